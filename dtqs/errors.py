@@ -1,0 +1,120 @@
+"""Every exception that DTQS raises on purpose, in one tree; each class is built from facts and words itself.
+
+    DtqsError
+    ├── ConfigError                 a setting is wrong: nothing starts
+    ├── TransientError              worth a retry
+    │   ├── StoreUnavailable        PostgreSQL is away or too slow
+    │   ├── BrokerUnavailable       RabbitMQ is away, blocked or too slow
+    │   ├── TaskTimedOut            an attempt ran into its time limit
+    │   └── WorkerDied              the process that ran the attempt is gone
+    ├── PermanentError              not worth a retry
+    │   ├── InputRefused            a source that cannot or must not be read
+    │   └── EffectUnknown           nobody knows whether an outside effect happened
+    ├── RequestError                a caller asked for something that cannot be done
+    │   ├── NotFound
+    │   ├── Conflict
+    │   └── Invalid                 one or more fields are wrong, all of them listed
+    └── LeaseLost                   what we held was settled by somebody else
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class DtqsError(Exception):
+    """The root of the tree."""
+
+
+class ConfigError(DtqsError):
+    """One or more settings are wrong; `problems` holds a line for each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class TransientError(DtqsError):
+    """Raised by a processor: this attempt failed, another may succeed."""
+
+
+class StoreUnavailable(TransientError):
+    """PostgreSQL could not be reached, or did not answer in time."""
+
+
+class BrokerUnavailable(TransientError):
+    """RabbitMQ could not be reached, or did not answer in time."""
+
+
+class TaskTimedOut(TransientError):
+    """An attempt was interrupted at its time limit."""
+
+    def __init__(self, limit_seconds: float) -> None:
+        self.limit_seconds = limit_seconds
+        super().__init__(f"the attempt ran into its time limit of {limit_seconds:g} s")
+
+
+class WorkerDied(TransientError):
+    """The worker process that ran the attempt died."""
+
+    def __init__(self, cause: str) -> None:
+        self.cause = cause
+        super().__init__(f"the worker that ran this task died: {cause}")
+
+
+class PermanentError(DtqsError):
+    """Raised by a processor: no further attempt can succeed."""
+
+
+class InputRefused(PermanentError):
+    """A source cannot be read, or must not be."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        self.uri, self.reason = uri, reason
+        super().__init__(f"{uri}: {reason}")
+
+
+class EffectUnknown(PermanentError):
+    """An attempt ended after `effect_begins()`, and nobody knows whether the effect happened."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(f"{how} after the effect had begun; whether it happened is not known, and this task says that it must not happen twice")
+
+
+class RequestError(DtqsError):
+    """What a caller asked for cannot be done."""
+
+
+class NotFound(RequestError):
+    """There is no such thing, or it is not the caller's to see."""
+
+    def __init__(self, what: str, name: str) -> None:
+        self.what, self.name = what, name
+        super().__init__(f"no {what} {name}")
+
+
+class Conflict(RequestError):
+    """The thing is there, but not in a state that allows this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one field: where it is (`payload.outputs[0].width`), and what is allowed."""
+
+    field: str
+    message: str
+
+
+class Invalid(RequestError):
+    """One or more fields of a request are wrong."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{p.field}: {p.message}" for p in self.problems))
+
+
+class LeaseLost(DtqsError):
+    """The lease that a write went through is gone: somebody else has settled its tasks."""
+
+    def __init__(self, lease_id: str) -> None:
+        self.lease_id = lease_id
+        super().__init__(f"lease {lease_id} is gone")

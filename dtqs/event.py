@@ -1,0 +1,83 @@
+"""Events and hints as they travel through RabbitMQ: encode and decode; pure. What does not decode is a dead letter.
+
+An event says "look again at this task": readers take the truth from PostgreSQL. One message carries the events of a whole batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from dtqs.errors import DtqsError
+from dtqs.uuid7 import is_uuid
+
+HINT_LIMIT = 50
+"""Most light tasks that one hint names."""
+
+
+class DeadLetter(DtqsError):
+    """A message that is not ours, or from a version that we do not know."""
+
+
+@dataclass(slots=True)
+class Hint:
+    """The ids of due tasks of one type; a heavy task is always alone."""
+
+    task_type: str
+    light: bool
+    task_ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change of one task; `log_id` is None where no log row was written (the claim of a light task)."""
+
+    task_id: str
+    event: str
+    log_id: int | None = None
+
+
+def encode_hint(task_type: str, light: bool, task_ids: Sequence[str]) -> bytes:
+    return orjson.dumps({"task_type": task_type, "light": light, "ids": task_ids})
+
+
+def decode_hint(body: bytes) -> Hint:
+    """Raises DeadLetter."""
+    try:
+        value = orjson.loads(body)
+        hint = Hint(value["task_type"], value["light"], value["ids"])
+        sound = type(hint.task_type) is str and type(hint.light) is bool and hint.task_ids and all(map(is_uuid, hint.task_ids))
+    except (ValueError, KeyError, TypeError) as error:
+        raise DeadLetter("not a hint") from error
+    if not sound:
+        raise DeadLetter("not a hint")
+    return hint
+
+
+def encode_events(events: Sequence[tuple[int | None, str, str]]) -> bytes:
+    """Encode rows (log_id, task_id, event)."""
+    return orjson.dumps(events)
+
+
+def decode_events(body: bytes) -> list[Event]:
+    """Raises DeadLetter."""
+    try:
+        return [Event(task_id, event, log_id) for log_id, task_id, event in orjson.loads(body)]
+    except (ValueError, TypeError) as error:
+        raise DeadLetter("not an event message") from error
+
+
+def encode_cancel(task_ids: Sequence[str]) -> bytes:
+    """A message of the exchange `task_control`."""
+    return orjson.dumps({"cancel": task_ids})
+
+
+def decode_cancel(body: bytes) -> list[str]:
+    """Raises DeadLetter."""
+    try:
+        ids = orjson.loads(body)["cancel"]
+        if not all(type(i) is str for i in ids):
+            raise ValueError
+    except (ValueError, KeyError, TypeError) as error:
+        raise DeadLetter("not a control message") from error
+    return list(ids)

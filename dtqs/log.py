@@ -1,0 +1,55 @@
+"""Log set-up and line format: a line each on standard error, constant text and fields; text for people or JSON for machines."""
+
+import logging
+import sys
+import time
+from typing import Literal
+
+import orjson
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def set_up(level: str, style: Literal["text", "json"], role: str) -> None:
+    """Send every logger to standard error. `role` names the process in each line."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json(role) if style == "json" else _Text(role))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # pika logs every step of a connection at info, and each failed one with a traceback; ours says it in one line
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+
+
+def visible(text: str) -> str:
+    """Make control and escape characters visible, so that a task's text cannot steer a terminal nor start a line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class _Text(logging.Formatter):
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self._role = role
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        fields = "".join(f" {key}={visible(str(value))}" for key, value in _fields(record).items())
+        line = f"{at}.{int(record.msecs):03d}Z {record.levelname.lower():7} {self._role}: {visible(record.getMessage())}{fields}"
+        return line + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
+
+
+class _Json(logging.Formatter):
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self._role = role
+
+    def format(self, record: logging.LogRecord) -> str:
+        value = {"at": record.created, "level": record.levelname.lower(), "role": self._role, "message": record.getMessage(), **_fields(record)}
+        if record.exc_info:
+            value["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(value, default=str).decode()

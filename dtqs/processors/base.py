@@ -1,0 +1,130 @@
+"""What a processor is, and the Context that its attempt gets. It knows files and the kernel, never the store or the broker."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from dtqs.config import Section
+from dtqs.files import FileSpace
+from dtqs.task import Effect, OutputFile
+
+Json = Any
+"""What orjson can write: None, bool, int, float, str, list, dict with str keys."""
+
+
+class Payload(BaseModel):
+    """The base of payload models: unknown fields are errors, wrong types are not converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class NoSettings(Section):
+    """The settings of a processor that has none."""
+
+
+P = TypeVar("P", bound=BaseModel)
+S = TypeVar("S", bound=Section)
+
+
+class Reporter(Protocol):
+    """Where a context's reports go; the worker writes them through the task's lease. Each may raise LeaseLost or StoreUnavailable."""
+
+    def progress(self, task_id: str, attempt: int, fraction: float, message: str) -> None: ...
+    def log(self, task_id: str, attempt: int, level: str, message: str, data: Json) -> None: ...
+    def effect_begins(self, task_id: str, effect: Effect) -> None: ...
+
+
+class Processor(Generic[P, S]):
+    """Does one task type. One instance serves all attempts of a worker process, one at a time."""
+
+    name: ClassVar[str]
+    """The task type: lower-case letters, digits, `_` and `-`."""
+    payload_model: ClassVar[type[BaseModel]]
+    settings_model: ClassVar[type[Section]] = NoSettings
+    """The keys of `[processor:NAME]`."""
+    light: ClassVar[bool] = False
+    """Short and without an outside effect: may share a hint, a claim and a finish with others."""
+    max_retries: int | None = None
+    """None: `[retry] max_retries`."""
+    timeout_seconds: float | None = None
+    """None: `[retry] timeout_seconds`."""
+    retry_on_timeout: bool = True
+    examples: ClassVar[Sequence[Json]] = ()
+    """Payloads for the OpenAPI document."""
+
+    def __init__(self, settings: S) -> None:
+        self.settings = settings
+
+    def is_light(self, payload: P) -> bool:
+        """Tell whether this very payload is light; asked once, at submit."""
+        return self.light
+
+    def sources(self, payload: P) -> Sequence[str]:
+        """Return the URIs that the payload names; at submit, `upload:` ones must exist and be the caller's."""
+        return ()
+
+    def run(self, payload: P, context: "Context") -> Json:
+        """Do the work and return the result. Raise TransientError (retried) or PermanentError (failed at once)."""
+        raise NotImplementedError
+
+
+class Context:
+    """What an attempt may ask of its worker."""
+
+    __slots__ = ("_files", "_outputs", "_reporter", "_work_dir", "attempt", "effect", "task_id")
+
+    def __init__(self, task_id: str, attempt: int, reporter: Reporter, files: FileSpace) -> None:
+        self.task_id, self.attempt = task_id, attempt
+        self.effect: Effect | None = None
+        self._reporter, self._files = reporter, files
+        self._outputs: list[OutputFile] = []
+        self._work_dir: tempfile.TemporaryDirectory[str] | None = None
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """Report how much is done, from 0 to 1. Written and streamed at once: a millisecond, so report steps, not bytes."""
+        self._reporter.progress(self.task_id, self.attempt, min(1.0, max(0.0, fraction)), message)
+
+    def log(self, message: str, *, level: str = "info", **data: Json) -> None:
+        """Write a row of the task's log: level is debug, info, warning or error."""
+        self._reporter.log(self.task_id, self.attempt, level, message, data or None)
+
+    def open_input(self, uri: str) -> BinaryIO:
+        """Open a source for reading. Raises InputRefused (no such file, not allowed) or TransientError."""
+        return self._files.open_input(uri)
+
+    def work_dir(self) -> Path:
+        """Return a private folder that goes with the attempt."""
+        if self._work_dir is None:
+            self._work_dir = self._files.temporary_dir(self.task_id)
+        return Path(self._work_dir.name)
+
+    def add_output(self, name: str, write: Callable[[BinaryIO], object], media_type: str) -> dict[str, Json]:
+        """Store one output: `write` is called with an open file. Returns `{"name", "uri", "media_type", "size_bytes", "sha256"}`.
+
+        It is durable on return, and becomes visible when the task is completed. Raises TransientError when the disk is full.
+        """
+        output = self._files.add_output(name, write, media_type)
+        self._outputs.append(output)
+        return {"name": name, "uri": f"upload:{output.file_id}", "media_type": media_type, "size_bytes": output.size_bytes, "sha256": output.sha256}
+
+    def effect_begins(self, on_ambiguous: Effect | str = Effect.FAIL) -> None:
+        """Say, just before it, that something begins that must not happen twice: SMTP's DATA, the SMS request.
+
+        From then on only what `run` itself returns or raises settles the task otherwise than `on_ambiguous` says. Not for light tasks.
+        """
+        effect = Effect(on_ambiguous)
+        self._reporter.effect_begins(self.task_id, effect)
+        self.effect = effect
+
+    @property
+    def outputs(self) -> tuple[OutputFile, ...]:
+        return tuple(self._outputs)
+
+    def close(self) -> None:
+        """Remove the private folder; the worker calls it when the attempt has ended."""
+        if self._work_dir is not None:
+            self._work_dir.cleanup()
+            self._work_dir = None

@@ -1,0 +1,126 @@
+"""One fixed record per slot in shared memory, made before the fork: written by the child, read by its parent.
+
+The child says what it is doing, so that its death can be judged: which worker row was its own, which task ran, and until when it may run.
+Each field has one writer and is written in one piece; a reader may see fields of two moments, so a death is judged only after the reaping.
+"""
+
+import mmap
+import os
+import struct
+import time
+from dataclasses import dataclass
+from enum import IntEnum
+
+_SIZE = 128
+_ID_LENGTH = 36
+_NO_ID = bytes(_ID_LENGTH)
+_DOUBLE, _INT = struct.Struct("<d"), struct.Struct("<i")
+_BEAT, _KILL_AT, _PID, _STATE, _BUSY, _SETTLED, _WORKER, _TASK = 0, 8, 16, 20, 21, 22, 24, 64
+
+
+class ChildState(IntEnum):
+    """What a child says of itself; that it is gone says the reaping."""
+
+    STARTING = 0
+    READY = 1
+    DRAINING = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRecord:
+    """What a child last said. Times are on the monotonic clock, `kill_at` is 0 for never; `busy` without a task: it held a batch and ran none of it."""
+
+    pid: int
+    beat: float
+    kill_at: float
+    state: ChildState
+    busy: bool
+    deaths_settled: bool
+    worker_id: str | None
+    task_id: str | None
+
+
+class Slot:
+    """The child's side of one record."""
+
+    __slots__ = ("_at", "_memory")
+
+    def __init__(self, memory: mmap.mmap, index: int) -> None:
+        self._memory, self._at = memory, index * _SIZE
+
+    def begin(self) -> None:
+        """Start the record anew: a fresh child, not ready yet."""
+        self._memory[self._at : self._at + _SIZE] = bytes(_SIZE)
+        _INT.pack_into(self._memory, self._at + _PID, os.getpid())
+        self.beat()
+
+    def beat(self) -> None:
+        _DOUBLE.pack_into(self._memory, self._at + _BEAT, time.monotonic())
+
+    def state(self, state: ChildState) -> None:
+        self._memory[self._at + _STATE] = state
+
+    def worker(self, worker_id: str) -> None:
+        self._memory[self._at + _WORKER : self._at + _WORKER + _ID_LENGTH] = worker_id.encode()
+
+    def settled_deaths(self) -> None:
+        """The predecessors' leases, of which this child was told at its fork, are taken back."""
+        self._memory[self._at + _SETTLED] = 1
+
+    def busy(self, busy: bool) -> None:
+        """The child asks for a lease, or is done with it. Set before the claim, so that a death in between is judged as held."""
+        self._memory[self._at + _BUSY] = busy
+
+    def run(self, task_id: str) -> None:
+        """An attempt of this task starts."""
+        self._memory[self._at + _TASK : self._at + _TASK + _ID_LENGTH] = task_id.encode()
+
+    def rest(self) -> None:
+        """No attempt runs."""
+        self._memory[self._at + _TASK : self._at + _TASK + _ID_LENGTH] = _NO_ID
+
+    def kill_at(self, at: float) -> None:
+        """The parent is to kill this process group at this time (monotonic seconds); 0: never."""
+        _DOUBLE.pack_into(self._memory, self._at + _KILL_AT, at)
+
+
+class Scoreboard:
+    """The parent's side: anonymous shared memory for so many slots."""
+
+    def __init__(self, slots: int) -> None:
+        self._memory = mmap.mmap(-1, slots * _SIZE)
+
+    def slot(self, index: int) -> Slot:
+        return Slot(self._memory, index)
+
+    def read(self, index: int) -> SlotRecord:
+        record = self._memory[index * _SIZE : (index + 1) * _SIZE]
+        return SlotRecord(
+            pid=_INT.unpack_from(record, _PID)[0],
+            beat=_DOUBLE.unpack_from(record, _BEAT)[0],
+            kill_at=_DOUBLE.unpack_from(record, _KILL_AT)[0],
+            state=ChildState(record[_STATE]),
+            busy=bool(record[_BUSY]),
+            deaths_settled=bool(record[_SETTLED]),
+            worker_id=_id(record, _WORKER),
+            task_id=_id(record, _TASK),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a child ended, as its parent saw it; what the replacement needs to take back its leases.
+
+    `cause` is words for people (`signal 9 (SIGKILL)`, `exit status 3`, `time limit`); `task_id` the task that ran;
+    with `idle` it is known that nothing ran, with neither nobody knows.
+    """
+
+    worker_id: str
+    cause: str
+    task_id: str | None
+    idle: bool
+
+
+def _id(record: bytes, at: int) -> str | None:
+    text = record[at : at + _ID_LENGTH]
+    return None if text == _NO_ID else text.decode("ascii", "replace")

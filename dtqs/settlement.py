@@ -1,0 +1,74 @@
+"""What a finish does with one task, and the pure decision from an attempt's exception to that."""
+
+import enum
+import traceback
+from dataclasses import dataclass
+
+import orjson
+
+from dtqs.backoff import backoff_seconds
+from dtqs.errors import DtqsError, EffectUnknown, PermanentError, TaskTimedOut, TransientError
+from dtqs.task import Effect, OutputFile
+
+TRACEBACK_CHARACTERS = 4000
+MESSAGE_CHARACTERS = 2000
+
+
+class Kind(enum.StrEnum):
+    """The four ways in which a finish settles a task; the words are those of the statement."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    RETRY = "retry"
+    UNSPENT = "unspent"
+
+
+@dataclass(slots=True)
+class Settlement:
+    """One task's part of a finish. `value` is JSON text: the result when completed, else the error. Not frozen: see Claimed."""
+
+    task_id: str
+    kind: Kind
+    value: str | None = None
+    delay_seconds: float = 0.0
+    files: tuple[OutputFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How transient failures are retried: backoff's base and ceiling, and whether a time limit counts as transient."""
+
+    base_seconds: float
+    max_seconds: float
+    retry_on_timeout: bool = True
+
+
+def error_json(error: BaseException, transient: bool) -> str:
+    """Return what is stored of an error: `{"type", "message", "transient", "traceback"?}`; ours word themselves, others get their traceback."""
+    # PostgreSQL's text cannot hold a NUL, nor a lone surrogate; an exception's text can
+    message = _clean(str(error) or type(error).__name__)[:MESSAGE_CHARACTERS]
+    value: dict[str, object] = {"type": type(error).__name__, "message": message, "transient": transient}
+    if not isinstance(error, DtqsError):
+        value["traceback"] = _clean("".join(traceback.format_exception(error)))[-TRACEBACK_CHARACTERS:]
+    return orjson.dumps(value).decode()
+
+
+def _clean(text: str) -> str:
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+
+
+def decide(task_id: str, error: BaseException, attempt: int, policy: RetryPolicy, effect: Effect | None = None) -> Settlement:
+    """Turn an attempt's exception into its settlement.
+
+    Whether a retry is left is decided by the statement, which knows `max_retries` of the row. After `effect_begins()`
+    only the processor's own answer (a TransientError or PermanentError that it raised) settles the task otherwise than the mark says.
+    """
+    own_answer = isinstance(error, PermanentError | TransientError) and not isinstance(error, TaskTimedOut)
+    if effect is Effect.FAIL and not own_answer:
+        return Settlement(task_id, Kind.FAILED, error_json(EffectUnknown(str(error) or type(error).__name__), transient=False))
+    if isinstance(error, PermanentError):
+        return Settlement(task_id, Kind.FAILED, error_json(error, transient=False))
+    if isinstance(error, TaskTimedOut) and not policy.retry_on_timeout and effect is None:
+        return Settlement(task_id, Kind.FAILED, error_json(error, transient=False))
+    delay = backoff_seconds(attempt, policy.base_seconds, policy.max_seconds)
+    return Settlement(task_id, Kind.RETRY, error_json(error, transient=True), delay)

@@ -1,0 +1,23 @@
+"""Ids that sort by time (UUID version 7, RFC 9562), as text: 48 bits of milliseconds, 74 random bits."""
+
+import os
+import re
+import time
+
+_PATTERN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def uuid7() -> str:
+    """Return a new id in its canonical lower-case form.
+
+    Text, since a UUID object costs a worker more than everything else it does with a tiny task.
+    """
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76 | 0x3 << 62) | 0x7 << 76 | 0x2 << 62
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def is_uuid(text: str) -> bool:
+    """Tell whether the text is a UUID of any version in its canonical lower-case form."""
+    return _PATTERN.fullmatch(text) is not None
