@@ -1,0 +1,58 @@
+"""Packaging. What stays at the top of the checkout (schema, configuration) is copied into dtqs/_data when a wheel is built."""
+
+import re
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+RESOURCES = ("schema.sql", "conf/dtqs.ini", "conf/gunicorn.conf.py")
+VERSION = re.search(r'__version__ = "([^"]+)"', (ROOT / "dtqs/__init__.py").read_text(encoding="utf-8"))
+
+
+class BuildWithResources(build_py):
+    """Put the resources where dtqs.resources finds them in an installed package."""
+
+    def run(self) -> None:
+        super().run()
+        for name in RESOURCES if not self.editable_mode else ():
+            target = Path(self.build_lib, "dtqs", "_data", name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, target)
+
+
+setup(
+    name="dtqs",
+    version=VERSION[1] if VERSION else "0",
+    description="A distributed task queue: PostgreSQL keeps every task, RabbitMQ hands them out, worker processes run them",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    python_requires=">=3.11",
+    packages=find_packages(include=["dtqs", "dtqs.*"]),
+    package_data={"dtqs": ["py.typed", "store/sql/*.sql"]},
+    install_requires=[
+        "click",
+        "falcon>=4",
+        "ffmpeg-python",
+        "gevent",
+        "gunicorn>=23",
+        "httpx",
+        "npyscreen",
+        "orjson",
+        "packaging",  # gunicorn's gevent worker needs it and does not say so
+        "pika>=1.3",
+        "pillow>=11",
+        "prometheus-client",
+        "psycopg-pool>=3.2",
+        "psycopg[binary]>=3.2",
+        "pydantic>=2",
+        "rich",
+        "setproctitle",
+        "tenacity",
+    ],
+    extras_require={"test": ["hypothesis", "mypy", "pytest", "ruff", "schemathesis"]},
+    entry_points={"console_scripts": ["dtqs = dtqs.cli:main"]},
+    cmdclass={"build_py": BuildWithResources},
+)
