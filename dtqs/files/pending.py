@@ -1,0 +1,134 @@
+"""A file that is being written: under a temporary name until it is whole and on the disk, then under its id. Where that is, FileSpace says."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from dtqs.errors import InputRefused, TransientError
+from dtqs.files.sniff import HEAD_BYTES, sniff
+
+FILE_MODE, FOLDER_MODE = 0o640, 0o750
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class TooLarge(InputRefused):
+    """A file is longer than is allowed."""
+
+    def __init__(self, uri: str, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        super().__init__(uri, f"longer than the allowed {limit_bytes} bytes")
+
+
+class PendingFile:
+    """One new file. Write it in chunks, then `commit` or `abort`; as a context manager it aborts what was not committed."""
+
+    def __init__(self, file_id: str, temporary: Path, final: Path, limit_bytes: int | None = None) -> None:
+        self.file_id, self.size_bytes = file_id, 0
+        self._temporary, self._final, self._limit = temporary, final, limit_bytes
+        self._hash, self._head = hashlib.sha256(), b""
+        with disk_faults():
+            self._fd = os.open(make_parents(temporary), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+
+    def write(self, chunk: bytes) -> None:
+        """Append. Raises TooLarge, or TransientError when the disk is full; the file is gone then."""
+        try:
+            self.size_bytes += len(chunk)
+            if self._limit is not None and self.size_bytes > self._limit:
+                raise TooLarge("upload", self._limit)
+            self._note(chunk)
+            with disk_faults():
+                self._write_all(chunk)
+        except BaseException:
+            self.abort()
+            raise
+
+    def commit(self) -> tuple[str, int, str]:
+        """Make the file durable under its id, and return that, the size in bytes and the SHA-256 in hexadecimal."""
+        try:
+            with disk_faults():
+                os.fsync(self._fd)
+                os.rename(self._temporary, make_parents(self._final))
+                sync_folder(self._final.parent)
+        except BaseException:
+            self.abort()
+            raise
+        self._close()
+        return self.file_id, self.size_bytes, self._hash.hexdigest()
+
+    def abort(self) -> None:
+        """Remove what there is of the file. Safe to call again, and after a commit."""
+        if self._fd >= 0:
+            self._close()
+            with suppress(FileNotFoundError):
+                os.unlink(self._temporary)
+
+    @property
+    def media_type(self) -> str:
+        """What the bytes so far say that the file is."""
+        return sniff(self._head)
+
+    def fileno(self) -> int:
+        """Return the descriptor, for a writer that seeks; `remeasure` must follow."""
+        return self._fd
+
+    def remeasure(self) -> None:
+        """Take size and hash from the file itself, after something else has written to it."""
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        self.size_bytes, self._hash, self._head = 0, hashlib.sha256(), b""
+        while chunk := os.read(self._fd, 1 << 20):
+            self.size_bytes += len(chunk)
+            self._note(chunk)
+
+    def __enter__(self) -> "PendingFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.abort()
+
+    def _note(self, chunk: bytes) -> None:
+        self._hash.update(chunk)
+        if len(self._head) < HEAD_BYTES:
+            self._head += chunk[: HEAD_BYTES - len(self._head)]
+
+    def _write_all(self, chunk: bytes) -> None:
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, -1
+        os.close(fd)
+
+
+@contextmanager
+def disk_faults() -> Iterator[None]:
+    """Turn what a disk may answer into errors of ours: all are worth a retry, a full disk above all."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise TransientError(f"the disk that holds the files is full ({error.strerror})") from error
+        raise TransientError(f"a file could not be written: {error.strerror or error}") from error
+
+
+def make_parents(path: Path) -> Path:
+    """Make the folders above the path, durably, and return the path."""
+    folder = path.parent
+    if not folder.is_dir():
+        make_parents(folder)
+        with suppress(FileExistsError):
+            folder.mkdir(FOLDER_MODE)
+        sync_folder(folder.parent)
+    return path
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the folder's entries on the disk: a rename alone may be forgotten in a crash."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

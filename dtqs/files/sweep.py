@@ -1,0 +1,70 @@
+"""Deletes what nobody knows any more: files without a row, and temporary ones that a dead process left. A bounded part at each call."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from dtqs.uuid7 import is_uuid
+
+_ASK_AT_ONCE = 500
+_SHARDS = 256 * 256
+
+
+class Sweeper:
+    """Walks the folders of one file space round and round, from where its last call ended."""
+
+    def __init__(self, directory: Path, temporary: Path) -> None:
+        self._directory, self._temporary = directory, temporary
+        self._walk = self._round_and_round()
+
+    def sweep(self, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float, limit: int) -> int:
+        """Delete what is older and not kept; look at no more than `limit` temporary files, and as many folders and files."""
+        before = time.time() - older_than_seconds
+        gone = sum(_delete(path) for path in islice(_entries(self._temporary), limit) if _newest(path) < before)
+        old = [path for path in islice(self._walk, limit) if path is not None and is_uuid(path.name) and _newest(path) < before]
+        for at in range(0, len(old), _ASK_AT_ONCE):
+            some = old[at : at + _ASK_AT_ONCE]
+            known = keep([path.name for path in some])
+            gone += sum(_delete(path) for path in some if path.name not in known)
+        return gone
+
+    def _round_and_round(self) -> Iterator[Path | None]:
+        """Every file, shard by shard, for ever; None for each shard, so that empty ones count as work too."""
+        while True:
+            for shard in range(_SHARDS):
+                yield None
+                yield from sorted(_entries(self._directory / f"{shard >> 8:02x}" / f"{shard & 255:02x}"))
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    yield from (folder / name for name in names)
+
+
+def _newest(path: Path) -> float:
+    """When the file, or anything in the folder, was last written; a folder's own time says nothing of writes to the files in it."""
+    try:
+        times = [path.lstat().st_mtime]
+        if path.is_dir() and not path.is_symlink():
+            times += [os.lstat(os.path.join(folder, name)).st_mtime for folder, _, names in os.walk(path) for name in names]
+    except FileNotFoundError:
+        return float("inf")
+    return max(times)
+
+
+def _delete(path: Path) -> int:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return int(not path.exists())
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return 0
+    return 1
