@@ -1,0 +1,36 @@
+"""PostgreSQL: the only code that talks to it. `Store` is all of its parts over one pool of connections of one process."""
+
+from dtqs.config import LeaseSection, PostgresqlSection
+from dtqs.store.api_keys import ApiKeys
+from dtqs.store.backlog import Backlog
+from dtqs.store.database import Database
+from dtqs.store.file_rows import FileRows
+from dtqs.store.housekeeping import Housekeeping
+from dtqs.store.leases import Leases
+from dtqs.store.reads import Reads
+from dtqs.store.tasks import Tasks
+from dtqs.store.workers import Workers
+
+
+class Store:
+    """The parts, by name. Build it after the fork; `start` opens the pool."""
+
+    def __init__(self, section: PostgresqlSection, lease: LeaseSection, size: int, name: str) -> None:
+        self.database = Database(section, size, name)
+        self.tasks = Tasks(self.database, lease.grace_seconds)
+        self.leases = Leases(self.database, lease.grace_seconds)
+        self.backlog = Backlog(self.database, lease.grace_seconds, lease.far_out_seconds)
+        self.workers = Workers(self.database)
+        self.reads = Reads(self.database)
+        self.api_keys = ApiKeys(self.database)
+        self.files = FileRows(self.database)
+        self.housekeeping = Housekeeping(self.database)
+
+    def start(self) -> None:
+        self.database.start()
+
+    def stop(self) -> None:
+        self.database.stop()
+
+
+__all__ = ["Store"]

@@ -1,0 +1,60 @@
+"""The backlog as publishers see it: what is due to be published, and when to look again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dtqs.store.database import Database
+from dtqs.store.statements import array
+
+FIRST_ID = "00000000-0000-0000-0000-000000000000"
+LONG_AGO = "-infinity"
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A task whose hint is to be published; `publish_at` is the exact value of its row, which far_out asks for."""
+
+    task_id: str
+    task_type: str
+    light: bool
+    priority: int
+    publish_at: str
+
+
+class Backlog:
+    def __init__(self, database: Database, grace_seconds: float, far_out_seconds: float) -> None:
+        self._database, self._grace, self._far_out = database, grace_seconds, far_out_seconds
+
+    def now(self) -> str:
+        """Return the database's clock some seconds ago: where the mark may move to when a scan has read everything."""
+        ((at,),) = self._database.run("relay_mark")
+        return str(at)
+
+    def relay(self, mark: str, limit: int) -> tuple[list[Due], str | None]:
+        """Take at most `limit` rows whose publish time has come, from the mark on; returns also the last time that was read.
+
+        They are committed with a later time: publish them, then say far_out for what was confirmed. Raises StoreUnavailable.
+        """
+        rows = self._database.run_once("relay", {"mark": mark, "limit": limit, "grace": self._grace, "far_out": self._far_out})
+        return [Due(*row[:5]) for row in rows], max((row[5] for row in rows), default=None)
+
+    def far_out(self, confirmed: Sequence[tuple[str, str]]) -> None:
+        """Put off (task id, publish_at) pairs whose hints the broker has, where publish_at is still that. Raises StoreUnavailable."""
+        ids, ats = array([i for i, _ in confirmed]), "{" + ",".join(f'"{at}"' for _, at in confirmed) + "}"
+        self._database.run("far_out", {"ids": ids, "publish_ats": ats, "far_out": self._far_out})
+
+    def put_off(self, task_ids: Sequence[str], seconds: float) -> None:
+        """Leave tasks of a type that we do not know for others. Raises StoreUnavailable."""
+        self._database.run("put_off", {"ids": array(list(task_ids)), "seconds": seconds})
+
+    def due(self, task_ids: Sequence[str]) -> list[Due]:
+        """Which of these are in the backlog and due now: what to publish after a give back. Raises StoreUnavailable."""
+        return [Due(*row) for row in self._database.run("due_hints", {"ids": array(list(task_ids))})]
+
+    def repair(self, after: str, limit: int, older_than_seconds: float) -> tuple[str | None, int]:
+        """Make due rows due for publishing, a batch in the order of ids; returns where it ended (None: at the end) and how many it changed.
+
+        With 0 the queue was lost: all of them; else those published longer ago than that. Raises StoreUnavailable.
+        """
+        ((last, changed),) = self._database.run("repair", {"after": after, "limit": limit, "older_than": older_than_seconds})
+        return last, int(changed)

@@ -1,0 +1,161 @@
+"""Connections to PostgreSQL, opened after the fork: limits on every wait, retries of what may be said again, and errors in our own words.
+
+What a statement says is not its business. Works under gevent too, where psycopg waits through the patched select.
+"""
+
+import random
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import orjson
+import psycopg
+import psycopg.errors
+from psycopg import sql
+from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg_pool import ConnectionPool, PoolTimeout
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from dtqs.config import PostgresqlSection
+from dtqs.deadline import Deadline
+from dtqs.errors import StoreUnavailable
+from dtqs.store.statements import statement
+
+Row = tuple[Any, ...]
+T = TypeVar("T")
+_AGAIN = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+_REPLY_SECONDS = 2.0
+"""What a reply may take beyond the server's own statement timeout before the connection is given up."""
+
+
+class LimitedConnection(psycopg.Connection[Row]):
+    """A connection whose every wait ends, also when the server is frozen and can time out nothing itself."""
+
+    limit_seconds: float | None = None
+
+    def wait(self, gen: Generator[Any, Any, T], interval: float = 0.1, timeout: float | None = None) -> T:  # type: ignore[override]
+        try:
+            return super().wait(gen, interval=interval, timeout=timeout if timeout is not None else self.limit_seconds)
+        except psycopg.errors._WaitTimeout as error:
+            self.pgconn.finish()  # its reply may come at any time: nobody else must get this connection
+            raise psycopg.OperationalError(f"no reply within {self.limit_seconds:g} s") from error
+
+
+class Database:
+    """A pool of at most `size` connections of one process."""
+
+    def __init__(self, section: PostgresqlSection, size: int, name: str) -> None:
+        self._section, self._size, self._name = section, size, name
+        self._pool: ConnectionPool[LimitedConnection] | None = None
+
+    def start(self) -> None:
+        """Open the pool; connections are made in the background and on demand. Safe to call twice."""
+        if self._pool is not None:
+            return
+        section = self._section
+        self._pool = ConnectionPool(
+            section.dsn.get_secret_value(),
+            connection_class=LimitedConnection,
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": 0 if section.prepared_statements else None,
+                "application_name": self._name,
+                "connect_timeout": max(2, int(section.connect_timeout_seconds)),
+            },
+            min_size=1,
+            max_size=self._size,
+            timeout=section.connect_timeout_seconds,
+            reconnect_timeout=5.0,
+            configure=self._configure,
+            name=self._name,
+        )
+
+    def stop(self) -> None:
+        """Close all connections. Safe to call twice."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            pool.close(timeout=1.0)
+
+    def _configure(self, connection: LimitedConnection) -> None:
+        set_json_loads(orjson.loads, connection)
+        set_json_dumps(orjson.dumps, connection)
+        # the server's own limit is a setting of the role (schema.py): a session SET would leak to others through PgBouncer
+        connection.limit_seconds = self._section.statement_timeout_seconds + _REPLY_SECONDS
+
+    @contextmanager
+    def _connection(self) -> Iterator[LimitedConnection]:
+        """Borrow a connection; a driver's exception about it leaves as StoreUnavailable."""
+        if self._pool is None:
+            raise StoreUnavailable("the connection pool is closed")
+        try:
+            with self._pool.connection() as connection:
+                yield connection
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            if isinstance(error, _AGAIN):
+                raise
+            raise StoreUnavailable(f"PostgreSQL: {str(error).strip() or type(error).__name__}") from error
+
+    def run_once(self, name: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        """Run one statement and commit it. Deadlocks are retried (nothing happened); a lost connection is not (it may have). Raises StoreUnavailable."""
+        return self.transaction_once(lambda run: run(name, parameters), pair=False)
+
+    def run(self, name: str, parameters: Mapping[str, Any] | None = None, deadline: Deadline | None = None) -> list[Row]:
+        """Run a statement that may be said again: a lost connection is retried until the deadline. Raises StoreUnavailable."""
+        return self._again(lambda: self.run_once(name, parameters), deadline)
+
+    def transaction(self, work: "Callable[[Run], T]", deadline: Deadline | None = None) -> T:
+        """Run several statements in one transaction that may be said again. Raises StoreUnavailable."""
+        return self._again(lambda: self.transaction_once(work), deadline)
+
+    def transaction_once(self, work: "Callable[[Run], T]", pair: bool = True) -> T:
+        """The same without saying it again after a lost connection. With `pair` off the one statement commits by itself."""
+        for _ in range(20):
+            try:
+                with self._connection() as connection:
+
+                    def run(name: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+                        cursor = connection.execute(statement(name), parameters)
+                        return cursor.fetchall() if cursor.description else []
+
+                    if not pair:
+                        return work(run)
+                    with connection.transaction():
+                        return work(run)
+            except _AGAIN:
+                time.sleep(random.uniform(0.001, 0.02))
+            except psycopg.errors.CheckViolation as error:
+                if "no partition" not in str(error):
+                    raise
+                self._make_partition()
+        raise StoreUnavailable("PostgreSQL: twenty deadlocks in a row")
+
+    def administer(self, command: sql.Composed) -> None:
+        """Run one DDL command by itself, giving up soon where it would have others wait behind it. Raises StoreUnavailable."""
+        with self._connection() as connection:
+            try:
+                connection.execute("SET lock_timeout = '1s'")
+                connection.execute(command)
+            finally:
+                connection.execute("RESET lock_timeout")
+
+    def _make_partition(self) -> None:
+        """A log row found no partition for its day: the keeper was away for a week. Make it; the statement is said again."""
+        with self._connection() as connection:
+            connection.execute("SELECT make_logs_partition((now() AT TIME ZONE 'UTC')::date + d) FROM generate_series(0, 1) d")
+
+    def _again(self, call: Callable[[], T], deadline: Deadline | None) -> T:
+        try:
+            return call()  # tenacity costs 20 µs a call: only for those that need it
+        except StoreUnavailable:
+            seconds = deadline.remaining if deadline else self._section.statement_timeout_seconds
+            if seconds <= 0:
+                raise
+        retrying = Retrying(
+            retry=retry_if_exception_type(StoreUnavailable), wait=wait_exponential_jitter(0.02, 1.0), stop=stop_after_delay(seconds), reraise=True
+        )
+        return retrying(call)
+
+
+Run = Callable[..., list[Row]]
+"""What a transaction's work gets: run a statement by name with its parameters."""

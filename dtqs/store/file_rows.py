@@ -1,0 +1,40 @@
+"""Rows of uploads and outputs; the bytes are dtqs/files. An output's row is inserted by the finish of its task."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dtqs.errors import NotFound
+from dtqs.store.database import Database
+from dtqs.store.statements import array
+from dtqs.task import OutputFile
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    file_id: str
+    name: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    created_at: str
+
+
+class FileRows:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def insert(self, upload: OutputFile, owner: str | None) -> None:
+        """Raises StoreUnavailable."""
+        parameters = {"file_id": upload.file_id, "name": upload.name, "media_type": upload.media_type}
+        self._database.run("insert_file", parameters | {"size_bytes": upload.size_bytes, "sha256": upload.sha256, "owner": owner})
+
+    def get(self, file_id: str, owner: str | None = None) -> FileRow:
+        """Raises NotFound (also when it is not the owner's), StoreUnavailable."""
+        rows = self._database.run("read_files", {"ids": array([file_id]), "owner": owner})
+        if not rows:
+            raise NotFound("file", file_id)
+        return FileRow(*rows[0])
+
+    def existing(self, file_ids: Sequence[str], owner: str | None = None) -> set[str]:
+        """Return which of these are there and the owner's. Raises StoreUnavailable."""
+        return {row[0] for row in self._database.run("read_files", {"ids": array(file_ids), "owner": owner})}

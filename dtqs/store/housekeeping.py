@@ -1,0 +1,39 @@
+"""What a keeper removes when its time has come, and the partitions that it makes ahead; everything in bounded pieces."""
+
+from psycopg import sql
+
+from dtqs.store.database import Database
+
+
+class Housekeeping:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def prune_tasks(self, after: str, days: float, limit: int) -> tuple[str | None, int]:
+        """Delete tasks whose outcome is older, on a walk from a mark on; returns where it ended and how many went. Raises StoreUnavailable."""
+        ((last, count),) = self._database.run_once("prune_tasks", {"after": after, "days": days, "limit": limit})
+        return last, int(count)
+
+    def prune_small(self, idempotency_hours: float) -> None:
+        """Delete old idempotency keys and workers, and fold old counters. Raises StoreUnavailable."""
+        self._database.run_once("prune_small", {"hours": idempotency_hours})
+        self._database.run_once("fold_counters")
+
+    def expire_files(self, days: float, limit: int) -> list[str]:
+        """Delete rows of files past their time; returns their ids. Raises StoreUnavailable."""
+        return [row[0] for row in self._database.run_once("expired_files", {"days": days, "limit": limit})]
+
+    def make_partitions(self) -> None:
+        """Raises StoreUnavailable."""
+        self._database.run("make_partitions")
+
+    def drop_partitions(self, days: int) -> list[str]:
+        """Detach and drop days of logs past their time. A plain DROP would queue behind a backup, and every finish behind the DROP.
+
+        Raises StoreUnavailable.
+        """
+        names = [row[0] for row in self._database.run("old_partitions", {"days": days})]
+        for name in names:
+            self._database.administer(sql.SQL("ALTER TABLE logs DETACH PARTITION {} CONCURRENTLY").format(sql.Identifier(name)))
+            self._database.administer(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+        return names

@@ -1,0 +1,124 @@
+"""Leases: claim, finish, settle a part, give back, take back. Every write of a worker goes through here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from dtqs.deadline import Deadline
+from dtqs.errors import EffectUnknown, LeaseLost
+from dtqs.scoreboard import Death
+from dtqs.settlement import Settlement, error_json
+from dtqs.store.database import Database, Row, Run
+from dtqs.store.statements import array
+from dtqs.task import Claimed, Effect
+
+LogRef = tuple[int | None, str, str]
+"""(log id, task id, event): what an event message is made of."""
+
+_NO_FILES = "[]"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLease:
+    """A lease that the database says a worker holds, and those of its tasks that are to be cancelled."""
+
+    lease_id: str
+    cancel_requested: tuple[str, ...]
+
+
+class Leases:
+    def __init__(self, database: Database, grace_seconds: float) -> None:
+        self._database, self._grace = database, grace_seconds
+
+    def claim(self, worker_id: str, lease_id: str, task_ids: Sequence[str]) -> tuple[list[Claimed], list[LogRef]]:
+        """Take the named tasks that are due into a lease of ours; also the log rows of heavy ones.
+
+        Raises StoreUnavailable: then it may have happened all the same, and the next heartbeat finds the lease.
+        """
+        rows = self._database.run_once("claim", {"worker_id": worker_id, "lease_id": lease_id, "ids": array(list(task_ids)), "named": len(task_ids)})
+        return [Claimed(*row[:6]) for row in rows], [(row[6], row[0], "in_progress") for row in rows if row[6] is not None]
+
+    def finish(self, lease_id: str, settlements: Sequence[Settlement], deadline: Deadline | None = None) -> list[LogRef]:
+        """End a lease; what is not named is given back unspent. Returns no rows when the lease is gone. Raises StoreUnavailable."""
+        return [*map(_ref, self._database.run("finish", self._settled(lease_id, settlements), deadline))]
+
+    def finish_part(self, worker_id: str, lease_id: str, next_id: str, settlements: Sequence[Settlement], keep: Sequence[str]) -> list[LogRef]:
+        """Settle a part of a batch and give back what is neither named nor kept; those in `keep` go on under the lease `next_id`.
+
+        Returns no rows when the lease is gone. Raises StoreUnavailable: then the part may have landed, or not.
+        """
+        parameters = self._settled(lease_id, settlements) | {"worker_id": worker_id, "next_id": next_id, "keep": array(list(keep))}
+        return [*map(_ref, self._database.run_once("part", parameters))]
+
+    def give_back(self, lease_id: str, deadline: Deadline | None = None) -> list[LogRef]:
+        """A finish that names nothing: everything is pending again and no attempt is spent. Raises StoreUnavailable."""
+        return self.finish(lease_id, (), deadline)
+
+    def report(self, lease_id: str, task_id: str, attempt: int, event: str, level: str, message: str, data: object) -> int:
+        """Write a running task's progress or log row; returns its id. Raises LeaseLost, StoreUnavailable."""
+        parameters = {"lease_id": lease_id, "task_id": task_id, "event": event, "attempt": attempt, "level": level, "message": message}
+        rows = self._database.run("report", parameters | {"data": None if data is None else orjson.dumps(data).decode()})
+        if not rows:
+            raise LeaseLost(lease_id)
+        return int(rows[0][0])
+
+    def mark_effect(self, lease_id: str, task_id: str, effect: Effect) -> None:
+        """Mark that an outside effect begins; durable on return. Raises LeaseLost, StoreUnavailable."""
+        if not self._database.run("mark_effect", {"lease_id": lease_id, "task_id": task_id, "effect": str(effect)}):
+            raise LeaseLost(lease_id)
+
+    def held(self, worker_id: str) -> list[HeldLease]:
+        """Raises StoreUnavailable."""
+        return [HeldLease(lease_id, tuple(ids)) for lease_id, ids in self._database.run_once("read_back", {"worker_id": worker_id})]
+
+    def reclaim(self, worker_id: str, error: BaseException, death: Death | None = None, age_seconds: float | None = None) -> list[LogRef] | None:
+        """Mark a worker dead and take back what it holds: one transaction of two statements.
+
+        `age_seconds`: only if its heartbeat is still older; None: its process is known to be gone. `death` tells which task spends
+        its attempt; without it nobody knows, and every one does. Returns None when the worker was not there to be marked.
+        Raises StoreUnavailable.
+        """
+        mark = {"worker_id": worker_id, "age": age_seconds}
+        take = self._shared() | {
+            "worker_id": worker_id,
+            "idle": death is not None and death.idle,
+            "culprit": death.task_id if death else None,
+            "error": error_json(error, transient=True),
+            "unknown": error_json(EffectUnknown(str(error)), transient=False),
+        }
+
+        def work(run: Run) -> list[Row] | None:
+            marked = run("mark_dead", mark)
+            return run("take_back", take) if marked else None
+
+        rows = self._database.transaction(work)
+        return None if rows is None else [*map(_ref, rows)]
+
+    def _shared(self) -> dict[str, object]:
+        return {"grace": self._grace, "files": _NO_FILES}
+
+    def _settled(self, lease_id: str, settlements: Sequence[Settlement]) -> dict[str, object]:
+        files = [
+            {"task_id": s.task_id, "file_id": f.file_id, "name": f.name, "media_type": f.media_type, "size_bytes": f.size_bytes, "sha256": f.sha256}
+            for s in settlements
+            if s.files
+            for f in s.files
+        ]
+        return {
+            "lease_id": lease_id,
+            "ids": array([s.task_id for s in settlements]),
+            "kinds": array([s.kind for s in settlements]),
+            "values": [s.value for s in settlements],
+            "delays": array([str(s.delay_seconds) for s in settlements]),
+            "unknown": _UNKNOWN,
+            "grace": self._grace,
+            "files": orjson.dumps(files).decode() if files else _NO_FILES,
+        }
+
+
+_UNKNOWN = error_json(EffectUnknown("the attempt was ended"), transient=False)
+
+
+def _ref(row: Row) -> LogRef:
+    return (row[0], row[1], row[2])

@@ -1,0 +1,143 @@
+"""What API, streams, command line and doctor look at: tasks, pages, logs, the audit. Every read looks at a bounded number of rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dtqs.errors import NotFound
+from dtqs.store.backlog import FIRST_ID
+from dtqs.store.database import Database, Row
+from dtqs.store.statements import array
+from dtqs.task import OUTCOMES, Status, TaskRecord
+
+LOOK_LIMIT = 1000
+"""Most rows that a page of a listing looks at."""
+_LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+_PAGES = {
+    Status.PENDING: "page_pending",
+    Status.IN_PROGRESS: "page_in_progress",
+    Status.FAILED: "page_failures",
+    Status.CANCELLED: "page_failures",
+    Status.COMPLETED: "page_tasks",
+    None: "page_tasks",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """What a listing shows; None: any. `owner` is the API key whose tasks are shown."""
+
+    status: Status | None = None
+    task_type: str | None = None
+    tag: str | None = None
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Tasks, newest first, and where to go on: also when the page is not full; None at the end."""
+
+    tasks: tuple[TaskRecord, ...]
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One row of a task's log. `event` is a status, or progress, or log."""
+
+    log_id: int
+    task_id: str
+    event: str
+    attempt: int | None
+    level: str
+    message: str | None
+    data: Any
+    at: str
+    worker_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Where a watched task is now; `last_log_id` is 0 where it has no log row."""
+
+    task_id: str
+    status: Status
+    attempt: int
+    last_log_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A task that is not in exactly the places where law 3 wants it."""
+
+    task_id: str
+    words: str
+
+
+class Reads:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def task(self, task_id: str, owner: str | None = None) -> TaskRecord:
+        """Raises NotFound (also when it is not the owner's), StoreUnavailable."""
+        found = self.tasks([task_id], owner)
+        if not found:
+            raise NotFound("task", task_id)
+        return found[0]
+
+    def tasks(self, task_ids: Sequence[str], owner: str | None = None) -> list[TaskRecord]:
+        """Return those that are there, in the given order. Raises StoreUnavailable."""
+        rows = {row[0]: _record(row) for row in self._database.run("read_tasks", {"ids": array(task_ids), "owner": owner})}
+        return [rows[i] for i in task_ids if i in rows]
+
+    def existing(self, task_ids: Sequence[str], owner: str | None = None) -> set[str]:
+        """Return which of these tasks are there and the owner's. Raises StoreUnavailable."""
+        return {row[0] for row in self._database.run("read_owners", {"ids": array(task_ids), "owner": owner})}
+
+    def page(self, wanted: TaskFilter, limit: int, after: str | None = None) -> Page:
+        """Return a page of a listing; `after` is the cursor of the page before. Raises StoreUnavailable."""
+        parameters = {"status": wanted.status, "task_type": wanted.task_type, "tag": wanted.tag, "owner": wanted.owner}
+        rows = self._database.run(_PAGES[wanted.status], parameters | {"after": after or _LAST_ID, "look": LOOK_LIMIT})
+        matching = [task_id for task_id, matches in rows if matches]
+        if len(matching) > limit:
+            cursor: str | None = matching[limit - 1]
+        else:
+            cursor = rows[-1][0] if len(rows) == LOOK_LIMIT else None
+        tasks = self.tasks(matching[:limit], wanted.owner) if matching else []
+        return Page(tuple(t for t in tasks if wanted.status is None or t.status == wanted.status), cursor)
+
+    def logs(self, task_id: str, after: int = 0, limit: int = 1000) -> list[LogRow]:
+        """Return a task's log rows after one id. Raises StoreUnavailable."""
+        rows = self._database.run("read_logs", {"task_id": task_id, "after": after, "limit": limit})
+        return [LogRow(row[0], task_id, *row[1:]) for row in rows]
+
+    def watch(self, positions: dict[str, int], limit: int = 200) -> list[LogRow]:
+        """Return what is new in the logs of tasks (id → last log id seen), at most `limit` rows each. Raises StoreUnavailable."""
+        after = array([str(position) for position in positions.values()])
+        return [LogRow(*row) for row in self._database.run("watch", {"ids": array(list(positions)), "after": after, "limit": limit})]
+
+    def watched(self, task_ids: Sequence[str]) -> list[Watched]:
+        """Return where tasks are now. Raises StoreUnavailable."""
+        rows = self._database.run("watch_status", {"ids": array(task_ids)})
+        return [Watched(task_id, Status(status), attempt, last or 0) for task_id, status, attempt, last in rows]
+
+    def audit(self, after: str | None, limit: int) -> tuple[list[Violation], str | None]:
+        """Check law 3 on a batch of tasks in one statement; returns where it ended, None at the end. Raises StoreUnavailable."""
+        rows = self._database.run("audit", {"after": after or FIRST_ID, "limit": limit})
+        return [v for row in rows if (v := _violation(*row))], rows[-1][0] if len(rows) == limit else None
+
+    def audit_strays(self) -> list[Violation]:
+        """Return what lies in backlog or leases without being a task, at most 100. Raises StoreUnavailable."""
+        return [Violation(task_id, f"in the {place}, but there is no such task") for place, task_id in self._database.run("audit_strays")]
+
+
+def _violation(task_id: str, outcome: str | None, backlog: int, held: int, live: int) -> Violation | None:
+    if outcome in OUTCOMES:
+        return Violation(task_id, f"{outcome}, and in {backlog} backlog rows and {held} leases") if backlog + held else None
+    if backlog + held == 1 and live == held:
+        return None
+    return Violation(task_id, f"no outcome, and in {backlog} backlog rows and {held} leases, {live} of them of living workers")
+
+
+def _record(row: Row) -> TaskRecord:
+    return TaskRecord(row[0], row[1], Status(row[2]), *row[3:9], tuple(row[9]), *row[10:])  # type: ignore[arg-type]

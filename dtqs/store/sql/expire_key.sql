@@ -1,0 +1,2 @@
+-- Before that: a key that is past its time is nobody's.
+DELETE FROM idempotency_keys WHERE api_key_id = %(api_key_id)s::uuid AND key = %(key)s AND created_at < now() - %(hours)s * interval '1 hour'

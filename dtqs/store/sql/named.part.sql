@@ -1,0 +1,1 @@
+unnest(%(ids)s::text::uuid[], %(kinds)s::text[], %(values)s::text[], %(delays)s::float8[]) x(id, kind, value, delay)

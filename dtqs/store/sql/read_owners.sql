@@ -1,0 +1,2 @@
+-- API: which of these tasks are there, and whose.
+SELECT id::text FROM tasks WHERE id = ANY (%(ids)s::text::uuid[]) AND (%(owner)s::uuid IS NULL OR submitted_by = %(owner)s::uuid)

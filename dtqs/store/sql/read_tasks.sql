@@ -1,0 +1,3 @@
+-- API and console: some tasks whole, by id.
+{record}
+WHERE s.id = ANY (%(ids)s::text::uuid[]) AND (%(owner)s::uuid IS NULL OR s.submitted_by = %(owner)s::uuid)

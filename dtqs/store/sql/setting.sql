@@ -1,0 +1,2 @@
+-- Anybody: one setting.
+SELECT value FROM settings WHERE name = %(name)s

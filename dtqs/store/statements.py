@@ -1,0 +1,23 @@
+"""The statements of dtqs/store/sql/, each loaded once; `{settle}`, `{named}` and `{record}` stand for the parts that several share."""
+
+import functools
+import re
+from collections.abc import Sequence
+from importlib import resources
+
+
+@functools.cache
+def statement(name: str) -> bytes:
+    """Return the text of one statement, named as its file. `{utc COLUMN}` is that time as RFC 3339 text in UTC."""
+    text = re.sub(r"\{(settle|named|record)\}", lambda match: _read(f"{match[1]}.part.sql").strip(), _read(f"{name}.sql"))
+    text = re.sub(r"\{utc ([a-z_.]+)\}", r"""to_char(\1 AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""", text)
+    return text.strip().encode()
+
+
+def _read(file_name: str) -> str:
+    return (resources.files("dtqs.store") / "sql" / file_name).read_text(encoding="utf-8")
+
+
+def array(texts: Sequence[str]) -> str:
+    """Return ids or numbers as one array literal: 37 bytes an id, and no Python object each. Not for text that needs quoting."""
+    return "{" + ",".join(texts) + "}"

@@ -1,0 +1,138 @@
+"""Tasks: insert, cancel, retry by a person. What a worker does to them goes through its lease (leases.py)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dtqs.errors import Conflict, NotFound
+from dtqs.store.database import Database, Row, Run
+from dtqs.store.statements import array
+from dtqs.task import NewTask
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One stored task: when a relay would publish it, as text with the exact value of its row, and whether it is due now."""
+
+    task_id: str
+    publish_at: str
+    due: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """The client's name for a submit. It belongs to its API key; `body_hash` tells the same submit from another one."""
+
+    api_key_id: str
+    key: str
+    body_hash: bytes
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What a cancel did to one task: ended it (`log_id` of its row), or left a request because it runs."""
+
+    task_id: str
+    ended: bool
+    log_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewRetry:
+    """The task that a person's retry submitted, or the one that an earlier call did (then `fresh` is off and the rest is empty)."""
+
+    task_id: str
+    fresh: bool
+    task_type: str = ""
+    light: bool = False
+    priority: int = 0
+    publish_at: str = ""
+
+
+class Tasks:
+    def __init__(self, database: Database, grace_seconds: float) -> None:
+        self._database, self._grace = database, grace_seconds
+
+    def insert(self, tasks: Sequence[NewTask]) -> list[Stored]:
+        """Store tasks, all or none, in one commit. Returns those that this call inserted: none of a group that is said again.
+
+        Raises StoreUnavailable.
+        """
+        return [Stored(*row) for row in self._database.run("insert_tasks", _columns(tasks, self._grace))]
+
+    def insert_once(self, tasks: Sequence[NewTask], key: IdempotencyKey) -> tuple[list[str], list[Stored]]:
+        """Store tasks under an idempotency key: returns the ids of the key's first submit, and what this call inserted.
+
+        Raises Conflict when the key was used with another body, StoreUnavailable.
+        """
+        ids = [task.task_id for task in tasks]
+        parameters = {"api_key_id": key.api_key_id, "key": key.key, "body_hash": key.body_hash, "ids": array(ids), "hours": key.hours}
+
+        def work(run: Run) -> tuple[list[str], list[Row]]:
+            run("expire_key", parameters)
+            if run("insert_key", parameters):
+                return ids, run("insert_tasks", _columns(tasks, self._grace))
+            ((body_hash, first_ids),) = run("read_key", parameters)
+            if body_hash != key.body_hash:
+                raise Conflict("this Idempotency-Key was used with another body")
+            return list(first_ids), []
+
+        first, rows = self._database.transaction(work)
+        return first, [Stored(*row) for row in rows]
+
+    def cancel(self, task_ids: Sequence[str]) -> list[Cancelled]:
+        """Cancel tasks that have no outcome: pending ones end, running ones get a request. Others are not in the answer. Raises StoreUnavailable."""
+        parameters = {"ids": array(sorted(set(task_ids)))}
+
+        def work(run: Run) -> list[Row]:
+            run("cancel_lock", parameters)
+            return run("cancel", parameters)
+
+        return [Cancelled(task_id, outcome is not None, log_id) for log_id, task_id, outcome in self._database.transaction(work)]
+
+    def retry(self, task_id: str, new_id: str, owner: str | None) -> NewRetry:
+        """Submit a new task like a failed or cancelled one; a second call returns the first one's.
+
+        Raises NotFound, Conflict (the task has no such outcome), StoreUnavailable.
+        """
+        rows = self._database.run("insert_retry", {"id": new_id, "retry_of": task_id, "owner": owner, "grace": self._grace})
+        if rows:
+            inserted, task_type, light, priority, publish_at = rows[0]
+            return NewRetry(inserted, True, task_type, light, priority, publish_at)
+        found = self._database.run("read_retry", {"retry_of": task_id})
+        if not found:
+            raise NotFound("task", task_id)
+        outcome, retry_id = found[0]
+        if retry_id is None:
+            raise Conflict(f"only a failed or cancelled task can be retried, this one is {outcome or 'not finished'}")
+        return NewRetry(retry_id, False)
+
+
+def _columns(tasks: Sequence[NewTask], grace_seconds: float) -> dict[str, object]:
+    """Turn tasks into arrays. Ids and numbers go as one literal each, and a column that nobody uses as an empty one, which unnest fills up with nulls."""
+    tagged = any(task.tags for task in tasks)
+    return {
+        "ids": array([task.task_id for task in tasks]),
+        "types": array([task.task_type for task in tasks]),
+        "lights": array(["t" if task.light else "f" for task in tasks]),
+        "payloads": [task.payload for task in tasks],
+        "priorities": array([str(task.priority) for task in tasks]),
+        "retries": array([str(task.max_retries) for task in tasks]),
+        "timeouts": _sparse([task.timeout_seconds for task in tasks]),
+        "due_ats": _sparse([task.due_at for task in tasks]),
+        "delays": _sparse([task.delay_seconds or None for task in tasks]),
+        # unnest takes nested arrays apart, so each task's tags travel as the text of an array
+        "tags": [_quoted(task.tags) if task.tags else None for task in tasks] if tagged else "{}",
+        "owners": _sparse([task.submitted_by for task in tasks]),
+        "grace": grace_seconds,
+    }
+
+
+def _sparse(values: Sequence[object]) -> str:
+    if all(value is None for value in values):
+        return "{}"
+    return "{" + ",".join("NULL" if value is None else f'"{value}"' for value in values) + "}"
+
+
+def _quoted(tags: Sequence[str]) -> str:
+    return "{" + ",".join('"' + tag.replace("\\", "\\\\").replace('"', '\\"') + '"' for tag in tags) + "}"

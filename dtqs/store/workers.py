@@ -1,0 +1,76 @@
+"""Workers' rows and everybody's counters: register, beat, count, and who is to be judged dead (leases.py does it)."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from dtqs.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerIdentity:
+    """Who a worker process is. `worker_id` is fresh for every process start."""
+
+    worker_id: str
+    node_id: str
+    boot_id: str
+    node_name: str
+    pool: str
+    slot: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """What a heartbeat says. `busy_seconds` since the running task began; null fields while idle."""
+
+    state: str
+    task_id: str | None
+    task_type: str | None
+    busy_seconds: float | None
+    memory_bytes: int
+    completed: int
+    failed: int
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a process has done so far; each counts tasks."""
+
+    submitted: int = 0
+    claimed: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    retried: int = 0
+    given_back: int = 0
+    published: int = 0
+    reclaimed: int = 0
+
+
+class Workers:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def register(self, identity: WorkerIdentity) -> None:
+        """Raises StoreUnavailable."""
+        self._database.run("register_worker", dataclasses.asdict(identity))
+
+    def beat(self, worker_id: str, report: WorkerReport) -> bool:
+        """Write a heartbeat; False: this worker is marked dead and must stop at once. Raises StoreUnavailable."""
+        return bool(self._database.run_once("beat", {"worker_id": worker_id, **dataclasses.asdict(report)}))
+
+    def retire(self, worker_id: str) -> None:
+        """A worker that holds nothing ends in good order. Raises StoreUnavailable."""
+        self._database.run("retire_worker", {"worker_id": worker_id})
+
+    def stale(self, age_seconds: float) -> list[str]:
+        """Return workers whose heartbeat is older. Raises StoreUnavailable."""
+        return [row[0] for row in self._database.run_once("stale_workers", {"age": age_seconds})]
+
+    def former(self, node_id: str, boot_id: str) -> list[str]:
+        """Return the workers of this node from before its supervisor started. Raises StoreUnavailable."""
+        return [row[0] for row in self._database.run("former_workers", {"node_id": node_id, "boot_id": boot_id})]
+
+    def count(self, process_id: str, role: str, node_name: str, totals: Totals) -> None:
+        """Write a process's totals. Raises StoreUnavailable."""
+        self._database.run_once("count", {"process_id": process_id, "role": role, "node_name": node_name, **dataclasses.asdict(totals)})
