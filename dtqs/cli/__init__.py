@@ -1,12 +1,16 @@
 """The command line: the group `main`, which imports a command only when it is called for, so that `dtqs --help` is quick."""
 
 import importlib
+import signal
+import sys
 from typing import Any
 
 import click
 
 from dtqs import __version__
-from dtqs.cli.options import add_config_option, config_option
+from dtqs.cli.options import add_config_option, config_option, exit_status
+from dtqs.errors import DtqsError
+from dtqs.log import visible
 
 COMMANDS = {
     "up": ("dtqs.cli.up", "Start a private PostgreSQL, RabbitMQ, API and supervisor below ./var."),
@@ -20,7 +24,7 @@ COMMANDS = {
     "doctor": ("dtqs.cli.doctor", "Check every part of the system; say what to do about each failure."),
     "migrate": ("dtqs.cli.admin", "Apply the schema to the database."),
     "key": ("dtqs.cli.admin", "Make, list and revoke API keys."),
-    "config": ("dtqs.cli.admin", "Check and show the configuration."),
+    "config": ("dtqs.cli.configure", "Check and show the configuration."),
     "api": ("dtqs.cli.run", "Run the HTTP API."),
     "supervisor": ("dtqs.cli.run", "Run the workers and the keeper of this node."),
 }
@@ -45,6 +49,16 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         add_config_option(command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DtqsError as error:
+            for line in str(error).splitlines():
+                click.echo(visible(line), err=True)
+            sys.exit(exit_status(error))
+        except KeyboardInterrupt:
+            sys.exit(128 + signal.SIGINT)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, names in GROUPS:

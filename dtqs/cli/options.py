@@ -1,16 +1,18 @@
 """What commands share: the --config option and how its file becomes a Config; a wrong setting ends the command with EX_CONFIG."""
 
 import os
-import sys
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from dtqs.config import Config, find, load
-from dtqs.errors import ConfigError
+from dtqs.errors import ConfigError, DtqsError, RequestError, TransientError
 
 F = TypeVar("F", bound=Callable[..., Any])
+EX_REFUSED = 2
+"""What was asked for cannot be done as asked: the same as for a wrong use of the command."""
 _META = "dtqs.config_path"
 
 
@@ -20,9 +22,7 @@ def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None
 
 
 _NAMES = ("--config", "config_path")
-_ATTRIBUTES: dict[str, Any] = {
-    "metavar": "PATH", "expose_value": False, "callback": _remember, "is_eager": True, "help": "The configuration file."
-}
+_ATTRIBUTES: dict[str, Any] = {"metavar": "PATH", "expose_value": False, "callback": _remember, "is_eager": True, "help": "The configuration file."}
 
 
 def config_option(function: F) -> F:
@@ -40,15 +40,21 @@ def add_config_option(command: click.Command) -> None:
 
 
 def configuration() -> Config:
-    """Read the configuration that --config names or that is found; print what is wrong with it, a line each, and end."""
-    try:
-        return load(find(click.get_current_context().meta.get(_META)))
-    except ConfigError as error:
-        refuse(error)
+    """Read the configuration that --config names or that is found. Raises ConfigError, which ends the command with EX_CONFIG."""
+    return load(configuration_path())
 
 
-def refuse(error: ConfigError) -> NoReturn:
-    """Print the problems, a line each, and end with EX_CONFIG."""
-    for problem in error.problems:
-        click.echo(problem, err=True)
-    sys.exit(os.EX_CONFIG)
+def configuration_path() -> Path | None:
+    """Return the file that --config names or that is found."""
+    return find(click.get_current_context().meta.get(_META))
+
+
+def exit_status(error: DtqsError) -> int:
+    """Return the exit status of a command that ended with this error."""
+    if isinstance(error, ConfigError):
+        return os.EX_CONFIG
+    if isinstance(error, RequestError):
+        return getattr(error, "exit_status", EX_REFUSED)
+    if isinstance(error, TransientError):
+        return os.EX_UNAVAILABLE
+    return os.EX_SOFTWARE

@@ -1,0 +1,54 @@
+"""The command `config`: check, show, and print the file with every default."""
+
+import sys
+
+import click
+
+from dtqs.cli.options import configuration
+from dtqs.cli.output import print_json
+from dtqs.config import Config, Section, load
+from dtqs.config_text import default_ini, effective, write_ini
+from dtqs.processors.catalog import Catalog
+
+
+@click.group()
+def config() -> None:
+    """Check and show the configuration."""
+
+
+@config.command()
+def check() -> None:
+    """Check every key; print what is wrong, a line each. Exit status 78 if anything is."""
+    current = configuration()
+    Catalog.load(current)
+    click.echo(f"{current.path or 'no file (defaults and environment)'}: nothing is wrong")
+
+
+@config.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(as_json: bool) -> None:
+    """Show every key in effect and where it comes from, secrets masked."""
+    current = configuration()
+    sections = effective(current, processor_settings(current))
+    if as_json:
+        print_json({name: {k: {"value": value, "from": where} for k, (value, where) in keys.items()} for name, keys in sections.items()})
+    else:
+        click.echo(f"; {current.path or 'no file: defaults and environment'}\n\n{write_ini(sections)}", nl=False)
+
+
+@config.command()
+def default() -> None:
+    """Print conf/dtqs.ini: every key with its default and a comment."""
+    sys.stdout.write(default_ini(processor_models()))
+
+
+def processor_models() -> dict[str, type[Section]]:
+    """Return the settings models of all processors by task type."""
+    catalog = Catalog.load(load(None, {}))
+    return {name: catalog.get(name).settings_model for name in catalog.names()}
+
+
+def processor_settings(current: Config) -> dict[str, Section]:
+    """Return the settings of all processors by task type. Raises ConfigError."""
+    catalog = Catalog.load(current)
+    return {name: catalog.get(name).settings for name in catalog.names()}

@@ -1,0 +1,65 @@
+"""How commands print: tables on a terminal, plain and stable columns elsewhere, JSON on demand. What came from tasks cannot steer the terminal."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dtqs.log import visible
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+STYLES = {
+    "completed": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "in_progress": "cyan",
+    "ok": "green",
+    "error": "red",
+    "warning": "yellow",
+}
+"""Colours of words that stand alone in a cell."""
+
+
+def print_json(value: Any) -> None:
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
+    """Print rows: a drawn table on a terminal, else columns of plain text under their names."""
+    texts = [[cell_text(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        _print_plain(columns, texts)
+        return
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in texts:
+        table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in row))
+    Console().print(table)
+
+
+def _print_plain(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
+    lines = [list(columns), *map(list, texts)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    for line in lines:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def cell_text(value: Any) -> str:
+    """Write one value on one line: text as it is with control characters made visible, other things as JSON."""
+    if value is None:
+        return "-"
+    return visible(value if isinstance(value, str) else orjson.dumps(value, default=str).decode())
+
+
+def size(count: int) -> str:
+    """Write a number of bytes for people: 1.2 MiB."""
+    amount, unit = float(count), 0
+    while amount >= 1024 and unit < len(UNITS) - 1:
+        amount, unit = amount / 1024, unit + 1
+    return f"{amount:.{min(unit, 1)}f} {UNITS[unit]}"
