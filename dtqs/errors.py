@@ -8,6 +8,7 @@
     │   ├── TaskTimedOut            an attempt ran into its time limit
     │   └── WorkerDied              the process that ran the attempt is gone
     ├── PermanentError              not worth a retry
+    │   ├── StoreRefused            PostgreSQL cannot store a value
     │   ├── InputRefused            a source that cannot or must not be read
     │   └── EffectUnknown           nobody knows whether an outside effect happened
     ├── RequestError                a caller asked for something that cannot be done
@@ -63,6 +64,10 @@ class WorkerDied(TransientError):
 
 class PermanentError(DtqsError):
     """Raised by a processor: no further attempt can succeed."""
+
+
+class StoreRefused(PermanentError):
+    """PostgreSQL cannot store a value, for example text with a NUL in it; nothing of the statement happened."""
 
 
 class InputRefused(PermanentError):

@@ -15,6 +15,10 @@ HINT_LIMIT = 50
 """Most light tasks that one hint names."""
 
 
+LogRef = tuple[int | None, str, str]
+"""(log id, task id, event): a row of the log as an event message carries it; no id where no row was written."""
+
+
 class DeadLetter(DtqsError):
     """A message that is not ours, or from a version that we do not know."""
 
@@ -54,8 +58,7 @@ def decode_hint(body: bytes) -> Hint:
     return hint
 
 
-def encode_events(events: Sequence[tuple[int | None, str, str]]) -> bytes:
-    """Encode rows (log_id, task_id, event)."""
+def encode_events(events: Sequence[LogRef]) -> bytes:
     return orjson.dumps(events)
 
 

@@ -66,6 +66,17 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Due:
+    """A task whose hint is to be published; `publish_at` is the exact text of its backlog row's value, which far_out asks for."""
+
+    task_id: str
+    task_type: str
+    light: bool
+    priority: int
+    publish_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutputFile:
     """A file that an attempt wrote under a new id; its row is inserted by the finish."""
 

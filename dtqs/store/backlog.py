@@ -1,24 +1,13 @@
 """The backlog as publishers see it: what is due to be published, and when to look again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from dtqs.store.database import Database
 from dtqs.store.statements import array
+from dtqs.task import Due
 
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
 LONG_AGO = "-infinity"
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A task whose hint is to be published; `publish_at` is the exact value of its row, which far_out asks for."""
-
-    task_id: str
-    task_type: str
-    light: bool
-    priority: int
-    publish_at: str
 
 
 class Backlog:

@@ -19,7 +19,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 
 from dtqs.config import PostgresqlSection
 from dtqs.deadline import Deadline
-from dtqs.errors import StoreUnavailable
+from dtqs.errors import StoreRefused, StoreUnavailable
 from dtqs.store.statements import statement
 
 Row = tuple[Any, ...]
@@ -34,7 +34,7 @@ class LimitedConnection(psycopg.Connection[Row]):
 
     limit_seconds: float | None = None
 
-    def wait(self, gen: Generator[Any, Any, T], interval: float = 0.1, timeout: float | None = None) -> T:  # type: ignore[override]
+    def wait(self, gen: Generator[Any, Any, T], interval: float = 0.1, timeout: float | None = None) -> T:
         try:
             return super().wait(gen, interval=interval, timeout=timeout if timeout is not None else self.limit_seconds)
         except psycopg.errors._WaitTimeout as error:
@@ -95,6 +95,8 @@ class Database:
             if isinstance(error, _AGAIN):
                 raise
             raise StoreUnavailable(f"PostgreSQL: {str(error).strip() or type(error).__name__}") from error
+        except psycopg.DataError as error:
+            raise StoreRefused(f"PostgreSQL: {error.diag.message_primary or error}") from error
 
     def run_once(self, name: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """Run one statement and commit it. Deadlocks are retried (nothing happened); a lost connection is not (it may have). Raises StoreUnavailable."""

@@ -7,14 +7,12 @@ import orjson
 
 from dtqs.deadline import Deadline
 from dtqs.errors import EffectUnknown, LeaseLost
+from dtqs.event import LogRef
 from dtqs.scoreboard import Death
 from dtqs.settlement import Settlement, error_json
 from dtqs.store.database import Database, Row, Run
 from dtqs.store.statements import array
 from dtqs.task import Claimed, Effect
-
-LogRef = tuple[int | None, str, str]
-"""(log id, task id, event): what an event message is made of."""
 
 _NO_FILES = "[]"
 

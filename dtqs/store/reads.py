@@ -140,4 +140,5 @@ def _violation(task_id: str, outcome: str | None, backlog: int, held: int, live:
 
 
 def _record(row: Row) -> TaskRecord:
-    return TaskRecord(row[0], row[1], Status(row[2]), *row[3:9], tuple(row[9]), *row[10:])  # type: ignore[arg-type]
+    values: tuple[Any, ...] = (row[0], row[1], Status(row[2]), *row[3:9], tuple(row[9]), *row[10:])
+    return TaskRecord(*values)

@@ -1,0 +1,116 @@
+"""Publishing: hints with confirms (mandatory, persistent, by priority), events and control without. It runs on the loop and never blocks.
+
+What it has no room for is dropped and said to nobody: a hint that is not confirmed is published again by the relay.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+from pika import BasicProperties
+from pika.channel import Channel
+from pika.frame import Method
+from pika.spec import Basic
+
+from dtqs.broker.topology import CONTROL, EVENTS, PERSISTENT, QUEUE, declare_exchanges
+from dtqs.event import HINT_LIMIT, LogRef, encode_cancel, encode_events, encode_hint
+from dtqs.task import Due
+
+WINDOW = 2000
+"""Most hints that wait for their confirm."""
+CONFIRMED_LIMIT = 200_000
+_EVENTS_PER_MESSAGE = 1000
+
+Confirmed = tuple[str, str]
+"""(task id, publish_at) of a task whose hint the broker has."""
+
+
+def hints(dues: Sequence[Due]) -> Iterator[tuple[int, bytes, list[Due]]]:
+    """Group tasks into hints: (priority, body, its tasks). Light ones of one type and priority share, heavy ones are alone."""
+    groups: dict[tuple[str, int], list[Due]] = {}
+    for due in dues:
+        if due.light:
+            groups.setdefault((due.task_type, due.priority), []).append(due)
+        else:
+            yield due.priority, encode_hint(due.task_type, False, [due.task_id]), [due]
+    for (task_type, priority), members in groups.items():
+        for start in range(0, len(members), HINT_LIMIT):
+            part = members[start : start + HINT_LIMIT]
+            yield priority, encode_hint(task_type, True, [due.task_id for due in part]), part
+
+
+class Publisher:
+    """What one channel publishes. Its owner says when the channel is there and when it is lost."""
+
+    def __init__(self, is_free: Callable[[], bool], on_idle: Callable[[], None] = lambda: None) -> None:
+        self._is_free, self._on_idle = is_free, on_idle
+        self._channel: Channel | None = None
+        self._tag = 0
+        self._waiting: dict[int, list[Due]] = {}
+        self._confirmed: list[Confirmed] = []
+
+    def attach(self, channel: Channel) -> None:
+        declare_exchanges(channel)
+        self._tag = 0
+        self._waiting.clear()
+        channel.add_on_return_callback(self._returned)
+        channel.confirm_delivery(self._answered)
+        self._channel = channel
+
+    def detach(self) -> None:
+        self._channel = None
+        self._waiting.clear()
+        self._on_idle()
+
+    @property
+    def waiting(self) -> int:
+        """Hints without an answer."""
+        return len(self._waiting)
+
+    def publish_hints(self, dues: Sequence[Due]) -> int:
+        """Publish what there is room for; returns how many tasks that were."""
+        count = 0
+        if self._channel is None or not self._is_free():
+            return 0
+        for priority, body, members in hints(dues):
+            if len(self._waiting) >= WINDOW:
+                break
+            self._tag += 1
+            self._waiting[self._tag] = members
+            properties = BasicProperties(delivery_mode=PERSISTENT, priority=priority, message_id=str(self._tag))
+            self._channel.basic_publish("", QUEUE, body, properties, mandatory=True)
+            count += len(members)
+        return count
+
+    def publish_events(self, rows: Sequence[LogRef]) -> None:
+        """Tell every API process to look again; a lost event only delays."""
+        for start in range(0, len(rows), _EVENTS_PER_MESSAGE):
+            self._tell(EVENTS, encode_events(rows[start : start + _EVENTS_PER_MESSAGE]))
+
+    def publish_cancel(self, task_ids: Sequence[str]) -> None:
+        """Tell every worker; one that does not hear it finds the request at its next heartbeat."""
+        self._tell(CONTROL, encode_cancel(task_ids))
+
+    def take_confirmed(self) -> list[Confirmed]:
+        taken, self._confirmed = self._confirmed, []
+        return taken
+
+    def _tell(self, exchange: str, body: bytes) -> None:
+        if self._channel is not None and self._is_free():
+            self._tag += 1  # the channel confirms these too
+            self._channel.basic_publish(exchange, "", body)
+
+    def _answered(self, frame: Method) -> None:
+        method, tag = frame.method, frame.method.delivery_tag
+        tags = list(itertools.takewhile(lambda waiting: waiting <= tag, self._waiting)) if method.multiple else [tag]
+        for one in tags:
+            members = self._waiting.pop(one, None)
+            if members and isinstance(method, Basic.Ack) and len(self._confirmed) < CONFIRMED_LIMIT:
+                self._confirmed += [(due.task_id, due.publish_at) for due in members]
+        if not self._waiting:
+            self._on_idle()
+
+    def _returned(self, _: Channel, __: Basic.Return, properties: BasicProperties, ___: bytes) -> None:
+        """No queue took it: the broker confirms it all the same, afterwards. A keeper finds the queue missing and repairs."""
+        self._waiting.pop(int(properties.message_id or 0), None)
+        if not self._waiting:
+            self._on_idle()

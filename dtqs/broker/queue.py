@@ -1,0 +1,52 @@
+"""The task queue: look whether it is there before declaring it. Whoever finds it missing says so, since everything due must then be published again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pika.channel import Channel
+from pika.frame import Method
+
+from dtqs.broker.connection import is_missing
+from dtqs.broker.topology import QUEUE, queue_arguments
+from dtqs.config import RabbitmqSection
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLook:
+    """What a passive declare says: messages ready for delivery, and consumers."""
+
+    ready: int
+    consumers: int
+
+
+class QueueKeeper:
+    """Declares the queue on a line's channels. A failed passive declare closes its channel, so the declaration comes on the next one."""
+
+    def __init__(self, section: RabbitmqSection, on_missing: Callable[[], None]) -> None:
+        self._arguments, self._on_missing = queue_arguments(section), on_missing
+        self._missing = False
+
+    def ensure(self, channel: Channel, then: Callable[[], None]) -> None:
+        """Go on with `then` when the queue is there; when it is not, the channel closes and this is to be called again with the next one."""
+        if self._missing:
+            channel.queue_declare(QUEUE, durable=True, arguments=self._arguments, callback=lambda _: self._declared(then))
+        else:
+            channel.queue_declare(QUEUE, passive=True, callback=lambda _: then())
+
+    def lost(self, reason: BaseException) -> None:
+        """The channel is gone: because the queue is missing?"""
+        self._missing = self._missing or is_missing(reason)
+
+    def _declared(self, then: Callable[[], None]) -> None:
+        self._missing = False
+        self._on_missing()
+        then()
+
+
+def look(channel: Channel, reply: Callable[[QueueLook], None]) -> None:
+    """Ask passively; when the queue is missing the channel closes and no answer comes."""
+
+    def answered(frame: Method) -> None:
+        reply(QueueLook(frame.method.message_count, frame.method.consumer_count))
+
+    channel.queue_declare(QUEUE, passive=True, callback=answered)

@@ -1,0 +1,57 @@
+"""pika's own event loop in a thread of its own, started after the fork: broker heartbeats never stop while a task runs in the main thread."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from pika.adapters.select_connection import IOLoop, SelectConnection
+from pika.connection import Connection, Parameters
+
+from dtqs.deadline import Deadline
+from dtqs.errors import BrokerUnavailable
+
+T = TypeVar("T")
+
+
+class ThreadLoop:
+    """The loop and its thread; `Line` sees it as a Loop, other threads come in by `call` and `ask`."""
+
+    def __init__(self, name: str) -> None:
+        self._ioloop = IOLoop()
+        self._thread = threading.Thread(target=self._ioloop.start, name=name, daemon=True)
+        self._started = False
+
+    def start(self) -> None:
+        self._started = True
+        self._thread.start()
+
+    def stop(self, deadline: Deadline) -> None:
+        if self._started:
+            self._started = False
+            self._ioloop.add_callback_threadsafe(self._ioloop.stop)
+            self._thread.join(max(0.1, deadline.remaining))
+
+    def open(self, to: Parameters, opened: Callable[[Any], None], failed: Callable[[Any, Any], None], closed: Callable[[Any, Any], None]) -> Connection:
+        return SelectConnection(to, opened, failed, closed, custom_ioloop=self._ioloop)
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        self._ioloop.call_later(seconds, call)
+
+    def call(self, call: Callable[[], None]) -> None:
+        """Run on the loop, soon; from any thread."""
+        self._ioloop.add_callback_threadsafe(call)
+
+    def ask(self, question: Callable[[Callable[[T], None]], None], deadline: Deadline) -> T:
+        """Run on the loop and wait for its answer. Raises BrokerUnavailable when none comes in time."""
+        answer: Future[T] = Future()
+
+        def reply(value: T) -> None:
+            if not answer.done():
+                answer.set_result(value)
+
+        self.call(lambda: question(reply))
+        try:
+            return answer.result(timeout=max(0.01, deadline.remaining))
+        except TimeoutError as error:
+            raise BrokerUnavailable("RabbitMQ did not answer in time") from error

@@ -1,0 +1,149 @@
+"""A worker's two connections in one I/O thread: one consumes and acks, one only publishes; in an alarm the broker stops reading one that has published."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+
+from pika.channel import Channel
+from pika.spec import Basic
+
+from dtqs.broker.connection import Line
+from dtqs.broker.consumer import Consumer, Delivery
+from dtqs.broker.publisher import Publisher
+from dtqs.broker.queue import QueueKeeper
+from dtqs.broker.threads import ThreadLoop
+from dtqs.broker.topology import CONTROL, declare_exchanges, parameters
+from dtqs.config import RabbitmqSection
+from dtqs.deadline import Deadline
+from dtqs.errors import BrokerUnavailable
+from dtqs.event import DeadLetter, LogRef, decode_cancel
+from dtqs.task import Due
+
+
+class WorkerLink:
+    """What a worker asks of the broker; nothing here blocks but `stop` and `publish_hints`, which take a deadline."""
+
+    def __init__(self, section: RabbitmqSection, name: str, on_cancel: Callable[[list[str]], None], on_queue_missing: Callable[[], None]) -> None:
+        self.deliveries: SimpleQueue[Delivery | None] = SimpleQueue()
+        """Unclaimed deliveries in their order; a None only wakes whoever waits."""
+        self._on_cancel = on_cancel
+        self._loop = ThreadLoop("broker")
+        self._consumer = Consumer(self.deliveries.put, self._reopen)
+        self._queue = QueueKeeper(section, on_queue_missing)
+        self._hearing = Line(self._loop, parameters(section, f"{name} consumes"), f"{name} consumes", self._on_consuming_channel, self._on_consuming_lost)
+        self._speaking = Line(self._loop, parameters(section, f"{name} publishes"), f"{name} publishes", self._on_publishing_channel, self._on_publishing_lost)
+        self._publisher = Publisher(lambda: self._speaking.state == "connected", self._idle)
+        self._idle_replies: list[Callable[[bool], None]] = []
+
+    def start(self) -> None:
+        self._loop.start()
+        self._loop.call(self._hearing.start)
+        self._loop.call(self._speaking.start)
+
+    def stop(self, deadline: Deadline) -> None:
+        """Close both connections, after what was said before. Unclaimed deliveries go back to the queue."""
+
+        def close(reply: Callable[[bool], None]) -> None:
+            self._hearing.stop()
+            self._speaking.stop()
+            self._when_closed(reply)
+
+        with contextlib.suppress(BrokerUnavailable):  # it is away: there is nothing to close
+            self._loop.ask(close, Deadline(min(1.0, deadline.remaining)))
+        self._loop.stop(deadline)
+
+    def consume(self, prefetch: int) -> None:
+        """Hold at most so many unclaimed deliveries from now on."""
+        self._loop.call(lambda: self._consumer.want(prefetch))
+
+    def pause(self) -> None:
+        """Consume nothing from now on and return every unclaimed delivery."""
+        self._loop.call(self._pause)
+
+    def ack(self, delivery: Delivery) -> None:
+        """Ack it and all before it."""
+        self._loop.call(lambda: self._consumer.ack(delivery))
+
+    def give_up(self, deliveries: Sequence[Delivery]) -> None:
+        """Return these unclaimed."""
+        self._loop.call(lambda: self._consumer.give_up(deliveries))
+
+    def publish_events(self, rows: Sequence[LogRef]) -> None:
+        self._loop.call(lambda: self._publisher.publish_events(rows))
+
+    def publish_hints(self, dues: Sequence[Due], deadline: Deadline) -> None:
+        """Publish hints and wait for their confirms, or until the deadline: the relay is the safety net."""
+
+        def question(reply: Callable[[bool], None]) -> None:
+            self._publisher.publish_hints(dues)
+            if self._publisher.waiting:
+                self._idle_replies.append(reply)
+            else:
+                reply(True)
+
+        try:
+            self._loop.ask(question, deadline)
+        except BrokerUnavailable:
+            return
+
+    def _pause(self) -> None:
+        self._consumer.want(0)
+        unclaimed = []
+        while True:
+            try:
+                unclaimed.append(self.deliveries.get_nowait())
+            except Empty:
+                break
+        self._consumer.give_up([delivery for delivery in unclaimed if delivery])
+
+    def _idle(self) -> None:
+        replies, self._idle_replies = self._idle_replies, []
+        for reply in replies:
+            reply(True)
+
+    def _on_consuming_channel(self, channel: Channel) -> None:
+        self._queue.ensure(channel, lambda: self._consume_on(channel))
+
+    def _consume_on(self, channel: Channel) -> None:
+        declare_exchanges(channel)
+        channel.queue_declare("", exclusive=True, callback=lambda frame: self._hear_control(channel, frame.method.queue))
+        self._consumer.attach(channel)
+
+    def _hear_control(self, channel: Channel, queue: str) -> None:
+        channel.queue_bind(queue, CONTROL)
+        channel.basic_consume(queue, self._control, auto_ack=True)
+
+    def _control(self, _: Channel, __: Basic.Deliver, ___: object, body: bytes) -> None:
+        try:
+            self._on_cancel(decode_cancel(body))
+        except DeadLetter:
+            return  # from a version that knows more
+
+    def _on_consuming_lost(self, reason: BaseException) -> None:
+        self._queue.lost(reason)
+        self._consumer.detach()
+        # what was delivered on it goes back to the queue by itself; claiming it would do no harm, but others may have it already
+        stale = True
+        while stale:
+            try:
+                self.deliveries.get_nowait()
+            except Empty:
+                stale = False
+
+    def _on_publishing_channel(self, channel: Channel) -> None:
+        self._publisher.attach(channel)
+
+    def _on_publishing_lost(self, _: BaseException) -> None:
+        self._publisher.detach()
+
+    def _reopen(self) -> None:
+        """The broker cancelled our consumer: begin anew on a fresh channel, which looks for the queue first."""
+        channel = self._hearing.channel
+        if channel is not None and channel.is_open:
+            channel.close()
+
+    def _when_closed(self, reply: Callable[[bool], None]) -> None:
+        if self._hearing.closed and self._speaking.closed:
+            reply(True)
+        else:
+            self._loop.later(0.02, lambda: self._when_closed(reply))
