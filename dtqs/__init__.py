@@ -1,3 +1,41 @@
 """DTQS: a distributed task queue on PostgreSQL and RabbitMQ. What a processor's author imports is here."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dtqs.errors import DtqsError, InputRefused, PermanentError, Problem, TransientError
+    from dtqs.processors.base import Context, Json, Payload, Processor, ProcessorSettings, Source
+    from dtqs.processors.function import processor
+    from dtqs.task import Effect
+
 __version__ = "0.1.0"
+__all__ = [
+    "Context",
+    "DtqsError",
+    "Effect",
+    "InputRefused",
+    "Json",
+    "Payload",
+    "PermanentError",
+    "Problem",
+    "Processor",
+    "ProcessorSettings",
+    "Source",
+    "TransientError",
+    "processor",
+]
+
+_HOME = {
+    **dict.fromkeys(("DtqsError", "InputRefused", "PermanentError", "Problem", "TransientError"), "dtqs.errors"),
+    **dict.fromkeys(("Context", "Json", "Payload", "Processor", "ProcessorSettings", "Source"), "dtqs.processors.base"),
+    "processor": "dtqs.processors.function",
+    "Effect": "dtqs.task",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name at its first use: the supervisor, too, imports this package, and it needs none of them."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'dtqs' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

@@ -3,13 +3,15 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Generic, Protocol, TypeVar
+from typing import Annotated, Any, BinaryIO, ClassVar, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dtqs.config import Section
+from dtqs.errors import Problem
 from dtqs.files import FileSpace
-from dtqs.task import Effect, OutputFile
+from dtqs.files.uri import ALLOWED, check
+from dtqs.task import MAX_RETRIES_LIMIT, TIMEOUT_SECONDS_LIMIT, Effect, OutputFile
 
 Json = Any
 """What orjson can write: None, bool, int, float, str, list, dict with str keys."""
@@ -21,8 +23,21 @@ class Payload(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class NoSettings(Section):
-    """The settings of a processor that has none."""
+Source = Annotated[str, AfterValidator(check), Field(description=f"where the input comes from: {ALLOWED}")]
+"""The type of a payload's field that names an input."""
+
+
+class ProcessorSettings(Section):
+    """The keys that `[processor:NAME]` has for every type; settings models extend it."""
+
+    max_retries: int | None = Field(default=None, ge=0, le=MAX_RETRIES_LIMIT, description="retries after the first attempt; left out: the type's own")
+    timeout_seconds: float | None = Field(
+        default=None, ge=0.1, le=TIMEOUT_SECONDS_LIMIT, description="seconds that an attempt may take; left out: the type's own"
+    )
+
+
+class NoSettings(ProcessorSettings):
+    """The settings of a processor that has no keys of its own."""
 
 
 P = TypeVar("P", bound=BaseModel)
@@ -57,10 +72,17 @@ class Processor(Generic[P, S]):
 
     def __init__(self, settings: S) -> None:
         self.settings = settings
+        if isinstance(settings, ProcessorSettings):
+            self.max_retries = self.max_retries if settings.max_retries is None else settings.max_retries
+            self.timeout_seconds = self.timeout_seconds if settings.timeout_seconds is None else settings.timeout_seconds
 
     def is_light(self, payload: P) -> bool:
         """Tell whether this very payload is light; asked once, at submit."""
         return self.light
+
+    def problems(self, payload: P) -> Sequence[Problem]:
+        """Return what the settings forbid of a payload that its model allows; asked at submit, all at once. Fields as in `outputs[0].width`."""
+        return ()
 
     def sources(self, payload: P) -> Sequence[str]:
         """Return the URIs that the payload names; at submit, `upload:` ones must exist and be the caller's."""

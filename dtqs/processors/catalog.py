@@ -1,0 +1,115 @@
+"""Which task types there are: the built-in ones and those of others' packages, each with its settings.
+
+What is wrong with a payload, faults.py puts into words.
+"""
+
+import re
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from dtqs.config import Config
+from dtqs.errors import ConfigError, Invalid, NotFound
+from dtqs.processors.base import Json, Processor
+from dtqs.processors.echo import EchoProcessor
+from dtqs.processors.faults import payload_problems, suggestion
+from dtqs.processors.function import is_processor
+from dtqs.processors.image import ImageProcessor
+
+GROUP = "dtqs.processors"
+"""The entry-point group in which packages register their processors."""
+
+BUILT_IN: tuple[type[Processor[Any, Any]], ...] = (EchoProcessor, ImageProcessor)
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+
+
+class Catalog:
+    """The processors by name, ready to validate and to run."""
+
+    def __init__(self, processors: Iterable[Processor[Any, Any]]) -> None:
+        self._processors = {processor.name: processor for processor in processors}
+
+    @classmethod
+    def load(cls, config: Config) -> "Catalog":
+        """Build every processor with its section of the configuration. Raises ConfigError with every problem found."""
+        problems: list[str] = []
+        classes = _classes(problems)
+        problems += _unknown_sections(config, classes)
+        processors = [built for found in classes.values() if (built := _build(found, config, problems))]
+        if problems:
+            raise ConfigError(problems)
+        return cls(processors)
+
+    def names(self) -> list[str]:
+        return sorted(self._processors)
+
+    def get(self, task_type: str) -> Processor[Any, Any]:
+        """Return the processor of a task type. Raises NotFound, which lists those that there are."""
+        try:
+            return self._processors[task_type]
+        except KeyError:
+            raise NotFound("task type", f"{task_type!r:.100}{suggestion(task_type, self.names())}") from None
+
+    def validate(self, task_type: str, payload: Json) -> tuple[Processor[Any, Any], BaseModel]:
+        """Return the processor and the validated payload. Raises NotFound, or Invalid with everything that is wrong."""
+        processor = self.get(task_type)
+        try:
+            valid = processor.payload_model.model_validate(payload)
+        except ValidationError as error:
+            raise Invalid(payload_problems(error, processor.payload_model)) from error
+        if problems := processor.problems(valid):
+            raise Invalid(problems)
+        return processor, valid
+
+
+def _classes(problems: list[str]) -> dict[str, type[Processor[Any, Any]]]:
+    """Every processor class by its name; one name that two claim is a problem."""
+    classes: dict[str, type[Processor[Any, Any]]] = {processor.name: processor for processor in BUILT_IN}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+        found = _load(point, problems)
+        if found is None:
+            continue
+        if not _NAME.fullmatch(found.name):
+            problems.append(f"{_where(point)}: {found.name!r} is no name for a task type; allowed: lower-case letters, digits, _ and -, a letter first")
+        elif classes.setdefault(found.name, found) is not found:
+            problems.append(f"{_where(point)}: the task type {found.name} is taken by {classes[found.name].__module__}")
+    return classes
+
+
+def _load(point: EntryPoint, problems: list[str]) -> type[Processor[Any, Any]] | None:
+    try:
+        found = point.load()
+    except Exception as error:  # others' code, which may raise anything; all that is broken is told at once
+        problems.append(f"{_where(point)}: cannot be loaded: {type(error).__name__}: {error}")
+        return None
+    if not is_processor(found):
+        wanted = "not a processor; allowed: a subclass of dtqs.Processor with name and payload_model, or a function with @dtqs.processor"
+        problems.append(f"{_where(point)}: {wanted}")
+        return None
+    return found  # type: ignore[no-any-return]
+
+
+def _where(point: EntryPoint) -> str:
+    package = f" of {point.dist.name} {point.dist.version}" if point.dist else ""
+    return f"entry point {GROUP}: {point.name} = {point.value}{package}"
+
+
+def _unknown_sections(config: Config, classes: dict[str, type[Processor[Any, Any]]]) -> list[str]:
+    problems = []
+    for name in config.processor_names():
+        if name not in classes:
+            entry = next(iter(config.raw[f"processor:{name}"].values()), None)
+            problems.append(f"{entry.where if entry else config.path}: [processor:{name}]: no such task type{suggestion(name, sorted(classes))}")
+    return problems
+
+
+def _build(found: type[Processor[Any, Any]], config: Config, problems: list[str]) -> Processor[Any, Any] | None:
+    try:
+        return found(config.processor(found.name, found.settings_model))
+    except ConfigError as error:
+        problems += error.problems
+    except Exception as error:  # others' constructors, as above
+        problems.append(f"processor {found.name} ({found.__module__}): cannot be built: {type(error).__name__}: {error}")
+    return None

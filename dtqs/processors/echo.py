@@ -1,0 +1,103 @@
+"""The task type `echo`: gives its payload back. For health checks, tests and benchmarks; some fields make it slow, fail or die."""
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from dtqs.errors import PermanentError, TransientError
+from dtqs.processors.base import Context, Json, NoSettings, Processor
+
+
+class EchoPayload(BaseModel):
+    """Any JSON object. Its known fields are obeyed, and returned like the others."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, frozen=True)
+
+    sleep_seconds: float = Field(default=0.0, ge=0, le=86400, description="seconds to sleep, spread over the steps")
+    spin_seconds: float = Field(default=0.0, ge=0, le=86400, description="seconds of pure Python computing, spread over the steps")
+    fail: Literal["transient", "permanent"] | None = Field(default=None, description="end every attempt with an error of this sort")
+    fail_times: int = Field(default=0, ge=0, le=1000, description="so many attempts fail with a transient error")
+    steps: int = Field(default=0, ge=0, le=1000, description="report progress so many times")
+    exit: int | None = Field(default=None, ge=0, le=255, description="the worker process dies with this exit status")
+    effect: Literal["retry", "fail"] | None = Field(
+        default=None, description="say first that an outside effect begins, and what to do if nobody knows how it went"
+    )
+
+    _given: Json = PrivateAttr(default=None)
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Validate, and keep the object as it was given.
+
+        One without a known field has nothing to validate: that is most of them, and it saves half of what a tiny task costs here.
+        """
+        if type(obj) is not dict or not _KNOWN.isdisjoint(obj):
+            payload = super().model_validate(obj, **options)
+            payload._given = obj
+            return payload
+        payload = cls.__new__(cls)
+        _set(payload, "__dict__", _DEFAULTS)
+        _set(payload, "__pydantic_extra__", obj)
+        _set(payload, "__pydantic_fields_set__", _NONE_SET)
+        _set(payload, "__pydantic_private__", None)
+        return payload
+
+
+_KNOWN = frozenset(EchoPayload.model_fields)
+# shared by all payloads without known fields: the model is frozen
+_DEFAULTS = {name: field.default for name, field in EchoPayload.model_fields.items()}
+_NONE_SET: set[str] = set()
+_set = object.__setattr__
+
+
+class EchoProcessor(Processor[EchoPayload, NoSettings]):
+    """Light, unless its payload asks for something that takes long, may be seen or may kill."""
+
+    name = "echo"
+    payload_model = EchoPayload
+    settings_model = NoSettings
+    light = True
+    examples: ClassVar[Sequence[Json]] = ({"hello": "world"}, {"sleep_seconds": 10, "steps": 5}, {"fail_times": 2})
+
+    def is_light(self, payload: EchoPayload) -> bool:
+        return not payload.model_fields_set & _KNOWN
+
+    def run(self, payload: EchoPayload, context: Context) -> Json:
+        if payload.__pydantic_fields_set__ is _NONE_SET:
+            return payload.__pydantic_extra__
+        _obey(payload, context)
+        return payload._given
+
+
+def _obey(payload: EchoPayload, context: Context) -> None:
+    if payload.effect is not None:
+        context.effect_begins(payload.effect)
+    _take_time(payload, context)
+    if payload.exit is not None:
+        os._exit(payload.exit)
+    if payload.fail == "permanent":
+        raise PermanentError("the payload asks for a permanent error")
+    if payload.fail == "transient":
+        raise TransientError("the payload asks for a transient error")
+    if context.attempt <= payload.fail_times:
+        raise TransientError(f"the payload asks that the first {payload.fail_times} attempts fail; this is attempt {context.attempt}")
+
+
+def _take_time(payload: EchoPayload, context: Context) -> None:
+    parts = max(1, payload.steps)
+    for step in range(1, parts + 1):
+        if payload.sleep_seconds:
+            time.sleep(payload.sleep_seconds / parts)
+        if payload.spin_seconds:
+            _spin(payload.spin_seconds / parts)
+        if payload.steps:
+            context.progress(step / parts, f"step {step} of {parts}")
+
+
+def _spin(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass

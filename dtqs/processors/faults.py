@@ -1,0 +1,71 @@
+"""Words for what is wrong with a payload: pydantic's errors as our problems, each with its place and with what is allowed; pure."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from dtqs.errors import Problem
+
+PROBLEMS_LIMIT = 100
+
+
+def payload_problems(error: ValidationError, model: type[BaseModel], root: str = "payload") -> list[Problem]:
+    """Return a problem for each error, PROBLEMS_LIMIT at most and then one that says how many more there are."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    problems = [_problem(root, fault["loc"], fault["type"], fault["msg"], model) for fault in faults[:PROBLEMS_LIMIT]]
+    if len(faults) > PROBLEMS_LIMIT:
+        problems.append(Problem(root, f"{len(faults) - PROBLEMS_LIMIT} more"))
+    return problems
+
+
+def suggestion(name: str, known: Sequence[str]) -> str:
+    """Return "; did you mean …?" where one is close, and what is known."""
+    close = difflib.get_close_matches(name[:100], known, 1, 0.6)
+    return f"{f'; did you mean {close[0]}?' if close else ''}; known: {', '.join(known)}"
+
+
+def place(root: str, loc: Sequence[int | str]) -> str:
+    """Return where a field is, as in `payload.outputs[0].width`."""
+    return root + "".join(f"[{part}]" if isinstance(part, int) else f".{part[:100]}" for part in loc)
+
+
+def _problem(root: str, loc: tuple[int | str, ...], kind: str, message: str, model: type[BaseModel]) -> Problem:
+    where = place(root, loc)
+    if kind == "extra_forbidden":
+        parent = _model_at(model, loc[:-1])
+        return Problem(where, f"no such field{suggestion(str(loc[-1]), list(parent.model_fields) if parent else [])}")
+    if kind == "missing":
+        return Problem(where, f"must be given{_allowed(model, loc)}")
+    if kind == "model_type":
+        return Problem(where, "must be an object")
+    return Problem(where, _plain(message) + _allowed(model, loc))
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("Input should", "should")
+
+
+def _allowed(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
+    """The field's own description says what is allowed in more words than the one check that failed."""
+    parent = _model_at(model, loc[:-1])
+    field = parent.model_fields.get(str(loc[-1])) if parent and loc else None
+    return f"; {field.description}" if field and field.description else ""
+
+
+def _model_at(model: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel] | None:
+    """Walk down the models along an error's place; None where that leads through something else."""
+    at: type[BaseModel] | None = model
+    for part in loc:
+        if isinstance(part, int) or at is None:
+            continue
+        field = at.model_fields.get(part)
+        at = _model_in(field.annotation) if field else None
+    return at
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)

@@ -1,0 +1,116 @@
+"""Opens what claims to be a picture, with suspicion: known decoders only, limits before the first pixel, and every failure in plain words."""
+
+import errno
+import os
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from PIL import AvifImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+from PIL.ExifTags import Base as Tag
+from PIL.ImageFile import ImageFile
+
+from dtqs.errors import PermanentError, TransientError
+from dtqs.files.sniff import HEAD_BYTES, UNKNOWN, sniff
+from dtqs.processors.image.geometry import Size
+
+DECODERS = {
+    "image/jpeg": JpegImagePlugin.JpegImageFile.format,
+    "image/png": PngImagePlugin.PngImageFile.format,
+    "image/webp": WebPImagePlugin.WebPImageFile.format,
+    "image/gif": GifImagePlugin.GifImageFile.format,
+    "image/tiff": TiffImagePlugin.TiffImageFile.format,
+    "image/avif": AvifImagePlugin.AvifImageFile.format,
+}
+"""The allow-list. Pillow has some forty more decoders, which nobody sends and in which its holes have been."""
+
+_ALLOWED = "allowed are JPEG, PNG, WebP, GIF, TIFF and AVIF"
+_WORDS = {
+    "application/pdf": "a PDF",
+    "application/postscript": "a PostScript file",
+    "application/zip": "a ZIP archive (or an office document)",
+    "application/xml": "an XML file",
+    "application/x-executable": "a program",
+    "image/bmp": "a BMP image",
+    "image/heic": "a HEIC image",
+    "image/heif": "a HEIF image",
+    "image/jp2": "a JPEG 2000 image",
+    "image/svg+xml": "an SVG drawing",
+    "image/vnd.adobe.photoshop": "a Photoshop file",
+    "text/html": "a web page (HTML)",
+    "text/plain": "plain text",
+    UNKNOWN: "of no kind that is known here",
+}
+BROKEN = (
+    *(OSError, EOFError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RuntimeError, AssertionError),
+    *(struct.error, zlib.error),
+)
+"""What Pillow is known to raise on garbage. No bare Exception: an interrupt by the worker must pass."""
+_DISK = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
+
+
+def check_source(file: BinaryIO, max_bytes: int) -> tuple[str, int]:
+    """Return the media type and the size in bytes of what is there. Raises PermanentError for no image, or too long a one."""
+    size = os.fstat(file.fileno()).st_size
+    if size == 0:
+        raise PermanentError(f"the file is empty, not an image: {_ALLOWED}")
+    if size > max_bytes:
+        raise PermanentError(f"the file has {size} bytes; allowed are {max_bytes}")
+    media_type = sniff(file.read(HEAD_BYTES))
+    if media_type not in DECODERS:
+        raise PermanentError(f"the file is {_WORDS.get(media_type, f'of type {media_type}')}, not an image that can be read: {_ALLOWED}")
+    file.seek(0)
+    return media_type, size
+
+
+@contextmanager
+def opened(file: BinaryIO, media_type: str, max_pixels: int) -> Iterator[ImageFile]:
+    """Open the picture's header with the one decoder for its type. Faults inside the block are told like those of the decoder."""
+    word = DECODERS[media_type]
+    with _plain_faults(word), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of broken metadata, which costs nobody his thumbnail
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        # nested pictures (TIFF, MPO) are checked by Pillow itself, against this
+        Image.MAX_IMAGE_PIXELS = max_pixels
+        with Image.open(file, formats=(word,)) as image:
+            _check_pixels(image.size, max_pixels)
+            yield image
+
+
+def orientation(image: ImageFile) -> int:
+    """Return the EXIF orientation, 1 to 8, that is still to be applied; 1 where there is none or it is broken."""
+    if image.format == "TIFF":
+        return 1  # Pillow applies it when it loads one
+    try:
+        value = image.getexif().get(Tag.Orientation, 1)
+    except BROKEN:
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _check_pixels(size: Size, max_pixels: int) -> None:
+    if size[0] * size[1] > max_pixels:
+        raise PermanentError(f"the image has {size[0]} × {size[1]} pixels; allowed are {max_pixels}")
+
+
+@contextmanager
+def _plain_faults(word: str) -> Iterator[None]:
+    try:
+        yield
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PermanentError("the image has, in one of its parts, more pixels than are allowed") from error
+    except MemoryError as error:
+        raise PermanentError("the image needs more memory than there is") from error
+    except UnidentifiedImageError as error:
+        raise PermanentError(f"the file begins like a {word} image, but is broken, or of a sort that cannot be read") from error
+    except BROKEN as error:
+        if isinstance(error, OSError) and error.errno in _DISK:
+            raise TransientError(f"the file could not be read: {error.strerror}") from error
+        raise PermanentError(f"the {word} image is broken: {_short(error)}") from error
+
+
+def _short(error: BaseException) -> str:
+    return " ".join((str(error) or type(error).__name__).split())[:200]

@@ -1,0 +1,81 @@
+"""Makes all sizes from one decode: each from the smallest picture at hand that is large enough for it. What sizes, geometry says."""
+
+from PIL import Image
+from PIL.ImageFile import ImageFile
+
+from dtqs.processors.image.colour import scalable, srgb
+from dtqs.processors.image.decode import orientation
+from dtqs.processors.image.geometry import Plan, Size
+
+ENOUGH = 2.0
+"""A picture is made from a smaller one that was made before only if that has so many times its pixels each way."""
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def shown_size(image: ImageFile) -> Size:
+    """Return width and height as people see the picture."""
+    return _turned(image.size, orientation(image))
+
+
+def load_at(image: ImageFile, size: Size) -> tuple[Image.Image, str | None]:
+    """Decode the picture, shrink it to the size (as shown), turn it upright and bring it into grey or sRGB; also a remark on its profile.
+
+    A JPEG is decoded at a half, a quarter or an eighth where that is still as large as the size: the rest is then a fraction of the work.
+    Shrinking comes first, since all that follows costs by the pixel.
+    """
+    turn, profile = orientation(image), image.info.get("icc_profile")
+    stored = _turned(size, turn)
+    image.draft(None, stored)
+    image.load()
+    picture = scalable(image)
+    if picture.size != stored:
+        picture = picture.resize(stored, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    if turn in _TURNS:
+        picture = picture.transpose(_TURNS[turn])
+    picture, remark = srgb(picture, profile)
+    return _bare(picture), remark
+
+
+class Ladder:
+    """The whole picture at the sizes it was made in so far, largest first."""
+
+    def __init__(self, picture: Image.Image) -> None:
+        self._rungs = [picture]
+
+    def make(self, plan: Plan) -> Image.Image:
+        """Return the picture for a plan. Larger plans should come first, so that smaller ones can use them."""
+        rung = self._rung(plan.full)
+        if rung.size == plan.full:
+            return rung if plan.whole else rung.crop(plan.box)
+        across, down = rung.width / plan.full[0], rung.height / plan.full[1]
+        left, top, right, bottom = plan.box
+        box = (left * across, top * down, min(right * across, rung.width), min(bottom * down, rung.height))
+        made = rung.resize(plan.size, Image.Resampling.LANCZOS, box)
+        if plan.whole and made.width <= rung.width and made.height <= rung.height:
+            self._rungs.append(made)
+        return made
+
+    def _rung(self, full: Size) -> Image.Image:
+        for rung in reversed(self._rungs):
+            if rung.size == full or (rung.width >= ENOUGH * full[0] and rung.height >= ENOUGH * full[1]):
+                return rung
+        return self._rungs[0]
+
+
+def _bare(picture: Image.Image) -> Image.Image:
+    """A picture with nothing but pixels. Writers take along, unasked, what `info` has: a comment, a profile, EXIF."""
+    bare = picture.copy() if isinstance(picture, ImageFile) else picture
+    bare.info = {}
+    return bare
+
+
+def _turned(size: Size, turn: int) -> Size:
+    return (size[1], size[0]) if turn >= 5 else size
