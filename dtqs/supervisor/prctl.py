@@ -1,0 +1,25 @@
+"""The two requests to Linux that Python has no name for: a child dies with its parent, and orphans come to us."""
+
+import ctypes
+import os
+import signal
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that forked it is gone. Raises OSError."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def adopt_orphans(wanted: bool = True) -> None:
+    """Become the parent of every descendant whose own parent dies. Not inherited by children. Raises OSError."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, int(wanted))
+
+
+def _prctl(option: int, value: int) -> None:
+    # the C library is loaded already; this only looks it up
+    if ctypes.CDLL(None, use_errno=True).prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"prctl({option}): {os.strerror(number)}")

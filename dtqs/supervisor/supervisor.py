@@ -1,0 +1,268 @@
+"""The supervisor: boot → supervise → drain → stop. It forks, watches, signals and reaps; it opens no connection and runs no task code.
+
+What is to happen is decided in `roster`, `child` and `restart`; this loop reads clock and scoreboard, acts, and says what it did.
+"""
+
+import contextlib
+import gc
+import logging
+import os
+import signal
+import time
+import uuid
+from collections.abc import Sequence
+from enum import IntEnum
+
+import setproctitle
+
+from dtqs.config import SupervisorSection
+from dtqs.scoreboard import ChildState, Scoreboard, SlotRecord
+from dtqs.supervisor.child import Child
+from dtqs.supervisor.node import NodeLock, StateFolderUnusable
+from dtqs.supervisor.oom import OomWatch
+from dtqs.supervisor.prctl import adopt_orphans
+from dtqs.supervisor.reaping import End, children_of_ours, ended, kill_strangers
+from dtqs.supervisor.roster import Roster, Seat, cause_of, heard
+from dtqs.supervisor.signals import Signals
+from dtqs.supervisor.spawn import ChildSpec, spawn
+from dtqs.supervisor.systemd import Notifier
+
+logger = logging.getLogger(__name__)
+
+_TURN_SECONDS = 0.5
+_EAGER_TURN_SECONDS = 0.05
+"""While a child's word is waited for: the scoreboard wakes nobody."""
+_ASLEEP_SECONDS = 5.0
+"""A turn that comes so much later than the last one says that this process, or the machine, was frozen."""
+_STRANGERS_SECONDS = 2.0
+
+
+class Phase(IntEnum):
+    """How far the node's end has come."""
+
+    RUNNING = 0
+    DRAINING = 1
+    STOPPING = 2
+    KILLING = 3
+
+
+class Supervisor:
+    """Keeps one child in each slot for the node's life. `run` is called once."""
+
+    def __init__(self, section: SupervisorSection, specs: Sequence[ChildSpec], lock: NodeLock) -> None:
+        self._section, self._lock = section, lock
+        self._roster = Roster(specs, section)
+        self._scoreboard = Scoreboard(len(specs))
+        self._signals = Signals()
+        self._notifier = Notifier(None)
+        self._oom = OomWatch(None)
+        self._boot_id = str(uuid.uuid4())
+        self._phase, self._exit_status = Phase.RUNNING, os.EX_OK
+        self._was_ready = False
+        self._roll_since: float | None = None
+        self._awake_since = float("-inf")
+        self._born_with: frozenset[int] = frozenset()
+
+    def run(self) -> int:
+        """Run until the node is told to end. Returns an exit status."""
+        setproctitle.setproctitle("dtqs: supervisor")
+        try:
+            self._lock.acquire()
+        except StateFolderUnusable as error:
+            logger.critical("no identity for this node", extra={"reason": str(error)})
+            return error.exit_status
+        with self._lock, self._signals:
+            self._boot()
+            try:
+                self._supervise()
+            finally:
+                self._leave_nothing_behind()
+        logger.info("stopped", extra={"status": self._exit_status})
+        return self._exit_status
+
+    def _boot(self) -> None:
+        adopt_orphans()
+        self._notifier = Notifier.from_environment(os.environ)
+        self._oom = OomWatch.of_own_group()
+        self._born_with = frozenset(children_of_ours())
+        identity = {"pid": os.getpid(), "node_id": self._lock.node_id, "boot_id": self._boot_id}
+        logger.info("supervisor started", extra={**identity, "children": len(self._roster.seats)})
+        # everything is imported by now: what is frozen is never written to by a collection, and stays shared
+        gc.collect()
+        gc.freeze()
+
+    def _supervise(self) -> None:
+        last_turn_at = time.monotonic()
+        while not self._over():
+            now = time.monotonic()
+            if now - last_turn_at > _ASLEEP_SECONDS:
+                self._awake_since = now
+            last_turn_at = now
+            self._obey(now)
+            self._reap(now)
+            self._watch(now)
+            self._roll(now)
+            self._end_in_order(now)
+            self._fill(now)
+            self._tell_service_manager(now)
+            self._signals.wait(self._pause(now))
+
+    def _over(self) -> bool:
+        """Tell whether nothing is left to wait for."""
+        now = time.monotonic()
+        waiting = any(not child.beyond_reach(now) for _, child in self._roster.taken())
+        return self._phase is not Phase.RUNNING and not waiting and (self._phase is Phase.KILLING or not self._roster.owing())
+
+    def _obey(self, now: float) -> None:
+        for number in self._signals.take():
+            name = signal.Signals(number).name
+            if number == signal.SIGHUP:
+                self._ask_to_roll(now)
+            elif number == signal.SIGTERM and self._phase is Phase.RUNNING:
+                self._enter(Phase.DRAINING, "draining", name)
+            elif self._phase < Phase.STOPPING:
+                self._stop(now, name)
+            elif self._phase is Phase.STOPPING:
+                self._enter(Phase.KILLING, "killing", name)
+
+    def _ask_to_roll(self, now: float) -> None:
+        if self._phase is Phase.RUNNING:
+            self._roll_since = now
+            self._notifier.reloading()
+            logger.info("rolling restart", extra={"children": len(self._roster.seats)})
+
+    def _enter(self, phase: Phase, text: str, reason: str) -> None:
+        logger.info(text, extra={"reason": reason, "children": len(self._roster.pids())})
+        self._phase, self._roll_since = phase, None
+        self._notifier.stopping()
+
+    def _stop(self, now: float, reason: str) -> None:
+        self._enter(Phase.STOPPING, "stopping", reason)
+        for seat, child in self._roster.taken():
+            if seat.spec.is_worker:
+                child.stop(now)
+
+    def _reap(self, now: float) -> None:
+        dead = list(ended(lambda pid: self._roster.seat_of(pid) is not None))
+        self._oom.look(now)
+        for end in dead:
+            if (seat := self._roster.seat_of(end.pid)) and seat.child:
+                self._bury(seat, seat.child, end, now)
+            self._born_with -= {end.pid}
+        if dead:
+            kill_strangers(self._roster.pids() | self._born_with)
+
+    def _bury(self, seat: Seat, child: Child, end: End, now: float) -> None:
+        struck = self._oom.struck(now)
+        death = self._roster.vacated(seat, child, end, self._read(seat, child), now, struck)
+        level = logging.INFO if end.status == 0 and not death else logging.WARNING
+        fields = {"child": seat.spec.name, "pid": end.pid, "cause": cause_of(child, end, struck), "lived_seconds": round(now - child.started_at, 1)}
+        logger.log(level, "child ended", extra=fields | {"max_rss_bytes": end.max_rss_bytes, "task_id": death.task_id if death else None})
+        if end.status == os.EX_CONFIG and not self._was_ready and self._phase is Phase.RUNNING:
+            # it said why; a restart would only say it again
+            self._exit_status = os.EX_CONFIG
+            self._stop(now, f"configuration refused by {seat.spec.name}")
+        elif self._phase is Phase.RUNNING and seat.restart.not_before > now:
+            logger.info("restarting later", extra={"child": seat.spec.name, "in_seconds": round(seat.restart.not_before - now, 2), "young": seat.restart.young})
+
+    def _watch(self, now: float) -> None:
+        for seat, child in self._roster.taken():
+            record = self._read(seat, child)
+            if record.state is not ChildState.STARTING and not child.seen_ready:
+                child.seen_ready = True
+                logger.info("child ready", extra={"child": seat.spec.name, "pid": child.pid})
+            child.remind(record)
+            if cause := child.overdue(record, now, self._awake_since):
+                logger.warning("killing child", extra={"child": seat.spec.name, "pid": child.pid, "cause": cause, "task_id": record.task_id})
+                child.kill(now, cause)
+            before = child.stage
+            child.escalate(now)
+            if child.stage is not before:
+                logger.warning("child did not end in time", extra={"child": seat.spec.name, "pid": child.pid, "next": child.stage.name.lower()})
+
+    def _roll(self, now: float) -> None:
+        if self._roll_since is None:
+            return
+        if self._roster.rolled(self._roll_since):
+            self._roll_since = None
+            self._notifier.ready()
+            logger.info("rolling restart done")
+        elif (seat := self._roster.to_roll(self._roll_since)) and seat.child:
+            seat.child.drain(self._read(seat, seat.child), now, self._section.drain_seconds)
+
+    def _end_in_order(self, now: float) -> None:
+        """Once the node is to end: the workers first, with the grace period; then those that served them."""
+        if self._phase is Phase.RUNNING:
+            return
+        workers_gone = self._roster.workers_gone()
+        for seat, child in self._roster.taken():
+            if self._phase is Phase.KILLING:
+                child.kill(now)
+            elif seat.spec.is_worker:
+                # a replacement that came only to settle, or one asked to stop already, is left as it is
+                child.drain(self._read(seat, child), now, self._section.drain_seconds)
+            elif workers_gone:
+                child.drain(self._read(seat, child), now, self._section.stop_seconds)
+
+    def _fill(self, now: float) -> None:
+        if self._phase is Phase.RUNNING:
+            for seat in self._roster.vacant(now):
+                self._fork(seat, now, settler=False)
+        elif self._phase is not Phase.KILLING:
+            for seat in self._roster.owing():
+                if child := self._fork(seat, now, settler=True):
+                    child.drain(self._read(seat, child), now, self._section.stop_seconds)
+
+    def _fork(self, seat: Seat, now: float, settler: bool) -> Child | None:
+        try:
+            pid = spawn(seat.spec, self._scoreboard.slot(seat.index), seat.deaths, self._lock.node_id, self._boot_id, self._leave_to_parent)
+        except OSError as error:
+            self._roster.not_filled(seat, now, settler)
+            logger.error("fork failed", extra={"child": seat.spec.name, "reason": str(error)})
+            return None
+        logger.info("child started", extra={"child": seat.spec.name, "pid": pid, "deaths": len(seat.deaths)})
+        return self._roster.filled(seat, pid, now, settler)
+
+    def _leave_to_parent(self) -> None:
+        """Close a fresh child's copies of what is its parent's."""
+        self._signals.close()
+        self._lock.release()
+
+    def _read(self, seat: Seat, child: Child) -> SlotRecord:
+        record = None
+        # a task that writes wild into shared memory must not bring us down
+        with contextlib.suppress(ValueError):
+            record = self._scoreboard.read(seat.index)
+        return heard(record, child)
+
+    def _tell_service_manager(self, now: float) -> None:
+        ready = sum(child.seen_ready for _, child in self._roster.taken())
+        if not self._was_ready and self._roster.all_ready():
+            self._was_ready = True
+            self._notifier.ready()
+            logger.info("all children ready", extra={"children": ready})
+        if self._phase is Phase.RUNNING:
+            self._notifier.status(f"{ready} of {len(self._roster.seats)} children ready")
+        else:
+            self._notifier.status(f"{self._phase.name.lower()}: {len(self._roster.pids())} children left")
+            self._notifier.extend(now)
+        self._notifier.ping(now)
+
+    def _pause(self, now: float) -> float:
+        """Seconds until the next turn, unless a signal comes before."""
+        eager = any(child.waits_for_word for _, child in self._roster.taken())
+        due = self._roster.steps() + [self._read(seat, child).kill_at for seat, child in self._roster.taken()]
+        # what lies behind has been acted on in this turn, or cannot be
+        ahead = [at - now for at in due if at > now]
+        return min(_EAGER_TURN_SECONDS if eager else _TURN_SECONDS, self._notifier.turn_seconds, *ahead)
+
+    def _leave_nothing_behind(self) -> None:
+        """Kill what is left: on the ordinary way out only strangers, after an error of our own the children too."""
+        deadline = time.monotonic() + _STRANGERS_SECONDS
+        for _, child in self._roster.taken():
+            child.kill(time.monotonic())
+        while time.monotonic() < deadline:
+            list(ended(lambda pid: False))
+            if not children_of_ours() - self._born_with or not kill_strangers(self._born_with):
+                return
+            self._signals.wait(0.05)

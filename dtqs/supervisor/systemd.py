@@ -1,0 +1,68 @@
+"""Tell the service manager how the node is (sd_notify): one datagram each, never an error, and nothing at all where nobody listens."""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import MutableMapping
+
+_EXTENSION_SECONDS = 10.0
+_EXTEND_EVERY_SECONDS = 2.0
+
+
+class Notifier:
+    """What only the supervisor itself may say; children inherit neither the address nor a socket."""
+
+    def __init__(self, address: str | None, watchdog_seconds: float | None = None) -> None:
+        self._address = f"\0{address[1:]}" if address and address.startswith("@") else address
+        # half of the limit, as the manual of the service manager advises
+        self._ping_every = watchdog_seconds / 2 if watchdog_seconds else None
+        self._next_ping = self._next_extension = 0.0
+        self._status = ""
+
+    @classmethod
+    def from_environment(cls, environment: MutableMapping[str, str]) -> "Notifier":
+        """Take address and watchdog out of the environment, so that no child finds them there."""
+        address = environment.pop("NOTIFY_SOCKET", None)
+        usec, pid = environment.pop("WATCHDOG_USEC", ""), environment.pop("WATCHDOG_PID", "")
+        meant = usec.isdecimal() and int(usec) > 0 and pid in ("", str(os.getpid()))
+        return cls(address, int(usec) / 1e6 if meant else None)
+
+    @property
+    def turn_seconds(self) -> float:
+        """The longest time that may pass between two calls of `ping`."""
+        return self._ping_every / 2 if self._ping_every else float("inf")
+
+    def ready(self) -> None:
+        self._send("READY=1")
+
+    def reloading(self) -> None:
+        self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def stopping(self) -> None:
+        self._send("STOPPING=1")
+
+    def status(self, text: str) -> None:
+        """Show this text in the unit's status, sent when it has changed."""
+        if text != self._status:
+            self._status = text
+            self._send(f"STATUS={text}")
+
+    def ping(self, now: float) -> None:
+        """Say that the loop goes round."""
+        if self._ping_every and now >= self._next_ping:
+            self._next_ping = now + self._ping_every
+            self._send("WATCHDOG=1")
+
+    def extend(self, now: float) -> None:
+        """Ask for more time while a drain goes on; our own deadlines bound it."""
+        if now >= self._next_extension:
+            self._next_extension = now + _EXTEND_EVERY_SECONDS
+            self._send(f"EXTEND_TIMEOUT_USEC={int(_EXTENSION_SECONDS * 1e6)}")
+
+    def _send(self, *lines: str) -> None:
+        if not self._address:
+            return
+        # a service manager that is restarting or slow must not end or delay the node
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as out:
+            out.sendto("\n".join(lines).encode(), self._address)

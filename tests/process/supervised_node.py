@@ -1,0 +1,201 @@
+"""A supervisor of its own process with small children, run by the tests: `python -m tests.process.supervised_node SCENARIO FOLDER SETTINGS`.
+
+Every child appends what it does to FOLDER/told, a JSON object a line.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+
+from dtqs import log
+from dtqs.config import SupervisorSection
+from dtqs.scoreboard import ChildState
+from dtqs.supervisor import ChildSpec, ChildStart, NodeLock, Supervisor
+from dtqs.uuid7 import uuid7
+
+FOLDER = Path()
+TASK_ID = "01929f3a-0000-7000-8000-000000000001"
+
+
+def tell(start: ChildStart, event: str, **fields: object) -> None:
+    line = json.dumps({"child": start.spec_name, "pid": os.getpid(), "event": event} | fields)
+    with open(FOLDER / "told", "a", encoding="utf-8") as told:
+        told.write(f"{line}\n")
+
+
+class Requests:
+    """What a child was asked to do, by the signals that a worker obeys."""
+
+    def __init__(self) -> None:
+        self.drain = self.stop = False
+        signal.signal(signal.SIGTERM, self._note)
+        signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.drain |= number == signal.SIGTERM
+        self.stop |= number == signal.SIGINT
+
+
+def steady(start: ChildStart) -> int:
+    """Obey: settle deaths, be ready, end when asked."""
+    requests = Requests()
+    start.slot.worker(uuid7())
+    tell(start, "settled", deaths=[asdict(death) for death in start.deaths], node_id=start.node_id, boot_id=start.boot_id, parent_alive=start.parent_alive())
+    start.slot.settled_deaths()
+    start.slot.state(ChildState.READY)
+    tell(start, "ready")
+    while not (requests.drain or requests.stop):
+        start.slot.beat()
+        signal.sigtimedwait((), 0.02)
+    tell(start, "stopped" if requests.stop else "drained")
+    return os.EX_OK
+
+
+def busy(start: ChildStart) -> int:
+    """Obey only a stop: a task runs, and it takes longer than any drain."""
+    requests = Requests()
+    start.slot.worker(uuid7())
+    tell(start, "settled", deaths=[asdict(death) for death in start.deaths])
+    start.slot.settled_deaths()
+    if start.deaths:
+        # the replacement of one that was killed comes to settle only
+        return os.EX_OK
+    start.slot.state(ChildState.READY)
+    start.slot.run(TASK_ID)
+    tell(start, "ready")
+    turns_since_drain = 0
+    while not requests.stop:
+        start.slot.beat()
+        signal.sigtimedwait((), 0.02)
+        turns_since_drain += requests.drain
+        if event := {1: "drain asked", 50: "long after"}.get(turns_since_drain):
+            tell(start, event)
+    tell(start, "stopped")
+    return os.EX_OK
+
+
+def stubborn(start: ChildStart) -> int:
+    """Obey nothing but SIGKILL, unless it is a replacement with deaths to settle."""
+    if start.deaths:
+        return steady(start)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    start.slot.worker(uuid7())
+    start.slot.run(TASK_ID)
+    grandchild = subprocess.Popen(["sleep", "1000"])
+    start.slot.state(ChildState.READY)
+    tell(start, "ready", grandchild=grandchild.pid)
+    while True:
+        start.slot.beat()
+        time.sleep(0.02)
+
+
+def overdue(start: ChildStart) -> int:
+    """Run a task beyond its hard limit, once; its process group has one more member."""
+    if start.deaths:
+        return steady(start)
+    start.slot.worker(uuid7())
+    start.slot.run(TASK_ID)
+    grandchild = subprocess.Popen(["sleep", "1000"])
+    start.slot.state(ChildState.READY)
+    start.slot.kill_at(time.monotonic() + 0.2)
+    tell(start, "ready", grandchild=grandchild.pid)
+    while True:
+        start.slot.beat()
+        time.sleep(0.02)
+
+
+def silent(start: ChildStart) -> int:
+    """Beat never again after the start, once."""
+    if start.deaths:
+        return steady(start)
+    start.slot.worker(uuid7())
+    start.slot.state(ChildState.READY)
+    tell(start, "ready")
+    while True:
+        signal.pause()
+
+
+def never_ready(start: ChildStart) -> int:
+    tell(start, "begun")
+    while True:
+        signal.pause()
+
+
+def misconfigured(start: ChildStart) -> int:
+    return os.EX_CONFIG
+
+
+def dies_at_once(start: ChildStart) -> int:
+    tell(start, "begun", at=time.monotonic(), deaths=len(start.deaths))
+    start.slot.worker(uuid7())
+    return 3
+
+
+def raises(start: ChildStart) -> int:
+    tell(start, "begun")
+    raise ZeroDivisionError("from a child")
+
+
+def exits_in_task(start: ChildStart) -> int:
+    """Die with status 0 inside a task, as code that calls exit() does; once."""
+    if start.deaths:
+        return steady(start)
+    start.slot.worker(uuid7())
+    start.slot.run(TASK_ID)
+    os._exit(0)
+
+
+def never_settles(start: ChildStart) -> int:
+    """Die with a task; what comes after it never manages to settle."""
+    Requests()
+    start.slot.worker(uuid7())
+    tell(start, "begun", deaths=[asdict(death) for death in start.deaths])
+    start.slot.run(TASK_ID)
+    start.slot.state(ChildState.READY)
+    while True:
+        start.slot.beat()
+        time.sleep(0.02)
+
+
+def parent_of_many(start: ChildStart) -> int:
+    """Have a child in the own process group and one in a session of its own."""
+    if not start.deaths:
+        near = subprocess.Popen(["sleep", "1000"])
+        far = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        tell(start, "family", near=near.pid, far=far.pid)
+    return steady(start)
+
+
+def looks_around(start: ChildStart) -> int:
+    """Say what a child finds after the fork."""
+    handlers = {number.name: str(signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD, signal.SIGUSR1)}
+    open_files = {name: os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")}
+    facts = {"handlers": handlers, "blocked": len(signal.pthread_sigmask(signal.SIG_BLOCK, ())), "files": open_files, "random": random.random()}
+    tell(start, "seen", leads=os.getpgid(0) == os.getpid(), wakeup=signal.set_wakeup_fd(-1), notify="NOTIFY_SOCKET" in os.environ, **facts)
+    return steady(start)
+
+
+def main() -> int:
+    global FOLDER
+    scenario, FOLDER, settings = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
+    # below the limits of the file, so that a test takes no longer than it must
+    section = SupervisorSection.model_construct(**{**SupervisorSection(state_dir=FOLDER / "state").model_dump(), **settings})
+    log.set_up("debug", "text", "supervisor")
+    mains: dict[str, Callable[[ChildStart], int]] = {name: value for name, value in globals().items() if callable(value)}
+    specs = [ChildSpec("keeper", "dtqs: keeper", steady)]
+    for number, name in enumerate(scenario.split("+")):
+        specs.append(ChildSpec(f"default/{number}", f"dtqs: worker default/{number}", mains[name]))
+    return Supervisor(section, specs, NodeLock(section.state_dir)).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

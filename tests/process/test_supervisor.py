@@ -1,0 +1,188 @@
+"""A running node: children are forked clean, watched, and replaced with word of how their predecessors died."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+from tests.fix_supervisor import Start, alive
+from tests.process.supervised_node import TASK_ID
+
+
+def title_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0 ").decode()
+
+
+def test_a_killed_worker_is_replaced_and_its_replacement_told_how_it_died(start_node: Start) -> None:
+    node = start_node("steady")
+    first = node.wait_for("ready")["pid"]
+    os.kill(first, signal.SIGKILL)
+    second = node.wait_for("settled", count=2)
+    [death] = second["deaths"]
+    assert (death["cause"], death["task_id"], death["idle"]) == ("signal 9 (SIGKILL)", None, True)
+    assert second["pid"] != first
+
+
+def test_deaths_are_told_once_when_they_were_settled(start_node: Start) -> None:
+    node = start_node("steady")
+    os.kill(node.wait_for("ready")["pid"], signal.SIGKILL)
+    os.kill(node.wait_for("ready", count=2)["pid"], signal.SIGKILL)
+    assert len(node.wait_for("settled", count=3)["deaths"]) == 1
+
+
+def test_deaths_go_on_to_the_next_replacement_until_one_has_settled_them(start_node: Start) -> None:
+    node = start_node("dies_at_once", young_seconds=10.0)
+    assert node.wait_for("begun", count=4)["deaths"] == 3
+
+
+def test_the_death_names_the_task_that_ran_and_a_time_limit_as_its_cause(start_node: Start) -> None:
+    node = start_node("overdue")
+    [death] = node.wait_for("settled")["deaths"]
+    assert (death["cause"], death["task_id"], death["idle"]) == ("time limit", TASK_ID, False)
+
+
+def test_a_time_limit_kills_the_whole_process_group(start_node: Start) -> None:
+    node = start_node("overdue")
+    grandchild = node.wait_for("ready")["grandchild"]
+    node.wait_until(lambda: not alive(grandchild), "the grandchild is gone")
+
+
+def test_a_child_without_a_sign_of_life_is_killed(start_node: Start) -> None:
+    node = start_node("silent", beat_timeout_seconds=0.3)
+    [death] = node.wait_for("settled")["deaths"]
+    assert death["cause"] == "no sign of life for 0.3 s"
+
+
+def test_a_child_that_does_not_become_ready_is_killed_and_leaves_no_death(start_node: Start) -> None:
+    node = start_node("never_ready", boot_timeout_seconds=0.3)
+    node.wait_for("begun", count=2)
+    assert "cause=not ready within 0.3 s" in node.log
+    assert "deaths=1" not in node.log
+
+
+def test_a_frozen_child_is_killed_and_replaced(start_node: Start) -> None:
+    node = start_node("steady", beat_timeout_seconds=0.5)
+    os.kill(node.wait_for("ready")["pid"], signal.SIGSTOP)
+    assert node.wait_for("settled", count=2)["deaths"][0]["cause"] == "no sign of life for 0.5 s"
+
+
+def test_a_task_that_exits_with_0_has_died_all_the_same(start_node: Start) -> None:
+    node = start_node("exits_in_task")
+    [death] = node.wait_for("settled")["deaths"]
+    assert (death["cause"], death["task_id"]) == ("exit status 0", TASK_ID)
+
+
+def test_an_exception_of_a_child_is_logged_and_its_status_says_software_error(start_node: Start) -> None:
+    node = start_node("raises")
+    node.wait_for("begun", count=2)
+    node.wait_for_log("cause=exit status 70")
+    assert "ZeroDivisionError: from a child" in node.log
+
+
+def test_a_child_that_dies_young_is_restarted_later_and_later(start_node: Start) -> None:
+    node = start_node("dies_at_once", restart_base_seconds=0.1)
+    node.wait_for("begun", count=5)
+    at = [entry["at"] for entry in node.told("begun")]
+    assert at[2] - at[1] >= 0.1
+    assert at[3] - at[2] >= 0.2
+    assert at[4] - at[3] >= 0.4
+
+
+def test_no_grandchild_outlives_its_worker_not_even_in_a_session_of_its_own(start_node: Start) -> None:
+    node = start_node("parent_of_many+steady")
+    family = node.wait_for("family")
+    node.wait_for("ready", "default/1")
+    os.kill(family["pid"], signal.SIGKILL)
+    node.wait_until(lambda: not alive(family["near"]) and not alive(family["far"]), "both grandchildren are gone")
+    assert all(alive(node.told("ready", child)[0]["pid"]) for child in ("keeper", "default/1"))
+
+
+def test_children_of_a_killed_supervisor_die_with_it(start_node: Start) -> None:
+    node = start_node("stubborn+steady")
+    children = [node.wait_for("ready", child)["pid"] for child in ("keeper", "default/0", "default/1")]
+    node.signal(signal.SIGKILL)
+    node.wait_for_end()
+    node.wait_until(lambda: not any(map(alive, children)), "all children are gone")
+    # best effort ends here: what a worker starts must ask for the same itself
+    os.kill(node.told("ready")[0]["grandchild"], signal.SIGKILL)
+
+
+def test_a_child_starts_with_nothing_of_its_parents(start_node: Start, tmp_path: Path) -> None:
+    node = start_node("looks_around+looks_around", environment={"NOTIFY_SOCKET": str(tmp_path / "absent")})
+    seen, other = node.wait_for("seen"), node.wait_for("seen", "default/1")
+    assert set(seen["handlers"].values()) == {"0"}, "all default"
+    assert (seen["blocked"], seen["wakeup"], seen["leads"], seen["notify"]) == (0, -1, True, False)
+    assert seen["files"].pop("0") == "/dev/null"
+    assert {name for name in seen["files"].values() if "pipe:" in name or "state" in name or "socket:" in name} == set()
+    assert seen["random"] != other["random"]
+
+
+def test_process_titles_tell_what_each_is(start_node: Start) -> None:
+    node = start_node("steady")
+    worker, keeper = node.wait_for("ready")["pid"], node.wait_for("ready", "keeper")["pid"]
+    assert [title_of(pid) for pid in (node.process.pid, keeper, worker)] == ["dtqs: supervisor", "dtqs: keeper", "dtqs: worker default/0"]
+
+
+def test_a_hangup_renews_every_child_one_at_a_time(start_node: Start) -> None:
+    node = start_node("steady+steady")
+    names = ("keeper", "default/0", "default/1")
+    before = {name: node.wait_for("ready", name)["pid"] for name in names}
+    node.wait_for_log("all children ready")
+    node.signal(signal.SIGHUP)
+    node.wait_for_log("rolling restart done")
+    for name in names:
+        assert node.wait_for("ready", name, count=2)["pid"] != before[name]
+        assert len(node.told("drained", name)) == 1
+    lines = (node.folder / "told").read_text().splitlines()
+    order = [line.split('"event": ')[1].split('"')[1] for line in lines if '"settled"' not in line][3:]
+    assert order == ["drained", "ready"] * 3
+
+
+def test_the_service_manager_is_told_when_all_are_ready_and_when_the_node_stops(start_node: Start, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+        node = start_node("steady", environment={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"})
+        heard = [manager.recv(1000).decode()]
+        while "WATCHDOG=1" not in heard or "READY=1" not in heard or "STATUS=2 of 2 children ready" not in heard:
+            heard.append(manager.recv(1000).decode())
+        assert heard.index("READY=1") > heard.index("STATUS=0 of 2 children ready")
+        node.signal(signal.SIGTERM)
+        while "STOPPING=1" not in heard or "EXTEND_TIMEOUT_USEC=10000000" not in heard:
+            heard.append(manager.recv(1000).decode())
+        assert node.wait_for_end() == os.EX_OK
+
+
+def test_a_refused_configuration_at_boot_ends_the_node(start_node: Start) -> None:
+    node = start_node("misconfigured+steady")
+    assert node.wait_for_end() == os.EX_CONFIG
+
+
+def test_a_state_folder_that_cannot_be_made_ends_the_node_with_a_clear_word(start_node: Start, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file")
+    node = start_node("steady")
+    assert node.wait_for_end() == os.EX_CONFIG
+    assert "state_dir" in node.log
+    assert node.told("ready") == []
+
+
+def test_two_supervisors_on_one_state_folder_are_two_nodes(start_node: Start) -> None:
+    first = start_node("steady")
+    node_id = first.wait_for("settled")["node_id"]
+    second = start_node("steady")
+    assert second.wait_for("settled", count=2)["node_id"] != node_id
+    second.signal(signal.SIGKILL)
+    second.wait_for_end()
+    third = start_node("steady")
+    ids = {third.wait_for("settled", count=count)["node_id"] for count in (1, 2, 3)}
+    assert len(ids) == 2, "a dead supervisor's identity is taken up again"
+
+
+def test_stray_signals_of_others_do_not_end_the_node(start_node: Start) -> None:
+    node = start_node("steady")
+    pid = node.wait_for("ready")["pid"]
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD):
+        node.signal(number)
+    os.kill(pid, signal.SIGKILL)
+    node.wait_for("ready", count=2)
+    assert node.process.poll() is None
