@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -55,7 +54,7 @@ def default_ini(processors: Models) -> str:
         if not model.model_fields:
             parts.append("; no settings\n")
         for key, field in model.model_fields.items():
-            parts.append(f"; {field.description}: {allowed(field)}; default {_default(field) or 'empty'}\n{_assign(key, _default(field))}\n")
+            parts.append(f"; {field.description} ({allowed(field)}; default {_default(field) or 'empty'})\n{_assign(key, _default(field))}\n")
     return "".join(parts)
 
 
@@ -161,7 +160,3 @@ def write_ini(sections: Mapping[str, Mapping[str, tuple[str, str]]]) -> str:
             parts.append(("" if where == "default" else f"; {where}\n") + _assign(key, value) + "\n")
         parts.append("\n")
     return "".join(parts).rstrip("\n") + "\n"
-
-
-def settings_path(path: Path | None) -> str:
-    return str(path) if path else "no file: defaults and environment"

@@ -11,6 +11,7 @@ from dtqs.cli.output import print_json, print_table
 from dtqs.config import Config
 from dtqs.store import Store
 from dtqs.store.api_keys import SCOPES
+from dtqs.store.checkup import reach
 from dtqs.store.schema import migrate as apply_schema
 
 
@@ -23,7 +24,8 @@ def migrate() -> None:
 
 @contextmanager
 def opened_store(config: Config, name: str) -> Iterator[Store]:
-    """Open a store of one connection for a command."""
+    """Open a store of one connection for a command. Raises StoreUnavailable at once where PostgreSQL cannot be reached."""
+    reach(config.postgresql, name)
     store = Store(config.postgresql, config.lease, size=1, name=name)
     store.start()
     try:

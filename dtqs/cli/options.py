@@ -53,8 +53,5 @@ def exit_status(error: DtqsError) -> int:
     """Return the exit status of a command that ended with this error."""
     if isinstance(error, ConfigError):
         return os.EX_CONFIG
-    if isinstance(error, RequestError):
-        return getattr(error, "exit_status", EX_REFUSED)
-    if isinstance(error, TransientError):
-        return os.EX_UNAVAILABLE
-    return os.EX_SOFTWARE
+    default = EX_REFUSED if isinstance(error, RequestError) else os.EX_UNAVAILABLE if isinstance(error, TransientError) else os.EX_SOFTWARE
+    return int(getattr(error, "exit_status", default))

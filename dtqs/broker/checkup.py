@@ -1,0 +1,41 @@
+"""What the doctor asks of RabbitMQ: is it there, and is the task queue? One blocking connection with a limit on every wait."""
+
+import pika
+from pika.exceptions import AMQPError, ChannelClosedByBroker
+
+from dtqs.broker.queue import QueueLook
+from dtqs.broker.topology import QUEUE, parameters
+from dtqs.config import RabbitmqSection
+from dtqs.errors import BrokerUnavailable
+
+_HEARTBEAT_SECONDS = 3
+"""A broker that is frozen in the middle answers no heartbeat either: so this bounds every wait."""
+_NOT_FOUND = 404
+
+
+def look_once(section: RabbitmqSection, name: str) -> QueueLook | None:
+    """Return what a passive declare says of the task queue, None where it is missing. Raises BrokerUnavailable."""
+    try:
+        to = parameters(section, name)
+        to.heartbeat = _HEARTBEAT_SECONDS
+        connection = pika.BlockingConnection(to)
+        try:
+            method = connection.channel().queue_declare(QUEUE, passive=True).method
+            return QueueLook(method.message_count, method.consumer_count)
+        finally:
+            if connection.is_open:
+                connection.close()
+    except ChannelClosedByBroker as error:
+        if error.reply_code == _NOT_FOUND:
+            return None
+        raise BrokerUnavailable(f"RabbitMQ: {error.reply_text}") from error
+    except (AMQPError, OSError, ValueError) as error:
+        raise BrokerUnavailable(f"RabbitMQ: {_words(error)}") from error
+
+
+def _words(error: BaseException) -> str:
+    """Find the words of what lies below: pika wraps it in exceptions that have none."""
+    below = error.args[0] if error.args and isinstance(error.args[0], BaseException) else getattr(error, "exception", None)
+    if isinstance(below, BaseException) and below is not error:
+        return _words(below)
+    return " ".join(str(error).split()) or type(error).__name__

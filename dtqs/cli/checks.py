@@ -1,0 +1,165 @@
+"""The doctor's checks, one function a part: each says what it found and, of a failure, what to do about it."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from dtqs.broker.checkup import look_once
+from dtqs.cli.admin import opened_store
+from dtqs.cli.endpoint import Endpoint, is_local
+from dtqs.cli.output import size
+from dtqs.config import Config
+from dtqs.errors import BrokerUnavailable, StoreUnavailable
+from dtqs.store.checkup import LiveWorker, ServerFacts, live_workers, server_facts
+from dtqs.store.schema import SCHEMA_VERSION
+
+OK, WARNING, FAILED = "ok", "warning", "failed"
+CLOCK_WARNING_SECONDS, CLOCK_FAILED_SECONDS = 2.0, 60.0
+DISK_FAILED_BYTES = 1 << 30
+DISK_WARNING_PART = 0.05
+PROGRAM_SECONDS = 10.0
+_WANTED = {
+    "enable_seqscan": ("off", FAILED, "plans go bad while tables grow; run: dtqs migrate"),
+    "jit": ("off", FAILED, "plans go bad while tables grow; run: dtqs migrate"),
+    "fsync": ("on", WARNING, "a crash of the server can lose accepted tasks; set fsync = on in postgresql.conf"),
+    "synchronous_commit": ("on", WARNING, "a crash of the server can lose accepted tasks; set synchronous_commit = on for this role"),
+}
+"""PostgreSQL's settings: what they should be, how bad it is if not, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was found of one part. `state` is ok, warning or failed; `advice` says what to do unless it is ok."""
+
+    part: str
+    state: str
+    found: str
+    advice: str = ""
+
+
+def postgresql(config: Config) -> Iterator[Check]:
+    """Check the server and, through it, schema, settings, clock and workers."""
+    try:
+        with opened_store(config, "dtqs doctor") as store:
+            before = time.time()
+            facts = server_facts(store.database)
+            yield Check("PostgreSQL", OK, f"version {facts.version}")
+            yield _schema(facts)
+            yield from _settings(facts)
+            yield _clock(facts.clock - (before + time.time()) / 2)
+            if facts.schema_version == SCHEMA_VERSION:
+                yield _workers(live_workers(store.database), config.lease.lease_seconds)
+    except StoreUnavailable as error:
+        yield Check("PostgreSQL", FAILED, str(error), "is it running, and is [postgresql] dsn right? see: dtqs config show")
+
+
+def _schema(facts: ServerFacts) -> Check:
+    if facts.schema_version is None:
+        return Check("schema", FAILED, "there is none", "run: dtqs migrate")
+    if facts.schema_version < SCHEMA_VERSION:
+        return Check("schema", FAILED, f"version {facts.schema_version}, and this is made for {SCHEMA_VERSION}", "run: dtqs migrate")
+    if facts.schema_version > SCHEMA_VERSION:
+        return Check("schema", FAILED, f"version {facts.schema_version}, and this is made for {SCHEMA_VERSION}", "install the newer DTQS on this machine too")
+    return Check("schema", OK, f"version {facts.schema_version}")
+
+
+def _settings(facts: ServerFacts) -> Iterator[Check]:
+    wrong = [(name, *_WANTED[name]) for name, value in facts.settings.items() if value != _WANTED[name][0]]
+    for name, wanted, state, advice in wrong:
+        yield Check(f"setting {name}", state, f"{facts.settings[name]} instead of {wanted}", advice)
+    if not wrong:
+        yield Check("settings", OK, ", ".join(f"{name} = {value}" for name, value in facts.settings.items()))
+
+
+def _clock(difference_seconds: float) -> Check:
+    off = abs(difference_seconds)
+    found = f"{off:.1f} s {'behind' if difference_seconds > 0 else 'ahead of'} PostgreSQL's" if off >= 0.1 else "the same as PostgreSQL's"
+    state = FAILED if off > CLOCK_FAILED_SECONDS else WARNING if off > CLOCK_WARNING_SECONDS else OK
+    return Check("clock", state, found, "" if state == OK else "keep both machines' clocks by NTP: timedatectl set-ntp true")
+
+
+def _workers(workers: list[LiveWorker], lease_seconds: float) -> Check:
+    alive = [worker for worker in workers if worker.beat_age_seconds <= lease_seconds]
+    if not alive:
+        late = f"; {len(workers)} gave no heartbeat for {lease_seconds:g} s" if workers else ""
+        return Check("workers", FAILED, f"none is alive{late}", "start them: dtqs supervisor, or systemctl start dtqs-worker, or dtqs up")
+    nodes = len({worker.node_name for worker in alive})
+    found = f"{len(alive)} alive on {nodes} node{'s' if nodes > 1 else ''}, {sum(worker.task_id is not None for worker in alive)} with a task"
+    if len(alive) < len(workers):
+        return Check(
+            "workers", WARNING, f"{found}; {len(workers) - len(alive)} late with their heartbeat", "a keeper takes back what they hold; see their logs"
+        )
+    return Check("workers", OK, found)
+
+
+def rabbitmq(config: Config) -> Iterator[Check]:
+    """Check the broker and its queue."""
+    try:
+        look = look_once(config.rabbitmq, "dtqs doctor")
+    except BrokerUnavailable as error:
+        yield Check("RabbitMQ", FAILED, str(error), "is it running, and is [rabbitmq] url right? see: dtqs config show. Tasks are accepted meanwhile, and wait")
+        return
+    yield Check("RabbitMQ", OK, "reachable")
+    if look is None:
+        yield Check("queue", FAILED, "task_queue is missing", "start a supervisor: it declares the queue and publishes again what is due")
+    else:
+        yield Check("queue", OK, f"{look.ready} ready, {look.consumers} consumers")
+
+
+def api(endpoint: Endpoint) -> Iterator[Check]:
+    """Check whether the API is ready; a node of workers has none, so its absence is a warning."""
+    try:
+        answer = httpx.get(f"{endpoint.url}/readyz", timeout=5.0, trust_env=not is_local(endpoint.url))
+    except httpx.HTTPError as error:
+        yield Check("API", WARNING, f"{endpoint.url}: {error or type(error).__name__}", "if it should run here: dtqs api, or dtqs up")
+        return
+    if answer.status_code == 200:
+        yield Check("API", OK, f"{endpoint.url} is ready")
+    else:
+        yield Check("API", WARNING, f"{endpoint.url} answers {answer.status_code}", "see its log")
+
+
+def programs() -> Iterator[Check]:
+    """Check that ffmpeg and ffprobe can be run."""
+    for name in ("ffmpeg", "ffprobe"):
+        advice = "video tasks need it: apt-get install ffmpeg"
+        try:
+            answer = subprocess.run([name, "-version"], capture_output=True, text=True, errors="replace", timeout=PROGRAM_SECONDS, stdin=subprocess.DEVNULL)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            yield Check(name, FAILED, "not found" if isinstance(error, FileNotFoundError) else str(error), advice)
+            continue
+        if answer.returncode == 0:
+            yield Check(name, OK, " ".join(answer.stdout.split("\n", 1)[0].split()[:3]))
+        else:
+            yield Check(name, FAILED, f"exit status {answer.returncode}", advice)
+
+
+def disks(config: Config) -> Iterator[Check]:
+    """Check the folders of files and of the node's state: there, ours to write, and with room."""
+    yield _disk("files", config.files.directory, "[files] directory")
+    yield _disk("state", config.supervisor.state_dir, "[supervisor] state_dir")
+
+
+def _disk(part: str, folder: Path, key: str) -> Check:
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if there != folder and not os.access(there, os.W_OK):
+        return Check(part, FAILED, f"{folder} is missing", f"make it, owned by the user that DTQS runs as; or change {key}")
+    if not folder.is_dir() and folder.exists():
+        return Check(part, FAILED, f"{folder} is no folder", f"change {key}")
+    usage = shutil.disk_usage(there)
+    found = f"{folder}: {size(usage.free)} free of {size(usage.total)}" + ("" if there == folder else ", made when first needed")
+    if usage.free < DISK_FAILED_BYTES:
+        return Check(part, FAILED, found, "make room: uploads, outputs and attempts fail on a full disk")
+    if usage.free < usage.total * DISK_WARNING_PART:
+        return Check(part, WARNING, found, "make room, or shorten [files] retention_days")
+    if there == folder and not os.access(folder, os.W_OK):
+        return Check(part, WARNING, f"{found}; not writable by this user", "run the doctor as the user that DTQS runs as")
+    return Check(part, OK, found)

@@ -1,0 +1,87 @@
+"""The command `doctor`: every check in a table with what to do about each failure, and the audit of law 3."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+
+import click
+
+from dtqs.cli import checks
+from dtqs.cli.admin import opened_store
+from dtqs.cli.checks import FAILED, OK, Check
+from dtqs.cli.endpoint import find_endpoint
+from dtqs.cli.options import configuration, configuration_path
+from dtqs.cli.output import print_json, print_table
+from dtqs.config import Config
+from dtqs.errors import ConfigError
+from dtqs.processors.catalog import Catalog
+from dtqs.store.reads import Violation
+
+AUDIT_BATCH = 5000
+SHOWN_LIMIT = 1000
+"""Most violations that are listed; all are counted."""
+
+
+@click.command()
+@click.option("--audit", is_flag=True, help="Prove instead that every task without an outcome is in exactly one place; in bounded batches, at any time.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(audit: bool, as_json: bool) -> None:
+    """Check every part of the system; say what to do about each failure.
+
+    Exit status: 0 if nothing failed (warnings do not count), 1 if anything did.
+    """
+    sys.exit(_audit(configuration(), as_json) if audit else _check(as_json))
+
+
+def _check(as_json: bool) -> int:
+    found = list(_all_checks())
+    failed = any(check.state == FAILED for check in found)
+    if as_json:
+        print_json({"ok": not failed, "checks": [asdict(check) for check in found]})
+    else:
+        print_table(("part", "state", "found", "what to do"), [(check.part, check.state, check.found, check.advice) for check in found])
+    return 1 if failed else 0
+
+
+def _all_checks() -> Iterator[Check]:
+    try:
+        config = configuration()
+        Catalog.load(config)
+    except ConfigError as error:
+        for problem in error.problems:
+            yield Check("configuration", FAILED, problem, "edit it; check it with: dtqs config check")
+        yield from checks.programs()
+        return
+    yield Check("configuration", OK, str(config.path or "no file: defaults and environment"))
+    yield from checks.postgresql(config)
+    yield from checks.rabbitmq(config)
+    yield from checks.api(find_endpoint(configuration_path()))
+    yield from checks.programs()
+    yield from checks.disks(config)
+
+
+def _audit(config: Config, as_json: bool) -> int:
+    violations: list[Violation] = []
+    count = 0
+    for batch in _audit_batches(config):
+        found = list(batch)
+        count += len(found)
+        violations += found[: SHOWN_LIMIT - len(violations)]
+    if as_json:
+        print_json({"ok": count == 0, "violations": count, "listed": [asdict(violation) for violation in violations]})
+        return 1 if count else 0
+    if violations:
+        print_table(("task", "violation"), [(violation.task_id, violation.words) for violation in violations])
+    click.echo(f"{count} violations of the rule that a task without an outcome is in exactly one place")
+    return 1 if count else 0
+
+
+def _audit_batches(config: Config) -> Iterator[Iterable[Violation]]:
+    with opened_store(config, "dtqs doctor") as store:
+        after: str | None = None
+        while True:
+            violations, after = store.reads.audit(after, AUDIT_BATCH)
+            yield violations
+            if after is None:
+                break
+        yield store.reads.audit_strays()

@@ -1,0 +1,82 @@
+"""Where the API is and which key to show it: DTQS_URL and DTQS_API_KEY, else client.env beside the configuration file, else its [api] section."""
+
+import ipaddress
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dtqs.config import Config, load
+from dtqs.errors import ConfigError
+
+CLIENT_ENV = "client.env"
+URL, KEY = "DTQS_URL", "DTQS_API_KEY"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The API as a client sees it. `config` is there where the API is on this machine and its file can be read."""
+
+    url: str
+    key: str | None = field(repr=False)
+    config: Config | None = None
+
+
+def find_endpoint(path: Path | None, environ: Mapping[str, str] = os.environ) -> Endpoint:
+    """Find the API. Raises ConfigError."""
+    beside = client_env(path.parent / CLIENT_ENV) if path else {}
+    url = environ.get(URL) or beside.get(URL)
+    # a key goes only where it belongs: not the one of the file to a server that the environment names
+    own = environ.get(URL) in (None, "", beside.get(URL))
+    key = environ.get(KEY) or (beside.get(KEY) if own else None)
+    if url:
+        return Endpoint(_checked(url), key, _readable(path) if is_local(url) else None)
+    config = load(path, environ)
+    return Endpoint(_listening(config), key, config)
+
+
+def _readable(path: Path | None) -> Config | None:
+    """Read the configuration of this machine's API, which only adds to what is shown: a client may not be allowed to read it."""
+    try:
+        return load(path) if path else None
+    except ConfigError:
+        return None
+
+
+def _listening(config: Config) -> str:
+    host = config.api.host
+    if host in ("0.0.0.0", "::", "*"):
+        host = "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{config.api.port}"
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError([f"{URL} = {url!r}: allowed: http://HOST:PORT or https://HOST"])
+    return url.rstrip("/")
+
+
+def is_local(url: str) -> bool:
+    """Tell whether a URL names this machine by a loopback address."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def client_env(path: Path) -> dict[str, str]:
+    """Read the lines NAME=VALUE of a file for the shell; an empty dict where there is none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    values = {}
+    for line in lines:
+        name, separator, text = line.strip().removeprefix("export ").partition("=")
+        if separator and not name.startswith("#"):
+            values[name.strip()] = "".join(shlex.split(text, comments=True))
+    return values

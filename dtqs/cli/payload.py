@@ -1,0 +1,112 @@
+"""Builds a payload from what stands on the command line: JSON, @file and key=value pairs; pure but for the files that it is told to read.
+
+A value `@file` becomes an Upload, which the caller turns into a URI with `resolve`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from dtqs.errors import RequestError
+
+LIST_LIMIT = 10_000
+"""Most entries that a list of a payload gets from keys such as outputs.0.width."""
+
+
+class PayloadError(RequestError):
+    """The payload on the command line is not well formed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A local file that is to be uploaded, and its URI put in its place."""
+
+    path: Path
+
+
+def build(options: Sequence[str], pairs: Sequence[str], read: Callable[[str], str]) -> Any:
+    """Build the payload from every --payload in turn, then from the pairs. `read` returns the text of a file. Raises PayloadError."""
+    payload: Any = None
+    for option in options:
+        if option.startswith("@") or option.lstrip().startswith(("{", "[")):
+            if payload is not None:
+                raise PayloadError("--payload: a whole payload comes first and once; add to it with key=value")
+            payload = _json(read(option[1:]) if option.startswith("@") else option, option)
+        else:
+            payload = _put(payload, option)
+    for pair in pairs:
+        payload = _put(payload, pair)
+    return {} if payload is None else payload
+
+
+def _json(text: str, shown: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise PayloadError(f"--payload {shown[:60]}: not JSON: {error}") from error
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _put(payload: Any, pair: str) -> Any:
+    key, separator, text = pair.partition("=")
+    if not separator or not key:
+        raise PayloadError(f"{pair[:60]!r}: allowed are key=value, key=@file, a JSON object, or @file with one")
+    payload = {} if payload is None else payload
+    container, steps = payload, [step.replace("\\.", ".") for step in re.split(r"(?<!\\)\.", key)]
+    for step, following in pairwise(steps):
+        container = _enter(container, step, [] if following.isdecimal() else {}, key)
+    _enter(container, steps[-1], value(text), key, last=True)
+    return payload
+
+
+def _enter(container: Any, step: str, fresh: Any, key: str, last: bool = False) -> Any:
+    """Return the entry of a dict or list that a step names, made fresh where there is none; the last step is set."""
+    if isinstance(container, dict):
+        if last and step in container:
+            raise PayloadError(f"{key}: given twice")
+        return container.setdefault(step, fresh)
+    if isinstance(container, list) and step.isdecimal() and int(step) <= min(len(container), LIST_LIMIT):
+        if int(step) == len(container):
+            container.append(fresh)
+        elif last:
+            raise PayloadError(f"{key}: given twice")
+        return container[int(step)]
+    if isinstance(container, list):
+        raise PayloadError(f"{key}: {step} is not the next place of its list; allowed: a number up to {len(container)}")
+    raise PayloadError(f"{key}: there is a value already where an object would be")
+
+
+def value(text: str) -> Any:
+    """Read a value: @file, JSON if it is that, else the text itself."""
+    if text.startswith("@"):
+        return Upload(Path(text[1:]))
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except ValueError:
+        return text
+
+
+def uploads(payload: Any) -> list[Upload]:
+    """Return what has to be uploaded, each file once, in the order of the payload."""
+    if isinstance(payload, Upload):
+        return [payload]
+    inner = payload.values() if isinstance(payload, dict) else payload if isinstance(payload, list) else ()
+    return list(dict.fromkeys(upload for each in inner for upload in uploads(each)))
+
+
+def resolve(payload: Any, uri_of: Callable[[Upload], str]) -> Any:
+    """Return the payload with a URI in the place of each Upload."""
+    if isinstance(payload, Upload):
+        return uri_of(payload)
+    if isinstance(payload, dict):
+        return {key: resolve(each, uri_of) for key, each in payload.items()}
+    if isinstance(payload, list):
+        return [resolve(each, uri_of) for each in payload]
+    return payload

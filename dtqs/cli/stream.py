@@ -1,0 +1,138 @@
+"""Reads Server-Sent Events by the rules of the HTML standard, and follows a stream across reconnects with Last-Event-ID."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+
+import httpx
+
+from dtqs.cli.refusal import ApiUnavailable, WaitOver, check
+from dtqs.deadline import Deadline
+
+RETRY_SECONDS = 1.0
+"""Before a reconnect, until the server says otherwise with `retry:`."""
+RETRY_MAX_SECONDS = 10.0
+MESSAGE_BYTES_LIMIT = 64 << 20
+"""Most bytes of one event: what never ends must not fill the memory."""
+NOTHING_MORE = 204
+_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One event of a stream."""
+
+    event: str
+    data: str
+    last_event_id: str
+
+
+class Parser:
+    """Turns bytes into messages, however they are cut. An event that no blank line follows is never dispatched."""
+
+    def __init__(self, last_event_id: str = "") -> None:
+        self.last_event_id = last_event_id
+        self.retry_seconds: float | None = None
+        self._pieces, self._after_cr, self._begun, self._size = list[bytes](), False, False, 0
+        self._event, self._data, self._id = "", list[str](), last_event_id
+
+    def feed(self, chunk: bytes) -> Iterator[Message]:
+        """Take the next bytes and give out the messages that they complete. Raises ApiUnavailable on an event beyond all bounds."""
+        for line in self._lines(chunk):
+            if message := self._take(line):
+                yield message
+
+    def _lines(self, chunk: bytes) -> list[str]:
+        """Cut off whole lines: they end with CR, LF or CRLF; what is left waits for the next chunk."""
+        if self._after_cr:
+            chunk = chunk.removeprefix(b"\n")
+            self._after_cr = not chunk and self._after_cr
+        self._size += len(chunk)
+        if self._size > MESSAGE_BYTES_LIMIT:
+            raise ApiUnavailable(f"an event of the stream is above {MESSAGE_BYTES_LIMIT} bytes")
+        self._after_cr = self._after_cr or chunk.endswith(b"\r")
+        self._pieces.append(chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
+        if b"\n" not in self._pieces[-1]:
+            return []
+        *lines, rest = b"".join(self._pieces).split(b"\n")
+        self._pieces = [rest]
+        if not self._begun:
+            self._begun, lines[0] = True, lines[0].removeprefix(_MARK)
+        return [line.decode("utf-8", "replace") for line in lines]
+
+    def _take(self, line: str) -> Message | None:
+        if not line:
+            return self._dispatch()
+        name, _, text = line.partition(":")
+        text = text.removeprefix(" ")
+        if name == "data":
+            self._data.append(text)
+        elif name == "event":
+            self._event = text
+        elif name == "id" and "\0" not in text:
+            self._id = text
+        elif name == "retry" and text.isascii() and text.isdecimal():
+            self.retry_seconds = int(text) / 1000
+        return None
+
+    def _dispatch(self) -> Message | None:
+        event, data = self._event or "message", self._data
+        self._event, self._data, self._size = "", [], 0
+        # the id of an event without data counts too
+        self.last_event_id = self._id
+        return Message(event, "\n".join(data), self.last_event_id) if data else None
+
+
+Opener = Callable[[str], AbstractContextManager[httpx.Response]]
+"""Opens the stream; gets the last event id, empty at first."""
+
+
+def follow(opener: Opener, deadline: Deadline, lost: Callable[[str], None]) -> Iterator[Message]:
+    """Give out the messages of a stream, opened again with Last-Event-ID whenever it ends, until the server says 204.
+
+    `lost` is told why a connection ended. Raises WaitOver at the deadline, ApiRefusal for what no reconnect mends.
+    """
+    last_event_id, retry_seconds, failures = "", RETRY_SECONDS, 0
+    while True:
+        parser = Parser(last_event_id)
+        try:
+            with opener(last_event_id) as response, _cut_at(deadline, response):
+                if response.status_code == NOTHING_MORE:
+                    return
+                check(response)
+                for chunk in response.iter_bytes():
+                    failures = 0
+                    yield from parser.feed(chunk)
+            reason = "the stream ended"
+        except (httpx.TransportError, ApiUnavailable) as error:
+            failures += 1
+            reason = str(error) or type(error).__name__
+        last_event_id = parser.last_event_id
+        retry_seconds = parser.retry_seconds if parser.retry_seconds is not None else retry_seconds
+        pause = min(RETRY_MAX_SECONDS, retry_seconds * 2.0 ** min(failures, 10))
+        if deadline.remaining <= pause:
+            raise WaitOver
+        lost(reason)
+        time.sleep(pause)
+
+
+@contextmanager
+def _cut_at(deadline: Deadline, response: httpx.Response) -> Iterator[None]:
+    """End the stream at the deadline: heartbeats keep it from ever running into a read timeout."""
+    line = response.extensions["network_stream"].get_extra_info("socket")
+
+    def cut() -> None:
+        with suppress(OSError):
+            # of the plain socket, also under TLS, whose own shutdown may not be called while another thread reads
+            socket.socket.shutdown(line, socket.SHUT_RDWR)
+
+    timer = threading.Timer(deadline.remaining, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

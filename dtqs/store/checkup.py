@@ -1,0 +1,64 @@
+"""What the doctor asks of PostgreSQL: the server, its clock, the schema's version, the role's settings, and the workers that it knows."""
+
+from dataclasses import dataclass
+
+import psycopg
+import psycopg.errors
+
+from dtqs.config import PostgresqlSection
+from dtqs.errors import StoreUnavailable
+from dtqs.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """The server as a session of ours finds it. `schema_version` is None where there is no schema."""
+
+    version: str
+    clock: float
+    settings: dict[str, str]
+    schema_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveWorker:
+    """A worker that is not marked dead, and how old its heartbeat is."""
+
+    worker_id: str
+    node_name: str
+    pool: str
+    slot: int
+    pid: int
+    state: str
+    task_id: str | None
+    task_type: str | None
+    beat_age_seconds: float
+
+
+def reach(section: PostgresqlSection, name: str) -> None:
+    """Connect once, without a retry: a pool would only say that it got no connection, and not why. Raises StoreUnavailable."""
+    try:
+        limit_seconds = max(2, int(section.connect_timeout_seconds))
+        psycopg.connect(section.dsn.get_secret_value(), connect_timeout=limit_seconds, application_name=name).close()
+    except psycopg.Error as error:
+        raise StoreUnavailable(f"PostgreSQL: {' '.join(str(error).split())}") from error
+
+
+def server_facts(database: Database) -> ServerFacts:
+    """Raises StoreUnavailable."""
+    ((version, clock, seqscan, jit, fsync, commit),) = database.run("server_facts")
+    settings = {"enable_seqscan": seqscan, "jit": jit, "fsync": fsync, "synchronous_commit": commit}
+    return ServerFacts(version, clock, settings, _schema_version(database))
+
+
+def _schema_version(database: Database) -> int | None:
+    try:
+        rows = database.run("setting", {"name": "schema_version"})
+    except psycopg.errors.UndefinedTable:
+        return None
+    return int(rows[0][0]) if rows else None
+
+
+def live_workers(database: Database) -> list[LiveWorker]:
+    """Raises StoreUnavailable."""
+    return [LiveWorker(*row) for row in database.run("live_workers")]
