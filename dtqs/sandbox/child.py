@@ -1,0 +1,234 @@
+"""One process that the sandbox owns: started as our own child, found again by its pid file after a crash, ended with all its children.
+
+What a server needs to be told belongs to postgres.py and rabbitmq.py; who is restarted when, to stack.py.
+"""
+
+import os
+import pwd
+import select
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dtqs.deadline import Deadline
+from dtqs.errors import DtqsError
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+class SandboxError(DtqsError):
+    """A part of the sandbox cannot be started; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The unprivileged user that a server runs as when we are root: PostgreSQL refuses root."""
+
+    name: str
+    uid: int
+    gid: int
+
+    @classmethod
+    def choose(cls, *names: str) -> "Account | None":
+        """Return the first of the users that exists, or nobody; None when we are an ordinary user ourselves."""
+        if os.geteuid() != 0:
+            return None
+        for name in (*names, "nobody"):
+            with suppress(KeyError):
+                entry = pwd.getpwnam(name)
+                return cls(name, entry.pw_uid, entry.pw_gid)
+        raise SandboxError(f"root cannot run the servers itself, and none of the users {', '.join(names)}, nobody exists")
+
+    def prefix(self) -> list[str]:
+        return ["--reuid", str(self.uid), "--regid", str(self.gid), "--clear-groups"]
+
+    def can_reach(self, directory: Path) -> bool:
+        """Tell whether the user can pass through every folder above."""
+        return all(self._can_pass(parent.stat()) for parent in directory.absolute().parents if parent.exists())
+
+    def _can_pass(self, folder: os.stat_result) -> bool:
+        bit = 0o100 if folder.st_uid == self.uid else 0o010 if folder.st_gid == self.gid else 0o001
+        return bool(folder.st_mode & bit)
+
+
+def make_folder(path: Path, account: Account | None, mode: int = 0o700) -> None:
+    """Make a folder that belongs to the server's user."""
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(mode)
+    if account:
+        os.chown(path, account.uid, account.gid)
+
+
+def write_private(path: Path, text: str, account: Account | None = None, mode: int = 0o600) -> None:
+    """Write a file that only its owner may read, all of it or nothing."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+        if account:
+            os.fchown(file.fileno(), account.uid, account.gid)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+class Child:
+    """A process in a session of its own. Start it from the main thread: it is told when the thread that started it ends."""
+
+    def __init__(self, name: str, pid_file: Path, log: Path, account: Account | None = None) -> None:
+        self.name, self.log = name, log
+        self._pid_file, self._account = pid_file, account
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def exit_status(self) -> int | None:
+        """The status of the last process; negative for a signal. None while it runs or before it started."""
+        return self._process.poll() if self._process else None
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise SandboxError(f"{self.name} was never started")
+        return self._process.pid
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str], when_we_die: signal.Signals, cwd: Path | None = None) -> None:
+        """Start it unless it lives; what is left of an earlier one is ended first. `when_we_die` is sent to it when we end without stopping it."""
+        if self.alive:
+            return
+        if self._process:
+            _kill_group(self.pid)
+        end_leftover(self._pid_file, Deadline(10))
+        argv = ["setpriv", "--pdeathsig", when_we_die.name.removeprefix("SIG"), *(self._account.prefix() if self._account else []), "--", *command]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(environment), cwd=cwd, start_new_session=True)
+        write_private(self._pid_file, identity(self._process.pid, self._pid_file))
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end, and tell whether it ended."""
+        if self._process is None:
+            return True
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+            return True
+        return False
+
+    def send(self, number: signal.Signals) -> None:
+        if self._process:
+            self._process.send_signal(number)
+
+    def stop(self, number: signal.Signals, seconds: float) -> None:
+        """Ask it to end, and kill it and its children when it has not by then. Safe to call twice, and without a start."""
+        if self.alive:
+            self.send(number)
+            if not self.wait(seconds):
+                self.kill()
+            _kill_group(self.pid)
+        self._pid_file.unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """Kill it and everything below it with SIGKILL, and wait until they are gone."""
+        if self.alive:
+            _end_family(self.pid, Deadline(10))
+            self.wait(10)
+
+    def freeze(self) -> None:
+        """Halt it and everything below it."""
+        # twice: what it started before it was halted itself was not in the first list
+        for pid in family(self.pid) + family(self.pid):
+            _signal(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for pid in family(self.pid):
+            _signal(pid, signal.SIGCONT)
+
+
+def identity(pid: int, pid_file: Path) -> str:
+    """Say which process this is so that nothing else can be taken for it: pids come again, and folders are copied."""
+    return f"{pid} {_started_at(pid)} {_BOOT.read_text().strip()} {pid_file.absolute()}\n"
+
+
+def running(pid_file: Path) -> int | None:
+    """Return the pid of the process that the file names, if that very process still lives."""
+    try:
+        text = pid_file.read_text(encoding="utf-8")
+        pid = int(text.split()[0])
+        return pid if text == identity(pid, pid_file) else None
+    except (FileNotFoundError, IndexError, ValueError):
+        return None
+
+
+def end_leftover(pid_file: Path, deadline: Deadline) -> bool:
+    """End what the file names: it may be ending by itself, so it gets half of the time for that. Tell whether there was anything."""
+    pid = running(pid_file)
+    if pid is not None:
+        wait_gone([pid], Deadline(deadline.remaining / 2))
+        _end_family(pid, deadline)
+    pid_file.unlink(missing_ok=True)
+    return pid is not None
+
+
+def wait_gone(pids: Sequence[int], deadline: Deadline) -> bool:
+    """Wait until none of the processes, children of ours or not, is left; tell whether that came true."""
+    for pid in pids:
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            if not select.select([handle], [], [], deadline.remaining)[0]:
+                return False
+        finally:
+            os.close(handle)
+    return True
+
+
+def family(pid: int) -> list[int]:
+    """Return the process and everything below it, parents before children."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (fields := _stat(int(entry.name))):
+            parents.setdefault(int(fields[1]), []).append(int(entry.name))
+    found = [pid] if _stat(pid) else []
+    for member in found:
+        found += parents.get(member, [])
+    return found
+
+
+def _end_family(pid: int, deadline: Deadline) -> None:
+    members = family(pid)
+    for member in members:
+        _signal(member, signal.SIGKILL)
+    _kill_group(pid)
+    wait_gone([member for member in members if member != pid], deadline)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _kill_group(pid: int) -> None:
+    """Kill what is left of the session: gunicorn's workers would hold the port."""
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat from the state on, or nothing for a process that is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [] if fields[0] in "ZX" else fields
+
+
+def _started_at(pid: int) -> str:
+    fields = _stat(pid)
+    return fields[19] if fields else "-"
