@@ -1,7 +1,8 @@
 """When to give up (Deadline) and whether somebody asked us to end (Stop): what every wait takes."""
 
-import threading
+import contextlib
 import time
+from queue import Empty, SimpleQueue
 
 
 class Deadline:
@@ -26,15 +27,22 @@ class Stop:
     """A request to end, made once and never taken back; safe to set from a signal handler or any thread."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._requested = False
+        # a SimpleQueue may be put to from a signal handler; an Event's lock may be held by the very thread that the signal interrupts
+        self._bell: SimpleQueue[None] = SimpleQueue()
 
     def set(self) -> None:
-        self._event.set()
+        self._requested = True
+        self._bell.put(None)
 
     @property
     def requested(self) -> bool:
-        return self._event.is_set()
+        return self._requested
 
     def wait(self, seconds: float) -> bool:
         """Wait until the stop is requested, or for so many seconds; tell whether it was."""
-        return self._event.wait(seconds)
+        if not self._requested:
+            with contextlib.suppress(Empty):
+                self._bell.get(timeout=max(0.0, seconds))
+                self._bell.put(None)  # for others who wait
+        return self._requested

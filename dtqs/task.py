@@ -63,6 +63,7 @@ class Claimed:
     attempt: int
     max_retries: int
     timeout_seconds: float | None
+    light: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,9 +35,10 @@ class ApiLink:
     def __init__(self, section: RabbitmqSection, name: str, on_events: Callable[[list[Event]], None]) -> None:
         self._on_events = on_events
         loop = _GeventLoop()
-        self._hearing = Line(loop, parameters(section, f"{name} consumes"), f"{name} consumes", self._on_consuming_channel, lambda _: None)
-        self._speaking = Line(loop, parameters(section, f"{name} publishes"), f"{name} publishes", lambda c: self._publisher.attach(c), lambda _: self._publisher.detach())
+        hears, speaks = f"{name} consumes", f"{name} publishes"
         self._publisher = Publisher(lambda: self._speaking.state == "connected")
+        self._hearing = Line(loop, parameters(section, hears), hears, self._on_consuming_channel, lambda _: None)
+        self._speaking = Line(loop, parameters(section, speaks), speaks, self._publisher.attach, lambda _: self._publisher.detach())
 
     def start(self) -> None:
         self._hearing.start()

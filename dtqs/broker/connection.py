@@ -85,7 +85,8 @@ class Line:
         self.channel = None
         self._on_lost(reason)
         if self._connection is not None and self._connection.is_open and not self._stopping:
-            logger.log(logging.DEBUG if is_missing(reason) else logging.WARNING, "broker channel closed", extra={"connection": self._name, "reason": str(reason)})
+            level = logging.WARNING if isinstance(reason, ChannelClosedByBroker) and not is_missing(reason) else logging.DEBUG
+            logger.log(level, "broker channel closed", extra={"connection": self._name, "reason": str(reason)})
             # a little later: a fault that comes back at once must not spin
             self._loop.later(0.05, self.reopen_channel)
 

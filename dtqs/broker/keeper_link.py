@@ -1,4 +1,4 @@
-"""A keeper's connection in an I/O thread: it publishes with confirms and looks at the queue. A second line, which never publishes, looks: an alarm must not blind it."""
+"""A keeper's two connections in an I/O thread: one publishes with confirms, one, which never publishes and so is never blocked, looks at the queue."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -22,9 +22,10 @@ class KeeperLink:
         self._loop = ThreadLoop("broker")
         self._queue = QueueKeeper(section, on_queue_missing)
         self._ready = False
-        self._looking = Line(self._loop, parameters(section, f"{name} looks"), f"{name} looks", self._on_channel, self._on_lost)
-        self._speaking = Line(self._loop, parameters(section, f"{name} publishes"), f"{name} publishes", lambda c: self._publisher.attach(c), lambda _: self._publisher.detach())
+        looks, speaks = f"{name} looks", f"{name} publishes"
         self._publisher = Publisher(lambda: self._speaking.state == "connected", self._idle)
+        self._looking = Line(self._loop, parameters(section, looks), looks, self._on_channel, self._on_lost)
+        self._speaking = Line(self._loop, parameters(section, speaks), speaks, self._publisher.attach, lambda _: self._publisher.detach())
         self._idle_replies: list[Callable[[bool], None]] = []
 
     def start(self) -> None:

@@ -2,13 +2,13 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
 
 from pika.channel import Channel
 from pika.spec import Basic
 
 from dtqs.broker.connection import Line
 from dtqs.broker.consumer import Consumer, Delivery
+from dtqs.broker.inbox import Inbox
 from dtqs.broker.publisher import Publisher
 from dtqs.broker.queue import QueueKeeper
 from dtqs.broker.threads import ThreadLoop
@@ -24,15 +24,15 @@ class WorkerLink:
     """What a worker asks of the broker; nothing here blocks but `stop` and `publish_hints`, which take a deadline."""
 
     def __init__(self, section: RabbitmqSection, name: str, on_cancel: Callable[[list[str]], None], on_queue_missing: Callable[[], None]) -> None:
-        self.deliveries: SimpleQueue[Delivery | None] = SimpleQueue()
-        """Unclaimed deliveries in their order; a None only wakes whoever waits."""
+        self.inbox = Inbox()
         self._on_cancel = on_cancel
         self._loop = ThreadLoop("broker")
-        self._consumer = Consumer(self.deliveries.put, self._reopen)
+        self._consumer = Consumer(self.inbox.put, self._reopen)
         self._queue = QueueKeeper(section, on_queue_missing)
-        self._hearing = Line(self._loop, parameters(section, f"{name} consumes"), f"{name} consumes", self._on_consuming_channel, self._on_consuming_lost)
-        self._speaking = Line(self._loop, parameters(section, f"{name} publishes"), f"{name} publishes", self._on_publishing_channel, self._on_publishing_lost)
+        hears, speaks = f"{name} consumes", f"{name} publishes"
         self._publisher = Publisher(lambda: self._speaking.state == "connected", self._idle)
+        self._hearing = Line(self._loop, parameters(section, hears), hears, self._on_consuming_channel, self._on_consuming_lost)
+        self._speaking = Line(self._loop, parameters(section, speaks), speaks, self._publisher.attach, lambda _: self._publisher.detach())
         self._idle_replies: list[Callable[[bool], None]] = []
 
     def start(self) -> None:
@@ -75,6 +75,9 @@ class WorkerLink:
         """Publish hints and wait for their confirms, or until the deadline: the relay is the safety net."""
 
         def question(reply: Callable[[bool], None]) -> None:
+            if self._speaking.channel is None and not deadline.passed:
+                self._loop.later(0.02, lambda: question(reply))  # a fresh process: the connection is on its way
+                return
             self._publisher.publish_hints(dues)
             if self._publisher.waiting:
                 self._idle_replies.append(reply)
@@ -88,13 +91,7 @@ class WorkerLink:
 
     def _pause(self) -> None:
         self._consumer.want(0)
-        unclaimed = []
-        while True:
-            try:
-                unclaimed.append(self.deliveries.get_nowait())
-            except Empty:
-                break
-        self._consumer.give_up([delivery for delivery in unclaimed if delivery])
+        self._consumer.give_up(self.inbox.empty())
 
     def _idle(self) -> None:
         replies, self._idle_replies = self._idle_replies, []
@@ -123,18 +120,7 @@ class WorkerLink:
         self._queue.lost(reason)
         self._consumer.detach()
         # what was delivered on it goes back to the queue by itself; claiming it would do no harm, but others may have it already
-        stale = True
-        while stale:
-            try:
-                self.deliveries.get_nowait()
-            except Empty:
-                stale = False
-
-    def _on_publishing_channel(self, channel: Channel) -> None:
-        self._publisher.attach(channel)
-
-    def _on_publishing_lost(self, _: BaseException) -> None:
-        self._publisher.detach()
+        self.inbox.empty()
 
     def _reopen(self) -> None:
         """The broker cancelled our consumer: begin anew on a fresh channel, which looks for the queue first."""

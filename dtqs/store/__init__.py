@@ -20,7 +20,7 @@ class Store:
         self.tasks = Tasks(self.database, lease.grace_seconds)
         self.leases = Leases(self.database, lease.grace_seconds)
         self.backlog = Backlog(self.database, lease.grace_seconds, lease.far_out_seconds)
-        self.workers = Workers(self.database)
+        self.workers = Workers(self.database, self.leases)
         self.reads = Reads(self.database)
         self.api_keys = ApiKeys(self.database)
         self.files = FileRows(self.database)

@@ -63,6 +63,7 @@ class Database:
                 "application_name": self._name,
                 "connect_timeout": max(2, int(section.connect_timeout_seconds)),
             },
+            open=True,
             min_size=1,
             max_size=self._size,
             timeout=section.connect_timeout_seconds,

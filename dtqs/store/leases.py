@@ -35,7 +35,7 @@ class Leases:
         Raises StoreUnavailable: then it may have happened all the same, and the next heartbeat finds the lease.
         """
         rows = self._database.run_once("claim", {"worker_id": worker_id, "lease_id": lease_id, "ids": array(list(task_ids)), "named": len(task_ids)})
-        return [Claimed(*row[:6]) for row in rows], [(row[6], row[0], "in_progress") for row in rows if row[6] is not None]
+        return [Claimed(*row[:7]) for row in rows], [(row[7], row[0], "in_progress") for row in rows if row[7] is not None]
 
     def finish(self, lease_id: str, settlements: Sequence[Settlement], deadline: Deadline | None = None) -> list[LogRef]:
         """End a lease; what is not named is given back unspent. Returns no rows when the lease is gone. Raises StoreUnavailable."""

@@ -3,7 +3,10 @@
 import dataclasses
 from dataclasses import dataclass
 
+from dtqs.errors import WorkerDied
+from dtqs.scoreboard import Death
 from dtqs.store.database import Database
+from dtqs.store.leases import Leases
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,8 @@ class Totals:
 
 
 class Workers:
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, leases: Leases) -> None:
+        self._database, self._leases = database, leases
 
     def register(self, identity: WorkerIdentity) -> None:
         """Raises StoreUnavailable."""
@@ -60,8 +63,11 @@ class Workers:
         return bool(self._database.run_once("beat", {"worker_id": worker_id, **dataclasses.asdict(report)}))
 
     def retire(self, worker_id: str) -> None:
-        """A worker that holds nothing ends in good order. Raises StoreUnavailable."""
-        self._database.run("retire_worker", {"worker_id": worker_id})
+        """A worker that runs nothing ends in good order. Raises StoreUnavailable.
+
+        What the database says it holds all the same is given back: a claim whose reply was lost may still be in flight.
+        """
+        self._leases.reclaim(worker_id, WorkerDied("retired"), Death(worker_id, "retired", None, idle=True))
 
     def stale(self, age_seconds: float) -> list[str]:
         """Return workers whose heartbeat is older. Raises StoreUnavailable."""

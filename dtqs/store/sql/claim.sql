@@ -13,5 +13,5 @@ g AS (
     SELECT d.task_id, 'in_progress', t.attempts + 1, %(worker_id)s::uuid, 'info' FROM d JOIN tasks t ON t.id = d.task_id WHERE NOT d.light
     RETURNING id, task_id
 )
-SELECT t.id::text, t.task_type, t.payload::text, t.attempts + 1, t.max_retries, t.timeout_seconds, (SELECT g.id FROM g WHERE g.task_id = t.id)
+SELECT t.id::text, t.task_type, t.payload::text, t.attempts + 1, t.max_retries, t.timeout_seconds, d.light, (SELECT g.id FROM g WHERE g.task_id = t.id)
 FROM d JOIN tasks t ON t.id = d.task_id

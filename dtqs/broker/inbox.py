@@ -1,0 +1,65 @@
+"""Unclaimed deliveries in their order: the I/O thread puts, the main thread takes, either empties. Bounded by the prefetch."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+from dtqs.broker.consumer import Delivery
+
+
+class Inbox:
+    def __init__(self) -> None:
+        self._waiting: deque[Delivery] = deque()
+        self._lock = threading.Lock()
+        # a SimpleQueue may be put to from a signal handler, an Event may not
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._sleeping = False
+
+    def put(self, delivery: Delivery) -> None:
+        self._waiting.append(delivery)
+        if self._sleeping:
+            self.wake()
+
+    def wake(self) -> None:
+        """Have whoever waits return; safe in a signal handler."""
+        self._sleeping = False
+        self._bell.put(None)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until there is a delivery, or somebody wakes us."""
+        self._sleeping = True
+        try:
+            if not self._waiting:
+                self._bell.get(timeout=seconds)
+        except Empty:
+            return
+        finally:
+            self._sleeping = False
+            while not self._bell.empty():
+                self._bell.get_nowait()
+
+    def take(self, limit: Callable[[str], int]) -> list[Delivery]:
+        """Take what makes one claim: a heavy hint alone, or light ones of one type until `limit(type)` tasks are together. None: nothing is there."""
+        with self._lock:
+            if not self._waiting:
+                return []
+            first = self._waiting.popleft()
+            taken, tasks = [first], len(first.hint.task_ids)
+            if first.hint.light:
+                most = limit(first.hint.task_type)
+                while self._waiting and tasks < most and _alike(first, self._waiting[0]):
+                    following = self._waiting.popleft()
+                    taken.append(following)
+                    tasks += len(following.hint.task_ids)
+            return taken
+
+    def empty(self) -> list[Delivery]:
+        with self._lock:
+            taken = list(self._waiting)
+            self._waiting.clear()
+            return taken
+
+
+def _alike(one: Delivery, other: Delivery) -> bool:
+    return other.hint.light and one.hint.task_type == other.hint.task_type and one.channel_number == other.channel_number

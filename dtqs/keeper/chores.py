@@ -1,0 +1,56 @@
+"""The one periodic loop: each chore has its turn when its time has come; one that fails is tried again, and keeps no other from its turn."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from dtqs.deadline import Stop
+from dtqs.errors import BrokerUnavailable, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+_AGAIN_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Chore:
+    """`turn` does a bounded piece; True: there is more, come back at once."""
+
+    name: str
+    every_seconds: float
+    turn: Callable[[], bool]
+    due_at: float = 0.0
+    failing: bool = field(default=False)
+
+
+def run(chores: Sequence[Chore], stop: Stop, beat: Callable[[], None]) -> None:
+    """Take turns until the stop is requested."""
+    while not stop.requested:
+        beat()
+        now = time.monotonic()
+        for chore in chores:
+            if now >= chore.due_at and not stop.requested:
+                pause = _turn(chore)
+                beat()
+                chore.due_at = time.monotonic() + pause
+        next_at = min(chore.due_at for chore in chores)
+        stop.wait(max(0.0, min(1.0, next_at - time.monotonic())))
+
+
+def _turn(chore: Chore) -> float:
+    """Have one turn; returns the seconds until the next."""
+    soon = min(chore.every_seconds, _AGAIN_SECONDS)
+    try:
+        more = chore.turn()
+    except (StoreUnavailable, BrokerUnavailable) as error:
+        if not chore.failing:
+            logger.warning("chore cannot be done now", extra={"chore": chore.name, "reason": str(error)})
+        chore.failing = True
+        return soon
+    except Exception:  # a fault in one chore must not stop the others
+        logger.exception("chore failed", extra={"chore": chore.name})
+        return soon
+    if chore.failing:
+        logger.info("chore goes on", extra={"chore": chore.name})
+    chore.failing = False
+    return 0.0 if more else chore.every_seconds

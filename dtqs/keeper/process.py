@@ -1,0 +1,68 @@
+"""A keeper process from its fork to its end. Any number may run at once: they take work with SKIP LOCKED."""
+
+import logging
+import os
+import signal
+import socket
+
+from dtqs.broker.keeper_link import KeeperLink
+from dtqs.config import Config
+from dtqs.deadline import Deadline, Stop
+from dtqs.files import FileSpace
+from dtqs.keeper.chores import Chore, run
+from dtqs.keeper.prune import Prune
+from dtqs.keeper.reclaim import Reclaim
+from dtqs.keeper.relay import Relay
+from dtqs.keeper.repair import Repair
+from dtqs.scoreboard import ChildState, Slot
+from dtqs.store import Store
+from dtqs.store.workers import Totals
+from dtqs.uuid7 import uuid7
+
+logger = logging.getLogger(__name__)
+_TITLE = "dtqs: keeper"
+_STORE_CONNECTIONS = 2
+_REPAIR_SECONDS = 1.0
+
+
+class Keeper:
+    def __init__(self, config: Config, slot: Slot, node_id: str, boot_id: str) -> None:
+        self._config, self._slot, self._stop = config, slot, Stop()
+        self._process_id, self._node_name, self._totals = uuid7(), socket.gethostname(), Totals()
+        self._store = Store(config.postgresql, config.lease, _STORE_CONNECTIONS, _TITLE)
+        self._link = KeeperLink(config.rabbitmq, _TITLE, self._queue_is_missing)
+        self._repair = Repair(self._store, self._link, config.lease.grace_seconds)
+        relay = Relay(self._store, self._link, self._totals, config.rabbitmq.publish_timeout_seconds)
+        reclaim = Reclaim(self._store, self._link, self._totals, config.lease, node_id, boot_id)
+        prune = Prune(self._store, FileSpace(config.files), config)
+        lease = config.lease
+        self._chores = [
+            Chore("former", 3600.0, reclaim.former),
+            Chore("reclaim", lease.heartbeat_seconds / 2, reclaim.turn),
+            Chore("relay", lease.relay_seconds, relay.turn),
+            Chore("repair", _REPAIR_SECONDS, self._repair.turn),
+            Chore("count", lease.heartbeat_seconds, self._count),
+            Chore("prune tasks", 60.0, prune.tasks),
+            Chore("prune small", 300.0, prune.small),
+            Chore("logs", 3600.0, prune.logs),
+            Chore("files", 300.0, prune.files),
+        ]
+
+    def run(self) -> int:
+        """Do chores until told to end; returns the exit status."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, lambda *_: self._stop.set())
+        self._store.start()
+        self._link.start()
+        self._slot.state(ChildState.READY)
+        run(self._chores, self._stop, self._slot.beat)
+        self._link.stop(Deadline(1.0))
+        self._store.stop()
+        return os.EX_OK
+
+    def _count(self) -> bool:
+        self._store.workers.count(self._process_id, "keeper", self._node_name, self._totals)
+        return False
+
+    def _queue_is_missing(self) -> None:
+        self._repair.lost = True

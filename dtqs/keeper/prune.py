@@ -1,0 +1,52 @@
+"""Prune: what has been kept for its time goes, a bounded piece a turn; days of logs are made ahead."""
+
+import logging
+from collections.abc import Sequence
+
+from dtqs.config import Config
+from dtqs.files import FileSpace
+from dtqs.store import Store
+from dtqs.store.backlog import FIRST_ID
+
+logger = logging.getLogger(__name__)
+BATCH = 1000
+_UNOWNED_SECONDS = 8 * 86400.0
+"""An output gets its row when its task ends, and an attempt may take a week."""
+
+
+class Prune:
+    def __init__(self, store: Store, files: FileSpace, config: Config) -> None:
+        self._store, self._files, self._config = store, files, config
+        self._after = FIRST_ID
+
+    def tasks(self) -> bool:
+        """Raises StoreUnavailable."""
+        last, _ = self._store.housekeeping.prune_tasks(self._after, self._config.postgresql.retention_days, BATCH)
+        self._after = last or FIRST_ID
+        return last is not None
+
+    def small(self) -> bool:
+        """Raises StoreUnavailable."""
+        self._store.housekeeping.prune_small(self._config.api.idempotency_hours)
+        return False
+
+    def logs(self) -> bool:
+        """Raises StoreUnavailable: also when a backup holds its lock; then the next turn tries again."""
+        self._store.housekeeping.make_partitions()
+        dropped = self._store.housekeeping.drop_partitions(self._config.log.retention_days)
+        if dropped:
+            logger.info("days of logs dropped", extra={"partitions": ",".join(dropped)})
+        return False
+
+    def files(self) -> bool:
+        """Raises StoreUnavailable."""
+        gone = self._store.housekeeping.expire_files(self._config.files.retention_days, BATCH)
+        for file_id in gone:
+            self._files.remove(file_id)
+        self._files.sweep(self._owned, _UNOWNED_SECONDS, BATCH)
+        return len(gone) == BATCH
+
+    def _owned(self, file_ids: Sequence[str]) -> set[str]:
+        return self._store.files.existing(file_ids)
+
+

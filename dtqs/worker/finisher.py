@@ -1,0 +1,94 @@
+"""Writes outcomes: through the lease, held and said again while PostgreSQL is away; then the event, and the hints of what is due again."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from dtqs.broker.worker_link import WorkerLink
+from dtqs.deadline import Deadline
+from dtqs.errors import StoreRefused, StoreUnavailable
+from dtqs.event import LogRef
+from dtqs.settlement import Kind, Settlement, error_json
+from dtqs.store import Store
+from dtqs.store.workers import Totals
+from dtqs.worker.hold import Hold
+
+logger = logging.getLogger(__name__)
+_HINT_SECONDS = 2.0
+
+
+class Finisher:
+    """`give_up` tells when a result may be held no longer: the worker was told to stop and its grace is over."""
+
+    def __init__(self, store: Store, link: WorkerLink, hold: Hold, totals: Totals, give_up: Callable[[], bool]) -> None:
+        self._store, self._link, self._hold, self._totals, self._give_up = store, link, hold, totals, give_up
+
+    def finish(self) -> bool:
+        """End what is held; False: the outcome could not be written, and whoever reclaims the lease will settle it."""
+        while True:
+            try:
+                with self._hold.lock:
+                    rows = self._settle()
+            except StoreUnavailable as error:
+                if self._give_up():
+                    logger.error("outcome not written", extra={"lease_id": self._hold.lease_id, "reason": str(error)})
+                    return False
+                logger.warning("outcome held", extra={"lease_id": self._hold.lease_id, "reason": str(error)})
+                continue
+            self.tell(rows)
+            self._hold.done()
+            return True
+
+    def tell(self, rows: Sequence[LogRef]) -> None:
+        """After a commit: count, publish one event message, and the hints of tasks that are due again."""
+        if not rows:
+            return
+        counts = Counter(event for _, _, event in rows)
+        self._totals.completed += counts["completed"]
+        self._totals.failed += counts["failed"]
+        self._totals.cancelled += counts["cancelled"]
+        self._link.publish_events(rows)
+        if counts["pending"]:
+            self._again([task_id for _, task_id, event in rows if event == "pending"])
+
+    def hint(self, task_ids: Sequence[str]) -> None:
+        """Publish the hints of those that are due now. The relay is the safety net, so a fault here is no harm."""
+        try:
+            dues = self._store.backlog.due(task_ids)
+        except StoreUnavailable:
+            return
+        if dues:
+            self._link.publish_hints(dues, Deadline(_HINT_SECONDS))
+
+    def _again(self, task_ids: Sequence[str]) -> None:
+        retries = {s.task_id for s in (*self._hold.earlier, *self._hold.settled) if s.kind is Kind.RETRY}
+        retried = sum(1 for task_id in task_ids if task_id in retries)
+        self._totals.retried += retried
+        self._totals.given_back += len(task_ids) - retried
+        self.hint(task_ids)
+
+    def _settle(self) -> list[LogRef]:
+        hold = self._hold
+        if hold.lease_id is None:
+            return []
+        try:
+            return self._settle_as(hold.settled, [*hold.earlier, *hold.settled])
+        except StoreRefused as error:
+            refused = [_refused(s, error, alone=len(hold.settled) == 1) for s in hold.settled]
+            return self._settle_as(refused, [*hold.earlier, *refused])
+
+    def _settle_as(self, settled: Sequence[Settlement], everything: Sequence[Settlement]) -> list[LogRef]:
+        """Finish the lease; where the reply to a part was lost, either it landed (the next lease is there) or it did not (the earlier one is)."""
+        hold = self._hold
+        assert hold.lease_id is not None
+        rows = self._store.leases.finish(hold.lease_id, settled)
+        if not rows and hold.earlier_id is not None:
+            rows = self._store.leases.finish(hold.earlier_id, everything) or self._store.leases.finish(hold.lease_id, settled)
+        if not rows:
+            logger.warning("outcome discarded: the lease is gone", extra={"lease_id": hold.lease_id})
+        return rows
+
+
+def _refused(settlement: Settlement, error: StoreRefused, alone: bool) -> Settlement:
+    """A value that PostgreSQL cannot store. Alone, it fails its task; in a batch nobody knows whose it is, and each comes back alone."""
+    return Settlement(settlement.task_id, Kind.FAILED if alone else Kind.RETRY, error_json(error, transient=not alone))

@@ -1,0 +1,122 @@
+"""Interrupting the main thread: at a task's time limit, at its cancel, when the worker must stop. Also the sign of life for the supervisor.
+
+A small thread looks ten times a second; the signal makes Python's handler run in the main thread, where it raises Interrupted out of the processor.
+It is raised again as long as the attempt runs, since code may swallow even that; what swallows all of them is killed by the supervisor.
+"""
+
+import enum
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from dtqs.scoreboard import Slot
+
+_TICK_SECONDS = 0.1
+_AGAIN_SECONDS = 1.0
+
+
+class Reason(enum.Enum):
+    TIME_LIMIT = "time limit"
+    CANCEL = "cancel"
+    STOP = "stop"
+
+
+class Interrupted(BaseException):
+    """Raised inside a processor's `run`. Not an Exception, so that ordinary handlers let it through."""
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
+        super().__init__(reason.value)
+
+
+class Limits:
+    """Arms and disarms around each attempt; one attempt at a time."""
+
+    def __init__(self, slot: Slot, hard_limit_seconds: float) -> None:
+        self._slot, self._hard = slot, hard_limit_seconds
+        self._main = threading.main_thread().ident or 0
+        self._armed: str | None = None
+        self._deadline = 0.0
+        self._reason: Reason | None = None
+        self._again_at = 0.0
+        self._stopping = self._masked = False
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="limits", daemon=True)
+
+    def start(self) -> None:
+        signal.signal(signal.SIGUSR1, self._handle)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._end.set()
+
+    def arm(self, task_id: str, limit_seconds: float) -> None:
+        """An attempt begins in the calling main thread."""
+        self._reason, self._deadline = None, time.monotonic() + limit_seconds
+        self._armed = task_id
+
+    def disarm(self) -> None:
+        """It has ended: nothing is raised from here on."""
+        self._armed = None
+
+    def heavy(self) -> None:
+        """The armed attempt is a heavy one: tell the supervisor until when it may run."""
+        self._slot.kill_at(self._deadline + self._hard)
+
+    def light(self) -> None:
+        self._slot.kill_at(0.0)
+
+    def cancel(self, task_ids: list[str]) -> None:
+        """Interrupt the attempt if it is of one of these tasks; from any thread."""
+        armed = self._armed
+        if armed is not None and armed in task_ids:
+            self._interrupt(armed, Reason.CANCEL)
+
+    def stop_attempt(self) -> None:
+        """Interrupt whatever runs: the worker must stop; from any thread or a signal handler."""
+        self._stopping = True
+        armed = self._armed
+        if armed is not None:
+            self._interrupt(armed, Reason.STOP)
+
+    @contextmanager
+    def masked(self) -> Iterator[None]:
+        """Raise nothing within: the main thread talks to PostgreSQL or holds a lock for its task. Raised right afterwards."""
+        self._masked = True
+        try:
+            yield
+        finally:
+            self._masked = False
+        if self._armed is not None and self._reason is not None:
+            raise Interrupted(self._reason)
+
+    def _interrupt(self, armed: str, reason: Reason) -> None:
+        if self._armed == armed and self._reason is None:
+            self._reason = reason
+            self._raise()
+
+    def _raise(self) -> None:
+        self._again_at = time.monotonic() + _AGAIN_SECONDS
+        signal.pthread_kill(self._main, signal.SIGUSR1)
+
+    def _handle(self, _: int, __: FrameType | None) -> None:
+        # in the main thread; between arm and disarm it is inside the processor, or a step beside it where Interrupted is caught as well
+        if self._armed is not None and self._reason is not None and not self._masked:
+            raise Interrupted(self._reason)
+
+    def _watch(self) -> None:
+        while not self._end.wait(_TICK_SECONDS):
+            self._slot.beat()
+            armed, now = self._armed, time.monotonic()
+            if armed is None:
+                continue
+            if self._reason is not None:
+                if now >= self._again_at:
+                    self._raise()
+            elif now >= self._deadline:
+                self._interrupt(armed, Reason.TIME_LIMIT)
+            elif self._stopping:  # the request came between two attempts
+                self._interrupt(armed, Reason.STOP)

@@ -1,0 +1,230 @@
+"""A worker process from its fork to its end: consume → claim → run → finish, until it is told to drain or to stop."""
+
+import functools
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import TypeVar
+
+from setproctitle import setproctitle
+
+from dtqs.broker.consumer import Delivery
+from dtqs.broker.worker_link import WorkerLink
+from dtqs.config import Config
+from dtqs.deadline import Deadline, Stop
+from dtqs.errors import StoreUnavailable, WorkerDied
+from dtqs.event import LogRef
+from dtqs.files import FileSpace
+from dtqs.processors.catalog import Catalog
+from dtqs.scoreboard import ChildState, Death, Slot
+from dtqs.store import Store
+from dtqs.store.workers import Totals, WorkerIdentity
+from dtqs.task import Claimed
+from dtqs.uuid7 import uuid7
+from dtqs.worker.beat import Beat, Parts
+from dtqs.worker.descendants import adopt_orphans
+from dtqs.worker.finisher import Finisher
+from dtqs.worker.hold import Hold
+from dtqs.worker.limits import Limits
+from dtqs.worker.pace import Pace
+from dtqs.worker.reports import Reports
+from dtqs.worker.runner import Runner
+
+logger = logging.getLogger(__name__)
+_STORE_CONNECTIONS = 2
+_UNKNOWN_TYPE_SECONDS = 10.0
+_CLOSE_SECONDS = 2.0
+_AFTER_FAULT_SECONDS = 0.2
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Where a worker process sits: its pool and number, its scoreboard slot, its node, and the deaths before it that nobody has settled."""
+
+    pool: str
+    number: int
+    slot: Slot
+    node_id: str
+    boot_id: str
+    deaths: tuple[Death, ...]
+
+
+class Worker:
+    def __init__(self, config: Config, catalog: Catalog, seat: Seat) -> None:
+        self._seat, self._config = seat, config
+        pool = config.pools[seat.pool]
+        self._identity = WorkerIdentity(uuid7(), seat.node_id, seat.boot_id, socket.gethostname(), seat.pool, seat.number, os.getpid())
+        self._title = f"dtqs: worker {seat.pool}/{seat.number}"
+        self._drain, self._stop = Stop(), Stop()
+        self._totals, self._hold, self._pace = Totals(), Hold(), Pace(pool.batch_seconds, pool.batch_limit)
+        self._prefetch = self._pace.prefetch
+        self._limits = Limits(seat.slot, config.supervisor.hard_limit_seconds)
+        self._store = Store(config.postgresql, config.lease, _STORE_CONNECTIONS, self._title)
+        self._link = WorkerLink(config.rabbitmq, self._title, self._limits.cancel, self._queue_is_missing)
+        self._finisher = Finisher(self._store, self._link, self._hold, self._totals, lambda: self._stop.requested)
+        reports = Reports(self._store, self._link, self._hold, self._limits)
+        self._runner = Runner(catalog, FileSpace(config.files), reports, self._limits, config.retry)
+        parts = Parts(self._identity, self._store, self._link, self._hold, self._limits, self._finisher, self._totals)
+        self._beat = Beat(parts, config.lease, pool.moment_seconds, lambda: self._drain.requested)
+
+    def run(self) -> int:
+        """Live until told to drain or stop; returns the exit status."""
+        self._handle_signals()
+        adopt_orphans()
+        self._store.start()
+        settled = self._settle_deaths()
+        if not self._register():
+            return os.EX_OK
+        self._link.start()
+        self._limits.start()
+        self._beat.start()
+        self._seat.slot.state(ChildState.READY)
+        self._finisher.tell(settled)
+        self._link.consume(self._pace.prefetch)
+        while not self._drain.requested:
+            self._turn()
+        self._leave()
+        return os.EX_OK
+
+    def _handle_signals(self) -> None:
+        def drain(_: int, __: FrameType | None) -> None:
+            self._drain.set()
+            self._link.inbox.wake()
+
+        def stop(_: int, __: FrameType | None) -> None:
+            self._stop.set()
+            self._limits.stop_attempt()
+            drain(_, __)
+
+        signal.signal(signal.SIGTERM, drain)
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGQUIT, stop)
+
+    def _settle_deaths(self) -> list[LogRef]:
+        """Take back at once what the processes before us in this seat held: recovery must not wait for a lease time."""
+        rows: list[LogRef] = []
+        for death in self._seat.deaths:
+            taken = self._persist(functools.partial(self._store.leases.reclaim, death.worker_id, WorkerDied(death.cause), death))
+            if taken:
+                self._totals.reclaimed += len(taken)
+                rows += taken
+                logger.warning("dead worker's tasks taken back", extra={"worker_id": death.worker_id, "cause": death.cause, "tasks": len(taken)})
+        if not self._stop.requested:
+            self._seat.slot.settled_deaths()
+        return rows
+
+    def _register(self) -> bool:
+        self._seat.slot.worker(self._identity.worker_id)
+        self._persist(lambda: self._store.workers.register(self._identity))
+        return not self._stop.requested
+
+    def _persist(self, call: Callable[[], T]) -> T | None:
+        """Say it until PostgreSQL answers, or until we must stop (None)."""
+        while not self._stop.requested:
+            try:
+                return call()
+            except StoreUnavailable as error:
+                logger.warning("waiting for PostgreSQL", extra={"reason": str(error)})
+                self._stop.wait(_AFTER_FAULT_SECONDS)
+        return None
+
+    def _turn(self) -> None:
+        """Take what makes one claim, and work on it."""
+        self._link.inbox.wait(1.0)
+        deliveries = self._link.inbox.take(self._pace.batch)
+        if not deliveries or self._drain.requested:
+            self._link.give_up(deliveries)
+        elif not self._runner.knows(deliveries[0].hint.task_type):
+            self._put_off(deliveries)
+        else:
+            self._work(deliveries)
+
+    def _put_off(self, deliveries: Sequence[Delivery]) -> None:
+        """An old worker during a deploy does not know the type: leave the tasks in the backlog for others."""
+        logger.warning("unknown task type put off", extra={"task_type": deliveries[0].hint.task_type})
+        try:
+            self._store.backlog.put_off(_ids(deliveries), _UNKNOWN_TYPE_SECONDS)
+        except StoreUnavailable:
+            self._link.give_up(deliveries)
+        else:
+            self._link.ack(deliveries[-1])
+
+    def _work(self, deliveries: Sequence[Delivery]) -> None:
+        """Claim, ack, run, finish. The hints are acked only after the claim that named them is committed."""
+        lease_id = uuid7()
+        self._seat.slot.busy(True)
+        self._hold.asks(lease_id)
+        try:
+            tasks, rows = self._store.leases.claim(self._identity.worker_id, lease_id, _ids(deliveries))
+        except StoreUnavailable as error:
+            # if it landed all the same, the next heartbeat finds a lease that is not known and gives it back
+            self._hold.forgets(lease_id)
+            self._link.give_up(deliveries)
+            logger.warning("claim failed", extra={"reason": str(error)})
+            self._drain.wait(_AFTER_FAULT_SECONDS)
+            return
+        self._link.ack(deliveries[-1])
+        if tasks:
+            self._totals.claimed += len(tasks)
+            self._hold.begin(lease_id, sorted(tasks, key=_by_id))
+            self._link.publish_events(rows)
+            self._run_all(len(deliveries))
+        else:
+            self._hold.forgets(lease_id)
+        self._seat.slot.busy(False)
+
+    def _run_all(self, hints: int) -> None:
+        tasks, light = self._hold.tasks, all(task.light for task in self._hold.tasks)
+        began = time.monotonic()
+        if not light:
+            setproctitle(f"{self._title} {tasks[0].task_type} {tasks[0].task_id}")
+        for task in tasks:
+            if self._stop.requested or not self._hold.starts(task):
+                break
+            self._seat.slot.run(task.task_id)
+            self._hold.ends(self._runner.attempt(task, light))
+        if light:
+            self._pace.ran_light(tasks[0].task_type, time.monotonic() - began, len(tasks), hints)
+        else:
+            self._pace.ran_heavy()
+            setproctitle(self._title)
+        self._finisher.finish()
+        self._seat.slot.rest()
+        self._consume_again()
+
+    def _consume_again(self) -> None:
+        with self._hold.lock:
+            if not self._drain.requested and (self._beat.paused or self._pace.prefetch != self._prefetch):
+                self._beat.paused, self._prefetch = False, self._pace.prefetch
+                self._link.consume(self._prefetch)
+
+    def _leave(self) -> None:
+        """Return what is unclaimed, say goodbye, close. Nothing is held here: the last turn has ended."""
+        self._seat.slot.state(ChildState.DRAINING)
+        self._beat.stop()
+        self._limits.stop()
+        self._link.pause()
+        try:
+            self._store.workers.count(self._identity.worker_id, "worker", self._identity.node_name, self._totals)
+            self._store.workers.retire(self._identity.worker_id)
+        except StoreUnavailable as error:
+            logger.warning("worker row not retired", extra={"reason": str(error)})
+        self._link.stop(Deadline(_CLOSE_SECONDS))
+        self._store.stop()
+
+    def _queue_is_missing(self) -> None:
+        self._beat.repair_wanted = True
+
+
+def _ids(deliveries: Sequence[Delivery]) -> list[str]:
+    return [task_id for delivery in deliveries for task_id in delivery.hint.task_ids]
+
+
+def _by_id(task: Claimed) -> str:
+    return task.task_id

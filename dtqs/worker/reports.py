@@ -1,0 +1,46 @@
+"""Progress, log rows and effect marks of the running task: written through its lease, then told to whoever watches."""
+
+import logging
+
+from dtqs.broker.worker_link import WorkerLink
+from dtqs.errors import LeaseLost, PermanentError, StoreUnavailable
+from dtqs.processors.base import Json
+from dtqs.store import Store
+from dtqs.task import Effect
+from dtqs.worker.hold import Hold
+from dtqs.worker.limits import Limits
+
+logger = logging.getLogger(__name__)
+
+
+class Reports:
+    """The worker's Reporter. A lost progress row is no reason to lose an attempt; an effect that is not marked must not begin."""
+
+    def __init__(self, store: Store, link: WorkerLink, hold: Hold, limits: Limits) -> None:
+        self._store, self._link, self._hold, self._limits = store, link, hold, limits
+
+    def progress(self, task_id: str, attempt: int, fraction: float, message: str) -> None:
+        self._report(task_id, attempt, "progress", "info", message, {"fraction": fraction, "message": message})
+
+    def log(self, task_id: str, attempt: int, level: str, message: str, data: Json) -> None:
+        self._report(task_id, attempt, "log", level, message, data)
+
+    def effect_begins(self, task_id: str, effect: Effect) -> None:
+        with self._limits.masked(), self._hold.lock:
+            if len(self._hold.tasks) != 1 or self._hold.lease_id is None:
+                raise PermanentError("a light task may not have an effect: its processor must not say that it is light")
+            self._store.leases.mark_effect(self._hold.lease_id, task_id, effect)
+
+    def _report(self, task_id: str, attempt: int, event: str, level: str, message: str, data: Json) -> None:
+        message = message.replace("\0", "\\0")
+        try:
+            # under the lock, since the beating thread may move the task to another lease
+            with self._limits.masked(), self._hold.lock:
+                if self._hold.lease_id is None:
+                    raise LeaseLost("none")
+                log_id = self._store.leases.report(self._hold.lease_id, task_id, attempt, event, level, message, data)
+        except StoreUnavailable as error:
+            logger.warning("report lost", extra={"task_id": task_id, "event": event, "reason": str(error)})
+            return
+        with self._limits.masked():
+            self._link.publish_events([(log_id, task_id, event)])

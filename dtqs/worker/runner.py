@@ -1,0 +1,107 @@
+"""One attempt: validate, run, and turn whatever comes out into a settlement. Writes nothing; the finisher does."""
+
+import logging
+import os
+from collections.abc import Callable
+
+import orjson
+from pydantic import ValidationError
+
+from dtqs.config import RetrySection
+from dtqs.errors import DtqsError, LeaseLost, PermanentError, StoreUnavailable, TaskTimedOut
+from dtqs.files import FileSpace
+from dtqs.processors.base import Context, Reporter
+from dtqs.processors.catalog import Catalog
+from dtqs.settlement import Kind, RetryPolicy, Settlement, decide
+from dtqs.task import Claimed
+from dtqs.worker.descendants import kill_descendants
+from dtqs.worker.limits import Interrupted, Limits, Reason
+
+logger = logging.getLogger(__name__)
+
+
+class TaskCancelled(DtqsError):
+    """A cancel interrupted the attempt."""
+
+    def __init__(self) -> None:
+        super().__init__("cancelled by request while it ran")
+
+
+class Runner:
+    def __init__(self, catalog: Catalog, files: FileSpace, reporter: Reporter, limits: Limits, retry: RetrySection) -> None:
+        self._catalog, self._files, self._reporter, self._limits, self._retry = catalog, files, reporter, limits, retry
+        self._policies = {name: self._policy(catalog.get(name).retry_on_timeout) for name in catalog.names()}
+
+    def knows(self, task_type: str) -> bool:
+        return task_type in self._policies
+
+    def attempt(self, task: Claimed, light: bool) -> Settlement:
+        """Run one attempt to its end; raises nothing that comes out of a processor."""
+        processor = self._catalog.get(task.task_type)
+        context = Context(task.task_id, task.attempt, self._reporter, self._files)
+        limit = task.timeout_seconds or processor.timeout_seconds or self._retry.timeout_seconds
+        pid = os.getpid()
+        try:
+            try:
+                self._limits.arm(task.task_id, limit)
+                if not light:
+                    self._limits.heavy()
+                payload = processor.payload_model.model_validate(orjson.loads(task.payload))
+                value = _text(processor.run(payload, context))
+                self._limits.disarm()
+                return Settlement(task.task_id, Kind.COMPLETED, value, 0.0, context.outputs)
+            finally:
+                self._limits.disarm()
+        except BaseException as error:  # whatever a processor raises is its task's end, never the worker's
+            if os.getpid() != pid:
+                os._exit(70)  # a child that the processor forked must not go on as a second worker
+            return self._settle(task, error, context, limit)
+        finally:
+            if not light:
+                self._limits.light()
+                _quietly(kill_descendants)
+                _quietly(context.close)
+
+    def _settle(self, task: Claimed, error: BaseException, context: Context, limit_seconds: float) -> Settlement:
+        policy = self._policies[task.task_type]
+        if isinstance(error, Interrupted):
+            if error.reason is Reason.STOP:
+                return Settlement(task.task_id, Kind.UNSPENT)
+            error = TaskTimedOut(limit_seconds) if error.reason is Reason.TIME_LIMIT else TaskCancelled()
+        elif isinstance(error, StoreUnavailable | LeaseLost):
+            # not the processor's doing: a database that is away spends no attempt
+            return Settlement(task.task_id, Kind.UNSPENT)
+        elif isinstance(error, ValidationError):
+            error = PermanentError(f"the payload does not fit this version of {task.task_type}: {error.errors(include_url=False, include_input=False)}")
+        return decide(task.task_id, error, task.attempt, policy, context.effect)
+
+    def _policy(self, retry_on_timeout: bool) -> RetryPolicy:
+        return RetryPolicy(self._retry.base_seconds, self._retry.max_seconds, retry_on_timeout)
+
+
+def _text(result: object) -> str:
+    """Return the result as JSON text that PostgreSQL can store. Raises PermanentError."""
+    try:
+        text = orjson.dumps(result).decode()
+    except TypeError as error:
+        raise PermanentError(f"the result is not JSON: {error}") from error
+    if "\\u0000" in text and _has_nul(orjson.loads(text)):
+        raise PermanentError("the result holds text with a NUL character, which cannot be stored")
+    return text
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
+    return isinstance(value, list) and any(_has_nul(item) for item in value)
+
+
+def _quietly(clean_up: Callable[[], None]) -> None:
+    try:
+        clean_up()
+    except Exception:  # the attempt has its settlement; what could not be cleared away is for the log
+        logger.exception("clean-up after an attempt failed")
+
+
