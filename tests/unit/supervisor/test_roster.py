@@ -1,0 +1,167 @@
+"""Seats, deaths and what follows them: without a fork or a signal."""
+
+import os
+
+import pytest
+
+from dtqs.config import SupervisorSection
+from dtqs.scoreboard import ChildState, Death, SlotRecord
+from dtqs.supervisor.child import Child, Stage
+from dtqs.supervisor.reaping import End
+from dtqs.supervisor.roster import MOST_DEATHS, Roster, Seat, cause_of, heard
+from dtqs.supervisor.spawn import ChildSpec, ChildStart
+from dtqs.uuid7 import uuid7
+
+SECTION = SupervisorSection()
+WORKER_ID, TASK_ID = uuid7(), uuid7()
+KILLED, CRASHED, WELL = End(7, None, 9), End(7, 3), End(7, 0)
+
+
+def never(start: ChildStart) -> int:
+    raise AssertionError("nothing is forked here")
+
+
+def make_roster(*names: str) -> Roster:
+    return Roster([ChildSpec(name, f"dtqs: {name}", never) for name in names or ("default/0",)], SECTION)
+
+
+def record(
+    pid: int = 7, worker_id: str | None = WORKER_ID, task_id: str | None = None, settled: bool = False, kill_at: float = 0.0, beat: float = 0.0
+) -> SlotRecord:
+    return SlotRecord(pid, beat, kill_at, ChildState.READY, busy=False, deaths_settled=settled, worker_id=worker_id, task_id=task_id)
+
+
+def die(roster: Roster, seat: Seat, end: End, said: SlotRecord, stage: Stage = Stage.LEFT_ALONE, cause: str | None = None) -> Death | None:
+    child = roster.filled(seat, 7, 100.0, settler=False)
+    child.stage, child.kill_cause = stage, cause
+    return roster.vacated(seat, child, end, said, 200.0, out_of_memory=False)
+
+
+@pytest.mark.parametrize(
+    ("end", "said", "expected"),
+    [
+        (KILLED, record(task_id=TASK_ID), Death(WORKER_ID, "signal 9 (SIGKILL)", TASK_ID, idle=False)),
+        (CRASHED, record(), Death(WORKER_ID, "exit status 3", None, idle=True)),
+        (WELL, record(task_id=TASK_ID), Death(WORKER_ID, "exit status 0", TASK_ID, idle=False)),
+        (KILLED, record(task_id="\0" * 30 + "rubbish"), Death(WORKER_ID, "signal 9 (SIGKILL)", None, idle=False)),
+        (WELL, record(), None),
+        (KILLED, record(worker_id=None), None),
+        (KILLED, record(worker_id="rubbish"), None),
+    ],
+)
+def test_an_end_leaves_the_death_that_a_successor_must_settle(end: End, said: SlotRecord, expected: Death | None) -> None:
+    roster = make_roster()
+    assert die(roster, roster.seats[0], end, said) == expected
+    assert roster.seats[0].deaths == ((expected,) if expected else ())
+
+
+def test_deaths_that_were_not_settled_are_kept_with_the_next() -> None:
+    roster = make_roster()
+    seat = roster.seats[0]
+    first, second = die(roster, seat, CRASHED, record()), die(roster, seat, KILLED, record())
+    assert seat.deaths == (first, second)
+    assert die(roster, seat, WELL, record(settled=True)) is None
+    assert not seat.deaths
+
+
+def test_a_slot_remembers_a_bounded_number_of_deaths_the_newest() -> None:
+    roster = make_roster()
+    deaths = [die(roster, roster.seats[0], CRASHED, record()) for _ in range(MOST_DEATHS + 5)]
+    assert roster.seats[0].deaths == tuple(deaths[5:])
+
+
+def test_a_kill_for_the_nodes_own_sake_spends_no_attempt() -> None:
+    roster = make_roster()
+    death = die(roster, roster.seats[0], KILLED, record(task_id=TASK_ID), Stage.KILLED)
+    assert death
+    assert (death.task_id, death.idle) == (None, True)
+
+
+def test_a_crash_on_the_way_to_the_end_is_still_the_tasks() -> None:
+    roster = make_roster()
+    assert die(roster, roster.seats[0], CRASHED, record(task_id=TASK_ID), Stage.KILLED) == Death(WORKER_ID, "exit status 3", TASK_ID, idle=False)
+
+
+def test_causes_in_words() -> None:
+    child = Child(7, 0.0, (), SECTION)
+    assert cause_of(child, KILLED, out_of_memory=True) == "out of memory"
+    assert cause_of(child, CRASHED, out_of_memory=True) == "exit status 3"
+    assert cause_of(child, End(7, None, 40), out_of_memory=False) == "signal 40"
+    child.stage, child.kill_cause = Stage.KILLED, "time limit"
+    assert cause_of(child, KILLED, out_of_memory=True) == "time limit"
+    assert cause_of(child, End(7, None, 11), out_of_memory=False) == "signal 11 (SIGSEGV)"
+
+
+def test_a_seat_in_its_backoff_is_not_vacant_yet() -> None:
+    roster = make_roster()
+    seat = roster.seats[0]
+    for _ in range(4):
+        child = roster.filled(seat, 7, 200.0, settler=False)
+        roster.vacated(seat, child, CRASHED, record(), 200.0, out_of_memory=False)
+    assert roster.vacant(200.3) == []
+    assert roster.vacant(200.5) == [seat]
+
+
+def test_a_failed_fork_backs_off_like_a_young_death() -> None:
+    roster = make_roster()
+    for _ in range(3):
+        roster.not_filled(roster.seats[0], 100.0, settler=False)
+    assert roster.vacant(100.1) == []
+    assert roster.seats[0].settlers == 0
+
+
+def test_in_a_drain_a_seat_that_owes_gets_so_many_settlers_and_no_more() -> None:
+    roster = make_roster("keeper", "default/0")
+    seat = roster.seats[1]
+    die(roster, seat, CRASHED, record())
+    settlers = 0
+    while roster.owing():
+        assert not roster.workers_gone()
+        child = roster.filled(seat, 7, 100.0, settler=True)
+        roster.vacated(seat, child, CRASHED, record(), 101.0, out_of_memory=False)
+        settlers += 1
+    assert settlers == 2
+    assert roster.workers_gone()
+
+
+def test_a_rolling_restart_takes_one_old_child_at_a_time_and_waits_until_all_are_ready() -> None:
+    roster = make_roster("keeper", "default/0", "default/1")
+    for seat, at in zip(roster.seats, (10.0, 20.0, 30.0), strict=True):
+        roster.filled(seat, seat.index, at, settler=False).seen_ready = True
+    old, new = roster.seats[0].child, roster.seats[2].child
+    assert old
+    assert new
+    assert roster.to_roll(25.0) is roster.seats[0]
+    old.stage = Stage.DRAINING
+    assert roster.to_roll(25.0) is None
+    old.stage, new.seen_ready = Stage.LEFT_ALONE, False
+    assert roster.to_roll(25.0) is None
+    new.seen_ready = True
+    assert not roster.rolled(25.0)
+    assert roster.rolled(10.0)
+
+
+def test_a_record_of_a_predecessor_or_a_damaged_one_says_nothing() -> None:
+    child = Child(7, 50.0, (), SECTION)
+    assert heard(record(pid=7), child) == record(pid=7)
+    for said in (record(pid=6, kill_at=1.0), None):
+        blank = heard(said, child)
+        assert (blank.worker_id, blank.kill_at, blank.state, blank.beat) == (None, 0.0, ChildState.STARTING, 50.0)
+
+
+def test_a_child_is_overdue_by_its_limit_or_its_silence() -> None:
+    child = Child(os.getpid(), 100.0, (), SECTION)
+    long_ago = float("-inf")
+    assert child.overdue(record(kill_at=200.0, beat=200.0), 199.9, long_ago) is None
+    assert child.overdue(record(kill_at=200.0, beat=200.0), 200.0, long_ago) == "time limit"
+    assert child.overdue(record(beat=100.0), 160.0, long_ago) is None
+    assert child.overdue(record(beat=100.0), 160.1, long_ago) == "no sign of life for 60 s"
+    assert child.overdue(heard(None, child), 160.1, long_ago) == "not ready within 60 s"
+
+
+def test_who_was_frozen_together_with_its_supervisor_is_given_time_again() -> None:
+    child = Child(os.getpid(), 100.0, (), SECTION)
+    assert child.overdue(record(beat=100.0), 500.0, 490.0) is None
+    assert child.overdue(record(beat=500.0, kill_at=200.0), 494.9, 490.0) is None
+    assert child.overdue(record(beat=500.0, kill_at=200.0), 495.0, 490.0) == "time limit"
+    assert child.overdue(heard(None, child), 500.0, 490.0) is None

@@ -1,0 +1,72 @@
+"""What the service manager is told, and that it can do no harm."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dtqs.supervisor.systemd import Notifier
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        yield listener
+
+
+def heard(manager: socket.socket) -> list[str]:
+    texts = []
+    while True:
+        try:
+            texts.append(manager.recv(1000).decode())
+        except BlockingIOError:
+            return texts
+
+
+def test_a_status_is_sent_when_it_has_changed(manager: socket.socket) -> None:
+    notifier = Notifier(manager.getsockname())
+    for text in ("one", "one", "two"):
+        notifier.status(text)
+    assert heard(manager) == ["STATUS=one", "STATUS=two"]
+
+
+def test_the_watchdog_is_fed_at_half_its_limit(manager: socket.socket) -> None:
+    notifier = Notifier(manager.getsockname(), watchdog_seconds=4.0)
+    for now in (10.0, 11.0, 12.0, 13.9, 14.0):
+        notifier.ping(now)
+    assert heard(manager) == ["WATCHDOG=1"] * 3
+    assert notifier.turn_seconds == 1.0
+
+
+def test_the_environment_is_read_once_and_cleared(manager: socket.socket) -> None:
+    environment = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": str(os.getpid()), "HOME": "/"}
+    notifier = Notifier.from_environment(environment)
+    notifier.ready()
+    notifier.ping(1.0)
+    assert heard(manager) == ["READY=1", "WATCHDOG=1"]
+    assert environment == {"HOME": "/"}
+
+
+@pytest.mark.parametrize("watchdog", [{"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "soon"}, {}])
+def test_a_watchdog_of_others_or_none_is_not_fed(manager: socket.socket, watchdog: dict[str, str]) -> None:
+    notifier = Notifier.from_environment({"NOTIFY_SOCKET": manager.getsockname()} | watchdog)
+    notifier.ping(1.0)
+    assert heard(manager) == []
+
+
+def test_a_reload_is_stamped_with_the_monotonic_clock(manager: socket.socket) -> None:
+    Notifier(manager.getsockname()).reloading()
+    [text] = heard(manager)
+    assert text.startswith("RELOADING=1\nMONOTONIC_USEC=")
+
+
+def test_an_absent_manager_is_no_error(tmp_path: Path) -> None:
+    for address in (None, "", str(tmp_path / "absent"), "@absent", "x" * 300):
+        notifier = Notifier(address, watchdog_seconds=1.0)
+        notifier.ready()
+        notifier.stopping()
+        notifier.extend(5.0)
+        notifier.ping(5.0)
