@@ -1,0 +1,134 @@
+"""How tasks, their results and their logs are shown; pure text and tables from the API's JSON, nothing fetched."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import orjson
+
+from dtqs.cli.calls import Api
+from dtqs.cli.output import cell_text, print_table, size
+from dtqs.errors import NotFound
+from dtqs.files import FileSpace
+from dtqs.log import visible
+
+_FIELDS = ("task_type", "status", "priority", "created_at", "due_at", "started_at", "finished_at", "tags", "retry_of")
+TIME_CHARACTERS = len("2026-11-24T15:49:00")
+
+
+def show_task(record: dict[str, Any], api: Api) -> None:
+    """Print everything of one task."""
+    rows = [("task_id", record.get("task_id"))]
+    rows += [(name, _field(record, name)) for name in _FIELDS if record.get(name) not in (None, [])]
+    rows.append(("attempt", attempt(record)))
+    if progress := progress_words(record.get("progress")):
+        rows.append(("progress", progress))
+    rows.append(("payload", record.get("payload")))
+    print_table(("field", "value"), rows)
+    show_result(record, api)
+
+
+def _field(record: dict[str, Any], name: str) -> Any:
+    value = record.get(name)
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def show_result(record: dict[str, Any], api: Api) -> None:
+    """Print what a task came to: its files in a table, else its result or error."""
+    result = record.get("result")
+    outputs = result.get("outputs") if isinstance(result, dict) else None
+    if record.get("error") is not None and record.get("status") != "completed":
+        click.echo(error_words(record["error"]), err=record.get("status") == "failed")
+    if isinstance(outputs, list) and outputs and all(isinstance(each, dict) and "uri" in each for each in outputs):
+        print_table(("name", "pixels", "size", "type", "where"), [_output_row(each, api) for each in outputs])
+    elif result is not None:
+        # JSON escapes control characters itself
+        click.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
+
+
+def _output_row(output: dict[str, Any], api: Api) -> tuple[Any, ...]:
+    width, height = output.get("width"), output.get("height")
+    pixels = f"{width} × {height}" if width and height else None
+    size_bytes = output.get("size_bytes")
+    return (
+        output.get("name"),
+        pixels,
+        size(size_bytes) if isinstance(size_bytes, int) else None,
+        output.get("media_type"),
+        where(str(output["uri"]), api),
+    )
+
+
+def where(uri: str, api: Api) -> str:
+    """Return where to get a file: its path if it is on this machine, else the API's URL of it."""
+    scheme, _, file_id = uri.partition(":")
+    if scheme != "upload":
+        return uri
+    if api.endpoint.config is not None:
+        try:
+            path = FileSpace(api.endpoint.config.files).path_of(file_id)
+            if path.is_file():
+                return str(path.absolute())
+        except (NotFound, OSError):
+            pass
+    return api.file_url(file_id)
+
+
+def error_words(error: Any) -> str:
+    """Word a task's error: what it says, without its traceback."""
+    if not isinstance(error, dict):
+        return cell_text(error)
+    return visible(f"{error.get('type', 'error')}: {error.get('message', '')}")
+
+
+def attempt(record: dict[str, Any]) -> str:
+    """Write which attempt of how many: `1 of 6`."""
+    return f"{record.get('attempt', 0)} of {record.get('max_retries', 0) + 1}"
+
+
+def progress_words(progress: Any) -> str:
+    """Write how far a task says that it is: `40% two of five`."""
+    if not isinstance(progress, dict) or not isinstance(progress.get("fraction"), int | float):
+        return ""
+    return visible(f"{progress['fraction']:.0%} {progress.get('message') or ''}".strip())
+
+
+def show_tasks(records: Sequence[dict[str, Any]]) -> None:
+    """Print a listing, a line for each task."""
+    print_table(
+        ("task", "type", "status", "attempt", "progress", "created", "finished", "tags"),
+        [
+            (
+                record.get("task_id"),
+                record.get("task_type"),
+                record.get("status"),
+                attempt(record),
+                progress_words(record.get("progress")) or None,
+                short_time(record.get("created_at")),
+                short_time(record.get("finished_at")),
+                ",".join(record.get("tags") or ()) or None,
+            )
+            for record in records
+        ],
+    )
+
+
+def short_time(at: Any) -> str | None:
+    return f"{at[:TIME_CHARACTERS]}Z" if isinstance(at, str) else None
+
+
+def log_line(row: dict[str, Any]) -> str:
+    """Write one row of a task's log on one line."""
+    words = [short_time(row.get("at")) or "-", f"{row.get('level') or '-':7}", f"{row.get('event') or '-':11}"]
+    if row.get("attempt"):
+        words.append(f"attempt {row['attempt']}")
+    data = row.get("data")
+    if row.get("event") == "progress":
+        words.append(progress_words(data))
+    elif isinstance(data, dict) and "message" in data and "type" in data:
+        words.append(error_words(data))
+    elif data is not None:
+        words.append(cell_text(data))
+    if row.get("message") and row.get("event") != "progress":
+        words.insert(-1 if data is not None else len(words), visible(str(row["message"])))
+    return " ".join(filter(None, words)).rstrip()
