@@ -76,11 +76,14 @@ def write_private(path: Path, text: str, account: Account | None = None, mode: i
 
 
 class Child:
-    """A process in a session of its own. Start it from the main thread: it is told when the thread that started it ends."""
+    """A process in a session of its own. Start it from the main thread: `death_signal` reaches it when that thread ends without stopping it."""
 
-    def __init__(self, name: str, pid_file: Path, log: Path, account: Account | None = None) -> None:
+    def __init__(
+        self, name: str, pid_file: Path, log: Path, account: Account | None = None, stop_signal: signal.Signals = signal.SIGTERM, death_signal: str = "KILL"
+    ) -> None:
         self.name, self.log = name, log
         self._pid_file, self._account = pid_file, account
+        self._stop_signal, self._death_signal = stop_signal, death_signal
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -98,14 +101,14 @@ class Child:
             raise SandboxError(f"{self.name} was never started")
         return self._process.pid
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str], when_we_die: signal.Signals, cwd: Path | None = None) -> None:
-        """Start it unless it lives; what is left of an earlier one is ended first. `when_we_die` is sent to it when we end without stopping it."""
+    def start(self, command: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None) -> None:
+        """Start it unless it lives; what is left of an earlier one is ended first."""
         if self.alive:
             return
         if self._process:
             _kill_group(self.pid)
         end_leftover(self._pid_file, Deadline(10))
-        argv = ["setpriv", "--pdeathsig", when_we_die.name.removeprefix("SIG"), *(self._account.prefix() if self._account else []), "--", *command]
+        argv = ["setpriv", "--pdeathsig", self._death_signal, *(self._account.prefix() if self._account else []), "--", *command]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(environment), cwd=cwd, start_new_session=True)
         write_private(self._pid_file, identity(self._process.pid, self._pid_file))
@@ -123,10 +126,13 @@ class Child:
         if self._process:
             self._process.send_signal(number)
 
-    def stop(self, number: signal.Signals, seconds: float) -> None:
+    def ask_to_stop(self) -> None:
+        self.send(self._stop_signal)
+
+    def stop(self, seconds: float) -> None:
         """Ask it to end, and kill it and its children when it has not by then. Safe to call twice, and without a start."""
         if self.alive:
-            self.send(number)
+            self.ask_to_stop()
             if not self.wait(seconds):
                 self.kill()
             _kill_group(self.pid)
@@ -147,6 +153,20 @@ class Child:
     def thaw(self) -> None:
         for pid in family(self.pid):
             _signal(pid, signal.SIGCONT)
+
+
+class Program:
+    """A command of ours that runs as a child until it is stopped."""
+
+    def __init__(self, child: Child, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.child = child
+        self._command, self._environment = command, environment
+
+    def start(self) -> None:
+        self.child.start(self._command, self._environment)
+
+    def stop(self, seconds: float = 20.0) -> None:
+        self.child.stop(seconds)
 
 
 def identity(pid: int, pid_file: Path) -> str:

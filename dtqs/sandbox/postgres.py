@@ -29,7 +29,8 @@ class PrivatePostgres:
         self.directory, self.port = directory, port
         self._account = Account.choose("postgres")
         self._data = directory / "data"
-        self.child = Child("postgresql", pid_file or directory / "pid", log or directory / "postgresql.log", self._account)
+        # fast shutdown, also when we are killed: no recovery at the next start
+        self.child = Child("postgresql", pid_file or directory / "pid", log or directory / "postgresql.log", self._account, signal.SIGINT, "INT")
 
     @property
     def dsn(self) -> str:
@@ -53,8 +54,7 @@ class PrivatePostgres:
         if not self._data.exists():
             self._initialise()
         options = [word for key, value in {**_SETTINGS, "port": str(self.port)}.items() for word in ("-c", f"{key}={value}")]
-        # fast shutdown when we are killed: no recovery at the next start
-        self.child.start([binary("postgres"), "-D", str(self._data), *options], _environment(), signal.SIGINT, cwd=self.directory)
+        self.child.start([binary("postgres"), "-D", str(self._data), *options], _environment(), self.directory)
 
     def wait_ready(self, deadline: Deadline) -> None:
         """Wait until it takes connections. Raises SandboxError when it ends first or the time is over."""
@@ -66,7 +66,7 @@ class PrivatePostgres:
                 raise SandboxError(f"PostgreSQL is not ready in time; its log: {self.child.log}")
 
     def stop(self, seconds: float = 20.0) -> None:
-        self.child.stop(signal.SIGINT, seconds)
+        self.child.stop(seconds)
 
     def kill(self) -> None:
         """SIGKILL to the server and all its processes."""

@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -28,7 +27,7 @@ class PrivateRabbitmq:
         self._account = Account.choose("rabbitmq", "postgres")
         log = log or directory / "rabbitmq.log"
         pids = pid_folder or directory
-        self.child = Child("rabbitmq", pids / "rabbitmq.pid", log, self._account)
+        self.child = Child("rabbitmq", pids / "rabbitmq.pid", log, self._account, death_signal="TERM")
         self._epmd = Child("epmd", pids / "epmd.pid", log, self._account)
 
     @property
@@ -46,8 +45,8 @@ class PrivateRabbitmq:
     def start(self) -> None:
         self._prepare()
         # ours and in the foreground: an epmd that the broker starts by itself would outlive it for ever
-        self._epmd.start([_program("epmd"), "-port", str(self._epmd_port), "-address", "127.0.0.1"], self.environment(), signal.SIGKILL, self.directory)
-        self.child.start([_program("rabbitmq-server")], self.environment(), signal.SIGTERM, self.directory)
+        self._epmd.start([_program("epmd"), "-port", str(self._epmd_port), "-address", "127.0.0.1"], self.environment(), self.directory)
+        self.child.start([_program("rabbitmq-server")], self.environment(), self.directory)
 
     def wait_ready(self, deadline: Deadline) -> None:
         """Wait until it answers AMQP. Raises SandboxError when it ends first or the time is over."""
@@ -58,8 +57,8 @@ class PrivateRabbitmq:
                 raise SandboxError(f"RabbitMQ is not ready in time; its log: {self.child.log}")
 
     def stop(self, seconds: float = 20.0) -> None:
-        self.child.stop(signal.SIGTERM, seconds)
-        self._epmd.stop(signal.SIGTERM, 5)
+        self.child.stop(seconds)
+        self._epmd.stop(5)
 
     def kill(self) -> None:
         """SIGKILL to the broker and all its processes."""

@@ -1,0 +1,170 @@
+"""The commands `up` and `down`: start the sandbox in the background and report on it, demonstrate it, follow it or leave it, and stop it."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+import click
+
+from dtqs.deadline import Deadline
+from dtqs.sandbox.__main__ import ERROR, READY
+from dtqs.sandbox.child import SandboxError, end_leftover, running, wait_gone
+from dtqs.sandbox.keys import read_client_env
+from dtqs.sandbox.places import Places
+
+_STOP_SECONDS = 150.0
+_var_option = click.option("--var", default="var", show_default=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of everything it keeps.")
+
+
+@click.command()
+@click.option("--detach", is_flag=True, help="Return when it is ready, and leave it running.")
+@_var_option
+@click.option("--api-port", type=click.IntRange(1, 65535), help="Port of the API.  [default: 8080 or another free one, the same each time]")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Worker processes.  [default: one per core]")
+@click.option("--demo", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="PHOTO", help="Make thumbnails of a photograph when it is ready.")
+def up(detach: bool, var: Path, api_port: int | None, workers: int | None, demo: Path | None) -> None:
+    """Start a private PostgreSQL, RabbitMQ, API and supervisor below ./var.
+
+    Ends with Ctrl-C, unless it is detached. Data stays: the next start goes on with it.
+    """
+    places = Places(var.absolute())
+    if pid := running(places.pid_file("sandbox")):
+        click.echo(f"The sandbox runs already (process {pid}).")
+        _demonstrate(places, demo)
+        _tell(places, "Stop it with")
+        return
+    with _started(places, detach, api_port, workers) as (stack, report):
+        try:
+            _follow_start(report)
+            _demonstrate(places, demo)
+            _tell(places, "Stop it with" if detach else "Stop it with Ctrl-C, or from elsewhere")
+            if not detach:
+                _follow(report)
+        except KeyboardInterrupt:
+            _stop(stack)
+        except SandboxError:
+            if not detach:
+                _stop(stack)
+            raise
+
+
+@click.command()
+@_var_option
+def down(var: Path) -> None:
+    """Stop what `dtqs up` started. Tasks and files stay."""
+    places = Places(var.absolute())
+    pid = running(places.pid_file("sandbox"))
+    if pid is None:
+        _end_leftovers(places)
+        return
+    os.kill(pid, signal.SIGTERM)
+    if not wait_gone([pid], Deadline(_STOP_SECONDS)):
+        raise SandboxError(f"the sandbox (process {pid}) has not ended within {_STOP_SECONDS:g} s; its log: {places.log('sandbox')}")
+    click.echo("The sandbox is stopped. Its data stays; `dtqs up` goes on with it.")
+
+
+@contextmanager
+def _started(places: Places, detach: bool, api_port: int | None, workers: int | None) -> Iterator[tuple["subprocess.Popen[bytes]", IO[str]]]:
+    """Start the sandbox's own process, and yield it with the pipe that it reports through."""
+    places.make()
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+    reading, writing = os.pipe()
+    # in the foreground it must not outlive us; it then stops cleanly by itself
+    command = ["setpriv", "--pdeathsig", "clear" if detach else "TERM", "--", sys.executable, "-m", "dtqs.sandbox"]
+    arguments = [str(places.var), str(api_port or ""), str(workers or ""), str(writing)]
+    with places.log("sandbox").open("ab") as log:
+        process = subprocess.Popen(
+            command + arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[writing], start_new_session=True,
+        )  # fmt: skip
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as report:
+        yield process, report
+
+
+def _follow_start(report: IO[str]) -> None:
+    """Print the steps until all is ready. Raises SandboxError."""
+    errors = []
+    for line in map(str.rstrip, report):
+        if line == READY:
+            return
+        if line.startswith(ERROR):
+            errors.append(line.removeprefix(ERROR))
+        else:
+            click.echo(line)
+    raise SandboxError("\n".join(errors) or "the sandbox ended before it was ready")
+
+
+def _follow(report: IO[str]) -> None:
+    """Print what happens to it until it ends."""
+    for line in map(str.rstrip, report):
+        click.echo(line)
+
+
+def _stop(stack: "subprocess.Popen[bytes]") -> None:
+    """Stop it and wait; another Ctrl-C makes the workers give back what they run."""
+    deadline = Deadline(_STOP_SECONDS)
+    click.echo("\nStopping: the workers finish what they run (Ctrl-C again: they give it back)")
+    stack.terminate()
+    while not deadline.passed:
+        try:
+            stack.wait(deadline.remaining)
+            click.echo("Stopped. The data stays.")
+            return
+        except KeyboardInterrupt:
+            stack.terminate()
+        except subprocess.TimeoutExpired:
+            break
+    raise SandboxError("the sandbox has not ended in time")
+
+
+def _demonstrate(places: Places, photo: Path | None) -> None:
+    """Submit the photograph as anybody would, and wait for its thumbnails."""
+    if photo is None:
+        return
+    arguments = ["submit", "image", f"source=@{os.path.relpath(photo)}", "--wait"]
+    click.echo(f"\n$ {_command(places)} {shlex.join(arguments)}")
+    environment = os.environ | {"DTQS_CONFIG": str(places.ini)} | read_client_env(places.client_env)
+    done = subprocess.run([sys.executable, "-m", "dtqs", *arguments], env=environment, timeout=120, check=False)
+    if done.returncode != 0:
+        raise SandboxError(f"the demonstration ended with status {done.returncode}; the logs are in {places.log('')}")
+
+
+def _tell(places: Places, how_to_stop: str) -> None:
+    """Say where it is and what to type next."""
+    client, command = read_client_env(places.client_env), _command(places)
+    var = os.path.relpath(places.var)
+    lines = [
+        "",
+        f"API      {client['DTQS_URL']}",
+        f"Key      {client['DTQS_API_KEY']}   (also in {var}/client.env)",
+        f"Submit   {command} submit image source=@PHOTO --wait",
+        f'         . {var}/client.env; curl -H "Authorization: Bearer $DTQS_API_KEY" --json \'{{"task_type": "echo", "payload": {{}}}}\' $DTQS_URL/submit',
+        f"Look     {command} tasks    {command} doctor    tail {var}/log/*.log",
+        f"{how_to_stop}   {command} down" + ("" if var == "var" else f" --var {var}"),
+    ]
+    click.echo("\n".join(lines))
+
+
+def _command(places: Places) -> str:
+    """Return how this user calls dtqs here."""
+    called = Path(sys.argv[0])
+    name = os.path.relpath(called) if called.name == "dtqs" else "dtqs"
+    return name if os.path.relpath(places.var) == "var" else f"DTQS_CONFIG={os.path.relpath(places.ini)} {name}"
+
+
+def _end_leftovers(places: Places) -> None:
+    names = ("supervisor", "api", "rabbitmq", "epmd", "postgresql")
+    ended = [name for name in names if end_leftover(places.pid_file(name), Deadline(20))]
+    click.echo(f"No sandbox runs below {places.var}." + (f" Ended what an earlier one had left over: {', '.join(ended)}." if ended else ""))
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,201 @@
+"""The whole system below one folder: private servers, API and supervisor as our children, started together, restarted when they die, stopped in order.
+
+Single-threaded. How each server starts belongs to postgres.py and rabbitmq.py; what the operator sees, to dtqs.cli.up.
+"""
+
+import fcntl
+import logging
+import os
+import shlex
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from dtqs.config import load
+from dtqs.deadline import Deadline
+from dtqs.sandbox.child import Child, Program, SandboxError, end_leftover, identity, write_private
+from dtqs.sandbox.keys import working_key
+from dtqs.sandbox.places import Places, Ports, choose_ports, environment_without, write_ini
+from dtqs.sandbox.postgres import PrivatePostgres
+from dtqs.sandbox.rabbitmq import PrivateRabbitmq
+from dtqs.sandbox.wakeup import ReadySocket, Wakeup
+from dtqs.store.schema import migrate
+
+_READY_SECONDS = 60.0
+_RESTART_SECONDS, _RESTART_MOST_SECONDS, _YOUNG_SECONDS = 0.5, 10.0, 10.0
+_DRAIN_SECONDS = 60.0
+logger = logging.getLogger(__name__)
+
+
+class Server(Protocol):
+    """What the stack knows of each of its four parts."""
+
+    child: Child
+
+    def start(self) -> None: ...
+
+    def stop(self, seconds: float = 20.0) -> None: ...
+
+
+@dataclass(slots=True)
+class Part:
+    """One of the four, and when it may be started again."""
+
+    server: Server
+    deaths: int = 0
+    started_at: float = 0.0
+    restart_at: float | None = None
+
+    def start(self) -> None:
+        self.started_at, self.restart_at = time.monotonic(), None
+        self.server.start()
+
+    def look_after(self, now: float) -> str:
+        """Plan the restart of what has died, or start what may be started; say what was done, if anything."""
+        child = self.server.child
+        if self.restart_at is not None and now >= self.restart_at:
+            self.start()
+            return f"{child.name}: started again"
+        if self.restart_at is None and not child.alive:
+            self.deaths = self.deaths + 1 if now - self.started_at < _YOUNG_SECONDS else 1
+            delay = min(_RESTART_SECONDS * 2 ** (self.deaths - 1), _RESTART_MOST_SECONDS)
+            self.restart_at = now + delay
+            return f"{child.name}: died with status {child.exit_status}, starts again in {delay:g} s; its log: {child.log}"
+        return ""
+
+
+class Stack:
+    """The four parts of one var folder. Use it from the main thread: the children are told when that ends."""
+
+    def __init__(self, var: Path, api_port: int | None, workers: int | None, say: Callable[[str], None]) -> None:
+        self._places, self._say = Places(var), say
+        self._wanted_port, self._workers = api_port, workers
+        self._lock: IO[str] | None = None
+        self._parts: dict[str, Part] = {}
+
+    def start(self) -> None:
+        """Start everything and wait until tasks can be submitted and run. Raises SandboxError, StoreUnavailable."""
+        self._places.make()
+        self._take_lock()
+        self._end_leftovers()
+        ports = choose_ports(self._places, self._wanted_port)
+        postgres, rabbitmq = self._start_servers(ports)
+        ours = self._settings(ports, postgres, rabbitmq)
+        write_ini(self._places, ours)
+        environment = environment_without(ours)
+        postgres.wait_ready(Deadline(_READY_SECONDS))
+        self._say(f"PostgreSQL is ready on port {ports.postgresql}")
+        config = load(self._places.ini, environment)
+        migrate(config.postgresql)
+        with ReadySocket() as workers_ready:
+            # while RabbitMQ is still starting: both wait for it by themselves
+            self._start_product({**environment, "DTQS_CONFIG": str(self._places.ini), "NOTIFY_SOCKET": workers_ready.address})
+            rabbitmq.wait_ready(Deadline(_READY_SECONDS))
+            self._say(f"RabbitMQ is ready on port {ports.rabbitmq}")
+            self._wait("api", lambda: _answers(f"http://127.0.0.1:{ports.api}/readyz"))
+            key = working_key(config, self._places.client_env)
+            write_private(self._places.client_env, f"DTQS_URL=http://127.0.0.1:{ports.api}\nDTQS_API_KEY={shlex.quote(key)}\n")
+            self._say(f"The API is ready on port {ports.api}")
+            self._wait("supervisor", workers_ready.seen)
+            self._say("The workers are ready")
+
+    def watch(self) -> None:
+        """Restart what dies, until a KeyboardInterrupt."""
+        with Wakeup() as wakeup:
+            while True:
+                now = time.monotonic()
+                for part in self._parts.values():
+                    if done := part.look_after(now):
+                        self._say(done)
+                times = [part.restart_at for part in self._parts.values() if part.restart_at is not None]
+                wakeup.wait(max(0.0, min(times) - time.monotonic()) if times else 60.0)
+
+    def stop(self) -> None:
+        """Stop API and supervisor, then the servers. A KeyboardInterrupt makes the workers give back what they run. Safe to call twice."""
+        if not self._lock:
+            return
+        for names, seconds in ((("api", "supervisor"), _DRAIN_SECONDS), (("rabbitmq", "postgresql"), 20.0)):
+            servers = [self._parts[name].server for name in names if name in self._parts]
+            for server in servers:
+                server.child.ask_to_stop()
+            for server in servers:
+                try:
+                    server.child.wait(seconds)
+                except KeyboardInterrupt:
+                    server.child.send(signal.SIGINT)
+                server.stop(20.0)
+        self._places.pid_file("sandbox").unlink(missing_ok=True)
+        self._lock.close()
+        self._lock = None
+
+    def _take_lock(self) -> None:
+        lock = self._places.lock.open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise SandboxError(f"a sandbox runs below {self._places.var} already: stop it with `dtqs down`") from None
+        self._lock = lock
+        pid_file = self._places.pid_file("sandbox")
+        write_private(pid_file, identity(os.getpid(), pid_file))
+
+    def _end_leftovers(self) -> None:
+        for name in ("supervisor", "api", "rabbitmq", "epmd", "postgresql"):
+            if end_leftover(self._places.pid_file(name), Deadline(20)):
+                logger.warning("ended what an earlier sandbox had left over", extra={"part": name})
+
+    def _start_servers(self, ports: Ports) -> tuple[PrivatePostgres, PrivateRabbitmq]:
+        """Start both; RabbitMQ first, which takes longer, while PostgreSQL makes its cluster."""
+        places = self._places
+        rabbitmq = PrivateRabbitmq(
+            places.servers / "rabbitmq", ports.rabbitmq, ports.distribution, ports.epmd, places.log("rabbitmq"), places.pid_file("rabbitmq").parent
+        )
+        postgres = PrivatePostgres(places.servers / "postgresql", ports.postgresql, places.log("postgresql"), places.pid_file("postgresql"))
+        self._parts = {"rabbitmq": Part(rabbitmq), "postgresql": Part(postgres)}
+        self._say(f"Starting PostgreSQL and RabbitMQ, data in {places.servers}")
+        for part in self._parts.values():
+            part.start()
+        return postgres, rabbitmq
+
+    def _settings(self, ports: Ports, postgres: PrivatePostgres, rabbitmq: PrivateRabbitmq) -> dict[str, dict[str, str]]:
+        """Return the keys that the sandbox decides."""
+        settings = {
+            "postgresql": {"dsn": postgres.dsn},
+            "rabbitmq": {"url": rabbitmq.url},
+            "api": {"host": "127.0.0.1", "port": str(ports.api)},
+            "supervisor": {"state_dir": str(self._places.var / "state")},
+            "files": {"directory": str(self._places.var / "files")},
+        }
+        return settings | ({"pool:default": {"workers": str(self._workers)}} if self._workers is not None else {})
+
+    def _start_product(self, environment: dict[str, str]) -> None:
+        for name in ("api", "supervisor"):
+            child = Child(name, self._places.pid_file(name), self._places.log(name), death_signal="TERM" if name == "api" else "KILL")
+            self._parts[name] = Part(Program(child, [sys.executable, "-m", "dtqs", name], environment))
+            self._parts[name].start()
+
+    def _wait(self, name: str, ready: Callable[[], bool]) -> None:
+        """Wait until a part of the product is ready. Raises SandboxError with the end of its log."""
+        child, deadline = self._parts[name].server.child, Deadline(_READY_SECONDS)
+        while not ready():
+            if child.wait(0.05) or deadline.passed:
+                how = f"ended with status {child.exit_status}" if not child.alive else f"is not ready after {_READY_SECONDS:g} s"
+                raise SandboxError(f"the {name} {how}; the end of its log, {child.log}:\n{_tail(child.log)}")
+
+
+def _answers(url: str) -> bool:
+    with suppress(urllib.error.URLError, OSError), urllib.request.urlopen(url, timeout=5) as response:
+        return bool(response.status == 200)
+    return False
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(lines[-8:])
