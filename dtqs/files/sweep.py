@@ -1,6 +1,7 @@
 """Deletes what nobody knows any more: files without a row, and temporary ones that a dead process left. A bounded part at each call."""
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -10,33 +11,41 @@ from pathlib import Path
 from dtqs.uuid7 import is_uuid
 
 _ASK_AT_ONCE = 500
-_SHARDS = 256 * 256
+_SHARD = re.compile("[0-9a-f]{2}")
 
 
 class Sweeper:
-    """Walks the folders of one file space round and round, from where its last call ended."""
+    """Walks the folders of one file space in rounds, each call from where the last one ended."""
 
     def __init__(self, directory: Path, temporary: Path) -> None:
         self._directory, self._temporary = directory, temporary
-        self._walk = self._round_and_round()
+        self._walk = self._round()
 
     def sweep(self, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float, limit: int) -> int:
-        """Delete what is older and not kept; look at no more than `limit` temporary files, and as many folders and files."""
+        """Delete what is older and not kept; look at no more than `limit` temporary files, and as many folders and files, to the end of the round."""
         before = time.time() - older_than_seconds
         gone = sum(_delete(path) for path in islice(_entries(self._temporary), limit) if _newest(path) < before)
-        old = [path for path in islice(self._walk, limit) if path is not None and is_uuid(path.name) and _newest(path) < before]
+        looked_at = list(islice(self._walk, limit))
+        if len(looked_at) < limit:
+            self._walk = self._round()
+        old = [path for path in looked_at if is_uuid(path.name) and _newest(path) < before]
         for at in range(0, len(old), _ASK_AT_ONCE):
             some = old[at : at + _ASK_AT_ONCE]
             known = keep([path.name for path in some])
             gone += sum(_delete(path) for path in some if path.name not in known)
         return gone
 
-    def _round_and_round(self) -> Iterator[Path | None]:
-        """Every file, shard by shard, for ever; None for each shard, so that empty ones count as work too."""
-        while True:
-            for shard in range(_SHARDS):
-                yield None
-                yield from sorted(_entries(self._directory / f"{shard >> 8:02x}" / f"{shard & 255:02x}"))
+    def _round(self) -> Iterator[Path]:
+        """Every folder and file once; folders too, so that empty ones count as work."""
+        for first in _shards(self._directory):
+            yield first
+            for second in _shards(first):
+                yield second
+                yield from _entries(second)
+
+
+def _shards(folder: Path) -> Iterator[Path]:
+    return (path for path in _entries(folder) if _SHARD.fullmatch(path.name))
 
 
 def _entries(folder: Path) -> Iterator[Path]:
