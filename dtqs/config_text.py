@@ -34,6 +34,30 @@ _INI_HEAD = """\
 ; A secret can stand in a file of its own: dsn_file = /run/secrets/dsn, url_file = ...
 ; Check it with: dtqs config check. A comment needs a line of its own.
 """
+_REFERENCE_HEAD = """\
+# Configuration
+
+One INI file, `conf/dtqs.ini` as shipped, has every key with its default and a comment. This page is made from the same models: `dtqs config reference`.
+
+**Where the file is.** A command takes the first of: `--config PATH`, the environment variable `DTQS_CONFIG`, `./var/dtqs.ini` (written by `dtqs up`),
+`/etc/dtqs/dtqs.ini`. Without any of them, all defaults are in force.
+
+**The environment overrides the file**: `DTQS_SECTION_KEY`, for example `DTQS_API_PORT=9000`, `DTQS_LEASE_LEASE_SECONDS=60`, `DTQS_POOL_DEFAULT_WORKERS=4`,
+`DTQS_PROCESSOR_IMAGE_MAX_PIXELS=20000000` (a `-` in a name is a `_` there). In Kubernetes set `enableServiceLinks: false`: a Service named `dtqs-api` would
+put variables of the same form into every pod.
+
+**Secrets from files.** `dsn` and `url` may stand in a file of their own: `dsn_file = /run/secrets/dsn`, or `DTQS_POSTGRESQL_DSN_FILE`. One of the two, not both.
+
+**Mistakes.** Values are checked when a command starts, all at once; each is told with its file and line (or variable), its key, what is wrong and what is
+allowed, and the command ends with exit status 78. An unknown section, key or `DTQS_` variable is a mistake too. A comment needs a line of its own.
+
+    dtqs config check      # check everything, processors' settings included
+    dtqs config show       # what is in force and where it comes from, secrets masked
+    dtqs config default    # the file with every default
+
+Times are seconds unless the name says otherwise, sizes are bytes. A further `[pool:NAME]` is a second set of workers with settings of its own.
+A processor of another package has its section `[processor:NAME]` likewise; `dtqs config default` lists those that are installed.
+"""
 
 
 def models(processors: Models) -> dict[str, type[Section]]:
@@ -51,22 +75,16 @@ def default_ini(processors: Models) -> str:
     parts = [_INI_HEAD]
     for name, model in models(processors).items():
         parts.append(f"\n; {_about(name)}.\n[{name}]\n")
-        if not model.model_fields:
-            parts.append("; no settings\n")
         for key, field in model.model_fields.items():
             parts.append(f"; {field.description} ({allowed(field)}; default {_default(field) or 'empty'})\n{_assign(key, _default(field))}\n")
     return "".join(parts)
 
 
 def reference(processors: Models) -> str:
-    """Write docs/configuration.md's tables: every key with its environment variable, what it may hold and its default."""
-    parts = []
+    """Write docs/configuration.md: every key with what it may hold, its default and what it is."""
+    parts = [_REFERENCE_HEAD]
     for name, model in models(processors).items():
-        parts.append(f"\n## [{name}]\n\n{_about(name)}.\n")
-        if not model.model_fields:
-            parts.append("\nNo settings.\n")
-            continue
-        parts.append("\n| key | default | allowed | what it is |\n| --- | --- | --- | --- |\n")
+        parts.append(f"\n## [{name}]\n\n{_about(name)}.\n\n| key | default | allowed | what it is |\n| --- | --- | --- | --- |\n")
         for key, field in model.model_fields.items():
             default = f"`{_default(field)}`" if _default(field) else "empty"
             parts.append(f"| `{key}` | {default} | {_cell(allowed(field))} | {_cell(field.description or '')} |\n")

@@ -8,6 +8,7 @@ from dtqs.cli.options import configuration
 from dtqs.cli.output import print_json
 from dtqs.config import Config, Section, load
 from dtqs.config_text import default_ini, effective, write_ini
+from dtqs.config_text import reference as write_reference
 from dtqs.processors.catalog import Catalog
 
 
@@ -40,6 +41,12 @@ def show(as_json: bool) -> None:
 def default() -> None:
     """Print conf/dtqs.ini: every key with its default and a comment."""
     sys.stdout.write(default_ini(processor_models()))
+
+
+@config.command()
+def reference() -> None:
+    """Print docs/configuration.md: every key with what is allowed."""
+    sys.stdout.write(write_reference(processor_models()))
 
 
 def processor_models() -> dict[str, type[Section]]:

@@ -1,0 +1,83 @@
+"""The command group: quick help, lazy commands, and exit statuses."""
+
+import os
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from dtqs.cli import COMMANDS, GROUPS, main
+from dtqs.cli.options import exit_status
+from dtqs.cli.refusal import ApiRefusal, ApiUnavailable, WaitOver, problem_words
+from dtqs.errors import BrokerUnavailable, ConfigError, DtqsError, LeaseLost, NotFound, StoreUnavailable
+
+HEAVY = ("httpx", "rich", "psycopg", "pika", "PIL", "falcon", "gevent")
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_can_be_loaded_and_explains_itself(name: str) -> None:
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert "Usage:" in result.output
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"up", "down"}))
+def test_every_command_takes_the_configuration_file(name: str) -> None:
+    assert "--config PATH" in CliRunner().invoke(main, [name, "--help"]).output
+
+
+def test_help_names_every_command() -> None:
+    assert sorted(name for _, names in GROUPS for name in names) == sorted(COMMANDS)
+    output = CliRunner().invoke(main, ["--help"]).output
+    assert all(f"  {name} " in output for name in COMMANDS)
+
+
+def test_help_imports_no_driver() -> None:
+    program = f"import sys; from dtqs.cli import main; main(['--help'], standalone_mode=False); sys.exit([m for m in {HEAVY!r} if m in sys.modules] or 0)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert result.returncode == 0, result.stderr
+
+
+def test_an_unknown_command_is_a_wrong_use() -> None:
+    result = CliRunner().invoke(main, ["sumbit"])
+    assert result.exit_code == 2
+    assert "No such command 'sumbit'" in result.output
+
+
+def test_an_error_of_ours_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def failing() -> None:
+        raise ConfigError(["first\x1b[2J", "second"])
+
+    monkeypatch.setattr("dtqs.cli.admin.migrate", failing)
+    result = CliRunner().invoke(main, ["migrate"])
+    assert (result.exit_code, result.output) == (os.EX_CONFIG, "first\\x1b[2J\nsecond\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ConfigError(["x"]), os.EX_CONFIG),
+        (StoreUnavailable("x"), os.EX_UNAVAILABLE),
+        (BrokerUnavailable("x"), os.EX_UNAVAILABLE),
+        (ApiUnavailable("x"), os.EX_UNAVAILABLE),
+        (ApiUnavailable("x", os.EX_TEMPFAIL), os.EX_TEMPFAIL),
+        (WaitOver(), os.EX_TEMPFAIL),
+        (ApiRefusal("x", 422), 2),
+        (ApiRefusal("x", 401), os.EX_NOPERM),
+        (NotFound("key", "x"), 2),
+        (LeaseLost("x"), os.EX_SOFTWARE),
+    ],
+)
+def test_errors_have_their_exit_status(error: DtqsError, status: int) -> None:
+    assert exit_status(error) == status
+
+
+def test_a_problem_document_is_worded_with_each_field_on_a_line() -> None:
+    errors = [{"field": "payload.a", "message": "x"}, {"field": "priority", "message": "y"}]
+    problem = {"title": "Unprocessable Entity", "detail": "2 fields are wrong", "errors": errors}
+    assert problem_words(problem, 422) == "Unprocessable Entity: 2 fields are wrong\n  payload.a: x\n  priority: y"
+    assert problem_words(None, 502) == "the API answered 502"
+    assert problem_words({"errors": ["odd", {}]}, 400) == "the API answered 400\n  ?: "

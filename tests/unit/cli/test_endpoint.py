@@ -1,0 +1,62 @@
+"""Which API a command talks to, and which key it shows it."""
+
+from pathlib import Path
+
+import pytest
+
+from dtqs.cli.endpoint import client_env, find_endpoint, is_local
+from dtqs.errors import ConfigError
+
+
+@pytest.fixture
+def ini(tmp_path: Path) -> Path:
+    path = tmp_path / "dtqs.ini"
+    path.write_text("[api]\nport = 8123\n", encoding="utf-8")
+    (tmp_path / "client.env").write_text("# made by dtqs up\nDTQS_URL=http://127.0.0.1:8123\nexport DTQS_API_KEY='k 1'\n", encoding="utf-8")
+    return path
+
+
+def test_client_env_beside_the_file_names_url_and_key(ini: Path) -> None:
+    endpoint = find_endpoint(ini, {})
+    assert (endpoint.url, endpoint.key) == ("http://127.0.0.1:8123", "k 1")
+    assert endpoint.config is not None
+
+
+def test_the_environment_comes_first(ini: Path) -> None:
+    endpoint = find_endpoint(ini, {"DTQS_URL": "https://tasks.example/dtqs/", "DTQS_API_KEY": "k2"})
+    assert (endpoint.url, endpoint.key, endpoint.config) == ("https://tasks.example/dtqs", "k2", None)
+
+
+def test_the_key_of_the_file_is_not_shown_to_another_server(ini: Path) -> None:
+    assert find_endpoint(ini, {"DTQS_URL": "https://tasks.example"}).key is None
+    assert find_endpoint(ini, {"DTQS_URL": "http://127.0.0.1:8123"}).key == "k 1"
+    assert find_endpoint(ini, {"DTQS_API_KEY": "k3"}).url == "http://127.0.0.1:8123"
+
+
+@pytest.mark.parametrize(("host", "url"), [("0.0.0.0", "http://127.0.0.1:9"), ("::1", "http://[::1]:9"), ("10.0.0.7", "http://10.0.0.7:9")])
+def test_without_client_env_the_api_section_says_where(tmp_path: Path, host: str, url: str) -> None:
+    (tmp_path / "dtqs.ini").write_text(f"[api]\nhost = {host}\nport = 9\n", encoding="utf-8")
+    assert find_endpoint(tmp_path / "dtqs.ini", {}).url == url
+
+
+def test_without_a_file_the_default_address_is_tried() -> None:
+    assert find_endpoint(None, {}).url == "http://127.0.0.1:8080"
+
+
+@pytest.mark.parametrize("url", ["tasks.example", "ftp://tasks.example", "http://"])
+def test_what_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="DTQS_URL"):
+        find_endpoint(None, {"DTQS_URL": url})
+
+
+def test_a_key_is_not_in_the_endpoints_words(ini: Path) -> None:
+    assert "k 1" not in repr(find_endpoint(ini, {}))
+
+
+def test_only_loopback_is_local() -> None:
+    assert all(map(is_local, ("http://localhost:1", "http://127.0.0.9", "https://[::1]:2")))
+    assert not any(map(is_local, ("http://localhost.example", "http://10.0.0.1", "http://127.0.0.1@evil.example")))
+
+
+def test_a_missing_client_env_is_none(tmp_path: Path) -> None:
+    assert client_env(tmp_path / "client.env") == {}

@@ -1,0 +1,74 @@
+"""Payloads from the command line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dtqs.cli.payload import PayloadError, Upload, build, resolve, uploads
+
+FILES = {"payload.json": '{"source": "upload:1", "outputs": []}', "bad.json": "{", "-": '{"from": "stdin"}'}
+
+
+def made(*pairs: str, options: tuple[str, ...] = ()) -> Any:
+    return build(options, pairs, FILES.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "payload"),
+    [
+        ((), {}),
+        (("a=1", "b=x", "c=true", "d=null"), {"a": 1, "b": "x", "c": True, "d": None}),
+        (('e="1"', "f=", "g=[1,2]", "h=1.5"), {"e": "1", "f": "", "g": [1, 2], "h": 1.5}),
+        (("a=b=c",), {"a": "b=c"}),
+        (("to=+4917012345",), {"to": "+4917012345"}),
+        (("n=007",), {"n": "007"}),
+        (("n=NaN", "i=-Infinity"), {"n": "NaN", "i": "-Infinity"}),
+        (("n=123456789012345678901234567890",), {"n": 123456789012345678901234567890}),
+        (("a.b.c=1", "a.d=2"), {"a": {"b": {"c": 1}, "d": 2}}),
+        (("a\\.b=1",), {"a.b": 1}),
+        (("outputs.0.width=1", "outputs.0.name=s", "outputs.1.width=2"), {"outputs": [{"width": 1, "name": "s"}, {"width": 2}]}),
+        (("a.0=1", "a.1=2"), {"a": [1, 2]}),
+        (("0=a",), {"0": "a"}),
+    ],
+)
+def test_pairs_become_a_payload(pairs: tuple[str, ...], payload: Any) -> None:
+    assert made(*pairs) == payload
+
+
+def test_a_whole_payload_can_be_added_to() -> None:
+    assert made("b=2", "c.d=3", options=('{"a": 1}',)) == {"a": 1, "b": 2, "c": {"d": 3}}
+    assert made("outputs.0.width=7", options=("@payload.json",)) == {"source": "upload:1", "outputs": [{"width": 7}]}
+    assert made(options=("@-",)) == {"from": "stdin"}
+    assert made("b=2", options=("a=1",)) == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "options"),
+    [
+        (("a",), ()),
+        (("=1",), ()),
+        (("a=1", "a=2"), ()),
+        (("a=1", "a.b=2"), ()),
+        (("a.1=1",), ()),
+        (("a.0=1", "a.x=1"), ()),
+        (("a.0=1", "a.0=1"), ()),
+        (("a.99999999999999999999=1",), ()),
+        ((), ("{",)),
+        ((), ('{"a": NaN}',)),
+        ((), ("@bad.json",)),
+        ((), ("{}", "{}")),
+        (("a=1",), ("[1]",)),
+    ],
+)
+def test_what_makes_no_sense_is_refused(pairs: tuple[str, ...], options: tuple[str, ...]) -> None:
+    with pytest.raises(PayloadError):
+        made(*pairs, options=options)
+
+
+def test_files_are_named_once_and_replaced_by_their_uris() -> None:
+    payload = made("source=@a/photo.jpg", "more.0=@a/photo.jpg", "more.1=@b.jpg")
+    first, second = Upload(Path("a/photo.jpg")), Upload(Path("b.jpg"))
+    assert uploads(payload) == [first, second]
+    uris = {first: "upload:1", second: "upload:2"}
+    assert resolve(payload, uris.__getitem__) == {"source": "upload:1", "more": ["upload:1", "upload:2"]}

@@ -1,0 +1,181 @@
+"""The configuration: where it is found, what overrides what, and how a wrong setting is told."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from pydantic import Field
+
+from dtqs.config import SECTIONS, Config, Section, find, load
+from dtqs.errors import ConfigError
+from dtqs.settings import allowed
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "dtqs.ini"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def problems(folder: Path, text: str, environ: dict[str, str] | None = None) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(written(folder, text), environ or {})
+    return caught.value.problems
+
+
+def test_without_a_file_everything_has_its_default() -> None:
+    config = load(None, {})
+    assert (config.path, config.api.port, config.lease.lease_seconds, list(config.pools)) == (None, 8080, 30.0, ["default"])
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    config = load(written(tmp_path, "[api]\nport = 1\nworkers = 3\n[pool:default]\nworkers = 5\n"), {"DTQS_API_PORT": "2", "DTQS_POOL_DEFAULT_WORKERS": "7"})
+    assert (config.api.port, config.api.workers, config.pools["default"].workers) == (2, 3, 7)
+
+
+def test_variables_of_the_client_are_no_settings() -> None:
+    load(None, {"DTQS_URL": "x", "DTQS_API_KEY": "x", "DTQS_CONFIG": "x"})
+
+
+def test_a_variable_reaches_a_section_whose_name_has_a_dash(tmp_path: Path) -> None:
+    config = load(written(tmp_path, "[pool:big-ones]\nworkers = 1\n"), {"DTQS_POOL_BIG_ONES_WORKERS": "9"})
+    assert config.pools["big-ones"].workers == 9
+
+
+def test_a_wrong_value_is_told_with_its_place_and_what_is_allowed(tmp_path: Path) -> None:
+    (told,) = problems(tmp_path, "[log]\nlevel = info\n\n[api]\n; a comment\nport = 99999\n")
+    assert told.startswith(f"{tmp_path}/dtqs.ini line 6: [api] port = '99999': ")
+    assert told.endswith("allowed: a whole number from 1 to 65535 (TCP port to listen on)")
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    told = problems(tmp_path, "[api]\nport = x\nauth = perhaps\n[nowhere]\na = 1\n[log]\nlevel = warn\n", {"DTQS_LEASE_LEASE_SECONDS": "-1"})
+    assert len(told) == 5
+    assert any("allowed: on or off" in line for line in told)
+    assert any("allowed: debug, info, warning or error" in line for line in told)
+    assert any(line.startswith("environment DTQS_LEASE_LEASE_SECONDS: [lease] lease_seconds = '-1'") for line in told)
+
+
+@pytest.mark.parametrize(
+    ("text", "suggestion"),
+    [
+        ("[api]\nprot = 1\n", "did you mean port?"),
+        ("[postgres]\ndsn = x\n", "did you mean postgresql?"),
+    ],
+)
+def test_an_unknown_name_is_an_error_with_a_suggestion(tmp_path: Path, text: str, suggestion: str) -> None:
+    (told,) = problems(tmp_path, text)
+    assert suggestion in told
+
+
+def test_an_unknown_variable_is_an_error_with_a_suggestion() -> None:
+    with pytest.raises(ConfigError, match="DTQS_APU_PORT: no such setting; did you mean DTQS_API_PORT"):
+        load(None, {"DTQS_APU_PORT": "1"})
+
+
+@pytest.mark.parametrize("text", ["port = 1\n", "[api]\nport\n", "[api]\nport = 1\nport = 2\n", "[api]\n[api]\n"])
+def test_a_file_that_is_no_ini_is_told_with_its_line(tmp_path: Path, text: str) -> None:
+    (told,) = problems(tmp_path, text)
+    assert str(tmp_path) in told
+    assert re.search(r"\[?line:? +\d", told)
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load(tmp_path / "absent.ini", {})
+
+
+def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "dtqs.ini"
+    path.write_bytes(b"[api]\n\xff\xfe = 1\n")
+    with pytest.raises(ConfigError, match=r"dtqs\.ini"):
+        load(path, {})
+
+
+def test_a_comment_behind_a_value_is_told_as_such(tmp_path: Path) -> None:
+    (told,) = problems(tmp_path, "[api]\nport = 80 ; the usual\n")
+    assert "a comment needs a line of its own" in told
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
+def test_numbers_are_finite(tmp_path: Path, text: str) -> None:
+    assert len(problems(tmp_path, f"[files]\nretention_days = {text}\n")) == 1
+
+
+def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("postgresql://u:p@h/d\n", encoding="utf-8")
+    config = load(written(tmp_path, f"[postgresql]\ndsn_file = {tmp_path}/secret\n"), {})
+    assert config.postgresql.dsn.get_secret_value() == "postgresql://u:p@h/d"
+
+
+def test_a_secret_by_value_in_the_environment_beats_a_file_that_holds_one(tmp_path: Path) -> None:
+    config = load(written(tmp_path, "[postgresql]\ndsn_file = /nowhere\n"), {"DTQS_POSTGRESQL_DSN": "dbname=x"})
+    assert config.postgresql.dsn.get_secret_value() == "dbname=x"
+
+
+def test_a_secrets_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
+    (told,) = problems(tmp_path, "[rabbitmq]\nurl_file = /nowhere/at/all\n")
+    assert "line 2: [rabbitmq] url_file = '/nowhere/at/all'" in told
+
+
+def test_a_secret_twice_is_an_error(tmp_path: Path) -> None:
+    (told,) = problems(tmp_path, "[postgresql]\ndsn = dbname=a\ndsn_file = /nowhere\n")
+    assert "allowed: one of the two" in told
+
+
+def test_a_secret_is_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("", encoding="utf-8")
+    (told,) = problems(tmp_path, f"[postgresql]\ndsn_file = {tmp_path}/empty\n")
+    assert "[postgresql] dsn =:" in told
+    config = load(None, {"DTQS_POSTGRESQL_DSN": "postgresql://u:sesame@h/d"})
+    assert "sesame" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("[api]\nauth = off\nhost = 0.0.0.0\n", "line 2: [api] auth: off is possible only on loopback"),
+        ("[lease]\nlease_seconds = 19\n", "line 2: [lease] lease_seconds: 19 is below [rabbitmq] heartbeat_seconds = 20"),
+        ("[lease]\nlease_seconds = 30\nheartbeat_seconds = 16\n", "less than two heartbeats of 16 s; allowed: 32 or more"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_errors(tmp_path: Path, text: str, part: str) -> None:
+    assert any(part in told for told in problems(tmp_path, text))
+
+
+class Toy(Section):
+    limit: int | None = Field(None, ge=1, description="a limit")
+    mode: Literal["a", "b"] = "a"
+
+
+def toy(folder: Path, text: str) -> Toy:
+    config: Config = load(written(folder, text), {})
+    return config.processor("toy", Toy)
+
+
+def test_a_processors_section_is_read_with_its_own_model(tmp_path: Path) -> None:
+    assert toy(tmp_path, "[processor:toy]\nlimit = 3\n").limit == 3
+    with pytest.raises(ConfigError, match=r"line 2: \[processor:toy\] limit = '0': .*allowed: a whole number from 1, or empty \(a limit\)"):
+        toy(tmp_path, "[processor:toy]\nlimit = 0\n")
+
+
+def test_an_optional_key_may_be_empty(tmp_path: Path) -> None:
+    assert toy(tmp_path, "[processor:toy]\nlimit =\n").limit is None
+
+
+def test_every_key_says_what_it_is_and_what_it_allows() -> None:
+    for model in SECTIONS.values():
+        for key, field in model.model_fields.items():
+            assert field.description, key
+            assert allowed(field) not in ("", "text that is not empty", "a number", "a whole number") or key in ("dsn", "url", "host"), key
+
+
+def test_find_prefers_the_option_then_the_variable_then_the_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find(None, {}) in (None, Path("/etc/dtqs/dtqs.ini"))
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/dtqs.ini").touch()
+    assert find(None, {}) == Path("var/dtqs.ini")
+    assert find(None, {"DTQS_CONFIG": "b.ini"}) == Path("b.ini")
+    assert find("a.ini", {"DTQS_CONFIG": "b.ini"}) == Path("a.ini")
