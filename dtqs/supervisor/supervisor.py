@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 _TURN_SECONDS = 0.5
 _EAGER_TURN_SECONDS = 0.05
 """While a child's word is waited for: the scoreboard wakes nobody."""
-_ASLEEP_SECONDS = 5.0
+_ASLEEP_SECONDS = 2.0
 """A turn that comes so much later than the last one says that this process, or the machine, was frozen."""
 _STRANGERS_SECONDS = 2.0
 
@@ -92,20 +92,25 @@ class Supervisor:
         gc.freeze()
 
     def _supervise(self) -> None:
-        last_turn_at = time.monotonic()
-        while not self._over():
-            now = time.monotonic()
+        last_turn_at = now = time.monotonic()
+        while True:
             if now - last_turn_at > _ASLEEP_SECONDS:
                 self._awake_since = now
             last_turn_at = now
-            self._obey(now)
-            self._reap(now)
-            self._watch(now)
-            self._roll(now)
-            self._end_in_order(now)
-            self._fill(now)
-            self._tell_service_manager(now)
+            self._turn(now)
+            if self._over():
+                return
             self._signals.wait(self._pause(now))
+            now = time.monotonic()
+
+    def _turn(self, now: float) -> None:
+        self._obey(now)
+        self._reap(now)
+        self._watch(now)
+        self._roll(now)
+        self._end_in_order(now)
+        self._fill(now)
+        self._tell_service_manager(now)
 
     def _over(self) -> bool:
         """Tell whether nothing is left to wait for."""

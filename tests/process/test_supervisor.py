@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import time
 from pathlib import Path
 
 from tests.fix_supervisor import Start, alive
@@ -64,6 +65,25 @@ def test_a_frozen_child_is_killed_and_replaced(start_node: Start) -> None:
     node = start_node("steady", beat_timeout_seconds=0.5)
     os.kill(node.wait_for("ready")["pid"], signal.SIGSTOP)
     assert node.wait_for("settled", count=2)["deaths"][0]["cause"] == "no sign of life for 0.5 s"
+
+
+def test_a_node_that_was_frozen_as_a_whole_does_not_kill_its_children(start_node: Start) -> None:
+    node = start_node("steady", beat_timeout_seconds=1.0)
+    worker = node.wait_for("ready")["pid"]
+    frozen = (node.process.pid, worker, node.wait_for("ready", "keeper")["pid"])
+    node.wait_for_log("all children ready")
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    thaw_at = time.monotonic() + 2.5
+    node.wait_until(lambda: time.monotonic() > thaw_at, "longer than the beat's limit")
+    node.signal(signal.SIGTERM)
+    node.signal(signal.SIGCONT)
+    # its first turn, in which all beats are old, comes before they can beat again
+    node.wait_for_log(": draining ")
+    for pid in frozen[1:]:
+        os.kill(pid, signal.SIGCONT)
+    assert node.wait_for_end() == os.EX_OK
+    assert node.told("drained")[0]["pid"] == worker
 
 
 def test_a_task_that_exits_with_0_has_died_all_the_same(start_node: Start) -> None:
