@@ -40,11 +40,9 @@ def _problem(root: str, loc: tuple[int | str, ...], kind: str, message: str, mod
         return Problem(where, f"must be given{_allowed(model, loc)}")
     if kind == "model_type":
         return Problem(where, "must be an object")
-    return Problem(where, _plain(message) + _allowed(model, loc))
-
-
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ").replace("Input should", "should")
+    if kind == "value_error":  # our own words, which say what is allowed
+        return Problem(where, message.removeprefix("Value error, "))
+    return Problem(where, message.replace("Input should", "should") + _allowed(model, loc))
 
 
 def _allowed(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:

@@ -42,12 +42,19 @@ class ImagePayload(Payload):
 
     source: Source
     outputs: tuple[ImageOutput, ...] = Field(
-        default=THUMBNAILS, min_length=1, max_length=OUTPUTS_LIMIT, strict=False, description="left out: three thumbnails, inside 160, 480 and 1280 pixels"
+        default=THUMBNAILS,
+        max_length=OUTPUTS_LIMIT,
+        strict=False,
+        json_schema_extra={"minItems": 1},
+        description="left out: three thumbnails, inside 160, 480 and 1280 pixels",
     )
 
     @field_validator("outputs")
     @classmethod
     def _names_differ(cls, outputs: tuple[ImageOutput, ...]) -> tuple[ImageOutput, ...]:
+        # not min_length: with that, an invalid only item is also told as one too few
+        if not outputs:
+            raise ValueError("at least one output is needed; left out: three thumbnails")
         seen: set[str] = set()
         for output in outputs:
             # a client that saves them side by side may be on a disk that ignores case

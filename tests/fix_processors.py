@@ -1,0 +1,47 @@
+"""An attempt without a worker: a Context whose reports are kept in lists, on a file space of its own."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from dtqs.config import FilesSection
+from dtqs.files import FileSpace
+from dtqs.processors.base import Context, Json
+from dtqs.task import Effect
+from dtqs.uuid7 import uuid7
+
+
+@dataclass
+class Reports:
+    """What an attempt reported, in order."""
+
+    fractions: list[float] = field(default_factory=list)
+    logs: list[tuple[str, str]] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+
+    def progress(self, task_id: str, attempt: int, fraction: float, message: str) -> None:
+        self.fractions.append(fraction)
+
+    def log(self, task_id: str, attempt: int, level: str, message: str, data: Json) -> None:
+        self.logs.append((level, message))
+
+    def effect_begins(self, task_id: str, effect: Effect) -> None:
+        self.effects.append(effect)
+
+
+@dataclass
+class Attempt:
+    """A file space and a place for reports; `context` makes one attempt's."""
+
+    space: FileSpace
+    reports: Reports = field(default_factory=Reports)
+
+    def context(self, attempt: int = 1) -> Context:
+        return Context(uuid7(), attempt, self.reports, self.space)
+
+
+@pytest.fixture
+def attempt(tmp_path: Path) -> Attempt:
+    """Sources may lie in the test's own folder, or be uploads."""
+    return Attempt(FileSpace(FilesSection(directory=tmp_path / "space", roots=(tmp_path / "sources",))))

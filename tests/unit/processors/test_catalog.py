@@ -1,0 +1,188 @@
+"""Which processors there are, from where, with which settings, and what they refuse."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dtqs.config import Config, load
+from dtqs.errors import ConfigError, Invalid, NotFound
+from dtqs.processors.catalog import Catalog
+from dtqs.processors.image.payload import ImagePayload
+
+UPLOAD = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
+Install = Callable[[str, str], None]
+
+SHOUT = """
+from pydantic import Field
+from dtqs import Context, Payload, Processor, ProcessorSettings, processor
+
+class Text(Payload):
+    text: str = Field(max_length=10)
+
+class Settings(ProcessorSettings):
+    mark: str = Field(default="!", max_length=1, description="what ends a shout")
+
+class Shout(Processor[Text, Settings]):
+    name, payload_model, settings_model, max_retries = "shout", Text, Settings, 1
+
+    def run(self, payload, context):
+        return payload.text.upper() + self.settings.mark
+
+@processor("whisper", payload=Text, light=True, max_retries=2, timeout_seconds=9, retry_on_timeout=False)
+def whisper(payload, context):
+    "Say it low."
+    return payload.text.lower()
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[..., Config]:
+    def build(text: str = "", **environ: str) -> Config:
+        path = tmp_path / "dtqs.ini"
+        path.write_text(text)
+        return load(path, environ)
+
+    return build
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Install a package `theirs` with this source and these entry points, as pip would lay it out."""
+    site = tmp_path / "site"
+
+    def write(source: str, points: str) -> None:
+        info = site / "theirs-1.2.dist-info"
+        info.mkdir(parents=True)
+        (site / "theirs.py").write_text(source)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.2\n")
+        (info / "entry_points.txt").write_text(f"[dtqs.processors]\n{points}\n")
+        monkeypatch.syspath_prepend(str(site))
+        monkeypatch.delitem(sys.modules, "theirs", raising=False)
+
+    return write
+
+
+def test_the_built_in_ones_are_there(config: Callable[..., Config]) -> None:
+    catalog = Catalog.load(config())
+    assert {"echo", "image"} <= set(catalog.names())
+    assert catalog.get("echo").name == "echo"
+
+
+def test_those_of_other_packages_are_there_with_their_settings(config: Callable[..., Config], install: Install) -> None:
+    install(SHOUT, "shout = theirs:Shout\nwhisper = theirs:whisper")
+    catalog = Catalog.load(config("[processor:shout]\nmark = ?\n"))
+    shout, payload = catalog.validate("shout", {"text": "hey"})
+    assert shout.run(payload, None) == "HEY?"  # type: ignore[arg-type]
+    whisper, payload = catalog.validate("whisper", {"text": "HEY"})
+    assert whisper.run(payload, None) == "hey"  # type: ignore[arg-type]
+    assert (whisper.light, whisper.max_retries, whisper.timeout_seconds, whisper.retry_on_timeout) == (True, 2, 9, False)
+
+
+def test_an_operator_can_set_every_types_limits(config: Callable[..., Config], install: Install) -> None:
+    install(SHOUT, "shout = theirs:Shout\nwhisper = theirs:whisper")
+    catalog = Catalog.load(config("[processor:shout]\ntimeout_seconds = 3.5\n[processor:whisper]\nmax_retries = 0\n[processor:echo]\nmax_retries = 7\n"))
+    limits = {name: (catalog.get(name).max_retries, catalog.get(name).timeout_seconds) for name in ("shout", "whisper", "echo")}
+    assert limits == {"shout": (1, 3.5), "whisper": (0, 9), "echo": (7, None)}
+
+
+@pytest.mark.parametrize(
+    ("source", "point", "problem"),
+    [
+        ("1 / 0", "shout = theirs:Shout", "cannot be loaded: ZeroDivisionError"),
+        (SHOUT, "shout = theirs:Missing", "cannot be loaded: AttributeError"),
+        (SHOUT, "text = theirs:Text", "not a processor"),
+        (SHOUT + "Shout.name = 'echo'", "shout = theirs:Shout", "taken by dtqs.processors.echo"),
+        (SHOUT + "Shout.name = 'Shout It'", "shout = theirs:Shout", "no name for a task type"),
+        (SHOUT + "del Shout.payload_model", "shout = theirs:Shout", "not a processor"),
+        (SHOUT + "Shout.__init__ = lambda self, settings: 1 / 0", "shout = theirs:Shout", "cannot be built: ZeroDivisionError"),
+    ],
+)
+def test_a_broken_one_of_another_package_is_named(config: Callable[..., Config], install: Install, source: str, point: str, problem: str) -> None:
+    install(source, point)
+    with pytest.raises(ConfigError, match=problem) as caught:
+        Catalog.load(config())
+    assert "theirs" in str(caught.value)
+
+
+def test_all_that_is_wrong_with_the_settings_is_told_at_once(config: Callable[..., Config]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Catalog.load(config("[processor:imag]\nmax_pixels = 1\n[processor:image]\nmax_pixels = none\nmax_pixel = 1\n", DTQS_PROCESSOR_ECHO_MAX_RETRIES="-1"))
+    text = str(caught.value)
+    assert "dtqs.ini line 2: [processor:imag]: no such task type; did you mean image?; known: echo, image" in text
+    assert "dtqs.ini line 4: [processor:image] max_pixels = 'none'" in text
+    assert "dtqs.ini line 5: [processor:image] max_pixel: no such key; did you mean max_pixels?" in text
+    assert "environment DTQS_PROCESSOR_ECHO_MAX_RETRIES: [processor:echo] max_retries = '-1'" in text
+
+
+def test_an_unknown_task_type_is_answered_with_the_known_ones(config: Callable[..., Config]) -> None:
+    with pytest.raises(NotFound, match=r"no task type 'ecko'; did you mean echo\?; known: echo, image"):
+        Catalog.load(config()).get("ecko")
+
+
+def test_a_valid_payload_comes_back_as_its_model(config: Callable[..., Config]) -> None:
+    processor, payload = Catalog.load(config()).validate("image", {"source": UPLOAD, "outputs": [{"name": "a"}]})
+    assert processor.name == "image"
+    assert isinstance(payload, ImagePayload)
+
+
+def test_everything_that_is_wrong_with_a_payload_is_told_at_once(config: Callable[..., Config]) -> None:
+    outputs = [{"name": "a", "width": 0, "heigth": 1, "format": "bmp"}, {"name": "a", "width": "10"}, 7]
+    with pytest.raises(Invalid) as caught:
+        Catalog.load(config()).validate("image", {"source": "ftp://x", "outputs": outputs, "extra": 1})
+    problems = {problem.field: problem.message for problem in caught.value.problems}
+    assert set(problems) == {
+        "payload.source",
+        "payload.extra",
+        "payload.outputs[0].width",
+        "payload.outputs[0].heigth",
+        "payload.outputs[0].format",
+        "payload.outputs[1].width",
+        "payload.outputs[2]",
+    }
+    assert problems["payload.extra"] == "no such field; known: source, outputs"
+    assert problems["payload.outputs[0].heigth"].startswith("no such field; did you mean height?; known: name, width")
+    assert "greater than or equal to 1" in problems["payload.outputs[0].width"]
+    assert "'jpeg', 'png'" in problems["payload.outputs[0].format"]
+    assert "upload:ID" in problems["payload.source"]
+    assert problems["payload.outputs[2]"] == "must be an object"
+
+
+@pytest.mark.parametrize("payload", [None, 1, "a", [], [{}]])
+@pytest.mark.parametrize("task_type", ["echo", "image"])
+def test_a_payload_that_is_no_object_is_refused(config: Callable[..., Config], task_type: str, payload: object) -> None:
+    with pytest.raises(Invalid) as caught:
+        Catalog.load(config()).validate(task_type, payload)
+    assert [(p.field, p.message) for p in caught.value.problems] == [("payload", "must be an object")]
+
+
+def test_a_missing_field_is_named_with_what_it_should_be(config: Callable[..., Config]) -> None:
+    with pytest.raises(Invalid) as caught:
+        Catalog.load(config()).validate("image", {})
+    assert [p.field for p in caught.value.problems] == ["payload.source"]
+    assert caught.value.problems[0].message.startswith("must be given; where the input comes from: upload:ID")
+
+
+def test_the_list_of_problems_has_an_end(config: Callable[..., Config]) -> None:
+    with pytest.raises(Invalid) as caught:
+        Catalog.load(config()).validate("image", {"source": UPLOAD, **{f"x{n}": n for n in range(150)}})
+    assert len(caught.value.problems) == 101
+    assert caught.value.problems[-1].message == "50 more"
+
+
+def test_what_settings_forbid_is_told_at_submit(config: Callable[..., Config]) -> None:
+    catalog = Catalog.load(config("[processor:image]\nmax_outputs = 1\nmax_side_pixels = 100\n"))
+    with pytest.raises(Invalid) as caught:
+        catalog.validate("image", {"source": UPLOAD, "outputs": [{"name": "a", "width": 100}, {"name": "b", "height": 101}]})
+    assert [p.field for p in caught.value.problems] == ["payload.outputs", "payload.outputs[1].height"]
+
+
+def test_examples_are_valid_and_every_model_has_a_schema(config: Callable[..., Config]) -> None:
+    catalog = Catalog.load(config())
+    for name in catalog.names():
+        processor = catalog.get(name)
+        assert processor.payload_model.model_json_schema()["type"] == "object"
+        assert processor.examples
+        for example in processor.examples:
+            catalog.validate(name, example)

@@ -1,0 +1,131 @@
+"""The processor `echo`: what it returns, obeys and costs."""
+
+import os
+import time
+from typing import Any
+
+import orjson
+import pytest
+from pydantic import ValidationError
+
+from dtqs.errors import PermanentError, TransientError
+from dtqs.processors.base import NoSettings
+from dtqs.processors.echo import EchoPayload, EchoProcessor
+from dtqs.task import Effect
+from tests.fix_processors import Attempt
+
+echo = EchoProcessor(NoSettings())
+
+
+def _run(payload: dict[str, Any], attempt: Attempt, number: int = 1) -> Any:
+    return echo.run(EchoPayload.model_validate(payload), attempt.context(number))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {},
+        {"a": 1, "b": [None, {"c": 1.5}], "model_fields": 1, "__dict__": 2, "_given": 3, "given": 4, "name": "x"},
+        {"b": 2, "sleep_seconds": 0, "a": 1},
+        {"fail": None, "effect": None, "exit": None},
+        {"fail_times": 0, "steps": 0},
+    ],
+)
+def test_it_returns_its_payload_as_it_was_given(payload: dict[str, Any], attempt: Attempt) -> None:
+    text = orjson.dumps(payload)
+    assert orjson.dumps(_run(orjson.loads(text), attempt)) == text
+
+
+@pytest.mark.parametrize(
+    ("payload", "light"),
+    [({"a": 1}, True), ({}, True), *(({name: 0, "a": 1}, False) for name in ("sleep_seconds", "spin_seconds", "fail_times", "steps", "exit"))],
+)
+def test_it_is_light_unless_a_known_field_is_given(payload: dict[str, Any], light: bool) -> None:
+    assert echo.is_light(EchoPayload.model_validate(payload)) is light
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        *({"sleep_seconds": v} for v in (-1, 86401, "1", True, float("nan"))),
+        *({"fail": v} for v in ("maybe", 1)),
+        *({"fail_times": v} for v in (-1, 1001, 1.5)),
+        *({"exit": v} for v in (-1, 256)),
+        *({"steps": 1001}, {"effect": "once"}, {"spin_seconds": None}),
+    ],
+)
+def test_known_fields_are_typed_and_bounded(payload: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        EchoPayload.model_validate(payload)
+
+
+@pytest.mark.parametrize("value", [None, 1, "a", [1]])
+def test_what_is_no_object_is_refused(value: object) -> None:
+    with pytest.raises(ValidationError):
+        EchoPayload.model_validate(value)
+
+
+def test_it_fails_as_asked(attempt: Attempt) -> None:
+    with pytest.raises(TransientError):
+        _run({"fail": "transient"}, attempt)
+    with pytest.raises(PermanentError):
+        _run({"fail": "permanent"}, attempt)
+
+
+def test_it_fails_so_many_times_and_then_succeeds(attempt: Attempt) -> None:
+    for number in (1, 2):
+        with pytest.raises(TransientError):
+            _run({"fail_times": 2}, attempt, number)
+    assert _run({"fail_times": 2}, attempt, 3) == {"fail_times": 2}
+
+
+def test_it_reports_each_step_and_spreads_the_sleep_over_them(attempt: Attempt) -> None:
+    started = time.monotonic()
+    _run({"steps": 4, "sleep_seconds": 0.08}, attempt)
+    assert attempt.reports.fractions == [0.25, 0.5, 0.75, 1.0]
+    assert 0.08 <= time.monotonic() - started < 1
+
+
+def test_it_spins(attempt: Attempt) -> None:
+    started = time.process_time()
+    _run({"spin_seconds": 0.1}, attempt)
+    assert time.process_time() - started > 0.02
+
+
+def test_the_effect_is_marked_before_everything_else(attempt: Attempt) -> None:
+    with pytest.raises(TransientError):
+        _run({"effect": "retry", "fail": "transient", "steps": 1}, attempt)
+    assert attempt.reports.effects == [Effect.RETRY]
+
+
+def test_it_dies_as_asked_after_its_steps(attempt: Attempt) -> None:
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        attempt.reports.progress = lambda *_: os.write(writer, b"x")  # type: ignore[assignment]
+        _run({"exit": 7, "steps": 2}, attempt)
+        os._exit(0)
+    os.close(writer)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert os.read(reader, 10) == b"xx"
+    os.close(reader)
+
+
+def test_a_tiny_task_costs_little(attempt: Attempt) -> None:
+    context, payload = attempt.context(), {"a": 1}
+
+    def microseconds() -> float:
+        started = time.perf_counter()
+        for _ in range(2000):
+            echo.run(EchoPayload.model_validate(payload), context)
+        return (time.perf_counter() - started) / 2000 * 1e6
+
+    # the best of many: other processes share the machine; validation by the model itself takes twice as long
+    assert min(microseconds() for _ in range(20)) < 2.5
+
+
+def test_payloads_without_known_fields_do_not_share_what_they_hold() -> None:
+    first, second = EchoPayload.model_validate({"a": 1}), EchoPayload.model_validate({"b": 2})
+    assert (first.model_extra, second.model_extra, first.steps) == ({"a": 1}, {"b": 2}, 0)
+    with pytest.raises(ValidationError):
+        first.steps = 1  # type: ignore[misc]
