@@ -92,7 +92,7 @@ class Database:
         try:
             with self._pool.connection() as connection:
                 yield connection
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, PoolTimeout) as error:
             if isinstance(error, _AGAIN):
                 raise
             raise StoreUnavailable(f"PostgreSQL: {str(error).strip() or type(error).__name__}") from error
@@ -139,6 +139,8 @@ class Database:
             try:
                 connection.execute("SET lock_timeout = '1s'")
                 connection.execute(command)
+            except psycopg.errors.UndefinedTable:
+                return  # another keeper was quicker
             finally:
                 connection.execute("RESET lock_timeout")
 

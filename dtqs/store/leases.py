@@ -11,7 +11,7 @@ from dtqs.event import LogRef
 from dtqs.scoreboard import Death
 from dtqs.settlement import Settlement, error_json
 from dtqs.store.database import Database, Row, Run
-from dtqs.store.statements import array
+from dtqs.store.statements import array, text_array
 from dtqs.task import Claimed, Effect
 
 _NO_FILES = "[]"
@@ -39,7 +39,7 @@ class Leases:
 
     def finish(self, lease_id: str, settlements: Sequence[Settlement], deadline: Deadline | None = None) -> list[LogRef]:
         """End a lease; what is not named is given back unspent. Returns no rows when the lease is gone. Raises StoreUnavailable."""
-        return [*map(_ref, self._database.run("finish", self._settled(lease_id, settlements), deadline))]
+        return self._database.run("finish", self._settled(lease_id, settlements), deadline)
 
     def finish_part(self, worker_id: str, lease_id: str, next_id: str, settlements: Sequence[Settlement], keep: Sequence[str]) -> list[LogRef]:
         """Settle a part of a batch and give back what is neither named nor kept; those in `keep` go on under the lease `next_id`.
@@ -47,7 +47,7 @@ class Leases:
         Returns no rows when the lease is gone. Raises StoreUnavailable: then the part may have landed, or not.
         """
         parameters = self._settled(lease_id, settlements) | {"worker_id": worker_id, "next_id": next_id, "keep": array(list(keep))}
-        return [*map(_ref, self._database.run_once("part", parameters))]
+        return self._database.run_once("part", parameters)
 
     def give_back(self, lease_id: str, deadline: Deadline | None = None) -> list[LogRef]:
         """A finish that names nothing: everything is pending again and no attempt is spent. Raises StoreUnavailable."""
@@ -90,8 +90,7 @@ class Leases:
             marked = run("mark_dead", mark)
             return run("take_back", take) if marked else None
 
-        rows = self._database.transaction(work)
-        return None if rows is None else [*map(_ref, rows)]
+        return self._database.transaction(work)
 
     def _shared(self) -> dict[str, object]:
         return {"grace": self._grace, "files": _NO_FILES}
@@ -107,7 +106,7 @@ class Leases:
             "lease_id": lease_id,
             "ids": array([s.task_id for s in settlements]),
             "kinds": array([s.kind for s in settlements]),
-            "values": [s.value for s in settlements],
+            "values": text_array([s.value for s in settlements]),
             "delays": array([str(s.delay_seconds) for s in settlements]),
             "unknown": _UNKNOWN,
             "grace": self._grace,
@@ -117,6 +116,3 @@ class Leases:
 
 _UNKNOWN = error_json(EffectUnknown("the attempt was ended"), transient=False)
 
-
-def _ref(row: Row) -> LogRef:
-    return (row[0], row[1], row[2])

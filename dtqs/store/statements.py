@@ -21,3 +21,8 @@ def _read(file_name: str) -> str:
 def array(texts: Sequence[str]) -> str:
     """Return ids or numbers as one array literal: 37 bytes an id, and no Python object each. Not for text that needs quoting."""
     return "{" + ",".join(texts) + "}"
+
+
+def text_array(texts: Sequence[str | None]) -> str:
+    """Return any texts as one array literal: a quarter of what the driver takes for a list of them."""
+    return "{" + ",".join(["NULL" if text is None else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts]) + "}"

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dtqs.errors import Conflict, NotFound
+from dtqs.errors import Conflict, NotFound, StoreUnavailable
 from dtqs.store.database import Database, Row, Run
-from dtqs.store.statements import array
+from dtqs.store.statements import array, text_array
 from dtqs.task import NewTask
 
 
@@ -72,7 +72,10 @@ class Tasks:
             run("expire_key", parameters)
             if run("insert_key", parameters):
                 return ids, run("insert_tasks", _columns(tasks, self._grace))
-            ((body_hash, first_ids),) = run("read_key", parameters)
+            found = run("read_key", parameters)
+            if not found:  # it expired in this very moment
+                raise StoreUnavailable("the idempotency key has just expired")
+            body_hash, first_ids = found[0]
             if body_hash != key.body_hash:
                 raise Conflict("this Idempotency-Key was used with another body")
             return list(first_ids), []
@@ -82,11 +85,11 @@ class Tasks:
 
     def cancel(self, task_ids: Sequence[str]) -> list[Cancelled]:
         """Cancel tasks that have no outcome: pending ones end, running ones get a request. Others are not in the answer. Raises StoreUnavailable."""
-        parameters = {"ids": array(sorted(set(task_ids)))}
 
         def work(run: Run) -> list[Row]:
-            run("cancel_lock", parameters)
-            return run("cancel", parameters)
+            # only what is locked: a task that is committed in between could be claimed and come back unseen
+            locked = [row[0] for row in run("cancel_lock", {"ids": array(task_ids)})]
+            return run("cancel", {"ids": array(locked)}) if locked else []
 
         return [Cancelled(task_id, outcome is not None, log_id) for log_id, task_id, outcome in self._database.transaction(work)]
 
@@ -115,14 +118,14 @@ def _columns(tasks: Sequence[NewTask], grace_seconds: float) -> dict[str, object
         "ids": array([task.task_id for task in tasks]),
         "types": array([task.task_type for task in tasks]),
         "lights": array(["t" if task.light else "f" for task in tasks]),
-        "payloads": [task.payload for task in tasks],
+        "payloads": text_array([task.payload for task in tasks]),
         "priorities": array([str(task.priority) for task in tasks]),
         "retries": array([str(task.max_retries) for task in tasks]),
         "timeouts": _sparse([task.timeout_seconds for task in tasks]),
         "due_ats": _sparse([task.due_at for task in tasks]),
         "delays": _sparse([task.delay_seconds or None for task in tasks]),
         # unnest takes nested arrays apart, so each task's tags travel as the text of an array
-        "tags": [_quoted(task.tags) if task.tags else None for task in tasks] if tagged else "{}",
+        "tags": text_array([text_array(task.tags) if task.tags else None for task in tasks]) if tagged else "{}",
         "owners": _sparse([task.submitted_by for task in tasks]),
         "grace": grace_seconds,
     }
@@ -133,6 +136,3 @@ def _sparse(values: Sequence[object]) -> str:
         return "{}"
     return "{" + ",".join("NULL" if value is None else f'"{value}"' for value in values) + "}"
 
-
-def _quoted(tags: Sequence[str]) -> str:
-    return "{" + ",".join('"' + tag.replace("\\", "\\\\").replace('"', '\\"') + '"' for tag in tags) + "}"

@@ -3,14 +3,16 @@
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dtqs.config import RetrySection
 from dtqs.errors import DtqsError, LeaseLost, PermanentError, StoreUnavailable, TaskTimedOut
 from dtqs.files import FileSpace
-from dtqs.processors.base import Context, Reporter
+from dtqs.processors.base import Context, Processor, Reporter
 from dtqs.processors.catalog import Catalog
 from dtqs.settlement import Kind, RetryPolicy, Settlement, decide
 from dtqs.task import Claimed
@@ -27,33 +29,42 @@ class TaskCancelled(DtqsError):
         super().__init__("cancelled by request while it ran")
 
 
+@dataclass(slots=True)
+class _Type:
+    """What an attempt needs of a processor, looked up once: a tiny task's own cost is some microseconds."""
+
+    validate: Callable[[object], BaseModel]
+    run: Callable[[Any, Context], object]
+    limit_seconds: float
+    policy: RetryPolicy
+
+
 class Runner:
     def __init__(self, catalog: Catalog, files: FileSpace, reporter: Reporter, limits: Limits, retry: RetrySection) -> None:
-        self._catalog, self._files, self._reporter, self._limits, self._retry = catalog, files, reporter, limits, retry
-        self._policies = {name: self._policy(catalog.get(name).retry_on_timeout) for name in catalog.names()}
+        self._files, self._reporter, self._limits, self._retry = files, reporter, limits, retry
+        self._pid = os.getpid()
+        self._types = {name: self._type(catalog.get(name)) for name in catalog.names()}
 
     def knows(self, task_type: str) -> bool:
-        return task_type in self._policies
+        return task_type in self._types
 
     def attempt(self, task: Claimed, light: bool) -> Settlement:
         """Run one attempt to its end; raises nothing that comes out of a processor."""
-        processor = self._catalog.get(task.task_type)
+        kind = self._types[task.task_type]
         context = Context(task.task_id, task.attempt, self._reporter, self._files)
-        limit = task.timeout_seconds or processor.timeout_seconds or self._retry.timeout_seconds
-        pid = os.getpid()
+        limit = task.timeout_seconds or kind.limit_seconds
         try:
             try:
                 self._limits.arm(task.task_id, limit)
                 if not light:
                     self._limits.heavy()
-                payload = processor.payload_model.model_validate(orjson.loads(task.payload))
-                value = _text(processor.run(payload, context))
+                value = _text(kind.run(kind.validate(orjson.loads(task.payload)), context))
                 self._limits.disarm()
                 return Settlement(task.task_id, Kind.COMPLETED, value, 0.0, context.outputs)
             finally:
                 self._limits.disarm()
         except BaseException as error:  # whatever a processor raises is its task's end, never the worker's
-            if os.getpid() != pid:
+            if os.getpid() != self._pid:
                 os._exit(70)  # a child that the processor forked must not go on as a second worker
             return self._settle(task, error, context, limit)
         finally:
@@ -63,7 +74,7 @@ class Runner:
                 _quietly(context.close)
 
     def _settle(self, task: Claimed, error: BaseException, context: Context, limit_seconds: float) -> Settlement:
-        policy = self._policies[task.task_type]
+        policy = self._types[task.task_type].policy
         if isinstance(error, Interrupted):
             if error.reason is Reason.STOP:
                 return Settlement(task.task_id, Kind.UNSPENT)
@@ -75,8 +86,10 @@ class Runner:
             error = PermanentError(f"the payload does not fit this version of {task.task_type}: {error.errors(include_url=False, include_input=False)}")
         return decide(task.task_id, error, task.attempt, policy, context.effect)
 
-    def _policy(self, retry_on_timeout: bool) -> RetryPolicy:
-        return RetryPolicy(self._retry.base_seconds, self._retry.max_seconds, retry_on_timeout)
+    def _type(self, processor: Processor[Any, Any]) -> _Type:
+        retry = self._retry
+        policy = RetryPolicy(retry.base_seconds, retry.max_seconds, processor.retry_on_timeout)
+        return _Type(processor.payload_model.model_validate, processor.run, processor.timeout_seconds or retry.timeout_seconds, policy)
 
 
 def _text(result: object) -> str:
