@@ -46,7 +46,7 @@ One INI file, `conf/dtqs.ini` as shipped, has every key with its default and a c
 `DTQS_PROCESSOR_IMAGE_MAX_PIXELS=20000000` (a `-` in a name is a `_` there). In Kubernetes set `enableServiceLinks: false`: a Service named `dtqs-api` would
 put variables of the same form into every pod.
 
-**Secrets from files.** `dsn` and `url` may stand in a file of their own: `dsn_file = /run/secrets/dsn`, or `DTQS_POSTGRESQL_DSN_FILE`. One of the two, not both.
+**Secrets from files.** `dsn` and `url` may stand in a file of their own: `dsn_file = /run/secrets/dsn`, or `DTQS_POSTGRESQL_DSN_FILE`: one of the two.
 
 **Mistakes.** Values are checked when a command starts, all at once; each is told with its file and line (or variable), its key, what is wrong and what is
 allowed, and the command ends with exit status 78. An unknown section, key or `DTQS_` variable is a mistake too. A comment needs a line of its own.
