@@ -1,13 +1,13 @@
 """What the numbers of a pixel mean: every mode of Pillow's becomes 8-bit grey or sRGB, with or without alpha, by the embedded profile if there is one."""
 
 import io
+import math
 
 from PIL import Image, ImageCms
 
 PLAIN = frozenset({"L", "LA", "RGB", "RGBA"})
 _SCALABLE = PLAIN | {"CMYK"}
-_HIGH_BYTE = [value >> 8 for value in range(1 << 16)]
-_TRANSPARENT = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA", "I;16": "LA"}
+_TRANSPARENT = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 
 
 def scalable(image: Image.Image) -> Image.Image:
@@ -54,16 +54,22 @@ def _of_palette(image: Image.Image) -> str:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Pillow's own conversion cuts everything above 255 off."""
-    if image.mode.startswith("I;16"):
-        return image.convert("I;16").point(_HIGH_BYTE, "L") if image.mode == "I;16" else image.convert("I").point(lambda v: v * (1 / 256)).convert("L")
-    low, high = (float(side) for side in image.getextrema())  # type: ignore[arg-type]
-    if image.mode == "I":
-        low, high = (0.0, 65535.0) if 255 < high <= 65535 else (0.0, 255.0) if high <= 255 else (low, high)
-    elif low >= 0.0 and high <= 1.0:
-        low, high = 0.0, 1.0
+    """Scale larger numbers down; Pillow's own conversion cuts everything above 255 off."""
+    low, high = _range(image)
     scale = 255.0 / (high - low) if high > low else 1.0
-    return image.point(lambda v: v * scale + -low * scale).convert("L")
+    wide = image if image.mode == "F" else image.convert("I")
+    return wide.point(lambda value: value * scale + -low * scale).convert("L")
+
+
+def _range(image: Image.Image) -> tuple[float, float]:
+    """What is black and what is white: by the mode where it says so, else the next usual range that holds all values."""
+    if image.mode.startswith("I;16"):
+        return 0.0, 65535.0
+    low, high = image.getextrema()
+    if not (isinstance(low, int | float) and isinstance(high, int | float) and math.isfinite(low) and math.isfinite(high)):
+        raise ValueError("pixels without a finite value")
+    usual = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+    return next(((0.0, top) for top in usual if low >= 0 and high <= top), (low, high))
 
 
 def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:

@@ -73,10 +73,10 @@ def opened(file: BinaryIO, media_type: str, max_pixels: int) -> Iterator[ImageFi
     with _plain_faults(word), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of broken metadata, which costs nobody his thumbnail
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        # nested pictures (TIFF, MPO) are checked by Pillow itself, against this
-        Image.MAX_IMAGE_PIXELS = max_pixels
+        Image.MAX_IMAGE_PIXELS = None  # the header is judged here, with its figures
         with Image.open(file, formats=(word,)) as image:
             _check_pixels(image.size, max_pixels)
+            Image.MAX_IMAGE_PIXELS = max_pixels  # and what a decoder finds behind it by Pillow
             yield image
 
 

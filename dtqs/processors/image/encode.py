@@ -26,7 +26,10 @@ _OPAQUE = frozenset({"jpeg"})
 def encode(picture: Image.Image, output: ImageOutput, metadata: Metadata) -> tuple[bytes, str]:
     """Return the file's bytes and its media type. In memory: an encoder's error and a full disk must not look the same."""
     picture, format = _prepared(picture, output)
-    options = _OPTIONS[format] | fitting(metadata, format)
+    kept = fitting(metadata, format)
+    options = _OPTIONS[format] | kept
+    if format == "tiff" and kept:
+        options["compression"] = "raw"  # the compressing writer cannot write EXIF
     if output.quality is not None and "quality" in options:
         options["quality"] = output.quality
     buffer = io.BytesIO()

@@ -1,0 +1,68 @@
+"""Sizes and crops, by arithmetic alone."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dtqs.processors.image.geometry import Plan, largest, plan
+from dtqs.processors.image.payload import ImageOutput
+
+SIDE = st.integers(1, 20000)
+
+
+def _plan(source: tuple[int, int], **wanted: Any) -> Plan:
+    return plan(source, ImageOutput(name="a", **wanted))
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted", "size"),
+    [
+        ((640, 427), {"width": 160, "height": 160}, (160, 107)),
+        ((427, 640), {"width": 160, "height": 160}, (107, 160)),
+        ((640, 427), {"width": 320}, (320, 214)),
+        ((640, 427), {"height": 100}, (150, 100)),
+        ((640, 427), {}, (640, 427)),
+        ((640, 427), {"enlarge": True}, (640, 427)),
+        ((640, 427), {"width": 1280, "height": 1280}, (640, 427)),
+        ((640, 427), {"width": 1280, "height": 1280, "enlarge": True}, (1280, 854)),
+        ((10000, 10), {"width": 100, "height": 100}, (100, 1)),
+        ((640, 427), {"width": 100, "height": 100, "fit": "cover"}, (100, 100)),
+        ((640, 427), {"width": 300, "fit": "cover"}, (300, 200)),
+        ((400, 300), {"width": 800, "height": 400, "fit": "cover"}, (400, 200)),
+        ((400, 300), {"width": 800, "height": 400, "fit": "cover", "enlarge": True}, (800, 400)),
+        ((640, 427), {"width": 50, "height": 400, "fit": "stretch"}, (50, 400)),
+        ((400, 300), {"width": 50, "height": 600, "fit": "stretch"}, (25, 300)),
+        ((400, 300), {"width": 50, "height": 600, "fit": "stretch", "enlarge": True}, (50, 600)),
+    ],
+)
+def test_an_output_has_the_size_that_was_asked_for(source: tuple[int, int], wanted: dict[str, Any], size: tuple[int, int]) -> None:
+    assert _plan(source, **wanted).size == size
+
+
+def test_cover_keeps_the_middle() -> None:
+    assert _plan((400, 200), width=100, height=100, fit="cover") == Plan((200, 100), (50, 0, 150, 100))
+
+
+@given(SIDE, SIDE, SIDE, SIDE, st.sampled_from(["contain", "cover", "stretch"]), st.booleans())
+def test_every_plan_fits_its_box_and_its_source(width: int, height: int, across: int, down: int, fit: str, enlarge: bool) -> None:
+    planned = _plan((width, height), width=across, height=down, fit=fit, enlarge=enlarge)
+    left, top, right, bottom = planned.box
+    assert 0 <= left < right <= planned.full[0]
+    assert 0 <= top < bottom <= planned.full[1]
+    assert planned.size[0] <= across
+    assert planned.size[1] <= down
+    if not enlarge:
+        assert planned.full[0] <= max(width, across)
+        assert planned.size[0] <= width
+        assert planned.size[1] <= height
+    elif fit != "contain":
+        assert planned.size == (across, down)
+
+
+def test_the_decode_is_as_large_as_the_largest_output_needs_and_never_larger_than_the_source() -> None:
+    source = (4000, 3000)
+    plans = [_plan(source, width=100), _plan(source, width=1000, height=1000, fit="cover")]
+    assert largest(source, plans) == (1333, 1000)
+    assert largest(source, [_plan(source, width=9000, enlarge=True)]) == source
