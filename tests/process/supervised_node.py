@@ -31,6 +31,10 @@ def tell(start: ChildStart, event: str, **fields: object) -> None:
         told.write(f"{line}\n")
 
 
+def nap() -> None:
+    signal.sigtimedwait((), 0.02)
+
+
 class Requests:
     """What a child was asked to do, by the signals that a worker obeys."""
 
@@ -54,7 +58,7 @@ def steady(start: ChildStart) -> int:
     tell(start, "ready")
     while not (requests.drain or requests.stop):
         start.slot.beat()
-        signal.sigtimedwait((), 0.02)
+        nap()
     tell(start, "stopped" if requests.stop else "drained")
     return os.EX_OK
 
@@ -74,7 +78,7 @@ def busy(start: ChildStart) -> int:
     turns_since_drain = 0
     while not requests.stop:
         start.slot.beat()
-        signal.sigtimedwait((), 0.02)
+        nap()
         turns_since_drain += requests.drain
         if event := {1: "drain asked", 50: "long after"}.get(turns_since_drain):
             tell(start, event)
@@ -95,7 +99,7 @@ def stubborn(start: ChildStart) -> int:
     tell(start, "ready", grandchild=grandchild.pid)
     while True:
         start.slot.beat()
-        time.sleep(0.02)
+        nap()
 
 
 def overdue(start: ChildStart) -> int:
@@ -110,7 +114,7 @@ def overdue(start: ChildStart) -> int:
     tell(start, "ready", grandchild=grandchild.pid)
     while True:
         start.slot.beat()
-        time.sleep(0.02)
+        nap()
 
 
 def silent(start: ChildStart) -> int:
@@ -163,7 +167,7 @@ def never_settles(start: ChildStart) -> int:
     start.slot.state(ChildState.READY)
     while True:
         start.slot.beat()
-        time.sleep(0.02)
+        nap()
 
 
 def parent_of_many(start: ChildStart) -> int:
