@@ -1,0 +1,201 @@
+"""The operator's commands against real servers: the schema, keys, the doctor and its audit."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pika
+import psycopg
+import pytest
+from psycopg import sql
+
+from dtqs.sandbox.postgres import PrivatePostgres
+from dtqs.uuid7 import uuid7
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def run_dtqs(arguments: Sequence[str], folder: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("DTQS_")}
+    command = [sys.executable, "-m", "dtqs", *arguments]
+    environment = bare | environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def dtqs(tmp_path: Path, dsn: str) -> Run:
+    """Run a command in a folder of its own, whose var/dtqs.ini names the test's database."""
+    (tmp_path / "var").mkdir()
+    text = f"[postgresql]\ndsn = {dsn}\n[files]\ndirectory = {tmp_path}/files\n[supervisor]\nstate_dir = {tmp_path}/state\n"
+    (tmp_path / "var/dtqs.ini").write_text(text, encoding="utf-8")
+    return lambda *arguments, **environ: run_dtqs(arguments, tmp_path, **environ)
+
+
+def checks(run: Run, **environ: str) -> dict[str, Any]:
+    found = json.loads(run("doctor", "--json", **environ).stdout)
+    return {check["part"]: check for check in found["checks"]}
+
+
+def execute(dsn: str, statement: str, *parameters: object) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(statement, parameters)
+
+
+def insert_worker(dsn: str, slot: int, beat_age_seconds: int) -> str:
+    columns = "id, node_id, boot_id, node_name, pool, slot, pid, state, heartbeat_at"
+    values = "%s, %s, %s, 'n', 'default', %s, 1, 'ready', now() - %s * interval '1s'"
+    worker_id = uuid7()
+    execute(dsn, f"INSERT INTO workers ({columns}) VALUES ({values})", worker_id, uuid7(), uuid7(), slot, beat_age_seconds)
+    return worker_id
+
+
+def test_migrate_may_be_repeated(dtqs: Run) -> None:
+    for _ in range(2):
+        result = dtqs("migrate")
+        assert (result.returncode, result.stdout) == (0, "the schema is at version 1\n"), result.stderr
+
+
+def test_a_key_is_printed_once_and_listed_without_its_text(dtqs: Run) -> None:
+    made = dtqs("key", "create", "ci", "--scope", "submit,read")
+    secret = made.stdout.strip()
+    assert made.returncode == 0, made.stderr
+    assert secret.startswith("dtqs_")
+    assert secret not in made.stderr
+    (listed,) = json.loads(dtqs("key", "list", "--json").stdout)
+    assert (listed["name"], listed["scopes"], listed["revoked_at"]) == ("ci", ["submit", "read"], None)
+    assert secret not in dtqs("key", "list").stdout
+
+
+def test_a_key_as_json(dtqs: Run) -> None:
+    made = json.loads(dtqs("key", "create", "sandbox", "--scope", "submit,read,admin", "--json").stdout)
+    assert made["key"].startswith("dtqs_")
+    assert (made["name"], made["scopes"]) == ("sandbox", ["submit", "read", "admin"])
+
+
+def test_a_name_is_taken_until_its_key_is_revoked(dtqs: Run) -> None:
+    assert dtqs("key", "create", "ci").returncode == 0
+    again = dtqs("key", "create", "ci")
+    assert (again.returncode, "already" in again.stderr) == (2, True)
+    assert dtqs("key", "revoke", "ci").returncode == 0
+    assert dtqs("key", "create", "ci").returncode == 0
+    (revoked, current) = sorted(json.loads(dtqs("key", "list", "--json").stdout), key=lambda key: key["revoked_at"] is None)
+    assert (revoked["revoked_at"] is not None, current["revoked_at"]) == (True, None)
+
+
+def test_keys_that_are_not_there_and_scopes_that_are_none_are_refused(dtqs: Run) -> None:
+    assert dtqs("key", "revoke", "nobody").returncode == 2
+    wrong = dtqs("key", "create", "x", "--scope", "submit,everything")
+    assert (wrong.returncode, "allowed: one or more of submit, read, admin" in wrong.stderr) == (2, True)
+
+
+def test_a_wrong_setting_ends_every_command_with_its_place(dtqs: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.ini").write_text("[api]\nprot = 1\n[processor:imag]\n", encoding="utf-8")
+    for command in (["key", "list"], ["migrate"], ["config", "check"], ["config", "show"], ["doctor", "--audit"], ["supervisor"], ["api"]):
+        result = dtqs(*command, "--config", "bad.ini")
+        assert result.returncode == os.EX_CONFIG, command
+        assert "bad.ini line 2: [api] prot: no such key; did you mean port?" in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_processors_sections_are_checked_too(dtqs: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.ini").write_text("[processor:imag]\nx = 1\n[processor:image]\nmax_pixels = 0\n", encoding="utf-8")
+    result = dtqs("config", "check", "--config", "bad.ini")
+    assert result.returncode == os.EX_CONFIG
+    assert "image" in result.stderr
+    assert "[processor:image] max_pixels = '0'" in result.stderr
+    good = dtqs("config", "check")
+    assert (good.returncode, good.stdout) == (0, "var/dtqs.ini: nothing is wrong\n")
+
+
+def test_a_database_that_is_away_is_told_at_once_and_why(dtqs: Run) -> None:
+    result = dtqs("key", "list", DTQS_POSTGRESQL_DSN="postgresql://dtqs@127.0.0.1:1/dtqs")
+    assert result.returncode == os.EX_UNAVAILABLE
+    assert "Connection refused" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_doctor_finds_a_sound_database_and_broker(dtqs: Run, amqp_url: str) -> None:
+    found = checks(dtqs, DTQS_RABBITMQ_URL=amqp_url)
+    assert {found[part]["state"] for part in ("configuration", "PostgreSQL", "schema", "settings", "clock", "RabbitMQ", "ffmpeg", "ffprobe")} == {"ok"}
+    assert (found["queue"]["state"], found["workers"]["state"]) == ("failed", "failed")
+    assert "supervisor" in found["queue"]["advice"]
+
+
+def test_the_doctor_looks_at_queue_and_workers(dtqs: Run, dsn: str, amqp_url: str) -> None:
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        channel = connection.channel()
+        channel.queue_declare("task_queue", durable=True, arguments={"x-max-priority": 10})
+        channel.basic_publish("", "task_queue", b"{}")
+        insert_worker(dsn, slot=0, beat_age_seconds=0)
+        found = checks(dtqs, DTQS_RABBITMQ_URL=amqp_url)
+    assert (found["queue"]["state"], found["queue"]["found"]) == ("ok", "1 ready, 0 consumers")
+    assert (found["workers"]["state"], found["workers"]["found"]) == ("ok", "1 alive on 1 node, 0 with a task")
+    insert_worker(dsn, slot=1, beat_age_seconds=31)
+    assert checks(dtqs)["workers"]["state"] == "warning"
+
+
+def test_the_doctor_says_what_to_do_about_each_failure(dtqs: Run, tmp_path: Path) -> None:
+    environ = {"DTQS_POSTGRESQL_DSN": "dbname=x host=127.0.0.1 port=1", "DTQS_RABBITMQ_URL": "amqp://guest:sesame@127.0.0.1:1/", "PATH": "/nowhere"}
+    result = dtqs("doctor", **environ)
+    assert result.returncode == 1
+    assert "sesame" not in result.stdout
+    found = checks(dtqs, **environ)
+    failed = {part for part, check in found.items() if check["state"] == "failed"}
+    assert failed == {"PostgreSQL", "RabbitMQ", "ffmpeg", "ffprobe"}
+    assert all(check["advice"] for check in found.values() if check["state"] != "ok")
+
+
+def test_the_doctor_tells_a_wrong_configuration_and_goes_on(dtqs: Run, tmp_path: Path) -> None:
+    (tmp_path / "var/dtqs.ini").write_text("[api]\nport = 0\n", encoding="utf-8")
+    result = dtqs("doctor")
+    assert result.returncode == 1
+    assert "allowed: a whole number from 1 to 65535" in result.stdout
+    assert "ffmpeg" in result.stdout
+
+
+def test_the_doctor_finds_a_database_without_schema(dtqs: Run, dsn: str) -> None:
+    execute(dsn, "DROP TABLE settings CASCADE")
+    found = checks(dtqs)
+    assert (found["schema"]["state"], found["schema"]["advice"]) == ("failed", "run: dtqs migrate")
+
+
+def test_the_doctor_finds_settings_that_let_plans_go_bad(dtqs: Run, dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        database = sql.Identifier(dsn.rpartition("/")[2])
+        connection.execute(sql.SQL("ALTER ROLE CURRENT_USER IN DATABASE {} RESET enable_seqscan").format(database))
+    found = checks(dtqs)
+    assert (found["setting enable_seqscan"]["state"], found["setting enable_seqscan"]["found"]) == ("failed", "on instead of off")
+
+
+def test_the_doctor_does_not_wait_for_a_frozen_database(dtqs: Run, own_postgres: PrivatePostgres) -> None:
+    own_postgres.freeze()
+    found = checks(dtqs, DTQS_POSTGRESQL_DSN=own_postgres.dsn)
+    assert found["PostgreSQL"]["state"] == "failed"
+
+
+def test_the_audit_finds_every_way_to_break_the_rule(dtqs: Run, dsn: str) -> None:
+    pending, lost, doubled, ended = (uuid7() for _ in range(4))
+    for task_id, outcome in ((pending, None), (lost, None), (doubled, None), (ended, "completed")):
+        execute(dsn, "INSERT INTO tasks (id, task_type, light, payload, outcome) VALUES (%s, 'echo', true, '{}', %s)", task_id, outcome)
+    put = "INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at) VALUES (%s, 'echo', true, 5, now(), now())"
+    execute(dsn, put, pending)
+    execute(dsn, put, doubled)
+    worker = insert_worker(dsn, slot=0, beat_age_seconds=0)
+    execute(dsn, "INSERT INTO leases (id, worker_id, task_ids) VALUES (%s, %s, %s::uuid[])", uuid7(), worker, [doubled, ended])
+    stray = uuid7()
+    execute(dsn, put, stray)
+    result = dtqs("doctor", "--audit", "--json")
+    told = json.loads(result.stdout)
+    assert result.returncode == 1
+    assert (told["ok"], told["violations"]) == (False, 4)
+    assert {violation["task_id"] for violation in told["listed"]} == {lost, doubled, ended, stray}
+    assert "4 violations" in dtqs("doctor", "--audit").stdout
+
+
+def test_the_audit_of_a_sound_database_finds_nothing(dtqs: Run) -> None:
+    result = dtqs("doctor", "--audit")
+    assert (result.returncode, result.stdout[:13]) == (0, "0 violations ")
