@@ -1,5 +1,7 @@
 """pika's own event loop in a thread of its own, started after the fork: broker heartbeats never stop while a task runs in the main thread."""
 
+import logging
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -11,6 +13,7 @@ from pika.connection import Connection, Parameters
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -19,7 +22,7 @@ class ThreadLoop:
 
     def __init__(self, name: str) -> None:
         self._ioloop = IOLoop()
-        self._thread = threading.Thread(target=self._ioloop.start, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._started = False
 
     def start(self) -> None:
@@ -31,6 +34,14 @@ class ThreadLoop:
             self._started = False
             self._ioloop.add_callback_threadsafe(self._ioloop.stop)
             self._thread.join(max(0.1, deadline.remaining))
+
+    def _run(self) -> None:
+        try:
+            self._ioloop.start()
+        except BaseException:
+            # a process that is deaf and does not know it would be worse than one that dies and is replaced
+            logger.critical("the broker's thread failed: this process ends", exc_info=True)
+            os._exit(os.EX_SOFTWARE)
 
     def open(self, to: Parameters, opened: Callable[[Any], None], failed: Callable[[Any, Any], None], closed: Callable[[Any, Any], None]) -> Connection:
         return SelectConnection(to, opened, failed, closed, custom_ioloop=self._ioloop)

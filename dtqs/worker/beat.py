@@ -94,16 +94,16 @@ class Beat:
         rows = self._p.store.leases.finish_part(self._p.identity.worker_id, lease_id, next_id, settled, keep)
         # StoreUnavailable: it landed or not, and the finish finds out; otherwise it is certain
         hold.part_landed_locked()
-        self._p.finisher.tell(rows)
+        self._p.finisher.tell(rows, settled)
 
     def _beat(self) -> None:
         p, worker_id = self._p, self._p.identity.worker_id
-        if not p.store.workers.beat(worker_id, self._report()):
+        if not p.store.workers.beat(worker_id, self._report()) and not self._end.is_set():
             self._die()
         for lease in p.store.leases.held(worker_id):
             if lease.lease_id not in p.hold.known:
                 logger.warning("unknown lease given back", extra={"lease_id": lease.lease_id})
-                p.finisher.tell(p.store.leases.give_back(lease.lease_id))
+                p.finisher.tell(p.store.leases.give_back(lease.lease_id), ())
             elif lease.cancel_requested:
                 p.limits.cancel(list(lease.cancel_requested))
         p.store.workers.count(worker_id, "worker", p.identity.node_name, p.totals)

@@ -35,12 +35,12 @@ class Finisher:
                     return False
                 logger.warning("outcome held", extra={"lease_id": self._hold.lease_id, "reason": str(error)})
                 continue
-            self.tell(rows)
+            self.tell(rows, (*self._hold.earlier, *self._hold.settled))
             self._hold.done()
             return True
 
-    def tell(self, rows: Sequence[LogRef]) -> None:
-        """After a commit: count, publish one event message, and the hints of tasks that are due again."""
+    def tell(self, rows: Sequence[LogRef], settlements: Sequence[Settlement]) -> None:
+        """After the commit of these settlements: count, publish one event message, and the hints of tasks that are due again."""
         if not rows:
             return
         counts = Counter(event for _, _, event in rows)
@@ -49,7 +49,7 @@ class Finisher:
         self._totals.cancelled += counts["cancelled"]
         self._link.publish_events(rows)
         if counts["pending"]:
-            self._again([task_id for _, task_id, event in rows if event == "pending"])
+            self._again([task_id for _, task_id, event in rows if event == "pending"], settlements)
 
     def hint(self, task_ids: Sequence[str]) -> None:
         """Publish the hints of those that are due now. The relay is the safety net, so a fault here is no harm."""
@@ -60,8 +60,8 @@ class Finisher:
         if dues:
             self._link.publish_hints(dues, Deadline(_HINT_SECONDS))
 
-    def _again(self, task_ids: Sequence[str]) -> None:
-        retries = {s.task_id for s in (*self._hold.earlier, *self._hold.settled) if s.kind is Kind.RETRY}
+    def _again(self, task_ids: Sequence[str], settlements: Sequence[Settlement]) -> None:
+        retries = {s.task_id for s in settlements if s.kind is Kind.RETRY}
         retried = sum(1 for task_id in task_ids if task_id in retries)
         self._totals.retried += retried
         self._totals.given_back += len(task_ids) - retried

@@ -85,7 +85,7 @@ class Worker:
         self._limits.start()
         self._beat.start()
         self._seat.slot.state(ChildState.READY)
-        self._finisher.tell(settled)
+        self._finisher.tell(settled, ())
         self._link.consume(self._pace.prefetch)
         while not self._drain.requested:
             self._turn()
