@@ -46,10 +46,18 @@ class OpenDatabase(Database):
         set_json_loads(orjson.loads, self.connection)
         set_json_dumps(orjson.dumps, self.connection)
 
+        self._skipped: dict[str, list[Row]] = {}
+
+    def skip(self, name: str, rows: list[Row]) -> None:
+        """Say of a statement that it returned these rows, and do not run it: to see what the next one does without it."""
+        self._skipped[name] = rows
+
     def transaction_once(self, work: Callable[[Run], T], pair: bool = True) -> T:
         return work(self._run)
 
     def _run(self, name: str, parameters: Any = None) -> list[Row]:
+        if name in self._skipped:
+            return self._skipped[name]
         cursor = self.connection.execute(statement(name), parameters)
         return cursor.fetchall() if cursor.description else []
 
@@ -244,6 +252,13 @@ def shared_dsn(new_dsn: Callable[[], str]) -> str:
 def world(shared_dsn: str) -> Iterator[World]:
     """The store on a database with empty tables."""
     yield from _world(shared_dsn)
+
+
+@pytest.fixture
+def held(world: World) -> Iterator[OpenStore]:
+    """A transaction of the store that stays open until the test ends it."""
+    with world.held_open() as store:
+        yield store
 
 
 @pytest.fixture

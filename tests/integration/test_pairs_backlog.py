@@ -1,0 +1,113 @@
+"""Pairs of statements that can meet, those of publishers: one transaction is held open at the point that matters, the other runs into it
+(DESIGN.md section 4, Locks). For each: who waits, the rows at the end, and law 3.
+"""
+
+import pytest
+
+from dtqs.settlement import Kind
+from dtqs.store.backlog import LONG_AGO
+from dtqs.uuid7 import uuid7
+from tests.fix_store import OpenStore, World, settled
+
+# --- far out × claim, far out × retry
+
+
+def test_far_out_claim_a_claim_waits_and_takes_the_task(world: World, held: OpenStore) -> None:
+    (task,), worker = world.submit(), world.worker()
+    held.backlog.far_out(_published(world, [task]))
+    claim = world.meet(lambda store: store.leases.claim(worker, uuid7(), [task])).waits()
+    held.commit()
+    assert len(claim.result()[0]) == 1
+    world.check()
+
+
+def test_far_out_claim_far_out_does_not_wait_for_a_claim(world: World, held: OpenStore) -> None:
+    (a, b), worker = world.submit(2), world.worker()
+    published = _published(world, [a, b])
+    held.leases.claim(worker, uuid7(), [a])
+    world.meet(lambda store: store.backlog.far_out(published)).result()
+    held.commit()
+    assert world.value("SELECT publish_at > now() + interval '5 min' FROM backlog WHERE task_id = %s", b)
+    world.check()
+
+
+def test_far_out_claim_a_hint_that_comes_again_does_not_put_off_what_was_not_confirmed(world: World) -> None:
+    (task,) = world.submit()
+    ((published, publish_at),) = _published(world, [task])
+    world.rows("UPDATE backlog SET publish_at = publish_at + interval '1 us' RETURNING 1")
+    world.store.backlog.far_out([(published, publish_at)])
+    assert world.value("SELECT published_at IS NULL AND publish_at < now() + interval '5 min' FROM backlog")
+
+
+def test_far_out_retry_the_new_row_of_a_retry_is_not_put_off(world: World, held: OpenStore) -> None:
+    (task,), worker = world.submit(), world.worker()
+    published = _published(world, [task])
+    lease = world.claim(worker, [task])
+    held.leases.finish(lease, settled([task], Kind.RETRY))
+    world.meet(lambda store: store.backlog.far_out(published)).result()
+    held.commit()
+    world.store.backlog.far_out(published)
+    assert world.value("SELECT published_at IS NULL AND publish_at < now() + interval '5 min' FROM backlog")
+    world.check()
+
+
+def test_far_out_retry_a_waiting_far_out_leaves_the_new_row_alone(world: World, held: OpenStore) -> None:
+    (task,), worker = world.submit(), world.worker()
+    published, lease = _published(world, [task]), uuid7()
+    held.leases.claim(worker, lease, [task])
+    held.leases.finish(lease, settled([task], Kind.RETRY))
+    world.meet(lambda store: store.backlog.far_out(published)).result()
+    held.commit()
+    assert world.value("SELECT published_at IS NULL FROM backlog")
+    world.check()
+
+
+# --- relay × claim
+
+
+def test_relay_claim_a_claim_waits_and_takes_the_task(world: World, held: OpenStore) -> None:
+    # a claim that skipped what a relay has locked would lose the task's only hint
+    (task,), worker = world.submit(), world.worker()
+    world.make_due([task])
+    assert len(held.backlog.relay(LONG_AGO, 10)[0]) == 1
+    claim = world.meet(lambda store: store.leases.claim(worker, uuid7(), [task])).waits()
+    held.commit()
+    assert len(claim.result()[0]) == 1
+    world.check()
+
+
+def test_relay_claim_a_relay_skips_what_is_being_claimed(world: World, held: OpenStore) -> None:
+    (a, b), worker = world.submit(2), world.worker()
+    world.make_due([a, b])
+    held.leases.claim(worker, uuid7(), [a])
+    dues, _ = world.meet(lambda store: store.backlog.relay(LONG_AGO, 10)).result()
+    held.commit()
+    assert [due.task_id for due in dues] == [b]
+    world.check()
+
+
+def test_relay_relay_two_keepers_share_the_rows(world: World, held: OpenStore) -> None:
+    tasks = world.submit(4)
+    world.make_due(tasks)
+    first, _ = held.backlog.relay(LONG_AGO, 2)
+    second, _ = world.meet(lambda store: store.backlog.relay(LONG_AGO, 10)).result()
+    held.commit()
+    assert sorted(due.task_id for due in [*first, *second]) == tasks
+    assert len(first) == 2
+
+
+@pytest.mark.parametrize("verb", ["repair", "put off"])
+def test_backlog_claim_what_only_touches_the_backlog_skips_what_is_being_claimed(world: World, held: OpenStore, verb: str) -> None:
+    (a, b), worker = world.submit(2), world.worker()
+    held.leases.claim(worker, uuid7(), [a])
+    if verb == "repair":
+        assert world.meet(lambda store: store.backlog.repair("00000000-0000-0000-0000-000000000000", 10, 0)).result() == (b, 1)
+    else:
+        world.meet(lambda store: store.backlog.put_off([a, b], 30)).result()
+    held.commit()
+    world.check()
+
+
+def _published(world: World, task_ids: list[str]) -> list[tuple[str, str]]:
+    """What a publisher remembers of tasks whose hints were confirmed."""
+    return [(due.task_id, due.publish_at) for due in world.store.backlog.due(task_ids)]

@@ -1,0 +1,196 @@
+"""Pairs of statements that can meet, those with a claim: one transaction is held open at the point that matters, the other runs into it
+(DESIGN.md section 4, Locks). For each: who waits, the rows at the end, and law 3.
+"""
+
+from dtqs.uuid7 import uuid7
+from tests.fix_store import DIED, REPORT, OpenStore, World, settled
+
+# --- claim × claim
+
+
+def test_claim_claim_the_second_waits_and_takes_nothing(world: World, held: OpenStore) -> None:
+    (task,), first, second = world.submit(), world.worker(), world.worker()
+    held.leases.claim(first, uuid7(), [task])
+    other = world.meet(lambda store: store.leases.claim(second, uuid7(), [task])).waits()
+    held.commit()
+    assert other.result() == ([], [])
+    assert world.leased_to(task) == [first]
+    world.check()
+
+
+def test_claim_claim_the_second_takes_what_the_first_left(world: World, held: OpenStore) -> None:
+    (a, b), first, second = world.submit(2), world.worker(), world.worker()
+    held.leases.claim(first, uuid7(), [a])
+    other = world.meet(lambda store: store.leases.claim(second, uuid7(), [b, a])).waits()
+    held.commit()
+    assert [task.task_id for task in other.result()[0]] == [b]
+    assert (world.leased_to(a), world.leased_to(b)) == ([first], [second])
+    world.check()
+
+
+def test_claim_claim_the_second_takes_all_when_the_first_rolls_back(world: World, held: OpenStore) -> None:
+    (task,), first, second = world.submit(), world.worker(), world.worker()
+    held.leases.claim(first, uuid7(), [task])
+    other = world.meet(lambda store: store.leases.claim(second, uuid7(), [task])).waits()
+    held.close()
+    assert len(other.result()[0]) == 1
+    assert world.leased_to(task) == [second]
+    world.check()
+
+
+def test_claim_claim_neither_locks_in_an_order_of_its_own(world: World, held: OpenStore) -> None:
+    # the second names the tasks backwards: in the order of its hint it would lock c, then wait for a, and the first would wait for c
+    (a, b, c), first, second = world.submit(3), world.worker(), world.worker()
+    held.leases.claim(first, uuid7(), [a])
+    other = world.meet(lambda store: store.leases.claim(second, uuid7(), [c, b, a])).waits()
+    held.leases.claim(first, uuid7(), [b, c])
+    held.commit()
+    assert other.result() == ([], [])
+    assert [world.leased_to(task) for task in (a, b, c)] == [[first]] * 3
+    world.check()
+
+
+# --- claim × reclaim
+
+
+def test_claim_reclaim_a_claim_in_flight_is_waited_for_and_taken_back(world: World, held: OpenStore) -> None:
+    (task,), worker = world.submit(), world.worker()
+    held.leases.claim(worker, uuid7(), [task])
+    reclaim = world.meet(lambda store: store.leases.reclaim(worker, DIED)).waits()
+    held.commit()
+    assert [ref[1:] for ref in reclaim.result() or []] == [(task, "pending")]
+    assert (world.status(task), world.attempts(task)) == ("pending", 1)
+    world.check()
+
+
+def test_claim_reclaim_a_claim_that_waits_for_the_mark_takes_nothing(world: World, held: OpenStore) -> None:
+    (task,), worker = world.submit(), world.worker()
+    held.leases.reclaim(worker, DIED)
+    claim = world.meet(lambda store: store.leases.claim(worker, uuid7(), [task])).waits()
+    held.commit()
+    assert claim.result() == ([], [])
+    assert world.status(task) == "pending"
+    world.check()
+
+
+def test_claim_reclaim_a_worker_marked_dead_takes_nothing(world: World) -> None:
+    (task,), worker = world.submit(), world.worker()
+    world.store.leases.reclaim(worker, DIED)
+    assert world.store.leases.claim(worker, uuid7(), [task]) == ([], [])
+    world.check()
+
+
+def test_claim_reclaim_of_another_worker_do_not_meet(world: World, held: OpenStore) -> None:
+    (a, b), first, second = world.submit(2), world.worker(), world.worker()
+    world.claim(first, [a])
+    held.leases.reclaim(first, DIED)
+    assert len(world.meet(lambda store: store.leases.claim(second, uuid7(), [b])).result()[0]) == 1
+    held.commit()
+    world.check()
+
+
+def test_reclaim_reclaim_one_of_two_keepers_takes_back(world: World, held: OpenStore) -> None:
+    (task,), worker = world.submit(), world.worker()
+    world.claim(worker, [task])
+    held.leases.reclaim(worker, DIED)
+    other = world.meet(lambda store: store.leases.reclaim(worker, DIED)).waits()
+    held.commit()
+    assert other.result() is None
+    assert world.attempts(task) == 1
+    world.check()
+
+
+# --- claim × give back
+
+
+def test_claim_give_back_what_comes_back_meanwhile_stays_in_the_backlog(world: World, held: OpenStore) -> None:
+    # the trap: the waiting claim has its snapshot; the row that was given back since is invisible to it
+    (task,), first, second = world.submit(), world.worker(), world.worker()
+    lease = uuid7()
+    held.leases.claim(first, lease, [task])
+    other = world.meet(lambda store: store.leases.claim(second, uuid7(), [task])).waits()
+    held.leases.give_back(lease)
+    held.commit()
+    assert other.result() == ([], [])
+    assert (world.status(task), world.attempts(task)) == ("pending", 0)
+    world.check()
+    world.run([task])
+
+
+def test_claim_give_back_a_claim_does_not_wait_for_a_give_back(world: World, held: OpenStore) -> None:
+    (task,), first, second = world.submit(), world.worker(), world.worker()
+    held.leases.give_back(world.claim(first, [task]))
+    assert world.meet(lambda store: store.leases.claim(second, uuid7(), [task])).result() == ([], [])
+    held.commit()
+    assert world.status(task) == "pending"
+    world.check()
+
+
+# --- retire × claim
+
+
+def test_retire_claim_a_claim_in_flight_is_waited_for_and_given_back(world: World, held: OpenStore) -> None:
+    # its reply was lost, the worker knows nothing of it and leaves
+    (task,), worker = world.submit(), world.worker()
+    held.leases.claim(worker, uuid7(), [task])
+    retire = world.meet(lambda store: store.workers.retire(worker)).waits()
+    held.commit()
+    retire.result()
+    assert (world.status(task), world.attempts(task)) == ("pending", 0)
+    world.check()
+
+
+# --- heartbeat × claim, heartbeat × mark dead
+
+
+def test_heartbeat_claim_neither_waits_for_the_other(world: World, held: OpenStore) -> None:
+    (task,), worker = world.submit(), world.worker()
+    held.leases.claim(worker, uuid7(), [task])
+    assert world.meet(lambda store: store.workers.beat(worker, REPORT)).result()
+    held.commit()
+    (other,) = world.submit()
+    held.workers.beat(worker, REPORT)
+    assert len(world.meet(lambda store: store.leases.claim(worker, uuid7(), [other])).result()[0]) == 1
+    held.commit()
+    world.check()
+
+
+def test_heartbeat_part_neither_waits_for_the_other(world: World, held: OpenStore) -> None:
+    (a, b), worker = world.submit(2), world.worker()
+    lease = world.claim(worker, [a, b])
+    held.workers.beat(worker, REPORT)
+    assert len(world.meet(lambda store: store.leases.finish_part(worker, lease, uuid7(), settled([a]), [b])).result()) == 1
+    held.commit()
+    world.check()
+
+
+def test_heartbeat_mark_dead_a_beat_in_flight_saves_the_worker(world: World, held: OpenStore) -> None:
+    (task,), worker = world.submit(), world.worker()
+    world.claim(worker, [task])
+    world.grow_old(worker)
+    assert world.store.workers.stale(30) == [worker]
+    held.workers.beat(worker, REPORT)
+    reclaim = world.meet(lambda store: store.leases.reclaim(worker, DIED, age_seconds=30)).waits()
+    held.commit()
+    assert reclaim.result() is None
+    assert world.status(task) == "in_progress"
+    world.check()
+
+
+def test_heartbeat_mark_dead_a_beat_that_comes_late_finds_itself_dead(world: World, held: OpenStore) -> None:
+    worker = world.worker()
+    world.grow_old(worker)
+    assert held.leases.reclaim(worker, DIED, age_seconds=30) == []
+    beat = world.meet(lambda store: store.workers.beat(worker, REPORT)).waits()
+    held.commit()
+    assert beat.result() is False
+    assert world.value("SELECT state FROM workers WHERE id = %s", worker) == "gone"
+
+
+def test_heartbeat_mark_dead_who_beats_again_between_look_and_mark_is_let_live(world: World) -> None:
+    worker = world.worker()
+    world.grow_old(worker)
+    assert world.store.workers.stale(30) == [worker]
+    assert world.store.workers.beat(worker, REPORT)
+    assert world.store.leases.reclaim(worker, DIED, age_seconds=30) is None
+    assert world.store.workers.beat(worker, REPORT)

@@ -1,0 +1,267 @@
+"""What a part of a batch, a reclaim, a retirement and an effect's mark do with each task, and what a running task may write."""
+
+import pytest
+
+from dtqs.errors import LeaseLost
+from dtqs.scoreboard import Death
+from dtqs.settlement import Kind
+from dtqs.task import Effect
+from dtqs.uuid7 import uuid7
+from tests.fix_store import DIED, World, settled
+
+
+def death(worker: str, task_id: str | None = None, idle: bool = False) -> Death:
+    return Death(worker, "signal 9 (SIGKILL)", task_id, idle)
+
+
+# --- a part of a batch
+
+
+def test_a_part_settles_what_is_named_and_the_rest_goes_on_under_a_new_lease(world: World) -> None:
+    (a, b, c), worker, following = world.submit(3), world.worker(), uuid7()
+    lease = world.claim(worker, [a, b, c])
+    started = world.value("SELECT started_at FROM leases")
+    refs = world.store.leases.finish_part(worker, lease, following, settled([a]), [c])
+    assert sorted(ref[1:] for ref in refs) == [(a, "completed"), (b, "pending")]
+    assert world.statuses([a, b, c]) == ["completed", "pending", "in_progress"]
+    assert world.rows("SELECT id::text, worker_id::text, task_ids::text[], started_at FROM leases") == [(following, worker, [c], started)]
+    assert world.attempts(b) == 0
+    world.check()
+    assert world.store.leases.finish(lease, settled([c], Kind.FAILED)) == []
+    assert len(world.store.leases.finish(following, settled([c]))) == 1
+    world.check()
+
+
+def test_a_part_that_keeps_nothing_ends_the_lease(world: World) -> None:
+    (a, b), worker = world.submit(2), world.worker()
+    lease = world.claim(worker, [a, b])
+    world.store.leases.finish_part(worker, lease, uuid7(), settled([a]), [])
+    assert world.statuses([a, b]) == ["completed", "pending"]
+    assert world.store.leases.held(worker) == []
+    world.check()
+
+
+def test_a_part_keeps_only_what_its_lease_holds(world: World) -> None:
+    (a, b), worker, other = world.submit(2), world.worker(), world.worker()
+    lease = world.claim(worker, [a])
+    world.claim(other, [b])
+    world.store.leases.finish_part(worker, lease, uuid7(), settled([a]), [b])
+    assert world.leased_to(b) == [other]
+    world.check()
+
+
+def test_a_part_of_a_lease_that_is_gone_does_nothing(world: World) -> None:
+    (a, b), worker = world.submit(2), world.worker()
+    lease = world.claim(worker, [a, b])
+    world.store.leases.give_back(lease)
+    assert world.store.leases.finish_part(worker, lease, uuid7(), settled([a]), [b]) == []
+    assert world.statuses([a, b]) == ["pending", "pending"]
+    world.check()
+
+
+def test_a_part_of_another_workers_lease_does_nothing(world: World) -> None:
+    (a, b), worker = world.submit(2), world.worker()
+    lease = world.claim(worker, [a, b])
+    assert world.store.leases.finish_part(world.worker(), lease, uuid7(), settled([a]), [b]) == []
+    assert world.statuses([a, b]) == ["in_progress"] * 2
+    world.check()
+
+
+def test_a_part_of_a_worker_marked_dead_does_nothing(world: World) -> None:
+    # between the two statements of a reclaim nobody else can stand, so the mark is made by hand
+    (a, b), worker = world.submit(2), world.worker()
+    lease = world.claim(worker, [a, b])
+    world.rows("UPDATE workers SET dead_at = now() RETURNING 1")
+    assert world.store.leases.finish_part(worker, lease, uuid7(), settled([a]), [b]) == []
+    assert world.statuses([a, b]) == ["in_progress"] * 2
+
+
+# --- reclaim
+
+
+def test_a_reclaim_takes_back_every_lease_of_its_worker_and_no_other(world: World) -> None:
+    (a, b, c, d), worker, other = world.submit(4), world.worker(), world.worker()
+    world.claim(worker, [a, b])
+    world.claim(worker, [c])
+    world.claim(other, [d])
+    refs = world.store.leases.reclaim(worker, DIED)
+    assert sorted(ref[1:] for ref in refs or []) == [(a, "pending"), (b, "pending"), (c, "pending")]
+    assert world.statuses([a, b, c, d]) == ["pending"] * 3 + ["in_progress"]
+    assert [world.attempts(task) for task in (a, b, c)] == [1, 1, 1]
+    assert world.store.reads.task(a).error["message"] == str(DIED)
+    assert world.value("SELECT worker_id::text FROM tasks WHERE id = %s", a) == worker
+    world.check()
+
+
+def test_a_reclaim_that_knows_the_culprit_spends_its_attempt_alone(world: World) -> None:
+    (a, b), worker = world.submit(2), world.worker()
+    world.claim(worker, [a, b])
+    world.store.leases.reclaim(worker, DIED, death(worker, a))
+    assert [world.attempts(task) for task in (a, b)] == [1, 0]
+    assert [world.store.reads.task(task).error is None for task in (a, b)] == [False, True]
+    world.check()
+
+
+def test_a_reclaim_that_knows_that_nothing_ran_spends_no_attempt(world: World) -> None:
+    (a, b), worker = world.submit(2), world.worker()
+    world.claim(worker, [a, b])
+    world.store.leases.reclaim(worker, DIED, death(worker, idle=True))
+    assert [world.attempts(task) for task in (a, b)] == [0, 0]
+    world.check()
+
+
+def test_a_task_that_kills_its_workers_fails_after_the_same_number_of_attempts(world: World) -> None:
+    (task,) = world.submit(max_retries=1)
+    for _ in range(2):
+        worker = world.worker()
+        world.claim(worker, [task])
+        refs = world.store.leases.reclaim(worker, DIED)
+    assert [ref[2] for ref in refs or []] == ["failed"]
+    assert (world.attempts(task), world.value("SELECT count(*) FROM failures")) == (2, 1)
+    world.check()
+
+
+def test_a_worker_is_taken_back_once(world: World) -> None:
+    (task,), worker = world.submit(), world.worker()
+    world.claim(worker, [task])
+    assert len(world.store.leases.reclaim(worker, DIED) or []) == 1
+    assert world.store.leases.reclaim(worker, DIED) is None
+    assert world.store.leases.reclaim(uuid7(), DIED) is None
+    assert world.attempts(task) == 1
+
+
+def test_only_a_worker_marked_dead_is_taken_back_from(world: World) -> None:
+    (task,), worker = world.submit(), world.worker()
+    world.claim(worker, [task])
+    assert world.store.leases.reclaim(worker, DIED, age_seconds=30.0) is None
+    assert world.status(task) == "in_progress"
+    world.grow_old(worker, 29)
+    assert world.store.leases.reclaim(worker, DIED, age_seconds=30.0) is None
+    world.grow_old(worker, 31)
+    assert len(world.store.leases.reclaim(worker, DIED, age_seconds=30.0) or []) == 1
+    world.check()
+
+
+def test_a_lease_of_a_worker_that_is_not_marked_is_not_taken_back(world: World) -> None:
+    # the second statement alone: it asks for the mark itself
+    (task,), worker = world.submit(), world.worker()
+    world.claim(worker, [task])
+    with world.held_open() as held:
+        held.open.skip("mark_dead", [(worker,)])
+        assert held.leases.reclaim(worker, DIED) == []
+
+
+def test_a_worker_that_retires_gives_back_what_it_did_not_know_of(world: World) -> None:
+    (task,), worker = world.submit(), world.worker()
+    world.claim(worker, [task])
+    world.store.workers.retire(worker)
+    assert (world.status(task), world.attempts(task)) == ("pending", 0)
+    assert world.value("SELECT state = 'gone' AND dead_at IS NOT NULL FROM workers")
+    world.check()
+
+
+# --- effects
+
+
+@pytest.mark.parametrize("ending", ["reclaimed", "culprit", "idle", "given back", "retired"])
+def test_a_task_whose_effect_must_not_happen_twice_fails_when_nobody_knows(world: World, ending: str) -> None:
+    (task,), worker = world.submit(light=False), world.worker()
+    lease = world.claim(worker, [task])
+    world.store.leases.mark_effect(lease, task, Effect.FAIL)
+    end(world, ending, worker, lease, task)
+    record, log = world.store.reads.task(task), world.store.reads.logs(task)[-1]
+    assert (record.status, world.attempts(task), record.error["type"]) == ("failed", 1, "EffectUnknown")
+    assert "effect had begun" in record.error["message"]
+    assert (log.event, log.message) == ("failed", record.error["message"])
+    world.check()
+
+
+@pytest.mark.parametrize(("ending", "spent"), [("reclaimed", 1), ("culprit", 1), ("given back", 0), ("retired", 0)])
+def test_a_task_whose_effect_may_happen_twice_is_tried_again(world: World, ending: str, spent: int) -> None:
+    (task,), worker = world.submit(light=False), world.worker()
+    lease = world.claim(worker, [task])
+    world.store.leases.mark_effect(lease, task, Effect.RETRY)
+    end(world, ending, worker, lease, task)
+    assert (world.status(task), world.attempts(task)) == ("pending", spent)
+    world.check()
+
+
+def end(world: World, ending: str, worker: str, lease: str, task: str) -> None:
+    """End a lease without an answer of the processor."""
+    if ending == "given back":
+        world.store.leases.give_back(lease)
+    elif ending == "retired":
+        world.store.workers.retire(worker)
+    else:
+        known = {"reclaimed": None, "culprit": death(worker, task), "idle": death(worker, idle=True)}
+        world.store.leases.reclaim(worker, DIED, known[ending])
+
+
+@pytest.mark.parametrize("effect", list(Effect))
+@pytest.mark.parametrize(("kind", "status"), [(Kind.COMPLETED, "completed"), (Kind.RETRY, "pending"), (Kind.FAILED, "failed")])
+def test_the_processors_own_answer_beats_the_mark(world: World, effect: Effect, kind: Kind, status: str) -> None:
+    (task,), worker = world.submit(light=False), world.worker()
+    lease = world.claim(worker, [task])
+    world.store.leases.mark_effect(lease, task, effect)
+    world.store.leases.finish(lease, settled([task], kind, '{"message": "mine"}'))
+    record = world.store.reads.task(task)
+    assert (record.status, record.result or record.error) == (status, {"message": "mine"})
+    world.check()
+
+
+def test_a_cancel_request_does_not_hide_an_effect_that_nobody_knows_of(world: World) -> None:
+    (task,), worker = world.submit(light=False), world.worker()
+    lease = world.claim(worker, [task])
+    world.store.leases.mark_effect(lease, task, Effect.FAIL)
+    world.store.tasks.cancel([task])
+    world.store.leases.reclaim(worker, DIED)
+    assert world.status(task) == "failed"
+    world.check()
+
+
+def test_a_task_of_a_batch_cannot_begin_an_effect(world: World) -> None:
+    (a, b), worker = world.submit(2), world.worker()
+    lease = world.claim(worker, [a, b])
+    with pytest.raises(LeaseLost):
+        world.store.leases.mark_effect(lease, a, Effect.FAIL)
+    assert world.value("SELECT effect IS NULL FROM leases")
+
+
+def test_only_the_task_of_the_lease_can_begin_an_effect(world: World) -> None:
+    (a, b), worker = world.submit(2), world.worker()
+    lease = world.claim(worker, [a])
+    with pytest.raises(LeaseLost):
+        world.store.leases.mark_effect(lease, b, Effect.FAIL)
+    with pytest.raises(LeaseLost):
+        world.store.leases.mark_effect(uuid7(), a, Effect.FAIL)
+
+
+# --- what a running task writes
+
+
+def test_progress_is_written_through_the_lease(world: World) -> None:
+    (task,), worker = world.submit(light=False), world.worker()
+    lease = world.claim(worker, [task])
+    log_id = world.store.leases.report(lease, task, 1, "progress", "info", "half", {"fraction": 0.5})
+    row = world.store.reads.logs(task)[-1]
+    assert (row.log_id, row.event, row.attempt, row.level, row.message, row.data, row.worker_id) == (
+        log_id, "progress", 1, "info", "half", {"fraction": 0.5}, worker,
+    )  # fmt: skip
+    assert world.store.reads.task(task).progress == {"fraction": 0.5}
+
+
+def test_nobody_reports_on_a_task_that_is_not_in_the_lease(world: World) -> None:
+    (a, b), worker = world.submit(2), world.worker()
+    lease = world.claim(worker, [a])
+    with pytest.raises(LeaseLost):
+        world.store.leases.report(lease, b, 1, "log", "info", "x", None)
+    assert world.events(b) == []
+
+
+def test_the_progress_of_an_earlier_attempt_is_not_shown(world: World) -> None:
+    (task,), worker = world.submit(light=False), world.worker()
+    lease = world.claim(worker, [task])
+    world.store.leases.report(lease, task, 1, "progress", "info", "half", {"fraction": 0.5})
+    world.store.leases.finish(lease, settled([task], Kind.RETRY))
+    world.claim(worker, [task])
+    assert world.store.reads.task(task).progress is None
