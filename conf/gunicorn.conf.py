@@ -1,0 +1,49 @@
+"""gunicorn's settings for `dtqs api`: taken from DTQS's own configuration. Nothing is opened here, in the master; see dtqs/api/wsgi.py."""
+
+import os
+import sys
+
+from gunicorn import util
+from setproctitle import setproctitle
+
+from dtqs.config import Config, find, load
+from dtqs.errors import ConfigError
+
+
+def _config() -> Config:
+    try:
+        return load(find())
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(os.EX_CONFIG)
+
+
+_loaded = _config()
+_api = _loaded.api
+
+bind = f"[{_api.host}]:{_api.port}" if ":" in _api.host else f"{_api.host}:{_api.port}"
+workers = _api.workers
+worker_class = "gevent"
+worker_connections = _api.max_connections
+graceful_timeout = max(1, round(_api.shutdown_seconds))
+timeout = 60
+keepalive = 5
+# a stream of a hundred tasks names them all in its URL
+limit_request_line = 8190
+preload_app = False
+control_socket_disable = True
+accesslog = None
+errorlog = "-"
+loglevel = _loaded.log.level
+# gunicorn would make its own titles, and make them again on a reload
+util._setproctitle = lambda title: setproctitle(f"dtqs: api {title.partition(' ')[0]}")
+
+
+def post_worker_init(worker):
+    worker.wsgi.start(worker)
+
+
+def worker_exit(server, worker):
+    stop = getattr(getattr(worker, "wsgi", None), "stop", None)
+    if stop is not None:
+        stop()

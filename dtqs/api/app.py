@@ -1,0 +1,78 @@
+"""The WSGI application out of its parts: which resource answers where."""
+
+from dataclasses import dataclass
+
+import falcon
+
+from dtqs.api import problems
+from dtqs.api.auth import Auth
+from dtqs.api.downloads import Downloads
+from dtqs.api.gather import Gather
+from dtqs.api.health import Healthz, Readyz
+from dtqs.api.hinting import Hinting
+from dtqs.api.intake import Intake
+from dtqs.api.links import Links
+from dtqs.api.openapi import OpenApi
+from dtqs.api.sse import Sse
+from dtqs.api.submit import Submit
+from dtqs.api.tasks import Cancel, Retry, TaskList, TaskLogs, TaskResource
+from dtqs.api.tickets import Tickets
+from dtqs.api.uploads import Uploads
+from dtqs.api.watch import Hub
+from dtqs.broker.api_link import ApiLink
+from dtqs.config import Config
+from dtqs.files import FileSpace
+from dtqs.processors.catalog import Catalog
+from dtqs.store import Store
+from dtqs.store.workers import Totals
+
+App = falcon.App[falcon.Request, falcon.Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application uses; whoever built them starts and stops them."""
+
+    config: Config
+    catalog: Catalog
+    store: Store
+    link: ApiLink
+    space: FileSpace
+    hub: Hub
+    hinting: Hinting
+    gather: Gather
+    totals: Totals
+
+
+def create_app(parts: Parts) -> App:
+    """Build the application; it opens nothing."""
+    store, api = parts.store, parts.config.api
+    auth = Auth(store.api_keys.find, api.auth)
+    tickets = Tickets(store.api_keys.signing_key, api.ticket_seconds)
+    links = Links(api.public_url, tickets if api.auth else None)
+    app: App = falcon.App()
+    problems.add_handlers(app)
+    app.add_route("/submit", _submit(parts, auth, links))
+    app.add_route("/sse", Sse(auth, tickets, store.reads, parts.hub, api))
+    app.add_route("/tasks", TaskList(auth, store.reads, links))
+    app.add_route("/tasks/{task_id}", TaskResource(auth, store.reads))
+    app.add_route("/tasks/{task_id}/logs", TaskLogs(auth, store.reads, links))
+    app.add_route("/tasks/{task_id}/cancel", Cancel(auth, store.reads, store.tasks, parts.link, parts.totals))
+    app.add_route("/tasks/{task_id}/retry", Retry(auth, store.reads, store.tasks, parts.hinting, links, parts.totals))
+    app.add_route("/files", Uploads(auth, parts.space, store.files, links, parts.config.files.max_upload_bytes))
+    app.add_route("/files/{file_id}", Downloads(auth, parts.space, store.files))
+    app.add_route("/healthz", Healthz())
+    app.add_route("/readyz", Readyz(store.database, parts.link))
+    app.add_route("/openapi.json", OpenApi(parts.catalog, api))
+    return app
+
+
+def _submit(parts: Parts, auth: Auth, links: Links) -> Submit:
+    config, store = parts.config, parts.store
+    intake = Intake(parts.catalog, store.files, config.retry.max_retries)
+    # the rest of the pool is for single submits, reads and streams
+    arrays_at_once = max(1, config.postgresql.pool_size // 2)
+    return Submit(
+        auth, intake, parts.gather, parts.hinting, links, store.tasks, store.reads,
+        config.api.max_body_bytes, config.api.idempotency_hours, arrays_at_once, config.postgresql.statement_timeout_seconds,
+    )  # fmt: skip

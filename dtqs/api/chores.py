@@ -1,0 +1,66 @@
+"""What an API process does by the clock: put hints off, write its totals, refuse what has waited too long, cut stalled clients."""
+
+import logging
+import socket
+import time
+
+import gevent
+
+from dtqs.api.gather import Gather
+from dtqs.api.hinting import Hinting
+from dtqs.api.sse import STALLED_SECONDS
+from dtqs.api.watch import Hub
+from dtqs.config import LeaseSection
+from dtqs.errors import StoreUnavailable
+from dtqs.store.workers import Totals, Workers
+from dtqs.uuid7 import uuid7
+
+_TURN_SECONDS = 1.0
+logger = logging.getLogger(__name__)
+
+
+class Chores:
+    def __init__(self, gather: Gather, hinting: Hinting, hub: Hub, workers: Workers, totals: Totals, lease: LeaseSection) -> None:
+        self._gather, self._hinting, self._hub, self._workers, self._totals = gather, hinting, hub, workers, totals
+        self._heartbeat_seconds = lease.heartbeat_seconds
+        # a tenth of the grace, so that what is put off is so before the relay looks at it
+        self._turn_seconds = min(_TURN_SECONDS, lease.grace_seconds / 10)
+        self._process_id, self._node_name = uuid7(), socket.gethostname()
+        self._greenlets: list[gevent.Greenlet] = []
+
+    def start(self) -> None:
+        """Safe to call twice."""
+        if not self._greenlets:
+            self._greenlets = [gevent.spawn(self._run), gevent.spawn(self._keep_order)]
+
+    def stop(self) -> None:
+        """Say the totals a last time. Safe to call twice."""
+        if self._greenlets:
+            gevent.killall(self._greenlets, timeout=1.0)
+            self._greenlets = []
+            self._count()
+
+    def _run(self) -> None:
+        count_at = time.monotonic()
+        while True:
+            gevent.sleep(self._turn_seconds)
+            try:
+                self._hinting.put_far_out()
+            except StoreUnavailable as error:
+                logger.warning("hints are not put off: the relay will publish again", extra={"reason": str(error)})
+            if time.monotonic() >= count_at:
+                self._count()
+                count_at = time.monotonic() + self._heartbeat_seconds
+
+    def _keep_order(self) -> None:
+        """In a greenlet of its own: it must go on while the store is away."""
+        while True:
+            gevent.sleep(_TURN_SECONDS)
+            self._gather.expire()
+            self._hub.cut_stalled(STALLED_SECONDS)
+
+    def _count(self) -> None:
+        try:
+            self._workers.count(self._process_id, "api", self._node_name, self._totals)
+        except StoreUnavailable as error:
+            logger.warning("totals are not written", extra={"reason": str(error)})

@@ -1,0 +1,53 @@
+"""Server-Sent Events as bytes: what a log row or a task's record becomes in a stream; pure."""
+
+from dataclasses import dataclass
+
+import orjson
+
+from dtqs.api.position import ENDED
+from dtqs.api.records import record
+from dtqs.store.reads import LogRow
+from dtqs.task import OUTCOMES, Status, TaskRecord
+
+HEARTBEAT = b": heartbeat\n\n"
+_STATUSES = {str(status) for status in Status}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One event on its way; `position` is where its stream then is in that task's log. One frame serves all streams that watch the task."""
+
+    task_id: str
+    position: int
+    event: str
+    data: bytes
+
+
+def retry(seconds: float) -> bytes:
+    return b"retry: %d\n\n" % round(seconds * 1000)
+
+
+def encode(frame: Frame, event_id: str) -> bytes:
+    """JSON text has no line ends of its own, so its data is one line."""
+    return b"event: %s\nid: %s\ndata: %s\n\n" % (frame.event.encode(), event_id.encode(), frame.data)
+
+
+def of_row(row: LogRow) -> Frame | None:
+    """Return what a log row becomes; None where that is nothing: lines that a processor logged, and outcomes, which come with the whole record."""
+    if row.event == "progress":
+        data = {"task_id": row.task_id, "fraction": None, "message": row.message, **(row.data or {}), "attempt": row.attempt, "at": row.at}
+        return Frame(row.task_id, row.log_id, "progress", orjson.dumps(data))
+    if row.event in _STATUSES and row.event not in OUTCOMES:
+        data = {"task_id": row.task_id, "status": row.event, "attempt": row.attempt, "message": row.message, "error": row.data, "at": row.at}
+        return Frame(row.task_id, row.log_id, "status", orjson.dumps(data))
+    return None
+
+
+def of_status(task: TaskRecord, position: int) -> Frame:
+    """Where a task is when a stream begins."""
+    data = {"task_id": task.task_id, "status": task.status, "attempt": task.attempt, "progress": task.progress}
+    return Frame(task.task_id, position, "status", orjson.dumps(data))
+
+
+def final(task: TaskRecord) -> Frame:
+    return Frame(task.task_id, ENDED, str(task.status), orjson.dumps(record(task)))

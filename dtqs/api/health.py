@@ -1,0 +1,50 @@
+"""Is this process there (/healthz), and can it take tasks (/readyz)? RabbitMQ is told of, but not needed: submits are accepted without it."""
+
+import time
+
+import falcon
+import gevent
+
+from dtqs.api.tasks import answer
+from dtqs.broker.api_link import ApiLink
+from dtqs.deadline import Deadline
+from dtqs.errors import StoreUnavailable
+from dtqs.store.database import Database
+
+PROBE_SECONDS = 2.0
+
+
+class Healthz:
+    def on_get(self, _: falcon.Request, resp: falcon.Response) -> None:
+        answer(resp, {"status": "ok"})
+
+    on_head = on_get
+
+
+class Readyz:
+    def __init__(self, database: Database, link: ApiLink) -> None:
+        self._database, self._link = database, link
+
+    def on_get(self, _: falcon.Request, resp: falcon.Response) -> None:
+        there = self._probe()
+        rabbitmq = {"state": self._link.state, "since_seconds": round(time.monotonic() - self._link.since, 1)}
+        document = {"status": "ready" if there else "unready", "postgresql": {"state": "connected" if there else "away"}, "rabbitmq": rabbitmq}
+        answer(resp, document, falcon.HTTP_200 if there else falcon.HTTP_503)
+
+    on_head = on_get
+
+    def _probe(self) -> bool:
+        """Ask the database, and wait for no longer than a load balancer does: the pool's own limits are those of requests."""
+        probe = gevent.spawn(self._ask)
+        try:
+            return bool(probe.get(timeout=PROBE_SECONDS))
+        except gevent.Timeout:
+            probe.kill(block=False)
+            return False
+
+    def _ask(self) -> bool:
+        try:
+            self._database.run("setting", {"name": "schema_version"}, Deadline(PROBE_SECONDS))
+        except StoreUnavailable:
+            return False
+        return True

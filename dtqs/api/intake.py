@@ -1,0 +1,93 @@
+"""From JSON to tasks that may be stored: envelope, payload, and sources that must be there; every fault of a request at once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from dtqs.api.auth import Caller
+from dtqs.api.envelope import TaskBody, field_name, parse, valid_parts
+from dtqs.api.ids import new_ids
+from dtqs.api.strict import shown
+from dtqs.errors import Invalid, NotFound, Problem
+from dtqs.processors.catalog import Catalog
+from dtqs.store.file_rows import FileRows
+from dtqs.task import NewTask
+
+_UPLOAD = "upload:"
+
+
+class Intake:
+    """Validates submits. `max_retries` is for types that set none."""
+
+    def __init__(self, catalog: Catalog, files: FileRows, max_retries: int) -> None:
+        self._catalog, self._files, self._max_retries = catalog, files, max_retries
+
+    def tasks(self, value: Any, caller: Caller) -> list[NewTask]:
+        """Return the tasks of a submit, one or an array. Raises Invalid with everything that is wrong, StoreUnavailable."""
+        many = isinstance(value, list)
+        try:
+            bodies = parse(value)
+        except Invalid as error:
+            raise Invalid([*error.problems, *self._payload_problems(value)]) from None
+        problems: list[Problem] = []
+        uploads: list[tuple[str, str]] = []
+        ids = new_ids(len(bodies))
+        tasks = []
+        for index, body in enumerate(bodies):
+            try:
+                tasks.append(self._task(body, ids[index], caller, uploads, index if many else None))
+            except (Invalid, NotFound) as error:
+                problems += _placed(index if many else None, error)
+        if uploads:
+            problems += self._missing(uploads, caller)
+        if problems:
+            raise Invalid(problems)
+        return tasks
+
+    def _task(self, body: TaskBody, task_id: str, caller: Caller, uploads: list[tuple[str, str]], index: int | None) -> NewTask:
+        processor, payload = self._catalog.validate(body.task_type, body.payload)
+        for uri in processor.sources(payload):
+            if uri.startswith(_UPLOAD):
+                uploads.append((uri, field_name(index, _place_of("payload", body.payload, uri))))
+        retries = processor.max_retries if body.max_retries is None else body.max_retries
+        return NewTask(
+            task_id, body.task_type, processor.is_light(payload), orjson.dumps(body.payload).decode(), body.priority,
+            self._max_retries if retries is None else retries, body.timeout_seconds, body.delay_seconds or 0.0, body.due_at, tuple(body.tags), caller.key_id,
+        )  # fmt: skip
+
+    def _missing(self, uploads: Sequence[tuple[str, str]], caller: Caller) -> list[Problem]:
+        """Name the sources that are not there, or somebody else's."""
+        wanted = sorted({uri.removeprefix(_UPLOAD) for uri, _ in uploads})
+        found = self._files.existing(wanted, caller.owner)
+        return [Problem(field, f"there is no file {uri}; upload it first (POST /files)") for uri, field in uploads if uri.removeprefix(_UPLOAD) not in found]
+
+    def _payload_problems(self, value: Any) -> list[Problem]:
+        """What is wrong with payloads, where the envelope is wrong already."""
+        problems: list[Problem] = []
+        for index, task_type, payload in valid_parts(value):
+            try:
+                self._catalog.validate(task_type, payload)
+            except (Invalid, NotFound) as error:
+                problems += _placed(index, error)
+        return problems
+
+
+def _placed(index: int | None, error: Invalid | NotFound) -> list[Problem]:
+    """Put a payload's problems, or an unknown task type, in their place in the request."""
+    if isinstance(error, NotFound):
+        return [Problem(field_name(index, "task_type"), str(error))]
+    return [Problem(field_name(index, problem.field), problem.message) for problem in error.problems]
+
+
+def _place_of(where: str, value: Any, uri: str) -> str:
+    """Return where in a payload a source is named; the payload itself where it is not there literally."""
+    return _search(where, value, uri) or where
+
+
+def _search(where: str, value: Any, uri: str) -> str | None:
+    if isinstance(value, dict):
+        return next((found for name, member in value.items() if (found := _search(f"{where}.{shown(name)}", member, uri))), None)
+    if isinstance(value, list):
+        return next((found for index, member in enumerate(value) if (found := _search(f"{where}[{index}]", member, uri))), None)
+    return where if value == uri else None

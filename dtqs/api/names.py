@@ -1,0 +1,35 @@
+"""Names of files, to and from headers; pure. They are for people: no path is ever made of one."""
+
+import re
+from urllib.parse import quote, unquote
+
+NAME_LIMIT = 200
+DEFAULT_NAME = "file"
+INLINE = re.compile(r"image/(jpeg|png|gif|webp|avif|tiff|bmp)|video/[\w.+-]+|audio/[\w.+-]+|text/plain")
+"""What a browser shows and never runs; everything else it is to save."""
+
+_EXTENDED = re.compile(r"filename\*\s*=\s*UTF-8'[\w-]*'([^;]+)", re.IGNORECASE)
+_PLAIN = re.compile(r"filename\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s]+))", re.IGNORECASE)
+
+
+def safe_name(name: str | None) -> str:
+    """Return the last part of a name, printable and not too long."""
+    last = re.split(r"[/\\]", name or "")[-1]
+    printable = "".join(c for c in last if c.isprintable()).strip(" .")
+    return printable.encode("utf-8", "ignore").decode()[:NAME_LIMIT] or DEFAULT_NAME
+
+
+def name_of(disposition: str | None) -> str | None:
+    """Return the file name that a Content-Disposition header holds (RFC 6266)."""
+    if match := _EXTENDED.search(disposition or ""):
+        return unquote(match[1].strip())
+    if match := _PLAIN.search(disposition or ""):
+        return re.sub(r"\\(.)", r"\1", match[1]) if match[1] is not None else match[2]
+    return None
+
+
+def disposition(name: str, media_type: str) -> str:
+    """Return a Content-Disposition header for a download."""
+    how = "inline" if INLINE.fullmatch(media_type) else "attachment"
+    plain = re.sub(r'[^ !#-\[\]-~]|[%;"\\]', "_", name)
+    return f"{how}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

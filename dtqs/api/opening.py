@@ -1,0 +1,61 @@
+"""How a stream begins: for each of its tasks where it is now, or, for one that the client has followed before, what came since.
+
+A task that is new to the client is told from the beginning of its present attempt (the last one where it has ended), if its log is short;
+a long one from now on.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from dtqs.api.frames import Frame, final, of_row, of_status
+from dtqs.api.watch import Hub, Watcher
+from dtqs.errors import NotFound
+from dtqs.store.reads import LogRow, Reads
+from dtqs.task import OUTCOMES, Status, TaskRecord
+
+_WINDOW_MIN, _WINDOW_MAX, _WINDOW_TOTAL = 20, 200, 4000
+
+
+def begin(reads: Reads, hub: Hub, watcher: Watcher, seen: Mapping[str, int], task_ids: Sequence[str], owner: str | None) -> None:
+    """Queue what a stream begins with. It is subscribed already, so nothing falls between. Raises NotFound, StoreUnavailable."""
+    records = reads.tasks(task_ids, owner)
+    if missing := set(task_ids) - {task.task_id for task in records}:
+        raise NotFound("task", min(missing))
+    open_tasks = [task for task in records if task.task_id in watcher.positions]
+    window = max(_WINDOW_MIN, min(_WINDOW_MAX, _WINDOW_TOTAL // len(open_tasks)))
+    rows = reads.watch({task.task_id: seen.get(task.task_id, 0) for task in open_tasks}, window)
+    by_task: dict[str, list[LogRow]] = {task.task_id: [] for task in open_tasks}
+    for row in rows:
+        by_task[row.task_id].append(row)
+    long = {task_id for task_id, some in by_task.items() if len(some) == window}
+    _tell_new_ones(reads, watcher, [task for task in open_tasks if task.task_id not in seen], by_task, long)
+    _tell_rows(watcher, rows)
+    for task in open_tasks:
+        if task.task_id in long:
+            watcher.behind.add(task.task_id)
+        elif task.status in OUTCOMES:
+            hub.finish(watcher, final(task))
+
+
+def _tell_new_ones(reads: Reads, watcher: Watcher, new: Sequence[TaskRecord], by_task: Mapping[str, Sequence[LogRow]], long: set[str]) -> None:
+    last_ids = {one.task_id: one.last_log_id for one in reads.watched([task.task_id for task in new if task.task_id in long])} if long else {}
+    for task in new:
+        start = last_ids.get(task.task_id, 0) if task.task_id in long else story_start(task.status, by_task[task.task_id])
+        watcher.positions[task.task_id] = start
+        watcher.put(of_status(task, start))
+
+
+def _tell_rows(watcher: Watcher, rows: Sequence[LogRow]) -> None:
+    for row in rows:
+        if row.log_id > watcher.positions[row.task_id]:
+            watcher.positions[row.task_id] = row.log_id
+            frame: Frame | None = of_row(row)
+            if frame:
+                watcher.put(frame)
+
+
+def story_start(status: Status, rows: Sequence[LogRow]) -> int:
+    """Return after which row a stream goes on that has just told the status: the one that began it, or else the last that began any; 0 where none did."""
+    wanted = Status.IN_PROGRESS if status in OUTCOMES else status
+    began = [row.log_id for row in rows if row.event == wanted]
+    other = [row.log_id for row in rows if row.event in (Status.PENDING, Status.IN_PROGRESS)]
+    return max(began or other, default=0)

@@ -1,0 +1,82 @@
+"""Errors as RFC 9457 problem documents: ours by their class, Falcon's own, and the unexpected, whose text never leaves the process."""
+
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import falcon
+import orjson
+
+from dtqs.errors import Conflict, InputRefused, Invalid, NotFound, Problem, TransientError
+from dtqs.files import TooLarge
+from dtqs.uuid7 import uuid7
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = "2"
+SHOWN_PROBLEMS = 100
+
+logger = logging.getLogger(__name__)
+
+
+def add_handlers(app: "falcon.App[falcon.Request, falcon.Response]") -> None:
+    """Teach the app to answer every error with a problem document."""
+    app.set_error_serializer(_serialize)
+    app.add_error_handler(Exception, _unexpected)
+    app.add_error_handler(NotFound, _not_found)
+    app.add_error_handler(Conflict, _conflict)
+    app.add_error_handler(Invalid, _invalid)
+    app.add_error_handler(InputRefused, _refused)
+    app.add_error_handler(TooLarge, _too_large)
+    app.add_error_handler(TransientError, _unavailable)
+
+
+def write(resp: falcon.Response, status: HTTPStatus, detail: str, errors: Sequence[Problem] = (), instance: str | None = None) -> None:
+    """Make the response a problem document."""
+    document: dict[str, object] = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail}
+    if errors:
+        document["errors"] = [{"field": problem.field, "message": problem.message} for problem in errors[:SHOWN_PROBLEMS]]
+    if instance:
+        document["instance"] = instance
+    resp.status = f"{int(status)} {status.phrase}"
+    resp.content_type = MEDIA_TYPE
+    resp.stream = None
+    resp.data = orjson.dumps(document)
+
+
+def _serialize(_: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
+    status = HTTPStatus(error.status_code)
+    write(resp, status, error.description or error.title or status.phrase)
+
+
+def _not_found(_: falcon.Request, resp: falcon.Response, error: Exception, __: object) -> None:
+    write(resp, HTTPStatus.NOT_FOUND, str(error)[:500])
+
+
+def _conflict(_: falcon.Request, resp: falcon.Response, error: Exception, __: object) -> None:
+    write(resp, HTTPStatus.CONFLICT, str(error))
+
+
+def _invalid(_: falcon.Request, resp: falcon.Response, error: Invalid, __: object) -> None:
+    count = len(error.problems)
+    write(resp, HTTPStatus.UNPROCESSABLE_ENTITY, f"{count} {'field is' if count == 1 else 'fields are'} wrong", error.problems)
+
+
+def _refused(_: falcon.Request, resp: falcon.Response, error: Exception, __: object) -> None:
+    write(resp, HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+
+
+def _too_large(_: falcon.Request, resp: falcon.Response, error: TooLarge, __: object) -> None:
+    write(resp, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the file is longer than the allowed {error.limit_bytes} bytes")
+
+
+def _unavailable(_: falcon.Request, resp: falcon.Response, error: Exception, __: object) -> None:
+    """A part is away, or slow; its driver's words go to the log, since they name hosts and users."""
+    logger.warning("request refused: unavailable", extra={"reason": str(error)})
+    resp.set_header("Retry-After", RETRY_AFTER_SECONDS)
+    write(resp, HTTPStatus.SERVICE_UNAVAILABLE, "a part that this needs cannot be reached at the moment; nothing is lost, try again")
+
+
+def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, __: object) -> None:
+    error_id = uuid7()
+    logger.error("unexpected error", exc_info=error, extra={"error_id": error_id, "method": req.method, "path": req.path})
+    write(resp, HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected error, which is in the log under this instance's id", instance=f"urn:uuid:{error_id}")

@@ -1,0 +1,55 @@
+"""Parameters of a URL's query: known ones only, each once, and in range; every fault at once."""
+
+from collections.abc import Mapping, Sequence
+
+import falcon
+
+from dtqs.errors import Invalid, Problem
+from dtqs.uuid7 import is_uuid
+
+TEXT_LIMIT = 100
+
+
+class Query:
+    """Reads one request's parameters; `check` raises what was found wrong."""
+
+    def __init__(self, req: falcon.Request, known: Sequence[str]) -> None:
+        self._values: Mapping[str, str | list[str]] = req.params
+        self._problems = [Problem(name[:TEXT_LIMIT], f"no such parameter; allowed: {', '.join(known)}") for name in self._values if name not in known]
+
+    def text(self, name: str) -> str | None:
+        value = self._values.get(name)
+        if isinstance(value, list) or (value is not None and not (0 < len(value) <= TEXT_LIMIT and "\0" not in value)):
+            self._wrong(name, f"1 to {TEXT_LIMIT} characters are allowed, once")
+            return None
+        return value
+
+    def choice(self, name: str, choices: Sequence[str]) -> str | None:
+        value = self._values.get(name)
+        if value is not None and value not in choices:
+            self._wrong(name, f"allowed: {', '.join(choices)}")
+        return value if isinstance(value, str) and value in choices else None
+
+    def task_id(self, name: str) -> str | None:
+        value = self._values.get(name)
+        if value is not None and not (isinstance(value, str) and is_uuid(value)):
+            self._wrong(name, "allowed is the cursor that a page before gave as next")
+            return None
+        return value
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        value = self._values.get(name)
+        if value is None:
+            return default
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 19 and least <= int(value) <= most:
+            return int(value)
+        self._wrong(name, f"a whole number from {least} to {most} is allowed")
+        return default
+
+    def check(self) -> None:
+        """Raises Invalid."""
+        if self._problems:
+            raise Invalid(self._problems)
+
+    def _wrong(self, name: str, allowed: str) -> None:
+        self._problems.append(Problem(name, allowed))

@@ -1,0 +1,189 @@
+"""GET /sse: the events of up to a hundred tasks in one stream, resumed by Last-Event-ID. What is sent when is watch.py's and opening.py's."""
+
+import select
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import falcon
+from gevent import get_hub
+from gevent.monkey import get_original
+
+from dtqs.api.auth import Auth
+from dtqs.api.body import close_connection
+from dtqs.api.frames import HEARTBEAT, encode, retry
+from dtqs.api.opening import begin
+from dtqs.api.position import ENDED
+from dtqs.api.position import decode as decode_position
+from dtqs.api.position import encode as encode_position
+from dtqs.api.tasks import checked_id
+from dtqs.api.tickets import Tickets
+from dtqs.api.watch import Hub, Watcher
+from dtqs.config import ApiSection
+from dtqs.errors import Invalid, NotFound, Problem, StoreUnavailable
+from dtqs.store.reads import Reads
+
+TASKS_LIMIT = 100
+STALLED_SECONDS = 60.0
+"""A client that has taken nothing for so long is cut off; it resumes where it was."""
+_CHUNK_FRAMES = 64
+_READABLE = 1
+_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+
+class Sse:
+    def __init__(self, auth: Auth, tickets: Tickets, reads: Reads, hub: Hub, section: ApiSection) -> None:
+        self._auth, self._tickets, self._reads, self._hub, self._section = auth, tickets, reads, hub, section
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        task_ids = _task_ids(req)
+        seen = decode_position(req.get_header("Last-Event-ID") or _first(req, "last_event_id") or "", task_ids)
+        try:
+            owner = self._permit(req, task_ids)
+            if all(seen.get(task_id) == ENDED for task_id in task_ids):
+                resp.status = falcon.HTTP_204
+                return
+            resp.stream = self._open(req, task_ids, seen, owner)
+        except StoreUnavailable:
+            # an EventSource never comes back after an error, but it does after an end
+            resp.stream = [retry(self._section.sse_retry_seconds)]
+        resp.content_type = "text/event-stream"
+        resp.set_headers(_HEADERS)
+        close_connection(req)
+
+    def _permit(self, req: falcon.Request, task_ids: list[str]) -> str | None:
+        """Return whose tasks are shown. A ticket is for its own tasks, whoever holds it. Raises HTTPUnauthorized, HTTPForbidden, NotFound, StoreUnavailable."""
+        ticket = _first(req, "ticket")
+        if not ticket or not self._auth.enabled:
+            return self._auth.require(req, "read").owner
+        allowed = self._tickets.allowed(ticket, task_ids)
+        if len(allowed) < len(task_ids):
+            raise NotFound("task", next(task_id for task_id in task_ids if task_id not in allowed))
+        return None
+
+    def _open(self, req: falcon.Request, task_ids: list[str], seen: dict[str, int], owner: str | None) -> Iterator[bytes]:
+        if self._hub.closing or self._hub.count >= self._section.max_streams:
+            return iter([retry(self._section.sse_retry_seconds)])
+        line = Line(req.env.get("gunicorn.socket"))
+        watcher = Watcher({task_id: seen.get(task_id, 0) for task_id in task_ids if seen.get(task_id) != ENDED}, line.cut)
+        stream = Stream(self._hub, watcher, line, task_ids, seen, Pace(self._section.sse_heartbeat_seconds, self._section.sse_retry_seconds))
+        self._hub.add(watcher)
+        try:
+            begin(self._reads, self._hub, watcher, seen, task_ids, owner)
+        except BaseException:
+            stream.close()
+            raise
+        self._hub.ready(watcher)
+        line.watch(watcher.leave)
+        return stream
+
+
+class Line:
+    """The client's connection, seen from beside the server: whether the client has left, and a way to cut it off."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection, self._watch, self.gone = connection, None, False
+
+    def watch(self, left: Any) -> None:
+        """Call `left` as soon as the client has left; a heartbeat would find out much later."""
+        if self._connection is None:
+            return
+        watch = get_hub().loop.io(self._connection.fileno(), _READABLE)
+        self._watch = watch
+
+        def readable() -> None:
+            poll = get_original("select", "poll")()
+            poll.register(self._connection.fileno(), select.POLLRDHUP)
+            self.gone = bool(poll.poll(0))
+            watch.stop()  # also when it only sent something: that is nothing to a stream
+            if self.gone:
+                left()
+
+        watch.start(readable)
+
+    def unwatch(self) -> None:
+        """Safe to call twice."""
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch.close()
+            self._watch = None
+
+    def cut(self) -> None:
+        if self._connection is not None:
+            with suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    heartbeat_seconds: float
+    retry_seconds: float
+
+
+class Stream:
+    """What the server iterates over: frames as they come, a heartbeat when none do, and the end."""
+
+    def __init__(self, hub: Hub, watcher: Watcher, line: Line, task_ids: list[str], seen: dict[str, int], pace: Pace) -> None:
+        self._hub, self._watcher, self._line, self._task_ids, self._pace = hub, watcher, line, task_ids, pace
+        self._sent = dict(seen)
+        self._begun = self._over = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        self._watcher.sending_since = None
+        chunk = self._first_chunk() if not self._begun else self._next_chunk()
+        self._watcher.sending_since = time.monotonic()
+        return chunk
+
+    def close(self) -> None:
+        """The server calls it however the stream ends. Safe to call twice."""
+        self._line.unwatch()
+        self._hub.remove(self._watcher, self._task_ids)
+
+    def _first_chunk(self) -> bytes:
+        self._begun = True
+        return retry(self._pace.retry_seconds) + self._take()
+
+    def _next_chunk(self) -> bytes:
+        watcher = self._watcher
+        while True:
+            if self._over or self._line.gone or not (watcher.queue or watcher.positions):
+                raise StopIteration
+            if watcher.leaving:
+                self._over = True
+                return retry(self._pace.retry_seconds)
+            if watcher.queue:
+                return self._take()
+            watcher.wake.clear()
+            if not watcher.wake.wait(self._pace.heartbeat_seconds):
+                return HEARTBEAT
+
+    def _take(self) -> bytes:
+        """Encode what is queued, each event with the position of the whole stream after it."""
+        frames: list[bytes] = []
+        queue = self._watcher.queue
+        while queue and len(frames) < _CHUNK_FRAMES:
+            frame = queue.popleft()
+            self._sent[frame.task_id] = frame.position
+            frames.append(encode(frame, encode_position(self._sent)))
+        if self._watcher.behind and self._watcher.has_room:
+            self._hub.catch_up(self._watcher)
+        return b"".join(frames)
+
+
+def _task_ids(req: falcon.Request) -> list[str]:
+    """Return the tasks that the request names. Raises Invalid, NotFound for what cannot be a task's id."""
+    named = req.get_param_as_list("task_id") or []
+    if not 0 < len(named) <= TASKS_LIMIT:
+        raise Invalid([Problem("task_id", f"1 to {TASKS_LIMIT} task ids are allowed, not {len(named)}")])
+    return list(dict.fromkeys(checked_id(task_id) for task_id in named))
+
+
+def _first(req: falcon.Request, name: str) -> str | None:
+    values = req.get_param_as_list(name)
+    return values[0] if values else None

@@ -1,0 +1,97 @@
+"""POST /submit: a task, or an array of them, is accepted when it is durable; RabbitMQ is not waited for."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import falcon
+import orjson
+from gevent.lock import BoundedSemaphore
+
+from dtqs.api.auth import Auth, Caller
+from dtqs.api.body import read_body, require_json
+from dtqs.api.gather import Gather
+from dtqs.api.hinting import Hinting
+from dtqs.api.intake import Intake
+from dtqs.api.links import Links
+from dtqs.api.strict import decode
+from dtqs.errors import Invalid, Problem, StoreUnavailable
+from dtqs.store.reads import Reads
+from dtqs.store.tasks import IdempotencyKey, Tasks
+from dtqs.task import NewTask
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class Submit:
+    """`arrays_at_once` transactions of arrays and idempotency keys may run at once: others must get a connection too."""
+
+    def __init__(
+        self, auth: Auth, intake: Intake, gather: Gather, hinting: Hinting, links: Links, tasks: Tasks, reads: Reads,
+        max_body_bytes: int, idempotency_hours: float, arrays_at_once: int, patience_seconds: float,
+    ) -> None:  # fmt: skip
+        self._auth, self._intake, self._gather, self._hinting, self._links = auth, intake, gather, hinting, links
+        self._tasks, self._reads = tasks, reads
+        self._max_body_bytes, self._idempotency_hours = max_body_bytes, idempotency_hours
+        self._turn, self._patience_seconds = BoundedSemaphore(arrays_at_once), patience_seconds
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        caller = self._auth.require(req, "submit")
+        require_json(req)
+        value = decode(read_body(req, self._max_body_bytes))
+        tasks = self._intake.tasks(value, caller)
+        if "HTTP_IDEMPOTENCY_KEY" in req.env:
+            answer = self._store_once(tasks, self._key(req, value, caller))
+        else:
+            self._store(tasks)
+            answer = self._links.accepted([task.task_id for task in tasks])
+        many = isinstance(value, list)
+        resp.status = falcon.HTTP_202
+        resp.content_type = falcon.MEDIA_JSON
+        ids = [str(one["task_id"]) for one in answer]
+        resp.set_header("Location", self._links.array(ids) if many else self._links.task(ids[0]))
+        resp.data = orjson.dumps(answer if many else answer[0])
+
+    def _store(self, tasks: Sequence[NewTask]) -> None:
+        """An array is its own commit, all or none; what is single shares one."""
+        if len(tasks) == 1:
+            self._gather.submit(tasks[0])
+            return
+        with self._turns():
+            stored = self._tasks.insert(tasks)
+        self._hinting.stored(tasks, stored)
+
+    def _store_once(self, tasks: Sequence[NewTask], key: IdempotencyKey) -> list[dict[str, object]]:
+        """Store under an idempotency key; a repeated submit is answered like the first, with where its tasks are now."""
+        with self._turns():
+            ids, stored = self._tasks.insert_once(tasks, key)
+        if ids == [task.task_id for task in tasks]:
+            self._hinting.stored(tasks, stored)
+            return self._links.accepted(ids)
+        return self._links.accepted(ids, {watched.task_id: watched.status for watched in self._reads.watched(ids)})
+
+    def _turns(self) -> "_Turn":
+        return _Turn(self._turn, self._patience_seconds)
+
+    def _key(self, req: falcon.Request, value: Any, caller: Caller) -> IdempotencyKey:
+        """Raises Invalid. The body's hash is that of its value: space and the order of keys do not make another submit."""
+        text = req.env["HTTP_IDEMPOTENCY_KEY"]
+        if not _KEY.fullmatch(text):
+            raise Invalid([Problem("Idempotency-Key", "1 to 255 printable ASCII characters without spaces are allowed")])
+        body_hash = hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()
+        return IdempotencyKey(caller.name_space, text, body_hash, self._idempotency_hours)
+
+
+class _Turn:
+    """Holds one of the turns, or gives up in time."""
+
+    def __init__(self, turn: BoundedSemaphore, patience_seconds: float) -> None:
+        self._turn, self._patience_seconds = turn, patience_seconds
+
+    def __enter__(self) -> None:
+        if not self._turn.acquire(timeout=self._patience_seconds):
+            raise StoreUnavailable("too many arrays wait to be stored")
+
+    def __exit__(self, *_: object) -> None:
+        self._turn.release()

@@ -1,0 +1,139 @@
+"""Tasks as resources: one, a page of them, one's log; cancel, and retry by a person. Others' tasks are as good as none."""
+
+from urllib.parse import urlencode
+
+import falcon
+import orjson
+
+from dtqs.api.auth import Auth, Caller
+from dtqs.api.hinting import Hinting
+from dtqs.api.ids import new_ids
+from dtqs.api.links import PAGE_LIMIT, Links
+from dtqs.api.query import Query
+from dtqs.api.records import log_row, record
+from dtqs.broker.api_link import ApiLink
+from dtqs.errors import Conflict, NotFound
+from dtqs.store.reads import Reads, TaskFilter
+from dtqs.store.tasks import Tasks
+from dtqs.store.workers import Totals
+from dtqs.task import Due, Status, TaskRecord
+from dtqs.uuid7 import is_uuid
+
+PAGE_DEFAULT = 50
+LOGS_DEFAULT, LOGS_LIMIT = 200, 1000
+LOG_ID_LIMIT = (1 << 63) - 1
+
+
+def checked_id(task_id: str) -> str:
+    """Return the id in its canonical form. Raises NotFound for what is none: there can be no such task."""
+    lower = task_id.lower()
+    if not is_uuid(lower):
+        raise NotFound("task", task_id[:100])
+    return lower
+
+
+def answer(resp: falcon.Response, value: object, status: str = falcon.HTTP_200) -> None:
+    resp.status, resp.content_type, resp.data = status, falcon.MEDIA_JSON, orjson.dumps(value)
+
+
+class TaskResource:
+    """/tasks/{task_id}"""
+
+    def __init__(self, auth: Auth, reads: Reads) -> None:
+        self._auth, self._reads = auth, reads
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
+        answer(resp, record(read_task(self._reads, task_id, self._auth.require(req, "read"))))
+
+
+class TaskList:
+    """/tasks: newest first; a page looks at a bounded number of rows, so it may hold few or none and have a next all the same."""
+
+    def __init__(self, auth: Auth, reads: Reads, links: Links) -> None:
+        self._auth, self._reads, self._links = auth, reads, links
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        caller = self._auth.require(req, "read")
+        query = Query(req, ("status", "task_type", "tag", "limit", "after"))
+        status, limit, after = (
+            query.choice("status", [str(status) for status in Status]),
+            query.number("limit", PAGE_DEFAULT, 1, PAGE_LIMIT),
+            query.task_id("after"),
+        )
+        wanted = TaskFilter(Status(status) if status else None, query.text("task_type"), query.text("tag"), caller.owner)
+        query.check()
+        page = self._reads.page(wanted, limit, after)
+        if page.after:
+            chosen = {"status": status, "task_type": wanted.task_type, "tag": wanted.tag, "limit": limit, "after": page.after}
+            resp.append_link(self._links.page(urlencode({name: value for name, value in chosen.items() if value is not None})), "next")
+        answer(resp, {"tasks": [record(task) for task in page.tasks], "next": page.after})
+
+
+class TaskLogs:
+    """/tasks/{task_id}/logs: in their order; `after` is a row's id, and `next` the one to go on with."""
+
+    def __init__(self, auth: Auth, reads: Reads, links: Links) -> None:
+        self._auth, self._reads, self._links = auth, reads, links
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
+        caller = self._auth.require(req, "read")
+        query = Query(req, ("limit", "after"))
+        limit, after = query.number("limit", LOGS_DEFAULT, 1, LOGS_LIMIT), query.number("after", 0, 0, LOG_ID_LIMIT)
+        query.check()
+        known = require_task(self._reads, task_id, caller)
+        rows = self._reads.logs(known, after, limit)
+        following = rows[-1].log_id if len(rows) == limit else None
+        if following:
+            resp.append_link(f"{self._links.task(known)}/logs?after={following}&limit={limit}", "next")
+        answer(resp, {"logs": [log_row(row) for row in rows], "next": following})
+
+
+class Cancel:
+    """/tasks/{task_id}/cancel: a pending task ends at once (200), a running one is interrupted (202)."""
+
+    def __init__(self, auth: Auth, reads: Reads, tasks: Tasks, link: ApiLink, totals: Totals) -> None:
+        self._auth, self._reads, self._tasks, self._link, self._totals = auth, reads, tasks, link, totals
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
+        caller = self._auth.require(req, "submit")
+        known = require_task(self._reads, task_id, caller)
+        done = self._tasks.cancel([known])
+        if not done:
+            raise Conflict(f"the task has ended already: it is {read_task(self._reads, known, caller).status}")
+        if done[0].ended:
+            self._totals.cancelled += 1
+            self._link.publish_events([(done[0].log_id, known, Status.CANCELLED.value)])
+        else:
+            self._link.publish_cancel([known])
+        answer(resp, record(read_task(self._reads, known, caller)), falcon.HTTP_200 if done[0].ended else falcon.HTTP_202)
+
+
+class Retry:
+    """/tasks/{task_id}/retry: submits a new task like a failed or cancelled one; a second call returns the first one's."""
+
+    def __init__(self, auth: Auth, reads: Reads, tasks: Tasks, hinting: Hinting, links: Links, totals: Totals) -> None:
+        self._auth, self._reads, self._tasks, self._hinting, self._links, self._totals = auth, reads, tasks, hinting, links, totals
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
+        caller = self._auth.require(req, "submit")
+        known = require_task(self._reads, task_id, caller)
+        new = self._tasks.retry(known, new_ids(1)[0], caller.key_id)
+        if new.fresh:
+            self._totals.submitted += 1
+            self._hinting.publish([Due(new.task_id, new.task_type, new.light, new.priority, new.publish_at)])
+        statuses = {} if new.fresh else {watched.task_id: watched.status for watched in self._reads.watched([new.task_id])}
+        resp.set_header("Location", self._links.task(new.task_id))
+        answer(resp, self._links.accepted([new.task_id], statuses)[0], falcon.HTTP_202)
+
+
+def require_task(reads: Reads, task_id: str, caller: Caller) -> str:
+    """Return the id of a task that is there and that the caller may see. Raises NotFound, StoreUnavailable."""
+    known = checked_id(task_id)
+    if known not in reads.existing([known], caller.owner):
+        raise NotFound("task", known)
+    return known
+
+
+def read_task(reads: Reads, task_id: str, caller: Caller) -> TaskRecord:
+    """Raises NotFound, StoreUnavailable."""
+    return reads.task(checked_id(task_id), caller.owner)

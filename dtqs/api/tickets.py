@@ -1,0 +1,62 @@
+"""Signed tickets for the URLs of streams: who holds one may watch the tasks of one submit until it expires, and nothing else.
+
+A ticket is base64url of version, expiry, first id, number of ids and a signature (HMAC-SHA256, cut to 128 bits). The key that signs is the store's.
+"""
+
+import base64
+import binascii
+import hmac
+import struct
+import time
+from collections.abc import Callable, Sequence
+
+import falcon
+
+from dtqs.api.ids import is_among
+
+_FORM = struct.Struct(">BQ16sH")
+_VERSION = 1
+_SIGNATURE_BYTES = 16
+
+
+class Tickets:
+    """Signs and judges tickets. `signing_key` is asked for once, when the first ticket comes by."""
+
+    def __init__(self, signing_key: Callable[[], bytes], valid_seconds: float) -> None:
+        self._signing_key, self._valid_seconds = signing_key, valid_seconds
+        self._key = b""
+
+    def sign(self, first_id: str, count: int = 1) -> str:
+        """Return a ticket for the tasks whose ids follow one another from the first. Raises StoreUnavailable."""
+        expires_at = int(time.time() + self._valid_seconds)
+        body = _FORM.pack(_VERSION, expires_at, bytes.fromhex(first_id.replace("-", "")), count)
+        return base64.urlsafe_b64encode(body + self._signature(body)).rstrip(b"=").decode()
+
+    def allowed(self, ticket: str, task_ids: Sequence[str]) -> list[str]:
+        """Return those of the ids that the ticket is for. Raises HTTPUnauthorized when it is forged or has expired, StoreUnavailable."""
+        body, signature = _take_apart(ticket)
+        if not hmac.compare_digest(signature, self._signature(body)):
+            raise _unauthorized("no ticket of ours")
+        _, expires_at, first_id, count = _FORM.unpack(body)
+        if time.time() >= expires_at:
+            raise _unauthorized("it has expired")
+        return [task_id for task_id in task_ids if is_among(task_id, first_id, count)]
+
+    def _signature(self, body: bytes) -> bytes:
+        if not self._key:
+            self._key = self._signing_key()
+        return hmac.digest(self._key, body, "sha256")[:_SIGNATURE_BYTES]
+
+
+def _take_apart(ticket: str) -> tuple[bytes, bytes]:
+    try:
+        value = base64.b64decode(ticket.encode("ascii") + b"=" * (-len(ticket) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise _unauthorized("no ticket of ours") from None
+    if len(value) != _FORM.size + _SIGNATURE_BYTES or value[0] != _VERSION:
+        raise _unauthorized("no ticket of ours")
+    return value[: _FORM.size], value[_FORM.size :]
+
+
+def _unauthorized(reason: str) -> falcon.HTTPUnauthorized:
+    return falcon.HTTPUnauthorized(description=f"the ticket is not valid: {reason}", challenges=['Bearer realm="dtqs"'])

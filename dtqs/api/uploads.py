@@ -1,0 +1,105 @@
+"""POST /files: an upload, raw or as the one file of a form, goes to the disk in pieces; it is there when it is whole, durable and has its row."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import falcon
+from falcon.media.multipart import MultipartForm, MultipartParseError, MultipartParseOptions
+from falcon.util.reader import BufferedReader
+
+from dtqs.api.auth import Auth
+from dtqs.api.body import checked_length, close_connection, pieces
+from dtqs.api.disk import in_thread
+from dtqs.api.links import Links
+from dtqs.api.names import name_of, safe_name
+from dtqs.api.tasks import answer
+from dtqs.errors import Invalid, Problem
+from dtqs.files import FileSpace, PendingFile
+from dtqs.store.file_rows import FileRows
+from dtqs.task import OutputFile
+
+FORM_OVERHEAD_BYTES = 64 << 10
+"""What a form may add to its file."""
+_PIECE_BYTES = 1 << 20
+_SMALL_BYTES = 64 << 10
+"""So much is written at once: less than handing it to a thread costs."""
+
+
+class Uploads:
+    def __init__(self, auth: Auth, space: FileSpace, rows: FileRows, links: Links, max_upload_bytes: int) -> None:
+        self._auth, self._space, self._rows, self._links, self._max_upload_bytes = auth, space, rows, links, max_upload_bytes
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        try:
+            caller = self._auth.require(req, "submit")
+            upload = self._receive(req)
+        except BaseException:
+            close_connection(req)  # what is left of the body is not worth reading
+            raise
+        try:
+            self._rows.insert(upload, caller.key_id)
+        except BaseException:
+            self._space.remove(upload.file_id)
+            raise
+        resp.set_header("Location", self._links.file(upload.file_id))
+        document = {"uri": f"upload:{upload.file_id}", "size_bytes": upload.size_bytes, "sha256": upload.sha256, "media_type": upload.media_type}
+        answer(resp, document, falcon.HTTP_201)
+
+    def _receive(self, req: falcon.Request) -> OutputFile:
+        """Write the body to the disk; a client that goes away leaves nothing. Raises TooLarge, HTTPError, Invalid, TransientError."""
+        if (req.content_type or "").partition(";")[0].strip().lower() == "multipart/form-data":
+            checked_length(req, self._max_upload_bytes + FORM_OVERHEAD_BYTES)
+            return self._receive_form(req)
+        checked_length(req, self._max_upload_bytes)
+        names = req.get_param_as_list("name") or [name_of(req.get_header("Content-Disposition")) or ""]
+        with self._space.new_upload() as pending:
+            _write(pending, pieces(req, self._max_upload_bytes))
+            return _commit(pending, safe_name(names[0]))
+
+    def _receive_form(self, req: falcon.Request) -> OutputFile:
+        received: OutputFile | None = None
+        with self._space.new_upload() as pending:
+            for part in _form(req, self._max_upload_bytes + FORM_OVERHEAD_BYTES):
+                if received or not part.filename:
+                    raise Invalid([Problem((part.name or "body")[:100], "a form with one file and nothing else is allowed")])
+                _write(pending, iter(lambda part=part: part.stream.read(_PIECE_BYTES), b""))  # type: ignore[misc]
+                received = OutputFile(pending.file_id, safe_name(part.filename), pending.media_type, 0, "")
+            if received is None:
+                raise Invalid([Problem("body", "a form with one file is needed")])
+            return _commit(pending, received.name)
+
+
+def _form(req: falcon.Request, limit_bytes: int) -> Iterator[Any]:
+    """Give out a form's parts as they arrive. Raises HTTPBadRequest."""
+    body = pieces(req, limit_bytes)
+    rest = bytearray()
+
+    def read(size: int) -> bytes:
+        while len(rest) < size and (piece := next(body, b"")):
+            rest.extend(piece)
+        taken = bytes(rest[:size])
+        del rest[:size]
+        return taken
+
+    _, parameters = falcon.parse_header(req.content_type or "")
+    boundary = parameters.get("boundary", "")
+    if not 0 < len(boundary) <= 70 or not boundary.isascii():
+        raise falcon.HTTPBadRequest(description="the form's Content-Type has no boundary of 1 to 70 ASCII characters")
+    try:
+        yield from MultipartForm(BufferedReader(read, limit_bytes), boundary.encode(), None, MultipartParseOptions())
+    except MultipartParseError as error:
+        raise falcon.HTTPBadRequest(description=f"the form cannot be read: {error.description}") from None
+
+
+def _write(pending: PendingFile, body: Iterator[bytes]) -> None:
+    for piece in body:
+        if len(piece) <= _SMALL_BYTES:
+            pending.write(piece)
+        else:
+            in_thread(pending.write, piece)
+
+
+def _commit(pending: PendingFile, name: str) -> OutputFile:
+    media_type = pending.media_type
+    file_id, size_bytes, sha256 = in_thread(pending.commit)
+    return OutputFile(file_id, name, media_type, size_bytes, sha256)

@@ -1,0 +1,96 @@
+"""What gunicorn loads: `application`, empty until a worker process has forked and starts it. Here the API is put together."""
+
+import gc
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import gevent
+
+from dtqs import log
+from dtqs.api.app import App, Parts, create_app
+from dtqs.api.body import RESPONSE
+from dtqs.api.chores import Chores
+from dtqs.api.gather import Gather
+from dtqs.api.hinting import Hinting
+from dtqs.api.watch import Hub
+from dtqs.broker.api_link import ApiLink
+from dtqs.config import Config, find, load
+from dtqs.deadline import Deadline
+from dtqs.errors import ConfigError
+from dtqs.files import FileSpace
+from dtqs.processors.catalog import Catalog
+from dtqs.store import Store
+from dtqs.store.workers import Totals
+
+NAME = "dtqs api"
+BOOT_ERROR = 4
+"""gunicorn ends the whole server at this exit status, instead of starting one worker after the other."""
+_LOOK_SECONDS = 0.1
+_STOP_SECONDS = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+class Service:
+    """One worker process's API: its parts, from `start` to `stop`."""
+
+    def __init__(self) -> None:
+        self._app: App | None = None
+        self._parts: Parts | None = None
+        self._chores: Chores | None = None
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        assert self._app is not None
+        environ[RESPONSE] = getattr(start_response, "__self__", None)
+        return self._app(environ, start_response)
+
+    def start(self, worker: Any) -> None:
+        """Open everything, after the fork. `worker` is gunicorn's: `alive` turns false when it is to end."""
+        try:
+            config = load(find())
+            parts = build(config, Catalog.load(config))
+        except ConfigError as error:
+            sys.stderr.write(f"{error}\n")
+            sys.exit(BOOT_ERROR)
+        log.set_up(config.log.level, config.log.format, "api")
+        self._parts, self._app = parts, create_app(parts)
+        self._chores = Chores(parts.gather, parts.hinting, parts.hub, parts.store.workers, parts.totals, config.lease)
+        parts.store.start()
+        parts.link.start()
+        parts.hub.start()
+        self._chores.start()
+        gevent.spawn(self._watch, worker)
+        gc.freeze()  # what is there now stays: the collector need not walk it again
+
+    def stop(self) -> None:
+        """Close everything; the requests have ended. Safe to call twice, and without a start."""
+        parts, self._parts = self._parts, None
+        if parts is None or self._chores is None:
+            return
+        parts.hub.stop()
+        self._chores.stop()
+        parts.link.stop(Deadline(_STOP_SECONDS))
+        parts.store.stop()
+
+    def _watch(self, worker: Any) -> None:
+        """End the streams as soon as the worker is to end: gunicorn has no hook for it, and would wait for them."""
+        while worker.alive:
+            gevent.sleep(_LOOK_SECONDS)
+        if self._parts is not None:
+            self._parts.hub.end_streams()
+
+
+def build(config: Config, catalog: Catalog) -> Parts:
+    """Put the parts together; nothing is opened."""
+    totals = Totals()
+    store = Store(config.postgresql, config.lease, config.postgresql.pool_size, NAME)
+    hub = Hub(store.reads, config.api.reread_seconds)
+    link = ApiLink(config.rabbitmq, NAME, hub.on_events)
+    hinting = Hinting(link, store.backlog, totals, config.lease.grace_seconds)
+    gather = Gather(store.tasks.insert, hinting.stored, config.postgresql.statement_timeout_seconds)
+    return Parts(config, catalog, store, link, FileSpace(config.files), hub, hinting, gather, totals)
+
+
+application = Service()
