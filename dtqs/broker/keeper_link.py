@@ -46,8 +46,11 @@ class KeeperLink:
     def look(self, deadline: Deadline) -> QueueLook:
         """Raises BrokerUnavailable: away, or the queue is missing and is just being declared."""
 
+        if not self._ready:
+            raise BrokerUnavailable("RabbitMQ is away, or its queue is just being declared")
+
         def question(reply: Callable[[QueueLook], None]) -> None:
-            if self._looking.channel is not None and self._ready:
+            if self._looking.channel is not None:
                 look(self._looking.channel, reply)
 
         return self._loop.ask(question, deadline)

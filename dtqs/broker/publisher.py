@@ -12,7 +12,7 @@ from pika.frame import Method
 from pika.spec import Basic
 
 from dtqs.broker.topology import CONTROL, EVENTS, PERSISTENT, QUEUE, declare_exchanges
-from dtqs.event import HINT_LIMIT, LogRef, encode_cancel, encode_events, encode_hint
+from dtqs.event import HINT_LIMIT, LogRef, decode_hint, encode_cancel, encode_events, encode_hint
 from dtqs.task import Due
 
 WINDOW = 2000
@@ -76,7 +76,7 @@ class Publisher:
                 break
             self._tag += 1
             self._waiting[self._tag] = members
-            properties = BasicProperties(delivery_mode=PERSISTENT, priority=priority, message_id=str(self._tag))
+            properties = BasicProperties(delivery_mode=PERSISTENT, priority=priority)
             self._channel.basic_publish("", QUEUE, body, properties, mandatory=True)
             count += len(members)
         return count
@@ -109,8 +109,13 @@ class Publisher:
         if not self._waiting:
             self._on_idle()
 
-    def _returned(self, _: Channel, __: Basic.Return, properties: BasicProperties, ___: bytes) -> None:
+    def _returned(self, _: Channel, __: Basic.Return, ___: BasicProperties, body: bytes) -> None:
         """No queue took it: the broker confirms it all the same, afterwards. A keeper finds the queue missing and repairs."""
-        self._waiting.pop(int(properties.message_id or 0), None)
+        first_id = decode_hint(body).task_ids[0]
+        # a message id in each hint would make every delivery dearer, for what hardly ever happens
+        for tag, members in self._waiting.items():
+            if members[0].task_id == first_id:
+                del self._waiting[tag]
+                break
         if not self._waiting:
             self._on_idle()

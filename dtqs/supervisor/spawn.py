@@ -11,8 +11,8 @@ from typing import NoReturn
 
 import setproctitle
 
+from dtqs.prctl import die_with_parent
 from dtqs.scoreboard import Death, Slot
-from dtqs.supervisor.prctl import die_with_parent
 
 logger = logging.getLogger(__name__)
 

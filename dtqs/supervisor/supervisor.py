@@ -16,11 +16,11 @@ from enum import IntEnum
 import setproctitle
 
 from dtqs.config import SupervisorSection
+from dtqs.prctl import adopt_orphans
 from dtqs.scoreboard import ChildState, Scoreboard, SlotRecord
 from dtqs.supervisor.child import Child
 from dtqs.supervisor.node import NodeLock, StateFolderUnusable
 from dtqs.supervisor.oom import OomWatch
-from dtqs.supervisor.prctl import adopt_orphans
 from dtqs.supervisor.reaping import End, children_of_ours, ended, kill_strangers
 from dtqs.supervisor.roster import Roster, Seat, cause_of, heard
 from dtqs.supervisor.signals import Signals

@@ -1,18 +1,11 @@
 """Child processes that an attempt left behind: found through /proc and killed, so that nothing runs on after a cancel or a time limit."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import time
 
-_PR_SET_CHILD_SUBREAPER = 36
 _WAIT_SECONDS = 2.0
-
-
-def adopt_orphans() -> None:
-    """Have grandchildren whose parent ended become our children, so that they are found too."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def kill_descendants() -> None:

@@ -20,6 +20,7 @@ from dtqs.deadline import Deadline, Stop
 from dtqs.errors import StoreUnavailable, WorkerDied
 from dtqs.event import LogRef
 from dtqs.files import FileSpace
+from dtqs.prctl import adopt_orphans
 from dtqs.processors.catalog import Catalog
 from dtqs.scoreboard import ChildState, Death, Slot
 from dtqs.store import Store
@@ -27,7 +28,6 @@ from dtqs.store.workers import Totals, WorkerIdentity
 from dtqs.task import Claimed
 from dtqs.uuid7 import uuid7
 from dtqs.worker.beat import Beat, Parts
-from dtqs.worker.descendants import adopt_orphans
 from dtqs.worker.finisher import Finisher
 from dtqs.worker.hold import Hold
 from dtqs.worker.limits import Limits
