@@ -12,7 +12,6 @@ _SEGMENT_BYTES = 65000
 # a TIFF keeps the layout of its pixels, its profile and its XMP among the same tags
 _LAYOUT = (*range(254, 267), *range(273, 285), 317, *range(320, 331), *range(332, 348), *range(512, 533), 700, 34377, 34675)
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>')
-_TAKES_XMP = frozenset({"jpeg", "webp", "avif"})
 Metadata = dict[str, bytes]
 
 
@@ -23,10 +22,10 @@ def read(image: ImageFile) -> Metadata:
 
 
 def fitting(metadata: Metadata, format: str) -> Metadata:
-    """Return what a format can hold of it."""
+    """Return what a format can hold of it. The writers of PNG and TIFF leave XMP out by themselves."""
     if format == "gif":
         return {}
-    return {name: value for name, value in metadata.items() if (name != "xmp" or format in _TAKES_XMP) and (format != "jpeg" or len(value) <= _SEGMENT_BYTES)}
+    return {name: value for name, value in metadata.items() if format != "jpeg" or len(value) <= _SEGMENT_BYTES}
 
 
 def _exif(image: ImageFile) -> bytes:
