@@ -155,8 +155,8 @@ def _tell(places: Places, how_to_stop: str) -> None:
 
 def _command(places: Places) -> str:
     """Return how this user calls dtqs here."""
-    called = Path(sys.argv[0])
-    name = os.path.relpath(called) if called.name == "dtqs" else "dtqs"
+    installed = Path(sys.prefix, "bin", "dtqs")
+    name = os.path.relpath(installed) if installed.exists() else "dtqs"
     return name if os.path.relpath(places.var) == "var" else f"DTQS_CONFIG={os.path.relpath(places.ini)} {name}"
 
 

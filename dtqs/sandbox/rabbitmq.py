@@ -100,6 +100,7 @@ class PrivateRabbitmq:
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(place / "enabled_plugins"),
             "RABBITMQ_CONFIG_FILE": str(place / "rabbitmq"),
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(place / "advanced"),
+            "RABBITMQ_LOG": "-color",
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _ERLANG,
             # the start script then becomes the broker instead of watching over it
