@@ -66,7 +66,7 @@ class Api:
                     yield piece
                     sent(len(piece))
 
-        return self._once(lambda: self._json(self._client.post("/files", content=pieces(), headers=headers)))
+        return self._once(lambda: self._json(self._client.post("/files", params={"name": path.name}, content=pieces(), headers=headers)))
 
     def stream(self, task_ids: Sequence[str], last_event_id: str) -> AbstractContextManager[httpx.Response]:
         """Open the events of tasks from behind an event id. Raises httpx.TransportError on entry."""

@@ -1,21 +1,29 @@
 """The commands that look: task, tasks, logs."""
 
 import sys
+import time
+from contextlib import suppress
+from typing import Any
 
 import click
 import orjson
 
 from dtqs.cli.calls import Api
 from dtqs.cli.output import print_json
+from dtqs.cli.refusal import ApiUnavailable, WaitOver
 from dtqs.cli.show import log_line, show_task, show_tasks
-from dtqs.cli.stream import follow
 from dtqs.cli.tasks_options import checked_id, json_option, opened_api, wait_seconds_option
 from dtqs.cli.wait import exit_status
 from dtqs.deadline import Deadline
 from dtqs.task import OUTCOMES, Status
 
-PAGE_LIMIT = 1000
-"""Most tasks or log rows that are asked for at once."""
+PAGE_LIMIT = 200
+"""Most tasks that the API gives at once."""
+TURNS_LIMIT = 50
+"""Most pages that are asked for until a listing is full: each looks at a bounded number of rows, and may find none."""
+LOGS_LIMIT = 1000
+FOLLOW_SECONDS = 0.5
+"""Between two looks at a log that is followed: the stream of events leaves out what a processor logs, so there is nothing to wait for."""
 
 
 @click.command(epilog="Exit status: 0 completed or not ended yet, 1 failed, 3 cancelled; others as with submit.")
@@ -36,19 +44,31 @@ def task(task_id: str, as_json: bool) -> None:
 @click.option("--status", type=click.Choice([status.value for status in Status]), help="Only these.")
 @click.option("--type", "task_type", metavar="TYPE", help="Only tasks of this type.")
 @click.option("--tag", help="Only tasks with this tag.")
-@click.option("--limit", type=click.IntRange(1, PAGE_LIMIT), default=20, show_default=True, help="At most so many.")
-@click.option("--after", metavar="CURSOR", help="Go on where a page ended.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most so many.")
+@click.option("--after", metavar="CURSOR", help="Go on where a listing ended.")
 @json_option
 def tasks(status: str | None, task_type: str | None, tag: str | None, limit: int, after: str | None, as_json: bool) -> None:
     """List tasks, newest first."""
     with opened_api() as api:
-        page = api.get("/tasks", {"status": status, "task_type": task_type, "tag": tag, "limit": limit, "after": after})
+        found, following = _list(api, {"status": status, "task_type": task_type, "tag": tag}, limit, after)
     if as_json:
-        print_json(page)
+        print_json({"tasks": found, "next": following})
         return
-    show_tasks(page["tasks"])
-    if page.get("after"):
-        click.echo(f"there may be more: --after {page['after']}", err=True)
+    show_tasks(found)
+    if following:
+        click.echo(f"there may be more: --after {following}", err=True)
+
+
+def _list(api: Api, wanted: dict[str, Any], limit: int, after: str | None) -> tuple[list[Any], str | None]:
+    """Ask for pages until there are `limit` tasks; return them and where to go on."""
+    found: list[Any] = []
+    for _ in range(TURNS_LIMIT):
+        page = api.get("/tasks", wanted | {"limit": min(limit - len(found), PAGE_LIMIT), "after": after})
+        found += page["tasks"]
+        after = page["next"]
+        if after is None or len(found) >= limit:
+            break
+    return found, after
 
 
 @click.command(epilog="Exit status: 0; with --follow it says how the task ended: 0 completed, 1 failed, 3 cancelled; others as with submit.")
@@ -58,24 +78,26 @@ def tasks(status: str | None, task_type: str | None, tag: str | None, limit: int
 @json_option
 def logs(task_id: str, following: bool, wait_seconds: float, as_json: bool) -> None:
     """Show the log of a task; with --json, a JSON object a line."""
+    deadline = Deadline(wait_seconds)
     with opened_api() as api:
         last = _print_logs(api, checked_id(task_id), 0, as_json)
-        if not following:
-            return
-        # the stream says when to look again; the log itself has more in it than the stream
-        for message in follow(lambda event_id: api.stream([task_id], event_id), Deadline(wait_seconds), lambda _: None):
-            last = _print_logs(api, task_id, last, as_json)
-            if message.event in OUTCOMES:
-                break
-        sys.exit(exit_status(api.get(f"/tasks/{task_id}")))
+        while following:
+            with suppress(ApiUnavailable):  # it comes back, or the deadline does
+                record = api.get(f"/tasks/{task_id}")
+                last = _print_logs(api, task_id, last, as_json)
+                if record["status"] in OUTCOMES:
+                    sys.exit(exit_status(record))
+            if deadline.passed:
+                raise WaitOver
+            time.sleep(min(FOLLOW_SECONDS, deadline.remaining))
 
 
 def _print_logs(api: Api, task_id: str, last: int, as_json: bool) -> int:
     """Print what is new behind a log id; return the last one."""
     while True:
-        rows = api.get(f"/tasks/{task_id}/logs", {"after": last, "limit": PAGE_LIMIT})["logs"]
-        for row in rows:
-            last = max(last, row["log_id"])
+        page = api.get(f"/tasks/{task_id}/logs", {"after": last, "limit": LOGS_LIMIT})
+        for row in page["logs"]:
+            last = row["id"]
             click.echo(orjson.dumps(row).decode() if as_json else log_line(row))
-        if len(rows) < PAGE_LIMIT:
+        if page["next"] is None:
             return last
