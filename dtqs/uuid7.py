@@ -18,6 +18,12 @@ def uuid7() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def first_uuid7(at: float) -> str:
+    """Return the lowest id of that time (seconds since 1970): all ids made before it are lower."""
+    text = f"{int(at * 1000) << 80 | 0x7 << 76 | 0x2 << 62:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
 def is_uuid(text: str) -> bool:
     """Tell whether the text is a UUID of any version in its canonical lower-case form."""
     return _PATTERN.fullmatch(text) is not None

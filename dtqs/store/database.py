@@ -15,7 +15,7 @@ import psycopg.errors
 from psycopg import sql
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
 from dtqs.config import PostgresqlSection
 from dtqs.deadline import Deadline
@@ -96,6 +96,8 @@ class Database:
             if isinstance(error, _AGAIN):
                 raise
             raise StoreUnavailable(f"PostgreSQL: {str(error).strip() or type(error).__name__}") from error
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction) as error:
+            raise StoreUnavailable(f"PostgreSQL: {error.diag.message_primary}: the schema is missing or older than this version; run dtqs migrate") from error
         except psycopg.DataError as error:
             raise StoreRefused(f"PostgreSQL: {error.diag.message_primary or error}") from error
 
@@ -154,12 +156,14 @@ class Database:
             return call()  # tenacity costs 20 µs a call: only for those that need it
         except StoreUnavailable:
             seconds = deadline.remaining if deadline else self._section.statement_timeout_seconds
-            if seconds <= 0:
+            if seconds <= 0 or self._pool is None:
                 raise
-        retrying = Retrying(
-            retry=retry_if_exception_type(StoreUnavailable), wait=wait_exponential_jitter(0.02, 1.0), stop=stop_after_delay(seconds), reraise=True
-        )
-        return retrying(call)
+        return Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, StoreUnavailable) and self._pool is not None),
+            wait=wait_exponential_jitter(multiplier=0.02, max=1.0, jitter=0.02),
+            stop=stop_after_delay(seconds),
+            reraise=True,
+        )(call)
 
 
 Run = Callable[..., list[Row]]

@@ -1,8 +1,11 @@
 """What a keeper removes when its time has come, and the partitions that it makes ahead; everything in bounded pieces."""
 
+import time
+
 from psycopg import sql
 
 from dtqs.store.database import Database
+from dtqs.uuid7 import first_uuid7
 
 
 class Housekeeping:
@@ -11,7 +14,8 @@ class Housekeeping:
 
     def prune_tasks(self, after: str, days: float, limit: int) -> tuple[str | None, int]:
         """Delete tasks whose outcome is older, on a walk from a mark on; returns where it ended and how many went. Raises StoreUnavailable."""
-        ((last, count),) = self._database.run_once("prune_tasks", {"after": after, "days": days, "limit": limit})
+        before = first_uuid7(time.time() - days * 86400)  # ids sort by time: nothing younger need be looked at
+        ((last, count),) = self._database.run_once("prune_tasks", {"after": after, "before": before, "days": days, "limit": limit})
         return last, int(count)
 
     def prune_small(self, idempotency_hours: float) -> None:

@@ -54,19 +54,17 @@ class Limits:
         self._end.set()
 
     def arm(self, task_id: str, limit_seconds: float) -> None:
-        """An attempt begins in the calling main thread."""
+        """An attempt begins in the calling main thread; the supervisor is told until when it may run at all."""
         self._reason, self._deadline = None, time.monotonic() + limit_seconds
+        self._slot.kill_at(self._deadline + self._hard)
         self._armed = task_id
 
     def disarm(self) -> None:
         """It has ended: nothing is raised from here on."""
         self._armed = None
 
-    def heavy(self) -> None:
-        """The armed attempt is a heavy one: tell the supervisor until when it may run."""
-        self._slot.kill_at(self._deadline + self._hard)
-
-    def light(self) -> None:
+    def rest(self) -> None:
+        """No attempt follows for now: the supervisor must not kill a worker that waits for PostgreSQL."""
         self._slot.kill_at(0.0)
 
     def cancel(self, task_ids: list[str]) -> None:

@@ -22,11 +22,10 @@ class Pace:
             return 1
         return max(1, min(self._batch_limit, int(self._batch_seconds / max(seconds, 1e-9))))
 
-    def ran_light(self, task_type: str, seconds: float, tasks: int, hints: int) -> None:
-        """Learn from a batch that ran: its tasks took so many seconds together."""
-        each, per_hint = seconds / tasks, tasks / hints
+    def ran_light(self, task_type: str, each_seconds: float, per_hint: float) -> None:
+        """Learn from a batch: what a task of it took, and how many its hints named."""
         known = self._seconds.get(task_type)
-        self._seconds[task_type] = each if known is None else known + _WEIGHT * (each - known)
+        self._seconds[task_type] = each_seconds if known is None else known + _WEIGHT * (each_seconds - known)
         self._tasks_per_hint += _WEIGHT * (per_hint - self._tasks_per_hint)
         self._set_prefetch(max(1, round(2 * self.batch(task_type) / max(1.0, self._tasks_per_hint))))
 

@@ -184,16 +184,19 @@ class Worker:
         began = time.monotonic()
         if not light:
             setproctitle(f"{self._title} {tasks[0].task_type} {tasks[0].task_id}")
+        ran = 0
         for task in tasks:
             if self._stop.requested or not self._hold.starts(task):
                 break
             self._seat.slot.run(task.task_id)
             self._hold.ends(self._runner.attempt(task, light))
-        if light:
-            self._pace.ran_light(tasks[0].task_type, time.monotonic() - began, len(tasks), hints)
-        else:
+            ran += 1
+        self._limits.rest()
+        if not light:
             self._pace.ran_heavy()
             setproctitle(self._title)
+        elif ran:
+            self._pace.ran_light(tasks[0].task_type, (time.monotonic() - began) / ran, len(tasks) / hints)
         self._finisher.finish()
         self._seat.slot.rest()
         self._consume_again()

@@ -56,8 +56,6 @@ class Runner:
         try:
             try:
                 self._limits.arm(task.task_id, limit)
-                if not light:
-                    self._limits.heavy()
                 value = _text(kind.run(kind.validate(orjson.loads(task.payload)), context))
                 self._limits.disarm()
                 return Settlement(task.task_id, Kind.COMPLETED, value, 0.0, context.outputs)
@@ -69,7 +67,6 @@ class Runner:
             return self._settle(task, error, context, limit)
         finally:
             if not light:
-                self._limits.light()
                 _quietly(kill_descendants)
                 _quietly(context.close)
 
