@@ -23,14 +23,14 @@ class Intake:
     def __init__(self, catalog: Catalog, files: FileRows, max_retries: int) -> None:
         self._catalog, self._files, self._max_retries = catalog, files, max_retries
 
-    def tasks(self, value: Any, caller: Caller) -> list[NewTask]:
-        """Return the tasks of a submit, one or an array. Raises Invalid with everything that is wrong, StoreUnavailable."""
+    def tasks(self, value: Any, found: Sequence[Problem], caller: Caller) -> list[NewTask]:
+        """Return the tasks of a submit, one or an array. Raises Invalid with everything that is wrong, `found` already or here, StoreUnavailable."""
         many = isinstance(value, list)
         try:
             bodies = parse(value)
         except Invalid as error:
-            raise Invalid([*error.problems, *self._payload_problems(value)]) from None
-        problems: list[Problem] = []
+            raise Invalid([*found, *error.problems, *self._payload_problems(value)]) from None
+        problems = list(found)
         uploads: list[tuple[str, str]] = []
         ids = new_ids(len(bodies))
         tasks = []

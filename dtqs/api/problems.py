@@ -45,7 +45,7 @@ def write(resp: falcon.Response, status: HTTPStatus, detail: str, errors: Sequen
 
 def _serialize(_: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
     status = HTTPStatus(error.status_code)
-    write(resp, status, error.description or error.title or status.phrase)
+    write(resp, status, error.description or status.description or status.phrase)
 
 
 def _not_found(_: falcon.Request, resp: falcon.Response, error: Exception, __: object) -> None:

@@ -6,6 +6,7 @@ Quick tests on the bytes tell whether there can be anything of it; only then the
 import json
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import falcon
@@ -22,17 +23,13 @@ _LONG_NUMBER = b"0" * 19
 _BEYOND = INTEGER_MAX + 1
 
 
-def decode(body: bytes) -> Any:
-    """Return the value. Raises HTTPBadRequest for what is no JSON, Invalid for what must not be stored."""
+def decode(body: bytes) -> tuple[Any, list[Problem]]:
+    """Return the value, and what is in it that must not be stored. Raises HTTPBadRequest for what is no JSON, Invalid for what is nested too deep."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise falcon.HTTPBadRequest(description=f"the body is not valid JSON: {error}"[:500]) from None
-    if not _is_plain(body, value):
-        problems = list(_faults("", _read_slowly(body)))[:_PROBLEMS_LIMIT]
-        if problems:
-            raise Invalid(problems)
-    return value
+    return value, [] if _is_plain(body, value) else list(islice(_faults("", _read_slowly(body)), _PROBLEMS_LIMIT))
 
 
 def _is_plain(body: bytes, value: Any) -> bool:

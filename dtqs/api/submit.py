@@ -39,8 +39,8 @@ class Submit:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         caller = self._auth.require(req, "submit")
         require_json(req)
-        value = decode(read_body(req, self._max_body_bytes))
-        tasks = self._intake.tasks(value, caller)
+        value, problems = decode(read_body(req, self._max_body_bytes))
+        tasks = self._intake.tasks(value, problems, caller)
         if "HTTP_IDEMPOTENCY_KEY" in req.env:
             answer = self._store_once(tasks, self._key(req, value, caller))
         else:
