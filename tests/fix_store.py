@@ -166,6 +166,10 @@ class World:
     def rows(self, query: str, *parameters: object) -> list[Row]:
         return self._looking.execute(query.encode(), parameters).fetchall()
 
+    def execute(self, *commands: str) -> None:
+        for command in commands:
+            self._looking.execute(command.encode())
+
     def value(self, query: str, *parameters: object) -> Any:
         ((value,),) = self.rows(query, *parameters)
         return value

@@ -1,0 +1,184 @@
+"""The backlog as publishers see it: relay and its mark, far out, put off, repair, and the hints of what has just become due."""
+
+import pytest
+
+from dtqs.settlement import Kind
+from dtqs.store.backlog import FIRST_ID, LONG_AGO
+from tests.fix_store import World
+
+
+def wait_of(world: World, task_id: str) -> float:
+    """Seconds until the task is published (again)."""
+    return float(world.value("SELECT extract(epoch FROM publish_at - now())::float8 FROM backlog WHERE task_id = %s", task_id))
+
+
+def set_publish(world: World, task_id: str, seconds_ago: float) -> None:
+    world.rows("UPDATE backlog SET publish_at = now() - %s * interval '1 s' WHERE task_id = %s RETURNING 1", seconds_ago, task_id)
+
+
+def set_published(world: World, task_id: str, seconds_ago: float) -> None:
+    query = "UPDATE backlog SET publish_at = now() + interval '10 min', published_at = now() - %s * interval '1 s' WHERE task_id = %s RETURNING 1"
+    world.rows(query, seconds_ago, task_id)
+
+
+# --- relay
+
+
+def test_a_relay_takes_what_is_to_be_published_now_and_nothing_else(world: World) -> None:
+    due, fresh = world.submit(2, priority=7, task_type="image", light=False)
+    (later,) = world.submit(delay_seconds=60.0)
+    set_publish(world, due, 1)
+    (row,), last = world.store.backlog.relay(LONG_AGO, 10)
+    assert (row.task_id, row.task_type, row.light, row.priority) == (due, "image", False, 7)
+    assert last is not None
+    assert [wait_of(world, task) > 0 for task in (due, fresh, later)] == [True] * 3
+    assert world.rows("SELECT task_id::text FROM backlog WHERE published_at IS NOT NULL") == [(due,)]
+
+
+def test_a_relay_returns_the_time_that_far_out_asks_for(world: World) -> None:
+    (task,) = world.submit()
+    set_publish(world, task, 1)
+    (row,), _ = world.store.backlog.relay(LONG_AGO, 10)
+    world.store.backlog.far_out([(row.task_id, row.publish_at)])
+    assert wait_of(world, task) > 500
+
+
+def test_a_relay_publishes_less_and_less_often_up_to_far_out(world: World) -> None:
+    (task,) = world.submit()
+    waits = []
+    for _ in range(9):
+        set_publish(world, task, 1)
+        world.store.backlog.relay(LONG_AGO, 10)
+        waits.append(round(wait_of(world, task)))
+    assert waits == [5, 10, 20, 40, 80, 160, 320, 600, 600]
+
+
+def test_a_task_that_was_published_for_ever_can_be_published_again(world: World) -> None:
+    (task,) = world.submit()
+    world.rows("UPDATE backlog SET publishes = 1000, publish_at = now() RETURNING 1")
+    assert len(world.store.backlog.relay(LONG_AGO, 10)[0]) == 1
+    assert wait_of(world, task) == pytest.approx(600, abs=2)
+
+
+def test_a_full_batch_of_the_relay_takes_the_oldest_and_tells_where_it_ended(world: World) -> None:
+    tasks = world.submit(4)
+    for i, task in enumerate(reversed(tasks)):
+        set_publish(world, task, 100 - i)
+    dues, last = world.store.backlog.relay(LONG_AGO, 3)
+    assert {due.task_id for due in dues} == set(tasks[1:])
+    assert last is not None
+    assert world.value("SELECT %s::timestamptz BETWEEN now() - interval '98.9 s' AND now() - interval '97 s'", last)
+    rest, _ = world.store.backlog.relay(last, 3)
+    assert [due.task_id for due in rest] == tasks[:1]
+
+
+def test_a_relay_does_not_look_before_its_mark(world: World) -> None:
+    before, behind = world.submit(2)
+    set_publish(world, before, 60)
+    set_publish(world, behind, 10)
+    mark = str(world.value("SELECT (now() - interval '30 s')::text"))
+    assert [due.task_id for due in world.store.backlog.relay(mark, 10)[0]] == [behind]
+    assert [due.task_id for due in world.store.backlog.relay(LONG_AGO, 10)[0]] == [before]
+
+
+def test_a_relay_looks_at_its_mark_too_since_many_rows_may_share_one_time(world: World) -> None:
+    tasks = world.submit(4)
+    world.rows("UPDATE backlog SET publish_at = date_trunc('second', now()) - interval '1 min' RETURNING 1")
+    first, mark = world.store.backlog.relay(LONG_AGO, 2)
+    assert mark is not None
+    second, _ = world.store.backlog.relay(mark, 10)
+    assert sorted(due.task_id for due in [*first, *second]) == tasks
+
+
+def test_the_mark_trails_the_clock_by_some_seconds(world: World) -> None:
+    assert world.value("SELECT now() - %s::timestamptz BETWEEN interval '5 s' AND interval '6 s'", world.store.backlog.now())
+
+
+def test_a_relay_of_nothing_tells_no_place(world: World) -> None:
+    assert world.store.backlog.relay(LONG_AGO, 10) == ([], None)
+
+
+# --- far out and put off
+
+
+def test_what_the_broker_has_confirmed_is_put_far_out(world: World) -> None:
+    a, b = world.submit(2)
+    confirmed = [(due.task_id, due.publish_at) for due in world.store.backlog.due([a])]
+    world.store.backlog.far_out(confirmed)
+    assert wait_of(world, a) == pytest.approx(600, abs=2)
+    assert wait_of(world, b) < 6
+    assert world.rows("SELECT task_id::text FROM backlog WHERE published_at > now() - interval '1 min'") == [(a,)]
+
+
+def test_what_somebody_else_has_put_another_time_on_is_not_put_far_out(world: World) -> None:
+    (task,) = world.submit()
+    (due,) = world.store.backlog.due([task])
+    world.rows("UPDATE backlog SET publish_at = publish_at + interval '1 us' RETURNING 1")
+    world.store.backlog.far_out([(task, due.publish_at)])
+    assert wait_of(world, task) < 6
+    assert world.value("SELECT published_at IS NULL FROM backlog")
+
+
+def test_what_a_worker_does_not_know_is_left_for_others(world: World) -> None:
+    (now, other), (later,) = world.submit(2), world.submit(delay_seconds=60.0)
+    world.store.backlog.put_off([later, now], 30)
+    assert wait_of(world, now) == pytest.approx(30, abs=2)
+    assert wait_of(world, later) == pytest.approx(60, abs=2)
+    assert wait_of(world, other) < 6
+    assert world.value("SELECT due_at <= now() FROM backlog WHERE task_id = %s", now)
+
+
+def test_hints_are_made_of_what_is_due(world: World) -> None:
+    (now,), (later,), (claimed,) = world.submit(priority=2, task_type="image", light=False), world.submit(delay_seconds=60.0), world.submit()
+    world.claim(world.worker(), [claimed])
+    (due,) = world.store.backlog.due([now, later, claimed])
+    assert (due.task_id, due.task_type, due.light, due.priority) == (now, "image", False, 2)
+
+
+# --- repair
+
+
+def repaired(world: World, older_than_seconds: float) -> set[str]:
+    """Repair everything, two rows at a time; return what is due for publishing."""
+    after: str | None = FIRST_ID
+    changed = 0
+    while after is not None:
+        after, count = world.store.backlog.repair(after, 2, older_than_seconds)
+        changed += count
+    found = {row[0] for row in world.rows("SELECT task_id::text FROM backlog WHERE publish_at <= now()")}
+    assert len(found) == changed
+    return found
+
+
+def test_a_lost_queue_makes_everything_that_is_due_due_for_publishing(world: World) -> None:
+    tasks, (later,) = world.submit(5), world.submit(delay_seconds=60.0)
+    set_published(world, tasks[0], 1)
+    assert repaired(world, 0) == set(tasks)
+    assert wait_of(world, later) > 50
+
+
+def test_a_queue_with_nothing_ready_makes_only_what_was_published_long_ago_due_for_publishing(world: World) -> None:
+    old, new, never, later = world.submit(4)
+    set_published(world, old, 20)
+    set_published(world, new, 2)
+    set_published(world, later, 20)
+    world.rows("UPDATE backlog SET due_at = now() + interval '1 h' WHERE task_id = %s RETURNING 1", later)
+    assert repaired(world, 10) == {old}
+    assert wait_of(world, never) < 6
+
+
+def test_a_repair_leaves_alone_what_the_relay_will_publish_anyhow(world: World) -> None:
+    (task,) = world.submit()
+    set_publish(world, task, 30)
+    assert world.store.backlog.repair(FIRST_ID, 10, 0)[1] == 0
+    assert wait_of(world, task) < -29
+
+
+def test_a_repair_of_a_retry_does_not_cut_its_delay_short(world: World) -> None:
+    (task,) = world.submit()
+    world.run([task], Kind.RETRY, delay_seconds=60.0)
+    assert repaired(world, 0) == set()
+
+
+def test_a_repair_of_nothing_is_at_its_end(world: World) -> None:
+    assert world.store.backlog.repair(FIRST_ID, 10, 0) == (None, 0)

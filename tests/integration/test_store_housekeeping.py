@@ -1,0 +1,174 @@
+"""What the keeper removes when its time has come, and what it must leave; days of logs, beside whoever looks at them."""
+
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from dtqs.errors import StoreUnavailable
+from dtqs.settlement import Kind
+from dtqs.store.backlog import FIRST_ID
+from dtqs.store.tasks import IdempotencyKey
+from dtqs.store.workers import Totals
+from dtqs.task import NewTask, OutputFile
+from dtqs.uuid7 import uuid7
+from tests.fix_store import World
+
+OLD_DAY = datetime.now(UTC).date() - timedelta(days=40)
+OLD_PARTITION = f"logs_{OLD_DAY:%Y%m%d}"
+
+
+def age(world: World, table: str, column: str, days: float) -> None:
+    world.rows(f"UPDATE {table} SET {column} = {column} - %s * interval '1 day' RETURNING 1", days)
+
+
+# --- tasks
+
+
+def test_tasks_go_when_their_outcome_is_past_its_time(world: World) -> None:
+    old, failed, pending, running, recent = world.submit(5)
+    world.run([old])
+    world.run([failed], Kind.FAILED)
+    world.claim(world.worker(), [running])
+    age(world, "tasks", "created_at", 40)
+    world.run([recent])
+    world.rows("UPDATE tasks SET finished_at = finished_at - interval '31 days' WHERE id = ANY (%s::uuid[]) RETURNING 1", [old, failed])
+    assert world.store.housekeeping.prune_tasks(FIRST_ID, 30, 10) == (recent, 2)
+    assert [row[0] for row in world.rows("SELECT id::text FROM tasks ORDER BY id")] == [pending, running, recent]
+    assert world.value("SELECT count(*) FROM failures") == 0
+    world.check()
+
+
+def test_pruning_walks_a_bounded_number_of_rows_at_a_time(world: World) -> None:
+    tasks = world.submit(5)
+    world.run(tasks)
+    age(world, "tasks", "created_at", 40)
+    age(world, "tasks", "finished_at", 40)
+    first = world.store.housekeeping.prune_tasks(FIRST_ID, 30, 2)
+    assert first == (tasks[1], 2)
+    assert world.store.housekeeping.prune_tasks(tasks[1], 30, 10) == (tasks[4], 3)
+    assert world.store.housekeeping.prune_tasks(tasks[4], 30, 10) == (None, 0)
+
+
+# --- small things
+
+
+def test_idempotency_keys_and_dead_workers_go_when_they_are_old(world: World) -> None:
+    for _ in range(2):
+        world.store.tasks.insert_once([NewTask(uuid7(), "echo", True, "{}")], IdempotencyKey(uuid7(), "k", b"x", 24.0))
+    world.rows("UPDATE idempotency_keys SET created_at = now() - interval '25 h' WHERE key IN (SELECT key FROM idempotency_keys LIMIT 1)"
+               " AND api_key_id IN (SELECT api_key_id FROM idempotency_keys LIMIT 1) RETURNING 1")  # fmt: skip
+    dead, recent, holding, alive = (world.worker() for _ in range(4))
+    world.claim(holding, world.submit())
+    world.rows("UPDATE workers SET dead_at = now() - interval '25 h' WHERE id = ANY (%s::uuid[]) RETURNING 1", [dead, holding])
+    world.store.workers.retire(recent)
+    world.store.housekeeping.prune_small(24.0)
+    assert world.value("SELECT count(*) FROM idempotency_keys") == 1
+    assert {row[0] for row in world.rows("SELECT id::text FROM workers")} == {recent, holding, alive}
+
+
+def test_sums_of_counters_never_fall_when_processes_are_gone(world: World) -> None:
+    gone, other, alive = uuid7(), uuid7(), uuid7()
+    totals = Totals(1, 2, 3, 4, 5, 6, 7, 8, 9)
+    sums = "SELECT " + ", ".join(f"sum({name})::int" for name in Totals.__dataclass_fields__) + " FROM counters"
+    for process in (gone, other, alive):
+        world.store.workers.count(process, "worker", "node", totals)
+    for process in (gone, other):
+        world.rows("UPDATE counters SET updated_at = now() - interval '2 h' WHERE process_id = %s RETURNING 1", process)
+        world.store.housekeeping.prune_small(24.0)
+    assert world.rows(sums) == [(3, 6, 9, 12, 15, 18, 21, 24, 27)]
+    assert sorted(world.rows("SELECT role, submitted FROM counters")) == [("folded", 2), ("worker", 1)]
+
+
+def test_a_counter_holds_the_last_totals_of_its_process(world: World) -> None:
+    process = uuid7()
+    world.store.workers.count(process, "api", "node", Totals(1, 1, 1, 1, 1, 1, 1, 1, 1))
+    world.store.workers.count(process, "api", "node", Totals(1, 2, 3, 4, 5, 6, 7, 8, 9))
+    query = "SELECT submitted, claimed, completed, failed, cancelled, retried, given_back, published, reclaimed FROM counters"
+    assert world.rows(query) == [(1, 2, 3, 4, 5, 6, 7, 8, 9)]
+
+
+def test_files_go_when_they_are_past_their_time(world: World) -> None:
+    old, new = OutputFile(uuid7(), "x", "text/plain", 1, "ab"), OutputFile(uuid7(), "y", "text/plain", 1, "ab")
+    world.store.files.insert(old, None)
+    age(world, "files", "created_at", 8)
+    world.store.files.insert(new, None)
+    world.store.files.insert(new, None)
+    assert world.store.housekeeping.expire_files(7, 10) == [old.file_id]
+    assert world.store.files.existing([old.file_id, new.file_id]) == {new.file_id}
+
+
+# --- days of logs
+
+
+@pytest.fixture
+def old_day(fresh_world: World) -> World:
+    """A database that has a day of logs past its time, with a row in it."""
+    world = fresh_world
+    world.rows("SELECT make_logs_partition(%s)", OLD_DAY)
+    (task,) = world.submit()
+    world.rows(
+        "INSERT INTO logs (task_id, at, event, level) VALUES (%s, %s, 'log', 'info') RETURNING 1", task, datetime.combine(OLD_DAY, datetime.min.time(), UTC)
+    )
+    return world
+
+
+def partitions(world: World) -> list[str]:
+    return [row[0] for row in world.rows("SELECT relname FROM pg_class WHERE relname ~ '^logs_[0-9]{8}$' ORDER BY 1")]
+
+
+def test_days_of_logs_past_their_time_are_dropped(old_day: World) -> None:
+    kept = partitions(old_day)[1:]
+    assert old_day.store.housekeeping.drop_partitions(30) == [OLD_PARTITION]
+    assert partitions(old_day) == kept
+    assert old_day.store.housekeeping.drop_partitions(30) == []
+
+
+def test_a_day_that_somebody_looks_at_stays_for_a_later_turn_and_nobody_waits_behind_it(old_day: World) -> None:
+    with psycopg.connect(old_day.section.dsn.get_secret_value()) as backup:
+        backup.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        backup.execute("SELECT count(*) FROM logs")
+        drop = old_day.meet(lambda store: store.housekeeping.drop_partitions(30)).waits()
+        old_day.run(old_day.submit())
+        with pytest.raises(StoreUnavailable, match="lock timeout"):
+            drop.result()
+        with pytest.raises(StoreUnavailable, match="lock timeout"):
+            old_day.store.housekeeping.drop_partitions(30)
+        old_day.run(old_day.submit())
+    assert old_day.store.housekeeping.drop_partitions(30) == [OLD_PARTITION]
+    assert OLD_PARTITION not in partitions(old_day)
+    old_day.check()
+
+
+def test_a_day_that_was_detached_and_not_dropped_is_dropped_in_the_next_turn(old_day: World) -> None:
+    old_day.execute(f"ALTER TABLE logs DETACH PARTITION {OLD_PARTITION} CONCURRENTLY")
+    assert old_day.store.housekeeping.drop_partitions(30) == [OLD_PARTITION]
+    assert OLD_PARTITION not in partitions(old_day)
+
+
+def test_of_two_keepers_that_drop_the_same_day_neither_fails_for_long(old_day: World) -> None:
+    drops = [old_day.meet(lambda store: store.housekeeping.drop_partitions(30)) for _ in range(2)]
+    for drop in drops:
+        try:
+            drop.result()
+        except StoreUnavailable:
+            continue
+    old_day.store.housekeeping.drop_partitions(30)
+    assert OLD_PARTITION not in partitions(old_day)
+
+
+def test_days_of_logs_are_made_a_week_ahead(fresh_world: World) -> None:
+    today = datetime.now(UTC).date()
+    fresh_world.execute(*(f"DROP TABLE {name}" for name in partitions(fresh_world)))
+    fresh_world.store.housekeeping.make_partitions()
+    fresh_world.store.housekeeping.make_partitions()
+    assert partitions(fresh_world)[-8:] == [f"logs_{today + timedelta(days=d):%Y%m%d}" for d in range(8)]
+
+
+def test_a_finish_that_finds_no_partition_for_its_day_makes_it(fresh_world: World) -> None:
+    (task,) = fresh_world.submit()
+    lease = fresh_world.claim(fresh_world.worker(), [task])
+    fresh_world.execute(*(f"DROP TABLE {name}" for name in partitions(fresh_world)))
+    assert len(fresh_world.store.leases.give_back(lease)) == 1
+    assert fresh_world.events(task) == ["pending"]
+    fresh_world.check()

@@ -1,0 +1,160 @@
+"""A database that is frozen, killed, locked or full of deadlocks: every wait of the store ends, in our own words, and work goes on afterwards."""
+
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg import sql
+from pydantic import SecretStr
+
+from dtqs.config import LeaseSection, PostgresqlSection
+from dtqs.deadline import Deadline
+from dtqs.errors import StoreUnavailable
+from dtqs.sandbox.postgres import PrivatePostgres
+from dtqs.settlement import Kind
+from dtqs.store import Store
+from dtqs.store.database import Run
+from dtqs.uuid7 import uuid7
+from tests.fix_store import World, settled
+from tests.helpers import eventually
+
+
+@pytest.fixture
+def outage(own_postgres: PrivatePostgres) -> Iterator[World]:
+    """The store with short limits on a server of its own."""
+    world = World(own_postgres.dsn)
+    world.section = PostgresqlSection(dsn=SecretStr(own_postgres.dsn), connect_timeout_seconds=1, statement_timeout_seconds=1)
+    world.store.stop()
+    world.store = world.new_store("the test's store")
+    yield world
+    own_postgres.thaw()
+    world.close()
+
+
+def set_for_role(world: World, setting: str, value: str) -> None:
+    """Connections that are made from now on have it."""
+    ((role, database),) = world.rows("SELECT current_user, current_database()")
+    command = sql.SQL("ALTER ROLE {} IN DATABASE {} SET {} = {}")
+    with psycopg.connect(world.section.dsn.get_secret_value(), autocommit=True) as connection:
+        connection.execute(command.format(sql.Identifier(role), sql.Identifier(database), sql.Identifier(setting), sql.Literal(value)))
+
+
+def test_a_frozen_database_is_given_up_in_time_and_work_goes_on_when_it_thaws(outage: World, own_postgres: PrivatePostgres) -> None:
+    (task,), worker = outage.submit(), outage.worker()
+    lease = outage.claim(worker, [task])
+    own_postgres.freeze()
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        outage.store.leases.claim(worker, uuid7(), [task])
+    with pytest.raises(StoreUnavailable):
+        outage.store.leases.finish(lease, settled([task]), Deadline(1.0))
+    assert time.monotonic() - began < 12
+    own_postgres.thaw()
+    eventually(lambda: outage.store.leases.finish(lease, settled([task])) or outage.status(task) == "completed", 20)
+    assert outage.events(task) == ["completed"]
+    outage.check()
+
+
+def test_a_killed_database_is_found_again_after_its_restart(own_postgres: PrivatePostgres) -> None:
+    section = PostgresqlSection(dsn=SecretStr(own_postgres.dsn), connect_timeout_seconds=1, statement_timeout_seconds=1)
+    store = Store(section, LeaseSection(), 1, "the test's store")
+    store.start()
+    assert store.reads.existing([uuid7()]) == set()
+    own_postgres.kill()
+    with pytest.raises(StoreUnavailable):
+        store.reads.existing([uuid7()])
+    own_postgres.start()
+    own_postgres.wait_ready(Deadline(60))
+    eventually(lambda: _works(store), 20)
+    store.stop()
+
+
+def _works(store: Store) -> bool:
+    try:
+        return store.reads.existing([uuid7()]) == set()
+    except StoreUnavailable:
+        return False
+
+
+def test_a_connection_that_was_cut_is_replaced_where_the_statement_may_be_said_again(world: World) -> None:
+    (task,) = world.submit()
+    lease = world.claim(world.worker(), [task])
+    cut(world)
+    assert len(world.store.leases.finish(lease, settled([task]))) == 1
+    world.check()
+
+
+def test_a_claim_is_not_said_again_when_its_connection_was_cut(world: World) -> None:
+    (task,), worker = world.submit(), world.worker()
+    cut(world)
+    with pytest.raises(StoreUnavailable):
+        world.store.leases.claim(worker, uuid7(), [task])
+    assert world.status(task) == "pending"
+    assert len(world.store.leases.claim(worker, uuid7(), [task])[0]) == 1
+
+
+def cut(world: World) -> None:
+    assert world.rows("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = %s", "the test's store") == [(True,)]
+
+
+def test_a_statement_that_waits_for_too_long_is_given_up(fresh_world: World) -> None:
+    set_for_role(fresh_world, "statement_timeout", "300ms")
+    (task,), worker = fresh_world.submit(), fresh_world.worker()
+    with fresh_world.held_open() as held:
+        held.leases.claim(worker, uuid7(), [task])
+        other = fresh_world.meet(lambda store: store.leases.claim(worker, uuid7(), [task])).waits()
+        with pytest.raises(StoreUnavailable, match="statement timeout"):
+            other.result()
+    fresh_world.check()
+
+
+def test_a_transaction_that_idled_for_too_long_is_unavailable_and_changed_nothing(fresh_world: World) -> None:
+    # a process that was frozen between its two statements
+    set_for_role(fresh_world, "idle_in_transaction_session_timeout", "100ms")
+    (task,) = fresh_world.submit()
+    store = fresh_world.new_store("frozen")
+
+    def work(run: Run) -> None:
+        run("cancel_lock", {"ids": f"{{{task}}}"})
+        eventually(lambda: not fresh_world.rows("SELECT 1 FROM pg_stat_activity WHERE application_name = 'frozen' AND state = 'idle in transaction'"))
+        run("cancel", {"ids": f"{{{task}}}"})
+
+    with pytest.raises(StoreUnavailable):
+        store.database.transaction_once(work)
+    store.stop()
+    assert fresh_world.status(task) == "pending"
+
+
+def test_a_store_that_is_not_started_is_unavailable(world: World) -> None:
+    store = Store(world.section, world.lease, 1, "stopped")
+    with pytest.raises(StoreUnavailable):
+        store.reads.existing([])
+    store.start()
+    store.start()
+    assert store.reads.existing([]) == set()
+    store.stop()
+    store.stop()
+    with pytest.raises(StoreUnavailable):
+        store.workers.stale(1)
+
+
+def test_a_deadlock_is_said_again_and_nobody_hears_of_it(world: World) -> None:
+    # made by hand, against the order of locks: the statement that loses is said again
+    a, b = world.submit(2)
+    plain = Store(world.section, world.lease, 1, "plain")
+    plain.start()
+    lease = world.claim(world.worker(), [a, b])
+    with world.held_open() as held:
+        held.run("cancel_lock", ids=f"{{{b}}}")
+        finish = world.meet(lambda _: plain.leases.finish(lease, settled([a, b], Kind.FAILED)))
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'plain' AND wait_event_type = 'Lock'"
+        eventually(lambda: world.rows(waiting))
+        try:
+            held.run("cancel_lock", ids=f"{{{a}}}")
+            held.commit()
+        except psycopg.errors.DeadlockDetected:
+            held.close()
+        assert len(finish.result()) == 2
+    plain.stop()
+    assert world.statuses([a, b]) == ["failed", "failed"]

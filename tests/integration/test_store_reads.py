@@ -1,0 +1,265 @@
+"""What API, streams and doctor read: records, pages, logs, and the audit that must see every break of law 3."""
+
+import pytest
+
+from dtqs.errors import NotFound
+from dtqs.settlement import Kind
+from dtqs.store import reads
+from dtqs.store.reads import Page, TaskFilter
+from dtqs.task import Status
+from dtqs.uuid7 import uuid7
+from tests.fix_store import REPORT, World, settled
+
+OWNER, STRANGER = uuid7(), uuid7()
+
+
+def ids(page: Page) -> list[str]:
+    return [task.task_id for task in page.tasks]
+
+
+def all_pages(world: World, wanted: TaskFilter, limit: int) -> list[list[str]]:
+    pages, page = [], world.store.reads.page(wanted, limit)
+    pages.append(ids(page))
+    while page.after:
+        page = world.store.reads.page(wanted, limit, page.after)
+        pages.append(ids(page))
+    return pages
+
+
+# --- records
+
+
+def test_a_record_tells_where_a_task_is_through_its_whole_life(world: World) -> None:
+    (task,), worker = world.submit(light=False), world.worker()
+    seen = [world.store.reads.task(task)]
+    lease = world.claim(worker, [task])
+    seen.append(world.store.reads.task(task))
+    world.store.leases.finish(lease, settled([task], Kind.RETRY))
+    seen.append(world.store.reads.task(task))
+    world.run([task])
+    seen.append(world.store.reads.task(task))
+    assert [(record.status, record.attempt) for record in seen] == [("pending", 0), ("in_progress", 1), ("pending", 1), ("completed", 2)]
+    assert [record.started_at is not None for record in seen] == [False, True, True, True]
+    assert [record.finished_at is not None for record in seen] == [False, False, False, True]
+
+
+def test_the_view_tells_who_runs_a_task(world: World) -> None:
+    (task,), worker = world.submit(), world.worker()
+    world.claim(worker, [task])
+    assert world.value("SELECT worker_id::text FROM task_status") == worker
+
+
+def test_a_task_is_shown_to_its_owner_only(world: World) -> None:
+    (task,) = world.submit(submitted_by=OWNER)
+    assert world.store.reads.task(task, OWNER).task_id == task
+    with pytest.raises(NotFound):
+        world.store.reads.task(task, STRANGER)
+    with pytest.raises(NotFound):
+        world.store.reads.task(uuid7())
+    assert world.store.reads.existing([task, uuid7()], OWNER) == {task}
+    assert world.store.reads.existing([task], STRANGER) == set()
+
+
+def test_tasks_come_in_the_order_that_was_asked_for(world: World) -> None:
+    a, b, c = world.submit(3)
+    assert [record.task_id for record in world.store.reads.tasks([c, uuid7(), a, b])] == [c, a, b]
+
+
+# --- pages
+
+
+def test_pages_show_every_task_once_newest_first(world: World) -> None:
+    tasks = world.submit(5)
+    assert all_pages(world, TaskFilter(), 2) == [[tasks[4], tasks[3]], [tasks[2], tasks[1]], [tasks[0]]]
+    assert all_pages(world, TaskFilter(), 5) == [tasks[::-1]]
+
+
+def test_each_status_is_listed_from_where_its_tasks_are(world: World) -> None:
+    pending, running, completed, failed, cancelled = world.submit(5)
+    world.claim(world.worker(), [running])
+    world.run([completed])
+    world.run([failed], Kind.FAILED)
+    world.store.tasks.cancel([cancelled])
+    found = {status: ids(world.store.reads.page(TaskFilter(status), 10)) for status in Status}
+    assert found == {
+        Status.PENDING: [pending],
+        Status.IN_PROGRESS: [running],
+        Status.COMPLETED: [completed],
+        Status.FAILED: [failed],
+        Status.CANCELLED: [cancelled],
+    }
+
+
+@pytest.mark.parametrize("status", [None, *Status])
+def test_a_page_is_filtered_by_type_tag_and_owner(world: World, status: Status | None) -> None:
+    tasks = [
+        *world.submit(task_type="image", tags=("x", "y"), submitted_by=OWNER),
+        *world.submit(task_type="echo", tags=("x",), submitted_by=OWNER),
+        *world.submit(task_type="image", tags=("y",), submitted_by=OWNER),
+        *world.submit(task_type="image", tags=("x",), submitted_by=STRANGER),
+        *world.submit(task_type="image", submitted_by=OWNER),
+    ]
+    wanted, tasks = tasks[0], sorted(tasks)
+    bring_to(world, tasks, status)
+    assert ids(world.store.reads.page(TaskFilter(status, "image", "x", OWNER), 10)) == [wanted]
+    assert ids(world.store.reads.page(TaskFilter(status), 10)) == tasks[::-1]
+    assert all_pages(world, TaskFilter(status), 2) == [tasks[:2:-1], tasks[2:0:-1], tasks[:1]]
+
+
+def bring_to(world: World, tasks: list[str], status: Status | None) -> None:
+    if status is Status.IN_PROGRESS:
+        world.claim(world.worker(), tasks)
+    elif status is Status.CANCELLED:
+        world.store.tasks.cancel(tasks)
+    elif status in (Status.COMPLETED, Status.FAILED):
+        world.run(tasks, Kind(status))
+
+
+def test_a_page_looks_at_a_bounded_number_of_rows_and_tells_where_to_go_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reads, "LOOK_LIMIT", 10)
+    (rare,) = world.submit(task_type="image")
+    world.submit(25)
+    pages = all_pages(world, TaskFilter(task_type="image"), 5)
+    assert ([task for page in pages for task in page], len(pages)) == ([rare], 3)
+
+
+def test_a_page_that_is_full_at_the_end_of_its_look_goes_on_behind_its_last_task(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reads, "LOOK_LIMIT", 4)
+    tasks = world.submit(9)
+    pages = all_pages(world, TaskFilter(Status.PENDING), 4)
+    assert [task for page in pages for task in page] == tasks[::-1]
+
+
+# --- logs and streams
+
+
+def test_the_log_of_a_task_is_read_from_a_place_on(world: World) -> None:
+    (task, other), worker = world.submit(2), world.worker()
+    lease = world.claim(worker, [task])
+    first, second = (world.store.leases.report(lease, task, 1, "log", "info", word, None) for word in ("one", "two"))
+    world.run([other])
+    assert [row.log_id for row in world.store.reads.logs(task)] == [first, second]
+    assert [row.message for row in world.store.reads.logs(task, after=first)] == ["two"]
+    assert [row.message for row in world.store.reads.logs(task, limit=1)] == ["one"]
+
+
+def test_a_stream_reads_what_is_new_after_its_own_place_in_each_task(world: World) -> None:
+    (a, b, c), worker = world.submit(3), world.worker()
+    lease_a, lease_b = world.claim(worker, [a]), world.claim(worker, [b])
+    seen_a = world.store.leases.report(lease_a, a, 1, "log", "info", "old", None)
+    new_b = world.store.leases.report(lease_b, b, 1, "progress", "info", "new b", {"fraction": 0.5})
+    new_a = world.store.leases.report(lease_a, a, 1, "log", "info", "new a", None)
+    world.run([c])
+    rows = world.store.reads.watch({a: seen_a, b: 0})
+    assert [(row.log_id, row.task_id, row.message, row.data) for row in rows] == [(new_b, b, "new b", {"fraction": 0.5}), (new_a, a, "new a", None)]
+    assert world.store.reads.watch({a: new_a, b: new_b}) == []
+    assert [row.task_id for row in world.store.reads.watch({a: 0, b: 0}, limit=1)] == [a, b]
+
+
+def test_a_stream_reads_where_its_tasks_are(world: World) -> None:
+    a, b, c = world.submit(3)
+    world.run([a])
+    world.claim(world.worker(), [b])
+    last = world.store.reads.logs(a)[-1].log_id
+    found = {watched.task_id: watched for watched in world.store.reads.watched([a, b, c, uuid7()])}
+    assert {i: (w.status, w.attempt, w.last_log_id) for i, w in found.items()} == {
+        a: (Status.COMPLETED, 1, last),
+        b: (Status.IN_PROGRESS, 1, 0),
+        c: (Status.PENDING, 0, 0),
+    }
+
+
+# --- workers
+
+
+def test_a_heartbeat_says_what_a_worker_does_and_that_it_lives(world: World) -> None:
+    (task,), worker = world.submit(), world.worker()
+    world.grow_old(worker)
+    report = type(REPORT)("busy", task, "echo", 12.0, 5000, 3, 1)
+    assert world.store.workers.beat(worker, report)
+    query = "SELECT state, task_id::text, task_type, extract(epoch FROM now() - task_started_at)::int, memory_bytes, completed, failed FROM workers"
+    assert world.rows(query) == [("busy", task, "echo", 12, 5000, 3, 1)]
+    assert world.store.workers.stale(30) == []
+    assert not world.store.workers.beat(uuid7(), report)
+
+
+def test_only_a_heartbeat_that_is_too_old_is_stale(world: World) -> None:
+    fresh, old, dead = world.worker(), world.worker(), world.worker()
+    for worker in (old, dead):
+        world.grow_old(worker)
+    world.store.workers.retire(dead)
+    assert world.store.workers.stale(30) == [old]
+    assert world.store.workers.beat(fresh, REPORT)
+    assert not world.store.workers.beat(dead, REPORT)
+
+
+def test_the_workers_of_a_nodes_former_life_are_found_after_its_restart(world: World) -> None:
+    node, before, now = uuid7(), uuid7(), uuid7()
+    former, retired = world.worker(node, before), world.worker(node, before)
+    world.worker(node, now)
+    world.worker()
+    world.store.workers.retire(retired)
+    assert world.store.workers.former(node, now) == [former]
+
+
+# --- the audit
+
+
+def test_a_sound_system_has_no_violation(world: World) -> None:
+    tasks = world.submit(6)
+    world.claim(world.worker(), tasks[:2])
+    world.run(tasks[2:4])
+    world.store.tasks.cancel(tasks[4:5])
+    world.check()
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("DELETE FROM backlog", "no outcome, and in 0 backlog rows and 0 leases"),
+        ("INSERT INTO leases (id, worker_id, task_ids) SELECT gen_random_uuid(), w.id, ARRAY[t.id] FROM tasks t, workers w", "in 1 backlog rows and 1 leases"),
+        ("UPDATE tasks SET outcome = 'completed'", "completed, and in 1 backlog rows"),
+        ("WITH d AS (DELETE FROM backlog) INSERT INTO leases SELECT gen_random_uuid(), gen_random_uuid(), ARRAY[id] FROM tasks", "0 of them of living workers"),
+    ],
+)
+def test_the_audit_sees_a_task_that_is_not_in_exactly_one_place(world: World, damage: str, words: str) -> None:
+    (task,) = world.submit()
+    world.worker()
+    world.rows(f"{damage} RETURNING 1")
+    ((violation,), after) = world.store.reads.audit(None, 10)
+    assert (violation.task_id, after) == (task, None)
+    assert words in violation.words
+
+
+def test_the_audit_sees_a_lease_of_a_worker_marked_dead_and_a_task_that_is_held_twice(world: World) -> None:
+    (a, b), worker = world.submit(2), world.worker()
+    world.claim(worker, [a])
+    world.claim(world.worker(), [b])
+    world.rows("UPDATE workers SET dead_at = now() WHERE id = %s RETURNING 1", worker)
+    world.rows(
+        "INSERT INTO leases (id, worker_id, task_ids) SELECT gen_random_uuid(), worker_id, task_ids FROM leases WHERE worker_id <> %s RETURNING 1", worker
+    )
+    violations, _ = world.store.reads.audit(None, 10)
+    assert [violation.task_id for violation in violations] == [a, b]
+
+
+def test_the_audit_goes_through_all_tasks_in_bounded_batches(world: World) -> None:
+    tasks = world.submit(5)
+    world.rows("DELETE FROM backlog WHERE task_id = %s RETURNING 1", tasks[4])
+    found, after, batches = [], None, 0
+    while batches == 0 or after:
+        violations, after = world.store.reads.audit(after, 2)
+        found += [violation.task_id for violation in violations]
+        batches += 1
+    assert (found, batches) == ([tasks[4]], 3)
+
+
+@pytest.mark.parametrize("place", ["backlog", "lease"])
+def test_the_audit_sees_what_is_no_task(world: World, place: str) -> None:
+    (task,) = world.submit()
+    if place == "lease":
+        world.claim(world.worker(), [task])
+    assert world.store.reads.audit_strays() == []
+    world.rows("DELETE FROM tasks RETURNING 1")
+    (stray,) = world.store.reads.audit_strays()
+    assert (stray.task_id, place in stray.words) == (task, True)
