@@ -221,6 +221,29 @@ def family(pid: int) -> list[int]:
     return found
 
 
+def working_in(folder: Path) -> list[int]:
+    """Return the processes whose working directory is this folder, as far as we may look."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and (entry / "cwd").readlink() == folder:
+                found.append(int(entry.name))
+    return found
+
+
+def end_all(pids: Sequence[int], deadline: Deadline) -> None:
+    """Give the processes half of the time to end by themselves, then kill them."""
+    if not wait_gone(pids, Deadline(deadline.remaining / 2)):
+        for pid in pids:
+            _signal(pid, signal.SIGKILL)
+        wait_gone(pids, deadline)
+
+
+def is_zombie(pid: int) -> bool:
+    """Tell whether the process has ended and nobody has asked for its status."""
+    return not _stat(pid) and Path(f"/proc/{pid}").exists()
+
+
 def _end_family(pid: int, deadline: Deadline) -> None:
     members = family(pid)
     for member in members:

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from dtqs.deadline import Deadline
-from dtqs.sandbox.child import Account, Child, SandboxError, make_folder, write_private
+from dtqs.sandbox.child import Account, Child, SandboxError, end_all, is_zombie, make_folder, working_in, write_private
 
 ROLE = DATABASE = "dtqs"
 _ADMIN = "postgres"
@@ -51,8 +51,11 @@ class PrivatePostgres:
 
     def start(self) -> None:
         """Make the cluster if there is none, and start the server."""
+        if self.alive:
+            return
         if not self._data.exists():
             self._initialise()
+        self._clear_remains()
         options = [word for key, value in {**_SETTINGS, "port": str(self.port)}.items() for word in ("-c", f"{key}={value}")]
         self.child.start([binary("postgres"), "-D", str(self._data), *options], _environment(), self.directory)
 
@@ -77,6 +80,14 @@ class PrivatePostgres:
 
     def thaw(self) -> None:
         self.child.thaw()
+
+    def _clear_remains(self) -> None:
+        """End what a killed server has left, all of which works in the data folder, and its lock file, if only a zombie keeps that valid."""
+        # a grandchild's zombie goes when the machine's first process gets round to it, and in some containers never
+        end_all(working_in(self._data), Deadline(10))
+        lock = self._data / "postmaster.pid"
+        if lock.exists() and is_zombie(int(lock.read_text(encoding="utf-8").split()[0])):
+            lock.unlink()
 
     def _initialise(self) -> None:
         """Make the cluster, our role and database beside their place, and move them there when they are whole."""

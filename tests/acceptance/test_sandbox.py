@@ -1,0 +1,124 @@
+"""`dtqs up` and `dtqs down`: what they start, restart, keep and leave behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dtqs.deadline import Deadline
+from dtqs.sandbox.child import running, wait_gone
+from dtqs.sandbox.keys import read_client_env
+from dtqs.sandbox.places import Places
+from tests.helpers import eventually
+
+_ROOT = Path(__file__).resolve().parents[2]
+_NAMES = ("sandbox", "supervisor", "api", "rabbitmq", "epmd", "postgresql")
+_PARTS = ("supervisor", "api", "rabbitmq", "postgresql")
+
+
+class Sandbox:
+    """A folder in which a user types commands."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.places = Places(folder / "var")
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "dtqs", *arguments]
+
+    def environment(self) -> dict[str, str]:
+        return {**{name: value for name, value in os.environ.items() if not name.startswith("DTQS_")}, "PYTHONPATH": str(_ROOT)}
+
+    def run(self, *arguments: str, status: int = 0) -> str:
+        """Run a dtqs command in the folder; return what it prints."""
+        done = subprocess.run(self.command(*arguments), cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == status, f"{arguments} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    def pid(self, name: str) -> int | None:
+        return running(self.places.pid_file(name))
+
+    def pids(self, names: Sequence[str] = _NAMES) -> list[int]:
+        return [pid for name in names if (pid := self.pid(name))]
+
+    def echo(self, text: str) -> None:
+        """Submit a task and see it completed."""
+        assert text in self.run("submit", "echo", f"text={text}", "--wait", "--json")
+
+    def is_ready(self) -> bool:
+        with suppress(httpx.HTTPError, KeyError):
+            return httpx.get(f"{read_client_env(self.places.client_env)['DTQS_URL']}/readyz", timeout=2).status_code == 200
+        return False
+
+
+@pytest.fixture
+def sandbox(servers_dir: Path, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    folder = servers_dir / request.node.name[:40]
+    folder.mkdir()
+    one = Sandbox(folder)
+    yield one
+    one.run("down")
+    assert one.pids() == []
+
+
+def test_what_was_submitted_before_a_crash_is_there_after_it(sandbox: Sandbox) -> None:
+    sandbox.run("up", "--detach", "--workers", "1")
+    sandbox.echo("before")
+    key = sandbox.places.client_env.read_text()
+    assert sandbox.places.client_env.stat().st_mode & 0o777 == 0o600
+    assert sandbox.places.ini.stat().st_mode & 0o777 == 0o600
+    everything = sandbox.pids()
+    assert len(everything) == len(_NAMES)
+    for pid in everything:
+        os.kill(pid, signal.SIGKILL)
+    assert wait_gone(everything, Deadline(10))
+    assert "runs already" not in sandbox.run("up", "--detach")
+    assert sandbox.places.client_env.read_text() == key
+    assert "completed" in sandbox.run("tasks")
+    sandbox.echo("after")
+    assert "workers = 1" in sandbox.places.ini.read_text()
+
+
+def test_nothing_outlives_a_killed_sandbox_and_what_dies_is_started_again(sandbox: Sandbox) -> None:
+    sandbox.run("up", "--detach", "--workers", "1")
+    before = {name: sandbox.pid(name) for name in _PARTS}
+    for pid in before.values():
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: all(sandbox.pid(name) not in (None, before[name]) for name in _PARTS), 20, "all four are started again")
+    eventually(sandbox.is_ready, 30, "the API is ready again")
+    sandbox.echo("again")
+    everything, parent = sandbox.pids(), sandbox.pid("sandbox")
+    assert parent
+    os.kill(parent, signal.SIGKILL)
+    assert wait_gone(everything, Deadline(20))
+
+
+def test_ctrl_c_stops_everything(sandbox: Sandbox) -> None:
+    log = (sandbox.folder / "out").open("w+")
+    process = subprocess.Popen(sandbox.command("up", "--workers", "1"), cwd=sandbox.folder, env=sandbox.environment(), stdout=log, stderr=log)
+    eventually(lambda: "Ctrl-C" in (sandbox.folder / "out").read_text(), 60, "it says how to stop it")
+    everything = sandbox.pids()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+    assert wait_gone(everything, Deadline(0))
+    log.close()
+
+
+def test_two_sandboxes_run_side_by_side_and_a_second_start_says_so(sandbox: Sandbox) -> None:
+    sandbox.run("up", "--detach", "--workers", "1")
+    sandbox.run("up", "--detach", "--workers", "1", "--var", "other")
+    try:
+        ours, others = read_client_env(sandbox.places.client_env), read_client_env(sandbox.folder / "other" / "client.env")
+        assert ours["DTQS_URL"] != others["DTQS_URL"]
+        assert httpx.get(f"{ours['DTQS_URL']}/tasks", headers={"Authorization": f"Bearer {others['DTQS_API_KEY']}"}).status_code == 401
+        assert "runs already" in sandbox.run("up", "--detach")
+    finally:
+        sandbox.run("down", "--var", "other")
+    sandbox.echo("ours is still there")
