@@ -88,8 +88,9 @@ def _upload(api: Api, upload: Upload) -> str:
 
 def _wait(api: Api, task_id: str, task_type: str, wait_seconds: float, as_json: bool) -> int:
     """Follow a task, print what it came to, and return the exit status that says how it ended."""
+    click.echo(f"task {task_id}", err=True)
     try:
-        record = wait_for(api, task_id, f"{task_type} {task_id}", wait_seconds)
+        record = wait_for(api, task_id, task_type, wait_seconds)
     except (KeyboardInterrupt, WaitOver):
         click.echo(f"the task goes on: dtqs task {task_id}", err=True)
         raise

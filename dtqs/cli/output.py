@@ -7,6 +7,7 @@ from typing import Any
 import click
 import orjson
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -29,18 +30,22 @@ def print_json(value: Any) -> None:
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
-    """Print rows: a drawn table on a terminal, else columns of plain text under their names."""
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], fold: bool = True) -> None:
+    """Print rows: a drawn table on a terminal, else columns of plain text under their names.
+
+    With `fold` off, what is too wide for a table is printed plain: a path that was cut in pieces cannot be copied.
+    """
     texts = [[cell_text(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
-        _print_plain(columns, texts)
-        return
-    table = Table(title=title, title_justify="left", header_style="bold")
+    console = Console()
+    table = Table(header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in texts:
         table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in row))
-    Console().print(table)
+    if sys.stdout.isatty() and (fold or Measurement.get(console, console.options, table).maximum < console.width):
+        console.print(table)
+    else:
+        _print_plain(columns, texts)
 
 
 def _print_plain(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> None:

@@ -40,7 +40,7 @@ def show_result(record: dict[str, Any], api: Api) -> None:
     if record.get("error") is not None and record.get("status") != "completed":
         click.echo(error_words(record["error"]), err=record.get("status") == "failed")
     if isinstance(outputs, list) and outputs and all(isinstance(each, dict) and "uri" in each for each in outputs):
-        print_table(("name", "pixels", "size", "type", "where"), [_output_row(each, api) for each in outputs])
+        print_table(("name", "pixels", "size", "type", "where"), [_output_row(each, api) for each in outputs], fold=False)
     elif result is not None:
         # JSON escapes control characters itself
         click.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
@@ -122,13 +122,13 @@ def log_line(row: dict[str, Any]) -> str:
     words = [short_time(row.get("at")) or "-", f"{row.get('level') or '-':7}", f"{row.get('event') or '-':11}"]
     if row.get("attempt"):
         words.append(f"attempt {row['attempt']}")
-    data = row.get("data")
+    data, message = row.get("data"), row.get("message")
     if row.get("event") == "progress":
-        words.append(progress_words(data))
-    elif isinstance(data, dict) and "message" in data and "type" in data:
-        words.append(error_words(data))
+        return " ".join([*words, progress_words(data)])
+    if message:
+        words.append(visible(str(message)))
+    if isinstance(data, dict) and "message" in data and "type" in data:
+        words += [] if data["message"] == message else [error_words(data)]
     elif data is not None:
         words.append(cell_text(data))
-    if row.get("message") and row.get("event") != "progress":
-        words.insert(-1 if data is not None else len(words), visible(str(row["message"])))
-    return " ".join(filter(None, words)).rstrip()
+    return " ".join(words).rstrip()

@@ -1,0 +1,194 @@
+"""The commands about tasks against a running system: submit and wait, look, cancel and retry, and what their exit statuses say."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from dtqs.resources import resource
+from tests.fix_system import Factory, System
+from tests.helpers import eventually
+
+PHOTO = str(resource("docs/media/rocket.jpg"))
+Begin = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Begin:
+    """Start a command beside the test, its output in files."""
+
+    def start(system: System, *arguments: str) -> "subprocess.Popen[str]":
+        environment = os.environ | {"DTQS_CONFIG": str(system.config_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+        with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
+            return subprocess.Popen([sys.executable, "-m", "dtqs", *arguments], stdout=out, stderr=err, env=environment, text=True)
+
+    return start
+
+
+def told(tmp_path: Path) -> str:
+    return (tmp_path / "err").read_text(encoding="utf-8")
+
+
+def waited_task(tmp_path: Path) -> str:
+    """Return the id that `submit --wait` tells before it waits."""
+    match = eventually(lambda: re.search(r"^task (\S+)$", told(tmp_path), re.MULTILINE), what="the command has told the task's id")
+    assert match
+    return match[1]
+
+
+def as_json(result: "subprocess.CompletedProcess[str]") -> Any:
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_the_exit_status_says_how_the_task_ended(system: Factory, begin: Begin, tmp_path: Path) -> None:
+    one = system()
+    completed = one.run("submit", "echo", "greeting=hello", "n=1", "--wait")
+    assert (completed.returncode, json.loads(completed.stdout)) == (0, {"greeting": "hello", "n": 1}), completed.stderr
+    failed = one.run("submit", "echo", "fail=permanent", "--wait")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert "PermanentError: the payload asks for a permanent error" in failed.stderr
+    record = one.run("submit", "echo", "--payload", '{"fail": "transient"}', "--max-retries", "0", "--priority", "9", "--tag", "x", "--wait", "--json")
+    final = json.loads(record.stdout)
+    assert (record.returncode, final["status"], final["attempt"], final["priority"], final["tags"]) == (1, "failed", 1, 9, ["x"])
+    late = one.run("submit", "echo", "--delay", "600", "--wait", "--wait-seconds", "1.5")
+    assert (late.returncode, "the task goes on: dtqs task" in late.stderr) == (os.EX_TEMPFAIL, True)
+    waiting = begin(one, "submit", "echo", "--delay", "600", "--wait")
+    assert one.run("cancel", waited_task(tmp_path)).returncode == 0
+    assert waiting.wait(20) == 3
+
+
+def test_a_command_that_waits_can_be_interrupted(system: Factory, begin: Begin, tmp_path: Path) -> None:
+    waiting = begin(system(supervisor=False), "submit", "echo", "--wait")
+    waited_task(tmp_path)
+    eventually(lambda: "echo: pending" in told(tmp_path), what="the stream has begun")
+    waiting.send_signal(signal.SIGINT)
+    assert waiting.wait(10) == 128 + signal.SIGINT
+    assert "the task goes on: dtqs task" in told(tmp_path)
+    assert "Traceback" not in told(tmp_path)
+
+
+def test_local_files_are_uploaded_and_outputs_shown_with_their_paths(system: Factory, tmp_path: Path) -> None:
+    one = system()
+    result = one.run("submit", "image", f"source=@{PHOTO}", "--wait")
+    assert result.returncode == 0, result.stderr
+    paths = re.findall(r"\S+$", result.stdout, re.MULTILINE)[1:]
+    assert len(paths) == 3
+    assert all(Path(path).read_bytes().startswith(b"\xff\xd8") for path in paths)
+    assert "image: 100%" in result.stderr
+    (tmp_path / "payload.json").write_text('{"outputs": [{"name": "small", "format": "png"}]}', encoding="utf-8")
+    asked = ("image", "--payload", f"@{tmp_path}/payload.json", f"source=@{PHOTO}", "outputs.0.width=100", "--wait", "--json")
+    record = as_json(one.run("submit", *asked))
+    (output,) = record["result"]["outputs"]
+    assert (output["name"], output["width"], output["media_type"]) == ("small", 100, "image/png")
+    assert record["payload"]["source"].startswith("upload:")
+    missing = one.run("submit", "image", "source=@/nowhere.jpg")
+    assert (missing.returncode, missing.stderr) == (2, "@/nowhere.jpg: there is no such file\n")
+
+
+def test_a_wait_goes_on_over_a_killed_api(system: Factory, begin: Begin, tmp_path: Path) -> None:
+    one = system({"supervisor": {"drain_seconds": 20}})
+    waiting = begin(one, "submit", "echo", "steps=10", "sleep_seconds=5", "--wait")
+    eventually(lambda: "step 2 of 10" in told(tmp_path), what="the second step is shown")
+    assert one.api
+    os.killpg(one.api.pid, signal.SIGKILL)
+    one.api.wait(10)
+    one.start_api()
+    assert waiting.wait(30) == 0, told(tmp_path)
+    assert "echo: reconnecting: " in told(tmp_path)
+    steps = re.findall(r"step (\d+) of 10", told(tmp_path))
+    assert steps == [str(number) for number in range(1, 11)]
+
+
+def test_a_submit_is_said_again_while_the_api_restarts_and_makes_one_task(system: Factory, begin: Begin) -> None:
+    one = system(api=False, supervisor=False)
+    waiting = begin(one, "submit", "echo", "a=1")
+    one.start_api()
+    assert waiting.wait(20) == 0
+    assert one.rows("SELECT count(*) FROM tasks") == [(1,)]
+
+
+def test_tasks_are_listed_shown_cancelled_and_retried(system: Factory) -> None:
+    one = system()
+    first = one.run("submit", "echo", "--delay", "600", "--tag", "a", "--tag", "b").stdout.strip()
+    ids = [one.submit({"n": n}, tags=["b"]) for n in range(4)]
+    one.wait_for(ids[-1])
+    listed = as_json(one.run("tasks", "--tag", "b", "--limit", "2", "--json"))
+    assert [task["task_id"] for task in listed["tasks"]] == [ids[3], ids[2]]
+    rest = as_json(one.run("tasks", "--tag", "b", "--after", listed["next"], "--json"))
+    assert [task["task_id"] for task in rest["tasks"]] == [ids[1], ids[0], first]
+    table = one.run("tasks", "--status", "pending").stdout.splitlines()
+    assert [line.split()[:3] for line in table] == [["task", "type", "status"], [first, "echo", "pending"]]
+    shown = one.run("task", first)
+    assert shown.returncode == 0
+    assert re.search(r"^tags +a, b$", shown.stdout, re.MULTILINE)
+    cancelled = one.run("cancel", first, ids[0])
+    assert (cancelled.returncode, cancelled.stdout) == (2, f"{first} cancelled\n")
+    assert f"{ids[0]}: Conflict" in cancelled.stderr
+    assert one.run("task", first).returncode == 3
+    again = one.run("retry", first).stdout.split()[0]
+    assert one.run("retry", first).stdout.split()[0] == again
+    assert as_json(one.run("task", again, "--json"))["retry_of"] == first
+
+
+def test_logs_are_shown_followed_and_cannot_steer_the_terminal(system: Factory) -> None:
+    one = system()
+    task_id = one.submit({"steps": 4, "sleep_seconds": 1.5})
+    followed = one.run("logs", task_id, "--follow")
+    assert followed.returncode == 0, followed.stderr
+    assert followed.stdout.count(" progress ") == 4
+    assert followed.stdout.splitlines()[-1].split()[2] == "completed"
+    rows = [json.loads(line) for line in one.run("logs", task_id, "--json").stdout.splitlines()]
+    assert [row["event"] for row in rows][-2:] == ["progress", "completed"]
+    evil = one.submit({"fail": "permanent"}, tags=["\x1b[2J\nboo"])
+    one.wait_for(evil)
+    with psycopg.connect(one.dsn, autocommit=True) as connection:
+        connection.execute("UPDATE logs SET message = %s WHERE task_id = %s", ["\x1b]0;owned\x07\nnext", evil])
+    for command in (("logs", evil), ("task", evil), ("tasks",)):
+        output = one.run(*command).stdout
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\x9b]", output), command
+        assert not re.search(r"^(boo|next)", output, re.MULTILINE), command
+    assert one.run("logs", evil, "--follow").returncode == 1
+
+
+def test_what_the_api_refuses_is_told_field_by_field(system: Factory) -> None:
+    one = system(supervisor=False)
+    wrong = one.run("submit", "echo", "steps=x", "fail=z", "--max-retries", "-1")
+    assert wrong.returncode == 2
+    assert {line.split(":")[0].strip() for line in wrong.stderr.splitlines()[1:]} >= {"max_retries"}
+    fields = one.run("submit", "echo", "steps=x", "fail=z")
+    assert {line.split(":")[0].strip() for line in fields.stderr.splitlines()[1:]} == {"payload.steps", "payload.fail"}
+    unknown = one.run("submit", "imag", "a=1")
+    assert (unknown.returncode, "echo, image" in unknown.stderr) == (2, True)
+    assert one.run("task", "0192f3a0-0000-7000-8000-000000000000").returncode == 2
+    assert one.run("task", "../files/x").returncode == 2
+    assert one.run("tasks", "--after", "nonsense").returncode == 2
+    first = one.run("submit", "echo", "a=1", "--idempotency-key", "k").stdout
+    assert one.run("submit", "echo", "a=1", "--idempotency-key", "k").stdout == first
+    other = one.run("submit", "echo", "a=2", "--idempotency-key", "k")
+    assert (other.returncode, "Conflict" in other.stderr) == (2, True)
+    client_env = one.config_path.parent / "client.env"
+    client_env.write_text(f"DTQS_URL={one.url}\nDTQS_API_KEY=dtqs_wrong\n", encoding="utf-8")
+    assert one.run("tasks").returncode == os.EX_NOPERM
+    client_env.write_text("DTQS_URL=http://127.0.0.1:1\n", encoding="utf-8")
+    away = one.run("tasks")
+    assert (away.returncode, "the API at http://127.0.0.1:1 cannot be reached" in away.stderr) == (os.EX_UNAVAILABLE, True)
+
+
+def test_the_doctor_and_its_audit_are_content_with_a_running_system(system: Factory) -> None:
+    one = system()
+    one.submit_many(50)
+    one.wait_all()
+    found = {check["part"]: check["state"] for check in as_json(one.run("doctor", "--json"))["checks"]}
+    assert set(found.values()) == {"ok"}, found
+    assert {"workers", "queue", "API", "schema", "files"} <= set(found)
+    audit = one.run("doctor", "--audit")
+    assert (audit.returncode, audit.stdout[:13]) == (0, "0 violations ")
