@@ -1,0 +1,141 @@
+"""The end of a supervisor, however it comes: SIGKILL, SIGTERM under load, twice, SIGINT; and two of them on one host."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.chaos.conftest import Try
+from tests.chaos.trial import Trial, alive, gone
+from tests.helpers import eventually
+
+ONE = {"pool:default": {"workers": 1}}
+
+
+def nothing_in_progress(system: Trial) -> None:
+    assert system.rows("SELECT * FROM leases") == []
+    assert system.workers() == []
+
+
+def test_a_killed_supervisor_takes_its_children_along_and_the_next_one_finishes_their_tasks(trial: Try) -> None:
+    system = trial()
+    long = system.put_one({"sleep_seconds": 1})
+    system.running(long)
+    system.put({"a": 1}, 1500)
+    system.put({"sleep_seconds": 0.01}, 50, light=False)
+    pids = system.kill_supervisor()
+    assert len(pids) == 4
+    gone(pids)
+    held = system.rows("SELECT count(*) FROM leases")[0][0]
+    assert held >= 1
+    restarted_at = time.monotonic()
+    system.start_supervisor()
+    assert system.done() == {"completed": 1551}
+    assert system.attempts(long) == 2
+    assert "its supervisor ended" in str(system.logs(long)[1].message)
+    assert time.monotonic() - restarted_at < 15
+
+
+def test_a_terminated_supervisor_under_load_leaves_nothing_in_progress_and_spends_no_attempt(trial: Try) -> None:
+    system = trial()
+    system.put({"a": 1}, 20_000)
+    system.put({"sleep_seconds": 0.02}, 400, light=False)
+    eventually(lambda: system.rows("SELECT count(*) FROM tasks WHERE outcome IS NOT NULL")[0][0] > 500, 10)
+    assert system.stop_supervisor() == 0
+    nothing_in_progress(system)
+    system.check()
+    assert system.rows("SELECT 1 FROM tasks WHERE outcome IS NULL LIMIT 1"), "it was to be stopped in the middle"
+    # one attempt for what is completed, none for what is not
+    assert system.rows("SELECT DISTINCT outcome, attempts FROM tasks ORDER BY 1") == [("completed", 1), (None, 0)]
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGINT,), (signal.SIGTERM, signal.SIGTERM)], ids=["SIGINT", "SIGTERM twice"])
+def test_a_stop_gives_back_what_runs_unspent_and_ends_its_children(trial: Try, tmp_path: Path, numbers: tuple[signal.Signals, ...]) -> None:
+    system = trial()
+    pid_file = tmp_path / "pids"
+    tasks = [system.put_one({"pid_file": str(pid_file)}, task_type="family"), system.put_one({"sleep_seconds": 60})]
+    for task_id in tasks:
+        system.running(task_id)
+    eventually(lambda: pid_file.exists() and pid_file.read_text(), 5)
+    pids = [int(pid) for pid in pid_file.read_text().split()] + system.pids()
+    assert system.supervisor
+    for number in numbers[:-1]:
+        system.supervisor.send_signal(number)
+        eventually(lambda: "draining" in system.log("supervisor"), 5)
+    assert system.stop_supervisor(numbers[-1], 5) == 0
+    nothing_in_progress(system)
+    assert [system.attempts(task_id) for task_id in tasks] == [0, 0]
+    assert [system.events(task_id)[-1] for task_id in tasks] == ["pending", "pending"]
+    assert not alive(pids)
+    system.check()
+
+
+def test_a_drain_gives_back_what_takes_longer(trial: Try) -> None:
+    system = trial({"supervisor": {"drain_seconds": 0.5}})
+    long, short = system.put_one({"sleep_seconds": 60}), system.put_one({"sleep_seconds": 0.7})
+    system.running(long)
+    system.running(short)
+    assert system.stop_supervisor(timeout=8) == 0
+    nothing_in_progress(system)
+    assert system.attempts(long) == 0
+    system.check()
+
+
+def test_a_stop_kills_what_does_not_listen_and_spends_no_attempt(trial: Try, tmp_path: Path) -> None:
+    system = trial()
+    marker = tmp_path / "marker"
+    task_id = system.put_one({"marker": str(marker)}, task_type="stubborn")
+    eventually(marker.exists, 10)
+    pids = system.pids()
+    assert system.stop_supervisor(signal.SIGINT, 10) == 0
+    nothing_in_progress(system)
+    assert system.attempts(task_id) == 0
+    assert not alive(pids)
+    system.check()
+
+
+def test_a_stop_while_postgresql_does_not_answer_ends_in_time(trial: Try) -> None:
+    system = trial({"supervisor": {"drain_seconds": 1, "stop_seconds": 1}})
+    ran = system.put_one({"sleep_seconds": 1.0})
+    system.running(ran)
+    with psycopg.connect(system.dsn) as connection:
+        # every claim, finish and heartbeat waits behind this
+        connection.execute("LOCK TABLE leases, workers IN ACCESS EXCLUSIVE MODE")
+        stopped_at = time.monotonic()
+        # drain, stop, and two replacements which try to take back what the killed ones held
+        assert system.stop_supervisor(timeout=1 + 7) == 0
+        took = time.monotonic() - stopped_at
+    assert took < 8
+    system.start_supervisor()
+    assert system.done() == {"completed": 1}
+
+
+def test_of_two_supervisors_on_one_host_one_takes_back_what_the_killed_one_held(trial: Try) -> None:
+    system = trial(ONE)
+    other = system.start_another_supervisor()
+    assert len({row[0] for row in system.rows("SELECT DISTINCT node_id FROM workers")}) == 2
+    tasks = [system.put_one({"sleep_seconds": 1.0}), system.put_one({"sleep_seconds": 1.0})]
+    held = {task_id: system.running(task_id) for task_id in tasks}
+    assert len({worker.worker_id for worker in held.values()}) == 2
+    pids = system.kill_supervisor()
+    gone(pids)
+    assert set(system.outcomes(tasks)) == {"completed"}
+    mine = next(task_id for task_id in tasks if held[task_id].pid in pids)
+    theirs = next(task_id for task_id in tasks if task_id != mine)
+    assert (system.attempts(mine), system.attempts(theirs)) == (2, 1)
+    assert "no heartbeat for 2.5 s" in str(system.logs(mine)[1].message)
+    assert other.poll() is None
+    system.check()
+
+
+def test_a_killed_keeper_is_replaced_and_its_chores_go_on(trial: Try) -> None:
+    system = trial()
+    for _ in range(3):
+        keeper = [pid for pid in system.pids() if b"keeper" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(keeper[0], signal.SIGKILL)
+        # nobody but a keeper publishes these
+        assert system.outcome(system.put_one(delay_seconds=0.1)) == "completed"
+    system.check()
