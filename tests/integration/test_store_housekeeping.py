@@ -1,5 +1,6 @@
 """What the keeper removes when its time has come, and what it must leave; days of logs, beside whoever looks at them."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -11,7 +12,7 @@ from dtqs.store.backlog import FIRST_ID
 from dtqs.store.tasks import IdempotencyKey
 from dtqs.store.workers import Totals
 from dtqs.task import NewTask, OutputFile
-from dtqs.uuid7 import uuid7
+from dtqs.uuid7 import first_uuid7, uuid7
 from tests.fix_store import World
 
 OLD_DAY = datetime.now(UTC).date() - timedelta(days=40)
@@ -25,27 +26,37 @@ def age(world: World, table: str, column: str, days: float) -> None:
 # --- tasks
 
 
+def submit_old(world: World, count: int, days: float = 40) -> list[str]:
+    """Tasks that were submitted so long ago: their ids say so."""
+    ids = [first_uuid7(time.time() - days * 86400 + number) for number in range(count)]
+    world.store.tasks.insert([NewTask(task_id, "echo", True, "{}") for task_id in ids])
+    return ids
+
+
 def test_tasks_go_when_their_outcome_is_past_its_time(world: World) -> None:
-    old, failed, pending, running, recent = world.submit(5)
+    old, failed, pending, running, late = submit_old(world, 5)
     world.run([old])
     world.run([failed], Kind.FAILED)
     world.claim(world.worker(), [running])
-    age(world, "tasks", "created_at", 40)
-    world.run([recent])
-    world.rows("UPDATE tasks SET finished_at = finished_at - interval '31 days' WHERE id = ANY (%s::uuid[]) RETURNING 1", [old, failed])
-    assert world.store.housekeeping.prune_tasks(FIRST_ID, 30, 10) == (recent, 2)
-    assert [row[0] for row in world.rows("SELECT id::text FROM tasks ORDER BY id")] == [pending, running, recent]
+    age(world, "tasks", "finished_at", 31)
+    world.run([late])
+    assert world.store.housekeeping.prune_tasks(FIRST_ID, 30, 10) == (late, 2)
+    assert [row[0] for row in world.rows("SELECT id::text FROM tasks ORDER BY id")] == [pending, running, late]
     assert world.value("SELECT count(*) FROM failures") == 0
     world.check()
 
 
+def test_pruning_looks_at_nothing_younger_than_its_time(world: World) -> None:
+    world.run(submit_old(world, 1, days=29))
+    age(world, "tasks", "finished_at", 31)
+    assert world.store.housekeeping.prune_tasks(FIRST_ID, 30, 10) == (None, 0)
+
+
 def test_pruning_walks_a_bounded_number_of_rows_at_a_time(world: World) -> None:
-    tasks = world.submit(5)
+    tasks = submit_old(world, 5)
     world.run(tasks)
-    age(world, "tasks", "created_at", 40)
     age(world, "tasks", "finished_at", 40)
-    first = world.store.housekeeping.prune_tasks(FIRST_ID, 30, 2)
-    assert first == (tasks[1], 2)
+    assert world.store.housekeeping.prune_tasks(FIRST_ID, 30, 2) == (tasks[1], 2)
     assert world.store.housekeeping.prune_tasks(tasks[1], 30, 10) == (tasks[4], 3)
     assert world.store.housekeeping.prune_tasks(tasks[4], 30, 10) == (None, 0)
 
