@@ -1,0 +1,168 @@
+"""The product as its users run it: `dtqs api` and `dtqs supervisor` as processes with a configuration file of their own; and apps to compare the API with."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pika
+import psycopg
+from http_load import BadReply, Client, get, post, tiny
+from rig import Rig, wait_until
+
+from dtqs.broker.topology import QUEUE, queue_arguments
+from dtqs.config import Config, load
+from dtqs.resources import resource
+from dtqs.sandbox.child import Child, Program
+from dtqs.sandbox.places import environment_without
+from dtqs.sandbox.ports import free_ports
+from dtqs.store import Store
+from dtqs.store.schema import migrate
+
+_READY_SECONDS = 60.0
+_SETTLED_SECONDS = 120.0
+_DRAINED_SECONDS = 600.0
+_API_PROCESSES = 2
+_SUBMITS_AND_READS = ("submit", "read")
+
+
+class Product:
+    """API and supervisor on one database; what is measured is looked up by a connection of the server's administrator."""
+
+    def __init__(self, rig: Rig, dsn: str, look: "psycopg.Connection[tuple[Any, ...]]") -> None:
+        self._folder, self._dsn, self._amqp_url, self._look = rig.folder, dsn, rig.rabbitmq.url, look
+        self.port = free_ports(1)[0]
+        self._ini = rig.folder / "dtqs.ini"
+        self.config = self._configure(workers=1)
+        self.key = ""
+        self._api, self._supervisor = self._program("api", "TERM"), self._program("supervisor", "KILL")
+
+    def start_api(self) -> None:
+        """Apply the schema, empty the queue, make a key, and wait until the API answers."""
+        migrate(self.config.postgresql)
+        self._empty_queue()
+        self.key = _new_key(self.config)
+        self._api.start()
+        wait_until("the API answers", lambda: _answers(self.port, get("/readyz"), b"200"), _READY_SECONDS)
+
+    def start_workers(self, count: int) -> None:
+        self._configure(count)
+        self._supervisor.start()
+
+    def wait_workers(self, count: int) -> None:
+        """Wait until so many have registered."""
+        query = "SELECT count(*) FROM workers WHERE pool = 'default' AND state = 'ready'"
+        wait_until("the workers are ready", lambda: bool(self.value(query) >= count), _READY_SECONDS)
+
+    def stop_workers(self) -> None:
+        self._supervisor.stop(60)
+
+    def stop(self) -> None:
+        self.stop_workers()
+        self._api.stop()
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        return self._look.execute(query.encode()).fetchall()
+
+    def value(self, query: str) -> Any:
+        return self.rows(query)[0][0]
+
+    def wait_settled(self) -> None:
+        """Wait until nothing of a burst of submits is left to be done: every hint confirmed, and put off in the backlog."""
+        query = "SELECT NOT EXISTS (SELECT 1 FROM backlog WHERE publish_at < now() + interval '1 min')"
+        wait_until("all hints are confirmed", lambda: bool(self.value(query)), _SETTLED_SECONDS, 0.2)
+
+    def wait_drained(self) -> None:
+        """Wait until every task that is due is finished: the queue first, since looking at the backlog costs what is measured."""
+        with self.broker() as broker:
+            channel = broker.channel()
+            wait_until("the queue is empty", lambda: queue_depth(channel) == 0, _DRAINED_SECONDS, 0.1)
+        query = "SELECT EXISTS (SELECT 1 FROM backlog WHERE due_at <= now()) OR EXISTS (SELECT 1 FROM leases)"
+        wait_until("all tasks are finished", lambda: not self.value(query), _SETTLED_SECONDS, 0.1)
+
+    def broker(self) -> pika.BlockingConnection:
+        return pika.BlockingConnection(pika.URLParameters(self._amqp_url))
+
+    def answer(self) -> str:
+        """Return what the API answers to a single submit."""
+        with Client(self.port) as client:
+            return client.send(post("/submit", tiny(), self.key)).decode()
+
+    @contextmanager
+    def beside(self, name: str, answer: str, dsn: str = "") -> Iterator[int]:
+        """Run the app of that name in bare_app.py behind a server with the API's own settings; gives its port."""
+        port, here = free_ports(1)[0], Path(__file__).parent
+        environment = {**self._environment(), "DTQS_API_PORT": str(port), "BENCH_ANSWER": answer, "BENCH_DSN": dsn}
+        command = [sys.executable, "-m", "gunicorn", "--config", str(resource("conf/gunicorn.conf.py")), "--chdir", str(here), f"bare_app:{name}"]
+        program = Program(self._child(name, "TERM"), command, environment)
+        try:
+            program.start()
+            wait_until(f"{name} answers", lambda: _answers(port, post("/submit", tiny(), "none"), b"202"), _READY_SECONDS)
+            yield port
+        finally:
+            program.stop()
+
+    def _configure(self, workers: int) -> Config:
+        sections = {**self._settings(), "pool:default": {"workers": str(workers)}}
+        lines = [f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items()) for section, values in sections.items()]
+        self._ini.write_text("\n".join(lines), encoding="utf-8")
+        return load(self._ini, {})
+
+    def _settings(self) -> dict[str, dict[str, str]]:
+        return {
+            "postgresql": {"dsn": self._dsn},
+            "rabbitmq": {"url": self._amqp_url},
+            "api": {"host": "127.0.0.1", "port": str(self.port), "workers": str(_API_PROCESSES)},
+            "supervisor": {"state_dir": str(self._folder / "state")},
+            "files": {"directory": str(self._folder / "files")},
+        }
+
+    def _environment(self) -> dict[str, str]:
+        return {**environment_without(self._settings()), "DTQS_CONFIG": str(self._ini)}
+
+    def _program(self, name: str, death_signal: str) -> Program:
+        return Program(self._child(name, death_signal), [sys.executable, "-m", "dtqs", name], self._environment())
+
+    def _child(self, name: str, death_signal: str) -> Child:
+        return Child(name, self._folder / f"{name}.pid", self._folder / f"{name}.log", death_signal=death_signal)
+
+    def _empty_queue(self) -> None:
+        """Declare the queue, which no worker has done yet: else the first hints would find none."""
+        with self.broker() as broker:
+            channel = broker.channel()
+            channel.queue_delete(QUEUE)
+            channel.queue_declare(QUEUE, durable=True, arguments=queue_arguments(self.config.rabbitmq))
+
+
+@contextmanager
+def running(rig: Rig) -> Iterator[Product]:
+    """The API on a fresh database and an empty queue; its workers are started by whoever wants them."""
+    with rig.database() as dsn, rig.admin(dsn) as look:
+        product = Product(rig, dsn, look)
+        try:
+            product.start_api()
+            yield product
+        finally:
+            product.stop()
+
+
+def queue_depth(channel: Any) -> int:
+    depth: int = channel.queue_declare(QUEUE, passive=True).method.message_count
+    return depth
+
+
+def _new_key(config: Config) -> str:
+    store = Store(config.postgresql, config.lease, size=1, name="bench")
+    store.start()
+    try:
+        return store.api_keys.create("bench", _SUBMITS_AND_READS)[1]
+    finally:
+        store.stop()
+
+
+def _answers(port: int, request: bytes, status: bytes) -> bool:
+    with suppress(OSError, BadReply), Client(port) as client:
+        client.send(request, status)
+        return True
+    return False
