@@ -152,7 +152,10 @@ def _parse(path: Path, problems: list[str]) -> dict[str, dict[str, Entry]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         parser.read_string(text, source=str(path))
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+    except OSError as error:
+        problems.append(f"{path}: {error.strerror}; allowed: a file that this user can read")
+        return {}
+    except (UnicodeDecodeError, configparser.Error) as error:
         problems.append(f"{path}: {' '.join(str(error).split())}")
         return {}
     lines = _lines(text)

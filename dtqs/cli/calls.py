@@ -88,7 +88,8 @@ class Api:
         try:
             return call()
         except httpx.TransportError as error:
-            raise ApiUnavailable(f"the API at {self.endpoint.url} cannot be reached: {error or type(error).__name__}") from error
+            reason = str(error) or type(error).__name__
+            raise ApiUnavailable(f"the API at {self.endpoint.url} ({self.endpoint.origin}) cannot be reached: {reason}") from error
 
     def _again(self, call: Callable[[], T]) -> T:
         retrying = Retrying(

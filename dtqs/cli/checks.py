@@ -56,7 +56,7 @@ def postgresql(config: Config) -> Iterator[Check]:
             if facts.schema_version == SCHEMA_VERSION:
                 yield _workers(live_workers(store.database), config.lease.lease_seconds)
     except StoreUnavailable as error:
-        yield Check("PostgreSQL", FAILED, str(error), "is it running, and is [postgresql] dsn right? see: dtqs config show")
+        yield Check("PostgreSQL", FAILED, str(error).removeprefix("PostgreSQL: "), "is it running, and is [postgresql] dsn right? see: dtqs config show")
 
 
 def _schema(facts: ServerFacts) -> Check:
@@ -103,7 +103,8 @@ def rabbitmq(config: Config) -> Iterator[Check]:
     try:
         look = look_once(config.rabbitmq, "dtqs doctor")
     except BrokerUnavailable as error:
-        yield Check("RabbitMQ", FAILED, str(error), "is it running, and is [rabbitmq] url right? see: dtqs config show. Tasks are accepted meanwhile, and wait")
+        advice = "is it running, and is [rabbitmq] url right? see: dtqs config show. Tasks are accepted meanwhile, and wait"
+        yield Check("RabbitMQ", FAILED, str(error).removeprefix("RabbitMQ: "), advice)
         return
     yield Check("RabbitMQ", OK, "reachable")
     if look is None:

@@ -17,10 +17,11 @@ URL, KEY = "DTQS_URL", "DTQS_API_KEY"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The API as a client sees it. `config` is there where the API is on this machine and its file can be read."""
+    """The API as a client sees it. `origin` says who named it; `config` is there where it is on this machine and its file can be read."""
 
     url: str
     key: str | None = field(repr=False)
+    origin: str
     config: Config | None = None
 
 
@@ -32,9 +33,10 @@ def find_endpoint(path: Path | None, environ: Mapping[str, str] = os.environ) ->
     own = environ.get(URL) in (None, "", beside.get(URL))
     key = environ.get(KEY) or (beside.get(KEY) if own else None)
     if url:
-        return Endpoint(_checked(url), key, _readable(path) if is_local(url) else None)
+        origin = URL if environ.get(URL) else str(path and path.parent / CLIENT_ENV)
+        return Endpoint(_checked(url), key, origin, _readable(path) if is_local(url) else None)
     config = load(path, environ)
-    return Endpoint(_listening(config), key, config)
+    return Endpoint(_listening(config), key, f"[api] of {path}" if path else f"the default; {URL} names another one", config)
 
 
 def _readable(path: Path | None) -> Config | None:

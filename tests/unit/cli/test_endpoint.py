@@ -19,7 +19,7 @@ def ini(tmp_path: Path) -> Path:
 def test_client_env_beside_the_file_names_url_and_key(ini: Path) -> None:
     endpoint = find_endpoint(ini, {})
     assert (endpoint.url, endpoint.key) == ("http://127.0.0.1:8123", "k 1")
-    assert endpoint.config is not None
+    assert (endpoint.origin, endpoint.config is not None) == (str(ini.parent / "client.env"), True)
 
 
 def test_the_environment_comes_first(ini: Path) -> None:

@@ -1,0 +1,87 @@
+"""How tasks, results and logs are worded, on a terminal and elsewhere."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dtqs.cli.calls import Api
+from dtqs.cli.endpoint import Endpoint
+from dtqs.cli.output import print_table, size
+from dtqs.cli.show import attempt, log_line, progress_words, show_result, where
+from dtqs.config import load
+from dtqs.files import FileSpace
+
+FILE_ID = "01a20e65-6296-704d-a8d1-e4b70c3f5e56"
+AT = "2026-11-24T16:30:55.123456Z"
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Api:
+    return Api(Endpoint("http://127.0.0.1:1", None, "a test", load(None, {"DTQS_FILES_DIRECTORY": str(tmp_path)})))
+
+
+SIZES = [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536 << 10, "1.5 MiB"), (5 << 40, "5.0 TiB"), (5 << 50, "5120.0 TiB")]
+
+
+@pytest.mark.parametrize(("count", "words"), SIZES)
+def test_sizes_are_written_for_people(count: int, words: str) -> None:
+    assert size(count) == words
+
+
+def test_a_file_on_this_machine_is_shown_by_its_path_another_by_its_url(api: Api, tmp_path: Path) -> None:
+    assert where(f"upload:{FILE_ID}", api) == f"http://127.0.0.1:1/files/{FILE_ID}"
+    assert api.endpoint.config is not None
+    path = FileSpace(api.endpoint.config.files).path_of(FILE_ID)
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert where(f"upload:{FILE_ID}", api) == str(path)
+    assert where("upload:../../etc/passwd", api) == "http://127.0.0.1:1/files/../../etc/passwd"
+    assert where("s3://bucket/x", api) == "s3://bucket/x"
+
+
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [
+        ({"event": "progress", "attempt": 2, "level": "info", "data": {"fraction": 0.5, "message": "half"}}, "info    progress    attempt 2 50% half"),
+        ({"event": "log", "attempt": 1, "level": "warning", "message": "odd\x1b[1m", "data": {"n": 1}}, 'warning log         attempt 1 odd\\x1b[1m {"n":1}'),
+        ({"event": "failed", "level": "error", "message": None, "data": {"type": "E", "message": "no"}}, "error   failed      E: no"),
+        ({"event": "failed", "level": "error", "message": "no", "data": {"type": "E", "message": "no"}}, "error   failed      no"),
+        ({"event": "completed", "level": "info", "message": None, "data": None}, "info    completed"),
+    ],
+)
+def test_a_log_row_is_one_line(row: dict[str, Any], line: str) -> None:
+    assert log_line({"at": AT, **row}) == f"2026-11-24T16:30:55Z {line}"
+
+
+def test_progress_and_attempts_are_worded() -> None:
+    assert progress_words({"fraction": 0.333, "message": "a\nb"}) == "33% a\\nb"
+    assert (progress_words(None), progress_words({"fraction": None})) == ("", "")
+    assert attempt({"attempt": 1, "max_retries": 5}) == "1 of 6"
+
+
+def test_an_error_goes_to_standard_error_and_a_result_to_standard_output(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    show_result({"status": "failed", "result": None, "error": {"type": "E", "message": "no"}}, api)
+    show_result({"status": "completed", "result": {"outputs": "odd"}, "error": {"type": "E", "message": "an earlier attempt's"}}, api)
+    show_result({"status": "completed", "result": {"outputs": [{"uri": "upload:x", "name": "a"}]}, "error": None}, api)
+    out, err = capsys.readouterr()
+    assert err == "E: no\n"
+    assert out.startswith('{\n  "outputs": "odd"\n}\nname')
+    assert "http://127.0.0.1:1/files/x" in out
+
+
+def test_columns_are_plain_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("a", "bb"), [("1\n2", None), ("x", [1])])
+    assert capsys.readouterr().out == "a     bb\n1\\n2  -\nx     [1]\n"
+
+
+def test_a_table_on_a_terminal_keeps_what_must_not_be_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    print_table(("where",), [("/" + "x" * 60,)], fold=False)
+    print_table(("where",), [("[bold]" + "y" * 60,)])
+    out = capsys.readouterr().out
+    assert "/" + "x" * 60 in out
+    assert "[bold]" in out
+    assert "y" * 60 not in out
