@@ -4,6 +4,7 @@ Single-threaded. How each server starts belongs to postgres.py and rabbitmq.py; 
 """
 
 import fcntl
+import json
 import logging
 import os
 import shlex
@@ -18,8 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from dtqs.config import load
+from dtqs.broker.checkup import look_once
+from dtqs.config import RabbitmqSection, load
 from dtqs.deadline import Deadline
+from dtqs.errors import BrokerUnavailable
 from dtqs.sandbox.child import Child, Program, SandboxError, end_leftover, identity, write_private
 from dtqs.sandbox.keys import working_key
 from dtqs.sandbox.places import Places, Ports, choose_ports, environment_without, write_ini
@@ -99,11 +102,11 @@ class Stack:
             self._start_product({**environment, "DTQS_CONFIG": str(self._places.ini), "NOTIFY_SOCKET": workers_ready.address})
             rabbitmq.wait_ready(Deadline(_READY_SECONDS))
             self._say(f"RabbitMQ is ready on port {ports.rabbitmq}")
-            self._wait("api", lambda: _answers(f"http://127.0.0.1:{ports.api}/readyz"))
+            self._wait("api", lambda: _is_ready(f"http://127.0.0.1:{ports.api}/readyz"))
             key = working_key(config, self._places.client_env)
             write_private(self._places.client_env, f"DTQS_URL=http://127.0.0.1:{ports.api}\nDTQS_API_KEY={shlex.quote(key)}\n")
             self._say(f"The API is ready on port {ports.api}")
-            self._wait("supervisor", workers_ready.seen)
+            self._wait("supervisor", lambda: workers_ready.seen() and _has_consumers(config.rabbitmq))
             self._say("The workers are ready")
 
     def watch(self) -> None:
@@ -190,9 +193,18 @@ class Stack:
                 raise SandboxError(f"the {name} {how}; the end of its log, {child.log}:\n{_tail(child.log)}")
 
 
-def _answers(url: str) -> bool:
+def _is_ready(url: str) -> bool:
+    """Tell whether the API answers and has found RabbitMQ: it takes tasks without it, but they would wait for the relay."""
     with suppress(urllib.error.URLError, OSError), urllib.request.urlopen(url, timeout=5) as response:
-        return bool(response.status == 200)
+        return bool(json.load(response)["rabbitmq"]["state"] == "connected")
+    return False
+
+
+def _has_consumers(section: RabbitmqSection) -> bool:
+    """Tell whether a worker waits for tasks: they are ready without RabbitMQ, and look for it from time to time."""
+    with suppress(BrokerUnavailable):
+        look = look_once(section, "dtqs sandbox")
+        return look is not None and look.consumers > 0
     return False
 
 
