@@ -6,6 +6,9 @@ Nothing here delays or fails a submit: what is not published, or not put off, a 
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gevent import get_hub
 
 from dtqs.broker.api_link import ApiLink
 from dtqs.store.backlog import Backlog
@@ -13,6 +16,8 @@ from dtqs.store.tasks import Stored
 from dtqs.store.workers import Totals
 from dtqs.task import Due, NewTask
 
+PAUSE_SECONDS = 0.005
+"""Between two publishes, each of which costs a process as much as the rest of a submit. A hint that comes alone does not wait."""
 _HELD_LIMIT = 200_000
 _AT_ONCE = 2000
 _HELD_PART = 0.6
@@ -25,6 +30,9 @@ class Hinting:
         self._hold_seconds = grace_seconds * _HELD_PART
         self._held: deque[tuple[float, list[tuple[str, str]]]] = deque()
         self._held_count = 0
+        self._pending: list[Due] = []
+        self._last_at = 0.0
+        self._timer: Any = None
 
     def stored(self, tasks: Sequence[NewTask], stored: Sequence[Stored]) -> None:
         """Publish hints for those of the tasks that are due; `stored` is what the commit says of them."""
@@ -35,6 +43,20 @@ class Hinting:
             self.publish(dues)
 
     def publish(self, dues: Sequence[Due]) -> None:
+        """Publish as soon as the loop is free, so after the reply; what comes within PAUSE_SECONDS after that goes together, and shares hints."""
+        if not self._pending:
+            wait, loop = self._last_at + PAUSE_SECONDS - time.monotonic(), get_hub().loop
+            if wait > 0:
+                self._timer = loop.timer(wait)
+                self._timer.start(self.flush)
+            else:
+                loop.run_callback(self.flush)
+        self._pending += dues
+
+    def flush(self) -> None:
+        """Publish what waits for its turn."""
+        self._last_at = time.monotonic()
+        dues, self._pending = self._pending, []
         self._totals.published += self._link.publish_hints(dues)
 
     def put_far_out(self) -> None:

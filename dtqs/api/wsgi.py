@@ -71,6 +71,7 @@ class Service:
             return
         parts.hub.stop()
         self._chores.stop()
+        parts.hinting.flush()
         parts.link.stop(Deadline(_STOP_SECONDS))
         parts.store.stop()
 
