@@ -14,7 +14,8 @@ from PIL import Image, ImageChops, ImageCms, ImageStat
 
 from dtqs.errors import InputRefused, PermanentError
 from dtqs.processors.image import ImageProcessor
-from dtqs.processors.image.payload import ImagePayload
+from dtqs.processors.image.encode import encode
+from dtqs.processors.image.payload import ImageOutput, ImagePayload
 from dtqs.processors.image.processor import ImageSettings
 from tests.fix_processors import Attempt
 
@@ -283,6 +284,19 @@ def test_metadata_stays_only_when_asked(run: Run) -> None:
         assert kept.getexif()[0x013B] == "Ada"
         assert kept.getexif().get_ifd(0x8825)[1] == "N"
         assert b"Orientation" not in kept.info.get("xmp", b"")
+
+
+def test_metadata_of_a_kind_that_others_cannot_hold_is_written_anew(run: Run) -> None:
+    data = _saved(_quarters(), "tiff", big_tiff=True, tiffinfo={315: "Ada"})
+    _, made = run(data, *({"format": format, "keep_metadata": True} for format in ("jpeg", "tiff", "webp")))
+    assert all(_upright(picture) and picture.getexif()[315] == "Ada" for picture in made)
+
+
+def test_metadata_that_cannot_be_written_costs_no_picture() -> None:
+    output = ImageOutput(name="a", format="tiff")
+    data, media_type = encode(_quarters(), output, {"exif": b"Exif\0\0II+\0 too short"})
+    assert media_type == "image/tiff"
+    assert _upright(Image.open(io.BytesIO(data)))
 
 
 def test_metadata_too_long_for_the_format_costs_no_picture(run: Run) -> None:

@@ -2,6 +2,8 @@
 
 import re
 
+from PIL import Image
+from PIL.ExifTags import IFD
 from PIL.ExifTags import Base as Tag
 from PIL.ImageFile import ImageFile
 
@@ -10,7 +12,10 @@ from dtqs.processors.image.decode import BROKEN
 _SEGMENT_BYTES = 65000
 """A little less than a JPEG can hold of each."""
 # a TIFF keeps the layout of its pixels, its profile and its XMP among the same tags
-_LAYOUT = (*range(254, 267), *range(273, 285), 317, *range(320, 331), *range(332, 348), *range(512, 533), 700, 34377, 34675)
+_LAYOUT = {*range(254, 267), *range(273, 285), 317, *range(320, 331), *range(332, 348), *range(512, 533), 700, 34377, 34675}
+_PARTS = (IFD.Exif, IFD.GPSInfo)
+_POINTERS = {int(part) for part in IFD}  # to places in the source's file
+_DROPPED = _LAYOUT | _POINTERS | {int(Tag.Orientation)}
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>')
 Metadata = dict[str, bytes]
 
@@ -29,11 +34,14 @@ def fitting(metadata: Metadata, format: str) -> Metadata:
 
 
 def _exif(image: ImageFile) -> bytes:
+    """The source's tags, written anew: its own bytes may be of a sort that the formats do not share (those of a BigTIFF)."""
     try:
-        exif = image.getexif()
-        for tag in (Tag.Orientation, *_LAYOUT):
-            exif.pop(tag, None)
-        return exif.tobytes() if len(exif) else b""
+        exif, kept = image.getexif(), Image.Exif()
+        for tag in exif.keys() - _DROPPED:
+            kept[tag] = exif[tag]
+        for part in _PARTS:
+            kept.get_ifd(part).update({tag: value for tag, value in exif.get_ifd(part).items() if tag not in _POINTERS})
+        return kept.tobytes() if len(kept) or any(kept.get_ifd(part) for part in _PARTS) else b""
     except BROKEN:
         return b""
 
