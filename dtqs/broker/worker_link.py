@@ -78,8 +78,8 @@ class WorkerLink:
             if self._speaking.channel is None and not deadline.passed:
                 self._loop.later(0.02, lambda: question(reply))  # a fresh process: the connection is on its way
                 return
-            self._publisher.publish_hints(dues)
-            if self._publisher.waiting:
+            # none were published: the broker is blocked, and what waits for its confirm already may wait for long
+            if self._publisher.publish_hints(dues) and self._publisher.waiting:
                 self._idle_replies.append(reply)
             else:
                 reply(True)

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 from dtqs.broker.worker_link import WorkerLink
 from dtqs.config import LeaseSection
-from dtqs.errors import StoreUnavailable
+from dtqs.errors import StoreRefused, StoreUnavailable
+from dtqs.event import LogRef
+from dtqs.settlement import Settlement
 from dtqs.store import Store
 from dtqs.store.backlog import FIRST_ID
 from dtqs.store.workers import Totals, WorkerIdentity, WorkerReport
 from dtqs.uuid7 import uuid7
 from dtqs.worker.descendants import kill_descendants
-from dtqs.worker.finisher import Finisher
+from dtqs.worker.finisher import Finisher, refused
 from dtqs.worker.hold import Hold
 from dtqs.worker.limits import Limits
 
@@ -43,6 +45,9 @@ class Beat:
         self.paused = False
         """The consumer was stopped because work took long: the main thread starts it again, under the hold's lock."""
         self.repair_wanted = False
+        """The broker's queue was missing and was declared by us: everything due is to be published again."""
+        self._repaired_to: str | None = None
+        self._next_beat_at = 0.0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
 
@@ -53,21 +58,24 @@ class Beat:
         self._end.set()
         self._thread.join(1.0)
 
+    def beat(self) -> None:
+        """Write the heartbeat; a worker that finds itself marked dead ends here. Raises StoreUnavailable."""
+        if not self._p.store.workers.beat(self._p.identity.worker_id, self._report()) and not self._end.is_set():
+            self._die()
+
     def _run(self) -> None:
-        next_beat = 0.0
         while not self._end.wait(self._moment / 2):
-            try:
-                self._look_at_work()
-                if time.monotonic() >= next_beat:
-                    next_beat = time.monotonic() + self._lease.heartbeat_seconds
-                    self._beat()
-                if self.repair_wanted:
-                    self.repair_wanted = False
-                    self._repair()
-            except StoreUnavailable as error:
-                logger.warning("heartbeat failed", extra={"worker_id": self._p.identity.worker_id, "reason": str(error)})
-            except Exception:  # this thread must outlive one bad turn: without it the worker would be judged dead
-                logger.exception("heartbeat failed")
+            for duty in (self._look_at_work, self._beat_when_due, self._repair_a_piece):
+                self._try(duty)
+
+    def _try(self, duty: Callable[[], None]) -> None:
+        """One that fails keeps no other from its turn."""
+        try:
+            duty()
+        except StoreUnavailable as error:
+            logger.warning("heartbeat failed", extra={"worker_id": self._p.identity.worker_id, "reason": str(error)})
+        except Exception:  # this thread must outlive one bad turn: without it the worker would be judged dead
+            logger.exception("heartbeat failed")
 
     def _look_at_work(self) -> None:
         """Law 4: after a moment hold no unclaimed delivery, and nothing that waits behind the running task."""
@@ -79,27 +87,35 @@ class Beat:
             if (late or self._drains()) and not self.paused:
                 self.paused = True
                 self._p.link.pause()
-            if late and hold.rest_locked and not hold.cut:
-                self._cut()
+            told = self._cut_locked() if late else None
         finally:
             hold.lock.release()
+        if told:
+            self._p.finisher.tell(*told)
 
-    def _cut(self) -> None:
+    def _cut_locked(self) -> tuple[list[LogRef], list[Settlement]] | None:
         """Write the outcomes that are there and give back the tasks that were not begun; the running one goes on alone."""
         hold = self._p.hold
-        assert hold.lease_id is not None
-        assert hold.running is not None
-        lease_id, next_id, keep = hold.lease_id, uuid7(), [hold.running.task_id]
-        settled = hold.part_begins_locked(next_id)
-        rows = self._p.store.leases.finish_part(self._p.identity.worker_id, lease_id, next_id, settled, keep)
-        # StoreUnavailable: it landed or not, and the finish finds out; otherwise it is certain
+        if hold.rest_locked and not hold.cut:
+            hold.part_begins_locked(uuid7())
+        if hold.earlier_id is None or hold.lease_id is None or hold.running is None:
+            return None
+        settled = hold.earlier
+        try:
+            # said again at the next turn after StoreUnavailable: if it has landed, it changes nothing
+            rows = self._p.store.leases.finish_part(self._p.identity.worker_id, hold.earlier_id, hold.lease_id, settled, [hold.running.task_id])
+        except StoreRefused as error:
+            hold.earlier = refused(settled, error)
+            return None
         hold.part_landed_locked()
-        self._p.finisher.tell(rows, settled)
+        return rows, settled
 
-    def _beat(self) -> None:
+    def _beat_when_due(self) -> None:
+        if time.monotonic() < self._next_beat_at:
+            return
+        self._next_beat_at = time.monotonic() + self._lease.heartbeat_seconds
         p, worker_id = self._p, self._p.identity.worker_id
-        if not p.store.workers.beat(worker_id, self._report()) and not self._end.is_set():
-            self._die()
+        self.beat()
         for lease in p.store.leases.held(worker_id):
             if lease.lease_id not in p.hold.known:
                 logger.warning("unknown lease given back", extra={"lease_id": lease.lease_id})
@@ -127,11 +143,13 @@ class Beat:
         kill_descendants()
         os._exit(os.EX_TEMPFAIL)
 
-    def _repair(self) -> None:
-        """We found the broker's queue missing and declared it: everything due is to be published again."""
-        after: str | None = FIRST_ID
-        while after is not None:
-            after, _ = self._p.store.backlog.repair(after, _REPAIR_BATCH, 0)
+    def _repair_a_piece(self) -> None:
+        """Repair for a moment: a long backlog must not keep the heartbeat waiting."""
+        if self.repair_wanted:
+            self.repair_wanted, self._repaired_to = False, FIRST_ID
+        until = time.monotonic() + self._moment
+        while self._repaired_to is not None and time.monotonic() < until:
+            self._repaired_to, _ = self._p.store.backlog.repair(self._repaired_to, _REPAIR_BATCH, 0)
 
 
 def memory_bytes() -> int:

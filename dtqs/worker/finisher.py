@@ -74,8 +74,8 @@ class Finisher:
         try:
             return self._settle_as(hold.settled, [*hold.earlier, *hold.settled])
         except StoreRefused as error:
-            refused = [_refused(s, error, alone=len(hold.settled) == 1) for s in hold.settled]
-            return self._settle_as(refused, [*hold.earlier, *refused])
+            hold.settled, hold.earlier = refused(hold.settled, error), refused(hold.earlier, error)
+            return self._settle_as(hold.settled, [*hold.earlier, *hold.settled])
 
     def _settle_as(self, settled: Sequence[Settlement], everything: Sequence[Settlement]) -> list[LogRef]:
         """Finish the lease; where the reply to a part was lost, either it landed (the next lease is there) or it did not (the earlier one is)."""
@@ -89,6 +89,8 @@ class Finisher:
         return rows
 
 
-def _refused(settlement: Settlement, error: StoreRefused, alone: bool) -> Settlement:
+def refused(settled: Sequence[Settlement], error: StoreRefused) -> list[Settlement]:
     """A value that PostgreSQL cannot store. Alone, it fails its task; in a batch nobody knows whose it is, and each comes back alone."""
-    return Settlement(settlement.task_id, Kind.FAILED if alone else Kind.RETRY, error_json(error, transient=not alone))
+    alone = len(settled) == 1
+    value = error_json(error, transient=not alone)
+    return [Settlement(one.task_id, Kind.FAILED if alone else Kind.RETRY, value) for one in settled]

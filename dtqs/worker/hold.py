@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dtqs.settlement import Settlement
 from dtqs.task import Claimed
 
+ROOM_BYTES = 32 << 20
+"""Of outcomes that one finish should carry: PostgreSQL takes no statement of a gigabyte."""
+
 
 class Hold:
     """One claim at a time. Methods that end in `_locked` want the lock held; the others take it themselves."""
@@ -27,6 +30,7 @@ class Hold:
         self.cut = False
         """The tasks not begun were given back: they are not to be run."""
         self.began = self.attempt_began = 0.0
+        self._bytes = 0
 
     def asks(self, lease_id: str) -> None:
         self.known.add(lease_id)
@@ -39,12 +43,12 @@ class Hold:
         with self.lock:
             self.lease_id, self.earlier_id = lease_id, None
             self.tasks, self.earlier, self.settled, self.running, self.cut = tasks, [], [], None, False
-            self.began = time.monotonic()
+            self.began, self._bytes = time.monotonic(), 0
 
     def starts(self, task: Claimed) -> bool:
-        """The main thread wants to run this one; False: it was given back."""
+        """The main thread wants to run this one; False: it was given back, or is to be."""
         with self.lock:
-            if self.cut:
+            if self.cut or self._bytes > ROOM_BYTES:
                 return False
             self.running, self.attempt_began = task, time.monotonic()
             return True
@@ -52,6 +56,7 @@ class Hold:
     def ends(self, settlement: Settlement) -> None:
         with self.lock:
             self.settled.append(settlement)
+            self._bytes += len(settlement.value or "")
             self.running = None
 
     def done(self) -> None:
@@ -67,13 +72,12 @@ class Hold:
         """How many tasks wait behind the running one."""
         return len(self.tasks) - len(self.settled) - 1 if self.running else 0
 
-    def part_begins_locked(self, next_id: str) -> list[Settlement]:
-        """What is settled goes out, what is not begun goes back, the running task goes on under the next lease. Returns what is settled."""
+    def part_begins_locked(self, next_id: str) -> None:
+        """What is settled goes out, what is not begun goes back, the running task goes on under the next lease."""
         self.known.add(next_id)
         self.earlier_id, self.lease_id = self.lease_id, next_id
         self.earlier, self.settled, self.cut = self.settled, [], True
         self.tasks = (self.running,) if self.running else ()
-        return self.earlier
 
     def part_landed_locked(self) -> None:
         self.known.discard(self.earlier_id or "")

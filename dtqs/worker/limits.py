@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
 from dtqs.scoreboard import Slot
@@ -32,6 +33,15 @@ class Interrupted(BaseException):
         super().__init__(reason.value)
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """Which attempt is to be interrupted: it may end and the next one begin while another thread says so."""
+
+    task_id: str
+    reason: Reason
+    at: float
+
+
 class Limits:
     """Arms and disarms around each attempt; one attempt at a time."""
 
@@ -40,7 +50,7 @@ class Limits:
         self._main = threading.main_thread().ident or 0
         self._armed: str | None = None
         self._deadline = 0.0
-        self._reason: Reason | None = None
+        self._request: _Request | None = None
         self._again_at = 0.0
         self._stopping = self._masked = False
         self._end = threading.Event()
@@ -55,7 +65,7 @@ class Limits:
 
     def arm(self, task_id: str, limit_seconds: float) -> None:
         """An attempt begins in the calling main thread; the supervisor is told until when it may run at all."""
-        self._reason, self._deadline = None, time.monotonic() + limit_seconds
+        self._request, self._deadline = None, time.monotonic() + limit_seconds
         self._slot.kill_at(self._deadline + self._hard)
         self._armed = task_id
 
@@ -88,12 +98,16 @@ class Limits:
             yield
         finally:
             self._masked = False
-        if self._armed is not None and self._reason is not None:
-            raise Interrupted(self._reason)
+        self._obey()
+
+    def _wanted(self) -> "_Request | None":
+        """The request to interrupt the armed attempt, if there is one."""
+        request = self._request
+        return request if request is not None and request.task_id == self._armed else None
 
     def _interrupt(self, armed: str, reason: Reason) -> None:
-        if self._armed == armed and self._reason is None:
-            self._reason = reason
+        if self._armed == armed and self._wanted() is None:
+            self._request = _Request(armed, reason, time.monotonic())
             self._raise()
 
     def _raise(self) -> None:
@@ -102,8 +116,18 @@ class Limits:
 
     def _handle(self, _: int, __: FrameType | None) -> None:
         # in the main thread; between arm and disarm it is inside the processor, or a step beside it where Interrupted is caught as well
-        if self._armed is not None and self._reason is not None and not self._masked:
-            raise Interrupted(self._reason)
+        if not self._masked:
+            self._obey()
+
+    def _obey(self) -> None:
+        """In the main thread: interrupt the attempt, if it is to be."""
+        request = self._wanted()
+        if request is None:
+            return
+        if request.reason is not Reason.STOP:
+            # what does not end now is killed by the supervisor, which has its own time for a stop
+            self._slot.kill_at(request.at + self._hard)
+        raise Interrupted(request.reason)
 
     def _watch(self) -> None:
         while not self._end.wait(_TICK_SECONDS):
@@ -111,7 +135,7 @@ class Limits:
             armed, now = self._armed, time.monotonic()
             if armed is None:
                 continue
-            if self._reason is not None:
+            if self._wanted() is not None:
                 if now >= self._again_at:
                     self._raise()
             elif now >= self._deadline:

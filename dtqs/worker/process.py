@@ -162,6 +162,9 @@ class Worker:
         self._hold.asks(lease_id)
         try:
             tasks, rows = self._store.leases.claim(self._identity.worker_id, lease_id, _ids(deliveries))
+            if not tasks:
+                # a duplicate; or we were marked dead and get nothing: then the hint is for others, and we end here
+                self._beat.beat()
         except StoreUnavailable as error:
             # if it landed all the same, the next heartbeat finds a lease that is not known and gives it back
             self._hold.forgets(lease_id)

@@ -3,7 +3,7 @@
 import logging
 
 from dtqs.broker.worker_link import WorkerLink
-from dtqs.errors import LeaseLost, PermanentError, StoreUnavailable
+from dtqs.errors import LeaseLost, PermanentError, StoreRefused, StoreUnavailable
 from dtqs.processors.base import Json
 from dtqs.store import Store
 from dtqs.task import Effect
@@ -27,7 +27,7 @@ class Reports:
 
     def effect_begins(self, task_id: str, effect: Effect) -> None:
         with self._limits.masked(), self._hold.lock:
-            if len(self._hold.tasks) != 1 or self._hold.lease_id is None:
+            if self._hold.running is None or self._hold.running.light or self._hold.lease_id is None:
                 raise PermanentError("a light task may not have an effect: its processor must not say that it is light")
             self._store.leases.mark_effect(self._hold.lease_id, task_id, effect)
 
@@ -39,7 +39,7 @@ class Reports:
                 if self._hold.lease_id is None:
                     raise LeaseLost("none")
                 log_id = self._store.leases.report(self._hold.lease_id, task_id, attempt, event, level, message, data)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, StoreRefused) as error:
             logger.warning("report lost", extra={"task_id": task_id, "event": event, "reason": str(error)})
             return
         with self._limits.masked():

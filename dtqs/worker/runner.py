@@ -10,16 +10,17 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from dtqs.config import RetrySection
-from dtqs.errors import DtqsError, LeaseLost, PermanentError, StoreUnavailable, TaskTimedOut
+from dtqs.errors import DtqsError, EffectUnknown, LeaseLost, PermanentError, StoreUnavailable, TaskTimedOut
 from dtqs.files import FileSpace
 from dtqs.processors.base import Context, Processor, Reporter
 from dtqs.processors.catalog import Catalog
-from dtqs.settlement import Kind, RetryPolicy, Settlement, decide
-from dtqs.task import Claimed
+from dtqs.settlement import Kind, RetryPolicy, Settlement, decide, error_json
+from dtqs.task import Claimed, Effect
 from dtqs.worker.descendants import kill_descendants
 from dtqs.worker.limits import Interrupted, Limits, Reason
 
 logger = logging.getLogger(__name__)
+RESULT_LIMIT_BYTES = 16 << 20
 
 
 class TaskCancelled(DtqsError):
@@ -50,7 +51,9 @@ class Runner:
 
     def attempt(self, task: Claimed, light: bool) -> Settlement:
         """Run one attempt to its end; raises nothing that comes out of a processor."""
-        kind = self._types[task.task_type]
+        kind = self._types.get(task.task_type)
+        if kind is None:
+            return Settlement(task.task_id, Kind.UNSPENT)  # its hint named another type: one with the right name follows
         context = Context(task.task_id, task.attempt, self._reporter, self._files)
         limit = task.timeout_seconds or kind.limit_seconds
         try:
@@ -74,11 +77,11 @@ class Runner:
         policy = self._types[task.task_type].policy
         if isinstance(error, Interrupted):
             if error.reason is Reason.STOP:
-                return Settlement(task.task_id, Kind.UNSPENT)
+                return _given_back(task, context, "its worker was stopped")
             error = TaskTimedOut(limit_seconds) if error.reason is Reason.TIME_LIMIT else TaskCancelled()
         elif isinstance(error, StoreUnavailable | LeaseLost):
             # not the processor's doing: a database that is away spends no attempt
-            return Settlement(task.task_id, Kind.UNSPENT)
+            return _given_back(task, context, str(error))
         elif isinstance(error, ValidationError):
             error = PermanentError(f"the payload does not fit this version of {task.task_type}: {error.errors(include_url=False, include_input=False)}")
         return decide(task.task_id, error, task.attempt, policy, context.effect)
@@ -89,12 +92,21 @@ class Runner:
         return _Type(processor.payload_model.model_validate, processor.run, processor.timeout_seconds or retry.timeout_seconds, policy)
 
 
+def _given_back(task: Claimed, context: Context, why: str) -> Settlement:
+    """No attempt is spent, unless an effect has begun that must not happen twice."""
+    if context.effect is Effect.FAIL:
+        return Settlement(task.task_id, Kind.FAILED, error_json(EffectUnknown(why), transient=False))
+    return Settlement(task.task_id, Kind.UNSPENT)
+
+
 def _text(result: object) -> str:
     """Return the result as JSON text that PostgreSQL can store. Raises PermanentError."""
     try:
         text = orjson.dumps(result).decode()
     except TypeError as error:
         raise PermanentError(f"the result is not JSON: {error}") from error
+    if len(text) > RESULT_LIMIT_BYTES:
+        raise PermanentError(f"the result is {len(text)} characters of JSON, {RESULT_LIMIT_BYTES} are allowed; store what is large as an output")
     if "\\u0000" in text and _has_nul(orjson.loads(text)):
         raise PermanentError("the result holds text with a NUL character, which cannot be stored")
     return text
@@ -113,5 +125,3 @@ def _quietly(clean_up: Callable[[], None]) -> None:
         clean_up()
     except Exception:  # the attempt has its settlement; what could not be cleared away is for the log
         logger.exception("clean-up after an attempt failed")
-
-

@@ -73,3 +73,13 @@ def effect(payload: EffectPayload, context: Context) -> None:
     context.effect_begins(payload.on_ambiguous)
     if context.attempt == 1:
         time.sleep(payload.seconds)
+
+
+class NoPayload(Payload):
+    pass
+
+
+@processor("once", payload=NoPayload, retry_on_timeout=False)
+def once(payload: NoPayload, context: Context) -> None:
+    """Take long, and be worth no second attempt."""
+    time.sleep(1000)
