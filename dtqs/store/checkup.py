@@ -46,19 +46,22 @@ def reach(section: PostgresqlSection, name: str) -> None:
 
 def server_facts(database: Database) -> ServerFacts:
     """Raises StoreUnavailable."""
-    ((version, clock, seqscan, jit, fsync, commit),) = database.run("server_facts")
+    ((version, clock, seqscan, jit, fsync, commit),) = database.run_once("server_facts")
     settings = {"enable_seqscan": seqscan, "jit": jit, "fsync": fsync, "synchronous_commit": commit}
     return ServerFacts(version, clock, settings, _schema_version(database))
 
 
 def _schema_version(database: Database) -> int | None:
     try:
-        rows = database.run("setting", {"name": "schema_version"})
-    except psycopg.errors.UndefinedTable:
-        return None
+        rows = database.run_once("setting", {"name": "schema_version"})
+    except StoreUnavailable as error:
+        # told apart by its cause: to everybody else a missing schema is worth waiting for
+        if isinstance(error.__cause__, psycopg.errors.UndefinedTable):
+            return None
+        raise
     return int(rows[0][0]) if rows else None
 
 
 def live_workers(database: Database) -> list[LiveWorker]:
     """Raises StoreUnavailable."""
-    return [LiveWorker(*row) for row in database.run("live_workers")]
+    return [LiveWorker(*row) for row in database.run_once("live_workers")]
