@@ -1,7 +1,7 @@
-"""Fixtures of the floor that kills, cuts and stops: servers of its own, shared by a module's tests, and systems on them with short times."""
+"""Fixtures of the floor that kills, cuts and stops: servers of its own, shared by a module's tests."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -15,8 +15,7 @@ from dtqs.sandbox.ports import free_ports
 from dtqs.sandbox.postgres import DATABASE, PrivatePostgres
 from dtqs.sandbox.rabbitmq import PrivateRabbitmq
 from dtqs.store.schema import migrate
-from tests.chaos.trial import Trial, delete_queue, install_processors
-from tests.fix_system import Sections
+from tests.trial import delete_queue
 
 _READY_SECONDS = 60.0
 
@@ -64,28 +63,3 @@ def mortal_amqp_url(mortal_rabbitmq: PrivateRabbitmq) -> str:
     """Its virtual host, in which no earlier test has left a queue."""
     delete_queue(mortal_rabbitmq.url)
     return mortal_rabbitmq.url
-
-
-Try = Callable[..., Trial]
-
-
-@pytest.fixture
-def trial(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Try]:
-    """Make a running system with short times: `trial({"pool:default": {"workers": 1}}, api=True)`; without `api` tests submit through the store."""
-    made: list[Trial] = []
-    packages = install_processors(tmp_path / "packages")
-
-    def make(config: Sections | None = None, *, dsn: str = "", amqp_url: str = "", api: bool = False, supervisor: bool = True) -> Trial:
-        dsn = dsn or request.getfixturevalue("dsn")
-        amqp_url = amqp_url or request.getfixturevalue("amqp_url")
-        one = Trial(tmp_path / f"system-{len(made)}", dsn, amqp_url, config or {}, packages)
-        made.append(one)
-        if supervisor:
-            one.start_supervisor()
-        if api:
-            one.start_api()
-        return one
-
-    yield make
-    for one in made:
-        one.stop()

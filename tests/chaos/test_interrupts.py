@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.conftest import Try
-from tests.chaos.trial import Trial, alive, gone
+from tests.fix_trial import Try
 from tests.helpers import eventually
+from tests.trial import Trial, alive, gone
 
 ONE = {"pool:default": {"workers": 1}}
 

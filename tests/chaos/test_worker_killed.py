@@ -5,9 +5,9 @@ import signal
 import time
 from pathlib import Path
 
-from tests.chaos.conftest import Try
-from tests.chaos.trial import alive, gone
+from tests.fix_trial import Try
 from tests.helpers import eventually
+from tests.trial import alive, gone
 
 ONE = {"pool:default": {"workers": 1}}
 

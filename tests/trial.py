@@ -195,10 +195,10 @@ def delete_queue(url: str) -> None:
 
 
 def install_processors(folder: Path) -> Path:
-    """Make a folder which, on PYTHONPATH, registers tests/chaos/processors.py as an installed package would."""
-    about = folder / "dtqs_chaos-1.dist-info"
+    """Make a folder which, on PYTHONPATH, registers tests/trial_processors.py as an installed package would."""
+    about = folder / "dtqs_trial-1.dist-info"
     about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: dtqs-chaos\nVersion: 1\n", encoding="utf-8")
-    points = "".join(f"{name} = tests.chaos.processors:{name}\n" for name in _PROCESSORS)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: dtqs-trial\nVersion: 1\n", encoding="utf-8")
+    points = "".join(f"{name} = tests.trial_processors:{name}\n" for name in _PROCESSORS)
     (about / "entry_points.txt").write_text(f"[dtqs.processors]\n{points}", encoding="utf-8")
     return folder

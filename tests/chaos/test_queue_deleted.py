@@ -1,0 +1,78 @@
+"""The broker's queue deleted: with a thousand pending tasks in it, again and again while it is used, and while nobody consumes."""
+
+import threading
+import time
+
+from tests.fix_trial import Try
+from tests.helpers import eventually
+from tests.trial import Trial, delete_queue
+
+# nothing but the repair helps within a test's time: what was confirmed is published again after ten minutes
+LONG = {"lease": {"grace_seconds": 20, "far_out_seconds": 600}}
+
+
+def test_a_thousand_pending_tasks_whose_queue_is_deleted_are_done_within_seconds(trial: Try) -> None:
+    system = trial({**LONG, "pool:default": {"workers": 2}}, api=True)
+    busy = [system.put_one({"sleep_seconds": 1.5}) for _ in range(2)]
+    system.hint(busy[:1])
+    system.hint(busy[1:])
+    for task_id in busy:
+        system.running(task_id)
+    system.submit_many(1000)
+    delete_queue(system.amqp_url)
+    deleted_at = time.monotonic()
+    assert system.done() == {"completed": 1002}
+    assert time.monotonic() - deleted_at < 12
+
+
+def test_tasks_whose_queue_is_deleted_while_no_worker_is_there_are_done_when_one_comes(trial: Try) -> None:
+    system = trial(LONG, api=True)
+    assert system.stop_supervisor() == 0
+    system.submit_many(300)
+    delete_queue(system.amqp_url)
+    system.start_supervisor()
+    assert system.done(15) == {"completed": 300}
+
+
+def test_a_keeper_notices_a_deleted_queue_that_nobody_consumes(trial: Try) -> None:
+    """Workers that are busy hold no consumer, so the broker tells them nothing."""
+    system = trial({**LONG, "pool:default": {"workers": 1}}, api=True)
+    busy = system.put_one({"sleep_seconds": 4})
+    system.hint([busy])
+    system.running(busy)
+    ids = system.submit_many(100)
+    delete_queue(system.amqp_url)
+    eventually(lambda: "the queue was missing" in system.log("supervisor"), 4)
+    assert set(system.outcomes(ids)) == {"completed"}
+    system.done()
+
+
+def test_a_queue_deleted_again_and_again_while_it_is_used_loses_nothing(trial: Try) -> None:
+    system = trial({"lease": {"grace_seconds": 2}}, api=True)
+    ids: list[str] = []
+    end = threading.Event()
+
+    def submit() -> None:
+        while not end.is_set():
+            ids.append(system.submit())
+            ids.extend(system.submit_many(20))
+
+    threads = [threading.Thread(target=submit) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(6):
+            at = len(ids)
+            eventually(lambda: more(system, at), 10, "submits go on")  # noqa: B023
+            delete_queue(system.amqp_url)
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join(20)
+    assert set(system.outcomes(ids, 25)) == {"completed"}
+    system.done()
+    assert system.spent() == {1: len(ids)}
+
+
+def more(system: Trial, than: int) -> bool:
+    return bool(system.rows("SELECT count(*) FROM tasks")[0][0] >= than + 150)

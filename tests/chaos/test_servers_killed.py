@@ -1,0 +1,186 @@
+"""RabbitMQ and PostgreSQL killed, frozen and in an alarm, under load: nothing is lost or doubled, and work goes on as soon as it can."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dtqs.broker.checkup import look_once
+from dtqs.broker.queue import QueueLook
+from dtqs.deadline import Deadline
+from dtqs.errors import BrokerUnavailable
+from dtqs.sandbox.postgres import PrivatePostgres
+from dtqs.sandbox.rabbitmq import PrivateRabbitmq
+from tests.fix_trial import Try
+from tests.helpers import eventually
+from tests.trial import Trial
+
+
+def restart(server: PrivatePostgres | PrivateRabbitmq) -> None:
+    server.kill()
+    server.start()
+    server.wait_ready(Deadline(60))
+
+
+def completed(system: Trial) -> int:
+    return int(system.rows("SELECT count(*) FROM tasks WHERE outcome IS NOT NULL")[0][0])
+
+
+def work_goes_on(system: Trial, tasks: int = 100, seconds: float = 10) -> None:
+    at = completed(system)
+    eventually(lambda: completed(system) >= at + tasks, seconds, "tasks are worked")
+
+
+def load(system: Trial) -> None:
+    """A thousand and more tasks, light and heavy ones, some that fail at first."""
+    system.put({"a": 1}, 1500)
+    system.put({"sleep_seconds": 0.01}, 200, light=False)
+    system.put({"fail_times": 1}, 50, light=False)
+
+
+def test_rabbitmq_killed_under_load_and_again_loses_and_doubles_nothing(trial: Try, mortal_rabbitmq: PrivateRabbitmq, mortal_amqp_url: str) -> None:
+    system = trial(amqp_url=mortal_amqp_url, api=True)
+    for _ in range(2):
+        load(system)
+        system.submit_many(500, {"over": "HTTP"})
+        work_goes_on(system)
+        mortal_rabbitmq.kill()
+        # accepted though there is no broker
+        system.submit_many(200, {"while": "away"})
+        restart(mortal_rabbitmq)
+    assert system.done(40) == {"completed": 2 * 2450}
+    # the broker's death is no attempt of anybody
+    assert system.spent() == {1: 2 * 2400, 2: 100}
+
+
+def test_postgresql_killed_under_load_and_again_loses_and_doubles_nothing(trial: Try, mortal_postgres: PrivatePostgres, mortal_dsn: str) -> None:
+    system = trial(dsn=mortal_dsn)
+    pids = {worker.pid for worker in system.workers()}
+    for _ in range(2):
+        load(system)
+        work_goes_on(system)
+        restart(mortal_postgres)
+    assert system.done(30) == {"completed": 2 * 1750}
+    assert system.spent() == {1: 2 * 1700, 2: 100}, "no attempt is spent by it"
+    assert {worker.pid for worker in system.workers()} == pids, "the workers outlive it"
+
+
+def test_a_long_task_outlives_restarts_of_both_servers_in_its_first_attempt(
+    trial: Try, mortal_postgres: PrivatePostgres, mortal_dsn: str, mortal_rabbitmq: PrivateRabbitmq, mortal_amqp_url: str
+) -> None:
+    system = trial(dsn=mortal_dsn, amqp_url=mortal_amqp_url)
+    tasks = [system.put_one({"sleep_seconds": 8, "steps": 8}) for _ in range(2)]
+    for task_id in tasks:
+        system.running(task_id)
+    mortal_rabbitmq.kill()
+    restart(mortal_postgres)
+    restart(mortal_rabbitmq)
+    assert system.outcomes(tasks) == ["completed", "completed"]
+    assert [system.attempts(task_id) for task_id in tasks] == [1, 1]
+    system.check()
+
+
+def test_postgresql_frozen_for_longer_than_the_lease_kills_nobody_and_spends_no_attempt(trial: Try, mortal_postgres: PrivatePostgres, mortal_dsn: str) -> None:
+    system = trial(dsn=mortal_dsn)
+    workers = {worker.worker_id for worker in system.workers()}
+    long = system.put_one({"sleep_seconds": 4})
+    system.running(long)
+    system.put({"sleep_seconds": 0.01}, 300, light=False)
+    system.put({"a": 1}, 1000)
+    # three times the lease: longer than the clients wait for a reply, too
+    with frozen(mortal_postgres, 8.0):
+        pass
+    thawed_at = time.monotonic()
+    work_goes_on(system, 1, 4)
+    assert system.done() == {"completed": 1301}
+    assert time.monotonic() - thawed_at < 15
+    assert system.spent() == {1: 1301}
+    assert {worker.worker_id for worker in system.workers()} == workers
+    assert system.rows("SELECT id FROM workers WHERE dead_at IS NOT NULL") == []
+
+
+def test_rabbitmq_frozen_for_a_while_only_delays(trial: Try, mortal_rabbitmq: PrivateRabbitmq, mortal_amqp_url: str) -> None:
+    system = trial(amqp_url=mortal_amqp_url, api=True)
+    long = system.put_one({"sleep_seconds": 2})
+    system.running(long)
+    with frozen(mortal_rabbitmq, 6.0):
+        system.submit_many(300)
+    system.submit_many(300)
+    assert system.done() == {"completed": 601}
+    assert system.spent() == {1: 601}
+
+
+def test_a_memory_alarm_delays_what_is_submitted_and_stops_nothing_that_was_delivered(
+    trial: Try, mortal_rabbitmq: PrivateRabbitmq, mortal_amqp_url: str
+) -> None:
+    system = trial({"pool:default": {"workers": 1}}, amqp_url=mortal_amqp_url, api=True)
+    busy = system.put_one({"sleep_seconds": 4})
+    system.running(busy)
+    before = system.submit_many(30, {"before": True})
+    delayed = system.submit_many(20, {"sleep_seconds": 0.01})
+    eventually(lambda: queue_length(system) >= 21, 10, "their hints are in the queue")
+    mortal_rabbitmq.ctl("set_vm_memory_high_watermark", "0.0001")
+    try:
+        # what the broker has is delivered, worked and acked, though it reads no publisher any more
+        assert set(system.outcomes([busy, *before, *delayed])) == {"completed"}
+        asked_at = time.monotonic()
+        during = system.submit_many(300, {"during": True}) + [system.submit() for _ in range(10)]
+        assert time.monotonic() - asked_at < 5, "submits do not wait for the broker"
+    finally:
+        mortal_rabbitmq.ctl("set_vm_memory_high_watermark", "0.6")
+    assert set(system.outcomes(during)) == {"completed"}
+    assert system.done() == {"completed": 361}
+    assert system.spent() == {1: 361}
+
+
+def queue_length(system: Trial) -> int:
+    try:
+        look = look_once(system.config.rabbitmq, "trial")
+    except BrokerUnavailable:
+        return 0
+    return look.ready if isinstance(look, QueueLook) else 0
+
+
+def test_submits_while_both_servers_come_and_go_are_accepted_or_refused_and_never_lost(
+    trial: Try, mortal_postgres: PrivatePostgres, mortal_dsn: str, mortal_rabbitmq: PrivateRabbitmq, mortal_amqp_url: str
+) -> None:
+    system = trial(dsn=mortal_dsn, amqp_url=mortal_amqp_url, api=True)
+    accepted: list[str] = []
+    end = threading.Event()
+
+    def submit() -> None:
+        while not end.is_set():
+            response = system.client.post("/submit", json={"task_type": "echo", "payload": {}})
+            if response.status_code == 202:
+                accepted.append(response.json()["task_id"])
+            else:
+                assert response.status_code == 503, response.text
+
+    threads = [threading.Thread(target=submit) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        eventually(lambda: len(accepted) > 100, 10)
+        restart(mortal_postgres)
+        at = len(accepted)
+        eventually(lambda: len(accepted) > at + 100, 15, "submits are accepted again")
+        restart(mortal_rabbitmq)
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join(20)
+    assert len(set(accepted)) == len(accepted)
+    assert set(system.outcomes(accepted, 30)) == {"completed"}
+    system.done()
+
+
+@contextmanager
+def frozen(server: PrivatePostgres | PrivateRabbitmq, seconds: float) -> Iterator[None]:
+    """Halt the server; it goes on so many seconds later, or when the block ends if that takes longer."""
+    server.freeze()
+    try:
+        until = time.monotonic() + seconds
+        yield
+        threading.Event().wait(max(0.0, until - time.monotonic()))
+    finally:
+        server.thaw()
