@@ -20,6 +20,8 @@ def set_up(level: str, style: Literal["text", "json"], role: str) -> None:
     # pika logs every step of a connection at info, and each failed one with a traceback; ours says it in one line
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     logging.getLogger("psycopg").setLevel(logging.ERROR)
+    # Pillow's debug lines hold what is in users' files
+    logging.getLogger("PIL").setLevel(logging.WARNING)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
