@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,15 +29,34 @@ def shared(tmp_path_factory: pytest.TempPathFactory, new_dsn: Callable[[], str],
         vhosts.delete(url)
 
 
-def new_key(system: System, name: str, *scopes: str) -> httpx.Client:
-    """Make another key and return a client that uses it."""
+@contextmanager
+def open_store(system: System) -> Iterator[Store]:
+    """The system's store, for what no request can do."""
     store = Store(system.config.postgresql, system.config.lease, size=1, name="tests")
     store.start()
     try:
-        secret = store.api_keys.create(name, scopes)[1]
+        yield store
     finally:
         store.stop()
-    return httpx.Client(base_url=system.url, headers={"Authorization": f"Bearer {secret}"}, timeout=30)
+
+
+NewKey = Callable[..., httpx.Client]
+
+
+@pytest.fixture
+def new_key(shared: System) -> Iterator[NewKey]:
+    """Make another key of the shared system, `new_key(name, *scopes)`, and return a client that uses it."""
+    clients: list[httpx.Client] = []
+
+    def make(name: str, *scopes: str) -> httpx.Client:
+        with open_store(shared) as store:
+            secret = store.api_keys.create(name, scopes)[1]
+        clients.append(httpx.Client(base_url=shared.url, headers={"Authorization": f"Bearer {secret}"}, timeout=30))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,8 +52,8 @@ class TaskBody(BaseModel):
     due_at: Annotated[str, AfterValidator(_due_at)] | None = Field(
         None, description="not before this time (RFC 3339); excludes delay_seconds", json_schema_extra={"format": "date-time"}
     )
-    tags: list[Annotated[str, Field(min_length=1, max_length=TAG_LENGTH_LIMIT)]] = Field(
-        default=[], max_length=TAGS_LIMIT, description="words to find the task by"
+    tags: list[Annotated[str, Field(min_length=1, max_length=TAG_LENGTH_LIMIT)]] | None = Field(
+        default=None, max_length=TAGS_LIMIT, description="words to find the task by"
     )
 
 

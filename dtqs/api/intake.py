@@ -53,7 +53,8 @@ class Intake:
         retries = processor.max_retries if body.max_retries is None else body.max_retries
         return NewTask(
             task_id, body.task_type, processor.is_light(payload), orjson.dumps(body.payload).decode(), body.priority,
-            self._max_retries if retries is None else retries, body.timeout_seconds, body.delay_seconds or 0.0, body.due_at, tuple(body.tags), caller.key_id,
+            self._max_retries if retries is None else retries, body.timeout_seconds, body.delay_seconds or 0.0, body.due_at,
+            tuple(body.tags or ()), caller.key_id,
         )  # fmt: skip
 
     def _missing(self, uploads: Sequence[tuple[str, str]], caller: Caller) -> list[Problem]:

@@ -4,7 +4,7 @@ A task that is new to the client is told from the beginning of its present attem
 a long one from now on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from dtqs.api.frames import Frame, final, of_row, of_status
 from dtqs.api.watch import Hub, Watcher
@@ -29,11 +29,17 @@ def begin(reads: Reads, hub: Hub, watcher: Watcher, seen: Mapping[str, int], tas
     long = {task_id for task_id, some in by_task.items() if len(some) == window}
     _tell_new_ones(reads, watcher, [task for task in open_tasks if task.task_id not in seen], by_task, long)
     _tell_rows(watcher, rows)
-    for task in open_tasks:
+    ended_meanwhile = {row.task_id for row in rows if row.event in OUTCOMES} - {task.task_id for task in records if task.status in OUTCOMES}
+    for task in [task for task in open_tasks if task.task_id not in ended_meanwhile] + _read_again(reads, ended_meanwhile):
         if task.task_id in long:
             watcher.behind.add(task.task_id)
         elif task.status in OUTCOMES:
             hub.finish(watcher, final(task))
+
+
+def _read_again(reads: Reads, task_ids: Set[str]) -> list[TaskRecord]:
+    """Read the records of tasks whose end lies between our two reads: their last log row is behind us, and no event will come."""
+    return reads.tasks(sorted(task_ids)) if task_ids else []
 
 
 def _tell_new_ones(reads: Reads, watcher: Watcher, new: Sequence[TaskRecord], by_task: Mapping[str, Sequence[LogRow]], long: set[str]) -> None:

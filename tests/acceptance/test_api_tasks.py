@@ -1,0 +1,149 @@
+"""Tasks over HTTP: one, pages, logs, cancel, retry; and what every route answers to what it does not know."""
+
+import httpx
+import pytest
+
+from tests.fix_api import watch
+from tests.fix_system import System
+
+FIELDS = [
+    "task_id", "task_type", "status", "priority", "attempt", "max_retries", "payload", "result", "error", "tags", "progress", "retry_of",
+    "created_at", "due_at", "started_at", "finished_at",
+]  # fmt: skip
+UNKNOWN = "0192f3a0-0000-7000-8000-000000000000"
+
+
+def test_a_task_has_exactly_its_fields(shared: System) -> None:
+    task = shared.wait_for(shared.submit({"n": 1}, tags=["a"]))
+    assert list(task) == FIELDS
+    assert task["result"] == {"n": 1}
+    assert task["attempt"] == 1
+    assert task["error"] is task["progress"] is task["retry_of"] is task["due_at"] is None
+    assert task["created_at"] <= task["started_at"] <= task["finished_at"]
+
+
+def test_a_waiting_task_is_pending_and_in_its_first_attempt_none(shared: System) -> None:
+    task = shared.task(shared.submit(delay_seconds=600))
+    assert (task["status"], task["attempt"], task["result"]) == ("pending", 0, None)
+    assert task["due_at"] > task["created_at"]
+
+
+def test_pages_show_every_task_once_newest_first(shared: System) -> None:
+    ids = shared.submit_many(12, tags=["paged"])
+    shared.wait_for(ids[-1])
+    seen: list[str] = []
+    url: str | None = "/tasks?tag=paged&limit=5"
+    while url:
+        response = shared.client.get(url)
+        assert len(response.json()["tasks"]) <= 5
+        seen += [task["task_id"] for task in response.json()["tasks"]]
+        link = response.links.get("next")
+        assert (link is None) == (response.json()["next"] is None)
+        url = link["url"] if link else None
+    assert seen == ids[::-1]
+
+
+def test_a_page_can_be_of_one_status_and_type(shared: System) -> None:
+    failed = shared.wait_for(shared.submit({"fail": "permanent"}, tags=["chosen"]))
+    waiting = shared.submit(delay_seconds=600, tags=["chosen"])
+    done = shared.wait_for(shared.submit(tags=["chosen"]))
+    for status, task_id in (("failed", failed["task_id"]), ("pending", waiting), ("completed", done["task_id"])):
+        page = shared.client.get("/tasks", params={"tag": "chosen", "status": status, "task_type": "echo"}).json()
+        assert [task["task_id"] for task in page["tasks"]] == [task_id]
+    assert shared.client.get("/tasks?tag=chosen&task_type=image").json()["tasks"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"), ("limit=201", "limit"), ("limit=1.5", "limit"), ("limit=1&limit=2", "limit"), ("limit=\u0661", "limit"),
+        ("status=done", "status"),
+        ("after=x", "after"), ("after=1&after=2", "after"), ("tag=%00", "tag"), ("task_type=" + "x" * 101, "task_type"), ("colour=red", "colour"),
+    ],
+)  # fmt: skip
+def test_a_wrong_parameter_is_named(shared: System, query: str, field: str) -> None:
+    response = shared.client.get(f"/tasks?{query}")
+    assert response.status_code == 422
+    assert [error["field"] for error in response.json()["errors"]] == [field]
+
+
+def test_the_log_tells_each_attempt(shared: System) -> None:
+    task_id = shared.submit({"fail_times": 1, "steps": 2})
+    shared.wait_for(task_id)
+    logs = shared.client.get(f"/tasks/{task_id}/logs").json()
+    assert logs["next"] is None
+    assert list(logs["logs"][0])[:7] == ["id", "event", "attempt", "level", "message", "data", "at"]
+    told = [(row["event"], row["attempt"]) for row in logs["logs"] if row["event"] != "progress"]
+    assert told == [("in_progress", 1), ("pending", 1), ("in_progress", 2), ("completed", 2)]
+    first = shared.client.get(f"/tasks/{task_id}/logs?limit=2").json()
+    rest = shared.client.get(f"/tasks/{task_id}/logs?after={first['next']}").json()
+    assert first["logs"] + rest["logs"] == logs["logs"]
+
+
+def test_a_pending_task_is_cancelled_at_once(shared: System) -> None:
+    task_id = shared.submit(delay_seconds=600)
+    stream = watch(shared.client, [task_id])
+    stream.wait_for("status")
+    response = shared.client.post(f"/tasks/{task_id}/cancel")
+    assert response.status_code == 200
+    assert response.json()["status"] == "cancelled"
+    assert stream.wait_end().names == ["status", "cancelled"]
+    again = shared.client.post(f"/tasks/{task_id}/cancel")
+    assert again.status_code == 409
+    assert "cancelled" in again.json()["detail"]
+
+
+def test_a_running_task_is_interrupted(shared: System) -> None:
+    task_id = shared.submit({"sleep_seconds": 60})
+    shared.wait_for(task_id, "in_progress")
+    response = shared.client.post(f"/tasks/{task_id}/cancel")
+    assert response.status_code == 202
+    assert response.json()["task_id"] == task_id
+    assert shared.wait_for(task_id)["status"] == "cancelled"
+
+
+def test_a_retry_is_a_new_task_and_only_one(shared: System) -> None:
+    failed = shared.wait_for(shared.submit({"fail": "permanent"}, priority=7, tags=["t"]))
+    response = shared.client.post(f"/tasks/{failed['task_id']}/retry")
+    new_id = response.json()["task_id"]
+    assert response.status_code == 202
+    assert response.headers["location"] == response.json()["links"]["self"] == f"/tasks/{new_id}"
+    new = shared.wait_for(new_id)
+    assert (new["retry_of"], new["payload"], new["priority"], new["tags"]) == (failed["task_id"], {"fail": "permanent"}, 7, ["t"])
+    again = shared.client.post(f"/tasks/{failed['task_id']}/retry")
+    assert again.status_code == 202
+    assert (again.json()["task_id"], again.json()["status"]) == (new_id, "failed")
+    assert shared.task(failed["task_id"])["status"] == "failed"
+
+
+def test_only_what_failed_or_was_cancelled_can_be_retried(shared: System) -> None:
+    done = shared.wait_for(shared.submit())
+    for task_id in (done["task_id"], shared.submit(delay_seconds=600)):
+        assert shared.client.post(f"/tasks/{task_id}/retry").status_code == 409
+
+
+@pytest.mark.parametrize("task_id", [UNKNOWN, "x", "%00", "..%2f..%2fetc", UNKNOWN[:-1] + "g", "a" * 3000])
+def test_an_unknown_task_is_not_found(shared: System, task_id: str) -> None:
+    for method, path in (("GET", ""), ("GET", "/logs"), ("POST", "/cancel"), ("POST", "/retry")):
+        response = shared.client.request(method, f"/tasks/{task_id}{path}")
+        assert response.status_code == 404
+        assert response.headers["content-type"] == "application/problem+json"
+    assert shared.client.get(f"/sse?task_id={task_id}").status_code == 404
+
+
+def test_unknown_routes_and_methods_are_problems(shared: System) -> None:
+    nowhere, wrong = shared.client.get("/nowhere"), shared.client.delete("/submit")
+    assert (nowhere.status_code, wrong.status_code) == (404, 405)
+    assert "POST" in wrong.headers["allow"]
+    for response in (nowhere, wrong):
+        assert response.headers["content-type"] == "application/problem+json"
+        assert {"type", "title", "status", "detail"} <= set(response.json())
+
+
+def test_health_needs_no_key(shared: System) -> None:
+    with httpx.Client(base_url=shared.url) as anybody:
+        assert anybody.get("/healthz").status_code == 200
+        ready = anybody.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json()["postgresql"]["state"] == "connected"
+    assert ready.json()["rabbitmq"]["state"] == "connected"
