@@ -1,0 +1,88 @@
+"""A child of the sandbox: ended with all that it started, known again by its pid file, never taken for another."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dtqs.deadline import Deadline
+from dtqs.sandbox.child import Child, end_leftover, family, identity, running, wait_gone
+from tests.helpers import eventually
+
+_ROOT = Path(__file__).resolve().parents[2]
+_STUBBORN = "trap '' TERM INT; sleep 600 & while :; do wait; done"
+_OWNER = """
+import os, sys
+from pathlib import Path
+from dtqs.sandbox.child import Child
+folder = Path(sys.argv[1])
+child = Child("sleep", folder / "pid", folder / "log")
+child.start(["sleep", "600"], os.environ)
+print(child.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> Child:
+    return Child("child", tmp_path / "pid", tmp_path / "log")
+
+
+def test_a_child_that_ignores_the_stop_is_killed_with_its_own_children(child: Child, tmp_path: Path) -> None:
+    child.start(["sh", "-c", _STUBBORN], os.environ)
+    everything = eventually(lambda: members if len(members := family(child.pid)) == 2 else None)
+    assert everything
+    child.stop(0.2)
+    child.stop(0.2)
+    assert not child.alive
+    assert wait_gone(everything, Deadline(5))
+    assert running(tmp_path / "pid") is None
+
+
+def test_a_frozen_child_goes_on_when_it_is_thawed(child: Child) -> None:
+    child.start(["sleep", "600"], os.environ)
+
+    def state() -> str:
+        return Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    child.freeze()
+    eventually(lambda: state() == "T")
+    child.thaw()
+    eventually(lambda: state() == "S")
+    child.stop(5)
+
+
+def test_a_pid_file_names_one_process_and_no_later_one_of_the_same_pid(child: Child, tmp_path: Path) -> None:
+    child.start(["sleep", "600"], os.environ)
+    file = tmp_path / "pid"
+    assert running(file) == child.pid
+    copied = tmp_path / "copied"
+    copied.write_text(file.read_text())
+    assert running(copied) is None
+    pid, started_at, rest = file.read_text().split(" ", 2)
+    file.write_text(f"{pid} {int(started_at) - 1} {rest}")
+    assert running(file) is None
+    assert not end_leftover(file, Deadline(1))
+    assert child.alive
+    child.stop(5)
+
+
+def test_what_a_dead_owner_left_is_ended(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "600"]) as left:
+        file = tmp_path / "pid"
+        file.write_text(identity(left.pid, file))
+        assert end_leftover(file, Deadline(1))
+        assert left.wait(5) == -signal.SIGKILL
+    assert not file.exists()
+
+
+def test_a_child_does_not_outlive_its_killed_owner(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", _OWNER, str(tmp_path)], cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout
+        pid = int(owner.stdout.readline())
+        assert running(tmp_path / "pid") == pid
+        owner.kill()
+        assert wait_gone([pid], Deadline(5))

@@ -1,0 +1,64 @@
+"""What the sandbox keeps in its folder, and what it leaves alone."""
+
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from dtqs.config import load
+from dtqs.sandbox.child import Account, SandboxError
+from dtqs.sandbox.places import Places, choose_ports, environment_without, write_ini
+
+OURS = {"postgresql": {"dsn": "postgresql://127.0.0.1:1/dtqs"}, "api": {"port": "8081"}}
+
+
+def test_a_key_that_the_user_added_stays_and_ours_are_written_anew(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    write_ini(places, OURS)
+    text = places.ini.read_text().replace("port = 8081", "port = 1\nworkers = 3") + "\n[processor:image]\nmax_pixels = 1000\n"
+    places.ini.write_text(text)
+    write_ini(places, OURS)
+    config = load(places.ini, {})
+    assert (config.api.port, config.api.workers) == (8081, 3)
+    assert config.raw["processor:image"]["max_pixels"].text == "1000"
+    assert stat.S_IMODE(places.ini.stat().st_mode) == 0o600
+
+
+def test_ports_stay_the_same_until_one_is_taken(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    first = choose_ports(places, None)
+    assert choose_ports(places, None) == first
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", first.postgresql))
+        other.listen()
+        second = choose_ports(places, None)
+    assert second.postgresql != first.postgresql
+    assert (second.api, second.rabbitmq, second.epmd) == (first.api, first.rabbitmq, first.epmd)
+
+
+def test_an_api_port_that_is_asked_for_and_taken_is_an_error(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(SandboxError, match=f"port {port} is taken"):
+            choose_ports(Places(tmp_path), port)
+
+
+def test_what_would_lead_to_other_servers_is_taken_out_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DTQS_POSTGRESQL_DSN", "postgresql://elsewhere/dtqs")
+    monkeypatch.setenv("DTQS_POSTGRESQL_DSN_FILE", "/elsewhere")
+    monkeypatch.setenv("DTQS_LOG_LEVEL", "debug")
+    environment = environment_without(OURS)
+    assert "DTQS_POSTGRESQL_DSN" not in environment
+    assert "DTQS_POSTGRESQL_DSN_FILE" not in environment
+    assert environment["DTQS_LOG_LEVEL"] == "debug"
+
+
+def test_a_user_cannot_reach_what_lies_below_a_closed_folder(tmp_path: Path) -> None:
+    stranger = Account("stranger", 4242, 4242)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    assert not stranger.can_reach(closed / "var")
+    assert Account("owner", closed.stat().st_uid, closed.stat().st_gid).can_reach(closed / "var")
