@@ -179,6 +179,8 @@ class Hub:
 
     def _pass_on(self, rows: Sequence[LogRow], taken: Mapping[str, Sequence[Watcher]]) -> None:
         for row in rows:
+            if row.event in OUTCOMES:
+                continue  # no stream goes past it but by the final event, whose record may have to be read again
             frame = of_row(row)
             for watcher in taken[row.task_id]:
                 # it may have left while we read

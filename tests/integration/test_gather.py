@@ -1,0 +1,195 @@
+"""Group commit on a real store: who shares a commit, and what happens to a group whose members or leader fail."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import gevent
+import pytest
+from gevent import get_hub
+from gevent.event import Event as Gate
+
+from dtqs.api.gather import GROUP_LIMIT, WAITING_LIMIT, Gather
+from dtqs.errors import StoreRefused, StoreUnavailable
+from dtqs.store.tasks import Stored
+from dtqs.task import NewTask
+from dtqs.uuid7 import uuid7
+from tests.fix_store import World
+
+
+class Line:
+    """A gather on the store, whose commits a test can hold; it counts them."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.gate, self.groups, self.told = Gate(), list[list[str]](), list[str]()
+        self.before: Callable[[], None] = lambda: None
+        self.after: Callable[[], None] = lambda: None
+        self.gate.set()
+        self.gather = Gather(self._insert, self._committed, 10.0)
+
+    def _insert(self, tasks: Sequence[NewTask]) -> list[Stored]:
+        self.groups.append([task.task_id for task in tasks])
+        self.gate.wait(10)
+        self.before()
+        stored = self.world.store.tasks.insert(tasks)
+        self.after()
+        return stored
+
+    def _committed(self, _: Sequence[NewTask], stored: Sequence[Stored]) -> None:
+        self.told += [one.task_id for one in stored]
+
+    def submit(self, payload: str = "{}") -> tuple[str, gevent.Greenlet]:
+        task = NewTask(uuid7(), "echo", True, payload)
+        greenlet = gevent.spawn(self.gather.submit, task)
+        gevent.sleep(0)
+        return task.task_id, greenlet
+
+    def held(self, count: int) -> list[tuple[str, gevent.Greenlet]]:
+        """Submit so many: the first is in its commit and held there, the others wait."""
+        self.gate.clear()
+        return [self.submit() for _ in range(count)]
+
+    def release(self, *greenlets: gevent.Greenlet) -> None:
+        self.gate.set()
+        gevent.joinall(greenlets, timeout=10)
+
+
+@pytest.fixture
+def line(world: World) -> Iterator[Line]:
+    hub = get_hub()
+    quiet, hub.exception_stream = hub.exception_stream, None  # greenlets fail on purpose here
+    yield Line(world)
+    hub.exception_stream = quiet
+
+
+def there(line: Line, *task_ids: str) -> bool:
+    return line.world.store.reads.existing(task_ids) == set(task_ids)
+
+
+def test_one_that_comes_alone_commits_at_once(line: Line) -> None:
+    first, greenlet = line.submit()
+    greenlet.get(timeout=5)
+    assert line.groups == [[first]]
+    assert there(line, first)
+    assert line.told == [first]
+
+
+def test_those_that_arrive_meanwhile_share_the_next_commit(line: Line) -> None:
+    submits = line.held(20)
+    line.release(*(greenlet for _, greenlet in submits))
+    ids = [task_id for task_id, _ in submits]
+    assert line.groups == [ids[:1], ids[1:]]
+    assert all(greenlet.successful() for _, greenlet in submits)
+    assert there(line, *ids)
+    assert sorted(line.told) == sorted(ids)
+
+
+def test_a_group_has_a_bound_and_those_beyond_it_follow(line: Line) -> None:
+    submits = line.held(GROUP_LIMIT + 10)
+    line.release(*(greenlet for _, greenlet in submits))
+    assert [len(group) for group in line.groups] == [1, GROUP_LIMIT, 9]
+    assert there(line, *(task_id for task_id, _ in submits))
+
+
+def test_a_bad_member_fails_alone(line: Line) -> None:
+    submits = line.held(3)
+    submits += [line.submit('{"a": "\\u0000"}'), *(line.submit() for _ in range(4))]
+    line.release(*(greenlet for _, greenlet in submits))
+    bad, greenlet = submits.pop(3)
+    assert isinstance(greenlet.exception, StoreRefused)
+    assert not there(line, bad)
+    assert all(good.successful() for _, good in submits)
+    assert there(line, *(task_id for task_id, _ in submits))
+    assert sorted(line.told) == sorted(task_id for task_id, _ in submits)
+
+
+def test_an_unexpected_error_of_one_member_fails_it_alone(line: Line) -> None:
+    submits = line.held(5)
+    poison = submits[2][0]
+
+    def before() -> None:
+        if poison in line.groups[-1]:
+            raise ZeroDivisionError
+
+    line.before = before
+    line.release(*(greenlet for _, greenlet in submits))
+    assert [type(greenlet.exception) for _, greenlet in submits] == [type(None)] * 2 + [ZeroDivisionError] + [type(None)] * 2
+
+
+def test_a_store_that_is_away_fails_the_group_and_the_next_one_is_tried(line: Line) -> None:
+    submits = line.held(5)
+
+    def before() -> None:
+        if len(line.groups) == 2:
+            raise StoreUnavailable("away")
+
+    line.before = before
+    line.release(*(greenlet for _, greenlet in submits))
+    assert submits[0][1].successful()
+    assert all(isinstance(greenlet.exception, StoreUnavailable) for _, greenlet in submits[1:])
+    last, greenlet = line.submit()
+    greenlet.get(timeout=5)
+    assert there(line, last)
+
+
+def test_a_leader_that_is_killed_in_its_commit_hands_over(line: Line) -> None:
+    submits = line.held(4)
+    submits[0][1].kill(block=False)
+    gevent.sleep(0)
+    line.release(*(greenlet for _, greenlet in submits))
+    assert there(line, *(task_id for task_id, _ in submits[1:]))
+    assert all(greenlet.successful() for _, greenlet in submits[1:])
+
+
+def test_a_leader_that_is_killed_after_its_commit_landed_stores_nobody_twice(line: Line) -> None:
+    first = line.held(1)
+    group = [line.submit() for _ in range(4)]
+    leader = group[0][1]
+
+    def after() -> None:
+        if len(line.groups) == 2:
+            leader.kill(block=False)
+            gevent.sleep(0)  # killed here: the rows are there, and nobody was told
+
+    line.after = after
+    line.release(*(greenlet for _, greenlet in first + group))
+    assert isinstance(leader.value, gevent.GreenletExit)
+    assert all(greenlet.successful() and greenlet.value is None for _, greenlet in group[1:])
+    assert there(line, *(task_id for task_id, _ in group))
+    assert line.world.store.reads.audit(None, 1000)[0] == []
+
+
+def test_one_that_is_killed_while_it_waits_is_not_waited_for(line: Line) -> None:
+    submits = line.held(4)
+    killed, greenlet = submits.pop(1)
+    greenlet.kill(timeout=5)
+    line.release(*(greenlet for _, greenlet in submits))
+    assert there(line, *(task_id for task_id, _ in submits))
+    assert not there(line, killed)
+
+
+def test_one_that_is_killed_when_it_was_just_promoted_passes_the_lead_on(line: Line) -> None:
+    submits = line.held(4)
+    promoted = submits[1][1]
+    line.after = lambda: get_hub().loop.run_callback(promoted.kill, block=False) if len(line.groups) == 1 else None
+    line.release(*(greenlet for _, greenlet in submits))
+    gevent.joinall([greenlet for _, greenlet in submits], timeout=10)
+    assert all(greenlet.ready() for _, greenlet in submits)
+    assert there(line, *(task_id for task_id, _ in submits[2:]))
+    last, greenlet = line.submit()
+    greenlet.get(timeout=5)
+    assert there(line, last)
+
+
+def test_a_wait_has_an_end_and_so_has_the_queue(line: Line) -> None:
+    line.gather = Gather(line._insert, line._committed, 0.0)
+    submits = line.held(WAITING_LIMIT + 1)
+    _, beyond = line.submit()
+    assert isinstance(beyond.exception, StoreUnavailable)
+    gevent.sleep(0.001)
+    line.gather.expire()
+    line.release(*(greenlet for _, greenlet in submits))
+    assert submits[0][1].successful()
+    assert all(isinstance(greenlet.exception, StoreUnavailable) for _, greenlet in submits[1:])
+    last, greenlet = line.submit()
+    greenlet.get(timeout=5)
+    assert there(line, last)

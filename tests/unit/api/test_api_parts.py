@@ -1,0 +1,129 @@
+"""The small pure parts of the API: ids, tickets, names, the beginning of a story, times."""
+
+import time
+
+import falcon
+import pytest
+
+from dtqs.api.envelope import parse
+from dtqs.api.ids import is_among, new_ids, next_id
+from dtqs.api.links import Links
+from dtqs.api.names import disposition, name_of, safe_name
+from dtqs.api.opening import story_start
+from dtqs.api.tickets import Tickets
+from dtqs.errors import Invalid
+from dtqs.store.reads import LogRow
+from dtqs.task import Status
+from dtqs.uuid7 import is_uuid, uuid7
+
+KEY = b"k" * 32
+
+
+def first_bytes(task_id: str) -> bytes:
+    return bytes.fromhex(task_id.replace("-", ""))
+
+
+def test_ids_of_one_submit_follow_one_another_and_stay_uuids_of_version_7() -> None:
+    for _ in range(50):
+        ids = new_ids(1000)
+        assert ids == sorted(set(ids))
+        assert all(is_uuid(one) and one[14] == "7" and one[19] in "89ab" for one in ids)
+        assert [next_id(one) for one in ids[:-1]] == ids[1:]
+        assert all(is_among(one, first_bytes(ids[0]), 1000) for one in ids)
+        assert not is_among(next_id(ids[-1]), first_bytes(ids[0]), 1000)
+
+
+def test_a_ticket_is_for_its_ids_and_its_time() -> None:
+    tickets, ids = Tickets(lambda: KEY, 60), new_ids(3)
+    ticket = tickets.sign(ids[0], 3)
+    assert tickets.allowed(ticket, [*ids, uuid7()]) == ids
+    with pytest.raises(falcon.HTTPUnauthorized):
+        Tickets(lambda: b"other", 60).allowed(ticket, ids)
+    late = Tickets(lambda: KEY, -(time.time() - int(time.time())) - 1).sign(ids[0], 3)
+    with pytest.raises(falcon.HTTPUnauthorized):
+        tickets.allowed(late, ids)
+
+
+def test_every_changed_character_of_a_ticket_is_noticed() -> None:
+    tickets, ids = Tickets(lambda: KEY, 60), new_ids(1)
+    ticket = tickets.sign(ids[0])
+    for at, character in enumerate(ticket):
+        changed = ticket[:at] + ("A" if character != "A" else "B") + ticket[at + 1 :]
+        with pytest.raises(falcon.HTTPUnauthorized):
+            tickets.allowed(changed, ids)
+
+
+def test_ids_that_do_not_follow_one_another_get_tickets_of_their_own() -> None:
+    tickets, ids = Tickets(lambda: KEY, 60), [uuid7(), uuid7()]
+    for answer, task_id in zip(Links("https://example.org/", tickets).accepted(ids), ids, strict=True):
+        links = answer["links"]
+        assert isinstance(links, dict)
+        assert links["self"] == f"https://example.org/tasks/{task_id}"
+        assert tickets.allowed(links["sse"].partition("ticket=")[2], ids) == [task_id]
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ('attachment; filename="a b.png"', "a b.png"),
+        ("attachment; filename=a.png; size=1", "a.png"),
+        ("attachment; filename=\"x\"; filename*=UTF-8''%E2%82%AC.png", "\u20ac.png"),
+        (r'inline; filename="a\"b"', 'a"b'),
+        ("inline", None),
+        (None, None),
+    ],
+)
+def test_a_name_is_read_from_its_header(header: str | None, name: str | None) -> None:
+    assert name_of(header) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [("../../etc/passwd", "passwd"), ("c:\\x\\y.png", "y.png"), ("", "file"), ("...", "file"), ("a\0\r\nb\u202e", "ab"), ("x" * 999, "x" * 200)],
+)
+def test_a_name_is_made_safe(name: str, safe: str) -> None:
+    assert safe_name(name) == safe
+
+
+def test_what_browsers_run_is_an_attachment() -> None:
+    assert disposition("a.png", "image/png").startswith("inline")
+    for media_type in ("text/html", "image/svg+xml", "application/pdf", "application/xml", "application/octet-stream"):
+        assert disposition("a", media_type).startswith("attachment")
+    assert disposition('\u20ac"\\;%.png', "image/png") == "inline; filename=\"_____.png\"; filename*=UTF-8''%E2%82%AC%22%5C%3B%25.png"
+
+
+def row(log_id: int, event: str) -> LogRow:
+    return LogRow(log_id, "t", event, 1, "info", None, None, "")
+
+
+@pytest.mark.parametrize(
+    ("status", "events", "start"),
+    [
+        (Status.PENDING, [], 0),
+        (Status.PENDING, ["in_progress", "pending"], 2),
+        (Status.PENDING, ["in_progress", "pending", "in_progress"], 2),
+        (Status.IN_PROGRESS, ["in_progress", "progress", "pending", "in_progress", "progress"], 4),
+        (Status.IN_PROGRESS, ["pending"], 1),
+        (Status.COMPLETED, ["in_progress", "progress", "completed"], 1),
+        (Status.COMPLETED, ["completed"], 0),
+        (Status.CANCELLED, ["in_progress", "pending", "cancelled"], 1),
+    ],
+)
+def test_a_story_is_told_from_what_the_status_began_with(status: Status, events: list[str], start: int) -> None:
+    assert story_start(status, [row(index, event) for index, event in enumerate(events, 1)]) == start
+
+
+@pytest.mark.parametrize("text", ["2026-01-31T12:00:00Z", "2026-01-31t12:00:00.123456789z", "2026-01-31 12:00:00+05:30"])
+def test_a_time_with_its_offset_is_accepted(text: str) -> None:
+    (body,) = parse({"task_type": "echo", "payload": {}, "due_at": text})
+    assert body.due_at
+    assert body.due_at.endswith("+00:00")
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-01-31", "2026-01-31T12:00:00", "2026-W05-6T12:00:00Z", "2026-01-31T12:00Z", "2026-01-31T24:30:00Z", "2999-01-01T00:00:00Z", ""]
+)
+def test_any_other_time_is_refused(text: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        parse({"task_type": "echo", "payload": {}, "due_at": text})
+    assert [problem.field for problem in refused.value.problems] == ["due_at"]

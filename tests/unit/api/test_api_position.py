@@ -1,0 +1,41 @@
+"""Last-Event-ID: what is encoded comes back; what is not ours is nothing."""
+
+import os
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dtqs.api.ids import new_ids
+from dtqs.api.position import ENDED, TEXT_LIMIT, decode, encode
+
+IDS = new_ids(100)
+POSITIONS = st.dictionaries(st.sampled_from(IDS), st.one_of(st.just(ENDED), st.integers(0, (1 << 63) - 1)))
+
+
+@given(POSITIONS)
+def test_positions_survive_the_way_to_a_client_and_back(positions: dict[str, int]) -> None:
+    text = encode(positions)
+    assert decode(text, IDS) == positions
+    assert len(text) <= TEXT_LIMIT
+    assert text.isascii()
+    assert text.isprintable()
+
+
+def test_only_the_tasks_that_are_asked_for_are_answered() -> None:
+    assert decode(encode({IDS[0]: 5, IDS[1]: ENDED}), [IDS[1], IDS[2]]) == {IDS[1]: ENDED}
+
+
+@given(st.text(max_size=100))
+def test_other_text_is_no_position(text: str) -> None:
+    assert all(task_id in IDS for task_id in decode(text, IDS))
+
+
+def test_a_cut_or_changed_text_never_fails() -> None:
+    whole = encode(dict.fromkeys(IDS, 1 << 62))
+    for _ in range(300):
+        at = random.randrange(len(whole))
+        decode(whole[:at], IDS)
+        decode(whole[:at] + random.choice("Ab_-9") + whole[at + 1 :], IDS)
+    assert decode("A" * (TEXT_LIMIT + 1), IDS) == {}
+    assert decode(os.urandom(9).hex() * 1000, IDS) == {}

@@ -1,0 +1,82 @@
+"""Strict JSON: nothing that must not be stored passes, and the quick tests never hide it."""
+
+import json
+from typing import Any
+
+import falcon
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dtqs.api.strict import decode
+from dtqs.errors import Invalid
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=15,
+)
+
+
+def problems(body: str) -> dict[str, str]:
+    return {problem.field: problem.message for problem in decode(body.encode())[1]}
+
+
+@given(JSON, st.booleans())
+def test_what_json_can_say_is_accepted(value: Any, ascii_only: bool) -> None:
+    got, wrong = decode(json.dumps(value, ensure_ascii=ascii_only).encode())
+    assert wrong == []
+    assert got == orjson.loads(orjson.dumps(value))
+
+
+@given(JSON, TEXT, JSON, JSON)
+def test_a_doubled_key_is_always_found(around: Any, key: str, first: Any, second: Any) -> None:
+    name = json.dumps(key)
+    body = f'{{"around": {json.dumps(around)}, "in": [{{{name}: {json.dumps(first)}, {name}: {json.dumps(second)}}}]}}'
+    assert "the key is there more than once" in problems(body).values()
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ('{"a": {"b": [1, "x\\u0000"]}}', "a.b[1]"),
+        ('{"a\\u0000": 1}', "a\N{REPLACEMENT CHARACTER}"),
+        ('{"a": 18446744073709551616}', "a"),
+        ('{"a": -9223372036854775809}', "a"),
+        ('[{"a": 1' + "0" * 300 + "}]", "[0].a"),
+        ('"\\u0000"', "body"),
+        ('{"\\u0061": 1, "a": 2}', "a"),
+        ('{"a": 1, "a": "\\u003a"}', "a"),
+        ('{"x\\u003a": {"a": 1, "a": 2}}', "x:.a"),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_field(body: str, field: str) -> None:
+    assert list(problems(body)) == [field]
+
+
+@pytest.mark.parametrize(
+    "body", ['{"a": "\\\\u0000"}', '{"a": 0.12345678901234567890123}', '{"a": "12345678901234567890123"}', '{"a:": "b:c", "d": "\\u003a"}']
+)
+def test_what_only_looks_wrong_is_accepted(body: str) -> None:
+    assert problems(body) == {}
+
+
+def test_no_json_at_all_is_a_bad_request() -> None:
+    for body in (b"", b"{", b"[1,]", b"NaN", b"'a'", b"\xff", b'{"a": Infinity}', b"1 2"):
+        with pytest.raises(falcon.HTTPBadRequest):
+            decode(body)
+
+
+def test_depth_has_a_limit_that_leaves_room_for_what_answers_put_around() -> None:
+    assert decode(b"[" * 250 + b"]" * 250)[1] == []
+    for depth in (251, 1000):
+        with pytest.raises(Invalid):
+            decode(b"[" * depth + b"]" * depth)
+
+
+def test_many_faults_are_named_in_good_time() -> None:
+    body = b"{" + b",".join(b'"a": 1' for _ in range(200_000)) + b"}"
+    assert len(decode(body)[1]) == 1
+    assert len(decode(b'["\\u0000"' + b',"\\u0000"' * 5000 + b"]")[1]) == 100
