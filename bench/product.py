@@ -1,5 +1,6 @@
 """The product as its users run it: `dtqs api` and `dtqs supervisor` as processes with a configuration file of their own; and apps to compare the API with."""
 
+import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +33,7 @@ class Product:
 
     def __init__(self, rig: Rig, dsn: str, look: "psycopg.Connection[tuple[Any, ...]]") -> None:
         self._folder, self._dsn, self._amqp_url, self._look = rig.folder, dsn, rig.rabbitmq.url, look
+        self._connect = functools.partial(rig.admin, dsn)
         self.port = free_ports(1)[0]
         self._ini = rig.folder / "dtqs.ini"
         self.config = self._configure(workers=1)
@@ -67,6 +69,15 @@ class Product:
 
     def value(self, query: str) -> Any:
         return self.rows(query)[0][0]
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Hold a snapshot open, as a forgotten session or a long report does. The product's own role could not: its idle transactions are ended."""
+        with self._connect() as holder:
+            holder.autocommit = False
+            holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            holder.execute("SELECT count(*) FROM tasks")
+            yield
 
     def wait_settled(self) -> None:
         """Wait until nothing of a burst of submits is left to be done: every hint confirmed, and put off in the backlog."""
