@@ -11,10 +11,10 @@ _KILLED_WAIT_SECONDS = 60.0
 
 def in_thread(call: Callable[..., T], *arguments: object) -> T:
     """Run it in a thread and wait. A request that is killed meanwhile still waits: what it holds is not to be closed under the thread."""
-    job = get_hub().threadpool.spawn(call, *arguments)
+    running = get_hub().threadpool.spawn(call, *arguments)
     try:
-        result: T = job.get()
+        result: T = running.get()
     except BaseException:
-        job.wait(_KILLED_WAIT_SECONDS)
+        running.wait(_KILLED_WAIT_SECONDS)
         raise
     return result

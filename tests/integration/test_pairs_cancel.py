@@ -6,6 +6,7 @@ import pytest
 
 from dtqs.scoreboard import Death
 from dtqs.settlement import Kind
+from dtqs.store.backlog import FIRST_ID
 from dtqs.uuid7 import uuid7
 from tests.fix_store import DIED, OpenStore, World, settled
 
@@ -145,3 +146,11 @@ def test_cancel_part_of_several_tasks_is_no_deadlock(world: World, held: OpenSto
     assert len(part.result()) == 2
     assert world.statuses([a, b, c]) == ["completed", "in_progress", "completed"]
     world.check()
+
+
+def test_cancel_prune_a_cancel_locks_no_task_that_has_an_outcome(world: World, held: OpenStore) -> None:
+    (task,) = world.submit()
+    world.run([task])
+    assert held.tasks.cancel([task]) == []
+    world.meet(lambda store: store.database.run("prune_tasks", {"after": FIRST_ID, "before": uuid7(), "days": 0.0, "limit": 10})).result()
+    assert world.value("SELECT count(*) FROM tasks") == 0

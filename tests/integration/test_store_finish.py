@@ -140,6 +140,13 @@ def test_a_give_back_leaves_a_task_as_it_was(world: World) -> None:
     world.check()
 
 
+def test_a_give_back_of_the_last_attempt_is_not_its_failure(world: World) -> None:
+    (task,) = world.submit(max_retries=0)
+    world.store.leases.give_back(world.claim(world.worker(), [task]))
+    assert (world.status(task), world.attempts(task)) == ("pending", 0)
+    world.check()
+
+
 def test_the_files_of_a_completed_task_get_their_rows(world: World) -> None:
     owner = uuid7()
     a, b = world.submit(2, submitted_by=owner)

@@ -1,0 +1,159 @@
+"""Who imports whom, and that importing a module has no effect (STYLE: import direction)."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LAYERS = [
+    {"kernel"},
+    {"store", "broker", "files", "metrics"},
+    {"processors", "readings"},
+    {"worker", "keeper"},
+    {"api", "console", "supervisor"},
+    {"cli", "sandbox", "__main__"},
+]
+"""From the bottom up. Siblings import each other in the third and the last one only."""
+MAY_MEET = {2, 5}
+KERNEL_LIBRARIES = {"orjson", "pydantic", "pydantic_core", "annotated_types"}
+FORBIDDEN = {
+    "supervisor": {"psycopg", "psycopg_pool", "pika", "gevent", "threading", "multiprocessing"},
+    "processors": {"psycopg", "psycopg_pool", "pika", "gevent"},
+    "files": {"psycopg", "psycopg_pool", "pika", "gevent"},
+    "store": {"pika", "gevent", "falcon"},
+    "broker": {"psycopg", "psycopg_pool", "falcon"},
+}
+LOADED_BY_A_SERVER = {"dtqs.api.wsgi", "dtqs.__main__"}
+"""What gunicorn or python -m loads to run: its effect is its purpose."""
+MODULES = sorted(path for path in (ROOT / "dtqs").rglob("*.py") if "_data" not in path.parts)
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = {name_of(path) for path in MODULES}
+
+
+def package_of(module: str) -> str:
+    """Return the package of ours that a module belongs to; the files right below dtqs are the kernel."""
+    first = module.split(".")[1] if "." in module else ""
+    return first if any(first in layer for layer in LAYERS) else "kernel"
+
+
+def layer_of(package: str) -> int:
+    return next(number for number, layer in enumerate(LAYERS) if package in layer)
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            module = node.module or ""
+            below = {f"{module}.{alias.name}" for alias in node.names} & NAMES
+            found |= below or {module}
+    return found
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.parent.name != "dtqs" or path.stem != "__init__"], ids=name_of)
+def test_a_layer_imports_only_layers_below_it(path: Path) -> None:
+    mine = package_of(name_of(path))
+    for module in imports(path):
+        if module.split(".")[0] != "dtqs":
+            continue
+        theirs = package_of(module)
+        below = layer_of(theirs) < layer_of(mine) or theirs == mine or (layer_of(theirs) == layer_of(mine) and layer_of(mine) in MAY_MEET)
+        assert below, f"{name_of(path)} ({mine}) imports {module} ({theirs})"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if package_of(name_of(path)) == "supervisor"], ids=name_of)
+def test_the_supervisor_knows_the_kernel_only(path: Path) -> None:
+    ours = {module for module in imports(path) if module.split(".")[0] == "dtqs"}
+    assert {package_of(module) for module in ours} <= {"kernel", "supervisor"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_driver_is_known_to_its_adapter_only(path: Path) -> None:
+    forbidden = FORBIDDEN.get(package_of(name_of(path)), set())
+    assert not {module.split(".")[0] for module in imports(path)} & forbidden
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if package_of(name_of(path)) == "kernel"], ids=name_of)
+def test_the_kernel_stands_on_the_standard_library(path: Path) -> None:
+    others = {module.split(".")[0] for module in imports(path)} - set(sys.stdlib_module_names) - {"dtqs"}
+    assert others <= KERNEL_LIBRARIES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_import_hides_in_a_function(path: Path) -> None:
+    for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            assert not [node for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+def test_there_is_no_cycle() -> None:
+    graph = {name_of(path): imports(path) & NAMES for path in MODULES}
+    while graph:
+        leaves = {module for module, needs in graph.items() if not (needs - {module}) & graph.keys()}
+        assert leaves, f"a cycle among {sorted(graph)}"
+        graph = {module: needs for module, needs in graph.items() if module not in leaves}
+
+
+# --- no effect
+
+_PROBE = """
+import importlib, os, signal, sys, threading
+FORBIDDEN = ("socket.connect", "socket.bind", "subprocess.Popen", "os.fork", "os.exec", "os.posix_spawn", "os.system",
+    "os.mkdir", "os.remove", "os.rename", "os.putenv", "signal.")
+ours = set(sys.argv[1:])
+effects = []
+
+def by_our_module(frame):
+    while frame:
+        code = frame.f_code
+        if code.co_name == "<module>" and frame.f_globals.get("__name__", "").split(".")[0] == "dtqs":
+            return frame.f_globals["__name__"]
+        frame = frame.f_back
+
+def hook(event, arguments):
+    if event.startswith(FORBIDDEN) or (event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")):
+        effects.append((event, str(arguments)[:100], by_our_module(sys._getframe(1))))
+
+class Watched(dict):
+    def _seen(self, key):
+        frame = sys._getframe(2)
+        if frame.f_globals.get("__name__", "").split(".")[0] == "dtqs" and by_our_module(frame):
+            effects.append(("environment", key, frame.f_globals["__name__"]))
+    def __getitem__(self, key):
+        self._seen(key); return super().__getitem__(key)
+    def get(self, key, default=None):
+        self._seen(key); return super().get(key, default)
+
+def state():
+    return {number: signal.getsignal(number) for number in signal.valid_signals()}, threading.active_count()
+
+before, fds = state(), set(os.listdir("/proc/self/fd"))
+os.environ = Watched(os.environ)
+sys.addaudithook(hook)
+sys.dont_write_bytecode = True
+for name in sorted(ours):
+    importlib.import_module(name)
+assert not effects, effects
+assert state() == before, "a signal handler or a thread"
+assert len(os.listdir("/proc/self/fd")) <= len(fds), "an open file"
+"""
+
+
+def test_importing_a_module_has_no_effect() -> None:
+    modules = sorted(NAMES - LOADED_BY_A_SERVER)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", _PROBE, *modules], capture_output=True, text=True, env=environment, cwd=ROOT, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

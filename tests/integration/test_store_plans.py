@@ -1,0 +1,203 @@
+"""Plans on a fresh database, where the planner believes every table to be tiny: an index serves each hot statement, and updates of tasks stay heap-only."""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.errors import Diagnostic
+
+from dtqs.sandbox.postgres import PrivatePostgres
+from dtqs.settlement import Kind
+from dtqs.store import Store
+from dtqs.store.backlog import FIRST_ID, LONG_AGO
+from dtqs.store.database import LimitedConnection
+from dtqs.store.reads import TaskFilter
+from dtqs.store.tasks import IdempotencyKey
+from dtqs.task import Effect, NewTask, Status
+from dtqs.uuid7 import uuid7
+from tests.fix_store import DIED, REPORT, StoreOn, StrictDatabase, World, settled
+from tests.helpers import eventually
+
+TURNS = 8
+"""More than the five after which a prepared statement may get its generic plan, and keep it."""
+WHAT_A_FINISH_WRITES = {"attempts", "outcome", "result", "error", "worker_id", "started_at", "finished_at", "cancel_requested_at"}
+_EXPLAIN = {
+    "session_preload_libraries": "auto_explain",
+    "auto_explain.log_min_duration": "0",
+    "auto_explain.log_level": "notice",
+    "auto_explain.log_nested_statements": "off",
+    "client_min_messages": "notice",
+}
+
+
+class ExplainedDatabase(StrictDatabase):
+    """Keeps the plan of every statement that it runs."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.section, 1, "explained")
+        self.plans: list[str] = []
+
+    def _configure(self, connection: LimitedConnection) -> None:
+        super()._configure(connection)
+        connection.add_notice_handler(self._keep)
+
+    def _keep(self, notice: Diagnostic) -> None:
+        if "plan:" in (notice.message_primary or ""):
+            self.plans.append(str(notice.message_primary))
+
+
+@pytest.fixture
+def explained(fresh_world: World, postgres: PrivatePostgres) -> Iterator[StoreOn]:
+    """A store whose server tells every plan."""
+    ((role, database),) = fresh_world.rows("SELECT current_user, current_database()")
+    with psycopg.connect(postgres.admin_dsn, autocommit=True) as connection:
+        connection.execute("LOAD 'auto_explain'")
+        for setting, value in _EXPLAIN.items():
+            command = sql.SQL("ALTER ROLE {} IN DATABASE {} SET {} = {}")
+            connection.execute(command.format(sql.Identifier(role), sql.Identifier(database), sql.SQL(setting), sql.Literal(value)))
+    store = StoreOn(ExplainedDatabase(fresh_world), fresh_world.lease)
+    store.start()
+    yield store
+    store.stop()
+
+
+def submit(store: Store, count: int = 3, light: bool = True) -> list[str]:
+    tasks = [NewTask(uuid7(), "echo", light, "{}", tags=("x",)) for _ in range(count)]
+    store.tasks.insert(tasks)
+    return [task.task_id for task in tasks]
+
+
+def claimed(store: Store, worker: str, task_ids: list[str]) -> str:
+    lease = uuid7()
+    assert store.leases.claim(worker, lease, task_ids)[0]
+    return lease
+
+
+def client(store: Store, worker: str) -> None:
+    store.tasks.insert_once([NewTask(uuid7(), "echo", True, "{}")], IdempotencyKey(uuid7(), "k", b"x", 24.0))
+    (task,) = submit(store, 1)
+    store.tasks.cancel([task, *submit(store, 2)])
+    store.tasks.retry(task, uuid7(), None)
+    store.tasks.retry(task, uuid7(), None)
+
+
+def batches(store: Store, worker: str) -> None:
+    tasks = submit(store)
+    store.leases.finish(claimed(store, worker, tasks), settled(tasks[:1]) + settled(tasks[1:2], Kind.RETRY))
+    tasks, following = submit(store), uuid7()
+    store.leases.finish_part(worker, claimed(store, worker, tasks), following, settled(tasks[:1]), tasks[1:])
+    store.leases.give_back(following)
+
+
+def heavy(store: Store, worker: str) -> None:
+    (task,) = submit(store, 1, light=False)
+    lease = claimed(store, worker, [task])
+    store.leases.report(lease, task, 1, "progress", "info", "half", None)
+    store.leases.mark_effect(lease, task, Effect.RETRY)
+    store.workers.beat(worker, REPORT)
+    store.leases.held(worker)
+    store.leases.finish(lease, settled([task], Kind.FAILED))
+
+
+def publish(store: Store, worker: str) -> None:
+    dues = store.backlog.due(submit(store))
+    store.backlog.far_out([(due.task_id, due.publish_at) for due in dues])
+    store.backlog.relay(LONG_AGO, 100)
+    store.backlog.put_off([due.task_id for due in dues], 1.0)
+    store.backlog.repair(FIRST_ID, 100, 0)
+    store.backlog.repair(FIRST_ID, 100, 10.0)
+
+
+def watch(store: Store, worker: str) -> None:
+    tasks = submit(store)
+    store.reads.tasks(tasks)
+    store.reads.existing(tasks)
+    store.reads.watch(dict.fromkeys(tasks, 0))
+    store.reads.watched(tasks)
+    store.reads.logs(tasks[0])
+
+
+def pages(store: Store, worker: str) -> None:
+    for status in (None, *Status):
+        store.reads.page(TaskFilter(status, "echo", "x"), 10)
+    store.reads.audit(None, 100)
+    store.housekeeping.prune_tasks(FIRST_ID, 30, 100)
+
+
+@pytest.mark.parametrize("part", [client, batches, heavy, publish, watch, pages])
+def test_an_index_serves_every_statement_on_a_fresh_database(fresh_world: World, explained: StoreOn, part: Callable[[Store, str], None]) -> None:
+    worker = fresh_world.worker()
+    for _ in range(TURNS):
+        part(explained, worker)
+    plans = explained.database.plans  # type: ignore[attr-defined]
+    assert len(plans) > TURNS
+    scanned = {(statement_of(plan), table) for plan in plans for table in re.findall(r"Seq Scan on (\w+)", plan) if not may_be_scanned(table, part)}
+    assert scanned == set()
+
+
+def statement_of(plan: str) -> str:
+    """Return the comment with which the statement begins."""
+    return plan.partition("Query Text: -- ")[2].partition("\n")[0]
+
+
+def may_be_scanned(table: str, part: object) -> bool:
+    """The leases are few, one for each busy worker: to look for a task in their arrays is to look at all of them."""
+    return table in ("leases", "workers") and part in (watch, pages)
+
+
+def test_a_reclaim_is_served_by_indices_too(fresh_world: World, explained: StoreOn) -> None:
+    for _ in range(TURNS):
+        worker = fresh_world.worker()
+        claimed(explained, worker, submit(explained))
+        explained.leases.reclaim(worker, DIED)
+    plans = explained.database.plans  # type: ignore[attr-defined]
+    assert {statement_of(plan) for plan in plans if "Seq Scan" in plan} == set()
+
+
+def test_tasks_are_locked_in_the_order_of_their_ids_by_every_plan(fresh_world: World, explained: StoreOn) -> None:
+    # a nested loop over the ordered CTE follows its order; a hash join over a scan would not
+    for _ in range(TURNS):
+        worker = fresh_world.worker()
+        batches(explained, worker)
+        claimed(explained, worker, submit(explained))
+        explained.leases.reclaim(worker, DIED)
+    plans = explained.database.plans  # type: ignore[attr-defined]
+    updates = [(statement_of(plan), plan.partition("Update on tasks")[2].partition("CTE ")[0]) for plan in plans if "Update on tasks" in plan]
+    assert len(updates) >= 3 * TURNS
+    assert {statement for statement, how in updates if "Nested Loop" not in how or "Hash" in how} == set()
+
+
+# --- what makes updates heap-only
+
+
+def test_no_index_on_tasks_mentions_what_a_finish_writes(world: World) -> None:
+    # as a column of it, or in its predicate
+    query = """SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid WHERE i.indrelid = 'tasks'::regclass AND (
+            a.attnum = ANY (i.indkey)
+            OR EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = i.indexrelid AND d.refobjid = i.indrelid AND d.refobjsubid = a.attnum))"""
+    indexed = {row[0] for row in world.rows(query)}
+    assert {"id", "retry_of", "tags"} <= indexed
+    assert not indexed & WHAT_A_FINISH_WRITES
+
+
+def test_most_updates_of_tasks_stay_heap_only(fresh_world: World) -> None:
+    store = fresh_world.new_store("finisher")
+    worker, count = fresh_world.worker(), 0
+    for _ in range(20):
+        tasks = submit(store, 100)
+        store.leases.finish(claimed(store, worker, tasks), settled(tasks))
+        count += len(tasks)
+    store.stop()
+    query = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'tasks'"
+    updated = partial(fresh_world.rows, query)
+    eventually(lambda: updated()[0][0] >= count, what="the statistics have arrived")
+    ((updates, hot),) = updated()
+    assert hot / updates > 0.7
+
+
+def test_the_roles_settings_that_keep_plans_good_are_in_force(world: World) -> None:
+    assert world.rows("SELECT current_setting('enable_seqscan'), current_setting('jit'), current_setting('TimeZone')") == [("off", "off", "UTC")]
+    assert world.rows("SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout')") == [("10s", "30s")]
