@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pika
 
+from dtqs.broker.checkup import look_once
 from dtqs.broker.topology import QUEUE
 from dtqs.event import encode_hint
 from dtqs.sandbox.child import family
@@ -88,6 +89,8 @@ class Trial(System):
         self.publish(encode_hint(task_type, light, task_ids), times)
 
     def publish(self, body: bytes, times: int = 1) -> None:
+        """Publish to the task queue, once it is there."""
+        eventually(lambda: look_once(self.config.rabbitmq, "trial") is not None, 10, "the queue is there")
         with pika.BlockingConnection(pika.URLParameters(self.amqp_url)) as connection:
             channel = connection.channel()
             for _ in range(times):

@@ -1,0 +1,101 @@
+"""A real keeper: what it publishes and when, and what it takes back."""
+
+import time
+
+import pytest
+
+from tests.fix_trial import Try
+from tests.helpers import eventually
+
+ONE = {"pool:default": {"workers": 1}}
+
+
+def test_a_delay_holds_however_many_hints_arrive(trial: Try) -> None:
+    system = trial()
+    task_id = system.put_one(delay_seconds=2.0)
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        system.hint([task_id], times=50)
+    assert system.rows("SELECT outcome FROM tasks") == [(None,)]
+    assert system.outcome(task_id) == "completed"
+    ((early,),) = system.rows("SELECT started_at < due_at FROM tasks")
+    assert not early
+    system.check()
+
+
+def test_a_retrys_delay_holds_however_many_hints_arrive(trial: Try) -> None:
+    system = trial({"retry": {"base_seconds": 30, "max_seconds": 30}})
+    task_id = system.put_one({"fail_times": 1})
+    eventually(lambda: system.attempts(task_id) == 1, 10)
+    # full jitter may have chosen hardly any delay: fix it
+    system.rows("UPDATE backlog SET due_at = now() + interval '2 s', publish_at = now() + interval '2 s' RETURNING 1")
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        system.hint([task_id], times=50)
+    assert system.attempts(task_id) == 1
+    assert system.outcome(task_id) == "completed"
+    retried, started = (system.logs(task_id)[i].at for i in (1, 2))
+    assert started > retried
+    assert system.rows("SELECT extract(epoch FROM (%s::timestamptz - %s::timestamptz)) > 1.9", started, retried) == [(True,)]
+    system.check()
+
+
+def test_duplicate_hints_run_nothing_twice(trial: Try) -> None:
+    system = trial()
+    ids = system.put({"a": 1}, 200) + system.put({"sleep_seconds": 0.005}, 30, light=False)
+    for _ in range(10):
+        system.hint(ids[:200], light=True)
+        for task_id in ids[200:]:
+            system.hint([task_id])
+    assert system.done() == {"completed": 230}
+    assert system.spent() == {1: 230}
+
+
+def test_what_no_api_has_published_a_keeper_does_after_the_grace(trial: Try) -> None:
+    system = trial({**ONE, "lease": {"grace_seconds": 0.5}})
+    began = time.monotonic()
+    ids = system.put({"a": 1}, 1200)
+    assert set(system.outcomes(ids, 5)) == {"completed"}
+    assert time.monotonic() - began >= 0.4
+
+
+def test_a_hint_that_is_lost_for_ever_is_missed_when_the_queue_is_empty(trial: Try) -> None:
+    """Somebody confirmed it and it is not there: ten minutes until the next publish, if nobody wondered why nothing is in the queue."""
+    system = trial({**ONE, "lease": {"grace_seconds": 0.5}})
+    task_id = system.put_one(delay_seconds=0.0)
+    system.rows("UPDATE backlog SET publish_at = now() + interval '600 s', published_at = now() WHERE task_id = %s RETURNING 1", task_id)
+    assert system.outcome(task_id, 10) == "completed"
+    system.check()
+
+
+def test_several_keepers_publish_each_task_once_between_them(trial: Try) -> None:
+    system = trial(supervisor=False)
+    ids = system.put({"a": 1}, 1000)
+    system.start_supervisor()
+    system.start_another_supervisor()
+    assert set(system.outcomes(ids)) == {"completed"}
+    published = system.rows("SELECT sum(published) FROM counters WHERE role = 'keeper'")
+    eventually(lambda: system.rows("SELECT sum(published) FROM counters WHERE role = 'keeper'") >= [(1000,)], 5, f"all are counted, last {published}")
+    system.check()
+
+
+@pytest.mark.parametrize("silent_seconds", [10, 1])
+def test_a_worker_is_judged_by_its_heartbeats_age_alone(trial: Try, silent_seconds: int) -> None:
+    system = trial({**ONE, "lease": {"lease_seconds": 5, "heartbeat_seconds": 0.5}}, supervisor=False)
+    task_id = system.put_one()
+    worker_id, node_id = "01929f3a-0000-7000-8000-000000000002", "01929f3a-0000-7000-8000-000000000003"
+    system.rows(
+        "INSERT INTO workers (id, node_id, boot_id, node_name, pool, slot, pid, state, heartbeat_at)"
+        " VALUES (%s, %s, %s, 'elsewhere', 'default', 0, 1, 'busy', now() - %s * interval '1 s' + interval '1 h') RETURNING 1",
+        worker_id, node_id, node_id, silent_seconds,
+    )  # fmt: skip
+    system.store.leases.claim(worker_id, "01929f3a-0000-7000-8000-000000000004", [task_id])
+    system.start_supervisor()
+    system.rows("UPDATE workers SET heartbeat_at = heartbeat_at - interval '1 h' WHERE id = %s RETURNING 1", worker_id)
+    eventually(lambda: system.rows("SELECT 1 FROM workers WHERE id = %s AND dead_at IS NOT NULL", worker_id), 15)
+    # it had to be a full lease without a heartbeat, and the keeper itself had to be sound for as long
+    ((age,),) = system.rows("SELECT extract(epoch FROM dead_at - heartbeat_at)::float8 FROM workers WHERE id = %s", worker_id)
+    assert age >= 5
+    assert system.outcome(task_id) == "completed"
+    assert system.attempts(task_id) == 2
+    system.check()

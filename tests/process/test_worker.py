@@ -1,0 +1,185 @@
+"""One or two real workers on real servers: what they take, what they pass on, and what they make of hostile hints and results."""
+
+from pathlib import Path
+
+import psycopg
+
+from tests.fix_trial import Try
+from tests.helpers import eventually
+from tests.trial import Trial
+
+ONE = {"pool:default": {"workers": 1}}
+# tasks that nobody publishes again within a test's time: a lost hint would show
+ONCE = {"lease": {"grace_seconds": 20}}
+
+
+def test_hints_that_come_while_a_worker_is_busy_go_to_the_other_one(trial: Try) -> None:
+    system = trial(ONCE, api=True)
+    long = system.submit({"sleep_seconds": 4})
+    holder = system.running(long)
+    ids = [system.submit({"number": number}) for number in range(40)]
+    assert set(system.outcomes(ids, 3)) == {"completed"}
+    assert system.rows("SELECT DISTINCT worker_id::text FROM tasks WHERE outcome IS NOT NULL") != [(holder.worker_id,)]
+    assert system.task(long)["status"] == "in_progress"
+
+
+def test_what_lies_in_a_busy_workers_hands_is_returned_to_the_others(trial: Try) -> None:
+    """The worker has learnt that such tasks are short and holds many hints, when one of them turns out long."""
+    system = trial({**ONCE, "pool:default": {"workers": 1}}, api=True)
+    system.submit_many(3000)
+    system.done()
+    assert system.stop_supervisor() == 0
+    long = system.submit({"sleep_seconds": 5})
+    ids = [system.submit({"number": number}) for number in range(60)]
+    system.start_supervisor()
+    system.running(long)
+    system.start_another_supervisor()
+    assert set(system.outcomes(ids, 3)) == {"completed"}
+    assert system.task(long)["status"] == "in_progress"
+
+
+def test_a_batch_is_cut_behind_a_light_task_that_takes_long(trial: Try) -> None:
+    system = trial(ONCE, supervisor=False)
+    before = system.put({}, 5, task_type="nap")
+    long = system.put({"seconds": 4}, task_type="nap")[0]
+    after = system.put({}, 20, task_type="nap")
+    system.start_supervisor()
+    # one hint for all of them, as a group of submits shares one
+    system.hint([*before, long, *after], light=True, task_type="nap")
+    assert set(system.outcomes([*before, *after], 3)) == {"completed"}
+    assert system.rows("SELECT outcome FROM tasks WHERE id = %s", long) == [(None,)]
+    assert system.outcome(long) == "completed"
+    assert system.spent() == {1: 26}, "what was given back has spent nothing"
+    assert "given back" in {row.message for task_id in after for row in system.logs(task_id)}
+    system.check()
+
+
+def test_a_cut_that_postgresql_does_not_take_is_said_again(trial: Try) -> None:
+    lease = {"grace_seconds": 20, "lease_seconds": 30}
+    system = trial({**ONE, "lease": lease, "postgresql": {"statement_timeout_seconds": 1}}, supervisor=False)
+    long = system.put({"seconds": 6}, task_type="nap")[0]
+    after = system.put({}, 5, task_type="nap")
+    system.start_supervisor()
+    with psycopg.connect(system.dsn) as connection:
+        # nobody can write a lease: the claim lands before, the cut waits for longer than a statement may
+        system.hint([long, *after], light=True, task_type="nap")
+        system.holder(long)
+        connection.execute("LOCK TABLE leases IN SHARE MODE")
+        eventually(lambda: "heartbeat failed" in system.log("supervisor"), 10, "the cut has failed")
+    eventually(lambda: system.rows("SELECT 1 FROM backlog"), 3, "what was not begun is given back")
+    assert set(system.outcomes([long, *after])) == {"completed"}
+    assert system.spent() == {1: 6}
+    system.check()
+
+
+def test_a_hint_of_an_unknown_type_is_put_off_and_not_lost(trial: Try) -> None:
+    system = trial({**ONE, **ONCE})
+    task_id = system.put_one(task_type="future")
+    system.hint([task_id], task_type="future")
+    eventually(lambda: "unknown task type put off" in system.log("supervisor"), 5)
+    seconds = system.rows("SELECT extract(epoch FROM publish_at - now())::float8, attempts FROM backlog JOIN tasks ON id = task_id")
+    assert len(seconds) == 1
+    assert 5 < seconds[0][0] < 11
+    assert system.outcome(system.put_one(), 25) == "completed"
+    assert system.rows("SELECT outcome FROM tasks WHERE id = %s", task_id) == [(None,)]
+    system.check()
+
+
+def test_a_hint_that_lies_about_the_type_harms_nobody(trial: Try) -> None:
+    system = trial({**ONE, **ONCE})
+    unknown, known = system.put_one(task_type="future"), system.put_one({"a": 1}, task_type="shape", light=True)
+    system.hint([unknown], task_type="echo")
+    system.hint([known], task_type="echo", light=True)
+    eventually(lambda: "unknown task type put off" in system.log("supervisor"), 5)
+    assert len(system.rows("SELECT 1 FROM workers")) == 1, "it killed no worker"
+    assert system.attempts(unknown) == 0
+    system.check()
+
+
+def test_dead_letters_are_dropped_and_logged_and_the_worker_goes_on(trial: Try) -> None:
+    system = trial(ONE)
+    hint = b'{"task_type":"echo","light":true,"ids":[%s]}'
+    for body in (b"", b"garbage", b"{}", hint % b"", hint % b'"x"', hint.replace(b"true", b"1") % b"", b"[" * 100_000, b"\xff"):
+        system.publish(body)
+    assert system.outcome(system.put_one()) == "completed"
+    eventually(lambda: system.log("supervisor").count("dead letter dropped") == 8, 5)
+    assert len(system.rows("SELECT 1 FROM workers")) == 1
+
+
+def test_results_that_cannot_be_stored_fail_their_own_task_only(trial: Try) -> None:
+    system = trial(ONE, supervisor=False)
+    odd = {name: system.put({"shape": name}, task_type="shape", max_retries=1)[0] for name in ("set", "nul", "surrogate", "integer", "huge", "words")}
+    good = system.put({"a": 1}, 10)
+    system.start_supervisor()
+    outcomes = dict(zip(odd, system.outcomes([*odd.values()]), strict=True))
+    assert outcomes == {"set": "failed", "nul": "failed", "surrogate": "failed", "integer": "failed", "huge": "failed", "words": "completed"}
+    assert set(system.outcomes(good)) == {"completed"}
+    assert system.spent() == {1: 16}, "they fail at once: no retry can help"
+    assert "NUL" in system.error(odd["nul"])
+    assert "16777216 are allowed" in system.error(odd["huge"])
+    assert system.rows("SELECT result FROM tasks WHERE id = %s", odd["words"]) == [({"a": "ü\\u0000"},)]
+    system.check()
+
+
+def test_outcomes_too_large_for_one_finish_are_written_in_several(trial: Try) -> None:
+    system = trial({**ONE, **ONCE})
+    warm = system.put({"a": 1}, 500)
+    for start in range(0, 500, 50):
+        system.hint(warm[start : start + 50], light=True)
+    system.outcomes(warm)
+    large = system.put({"text": "x" * 5_000_000}, 12)
+    system.hint(large, light=True)
+    assert set(system.outcomes(large)) == {"completed"}
+    assert system.spent() == {1: 512}
+    assert "given back" in {row.message for task_id in large for row in system.logs(task_id)}
+    system.check()
+
+
+def test_a_worker_gives_back_a_lease_that_it_does_not_know(trial: Try) -> None:
+    """A claim whose reply was lost."""
+    system = trial({**ONE, **ONCE})
+    task_id = system.put_one()
+    lease_id = "01929f3a-0000-7000-8000-000000000001"
+    system.store.leases.claim(system.workers()[0].worker_id, lease_id, [task_id])
+    assert system.outcome(task_id, 5) == "completed"
+    assert system.attempts(task_id) == 1
+    assert "unknown lease given back" in system.log("supervisor")
+    system.check()
+
+
+def test_an_outcome_that_postgresql_does_not_take_is_held_until_it_does(trial: Try) -> None:
+    system = trial({**ONE, "postgresql": {"statement_timeout_seconds": 1}, "lease": {"lease_seconds": 30}})
+    task_id = system.put_one({"sleep_seconds": 0.5})
+    system.running(task_id)
+    with psycopg.connect(system.dsn) as connection:
+        connection.execute("LOCK TABLE tasks IN EXCLUSIVE MODE")
+        eventually(lambda: "outcome held" in system.log("supervisor"), 12)
+    assert system.outcome(task_id, 5) == "completed"
+    assert system.attempts(task_id) == 1
+    system.check()
+
+
+def test_a_heartbeat_tells_what_a_worker_does(trial: Try) -> None:
+    system = trial(ONE)
+    task_id = system.put_one({"sleep_seconds": 1})
+    system.running(task_id)
+    query = "SELECT state, task_type, memory_bytes > 1000000, task_started_at > now() - interval '1 s' FROM workers"
+    assert system.rows(query) == [("busy", "echo", True, True)]
+    assert titles(system, f"dtqs: worker default/0 echo {task_id}") == 1
+    system.outcome(task_id)
+    eventually(lambda: system.rows("SELECT state, task_id, completed FROM workers") == [("ready", None, 1)], 3)
+    assert titles(system, "dtqs: worker default/0") == 1
+    assert titles(system, "dtqs: keeper") == titles(system, "dtqs: supervisor") == 1
+
+
+def titles(system: Trial, title: str) -> int:
+    return [Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0") for pid in system.pids()].count(title)
+
+
+def test_progress_and_log_rows_of_a_task_are_in_the_order_of_its_reports(trial: Try) -> None:
+    system = trial(ONE)
+    task_id = system.put_one({"steps": 5, "fail_times": 1})
+    assert system.outcome(task_id) == "completed"
+    attempt = ["in_progress", *["progress"] * 5]
+    assert system.events(task_id) == [*attempt, "pending", *attempt, "completed"]
+    assert [row.data["fraction"] for row in system.logs(task_id) if row.event == "progress"] == [0.2, 0.4, 0.6, 0.8, 1.0] * 2
