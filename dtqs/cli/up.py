@@ -35,6 +35,7 @@ def up(detach: bool, var: Path, api_port: int | None, workers: int | None, demo:
     Ends with Ctrl-C, unless it is detached. Data stays: the next start goes on with it.
     """
     places = Places(var.absolute())
+    places.refuse_others()
     if pid := running(places.pid_file("sandbox")):
         click.echo(f"The sandbox runs already (process {pid}).")
         _demonstrate(places, demo)
@@ -60,6 +61,7 @@ def up(detach: bool, var: Path, api_port: int | None, workers: int | None, demo:
 def down(var: Path) -> None:
     """Stop what `dtqs up` started. Tasks and files stay."""
     places = Places(var.absolute())
+    places.refuse_others()
     pid = running(places.pid_file("sandbox"))
     if pid is None:
         _end_leftovers(places)

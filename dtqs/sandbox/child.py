@@ -22,6 +22,8 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 class SandboxError(DtqsError):
     """A part of the sandbox cannot be started; the message says what to do."""
 
+    exit_status = os.EX_UNAVAILABLE
+
 
 @dataclass(frozen=True, slots=True)
 class Account:

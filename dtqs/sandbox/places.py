@@ -61,6 +61,12 @@ class Places:
             return self.var
         return _ELSEWHERE / hashlib.sha256(str(self.var).encode()).hexdigest()[:12]
 
+    def refuse_others(self) -> None:
+        """Raise SandboxError where the folder is another user's: root's, after a start with sudo."""
+        foreign = [path for path in (self.var, self.lock.parent, self.log("").parent) if path.exists() and not os.access(path, os.W_OK | os.X_OK)]
+        if foreign:
+            raise SandboxError(f"{foreign[0]} belongs to {foreign[0].owner()}: run this as that user, or name another folder with --var")
+
     def make(self) -> None:
         try:
             for folder in (self.var, self.lock.parent, self.log("").parent, self.servers):

@@ -1,5 +1,6 @@
 """What the sandbox keeps in its folder, and what it leaves alone."""
 
+import os
 import socket
 import stat
 from pathlib import Path
@@ -62,3 +63,10 @@ def test_a_user_cannot_reach_what_lies_below_a_closed_folder(tmp_path: Path) -> 
     closed.mkdir(mode=0o700)
     assert not stranger.can_reach(closed / "var")
     assert Account("owner", closed.stat().st_uid, closed.stat().st_gid).can_reach(closed / "var")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_another_user_made_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir(mode=0o500)
+    with pytest.raises(SandboxError, match="belongs to"):
+        Places(tmp_path).refuse_others()
