@@ -168,6 +168,9 @@ class Trial(System):
         roots = [process.pid for process in (self.api, self.supervisor, *self._others) if process]
         return [pid for root in roots for pid in family(root)]
 
+    def kill(self, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+
     def kill_supervisor(self) -> list[int]:
         """Kill it, and return the processes that it had."""
         assert self.supervisor

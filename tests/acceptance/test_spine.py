@@ -1,0 +1,134 @@
+"""The main job through the front doors: a photograph becomes thumbnails while a client watches, and a client that retries loses and doubles nothing."""
+
+import hashlib
+import threading
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+
+from tests.fix_api import Reader
+from tests.fix_trial import Try
+from tests.helpers import eventually
+from tests.trial import Trial
+
+PHOTOGRAPH = Path(__file__).parents[2] / "docs" / "media" / "rocket.jpg"
+SOI = b"\xff\xd8\xff"
+
+
+def test_a_photograph_comes_back_as_thumbnails_while_its_client_watches(trial: Try) -> None:
+    system = trial(api=True)
+    upload = system.client.post("/files", content=PHOTOGRAPH.read_bytes(), headers={"Content-Type": "image/jpeg"})
+    assert upload.status_code == 201, upload.text
+    accepted = system.client.post("/submit", json={"task_type": "image", "payload": {"source": upload.json()["uri"]}})
+    assert accepted.status_code == 202, accepted.text
+    # with the ticket in its link, and no key
+    with httpx.Client(base_url=system.url) as anybody:
+        reader = Reader(anybody, accepted.json()["links"]["sse"]).wait_end()
+    names = reader.names
+    assert names[0] == "status"
+    assert names.count("progress") >= 3
+    assert names[-1] == "completed"
+    assert [name for name in names if name in ("completed", "failed", "cancelled")] == ["completed"]
+    record = reader.events[-1].data
+    assert record == system.task(str(record["task_id"]))
+    outputs = record["result"]["outputs"]
+    assert [max(output["width"], output["height"]) for output in outputs] == [160, 480, 640], "never enlarged"
+    for output in outputs:
+        content = system.client.get(f"/files/{output['uri'].removeprefix('upload:')}").content
+        assert content.startswith(SOI)
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (output["size_bytes"], output["sha256"])
+    system.check()
+
+
+def test_a_picture_whose_worker_is_killed_has_the_outputs_of_one_attempt(trial: Try) -> None:
+    system = trial({"pool:default": {"workers": 1}}, api=True)
+    uri = system.client.post("/files", content=PHOTOGRAPH.read_bytes()).json()["uri"]
+    task_id = system.submit({"source": uri}, "image", max_retries=1)
+    worker = system.holder(task_id)
+    system.kill(worker.pid)
+    record = system.wait_for(task_id)
+    assert record["status"] == "completed"
+    rows = system.rows("SELECT id::text FROM files WHERE task_id = %s", task_id)
+    assert {f"upload:{row[0]}" for row in rows} == {output["uri"] for output in record["result"]["outputs"]}
+    system.check()
+
+
+class Client:
+    """Submits, and says it again under the same Idempotency-Key until it has a 202: as an application should."""
+
+    def __init__(self, system: Trial, end: threading.Event) -> None:
+        self._http = httpx.Client(base_url=system.url, headers=system.client.headers, timeout=10)
+        self._end = end
+        self.accepted: list[str] = []
+        self.said_again = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+        self._http.close()
+
+    def _run(self) -> None:
+        while not self._end.is_set():
+            self._submit({"Idempotency-Key": uuid.uuid4().hex})
+
+    def _submit(self, headers: dict[str, str]) -> None:
+        body = {"task_type": "echo", "payload": {"key": headers["Idempotency-Key"]}}
+        while True:
+            try:
+                response = self._http.post("/submit", json=body, headers=headers)
+            except httpx.TransportError:
+                self.said_again += 1
+                # the next API is on its way; a connection refused comes back at once
+                self._end.wait(0.02)
+                continue
+            assert response.status_code == 202, response.text
+            self.accepted.append(response.json()["task_id"])
+            return
+
+
+def test_an_api_killed_during_submits_loses_and_doubles_nothing(trial: Try) -> None:
+    system = trial({"api": {"workers": 2}}, api=True)
+    plain: list[str] = []
+    end = threading.Event()
+
+    def submit_plainly() -> None:
+        # what has no key and no reply may be there or not; what got its 202 must be
+        with httpx.Client(base_url=system.url, headers=system.client.headers, timeout=10) as http:
+            while not end.is_set():
+                try:
+                    plain.append(http.post("/submit", json={"task_type": "echo", "payload": {}}).raise_for_status().json()["task_id"])
+                except httpx.TransportError:
+                    end.wait(0.02)
+
+    clients = [Client(system, end) for _ in range(3)]
+    thread = threading.Thread(target=submit_plainly, daemon=True)
+    thread.start()
+    try:
+        for _ in range(2):
+            many(clients, 200)
+            system.kill_api()
+            system.start_api()
+        many(clients, 100)
+    finally:
+        end.set()
+        for client in clients:
+            client.join()
+        thread.join(30)
+    keyed = [task_id for client in clients for task_id in client.accepted]
+    assert sum(client.said_again for client in clients) > 0, "nobody was interrupted"
+    assert len(set(keyed)) == len(keyed)
+    assert set(system.outcomes([*keyed, *plain], 30)) == {"completed"}
+    system.done()
+    # one task for each key, however often it was said
+    keys = system.rows("SELECT count(*), count(DISTINCT payload ->> 'key') FROM tasks WHERE payload ? 'key'")
+    assert keys == [(len(keyed), len(keyed))]
+    assert system.spent().keys() == {1}
+
+
+def many(clients: Sequence[Client], more: int) -> None:
+    at = sum(len(client.accepted) for client in clients)
+    eventually(lambda: sum(len(client.accepted) for client in clients) >= at + more, 20, "submits are accepted")
