@@ -1,0 +1,116 @@
+"""The decision from an attempt's exception to its settlement, the text that is kept of an error, and the backoff."""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dtqs.backoff import backoff_seconds
+from dtqs.errors import DtqsError, EffectUnknown, InputRefused, PermanentError, TaskTimedOut, TransientError, WorkerDied
+from dtqs.settlement import MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS, Kind, RetryPolicy, Settlement, decide, error_json
+from dtqs.task import Effect
+
+POLICY = RetryPolicy(base_seconds=2.0, max_seconds=600.0)
+NO_RETRY_ON_TIMEOUT = RetryPolicy(base_seconds=2.0, max_seconds=600.0, retry_on_timeout=False)
+
+
+def stored(settlement: Settlement) -> dict[str, object]:
+    assert settlement.value is not None
+    value: dict[str, object] = orjson.loads(settlement.value)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("error", "policy", "kind"),
+    [
+        (TransientError("again"), POLICY, Kind.RETRY),
+        (ValueError("a defect"), POLICY, Kind.RETRY),
+        (KeyboardInterrupt(), POLICY, Kind.RETRY),
+        (SystemExit(3), POLICY, Kind.RETRY),
+        (PermanentError("never"), POLICY, Kind.FAILED),
+        (InputRefused("upload:x", "it is no image"), POLICY, Kind.FAILED),
+        (TaskTimedOut(5.0), POLICY, Kind.RETRY),
+        (TaskTimedOut(5.0), NO_RETRY_ON_TIMEOUT, Kind.FAILED),
+        (TransientError("again"), NO_RETRY_ON_TIMEOUT, Kind.RETRY),
+    ],
+)
+def test_an_exception_decides_whether_another_attempt_is_worth_it(error: BaseException, policy: RetryPolicy, kind: Kind) -> None:
+    settlement = decide("id", error, 1, policy)
+    assert (settlement.task_id, settlement.kind, stored(settlement)["transient"]) == ("id", kind, kind is Kind.RETRY)
+    assert stored(settlement)["type"] == type(error).__name__
+
+
+@pytest.mark.parametrize("error", [ValueError("a defect"), TaskTimedOut(5.0), KeyboardInterrupt()])
+@pytest.mark.parametrize("policy", [POLICY, NO_RETRY_ON_TIMEOUT])
+def test_an_effect_that_must_not_happen_twice_fails_where_the_processor_gave_no_answer(error: BaseException, policy: RetryPolicy) -> None:
+    settlement = decide("id", error, 1, policy, Effect.FAIL)
+    assert (settlement.kind, stored(settlement)["type"], stored(settlement)["transient"]) == (Kind.FAILED, "EffectUnknown", False)
+    assert "after the effect had begun" in str(stored(settlement)["message"])
+
+
+@pytest.mark.parametrize("effect", list(Effect))
+def test_the_processors_own_answer_beats_the_mark(effect: Effect) -> None:
+    assert decide("id", TransientError("not sent"), 1, POLICY, effect).kind is Kind.RETRY
+    assert decide("id", PermanentError("refused"), 1, POLICY, effect).kind is Kind.FAILED
+    assert stored(decide("id", PermanentError("refused"), 1, POLICY, effect))["type"] == "PermanentError"
+
+
+@pytest.mark.parametrize("policy", [POLICY, NO_RETRY_ON_TIMEOUT])
+def test_a_time_limit_obeys_the_mark_that_says_retry(policy: RetryPolicy) -> None:
+    assert decide("id", TaskTimedOut(5.0), 1, policy, Effect.RETRY).kind is Kind.RETRY
+
+
+@given(attempt=st.integers(1, 2000), jitter=st.floats(0, 1))
+def test_the_delay_lies_between_nothing_and_the_ceiling(attempt: int, jitter: float) -> None:
+    assert 0 <= backoff_seconds(attempt, 2.0, 600.0, jitter) <= 600.0
+
+
+def test_the_delay_doubles_with_each_attempt_up_to_its_ceiling() -> None:
+    assert [backoff_seconds(attempt, 2.0, 20.0, 1.0) for attempt in range(1, 7)] == [2.0, 4.0, 8.0, 16.0, 20.0, 20.0]
+
+
+def test_the_jitter_is_full_and_drawn_anew() -> None:
+    delays = {decide("id", TransientError("again"), 3, POLICY).delay_seconds for _ in range(50)}
+    assert len(delays) == 50
+    assert min(delays) < 2.0 < 6.0 < max(delays) <= 8.0
+
+
+# --- what is stored of an error
+
+
+def test_an_error_of_ours_words_itself_and_others_bring_their_traceback() -> None:
+    ours = orjson.loads(error_json(WorkerDied("signal 9 (SIGKILL)"), transient=True))
+    assert ours == {"type": "WorkerDied", "message": "the worker that ran this task died: signal 9 (SIGKILL)", "transient": True}
+    try:
+        raise ValueError("a defect")
+    except ValueError as error:
+        others = orjson.loads(error_json(error, transient=True))
+    assert (others["type"], others["message"]) == ("ValueError", "a defect")
+    assert "test_an_error_of_ours" in others["traceback"]
+
+
+def test_an_error_without_words_is_named() -> None:
+    assert orjson.loads(error_json(KeyError(), transient=True))["message"] == "KeyError"
+
+
+@given(st.text())
+def test_whatever_an_error_says_can_be_stored(text: str) -> None:
+    value = error_json(TransientError(text), transient=True)
+    assert "\\u0000" not in value
+    assert orjson.loads(value)["message"] or not text
+
+
+def test_text_that_postgresql_cannot_hold_is_made_visible() -> None:
+    assert orjson.loads(error_json(TransientError("a\0b\ud800c"), transient=True))["message"] == "a\\0b\\ud800c"
+
+
+def test_what_is_stored_of_an_error_has_a_bound() -> None:
+    value = orjson.loads(error_json(ValueError("x" * 100_000), transient=True))
+    assert (len(value["message"]), len(value["traceback"])) == (MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS)
+
+
+def test_every_error_is_in_one_tree() -> None:
+    assert issubclass(EffectUnknown, PermanentError)
+    assert issubclass(TaskTimedOut, TransientError)
+    assert not issubclass(TransientError, PermanentError)
+    assert issubclass(PermanentError, DtqsError)

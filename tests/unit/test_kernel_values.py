@@ -1,0 +1,160 @@
+"""Ids, events and hints, deadlines, and the scoreboard."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dtqs.deadline import Deadline, Stop
+from dtqs.event import DeadLetter, Event, decode_cancel, decode_events, decode_hint, encode_cancel, encode_events, encode_hint
+from dtqs.scoreboard import ChildState, Scoreboard
+from dtqs.uuid7 import first_uuid7, is_uuid, uuid7
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5), lambda inner: st.lists(inner, max_size=4), max_leaves=8)
+
+
+# --- ids
+
+
+def test_an_id_is_a_uuid_of_version_7_with_the_time_of_its_making() -> None:
+    before, made, after = time.time_ns() // 1_000_000, uuid7(), time.time_ns() // 1_000_000
+    assert is_uuid(made)
+    assert (made[14], made[19] in "89ab") == ("7", True)
+    assert before <= int(made[:8] + made[9:13], 16) <= after
+
+
+def test_ids_differ() -> None:
+    assert len({uuid7() for _ in range(10_000)}) == 10_000
+
+
+def test_the_first_id_of_a_time_parts_what_was_made_before_from_what_was_made_after() -> None:
+    now = time.time()
+    assert first_uuid7(now - 1) < uuid7() < first_uuid7(now + 60)
+    assert is_uuid(first_uuid7(now))
+
+
+@pytest.mark.parametrize("text", ["", "x", "0192F3AC-0000-7000-8000-000000000000", "0192f3ac-0000-7000-8000-00000000000", f"{uuid7()}\n"])
+def test_what_is_no_canonical_id_is_refused(text: str) -> None:
+    assert not is_uuid(text)
+
+
+# --- events and hints
+
+
+def test_hints_events_and_cancels_arrive_as_they_were_sent() -> None:
+    ids = [uuid7(), uuid7()]
+    hint = decode_hint(encode_hint("echo", True, ids))
+    assert (hint.task_type, hint.light, hint.task_ids) == ("echo", True, ids)
+    assert decode_events(encode_events([(7, ids[0], "completed"), (None, ids[1], "in_progress")])) == [
+        Event(ids[0], "completed", 7),
+        Event(ids[1], "in_progress", None),
+    ]
+    assert decode_cancel(encode_cancel(ids)) == ids
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"task_type": "echo", "light": True, "ids": []},
+        {"task_type": "echo", "light": True, "ids": ["x"]},
+        {"task_type": "echo", "light": True, "ids": [7]},
+        {"task_type": "echo", "light": 1, "ids": [uuid7()]},
+        {"task_type": 7, "light": True, "ids": [uuid7()]},
+        {"light": True, "ids": [uuid7()]},
+        [],
+        None,
+    ],
+)
+def test_what_is_no_hint_is_a_dead_letter(value: object) -> None:
+    with pytest.raises(DeadLetter):
+        decode_hint(orjson.dumps(value))
+
+
+@pytest.mark.parametrize("decode", [decode_hint, decode_events, decode_cancel])
+@given(value=JSON, noise=st.binary(max_size=20))
+def test_no_message_brings_a_reader_down(decode: Callable[[bytes], object], value: object, noise: bytes) -> None:
+    for body in (noise, orjson.dumps(value)):
+        try:
+            decode(body)
+        except DeadLetter:
+            continue
+
+
+# --- deadlines
+
+
+def test_a_deadline_passes_and_nothing_remains() -> None:
+    deadline = Deadline(60.0)
+    assert not deadline.passed
+    assert 59 < deadline.remaining <= 60
+    over = Deadline(-1.0)
+    assert (over.passed, over.remaining) == (True, 0.0)
+
+
+def test_a_stop_wakes_who_waits_and_is_never_taken_back() -> None:
+    stop, told = Stop(), list[bool]()
+    assert not stop.requested
+    assert not stop.wait(0.0)
+    waiter = threading.Thread(target=lambda: told.append(stop.wait(30.0)))
+    waiter.start()
+    stop.set()
+    stop.set()
+    waiter.join(10)
+    assert told == [True]
+    assert stop.requested
+    assert stop.wait(0.0)
+
+
+# --- the scoreboard
+
+
+def test_the_parent_reads_what_the_child_has_written_in_another_process() -> None:
+    board, worker, task = Scoreboard(2), uuid7(), uuid7()
+    if (child := os.fork()) == 0:
+        slot = board.slot(1)
+        slot.begin()
+        slot.worker(worker)
+        slot.state(ChildState.READY)
+        slot.busy(True)
+        slot.run(task)
+        slot.kill_at(12.5)
+        os._exit(0)
+    os.waitpid(child, 0)
+    record = board.read(1)
+    assert (record.pid, record.worker_id, record.task_id, record.state) == (child, worker, task, ChildState.READY)
+    assert (record.busy, record.kill_at, record.deaths_settled) == (True, 12.5, False)
+    assert 0 < record.beat <= time.monotonic()
+    assert board.read(0).pid == 0
+
+
+def test_a_new_child_in_a_slot_says_nothing_of_the_one_before() -> None:
+    board = Scoreboard(2)
+    slot, neighbour = board.slot(0), board.slot(1)
+    for one in (slot, neighbour):
+        one.begin()
+        one.worker(uuid7())
+        one.run(uuid7())
+        one.busy(True)
+        one.settled_deaths()
+        one.state(ChildState.DRAINING)
+        one.kill_at(1.0)
+    before = board.read(1)
+    slot.begin()
+    record = board.read(0)
+    assert (record.worker_id, record.task_id, record.busy, record.deaths_settled, record.kill_at) == (None, None, False, False, 0.0)
+    assert (record.pid, record.state) == (os.getpid(), ChildState.STARTING)
+    assert board.read(1) == before
+
+
+def test_a_child_at_rest_runs_no_task() -> None:
+    board = Scoreboard(1)
+    slot = board.slot(0)
+    slot.begin()
+    slot.run(uuid7())
+    slot.rest()
+    assert board.read(0).task_id is None
