@@ -15,7 +15,7 @@ import pika
 from dtqs.broker.checkup import look_once
 from dtqs.broker.topology import QUEUE
 from dtqs.event import encode_hint
-from dtqs.sandbox.child import family
+from dtqs.sandbox.processes import family
 from dtqs.sandbox.wakeup import ReadySocket
 from dtqs.store import Store
 from dtqs.store.reads import LogRow

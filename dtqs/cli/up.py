@@ -15,9 +15,10 @@ import click
 
 from dtqs.deadline import Deadline
 from dtqs.sandbox.__main__ import ERROR, READY
-from dtqs.sandbox.child import SandboxError, end_leftover, running, wait_gone
+from dtqs.sandbox.child import SandboxError
 from dtqs.sandbox.keys import read_client_env
 from dtqs.sandbox.places import Places
+from dtqs.sandbox.processes import end_leftover, running, wait_gone
 
 _STOP_SECONDS = 150.0
 _var_option = click.option("--var", default="var", show_default=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of everything it keeps.")

@@ -1,11 +1,10 @@
-"""One process that the sandbox owns: started as our own child, found again by its pid file after a crash, ended with all its children.
+"""One process that the sandbox owns: started as our own child, as an unprivileged user where we are root, and ended with all its children.
 
 What a server needs to be told belongs to postgres.py and rabbitmq.py; who is restarted when, to stack.py.
 """
 
 import os
 import pwd
-import select
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -15,8 +14,7 @@ from pathlib import Path
 
 from dtqs.deadline import Deadline
 from dtqs.errors import DtqsError
-
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
+from dtqs.sandbox.processes import end_family, end_leftover, family, identity, kill_group, send
 
 
 class SandboxError(DtqsError):
@@ -108,7 +106,7 @@ class Child:
         if self.alive:
             return
         if self._process:
-            _kill_group(self.pid)
+            kill_group(self.pid)
         end_leftover(self._pid_file, Deadline(10))
         argv = ["setpriv", "--pdeathsig", self._death_signal, *(self._account.prefix() if self._account else []), "--", *command]
         with self.log.open("ab") as log:
@@ -137,24 +135,24 @@ class Child:
             self.ask_to_stop()
             if not self.wait(seconds):
                 self.kill()
-            _kill_group(self.pid)
+            kill_group(self.pid)
         self._pid_file.unlink(missing_ok=True)
 
     def kill(self) -> None:
         """Kill it and everything below it with SIGKILL, and wait until they are gone."""
         if self.alive:
-            _end_family(self.pid, Deadline(10))
+            end_family(self.pid, Deadline(10))
             self.wait(10)
 
     def freeze(self) -> None:
         """Halt it and everything below it."""
         # twice: what it started before it was halted itself was not in the first list
         for pid in family(self.pid) + family(self.pid):
-            _signal(pid, signal.SIGSTOP)
+            send(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
         for pid in family(self.pid):
-            _signal(pid, signal.SIGCONT)
+            send(pid, signal.SIGCONT)
 
 
 class Program:
@@ -169,111 +167,3 @@ class Program:
 
     def stop(self, seconds: float = 20.0) -> None:
         self.child.stop(seconds)
-
-
-def identity(pid: int, pid_file: Path) -> str:
-    """Say which process this is so that nothing else can be taken for it: pids come again, and folders are copied."""
-    return f"{pid} {_started_at(pid)} {_BOOT.read_text().strip()} {pid_file.absolute()}\n"
-
-
-def running(pid_file: Path) -> int | None:
-    """Return the pid of the process that the file names, if that very process still lives."""
-    try:
-        text = pid_file.read_text(encoding="utf-8")
-        pid = int(text.split()[0])
-        return pid if text == identity(pid, pid_file) else None
-    except (FileNotFoundError, IndexError, ValueError):
-        return None
-
-
-def end_leftover(pid_file: Path, deadline: Deadline) -> bool:
-    """End what the file names: it may be ending by itself, so it gets half of the time for that. Tell whether there was anything."""
-    pid = running(pid_file)
-    if pid is not None:
-        wait_gone([pid], Deadline(deadline.remaining / 2))
-        _end_family(pid, deadline)
-    pid_file.unlink(missing_ok=True)
-    return pid is not None
-
-
-def wait_gone(pids: Sequence[int], deadline: Deadline) -> bool:
-    """Wait until none of the processes, children of ours or not, is left; tell whether that came true."""
-    for pid in pids:
-        try:
-            handle = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        try:
-            if not select.select([handle], [], [], deadline.remaining)[0]:
-                return False
-        finally:
-            os.close(handle)
-    return True
-
-
-def family(pid: int) -> list[int]:
-    """Return the process and everything below it, parents before children."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (fields := _stat(int(entry.name))):
-            parents.setdefault(int(fields[1]), []).append(int(entry.name))
-    found = [pid] if _stat(pid) else []
-    for member in found:
-        found += parents.get(member, [])
-    return found
-
-
-def working_in(folder: Path) -> list[int]:
-    """Return the processes whose working directory is this folder, as far as we may look."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError):
-            if entry.name.isdigit() and (entry / "cwd").readlink() == folder:
-                found.append(int(entry.name))
-    return found
-
-
-def end_all(pids: Sequence[int], deadline: Deadline) -> None:
-    """Give the processes half of the time to end by themselves, then kill them."""
-    if not wait_gone(pids, Deadline(deadline.remaining / 2)):
-        for pid in pids:
-            _signal(pid, signal.SIGKILL)
-        wait_gone(pids, deadline)
-
-
-def is_zombie(pid: int) -> bool:
-    """Tell whether the process has ended and nobody has asked for its status."""
-    return not _stat(pid) and Path(f"/proc/{pid}").exists()
-
-
-def _end_family(pid: int, deadline: Deadline) -> None:
-    members = family(pid)
-    for member in members:
-        _signal(member, signal.SIGKILL)
-    _kill_group(pid)
-    wait_gone([member for member in members if member != pid], deadline)
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-
-def _kill_group(pid: int) -> None:
-    """Kill what is left of the session: gunicorn's workers would hold the port."""
-    with suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _stat(pid: int) -> list[str]:
-    """Return the fields of /proc/PID/stat from the state on, or nothing for a process that is gone or a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return [] if fields[0] in "ZX" else fields
-
-
-def _started_at(pid: int) -> str:
-    fields = _stat(pid)
-    return fields[19] if fields else "-"

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 from dtqs.deadline import Deadline
-from dtqs.sandbox.child import Account, Child, SandboxError, end_all, is_zombie, make_folder, working_in, write_private
+from dtqs.sandbox.child import Account, Child, SandboxError, make_folder, write_private
+from dtqs.sandbox.processes import end_all, is_zombie, working_in
 
 ROLE = DATABASE = "dtqs"
 _ADMIN = "postgres"

@@ -23,10 +23,11 @@ from dtqs.broker.checkup import look_once
 from dtqs.config import RabbitmqSection, load
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
-from dtqs.sandbox.child import Child, Program, SandboxError, end_leftover, identity, write_private
+from dtqs.sandbox.child import Child, Program, SandboxError, write_private
 from dtqs.sandbox.keys import working_key
 from dtqs.sandbox.places import Places, Ports, choose_ports, environment_without, write_ini
 from dtqs.sandbox.postgres import PrivatePostgres
+from dtqs.sandbox.processes import end_leftover, identity
 from dtqs.sandbox.rabbitmq import PrivateRabbitmq
 from dtqs.sandbox.wakeup import ReadySocket, Wakeup
 from dtqs.store.schema import migrate

@@ -1,7 +1,6 @@
 """A child of the sandbox: ended with all that it started, known again by its pid file, never taken for another."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dtqs.deadline import Deadline
-from dtqs.sandbox.child import Child, end_leftover, family, identity, running, wait_gone
+from dtqs.sandbox.child import Child
+from dtqs.sandbox.processes import end_leftover, family, identity, running, wait_gone
 from tests.helpers import eventually
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -70,12 +70,18 @@ def test_a_pid_file_names_one_process_and_no_later_one_of_the_same_pid(child: Ch
     child.stop(5)
 
 
-def test_what_a_dead_owner_left_is_ended(tmp_path: Path) -> None:
-    with subprocess.Popen(["sleep", "600"]) as left:
-        file = tmp_path / "pid"
-        file.write_text(identity(left.pid, file))
+def test_what_a_dead_owner_left_is_ended_though_its_leader_is_gone(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    command = ["sh", "-c", "sleep 600 & echo $!; read line"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True) as leader:
+        assert leader.stdout
+        left = int(leader.stdout.readline())
+        file.write_text(identity(leader.pid, file))
+        leader.kill()
+        leader.wait(5)
+        assert running(file) is None
         assert end_leftover(file, Deadline(1))
-        assert left.wait(5) == -signal.SIGKILL
+        assert wait_gone([left], Deadline(0))
     assert not file.exists()
 
 
