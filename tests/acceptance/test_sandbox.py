@@ -12,9 +12,10 @@ import httpx
 import pytest
 
 from dtqs.deadline import Deadline
-from dtqs.sandbox.child import running, wait_gone
 from dtqs.sandbox.keys import read_client_env
 from dtqs.sandbox.places import Places
+from dtqs.sandbox.ports import free_ports
+from dtqs.sandbox.processes import running, wait_gone
 from tests.helpers import eventually
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -68,9 +69,10 @@ def sandbox(servers_dir: Path, request: pytest.FixtureRequest) -> Iterator[Sandb
 
 
 def test_what_was_submitted_before_a_crash_is_there_after_it(sandbox: Sandbox) -> None:
-    sandbox.run("up", "--detach", "--workers", "1")
+    # not 8080, which a neighbour may take in between
+    sandbox.run("up", "--detach", "--workers", "1", "--api-port", str(free_ports(1)[0]))
     sandbox.echo("before")
-    key = sandbox.places.client_env.read_text()
+    client = sandbox.places.client_env.read_text()
     assert sandbox.places.client_env.stat().st_mode & 0o777 == 0o600
     assert sandbox.places.ini.stat().st_mode & 0o777 == 0o600
     everything = sandbox.pids()
@@ -79,7 +81,7 @@ def test_what_was_submitted_before_a_crash_is_there_after_it(sandbox: Sandbox) -
         os.kill(pid, signal.SIGKILL)
     assert wait_gone(everything, Deadline(10))
     assert "runs already" not in sandbox.run("up", "--detach")
-    assert sandbox.places.client_env.read_text() == key
+    assert sandbox.places.client_env.read_text() == client, "the same key, and the same port although processes of the API outlived it"
     assert "completed" in sandbox.run("tasks")
     sandbox.echo("after")
     assert "workers = 1" in sandbox.places.ini.read_text()
