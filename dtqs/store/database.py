@@ -43,10 +43,10 @@ class LimitedConnection(psycopg.Connection[Row]):
 
 
 class Database:
-    """A pool of at most `size` connections of one process."""
+    """A pool of at most `size` connections of one process; what runs under gevent gives its own class of them."""
 
-    def __init__(self, section: PostgresqlSection, size: int, name: str) -> None:
-        self._section, self._size, self._name = section, size, name
+    def __init__(self, section: PostgresqlSection, size: int, name: str, connection_class: type[LimitedConnection] = LimitedConnection) -> None:
+        self._section, self._size, self._name, self._connection_class = section, size, name, connection_class
         self._pool: ConnectionPool[LimitedConnection] | None = None
 
     def start(self) -> None:
@@ -56,7 +56,7 @@ class Database:
         section = self._section
         self._pool = ConnectionPool(
             section.dsn.get_secret_value(),
-            connection_class=LimitedConnection,
+            connection_class=self._connection_class,
             kwargs={
                 "autocommit": True,
                 "prepare_threshold": 0 if section.prepared_statements else None,
@@ -67,7 +67,7 @@ class Database:
             min_size=1,
             max_size=self._size,
             timeout=section.connect_timeout_seconds,
-            reconnect_timeout=5.0,
+            reconnect_timeout=1.0,  # its delays double up to this: after an outage the next try is never further away
             configure=self._configure,
             name=self._name,
         )
@@ -121,7 +121,7 @@ class Database:
 
                     def run(name: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
                         cursor = connection.execute(statement(name), parameters)
-                        return cursor.fetchall() if cursor.description else []
+                        return cursor.fetchall() if cursor.rownumber is not None else []  # `description` would describe each column
 
                     if not pair:
                         return work(run)
