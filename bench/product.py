@@ -25,6 +25,7 @@ _READY_SECONDS = 60.0
 _SETTLED_SECONDS = 120.0
 _DRAINED_SECONDS = 600.0
 _API_PROCESSES = 2
+_CONNECTED = "connection=dtqs api publishes state=connected"
 _SUBMITS_AND_READS = ("submit", "read")
 
 
@@ -32,10 +33,12 @@ class Product:
     """API and supervisor on one database; what is measured is looked up by a connection of the server's administrator."""
 
     def __init__(self, rig: Rig, dsn: str, look: "psycopg.Connection[tuple[Any, ...]]") -> None:
-        self._folder, self._dsn, self._amqp_url, self._look = rig.folder, dsn, rig.rabbitmq.url, look
+        self._dsn, self._amqp_url, self._look = dsn, rig.rabbitmq.url, look
+        self._folder = rig.folder / dsn.rpartition("/")[2]
+        self._folder.mkdir()
         self._connect = functools.partial(rig.admin, dsn)
         self.port = free_ports(1)[0]
-        self._ini = rig.folder / "dtqs.ini"
+        self._ini = self._folder / "dtqs.ini"
         self.config = self._configure(workers=1)
         self.key = ""
         self._api, self._supervisor = self._program("api", "TERM"), self._program("supervisor", "KILL")
@@ -47,6 +50,8 @@ class Product:
         self.key = _new_key(self.config)
         self._api.start()
         wait_until("the API answers", lambda: _answers(self.port, get("/readyz"), b"200"), _READY_SECONDS)
+        # a process that cannot publish yet leaves its first hints to the keeper, which does not run; which process answers is chance, so ask its log
+        wait_until("the API can publish", lambda: self._api.child.log.read_text().count(_CONNECTED) >= _API_PROCESSES, _READY_SECONDS)
 
     def start_workers(self, count: int) -> None:
         self._configure(count)
