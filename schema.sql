@@ -203,4 +203,6 @@ BEGIN
     EXECUTE format('ALTER ROLE %I IN DATABASE %I SET jit = off', current_user, current_database());
     EXECUTE format('ALTER ROLE %I IN DATABASE %I SET timezone = %L', current_user, current_database(), 'UTC');
     EXECUTE format('ALTER ROLE %I IN DATABASE %I SET idle_in_transaction_session_timeout = %L', current_user, current_database(), '30s');
+    -- a reclaim and a cancel need a new snapshot for their second statement, whatever the server's default is
+    EXECUTE format('ALTER ROLE %I IN DATABASE %I SET default_transaction_isolation = %L', current_user, current_database(), 'read committed');
 END $$;

@@ -184,7 +184,6 @@ MUTATIONS = [
         " LIMIT %(limit)s",
         " SKIP LOCKED",
         ("2 ^ least(b.publishes, 20)", "1"),
-        ("2 ^ least(b.publishes, 20)", "2 ^ b.publishes"),
         ("least(%(grace)s * 2 ^ least(b.publishes, 20), %(far_out)s)", "(%(grace)s * 2 ^ least(b.publishes, 20) + 0 * %(far_out)s)"),
         ("least(b.publishes + 1, 1000)", "b.publishes"),
         (", published_at = now()", ""),

@@ -16,7 +16,7 @@ def migrate(section: PostgresqlSection) -> int:
     text = resource("schema.sql").read_bytes()
     timeout = f"{int(section.statement_timeout_seconds * 1000)}ms"
     try:
-        dsn, seconds = section.dsn.get_secret_value(), int(section.connect_timeout_seconds)
+        dsn, seconds = section.dsn.get_secret_value(), max(2, int(section.connect_timeout_seconds))
         with psycopg.connect(dsn, connect_timeout=seconds, application_name="dtqs migrate") as connection:
             connection.execute("SET lock_timeout = '30s'")
             connection.execute("SET statement_timeout = '10min'")

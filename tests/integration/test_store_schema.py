@@ -1,0 +1,54 @@
+"""The schema: applied again and by two at once, on a database with other defaults, and its version."""
+
+import threading
+
+import psycopg
+import pytest
+from psycopg import sql
+from pydantic import SecretStr
+
+from dtqs.config import PostgresqlSection
+from dtqs.errors import StoreUnavailable
+from dtqs.store.schema import SCHEMA_VERSION, migrate
+from tests.fix_store import World
+from tests.helpers import free_port
+
+
+def test_the_schema_may_be_applied_again_beside_work(fresh_world: World) -> None:
+    (task,) = fresh_world.submit()
+    lease = fresh_world.claim(fresh_world.worker(), [task])
+    assert migrate(fresh_world.section) == SCHEMA_VERSION
+    assert len(fresh_world.store.leases.give_back(lease)) == 1
+    assert fresh_world.value("SELECT value::int FROM settings WHERE name = 'schema_version'") == SCHEMA_VERSION
+    fresh_world.check()
+
+
+def test_two_may_apply_the_schema_at_once(fresh_world: World) -> None:
+    versions: list[int] = []
+    threads = [threading.Thread(target=lambda: versions.append(migrate(fresh_world.section))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert versions == [SCHEMA_VERSION] * 2
+
+
+def test_a_server_with_another_isolation_by_default_does_not_take_the_new_snapshot_away(fresh_world: World) -> None:
+    # in REPEATABLE READ the second statement of a reclaim would not see the claim that the first has waited for
+    ((database,),) = fresh_world.rows("SELECT current_database()")
+    command = sql.SQL("ALTER DATABASE {} SET default_transaction_isolation = 'repeatable read'").format(sql.Identifier(database))
+    with psycopg.connect(fresh_world.section.dsn.get_secret_value(), autocommit=True) as connection:
+        connection.execute(command)
+    with psycopg.connect(fresh_world.section.dsn.get_secret_value()) as connection:
+        assert connection.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
+
+
+def test_a_database_that_is_away_is_told_in_our_words() -> None:
+    section = PostgresqlSection(dsn=SecretStr(f"postgresql://dtqs@127.0.0.1:{free_port()}/dtqs"), connect_timeout_seconds=0.5)
+    with pytest.raises(StoreUnavailable):
+        migrate(section)
+
+
+@pytest.mark.parametrize("table", ["tasks", "backlog", "leases", "workers"])
+def test_no_foreign_key_locks_the_rows_of_the_protocol(world: World, table: str) -> None:
+    assert world.rows("SELECT conname FROM pg_constraint WHERE contype = 'f' AND (conrelid = %s::regclass OR confrelid = %s::regclass)", table, table) == []
