@@ -22,7 +22,7 @@ from dtqs.errors import ConfigError
 from dtqs.files import FileSpace
 from dtqs.processors.catalog import Catalog
 from dtqs.store import Store
-from dtqs.store.cooperative import CooperativeConnection
+from dtqs.store.cooperative import CooperativeDatabase
 from dtqs.store.workers import Totals
 
 NAME = "dtqs api"
@@ -87,7 +87,7 @@ class Service:
 def build(config: Config, catalog: Catalog) -> Parts:
     """Put the parts together; nothing is opened."""
     totals = Totals()
-    store = Store(config.postgresql, config.lease, config.postgresql.pool_size, NAME, CooperativeConnection)
+    store = Store(config.postgresql, config.lease, config.postgresql.pool_size, NAME, CooperativeDatabase)
     hub = Hub(store.reads, config.api.reread_seconds)
     link = ApiLink(config.rabbitmq, NAME, hub.on_events)
     hinting = Hinting(link, store.backlog, totals, config.lease.grace_seconds)

@@ -3,7 +3,7 @@
 from dtqs.config import LeaseSection, PostgresqlSection
 from dtqs.store.api_keys import ApiKeys
 from dtqs.store.backlog import Backlog
-from dtqs.store.database import Database, LimitedConnection
+from dtqs.store.database import Database
 from dtqs.store.file_rows import FileRows
 from dtqs.store.housekeeping import Housekeeping
 from dtqs.store.leases import Leases
@@ -13,12 +13,10 @@ from dtqs.store.workers import Workers
 
 
 class Store:
-    """The parts, by name. Build it after the fork; `start` opens the pool."""
+    """The parts, by name. Build it after the fork; `start` opens the pool. Under gevent with cooperative.py's class of database."""
 
-    def __init__(
-        self, section: PostgresqlSection, lease: LeaseSection, size: int, name: str, connection_class: type[LimitedConnection] = LimitedConnection
-    ) -> None:
-        self.database = Database(section, size, name, connection_class)
+    def __init__(self, section: PostgresqlSection, lease: LeaseSection, size: int, name: str, database_class: type[Database] = Database) -> None:
+        self.database = database_class(section, size, name)
         self.tasks = Tasks(self.database, lease.grace_seconds)
         self.leases = Leases(self.database, lease.grace_seconds)
         self.backlog = Backlog(self.database, lease.grace_seconds, lease.far_out_seconds)

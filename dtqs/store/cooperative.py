@@ -1,13 +1,17 @@
-"""Connections under gevent: each waits with watchers that it keeps. psycopg's own way, the patched poll, makes new ones for each wait: 30 µs a statement."""
+"""A database under gevent: what costs a statement time there is kept from one to the next. Measured at 130 µs of CPU for a statement held bare:
+psycopg's patched poll makes new watchers for each wait, 30 µs; the pool's lending and taking back, with its locks, costs 25.
+"""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import gevent
 import psycopg
 from gevent import get_hub
+from psycopg_pool import ConnectionPool
 
-from dtqs.store.database import LimitedConnection
+from dtqs.store.database import Database, LimitedConnection
 
 T = TypeVar("T")
 
@@ -44,3 +48,39 @@ class CooperativeConnection(LimitedConnection):
     def _make_watchers(self, hub: Any) -> dict[int, Any]:
         self._watchers = {events: hub.loop.io(self.pgconn.socket, events) for events in (1, 2, 3)}
         return self._watchers
+
+
+class CooperativeDatabase(Database):
+    """Keeps connections at hand that the pool has lent, and gives them back to it when somebody waits there, or when one is broken. For greenlets only."""
+
+    connection_class = CooperativeConnection
+
+    def start(self) -> None:
+        super().start()
+        self._at_hand: list[LimitedConnection] = []
+        self._waiting = 0
+
+    def stop(self) -> None:
+        while self._pool is not None and self._at_hand:
+            self._pool.putconn(self._at_hand.pop())
+        super().stop()
+
+    @contextmanager
+    def _borrow(self, pool: ConnectionPool[LimitedConnection]) -> Iterator[LimitedConnection]:
+        connection = self._at_hand.pop() if self._at_hand else self._lent(pool)
+        try:
+            yield connection
+        except BaseException:
+            pool.putconn(connection)  # it judges what state the connection is in
+            raise
+        if self._waiting or self._pool is not pool:
+            pool.putconn(connection)
+        else:
+            self._at_hand.append(connection)
+
+    def _lent(self, pool: ConnectionPool[LimitedConnection]) -> LimitedConnection:
+        self._waiting += 1
+        try:
+            return pool.getconn()
+        finally:
+            self._waiting -= 1

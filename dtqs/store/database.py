@@ -6,8 +6,8 @@ What a statement says is not its business. Works under gevent too, where psycopg
 import random
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar, TypeVar
 
 import orjson
 import psycopg
@@ -43,10 +43,12 @@ class LimitedConnection(psycopg.Connection[Row]):
 
 
 class Database:
-    """A pool of at most `size` connections of one process; what runs under gevent gives its own class of them."""
+    """A pool of at most `size` connections of one process."""
 
-    def __init__(self, section: PostgresqlSection, size: int, name: str, connection_class: type[LimitedConnection] = LimitedConnection) -> None:
-        self._section, self._size, self._name, self._connection_class = section, size, name, connection_class
+    connection_class: ClassVar[type[LimitedConnection]] = LimitedConnection
+
+    def __init__(self, section: PostgresqlSection, size: int, name: str) -> None:
+        self._section, self._size, self._name = section, size, name
         self._pool: ConnectionPool[LimitedConnection] | None = None
 
     def start(self) -> None:
@@ -56,7 +58,7 @@ class Database:
         section = self._section
         self._pool = ConnectionPool(
             section.dsn.get_secret_value(),
-            connection_class=self._connection_class,
+            connection_class=self.connection_class,
             kwargs={
                 "autocommit": True,
                 "prepare_threshold": 0 if section.prepared_statements else None,
@@ -84,13 +86,16 @@ class Database:
         # the server's own limit is a setting of the role (schema.py): a session SET would leak to others through PgBouncer
         connection.limit_seconds = self._section.statement_timeout_seconds + _REPLY_SECONDS
 
+    def _borrow(self, pool: "ConnectionPool[LimitedConnection]") -> AbstractContextManager[LimitedConnection]:
+        return pool.connection()
+
     @contextmanager
     def _connection(self) -> Iterator[LimitedConnection]:
         """Borrow a connection; a driver's exception about it leaves as StoreUnavailable."""
         if self._pool is None:
             raise StoreUnavailable("the connection pool is closed")
         try:
-            with self._pool.connection() as connection:
+            with self._borrow(self._pool) as connection:
                 yield connection
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, PoolTimeout) as error:
             if isinstance(error, _AGAIN):

@@ -1,6 +1,9 @@
 """The API's connections: greenlets wait beside one another, and no wait is without an end."""
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import gevent
 import psycopg
@@ -57,3 +60,18 @@ def test_a_server_that_goes_away_is_an_error_at_once(own_postgres: PrivatePostgr
     with pytest.raises(psycopg.OperationalError):
         waiting.get(timeout=5)
     connection.close()
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        "more_greenlets_than_connections_take_turns",
+        "a_connection_at_hand_goes_to_who_waits_for_the_pool",
+        "a_greenlet_that_is_killed_leaves_no_connection_in_use",
+        "a_pool_that_is_empty_gives_up_in_time",
+    ],
+)
+def test_in_a_patched_process(dsn: str, behaviour: str) -> None:
+    command = [sys.executable, "-m", "tests.integration.patched_pool", dsn, behaviour]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,69 @@
+"""What greenlets do with the API's pool, in a process that gevent has patched as gunicorn's worker does: `patched_pool.py DSN BEHAVIOUR`."""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import sys  # noqa: E402
+import time  # noqa: E402
+
+import gevent  # noqa: E402
+from pydantic import SecretStr  # noqa: E402
+
+from dtqs.config import PostgresqlSection  # noqa: E402
+from dtqs.errors import StoreUnavailable  # noqa: E402
+from dtqs.store.cooperative import CooperativeDatabase  # noqa: E402
+
+
+def nap(database: CooperativeDatabase, seconds: float) -> None:
+    with database._connection() as connection:
+        connection.execute("SELECT pg_sleep(%s)", [seconds])
+
+
+def more_greenlets_than_connections_take_turns(small: CooperativeDatabase) -> None:
+    naps = [gevent.spawn(nap, small, 0.02) for _ in range(12)]
+    gevent.joinall(naps, timeout=10, raise_error=True)
+    assert all(one.successful() for one in naps)
+
+
+def a_connection_at_hand_goes_to_who_waits_for_the_pool(small: CooperativeDatabase) -> None:
+    nap(small, 0)
+    holders = [gevent.spawn(nap, small, 0.2) for _ in range(2)]
+    gevent.sleep(0.05)
+    late = gevent.spawn(nap, small, 0)
+    late.get(timeout=1.5)
+    gevent.joinall(holders, timeout=5, raise_error=True)
+
+
+def a_greenlet_that_is_killed_leaves_no_connection_in_use(small: CooperativeDatabase) -> None:
+    for _ in range(4):
+        killed = gevent.spawn(nap, small, 60)
+        gevent.sleep(0.1)
+        killed.kill(timeout=5)
+    nap(small, 0)
+    assert small.run("setting", {"name": "schema_version"})
+
+
+def a_pool_that_is_empty_gives_up_in_time(small: CooperativeDatabase) -> None:
+    holders = [gevent.spawn(nap, small, 60) for _ in range(2)]
+    gevent.sleep(0.1)
+    began = time.monotonic()
+    try:
+        nap(small, 0)
+    except StoreUnavailable:
+        assert 1.5 < time.monotonic() - began < 5
+    else:
+        raise AssertionError("a third connection of two")
+    gevent.killall(holders, timeout=5)
+
+
+def main() -> None:
+    """Run one of the above on a database of two connections."""
+    database = CooperativeDatabase(PostgresqlSection(dsn=SecretStr(sys.argv[1]), connect_timeout_seconds=2), 2, "test")
+    database.start()
+    globals()[sys.argv[2]](database)
+    database.stop()
+
+
+if __name__ == "__main__":
+    main()
