@@ -4,6 +4,7 @@ import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ _DRAINED_SECONDS = 600.0
 _API_PROCESSES = 2
 _CONNECTED = "connection=dtqs api publishes state=connected"
 _SUBMITS_AND_READS = ("submit", "read")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpServer:
+    """Where a server listens, and its first process."""
+
+    port: int
+    pid: int
 
 
 class Product:
@@ -61,6 +70,14 @@ class Product:
         """Wait until so many have registered."""
         query = "SELECT count(*) FROM workers WHERE pool = 'default' AND state = 'ready'"
         wait_until("the workers are ready", lambda: bool(self.value(query) >= count), _READY_SECONDS)
+
+    @property
+    def server(self) -> HttpServer:
+        return HttpServer(self.port, self._api.child.pid)
+
+    @property
+    def supervisor_pid(self) -> int:
+        return self._supervisor.child.pid
 
     def stop_workers(self) -> None:
         self._supervisor.stop(60)
@@ -106,8 +123,8 @@ class Product:
             return client.send(post("/submit", tiny(), self.key)).decode()
 
     @contextmanager
-    def beside(self, name: str, answer: str, dsn: str = "") -> Iterator[int]:
-        """Run the app of that name in bare_app.py behind a server with the API's own settings; gives its port."""
+    def beside(self, name: str, answer: str, dsn: str = "") -> Iterator[HttpServer]:
+        """Run the app of that name in bare_app.py behind a server with the API's own settings."""
         port, here = free_ports(1)[0], Path(__file__).parent
         environment = {**self._environment(), "DTQS_API_PORT": str(port), "BENCH_ANSWER": answer, "BENCH_DSN": dsn}
         command = [sys.executable, "-m", "gunicorn", "--config", str(resource("conf/gunicorn.conf.py")), "--chdir", str(here), f"bare_app:{name}"]
@@ -115,7 +132,7 @@ class Product:
         try:
             program.start()
             wait_until(f"{name} answers", lambda: _answers(port, post("/submit", tiny(), "none"), b"202"), _READY_SECONDS)
-            yield port
+            yield HttpServer(port, program.child.pid)
         finally:
             program.stop()
 

@@ -63,17 +63,41 @@ class Compared:
         }  # fmt: skip
 
 
+@dataclass(slots=True)
+class Costs:
+    """Microseconds of processor time per task, by group of processes, for each thing measured; medians of the rounds."""
+
+    rounds: dict[tuple[str, str], list[dict[str, float]]] = field(default_factory=dict)
+
+    def add(self, what: str, whose: str, cost: dict[str, float]) -> None:
+        self.rounds.setdefault((what, whose), []).append(cost)
+
+    def medians(self) -> list[tuple[str, str, dict[str, float]]]:
+        return [(what, whose, {name: statistics.median(one[name] for one in costs) for name in costs[0]}) for (what, whose), costs in self.rounds.items()]
+
+
 _COLUMNS = ["measured", "median", "beside it in the same run", "median", "ratio", "expected", "met"]
+_GROUPS = ("PostgreSQL", "RabbitMQ", "API", "workers", "bench itself")
 
 
-def show(title: str, results: Sequence[Compared], as_json: bool) -> None:
+def show(title: str, results: Sequence[Compared], as_json: bool, costs: Sequence[Costs] = ()) -> None:
     """Print what was measured."""
     results = [result for result in results if result.ours]
+    medians = [one for each in costs for one in each.medians()]
     if as_json:
-        print(json.dumps({"benchmark": title, "machine": machine(), "results": [result.record() for result in results]}, indent=1))
-    else:
-        print(f"\n{title} ({machine()})\n")
-        print_columns([_COLUMNS, *(result.cells() for result in results)])
+        cpu = [{"what": what, "whose": whose, "microseconds_per_task": cost} for what, whose, cost in medians]
+        print(json.dumps({"benchmark": title, "machine": machine(), "results": [result.record() for result in results], "cpu": cpu}, indent=1))
+        return
+    print(f"\n{title} ({machine()})\n")
+    print_columns([_COLUMNS, *(result.cells() for result in results)])
+    if medians:
+        print("\nprocessor time, µs per task\n")
+        print_columns([["measured", "whose", *_GROUPS, "all"], *(_cost_cells(*one) for one in medians)])
+
+
+def _cost_cells(what: str, whose: str, cost: dict[str, float]) -> list[str]:
+    values = [cost.get(name) for name in _GROUPS]
+    return [what, whose, *("" if value is None else f"{value:.1f}" for value in values), f"{sum(cost.values()):.1f}"]
 
 
 def print_columns(lines: Sequence[Sequence[str]]) -> None:

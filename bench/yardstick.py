@@ -87,13 +87,17 @@ def insert_rate(place: Place, seconds: float, at_once: int) -> float:
         return count / (time.monotonic() - start)
 
 
-def drain_rate(place: Place, shape: Shape, tasks: int, workers: int) -> float:
-    """A backlog first, then the workers: return tasks per second from the first hint to the last finish."""
+def fill(place: Place, shape: Shape, tasks: int) -> None:
+    """Make the backlog and its hints."""
     prepare(place)
     with connect(place.dsn) as database:
         ids = [task_id for _ in range(tasks // _INSERTED_AT_ONCE) for task_id in insert(database, _INSERTED_AT_ONCE)]
     with _broker(place) as broker:
         _hint(broker.channel(), ids, shape.per_hint)
+
+
+def drain_rate(place: Place, shape: Shape, tasks: int, workers: int) -> float:
+    """Let so many workers finish the backlog: return tasks per second from the first hint to the last finish."""
     # a pipe each and not a queue: its feeder thread would be one more thing in the worker
     pipes = [_CONTEXT.Pipe(duplex=False) for _ in range(workers)]
     crew = [_start(_drain, place, shape, sending) for _, sending in pipes]
@@ -102,8 +106,8 @@ def drain_rate(place: Place, shape: Shape, tasks: int, workers: int) -> float:
     finally:
         stop(crew)
     done = sum(count for count, _, _ in told)
-    if done != len(ids):
-        raise RuntimeError(f"the yardstick finished {done} of {len(ids)} tasks")
+    if done != tasks:
+        raise RuntimeError(f"the yardstick finished {done} of {tasks} tasks")
     return done / (max(last for _, _, last in told) - min(first for _, first, _ in told if first))
 
 

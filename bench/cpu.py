@@ -1,0 +1,35 @@
+"""Where the processor's time goes: seconds that groups of processes have used, from /proc. Steadier than rates on a machine that others use too."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from dtqs.sandbox.processes import family
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_USER, _OF_WAITED_SYSTEM = 11, 14
+"""Fields of /proc/PID/stat behind the name: user, system, and both of the children that were waited for."""
+
+
+class Meter:
+    """Counts from its making on; a name stands for a process and all below it, living or gone. Ourselves are without those below."""
+
+    def __init__(self, roots: Mapping[str, int]) -> None:
+        self._roots = dict(roots)
+        self._before = self._read()
+
+    def per_task(self, tasks: float) -> dict[str, float]:
+        """Return microseconds for each task, by name."""
+        return {name: 1e6 * (seconds - self._before[name]) / tasks for name, seconds in self._read().items()}
+
+    def _read(self) -> dict[str, float]:
+        seconds = {name: sum(map(_seconds, family(pid))) for name, pid in self._roots.items()}
+        return seconds | {"bench itself": _seconds(os.getpid())}
+
+
+def _seconds(pid: int) -> float:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        return sum(map(int, fields[_USER : _OF_WAITED_SYSTEM + 1])) / _TICKS
+    return 0.0
