@@ -15,7 +15,7 @@ _SIZE = 128
 _ID_LENGTH = 36
 _NO_ID = bytes(_ID_LENGTH)
 _DOUBLE, _INT = struct.Struct("<d"), struct.Struct("<i")
-_BEAT, _KILL_AT, _PID, _STATE, _BUSY, _SETTLED, _WORKER, _TASK = 0, 8, 16, 20, 21, 22, 24, 64
+_BEAT, _KILL_AT, _PID, _STATE, _SETTLED, _WORKER, _TASK = 0, 8, 16, 20, 21, 24, 64
 
 
 class ChildState(IntEnum):
@@ -28,13 +28,12 @@ class ChildState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SlotRecord:
-    """What a child last said. Times are on the monotonic clock, `kill_at` is 0 for never; `busy` without a task: it held a batch and ran none of it."""
+    """What a child last said. Times are on the monotonic clock, `kill_at` is 0 for never."""
 
     pid: int
     beat: float
     kill_at: float
     state: ChildState
-    busy: bool
     deaths_settled: bool
     worker_id: str | None
     task_id: str | None
@@ -67,10 +66,6 @@ class Slot:
         """The predecessors' leases, of which this child was told at its fork, are taken back."""
         self._memory[self._at + _SETTLED] = 1
 
-    def busy(self, busy: bool) -> None:
-        """The child asks for a lease, or is done with it. Set before the claim, so that a death in between is judged as held."""
-        self._memory[self._at + _BUSY] = busy
-
     def run(self, task_id: str) -> None:
         """An attempt of this task starts."""
         self._memory[self._at + _TASK : self._at + _TASK + _ID_LENGTH] = task_id.encode()
@@ -100,7 +95,6 @@ class Scoreboard:
             beat=_DOUBLE.unpack_from(record, _BEAT)[0],
             kill_at=_DOUBLE.unpack_from(record, _KILL_AT)[0],
             state=ChildState(record[_STATE]),
-            busy=bool(record[_BUSY]),
             deaths_settled=bool(record[_SETTLED]),
             worker_id=_id(record, _WORKER),
             task_id=_id(record, _TASK),

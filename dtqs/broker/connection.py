@@ -16,6 +16,7 @@ from dtqs.backoff import backoff_seconds
 
 logger = logging.getLogger(__name__)
 _RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS = 0.2, 2.0
+_REFUSED_SECONDS = 2.0
 
 
 class Loop(Protocol):
@@ -85,10 +86,10 @@ class Line:
         self.channel = None
         self._on_lost(reason)
         if self._connection is not None and self._connection.is_open and not self._stopping:
-            level = logging.WARNING if isinstance(reason, ChannelClosedByBroker) and not is_missing(reason) else logging.DEBUG
-            logger.log(level, "broker channel closed", extra={"connection": self._name, "reason": str(reason)})
-            # a little later: a fault that comes back at once must not spin
-            self._loop.later(0.05, self.reopen_channel)
+            refused = isinstance(reason, ChannelClosedByBroker) and not is_missing(reason)
+            logger.log(logging.WARNING if refused else logging.DEBUG, "broker channel closed", extra={"connection": self._name, "reason": str(reason)})
+            # what the broker refuses (a queue of another kind, no permission) it will refuse again: that must not spin
+            self._loop.later(_REFUSED_SECONDS if refused else 0.05, self.reopen_channel)
 
     def _failed(self, _: object, error: BaseException) -> None:
         if self._attempt == 0:

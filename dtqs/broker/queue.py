@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pika.channel import Channel
+from pika.exceptions import ChannelClosedByBroker
 from pika.frame import Method
 
 from dtqs.broker.connection import is_missing
@@ -35,7 +36,7 @@ class QueueKeeper:
 
     def lost(self, reason: BaseException) -> None:
         """The channel is gone: because the queue is missing?"""
-        self._missing = self._missing or is_missing(reason)
+        self._missing = is_missing(reason) if isinstance(reason, ChannelClosedByBroker) else self._missing
 
     def _declared(self, then: Callable[[], None]) -> None:
         self._missing = False

@@ -3,6 +3,7 @@
 What a statement says is not its business. Works under gevent too, where psycopg waits through the patched select.
 """
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -101,6 +102,8 @@ class Database:
             if isinstance(error, _AGAIN):
                 raise
             raise StoreUnavailable(f"PostgreSQL: {str(error).strip() or type(error).__name__}") from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise StoreUnavailable(f"PostgreSQL: {error.diag.message_primary}: run dtqs migrate as this role, which must own the database") from error
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction) as error:
             raise StoreUnavailable(f"PostgreSQL: {error.diag.message_primary}: the schema is missing or older than this version; run dtqs migrate") from error
         except psycopg.DataError as error:
@@ -135,21 +138,23 @@ class Database:
             except _AGAIN:
                 time.sleep(random.uniform(0.001, 0.02))
             except psycopg.errors.CheckViolation as error:
-                if "no partition" not in str(error):
+                if error.diag.table_name != "logs" or error.diag.constraint_name:
                     raise
                 self._make_partition()
         raise StoreUnavailable("PostgreSQL: twenty deadlocks in a row")
 
-    def administer(self, command: sql.Composed) -> None:
-        """Run one DDL command by itself, giving up soon where it would have others wait behind it. Raises StoreUnavailable."""
-        with self._connection() as connection:
-            try:
-                connection.execute("SET lock_timeout = '1s'")
+    def administer(self, command: sql.Composed, alone: bool = False) -> None:
+        """Run one DDL command, giving up soon where it would have others wait behind it. Raises StoreUnavailable.
+
+        `alone`: one that no transaction may hold; it ends by the role's statement timeout, since a session's lock timeout would leak through PgBouncer.
+        """
+        with self._connection() as connection, contextlib.suppress(psycopg.errors.UndefinedTable):  # another keeper was quicker
+            if alone:
                 connection.execute(command)
-            except psycopg.errors.UndefinedTable:
-                return  # another keeper was quicker
-            finally:
-                connection.execute("RESET lock_timeout")
+                return
+            with connection.transaction():
+                connection.execute("SET LOCAL lock_timeout = '1s'")
+                connection.execute(command)
 
     def _make_partition(self) -> None:
         """A log row found no partition for its day: the keeper was away for a week. Make it; the statement is said again."""

@@ -40,6 +40,6 @@ class Housekeeping:
         for name, attached, half_detached in old:
             if attached:
                 how = sql.SQL("FINALIZE" if half_detached else "CONCURRENTLY")
-                self._database.administer(sql.SQL("ALTER TABLE logs DETACH PARTITION {} {}").format(sql.Identifier(name), how))
+                self._database.administer(sql.SQL("ALTER TABLE logs DETACH PARTITION {} {}").format(sql.Identifier(name), how), alone=True)
             self._database.administer(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name)))
         return [name for name, _, _ in old]

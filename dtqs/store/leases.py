@@ -49,6 +49,10 @@ class Leases:
         parameters = self._settled(lease_id, settlements) | {"worker_id": worker_id, "next_id": next_id, "keep": array(list(keep))}
         return self._database.run_once("part", parameters)
 
+    def landed(self, worker_id: str, task_ids: Sequence[str]) -> list[LogRef]:
+        """After a finish that changed nothing: those tasks whose last spent attempt is that worker's, as events without a log row. Raises StoreUnavailable."""
+        return [(None, task_id, event) for task_id, event in self._database.run("landed", {"worker_id": worker_id, "ids": array(list(task_ids))})]
+
     def give_back(self, lease_id: str, deadline: Deadline | None = None) -> list[LogRef]:
         """A finish that names nothing: everything is pending again and no attempt is spent. Raises StoreUnavailable."""
         return self.finish(lease_id, (), deadline)

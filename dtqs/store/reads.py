@@ -127,8 +127,15 @@ class Reads:
         return [v for row in rows if (v := _violation(*row))], rows[-1][0] if len(rows) == limit else None
 
     def audit_strays(self) -> list[Violation]:
-        """Return what lies in backlog or leases without being a task, at most 100. Raises StoreUnavailable."""
-        return [Violation(task_id, f"in the {place}, but there is no such task") for place, task_id in self._database.run("audit_strays")]
+        """Return what lies in backlog or leases without being a task, at most 100 of each; in bounded batches. Raises StoreUnavailable."""
+        strays: list[str] = []
+        after, count = FIRST_ID, LOOK_LIMIT
+        while count == LOOK_LIMIT and len(strays) < 100:
+            ((last, count, found),) = self._database.run("audit_strays", {"after": after, "limit": LOOK_LIMIT})
+            after, strays = last or after, strays + found
+        leased = [row[0] for row in self._database.run("audit_lease_strays")]
+        places = [(task_id, "the backlog") for task_id in strays[:100]] + [(task_id, "a lease") for task_id in leased]
+        return [Violation(task_id, f"in {place}, but there is no such task") for task_id, place in places]
 
 
 def _violation(task_id: str, outcome: str | None, backlog: int, held: int, live: int) -> Violation | None:

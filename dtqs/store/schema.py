@@ -29,6 +29,8 @@ def migrate(section: PostgresqlSection) -> int:
                 sql.SQL("ALTER ROLE {} IN DATABASE {} SET statement_timeout = {}").format(sql.Identifier(row[0]), sql.Identifier(row[1]), sql.Literal(timeout))
             )
             connection.execute(statement("put_setting"), {"name": "schema_version", "value": str(SCHEMA_VERSION)})
-    except psycopg.OperationalError as error:
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise StoreUnavailable(f"PostgreSQL: {error.diag.message_primary}; make the role the owner of the database: ALTER DATABASE … OWNER TO …") from error
+    except psycopg.Error as error:
         raise StoreUnavailable(f"PostgreSQL: {str(error).strip()}") from error
     return SCHEMA_VERSION

@@ -106,7 +106,7 @@ def heard(record: SlotRecord | None, child: Child) -> SlotRecord:
     """Return what this child has said. Until it has begun its record, and when it is damaged, that is nothing: neither ready nor at work."""
     if record and record.pid == child.pid:
         return record
-    return SlotRecord(child.pid, child.started_at, 0.0, ChildState.STARTING, busy=False, deaths_settled=False, worker_id=None, task_id=None)
+    return SlotRecord(child.pid, child.started_at, 0.0, ChildState.STARTING, deaths_settled=False, worker_id=None, task_id=None)
 
 
 def _death(child: Child, end: End, record: SlotRecord, out_of_memory: bool) -> Death | None:

@@ -42,8 +42,9 @@ class Parts:
 class Beat:
     def __init__(self, parts: Parts, lease: LeaseSection, moment_seconds: float, drains: Callable[[], bool]) -> None:
         self._p, self._lease, self._moment, self._drains = parts, lease, moment_seconds, drains
-        self.paused = False
-        """The consumer was stopped because work took long: the main thread starts it again, under the hold's lock."""
+        self._pause_lock = threading.Lock()
+        self._busy_since: float | None = None
+        self._paused = False
         self.repair_wanted = False
         """The broker's queue was missing and was declared by us: everything due is to be published again."""
         self._repaired_to: str | None = None
@@ -57,6 +58,16 @@ class Beat:
     def stop(self) -> None:
         self._end.set()
         self._thread.join(1.0)
+
+    def busy(self) -> None:
+        """The main thread asks for a claim, and is not back until it has written the outcomes."""
+        self._busy_since = time.monotonic()
+
+    def idle(self) -> bool:
+        """It is back; tells whether the consumer was stopped meanwhile and is to be started again."""
+        with self._pause_lock:
+            paused, self._paused, self._busy_since = self._paused, False, None
+        return paused
 
     def beat(self) -> None:
         """Write the heartbeat; a worker that finds itself marked dead ends here. Raises StoreUnavailable."""
@@ -79,19 +90,26 @@ class Beat:
 
     def _look_at_work(self) -> None:
         """Law 4: after a moment hold no unclaimed delivery, and nothing that waits behind the running task."""
+        self._pause_when_late()
         hold = self._p.hold
         if not hold.lock.acquire(blocking=False):
             return  # the main thread is writing an outcome
         try:
             late = hold.running is not None and time.monotonic() - hold.began > self._moment
-            if (late or self._drains()) and not self.paused:
-                self.paused = True
-                self._p.link.pause()
             told = self._cut_locked() if late else None
         finally:
             hold.lock.release()
         if told:
             self._p.finisher.tell(*told)
+
+    def _pause_when_late(self) -> None:
+        """Also while PostgreSQL keeps a claim or a finish waiting: then others, who may reach it, get the hints."""
+        with self._pause_lock:
+            since = self._busy_since
+            late = since is not None and time.monotonic() - since > self._moment
+            if (late or self._drains()) and not self._paused:
+                self._paused = True
+                self._p.link.pause()
 
     def _cut_locked(self) -> tuple[list[LogRef], list[Settlement]] | None:
         """Write the outcomes that are there and give back the tasks that were not begun; the running one goes on alone."""

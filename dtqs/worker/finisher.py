@@ -20,7 +20,8 @@ _HINT_SECONDS = 2.0
 class Finisher:
     """`give_up` tells when a result may be held no longer: the worker was told to stop and its grace is over."""
 
-    def __init__(self, store: Store, link: WorkerLink, hold: Hold, totals: Totals, give_up: Callable[[], bool]) -> None:
+    def __init__(self, worker_id: str, store: Store, link: WorkerLink, hold: Hold, totals: Totals, give_up: Callable[[], bool]) -> None:
+        self._worker_id = worker_id
         self._store, self._link, self._hold, self._totals, self._give_up = store, link, hold, totals, give_up
 
     def finish(self) -> bool:
@@ -84,8 +85,13 @@ class Finisher:
         rows = self._store.leases.finish(hold.lease_id, settled)
         if not rows and hold.earlier_id is not None:
             rows = self._store.leases.finish(hold.earlier_id, everything) or self._store.leases.finish(hold.lease_id, settled)
+        return rows or self._landed([s.task_id for s in everything])
+
+    def _landed(self, task_ids: Sequence[str]) -> list[LogRef]:
+        """The lease is gone: because an earlier saying landed and its reply was lost, or because somebody else has settled it. The tasks' rows say."""
+        rows = self._store.leases.landed(self._worker_id, task_ids)
         if not rows:
-            logger.warning("outcome discarded: the lease is gone", extra={"lease_id": hold.lease_id})
+            logger.warning("outcome discarded: the lease is gone", extra={"lease_id": self._hold.lease_id})
         return rows
 
 

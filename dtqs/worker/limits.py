@@ -72,10 +72,7 @@ class Limits:
     def disarm(self) -> None:
         """It has ended: nothing is raised from here on."""
         self._armed = None
-
-    def rest(self) -> None:
-        """No attempt follows for now: the supervisor must not kill a worker that waits for PostgreSQL."""
-        self._slot.kill_at(0.0)
+        self._slot.kill_at(0.0)  # what follows may wait for PostgreSQL, and is not the attempt's time
 
     def cancel(self, task_ids: list[str]) -> None:
         """Interrupt the attempt if it is of one of these tasks; from any thread."""
@@ -92,11 +89,17 @@ class Limits:
 
     @contextmanager
     def masked(self) -> Iterator[None]:
-        """Raise nothing within: the main thread talks to PostgreSQL or holds a lock for its task. Raised right afterwards."""
-        self._masked = True
+        """Raise nothing within: the main thread talks to PostgreSQL or holds a lock for its task. Raised right afterwards.
+
+        A stall of the database is not the attempt's time: the limit moves by as much.
+        """
+        self._masked, began = True, time.monotonic()
+        self._slot.kill_at(0.0)
         try:
             yield
         finally:
+            self._deadline += time.monotonic() - began
+            self._slot.kill_at(self._deadline + self._hard)
             self._masked = False
         self._obey()
 
@@ -138,7 +141,7 @@ class Limits:
             if self._wanted() is not None:
                 if now >= self._again_at:
                     self._raise()
-            elif now >= self._deadline:
+            elif now >= self._deadline and not self._masked:
                 self._interrupt(armed, Reason.TIME_LIMIT)
             elif self._stopping:  # the request came between two attempts
                 self._interrupt(armed, Reason.STOP)

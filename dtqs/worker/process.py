@@ -63,11 +63,11 @@ class Worker:
         self._title = f"dtqs: worker {seat.pool}/{seat.number}"
         self._drain, self._stop = Stop(), Stop()
         self._totals, self._hold, self._pace = Totals(), Hold(), Pace(pool.batch_seconds, pool.batch_limit)
-        self._prefetch = self._pace.prefetch
+        self._prefetch, self._all_written = self._pace.prefetch, True
         self._limits = Limits(seat.slot, config.supervisor.hard_limit_seconds)
         self._store = Store(config.postgresql, config.lease, _STORE_CONNECTIONS, self._title)
         self._link = WorkerLink(config.rabbitmq, self._title, self._limits.cancel, self._queue_is_missing)
-        self._finisher = Finisher(self._store, self._link, self._hold, self._totals, lambda: self._stop.requested)
+        self._finisher = Finisher(self._identity.worker_id, self._store, self._link, self._hold, self._totals, lambda: self._stop.requested)
         reports = Reports(self._store, self._link, self._hold, self._limits)
         self._runner = Runner(catalog, FileSpace(config.files), reports, self._limits, config.retry)
         parts = Parts(self._identity, self._store, self._link, self._hold, self._limits, self._finisher, self._totals)
@@ -90,7 +90,8 @@ class Worker:
         while not self._drain.requested:
             self._turn()
         self._leave()
-        return os.EX_OK
+        # what could not be written is told to the next process in this seat: a clean end would tell it nothing
+        return os.EX_OK if self._all_written else os.EX_TEMPFAIL
 
     def _handle_signals(self) -> None:
         def drain(_: int, __: FrameType | None) -> None:
@@ -157,8 +158,15 @@ class Worker:
 
     def _work(self, deliveries: Sequence[Delivery]) -> None:
         """Claim, ack, run, finish. The hints are acked only after the claim that named them is committed."""
+        self._beat.busy()
+        self._claim_and_run(deliveries)
+        paused = self._beat.idle()
+        if not self._drain.requested and (paused or self._pace.prefetch != self._prefetch):
+            self._prefetch = self._pace.prefetch
+            self._link.consume(self._prefetch)
+
+    def _claim_and_run(self, deliveries: Sequence[Delivery]) -> None:
         lease_id = uuid7()
-        self._seat.slot.busy(True)
         self._hold.asks(lease_id)
         try:
             tasks, rows = self._store.leases.claim(self._identity.worker_id, lease_id, _ids(deliveries))
@@ -180,7 +188,6 @@ class Worker:
             self._run_all(len(deliveries))
         else:
             self._hold.forgets(lease_id)
-        self._seat.slot.busy(False)
 
     def _run_all(self, hints: int) -> None:
         tasks, light = self._hold.tasks, all(task.light for task in self._hold.tasks)
@@ -194,21 +201,13 @@ class Worker:
             self._seat.slot.run(task.task_id)
             self._hold.ends(self._runner.attempt(task, light))
             ran += 1
-        self._limits.rest()
         if not light:
             self._pace.ran_heavy()
             setproctitle(self._title)
         elif ran:
             self._pace.ran_light(tasks[0].task_type, (time.monotonic() - began) / ran, len(tasks) / hints)
-        self._finisher.finish()
+        self._all_written = self._finisher.finish()
         self._seat.slot.rest()
-        self._consume_again()
-
-    def _consume_again(self) -> None:
-        with self._hold.lock:
-            if not self._drain.requested and (self._beat.paused or self._pace.prefetch != self._prefetch):
-                self._beat.paused, self._prefetch = False, self._pace.prefetch
-                self._link.consume(self._prefetch)
 
     def _leave(self) -> None:
         """Return what is unclaimed, say goodbye, close. Nothing is held here: the last turn has ended."""

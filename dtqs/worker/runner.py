@@ -62,9 +62,11 @@ class Runner:
                 value = _text(kind.run(kind.validate(orjson.loads(task.payload)), context))
                 self._limits.disarm()
                 return Settlement(task.task_id, Kind.COMPLETED, value, 0.0, context.outputs)
-            finally:
+            except BaseException:
                 self._limits.disarm()
+                raise
         except BaseException as error:  # whatever a processor raises is its task's end, never the worker's
+            self._limits.disarm()  # again, where an interrupt came into the first
             if os.getpid() != self._pid:
                 os._exit(70)  # a child that the processor forked must not go on as a second worker
             return self._settle(task, error, context, limit)

@@ -120,14 +120,13 @@ def test_the_parent_reads_what_the_child_has_written_in_another_process() -> Non
         slot.begin()
         slot.worker(worker)
         slot.state(ChildState.READY)
-        slot.busy(True)
         slot.run(task)
         slot.kill_at(12.5)
         os._exit(0)
     os.waitpid(child, 0)
     record = board.read(1)
     assert (record.pid, record.worker_id, record.task_id, record.state) == (child, worker, task, ChildState.READY)
-    assert (record.busy, record.kill_at, record.deaths_settled) == (True, 12.5, False)
+    assert (record.kill_at, record.deaths_settled) == (12.5, False)
     assert 0 < record.beat <= time.monotonic()
     assert board.read(0).pid == 0
 
@@ -139,14 +138,13 @@ def test_a_new_child_in_a_slot_says_nothing_of_the_one_before() -> None:
         one.begin()
         one.worker(uuid7())
         one.run(uuid7())
-        one.busy(True)
         one.settled_deaths()
         one.state(ChildState.DRAINING)
         one.kill_at(1.0)
     before = board.read(1)
     slot.begin()
     record = board.read(0)
-    assert (record.worker_id, record.task_id, record.busy, record.deaths_settled, record.kill_at) == (None, None, False, False, 0.0)
+    assert (record.worker_id, record.task_id, record.deaths_settled, record.kill_at) == (None, None, False, 0.0)
     assert (record.pid, record.state) == (os.getpid(), ChildState.STARTING)
     assert board.read(1) == before
 

@@ -1,3 +1,4 @@
--- And the other way round: what lies in the backlog or in a lease without being a task.
-SELECT 'backlog', b.task_id::text FROM backlog b WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = b.task_id)
-UNION ALL SELECT 'lease', u.id::text FROM leases l CROSS JOIN unnest(l.task_ids) u(id) WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = u.id) LIMIT 100
+-- And the other way round, a batch of backlog rows: which of them are no task's.
+WITH seen AS MATERIALIZED (SELECT task_id FROM backlog WHERE task_id > %(after)s::uuid ORDER BY task_id LIMIT %(limit)s)
+SELECT (SELECT task_id::text FROM seen ORDER BY task_id DESC LIMIT 1), (SELECT count(*) FROM seen),
+    ARRAY(SELECT s.task_id::text FROM seen s WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = s.task_id) ORDER BY s.task_id)

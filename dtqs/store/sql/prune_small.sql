@@ -1,4 +1,4 @@
 -- The keeper: idempotency keys and worker rows past their time; a few at a time.
 WITH k AS (DELETE FROM idempotency_keys WHERE (api_key_id, key) IN (SELECT api_key_id, key FROM idempotency_keys WHERE created_at < now() - %(hours)s * interval '1 hour' ORDER BY created_at LIMIT 1000 FOR UPDATE SKIP LOCKED)),
-w AS (DELETE FROM workers WHERE dead_at < now() - interval '1 day' AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.worker_id = workers.id))
+w AS (DELETE FROM workers WHERE id IN (SELECT w.id FROM workers w LEFT JOIN leases l ON l.worker_id = w.id WHERE w.dead_at < now() - interval '1 day' AND l.id IS NULL ORDER BY w.id LIMIT 1000))
 SELECT 1

@@ -28,7 +28,7 @@ def make_roster(*names: str) -> Roster:
 def record(
     pid: int = 7, worker_id: str | None = WORKER_ID, task_id: str | None = None, settled: bool = False, kill_at: float = 0.0, beat: float = 0.0
 ) -> SlotRecord:
-    return SlotRecord(pid, beat, kill_at, ChildState.READY, busy=False, deaths_settled=settled, worker_id=worker_id, task_id=task_id)
+    return SlotRecord(pid, beat, kill_at, ChildState.READY, deaths_settled=settled, worker_id=worker_id, task_id=task_id)
 
 
 def die(roster: Roster, seat: Seat, end: End, said: SlotRecord, stage: Stage = Stage.LEFT_ALONE, cause: str | None = None) -> Death | None:
