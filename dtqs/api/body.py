@@ -1,6 +1,6 @@
-"""Request bodies: how many bytes are read, and when a connection is not to be used again because some are left unread."""
+"""Request bodies: how many bytes are read, how long a client is waited for, and when its connection is not to be used again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import falcon
@@ -8,7 +8,27 @@ from gunicorn.http.errors import ParseException
 
 RESPONSE = "dtqs.response"
 """Where the WSGI entry leaves gunicorn's response in the environment: it alone can end the connection after the answer."""
+CLIENT_SECONDS = 30.0
+"""A client that sends nothing of its body, or takes nothing of its answer, for so long is let go; streams have a rule of their own."""
+ANSWER_PIECE_BYTES = 256 << 10
+"""So much of an answer is sent at once: each piece has the client's time anew, so a slow client is not taken for one that stands still."""
 _PIECE_BYTES = 1 << 20
+_SOCKET = "gunicorn.socket"
+
+
+def wait_for_client(environ: dict[str, Any], seconds: float | None) -> None:
+    """Let each read from the client and each send to it take so long; None: for ever."""
+    connection = environ.get(_SOCKET)
+    if connection is not None:
+        connection.settimeout(seconds)
+
+
+def in_pieces(answer: Iterable[bytes]) -> Iterable[bytes]:
+    """Cut an answer that is there whole into pieces; what comes as a stream stays as it is."""
+    if isinstance(answer, list) and len(answer) == 1 and len(answer[0]) > ANSWER_PIECE_BYTES:
+        whole = answer[0]
+        return [whole[start : start + ANSWER_PIECE_BYTES] for start in range(0, len(whole), ANSWER_PIECE_BYTES)]
+    return answer
 
 
 def close_connection(req: falcon.Request) -> None:
@@ -26,7 +46,7 @@ def require_json(req: falcon.Request) -> None:
 
 
 def read_body(req: falcon.Request, limit_bytes: int) -> bytes:
-    """Return the whole body. Raises HTTPContentTooLarge, HTTPBadRequest when it is cut off."""
+    """Return the whole body. Raises HTTPContentTooLarge, HTTPBadRequest when it is cut off, HTTPError (408) when it does not come."""
     length = checked_length(req, limit_bytes)
     body = _read(req, limit_bytes + 1 if length is None else length)
     if len(body) > limit_bytes:
@@ -37,7 +57,7 @@ def read_body(req: falcon.Request, limit_bytes: int) -> bytes:
 
 
 def pieces(req: falcon.Request, limit_bytes: int) -> Iterator[bytes]:
-    """Give out the body in pieces of at most a mebibyte. Raises HTTPContentTooLarge, HTTPBadRequest when it is cut off."""
+    """Give out the body in pieces of at most a mebibyte. Raises as read_body."""
     length, total = checked_length(req, limit_bytes), 0
     while piece := _read(req, _PIECE_BYTES):
         total += len(piece)
@@ -59,6 +79,9 @@ def checked_length(req: falcon.Request, limit_bytes: int) -> int | None:
 def _read(req: falcon.Request, size: int) -> bytes:
     try:
         return bytes(req.env["wsgi.input"].read(size))
+    except TimeoutError:
+        close_connection(req)
+        raise falcon.HTTPError(falcon.HTTP_408, description="the body did not come in time") from None
     except (OSError, ParseException):
         raise _cut_off(req) from None
 

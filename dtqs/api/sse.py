@@ -13,7 +13,7 @@ from gevent import get_hub
 from gevent.monkey import get_original
 
 from dtqs.api.auth import Auth
-from dtqs.api.body import close_connection
+from dtqs.api.body import close_connection, wait_for_client
 from dtqs.api.frames import HEARTBEAT, encode, retry
 from dtqs.api.opening import begin
 from dtqs.api.position import ENDED
@@ -52,6 +52,7 @@ class Sse:
             resp.stream = [retry(self._section.sse_retry_seconds)]
         resp.content_type = "text/event-stream"
         resp.set_headers(_HEADERS)
+        wait_for_client(req.env, None)  # a stream's client may be slow for longer: see STALLED_SECONDS
         close_connection(req)
 
     def _permit(self, req: falcon.Request, task_ids: list[str]) -> str | None:

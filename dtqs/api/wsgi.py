@@ -10,7 +10,7 @@ import gevent
 
 from dtqs import log
 from dtqs.api.app import App, Parts, create_app
-from dtqs.api.body import RESPONSE
+from dtqs.api.body import CLIENT_SECONDS, RESPONSE, in_pieces, wait_for_client
 from dtqs.api.chores import Chores
 from dtqs.api.gather import Gather
 from dtqs.api.hinting import Hinting
@@ -35,9 +35,10 @@ logger = logging.getLogger(__name__)
 
 
 class Service:
-    """One worker process's API: its parts, from `start` to `stop`."""
+    """One worker process's API: its parts, from `start` to `stop`. `client_seconds` is how long a client may let us wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, client_seconds: float = CLIENT_SECONDS) -> None:
+        self._client_seconds = client_seconds
         self._app: App | None = None
         self._parts: Parts | None = None
         self._chores: Chores | None = None
@@ -45,7 +46,8 @@ class Service:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         assert self._app is not None
         environ[RESPONSE] = getattr(start_response, "__self__", None)
-        return self._app(environ, start_response)
+        wait_for_client(environ, self._client_seconds)
+        return in_pieces(self._app(environ, start_response))
 
     def start(self, worker: Any) -> None:
         """Open everything, after the fork. `worker` is gunicorn's: `alive` turns false when it is to end."""

@@ -1,0 +1,7 @@
+"""What gunicorn loads in tests of slow clients: the API, but it waits for a client for a moment only."""
+
+from dtqs.api.wsgi import Service
+
+CLIENT_SECONDS = 0.5
+
+application = Service(CLIENT_SECONDS)

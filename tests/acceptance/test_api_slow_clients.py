@@ -1,0 +1,86 @@
+"""Clients that stand still in the middle of a request or of an answer: they are let go, and only they."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from dtqs.resources import resource
+from tests.acceptance.hasty_api import CLIENT_SECONDS
+from tests.fix_system import Factory, System
+from tests.helpers import eventually
+
+BIG_BYTES = 32 << 20
+"""More than what the kernel buffers for a connection that nobody reads from."""
+
+
+@pytest.fixture
+def hasty(system: Factory) -> Iterator[System]:
+    one = system(api=False, supervisor=False)
+    command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "gunicorn", "--config", str(resource("conf/gunicorn.conf.py"))]
+    environment = os.environ | {"DTQS_CONFIG": str(one.config_path), "PYTHONPATH": os.getcwd()}
+    with (
+        (one.folder / "api.log").open("ab") as log,
+        subprocess.Popen(
+            [*command, "tests.acceptance.hasty_api:application"], env=environment, cwd=one.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        ) as process,
+    ):
+        try:
+            eventually(lambda: ready(one), 30, "the API is ready")
+            yield one
+        finally:
+            process.terminate()
+            process.wait(15)
+
+
+def ready(system: System) -> bool:
+    with suppress(httpx.TransportError):
+        return system.client.get("/readyz").status_code == 200
+    return False
+
+
+def opened(system: System, request: str) -> socket.socket:
+    """Send the beginning of a request and nothing more."""
+    connection = socket.create_connection(("127.0.0.1", int(system.url.rpartition(":")[2])), timeout=20)
+    connection.sendall(f"{request}Authorization: Bearer {system.key}\r\nHost: localhost\r\n\r\n".encode())
+    return connection
+
+
+def rest(connection: socket.socket) -> bytes:
+    """Read until the server closes the connection."""
+    received = b""
+    with connection:
+        while piece := connection.recv(1 << 20):
+            received += piece
+    return received
+
+
+@pytest.mark.parametrize("path", ["/submit", "/files"])
+@pytest.mark.parametrize("framing", ["Content-Length: 100", "Transfer-Encoding: chunked"])
+def test_a_body_that_does_not_come_is_not_waited_for(hasty: System, path: str, framing: str) -> None:
+    answer = rest(opened(hasty, f"POST {path} HTTP/1.1\r\n{framing}\r\n"))
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"application/problem+json" in answer
+    assert b"Connection: close" in answer
+
+
+def test_an_answer_that_nobody_takes_is_given_up(hasty: System) -> None:
+    uploaded = hasty.client.post("/files", content=b"x" * BIG_BYTES).headers["location"]
+    connection = opened(hasty, f"GET {uploaded} HTTP/1.1\r\n")
+    eventually(lambda: "Socket error" in hasty.log("api"), 10 * CLIENT_SECONDS + 10, "the server gives up")
+    assert len(rest(connection)) < BIG_BYTES
+
+
+def test_a_stream_waits_for_longer_than_that(hasty: System) -> None:
+    ids = [hasty.submit({"text": "x" * 900_000}, delay_seconds=600) for _ in range(16)]
+    for task_id in ids:
+        hasty.client.post(f"/tasks/{task_id}/cancel")
+    connection = opened(hasty, f"GET /sse?{'&'.join(f'task_id={task_id}' for task_id in ids)} HTTP/1.1\r\n")
+    with pytest.raises(AssertionError):
+        eventually(lambda: "Socket error" in hasty.log("api"), 4 * CLIENT_SECONDS)
+    assert rest(connection).count(b"event: cancelled\n") == len(ids)
