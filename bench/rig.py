@@ -24,6 +24,7 @@ from dtqs.sandbox.postgres import DATABASE, PrivatePostgres
 from dtqs.sandbox.rabbitmq import PrivateRabbitmq
 
 _READY_SECONDS = 60.0
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class NotReady(Exception):
@@ -52,7 +53,8 @@ class Rig:
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> "Rig":
-        signal.signal(signal.SIGTERM, _end)
+        for number in _ENDING:
+            signal.signal(number, _end)
         with self._stack:
             self.folder = Path(tempfile.mkdtemp(prefix="dtqs-bench-"))
             self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
@@ -100,5 +102,8 @@ class Rig:
             connection.execute("CHECKPOINT")
 
 
-def _end(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + signal.SIGTERM)
+def _end(number: int, _frame: FrameType | None) -> None:
+    """End in an orderly way; a second signal must not end the clearing up, which has its own limits."""
+    for each in _ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
