@@ -23,11 +23,12 @@ _api = _loaded.api
 
 bind = f"[{_api.host}]:{_api.port}" if ":" in _api.host else f"{_api.host}:{_api.port}"
 workers = _api.workers
-worker_class = "gevent"
+worker_class = "dtqs.api.worker.ApiWorker"
 worker_connections = _api.max_connections
 graceful_timeout = max(1, round(_api.shutdown_seconds))
 timeout = 60
-keepalive = 5
+# longer than the proxies before it keep theirs (nginx: 60 s), so that none meets a closed one
+keepalive = 75
 # a stream of a hundred tasks names them all in its URL
 limit_request_line = 8190
 preload_app = False

@@ -79,11 +79,12 @@ class Service:
         parts.store.stop()
 
     def _watch(self, worker: Any) -> None:
-        """End the streams as soon as the worker is to end: gunicorn has no hook for it, and would wait for them."""
+        """End streams and idle connections as soon as the worker is to end: gunicorn has no hook for it, and would wait for them."""
         while worker.alive:
             gevent.sleep(_LOOK_SECONDS)
         if self._parts is not None:
             self._parts.hub.end_streams()
+        worker.end_idle()
 
 
 def build(config: Config, catalog: Catalog) -> Parts:

@@ -1,10 +1,14 @@
 """Tasks over HTTP: one, pages, logs, cancel, retry; and what every route answers to what it does not know."""
 
+import signal
+import socket
+
 import httpx
 import pytest
 
 from tests.fix_api import watch
-from tests.fix_system import System
+from tests.fix_system import Factory, System
+from tests.helpers import eventually
 
 FIELDS = [
     "task_id", "task_type", "status", "priority", "attempt", "max_retries", "payload", "result", "error", "tags", "progress", "retry_of",
@@ -147,3 +151,26 @@ def test_health_needs_no_key(shared: System) -> None:
     assert ready.status_code == 200
     assert ready.json()["postgresql"]["state"] == "connected"
     assert ready.json()["rabbitmq"]["state"] == "connected"
+
+
+def test_idle_connections_do_not_hold_a_shutdown(system: Factory) -> None:
+    one = system({"api": {"shutdown_seconds": 30}}, supervisor=False)
+    assert one.client.get("/healthz").status_code == 200
+    assert one.api
+    one.api.send_signal(signal.SIGTERM)
+    assert one.api.wait(10) == 0
+
+
+def test_a_request_that_runs_at_shutdown_is_answered(system: Factory) -> None:
+    one = system({"api": {"shutdown_seconds": 30}}, supervisor=False)
+    body = b'{"task_type": "echo", "payload": {}}'
+    head = f"POST /submit HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {one.key}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", int(one.url.rpartition(":")[2])), timeout=20) as line:
+        line.sendall(head + body[:10])
+        assert one.client.get("/healthz").status_code == 200  # by the one process, which has begun with ours
+        assert one.api
+        one.api.send_signal(signal.SIGTERM)
+        eventually(lambda: "Handling signal" in one.log("api"))
+        line.sendall(body[10:])
+        assert line.recv(4096).startswith(b"HTTP/1.1 202")
+    assert one.api.wait(10) == 0
