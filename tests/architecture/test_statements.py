@@ -138,6 +138,12 @@ def test_what_must_not_lose_a_row_waits_for_it(name: str) -> None:
     assert not re.search("SKIP LOCKED|NOWAIT", code(name))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bounded_look_says_its_order(name: str) -> None:
+    for before in re.split(r"LIMIT %\(", code(name))[:-1]:
+        assert re.search(r"ORDER BY [\w.]+(?: DESC)? $", before), before
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if re.search(r"\bUPDATE tasks\b", code(name))])
 def test_a_change_of_tasks_says_that_they_have_no_outcome_and_returns_what_it_changed(name: str) -> None:
     (part,) = [part for part in ctes(code(name)).values() if "UPDATE tasks" in part]

@@ -6,6 +6,7 @@ from dtqs.errors import NotFound
 from dtqs.settlement import Kind
 from dtqs.store import reads
 from dtqs.store.reads import Page, TaskFilter
+from dtqs.store.workers import WorkerIdentity
 from dtqs.task import Status
 from dtqs.uuid7 import uuid7
 from tests.fix_store import REPORT, World, settled
@@ -181,6 +182,13 @@ def test_a_heartbeat_says_what_a_worker_does_and_that_it_lives(world: World) -> 
     assert world.rows(query) == [("busy", task, "echo", 12, 5000, 3, 1)]
     assert world.store.workers.stale(30) == []
     assert not world.store.workers.beat(uuid7(), report)
+
+
+def test_a_worker_that_registers_again_after_a_lost_reply_is_registered_once(world: World) -> None:
+    worker = WorkerIdentity(uuid7(), uuid7(), uuid7(), "node", "default", 0, 1)
+    world.store.workers.register(worker)
+    world.store.workers.register(worker)
+    assert world.rows("SELECT id::text, state FROM workers") == [(worker.worker_id, "ready")]
 
 
 def test_only_a_heartbeat_that_is_too_old_is_stale(world: World) -> None:

@@ -258,6 +258,15 @@ def test_nobody_reports_on_a_task_that_is_not_in_the_lease(world: World) -> None
     assert world.events(b) == []
 
 
+def test_nobody_reports_through_a_lease_that_is_gone(world: World) -> None:
+    (task,), worker = world.submit(), world.worker()
+    gone = world.claim(worker, [task])
+    world.store.leases.give_back(gone)
+    world.claim(worker, [task])
+    with pytest.raises(LeaseLost):
+        world.store.leases.report(gone, task, 1, "log", "info", "x", None)
+
+
 def test_the_progress_of_an_earlier_attempt_is_not_shown(world: World) -> None:
     (task,), worker = world.submit(light=False), world.worker()
     lease = world.claim(worker, [task])

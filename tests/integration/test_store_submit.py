@@ -136,6 +136,14 @@ def test_a_key_past_its_time_is_nobodys(world: World) -> None:
     assert world.value("SELECT count(*) FROM idempotency_keys") == 1
 
 
+def test_another_key_past_its_time_is_left_alone(world: World) -> None:
+    for other in (key(name="other"), IdempotencyKey(uuid7(), "k", b"one", 24.0)):
+        world.store.tasks.insert_once([new_task()], other)
+    world.rows("UPDATE idempotency_keys SET created_at = now() - interval '25 hours' RETURNING 1")
+    world.store.tasks.insert_once([new_task()], key())
+    assert world.value("SELECT count(*) FROM idempotency_keys") == 3
+
+
 def test_a_key_within_its_time_holds(world: World) -> None:
     first, _ = world.store.tasks.insert_once([new_task()], key())
     world.rows("UPDATE idempotency_keys SET created_at = now() - interval '23 hours' RETURNING 1")
@@ -154,12 +162,12 @@ def test_a_key_whose_tasks_cannot_be_stored_is_not_used_up(world: World) -> None
 
 @pytest.mark.parametrize("outcome", ["failed", "cancelled"])
 def test_a_persons_retry_is_a_new_task_like_the_old_one(world: World, outcome: str) -> None:
-    (old,) = world.submit(tags=("x",), priority=7, max_retries=2, payload='{"a": 1}')
+    (old,) = world.submit(tags=("x",), priority=7, max_retries=2, payload='{"a": 1}', submitted_by=OWNER)
     if outcome == "failed":
         world.run([old], Kind.FAILED)
     else:
         world.store.tasks.cancel([old])
-    retry = world.store.tasks.retry(old, uuid7(), OWNER)
+    retry = world.store.tasks.retry(old, uuid7())
     assert retry.fresh
     record = world.store.reads.task(retry.task_id)
     assert (record.retry_of, record.status, record.priority, record.max_retries, record.payload) == (old, "pending", 7, 2, {"a": 1})
@@ -172,8 +180,8 @@ def test_a_persons_retry_is_a_new_task_like_the_old_one(world: World, outcome: s
 def test_a_second_retry_returns_the_firsts_task(world: World) -> None:
     (old,) = world.submit()
     world.run([old], Kind.FAILED)
-    first = world.store.tasks.retry(old, uuid7(), None)
-    second = world.store.tasks.retry(old, uuid7(), None)
+    first = world.store.tasks.retry(old, uuid7())
+    second = world.store.tasks.retry(old, uuid7())
     assert (second.task_id, second.fresh) == (first.task_id, False)
     assert world.value("SELECT count(*) FROM backlog") == 1
 
@@ -182,8 +190,8 @@ def test_of_two_retries_at_once_the_second_waits_and_returns_the_firsts_task(wor
     (old,) = world.submit()
     world.run([old], Kind.FAILED)
     with world.held_open() as held:
-        first = held.tasks.retry(old, uuid7(), None)
-        second = world.meet(lambda store: store.tasks.retry(old, uuid7(), None)).waits()
+        first = held.tasks.retry(old, uuid7())
+        second = world.meet(lambda store: store.tasks.retry(old, uuid7())).waits()
         held.commit()
     assert (second.result().task_id, second.result().fresh) == (first.task_id, False)
 
@@ -194,7 +202,7 @@ def test_only_a_failed_or_cancelled_task_can_be_retried(world: World) -> None:
     world.run([completed])
     for task in (pending, running, completed):
         with pytest.raises(Conflict):
-            world.store.tasks.retry(task, uuid7(), None)
+            world.store.tasks.retry(task, uuid7())
     with pytest.raises(NotFound):
-        world.store.tasks.retry(uuid7(), uuid7(), None)
+        world.store.tasks.retry(uuid7(), uuid7())
     assert world.value("SELECT count(*) FROM tasks") == 3
