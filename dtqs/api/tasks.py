@@ -117,7 +117,7 @@ class Retry:
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         caller = self._auth.require(req, "submit")
         known = require_task(self._reads, task_id, caller)
-        new = self._tasks.retry(known, new_ids(1)[0], caller.key_id)
+        new = self._tasks.retry(known, new_ids(1)[0])
         if new.fresh:
             self._totals.submitted += 1
             self._hinting.publish([Due(new.task_id, new.task_type, new.light, new.priority, new.publish_at)])

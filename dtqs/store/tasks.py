@@ -93,12 +93,12 @@ class Tasks:
 
         return [Cancelled(task_id, outcome is not None, log_id) for log_id, task_id, outcome in self._database.transaction(work)]
 
-    def retry(self, task_id: str, new_id: str, owner: str | None) -> NewRetry:
-        """Submit a new task like a failed or cancelled one; a second call returns the first one's.
+    def retry(self, task_id: str, new_id: str) -> NewRetry:
+        """Submit a new task like a failed or cancelled one, for the same owner; a second call returns the first one's.
 
         Raises NotFound, Conflict (the task has no such outcome), StoreUnavailable.
         """
-        rows = self._database.run("insert_retry", {"id": new_id, "retry_of": task_id, "owner": owner, "grace": self._grace})
+        rows = self._database.run("insert_retry", {"id": new_id, "retry_of": task_id, "grace": self._grace})
         if rows:
             inserted, task_type, light, priority, publish_at = rows[0]
             return NewRetry(inserted, True, task_type, light, priority, publish_at)

@@ -57,6 +57,18 @@ def test_a_key_sees_only_what_was_submitted_with_it(shared: System, new_key: New
     assert refused.json()["errors"][0]["field"] == "payload.source"
 
 
+def test_what_an_admin_retries_stays_its_owners(shared: System, new_key: NewKey) -> None:
+    mine = new_key("owner of a failure", "submit", "read")
+    failing = {"task_type": "echo", "payload": {"fail": "permanent"}}
+    task_id = mine.post("/submit", json=failing).json()["task_id"]
+    shared.wait_for(task_id)
+    retried = shared.client.post(f"/tasks/{task_id}/retry").json()["task_id"]
+    again = mine.post(f"/tasks/{task_id}/retry")
+    assert (again.status_code, again.json()["task_id"]) == (202, retried)
+    assert mine.get(f"/tasks/{retried}").json()["retry_of"] == task_id
+    assert mine.get(again.json()["links"]["sse"]).status_code == 200
+
+
 def test_idempotency_keys_belong_to_their_api_key(new_key: NewKey) -> None:
     clients = [new_key(name, "submit") for name in ("first", "second")]
     ids = {client.post("/submit", json=ECHO, headers={"Idempotency-Key": "same"}).json()["task_id"] for client in clients}

@@ -80,8 +80,8 @@ def client(store: Store, worker: str) -> None:
     store.tasks.insert_once([NewTask(uuid7(), "echo", True, "{}")], IdempotencyKey(uuid7(), "k", b"x", 24.0))
     (task,) = submit(store, 1)
     store.tasks.cancel([task, *submit(store, 2)])
-    store.tasks.retry(task, uuid7(), None)
-    store.tasks.retry(task, uuid7(), None)
+    store.tasks.retry(task, uuid7())
+    store.tasks.retry(task, uuid7())
 
 
 def batches(store: Store, worker: str) -> None:

@@ -1,7 +1,7 @@
--- A person's retry: a new task that names the failed or cancelled one. A second call inserts nothing.
+-- A person's retry: a new task that names the failed or cancelled one and belongs to whom that one does. A second call inserts nothing.
 WITH t AS (
     INSERT INTO tasks (id, task_type, light, payload, priority, max_retries, timeout_seconds, tags, submitted_by, retry_of)
-    SELECT %(id)s::uuid, task_type, light, payload, priority, max_retries, timeout_seconds, tags, %(owner)s::uuid, id FROM tasks WHERE id = %(retry_of)s::uuid AND outcome IN ('failed', 'cancelled')
+    SELECT %(id)s::uuid, task_type, light, payload, priority, max_retries, timeout_seconds, tags, submitted_by, id FROM tasks WHERE id = %(retry_of)s::uuid AND outcome IN ('failed', 'cancelled')
     ON CONFLICT (retry_of) WHERE retry_of IS NOT NULL DO NOTHING RETURNING id, task_type, light, priority
 )
 INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at)
