@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 from dtqs.api.frames import Frame, final, of_row, of_status
 from dtqs.api.watch import Hub, Watcher
 from dtqs.errors import NotFound
-from dtqs.store.reads import LogRow, Reads
+from dtqs.store.reads import LogRow, Reads, Watched
 from dtqs.task import OUTCOMES, Status, TaskRecord
 
 _WINDOW_MIN, _WINDOW_MAX, _WINDOW_TOTAL = 20, 200, 4000
@@ -27,11 +27,14 @@ def begin(reads: Reads, hub: Hub, watcher: Watcher, seen: Mapping[str, int], tas
     for row in rows:
         by_task[row.task_id].append(row)
     long = {task_id for task_id, some in by_task.items() if len(some) == window}
-    _tell_new_ones(reads, watcher, [task for task in open_tasks if task.task_id not in seen], by_task, long)
+    new = [task for task in open_tasks if task.task_id not in seen]
+    skipped = _read_last(reads, [task.task_id for task in new if task.task_id in long])
+    _tell_new_ones(watcher, new, by_task, skipped)
     _tell_rows(watcher, rows)
-    ended_meanwhile = {row.task_id for row in rows if row.event in OUTCOMES} - {task.task_id for task in records if task.status in OUTCOMES}
+    ended = {row.task_id for row in rows if row.event in OUTCOMES} | {task_id for task_id, last in skipped.items() if last.status in OUTCOMES}
+    ended_meanwhile = ended - {task.task_id for task in records if task.status in OUTCOMES}
     for task in [task for task in open_tasks if task.task_id not in ended_meanwhile] + _read_again(reads, ended_meanwhile):
-        if task.task_id in long:
+        if task.task_id in long and not (task.task_id in skipped and task.status in OUTCOMES):
             watcher.behind.add(task.task_id)
         elif task.status in OUTCOMES:
             hub.finish(watcher, final(task))
@@ -42,10 +45,15 @@ def _read_again(reads: Reads, task_ids: Set[str]) -> list[TaskRecord]:
     return reads.tasks(sorted(task_ids)) if task_ids else []
 
 
-def _tell_new_ones(reads: Reads, watcher: Watcher, new: Sequence[TaskRecord], by_task: Mapping[str, Sequence[LogRow]], long: set[str]) -> None:
-    last_ids = {one.task_id: one.last_log_id for one in reads.watched([task.task_id for task in new if task.task_id in long])} if long else {}
+def _read_last(reads: Reads, task_ids: Sequence[str]) -> dict[str, Watched]:
+    """Read where those are whose long log is skipped: of one that has ended, not even the outcome's row is still to come."""
+    return {one.task_id: one for one in reads.watched(task_ids)} if task_ids else {}
+
+
+def _tell_new_ones(watcher: Watcher, new: Sequence[TaskRecord], by_task: Mapping[str, Sequence[LogRow]], skipped: Mapping[str, Watched]) -> None:
     for task in new:
-        start = last_ids.get(task.task_id, 0) if task.task_id in long else story_start(task.status, by_task[task.task_id])
+        last = skipped.get(task.task_id)
+        start = last.last_log_id if last else story_start(task.status, by_task[task.task_id])
         watcher.positions[task.task_id] = start
         watcher.put(of_status(task, start))
 

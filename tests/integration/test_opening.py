@@ -1,5 +1,7 @@
 """How a stream begins beside what happens to its tasks in the same moment."""
 
+import gevent
+
 from dtqs.api.opening import begin
 from dtqs.api.watch import Hub, Watcher
 from dtqs.store.reads import LogRow, Reads
@@ -19,12 +21,57 @@ class ReadsBeforeTheEnd(Reads):
         return super().watch(positions, limit)
 
 
+def opened(reads: Reads, task_id: str, seen: dict[str, int]) -> tuple[Hub, Watcher]:
+    """Begin a stream whose hub reads nothing by itself for an hour."""
+    hub, watcher = Hub(reads, 3600), Watcher({task_id: seen.get(task_id, 0)}, lambda: None)
+    hub.add(watcher)
+    begin(reads, hub, watcher, seen, [task_id], None)
+    hub.ready(watcher)
+    return hub, watcher
+
+
 def test_a_task_that_ends_while_its_stream_begins_is_told_to_have_ended(world: World) -> None:
     (task_id,) = world.submit()
     reads = ReadsBeforeTheEnd(world, task_id)
-    hub, watcher = Hub(reads, 3600), Watcher({task_id: 0}, lambda: None)
-    hub.add(watcher)
-    begin(reads, hub, watcher, {}, [task_id], None)
-    hub.ready(watcher)
+    _, watcher = opened(reads, task_id, {})
     assert not watcher.positions
+    assert watcher.queue[-1].event == "completed"
+
+
+def write_log(world: World, task_id: str, rows: int = 500) -> None:
+    """Give a task a longer log than an opening looks at."""
+    insert = "INSERT INTO logs (task_id, event, attempt, level, message) SELECT %s::uuid, 'log', 1, 'info', 'line' FROM generate_series(1, %s) RETURNING 1"
+    world.rows(insert, task_id, rows)
+
+
+def test_a_task_with_a_long_log_that_has_ended_is_told_so_at_once(world: World) -> None:
+    (task_id,) = world.submit()
+    write_log(world, task_id)
+    world.run([task_id])
+    _, watcher = opened(world.store.reads, task_id, {})
+    assert [frame.event for frame in watcher.queue] == ["status", "completed"]
+    assert not watcher.positions
+
+
+def test_a_task_with_a_long_log_that_ends_while_its_stream_begins_is_told_so_at_once(world: World) -> None:
+    (task_id,) = world.submit()
+    write_log(world, task_id)
+    _, watcher = opened(ReadsBeforeTheEnd(world, task_id), task_id, {})
+    assert [frame.event for frame in watcher.queue] == ["status", "completed"]
+
+
+def test_a_resumed_stream_reads_a_long_log_to_its_end(world: World) -> None:
+    (task_id,) = world.submit()
+    write_log(world, task_id)
+    world.run([task_id])
+    hub, watcher = opened(world.store.reads, task_id, {task_id: 1})
+    assert watcher.positions  # the opening's look ended before the outcome
+    hub.start()
+    try:
+        with gevent.Timeout(10):
+            while watcher.positions:
+                watcher.wake.clear()
+                watcher.wake.wait(1)
+    finally:
+        hub.stop()
     assert watcher.queue[-1].event == "completed"
