@@ -48,6 +48,8 @@ class Chores:
                 self._hinting.put_far_out()
             except StoreUnavailable as error:
                 logger.warning("hints are not put off: the relay will publish again", extra={"reason": str(error)})
+            except Exception:  # one turn that fails must not be the last
+                logger.exception("a turn of putting hints off failed")
             if time.monotonic() >= count_at:
                 self._count()
                 count_at = time.monotonic() + self._heartbeat_seconds
@@ -56,11 +58,16 @@ class Chores:
         """In a greenlet of its own: it must go on while the store is away."""
         while True:
             gevent.sleep(_TURN_SECONDS)
-            self._gather.expire()
-            self._hub.cut_stalled(STALLED_SECONDS)
+            try:
+                self._gather.expire()
+                self._hub.cut_stalled(STALLED_SECONDS)
+            except Exception:  # one turn that fails must not be the last: without it stalled clients stay for ever
+                logger.exception("a turn of refusing and cutting failed")
 
     def _count(self) -> None:
         try:
             self._workers.count(self._process_id, "api", self._node_name, self._totals)
         except StoreUnavailable as error:
             logger.warning("totals are not written", extra={"reason": str(error)})
+        except Exception:  # nor may the totals end the turns
+            logger.exception("totals cannot be written")

@@ -1,0 +1,44 @@
+"""What an API process does by the clock goes on after a turn that failed, whatever failed in it."""
+
+from typing import Any, cast
+
+import gevent
+import pytest
+from gevent.event import Event as Wake
+
+from dtqs.api import chores
+from dtqs.api.chores import Chores
+from dtqs.config import load
+from dtqs.store.workers import Totals
+
+
+class Faulty:
+    """Stands for each part that the chores use; all of it fails, and is counted."""
+
+    def __init__(self, enough: int) -> None:
+        self.calls: dict[str, int] = {}
+        self.reached, self._enough = Wake(), enough
+
+    def __getattr__(self, name: str) -> Any:
+        def fail(*_: object) -> None:
+            self.calls[name] = self.calls.get(name, 0) + 1
+            if len(self.calls) == 3 and min(self.calls.values()) >= self._enough:
+                self.reached.set()
+            raise ValueError(name)
+
+        return fail
+
+
+def test_turns_go_on_after_one_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chores, "_TURN_SECONDS", 0.01)
+    lease = load(None, {"DTQS_LEASE_HEARTBEAT_SECONDS": "0.1"}).lease
+    faulty = Faulty(2)
+    part = cast(Any, faulty)
+    one = Chores(part, part, part, part, Totals(), lease)
+    one.start()
+    try:
+        assert faulty.reached.wait(10), faulty.calls
+        assert set(faulty.calls) == {"put_far_out", "expire", "count"}
+    finally:
+        one.stop()
+        gevent.sleep(0)
