@@ -42,7 +42,10 @@ class _Text(logging.Formatter):
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         fields = "".join(f" {key}={visible(str(value))}" for key, value in _fields(record).items())
         line = f"{at}.{int(record.msecs):03d}Z {record.levelname.lower():7} {self._role}: {visible(record.getMessage())}{fields}"
-        return line + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
+        if record.exc_info:
+            # split at line feeds only: other line ends come from the exception's text
+            line += "".join(f"\n{visible(part)}" for part in self.formatException(record.exc_info).split("\n"))
+        return line
 
 
 class _Json(logging.Formatter):

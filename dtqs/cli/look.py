@@ -6,10 +6,9 @@ from contextlib import suppress
 from typing import Any
 
 import click
-import orjson
 
 from dtqs.cli.calls import Api
-from dtqs.cli.output import print_json
+from dtqs.cli.output import json_text, print_json
 from dtqs.cli.refusal import ApiUnavailable, WaitOver
 from dtqs.cli.show import log_line, show_task, show_tasks
 from dtqs.cli.tasks_options import checked_id, json_option, opened_api, wait_seconds_option
@@ -98,6 +97,6 @@ def _print_logs(api: Api, task_id: str, last: int, as_json: bool) -> int:
         page = api.get(f"/tasks/{task_id}/logs", {"after": last, "limit": LOGS_LIMIT})
         for row in page["logs"]:
             last = row["id"]
-            click.echo(orjson.dumps(row).decode() if as_json else log_line(row))
+            click.echo(json_text(row) if as_json else log_line(row))
         if page["next"] is None:
             return last

@@ -27,7 +27,18 @@ STYLES = {
 
 
 def print_json(value: Any) -> None:
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    click.echo(json_text(value, orjson.OPT_INDENT_2))
+
+
+def json_text(value: Any, option: int = 0) -> str:
+    """Write JSON whose every character can be seen: JSON leaves DEL, C1 controls and marks of direction as they are, and a terminal obeys them."""
+    text = orjson.dumps(value, option=option).decode()
+    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], fold: bool = True) -> None:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
-import orjson
 
 from dtqs.cli.calls import Api
-from dtqs.cli.output import cell_text, print_table, size
+from dtqs.cli.output import cell_text, print_json, print_table, size
 from dtqs.errors import NotFound
 from dtqs.files import FileSpace
 from dtqs.log import visible
@@ -42,8 +41,7 @@ def show_result(record: dict[str, Any], api: Api) -> None:
     if isinstance(outputs, list) and outputs and all(isinstance(each, dict) and "uri" in each for each in outputs):
         print_table(("name", "pixels", "size", "type", "where"), [_output_row(each, api) for each in outputs], fold=False)
     elif result is not None:
-        # JSON escapes control characters itself
-        click.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
+        print_json(result)
 
 
 def _output_row(output: dict[str, Any], api: Api) -> tuple[Any, ...]:
