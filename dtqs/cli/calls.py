@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +13,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 
 from dtqs import __version__
 from dtqs.cli.endpoint import Endpoint, is_local
-from dtqs.cli.refusal import ApiUnavailable, check
+from dtqs.cli.refusal import ApiRefusal, ApiUnavailable, check
+from dtqs.task import Status
 
 AGAIN_SECONDS = 4.0
 """How long a request is said again while the API cannot be reached."""
@@ -56,6 +58,25 @@ class Api:
         """Post without a body; for what may be said again. Raises ApiRefusal, ApiUnavailable."""
         return self._again(lambda: self._json(self._client.post(path)))
 
+    def cancel(self, task_id: str) -> Any:
+        """Cancel a task. Said again after a lost reply: a task that is then found cancelled is our doing. Raises ApiRefusal, ApiUnavailable."""
+        said = 0
+
+        def call() -> Any:
+            nonlocal said
+            said += 1
+            return self._json(self._client.post(f"/tasks/{task_id}/cancel"))
+
+        try:
+            return self._again(call)
+        except ApiRefusal as error:
+            if said == 1 or error.status != HTTPStatus.CONFLICT:
+                raise
+            record = self.get(f"/tasks/{task_id}")
+            if record["status"] != Status.CANCELLED:
+                raise
+            return record
+
     def upload(self, path: Path, media_type: str, sent: Callable[[int], None]) -> Any:
         """Upload a file in pieces; `sent` is told the size of each. Not said again. Raises ApiRefusal, ApiUnavailable, OSError."""
         headers = {"Content-Type": media_type, "Content-Length": str(path.stat().st_size)}
@@ -93,7 +114,10 @@ class Api:
 
     def _again(self, call: Callable[[], T]) -> T:
         retrying = Retrying(
-            retry=retry_if_exception_type(ApiUnavailable), wait=wait_exponential_jitter(0.1, 1.0), stop=stop_after_delay(AGAIN_SECONDS), reraise=True
+            retry=retry_if_exception_type(ApiUnavailable),
+            wait=wait_exponential_jitter(multiplier=0.1, max=1.0),
+            stop=stop_after_delay(AGAIN_SECONDS),
+            reraise=True,
         )
         result: T = retrying(self._once, call)
         return result

@@ -2,7 +2,7 @@
 
 import mimetypes
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ def _wait(api: Api, task_id: str, task_type: str, wait_seconds: float, as_json: 
 @json_option
 def cancel(task_ids: tuple[str, ...], as_json: bool) -> None:
     """Cancel tasks: pending ones at once, running ones are interrupted."""
-    _each(task_ids, "cancel", as_json)
+    _each(task_ids, lambda api, task_id: api.cancel(task_id), as_json)
 
 
 @click.command()
@@ -114,16 +114,16 @@ def cancel(task_ids: tuple[str, ...], as_json: bool) -> None:
 @json_option
 def retry(task_ids: tuple[str, ...], as_json: bool) -> None:
     """Submit failed or cancelled tasks anew; prints the id of each new task."""
-    _each(task_ids, "retry", as_json)
+    _each(task_ids, lambda api, task_id: api.post(f"/tasks/{task_id}/retry"), as_json)
 
 
-def _each(task_ids: Sequence[str], verb: str, as_json: bool) -> None:
+def _each(task_ids: Sequence[str], ask: Callable[[Api, str], Any], as_json: bool) -> None:
     """Ask for one thing about each task in turn; a refusal of one does not stop the others, and is the exit status."""
     status, answers = 0, list[Any]()
     with opened_api() as api:
         for task_id in map(checked_id, task_ids):
             try:
-                answers.append(api.post(f"/tasks/{task_id}/{verb}"))
+                answers.append(ask(api, task_id))
             except ApiRefusal as error:
                 status = error.exit_status
                 click.echo(f"{task_id}: {visible(str(error))}", err=True)
