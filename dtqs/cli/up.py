@@ -149,7 +149,8 @@ def _tell(places: Places, how_to_stop: str) -> None:
         f"API      {client['DTQS_URL']}",
         f"Key      {client['DTQS_API_KEY']}   (also in {var}/client.env)",
         f"Submit   {command} submit image source=@PHOTO --wait",
-        f'         . {var}/client.env; curl -H "Authorization: Bearer $DTQS_API_KEY" --json \'{{"task_type": "echo", "payload": {{}}}}\' $DTQS_URL/submit',
+        f"""         . {var}/client.env; curl -H "Authorization: Bearer $DTQS_API_KEY" -H 'Content-Type: application/json' \\""",
+        """             -d '{"task_type": "echo", "payload": {}}' $DTQS_URL/submit""",
         f"Look     {command} tasks    {command} doctor    tail {var}/log/*.log",
         f"{how_to_stop}   {command} down" + ("" if var == "var" else f" --var {var}"),
     ]
