@@ -1,9 +1,9 @@
 """Cancel, time limit, and what an outside effect's mark makes of a death, a stop and a cancel."""
 
-import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,15 +59,15 @@ def test_code_that_swallows_interrupts_is_killed_at_its_time_limit(trial: Try, t
     system.check()
 
 
-@pytest.mark.parametrize(("task_type", "payload"), [("echo", {"sleep_seconds": 60}), ("echo", {"spin_seconds": 60}), ("nap", {"seconds": 60})])
-def test_a_time_limit_is_a_transient_failure(trial: Try, task_type: str, payload: dict[str, object]) -> None:
-    system = trial(ONE)
-    # the nap says that it is light
-    task_id = system.put_one(payload, task_type=task_type, light=task_type == "nap", timeout_seconds=0.5, max_retries=1)
-    assert system.outcome(task_id, 10) == "failed"
-    assert system.attempts(task_id) == 2
-    assert "time limit of 0.5 s" in system.error(task_id)
-    assert len(system.rows("SELECT 1 FROM workers")) == 1, "no worker was killed for it"
+def test_a_time_limit_is_a_transient_failure_of_whatever_takes_too_long(trial: Try) -> None:
+    system = trial()
+    limits: dict[str, Any] = {"timeout_seconds": 0.5, "max_retries": 1}
+    tasks = [system.put_one(payload, **limits) for payload in ({"sleep_seconds": 60}, {"spin_seconds": 60})]
+    tasks += system.put({"seconds": 60}, task_type="nap", **limits)  # which says that it is light
+    assert system.outcomes(tasks) == ["failed"] * 3
+    assert system.spent() == {2: 3}
+    assert all("time limit of 0.5 s" in system.error(task_id) for task_id in tasks)
+    assert len(system.rows("SELECT 1 FROM workers")) == 2, "no worker was killed for it"
     system.check()
 
 
@@ -78,27 +78,26 @@ def test_a_time_limit_fails_at_once_where_the_type_says_so(trial: Try) -> None:
     assert system.attempts(task_id) == 1
 
 
-@pytest.mark.parametrize(("mark", "outcome", "attempts"), [("fail", "failed", 1), ("retry", "completed", 2)])
-def test_a_worker_killed_after_an_effect_began_obeys_its_mark(trial: Try, mark: str, outcome: str, attempts: int) -> None:
-    system = trial(ONE)
-    task_id = system.put_one({"on_ambiguous": mark, "seconds": 30}, task_type="effect")
-    marked(system, task_id)
-    os.kill(system.holder(task_id).pid, signal.SIGKILL)
-    assert system.outcome(task_id) == outcome
-    assert system.attempts(task_id) == attempts
-    if mark == "fail":
-        assert "after the effect had begun" in system.error(task_id)
+def test_a_worker_killed_after_an_effect_began_obeys_its_mark(trial: Try) -> None:
+    system = trial()
+    fail, again = (system.put_one({"on_ambiguous": mark, "seconds": 30}, task_type="effect") for mark in ("fail", "retry"))
+    for task_id in (fail, again):
+        marked(system, task_id)
+    for task_id in (fail, again):
+        system.kill(system.holder(task_id).pid)
+    assert system.outcomes([fail, again]) == ["failed", "completed"]
+    assert [system.attempts(task_id) for task_id in (fail, again)] == [1, 2]
+    assert "after the effect had begun" in system.error(fail)
     system.check()
 
 
-@pytest.mark.parametrize("how", ["exit", "permanent", "transient"])
-def test_an_own_answer_settles_a_marked_task_and_an_exit_does_not(trial: Try, how: str) -> None:
-    system = trial(ONE)
-    payload: dict[str, object] = {"effect": "fail", "exit": 3} if how == "exit" else {"effect": "fail", "fail": how}
-    task_id = system.put_one(payload, max_retries=1)
-    assert system.outcome(task_id) == "failed"
-    assert system.attempts(task_id) == (2 if how == "transient" else 1)
-    assert ("after the effect had begun" in system.error(task_id)) == (how == "exit")
+def test_a_marked_tasks_own_answer_settles_it_and_its_death_does_not(trial: Try) -> None:
+    system = trial()
+    answers: list[dict[str, object]] = [{"fail": "permanent"}, {"fail": "transient"}, {"exit": 3}]
+    tasks = [system.put_one({"effect": "fail", **answer}, max_retries=1) for answer in answers]
+    assert system.outcomes(tasks) == ["failed"] * 3
+    assert [system.attempts(task_id) for task_id in tasks] == [1, 2, 1]
+    assert ["after the effect had begun" in system.error(task_id) for task_id in tasks] == [False, False, True]
     system.check()
 
 

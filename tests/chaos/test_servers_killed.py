@@ -84,14 +84,14 @@ def test_a_long_task_outlives_restarts_of_both_servers_in_its_first_attempt(
 
 
 def test_postgresql_frozen_for_longer_than_the_lease_kills_nobody_and_spends_no_attempt(trial: Try, mortal_postgres: PrivatePostgres, mortal_dsn: str) -> None:
-    system = trial(dsn=mortal_dsn)
+    system = trial({"postgresql": {"statement_timeout_seconds": 1}}, dsn=mortal_dsn)
     workers = {worker.worker_id for worker in system.workers()}
     long = system.put_one({"sleep_seconds": 4})
     system.running(long)
     system.put({"sleep_seconds": 0.01}, 300, light=False)
     system.put({"a": 1}, 1000)
-    # three times the lease: longer than the clients wait for a reply, too
-    with frozen(mortal_postgres, 8.0):
+    # longer than the clients wait for a reply (3 s), too
+    with frozen(mortal_postgres, 5.0):
         pass
     thawed_at = time.monotonic()
     work_goes_on(system, 1, 4)
@@ -106,7 +106,7 @@ def test_rabbitmq_frozen_for_a_while_only_delays(trial: Try, mortal_rabbitmq: Pr
     system = trial(amqp_url=mortal_amqp_url, api=True)
     long = system.put_one({"sleep_seconds": 2})
     system.running(long)
-    with frozen(mortal_rabbitmq, 6.0):
+    with frozen(mortal_rabbitmq, 5.0):
         system.submit_many(300)
     system.submit_many(300)
     assert system.done() == {"completed": 601}
