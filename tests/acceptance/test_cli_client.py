@@ -71,7 +71,7 @@ def test_a_command_that_waits_can_be_interrupted(system: Factory, begin: Begin, 
     waited_task(tmp_path)
     eventually(lambda: "echo: pending" in told(tmp_path), what="the stream has begun")
     waiting.send_signal(signal.SIGINT)
-    assert waiting.wait(10) == 128 + signal.SIGINT
+    assert waiting.wait(30) == 128 + signal.SIGINT
     assert "the task goes on: dtqs task" in told(tmp_path)
     assert "Traceback" not in told(tmp_path)
 
@@ -100,7 +100,7 @@ def test_a_wait_goes_on_over_a_killed_api(system: Factory, begin: Begin, tmp_pat
     eventually(lambda: "step 2 of 10" in told(tmp_path), what="the second step is shown")
     assert one.api
     os.killpg(one.api.pid, signal.SIGKILL)
-    one.api.wait(10)
+    one.api.wait(30)
     one.start_api()
     assert waiting.wait(30) == 0, told(tmp_path)
     assert "echo: reconnecting: " in told(tmp_path)
