@@ -84,7 +84,8 @@ class Rig:
             self.checkpoint()
             yield dsn
         finally:
-            with psycopg.connect(self.postgres.dsn, autocommit=True) as connection:
+            # as administrator: the product's role may not end an autovacuum that is in there
+            with psycopg.connect(self.postgres.admin_dsn, autocommit=True) as connection:
                 connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
     @contextmanager
