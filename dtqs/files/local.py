@@ -38,9 +38,7 @@ class FileSpace:
             raise InputRefused(uri, str(error)) from error
         if source.scheme == "upload":
             return _open(uri, self.path_of(source.rest))
-        if source.scheme == "file":
-            return self._open_below_root(uri, source.rest)
-        raise InputRefused(uri, f"{source.scheme}: sources are not configured")
+        return self._open_below_root(uri, source.rest)
 
     def path_of(self, file_id: str) -> Path:
         """Return where a file is, or would be. Raises NotFound for what is no id.

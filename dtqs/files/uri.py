@@ -1,18 +1,18 @@
-"""What a source URI may look like: `upload:ID`, `file:/path`, `https://…`, `s3://…`. Whether it may be opened is FileSpace's question."""
+"""What a source URI may look like: `upload:ID` or `file:/path`. Whether it may be opened is FileSpace's question."""
 
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from dtqs.uuid7 import is_uuid
 
-SCHEMES = ("upload", "file", "https", "http", "s3")
+SCHEMES = ("upload", "file")
 URI_CHARACTERS = 2048
-ALLOWED = "upload:ID, file:/path, https://host/path or s3://bucket/key"
+ALLOWED = "upload:ID or file:/path"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceUri:
-    """A source taken apart: `rest` is the id of an upload, the decoded absolute path of a file, or else what follows the scheme."""
+    """A source taken apart: `rest` is the id of an upload, or the decoded absolute path of a file."""
 
     scheme: str
     rest: str
@@ -26,9 +26,7 @@ def parse(uri: str) -> SourceUri:
         raise ValueError(f"no source that is known here; allowed: {ALLOWED}")
     if len(uri) > URI_CHARACTERS or not uri.isprintable():
         raise ValueError(f"at most {URI_CHARACTERS} printable characters are allowed")
-    if scheme == "upload":
-        return SourceUri(scheme, _upload_id(rest))
-    return SourceUri(scheme, _path(rest) if scheme == "file" else _remote(scheme, rest))
+    return SourceUri(scheme, _upload_id(rest) if scheme == "upload" else _path(rest))
 
 
 def check(uri: str) -> str:
@@ -53,9 +51,3 @@ def _path(rest: str) -> str:
     if not path.startswith("/") or "\0" in path:
         raise ValueError("allowed after file: is an absolute path")
     return path
-
-
-def _remote(scheme: str, rest: str) -> str:
-    if not rest.startswith("//") or len(rest) < 3 or rest[2] == "/":
-        raise ValueError(f"allowed after {scheme}: are // and a {'bucket' if scheme == 's3' else 'host'}")
-    return rest

@@ -181,6 +181,13 @@ def test_a_source_must_be_there_and_the_problem_names_its_field(shared: System) 
     assert list(fields(response)) == ["[1].payload.source"]
 
 
+@pytest.mark.parametrize("source", ["https://example.org/a.jpg", "http://example.org/a.jpg", "s3://bucket/key"])
+def test_a_source_that_nothing_can_open_is_refused_with_what_is_allowed(shared: System, source: str) -> None:
+    response = shared.client.post("/submit", json={"task_type": "image", "payload": {"source": source}})
+    assert response.status_code == 422
+    assert "upload:ID or file:/path" in fields(response)["payload.source"]
+
+
 def test_submits_are_accepted_while_the_broker_is_away(system: Factory) -> None:
     one = system(amqp_url="amqp://nobody:nothing@127.0.0.1:1/%2F", supervisor=False)
     ids = [one.submit({"n": n}) for n in range(3)] + one.submit_many(10)
