@@ -17,7 +17,11 @@ from dtqs.task import NewTask
 
 GROUP_LIMIT = 500
 """Most tasks of one commit."""
+GROUP_BYTES = 16 << 20
+"""A commit takes no further task when its payloads come to so much."""
 WAITING_LIMIT = 10 * GROUP_LIMIT
+WAITING_BYTES = 64 << 20
+"""Most that the payloads of waiting submits come to; the process holds each several times over."""
 _PROMOTED = object()
 _DONE = object()
 
@@ -27,10 +31,11 @@ Insert = Callable[[Sequence[NewTask]], list[Stored]]
 class _Member:
     """A request that waits: for its answer, or to be promoted."""
 
-    __slots__ = ("answer", "since", "task", "waiter")
+    __slots__ = ("answer", "since", "size_bytes", "task", "waiter")
 
     def __init__(self, task: NewTask) -> None:
         self.task, self.since = task, time.monotonic()
+        self.size_bytes = len(task.payload)  # of its characters: near enough, and costs nothing
         self.waiter = Waiter()
         self.answer: object = None
 
@@ -41,13 +46,48 @@ class _Member:
             get_hub().loop.run_callback(self.waiter.switch, answer)
 
 
+class _Waiting:
+    """Those that wait, in their order, and what their payloads come to."""
+
+    def __init__(self) -> None:
+        self._members: deque[_Member] = deque()
+        self.size_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __contains__(self, member: _Member) -> bool:
+        return member in self._members
+
+    @property
+    def first(self) -> _Member:
+        return self._members[0]
+
+    def append(self, member: _Member) -> None:
+        self._members.append(member)
+        self.size_bytes += member.size_bytes
+
+    def put_back(self, member: _Member) -> None:
+        self._members.appendleft(member)
+        self.size_bytes += member.size_bytes
+
+    def popleft(self) -> _Member:
+        member = self._members.popleft()
+        self.size_bytes -= member.size_bytes
+        return member
+
+    def remove(self, member: _Member) -> None:
+        self._members.remove(member)
+        self.size_bytes -= member.size_bytes
+
+
 class Gather:
     """Stores single tasks. `insert` is the store's, may be said again under the same ids; `committed` is told what each commit stored."""
 
     def __init__(self, insert: Insert, committed: Callable[[Sequence[NewTask], Sequence[Stored]], None], patience_seconds: float) -> None:
         self._insert, self._committed, self._patience = insert, committed, patience_seconds
         self._leading = False
-        self._waiting: deque[_Member] = deque()
+        self._waiting = _Waiting()
 
     def submit(self, task: NewTask) -> None:
         """Return when the task is durable. Raises StoreUnavailable (also when too many wait), StoreRefused."""
@@ -55,16 +95,16 @@ class Gather:
             self._leading = True
             self._lead(_Member(task))
             return
-        if len(self._waiting) >= WAITING_LIMIT:
-            raise StoreUnavailable("too many submits wait for their commit")
         member = _Member(task)
+        if len(self._waiting) >= WAITING_LIMIT or self._waiting.size_bytes + member.size_bytes > WAITING_BYTES:
+            raise StoreUnavailable("too many submits wait for their commit")
         self._waiting.append(member)
         self._wait(member)
 
     def expire(self) -> None:
         """Refuse those that have waited for too long to be part of a commit: the database is slower than they come."""
         oldest = time.monotonic() - self._patience
-        while self._waiting and self._waiting[0].since < oldest:
+        while self._waiting and self._waiting.first.since < oldest:
             self._waiting.popleft().resolve(StoreUnavailable("waited too long for a commit"))
 
     def _wait(self, member: _Member) -> None:
@@ -84,14 +124,17 @@ class Gather:
 
     def _lead(self, leader: _Member) -> None:
         """Commit the leader's task and those that wait, then hand over, however this ends."""
-        group = [leader]
-        while self._waiting and len(group) < GROUP_LIMIT:
+        group, size_bytes = [leader], leader.size_bytes
+        while self._waiting and len(group) < GROUP_LIMIT and size_bytes + self._waiting.first.size_bytes <= GROUP_BYTES:
             group.append(self._waiting.popleft())
+            size_bytes += group[-1].size_bytes
         try:
             self._commit(group, leader)
         finally:
             # killed in the middle: whether the commit landed is not known, and the next leader says it again under the same ids
-            self._waiting.extendleft(member for member in reversed(group) if member is not leader and member.answer is None)
+            for member in reversed(group):
+                if member is not leader and member.answer is None:
+                    self._waiting.put_back(member)
             self._hand_over()
         if isinstance(leader.answer, BaseException):
             raise leader.answer

@@ -29,7 +29,7 @@ from dtqs.store.reads import Reads
 TASKS_LIMIT = 100
 STALLED_SECONDS = 60.0
 """A client that has taken nothing for so long is cut off; it resumes where it was."""
-_CHUNK_FRAMES = 64
+_CHUNK_FRAMES, _CHUNK_BYTES = 64, 1 << 20
 _READABLE = 1
 _HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
@@ -167,9 +167,10 @@ class Stream:
     def _take(self) -> bytes:
         """Encode what is queued, each event with the position of the whole stream after it."""
         frames: list[bytes] = []
-        queue = self._watcher.queue
-        while queue and len(frames) < _CHUNK_FRAMES:
-            frame = queue.popleft()
+        room = _CHUNK_BYTES
+        while self._watcher.queue and len(frames) < _CHUNK_FRAMES and room > 0:
+            frame = self._watcher.take()
+            room -= len(frame.data)
             self._sent[frame.task_id] = frame.position
             frames.append(encode(frame, encode_position(self._sent)))
         if self._watcher.behind and self._watcher.has_room:

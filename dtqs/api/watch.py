@@ -21,7 +21,8 @@ ROWS_PER_TASK = 100
 """Most log rows of a task in one turn; where there are more, it has another."""
 TASKS_PER_TURN = 200
 QUEUE_LIMIT = 256
-"""A stream with so many frames unsent gets no more until it has sent them."""
+QUEUE_BYTES = 8 << 20
+"""A stream with so many frames unsent, or so much in them, gets no more until it has sent them."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,17 +34,25 @@ class Watcher:
         self.positions, self.cut = positions, cut
         self.sending_since: float | None = None
         self.queue: deque[Frame] = deque()
+        self.queued_bytes = 0
         self.wake = Wake()
         self.behind: set[str] = set()
         self.ready = self.leaving = False
 
     @property
     def has_room(self) -> bool:
-        return self.ready and len(self.queue) < QUEUE_LIMIT
+        return self.ready and len(self.queue) < QUEUE_LIMIT and self.queued_bytes < QUEUE_BYTES
 
     def put(self, frame: Frame) -> None:
         self.queue.append(frame)
+        self.queued_bytes += len(frame.data)
         self.wake.set()
+
+    def take(self) -> Frame:
+        """Return the next frame, which the stream sends now."""
+        frame = self.queue.popleft()
+        self.queued_bytes -= len(frame.data)
+        return frame
 
     def leave(self) -> None:
         """End the stream at the next opportunity, whatever is still to come."""
@@ -190,11 +199,17 @@ class Hub:
                         watcher.put(frame)
 
     def _finish_all(self, ended: Sequence[str], taken: Mapping[str, Sequence[Watcher]]) -> None:
-        for task in self._reads.tasks(ended) if ended else ():
-            if task.status in OUTCOMES:
-                frame = final(task)
-                for watcher in taken[task.task_id]:
-                    self.finish(watcher, frame)
+        for part in self._reads.slices(ended):
+            for task in self._reads.tasks(part):
+                if task.status in OUTCOMES:
+                    self._finish(final(task), taken[task.task_id])
+
+    def _finish(self, frame: Frame, watchers: Sequence[Watcher]) -> None:
+        for watcher in watchers:
+            if watcher.has_room:
+                self.finish(watcher, frame)
+            else:
+                watcher.behind.add(frame.task_id)  # its outcome is read again when there is room
 
     def _reread(self) -> None:
         """Look at all watched tasks: an event may have been lost, and a log row pruned."""

@@ -12,6 +12,10 @@ from dtqs.task import OUTCOMES, Status, TaskRecord
 
 LOOK_LIMIT = 1000
 """Most rows that a page of a listing looks at."""
+SLICE_BYTES = 8 << 20
+"""Payloads and results that are read at once come to little more than this."""
+FEW_TASKS = 8
+"""So few are read at once without a look at their sizes: a body, and so a payload, has a limit of its own."""
 _LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 _PAGES = {
     Status.PENDING: "page_pending",
@@ -90,12 +94,27 @@ class Reads:
         rows = {row[0]: _record(row) for row in self._database.run("read_tasks", {"ids": array(task_ids), "owner": owner})}
         return [rows[i] for i in task_ids if i in rows]
 
+    def slices(self, task_ids: Sequence[str]) -> list[list[str]]:
+        """Cut ids, in their order, into parts whose tasks may be read at once. Raises StoreUnavailable."""
+        if len(task_ids) <= FEW_TASKS:
+            return [list(task_ids)] if task_ids else []
+        sizes: dict[str, int] = dict(self._database.run("read_sizes", {"ids": array(task_ids)}))
+        parts, part_bytes = [list[str]()], 0
+        for task_id in task_ids:
+            size_bytes = sizes.get(task_id, 0)
+            if parts[-1] and part_bytes + size_bytes > SLICE_BYTES:
+                parts.append([])
+                part_bytes = 0
+            parts[-1].append(task_id)
+            part_bytes += size_bytes
+        return parts
+
     def existing(self, task_ids: Sequence[str], owner: str | None = None) -> set[str]:
         """Return which of these tasks are there and the owner's. Raises StoreUnavailable."""
         return {row[0] for row in self._database.run("read_owners", {"ids": array(task_ids), "owner": owner})}
 
     def page(self, wanted: TaskFilter, limit: int, after: str | None = None) -> Page:
-        """Return a page of a listing; `after` is the cursor of the page before. Raises StoreUnavailable."""
+        """Return a page of a listing, shorter where its tasks are large; `after` is the cursor of the page before. Raises StoreUnavailable."""
         parameters = {"status": wanted.status, "task_type": wanted.task_type, "tag": wanted.tag, "owner": wanted.owner}
         rows = self._database.run(_PAGES[wanted.status], parameters | {"after": after or _LAST_ID, "look": LOOK_LIMIT})
         matching = [task_id for task_id, matches in rows if matches]
@@ -103,7 +122,10 @@ class Reads:
             cursor: str | None = matching[limit - 1]
         else:
             cursor = rows[-1][0] if len(rows) == LOOK_LIMIT else None
-        tasks = self.tasks(matching[:limit], wanted.owner) if matching else []
+        parts = self.slices(matching[:limit])
+        if len(parts) > 1:
+            cursor = parts[0][-1]
+        tasks = self.tasks(parts[0], wanted.owner) if parts else []
         return Page(tuple(t for t in tasks if wanted.status is None or t.status == wanted.status), cursor)
 
     def logs(self, task_id: str, after: int = 0, limit: int = 1000) -> list[LogRow]:

@@ -7,6 +7,7 @@ import pytest
 from gevent import get_hub
 from gevent.event import Event as Gate
 
+from dtqs.api import gather
 from dtqs.api.gather import GROUP_LIMIT, WAITING_LIMIT, Gather
 from dtqs.errors import StoreRefused, StoreUnavailable
 from dtqs.store.tasks import Stored
@@ -88,6 +89,32 @@ def test_a_group_has_a_bound_and_those_beyond_it_follow(line: Line) -> None:
     line.release(*(greenlet for _, greenlet in submits))
     assert [len(group) for group in line.groups] == [1, GROUP_LIMIT, 9]
     assert there(line, *(task_id for task_id, _ in submits))
+
+
+def test_a_group_has_a_bound_in_bytes(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather, "GROUP_BYTES", 250)
+    payload = '"' + "x" * 98 + '"'
+    line.gate.clear()
+    submits = [line.submit(payload) for _ in range(6)]
+    line.release(*(greenlet for _, greenlet in submits))
+    assert [len(group) for group in line.groups] == [1, 2, 2, 1]
+    assert there(line, *(task_id for task_id, _ in submits))
+
+
+def test_the_queue_has_a_bound_in_bytes(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather, "WAITING_BYTES", 250)
+    payload = '"' + "x" * 98 + '"'
+    line.gate.clear()
+    submits = [line.submit(payload) for _ in range(4)]
+    refused = submits.pop()[1]
+    assert isinstance(refused.exception, StoreUnavailable)
+    submits[2][1].kill()  # one that waits no longer makes room
+    submits[2] = line.submit(payload)
+    line.release(*(greenlet for _, greenlet in submits))
+    assert there(line, *(task_id for task_id, _ in submits))
+    last, greenlet = line.submit(payload)
+    greenlet.get(timeout=5)
+    assert there(line, last)
 
 
 def test_a_bad_member_fails_alone(line: Line) -> None:

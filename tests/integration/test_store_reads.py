@@ -134,6 +134,16 @@ def test_a_page_that_is_full_at_the_end_of_its_look_goes_on_behind_its_last_task
 # --- logs and streams
 
 
+def test_a_page_of_large_tasks_is_shorter_and_goes_on_behind_its_last_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reads, "SLICE_BYTES", 5000)
+    large = world.submit(12, payload='"' + "x" * 2000 + '"')
+    small = world.submit(20, tags=("small",))
+    pages = all_pages(world, TaskFilter(), 40)
+    assert [task_id for page in pages for task_id in page] == [*small[::-1], *large[::-1]]
+    assert [len(page) for page in pages] == [22, 2, 8]  # so few as are left are read without a look
+    assert all_pages(world, TaskFilter(tag="small"), 40) == [small[::-1]]
+
+
 def test_the_log_of_a_task_is_read_from_a_place_on(world: World) -> None:
     (task, other), worker = world.submit(2), world.worker()
     lease = world.claim(worker, [task])
