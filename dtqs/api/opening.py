@@ -22,7 +22,8 @@ def begin(reads: Reads, hub: Hub, watcher: Watcher, seen: Mapping[str, int], tas
         raise NotFound("task", min(missing))
     open_tasks = [task for task in records if task.task_id in watcher.positions]
     window = max(_WINDOW_MIN, min(_WINDOW_MAX, _WINDOW_TOTAL // len(open_tasks)))
-    rows = reads.watch({task.task_id: seen.get(task.task_id, 0) for task in open_tasks}, window)
+    storied = {task.task_id: seen.get(task.task_id, 0) for task in open_tasks if task.task_id in seen or has_story(task)}
+    rows = reads.watch(storied, window) if storied else []
     by_task: dict[str, list[LogRow]] = {task.task_id: [] for task in open_tasks}
     for row in rows:
         by_task[row.task_id].append(row)
@@ -65,6 +66,11 @@ def _tell_rows(watcher: Watcher, rows: Sequence[LogRow]) -> None:
             frame: Frame | None = of_row(row)
             if frame:
                 watcher.put(frame)
+
+
+def has_story(task: TaskRecord) -> bool:
+    """Tell whether there may be anything in the log that the record does not say: most tasks are watched from before they run, or are tiny."""
+    return task.progress is not None or not (task.status in OUTCOMES or task.attempt == 0)
 
 
 def story_start(status: Status, rows: Sequence[LogRow]) -> int:

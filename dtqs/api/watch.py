@@ -3,10 +3,11 @@
 A stream knows for itself where it is in each task's log, so the database is its buffer: one that is not ready, or full, is passed over and read for later.
 """
 
+import itertools
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
 
 import gevent
 from gevent.event import Event as Wake
@@ -14,8 +15,8 @@ from gevent.event import Event as Wake
 from dtqs.api.frames import Frame, final, of_row
 from dtqs.errors import StoreUnavailable
 from dtqs.event import Event
-from dtqs.store.reads import LogRow, Reads
-from dtqs.task import OUTCOMES
+from dtqs.store.reads import FEW_TASKS, LogRow, Reads
+from dtqs.task import OUTCOMES, TaskRecord
 
 ROWS_PER_TASK = 100
 """Most log rows of a task in one turn; where there are more, it has another."""
@@ -68,6 +69,7 @@ class Hub:
         self._watchers: dict[str, set[Watcher]] = {}
         self._all: set[Watcher] = set()
         self._dirty: dict[str, None] = {}
+        self._said_ended: set[str] = set()
         self._wake = Wake()
         self._greenlet: gevent.Greenlet | None = None
         self.closing = False
@@ -129,7 +131,9 @@ class Hub:
 
     def on_events(self, events: list[Event]) -> None:
         """Wake the reader for what is watched; called by the broker's link, and must not wait."""
-        self._look_at(event.task_id for event in events if event.task_id in self._watchers)
+        watched = [event for event in events if event.task_id in self._watchers]
+        self._said_ended.update(event.task_id for event in watched if event.event in OUTCOMES)
+        self._look_at(event.task_id for event in watched)
 
     def _look_at(self, task_ids: Iterable[str]) -> None:
         self._dirty.update(dict.fromkeys(task_ids))
@@ -161,13 +165,14 @@ class Hub:
         positions = {task_id: min(watcher.positions[task_id] for watcher in watchers) for task_id, watchers in taken.items()}
         if not positions:
             return
+        early = self._read_early(positions)
         try:
             rows = self._reads.watch(positions, ROWS_PER_TASK)
             counts = Counter(row.task_id for row in rows)
             long = {task_id for task_id, count in counts.items() if count == ROWS_PER_TASK}
             ended = {row.task_id for row in rows if row.event in OUTCOMES} | (known_ended & positions.keys() - long)
             self._pass_on(rows, taken)
-            self._finish_all(sorted(ended), taken)
+            self._finish_all(ended, early.get() if early else [], taken)
         except BaseException:
             self._look_at(positions)
             raise
@@ -198,11 +203,23 @@ class Hub:
                     if frame:
                         watcher.put(frame)
 
-    def _finish_all(self, ended: Sequence[str], taken: Mapping[str, Sequence[Watcher]]) -> None:
-        for part in self._reads.slices(ended):
-            for task in self._reads.tasks(part):
-                if task.status in OUTCOMES:
-                    self._finish(final(task), taken[task.task_id])
+    def _read_early(self, task_ids: Container[str]) -> gevent.Greenlet | None:
+        """Begin to read the records of those of which an event says that they have ended, beside the read of their logs: a round trip less for who waits."""
+        said, self._said_ended = [task_id for task_id in self._said_ended if task_id in task_ids], set()
+        return gevent.spawn(self._read_records, said) if 0 < len(said) <= FEW_TASKS else None
+
+    def _read_records(self, task_ids: Sequence[str]) -> list[TaskRecord]:
+        try:
+            return self._reads.tasks(task_ids)
+        except StoreUnavailable:
+            return []  # the read beside it says so
+
+    def _finish_all(self, ended: Set[str], early: Sequence[TaskRecord], taken: Mapping[str, Sequence[Watcher]]) -> None:
+        read = {task.task_id for task in early}
+        late = (task for part in self._reads.slices(sorted(ended - read)) for task in self._reads.tasks(part))
+        for task in itertools.chain((task for task in early if task.task_id in ended), late):
+            if task.status in OUTCOMES:
+                self._finish(final(task), taken[task.task_id])
 
     def _finish(self, frame: Frame, watchers: Sequence[Watcher]) -> None:
         for watcher in watchers:

@@ -4,6 +4,7 @@ import gevent
 
 from dtqs.api.opening import begin
 from dtqs.api.watch import Hub, Watcher
+from dtqs.settlement import Kind
 from dtqs.store.reads import LogRow, Reads
 from tests.fix_store import World
 
@@ -30,8 +31,15 @@ def opened(reads: Reads, task_id: str, seen: dict[str, int]) -> tuple[Hub, Watch
     return hub, watcher
 
 
-def test_a_task_that_ends_while_its_stream_begins_is_told_to_have_ended(world: World) -> None:
+def failed_once(world: World) -> str:
+    """Return a task that waits for its second attempt: of one that was never tried an opening reads no log."""
     (task_id,) = world.submit()
+    world.run([task_id], Kind.RETRY)
+    return task_id
+
+
+def test_a_task_that_ends_while_its_stream_begins_is_told_to_have_ended(world: World) -> None:
+    task_id = failed_once(world)
     reads = ReadsBeforeTheEnd(world, task_id)
     _, watcher = opened(reads, task_id, {})
     assert not watcher.positions
@@ -54,7 +62,7 @@ def test_a_task_with_a_long_log_that_has_ended_is_told_so_at_once(world: World) 
 
 
 def test_a_task_with_a_long_log_that_ends_while_its_stream_begins_is_told_so_at_once(world: World) -> None:
-    (task_id,) = world.submit()
+    task_id = failed_once(world)
     write_log(world, task_id)
     _, watcher = opened(ReadsBeforeTheEnd(world, task_id), task_id, {})
     assert [frame.event for frame in watcher.queue] == ["status", "completed"]
