@@ -23,6 +23,8 @@ TESTS = (
 )
 """Below tests, the quickest first."""
 TIMEOUT_SECONDS = 300
+NOTHING = "nothing"
+"""No mutation: the tests must pass, or a failure would say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,8 +262,8 @@ MUTATIONS = [
     *_of(
         "prune_small.sql",
         (" WHERE created_at < now() - %(hours)s * interval '1 hour'", ""),
-        ("dead_at < now() - interval '1 day' AND ", ""),
-        (" AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.worker_id = workers.id)", ""),
+        ("w.dead_at < now() - interval '1 day' AND ", ""),
+        " AND l.id IS NULL",
     ),
     *_of("expired_files.sql", " WHERE created_at < now() - %(days)s * interval '1 day'"),
     *_of(
@@ -294,7 +296,9 @@ def pytest_configure() -> None:
     """Put the mutation in place, before any statement is loaded."""
     from dtqs.store import statements
 
-    mutation, read = MUTATIONS[int(os.environ["MUTATION"])], statements._read
+    if (number := os.environ["MUTATION"]) == NOTHING:
+        return
+    mutation, read = MUTATIONS[int(number)], statements._read
     statements._read = lambda file_name: mutated(read(file_name), mutation) if file_name == mutation.file else read(file_name)
 
 
@@ -305,17 +309,24 @@ def mutated(text: str, mutation: Mutation) -> str:
     return code.replace(mutation.text, mutation.instead)
 
 
-def killed_by(number: int) -> str | None:
-    """Run the tests with one mutation; return the test that failed, or None."""
+def killed_by(number: int | None) -> str | None:
+    """Run the tests with one mutation, or with none; return the test that failed, or None."""
     for pattern in TESTS:
         files = sorted(map(str, Path("tests").glob(pattern)))
         command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--tb=no", "-p", "tests.mutations", "-p", "no:cacheprovider", *files]
         try:
-            done = subprocess.run(command, env={**os.environ, "MUTATION": str(number)}, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+            done = subprocess.run(
+                command,
+                env={**os.environ, "MUTATION": NOTHING if number is None else str(number)},
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_SECONDS,
+                check=False,
+            )
         except subprocess.TimeoutExpired:
             return "a time limit"
         if done.returncode not in (0, 1):
-            raise SystemExit(f"{MUTATIONS[number]}: pytest could not run\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+            raise SystemExit(f"mutation {number}: pytest could not run\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
         if done.returncode == 1:
             found = re.search(r"(?m)^(?:FAILED|ERROR) (\S+)", done.stdout)
             return found[1].rpartition("::")[2] if found else "a test"
@@ -326,6 +337,8 @@ def main(words: list[str]) -> int:
     for mutation in MUTATIONS:
         mutated((SQL / mutation.file).read_text(encoding="utf-8"), mutation)
     chosen = [n for n, mutation in enumerate(MUTATIONS) if not words or any(word in str(mutation) for word in words)]
+    if failed := killed_by(None):
+        raise SystemExit(f"{failed} fails without any mutation")
     survived = []
     for number in chosen:
         began, killer = time.monotonic(), killed_by(number)

@@ -126,7 +126,7 @@ class Client(Part):
     def _retry(self) -> None:
         for task_id in self.scene.some_tasks(self.chance, 1):
             try:
-                retry = self.store.tasks.retry(task_id, uuid7(), None)
+                retry = self.store.tasks.retry(task_id, uuid7())
             except Conflict:
                 return
             if retry.fresh:

@@ -61,6 +61,14 @@ def test_pruning_walks_a_bounded_number_of_rows_at_a_time(world: World) -> None:
     assert world.store.housekeeping.prune_tasks(tasks[4], 30, 10) == (None, 0)
 
 
+def test_pruning_does_not_look_again_at_what_it_has_left(world: World) -> None:
+    tasks = submit_old(world, 3)
+    world.run(tasks[2:])
+    age(world, "tasks", "finished_at", 40)
+    assert world.store.housekeeping.prune_tasks(FIRST_ID, 30, 2) == (tasks[1], 0)
+    assert world.store.housekeeping.prune_tasks(tasks[1], 30, 2) == (tasks[2], 1)
+
+
 # --- small things
 
 
@@ -85,7 +93,8 @@ def test_sums_of_counters_never_fall_when_processes_are_gone(world: World) -> No
     for process in (gone, other, alive):
         world.store.workers.count(process, "worker", "node", totals)
     for process in (gone, other):
-        world.rows("UPDATE counters SET updated_at = now() - interval '2 h' WHERE process_id = %s RETURNING 1", process)
+        # the row into which others were folded grows old as well
+        world.rows("UPDATE counters SET updated_at = now() - interval '2 h' WHERE process_id = %s OR role = 'folded' RETURNING 1", process)
         world.store.housekeeping.prune_small(24.0)
     assert world.rows(sums) == [(3, 6, 9, 12, 15, 18, 21, 24, 27)]
     assert sorted(world.rows("SELECT role, submitted FROM counters")) == [("folded", 2), ("worker", 1)]
