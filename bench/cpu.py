@@ -23,6 +23,10 @@ class Meter:
         """Return microseconds for each task, by name."""
         return {name: 1e6 * (seconds - self._before[name]) / tasks for name, seconds in self._read().items()}
 
+    def seconds(self) -> float:
+        """Return what all together have used."""
+        return sum(self._read().values())
+
     def _read(self) -> dict[str, float]:
         seconds = {name: sum(map(_seconds, family(pid))) for name, pid in self._roots.items()}
         return seconds | {"bench itself": _seconds(os.getpid())}

@@ -69,7 +69,7 @@ class Product:
     def wait_workers(self, count: int) -> None:
         """Wait until so many have registered."""
         query = "SELECT count(*) FROM workers WHERE pool = 'default' AND state = 'ready'"
-        wait_until("the workers are ready", lambda: bool(self.value(query) >= count), _READY_SECONDS)
+        wait_until("the workers are ready", lambda: bool(self.value(query) >= count), _READY_SECONDS, 0.01)
 
     @property
     def server(self) -> HttpServer:
