@@ -269,7 +269,6 @@ MUTATIONS = [
     *_of(
         "fold_counters.sql",
         (" AND updated_at < now() - interval '1 hour'", ""),
-        ("role <> 'folded' AND ", ""),
         ("submitted = o.submitted + excluded.submitted", "submitted = excluded.submitted"),
     ),
     *_of("old_partitions.sql", (" AND c.relname < 'logs_' || to_char((now() AT TIME ZONE 'UTC')::date - %(days)s::int, 'YYYYMMDD')", "")),
