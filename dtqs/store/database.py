@@ -21,6 +21,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from dtqs.config import PostgresqlSection
 from dtqs.deadline import Deadline
 from dtqs.errors import StoreRefused, StoreUnavailable
+from dtqs.store.plain import PLAIN, plain
 from dtqs.store.statements import statement
 
 Row = tuple[Any, ...]
@@ -34,6 +35,8 @@ class LimitedConnection(psycopg.Connection[Row]):
     """A connection whose every wait ends, also when the server is frozen and can time out nothing itself."""
 
     limit_seconds: float | None = None
+    prepared: set[bytes] | None = None
+    """Which plain statements (plain.py) it has prepared; None: it is not to prepare any."""
 
     def wait(self, gen: Generator[Any, Any, T], interval: float = 0.1, timeout: float | None = None) -> T:
         try:
@@ -86,6 +89,7 @@ class Database:
         set_json_dumps(orjson.dumps, connection)
         # the server's own limit is a setting of the role (schema.py): a session SET would leak to others through PgBouncer
         connection.limit_seconds = self._section.statement_timeout_seconds + _REPLY_SECONDS
+        connection.prepared = set() if self._section.prepared_statements else None
 
     def _borrow(self, pool: "ConnectionPool[LimitedConnection]") -> AbstractContextManager[LimitedConnection]:
         return pool.connection()
@@ -128,6 +132,8 @@ class Database:
                 with self._connection() as connection:
 
                     def run(name: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+                        if name in PLAIN:
+                            return plain(name).run(connection, connection.prepared, parameters or {})
                         cursor = connection.execute(statement(name), parameters)
                         return cursor.fetchall() if cursor.rownumber is not None else []  # `description` would describe each column
 

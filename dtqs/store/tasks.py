@@ -58,7 +58,7 @@ class Tasks:
 
         Raises StoreUnavailable.
         """
-        return [Stored(*row) for row in self._database.run("insert_tasks", _columns(tasks, self._grace))]
+        return [_stored(row) for row in self._database.run("insert_tasks", _columns(tasks, self._grace))]
 
     def insert_once(self, tasks: Sequence[NewTask], key: IdempotencyKey) -> tuple[list[str], list[Stored]]:
         """Store tasks under an idempotency key: returns the ids of the key's first submit, and what this call inserted.
@@ -81,7 +81,7 @@ class Tasks:
             return list(first_ids), []
 
         first, rows = self._database.transaction(work)
-        return first, [Stored(*row) for row in rows]
+        return first, [_stored(row) for row in rows]
 
     def cancel(self, task_ids: Sequence[str]) -> list[Cancelled]:
         """Cancel tasks that have no outcome: pending ones end, running ones get a request. Others are not in the answer. Raises StoreUnavailable."""
@@ -109,6 +109,10 @@ class Tasks:
         if retry_id is None:
             raise Conflict(f"only a failed or cancelled task can be retried, this one is {outcome or 'not finished'}")
         return NewRetry(retry_id, False)
+
+
+def _stored(row: Row) -> Stored:
+    return Stored(row[0], row[1], row[2] == "true")
 
 
 def _columns(tasks: Sequence[NewTask], grace_seconds: float) -> dict[str, object]:

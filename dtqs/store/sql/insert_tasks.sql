@@ -8,4 +8,4 @@ WITH t AS (
 )
 INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at)
 SELECT id, task_type, light, priority, coalesce(due_at, now()), coalesce(CASE WHEN due_at > now() THEN due_at END, now() + %(grace)s * interval '1 s') FROM t
-RETURNING task_id::text, publish_at::text, due_at <= now()
+RETURNING task_id::text, publish_at::text, (due_at <= now())::text

@@ -1,0 +1,50 @@
+"""Statements without a cursor: what they store and say is what the driver would, in every state of a connection."""
+
+import pytest
+
+from dtqs.config import LeaseSection
+from dtqs.errors import StoreRefused
+from dtqs.store import Store
+from dtqs.task import NewTask
+from dtqs.uuid7 import uuid7
+from tests.fix_store import World
+
+
+def tasks(count: int) -> list[NewTask]:
+    payload = '{"text": "quo\\"ted \\\\ {}, \\u20ac € 😀"}'
+    return [NewTask(uuid7(), "echo", True, payload, tags=('a"b', "c\\d", "{e,f}"), delay_seconds=0.0 if n % 2 else 60.0) for n in range(count)]
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_what_is_stored_is_what_was_given(world: World, prepared: bool) -> None:
+    section = world.section.model_copy(update={"prepared_statements": prepared})
+    store = Store(section, LeaseSection(), size=1, name="plain")
+    store.start()
+    try:
+        for _ in range(2):
+            given = tasks(4)
+            stored = store.tasks.insert(given)
+            assert [one.task_id for one in stored] == [one.task_id for one in given]
+            assert [one.due for one in stored] == [False, True, False, True]
+            assert store.tasks.insert(given) == []
+            read = store.reads.tasks([one.task_id for one in given])
+            assert [one.tags for one in read] == [one.tags for one in given]
+            assert {one.payload["text"] for one in read} == {'quo"ted \\ {}, € € 😀'}
+            published: dict[str, str] = dict(world.rows("SELECT task_id::text, publish_at::text FROM backlog"))
+            assert all(published[one.task_id] == one.publish_at for one in stored)
+    finally:
+        store.stop()
+
+
+def test_a_connection_that_has_forgotten_what_it_prepared_prepares_again(world: World) -> None:
+    world.store.tasks.insert(tasks(1))
+    with world.store.database._connection() as connection:
+        connection.execute("DEALLOCATE ALL", prepare=False)
+    assert len(world.store.tasks.insert(tasks(1))) == 1
+
+
+def test_a_value_that_cannot_be_stored_is_refused_and_the_connection_goes_on(world: World) -> None:
+    for _ in range(3):
+        with pytest.raises(StoreRefused):
+            world.store.tasks.insert([NewTask(uuid7(), "echo", True, '{"a": "\\u0000"}')])
+        assert len(world.store.tasks.insert(tasks(2))) == 2
