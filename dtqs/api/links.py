@@ -15,6 +15,11 @@ class Links:
     def __init__(self, public_url: str, tickets: Tickets | None) -> None:
         self._base, self._tickets = public_url.rstrip("/"), tickets
 
+    def prepare(self) -> None:
+        """Have at hand what `accepted` needs. Raises StoreUnavailable."""
+        if self._tickets is not None:
+            self._tickets.prepare()
+
     def task(self, task_id: str) -> str:
         return f"{self._base}/tasks/{task_id}"
 

@@ -2,11 +2,12 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import falcon
 import orjson
+from gevent import get_hub
 from gevent.lock import BoundedSemaphore
 
 from dtqs.api.auth import Auth, Caller
@@ -41,11 +42,8 @@ class Submit:
         require_json(req)
         value, problems = decode(read_body(req, self._max_body_bytes))
         tasks = self._intake.tasks(value, problems, caller)
-        if "HTTP_IDEMPOTENCY_KEY" in req.env:
-            answer = self._store_once(tasks, self._key(req, value, caller))
-        else:
-            self._store(tasks)
-            answer = self._links.accepted([task.task_id for task in tasks])
+        self._links.prepare()  # it can fail: not when the tasks are stored already
+        answer = self._store_once(tasks, self._key(req, value, caller)) if "HTTP_IDEMPOTENCY_KEY" in req.env else self._store(tasks)
         many = isinstance(value, list)
         resp.status = falcon.HTTP_202
         resp.content_type = falcon.MEDIA_JSON
@@ -53,14 +51,16 @@ class Submit:
         resp.set_header("Location", self._links.array(ids) if many else self._links.task(ids[0]))
         resp.data = orjson.dumps(answer if many else answer[0])
 
-    def _store(self, tasks: Sequence[NewTask]) -> None:
-        """An array is its own commit, all or none; what is single shares one."""
+    def _store(self, tasks: Sequence[NewTask]) -> list[dict[str, object]]:
+        """An array is its own commit, all or none; what is single shares one. The answer is made while PostgreSQL commits."""
+        answer = Meanwhile(lambda: self._links.accepted([task.task_id for task in tasks]))
         if len(tasks) == 1:
             self._gather.submit(tasks[0])
-            return
+            return answer.get()
         with self._turns():
             stored = self._tasks.insert(tasks)
         self._hinting.stored(tasks, stored)
+        return answer.get()
 
     def _store_once(self, tasks: Sequence[NewTask], key: IdempotencyKey) -> list[dict[str, object]]:
         """Store under an idempotency key; a repeated submit is answered like the first, with where its tasks are now."""
@@ -81,6 +81,24 @@ class Submit:
             raise Invalid([Problem("Idempotency-Key", "1 to 255 printable ASCII characters without spaces are allowed")])
         body_hash = hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()
         return IdempotencyKey(caller.name_space, text, body_hash, self._idempotency_hours)
+
+
+class Meanwhile:
+    """Work that waits for nothing, done in the loop's next turn, so while the request waits for something; or else when it is asked for."""
+
+    def __init__(self, work: Callable[[], list[dict[str, object]]]) -> None:
+        self._work = work
+        self._value: list[dict[str, object]] | None = None
+        get_hub().loop.run_callback(self._do)
+
+    def get(self) -> list[dict[str, object]]:
+        self._do()
+        assert self._value is not None
+        return self._value
+
+    def _do(self) -> None:
+        if self._value is None:
+            self._value = self._work()
 
 
 class _Turn:

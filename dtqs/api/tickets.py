@@ -28,6 +28,11 @@ class Tickets:
         self._signing_key, self._valid_seconds = signing_key, valid_seconds
         self._key = b""
 
+    def prepare(self) -> None:
+        """Have the key at hand: then signing waits for nothing. Raises StoreUnavailable."""
+        if not self._key:
+            self._key = self._signing_key()
+
     def sign(self, first_id: str, count: int = 1) -> str:
         """Return a ticket for the tasks whose ids follow one another from the first. Raises StoreUnavailable."""
         expires_at = int(time.time() + self._valid_seconds)
@@ -45,8 +50,7 @@ class Tickets:
         return [task_id for task_id in task_ids if is_among(task_id, first_id, count)]
 
     def _signature(self, body: bytes) -> bytes:
-        if not self._key:
-            self._key = self._signing_key()
+        self.prepare()
         return hashlib.blake2b(body, key=self._key, digest_size=_SIGNATURE_BYTES).digest()
 
 
