@@ -16,8 +16,10 @@ from dtqs.store.tasks import Stored
 from dtqs.store.workers import Totals
 from dtqs.task import Due, NewTask
 
-PAUSE_SECONDS = 0.005
-"""Between two publishes, each of which costs a process as much as the rest of a submit. A hint that comes alone does not wait."""
+PAUSE_SECONDS, BUSY_PAUSE_SECONDS = 0.005, 0.02
+"""Between two publishes, each of which costs a process as much as a whole submit. A hint that comes alone does not wait."""
+BUSY_TASKS = 4
+"""So many tasks in one publish mean that submits come fast, and that workers gain more by hints that are shared than by early ones."""
 _HELD_LIMIT = 200_000
 _AT_ONCE = 2000
 _HELD_PART = 0.6
@@ -31,7 +33,7 @@ class Hinting:
         self._held: deque[tuple[float, list[tuple[str, str]]]] = deque()
         self._held_count = 0
         self._pending: list[Due] = []
-        self._last_at = 0.0
+        self._last_at, self._pause_seconds = 0.0, PAUSE_SECONDS
         self._timer: Any = None
 
     def stored(self, tasks: Sequence[NewTask], stored: Sequence[Stored]) -> None:
@@ -43,9 +45,9 @@ class Hinting:
             self.publish(dues)
 
     def publish(self, dues: Sequence[Due]) -> None:
-        """Publish as soon as the loop is free, so after the reply; what comes within PAUSE_SECONDS after that goes together, and shares hints."""
+        """Publish as soon as the loop is free, so after the reply; what comes within a pause after that goes together, and shares hints."""
         if not self._pending:
-            wait, loop = self._last_at + PAUSE_SECONDS - time.monotonic(), get_hub().loop
+            wait, loop = self._last_at + self._pause_seconds - time.monotonic(), get_hub().loop
             if wait > 0:
                 self._timer = loop.timer(wait)
                 self._timer.start(self.flush)
@@ -57,6 +59,7 @@ class Hinting:
         """Publish what waits for its turn."""
         self._last_at = time.monotonic()
         dues, self._pending = self._pending, []
+        self._pause_seconds = BUSY_PAUSE_SECONDS if len(dues) >= BUSY_TASKS else PAUSE_SECONDS
         self._totals.published += self._link.publish_hints(dues)
 
     def put_far_out(self) -> None:
