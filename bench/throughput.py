@@ -114,7 +114,6 @@ class Processing:
         with Clients(product.port, 64 if single else _ARRAY_CONNECTIONS) as clients:
             clients.run(times(post("/submit", tiny(None if single else _ARRAY), product.key), tasks if single else tasks // _ARRAY))
         product.wait_settled()
-        self._rig.checkpoint()
         product.start_workers(workers)
         product.wait_workers(1)  # what a start costs is no part of a task
         meter = Meter({**self._servers(), "API": product.server.pid, "workers": product.supervisor_pid})
