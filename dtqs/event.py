@@ -32,9 +32,9 @@ class Hint:
     task_ids: list[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
-    """One change of one task; `log_id` is None where no log row was written (the claim of a light task)."""
+    """One change of one task; `log_id` is None where no log row was written (the claim of a light task). Not frozen: every API process makes one for each task."""
 
     task_id: str
     event: str
