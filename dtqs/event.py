@@ -34,7 +34,10 @@ class Hint:
 
 @dataclass(slots=True)
 class Event:
-    """One change of one task; `log_id` is None where no log row was written (the claim of a light task). Not frozen: every API process makes one for each task."""
+    """One change of one task; `log_id` is None where no log row was written (the claim of a light task).
+
+    Not frozen: every API process makes one for each task.
+    """
 
     task_id: str
     event: str
