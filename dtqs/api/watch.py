@@ -131,7 +131,8 @@ class Hub:
 
     def on_events(self, events: list[Event]) -> None:
         """Wake the reader for what is watched; called by the broker's link, and must not wait."""
-        watched = [event for event in events if event.task_id in self._watchers]
+        # without a row in the log there is nothing to read: a light task has begun
+        watched = [event for event in events if event.log_id is not None and event.task_id in self._watchers]
         self._said_ended.update(event.task_id for event in watched if event.event in OUTCOMES)
         self._look_at(event.task_id for event in watched)
 
