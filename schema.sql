@@ -202,6 +202,8 @@ DO $$
 BEGIN
     EXECUTE format('ALTER ROLE %I IN DATABASE %I SET enable_seqscan = off', current_user, current_database());
     EXECUTE format('ALTER ROLE %I IN DATABASE %I SET jit = off', current_user, current_database());
+    -- one plan for each prepared statement: else reads by id are planned anew each time, which takes longer than they do
+    EXECUTE format('ALTER ROLE %I IN DATABASE %I SET plan_cache_mode = force_generic_plan', current_user, current_database());
     EXECUTE format('ALTER ROLE %I IN DATABASE %I SET timezone = %L', current_user, current_database(), 'UTC');
     EXECUTE format('ALTER ROLE %I IN DATABASE %I SET idle_in_transaction_session_timeout = %L', current_user, current_database(), '30s');
     -- a reclaim and a cancel need a new snapshot for their second statement, whatever the server's default is
