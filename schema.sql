@@ -143,6 +143,15 @@ CREATE TABLE IF NOT EXISTS settings (
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- Turns of rate limits. Not logged: after a crash of the server every limit is unused, which is all that is lost.
+CREATE UNLOGGED TABLE IF NOT EXISTS rates (
+    key text PRIMARY KEY,
+    free_at timestamptz NOT NULL,
+    promised_at timestamptz NOT NULL,
+    taken boolean NOT NULL
+) WITH (fillfactor = 50);
+CREATE INDEX IF NOT EXISTS rates_free_at ON rates (free_at);
+
 -- Rules that submit tasks by the clock.
 CREATE TABLE IF NOT EXISTS schedules (
     id uuid PRIMARY KEY,

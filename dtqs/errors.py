@@ -15,6 +15,7 @@
     │   ├── NotFound
     │   ├── Conflict
     │   └── Invalid                 one or more fields are wrong, all of them listed
+    ├── Postponed                   not now: a rate limit has no room, and no attempt is spent
     └── LeaseLost                   what we held was settled by somebody else
 """
 
@@ -35,7 +36,13 @@ class ConfigError(DtqsError):
 
 
 class TransientError(DtqsError):
-    """Raised by a processor: this attempt failed, another may succeed."""
+    """Raised by a processor: this attempt failed, another may succeed, but not before `retry_after_seconds`."""
+
+    retry_after_seconds: float = 0.0
+
+    def __init__(self, message: str, *, retry_after_seconds: float = 0.0) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(message)
 
 
 class StoreUnavailable(TransientError):
@@ -115,6 +122,14 @@ class Invalid(RequestError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(f"{p.field}: {p.message}" for p in self.problems))
+
+
+class Postponed(DtqsError):
+    """The attempt may not go on before a time: the task is given back, due then, and no attempt is spent."""
+
+    def __init__(self, delay_seconds: float, why: str) -> None:
+        self.delay_seconds = delay_seconds
+        super().__init__(f"put off by {delay_seconds:.3g} s: {why}")
 
 
 class LeaseLost(DtqsError):

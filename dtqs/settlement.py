@@ -12,6 +12,8 @@ from dtqs.task import Effect, OutputFile
 
 TRACEBACK_CHARACTERS = 4000
 MESSAGE_CHARACTERS = 2000
+RETRY_AFTER_LIMIT_SECONDS = 86400.0
+"""A server that asks for more patience than this is mistaken."""
 
 
 class Kind(enum.StrEnum):
@@ -71,4 +73,6 @@ def decide(task_id: str, error: BaseException, attempt: int, policy: RetryPolicy
     if isinstance(error, TaskTimedOut) and not policy.retry_on_timeout and effect is None:
         return Settlement(task_id, Kind.FAILED, error_json(error, transient=False))
     delay = backoff_seconds(attempt, policy.base_seconds, policy.max_seconds)
+    if isinstance(error, TransientError):
+        delay = max(delay, min(error.retry_after_seconds, RETRY_AFTER_LIMIT_SECONDS))
     return Settlement(task_id, Kind.RETRY, error_json(error, transient=True), delay)

@@ -27,7 +27,7 @@ from tests.helpers import eventually
 T = TypeVar("T")
 NODE, BOOT = uuid7(), uuid7()
 DIED = WorkerDied("signal 9 (SIGKILL)")
-TABLES = ("tasks", "backlog", "leases", "logs", "workers", "counters", "failures", "idempotency_keys", "api_keys", "files")
+TABLES = ("tasks", "backlog", "leases", "logs", "workers", "counters", "failures", "idempotency_keys", "api_keys", "rates", "files")
 REPORT = WorkerReport("ready", None, None, None, 0, 0, 0)
 
 

@@ -1,15 +1,19 @@
 """Request bodies: how many bytes are read, how long a client is waited for, and when its connection is not to be used again."""
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import falcon
+import gevent
 from gunicorn.http.errors import ParseException
 
 RESPONSE = "dtqs.response"
 """Where the WSGI entry leaves gunicorn's response in the environment: it alone can end the connection after the answer."""
 CLIENT_SECONDS = 30.0
 """A client that sends nothing of its body, or takes nothing of its answer, for so long is let go; streams have a rule of their own."""
+SLOWEST_BYTES = 16 << 10
+"""A body may take that time in all and a second for each so many bytes: one that comes byte by byte would else never end."""
 ANSWER_PIECE_BYTES = 256 << 10
 """So much of an answer is sent at once: each piece has the client's time anew, so a slow client is not taken for one that stands still."""
 _PIECE_BYTES = 1 << 20
@@ -48,7 +52,7 @@ def require_json(req: falcon.Request) -> None:
 def read_body(req: falcon.Request, limit_bytes: int) -> bytes:
     """Return the whole body. Raises HTTPContentTooLarge, HTTPBadRequest when it is cut off, HTTPError (408) when it does not come."""
     length = checked_length(req, limit_bytes)
-    body = _read(req, limit_bytes + 1 if length is None else length)
+    body = _Incoming(req).read(limit_bytes + 1 if length is None else length)
     if len(body) > limit_bytes:
         raise _too_large(req, limit_bytes)
     if length is not None and len(body) < length:
@@ -58,8 +62,8 @@ def read_body(req: falcon.Request, limit_bytes: int) -> bytes:
 
 def pieces(req: falcon.Request, limit_bytes: int) -> Iterator[bytes]:
     """Give out the body in pieces of at most a mebibyte. Raises as read_body."""
-    length, total = checked_length(req, limit_bytes), 0
-    while piece := _read(req, _PIECE_BYTES):
+    length, total, incoming = checked_length(req, limit_bytes), 0, _Incoming(req)
+    while piece := incoming.read(_PIECE_BYTES):
         total += len(piece)
         if total > limit_bytes:
             raise _too_large(req, limit_bytes)
@@ -76,14 +80,31 @@ def checked_length(req: falcon.Request, limit_bytes: int) -> int | None:
     return length
 
 
-def _read(req: falcon.Request, size: int) -> bytes:
-    try:
-        return bytes(req.env["wsgi.input"].read(size))
-    except TimeoutError:
-        close_connection(req)
-        raise falcon.HTTPError(falcon.HTTP_408, description="the body did not come in time") from None
-    except (OSError, ParseException):
-        raise _cut_off(req) from None
+class _Incoming:
+    """A body as it comes, and the time that is left for it; what we do between two reads is not the client's."""
+
+    def __init__(self, req: falcon.Request) -> None:
+        self._req, self._stream = req, req.env["wsgi.input"]
+        connection = req.env.get(_SOCKET)
+        self._left: float | None = connection.gettimeout() if connection is not None else None
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes, fewer at the end of the body."""
+        began = time.monotonic()
+        limit = gevent.Timeout(None if self._left is None else self._left + size / SLOWEST_BYTES)
+        try:
+            with limit:
+                piece = bytes(self._stream.read(size))
+        except (TimeoutError, gevent.Timeout) as error:
+            if isinstance(error, gevent.Timeout) and error is not limit:
+                raise
+            close_connection(self._req)
+            raise falcon.HTTPError(falcon.HTTP_408, description="the body did not come in time") from None
+        except (OSError, ParseException):
+            raise _cut_off(self._req) from None
+        if self._left is not None:
+            self._left += len(piece) / SLOWEST_BYTES - (time.monotonic() - began)
+        return piece
 
 
 def _too_large(req: falcon.Request, limit_bytes: int) -> falcon.HTTPContentTooLarge:

@@ -20,12 +20,20 @@ def safe_name(name: str | None) -> str:
 
 
 def name_of(disposition: str | None) -> str | None:
-    """Return the file name that a Content-Disposition header holds (RFC 6266)."""
+    """Return the file name that a Content-Disposition header holds (RFC 6266), in percent-encoding or, as most clients write it, in plain UTF-8."""
     if match := _EXTENDED.search(disposition or ""):
         return unquote(match[1].strip())
     if match := _PLAIN.search(disposition or ""):
-        return re.sub(r"\\(.)", r"\1", match[1]) if match[1] is not None else match[2]
+        return _from_bytes(re.sub(r"\\(.)", r"\1", match[1]) if match[1] is not None else match[2])
     return None
+
+
+def _from_bytes(text: str) -> str:
+    """Return what a header's bytes say, which WSGI hands on one by one as characters; what is no UTF-8 stays as it is."""
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeError:
+        return text
 
 
 def disposition(name: str, media_type: str) -> str:

@@ -49,6 +49,7 @@ class Reporter(Protocol):
 
     def progress(self, task_id: str, attempt: int, fraction: float, message: str) -> None: ...
     def log(self, task_id: str, attempt: int, level: str, message: str, data: Json) -> None: ...
+    def take(self, key: str, per_second: float, burst: int) -> None: ...
     def effect_begins(self, task_id: str, effect: Effect) -> None: ...
 
 
@@ -131,6 +132,14 @@ class Context:
         output = self._files.add_output(name, write, media_type)
         self._outputs.append(output)
         return {"name": name, "uri": f"upload:{output.file_id}", "media_type": media_type, "size_bytes": output.size_bytes, "sha256": output.sha256}
+
+    def take(self, key: str, per_second: float, burst: int = 1) -> None:
+        """Take one of `per_second` turns a second that all workers share under this key, after a pause up to `burst` at once.
+
+        Raises Postponed, which is to be let through, where there is no turn now: the task comes again when there is one.
+        Call it before `effect_begins()`.
+        """
+        self._reporter.take(key, per_second, burst)
 
     def effect_begins(self, on_ambiguous: Effect | str = Effect.FAIL) -> None:
         """Say, just before it, that something begins that must not happen twice: SMTP's DATA, the SMS request.

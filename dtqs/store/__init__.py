@@ -7,6 +7,7 @@ from dtqs.store.database import Database
 from dtqs.store.file_rows import FileRows
 from dtqs.store.housekeeping import Housekeeping
 from dtqs.store.leases import Leases
+from dtqs.store.rates import Rates
 from dtqs.store.reads import Reads
 from dtqs.store.tasks import Tasks
 from dtqs.store.workers import Workers
@@ -21,6 +22,7 @@ class Store:
         self.leases = Leases(self.database, lease.grace_seconds)
         self.backlog = Backlog(self.database, lease.grace_seconds, lease.far_out_seconds)
         self.workers = Workers(self.database, self.leases)
+        self.rates = Rates(self.database)
         self.reads = Reads(self.database)
         self.api_keys = ApiKeys(self.database)
         self.files = FileRows(self.database)

@@ -3,7 +3,7 @@
 import logging
 
 from dtqs.broker.worker_link import WorkerLink
-from dtqs.errors import LeaseLost, PermanentError, StoreRefused, StoreUnavailable
+from dtqs.errors import LeaseLost, PermanentError, Postponed, StoreRefused, StoreUnavailable
 from dtqs.processors.base import Json
 from dtqs.store import Store
 from dtqs.task import Effect
@@ -24,6 +24,12 @@ class Reports:
 
     def log(self, task_id: str, attempt: int, level: str, message: str, data: Json) -> None:
         self._report(task_id, attempt, "log", level, message, data)
+
+    def take(self, key: str, per_second: float, burst: int) -> None:
+        with self._limits.masked():
+            wait_seconds = self._store.rates.take(key, per_second, burst)
+        if wait_seconds > 0:
+            raise Postponed(wait_seconds, f"{key} may be used {per_second:g} times a second")
 
     def effect_begins(self, task_id: str, effect: Effect) -> None:
         with self._limits.masked(), self._hold.lock:

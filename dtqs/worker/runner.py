@@ -10,7 +10,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from dtqs.config import RetrySection
-from dtqs.errors import DtqsError, EffectUnknown, LeaseLost, PermanentError, StoreUnavailable, TaskTimedOut
+from dtqs.errors import DtqsError, EffectUnknown, LeaseLost, PermanentError, Postponed, StoreUnavailable, TaskTimedOut
 from dtqs.files import FileSpace
 from dtqs.processors.base import Context, Processor, Reporter
 from dtqs.processors.catalog import Catalog
@@ -84,6 +84,8 @@ class Runner:
         elif isinstance(error, StoreUnavailable | LeaseLost):
             # not the processor's doing: a database that is away spends no attempt
             return _given_back(task, context, str(error))
+        elif isinstance(error, Postponed):
+            return _given_back(task, context, str(error), error.delay_seconds)
         elif isinstance(error, ValidationError):
             error = PermanentError(f"the payload does not fit this version of {task.task_type}: {error.errors(include_url=False, include_input=False)}")
         return decide(task.task_id, error, task.attempt, policy, context.effect)
@@ -94,11 +96,11 @@ class Runner:
         return _Type(processor.payload_model.model_validate, processor.run, processor.timeout_seconds or retry.timeout_seconds, policy)
 
 
-def _given_back(task: Claimed, context: Context, why: str) -> Settlement:
+def _given_back(task: Claimed, context: Context, why: str, delay_seconds: float = 0.0) -> Settlement:
     """No attempt is spent, unless an effect has begun that must not happen twice."""
     if context.effect is Effect.FAIL:
         return Settlement(task.task_id, Kind.FAILED, error_json(EffectUnknown(why), transient=False))
-    return Settlement(task.task_id, Kind.UNSPENT)
+    return Settlement(task.task_id, Kind.UNSPENT, None, delay_seconds)
 
 
 def _text(result: object) -> str:

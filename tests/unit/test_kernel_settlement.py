@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dtqs.backoff import backoff_seconds
 from dtqs.errors import DtqsError, EffectUnknown, InputRefused, PermanentError, TaskTimedOut, TransientError, WorkerDied
-from dtqs.settlement import MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS, Kind, RetryPolicy, Settlement, decide, error_json
+from dtqs.settlement import MESSAGE_CHARACTERS, RETRY_AFTER_LIMIT_SECONDS, TRACEBACK_CHARACTERS, Kind, RetryPolicy, Settlement, decide, error_json
 from dtqs.task import Effect
 
 POLICY = RetryPolicy(base_seconds=2.0, max_seconds=600.0)
@@ -114,3 +114,9 @@ def test_every_error_is_in_one_tree() -> None:
     assert issubclass(TaskTimedOut, TransientError)
     assert not issubclass(TransientError, PermanentError)
     assert issubclass(PermanentError, DtqsError)
+
+
+def test_a_retry_is_not_due_before_the_time_that_was_asked_for() -> None:
+    asked = decide("id", TransientError("throttled", retry_after_seconds=100.0), 1, POLICY)
+    assert asked.delay_seconds == 100.0
+    assert decide("id", TransientError("throttled", retry_after_seconds=1e9), 1, POLICY).delay_seconds == RETRY_AFTER_LIMIT_SECONDS
