@@ -1,7 +1,7 @@
 """What a processor is, and the Context that its attempt gets. It knows files and the kernel, never the store or the broker."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, ClassVar, Generic, Protocol, TypeVar
 
@@ -92,6 +92,10 @@ class Processor(Generic[P, S]):
     def run(self, payload: P, context: "Context") -> Json:
         """Do the work and return the result. Raise TransientError (retried) or PermanentError (failed at once)."""
         raise NotImplementedError
+
+    def kept_pids(self) -> Collection[int]:
+        """Return the child processes that this processor keeps for its next attempts: what else an attempt leaves behind is killed at its end."""
+        return ()
 
 
 class Context:

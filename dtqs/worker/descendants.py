@@ -4,14 +4,15 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Collection
 
 _WAIT_SECONDS = 2.0
 
 
-def kill_descendants() -> None:
-    """Kill and reap every descendant of this process; returns when they are gone, or after two seconds."""
+def kill_descendants(spared: Collection[int] = ()) -> None:
+    """Kill and reap every descendant of this process but the spared children; returns when they are gone, or after two seconds."""
     give_up = time.monotonic() + _WAIT_SECONDS
-    while children := _children(os.getpid()):
+    while children := [pid for pid in _children(os.getpid()) if pid not in spared]:
         for pid in children:
             for descendant in [*_below(pid), pid]:
                 with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -44,7 +44,8 @@ class Runner:
     def __init__(self, catalog: Catalog, files: FileSpace, reporter: Reporter, limits: Limits, retry: RetrySection) -> None:
         self._files, self._reporter, self._limits, self._retry = files, reporter, limits, retry
         self._pid = os.getpid()
-        self._types = {name: self._type(catalog.get(name)) for name in catalog.names()}
+        self._processors = [catalog.get(name) for name in catalog.names()]
+        self._types = {processor.name: self._type(processor) for processor in self._processors}
 
     def knows(self, task_type: str) -> bool:
         return task_type in self._types
@@ -72,7 +73,7 @@ class Runner:
             return self._settle(task, error, context, limit)
         finally:
             if not light:
-                _quietly(kill_descendants)
+                _quietly(lambda: kill_descendants(self._kept_pids()))
                 _quietly(context.close)
 
     def _settle(self, task: Claimed, error: BaseException, context: Context, limit_seconds: float) -> Settlement:
@@ -89,6 +90,9 @@ class Runner:
         elif isinstance(error, ValidationError):
             error = PermanentError(f"the payload does not fit this version of {task.task_type}: {error.errors(include_url=False, include_input=False)}")
         return decide(task.task_id, error, task.attempt, policy, context.effect)
+
+    def _kept_pids(self) -> list[int]:
+        return [pid for processor in self._processors for pid in processor.kept_pids()]
 
     def _type(self, processor: Processor[Any, Any]) -> _Type:
         retry = self._retry
