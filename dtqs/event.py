@@ -3,7 +3,7 @@
 An event says "look again at this task": readers take the truth from PostgreSQL. One message carries the events of a whole batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -32,12 +32,9 @@ class Hint:
     task_ids: list[str]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Event:
-    """One change of one task; `log_id` is None where no log row was written (the claim of a light task).
-
-    Not frozen: every API process makes one for each task.
-    """
+    """One change of one task; `log_id` is None where no log row was written (the claim of a light task)."""
 
     task_id: str
     event: str
@@ -65,10 +62,10 @@ def encode_events(events: Sequence[LogRef]) -> bytes:
     return orjson.dumps(events)
 
 
-def decode_events(body: bytes) -> list[Event]:
-    """Raises DeadLetter."""
+def decode_events(body: bytes, wanted: Container[str]) -> list[Event]:
+    """Return the events of the tasks that are wanted: every API process hears of all tasks, and watches few. Raises DeadLetter."""
     try:
-        return [Event(task_id, event, log_id) for log_id, task_id, event in orjson.loads(body)]
+        return [Event(task_id, event, log_id) for log_id, task_id, event in orjson.loads(body) if task_id in wanted]
     except (ValueError, TypeError) as error:
         raise DeadLetter("not an event message") from error
 

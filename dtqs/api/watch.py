@@ -3,11 +3,10 @@
 A stream knows for itself where it is in each task's log, so the database is its buffer: one that is not ready, or full, is passed over and read for later.
 """
 
-import itertools
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterable, KeysView, Mapping, Sequence, Set
 
 import gevent
 from gevent.event import Event as Wake
@@ -23,7 +22,9 @@ ROWS_PER_TASK = 100
 TASKS_PER_TURN = 200
 QUEUE_LIMIT = 256
 QUEUE_BYTES = 8 << 20
-"""A stream with so many frames unsent, or so much in them, gets no more until it has sent them."""
+"""A stream with so many frames unsent, or so much in them, gets no more until it has sent half of them."""
+RECORDS_PER_LOOK = 50
+"""Of so many tasks that have ended the records' sizes are looked at, and whether there is room for them, before they are read."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +39,18 @@ class Watcher:
         self.queued_bytes = 0
         self.wake = Wake()
         self.behind: set[str] = set()
+        self.ended: set[str] = set()
+        """Tasks of which only the final event is still to come, and no log row that would tell that."""
         self.ready = self.leaving = False
 
     @property
     def has_room(self) -> bool:
         return self.ready and len(self.queue) < QUEUE_LIMIT and self.queued_bytes < QUEUE_BYTES
+
+    @property
+    def is_low(self) -> bool:
+        """It has sent so much that what it was passed over for may be read: not for each frame that it sends, since a read is of many tasks."""
+        return self.has_room and len(self.queue) <= QUEUE_LIMIT // 2 and self.queued_bytes <= QUEUE_BYTES // 2
 
     def put(self, frame: Frame) -> None:
         self.queue.append(frame)
@@ -77,6 +85,11 @@ class Hub:
     @property
     def count(self) -> int:
         return len(self._all)
+
+    @property
+    def watched(self) -> KeysView[str]:
+        """The ids of the tasks that are watched; a view, which follows."""
+        return self._watchers.keys()
 
     def start(self) -> None:
         """Safe to call twice."""
@@ -130,9 +143,9 @@ class Hub:
             watcher.cut()
 
     def on_events(self, events: list[Event]) -> None:
-        """Wake the reader for what is watched; called by the broker's link, and must not wait."""
+        """Wake the reader for what of `watched` has changed; called by the broker's link, and must not wait."""
         # without a row in the log there is nothing to read: a light task has begun
-        watched = [event for event in events if event.log_id is not None and event.task_id in self._watchers]
+        watched = [event for event in events if event.log_id is not None]
         self._said_ended.update(event.task_id for event in watched if event.event in OUTCOMES)
         self._look_at(event.task_id for event in watched)
 
@@ -171,7 +184,8 @@ class Hub:
             rows = self._reads.watch(positions, ROWS_PER_TASK)
             counts = Counter(row.task_id for row in rows)
             long = {task_id for task_id, count in counts.items() if count == ROWS_PER_TASK}
-            ended = {row.task_id for row in rows if row.event in OUTCOMES} | (known_ended & positions.keys() - long)
+            told = known_ended | {task_id for task_id, watchers in taken.items() if any(task_id in watcher.ended for watcher in watchers)}
+            ended = {row.task_id for row in rows if row.event in OUTCOMES} | (told & positions.keys() - long)
             self._pass_on(rows, taken)
             self._finish_all(ended, early.get() if early else [], taken)
         except BaseException:
@@ -216,11 +230,24 @@ class Hub:
             return []  # the read beside it says so
 
     def _finish_all(self, ended: Set[str], early: Sequence[TaskRecord], taken: Mapping[str, Sequence[Watcher]]) -> None:
-        read = {task.task_id for task in early}
-        late = (task for part in self._reads.slices(sorted(ended - read)) for task in self._reads.tasks(part))
-        for task in itertools.chain((task for task in early if task.task_id in ended), late):
-            if task.status in OUTCOMES:
+        for task in early:
+            if task.task_id in ended and task.status in OUTCOMES:
                 self._finish(final(task), taken[task.task_id])
+        late = sorted(ended - {task.task_id for task in early})
+        for start in range(0, len(late), RECORDS_PER_LOOK):
+            for part in self._reads.slices(self._with_room(late[start : start + RECORDS_PER_LOOK], taken)):
+                wanted = self._with_room(part, taken)
+                for task in self._reads.tasks(wanted) if wanted else ():
+                    if task.status in OUTCOMES:
+                        self._finish(final(task), taken[task.task_id])
+
+    def _with_room(self, task_ids: Sequence[str], taken: Mapping[str, Sequence[Watcher]]) -> list[str]:
+        """Return those whose final event some stream has room for; the others are noted as behind, and not read in vain."""
+        wanted = [task_id for task_id in task_ids if any(watcher.has_room for watcher in taken[task_id])]
+        for task_id in set(task_ids).difference(wanted):
+            for watcher in taken[task_id]:
+                watcher.behind.add(task_id)
+        return wanted
 
     def _finish(self, frame: Frame, watchers: Sequence[Watcher]) -> None:
         for watcher in watchers:

@@ -97,7 +97,7 @@ def build(config: Config, catalog: Catalog) -> Parts:
     totals = Totals()
     store = Store(config.postgresql, config.lease, config.postgresql.pool_size, NAME, CooperativeDatabase)
     hub = Hub(store.reads, config.api.reread_seconds)
-    link = ApiLink(config.rabbitmq, NAME, hub.on_events)
+    link = ApiLink(config.rabbitmq, NAME, hub.watched, hub.on_events)
     hinting = Hinting(link, store.backlog, totals, config.lease.grace_seconds)
     gather = Gather(store.tasks.insert, hinting.stored, config.postgresql.statement_timeout_seconds)
     return Parts(config, catalog, store, link, FileSpace(config.files), hub, hinting, gather, totals)

@@ -1,7 +1,7 @@
 """An API process's two connections on gevent's loop: one consumes task_events from a queue of its own, one publishes. Nothing here blocks but `stop`."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import gevent
@@ -30,10 +30,10 @@ class _GeventLoop:
 
 
 class ApiLink:
-    """`on_events` gets what workers, keepers and APIs said has changed; it runs on the hub's callbacks and must not wait."""
+    """`on_events` gets what workers, keepers and APIs said of `watched` tasks; it runs on the hub's callbacks and must not wait."""
 
-    def __init__(self, section: RabbitmqSection, name: str, on_events: Callable[[list[Event]], None]) -> None:
-        self._on_events = on_events
+    def __init__(self, section: RabbitmqSection, name: str, watched: Collection[str], on_events: Callable[[list[Event]], None]) -> None:
+        self._watched, self._on_events = watched, on_events
         loop = _GeventLoop()
         hears, speaks = f"{name} consumes", f"{name} publishes"
         self._publisher = Publisher(lambda: self._speaking.state == "connected")
@@ -84,9 +84,12 @@ class ApiLink:
         channel.basic_consume(queue, self._event, auto_ack=True)
 
     def _event(self, _: Channel, __: Basic.Deliver, ___: object, body: bytes) -> None:
+        if not self._watched:
+            return  # nobody asked: what a batch's message costs should be next to nothing then
         try:
-            events = decode_events(body)
+            events = decode_events(body, self._watched)
         except DeadLetter:
             logger.error("dead letter dropped", extra={"size_bytes": len(body)})
             return
-        self._on_events(events)
+        if events:
+            self._on_events(events)

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import orjson
 import pytest
@@ -50,7 +51,7 @@ def test_hints_events_and_cancels_arrive_as_they_were_sent() -> None:
     ids = [uuid7(), uuid7()]
     hint = decode_hint(encode_hint("echo", True, ids))
     assert (hint.task_type, hint.light, hint.task_ids) == ("echo", True, ids)
-    assert decode_events(encode_events([(7, ids[0], "completed"), (None, ids[1], "in_progress")])) == [
+    assert decode_events(encode_events([(7, ids[0], "completed"), (8, uuid7(), "completed"), (None, ids[1], "in_progress")]), ids) == [
         Event(ids[0], "completed", 7),
         Event(ids[1], "in_progress", None),
     ]
@@ -75,7 +76,7 @@ def test_what_is_no_hint_is_a_dead_letter(value: object) -> None:
         decode_hint(orjson.dumps(value))
 
 
-@pytest.mark.parametrize("decode", [decode_hint, decode_events, decode_cancel])
+@pytest.mark.parametrize("decode", [decode_hint, partial(decode_events, wanted={}), decode_cancel])
 @given(value=JSON, noise=st.binary(max_size=20))
 def test_no_message_brings_a_reader_down(decode: Callable[[bytes], object], value: object, noise: bytes) -> None:
     for body in (noise, orjson.dumps(value)):
