@@ -6,7 +6,7 @@ import orjson
 
 from dtqs.api.position import ENDED
 from dtqs.api.records import record
-from dtqs.store.reads import LogRow
+from dtqs.store.reads import LogRow, TaskState
 from dtqs.task import OUTCOMES, Status, TaskRecord
 
 HEARTBEAT = b": heartbeat\n\n"
@@ -43,7 +43,7 @@ def of_row(row: LogRow) -> Frame | None:
     return None
 
 
-def of_status(task: TaskRecord, position: int) -> Frame:
+def of_status(task: TaskRecord | TaskState, position: int) -> Frame:
     """Where a task is when a stream begins."""
     data = {"task_id": task.task_id, "status": task.status, "attempt": task.attempt, "progress": task.progress}
     return Frame(task.task_id, position, "status", orjson.dumps(data))

@@ -4,10 +4,17 @@ from collections.abc import Mapping, Sequence
 
 import falcon
 
+from dtqs.api.strict import shown
 from dtqs.errors import Invalid, Problem
 from dtqs.uuid7 import is_uuid
 
 TEXT_LIMIT = 100
+
+
+def refuse_parameters(req: falcon.Request) -> None:
+    """Refuse parameters where none is known: what is asked for would not be done. Raises Invalid."""
+    if req.query_string:
+        Query(req, ()).check()
 
 
 class Query:
@@ -15,7 +22,7 @@ class Query:
 
     def __init__(self, req: falcon.Request, known: Sequence[str]) -> None:
         self._values: Mapping[str, str | list[str]] = req.params
-        self._problems = [Problem(name[:TEXT_LIMIT], f"no such parameter; allowed: {', '.join(known)}") for name in self._values if name not in known]
+        self._problems = [Problem(shown(name), f"no such parameter; allowed: {', '.join(known) or 'none'}") for name in self._values if name not in known]
 
     def text(self, name: str) -> str | None:
         value = self._values.get(name)
@@ -23,6 +30,19 @@ class Query:
             self._wrong(name, f"1 to {TEXT_LIMIT} characters are allowed, once")
             return None
         return value
+
+    def texts(self, name: str, most: int) -> list[str]:
+        """Return the values of a parameter that is to be there, and may be there several times."""
+        value = self._values.get(name, [])
+        values = value if isinstance(value, list) else [value]
+        if not 0 < len(values) <= most:
+            self._wrong(name, f"1 to {most} of them are allowed, not {len(values)}")
+        return values
+
+    def first(self, name: str) -> str:
+        """Return the first value of a parameter that judges itself; empty where there is none."""
+        value = self._values.get(name, "")
+        return value[0] if isinstance(value, list) else value
 
     def choice(self, name: str, choices: Sequence[str]) -> str | None:
         value = self._values.get(name)

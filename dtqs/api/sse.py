@@ -19,11 +19,12 @@ from dtqs.api.opening import begin
 from dtqs.api.position import ENDED
 from dtqs.api.position import decode as decode_position
 from dtqs.api.position import encode as encode_position
+from dtqs.api.query import Query
 from dtqs.api.tasks import checked_id
 from dtqs.api.tickets import Tickets
 from dtqs.api.watch import Hub, Watcher
 from dtqs.config import ApiSection
-from dtqs.errors import Invalid, NotFound, Problem, StoreUnavailable
+from dtqs.errors import NotFound, StoreUnavailable
 from dtqs.store.reads import Reads
 
 TASKS_LIMIT = 100
@@ -39,10 +40,13 @@ class Sse:
         self._auth, self._tickets, self._reads, self._hub, self._section = auth, tickets, reads, hub, section
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        task_ids = _task_ids(req)
-        seen = decode_position(req.get_header("Last-Event-ID") or _first(req, "last_event_id") or "", task_ids)
+        query = Query(req, ("task_id", "ticket", "last_event_id"))
+        named = query.texts("task_id", TASKS_LIMIT)
+        query.check()
+        task_ids = list(dict.fromkeys(map(checked_id, named)))
+        seen = decode_position(req.get_header("Last-Event-ID") or query.first("last_event_id"), task_ids)
         try:
-            owner = self._permit(req, task_ids)
+            owner = self._permit(req, query.first("ticket"), task_ids)
             if all(seen.get(task_id) == ENDED for task_id in task_ids):
                 resp.status = falcon.HTTP_204
                 return
@@ -55,9 +59,8 @@ class Sse:
         wait_for_client(req.env, None)  # a stream's client may be slow for longer: see STALLED_SECONDS
         close_connection(req)
 
-    def _permit(self, req: falcon.Request, task_ids: list[str]) -> str | None:
+    def _permit(self, req: falcon.Request, ticket: str, task_ids: list[str]) -> str | None:
         """Return whose tasks are shown. A ticket is for its own tasks, whoever holds it. Raises HTTPUnauthorized, HTTPForbidden, NotFound, StoreUnavailable."""
-        ticket = _first(req, "ticket")
         if not ticket or not self._auth.enabled:
             return self._auth.require(req, "read").owner
         allowed = self._tickets.allowed(ticket, task_ids)
@@ -173,19 +176,6 @@ class Stream:
             room -= len(frame.data)
             self._sent[frame.task_id] = frame.position
             frames.append(encode(frame, encode_position(self._sent)))
-        if self._watcher.behind and self._watcher.has_room:
+        if self._watcher.behind and self._watcher.is_low:
             self._hub.catch_up(self._watcher)
         return b"".join(frames)
-
-
-def _task_ids(req: falcon.Request) -> list[str]:
-    """Return the tasks that the request names. Raises Invalid, NotFound for what cannot be a task's id."""
-    named = req.get_param_as_list("task_id") or []
-    if not 0 < len(named) <= TASKS_LIMIT:
-        raise Invalid([Problem("task_id", f"1 to {TASKS_LIMIT} task ids are allowed, not {len(named)}")])
-    return list(dict.fromkeys(checked_id(task_id) for task_id in named))
-
-
-def _first(req: falcon.Request, name: str) -> str | None:
-    values = req.get_param_as_list(name)
-    return values[0] if values else None

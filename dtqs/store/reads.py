@@ -61,6 +61,16 @@ class LogRow:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskState:
+    """Where a task is and how far, without what it carries."""
+
+    task_id: str
+    status: Status
+    attempt: int
+    progress: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Watched:
     """Where a watched task is now; `last_log_id` is 0 where it has no log row."""
 
@@ -92,6 +102,12 @@ class Reads:
     def tasks(self, task_ids: Sequence[str], owner: str | None = None) -> list[TaskRecord]:
         """Return those that are there, in the given order. Raises StoreUnavailable."""
         rows = {row[0]: _record(row) for row in self._database.run("read_tasks", {"ids": array(task_ids), "owner": owner})}
+        return [rows[i] for i in task_ids if i in rows]
+
+    def states(self, task_ids: Sequence[str], owner: str | None = None) -> list[TaskState]:
+        """Return those that are there, in the given order: of many tasks, whose records may be too large to be read at once. Raises StoreUnavailable."""
+        found = self._database.run("read_states", {"ids": array(task_ids), "owner": owner})
+        rows = {task_id: TaskState(task_id, Status(status), attempt, progress) for task_id, status, attempt, progress in found}
         return [rows[i] for i in task_ids if i in rows]
 
     def slices(self, task_ids: Sequence[str]) -> list[list[str]]:

@@ -1,11 +1,17 @@
 """How a stream begins beside what happens to its tasks in the same moment."""
 
-import gevent
+from collections.abc import Sequence
 
+import gevent
+import pytest
+
+from dtqs.api import watch
 from dtqs.api.opening import begin
 from dtqs.api.watch import Hub, Watcher
 from dtqs.settlement import Kind
+from dtqs.store import reads as store_reads
 from dtqs.store.reads import LogRow, Reads
+from dtqs.task import TaskRecord
 from tests.fix_store import World
 
 
@@ -22,11 +28,11 @@ class ReadsBeforeTheEnd(Reads):
         return super().watch(positions, limit)
 
 
-def opened(reads: Reads, task_id: str, seen: dict[str, int]) -> tuple[Hub, Watcher]:
+def opened(reads: Reads, task_ids: Sequence[str], seen: dict[str, int]) -> tuple[Hub, Watcher]:
     """Begin a stream whose hub reads nothing by itself for an hour."""
-    hub, watcher = Hub(reads, 3600), Watcher({task_id: seen.get(task_id, 0)}, lambda: None)
+    hub, watcher = Hub(reads, 3600), Watcher({task_id: seen.get(task_id, 0) for task_id in task_ids}, lambda: None)
     hub.add(watcher)
-    begin(reads, hub, watcher, seen, [task_id], None)
+    begin(reads, hub, watcher, seen, task_ids, None)
     hub.ready(watcher)
     return hub, watcher
 
@@ -41,7 +47,7 @@ def failed_once(world: World) -> str:
 def test_a_task_that_ends_while_its_stream_begins_is_told_to_have_ended(world: World) -> None:
     task_id = failed_once(world)
     reads = ReadsBeforeTheEnd(world, task_id)
-    _, watcher = opened(reads, task_id, {})
+    _, watcher = opened(reads, [task_id], {})
     assert not watcher.positions
     assert watcher.queue[-1].event == "completed"
 
@@ -56,7 +62,7 @@ def test_a_task_with_a_long_log_that_has_ended_is_told_so_at_once(world: World) 
     (task_id,) = world.submit()
     write_log(world, task_id)
     world.run([task_id])
-    _, watcher = opened(world.store.reads, task_id, {})
+    _, watcher = opened(world.store.reads, [task_id], {})
     assert [frame.event for frame in watcher.queue] == ["status", "completed"]
     assert not watcher.positions
 
@@ -64,7 +70,7 @@ def test_a_task_with_a_long_log_that_has_ended_is_told_so_at_once(world: World) 
 def test_a_task_with_a_long_log_that_ends_while_its_stream_begins_is_told_so_at_once(world: World) -> None:
     task_id = failed_once(world)
     write_log(world, task_id)
-    _, watcher = opened(ReadsBeforeTheEnd(world, task_id), task_id, {})
+    _, watcher = opened(ReadsBeforeTheEnd(world, task_id), [task_id], {})
     assert [frame.event for frame in watcher.queue] == ["status", "completed"]
 
 
@@ -72,7 +78,7 @@ def test_a_resumed_stream_reads_a_long_log_to_its_end(world: World) -> None:
     (task_id,) = world.submit()
     write_log(world, task_id)
     world.run([task_id])
-    hub, watcher = opened(world.store.reads, task_id, {task_id: 1})
+    hub, watcher = opened(world.store.reads, [task_id], {task_id: 1})
     assert watcher.positions  # the opening's look ended before the outcome
     hub.start()
     try:
@@ -83,3 +89,45 @@ def test_a_resumed_stream_reads_a_long_log_to_its_end(world: World) -> None:
     finally:
         hub.stop()
     assert watcher.queue[-1].event == "completed"
+
+
+class CountingReads(Reads):
+    """Remembers of how many tasks it read whole records at once."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.store.database)
+        self.counts: list[int] = []
+
+    def tasks(self, task_ids: Sequence[str], owner: str | None = None) -> list[TaskRecord]:
+        self.counts.append(len(task_ids))
+        return super().tasks(task_ids, owner)
+
+
+@pytest.mark.parametrize("has_log", [True, False], ids=["with a log", "after its days of logs were dropped"])
+def test_of_many_large_tasks_that_have_ended_no_more_is_held_than_a_stream_may_queue(world: World, monkeypatch: pytest.MonkeyPatch, has_log: bool) -> None:
+    monkeypatch.setattr(store_reads, "SLICE_BYTES", 5000)
+    monkeypatch.setattr(watch, "QUEUE_BYTES", 5000)
+    task_ids = world.submit(30, payload='"' + "x" * 2000 + '"', light=False)
+    for task_id in task_ids:
+        world.run([task_id])
+    if not has_log:
+        world.execute("DELETE FROM logs")
+    reads = CountingReads(world)
+    hub, watcher = opened(reads, task_ids, {})
+    finals, most = [], 0
+    hub.start()
+    try:
+        with gevent.Timeout(20):
+            while watcher.positions or watcher.queue:
+                watcher.wake.clear()
+                if not watcher.queue:
+                    watcher.wake.wait(1)
+                most = max(most, watcher.queued_bytes)
+                while watcher.queue:
+                    finals += [frame.task_id for frame in (watcher.take(),) if frame.event == "completed"]
+                hub.catch_up(watcher)
+    finally:
+        hub.stop()
+    assert sorted(finals) == task_ids
+    assert max(reads.counts) <= 8
+    assert most < 30 * 2000 / 2
