@@ -12,7 +12,7 @@ class Pace:
     def __init__(self, batch_seconds: float, batch_limit: int) -> None:
         self._batch_seconds, self._batch_limit = batch_seconds, batch_limit
         self._seconds: dict[str, float] = {}
-        self._tasks_per_hint = 1.0
+        self._tasks_per_hint = 0.0
         self.prefetch = 1
 
     def batch(self, task_type: str) -> int:
@@ -26,7 +26,8 @@ class Pace:
         """Learn from a batch: what a task of it took, and how many its hints named."""
         known = self._seconds.get(task_type)
         self._seconds[task_type] = each_seconds if known is None else known + _WEIGHT * (each_seconds - known)
-        self._tasks_per_hint += _WEIGHT * (per_hint - self._tasks_per_hint)
+        # the first batch is believed at once: each step of the prefetch costs round trips just when the work begins
+        self._tasks_per_hint += (_WEIGHT if self._tasks_per_hint else 1.0) * (per_hint - self._tasks_per_hint)
         self._set_prefetch(max(1, round(2 * self.batch(task_type) / max(1.0, self._tasks_per_hint))))
 
     def ran_heavy(self) -> None:
