@@ -16,7 +16,7 @@ SLOWEST_BYTES = 16 << 10
 """A body may take that time in all and a second for each so many bytes: one that comes byte by byte would else never end."""
 ANSWER_PIECE_BYTES = 256 << 10
 """So much of an answer is sent at once: each piece has the client's time anew, so a slow client is not taken for one that stands still."""
-_PIECE_BYTES = 1 << 20
+_PIECE_BYTES, _STEP_BYTES = 1 << 20, 64 << 10
 _SOCKET = "gunicorn.socket"
 
 
@@ -90,11 +90,19 @@ class _Incoming:
 
     def read(self, size: int) -> bytes:
         """Return so many bytes, fewer at the end of the body."""
-        began = time.monotonic()
-        limit = gevent.Timeout(None if self._left is None else self._left + size / SLOWEST_BYTES)
+        if size <= _STEP_BYTES:
+            return self._step(size)
+        steps: list[bytes] = []
+        while size > 0 and (step := self._step(min(size, _STEP_BYTES))):
+            steps.append(step)
+            size -= len(step)
+        return b"".join(steps)
+
+    def _step(self, size: int) -> bytes:
+        began, limit = time.monotonic(), gevent.Timeout(self._left)
         try:
             with limit:
-                piece = bytes(self._stream.read(size))
+                step = bytes(self._stream.read(size))
         except (TimeoutError, gevent.Timeout) as error:
             if isinstance(error, gevent.Timeout) and error is not limit:
                 raise
@@ -103,8 +111,8 @@ class _Incoming:
         except (OSError, ParseException):
             raise _cut_off(self._req) from None
         if self._left is not None:
-            self._left += len(piece) / SLOWEST_BYTES - (time.monotonic() - began)
-        return piece
+            self._left += len(step) / SLOWEST_BYTES - (time.monotonic() - began)
+        return step
 
 
 def _too_large(req: falcon.Request, limit_bytes: int) -> falcon.HTTPContentTooLarge:

@@ -10,6 +10,7 @@ import falcon
 from dtqs.api.auth import Auth
 from dtqs.api.disk import in_thread
 from dtqs.api.names import disposition
+from dtqs.api.query import refuse_parameters
 from dtqs.errors import NotFound
 from dtqs.files import FileSpace
 from dtqs.store.file_rows import FileRow, FileRows
@@ -32,6 +33,7 @@ class Downloads:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, file_id: str) -> None:
         caller = self._auth.require(req, "read")
+        refuse_parameters(req)
         row = self._row(file_id.lower(), caller.owner)
         etag = f'"{row.sha256}"'
         resp.set_headers(_HEADERS | {"ETag": etag, "Content-Disposition": disposition(row.name, row.media_type)})

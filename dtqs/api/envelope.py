@@ -65,17 +65,13 @@ def parse(value: Any) -> list[TaskBody]:
     many = isinstance(value, list)
     if many and not 0 < len(value) <= ARRAY_LIMIT:
         raise Invalid([Problem("body", f"an array of 1 to {ARRAY_LIMIT} tasks is allowed, not of {len(value)}")])
+    values = value if many else [value]
     try:
-        bodies = _MANY.validate_python(value if many else [value])
+        bodies = _MANY.validate_python(values)
     except ValidationError:
-        raise Invalid(list(_problems(value if many else [value], many))) from None
-    problems = [
-        Problem(field_name(index if many else None, "due_at"), "excludes delay_seconds: one of the two is allowed")
-        for index, body in enumerate(bodies)
-        if body.due_at is not None and body.delay_seconds is not None
-    ]
-    if problems:
-        raise Invalid(problems)
+        raise Invalid(list(_problems(values, many))) from None
+    if any(body.due_at is not None and body.delay_seconds is not None for body in bodies):
+        raise Invalid(list(_problems(values, many)))
     return bodies
 
 
@@ -87,11 +83,14 @@ def field_name(index: int | None, name: str) -> str:
 def _problems(values: Sequence[Any], many: bool) -> Iterator[Problem]:
     """Name what is wrong with each, one by one: the whole array's errors have no place to ask for what is allowed."""
     for index, value in enumerate(values):
+        where = index if many else None
         try:
             TaskBody.model_validate(value)
         except ValidationError as error:
             for problem in payload_problems(error, TaskBody, ""):
-                yield Problem(field_name(index if many else None, problem.field.lstrip(".")) or "body", problem.message)
+                yield Problem(field_name(where, problem.field.lstrip(".")) or "body", problem.message)
+        if isinstance(value, dict) and value.get("due_at") is not None and value.get("delay_seconds") is not None:
+            yield Problem(field_name(where, "due_at"), "excludes delay_seconds: one of the two is allowed")
 
 
 def valid_parts(value: Any) -> list[tuple[int | None, str, Any]]:

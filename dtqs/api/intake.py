@@ -29,8 +29,8 @@ class Intake:
         try:
             bodies = parse(value)
         except Invalid as error:
-            raise Invalid([*found, *error.problems, *self._payload_problems(value)]) from None
-        problems = list(found)
+            raise Invalid(_each_once(found, error.problems, self._payload_problems(value))) from None
+        problems: list[Problem] = []
         uploads: list[tuple[str, str]] = []
         ids = new_ids(len(bodies))
         tasks = []
@@ -41,8 +41,8 @@ class Intake:
                 problems += _placed(index if many else None, error)
         if uploads:
             problems += self._missing(uploads, caller)
-        if problems:
-            raise Invalid(problems)
+        if found or problems:
+            raise Invalid(_each_once(found, problems))
         return tasks
 
     def _task(self, body: TaskBody, task_id: str, caller: Caller, uploads: list[tuple[str, str]], index: int | None) -> NewTask:
@@ -72,6 +72,15 @@ class Intake:
             except (Invalid, NotFound) as error:
                 problems += _placed(index, error)
         return problems
+
+
+def _each_once(*found: Sequence[Problem]) -> list[Problem]:
+    """Put together what several looks have found; of a field only what the first look that minds it says: later ones see but what that left of it."""
+    problems: list[Problem] = []
+    for look in found:
+        named = {problem.field for problem in problems}
+        problems += [problem for problem in look if problem.field not in named]
+    return problems
 
 
 def _placed(index: int | None, error: Invalid | NotFound) -> list[Problem]:

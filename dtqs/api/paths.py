@@ -15,6 +15,7 @@ _CODES = {
     "401": "no API key, or none of ours",
     "403": "the key has not the scope that this needs",
     "404": "there is no such thing, or it is somebody else's",
+    "408": "the body did not come in time",
     "409": "it is there, but not in a state that allows this",
     "413": "the body is too long",
     "415": "the body is not JSON",
@@ -69,7 +70,7 @@ _ACCEPTED_MANY: Node = {
 _SUBMIT = _operation(
     "submit",
     "Submit a task, or an array of up to 1000, all or none",
-    {"202": _ACCEPTED_MANY} | _problems(400, 401, 403, 409, 413, 415, 422, 503),
+    {"202": _ACCEPTED_MANY} | _problems(400, 401, 403, 408, 409, 413, 415, 422, 503),
     [_parameter("Idempotency-Key", {"type": "string", "pattern": "^[!-~]{1,255}$"}, "makes a repeated submit return the first one's tasks", "header")],
 ) | {
     "requestBody": {
@@ -113,25 +114,25 @@ _LOGS = _operation(
 _CANCEL = _operation(
     "cancel",
     "Cancel: a pending task at once, a running one is interrupted",
-    {"200": _json("TaskShape", "cancelled"), "202": _json("TaskShape", "it runs, and is being interrupted")} | _problems(401, 403, 404, 409, 503),
+    {"200": _json("TaskShape", "cancelled"), "202": _json("TaskShape", "it runs, and is being interrupted")} | _problems(401, 403, 404, 409, 422, 503),
     [_TASK],
 )
 _RETRY = _operation(
     "retry",
     "Submit a failed or cancelled task anew; a second call returns the first one's",
-    {"202": _json("Accepted", "accepted")} | _problems(401, 403, 404, 409, 503),
+    {"202": _json("Accepted", "accepted")} | _problems(401, 403, 404, 409, 422, 503),
     [_TASK],
 )
 _UPLOAD = _operation(
     "upload",
     "Upload a file, raw or as a form's one file",
-    {"201": _json("Uploaded", "durable")} | _problems(400, 401, 403, 413, 422, 503),
+    {"201": _json("Uploaded", "durable")} | _problems(400, 401, 403, 408, 413, 422, 503),
     [_parameter("name", {"type": "string"}, "its name, for people")],
 ) | {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {}}}}}
 _DOWNLOAD = _operation(
     "download",
     "Download an upload or an output, whole or a range of it",
-    {"200": _ANY_BYTES, "206": _ANY_BYTES, "304": {"description": "not changed"}} | _problems(401, 403, 404, 416, 503),
+    {"200": _ANY_BYTES, "206": _ANY_BYTES, "304": {"description": "not changed"}} | _problems(401, 403, 404, 416, 422, 503),
     [_FILE, _parameter("Range", {"type": "string"}, "bytes=FIRST-LAST", "header"), _parameter("If-None-Match", {"type": "string"}, "an ETag", "header")],
 )
 _HEALTHZ = _operation("healthz", "Is this process there", {"200": {"description": "it is", "content": {"application/json": {"schema": {}}}}}, security=[])
@@ -146,7 +147,7 @@ PATHS: Node = {
     "/submit": {"post": _SUBMIT},
     "/sse": {"get": _SSE},
     "/tasks": {"get": _LIST},
-    "/tasks/{task_id}": {"get": _operation("task", "One task", {"200": _json("TaskShape", "the task")} | _problems(401, 403, 404, 503), [_TASK])},
+    "/tasks/{task_id}": {"get": _operation("task", "One task", {"200": _json("TaskShape", "the task")} | _problems(401, 403, 404, 422, 503), [_TASK])},
     "/tasks/{task_id}/logs": {"get": _LOGS},
     "/tasks/{task_id}/cancel": {"post": _CANCEL},
     "/tasks/{task_id}/retry": {"post": _RETRY},

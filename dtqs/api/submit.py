@@ -16,6 +16,7 @@ from dtqs.api.gather import Gather
 from dtqs.api.hinting import Hinting
 from dtqs.api.intake import Intake
 from dtqs.api.links import Links
+from dtqs.api.query import refuse_parameters
 from dtqs.api.strict import decode
 from dtqs.errors import Invalid, Problem, StoreUnavailable
 from dtqs.store.reads import Reads
@@ -39,6 +40,7 @@ class Submit:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         caller = self._auth.require(req, "submit")
+        refuse_parameters(req)
         require_json(req)
         value, problems = decode(read_body(req, self._max_body_bytes))
         tasks = self._intake.tasks(value, problems, caller)

@@ -9,7 +9,7 @@ from dtqs.api.auth import Auth, Caller
 from dtqs.api.hinting import Hinting
 from dtqs.api.ids import new_ids
 from dtqs.api.links import PAGE_LIMIT, Links
-from dtqs.api.query import Query
+from dtqs.api.query import Query, refuse_parameters
 from dtqs.api.records import log_row, record
 from dtqs.broker.api_link import ApiLink
 from dtqs.errors import Conflict, NotFound
@@ -43,7 +43,9 @@ class TaskResource:
         self._auth, self._reads = auth, reads
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
-        answer(resp, record(read_task(self._reads, task_id, self._auth.require(req, "read"))))
+        caller = self._auth.require(req, "read")
+        refuse_parameters(req)
+        answer(resp, record(read_task(self._reads, task_id, caller)))
 
 
 class TaskList:
@@ -96,6 +98,7 @@ class Cancel:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         caller = self._auth.require(req, "submit")
+        refuse_parameters(req)
         known = require_task(self._reads, task_id, caller)
         done = self._tasks.cancel([known])
         if not done:
@@ -116,6 +119,7 @@ class Retry:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         caller = self._auth.require(req, "submit")
+        refuse_parameters(req)
         known = require_task(self._reads, task_id, caller)
         new = self._tasks.retry(known, new_ids(1)[0])
         if new.fresh:

@@ -12,6 +12,7 @@ from dtqs.api.body import checked_length, close_connection, pieces
 from dtqs.api.disk import in_thread
 from dtqs.api.links import Links
 from dtqs.api.names import name_of, safe_name
+from dtqs.api.query import Query
 from dtqs.api.tasks import answer
 from dtqs.errors import Invalid, Problem
 from dtqs.files import FileSpace, PendingFile
@@ -47,23 +48,26 @@ class Uploads:
 
     def _receive(self, req: falcon.Request) -> OutputFile:
         """Write the body to the disk; a client that goes away leaves nothing. Raises TooLarge, HTTPError, Invalid, TransientError."""
+        query = Query(req, ("name",))
+        query.check()
         if (req.content_type or "").partition(";")[0].strip().lower() == "multipart/form-data":
             checked_length(req, self._max_upload_bytes + FORM_OVERHEAD_BYTES)
             return self._receive_form(req)
         checked_length(req, self._max_upload_bytes)
-        names = req.get_param_as_list("name") or [name_of(req.get_header("Content-Disposition")) or ""]
+        name = query.first("name") or name_of(req.get_header("Content-Disposition"))
         with self._space.new_upload() as pending:
             _write(pending, pieces(req, self._max_upload_bytes))
-            return _commit(pending, safe_name(names[0]))
+            return _commit(pending, safe_name(name))
 
     def _receive_form(self, req: falcon.Request) -> OutputFile:
         received: OutputFile | None = None
         with self._space.new_upload() as pending:
             for part in _form(req, self._max_upload_bytes + FORM_OVERHEAD_BYTES):
-                if received or not part.filename:
+                name = _filename(part)
+                if received or not name:
                     raise Invalid([Problem((part.name or "body")[:100], "a form with one file and nothing else is allowed")])
                 _write(pending, iter(lambda part=part: part.stream.read(_PIECE_BYTES), b""))  # type: ignore[misc]
-                received = OutputFile(pending.file_id, safe_name(part.filename), pending.media_type, 0, "")
+                received = OutputFile(pending.file_id, safe_name(name), pending.media_type, 0, "")
             if received is None:
                 raise Invalid([Problem("body", "a form with one file is needed")])
             return _commit(pending, received.name)
@@ -89,6 +93,15 @@ def _form(req: falcon.Request, limit_bytes: int) -> Iterator[Any]:
         yield from MultipartForm(BufferedReader(read, limit_bytes), boundary.encode(), None, MultipartParseOptions())
     except MultipartParseError as error:
         raise falcon.HTTPBadRequest(description=f"the form cannot be read: {error.description}") from None
+
+
+def _filename(part: Any) -> str | None:
+    """Return the name that a form gives its file. Raises HTTPBadRequest."""
+    try:
+        name: str | None = part.filename
+    except UnicodeDecodeError:
+        raise falcon.HTTPBadRequest(description="the form cannot be read: its Content-Disposition is not UTF-8") from None
+    return name
 
 
 def _write(pending: PendingFile, body: Iterator[bytes]) -> None:

@@ -42,6 +42,15 @@ def test_a_form_with_one_file_is_an_upload(shared: System) -> None:
     assert 'filename="a photo.png"' in download.headers["content-disposition"]
 
 
+@pytest.mark.parametrize("kind", ["raw", "form"])
+def test_a_name_in_plain_utf_8_is_kept(shared: System, kind: str) -> None:
+    line = 'form-data; name="f"; filename="\u732b.png"'.encode()
+    form = b"--x\r\nContent-Disposition: " + line + b"\r\n\r\nabc\r\n--x--\r\n"
+    content, headers = (form, [(b"Content-Type", b"multipart/form-data; boundary=x")]) if kind == "form" else (b"abc", [(b"Content-Disposition", line)])
+    response = shared.client.post("/files", content=content, headers=headers)
+    assert "filename*=UTF-8''%E7%8C%AB.png" in shared.client.get(response.headers["location"]).headers["content-disposition"]
+
+
 def test_a_form_of_anything_else_is_refused_and_leaves_nothing(shared: System) -> None:
     before = len(stored(shared))
     many = [("a", ("a", b"1")), ("b", ("b", b"2"))]
@@ -50,6 +59,8 @@ def test_a_form_of_anything_else_is_refused_and_leaves_nothing(shared: System) -
     broken = b"--x\r\nContent-Disposition: form-data; name=f; filename=f\r\n\r\nabc"
     assert shared.client.post("/files", content=broken, headers={"Content-Type": "multipart/form-data; boundary=x"}).status_code == 400
     assert shared.client.post("/files", content=broken, headers={"Content-Type": "multipart/form-data"}).status_code == 400
+    latin = b"--x\r\nContent-Disposition: form-data; name=f; filename=\xe9\r\n\r\nabc\r\n--x--\r\n"
+    assert shared.client.post("/files", content=latin, headers={"Content-Type": "multipart/form-data; boundary=x"}).status_code == 400
     assert shared.client.post("/files", content=b"", headers={"Content-Type": "multipart/form-data; boundary=x"}).status_code == 400
     assert len(stored(shared)) == before
 

@@ -4,24 +4,27 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import httpx
 import pytest
 
 from dtqs.resources import resource
 from tests.acceptance.hasty_api import CLIENT_SECONDS
-from tests.fix_system import Factory, System
+from tests.fix_system import System
 from tests.helpers import eventually
 
 BIG_BYTES = 32 << 20
 """More than what the kernel buffers for a connection that nobody reads from."""
 
 
-@pytest.fixture
-def hasty(system: Factory) -> Iterator[System]:
-    one = system(api=False, supervisor=False)
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory, new_dsn: Callable[[], str], vhosts: Any) -> Iterator[System]:
+    url = vhosts.make()
+    one = System(tmp_path_factory.mktemp("hasty") / "system", new_dsn(), url, {})
     command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "gunicorn", "--config", str(resource("conf/gunicorn.conf.py"))]
     environment = os.environ | {"DTQS_CONFIG": str(one.config_path), "PYTHONPATH": os.getcwd()}
     with (
@@ -36,6 +39,8 @@ def hasty(system: Factory) -> Iterator[System]:
         finally:
             process.terminate()
             process.wait(15)
+            one.stop()
+            vhosts.delete(url)
 
 
 def ready(system: System) -> bool:
@@ -49,6 +54,11 @@ def opened(system: System, request: str) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", int(system.url.rpartition(":")[2])), timeout=20)
     connection.sendall(f"{request}Authorization: Bearer {system.key}\r\nHost: localhost\r\n\r\n".encode())
     return connection
+
+
+def socket_errors(system: System) -> int:
+    """How often the server has given a client up so far."""
+    return system.log("api").count("Socket error")
 
 
 def rest(connection: socket.socket) -> bytes:
@@ -69,10 +79,28 @@ def test_a_body_that_does_not_come_is_not_waited_for(hasty: System, path: str, f
     assert b"Connection: close" in answer
 
 
+@pytest.mark.parametrize("path", ["/submit", "/files"])
+@pytest.mark.parametrize("framing", ["Content-Length: 10000", "Transfer-Encoding: chunked"])
+def test_a_body_that_comes_byte_by_byte_has_a_limit_in_all(hasty: System, path: str, framing: str) -> None:
+    connection = opened(hasty, f"POST {path} HTTP/1.1\r\n{framing}\r\n")
+    byte = b"1\r\n[\r\n" if "chunked" in framing else b"["
+    give_up = time.monotonic() + 60 * CLIENT_SECONDS
+    connection.settimeout(CLIENT_SECONDS / 5)
+    answer = b""
+    while not answer and time.monotonic() < give_up:
+        with suppress(OSError):
+            connection.sendall(byte)
+        with suppress(TimeoutError):
+            answer = connection.recv(100)
+    connection.close()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
 def test_an_answer_that_nobody_takes_is_given_up(hasty: System) -> None:
     uploaded = hasty.client.post("/files", content=b"x" * BIG_BYTES).headers["location"]
     connection = opened(hasty, f"GET {uploaded} HTTP/1.1\r\n")
-    eventually(lambda: "Socket error" in hasty.log("api"), 10 * CLIENT_SECONDS + 10, "the server gives up")
+    before = socket_errors(hasty)
+    eventually(lambda: socket_errors(hasty) > before, 10 * CLIENT_SECONDS + 10, "the server gives up")
     assert len(rest(connection)) < BIG_BYTES
 
 
@@ -81,6 +109,7 @@ def test_a_stream_waits_for_longer_than_that(hasty: System) -> None:
     for task_id in ids:
         hasty.client.post(f"/tasks/{task_id}/cancel")
     connection = opened(hasty, f"GET /sse?{'&'.join(f'task_id={task_id}' for task_id in ids)} HTTP/1.1\r\n")
+    before = socket_errors(hasty)
     with pytest.raises(AssertionError):
-        eventually(lambda: "Socket error" in hasty.log("api"), 4 * CLIENT_SECONDS)
+        eventually(lambda: socket_errors(hasty) > before, CLIENT_SECONDS)
     assert rest(connection).count(b"event: cancelled\n") == len(ids)

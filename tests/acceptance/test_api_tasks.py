@@ -71,6 +71,23 @@ def test_a_wrong_parameter_is_named(shared: System, query: str, field: str) -> N
     assert [error["field"] for error in response.json()["errors"]] == [field]
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/submit"), ("POST", "/files"), ("GET", "/files/{file}"), ("GET", "/sse?task_id={task}"), ("GET", "/tasks/{task}"),
+        ("GET", "/tasks/{task}/logs"), ("POST", "/tasks/{task}/cancel"), ("POST", "/tasks/{task}/retry"),
+    ],
+)  # fmt: skip
+def test_a_parameter_that_nobody_knows_is_refused_everywhere(shared: System, method: str, path: str) -> None:
+    task = shared.submit(delay_seconds=600)
+    file = shared.client.post("/files?name=a", content=b"a").json()["uri"].removeprefix("upload:")
+    place = path.format(task=task, file=file)
+    response = shared.client.request(method, f"{place}{'&' if '?' in place else '?'}colour=red", json={"task_type": "echo", "payload": {}})
+    assert response.status_code == 422, response.text
+    assert [error["field"] for error in response.json()["errors"]] == ["colour"]
+    assert shared.task(task)["status"] == "pending"
+
+
 def test_the_log_tells_each_attempt(shared: System) -> None:
     task_id = shared.submit({"fail_times": 1, "steps": 2})
     shared.wait_for(task_id)

@@ -69,6 +69,8 @@ def test_ids_that_do_not_follow_one_another_get_tickets_of_their_own() -> None:
         ("attachment; filename=a.png; size=1", "a.png"),
         ("attachment; filename=\"x\"; filename*=UTF-8''%E2%82%AC.png", "\u20ac.png"),
         (r'inline; filename="a\"b"', 'a"b'),
+        ('form-data; filename="\u20ac \u732b.png"'.encode().decode("latin-1"), "\u20ac \u732b.png"),
+        (b"inline; filename=caf\xe9.png".decode("latin-1"), "caf\xe9.png"),
         ("inline", None),
         (None, None),
     ],
