@@ -42,6 +42,7 @@ setup(
         "npyscreen",
         "orjson",
         "packaging",  # gunicorn's gevent worker needs it and does not say so
+        "phonenumberslite",  # phonenumbers without its maps of places, carriers and time zones
         "pika>=1.3",
         "pillow>=11",
         "prometheus-client",
@@ -50,6 +51,7 @@ setup(
         "pydantic>=2",
         "rich",
         "setproctitle",
+        "smpplib",
         "tenacity",
     ],
     extras_require={"test": ["hypothesis", "mypy", "pytest", "ruff", "schemathesis"]},

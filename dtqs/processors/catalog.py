@@ -14,14 +14,16 @@ from dtqs.config import Config
 from dtqs.errors import ConfigError, Invalid, NotFound
 from dtqs.processors.base import Json, Processor
 from dtqs.processors.echo import EchoProcessor
+from dtqs.processors.email import EmailProcessor
 from dtqs.processors.faults import payload_problems, suggestion
 from dtqs.processors.function import is_processor
 from dtqs.processors.image import ImageProcessor
+from dtqs.processors.sms import SmsProcessor
 
 GROUP = "dtqs.processors"
 """The entry-point group in which packages register their processors."""
 
-BUILT_IN: tuple[type[Processor[Any, Any]], ...] = (EchoProcessor, ImageProcessor)
+BUILT_IN: tuple[type[Processor[Any, Any]], ...] = (EchoProcessor, EmailProcessor, ImageProcessor, SmsProcessor)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 

@@ -1,0 +1,99 @@
+"""One HTTP request and its reply, for the providers that speak HTTP: when it has left, what of a failure is certain.
+
+Requests go through httpx's transport: it follows no redirect, takes no proxy from the environment and, unlike its client, logs no URL.
+"""
+
+import email.utils
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from dtqs.errors import PermanentError
+from dtqs.processors.sms.message import SmsNotTaken, SmsUnsure, words
+
+REPLY_BYTES = 64 << 10
+_KEPT_SECONDS = 3.0
+"""A connection is used again within this time only: servers close idle ones, after 5 seconds at the earliest, perhaps just as a request leaves."""
+NOT_TAKEN_CODES = frozenset({408, 425, 429, 500, 503})
+"""Replies which say that the message was not taken, and may be later."""
+UNSURE_CODES = frozenset({502, 504})
+"""Somebody in between has lost the reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back; `text` is its beginning."""
+
+    code: int
+    text: str
+    retry_after_seconds: float
+
+
+class Exchange:
+    """A transport that is opened at its first request and keeps its connection for a moment."""
+
+    def __init__(self, provider: str, connect_timeout_seconds: float, request_timeout_seconds: float, ca_file: Path | None) -> None:
+        self._provider, self._ca_file, self._limit_seconds = provider, ca_file, request_timeout_seconds
+        self._timeouts = httpx.Timeout(request_timeout_seconds, connect=connect_timeout_seconds).as_dict()
+        self._transport: httpx.HTTPTransport | None = None
+
+    def ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes, begins: Callable[[], None]) -> Reply:
+        """Send a request, once; `begins` is called between connection and first octet. Raises SmsNotTaken, SmsUnsure, PermanentError."""
+        left = False
+
+        def trace(event: str, _: object) -> None:
+            nonlocal left
+            if not left and event.endswith(".send_request_headers.started"):
+                begins()
+                left = True
+
+        request = httpx.Request(method, url, headers=headers, content=body, extensions={"timeout": self._timeouts, "trace": trace})
+        try:
+            return _read(self._opened().handle_request(request), time.monotonic() + self._limit_seconds)
+        except httpx.TransportError as error:
+            why = f"{request.url.host}: {words(str(error)) or type(error).__name__}"
+            if left:
+                raise SmsUnsure(f"{self._provider} has not replied: {why}") from error
+            raise SmsNotTaken(self._provider, f"no connection to {why}") from error
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+    def _opened(self) -> httpx.HTTPTransport:
+        if self._transport is None:
+            try:
+                context = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else httpx.create_ssl_context(trust_env=False)
+            except OSError as error:
+                raise PermanentError(f"ca_file = {self._ca_file}: {error}") from error
+            limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEPT_SECONDS)
+            self._transport = httpx.HTTPTransport(verify=context, trust_env=False, limits=limits)
+        return self._transport
+
+
+def _read(response: httpx.Response, until: float) -> Reply:
+    """Read no more than is looked at, and no longer than may be: each octet that drips in begins the transport's own time anew."""
+    data = b""
+    try:
+        for chunk in response.iter_bytes():
+            data += chunk
+            if len(data) > REPLY_BYTES or time.monotonic() > until:
+                break
+    finally:
+        response.close()
+    return Reply(response.status_code, data[:REPLY_BYTES].decode("utf-8", "replace"), retry_after(response.headers.get("retry-after", ""), time.time()))
+
+
+def retry_after(value: str, now: float) -> float:
+    """Return the seconds that a Retry-After header asks for, given as a number or as a date; 0 where it says nothing that is known."""
+    if value.strip().isdecimal() and len(value) < 10:
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, OverflowError):
+        return 0.0

@@ -1,0 +1,187 @@
+"""One SMPP connection: requests and their responses, answers to what the server asks, and a thread that tends it while nobody sends.
+
+The PDUs are smpplib's. The socket is ours: its client knows neither IPv6 nor whose certificate it should see, and logs every octet, the password's too.
+"""
+
+import logging
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from smpplib import consts, smpp
+from smpplib.client import SimpleSequenceGenerator
+from smpplib.exceptions import UnknownCommandError
+
+from dtqs.deadline import Deadline
+from dtqs.errors import DtqsError
+
+_HEADER_BYTES, _PDU_BYTES = 16, 64 << 10
+_TICK_SECONDS = 0.2
+_UNBIND_SECONDS = 1.0
+logger = logging.getLogger(__name__)
+
+
+class LinkLost(DtqsError):
+    """The connection is of no use any more; what was asked last may have been done or not."""
+
+
+class Link:
+    """Used by one thread beside its own; whoever holds the lock reads and writes. `on_message` returns the status of a deliver_sm's response."""
+
+    def __init__(self, connection: socket.socket, timeout_seconds: float, enquire_seconds: float, on_message: Callable[[Any], int]) -> None:
+        self._socket, self._timeout_seconds, self._enquire_seconds, self._on_message = connection, timeout_seconds, enquire_seconds, on_message
+        self._numbers = SimpleSequenceGenerator()
+        self._buffer = b""
+        self._heard_at = time.monotonic()
+        self._enquired_at: float | None = None
+        self._lock, self._ended = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._tend, name="smpp", daemon=True)
+
+    def start(self) -> None:
+        """Tend the connection from now on."""
+        self._thread.start()
+
+    @property
+    def usable(self) -> bool:
+        return not self._ended.is_set()
+
+    @property
+    def quiet_seconds(self) -> float:
+        return time.monotonic() - self._heard_at
+
+    def ask(self, command: str, **fields: Any) -> Any:
+        """Send a request and return its response, whatever it says. Raises LinkLost."""
+        deadline = Deadline(self._timeout_seconds)
+        with self._held():
+            request = smpp.make_pdu(command, client=self._numbers, **fields)
+            self._send(request)
+            while (pdu := self._next(deadline)) is not None:
+                if pdu.is_response() and pdu.sequence == request.sequence:
+                    return pdu
+                self._answer(pdu)
+            raise LinkLost(f"no response to {command} within {self._timeout_seconds:g} s")
+
+    def serve(self, until: Callable[[], bool], deadline: Deadline) -> None:
+        """Answer what comes, until the condition holds or the time is over. Raises LinkLost."""
+        with self._held():
+            while not until() and (pdu := self._next(deadline)) is not None:
+                self._answer(pdu)
+
+    def close(self) -> None:
+        """Take leave of the server, and end. Safe to call twice."""
+        if self.usable:
+            try:
+                self._timeout_seconds = _UNBIND_SECONDS
+                self.ask("unbind")
+            except LinkLost:
+                logger.debug("no leave taken")
+        self.end()
+        if self._thread.is_alive():
+            self._thread.join(2 * _TICK_SECONDS)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        if not self.usable or not self._lock.acquire(timeout=self._timeout_seconds):
+            self.end()
+            raise LinkLost("the connection has ended")
+        try:
+            yield
+        except BaseException:
+            # also where a time limit or a cancel interrupts: between two octets of a PDU, the next one would make no sense
+            self.end()
+            raise
+        finally:
+            self._lock.release()
+
+    def end(self) -> None:
+        """End without a word. Safe to call twice, from any thread."""
+        self._ended.set()
+        self._socket.close()
+
+    def _send(self, pdu: Any) -> None:
+        try:
+            self._socket.settimeout(self._timeout_seconds)
+            self._socket.sendall(pdu.generate())
+        except OSError as error:
+            raise LinkLost(f"cannot send: {error}") from error
+
+    def _next(self, deadline: Deadline) -> Any:
+        """Return the next PDU, or None when the time is over."""
+        while (raw := self._cut()) is None:
+            try:
+                self._socket.settimeout(deadline.remaining)
+                data = self._socket.recv(_PDU_BYTES)
+            except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
+                return None
+            except OSError as error:
+                raise LinkLost(str(error)) from error
+            if not data:
+                raise LinkLost("the server has closed the connection")
+            self._buffer += data
+            self._heard_at, self._enquired_at = time.monotonic(), None
+        return self._parse(raw)
+
+    def _cut(self) -> bytes | None:
+        """Take the first whole PDU out of what has come."""
+        if len(self._buffer) < _HEADER_BYTES:
+            return None
+        (length,) = struct.unpack_from(">L", self._buffer)
+        if not _HEADER_BYTES <= length <= _PDU_BYTES:
+            raise LinkLost(f"the server speaks no SMPP: a PDU of {length} octets")
+        if len(self._buffer) < length:
+            return None
+        raw, self._buffer = self._buffer[:length], self._buffer[length:]
+        return raw
+
+    def _parse(self, raw: bytes) -> Any:
+        try:
+            return smpp.parse_pdu(raw, client=self._numbers, allow_unknown_opt_params=True)
+        except UnknownCommandError:
+            # what we do not know is told to be so, and stands for nothing
+            unknown = smpp.make_pdu("generic_nack", status=consts.SMPP_ESME_RINVCMDID)
+            (unknown.sequence,) = struct.unpack_from(">L", raw, 12)
+            self._send(unknown)
+            return smpp.make_pdu("enquire_link_resp", sequence=0)
+        except (struct.error, LookupError, ValueError, TypeError, AttributeError) as error:
+            raise LinkLost(f"the server sent a PDU that cannot be read: {error}") from error
+
+    def _answer(self, pdu: Any) -> None:
+        """Answer a request of the server's; a response that nobody waits for any more is passed over."""
+        if pdu.is_response() or pdu.command == "alert_notification":
+            return
+        status = self._on_message(pdu) if pdu.command == "deliver_sm" else consts.SMPP_ESME_ROK
+        known = pdu.command in ("enquire_link", "deliver_sm", "unbind")
+        response = smpp.make_pdu(f"{pdu.command}_resp" if known else "generic_nack", status=status if known else consts.SMPP_ESME_RINVCMDID)
+        response.sequence = pdu.sequence
+        self._send(response)
+        if pdu.command == "unbind":
+            raise LinkLost("the server has unbound us")
+
+    def _tend(self) -> None:
+        while not self._ended.wait(_TICK_SECONDS):
+            if not self._lock.acquire(blocking=False):
+                continue
+            try:
+                self._look()
+            except Exception as error:  # whatever it is, the next message must find out, and a thread has nobody to tell
+                if self.usable:
+                    logger.warning("connection to the SMPP server lost", extra={"reason": str(error)})
+                self.end()
+            finally:
+                self._lock.release()
+
+    def _look(self) -> None:
+        """Answer what has come; ask for a sign of life where nothing came for long."""
+        while (pdu := self._next(Deadline(0))) is not None:
+            self._answer(pdu)
+        if self._enquired_at is None:
+            if self.quiet_seconds >= self._enquire_seconds:
+                self._enquired_at = time.monotonic()
+                self._send(smpp.make_pdu("enquire_link", client=self._numbers))
+        elif time.monotonic() - self._enquired_at > self._timeout_seconds:
+            raise LinkLost(f"no response to enquire_link within {self._timeout_seconds:g} s")

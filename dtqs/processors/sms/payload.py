@@ -1,0 +1,50 @@
+"""What a task of type `sms` may ask for, with all limits that no setting changes."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from dtqs.processors.base import Payload
+from dtqs.processors.sms.numbers import E164, E164_PATTERN, SENDERS, number, sender
+
+SEGMENTS_LIMIT = 255
+TEXT_CHARACTERS = SEGMENTS_LIMIT * 153
+URL_CHARACTERS = 2000
+_CALLBACK = f"an http:// or https:// URL of at most {URL_CHARACTERS} characters, without user name or fragment"
+
+
+def callback_url(url: str) -> str:
+    """Return a URL that a provider may call. Raises ValueError, which says what is allowed."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc and not parts.fragment and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or len(url) > URL_CHARACTERS or not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError(f"no URL that can be called; allowed: {_CALLBACK}")
+    return url
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("there is nothing in it; allowed: text with at least one visible character")
+    odd = [char for char in text if (char < " " and char not in "\t\n\r\f") or "\x7f" <= char < "\xa0"]
+    if odd:
+        raise ValueError(f"no control characters ({odd[0]!r}); allowed: text, line feeds, tabs")
+    return text
+
+
+class SmsPayload(Payload):
+    """One text to one number."""
+
+    to: Annotated[str, AfterValidator(number)] = Field(description=f"whom to send it to: {E164}", json_schema_extra={"pattern": E164_PATTERN})
+    text: Annotated[str, AfterValidator(_text)] = Field(
+        max_length=TEXT_CHARACTERS,
+        description="the message; a long one, or one with characters outside GSM-7, takes more segments",
+        json_schema_extra={"minLength": 1},
+    )
+    sender: Annotated[str, AfterValidator(sender)] | None = Field(default=None, description=f"{SENDERS}; left out: the configured one")
+    status_callback: Annotated[str, AfterValidator(callback_url)] | None = Field(
+        default=None, description=f"where the provider tells how the message fares, if it can: {_CALLBACK}; left out: the configured one"
+    )

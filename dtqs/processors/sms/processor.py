@@ -1,0 +1,131 @@
+"""The steps of one task of type `sms`, in order; what a provider does is its own module's."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from dtqs.errors import EffectUnknown, PermanentError, Problem, TransientError
+from dtqs.processors.base import Context, Json, Processor
+from dtqs.processors.sms.http import Http
+from dtqs.processors.sms.message import Message, Provider, Sent, SmsUnsure
+from dtqs.processors.sms.numbers import masked
+from dtqs.processors.sms.payload import SmsPayload
+from dtqs.processors.sms.segments import Segments, beyond_gsm, segment
+from dtqs.processors.sms.settings import ATTEMPT_SECONDS, SmsSettings
+from dtqs.processors.sms.sink import Sink
+from dtqs.processors.sms.smpp import Smpp
+from dtqs.processors.sms.template import fill, in_url, names
+from dtqs.processors.sms.twilio import Twilio
+
+_PROVIDERS: dict[str | None, Callable[[SmsSettings], Provider]] = {"twilio": Twilio, "smpp": Smpp, "http": Http, "sink": Sink}
+_TWILIO_CHARACTERS = 1600
+logger = logging.getLogger(__name__)
+
+
+class SmsProcessor(Processor[SmsPayload, SmsSettings]):
+    """Keeps one provider and what that keeps open."""
+
+    name = "sms"
+    payload_model = SmsPayload
+    settings_model = SmsSettings
+    timeout_seconds = ATTEMPT_SECONDS
+    examples: ClassVar[Sequence[Json]] = (
+        {"to": "+4915112345678", "text": "Your parcel comes today between 2 and 3 p.m."},
+        {"to": "+4915112345678", "text": "Ihr Code: 482913", "sender": "DTQS"},
+    )
+
+    def __init__(self, settings: SmsSettings) -> None:
+        super().__init__(settings)
+        self._provider = _PROVIDERS[settings.provider](settings) if settings.provider else None
+
+    def problems(self, payload: SmsPayload) -> Sequence[Problem]:
+        found = [self._number_problem(payload), *self._text_problems(payload), self._sender_problem(payload)]
+        if payload.status_callback and not self._has_callback:
+            found.append(Problem("payload.status_callback", f"the provider {self.settings.provider} calls nobody; leave it out"))
+        return [problem for problem in found if problem]
+
+    def run(self, payload: SmsPayload, context: Context) -> Json:
+        if self._provider is None:
+            raise PermanentError("no provider is configured: see [processor:sms] provider")
+        message = self._message(payload, context.task_id)
+        self._take_turns(message, context)
+        try:
+            sent = self._provider.send(message, lambda: context.effect_begins(self.settings.on_ambiguous))
+        except SmsUnsure as unsure:
+            self._settle_unsure(unsure, context)
+        return self._result(message, sent)
+
+    def close(self) -> None:
+        """Give back what the provider keeps. Safe to call twice."""
+        if self._provider is not None:
+            self._provider.close()
+
+    @property
+    def _has_callback(self) -> bool:
+        settings = self.settings
+        in_templates = any("status_callback" in names(template) for template in (settings.url, settings.body, settings.headers))
+        return settings.provider in ("twilio", None) or (settings.provider == "http" and in_templates)
+
+    def _number_problem(self, payload: SmsPayload) -> Problem | None:
+        allowed = self.settings.allowed_prefixes
+        if not allowed or payload.to.startswith(allowed):
+            return None
+        return Problem("payload.to", f"no messages are sent to such a number; allowed: those that begin with {', '.join(allowed)}")
+
+    def _text_problems(self, payload: SmsPayload) -> list[Problem]:
+        found, segments = [], segment(payload.text)
+        if segments.count > self.settings.max_segments:
+            found.append(Problem("payload.text", f"{_described(segments, payload.text)}; at most {self.settings.max_segments} are allowed"))
+        if self.settings.provider == "twilio" and len(payload.text) > _TWILIO_CHARACTERS:
+            found.append(Problem("payload.text", f"{len(payload.text)} characters; twilio takes {_TWILIO_CHARACTERS} at most"))
+        return found
+
+    def _sender_problem(self, payload: SmsPayload) -> Problem | None:
+        settings = self.settings
+        if payload.sender and settings.senders and payload.sender not in (*settings.senders, settings.sender):
+            return Problem("payload.sender", f"not a sender of ours; allowed: {', '.join(settings.senders)}")
+        if settings.provider == "twilio" and not (payload.sender or settings.sender or settings.messaging_service_sid):
+            return Problem("payload.sender", "must be given: neither sender nor messaging_service_sid is configured")
+        return None
+
+    def _message(self, payload: SmsPayload, task_id: str) -> Message:
+        callback = payload.status_callback or fill(self.settings.status_callback, {"id": task_id}, in_url)
+        return Message(task_id, payload.to, payload.text, payload.sender or self.settings.sender or None, callback or None, segment(payload.text))
+
+    def _take_turns(self, message: Message, context: Context) -> None:
+        """Wait for our turn, in the backlog; the recipient's last, which is the one that would be missed."""
+        settings = self.settings
+        if settings.sender_per_second and message.sender:
+            context.take(f"sms:from:{_digest(message.sender)}", settings.sender_per_second, settings.sender_burst)
+        if settings.recipient_per_minute:
+            context.take(f"sms:to:{_digest(message.to)}", settings.recipient_per_minute / 60, settings.recipient_burst)
+
+    def _settle_unsure(self, unsure: SmsUnsure, context: Context) -> None:
+        """Say so in the task's log, and settle it as the settings say. Always raises."""
+        context.log("nobody knows whether the message was sent", level="warning", reason=str(unsure), on_ambiguous=self.settings.on_ambiguous)
+        if self.settings.on_ambiguous == "retry":
+            raise TransientError(f"{unsure}; it may have been sent, and is tried again") from unsure
+        raise EffectUnknown(str(unsure)) from unsure
+
+    def _result(self, message: Message, sent: Sent) -> Json:
+        facts = {"message_id": sent.message_id, "status": sent.status, "to": masked(message.to), "segments": message.segments.count}
+        logger.info("message handed over", extra={"task_id": message.task_id, "provider": self.settings.provider, **facts})
+        result: dict[str, Json] = {**facts, "to": message.to, "sender": message.sender, "encoding": message.segments.encoding}
+        result["provider"] = self.settings.provider
+        if sent.part_ids:
+            result["part_ids"] = list(sent.part_ids)
+        if self.settings.wait_receipt_seconds and self.settings.provider == "smpp":
+            result["receipts"] = [{"message_id": each.message_id, "state": each.state, "error": each.error} for each in sent.receipts]
+        return result
+
+
+def _described(segments: Segments, text: str) -> str:
+    odd = beyond_gsm(text)
+    why = f" (outside GSM-7: {' '.join(odd[:10])}{' …' if len(odd) > 10 else ''})" if odd else ""
+    return f"{segments.count} segments of {segments.encoding}{why}"
+
+
+def _digest(number: str) -> str:
+    # the keys of the limits are kept in a table of their own, which is no place for numbers
+    return hashlib.sha256(number.encode()).hexdigest()[:16]

@@ -1,0 +1,68 @@
+"""The provider twilio: its REST API for messages, with basic authentication."""
+
+import base64
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+
+from dtqs.processors.sms.exchange import NOT_TAKEN_CODES, UNSURE_CODES, Exchange, Reply
+from dtqs.processors.sms.message import Message, Sent, SmsNotTaken, SmsRefused, SmsUnsure, words
+from dtqs.processors.sms.settings import SmsSettings
+
+_TRANSIENT_ERRORS = frozenset({20429, 20500, 20503, 21611, 30001, 63017})
+"""Too many requests, its own faults, and its queues that are full; every other error of a 4xx is the message's own."""
+_LOST_STATUSES = frozenset({"failed", "undelivered", "canceled"})
+_CREDENTIALS = "the credentials are refused: see account_sid, api_key_sid and auth_token"
+
+
+class Twilio:
+    def __init__(self, settings: SmsSettings) -> None:
+        self._settings = settings
+        self._token = settings.auth_token.get_secret_value() if settings.auth_token else ""
+        self._exchange = Exchange("twilio", settings.connect_timeout_seconds, settings.request_timeout_seconds, settings.ca_file)
+
+    def send(self, message: Message, begins: Callable[[], None]) -> Sent:
+        settings = self._settings
+        url = f"{settings.base_url.rstrip('/')}/2010-04-01/Accounts/{settings.account_sid}/Messages.json"
+        credentials = base64.b64encode(f"{settings.api_key_sid or settings.account_sid}:{self._token}".encode()).decode()
+        headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        return self._judge(self._exchange.ask("POST", url, headers, urlencode(self._form(message)).encode(), begins))
+
+    def close(self) -> None:
+        self._exchange.close()
+
+    def _form(self, message: Message) -> dict[str, str]:
+        form = {"To": message.to, "Body": message.text}
+        if message.sender:
+            form["From"] = message.sender
+        if self._settings.messaging_service_sid and not message.sender:
+            form["MessagingServiceSid"] = self._settings.messaging_service_sid
+        return form | ({"StatusCallback": message.status_callback} if message.status_callback else {})
+
+    def _judge(self, reply: Reply) -> Sent:
+        """Turn the reply into what became of the message. What is written in it is shown with numbers masked and without the token."""
+        facts = _object(reply.text)
+        why = f"HTTP {reply.code}"
+        if error := facts.get("code") or facts.get("error_code"):
+            why += f", error {error}"
+        if said := facts.get("message") or facts.get("error_message"):
+            why += f": {words(str(said), (self._token,))}"
+        if 200 <= reply.code < 300:
+            if facts.get("status") in _LOST_STATUSES:
+                raise SmsRefused("twilio", why)
+            return Sent(facts.get("sid"), str(facts.get("status", "accepted")))
+        if reply.code in NOT_TAKEN_CODES or error in _TRANSIENT_ERRORS:
+            raise SmsNotTaken("twilio", why, reply.retry_after_seconds)
+        if reply.code >= 500:
+            raise SmsUnsure(f"twilio has answered with {why}") if reply.code in UNSURE_CODES else SmsNotTaken("twilio", why, reply.retry_after_seconds)
+        raise SmsRefused("twilio", f"{why}; {_CREDENTIALS}" if reply.code in (401, 403) and error in (None, 20003) else why)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = orjson.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
