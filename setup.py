@@ -34,11 +34,14 @@ setup(
     package_data={"dtqs": ["py.typed", "store/sql/*.sql"]},
     install_requires=[
         "click",
+        "dkimpy",
         "falcon>=4",
         "ffmpeg-python",
         "gevent",
         "gunicorn>=23",
         "httpx",
+        "idna",
+        "jinja2",
         "npyscreen",
         "orjson",
         "packaging",  # gunicorn's gevent worker needs it and does not say so
@@ -54,7 +57,7 @@ setup(
         "smpplib",
         "tenacity",
     ],
-    extras_require={"test": ["hypothesis", "mypy", "pytest", "ruff", "schemathesis"]},
+    extras_require={"test": ["aiosmtpd", "hypothesis", "mypy", "pytest", "ruff", "schemathesis", "trustme"]},
     entry_points={"console_scripts": ["dtqs = dtqs.cli:main"]},
     cmdclass={"build_py": BuildWithResources},
 )

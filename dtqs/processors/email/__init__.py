@@ -1,0 +1,5 @@
+"""The task type `email`. Each step is a module: payload, addresses, headers, templates, message, signature, then smtp or folder."""
+
+from dtqs.processors.email.processor import EmailProcessor
+
+__all__ = ["EmailProcessor"]

@@ -1,0 +1,99 @@
+"""Mail addresses as people write them, `Ada <ada@example.org>`, taken apart and judged; pure. How they stand in a header is headers.py's."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import idna
+
+ADDRESS_CHARACTERS = 500
+LOCAL_BYTES, DOMAIN_CHARACTERS = 64, 253
+ALLOWED = "ada@example.org or Ada Lovelace <ada@example.org>"
+
+_NAMED = re.compile(r"(?P<name>.*?)\s*<\s*(?P<spec>[^<>]*?)\s*>", re.DOTALL)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_LOCAL = re.compile(r"[^\x00-\x20\"(),:;<>@\[\\\]\x7f]+")
+"""A dot-atom, or with letters of all the world what RFC 6532 makes of it."""
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One mailbox. The domain is in ASCII, as DNS knows it; the local part is as it was given."""
+
+    name: str
+    local: str
+    domain: str
+
+    @property
+    def spec(self) -> str:
+        return f"{self.local}@{self.domain}"
+
+    @property
+    def needs_smtputf8(self) -> bool:
+        return not self.local.isascii()
+
+
+def parse(text: str) -> Address:
+    """Take one address apart. Raises ValueError, which says what is allowed."""
+    if len(text) > ADDRESS_CHARACTERS:
+        raise ValueError(f"at most {ADDRESS_CHARACTERS} characters are allowed")
+    refuse_controls(text)
+    named = _NAMED.fullmatch(text.strip())
+    name, spec = (named["name"], named["spec"]) if named else ("", text.strip())
+    local, at, domain = spec.rpartition("@")
+    if not at:
+        raise ValueError(f"no mail address; allowed: {ALLOWED}")
+    return Address(_name(name), _local(local), ascii_domain(domain))
+
+
+def check(text: str) -> str:
+    """Return the address as it is, for a payload's field. Raises ValueError."""
+    parse(text)
+    return text
+
+
+def refuse_controls(text: str) -> str:
+    """Return the text. Raises ValueError where it has a line end, which would begin another header, or another control character."""
+    if "\r" in text or "\n" in text:
+        raise ValueError("a line end (CR or LF) is not allowed in a header")
+    if found := next((c for c in text if c < " " or "\x7f" <= c <= "\x9f" or c in "\u2028\u2029" or "\ud800" <= c <= "\udfff"), None):
+        raise ValueError(f"the character U+{ord(found):04X} is not allowed in a header")
+    return text
+
+
+def ascii_domain(domain: str) -> str:
+    """Return the domain in lower case and in ASCII. Raises ValueError."""
+    try:
+        found = domain.lower() if domain.isascii() else idna.encode(domain, uts46=True).decode()
+    except idna.IDNAError as error:
+        raise ValueError(f"{domain!r:.100} is no domain: {error}") from error
+    if len(found) > DOMAIN_CHARACTERS or not all(_LABEL.fullmatch(label) for label in found.split(".")):
+        raise ValueError(f"{domain!r:.100} is no domain; allowed: labels of letters, digits and - with dots between them")
+    return found
+
+
+def unique(addresses: Iterable[Address]) -> list[Address]:
+    """Return them without those that were there before: a mailbox gets a mail once, however often it is named."""
+    found: dict[str, Address] = {}
+    for address in addresses:
+        found.setdefault(address.spec, address)
+    return list(found.values())
+
+
+def _name(text: str) -> str:
+    text = text.strip()
+    if quoted := _QUOTED.fullmatch(text):
+        return re.sub(r"\\(.)", r"\1", quoted[1])
+    if found := next((c for c in text if c in '",;@'), None):
+        # two addresses in one text would be taken for one with a long name, and the first would get no mail
+        raise ValueError(f"one address in each text, and a name with {found} stands in double quotes; allowed: {ALLOWED}")
+    return text
+
+
+def _local(local: str) -> str:
+    if not _LOCAL.fullmatch(local) or local.startswith(".") or local.endswith(".") or ".." in local:
+        raise ValueError(f"{local!r:.100} is nothing that can stand before the @; allowed: {ALLOWED}")
+    if len(local.encode()) > LOCAL_BYTES:
+        raise ValueError(f"before the @ at most {LOCAL_BYTES} bytes are allowed")
+    return local

@@ -1,0 +1,46 @@
+"""Reads the files that go with a mail, never more than a mail may hold, and finds out what they are called and what they are."""
+
+from collections.abc import Sequence
+from mimetypes import MimeTypes
+from urllib.parse import unquote, urlsplit
+
+from dtqs.errors import PermanentError
+from dtqs.files import sniff
+from dtqs.processors.base import Context
+from dtqs.processors.email.message import File
+from dtqs.processors.email.payload import FILENAME_CHARACTERS, Attachment
+
+HEAD_BYTES = 4096
+# the table of the standard library alone: the same on every machine, and nothing is read
+_TYPES = MimeTypes(filenames=())
+
+
+def read_files(attachments: Sequence[Attachment], context: Context, limit_bytes: int) -> list[File]:
+    """Return the attachments with their bytes. Raises InputRefused, TransientError, or PermanentError where they are more than the limit."""
+    files, left = [], limit_bytes
+    for number, attachment in enumerate(attachments, 1):
+        with context.open_input(attachment.source) as source:
+            data = source.read(left + 1)
+        left -= len(data)
+        if left < 0:
+            raise PermanentError(f"attachment {number} makes the mail longer than the allowed {limit_bytes} bytes")
+        files.append(_file(attachment, number, data))
+    return files
+
+
+def _file(attachment: Attachment, number: int, data: bytes) -> File:
+    filename = attachment.filename or _name_in(attachment.source)
+    sniffed = sniff(data[:HEAD_BYTES])
+    media_type = attachment.content_type or (filename and _TYPES.guess_type(filename)[0]) or sniffed
+    if not filename:
+        filename = f"attachment-{number}{_TYPES.guess_extension(media_type) or ''}"
+    cid = attachment.inline if isinstance(attachment.inline, str) else filename if attachment.inline else None
+    return File(data, media_type, filename, cid)
+
+
+def _name_in(uri: str) -> str:
+    """Return the last part of the URI's path, if it can be a filename; an upload's id is none."""
+    parts = urlsplit(uri)
+    name = unquote(parts.path).rpartition("/")[2]
+    usable = parts.scheme.lower() != "upload" and name.isprintable() and name.strip(". ") and "\\" not in name and len(name) <= FILENAME_CHARACTERS
+    return name if usable else ""

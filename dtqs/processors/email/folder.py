@@ -1,0 +1,63 @@
+"""Mails as files, for trying: each is written as ID.eml into a folder, whole or not at all, and read back by `dtqs mails`."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+
+from dtqs.files.pending import FILE_MODE, disk_faults, make_parents, sync_folder
+from dtqs.processors.email.message import Mail
+
+ENDING = ".eml"
+ENVELOPE_FROM, ENVELOPE_TO = "X-Envelope-From", "X-Envelope-To"
+
+
+class MailFolder:
+    """One folder of mails. Making one touches nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, task_id: str, mail: Mail) -> str:
+        """Write a mail durably and return its file's name; another attempt's replaces it. Raises TransientError where the disk fails."""
+        path = self._folder / f"{task_id}{ENDING}"
+        temporary = self._folder / f".{task_id}.{os.getpid()}.part"
+        # in lines of their own: the envelope is all that tells of bcc
+        envelope = "".join([f"{ENVELOPE_FROM}: {mail.sender.spec}\r\n", *(f"{ENVELOPE_TO}: {each.spec}\r\n" for each in mail.recipients)])
+        with disk_faults():
+            fd = os.open(make_parents(temporary), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+            try:
+                with open(fd, "wb") as file:
+                    file.write(envelope.encode() + mail.content)
+                    file.flush()
+                    os.fsync(fd)
+                temporary.rename(path)
+                sync_folder(self._folder)
+            finally:
+                temporary.unlink(missing_ok=True)
+        return path.name
+
+    def names(self) -> list[str]:
+        """Return the ids of the mails, the newest first: they begin with the time of their task."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return sorted((path.stem for path in self._folder.iterdir() if path.suffix == ENDING), reverse=True)
+        return []
+
+    def size_bytes(self, name: str) -> int:
+        return self._path(name).stat().st_size
+
+    def read(self, name: str) -> EmailMessage:
+        """Return one mail. Raises OSError."""
+        return message_from_bytes(self._path(name).read_bytes(), policy=default)
+
+    def newest(self, count: int) -> Iterator[tuple[str, EmailMessage]]:
+        """Return the newest mails with their ids; one that goes away meanwhile is left out."""
+        for name in self.names()[:count]:
+            with suppress(FileNotFoundError):
+                yield name, self.read(name)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}{ENDING}"

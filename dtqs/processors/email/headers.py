@@ -1,0 +1,62 @@
+"""How header fields are written: folded, encoded where they must be, and never more than one; pure.
+
+The standard library's own folding of address lists has lost quotes and commas in more than one release; this is small, and tested by parsing it back.
+"""
+
+import re
+from collections.abc import Sequence
+from email.header import Header
+
+from dtqs.processors.email.addresses import Address, refuse_controls
+
+LINE_CHARACTERS = 76
+WORD_CHARACTERS = 900
+"""A longer word cannot be folded below the 998 characters that a line may have, so it is encoded."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,75}")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
+
+
+def text_field(name: str, value: str, utf8: bool = False) -> str:
+    """Write a header of free text, with its line end. With `utf8` nothing is encoded. Raises ValueError on a line end in the value."""
+    refuse_controls(value)
+    value = value.strip(" ")
+    if (utf8 or value.isascii()) and "=?" not in value and all(len(word) <= WORD_CHARACTERS for word in value.split(" ")):
+        return _folded(name, value.split(" "), " ")
+    return f"{name}: {_encoded(value, len(name) + 2)}\r\n"
+
+
+def address_field(name: str, addresses: Sequence[Address], utf8: bool = False) -> str:
+    """Write a header of addresses, with its line end."""
+    return _folded(name, [_written(address, utf8) for address in addresses], ", ")
+
+
+def _written(address: Address, utf8: bool) -> str:
+    name = refuse_controls(address.name)
+    if not name:
+        return address.spec
+    if not (utf8 or name.isascii()) or "=?" in name:
+        return f"{_encoded(name, 0)} <{address.spec}>"
+    if not _PLAIN_NAME.fullmatch(name) or name != name.strip() or "  " in name:
+        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        name = f'"{escaped}"'
+    return f"{name} <{address.spec}>"
+
+
+def _encoded(text: str, indent: int) -> str:
+    """Return the text as encoded words, folded; `indent` characters stand before it on its first line."""
+    return Header(text, "utf-8", maxlinelen=LINE_CHARACTERS, header_name="x" * max(0, indent - 2)).encode(linesep="\r\n")
+
+
+def _folded(name: str, parts: Sequence[str], separator: str) -> str:
+    """Join the parts; a line that would grow too long ends behind a separator, and the next one begins with its space."""
+    text, length, bare = f"{name}:", len(name) + 1, True
+    for index, part in enumerate(parts):
+        piece = part + (separator.rstrip(" ") if index + 1 < len(parts) else "")
+        first, _, last = piece.partition("\r\n")
+        # a line of spaces only is no continuation: what makes two spaces in a row stays on the line that there is
+        if not bare and piece and length + 1 + len(first) > LINE_CHARACTERS:
+            text, length, bare = f"{text}\r\n", 0, True
+        text += f" {piece}"
+        length = len(piece.rpartition("\r\n")[2]) if last else length + 1 + len(first)
+        bare = bare and not piece
+    return f"{text}\r\n"

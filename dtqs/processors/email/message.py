@@ -1,0 +1,102 @@
+"""One mail as bytes: headers.py writes what stands at the top, the standard library's email package the parts below."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate
+
+from dtqs.processors.email.addresses import Address, parse, unique
+from dtqs.processors.email.headers import address_field, text_field
+from dtqs.processors.email.payload import EmailPayload
+
+# without 8bit no server need offer 8BITMIME, and none converts what DKIM has signed
+_POLICY = SMTP.clone(cte_type="7bit")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An attachment with its bytes. With a cid it is shown inside the HTML."""
+
+    data: bytes
+    media_type: str
+    filename: str
+    cid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What the payload or its template says; at least one of text and html."""
+
+    subject: str
+    text: str | None
+    html: str | None
+    files: Sequence[File]
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail and its envelope. With `utf8` the server must offer SMTPUTF8."""
+
+    message_id: str
+    sender: Address
+    recipients: Sequence[Address]
+    content: bytes
+    utf8: bool
+
+
+def compose(payload: EmailPayload, body: Body, sender: Address, task_id: str) -> Mail:
+    """Make the mail, unsigned. Its Message-ID comes from the task: each attempt's is the same. Raises ValueError on a control character in a header."""
+    to, cc, bcc, reply_to = (list(map(parse, field)) for field in (payload.to, payload.cc, payload.bcc, payload.reply_to))
+    utf8 = any(address.needs_smtputf8 for address in (sender, *to, *cc, *reply_to))
+    message_id = f"<{task_id}@{sender.domain}>"
+    lines = [f"Date: {formatdate()}\r\n", address_field("From", [sender], utf8), address_field("To", to, utf8)]
+    lines += [address_field(name, found, utf8) for name, found in (("Cc", cc), ("Reply-To", reply_to)) if found]
+    lines += [text_field("Subject", body.subject, utf8), f"Message-ID: {message_id}\r\n"]
+    lines += [text_field(name, value, utf8) for name, value in payload.headers.items()]
+    lines += _list_fields(payload)
+    content = "".join(lines).encode() + _parts(body).as_bytes(policy=_POLICY)
+    recipients = unique([*to, *cc, *bcc])
+    return Mail(message_id, sender, recipients, content, utf8 or any(address.needs_smtputf8 for address in recipients))
+
+
+def header_names(content: bytes) -> tuple[str, ...]:
+    """Return the names of a mail's headers in lower case."""
+    head = content.partition(b"\r\n\r\n")[0]
+    return tuple(name.decode().lower() for name in re.findall(rb"(?m)^([!-9;-~]+):", head))
+
+
+def _list_fields(payload: EmailPayload) -> list[str]:
+    """Return List-Unsubscribe and its companion: URIs are neither folded inside nor encoded."""
+    if not payload.list_unsubscribe:
+        return []
+    uris = ",\r\n ".join(f"<{uri}>" for uri in payload.list_unsubscribe)
+    return [f"List-Unsubscribe: {uris}\r\n"] + (["List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"] if payload.one_click else [])
+
+
+def _parts(body: Body) -> EmailMessage:
+    """Return text and HTML as alternatives, the HTML with what it shows, and behind them what is attached."""
+    message = EmailMessage(policy=_POLICY)
+    if body.text is not None:
+        message.set_content(body.text)
+    html = message
+    if body.html is not None:
+        if body.text is None:
+            message.set_content(body.html, subtype="html")
+        else:
+            message.add_alternative(body.html, subtype="html")
+            *_, html = message.iter_parts()  # type: ignore[assignment]
+    shown = [file for file in body.files if file.cid and body.html is not None]
+    for file in shown:
+        html.add_related(file.data, *_kind(file), cid=f"<{file.cid}>", filename=file.filename, disposition="inline")
+    for file in body.files:
+        if file not in shown:
+            message.add_attachment(file.data, *_kind(file), filename=file.filename)
+    return message
+
+
+def _kind(file: File) -> tuple[str, str]:
+    main, _, sub = file.media_type.partition("/")
+    # these two may not be encoded in base64, as all files are here
+    return (main, sub) if main not in ("message", "multipart") else ("application", "octet-stream")

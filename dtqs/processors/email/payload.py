@@ -1,0 +1,145 @@
+"""What a task of type `email` may ask for; what the settings forbid of it is processor.py's."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from dtqs.processors.base import Payload, Source
+from dtqs.processors.email import addresses
+from dtqs.processors.email.headers import NAME
+
+_CID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,199}")
+RECIPIENTS_LIMIT, ATTACHMENTS_LIMIT, HEADERS_LIMIT = 1000, 100, 50
+SUBJECT_CHARACTERS, HEADER_CHARACTERS, FILENAME_CHARACTERS, CID_CHARACTERS = 1000, 4000, 200, 200
+TEMPLATE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*(/[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*)*$"
+MEDIA_TYPE = r"^[a-z]+/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*$"
+OURS = frozenset({
+    "from", "sender", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version", "return-path",
+    "received", "dkim-signature", "authentication-results", "list-unsubscribe", "list-unsubscribe-post",
+    "delivered-to", "x-envelope-from", "x-envelope-to",
+})  # fmt: skip
+"""Headers that have fields of their own, or that are written by us or by servers; with them `content-*`, `resent-*` and `arc-*`."""
+
+Mailbox = Annotated[str, AfterValidator(addresses.check), Field(description=f"one mail address: {addresses.ALLOWED}")]
+OneLine = Annotated[str, AfterValidator(addresses.refuse_controls)]
+HeaderValue = Annotated[OneLine, Field(min_length=1, max_length=HEADER_CHARACTERS)]
+
+
+def _uri(uri: str) -> str:
+    if not (uri.isascii() and uri.isprintable()) or set(uri) & set(' <>,"') or not uri.lower().startswith(("https://", "http://", "mailto:")):
+        raise ValueError("an https:, http: or mailto: URI is allowed, in ASCII and without spaces, commas, < and >")
+    return uri
+
+
+def _refusal_of_name(name: str) -> str | None:
+    lower = name.lower()
+    if not NAME.fullmatch(name):
+        return f"{name!r:.80} is no name for a header: allowed are letters, digits, - and _"
+    if lower in OURS or lower.startswith(("content-", "resent-", "arc-")):
+        return f"{name} is written by DTQS, or has a field of its own"
+    return None
+
+
+Uri = Annotated[str, Field(max_length=2000), AfterValidator(_uri)]
+
+
+class Attachment(Payload):
+    """A file that goes with the mail."""
+
+    source: Source
+    filename: OneLine | None = Field(default=None, min_length=1, max_length=FILENAME_CHARACTERS, description="left out: the source's name, or attachment-1.png")
+    content_type: str | None = Field(default=None, pattern=MEDIA_TYPE, max_length=100, description="as in application/pdf; left out: by name and content")
+    inline: bool | str = Field(
+        default=False,
+        description="text: the HTML shows it as cid:TEXT; true: as cid: with the filename; false: it is attached",
+    )
+
+    @field_validator("filename")
+    @classmethod
+    def _is_no_path(cls, filename: str | None) -> str | None:
+        if filename and ("/" in filename or "\\" in filename or not filename.strip(". ")):
+            raise ValueError("a name without / and \\ is allowed")
+        return filename
+
+    @field_validator("inline", mode="before")
+    @classmethod
+    def _is_a_cid(cls, inline: Any, info: ValidationInfo) -> bool | str:
+        if not isinstance(inline, bool | str):
+            raise ValueError("allowed: true, false, or text")
+        cid = inline if isinstance(inline, str) else info.data.get("filename", "x") if inline else "x"
+        if not cid or not _CID.fullmatch(cid):
+            raise ValueError(f"allowed as a content id: 1 to {CID_CHARACTERS} letters, digits and . _ - @ + ; true takes the filename, which must be one")
+        return inline
+
+
+class EmailPayload(Payload):
+    """One mail."""
+
+    sender: Mailbox | None = Field(default=None, alias="from", description="who it is from; left out: [processor:email] sender")
+    to: list[Mailbox] = Field(min_length=1, max_length=RECIPIENTS_LIMIT, description="a list of one or more mail addresses")
+    cc: list[Mailbox] = Field(default=[], max_length=RECIPIENTS_LIMIT, description="who gets a copy")
+    bcc: list[Mailbox] = Field(default=[], max_length=RECIPIENTS_LIMIT, description="who gets a copy that the others do not know of")
+    reply_to: list[Mailbox] = Field(default=[], max_length=20, description="where answers go")
+    template: str | None = Field(
+        default=None,
+        pattern=TEMPLATE_NAME,
+        max_length=200,
+        description="name of a template: NAME.txt, NAME.html and NAME.subject.txt in the folder of [processor:email] templates",
+    )
+    context: dict[str, Any] | None = Field(default=None, description="what the template's names stand for")
+    subject: OneLine | None = Field(default=None, max_length=SUBJECT_CHARACTERS, validate_default=True, description="one line; may be left out with a template")
+    html: str | None = Field(default=None, description="the HTML; with text as well, mail programs show what they can")
+    text: str | None = Field(default=None, validate_default=True, description="the plain text")
+    headers: dict[str, HeaderValue] = Field(default={}, max_length=HEADERS_LIMIT, description="further headers, such as X-Campaign")
+    list_unsubscribe: list[Uri] = Field(default=[], max_length=4, description="https: and mailto: URIs by which one leaves a list, the best first")
+    one_click: bool = Field(default=False, description="true: a POST to the first https: URI of list_unsubscribe is enough (RFC 8058)")
+    attachments: list[Attachment] = Field(default=[], max_length=ATTACHMENTS_LIMIT, description="files that go with it")
+
+    # a field that is wrong itself is not in info.data, and its own problem is enough
+
+    @field_validator("subject")
+    @classmethod
+    def _is_given(cls, subject: str | None, info: ValidationInfo) -> str | None:
+        if subject is None and info.data.get("template", "") is None:
+            raise ValueError("must be given, unless a template has it")
+        return subject
+
+    @field_validator("text")
+    @classmethod
+    def _has_a_body(cls, text: str | None, info: ValidationInfo) -> str | None:
+        if text is None and info.data.get("template", "") is None and info.data.get("html", "") is None:
+            raise ValueError("one of text, html and template must be given")
+        return text
+
+    @field_validator("context")
+    @classmethod
+    def _has_a_template(cls, context: dict[str, Any] | None, info: ValidationInfo) -> dict[str, Any] | None:
+        if context is not None and info.data.get("template", "") is None:
+            raise ValueError("has a meaning with a template only")
+        return context
+
+    @field_validator("headers")
+    @classmethod
+    def _are_safe(cls, headers: dict[str, str]) -> dict[str, str]:
+        names = [name.lower() for name in headers]
+        wrong = [reason for name in headers if (reason := _refusal_of_name(name))]
+        wrong += [f"{name} is given twice" for name in headers if names.count(name.lower()) > 1]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return headers
+
+    @field_validator("one_click")
+    @classmethod
+    def _has_a_url(cls, one_click: bool, info: ValidationInfo) -> bool:
+        if one_click and not any(uri.lower().startswith("https://") for uri in info.data.get("list_unsubscribe", ("https://",))):
+            raise ValueError("needs an https: URI in list_unsubscribe")
+        return one_click
+
+    @field_validator("attachments")
+    @classmethod
+    def _cids_differ(cls, attachments: list[Attachment]) -> list[Attachment]:
+        cids = [each.inline if isinstance(each.inline, str) else each.filename for each in attachments if each.inline]
+        if twice := next((cid for cid in cids if cids.count(cid) > 1), None):
+            raise ValueError(f"two of them are shown as cid:{twice}")
+        return attachments

@@ -1,0 +1,156 @@
+"""The steps of one task of type `email`, in order, and what the settings forbid of a payload."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from dtqs.errors import EffectUnknown, PermanentError, Problem
+from dtqs.processors.base import Context, Json, Processor
+from dtqs.processors.email.addresses import Address, parse, unique
+from dtqs.processors.email.attachments import read_files
+from dtqs.processors.email.faults import AnswerLost, Refusal, TemplateFault
+from dtqs.processors.email.folder import MailFolder
+from dtqs.processors.email.message import Body, Mail, compose, header_names
+from dtqs.processors.email.payload import EmailPayload
+from dtqs.processors.email.settings import EmailSettings
+from dtqs.processors.email.signature import signature
+from dtqs.processors.email.smtp import AnswerMissing, MailServer, Sent
+from dtqs.processors.email.templates import Rendered, Templates
+
+_NO_SENDER = "must be given: no sender is configured ([processor:email] sender)"
+
+
+class EmailProcessor(Processor[EmailPayload, EmailSettings]):
+    """Sends a mail through the configured server, over a connection that it keeps."""
+
+    name = "email"
+    payload_model = EmailPayload
+    settings_model = EmailSettings
+    timeout_seconds = 600.0
+    examples: ClassVar[Sequence[Json]] = (
+        {"to": ["Ada Lovelace <ada@example.org>"], "subject": "Hello", "text": "How are you?"},
+        {
+            "to": ["ada@example.org"],
+            "cc": ["grace@example.org"],
+            "subject": "Your invoice",
+            "text": "The invoice is attached.",
+            "html": '<p><img src="cid:logo"> The invoice is attached.</p>',
+            "attachments": [
+                {"source": "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42", "filename": "invoice.pdf"},
+                {"source": "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d43", "filename": "logo.png", "inline": "logo"},
+            ],
+        },
+        {"to": ["ada@example.org"], "template": "welcome", "context": {"name": "Ada"}, "headers": {"X-Campaign": "spring"}},
+    )
+
+    def __init__(self, settings: EmailSettings) -> None:
+        super().__init__(settings)
+        self._templates = Templates(settings.templates) if settings.templates else None
+        self._server, self._folder = MailServer(settings), MailFolder(settings.folder)
+
+    def problems(self, payload: EmailPayload) -> Sequence[Problem]:
+        return tuple(self._problems(payload))
+
+    def sources(self, payload: EmailPayload) -> Sequence[str]:
+        return [attachment.source for attachment in payload.attachments]
+
+    def run(self, payload: EmailPayload, context: Context) -> Json:
+        mail = self._mail(payload, context)
+        self._keep_to_rates(mail, context)
+        if self.settings.backend == "folder":
+            file = self._folder.write(context.task_id, mail)
+            return _result(mail, Sent("", ())) | {"file": file}
+        return _result(mail, self._send(mail, context))
+
+    def _problems(self, payload: EmailPayload) -> Iterator[Problem]:
+        settings = self.settings
+        if payload.sender is None and settings.sender is None:
+            yield Problem("payload.from", _NO_SENDER)
+        elif payload.sender is not None and (refusal := settings.refusal_of_sender(parse(payload.sender))):
+            yield Problem("payload.from", refusal)
+        everyone = [(f"payload.{field}[{at}]", parse(text)) for field in ("to", "cc", "bcc") for at, text in enumerate(getattr(payload, field))]
+        if (count := len(unique(address for _, address in everyone))) > settings.max_recipients:
+            yield Problem("payload.to", f"{count} recipients in to, cc and bcc; at most {settings.max_recipients} are allowed")
+        for field, address in everyone:
+            if not settings.allows_domain(address.domain):
+                yield Problem(field, f"mails to {address.domain} are not allowed; allowed: {', '.join(settings.allowed_domains)}")
+        for name in payload.headers:
+            if not settings.allows_header(name):
+                yield Problem(f"payload.headers.{name}", f"not allowed; allowed: {', '.join(settings.allowed_headers)}")
+        if payload.template is not None and self._templates is None:
+            yield Problem("payload.template", "no templates are configured ([processor:email] templates)")
+        elif payload.template is not None and self._templates and not self._templates.has(payload.template):
+            yield Problem("payload.template", "no such template")
+        for at, attachment in enumerate(payload.attachments):
+            if attachment.inline and payload.html is None and payload.template is None:
+                yield Problem(f"payload.attachments[{at}].inline", "has a meaning with html or a template only")
+
+    def _mail(self, payload: EmailPayload, context: Context) -> Mail:
+        """Render, read, put together and sign. Raises PermanentError where that cannot be, or is more than is allowed."""
+        limit = self.settings.max_message_bytes
+        rendered = self._rendered(payload)
+        files = read_files(payload.attachments, context, limit)
+        body = Body(rendered.subject or "", rendered.text, rendered.html, files)
+        try:
+            mail = compose(payload, body, self._sender(payload), context.task_id)
+        except ValueError as error:
+            raise PermanentError(f"the mail cannot be written: {error}") from error
+        if len(mail.content) > limit:
+            raise PermanentError(f"the mail has {len(mail.content)} bytes; allowed are {limit}")
+        return self._signed(mail)
+
+    def _sender(self, payload: EmailPayload) -> Address:
+        given = payload.sender or self.settings.sender
+        if given is None:
+            raise PermanentError(f"from {_NO_SENDER}")
+        return parse(given)
+
+    def _rendered(self, payload: EmailPayload) -> Rendered:
+        """Return subject, text and HTML; what the payload gives itself goes before its template."""
+        made = Rendered(None, None, None)
+        if payload.template is not None:
+            if self._templates is None:
+                raise TemplateFault(payload.template, "no templates are configured ([processor:email] templates)")
+            made = self._templates.render(payload.template, payload.context or {})
+            if payload.subject is None and made.subject is None:
+                raise TemplateFault(payload.template, f"there is no {payload.template}.subject.txt, and the task gives no subject")
+        subject = made.subject if payload.subject is None else payload.subject
+        text = made.text if payload.text is None else payload.text
+        return Rendered(subject, text, made.html if payload.html is None else payload.html)
+
+    def _signed(self, mail: Mail) -> Mail:
+        domain, selector, key = self.settings.dkim_domain, self.settings.dkim_selector, self.settings.dkim_key
+        if domain is None or selector is None or key is None:
+            return mail
+        made = signature(mail.content, header_names(mail.content), domain, selector, key.get_secret_value())
+        return replace(mail, content=made + mail.content)
+
+    def _keep_to_rates(self, mail: Mail, context: Context) -> None:
+        """Take a turn for each domain; without one the task comes again later."""
+        if per_second := self.settings.per_domain_per_second:
+            for domain in sorted({address.domain for address in mail.recipients}):
+                context.take(f"email:{domain}", per_second, self.settings.per_domain_burst)
+
+    def _send(self, mail: Mail, context: Context) -> Sent:
+        on_ambiguous, where = self.settings.on_ambiguous, self.settings.where
+
+        def before_data(refused: Sequence[Refusal]) -> None:
+            for each in refused:
+                context.log("recipient refused", level="warning", address=each.address, code=each.code, answer=each.message)
+            context.log("handing the mail over", server=where, recipients=len(mail.recipients) - len(refused), message_id=mail.message_id)
+            context.effect_begins(on_ambiguous)
+
+        try:
+            return self._server.deliver(mail, before_data)
+        except AnswerMissing as error:
+            context.log("nobody knows whether the server took the mail", level="warning", reason=str(error), on_ambiguous=on_ambiguous)
+            if on_ambiguous == "fail":
+                raise EffectUnknown(f"the answer of the mail server {where} is lost ({error})") from error
+            raise AnswerLost(where, str(error)) from error
+
+
+def _result(mail: Mail, sent: Sent) -> dict[str, Json]:
+    refused = [{"address": each.address, "code": each.code, "message": each.message} for each in sent.refused]
+    without = {each.address for each in sent.refused}
+    accepted = [address.spec for address in mail.recipients if address.spec not in without]
+    return {"message_id": mail.message_id, "accepted": accepted, "refused": refused, "answer": sent.answer, "size_bytes": len(mail.content)}

@@ -1,0 +1,251 @@
+"""The connection to the mail server: opened when a mail is there, kept for the next ones, checked when it was idle, dropped after any doubt.
+
+It belongs to one process. What an answer of the server means for the task, faults.py says.
+"""
+
+import os
+import re
+import smtplib
+import socket
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from dtqs.errors import PermanentError
+from dtqs.processors.email import faults
+from dtqs.processors.email.faults import Refusal, ServerUnreachable
+from dtqs.processors.email.message import Mail
+from dtqs.processors.email.settings import EmailSettings
+
+MESSAGE_CHARACTERS = 500
+_FRESH_SECONDS = 1.0
+"""A connection that was used so lately is not asked first whether it is there."""
+_QUIT_SECONDS = 2.0
+_CLOSING = 421
+
+
+class AnswerMissing(Exception):
+    """The whole mail was handed over, and what the server made of it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What the server said to the mail, and whom it would not take it for."""
+
+    answer: str
+    refused: Sequence[Refusal]
+
+
+class MailServer:
+    """The configured server, as this process reaches it."""
+
+    def __init__(self, settings: EmailSettings) -> None:
+        self._settings, self._where = settings, settings.where
+        self._smtp: smtplib.SMTP | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._pid = self._mails = 0
+        self._used_at = 0.0
+
+    def deliver(self, mail: Mail, before_data: Callable[[Sequence[Refusal]], None]) -> Sent:
+        """Send the mail; `before_data` is called when recipients are accepted and nothing of the mail is sent yet.
+
+        Raises the errors of faults.py, and AnswerMissing.
+        """
+        try:
+            refused = self._offer(mail)
+            before_data(refused)
+            answer = self._hand_over(mail.content)
+        except (faults.MailDeferred, faults.MailRefused, faults.AllDeferred, faults.AllRefused) as error:
+            self._end_transaction(getattr(error, "code", 0))
+            raise
+        except BaseException:
+            # an interrupt too: nobody knows which answer would be read next
+            self._drop()
+            raise
+        self._mails, self._used_at = self._mails + 1, time.monotonic()
+        if not self._settings.idle_seconds:
+            self._quit()
+        return Sent(answer, refused)
+
+    def _offer(self, mail: Mail) -> list[Refusal]:
+        """Say who it is from and for whom. A kept connection that the server has closed meanwhile is opened anew, once: nothing was sent."""
+        while True:
+            smtp, kept = self._connected()
+            try:
+                return self._envelope(smtp, mail)
+            except OSError as error:
+                self._drop()
+                if not kept:
+                    raise ServerUnreachable(self._where, f"broke off ({_words(error)})") from error
+            except faults.MailDeferred as error:
+                if error.code != _CLOSING or not kept:
+                    raise
+                self._drop()
+
+    def _envelope(self, smtp: smtplib.SMTP, mail: Mail) -> list[Refusal]:
+        code, message = smtp.mail(mail.sender.spec, self._options(smtp, mail))
+        if code != 250:
+            raise self._answer(f"the sender {mail.sender.spec}", code, message)
+        refused = []
+        for address in mail.recipients:
+            code, message = smtp.rcpt(address.spec)
+            if code == _CLOSING or not 200 <= code < 600:
+                raise self._answer("the mail", code, message)
+            if code >= 300:
+                refused.append(Refusal(address.spec, code, _text(message)))
+        if len(refused) == len(mail.recipients):
+            raise (faults.AllDeferred if any(each.code < 500 for each in refused) else faults.AllRefused)(refused)
+        return refused
+
+    def _options(self, smtp: smtplib.SMTP, mail: Mail) -> list[str]:
+        """Return the options of MAIL. Raises PermanentError where the server cannot take this mail at all."""
+        options, size = [], smtp.esmtp_features.get("size", "")
+        if mail.utf8:
+            if not smtp.has_extn("smtputf8"):
+                raise PermanentError(
+                    f"an address has letters beyond ASCII before its @, and the mail server {self._where} does not offer SMTPUTF8, which they need"
+                )
+            options += ["SMTPUTF8", "BODY=8BITMIME"]
+        if smtp.has_extn("size"):
+            if size.isdecimal() and 0 < int(size) < len(mail.content):
+                raise PermanentError(f"the mail has {len(mail.content)} bytes; the mail server {self._where} takes {size} at most")
+            options.append(f"SIZE={len(mail.content)}")
+        return options
+
+    def _hand_over(self, content: bytes) -> str:
+        """Send the mail itself. Until the line that ends it the server has nothing; from then on only its answer tells."""
+        smtp = self._smtp
+        assert smtp is not None
+        try:
+            code, message = smtp.docmd("DATA")
+            if code != 354:
+                raise self._answer("the mail", code, message)
+            smtp.send(re.sub(rb"(?m)^\.", b"..", content))
+        except OSError as error:
+            raise ServerUnreachable(self._where, f"broke off before the mail was whole ({_words(error)})") from error
+        try:
+            _timeout(smtp, self._settings.data_timeout_seconds)
+            smtp.send(b".\r\n")
+            code, message = smtp.getreply()
+            _timeout(smtp, self._settings.reply_timeout_seconds)
+        except OSError as error:
+            raise AnswerMissing(_words(error)) from error
+        if not 200 <= code < 300:
+            if 400 <= code < 600:
+                raise self._answer("the mail", code, message)
+            raise AnswerMissing(f"it was {code} {_text(message)}")
+        return f"{code} {_text(message)}"
+
+    def _connected(self) -> tuple[smtplib.SMTP, bool]:
+        """Return a connection that works, and whether it is a kept one."""
+        if self._smtp is not None and self._pid != os.getpid():
+            self._smtp = None  # our parent's: not a byte of ours may get into it
+        if self._smtp is not None:
+            idle_seconds = time.monotonic() - self._used_at
+            if idle_seconds < self._settings.idle_seconds and self._mails < self._settings.mails_per_connection and self._is_alive(idle_seconds):
+                return self._smtp, True
+            self._quit()
+        self._smtp, self._pid, self._mails = self._open(), os.getpid(), 0
+        return self._smtp, False
+
+    def _is_alive(self, idle_seconds: float) -> bool:
+        assert self._smtp is not None
+        with suppress(OSError):
+            return idle_seconds < _FRESH_SECONDS or self._smtp.noop()[0] == 250
+        return False
+
+    def _open(self) -> smtplib.SMTP:
+        """Connect, encrypt and log in. Raises ServerUnreachable, MailDeferred or MailRefused."""
+        settings, smtp = self._settings, None
+        try:
+            smtp = self._greeted()
+            _timeout(smtp, settings.reply_timeout_seconds)
+            smtp.ehlo_or_helo_if_needed()
+            if settings.security == "starttls":
+                smtp.starttls(context=self._context())
+                smtp.ehlo_or_helo_if_needed()
+            if settings.username and settings.password:
+                smtp.login(settings.username, settings.password.get_secret_value())
+            return smtp
+        except BaseException as error:
+            if smtp is not None:
+                smtp.close()
+            if isinstance(error, smtplib.SMTPResponseException) and 400 <= error.smtp_code < 600:
+                what = "the login" if isinstance(error, smtplib.SMTPAuthenticationError) else "the connection"
+                raise self._answer(what, error.smtp_code, error.smtp_error) from error
+            if isinstance(error, OSError | ValueError):  # ValueError: a challenge that is no base64
+                raise ServerUnreachable(self._where, f"cannot be used ({_words(error)})") from error
+            raise
+
+    def _greeted(self) -> smtplib.SMTP:
+        settings = self._settings
+        # a name is given, so that none is looked up; the right one is known once there is a connection
+        if settings.security == "tls":
+            smtp: smtplib.SMTP = smtplib.SMTP_SSL(
+                settings.host, settings.server_port, "localhost", timeout=settings.connect_timeout_seconds, context=self._context()
+            )
+        else:
+            smtp = smtplib.SMTP(settings.host, settings.server_port, "localhost", timeout=settings.connect_timeout_seconds)
+        assert smtp.sock is not None
+        # the end of a mail is a small segment behind others: it must not wait for their receipt
+        smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        smtp.local_hostname = settings.hello_name or _own_name(smtp.sock)
+        return smtp
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context(cafile=self._settings.ca_file)
+        return self._tls
+
+    def _answer(self, what: str, code: int, message: bytes | str) -> faults.MailDeferred | faults.MailRefused | ServerUnreachable:
+        if not 400 <= code < 600:
+            return ServerUnreachable(self._where, f"gave an answer that means nothing here ({code} {_text(message)})")
+        return faults.answer(self._where, what, code, _text(message))
+
+    def _end_transaction(self, code: int) -> None:
+        """After an answer that ends a mail the connection is as good as before, unless the server says that it closes it."""
+        if self._smtp is None:
+            return
+        with suppress(OSError):
+            if code != _CLOSING and self._smtp.rset()[0] == 250:
+                self._used_at = time.monotonic()
+                return
+        self._drop()
+
+    def _quit(self) -> None:
+        if self._smtp is not None:
+            with suppress(OSError):
+                _timeout(self._smtp, _QUIT_SECONDS)
+                self._smtp.quit()
+        self._drop()
+
+    def _drop(self) -> None:
+        smtp, self._smtp = self._smtp, None
+        if smtp is not None:
+            smtp.close()
+
+
+def _timeout(smtp: smtplib.SMTP, seconds: float) -> None:
+    if smtp.sock is not None:
+        smtp.sock.settimeout(seconds)
+
+
+def _own_name(sock: socket.socket) -> str:
+    name = socket.gethostname()
+    if "." in name:
+        return name
+    address = str(sock.getsockname()[0])
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+
+
+def _text(message: bytes | str) -> str:
+    text = message.decode("utf-8", "replace") if isinstance(message, bytes) else message
+    return " ".join(text.split())[:MESSAGE_CHARACTERS]
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not valid: {error.verify_message}"
+    return _text(str(error)) or type(error).__name__
