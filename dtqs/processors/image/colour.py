@@ -33,6 +33,17 @@ def srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str | 
     return (image if image.mode in PLAIN else image.convert("RGB")), remark
 
 
+def fitting_profile(image: Image.Image, profile: bytes | None) -> bytes | None:
+    """Return the profile if it is one for pixels of this sort, so that it may be kept with them."""
+    if not profile:
+        return None
+    try:
+        space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip()
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+    return profile if space == {"L": "GRAY", "LA": "GRAY", "CMYK": "CMYK"}.get(image.mode, "RGB") else None
+
+
 def has_transparency(image: Image.Image) -> bool:
     """Tell whether any pixel can be seen through."""
     if image.mode not in ("LA", "RGBA"):
@@ -82,6 +93,7 @@ def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:
     converted = ImageCms.profileToProfile(colours, source, target, ImageCms.Intent.RELATIVE_COLORIMETRIC, "RGB", flags=ImageCms.Flags.BLACKPOINTCOMPENSATION)
     if converted is None:
         raise ValueError("no conversion")
+    converted.info = {}  # the writers would embed the profile that it has there
     if colours.mode == "L":
         converted = converted.convert("L")
     if alpha:

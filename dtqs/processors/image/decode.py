@@ -26,6 +26,8 @@ DECODERS = {
     "image/avif": AvifImagePlugin.AvifImageFile.format,
 }
 """The allow-list. Pillow has some forty more decoders, which nobody sends and in which its holes have been."""
+ANIMATIONS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
+"""Of these, further frames go on with the first; those of others are pages, previews or views from other sides."""
 
 _ALLOWED = "allowed are JPEG, PNG, WebP, GIF, TIFF and AVIF"
 _WORDS = {
@@ -68,16 +70,57 @@ def check_source(file: BinaryIO, max_bytes: int) -> tuple[str, int]:
 
 @contextmanager
 def opened(file: BinaryIO, media_type: str, max_pixels: int) -> Iterator[ImageFile]:
-    """Open the picture's header with the one decoder for its type. Faults inside the block are told like those of the decoder."""
+    """Open the picture's header with the one decoder for its type. What reads more of it belongs into `decoding`."""
     word = DECODERS[media_type]
-    with _plain_faults(word), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of broken metadata, which costs nobody his thumbnail
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         Image.MAX_IMAGE_PIXELS = None  # the header is judged here, with its figures
-        with Image.open(file, formats=(word,)) as image:
+        with decoding(word):
+            image = Image.open(file, formats=(word,))
+        with image:
             _check_pixels(image.size, max_pixels)
             Image.MAX_IMAGE_PIXELS = max_pixels  # and what a decoder finds behind it by Pillow
             yield image
+
+
+@contextmanager
+def decoding(word: str) -> Iterator[None]:
+    """Put into plain words what a decoder may raise; `word` is its name."""
+    try:
+        yield
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PermanentError("the image has, in one of its parts, more pixels than are allowed") from error
+    except MemoryError as error:
+        raise PermanentError("the image needs more memory than there is") from error
+    except UnidentifiedImageError as error:
+        raise PermanentError(f"the file begins like a {word} image, but is broken, or of a sort that cannot be read") from error
+    except BROKEN as error:
+        if isinstance(error, OSError) and error.errno in _DISK:
+            raise TransientError(f"the file could not be read: {error.strerror}") from error
+        raise PermanentError(f"the {word} image is broken: {_short(error)}") from error
+
+
+def count_frames(image: ImageFile) -> int:
+    """Return how many frames or pages there are; a picture of another kind has one."""
+    counted = getattr(image, "n_frames", 1) if image.format in ANIMATIONS or image.format == "TIFF" else 1
+    return counted if isinstance(counted, int) and counted > 0 else 1
+
+
+def go_to(image: ImageFile, frame: int, max_pixels: int) -> None:
+    """Go to a frame or page, counted from 0, whose size may be another one."""
+    if frame != image.tell():
+        image.seek(frame)
+    _check_pixels(image.size, max_pixels)
+
+
+def check_frames(size: Size, frames: int, max_frames: int, max_pixels: int, what: str = "the image") -> None:
+    """Raise PermanentError where an animation has too many frames, or too many pixels in all of them."""
+    if frames > max_frames:
+        raise PermanentError(f"{what} has {frames} frames; allowed are {max_frames}, or one of them (page, or animated = false)")
+    if size[0] * size[1] * frames > max_pixels:
+        pixels = f"{frames} frames of {size[0]} × {size[1]} pixels"
+        raise PermanentError(f"{what} has {pixels}; allowed are {max_pixels} in all, or one frame (page, or animated = false)")
 
 
 def orientation(image: ImageFile) -> int:
@@ -94,22 +137,6 @@ def orientation(image: ImageFile) -> int:
 def _check_pixels(size: Size, max_pixels: int) -> None:
     if size[0] * size[1] > max_pixels:
         raise PermanentError(f"the image has {size[0]} × {size[1]} pixels; allowed are {max_pixels}")
-
-
-@contextmanager
-def _plain_faults(word: str) -> Iterator[None]:
-    try:
-        yield
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PermanentError("the image has, in one of its parts, more pixels than are allowed") from error
-    except MemoryError as error:
-        raise PermanentError("the image needs more memory than there is") from error
-    except UnidentifiedImageError as error:
-        raise PermanentError(f"the file begins like a {word} image, but is broken, or of a sort that cannot be read") from error
-    except BROKEN as error:
-        if isinstance(error, OSError) and error.errno in _DISK:
-            raise TransientError(f"the file could not be read: {error.strerror}") from error
-        raise PermanentError(f"the {word} image is broken: {_short(error)}") from error
 
 
 def _short(error: BaseException) -> str:

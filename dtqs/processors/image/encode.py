@@ -1,7 +1,9 @@
-"""Writes a finished picture in one of the output formats: which options each takes, and what it can hold."""
+"""Writes a finished picture or animation in one of the output formats: which options each takes, and what it can hold."""
 
 import io
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
@@ -25,19 +27,37 @@ _WITH_METADATA = {"tiff": {"compression": "raw"}}
 """The compressing writer of TIFF cannot write EXIF."""
 _LONGEST_SIDE = {"jpeg": 65500, "webp": 16383, "avif": 65535, "gif": 65535}
 _OPAQUE = frozenset({"jpeg"})
+_WITH_PALETTE = frozenset({"png", "gif"})
+_WITH_INKS = frozenset({"jpeg", "tiff"})
+_FEW_COLOURS, _FEW_GREYS = 256, 32
+_LOWEST_QUALITY = 1
+_LOSSLESS_WEBP_EFFORT = 60
+Options = dict[str, Any]
 
 
-def encode(picture: Image.Image, output: ImageOutput, metadata: Metadata) -> tuple[bytes, str]:
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What is to be written: one picture, or the frames of an animation with their milliseconds; 0 loops are endless."""
+
+    frames: Sequence[Image.Image]
+    milliseconds: Sequence[int] = ()
+    loops: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    data: bytes
+    media_type: str
+
+
+def encode(finished: Finished, output: ImageOutput, metadata: Metadata, profile: bytes | None = None) -> Encoded:
     """Return the file's bytes and its media type. In memory: an encoder's error and a full disk must not look the same."""
-    picture, format = _prepared(picture, output)
-    kept = fitting(metadata, format)
-    options = dict(_OPTIONS[format])
-    if output.quality is not None and "quality" in options:
-        options["quality"] = output.quality
-    if kept:
-        with suppress(*BROKEN):  # tags that a reader let pass and a writer cannot write cost the metadata, not the picture
-            return _saved(picture, format, options | kept | _WITH_METADATA.get(format, {})), f"image/{format}"
-    return _saved(picture, format, options), f"image/{format}"
+    formats = (output.format,) if output.format != "auto" else _by_content(finished)
+    for format in formats[:-1]:
+        data = _written(finished, format, output, metadata, profile)
+        if output.max_bytes is None or len(data) <= output.max_bytes:
+            return Encoded(data, f"image/{format}")
+    return Encoded(_written(finished, formats[-1], output, metadata, profile, fit=True), f"image/{formats[-1]}")
 
 
 def check_side(output: ImageOutput, size: tuple[int, int]) -> None:
@@ -47,19 +67,107 @@ def check_side(output: ImageOutput, size: tuple[int, int]) -> None:
         raise PermanentError(f"output {output.name} has {size[0]} × {size[1]} pixels; {output.format} allows at most {limit} each way")
 
 
-def _saved(picture: Image.Image, format: str, options: dict[str, Any]) -> bytes:
+def _by_content(finished: Finished) -> tuple[str, ...]:
+    """Choose what shows the picture well in few bytes, and what every program and browser reads; a second choice where the first may be too long."""
+    picture = finished.frames[0]
+    if len(finished.frames) > 1:
+        return ("webp",)
+    transparent = has_transparency(picture)
+    lossy = "jpeg" if not transparent else "webp" if max(picture.size) <= _LONGEST_SIDE["webp"] else "png"
+    grey = picture.mode in ("L", "LA")
+    few = picture.getcolors(_FEW_GREYS if grey else _FEW_COLOURS) is not None
+    return ("png", lossy) if few else (lossy,)
+
+
+def _written(finished: Finished, format: str, output: ImageOutput, metadata: Metadata, profile: bytes | None, fit: bool = False) -> bytes:
+    frames = [_prepared(frame, output, format) for frame in _alike(finished.frames)]
+    options = _options(format, output, profile) | _timing(format, finished, frames)
+    write = _fitting if fit and output.max_bytes else _saved_for
+    if kept := fitting(metadata, format):
+        with suppress(*BROKEN):  # tags that a reader let pass and a writer cannot write cost the metadata, not the picture
+            return write(frames, format, output, options | kept | _WITH_METADATA.get(format, {}))
+    return write(frames, format, output, options)
+
+
+def _alike(frames: Sequence[Image.Image]) -> Sequence[Image.Image]:
+    """Frames of one animation share a mode."""
+    if len({frame.mode for frame in frames}) < 2:
+        return frames
+    mode = "RGBA" if any(frame.mode in ("LA", "RGBA") for frame in frames) else "RGB"
+    return [frame.convert(mode) for frame in frames]
+
+
+def _options(format: str, output: ImageOutput, profile: bytes | None) -> Options:
+    options = dict(_OPTIONS[format])
+    if output.quality is not None and "quality" in options:
+        options["quality"] = output.quality
+    if format == "jpeg":
+        options |= {"progressive": output.progressive, "subsampling": output.subsampling or "4:2:0"}
+    if format == "avif" and output.subsampling:
+        options["subsampling"] = output.subsampling
+    if format == "webp" and output.lossless:
+        options |= {"lossless": True, "quality": _LOSSLESS_WEBP_EFFORT}
+    if format == "png" and output.colors:
+        options["optimize"] = True
+    if profile and format != "gif":
+        options["icc_profile"] = profile
+    return options
+
+
+def _timing(format: str, finished: Finished, frames: Sequence[Image.Image]) -> Options:
+    if len(frames) < 2:
+        return {}
+    options: Options = {"save_all": True, "append_images": frames[1:], "duration": list(finished.milliseconds)}
+    if format == "gif":
+        # a GIF counts how often it is shown again, and says nothing where that is never
+        again = {} if finished.loops == 1 else {"loop": max(0, finished.loops - 1)}
+        # what a frame leaves must not show through the holes of the next
+        return options | again | {"disposal": 2 if any(has_transparency(frame) for frame in frames) else 1}
+    return options if format == "avif" else options | {"loop": finished.loops}
+
+
+def _fitting(frames: Sequence[Image.Image], format: str, output: ImageOutput, options: Options) -> bytes:
+    """Write with the highest quality, up to the one that is wanted, at which the file is no longer than is allowed."""
+    limit, data = output.max_bytes or 0, _saved(frames, format, options)
+    if len(data) <= limit:
+        return data
+    if "quality" not in options or "lossless" in options:
+        raise PermanentError(f"output {output.name} has {len(data)} bytes as {format}, which loses nothing; allowed are {limit} (max_bytes)")
+    best, low, high = b"", _LOWEST_QUALITY, options["quality"] - 1
+    while low <= high:
+        quality = (low + high) // 2
+        data = _saved(frames, format, options | {"quality": quality})
+        if len(data) <= limit:
+            best, low = data, quality + 1
+        else:
+            high = quality - 1
+    if not best:
+        raise PermanentError(f"output {output.name} has {len(data)} bytes even with the lowest quality; allowed are {limit} (max_bytes): make it smaller")
+    return best
+
+
+def _saved_for(frames: Sequence[Image.Image], format: str, output: ImageOutput, options: Options) -> bytes:
+    return _saved(frames, format, options)
+
+
+def _saved(frames: Sequence[Image.Image], format: str, options: Options) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, format.upper(), **options)
+    frames[0].save(buffer, format.upper(), **options)
     return buffer.getvalue()
 
 
-def _prepared(picture: Image.Image, output: ImageOutput) -> tuple[Image.Image, str]:
-    transparent = has_transparency(picture)
-    format = output.format
-    if format == "auto":
-        format = "png" if transparent and output.background is None else "jpeg"
-    if transparent and output.background is None and format not in _OPAQUE:
-        return picture, format
-    if transparent:
-        return flatten(picture, output.background or "#ffffff"), format
-    return (picture.convert(picture.mode[:-1]) if picture.mode in ("LA", "RGBA") else picture), format
+def _prepared(picture: Image.Image, output: ImageOutput, format: str) -> Image.Image:
+    if picture.mode in ("LA", "RGBA"):
+        if not has_transparency(picture):
+            picture = picture.convert(picture.mode[:-1])
+        elif format in _OPAQUE:
+            picture = flatten(picture, output.background or "#ffffff")
+    if picture.mode == "CMYK" and format not in _WITH_INKS:
+        picture = picture.convert("RGB")
+    return _with_palette(picture, output.colors) if output.colors and format in _WITH_PALETTE else picture
+
+
+def _with_palette(picture: Image.Image, colors: int) -> Image.Image:
+    if picture.mode in ("LA", "RGBA"):
+        return picture.convert("RGBA").quantize(colors, Image.Quantize.FASTOCTREE)
+    return picture.convert("RGB").quantize(colors, Image.Quantize.MEDIANCUT)

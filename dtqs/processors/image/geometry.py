@@ -1,7 +1,9 @@
 """How large a picture becomes and which part of it stays; pure arithmetic on sizes, no pixel in sight."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from dtqs.errors import PermanentError
+from dtqs.processors.image.operations import Crop
 from dtqs.processors.image.payload import ImageOutput
 
 Size = tuple[int, int]
@@ -10,31 +12,88 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Scale the whole picture to `full`, then keep the part in `box` (left, top, right, bottom, in pixels of `full`)."""
+    """Scale the whole picture to `full`, then keep the part in `box` (left, top, right, bottom, in pixels of `full`).
+
+    Where content decides, the box may be moved inside `area`. The canvas, if there is one, is what the part is then put on.
+    """
 
     full: Size
     box: Box
+    area: Box | None = None
+    canvas: Size | None = None
 
     @property
     def size(self) -> Size:
         return self.box[2] - self.box[0], self.box[3] - self.box[1]
 
     @property
+    def final(self) -> Size:
+        return self.canvas or self.size
+
+    @property
     def whole(self) -> bool:
         return self.size == self.full
 
+    def moved(self, left: int, top: int) -> "Plan":
+        """Return it with the box at another place."""
+        width, height = self.size
+        return replace(self, box=(left, top, left + width, top + height), area=None)
+
 
 def plan(source: Size, output: ImageOutput) -> Plan:
-    """Decide size and part of one output of a source, as it is shown (after its orientation)."""
-    if output.width is None or output.height is None or output.fit == "contain":
-        return _whole(_contained(source, output))
-    box = _shrunk(source, (output.width, output.height), output.enlarge)
-    return _whole(box) if output.fit == "stretch" else _covering(source, box)
+    """Decide size and part of one output of a source, as it is shown (after its orientation). Raises PermanentError for a crop beside it."""
+    part = _cropped(source, output)
+    planned = _scaled_part((part[2] - part[0], part[3] - part[1]), output)
+    return planned if part == (0, 0, *source) else _within(source, part, planned, free=output.crop is not None and output.crop.gravity == "smart")
 
 
 def largest(source: Size, plans: list[Plan]) -> Size:
     """Return the size at which the picture must be had so that no plan loses sharpness: never above the source's."""
     return min(source[0], max(p.full[0] for p in plans)), min(source[1], max(p.full[1] for p in plans))
+
+
+def anchored(gravity: str, outer: Size, inner: Size) -> tuple[int, int]:
+    """Return where the inner one's left upper corner is, so that it lies in the outer one as the gravity says."""
+    across = 0.0 if "left" in gravity else 1.0 if "right" in gravity else 0.5
+    down = 0.0 if "top" in gravity else 1.0 if "bottom" in gravity else 0.5
+    return int((outer[0] - inner[0]) * across), int((outer[1] - inner[1]) * down)
+
+
+def _cropped(source: Size, output: ImageOutput) -> Box:
+    crop = output.crop
+    if crop is None:
+        return (0, 0, *source)
+    units = (source[0] / 100, source[1] / 100) if crop.unit == "percent" else (1.0, 1.0)
+    if crop.left is None and crop.top is None:
+        size = min(source[0], max(1, round(crop.width * units[0]))), min(source[1], max(1, round(crop.height * units[1])))
+        left, top = anchored(crop.gravity or "centre", source, size)
+        return left, top, left + size[0], top + size[1]
+    return _box(source, output.name, crop, units)
+
+
+def _box(source: Size, name: str, crop: Crop, units: tuple[float, float]) -> Box:
+    left, top = round((crop.left or 0) * units[0]), round((crop.top or 0) * units[1])
+    if left >= source[0] or top >= source[1]:
+        raise PermanentError(f"output {name}: the crop begins at {left}, {top}, beside the picture, which has {source[0]} × {source[1]} pixels")
+    return left, top, min(source[0], left + max(1, round(crop.width * units[0]))), min(source[1], top + max(1, round(crop.height * units[1])))
+
+
+def _scaled_part(part: Size, output: ImageOutput) -> Plan:
+    if output.width is None or output.height is None or output.fit in ("contain", "pad"):
+        planned = _whole(_contained(part, output))
+        return replace(planned, canvas=(output.width, output.height)) if output.fit == "pad" and output.width and output.height else planned
+    box = _shrunk(part, (output.width, output.height), output.enlarge)
+    return _whole(box) if output.fit == "stretch" else _covering(part, box, output.gravity)
+
+
+def _within(source: Size, part: Box, planned: Plan, free: bool) -> Plan:
+    """Turn a plan for a part of the source into one for the whole of it."""
+    scales = planned.full[0] / (part[2] - part[0]), planned.full[1] / (part[3] - part[1])
+    left, top = round(part[0] * scales[0]), round(part[1] * scales[1])
+    full = max(left + planned.full[0], round(source[0] * scales[0])), max(top + planned.full[1], round(source[1] * scales[1]))
+    box = planned.box[0] + left, planned.box[1] + top, planned.box[2] + left, planned.box[3] + top
+    area = (left, top, left + planned.full[0], top + planned.full[1]) if planned.area else None
+    return Plan(full, box, (0, 0, *full) if free else area, planned.canvas)
 
 
 def _whole(size: Size) -> Plan:
@@ -51,11 +110,11 @@ def _shrunk(source: Size, box: Size, enlarge: bool) -> Size:
     return box if enlarge else _scaled(box, min(1.0, source[0] / box[0], source[1] / box[1]))
 
 
-def _covering(source: Size, box: Size) -> Plan:
+def _covering(source: Size, box: Size, gravity: str) -> Plan:
     scale = max(box[0] / source[0], box[1] / source[1])
     width, height = (max(side, whole) for side, whole in zip(box, _scaled(source, scale), strict=True))
-    left, top = (width - box[0]) // 2, (height - box[1]) // 2
-    return Plan((width, height), (left, top, left + box[0], top + box[1]))
+    left, top = anchored(gravity, (width, height), box)
+    return Plan((width, height), (left, top, left + box[0], top + box[1]), (0, 0, width, height) if gravity == "smart" else None)
 
 
 def _scaled(size: Size, scale: float) -> Size:

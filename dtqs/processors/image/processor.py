@@ -1,27 +1,16 @@
-"""The steps of one task of type `image`, in order, and its settings."""
+"""The task type `image`: sources in, outputs stored. What happens to the pixels happens in a process of its own, on the other side of link.py."""
 
-from collections.abc import Sequence
-from typing import ClassVar
-
-from pydantic import Field
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
+from typing import BinaryIO, ClassVar
 
 from dtqs.errors import PermanentError, Problem
-from dtqs.processors.base import Context, Json, Processor, ProcessorSettings
-from dtqs.processors.image.decode import check_source, opened
-from dtqs.processors.image.encode import check_side, encode
-from dtqs.processors.image.geometry import Plan, Size, largest, plan
-from dtqs.processors.image.metadata import Metadata, read
-from dtqs.processors.image.payload import ImageOutput, ImagePayload
-from dtqs.processors.image.resize import Ladder, load_at, shown_size
+from dtqs.processors.base import Context, Json, Processor
+from dtqs.processors.image.link import ImageProcess, OutputFacts
+from dtqs.processors.image.payload import ImagePayload
+from dtqs.processors.image.settings import ImageSettings
 
-
-class ImageSettings(ProcessorSettings):
-    """Limits on what comes in and what goes out."""
-
-    max_pixels: int = Field(default=50_000_000, ge=1, le=1_000_000_000, description="width × height of a source, and of each output")
-    max_source_bytes: int = Field(default=100 << 20, ge=1, le=1 << 34, description="bytes of a source")
-    max_outputs: int = Field(default=20, ge=1, le=100, description="outputs of one task")
-    max_side_pixels: int = Field(default=16383, ge=1, le=65535, description="width and height of an output")
+_UPLOAD = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
 
 
 class ImageProcessor(Processor[ImagePayload, ImageSettings]):
@@ -32,15 +21,20 @@ class ImageProcessor(Processor[ImagePayload, ImageSettings]):
     settings_model = ImageSettings
     timeout_seconds = 300.0
     examples: ClassVar[Sequence[Json]] = (
-        {"source": "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"},
+        {"source": _UPLOAD},
         {
-            "source": "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42",
+            "source": _UPLOAD,
             "outputs": [
-                {"name": "card", "width": 600, "height": 400, "fit": "cover", "format": "webp", "quality": 80},
-                {"name": "full", "width": 2048, "format": "jpeg", "keep_metadata": True},
+                {"name": "card", "width": 600, "height": 400, "fit": "cover", "gravity": "smart", "format": "webp", "quality": 80},
+                {"name": "avatar", "width": 128, "height": 128, "fit": "cover", "corner_radius": 64, "format": "png"},
+                {"name": "full", "width": 2048, "format": "jpeg", "max_bytes": 500000, "watermark": {"text": "© Ada", "opacity": 0.4}, "keep_metadata": True},
             ],
         },
     )
+
+    def __init__(self, settings: ImageSettings) -> None:
+        super().__init__(settings)
+        self._process = ImageProcess(settings)
 
     def problems(self, payload: ImagePayload) -> Sequence[Problem]:
         limit = self.settings.max_outputs
@@ -52,40 +46,44 @@ class ImageProcessor(Processor[ImagePayload, ImageSettings]):
         return found
 
     def sources(self, payload: ImagePayload) -> Sequence[str]:
-        return (payload.source,)
+        return payload.source_uris()
+
+    def kept_pids(self) -> Collection[int]:
+        pid = self._process.pid
+        return () if pid is None else (pid,)
 
     def run(self, payload: ImagePayload, context: Context) -> Json:
-        with context.open_input(payload.source) as file:
-            media_type, size_bytes = check_source(file, self.settings.max_source_bytes)
-            with opened(file, media_type, self.settings.max_pixels) as image:
-                shown = shown_size(image)
-                plans = [self._plan(shown, output) for output in payload.outputs]
-                picture, remark = load_at(image, largest(shown, plans))
-                metadata = read(image) if any(output.keep_metadata for output in payload.outputs) else {}
-        if remark:
+        outputs = _Outputs(payload, context)
+        with ExitStack() as stack:
+            sources = {uri: stack.enter_context(context.open_input(uri)) for uri in payload.source_uris()}
+            facts, remarks = self._process.run(payload, sources, outputs.add)
+        for remark in remarks:
             context.log(remark, level="warning")
-        outputs = _make(Ladder(picture), payload.outputs, plans, metadata, context)
-        facts = {"media_type": media_type, "format": media_type.partition("/")[2], "width": shown[0], "height": shown[1], "size_bytes": size_bytes}
-        return {"outputs": outputs, "source": facts}
-
-    def _plan(self, shown: Size, output: ImageOutput) -> Plan:
-        """Decide one output's size. Raises PermanentError where that is more than is allowed, before a pixel is decoded."""
-        planned = plan(shown, output)
-        width, height = planned.size
-        if max(width, height) > self.settings.max_side_pixels or width * height > self.settings.max_pixels:
-            limits = f"{self.settings.max_side_pixels} each way and {self.settings.max_pixels} in all"
-            raise PermanentError(f"output {output.name} would have {width} × {height} pixels; allowed are {limits}")
-        check_side(output, planned.size)
-        return planned
+        return {"outputs": outputs.in_order(), **facts}
 
 
-def _make(ladder: Ladder, outputs: Sequence[ImageOutput], plans: Sequence[Plan], metadata: Metadata, context: Context) -> list[Json]:
-    """Make the outputs, the largest first, and return what became of them in the order in which they were asked for."""
-    made: dict[int, Json] = {}
-    for index in sorted(range(len(plans)), key=lambda index: -plans[index].full[0] * plans[index].full[1]):
-        output, size = outputs[index], plans[index].size
-        data, media_type = encode(ladder.make(plans[index]), output, metadata if output.keep_metadata else {})
-        stored = context.add_output(output.name, lambda file, data=data: file.write(data), media_type)  # type: ignore[misc]
-        made[index] = {**stored, "width": size[0], "height": size[1]}
-        context.progress(len(made) / len(plans), f"{output.name}: {size[0]} × {size[1]}")
-    return [made[index] for index in range(len(plans))]
+class _Outputs:
+    """What was made so far; they come the largest first, and are listed as they were asked for."""
+
+    def __init__(self, payload: ImagePayload, context: Context) -> None:
+        self._asked, self._context = payload.outputs, context
+        self._made: dict[int, Json] = {}
+
+    def add(self, facts: OutputFacts, data: Iterator[bytes]) -> None:
+        if facts.index >= len(self._asked) or facts.index in self._made:
+            raise PermanentError("the image has made the process that decodes it say things that make no sense")
+        name = self._asked[facts.index].name
+
+        def write(file: BinaryIO) -> None:
+            for chunk in data:
+                file.write(chunk)
+
+        made = {**self._context.add_output(name, write, facts.media_type), "width": facts.width, "height": facts.height}
+        if facts.frames > 1:
+            made |= {"frames": facts.frames, "duration_seconds": facts.milliseconds / 1000}
+        self._made[facts.index] = made
+        if len(self._made) < len(self._asked):  # the last one is told by the outcome
+            self._context.progress(len(self._made) / len(self._asked), f"{name}: {facts.width} × {facts.height}")
+
+    def in_order(self) -> list[Json]:
+        return [self._made[index] for index in range(len(self._asked))]

@@ -1,9 +1,11 @@
 """Makes all sizes from one decode: each from the smallest picture at hand that is large enough for it. What sizes, geometry says."""
 
+from dataclasses import dataclass
+
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from dtqs.processors.image.colour import scalable, srgb
+from dtqs.processors.image.colour import scalable
 from dtqs.processors.image.decode import orientation
 from dtqs.processors.image.geometry import Plan, Size
 
@@ -20,13 +22,21 @@ _TURNS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A decoded picture: upright, at the size that is needed, its colours as they were stored; and what its profile says of them."""
+
+    picture: Image.Image
+    profile: bytes | None
+
+
 def shown_size(image: ImageFile) -> Size:
     """Return width and height as people see the picture."""
     return _turned(image.size, orientation(image))
 
 
-def load_at(image: ImageFile, size: Size) -> tuple[Image.Image, str | None]:
-    """Decode the picture, shrink it to the size (as shown), turn it upright and bring it into grey or sRGB; also a remark on its profile.
+def load_at(image: ImageFile, size: Size) -> Loaded:
+    """Decode the picture, shrink it to the size (as shown) and turn it upright.
 
     A JPEG is decoded at a half, a quarter or an eighth where that is still as large as the size: the rest is then a fraction of the work.
     Shrinking comes first, since all that follows costs by the pixel.
@@ -40,8 +50,7 @@ def load_at(image: ImageFile, size: Size) -> tuple[Image.Image, str | None]:
         picture = picture.resize(stored, Image.Resampling.LANCZOS, reducing_gap=3.0)
     if turn in _TURNS:
         picture = picture.transpose(_TURNS[turn])
-    picture, remark = srgb(picture, profile)
-    return _bare(picture), remark
+    return Loaded(_bare(picture), profile if isinstance(profile, bytes) else None)
 
 
 class Ladder:
@@ -49,6 +58,10 @@ class Ladder:
 
     def __init__(self, picture: Image.Image) -> None:
         self._rungs = [picture]
+
+    @property
+    def smallest(self) -> Image.Image:
+        return self._rungs[-1]
 
     def make(self, plan: Plan) -> Image.Image:
         """Return the picture for a plan. Larger plans should come first, so that smaller ones can use them."""

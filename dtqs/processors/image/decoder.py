@@ -1,0 +1,93 @@
+"""The process that decodes: one for each worker, used for one task after the other, with limits on what it may take from the machine.
+
+Its only way out is the socket that it gets as standard input. Whatever a picture does to it, the worker lives and starts another one.
+"""
+
+import gc
+import os
+import resource
+import socket
+import sys
+import traceback
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from typing import Any, BinaryIO
+
+from PIL import AvifImagePlugin
+
+from dtqs.errors import DtqsError, TransientError
+from dtqs.prctl import die_with_parent
+from dtqs.processors.image import wire
+from dtqs.processors.image.payload import ImagePayload
+from dtqs.processors.image.settings import ImageSettings
+from dtqs.processors.image.work import Made, Work
+
+_TRACEBACK_CHARACTERS = 4000
+
+
+def main() -> None:
+    """Serve the worker whose process id is the first argument, until it closes its end."""
+    die_with_parent()
+    if os.getppid() != int(sys.argv[1]):
+        os._exit(os.EX_OK)  # it died before that
+    worker = socket.socket(fileno=os.dup(0))
+    settings = ImageSettings.model_validate_json(sys.argv[2])
+    _limit(settings)
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # there is a worker per core already
+    wire.send(worker, {"ready": os.getpid()})
+    # libraries in C write their complaints about broken pictures there
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    try:
+        while True:
+            request, files = wire.receive_with_files(worker)
+            _serve(worker, request, files, settings)
+    except wire.Gone:
+        os._exit(os.EX_OK)
+
+
+def _limit(settings: ImageSettings) -> None:
+    memory = settings.max_memory_bytes
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("1000")  # where memory is short, the kernel is to end this process and not the worker
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it writes to its socket only
+
+
+def _serve(worker: socket.socket, request: Any, files: list[int], settings: ImageSettings) -> None:
+    _allow_cpu(settings.max_cpu_seconds)
+    with ExitStack() as stack:
+        sources = {uri: stack.enter_context(open(fd, "rb")) for uri, fd in zip(request["sources"], files, strict=True)}
+        answer = _answer(worker, request["payload"], sources, settings)
+    wire.send(worker, answer)
+
+
+def _answer(worker: socket.socket, payload: str, sources: Mapping[str, BinaryIO], settings: ImageSettings) -> Any:
+    def hand_over(made: Made) -> None:
+        width, height = made.size
+        facts = {"index": made.index, "media_type": made.encoded.media_type, "width": width, "height": height}
+        wire.send(worker, {**facts, "frames": made.frames, "milliseconds": made.milliseconds}, made.encoded.data)
+
+    try:
+        work = Work(ImagePayload.model_validate_json(payload), settings, sources, hand_over)
+        return {"done": work.run(), "remarks": work.remarks}
+    except DtqsError as error:
+        return {"refused": str(error), "transient": isinstance(error, TransientError)}
+    except MemoryError:
+        gc.collect()
+        return {"refused": f"the image needs more memory than the allowed {settings.max_memory_bytes} bytes (max_memory_bytes)", "transient": False}
+    except wire.Gone:
+        raise
+    except Exception:  # a fault of ours, or of a library's in a way that is not known yet: the worker tells it, and the next task has a chance
+        return {"fault": traceback.format_exc()[-_TRACEBACK_CHARACTERS:]}
+
+
+def _allow_cpu(seconds: int) -> None:
+    """So much more from now on; the kernel ends the process when it is used up."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(usage.ru_utime + usage.ru_stime) + seconds + 1, hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""A worker's end of its image process: starts it when there is a task, hands that over, takes the outputs, and outlives whatever becomes of it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, BinaryIO, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dtqs.errors import PermanentError, TransientError
+from dtqs.processors.image import wire
+from dtqs.processors.image.payload import ImagePayload
+from dtqs.processors.image.settings import ImageSettings
+
+_START_SECONDS = 30.0
+_ANSWER_SPARE_SECONDS = 60.0
+_SLOWED_DOWN = 10
+"""Where others want the processor, too, its time takes so many times as long."""
+_END_SECONDS = 2.0
+_TASKS_PER_PROCESS = 1000
+"""What libraries lose goes with the process."""
+
+
+class OutputFacts(BaseModel):
+    """What the process says of an output. It has read hostile bytes, so it is not believed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    index: int = Field(ge=0)
+    media_type: Literal["image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff", "image/avif"]
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+    frames: int = Field(ge=1)
+    milliseconds: int = Field(ge=0)
+
+
+class _Answer(BaseModel):
+    """The last word on a task: one of `done`, `refused` and `fault`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    done: dict[str, Any] | None = None
+    remarks: list[str] = []
+    refused: str | None = None
+    transient: bool = False
+    fault: str | None = None
+
+
+Store = Callable[[OutputFacts, Iterator[bytes]], None]
+"""Takes one output and its bytes."""
+
+
+class ImageProcess:
+    """At most one child, for one task at a time, from the main thread."""
+
+    def __init__(self, settings: ImageSettings) -> None:
+        self._settings = settings
+        self._child: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._ending: Callable[[], object] = lambda: None
+        self._tasks = 0
+        self._idle = False
+
+    @property
+    def pid(self) -> int | None:
+        """The child that waits for the next task; None where there is none, or it is in an unknown state."""
+        return self._child.pid if self._child is not None and self._idle else None
+
+    def run(self, payload: ImagePayload, sources: Mapping[str, BinaryIO], store: Store) -> tuple[dict[str, Any], list[str]]:
+        """Have one task done: return what is known of its source, and remarks. Raises PermanentError or TransientError.
+
+        Whatever else comes out (an interrupt, a full disk) leaves the child in the middle of a task: the next one gets a new child.
+        """
+        link = self._ready()
+        self._idle = False
+        try:
+            return self._talk(link, payload, sources, store)
+        except wire.Gone as error:
+            raise self._death(error) from error
+        finally:
+            if not self._idle:
+                self.end()
+
+    def end(self) -> None:
+        """Kill the child, if there is one. Safe to call twice."""
+        self._idle, self._child, self._socket = False, None, None
+        self._ending()
+
+    def _talk(self, link: socket.socket, payload: ImagePayload, sources: Mapping[str, BinaryIO], store: Store) -> tuple[dict[str, Any], list[str]]:
+        request = {"payload": payload.model_dump_json(), "sources": list(sources)}
+        wire.send(link, request, files=[file.fileno() for file in sources.values()])
+        while True:
+            value, size_bytes = wire.receive(link)
+            try:
+                if size_bytes == 0:
+                    answer = _Answer.model_validate(value)
+                    break
+                facts = OutputFacts.model_validate(value)
+            except ValidationError as error:
+                raise wire.Gone from error
+            if size_bytes > self._settings.max_output_bytes:
+                raise wire.Gone
+            store(facts, wire.chunks(link, size_bytes))
+        self._idle = True
+        return _judged(answer)
+
+    def _ready(self) -> socket.socket:
+        if self._tasks >= _TASKS_PER_PROCESS or not self._idle or self._child is None or self._child.poll() is not None:
+            self.end()
+        if self._socket is None:
+            self._socket = self._start()
+        self._tasks += 1
+        return self._socket
+
+    def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-P", "-m", "dtqs.processors.image.decoder", str(os.getpid()), self._settings.model_dump_json()]
+        # nothing of ours goes along: no open file, and no environment, which may hold passwords
+        environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "MALLOC_ARENA_MAX": "1"}
+        with theirs:
+            child = subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True)
+        self._child, self._tasks = child, 0
+        self._ending = weakref.finalize(self, _end, child, ours)
+        ours.settimeout(_START_SECONDS)
+        try:
+            wire.receive(ours)
+        except wire.Gone as error:
+            self.end()
+            raise TransientError("the process that decodes images did not start; the worker's own log may say why") from error
+        ours.settimeout(_SLOWED_DOWN * self._settings.max_cpu_seconds + _ANSWER_SPARE_SECONDS)
+        return ours
+
+    def _death(self, error: Exception) -> Exception:
+        """Put into words why the child is gone or silent."""
+        if isinstance(error, wire.Silent) or self._child is None:
+            return TransientError("the process that decodes images does not answer")
+        try:
+            status = self._child.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            return PermanentError("the image has made the process that decodes it say things that make no sense")
+        if status == -signal.SIGXCPU:
+            return PermanentError(f"the image takes more than the allowed {self._settings.max_cpu_seconds} s of processor time (max_cpu_seconds)")
+        if status == -signal.SIGKILL:
+            return PermanentError("the process that decoded the image was killed: most likely, the machine had no memory left for it")
+        name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        return PermanentError(f"the image has crashed the process that decodes it ({name})")
+
+
+def _judged(answer: _Answer) -> tuple[dict[str, Any], list[str]]:
+    if answer.fault is not None:
+        raise RuntimeError(f"in the process that decodes images:\n{answer.fault}")
+    if answer.done is None:
+        raise (TransientError if answer.transient else PermanentError)(answer.refused or "refused without a reason")
+    return answer.done, answer.remarks
+
+
+def _end(child: "subprocess.Popen[bytes]", link: socket.socket) -> None:
+    link.close()
+    child.kill()
+    # one that cannot be killed yet is found, and reaped, among what the attempt has left behind
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(_END_SECONDS)

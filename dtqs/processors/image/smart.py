@@ -1,0 +1,85 @@
+"""Where a picture has most to show: edges, colours and skin, looked at on a small copy, decide what a smart crop keeps."""
+
+from itertools import accumulate
+
+from PIL import Image, ImageChops, ImageFilter, ImageStat
+
+from dtqs.processors.image.geometry import Plan
+
+_SIDE = 96
+_STEPS = 24
+"""So many places are tried each way, at most."""
+_SKIN_WEIGHT, _COLOUR_WEIGHT = 0.9, 0.35
+_CENTRE_WEIGHT = 0.15
+"""How much less a place at the very edge counts: where nothing else decides, the middle stays."""
+_EDGES = ImageFilter.Kernel((3, 3), (-1, -1, -1, -1, 8, -1, -1, -1, -1), scale=1)
+Sums = list[list[float]]
+
+
+def placed(picture: Image.Image, plan: Plan) -> Plan:
+    """Return the plan with its box where it holds most of what there is to see; `picture` is the whole one, at any size."""
+    if plan.area is None:
+        return plan
+    left, top, right, bottom = plan.area
+    free = right - left - plan.size[0], bottom - top - plan.size[1]
+    small = _small(picture)
+    sums = _sums(interest(small))
+    scales = small.width / plan.full[0], small.height / plan.full[1]
+
+    def worth(offset: tuple[int, int]) -> float:
+        x, y = left + offset[0], top + offset[1]
+        inside = _inside(sums, x * scales[0], y * scales[1], (x + plan.size[0]) * scales[0], (y + plan.size[1]) * scales[1])
+        return inside * (1 - _CENTRE_WEIGHT * (_off_centre(offset[0], free[0]) + _off_centre(offset[1], free[1])) / 2)
+
+    best = max(((x, y) for y in _places(free[1]) for x in _places(free[0])), key=worth)
+    return plan.moved(left + best[0], top + best[1])
+
+
+def interest(small: Image.Image) -> Image.Image:
+    """Return how much each pixel has to show, in 8-bit grey."""
+    base = Image.new("RGB", small.size, "#ffffff")
+    base.paste(small, mask=small.getchannel("A") if small.mode.endswith("A") else None)
+    grey = base.convert("L")
+    edges = grey.filter(_EDGES).filter(ImageFilter.BoxBlur(1))
+    hue, saturation, value = base.convert("HSV").split()
+    bright = value.point([0 if level < 40 else 255 for level in range(256)])
+    colour = ImageChops.multiply(saturation, bright).point([int(level * _COLOUR_WEIGHT) for level in range(256)])
+    skin_hue = hue.point([255 if level < 25 or level > 240 else 0 for level in range(256)])
+    skin_tone = saturation.point([255 if 40 <= level <= 170 else 0 for level in range(256)])
+    skin = ImageChops.multiply(ImageChops.multiply(skin_hue, skin_tone), ImageChops.multiply(bright, grey))
+    return ImageChops.add(ImageChops.add(edges, colour), skin.point([int(level * _SKIN_WEIGHT) for level in range(256)]))
+
+
+def _small(picture: Image.Image) -> Image.Image:
+    scale = min(1.0, _SIDE / max(picture.size))
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    return picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0).convert("RGBA" if picture.mode in ("LA", "RGBA") else "RGB")
+
+
+def _sums(interesting: Image.Image) -> Sums:
+    """Sums over everything above and to the left, so that a box costs four looks."""
+    width, data = interesting.width, interesting.tobytes()
+    # what is everywhere tells nothing
+    level = ImageStat.Stat(interesting).mean[0] / 2
+    above: list[float] = [0.0] * (width + 1)
+    rows = [above]
+    for start in range(0, len(data), width):
+        row = [0.0, *accumulate(max(0.0, value - level) for value in data[start : start + width])]
+        above = [one + other for one, other in zip(above, row, strict=True)]
+        rows.append(above)
+    return rows
+
+
+def _inside(sums: Sums, left: float, top: float, right: float, bottom: float) -> float:
+    x0, x1 = (min(round(x), len(sums[0]) - 1) for x in (left, right))
+    y0, y1 = (min(round(y), len(sums) - 1) for y in (top, bottom))
+    return sums[y1][x1] - sums[y0][x1] - sums[y1][x0] + sums[y0][x0]
+
+
+def _places(free: int) -> list[int]:
+    steps = min(_STEPS, free)
+    return [free * step // steps for step in range(steps + 1)] if steps else [0]
+
+
+def _off_centre(offset: int, free: int) -> float:
+    return abs(2 * offset / free - 1) if free else 0.0

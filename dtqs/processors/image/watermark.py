@@ -1,0 +1,56 @@
+"""Puts a picture or a text over an output."""
+
+from PIL import Image, ImageChops, ImageDraw, ImageFont
+
+from dtqs.processors.image.effects import with_alpha
+from dtqs.processors.image.geometry import Size, anchored
+from dtqs.processors.image.operations import Watermark
+
+_TRIAL_PIXELS = 64
+_LARGEST_FONT_PIXELS = 4000
+
+
+def stamped(picture: Image.Image, mark: Watermark, image: Image.Image | None) -> Image.Image:
+    """Return the picture with the watermark on it; `image` is the one that it names, if it is one."""
+    drawn = _drawn(mark, picture.size) if image is None else _fitted(image, mark.scale, picture.size)
+    layer = Image.new("RGBA", picture.size, (0, 0, 0, 0))
+    if mark.tile:
+        for top in range(0, picture.height, drawn.height + mark.margin):
+            for left in range(0, picture.width, drawn.width + mark.margin):
+                layer.paste(drawn, (left, top))
+    else:
+        layer.paste(drawn, _at(mark, picture.size, drawn.size))
+    layer.putalpha(layer.getchannel("A").point([round(level * mark.opacity) for level in range(256)]))
+    result = Image.alpha_composite(with_alpha(picture), layer)
+    return result if picture.mode in ("LA", "RGBA") else result.convert("RGB")
+
+
+def _at(mark: Watermark, outer: Size, inner: Size) -> tuple[int, int]:
+    """The margin is kept as far as there is room."""
+    across, down = (min(mark.margin, (whole - part) // 2) for whole, part in zip(outer, inner, strict=True))
+    left, top = anchored(mark.position, (outer[0] - 2 * across, outer[1] - 2 * down), inner)
+    return left + across, top + down
+
+
+def _fitted(image: Image.Image, share: float, size: Size) -> Image.Image:
+    scale = min(size[0] * share / image.width, size[1] / image.height)
+    fitted = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return with_alpha(image).resize(fitted, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _drawn(mark: Watermark, size: Size) -> Image.Image:
+    """Draw the text at the size that makes it as wide as is wanted."""
+    text = mark.text or ""
+    left, top, right, bottom = _extent(text, _TRIAL_PIXELS)
+    scale = min(size[0] * mark.scale / max(1.0, right - left), size[1] / max(1.0, bottom - top))
+    pixels = max(1.0, min(_TRIAL_PIXELS * scale, _LARGEST_FONT_PIXELS))
+    left, top, right, bottom = _extent(text, pixels)
+    mask = Image.new("L", (max(1, min(size[0], round(right - left))), max(1, min(size[1], round(bottom - top)))))
+    ImageDraw.Draw(mask).multiline_text((-left, -top), text, fill=255, font=ImageFont.load_default(pixels))
+    drawn = Image.new("RGBA", mask.size, mark.color)
+    drawn.putalpha(ImageChops.multiply(mask, drawn.getchannel("A")))
+    return drawn
+
+
+def _extent(text: str, pixels: float) -> tuple[float, float, float, float]:
+    return ImageDraw.Draw(Image.new("L", (1, 1))).multiline_textbbox((0, 0), text, font=ImageFont.load_default(pixels))

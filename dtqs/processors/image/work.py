@@ -1,0 +1,164 @@
+"""One task from its open sources to the bytes of its outputs: in the process that may die of it, which knows nothing of tasks, stores or workers."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from PIL import Image
+from PIL.ImageFile import ImageFile
+
+from dtqs.errors import PermanentError
+from dtqs.processors.image.animation import Timing, is_kept, timed
+from dtqs.processors.image.decode import BROKEN, check_frames, check_source, count_frames, decoding, go_to, opened, orientation
+from dtqs.processors.image.encode import Encoded, Finished, check_side, encode
+from dtqs.processors.image.frame import Frame
+from dtqs.processors.image.geometry import Plan, Size, largest, plan
+from dtqs.processors.image.metadata import Metadata, read
+from dtqs.processors.image.payload import ImageOutput, ImagePayload
+from dtqs.processors.image.resize import load_at, shown_size
+from dtqs.processors.image.settings import ImageSettings
+from dtqs.processors.image.summary import blurhash, dominant_color
+
+_MARK_SIDE = 2000
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One output: which of the payload's it is, its bytes, and what they show."""
+
+    index: int
+    encoded: Encoded
+    size: Size
+    frames: int
+    milliseconds: int
+
+
+class Work:
+    """Decodes once for each page that is asked for, and makes all outputs from that."""
+
+    def __init__(self, payload: ImagePayload, settings: ImageSettings, sources: Mapping[str, BinaryIO], made: Callable[[Made], None]) -> None:
+        self._payload, self._settings, self._sources, self._made = payload, settings, sources, made
+        self._marks: dict[str, Image.Image] = {}
+        self._bytes_left = settings.max_output_bytes
+        self._summary: Json = {}
+        self.remarks: list[str] = []
+
+    def run(self) -> Json:
+        """Make everything, and return what there is to know of the source. Raises PermanentError or TransientError."""
+        file = self._sources[self._payload.source]
+        media_type, size_bytes = check_source(file, self._settings.max_source_bytes)
+        with opened(file, media_type, self._settings.max_pixels) as image:
+            with decoding(image.format or ""):
+                frames, header = count_frames(image), _facts(image)
+            facts = {"media_type": media_type, "format": media_type.partition("/")[2], **header, "size_bytes": size_bytes, "frames": frames}
+            for page, indices in sorted(self._pages().items()):
+                if page >= frames:
+                    raise PermanentError(f"page {page + 1} is asked for; the image has {frames}")
+                with decoding(image.format or ""):
+                    go_to(image, page, self._settings.max_pixels)
+                self._page(image, indices, frames)
+        return {"source": facts, **self._summary}
+
+    def _pages(self) -> dict[int, list[int]]:
+        """Which outputs are made from which page, counted from 0."""
+        pages: dict[int, list[int]] = defaultdict(list)
+        for index, output in enumerate(self._payload.outputs):
+            pages[(output.page or 1) - 1].append(index)
+        return pages
+
+    def _page(self, image: ImageFile, indices: Sequence[int], frames: int) -> None:
+        outputs = self._payload.outputs
+        moving = {index for index in indices if is_kept(image, outputs[index], frames)}
+        shown = shown_size(image)
+        if moving:
+            check_frames(shown, frames, self._settings.max_frames, self._settings.max_pixels)
+        plans = {index: self._plan(shown, outputs[index], frames if index in moving else 1) for index in indices}
+        enough = largest(shown, list(plans.values()))
+        frame = self._frame(image, enough)
+        metadata = read(image) if any(outputs[index].keep_metadata for index in indices) else {}
+        plans = {index: frame.placed(plans[index]) for index in _by_size(plans)}
+        for index in [index for index in plans if index not in moving]:
+            self._finish(index, Finished([frame.make(outputs[index], plans[index])]), frame, metadata)
+        if moving:
+            self._animate(image, frame, {index: plans[index] for index in plans if index in moving}, enough, frames, metadata)
+        self._sum_up(frame)
+
+    def _frame(self, image: ImageFile, size: Size) -> Frame:
+        with decoding(image.format or ""):
+            return Frame(load_at(image, size), self._mark)
+
+    def _animate(self, image: ImageFile, first: Frame, plans: Mapping[int, Plan], enough: Size, frames: int, metadata: Metadata) -> None:
+        outputs, timing = self._payload.outputs, Timing()
+        pictures: dict[int, list[Image.Image]] = {index: [] for index in plans}
+        for _ in timed(image, frames, timing):
+            frame = first if image.tell() == 0 else self._frame(image, enough)
+            for index, planned in plans.items():
+                pictures[index].append(frame.make(outputs[index], planned))
+        for index in plans:
+            self._finish(index, Finished(pictures.pop(index), timing.milliseconds, timing.loops), first, metadata)
+
+    def _finish(self, index: int, finished: Finished, frame: Frame, metadata: Metadata) -> None:
+        """Encode one output and hand it on."""
+        output, size = self._payload.outputs[index], finished.frames[0].size
+        self._check_size(output, size, len(finished.frames))
+        try:
+            encoded = encode(finished, output, metadata if output.keep_metadata else {}, frame.profile_for(output))
+        except BROKEN as error:
+            raise PermanentError(f"output {output.name} cannot be written: {type(error).__name__}: {error}"[:300]) from error
+        self._bytes_left -= len(encoded.data)
+        if self._bytes_left < 0:
+            raise PermanentError(f"the outputs have more bytes than the allowed {self._settings.max_output_bytes}, {output.name} being the first too many")
+        self._made(Made(index, encoded, size, len(finished.frames), sum(finished.milliseconds)))
+
+    def _plan(self, shown: Size, output: ImageOutput, frames: int) -> Plan:
+        """Decide one output's size. Raises PermanentError where that is more than is allowed, before a pixel is decoded."""
+        planned = plan(shown, output)
+        self._check_size(output, planned.final, frames)
+        self._check_size(output, planned.size, frames)
+        return planned
+
+    def _check_size(self, output: ImageOutput, size: Size, frames: int) -> None:
+        if max(size) > self._settings.max_side_pixels or size[0] * size[1] > self._settings.max_pixels:
+            limits = f"{self._settings.max_side_pixels} each way and {self._settings.max_pixels} in all"
+            raise PermanentError(f"output {output.name} would have {size[0]} × {size[1]} pixels; allowed are {limits}")
+        if frames > 1:
+            check_frames(size, frames, self._settings.max_frames, self._settings.max_pixels, f"output {output.name}")
+        check_side(output, size)
+
+    def _mark(self, uri: str) -> Image.Image:
+        """Return the watermark picture of a URI, opened as suspiciously as any other, and kept for the next output."""
+        if uri not in self._marks:
+            file = self._sources[uri]
+            media_type, _ = check_source(file, self._settings.max_source_bytes)
+            with opened(file, media_type, self._settings.max_pixels) as image:
+                shown = shown_size(image)
+                scale = min(1.0, _MARK_SIDE / max(shown))
+                self._marks[uri] = self._frame(image, (max(1, round(shown[0] * scale)), max(1, round(shown[1] * scale)))).small()
+        return self._marks[uri]
+
+    def _sum_up(self, frame: Frame) -> None:
+        small = frame.small()
+        if frame.remark and frame.remark not in self.remarks:
+            self.remarks.append(frame.remark)
+        if not self._summary:
+            self._summary = {"blurhash": blurhash(small), "dominant_color": dominant_color(small)}
+
+
+def _facts(image: ImageFile) -> Json:
+    """What the header says."""
+    width, height = shown_size(image)
+    return {
+        "width": width,
+        "height": height,
+        "orientation": orientation(image),
+        "color_mode": image.mode,
+        "has_profile": bool(image.info.get("icc_profile")),
+        "has_alpha": image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info,
+    }
+
+
+def _by_size(plans: Mapping[int, Plan]) -> list[int]:
+    """The largest first, so that smaller ones can use it."""
+    return sorted(plans, key=lambda index: -plans[index].full[0] * plans[index].full[1])
