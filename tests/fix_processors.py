@@ -19,6 +19,7 @@ class Reports:
     fractions: list[float] = field(default_factory=list)
     logs: list[tuple[str, str]] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
+    turns: list[tuple[str, float, int]] = field(default_factory=list)
 
     def progress(self, task_id: str, attempt: int, fraction: float, message: str) -> None:
         self.fractions.append(fraction)
@@ -28,6 +29,9 @@ class Reports:
 
     def effect_begins(self, task_id: str, effect: Effect) -> None:
         self.effects.append(effect)
+
+    def take(self, key: str, per_second: float, burst: int) -> None:
+        self.turns.append((key, per_second, burst))
 
 
 @dataclass
