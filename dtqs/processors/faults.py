@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from dtqs.errors import Problem
 
@@ -32,10 +33,12 @@ def place(root: str, loc: Sequence[int | str]) -> str:
 
 
 def _problem(root: str, loc: tuple[int | str, ...], kind: str, message: str, model: type[BaseModel]) -> Problem:
+    if loc and loc[-1] == "[key]":  # what is wrong is a name in an object whose names are free
+        loc = loc[:-1]
     where = place(root, loc)
     if kind == "extra_forbidden":
         parent = _model_at(model, loc[:-1])
-        return Problem(where, f"no such field{suggestion(str(loc[-1]), list(parent.model_fields) if parent else [])}")
+        return Problem(where, f"no such field{suggestion(str(loc[-1]), list(_fields(parent)) if parent else [])}")
     if kind == "missing":
         return Problem(where, f"must be given{_allowed(model, loc)}")
     if kind == "model_type":
@@ -48,7 +51,7 @@ def _problem(root: str, loc: tuple[int | str, ...], kind: str, message: str, mod
 def _allowed(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
     """The field's own description says what is allowed in more words than the one check that failed."""
     parent = _model_at(model, loc[:-1])
-    field = parent.model_fields.get(str(loc[-1])) if parent and loc else None
+    field = _fields(parent).get(str(loc[-1])) if parent and loc else None
     return f"; {field.description}" if field and field.description else ""
 
 
@@ -58,9 +61,14 @@ def _model_at(model: type[BaseModel], loc: Sequence[int | str]) -> type[BaseMode
     for part in loc:
         if isinstance(part, int) or at is None:
             continue
-        field = at.model_fields.get(part)
+        field = _fields(at).get(part)
         at = _model_in(field.annotation) if field else None
     return at
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return a model's fields by the names that payloads use."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

@@ -32,15 +32,16 @@ def _uri(uri: str) -> str:
     return uri
 
 
-def _refusal_of_name(name: str) -> str | None:
+def _header_name(name: str) -> str:
     lower = name.lower()
     if not NAME.fullmatch(name):
-        return f"{name!r:.80} is no name for a header: allowed are letters, digits, - and _"
+        raise ValueError("no name for a header; allowed: up to 76 letters, digits, - and _")
     if lower in OURS or lower.startswith(("content-", "resent-", "arc-")):
-        return f"{name} is written by DTQS, or has a field of its own"
-    return None
+        raise ValueError("written by DTQS, or has a field of its own")
+    return name
 
 
+HeaderName = Annotated[str, AfterValidator(_header_name)]
 Uri = Annotated[str, Field(max_length=2000), AfterValidator(_uri)]
 
 
@@ -91,7 +92,7 @@ class EmailPayload(Payload):
     subject: OneLine | None = Field(default=None, max_length=SUBJECT_CHARACTERS, validate_default=True, description="one line; may be left out with a template")
     html: str | None = Field(default=None, description="the HTML; with text as well, mail programs show what they can")
     text: str | None = Field(default=None, validate_default=True, description="the plain text")
-    headers: dict[str, HeaderValue] = Field(default={}, max_length=HEADERS_LIMIT, description="further headers, such as X-Campaign")
+    headers: dict[HeaderName, HeaderValue] = Field(default={}, max_length=HEADERS_LIMIT, description="further headers, such as X-Campaign")
     list_unsubscribe: list[Uri] = Field(default=[], max_length=4, description="https: and mailto: URIs by which one leaves a list, the best first")
     one_click: bool = Field(default=False, description="true: a POST to the first https: URI of list_unsubscribe is enough (RFC 8058)")
     attachments: list[Attachment] = Field(default=[], max_length=ATTACHMENTS_LIMIT, description="files that go with it")
@@ -121,12 +122,9 @@ class EmailPayload(Payload):
 
     @field_validator("headers")
     @classmethod
-    def _are_safe(cls, headers: dict[str, str]) -> dict[str, str]:
-        names = [name.lower() for name in headers]
-        wrong = [reason for name in headers if (reason := _refusal_of_name(name))]
-        wrong += [f"{name} is given twice" for name in headers if names.count(name.lower()) > 1]
-        if wrong:
-            raise ValueError("; ".join(wrong))
+    def _names_differ(cls, headers: dict[str, str]) -> dict[str, str]:
+        if len({name.lower() for name in headers}) < len(headers):
+            raise ValueError("a header is given twice; letters of either case are the same")
         return headers
 
     @field_validator("one_click")

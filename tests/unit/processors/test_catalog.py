@@ -110,14 +110,14 @@ def test_all_that_is_wrong_with_the_settings_is_told_at_once(config: Callable[..
     with pytest.raises(ConfigError) as caught:
         Catalog.load(config("[processor:imag]\nmax_pixels = 1\n[processor:image]\nmax_pixels = none\nmax_pixel = 1\n", DTQS_PROCESSOR_ECHO_MAX_RETRIES="-1"))
     text = str(caught.value)
-    assert "dtqs.ini line 2: [processor:imag]: no such task type; did you mean image?; known: echo, image" in text
+    assert "dtqs.ini line 2: [processor:imag]: no such task type; did you mean image?; known: echo, email, image" in text
     assert "dtqs.ini line 4: [processor:image] max_pixels = 'none'" in text
     assert "dtqs.ini line 5: [processor:image] max_pixel: no such key; did you mean max_pixels?" in text
     assert "environment DTQS_PROCESSOR_ECHO_MAX_RETRIES: [processor:echo] max_retries = '-1'" in text
 
 
 def test_an_unknown_task_type_is_answered_with_the_known_ones(config: Callable[..., Config]) -> None:
-    with pytest.raises(NotFound, match=r"no task type 'ecko'; did you mean echo\?; known: echo, image"):
+    with pytest.raises(NotFound, match=r"no task type 'ecko'; did you mean echo\?; known: echo, email, image"):
         Catalog.load(config()).get("ecko")
 
 
@@ -179,7 +179,7 @@ def test_what_settings_forbid_is_told_at_submit(config: Callable[..., Config]) -
 
 
 def test_examples_are_valid_and_every_model_has_a_schema(config: Callable[..., Config]) -> None:
-    catalog = Catalog.load(config())
+    catalog = Catalog.load(config("[processor:email]\nsender = shop@example.org\ntemplates = /not/on/this/machine\n"))
     for name in catalog.names():
         processor = catalog.get(name)
         assert processor.payload_model.model_json_schema()["type"] == "object"
