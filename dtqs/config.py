@@ -239,7 +239,7 @@ def _fault(section: str, model: type[Section], entries: Mapping[str, Entry], fau
     """Word one wrong value: where it stands, what it is, why it is wrong, what is allowed. A secret is not shown."""
     key = str(fault["loc"][0]) if fault["loc"] else ""
     if key not in model.model_fields:
-        return f"[{section}]: {fault['msg']}"
+        return f"[{section}]: {fault['msg'].removeprefix('Value error, ')}"
     model_field = model.model_fields[key]
     entry = entries.get(key) or entries.get(f"{key}_file") or Entry("", "default")
     shown = "" if is_secret(model_field) else f" {entry.text!r}"

@@ -5,6 +5,7 @@
     ├── TransientError              worth a retry
     │   ├── StoreUnavailable        PostgreSQL is away or too slow
     │   ├── BrokerUnavailable       RabbitMQ is away, blocked or too slow
+    │   ├── FilesUnavailable        a disk is full, or a source or the object storage is away
     │   ├── TaskTimedOut            an attempt ran into its time limit
     │   └── WorkerDied              the process that ran the attempt is gone
     ├── PermanentError              not worth a retry
@@ -16,6 +17,7 @@
     │   ├── Conflict
     │   └── Invalid                 one or more fields are wrong, all of them listed
     ├── Postponed                   not now: a rate limit has no room, and no attempt is spent
+    ├── TaskCancelled               a cancel interrupted an attempt
     └── LeaseLost                   what we held was settled by somebody else
 """
 
@@ -51,6 +53,10 @@ class StoreUnavailable(TransientError):
 
 class BrokerUnavailable(TransientError):
     """RabbitMQ could not be reached, or did not answer in time."""
+
+
+class FilesUnavailable(TransientError):
+    """A file could not be read, fetched or stored, and may be at the next attempt: a full disk, a server that is away."""
 
 
 class TaskTimedOut(TransientError):
@@ -130,6 +136,13 @@ class Postponed(DtqsError):
     def __init__(self, delay_seconds: float, why: str) -> None:
         self.delay_seconds = delay_seconds
         super().__init__(f"put off by {delay_seconds:.3g} s: {why}")
+
+
+class TaskCancelled(DtqsError):
+    """A cancel interrupted the attempt: it has failed, and no other is wanted."""
+
+    def __init__(self) -> None:
+        super().__init__("cancelled by request while it ran")
 
 
 class LeaseLost(DtqsError):

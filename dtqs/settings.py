@@ -1,12 +1,29 @@
 """The sections of the configuration as frozen models, and what each key allows in words; reading file and environment is `dtqs.config`'s."""
 
+import ipaddress
+import re
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic.fields import FieldInfo
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
+_ENDPOINT = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?/?")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+_PREFIX = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]*/)*([A-Za-z0-9_-][A-Za-z0-9._-]*)?")
+
+
+def is_network(text: str) -> bool:
+    """Tell whether this is an address, or a network of them as 10.1.0.0/16."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 class Section(BaseModel):
@@ -86,10 +103,77 @@ class LeaseSection(Section):
 
 
 class FilesSection(Section):
-    directory: Path = Field(Path("/var/lib/dtqs/files"), description="folder of uploads and outputs, shared by all nodes")
+    directory: Path = Field(Path("/var/lib/dtqs/files"), description="folder of uploads and outputs, shared by all nodes; with store = s3 of temporary ones")
     roots: tuple[Path, ...] = Field((), description="folders below which file: sources may lie")
     max_upload_bytes: int = Field(2 << 30, ge=1, le=1 << 42, description="bytes of one upload")
-    retention_days: float = Field(7.0, gt=0, le=36500, description="days that uploads and outputs are kept")
+    retention_days: float = Field(
+        7.0, gt=0, le=36500, description="days that uploads and outputs are kept, and files that a task names from the time on when it is due"
+    )
+    fetch_ports: tuple[Port, ...] = Field((80, 443), description="ports that http: and https: sources may name; empty: nothing is fetched")
+    fetch_allow_hosts: tuple[str, ...] = Field(
+        (), description="what is fetched from although its addresses are not public: host names, *.DOMAIN for those below it, networks as 10.1.0.0/16"
+    )
+    fetch_max_bytes: int = Field(2 << 30, ge=1, le=1 << 42, description="bytes of one fetched source, also of an s3: one")
+    fetch_max_redirects: int = Field(5, ge=0, le=20, description="redirects that are followed")
+    fetch_timeout_seconds: float = Field(600.0, ge=1, le=86400, description="seconds that fetching one source may take in all")
+    fetch_silence_seconds: float = Field(20.0, ge=0.5, le=600, description="seconds that a server may take to connect, or be silent")
+    store: Literal["local", "s3"] = Field("local", description="where uploads and outputs are kept: in the folder, or in an S3-compatible object storage")
+    s3_endpoint: str = Field("", description="URL of the object storage; empty: Amazon's, in the region")
+    s3_region: str = Field("us-east-1", min_length=1, description="region that requests are signed for")
+    s3_bucket: str = Field("", description="bucket of uploads and outputs")
+    s3_prefix: str = Field("", description="what the names of uploads and outputs begin with in the bucket, for example dtqs/")
+    s3_access_key: str = Field("", description="id of the access key; empty: there is no object storage")
+    s3_secret_key: SecretStr | None = Field(None, description="secret of the access key; s3_secret_key_file names a file that holds it")
+    s3_path_style: bool = Field(True, description="the bucket is named in the path; off: in the host name")
+    s3_sources: tuple[str, ...] = Field((), description="buckets that s3: sources may lie in, or BUCKET/PREFIX for a part of one")
+    s3_timeout_seconds: float = Field(30.0, ge=1, le=600, description="seconds that the object storage may take to connect, or be silent")
+
+    @field_validator("fetch_allow_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not is_network(host) and not _HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is neither a host name nor a network")
+        return tuple(host.lower() for host in hosts)
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _is_endpoint(cls, endpoint: str) -> str:
+        if endpoint and not _ENDPOINT.fullmatch(endpoint):
+            raise ValueError("no URL like https://host or http://host:9000, without a path")
+        return endpoint.rstrip("/")
+
+    @field_validator("s3_bucket")
+    @classmethod
+    def _is_bucket(cls, bucket: str) -> str:
+        if bucket and not _BUCKET.fullmatch(bucket):
+            raise ValueError("no name of a bucket: letters, digits, dots, _ and -, 3 to 63 of them")
+        return bucket
+
+    @field_validator("s3_prefix")
+    @classmethod
+    def _is_prefix(cls, prefix: str) -> str:
+        if not _PREFIX.fullmatch(prefix):
+            raise ValueError("no prefix: parts of letters, digits, dots, _ and - with one / between them")
+        return prefix
+
+    @field_validator("s3_sources")
+    @classmethod
+    def _are_sources(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
+        for source in sources:
+            bucket, _, prefix = source.partition("/")
+            if not _BUCKET.fullmatch(bucket) or not _PREFIX.fullmatch(prefix):
+                raise ValueError(f"{source!r} is neither BUCKET nor BUCKET/PREFIX")
+        return sources
+
+    @model_validator(mode="after")
+    def _has_what_the_store_needs(self) -> Self:
+        missing = [key for key in ("s3_bucket", "s3_access_key", "s3_secret_key") if not getattr(self, key)]
+        if self.store == "s3" and missing:
+            raise ValueError(f"store = s3 needs {', '.join(missing)} too")
+        if self.s3_sources and self.store == "local" and (unset := [key for key in missing if key != "s3_bucket"]):
+            raise ValueError(f"s3_sources needs {', '.join(unset)} too")
+        return self
 
 
 class LogSection(Section):

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import orjson
 
 from dtqs.backoff import backoff_seconds
-from dtqs.errors import DtqsError, EffectUnknown, PermanentError, TaskTimedOut, TransientError
+from dtqs.errors import DtqsError, EffectUnknown, FilesUnavailable, InputRefused, PermanentError, TaskCancelled, TaskTimedOut, TransientError
 from dtqs.task import Effect, OutputFile
 
 TRACEBACK_CHARACTERS = 4000
 MESSAGE_CHARACTERS = 2000
 RETRY_AFTER_LIMIT_SECONDS = 86400.0
 """A server that asks for more patience than this is mistaken."""
+_NOT_THE_PROCESSORS = (TaskTimedOut, FilesUnavailable, InputRefused)
+"""Errors that the worker, or the context's files, raise through a processor: they say nothing of an effect that has begun."""
 
 
 class Kind(enum.StrEnum):
@@ -48,11 +50,26 @@ class RetryPolicy:
 def error_json(error: BaseException, transient: bool) -> str:
     """Return what is stored of an error: `{"type", "message", "transient", "traceback"?}`; ours word themselves, others get their traceback."""
     # PostgreSQL's text cannot hold a NUL, nor a lone surrogate; an exception's text can
-    message = _clean(str(error) or type(error).__name__)[:MESSAGE_CHARACTERS]
+    message = _clean(words(error))[:MESSAGE_CHARACTERS]
     value: dict[str, object] = {"type": type(error).__name__, "message": message, "transient": transient}
     if not isinstance(error, DtqsError):
-        value["traceback"] = _clean("".join(traceback.format_exception(error)))[-TRACEBACK_CHARACTERS:]
+        value["traceback"] = _clean(_traceback(error))[-TRACEBACK_CHARACTERS:]
     return orjson.dumps(value).decode()
+
+
+def words(error: BaseException) -> str:
+    """Return what an exception says of itself, or else its name; its own code may fail in that, and must not take the settlement with it."""
+    try:
+        return str(error) or type(error).__name__
+    except Exception as fault:
+        return f"{type(error).__name__}, whose text cannot be made: {type(fault).__name__}"
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:  # it asks the exception, its notes and its causes, all of which may be anybody's code
+        return "".join(traceback.format_tb(error.__traceback__))
 
 
 def _clean(text: str) -> str:
@@ -63,11 +80,12 @@ def decide(task_id: str, error: BaseException, attempt: int, policy: RetryPolicy
     """Turn an attempt's exception into its settlement.
 
     Whether a retry is left is decided by the statement, which knows `max_retries` of the row. After `effect_begins()`
-    only the processor's own answer (a TransientError or PermanentError that it raised) settles the task otherwise than the mark says.
+    only the processor's own answer (a TransientError or PermanentError that it raised) settles the task otherwise than the mark says;
+    what the context raised out of a full disk or a source that fails is none.
     """
-    own_answer = isinstance(error, PermanentError | TransientError) and not isinstance(error, TaskTimedOut)
+    own_answer = isinstance(error, PermanentError | TransientError) and not isinstance(error, _NOT_THE_PROCESSORS)
     if effect is Effect.FAIL and not own_answer:
-        return Settlement(task_id, Kind.FAILED, error_json(EffectUnknown(str(error) or type(error).__name__), transient=False))
+        return Settlement(task_id, Kind.FAILED, error_json(EffectUnknown(words(error)), transient=False))
     if isinstance(error, PermanentError):
         return Settlement(task_id, Kind.FAILED, error_json(error, transient=False))
     if isinstance(error, TaskTimedOut) and not policy.retry_on_timeout and effect is None:
@@ -75,4 +93,5 @@ def decide(task_id: str, error: BaseException, attempt: int, policy: RetryPolicy
     delay = backoff_seconds(attempt, policy.base_seconds, policy.max_seconds)
     if isinstance(error, TransientError):
         delay = max(delay, min(error.retry_after_seconds, RETRY_AFTER_LIMIT_SECONDS))
-    return Settlement(task_id, Kind.RETRY, error_json(error, transient=True), delay)
+    # a cancelled task is settled as by a retry, which the statement turns into its outcome
+    return Settlement(task_id, Kind.RETRY, error_json(error, transient=not isinstance(error, TaskCancelled)), delay)

@@ -1,7 +1,7 @@
 """Inputs and outputs of tasks by URI: what a processor may open, and where its outputs go."""
 
-from dtqs.files.local import FileSpace
 from dtqs.files.pending import PendingFile, TooLarge
 from dtqs.files.sniff import sniff
+from dtqs.files.space import FileSpace, StoredBytes
 
-__all__ = ["FileSpace", "PendingFile", "TooLarge", "sniff"]
+__all__ = ["FileSpace", "PendingFile", "StoredBytes", "TooLarge", "sniff"]

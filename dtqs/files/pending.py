@@ -1,13 +1,13 @@
-"""A file that is being written: under a temporary name until it is whole and on the disk, then under its id. Where that is, FileSpace says."""
+"""A file that is being written: under a temporary name until it is whole, then kept under its id. Where that is, its store says."""
 
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dtqs.errors import InputRefused, TransientError
+from dtqs.errors import FilesUnavailable, InputRefused
 from dtqs.files.sniff import HEAD_BYTES, sniff
 
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
@@ -23,17 +23,20 @@ class TooLarge(InputRefused):
 
 
 class PendingFile:
-    """One new file. Write it in chunks, then `commit` or `abort`; as a context manager it aborts what was not committed."""
+    """One new file. Write it in chunks, then `commit` or `abort`; as a context manager it aborts what was not committed.
 
-    def __init__(self, file_id: str, temporary: Path, final: Path, limit_bytes: int | None = None) -> None:
-        self.file_id, self.size_bytes = file_id, 0
-        self._temporary, self._final, self._limit = temporary, final, limit_bytes
+    `keep` makes the file durable under its id, and leaves nothing at `temporary`.
+    """
+
+    def __init__(self, file_id: str, temporary: Path, keep: Callable[["PendingFile"], None], limit_bytes: int | None = None) -> None:
+        self.file_id, self.size_bytes, self.temporary = file_id, 0, temporary
+        self._keep, self._limit = keep, limit_bytes
         self._hash, self._head = hashlib.sha256(), b""
         with disk_faults():
             self._fd = os.open(make_parents(temporary), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
 
     def write(self, chunk: bytes) -> None:
-        """Append. Raises TooLarge, or TransientError when the disk is full; the file is gone then."""
+        """Append. Raises TooLarge, or FilesUnavailable when the disk is full; the file is gone then."""
         try:
             self.size_bytes += len(chunk)
             if self._limit is not None and self.size_bytes > self._limit:
@@ -46,24 +49,27 @@ class PendingFile:
             raise
 
     def commit(self) -> tuple[str, int, str]:
-        """Make the file durable under its id, and return that, the size in bytes and the SHA-256 in hexadecimal."""
+        """Make the file durable under its id, and return that, the size in bytes and the SHA-256 in hexadecimal. Raises FilesUnavailable."""
         try:
             with disk_faults():
-                os.fsync(self._fd)
-                os.rename(self._temporary, make_parents(self._final))
-                sync_folder(self._final.parent)
+                self._keep(self)
         except BaseException:
             self.abort()
             raise
         self._close()
-        return self.file_id, self.size_bytes, self._hash.hexdigest()
+        return self.file_id, self.size_bytes, self.sha256
 
     def abort(self) -> None:
         """Remove what there is of the file. Safe to call again, and after a commit."""
         if self._fd >= 0:
             self._close()
             with suppress(FileNotFoundError):
-                os.unlink(self._temporary)
+                os.unlink(self.temporary)
+
+    @property
+    def sha256(self) -> str:
+        """Of what was written so far, in hexadecimal."""
+        return self._hash.hexdigest()
 
     @property
     def media_type(self) -> str:
@@ -110,8 +116,8 @@ def disk_faults() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise TransientError(f"the disk that holds the files is full ({error.strerror})") from error
-        raise TransientError(f"a file could not be written: {error.strerror or error}") from error
+            raise FilesUnavailable(f"the disk that holds the files is full ({error.strerror})") from error
+        raise FilesUnavailable(f"a file could not be written: {error.strerror or error}") from error
 
 
 def make_parents(path: Path) -> Path:

@@ -1,21 +1,52 @@
-"""What a source URI may look like: `upload:ID` or `file:/path`. Whether it may be opened is FileSpace's question."""
+"""What a source URI may look like: upload:, http:, https:, s3: or file:. Whether it may be opened is FileSpace's question."""
 
+import ipaddress
+import re
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+import idna
 
 from dtqs.uuid7 import is_uuid
 
-SCHEMES = ("upload", "file")
+SCHEMES = ("upload", "https", "http", "s3", "file")
 URI_CHARACTERS = 2048
-ALLOWED = "upload:ID or file:/path"
+ALLOWED = "upload:ID, https://host/path, http://host/path, s3://bucket/key or file:/path"
+DEFAULT_PORTS = {"http": 80, "https": 443}
+S3_KEY_BYTES = 1024
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
+_WANTED_BRACKETS = "between [ and ] an IPv6 address is allowed, without a zone"
+_TARGET_SAFE = "/?%:@!$&'()*+,;=~[]|"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceUri:
-    """A source taken apart: `rest` is the id of an upload, or the decoded absolute path of a file."""
+    """A source taken apart: `rest` is an upload's id, a file's decoded absolute path, `bucket/key`, or the URL as it will be asked for."""
 
     scheme: str
     rest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """An http: or https: URL taken apart: `host` in ASCII, without brackets; `target` is path and query as they are sent."""
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+
+    @property
+    def authority(self) -> str:
+        """The host, with its port where that is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def text(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.target}"
 
 
 def parse(uri: str) -> SourceUri:
@@ -26,7 +57,14 @@ def parse(uri: str) -> SourceUri:
         raise ValueError(f"no source that is known here; allowed: {ALLOWED}")
     if len(uri) > URI_CHARACTERS or not uri.isprintable():
         raise ValueError(f"at most {URI_CHARACTERS} printable characters are allowed")
-    return SourceUri(scheme, _upload_id(rest) if scheme == "upload" else _path(rest))
+    match scheme:
+        case "upload":
+            return SourceUri(scheme, _upload_id(rest))
+        case "s3":
+            return SourceUri(scheme, _bucket_and_key(rest))
+        case "file":
+            return SourceUri(scheme, _path(rest))
+    return SourceUri(scheme, parse_url(uri).text)
 
 
 def check(uri: str) -> str:
@@ -35,10 +73,62 @@ def check(uri: str) -> str:
     return uri
 
 
+def parse_url(text: str, base: Url | None = None) -> Url:
+    """Take an http: or https: URL apart, of a redirect one that may be relative to `base`. Raises ValueError, which says what is allowed."""
+    if not text.isprintable():
+        raise ValueError("a URL of printable characters is allowed")
+    try:
+        parts = urlsplit(urljoin(base.text, text) if base else text)
+    except ValueError:
+        raise ValueError(_WANTED_BRACKETS) from None
+    if parts.scheme not in DEFAULT_PORTS:
+        raise ValueError("only http: and https: are fetched; allowed: https://host/path")
+    if "@" in parts.netloc or "\\" in parts.netloc:
+        raise ValueError("no user name or password may stand in it; allowed: https://host/path")
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError("allowed after the host is a port from 1 to 65535")
+    target = quote(parts.path or "/", safe=_TARGET_SAFE) + (f"?{quote(parts.query, safe=_TARGET_SAFE)}" if parts.query else "")
+    return Url(parts.scheme, _host(parts.hostname or ""), port or DEFAULT_PORTS[parts.scheme], target)
+
+
+def _host(host: str) -> str:
+    """Return the host's name in ASCII, or its address without brackets."""
+    if ":" in host:
+        try:
+            address = ipaddress.IPv6Address(host)
+        except ValueError:
+            raise ValueError(_WANTED_BRACKETS) from None
+        if address.scope_id:
+            raise ValueError(_WANTED_BRACKETS)
+        return str(address)
+    try:
+        name = host if host.isascii() else idna.encode(host, uts46=True).decode()
+    except idna.IDNAError:
+        name = ""
+    name = name.lower().removesuffix(".")
+    if not _HOST.fullmatch(name) or len(name) > 253 or ".." in name:
+        raise ValueError("there is no host in it; allowed: https://host/path")
+    return name
+
+
 def _upload_id(rest: str) -> str:
     if not is_uuid(rest):
         raise ValueError("allowed after upload: is the id of a file, a UUID in lower case")
     return rest
+
+
+def _bucket_and_key(rest: str) -> str:
+    """The key is what it says, not percent-encoded. What a server or proxy on the way may understand as another key is none."""
+    bucket, slash, key = rest.removeprefix("//").partition("/")
+    if not rest.startswith("//") or not slash or not _BUCKET.fullmatch(bucket) or not key:
+        raise ValueError("allowed after s3: is //bucket/key")
+    if {"", ".", ".."} & set(key.removesuffix("/").split("/")) or len(key.encode("utf-8", "surrogatepass")) > S3_KEY_BYTES:
+        raise ValueError(f"a key without empty parts and parts named . or .. is allowed, of at most {S3_KEY_BYTES} bytes")
+    return f"{bucket}/{key}"
 
 
 def _path(rest: str) -> str:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtqs.backoff import backoff_seconds
-from dtqs.errors import DtqsError, EffectUnknown, InputRefused, PermanentError, TaskTimedOut, TransientError, WorkerDied
+from dtqs.errors import DtqsError, EffectUnknown, FilesUnavailable, InputRefused, PermanentError, TaskTimedOut, TransientError, WorkerDied
 from dtqs.settlement import MESSAGE_CHARACTERS, RETRY_AFTER_LIMIT_SECONDS, TRACEBACK_CHARACTERS, Kind, RetryPolicy, Settlement, decide, error_json
 from dtqs.task import Effect
 
@@ -40,7 +40,9 @@ def test_an_exception_decides_whether_another_attempt_is_worth_it(error: BaseExc
     assert stored(settlement)["type"] == type(error).__name__
 
 
-@pytest.mark.parametrize("error", [ValueError("a defect"), TaskTimedOut(5.0), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [ValueError("a defect"), TaskTimedOut(5.0), KeyboardInterrupt(), FilesUnavailable("the disk is full"), InputRefused("upload:1", "there is none")]
+)
 @pytest.mark.parametrize("policy", [POLICY, NO_RETRY_ON_TIMEOUT])
 def test_an_effect_that_must_not_happen_twice_fails_where_the_processor_gave_no_answer(error: BaseException, policy: RetryPolicy) -> None:
     settlement = decide("id", error, 1, policy, Effect.FAIL)

@@ -195,7 +195,8 @@ def test_uploads_are_not_opened_by_path(tmp_path: Path) -> None:
     ("uri", "reason"),
     [
         (f"upload:{uuid7()}", "no such file"),
-        ("https://example.org/a", "allowed: upload:ID or file:/path"),
+        ("s3://bucket/key", "not configured"),
+        ("http://127.0.0.1/a", "loopback"),
         ("x", "allowed"),
     ],
 )

@@ -1,0 +1,193 @@
+"""Uploads and outputs in a bucket of S3-compatible object storage, and sources of s3: URIs. What an object's bytes go through is s3.py's."""
+
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from dtqs.deadline import Deadline
+from dtqs.errors import FilesUnavailable, InputRefused, NotFound
+from dtqs.files.pending import PendingFile, TooLarge, disk_faults
+from dtqs.files.s3 import Listed, S3Client
+from dtqs.files.s3_wire import ObjectStream, S3Refused
+from dtqs.files.scratch import Scratch
+from dtqs.settings import FilesSection
+from dtqs.uuid7 import is_uuid, uuid7
+
+_ASK_AT_ONCE = 500
+_LISTED_AT_ONCE = 1000
+
+
+class BucketStore:
+    over_network = True
+
+    def __init__(self, section: FilesSection, client: S3Client, scratch: Scratch) -> None:
+        self._bucket, self._prefix = section.s3_bucket, section.s3_prefix
+        self._client, self._scratch = client, scratch
+        self._after = ""
+
+    def begin(self, limit_bytes: int | None) -> PendingFile:
+        """Begin a new file; until it is whole it lies on the disk. Raises FilesUnavailable."""
+        file_id = uuid7()
+        return PendingFile(file_id, self._scratch.part(file_id), self._keep, limit_bytes)
+
+    def open(self, uri: str, file_id: str) -> BinaryIO:
+        """Return the object as an open file. Raises InputRefused, FilesUnavailable."""
+        return self._scratch.filled(lambda file: self._copy(uri, file_id, file))
+
+    def reader(self, file_id: str, start: int, end: int) -> "ObjectReader":
+        """Raises NotFound when the object is gone, FilesUnavailable."""
+        return ObjectReader(lambda at: self._open(file_id, at, end), start, end)
+
+    def remove(self, file_id: str) -> None:
+        """Raises FilesUnavailable."""
+        with _refusals():
+            self._client.delete(self._bucket, self._key(file_id))
+
+    def sweep(self, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float, limit: int) -> int:
+        """Delete objects that are older and not kept, and uploads in parts that nobody ended; see FileSpace. Raises FilesUnavailable."""
+        before = time.time() - older_than_seconds
+        with _refusals():
+            old = [listed for listed in self._next(min(limit, _LISTED_AT_ONCE)) if listed.at < before]
+            gone = sum(self._delete(old[at : at + _ASK_AT_ONCE], keep) for at in range(0, len(old), _ASK_AT_ONCE))
+            for listed in self._client.unended(self._bucket, self._prefix, min(limit, _LISTED_AT_ONCE)):
+                if listed.at < before and is_uuid(self._id(listed)):
+                    self._client.abort(self._bucket, listed.key, listed.upload_id)
+                    gone += 1
+        return gone
+
+    def look(self) -> None:
+        """See whether the bucket can be reached and read. Raises FilesUnavailable."""
+        with _refusals():
+            self._client.look(self._bucket)
+
+    def _keep(self, pending: PendingFile) -> None:
+        with _refusals():
+            self._client.put(self._bucket, self._key(pending.file_id), pending.fileno(), pending.size_bytes, pending.sha256)
+        pending.temporary.unlink()
+
+    def _copy(self, uri: str, file_id: str, into: BinaryIO) -> None:
+        try:
+            stream = self._open(file_id, 0, None)
+        except NotFound as error:
+            raise InputRefused(uri, "there is no such file") from error
+        pour(uri, stream, into, None, None)
+
+    def _open(self, file_id: str, start: int, end: int | None) -> ObjectStream:
+        try:
+            return self._client.open(self._bucket, self._key(file_id), start, end)
+        except S3Refused as error:
+            if error.status == 404 and error.code != "NoSuchBucket":
+                raise NotFound("file", file_id) from error
+            raise FilesUnavailable(str(error)) from error
+
+    def _next(self, limit: int) -> list[Listed]:
+        """List on from where the last call ended; at the end of a round, the next one begins anew."""
+        found = self._client.objects(self._bucket, self._prefix, self._after, limit)
+        self._after = found[-1].key if len(found) == limit else ""
+        return [listed for listed in found if is_uuid(self._id(listed))]
+
+    def _delete(self, some: Sequence[Listed], keep: Callable[[Sequence[str]], Container[str]]) -> int:
+        known = keep([self._id(listed) for listed in some])
+        unknown = [listed for listed in some if self._id(listed) not in known]
+        for listed in unknown:
+            self._client.delete(self._bucket, listed.key)
+        return len(unknown)
+
+    def _key(self, file_id: str) -> str:
+        if not is_uuid(file_id):
+            raise NotFound("file", file_id)
+        return f"{self._prefix}{file_id}"
+
+    def _id(self, listed: Listed) -> str:
+        return listed.key.removeprefix(self._prefix)
+
+
+class BucketSources:
+    """Objects that s3: URIs may name."""
+
+    def __init__(self, section: FilesSection, client: S3Client) -> None:
+        self._section, self._client = section, client
+        self._own = f"{section.s3_bucket}/{section.s3_prefix}" if section.s3_bucket else None
+
+    def refusal(self, place: str) -> str | None:
+        """Say why `bucket/key` is not opened; None where it may be."""
+        if not self._section.s3_sources:
+            return "s3: sources are not configured; allowed buckets are listed in [files] s3_sources"
+        if not any(place.startswith(source if "/" in source else f"{source}/") for source in self._section.s3_sources):
+            return "not in a bucket of [files] s3_sources"
+        if self._own and place.startswith(self._own):
+            return "uploads and outputs are opened by upload:ID only, which knows whose they are"
+        return None
+
+    def fetch(self, uri: str, place: str, into: BinaryIO) -> None:
+        """Write the object into an open file. Raises InputRefused, FilesUnavailable."""
+        if refusal := self.refusal(place):
+            raise InputRefused(uri, refusal)
+        bucket, _, key = place.partition("/")
+        deadline = Deadline(self._section.fetch_timeout_seconds)
+        try:
+            stream = self._client.open(bucket, key)
+        except S3Refused as error:
+            raise InputRefused(uri, "there is no such object" if error.status == 404 else str(error)) from error
+        except FilesUnavailable as error:
+            raise FilesUnavailable(f"{uri}: {error}") from error
+        pour(uri, stream, into, self._section.fetch_max_bytes, deadline)
+
+
+class ObjectReader:
+    """The bytes of an object from one place to another; where the connection was cut, as one that waits for a slow client may be, it opens another."""
+
+    def __init__(self, open_at: Callable[[int], ObjectStream], start: int, end: int) -> None:
+        self._open_at, self._at, self._end = open_at, start, end
+        self._stream = open_at(start) if start < end else None
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        """Return at most so many bytes, none at the end. Raises FilesUnavailable."""
+        if not self._rest and self._stream:
+            self._rest = self._next()
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece
+
+    def _next(self) -> bytes:
+        assert self._stream
+        try:
+            piece = self._stream.read()
+        except FilesUnavailable:
+            self._stream.close()
+            self._stream = self._open_at(self._at)
+            piece = self._stream.read()
+        self._at += len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Safe to call twice."""
+        stream, self._stream = self._stream, None
+        if stream:
+            stream.close()
+
+
+def pour(uri: str, stream: ObjectStream, into: BinaryIO, limit_bytes: int | None, deadline: Deadline | None) -> None:
+    """Write what comes into an open file, and close the stream. Raises TooLarge, FilesUnavailable."""
+    taken = 0
+    try:
+        while piece := stream.read():
+            taken += len(piece)
+            if limit_bytes is not None and max(taken, stream.size_bytes or 0) > limit_bytes:
+                raise TooLarge(uri, limit_bytes)
+            if deadline and deadline.passed:
+                raise FilesUnavailable(f"{uri}: could not be fetched in time")
+            with disk_faults():
+                into.write(piece)
+    finally:
+        stream.close()
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Of the store's own bucket, a refusal is the operator's to mend: the task or request is worth another try."""
+    try:
+        yield
+    except S3Refused as error:
+        raise FilesUnavailable(str(error)) from error

@@ -1,0 +1,93 @@
+"""Which servers may be fetched from: public addresses, on the allowed ports, and what the configuration opens beside. Pure; connecting is network.py's."""
+
+import ipaddress
+import socket
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from dtqs.files.uri import Url
+from dtqs.settings import FilesSection, is_network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+# named here and not taken from the standard library, whose lists differ from one Python to the next
+_CLOSED: tuple[tuple[Network, str], ...] = tuple(
+    (ipaddress.ip_network(network), word)
+    for networks, word in (
+        ("127.0.0.0/8 ::1/128", "a loopback address"),
+        ("0.0.0.0/8 ::/128", "an unspecified address"),
+        ("10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7 fec0::/10", "a private address"),
+        ("100.64.0.0/10", "an address of a carrier's own network"),
+        ("169.254.0.0/16 fe80::/10", "a link-local address"),
+        ("224.0.0.0/4 ff00::/8", "a multicast address"),
+        ("192.0.0.0/24 192.0.2.0/24 192.88.99.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 240.0.0.0/4", "a reserved address"),
+        ("2001::/23 2001:db8::/32 3fff::/20 5f00::/16", "a reserved address"),
+        ("168.63.129.16/32", "a reserved address"),  # public by its number, but the host of virtual machines answers there
+    )
+    for network in networks.split()
+)
+_PUBLIC_V6 = IPv6Network("2000::/3")
+_V4_INSIDE: tuple[tuple[IPv6Network, int], ...] = (
+    (IPv6Network("::ffff:0:0/96"), 0),  # mapped
+    (IPv6Network("::ffff:0:0:0/96"), 0),  # translated
+    (IPv6Network("::/96"), 0),  # compatible
+    (IPv6Network("64:ff9b::/96"), 0),  # NAT64
+    (IPv6Network("2002::/16"), 80),  # 6to4
+)
+"""Networks of IPv6 in which an address of IPv4 is meant, and how many bits stand behind it."""
+
+
+class Guard:
+    def __init__(self, section: FilesSection) -> None:
+        self._ports = frozenset(section.fetch_ports)
+        hosts = section.fetch_allow_hosts
+        self._networks = tuple(ipaddress.ip_network(host) for host in hosts if is_network(host))
+        self._names = frozenset(host for host in hosts if not is_network(host))
+
+    def refusal(self, url: Url) -> str | None:
+        """Say why the URL is not fetched, whatever its host's addresses are; None when that remains to be seen."""
+        if not self._ports:
+            return "http: and https: sources are not configured; allowed ports are listed in [files] fetch_ports"
+        if url.port not in self._ports:
+            return f"port {url.port} is not allowed; allowed: {', '.join(map(str, sorted(self._ports)))}"
+        return self.judge(url.host, address) if (address := literal(url.host)) else None
+
+    def judge(self, host: str, address: Address) -> str | None:
+        """Say why a host that has this address is not fetched from; None when it may be."""
+        word = closed(address)
+        if word is None or self._opens(host, address):
+            return None
+        return f"its host has {word}; only public ones are fetched from, and what [files] fetch_allow_hosts names"
+
+    def _opens(self, host: str, address: Address) -> bool:
+        parents = host.split(".")
+        if host in self._names or any(f"*.{'.'.join(parents[at:])}" in self._names for at in range(1, len(parents))):
+            return True
+        return any(each in network for each in (address, inside(address)) if each for network in self._networks if network.version == each.version)
+
+
+def closed(address: Address) -> str | None:
+    """Return in a word what an address is that is not public; None for a public one. An IPv4 address inside another is judged as itself."""
+    if meant := inside(address):
+        address = meant
+    for network, word in _CLOSED:
+        if address.version == network.version and address in network:
+            return word
+    return None if isinstance(address, IPv4Address) or address in _PUBLIC_V6 else "a reserved address"
+
+
+def inside(address: Address) -> IPv4Address | None:
+    """Return the IPv4 address that an IPv6 one stands for, in any of the forms that a gateway or the system itself would understand."""
+    if isinstance(address, IPv4Address) or address in (IPv6Address("::"), IPv6Address("::1")):
+        return None
+    return next((IPv4Address(int(address) >> shift & 0xFFFFFFFF) for network, shift in _V4_INSIDE if address in network), None)
+
+
+def literal(host: str) -> Address | None:
+    """Return the address that a host is itself, also in the old forms that the system's resolver takes for one (127.1, 0x7f000001); None for a name."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host)
+    with suppress(OSError):
+        return IPv4Address(socket.inet_aton(host))
+    return None

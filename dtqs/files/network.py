@@ -1,0 +1,106 @@
+"""Connections for fetching: to an address that the guard has judged, and to none other; every wait on them ends with the fetch's own deadline."""
+
+import socket
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from queue import Empty, SimpleQueue
+from ssl import SSLContext
+from typing import Any
+
+import httpcore
+
+from dtqs.deadline import Deadline
+from dtqs.files.guard import Guard
+
+_NO_SUCH_HOST = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
+
+
+class HostRefused(Exception):
+    """The host must not be fetched from, or is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long things may take: all of the fetch, and each silence in it."""
+
+    deadline: Deadline
+    silence_seconds: float
+
+    def left(self) -> float:
+        """Return the seconds for the next step. Raises httpcore.ReadTimeout when the time of the whole is over."""
+        if self.deadline.passed:
+            raise httpcore.ReadTimeout("the time of the whole is over")
+        return min(self.silence_seconds, self.deadline.remaining)
+
+
+class GuardedNetwork(httpcore.NetworkBackend):
+    """Resolves, judges every address, and connects to the first that answers. TLS still goes by the host's name."""
+
+    def __init__(self, guard: Guard, patience: Patience) -> None:
+        self._guard, self._patience = guard, patience
+        self._plain = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, local_address: str | None = None, socket_options: Iterable[Any] | None = None
+    ) -> httpcore.NetworkStream:
+        """Raises HostRefused, httpcore.ConnectError, httpcore.ConnectTimeout."""
+        addresses = self._addresses(host, port)
+        for address in addresses:
+            if refusal := self._guard.judge(host, ip_address(address)):
+                raise HostRefused(refusal)
+        failure: Exception = httpcore.ConnectError("no address")
+        for address in addresses:
+            try:
+                return _Timed(self._plain.connect_tcp(address, port, self._patience.left(), local_address, socket_options), self._patience)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    def _addresses(self, host: str, port: int) -> list[str]:
+        """Ask the system's resolver, in a thread: it cannot be interrupted, and may take longer than we may wait."""
+        answers: SimpleQueue[list[str] | OSError] = SimpleQueue()
+        threading.Thread(target=_resolve, args=(host, port, answers), name="resolver", daemon=True).start()
+        try:
+            answer = answers.get(timeout=self._patience.left())
+        except Empty:
+            raise httpcore.ConnectTimeout("name resolution took too long") from None
+        if isinstance(answer, list):
+            return answer
+        if answer.errno in _NO_SUCH_HOST:
+            raise HostRefused("there is no host of that name")
+        raise httpcore.ConnectError(f"its host's name could not be resolved: {answer.strerror}")
+
+
+class _Timed(httpcore.NetworkStream):
+    """A connection on which no wait is longer than patience allows, whatever limit the caller names: one byte at a time is no way around it."""
+
+    def __init__(self, stream: httpcore.NetworkStream, patience: Patience) -> None:
+        self._stream, self._patience = stream, patience
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._patience.left())
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._patience.left())
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None) -> httpcore.NetworkStream:
+        return _Timed(self._stream.start_tls(ssl_context, server_hostname, self._patience.left()), self._patience)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _resolve(host: str, port: int, answers: "SimpleQueue[list[str] | OSError]") -> None:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        answers.put(error)
+    except UnicodeError:  # the resolver's own encoding of names refuses a label that is too long
+        answers.put(socket.gaierror(socket.EAI_NONAME, "no name of a host"))
+    else:
+        answers.put([str(address[0]) for _, _, _, _, address in found])
