@@ -19,11 +19,12 @@ from dtqs.processors.faults import payload_problems, suggestion
 from dtqs.processors.function import is_processor
 from dtqs.processors.image import ImageProcessor
 from dtqs.processors.sms import SmsProcessor
+from dtqs.processors.video import VideoProcessor
 
 GROUP = "dtqs.processors"
 """The entry-point group in which packages register their processors."""
 
-BUILT_IN: tuple[type[Processor[Any, Any]], ...] = (EchoProcessor, EmailProcessor, ImageProcessor, SmsProcessor)
+BUILT_IN: tuple[type[Processor[Any, Any]], ...] = (EchoProcessor, EmailProcessor, ImageProcessor, SmsProcessor, VideoProcessor)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 

@@ -1,0 +1,95 @@
+"""The encoders: which of ffmpeg's does which codec, and how each is told quality, bit rate, speed and pass; pure."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from dtqs.errors import PermanentError
+from dtqs.processors.video.payload import Speed
+
+Options = dict[str, str | int | float]
+ENCODERS: Mapping[str, tuple[str, ...]] = {
+    "h264": ("libx264",),
+    "hevc": ("libx265",),
+    "av1": ("libsvtav1", "libaom-av1"),
+    "vp9": ("libvpx-vp9",),
+    "aac": ("aac",),
+    "opus": ("libopus",),
+    "mp3": ("libmp3lame",),
+}
+"""The better one first; what a build of ffmpeg has differs."""
+TWO_PASSES = frozenset({"libx264", "libx265", "libvpx-vp9", "libaom-av1"})
+PASS_LOG = "passes"
+"""A name in the attempt's own folder, in which ffmpeg runs."""
+
+_CRF = {"libx264": 23, "libx265": 26, "libsvtav1": 35, "libaom-av1": 32, "libvpx-vp9": 32}
+_SPEEDS: tuple[Speed, ...] = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+_NUMBERS = {
+    "libsvtav1": ("preset", (12, 11, 10, 9, 9, 8, 6, 5, 4)),
+    "libaom-av1": ("cpu-used", (8, 8, 8, 7, 6, 5, 4, 3, 2)),
+    "libvpx-vp9": ("cpu-used", (8, 7, 5, 4, 3, 2, 1, 1, 0)),
+}
+"""Where a speed has no name but a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How the bits are spent: constant quality (crf), perhaps below a rate, or a rate in bits per second; and those of the sound."""
+
+    crf: int | None = None
+    bit_rate: int | None = None
+    max_bit_rate: int | None = None
+    sound_bit_rate: int | None = None
+
+
+def encoder(codec: str, known: Collection[str]) -> str:
+    """Return the first encoder for a codec that this ffmpeg has. Raises PermanentError."""
+    for name in ENCODERS[codec]:
+        if name in known:
+            return name
+    raise PermanentError(f"this node's ffmpeg has no encoder for {codec}: {' or '.join(ENCODERS[codec])} would do")
+
+
+def listed(answer: bytes) -> frozenset[str]:
+    """Read the names out of what `ffmpeg -encoders` prints."""
+    lines = (line.split() for line in answer.decode("utf-8", "replace").splitlines())
+    return frozenset(words[1] for words in lines if len(words) > 2 and len(words[0]) == 6 and words[0][0] in "VAS")
+
+
+def video(name: str, rate: Rate, speed: Speed | None, keyframe_seconds: float | None = None) -> Options:
+    """Return the options of a video encoder, for both passes where there are two."""
+    options: Options = {"pix_fmt": "yuv420p", **_speed(name, speed or "medium"), **_quality(name, rate)}
+    if keyframe_seconds:
+        options["force_key_frames"] = f"expr:gte(t,n_forced*{keyframe_seconds:g})"
+    if name == "libx265":
+        options |= {"tag:v": "hvc1", "x265-params": "log-level=error"}  # the tag by which players of one maker know it
+    return options
+
+
+def pass_options(name: str, number: int) -> Options:
+    """Return what one of two passes needs beside."""
+    if name == "libx265":
+        return {"x265-params": f"log-level=error:pass={number}:stats={PASS_LOG}.x265"}
+    return {"pass": number, "passlogfile": PASS_LOG}
+
+
+def _quality(name: str, rate: Rate) -> Options:
+    most: Options = {"maxrate": rate.max_bit_rate, "bufsize": 2 * rate.max_bit_rate} if rate.max_bit_rate else {}
+    if rate.bit_rate is not None:
+        return {"b:v": rate.bit_rate} | most
+    quality: Options = {"crf": _CRF[name] if rate.crf is None else rate.crf}
+    if name == "libvpx-vp9":
+        # its crf holds below the bit rate, and without one only if that is nought
+        return quality | {"b:v": rate.max_bit_rate or 0}
+    if name == "libaom-av1":
+        return quality | {"b:v": rate.max_bit_rate or 0}
+    return quality | (most if name != "libsvtav1" else {})
+
+
+def _speed(name: str, speed: Speed) -> Options:
+    if name not in _NUMBERS:
+        return {"preset": speed}
+    option, numbers = _NUMBERS[name]
+    options: Options = {option: numbers[_SPEEDS.index(speed)]}
+    if name == "libvpx-vp9":
+        options |= {"deadline": "realtime" if speed in ("ultrafast", "superfast") else "good", "row-mt": 1}
+    return options

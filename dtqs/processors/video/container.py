@@ -1,0 +1,93 @@
+"""Our own look at the bytes: which demuxer reads a source. ffmpeg never guesses: a file may look like a playlist that names others."""
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from dtqs.errors import PermanentError
+from dtqs.files.sniff import HEAD_BYTES, UNKNOWN, sniff
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What a file is: ffmpeg's demuxer for it, and its media type."""
+
+    demuxer: str
+    media_type: str
+
+
+_BY_TYPE = {
+    "video/mp4": "mov",
+    "video/quicktime": "mov",
+    "audio/mp4": "mov",
+    "video/webm": "matroska",
+    "video/x-matroska": "matroska",
+    "video/x-msvideo": "avi",
+    "video/x-flv": "flv",
+    "video/mpeg": "mpeg",
+    "video/mp2t": "mpegts",
+    "audio/ogg": "ogg",
+    "video/ogg": "ogg",
+    "audio/flac": "flac",
+    "audio/wav": "wav",
+    "audio/aac": "aac",
+    "audio/mpeg": "mp3",
+    "image/gif": "gif",
+}
+_MAGIC: tuple[tuple[int, bytes, Container], ...] = (
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Container("asf", "video/x-ms-asf")),
+    (0, b"#!AMR", Container("amr", "audio/amr")),
+    (0, b"caff\0\x01", Container("caf", "audio/x-caf")),
+    (0, b"\x06\x0e\x2b\x34\x02\x05\x01\x01", Container("mxf", "application/mxf")),
+    (0, b"RF64", Container("wav", "audio/wav")),
+    *((4, atom, Container("mov", "video/quicktime")) for atom in (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")),
+)
+"""What sniff does not know, since no browser shows it."""
+_ALLOWED = "allowed are MP4, MOV, Matroska, WebM, AVI, MPEG-TS, MPEG-PS, FLV, Ogg, ASF, MXF, WAV, MP3, AAC, FLAC and GIF"
+_WORDS = {UNKNOWN: "of no kind that is known here", "text/plain": "plain text", "application/pdf": "a PDF", "text/html": "a web page (HTML)"}
+_TS_PACKETS = ((0, 188), (4, 192))
+
+DECODERS = (
+    "h264,hevc,libdav1d,libaom-av1,av1,vp8,vp9,libvpx,libvpx-vp9,mpeg1video,mpeg2video,mpegvideo,mpeg4,msmpeg4v1,msmpeg4v2,msmpeg4,h263,h263p,flv,vp6,vp6a,vp6f,"
+    "wmv1,wmv2,wmv3,vc1,mjpeg,png,gif,prores,dnxhd,ffv1,huffyuv,ffvhuff,utvideo,rawvideo,v210,theora,svq1,svq3,cinepak,dvvideo,qtrle,"
+    "aac,aac_latm,mp3,mp3float,mp2,mp2float,mp1,mp1float,opus,libopus,vorbis,flac,alac,ac3,eac3,dca,truehd,mlp,amrnb,amrwb,wmav1,wmav2,wmapro,speex,libspeex,"
+    "adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,"
+    "pcm_alaw,pcm_mulaw,pcm_bluray,pcm_dvd,mov_text,subrip,srt,ass,ssa,webvtt,text,pgssub,dvdsub,dvbsub,xsub,cc_dec,libzvbi_teletextdec"
+)
+"""The allow-list of decoders. ffmpeg has some four hundred more, for formats of games and of the nineties, in which its holes have been."""
+
+
+def recognise(file: BinaryIO) -> Container:
+    """Tell what an open file is. Raises PermanentError for what is no film and no sound."""
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    if not head:
+        raise PermanentError(f"the file is empty, not a film: {_ALLOWED}")
+    if head.startswith(b"ID3") and len(head) > 10:
+        head = _behind_tags(file, head)
+    for at, magic, container in _MAGIC:
+        if head[at : at + len(magic)] == magic:
+            return container
+    media_type = _packets(head) or sniff(head)
+    if media_type not in _BY_TYPE:
+        raise PermanentError(f"the file is {_WORDS.get(media_type, f'of type {media_type}')}, not a film or sound that can be read: {_ALLOWED}")
+    return Container(_BY_TYPE[media_type], media_type)
+
+
+def _behind_tags(file: BinaryIO, head: bytes) -> bytes:
+    """An ID3 tag may stand before several sorts of sound; what is behind it tells."""
+    size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    file.seek(10 + size)
+    behind = file.read(HEAD_BYTES)
+    return behind if behind[:4] == b"fLaC" or _packets(behind) == "audio/aac" else head
+
+
+def _packets(head: bytes) -> str | None:
+    """What has no magic of its own, but a sync word at the start of each packet."""
+    for first, length in _TS_PACKETS:
+        if len(head) > first + 3 * length and all(head[first + n * length] == 0x47 for n in range(4)):
+            return "video/mp2t"
+    if len(head) > 7 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
+        return "audio/aac"
+    if len(head) > 3 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2:
+        return "audio/mpeg"
+    return None

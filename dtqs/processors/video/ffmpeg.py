@@ -1,0 +1,239 @@
+"""Runs ffmpeg and ffprobe: in a session of their own, bounded, dying with the worker, stopped when nothing comes of it. What they are told: command.py."""
+
+import errno
+import os
+import re
+import resource
+import selectors
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+from dtqs import prctl
+from dtqs.errors import PermanentError, TransientError
+from dtqs.processors.video.film import number
+
+_LOOK_SECONDS = 0.5
+_WAIT_SECONDS = 5.0
+_LINES_KEPT, _LINE_CHARACTERS, _TOLD_LINES = 60, 500, 8
+_ANSWER_BYTES = 8 << 20
+_SAMPLE_BYTES = 1 << 16
+_OOM_SCORE = b"700"
+_PLACES = re.compile(r"(file:)?/proc/self/fd/\d+")
+_ADDRESSES = re.compile(r" @ 0x[0-9a-f]+")
+_FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
+_BROKEN_DISK = os.strerror(errno.EIO)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one process of ffmpeg may take."""
+
+    memory_bytes: int
+    cpu_seconds: int
+    file_bytes: int
+    stall_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far ffmpeg is: seconds of the output, pictures, and how many times faster than the film it is."""
+
+    seconds: float
+    frames: int
+    size_bytes: int
+    speed: float | None
+
+
+Watch = Callable[[Progress], object]
+
+
+class Ffmpeg:
+    """Runs commands one after the other in a folder of the attempt's own. To be used in the main thread: that one's death ends them."""
+
+    def __init__(self, folder: Path, bounds: Bounds) -> None:
+        self._folder, self._bounds = folder, bounds
+
+    def run(self, command: Sequence[str], files: Sequence[BinaryIO] = (), watch: Watch | None = None) -> str:
+        """Run it to its end and return the last lines that it said. Raises PermanentError, or TransientError where the disk or memory is to blame."""
+        blocks = _Blocks(watch)
+        return self._complete(command, files, blocks.take)
+
+    def ask(self, command: Sequence[str], files: Sequence[BinaryIO] = ()) -> bytes:
+        """Run it and return what it printed. Raises as `run` does, and PermanentError where it prints without an end."""
+        answer = bytearray()
+
+        def take(sample: bytes) -> bool:
+            answer.extend(sample)
+            if len(answer) > _ANSWER_BYTES:
+                raise PermanentError(f"the file says more of itself than {_ANSWER_BYTES} bytes")
+            return bool(sample)
+
+        self._complete(command, files, take)
+        return bytes(answer)
+
+    def _complete(self, command: Sequence[str], files: Sequence[BinaryIO], take: Callable[[bytes], bool]) -> str:
+        with self._started(command, files) as process:
+            lines = self._attend(process, take)
+            status = process.wait(_WAIT_SECONDS)
+        if status != 0:
+            raise self._failure(Path(command[0]).name, status, lines)
+        return "\n".join(lines)
+
+    @contextmanager
+    def _started(self, command: Sequence[str], files: Sequence[BinaryIO]) -> Any:
+        # of the environment nothing but the search path: ffmpeg reads variables that make it write files
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._folder), "LC_ALL": "C", "SVT_LOG": "1"}
+        try:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self._folder, env=environment,
+                pass_fds=[file.fileno() for file in files], start_new_session=True, preexec_fn=_preparation(self._bounds),
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            raise PermanentError(f"{command[0]} is not installed on this node") from error
+        try:
+            yield process
+        finally:
+            _end(process)
+
+    def _attend(self, process: "subprocess.Popen[bytes]", take: Callable[[bytes], bool]) -> deque[str]:
+        """Read both streams to their ends; `take` tells whether what came is a sign of progress."""
+        lines = _Lines()
+        moved_at = time.monotonic()
+        with selectors.DefaultSelector() as selector:
+            for stream, reader in ((process.stdout, take), (process.stderr, lines.take)):
+                selector.register(_open(stream), selectors.EVENT_READ, reader)
+            while selector.get_map():
+                for key, _ in selector.select(_LOOK_SECONDS):
+                    sample = os.read(key.fd, _SAMPLE_BYTES)
+                    if key.data(sample):
+                        moved_at = time.monotonic()
+                    if not sample:
+                        selector.unregister(key.fileobj)
+                if time.monotonic() - moved_at > self._bounds.stall_seconds:
+                    raise PermanentError(f"nothing came out of the encoder for {self._bounds.stall_seconds:g} s{_told(lines.kept)}")
+        return lines.kept
+
+    def _failure(self, name: str, status: int, lines: deque[str]) -> Exception:
+        """Word what a status means; a process of ours that dies of a signal has been killed by a limit, or by the film."""
+        said, bounds = _told(lines), self._bounds
+        if status == -signal.SIGXCPU:
+            return PermanentError(f"the film takes more than {bounds.cpu_seconds} s of processor time, which is the limit{said}")
+        if status == -signal.SIGXFSZ or os.strerror(errno.EFBIG) in said:
+            return PermanentError(f"an output is longer than {bounds.file_bytes} bytes, which is the limit{said}")
+        if status == -signal.SIGKILL:
+            return TransientError(f"{name} was killed, most likely for want of memory{said}")
+        if status < 0:
+            return PermanentError(f"{name} died of {signal.Signals(-status).name} over this film{said}")
+        if any(words in said for words in _FULL):
+            return TransientError(f"the disk is full{said}")
+        if _BROKEN_DISK in said:
+            return TransientError(f"a file could not be read or written{said}")
+        if os.strerror(errno.ENOMEM) in said:
+            return PermanentError(f"the film takes more than {bounds.memory_bytes} bytes of memory, which is the limit{said}")
+        return PermanentError(f"{name} failed with status {status}{said}")
+
+
+class _Lines:
+    """The last lines of what a process says; a film can make it say gigabytes."""
+
+    def __init__(self) -> None:
+        self.kept: deque[str] = deque(maxlen=_LINES_KEPT)
+        self._rest = b""
+
+    def take(self, sample: bytes) -> bool:
+        *whole, self._rest = (self._rest + sample).replace(b"\r", b"\n").split(b"\n")
+        if not sample or len(self._rest) > _LINE_CHARACTERS:
+            whole, self._rest = [*whole, self._rest], b""
+        self.kept.extend(_plain(line) for line in whole if line.strip())
+        return False  # a complaint is no progress
+
+
+class _Blocks:
+    """Reads what `-progress` prints: a block of `key=value`, again and again."""
+
+    def __init__(self, watch: Watch | None) -> None:
+        self._watch, self._rest = watch, b""
+        self._block: dict[str, str] = {}
+        self._last = Progress(0.0, 0, 0, None)
+
+    def take(self, sample: bytes) -> bool:
+        *whole, self._rest = (self._rest + sample).split(b"\n")
+        return sum(self._line(line.decode("ascii", "replace")) for line in whole) > 0  # not any(), which leaves lines unread
+
+    def _line(self, line: str) -> bool:
+        key, _, value = line.partition("=")
+        self._block[key.strip()] = value.strip()
+        if key.strip() != "progress":
+            return False
+        block, self._block = self._block, {}
+        now = Progress(
+            (number(block.get("out_time_us")) or 0.0) / 1e6,
+            int(number(block.get("frame")) or 0),
+            int(number(block.get("total_size")) or 0),
+            number(block.get("speed", "").rstrip("x")),
+        )
+        last, self._last = self._last, now
+        if self._watch:
+            self._watch(now)
+        return (now.seconds, now.frames, now.size_bytes) != (last.seconds, last.frames, last.size_bytes)
+
+
+def _preparation(bounds: Bounds) -> Callable[[], None]:
+    """Return what the child does between fork and exec. All it needs is loaded before: other threads of the worker do not run there."""
+    parent = os.getpid()
+    wanted = (
+        (resource.RLIMIT_AS, bounds.memory_bytes),
+        (resource.RLIMIT_CPU, bounds.cpu_seconds),
+        (resource.RLIMIT_FSIZE, bounds.file_bytes),
+        (resource.RLIMIT_CORE, 0),
+    )
+    limits = [(what, _lowered(what, limit)) for what, limit in wanted]
+
+    def prepare() -> None:
+        prctl.die_with_parent()
+        if os.getppid() != parent:  # it died before the line above
+            os._exit(os.EX_TEMPFAIL)
+        for what, limit in limits:
+            resource.setrlimit(what, (limit, limit))
+        with suppress(OSError):  # when memory runs out, the encoder goes and the worker stays
+            os.write(os.open("/proc/self/oom_score_adj", os.O_WRONLY), _OOM_SCORE)
+
+    return prepare
+
+
+def _lowered(what: int, limit: int) -> int:
+    """The worker's own limit may be lower, and cannot be raised."""
+    most = resource.getrlimit(what)[1]
+    return limit if most == resource.RLIM_INFINITY else min(limit, most)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Kill what is left of it and of what it started, and reap it."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(_WAIT_SECONDS)
+    for stream in (process.stdout, process.stderr):
+        _open(stream).close()
+
+
+def _open(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None, "both streams are pipes"
+    return stream
+
+
+def _plain(line: bytes) -> str:
+    text = _ADDRESSES.sub("", _PLACES.sub("the file", line.decode("utf-8", "replace")))
+    return "".join(character for character in text if character.isprintable())[:_LINE_CHARACTERS]
+
+
+def _told(lines: deque[str]) -> str:
+    last = list(lines)[-_TOLD_LINES:]
+    return f"; its last words: {' | '.join(last)}" if last else ""

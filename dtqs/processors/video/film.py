@@ -1,0 +1,150 @@
+"""What ffprobe says of a file, as values: a film, its picture and its sound. Read with suspicion: the file says what its maker wanted."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from dtqs.errors import PermanentError
+
+_HDR = frozenset({"smpte2084", "arib-std-b67"})
+_UNMEASURED = frozenset({"aac", "mp3", "amr"})
+"""Demuxers that reckon a duration from the size and the first bit rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A video stream; width and height are as people see it: turned, and with square pixels."""
+
+    index: int
+    codec: str
+    width: int
+    height: int
+    coded_pixels: int
+    fps: float | None
+    rotation: int
+    is_hdr: bool
+    bit_rate: int | None
+    duration_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """An audio stream."""
+
+    index: int
+    codec: str
+    channels: int
+    sample_rate: int
+    bit_rate: int | None
+    duration_seconds: float | None
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A file with a picture, with sounds, or with both."""
+
+    picture: Picture | None
+    sounds: tuple[Sound, ...]
+    subtitles: tuple[tuple[int, str], ...]
+    streams: int
+    duration_seconds: float | None
+    is_measured: bool
+    bit_rate: int | None
+    size_bytes: int
+
+    def facts(self) -> dict[str, Any]:
+        """What a result says of a file, as far as it is known."""
+        sound = self.sounds[0] if self.sounds else None
+        facts: dict[str, Any] = {"duration_seconds": _rounded(self.duration_seconds), "bit_rate": self.bit_rate}
+        if self.picture:
+            picture = self.picture
+            facts |= {"width": picture.width, "height": picture.height, "video_codec": picture.codec, "fps": _rounded(picture.fps)}
+            facts |= {"video_bit_rate": picture.bit_rate}
+        if sound:
+            facts |= {"audio_codec": sound.codec, "audio_bit_rate": sound.bit_rate, "audio_channels": sound.channels, "audio_sample_rate": sound.sample_rate}
+        return {name: value for name, value in facts.items() if value is not None}
+
+
+def read(answer: bytes, demuxer: str, size_bytes: int) -> Film:
+    """Read ffprobe's JSON. Raises PermanentError where there is neither picture nor sound."""
+    try:
+        said = orjson.loads(answer.decode("utf-8", "replace"))
+        streams = [stream for stream in said.get("streams", ()) if isinstance(stream, dict)]
+    except (orjson.JSONDecodeError, AttributeError) as error:
+        raise PermanentError("ffprobe says nothing that can be understood of this file") from error
+    whole = said.get("format", {})
+    pictures = [_picture(stream) for stream in streams if stream.get("codec_type") == "video" and not _disposition(stream, "attached_pic")]
+    sounds = tuple(_sound(stream) for stream in streams if stream.get("codec_type") == "audio")
+    if not pictures and not sounds:
+        raise PermanentError("there is neither picture nor sound in the file")
+    subtitles = tuple((int(stream["index"]), str(stream.get("codec_name", "?"))) for stream in streams if stream.get("codec_type") == "subtitle")
+    picture = pictures[0] if pictures else None
+    own = [*(each.duration_seconds for each in pictures[:1]), *(each.duration_seconds for each in sounds)]
+    # the container's own figure counts tracks that nobody takes, such as subtitles
+    duration = max((each for each in own if each), default=None) if all(own) else number(whole.get("duration"))
+    return Film(picture, sounds, subtitles, len(streams), duration or None, demuxer not in _UNMEASURED, whole_number(whole.get("bit_rate")), size_bytes)
+
+
+def number(text: object) -> float | None:
+    """Return a finite number that is not negative; None for anything else."""
+    try:
+        value = float(str(text))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None
+
+
+def whole_number(text: object) -> int | None:
+    value = number(text)
+    return int(value) if value else None
+
+
+def _picture(stream: Mapping[str, Any]) -> Picture:
+    width, height = whole_number(stream.get("width")) or 0, whole_number(stream.get("height")) or 0
+    rotation = _rotation(stream)
+    shown_width = max(1, round(width * (_ratio(stream.get("sample_aspect_ratio"), ":") or 1)))
+    shown = (height, shown_width) if rotation in (90, 270) else (shown_width, height)
+    fps = _ratio(stream.get("avg_frame_rate"), "/") or _ratio(stream.get("r_frame_rate"), "/")
+    is_hdr = stream.get("color_transfer") in _HDR
+    rate = whole_number(stream.get("bit_rate"))
+    return Picture(int(stream["index"]), str(stream.get("codec_name", "?")), *shown, width * height, fps, rotation, is_hdr, rate, _duration(stream))
+
+
+def _sound(stream: Mapping[str, Any]) -> Sound:
+    codec, channels = str(stream.get("codec_name", "?")), whole_number(stream.get("channels")) or 1
+    sample_rate, rate = whole_number(stream.get("sample_rate")) or 48000, whole_number(stream.get("bit_rate"))
+    return Sound(int(stream["index"]), codec, channels, sample_rate, rate, _duration(stream), _disposition(stream, "default"))
+
+
+def _disposition(stream: Mapping[str, Any], name: str) -> bool:
+    return bool(stream.get("disposition", {}).get(name))
+
+
+def _rotation(stream: Mapping[str, Any]) -> int:
+    """Degrees, in quarters."""
+    turns = [side.get("rotation") for side in stream.get("side_data_list", ()) if isinstance(side, dict) and "rotation" in side]
+    return round(float(turns[0]) / 90) * 90 % 360 if turns and isinstance(turns[0], int | float) and math.isfinite(turns[0]) else 0
+
+
+def _duration(stream: Mapping[str, Any]) -> float | None:
+    """Seconds; Matroska keeps it in a tag, as hours, minutes and seconds."""
+    if (seconds := number(stream.get("duration"))) is not None:
+        return seconds
+    parts = [number(part) for part in str(stream.get("tags", {}).get("DURATION", "")).split(":")]
+    if len(parts) != 3 or None in parts:
+        return None
+    return sum((part or 0.0) * unit for part, unit in zip(parts, (3600, 60, 1), strict=True))
+
+
+def _ratio(text: object, sign: str) -> float | None:
+    above, _, below = str(text).partition(sign)
+    one, other = number(above), number(below)
+    return one / other if one and other else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

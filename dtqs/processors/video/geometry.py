@@ -1,0 +1,70 @@
+"""How large an output becomes, and how the picture gets there; pure. Sides are even, as encoders want them."""
+
+from dataclasses import dataclass
+
+from dtqs.processors.video.payload import Crop, VideoOutput
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Cut this part out, scale it, cut that to its middle, put bars around."""
+
+    crop: Crop | None
+    scaled: Size
+    middle: Size | None
+    padded: Size | None
+
+    @property
+    def size(self) -> Size:
+        return self.padded or self.middle or self.scaled
+
+
+def frame(shown: Size, output: VideoOutput) -> Frame:
+    """Decide it for a film of that size. Raises ValueError for a crop that is not inside the picture."""
+    crop = output.crop
+    if crop and (crop.x + crop.width > shown[0] or crop.y + crop.height > shown[1]):
+        raise ValueError(f"crop reaches outside of the picture, which has {shown[0]} × {shown[1]} pixels")
+    whole = (crop.width, crop.height) if crop else shown
+    if output.width is None or output.height is None:
+        return Frame(crop, _scaled(whole, _one_side(whole, output)), None, None)
+    box, enlarge = (output.width, output.height), bool(output.enlarge)
+    contain, cover = (box[0] / whole[0], box[1] / whole[1]), max(box[0] / whole[0], box[1] / whole[1])
+    if output.fit == "stretch":
+        return Frame(crop, _scaled(box, 1.0 if enlarge else min(1.0, 1 / contain[0], 1 / contain[1])), None, None)
+    if output.fit == "cover":
+        shrink = 1.0 if enlarge else min(1.0, 1 / cover)
+        middle = _scaled(box, shrink)
+        scaled = _scaled(whole, cover * shrink)
+        return Frame(crop, (max(scaled[0], middle[0]), max(scaled[1], middle[1])), middle, None)
+    factor = min(contain) if enlarge else min(*contain, 1.0)
+    scaled = _scaled(whole, factor)
+    if output.fit == "pad":
+        padded = _scaled(box, 1.0)
+        return Frame(crop, (min(scaled[0], padded[0]), min(scaled[1], padded[1])), None, padded)
+    return Frame(crop, scaled, None, None)
+
+
+def rendition(shown: Size, output: VideoOutput, short_side: int) -> Frame:
+    """Decide it for one size of a stream."""
+    return frame(shown, output.model_copy(update={"short_side": short_side, "width": None, "height": None}))
+
+
+def _one_side(whole: Size, output: VideoOutput) -> float:
+    factor = 1.0
+    if output.short_side is not None:
+        factor = output.short_side / min(whole)
+    elif output.width is not None:
+        factor = output.width / whole[0]
+    elif output.height is not None:
+        factor = output.height / whole[1]
+    return factor if output.enlarge else min(factor, 1.0)
+
+
+def _scaled(size: Size, factor: float) -> Size:
+    return _even(size[0] * factor), _even(size[1] * factor)
+
+
+def _even(side: float) -> int:
+    return max(2, round(side / 2) * 2)

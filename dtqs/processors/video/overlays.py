@@ -1,0 +1,162 @@
+"""What comes over the picture or beside it from another source: a watermark, and subtitles. Both are made anew before ffmpeg's filters see them."""
+
+import re
+from dataclasses import dataclass
+from io import BytesIO
+from typing import BinaryIO
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from dtqs.errors import PermanentError
+from dtqs.processors.video.command import Span, Stream, compiled, output, own
+from dtqs.processors.video.geometry import Size
+from dtqs.processors.video.payload import Subtitles, VideoOutput, Watermark
+from dtqs.processors.video.studio import Studio
+
+_MARK_FORMATS, _MARK_BYTES, _MARK_PIXELS = ("PNG", "JPEG", "WEBP", "GIF"), 50 << 20, 40_000_000
+_TEXT_BYTES = 10 << 20
+_ENCODINGS = ("utf-8-sig", "cp1252")
+_PICTURE_SUBTITLES = frozenset({"hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "xsub", "dvb_teletext"})
+_KEPT_SECTIONS = re.compile(r"\[(script info|v4\+? styles|v4 styles\+|events)\]", re.IGNORECASE)
+_CUE = re.compile(r"^((?:\d+:)?\d\d:\d\d\.\d{3}) --> ((?:\d+:)?\d\d:\d\d\.\d{3})(.*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Subtitles as files of the attempt's folder: ASS for burning in, WebVTT (by the output's own clock) for a track."""
+
+    ass: str
+    vtt: str
+    cues: int
+
+
+def watermark(studio: Studio, wanted: Watermark, size: Size) -> Stream:
+    """Return the picture as an input, in its final size. Raises PermanentError for what is no picture."""
+    with studio.context.open_input(wanted.source) as file:
+        made = _mark(file, wanted, size)
+    name = f"watermark-{size[0]}x{size[1]}.png"
+    made.save(studio.programs.folder / name, "PNG", compress_level=1)
+    return own(name, "png_pipe")
+
+
+def subtitles(studio: Studio, asked: VideoOutput, span: Span, seconds: float | None) -> Text | None:
+    """Make an output's subtitles. Raises PermanentError for what is none."""
+    if asked.subtitles is None:
+        return None
+    stem = f"subtitles-{asked.name}"
+    if asked.subtitles.source is not None:
+        with studio.context.open_input(asked.subtitles.source) as file:
+            demuxer = _written(studio, file, stem)
+        track = own(f"{stem}.in", demuxer)["s:0"]
+        files: tuple[BinaryIO, ...] = ()
+    else:
+        track, files = studio.source(Span())[str(_own_track(studio, asked.subtitles))], (studio.file,)
+    for muxer, codec in (("ass", "ass"), ("webvtt", "webvtt")):
+        made = output([track], f"file:{stem}.{muxer}", muxer, **{"c:s": codec})
+        studio.programs.ffmpeg.run(compiled(studio.programs.settings.ffmpeg, made), files)
+    return _finished(studio, stem, span, seconds)
+
+
+def _finished(studio: Studio, stem: str, span: Span, seconds: float | None) -> Text:
+    folder = studio.programs.folder
+    ass, vtt = folder / f"{stem}.ass", folder / f"{stem}.webvtt"
+    ass.write_text(without_attachments(ass.read_text(encoding="utf-8", errors="replace")), encoding="utf-8")
+    cues, text = moved(vtt.read_text(encoding="utf-8", errors="replace"), span.start_seconds, seconds)
+    vtt.write_text(text, encoding="utf-8")
+    return Text(ass.name, vtt.name, cues)
+
+
+def without_attachments(ass: str) -> str:
+    """Drop the sections of an ASS file that hold fonts and pictures, and whatever else is not text and its style."""
+    kept, keep = [], False
+    for line in ass.splitlines():
+        if line.strip().startswith("["):
+            keep = _KEPT_SECTIONS.fullmatch(line.strip()) is not None
+        if keep:
+            kept.append(line)
+    return "\n".join(kept) + "\n"
+
+
+def moved(vtt: str, start_seconds: float, seconds: float | None) -> tuple[int, str]:
+    """Set WebVTT to the clock of a film that begins later and ends earlier; return how many cues are left, and the text."""
+    blocks = []
+    for block in re.split(r"\n{2,}", vtt.replace("\r", "").strip()):
+        lines = block.split("\n")
+        at = next((number for number, line in enumerate(lines) if _CUE.match(line)), None)
+        if at is None:
+            continue
+        match = _CUE.match(lines[at])
+        assert match
+        begin, end = _clock(match[1]) - start_seconds, _clock(match[2]) - start_seconds
+        if end > 0 and (seconds is None or begin < seconds):
+            shown = f"{stamp(max(0.0, begin))} --> {stamp(end if seconds is None else min(end, seconds))}{match[3]}"
+            blocks.append("\n".join([shown, *lines[at + 1 :]]))
+    return len(blocks), "\n\n".join(["WEBVTT", *blocks]) + "\n"
+
+
+def _own_track(studio: Studio, wanted: Subtitles) -> int:
+    tracks = studio.film.subtitles
+    if wanted.track >= len(tracks):
+        raise PermanentError(f"the film has {len(tracks)} subtitle tracks, and none with number {wanted.track}")
+    index, codec = tracks[wanted.track]
+    if codec in _PICTURE_SUBTITLES:
+        raise PermanentError(f"the film's subtitle track {wanted.track} is made of pictures ({codec}), not of text")
+    return index
+
+
+def _written(studio: Studio, file: BinaryIO, stem: str) -> str:
+    """Write the text as UTF-8 into the folder, and return the demuxer for what our own look says that it is."""
+    data = file.read(_TEXT_BYTES + 1)
+    if len(data) > _TEXT_BYTES:
+        raise PermanentError(f"the subtitles are longer than {_TEXT_BYTES} bytes, which is the limit")
+    text = _decoded(data)
+    (studio.programs.folder / f"{stem}.in").write_text(text, encoding="utf-8")
+    head = text.lstrip()[:4096]
+    if head.startswith("WEBVTT"):
+        return "webvtt"
+    if head.lower().startswith("[script info]"):
+        return "ass"
+    if re.match(r"\d+\s*\n\d+:\d\d:\d\d[,.]\d+ *-->", head):
+        return "srt"
+    raise PermanentError("the subtitles are of no kind that can be read: allowed are SubRip (.srt), WebVTT and ASS")
+
+
+def _decoded(data: bytes) -> str:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", "replace").replace("\r\n", "\n")
+    for encoding in _ENCODINGS:
+        try:
+            return data.decode(encoding).replace("\r\n", "\n").replace("\0", "")
+        except UnicodeDecodeError:
+            continue
+    return data.decode("latin-1").replace("\r\n", "\n").replace("\0", "")
+
+
+def _mark(file: BinaryIO, wanted: Watermark, size: Size) -> Image.Image:
+    data = file.read(_MARK_BYTES + 1)
+    if len(data) > _MARK_BYTES:
+        raise PermanentError(f"the watermark has more than {_MARK_BYTES} bytes, which is the limit")
+    try:
+        with Image.open(BytesIO(data), formats=_MARK_FORMATS) as opened:
+            if opened.width * opened.height > _MARK_PIXELS:
+                raise PermanentError(f"the watermark has {opened.width} × {opened.height} pixels; allowed are {_MARK_PIXELS}")
+            picture = ImageOps.exif_transpose(opened).convert("RGBA")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise PermanentError("the watermark is no picture that can be read: allowed are PNG, JPEG, WebP and GIF") from error
+    width = max(1, round(size[0] * wanted.width_fraction))
+    picture = picture.resize((width, max(1, round(picture.height * width / picture.width))), Image.Resampling.LANCZOS)
+    if wanted.opacity < 1:
+        picture.putalpha(picture.getchannel("A").point(lambda value: round(value * wanted.opacity)))
+    return picture
+
+
+def _clock(stamp: str) -> float:
+    seconds = 0.0
+    for part in stamp.split(":"):
+        seconds = seconds * 60 + float(part)
+    return seconds
+
+
+def stamp(seconds: float) -> str:
+    whole = round(seconds * 1000)
+    return f"{whole // 3_600_000:02}:{whole // 60_000 % 60:02}:{whole // 1000 % 60:02}.{whole % 1000:03}"

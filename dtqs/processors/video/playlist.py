@@ -1,0 +1,94 @@
+"""HLS playlists as text: reading what ffmpeg wrote, and writing them anew with the names by which the API serves the files; pure."""
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_ATTRIBUTE = re.compile(r'([A-Z-]+)=("[^"]*"|[^,]*)')
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """The media playlist of one rendition, whose segments are parts of one file."""
+
+    lines: tuple[str, ...]
+    seconds: float
+    end_bytes: int
+    peak_bit_rate: int
+    mean_bit_rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A rendition as the master playlist lists it."""
+
+    uri: str
+    size: tuple[int, int]
+    fps: float | None
+    codecs: str
+    peak_bit_rate: int
+    mean_bit_rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A sound or subtitles as the master playlist lists them."""
+
+    kind: str
+    uri: str
+    name: str
+    language: str | None
+
+
+def read(text: str) -> Segments:
+    """Read a media playlist whose segments are byte ranges."""
+    lines = tuple(line for line in text.splitlines() if line.strip())
+    lengths = [float(line[8:].partition(",")[0]) for line in lines if line.startswith("#EXTINF:")]
+    ranges = [line.partition(":")[2].partition("@") for line in lines if line.startswith("#EXT-X-BYTERANGE:")]
+    sizes = [int(size) for size, _, _ in ranges]
+    rates = [size * 8 / length for size, length in zip(sizes, lengths, strict=True) if length > 0]
+    seconds = sum(lengths)
+    mean = round(sum(sizes) * 8 / seconds) if seconds else 0
+    return Segments(lines, seconds, int(ranges[-1][2]) + sizes[-1] if ranges else 0, round(max(rates, default=0)), mean)
+
+
+def renamed(segments: Segments, uri: str) -> str:
+    """Return the playlist with its one media file named by this URI."""
+    lines = [re.sub(r'URI="[^"]*"', f'URI="{uri}"', line) if line.startswith("#EXT-X-MAP:") else line for line in segments.lines]
+    return "\n".join(line if line.startswith("#") else uri for line in lines) + "\n"
+
+
+def codecs(master: str) -> dict[str, str]:
+    """Return the codecs of each variant, by the name of its playlist, as ffmpeg's own master playlist says them."""
+    found: dict[str, str] = {}
+    lines = [line for line in master.splitlines() if line.strip()]
+    for line, following in itertools.pairwise(lines):
+        if line.startswith("#EXT-X-STREAM-INF:"):
+            found[following] = dict(_ATTRIBUTE.findall(line.partition(":")[2])).get("CODECS", "").strip('"')
+    return found
+
+
+def single(uri: str, seconds: float) -> str:
+    """Return the playlist of subtitles, which are one segment."""
+    lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{max(1, round(seconds + 0.5))}", "#EXT-X-MEDIA-SEQUENCE:0"]
+    return "\n".join([*lines, "#EXT-X-PLAYLIST-TYPE:VOD", f"#EXTINF:{seconds:.6f},", uri, "#EXT-X-ENDLIST"]) + "\n"
+
+
+def master(variants: Sequence[Variant], tracks: Sequence[Track], sound_bit_rates: tuple[int, int]) -> str:
+    """Write the master playlist. The sound's peak and mean bit rates are part of every variant's."""
+    lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    for track in tracks:
+        language = f',LANGUAGE="{track.language}"' if track.language else ""
+        first = "YES" if track.kind == "AUDIO" else "NO"
+        lines.append(
+            f'#EXT-X-MEDIA:TYPE={track.kind},GROUP-ID="{track.kind.lower()}",NAME="{track.name}"{language},DEFAULT={first},AUTOSELECT=YES,URI="{track.uri}"'
+        )
+    groups = "".join(f',{kind}="{kind.lower()}"' for kind in dict.fromkeys(track.kind for track in tracks))
+    for variant in variants:
+        rates = f"BANDWIDTH={variant.peak_bit_rate + sound_bit_rates[0]},AVERAGE-BANDWIDTH={variant.mean_bit_rate + sound_bit_rates[1]}"
+        size = f",RESOLUTION={variant.size[0]}x{variant.size[1]}"
+        fps = f",FRAME-RATE={variant.fps:.3f}" if variant.fps else ""
+        named = f',CODECS="{variant.codecs}"' if variant.codecs else ""
+        lines += [f"#EXT-X-STREAM-INF:{rates}{size}{fps}{named}{groups}", variant.uri]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,57 @@
+"""Presets: outputs with a name of their own, built in or from `[processor:video] presets`; and what an output becomes with its preset."""
+
+import difflib
+from collections.abc import Mapping
+
+from pydantic import TypeAdapter, ValidationError
+
+from dtqs.processors.video.payload import Fields, VideoOutput
+
+Presets = Mapping[str, Fields]
+
+BUILT_IN: Presets = {
+    "web-480p": Fields(format="mp4", short_side=480, crf=23, max_bit_rate=2_000_000, audio_bit_rate=96_000),
+    "web-720p": Fields(format="mp4", short_side=720, crf=23, max_bit_rate=4_000_000),
+    "web-1080p": Fields(format="mp4", short_side=1080, crf=23, max_bit_rate=8_000_000),
+    "web-2160p": Fields(format="mp4", short_side=2160, crf=23, max_bit_rate=30_000_000),
+    "hevc-1080p": Fields(format="mp4", video_codec="hevc", short_side=1080, crf=26, max_bit_rate=6_000_000),
+    "av1-1080p": Fields(format="mp4", video_codec="av1", short_side=1080, crf=35),
+    "webm-720p": Fields(format="webm", short_side=720, crf=33),
+    "hls-adaptive": Fields(format="hls"),
+    "audio-podcast": Fields(format="mp3", audio_bit_rate=128_000, loudness_lufs=-16.0),
+    "audio-aac": Fields(format="aac"),
+    "audio-opus": Fields(format="opus"),
+    "poster": Fields(format="poster", short_side=720),
+    "sprite": Fields(format="sprite", width=160),
+    "preview": Fields(format="webp", width=320, fps=8.0, end_seconds=6.0),
+    "preview-gif": Fields(format="gif", width=320, fps=8.0, end_seconds=6.0),
+}
+_TOGETHER = ({"width", "height", "short_side"}, {"crf", "video_bit_rate", "max_bit_rate", "two_pass", "max_bytes"}, {"start_seconds", "end_seconds"})
+"""Fields that belong together: an output that says one of them has said them all, and its preset none."""
+_MODELS = TypeAdapter(dict[str, Fields])
+
+
+def parse(text: str) -> Presets:
+    """Read presets from JSON, an object by name. Raises ValueError, which says what is wrong where."""
+    try:
+        return _MODELS.validate_json(text) if text.strip() else {}
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        raise ValueError("; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)) from error
+
+
+def unknown(name: str, presets: Presets) -> str:
+    """Say that there is no such preset, and which there are."""
+    close = difflib.get_close_matches(name, presets, 1, 0.6)
+    return f"no such preset{f'; did you mean {close[0]}?' if close else ''}; known: {', '.join(sorted(presets))}"
+
+
+def resolve(output: VideoOutput, presets: Presets) -> VideoOutput:
+    """Return the output with what its preset says where it says nothing itself. Raises KeyError for a preset that is not there."""
+    if output.preset is None:
+        return output
+    preset = presets[output.preset]
+    said = set(output.model_fields_set)
+    for group in _TOGETHER:
+        said |= group if group & said else set()
+    return output.model_copy(update={name: getattr(preset, name) for name in preset.model_fields_set - said})

@@ -1,0 +1,119 @@
+"""The steps of one task of type `video`, in order. What each output takes, its own module knows."""
+
+from collections.abc import Sequence
+from typing import BinaryIO, ClassVar
+
+from dtqs.errors import PermanentError, Problem
+from dtqs.processors.base import Context, Json, Processor
+from dtqs.processors.video import presets, rules
+from dtqs.processors.video.container import Container, recognise
+from dtqs.processors.video.film import Film
+from dtqs.processors.video.meter import Meter
+from dtqs.processors.video.payload import VideoOutput, VideoPayload
+from dtqs.processors.video.rules import FILMS, SOUNDS, format_of
+from dtqs.processors.video.settings import VideoSettings
+from dtqs.processors.video.stills import Moving, Sheet, Still
+from dtqs.processors.video.streams import Ladder
+from dtqs.processors.video.studio import Programs, Studio
+from dtqs.processors.video.takes import Take
+
+_SHARES = {"mp4": 100, "webm": 300, "hls": 250, "sprite": 20, "gif": 5, "webp": 5, "aac": 3, "mp3": 3, "opus": 3, "jpeg": 1, "png": 1}
+"""About how the work of outputs compares."""
+_UPLOAD = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
+
+
+class VideoProcessor(Processor[VideoPayload, VideoSettings]):
+    """Looks at the film, and makes one output after the other."""
+
+    name = "video"
+    payload_model = VideoPayload
+    settings_model = VideoSettings
+    timeout_seconds = 21600.0
+    retry_on_timeout = False
+    examples: ClassVar[Sequence[Json]] = (
+        {"source": _UPLOAD},
+        {"source": _UPLOAD, "outputs": [{"name": "film", "preset": "web-1080p", "end_seconds": 30}, {"name": "poster", "format": "poster", "at_seconds": 2}]},
+        {"source": _UPLOAD, "outputs": [{"name": "stream", "preset": "hls-adaptive"}, {"name": "podcast", "preset": "audio-podcast"}]},
+        {"source": _UPLOAD, "outputs": [{"name": "small", "format": "webm", "width": 640, "crf": 36, "mute": True}]},
+    )
+
+    def __init__(self, settings: VideoSettings) -> None:
+        super().__init__(settings)
+        self._presets = {**presets.BUILT_IN, **presets.parse(settings.presets)}
+        self._encoders: frozenset[str] | None = None
+
+    def problems(self, payload: VideoPayload) -> Sequence[Problem]:
+        limit = self.settings.max_outputs
+        found = [Problem("payload.outputs", f"{len(payload.outputs)} outputs; at most {limit} are allowed")] if len(payload.outputs) > limit else []
+        for number, output in enumerate(payload.outputs):
+            where = f"payload.outputs[{number}]"
+            if output.preset is not None and output.preset not in self._presets:
+                found.append(Problem(f"{where}.preset", presets.unknown(output.preset, self._presets)))
+                continue
+            whole = presets.resolve(output, self._presets)
+            found += [Problem(f"{where}.{field}", message) for field, message in rules.contradictions(whole)]
+        return found
+
+    def sources(self, payload: VideoPayload) -> Sequence[str]:
+        wholes = [presets.resolve(output, self._presets) for output in payload.outputs if output.preset is None or output.preset in self._presets]
+        marks = [whole.watermark.source for whole in wholes if whole.watermark]
+        texts = [whole.subtitles.source for whole in wholes if whole.subtitles and whole.subtitles.source]
+        return tuple(dict.fromkeys((payload.source, *marks, *texts)))
+
+    def run(self, payload: VideoPayload, context: Context) -> Json:
+        if problems := self.problems(payload):  # this worker's presets may differ from those of the API that took the task
+            raise PermanentError("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
+        outputs = [presets.resolve(output, self._presets) for output in payload.outputs]
+        programs = Programs(self.settings, context.work_dir())
+        with context.open_input(payload.source) as file:
+            container = self._container(file)
+            film = programs.probe(file, container)
+            self._judge(film)
+            studio = Studio(programs, context, file, container, film, self._known_encoders(programs))
+            made = _make(studio, outputs)
+        facts = {"media_type": container.media_type, "format": container.demuxer, "size_bytes": film.size_bytes, **film.facts()}
+        if film.picture:
+            facts["rotation"] = film.picture.rotation
+        return {"outputs": made, "source": facts}
+
+    def _container(self, file: BinaryIO) -> Container:
+        size, limit = file.seek(0, 2), self.settings.max_source_bytes
+        if size > limit:
+            raise PermanentError(f"the file has {size} bytes; allowed are {limit}")
+        return recognise(file)
+
+    def _judge(self, film: Film) -> None:
+        """Raises PermanentError for what is over a limit, before a picture is decoded."""
+        limits = self.settings
+        if film.streams > limits.max_streams:
+            raise PermanentError(f"the file has {film.streams} streams; allowed are {limits.max_streams}")
+        if film.picture and film.picture.coded_pixels > limits.max_pixels:
+            raise PermanentError(f"the film has {film.picture.width} × {film.picture.height} pixels; allowed are {limits.max_pixels} in all")
+        if film.duration_seconds and film.duration_seconds > limits.max_duration_seconds:
+            raise PermanentError(f"the film takes {film.duration_seconds:.0f} s; allowed are {limits.max_duration_seconds:g}")
+
+    def _known_encoders(self, programs: Programs) -> frozenset[str]:
+        if self._encoders is None:
+            self._encoders = programs.encoders()
+        return self._encoders
+
+
+def _make(studio: Studio, outputs: Sequence[VideoOutput]) -> list[Json]:
+    """Make the outputs in the order in which they were asked for."""
+    meter = Meter(studio.context.progress, [_SHARES[format_of(output)] for output in outputs])
+    made: list[Json] = []
+    for output in outputs:
+        meter.begin(output.name)
+        made += _maker(studio, output, meter).make()
+    return made
+
+
+def _maker(studio: Studio, output: VideoOutput, meter: Meter) -> Take | Ladder | Sheet | Moving | Still:
+    format = format_of(output)
+    if format == "hls":
+        return Ladder(studio, output, meter)
+    if format in (*FILMS, *SOUNDS):
+        return Take(studio, output, meter)
+    if format == "sprite":
+        return Sheet(studio, output, meter)
+    return (Moving if format in rules.MOVING else Still)(studio, output, meter)

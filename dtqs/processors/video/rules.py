@@ -1,0 +1,116 @@
+"""Which fields of an output fit together: what each format can have, and what excludes what; pure. Asked at submit, of outputs with their presets."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from dtqs.processors.video.payload import VideoOutput
+
+FILMS = ("mp4", "webm", "hls")
+SOUNDS = ("aac", "mp3", "opus")
+STILLS = ("jpeg", "png")
+MOVING = ("gif", "webp")
+ALIASES = {"m4a": "aac", "ogg": "opus", "poster": "jpeg"}
+VIDEO_CODECS = {"mp4": ("h264", "hevc", "av1"), "webm": ("vp9", "av1"), "hls": ("h264", "hevc", "av1")}
+AUDIO_CODECS = {"mp4": ("aac", "mp3", "opus"), "webm": ("opus",), "hls": ("aac",), "aac": ("aac",), "mp3": ("mp3",), "opus": ("opus",)}
+"""What each format holds, its usual codec first."""
+CRF_LIMITS = {"h264": 51, "hevc": 51, "vp9": 63, "av1": 63}
+
+_PICTURES = (*FILMS, *STILLS, "sprite", *MOVING)
+_FILES = ("mp4", "webm")
+_ONLY: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("crop", "deinterlace"), _PICTURES),
+    **dict.fromkeys(("width", "height", "short_side", "fit", "background", "enlarge"), ("mp4", "webm", *STILLS, "sprite", *MOVING)),
+    **dict.fromkeys(("fps", "watermark"), (*FILMS, *MOVING)),
+    **dict.fromkeys(("video_codec", "crf", "speed", "mute"), FILMS),
+    **dict.fromkeys(("video_bit_rate", "max_bit_rate", "two_pass", "keyframe_seconds"), _FILES),
+    **dict.fromkeys(("audio_codec", "audio_bit_rate", "audio_channels", "audio_sample_rate", "audio_track", "loudness_lufs"), (*FILMS, *SOUNDS)),
+    **dict.fromkeys(("max_bytes",), (*_FILES, *SOUNDS)),
+    **dict.fromkeys(("keep_metadata",), (*_FILES, *SOUNDS)),
+    **dict.fromkeys(("start_seconds", "end_seconds"), (*FILMS, *SOUNDS, "sprite", *MOVING)),
+    "subtitles": (*FILMS, *MOVING),
+    "faststart": ("mp4",),
+    **dict.fromkeys(("renditions", "segment_seconds"), ("hls",)),
+    "at_seconds": STILLS,
+    "quality": ("jpeg", "sprite", "webp"),
+    **dict.fromkeys(("interval_seconds", "columns", "rows"), ("sprite",)),
+    "loop": MOVING,
+}
+"""Fields that have a meaning for some formats only."""
+
+
+def format_of(output: VideoOutput) -> str:
+    """Return the output's format, of two names for one the usual one."""
+    return ALIASES.get(output.format or "mp4", output.format or "mp4")
+
+
+def video_codec_of(output: VideoOutput) -> str:
+    return output.video_codec or VIDEO_CODECS[format_of(output)][0]
+
+
+def audio_codec_of(output: VideoOutput) -> str:
+    return output.audio_codec or AUDIO_CODECS[format_of(output)][0]
+
+
+def contradictions(output: VideoOutput) -> Iterator[tuple[str, str]]:
+    """Find each field that does not fit, and say what is allowed."""
+    format = format_of(output)
+    for name, formats in _ONLY.items():
+        if getattr(output, name) not in (None, False) and format not in formats:
+            yield name, f"has no meaning for {format}; allowed with {', '.join(formats)}"
+    yield from _codecs(output, format)
+    yield from _rates(output, format)
+    yield from _sizes(output)
+    yield from _times(output)
+    if output.subtitles and output.subtitles.mode == "carry" and format in MOVING:
+        yield "subtitles.mode", f"{format} has no tracks; allowed: burn"
+
+
+def _codecs(output: VideoOutput, format: str) -> Iterator[tuple[str, str]]:
+    for name, known in (("video_codec", VIDEO_CODECS), ("audio_codec", AUDIO_CODECS)):
+        codec = getattr(output, name)
+        if codec and format in known and codec not in known[format]:
+            yield name, f"{format} does not hold {codec}; allowed: {', '.join(known[format])}"
+    if format in FILMS:
+        limit = CRF_LIMITS[video_codec_of(output)]
+        for name, crf in (("crf", output.crf), *((f"renditions[{n}].crf", each.crf) for n, each in enumerate(output.renditions or ()))):
+            if crf is not None and crf > limit:
+                yield name, f"{video_codec_of(output)} has 0 to {limit}"
+    if format in AUDIO_CODECS and audio_codec_of(output) == "mp3" and (output.audio_channels or 0) > 2:
+        yield "audio_channels", "mp3 has at most 2"
+    if format in AUDIO_CODECS and audio_codec_of(output) == "opus" and output.audio_sample_rate in (22050, 32000, 44100):
+        yield "audio_sample_rate", "opus has 8000, 12000, 16000, 24000 or 48000"
+
+
+def _rates(output: VideoOutput, format: str) -> Iterator[tuple[str, str]]:
+    if output.crf is not None and output.video_bit_rate is not None:
+        yield "crf", "excludes video_bit_rate: constant quality or a bit rate"
+    if output.max_bytes is not None:
+        for name in ("crf", "video_bit_rate", "max_bit_rate"):
+            if getattr(output, name) is not None:
+                yield name, "excludes max_bytes, which decides the bit rate"
+        if format in SOUNDS and output.audio_bit_rate is not None:
+            yield "audio_bit_rate", "excludes max_bytes, which decides it"
+    elif output.two_pass and output.video_bit_rate is None:
+        yield "two_pass", "needs video_bit_rate or max_bytes: with constant quality there is nothing to share out"
+    if output.max_bit_rate is not None and output.video_bit_rate is not None and output.max_bit_rate < output.video_bit_rate:
+        yield "max_bit_rate", "is below video_bit_rate"
+
+
+def _sizes(output: VideoOutput) -> Iterator[tuple[str, str]]:
+    if output.short_side is not None:
+        for name in ("width", "height"):
+            if getattr(output, name) is not None:
+                yield name, "excludes short_side"
+    if output.fit == "pad" and (output.width is None or output.height is None):
+        yield "fit", "pad needs width and height"
+    if output.background is not None and output.fit != "pad":
+        yield "background", "is the colour of the bars, which only fit: pad makes"
+    if output.mute:
+        for name in ("audio_codec", "audio_bit_rate", "audio_channels", "audio_sample_rate", "audio_track", "loudness_lufs"):
+            if getattr(output, name) is not None:
+                yield name, "excludes mute"
+
+
+def _times(output: VideoOutput) -> Iterator[tuple[str, Any]]:
+    if output.end_seconds is not None and output.end_seconds <= (output.start_seconds or 0):
+        yield "end_seconds", "must be behind start_seconds"

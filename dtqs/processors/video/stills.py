@@ -1,0 +1,152 @@
+"""Pictures of a film: a poster, a moving preview, and sheets of small pictures with a WebVTT file that says which shows what."""
+
+import math
+from typing import Any, BinaryIO
+
+from dtqs.errors import PermanentError
+from dtqs.processors.base import Json
+from dtqs.processors.video import filters, overlays
+from dtqs.processors.video.command import Span, Stream, output, place
+from dtqs.processors.video.meter import Meter
+from dtqs.processors.video.payload import VideoOutput
+from dtqs.processors.video.rules import format_of
+from dtqs.processors.video.storing import store_file
+from dtqs.processors.video.studio import Studio
+from dtqs.processors.video.verify import check_picture, check_seconds
+
+_TYPICAL_OF, _TYPICAL_FROM = 30, 0.1
+"""The typical picture is looked for among so many, after this part of the film."""
+_MOVING_FPS, _MOVING_FRAMES = 10.0, 3000
+_SHEET_SIDE, _TILES, _USUAL_TILES = 16_000, 10_000, 100
+_JPEG_Q = (31, 2)
+"""ffmpeg's worst and best."""
+
+
+class Still:
+    """One picture of the film."""
+
+    def __init__(self, studio: Studio, asked: VideoOutput, meter: Meter) -> None:
+        self._studio, self._asked, self._meter = studio, asked, meter
+        self._frame = studio.frame(asked)
+        self._is_png = format_of(asked) == "png"
+
+    def make(self) -> list[Json]:
+        asked, studio = self._asked, self._studio
+        picture, duration = studio.picture(), studio.film.duration_seconds or 0.0
+        if asked.at_seconds is not None and duration and asked.at_seconds > duration:
+            raise PermanentError(f"output {asked.name}: at_seconds is {asked.at_seconds:g}, and the film ends at {duration:.3f}")
+        at = duration * _TYPICAL_FROM if asked.at_seconds is None else min(asked.at_seconds, max(0.0, duration - 0.1) if duration else asked.at_seconds)
+        stream = filters.picture(studio.source(Span(at))[str(picture.index)], self._frame, asked, picture.is_hdr, full_range=True)
+        if asked.at_seconds is None:
+            stream = stream.filter("thumbnail", n=_TYPICAL_OF)
+
+        def write(file: BinaryIO) -> None:
+            made = output([stream], place(file), "image2pipe", **({"frames:v": 1} | self._options()))
+            studio.run(made, self._meter, None, (file,))
+            check_picture(asked.name, file, "PNG" if self._is_png else "JPEG", self._frame.size)
+
+        stored = studio.context.add_output(asked.name, write, f"image/{'png' if self._is_png else 'jpeg'}")
+        return [stored | {"width": self._frame.size[0], "height": self._frame.size[1]}]
+
+    def _options(self) -> dict[str, Any]:
+        return {"c:v": "png", "pix_fmt": "rgb24"} if self._is_png else _jpeg(self._asked.quality)
+
+
+class Moving:
+    """A GIF or WebP that moves."""
+
+    def __init__(self, studio: Studio, asked: VideoOutput, meter: Meter) -> None:
+        self._studio, self._meter = studio, meter
+        self._asked = asked if asked.fps else asked.model_copy(update={"fps": _MOVING_FPS})
+        self._frame, (self._span, self._seconds) = studio.frame(asked), studio.span(asked)
+        self._is_gif = format_of(asked) == "gif"
+        if (self._seconds or 0) * (self._asked.fps or 0) > _MOVING_FRAMES:
+            raise PermanentError(f"output {asked.name} would have more than {_MOVING_FRAMES} pictures: give end_seconds, or a lower fps")
+
+    def make(self) -> list[Json]:
+        studio, asked, took = self._studio, self._asked, [0.0]
+
+        def write(file: BinaryIO) -> None:
+            made = output([self._stream()], place(file), "gif" if self._is_gif else "webp", **({"frames:v": _MOVING_FRAMES} | self._options()))
+            studio.run(made, self._meter, self._seconds, (file,))
+            _, took[0] = check_picture(asked.name, file, "GIF" if self._is_gif else "WEBP", self._frame.size)
+            check_seconds(asked.name, took[0], self._seconds, studio.programs.settings.max_duration_seconds)
+
+        stored = studio.context.add_output(asked.name, write, f"image/{'gif' if self._is_gif else 'webp'}")
+        width, height = self._frame.size
+        return [stored | {"width": width, "height": height, "duration_seconds": round(took[0], 3), "fps": asked.fps}]
+
+    def _stream(self) -> Stream:
+        asked, picture = self._asked, self._studio.picture()
+        stream = filters.picture(self._studio.source(self._span)[str(picture.index)], self._frame, asked, picture.is_hdr)
+        if asked.watermark:
+            stream = filters.marked(stream, overlays.watermark(self._studio, asked.watermark, self._frame.size), asked.watermark)
+        if text := overlays.subtitles(self._studio, asked, self._span, self._seconds):
+            stream = filters.subtitled(stream, text.ass, self._span.start_seconds)
+        return filters.limited_palette(stream) if self._is_gif else stream
+
+    def _options(self) -> dict[str, Any]:
+        once = self._asked.loop is False
+        if self._is_gif:
+            return {"loop": -1 if once else 0}
+        return {"c:v": "libwebp_anim", "pix_fmt": "yuv420p", "quality": self._asked.quality or 75, "loop": 1 if once else 0}
+
+
+class Sheet:
+    """Small pictures at even distances, side by side: a contact sheet, and the pictures above a player's timeline."""
+
+    def __init__(self, studio: Studio, asked: VideoOutput, meter: Meter) -> None:
+        self._studio, self._meter = studio, meter
+        self._asked = asked if asked.width or asked.height or asked.short_side else asked.model_copy(update={"width": 160})
+        self._frame, (self._span, seconds) = studio.frame(self._asked), studio.span(asked)
+        if not seconds:
+            raise PermanentError(f"output {asked.name}: a sprite needs a film that says how long it is")
+        self._seconds = seconds
+        self._interval = asked.interval_seconds or max(0.1, seconds / _USUAL_TILES)
+        self._tiles = max(1, math.ceil(seconds / self._interval - 1e-6))
+        if self._tiles > _TILES:
+            raise PermanentError(f"output {asked.name} would have {self._tiles} pictures; allowed are {_TILES}: make interval_seconds longer")
+        self._columns = min(asked.columns or 10, self._tiles, max(1, _SHEET_SIDE // self._frame.size[0]))
+        self._rows = min(asked.rows or 10, math.ceil(self._tiles / self._columns), max(1, _SHEET_SIDE // self._frame.size[1]))
+
+    def make(self) -> list[Json]:
+        """The WebVTT file stands first, under the output's name, then its sheets."""
+        asked, folder = self._asked, self._studio.programs.folder
+        self._studio.run(output([self._stream()], f"file:{asked.name}-%d.jpg", "image2", start_number=1, **_jpeg(asked.quality)), self._meter, self._seconds)
+        sheets: list[Json] = []
+        for number in range(1, math.ceil(self._tiles / (self._columns * self._rows)) + 1):
+            path = folder / f"{asked.name}-{number}.jpg"
+            size = self._columns * self._frame.size[0], self._rows * self._frame.size[1]
+            if not path.is_file():
+                raise PermanentError(f"output {asked.name}: sheet {number} was not made: the source is cut short or broken")
+            with path.open("rb") as file:
+                check_picture(asked.name, file, "JPEG", size)
+            stored = store_file(self._studio.context, path, f"{asked.name}/{number}.jpg", "image/jpeg")
+            sheets.append(stored | {"part_of": asked.name, "width": size[0], "height": size[1]})
+        text = self._cues([sheet["uri"].removeprefix("upload:") for sheet in sheets]).encode()
+        index = self._studio.context.add_output(asked.name, lambda file: file.write(text), "text/vtt")
+        size = self._frame.size
+        return [index | {"width": size[0], "height": size[1], "tiles": self._tiles, "interval_seconds": round(self._interval, 3)}, *sheets]
+
+    def _stream(self) -> Stream:
+        picture = self._studio.picture()
+        # the picture at each interval's beginning; the last one again, where the film ends a little early
+        stream = self._studio.source(self._span)[str(picture.index)]
+        stream = stream.filter("fps", fps=f"1/{self._interval:.6f}", start_time=0, round="up").filter("tpad", stop=1, stop_mode="clone")
+        stream = filters.picture(stream, self._frame, self._asked, picture.is_hdr, full_range=True)
+        return stream.filter("tile", layout=f"{self._columns}x{self._rows}")
+
+    def _cues(self, sheet_ids: list[str]) -> str:
+        width, height = self._frame.size
+        blocks = ["WEBVTT"]
+        for tile in range(self._tiles):
+            sheet, at = divmod(tile, self._columns * self._rows)
+            x, y = at % self._columns * width, at // self._columns * height
+            begin, end = tile * self._interval, min((tile + 1) * self._interval, self._seconds)
+            blocks.append(f"{overlays.stamp(begin)} --> {overlays.stamp(end)}\n{sheet_ids[sheet]}?name={sheet + 1}.jpg#xywh={x},{y},{width},{height}")
+        return "\n\n".join(blocks) + "\n"
+
+
+def _jpeg(quality: int | None) -> dict[str, Any]:
+    worst, best = _JPEG_Q
+    return {"c:v": "mjpeg", "pix_fmt": "yuvj420p", "q:v": round(worst + (best - worst) * ((quality or 82) - 1) / 99)}

@@ -1,0 +1,33 @@
+"""Moves a file of the attempt's folder into an output."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import BinaryIO
+
+from dtqs.files.pending import disk_faults
+from dtqs.processors.base import Context, Json
+
+_CHUNK_BYTES = 64 << 20
+_CANNOT = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+"""Two file systems, or one that does not know how: told before a byte is copied."""
+
+
+def store_file(context: Context, path: Path, name: str, media_type: str) -> dict[str, Json]:
+    """Store it and remove it from the folder, so that the disk need not hold all of them twice."""
+    stored = context.add_output(name, lambda file: _copy(path, file), media_type)
+    path.unlink()
+    return stored
+
+
+def _copy(path: Path, target: BinaryIO) -> None:
+    with disk_faults(), path.open("rb") as source:
+        try:
+            # by the kernel, which may share the blocks
+            while os.copy_file_range(source.fileno(), target.fileno(), _CHUNK_BYTES):
+                pass
+        except OSError as error:
+            if error.errno not in _CANNOT:
+                raise
+            shutil.copyfileobj(source, target, 1 << 20)

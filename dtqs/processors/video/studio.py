@@ -1,0 +1,101 @@
+"""What the making of one task's outputs needs: the film, ffmpeg, the limits, and what several kinds of output ask of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from dtqs.errors import PermanentError
+from dtqs.processors.base import Context
+from dtqs.processors.video import command, film
+from dtqs.processors.video.codecs import encoder, listed
+from dtqs.processors.video.command import Span, Stream
+from dtqs.processors.video.container import Container
+from dtqs.processors.video.ffmpeg import Ffmpeg
+from dtqs.processors.video.film import Film, Picture, Sound
+from dtqs.processors.video.geometry import Frame, frame, rendition
+from dtqs.processors.video.meter import Meter
+from dtqs.processors.video.payload import VideoOutput
+from dtqs.processors.video.settings import VideoSettings
+
+
+class Programs:
+    """ffmpeg and ffprobe in the attempt's folder, told what they may do."""
+
+    def __init__(self, settings: VideoSettings, folder: Path) -> None:
+        self.settings, self.folder, self.guard = settings, folder, settings.guard()
+        self.ffmpeg = Ffmpeg(folder, settings.bounds())
+
+    def probe(self, file: BinaryIO, container: Container) -> Film:
+        """Tell what a file is. Raises PermanentError."""
+        answer = self.ffmpeg.ask(command.probe(self.settings.ffprobe, file, container, self.guard), [file])
+        file.seek(0, 2)
+        return film.read(answer, container.demuxer, file.tell())
+
+    def encoders(self) -> frozenset[str]:
+        """Return the names of the encoders that ffmpeg has."""
+        return listed(self.ffmpeg.ask([self.settings.ffmpeg, "-hide_banner", "-encoders"]))
+
+    def compiled(self, made: Stream, loudness: str = "error") -> list[str]:
+        return command.compiled(self.settings.ffmpeg, made, loudness)
+
+
+@dataclass(frozen=True, slots=True)
+class Studio:
+    """One task's film, open and looked at."""
+
+    programs: Programs
+    context: Context
+    file: BinaryIO
+    container: Container
+    film: Film
+    encoders: frozenset[str]
+
+    def encoder(self, codec: str) -> str:
+        return encoder(codec, self.encoders)
+
+    def picture(self) -> Picture:
+        """Raises PermanentError where there is none."""
+        if self.film.picture is None:
+            raise PermanentError("the source has no picture, only sound")
+        return self.film.picture
+
+    def sound(self, output: VideoOutput) -> Sound | None:
+        """Return the track that the output takes. Raises PermanentError for one that is not there."""
+        sounds = self.film.sounds
+        if output.mute or (not sounds and output.audio_track is None):
+            return None
+        if output.audio_track is not None:
+            if output.audio_track >= len(sounds):
+                raise PermanentError(f"output {output.name}: the source has {len(sounds)} audio tracks, and none with number {output.audio_track}")
+            return sounds[output.audio_track]
+        return next((sound for sound in sounds if sound.is_default), sounds[0])
+
+    def span(self, output: VideoOutput) -> tuple[Span, float | None]:
+        """Return which part is read, and how long the output must become, if that is known. Raises PermanentError."""
+        start, duration, limit = output.start_seconds or 0.0, self.film.duration_seconds, self.programs.settings.max_duration_seconds
+        if duration is not None and start >= duration:
+            raise PermanentError(f"output {output.name}: start_seconds is {start:g}, and the film ends at {duration:.3f}")
+        wanted = None if output.end_seconds is None else output.end_seconds - start
+        known = None if duration is None else min(duration - start, duration if wanted is None else wanted)
+        # a film may be longer than it says: more than a second beyond the limit is not read, and that is too much then
+        return Span(start, min(limit + 1, limit + 1 if wanted is None else wanted)), known
+
+    def source(self, span: Span) -> Stream:
+        return command.source(self.file, self.container, self.programs.guard, span)
+
+    def frame(self, output: VideoOutput, short_side: int | None = None) -> Frame:
+        """Decide the size of an output, or of one of its renditions. Raises PermanentError where it is more than allowed."""
+        picture = self.picture()
+        shown = picture.width, picture.height
+        try:
+            decided = frame(shown, output) if short_side is None else rendition(shown, output, short_side)
+        except ValueError as error:
+            raise PermanentError(f"output {output.name}: {error}") from error
+        width, height = decided.size
+        if max(decided.scaled[0] * decided.scaled[1], width * height) > self.programs.settings.max_pixels:
+            raise PermanentError(f"output {output.name} would have {width} × {height} pixels; allowed are {self.programs.settings.max_pixels} in all")
+        return decided
+
+    def run(self, made: Stream, meter: Meter, seconds: float | None, files: tuple[BinaryIO, ...] = (), number: int = 1, of: int = 1) -> None:
+        """Run one command that reads the film."""
+        self.programs.ffmpeg.run(self.programs.compiled(made), (self.file, *files), meter.watch(seconds, number, of))

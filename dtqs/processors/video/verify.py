@@ -1,0 +1,72 @@
+"""Looks at what was made, before anybody gets it: an output that is cut short, or lacks a stream, is a failure and no success."""
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from dtqs.errors import PermanentError
+from dtqs.processors.video.film import Film
+from dtqs.processors.video.geometry import Size
+
+SLACK_SECONDS = 0.5
+_PART, _MOST_SECONDS = 0.01, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What must be in an output; None: nothing of that sort, or nobody knows."""
+
+    video_codec: str | None = None
+    size: Size | None = None
+    audio_codec: str | None = None
+    seconds: float | None = None
+    subtitles: int = 0
+
+
+def check(name: str, made: Film, expected: Expected, limit_seconds: float) -> None:
+    """Raises PermanentError, which says what is missing."""
+    picture = made.picture
+    sound = made.sounds[0] if made.sounds else None
+    if (picture.codec if picture else None) != expected.video_codec:
+        raise _failed(name, f"its picture is {picture.codec if picture else 'missing'}, not {expected.video_codec}")
+    if picture and expected.size and (picture.width, picture.height) != expected.size:
+        raise _failed(name, f"it has {picture.width} × {picture.height} pixels, not {expected.size[0]} × {expected.size[1]}")
+    if (sound.codec if sound else None) != expected.audio_codec:
+        raise _failed(name, f"its sound is {sound.codec if sound else 'missing'}, not {expected.audio_codec}")
+    if len(made.subtitles) < expected.subtitles:
+        raise _failed(name, "its subtitles are missing")
+    check_seconds(name, made.duration_seconds or 0.0, expected.seconds, limit_seconds)
+
+
+def check_seconds(name: str, seconds: float, expected: float | None, limit_seconds: float) -> None:
+    if expected is not None and seconds < expected - allowed_gap(expected):
+        raise _failed(name, f"it has {seconds:.2f} s of {expected:.2f} s: the source is cut short or broken")
+    if seconds > limit_seconds + SLACK_SECONDS:
+        raise _failed(name, f"it is longer than {limit_seconds:g} s, which is the limit: the source is longer than it says")
+
+
+def allowed_gap(seconds: float) -> float:
+    """The last picture's own time, and the ends of tracks that differ, are no fault."""
+    return SLACK_SECONDS + min(_PART * seconds, _MOST_SECONDS)
+
+
+def check_picture(name: str, file: BinaryIO, format: str, size: Size) -> tuple[int, float]:
+    """Open a picture again, whole; return its frames and the seconds that they take. Raises PermanentError."""
+    file.seek(0)
+    try:
+        with Image.open(file, formats=(format,)) as picture:
+            if picture.size != size:
+                raise _failed(name, f"it has {picture.width} × {picture.height} pixels, not {size[0]} × {size[1]}")
+            frames, milliseconds = getattr(picture, "n_frames", 1), 0.0
+            for number in range(frames):
+                picture.seek(number)
+                picture.load()
+                milliseconds += picture.info.get("duration", 0)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise _failed(name, f"it cannot be opened again: {error}") from error
+    return frames, milliseconds / 1000
+
+
+def _failed(name: str, why: str) -> PermanentError:
+    return PermanentError(f"output {name} was made, but is not what it should be: {why}")
