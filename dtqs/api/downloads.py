@@ -9,8 +9,8 @@ import falcon
 
 from dtqs.api.auth import Auth
 from dtqs.api.disk import in_thread
-from dtqs.api.names import disposition
-from dtqs.api.query import refuse_parameters
+from dtqs.api.names import disposition, safe_name
+from dtqs.api.query import Query
 from dtqs.errors import NotFound
 from dtqs.files import FileSpace
 from dtqs.store.file_rows import FileRow, FileRows
@@ -33,10 +33,12 @@ class Downloads:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, file_id: str) -> None:
         caller = self._auth.require(req, "read")
-        refuse_parameters(req)
+        query = Query(req, ("name",))
+        name = query.text("name")
+        query.check()
         row = self._row(file_id.lower(), caller.owner)
         etag = f'"{row.sha256}"'
-        resp.set_headers(_HEADERS | {"ETag": etag, "Content-Disposition": disposition(row.name, row.media_type)})
+        resp.set_headers(_HEADERS | {"ETag": etag, "Content-Disposition": disposition(safe_name(name) if name else row.name, row.media_type)})
         if _names(req.get_header("If-None-Match"), etag):
             resp.status = falcon.HTTP_304
             return

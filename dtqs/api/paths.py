@@ -133,7 +133,12 @@ _DOWNLOAD = _operation(
     "download",
     "Download an upload or an output, whole or a range of it",
     {"200": _ANY_BYTES, "206": _ANY_BYTES, "304": {"description": "not changed"}} | _problems(401, 403, 404, 416, 422, 503),
-    [_FILE, _parameter("Range", {"type": "string"}, "bytes=FIRST-LAST", "header"), _parameter("If-None-Match", {"type": "string"}, "an ETag", "header")],
+    [
+        _FILE,
+        _parameter("name", {"type": "string", "minLength": 1, "maxLength": 100}, "save it under this name; for players that go by a name's ending"),
+        _parameter("Range", {"type": "string"}, "bytes=FIRST-LAST", "header"),
+        _parameter("If-None-Match", {"type": "string"}, "an ETag", "header"),
+    ],
 )
 _HEALTHZ = _operation("healthz", "Is this process there", {"200": {"description": "it is", "content": {"application/json": {"schema": {}}}}}, security=[])
 _READYZ = _operation(

@@ -149,6 +149,13 @@ def test_a_copy_is_validated_by_its_etag(shared: System) -> None:
     assert (head.status_code, head.headers["content-length"], head.content) == (200, str(len(PNG)), b"")
 
 
+def test_a_download_may_be_given_a_name(shared: System) -> None:
+    file_id = uploaded(shared, PNG, {"Content-Disposition": "attachment; filename=old.png"})
+    response = shared.client.get(f"/files/{file_id}?name=part.m4s", headers={"Range": "bytes=0-3"})
+    assert (response.status_code, response.content) == (206, PNG[:4])
+    assert 'filename="part.m4s"' in response.headers["content-disposition"]
+
+
 @pytest.mark.parametrize("content", [b"<html><script>alert(1)</script>", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7", b"PK\x03\x04"])
 def test_what_a_browser_would_run_is_to_be_saved(shared: System, content: bytes) -> None:
     response = shared.client.get(f"/files/{uploaded(shared, content)}")
