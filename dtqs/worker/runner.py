@@ -10,24 +10,17 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from dtqs.config import RetrySection
-from dtqs.errors import DtqsError, EffectUnknown, LeaseLost, PermanentError, Postponed, StoreUnavailable, TaskTimedOut
+from dtqs.errors import EffectUnknown, LeaseLost, PermanentError, Postponed, StoreUnavailable, TaskCancelled, TaskTimedOut
 from dtqs.files import FileSpace
 from dtqs.processors.base import Context, Processor, Reporter
 from dtqs.processors.catalog import Catalog
-from dtqs.settlement import Kind, RetryPolicy, Settlement, decide, error_json
+from dtqs.settlement import Kind, RetryPolicy, Settlement, decide, error_json, words
 from dtqs.task import Claimed, Effect
 from dtqs.worker.descendants import kill_descendants
 from dtqs.worker.limits import Interrupted, Limits, Reason
 
 logger = logging.getLogger(__name__)
 RESULT_LIMIT_BYTES = 16 << 20
-
-
-class TaskCancelled(DtqsError):
-    """A cancel interrupted the attempt."""
-
-    def __init__(self) -> None:
-        super().__init__("cancelled by request while it ran")
 
 
 @dataclass(slots=True)
@@ -61,20 +54,25 @@ class Runner:
             try:
                 self._limits.arm(task.task_id, limit)
                 value = _text(kind.run(kind.validate(orjson.loads(task.payload)), context))
+                self._end_forked()
                 self._limits.disarm()
                 return Settlement(task.task_id, Kind.COMPLETED, value, 0.0, context.outputs)
             except BaseException:
+                self._end_forked()
                 self._limits.disarm()
                 raise
         except BaseException as error:  # whatever a processor raises is its task's end, never the worker's
             self._limits.disarm()  # again, where an interrupt came into the first
-            if os.getpid() != self._pid:
-                os._exit(70)  # a child that the processor forked must not go on as a second worker
             return self._settle(task, error, context, limit)
         finally:
             if not light:
                 _quietly(lambda: kill_descendants(self._kept_pids()))
                 _quietly(context.close)
+
+    def _end_forked(self) -> None:
+        """A child that the processor forked ends here: it must not go on as a second worker, nor say through shared memory that the attempt has ended."""
+        if os.getpid() != self._pid:
+            os._exit(os.EX_SOFTWARE)
 
     def _settle(self, task: Claimed, error: BaseException, context: Context, limit_seconds: float) -> Settlement:
         policy = self._types[task.task_type].policy
@@ -84,9 +82,9 @@ class Runner:
             error = TaskTimedOut(limit_seconds) if error.reason is Reason.TIME_LIMIT else TaskCancelled()
         elif isinstance(error, StoreUnavailable | LeaseLost):
             # not the processor's doing: a database that is away spends no attempt
-            return _given_back(task, context, str(error))
+            return _given_back(task, context, words(error))
         elif isinstance(error, Postponed):
-            return _given_back(task, context, str(error), error.delay_seconds)
+            return _given_back(task, context, words(error), error.delay_seconds)
         elif isinstance(error, ValidationError):
             error = PermanentError(f"the payload does not fit this version of {task.task_type}: {error.errors(include_url=False, include_input=False)}")
         return decide(task.task_id, error, task.attempt, policy, context.effect)

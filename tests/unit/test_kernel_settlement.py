@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtqs.backoff import backoff_seconds
-from dtqs.errors import DtqsError, EffectUnknown, FilesUnavailable, InputRefused, PermanentError, TaskTimedOut, TransientError, WorkerDied
+from dtqs.errors import DtqsError, EffectUnknown, FilesUnavailable, InputRefused, PermanentError, TaskCancelled, TaskTimedOut, TransientError, WorkerDied
 from dtqs.settlement import MESSAGE_CHARACTERS, RETRY_AFTER_LIMIT_SECONDS, TRACEBACK_CHARACTERS, Kind, RetryPolicy, Settlement, decide, error_json
 from dtqs.task import Effect
 
@@ -122,3 +122,28 @@ def test_a_retry_is_not_due_before_the_time_that_was_asked_for() -> None:
     asked = decide("id", TransientError("throttled", retry_after_seconds=100.0), 1, POLICY)
     assert asked.delay_seconds == 100.0
     assert decide("id", TransientError("throttled", retry_after_seconds=1e9), 1, POLICY).delay_seconds == RETRY_AFTER_LIMIT_SECONDS
+
+
+def test_the_error_of_a_cancelled_task_does_not_promise_a_retry() -> None:
+    assert stored(decide("id", TaskCancelled(), 1, POLICY))["transient"] is False
+
+
+class Unspeakable(Exception):
+    """Cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+    @property
+    def __notes__(self) -> list[str]:  # type: ignore[override]
+        raise RuntimeError("nor notes")
+
+
+@pytest.mark.parametrize("effect", [None, Effect.FAIL])
+def test_an_exception_that_cannot_say_what_it_is_settles_its_task_all_the_same(effect: Effect | None) -> None:
+    try:
+        raise Unspeakable
+    except Unspeakable as error:
+        value = stored(decide("id", error, 1, POLICY, effect))
+    assert "Unspeakable, whose text cannot be made: RuntimeError" in str(value["message"])
+    assert effect or "test_kernel_settlement" in str(value["traceback"])

@@ -1,0 +1,51 @@
+"""One attempt, with a processor that is a function of the test: what becomes of a child that it forks."""
+
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from dtqs.config import RetrySection
+from dtqs.processors.base import Context, Json, NoSettings, Payload
+from dtqs.processors.catalog import Catalog
+from dtqs.processors.function import processor
+from dtqs.scoreboard import Scoreboard
+from dtqs.settlement import Kind
+from dtqs.task import Claimed
+from dtqs.uuid7 import uuid7
+from dtqs.worker.limits import Limits
+from dtqs.worker.runner import Runner
+from tests.fix_processors import Attempt
+
+
+class Nothing(Payload):
+    """No fields."""
+
+
+def fork(in_child: Callable[[], Json], board: Scoreboard) -> Json:
+    """Fork, and return how the child ended and whether our own attempt still counts as one that runs."""
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)
+        return in_child()
+    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), board.read(0).kill_at > 0]
+
+
+def raises() -> Json:
+    raise ValueError("in the child")
+
+
+@pytest.mark.parametrize("in_child", [raises, lambda: None], ids=["raises", "returns"])
+def test_a_child_that_a_processor_forks_is_no_second_worker_and_ends_no_attempt(attempt: Attempt, in_child: Callable[[], Json]) -> None:
+    board, ours = Scoreboard(1), os.getpid()
+
+    @processor("forks", payload=Nothing)
+    def forks(payload: Nothing, context: Context) -> Json:
+        return fork(in_child, board)
+
+    runner = Runner(Catalog([forks(NoSettings())]), attempt.space, attempt.reports, Limits(board.slot(0), 5.0), RetrySection())
+    settlement = runner.attempt(Claimed(uuid7(), "forks", "{}", 1, 5, None, True), light=True)
+    if os.getpid() != ours:
+        os._exit(99)
+    assert (settlement.kind, settlement.value) == (Kind.COMPLETED, "[70,true]")
