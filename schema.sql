@@ -173,10 +173,13 @@ CREATE TABLE IF NOT EXISTS files (
     size_bytes bigint NOT NULL,
     sha256 text NOT NULL,
     submitted_by uuid,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    kept_from timestamptz NOT NULL DEFAULT now()            -- when its retention begins: as it is stored, or as the last task that names it is due
 );
+ALTER TABLE files ADD COLUMN IF NOT EXISTS kept_from timestamptz NOT NULL DEFAULT now();
 CREATE INDEX IF NOT EXISTS files_task_id ON files (task_id) WHERE task_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS files_created_at ON files (created_at);
+CREATE INDEX IF NOT EXISTS files_kept_from ON files (kept_from);
+DROP INDEX IF EXISTS files_created_at;
 
 -- Every task with its status, and where it runs while it runs.
 CREATE OR REPLACE VIEW task_status AS

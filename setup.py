@@ -41,7 +41,6 @@ setup(
         "gunicorn>=23",
         "httpcore>=1",
         "httpx",
-        "idna>=3",
         "idna",
         "jinja2",
         "npyscreen",

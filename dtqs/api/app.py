@@ -69,7 +69,7 @@ def create_app(parts: Parts) -> App:
 
 def _submit(parts: Parts, auth: Auth, links: Links) -> Submit:
     config, store = parts.config, parts.store
-    intake = Intake(parts.catalog, store.files, config.retry.max_retries)
+    intake = Intake(parts.catalog, store.files, parts.space.refusal, config.retry.max_retries)
     # the rest of the pool is for single submits, reads and streams
     arrays_at_once = max(1, config.postgresql.pool_size // 2)
     return Submit(

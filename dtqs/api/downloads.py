@@ -1,6 +1,5 @@
 """GET /files/{id}: an upload or an output, whole or a range of it; validated by its SHA-256, and never run by a browser."""
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from dtqs.api.disk import in_thread
 from dtqs.api.names import disposition, safe_name
 from dtqs.api.query import Query
 from dtqs.errors import NotFound
-from dtqs.files import FileSpace
+from dtqs.files import FileSpace, StoredBytes
 from dtqs.store.file_rows import FileRow, FileRows
 from dtqs.uuid7 import is_uuid
 
@@ -51,7 +50,7 @@ class Downloads:
             resp.set_header("Content-Range", f"bytes {part.start}-{part.start + part.length - 1}/{row.size_bytes}")
         resp.content_length = part.length
         if req.method == "GET":
-            resp.stream = Pieces(self._open(row), part)
+            resp.stream = Pieces(self._space.reader(row.file_id, part.start, part.start + part.length), part.length)
 
     on_head = on_get
 
@@ -59,13 +58,6 @@ class Downloads:
         if not is_uuid(file_id):
             raise NotFound("file", file_id[:100])
         return self._rows.get(file_id, owner)
-
-    def _open(self, row: FileRow) -> int:
-        """Raises NotFound when the bytes are gone although the row is there."""
-        try:
-            return os.open(self._space.path_of(row.file_id), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            raise NotFound("file", row.file_id) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,29 +68,29 @@ class Part:
 
 
 class Pieces:
-    """The bytes of a part of an open file, which it closes."""
+    """The bytes of a part of a stored file, which it closes."""
 
-    def __init__(self, descriptor: int, part: Part) -> None:
-        self._descriptor, self._at, self._end = descriptor, part.start, part.start + part.length
+    def __init__(self, stored: StoredBytes, length: int) -> None:
+        self._stored, self._left = stored, length
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        size = min(_PIECE_BYTES, self._end - self._at)
+        size = min(_PIECE_BYTES, self._left)
         if size <= 0:
             raise StopIteration
-        piece = os.pread(self._descriptor, size, self._at) if size <= _SMALL_BYTES else in_thread(os.pread, self._descriptor, size, self._at)
+        # what comes over the network lets others run while it waits
+        at_once = size <= _SMALL_BYTES or self._stored.over_network
+        piece = self._stored.read(size) if at_once else in_thread(self._stored.read, size)
         if not piece:
             raise OSError("the file is shorter than its row says")  # cuts the connection: a short answer must not look whole
-        self._at += len(piece)
+        self._left -= len(piece)
         return piece
 
     def close(self) -> None:
         """The server calls it however the answer ends. Safe to call twice."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        self._stored.close()
 
 
 def _part(req: falcon.Request, size: int, etag: str) -> Part | None:

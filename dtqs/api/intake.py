@@ -1,6 +1,7 @@
-"""From JSON to tasks that may be stored: envelope, payload, and sources that must be there; every fault of a request at once."""
+"""From JSON to tasks that may be stored: envelope, payload, and sources that must be there or may be fetched; every fault of a request at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -11,17 +12,26 @@ from dtqs.api.ids import new_ids
 from dtqs.api.strict import shown
 from dtqs.errors import Invalid, NotFound, Problem
 from dtqs.processors.catalog import Catalog
-from dtqs.store.file_rows import FileRows
+from dtqs.store.file_rows import FileRows, Named
 from dtqs.task import NewTask
 
 _UPLOAD = "upload:"
 
 
-class Intake:
-    """Validates submits. `max_retries` is for types that set none."""
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    """An upload: URI of a payload, and the field that has it."""
 
-    def __init__(self, catalog: Catalog, files: FileRows, max_retries: int) -> None:
-        self._catalog, self._files, self._max_retries = catalog, files, max_retries
+    uri: str
+    field: str
+    named: Named
+
+
+class Intake:
+    """Validates submits. `refusal` says of a source why it would not be opened; `max_retries` is for types that set none."""
+
+    def __init__(self, catalog: Catalog, files: FileRows, refusal: Callable[[str], str | None], max_retries: int) -> None:
+        self._catalog, self._files, self._refusal, self._max_retries = catalog, files, refusal, max_retries
 
     def tasks(self, value: Any, found: Sequence[Problem], caller: Caller) -> list[NewTask]:
         """Return the tasks of a submit, one or an array. Raises Invalid with everything that is wrong, `found` already or here, StoreUnavailable."""
@@ -31,7 +41,7 @@ class Intake:
         except Invalid as error:
             raise Invalid(_each_once(found, error.problems, self._payload_problems(value))) from None
         problems: list[Problem] = []
-        uploads: list[tuple[str, str]] = []
+        uploads: list[_Upload] = []
         ids = new_ids(len(bodies))
         tasks = []
         for index, body in enumerate(bodies):
@@ -45,11 +55,10 @@ class Intake:
             raise Invalid(_each_once(found, problems))
         return tasks
 
-    def _task(self, body: TaskBody, task_id: str, caller: Caller, uploads: list[tuple[str, str]], index: int | None) -> NewTask:
+    def _task(self, body: TaskBody, task_id: str, caller: Caller, uploads: list[_Upload], index: int | None) -> NewTask:
         processor, payload = self._catalog.validate(body.task_type, body.payload)
-        for uri in processor.sources(payload):
-            if uri.startswith(_UPLOAD):
-                uploads.append((uri, field_name(index, _place_of("payload", body.payload, uri))))
+        if sources := processor.sources(payload):
+            self._look_at(sources, body, uploads, index)
         retries = processor.max_retries if body.max_retries is None else body.max_retries
         return NewTask(
             task_id, body.task_type, processor.is_light(payload), orjson.dumps(body.payload).decode(), body.priority,
@@ -57,11 +66,22 @@ class Intake:
             tuple(body.tags or ()), caller.key_id,
         )  # fmt: skip
 
-    def _missing(self, uploads: Sequence[tuple[str, str]], caller: Caller) -> list[Problem]:
-        """Name the sources that are not there, or somebody else's."""
-        wanted = sorted({uri.removeprefix(_UPLOAD) for uri, _ in uploads})
-        found = self._files.existing(wanted, caller.owner)
-        return [Problem(field, f"there is no file {uri}; upload it first (POST /files)") for uri, field in uploads if uri.removeprefix(_UPLOAD) not in found]
+    def _look_at(self, sources: Sequence[str], body: TaskBody, uploads: list[_Upload], index: int | None) -> None:
+        """Note the uploads. Raises Invalid for other sources that would not be opened."""
+        problems = []
+        for uri in sources:
+            place = _place_of("payload", body.payload, uri)
+            if uri.startswith(_UPLOAD):
+                uploads.append(_Upload(uri, field_name(index, place), Named(uri.removeprefix(_UPLOAD), body.due_at, body.delay_seconds or 0.0)))
+            elif refusal := self._refusal(uri):
+                problems.append(Problem(place, refusal))
+        if problems:
+            raise Invalid(problems)
+
+    def _missing(self, uploads: Sequence[_Upload], caller: Caller) -> list[Problem]:
+        """Name the sources that are not there, or somebody else's; the others are kept until their tasks are due."""
+        found = self._files.name([each.named for each in uploads], caller.owner)
+        return [Problem(each.field, f"there is no file {each.uri}; upload it first (POST /files)") for each in uploads if each.named.file_id not in found]
 
     def _payload_problems(self, value: Any) -> list[Problem]:
         """What is wrong with payloads, where the envelope is wrong already."""

@@ -57,7 +57,7 @@ class Uploads:
         name = query.first("name") or name_of(req.get_header("Content-Disposition"))
         with self._space.new_upload() as pending:
             _write(pending, pieces(req, self._max_upload_bytes))
-            return _commit(pending, safe_name(name))
+            return _commit(pending, safe_name(name), self._space.over_network)
 
     def _receive_form(self, req: falcon.Request) -> OutputFile:
         received: OutputFile | None = None
@@ -70,7 +70,7 @@ class Uploads:
                 received = OutputFile(pending.file_id, safe_name(name), pending.media_type, 0, "")
             if received is None:
                 raise Invalid([Problem("body", "a form with one file is needed")])
-            return _commit(pending, received.name)
+            return _commit(pending, received.name, self._space.over_network)
 
 
 def _form(req: falcon.Request, limit_bytes: int) -> Iterator[Any]:
@@ -112,7 +112,8 @@ def _write(pending: PendingFile, body: Iterator[bytes]) -> None:
             in_thread(pending.write, piece)
 
 
-def _commit(pending: PendingFile, name: str) -> OutputFile:
+def _commit(pending: PendingFile, name: str, over_network: bool) -> OutputFile:
+    """Keep the file, in a thread where that waits for the disk; what goes over the network lets others run while it waits."""
     media_type = pending.media_type
-    file_id, size_bytes, sha256 = in_thread(pending.commit)
+    file_id, size_bytes, sha256 = pending.commit() if over_network else in_thread(pending.commit)
     return OutputFile(file_id, name, media_type, size_bytes, sha256)

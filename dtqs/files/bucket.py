@@ -138,6 +138,8 @@ class BucketSources:
 class ObjectReader:
     """The bytes of an object from one place to another; where the connection was cut, as one that waits for a slow client may be, it opens another."""
 
+    over_network = True
+
     def __init__(self, open_at: Callable[[int], ObjectStream], start: int, end: int) -> None:
         self._open_at, self._at, self._end = open_at, start, end
         self._stream = open_at(start) if start < end else None

@@ -67,6 +67,8 @@ class LocalStore:
 class LocalReader:
     """The bytes of an open file from one place to another."""
 
+    over_network = False
+
     def __init__(self, fd: int, start: int, end: int) -> None:
         self._fd, self._at, self._end = fd, start, end
 

@@ -23,6 +23,8 @@ from dtqs.task import OutputFile
 class StoredBytes(Protocol):
     """A part of a stored file, to be read from its beginning to its end."""
 
+    over_network: bool
+
     def read(self, size: int) -> bytes: ...
     def close(self) -> None: ...
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dtqs.errors import NotFound
 from dtqs.store.database import Database
-from dtqs.store.statements import array
+from dtqs.store.statements import array, sparse
 from dtqs.task import OutputFile
 
 
@@ -17,6 +17,15 @@ class FileRow:
     size_bytes: int
     sha256: str
     created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A file that a new task names, and when that is due: at `due_at` (RFC 3339), or so many seconds from now."""
+
+    file_id: str
+    due_at: str | None
+    delay_seconds: float
 
 
 class FileRows:
@@ -34,6 +43,15 @@ class FileRows:
         if not rows:
             raise NotFound("file", file_id)
         return FileRow(*rows[0])
+
+    def name(self, named: Sequence[Named], owner: str | None = None) -> set[str]:
+        """Return which of these are there and the owner's, and keep those until their tasks are due, and for the retention after. Raises StoreUnavailable."""
+        parameters = {
+            "ids": array([each.file_id for each in named]),
+            "due_ats": sparse([each.due_at for each in named]),
+            "delays": sparse([each.delay_seconds or None for each in named]),
+        }
+        return {row[0] for row in self._database.run("name_files", parameters | {"owner": owner})}
 
     def existing(self, file_ids: Sequence[str], owner: str | None = None) -> set[str]:
         """Return which of these are there and the owner's. Raises StoreUnavailable."""

@@ -26,3 +26,10 @@ def array(texts: Sequence[str]) -> str:
 def text_array(texts: Sequence[str | None]) -> str:
     """Return any texts as one array literal: a quarter of what the driver takes for a list of them."""
     return "{" + ",".join(["NULL" if text is None else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts]) + "}"
+
+
+def sparse(values: Sequence[object]) -> str:
+    """Return numbers or times as one array literal; an empty one, which unnest fills up with nulls, where there is none among them."""
+    if all(value is None for value in values):
+        return "{}"
+    return "{" + ",".join("NULL" if value is None else f'"{value}"' for value in values) + "}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dtqs.errors import Conflict, NotFound, StoreUnavailable
 from dtqs.store.database import Database, Row, Run
-from dtqs.store.statements import array, text_array
+from dtqs.store.statements import array, sparse, text_array
 from dtqs.task import NewTask
 
 
@@ -125,18 +125,11 @@ def _columns(tasks: Sequence[NewTask], grace_seconds: float) -> dict[str, object
         "payloads": text_array([task.payload for task in tasks]),
         "priorities": array([str(task.priority) for task in tasks]),
         "retries": array([str(task.max_retries) for task in tasks]),
-        "timeouts": _sparse([task.timeout_seconds for task in tasks]),
-        "due_ats": _sparse([task.due_at for task in tasks]),
-        "delays": _sparse([task.delay_seconds or None for task in tasks]),
+        "timeouts": sparse([task.timeout_seconds for task in tasks]),
+        "due_ats": sparse([task.due_at for task in tasks]),
+        "delays": sparse([task.delay_seconds or None for task in tasks]),
         # unnest takes nested arrays apart, so each task's tags travel as the text of an array
         "tags": text_array([text_array(task.tags) if task.tags else None for task in tasks]) if tagged else "{}",
-        "owners": _sparse([task.submitted_by for task in tasks]),
+        "owners": sparse([task.submitted_by for task in tasks]),
         "grace": grace_seconds,
     }
-
-
-def _sparse(values: Sequence[object]) -> str:
-    if all(value is None for value in values):
-        return "{}"
-    return "{" + ",".join("NULL" if value is None else f'"{value}"' for value in values) + "}"
-

@@ -111,7 +111,7 @@ def test_a_counter_holds_the_last_totals_of_its_process(world: World) -> None:
 def test_files_go_when_they_are_past_their_time(world: World) -> None:
     old, new = OutputFile(uuid7(), "x", "text/plain", 1, "ab"), OutputFile(uuid7(), "y", "text/plain", 1, "ab")
     world.store.files.insert(old, None)
-    age(world, "files", "created_at", 8)
+    age(world, "files", "kept_from", 8)
     world.store.files.insert(new, None)
     world.store.files.insert(new, None)
     assert world.store.housekeeping.expire_files(7, 10) == [old.file_id]

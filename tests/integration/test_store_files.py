@@ -1,0 +1,95 @@
+"""Rows of files: what a new task names is there and the caller's, and stays until the task is due and its retention is over."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dtqs.store.file_rows import Named
+from dtqs.task import OutputFile
+from dtqs.uuid7 import uuid7
+from tests.fix_store import World
+
+DAY = 86400.0
+OWNER = uuid7()
+
+
+def upload(world: World, age_days: float = 0, owner: str | None = None) -> str:
+    file = OutputFile(uuid7(), "x", "text/plain", 1, "ab")
+    world.store.files.insert(file, owner)
+    world.rows("UPDATE files SET kept_from = kept_from - %s * interval '1 day' WHERE id = %s RETURNING 1", age_days, file.file_id)
+    return file.file_id
+
+
+def expired(world: World, in_days: float) -> set[str]:
+    """What a keeper would delete so many days from now, with a retention of 7 days."""
+    return set(world.store.housekeeping.expire_files(7 - in_days, 100))
+
+
+def test_an_upload_stays_until_the_last_task_that_names_it_is_due_and_its_retention_is_over(world: World) -> None:
+    named, other = upload(world, 6.9), upload(world, 6.9)
+    in_ten_days = (datetime.now(UTC) + timedelta(days=10)).isoformat()
+    calls = [Named(named, None, 3 * DAY), Named(named, in_ten_days, 0), Named(named, None, 0)]
+    assert world.store.files.name(calls) == {named}
+    assert expired(world, 1) == {other}
+    assert expired(world, 6.9) == set()
+    world.rows("UPDATE files SET kept_from = kept_from - interval '16 days 23 hours' RETURNING 1")
+    assert expired(world, 0) == set()
+    world.rows("UPDATE files SET kept_from = kept_from - interval '2 hours' RETURNING 1")
+    assert expired(world, 0) == {named}
+
+
+def test_a_task_that_is_due_now_begins_the_retention_anew(world: World) -> None:
+    named = upload(world, 6.9)
+    assert world.store.files.name([Named(named, None, 0)]) == {named}
+    assert expired(world, 6.9) == set()
+
+
+def test_a_task_that_is_due_sooner_changes_nothing(world: World) -> None:
+    named = upload(world)
+    world.store.files.name([Named(named, None, 10 * DAY)])
+    before = world.value("SELECT kept_from FROM files")
+    assert world.store.files.name([Named(named, None, DAY), Named(named, "2020-01-01T00:00:00Z", 0)]) == {named}
+    assert world.value("SELECT kept_from FROM files") == before
+
+
+def test_a_fresh_upload_that_is_named_at_once_is_not_written_again(world: World) -> None:
+    named = upload(world)
+    before = world.value("SELECT xmin::text || ctid::text || xmax::text FROM files")
+    assert world.store.files.name([Named(named, None, 0)]) == {named}
+    assert world.value("SELECT xmin::text || ctid::text || xmax::text FROM files") == before
+
+
+@pytest.mark.parametrize("age_days", [0, 6.9])
+def test_what_is_missing_or_somebody_elses_is_not_named(world: World, age_days: float) -> None:
+    mine, theirs = upload(world, age_days, OWNER), upload(world, age_days, uuid7())
+    before = world.value("SELECT kept_from FROM files WHERE id = %s", theirs)
+    assert world.store.files.name([Named(each, None, 0) for each in (mine, theirs, uuid7())], OWNER) == {mine}
+    assert world.value("SELECT kept_from FROM files WHERE id = %s", theirs) == before
+
+
+def test_a_file_that_a_keeper_deletes_meanwhile_is_not_there(world: World) -> None:
+    named = upload(world, 8)
+    with world.held_open() as keeper:
+        assert keeper.housekeeping.expire_files(7, 10) == [named]
+        naming = world.meet(lambda store: store.files.name([Named(named, None, 0)])).waits()
+        keeper.commit()
+        assert naming.result() == set()
+
+
+def test_a_file_that_is_named_meanwhile_is_not_deleted(world: World) -> None:
+    named = upload(world, 8)
+    with world.held_open() as api:
+        assert api.files.name([Named(named, None, 0)]) == {named}
+        assert world.store.housekeeping.expire_files(7, 10) == []
+        api.commit()
+    assert world.store.housekeeping.expire_files(7, 10) == []
+
+
+def test_two_that_name_a_file_at_once_both_find_it_and_the_later_wins(world: World) -> None:
+    named = upload(world, 5)
+    with world.held_open() as first:
+        assert first.files.name([Named(named, None, 20 * DAY)]) == {named}
+        second = world.meet(lambda store: store.files.name([Named(named, None, DAY)])).waits()
+        first.commit()
+        assert second.result() == {named}
+    assert world.value("SELECT kept_from > now() + interval '19 days' FROM files") is True
