@@ -30,12 +30,11 @@ class Relay:
         if time.monotonic() >= self._full_at:
             self._full_at, self._mark = time.monotonic() + _FULL_SCAN_SECONDS, LONG_AGO
         behind = self._store.backlog.now()
-        dues, last = self._store.backlog.relay(self._mark, BATCH)
-        full = len(dues) == BATCH
-        self._mark = last if full and last is not None else behind
+        dues, rest = self._store.backlog.relay(self._mark, BATCH)
+        self._mark = behind if rest is None else rest
         if dues:
             confirmed = self._link.publish_hints(dues, Deadline(self._timeout))
             self._totals.published += len(dues)
             if confirmed:
                 self._store.backlog.far_out(confirmed)
-        return full
+        return len(dues) == BATCH

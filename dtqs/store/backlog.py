@@ -20,12 +20,15 @@ class Backlog:
         return str(at)
 
     def relay(self, mark: str, limit: int) -> tuple[list[Due], str | None]:
-        """Take at most `limit` rows whose publish time has come, from the mark on; returns also the last time that was read.
+        """Take at most `limit` rows whose publish time has come, from the mark on; returns also where to go on, None when all were taken.
 
-        They are committed with a later time: publish them, then say far_out for what was confirmed. Raises StoreUnavailable.
+        What was taken is committed with a later time: publish it, then say far_out for what was confirmed. What somebody else has locked is left
+        over, and the next look begins there: it may be given up. Raises StoreUnavailable.
         """
         rows = self._database.run_once("relay", {"mark": mark, "limit": limit, "grace": self._grace, "far_out": self._far_out})
-        return [Due(*row[:5]) for row in rows], max((row[5] for row in rows), default=None)
+        taken, left_over = [row for row in rows if row[0] is not None], rows[0][6]
+        ends = [end for end in (left_over, max(row[5] for row in taken) if len(taken) == limit else None) if end is not None]
+        return [Due(*row[:5]) for row in taken], min(ends, default=None)
 
     def far_out(self, confirmed: Sequence[tuple[str, str]]) -> None:
         """Put off (task id, publish_at) pairs whose hints the broker has, where publish_at is still that. Raises StoreUnavailable."""

@@ -86,6 +86,17 @@ def test_relay_claim_a_relay_skips_what_is_being_claimed(world: World, held: Ope
     world.check()
 
 
+def test_relay_claim_a_row_that_a_failed_claim_gives_up_is_where_the_relay_goes_on(world: World, held: OpenStore) -> None:
+    (a, b), worker = world.submit(2), world.worker()
+    world.rows("UPDATE backlog SET publish_at = now() - CASE WHEN task_id = %s THEN 9 ELSE 8 END * interval '1 s' RETURNING 1", a)
+    held.leases.claim(worker, uuid7(), [a])
+    dues, rest = world.meet(lambda store: store.backlog.relay(LONG_AGO, 1)).result()
+    held.open.connection.rollback()
+    assert [due.task_id for due in dues] == [b]
+    assert rest is not None
+    assert [due.task_id for due in world.store.backlog.relay(rest, 1)[0]] == [a]
+
+
 def test_relay_relay_two_keepers_share_the_rows(world: World, held: OpenStore) -> None:
     tasks = world.submit(4)
     world.make_due(tasks)
