@@ -34,7 +34,7 @@ def _why(parsed: phonenumbers.PhoneNumber) -> str:
     return f" (too long {where})" if reason == phonenumbers.ValidationResult.TOO_LONG else f" ({where} no such range is in use)"
 
 
-def sender(text: str) -> str:
+def sender_id(text: str) -> str:
     """Return a sender id as it is sent. Raises ValueError, which says what is allowed."""
     if text.startswith("+"):
         return number(text)
@@ -43,8 +43,8 @@ def sender(text: str) -> str:
     raise ValueError(f"no sender id; allowed: {SENDERS}")
 
 
-def is_alphanumeric(sender_id: str) -> bool:
-    return not sender_id.lstrip("+").isdigit()
+def is_alphanumeric(sender: str) -> bool:
+    return not sender.lstrip("+").isdigit()
 
 
 def masked(text: str) -> str:

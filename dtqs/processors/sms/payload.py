@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from dtqs.processors.base import Payload
-from dtqs.processors.sms.numbers import E164, E164_PATTERN, SENDERS, number, sender
+from dtqs.processors.sms.numbers import E164, E164_PATTERN, SENDERS, number, sender_id
 
 SEGMENTS_LIMIT = 255
 TEXT_CHARACTERS = SEGMENTS_LIMIT * 153
@@ -44,7 +44,7 @@ class SmsPayload(Payload):
         description="the message; a long one, or one with characters outside GSM-7, takes more segments",
         json_schema_extra={"minLength": 1},
     )
-    sender: Annotated[str, AfterValidator(sender)] | None = Field(default=None, description=f"{SENDERS}; left out: the configured one")
+    sender: Annotated[str, AfterValidator(sender_id)] | None = Field(default=None, description=f"{SENDERS}; left out: the configured one")
     status_callback: Annotated[str, AfterValidator(callback_url)] | None = Field(
         default=None, description=f"where the provider tells how the message fares, if it can: {_CALLBACK}; left out: the configured one"
     )

@@ -12,8 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from dtqs.processors.base import ProcessorSettings
 from dtqs.processors.sms import template
-from dtqs.processors.sms.numbers import PREFIX_PATTERN
-from dtqs.processors.sms.numbers import sender as sender_id
+from dtqs.processors.sms.numbers import PREFIX_PATTERN, sender_id
 from dtqs.processors.sms.payload import SEGMENTS_LIMIT, callback_url
 
 ATTEMPT_SECONDS = 120.0
@@ -124,7 +123,8 @@ class SmsSettings(ProcessorSettings):
         return self
 
     def _check_json_body(self) -> None:
-        sample = dict.fromkeys(template.NAMES, "1")
+        # a place outside quotes would do for a number, and break with most texts
+        sample = {name: "1" if name == "segments" else '"' for name in template.NAMES}
         try:
             json.loads(template.fill(self.body, sample, template.in_json))
         except ValueError as error:

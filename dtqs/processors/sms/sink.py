@@ -1,5 +1,6 @@
 """The provider sink: nobody is sent anything; each message is a line of JSON in a file, to be looked at."""
 
+import contextlib
 import fcntl
 import os
 import time
@@ -56,5 +57,6 @@ def _append(file: int, path: Path, line: bytes) -> None:
             raise OSError(0, "it could not be written whole")
         os.fsync(file)
     except OSError as error:
-        os.ftruncate(file, size)
+        with contextlib.suppress(OSError):
+            os.ftruncate(file, size)
         raise SmsNotTaken("sink", f"{path}: {error.strerror}") from error

@@ -1,0 +1,237 @@
+"""SMS over HTTP: Twilio's API and any gateway's, each a real server on loopback; what is sent, and what becomes of every sort of answer."""
+
+import base64
+import logging
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import trustme
+from pydantic import SecretStr
+
+from dtqs.errors import EffectUnknown, PermanentError, TransientError
+from dtqs.processors.base import Context
+from dtqs.processors.sms import SmsProcessor
+from dtqs.processors.sms.payload import SmsPayload
+from dtqs.processors.sms.settings import SmsSettings
+from dtqs.task import Effect
+from tests.fix_processors import Attempt
+from tests.helpers import free_port
+from tests.sms_servers import Answer, Gateway, accepted, refused
+
+TO, TOKEN = "+4915112345678", "0123456789abcdef0123456789abcdef"
+SID = "AC" + "f" * 32
+Send = Callable[..., Any]
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    server = Gateway()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def twilio(gateway: Gateway, attempt: Attempt) -> Iterator[Send]:
+    """Send by the Twilio of `gateway`: `twilio({"text": …}, setting=…)`."""
+    yield from _sender(attempt, {"provider": "twilio", "account_sid": SID, "auth_token": SecretStr(TOKEN), "base_url": gateway.url, "sender": "+15005550006"})
+
+
+@pytest.fixture
+def http(gateway: Gateway, attempt: Attempt) -> Iterator[Send]:
+    yield from _sender(attempt, {"provider": "http", "url": f"{gateway.url}/send?ref=${{id}}", "token": SecretStr(TOKEN), "sender": "DTQS"})
+
+
+def _sender(attempt: Attempt, settings: dict[str, Any]) -> Iterator[Send]:
+    made: list[SmsProcessor] = []
+
+    def send(payload: dict[str, Any] | None = None, *, context: Context | None = None, **more: Any) -> Any:
+        if not made or more:
+            made.append(SmsProcessor(SmsSettings(**{**settings, **more})))
+        valid = SmsPayload.model_validate({"to": TO, "text": "hello", **(payload or {})})
+        assert made[-1].problems(valid) == []
+        return made[-1].run(valid, context or attempt.context())
+
+    yield send
+    for processor in made:
+        processor.close()
+
+
+# --- twilio
+
+
+def test_twilio_is_asked_as_its_api_wants_it_and_its_answer_is_the_result(twilio: Send, gateway: Gateway, attempt: Attempt) -> None:
+    context = attempt.context()
+    result = twilio({"text": "Grüße, 5 € & more", "status_callback": "https://example.org/status?a=1"}, context=context)
+    (asked,) = gateway.asked
+    assert (asked.method, asked.path) == ("POST", f"/2010-04-01/Accounts/{SID}/Messages.json")
+    assert base64.b64decode(asked.headers["authorization"].removeprefix("Basic ")).decode() == f"{SID}:{TOKEN}"
+    assert asked.form == {"To": TO, "From": "+15005550006", "Body": "Grüße, 5 € & more", "StatusCallback": "https://example.org/status?a=1"}
+    assert result == {
+        "message_id": f"SM{1:032d}", "status": "queued", "to": TO, "sender": "+15005550006", "segments": 1, "encoding": "GSM-7", "provider": "twilio",
+    }  # fmt: skip
+    assert attempt.reports.effects == [Effect.FAIL]
+
+
+def test_twilio_chooses_the_sender_where_a_service_is_configured_and_the_task_names_none(twilio: Send, gateway: Gateway, attempt: Attempt) -> None:
+    context = attempt.context()
+    callback = "https://example.org/sms/${id}"
+    twilio(context=context, sender="", messaging_service_sid="MG1", api_key_sid="SK1", status_callback=callback)
+    twilio({"sender": "Parcels"})
+    assert gateway.asked[0].form == {"To": TO, "MessagingServiceSid": "MG1", "Body": "hello", "StatusCallback": f"https://example.org/sms/{context.task_id}"}
+    assert base64.b64decode(gateway.asked[0].headers["authorization"].removeprefix("Basic ")).decode() == f"SK1:{TOKEN}"
+    assert gateway.asked[1].form["From"] == "Parcels"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        (refused(400, 21211, f"The 'To' number {TO} is not a valid phone number."), PermanentError, "error 21211: The 'To' number +4915…78 is not a valid"),
+        (refused(400, 21610, "Attempt to send to unsubscribed recipient"), PermanentError, "error 21610"),
+        (refused(401, 20003, f"Authenticate {TOKEN}"), PermanentError, "credentials are refused"),
+        (Answer(301, {}, {"Location": "/elsewhere"}), PermanentError, "HTTP 301"),
+        (Answer(201, {"sid": "SM1", "status": "failed", "error_code": 30007, "error_message": "filtered"}), PermanentError, "error 30007: filtered"),
+        (refused(400, 21611, "This 'From' number has exceeded the maximum number of queued messages"), TransientError, "error 21611"),
+        (refused(500, 20500, "Internal Server Error"), TransientError, "HTTP 500"),
+        (Answer(503, b"<html>away</html>"), TransientError, "HTTP 503"),
+        (Answer(504, b"<html>lost</html>"), EffectUnknown, "HTTP 504"),
+    ],
+    ids=lambda value: str(getattr(value, "code", "")),
+)
+def test_an_answer_is_transient_permanent_or_no_answer(
+    twilio: Send, gateway: Gateway, answer: Answer, error: type[Exception], words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    gateway.answers = [answer]
+    with pytest.raises(error) as caught:
+        twilio()
+    assert isinstance(caught.value, EffectUnknown) == (error is EffectUnknown)
+    assert words in str(caught.value)
+    assert len(gateway.asked) == 1
+    assert TOKEN not in str(caught.value) + caplog.text
+    assert TO not in str(caught.value) + caplog.text
+
+
+def test_too_many_requests_are_tried_again_when_twilio_says(twilio: Send, gateway: Gateway) -> None:
+    gateway.answers = [refused(429, 20429, "Too Many Requests", Retry_After="17")]
+    with pytest.raises(TransientError, match="20429") as caught:
+        twilio()
+    assert caught.value.retry_after_seconds == 17
+
+
+@pytest.mark.parametrize(("on_ambiguous", "error"), [("fail", EffectUnknown), ("retry", TransientError)])
+def test_a_lost_reply_is_settled_as_the_settings_say_and_told_in_the_log(
+    twilio: Send, gateway: Gateway, attempt: Attempt, on_ambiguous: str, error: type[Exception]
+) -> None:
+    gateway.answers = [Answer(lost=True)]
+    with pytest.raises(error, match="twilio has not replied"):
+        twilio(on_ambiguous=on_ambiguous)
+    assert attempt.reports.effects == [Effect(on_ambiguous)]
+    assert attempt.reports.logs == [("warning", "nobody knows whether the message was sent")]
+
+
+def test_a_reply_that_does_not_come_is_waited_for_no_longer_than_allowed(twilio: Send, gateway: Gateway) -> None:
+    never = threading.Event()
+    gateway.answers = [Answer(until=never)]
+    with pytest.raises(EffectUnknown, match="timed out"):
+        twilio(request_timeout_seconds=0.2)
+    never.set()
+
+
+def test_where_nobody_listens_no_effect_has_begun_and_it_is_tried_again(twilio: Send, attempt: Attempt) -> None:
+    with pytest.raises(TransientError, match=r"no connection to 127\.0\.0\.1"):
+        twilio(base_url=f"http://127.0.0.1:{free_port()}")
+    assert attempt.reports.effects == []
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sent(twilio: Send, attempt: Attempt, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server = Gateway(context)
+    try:
+        with pytest.raises(TransientError, match=r"(?i)certificate"):
+            twilio(base_url=server.url)
+        assert attempt.reports.effects == []
+        assert twilio(base_url=server.url, ca_file=tmp_path / "ca.pem")["status"] == "queued"
+        assert len(server.asked) == 1
+    finally:
+        server.stop()
+
+
+def test_no_proxy_of_the_environment_is_asked(twilio: Send, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    assert twilio()["status"] == "queued"
+
+
+# --- http
+
+
+def test_a_gateway_gets_the_request_that_is_configured_with_each_value_escaped_for_its_place(http: Send, gateway: Gateway, attempt: Attempt) -> None:
+    context = attempt.context()
+    gateway.answers = [Answer(200, {"messages": [{"id": 4711}]})]
+    text = 'say "hi" ${token} \\ & <b>\nand more'
+    result = http({"text": text}, context=context, headers='{"Authorization": "Bearer ${token}", "Idempotency-Key": "${id}"}', id_path="messages.0.id")
+    (asked,) = gateway.asked
+    assert (asked.method, asked.path) == ("POST", f"/send?ref={context.task_id}")
+    assert asked.headers["authorization"] == f"Bearer {TOKEN}"
+    assert asked.headers["idempotency-key"] == context.task_id
+    assert asked.headers["content-type"] == "application/json"
+    assert asked.body.decode().count(TOKEN) == 0
+    assert result["message_id"] == "4711"
+    assert orjson.loads(asked.body) == {"to": TO, "from": "DTQS", "text": text, "reference": context.task_id}
+
+
+def test_forms_xml_and_urls_hold_any_text(http: Send, gateway: Gateway) -> None:
+    gateway.answers = [Answer(200, b"OK: 1")] * 3
+    text = 'a&b=c <"ü€'
+    http({"text": text}, content_type="application/x-www-form-urlencoded", body="to=${to}&text=${text}&user=a")
+    http({"text": text}, content_type="text/xml", body='<sms to="${to}">${text}</sms>')
+    http({"text": text}, method="GET", url=f"{gateway.url}/send/${{to}}?text=${{text}}&key=${{token}}", success_pattern="^OK")
+    assert gateway.asked[0].form == {"to": TO, "text": text, "user": "a"}
+    assert gateway.asked[1].body.decode() == f'<sms to="{TO}">a&amp;b=c &lt;&quot;ü€</sms>'
+    assert gateway.asked[2].path == f"/send/%2B4915112345678?text=a%26b%3Dc%20%3C%22%C3%BC%E2%82%AC&key={TOKEN}"
+    assert gateway.asked[2].body == b""
+
+
+def test_a_request_shows_its_token_to_no_log(http: Send, gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    gateway.answers = [Answer(200, b"OK"), Answer(403, f"who is {TOKEN}?".encode())]
+    http(method="GET", url=f"{gateway.url}/?to=${{to}}&text=${{text}}&key=${{token}}")
+    with pytest.raises(PermanentError) as caught:
+        http()
+    assert "who is ********?" in str(caught.value)
+    assert TOKEN not in caplog.text
+    assert TO not in caplog.text
+    assert "hello" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (Answer(200, b"ERR 7"), PermanentError),
+        (Answer(400, {"why": "no"}), PermanentError),
+        (Answer(429, b""), TransientError),
+        (Answer(500, b""), TransientError),
+        (Answer(502, b""), EffectUnknown),
+        (Answer(207, b"OK"), EffectUnknown),
+        (Answer(lost=True), EffectUnknown),
+    ],
+    ids=lambda value: str(getattr(value, "code", "")),
+)
+def test_success_is_what_code_and_pattern_say(http: Send, gateway: Gateway, answer: Answer, error: type[Exception]) -> None:
+    gateway.answers = [answer]
+    with pytest.raises(error) as caught:
+        http(success_pattern="^OK")
+    assert isinstance(caught.value, EffectUnknown) == (error is EffectUnknown)
+
+
+def test_what_makes_it_a_message_is_the_answers_code_even_where_no_id_can_be_found(http: Send, gateway: Gateway) -> None:
+    gateway.answers = [Answer(200, b"not json"), Answer(204, b""), accepted(1)]
+    assert [http(id_path="messages.0.id")["message_id"] for _ in range(3)] == [None] * 3

@@ -1,0 +1,236 @@
+"""SMS before it is sent: what a payload may say, what the settings forbid, templates, receipts, and what a sink keeps."""
+
+import email.utils
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+import pytest
+
+from dtqs.config import Config, load
+from dtqs.errors import ConfigError, Invalid, PermanentError, TransientError
+from dtqs.processors.catalog import Catalog
+from dtqs.processors.sms import SmsProcessor, template
+from dtqs.processors.sms.exchange import retry_after
+from dtqs.processors.sms.message import Receipt, words
+from dtqs.processors.sms.numbers import masked
+from dtqs.processors.sms.payload import SmsPayload
+from dtqs.processors.sms.receipts import Receipts, is_same, receipt_in
+from dtqs.processors.sms.settings import SmsSettings
+from tests.fix_processors import Attempt
+
+TO = "+4915112345678"
+SINK = "provider = sink"
+TWILIO = "provider = twilio\naccount_sid = AC1\nauth_token = t"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[[str], Config]:
+    def build(keys: str) -> Config:
+        (tmp_path / "dtqs.ini").write_text(f"[processor:sms]\n{keys}\n", encoding="utf-8")
+        return load(tmp_path / "dtqs.ini", {})
+
+    return build
+
+
+@pytest.fixture
+def wrong(config: Callable[[str], Config]) -> Callable[..., dict[str, str]]:
+    """Submit a payload under settings, and return what is wrong with which field."""
+
+    def ask(keys: str, **payload: Any) -> dict[str, str]:
+        try:
+            Catalog.load(config(keys)).validate("sms", {"to": TO, "text": "hello", **payload})
+        except Invalid as invalid:
+            return {problem.field.removeprefix("payload."): problem.message for problem in invalid.problems}
+        return {}
+
+    return ask
+
+
+@pytest.mark.parametrize("to", [TO, "+14155552671", "+393331234567", "+390612345678"])
+def test_valid_numbers_are_taken_as_they_are(to: str) -> None:
+    assert SmsPayload.model_validate({"to": to, "text": "a"}).to == to
+
+
+@pytest.mark.parametrize(
+    ("to", "why"),
+    [
+        ("015112345678", "no phone number"),
+        ("+49 151 12345678", "no phone number"),
+        ("+4915112345678\n", "no phone number"),
+        ("+٤٩١٥١١٢٣٤٥٦٧٨", "no phone number"),
+        ("+999123456789", "no country has this code"),
+        ("+1415555267", "too short for country code +1"),
+        ("+1415555267111", "too long for country code +1"),
+        ("+10005552671", "no such range is in use"),
+    ],
+)
+def test_a_number_that_is_none_is_refused_in_words_that_do_not_repeat_it(wrong: Callable[..., dict[str, str]], to: str, why: str) -> None:
+    found = wrong(SINK, to=to)
+    assert list(found) == ["to"]
+    assert why in found["to"]
+    assert "as in +4915112345678" in found["to"]
+    assert to.strip() == TO or to not in found["to"]
+
+
+@pytest.mark.parametrize("sender", ["DTQS", "My Shop", "A&B", "a1", "ABCDEFGHIJK", "12345", "+15005550006"])
+def test_senders_are_numbers_short_codes_and_names(wrong: Callable[..., dict[str, str]], sender: str) -> None:
+    assert wrong(SINK, sender=sender) == {}
+
+
+@pytest.mark.parametrize("sender", ["", "ABCDEFGHIJKL", "12", "123456789", "Müller", "a\nb", " a", "+123", "---"])
+def test_everything_that_is_wrong_is_told_at_once(wrong: Callable[..., dict[str, str]], sender: str) -> None:
+    found = wrong(SINK, sender=sender, text=" \n", status_callback="javascript:alert(1)", priority="high")
+    assert set(found) == {"sender", "text", "status_callback", "priority"}
+    assert "visible character" in found["text"]
+
+
+def test_what_the_settings_forbid_is_told_at_submit(wrong: Callable[..., dict[str, str]]) -> None:
+    keys = f"{SINK}\nallowed_prefixes = +43, +4966\nsenders = DTQS, Parcels\nmax_segments = 2"
+    found = wrong(keys, sender="Bank", text="“quoted” " * 20, status_callback="https://example.org/")
+    assert set(found) == {"to", "sender", "text", "status_callback"}
+    assert found["to"].endswith("those that begin with +43, +4966")
+    assert found["sender"].endswith("allowed: DTQS, Parcels")
+    assert found["text"] == "3 segments of UCS-2 (outside GSM-7: “ ”); at most 2 are allowed"
+    assert wrong(keys, to="+436641234567", sender="DTQS") == {}
+
+
+def test_twilio_needs_a_sender_and_takes_so_much_text(wrong: Callable[..., dict[str, str]]) -> None:
+    assert set(wrong(f"{TWILIO}\nmax_segments = 20", text="x" * 1601)) == {"sender", "text"}
+    assert wrong(f"{TWILIO}\nmessaging_service_sid = MG1", status_callback="https://example.org/") == {}
+
+
+def test_a_callback_is_refused_unless_the_gateways_request_names_it(wrong: Callable[..., dict[str, str]]) -> None:
+    assert set(wrong("provider = http\nurl = http://gateway/", status_callback="https://example.org/")) == {"status_callback"}
+    assert wrong("provider = http\nurl = http://gateway/?call=${status_callback}", status_callback="https://example.org/") == {}
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ("provider = twilio\naccount_sid = AC1", "provider = twilio needs auth_token as well"),
+        ("provider = smpp\nhost = smsc", "provider = smpp needs system_id, password as well"),
+        ("provider = http\nurl = http://g/?a=${number}", "there is no ${number}; allowed: ${to}, ${text}"),
+        ("provider = http\nurl = http://${to}/", "its host written out"),
+        ('provider = http\nurl = http://g/\nbody = {"text": ${text}}', "no JSON"),
+        ('headers = {"A b": "c"}', "no header: 'A b'"),
+        ("headers = X-A: b", "no JSON"),
+        ("success_pattern = (", "no regular expression"),
+        ("allowed_prefixes = 49", "allowed_prefixes"),
+        ("sender = not a sender", "no sender id"),
+        ("password = longer than eight", "password"),
+        ("timeout_seconds = 20", "an attempt 20 s"),
+    ],
+)
+def test_wrong_settings_are_told_before_anything_starts(config: Callable[[str], Config], keys: str, why: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Catalog.load(config(keys))
+    assert why in str(caught.value)
+    assert "longer than eight" not in str(caught.value)
+
+
+def test_without_a_provider_a_task_fails_and_says_what_to_configure(attempt: Attempt) -> None:
+    with pytest.raises(PermanentError, match=r"\[processor:sms\] provider"):
+        SmsProcessor(SmsSettings()).run(SmsPayload(to=TO, text="hello"), attempt.context())
+    assert attempt.reports.effects == []
+
+
+def test_turns_are_taken_by_sender_and_by_recipient_and_no_number_is_in_their_keys(attempt: Attempt, tmp_path: Path) -> None:
+    settings = SmsSettings(provider="sink", sink_file=tmp_path / "sms", sender="DTQS", sender_per_second=10, recipient_per_minute=6, recipient_burst=2)
+    processor = SmsProcessor(settings)
+    processor.run(SmsPayload(to=TO, text="hello"), attempt.context())
+    processor.run(SmsPayload(to=TO, text="again", sender="Parcels"), attempt.context())
+    assert [(key.rpartition(":")[0], *limits) for key, *limits in attempt.reports.turns] == [("sms:from", 10, 1), ("sms:to", 0.1, 2)] * 2
+    keys = [key for key, _, _ in attempt.reports.turns]
+    assert keys[1] == keys[3]
+    assert keys[0] != keys[2]
+    assert not any("15112345678" in key for key in keys)
+
+
+def test_a_sink_keeps_a_line_for_each_message_that_only_its_owner_reads(attempt: Attempt, tmp_path: Path) -> None:
+    file = tmp_path / "new" / "sms.jsonl"
+    processor = SmsProcessor(SmsSettings(provider="sink", sink_file=file, sender="DTQS"))
+    context = attempt.context()
+    result = processor.run(SmsPayload(to=TO, text="one\n€"), context)
+    processor.run(SmsPayload(to=TO, text="two"), attempt.context())
+    lines = [orjson.loads(line) for line in file.read_bytes().splitlines()]
+    assert {**lines[0], "at": ""} == {
+        "at": "", "task_id": context.task_id, "to": TO, "sender": "DTQS", "text": "one\n€", "segments": 1, "encoding": "GSM-7",
+    }  # fmt: skip
+    assert lines[1]["text"] == "two"
+    assert result == {
+        "message_id": context.task_id, "status": "written", "to": TO, "sender": "DTQS", "segments": 1, "encoding": "GSM-7", "provider": "sink",
+    }  # fmt: skip
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_sink_that_is_full_keeps_no_half_line_and_the_task_is_tried_again(attempt: Attempt, tmp_path: Path) -> None:
+    file = tmp_path / "sms.jsonl"
+    file.write_bytes(b"before\n")
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+    try:
+        with pytest.raises(TransientError, match="sink did not take the message"):
+            SmsProcessor(SmsSettings(provider="sink", sink_file=file)).run(SmsPayload(to=TO, text="hello"), attempt.context())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert file.read_bytes() == b"before\n"
+
+
+def test_a_sink_that_cannot_be_opened_has_begun_nothing(attempt: Attempt, tmp_path: Path) -> None:
+    with pytest.raises(TransientError, match="Is a directory"):
+        SmsProcessor(SmsSettings(provider="sink", sink_file=tmp_path)).run(SmsPayload(to=TO, text="hello"), attempt.context())
+    assert attempt.reports.effects == []
+
+
+def test_numbers_and_secrets_are_not_shown() -> None:
+    assert masked(f"to {TO} at 20:15, error 21211") == "to +4915…78 at 20:15, error 21211"
+    assert words(f"bad\x1b[31m token s3cret\nfor {TO}" + "x" * 400, ("s3cret", ""))[:40] == "bad [31m token ******** for +4915…78xxxxxxxx"[:40]
+    assert len(words("x" * 400)) == 300
+
+
+def test_what_looks_like_a_place_in_a_value_stays_text() -> None:
+    values = dict.fromkeys(template.NAMES, "") | {"text": "${token}", "token": "secret"}
+    assert template.fill("a=${text}&b=${token}", values, str) == "a=${token}&b=secret"
+
+
+def test_a_header_cannot_be_ended_by_a_value() -> None:
+    assert template.fill("x ${text}", {"text": "a\r\nEvil: ü1"}, template.in_header) == "x aEvil: 1"
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("120", 120), ("0", 0), (" 5 ", 5), ("-1", 0), ("soon", 0), ("", 0), ("9" * 30, 0)])
+def test_retry_after_is_a_number_of_seconds(value: str, seconds: float) -> None:
+    assert retry_after(value, 0) == seconds
+
+
+def test_retry_after_is_a_date() -> None:
+    assert retry_after(email.utils.formatdate(1030, usegmt=True), 1000) == 30
+    assert retry_after(email.utils.formatdate(970, usegmt=True), 1000) == 0
+
+
+def test_a_receipt_is_told_from_a_message_to_us() -> None:
+    text = b"id:12 sub:001 dlvrd:001 submit date:1 done date:2 stat:EXPIRED err:0B1 text:id:13"
+    assert receipt_in(_deliver(esm_class=4, short_message=text)) == Receipt("12", "EXPIRED", "0B1")
+    assert receipt_in(_deliver(short_message=text)) == Receipt("12", "EXPIRED", "0B1")
+    assert receipt_in(_deliver(esm_class=4, short_message=text, receipted_message_id=b"ff", message_state=2)) == Receipt("ff", "DELIVRD", "0B1")
+    assert receipt_in(_deliver(short_message=b"my id: none")) is None
+
+
+@pytest.mark.parametrize(("one", "other", "same"), [("0001", "1", True), ("ff", "FF", True), ("ff", "255", True), ("10", "16", True), ("a", "b", False)])
+def test_ids_of_one_message_are_known_in_either_form(one: str, other: str, same: bool) -> None:
+    assert is_same(one, other) == is_same(other, one) == same
+
+
+def test_of_several_receipts_the_last_that_says_how_it_ended_counts() -> None:
+    receipts = Receipts()
+    for receipt in (Receipt("1", "ENROUTE", None), Receipt("2", "DELIVRD", None), Receipt("1", "UNDELIV", "7"), Receipt("3", "ACCEPTD", None)):
+        receipts.add(receipt)
+    assert receipts.of(["1", "3", "2"]) == (Receipt("1", "UNDELIV", "7"), Receipt("2", "DELIVRD", None))
+
+
+def _deliver(**fields: Any) -> SimpleNamespace:
+    known = {"esm_class": 0, "short_message": b"", "message_payload": None, "receipted_message_id": None, "message_state": None}
+    return SimpleNamespace(**{**known, **fields})
