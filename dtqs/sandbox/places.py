@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from dtqs.sandbox.child import Account, SandboxError, write_private
 from dtqs.sandbox.ports import free_ports, is_free
@@ -16,6 +17,8 @@ from dtqs.sandbox.ports import free_ports, is_free
 _USUAL_API_PORT = 8080
 _ELSEWHERE = Path("/var/lib/dtqs-sandbox")
 _HEADER = "# Written by `dtqs up` at each start. Keys that you change or add stay, but for those of places and ports; comments do not.\n"
+Keys = Mapping[str, Mapping[str, str]]
+"""Values as they stand in the file, by section and key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +95,8 @@ def choose_ports(places: Places, api: int | None) -> Ports:
     return ports
 
 
-def write_ini(places: Places, ours: Mapping[str, Mapping[str, str]]) -> None:
-    """Write the effective configuration: our keys over those that are there."""
+def write_ini(places: Places, ours: Keys, proposed: Keys = MappingProxyType({})) -> None:
+    """Write the effective configuration: our keys over those that are there, and what is proposed where there is none."""
     parser = configparser.ConfigParser(interpolation=None, default_section="\0")
     with suppress(FileNotFoundError):
         parser.read_string(places.ini.read_text(encoding="utf-8"))
@@ -101,12 +104,16 @@ def write_ini(places: Places, ours: Mapping[str, Mapping[str, str]]) -> None:
         if not parser.has_section(section):
             parser.add_section(section)
         parser[section].update(values)
+    for section, values in proposed.items():
+        if not parser.has_section(section):
+            parser.add_section(section)
+        parser[section].update({key: value for key, value in values.items() if key not in parser[section]})
     text = io.StringIO()
     parser.write(text)
     write_private(places.ini, _HEADER + text.getvalue())
 
 
-def environment_without(ours: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+def environment_without(ours: Keys) -> dict[str, str]:
     """Return our environment without what would lead the API and the supervisor to other servers than these."""
     names = {f"DTQS_{section}_{key}".upper() for section, values in ours.items() for key in values if ":" not in section}
     secrets = {"DTQS_CONFIG", "DTQS_POSTGRESQL_DSN_FILE", "DTQS_RABBITMQ_URL_FILE", "NOTIFY_SOCKET"}

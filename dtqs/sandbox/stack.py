@@ -92,7 +92,7 @@ class Stack:
         ports = choose_ports(self._places, self._wanted_port)
         postgres, rabbitmq = self._start_servers(ports)
         ours = self._settings(ports, postgres, rabbitmq)
-        write_ini(self._places, ours)
+        write_ini(self._places, ours, self._proposed())
         environment = environment_without(ours)
         postgres.wait_ready(Deadline(_READY_SECONDS))
         self._say(f"PostgreSQL is ready on port {ports.postgresql}")
@@ -178,6 +178,10 @@ class Stack:
             "files": {"directory": str(self._places.var / "files")},
         }
         return settings | ({"pool:default": {"workers": str(self._workers)}} if self._workers is not None else {})
+
+    def _proposed(self) -> dict[str, dict[str, str]]:
+        """Return what a fresh sandbox begins with, for its owner to change: nothing that is sent leaves the folder."""
+        return {"processor:sms": {"provider": "sink", "sink_file": str(self._places.var / "sms.jsonl")}}
 
     def _start_product(self, environment: dict[str, str]) -> None:
         for name in ("api", "supervisor"):

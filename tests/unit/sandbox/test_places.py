@@ -26,6 +26,17 @@ def test_a_key_that_the_user_added_stays_and_ours_are_written_anew(tmp_path: Pat
     assert stat.S_IMODE(places.ini.stat().st_mode) == 0o600
 
 
+def test_what_is_proposed_is_written_once_and_is_its_owners_to_change(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    proposed = {"processor:sms": {"provider": "sink", "sink_file": "/var/sms.jsonl"}}
+    write_ini(places, OURS, proposed)
+    assert load(places.ini, {}).raw["processor:sms"]["provider"].text == "sink"
+    places.ini.write_text(places.ini.read_text().replace("provider = sink", "provider = twilio"))
+    write_ini(places, OURS, proposed)
+    raw = load(places.ini, {}).raw["processor:sms"]
+    assert (raw["provider"].text, raw["sink_file"].text) == ("twilio", "/var/sms.jsonl")
+
+
 def test_ports_stay_the_same_until_one_is_taken(tmp_path: Path) -> None:
     places = Places(tmp_path)
     first = choose_ports(places, None)
