@@ -12,11 +12,11 @@ Report = Callable[[float, str], object]
 class Meter:
     """Made at the start of the work; `begin` for each output, `watch` for each run of ffmpeg."""
 
-    def __init__(self, report: Report, shares: Sequence[float]) -> None:
-        self._report, self._total = report, sum(shares) or 1.0
+    def __init__(self, report: Report, shares: Sequence[float], clock: Callable[[], float] = time.monotonic) -> None:
+        self._report, self._clock, self._total = report, clock, sum(shares) or 1.0
         self._shares = list(shares)
         self._before, self._share, self._label = 0.0, 0.0, ""
-        self._begun_at = self._told_at = time.monotonic()
+        self._begun_at = self._told_at = clock()
         self._fraction = 0.0
 
     def begin(self, label: str) -> None:
@@ -37,7 +37,7 @@ class Meter:
     def _tell(self, fraction: float, progress: Progress) -> None:
         # a run that must be repeated would go back
         self._fraction = max(self._fraction, fraction)
-        now = time.monotonic()
+        now = self._clock()
         if now - self._told_at < _EVERY_SECONDS:
             return
         self._told_at = now

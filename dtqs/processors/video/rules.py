@@ -17,7 +17,7 @@ CRF_LIMITS = {"h264": 51, "hevc": 51, "vp9": 63, "av1": 63}
 
 _PICTURES = (*FILMS, *STILLS, "sprite", *MOVING)
 _FILES = ("mp4", "webm")
-_ONLY: dict[str, tuple[str, ...]] = {
+ONLY: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("crop", "deinterlace"), _PICTURES),
     **dict.fromkeys(("width", "height", "short_side", "fit", "background", "enlarge"), ("mp4", "webm", *STILLS, "sprite", *MOVING)),
     **dict.fromkeys(("fps", "watermark"), (*FILMS, *MOVING)),
@@ -54,7 +54,7 @@ def audio_codec_of(output: VideoOutput) -> str:
 def contradictions(output: VideoOutput) -> Iterator[tuple[str, str]]:
     """Find each field that does not fit, and say what is allowed."""
     format = format_of(output)
-    for name, formats in _ONLY.items():
+    for name, formats in ONLY.items():
         if getattr(output, name) not in (None, False) and format not in formats:
             yield name, f"has no meaning for {format}; allowed with {', '.join(formats)}"
     yield from _codecs(output, format)

@@ -1,0 +1,185 @@
+"""The parts of the video processor that need no ffmpeg: sizes, our look at the bytes, playlists, subtitles, progress, the list of options."""
+
+import io
+from typing import Any
+
+import pytest
+
+from dtqs.errors import PermanentError
+from dtqs.processors.video import container, film, overlays, playlist
+from dtqs.processors.video.codecs import Rate, encoder, listed, video
+from dtqs.processors.video.command import checked
+from dtqs.processors.video.ffmpeg import Progress
+from dtqs.processors.video.geometry import frame
+from dtqs.processors.video.meter import Meter
+from dtqs.processors.video.payload import VideoOutput
+
+WIDE = (1920, 1080)
+
+
+@pytest.mark.parametrize(
+    ("shown", "asked", "size"),
+    [
+        (WIDE, {}, WIDE),
+        ((101, 51), {}, (100, 52)),
+        (WIDE, {"width": 1280}, (1280, 720)),
+        (WIDE, {"height": 100}, (178, 100)),
+        (WIDE, {"short_side": 720}, (1280, 720)),
+        ((1080, 1920), {"short_side": 720}, (720, 1280)),
+        (WIDE, {"short_side": 2160}, WIDE),
+        (WIDE, {"short_side": 2160, "enlarge": True}, (3840, 2160)),
+        (WIDE, {"width": 100, "height": 100}, (100, 56)),
+        (WIDE, {"width": 100, "height": 100, "fit": "cover"}, (100, 100)),
+        (WIDE, {"width": 100, "height": 100, "fit": "pad"}, (100, 100)),
+        (WIDE, {"width": 100, "height": 100, "fit": "stretch"}, (100, 100)),
+        ((100, 50), {"width": 200, "height": 200, "fit": "cover"}, (50, 50)),
+        ((100, 50), {"width": 200, "height": 200, "fit": "pad"}, (200, 200)),
+        ((100, 50), {"width": 200, "height": 200, "fit": "stretch"}, (50, 50)),
+        ((100, 50), {"crop": {"x": 10, "y": 0, "width": 40, "height": 50}}, (40, 50)),
+        ((5000, 2), {"width": 100}, (100, 2)),
+    ],
+)
+def test_an_output_gets_its_size(shown: tuple[int, int], asked: dict[str, Any], size: tuple[int, int]) -> None:
+    decided = frame(shown, VideoOutput.model_validate({"name": "a", **asked}))
+    assert decided.size == size
+    assert all(side % 2 == 0 for side in (*decided.scaled, *decided.size))
+    assert decided.scaled[0] >= (decided.middle or (0, 0))[0]
+    assert decided.scaled[0] <= (decided.padded or decided.scaled)[0]
+
+
+def test_a_crop_outside_of_the_picture_is_refused() -> None:
+    with pytest.raises(ValueError, match="100 × 50"):
+        frame((100, 50), VideoOutput.model_validate({"name": "a", "crop": {"x": 90, "y": 0, "width": 20, "height": 20}}))
+
+
+@pytest.mark.parametrize(
+    ("head", "demuxer"),
+    [
+        (b"\0\0\0\x18ftypisom", "mov"),
+        (b"\0\0\0\x14ftypqt  ", "mov"),
+        (b"\0\0\0\x08wide\0\0\0\x10mdat", "mov"),
+        (b"\x1aE\xdf\xa3 webm", "matroska"),
+        (b"RIFF\0\0\0\0AVI LIST", "avi"),
+        (b"RIFF\0\0\0\0WAVEfmt ", "wav"),
+        (b"FLV\x01\x05", "flv"),
+        (b"OggS\0", "ogg"),
+        (b"fLaC\0", "flac"),
+        (b"GIF89a", "gif"),
+        (b"\0\0\x01\xba", "mpeg"),
+        ((b"\x47" + bytes(187)) * 5, "mpegts"),
+        ((b"\0\0\0\0\x47" + bytes(187)) * 5, "mpegts"),
+        (b"\xff\xfb\x90\0", "mp3"),
+        (b"\xff\xf1\x50\x80\0\0\0\0", "aac"),
+        (b"ID3\x04\0\0\0\0\0\x05" + bytes(5) + b"\xff\xfb\x90\0", "mp3"),
+        (b"ID3\x04\0\0\0\0\0\x05" + bytes(5) + b"fLaC\0", "flac"),
+        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
+    ],
+)
+def test_the_demuxer_is_told_from_the_bytes(head: bytes, demuxer: str) -> None:
+    assert container.recognise(io.BytesIO(head)).demuxer == demuxer
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"", "empty"),
+        (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", "plain text"),
+        (b"ffconcat version 1.0\nfile /etc/passwd\n", "plain text"),
+        (b"v=0\no=- 0 0 IN IP4 127.0.0.1\n", "plain text"),
+        (b"<?xml version='1.0'?><MPD/>", "application/xml"),
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        (b"%PDF-1.7", "a PDF"),
+        (bytes(500), "of no kind"),
+    ],
+)
+def test_what_is_no_film_is_called_by_its_name(head: bytes, words: str) -> None:
+    with pytest.raises(PermanentError, match=words):
+        container.recognise(io.BytesIO(head))
+
+
+def test_what_ffprobe_says_is_read_with_suspicion() -> None:
+    hostile = b"""{"streams": [
+        {"index": 0, "codec_type": "video", "disposition": {"attached_pic": 1}},
+        {"index": 1, "codec_type": "video", "codec_name": "h264", "width": 720, "height": 576, "sample_aspect_ratio": "16:15", "avg_frame_rate": "0/0",
+         "r_frame_rate": "25/1", "side_data_list": [{"rotation": -90}], "tags": {"DURATION": "00:01:02.500"}},
+        {"index": 2, "codec_type": "audio", "codec_name": "aac", "channels": 2, "sample_rate": "nan", "duration": "-5", "tags": {"DURATION": "x"}}
+        ], "format": {"duration": "61.5", "bit_rate": "inf"}}"""
+    read = film.read(hostile, "mov", 5)
+    assert read.picture
+    assert (read.picture.index, read.picture.width, read.picture.height, read.picture.fps, read.picture.rotation) == (1, 576, 768, 25.0, 270)
+    assert (read.duration_seconds, read.bit_rate, read.sounds[0].sample_rate) == (61.5, None, 48000)
+    for empty in (b"{}", b"[]", b"", b'{"streams": [{"codec_type": "data"}]}'):
+        with pytest.raises(PermanentError):
+            film.read(empty, "mov", 5)
+
+
+def test_an_option_that_is_not_on_the_list_is_refused() -> None:
+    assert checked(["ffmpeg", "-v", "error", "-map_metadata", "-1", "-c:v:0", "libx264", "-f", "null", "-"])
+    for option in ("-vstats_file", "-dump_attachment:t", "-filter_script", "-report", "-attach", "-vf"):
+        with pytest.raises(ValueError, match=option):
+            checked(["ffmpeg", "-v", "error", option, "x"])
+
+
+def test_an_encoder_is_chosen_from_those_that_there_are() -> None:
+    known = listed(b"Encoders:\n V..... = Video\n ------\n V....D libx264    x (codec h264)\n V..... libaom-av1    y\n A....D aac   z\n")
+    assert (encoder("h264", known), encoder("av1", known)) == ("libx264", "libaom-av1")
+    with pytest.raises(PermanentError, match="no encoder for hevc: libx265 would do"):
+        encoder("hevc", known)
+    assert video("libx264", Rate(bit_rate=5000), None) == {"pix_fmt": "yuv420p", "preset": "medium", "b:v": 5000}
+    assert video("libvpx-vp9", Rate(crf=30), "slow")["b:v"] == 0
+
+
+MEDIA = """#EXTM3U
+#EXT-X-MAP:URI="a-0.m4s",BYTERANGE="827@0"
+#EXTINF:2.000000,
+#EXT-X-BYTERANGE:1000@827
+a-0.m4s
+#EXTINF:1.000000,
+#EXT-X-BYTERANGE:700@1827
+a-0.m4s
+#EXT-X-ENDLIST
+"""
+
+
+def test_a_playlist_is_measured_and_renamed() -> None:
+    segments = playlist.read(MEDIA)
+    assert (segments.seconds, segments.end_bytes, segments.peak_bit_rate, segments.mean_bit_rate) == (3.0, 2527, 5600, 4533)
+    assert playlist.renamed(segments, "ID") == MEDIA.replace("a-0.m4s", "ID")
+
+
+def test_a_master_playlist_adds_the_sound_to_each_size() -> None:
+    known = playlist.codecs('#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS="avc1.64,mp4a.40.2",AUDIO="x"\na-0.m3u8\n')
+    variant = playlist.Variant("V", (640, 360), 25.0, known["a-0.m3u8"], 1000, 800)
+    text = playlist.master([variant], [playlist.Track("AUDIO", "A", "Sound", None), playlist.Track("SUBTITLES", "S", "English", "en")], (100, 80))
+    assert '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subtitles",NAME="English",LANGUAGE="en",DEFAULT=NO,AUTOSELECT=YES,URI="S"' in text
+    expected = 'BANDWIDTH=1100,AVERAGE-BANDWIDTH=880,RESOLUTION=640x360,FRAME-RATE=25.000,CODECS="avc1.64,mp4a.40.2",AUDIO="audio",SUBTITLES="subtitles"\nV\n'
+    assert expected in text
+
+
+def test_subtitles_follow_a_film_that_begins_later_and_ends_earlier() -> None:
+    text = "WEBVTT\n\n00:01.000 --> 00:02.000\nbefore\n\n1\n00:00:03.000 --> 00:00:06.500 align:left\nin\nit\n\n01:00:00.000 --> 01:00:01.000\nbehind\n"
+    assert overlays.moved(text, 4.0, 2.0) == (1, "WEBVTT\n\n00:00:00.000 --> 00:00:02.000 align:left\nin\nit\n")
+    assert overlays.moved(text, 10.0, 2.0) == (0, "WEBVTT\n")
+
+
+def test_fonts_and_pictures_are_dropped_from_subtitles() -> None:
+    text = "[Script Info]\nTitle: a\n[Fonts]\nfontname: evil.ttf\n!!!!\n[V4+ Styles]\nStyle: b\n[Graphics]\nfilename: c\n[Events]\nDialogue: d\n"
+    assert overlays.without_attachments(text) == "[Script Info]\nTitle: a\n[V4+ Styles]\nStyle: b\n[Events]\nDialogue: d\n"
+
+
+def test_progress_never_goes_back_and_is_told_once_a_second() -> None:
+    now = [0.0]
+    told: list[tuple[float, str]] = []
+    meter = Meter(lambda fraction, message: told.append((round(fraction, 3), message)), [3, 1], lambda: now[0])
+    meter.begin("a")
+    for step in range(12):
+        now[0] += 0.25
+        meter.watch(10.0, 1, 2)(Progress(step, step, 0, 2.0))
+    assert len(told) == 3
+    now[0] += 1
+    meter.watch(10.0, 1, 2)(Progress(0.0, 0, 0, None))
+    assert told[-1][0] == told[-2][0]
+    meter.begin("b")
+    now[0] += 1
+    meter.watch(10.0)(Progress(5.0, 1, 0, 2.0))
+    assert told[-1] == (0.875, "b: 5.0 s done, 2× speed, about 1 s left")
