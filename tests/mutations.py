@@ -189,7 +189,6 @@ MUTATIONS = [
         ("least(%(grace)s * 2 ^ least(b.publishes, 20), %(far_out)s)", "(%(grace)s * 2 ^ least(b.publishes, 20) + 0 * %(far_out)s)"),
         ("least(b.publishes + 1, 1000)", "b.publishes"),
         (", published_at = now()", ""),
-        ("l.publish_at AS was", "b.publish_at AS was"),
         (" AND b.publish_at <= now()", ""),
         (" AND NOT EXISTS (SELECT 1 FROM l WHERE l.task_id = b.task_id)", ""),
         (" ORDER BY b.publish_at LIMIT", " ORDER BY b.publish_at DESC LIMIT"),

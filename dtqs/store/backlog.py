@@ -26,9 +26,7 @@ class Backlog:
         over, and the next look begins there: it may be given up. Raises StoreUnavailable.
         """
         rows = self._database.run_once("relay", {"mark": mark, "limit": limit, "grace": self._grace, "far_out": self._far_out})
-        taken, left_over = [row for row in rows if row[0] is not None], rows[0][6]
-        ends = [end for end in (left_over, max(row[5] for row in taken) if len(taken) == limit else None) if end is not None]
-        return [Due(*row[:5]) for row in taken], min(ends, default=None)
+        return [Due(*row[:5]) for row in rows if row[0] is not None], rows[0][5]
 
     def far_out(self, confirmed: Sequence[tuple[str, str]]) -> None:
         """Put off (task id, publish_at) pairs whose hints the broker has, where publish_at is still that. Raises StoreUnavailable."""

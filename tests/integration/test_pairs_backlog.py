@@ -87,8 +87,9 @@ def test_relay_claim_a_relay_skips_what_is_being_claimed(world: World, held: Ope
 
 
 def test_relay_claim_a_row_that_a_failed_claim_gives_up_is_where_the_relay_goes_on(world: World, held: OpenStore) -> None:
-    (a, b), worker = world.submit(2), world.worker()
-    world.rows("UPDATE backlog SET publish_at = now() - CASE WHEN task_id = %s THEN 9 ELSE 8 END * interval '1 s' RETURNING 1", a)
+    (a, b, c), worker = world.submit(3), world.worker()
+    query = "UPDATE backlog SET publish_at = now() - array_position(%s::uuid[], task_id) * interval '1 s' RETURNING 1"
+    world.rows(query, [c, b, a])
     held.leases.claim(worker, uuid7(), [a])
     dues, rest = world.meet(lambda store: store.backlog.relay(LONG_AGO, 1)).result()
     held.open.connection.rollback()

@@ -5,9 +5,9 @@ WITH l AS MATERIALIZED (
 ),
 u AS (
     UPDATE backlog b SET publish_at = now() + least(%(grace)s * 2 ^ least(b.publishes, 20), %(far_out)s) * interval '1 s', publishes = least(b.publishes + 1, 1000), published_at = now()
-    FROM l WHERE b.task_id = l.task_id RETURNING b.task_id, b.task_type, b.light, b.priority, b.publish_at, l.publish_at AS was
+    FROM l WHERE b.task_id = l.task_id RETURNING b.task_id, b.task_type, b.light, b.priority, b.publish_at
 )
-SELECT u.task_id::text, u.task_type, u.light, u.priority, u.publish_at::text, u.was::text, left_over.publish_at::text
+SELECT u.task_id::text, u.task_type, u.light, u.priority, u.publish_at::text, left_over.publish_at::text
 FROM (SELECT (
     SELECT b.publish_at FROM backlog b WHERE b.publish_at >= %(mark)s::timestamptz AND b.publish_at <= now() AND NOT EXISTS (SELECT 1 FROM l WHERE l.task_id = b.task_id)
     ORDER BY b.publish_at LIMIT 1
