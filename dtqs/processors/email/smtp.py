@@ -141,7 +141,7 @@ class MailServer:
     def _connected(self) -> tuple[smtplib.SMTP, bool]:
         """Return a connection that works, and whether it is a kept one."""
         if self._smtp is not None and self._pid != os.getpid():
-            self._smtp = None  # our parent's: not a byte of ours may get into it
+            self._drop()  # our parent's: not a byte of ours may get into it, and this sends none
         if self._smtp is not None:
             idle_seconds = time.monotonic() - self._used_at
             if idle_seconds < self._settings.idle_seconds and self._mails < self._settings.mails_per_connection and self._is_alive(idle_seconds):

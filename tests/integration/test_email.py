@@ -1,0 +1,280 @@
+"""Mails through a real SMTP server with STARTTLS and AUTH: what arrives, what is kept open, and what each answer and fault makes of the task."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dtqs.errors import EffectUnknown, PermanentError, TransientError
+from dtqs.processors.base import Context
+from dtqs.processors.email import EmailProcessor
+from dtqs.processors.email.faults import AllDeferred, AllRefused, AnswerLost, MailDeferred, MailRefused, ServerUnreachable
+from dtqs.processors.email.payload import EmailPayload
+from dtqs.processors.email.settings import EmailSettings
+from dtqs.task import Effect
+from tests.fix_processors import Attempt
+from tests.mail_server import MailServerUnderTest, Received
+
+Serve = Callable[..., MailServerUnderTest]
+Make = Callable[..., EmailProcessor]
+HELLO: dict[str, Any] = {"to": ["Ada <ada@example.net>"], "subject": "Hello", "text": "How are you?\n"}
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    made: list[MailServerUnderTest] = []
+
+    def start(**options: Any) -> MailServerUnderTest:
+        made.append(MailServerUnderTest(tmp_path, **options))
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    for server in made:
+        server.end()
+
+
+@pytest.fixture
+def server(serve: Serve) -> MailServerUnderTest:
+    return serve()
+
+
+@pytest.fixture
+def processor() -> Iterator[Make]:
+    made: list[EmailProcessor] = []
+
+    def make(server: MailServerUnderTest, **settings: Any) -> EmailProcessor:
+        made.append(EmailProcessor(EmailSettings.model_validate(server.settings(**settings))))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each._server._drop()
+
+
+def content(mail: Received) -> str:
+    return str(mail.message.get_content()).replace("\r\n", "\n")
+
+
+def send(sender: EmailProcessor, attempt: Attempt, payload: dict[str, Any] = HELLO, context: Context | None = None) -> Any:
+    return sender.run(EmailPayload.model_validate(payload), context or attempt.context())
+
+
+def test_a_mail_arrives_encrypted_and_after_a_login(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+    context = attempt.context()
+    result = send(processor(server), attempt, {**HELLO, "cc": ["Grace <grace@example.net>"], "bcc": ["eve@example.com", "ada@example.net"]}, context)
+    (mail,) = server.mails
+    assert mail.login
+    assert mail.sender == "shop@example.org"
+    assert mail.recipients == ["ada@example.net", "grace@example.net", "eve@example.com"], "each once"
+    message = mail.message
+    assert {name: message[name] for name in ("From", "To", "Cc", "Bcc", "Subject")} == {
+        "From": "Shop <shop@example.org>", "To": "Ada <ada@example.net>", "Cc": "Grace <grace@example.net>", "Bcc": None, "Subject": "Hello",
+    }  # fmt: skip
+    assert message["Message-ID"] == f"<{context.task_id}@example.org>"
+    assert content(mail) == "How are you?\n"
+    assert result == {
+        "message_id": f"<{context.task_id}@example.org>",
+        "accepted": ["ada@example.net", "grace@example.net", "eve@example.com"],
+        "refused": [],
+        "answer": "250 2.0.0 queued as 4711",
+        "size_bytes": len(mail.content),
+    }
+    assert attempt.reports.effects == [Effect.FAIL]
+    assert attempt.reports.logs == [("info", "handing the mail over")]
+
+
+def test_a_connection_is_kept_for_the_next_mails_and_asked_when_it_was_idle(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+    sender = processor(server, mails_per_connection=3)
+    for _ in range(2):
+        send(sender, attempt)
+    assert "NOOP" not in server.commands
+    sender._server._used_at -= 30
+    send(sender, attempt)
+    assert server.commands.count("NOOP") == 1
+    assert len({id(mail.connection) for mail in server.mails}) == 1
+    send(sender, attempt)
+    assert len({id(mail.connection) for mail in server.mails}) == 2, "three mails, then a new one"
+    sender._server._used_at -= 61
+    send(sender, attempt)
+    assert len({id(mail.connection) for mail in server.mails}) == 3, "longer idle than is allowed"
+
+
+def test_a_server_that_was_restarted_gets_the_next_mail_over_a_new_connection(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+    sender = processor(server)
+    send(sender, attempt)
+    server.hang_up()
+    send(sender, attempt)
+    sender._server._used_at -= 30
+    server.hang_up()
+    send(sender, attempt)
+    server.stop()
+    with pytest.raises(ServerUnreachable, match=r"broke off|cannot be used") as caught:
+        send(sender, attempt)
+    assert isinstance(caught.value, TransientError)
+    assert len(attempt.reports.effects) == 3, "no effect began"
+    server.start()
+    send(sender, attempt)
+    assert len(server.mails) == 4
+
+
+def test_implicit_tls(serve: Serve, processor: Make, attempt: Attempt) -> None:
+    server = serve(tls_first=True)
+    send(processor(server), attempt)
+    assert server.mails[0].login
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "reason"),
+    [
+        ({"names": ("mail.example.org",)}, {}, "its certificate is not valid: Hostname mismatch"),
+        ({"names": ("mail.example.org",), "tls_first": True}, {}, "its certificate is not valid: Hostname mismatch"),
+        ({}, {"ca_file": None}, "its certificate is not valid: unable to get local issuer"),
+        ({"starttls": False}, {"security": "starttls"}, "STARTTLS extension not supported"),
+    ],
+)
+def test_a_server_that_cannot_be_trusted_gets_nothing(serve: Serve, processor: Make, attempt: Attempt, options: Any, settings: Any, reason: str) -> None:
+    server = serve(**options)
+    with pytest.raises(ServerUnreachable, match=reason):
+        send(processor(server, **settings), attempt)
+    assert server.mails == []
+
+
+def test_a_wrong_password_is_a_permanent_error_that_does_not_show_it(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+    with pytest.raises(MailRefused, match="refused the login: 535") as caught:
+        send(processor(server, password="open"), attempt)
+    assert "open" not in str(caught.value)
+
+
+def test_recipients_that_are_refused_are_in_the_result_and_the_others_get_the_mail(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+    server.recipient_answers = {"nobody@example.net": "550 5.1.1 no such user", "full@example.net": "452 4.2.2 mailbox full"}
+    result = send(processor(server), attempt, {**HELLO, "to": ["nobody@example.net", "ada@example.net", "full@example.net"]})
+    assert result["accepted"] == ["ada@example.net"]
+    assert result["refused"] == [
+        {"address": "nobody@example.net", "code": 550, "message": "5.1.1 no such user"},
+        {"address": "full@example.net", "code": 452, "message": "4.2.2 mailbox full"},
+    ]
+    assert server.mails[0].recipients == ["ada@example.net"]
+    assert [level for level, _ in attempt.reports.logs] == ["warning", "warning", "info"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "error"),
+    [
+        ({"a@example.net": "550 no such user", "b@example.net": "551 neither"}, AllRefused),
+        ({"a@example.net": "550 no such user", "b@example.net": "450 greylisted"}, AllDeferred),
+    ],
+)
+def test_a_mail_that_no_recipient_gets_is_an_error_before_any_effect(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt, answers: Any, error: Any
+) -> None:
+    server.recipient_answers = answers
+    sender = processor(server)
+    with pytest.raises(error, match=r"accepted: a@example\.net: 550 no such user; b@example\.net: [45]5"):
+        send(sender, attempt, {**HELLO, "to": list(answers)})
+    assert attempt.reports.effects == []
+    send(sender, attempt)
+    assert len(server.connections) == 1, "an answer costs no connection"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"), [("451 4.3.0 try later", MailDeferred), ("554 5.7.1 that is spam", MailRefused), ("421 4.3.2 shutting down", MailDeferred)]
+)
+@pytest.mark.parametrize("on_ambiguous", ["fail", "retry"])
+def test_the_servers_answer_decides_whatever_the_mark_says(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt, answer: str, error: type[Exception], on_ambiguous: str
+) -> None:
+    server.data_answers = [answer]
+    sender = processor(server, on_ambiguous=on_ambiguous)
+    with pytest.raises(error, match=answer):
+        send(sender, attempt)
+    send(sender, attempt)
+    assert len(server.mails) == 1
+
+
+@pytest.mark.parametrize(("answer", "error"), [("452 4.3.1 full", MailDeferred), ("550 5.7.1 not you", MailRefused)])
+def test_a_sender_may_be_refused(server: MailServerUnderTest, processor: Make, attempt: Attempt, answer: str, error: type[Exception]) -> None:
+    server.sender_answer = answer
+    with pytest.raises(error, match=f"the sender shop@example.org: {answer}"):
+        send(processor(server), attempt)
+
+
+@pytest.mark.parametrize("fault", ["drop", "stall"])
+@pytest.mark.parametrize(("on_ambiguous", "error"), [("fail", EffectUnknown), ("retry", AnswerLost)])
+def test_an_answer_that_is_lost_obeys_the_setting(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt, fault: str, on_ambiguous: str, error: type[Exception]
+) -> None:
+    server.data_answers = [fault]
+    sender = processor(server, on_ambiguous=on_ambiguous, data_timeout_seconds=0.2)
+    context = attempt.context()
+    with pytest.raises(error, match=r"timed out|unexpectedly closed"):
+        send(sender, attempt, HELLO, context)
+    assert issubclass(error, PermanentError) == (on_ambiguous == "fail")
+    assert attempt.reports.effects == [Effect(on_ambiguous)]
+    assert attempt.reports.logs[-1] == ("warning", "nobody knows whether the server took the mail")
+    send(sender, attempt, HELLO, Context(context.task_id, 2, attempt.reports, attempt.space))
+    first, second = server.mails
+    assert first.message["Message-ID"] == second.message["Message-ID"], "so that the receiver can tell"
+
+
+def test_a_mail_for_which_a_letter_beyond_ascii_needs_the_servers_help(serve: Serve, processor: Make, attempt: Attempt) -> None:
+    payload = {**HELLO, "to": ["Jürgen <jürgen@bücher.example>"], "subject": "Grüße 🎉"}
+    able, unable = serve(), serve(smtputf8=False)
+    send(processor(able), attempt, payload)
+    assert able.mails[0].recipients == ["jürgen@xn--bcher-kva.example"]
+    assert able.mails[0].message["To"] == "Jürgen <jürgen@xn--bcher-kva.example>"
+    assert able.mails[0].message["Subject"] == "Grüße 🎉"
+    with pytest.raises(PermanentError, match="does not offer SMTPUTF8"):
+        send(processor(unable), attempt, payload)
+    send(processor(unable), attempt, {**payload, "to": ["Jürgen <juergen@bücher.example>"]})
+    assert unable.mails[0].message["To"] == "Jürgen <juergen@xn--bcher-kva.example>"
+    assert unable.mails[0].content.isascii()
+
+
+def test_a_mail_that_the_server_says_is_too_long_is_not_sent(serve: Serve, processor: Make, attempt: Attempt) -> None:
+    server = serve(size_limit=2000)
+    with pytest.raises(PermanentError, match="takes 2000 at most"):
+        send(processor(server), attempt, {**HELLO, "text": "x" * 3000})
+    assert (server.mails, attempt.reports.effects) == ([], [])
+
+
+def test_lines_that_begin_with_a_dot_and_long_ones_arrive_as_they_were(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+    text = ".\n..x\n.\r\nFrom here\n" + "y" * 5000 + "\nü\n"
+    send(processor(server), attempt, {**HELLO, "text": text})
+    assert content(server.mails[0]) == text.replace("\r\n", "\n")
+    assert max(map(len, server.mails[0].content.split(b"\r\n"))) <= 998
+
+
+def test_a_kept_connection_is_not_used_by_a_forked_process(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+    sender = processor(server)
+    send(sender, attempt)
+    if (pid := os.fork()) == 0:
+        status = 1
+        try:
+            send(sender, attempt)
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(pid, 0)[1] == 0
+    send(sender, attempt)
+    assert [server.connections.index(mail.connection) for mail in server.mails] == [0, 1, 0]
+
+
+def test_an_interrupted_conversation_is_not_gone_on_with(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = processor(server)
+    send(sender, attempt)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(attempt.reports, "effect_begins", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        send(sender, attempt)
+    monkeypatch.undo()
+    send(sender, attempt)
+    assert len(server.connections) == 2
+    assert len(server.mails) == 2

@@ -1,0 +1,256 @@
+"""What a mail is as bytes: read back by the standard library's parser, and its signature by a verifier."""
+
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+from typing import Any
+
+import dkim
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from dtqs.errors import PermanentError
+from dtqs.processors.email import EmailProcessor
+from dtqs.processors.email.addresses import Address
+from dtqs.processors.email.faults import TemplateFault
+from dtqs.processors.email.folder import MailFolder
+from dtqs.processors.email.headers import address_field, text_field
+from dtqs.processors.email.payload import EmailPayload
+from dtqs.processors.email.settings import EmailSettings
+from tests.fix_processors import Attempt
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 300
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=300)
+
+
+def read(field: str) -> EmailMessage:
+    assert field.endswith("\r\n")
+    lines = field.removesuffix("\r\n").split("\r\n")
+    assert all(line.startswith(" ") and line.strip(" ") for line in lines[1:]), "nothing but one header"
+    assert all(len(line.encode()) <= 998 for line in lines)
+    return message_from_bytes(field.encode() + b"\r\n", policy=default)
+
+
+@settings(deadline=None, derandomize=True, database=None)
+@given(WORDS)
+@example("x" * 2000)
+@example("a  " * 100 + "b")
+@example("=?utf-8?q?hello?=")
+@example("ü" * 500 + " " + "x" * 500)
+def test_a_text_is_read_back_from_its_header(text: str) -> None:
+    assert str(read(text_field("Subject", text))["Subject"]) == text.strip(" ")
+
+
+@settings(deadline=None, derandomize=True, database=None)
+@given(st.lists(st.builds(Address, WORDS, st.from_regex(r"\A[a-z0-9+_-]{1,40}\Z"), st.just("example.org")), min_size=1, max_size=8))
+def test_addresses_are_read_back_from_their_header(addresses: list[Address]) -> None:
+    found = read(address_field("To", addresses))["To"].addresses
+    # the parser's own idea of white space in a name, no-break spaces included
+    assert [(each.display_name.split(), each.addr_spec) for each in found] == [(each.name.split(), each.spec) for each in addresses]
+
+
+def body(part: Any) -> str:
+    return str(part.get_content()).replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
+def test_no_header_is_written_with_a_line_end_in_it(end: str) -> None:
+    with pytest.raises(ValueError, match="line end"):
+        text_field("Subject", f"a{end}Bcc: eve@example.org")
+    with pytest.raises(ValueError, match="line end"):
+        address_field("To", [Address(f"a{end}", "a", "b.c")])
+
+
+@pytest.fixture
+def made(attempt: Attempt, tmp_path: Path) -> Any:
+    """Run a task whose mail goes into a folder, and return the mail and the result."""
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "logo.png").write_bytes(PNG)
+    (tmp_path / "sources" / "data").write_bytes(b"a,b\n" * 10)
+
+    def run(payload: dict[str, Any], **keys: Any) -> EmailMessage:
+        own = {"backend": "folder", "folder": tmp_path / "mails", "sender": "Shop <shop@example.org>"}
+        processor = EmailProcessor(EmailSettings.model_validate({**own, **keys}))
+        context = attempt.context()
+        result = processor.run(EmailPayload.model_validate({"to": ["ada@example.net"], "subject": "s", **payload}), context)
+        assert result["file"] == f"{context.task_id}.eml"
+        return MailFolder(tmp_path / "mails").read(context.task_id)
+
+    return run
+
+
+def test_a_mail_in_the_folder_has_its_envelope(made: Any) -> None:
+    mail = made({"text": "hello\n", "bcc": ["eve@example.com"], "reply_to": ["Help <help@example.org>"], "from": "Boss <boss@example.org>"})
+    assert mail["X-Envelope-From"] == "boss@example.org"
+    assert mail.get_all("X-Envelope-To") == ["ada@example.net", "eve@example.com"]
+    assert (mail["From"], mail["Reply-To"], mail["Bcc"]) == ("Boss <boss@example.org>", "Help <help@example.org>", None)
+
+
+def test_text_and_html_are_alternatives_with_what_the_html_shows_and_what_is_attached(made: Any, tmp_path: Path) -> None:
+    source = f"file:{tmp_path}/sources/"
+    mail = made(
+        {
+            "text": "Grüße",
+            "html": '<img src="cid:logo">',
+            "attachments": [
+                {"source": f"{source}logo.png", "inline": "logo"},
+                {"source": f"{source}data", "filename": "Übersicht.csv"},
+                {"source": f"{source}logo.png", "content_type": "message/rfc822"},
+            ],
+        }
+    )
+    assert mail.get_content_type() == "multipart/mixed"
+    alternatives, table, other = mail.iter_parts()
+    text, related = alternatives.iter_parts()
+    html, logo = related.iter_parts()
+    assert [part.get_content_type() for part in (alternatives, text, related, html, logo)] == [
+        "multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png",
+    ]  # fmt: skip
+    assert text.get_content().strip() == "Grüße"
+    assert (logo["Content-ID"], logo.get_content_disposition(), logo.get_content()) == ("<logo>", "inline", PNG)
+    assert (table.get_filename(), table.get_content_type(), table.get_payload(decode=True)) == ("Übersicht.csv", "text/csv", b"a,b\n" * 10)
+    assert (other.get_content_type(), other.get_content()) == ("application/octet-stream", PNG)
+    assert mail.get_body(("html",)).get_content().strip() == '<img src="cid:logo">'
+
+
+def test_html_alone_and_what_it_shows(made: Any, tmp_path: Path) -> None:
+    source = {"source": f"file:{tmp_path}/sources/logo.png", "filename": "logo.png", "inline": True}
+    assert made({"html": "<p>x"}).get_content_type() == "text/html"
+    mail = made({"html": "<p>x", "attachments": [source]})
+    assert [part.get_content_type() for part in mail.walk()] == ["multipart/related", "text/html", "image/png"]
+    assert list(mail.iter_parts())[1]["Content-ID"] == "<logo.png>"
+
+
+def test_an_upload_gets_a_name_by_its_content(made: Any, attempt: Attempt) -> None:
+    with attempt.space.new_upload() as upload:
+        upload.write(PNG)
+        upload.commit()
+    (_, part) = made({"text": "x", "attachments": [{"source": f"upload:{upload.file_id}"}]}).iter_parts()
+    assert (part.get_filename(), part.get_content_type()) == ("attachment-1.png", "image/png")
+
+
+def test_attachments_over_the_limit_are_refused_unread(made: Any, tmp_path: Path) -> None:
+    huge = tmp_path / "sources" / "huge"
+    with huge.open("wb") as file:
+        file.truncate(1 << 40)
+    source = {"source": f"file:{huge}"}
+    with pytest.raises(PermanentError, match="attachment 1 makes the mail longer than the allowed 1000000 bytes"):
+        made({"text": "x", "attachments": [source]}, max_message_bytes=1_000_000)
+    with pytest.raises(PermanentError, match=r"the mail has \d+ bytes; allowed are 2000"):
+        made({"text": "x" * 1900}, max_message_bytes=2000)
+
+
+def test_lists_are_left_as_the_mail_says(made: Any) -> None:
+    mail = made(
+        {"text": "x", "list_unsubscribe": ["https://example.org/u?x=1", "mailto:u@example.org"], "one_click": True, "headers": {"X-Campaign": "Frühling"}}
+    )
+    assert mail["List-Unsubscribe"] == "<https://example.org/u?x=1>, <mailto:u@example.org>"
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert mail["X-Campaign"] == "Frühling"
+
+
+@pytest.fixture
+def templates(tmp_path: Path) -> Path:
+    folder = tmp_path / "templates"
+    (folder / "parts").mkdir(parents=True)
+    (tmp_path / "secret.txt").write_text("secret")
+    for name, text in {
+        "welcome.subject.txt": "Welcome,\n {{ name }}\n",
+        "welcome.txt": "Hello {{ name }}{% include 'parts/foot.txt' %}\n",
+        "welcome.html": "<p>Hello {{ name }}</p>",
+        "parts/foot.txt": "\nBye",
+        "broken.txt": "a\n{% if %}",
+        "outside.txt": "{% include '../secret.txt' %}",
+        "escape.txt": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "divide.txt": "{{ 1 // n }}",
+        "plain.txt": "x",
+    }.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_a_template_gives_subject_text_and_escaped_html(made: Any, templates: Path) -> None:
+    mail = made({"subject": None, "template": "welcome", "context": {"name": "<Ada>"}}, templates=templates)
+    text, html = mail.iter_parts()
+    assert mail["Subject"] == "Welcome, <Ada>"
+    assert body(text) == "Hello <Ada>\nBye\n"
+    assert body(html) == "<p>Hello &lt;Ada&gt;</p>\n"
+    mail = made({"subject": "Mine", "text": "mine", "template": "welcome", "context": {"name": "Ada"}}, templates=templates)
+    assert (mail["Subject"], body(mail.get_body(("plain",)))) == ("Mine", "mine\n")
+
+
+def test_a_changed_template_is_read_again(made: Any, templates: Path) -> None:
+    made({"template": "plain"}, templates=templates)
+    (templates / "plain.txt").write_text("changed")
+    assert body(made({"template": "plain"}, templates=templates)) == "changed\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "context", "reason"),
+    [
+        ("welcome", {}, "template welcome.subject.txt: 'name' is undefined"),
+        ("nothing", {}, "template nothing: there is none; wanted: nothing.txt or nothing.html"),
+        ("broken", {}, "template broken.txt: line 2: Expected an expression"),
+        ("outside", {}, "template outside.txt: it uses ../secret.txt, which is not there"),
+        ("escape", {}, "template escape.txt: access to attribute '__class__' of 'str' object is unsafe"),
+        ("divide", {"n": 0}, "template divide.txt: ZeroDivisionError"),
+        ("plain", {}, "no plain.subject.txt, and the task gives no subject"),
+    ],
+)
+def test_a_template_that_fails_says_where(made: Any, templates: Path, name: str, context: dict[str, Any], reason: str) -> None:
+    with pytest.raises(TemplateFault, match=reason):
+        made({"subject": None if name in ("plain", "welcome") else "s", "template": name, "context": context}, templates=templates)
+
+
+def test_control_characters_from_a_template_get_into_no_header(made: Any, templates: Path) -> None:
+    mail = made({"subject": None, "template": "welcome", "context": {"name": "x\r\nBcc: eve@example.org"}}, templates=templates)
+    assert (mail["Subject"], mail["Bcc"]) == ("Welcome, x Bcc: eve@example.org", None)
+    with pytest.raises(PermanentError, match=r"the mail cannot be written: the character U\+0000"):
+        made({"subject": None, "template": "welcome", "context": {"name": "\0"}}, templates=templates)
+
+
+def test_a_signature_is_good_and_breaks_with_every_change(attempt: Attempt, tmp_path: Path) -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = "".join(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode().splitlines()[1:-1])
+    dkim_keys = {"dkim_domain": "example.org", "dkim_selector": "s1", "dkim_key": pem}
+    section = {"backend": "folder", "folder": tmp_path, "sender": "Jürgen <shop@example.org>", **dkim_keys}
+    context = attempt.context()
+    payload = {"to": ["Ädä <ada@example.net>"], "subject": "Grüße " * 30, "text": "x " * 200, "list_unsubscribe": ["https://example.org/u"], "one_click": True}
+    EmailProcessor(EmailSettings.model_validate(section)).run(EmailPayload.model_validate(payload), context)
+    written = (tmp_path / f"{context.task_id}.eml").read_bytes()
+    content = written[written.index(b"DKIM-Signature") :]
+
+    def dns(name: bytes, timeout: float = 5) -> bytes:
+        assert name == b"s1._domainkey.example.org."
+        return f"v=DKIM1; k=rsa; p={public}".encode()
+
+    def verified(message: bytes) -> bool:
+        return bool(dkim.verify(message, dnsfunc=dns))
+
+    assert verified(content)
+    assert all(f"{name} :".encode() in content.partition(b"\r\n\r\n")[0] for name in ("from", "list-unsubscribe", "list-unsubscribe-post"))
+    assert not verified(content.replace(b"x x", b"x y", 1))
+    assert not verified(content.replace(b"ada@", b"eve@", 1))
+    assert not verified(b"Subject: Another\r\n" + content)
+    assert not verified(b"From: eve@example.com\r\n" + content)
+
+
+def test_another_attempt_replaces_the_file_of_the_first(attempt: Attempt, tmp_path: Path) -> None:
+    processor = EmailProcessor(EmailSettings.model_validate({"backend": "folder", "folder": tmp_path / "mails", "sender": "a@b.c"}))
+    context = attempt.context()
+    for text in ("first", "second"):
+        processor.run(EmailPayload.model_validate({"to": ["a@b.c"], "subject": "s", "text": text}), context)
+    assert [path.name for path in (tmp_path / "mails").iterdir()] == [f"{context.task_id}.eml"]
+    assert body(MailFolder(tmp_path / "mails").read(context.task_id)) == "second\n"
+
+
+def test_each_domain_takes_its_turn(attempt: Attempt, tmp_path: Path) -> None:
+    section = {"backend": "folder", "folder": tmp_path, "sender": "a@b.c", "per_domain_per_second": 2, "per_domain_burst": 5}
+    payload = {"to": ["a@x.org", "b@x.org"], "cc": ["c@Y.org"], "subject": "s", "text": "t"}
+    EmailProcessor(EmailSettings.model_validate(section)).run(EmailPayload.model_validate(payload), attempt.context())
+    assert attempt.reports.turns == [("email:x.org", 2.0, 5), ("email:y.org", 2.0, 5)]

@@ -1,0 +1,179 @@
+"""What a mail may ask for: addresses, headers and bodies, and what the settings forbid; everything wrong is told at once, at its field."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dtqs.config import load
+from dtqs.errors import ConfigError, Invalid
+from dtqs.processors.catalog import Catalog
+from dtqs.processors.email.addresses import Address, parse, unique
+from dtqs.processors.email.settings import EmailSettings
+
+HELLO: dict[str, Any] = {"to": ["ada@example.net"], "subject": "Hello", "text": "x"}
+SENDER = {"DTQS_PROCESSOR_EMAIL_SENDER": "Shop <shop@example.org>"}
+
+
+def problems(payload: dict[str, Any], **environ: str) -> dict[str, str]:
+    catalog = Catalog.load(load(None, {**SENDER, **{f"DTQS_PROCESSOR_EMAIL_{key.upper()}": value for key, value in environ.items()}}))
+    try:
+        catalog.validate("email", payload)
+    except Invalid as error:
+        return {problem.field: problem.message for problem in error.problems}
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("ada@example.org", Address("", "ada", "example.org")),
+        ("Ada Lovelace <ada@Example.ORG>", Address("Ada Lovelace", "ada", "example.org")),
+        ('"Lovelace, Ada" <ada@example.org>', Address("Lovelace, Ada", "ada", "example.org")),
+        (r'"Ada \"the first\" \\" <ada@example.org>', Address('Ada "the first" \\', "ada", "example.org")),
+        ("<ada@example.org>", Address("", "ada", "example.org")),
+        ("  Ada < ada+tag@example.org > ", Address("Ada", "ada+tag", "example.org")),
+        ("Jürgen <jürgen@BÜCHER.example>", Address("Jürgen", "jürgen", "xn--bcher-kva.example")),
+        ("root@localhost", Address("", "root", "localhost")),
+    ],
+)
+def test_an_address_is_read_as_people_write_it(text: str, address: Address) -> None:
+    assert parse(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "ada", "@example.org", "ada@", "ada@-x.org", "ada@a..b", "a b@example.org", ".ada@example.org", "a..b@example.org", "ada@[127.0.0.1]",
+        "a@b@c <x>", "ada@example.org, bob@example.org", "ada@example.org, Bob <bob@example.org>", "Ada <ada@example.org> <x@y.z>", "Ada; <a@b.c>",
+        'A"da <a@b.c>', "Ada\r\nBcc: eve@example.org <a@b.c>", "a@b.c\n", "A\0 <a@b.c>", "A\x7f <a@b.c>", "A\u2028 <a@b.c>", f"{'a' * 65}@b.c",
+        f"a@{'b' * 64}.c", "x" * 501,
+    ],
+)  # fmt: skip
+def test_what_is_not_one_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"allowed|no domain"):
+        parse(text)
+
+
+@settings(deadline=None, derandomize=True, database=None)
+@given(st.text(max_size=80))
+def test_no_text_makes_reading_an_address_fail_otherwise(text: str) -> None:
+    try:
+        address = parse(text)
+    except ValueError:
+        return
+    assert "\n" not in address.name + address.spec
+
+
+def test_a_mailbox_counts_once_however_it_is_named() -> None:
+    assert [each.name for each in unique(map(parse, ["Ada <a@x.org>", "b@x.org", "a@X.org"]))] == ["Ada", ""]
+
+
+def test_everything_that_is_wrong_is_told_at_its_field() -> None:
+    wrong = {
+        "to": ["ada@example.org", "x"],
+        "subject": "a\r\nBcc: eve@example.org",
+        "headers": {"Subject": "x", "X-A": "b\nc", "Content-Type": "x", "x y": "z"},
+        "list_unsubscribe": ["javascript:x"],
+        "attachments": [{"source": "upload:x", "filename": "../x", "inline": 1}],
+        "context": {},
+        "reply_too": [],
+    }
+    assert set(problems(wrong)) == {
+        "payload.to[1]", "payload.subject", "payload.headers.Subject", "payload.headers.X-A", "payload.headers.Content-Type", "payload.headers.x y",
+        "payload.list_unsubscribe[0]", "payload.attachments[0].source", "payload.attachments[0].filename", "payload.attachments[0].inline",
+        "payload.context", "payload.text", "payload.reply_too",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("field", ["subject", "from", "to", "cc", "bcc", "reply_to", "headers", "filename"])
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n"])
+def test_a_line_end_in_what_becomes_a_header_is_refused_with_its_field(field: str, end: str) -> None:
+    text = f"a{end}Bcc: eve@example.org"
+    given: dict[str, Any] = {
+        "subject": text, "from": f"{text} <a@b.c>", "headers": {"X-A": text}, "filename": [{"source": "file:/x", "filename": text}],
+    }  # fmt: skip
+    key = "attachments" if field == "filename" else field
+    found = problems({**HELLO, key: given.get(field, [f"{text} <a@b.c>"])})
+    place = {"subject": "", "from": "", "headers": ".X-A", "filename": "[0].filename"}.get(field, "[0]")
+    assert found == {f"payload.{key}{place}": "a line end (CR or LF) is not allowed in a header"}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"text": None}, "payload.text"),
+        ({"subject": None}, "payload.subject"),
+        ({"to": []}, "payload.to"),
+        ({"to": "ada@example.org"}, "payload.to"),
+        ({"from": "Shop <shop@example.com>"}, "payload.from"),
+        ({"headers": {"Foo": "x"}}, "payload.headers.Foo"),
+        ({"headers": {"X-A": "1", "x-a": "2"}}, "payload.headers"),
+        ({"headers": {"X-A": ""}}, "payload.headers.X-A"),
+        ({"template": "welcome"}, "payload.template"),
+        ({"template": "../etc/passwd"}, "payload.template"),
+        ({"template": "a/../b"}, "payload.template"),
+        ({"one_click": True}, "payload.one_click"),
+        ({"one_click": True, "list_unsubscribe": ["mailto:x@y.z"]}, "payload.one_click"),
+        ({"attachments": [{"source": "file:/a", "filename": "a.png", "inline": True}]}, "payload.attachments[0].inline"),
+        ({"html": "x", "attachments": [{"source": "file:/a", "filename": "a b.png", "inline": True}]}, "payload.attachments[0].inline"),
+        ({"html": "x", "attachments": [{"source": "file:/a", "inline": ">x"}]}, "payload.attachments[0].inline"),
+        ({"html": "x", "attachments": [{"source": "file:/a", "inline": "x"}] * 2}, "payload.attachments"),
+        ({"to": [f"u{n}@example.org" for n in range(101)]}, "payload.to"),
+    ],
+)
+def test_what_is_not_allowed_is_told_at_its_field(change: dict[str, Any], field: str) -> None:
+    assert list(problems({**HELLO, **change})) == [field]
+
+
+def test_settings_decide_who_may_be_written_to_and_from_whom() -> None:
+    assert problems({**HELLO, "from": "Other <other@example.org>"}) == {}
+    assert problems({**HELLO, "from": "shop@example.com"}, allowed_senders="boss@example.org, example.com") == {}
+    assert problems({**HELLO, "from": "anybody@anywhere.example"}, allowed_senders="*") == {}
+    assert "boss@example.org" in problems({**HELLO, "from": "shop@example.org"}, allowed_senders="boss@example.org")["payload.from"]
+    assert problems({**HELLO, "to": ["a@mail.example.net"], "cc": ["b@example.com"]}, allowed_domains="example.net") == {
+        "payload.cc[0]": "mails to example.com are not allowed; allowed: example.net"
+    }
+    assert problems({**HELLO, "headers": {"Foo": "x", "x-campaign": "y"}}, allowed_headers="Foo, X-*") == {}
+
+
+def test_without_any_setting_a_mail_is_refused_in_words_that_help() -> None:
+    nothing = Catalog.load(load(None, {}))
+    with pytest.raises(Invalid, match=r"payload.from: must be given: no sender is configured \(\[processor:email\] sender\)"):
+        nothing.validate("email", HELLO)
+    with pytest.raises(Invalid, match=r"payload.from: not allowed as a sender; allowed: none: set \[processor:email\] sender"):
+        nothing.validate("email", {**HELLO, "from": "a@b.c"})
+
+
+def test_a_template_that_is_not_there_is_refused_where_the_folder_can_be_seen(tmp_path: Path) -> None:
+    (tmp_path / "welcome.txt").write_text("Hello {{ name }}")
+    mail = {"to": ["a@b.c"], "template": "welcome", "context": {"name": "Ada"}}
+    assert problems(mail, templates=str(tmp_path)) == {}
+    assert problems({**mail, "template": "wellcome"}, templates=str(tmp_path)) == {"payload.template": "no such template"}
+    assert problems({**mail, "template": "wellcome"}, templates=str(tmp_path / "elsewhere")) == {}
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"username": "x"}, "username and password go together"),
+        ({"username": "x", "password": "sesame", "security": "none", "host": "mx.example.org"}, "would show the password to the network"),
+        ({"dkim_domain": "example.org"}, "dkim_domain, dkim_selector and dkim_key go together"),
+        ({"dkim_domain": "a.b", "dkim_selector": "s", "dkim_key": "nonsense sesame"}, "no RSA key"),
+        ({"sender": "Shop"}, "no mail address"),
+        ({"allowed_senders": "a b"}, "is no domain"),
+        ({"password": "sésame", "username": "x"}, "only ASCII"),
+        ({"on_ambiguous": "maybe"}, "allowed: retry or fail"),
+    ],
+)
+def test_settings_that_contradict_each_other_stop_every_command(keys: dict[str, str], words: str) -> None:
+    environ = {f"DTQS_PROCESSOR_EMAIL_{key.upper()}": value for key, value in keys.items()}
+    with pytest.raises(ConfigError, match=words) as caught:
+        Catalog.load(load(None, environ))
+    assert "sesame" not in str(caught.value)
+
+
+def test_the_port_follows_from_the_encryption() -> None:
+    assert [EmailSettings.model_validate({"security": security}).server_port for security in ("starttls", "tls", "none")] == [587, 465, 25]
