@@ -41,7 +41,6 @@ CREATE TABLE IF NOT EXISTS backlog (
     publishes smallint NOT NULL DEFAULT 0                   -- by relays: the more, the rarer
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX IF NOT EXISTS backlog_publish_at ON backlog (publish_at);
-CREATE INDEX IF NOT EXISTS backlog_order ON backlog (priority DESC, task_id);
 
 -- One row per claim: hold, fence and lock in one. Inserted and deleted, never cut; whoever inserts one locks its worker's row first.
 CREATE TABLE IF NOT EXISTS leases (

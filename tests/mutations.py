@@ -190,7 +190,7 @@ MUTATIONS = [
         ("least(b.publishes + 1, 1000)", "b.publishes"),
         (", published_at = now()", ""),
         (" AND b.publish_at <= now()", ""),
-        (" AND NOT EXISTS (SELECT 1 FROM l WHERE l.task_id = b.task_id)", ""),
+        (" AND b.task_id NOT IN (SELECT l.task_id FROM l)", ""),
         (" ORDER BY b.publish_at LIMIT", " ORDER BY b.publish_at DESC LIMIT"),
     ),
     *_of("relay_mark.sql", (" - interval '5 s'", "")),

@@ -9,6 +9,6 @@ u AS (
 )
 SELECT u.task_id::text, u.task_type, u.light, u.priority, u.publish_at::text, left_over.publish_at::text
 FROM (SELECT (
-    SELECT b.publish_at FROM backlog b WHERE b.publish_at >= %(mark)s::timestamptz AND b.publish_at <= now() AND NOT EXISTS (SELECT 1 FROM l WHERE l.task_id = b.task_id)
+    SELECT b.publish_at FROM backlog b WHERE b.publish_at >= %(mark)s::timestamptz AND b.publish_at <= now() AND b.task_id NOT IN (SELECT l.task_id FROM l)
     ORDER BY b.publish_at LIMIT 1
 )) left_over(publish_at) LEFT JOIN u ON true
