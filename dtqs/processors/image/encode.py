@@ -170,4 +170,6 @@ def _prepared(picture: Image.Image, output: ImageOutput, format: str) -> Image.I
 def _with_palette(picture: Image.Image, colors: int) -> Image.Image:
     if picture.mode in ("LA", "RGBA"):
         return picture.convert("RGBA").quantize(colors, Image.Quantize.FASTOCTREE)
-    return picture.convert("RGB").quantize(colors, Image.Quantize.MEDIANCUT)
+    picture = picture.convert("RGB")
+    palette = picture.quantize(colors, Image.Quantize.MEDIANCUT, kmeans=1)
+    return picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)

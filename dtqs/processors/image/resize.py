@@ -11,6 +11,8 @@ from dtqs.processors.image.geometry import Plan, Size
 
 ENOUGH = 2.0
 """A picture is made from a smaller one that was made before only if that has so many times its pixels each way."""
+_DRAFT = 1.25
+"""A JPEG is decoded at a size that is so many times the one that is needed each way: nearer to it, the loss would begin to show."""
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -38,12 +40,12 @@ def shown_size(image: ImageFile) -> Size:
 def load_at(image: ImageFile, size: Size) -> Loaded:
     """Decode the picture, shrink it to the size (as shown) and turn it upright.
 
-    A JPEG is decoded at a half, a quarter or an eighth where that is still as large as the size: the rest is then a fraction of the work.
+    A JPEG is decoded at a half, a quarter or an eighth where that is still larger than the size: the rest is then a fraction of the work.
     Shrinking comes first, since all that follows costs by the pixel.
     """
     turn, profile = orientation(image), image.info.get("icc_profile")
     stored = _turned(size, turn)
-    image.draft(None, stored)
+    image.draft(None, (int(stored[0] * _DRAFT), int(stored[1] * _DRAFT)))
     image.load()
     picture = scalable(image)
     if picture.size != stored:

@@ -9,7 +9,7 @@ from dtqs.processors.image.geometry import Plan
 _SIDE = 96
 _STEPS = 24
 """So many places are tried each way, at most."""
-_SKIN_WEIGHT, _COLOUR_WEIGHT = 0.9, 0.35
+_SKIN_WEIGHT, _COLOUR_WEIGHT = 1.0, 0.1
 _CENTRE_WEIGHT = 0.15
 """How much less a place at the very edge counts: where nothing else decides, the middle stays."""
 _EDGES = ImageFilter.Kernel((3, 3), (-1, -1, -1, -1, 8, -1, -1, -1, -1), scale=1)

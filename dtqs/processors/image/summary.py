@@ -6,7 +6,7 @@ from operator import mul
 
 from PIL import Image
 
-_SIDE = 32
+_SIDE = 24
 _COMPONENTS = (4, 3)
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz#$%*+,-.:;=?@[]^_{|}~"
 _LINEAR = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in (level / 255 for level in range(256))]
@@ -14,9 +14,16 @@ _COLOURS = 8
 Colour = tuple[float, float, float]
 
 
-def blurhash(picture: Image.Image) -> str:
+def shrunk(picture: Image.Image) -> Image.Image:
+    """Return the small copy that the other two look at."""
+    scale = min(1.0, _SIDE / max(picture.size))
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    return picture if size == picture.size else picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+
+
+def blurhash(small: Image.Image) -> str:
     """Return the BlurHash of four by three components; three by four of an upright picture. Transparent parts count as white."""
-    small = _opaque(picture)
+    small = _opaque(small)
     across, down = _COMPONENTS if small.width >= small.height else _COMPONENTS[::-1]
     factors = _factors(small, across, down)
     strongest = max(abs(value) for factor in factors[1:] for value in factor)
@@ -25,9 +32,8 @@ def blurhash(picture: Image.Image) -> str:
     return digits + "".join(_base83(_quantised(factor, (level + 1) / 166), 2) for factor in factors[1:])
 
 
-def dominant_color(picture: Image.Image) -> str:
+def dominant_color(small: Image.Image) -> str:
     """Return, as #rrggbb, the middle of the group of colours that covers most of what can be seen."""
-    small = _shrunk(picture)
     quantised = small.convert("RGB").quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     seen = small.getchannel("A").point([0] * 128 + [255] * 128) if small.mode in ("LA", "RGBA") else None
     counts = quantised.histogram(seen)
@@ -36,14 +42,7 @@ def dominant_color(picture: Image.Image) -> str:
     return "#" + bytes(palette[3 * most : 3 * most + 3]).hex()
 
 
-def _shrunk(picture: Image.Image) -> Image.Image:
-    scale = min(1.0, _SIDE / max(picture.size))
-    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    return picture if size == picture.size else picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
-
-
-def _opaque(picture: Image.Image) -> Image.Image:
-    small = _shrunk(picture)
+def _opaque(small: Image.Image) -> Image.Image:
     if small.mode not in ("LA", "RGBA"):
         return small.convert("RGB")
     base = Image.new("RGB", small.size, "#ffffff")

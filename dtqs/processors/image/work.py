@@ -18,7 +18,7 @@ from dtqs.processors.image.metadata import Metadata, read
 from dtqs.processors.image.payload import ImageOutput, ImagePayload
 from dtqs.processors.image.resize import load_at, shown_size
 from dtqs.processors.image.settings import ImageSettings
-from dtqs.processors.image.summary import blurhash, dominant_color
+from dtqs.processors.image.summary import blurhash, dominant_color, shrunk
 
 _MARK_SIDE = 2000
 Json = dict[str, Any]
@@ -139,11 +139,11 @@ class Work:
         return self._marks[uri]
 
     def _sum_up(self, frame: Frame) -> None:
-        small = frame.small()
+        if not self._summary:
+            small = shrunk(frame.small())
+            self._summary = {"blurhash": blurhash(small), "dominant_color": dominant_color(small)}
         if frame.remark and frame.remark not in self.remarks:
             self.remarks.append(frame.remark)
-        if not self._summary:
-            self._summary = {"blurhash": blurhash(small), "dominant_color": dominant_color(small)}
 
 
 def _facts(image: ImageFile) -> Json:
