@@ -21,6 +21,7 @@ COMMANDS = {
     "logs": ("dtqs.cli.look", "Show the log of a task."),
     "cancel": ("dtqs.cli.client", "Cancel tasks."),
     "retry": ("dtqs.cli.client", "Submit failed or cancelled tasks anew."),
+    "mails": ("dtqs.cli.mails", "Show the mails of a sandbox, which are kept in a folder."),
     "doctor": ("dtqs.cli.doctor", "Check every part of the system; say what to do about each failure."),
     "migrate": ("dtqs.cli.admin", "Apply the schema to the database."),
     "key": ("dtqs.cli.admin", "Make, list and revoke API keys."),
@@ -31,7 +32,7 @@ COMMANDS = {
 """Each command's module and its line of help."""
 GROUPS = (
     ("Try it", ("up", "down")),
-    ("Tasks", ("submit", "task", "tasks", "logs", "cancel", "retry")),
+    ("Tasks", ("submit", "task", "tasks", "logs", "cancel", "retry", "mails")),
     ("Operation", ("doctor", "migrate", "key", "config", "api", "supervisor")),
 )
 

@@ -181,7 +181,12 @@ class Stack:
 
     def _proposed(self) -> dict[str, dict[str, str]]:
         """Return what a fresh sandbox begins with, for its owner to change: nothing that is sent leaves the folder."""
-        return {"processor:sms": {"provider": "sink", "sink_file": str(self._places.var / "sms.jsonl")}}
+        var = self._places.var
+        mails = {"backend": "folder", "folder": str(var / "mails"), "templates": str(var / "templates"), "sender": "DTQS <dtqs@localhost>"}
+        return {
+            "processor:email": mails | {"allowed_senders": "*"},
+            "processor:sms": {"provider": "sink", "sink_file": str(var / "sms.jsonl")},
+        }
 
     def _start_product(self, environment: dict[str, str]) -> None:
         for name in ("api", "supervisor"):

@@ -1,0 +1,38 @@
+"""A worker that dies between a mail and the server's answer: nobody knows whether it was taken, and it is not sent again unless the settings say so."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fix_trial import Try
+from tests.helpers import eventually
+from tests.mail_server import MailServerUnderTest
+
+HELLO = {"to": ["ada@example.net"], "subject": "Hello", "text": "How are you?"}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[MailServerUnderTest]:
+    server = MailServerUnderTest(tmp_path)
+    server.start()
+    yield server
+    server.end()
+
+
+@pytest.mark.parametrize(("on_ambiguous", "outcome", "mails"), [("fail", "failed", 1), ("retry", "completed", 2)])
+def test_a_worker_killed_before_the_answer_leaves_it_to_the_settings(
+    trial: Try, server: MailServerUnderTest, on_ambiguous: str, outcome: str, mails: int
+) -> None:
+    server.data_answers = ["stall"]
+    system = trial({"pool:default": {"workers": 1}, "processor:email": server.settings(on_ambiguous=on_ambiguous)})
+    task_id = system.put_one(HELLO, task_type="email")
+    eventually(lambda: server.mails, 10, "the mail has come")
+    system.kill(system.holder(task_id).pid)
+    assert system.outcome(task_id) == outcome
+    assert len(server.mails) == mails
+    assert len({mail.message["Message-ID"] for mail in server.mails}) == 1
+    if outcome == "failed":
+        assert "after the effect had begun" in system.error(task_id)
+    assert [row.message for row in system.logs(task_id) if row.event == "log"] == ["handing the mail over"] * mails
+    system.check()

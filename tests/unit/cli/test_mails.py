@@ -1,0 +1,57 @@
+"""The command `mails`: what it lists and shows, and that a mail's text cannot steer the terminal."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dtqs.cli import main
+from dtqs.processors.email import EmailProcessor
+from dtqs.processors.email.payload import EmailPayload
+from dtqs.processors.email.settings import EmailSettings
+from tests.fix_processors import Attempt
+
+
+@pytest.fixture
+def ini(tmp_path: Path, attempt: Attempt) -> Path:
+    """A configuration whose folder has two mails."""
+    processor = EmailProcessor(EmailSettings.model_validate({"backend": "folder", "folder": tmp_path / "mails", "sender": "a@b.c"}))
+    for subject in ("first", "second\u202e"):
+        payload = {"to": ["Ada <ada@x.org>"], "bcc": ["eve@x.org"], "subject": subject, "text": "one\x1b[2J\ntwo", "html": "<p>"}
+        processor.run(EmailPayload.model_validate(payload), attempt.context())
+    (tmp_path / "dtqs.ini").write_text(f"[processor:email]\nbackend = folder\nfolder = {tmp_path}/mails\n", encoding="utf-8")
+    return tmp_path / "dtqs.ini"
+
+
+def mails(ini: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["mails", "--config", str(ini), *arguments])
+
+
+def test_mails_are_listed_newest_first(ini: Path) -> None:
+    lines = mails(ini).output.splitlines()
+    assert ["second\\u202e" in lines[1], "first" in lines[2]] == [True, True]
+    assert "ada@x.org, eve@x.org" in lines[1]
+    listed = json.loads(mails(ini, "--json", "--limit", "1").output)["mails"]
+    assert [(each["n"], each["subject"]) for each in listed] == [(1, "second\u202e")]
+
+
+def test_a_mail_is_shown_by_number_or_task_and_cannot_steer_the_terminal(ini: Path) -> None:
+    output = mails(ini, "1").output
+    assert "Subject: second\\u202e" in output
+    assert "\none\\x1b[2J\ntwo\n" in output
+    task = json.loads(mails(ini, "--json").output)["mails"][1]["task"]
+    shown = json.loads(mails(ini, task, "--json").output)
+    assert (shown["text"], shown["html"], shown["recipients"]) == ("one\x1b[2J\ntwo\n", "<p>\n", ["ada@x.org", "eve@x.org"])
+
+
+@pytest.mark.parametrize("which", ["3", "0", "../dtqs", "x"])
+def test_what_is_not_there_is_told(ini: Path, which: str) -> None:
+    result = mails(ini, which)
+    assert (result.exit_code, "there are 2, the newest is 1" in result.output) == (2, True)
+
+
+def test_where_mails_are_sent_there_are_none_to_look_at(tmp_path: Path) -> None:
+    (tmp_path / "dtqs.ini").write_text("[processor:email]\nhost = mx.example.org\n", encoding="utf-8")
+    result = mails(tmp_path / "dtqs.ini")
+    assert (result.exit_code, "mails are sent, through mx.example.org:587" in result.output) == (2, True)
