@@ -26,7 +26,7 @@ _SPEEDS: tuple[Speed, ...] = ("ultrafast", "superfast", "veryfast", "faster", "f
 _NUMBERS = {
     "libsvtav1": ("preset", (12, 11, 10, 9, 9, 8, 6, 5, 4)),
     "libaom-av1": ("cpu-used", (8, 8, 8, 7, 6, 5, 4, 3, 2)),
-    "libvpx-vp9": ("cpu-used", (8, 7, 5, 4, 3, 2, 1, 1, 0)),
+    "libvpx-vp9": ("cpu-used", (5, 5, 5, 4, 3, 2, 1, 1, 0)),
 }
 """Where a speed has no name but a number."""
 
@@ -91,5 +91,5 @@ def _speed(name: str, speed: Speed) -> Options:
     option, numbers = _NUMBERS[name]
     options: Options = {option: numbers[_SPEEDS.index(speed)]}
     if name == "libvpx-vp9":
-        options |= {"deadline": "realtime" if speed in ("ultrafast", "superfast") else "good", "row-mt": 1}
+        options |= {"deadline": "good", "row-mt": 1}
     return options

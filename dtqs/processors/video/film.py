@@ -125,9 +125,9 @@ def _disposition(stream: Mapping[str, Any], name: str) -> bool:
 
 
 def _rotation(stream: Mapping[str, Any]) -> int:
-    """Degrees, in quarters."""
+    """Degrees in quarters, clockwise; ffprobe counts the other way round."""
     turns = [side.get("rotation") for side in stream.get("side_data_list", ()) if isinstance(side, dict) and "rotation" in side]
-    return round(float(turns[0]) / 90) * 90 % 360 if turns and isinstance(turns[0], int | float) and math.isfinite(turns[0]) else 0
+    return round(-float(turns[0]) / 90) * 90 % 360 if turns and isinstance(turns[0], int | float) and math.isfinite(turns[0]) else 0
 
 
 def _duration(stream: Mapping[str, Any]) -> float | None:

@@ -69,12 +69,14 @@ class Moving:
         def write(file: BinaryIO) -> None:
             made = output([self._stream()], place(file), "gif" if self._is_gif else "webp", **({"frames:v": _MOVING_FRAMES} | self._options()))
             studio.run(made, self._meter, self._seconds, (file,))
-            _, took[0] = check_picture(asked.name, file, "GIF" if self._is_gif else "WEBP", self._frame.size)
-            check_seconds(asked.name, took[0], self._seconds, studio.programs.settings.max_duration_seconds)
+            frames, took[0] = check_picture(asked.name, file, "GIF" if self._is_gif else "WEBP", self._frame.size)
+            if self._is_gif or frames > 1:  # pictures that are all the same become one in a WebP, which has no duration
+                check_seconds(asked.name, took[0], self._seconds, studio.programs.settings.max_duration_seconds)
 
         stored = studio.context.add_output(asked.name, write, f"image/{'gif' if self._is_gif else 'webp'}")
         width, height = self._frame.size
-        return [stored | {"width": width, "height": height, "duration_seconds": round(took[0], 3), "fps": asked.fps}]
+        moves = {"duration_seconds": round(took[0], 3), "fps": asked.fps} if took[0] else {}
+        return [stored | {"width": width, "height": height} | moves]
 
     def _stream(self) -> Stream:
         asked, picture = self._asked, self._studio.picture()

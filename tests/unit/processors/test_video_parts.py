@@ -106,7 +106,7 @@ def test_what_ffprobe_says_is_read_with_suspicion() -> None:
         ], "format": {"duration": "61.5", "bit_rate": "inf"}}"""
     read = film.read(hostile, "mov", 5)
     assert read.picture
-    assert (read.picture.index, read.picture.width, read.picture.height, read.picture.fps, read.picture.rotation) == (1, 576, 768, 25.0, 270)
+    assert (read.picture.index, read.picture.width, read.picture.height, read.picture.fps, read.picture.rotation) == (1, 576, 768, 25.0, 90)
     assert (read.duration_seconds, read.bit_rate, read.sounds[0].sample_rate) == (61.5, None, 48000)
     for empty in (b"{}", b"[]", b"", b'{"streams": [{"codec_type": "data"}]}'):
         with pytest.raises(PermanentError):

@@ -1,0 +1,268 @@
+"""Real films in, and every output opened again and measured."""
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from dtqs.errors import PermanentError
+from dtqs.processors.video import VideoProcessor
+from dtqs.processors.video.payload import VideoPayload
+from dtqs.processors.video.settings import VideoSettings
+from tests.films import QUARTERS, Run, facts, ffmpeg, film, near, opened, picture_at, quarters, runner
+from tests.fix_processors import Attempt
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return film(tmp_path_factory.mktemp("films") / "clip.mp4")
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def source(clip: Path, sources: Path) -> Path:
+    return Path(shutil.copy(clip, sources / "source.mp4"))
+
+
+@pytest.fixture
+def run(attempt: Attempt, sources: Path) -> Run:
+    return runner(attempt, sources)
+
+
+FAST = {"speed": "ultrafast"}
+CODECS = [
+    ({"format": "mp4", **FAST}, "video/mp4", "h264", "aac"),
+    ({"format": "mp4", "video_codec": "hevc", **FAST}, "video/mp4", "hevc", "aac"),
+    ({"format": "mp4", "video_codec": "av1", "audio_codec": "opus", **FAST}, "video/mp4", "av1", "opus"),
+    ({"format": "mp4", "mute": True, **FAST}, "video/mp4", "h264", None),
+    ({"format": "webm", **FAST}, "video/webm", "vp9", "opus"),
+    ({"format": "aac"}, "audio/mp4", None, "aac"),
+    ({"format": "mp3"}, "audio/mpeg", None, "mp3"),
+    ({"format": "ogg"}, "audio/ogg", None, "opus"),
+]
+
+
+def test_every_format_holds_what_was_asked_for_and_the_result_says_so(run: Run, source: Path) -> None:
+    made = run(source, *(asked for asked, *_ in CODECS))
+    for (output, path), (asked, media_type, video, audio) in zip(made, CODECS, strict=True):
+        stored, seen = path.read_bytes(), facts(path)
+        assert (output["media_type"], output.get("video_codec"), output.get("audio_codec")) == (media_type, video, audio), asked
+        assert (seen.get("video", {}).get("codec_name"), seen.get("audio", {}).get("codec_name")) == (video, audio)
+        assert (output["size_bytes"], output["sha256"]) == (len(stored), hashlib.sha256(stored).hexdigest())
+        assert abs(float(seen["duration"]) - 2) < 0.15
+        assert abs(output["duration_seconds"] - 2) < 0.15
+        assert output["bit_rate"] == int(seen["bit_rate"])
+        if video:
+            assert (output["width"], output["height"], output["fps"]) == (96, 64, 25.0)
+            assert quarters(picture_at(path, 1)) == list(QUARTERS)
+    # the index stands before the data, so that playing can begin at once
+    assert made[0][1].read_bytes().index(b"moov") < made[0][1].read_bytes().index(b"mdat")
+    # the tag by which players of one maker know it
+    assert facts(made[1][1])["video"]["codec_tag_string"] == "hvc1"
+
+
+def test_a_part_is_cut_out_to_the_picture(run: Run, sources: Path) -> None:
+    """The film turns from black to white after a second, between key pictures."""
+    turning = sources / "turning.mp4"
+    ffmpeg("-f", "lavfi", "-i", "color=black:s=64x48:r=25:d=1", "-f", "lavfi", "-i", "color=white:s=64x48:r=25:d=1",
+           "-filter_complex", "[0][1]concat", "-g", "100", turning)  # fmt: skip
+    ((output, path),) = run(turning, {"start_seconds": 0.6, "end_seconds": 1.6, **FAST})
+    assert output["duration_seconds"] == 1.0
+    assert near(picture_at(path, 0.3), (0.5, 0.5), "black")
+    assert near(picture_at(path, 0.5), (0.5, 0.5), "white")
+    with pytest.raises(PermanentError, match=r"start_seconds is 5, and the film ends at 2\.0"):
+        run(turning, {"start_seconds": 5})
+
+
+def test_a_film_is_turned_as_its_maker_held_the_camera(run: Run, clip: Path, sources: Path) -> None:
+    turned = sources / "turned.mp4"
+    ffmpeg("-i", clip, "-c", "copy", "-metadata:s:v:0", "rotate=90", turned)
+    ((output, path),) = run(turned, {"short_side": 48, **FAST})
+    assert (output["width"], output["height"]) == (48, 72)
+    assert quarters(picture_at(path, 1, "-noautorotate")) == ["lime", "yellow", "red", "blue"]
+    assert "side_data_list" not in facts(path)["video"], "or players would turn it again"
+
+
+def test_pixels_that_are_not_square_become_so(run: Run, clip: Path, sources: Path) -> None:
+    squeezed = sources / "squeezed.mkv"
+    ffmpeg("-i", clip, "-vf", "scale=48:64,setsar=2/1", squeezed)
+    ((output, path),) = run(squeezed, FAST)
+    assert (output["width"], output["height"]) == (96, 64)
+    assert facts(path)["video"]["sample_aspect_ratio"] == "1:1"
+
+
+def test_the_picture_is_cropped_scaled_padded_and_thinned_out(run: Run, source: Path) -> None:
+    made = run(
+        source,
+        {"crop": {"x": 48, "y": 0, "width": 48, "height": 32}, **FAST},
+        {"width": 64, "height": 64, "fit": "pad", "background": "#ff00ff", **FAST},
+        {"width": 32, "height": 32, "fit": "cover", "fps": 5, **FAST},
+        {"width": 200, "enlarge": True, "deinterlace": True, **FAST},
+    )
+    assert [(output["width"], output["height"]) for output, _ in made] == [(48, 32), (64, 64), (32, 32), (200, 134)]
+    cropped, padded, covered, enlarged = (picture_at(path, 1) for _, path in made)
+    assert quarters(cropped) == ["lime"] * 4
+    assert near(padded, (0.5, 0.05), "magenta")
+    assert near(padded, (0.25, 0.4), "red")
+    assert quarters(covered) == quarters(enlarged) == list(QUARTERS)
+    assert (made[2][0]["fps"], facts(made[2][1])["video"]["nb_frames"]) == (5.0, "10")
+
+
+def test_a_watermark_stands_where_it_was_put(run: Run, source: Path, sources: Path) -> None:
+    Image.new("RGBA", (40, 20), "#ffffff").save(sources / "mark.png")
+    ((_, path),) = run(source, {"watermark": {"source": f"file:{sources}/mark.png", "position": "top-left", "width_fraction": 0.25, "margin": 0}, **FAST})
+    seen = picture_at(path, 1.5)
+    assert near(seen, (0.1, 0.1), "white")
+    assert near(seen, (0.1, 0.3), "red")
+    assert near(seen, (0.4, 0.1), "red")
+    (sources / "mark.png").write_bytes(b"%!PS")
+    with pytest.raises(PermanentError, match="the watermark is no picture"):
+        run(source, {"watermark": {"source": f"file:{sources}/mark.png"}, **FAST})
+
+
+SRT = "1\n00:00:01,000 --> 00:00:02,000\n████████████\n"
+
+
+def test_subtitles_are_burned_in_or_carried_by_the_clock_of_the_whole_film(run: Run, source: Path, sources: Path) -> None:
+    (sources / "text.srt").write_text(SRT, encoding="utf-8-sig")
+    text = {"source": f"file:{sources}/text.srt", "language": "deu"}
+    burned, mp4, webm = run(
+        source,
+        {"subtitles": text, "start_seconds": 0.5, **FAST},
+        {"subtitles": text | {"mode": "carry"}, "start_seconds": 0.5, **FAST},
+        {"format": "webm", "subtitles": text | {"mode": "carry"}, **FAST},
+    )
+
+    def has_text(seconds: float) -> bool:
+        picture = picture_at(burned[1], seconds)
+        return any(near(picture, (x / 96, 0.93), "white", 60) for x in range(20, 76))
+
+    assert [has_text(seconds) for seconds in (0.2, 1.0)] == [False, True]
+    for made, codec in ((mp4, "mov_text"), (webm, "webvtt")):
+        seen = facts(made[1])["subtitle"]
+        assert (seen["codec_name"], seen["tags"]["language"].lower()) == (codec, "deu")
+    assert b"00:00:00,500 --> 00:00:01,5" in ffmpeg("-i", mp4[1], "-f", "srt", "-")
+
+
+def test_a_films_own_subtitles_can_be_taken(run: Run, clip: Path, sources: Path) -> None:
+    (sources / "text.srt").write_text(SRT, encoding="utf-8")
+    ffmpeg("-i", clip, "-i", sources / "text.srt", "-c", "copy", "-c:s", "srt", sources / "own.mkv")
+    ((_, path),) = run(sources / "own.mkv", {"subtitles": {"mode": "carry"}, **FAST})
+    assert facts(path)["subtitle"]["codec_name"] == "mov_text"
+    with pytest.raises(PermanentError, match="has 1 subtitle tracks, and none with number 1"):
+        run(sources / "own.mkv", {"subtitles": {"track": 1}, **FAST})
+
+
+def test_sound_is_brought_to_the_loudness_that_was_asked_for(run: Run, sources: Path) -> None:
+    ffmpeg("-f", "lavfi", "-i", "sine=1000:d=5", "-af", "volume=-20dB", sources / "quiet.wav")
+    ((output, path),) = run(sources / "quiet.wav", {"format": "mp3", "loudness_lufs": -16, "audio_channels": 1, "audio_sample_rate": 24000})
+    assert (output["audio_channels"], output["audio_sample_rate"]) == (1, 24000)
+    ffmpeg("-i", path, "-af", f"ebur128=metadata=1,ametadata=print:key=lavfi.r128.I:file={sources}/loudness", "-f", "null", "-")
+    heard = float(re.findall(r"r128\.I=(-?[\d.]+)", (sources / "loudness").read_text())[-1])
+    assert abs(heard - -16) < 1
+
+
+def test_silence_has_no_loudness_and_is_no_fault(run: Run, sources: Path) -> None:
+    ffmpeg("-f", "lavfi", "-i", "anullsrc=d=1", sources / "silent.wav")
+    ((output, _),) = run(sources / "silent.wav", {"format": "aac", "loudness_lufs": -16})
+    assert output["audio_codec"] == "aac"
+
+
+def test_a_file_fits_into_the_bytes_that_were_given(run: Run, sources: Path) -> None:
+    noisy = sources / "noisy.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=128x96:r=25:d=3", "-f", "lavfi", "-i", "anoisesrc=d=3", "-vf", "noise=alls=40:allf=t", "-b:v", "2M", noisy)
+    made = run(noisy, {"max_bytes": 40_000, **FAST}, {"format": "webm", "max_bytes": 50_000, **FAST}, {"format": "mp3", "max_bytes": 20_000})
+    assert [output["size_bytes"] <= limit for (output, _), limit in zip(made, (40_000, 50_000, 20_000), strict=True)] == [True] * 3
+    # and it is not far below: two passes share out what there is
+    assert made[0][0]["size_bytes"] > 28_000
+    with pytest.raises(PermanentError, match="does not fit into 5000 bytes"):
+        run(noisy, {"max_bytes": 5_000})
+
+
+def test_a_bit_rate_is_kept_in_two_passes(run: Run, sources: Path) -> None:
+    noisy = sources / "noisy.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=128x96:r=25:d=4", "-vf", "noise=alls=40:allf=t", "-b:v", "3M", noisy)
+    asked = [{"video_codec": codec, "video_bit_rate": 150_000, "two_pass": True, **FAST} for codec in ("h264", "hevc")]
+    for output, _ in run(noisy, *asked):
+        assert 100_000 < output["video_bit_rate"] < 190_000
+
+
+def test_pictures_are_taken_from_the_film(run: Run, source: Path) -> None:
+    made = run(
+        source,
+        {"format": "poster", "quality": 95},
+        {"format": "png", "at_seconds": 2, "width": 48},
+        {"format": "gif", "fps": 5, "width": 48},
+        {"format": "webp", "fps": 5, "loop": False, "end_seconds": 1},
+    )
+    pictures = [opened(path) for _, path in made]
+    assert [(picture.format, picture.size) for picture in pictures] == [("JPEG", (96, 64)), ("PNG", (48, 32)), ("GIF", (48, 32)), ("WEBP", (96, 64))]
+    assert [output["media_type"] for output, _ in made] == ["image/jpeg", "image/png", "image/gif", "image/webp"]
+    assert all(quarters(picture) == list(QUARTERS) for picture in pictures)
+    assert [output.get("duration_seconds") for output, _ in made] == [None, None, 2.0, None]
+    assert (pictures[2].info["loop"], made[2][0]["fps"]) == (0, 5.0)
+
+
+def test_a_preview_moves_once_or_for_ever(run: Run, sources: Path) -> None:
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=2", sources / "moving.mp4")
+    made = run(
+        sources / "moving.mp4", {"format": "webp", "fps": 5, "loop": False, "end_seconds": 1}, {"format": "webp", "fps": 4}, {"format": "gif", "loop": False}
+    )
+    once, ever, gif = (opened(path) for _, path in made)
+    assert [(getattr(picture, "n_frames", 1), output["duration_seconds"]) for picture, (output, _) in zip((once, ever), made, strict=False)] == [
+        (5, 1.0),
+        (8, 2.0),
+    ]
+    assert (once.info["loop"], ever.info["loop"], "loop" in gif.info) == (1, 0, False)
+
+
+def test_a_sprite_says_which_picture_shows_what(run: Run, sources: Path) -> None:
+    """The film is red in its first second, lime in its second, blue in its third."""
+    colours = QUARTERS[:3]
+    inputs = [word for colour in colours for word in ("-f", "lavfi", "-i", f"color={colour}:s=64x48:r=25:d=1")]
+    ffmpeg(*inputs, "-filter_complex", "[0][1][2]concat=n=3", sources / "three.mp4")
+    index, *sheets = run(sources / "three.mp4", {"format": "sprite", "interval_seconds": 0.5, "columns": 2, "rows": 2, "width": 32, "quality": 95})
+    assert (index[0]["name"], index[0]["media_type"], index[0]["tiles"]) == ("o0", "text/vtt", 6)
+    assert [(sheet["name"], sheet["part_of"], sheet["width"], sheet["height"]) for sheet, _ in sheets] == [
+        ("o0/1.jpg", "o0", 64, 48),
+        ("o0/2.jpg", "o0", 64, 48),
+    ]
+    cues = re.findall(r"(\S+) --> (\S+)\n(\S+)\?name=\S+#xywh=(\d+),(\d+),32,24", index[1].read_text())
+    assert [cue[0] for cue in cues] == [f"00:00:0{number / 2:.3f}" for number in range(6)]
+    pictures = {sheet["uri"].removeprefix("upload:"): opened(path) for sheet, path in sheets}
+    for number, (_, _, sheet_id, x, y) in enumerate(cues):
+        tile = pictures[sheet_id].crop((int(x), int(y), int(x) + 32, int(y) + 24))
+        assert near(tile, (0.5, 0.5), colours[number // 2], 60), number
+
+
+def test_progress_is_told_and_a_presets_film_is_made(attempt: Attempt, source: Path) -> None:
+    payload = VideoPayload.model_validate({"source": f"file:{source}"})
+    context = attempt.context()
+    result: dict[str, Any] = VideoProcessor(VideoSettings()).run(payload, context)
+    context.close()
+    assert [(output["name"], output["media_type"]) for output in result["outputs"]] == [("web", "video/mp4"), ("poster", "image/jpeg")]
+    assert result["source"] == {
+        "media_type": "video/mp4", "format": "mov", "size_bytes": source.stat().st_size, "duration_seconds": 2.0, "rotation": 0,
+        "bit_rate": int(facts(source)["bit_rate"]), "width": 96, "height": 64, "video_codec": "h264", "fps": 25.0,
+        "video_bit_rate": int(facts(source)["video"]["bit_rate"]), "audio_codec": "aac", "audio_channels": 1, "audio_sample_rate": 44100,
+        "audio_bit_rate": int(facts(source)["audio"]["bit_rate"]),
+    }  # fmt: skip
+    assert attempt.reports.fractions == sorted(attempt.reports.fractions)
+
+
+@pytest.mark.parametrize(("made_with", "seen"), [(("-c:v", "mpeg4"), "avi"), (("-c:v", "mpeg2video"), "ts"), (("-c:v", "flv1"), "flv"), ((), "mkv")])
+def test_films_in_other_containers_are_read(run: Run, sources: Path, made_with: tuple[str, ...], seen: str) -> None:
+    odd = film(sources / f"odd.{seen}", *made_with)
+    ((output, path),) = run(odd, {"width": 48, **FAST})
+    assert quarters(picture_at(path, 1)) == list(QUARTERS)
+    assert abs(output["duration_seconds"] - 2) < 0.2
