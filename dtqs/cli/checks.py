@@ -15,7 +15,8 @@ from dtqs.cli.admin import opened_store
 from dtqs.cli.endpoint import Endpoint, is_local
 from dtqs.cli.output import size
 from dtqs.config import Config
-from dtqs.errors import BrokerUnavailable, StoreUnavailable
+from dtqs.errors import BrokerUnavailable, FilesUnavailable, StoreUnavailable
+from dtqs.files import FileSpace
 from dtqs.store.checkup import LiveWorker, ServerFacts, live_workers, server_facts
 from dtqs.store.schema import SCHEMA_VERSION
 
@@ -139,6 +140,24 @@ def programs() -> Iterator[Check]:
             yield Check(name, OK, " ".join(answer.stdout.split("\n", 1)[0].split()[:3]))
         else:
             yield Check(name, FAILED, f"exit status {answer.returncode}", advice)
+
+
+def storage(config: Config) -> Iterator[Check]:
+    """Check that the bucket can be reached, where uploads and outputs are kept in one."""
+    if config.files.store != "s3":
+        return
+    place = f"{config.files.s3_endpoint or 'Amazon S3'}: {config.files.s3_bucket}"
+    try:
+        FileSpace(config.files).look()
+    except FilesUnavailable as error:
+        yield Check(
+            "object storage",
+            FAILED,
+            f"{place}: {error}",
+            "is it running, and are the keys s3_… of [files] right? Files can be neither stored nor read meanwhile",
+        )
+        return
+    yield Check("object storage", OK, place)
 
 
 def disks(config: Config) -> Iterator[Check]:

@@ -57,6 +57,7 @@ def _all_checks() -> Iterator[Check]:
     yield from checks.rabbitmq(config)
     yield from checks.api(find_endpoint(configuration_path()))
     yield from checks.programs()
+    yield from checks.storage(config)
     yield from checks.disks(config)
 
 

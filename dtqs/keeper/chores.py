@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from dtqs.deadline import Stop
-from dtqs.errors import BrokerUnavailable, StoreUnavailable
+from dtqs.errors import BrokerUnavailable, FilesUnavailable, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 _AGAIN_SECONDS = 1.0
@@ -42,7 +42,7 @@ def _turn(chore: Chore) -> float:
     soon = min(chore.every_seconds, _AGAIN_SECONDS)
     try:
         more = chore.turn()
-    except (StoreUnavailable, BrokerUnavailable) as error:
+    except (StoreUnavailable, BrokerUnavailable, FilesUnavailable) as error:
         if not chore.failing:
             logger.warning("chore cannot be done now", extra={"chore": chore.name, "reason": str(error)})
         chore.failing = True

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 
 from dtqs.broker.keeper_link import KeeperLink
 from dtqs.config import Config
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 _TITLE = "dtqs: keeper"
 _STORE_CONNECTIONS = 2
 _REPAIR_SECONDS = 1.0
+_FILES_SECONDS = 1.0
+"""How long the removal of a file in hand is waited for at the end; what is left of it is swept later."""
 
 
 class Keeper:
@@ -45,8 +48,9 @@ class Keeper:
             Chore("prune tasks", 60.0, prune.tasks),
             Chore("prune small", 300.0, prune.small),
             Chore("logs", 3600.0, prune.logs),
-            Chore("files", 300.0, prune.files),
         ]
+        # in a thread of their own: a disk or object storage that does not answer must keep no task waiting
+        self._files = threading.Thread(target=run, args=([Chore("files", 300.0, prune.files)], self._stop, lambda: None), name="files", daemon=True)
 
     def run(self) -> int:
         """Do chores until told to end; returns the exit status."""
@@ -55,7 +59,9 @@ class Keeper:
         self._store.start()
         self._link.start()
         self._slot.state(ChildState.READY)
+        self._files.start()
         run(self._chores, self._stop, self._slot.beat)
+        self._files.join(_FILES_SECONDS)
         self._link.stop(Deadline(1.0))
         self._store.stop()
         return os.EX_OK

@@ -39,7 +39,7 @@ class Prune:
         return False
 
     def files(self) -> bool:
-        """Raises StoreUnavailable."""
+        """Raises StoreUnavailable, FilesUnavailable: what has lost its row is swept then."""
         gone = self._store.housekeeping.expire_files(self._config.files.retention_days, BATCH)
         for file_id in gone:
             self._files.remove(file_id)
