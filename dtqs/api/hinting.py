@@ -45,15 +45,19 @@ class Hinting:
             self.publish(dues)
 
     def publish(self, dues: Sequence[Due]) -> None:
-        """Publish as soon as the loop is free, so after the reply; what comes within a pause after that goes together, and shares hints."""
-        if not self._pending:
-            wait, loop = self._last_at + self._pause_seconds - time.monotonic(), get_hub().loop
-            if wait > 0:
-                self._timer = loop.timer(wait)
-                self._timer.start(self.flush)
-            else:
-                loop.run_callback(self.flush)
+        """Publish one that comes alone at once, more of them after the reply; what comes within a pause after that goes together, and shares hints."""
+        first = not self._pending
         self._pending += dues
+        if not first:
+            return
+        wait, loop = self._last_at + self._pause_seconds - time.monotonic(), get_hub().loop
+        if wait > 0:
+            self._timer = loop.timer(wait)
+            self._timer.start(self.flush)
+        elif len(dues) == 1:
+            self.flush()  # it waits for nothing, and after the reply there is the client's next request
+        else:
+            loop.run_callback(self.flush)
 
     def flush(self) -> None:
         """Publish what waits for its turn."""

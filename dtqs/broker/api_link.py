@@ -5,12 +5,13 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import gevent
-from pika.adapters.gevent_connection import GeventConnection
+from pika.adapters.gevent_connection import _GeventSelectorIOLoop
 from pika.channel import Channel
 from pika.connection import Connection, Parameters
 from pika.spec import Basic
 
 from dtqs.broker.connection import Line
+from dtqs.broker.prompt import JoinedGeventConnection, PromptGeventServices, when_open
 from dtqs.broker.publisher import Confirmed, Publisher
 from dtqs.broker.topology import EVENTS, EVENTS_LENGTH, declare_exchanges, parameters
 from dtqs.config import RabbitmqSection
@@ -23,7 +24,8 @@ logger = logging.getLogger(__name__)
 
 class _GeventLoop:
     def open(self, to: Parameters, opened: Callable[[Any], None], failed: Callable[[Any, Any], None], closed: Callable[[Any, Any], None]) -> Connection:
-        return GeventConnection(to, opened, failed, closed)
+        services = PromptGeventServices(_GeventSelectorIOLoop(gevent.get_hub()))
+        return JoinedGeventConnection(to, when_open(services, opened), failed, closed, custom_ioloop=services)
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         gevent.spawn_later(seconds, call)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from pika.adapters.select_connection import IOLoop, SelectConnection
+from pika.adapters.select_connection import IOLoop
 from pika.connection import Connection, Parameters
 
+from dtqs.broker.prompt import JoinedConnection, PromptServices, when_open
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
 
@@ -44,7 +45,8 @@ class ThreadLoop:
             os._exit(os.EX_SOFTWARE)
 
     def open(self, to: Parameters, opened: Callable[[Any], None], failed: Callable[[Any, Any], None], closed: Callable[[Any, Any], None]) -> Connection:
-        return SelectConnection(to, opened, failed, closed, custom_ioloop=self._ioloop)
+        services = PromptServices(self._ioloop)
+        return JoinedConnection(to, when_open(services, opened), failed, closed, custom_ioloop=services)
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         self._ioloop.call_later(seconds, call)

@@ -1,6 +1,6 @@
 """What API, streams, command line and doctor look at: tasks, pages, logs, the audit. Every read looks at a bounded number of rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +103,15 @@ class Reads:
         """Return those that are there, in the given order. Raises StoreUnavailable."""
         rows = {row[0]: _record(row) for row in self._database.run("read_tasks", {"ids": array(task_ids), "owner": owner})}
         return [rows[i] for i in task_ids if i in rows]
+
+    def ended(self, positions: Mapping[str, int]) -> list[tuple[TaskRecord, bool]]:
+        """Return tasks of which an event says that they have ended, and whether nothing but that is new in the log after a position (id → last log id seen).
+
+        Raises StoreUnavailable.
+        """
+        after = array([str(position) for position in positions.values()])
+        rows = self._database.run("read_ended", {"ids": array(list(positions)), "after": after})
+        return [(_record(row[:-1]), row[-1] <= 1) for row in rows]
 
     def states(self, task_ids: Sequence[str], owner: str | None = None) -> list[TaskState]:
         """Return those that are there, in the given order: of many tasks, whose records may be too large to be read at once. Raises StoreUnavailable."""
