@@ -148,12 +148,12 @@ class Worker:
 
     def _put_off(self, deliveries: Sequence[Delivery]) -> None:
         """An old worker during a deploy does not know the type: leave the tasks in the backlog for others."""
-        logger.warning("unknown task type put off", extra={"task_type": deliveries[0].hint.task_type})
         try:
             self._store.backlog.put_off(_ids(deliveries), _UNKNOWN_TYPE_SECONDS)
         except StoreUnavailable:
             self._link.give_up(deliveries)
         else:
+            logger.warning("unknown task type put off", extra={"task_type": deliveries[0].hint.task_type})
             self._link.ack(deliveries[-1])
 
     def _work(self, deliveries: Sequence[Delivery]) -> None:
@@ -215,6 +215,7 @@ class Worker:
         self._beat.stop()
         self._limits.stop()
         self._link.pause()
+        self._runner.close()
         try:
             self._store.workers.count(self._identity.worker_id, "worker", self._identity.node_name, self._totals)
             self._store.workers.retire(self._identity.worker_id)
