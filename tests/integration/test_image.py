@@ -1,106 +1,19 @@
 """Real pictures in, and every output opened again and measured."""
 
-import functools
-import hashlib
 import io
 import struct
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 import pytest
-from PIL import Image, ImageChops, ImageCms, ImageStat
+from PIL import Image, ImageCms
 
 from dtqs.errors import InputRefused, PermanentError
-from dtqs.processors.image import ImageProcessor
 from dtqs.processors.image.encode import Finished, encode
 from dtqs.processors.image.payload import ImageOutput, ImagePayload
-from dtqs.processors.image.settings import ImageSettings
+from tests.fix_images import MEDIA, Run, difference, near, processor, profile, quarters, saved, upright, with_hole
 from tests.fix_processors import Attempt
-
-ROOT = Path(__file__).parents[2]
-MEDIA = next(path for path in (ROOT.parent / "shared" / "media", ROOT / "docs" / "media") if (path / "rocket.jpg").exists())
-QUARTERS = ("#ff0000", "#00ff00", "#0000ff", "#ffff00")
-Made = list[Image.Image]
-Run = Callable[..., tuple[dict[str, Any], Made]]
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Callable[[bytes], str]:
-    folder = tmp_path / "sources"
-    folder.mkdir()
-
-    def write(data: bytes) -> str:
-        (folder / "source.jpg").write_bytes(data)
-        return f"file:{folder}/source.jpg"
-
-    return write
-
-
-@functools.cache
-def processor(**settings: int) -> ImageProcessor:
-    """One for all tests with these settings, as one serves all tasks of a worker: its process is started once."""
-    return ImageProcessor(ImageSettings(**settings))
-
-
-@pytest.fixture
-def run(attempt: Attempt, source: Callable[[bytes], str]) -> Run:
-    """Run the processor on a file with these bytes; return its result and the outputs, opened again."""
-
-    def run(data: bytes, *outputs: dict[str, Any], **settings: int) -> tuple[dict[str, Any], Made]:
-        asked = {"outputs": [{"name": f"o{index}", **output} for index, output in enumerate(outputs)]} if outputs else {}
-        payload = ImagePayload.model_validate({"source": source(data), **asked})
-        result = processor(**settings).run(payload, attempt.context())
-        made: Made = []
-        for facts in result["outputs"]:
-            with attempt.space.open_input(facts["uri"]) as file:
-                stored = file.read()
-            picture = Image.open(io.BytesIO(stored))
-            picture.load()
-            assert facts["size_bytes"] == len(stored)
-            assert facts["sha256"] == hashlib.sha256(stored).hexdigest()
-            assert (facts["width"], facts["height"]) == picture.size
-            assert facts["media_type"] == picture.get_format_mimetype()
-            made.append(picture)
-        return result, made
-
-    return run
-
-
-def _saved(picture: Image.Image, format: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format, **options)
-    return buffer.getvalue()
-
-
-def _quarters(size: tuple[int, int] = (400, 200)) -> Image.Image:
-    """Red and green above blue and yellow: turned or mirrored, it never looks the same."""
-    width, height = size
-    picture = Image.new("RGB", size)
-    for index, colour in enumerate(QUARTERS):
-        left, top = index % 2 * width // 2, index // 2 * height // 2
-        picture.paste(colour, (left, top, left + width // 2, top + height // 2))
-    return picture
-
-
-def _near(picture: Image.Image, at: tuple[float, float], colour: str | tuple[int, ...], tolerance: int = 12) -> bool:
-    """Tell whether the pixel there (as a part of width and height) has about this colour."""
-    pixel = picture.convert("RGB").getpixel((int(picture.width * at[0]), int(picture.height * at[1])))
-    wanted = Image.new("RGB", (1, 1), colour).getpixel((0, 0))
-    assert isinstance(pixel, tuple)
-    assert isinstance(wanted, tuple)
-    return all(abs(a - b) <= tolerance for a, b in zip(pixel, wanted, strict=True))
-
-
-def _upright(picture: Image.Image) -> bool:
-    return all(_near(picture, (0.25 + index % 2 * 0.5, 0.25 + index // 2 * 0.5), colour) for index, colour in enumerate(QUARTERS))
-
-
-def _difference(a: Image.Image, b: Image.Image) -> float:
-    """Root of the mean squared difference, 0 to 255."""
-    return max(ImageStat.Stat(ImageChops.difference(a.convert("RGB"), b.convert("RGB"))).rms)
 
 
 def test_a_photograph_becomes_three_thumbnails(run: Run, attempt: Attempt) -> None:
@@ -118,40 +31,40 @@ def test_a_photograph_becomes_three_thumbnails(run: Run, attempt: Attempt) -> No
     assert full is not None
     for picture in made:
         best = full.resize(picture.size, Image.Resampling.LANCZOS)
-        only_coded = Image.open(io.BytesIO(_saved(best, "jpeg", quality=82)))
-        assert _difference(picture, best) < 1.1 * _difference(only_coded, best)
+        only_coded = Image.open(io.BytesIO(saved(best, "jpeg", quality=82)))
+        assert difference(picture, best) < 1.1 * difference(only_coded, best)
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "gif", "tiff", "avif"])
 def test_every_format_goes_in_and_comes_out(run: Run, format: str) -> None:
-    result, made = run(_saved(_quarters(), format), *({"width": 200, "format": out} for out in ("jpeg", "png", "webp", "gif", "tiff", "avif")))
+    result, made = run(saved(quarters(), format), *({"width": 200, "format": out} for out in ("jpeg", "png", "webp", "gif", "tiff", "avif")))
     assert result["source"]["format"] == format
     assert [picture.format for picture in made] == ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "AVIF"]
     for picture in made:
         assert picture.size == (200, 100)
-        assert _upright(picture)
+        assert upright(picture)
 
 
 @pytest.mark.parametrize("format", ["jpeg", "tiff", "webp", "png", "avif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_orientation_is_applied_once(run: Run, orientation: int, format: str) -> None:
     undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
-    stored = _quarters() if orientation == 1 else _quarters().transpose(Image.Transpose(undo[orientation]))
+    stored = quarters() if orientation == 1 else quarters().transpose(Image.Transpose(undo[orientation]))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    result, made = run(_saved(stored, format, exif=exif), {"width": 100, "format": "png"}, {"width": 50, "height": 50, "fit": "cover", "keep_metadata": True})
+    result, made = run(saved(stored, format, exif=exif), {"width": 100, "format": "png"}, {"width": 50, "height": 50, "fit": "cover", "keep_metadata": True})
     assert (result["source"]["width"], result["source"]["height"]) == (400, 200)
     assert made[0].size == (100, 50)
-    assert all(_upright(picture) for picture in made)
+    assert all(upright(picture) for picture in made)
     assert all(0x0112 not in picture.getexif() for picture in made)
 
 
 def test_cover_cuts_off_and_stretch_does_not(run: Run) -> None:
     picture = Image.new("RGB", (300, 100), "#00ff00")
     picture.paste("#ff0000", (0, 0, 100, 100))
-    _, (cover, stretch) = run(_saved(picture, "png"), {"width": 50, "height": 50, "fit": "cover"}, {"width": 50, "height": 50, "fit": "stretch"})
-    assert _near(cover, (0.1, 0.5), "#00ff00")
-    assert _near(stretch, (0.1, 0.5), "#ff0000")
+    _, (cover, stretch) = run(saved(picture, "png"), {"width": 50, "height": 50, "fit": "cover"}, {"width": 50, "height": 50, "fit": "stretch"})
+    assert near(cover, (0.1, 0.5), "#00ff00")
+    assert near(stretch, (0.1, 0.5), "#ff0000")
 
 
 def test_an_output_made_from_another_looks_like_one_made_from_the_source(run: Run) -> None:
@@ -160,13 +73,13 @@ def test_an_output_made_from_another_looks_like_one_made_from_the_source(run: Ru
     _, together = run(data, *sizes)
     for size, picture in zip(sizes, together, strict=True):
         _, (alone,) = run(data, size)
-        assert _difference(picture, alone) < 1.5
+        assert difference(picture, alone) < 1.5
 
 
 def test_a_picture_is_enlarged_only_when_asked(run: Run) -> None:
-    _, made = run(_saved(_quarters(), "png"), {"width": 800}, {"width": 800, "enlarge": True})
+    _, made = run(saved(quarters(), "png"), {"width": 800}, {"width": 800, "enlarge": True})
     assert [picture.size for picture in made] == [(400, 200), (800, 400)]
-    assert _upright(made[1])
+    assert upright(made[1])
 
 
 def test_quality_is_obeyed(run: Run) -> None:
@@ -177,35 +90,29 @@ def test_quality_is_obeyed(run: Run) -> None:
         assert sizes[0] < sizes[1] < sizes[2]
 
 
-def _with_hole(mode: str = "RGBA") -> Image.Image:
-    picture = Image.new("RGBA", (100, 100), "#ff0000")
-    picture.paste((0, 0, 0, 0), (50, 0, 100, 100))
-    return picture.convert(mode)
-
-
 @pytest.mark.parametrize("format", ["png", "webp", "gif", "tiff", "avif"])
 def test_transparency_stays_where_the_format_can_and_turns_white_where_not(run: Run, format: str) -> None:
-    data = _saved(_with_hole(), "png")
+    data = saved(with_hole(), "png")
     _, (kept, flat, painted) = run(data, {"format": format}, {"format": "jpeg"}, {"format": format, "background": "#0000ff"})
     assert kept.convert("RGBA").getpixel((90, 50))[3] == 0  # type: ignore[index]
     assert kept.convert("RGBA").getpixel((10, 50))[3] == 255  # type: ignore[index]
-    assert _near(flat, (0.9, 0.5), "#ffffff")
-    assert _near(painted, (0.9, 0.5), "#0000ff")
-    assert all(_near(picture, (0.1, 0.5), "#ff0000") for picture in (kept, flat, painted))
+    assert near(flat, (0.9, 0.5), "#ffffff")
+    assert near(painted, (0.9, 0.5), "#0000ff")
+    assert all(near(picture, (0.1, 0.5), "#ff0000") for picture in (kept, flat, painted))
 
 
 def test_format_auto_is_chosen_by_content(run: Run) -> None:
     cat = Image.open(MEDIA / "chelsea.png").convert("RGB")
-    assert [picture.format for picture in run(_saved(cat, "png"), {}, {"grayscale": True})[1]] == ["JPEG", "JPEG"]
-    assert [picture.format for picture in run(_saved(cat, "png"), {"corner_radius": 20})[1]] == ["WEBP"]
-    assert [picture.format for picture in run(_saved(_with_hole(), "png"), {}, {"background": "#ffffff"})[1]] == ["PNG", "PNG"]
+    assert [picture.format for picture in run(saved(cat, "png"), {}, {"grayscale": True})[1]] == ["JPEG", "JPEG"]
+    assert [picture.format for picture in run(saved(cat, "png"), {"corner_radius": 20})[1]] == ["WEBP"]
+    assert [picture.format for picture in run(saved(with_hole(), "png"), {}, {"background": "#ffffff"})[1]] == ["PNG", "PNG"]
 
 
 def test_a_palette_with_a_transparent_colour_keeps_its_colours(run: Run) -> None:
     picture = Image.new("P", (100, 100), 1)
     picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
     picture.paste(0, (0, 0, 50, 100))
-    _, (made,) = run(_saved(picture, "png", transparency=0), {"width": 50, "format": "png"})
+    _, (made,) = run(saved(picture, "png", transparency=0), {"width": 50, "format": "png"})
     assert made.mode == "RGBA"
     assert made.getpixel((10, 25))[3] == 0  # type: ignore[index]
     assert made.getpixel((40, 25)) == (255, 0, 0, 255)
@@ -214,7 +121,7 @@ def test_a_palette_with_a_transparent_colour_keeps_its_colours(run: Run) -> None
 def test_what_shows_through_does_not_bleed_into_an_edge(run: Run) -> None:
     picture = Image.new("RGBA", (100, 100), (0, 255, 0, 0))
     picture.paste((255, 0, 0, 255), (0, 0, 51, 100))
-    _, (made,) = run(_saved(picture, "png"), {"width": 10, "format": "png"})
+    _, (made,) = run(saved(picture, "png"), {"width": 10, "format": "png"})
     red, green, _, alpha = made.getpixel((5, 5))  # type: ignore[misc]
     assert 0 < alpha < 255
     assert green < 10 < red
@@ -224,7 +131,7 @@ def test_what_shows_through_does_not_bleed_into_an_edge(run: Run) -> None:
 def test_numbers_of_any_depth_become_the_grey_that_they_mean(run: Run, mode: str, top: float) -> None:
     picture = Image.new(mode, (4, 1))
     picture.putdata([0 if mode != "F" else 0.0, *(type(top)(top * part) for part in (0.25, 0.5, 1))])
-    _, (made,) = run(_saved(picture, "tiff"), {"format": "png"})
+    _, (made,) = run(saved(picture, "tiff"), {"format": "png"})
     assert made.mode == "L"
     assert all(abs(value - wanted) <= 1 for value, wanted in zip(made.tobytes(), (0, 63, 127, 255), strict=True))
 
@@ -232,17 +139,13 @@ def test_numbers_of_any_depth_become_the_grey_that_they_mean(run: Run, mode: str
 def test_a_bitmap_becomes_grey(run: Run) -> None:
     picture = Image.new("1", (100, 100), 1)
     picture.paste(0, (0, 0, 50, 100))
-    _, (made,) = run(_saved(picture, "png"), {"width": 25, "format": "png"})
+    _, (made,) = run(saved(picture, "png"), {"width": 25, "format": "png"})
     assert [made.getpixel((at, 10)) for at in (5, 20)] == [0, 255]
-
-
-def _profile(name: str) -> bytes:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()  # type: ignore[arg-type]
 
 
 def _swapped_profile() -> bytes:
     """An RGB profile whose red is what others call green, and the other way round: who ignores it is found out."""
-    data = bytearray(_profile("sRGB"))
+    data = bytearray(profile("sRGB"))
     entries = {bytes(data[at : at + 4]): at for at in range(132, 132 + 12 * int.from_bytes(data[128:132], "big"), 12)}
     red, green = entries[b"rXYZ"], entries[b"gXYZ"]
     data[red : red + 4], data[green : green + 4] = b"gXYZ", b"rXYZ"
@@ -250,44 +153,44 @@ def _swapped_profile() -> bytes:
 
 
 def test_an_embedded_profile_is_converted_to_srgb_and_dropped(run: Run) -> None:
-    data = _saved(Image.new("RGB", (20, 20), "#ff0000"), "png", icc_profile=_swapped_profile())
+    data = saved(Image.new("RGB", (20, 20), "#ff0000"), "png", icc_profile=_swapped_profile())
     _, made = run(data, {"format": "png"}, {"format": "webp"}, {"width": 10})
     for picture in made:
-        assert _near(picture, (0.5, 0.5), "#00ff00")
+        assert near(picture, (0.5, 0.5), "#00ff00")
         assert "icc_profile" not in picture.info
 
 
 def test_alpha_survives_the_conversion_of_a_profile(run: Run) -> None:
-    _, (made,) = run(_saved(_with_hole(), "png", icc_profile=_swapped_profile()), {"format": "png"})
+    _, (made,) = run(saved(with_hole(), "png", icc_profile=_swapped_profile()), {"format": "png"})
     assert made.getpixel((10, 10)) == (0, 255, 0, 255)
     assert made.getpixel((90, 10))[3] == 0  # type: ignore[index]
 
 
 def test_a_broken_profile_is_ignored_and_told(run: Run, attempt: Attempt) -> None:
-    _, (made,) = run(_saved(Image.new("RGB", (20, 20), "#ff0000"), "jpeg", icc_profile=b"x" * 200), {})
-    assert _near(made, (0.5, 0.5), "#ff0000")
+    _, (made,) = run(saved(Image.new("RGB", (20, 20), "#ff0000"), "jpeg", icc_profile=b"x" * 200), {})
+    assert near(made, (0.5, 0.5), "#ff0000")
     assert [level for level, message in attempt.reports.logs if "profile" in message] == ["warning"]
 
 
 def test_ink_becomes_light(run: Run) -> None:
     picture = Image.new("CMYK", (40, 40), (0, 255, 255, 0))
-    _, made = run(_saved(picture, "jpeg", quality=95), {"format": "png"}, {"width": 20, "format": "jpeg"})
+    _, made = run(saved(picture, "jpeg", quality=95), {"format": "png"}, {"width": 20, "format": "jpeg"})
     assert [made_one.mode for made_one in made] == ["RGB", "RGB"]
-    assert all(_near(made_one, (0.5, 0.5), "#ff0000") for made_one in made)
+    assert all(near(made_one, (0.5, 0.5), "#ff0000") for made_one in made)
 
 
 def test_the_first_frame_of_an_animation_is_taken(run: Run) -> None:
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("#ff0000", "#0000ff")]
     for format in ("gif", "webp", "png", "tiff"):
-        _, (made,) = run(_saved(frames[0], format, save_all=True, append_images=frames[1:]), {"format": "png", "animated": False})
-        assert _near(made, (0.5, 0.5), "#ff0000")
+        _, (made,) = run(saved(frames[0], format, save_all=True, append_images=frames[1:]), {"format": "png", "animated": False})
+        assert near(made, (0.5, 0.5), "#ff0000")
 
 
 def test_metadata_stays_only_when_asked(run: Run) -> None:
     exif = Image.Exif()
     exif[0x013B] = "Ada"
     exif.get_ifd(0x8825)[1] = "N"
-    data = _saved(_quarters(), "jpeg", exif=exif, comment=b"hello", xmp=b'<x:xmpmeta tiff:Orientation="6"/>', icc_profile=_profile("sRGB"))
+    data = saved(quarters(), "jpeg", exif=exif, comment=b"hello", xmp=b'<x:xmpmeta tiff:Orientation="6"/>', icc_profile=profile("sRGB"))
     for format in ("jpeg", "png", "webp", "tiff", "avif"):
         _, (stripped, kept) = run(data, {"format": format}, {"format": format, "keep_metadata": True})
         assert 0x013B not in stripped.getexif()
@@ -298,20 +201,20 @@ def test_metadata_stays_only_when_asked(run: Run) -> None:
 
 
 def test_metadata_of_a_kind_that_others_cannot_hold_is_written_anew(run: Run) -> None:
-    data = _saved(_quarters(), "tiff", big_tiff=True, tiffinfo={315: "Ada"})
+    data = saved(quarters(), "tiff", big_tiff=True, tiffinfo={315: "Ada"})
     _, made = run(data, *({"format": format, "keep_metadata": True} for format in ("jpeg", "tiff", "webp")))
-    assert all(_upright(picture) and picture.getexif()[315] == "Ada" for picture in made)
+    assert all(upright(picture) and picture.getexif()[315] == "Ada" for picture in made)
 
 
 def test_metadata_that_cannot_be_written_costs_no_picture() -> None:
     output = ImageOutput(name="a", format="tiff")
-    encoded = encode(Finished([_quarters()]), output, {"exif": b"Exif\0\0II+\0 too short"})
+    encoded = encode(Finished([quarters()]), output, {"exif": b"Exif\0\0II+\0 too short"})
     assert encoded.media_type == "image/tiff"
-    assert _upright(Image.open(io.BytesIO(encoded.data)))
+    assert upright(Image.open(io.BytesIO(encoded.data)))
 
 
 def test_metadata_too_long_for_the_format_costs_no_picture(run: Run) -> None:
-    data = _saved(_quarters(), "webp", xmp=b"x" * 100_000)
+    data = saved(quarters(), "webp", xmp=b"x" * 100_000)
     _, made = run(data, {"format": "jpeg", "keep_metadata": True}, {"format": "webp", "keep_metadata": True})
     assert ["xmp" in picture.info for picture in made] == [False, True]
 
@@ -330,7 +233,7 @@ def _bomb(width: int, height: int) -> bytes:
     )
 
 
-JPEG = _saved(_quarters(), "jpeg")
+JPEG = saved(quarters(), "jpeg")
 
 
 @pytest.mark.parametrize(
@@ -343,14 +246,14 @@ JPEG = _saved(_quarters(), "jpeg")
         (b"#EXTM3U\n", "the file is plain text"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "the file is an SVG drawing"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "the file is a PostScript file"),
-        (_saved(_quarters(), "bmp"), "the file is a BMP image"),
+        (saved(quarters(), "bmp"), "the file is a BMP image"),
         (JPEG[: len(JPEG) // 2], "the JPEG image is broken: .*truncated"),
         (JPEG[:20], "JPEG image"),
         (b"\xff\xd8\xff" + b"\0" * 100, "the file begins like a JPEG image"),
-        (_saved(_quarters(), "webp")[:60], "WEBP image"),
-        (_saved(_quarters(), "gif")[:30], "GIF image"),
-        (_saved(_quarters(), "tiff")[:8], "TIFF image"),
-        (_saved(_quarters(), "avif")[:200], "AVIF image"),
+        (saved(quarters(), "webp")[:60], "WEBP image"),
+        (saved(quarters(), "gif")[:30], "GIF image"),
+        (saved(quarters(), "tiff")[:8], "TIFF image"),
+        (saved(quarters(), "avif")[:200], "AVIF image"),
         (_bomb(60000, 60000), "the image has 60000 × 60000 pixels; allowed are 50000000"),
         (_bomb(7072, 7071), "the image has 7072 × 7071 pixels"),
         (_bomb(1000, 1000), "the PNG image is broken"),
@@ -365,7 +268,7 @@ def test_what_is_no_whole_image_fails_for_good_in_plain_words(run: Run, data: by
 
 def test_garbage_behind_a_good_beginning_never_raises_anything_else(run: Run) -> None:
     for format in ("jpeg", "png", "webp", "gif", "tiff", "avif"):
-        whole = _saved(_quarters((64, 32)), format)
+        whole = saved(quarters((64, 32)), format)
         for step in range(60):
             at = 4 + step * (len(whole) - 8) // 60
             data = whole[:at] + bytes((whole[at] ^ 0xFF, 0xFF - step)) + whole[at + 2 :]
