@@ -51,6 +51,9 @@ class MailServerUnderTest:
     data_answers: list[str] = field(default_factory=list)
     """Said to the next mails instead of 250; `drop` closes the connection, `stall` says nothing until `release`."""
 
+    data_command_answers: list[str] = field(default_factory=list)
+    """Said to the next DATA commands instead of 354; `drop` closes the connection."""
+
     def __post_init__(self) -> None:
         authority = trustme.CA()
         self.ca_file = self.folder / f"ca-{id(self)}.pem"
@@ -161,6 +164,16 @@ class _Connection(SMTP):
 
     def __init__(self, owner: MailServerUnderTest) -> None:
         super().__init__(owner, **owner.new_connection(self))
+        self._owner = owner
+
+    async def smtp_DATA(self, arg: str) -> None:
+        answer = self._owner.data_command_answers.pop(0) if self._owner.data_command_answers else ""
+        if answer == "drop":
+            self.abort()
+        elif answer:
+            await self.push(answer)
+        else:
+            await super().smtp_DATA(arg)
 
     def abort(self) -> None:
         if self.transport is not None:

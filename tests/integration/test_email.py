@@ -201,6 +201,25 @@ def test_a_sender_may_be_refused(server: MailServerUnderTest, processor: Make, a
         send(processor(server), attempt)
 
 
+@pytest.mark.parametrize(("answer", "error"), [("drop", ServerUnreachable), ("451 4.3.0 later", MailDeferred), ("554 5.5.1 no", MailRefused)])
+def test_what_ends_before_the_mail_is_handed_over_leaves_no_doubt(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt, answer: str, error: type[Exception]
+) -> None:
+    server.data_command_answers = [answer]
+    sender = processor(server, on_ambiguous="fail")
+    with pytest.raises(error):
+        send(sender, attempt)
+    assert server.mails == []
+    send(sender, attempt)
+    assert len(server.mails) == 1
+
+
+def test_an_answer_that_is_none_leaves_it_open_whether_the_mail_was_taken(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+    server.data_answers = ["hello?"]
+    with pytest.raises(EffectUnknown):
+        send(processor(server), attempt)
+
+
 @pytest.mark.parametrize("fault", ["drop", "stall"])
 @pytest.mark.parametrize(("on_ambiguous", "error"), [("fail", EffectUnknown), ("retry", AnswerLost)])
 def test_an_answer_that_is_lost_obeys_the_setting(

@@ -65,6 +65,11 @@ class EmailSettings(ProcessorSettings):
     def _is_a_key(cls, key: SecretStr | None) -> SecretStr | None:
         return key and SecretStr(check_key(key.get_secret_value()))
 
+    @field_validator("dkim_domain")
+    @classmethod
+    def _is_a_domain(cls, domain: str | None) -> str | None:
+        return domain and addresses.ascii_domain(domain)
+
     @field_validator("allowed_domains")
     @classmethod
     def _are_domains(cls, domains: tuple[str, ...]) -> tuple[str, ...]:
