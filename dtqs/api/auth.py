@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 import falcon
 
-from dtqs.store.api_keys import ApiKey
+from dtqs.store.api_keys import REMEMBERED_SECONDS, ApiKey
 
-REMEMBERED_SECONDS = 5.0
-"""For so long a revoked key may still be good."""
 _REMEMBERED_LIMIT = 4096
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 _CHALLENGE = 'Bearer realm="dtqs"'

@@ -10,9 +10,11 @@ from dtqs.cli.options import configuration
 from dtqs.cli.output import print_json, print_table
 from dtqs.config import Config
 from dtqs.store import Store
-from dtqs.store.api_keys import SCOPES
+from dtqs.store.api_keys import REMEMBERED_SECONDS, SCOPES
 from dtqs.store.checkup import reach
 from dtqs.store.schema import migrate as apply_schema
+
+NAME_LIMIT = 100
 
 
 @click.command()
@@ -46,8 +48,14 @@ def _scopes(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tup
     return scopes
 
 
+def _name(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not (0 < len(value) <= NAME_LIMIT and value.isprintable()):
+        raise click.BadParameter(f"allowed: 1 to {NAME_LIMIT} printable characters")
+    return value
+
+
 @key.command()
-@click.argument("name")
+@click.argument("name", callback=_name)
 @click.option("--scope", "scopes", default="submit,read", show_default=True, callback=_scopes, help="What the key may do: submit, read, admin.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def create(name: str, scopes: tuple[str, ...], as_json: bool) -> None:
@@ -82,4 +90,4 @@ def revoke(name_or_id: str) -> None:
     """Revoke a key by its name or id."""
     with opened_store(configuration(), "dtqs key") as store:
         key_id = store.api_keys.revoke(name_or_id)
-    click.echo(f"revoked {name_or_id}, id {key_id}")
+    click.echo(f"revoked {name_or_id}, id {key_id}; API processes that have just seen it may take it for {REMEMBERED_SECONDS:g} s more")

@@ -12,6 +12,8 @@ from dtqs.store.database import Database
 from dtqs.uuid7 import uuid7
 
 SCOPES = ("submit", "read", "admin")
+REMEMBERED_SECONDS = 5.0
+"""For so long an API process remembers what it was told of a key, so a revoked one may still be good."""
 
 
 @dataclass(frozen=True, slots=True)

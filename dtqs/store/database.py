@@ -27,6 +27,8 @@ from dtqs.store.statements import statement
 Row = tuple[Any, ...]
 T = TypeVar("T")
 _AGAIN = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+_TOO_MUCH = "54"
+"""The class of SQLSTATEs of a value that is too large for an index, or nested too deep: to the driver a fault in its working, and as good as any value's."""
 _REPLY_SECONDS = 2.0
 """What a reply may take beyond the server's own statement timeout before the connection is given up."""
 
@@ -105,6 +107,8 @@ class Database:
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, PoolTimeout) as error:
             if isinstance(error, _AGAIN):
                 raise
+            if isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith(_TOO_MUCH):
+                raise StoreRefused(f"PostgreSQL: {error.diag.message_primary or error}") from error
             raise StoreUnavailable(f"PostgreSQL: {str(error).strip() or type(error).__name__}") from error
         except psycopg.errors.InsufficientPrivilege as error:
             raise StoreUnavailable(f"PostgreSQL: {error.diag.message_primary}: run dtqs migrate as this role, which must own the database") from error

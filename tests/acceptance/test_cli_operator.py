@@ -80,14 +80,16 @@ def test_a_name_is_taken_until_its_key_is_revoked(dtqs: Run) -> None:
     assert dtqs("key", "create", "ci").returncode == 0
     again = dtqs("key", "create", "ci")
     assert (again.returncode, "already" in again.stderr) == (2, True)
-    assert dtqs("key", "revoke", "ci").returncode == 0
+    revoked = dtqs("key", "revoke", "ci")
+    assert (revoked.returncode, "for 5 s more" in revoked.stdout) == (0, True)
     assert dtqs("key", "create", "ci").returncode == 0
-    (revoked, current) = sorted(json.loads(dtqs("key", "list", "--json").stdout), key=lambda key: key["revoked_at"] is None)
-    assert (revoked["revoked_at"] is not None, current["revoked_at"]) == (True, None)
+    (former, current) = sorted(json.loads(dtqs("key", "list", "--json").stdout), key=lambda key: key["revoked_at"] is None)
+    assert (former["revoked_at"] is not None, current["revoked_at"]) == (True, None)
 
 
 def test_keys_that_are_not_there_and_scopes_that_are_none_are_refused(dtqs: Run) -> None:
     assert dtqs("key", "revoke", "nobody").returncode == 2
+    assert dtqs("key", "create", "x" * 101).returncode == 2
     wrong = dtqs("key", "create", "x", "--scope", "submit,everything")
     assert (wrong.returncode, "allowed: one or more of submit, read, admin" in wrong.stderr) == (2, True)
 

@@ -1,11 +1,13 @@
 """Submit, as the store does it: once under one id, once under one key, all or none, and a person's retry."""
 
+import random
+
 import pytest
 
-from dtqs.errors import Conflict, NotFound
+from dtqs.errors import Conflict, NotFound, StoreRefused
 from dtqs.settlement import Kind
 from dtqs.store.tasks import IdempotencyKey
-from dtqs.task import NewTask
+from dtqs.task import TAG_LENGTH_LIMIT, TAGS_LIMIT, NewTask
 from dtqs.uuid7 import uuid7
 from tests.fix_store import World
 
@@ -53,6 +55,23 @@ def test_one_bad_member_stores_none_of_its_group(world: World) -> None:
     with pytest.raises(Exception, match="json"):
         world.store.tasks.insert(tasks)
     assert world.value("SELECT count(*) FROM tasks") == 0
+
+
+def letters(count: int) -> str:
+    """Return text that takes four bytes a letter and cannot be compressed."""
+    return "".join(map(chr, random.Random(count).choices(range(0x20000, 0x2A6DF), k=count)))
+
+
+def test_what_an_index_cannot_hold_is_refused_and_not_tried_for_ever(world: World) -> None:
+    with pytest.raises(StoreRefused, match="index row"):
+        world.store.tasks.insert([new_task(tags=(letters(5000),))])
+    with pytest.raises(StoreRefused, match="index row"):
+        world.store.api_keys.create(letters(5000), ["read"])
+
+
+def test_the_largest_tags_that_the_api_lets_pass_are_stored(world: World) -> None:
+    tags = tuple(letters(TAG_LENGTH_LIMIT - n) for n in range(TAGS_LIMIT))
+    assert len(world.store.tasks.insert([new_task(tags=tags)])) == 1
 
 
 def test_every_field_of_a_task_is_stored(world: World) -> None:
