@@ -8,5 +8,6 @@ pytest_plugins = [
     "tests.fix_processors",
     "tests.fix_api",
     "tests.fix_site",
+    "tests.fix_s3",
     "tests.fix_images",
 ]
