@@ -93,6 +93,9 @@ class Processor(Generic[P, S]):
         """Do the work and return the result. Raise TransientError (retried) or PermanentError (failed at once)."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Give back, within a second or two, what is kept for further attempts; called when a worker process that ran some ends in order."""
+
     def kept_pids(self) -> Collection[int]:
         """Return the child processes that this processor keeps for its next attempts: what else an attempt leaves behind is killed at its end."""
         return ()

@@ -74,6 +74,11 @@ class Runner:
         if os.getpid() != self._pid:
             os._exit(os.EX_SOFTWARE)
 
+    def close(self) -> None:
+        """Let every processor give back what it keeps."""
+        for processor in self._processors:
+            _quietly(processor.close)
+
     def _settle(self, task: Claimed, error: BaseException, context: Context, limit_seconds: float) -> Settlement:
         policy = self._types[task.task_type].policy
         if isinstance(error, Interrupted):
