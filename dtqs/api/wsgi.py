@@ -82,6 +82,7 @@ class Service:
         parts.hinting.flush()
         parts.link.stop(Deadline(_STOP_SECONDS))
         parts.store.stop()
+        parts.space.close()
 
     def _watch(self, worker: Any) -> None:
         """End streams and idle connections as soon as the worker is to end: gunicorn has no hook for it, and would wait for them."""

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,7 +149,8 @@ def storage(config: Config) -> Iterator[Check]:
         return
     place = f"{config.files.s3_endpoint or 'Amazon S3'}: {config.files.s3_bucket}"
     try:
-        FileSpace(config.files).look()
+        with closing(FileSpace(config.files)) as space:
+            space.look()
     except FilesUnavailable as error:
         yield Check(
             "object storage",

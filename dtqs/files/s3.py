@@ -68,6 +68,9 @@ class S3Client:
         """See whether the bucket is there and ours to read."""
         self._wire.ask(Request("GET", bucket, query=[("list-type", "2"), ("max-keys", "1")]))
 
+    def close(self) -> None:
+        self._wire.close()
+
     def _put_in_parts(self, bucket: str, key: str, fd: int, size: int) -> None:
         upload_id = text(self._wire.ask(Request("POST", bucket, key, query=[("uploads", "")]))[0], "UploadId")
         part_bytes = max(PART_BYTES, -(-size // PARTS_LIMIT))

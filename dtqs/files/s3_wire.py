@@ -101,6 +101,12 @@ class S3Wire:
             raise FilesUnavailable("the object storage sends the whole object instead of a part")
         return ObjectStream(response)
 
+    def close(self) -> None:
+        """Close the connections that are kept. Safe to call twice."""
+        pool, self._pool = self._pool, None
+        if pool:
+            pool.close()
+
     def _send(self, request: Request) -> httpcore.Response:
         """Send once; returns a response that is to be closed."""
         try:
@@ -156,7 +162,7 @@ class ObjectStream:
 
 def _patiently(call: Callable[[], T]) -> T:
     """Call again, a moment later, where the storage was away: what an attempt has made is worth more than that moment."""
-    wait = wait_exponential_jitter(multiplier=0.2, max=2.0)
+    wait = wait_exponential_jitter(multiplier=0.2, max=2.0, jitter=0.2)
     return Retrying(retry=retry_if_exception_type(FilesUnavailable), stop=stop_after_attempt(_ATTEMPTS), wait=wait, reraise=True)(call)
 
 

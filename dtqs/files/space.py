@@ -33,7 +33,8 @@ class FileSpace:
     """Making one touches nothing. What `[files] store` says is where new files go; those that lie in the folder are found there all the same."""
 
     def __init__(self, section: FilesSection) -> None:
-        client, self._scratch = S3Client(section), Scratch(section.directory / "tmp")
+        client = self._client = S3Client(section)
+        self._scratch = Scratch(section.directory / "tmp")
         self._guard = Guard(section)
         self._fetcher, self._sources = Fetcher(section, self._guard), BucketSources(section, client)
         self._roots = Roots(section.roots, section.directory)
@@ -111,6 +112,10 @@ class FileSpace:
     def look(self) -> None:
         """See whether the store can be reached. Raises FilesUnavailable."""
         self._store.look()
+
+    def close(self) -> None:
+        """Close connections that are kept for the next file. Safe to call twice, and not the end of it."""
+        self._client.close()
 
     def _open(self, uri: str, source: SourceUri) -> BinaryIO:
         match source.scheme:
