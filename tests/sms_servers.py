@@ -1,11 +1,12 @@
 """Servers that speak what SMS providers speak, on loopback: an HTTP gateway and an SMPP server. Each is told what to answer, and keeps what it got."""
 
 import contextlib
+import signal
 import socket
 import ssl
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -15,6 +16,7 @@ import orjson
 from smpplib import consts, smpp
 from smpplib.client import SimpleSequenceGenerator
 
+from dtqs.worker.limits import Interrupted, Reason
 from tests.helpers import eventually
 
 _SECONDS = 30.0
@@ -22,12 +24,13 @@ _SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP reply. With `lost` the connection is closed instead; with `until` it comes when that is set, or never."""
+    """An HTTP reply. With `lost` the connection is closed instead, with `until` once that is set; with `cut` in the middle of the body."""
 
     code: int = 201
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     lost: bool = False
+    cut: bool = False
     until: threading.Event | None = None
 
 
@@ -79,7 +82,8 @@ class Gateway:
                 for name, value in {"Content-Length": str(len(data)), **answer.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(data)
+                self.wfile.write(data[: len(data) // 2] if answer.cut else data)
+                self.close_connection = answer.cut
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -207,3 +211,27 @@ def _pdus(connection: socket.socket) -> Iterator[Any]:
     while len(head := stream.read(4)) == 4:
         (length,) = struct.unpack(">L", head)
         yield smpp.parse_pdu(head + stream.read(length - 4), client=numbers, allow_unknown_opt_params=True)
+
+
+@contextlib.contextmanager
+def interrupted(when: Callable[[], bool]) -> Iterator[None]:
+    """Interrupt what runs within, in the main thread, as a worker's time limit does; it must let that through."""
+
+    def interrupt(_: int, __: object) -> None:
+        raise Interrupted(Reason.TIME_LIMIT)
+
+    def watch() -> None:
+        eventually(when, 10, "it is time to interrupt")
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+    main, before = threading.main_thread().ident or 0, signal.signal(signal.SIGUSR1, interrupt)
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    except Interrupted:
+        return
+    finally:
+        watcher.join(_SECONDS)
+        signal.signal(signal.SIGUSR1, before)
+    raise AssertionError("the interrupt has not come through")

@@ -21,7 +21,7 @@ from dtqs.processors.sms.settings import SmsSettings
 from dtqs.task import Effect
 from tests.fix_processors import Attempt
 from tests.helpers import free_port
-from tests.sms_servers import Answer, Gateway, accepted, refused
+from tests.sms_servers import Answer, Gateway, accepted, interrupted, refused
 
 TO, TOKEN = "+4915112345678", "0123456789abcdef0123456789abcdef"
 SID = "AC" + "f" * 32
@@ -142,6 +142,25 @@ def test_a_reply_that_does_not_come_is_waited_for_no_longer_than_allowed(twilio:
     never.set()
 
 
+def test_a_reply_that_breaks_off_after_its_code_counts_as_that(twilio: Send, http: Send, gateway: Gateway) -> None:
+    gateway.answers = [Answer(201, {"sid": "SM1"}, cut=True), Answer(400, {"code": 21211}, cut=True), Answer(200, b"OK, but to whom", cut=True)]
+    assert twilio()["message_id"] is None
+    with pytest.raises(PermanentError, match="HTTP 400"):
+        twilio()
+    with pytest.raises(EffectUnknown, match="the beginning of HTTP 200: OK, but"):
+        http(success_pattern="whom$")
+
+
+def test_after_an_interrupt_the_next_message_goes_out_as_ever(twilio: Send, gateway: Gateway, attempt: Attempt) -> None:
+    never = threading.Event()
+    gateway.answers = [accepted(1), Answer(until=never)]
+    twilio()
+    with interrupted(lambda: len(gateway.asked) == 2):
+        twilio()
+    never.set()
+    assert twilio()["status"] == "queued"
+
+
 def test_where_nobody_listens_no_effect_has_begun_and_it_is_tried_again(twilio: Send, attempt: Attempt) -> None:
     with pytest.raises(TransientError, match=r"no connection to 127\.0\.0\.1"):
         twilio(base_url=f"http://127.0.0.1:{free_port()}")
@@ -233,5 +252,5 @@ def test_success_is_what_code_and_pattern_say(http: Send, gateway: Gateway, answ
 
 
 def test_what_makes_it_a_message_is_the_answers_code_even_where_no_id_can_be_found(http: Send, gateway: Gateway) -> None:
-    gateway.answers = [Answer(200, b"not json"), Answer(204, b""), accepted(1)]
-    assert [http(id_path="messages.0.id")["message_id"] for _ in range(3)] == [None] * 3
+    gateway.answers = [Answer(200, b"not json"), Answer(204, b""), accepted(1), Answer(200, {"messages": [{"id": "a\0b\u200e"}]})]
+    assert [http(id_path="messages.0.id")["message_id"] for _ in range(4)] == [None, None, None, "ab"]

@@ -21,7 +21,7 @@ from dtqs.processors.sms.settings import SmsSettings
 from dtqs.task import Effect
 from tests.fix_processors import Attempt
 from tests.helpers import eventually, free_port
-from tests.sms_servers import LOSE, SILENCE, SmppServer
+from tests.sms_servers import LOSE, SILENCE, SmppServer, interrupted
 
 TO = "+4915112345678"
 Send = Callable[..., Any]
@@ -139,6 +139,14 @@ def test_a_lost_response_is_settled_as_the_settings_say(
         smpp(on_ambiguous=on_ambiguous, request_timeout_seconds=0.3)
     assert attempt.reports.effects == [Effect(on_ambiguous)]
     assert attempt.reports.logs == [("warning", "nobody knows whether the message was sent")]
+    assert smpp()["status"] == "accepted"
+    assert server.commands().count("bind_transceiver") == 2
+
+
+def test_after_an_interrupt_the_connection_is_not_used_again(smpp: Send, server: SmppServer) -> None:
+    server.statuses = [SILENCE]
+    with interrupted(lambda: len(server.submitted()) == 1):
+        smpp()
     assert smpp()["status"] == "accepted"
     assert server.commands().count("bind_transceiver") == 2
 

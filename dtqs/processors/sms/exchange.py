@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from dtqs.errors import PermanentError
-from dtqs.processors.sms.message import SmsNotTaken, SmsUnsure, words
+from dtqs.processors.sms.message import SmsNotTaken, SmsRefused, SmsUnsure, words
 
 REPLY_BYTES = 64 << 10
 _KEPT_SECONDS = 3.0
@@ -26,10 +26,11 @@ UNSURE_CODES = frozenset({502, 504})
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back; `text` is its beginning."""
+    """What came back. Where it is not whole, `text` is its beginning: the code says already what became of the request."""
 
     code: int
     text: str
+    is_whole: bool
     retry_after_seconds: float
 
 
@@ -51,14 +52,20 @@ class Exchange:
                 begins()
                 left = True
 
-        request = httpx.Request(method, url, headers=headers, content=body, extensions={"timeout": self._timeouts, "trace": trace})
         try:
+            request = httpx.Request(method, url, headers=headers, content=body, extensions={"timeout": self._timeouts, "trace": trace})
             return _read(self._opened().handle_request(request), time.monotonic() + self._limit_seconds)
+        except httpx.InvalidURL as error:
+            raise SmsRefused(self._provider, f"no request can be made of it: {error}") from error
         except httpx.TransportError as error:
             why = f"{request.url.host}: {words(str(error)) or type(error).__name__}"
             if left:
                 raise SmsUnsure(f"{self._provider} has not replied: {why}") from error
             raise SmsNotTaken(self._provider, f"no connection to {why}") from error
+        except BaseException:
+            # an interrupt may come anywhere in the transport's bookkeeping: the next request begins with another one
+            self.close()
+            raise
 
     def close(self) -> None:
         if self._transport is not None:
@@ -78,15 +85,19 @@ class Exchange:
 
 def _read(response: httpx.Response, until: float) -> Reply:
     """Read no more than is looked at, and no longer than may be: each octet that drips in begins the transport's own time anew."""
-    data = b""
+    data, is_whole = b"", True
     try:
-        for chunk in response.iter_bytes():
+        for chunk in response.iter_raw():
             data += chunk
             if len(data) > REPLY_BYTES or time.monotonic() > until:
+                is_whole = False
                 break
+    except httpx.TransportError:
+        is_whole = False
     finally:
         response.close()
-    return Reply(response.status_code, data[:REPLY_BYTES].decode("utf-8", "replace"), retry_after(response.headers.get("retry-after", ""), time.time()))
+    text = data[:REPLY_BYTES].decode("utf-8", "replace")
+    return Reply(response.status_code, text, is_whole, retry_after(response.headers.get("retry-after", ""), time.time()))
 
 
 def retry_after(value: str, now: float) -> float:

@@ -20,7 +20,7 @@ class Http:
 
     def send(self, message: Message, begins: Callable[[], None]) -> Sent:
         settings, values = self._settings, self._values(message)
-        sent_headers = {name: fill(template, values, in_header) for name, template in headers(settings.headers).items()}
+        sent_headers = {name: fill(template, values, in_header).strip() for name, template in headers(settings.headers).items()}
         body = b""
         if settings.method != "GET":
             body = fill(settings.body, values, escape_for(settings.content_type)).encode()
@@ -47,6 +47,8 @@ class Http:
         why = f"HTTP {reply.code}" + (f": {said}" if said else "")
         if reply.code in self._settings.success_codes:
             if self._settings.success_pattern and not re.search(self._settings.success_pattern, reply.text):
+                if not reply.is_whole:
+                    raise SmsUnsure(f"http has answered with the beginning of {why}")
                 raise SmsRefused("http", f"{why}; success_pattern does not match")
             return Sent(_at(reply.text, self._settings.id_path), "accepted")
         if 200 <= reply.code < 300 or reply.code in UNSURE_CODES:

@@ -8,7 +8,7 @@ from dtqs.errors import DtqsError, PermanentError, TransientError
 from dtqs.processors.sms.numbers import masked
 from dtqs.processors.sms.segments import Segments
 
-_WORDS_CHARACTERS = 300
+_WORD_CHARACTERS, _WORDS_CHARACTERS = 200, 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,11 @@ class SmsNotTaken(TransientError):
 
 class SmsUnsure(DtqsError):
     """The message was on its way, and nobody knows whether it was taken; the settings say what becomes of its task."""
+
+
+def plain(text: str) -> str:
+    """Return another server's word, an id or a status, as a result can hold it."""
+    return "".join(char for char in text if char.isprintable())[:_WORD_CHARACTERS]
 
 
 def words(text: str, secrets: Iterable[str] = ()) -> str:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from dtqs.errors import EffectUnknown, PermanentError, Problem, TransientError
 from dtqs.processors.base import Context, Json, Processor
 from dtqs.processors.sms.http import Http
-from dtqs.processors.sms.message import Message, Provider, Sent, SmsUnsure
+from dtqs.processors.sms.message import Message, Provider, Receipt, Sent, SmsUnsure, plain
 from dtqs.processors.sms.numbers import masked
 from dtqs.processors.sms.payload import SmsPayload
 from dtqs.processors.sms.segments import Segments, beyond_gsm, segment
@@ -109,15 +109,20 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
         raise EffectUnknown(str(unsure)) from unsure
 
     def _result(self, message: Message, sent: Sent) -> Json:
-        facts = {"message_id": sent.message_id, "status": sent.status, "to": masked(message.to), "segments": message.segments.count}
-        logger.info("message handed over", extra={"task_id": message.task_id, "provider": self.settings.provider, **facts})
+        facts = {"message_id": sent.message_id and plain(sent.message_id), "status": plain(sent.status), "segments": message.segments.count}
+        told = {"task_id": message.task_id, "provider": self.settings.provider, "to": masked(message.to)}
+        logger.info("message handed over", extra={**told, **facts})
         result: dict[str, Json] = {**facts, "to": message.to, "sender": message.sender, "encoding": message.segments.encoding}
         result["provider"] = self.settings.provider
         if sent.part_ids:
-            result["part_ids"] = list(sent.part_ids)
+            result["part_ids"] = [plain(part_id) for part_id in sent.part_ids]
         if self.settings.wait_receipt_seconds and self.settings.provider == "smpp":
-            result["receipts"] = [{"message_id": each.message_id, "state": each.state, "error": each.error} for each in sent.receipts]
+            result["receipts"] = [_receipt(receipt) for receipt in sent.receipts]
         return result
+
+
+def _receipt(receipt: Receipt) -> Json:
+    return {"message_id": plain(receipt.message_id), "state": plain(receipt.state), "error": receipt.error and plain(receipt.error)}
 
 
 def _described(segments: Segments, text: str) -> str:

@@ -52,7 +52,8 @@ class Twilio:
         if 200 <= reply.code < 300:
             if facts.get("status") in _LOST_STATUSES:
                 raise SmsRefused("twilio", why)
-            return Sent(facts.get("sid"), str(facts.get("status", "accepted")))
+            sid = facts.get("sid")
+            return Sent(sid if isinstance(sid, str) else None, str(facts.get("status", "accepted")))
         if reply.code in NOT_TAKEN_CODES or error in _TRANSIENT_ERRORS:
             raise SmsNotTaken("twilio", why, reply.retry_after_seconds)
         if reply.code >= 500:
