@@ -74,6 +74,7 @@ def compiled(program: str, made: Stream, loudness: str = "error") -> list[str]:
 def probe(program: str, file: BinaryIO, container: Container, guard: Guard) -> list[str]:
     """Return the command that asks what a file is."""
     options = {"f": container.demuxer, **_guarded(container.demuxer, guard)}
+    del options["max_pixels"]  # its figures are judged by us, in words
     words = [word for name, value in options.items() for word in (f"-{name}", str(value))]
     return checked([program, "-hide_banner", "-v", "error", "-print_format", "json", "-show_format", "-show_streams", *words, "-i", place(file)])
 

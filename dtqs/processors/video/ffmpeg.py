@@ -21,6 +21,7 @@ from dtqs.processors.video.film import number
 
 _LOOK_SECONDS = 0.5
 _WAIT_SECONDS = 5.0
+_CPU_SLACK_SECONDS = 0.1
 _LINES_KEPT, _LINE_CHARACTERS, _TOLD_LINES = 60, 500, 8
 _ANSWER_BYTES = 8 << 20
 _SAMPLE_BYTES = 1 << 16
@@ -28,7 +29,10 @@ _OOM_SCORE = b"700"
 _PLACES = re.compile(r"(file:)?/proc/self/fd/\d+")
 _ADDRESSES = re.compile(r" @ 0x[0-9a-f]+")
 _FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
-_BROKEN_DISK = os.strerror(errno.EIO)
+_BROKEN_DISK = (os.strerror(errno.EIO),)
+_NO_MEMORY = (os.strerror(errno.ENOMEM), "malloc of size", "memory allocation", "Memory allocation", "insufficient resources", "failed to map segment")
+_TOO_LONG = (os.strerror(errno.EFBIG),)
+_TOO_LARGE = ("exceeds specified max pixel count",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +83,14 @@ class Ffmpeg:
         return bytes(answer)
 
     def _complete(self, command: Sequence[str], files: Sequence[BinaryIO], take: Callable[[bytes], bool]) -> str:
+        before = _children_cpu_seconds()
         with self._started(command, files) as process:
             lines = self._attend(process, take)
             status = process.wait(_WAIT_SECONDS)
-        if status != 0:
-            raise self._failure(Path(command[0]).name, status, lines)
+        took = _children_cpu_seconds() - before
+        # a disk that is full at the very end is told, and the status is still that of success
+        if status != 0 or _says(lines, _FULL):
+            raise self._failure(Path(command[0]).name, status, lines, took)
         return "\n".join(lines)
 
     @contextmanager
@@ -120,22 +127,24 @@ class Ffmpeg:
                     raise PermanentError(f"nothing came out of the encoder for {self._bounds.stall_seconds:g} s{_told(lines.kept)}")
         return lines.kept
 
-    def _failure(self, name: str, status: int, lines: deque[str]) -> Exception:
+    def _failure(self, name: str, status: int, lines: deque[str], cpu_seconds: float) -> Exception:
         """Word what a status means; a process of ours that dies of a signal has been killed by a limit, or by the film."""
         said, bounds = _told(lines), self._bounds
-        if status == -signal.SIGXCPU:
+        if cpu_seconds >= bounds.cpu_seconds - _CPU_SLACK_SECONDS and status in (-signal.SIGKILL, -signal.SIGXCPU):
             return PermanentError(f"the film takes more than {bounds.cpu_seconds} s of processor time, which is the limit{said}")
-        if status == -signal.SIGXFSZ or os.strerror(errno.EFBIG) in said:
+        if status == -signal.SIGXFSZ or _says(lines, _TOO_LONG):
             return PermanentError(f"an output is longer than {bounds.file_bytes} bytes, which is the limit{said}")
         if status == -signal.SIGKILL:
             return TransientError(f"{name} was killed, most likely for want of memory{said}")
         if status < 0:
             return PermanentError(f"{name} died of {signal.Signals(-status).name} over this film{said}")
-        if any(words in said for words in _FULL):
+        if _says(lines, _FULL):
             return TransientError(f"the disk is full{said}")
-        if _BROKEN_DISK in said:
+        if _says(lines, _BROKEN_DISK):
             return TransientError(f"a file could not be read or written{said}")
-        if os.strerror(errno.ENOMEM) in said:
+        if _says(lines, _TOO_LARGE):
+            return PermanentError(f"the film has pictures of more pixels than are allowed{said}")
+        if _says(lines, _NO_MEMORY):
             return PermanentError(f"the film takes more than {bounds.memory_bytes} bytes of memory, which is the limit{said}")
         return PermanentError(f"{name} failed with status {status}{said}")
 
@@ -208,6 +217,12 @@ def _preparation(bounds: Bounds) -> Callable[[], None]:
     return prepare
 
 
+def _children_cpu_seconds() -> float:
+    """What all children took that have ended; a kill at the limit looks like any other."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def _lowered(what: int, limit: int) -> int:
     """The worker's own limit may be lower, and cannot be raised."""
     most = resource.getrlimit(what)[1]
@@ -232,6 +247,10 @@ def _open(stream: IO[bytes] | None) -> IO[bytes]:
 def _plain(line: bytes) -> str:
     text = _ADDRESSES.sub("", _PLACES.sub("the file", line.decode("utf-8", "replace")))
     return "".join(character for character in text if character.isprintable())[:_LINE_CHARACTERS]
+
+
+def _says(lines: deque[str], words: Sequence[str]) -> bool:
+    return any(word in line for line in lines for word in words)
 
 
 def _told(lines: deque[str]) -> str:

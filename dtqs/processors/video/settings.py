@@ -17,7 +17,7 @@ class VideoSettings(ProcessorSettings):
     max_streams: int = Field(default=64, ge=1, le=1000, description="streams of a source: pictures, sounds, subtitles and others")
     max_outputs: int = Field(default=20, ge=1, le=100, description="outputs of one task")
     max_output_bytes: int = Field(default=16 << 30, ge=1000, le=1 << 44, description="bytes of one file that is made")
-    max_memory_bytes: int = Field(default=8 << 30, ge=256 << 20, le=1 << 44, description="bytes of memory (address space) of one ffmpeg")
+    max_memory_bytes: int = Field(default=8 << 30, ge=1 << 30, le=1 << 44, description="bytes of memory (address space) of one ffmpeg")
     max_cpu_seconds: int = Field(default=86400, ge=1, le=30 * 86400, description="seconds of processor time of one ffmpeg, over all cores")
     stall_seconds: float = Field(default=120.0, ge=1, le=3600, description="seconds without a new picture after which an ffmpeg is stopped")
     threads: int = Field(default=0, ge=0, le=256, description="threads of one ffmpeg; 0: its own choice, by the cores")

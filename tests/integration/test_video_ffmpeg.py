@@ -1,0 +1,110 @@
+"""How ffmpeg is run: it ends with whoever started it, when nothing comes of it, and what it says is kept short."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from dtqs.errors import PermanentError, TransientError
+from dtqs.processors.video.ffmpeg import Bounds, Ffmpeg, Progress
+from dtqs.sandbox.processes import family
+from tests.films import film
+
+ENDLESS = [
+    "ffmpeg",
+    "-v",
+    "error",
+    "-nostdin",
+    "-nostats",
+    "-progress",
+    "pipe:1",
+    "-stats_period",
+    "0.1",
+    "-f",
+    "lavfi",
+    "-i",
+    "testsrc=s=64x48",
+    "-f",
+    "null",
+    "-",
+]
+
+
+class Stopped(BaseException):
+    """Comes out of a signal handler, as a worker's interrupt does."""
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Ffmpeg:
+    return Ffmpeg(tmp_path, Bounds(4 << 30, 60, 1 << 30, 1.0))
+
+
+@pytest.fixture
+def alarm() -> Iterator[None]:
+    def stop(_: int, __: FrameType | None) -> None:
+        raise Stopped
+
+    before = signal.signal(signal.SIGALRM, stop)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def nothing_is_left() -> bool:
+    return family(os.getpid()) == [os.getpid()]
+
+
+def test_an_interrupt_kills_it_and_all_that_it_started(programs: Ffmpeg, alarm: None) -> None:
+    seen: list[Progress] = []
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    with pytest.raises(Stopped):
+        programs.run(["sh", "-c", '"$@" & "$@"', "sh", *ENDLESS], watch=seen.append)
+    assert nothing_is_left()
+    assert seen[-1].frames > 0
+    assert seen[-1].seconds > 0
+
+
+def test_it_is_stopped_when_no_picture_is_made(programs: Ffmpeg, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = os.open(tmp_path / "pipe", os.O_RDWR)
+    began = time.monotonic()
+    try:
+        with pytest.raises(PermanentError, match="nothing came out of the encoder for 1 s"):
+            programs.run(["ffmpeg", "-v", "error", "-progress", "pipe:1", "-f", "mpegts", "-i", str(tmp_path / "pipe"), "-f", "null", "-"])
+    finally:
+        os.close(writer)
+    assert time.monotonic() - began < 10
+    assert nothing_is_left()
+
+
+def test_a_full_disk_and_a_kill_are_worth_a_retry_and_the_rest_is_not(programs: Ffmpeg, tmp_path: Path) -> None:
+    clip = film(tmp_path / "clip.mkv", seconds=0.2)
+    with pytest.raises(TransientError, match="the disk is full"):
+        programs.run(["ffmpeg", "-v", "error", "-y", "-i", str(clip), "-c", "copy", "-f", "matroska", "/dev/full"])
+    with pytest.raises(TransientError, match="was killed"):
+        programs.run(["sh", "-c", "kill -9 $$"])
+    with pytest.raises(PermanentError, match="died of SIGSEGV"):
+        programs.run(["sh", "-c", "kill -SEGV $$"])
+    with pytest.raises(PermanentError, match=r"failed with status 1; its last words: .*No such file"):
+        programs.run(["ffmpeg", "-v", "error", "-i", "missing.mp4", "-f", "null", "-"])
+
+
+def test_what_it_says_is_kept_short_and_plain(programs: Ffmpeg) -> None:
+    with pytest.raises(PermanentError) as error:
+        programs.run(["sh", "-c", r"yes 'many words' | head -c 1000000 >&2; printf '\033[31mlast\n' >&2; exit 3"])
+    assert len(str(error.value)) < 6000
+    assert str(error.value).endswith("[31mlast")
+    with pytest.raises(PermanentError, match="says more of itself"):
+        programs.ask(["sh", "-c", "yes | head -c 20000000"])
+
+
+def test_nothing_of_the_workers_environment_reaches_it(programs: Ffmpeg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FFREPORT", f"file={tmp_path}/report.log")
+    monkeypatch.setenv("SECRET_OF_THE_WORKER", "sesame")
+    programs.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=64x48:d=0.1", "-f", "null", "-"])
+    assert not (tmp_path / "report.log").exists()
+    assert b"sesame" not in programs.ask(["env"])

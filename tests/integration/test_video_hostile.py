@@ -1,0 +1,212 @@
+"""Films that lie, attack, or are too much: nothing but their own bytes is read, nobody is called, and each ends in plain words."""
+
+import random
+import shutil
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dtqs.errors import PermanentError
+from dtqs.processors.video.container import Container
+from dtqs.processors.video.settings import VideoSettings
+from dtqs.processors.video.studio import Programs
+from tests.films import Run, ffmpeg, film, near, picture_at, runner
+from tests.fix_processors import Attempt
+
+SECRET = "root:x:0:0:this is nobody's to see"
+FAST = {"speed": "ultrafast"}
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def run(attempt: Attempt, sources: Path) -> Run:
+    return runner(attempt, sources)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return film(tmp_path_factory.mktemp("films") / "clip.mp4", "-movflags", "+faststart")
+
+
+class Listener:
+    """Something on loopback that is not to be called."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket.setblocking(False)
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/secret"
+
+    def was_called(self) -> bool:
+        try:
+            self._socket.accept()[0].close()
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    one = Listener()
+    yield one
+    one.close()
+
+
+def attacks(secret: Path, url: str) -> dict[str, str]:
+    places = (f"file://{secret}", str(secret), url)
+    return {
+        "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n" + "".join(f"#EXTINF:1.0,\n{place}\n" for place in places) + "#EXT-X-ENDLIST\n",
+        "master": "#EXTM3U\n" + "".join(f"#EXT-X-STREAM-INF:BANDWIDTH=1\n{place}\n" for place in places),
+        "concat": "ffconcat version 1.0\n" + "".join(f"file '{place}'\n" for place in places),
+        "dash": f"<?xml version='1.0'?><MPD><Period><BaseURL>{url}</BaseURL></Period></MPD>",
+        "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n",
+    }
+
+
+@pytest.mark.parametrize("name", ["hls", "master", "concat", "dash", "sdp"])
+def test_a_playlist_that_is_called_a_film_reads_no_file_and_calls_nobody(run: Run, sources: Path, tmp_path: Path, listener: Listener, name: str) -> None:
+    secret = film(tmp_path / "secret.mp4") if name == "hls" else tmp_path / "secret.mp4"
+    attack = sources / "film.mp4"
+    attack.write_text(attacks(secret, listener.url)[name], encoding="utf-8")
+    with pytest.raises(PermanentError, match="not a film") as error:
+        run(attack, {})
+    assert str(secret) not in str(error.value)
+    # and were it taken for a film: no demuxer but the one that is named, and no other file
+    with attack.open("rb") as file:
+        for demuxer in ("mov", "mpegts", "hls", "concat"):
+            with pytest.raises(PermanentError):
+                Programs(VideoSettings(), tmp_path).probe(file, Container(demuxer, "video/mp4"))
+    assert not listener.was_called()
+
+
+def test_subtitles_that_are_a_playlist_read_nothing(run: Run, clip: Path, sources: Path, tmp_path: Path, listener: Listener) -> None:
+    shutil.copy(clip, sources / "film.mp4")
+    for text in attacks(tmp_path / "secret", listener.url).values():
+        (sources / "text.srt").write_text(text, encoding="utf-8")
+        with pytest.raises(PermanentError, match="subtitles are of no kind"):
+            run(sources / "film.mp4", {"subtitles": {"source": f"file:{sources}/text.srt"}})
+    assert not listener.was_called()
+
+
+def test_subtitles_that_name_fonts_and_files_are_only_text(run: Run, clip: Path, sources: Path, listener: Listener) -> None:
+    shutil.copy(clip, sources / "film.mp4")
+    (sources / "text.ass").write_text(
+        "[Script Info]\nScriptType: v4.00+\n[V4+ Styles]\n"
+        "Format: Name, Fontname, Fontsize, PrimaryColour\nStyle: Default,/etc/passwd,20,&H00FFFFFF\n[Fonts]\nfontname: x.ttf\n!!!!!!!!\n[Events]\n"
+        f"Format: Layer, Start, End, Style, Text\nDialogue: 0,0:00:00.00,0:00:02.00,Default,{{\\fn{listener.url}}}text\n"
+        f"Picture: 0,0:00:00.00,0:00:02.00,Default,{listener.url}\n",
+        encoding="utf-8",
+    )
+    ((output, _),) = run(sources / "film.mp4", {"subtitles": {"source": f"file:{sources}/text.ass"}, **FAST})
+    assert output["video_codec"] == "h264"
+    assert not listener.was_called()
+
+
+def _atoms(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    at = 0
+    while at + 8 <= len(data):
+        size = struct.unpack(">I", data[at : at + 4])[0]
+        yield data[at + 4 : at + 8], at, size
+        at += size
+
+
+def _referring(data: bytes, path: str) -> bytes:
+    """Rewrite a mov so that its tracks' data is said to be in another file, as an alias record does."""
+    made = b""
+    for name, at, size in _atoms(data):
+        body = data[at + 8 : at + size]
+        if name in (b"moov", b"trak", b"mdia", b"minf", b"dinf"):
+            body = _referring(body, path)
+        elif name == b"dref":
+            text = f"{'/' if len(path) % 2 else ''}{path}".encode()
+            # volume and file name, levels and the rest of the head are empty; then the absolute path, and the end
+            record = bytes(10 + 28 + 12 + 64 + 16 + 4 + 16) + struct.pack(">HH", 2, len(text)) + text + struct.pack(">hH", -1, 0)
+            body = bytes(4) + struct.pack(">I", 1) + struct.pack(">I", 12 + len(record)) + b"alis" + bytes(4) + record
+        made += struct.pack(">I", 8 + len(body)) + name + body
+    return made
+
+
+def test_a_film_whose_data_is_said_to_be_in_another_file_is_not_believed(run: Run, sources: Path, tmp_path: Path) -> None:
+    for colour, path in (("blue", sources / "film.mov"), ("red", tmp_path / "secret.mov")):
+        ffmpeg("-f", "lavfi", "-i", f"color={colour}:s=32x32:r=5:d=1", "-c:v", "rawvideo", "-pix_fmt", "rgb24", path)
+    attack = sources / "film.mov"
+    attack.write_bytes(_referring(attack.read_bytes(), str(tmp_path / "secret.mov")))
+    assert near(picture_at(attack, 0, "-enable_drefs", "1", "-use_absolute_path", "1"), (0.5, 0.5), "red"), "the attack is none"
+    with pytest.raises(PermanentError, match="neither picture nor sound"):
+        run(attack, FAST)
+
+
+def test_a_film_that_is_cut_short_is_a_failure_and_leaves_nothing(run: Run, attempt: Attempt, clip: Path, sources: Path) -> None:
+    data = clip.read_bytes()
+    (sources / "cut.mp4").write_bytes(data[: len(data) * 6 // 10])
+    for output in ({"format": "mp4", **FAST}, {"format": "mp3"}, {"format": "hls"}):
+        with pytest.raises(PermanentError, match=r"cut short or broken|missing|failed"):
+            run(sources / "cut.mp4", output)
+    space = attempt.space.path_of("018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42").parents[2]
+    assert [path for path in space.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "output", "words"),
+    [
+        ({"max_duration_seconds": 1}, {}, "takes 2 s; allowed are 1"),
+        ({"max_pixels": 6000}, {}, "96 × 64 pixels; allowed are 6000 in all"),
+        ({"max_streams": 1}, {}, "stream"),
+        ({"max_source_bytes": 1000}, {}, "bytes; allowed are 1000"),
+        ({"max_pixels": 7000}, {"width": 200, "enlarge": True}, "would have 200 × 134 pixels"),
+        ({"max_output_bytes": 1000}, FAST, "longer than 1000 bytes, which is the limit"),
+        ({"max_memory_bytes": 1 << 30}, {"width": 6000, "enlarge": True}, "of memory, which is the limit"),
+        ({"ffmpeg": "no-such-ffmpeg"}, {}, "no-such-ffmpeg is not installed"),
+    ],
+)
+def test_what_is_over_a_limit_is_refused_in_plain_words(
+    run: Run, clip: Path, sources: Path, settings: dict[str, Any], output: dict[str, Any], words: str
+) -> None:
+    shutil.copy(clip, sources / "film.mp4")
+    with pytest.raises(PermanentError, match=words):
+        run(sources / "film.mp4", output, **settings)
+
+
+def test_a_film_that_takes_too_much_of_the_processor_is_stopped(run: Run, sources: Path) -> None:
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=640x480:r=25:d=8", "-preset", "ultrafast", sources / "film.mp4")
+    with pytest.raises(PermanentError, match="more than 1 s of processor time"):
+        run(sources / "film.mp4", {"speed": "veryslow"}, max_cpu_seconds=1)
+
+
+def test_a_film_of_which_nothing_is_there_says_so(run: Run, clip: Path, sources: Path) -> None:
+    ffmpeg("-i", clip, "-vn", "-c", "copy", sources / "sound.m4a")
+    ffmpeg("-i", clip, "-an", "-c", "copy", sources / "mute.mp4")
+    for source, output, words in (
+        ("sound.m4a", {}, "no picture, only sound"),
+        ("mute.mp4", {"format": "mp3"}, "has no sound"),
+        ("mute.mp4", {"audio_track": 1}, "0 audio tracks"),
+        ("mute.mp4", {"crop": {"x": 90, "y": 0, "width": 50, "height": 50}}, "outside of the picture, which has 96 × 64 pixels"),
+        ("mute.mp4", {"format": "png", "at_seconds": 9}, "the film ends at 2"),
+    ):
+        with pytest.raises(PermanentError, match=words):
+            run(sources / source, output)
+
+
+def test_damaged_films_end_in_an_output_or_in_words(run: Run, clip: Path, sources: Path) -> None:
+    dice = random.Random(7)
+    whole = clip.read_bytes()
+    for number in range(6):
+        data = bytearray(whole)
+        for _ in range(1 + 4 * number):
+            data[dice.randrange(8, len(data))] = dice.randrange(256)
+        (sources / "damaged.mp4").write_bytes(data)
+        with suppress(PermanentError):
+            run(sources / "damaged.mp4", {"format": "poster"})
