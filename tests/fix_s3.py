@@ -37,8 +37,8 @@ class Bucket:
         own = {"s3_endpoint": self.endpoint, "s3_region": _REGION, "s3_bucket": self.name, "s3_access_key": self.access_key, "s3_secret_key": self.secret_key}
         return {"store": "s3", "s3_prefix": "dtqs/", **own, **others}
 
-    def keys(self, name: str = "") -> list[str]:
-        return [each["Key"] for each in self.client.list_objects_v2(Bucket=name or self.name).get("Contents", ())]
+    def listed(self) -> list[str]:
+        return [each["Key"] for each in self.client.list_objects_v2(Bucket=self.name).get("Contents", ())]
 
     def put(self, key: str, body: bytes) -> None:
         self.client.put_object(Bucket=self.name, Key=key, Body=body)

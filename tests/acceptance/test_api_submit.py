@@ -188,11 +188,22 @@ def test_a_source_must_be_there_and_the_problem_names_its_field(shared: System) 
     assert list(fields(response)) == ["[1].payload.source"]
 
 
-@pytest.mark.parametrize("source", ["https://example.org/a.jpg", "http://example.org/a.jpg", "s3://bucket/key"])
-def test_a_source_that_nothing_can_open_is_refused_with_what_is_allowed(shared: System, source: str) -> None:
-    response = shared.client.post("/submit", json={"task_type": "image", "payload": {"source": source}})
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("ftp://example.org/a.jpg", "upload:ID, https://host/path"),
+        ("https://user:secret@example.org/a.jpg", "no user name or password"),
+        ("https://example.org:8443/a.jpg", "port 8443 is not allowed"),
+        ("http://[::ffff:169.254.169.254]/latest/", "link-local"),
+        ("s3://bucket/key", "not configured"),
+        ("file:/etc/passwd", "not configured"),
+    ],
+)
+def test_a_source_that_would_not_be_opened_is_refused_with_what_is_allowed(shared: System, source: str, reason: str) -> None:
+    response = shared.client.post("/submit", json=[ECHO, {"task_type": "image", "payload": {"source": source}}])
     assert response.status_code == 422
-    assert "upload:ID or file:/path" in fields(response)["payload.source"]
+    assert list(fields(response)) == ["[1].payload.source"]
+    assert reason in fields(response)["[1].payload.source"]
 
 
 def test_submits_are_accepted_while_the_broker_is_away(system: Factory) -> None:

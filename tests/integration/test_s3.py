@@ -102,7 +102,7 @@ def test_an_upload_in_parts_that_fails_is_dropped(space: Space, bucket: Bucket, 
     monkeypatch.setattr(s3.S3Client, "_complete", interrupt)
     with pytest.raises(KeyboardInterrupt):
         output(space(), b"x" * (s3.PART_BYTES + 1))
-    assert (bucket.unended(), bucket.keys(), left_over(tmp_path)) == ([], [], [])
+    assert (bucket.unended(), bucket.listed(), left_over(tmp_path)) == ([], [], [])
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 10), (3, 5), (9, 10), (4, 4)])
@@ -140,7 +140,7 @@ def test_only_old_objects_of_ours_without_a_row_are_swept_and_so_are_uploads_tha
     for key in (f"dtqs/{uuid7()}", "dtqs/theirs"):
         bucket.client.create_multipart_upload(Bucket=bucket.name, Key=key)
     assert files.sweep(lambda ids: {kept}, -60, 100) == 2
-    assert bucket.keys() == [f"dtqs/{kept}", "dtqs/readme.txt", f"dtqs2/{lost}", f"other/{lost}"]
+    assert bucket.listed() == [f"dtqs/{kept}", "dtqs/readme.txt", f"dtqs2/{lost}", f"other/{lost}"]
     assert len(bucket.unended()) == 1
 
 
@@ -207,7 +207,7 @@ def test_a_wrong_secret_is_told_by_the_servers_own_word_and_is_worth_a_retry(spa
             call()
     with pytest.raises(FilesUnavailable, match="404 NoSuchBucket"):
         output(space(s3_bucket="no-such-bucket"), b"x")
-    assert (bucket.keys(), left_over(tmp_path)) == ([], [])
+    assert (bucket.listed(), left_over(tmp_path)) == ([], [])
 
 
 def test_a_server_that_is_away_is_worth_a_retry(space: Space) -> None:
