@@ -91,8 +91,6 @@ def decoding(word: str) -> Iterator[None]:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PermanentError("the image has, in one of its parts, more pixels than are allowed") from error
-    except MemoryError as error:
-        raise PermanentError("the image needs more memory than there is") from error
     except UnidentifiedImageError as error:
         raise PermanentError(f"the file begins like a {word} image, but is broken, or of a sort that cannot be read") from error
     except BROKEN as error:
