@@ -1,0 +1,55 @@
+"""A disk that is full: a real one of a megabyte, and a limit on the size of files. Tasks are retried, say why, and what comes after them goes on."""
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fix_site import Site
+
+ROOT = Path(__file__).parents[2]
+LIMIT_BYTES = 1 << 20
+_MOUNT = f'mount -t tmpfs -o size={LIMIT_BYTES} tmpfs "$0" && exec "$@"'
+
+
+def fill(directory: Path, site: Site, *before: str) -> dict[str, Any]:
+    site.answers["/"] = (200, {}, b"x" * 4 * LIMIT_BYTES)
+    command = [*before, sys.executable, "-m", "tests.process.disk_filler", str(directory), site.url("/")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def own_mounts() -> list[str]:
+    """How a command gets mounts of its own: by right as root, or in a user namespace where the system allows it; nothing where neither works."""
+    for way in (["unshare", "--mount"], ["unshare", "--mount", "--map-root-user"]):
+        if subprocess.run([*way, "sh", "-c", "mount -t tmpfs tmpfs /mnt"], capture_output=True, timeout=20, check=False).returncode == 0:
+            return way
+    return []
+
+
+def test_a_full_disk_is_worth_a_retry_says_so_and_the_worker_goes_on(site: Site, tmp_path: Path) -> None:
+    way = own_mounts()
+    if not way:
+        pytest.skip("no mount is allowed here; the test with a limit on files stands for it")
+    found = fill(tmp_path, site, *way, "sh", "-c", _MOUNT, str(tmp_path))
+    full = "the disk that holds the files is full (No space left on device)"
+    assert found["said"] == [["completed", None], ["retry", full], ["completed", None], ["retry", full], ["completed", ""], ["retry", full]]
+    assert found["left_bytes"] == 30
+
+
+def test_a_file_that_may_not_grow_is_worth_a_retry_and_the_worker_goes_on(site: Site, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT_BYTES, before[1]))
+    try:
+        found = fill(tmp_path, site)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    large = "a file could not be written: File too large"
+    assert found["said"] == [["completed", None], ["retry", large], ["completed", None], ["retry", large], ["completed", ""], ["retry", large]]
+    assert found["left_bytes"] == 30
