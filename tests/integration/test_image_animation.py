@@ -1,0 +1,120 @@
+"""Animations that stay animations, and documents with pages: each frame of every output is looked at again."""
+
+import io
+from typing import Any
+
+import pytest
+from PIL import Image, ImageSequence
+
+from dtqs.errors import PermanentError
+from tests.fix_images import QUARTERS, Run, near, quarters, saved
+
+RED, GREEN, BLUE, YELLOW = QUARTERS
+COLOURS = (RED, GREEN, BLUE)
+MILLISECONDS = [100, 250, 40]
+
+
+def _animation(format: str, mode: str = "RGB", **options: Any) -> bytes:
+    """Three frames: a square of another colour at another place in each, on transparency or on white."""
+    frames = []
+    for number, colour in enumerate(COLOURS):
+        frame = Image.new("RGBA", (120, 60), (0, 0, 0, 0) if mode == "RGBA" else "#ffffff")
+        frame.paste(colour, (40 * number, 10, 40 * number + 40, 50))
+        if mode == "RGBA":
+            frame.putpixel((0, 0), (0, 0, 0, 128))  # else a WebP says that it has no alpha, its frames being nothing but the squares
+        frames.append(frame.convert(mode))
+    options = {"duration": MILLISECONDS, "loop": 0, "disposal": 2 if mode == "RGBA" and format != "webp" else 0} | options
+    return saved(frames[0], format, save_all=True, append_images=frames[1:], **{k: v for k, v in options.items() if k != "disposal" or format == "gif"})
+
+
+def _frames(picture: Image.Image) -> list[tuple[Image.Image, Any]]:
+    return [(frame.convert("RGBA"), picture.info.get("duration")) for frame in ImageSequence.Iterator(picture)]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("to", ["gif", "webp", "png", "avif", "auto"])
+@pytest.mark.parametrize("of", ["gif", "webp", "png", "avif"])
+def test_an_animation_stays_one_with_its_times(run: Run, of: str, to: str, mode: str) -> None:
+    result, (made,) = run(_animation(of, mode), {"width": 60, "format": to, "quality": 95} if to not in ("gif", "png") else {"width": 60, "format": to})
+    facts = result["outputs"][0]
+    assert (facts["frames"], facts["width"], facts["height"]) == (3, 60, 30)
+    assert facts["duration_seconds"] == pytest.approx(0.39, abs=0.02)
+    assert result["source"]["frames"] == 3
+    frames = _frames(made)
+    assert [round(milliseconds) for _, milliseconds in frames] == pytest.approx(MILLISECONDS, abs=10)
+    for number, (frame, _) in enumerate(frames):
+        assert near(frame, (1 / 6 + number / 3, 0.5), COLOURS[number], 24)
+        others = [frame.getpixel((10 + 20 * other, 15)) for other in range(3) if other != number]
+        if mode == "RGBA":
+            assert all(pixel[3] < 20 for pixel in others)  # type: ignore[index]
+        else:
+            assert all(min(pixel[:3]) > 235 for pixel in others)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("of", "loop", "shown"), [("gif", 0, 0), ("gif", 2, 3), ("gif", None, 1), ("webp", 3, 3), ("png", 1, 1)])
+def test_an_animation_is_shown_as_often_as_before(run: Run, of: str, loop: int | None, shown: int) -> None:
+    data = _animation(of, loop=loop) if loop is not None else _without_loop()
+    _, (gif, webp, png) = run(data, *({"format": format} for format in ("gif", "webp", "png")))
+    assert (webp.info["loop"], png.info["loop"]) == (shown, shown)
+    assert gif.info.get("loop") == {0: 0, 1: None, 3: 2}[shown]
+
+
+def _without_loop() -> bytes:
+    frames = [Image.new("RGB", (20, 20), colour) for colour in COLOURS]
+    return saved(frames[0], "gif", save_all=True, append_images=frames[1:], duration=MILLISECONDS)
+
+
+def test_where_the_format_cannot_or_it_is_not_wanted_the_first_frame_is_taken(run: Run) -> None:
+    _, made = run(_animation("gif"), {"format": "jpeg"}, {"format": "tiff"}, {"format": "gif", "animated": False}, {"format": "webp", "page": 2})
+    assert [getattr(picture, "n_frames", 1) for picture in made] == [1] * 4
+    assert all(near(picture, (1 / 6, 0.5), RED, 20) for picture in made[:3])
+    assert near(made[3], (0.5, 0.5), GREEN, 20)
+
+
+def test_effects_are_done_to_every_frame(run: Run) -> None:
+    _, (made,) = run(_animation("webp"), {"format": "png", "rotate": 90, "border": {"width": 5, "color": "#ff00ff"}, "watermark": {"text": "©"}})
+    frames = _frames(made)
+    assert [frame.size for frame, _ in frames] == [(60, 120)] * 3
+    assert all(near(frame, (0.5, 0.01), "#ff00ff") for frame, _ in frames)
+    assert near(frames[2][0], (0.5, 5 / 6), BLUE, 24)
+
+
+def test_an_apng_with_a_picture_in_front_shows_its_frames_only(run: Run) -> None:
+    frames = [Image.new("RGB", (20, 20), colour) for colour in (YELLOW, *COLOURS)]
+    data = saved(frames[0], "png", save_all=True, append_images=frames[1:], default_image=True, duration=MILLISECONDS)
+    result, (made, still) = run(data, {"format": "webp", "quality": 95}, {"format": "png", "animated": False})
+    assert result["outputs"][0]["frames"] == 3
+    assert near(_frames(made)[0][0], (0.5, 0.5), RED, 20)
+    assert near(still, (0.5, 0.5), YELLOW)
+
+
+def test_the_frames_of_an_animation_are_limited_in_number_and_in_all_their_pixels(run: Run) -> None:
+    data = _animation("gif")
+    with pytest.raises(PermanentError, match="the image has 3 frames; allowed are 2, or one of them"):
+        run(data, {"format": "webp"}, max_frames=2)
+    with pytest.raises(PermanentError, match="the image has 3 frames of 120 × 60 pixels; allowed are 10000 in all, or one frame"):
+        run(data, {"format": "webp"}, max_pixels=10000)
+    with pytest.raises(PermanentError, match="output o0 has 3 frames of 240 × 120 pixels; allowed are 30000 in all"):
+        run(data, {"format": "webp", "width": 240, "enlarge": True}, max_pixels=30000)
+    run(data, {"format": "webp", "animated": False}, {"page": 3}, max_pixels=10000)
+
+
+def _document() -> bytes:
+    pages = [Image.new("RGB", size, colour) for size, colour in (((60, 80), RED), ((80, 60), GREEN), ((60, 80), BLUE))]
+    buffer = io.BytesIO()
+    pages[0].save(buffer, "tiff", save_all=True, append_images=pages[1:])
+    return buffer.getvalue()
+
+
+def test_each_page_of_a_document_can_be_had(run: Run) -> None:
+    result, made = run(_document(), *({"page": page, "width": 30, "format": "png"} for page in (3, 1, 2)), {"width": 30, "format": "webp"})
+    assert result["source"]["frames"] == 3
+    assert [picture.size for picture in made] == [(30, 40), (30, 40), (30, 22), (30, 40)]
+    assert all(near(picture, (0.5, 0.5), colour, 20) for picture, colour in zip(made, (BLUE, RED, GREEN, RED), strict=True))
+
+
+def test_a_page_that_is_not_there_fails_for_good(run: Run) -> None:
+    with pytest.raises(PermanentError, match="page 4 is asked for; the image has 3"):
+        run(_document(), {"page": 4})
+    with pytest.raises(PermanentError, match="page 2 is asked for; the image has 1"):
+        run(saved(quarters(), "jpeg"), {"page": 2})
