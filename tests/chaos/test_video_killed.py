@@ -1,0 +1,37 @@
+"""SIGKILL of a worker in the middle of a film: no encoder goes on, nothing half is left, and the next attempt makes it whole."""
+
+import os
+import signal
+from pathlib import Path
+
+from dtqs.sandbox.processes import family
+from tests.films import facts, ffmpeg
+from tests.fix_trial import Try
+from tests.helpers import eventually
+from tests.trial import alive, gone
+
+
+def _encoders(worker: int) -> list[int]:
+    return [pid for pid in family(worker) if b"progress" in Path(f"/proc/{pid}/cmdline").read_bytes() and pid != worker]
+
+
+def test_a_film_whose_worker_is_killed_is_made_by_the_next_attempt(trial: Try, tmp_path: Path) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=640x480:r=25:d=4", "-preset", "ultrafast", sources / "film.mp4")
+    system = trial({"pool:default": {"workers": 1}, "files": {"roots": sources}})
+    task_id = system.put_one({"source": f"file:{sources}/film.mp4", "outputs": [{"name": "film", "speed": "slow"}]}, task_type="video")
+    worker = system.running(task_id)
+    encoders = eventually(lambda: _encoders(worker.pid), 10, "an encoder runs")
+    files = system.folder / "files"
+    eventually(lambda: [path for path in files.rglob("*.part") if path.stat().st_size], 10, "it writes")
+    assert alive(encoders) == encoders
+    os.kill(worker.pid, signal.SIGKILL)
+    gone(encoders)
+    assert system.outcome(task_id, 60) == "completed"
+    assert system.attempts(task_id) == 2
+    ((output,),) = system.rows("SELECT result -> 'outputs' -> 0 ->> 'uri' FROM tasks WHERE id = %s", task_id)
+    whole = [path for path in files.rglob("*") if path.is_file() and not path.name.endswith(".part")]
+    assert [path.name for path in whole] == [output.removeprefix("upload:")]
+    assert abs(float(facts(whole[0])["duration"]) - 4) < 0.1
+    system.check()
