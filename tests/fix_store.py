@@ -239,8 +239,9 @@ class World:
         """Law 3 holds for every task."""
         after: str | None = None
         while True:
-            violations, after = self.store.reads.audit(after, 1000)
-            assert not violations
+            audited = self.store.reads.audit(after, 1000)
+            assert not audited.violations
+            after = audited.after
             if after is None:
                 break
         assert not self.store.reads.audit_strays()

@@ -135,8 +135,9 @@ class Trial(System):
         """The promise: each task that ended did so once, those that did not are in one place, and nothing else is anywhere."""
         after: str | None = None
         while True:
-            violations, after = self.store.reads.audit(after, 1000)
-            assert not violations
+            audited = self.store.reads.audit(after, 1000)
+            assert not audited.violations
+            after = audited.after
             if after is None:
                 break
         assert not self.store.reads.audit_strays()

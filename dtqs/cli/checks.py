@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,12 @@ from dtqs.cli.output import size
 from dtqs.config import Config
 from dtqs.errors import BrokerUnavailable, FilesUnavailable, StoreUnavailable
 from dtqs.files import FileSpace
-from dtqs.store.checkup import LiveWorker, ServerFacts, live_workers, server_facts
+from dtqs.sandbox.places import Places
+from dtqs.sandbox.processes import running
+from dtqs.store.checkup import POSTGRESQL_VERSION, LiveWorker, ServerFacts, live_workers, server_facts
 from dtqs.store.schema import SCHEMA_VERSION
 
-OK, WARNING, FAILED = "ok", "warning", "failed"
+OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
 CLOCK_WARNING_SECONDS, CLOCK_FAILED_SECONDS = 2.0, 60.0
 DISK_FAILED_BYTES = 1 << 30
 DISK_WARNING_PART = 0.05
@@ -37,7 +39,7 @@ _WANTED = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was found of one part. `state` is ok, warning or failed; `advice` says what to do unless it is ok."""
+    """What was found of one part. `state` is ok, warning, failed or skipped; `advice` says what to do unless it is ok."""
 
     part: str
     state: str
@@ -45,20 +47,58 @@ class Check:
     advice: str = ""
 
 
+def sandbox(path: Path | None) -> Check | None:
+    """Check whether the sandbox runs whose configuration this is; None where it is another one's."""
+    if path is None or not Places(path.parent).ports.exists():
+        return None
+    places = Places(path.parent.absolute())
+    if pid := running(places.pid_file("sandbox")):
+        return Check("sandbox", OK, f"{places.var} runs, process {pid}")
+    return Check("sandbox", FAILED, f"{places.var} is stopped", f"start it: {start_command(places.var)}")
+
+
+def start_command(var: Path) -> str:
+    """Return how the sandbox of a folder is started from here."""
+    return "dtqs up" if var == Path("var").absolute() else f"dtqs up --var {os.path.relpath(var)}"
+
+
+def skipped(parts: Sequence[str], because_of: str) -> Iterator[Check]:
+    """Say of parts that they were not looked at."""
+    for part in parts:
+        yield Check(part, SKIPPED, "not looked at", f"mend {because_of} first")
+
+
 def postgresql(config: Config) -> Iterator[Check]:
     """Check the server and, through it, schema, settings, clock and workers."""
+    left = ["schema", "settings", "clock", "workers"]
     try:
-        with opened_store(config, "dtqs doctor") as store:
-            before = time.time()
-            facts = server_facts(store.database)
-            yield Check("PostgreSQL", OK, f"version {facts.version}")
-            yield _schema(facts)
-            yield from _settings(facts)
-            yield _clock(facts.clock - (before + time.time()) / 2)
-            if facts.schema_version == SCHEMA_VERSION:
-                yield _workers(live_workers(store.database), config.lease.lease_seconds)
+        for check in _database(config):
+            left = [part for part in left if part != (check.part if not check.part.startswith("setting ") else "settings")]
+            yield check
     except StoreUnavailable as error:
         yield Check("PostgreSQL", FAILED, str(error).removeprefix("PostgreSQL: "), "is it running, and is [postgresql] dsn right? see: dtqs config show")
+        yield from skipped(left, "PostgreSQL")
+    else:
+        yield from skipped(left, "the schema")
+
+
+def _database(config: Config) -> Iterator[Check]:
+    with opened_store(config, "dtqs doctor") as store:
+        before = time.time()
+        facts = server_facts(store.database)
+        yield _server(facts)
+        yield _schema(facts)
+        yield from _settings(facts)
+        yield _clock(facts.clock - (before + time.time()) / 2)
+        if facts.schema_version == SCHEMA_VERSION:
+            yield _workers(live_workers(store.database), config.lease.lease_seconds)
+
+
+def _server(facts: ServerFacts) -> Check:
+    found = f"version {facts.version}"
+    if facts.major_version < POSTGRESQL_VERSION:
+        return Check("PostgreSQL", FAILED, found, f"install PostgreSQL {POSTGRESQL_VERSION} or later")
+    return Check("PostgreSQL", OK, found)
 
 
 def _schema(facts: ServerFacts) -> Check:
@@ -90,7 +130,7 @@ def _workers(workers: list[LiveWorker], lease_seconds: float) -> Check:
     alive = [worker for worker in workers if worker.beat_age_seconds <= lease_seconds]
     if not alive:
         late = f"; {len(workers)} gave no heartbeat for {lease_seconds:g} s" if workers else ""
-        return Check("workers", FAILED, f"none is alive{late}", "start them: dtqs supervisor, or systemctl start dtqs-worker, or dtqs up")
+        return Check("workers", FAILED, f"none is alive{late}", "start them: dtqs supervisor, or dtqs up")
     nodes = len({worker.node_name for worker in alive})
     found = f"{len(alive)} alive on {nodes} node{'s' if nodes > 1 else ''}, {sum(worker.task_id is not None for worker in alive)} with a task"
     if len(alive) < len(workers):
@@ -107,6 +147,7 @@ def rabbitmq(config: Config) -> Iterator[Check]:
     except BrokerUnavailable as error:
         advice = "is it running, and is [rabbitmq] url right? see: dtqs config show. Tasks are accepted meanwhile, and wait"
         yield Check("RabbitMQ", FAILED, str(error).removeprefix("RabbitMQ: "), advice)
+        yield from skipped(["queue"], "RabbitMQ")
         return
     yield Check("RabbitMQ", OK, "reachable")
     if look is None:

@@ -1,8 +1,9 @@
 """The command `doctor`: every check in a table with what to do about each failure, and the audit of law 3."""
 
+import itertools
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 
 import click
 
@@ -50,39 +51,48 @@ def _all_checks() -> Iterator[Check]:
     except ConfigError as error:
         for problem in error.problems:
             yield Check("configuration", FAILED, problem, "edit it; check it with: dtqs config check")
+        yield from checks.skipped(["PostgreSQL", "RabbitMQ", "API", "files", "state"], "the configuration")
         yield from checks.programs()
         return
     yield Check("configuration", OK, str(config.path or "no file: defaults and environment"))
-    yield from checks.postgresql(config)
-    yield from checks.rabbitmq(config)
-    yield from checks.api(find_endpoint(configuration_path()))
+    yield from _servers(config)
     yield from checks.programs()
     yield from checks.storage(config)
     yield from checks.disks(config)
 
 
+def _servers(config: Config) -> Iterator[Check]:
+    """Check what is reached over the network; what a stopped sandbox would run has no other cure than its start."""
+    sandbox = checks.sandbox(config.path)
+    if sandbox:
+        yield sandbox
+    for check in itertools.chain(checks.postgresql(config), checks.rabbitmq(config), checks.api(find_endpoint(configuration_path()))):
+        yield replace(check, advice=sandbox.advice) if sandbox and sandbox.state == FAILED and check.state != OK else check
+
+
 def _audit(config: Config, as_json: bool) -> int:
     violations: list[Violation] = []
-    count = 0
-    for batch in _audit_batches(config):
-        found = list(batch)
-        count += len(found)
+    count = looked_at = 0
+    for found, tasks in _audit_batches(config):
+        count, looked_at = count + len(found), looked_at + tasks
         violations += found[: SHOWN_LIMIT - len(violations)]
     if as_json:
-        print_json({"ok": count == 0, "violations": count, "listed": [asdict(violation) for violation in violations]})
+        print_json({"ok": count == 0, "tasks": looked_at, "violations": count, "listed": [asdict(violation) for violation in violations]})
         return 1 if count else 0
     if violations:
         print_table(("task", "violation"), [(violation.task_id, violation.words) for violation in violations])
-    click.echo(f"{count} violations of the rule that a task without an outcome is in exactly one place")
+    click.echo(f"{count} violations of the rule that a task without an outcome is in exactly one place; {looked_at} tasks looked at")
     return 1 if count else 0
 
 
-def _audit_batches(config: Config) -> Iterator[Iterable[Violation]]:
+def _audit_batches(config: Config) -> Iterator[tuple[list[Violation], int]]:
+    """Yield what each batch has found, and of how many tasks it was."""
     with opened_store(config, "dtqs doctor") as store:
         after: str | None = None
         while True:
-            violations, after = store.reads.audit(after, AUDIT_BATCH)
-            yield violations
+            batch = store.reads.audit(after, AUDIT_BATCH)
+            yield batch.violations, batch.tasks
+            after = batch.after
             if after is None:
                 break
-        yield store.reads.audit_strays()
+        yield store.reads.audit_strays(), 0

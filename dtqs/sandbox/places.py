@@ -47,6 +47,10 @@ class Places:
         return self.var / "client.env"
 
     @property
+    def ports(self) -> Path:
+        return self.var / "ports.json"
+
+    @property
     def lock(self) -> Path:
         return self.var / "run" / "lock"
 
@@ -80,7 +84,7 @@ class Places:
 
 def choose_ports(places: Places, api: int | None) -> Ports:
     """Return the ports of last time; those that are taken now, or were never chosen, are chosen anew. Call it when nothing of ours runs."""
-    file = places.var / "ports.json"
+    file = places.ports
     ports = Ports(*free_ports(len(fields(Ports))))
     if is_free(_USUAL_API_PORT):
         ports = replace(ports, api=_USUAL_API_PORT)

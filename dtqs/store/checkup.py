@@ -9,12 +9,16 @@ from dtqs.config import PostgresqlSection
 from dtqs.errors import StoreUnavailable
 from dtqs.store.database import Database
 
+POSTGRESQL_VERSION = 14
+"""The oldest that will do: days of logs are detached beside those who write."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
     """The server as a session of ours finds it. `schema_version` is None where there is no schema."""
 
     version: str
+    major_version: int
     clock: float
     settings: dict[str, str]
     schema_version: int | None
@@ -46,9 +50,9 @@ def reach(section: PostgresqlSection, name: str) -> None:
 
 def server_facts(database: Database) -> ServerFacts:
     """Raises StoreUnavailable."""
-    ((version, clock, seqscan, jit, fsync, commit),) = database.run_once("server_facts")
+    ((version, major_version, clock, seqscan, jit, fsync, commit),) = database.run_once("server_facts")
     settings = {"enable_seqscan": seqscan, "jit": jit, "fsync": fsync, "synchronous_commit": commit}
-    return ServerFacts(version, clock, settings, _schema_version(database))
+    return ServerFacts(version, major_version, clock, settings, _schema_version(database))
 
 
 def _schema_version(database: Database) -> int | None:

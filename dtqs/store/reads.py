@@ -88,6 +88,15 @@ class Violation:
     words: str
 
 
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What the audit of a batch has found, of how many tasks, and where it ended; `after` is None at the end of all."""
+
+    violations: list[Violation]
+    tasks: int
+    after: str | None
+
+
 class Reads:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -168,10 +177,10 @@ class Reads:
         rows = self._database.run("watch_status", {"ids": array(task_ids)})
         return [Watched(task_id, Status(status), attempt, last or 0) for task_id, status, attempt, last in rows]
 
-    def audit(self, after: str | None, limit: int) -> tuple[list[Violation], str | None]:
-        """Check law 3 on a batch of tasks in one statement; returns where it ended, None at the end. Raises StoreUnavailable."""
+    def audit(self, after: str | None, limit: int) -> Audited:
+        """Check law 3 on a batch of tasks, in one statement. Raises StoreUnavailable."""
         rows = self._database.run("audit", {"after": after or FIRST_ID, "limit": limit})
-        return [v for row in rows if (v := _violation(*row))], rows[-1][0] if len(rows) == limit else None
+        return Audited([v for row in rows if (v := _violation(*row))], len(rows), rows[-1][0] if len(rows) == limit else None)
 
     def audit_strays(self) -> list[Violation]:
         """Return what lies in backlog or leases without being a task, at most 100 of each; in bounded batches. Raises StoreUnavailable."""

@@ -146,9 +146,17 @@ def test_the_doctor_says_what_to_do_about_each_failure(dtqs: Run, tmp_path: Path
     assert result.returncode == 1
     assert "sesame" not in result.stdout
     found = checks(dtqs, **environ)
-    failed = {part for part, check in found.items() if check["state"] == "failed"}
+    failed, skipped = ({part for part, check in found.items() if check["state"] == state} for state in ("failed", "skipped"))
     assert failed == {"PostgreSQL", "RabbitMQ", "ffmpeg", "ffprobe"}
+    assert skipped == {"schema", "settings", "clock", "workers", "queue"}
     assert all(check["advice"] for check in found.values() if check["state"] != "ok")
+
+
+def test_the_doctor_says_how_to_start_a_stopped_sandbox(dtqs: Run, tmp_path: Path) -> None:
+    (tmp_path / "var/ports.json").write_text("{}", encoding="utf-8")
+    found = checks(dtqs, DTQS_POSTGRESQL_DSN="dbname=x host=127.0.0.1 port=1", DTQS_RABBITMQ_URL="amqp://guest:guest@127.0.0.1:1/")
+    assert {found[part]["advice"] for part in ("PostgreSQL", "RabbitMQ", "API", "workers")} == {"start it: dtqs up"}
+    assert (found["sandbox"]["state"], found["ffmpeg"]["state"]) == ("failed", "ok")
 
 
 def test_the_doctor_tells_a_wrong_configuration_and_goes_on(dtqs: Run, tmp_path: Path) -> None:
@@ -163,6 +171,7 @@ def test_the_doctor_finds_a_database_without_schema(dtqs: Run, dsn: str) -> None
     execute(dsn, "DROP TABLE settings CASCADE")
     found = checks(dtqs)
     assert (found["schema"]["state"], found["schema"]["advice"]) == ("failed", "run: dtqs migrate")
+    assert found["workers"]["state"] == "skipped"
 
 
 def test_the_doctor_finds_settings_that_let_plans_go_bad(dtqs: Run, dsn: str) -> None:
@@ -193,11 +202,11 @@ def test_the_audit_finds_every_way_to_break_the_rule(dtqs: Run, dsn: str) -> Non
     result = dtqs("doctor", "--audit", "--json")
     told = json.loads(result.stdout)
     assert result.returncode == 1
-    assert (told["ok"], told["violations"]) == (False, 4)
+    assert (told["ok"], told["tasks"], told["violations"]) == (False, 4, 4)
     assert {violation["task_id"] for violation in told["listed"]} == {lost, doubled, ended, stray}
     assert "4 violations" in dtqs("doctor", "--audit").stdout
 
 
 def test_the_audit_of_a_sound_database_finds_nothing(dtqs: Run) -> None:
     result = dtqs("doctor", "--audit")
-    assert (result.returncode, result.stdout[:13]) == (0, "0 violations ")
+    assert (result.returncode, result.stdout[:13], "; 0 tasks looked at" in result.stdout) == (0, "0 violations ", True)

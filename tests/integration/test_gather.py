@@ -182,7 +182,7 @@ def test_a_leader_that_is_killed_after_its_commit_landed_stores_nobody_twice(lin
     assert isinstance(leader.value, gevent.GreenletExit)
     assert all(greenlet.successful() and greenlet.value is None for _, greenlet in group[1:])
     assert there(line, *(task_id for task_id, _ in group))
-    assert line.world.store.reads.audit(None, 1000)[0] == []
+    assert line.world.store.reads.audit(None, 1000).violations == []
 
 
 def test_one_that_is_killed_while_it_waits_is_not_waited_for(line: Line) -> None:

@@ -242,8 +242,9 @@ def test_the_audit_sees_a_task_that_is_not_in_exactly_one_place(world: World, da
     (task,) = world.submit()
     world.worker()
     world.rows(f"{damage} RETURNING 1")
-    ((violation,), after) = world.store.reads.audit(None, 10)
-    assert (violation.task_id, after) == (task, None)
+    audited = world.store.reads.audit(None, 10)
+    (violation,) = audited.violations
+    assert (violation.task_id, audited.tasks, audited.after) == (task, 1, None)
     assert words in violation.words
 
 
@@ -255,20 +256,20 @@ def test_the_audit_sees_a_lease_of_a_worker_marked_dead_and_a_task_that_is_held_
     world.rows(
         "INSERT INTO leases (id, worker_id, task_ids) SELECT gen_random_uuid(), worker_id, task_ids FROM leases WHERE worker_id <> %s RETURNING 1", worker
     )
-    violations, _ = world.store.reads.audit(None, 10)
-    assert [violation.task_id for violation in violations] == [a, b]
+    assert [violation.task_id for violation in world.store.reads.audit(None, 10).violations] == [a, b]
 
 
 def test_the_audit_goes_through_all_tasks_in_bounded_batches(world: World) -> None:
     tasks = world.submit(5)
     world.rows("DELETE FROM backlog WHERE task_id = %s RETURNING 1", tasks[4])
-    found, after, batches = [], None, 0
-    while batches == 0 or after:
-        violations, after = world.store.reads.audit(after, 2)
-        found += [violation.task_id for violation in violations]
-        batches += 1
-        assert batches < 10
-    assert (found, batches) == ([tasks[4]], 3)
+    found, counts, after = list[str](), list[int](), None
+    while not counts or after:
+        audited = world.store.reads.audit(after, 2)
+        found += [violation.task_id for violation in audited.violations]
+        counts.append(audited.tasks)
+        after = audited.after
+        assert len(counts) < 10
+    assert (found, counts) == ([tasks[4]], [2, 2, 1])
 
 
 @pytest.mark.parametrize("place", ["backlog", "lease"])

@@ -1,2 +1,2 @@
 -- Doctor: the server's version, clock and whether the role's settings are in force.
-SELECT current_setting('server_version'), extract(epoch FROM clock_timestamp())::float8, current_setting('enable_seqscan'), current_setting('jit'), current_setting('fsync'), current_setting('synchronous_commit')
+SELECT current_setting('server_version'), current_setting('server_version_num')::int / 10000, extract(epoch FROM clock_timestamp())::float8, current_setting('enable_seqscan'), current_setting('jit'), current_setting('fsync'), current_setting('synchronous_commit')
