@@ -120,6 +120,7 @@ class SmppServer:
         self._account, self._tls = (system_id.encode(), password.encode()), tls
         self.bind_statuses: list[int] = []
         self.statuses: list[int | str] = []
+        self.is_mute = False
         self.got: list[Any] = []
         self.connections: list[socket.socket] = []
         self._numbers = SimpleSequenceGenerator()
@@ -186,7 +187,7 @@ class SmppServer:
 
     def _answer(self, connection: socket.socket, pdu: Any) -> bool:
         """Answer a request; False ends the connection."""
-        if pdu.is_response():
+        if pdu.is_response() or self.is_mute:
             return True
         status: int | str = consts.SMPP_ESME_ROK
         fields: dict[str, Any] = {}

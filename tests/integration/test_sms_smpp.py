@@ -171,7 +171,7 @@ def test_without_a_server_or_with_a_wrong_password_no_effect_has_begun(smpp: Sen
 
 def test_an_idle_connection_answers_the_server_and_asks_it_for_signs_of_life(smpp: Send, server: SmppServer) -> None:
     smpp(enquire_link_seconds=0.2)
-    server.wait_for("enquire_link")
+    server.wait_for("enquire_link", 2)
     server.request("enquire_link")
     server.wait_for("enquire_link_resp")
     server.send_raw(struct.pack(">LLLL", 16, 0x0000DEAD, 0, 77))
@@ -182,12 +182,28 @@ def test_an_idle_connection_answers_the_server_and_asks_it_for_signs_of_life(smp
     assert server.commands().count("bind_transceiver") == 2
 
 
+def test_an_idle_connection_without_a_sign_of_life_is_given_up(smpp: Send, server: SmppServer) -> None:
+    smpp(enquire_link_seconds=0.2, request_timeout_seconds=0.2)
+    server.is_mute = True
+    eventually(lambda: not _threads(), 5, "the connection is given up")
+    server.is_mute = False
+    assert smpp()["status"] == "accepted"
+    assert server.commands().count("bind_transceiver") == 2
+
+
 def test_a_connection_that_died_unseen_costs_no_message(smpp: Send, server: SmppServer) -> None:
     smpp()
     server.lose()
     eventually(lambda: not _threads(), 5, "the thread of the lost connection has ended")
     assert smpp()["status"] == "accepted"
     assert server.commands().count("bind_transceiver") == 2
+
+
+def test_a_connection_that_was_quiet_is_tried_before_a_message_goes_on_it(smpp: Send, server: SmppServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dtqs.processors.sms.smpp._TRUSTED_SECONDS", 0.0)
+    smpp()
+    smpp()
+    assert server.commands() == ["bind_transceiver", "submit_sm", "enquire_link", "submit_sm"]
 
 
 def test_a_server_that_speaks_something_else_is_left(smpp: Send, server: SmppServer) -> None:

@@ -48,7 +48,7 @@ class Exchange:
 
         def trace(event: str, _: object) -> None:
             nonlocal left
-            if not left and event.endswith(".send_request_headers.started"):
+            if event.endswith(".send_request_headers.started"):
                 begins()
                 left = True
 
@@ -79,7 +79,7 @@ class Exchange:
             except OSError as error:
                 raise PermanentError(f"ca_file = {self._ca_file}: {error}") from error
             limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEPT_SECONDS)
-            self._transport = httpx.HTTPTransport(verify=context, trust_env=False, limits=limits)
+            self._transport = httpx.HTTPTransport(verify=context, limits=limits)
         return self._transport
 
 
