@@ -29,6 +29,8 @@ async function see(name, address) {
   const video = Object.assign(document.createElement("video"), {muted: true, src: address, playbackRate: 4});
   document.body.append(video);
   const told = new Promise(done => { video.onended = () => done("ended"); video.onerror = () => done("error " + video.error.message); });
+  await new Promise(done => video.onloadedmetadata = done);
+  video.currentTime = 1.5;
   await video.play().catch(() => {});
   const how = await told;
   const canvas = Object.assign(document.createElement("canvas"), {width: 2, height: 2});
@@ -75,7 +77,7 @@ def test_a_stream_plays_from_what_the_api_serves(shared: System, made: dict[str,
     for number in range(2):
         counted = ffmpeg(*key, "-i", url, "-map", f"0:v:{number}", "-vsync", "0", "-f", "framemd5", "-")
         assert len([line for line in counted.splitlines() if not line.startswith(b"#")]) == 75
-    assert quarters(picture_at(url, 2.5, *key)) == list(QUARTERS)
+    assert quarters(picture_at(url, 0, *key)) == list(QUARTERS)
 
 
 def test_a_streams_playlists_name_files_that_are_there_in_their_whole_length(shared: System, made: dict[str, Any]) -> None:
@@ -135,7 +137,7 @@ def _served(shared: System, films: dict[str, str]) -> Iterator[tuple[str, list[d
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium here")
-def test_films_play_in_a_browser_to_their_end(shared: System, made: dict[str, Any], tmp_path: Path) -> None:
+def test_films_play_in_a_browser_from_the_middle_to_their_end(shared: System, made: dict[str, Any], tmp_path: Path) -> None:
     films = {name: address(made[name]) for name in ("film", "web", "stream")}
     with _served(shared, films) as (url, seen):
         options = [

@@ -57,7 +57,8 @@ def listed(answer: bytes) -> frozenset[str]:
 
 def video(name: str, rate: Rate, speed: Speed | None, keyframe_seconds: float | None = None) -> Options:
     """Return the options of a video encoder, for both passes where there are two."""
-    options: Options = {"pix_fmt": "yuv420p", **_speed(name, speed or "medium"), **_quality(name, rate)}
+    # never filled up to a fixed rate: some films claim thousands of pictures a second; and both passes must see the same pictures
+    options: Options = {"pix_fmt": "yuv420p", "fps_mode:v": "vfr", **_speed(name, speed or "medium"), **_quality(name, rate)}
     if keyframe_seconds:
         options["force_key_frames"] = f"expr:gte(t,n_forced*{keyframe_seconds:g})"
     if name == "libx265":

@@ -16,7 +16,7 @@ _OPTIONS = frozenset({
     "protocol_whitelist", "format_whitelist", "codec_whitelist", "max_streams", "max_pixels", "enable_drefs", "use_absolute_path", "max_alloc",
     "c", "b", "crf", "maxrate", "bufsize", "preset", "cpu-used", "deadline", "row-mt", "pix_fmt", "force_key_frames", "tag", "x265-params", "pass",
     "passlogfile", "ar", "ac", "frames", "q", "quality", "loop", "movflags", "metadata", "update", "start_number", "disposition", "skip_frame",
-    "hls_time", "hls_playlist_type", "hls_segment_type", "hls_flags", "hls_segment_filename", "master_pl_name", "var_stream_map",
+    "fps_mode", "hls_time", "hls_playlist_type", "hls_segment_type", "hls_flags", "hls_segment_filename", "master_pl_name", "var_stream_map",
 })  # fmt: skip
 """The allow-list: none of these reads or writes anything but what the command names."""
 

@@ -114,7 +114,8 @@ class Sheet:
     def make(self) -> list[Json]:
         """The WebVTT file stands first, under the output's name, then its sheets."""
         asked, folder = self._asked, self._studio.programs.folder
-        self._studio.run(output([self._stream()], f"file:{asked.name}-%d.jpg", "image2", start_number=1, **_jpeg(asked.quality)), self._meter, self._seconds)
+        options = {"fps_mode:v": "passthrough"} | _jpeg(asked.quality)
+        self._studio.run(output([self._stream()], f"file:{asked.name}-%d.jpg", "image2", start_number=1, **options), self._meter, self._seconds)
         sheets: list[Json] = []
         for number in range(1, math.ceil(self._tiles / (self._columns * self._rows)) + 1):
             path = folder / f"{asked.name}-{number}.jpg"

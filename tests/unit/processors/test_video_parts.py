@@ -125,7 +125,7 @@ def test_an_encoder_is_chosen_from_those_that_there_are() -> None:
     assert (encoder("h264", known), encoder("av1", known)) == ("libx264", "libaom-av1")
     with pytest.raises(PermanentError, match="no encoder for hevc: libx265 would do"):
         encoder("hevc", known)
-    assert video("libx264", Rate(bit_rate=5000), None) == {"pix_fmt": "yuv420p", "preset": "medium", "b:v": 5000}
+    assert video("libx264", Rate(bit_rate=5000), None) == {"pix_fmt": "yuv420p", "fps_mode:v": "vfr", "preset": "medium", "b:v": 5000}
     assert video("libvpx-vp9", Rate(crf=30), "slow")["b:v"] == 0
 
 
