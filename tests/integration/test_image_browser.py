@@ -1,0 +1,67 @@
+"""What a real browser makes of the outputs: Chromium decodes them, and tells size and colours."""
+
+import base64
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.fix_images import QUARTERS, Run, quarters, saved
+from tests.fix_processors import Attempt
+
+_SECONDS = 60
+_PAGE = """<body><script>
+const sources = %s;
+Promise.all(sources.map(async source => {
+  const image = new Image();
+  image.src = source;
+  try { await image.decode(); } catch (error) { return String(error); }
+  const canvas = Object.assign(document.createElement("canvas"), {width: image.naturalWidth, height: image.naturalHeight});
+  const pen = canvas.getContext("2d");
+  pen.drawImage(image, 0, 0);
+  const at = (x, y) => [...pen.getImageData(image.naturalWidth * x, image.naturalHeight * y, 1, 1).data];
+  return [image.naturalWidth, image.naturalHeight, at(.25, .25), at(.75, .25), at(.25, .75), at(.75, .75), at(.999, .999)];
+})).then(seen => { document.body.textContent = "SEEN" + JSON.stringify(seen) + "END"; });
+</script></body>"""
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium here")
+def test_a_browser_shows_every_format_in_its_size_and_colours(run: Run, attempt: Attempt, tmp_path: Path) -> None:
+    formats = ("jpeg", "png", "webp", "avif", "gif")
+    frames = [quarters(), Image.new("RGB", (400, 200), "#ffffff")]
+    moving = saved(frames[0], "gif", save_all=True, append_images=frames[1:], duration=60_000)
+    results = [
+        run(saved(quarters(), "png"), *({"width": 100, "format": format, "corner_radius": 10} for format in formats))[0],
+        run(moving, *({"width": 100, "format": format} for format in ("webp", "png", "avif", "gif")))[0],
+    ]
+    outputs = [output for result in results for output in result["outputs"]]
+    shown = _seen(tmp_path, [_data_url(attempt, output) for output in outputs])
+    for output, seen in zip(outputs, shown, strict=True):
+        assert seen[:2] == [100, 50], (output["media_type"], seen)
+        for pixel, colour in zip(seen[2:6], QUARTERS, strict=True):
+            assert all(abs(a - b) <= 12 for a, b in zip(pixel, bytes.fromhex(colour[1:] + "ff"), strict=True)), (output["media_type"], pixel)
+    corners = [seen[6] for seen in shown[:5]]
+    assert min(corners[0]) > 240, "white where a JPEG has no transparency"
+    assert all(corner[3] == 0 for corner in corners[1:])
+
+
+def _data_url(attempt: Attempt, output: dict[str, str]) -> str:
+    with attempt.space.open_input(output["uri"]) as file:
+        return f"data:{output['media_type']};base64,{base64.b64encode(file.read()).decode()}"
+
+
+def _seen(folder: Path, sources: list[str]) -> list[list[Any]]:
+    (folder / "page.html").write_text(_PAGE % json.dumps(sources), encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={folder}/profile", "--virtual-time-budget=20000"]
+    command = ["chromium", *options, "--dump-dom", f"file://{folder}/page.html"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True)
+    found = re.search(r"SEEN(.*)END", done.stdout)
+    assert found, done.stdout[-2000:] + done.stderr[-2000:]
+    seen: list[list[Any]] = json.loads(html.unescape(found[1]))
+    return seen
