@@ -46,11 +46,13 @@ class Site:
         return f"{self._scheme}://{host}:{self.port}{path}"
 
     def trickle(self, first: bytes) -> Callable[[socket.socket], None]:
-        """Send this, and then one byte after the other, for as long as somebody listens."""
+        """Send this, and then one byte after the other, ten seconds long."""
 
         def send(connection: socket.socket) -> None:
             connection.sendall(first)
-            while not self.closing.wait(0.05):
+            for _ in range(200):
+                if self.closing.wait(0.05):
+                    break
                 connection.sendall(b"x")
 
         return send
