@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from dtqs.errors import WorkerDied
+from dtqs.event import LogRef
 from dtqs.scoreboard import Death
 from dtqs.store.database import Database
 from dtqs.store.leases import Leases
@@ -62,12 +63,12 @@ class Workers:
         """Write a heartbeat; False: this worker is marked dead and must stop at once. Raises StoreUnavailable."""
         return bool(self._database.run_once("beat", {"worker_id": worker_id, **dataclasses.asdict(report)}))
 
-    def retire(self, worker_id: str) -> None:
+    def retire(self, worker_id: str) -> list[LogRef]:
         """A worker that runs nothing ends in good order. Raises StoreUnavailable.
 
-        What the database says it holds all the same is given back: a claim whose reply was lost may still be in flight.
+        What the database says it holds all the same is given back, and returned: a claim whose reply was lost may still be in flight.
         """
-        self._leases.reclaim(worker_id, WorkerDied("retired"), Death(worker_id, "retired", None, idle=True))
+        return self._leases.reclaim(worker_id, WorkerDied("retired"), Death(worker_id, "retired", None, idle=True)) or []
 
     def stale(self, age_seconds: float) -> list[str]:
         """Return workers whose heartbeat is older. Raises StoreUnavailable."""

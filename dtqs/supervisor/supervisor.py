@@ -35,6 +35,8 @@ _EAGER_TURN_SECONDS = 0.05
 _ASLEEP_SECONDS = 2.0
 """A turn that comes so much later than the last one says that this process, or the machine, was frozen."""
 _STRANGERS_SECONDS = 2.0
+_STOPS_TO_END = 3
+"""So many times `stop_seconds` the node's end may take beyond the drain: one for its workers, one for those that settle for them, one for the keeper."""
 
 
 class Phase(IntEnum):
@@ -59,6 +61,7 @@ class Supervisor:
         self._boot_id = str(uuid.uuid4())
         self._phase, self._exit_status = Phase.RUNNING, os.EX_OK
         self._was_ready = False
+        self._end_by = float("inf")
         self._roll_since: float | None = None
         self._awake_since = float("-inf")
         self._born_with: frozenset[int] = frozenset()
@@ -125,6 +128,7 @@ class Supervisor:
                 self._ask_to_roll(now)
             elif number == signal.SIGTERM and self._phase is Phase.RUNNING:
                 self._enter(Phase.DRAINING, "draining", name)
+                self._limit_end(now, self._section.drain_seconds)
             elif self._phase < Phase.STOPPING:
                 self._stop(now, name)
             elif self._phase is Phase.STOPPING:
@@ -141,8 +145,12 @@ class Supervisor:
         self._phase, self._roll_since = phase, None
         self._notifier.stopping()
 
+    def _limit_end(self, now: float, drain_seconds: float) -> None:
+        self._end_by = min(self._end_by, now + drain_seconds + _STOPS_TO_END * self._section.stop_seconds)
+
     def _stop(self, now: float, reason: str) -> None:
         self._enter(Phase.STOPPING, "stopping", reason)
+        self._limit_end(now, 0.0)
         for seat, child in self._roster.taken():
             if seat.spec.is_worker:
                 child.stop(now)
@@ -199,6 +207,8 @@ class Supervisor:
         """Once the node is to end: the workers first, with the grace period; then those that served them."""
         if self._phase is Phase.RUNNING:
             return
+        if self._phase is not Phase.KILLING and now >= self._end_by:
+            self._enter(Phase.KILLING, "killing", "the node's time to end is over")
         workers_gone = self._roster.workers_gone()
         for seat, child in self._roster.taken():
             if self._phase is Phase.KILLING:
@@ -256,7 +266,7 @@ class Supervisor:
     def _pause(self, now: float) -> float:
         """Seconds until the next turn, unless a signal comes before."""
         eager = any(child.waits_for_word for _, child in self._roster.taken())
-        due = self._roster.steps() + [self._read(seat, child).kill_at for seat, child in self._roster.taken()]
+        due = [self._end_by, *self._roster.steps()] + [self._read(seat, child).kill_at for seat, child in self._roster.taken()]
         # what lies behind has been acted on in this turn, or cannot be
         ahead = [at - now for at in due if at > now]
         return min(_EAGER_TURN_SECONDS if eager else _TURN_SECONDS, self._notifier.turn_seconds, *ahead)

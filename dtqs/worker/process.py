@@ -217,8 +217,8 @@ class Worker:
         self._link.pause()
         self._runner.close()
         try:
+            self._finisher.tell(self._store.workers.retire(self._identity.worker_id), ())
             self._store.workers.count(self._identity.worker_id, "worker", self._identity.node_name, self._totals)
-            self._store.workers.retire(self._identity.worker_id)
         except StoreUnavailable as error:
             logger.warning("worker row not retired", extra={"reason": str(error)})
         self._link.stop(Deadline(_CLOSE_SECONDS))

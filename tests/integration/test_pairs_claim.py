@@ -135,7 +135,7 @@ def test_retire_claim_a_claim_in_flight_is_waited_for_and_given_back(world: Worl
     held.leases.claim(worker, uuid7(), [task])
     retire = world.meet(lambda store: store.workers.retire(worker)).waits()
     held.commit()
-    retire.result()
+    assert [(task_id, event) for _, task_id, event in retire.result()] == [(task, "pending")]
     assert (world.status(task), world.attempts(task)) == ("pending", 0)
     world.check()
 

@@ -86,10 +86,12 @@ def test_what_a_worker_held_that_crashes_in_a_drain_is_settled_before_the_node_e
 
 
 def test_replacements_that_cannot_settle_do_not_hold_up_the_end(start_node: Start) -> None:
-    node = start_node("never_settles", drain_seconds=0.3, stop_seconds=0.2)
+    node = start_node("never_settles", drain_seconds=0.3, stop_seconds=0.5)
     node.wait_for("begun")
     node.signal(signal.SIGTERM)
     assert node.wait_for_end() == os.EX_OK
+    # one after the other they would have five times stop_seconds, and the keeper two more
+    assert "the node's time to end is over" in node.log
     assert len(node.told("begun")) <= 3
 
 

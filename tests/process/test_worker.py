@@ -150,6 +150,19 @@ def test_a_worker_gives_back_a_lease_that_it_does_not_know(trial: Try) -> None:
     system.check()
 
 
+def test_what_a_worker_finds_that_it_holds_when_it_leaves_goes_to_the_others_at_once(trial: Try) -> None:
+    """A claim whose reply was lost, and no heartbeat has looked since."""
+    system = trial({**ONE, "lease": {"grace_seconds": 20, "lease_seconds": 60, "heartbeat_seconds": 20}})
+    (leaving,) = system.workers()
+    system.start_another_supervisor()
+    task_id = system.put_one()
+    system.store.leases.claim(leaving.worker_id, "01929f3a-0000-7000-8000-000000000001", [task_id])
+    assert system.stop_supervisor() == 0
+    assert system.outcome(task_id, 5) == "completed"
+    assert system.attempts(task_id) == 1
+    system.check()
+
+
 def test_an_outcome_that_postgresql_does_not_take_is_held_until_it_does(trial: Try) -> None:
     system = trial({**ONE, "postgresql": {"statement_timeout_seconds": 1}, "lease": {"lease_seconds": 30}})
     task_id = system.put_one({"sleep_seconds": 0.5})
