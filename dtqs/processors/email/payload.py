@@ -16,8 +16,7 @@ TEMPLATE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*(/[A-Za-z0-9_][A
 MEDIA_TYPE = r"^[a-z]+/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*$"
 OURS = frozenset({
     "from", "sender", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version", "return-path",
-    "received", "dkim-signature", "authentication-results", "list-unsubscribe", "list-unsubscribe-post",
-    "delivered-to", "x-envelope-from", "x-envelope-to",
+    "received", "dkim-signature", "authentication-results", "delivered-to", "x-envelope-from", "x-envelope-to",
 })  # fmt: skip
 """Headers that have fields of their own, or that are written by us or by servers; with them `content-*`, `resent-*` and `arc-*`."""
 
@@ -126,6 +125,13 @@ class EmailPayload(Payload):
         if len({name.lower() for name in headers}) < len(headers):
             raise ValueError("a header is given twice; letters of either case are the same")
         return headers
+
+    @field_validator("list_unsubscribe")
+    @classmethod
+    def _is_said_once(cls, uris: list[str], info: ValidationInfo) -> list[str]:
+        if uris and any(name.lower().startswith("list-unsubscribe") for name in info.data.get("headers", ())):
+            raise ValueError("headers has List-Unsubscribe as well; allowed: one of the two")
+        return uris
 
     @field_validator("one_click")
     @classmethod

@@ -153,6 +153,12 @@ def test_lists_are_left_as_the_mail_says(made: Any) -> None:
     assert mail["X-Campaign"] == "Frühling"
 
 
+def test_a_header_of_a_list_may_be_given_whole(made: Any) -> None:
+    uris = f"<https://example.org/u?token={'x' * 300}>, <mailto:u@example.org?subject=unsubscribe>"
+    mail = made({"text": "x", "headers": {"List-Unsubscribe": uris, "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}})
+    assert (mail["List-Unsubscribe"], mail["List-Unsubscribe-Post"]) == (uris, "List-Unsubscribe=One-Click")
+
+
 @pytest.fixture
 def templates(tmp_path: Path) -> Path:
     folder = tmp_path / "templates"

@@ -115,6 +115,7 @@ def test_a_line_end_in_what_becomes_a_header_is_refused_with_its_field(field: st
         ({"template": "welcome"}, "payload.template"),
         ({"template": "../etc/passwd"}, "payload.template"),
         ({"template": "a/../b"}, "payload.template"),
+        ({"list_unsubscribe": ["mailto:x@y.z"], "headers": {"List-Unsubscribe": "<https://x>"}}, "payload.list_unsubscribe"),
         ({"one_click": True}, "payload.one_click"),
         ({"one_click": True, "list_unsubscribe": ["mailto:x@y.z"]}, "payload.one_click"),
         ({"attachments": [{"source": "file:/a", "filename": "a.png", "inline": True}]}, "payload.attachments[0].inline"),
