@@ -40,7 +40,7 @@ def interest(small: Image.Image) -> Image.Image:
     base = Image.new("RGB", small.size, "#ffffff")
     base.paste(small, mask=small.getchannel("A") if small.mode.endswith("A") else None)
     grey = base.convert("L")
-    edges = grey.filter(_EDGES).filter(ImageFilter.BoxBlur(1))
+    edges = _edges(grey).filter(ImageFilter.BoxBlur(1))
     hue, saturation, value = base.convert("HSV").split()
     bright = value.point([0 if level < 40 else 255 for level in range(256)])
     colour = ImageChops.multiply(saturation, bright).point([int(level * _COLOUR_WEIGHT) for level in range(256)])
@@ -48,6 +48,14 @@ def interest(small: Image.Image) -> Image.Image:
     skin_tone = saturation.point([255 if 40 <= level <= 170 else 0 for level in range(256)])
     skin = ImageChops.multiply(ImageChops.multiply(skin_hue, skin_tone), ImageChops.multiply(bright, grey))
     return ImageChops.add(ImageChops.add(edges, colour), skin.point([int(level * _SKIN_WEIGHT) for level in range(256)]))
+
+
+def _edges(grey: Image.Image) -> Image.Image:
+    """Without the outermost pixels, which the filter leaves as they were."""
+    inner = (1, 1, max(1, grey.width - 1), max(1, grey.height - 1))
+    edges = Image.new("L", grey.size, 0)
+    edges.paste(grey.filter(_EDGES).crop(inner), inner)
+    return edges
 
 
 def _small(picture: Image.Image) -> Image.Image:

@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dtqs.errors import PermanentError
 from dtqs.processors.image.geometry import Plan, largest, plan
+from dtqs.processors.image.operations import Crop
 from dtqs.processors.image.payload import ImageOutput
 
 SIDE = st.integers(1, 20000)
+CROP = st.builds(Crop, width=st.integers(1, 20000), height=st.integers(1, 20000), gravity=st.sampled_from([None, "top-left", "right", "smart"]))
 
 
 def _plan(source: tuple[int, int], **wanted: Any) -> Plan:
@@ -19,6 +22,11 @@ def _plan(source: tuple[int, int], **wanted: Any) -> Plan:
 @pytest.mark.parametrize(
     ("source", "wanted", "size"),
     [
+        ((640, 427), {"width": 200, "height": 200, "fit": "pad"}, (200, 133)),
+        ((640, 427), {"crop": Crop(width=100, height=50)}, (100, 50)),
+        ((640, 427), {"crop": Crop(width=50, height=50, unit="percent"), "width": 32}, (32, 21)),
+        ((640, 427), {"crop": Crop(left=600, top=400, width=100, height=100)}, (40, 27)),
+        ((640, 427), {"crop": Crop(width=100, height=50), "width": 10, "height": 10, "fit": "cover"}, (10, 10)),
         ((640, 427), {"width": 160, "height": 160}, (160, 107)),
         ((427, 640), {"width": 160, "height": 160}, (107, 160)),
         ((640, 427), {"width": 320}, (320, 214)),
@@ -66,3 +74,36 @@ def test_the_decode_is_as_large_as_the_largest_output_needs_and_never_larger_tha
     plans = [_plan(source, width=100), _plan(source, width=1000, height=1000, fit="cover")]
     assert largest(source, plans) == (1333, 1000)
     assert largest(source, [_plan(source, width=9000, enlarge=True)]) == source
+
+
+def test_pad_has_the_size_of_its_box_whatever_the_picture_has() -> None:
+    assert _plan((640, 427), width=200, height=200, fit="pad").final == (200, 200)
+    assert _plan((64, 42), width=200, height=200, fit="pad").final == (200, 200)
+    assert _plan((64, 42), width=200, height=200, fit="pad").size == (64, 42)
+    assert _plan((64, 42), width=32, fit="pad").final == (32, 21)
+
+
+def test_a_crop_is_a_part_of_the_whole_picture_scaled() -> None:
+    assert _plan((400, 200), crop=Crop(left=100, top=50, width=200, height=100), width=100) == Plan((200, 100), (50, 25, 150, 75))
+
+
+def test_smart_may_move_in_what_is_kept_by_the_crop_only() -> None:
+    assert _plan((400, 200), width=100, height=100, fit="cover", gravity="smart").area == (0, 0, 200, 100)
+    within = _plan((400, 200), crop=Crop(left=200, top=0, width=200, height=100), width=50, height=50, fit="cover", gravity="smart")
+    assert (within.full, within.box, within.area) == ((200, 100), (125, 0, 175, 50), (100, 0, 200, 50))
+    assert _plan((400, 200), crop=Crop(width=100, height=100, gravity="smart")).area == (0, 0, 400, 200)
+
+
+def test_a_crop_beside_the_picture_is_refused() -> None:
+    with pytest.raises(PermanentError, match="beside the picture, which has 400 × 200 pixels"):
+        _plan((400, 200), crop=Crop(left=0, top=200, width=1, height=1))
+
+
+@given(SIDE, SIDE, CROP, st.none() | SIDE, st.none() | SIDE, st.sampled_from(["contain", "cover", "stretch", "pad"]), st.booleans())
+def test_what_is_kept_of_a_crop_lies_inside_the_picture(
+    width: int, height: int, crop: Crop, across: int | None, down: int | None, fit: str, enlarge: bool
+) -> None:
+    planned = _plan((width, height), crop=crop, width=across, height=down, fit=fit, enlarge=enlarge)
+    left, top, right, bottom = planned.box
+    assert 0 <= left < right <= planned.full[0]
+    assert 0 <= top < bottom <= planned.full[1]
