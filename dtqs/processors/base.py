@@ -122,7 +122,7 @@ class Context:
         self._reporter.log(self.task_id, self.attempt, level, message, data or None)
 
     def open_input(self, uri: str) -> BinaryIO:
-        """Open a source for reading. Raises InputRefused (no such file, not allowed) or TransientError."""
+        """Open a source for reading, as a file of the disk. Raises InputRefused (no such file, not allowed) or FilesUnavailable."""
         return self._files.open_input(uri)
 
     def work_dir(self) -> Path:
@@ -134,7 +134,7 @@ class Context:
     def add_output(self, name: str, write: Callable[[BinaryIO], object], media_type: str) -> dict[str, Json]:
         """Store one output: `write` is called with an open file. Returns `{"name", "uri", "media_type", "size_bytes", "sha256"}`.
 
-        It is durable on return, and becomes visible when the task is completed. Raises TransientError when the disk is full.
+        It is durable on return, and becomes visible when the task is completed. Raises FilesUnavailable when the disk is full.
         """
         output = self._files.add_output(name, write, media_type)
         self._outputs.append(output)
