@@ -13,12 +13,15 @@ from dtqs.api.hinting import Hinting
 from dtqs.api.intake import Intake
 from dtqs.api.links import Links
 from dtqs.api.openapi import OpenApi
+from dtqs.api.sessions import Sessions
 from dtqs.api.sse import Sse
 from dtqs.api.submit import Submit
 from dtqs.api.tasks import Cancel, Retry, TaskList, TaskLogs, TaskResource
 from dtqs.api.tickets import Tickets
 from dtqs.api.uploads import Uploads
 from dtqs.api.watch import Hub
+from dtqs.api.web.assets import Assets, Page, Static
+from dtqs.api.web.login import SessionResource
 from dtqs.broker.api_link import ApiLink
 from dtqs.config import Config
 from dtqs.files import FileSpace
@@ -47,7 +50,8 @@ class Parts:
 def create_app(parts: Parts) -> App:
     """Build the application; it opens nothing."""
     store, api = parts.store, parts.config.api
-    auth = Auth(store.api_keys.find, api.auth)
+    sessions = Sessions(store.api_keys.signing_key, store.api_keys.find_by_id, api.session_seconds)
+    auth = Auth(store.api_keys.find, sessions, api.auth)
     tickets = Tickets(store.api_keys.signing_key, api.ticket_seconds)
     links = Links(api.public_url, tickets if api.auth else None)
     app: App = falcon.App()
@@ -64,6 +68,10 @@ def create_app(parts: Parts) -> App:
     app.add_route("/healthz", Healthz())
     app.add_route("/readyz", Readyz(store.database, parts.link))
     app.add_route("/openapi.json", OpenApi(parts.catalog, api))
+    app.add_route("/session", SessionResource(auth, sessions, api.public_url))
+    assets = Assets()
+    app.add_route("/", Page(assets))
+    app.add_route("/web/{version}/{name}", Static(assets))
     return app
 
 

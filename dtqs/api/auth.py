@@ -1,4 +1,4 @@
-"""Who calls, and what the key allows: `Authorization: Bearer KEY`, looked up by its hash and remembered for some seconds."""
+"""Who calls, and what the key allows: `Authorization: Bearer KEY`, looked up by its hash and remembered for some seconds; or the session of a browser."""
 
 import hashlib
 import time
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import falcon
 
+from dtqs.api.origin import refuse_foreign
+from dtqs.api.sessions import COOKIE, Sessions
 from dtqs.store.api_keys import REMEMBERED_SECONDS, ApiKey
 
 _REMEMBERED_LIMIT = 4096
@@ -34,22 +36,36 @@ _ANYBODY = Caller(None, None, frozenset(("submit", "read", "admin")))
 class Auth:
     """Judges requests. `find` is the store's look-up of a secret."""
 
-    def __init__(self, find: Callable[[str], ApiKey | None], enabled: bool) -> None:
-        self._find, self.enabled = find, enabled
+    def __init__(self, find: Callable[[str], ApiKey | None], sessions: Sessions, enabled: bool) -> None:
+        self.find, self._sessions, self.enabled = find, sessions, enabled
         self._remembered: dict[bytes, tuple[float, Caller | None]] = {}
 
     def require(self, req: falcon.Request, scope: str) -> Caller:
-        """Return the caller. Raises HTTPUnauthorized (no key, or none of ours), HTTPForbidden (not its scope), StoreUnavailable."""
+        """Return the caller. Raises HTTPUnauthorized (no key, or none of ours), HTTPForbidden (not its scope; another site's page), StoreUnavailable."""
         if not self.enabled:
+            refuse_foreign(req, is_browser=False)
             return _ANYBODY
-        scheme, _, secret = req.env.get("HTTP_AUTHORIZATION", "").partition(" ")
+        authorization = req.env.get("HTTP_AUTHORIZATION")
+        caller = self._of_session(req) if authorization is None and COOKIE in req.cookies else self._of_key(authorization or "")
+        if scope not in caller.scopes and "admin" not in caller.scopes:
+            raise falcon.HTTPForbidden(description=f"this API key has not the scope {scope}, but: {', '.join(sorted(caller.scopes))}")
+        return caller
+
+    def _of_key(self, authorization: str) -> Caller:
+        scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer" or not secret:
             raise falcon.HTTPUnauthorized(description="an API key is needed: Authorization: Bearer KEY", challenges=[_CHALLENGE])
         caller = self._caller(secret.strip())
         if caller is None:
             raise falcon.HTTPUnauthorized(description="no such API key, or it was revoked", challenges=[f'{_CHALLENGE}, error="invalid_token"'])
-        if scope not in caller.scopes and "admin" not in caller.scopes:
-            raise falcon.HTTPForbidden(description=f"this API key has not the scope {scope}, but: {', '.join(sorted(caller.scopes))}")
+        return caller
+
+    def _of_session(self, req: falcon.Request) -> Caller:
+        session = self._sessions.of(req)
+        caller = _caller_of(session.key if session else None)
+        if caller is None:
+            raise falcon.HTTPUnauthorized(description="the login is over, or its API key was revoked: log in again", challenges=[_CHALLENGE])
+        refuse_foreign(req, is_browser=True)
         return caller
 
     def _caller(self, secret: str) -> Caller | None:
@@ -57,7 +73,7 @@ class Auth:
         expires_at, caller = self._remembered.get(digest, (0.0, None))
         if now < expires_at:
             return caller
-        caller = _caller_of(self._find(secret))
+        caller = _caller_of(self.find(secret))
         if len(self._remembered) >= _REMEMBERED_LIMIT:  # a flood of invented keys must not fill the memory
             self._remembered.clear()
         self._remembered[digest] = (now + REMEMBERED_SECONDS, caller)

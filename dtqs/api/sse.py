@@ -32,7 +32,7 @@ STALLED_SECONDS = 60.0
 """A client that has taken nothing for so long is cut off; it resumes where it was."""
 _CHUNK_FRAMES, _CHUNK_BYTES = 64, 1 << 20
 _READABLE = 1
-_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 
 class Sse:
@@ -55,7 +55,7 @@ class Sse:
             # an EventSource never comes back after an error, but it does after an end
             resp.stream = [retry(self._section.sse_retry_seconds)]
         resp.content_type = "text/event-stream"
-        resp.set_headers(_HEADERS)
+        resp.set_headers(HEADERS)
         wait_for_client(req.env, None)  # a stream's client may be slow for longer: see STALLED_SECONDS
         close_connection(req)
 

@@ -55,6 +55,11 @@ class ApiKeys:
         rows = self._database.run("find_key", {"hash": key_hash(secret)})
         return ApiKey(rows[0][0], rows[0][1], tuple(rows[0][2])) if rows else None
 
+    def find_by_id(self, key_id: str) -> ApiKey | None:
+        """Raises StoreUnavailable."""
+        rows = self._database.run("find_key_by_id", {"id": key_id})
+        return ApiKey(rows[0][0], rows[0][1], tuple(rows[0][2])) if rows else None
+
     def signing_key(self) -> bytes:
         """Return the key that signs tickets: made by the first who asks, the same for all. Raises StoreUnavailable."""
         self._database.run("set_default", {"name": "signing_key", "value": orjson.dumps(secrets.token_hex(32)).decode()})

@@ -1,0 +1,107 @@
+"""The dashboard's own files: the one page at `/`, and what it loads, under a name that changes with any of it, so that it may be kept for ever."""
+
+import gzip
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+
+import falcon
+
+from dtqs.api.tasks import answer
+
+_TYPES = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+_PAGE = "index.html"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+_FOR_EVER = "public, max-age=31536000, immutable"
+_ASK = "no-cache"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asset:
+    media_type: str
+    plain: bytes
+    packed: bytes
+    etag: str
+
+
+class Assets:
+    """All of them, read once, each also packed. `version` names them all."""
+
+    def __init__(self) -> None:
+        folder = resources.files("dtqs.api.web") / "static"
+        found = {file.name: file.read_bytes() for file in sorted(folder.iterdir(), key=lambda file: file.name) if _ending(file.name) in _TYPES}
+        digest = hashlib.sha256()
+        for name, content in found.items():
+            digest.update(b"%s\0%d\0%s" % (name.encode(), len(content), content))
+        self.version = digest.hexdigest()[:16]
+        found[_PAGE] = found[_PAGE].replace(b"{version}", self.version.encode())
+        self._assets = {name: _asset(name, content) for name, content in found.items()}
+        self.page = self._assets.pop(_PAGE)
+
+    def get(self, name: str) -> _Asset | None:
+        return self._assets.get(name)
+
+
+class Page:
+    """GET / is the dashboard for who takes HTML, and for others says where it and the description of the API are."""
+
+    def __init__(self, assets: Assets) -> None:
+        self._assets = assets
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.append_header("Vary", "Accept")
+        if "text/html" in (req.get_header("Accept") or ""):
+            _send(req, resp, self._assets.page, _ASK)
+        else:
+            answer(resp, {"name": "dtqs", "dashboard": "/", "description": "/openapi.json"})
+
+    on_head = on_get
+
+
+class Static:
+    """/web/{version}/{name}. Of another version, while processes of two versions answer, what is there is better than nothing, but not to be kept."""
+
+    def __init__(self, assets: Assets) -> None:
+        self._assets = assets
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, version: str, name: str) -> None:
+        asset = self._assets.get(name)
+        if asset is None:
+            raise falcon.HTTPNotFound(description="there is no such file")
+        _send(req, resp, asset, _FOR_EVER if version == self._assets.version else _ASK)
+
+    on_head = on_get
+
+
+def _send(req: falcon.Request, resp: falcon.Response, asset: _Asset, keep: str) -> None:
+    resp.set_headers(HEADERS | {"ETag": asset.etag, "Cache-Control": keep})
+    resp.append_header("Vary", "Accept-Encoding")
+    if asset.etag in (req.get_header("If-None-Match") or ""):
+        resp.status = falcon.HTTP_304
+        return
+    resp.content_type = asset.media_type
+    if "gzip" in (req.get_header("Accept-Encoding") or ""):
+        resp.set_header("Content-Encoding", "gzip")
+        resp.data = asset.packed
+    else:
+        resp.data = asset.plain
+
+
+def _asset(name: str, content: bytes) -> _Asset:
+    return _Asset(_TYPES[_ending(name)], content, gzip.compress(content, mtime=0), f'W/"{hashlib.sha256(content).hexdigest()[:16]}"')
+
+
+def _ending(name: str) -> str:
+    return name.rpartition(".")[2]

@@ -1,0 +1,146 @@
+"""The system's readings for whoever looks at them: one reader for all streams of a process, which reads only while somebody looks."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gevent
+import orjson
+from gevent.event import Event as Wake
+
+from dtqs.readings import History, Rates, Reading
+
+EVERY_SECONDS = 2.0
+LINGER_SECONDS = 20.0
+"""It goes on reading for so long after the last has left: a page that is loaded anew finds its charts."""
+POINTS = 150
+VIEWERS_LIMIT = 200
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What the charts show of one reading; null where its server was away."""
+
+    at: float
+    submitted: float | None
+    completed: float | None
+    failed: float | None
+    pending: int | None
+    later: int | None
+    in_progress: int | None
+    wait_p50: float | None
+    wait_p95: float | None
+    run_p50: float | None
+    run_p95: float | None
+    busy: int | None
+    workers: int | None
+
+
+class Viewer:
+    """One stream's place. It is sent the newest reading only, however slowly it takes them."""
+
+    def __init__(self) -> None:
+        self.wake = Wake()
+        self.seen = 0
+        self.leaving = False
+
+    def leave(self) -> None:
+        """End the stream at the next opportunity."""
+        self.leaving = True
+        self.wake.set()
+
+
+class Feed:
+    """Reads, and tells. `read` waits for servers, so it runs in a greenlet. All of it in greenlets of one process."""
+
+    def __init__(self, read: Callable[[], Reading]) -> None:
+        self._read = read
+        self._history = History()
+        self._points: deque[Point] = deque(maxlen=POINTS)
+        self._viewers: set[Viewer] = set()
+        self._greenlet: gevent.Greenlet | None = None
+        self._left_at = 0.0
+        self.number = 0
+        self.newest = b""
+        self.closing = False
+
+    @property
+    def is_full(self) -> bool:
+        return self.closing or len(self._viewers) >= VIEWERS_LIMIT
+
+    def add(self, viewer: Viewer) -> None:
+        self._viewers.add(viewer)
+        if self._greenlet is None:
+            self._greenlet = gevent.spawn(self._run)
+
+    def remove(self, viewer: Viewer) -> None:
+        """Safe to call twice."""
+        self._viewers.discard(viewer)
+        self._left_at = time.monotonic()
+
+    def history(self) -> bytes:
+        """Return the points of the last minutes, as JSON."""
+        return orjson.dumps(list(self._points))
+
+    def one(self) -> bytes:
+        """Return a reading of now, or of moments ago where others look, as JSON."""
+        if self._greenlet is None or not self.newest:
+            self._take()
+        return self.newest
+
+    def end_streams(self) -> None:
+        """Let every stream end itself; from now on there are no new ones."""
+        self.closing = True
+        for viewer in list(self._viewers):
+            viewer.leave()
+
+    def stop(self) -> None:
+        """Safe to call twice."""
+        self.end_streams()
+        if self._greenlet is not None:
+            self._greenlet.kill()
+            self._greenlet = None
+
+    def _run(self) -> None:
+        while self._viewers or time.monotonic() < self._left_at + LINGER_SECONDS:
+            began = time.monotonic()
+            try:
+                self._take()
+            except Exception:  # one turn that fails must not end everybody's streams
+                logger.exception("a reading failed")
+            for viewer in self._viewers:
+                viewer.wake.set()
+            gevent.sleep(max(EVERY_SECONDS / 4, began + EVERY_SECONDS - time.monotonic()))
+        self._greenlet, self.newest = None, b""
+
+    def _take(self) -> None:
+        reading = self._read()
+        self._history.add(reading)
+        rates = self._history.rates()
+        point = _point(reading, rates)
+        self._points.append(point)
+        self.number += 1
+        self.newest = orjson.dumps({"reading": reading, "rates": rates, "point": point})
+
+
+def _point(reading: Reading, rates: Rates | None) -> Point:
+    depth, latency, workers = reading.depth, reading.latency, reading.workers
+    return Point(
+        at=round(reading.at, 3),
+        submitted=rates.submitted if rates else None,
+        completed=rates.completed if rates else None,
+        failed=rates.failed if rates else None,
+        pending=depth.pending if depth else None,
+        later=depth.later if depth else None,
+        in_progress=depth.in_progress if depth else None,
+        wait_p50=latency.wait_p50 if latency else None,
+        wait_p95=latency.wait_p95 if latency else None,
+        run_p50=latency.run_p50 if latency else None,
+        run_p95=latency.run_p95 if latency else None,
+        busy=sum(worker.task_id is not None for worker in workers) if workers is not None else None,
+        workers=len(workers) if workers is not None else None,
+    )

@@ -1,0 +1,104 @@
+"""/overview, /overview/stream and /logs: the whole system at one moment, as it goes on, and everybody's newest log rows; for keys with the scope admin."""
+
+import time
+from collections.abc import Iterator
+
+import falcon
+
+from dtqs.api.auth import Auth
+from dtqs.api.body import close_connection, wait_for_client
+from dtqs.api.frames import HEARTBEAT, retry
+from dtqs.api.query import Query, refuse_parameters
+from dtqs.api.sse import HEADERS, STALLED_SECONDS, Line, Pace
+from dtqs.api.tasks import answer
+from dtqs.api.web.feed import Feed, Viewer
+from dtqs.readings import Reader
+
+LIFE_SECONDS = 600.0
+"""Then a stream begins anew, and its key is judged anew."""
+LOGS_DEFAULT, LOGS_LIMIT = 200, 1000
+LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+class Overview:
+    """/overview"""
+
+    def __init__(self, auth: Auth, feed: Feed) -> None:
+        self._auth, self._feed = auth, feed
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self._auth.require(req, "admin")
+        refuse_parameters(req)
+        resp.content_type, resp.data = falcon.MEDIA_JSON, self._feed.one()
+
+
+class OverviewStream:
+    """/overview/stream: first `history`, the points of the last minutes, then a `reading` every two seconds."""
+
+    def __init__(self, auth: Auth, feed: Feed, pace: Pace) -> None:
+        self._auth, self._feed, self._pace = auth, feed, pace
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self._auth.require(req, "admin")
+        refuse_parameters(req)
+        resp.content_type = "text/event-stream"
+        resp.set_headers(HEADERS)
+        close_connection(req)
+        if self._feed.is_full:
+            resp.stream = [retry(self._pace.retry_seconds)]
+            return
+        wait_for_client(req.env, STALLED_SECONDS)
+        resp.stream = Readings(self._feed, Line(req.env.get("gunicorn.socket")), self._pace)
+
+
+class Readings:
+    """What the server iterates over, until the client has left or its time is over."""
+
+    def __init__(self, feed: Feed, line: Line, pace: Pace) -> None:
+        self._feed, self._line, self._pace = feed, line, pace
+        self._viewer, self._until = Viewer(), time.monotonic() + LIFE_SECONDS
+        self._begun = False
+        feed.add(self._viewer)
+        line.watch(self._viewer.leave)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if not self._begun:
+            self._begun = True
+            return retry(self._pace.retry_seconds) + b"event: history\ndata: %s\n\n" % self._feed.history() + self._news()
+        while not self._viewer.leaving and time.monotonic() < self._until:
+            self._viewer.wake.clear()
+            if news := self._news():
+                return news
+            if not self._viewer.wake.wait(self._pace.heartbeat_seconds):
+                return HEARTBEAT
+        raise StopIteration
+
+    def close(self) -> None:
+        """The server calls it however the stream ends. Safe to call twice."""
+        self._line.unwatch()
+        self._feed.remove(self._viewer)
+
+    def _news(self) -> bytes:
+        if not self._feed.newest or self._viewer.seen == self._feed.number:
+            return b""
+        self._viewer.seen = self._feed.number
+        return b"event: reading\ndata: %s\n\n" % self._feed.newest
+
+
+class Logs:
+    """/logs: the newest rows of all tasks, the newest last."""
+
+    def __init__(self, auth: Auth, reader: Reader) -> None:
+        self._auth, self._reader = auth, reader
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self._auth.require(req, "admin")
+        query = Query(req, ("limit", "level", "task_id", "search"))
+        limit, level, task_id, search = (
+            query.number("limit", LOGS_DEFAULT, 1, LOGS_LIMIT), query.choice("level", LEVELS), query.task_id("task_id"), query.text("search"),
+        )  # fmt: skip
+        query.check()
+        answer(resp, {"logs": self._reader.newest_logs(limit, level, task_id, search)})

@@ -1,0 +1,60 @@
+// Values as people read them.
+
+export function seconds(value) {
+  if (value === null || value === undefined) return "–";
+  if (value < 0) value = 0;
+  if (value < 0.001) return `${Math.round(value * 1e6)} µs`;
+  if (value < 1) return `${value < 0.01 ? (value * 1000).toFixed(1) : Math.round(value * 1000)} ms`;
+  if (value < 60) return `${value < 10 ? value.toFixed(1) : Math.round(value)} s`;
+  const whole = Math.round(value);
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+}
+
+export function bytes(value) {
+  if (value === null || value === undefined) return "–";
+  for (const unit of ["B", "KiB", "MiB", "GiB"]) {
+    if (value < 1024 || unit === "GiB") return `${unit === "B" || value >= 100 ? Math.round(value) : value.toFixed(1)} ${unit}`;
+    value /= 1024;
+  }
+}
+
+export const count = (value) => (value === null || value === undefined ? "–" : Math.round(value).toLocaleString("en"));
+
+export function rate(value) {
+  if (value === null || value === undefined) return "–";
+  return value >= 100 ? Math.round(value).toLocaleString("en") : value >= 10 ? value.toFixed(0) : value.toFixed(value && value < 0.1 ? 2 : 1);
+}
+
+const two = (number) => String(number).padStart(2, "0");
+
+/** The local time of day, with the date where it is not today's. */
+export function time(text) {
+  if (!text) return "–";
+  const at = new Date(text);
+  const day = at.toDateString() === new Date().toDateString() ? "" : `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} `;
+  return `${day}${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+}
+
+export const since = (text, now = Date.now()) => (now - new Date(text).getTime()) / 1000;
+export const ago = (text) => `${seconds(since(text))} ago`;
+/** The end of a UUIDv7 tells tasks apart; its beginning is the time. */
+export const short = (id) => `…${id.slice(-8)}`;
+export const percent = (fraction) => `${Math.round(100 * (fraction || 0))} %`;
+
+const SECRET = /pass(word|phrase|wd)?$|secret|token|api_?key|authori[sz]ation|credential|private_?key|^pin$|^otp$/i;
+const MASK = "••••••";
+
+/** The same value with what is secret by its name made unreadable. */
+export function masked(value, name = "") {
+  if (name && SECRET.test(name) && value !== null && typeof value !== "boolean") return MASK;
+  if (Array.isArray(value)) return value.map((one) => masked(one));
+  if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, masked(one, key)]));
+  if (typeof value === "string") return value.replace(/(\w+:\/\/[^\s/:@]+:)[^\s/@]+@/g, `$1${MASK}@`);
+  return value;
+}
+
+/** Control characters and those that turn the direction of writing, made visible. */
+export const visible = (text) => String(text).replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
+  (c) => (c < " " ? String.fromCharCode(0x2400 + c.charCodeAt(0)) : `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`));
