@@ -61,6 +61,7 @@ class ApiSection(Section):
     max_connections: int = Field(5000, ge=10, le=100000, description="open connections of one API process, streams included")
     max_streams: int = Field(4000, ge=1, le=100000, description="open SSE streams of one API process")
     ticket_seconds: float = Field(86400.0, ge=60, le=31 * 86400, description="seconds that a signed SSE ticket is valid")
+    session_seconds: float = Field(43200.0, ge=60, le=31 * 86400, description="seconds that a login to the dashboard is valid")
     idempotency_hours: float = Field(24.0, ge=0.01, le=24 * 30, description="hours that an Idempotency-Key is remembered")
     sse_heartbeat_seconds: float = Field(15.0, ge=0.1, le=300, description="seconds between heartbeat comments in a stream")
     sse_retry_seconds: float = Field(1.0, ge=0.05, le=60, description="seconds after which a client is told to reconnect")
