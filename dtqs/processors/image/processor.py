@@ -52,6 +52,9 @@ class ImageProcessor(Processor[ImagePayload, ImageSettings]):
         pid = self._process.pid
         return () if pid is None else (pid,)
 
+    def close(self) -> None:
+        self._process.end()
+
     def run(self, payload: ImagePayload, context: Context) -> Json:
         outputs = _Outputs(payload, context)
         with ExitStack() as stack:
