@@ -46,7 +46,7 @@ class MailServerUnderTest:
     port: int = 0
     mails: list[Received] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
-    sender_answer: str = ""
+    sender_answers: list[str] = field(default_factory=list)
     recipient_answers: dict[str, str] = field(default_factory=dict)
     data_answers: list[str] = field(default_factory=list)
     """Said to the next mails instead of 250; `drop` closes the connection, `stall` says nothing until `release`."""
@@ -134,8 +134,8 @@ class MailServerUnderTest:
         return "250 OK"
 
     async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
-        if self.sender_answer:
-            return self.sender_answer
+        if self.sender_answers:
+            return self.sender_answers.pop(0)
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 OK"

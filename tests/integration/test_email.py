@@ -120,6 +120,17 @@ def test_a_server_that_was_restarted_gets_the_next_mail_over_a_new_connection(se
     assert len(server.mails) == 4
 
 
+def test_a_kept_connection_that_the_server_ends_in_words_is_opened_anew(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+    sender = processor(server)
+    send(sender, attempt)
+    server.sender_answers = ["421 4.4.2 idle for too long"]
+    send(sender, attempt)
+    assert [server.connections.index(mail.connection) for mail in server.mails] == [0, 1]
+    server.sender_answers = ["421 4.4.2 go away", "421 4.4.2 go away"]
+    with pytest.raises(MailDeferred, match="421 4.4.2 go away"):
+        send(sender, attempt)
+
+
 def test_implicit_tls(serve: Serve, processor: Make, attempt: Attempt) -> None:
     server = serve(tls_first=True)
     send(processor(server), attempt)
@@ -192,11 +203,12 @@ def test_the_servers_answer_decides_whatever_the_mark_says(
         send(sender, attempt)
     send(sender, attempt)
     assert len(server.mails) == 1
+    assert len(server.connections) == (2 if answer.startswith("421") else 1), "421 says that the server closes it"
 
 
 @pytest.mark.parametrize(("answer", "error"), [("452 4.3.1 full", MailDeferred), ("550 5.7.1 not you", MailRefused)])
 def test_a_sender_may_be_refused(server: MailServerUnderTest, processor: Make, attempt: Attempt, answer: str, error: type[Exception]) -> None:
-    server.sender_answer = answer
+    server.sender_answers = [answer]
     with pytest.raises(error, match=f"the sender shop@example.org: {answer}"):
         send(processor(server), attempt)
 

@@ -1,8 +1,10 @@
 """What a mail is as bytes: read back by the standard library's parser, and its signature by a verifier."""
 
 from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.policy import default
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ def read(field: str) -> EmailMessage:
     return message_from_bytes(field.encode() + b"\r\n", policy=default)
 
 
-@settings(deadline=None, derandomize=True, database=None)
+@settings(deadline=None, max_examples=60, derandomize=True, database=None)
 @given(WORDS)
 @example("x" * 2000)
 @example("a  " * 100 + "b")
@@ -45,12 +47,14 @@ def test_a_text_is_read_back_from_its_header(text: str) -> None:
     assert str(read(text_field("Subject", text))["Subject"]) == text.strip(" ")
 
 
-@settings(deadline=None, derandomize=True, database=None)
+@settings(deadline=None, max_examples=60, derandomize=True, database=None)
 @given(st.lists(st.builds(Address, WORDS, st.from_regex(r"\A[a-z0-9+_-]{1,40}\Z"), st.just("example.org")), min_size=1, max_size=8))
 def test_addresses_are_read_back_from_their_header(addresses: list[Address]) -> None:
-    found = read(address_field("To", addresses))["To"].addresses
-    # the parser's own idea of white space in a name, no-break spaces included
-    assert [(each.display_name.split(), each.addr_spec) for each in found] == [(each.name.split(), each.spec) for each in addresses]
+    field = address_field("To", addresses)
+    read(field)
+    # not by the newer parser, which takes the space between two encoded words of a name for a part of it (RFC 2047, 6.2)
+    found = [(str(make_header(decode_header(name))), spec) for name, spec in getaddresses([field.removeprefix("To:")])]
+    assert [(name.split(), spec) for name, spec in found] == [(each.name.split(), each.spec) for each in addresses]
 
 
 def body(part: Any) -> str:
