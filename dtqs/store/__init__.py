@@ -18,6 +18,7 @@ class Store:
 
     def __init__(self, section: PostgresqlSection, lease: LeaseSection, size: int, name: str, database_class: type[Database] = Database) -> None:
         self.database = database_class(section, size, name)
+        self.lease_section = lease
         self.tasks = Tasks(self.database, lease.grace_seconds)
         self.leases = Leases(self.database, lease.grace_seconds)
         self.backlog = Backlog(self.database, lease.grace_seconds, lease.far_out_seconds)

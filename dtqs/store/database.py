@@ -153,6 +153,16 @@ class Database:
                 self._make_partition()
         raise StoreUnavailable("PostgreSQL: twenty deadlocks in a row")
 
+    def select(self, command: sql.Composed, parameters: Mapping[str, Any]) -> list[Row]:
+        """Run a statement on a table that it names only now: one day's partition. Raises StoreUnavailable."""
+        with self._connection() as connection:
+            return connection.execute(command, parameters).fetchall()
+
+    def another(self, name: str, limit_seconds: float) -> "Database":
+        """Return a database of one connection, whose waits end sooner than ours: for those that would rather know nothing than wait."""
+        limits = {"connect_timeout_seconds": limit_seconds, "statement_timeout_seconds": limit_seconds}
+        return type(self)(self._section.model_copy(update=limits), 1, name)
+
     def administer(self, command: sql.Composed, alone: bool = False) -> None:
         """Run one DDL command, giving up soon where it would have others wait behind it. Raises StoreUnavailable.
 

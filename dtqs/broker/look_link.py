@@ -1,0 +1,92 @@
+"""The connections of those who only look at the broker, again and again: is it there, does it take messages, what is in the task queue?"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pika.channel import Channel
+
+from dtqs.broker.connection import Line, is_missing
+from dtqs.broker.queue import QueueLook, look
+from dtqs.broker.threads import ThreadLoop
+from dtqs.broker.topology import parameters
+from dtqs.config import RabbitmqSection
+from dtqs.deadline import Deadline
+from dtqs.errors import BrokerUnavailable
+
+_NOBODY = "dtqs.nobody"
+"""A routing key that no queue has: the broker drops what is published with it, but says first if it takes no messages."""
+_PATIENCE_SECONDS = 0.2
+"""What a connection gets to come back during one look, when it has been away before."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLook:
+    """What was seen. `queue` is None where it is missing; `blocked`: an alarm keeps publishers waiting."""
+
+    version: str
+    queue: QueueLook | None
+    blocked: bool
+    latency_seconds: float
+
+
+class LookLink:
+    """Keeps two connections: an alarm stops the one that publishes, and only that one."""
+
+    def __init__(self, section: RabbitmqSection, name: str) -> None:
+        self._loop = ThreadLoop("broker look")
+        looks, speaks = f"{name} looks", f"{name} asks"
+        self._looking = Line(self._loop, parameters(section, looks), looks, lambda _: None, self._lost)
+        self._speaking = Line(self._loop, parameters(section, speaks), speaks, lambda _: None, lambda _: None)
+        self._missing: Callable[[], None] = lambda: None
+        self._started = False
+
+    def look(self, deadline: Deadline) -> BrokerLook:
+        """Look at it. The connections are opened by the first look. Raises BrokerUnavailable."""
+        patience = deadline if not self._started else Deadline(min(deadline.remaining, _PATIENCE_SECONDS))
+        self._start()
+
+        def question(reply: Callable[[BrokerLook | None], None]) -> None:
+            channels = self._looking.channel, self._speaking.channel
+            if channels[0] is None or channels[1] is None or not channels[0].is_open:
+                # not at all when it was away a moment ago already: whoever looks has a screen to draw
+                self._loop.later(0.02, lambda: question(reply)) if not patience.passed else reply(None)
+                return
+            self._ask(channels[0], channels[1], reply)
+
+        seen = self._loop.ask(question, deadline)
+        if seen is None:
+            raise BrokerUnavailable("RabbitMQ cannot be reached")
+        return seen
+
+    def close(self) -> None:
+        """Safe to call twice."""
+        if self._started:
+            self._started = False
+            self._loop.call(self._looking.stop)
+            self._loop.call(self._speaking.stop)
+            self._loop.stop(Deadline(0.5))
+
+    def _start(self) -> None:
+        if not self._started:
+            self._started = True
+            self._loop.start()
+            self._loop.call(self._looking.start)
+            self._loop.call(self._speaking.start)
+
+    def _ask(self, looking: Channel, speaking: Channel, reply: Callable[[BrokerLook | None], None]) -> None:
+        began, version = time.monotonic(), str(looking.connection.server_properties.get("version", ""))
+        if self._speaking.state == "connected" and speaking.is_open:
+            speaking.basic_publish("", _NOBODY, b"")
+
+        def seen(queue: QueueLook | None) -> None:
+            latency_seconds = time.monotonic() - began
+            reply(BrokerLook(version, queue, self._speaking.state == "blocked", latency_seconds))
+
+        self._missing = lambda: seen(None)
+        look(looking, seen)
+
+    def _lost(self, reason: BaseException) -> None:
+        if is_missing(reason):
+            self._missing()
+

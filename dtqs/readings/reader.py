@@ -1,0 +1,166 @@
+"""Reads PostgreSQL and RabbitMQ into one reading. A server that is away is told in it and costs a few seconds at most; nothing is raised."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from dtqs.broker.look_link import BrokerLook, LookLink
+from dtqs.config import RabbitmqSection
+from dtqs.deadline import Deadline
+from dtqs.errors import BrokerUnavailable, StoreUnavailable
+from dtqs.readings.alarms import Seen, alarms
+from dtqs.readings.values import (
+    BrokerReading,
+    Depth,
+    Failure,
+    Health,
+    KeeperReading,
+    Latency,
+    LogEntry,
+    QueuedTask,
+    Reading,
+    Totals,
+    WorkerReading,
+)
+from dtqs.store import Store
+from dtqs.store.database import Row
+from dtqs.store.overview import Backlog, LogQuery, Overview, Recent
+from dtqs.task import Status
+
+_LIMIT_SECONDS = 2.0
+"""What a server may take for one answer before it counts as away."""
+_PROCESS_AGE_SECONDS = 60.0
+"""Keepers and API processes that have not counted for longer are gone."""
+
+
+class Reader:
+    """Reads with connections of its own, made by the first reading. One reading at a time; `close` may be called twice."""
+
+    def __init__(self, store: Store, rabbitmq: RabbitmqSection, name: str) -> None:
+        self._lease = store.lease_section
+        self._database = store.database.another(name, _LIMIT_SECONDS)
+        self._overview = Overview(self._database)
+        self._link = LookLink(rabbitmq, name)
+        self._started = False
+        self._claimed: int | None = None
+        self._claimed_at = time.monotonic()
+
+    def read(self, next_limit: int = 5, later_limit: int = 5, failures: int = 10) -> Reading:
+        """Read everything once. Raises nothing."""
+        self._start()
+        database, parts = self._read_database(next_limit, later_limit, failures)
+        broker, look = self._read_broker()
+        seen = Seen(database, broker, look is not None and look.queue is None, look is not None and look.blocked, self._quiet_seconds(parts), self._lease)
+        reading = Reading(
+            at=time.time(), database=database, broker=broker, queue=BrokerReading(look.queue.ready, look.queue.consumers) if look and look.queue else None,
+            alarms=(), **parts,
+        )  # fmt: skip
+        return _with_alarms(reading, seen)
+
+    def newest_logs(
+        self, limit: int, level: str | None = None, task_id: str | None = None, search: str | None = None, after_log_id: int | None = None
+    ) -> list[LogEntry]:
+        """Return the newest log rows, oldest of them first: of a level or above (debug, info, warning, error), of one task, with a text in them, after an id.
+
+        Without a task the search goes back eight MiB of log at most. Raises StoreUnavailable.
+        """
+        self._start()
+        query = LogQuery(limit, level, search or None, after_log_id or 0)
+        rows = self._overview.task_logs(task_id, query) if task_id else self._overview.logs(query)
+        return [LogEntry(*row) for row in rows]
+
+    def close(self) -> None:
+        self._started = False
+        self._database.stop()
+        self._link.close()
+
+    def _start(self) -> None:
+        if not self._started:
+            self._started = True
+            self._database.start()
+
+    def _read_database(self, next_limit: int, later_limit: int, failures: int) -> tuple[Health, dict[str, Any]]:
+        began = time.monotonic()
+        overview = self._overview
+        try:
+            totals, version = overview.totals()
+            latency_seconds = time.monotonic() - began
+            recent = overview.recent(failures)
+            parts = {
+                "totals": Totals(*totals),
+                "workers": tuple(_worker(row) for row in overview.workers()),
+                "processes": tuple(KeeperReading(*row) for row in overview.processes(_PROCESS_AGE_SECONDS)),
+                "failures": _failures(overview.failures(failures), recent, failures),
+                "latency": _latency(recent),
+                **_backlog(overview.backlog(self._lease.far_out_seconds, next_limit, later_limit)),
+            }
+        except StoreUnavailable as error:
+            names = ("totals", "workers", "processes", "failures", "latency", "depth", "next_tasks", "later_tasks")
+            return Health("PostgreSQL", "away", str(error).removeprefix("PostgreSQL: ")), dict.fromkeys(names)
+        return Health("PostgreSQL", "ok", f"version {version}", latency_seconds), parts
+
+    def _read_broker(self) -> tuple[Health, BrokerLook | None]:
+        try:
+            look = self._link.look(Deadline(_LIMIT_SECONDS))
+        except BrokerUnavailable as error:
+            return Health("RabbitMQ", "away", str(error).removeprefix("RabbitMQ: ").removeprefix("RabbitMQ ")), None
+        words = "blocked by an alarm of memory or disk" if look.blocked else f"version {look.version}"
+        return Health("RabbitMQ", "ok", words, look.latency_seconds), look
+
+    def _quiet_seconds(self, parts: dict[str, Any]) -> float:
+        """Return for how long nobody has claimed anything, as far as this reader has seen."""
+        totals = parts["totals"]
+        if totals is not None and totals.claimed != self._claimed:
+            self._claimed, self._claimed_at = totals.claimed, time.monotonic()
+        return time.monotonic() - self._claimed_at
+
+
+def _with_alarms(reading: Reading, seen: Seen) -> Reading:
+    fields = {name: getattr(reading, name) for name in reading.__slots__}
+    return Reading(**fields | {"alarms": alarms(reading, seen)})
+
+
+def _worker(row: Row) -> WorkerReading:
+    progress = row[9] if isinstance(row[9], dict) else {}
+    fraction, message = progress.get("fraction"), progress.get("message")
+    known = float(fraction) if isinstance(fraction, int | float) else None
+    values: tuple[Any, ...] = (*row[:9], known, str(message) if message else None, *row[10:])
+    return WorkerReading(*values)
+
+
+def _backlog(backlog: Backlog) -> dict[str, Any]:
+    by_priority, by_type = [0] * 10, dict[str, int]()
+    for task_type, priority, due, count, _ in backlog.counts:
+        if due:
+            by_priority[priority] += count
+            by_type[task_type] = by_type.get(task_type, 0) + count
+    depth = Depth(
+        pending=sum(by_priority),
+        later=sum(count for _, _, due, count, _ in backlog.counts if not due),
+        in_progress=backlog.in_progress,
+        by_priority=tuple(by_priority),
+        by_type=tuple(sorted(by_type.items(), key=lambda item: -item[1])),
+        oldest_seconds=max((age for _, _, due, _, age in backlog.counts if due), default=None),
+        more=backlog.more,
+    )
+    coming = [_queued(row) for row in backlog.coming]
+    following = sorted((task for task in coming if task.due), key=lambda task: (-task.priority, task.due_at))
+    later = sorted((task for task in coming if not task.due), key=lambda task: task.due_at)
+    return {"depth": depth, "next_tasks": tuple(following), "later_tasks": tuple(later)}
+
+
+def _queued(row: Row) -> QueuedTask:
+    task_id, task_type, priority, submitted_at, due_at, due, attempts, tags = row
+    return QueuedTask(task_id, task_type, priority, submitted_at, due_at, due, attempts, tuple(tags))
+
+
+def _failures(failed: Sequence[Row], recent: Recent, limit: int) -> tuple[Failure, ...]:
+    """Put together what failed and what failed but will be retried, newest first, each task once."""
+    rows = {row[0]: row for row in (*recent.retrying, *failed)}
+    newest = sorted(rows.values(), key=lambda row: str(row[3]), reverse=True)[:limit]
+    return tuple(Failure(task_id, task_type, Status(status), at, message) for task_id, task_type, status, at, message in newest)
+
+
+def _latency(recent: Recent) -> Latency:
+    wait, run = recent.wait or (None, None), recent.run or (None, None)
+    return Latency(wait[0], wait[1], run[0], run[1])

@@ -1,0 +1,8 @@
+-- Readings: the workers that are not marked dead, with the last progress of what each runs.
+SELECT w.id::text, w.node_name, w.pool, w.slot, w.pid, w.state, w.task_id::text, w.task_type, extract(epoch FROM now() - w.task_started_at)::float8, p.data,
+    w.memory_bytes, w.completed, w.failed, extract(epoch FROM now() - w.heartbeat_at)::float8
+FROM (SELECT * FROM workers WHERE dead_at IS NULL ORDER BY id DESC LIMIT %(limit)s) w
+LEFT JOIN LATERAL (
+    SELECT g.data FROM logs g WHERE g.task_id = w.task_id AND g.event = 'progress' AND g.at >= w.task_started_at - interval '1 min' ORDER BY g.id DESC LIMIT 1
+) p ON true
+ORDER BY w.node_name, w.pool, w.slot, w.id
