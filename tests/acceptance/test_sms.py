@@ -19,7 +19,7 @@ def gateway() -> Iterator[Gateway]:
 
 def test_messages_are_sent_once_retried_when_asked_to_and_taken_in_turn(system: Factory, gateway: Gateway) -> None:
     keys = {"provider": "twilio", "account_sid": "AC1", "auth_token": TOKEN, "base_url": gateway.url, "sender": "DTQS"}
-    running = system({"processor:sms": {**keys, "recipient_per_minute": 60, "recipient_burst": 1}})
+    running = system({"processor:sms": {**keys, "recipient_per_minute": 240, "recipient_burst": 1}})
     refusal = running.client.post("/submit", json={"task_type": "sms", "payload": {"to": "0151", "text": ""}})
     assert refusal.status_code == 422
     assert [problem["field"] for problem in refusal.json()["errors"]] == ["payload.to", "payload.text"]
