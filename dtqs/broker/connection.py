@@ -29,9 +29,17 @@ class Loop(Protocol):
 class Line:
     """Keeps one connection and its channel open. All of it runs on the loop."""
 
-    def __init__(self, loop: Loop, to: Parameters, name: str, on_channel: Callable[[Channel], None], on_lost: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        to: Parameters,
+        name: str,
+        on_channel: Callable[[Channel], None],
+        on_lost: Callable[[BaseException], None],
+        on_blocked: Callable[[], None] = lambda: None,
+    ) -> None:
         self._loop, self._to, self._name = loop, to, name
-        self._on_channel, self._on_lost = on_channel, on_lost
+        self._on_channel, self._on_lost, self._on_blocked = on_channel, on_lost, on_blocked
         self._connection: Connection | None = None
         self.channel: Channel | None = None
         self._attempt, self._stopping = 0, False
@@ -66,12 +74,17 @@ class Line:
 
     def _opened(self, connection: Connection) -> None:
         self._connection = connection
-        connection.add_on_connection_blocked_callback(lambda *_: self._enter("blocked"))
+        connection.add_on_connection_blocked_callback(lambda *_: self._blocked())
         connection.add_on_connection_unblocked_callback(lambda *_: self._enter("connected"))
         if self._stopping:
             connection.close()
         else:
             connection.channel(on_open_callback=self._channel_open)
+
+    def _blocked(self) -> None:
+        """An alarm: nothing that was published will be confirmed before its end."""
+        self._enter("blocked")
+        self._on_blocked()
 
     def _channel_open(self, channel: Channel) -> None:
         self._attempt, self.channel = 0, channel

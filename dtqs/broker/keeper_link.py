@@ -25,7 +25,7 @@ class KeeperLink:
         looks, speaks = f"{name} looks", f"{name} publishes"
         self._publisher = Publisher(lambda: self._speaking.state == "connected", self._idle)
         self._looking = Line(self._loop, parameters(section, looks), looks, self._on_channel, self._on_lost)
-        self._speaking = Line(self._loop, parameters(section, speaks), speaks, self._publisher.attach, lambda _: self._publisher.detach())
+        self._speaking = Line(self._loop, parameters(section, speaks), speaks, self._publisher.attach, lambda _: self._publisher.detach(), self._idle)
         self._idle_replies: list[Callable[[bool], None]] = []
 
     def start(self) -> None:
@@ -56,11 +56,11 @@ class KeeperLink:
         return self._loop.ask(question, deadline)
 
     def publish_hints(self, dues: Sequence[Due], deadline: Deadline) -> list[Confirmed]:
-        """Publish and wait for the confirms until the deadline; returns what was confirmed, which may come from earlier calls too."""
+        """Publish and wait for the confirms until the deadline or an alarm; returns what was confirmed, which may come from earlier calls too."""
 
         def question(reply: Callable[[bool], None]) -> None:
-            self._publisher.publish_hints(dues)
-            if self._publisher.waiting:
+            # none were published: in an alarm, and what waits for its confirm already may wait for long
+            if self._publisher.publish_hints(dues) and self._publisher.waiting:
                 self._idle_replies.append(reply)
             else:
                 reply(True)

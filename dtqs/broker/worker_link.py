@@ -32,7 +32,7 @@ class WorkerLink:
         hears, speaks = f"{name} consumes", f"{name} publishes"
         self._publisher = Publisher(lambda: self._speaking.state == "connected", self._idle)
         self._hearing = Line(self._loop, parameters(section, hears), hears, self._on_consuming_channel, self._on_consuming_lost)
-        self._speaking = Line(self._loop, parameters(section, speaks), speaks, self._publisher.attach, lambda _: self._publisher.detach())
+        self._speaking = Line(self._loop, parameters(section, speaks), speaks, self._publisher.attach, lambda _: self._publisher.detach(), self._idle)
         self._idle_replies: list[Callable[[bool], None]] = []
 
     def start(self) -> None:

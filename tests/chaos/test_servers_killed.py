@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dtqs.broker.checkup import look_once
+from dtqs.broker.keeper_link import KeeperLink
 from dtqs.broker.queue import QueueLook
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
 from dtqs.sandbox.postgres import PrivatePostgres
 from dtqs.sandbox.rabbitmq import PrivateRabbitmq
+from dtqs.task import Due
+from dtqs.uuid7 import uuid7
 from tests.fix_trial import Try
 from tests.helpers import eventually
 from tests.trial import Trial
@@ -129,11 +132,25 @@ def test_a_memory_alarm_delays_what_is_submitted_and_stops_nothing_that_was_deli
         asked_at = time.monotonic()
         during = system.submit_many(300, {"during": True}) + [system.submit() for _ in range(10)]
         assert time.monotonic() - asked_at < 5, "submits do not wait for the broker"
+        assert published_within(system, 60) < 15, "a keeper does not wait for confirms that an alarm keeps back"
     finally:
         mortal_rabbitmq.ctl("set_vm_memory_high_watermark", "0.6")
     assert set(system.outcomes(during)) == {"completed"}
     assert system.done() == {"completed": 361}
     assert system.spent() == {1: 361}
+
+
+def published_within(system: Trial, seconds: float) -> float:
+    """Publish a hint as a keeper does, which waits for its confirm for so long; return how long that took."""
+    link = KeeperLink(system.config.rabbitmq, "trial", lambda: None)
+    link.start()
+    try:
+        eventually(lambda: link.can_publish, 10)
+        began = time.monotonic()
+        link.publish_hints([Due(uuid7(), "echo", True, 5, "")], Deadline(seconds))
+        return time.monotonic() - began
+    finally:
+        link.stop(Deadline(2))
 
 
 def queue_length(system: Trial) -> int:
