@@ -195,7 +195,8 @@ def test_a_host_that_does_not_answer_is_worth_a_retry_and_one_that_is_none_is_no
 
 def test_a_body_over_the_limit_is_refused_by_its_announced_length_and_by_its_own(site: Site, space: Space, tmp_path: Path) -> None:
     bomb = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + 20 * (b"100\r\n" + b"x" * 256 + b"\r\n")
-    site.answers |= {"/announced": (200, {}, b"x" * 1001), "/fits": (200, {}, b"x" * 1000), "/chunks": lambda connection: connection.sendall(bomb)}
+    announced = site.silence(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n")
+    site.answers |= {"/announced": announced, "/fits": (200, {}, b"x" * 1000), "/chunks": lambda connection: connection.sendall(bomb)}
     assert len(read(space(fetch_max_bytes=1000), site.url("/fits"))) == 1000
     for path in ("/announced", "/chunks"):
         with pytest.raises(TooLarge, match="1000 bytes"):

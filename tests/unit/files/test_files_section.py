@@ -1,0 +1,63 @@
+"""What [files] says of fetching and object storage is checked as a whole, and each mistake is told with what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from dtqs.config import load
+from dtqs.errors import ConfigError
+
+S3 = "store = s3\ns3_bucket = dtqs\ns3_access_key = me\ns3_secret_key = hidden\n"
+
+
+def problems(tmp_path: Path, keys: str) -> str:
+    path = tmp_path / "dtqs.ini"
+    path.write_text(f"[files]\n{keys}")
+    try:
+        load(path, {})
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        S3,
+        f"{S3}s3_endpoint = http://[::1]:9000/\ns3_prefix = a/b-\ns3_sources = pictures, archive/public/\n",
+        "s3_access_key = me\ns3_secret_key = hidden\ns3_sources = pictures\n",
+        "fetch_ports = 80, 8080\nfetch_allow_hosts = 10.0.0.0/8, ::1, 192.0.2.1, *.internal, host_1.internal\n",
+        "fetch_ports =\n",
+    ],
+)
+def test_what_makes_sense_is_taken(tmp_path: Path, keys: str) -> None:
+    assert problems(tmp_path, keys) == ""
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ("store = s3\n", "[files]: store = s3 needs s3_bucket, s3_access_key, s3_secret_key too"),
+        ("s3_sources = pictures\n", "[files]: s3_sources needs s3_access_key, s3_secret_key too"),
+        (f"{S3}s3_endpoint = https://host/path\n", "without a path"),
+        (f"{S3}s3_prefix = ../a\n", "no prefix"),
+        (f"{S3}s3_sources = a//b\n", "neither BUCKET nor BUCKET/PREFIX"),
+        (S3.replace("dtqs", "d/q"), "no name of a bucket"),
+        ("fetch_allow_hosts = 10.0.0.1/8\n", "neither a host name nor a network"),
+        ("fetch_allow_hosts = http://files.internal\n", "neither a host name nor a network"),
+        ("fetch_ports = 80, 0\n", "greater than or equal to 1"),
+    ],
+)
+def test_what_makes_none_is_told(tmp_path: Path, keys: str, told: str) -> None:
+    assert told in problems(tmp_path, keys)
+    assert "hidden" not in problems(tmp_path, keys)
+
+
+def test_the_secret_may_stand_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hidden\n")
+    path = tmp_path / "dtqs.ini"
+    path.write_text("[files]\n" + S3.replace("s3_secret_key = hidden", f"s3_secret_key_file = {tmp_path}/secret"))
+    section = load(path, {}).files
+    assert section.s3_secret_key is not None
+    assert section.s3_secret_key.get_secret_value() == "hidden"
+    assert "hidden" not in repr(section)
