@@ -101,6 +101,16 @@ def test_pixels_that_are_not_square_become_so(run: Run, clip: Path, sources: Pat
     assert facts(path)["video"]["sample_aspect_ratio"] == "1:1"
 
 
+def test_a_high_dynamic_range_becomes_what_every_screen_shows(run: Run, sources: Path) -> None:
+    marks = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"
+    options = ("-c:v", "libx265", "-x265-params", f"log-level=error:{marks}", "-pix_fmt", "yuv420p10le")
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=5:d=1", *options, sources / "hdr.mp4")
+    assert facts(sources / "hdr.mp4")["video"]["color_transfer"] == "smpte2084"
+    ((_, path),) = run(sources / "hdr.mp4", FAST)
+    seen = facts(path)["video"]
+    assert (seen["color_transfer"], seen["pix_fmt"]) == ("bt709", "yuv420p")
+
+
 def test_the_picture_is_cropped_scaled_padded_and_thinned_out(run: Run, source: Path) -> None:
     made = run(
         source,

@@ -2,10 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from io import BytesIO
 from typing import BinaryIO
-
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dtqs.errors import PermanentError
 from dtqs.processors.video.command import Span, Stream, compiled, output, own
@@ -13,7 +10,6 @@ from dtqs.processors.video.geometry import Size
 from dtqs.processors.video.payload import Subtitles, VideoOutput, Watermark
 from dtqs.processors.video.studio import Studio
 
-_MARK_FORMATS, _MARK_BYTES, _MARK_PIXELS = ("PNG", "JPEG", "WEBP", "GIF"), 50 << 20, 40_000_000
 _TEXT_BYTES = 10 << 20
 _ENCODINGS = ("utf-8-sig", "cp1252")
 _PICTURE_SUBTITLES = frozenset({"hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "xsub", "dvb_teletext"})
@@ -32,10 +28,11 @@ class Text:
 
 def watermark(studio: Studio, wanted: Watermark, size: Size) -> Stream:
     """Return the picture as an input, in its final size. Raises PermanentError for what is no picture."""
+    name, width = f"watermark-{size[0]}x{size[1]}.png", max(1, round(size[0] * wanted.width_fraction))
     with studio.context.open_input(wanted.source) as file:
-        made = _mark(file, wanted, size)
-    name = f"watermark-{size[0]}x{size[1]}.png"
-    made.save(studio.programs.folder / name, "PNG", compress_level=1)
+        problem = studio.programs.ffmpeg.python("dtqs.processors.video.mark", [str(file.fileno()), name, str(width), str(wanted.opacity)], [file])
+    if problem:
+        raise PermanentError(problem.decode("utf-8", "replace"))
     return own(name, "png_pipe")
 
 
@@ -130,24 +127,6 @@ def _decoded(data: bytes) -> str:
         except UnicodeDecodeError:
             continue
     return data.decode("latin-1").replace("\r\n", "\n").replace("\0", "")
-
-
-def _mark(file: BinaryIO, wanted: Watermark, size: Size) -> Image.Image:
-    data = file.read(_MARK_BYTES + 1)
-    if len(data) > _MARK_BYTES:
-        raise PermanentError(f"the watermark has more than {_MARK_BYTES} bytes, which is the limit")
-    try:
-        with Image.open(BytesIO(data), formats=_MARK_FORMATS) as opened:
-            if opened.width * opened.height > _MARK_PIXELS:
-                raise PermanentError(f"the watermark has {opened.width} × {opened.height} pixels; allowed are {_MARK_PIXELS}")
-            picture = ImageOps.exif_transpose(opened).convert("RGBA")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise PermanentError("the watermark is no picture that can be read: allowed are PNG, JPEG, WebP and GIF") from error
-    width = max(1, round(size[0] * wanted.width_fraction))
-    picture = picture.resize((width, max(1, round(picture.height * width / picture.width))), Image.Resampling.LANCZOS)
-    if wanted.opacity < 1:
-        picture.putalpha(picture.getchannel("A").point(lambda value: round(value * wanted.opacity)))
-    return picture
 
 
 def _clock(stamp: str) -> float:

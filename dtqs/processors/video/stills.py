@@ -35,7 +35,9 @@ class Still:
         picture, duration = studio.picture(), studio.film.duration_seconds or 0.0
         if asked.at_seconds is not None and duration and asked.at_seconds > duration:
             raise PermanentError(f"output {asked.name}: at_seconds is {asked.at_seconds:g}, and the film ends at {duration:.3f}")
-        at = duration * _TYPICAL_FROM if asked.at_seconds is None else min(asked.at_seconds, max(0.0, duration - 0.1) if duration else asked.at_seconds)
+        at = duration * _TYPICAL_FROM if asked.at_seconds is None else asked.at_seconds
+        if duration:  # the last picture stands for the time up to the end
+            at = max(0.0, min(at, duration - max(0.1, 1.5 / (picture.fps or 25.0))))
         stream = filters.picture(studio.source(Span(at))[str(picture.index)], self._frame, asked, picture.is_hdr, full_range=True)
         if asked.at_seconds is None:
             stream = stream.filter("thumbnail", n=_TYPICAL_OF)
