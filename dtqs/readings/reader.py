@@ -62,7 +62,7 @@ class Reader:
     ) -> list[LogEntry]:
         """Return the newest log rows, oldest of them first: of a level or above (debug, info, warning, error), of one task, with a text in them, after an id.
 
-        Without a task the search goes back eight MiB of log at most. Raises StoreUnavailable.
+        Without a task the search goes back four MiB of log at most. Raises StoreUnavailable.
         """
         self._start()
         query = LogQuery(limit, level, search or None, after_log_id or 0)

@@ -8,17 +8,17 @@ from psycopg import sql
 from dtqs.store.database import Database, Row
 from dtqs.store.statements import statement
 
-LOOK_LIMIT = 20_000
+LOOK_LIMIT = 12_000
 """Most rows of the backlog that are looked at, of those that are due or soon will be."""
-LATER_LIMIT = 5_000
+LATER_LIMIT = 3_000
 """And of those that are due beyond that."""
 LEVELS = ("debug", "info", "warning", "error")
 _WORKERS_LIMIT = 500
 _FAILURES_LOOK = 500
 _RECENT_PAGES = 64
 _COMPLETED_LIMIT = 200
-_LOG_PAGES = (16, 128, 1024)
-"""How far back the log is searched, wider each time until enough is found: eight MiB of it at most."""
+_LOG_PAGES = (16, 128, 512)
+"""How far back the log is searched, wider each time until enough is found: four MiB of it at most."""
 _TASK_LOG_LOOK = 5_000
 _DAY_END = "(4294967294,0)"
 
@@ -121,7 +121,7 @@ class Overview:
         return rows
 
     def _log_part(self, name: str, start: int, end: int | None, query: LogQuery, limit: int) -> list[Row]:
-        parameters = {"from": _page(start), "to": _DAY_END if end is None else _page(end), **_parameters(query), "limit": limit}
+        parameters = {"from": _page(start), "to": _DAY_END if end is None else _page(end), **_parameters(query), **_ids(query.search), "limit": limit}
         return self._database.select(_of_day("reading_logs", name), parameters)
 
     def _days(self) -> Sequence[Row]:
@@ -130,6 +130,14 @@ class Overview:
 
 def _parameters(query: LogQuery) -> dict[str, object]:
     return {"after": query.after, "levels": query.levels, "search": query.search, "limit": query.limit}
+
+
+def _ids(search: str | None) -> dict[str, object]:
+    """Return the ids that begin with a text, where it may be the beginning of one."""
+    digits = (search or "").lower().replace("-", "")
+    if not 4 <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
+        return {"first_id": None, "last_id": None}
+    return {"first_id": digits.ljust(32, "0"), "last_id": digits.ljust(32, "f")}
 
 
 def _page(number: int) -> str:

@@ -11,11 +11,11 @@ WITH seen AS MATERIALIZED (
 ),
 coming AS (
     SELECT task_id, due_at, due FROM (
-        SELECT task_id, due_at, due, (9 - priority) * 1e10::float8 + extract(epoch FROM due_at)::float8 AS rank FROM seen WHERE due ORDER BY rank LIMIT %(next)s) a
+        SELECT task_id, due_at, due, (9 - priority) * 1e10::float8 + date_part('epoch', due_at) AS rank FROM seen WHERE due ORDER BY rank LIMIT %(next)s) a
     UNION ALL
     SELECT task_id, due_at, due FROM (SELECT task_id, due_at, due FROM seen WHERE NOT due ORDER BY due_at LIMIT %(later)s) b
 )
-SELECT NULL, task_type, priority, NULL, NULL, due, count(*), NULL, extract(epoch FROM now() - min(due_at))::float8 FROM seen GROUP BY task_type, priority, due
+SELECT NULL, task_type, priority, NULL, NULL, due, count(*), NULL, date_part('epoch', now() - min(due_at)) FROM seen GROUP BY task_type, priority, due
 UNION ALL
 SELECT t.id::text, t.task_type, t.priority, {utc t.created_at}, {utc c.due_at}, c.due, t.attempts, coalesce(t.tags, '{}'), NULL FROM coming c JOIN tasks t ON t.id = c.task_id
 UNION ALL

@@ -3,6 +3,6 @@ WITH seen AS MATERIALIZED (SELECT * FROM logs WHERE task_id = %(task_id)s::uuid 
 SELECT g.id, {utc g.at}, g.task_id::text, t.task_type, g.event, g.attempt, g.level, g.message, g.data
 FROM (
     SELECT * FROM seen WHERE level = ANY (%(levels)s)
-        AND (%(search)s::text IS NULL OR position(lower(%(search)s) IN lower(event || ' ' || coalesce(message, '') || ' ' || coalesce(data::text, ''))) > 0)
+        AND (%(search)s::text IS NULL OR position(lower(%(search)s) IN lower(message)) > 0 OR position(lower(%(search)s) IN lower(data::text)) > 0 OR event = %(search)s)
     ORDER BY id DESC LIMIT %(limit)s
 ) g LEFT JOIN tasks t ON t.id = g.task_id ORDER BY g.id
