@@ -233,7 +233,7 @@ def _allowed_kind(kind: Any, field: FieldInfo) -> str:
         return f"{'a whole number' if kind is int else 'a number'}{_bounds(field)}"
     if kind is Path:
         return "a path"
-    return "text" if field.default == "" else "text that is not empty"
+    return "text" if field.default == "" or may_be_empty(field) else "text that is not empty"
 
 
 def _bounds(field: FieldInfo) -> str:

@@ -168,7 +168,7 @@ def test_every_key_says_what_it_is_and_what_it_allows() -> None:
     for model in SECTIONS.values():
         for key, field in model.model_fields.items():
             assert field.description, key
-            assert allowed(field) not in ("", "text that is not empty", "a number", "a whole number") or key in ("dsn", "url", "host"), key
+            assert allowed(field) not in ("", "text that is not empty", "a number", "a whole number") or key in ("dsn", "url", "host", "s3_region"), key
 
 
 def test_find_prefers_the_option_then_the_variable_then_the_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
