@@ -17,6 +17,8 @@ from dtqs.backoff import backoff_seconds
 logger = logging.getLogger(__name__)
 _RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS = 0.2, 2.0
 _REFUSED_SECONDS = 2.0
+_AWAY_SECONDS = 10.0
+"""So long a broker may be away before that is worth a warning: at a node's start it often comes later than we do."""
 
 
 class Loop(Protocol):
@@ -42,7 +44,7 @@ class Line:
         self._on_channel, self._on_lost, self._on_blocked = on_channel, on_lost, on_blocked
         self._connection: Connection | None = None
         self.channel: Channel | None = None
-        self._attempt, self._stopping = 0, False
+        self._attempt, self._stopping, self._warned = 0, False, False
         self.state, self.since = "away", time.monotonic()
 
     def start(self) -> None:
@@ -87,7 +89,7 @@ class Line:
         self._on_blocked()
 
     def _channel_open(self, channel: Channel) -> None:
-        self._attempt, self.channel = 0, channel
+        self._attempt, self._warned, self.channel = 0, False, channel
         channel.add_on_close_callback(self._channel_closed)
         if self.state == "away":
             self._enter("connected")
@@ -105,8 +107,12 @@ class Line:
             self._loop.later(_REFUSED_SECONDS if refused else 0.05, self.reopen_channel)
 
     def _failed(self, _: object, error: BaseException) -> None:
-        if self._attempt == 0:
-            logger.warning("broker cannot be reached", extra={"connection": self._name, "reason": str(error) or type(error).__name__})
+        reason = str(error) or type(error).__name__
+        if not self._warned and time.monotonic() - self.since >= _AWAY_SECONDS:
+            self._warned = True
+            logger.warning("broker cannot be reached", extra={"connection": self._name, "reason": reason})
+        else:
+            logger.debug("broker not reached", extra={"connection": self._name, "reason": reason})
         self._again()
 
     def _closed(self, _: object, reason: BaseException) -> None:

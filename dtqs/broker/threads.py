@@ -35,6 +35,8 @@ class ThreadLoop:
             self._started = False
             self._ioloop.add_callback_threadsafe(self._ioloop.stop)
             self._thread.join(max(0.1, deadline.remaining))
+            if not self._thread.is_alive():
+                self._ioloop.close()
 
     def _run(self) -> None:
         try:
