@@ -164,6 +164,9 @@ class Stack:
         postgres = PrivatePostgres(places.servers / "postgresql", ports.postgresql, places.log("postgresql"), places.pid_file("postgresql"))
         self._parts = {"rabbitmq": Part(rabbitmq), "postgresql": Part(postgres)}
         self._say(f"Starting PostgreSQL and RabbitMQ, data in {places.servers}")
+        if os.geteuid() == 0:
+            # another user could often not read this checkout, nor what the person who tries it wants to submit
+            self._say("You are root, so API and workers run as root: to work on files that you do not trust, run this as an ordinary user")
         for part in self._parts.values():
             part.start()
         return postgres, rabbitmq
