@@ -49,7 +49,8 @@ def facts(path: Path | str, *options: str) -> dict[str, Any]:
 
 def picture_at(path: Path | str, seconds: float, *options: str) -> Image.Image:
     """Return the picture there."""
-    data = ffmpeg(*options, "-ss", str(seconds), "-i", path, "-frames:v", "1", "-f", "image2pipe", "-c:v", "ppm", "-")
+    jump = ("-ss", str(seconds)) if seconds else ()
+    data = ffmpeg(*options, *jump, "-i", path, "-frames:v", "1", "-f", "image2pipe", "-c:v", "ppm", "-")
     return decoded(data)
 
 
