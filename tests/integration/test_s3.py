@@ -11,6 +11,8 @@ from typing import Any, BinaryIO
 
 import pytest
 
+from dtqs.cli import checks
+from dtqs.config import load
 from dtqs.errors import FilesUnavailable, InputRefused, NotFound
 from dtqs.files import FileSpace, TooLarge, s3
 from dtqs.settings import FilesSection
@@ -198,6 +200,20 @@ def test_a_source_that_is_missing_or_too_long_is_refused(space: Space, bucket: B
 
 
 # --- when it says no, or is away
+
+
+def test_the_doctor_says_whether_the_bucket_can_be_reached(bucket: Bucket, tmp_path: Path) -> None:
+    def found(**settings: Any) -> list[tuple[str, str, str]]:
+        path = tmp_path / "dtqs.ini"
+        path.write_text("[files]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items()))
+        return [(check.part, check.state, check.found) for check in checks.storage(load(path, {}))]
+
+    place = f"{bucket.endpoint}: {bucket.name}"
+    assert found(**bucket.settings()) == [("object storage", checks.OK, place)]
+    assert found(**bucket.settings(s3_secret_key="wrong")) == [
+        ("object storage", checks.FAILED, f"{place}: the object storage answers 403 SignatureDoesNotMatch")
+    ]
+    assert found(store="local") == []
 
 
 def test_a_wrong_secret_is_told_by_the_servers_own_word_and_is_worth_a_retry(space: Space, bucket: Bucket, tmp_path: Path) -> None:
