@@ -42,7 +42,9 @@ def _turn(chore: Chore) -> float:
     soon = min(chore.every_seconds, _AGAIN_SECONDS)
     try:
         more = chore.turn()
-    except (StoreUnavailable, BrokerUnavailable, FilesUnavailable) as error:
+    except BrokerUnavailable:
+        return soon  # its connection says so when that lasts
+    except (StoreUnavailable, FilesUnavailable) as error:
         if not chore.failing:
             logger.warning("chore cannot be done now", extra={"chore": chore.name, "reason": str(error)})
         chore.failing = True
