@@ -14,18 +14,21 @@ from dtqs.api.intake import Intake
 from dtqs.api.links import Links
 from dtqs.api.openapi import OpenApi
 from dtqs.api.sessions import Sessions
-from dtqs.api.sse import Sse
+from dtqs.api.sse import Pace, Sse
 from dtqs.api.submit import Submit
 from dtqs.api.tasks import Cancel, Retry, TaskList, TaskLogs, TaskResource
 from dtqs.api.tickets import Tickets
 from dtqs.api.uploads import Uploads
 from dtqs.api.watch import Hub
 from dtqs.api.web.assets import Assets, Page, Static
+from dtqs.api.web.feed import Feed
 from dtqs.api.web.login import SessionResource
+from dtqs.api.web.overview import Logs, Overview, OverviewStream
 from dtqs.broker.api_link import ApiLink
 from dtqs.config import Config
 from dtqs.files import FileSpace
 from dtqs.processors.catalog import Catalog
+from dtqs.readings import Reader
 from dtqs.store import Store
 from dtqs.store.workers import Totals
 
@@ -42,6 +45,8 @@ class Parts:
     link: ApiLink
     space: FileSpace
     hub: Hub
+    reader: Reader
+    feed: Feed
     hinting: Hinting
     gather: Gather
     totals: Totals
@@ -68,11 +73,18 @@ def create_app(parts: Parts) -> App:
     app.add_route("/healthz", Healthz())
     app.add_route("/readyz", Readyz(store.database, parts.link))
     app.add_route("/openapi.json", OpenApi(parts.catalog, api))
-    app.add_route("/session", SessionResource(auth, sessions, api.public_url))
-    assets = Assets()
+    _add_dashboard(app, parts, auth, sessions)
+    return app
+
+
+def _add_dashboard(app: App, parts: Parts, auth: Auth, sessions: Sessions) -> None:
+    api, assets = parts.config.api, Assets()
     app.add_route("/", Page(assets))
     app.add_route("/web/{version}/{name}", Static(assets))
-    return app
+    app.add_route("/session", SessionResource(auth, sessions, api.public_url))
+    app.add_route("/overview", Overview(auth, parts.feed))
+    app.add_route("/overview/stream", OverviewStream(auth, parts.feed, Pace(api.sse_heartbeat_seconds, api.sse_retry_seconds)))
+    app.add_route("/logs", Logs(auth, parts.reader))
 
 
 def _submit(parts: Parts, auth: Auth, links: Links) -> Submit:

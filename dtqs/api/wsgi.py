@@ -1,5 +1,6 @@
 """What gunicorn loads: `application`, empty until a worker process has forked and starts it. Here the API is put together."""
 
+import functools
 import gc
 import logging
 import sys
@@ -15,12 +16,14 @@ from dtqs.api.chores import Chores
 from dtqs.api.gather import Gather
 from dtqs.api.hinting import Hinting
 from dtqs.api.watch import Hub
+from dtqs.api.web.feed import Feed
 from dtqs.broker.api_link import ApiLink
 from dtqs.config import Config, find, load
 from dtqs.deadline import Deadline
 from dtqs.errors import ConfigError
 from dtqs.files import FileSpace
 from dtqs.processors.catalog import Catalog
+from dtqs.readings import Reader
 from dtqs.store import Store
 from dtqs.store.cooperative import CooperativeDatabase
 from dtqs.store.workers import Totals
@@ -30,6 +33,8 @@ BOOT_ERROR = 4
 """gunicorn ends the whole server at this exit status, instead of starting one worker after the other."""
 _LOOK_SECONDS = 0.1
 _STOP_SECONDS = 2.0
+NEXT_TASKS, LATER_TASKS = 10, 10
+"""So many of the backlog an overview shows by name."""
 
 _COLLECTOR = (50_000, 20, 20)
 """Objects made and not yet gone before the collector looks at the youngest, and how many such looks before it looks at older ones."""
@@ -78,6 +83,8 @@ class Service:
         if parts is None or self._chores is None:
             return
         parts.hub.stop()
+        parts.feed.stop()
+        parts.reader.close()
         self._chores.stop()
         parts.hinting.flush()
         parts.link.stop(Deadline(_STOP_SECONDS))
@@ -90,6 +97,7 @@ class Service:
             gevent.sleep(_LOOK_SECONDS)
         if self._parts is not None:
             self._parts.hub.end_streams()
+            self._parts.feed.end_streams()
         worker.end_idle()
 
 
@@ -101,7 +109,9 @@ def build(config: Config, catalog: Catalog) -> Parts:
     link = ApiLink(config.rabbitmq, NAME, hub.watched, hub.on_events)
     hinting = Hinting(link, store.backlog, totals, config.lease.grace_seconds)
     gather = Gather(store.tasks.insert, hinting.stored, config.postgresql.statement_timeout_seconds)
-    return Parts(config, catalog, store, link, FileSpace(config.files), hub, hinting, gather, totals)
+    reader = Reader(store, config.rabbitmq, f"{NAME} overview")
+    feed = Feed(functools.partial(reader.read, NEXT_TASKS, LATER_TASKS))
+    return Parts(config, catalog, store, link, FileSpace(config.files), hub, reader, feed, hinting, gather, totals)
 
 
 application = Service()

@@ -120,7 +120,7 @@ class Feed:
     def _take(self) -> None:
         reading = self._read()
         self._history.add(reading)
-        rates = self._history.rates()
+        rates = self._history.rates
         point = _point(reading, rates)
         self._points.append(point)
         self.number += 1

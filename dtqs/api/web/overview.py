@@ -17,7 +17,7 @@ from dtqs.readings import Reader
 LIFE_SECONDS = 600.0
 """Then a stream begins anew, and its key is judged anew."""
 LOGS_DEFAULT, LOGS_LIMIT = 200, 1000
-LEVELS = ("debug", "info", "warning", "error", "critical")
+LEVELS = ("debug", "info", "warning", "error")
 
 
 class Overview:

@@ -39,7 +39,7 @@ export function chart(title, lines, unit, least = 0) {
     const x = (at) => LEFT + ((at - end + SPAN_SECONDS) / SPAN_SECONDS) * (WIDTH - LEFT);
     const y = (value) => HEIGHT - BOTTOM - (value / most) * (HEIGHT - TOP - BOTTOM);
     const grid = [0, 0.5, 1].map((part) => svg("line", { x1: 0, x2: WIDTH, y1: y(part * most), y2: y(part * most), class: "grid" }));
-    const drawn = lines.map((line) => svg("path", { d: path(shown, line.read, x, y), class: `line ${line.kind}` }));
+    const drawn = lines.map((line) => svg("path", { d: path(shown, line.read, x, y), class: `curve ${line.kind}` }));
     plot.replaceChildren(...grid, ...drawn);
     top.textContent = unit(most);
     const last = shown[shown.length - 1];

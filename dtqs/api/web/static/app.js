@@ -1,0 +1,137 @@
+// The frame of all pages: who is logged in, which page the address names, colours, keys.
+
+import { get, call, whenLoggedOut } from "./api.js";
+import { h, icon, note, put } from "./dom.js";
+import { loginPage } from "./login.js";
+import { logPage } from "./log.js";
+import { overviewPage } from "./overview.js";
+import { submitPage } from "./submit.js";
+import { taskPage } from "./task.js";
+import { tasksPage } from "./tasks.js";
+import { workersPage } from "./workers.js";
+
+const PAGES = [
+  { path: "overview", title: "Overview", key: "o", show: overviewPage },
+  { path: "tasks", title: "Tasks", key: "t", show: tasksPage, detail: taskPage },
+  { path: "workers", title: "Workers", key: "w", show: workersPage, isAdmins: true },
+  { path: "submit", title: "Submit", key: "s", show: submitPage, detail: (main, like, context) => submitPage(main, context, like), scope: "submit" },
+  { path: "log", title: "Log", key: "l", show: logPage, isAdmins: true },
+];
+const THEMES = ["auto", "light", "dark"];
+const main = document.getElementById("main"), header = document.getElementById("header");
+let session = null, leave = null;
+
+const may = (scope) => session.scopes.includes("admin") || session.scopes.includes(scope);
+
+/** The address behind the # as a page's name, the rest of its path, and its parameters. */
+function address() {
+  const [path, search = ""] = location.hash.replace(/^#\/?/, "").split("?");
+  const [name, ...rest] = path.split("/").map(decodeURIComponent);
+  return { name: name || "overview", rest, parameters: new URLSearchParams(search) };
+}
+
+async function show() {
+  leave?.();
+  leave = null;
+  main.replaceChildren();
+  const { name, rest, parameters } = address();
+  if (session.auth && !session.key_name) {
+    document.title = "Log in – DTQS";
+    header.replaceChildren(bar());
+    leave = loginPage(main, async () => { await readSession(); show(); });
+    return;
+  }
+  const page = PAGES.find((one) => one.path === name);
+  header.replaceChildren(bar(page));
+  document.title = `${page ? page.title : "Not found"} – DTQS`;
+  if (!page) return main.append(h("h1", {}, "There is no such page"), h("p", {}, h("a", { href: "#/overview" }, "To the overview")));
+  if (page.isAdmins && !may("admin")) return main.append(h("h1", {}, page.title), h("p", {}, "This shows everybody's work, so it needs a key with the scope admin."));
+  if (page.scope && !may(page.scope)) return main.append(h("h1", {}, page.title), h("p", {}, `This needs a key with the scope ${page.scope}.`));
+  const context = { may, session, parameters };
+  leave = rest[0] && page.detail ? page.detail(main, rest[0], context) : page.show(main, context);
+}
+
+function bar(page) {
+  const links = PAGES.filter((one) => (!one.isAdmins || may("admin")) && (!one.scope || may(one.scope)));
+  const isIn = !session.auth || session.key_name;
+  return h("div", { class: "bar" },
+    h("a", { class: "brand", href: "#/overview" }, "DTQS"),
+    isIn ? h("nav", { "aria-label": "Pages" }, links.map((one) => h("a", { href: `#/${one.path}`, "aria-current": one === page ? "page" : null, title: `${one.title} (g ${one.key})` }, one.title))) : null,
+    h("div", { class: "tools" },
+      h("button", { class: "plain round", id: "theme", onclick: nextTheme, "aria-label": `Colours: ${theme()}`, title: `Colours: ${theme()}` }, icon({ auto: "auto", light: "sun", dark: "moon" }[theme()])),
+      h("button", { class: "plain round", id: "keys", onclick: showKeys, "aria-label": "Keys", title: "Keys (?)" }, "?"),
+      session.key_name ? h("button", { class: "plain", id: "logout", onclick: logOut, title: `Logged in with the key ${session.key_name}` }, "Log out") : null));
+}
+
+async function readSession() {
+  session = await get("session");
+}
+
+async function logOut() {
+  await call("DELETE", "session").catch((error) => note(error.message, true));
+  location.reload(); // nothing that was seen stays in memory
+}
+
+const theme = () => (THEMES.includes(localStorage.getItem("theme")) ? localStorage.getItem("theme") : "auto");
+
+function applyTheme() {
+  if (theme() === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme();
+}
+
+function nextTheme() {
+  localStorage.setItem("theme", THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length]);
+  applyTheme();
+  const button = document.getElementById("theme");
+  button.setAttribute("aria-label", `Colours: ${theme()}`);
+  button.title = `Colours: ${theme()}`;
+  button.replaceChildren(icon({ auto: "auto", light: "sun", dark: "moon" }[theme()]));
+}
+
+function showKeys() {
+  const rows = [...PAGES.map((page) => [`g ${page.key}`, page.title]), ["/", "To the page's filter or search"], ["j, k", "Next and previous row"], ["x", "Select the row"], ["Enter", "Open the row"], ["?", "This help"], ["Esc", "Close"]];
+  const dialog = h("dialog", { "aria-labelledby": "keys-title" }, h("h2", { id: "keys-title" }, "Keys"),
+    h("dl", { class: "keys" }, rows.map(([keys, words]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, words)])),
+    h("form", { method: "dialog", class: "row end" }, h("button", {}, "Close")));
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+let isGoing = false;
+function onKey(event) {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("input, textarea, select, dialog")) return;
+  const page = isGoing && PAGES.find((one) => one.key === event.key);
+  isGoing = event.key === "g" && !isGoing;
+  if (page) location.hash = `#/${page.path}`;
+  else if (event.key === "?") showKeys();
+  else if (event.key === "/" && main.querySelector("[data-search]")) { event.preventDefault(); main.querySelector("[data-search]").focus(); }
+  else if (event.key === "j" || event.key === "k") moveRow(event.key === "j" ? 1 : -1);
+  else if (event.key === "x") document.activeElement.closest("tr")?.querySelector("input[type=checkbox]")?.click();
+}
+
+function moveRow(step) {
+  const links = [...main.querySelectorAll("tbody a.rowlink")];
+  const at = links.indexOf(document.activeElement.closest("tr")?.querySelector("a.rowlink"));
+  links[Math.max(0, Math.min(links.length - 1, at + step))]?.focus();
+}
+
+applyTheme();
+whenLoggedOut(async () => {
+  if (!session?.key_name) return;
+  await readSession();
+  if (!session.key_name) { note("The login is over: log in again.", true); show(); }
+});
+addEventListener("hashchange", () => { show(); main.focus({ preventScroll: true }); scrollTo(0, 0); });
+addEventListener("keydown", onKey);
+
+async function begin() {
+  try {
+    await readSession();
+  } catch (error) {
+    put(main, h("p", { class: "banner bad" }, `${error.message} Trying again.`));
+    return void setTimeout(begin, 2000);
+  }
+  show();
+}
+begin();

@@ -1,0 +1,147 @@
+// The overview: is it healthy, what is it doing, what failed and why.
+
+import { get } from "./api.js";
+import { chart } from "./charts.js";
+import { badge, h, icon, put } from "./dom.js";
+import { ago, count, percent, rate, seconds, short, since, visible } from "./format.js";
+import { watchSystem } from "./live.js";
+
+export const taskLink = (id, text = short(id)) => h("a", { href: `#/tasks/${id}`, title: id, class: "id" }, text);
+export const bar = (fraction, label) => h("span", { class: "progress", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(100 * (fraction || 0)), "aria-label": label },
+  h("i", { style: { width: percent(fraction).replace(" ", "") } }));
+
+export function overviewPage(main, context) {
+  return context.may("admin") ? systemPage(main) : ownPage(main);
+}
+
+function systemPage(main) {
+  const verdict = h("div"), facts = h("div"); // apart, so that a reader of screens hears of what is new only
+  const tiles = h("section", { class: "tiles", "aria-label": "Now" });
+  const charts = [
+    chart("Throughput, tasks a second", [
+      { name: "submitted", kind: "a", read: (p) => p.submitted }, { name: "completed", kind: "good", read: (p) => p.completed }, { name: "failed", kind: "bad", read: (p) => p.failed }], rate, 1),
+    chart("Tasks that wait or run", [
+      { name: "due", kind: "a", read: (p) => p.pending }, { name: "later", kind: "dim", read: (p) => p.later }, { name: "running", kind: "good", read: (p) => p.in_progress }], count, 4),
+    chart("Latency of what was completed last", [
+      { name: "wait, half", kind: "a", read: (p) => p.wait_p50 }, { name: "wait, 95 %", kind: "dim", read: (p) => p.wait_p95 }, { name: "run, half", kind: "good", read: (p) => p.run_p50 }], seconds, 0.001),
+    chart("Workers", [{ name: "busy", kind: "good", read: (p) => p.busy }, { name: "there", kind: "dim", read: (p) => p.workers }], count, 2),
+  ];
+  const running = h("div"), failed = h("div"), next = h("div"), depth = h("div");
+  main.append(h("h1", { class: "visually-hidden" }, "Overview"), h("section", { "aria-label": "Health" }, verdict, facts), tiles,
+    h("div", { class: "columns" },
+      h("section", { class: "card", id: "running" }, h("h2", {}, "Running now"), running),
+      h("section", { class: "card", id: "failures" }, h("h2", {}, "Failed last, and why"), failed)),
+    h("section", { class: "charts", "aria-label": "The last five minutes" }, charts),
+    h("div", { class: "columns" },
+      h("section", { class: "card" }, h("h2", {}, "Next"), next),
+      h("section", { class: "card" }, h("h2", {}, "Waiting, by priority and type"), depth)));
+  return watchSystem((system) => {
+    put(verdict, verdictPart(system));
+    if (!system.reading) return;
+    put(facts, factsPart(system.reading));
+    put(tiles, ...tileParts(system));
+    for (const one of charts) one.draw(system.points);
+    const stale = system.state !== "live" || !system.reading.workers;
+    main.classList.toggle("stale", stale);
+    if (!system.reading.workers) return; // the last that was known stays, greyed
+    put(running, runningPart(system.reading.workers));
+    put(failed, failuresPart(system.reading.failures));
+    put(next, queuePart(system.reading));
+    put(depth, depthPart(system.reading.depth));
+  });
+}
+
+function verdictPart({ reading, state }) {
+  if (state !== "live") return h("p", { class: "banner bad", id: "verdict", role: "alert" }, icon("alarm"), `The API cannot be reached; trying again.${reading ? " This is what was seen last." : ""}`);
+  if (!reading) return h("p", { class: "banner" }, "Reading…");
+  if (!reading.alarms.length) return h("p", { class: "banner good", id: "verdict" }, icon("ok"), h("strong", {}, "Healthy"), h("span", {}, "nothing needs you"));
+  return h("div", { class: "banner bad", id: "verdict", role: "alert" }, icon("alarm"), h("ul", {}, reading.alarms.map((words) => h("li", {}, visible(words)))));
+}
+
+function factsPart(reading) {
+  const servers = [reading.database, reading.broker].map((server) => h("li", { class: server.state === "ok" ? "ok" : "away", title: server.words },
+    icon(server.state === "ok" ? "ok" : "failed"), `${server.name} `, server.state === "ok" ? h("span", { class: "hint" }, seconds(server.latency_seconds)) : h("b", {}, `away: ${visible(server.words)}`)));
+  const roles = {};
+  for (const one of reading.processes || []) (roles[one.role] ??= []).push(one);
+  const others = Object.entries(roles).filter(([role]) => role !== "worker").map(([role, all]) => h("li", {}, `${all.length} ${role === "api" ? "API process" : role}${all.length === 1 ? "" : role === "api" ? "es" : "s"}`));
+  const nodes = new Set((reading.workers || []).map((worker) => worker.node_name)).size;
+  return h("ul", { class: "facts" }, servers, others, reading.workers ? h("li", {}, `${reading.workers.length} workers on ${nodes} node${nodes === 1 ? "" : "s"}`) : null);
+}
+
+function tileParts({ reading, rates }) {
+  const { depth, workers } = reading;
+  const busy = workers?.filter((worker) => worker.task_id).length;
+  const tile = (title, value, more, kind = "") => h("div", { class: `tile ${kind}` }, h("span", { class: "what" }, title), h("b", {}, value), h("span", { class: "hint" }, more));
+  const many = depth?.more ? " or more" : "";
+  return [
+    tile("submitted", `${rate(rates?.submitted)}/s`, `${count(reading.totals?.submitted)} in all`),
+    tile("completed", `${rate(rates?.completed)}/s`, `${count(reading.totals?.completed)} in all`),
+    tile("failed", `${rate(rates?.failed)}/s`, `${count(reading.totals?.failed)} in all`, rates?.failed > 0 ? "bad" : ""),
+    tile("waiting", `${count(depth?.pending)}${depth?.more ? "+" : ""}`, depth?.oldest_seconds ? `the oldest for ${seconds(depth.oldest_seconds)}` : `${count(depth?.later)}${many} later`),
+    tile("running", count(depth?.in_progress), `${busy ?? "–"} of ${workers?.length ?? "–"} workers busy`),
+    tile("wait to start", seconds(reading.latency?.wait_p50), `95 % within ${seconds(reading.latency?.wait_p95)}`),
+  ];
+}
+
+function runningPart(workers) {
+  const busy = workers.filter((worker) => worker.task_id).sort((a, b) => (b.busy_seconds || 0) - (a.busy_seconds || 0));
+  if (!busy.length) return h("p", { class: "empty" }, "Nothing runs at the moment.");
+  return h("ul", { class: "list" }, busy.slice(0, 12).map((worker) => h("li", {},
+    h("div", { class: "line" }, h("b", {}, worker.task_type), taskLink(worker.task_id), h("span", { class: "hint push" }, seconds(worker.busy_seconds))),
+    worker.fraction === null ? null : bar(worker.fraction, `${worker.task_type}: how far`),
+    worker.message ? h("div", { class: "hint cut" }, `${worker.fraction === null ? "" : `${percent(worker.fraction)}, `}${visible(worker.message)}`) : null)),
+  busy.length > 12 ? h("li", { class: "hint" }, `and ${busy.length - 12} more: `, h("a", { href: "#/workers" }, "all workers")) : null);
+}
+
+function failuresPart(failures) {
+  if (!failures.length) return h("p", { class: "empty" }, "Nothing failed of late.");
+  return [h("ul", { class: "list" }, failures.slice(0, 8).map((failure) => h("li", {},
+    h("div", { class: "line" }, failure.status === "failed" ? badge("failed") : h("span", { class: "badge pending" }, icon("pending"), "will be retried"), h("b", {}, failure.task_type), taskLink(failure.task_id), h("time", { class: "hint push", datetime: failure.at }, ago(failure.at))),
+    h("div", { class: "why" }, visible(failure.message || "no reason was given"))))),
+  h("p", {}, h("a", { href: "#/tasks?status=failed" }, "All failed tasks"))];
+}
+
+function queuePart({ next_tasks: due, later_tasks: later }) {
+  if (!due.length && !later.length) return h("p", { class: "empty" }, "Nothing waits.");
+  const line = (task, words) => h("li", {}, h("div", { class: "line" }, h("b", {}, task.task_type), taskLink(task.task_id), h("span", { class: "hint" }, `priority ${task.priority}`), h("span", { class: "hint push" }, words)));
+  return h("ul", { class: "list" },
+    due.slice(0, 6).map((task) => line(task, `due for ${seconds(since(task.due_at))}`)),
+    later.slice(0, 4).map((task) => line(task, `${task.attempts ? `retry ${task.attempts}` : "scheduled"}, in ${seconds(-since(task.due_at))}`)));
+}
+
+function depthPart(depth) {
+  const rows = [...depth.by_priority.map((number, priority) => [`priority ${priority}`, number]).reverse().filter(([, number]) => number), ...depth.by_type.slice(0, 8)];
+  if (!rows.length) return h("p", { class: "empty" }, depth.later ? `Nothing is due; ${count(depth.later)} later.` : "Nothing waits.");
+  const most = Math.max(...rows.map(([, number]) => number));
+  return h("table", { class: "bars" }, h("tbody", {}, rows.map(([name, number]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, h("i", { style: { width: `${Math.max(1, (100 * number) / most)}%` } })), h("td", { class: "number" }, count(number))))));
+}
+
+/** For a key without admin: its own tasks. */
+function ownPage(main) {
+  const lists = { in_progress: h("div"), failed: h("div"), pending: h("div"), completed: h("div") };
+  const titles = { in_progress: "Running now", failed: "Failed last, and why", pending: "Waiting", completed: "Completed last" };
+  main.append(h("h1", {}, "Your tasks"), h("p", { class: "hint" }, "This key sees what was submitted with it. The whole system is shown to keys with the scope admin."),
+    h("div", { class: "columns" }, Object.entries(lists).map(([status, list]) => h("section", { class: "card" }, h("h2", {}, titles[status]), list))));
+  let timer = 0, over = false;
+  const read = async () => {
+    for (const [status, list] of Object.entries(lists)) {
+      try {
+        const { tasks } = await get(`tasks?status=${status}&limit=8`);
+        if (!over) put(list, ownList(tasks));
+      } catch (error) {
+        if (!over) put(list, h("p", { class: "error" }, error.message));
+      }
+    }
+    if (!over) timer = setTimeout(read, 3000);
+  };
+  read();
+  return () => { over = true; clearTimeout(timer); };
+}
+
+function ownList(tasks) {
+  if (!tasks.length) return h("p", { class: "empty" }, "None.");
+  return h("ul", { class: "list" }, tasks.map((task) => h("li", {},
+    h("div", { class: "line" }, badge(task.status), h("b", {}, task.task_type), taskLink(task.task_id), h("time", { class: "hint push", datetime: task.created_at }, ago(task.finished_at || task.created_at))),
+    task.status === "in_progress" && task.progress ? bar(task.progress.fraction, "how far") : null,
+    task.status === "failed" && task.error ? h("div", { class: "why" }, visible(task.error.message || "")) : null)));
+}

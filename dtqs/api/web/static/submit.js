@@ -1,0 +1,99 @@
+// Submit: a form out of the task type's own schema, or its payload as JSON.
+
+import { get, openapi, post, taskTypes } from "./api.js";
+import { h, put } from "./dom.js";
+import { FieldError, Form } from "./form.js";
+import { visible } from "./format.js";
+
+export function submitPage(main, context, likeId) {
+  const body = h("div", {}, h("p", { class: "hint" }, "Reading…"));
+  main.append(h("h1", {}, "Submit"), body);
+  let over = false;
+  begin().catch((error) => put(body, h("p", { class: "banner bad" }, error.message)));
+
+  async function begin() {
+    const [document, names, like] = await Promise.all([openapi(), taskTypes(), likeId ? get(`tasks/${likeId}`) : null]);
+    if (over) return;
+    const wanted = like?.task_type || context.parameters.get("task_type") || (names.includes("image") ? "image" : names[0]);
+    const form = h("div");
+    const type = h("select", { id: "task-type", onchange: () => form.replaceChildren(taskForm(document, type.value, null)) }, names.map((name) => h("option", { value: name, selected: name === wanted }, name)));
+    form.append(taskForm(document, wanted, like));
+    body.replaceChildren(h("div", { class: "field" }, h("label", { for: "task-type" }, "Task type"), type), form);
+  }
+  return () => { over = true; };
+}
+
+function taskForm(document, taskType, like) {
+  const form = new Form(document), schemas = document.components.schemas, schema = schemas[`payload.${taskType}`], envelope = schemas[`submit.${taskType}`];
+  const payload = form.object(form.resolve(schema).inner, "payload", "payload", false, true);
+  const { task_type: _type, payload: _payload, ...options } = envelope.properties;
+  const rest = form.object({ properties: options, type: "object" }, "", "options", false, true);
+  const text = h("textarea", { rows: 16, spellcheck: "false", class: "code", id: "payload-json", "aria-label": "Payload as JSON" });
+  const error = h("div", { class: "error", role: "alert", id: "submit-error" });
+  const asForm = h("div", {}, payload.element), asText = h("div", { hidden: true }, text);
+  const turn = h("button", { type: "button", class: "plain small", id: "as-json", onclick: swap }, "Edit as JSON");
+  const button = h("button", { class: "main", id: "submit" }, "Submit");
+  const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
+  let isText = false, tries = 0, sentBefore = "";
+
+  function value() {
+    if (!isText) return payload.get() ?? {};
+    try { return JSON.parse(text.value || "{}"); } catch (problem) { throw new FieldError("payload", `no JSON: ${problem.message}`); }
+  }
+
+  function swap() {
+    try {
+      const now = value();
+      if (isText) payload.set(now); else text.value = JSON.stringify(now, null, 2);
+    } catch (problem) {
+      return void put(error, problem.message);
+    }
+    isText = !isText;
+    asForm.hidden = isText;
+    asText.hidden = !isText;
+    turn.textContent = isText ? "Edit as a form" : "Edit as JSON";
+    put(error);
+  }
+
+  function use(example) {
+    payload.set(example);
+    text.value = JSON.stringify(example, null, 2);
+  }
+
+  async function send(event) {
+    event.preventDefault();
+    form.clearErrors();
+    put(error);
+    button.disabled = true;
+    try {
+      const wanted = { task_type: taskType, payload: value(), ...(rest.get() ?? {}) };
+      const sent = JSON.stringify(wanted);
+      if (sent !== sentBefore) tries += 1; // the same again, after an answer that was lost, is the same submit
+      sentBefore = sent;
+      const accepted = await post("submit", wanted, { "Idempotency-Key": `dashboard-${key}-${tries}` });
+      location.hash = `#/tasks/${accepted.task_id}`;
+    } catch (problem) {
+      button.disabled = false;
+      if (problem instanceof FieldError) put(error, form.showErrors([{ field: problem.path, message: problem.message }]).join("; "));
+      else showProblem(problem);
+    }
+  }
+
+  function showProblem(problem) {
+    const homeless = form.showErrors(isText ? [] : problem.errors).concat(isText ? problem.errors.map((one) => `${one.field}: ${one.message}`) : []);
+    put(error, h("p", {}, problem.message), homeless.length ? h("ul", {}, homeless.map((words) => h("li", {}, visible(words)))) : null);
+  }
+
+  const examples = schema.examples || [];
+  const element = h("form", { class: "card submit", onsubmit: send, novalidate: true },
+    h("div", { class: "line" }, h("h2", {}, "Payload"), h("div", { class: "push row" }, turn)),
+    examples.length ? h("p", { class: "line" }, h("span", { class: "hint" }, "Begin with an example:"), examples.map((example, index) => h("button", { type: "button", class: "plain small", onclick: () => use(example) }, `${index + 1}: ${Object.keys(example).join(", ").slice(0, 40)}`))) : null,
+    schema.description ? h("p", { class: "hint" }, schema.description) : null, asForm, asText,
+    h("details", { class: "part" }, h("summary", {}, "When, how often, and how urgent"), rest.element), error, h("div", { class: "row" }, button));
+  if (like) {
+    payload.set(like.payload);
+    text.value = JSON.stringify(like.payload, null, 2);
+    rest.set({ priority: like.priority, max_retries: like.max_retries, tags: like.tags.length ? like.tags : undefined });
+  }
+  return element;
+}
