@@ -87,7 +87,10 @@ class Ladder:
 
 def _bare(picture: Image.Image) -> Image.Image:
     """A picture with nothing but pixels. Writers take along, unasked, what `info` has: a comment, a profile, EXIF."""
-    bare = picture.copy() if isinstance(picture, ImageFile) else picture
+    bare = picture
+    if isinstance(picture, ImageFile):
+        # a reader that goes on to other frames paints over its pixels; the others' may be shared, which halves what a large picture needs
+        bare = picture.copy() if getattr(picture, "n_frames", 1) > 1 else picture._new(picture.im)
     bare.info = {}
     return bare
 
