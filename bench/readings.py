@@ -26,7 +26,12 @@ from dtqs.store.schema import migrate
 
 LIMIT_MILLISECONDS = 50.0
 _SLOW_SECONDS = 600.0
-_SETTINGS = {"session_preload_libraries": "auto_explain", "auto_explain.log_min_duration": "0", "auto_explain.log_level": "notice", "client_min_messages": "notice"}
+_SETTINGS = {
+    "session_preload_libraries": "auto_explain",
+    "auto_explain.log_min_duration": "0",
+    "auto_explain.log_level": "notice",
+    "client_min_messages": "notice",
+}
 _SCREEN, _LOG_LINES = 60, 200
 # ids as the product makes them: they sort by the time of the submit, over the last twelve hours
 _ID = "(lpad(to_hex((extract(epoch FROM {at}) * 1000)::bigint), 12, '0') || '7' || substr(md5({n}::text), 1, 3) || '8' || substr(md5({n}::text), 4, 15))::uuid"
@@ -143,7 +148,11 @@ def show(refresh: list[Cost], beside: list[Cost], as_json: bool) -> bool:
     met = total <= LIMIT_MILLISECONDS
     if as_json:
         figures = {cost.what: round(cost.median, 3) for cost in refresh + beside}
-        print(json.dumps({"machine": machine(), "milliseconds": figures, "refresh": round(total, 3), "expected": f"<= {LIMIT_MILLISECONDS:g}", "met": met}, indent=2))
+        print(
+            json.dumps(
+                {"machine": machine(), "milliseconds": figures, "refresh": round(total, 3), "expected": f"<= {LIMIT_MILLISECONDS:g}", "met": met}, indent=2
+            )
+        )
         return met
     rows = [[cost.what, f"{cost.median:.2f} ms", f"{max(cost.runs):.2f}", ""] for cost in refresh]
     rows.append(["one refresh", f"{total:.2f} ms", "", "yes" if met else "NO"])

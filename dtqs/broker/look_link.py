@@ -89,4 +89,3 @@ class LookLink:
     def _lost(self, reason: BaseException) -> None:
         if is_missing(reason):
             self._missing()
-

@@ -22,6 +22,7 @@ COMMANDS = {
     "cancel": ("dtqs.cli.client", "Cancel tasks."),
     "retry": ("dtqs.cli.client", "Submit failed or cancelled tasks anew."),
     "mails": ("dtqs.cli.mails", "Show the mails of a sandbox, which are kept in a folder."),
+    "console": ("dtqs.cli.console", "Watch the system on this terminal."),
     "doctor": ("dtqs.cli.doctor", "Check every part of the system; say what to do about each failure."),
     "migrate": ("dtqs.cli.admin", "Apply the schema to the database."),
     "key": ("dtqs.cli.admin", "Make, list and revoke API keys."),
@@ -33,7 +34,7 @@ COMMANDS = {
 GROUPS = (
     ("Try it", ("up", "down")),
     ("Tasks", ("submit", "task", "tasks", "logs", "cancel", "retry", "mails")),
-    ("Operation", ("doctor", "migrate", "key", "config", "api", "supervisor")),
+    ("Operation", ("console", "doctor", "migrate", "key", "config", "api", "supervisor")),
 )
 
 

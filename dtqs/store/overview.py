@@ -8,9 +8,9 @@ from psycopg import sql
 from dtqs.store.database import Database, Row
 from dtqs.store.statements import statement
 
-LOOK_LIMIT = 12_000
+LOOK_LIMIT = 10_001
 """Most rows of the backlog that are looked at, of those that are due or soon will be."""
-LATER_LIMIT = 3_000
+LATER_LIMIT = 2_001
 """And of those that are due beyond that."""
 LEVELS = ("debug", "info", "warning", "error")
 _WORKERS_LIMIT = 500

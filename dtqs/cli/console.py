@@ -1,0 +1,112 @@
+"""The command `console`: the system on this terminal, or one reading of it printed."""
+
+import dataclasses
+import locale
+import logging
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from dtqs.cli.options import configuration
+from dtqs.cli.output import print_json
+from dtqs.config import Config
+from dtqs.console.actions import Actions
+from dtqs.console.app import show
+from dtqs.console.feed import Feed
+from dtqs.console.lines import fit
+from dtqs.console.overview import overview
+from dtqs.console.screen import Screen
+from dtqs.console.snapshot import Snapshot
+from dtqs.errors import RequestError
+from dtqs.readings import Reader, Reading
+from dtqs.store import Store
+
+_NAME = "dtqs console"
+_LIMIT_SECONDS = 3.0
+_ONCE_WIDTH, _ONCE_HEIGHT = 110, 1000
+
+
+class NoTerminal(RequestError):
+    """Standard input or output is not a terminal."""
+
+
+@click.command()
+@click.option(
+    "--every", "every_seconds", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True, metavar="SECONDS", help="Time between two readings."
+)
+@click.option("--read-only", is_flag=True, help="No cancel and no retry.")
+@click.option("--once", is_flag=True, help="Print one reading and end.")
+@click.option("--json", "as_json", is_flag=True, help="With --once: print it as JSON.")
+def console(every_seconds: float, read_only: bool, once: bool, as_json: bool) -> None:
+    """Watch the system on this terminal: workers, tasks, backlog, failures, logs.
+
+    It reads PostgreSQL and RabbitMQ as the configuration names them. Keys stand at the foot of the screen; ? explains them.
+
+    \b
+      dtqs console
+      dtqs console --every 5 --read-only
+      dtqs console --once --json
+
+    Exit status of --once: 0 healthy, 1 something is wrong (alarms), 78 configuration.
+    """
+    if as_json and not once:
+        raise click.UsageError("--json is for --once")
+    # what drivers and connections say of themselves would be written across the screen
+    logging.disable(logging.CRITICAL)
+    with _opened(configuration()) as (config, store, reader):
+        if once:
+            sys.exit(_print(reader.read(), as_json))
+        _watch(config, store, reader, every_seconds, read_only)
+
+
+@contextmanager
+def _opened(config: Config) -> Iterator[tuple[Config, Store, Reader]]:
+    limits = {"connect_timeout_seconds": _LIMIT_SECONDS, "statement_timeout_seconds": _LIMIT_SECONDS}
+    store = Store(config.postgresql.model_copy(update=limits), config.lease, size=1, name=_NAME)
+    store.start()
+    reader = Reader(store, config.rabbitmq, _NAME)
+    try:
+        yield config, store, reader
+    finally:
+        reader.close()
+        store.stop()
+
+
+def _watch(config: Config, store: Store, reader: Reader, every_seconds: float, read_only: bool) -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise NoTerminal("the console needs a terminal; without one: dtqs console --once")
+    _speak_utf8()
+    actions = Actions(store, config.rabbitmq, _NAME, socket.gethostname())
+    feed = Feed(reader, store.reads, actions.act, every_seconds)
+    feed.start()
+    try:
+        show(Screen(None if read_only else feed.act), feed)
+    except KeyboardInterrupt:
+        return
+    finally:
+        feed.stop()
+        actions.close()
+
+
+def _speak_utf8() -> None:
+    """Lines and bars need UTF-8, which every terminal of today shows, whatever the machine's locale says."""
+    locale.setlocale(locale.LC_ALL, "")
+    if locale.getpreferredencoding(False).upper().replace("-", "") != "UTF8":
+        os.environ["LC_ALL"] = "C.UTF-8"
+
+
+def _print(reading: Reading, as_json: bool) -> int:
+    if as_json:
+        print_json(dataclasses.asdict(reading))
+    else:
+        good = reading if reading.totals is not None else None
+        width = shutil.get_terminal_size((_ONCE_WIDTH, 24)).columns
+        for line in overview(Snapshot(reading, good), width, _ONCE_HEIGHT, time.time()):
+            click.echo(fit(line, width).text.rstrip())
+    return 1 if reading.alarms else 0

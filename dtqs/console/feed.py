@@ -1,0 +1,128 @@
+"""The reading thread: reads what the screen wants, every so many seconds and when that changes, and does its actions. The screen never waits for it."""
+
+import dataclasses
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dtqs.console.snapshot import Detail, Snapshot, TaskWanted, Wanted
+from dtqs.errors import DtqsError, NotFound
+from dtqs.readings import History, LogEntry, Reader, Reading
+from dtqs.store.reads import Reads, TaskFilter
+from dtqs.task import Status
+
+logger = logging.getLogger(__name__)
+_LOG_ROWS = 300
+_LISTING_LIMIT = 200
+_FAILURES = 10
+_POINTS = 60
+_TASK_LOG_ROWS = 1000
+_SERIES = ("submitted", "started", "completed", "failed", "retried")
+_LAST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+
+class Feed:
+    """`snapshot` is replaced whole by the thread; `want` and `act` are the screen's."""
+
+    def __init__(self, reader: Reader, reads: Reads, act: Callable[[str, str], str], every_seconds: float) -> None:
+        self._reader, self._reads, self._do, self._every = reader, reads, act, every_seconds
+        self.snapshot = Snapshot()
+        self._history = History()
+        self._wanted = Wanted()
+        self._actions: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        self._wake, self._end = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="console feed", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """It may be waiting for a server that is away: the process need not wait for that."""
+        self._end.set()
+        self._wake.set()
+        self._thread.join(0.5)
+
+    def want(self, wanted: Wanted) -> None:
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._wake.set()
+
+    def act(self, action: str, task_id: str) -> None:
+        self._actions.put((action, task_id))
+        self._wake.set()
+
+    def _run(self) -> None:
+        next_at, notice = 0.0, ""
+        while not self._end.is_set():
+            self._wake.clear()
+            try:
+                notice = self._act_on_all() or notice
+                due = time.monotonic() >= next_at
+                if due:
+                    next_at = time.monotonic() + self._every
+                self._publish(self._wanted, due, notice)
+            except Exception:  # the screen must outlive what one reading meets
+                logger.exception("a reading failed")
+            self._wake.wait(max(0.0, next_at - time.monotonic()))
+
+    def _act_on_all(self) -> str:
+        notice = ""
+        while not self._actions.empty():
+            notice = self._do(*self._actions.get())
+        return notice
+
+    def _publish(self, wanted: Wanted, due: bool, notice: str) -> None:
+        """Read what the screen shows first: a task that was just opened is not to wait for the rest."""
+        last = self.snapshot
+        shown = self._shown(wanted)
+        reading = self._reader.read(wanted.rows, wanted.rows, _FAILURES) if due or last.reading is None else last.reading
+        if reading is not last.reading:
+            self._history.add(reading)
+        self.snapshot = dataclasses.replace(
+            last,
+            reading=reading,
+            good=reading if reading.totals is not None else last.good,
+            away=_away(reading, last.away),
+            rates=self._history.rates,
+            series={name: self._history.series(name, _POINTS) for name in _SERIES} if reading is not last.reading else last.series,
+            notice=notice,
+            **shown,
+        )
+
+    def _shown(self, wanted: Wanted) -> dict[str, Any]:
+        """Read what only this view shows; while PostgreSQL is away it stays as it was."""
+        try:
+            if wanted.task_id is not None:
+                return {"detail": self._detail(wanted.task_id)}
+            if wanted.tab == "logs":
+                rows = self._logs(wanted)
+                return {"logs": tuple(rows), "logs_of": wanted.logs}
+            if wanted.tab == "queue" and wanted.tasks.words:
+                return self._listing(wanted.tasks)
+        except DtqsError as error:
+            logger.debug("not read", extra={"reason": str(error)})
+        return {}
+
+    def _logs(self, wanted: Wanted) -> list[LogEntry]:
+        return self._reader.newest_logs(_LOG_ROWS, wanted.logs.level or None, wanted.logs.task_id or None, wanted.logs.search or None)
+
+    def _detail(self, task_id: str) -> Detail:
+        try:
+            record = self._reads.task(task_id)
+        except NotFound:
+            return Detail(task_id, None)
+        return Detail(task_id, record, tuple(self._reads.logs(task_id, 0, _TASK_LOG_ROWS)))
+
+    def _listing(self, wanted: TaskWanted) -> dict[str, Any]:
+        status = Status(wanted.status) if wanted.status else None
+        after = (wanted.prefix + _LAST[len(wanted.prefix) :])[: len(_LAST)] if wanted.prefix else None
+        page = self._reads.page(TaskFilter(status, wanted.task_type or None, wanted.tag or None), _LISTING_LIMIT, after)
+        found = tuple(task for task in page.tasks if task.task_id.startswith(wanted.prefix))
+        return {"listing": found, "listing_of": wanted, "listing_more": page.after is not None and len(found) == len(page.tasks)}
+
+
+def _away(reading: Reading, before: Mapping[str, float]) -> dict[str, float]:
+    return {health.name: before.get(health.name, reading.at) for health in (reading.database, reading.broker) if health.state == "away"}

@@ -1,0 +1,52 @@
+"""The keys, as the foot of the screen and the help page show them."""
+
+from dtqs.console.lines import Line, Span, line
+
+_KEYS = {
+    "overview": (("1 2 3", "tabs"), ("↑↓", "select"), ("⏎", "open"), ("c", "cancel"), ("r", "retry"), ("?", "help"), ("q", "quit")),
+    "queue": (("/", "filter"), ("s", "status"), ("↑↓", "select"), ("⏎", "open"), ("c", "cancel"), ("r", "retry"), ("?", "help"), ("q", "quit")),
+    "logs": (("f", "follow"), ("l", "level"), ("t", "this task"), ("/", "search"), ("⏎", "open"), ("esc", "all"), ("?", "help"), ("q", "quit")),
+    "task": (("esc", "back"), ("↑↓ PgUp PgDn", "scroll"), ("c", "cancel"), ("r", "retry"), ("?", "help"), ("q", "quit")),
+    "help": (("esc", "back"), ("q", "quit")),
+}
+_CHANGES = {"c", "r"}
+_HELP = """
+ Tabs      1 Overview   is it healthy, what is it doing, what failed and why
+           2 Queue      which tasks come next, and which later
+           3 Logs       what happened last, of all tasks
+           Tab and Shift-Tab go round; a click works too.
+
+ Move      ↑ ↓ or j k   select a line        Enter   open its task
+           PgUp PgDn    a page               Home End  or g G   first and last line
+           Esc          back: closes this help, a task, then clears a filter
+
+ Queue     /            filter: status:failed type:email tag:x id:01a2, or just words
+           s            the next status: pending, in_progress, completed, failed, cancelled
+
+ Logs      f            follow, or hold      l       least level: all, info, warning, error
+           t            only the selected line's task, or all again
+           /            search in messages, data and ids
+
+ Signs     ✓ healthy    ✗ what is wrong stands on top, in words
+           grey         from before: the server that told it is away
+           12+          at least: only so much of a long backlog is looked at
+"""
+_ACTIONS = """
+ Actions   c            cancel the selected or shown task (asks first)
+           r            retry a failed or cancelled task: submits a new one (asks first)
+"""
+
+
+def foot(view: str, read_only: bool) -> Line:
+    """Return the keys of a view in one line."""
+    spans = [Span(" ")]
+    for key, what in _KEYS[view]:
+        if not (read_only and key in _CHANGES):
+            spans += [Span(key, "key"), Span(f" {what}   ", "dim")]
+    return Line(tuple(spans))
+
+
+def help_lines(read_only: bool) -> list[Line]:
+    """Return the help page."""
+    text = _HELP if read_only else _HELP + _ACTIONS
+    return [line(row) for row in text.split("\n")]

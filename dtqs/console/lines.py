@@ -1,0 +1,119 @@
+"""Lines of styled text, measured in the cells of a terminal: Chinese and emoji take two. Whatever comes from tasks passes `safe` first."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+
+from dtqs.log import visible
+
+SPARKS = " ▁▂▃▄▅▆▇█"
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+_SELECTORS = str.maketrans("", "", "︎️")
+"""They ask for a form of the character before, whose width terminals then do not agree on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Text in one style: bold, dim, good, bad, warn, busy, head, key, or none."""
+
+    text: str
+    style: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line. With a `key` it can be selected, with a `task_id` it can be opened."""
+
+    spans: tuple[Span, ...] = ()
+    key: str | None = None
+    task_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(span.text for span in self.spans)
+
+
+def line(*parts: str | Span, key: str | None = None, task_id: str | None = None) -> Line:
+    return Line(tuple(Span(part) if isinstance(part, str) else part for part in parts), key, task_id)
+
+
+def safe(text: object) -> str:
+    """Return text on one line that cannot steer the terminal."""
+    return visible(str(text).translate(_SELECTORS))
+
+
+def cells(text: str) -> int:
+    return cell_len(text)
+
+
+def cut(text: str, width: int) -> str:
+    """Cut text to so many cells, with a mark where something is missing."""
+    if cell_len(text) <= width:
+        return text
+    kept, left = [], width - 1
+    for character in text:
+        left -= cell_len(character)
+        if left < 0:
+            break
+        kept.append(character)
+    return "".join(kept) + "…" if width > 0 else ""
+
+
+def pad(text: str, width: int, right: bool = False) -> str:
+    """Make text exactly so many cells wide."""
+    short = cut(text, width)
+    blank = " " * (width - cell_len(short))
+    return blank + short if right else short + blank
+
+
+def fit(whole: Line, width: int) -> Line:
+    """Make a line exactly so many cells wide."""
+    spans, left = [], width
+    for span in whole.spans:
+        text = cut(span.text, left)
+        spans.append(Span(text, span.style))
+        left -= cell_len(text)
+        if text != span.text:
+            break
+    return dataclasses.replace(whole, spans=(*spans, Span(" " * left)))
+
+
+def restyled(whole: Line, style: str) -> Line:
+    return dataclasses.replace(whole, spans=tuple(Span(span.text, style) for span in whole.spans))
+
+
+def beside(left: Sequence[Line], right: Sequence[Line], width: int) -> list[Line]:
+    """Put two blocks side by side; the left one gets so many cells."""
+    rows = max(len(left), len(right))
+    padded = [*left, *[Line()] * (rows - len(left))], [*right, *[Line()] * (rows - len(right))]
+    return [dataclasses.replace(fit(one, width), spans=fit(one, width).spans + other.spans) for one, other in zip(*padded, strict=True)]
+
+
+def bar(fraction: float, width: int) -> str:
+    """Draw how much of a whole, in eighths of a cell."""
+    eighths = round(max(0.0, min(1.0, fraction)) * width * 8)
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(width, "·")
+
+
+def spark(values: Sequence[float], width: int) -> str:
+    """Draw values as a small chart that ends at the right; what is not zero can be seen."""
+    newest = [0.0, *values][-width:] if len(values) < width else list(values)[-width:]
+    top = max(newest, default=0.0)
+    if top <= 0:
+        return "▁" * len(newest)
+    return "".join(SPARKS[max(1, round(value / top * 8))] for value in newest)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Break text at so many cells."""
+    rows, row, used = [], "", 0
+    for character in text:
+        size = cell_len(character)
+        if used + size > width:
+            rows.append(row)
+            row, used = "", 0
+        row, used = row + character, used + size
+    return [*rows, row]

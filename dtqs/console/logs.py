@@ -1,0 +1,47 @@
+"""The Logs tab: what happened last, of all tasks, oldest first as in a file that grows; pure."""
+
+from collections.abc import Sequence
+
+from dtqs.console.lines import Line, Span, line, pad, restyled, safe
+from dtqs.console.overview import WIDE, title
+from dtqs.console.snapshot import LogsWanted, Snapshot
+from dtqs.console.words import clock, masked, short_id
+from dtqs.readings import LogEntry
+
+LEVELS = ("", "info", "warning", "error")
+_LEVEL_STYLES = {"error": "bad", "warning": "warn", "debug": "dim"}
+_EVENT_STYLES = {"completed": "good", "failed": "bad", "cancelled": "warn", "in_progress": "busy", "progress": "dim"}
+
+
+def logs(snapshot: Snapshot, entries: Sequence[LogEntry], wanted: LogsWanted, follow: bool, width: int, now: float) -> list[Line]:
+    """Return the lines of the tab; `entries` are the snapshot's, or what was held when following ended."""
+    words = [f"level {wanted.level} and above" if wanted.level else "", f"task {short_id(wanted.task_id, 13)}" if wanted.task_id else ""]
+    words += [f"with “{safe(wanted.search)}”" if wanted.search else "", "following" if follow else "held: f follows"]
+    head = title("Log", width, ", ".join(filter(None, words)))
+    if snapshot.logs_of != wanted:
+        return [head, line(Span(" Looking …", "dim"))]
+    rows = [log_line(entry, width, now) for entry in entries]
+    if not rows:
+        rows = [line(Span(" No such line among the newest." if wanted != LogsWanted() else " Nothing has happened yet.", "dim"))]
+    return [head, *([restyled(row, "dim") for row in rows] if snapshot.stale else rows)]
+
+
+def log_line(entry: LogEntry, width: int, now: float) -> Line:
+    wide = width >= WIDE
+    spans: list[str | Span] = [f" {pad(clock(entry.at, now), 11 if wide else 9)}", Span(f"{pad(entry.level, 8)}", _LEVEL_STYLES.get(entry.level, "dim"))]
+    spans += [f"{pad(safe(entry.task_type or '-'), 14 if wide else 8)} ", Span(f"{short_id(entry.task_id, 36 if wide else 13)} ", "dim")]
+    spans += [Span(pad(entry.event, 12), _EVENT_STYLES.get(entry.event, "")), said(entry.event, entry.attempt, entry.message, entry.data)]
+    return line(*spans, key=str(entry.log_id), task_id=entry.task_id)
+
+
+def said(event: str, attempt: int | None, message: str | None, data: object) -> str:
+    """Write what a log row says beside its event."""
+    words = [f"attempt {attempt}" if attempt and attempt > 1 else "", safe(message or "")]
+    if event == "progress" and isinstance(data, dict):
+        fraction = data.get("fraction")
+        words = [f"{fraction:.0%}" if isinstance(fraction, int | float) else "", safe(data.get("message") or "")]
+    elif isinstance(data, dict) and data.get("message") == message:
+        words.append("")
+    elif data is not None:
+        words.append(safe(masked(data)))
+    return " ".join(filter(None, words))

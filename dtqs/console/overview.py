@@ -1,0 +1,171 @@
+"""The Overview tab: is it healthy, what is it doing, what failed and why; pure."""
+
+from collections.abc import Iterator, Sequence
+
+from dtqs.console.lines import Line, Span, bar, beside, cut, line, pad, restyled, safe, spark
+from dtqs.console.snapshot import Snapshot
+from dtqs.console.words import age, amount, clock, rate, seconds, short_id, size
+from dtqs.readings import Depth, Failure, Health, Reading, WorkerReading
+
+WIDE = 110
+_RATES = (("submitted", "submitted"), ("started", "started"), ("completed", "completed"), ("failed", "failed"), ("retried", "retried"))
+_STATE_STYLES = {"ready": "good", "busy": "busy", "draining": "warn"}
+_ALARMS_LIMIT = 4
+
+
+def overview(snapshot: Snapshot, width: int, height: int, now: float) -> list[Line]:
+    """Return the lines of the tab, fitted to so many rows as far as that goes: what is left over is scrolled to."""
+    if snapshot.reading is None:
+        return [line(Span(" Reading PostgreSQL and RabbitMQ …", "dim"))]
+    top = [*_health(snapshot, width, now)]
+    good = snapshot.good
+    if good is None:
+        return top
+    body = [*_flow(snapshot, good, width), *_failures(good, width, now, 5 if height >= 22 else 2), *_workers(good, width)]
+    return top + ([restyled(each, "dim") for each in body] if snapshot.stale else body)
+
+
+def title(text: str, width: int, note: str = "") -> Line:
+    """Draw a heading across the screen."""
+    words = f" {text} " + (f"· {note} " if note else "")
+    return line(Span(f"──{words}" + "─" * max(0, width - 2 - len(words)), "head"))
+
+
+def _health(snapshot: Snapshot, width: int, now: float) -> Iterator[Line]:
+    reading = snapshot.reading
+    assert reading is not None
+    alarms = reading.alarms
+    if alarms:
+        for words in alarms[:_ALARMS_LIMIT]:
+            yield line(Span(f" ✗ {safe(words)}", "bad"))
+        if len(alarms) > _ALARMS_LIMIT:
+            yield line(Span(f"   and {len(alarms) - _ALARMS_LIMIT} more", "bad"))
+    else:
+        yield line(Span(" ✓ healthy", "good"), f"  {_counted(reading)}")
+    servers: list[str | Span] = [" "]
+    for health in (reading.database, reading.broker):
+        servers += [*_server(health, snapshot.away.get(health.name), now), "   "]
+    if reading.queue is not None and width >= WIDE:
+        servers.append(f"task_queue {amount(reading.queue.ready)} messages, {reading.queue.consumers} consumers")
+    yield line(*servers)
+
+
+def _counted(reading: Reading) -> str:
+    workers, processes = reading.workers or (), reading.processes or ()
+    words = [_plural(len(workers), "worker")]
+    words += [_plural(count, name) for name in ("keeper", "api") if (count := sum(process.role == name for process in processes))]
+    return ", ".join(words).replace("api", "API process").replace("API processs", "API processes")
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _server(health: Health, since: float | None, now: float) -> list[str | Span]:
+    if health.state == "away":
+        return [Span(f"✗ {health.name} away", "bad"), Span(f" for {age(max(0.0, now - (since or now)))}: {cut(safe(health.words), 40)}", "bad")]
+    words = f" {safe(health.words).removeprefix('version ')}"
+    return [Span("● ", "good" if "alarm" not in health.words else "bad"), health.name, Span(words + f" {seconds(health.latency_seconds)}", "dim")]
+
+
+def _flow(snapshot: Snapshot, good: Reading, width: int) -> list[Line]:
+    """Put rates and backlog side by side."""
+    left = width * 9 // 20 if width < WIDE else width // 2
+    rates = [title("Tasks a second", left - 1, "last 5 min"), *_rates(snapshot, good, left - 2)]
+    depth = [title("Backlog", width - left), *_depth(good.depth, width - left, len(rates) - 1)] if good.depth else []
+    return beside(rates, depth, left)
+
+
+def _rates(snapshot: Snapshot, good: Reading, width: int) -> Iterator[Line]:
+    totals = good.totals
+    for name, word in _RATES:
+        value = getattr(snapshot.rates, name) if snapshot.rates else 0.0
+        total = getattr(totals, "claimed" if name == "started" else name)
+        style = "bad" if name == "failed" and value else "warn" if name == "retried" and value else "bold" if value else "dim"
+        room = max(4, width - 11 - 7 - 8)
+        yield line(f" {word:<10}", Span(pad(rate(value), 6, right=True), style), " ", Span(pad(amount(total), 7, right=True), "dim"), " ",
+                   Span(spark(snapshot.series.get(name, []), room), style if value else "dim"))  # fmt: skip
+
+
+def _depth(depth: Depth, width: int, rows: int) -> Iterator[Line]:
+    more = "+" if depth.more else ""
+    oldest = f"oldest due {age(depth.oldest_seconds)}" if depth.oldest_seconds is not None else ""
+    yield line(
+        Span(f" {depth.pending:,}{more}", "bold"), " pending ", Span(f" {depth.in_progress:,}", "busy"), " running ",
+        Span(f" {depth.later:,}{more}", "dim"), " later",
+    )  # fmt: skip
+    waiting = [(priority, count) for priority, count in enumerate(depth.by_priority) if count][::-1]
+    if not waiting:
+        yield line(Span(" nothing waits", "dim"))
+        return
+    types = " ".join(f"{safe(name)} {amount(count)}" for name, count in depth.by_type[:4])
+    yield line(Span(cut(f" {oldest}   {types}", width), "dim"))
+    top, shown = max(count for _, count in waiting), waiting[: rows - 2]
+    for position, (priority, count) in enumerate(shown):
+        left = f"  and {len(waiting) - len(shown)} more priorities" if position == len(shown) - 1 and len(shown) < len(waiting) else ""
+        yield line(
+            f" priority {priority} ",
+            Span(pad(amount(count), 7, right=True), "bold"),
+            " ",
+            Span(bar(count / top, max(4, min(24, width - 22 - len(left)))), "busy"),
+            left,
+        )
+
+
+def _failures(good: Reading, width: int, now: float, limit: int) -> Iterator[Line]:
+    failures = good.failures or ()
+    yield title("Failed last", width, "" if failures else "nothing has failed")
+    for failure in failures[:limit]:
+        yield _failure(failure, width, now)
+
+
+def _failure(failure: Failure, width: int, now: float) -> Line:
+    when, name = pad(clock(failure.at, now), 12 if width >= WIDE else 11), pad(safe(failure.task_type), 14 if width >= WIDE else 8)
+    retried = failure.status == "pending"
+    how = Span(pad("retrying" if retried else "failed", 9), "warn" if retried else "bad")
+    identity = short_id(failure.task_id, 36 if width >= WIDE else 13)
+    return line(
+        f" {when}",
+        how,
+        f"{name} ",
+        Span(f"{identity} ", "dim"),
+        safe(failure.message or "no reason was given"),
+        key=f"failure {failure.task_id}",
+        task_id=failure.task_id,
+    )
+
+
+def _workers(good: Reading, width: int) -> Iterator[Line]:
+    workers = good.workers or ()
+    groups: dict[tuple[str, str], list[WorkerReading]] = {}
+    for worker in workers:
+        groups.setdefault((worker.node_name, worker.pool), []).append(worker)
+    if not groups:
+        yield title("Workers", width, "none is running")
+    for (node, pool), members in groups.items():
+        busy = sum(worker.task_id is not None for worker in members)
+        keepers = [process for process in good.processes or () if process.role == "keeper" and process.node_name == node]
+        yield title(f"Workers: node {safe(node)}, pool {safe(pool)}", width, f"{busy} of {len(members)} busy" + ("" if keepers else " · no keeper here"))
+        for worker in sorted(members, key=lambda each: (each.task_id is None, each.slot)):
+            yield _worker(worker, width)
+
+
+def _worker(worker: WorkerReading, width: int) -> Line:
+    state = Span(pad(worker.state, 9), "bad" if worker.age_seconds > 30 else _STATE_STYLES.get(worker.state, "warn"))
+    done = f"{amount(worker.completed)} done" + (f" {amount(worker.failed)} failed" if worker.failed else "")
+    tail = f"{size(worker.memory_bytes):>8}  {done}" + (f"  no heartbeat for {age(worker.age_seconds)}" if worker.age_seconds > 30 else "")
+    head = f" {worker.slot:>3} "
+    if worker.task_id is None:
+        return line(head, state, Span(f"{tail}", "dim"), key=f"worker {worker.worker_id}")
+    wide = width >= WIDE
+    task = f"{pad(safe(worker.task_type or '-'), 14 if wide else 8)} {short_id(worker.task_id, 36 if wide else 13)} "
+    running = pad(seconds(worker.busy_seconds), 7, right=True)
+    return line(head, state, task, Span(f"{running} ", "busy"), *_progress(worker, 24 if wide else 8), Span(f" {tail}", "dim"),
+                key=f"worker {worker.worker_id}", task_id=worker.task_id)  # fmt: skip
+
+
+def _progress(worker: WorkerReading, width: int) -> Sequence[str | Span]:
+    if worker.fraction is None:
+        return [Span(pad(safe(worker.message or ""), width + 5), "dim")]
+    message = f" {pad(safe(worker.message or ''), 20)}" if width > 8 else ""
+    return [Span(bar(worker.fraction, width), "busy"), f"{worker.fraction:5.0%}{message}"]

@@ -1,0 +1,99 @@
+"""The Queue tab: which tasks come next and which are due later; or, with a filter, the tasks that match; pure."""
+
+from collections.abc import Iterator, Sequence
+
+from dtqs.console.lines import Line, Span, line, pad, restyled, safe
+from dtqs.console.overview import WIDE, title
+from dtqs.console.snapshot import Snapshot, TaskWanted
+from dtqs.console.words import age, clock, moment, short_id
+from dtqs.readings import QueuedTask
+from dtqs.task import TaskRecord
+
+STATUS_STYLES = {"completed": "good", "failed": "bad", "cancelled": "warn", "in_progress": "busy", "pending": ""}
+
+
+def queue(snapshot: Snapshot, wanted: TaskWanted, width: int, height: int, now: float) -> list[Line]:
+    """Return the lines of the tab."""
+    if wanted.words:
+        lines = list(_matching(snapshot, wanted, width, now))
+    elif snapshot.good is None:
+        return [line(Span(" Nothing has been read yet.", "dim"))]
+    else:
+        lines = list(_coming(snapshot, width, height, now))
+    return [restyled(each, "dim") for each in lines] if snapshot.stale else lines
+
+
+def _coming(snapshot: Snapshot, width: int, height: int, now: float) -> Iterator[Line]:
+    good = snapshot.good
+    assert good is not None
+    depth, following, later = good.depth, good.next_tasks or (), good.later_tasks or ()
+    more = "+" if depth and depth.more else ""
+    # what is due later gets its half of the screen only as far as it needs it
+    room = max(5, height - 4 - min(len(later), max(2, (height - 4) // 3)))
+    yield title("Next", width, f"{depth.pending:,}{more} pending, first by priority, then by time" if depth else "")
+    yield _head(width, "waits")
+    yield from _queued(following[:room], width, now, "no task is pending: all that were due have been taken")
+    yield title("Later", width, f"{depth.later:,}{more} scheduled or waiting for a retry" if depth else "")
+    yield from _queued(later, width, now, "nothing is scheduled, and nothing waits for a retry")
+
+
+def _head(width: int, last: str) -> Line:
+    identity = 36 if width >= WIDE else 13
+    return line(
+        Span(f" {pad('id', identity)} {pad('type', 14 if width >= WIDE else 10)} pri  {pad('submitted', 12)} {pad(last, 9)} ", "head"), Span("tags", "head")
+    )
+
+
+def _queued(tasks: Sequence[QueuedTask], width: int, now: float, otherwise: str) -> Iterator[Line]:
+    if not tasks:
+        yield line(Span(f" {otherwise}", "dim"))
+    for task in tasks:
+        identity = short_id(task.task_id, 36 if width >= WIDE else 13)
+        gap = now - moment(task.due_at)
+        when = age(max(0.0, gap)) if task.due else f"in {age(max(0.0, -gap))}"
+        why = "" if task.due else "retry " if task.attempts else "scheduled "
+        attempts = f"attempt {task.attempts + 1} " if task.attempts else ""
+        yield line(
+            f" {identity} {pad(safe(task.task_type), 14 if width >= WIDE else 10)}",
+            Span(f"  {task.priority}  ", "bold"),
+            f"{pad(clock(task.submitted_at, now), 12)} ",
+            Span(pad(when, 10), "busy" if task.due else "dim"),
+            Span(f"{why}{attempts}", "warn" if task.attempts else "dim"),
+            tagged(task.tags),
+            key=task.task_id,
+            task_id=task.task_id,
+        )
+
+
+def _matching(snapshot: Snapshot, wanted: TaskWanted, width: int, now: float) -> Iterator[Line]:
+    if snapshot.listing_of != wanted:
+        yield title("Tasks", width, safe(wanted.words))
+        yield line(Span(" Looking …", "dim"))
+        return
+    found = f"{len(snapshot.listing)} found, newest first" + (", there may be more" if snapshot.listing_more else "")
+    yield title("Tasks", width, f"{safe(wanted.words)} · {found}")
+    if not snapshot.listing:
+        yield line(Span(" No task matches. Esc clears the filter.", "dim"))
+    for record in snapshot.listing:
+        yield _record(record, width, now)
+
+
+def _record(record: TaskRecord, width: int, now: float) -> Line:
+    wide = width >= WIDE
+    status = Span(pad(record.status, 12), STATUS_STYLES.get(record.status, ""))
+    error = record.error.get("message") if isinstance(record.error, dict) and record.status != "completed" else None
+    return line(
+        f" {short_id(record.task_id, 36 if wide else 13)} ",
+        status,
+        f"{pad(safe(record.task_type), 14 if wide else 10)}",
+        Span(f"  {record.priority}  ", "bold"),
+        f"{pad(clock(record.created_at, now), 12)} ",
+        Span(f"{record.attempt}/{record.max_retries + 1} ", "dim"),
+        f"{tagged(record.tags)} {safe(error or '')}",
+        key=record.task_id,
+        task_id=record.task_id,
+    )
+
+
+def tagged(tags: Sequence[str]) -> str:
+    return safe(" ".join(f"#{tag}" for tag in tags))

@@ -1,0 +1,289 @@
+"""What is on the screen and what a key or click does to it; knows neither curses nor servers. `frame` draws it as lines of styled text."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dtqs.console.help import foot, help_lines
+from dtqs.console.lines import Line, Span, cells, fit, line, restyled, safe
+from dtqs.console.logs import LEVELS, logs
+from dtqs.console.overview import overview
+from dtqs.console.queue import queue
+from dtqs.console.snapshot import STATUSES, LogsWanted, Snapshot, TaskWanted, Wanted, read_filter
+from dtqs.console.task import task
+from dtqs.console.words import short_id
+from dtqs.readings import LogEntry
+
+TABS = ("overview", "queue", "logs")
+_PAGE_KEYS = {"pagedown": 1, "pageup": -1}
+INPUT_LIMIT = 200
+
+
+@dataclass(slots=True)
+class Place:
+    """Where one view stands: its first line on the screen, and the key of the line that is selected."""
+
+    scroll: int = 0
+    selected: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An action that waits for a yes."""
+
+    action: str
+    task_id: str
+
+
+class Screen:
+    """`act` is called with the action (cancel, retry) and the task's id, once it is confirmed; None: read only."""
+
+    def __init__(self, act: Callable[[str, str], None] | None) -> None:
+        self._act = act
+        self.snapshot = Snapshot()
+        self.tab, self.running = "overview", True
+        self.opened: list[str] = []
+        """The tasks that were opened, each from the one before; the last one is shown."""
+        self.tasks, self.logs_wanted, self.follow = TaskWanted(), LogsWanted(), True
+        self.input: str | None = None
+        self.question: Question | None = None
+        self.help = False
+        self._held: tuple[LogEntry, ...] = ()
+        self._places: dict[str, Place] = {}
+        self._lines: list[Line] = []
+        self._tabs_at: list[tuple[int, int, str]] = []
+        self._room = 20
+        self._notice_seen = ""
+
+    @property
+    def view(self) -> str:
+        return "help" if self.help else f"task {self.opened[-1]}" if self.opened else self.tab
+
+    @property
+    def place(self) -> Place:
+        return self._places.setdefault(self.view, Place())
+
+    @property
+    def wanted(self) -> Wanted:
+        """What the reading thread is to read for this screen."""
+        return Wanted(self.tab, max(5, self._room), self.tasks, self.logs_wanted, self.opened[-1] if self.opened else None)
+
+    # --- drawing
+
+    def frame(self, width: int, height: int, now: float | None = None) -> list[Line]:
+        """Return the whole screen: exactly so many lines of exactly so many cells."""
+        self._room = max(1, height - 2)
+        self._lines = self._body(width, time.time() if now is None else now)
+        place = self.place
+        if self.view == "logs" and self.follow:
+            place.scroll, place.selected = len(self._lines), None
+        place.scroll = max(0, min(place.scroll, len(self._lines) - self._room))
+        shown = [fit(each, width) for each in self._lines[place.scroll : place.scroll + self._room]]
+        shown = [restyled(each, "selected") if each.key is not None and each.key == place.selected else each for each in shown]
+        shown += [line(" " * width)] * (self._room - len(shown))
+        return [fit(self._title(width), width), *shown, fit(self._foot(), width)][:height]
+
+    def _body(self, width: int, now: float) -> list[Line]:
+        if self.help:
+            return help_lines(self._act is None)
+        if self.opened:
+            return task(self.snapshot, self.opened[-1], width, now)
+        if self.tab == "queue":
+            return queue(self.snapshot, self.tasks, width, self._room, now)
+        if self.tab == "logs":
+            return logs(self.snapshot, self.snapshot.logs if self.follow else self._held, self.logs_wanted, self.follow, width, now)
+        return overview(self.snapshot, width, self._room, now)
+
+    def _title(self, width: int) -> Line:
+        spans, at = [Span(" DTQS ", "title")], 6
+        self._tabs_at = []
+        for number, name in enumerate(TABS, 1):
+            text = f" {number} {name.capitalize()} "
+            self._tabs_at.append((at, at + cells(text), name))
+            spans.append(Span(text, "tab" if name == self.tab else "title"))
+            at += cells(text)
+        state, style = self._state()
+        return Line((*spans, Span(" " * max(1, width - at - cells(state) - 1), "title"), Span(state + " ", style)))
+
+    def _state(self) -> tuple[str, str]:
+        reading = self.snapshot.reading
+        if reading is None:
+            return "reading …", "title"
+        if reading.alarms:
+            return f"✗ {len(reading.alarms)} alarm{'s' if len(reading.alarms) > 1 else ''}", "title-bad"
+        return time.strftime("✓ healthy  %H:%M:%S", time.localtime(reading.at)), "title-good"
+
+    def _foot(self) -> Line:
+        if self.question is not None:
+            return line(Span(f" {self.question.action} task {short_id(self.question.task_id, 36)}?  y yes   n no", "ask"))
+        if self.input is not None:
+            name = "Filter (status:failed type:email tag:x id:01a2)" if self.tab == "queue" else "Search"
+            return line(Span(f" {name}: {safe(self.input)}▏", "ask"))
+        if self.snapshot.notice and self.snapshot.notice != self._notice_seen:
+            return line(Span(f" {safe(self.snapshot.notice)}", "ask"))
+        return foot(self.view.split()[0], self._act is None)
+
+    # --- keys
+
+    def press(self, key: str) -> None:
+        """Take a key: a character, or up, down, pageup, pagedown, home, end, enter, escape, tab, backtab, backspace."""
+        self._notice_seen = self.snapshot.notice
+        if self.question is not None:
+            self._answer(key)
+        elif self.input is not None:
+            self._type(key)
+        elif not (self._press_anywhere(key) or self._move(key)):
+            self._press_here(key)
+
+    def _answer(self, key: str) -> None:
+        question, self.question = self.question, None
+        if key in ("y", "Y") and question is not None and self._act is not None:
+            self._act(question.action, question.task_id)
+
+    def _type(self, key: str) -> None:
+        assert self.input is not None
+        if key == "enter":
+            self._take_input(self.input.strip())
+        elif key == "escape":
+            self.input = None
+        elif key == "backspace":
+            self.input = self.input[:-1]
+        elif len(key) == 1 and key.isprintable() and len(self.input) < INPUT_LIMIT:
+            self.input += key
+
+    def _take_input(self, text: str) -> None:
+        self.input = None
+        if self.tab == "queue":
+            self.tasks = read_filter(text)
+        else:
+            self.logs_wanted = dataclasses.replace(self.logs_wanted, search=text)
+            self.follow = True
+        self._places.pop(self.tab, None)
+
+    def _press_anywhere(self, key: str) -> bool:
+        if key == "q":
+            self.running = False
+        elif key == "?":
+            self.help = not self.help
+        elif key == "escape":
+            self._back()
+        elif key in ("1", "2", "3"):
+            self._show(TABS[int(key) - 1])
+        elif key in ("tab", "backtab"):
+            self._show(TABS[(TABS.index(self.tab) + (1 if key == "tab" else -1)) % len(TABS)])
+        else:
+            return False
+        return True
+
+    def _show(self, tab: str) -> None:
+        self.tab, self.help = tab, False
+        self.opened.clear()
+
+    def _back(self) -> None:
+        """Leave what is on top: help, a task, or a filter."""
+        if self.help:
+            self.help = False
+        elif self.opened:
+            self.opened.pop()
+        elif self.tab == "queue":
+            self.tasks = TaskWanted()
+        elif self.tab == "logs":
+            self.logs_wanted, self.follow = LogsWanted(), True
+
+    def _move(self, key: str) -> bool:
+        place, last = self.place, len(self._lines)
+        if key in ("down", "j", "up", "k"):
+            self._select(1 if key in ("down", "j") else -1)
+        elif key in _PAGE_KEYS:
+            self._hold()
+            place.scroll = max(0, min(place.scroll + _PAGE_KEYS[key] * (self._room - 1), last - self._room))
+            place.selected = None
+        elif key in ("home", "g", "end", "G"):
+            self._hold()
+            place.scroll, place.selected = (0, None) if key in ("home", "g") else (last, None)
+        else:
+            return False
+        return True
+
+    def _select(self, step: int) -> None:
+        """Select the next line that can be; where there is none further on, scroll."""
+        self._hold()
+        place = self.place
+        keyed = [number for number, each in enumerate(self._lines) if each.key is not None]
+        current = next((number for number in keyed if self._lines[number].key == place.selected), None)
+        if current is None:
+            inside = [number for number in keyed if place.scroll <= number < place.scroll + self._room]
+            target = (inside[0] if step > 0 else inside[-1]) if inside else None
+        else:
+            target = next((number for number in (keyed if step > 0 else keyed[::-1]) if (number - current) * step > 0), None)
+        if target is None:
+            place.scroll = max(0, place.scroll + step)
+            return
+        place.selected = self._lines[target].key
+        place.scroll = max(min(place.scroll, target if target > keyed[0] else 0), target - self._room + 1)
+
+    def _hold(self) -> None:
+        """Whoever moves about in the log does not want it to run away."""
+        if self.view == "logs" and self.follow:
+            self.follow, self._held = False, self.snapshot.logs
+
+    def _press_here(self, key: str) -> None:
+        selected = self._selected()
+        if key == "enter" and selected is not None:
+            self.opened.append(selected)
+        elif key in ("c", "r") and self._act is not None and (target := self.opened[-1] if self.opened else selected):
+            self.question = Question("cancel" if key == "c" else "retry", target)
+        elif self.opened or self.help:
+            return
+        elif self.tab == "queue":
+            self._press_queue(key)
+        elif self.tab == "logs":
+            self._press_logs(key, selected)
+
+    def _selected(self) -> str | None:
+        chosen = self.place.selected
+        return next((each.task_id for each in self._lines if chosen is not None and each.key == chosen), None)
+
+    def _press_queue(self, key: str) -> None:
+        if key == "/":
+            self.input = self.tasks.words
+        elif key == "s":
+            choices = ("", *STATUSES)
+            self.tasks = dataclasses.replace(self.tasks, status=choices[(choices.index(self.tasks.status) + 1) % len(choices)])
+            self._places.pop("queue", None)
+
+    def _press_logs(self, key: str, selected: str | None) -> None:
+        wanted = self.logs_wanted
+        if key == "/":
+            self.input = wanted.search
+        elif key == "f":
+            self.follow, self._held = not self.follow, self.snapshot.logs
+        elif key == "l":
+            self.logs_wanted, self.follow = dataclasses.replace(wanted, level=LEVELS[(LEVELS.index(wanted.level) + 1) % len(LEVELS)]), True
+        elif key == "t" and (selected or wanted.task_id):
+            self.logs_wanted, self.follow = dataclasses.replace(wanted, task_id="" if wanted.task_id else selected or ""), True
+
+    # --- mouse
+
+    def click(self, column: int, row: int) -> None:
+        """Take a click: a tab, or a line; a line that is selected already is opened."""
+        if row == 0:
+            for start, end, name in self._tabs_at:
+                if start <= column < end:
+                    self._show(name)
+            return
+        number = self.place.scroll + row - 1
+        if row > self._room or number >= len(self._lines) or self.question is not None or self.input is not None:
+            return
+        chosen, place = self._lines[number], self.place
+        if chosen.key is not None and place.selected == chosen.key and chosen.task_id is not None:
+            self.opened.append(chosen.task_id)
+        elif chosen.key is not None:
+            self._hold()
+            place.selected = chosen.key
+
+    def wheel(self, step: int) -> None:
+        self._hold()
+        place = self.place
+        place.scroll = max(0, min(place.scroll + 3 * step, len(self._lines) - self._room))

@@ -1,0 +1,131 @@
+"""The view of one task: where it is, its attempts with their errors, payload, result, files and log; secrets masked; pure."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import orjson
+
+from dtqs.console.lines import Line, Span, bar, line, pad, safe, wrapped
+from dtqs.console.logs import said
+from dtqs.console.overview import title
+from dtqs.console.queue import STATUS_STYLES
+from dtqs.console.snapshot import Detail, Snapshot
+from dtqs.console.words import age, clock, masked, moment, seconds, size
+from dtqs.store.reads import LogRow
+from dtqs.task import TaskRecord
+
+_JSON_LINES = 200
+_LOG_LINES = 300
+_ENDS = ("completed", "failed", "cancelled", "pending")
+
+
+def task(snapshot: Snapshot, task_id: str, width: int, now: float) -> list[Line]:
+    """Return the lines of the view."""
+    detail = snapshot.detail
+    if detail is None or detail.task_id != task_id:
+        return [title(f"Task {task_id}", width), line(Span(" Reading …", "dim"))]
+    if detail.record is None:
+        return [title(f"Task {task_id}", width), line(Span(" There is no such task (any more).", "bad"))]
+    return [*_facts(detail.record, width, now), *_attempts(detail, width, now), *_values(detail.record, width), *_log(detail.logs, width, now)]
+
+
+def _facts(record: TaskRecord, width: int, now: float) -> Iterator[Line]:
+    yield title(f"Task {record.task_id}", width, safe(record.task_type))
+    attempt = f"attempt {record.attempt} of {record.max_retries + 1}" if record.attempt else "not begun"
+    yield line(
+        " ",
+        Span(record.status, STATUS_STYLES.get(record.status) or "bold"),
+        f"   {attempt}   priority {record.priority}   ",
+        safe(" ".join(f"#{tag}" for tag in record.tags)),
+    )
+    yield line(f" {_times(record, now)}")
+    if record.retry_of:
+        yield line(" a retry of ", Span(record.retry_of, "key"), key=f"of {record.retry_of}", task_id=record.retry_of)
+    progress = record.progress if isinstance(record.progress, dict) else {}
+    fraction = progress.get("fraction")
+    if record.status == "in_progress" and isinstance(fraction, int | float):
+        yield line(" ", Span(bar(fraction, min(40, width // 2)), "busy"), f" {fraction:.0%} {safe(progress.get('message') or '')}")
+
+
+def _times(record: TaskRecord, now: float) -> str:
+    words = [f"submitted {clock(record.created_at, now)}"]
+    if record.due_at and record.status == "pending" and (left := moment(record.due_at) - now) > 0:
+        words.append(f"due in {age(left)}")
+    if record.started_at and record.status != "pending":
+        end = moment(record.finished_at) if record.finished_at else now
+        words += [
+            f"started {clock(record.started_at, now)}",
+            f"{'ran' if record.finished_at else 'runs for'} {seconds(max(0.0, end - moment(record.started_at)))}",
+        ]
+    if record.finished_at:
+        words.append(f"ended {clock(record.finished_at, now)}")
+    return "   ".join(words)
+
+
+def _attempts(detail: Detail, width: int, now: float) -> Iterator[Line]:
+    ended = [row for row in detail.logs if row.event in _ENDS and row.attempt]
+    if not ended or (len(ended) == 1 and ended[0].event == "completed"):
+        return
+    yield title("Attempts", width)
+    for row in ended:
+        words = {"pending": "failed, retried later" if row.level == "warning" else "given back"}.get(row.event, row.event)
+        style = "bad" if row.event == "failed" else "warn" if row.level == "warning" else STATUS_STYLES.get(row.event, "")
+        kind = row.data.get("type") if isinstance(row.data, dict) else None
+        head = f" {row.attempt:>3}  {pad(clock(row.at, now), 12)}"
+        yield line(head, Span(pad(words, 23), style), Span(f"{safe(kind)}: " if kind else "", "dim"), safe(row.message or ""))
+        yield from _traceback(row, width)
+
+
+def _traceback(row: LogRow, width: int) -> Iterator[Line]:
+    trace = row.data.get("traceback") if isinstance(row.data, dict) else None
+    if isinstance(trace, str) and row.event == "failed":
+        for part in trace.rstrip().split("\n")[-8:]:
+            yield line(Span(f"        {safe(part)}", "dim"))
+
+
+def _values(record: TaskRecord, width: int) -> Iterator[Line]:
+    yield title("Payload", width)
+    yield from _json(record.payload, width)
+    if record.error is not None and record.status not in ("completed", "failed"):
+        yield title("Last error", width)
+        yield from _json(record.error, width)
+    outputs = record.result.get("outputs") if isinstance(record.result, dict) else None
+    if isinstance(outputs, list) and outputs and all(isinstance(each, dict) and "uri" in each for each in outputs):
+        yield title("Files", width)
+        yield from (_output(each) for each in outputs)
+    elif record.result is not None:
+        yield title("Result", width)
+        yield from _json(record.result, width)
+
+
+def _output(output: dict[str, Any]) -> Line:
+    size_bytes = output.get("size_bytes")
+    pixels = f"{output.get('width')} × {output.get('height')}" if output.get("width") else ""
+    words = [
+        pad(safe(output.get("name") or "-"), 24),
+        pad(pixels, 14),
+        f"{size(size_bytes) if isinstance(size_bytes, int) else '-':>9}",
+        safe(output.get("media_type") or ""),
+    ]
+    return line(" " + " ".join(words) + "  ", Span(safe(output["uri"]), "dim"))
+
+
+def _json(value: Any, width: int) -> Iterator[Line]:
+    text = orjson.dumps(masked(value), option=orjson.OPT_INDENT_2, default=str).decode()
+    rows = (piece for row in text.split("\n") for piece in wrapped(safe(row), max(10, width - 2)))
+    shown = list(itertools.islice(rows, _JSON_LINES + 1))
+    yield from (line(f" {row}") for row in shown[:_JSON_LINES])
+    if len(shown) > _JSON_LINES:
+        yield line(Span(" … the rest is not shown", "dim"))
+
+
+def _log(rows: Sequence[LogRow], width: int, now: float) -> Iterator[Line]:
+    yield title("Log", width, "" if rows else "empty")
+    for row in rows[-_LOG_LINES:]:
+        yield line(
+            f" {pad(clock(row.at, now), 12)}",
+            Span(pad(row.level, 8), "bad" if row.level == "error" else "dim"),
+            f"{pad(row.event, 12)}",
+            said(row.event, row.attempt, row.message, row.data),
+        )

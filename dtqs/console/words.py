@@ -1,0 +1,73 @@
+"""Numbers, times and ids as people read them, and secrets as nobody does; pure."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from dtqs.readings.alarms import age
+
+_SECRET = re.compile(r"passw|secret|token|authori[sz]ation|api_?key|access_?key|private_?key|credential|cookie|^pin$|^dsn$", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):[^\s/@]+@")
+MASK = "•••"
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+__all__ = ["MASK", "age", "amount", "clock", "masked", "moment", "rate", "seconds", "short_id", "size"]
+
+
+def amount(number: float) -> str:
+    """Write a count: 1,234; 12.3k; 4.5M."""
+    for unit, factor in (("M", 1e6), ("k", 1e3)):
+        if number >= 10 * factor:
+            return f"{number / factor:.1f}{unit}" if number < 100 * factor else f"{number / factor:,.0f}{unit}"
+    return f"{number:,.0f}"
+
+
+def rate(number: float) -> str:
+    """Write tasks a second."""
+    return amount(number) if number >= 100 else f"{number:.1f}"
+
+
+def seconds(value: float | None) -> str:
+    """Write a length of time with its unit: 4.2 ms, 1.3 s, 5 min."""
+    if value is None:
+        return "-"
+    if value < 0.9995:
+        return f"{value * 1000:.1f} ms" if value < 0.0995 else f"{value * 1000:.0f} ms"
+    return f"{value:.1f} s" if value < 10 else age(value)
+
+
+def size(count: int | None) -> str:
+    if count is None:
+        return "-"
+    value, unit = float(count), 0
+    while value >= 1024 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.0f} {_UNITS[unit]}"
+
+
+def short_id(task_id: str | None, width: int) -> str:
+    """Write an id so that it can be told from others: in full, or its beginning and its end (the beginning is a time, which many share)."""
+    if task_id is None:
+        return "-"
+    return task_id if width >= len(task_id) else f"{task_id[:8]}…{task_id[-4:]}"
+
+
+def moment(at: str) -> float:
+    """Return a time of the API's text as Unix time."""
+    return datetime.fromisoformat(at).timestamp()
+
+
+def clock(at: str, now: float) -> str:
+    """Write a time in this machine's zone: of the day, with its date where that is another one."""
+    then = datetime.fromisoformat(at).astimezone()
+    today = datetime.fromtimestamp(now, UTC).astimezone().date()
+    return then.strftime("%H:%M:%S" if then.date() == today else "%m-%d %H:%M")
+
+
+def masked(value: Any) -> Any:
+    """Return a value with its secrets covered: what stands under a telling key, and passwords in URLs."""
+    if isinstance(value, dict):
+        return {key: MASK if _SECRET.search(str(key)) and inner not in (None, "") else masked(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [masked(inner) for inner in value]
+    return _URL_PASSWORD.sub(rf"\1:{MASK}@", value) if isinstance(value, str) else value
