@@ -120,7 +120,7 @@ class System:
         self._product, self._source = product, _uploaded(product, film)
 
     def once(self) -> None:
-        body = json.dumps({"task_type": "video", "payload": {"source": self._source, "outputs": [OUTPUT]}}).encode()
+        body = {"task_type": "video", "payload": {"source": self._source, "outputs": [OUTPUT]}}
         with Client(self._product.port) as client:
             link = json.loads(client.send(post("/submit", body, self._product.key)))["links"]["sse"]
         wait_for_event(self._product.port, link, b"completed")

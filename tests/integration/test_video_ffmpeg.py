@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,8 @@ from dtqs.errors import PermanentError, TransientError
 from dtqs.processors.video.ffmpeg import Bounds, Ffmpeg, Progress
 from dtqs.sandbox.processes import family
 from tests.films import film
+from tests.helpers import eventually
+from tests.trial import alive, gone
 
 ENDLESS = [
     "ffmpeg",
@@ -58,14 +62,29 @@ def nothing_is_left() -> bool:
     return family(os.getpid()) == [os.getpid()]
 
 
-def test_an_interrupt_kills_it_and_all_that_it_started(programs: Ffmpeg, alarm: None) -> None:
+def test_an_interrupt_kills_it_and_all_that_it_started(programs: Ffmpeg, alarm: None, tmp_path: Path) -> None:
     seen: list[Progress] = []
     signal.setitimer(signal.ITIMER_REAL, 0.5)
     with pytest.raises(Stopped):
-        programs.run(["sh", "-c", '"$@" & "$@"', "sh", *ENDLESS], watch=seen.append)
+        programs.run(["sh", "-c", 'sleep 100 & echo $! > pid; "$@"', "sh", *ENDLESS], watch=seen.append)
     assert nothing_is_left()
+    gone([int((tmp_path / "pid").read_text())])
     assert seen[-1].frames > 0
     assert seen[-1].seconds > 0
+
+
+def test_it_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
+    script = (
+        "from pathlib import Path; from dtqs.processors.video.ffmpeg import Bounds, Ffmpeg\n"
+        "Ffmpeg(Path.cwd(), Bounds(4 << 30, 60, 1 << 30, 100.0)).run(['sh', '-c', 'echo $$ > pid.new; mv pid.new pid; exec sleep 100'])"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=environment) as worker:
+        eventually((tmp_path / "pid").exists, 10, "it runs")
+        pid = int((tmp_path / "pid").read_text())
+        assert alive([pid]) == [pid]
+        worker.kill()
+    gone([pid])
 
 
 def test_it_is_stopped_when_no_picture_is_made(programs: Ffmpeg, tmp_path: Path) -> None:
