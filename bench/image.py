@@ -161,11 +161,12 @@ class Alone:
 
     def likeness(self) -> list[list[str]]:
         """Return how like a full decode with Lanczos each one's pictures are: the lowest and the middle SSIM of the set."""
-        rows = [["thumbnails by", "SSIM, lowest", "median"]]
+        rows = [["thumbnails by", "SSIM, lowest", "median", "median as JPEG"]]
         best = [_opened(pillow_plain(path, "png")) for path in self._files]
         for name, thumbnail in {"ours": self._ours.thumbnail, **self._others}.items():
             values = [ssim(reference, _opened(thumbnail(path, "png"))) for reference, path in zip(best, self._files, strict=True)]
-            rows.append([name, f"{min(values):.4f}", f"{statistics.median(values):.4f}"])
+            coded = [ssim(reference, _opened(thumbnail(path, "jpeg"))) for reference, path in zip(best, self._files, strict=True)]
+            rows.append([name, f"{min(values):.4f}", f"{statistics.median(values):.4f}", f"{statistics.median(coded):.4f}"])
         return rows
 
     def _rates(self, thumbnail: Thumbnail) -> tuple[float, float]:
