@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dtqs.console.snapshot import Detail, Snapshot, TaskWanted, Wanted
+from dtqs.console.overview import TALL
+from dtqs.console.snapshot import Detail, LogsWanted, Snapshot, TaskWanted, Wanted
 from dtqs.errors import DtqsError, NotFound
 from dtqs.readings import History, LogEntry, Reader, Reading
 from dtqs.store.reads import Reads, TaskFilter
@@ -98,23 +99,24 @@ class Feed:
             if wanted.task_id is not None:
                 return {"detail": self._detail(wanted.task_id)}
             if wanted.tab == "logs":
-                rows = self._logs(wanted)
-                return {"logs": tuple(rows), "logs_of": wanted.logs}
+                return {"logs": tuple(self._logs(wanted.logs)), "logs_of": wanted.logs}
+            if wanted.tab == "overview" and wanted.rows >= TALL:
+                return {"logs": tuple(self._logs(LogsWanted())), "logs_of": LogsWanted()}
             if wanted.tab == "queue" and wanted.tasks.words:
                 return self._listing(wanted.tasks)
         except DtqsError as error:
             logger.debug("not read", extra={"reason": str(error)})
         return {}
 
-    def _logs(self, wanted: Wanted) -> list[LogEntry]:
-        return self._reader.newest_logs(_LOG_ROWS, wanted.logs.level or None, wanted.logs.task_id or None, wanted.logs.search or None)
+    def _logs(self, wanted: LogsWanted) -> list[LogEntry]:
+        return self._reader.newest_logs(_LOG_ROWS, wanted.level or None, wanted.task_id or None, wanted.search or None)
 
     def _detail(self, task_id: str) -> Detail:
         try:
             record = self._reads.task(task_id)
         except NotFound:
             return Detail(task_id, None)
-        return Detail(task_id, record, tuple(self._reads.logs(task_id, 0, _TASK_LOG_ROWS)))
+        return Detail(task_id, record, tuple(self._reader.newest_logs(_TASK_LOG_ROWS, task_id=task_id)))
 
     def _listing(self, wanted: TaskWanted) -> dict[str, Any]:
         status = Status(wanted.status) if wanted.status else None

@@ -2,51 +2,54 @@
 
 from dtqs.console.lines import Line, Span, line
 
+_ALWAYS = (("?", "help"), ("q", "quit"))
 _KEYS = {
-    "overview": (("1 2 3", "tabs"), ("↑↓", "select"), ("⏎", "open"), ("c", "cancel"), ("r", "retry"), ("?", "help"), ("q", "quit")),
-    "queue": (("/", "filter"), ("s", "status"), ("↑↓", "select"), ("⏎", "open"), ("c", "cancel"), ("r", "retry"), ("?", "help"), ("q", "quit")),
-    "logs": (("f", "follow"), ("l", "level"), ("t", "this task"), ("/", "search"), ("⏎", "open"), ("esc", "all"), ("?", "help"), ("q", "quit")),
-    "task": (("esc", "back"), ("↑↓ PgUp PgDn", "scroll"), ("c", "cancel"), ("r", "retry"), ("?", "help"), ("q", "quit")),
-    "help": (("esc", "back"), ("q", "quit")),
+    "overview": (("1 2 3", "tabs"), ("↑↓", "select"), ("⏎", "open"), ("c", "cancel"), ("r", "retry")),
+    "queue": (("/", "filter"), ("s", "status"), ("esc", "all"), ("↑↓", "select"), ("⏎", "open"), ("c", "cancel"), ("r", "retry")),
+    "logs": (("f", "follow"), ("l", "level"), ("t", "this task"), ("/", "search"), ("esc", "all"), ("⏎", "open")),
+    "task": (("esc", "back"), ("↑↓", "scroll"), ("c", "cancel"), ("r", "retry")),
+    "help": (("esc", "back"), ("↑↓", "scroll")),
 }
 _CHANGES = {"c", "r"}
 _HELP = """
- Tabs      1 Overview   is it healthy, what is it doing, what failed and why
-           2 Queue      which tasks come next, and which later
-           3 Logs       what happened last, of all tasks
-           Tab and Shift-Tab go round; a click works too.
+ Tabs     1 Overview  is it healthy, what is it doing, what failed and why
+          2 Queue     which tasks come next, and which later
+          3 Logs      what happened last, of all tasks
+          Tab and Shift-Tab go round; a click works too.
 
- Move      ↑ ↓ or j k   select a line        Enter   open its task
-           PgUp PgDn    a page               Home End  or g G   first and last line
-           Esc          back: closes this help, a task, then clears a filter
+ Move     ↑ ↓ or j k  select a line        Enter  open its task
+          PgUp PgDn   a page               g G    first, last line (Home, End)
+          Esc         back: leaves this help, a task, then a filter
 
- Queue     /            filter: status:failed type:email tag:x id:01a2, or just words
-           s            the next status: pending, in_progress, completed, failed, cancelled
+ Queue    /           filter: status:failed type:email tag:x id:01a2
+          s           the next status: pending, in_progress, completed, …
 
- Logs      f            follow, or hold      l       least level: all, info, warning, error
-           t            only the selected line's task, or all again
-           /            search in messages, data and ids
-
- Signs     ✓ healthy    ✗ what is wrong stands on top, in words
-           grey         from before: the server that told it is away
-           12+          at least: only so much of a long backlog is looked at
+ Logs     f           follow, or hold      l      least level
+          t           only the selected line's task, or all again
+          /           search in messages, data and ids
 """
 _ACTIONS = """
- Actions   c            cancel the selected or shown task (asks first)
-           r            retry a failed or cancelled task: submits a new one (asks first)
+ Actions  c           cancel the selected or shown task (asks first)
+          r           retry a failed or cancelled one: submits it anew (asks)
+"""
+_SIGNS = """
+ Signs    ✗           what is wrong stands on top, in words
+          grey        from before: the server that told it is away
+          12+         at least: only so much of a long backlog is looked at
+          ✓12 ✗3      a worker's tasks: completed, failed
 """
 
 
 def foot(view: str, read_only: bool) -> Line:
     """Return the keys of a view in one line."""
     spans = [Span(" ")]
-    for key, what in _KEYS[view]:
+    for key, what in (*_ALWAYS, *_KEYS[view]):
         if not (read_only and key in _CHANGES):
-            spans += [Span(key, "key"), Span(f" {what}   ", "dim")]
+            spans += [Span(key, "key"), Span(f" {what}  ", "dim")]
     return Line(tuple(spans))
 
 
 def help_lines(read_only: bool) -> list[Line]:
     """Return the help page."""
-    text = _HELP if read_only else _HELP + _ACTIONS
+    text = _HELP + ("" if read_only else _ACTIONS) + _SIGNS
     return [line(row) for row in text.split("\n")]

@@ -8,6 +8,8 @@ from rich.cells import cell_len
 
 from dtqs.log import visible
 
+WIDE = 110
+"""A screen of so many cells shows ids in full."""
 SPARKS = " ▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _SELECTORS = str.maketrans("", "", "︎️")
@@ -37,6 +39,12 @@ class Line:
 
 def line(*parts: str | Span, key: str | None = None, task_id: str | None = None) -> Line:
     return Line(tuple(Span(part) if isinstance(part, str) else part for part in parts), key, task_id)
+
+
+def title(text: str, width: int, note: str = "") -> Line:
+    """Draw a heading across the screen."""
+    words = f" {text} " + (f"· {note} " if note else "")
+    return line(Span(f"──{words}" + "─" * max(0, width - 2 - len(words)), "head"))
 
 
 def safe(text: object) -> str:

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from dtqs.console.lines import Line, Span, line, pad, restyled, safe
-from dtqs.console.overview import WIDE, title
+from dtqs.console.lines import WIDE, Line, Span, line, pad, restyled, safe, title
 from dtqs.console.snapshot import LogsWanted, Snapshot
 from dtqs.console.words import clock, masked, short_id
 from dtqs.readings import LogEntry
@@ -30,8 +29,15 @@ def log_line(entry: LogEntry, width: int, now: float) -> Line:
     wide = width >= WIDE
     spans: list[str | Span] = [f" {pad(clock(entry.at, now), 11 if wide else 9)}", Span(f"{pad(entry.level, 8)}", _LEVEL_STYLES.get(entry.level, "dim"))]
     spans += [f"{pad(safe(entry.task_type or '-'), 14 if wide else 8)} ", Span(f"{short_id(entry.task_id, 36 if wide else 13)} ", "dim")]
-    spans += [Span(pad(entry.event, 12), _EVENT_STYLES.get(entry.event, "")), said(entry.event, entry.attempt, entry.message, entry.data)]
+    spans += [event_span(entry.event, entry.level), said(entry.event, entry.attempt, entry.message, entry.data)]
     return line(*spans, key=str(entry.log_id), task_id=entry.task_id)
+
+
+def event_span(event: str, level: str) -> Span:
+    """Write what happened; a task that is pending again was given back, or failed and will be retried."""
+    if event == "pending":
+        return Span(pad("will retry" if level == "warning" else "given back", 12), "warn" if level == "warning" else "")
+    return Span(pad(event, 12), _EVENT_STYLES.get(event, ""))
 
 
 def said(event: str, attempt: int | None, message: str | None, data: object) -> str:

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 
-from dtqs.console.lines import Line, Span, bar, beside, cut, line, pad, restyled, safe, spark
-from dtqs.console.snapshot import Snapshot
+from dtqs.console.lines import WIDE, Line, Span, bar, beside, cut, line, pad, restyled, safe, spark, title
+from dtqs.console.logs import log_line
+from dtqs.console.snapshot import LogsWanted, Snapshot
 from dtqs.console.words import age, amount, clock, rate, seconds, short_id, size
 from dtqs.readings import Depth, Failure, Health, Reading, WorkerReading
 
-WIDE = 110
 _RATES = (("submitted", "submitted"), ("started", "started"), ("completed", "completed"), ("failed", "failed"), ("retried", "retried"))
 _STATE_STYLES = {"ready": "good", "busy": "busy", "draining": "warn"}
 _ALARMS_LIMIT = 4
+_LOG_FROM = 6
+"""With so many lines left the end of the log is shown too."""
+TALL = 36
+"""A screen of so many lines may well have them."""
 
 
 def overview(snapshot: Snapshot, width: int, height: int, now: float) -> list[Line]:
@@ -21,14 +25,10 @@ def overview(snapshot: Snapshot, width: int, height: int, now: float) -> list[Li
     good = snapshot.good
     if good is None:
         return top
-    body = [*_flow(snapshot, good, width), *_failures(good, width, now, 5 if height >= 22 else 2), *_workers(good, width)]
+    body = [*_flow(snapshot, good, width), *_failures(good, width, now, 10 if height >= 40 else 5 if height >= 22 else 2), *_workers(good, width)]
+    if (left := height - len(top) - len(body)) >= _LOG_FROM and snapshot.logs_of == LogsWanted():
+        body += [title("Log", width), *(log_line(entry, width, now) for entry in snapshot.logs[1 - left :])]
     return top + ([restyled(each, "dim") for each in body] if snapshot.stale else body)
-
-
-def title(text: str, width: int, note: str = "") -> Line:
-    """Draw a heading across the screen."""
-    words = f" {text} " + (f"· {note} " if note else "")
-    return line(Span(f"──{words}" + "─" * max(0, width - 2 - len(words)), "head"))
 
 
 def _health(snapshot: Snapshot, width: int, now: float) -> Iterator[Line]:
@@ -70,7 +70,7 @@ def _server(health: Health, since: float | None, now: float) -> list[str | Span]
 
 def _flow(snapshot: Snapshot, good: Reading, width: int) -> list[Line]:
     """Put rates and backlog side by side."""
-    left = width * 9 // 20 if width < WIDE else width // 2
+    left = width * 11 // 20
     rates = [title("Tasks a second", left - 1, "last 5 min"), *_rates(snapshot, good, left - 2)]
     depth = [title("Backlog", width - left), *_depth(good.depth, width - left, len(rates) - 1)] if good.depth else []
     return beside(rates, depth, left)
@@ -90,10 +90,15 @@ def _rates(snapshot: Snapshot, good: Reading, width: int) -> Iterator[Line]:
 def _depth(depth: Depth, width: int, rows: int) -> Iterator[Line]:
     more = "+" if depth.more else ""
     oldest = f"oldest due {age(depth.oldest_seconds)}" if depth.oldest_seconds is not None else ""
+    gap = "  " if width >= 36 else " "
     yield line(
-        Span(f" {depth.pending:,}{more}", "bold"), " pending ", Span(f" {depth.in_progress:,}", "busy"), " running ",
-        Span(f" {depth.later:,}{more}", "dim"), " later",
-    )  # fmt: skip
+        Span(f" {depth.pending:,}{more}", "bold"),
+        f" pending{gap}",
+        Span(f"{depth.in_progress:,}", "busy"),
+        f" running{gap}",
+        Span(f"{depth.later:,}{more}", "dim"),
+        " later",
+    )
     waiting = [(priority, count) for priority, count in enumerate(depth.by_priority) if count][::-1]
     if not waiting:
         yield line(Span(" nothing waits", "dim"))
@@ -152,8 +157,8 @@ def _workers(good: Reading, width: int) -> Iterator[Line]:
 
 def _worker(worker: WorkerReading, width: int) -> Line:
     state = Span(pad(worker.state, 9), "bad" if worker.age_seconds > 30 else _STATE_STYLES.get(worker.state, "warn"))
-    done = f"{amount(worker.completed)} done" + (f" {amount(worker.failed)} failed" if worker.failed else "")
-    tail = f"{size(worker.memory_bytes):>8}  {done}" + (f"  no heartbeat for {age(worker.age_seconds)}" if worker.age_seconds > 30 else "")
+    done = f"✓{amount(worker.completed)}" + (f" ✗{amount(worker.failed)}" if worker.failed else "")
+    tail = f"{size(worker.memory_bytes):>7} {done}" + (f"  no heartbeat for {age(worker.age_seconds)}" if worker.age_seconds > 30 else "")
     head = f" {worker.slot:>3} "
     if worker.task_id is None:
         return line(head, state, Span(f"{tail}", "dim"), key=f"worker {worker.worker_id}")

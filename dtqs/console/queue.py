@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from dtqs.console.lines import Line, Span, line, pad, restyled, safe
-from dtqs.console.overview import WIDE, title
+from dtqs.console.lines import WIDE, Line, Span, line, pad, restyled, safe, title
 from dtqs.console.snapshot import Snapshot, TaskWanted
 from dtqs.console.words import age, clock, moment, short_id
 from dtqs.readings import QueuedTask

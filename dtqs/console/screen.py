@@ -51,6 +51,7 @@ class Screen:
         self.help = False
         self._held: tuple[LogEntry, ...] = ()
         self._places: dict[str, Place] = {}
+        self._head: list[Line] = []
         self._lines: list[Line] = []
         self._tabs_at: list[tuple[int, int, str]] = []
         self._room = 20
@@ -74,15 +75,18 @@ class Screen:
     def frame(self, width: int, height: int, now: float | None = None) -> list[Line]:
         """Return the whole screen: exactly so many lines of exactly so many cells."""
         self._room = max(1, height - 2)
-        self._lines = self._body(width, time.time() if now is None else now)
+        whole = self._body(width, time.time() if now is None else now)
+        pinned = 1 if self.view not in ("overview", "queue", "help") else 0
+        self._head, self._lines = whole[:pinned], whole[pinned:]
+        self._room = max(1, self._room - pinned)
         place = self.place
         if self.view == "logs" and self.follow:
             place.scroll, place.selected = len(self._lines), None
         place.scroll = max(0, min(place.scroll, len(self._lines) - self._room))
         shown = [fit(each, width) for each in self._lines[place.scroll : place.scroll + self._room]]
         shown = [restyled(each, "selected") if each.key is not None and each.key == place.selected else each for each in shown]
-        shown += [line(" " * width)] * (self._room - len(shown))
-        return [fit(self._title(width), width), *shown, fit(self._foot(), width)][:height]
+        shown += [Line()] * (self._room - len(shown))
+        return [fit(each, width) for each in (self._title(width), *self._head, *shown, self._foot())][:height]
 
     def _body(self, width: int, now: float) -> list[Line]:
         if self.help:
@@ -273,8 +277,8 @@ class Screen:
                 if start <= column < end:
                     self._show(name)
             return
-        number = self.place.scroll + row - 1
-        if row > self._room or number >= len(self._lines) or self.question is not None or self.input is not None:
+        number = self.place.scroll + row - 1 - len(self._head)
+        if row > self._room + len(self._head) or not 0 <= number < len(self._lines) or self.question is not None or self.input is not None:
             return
         chosen, place = self._lines[number], self.place
         if chosen.key is not None and place.selected == chosen.key and chosen.task_id is not None:

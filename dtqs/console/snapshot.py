@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dtqs.readings import LogEntry, Rates, Reading
-from dtqs.store.reads import LogRow
 from dtqs.task import Status, TaskRecord
 from dtqs.uuid7 import is_uuid
 
@@ -52,7 +51,7 @@ class Detail:
 
     task_id: str
     record: TaskRecord | None
-    logs: tuple[LogRow, ...] = ()
+    logs: tuple[LogEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,12 @@ from typing import Any
 
 import orjson
 
-from dtqs.console.lines import Line, Span, bar, line, pad, safe, wrapped
-from dtqs.console.logs import said
-from dtqs.console.overview import title
+from dtqs.console.lines import Line, Span, bar, line, pad, safe, title, wrapped
+from dtqs.console.logs import event_span, said
 from dtqs.console.queue import STATUS_STYLES
 from dtqs.console.snapshot import Detail, Snapshot
 from dtqs.console.words import age, clock, masked, moment, seconds, size
-from dtqs.store.reads import LogRow
+from dtqs.readings import LogEntry
 from dtqs.task import TaskRecord
 
 _JSON_LINES = 200
@@ -77,7 +76,7 @@ def _attempts(detail: Detail, width: int, now: float) -> Iterator[Line]:
         yield from _traceback(row, width)
 
 
-def _traceback(row: LogRow, width: int) -> Iterator[Line]:
+def _traceback(row: LogEntry, width: int) -> Iterator[Line]:
     trace = row.data.get("traceback") if isinstance(row.data, dict) else None
     if isinstance(trace, str) and row.event == "failed":
         for part in trace.rstrip().split("\n")[-8:]:
@@ -120,12 +119,10 @@ def _json(value: Any, width: int) -> Iterator[Line]:
         yield line(Span(" … the rest is not shown", "dim"))
 
 
-def _log(rows: Sequence[LogRow], width: int, now: float) -> Iterator[Line]:
+def _log(rows: Sequence[LogEntry], width: int, now: float) -> Iterator[Line]:
     yield title("Log", width, "" if rows else "empty")
-    for row in rows[-_LOG_LINES:]:
-        yield line(
-            f" {pad(clock(row.at, now), 12)}",
-            Span(pad(row.level, 8), "bad" if row.level == "error" else "dim"),
-            f"{pad(row.event, 12)}",
-            said(row.event, row.attempt, row.message, row.data),
-        )
+    # of progress that follows on progress only the last says where the task is
+    told = [row for row, after in zip(rows, (*rows[1:], None), strict=True) if row.event != "progress" or after is None or after.event != "progress"]
+    for row in told[-_LOG_LINES:]:
+        level = Span(pad(row.level, 8), "bad" if row.level == "error" else "dim")
+        yield line(f" {pad(clock(row.at, now), 12)}", level, event_span(row.event, row.level), said(row.event, row.attempt, row.message, row.data))
