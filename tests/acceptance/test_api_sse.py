@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -198,22 +199,31 @@ def test_above_the_limit_a_stream_is_told_to_come_back(system: Factory) -> None:
     assert not first.ended
 
 
-def test_a_lost_event_only_delays(system: Factory) -> None:
-    one = system(amqp_url="amqp://nobody:nothing@127.0.0.1:1/%2F", supervisor=False)
-    task_id = one.submit(delay_seconds=600)
-    stream = watch(one.client, [task_id])
+@pytest.fixture(scope="module")
+def deaf(tmp_path_factory: pytest.TempPathFactory, new_dsn: Callable[[], str]) -> Iterator[System]:
+    """An API that no event reaches."""
+    one = System(tmp_path_factory.mktemp("deaf") / "system", new_dsn(), "amqp://nobody:nothing@127.0.0.1:1/%2F", {})
+    try:
+        one.start_api()
+        yield one
+    finally:
+        one.stop()
+
+
+def test_a_lost_event_only_delays(deaf: System) -> None:
+    task_id = deaf.submit(delay_seconds=600)
+    stream = watch(deaf.client, [task_id])
     stream.wait_for("status")
-    with open_store(one) as store:
+    with open_store(deaf) as store:
         store.tasks.cancel([task_id])  # nobody says so
     assert stream.wait_end(5).names == ["status", "cancelled"]
 
 
-def test_an_outcome_whose_log_is_gone_is_told_all_the_same(system: Factory) -> None:
-    one = system(amqp_url="amqp://nobody:nothing@127.0.0.1:1/%2F", supervisor=False)
-    task_id = one.submit(delay_seconds=600)
-    stream = watch(one.client, [task_id])
+def test_an_outcome_whose_log_is_gone_is_told_all_the_same(deaf: System) -> None:
+    task_id = deaf.submit(delay_seconds=600)
+    stream = watch(deaf.client, [task_id])
     stream.wait_for("status")
-    with psycopg.connect(one.dsn, autocommit=True) as connection, connection.transaction():
+    with psycopg.connect(deaf.dsn, autocommit=True) as connection, connection.transaction():
         connection.execute("DELETE FROM backlog WHERE task_id = %s", [task_id])
         connection.execute("UPDATE tasks SET outcome = 'cancelled', finished_at = now() WHERE id = %s", [task_id])
     assert stream.wait_end(5).names == ["status", "cancelled"]
