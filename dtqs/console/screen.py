@@ -18,6 +18,7 @@ from dtqs.readings import LogEntry
 TABS = ("overview", "queue", "logs")
 _PAGE_KEYS = {"pagedown": 1, "pageup": -1}
 INPUT_LIMIT = 200
+NOTICE_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -55,7 +56,7 @@ class Screen:
         self._lines: list[Line] = []
         self._tabs_at: list[tuple[int, int, str]] = []
         self._room = 20
-        self._notice_seen = ""
+        self._notice, self._notice_until = "", 0.0
 
     @property
     def view(self) -> str:
@@ -75,7 +76,8 @@ class Screen:
     def frame(self, width: int, height: int, now: float | None = None) -> list[Line]:
         """Return the whole screen: exactly so many lines of exactly so many cells."""
         self._room = max(1, height - 2)
-        whole = self._body(width, time.time() if now is None else now)
+        now = time.time() if now is None else now
+        whole = self._body(width, now)
         pinned = 1 if self.view not in ("overview", "queue", "help") else 0
         self._head, self._lines = whole[:pinned], whole[pinned:]
         self._room = max(1, self._room - pinned)
@@ -86,7 +88,7 @@ class Screen:
         shown = [fit(each, width) for each in self._lines[place.scroll : place.scroll + self._room]]
         shown = [restyled(each, "selected") if each.key is not None and each.key == place.selected else each for each in shown]
         shown += [Line()] * (self._room - len(shown))
-        return [fit(each, width) for each in (self._title(width), *self._head, *shown, self._foot())][:height]
+        return [fit(each, width) for each in (self._title(width), *self._head, *shown, self._foot(now))][:height]
 
     def _body(self, width: int, now: float) -> list[Line]:
         if self.help:
@@ -118,13 +120,15 @@ class Screen:
             return f"✗ {len(reading.alarms)} alarm{'s' if len(reading.alarms) > 1 else ''}", "title-bad"
         return time.strftime("✓ healthy  %H:%M:%S", time.localtime(reading.at)), "title-good"
 
-    def _foot(self) -> Line:
+    def _foot(self, now: float) -> Line:
         if self.question is not None:
             return line(Span(f" {self.question.action} task {short_id(self.question.task_id, 36)}?  y yes   n no", "ask"))
         if self.input is not None:
             name = "Filter (status:failed type:email tag:x id:01a2)" if self.tab == "queue" else "Search"
             return line(Span(f" {name}: {safe(self.input)}▏", "ask"))
-        if self.snapshot.notice and self.snapshot.notice != self._notice_seen:
+        if self.snapshot.notice != self._notice:
+            self._notice, self._notice_until = self.snapshot.notice, now + NOTICE_SECONDS
+        if self._notice and now < self._notice_until:
             return line(Span(f" {safe(self.snapshot.notice)}", "ask"))
         return foot(self.view.split()[0], self._act is None)
 
@@ -132,7 +136,7 @@ class Screen:
 
     def press(self, key: str) -> None:
         """Take a key: a character, or up, down, pageup, pagedown, home, end, enter, escape, tab, backtab, backspace."""
-        self._notice_seen = self.snapshot.notice
+        self._notice_until = 0.0
         if self.question is not None:
             self._answer(key)
         elif self.input is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dtqs.readings.alarms import age
 
-_SECRET = re.compile(r"passw|secret|token|authori[sz]ation|api_?key|access_?key|private_?key|credential|cookie|^pin$|^dsn$", re.IGNORECASE)
+_SECRET = re.compile(r"passw|secret|token|authori[sz]ation|(api|access|private)[_-]?key|credential|cookie|^pin$|^dsn$", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):[^\s/@]+@")
 MASK = "•••"
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")

@@ -1,0 +1,235 @@
+"""The screen without a terminal: every frame fits, keys and clicks do what the foot says, and nothing from a task steers the terminal."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+
+from dtqs.console.screen import Screen
+from dtqs.console.snapshot import Detail, LogsWanted, Snapshot, TaskWanted
+from dtqs.readings import Failure, Health, LogEntry, QueuedTask
+from dtqs.task import Status, TaskRecord
+from tests.unit.readings.values import HEALTHY, WORKER, changed, waiting
+
+HOSTILE = "\x1b[2Jevil\x07\r\n\u202e电影🎬"
+IDS = [f"01a20f62-c58a-7434-8918-84a0160d85{i:02d}" for i in range(30)]
+AT = "2026-11-24T20:57:12.764659Z"
+NOW = 1795553900.0
+
+
+def queued(task_id: str, due: bool = True, attempts: int = 0) -> QueuedTask:
+    return QueuedTask(task_id, HOSTILE, 5, AT, AT, due, attempts, (HOSTILE, "x"))
+
+
+def entry(number: int) -> LogEntry:
+    return LogEntry(number, AT, IDS[0], HOSTILE, "failed", 2, "error", f"line {number} {HOSTILE}", {"token": "geheim", HOSTILE: HOSTILE})
+
+
+def record(**fields: Any) -> TaskRecord:
+    payload = {"password": "geheim", HOSTILE: [HOSTILE]}
+    made = TaskRecord(
+        IDS[0], HOSTILE, Status.FAILED, 5, 2, 5, payload, None, {"type": "X", "message": HOSTILE}, (HOSTILE,), None, IDS[1], AT, AT, AT, AT
+    )  # fmt: skip
+    return dataclasses.replace(made, **fields)
+
+
+BUSY = dataclasses.replace(WORKER, state="busy", task_id=IDS[2], task_type=HOSTILE, busy_seconds=3.0, fraction=0.4, message=HOSTILE, node_name=HOSTILE)
+READING = changed(
+    workers=(BUSY, *(dataclasses.replace(WORKER, worker_id=f"w{i}", slot=i) for i in range(2, 12))),
+    depth=waiting(12345, 3.0),
+    next_tasks=tuple(queued(task_id) for task_id in IDS),
+    later_tasks=(queued(IDS[3], False), queued(IDS[4], False, 2)),
+    failures=tuple(Failure(task_id, HOSTILE, Status.FAILED, AT, HOSTILE) for task_id in IDS[5:9]),
+    alarms=(HOSTILE,),
+)
+SNAPSHOT = Snapshot(
+    reading=READING,
+    good=READING,
+    logs=tuple(entry(number) for number in range(50)),
+    logs_of=LogsWanted(),
+    listing=(record(), record(status=Status.COMPLETED)),
+    listing_of=TaskWanted(status="failed"),
+    detail=Detail(IDS[0], record(), tuple(entry(number) for number in range(40))),
+)
+
+
+class Trial:
+    """A screen with a snapshot, and what its actions did."""
+
+    def __init__(self, snapshot: Snapshot = SNAPSHOT, read_only: bool = False, width: int = 80, height: int = 24) -> None:
+        self.acts: list[tuple[str, str]] = []
+        self.screen = Screen(None if read_only else lambda action, task_id: self.acts.append((action, task_id)))
+        self.screen.snapshot = snapshot
+        self.width, self.height = width, height
+        self.draw()
+
+    def draw(self) -> list[str]:
+        return [line.text for line in self.screen.frame(self.width, self.height, NOW)]
+
+    def press(self, *keys: str) -> str:
+        for key in keys:
+            self.screen.press(key)
+            self.draw()
+        return "\n".join(self.draw())
+
+    def type(self, text: str) -> str:
+        return self.press(*text)
+
+    @property
+    def selected(self) -> list[str]:
+        return [line.text for line in self.screen.frame(self.width, self.height, NOW) if line.spans and line.spans[0].style == "selected"]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60), (60, 15), (20, 5), (7, 3)])
+@pytest.mark.parametrize(
+    "keys", [("1",), ("2",), ("2", "s", "s", "s", "s"), ("3",), ("3", "down", "down"), ("1", "down", "enter"), ("?",), ("2", "/", "x"), ("2", "down", "c")]
+)
+@pytest.mark.parametrize("state", ["read", "unread", "away"])
+def test_every_frame_fits_and_is_printable(size: tuple[int, int], keys: tuple[str, ...], state: str) -> None:
+    away = dataclasses.replace(READING, totals=None, database=Health("PostgreSQL", "away", HOSTILE))
+    snapshots = {"read": SNAPSHOT, "unread": Snapshot(), "away": dataclasses.replace(SNAPSHOT, reading=away, away={"PostgreSQL": NOW - 40})}
+    trial = Trial(snapshots[state], width=size[0], height=size[1])
+    trial.press(*keys)
+    rows = trial.draw()
+    assert len(rows) == size[1]
+    assert {cell_len(row) for row in rows} == {size[0]}
+    assert all(row.isprintable() for row in rows)
+
+
+def test_the_first_screen_says_whether_it_is_healthy() -> None:
+    assert "✓ healthy" in Trial(Snapshot(HEALTHY, HEALTHY)).press()
+    shown = Trial(Snapshot(changed(alarms=("no worker is running",)), HEALTHY)).press()
+    assert "✗ 1 alarm" in shown
+    assert "✗ no worker is running" in shown
+
+
+def test_a_server_that_is_away_is_named_with_its_time_and_the_rest_is_grey() -> None:
+    away = changed(totals=None, database=Health("PostgreSQL", "away", "connection refused"))
+    trial = Trial(Snapshot(away, HEALTHY, {"PostgreSQL": NOW - 42.4}))
+    assert "PostgreSQL away for 42 s: connection refused" in trial.press()
+    drawn = trial.screen.frame(80, 24, NOW)
+    assert {span.style for line in drawn[4:-1] for span in line.spans if span.text.strip()} <= {"dim"}
+
+
+def test_keys_tab_and_clicks_change_tabs() -> None:
+    trial = Trial()
+    seen = [trial.screen.tab]
+    for key in ("2", "3", "tab", "backtab", "1"):
+        trial.press(key)
+        seen.append(trial.screen.tab)
+    trial.screen.click(trial.draw()[0].index("2 Queue"), 0)
+    assert [*seen, trial.screen.tab] == ["overview", "queue", "logs", "overview", "logs", "overview", "queue"]
+
+
+def test_a_selected_task_is_opened_and_left_again() -> None:
+    trial = Trial()
+    shown = trial.press("2", "down", "enter")
+    assert f"Task {IDS[0]}" in shown
+    assert "geheim" not in shown
+    assert trial.screen.wanted.task_id == IDS[0]
+    assert "Next" in trial.press("escape")
+
+
+def test_the_task_that_was_retried_can_be_opened_from_the_retry() -> None:
+    trial = Trial()
+    trial.press("2", "down", "enter", "down", "enter")
+    assert trial.screen.opened == [IDS[0], IDS[1]]
+
+
+def test_a_click_selects_and_another_one_opens() -> None:
+    trial = Trial()
+    row = next(number for number, text in enumerate(trial.press("2").split("\n")) if "01a20f62…8503" in text)
+    trial.screen.click(5, row)
+    assert "01a20f62…8503" in trial.selected[0]
+    trial.screen.click(5, row)
+    assert trial.screen.opened == [IDS[3]]
+
+
+def test_an_action_asks_first() -> None:
+    trial = Trial()
+    assert "cancel task" in trial.press("2", "down", "c")
+    trial.press("n")
+    assert trial.acts == []
+    trial.press("r", "y")
+    trial.press("c", "Y")
+    assert trial.acts == [("retry", IDS[0]), ("cancel", IDS[0])]
+
+
+def test_a_question_is_answered_by_yes_only() -> None:
+    trial = Trial()
+    for key in ("q", "enter", "escape", "1", "c"):
+        trial.press("2", "down", "c", key)
+    assert trial.acts == []
+    assert trial.screen.running
+
+
+def test_read_only_offers_no_action() -> None:
+    trial = Trial(read_only=True)
+    shown = trial.press("2", "down", "c", "y")
+    assert trial.acts == []
+    assert "cancel" not in shown
+    assert "Actions" not in trial.press("?")
+
+
+def test_what_came_of_an_action_is_told_until_the_next_key_or_for_a_while() -> None:
+    trial = Trial(dataclasses.replace(SNAPSHOT, notice="cancelled x"))
+    assert "cancelled x" in trial.draw()[-1]
+    assert "cancelled x" not in trial.screen.frame(80, 24, NOW + 30)[-1].text
+    trial = Trial(dataclasses.replace(SNAPSHOT, notice="cancelled x"))
+    trial.press("1")
+    assert "cancelled x" not in trial.draw()[-1]
+
+
+def test_a_filter_is_typed_cycled_and_cleared() -> None:
+    trial = Trial()
+    trial.press("2", "/")
+    trial.type("status:failed type:emailq")
+    trial.press("backspace", "enter")
+    assert trial.screen.wanted.tasks == TaskWanted("failed", "email")
+    trial.press("s")
+    assert trial.screen.tasks.status == "cancelled"
+    trial.press("escape")
+    assert trial.screen.tasks == TaskWanted()
+
+
+def test_the_log_is_followed_and_held() -> None:
+    trial = Trial()
+    assert "line 49 " in trial.press("3")
+    trial.press("up")
+    later = dataclasses.replace(SNAPSHOT, logs=tuple(entry(number) for number in range(10, 60)))
+    trial.screen.snapshot = later
+    assert "line 59 " not in "\n".join(trial.draw())
+    assert "line 49 " in trial.selected[0]
+    assert "line 59 " in trial.press("f")
+
+
+def test_the_log_is_filtered_by_level_task_and_text() -> None:
+    trial = Trial()
+    trial.press("3", "l", "l")
+    assert trial.screen.wanted.logs.level == "warning"
+    trial.screen.snapshot = dataclasses.replace(SNAPSHOT, logs_of=LogsWanted("warning"))
+    trial.draw()
+    trial.press("up", "t", "/")
+    trial.type("no luck")
+    trial.press("enter")
+    assert trial.screen.wanted.logs == LogsWanted("warning", IDS[0], "no luck")
+    assert "Looking" in trial.press()
+    trial.press("escape")
+    assert trial.screen.wanted.logs == LogsWanted()
+
+
+def test_what_is_too_long_for_the_screen_can_be_reached() -> None:
+    trial = Trial(height=15)
+    assert "11 ready" not in trial.press("1")
+    assert "11 ready" in trial.press("end")
+    assert "DTQS" in trial.press("home")
+    for _ in range(40):
+        trial.press("down")
+    assert "11 ready" in trial.selected[0]
+
+
+def test_q_ends_it() -> None:
+    trial = Trial()
+    trial.press("q")
+    assert not trial.screen.running

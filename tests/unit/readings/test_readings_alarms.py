@@ -1,0 +1,55 @@
+"""What is wrong in a reading, in words; a healthy system has nothing to say."""
+
+import dataclasses
+
+import pytest
+
+from dtqs.readings import Health, Reading, alarms
+from dtqs.readings.alarms import Seen, age
+from tests.unit.readings.values import HEALTHY, WORKER, changed, seen, waiting
+
+AWAY = Health("PostgreSQL", "away", "connection refused")
+BUSY = dataclasses.replace(WORKER, state="busy", task_id="t1", task_type="echo", busy_seconds=70.0)
+LATE = dataclasses.replace(WORKER, worker_id="w2", slot=1, age_seconds=40.0)
+
+
+def test_a_healthy_system_raises_no_alarm() -> None:
+    assert alarms(HEALTHY, seen()) == ()
+
+
+@pytest.mark.parametrize(
+    ("reading", "known", "words"),
+    [
+        (changed(workers=None, processes=None, depth=None), seen(database=AWAY), "PostgreSQL is away"),
+        (HEALTHY, seen(broker=dataclasses.replace(AWAY, name="RabbitMQ")), "RabbitMQ is away"),
+        (HEALTHY, seen(blocked=True), "takes no messages"),
+        (HEALTHY, seen(queue_is_missing=True), "task_queue is missing"),
+        (changed(workers=()), seen(), "no worker is running"),
+        (changed(workers=(LATE,)), seen(), "no worker is running"),
+        (changed(workers=(dataclasses.replace(WORKER, state="draining"),)), seen(), "all of them are draining"),
+        (changed(workers=(WORKER, LATE)), seen(), "worker default/1 on node gave no heartbeat for 40 s"),
+        (changed(processes=()), seen(), "no keeper is running"),
+        (changed(depth=waiting(3, 20.0)), seen(quiet_seconds=40.0), "no worker has taken a task for 40 s, and 3 wait"),
+        (changed(depth=waiting(3, 90.0), workers=(BUSY,)), seen(quiet_seconds=90.0), "a task has been due for 90 s: all workers are busy"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(reading: Reading, known: Seen, words: str) -> None:
+    assert any(words in alarm for alarm in alarms(reading, known)), alarms(reading, known)
+
+
+def test_a_short_wait_is_no_alarm() -> None:
+    assert alarms(changed(depth=waiting(1000, 3.0)), seen(quiet_seconds=5.0)) == ()
+
+
+def test_busy_workers_that_take_nothing_new_are_no_alarm_at_once() -> None:
+    assert alarms(changed(depth=waiting(2, 30.0), workers=(BUSY,)), seen(quiet_seconds=30.0)) == ()
+
+
+def test_the_server_that_is_away_is_named_first() -> None:
+    known = seen(database=AWAY, queue_is_missing=True)
+    assert alarms(changed(workers=(), processes=()), known)[0].startswith("PostgreSQL")
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (3 * 86400, "3 d")])
+def test_lengths_of_time_are_for_people(seconds: float, words: str) -> None:
+    assert age(seconds) == words

@@ -1,0 +1,72 @@
+"""Rates and series out of several readings: differences of totals, over long enough, and never below nothing."""
+
+import dataclasses
+
+from dtqs.readings import History, Latency, Reading
+from tests.unit.readings.values import HEALTHY, changed, waiting
+
+
+def at(seconds: float, completed: int, **fields: object) -> Reading:
+    assert HEALTHY.totals
+    return changed(at=1000.0 + seconds, totals=dataclasses.replace(HEALTHY.totals, completed=completed), **fields)
+
+
+def history(*readings: Reading) -> History:
+    made = History()
+    for reading in readings:
+        made.add(reading)
+    return made
+
+
+def test_one_reading_tells_no_rate() -> None:
+    assert history(HEALTHY).rates is None
+    assert History().series("completed", 10) == []
+
+
+def test_a_rate_is_the_difference_of_totals_over_the_last_seconds() -> None:
+    rates = history(*(at(i, 5 * i) for i in range(0, 60, 2))).rates
+    assert rates is not None
+    assert rates.completed == 5.0
+    assert rates.failed == 0.0
+
+
+def test_counters_that_are_written_every_few_seconds_make_a_steady_rate() -> None:
+    rates = history(*(at(i, 5 * (i // 5 * 5)) for i in range(61))).rates
+    assert rates is not None
+    assert rates.completed == 5.0
+
+
+def test_totals_that_fell_are_no_negative_rate() -> None:
+    rates = history(at(0, 100), at(10, 3)).rates
+    assert rates is not None
+    assert rates.completed == 0.0
+
+
+def test_a_series_is_cut_into_equal_parts_oldest_first() -> None:
+    series = history(*(at(i, 0 if i < 150 else 10 * (i - 150)) for i in range(301))).series("completed", 30)
+    assert len(series) == 30
+    assert series[:14] == [0.0] * 14
+    assert series[-10:] == [10.0] * 10
+
+
+def test_a_series_of_a_young_history_is_short() -> None:
+    assert history(at(0, 0), at(2, 4)).series("completed", 30) == [2.0]
+
+
+def test_depth_and_latency_have_series_too() -> None:
+    made = history(at(0, 0, depth=waiting(7, 1.0)), at(10, 0, depth=waiting(9, 2.0), latency=Latency(0.5, 1.0, None, None)))
+    assert made.series("pending", 30)[-1] == 9
+    assert made.series("wait_p50", 30)[-1] == 0.5
+    assert made.series("run_p50", 30)[-1] == 0.0
+
+
+def test_a_reading_without_the_database_leaves_the_history_as_it_is() -> None:
+    made = history(at(0, 0), at(10, 20))
+    made.add(changed(at=1012.0, totals=None))
+    assert made.rates is not None
+    assert made.rates.completed == 2.0
+
+
+def test_old_readings_are_dropped() -> None:
+    made = history(*(at(i, i) for i in range(0, 4000, 10)))
+    assert len(made._readings) < 40
