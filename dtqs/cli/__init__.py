@@ -18,23 +18,55 @@ COMMANDS = {
     "submit": ("dtqs.cli.client", "Submit a task; with --wait, follow it to its end."),
     "task": ("dtqs.cli.look", "Show one task."),
     "tasks": ("dtqs.cli.look", "List tasks."),
-    "logs": ("dtqs.cli.look", "Show the log of a task."),
-    "cancel": ("dtqs.cli.client", "Cancel tasks."),
-    "retry": ("dtqs.cli.client", "Submit failed or cancelled tasks anew."),
+    "logs": ("dtqs.cli.logs", "Show the log of a task, or of all tasks; --follow goes on."),
+    "cancel": ("dtqs.cli.change", "Cancel tasks, by id or all that fit."),
+    "retry": ("dtqs.cli.change", "Submit failed or cancelled tasks anew, by id or all that fit."),
     "mails": ("dtqs.cli.mails", "Show the mails of a sandbox, which are kept in a folder."),
-    "console": ("dtqs.cli.console", "Watch the system on this terminal."),
+    "console": ("dtqs.cli.console", "Watch the system on this terminal, and act on its tasks."),
+    "top": ("dtqs.cli.top", "Show the whole system on one page, live."),
+    "workers": ("dtqs.cli.system", "List the worker processes and what each does."),
+    "queue": ("dtqs.cli.system", "Show what waits, and what is next."),
     "doctor": ("dtqs.cli.doctor", "Check every part of the system; say what to do about each failure."),
     "migrate": ("dtqs.cli.admin", "Apply the schema to the database."),
     "key": ("dtqs.cli.admin", "Make, list and revoke API keys."),
     "config": ("dtqs.cli.configure", "Check and show the configuration."),
-    "api": ("dtqs.cli.run", "Run the HTTP API."),
+    "completion": ("dtqs.cli.completion", "Print the completion of commands for a shell."),
+    "api": ("dtqs.cli.run", "Run the HTTP API, with the dashboard."),
     "supervisor": ("dtqs.cli.run", "Run the workers and the keeper of this node."),
 }
 """Each command's module and its line of help."""
 GROUPS = (
     ("Try it", ("up", "down")),
-    ("Tasks", ("submit", "task", "tasks", "logs", "cancel", "retry", "mails")),
-    ("Operation", ("console", "doctor", "migrate", "key", "config", "api", "supervisor")),
+    ("Tasks, over the API", ("submit", "task", "tasks", "logs", "cancel", "retry", "mails")),
+    ("Watch the system", ("console", "top", "workers", "queue", "doctor")),
+    ("Set it up", ("migrate", "key", "config", "completion")),
+    ("Run it", ("api", "supervisor")),
+)
+EXAMPLES = """\
+dtqs submit echo greeting=hello --wait
+dtqs submit image source=@photo.jpg --wait
+dtqs tasks --status failed
+dtqs retry --failed --type image
+dtqs logs --follow --level warning
+dtqs top
+""".splitlines()
+
+NOTES = (
+    (
+        "Where it looks",
+        "The configuration is --config, DTQS_CONFIG, ./var/dtqs.ini or /etc/dtqs/dtqs.ini, the first that is there. Commands over the API talk "
+        "to DTQS_URL with the key DTQS_API_KEY, else as client.env beside the configuration says; the others to PostgreSQL and RabbitMQ.",
+    ),
+    (
+        "What it prints",
+        "Tables on a terminal, plain columns elsewhere, JSON with --json. Colours on a terminal only, and not with NO_COLOR. Progress and "
+        "errors go to standard error.",
+    ),
+    (
+        "Exit status",
+        "0 done; 1 the task failed, or a check; 2 refused, or wrongly used; 3 the task was cancelled; 69 a server cannot be reached; "
+        "75 come back later; 77 no key, or not good for this; 78 the configuration is wrong; 130 Ctrl-C.",
+    ),
 )
 
 
@@ -67,13 +99,20 @@ class LazyGroup(click.Group):
             with formatter.section(title):
                 formatter.write_dl([(name, COMMANDS[name][1]) for name in names])
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Examples"):
+            for line in EXAMPLES:
+                formatter.write(f"  {line}\n")
+        for title, text in NOTES:
+            with formatter.section(title):
+                formatter.write_text(text)
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="dtqs")
 @config_option
 def main() -> None:
-    """DTQS: tasks over HTTP, kept in PostgreSQL, run in worker processes.
+    """DTQS, a durable task queue: tasks come in over HTTP, PostgreSQL keeps them, worker processes run them, and each ends in exactly one outcome.
 
-    Commands find their configuration as --config, DTQS_CONFIG, ./var/dtqs.ini, /etc/dtqs/dtqs.ini, in this order.
-    The commands about tasks talk to the API at DTQS_URL with the key DTQS_API_KEY, else as client.env beside that file says.
+    `dtqs COMMAND --help` explains a command, with examples.
     """

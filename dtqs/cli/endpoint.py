@@ -1,6 +1,5 @@
 """Where the API is and which key to show it: DTQS_URL and DTQS_API_KEY, else client.env beside the configuration file, else its [api] section."""
 
-import ipaddress
 import os
 import shlex
 from collections.abc import Mapping
@@ -8,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from dtqs.client.calls import is_local
+from dtqs.client.client import KEY, URL
 from dtqs.config import Config, load
 from dtqs.errors import ConfigError
 
 CLIENT_ENV = "client.env"
-URL, KEY = "DTQS_URL", "DTQS_API_KEY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +59,6 @@ def _checked(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError([f"{URL} = {url!r}: allowed: http://HOST:PORT or https://HOST"])
     return url.rstrip("/")
-
-
-def is_local(url: str) -> bool:
-    """Tell whether a URL names this machine by a loopback address."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def client_env(path: Path) -> dict[str, str]:

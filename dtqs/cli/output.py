@@ -1,5 +1,6 @@
 """How commands print: tables on a terminal, plain and stable columns elsewhere, JSON on demand. What came from tasks cannot steer the terminal."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -22,8 +23,19 @@ STYLES = {
     "ok": "green",
     "error": "red",
     "warning": "yellow",
+    "away": "red",
+    "ready": "green",
+    "busy": "cyan",
+    "draining": "yellow",
 }
 """Colours of words that stand alone in a cell."""
+
+
+def painted(text: str, style: str) -> str:
+    """Colour a text in a line as the word `style` would be; on a terminal only, and not with NO_COLOR."""
+    if style not in STYLES or not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return click.style(text, fg=STYLES[style])
 
 
 def print_json(value: Any) -> None:

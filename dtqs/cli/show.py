@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from dtqs.cli.calls import Api
-from dtqs.cli.output import cell_text, print_json, print_table, size
+from dtqs.cli.endpoint import Endpoint
+from dtqs.cli.output import cell_text, painted, print_json, print_table, size
 from dtqs.errors import NotFound
 from dtqs.files import FileSpace
 from dtqs.log import visible
@@ -15,7 +15,7 @@ _FIELDS = ("task_type", "status", "priority", "created_at", "due_at", "started_a
 TIME_CHARACTERS = len("2026-11-24T15:49:00")
 
 
-def show_task(record: dict[str, Any], api: Api) -> None:
+def show_task(record: dict[str, Any], endpoint: Endpoint) -> None:
     """Print everything of one task."""
     rows = [("task_id", record.get("task_id"))]
     rows += [(name, _field(record, name)) for name in _FIELDS if record.get(name) not in (None, [])]
@@ -24,7 +24,7 @@ def show_task(record: dict[str, Any], api: Api) -> None:
         rows.append(("progress", progress))
     rows.append(("payload", record.get("payload")))
     print_table(("field", "value"), rows)
-    show_result(record, api)
+    show_result(record, endpoint)
 
 
 def _field(record: dict[str, Any], name: str) -> Any:
@@ -32,19 +32,19 @@ def _field(record: dict[str, Any], name: str) -> Any:
     return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
-def show_result(record: dict[str, Any], api: Api) -> None:
+def show_result(record: dict[str, Any], endpoint: Endpoint) -> None:
     """Print what a task came to: its files in a table, else its result or error."""
     result = record.get("result")
     outputs = result.get("outputs") if isinstance(result, dict) else None
     if record.get("error") is not None and record.get("status") != "completed":
         click.echo(error_words(record["error"]), err=record.get("status") == "failed")
     if isinstance(outputs, list) and outputs and all(isinstance(each, dict) and "uri" in each for each in outputs):
-        print_table(("name", "pixels", "size", "type", "where"), [_output_row(each, api) for each in outputs], fold=False)
+        print_table(("name", "pixels", "size", "type", "where"), [_output_row(each, endpoint) for each in outputs], fold=False)
     elif result is not None:
         print_json(result)
 
 
-def _output_row(output: dict[str, Any], api: Api) -> tuple[Any, ...]:
+def _output_row(output: dict[str, Any], endpoint: Endpoint) -> tuple[Any, ...]:
     width, height = output.get("width"), output.get("height")
     pixels = f"{width} × {height}" if width and height else None
     size_bytes = output.get("size_bytes")
@@ -53,23 +53,23 @@ def _output_row(output: dict[str, Any], api: Api) -> tuple[Any, ...]:
         pixels,
         size(size_bytes) if isinstance(size_bytes, int) else None,
         output.get("media_type"),
-        where(str(output["uri"]), api),
+        where(str(output["uri"]), endpoint),
     )
 
 
-def where(uri: str, api: Api) -> str:
+def where(uri: str, endpoint: Endpoint) -> str:
     """Return where to get a file: its path if it is on this machine, else the API's URL of it."""
     scheme, _, file_id = uri.partition(":")
     if scheme != "upload":
         return uri
-    if api.endpoint.config is not None:
+    if endpoint.config is not None:
         try:
-            path = FileSpace(api.endpoint.config.files).path_of(file_id)
+            path = FileSpace(endpoint.config.files).path_of(file_id)
             if path.is_file():
                 return str(path.absolute())
         except (NotFound, OSError):
             pass
-    return api.file_url(file_id)
+    return f"{endpoint.url}/files/{file_id}"
 
 
 def error_words(error: Any) -> str:
@@ -117,16 +117,30 @@ def short_time(at: Any) -> str | None:
 
 def log_line(row: dict[str, Any]) -> str:
     """Write one row of a task's log on one line."""
-    words = [short_time(row.get("at")) or "-", f"{row.get('level') or '-':7}", f"{row.get('event') or '-':11}"]
+    return " ".join([*_when(row), *_what(row)]).rstrip()
+
+
+def entry_line(row: dict[str, Any]) -> str:
+    """Write one row of the log of all tasks on one line: with the task that it is about."""
+    return " ".join([*_when(row), row["task_id"], visible(row.get("task_type") or "-"), *_what(row)]).rstrip()
+
+
+def _when(row: dict[str, Any]) -> list[str]:
+    level = row.get("level") or "-"
+    return [short_time(row.get("at")) or "-", painted(f"{level:7}", level)]
+
+
+def _what(row: dict[str, Any]) -> list[str]:
+    event, data, message = row.get("event") or "-", row.get("data"), row.get("message")
+    words = [painted(f"{event:11}", event)]
     if row.get("attempt"):
         words.append(f"attempt {row['attempt']}")
-    data, message = row.get("data"), row.get("message")
-    if row.get("event") == "progress":
-        return " ".join([*words, progress_words(data)])
+    if event == "progress":
+        return [*words, progress_words(data)]
     if message:
         words.append(visible(str(message)))
     if isinstance(data, dict) and "message" in data and "type" in data:
         words += [] if data["message"] == message else [error_words(data)]
     elif data is not None:
         words.append(cell_text(data))
-    return " ".join(words).rstrip()
+    return words

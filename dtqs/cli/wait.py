@@ -5,13 +5,10 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import click
-import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from dtqs.cli.calls import Api
-from dtqs.cli.stream import Message, follow
-from dtqs.deadline import Deadline
+from dtqs.client import Client, Event
 from dtqs.log import visible
 from dtqs.task import OUTCOMES, Status
 
@@ -57,12 +54,18 @@ class Bar:
         self._progress.update(self._row, words=f"reconnecting: {visible(reason)}")
 
 
-def wait_for(api: Api, task_id: str, name: str, wait_seconds: float) -> dict[str, Any]:
+def wait_for(client: Client, task_id: str, name: str, wait_seconds: float) -> dict[str, Any]:
     """Follow a task and return its final record. Raises WaitOver, ApiRefusal, ApiUnavailable."""
     progress = _progress() if sys.stderr.isatty() else None
     around: AbstractContextManager[object] = progress or nullcontext()
     with around:
-        return _follow(api, task_id, Bar(name, progress) if progress else Lines(name), Deadline(wait_seconds))
+        display = Bar(name, progress) if progress else Lines(name)
+        for event in client.stream(task_id, wait_seconds=wait_seconds, lost=display.lost):
+            show_event(event, display)
+            if event.task:
+                return event.data
+    # the stream has nothing more to say, so the outcome is in the record
+    return client.task(task_id).json
 
 
 def _progress() -> Progress:
@@ -76,33 +79,17 @@ def _progress() -> Progress:
     )
 
 
-def _follow(api: Api, task_id: str, display: Lines | Bar, deadline: Deadline) -> dict[str, Any]:
-    for message in follow(lambda last: api.stream([task_id], last), deadline, display.lost):
-        if final := show_message(message, display):
-            return final
-    # 204: there is nothing more to say, so the outcome is in the record
-    record: dict[str, Any] = api.get(f"/tasks/{task_id}")
-    return record
-
-
-def show_message(message: Message, display: Lines | Bar) -> dict[str, Any] | None:
-    """Show one event; return the final record if it is the last one."""
-    try:
-        data = orjson.loads(message.data)
-    except ValueError:
-        return None
-    if not isinstance(data, dict):
-        return None
-    if message.event in OUTCOMES:
-        display.status(message.event)
-        return data
-    if message.event == "progress":
-        progress: dict[str, Any] = data["progress"] if isinstance(data.get("progress"), dict) else data
+def show_event(event: Event, display: Lines | Bar) -> None:
+    """Show one event."""
+    if event.name in OUTCOMES:
+        display.status(event.name)
+    elif event.name == "progress":
+        # a task that is found in progress may be told with its whole progress in one field
+        progress = event.data["progress"] if isinstance(event.data.get("progress"), dict) else event.data
         if isinstance(fraction := progress.get("fraction"), int | float):
             display.progress(fraction, str(progress.get("message") or ""))
-    elif message.event == "status" and isinstance(status := data.get("status"), str):
-        display.status(visible(status) + (f", attempt {data['attempt']}" if data.get("attempt", 0) > 1 else ""))
-    return None
+    elif event.name == "status" and isinstance(status := event.data.get("status"), str):
+        display.status(visible(status) + (f", attempt {event.data['attempt']}" if (event.data.get("attempt") or 0) > 1 else ""))
 
 
 def exit_status(record: dict[str, Any]) -> int:

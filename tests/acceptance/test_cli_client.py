@@ -83,7 +83,7 @@ def test_local_files_are_uploaded_and_outputs_shown_with_their_paths(system: Fac
     paths = re.findall(r"\S+$", result.stdout, re.MULTILINE)[1:]
     assert len(paths) == 3
     assert all(Path(path).read_bytes().startswith(b"\xff\xd8") for path in paths)
-    assert "image: 100%" in result.stderr
+    assert "image: completed" in result.stderr
     (tmp_path / "payload.json").write_text('{"outputs": [{"name": "small", "format": "png"}]}', encoding="utf-8")
     asked = ("image", "--payload", f"@{tmp_path}/payload.json", f"source=@{PHOTO}", "outputs.0.width=100", "--wait", "--json")
     record = as_json(one.run("submit", *asked))
@@ -137,6 +137,45 @@ def test_tasks_are_listed_shown_cancelled_and_retried(system: Factory) -> None:
     again = one.run("retry", first).stdout.split()[0]
     assert one.run("retry", first).stdout.split()[0] == again
     assert as_json(one.run("task", again, "--json"))["retry_of"] == first
+
+
+def test_all_that_fit_are_retried_or_cancelled(system: Factory) -> None:
+    one = system({"pool:default": {"workers": 1}})
+    failed = [one.submit({"fail": "permanent", "n": n}, tags=["a"]) for n in range(2)]
+    other = one.submit({"fail": "permanent"}, tags=["b"])
+    one.wait_all()
+    again = as_json(one.run("retry", "--failed", "--type", "echo", "--tag", "a", "--json"))
+    assert {as_json(one.run("task", task["task_id"], "--json"))["retry_of"] for task in again} == set(failed)
+    assert one.rows("SELECT count(*) FROM tasks WHERE retry_of = %s", other) == [(0,)]
+    waiting = {one.run("submit", "echo", "--delay", "600").stdout.strip() for _ in range(2)}
+    cancelled = one.run("cancel", "--pending", "--type", "echo")
+    assert (cancelled.returncode, {line.split()[0] for line in cancelled.stdout.splitlines()}) == (0, waiting), cancelled.stderr
+    for wrong in (["retry"], ["retry", other, "--failed"], ["cancel", other, "--tag", "a"]):
+        assert one.run(*wrong).returncode == 2
+
+
+def test_the_system_is_shown_as_a_whole(system: Factory) -> None:
+    one = system()
+    one.wait_for(one.submit({"fail": "permanent"}, tags=["\x1b[2J"]))
+    running = one.submit({"steps": 1, "sleep_seconds": 30})
+    later = one.submit(delay_seconds=600, priority=8)
+    eventually(lambda: as_json(one.run("workers", "--json"))["workers"][0]["state"] in ("busy", "ready"), what="a worker has told its state")
+    eventually(lambda: running in one.run("workers").stdout, what="a worker shows what it runs")
+    queue = as_json(one.run("queue", "--json"))
+    assert ([task["task_id"] for task in queue["later_tasks"]], queue["depth"]["later"], queue["depth"]["pending"]) == ([later], 1, 0)
+    assert later in one.run("queue").stdout
+    top = one.run("top")
+    assert (top.returncode, "healthy" in top.stdout, "the payload asks for a permanent error" in top.stdout) == (0, True, True)
+    assert as_json(one.run("top", "--json"))["alarms"] == []
+    rows = [json.loads(line) for line in one.run("logs", "--level", "error", "--json").stdout.splitlines()]
+    assert [(row["event"], row["task_type"]) for row in rows] == [("failed", "echo")]
+    assert one.run("logs", "--search", "permanent").stdout.count("\n") == 1
+    one.run("cancel", running)
+    stopped = one.config_path.read_text(encoding="utf-8").replace(one.dsn, "host=127.0.0.1 port=1 dbname=x")
+    one.config_path.write_text(stopped, encoding="utf-8")
+    for command in ("workers", "queue", "top", "logs"):
+        away = one.run(command)
+        assert (away.returncode, away.stderr.count("\n")) == (os.EX_UNAVAILABLE, 1), away.stderr
 
 
 def test_logs_are_shown_followed_and_cannot_steer_the_terminal(system: Factory) -> None:

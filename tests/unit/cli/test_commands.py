@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from dtqs.cli import COMMANDS, GROUPS, main
 from dtqs.cli.options import exit_status
-from dtqs.cli.refusal import ApiRefusal, ApiUnavailable, WaitOver, problem_words
+from dtqs.client import ApiRefusal, ApiUnavailable, WaitOver
+from dtqs.client.errors import problem_words
 from dtqs.errors import BrokerUnavailable, ConfigError, DtqsError, LeaseLost, NotFound, StoreUnavailable
 
 HEAVY = ("httpx", "rich", "psycopg", "pika", "PIL", "falcon", "gevent")

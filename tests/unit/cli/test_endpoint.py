@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dtqs.cli.endpoint import client_env, find_endpoint, is_local
+from dtqs.cli.endpoint import client_env, find_endpoint
+from dtqs.client.calls import is_local
 from dtqs.errors import ConfigError
 
 

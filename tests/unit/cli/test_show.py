@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from dtqs.cli.calls import Api
 from dtqs.cli.endpoint import Endpoint
 from dtqs.cli.output import print_table, size
 from dtqs.cli.show import attempt, log_line, progress_words, show_result, where
@@ -18,8 +17,8 @@ AT = "2026-11-24T16:30:55.123456Z"
 
 
 @pytest.fixture
-def api(tmp_path: Path) -> Api:
-    return Api(Endpoint("http://127.0.0.1:1", None, "a test", load(None, {"DTQS_FILES_DIRECTORY": str(tmp_path)})))
+def endpoint(tmp_path: Path) -> Endpoint:
+    return Endpoint("http://127.0.0.1:1", None, "a test", load(None, {"DTQS_FILES_DIRECTORY": str(tmp_path)}))
 
 
 SIZES = [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536 << 10, "1.5 MiB"), (5 << 40, "5.0 TiB"), (5 << 50, "5120.0 TiB")]
@@ -30,15 +29,15 @@ def test_sizes_are_written_for_people(count: int, words: str) -> None:
     assert size(count) == words
 
 
-def test_a_file_on_this_machine_is_shown_by_its_path_another_by_its_url(api: Api, tmp_path: Path) -> None:
-    assert where(f"upload:{FILE_ID}", api) == f"http://127.0.0.1:1/files/{FILE_ID}"
-    assert api.endpoint.config is not None
-    path = FileSpace(api.endpoint.config.files).path_of(FILE_ID)
+def test_a_file_on_this_machine_is_shown_by_its_path_another_by_its_url(endpoint: Endpoint, tmp_path: Path) -> None:
+    assert where(f"upload:{FILE_ID}", endpoint) == f"http://127.0.0.1:1/files/{FILE_ID}"
+    assert endpoint.config is not None
+    path = FileSpace(endpoint.config.files).path_of(FILE_ID)
     path.parent.mkdir(parents=True)
     path.touch()
-    assert where(f"upload:{FILE_ID}", api) == str(path)
-    assert where("upload:../../etc/passwd", api) == "http://127.0.0.1:1/files/../../etc/passwd"
-    assert where("s3://bucket/x", api) == "s3://bucket/x"
+    assert where(f"upload:{FILE_ID}", endpoint) == str(path)
+    assert where("upload:../../etc/passwd", endpoint) == "http://127.0.0.1:1/files/../../etc/passwd"
+    assert where("s3://bucket/x", endpoint) == "s3://bucket/x"
 
 
 @pytest.mark.parametrize(
@@ -61,10 +60,10 @@ def test_progress_and_attempts_are_worded() -> None:
     assert attempt({"attempt": 1, "max_retries": 5}) == "1 of 6"
 
 
-def test_an_error_goes_to_standard_error_and_a_result_to_standard_output(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    show_result({"status": "failed", "result": None, "error": {"type": "E", "message": "no"}}, api)
-    show_result({"status": "completed", "result": {"outputs": "odd"}, "error": {"type": "E", "message": "an earlier attempt's"}}, api)
-    show_result({"status": "completed", "result": {"outputs": [{"uri": "upload:x", "name": "a"}]}, "error": None}, api)
+def test_an_error_goes_to_standard_error_and_a_result_to_standard_output(endpoint: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
+    show_result({"status": "failed", "result": None, "error": {"type": "E", "message": "no"}}, endpoint)
+    show_result({"status": "completed", "result": {"outputs": "odd"}, "error": {"type": "E", "message": "an earlier attempt's"}}, endpoint)
+    show_result({"status": "completed", "result": {"outputs": [{"uri": "upload:x", "name": "a"}]}, "error": None}, endpoint)
     out, err = capsys.readouterr()
     assert err == "E: no\n"
     assert out.startswith('{\n  "outputs": "odd"\n}\nname')

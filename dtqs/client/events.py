@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from dtqs.cli.refusal import ApiUnavailable, WaitOver, check
+from dtqs.client.errors import ApiUnavailable, WaitOver, check
 from dtqs.deadline import Deadline
 
 RETRY_SECONDS = 1.0
@@ -90,12 +90,12 @@ Opener = Callable[[str], AbstractContextManager[httpx.Response]]
 """Opens the stream; gets the last event id, empty at first."""
 
 
-def follow(opener: Opener, deadline: Deadline, lost: Callable[[str], None]) -> Iterator[Message]:
+def follow(opener: Opener, deadline: Deadline, lost: Callable[[str], None], last_event_id: str = "") -> Iterator[Message]:
     """Give out the messages of a stream, opened again with Last-Event-ID whenever it ends, until the server says 204.
 
     `lost` is told why a connection ended. Raises WaitOver at the deadline, ApiRefusal for what no reconnect mends.
     """
-    last_event_id, retry_seconds, failures = "", RETRY_SECONDS, 0
+    retry_seconds, failures = RETRY_SECONDS, 0
     while True:
         parser = Parser(last_event_id)
         try:

@@ -1,12 +1,14 @@
-"""What the API's refusals become: errors that word themselves, with each invalid field on a line and the exit status that fits."""
+"""What the API's refusals become: errors that word themselves, with each invalid field on a line and the exit status that fits a command."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
 import orjson
 
-from dtqs.errors import RequestError, TransientError
+from dtqs.client.values import Task
+from dtqs.errors import PermanentError, RequestError, TransientError
 
 BODY_BYTES_LIMIT = 1 << 20
 _STATUSES = {401: os.EX_NOPERM, 403: os.EX_NOPERM, 429: os.EX_TEMPFAIL}
@@ -26,25 +28,37 @@ class WaitOver(TransientError):
     exit_status = os.EX_TEMPFAIL
 
     def __init__(self) -> None:
-        super().__init__("the wait has reached its limit (--wait-seconds); the task goes on")
+        super().__init__("the wait has reached its limit (wait_seconds); the task goes on")
 
 
 class ApiRefusal(RequestError):
-    """The API refused a request (4xx)."""
+    """The API refused a request (4xx). `problem` is its problem document (RFC 9457), with `errors` for fields that are wrong."""
 
-    def __init__(self, words: str, status: int) -> None:
+    def __init__(self, words: str, status: int, problem: Mapping[str, Any] | None = None) -> None:
         self.status, self.exit_status = status, _STATUSES.get(status, 2)
+        self.problem = problem or {}
         super().__init__(words)
+
+
+class TaskNotCompleted(PermanentError):
+    """A task whose result was asked for has failed or was cancelled."""
+
+    exit_status = 1
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        super().__init__(f"task {task.task_id} is {task.status}: {(task.error or {}).get('message', 'no error is known')}")
 
 
 def check(response: httpx.Response) -> None:
     """Raise what a response with an error status means: ApiRefusal (4xx) or ApiUnavailable (5xx, and 429)."""
     if response.status_code < 400:
         return
-    words = problem_words(_body(response), response.status_code)
+    problem = _body(response)
+    words = problem_words(problem, response.status_code)
     if response.status_code >= 500 or response.status_code == 429:
         raise ApiUnavailable(words, os.EX_TEMPFAIL if response.status_code in (429, 503) else os.EX_UNAVAILABLE)
-    raise ApiRefusal(words, response.status_code)
+    raise ApiRefusal(words, response.status_code, problem if isinstance(problem, dict) else None)
 
 
 def _body(response: httpx.Response) -> Any:

@@ -2,9 +2,8 @@
 
 import pytest
 
-from dtqs.cli import stream
-from dtqs.cli.refusal import ApiUnavailable
-from dtqs.cli.stream import Message, Parser
+from dtqs.client import ApiUnavailable, events
+from dtqs.client.events import Message, Parser
 
 TEXT = (
     b'\xef\xbb\xbfretry: 250\n: hello\n\nid: 1\nevent: status\ndata: {"a": 1}\n\nid: 2\ndata: x\ndata:  y\n\ndata\n\n'
@@ -63,7 +62,7 @@ def test_bytes_that_are_no_text_do_not_end_the_stream() -> None:
 
 
 def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "MESSAGE_BYTES_LIMIT", 1000)
+    monkeypatch.setattr(events, "MESSAGE_BYTES_LIMIT", 1000)
     parser = Parser()
     for _ in range(9):
         list(parser.feed(b"data: " + b"x" * 93 + b"\n"))
@@ -72,5 +71,5 @@ def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_many_small_events_are_not_taken_for_one_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "MESSAGE_BYTES_LIMIT", 1000)
+    monkeypatch.setattr(events, "MESSAGE_BYTES_LIMIT", 1000)
     assert len(parsed(*[b"data: x\n\n"] * 1000)) == 1000

@@ -1,0 +1,108 @@
+"""The commands cancel and retry: of tasks by their ids, or of all that fit."""
+
+import sys
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import click
+
+from dtqs.cli.options import exit_status
+from dtqs.cli.output import print_json
+from dtqs.cli.tasks_options import json_option, opened_api
+from dtqs.client import Client
+from dtqs.errors import RequestError
+from dtqs.log import visible
+from dtqs.task import Status
+
+F = TypeVar("F", bound=Callable[..., Any])
+CHOSEN_LIMIT = 100_000
+STATUSES = "Exit status: 0 all done, 2 one or more were refused (they have ended, or there is no such task); others as with submit."
+
+
+def choosing(function: F) -> F:
+    """Give a command the options that choose tasks, and how it tells what it did."""
+    for option in (
+        json_option,
+        click.option("--yes", "-y", is_flag=True, help="Do not ask, where it would on a terminal."),
+        click.option("--limit", type=click.IntRange(1, CHOSEN_LIMIT), default=1000, show_default=True, help="At most so many of those that fit."),
+        click.option("--tag", help="Of those that fit, the ones with this tag."),
+        click.option("--type", "task_type", metavar="TYPE", help="Of those that fit, the ones of this type."),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command(epilog=STATUSES)
+@click.argument("task_ids", nargs=-1, metavar="[ID]...")
+@click.option("--pending", is_flag=True, help="All that wait, newest first.")
+@click.option("--in-progress", "in_progress", is_flag=True, help="All that run.")
+@choosing
+def cancel(task_ids: tuple[str, ...], pending: bool, in_progress: bool, **choice: Any) -> None:
+    """Cancel tasks: pending ones at once, running ones are interrupted.
+
+    \b
+      dtqs cancel 019a8b6c-2f5e-7c31-9d1f-0e6a5b7c8d90
+      dtqs cancel --pending --type video
+    """
+    statuses = [Status.PENDING] * pending + [Status.IN_PROGRESS] * in_progress
+    _change("cancel", task_ids, statuses, "--pending or --in-progress", lambda client, task_id: client.cancel(task_id).json, choice)
+
+
+@click.command(epilog=STATUSES)
+@click.argument("task_ids", nargs=-1, metavar="[ID]...")
+@click.option("--failed", is_flag=True, help="All that have failed, newest first.")
+@click.option("--cancelled", is_flag=True, help="All that were cancelled.")
+@choosing
+def retry(task_ids: tuple[str, ...], failed: bool, cancelled: bool, **choice: Any) -> None:
+    """Submit failed or cancelled tasks anew; prints the id of each new task.
+
+    An outcome stays an outcome: the new task names the old one (retry_of). What was retried once already is not
+    submitted twice: its new task is shown.
+
+    \b
+      dtqs retry 019a8b6c-2f5e-7c31-9d1f-0e6a5b7c8d90
+      dtqs retry --failed --type image --tag holiday
+    """
+    statuses = [Status.FAILED] * failed + [Status.CANCELLED] * cancelled
+    _change("retry", task_ids, statuses, "--failed or --cancelled", lambda client, task_id: client.retry(task_id).json, choice)
+
+
+def _change(
+    verb: str, task_ids: Sequence[str], statuses: Sequence[Status], flags: str, ask: Callable[[Client, str], dict[str, Any]], choice: dict[str, Any]
+) -> None:
+    """Find the tasks that are meant, and ask for one thing about each."""
+    if bool(task_ids) == bool(statuses):
+        raise click.UsageError(f"name tasks by their ids, or choose them with {flags}")
+    if task_ids and (choice["task_type"] or choice["tag"]):
+        raise click.UsageError(f"--type and --tag go with {flags}")
+    with opened_api() as api:
+        chosen = task_ids or _chosen(api.client, statuses, choice)
+        if statuses and chosen and not choice["yes"] and sys.stdin.isatty():
+            click.confirm(f"{verb} {len(chosen)} tasks?", abort=True, err=True)
+        sys.exit(_each(api.client, chosen, ask, choice["as_json"]))
+
+
+def _chosen(client: Client, statuses: Sequence[Status], choice: dict[str, Any]) -> list[str]:
+    """Return the ids of the tasks that fit: all of them first, since what is done to them moves them to another listing."""
+    found = (task for status in statuses for task in client.tasks(status=status, task_type=choice["task_type"], tag=choice["tag"]))
+    return [task.task_id for task in islice(found, choice["limit"])]
+
+
+def _each(client: Client, task_ids: Sequence[str], ask: Callable[[Client, str], dict[str, Any]], as_json: bool) -> int:
+    """Ask for one thing about each task in turn; a refusal of one does not stop the others, and is the exit status."""
+    status, answers = 0, list[Any]()
+    shown = sys.stderr.isatty() and not sys.stdout.isatty() and len(task_ids) > 1
+    with click.progressbar(task_ids, file=sys.stderr, hidden=not shown) as bar:
+        for task_id in bar:
+            try:
+                answers.append(ask(client, task_id))
+            except RequestError as error:
+                status = exit_status(error)
+                click.echo(f"{task_id}: {visible(str(error))}", err=True)
+            else:
+                if not as_json:
+                    click.echo(f"{answers[-1]['task_id']} {answers[-1]['status']}")
+    if as_json:
+        print_json(answers)
+    return status

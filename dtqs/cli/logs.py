@@ -1,0 +1,80 @@
+"""The command logs: of one task, from the API, or the newest rows of all tasks, from the database."""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from dtqs.cli.options import configuration
+from dtqs.cli.output import json_text
+from dtqs.cli.show import entry_line, log_line
+from dtqs.cli.system import opened_reader
+from dtqs.cli.tasks_options import json_option, opened_api, wait_seconds_option
+from dtqs.cli.wait import exit_status
+from dtqs.client import WaitOver
+from dtqs.deadline import Deadline
+from dtqs.readings import LogEntry, Reader
+
+LEVELS = ("debug", "info", "warning", "error")
+ENTRIES_LIMIT = 1000
+FOLLOW_SECONDS = 1.0
+"""Between two looks at the log of all tasks."""
+
+
+@click.command(epilog="Exit status: 0; with ID and --follow it says how the task ended: 0 completed, 1 failed, 3 cancelled; others as with submit.")
+@click.argument("task_id", metavar="[ID]", required=False)
+@click.option("--follow", "-f", "following", is_flag=True, help="Go on: with ID until the task has ended, else until Ctrl-C.")
+@click.option("--level", type=click.Choice(LEVELS), help="Only rows of this level or above.")
+@click.option("--search", metavar="TEXT", help="Only rows with this text in their message.")
+@click.option("--limit", type=click.IntRange(1, ENTRIES_LIMIT), default=50, show_default=True, help="Without ID: begin with the newest so many.")
+@wait_seconds_option
+@json_option
+def logs(task_id: str | None, following: bool, level: str | None, search: str | None, limit: int, wait_seconds: float, as_json: bool) -> None:
+    """Show the log of a task, or the newest rows of all tasks; with --json, a JSON object a line.
+
+    The log of one task comes from the API; that of all of them from the database that the configuration names.
+
+    \b
+      dtqs logs 019a8b6c-2f5e-7c31-9d1f-0e6a5b7c8d90 --follow
+      dtqs logs --follow --level warning
+      dtqs logs --search refused --limit 200
+    """
+    if task_id is None:
+        _print_entries(following, level, search, limit, Deadline(wait_seconds), as_json)
+        return
+    with opened_api() as api:
+        for row in api.client.logs(task_id, following=following, wait_seconds=wait_seconds):
+            if _fits(row.level, row.message, level, search):
+                click.echo(json_text(row.json) if as_json else log_line(row.json))
+        if following:
+            sys.exit(exit_status(api.client.task(task_id).json))
+
+
+def _fits(row_level: str, message: str | None, level: str | None, search: str | None) -> bool:
+    high = level is None or row_level not in LEVELS or LEVELS.index(row_level) >= LEVELS.index(level)
+    return high and (search is None or search.lower() in (message or "").lower())
+
+
+def _print_entries(following: bool, level: str | None, search: str | None, limit: int, deadline: Deadline, as_json: bool) -> None:
+    with opened_reader(configuration(), "dtqs logs") as reader:
+        for entry in _entries(reader, following, level, search, limit, deadline):
+            row: dict[str, Any] = asdict(entry)
+            click.echo(json_text(row) if as_json else entry_line(row))
+
+
+def _entries(reader: Reader, following: bool, level: str | None, search: str | None, limit: int, deadline: Deadline) -> Iterator[LogEntry]:
+    """Give out the newest rows, and then those that come. Raises WaitOver, StoreUnavailable."""
+    last: int | None = None
+    while True:
+        for entry in reader.newest_logs(limit if last is None else ENTRIES_LIMIT, level, None, search, last):
+            last = entry.log_id
+            yield entry
+        last = last or 0
+        if not following:
+            return
+        if deadline.passed:
+            raise WaitOver
+        time.sleep(min(FOLLOW_SECONDS, deadline.remaining))

@@ -1,0 +1,188 @@
+"""The command top: the whole system on one page of the terminal, as it goes on. What the page shows is made by pure functions of readings."""
+
+import select
+import signal
+import sys
+import termios
+import time
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from datetime import datetime
+
+import click
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from dtqs.cli.options import configuration
+from dtqs.cli.output import STYLES, cell_text, print_json
+from dtqs.cli.system import depth_words, json_option, opened_reader, worker_row
+from dtqs.log import visible
+from dtqs.readings import History, QueuedTask, Reader, Reading
+from dtqs.readings.alarms import age
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+POINTS = 30
+ROWS_BESIDE = 14
+"""Lines of the page that are no row of a table."""
+_RATES = ("submitted", "started", "completed", "failed", "retried")
+_WORKERS = (("worker", 0), ("state", 3), ("type", 4), ("for", 6), ("progress", 7), ("memory", 8), ("done", 9), ("failed", 10), ("task", 5))
+"""Columns of the page, and their places in a worker's row."""
+
+
+@click.command(epilog="Exit status: 0; 69 where PostgreSQL cannot be reached at the start; 78 configuration.")
+@click.option("--every", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True, metavar="SECONDS", help="Read so often.")
+@json_option
+def top(every: float, as_json: bool) -> None:
+    """Show the whole system on one page, live, until q or Ctrl-C.
+
+    Health and alarms, rates of the last minutes, what waits, what each worker does, what failed last and why. It only reads. Where
+    standard output is no terminal, and with --json, one reading is printed.
+
+    \b
+      dtqs top
+      dtqs top --every 0.5
+      dtqs top --json | jq '.alarms'
+    """
+    with opened_reader(configuration(), "dtqs top") as reader:
+        if as_json:
+            print_json(asdict(reader.read()))
+        elif not sys.stdout.isatty():
+            Console(width=120).print(page(reader.read(), History(), 60))
+        else:
+            _live(reader, every)
+
+
+def _live(reader: Reader, every_seconds: float) -> None:
+    """Draw one reading after the other. The screen is given back however it ends."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console, history = Console(), History()
+    with _keys() as read_key, Live(console=console, screen=True, auto_refresh=False) as live, suppress(KeyboardInterrupt):
+        while True:
+            reading = reader.read(console.height, 3)
+            history.add(reading)
+            live.update(page(reading, history, console.height), refresh=True)
+            if read_key(every_seconds) == "q":
+                break
+
+
+@contextmanager
+def _keys() -> Iterator["KeyReader"]:
+    """Have keys come one by one, unseen; with no terminal to read from there are none."""
+    if not sys.stdin.isatty():
+        yield KeyReader(None)
+        return
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    tty.setcbreak(descriptor)
+    try:
+        yield KeyReader(descriptor)
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+class KeyReader:
+    """Waits for a key: any key ends the wait."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+
+    def __call__(self, seconds: float) -> str:
+        if self._descriptor is None:
+            time.sleep(seconds)
+            return ""
+        ready = select.select([self._descriptor], [], [], seconds)[0]
+        return sys.stdin.read(1) if ready else ""
+
+
+def page(reading: Reading, history: History, height: int) -> RenderableType:
+    """Lay out one page of so many lines."""
+    rows = max(3, height - ROWS_BESIDE - len(reading.alarms))
+    running = min(len(reading.workers or ()), max(2, rows // 2))
+    failed = min(len(reading.failures or ()), max(1, rows // 4))
+    parts: list[RenderableType] = [*_head(reading), _rates(history), Rule(style="dim")]
+    if reading.depth is not None:
+        parts.append(Text(visible(depth_words(reading.depth))))
+    parts += [_workers(reading, running), _next(reading, max(1, rows - running - failed)), _failures(reading, failed)]
+    return Group(*parts)
+
+
+def _head(reading: Reading) -> Iterator[Text]:
+    at = time.strftime("%H:%M:%S", time.localtime(reading.at))
+    well = Text("healthy", style="bold green") if not reading.alarms else Text(f"{len(reading.alarms)} alarms", style="bold red")
+    servers = [f"{health.name} {health.state}, {visible(health.words)}" for health in (reading.database, reading.broker)]
+    yield Text.assemble(("dtqs top", "bold"), f"  {at}  ", well, "  ", " · ".join(servers), no_wrap=True, overflow="ellipsis")
+    for alarm in reading.alarms:
+        yield Text(f"! {visible(alarm)}", style="red", no_wrap=True, overflow="ellipsis")
+
+
+def _rates(history: History) -> Table:
+    rates = history.rates
+    table = Table.grid(padding=(0, 2))
+    for name in _RATES:
+        words = "-" if rates is None else f"{getattr(rates, name):,.1f}/s"
+        table.add_row(name, Text(words, justify="right"), Text(sparkline(history.series(name, POINTS)), style="red" if name == "failed" else "cyan"))
+    return table
+
+
+def sparkline(values: list[float]) -> str:
+    """Draw values as bars of eight heights; what is not nothing is seen."""
+    most = max(values, default=0.0)
+    return "".join(BLOCKS[0 if value <= 0 else max(1, round(value / most * 8))] for value in values)
+
+
+def _workers(reading: Reading, limit: int) -> Table:
+    """Show the workers that run a task before the others."""
+    table = _table([name for name, _ in _WORKERS])
+    found = sorted(reading.workers or (), key=lambda worker: (worker.task_id is None, worker.node_name, worker.pool, worker.slot))
+    for worker in found[:limit]:
+        cells = worker_row(worker)
+        table.add_row(*(_cell(cells[place]) for _, place in _WORKERS))
+    return _with_rest(table, len(found) - limit, "workers")
+
+
+def _next(reading: Reading, limit: int) -> Table:
+    table = _table(["next", "type", "priority", "waits for", "attempts"])
+    waiting = reading.next_tasks or ()
+    for task in waiting[:limit]:
+        table.add_row(*map(_cell, (task.task_id, task.task_type, str(task.priority), _waits(task, reading.at), str(task.attempts))))
+    return table
+
+
+def _waits(task: QueuedTask, at: float) -> str:
+    return age(max(0.0, at - _seconds(task.due_at)))
+
+
+def _seconds(at: str) -> float:
+    return datetime.fromisoformat(at).timestamp()
+
+
+def _failures(reading: Reading, limit: int) -> Table:
+    table = _table(["failed", "type", "", "ago", "why"])
+    for failure in (reading.failures or ())[:limit]:
+        ago = age(max(0.0, reading.at - _seconds(failure.at)))
+        table.add_row(*map(_cell, (failure.task_id, failure.task_type, failure.status, ago, failure.message)))
+    return table
+
+
+def _table(columns: list[str]) -> Table:
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), expand=bool({"why", "progress"} & set(columns)))
+    for column in columns:
+        whole = column in ("task", "next", "failed")
+        table.add_column(column, no_wrap=True, overflow="ellipsis", ratio=1 if column in ("why", "progress") else None, min_width=8 if whole else None)
+    return table
+
+
+def _with_rest(table: Table, count: int, what: str) -> Table:
+    if count > 0:
+        table.add_row(Text(f"and {count} more {what}", style="dim"))
+    return table
+
+
+def _cell(value: str | None) -> Text:
+    text = cell_text(value)
+    return Text(text, style=STYLES.get(text, ""))

@@ -1,0 +1,22 @@
+"""The Python client: `from dtqs.client import Client`. It talks HTTP to the API, here or anywhere, and needs no driver of a server."""
+
+from dtqs.client.client import Client
+from dtqs.client.errors import ApiRefusal, ApiUnavailable, TaskNotCompleted, WaitOver
+from dtqs.client.values import Event, LogRow, Page, StoredFile, Submission, Submitted, Task
+from dtqs.task import Status
+
+__all__ = [
+    "ApiRefusal",
+    "ApiUnavailable",
+    "Client",
+    "Event",
+    "LogRow",
+    "Page",
+    "Status",
+    "StoredFile",
+    "Submission",
+    "Submitted",
+    "Task",
+    "TaskNotCompleted",
+    "WaitOver",
+]

@@ -1,0 +1,234 @@
+"""The client: submit tasks, follow them to their outcome, look at them, cancel and retry them, and move files. What is safe to say again is said again."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import orjson
+
+from dtqs.client.calls import Calls
+from dtqs.client.errors import ApiRefusal, ApiUnavailable, TaskNotCompleted, WaitOver
+from dtqs.client.events import Message, follow
+from dtqs.client.transfers import Source, keep, open_source
+from dtqs.client.values import Event, LogRow, Page, StoredFile, Submission, Submitted, Task
+from dtqs.deadline import Deadline
+from dtqs.errors import NotFound
+from dtqs.task import OUTCOMES, Status
+from dtqs.uuid7 import uuid7
+
+URL, KEY = "DTQS_URL", "DTQS_API_KEY"
+DEFAULT_URL = "http://127.0.0.1:8080"
+AGAIN_SECONDS = 4.0
+WAIT_SECONDS = 3600.0
+ARRAY_LIMIT = 1000
+"""Most tasks of one request."""
+STREAM_LIMIT = 100
+"""Most tasks of one stream."""
+PAGE_LIMIT = 200
+LOGS_LIMIT = 1000
+FOLLOW_SECONDS = 0.5
+"""Between two looks at a log that is followed: the stream of events leaves out what a processor logs, so there is nothing to wait for."""
+
+TaskId = str | Submitted | Task
+"""A task: its id, or what the client gave out about it."""
+
+
+def ignore(_: object) -> None:
+    """Take a report that nobody wants."""
+
+
+class Client:
+    """One API server, at `url` or DTQS_URL, shown the key `api_key` or DTQS_API_KEY. A context manager that closes its connections; threads may share it.
+
+    Every method may raise ApiRefusal (the request is wrong: another try is of no use) and ApiUnavailable (another try may succeed).
+    A request that cannot be answered is said again for `again_seconds`, where that cannot do a thing twice.
+    """
+
+    def __init__(self, url: str | None = None, api_key: str | None = None, *, again_seconds: float = AGAIN_SECONDS, origin: str = "") -> None:
+        named = os.environ.get(URL)
+        # a key goes only where it belongs: not the environment's to a server that somebody else names
+        key = api_key or (os.environ.get(KEY) if url in (None, named) else None)
+        where = (url or named or DEFAULT_URL).rstrip("/")
+        self._calls = Calls(where, key, origin or ("the client's url" if url else URL if named else "the default"), again_seconds)
+
+    @property
+    def url(self) -> str:
+        return self._calls.url
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections. Safe to call twice."""
+        self._calls.close()
+
+    def submit(
+        self, task_type: str, payload: Mapping[str, Any] | None = None, *, priority: int | None = None, max_retries: int | None = None,
+        timeout_seconds: float | None = None, delay_seconds: float | None = None, due_at: datetime | str | None = None, tags: Sequence[str] = (),
+        idempotency_key: str | None = None,
+    ) -> Submitted:  # fmt: skip
+        """Submit a task; it is durable when this returns. The same idempotency key again returns the first task; without one each call makes a task."""
+        one = Submission(task_type, payload or {}, priority, max_retries, timeout_seconds, delay_seconds, due_at, tags)
+        return Submitted.of(self._calls.submit(one.as_json(), idempotency_key or f"dtqs-{uuid7()}"))
+
+    def submit_many(self, tasks: Iterable[Submission | Mapping[str, Any]], *, idempotency_key: str | None = None) -> list[Submitted]:
+        """Submit tasks, as values or as the API's own JSON, in arrays of up to 1000: each array is stored all or none. Returns them in their order."""
+        bodies = [task.as_json() if isinstance(task, Submission) else dict(task) for task in tasks]
+        key = idempotency_key or f"dtqs-{uuid7()}"
+        answers: list[Any] = []
+        for start in range(0, len(bodies), ARRAY_LIMIT):
+            answers += self._calls.submit(bodies[start : start + ARRAY_LIMIT], f"{key}-{start}" if start else key)
+        return [Submitted.of(answer) for answer in answers]
+
+    def stream(
+        self, tasks: TaskId | Sequence[TaskId], *, wait_seconds: float = WAIT_SECONDS, last_event_id: str = "", lost: Callable[[str], None] = ignore
+    ) -> Iterator[Event]:
+        """Give out the events of up to 100 tasks as they come, until each has had its last one.
+
+        Reconnects by itself and misses nothing; `lost` is told why a connection ended. Raises WaitOver after `wait_seconds`.
+        """
+        ids = [_id_of(tasks)] if isinstance(tasks, TaskId) else [_id_of(task) for task in tasks]
+        for message in follow(lambda last: self._calls.stream(ids, last), Deadline(wait_seconds), lost, last_event_id):
+            if event := _event(message):
+                yield event
+
+    def wait(self, task: TaskId, *, wait_seconds: float = WAIT_SECONDS) -> Task:
+        """Wait for a task's outcome, whichever it is, and return the task. Raises WaitOver: the task goes on then."""
+        return self.wait_many([task], wait_seconds=wait_seconds)[0]
+
+    def wait_many(self, tasks: Iterable[TaskId], *, wait_seconds: float = WAIT_SECONDS) -> list[Task]:
+        """Wait until all tasks have their outcomes, and return them in their order. Raises WaitOver."""
+        ids, ended, deadline = [_id_of(task) for task in tasks], dict[str, Task](), Deadline(wait_seconds)
+        for start in range(0, len(ids), STREAM_LIMIT):
+            part = ids[start : start + STREAM_LIMIT]
+            for event in self.stream(part, wait_seconds=deadline.remaining):
+                if task := event.task:
+                    ended[task.task_id] = task
+                if all(each in ended for each in part):
+                    break
+        return [ended.get(each) or self.task(each) for each in ids]
+
+    def result(self, task: TaskId, *, wait_seconds: float = WAIT_SECONDS) -> Any:
+        """Wait for a task and return its result. Raises TaskNotCompleted where it has none, WaitOver."""
+        ended = self.wait(task, wait_seconds=wait_seconds)
+        if ended.status != Status.COMPLETED:
+            raise TaskNotCompleted(ended)
+        return ended.result
+
+    def task(self, task: TaskId) -> Task:
+        """Return a task as it is now."""
+        return Task.of(self._calls.get(f"/tasks/{_id_of(task)}"))
+
+    def tasks(self, *, status: Status | str | None = None, task_type: str | None = None, tag: str | None = None) -> Iterator[Task]:
+        """Give out all tasks that fit, newest first, asking for pages as they are needed."""
+        after: str | None = None
+        while True:
+            page = self.page(status=status, task_type=task_type, tag=tag, after=after)
+            yield from page.tasks
+            after = page.after
+            if after is None:
+                break
+
+    def page(
+        self, *, status: Status | str | None = None, task_type: str | None = None, tag: str | None = None, limit: int = PAGE_LIMIT, after: str | None = None
+    ) -> Page:
+        """Return one page of a listing, of up to 200 tasks."""
+        answer = self._calls.get("/tasks", {"status": status, "task_type": task_type, "tag": tag, "limit": limit, "after": after})
+        return Page(tuple(map(Task.of, answer["tasks"])), answer["next"])
+
+    def logs(self, task: TaskId, *, after: int = 0, following: bool = False, wait_seconds: float = WAIT_SECONDS) -> Iterator[LogRow]:
+        """Give out the log of a task behind a row's id; with `following`, as it grows, until the task has ended. Raises WaitOver."""
+        task_id, deadline = _id_of(task), Deadline(wait_seconds)
+        ended = not following
+        while True:
+            with suppress(*((ApiUnavailable,) if following else ())):  # it comes back, or the deadline does
+                ended = ended or self.task(task_id).ended
+                for row in self._new_rows(task_id, after):
+                    after = row.log_id
+                    yield row
+                if ended:
+                    return
+            if deadline.passed:
+                raise WaitOver
+            time.sleep(min(FOLLOW_SECONDS, deadline.remaining))
+
+    def _new_rows(self, task_id: str, after: int) -> Iterator[LogRow]:
+        position: int | None = after
+        while position is not None:
+            page = self._calls.get(f"/tasks/{task_id}/logs", {"after": position, "limit": LOGS_LIMIT})
+            yield from map(LogRow.of, page["logs"])
+            position = page["next"]
+
+    def cancel(self, task: TaskId) -> Task:
+        """Cancel a task: a pending one is cancelled when this returns, a running one is interrupted. Raises ApiRefusal (409) if it has ended."""
+        task_id, said = _id_of(task), 0
+
+        def call() -> Any:
+            nonlocal said
+            said += 1
+            return self._calls.post_once(f"/tasks/{task_id}/cancel")
+
+        try:
+            return Task.of(self._calls.again(call))
+        except ApiRefusal as error:
+            found = self.task(task_id) if said > 1 and error.status == HTTPStatus.CONFLICT else None
+            # the reply of the first time was lost: what is found cancelled now is our doing
+            if found is None or found.status != Status.CANCELLED:
+                raise
+            return found
+
+    def retry(self, task: TaskId) -> Submitted:
+        """Submit a failed or cancelled task anew. A second call returns the same new task."""
+        return Submitted.of(self._calls.post(f"/tasks/{_id_of(task)}/retry"))
+
+    def upload(self, source: Source, *, name: str = "", media_type: str = "", sent: Callable[[int], None] = ignore) -> StoredFile:
+        """Upload a file, by its path or its bytes; `sent` is told the size of each piece. Not said again. Raises OSError."""
+        opened = open_source(source, name, media_type, sent)
+        answer = self._calls.upload(opened.name, opened.media_type, opened.size_bytes, opened.pieces)
+        return StoredFile(answer["uri"], answer["size_bytes"], answer["sha256"], answer["media_type"])
+
+    def download(self, file: StoredFile | str, path: Path | str, *, received: Callable[[int], None] = ignore) -> Path:
+        """Save a file, by its `upload:` URI, under a path, which is there only when all of it is. Raises OSError."""
+        file_id = file_id_of(file.uri if isinstance(file, StoredFile) else file)
+        return self._calls.download(file_id, lambda response: keep(response, Path(path), received))
+
+
+def file_id_of(uri: str) -> str:
+    """Return the id of an `upload:` URI. Raises NotFound for what the API does not have."""
+    scheme, _, file_id = uri.rpartition(":")
+    if scheme not in ("", "upload"):
+        raise NotFound("file of the API", uri)
+    return _checked(file_id, "file")
+
+
+def _id_of(task: TaskId) -> str:
+    return _checked(task if isinstance(task, str) else task.task_id, "task")
+
+
+def _checked(text: str, what: str) -> str:
+    """Refuse what would lead to another path of the API."""
+    if not text or not all(c.isalnum() or c == "-" for c in text):
+        raise NotFound(what, repr(text))
+    return text
+
+
+def _event(message: Message) -> Event | None:
+    """Read a message; None for what is no event about a task."""
+    try:
+        data = orjson.loads(message.data)
+    except ValueError:
+        return None
+    if not isinstance(data, dict) or not isinstance(data.get("task_id"), str):
+        return None
+    if message.event in OUTCOMES and "task_type" not in data:
+        return None
+    return Event(message.event, data["task_id"], data, message.last_event_id)

@@ -1,0 +1,68 @@
+"""Files on their way to the API and from it: read in pieces, and written beside their place until all of them is there."""
+
+import hashlib
+import mimetypes
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from dtqs.client.errors import ApiUnavailable
+
+CHUNK_BYTES = 256 << 10
+UNKNOWN_TYPE = "application/octet-stream"
+Source = Path | str | bytes
+"""A file's path, or its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSource:
+    """What is uploaded; `pieces` are read as they are sent."""
+
+    name: str
+    media_type: str
+    size_bytes: int
+    pieces: Iterator[bytes]
+
+
+def open_source(source: Source, name: str, media_type: str, sent: Callable[[int], None]) -> OpenedSource:
+    """Prepare an upload. Raises OSError."""
+    if isinstance(source, bytes):
+        shown, size_bytes, pieces = name or "upload", len(source), iter((source,))
+    else:
+        path = Path(source)
+        shown, size_bytes, pieces = name or path.name, path.stat().st_size, _pieces(path)
+    return OpenedSource(shown, media_type or mimetypes.guess_type(shown)[0] or UNKNOWN_TYPE, size_bytes, _told(pieces, sent))
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(CHUNK_BYTES):
+            yield piece
+
+
+def _told(pieces: Iterator[bytes], sent: Callable[[int], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece
+        sent(len(piece))
+
+
+def keep(response: httpx.Response, path: Path, received: Callable[[int], None]) -> Path:
+    """Write what comes beside its place, check it against the SHA-256 that the API gives as ETag, and put it there. Raises OSError, ApiUnavailable."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    digest = hashlib.sha256()
+    try:
+        with partial.open("wb") as file:
+            for piece in response.iter_bytes(CHUNK_BYTES):
+                digest.update(piece)
+                file.write(piece)
+                received(len(piece))
+        expected = response.headers.get("ETag", "").strip('"')
+        if expected and expected != digest.hexdigest():
+            raise ApiUnavailable(f"{path.name} did not arrive as it was sent")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,138 @@
+"""What the client takes and gives out: frozen values, each with the API's own JSON beside its fields."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from dtqs.task import OUTCOMES, Status
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A task to be submitted. What is None is the type's own default; `due_at` has a time zone."""
+
+    task_type: str
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    priority: int | None = None
+    max_retries: int | None = None
+    timeout_seconds: float | None = None
+    delay_seconds: float | None = None
+    due_at: datetime | str | None = None
+    tags: Sequence[str] = ()
+
+    def as_json(self) -> Json:
+        """Return the body that the API takes: without what is not said."""
+        said = {"priority": self.priority, "max_retries": self.max_retries, "timeout_seconds": self.timeout_seconds, "delay_seconds": self.delay_seconds}
+        due_at = self.due_at.isoformat() if isinstance(self.due_at, datetime) else self.due_at
+        body: Json = {"task_type": self.task_type, "payload": dict(self.payload) if isinstance(self.payload, Mapping) else self.payload}
+        body |= {name: value for name, value in (said | {"due_at": due_at}).items() if value is not None}
+        return body | ({"tags": list(self.tags)} if self.tags else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The API's receipt: the task is durable. `links["sse"]` holds a ticket with which a browser may watch it."""
+
+    task_id: str
+    status: Status
+    links: Mapping[str, str]
+    json: Json = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, json: Json) -> "Submitted":
+        return cls(json["task_id"], Status(json["status"]), json["links"], json)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task as the API shows it. `attempt` is the one that runs or ran last, 0 before the first."""
+
+    task_id: str
+    task_type: str
+    status: Status
+    priority: int
+    attempt: int
+    max_retries: int
+    payload: Any
+    result: Any
+    error: Mapping[str, Any] | None
+    tags: tuple[str, ...]
+    progress: Mapping[str, Any] | None
+    retry_of: str | None
+    created_at: datetime
+    due_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    json: Json = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, json: Json) -> "Task":
+        values = {name: json[name] for name in ("task_id", "task_type", "priority", "attempt", "max_retries", "payload")}
+        values |= {name: json.get(name) for name in ("result", "error", "progress", "retry_of")}
+        values |= {name: _time(json.get(name)) for name in ("created_at", "due_at", "started_at", "finished_at")}
+        return cls(status=Status(json["status"]), tags=tuple(json.get("tags") or ()), json=json, **values)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has its outcome, which nothing changes afterwards."""
+        return self.status in OUTCOMES
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a listing; `after` asks for the next one, and is None at the end. A page may be short, or empty, before that."""
+
+    tasks: tuple[Task, ...]
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One row of a task's log. `event` is a status, progress, or log: a line that the processor wrote."""
+
+    log_id: int
+    at: datetime
+    event: str
+    level: str
+    attempt: int | None
+    message: str | None
+    data: Any
+    json: Json = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, json: Json) -> "LogRow":
+        at = datetime.fromisoformat(json["at"])
+        return cls(json["id"], at, json["event"], json["level"], json.get("attempt"), json.get("message"), json.get("data"), json)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """An upload; `uri` is what a payload names as its source."""
+
+    uri: str
+    size_bytes: int
+    sha256: str
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a stream: `name` is status, progress, or the outcome, which comes last and has the whole task as its data."""
+
+    name: str
+    task_id: str
+    data: Json
+    event_id: str = field(repr=False)
+    """Sent back as `last_event_id`, it lets another stream go on behind this event."""
+
+    @property
+    def task(self) -> Task | None:
+        """The task, if this is its last event."""
+        return Task.of(self.data) if self.name in OUTCOMES else None

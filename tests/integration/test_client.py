@@ -1,0 +1,203 @@
+"""What the client says again, against a server that loses replies, and what it makes of answers that are none."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dtqs.client import ApiRefusal, ApiUnavailable, Client, Submission, TaskNotCompleted, WaitOver
+from dtqs.errors import NotFound
+
+TASK = {
+    "task_id": "t", "task_type": "echo", "status": "completed", "priority": 5, "attempt": 1, "max_retries": 5, "payload": {}, "result": {"n": 1},
+    "error": None, "tags": ["a"], "progress": None, "retry_of": None, "created_at": "2026-11-24T16:30:55.123456Z", "due_at": None,
+    "started_at": "2026-11-24T16:30:56Z", "finished_at": "2026-11-24T16:30:57Z",
+}  # fmt: skip
+Answer = tuple[int, object]
+
+
+class Server:
+    """Answers each request from `answers` by its method and path; the first `lost` replies never come. `seen` are the requests, with body and headers."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Answer | Callable[[Any], Answer]] = {}
+        self.lost, self.seen = 0, list[tuple[str, Any, dict[str, str]]]()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join(10)
+        self._server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        ours = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self._respond(json.loads(body) if self.headers.get("Content-Type") == "application/json" else body)
+
+            def do_GET(self) -> None:
+                self._respond(None)
+
+            def log_message(self, *_: object) -> None:
+                """Keep the test's output clean."""
+
+            def _respond(self, body: Any) -> None:
+                ours.seen.append((self.path, body, {name.lower(): value for name, value in self.headers.items()}))
+                if ours.lost:
+                    ours.lost -= 1
+                    self.close_connection = True
+                    return
+                answer = ours.answers[f"{self.command} {self.path.partition('?')[0]}"]
+                status, value = answer(body) if callable(answer) else answer
+                content = value if isinstance(value, bytes) else json.dumps(value).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.send_header("ETag", f'"{hashlib.sha256(b"whole").hexdigest()}"')
+                self.end_headers()
+                self.wfile.write(content)
+
+        return Handler
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    one = Server()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    with Client(server.url, "k", again_seconds=2) as one:
+        yield one
+
+
+def accepted(body: Any) -> Answer:
+    tasks = [{"task_id": str(task["payload"]["n"]), "status": "pending", "links": {}} for task in (body if isinstance(body, list) else [body])]
+    return 202, tasks if isinstance(body, list) else tasks[0]
+
+
+def test_a_cancel_whose_reply_was_lost_is_done(server: Server, client: Client) -> None:
+    server.lost = 1
+    server.answers = {"POST /tasks/t/cancel": (409, {"title": "Conflict"}), "GET /tasks/t": (200, TASK | {"status": "cancelled"})}
+    assert client.cancel("t").status == "cancelled"
+
+
+@pytest.mark.parametrize(("status", "lost"), [("cancelled", 0), ("completed", 1)])
+def test_a_cancel_of_what_had_ended_is_refused(server: Server, client: Client, status: str, lost: int) -> None:
+    server.lost = lost
+    server.answers = {"POST /tasks/t/cancel": (409, {"title": "Conflict", "detail": status}), "GET /tasks/t": (200, TASK | {"status": status})}
+    with pytest.raises(ApiRefusal, match=status):
+        client.cancel("t")
+
+
+def test_a_submit_is_said_again_under_the_same_idempotency_key(server: Server, client: Client) -> None:
+    server.lost = 2
+    server.answers = {"POST /submit": accepted}
+    assert client.submit("echo", {"n": 7}, priority=9, tags=["a"]).task_id == "7"
+    assert [body for _, body, _ in server.seen] == [{"task_type": "echo", "payload": {"n": 7}, "priority": 9, "tags": ["a"]}] * 3
+    assert len({headers["idempotency-key"] for _, _, headers in server.seen}) == 1
+
+
+def test_many_tasks_go_in_arrays_of_a_thousand_each_under_its_own_key(server: Server, client: Client) -> None:
+    server.answers = {"POST /submit": accepted}
+    tasks = [Submission("echo", {"n": n}) if n % 2 else {"task_type": "echo", "payload": {"n": n}} for n in range(1001)]
+    assert [each.task_id for each in client.submit_many(tasks, idempotency_key="k")] == [str(n) for n in range(1001)]
+    assert [(len(body), headers["idempotency-key"]) for _, body, headers in server.seen] == [(1000, "k"), (1, "k-1000")]
+    assert client.submit_many([]) == []
+
+
+def test_a_server_that_stays_away_is_given_up_in_time(server: Server) -> None:
+    server.answers = {"GET /tasks/t": (503, {"title": "Service Unavailable", "detail": "PostgreSQL is away"})}
+    with Client(server.url, again_seconds=0.3) as client, pytest.raises(ApiUnavailable, match="PostgreSQL is away"):
+        client.task("t")
+    assert 2 <= len(server.seen) <= 6
+
+
+def test_a_refusal_is_not_said_again_and_has_its_fields(server: Server, client: Client) -> None:
+    fields = [{"field": "payload.n", "message": "x"}]
+    server.answers = {"POST /submit": (422, {"title": "Unprocessable", "errors": fields})}
+    with pytest.raises(ApiRefusal) as caught:
+        client.submit("echo", {})
+    assert (caught.value.status, caught.value.problem["errors"], len(server.seen)) == (422, fields, 1)
+
+
+def test_what_is_no_json_is_no_answer(server: Server) -> None:
+    server.answers = {"GET /tasks/t": (200, b"<html>")}
+    with Client(server.url, again_seconds=0) as client, pytest.raises(ApiUnavailable, match="something else than JSON"):
+        client.task("t")
+
+
+def test_a_stream_that_is_cut_goes_on_behind_the_last_event(server: Server, client: Client) -> None:
+    def events(_: object) -> Answer:
+        last = server.seen[-1][2].get("last-event-id")
+        if last is None:
+            return 200, b'retry: 1\n\nevent: status\nid: 1\ndata: {"task_id": "t", "status": "in_progress"}\n\nevent: progress\nid: 2\nda'
+        return 200, b"event: completed\nid: 3\ndata: " + json.dumps(TASK).encode() + b"\n\n"
+
+    server.answers = {"GET /sse": events}
+    lost: list[str] = []
+    seen = []
+    for event in client.stream("t", lost=lost.append, wait_seconds=5):
+        seen.append((event.name, event.event_id))
+        if event.task:
+            break
+    assert (seen, lost, event.task and event.task.result) == ([("status", "1"), ("completed", "3")], ["the stream ended"], {"n": 1})
+    assert [headers.get("last-event-id") for _, _, headers in server.seen] == [None, "1"]
+
+
+def test_a_wait_for_what_has_long_ended_reads_the_task(server: Server, client: Client) -> None:
+    server.answers = {"GET /sse": (204, b""), "GET /tasks/t": (200, TASK)}
+    task = client.wait("t")
+    assert (task.ended, task.tags, task.started_at and task.started_at.isoformat()) == (True, ("a",), "2026-11-24T16:30:56+00:00")
+    assert client.result("t") == {"n": 1}
+
+
+def test_a_result_that_is_not_there_is_an_error(server: Server, client: Client) -> None:
+    server.answers = {"GET /sse": (204, b""), "GET /tasks/t": (200, TASK | {"status": "failed", "error": {"type": "E", "message": "no luck"}})}
+    with pytest.raises(TaskNotCompleted, match="no luck"):
+        client.result("t")
+
+
+def test_a_wait_has_a_limit(server: Server, client: Client) -> None:
+    server.answers = {"GET /sse": (200, b"retry: 10\n\n")}
+    with pytest.raises(WaitOver):
+        client.wait("t", wait_seconds=0.3)
+
+
+def test_a_download_is_there_whole_or_not_at_all(server: Server, tmp_path: Path) -> None:
+    server.answers = {"GET /files/f": (200, b"whole"), "GET /files/g": (200, b"whol"), "GET /files/h": (404, {"title": "Not Found"})}
+    with Client(server.url, again_seconds=0) as client:
+        assert client.download("upload:f", tmp_path / "f").read_bytes() == b"whole"
+        with pytest.raises(ApiUnavailable, match="did not arrive as it was sent"):
+            client.download("g", tmp_path / "g")
+        with pytest.raises(ApiRefusal):
+            client.download("h", tmp_path / "h")
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_ids_cannot_lead_to_other_paths(client: Client) -> None:
+    for call in (client.task, client.cancel, client.retry, client.wait):
+        with pytest.raises(NotFound):
+            call("../files/x")
+    with pytest.raises(NotFound):
+        client.download("s3://bucket/x", "x")
+
+
+def test_bytes_and_files_are_uploaded(server: Server, client: Client, tmp_path: Path) -> None:
+    server.answers = {"POST /files": (201, {"uri": "upload:1", "size_bytes": 3, "sha256": "x", "media_type": "text/plain"})}
+    path, sent = tmp_path / "a b.txt", list[int]()
+    path.write_bytes(b"abc")
+    assert client.upload(path, sent=sent.append).uri == client.upload(b"abc", name="a b.txt").uri == "upload:1"
+    assert sent == [3]
+    assert {(url, body, headers["content-type"]) for url, body, headers in server.seen} == {("/files?name=a+b.txt", b"abc", "text/plain")}
