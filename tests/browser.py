@@ -38,7 +38,7 @@ class Browser:
         self._reading, answers = os.pipe()
         # it reads what it is told from descriptor 3, and answers on 4; nothing may outlive a suite that is killed
         script = f'exec setpriv --pdeathsig KILL -- "$0" "$@" 3<&{commands} 4>&{answers}'
-        command = ["sh", "-c", script, program, *_ARGUMENTS, f"--user-data-dir={self._profile}"]
+        command = ["bash", "-c", script, program, *_ARGUMENTS, f"--user-data-dir={self._profile}"]
         self._process = subprocess.Popen(
             command, pass_fds=[commands, answers], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
@@ -61,7 +61,7 @@ class Browser:
         context = self.send("Target.createBrowserContext")["browserContextId"]
         target = self.send("Target.createTarget", {"url": "about:blank", "browserContextId": context, "width": width, "height": height})["targetId"]
         session = self.send("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
-        page = Page(self, session)
+        page = Page(self, session, context)
         for domain in ("Page", "Runtime", "Log", "Network"):
             page.send(f"{domain}.enable")
         page.go(url)
@@ -95,8 +95,12 @@ class Browser:
 class Page:
     """One tab."""
 
-    def __init__(self, browser: Browser, session: str) -> None:
-        self._browser, self._session = browser, session
+    def __init__(self, browser: Browser, session: str, context: str) -> None:
+        self._browser, self._session, self._context = browser, session, context
+
+    def close(self) -> None:
+        """Close the page, with its context and all that this holds."""
+        self._browser.send("Target.disposeBrowserContext", {"browserContextId": self._context})
 
     def send(self, method: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return self._browser.send(method, parameters, self._session)

@@ -22,4 +22,4 @@ def refuse_foreign(req: falcon.Request, is_browser: bool) -> None:
     else:
         ours = not is_browser
     if not ours:
-        raise falcon.HTTPForbidden(description="a page of another site must not do this; with an API key (Authorization: Bearer KEY) it can be done from anywhere")
+        raise falcon.HTTPForbidden(description="a page of another site must not do this; with an API key it can be done from anywhere")

@@ -1,6 +1,6 @@
 """Sessions of browsers: a cookie that names an API key by its id, until when, and is signed; nothing is stored, and a revoked key ends its sessions.
 
-The cookie is base64url of version, expiry, key id and a signature; the key that signs is that of the tickets, personalised, so that neither passes for the other.
+The cookie is base64url of version, expiry, key id and a signature; it is signed as tickets are, but personalised, so that neither passes for the other.
 """
 
 import base64

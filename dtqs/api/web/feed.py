@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import gevent
 import orjson
 from gevent.event import Event as Wake
+from gevent.lock import BoundedSemaphore
 
 from dtqs.readings import History, Rates, Reading
 
@@ -60,6 +61,7 @@ class Feed:
     def __init__(self, read: Callable[[], Reading]) -> None:
         self._read = read
         self._history = History()
+        self._one_at_a_time = BoundedSemaphore()
         self._points: deque[Point] = deque(maxlen=POINTS)
         self._viewers: set[Viewer] = set()
         self._greenlet: gevent.Greenlet | None = None
@@ -88,9 +90,7 @@ class Feed:
 
     def one(self) -> bytes:
         """Return a reading of now, or of moments ago where others look, as JSON."""
-        if self._greenlet is None or not self.newest:
-            self._take()
-        return self.newest
+        return self.newest or self._take()
 
     def end_streams(self) -> None:
         """Let every stream end itself; from now on there are no new ones."""
@@ -109,7 +109,8 @@ class Feed:
         while self._viewers or time.monotonic() < self._left_at + LINGER_SECONDS:
             began = time.monotonic()
             try:
-                self._take()
+                self.newest = self._take()
+                self.number += 1
             except Exception:  # one turn that fails must not end everybody's streams
                 logger.exception("a reading failed")
             for viewer in self._viewers:
@@ -117,14 +118,14 @@ class Feed:
             gevent.sleep(max(EVERY_SECONDS / 4, began + EVERY_SECONDS - time.monotonic()))
         self._greenlet, self.newest = None, b""
 
-    def _take(self) -> None:
-        reading = self._read()
+    def _take(self) -> bytes:
+        with self._one_at_a_time:
+            reading = self._read()
         self._history.add(reading)
         rates = self._history.rates
         point = _point(reading, rates)
         self._points.append(point)
-        self.number += 1
-        self.newest = orjson.dumps({"reading": reading, "rates": rates, "point": point})
+        return orjson.dumps({"reading": reading, "rates": rates, "point": point})
 
 
 def _point(reading: Reading, rates: Rates | None) -> Point:

@@ -29,7 +29,7 @@ export function chart(title, lines, unit, least = 0) {
   const plot = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "plot", role: "img" });
   const top = h("span", { class: "top" }), values = h("ul", { class: "legend" }), hover = h("div", { class: "hover", hidden: true });
   const frame = h("div", { class: "frame" }, plot, top, hover);
-  const element = h("figure", { class: "chart" }, h("figcaption", {}, title), frame, values, h("div", { class: "axis" }, h("span", {}, "5 min ago"), h("span", {}, "now")));
+  const element = h("figure", { class: "chart" }, h("figcaption", {}, title), frame, h("div", { class: "axis" }, h("span", {}, "5 min ago"), h("span", {}, "now")), values);
   let shown = [], end = 0;
 
   element.draw = (points) => {

@@ -2,13 +2,13 @@
 
 import { get, post } from "./api.js";
 import { badge, confirm, h, note, put } from "./dom.js";
-import { percent, seconds, time, visible } from "./format.js";
+import { masked, percent, seconds, time, visible } from "./format.js";
 import { followTask } from "./live.js";
 import { bar, taskLink } from "./overview.js";
 import { timeline } from "./timeline.js";
 import { fileCard, fileId, files, json } from "./values.js";
 
-const LOGS = 1000, LOGS_MOST = 5000;
+const LOGS = 1000, LOGS_MOST = 5000, STEPS = 15;
 const hasEnded = (task) => ["completed", "failed", "cancelled"].includes(task.status);
 
 export function taskPage(main, taskId, context) {
@@ -89,7 +89,7 @@ export function taskPage(main, taskId, context) {
 }
 
 function headParts(task, context, act) {
-  const isOpen = !hasEnded(task), fact = (title, value) => (value === null || value === undefined || value === "" ? null : [h("dt", {}, title), h("dd", {}, value)]);
+  const isOpen = !hasEnded(task), fact = (title, value) => (value === null || value === undefined || value === "" ? null : h("div", {}, h("dt", {}, title), h("dd", {}, value)));
   const wait = task.started_at ? (new Date(task.started_at) - new Date(task.due_at || task.created_at)) / 1000 : null;
   return [
     h("p", { class: "crumbs" }, h("a", { href: "#/tasks" }, "Tasks"), " / ", task.task_type),
@@ -133,8 +133,14 @@ function payloadPart(task) {
 
 function logPart(rows) {
   if (!rows.length) return h("p", { class: "empty" }, "Nothing is in its log: a light task has one row, when it ends.");
+  const steps = rows.filter((row) => row.event === "progress"), isLong = steps.length > STEPS;
   return [rows.length >= LOGS_MOST ? h("p", { class: "hint" }, `Only the first ${LOGS_MOST} rows.`) : null,
-    h("div", { class: "scroll" }, h("table", { class: "log" }, h("thead", {}, h("tr", {}, ["Time", "Attempt", "What", "Message"].map((title) => h("th", { scope: "col" }, title)))),
-      h("tbody", {}, rows.map((row) => h("tr", { class: row.level }, h("td", {}, h("time", { datetime: row.at }, time(row.at))), h("td", {}, row.attempt ?? ""), h("td", {}, row.event.replace("_", " ")),
-        h("td", { class: "message" }, visible(row.message || ""), row.event === "log" && row.data ? h("code", {}, " ", visible(JSON.stringify(row.data))) : null))))))];
+    logTable(isLong ? rows.filter((row) => row.event !== "progress") : rows),
+    isLong ? h("details", {}, h("summary", {}, `${steps.length} rows of progress`), logTable(steps)) : null];
+}
+
+function logTable(rows) {
+  return h("div", { class: "scroll" }, h("table", { class: "log" }, h("thead", {}, h("tr", {}, ["Time", "Attempt", "What", "Message"].map((title) => h("th", { scope: "col" }, title)))),
+    h("tbody", {}, rows.map((row) => h("tr", { class: row.level }, h("td", {}, h("time", { datetime: row.at }, time(row.at))), h("td", {}, row.attempt ?? ""), h("td", {}, row.event.replace("_", " ")),
+        h("td", { class: "message" }, visible(row.message || ""), row.event === "log" && row.data ? h("code", {}, " ", visible(JSON.stringify(masked(row.data)))) : null))))));
 }
