@@ -12,6 +12,7 @@ from dtqs import __version__
 from dtqs.api import paths
 from dtqs.api.envelope import ARRAY_LIMIT, TaskBody
 from dtqs.api.schemas import ALL
+from dtqs.api.web.login import Login
 from dtqs.config import ApiSection
 from dtqs.processors.base import Processor
 from dtqs.processors.catalog import Catalog
@@ -45,7 +46,7 @@ def document(catalog: Catalog, section: ApiSection) -> Schema:
 
 
 def _answers() -> Schema:
-    _, made = models_json_schema([(model, "serialization") for model in ALL], ref_template=_REF + "{model}")
+    _, made = models_json_schema([*((model, "serialization") for model in ALL), (Login, "validation")], ref_template=_REF + "{model}")
     return dict(made["$defs"])
 
 

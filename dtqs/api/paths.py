@@ -4,6 +4,7 @@ from typing import Any
 
 from dtqs.api.links import PAGE_LIMIT
 from dtqs.api.tasks import LOG_ID_LIMIT, LOGS_DEFAULT, LOGS_LIMIT, PAGE_DEFAULT
+from dtqs.store.overview import LEVELS
 from dtqs.task import Status
 
 Node = dict[str, Any]
@@ -140,6 +141,31 @@ _DOWNLOAD = _operation(
         _parameter("If-None-Match", {"type": "string"}, "an ETag", "header"),
     ],
 )
+_OVERVIEW = _operation("overview", "The whole system at one moment", {"200": _json("OverviewShape", "a reading")} | _problems(401, 403, 422))
+_OVERVIEW_STREAM = _operation(
+    "overviewStream",
+    "The whole system as it goes on: history, then a reading every two seconds",
+    {"200": {"description": "Server-Sent Events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}} | _problems(401, 403, 422),
+)
+_NEWEST_LOGS = _operation(
+    "newestLogs",
+    "The newest rows of all tasks' logs",
+    {"200": _json("NewestLogs", "what was found, the newest last")} | _problems(401, 403, 422, 503),
+    [
+        _limit(LOGS_DEFAULT, LOGS_LIMIT),
+        _parameter("level", {"type": "string", "enum": list(LEVELS)}, "of this level or above"),
+        _parameter("task_id", _UUID, "of this task only"),
+        _parameter("search", _TEXT, "with this text in them"),
+    ],
+)
+_SESSION: Node = {
+    "get": _operation("session", "Who is logged in with a cookie", {"200": _json("SessionShape", "the session, or none")} | _problems(422), security=[]),
+    "post": _operation(
+        "login", "Turn an API key into a session's cookie", {"200": _json("SessionShape", "begun")} | _problems(400, 403, 408, 413, 415, 422, 503), security=[]
+    )
+    | {"requestBody": {"required": True, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Login"}}}}},
+    "delete": _operation("logout", "Forget the session's cookie", {"204": {"description": "forgotten"}} | _problems(403, 422), security=[]),
+}
 _HEALTHZ = _operation("healthz", "Is this process there", {"200": {"description": "it is", "content": {"application/json": {"schema": {}}}}}, security=[])
 _READYZ = _operation(
     "readyz",
@@ -158,6 +184,10 @@ PATHS: Node = {
     "/tasks/{task_id}/retry": {"post": _RETRY},
     "/files": {"post": _UPLOAD},
     "/files/{file_id}": {"get": _DOWNLOAD},
+    "/overview": {"get": _OVERVIEW},
+    "/overview/stream": {"get": _OVERVIEW_STREAM},
+    "/logs": {"get": _NEWEST_LOGS},
+    "/session": _SESSION,
     "/healthz": {"get": _HEALTHZ},
     "/readyz": {"get": _READYZ},
 }

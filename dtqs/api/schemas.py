@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dtqs.api.web.feed import Point
+from dtqs.readings import LogEntry, Rates, Reading
 from dtqs.task import PRIORITY_MAX, PRIORITY_MIN
 
 StatusName = Literal["pending", "in_progress", "completed", "failed", "cancelled"]
@@ -65,6 +67,23 @@ class LogPage(Shape):
     next: int | None = Field(description="what to give as after for the next page; null at the end")
 
 
+class OverviewShape(Shape):
+    reading: Reading
+    rates: Rates | None = Field(description="null before there are two readings")
+    point: Point = Field(description="what the dashboard's charts show of it")
+
+
+class NewestLogs(Shape):
+    logs: list[LogEntry] = Field(description="the newest last")
+
+
+class SessionShape(Shape):
+    auth: bool = Field(description="whether keys are needed at all")
+    key_name: str | None = Field(description="whose session it is; null where there is none")
+    scopes: list[str]
+    expires_at: int | None = Field(description="Unix time")
+
+
 class Uploaded(Shape):
     uri: str = Field(description="what a payload names as a source: upload:ID")
     size_bytes: int = Field(ge=0)
@@ -88,4 +107,6 @@ class ProblemShape(Shape):
     errors: list[FieldProblem] | None = None
 
 
-ALL: tuple[type[Shape], ...] = (Accepted, TaskShape, TaskPage, LogPage, Uploaded, ProblemShape)
+ALL: tuple[type[Shape], ...] = (
+    Accepted, TaskShape, TaskPage, LogPage, OverviewShape, NewestLogs, SessionShape, Uploaded, ProblemShape,
+)  # fmt: skip

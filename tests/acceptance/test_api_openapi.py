@@ -15,7 +15,10 @@ from tests.fix_system import System
 PLAIN = [
     ("POST", "/submit"), ("GET", "/tasks"), ("GET", "/tasks/{task_id}"), ("GET", "/tasks/{task_id}/logs"), ("POST", "/tasks/{task_id}/cancel"),
     ("POST", "/tasks/{task_id}/retry"), ("POST", "/files"), ("GET", "/files/{file_id}"), ("GET", "/sse"), ("GET", "/healthz"), ("GET", "/readyz"),
+    ("GET", "/overview"), ("GET", "/logs"), ("POST", "/session"), ("DELETE", "/session"),
 ]  # fmt: skip
+DESCRIBED = [*PLAIN, ("GET", "/session"), ("GET", "/overview/stream")]
+"""The stream goes on for ever."""
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
@@ -29,7 +32,7 @@ def validator(whole: dict[str, Any], name: str) -> Any:
 
 def test_every_route_is_described_and_every_reference_leads_somewhere(shared: System) -> None:
     whole = document(shared)
-    assert {(method.upper(), path) for path, methods in whole["paths"].items() for method in methods} == set(PLAIN)
+    assert {(method.upper(), path) for path, methods in whole["paths"].items() for method in methods} == set(DESCRIBED)
     names = set(whole["components"]["schemas"])
     assert {"submit.echo", "submit.image", "payload.echo", "payload.image", "Accepted", "TaskShape", "ProblemShape"} <= names
     for name in names:
@@ -66,7 +69,8 @@ def test_answers_are_as_they_are_described(shared: System) -> None:
     whole = document(shared)
     task = shared.wait_for(shared.submit({"steps": 1}))
     logs = shared.client.get(f"/tasks/{task['task_id']}/logs").json()
-    for name, answer in (("TaskShape", task), ("LogPage", logs), ("TaskPage", shared.client.get("/tasks?limit=2").json())):
+    got = {"TaskPage": "/tasks?limit=2", "OverviewShape": "/overview", "NewestLogs": "/logs", "SessionShape": "/session"}
+    for name, answer in (("TaskShape", task), ("LogPage", logs), *((name, shared.client.get(path).json()) for name, path in got.items())):
         validator(whole, name).validate(answer)
 
 

@@ -10,14 +10,13 @@ from dtqs.api.body import close_connection, wait_for_client
 from dtqs.api.frames import HEARTBEAT, retry
 from dtqs.api.query import Query, refuse_parameters
 from dtqs.api.sse import HEADERS, STALLED_SECONDS, Line, Pace
-from dtqs.api.tasks import answer
+from dtqs.api.tasks import LOGS_DEFAULT, LOGS_LIMIT, answer
 from dtqs.api.web.feed import Feed, Viewer
 from dtqs.readings import Reader
+from dtqs.store.overview import LEVELS
 
 LIFE_SECONDS = 600.0
 """Then a stream begins anew, and its key is judged anew."""
-LOGS_DEFAULT, LOGS_LIMIT = 200, 1000
-LEVELS = ("debug", "info", "warning", "error")
 
 
 class Overview:
