@@ -85,7 +85,7 @@ class _Outputs:
         if facts.frames > 1:
             made |= {"frames": facts.frames, "duration_seconds": facts.milliseconds / 1000}
         self._made[facts.index] = made
-        if len(self._made) < len(self._asked):  # the last one is told by the outcome
+        if len(self._asked) > 1:  # a single one is told by the outcome
             self._context.progress(len(self._made) / len(self._asked), f"{name}: {facts.width} × {facts.height}")
 
     def in_order(self) -> list[Json]:
