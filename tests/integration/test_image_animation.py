@@ -1,6 +1,7 @@
 """Animations that stay animations, and documents with pages: each frame of every output is looked at again."""
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -77,6 +78,14 @@ def test_effects_are_done_to_every_frame(run: Run) -> None:
     assert [frame.size for frame, _ in frames] == [(60, 120)] * 3
     assert all(near(frame, (0.5, 0.01), "#ff00ff") for frame, _ in frames)
     assert near(frames[2][0], (0.5, 5 / 6), BLUE, 24)
+
+
+def test_a_picture_may_be_its_own_watermark(run: Run, source: Callable[[bytes], str]) -> None:
+    data = _animation("webp")
+    _, (made,) = run(data, {"format": "png", "watermark": {"source": source(data), "scale": 0.1, "opacity": 1, "position": "bottom-right", "margin": 0}})
+    frames = _frames(made)
+    assert [near(frame, (1 / 6 + number / 3, 0.5), COLOURS[number], 24) for number, (frame, _) in enumerate(frames)] == [True] * 3
+    assert all(near(frame, (110 / 120, 57 / 60), RED, 60) for frame, _ in frames)
 
 
 def test_an_apng_with_a_picture_in_front_shows_its_frames_only(run: Run) -> None:

@@ -130,13 +130,18 @@ class Work:
     def _mark(self, uri: str) -> Image.Image:
         """Return the watermark picture of a URI, opened as suspiciously as any other, and kept for the next output."""
         if uri not in self._marks:
-            file = self._sources[uri]
-            media_type, _ = check_source(file, self._settings.max_source_bytes)
-            with opened(file, media_type, self._settings.max_pixels) as image:
-                shown = shown_size(image)
-                scale = min(1.0, _MARK_SIDE / max(shown))
-                self._marks[uri] = self._frame(image, (max(1, round(shown[0] * scale)), max(1, round(shown[1] * scale)))).small()
+            # opened anew: it may be the source itself, which is read from at another place
+            with open(f"/proc/self/fd/{self._sources[uri].fileno()}", "rb") as file:
+                self._marks[uri] = self._read_mark(file)
         return self._marks[uri]
+
+    def _read_mark(self, file: BinaryIO) -> Image.Image:
+        media_type, _ = check_source(file, self._settings.max_source_bytes)
+        with opened(file, media_type, self._settings.max_pixels) as image:
+            with decoding(image.format or ""):
+                shown = shown_size(image)
+            scale = min(1.0, _MARK_SIDE / max(shown))
+            return self._frame(image, (max(1, round(shown[0] * scale)), max(1, round(shown[1] * scale)))).small()
 
     def _sum_up(self, frame: Frame) -> None:
         if not self._summary:
