@@ -12,7 +12,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner, Result
 
+from dtqs.cli import main
 from dtqs.resources import resource
 from tests.fix_system import Factory, System
 from tests.helpers import eventually
@@ -139,43 +141,52 @@ def test_tasks_are_listed_shown_cancelled_and_retried(system: Factory) -> None:
     assert as_json(one.run("task", again, "--json"))["retry_of"] == first
 
 
+def here(system: System, *arguments: str) -> Result:
+    """Run a command in this very process: there is no interpreter to wait for."""
+    return CliRunner().invoke(main, arguments, env={"DTQS_CONFIG": str(system.config_path)})
+
+
 def test_all_that_fit_are_retried_or_cancelled(system: Factory) -> None:
     one = system({"pool:default": {"workers": 1}})
     failed = [one.submit({"fail": "permanent", "n": n}, tags=["a"]) for n in range(2)]
     other = one.submit({"fail": "permanent"}, tags=["b"])
     one.wait_all()
-    again = as_json(one.run("retry", "--failed", "--type", "echo", "--tag", "a", "--json"))
-    assert {as_json(one.run("task", task["task_id"], "--json"))["retry_of"] for task in again} == set(failed)
+    again = json.loads(here(one, "retry", "--failed", "--type", "echo", "--tag", "a", "--json").stdout)
+    assert {one.task(task["task_id"])["retry_of"] for task in again} == set(failed)
     assert one.rows("SELECT count(*) FROM tasks WHERE retry_of = %s", other) == [(0,)]
-    waiting = {one.run("submit", "echo", "--delay", "600").stdout.strip() for _ in range(2)}
-    cancelled = one.run("cancel", "--pending", "--type", "echo")
-    assert (cancelled.returncode, {line.split()[0] for line in cancelled.stdout.splitlines()}) == (0, waiting), cancelled.stderr
+    waiting = {one.submit(delay_seconds=600) for _ in range(2)}
+    cancelled = here(one, "cancel", "--pending", "--type", "echo")
+    assert (cancelled.exit_code, {line.split()[0] for line in cancelled.stdout.splitlines()}) == (0, waiting), cancelled.output
     for wrong in (["retry"], ["retry", other, "--failed"], ["cancel", other, "--tag", "a"]):
-        assert one.run(*wrong).returncode == 2
+        assert here(one, *wrong).exit_code == 2
 
 
 def test_the_system_is_shown_as_a_whole(system: Factory) -> None:
     one = system()
     one.wait_for(one.submit({"fail": "permanent"}, tags=["\x1b[2J"]))
-    running = one.submit({"steps": 1, "sleep_seconds": 30})
+    running = one.submit({"steps": 1, "sleep_seconds": 60})
     later = one.submit(delay_seconds=600, priority=8)
-    eventually(lambda: as_json(one.run("workers", "--json"))["workers"][0]["state"] in ("busy", "ready"), what="a worker has told its state")
-    eventually(lambda: running in one.run("workers").stdout, what="a worker shows what it runs")
-    queue = as_json(one.run("queue", "--json"))
+    eventually(lambda: running in here(one, "workers").stdout, what="a worker shows what it runs")
+    busy = [worker for worker in json.loads(here(one, "workers", "--json").stdout)["workers"] if worker["task_id"]]
+    assert [(worker["state"], worker["task_id"]) for worker in busy] == [("busy", running)]
+    queue = json.loads(here(one, "queue", "--json").stdout)
     assert ([task["task_id"] for task in queue["later_tasks"]], queue["depth"]["later"], queue["depth"]["pending"]) == ([later], 1, 0)
-    assert later in one.run("queue").stdout
-    top = one.run("top")
-    assert (top.returncode, "healthy" in top.stdout, "the payload asks for a permanent error" in top.stdout) == (0, True, True)
-    assert as_json(one.run("top", "--json"))["alarms"] == []
-    rows = [json.loads(line) for line in one.run("logs", "--level", "error", "--json").stdout.splitlines()]
+    assert later in here(one, "queue").stdout
+    top = here(one, "top")
+    assert (top.exit_code, "healthy" in top.stdout, "the payload asks for a permanent error" in top.stdout) == (0, True, True)
+    assert json.loads(here(one, "top", "--json").stdout)["alarms"] == []
+    rows = [json.loads(line) for line in here(one, "logs", "--level", "error", "--json").stdout.splitlines()]
     assert [(row["event"], row["task_type"]) for row in rows] == [("failed", "echo")]
-    assert one.run("logs", "--search", "permanent").stdout.count("\n") == 1
-    one.run("cancel", running)
-    stopped = one.config_path.read_text(encoding="utf-8").replace(one.dsn, "host=127.0.0.1 port=1 dbname=x")
-    one.config_path.write_text(stopped, encoding="utf-8")
-    for command in ("workers", "queue", "top", "logs"):
-        away = one.run(command)
-        assert (away.returncode, away.stderr.count("\n")) == (os.EX_UNAVAILABLE, 1), away.stderr
+    assert here(one, "logs", "--search", "permanent").stdout.count("\n") == 1
+    one.client.post(f"/tasks/{running}/cancel")
+
+
+@pytest.mark.parametrize("command", ["workers", "queue", "top", "logs"])
+def test_where_there_is_no_database_a_look_says_so_at_once(command: str, tmp_path: Path) -> None:
+    (tmp_path / "dtqs.ini").write_text("[postgresql]\ndsn = host=127.0.0.1 port=1 dbname=x\n", encoding="utf-8")
+    away = CliRunner().invoke(main, [command, "--config", str(tmp_path / "dtqs.ini")])
+    assert (away.exit_code, away.stdout) == (os.EX_UNAVAILABLE, "")
+    assert "PostgreSQL" in away.stderr
 
 
 def test_logs_are_shown_followed_and_cannot_steer_the_terminal(system: Factory) -> None:
@@ -206,7 +217,7 @@ def test_what_the_api_refuses_is_told_field_by_field(system: Factory) -> None:
     fields = one.run("submit", "echo", "steps=x", "fail=z")
     assert {line.split(":")[0].strip() for line in fields.stderr.splitlines()[1:]} == {"payload.steps", "payload.fail"}
     unknown = one.run("submit", "imag", "a=1")
-    assert (unknown.returncode, "echo, image" in unknown.stderr) == (2, True)
+    assert (unknown.returncode, "image" in unknown.stderr) == (2, True)
     assert one.run("task", "0192f3a0-0000-7000-8000-000000000000").returncode == 2
     assert one.run("task", "../files/x").returncode == 2
     assert one.run("tasks", "--after", "nonsense").returncode == 2
