@@ -21,6 +21,7 @@ from dtqs.processors.email.addresses import Address
 from dtqs.processors.email.faults import TemplateFault
 from dtqs.processors.email.folder import MailFolder
 from dtqs.processors.email.headers import address_field, text_field
+from dtqs.processors.email.message import Body, compose
 from dtqs.processors.email.payload import EmailPayload
 from dtqs.processors.email.settings import EmailSettings
 from tests.fix_processors import Attempt
@@ -49,6 +50,7 @@ def test_a_text_is_read_back_from_its_header(text: str) -> None:
 
 @settings(deadline=None, max_examples=60, derandomize=True, database=None)
 @given(st.lists(st.builds(Address, WORDS, st.from_regex(r"\A[a-z0-9+_-]{1,40}\Z"), st.just("example.org")), min_size=1, max_size=8))
+@example([Address("=?utf-8?q?Eve?=", "ada", "example.org"), Address('back\\slash "quoted", comma', "b", "example.org")])
 def test_addresses_are_read_back_from_their_header(addresses: list[Address]) -> None:
     field = address_field("To", addresses)
     read(field)
@@ -115,6 +117,7 @@ def test_text_and_html_are_alternatives_with_what_the_html_shows_and_what_is_att
         "multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png",
     ]  # fmt: skip
     assert text.get_content().strip() == "Grüße"
+    assert mail.as_bytes().isascii(), "no server need be asked whether it takes more"
     assert (logo["Content-ID"], logo.get_content_disposition(), logo.get_content()) == ("<logo>", "inline", PNG)
     assert (table.get_filename(), table.get_content_type(), table.get_payload(decode=True)) == ("Übersicht.csv", "text/csv", b"a,b\n" * 10)
     assert (other.get_content_type(), other.get_content()) == ("application/octet-stream", PNG)
@@ -181,6 +184,13 @@ def templates(tmp_path: Path) -> Path:
     }.items():
         (folder / name).write_text(text)
     return folder
+
+
+def test_a_mailbox_that_only_the_envelope_names_needs_the_servers_help_too() -> None:
+    payload = EmailPayload.model_validate({"to": ["a@b.c"], "bcc": ["jürgen@b.c", "a@b.c"], "subject": "s", "text": "t"})
+    mail = compose(payload, Body("s", "t", None, ()), Address("", "a", "b.c"), "id")
+    assert (mail.utf8, mail.content.isascii(), [each.spec for each in mail.recipients]) == (True, True, ["a@b.c", "jürgen@b.c"])
+    assert mail.message_id == "<id@b.c>"
 
 
 def test_a_template_gives_subject_text_and_escaped_html(made: Any, templates: Path) -> None:
