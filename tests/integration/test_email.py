@@ -52,7 +52,7 @@ def processor() -> Iterator[Make]:
 
     yield make
     for each in made:
-        each._server._drop()
+        each.close()
 
 
 def content(mail: Received) -> str:
@@ -101,6 +101,15 @@ def test_a_connection_is_kept_for_the_next_mails_and_asked_when_it_was_idle(serv
     sender._server._used_at -= 61
     send(sender, attempt)
     assert len({id(mail.connection) for mail in server.mails}) == 3, "longer idle than is allowed"
+
+
+def test_a_worker_that_ends_says_goodbye(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+    sender = processor(server)
+    send(sender, attempt)
+    assert "QUIT" not in server.commands
+    sender.close()
+    sender.close()
+    assert server.commands.count("QUIT") == 1
 
 
 def test_a_server_that_was_restarted_gets_the_next_mail_over_a_new_connection(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:

@@ -62,6 +62,10 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
             return _result(mail, Sent("", ())) | {"file": file}
         return _result(mail, self._send(mail, context))
 
+    def close(self) -> None:
+        """Say goodbye to the mail server. Safe to call twice."""
+        self._server.close()
+
     def _problems(self, payload: EmailPayload) -> Iterator[Problem]:
         settings = self.settings
         if payload.sender is None and settings.sender is None:

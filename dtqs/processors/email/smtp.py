@@ -69,6 +69,13 @@ class MailServer:
             self._quit()
         return Sent(answer, refused)
 
+    def close(self) -> None:
+        """Say goodbye. Safe to call twice."""
+        if self._smtp is not None and self._pid == os.getpid():
+            self._quit()
+        else:
+            self._drop()
+
     def _offer(self, mail: Mail) -> list[Refusal]:
         """Say who it is from and for whom. A kept connection that the server has closed meanwhile is opened anew, once: nothing was sent."""
         while True:
