@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from dtqs.cli.options import configuration
+from dtqs.cli.options import configuration, json_option
 from dtqs.cli.output import print_json, print_table
 from dtqs.config import Config
 from dtqs.store import Store
@@ -18,10 +18,19 @@ NAME_LIMIT = 100
 
 
 @click.command()
-def migrate() -> None:
-    """Apply the schema to the database. Safe to repeat."""
+@json_option
+def migrate(as_json: bool) -> None:
+    """Apply the schema to the database. Safe to repeat.
+
+    \b
+      dtqs migrate
+      dtqs migrate --config /etc/dtqs/dtqs.ini
+    """
     version = apply_schema(configuration().postgresql)
-    click.echo(f"the schema is at version {version}")
+    if as_json:
+        print_json({"schema": version})
+    else:
+        click.echo(f"the schema is at version {version}")
 
 
 @contextmanager
@@ -38,7 +47,13 @@ def opened_store(config: Config, name: str) -> Iterator[Store]:
 
 @click.group()
 def key() -> None:
-    """Make, list and revoke API keys."""
+    """Make, list and revoke API keys.
+
+    \b
+      dtqs key create ci --scope submit,read
+      dtqs key list
+      dtqs key revoke ci
+    """
 
 
 def _scopes(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
@@ -57,9 +72,14 @@ def _name(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
 @key.command()
 @click.argument("name", callback=_name)
 @click.option("--scope", "scopes", default="submit,read", show_default=True, callback=_scopes, help="What the key may do: submit, read, admin.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def create(name: str, scopes: tuple[str, ...], as_json: bool) -> None:
-    """Make a key and print it. It is shown this once; only its hash is kept."""
+    """Make a key and print it. It is shown this once; only its hash is kept.
+
+    \b
+      dtqs key create ci
+      dtqs key create ops --scope admin --json
+    """
     with opened_store(configuration(), "dtqs key") as store:
         key_id, secret = store.api_keys.create(name, scopes)
     if as_json:
@@ -70,9 +90,14 @@ def create(name: str, scopes: tuple[str, ...], as_json: bool) -> None:
 
 
 @key.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def list_keys(as_json: bool) -> None:
-    """List the keys, revoked ones included; never their text."""
+    """List the keys, revoked ones included; never their text.
+
+    \b
+      dtqs key list
+      dtqs key list --json
+    """
     with opened_store(configuration(), "dtqs key") as store:
         keys = store.api_keys.list()
     if as_json:
@@ -86,8 +111,16 @@ def list_keys(as_json: bool) -> None:
 
 @key.command()
 @click.argument("name_or_id")
-def revoke(name_or_id: str) -> None:
-    """Revoke a key by its name or id."""
+@json_option
+def revoke(name_or_id: str, as_json: bool) -> None:
+    """Revoke a key by its name or id.
+
+    \b
+      dtqs key revoke ci
+    """
     with opened_store(configuration(), "dtqs key") as store:
         key_id = store.api_keys.revoke(name_or_id)
+    if as_json:
+        print_json({"key_id": key_id})
+        return
     click.echo(f"revoked {name_or_id}, id {key_id}; API processes that have just seen it may take it for {REMEMBERED_SECONDS:g} s more")

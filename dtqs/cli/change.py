@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
-from dtqs.cli.options import exit_status
+from dtqs.cli.options import exit_status, json_option
 from dtqs.cli.output import print_json
-from dtqs.cli.tasks_options import json_option, opened_api
+from dtqs.cli.tasks_options import opened_api
 from dtqs.client import Client
 from dtqs.errors import RequestError
 from dtqs.log import visible

@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from dtqs.cli import payload as payloads
+from dtqs.cli.options import json_option
 from dtqs.cli.output import print_json, size
 from dtqs.cli.payload import PayloadError, Upload
 from dtqs.cli.show import show_result
-from dtqs.cli.tasks_options import Api, json_option, opened_api, wait_seconds_option
+from dtqs.cli.tasks_options import Api, opened_api, wait_seconds_option
 from dtqs.cli.wait import exit_status, wait_for
 from dtqs.client import WaitOver
 from dtqs.task import PRIORITY_DEFAULT, PRIORITY_MAX, PRIORITY_MIN

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from dtqs.cli.options import configuration
+from dtqs.cli.options import configuration, json_option
 from dtqs.cli.output import print_json
 from dtqs.config import Config, Section, load
 from dtqs.config_text import default_ini, effective, write_ini
@@ -14,21 +14,41 @@ from dtqs.processors.catalog import Catalog
 
 @click.group()
 def config() -> None:
-    """Check and show the configuration."""
+    """Check and show the configuration.
+
+    \b
+      dtqs config check --config new.ini
+      dtqs config show
+      dtqs config default > /etc/dtqs/dtqs.ini
+    """
 
 
 @config.command()
-def check() -> None:
-    """Check every key; print what is wrong, a line each. Exit status 78 if anything is."""
+@json_option
+def check(as_json: bool) -> None:
+    """Check every key; print what is wrong, a line each. Exit status 78 if anything is.
+
+    \b
+      dtqs config check
+      dtqs config check --config new.ini
+    """
     current = configuration()
     Catalog.load(current)
+    if as_json:
+        print_json({"ok": True, "path": current.path and str(current.path)})
+        return
     click.echo(f"{current.path or 'no file (defaults and environment)'}: nothing is wrong")
 
 
 @config.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def show(as_json: bool) -> None:
-    """Show every key in effect and where it comes from, secrets masked."""
+    """Show every key in effect and where it comes from, secrets masked.
+
+    \b
+      dtqs config show
+      dtqs config show --json | jq .api
+    """
     current = configuration()
     sections = effective(current, processor_settings(current))
     if as_json:
@@ -39,13 +59,21 @@ def show(as_json: bool) -> None:
 
 @config.command()
 def default() -> None:
-    """Print conf/dtqs.ini: every key with its default and a comment."""
+    """Print conf/dtqs.ini: every key with its default and a comment.
+
+    \b
+      dtqs config default > dtqs.ini
+    """
     sys.stdout.write(default_ini(processor_models()))
 
 
 @config.command()
 def reference() -> None:
-    """Print docs/configuration.md: every key with what is allowed."""
+    """Print docs/configuration.md: every key with what is allowed.
+
+    \b
+      dtqs config reference | less
+    """
     sys.stdout.write(write_reference(processor_models()))
 
 

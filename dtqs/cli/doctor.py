@@ -11,7 +11,7 @@ from dtqs.cli import checks
 from dtqs.cli.admin import opened_store
 from dtqs.cli.checks import FAILED, OK, Check
 from dtqs.cli.endpoint import find_endpoint
-from dtqs.cli.options import configuration, configuration_path
+from dtqs.cli.options import configuration, configuration_path, json_option
 from dtqs.cli.output import print_json, print_table
 from dtqs.config import Config
 from dtqs.errors import ConfigError
@@ -25,11 +25,16 @@ SHOWN_LIMIT = 1000
 
 @click.command()
 @click.option("--audit", is_flag=True, help="Prove instead that every task without an outcome is in exactly one place; in bounded batches, at any time.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def doctor(audit: bool, as_json: bool) -> None:
     """Check every part of the system; say what to do about each failure.
 
     Exit status: 0 if nothing failed (warnings do not count), 1 if anything did.
+
+    \b
+      dtqs doctor
+      dtqs doctor --audit
+      dtqs doctor --json | jq '.checks[] | select(.state != "ok")'
     """
     sys.exit(_audit(configuration(), as_json) if audit else _check(as_json))
 

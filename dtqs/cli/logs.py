@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from dtqs.cli.options import configuration
+from dtqs.cli.options import configuration, json_option
 from dtqs.cli.output import json_text
 from dtqs.cli.show import entry_line, log_line
 from dtqs.cli.system import opened_reader
-from dtqs.cli.tasks_options import json_option, opened_api, wait_seconds_option
+from dtqs.cli.tasks_options import opened_api, wait_seconds_option
 from dtqs.cli.wait import exit_status
 from dtqs.client import WaitOver
 from dtqs.deadline import Deadline

@@ -4,9 +4,10 @@ import sys
 
 import click
 
+from dtqs.cli.options import json_option
 from dtqs.cli.output import print_json
 from dtqs.cli.show import show_task, show_tasks
-from dtqs.cli.tasks_options import json_option, opened_api
+from dtqs.cli.tasks_options import opened_api
 from dtqs.cli.wait import exit_status
 from dtqs.client import Client, Task
 from dtqs.client.client import PAGE_LIMIT

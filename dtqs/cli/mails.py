@@ -20,7 +20,13 @@ HEADERS = ("From", "To", "Cc", "Reply-To", "Subject", "Date", "Message-ID")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="List at most so many.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def mails(which: str | None, limit: int, as_json: bool) -> None:
-    """List the mails of [processor:email] folder, newest first, or show one: by its task's ID, or N, 1 being the newest."""
+    """List the mails of [processor:email] folder, newest first, or show one: by its task's ID, or N, 1 being the newest.
+
+    \b
+      dtqs mails
+      dtqs mails 1
+      dtqs mails --json | jq -r '.mails[].subject'
+    """
     folder = _folder()
     if which is not None:
         found = _one(folder, which)

@@ -11,6 +11,7 @@ from dtqs.config import Config, find, load
 from dtqs.errors import ConfigError, DtqsError, RequestError, TransientError
 
 F = TypeVar("F", bound=Callable[..., Any])
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 EX_REFUSED = 2
 """What was asked for cannot be done as asked: the same as for a wrong use of the command."""
 _META = "dtqs.config_path"

@@ -21,7 +21,12 @@ from dtqs.worker.process import Seat, Worker
 
 @click.command()
 def supervisor() -> None:
-    """Run the workers and the keeper of this node, until SIGTERM (drain) or SIGINT (stop now)."""
+    """Run the workers and the keeper of this node, until SIGTERM (drain) or SIGINT (stop now).
+
+    \b
+      dtqs supervisor
+      dtqs supervisor --config /etc/dtqs/dtqs.ini
+    """
     config = configuration()
     catalog = Catalog.load(config)
     log.set_up(config.log.level, config.log.format, "supervisor")
@@ -32,7 +37,12 @@ def supervisor() -> None:
 
 @click.command()
 def api() -> None:
-    """Run the HTTP API on gunicorn, until SIGTERM; SIGHUP reloads it."""
+    """Run the HTTP API and the dashboard on gunicorn, until SIGTERM; SIGHUP reloads it.
+
+    \b
+      dtqs api
+      dtqs api --config /etc/dtqs/dtqs.ini
+    """
     config = configuration()
     Catalog.load(config)  # a wrong setting is said here, in one line, not by each process of gunicorn
     path = configuration_path()

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from dtqs.cli.admin import opened_store
-from dtqs.cli.options import configuration
+from dtqs.cli.options import configuration, json_option
 from dtqs.cli.output import print_json, print_table, size
 from dtqs.config import Config
 from dtqs.errors import StoreUnavailable
@@ -19,7 +19,6 @@ from dtqs.readings.alarms import age
 STATUSES = "Exit status: 0 as long as PostgreSQL answers, else 69; 78 configuration. What is wrong otherwise is told on standard error."
 MORE = "+"
 """Behind a count that stopped at its limit."""
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @contextmanager

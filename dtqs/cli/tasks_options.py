@@ -11,7 +11,6 @@ from dtqs.cli.options import configuration_path
 from dtqs.client import Client
 from dtqs.client.client import WAIT_SECONDS
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 wait_seconds_option = click.option(
     "--wait-seconds", type=click.FloatRange(min=0.1), default=WAIT_SECONDS, show_default=True, metavar="SECONDS", help="Wait no longer than this."
 )

@@ -18,9 +18,9 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from dtqs.cli.options import configuration
+from dtqs.cli.options import configuration, json_option
 from dtqs.cli.output import STYLES, cell_text, print_json
-from dtqs.cli.system import depth_words, json_option, opened_reader, worker_row
+from dtqs.cli.system import depth_words, opened_reader, worker_row
 from dtqs.log import visible
 from dtqs.readings import History, QueuedTask, Reader, Reading
 from dtqs.readings.alarms import age
@@ -30,7 +30,10 @@ POINTS = 30
 ROWS_BESIDE = 14
 """Lines of the page that are no row of a table."""
 _RATES = ("submitted", "started", "completed", "failed", "retried")
-_WORKERS = (("worker", 0), ("state", 3), ("type", 4), ("for", 6), ("progress", 7), ("memory", 8), ("done", 9), ("failed", 10), ("task", 5))
+_WIDE = 110
+"""From so many columns on there is room for all of it."""
+_NARROW_WORKERS = (("worker", 0), ("state", 3), ("type", 4), ("for", 6), ("task", 5), ("progress", 7))
+_WORKERS = (*_NARROW_WORKERS, ("memory", 8), ("done", 9), ("failed", 10), ("node", 1))
 """Columns of the page, and their places in a worker's row."""
 
 
@@ -52,7 +55,7 @@ def top(every: float, as_json: bool) -> None:
         if as_json:
             print_json(asdict(reader.read()))
         elif not sys.stdout.isatty():
-            Console(width=120).print(page(reader.read(), History(), 60))
+            Console(width=120).print(page(reader.read(), History(), 120, 60))
         else:
             _live(reader, every)
 
@@ -65,7 +68,7 @@ def _live(reader: Reader, every_seconds: float) -> None:
         while True:
             reading = reader.read(console.height, 3)
             history.add(reading)
-            live.update(page(reading, history, console.height), refresh=True)
+            live.update(page(reading, history, console.width, console.height), refresh=True)
             if read_key(every_seconds) == "q":
                 break
 
@@ -99,21 +102,23 @@ class KeyReader:
         return sys.stdin.read(1) if ready else ""
 
 
-def page(reading: Reading, history: History, height: int) -> RenderableType:
-    """Lay out one page of so many lines."""
+def page(reading: Reading, history: History, width: int, height: int) -> RenderableType:
+    """Lay out one page of so many columns and lines."""
+    wide = width >= _WIDE
     rows = max(3, height - ROWS_BESIDE - len(reading.alarms))
     running = min(len(reading.workers or ()), max(2, rows // 2))
     failed = min(len(reading.failures or ()), max(1, rows // 4))
-    parts: list[RenderableType] = [*_head(reading), _rates(history), Rule(style="dim")]
+    parts: list[RenderableType] = [*_head(reading), _rates(history), Rule("q quits", align="right", style="dim")]
     if reading.depth is not None:
-        parts.append(Text(visible(depth_words(reading.depth))))
-    parts += [_workers(reading, running), _next(reading, max(1, rows - running - failed)), _failures(reading, failed)]
+        parts.append(Text(visible(depth_words(reading.depth)), no_wrap=True, overflow="ellipsis"))
+    parts += [_workers(reading, running, wide), _next(reading, max(1, rows - running - failed)), _failures(reading, failed, wide)]
     return Group(*parts)
 
 
 def _head(reading: Reading) -> Iterator[Text]:
     at = time.strftime("%H:%M:%S", time.localtime(reading.at))
-    well = Text("healthy", style="bold green") if not reading.alarms else Text(f"{len(reading.alarms)} alarms", style="bold red")
+    count = len(reading.alarms)
+    well = Text("healthy", style="bold green") if not reading.alarms else Text(f"{count} alarm{'s' * (count > 1)}", style="bold red")
     servers = [f"{health.name} {health.state}, {visible(health.words)}" for health in (reading.database, reading.broker)]
     yield Text.assemble(("dtqs top", "bold"), f"  {at}  ", well, "  ", " · ".join(servers), no_wrap=True, overflow="ellipsis")
     for alarm in reading.alarms:
@@ -135,13 +140,14 @@ def sparkline(values: list[float]) -> str:
     return "".join(BLOCKS[0 if value <= 0 else max(1, round(value / most * 8))] for value in values)
 
 
-def _workers(reading: Reading, limit: int) -> Table:
+def _workers(reading: Reading, limit: int, wide: bool) -> Table:
     """Show the workers that run a task before the others."""
-    table = _table([name for name, _ in _WORKERS])
+    columns = _WORKERS if wide else _NARROW_WORKERS
+    table = _table([name for name, _ in columns])
     found = sorted(reading.workers or (), key=lambda worker: (worker.task_id is None, worker.node_name, worker.pool, worker.slot))
     for worker in found[:limit]:
         cells = worker_row(worker)
-        table.add_row(*(_cell(cells[place]) for _, place in _WORKERS))
+        table.add_row(*(_cell(cells[place]) for _, place in columns))
     return _with_rest(table, len(found) - limit, "workers")
 
 
@@ -161,19 +167,18 @@ def _seconds(at: str) -> float:
     return datetime.fromisoformat(at).timestamp()
 
 
-def _failures(reading: Reading, limit: int) -> Table:
-    table = _table(["failed", "type", "", "ago", "why"])
+def _failures(reading: Reading, limit: int, wide: bool) -> Table:
+    table = _table(["failed", "type", "ago", "why", *["status"] * wide])
     for failure in (reading.failures or ())[:limit]:
         ago = age(max(0.0, reading.at - _seconds(failure.at)))
-        table.add_row(*map(_cell, (failure.task_id, failure.task_type, failure.status, ago, failure.message)))
+        table.add_row(*map(_cell, (failure.task_id, failure.task_type, ago, failure.message, *[str(failure.status)] * wide)))
     return table
 
 
 def _table(columns: list[str]) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), expand=bool({"why", "progress"} & set(columns)))
     for column in columns:
-        whole = column in ("task", "next", "failed")
-        table.add_column(column, no_wrap=True, overflow="ellipsis", ratio=1 if column in ("why", "progress") else None, min_width=8 if whole else None)
+        table.add_column(column, no_wrap=True, overflow="ellipsis", ratio=1 if column in ("why", "progress") else None)
     return table
 
 

@@ -34,6 +34,11 @@ def up(detach: bool, var: Path, api_port: int | None, workers: int | None, demo:
     """Start a private PostgreSQL, RabbitMQ, API and supervisor below ./var.
 
     Ends with Ctrl-C, unless it is detached. Data stays: the next start goes on with it.
+
+    \b
+      dtqs up
+      dtqs up --detach --workers 4
+      dtqs up --demo photo.jpg
     """
     places = Places(var.absolute())
     places.refuse_others()
@@ -60,7 +65,12 @@ def up(detach: bool, var: Path, api_port: int | None, workers: int | None, demo:
 @click.command()
 @_var_option
 def down(var: Path) -> None:
-    """Stop what `dtqs up` started. Tasks and files stay."""
+    """Stop what `dtqs up` started. Tasks and files stay.
+
+    \b
+      dtqs down
+      dtqs down --var /tmp/other
+    """
     places = Places(var.absolute())
     places.refuse_others()
     pid = running(places.pid_file("sandbox"))

@@ -1,8 +1,10 @@
 """The command group: quick help, lazy commands, and exit statuses."""
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import click
 import pytest
@@ -24,6 +26,25 @@ def test_every_command_can_be_loaded_and_explains_itself(name: str) -> None:
     assert "Usage:" in result.output
 
 
+def below(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Give out the command's path and those of the commands below it."""
+    yield path
+    for name, each in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from below(each, (*path, name))
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_has_examples_that_its_options_allow(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command
+    texts = {path: CliRunner().invoke(main, [*path, "--help"], terminal_width=200).output for path in below(command, (name,))}
+    known = {option for text in texts.values() for option in re.findall(r"--[a-z-]+", text.partition("Options:")[2])}
+    for path, text in texts.items():
+        examples = [line.partition("|")[0] for line in text.splitlines() if re.match(r" {4}.*dtqs " + " ".join(path), line)]
+        assert examples, path
+        assert {option for example in examples for option in re.findall(r"--[a-z-]+", example)} <= known, path
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"up", "down"}))
 def test_every_command_takes_the_configuration_file(name: str) -> None:
     assert "--config PATH" in CliRunner().invoke(main, [name, "--help"]).output
@@ -39,6 +60,21 @@ def test_help_imports_no_driver() -> None:
     program = f"import sys; from dtqs.cli import main; main(['--help'], standalone_mode=False); sys.exit([m for m in {HEAVY!r} if m in sys.modules] or 0)"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_its_completion(shell: str) -> None:
+    assert f"_DTQS_COMPLETE={shell}_complete" in CliRunner().invoke(main, ["completion", shell]).output
+
+
+def test_a_shell_is_told_commands_and_options() -> None:
+    def completed(words: str) -> str:
+        environment = {"_DTQS_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+        result = CliRunner().invoke(main, [], prog_name="dtqs", env=environment)
+        return result.output
+
+    assert completed("dtqs ta").split() == ["plain,task", "plain,tasks"]
+    assert "--failed" in completed("dtqs retry --f")
 
 
 def test_an_unknown_command_is_a_wrong_use() -> None:

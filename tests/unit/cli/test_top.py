@@ -1,0 +1,58 @@
+"""The page that `dtqs top` draws: it fits, it says what is wrong, and what comes from tasks cannot steer the terminal."""
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from dtqs.cli.top import page, sparkline
+from dtqs.readings import BrokerReading, Depth, Failure, Health, History, Latency, QueuedTask, Reading, Totals, WorkerReading
+from dtqs.task import Status
+
+EVIL = "\x1b[2J[red]\n"
+AT = 1_800_000_000.0
+TIME = "2027-01-15T08:00:00Z"
+
+
+def reading(workers: int, waiting: int, alarms: tuple[str, ...] = ()) -> Reading:
+    """A reading of so many busy workers and waiting tasks."""
+    busy = [WorkerReading(f"w{n}", "node", "default", n, n, "busy", f"t{n}", EVIL, 3.0, 0.5, EVIL, 1 << 20, 1, 0, 0.5) for n in range(workers)]
+    queued = tuple(QueuedTask(f"q{n}", EVIL, 5, TIME, TIME, True, 0, ()) for n in range(waiting))
+    failures = (Failure("f", EVIL, Status.FAILED, TIME, EVIL),) * 10
+    depth = Depth(waiting, 0, workers, (0,) * 5 + (waiting,) + (0,) * 4, (("echo", waiting),), 3.0, False)
+    health = Health("PostgreSQL", "ok", "version 15"), Health("RabbitMQ", "away", EVIL)
+    return Reading(AT, *health, tuple(busy), (), Totals(*[0] * 9), depth, queued, (), failures, Latency(*[None] * 4), BrokerReading(0, 1), alarms)
+
+
+def drawn(one: Reading, width: int, height: int) -> list[str]:
+    out = StringIO()
+    Console(file=out, width=width).print(page(one, History(), width, height))
+    return out.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 60), (60, 24)])
+def test_the_page_fits(width: int, height: int) -> None:
+    lines = drawn(reading(50, 500, ("RabbitMQ is away",)), width, height)
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= width
+    assert any(line.startswith("q0 ") for line in lines)
+    assert any(line.startswith("f ") for line in lines)
+    assert sum(line.startswith("default/") for line in lines) >= 2
+
+
+def test_what_is_wrong_stands_on_top() -> None:
+    assert drawn(reading(0, 0), 120, 30)[0].split("  ")[2] == "healthy"
+    lines = drawn(reading(0, 0, (f"RabbitMQ is away{EVIL}",)), 120, 30)
+    assert "1 alarm " in lines[0]
+    assert lines[1] == "! RabbitMQ is away\\x1b[2J[red]\\n"
+
+
+def test_a_tasks_text_cannot_steer_the_terminal() -> None:
+    text = "\n".join(drawn(reading(2, 2), 160, 40))
+    assert "\x1b" not in text
+    assert "\\x1b[2J[red]\\n" in text
+
+
+def test_what_is_not_nothing_is_seen_in_a_sparkline() -> None:
+    assert sparkline([0.0, 0.01, 4.0, 8.0]) == " ▁▄█"
+    assert (sparkline([]), sparkline([0.0])) == ("", " ")
