@@ -133,6 +133,10 @@ class MailServerUnderTest:
         self.commands.append("NOOP")
         return "250 OK"
 
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.commands.append("QUIT")
+        return "221 2.0.0 goodbye"
+
     async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
         if self.sender_answers:
             return self.sender_answers.pop(0)
