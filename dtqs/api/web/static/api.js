@@ -10,6 +10,8 @@ export class Problem extends Error {
 
 let onLoggedOut = () => {};
 export const whenLoggedOut = (call) => { onLoggedOut = call; };
+/** A stream was refused, and a browser does not say why: look whether the login is over. */
+export const mayBeLoggedOut = () => onLoggedOut();
 
 export async function call(method, path, body, headers = {}) {
   let response;

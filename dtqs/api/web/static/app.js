@@ -119,7 +119,7 @@ function moveRow(step) {
 applyTheme();
 whenLoggedOut(async () => {
   if (!session?.key_name) return;
-  await readSession();
+  await readSession().catch(() => {}); // away: that is told elsewhere
   if (!session.key_name) { note("The login is over: log in again.", true); show(); }
 });
 addEventListener("hashchange", () => { show(); main.focus({ preventScroll: true }); scrollTo(0, 0); });

@@ -23,7 +23,7 @@ export class Form {
     if (inner.type === "boolean") return this.flag(inner, path, name);
     if (inner.type === "integer" || inner.type === "number") return this.number(inner, path, name, optional);
     if (inner.type === "string") return TAKES_FILES.test(inner.description || "") ? this.file(inner, path, name, optional) : this.text(inner, path, name, optional);
-    if (inner.type === "array" && inner.items) return this.list(inner, path, name);
+    if (inner.type === "array" && inner.items) return this.list(inner, path, name, optional);
     if (inner.type === "object" && inner.properties) return this.object(inner, path, name, optional);
     return this.json(inner, path, name, optional);
   }
@@ -53,11 +53,12 @@ export class Form {
     control.id ||= `f-${path}`;
     const hint = schema.description ? h("p", { class: "hint", id: `h-${path}` }, schema.description) : null;
     control.setAttribute("aria-describedby", `${hint ? `h-${path} ` : ""}e-${path}`);
-    return h("div", { class: "field" }, h("label", { for: control.id, title: path }, name.replaceAll("_", " "), optional ? null : h("span", { class: "needed" }, " needed")), control, hint, error);
+    const isWide = control.type === "text" || control.type === "password" || control.tagName === "TEXTAREA";
+    return h("div", { class: isWide ? "field wide" : "field" }, h("label", { for: control.id, title: path }, name.replaceAll("_", " "), optional ? null : h("span", { class: "needed" }, " needed")), control, hint, error);
   }
 
   text(schema, path, name, optional) {
-    const isLong = (schema.maxLength ?? 0) > 500 || /^(text|html|body|template)/.test(name);
+    const isLong = (schema.maxLength ?? 0) > 1000 || /^(text|html|body)$/.test(name);
     const control = isLong ? h("textarea", { rows: 4, required: !optional }) : h("input", {
       type: SECRET.test(name) ? "password" : "text", autocomplete: "off", spellcheck: "false", required: !optional, placeholder: typeof schema.default === "string" ? schema.default : schema.format === "date-time" ? "2030-01-31T12:00:00Z" : "",
     });
@@ -120,7 +121,7 @@ export class Form {
     return { element: this.field(path, name, schema, control, optional), get, set: (value) => { control.value = value === undefined || value === null ? "" : JSON.stringify(value, null, 2); } };
   }
 
-  list(schema, path, name) {
+  list(schema, path, name, optional) {
     const box = h("div", { class: "items" }), error = h("p", { class: "error", role: "alert" }), items = [];
     this.errors.set(path, error);
     const most = schema.maxItems ?? Infinity;
@@ -132,28 +133,35 @@ export class Form {
       if (value !== undefined) editor.set(value);
     };
     const remove = (item) => { // made anew, so that every path is its place again
-      const values = items.filter((one) => one !== item).map((one) => { try { return one.editor.get(); } catch { return undefined; } });
+      const values = items.filter((one) => one !== item).map((one) => { try { return one.editor.get() ?? null; } catch { return null; } });
       set(values);
     };
-    const set = (values) => { items.splice(0); box.replaceChildren(); for (const value of values ?? []) add(value ?? null); };
+    const set = (values) => { items.splice(0); box.replaceChildren(); for (const value of values ?? []) add(value ?? null); if (!optional && !items.length) add(); };
     const element = h("fieldset", {}, h("legend", {}, name.replaceAll("_", " ")), schema.description ? h("p", { class: "hint" }, schema.description) : null, error, box,
-      h("button", { type: "button", class: "plain small", id: `add-${path}`, onclick: () => items.length < most && add() }, `Add to ${name.replaceAll("_", " ")}`));
-    return { element, get: () => (items.length ? items.map((one) => one.editor.get() ?? null) : undefined), set };
+      h("button", { type: "button", class: "plain small", id: `add-${path}`, onclick: () => items.length < most && add() }, "Add one"));
+    set();
+    const get = () => { // what is left empty is not there
+      const values = items.map((one) => one.editor.get()).filter((value) => value !== undefined);
+      return values.length ? values : undefined;
+    };
+    return { element, get, set };
   }
 
   object(schema, path, name, optional, isTop = false) {
     const required = new Set(schema.required || []), editors = {}, shown = [], hidden = [];
-    for (const [key, one] of Object.entries(schema.properties).sort(([a], [b]) => required.has(b) - required.has(a))) {
+    const isPart = (one) => ["object", "array"].includes(this.resolve(one).inner.type);
+    // what is needed comes first, and what has parts of its own last
+    for (const [key, one] of Object.entries(schema.properties).sort(([a, x], [b, y]) => required.has(b) - required.has(a) || isPart(x) - isPart(y))) {
       const editor = (editors[key] = this.editor(one, path ? `${path}.${key}` : key, key, required.has(key) && !optional));
       (required.has(key) || shown.length < FIRST ? shown : hidden).push(editor.element);
     }
     const isOpen = schema.additionalProperties === true;
     const other = isOpen ? this.json({ description: "further fields, as a JSON object" }, `${path}.*`, "more", true) : null;
     if (other) shown.push(other.element);
-    const fold = hidden.length ? h("details", {}, h("summary", {}, `${hidden.length} more fields`), hidden) : null;
+    const fold = hidden.length ? h("details", {}, h("summary", {}, `${hidden.length} more fields`), h("div", { class: "fields" }, hidden)) : null;
     const error = h("p", { class: "error", role: "alert" });
     this.errors.set(path, error);
-    const body = [isTop ? null : schema.description ? h("p", { class: "hint" }, schema.description) : null, error, shown, fold];
+    const body = [isTop ? null : schema.description ? h("p", { class: "hint" }, schema.description) : null, error, h("div", { class: "fields" }, shown), fold];
     const element = isTop ? h("div", {}, body) : optional ? h("details", { class: "part" }, h("summary", {}, name.replaceAll("_", " ")), body) : h("fieldset", {}, h("legend", {}, name.replaceAll("_", " ")), body);
     const get = () => {
       const made = { ...(other?.get() ?? {}) };

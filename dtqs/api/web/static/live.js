@@ -1,5 +1,7 @@
 // Server-Sent Events that go on whatever happens: the browser comes back after a lost connection by itself, and we after an answer that is no stream.
 
+import { mayBeLoggedOut } from "./api.js";
+
 const RETRY_SECONDS = [1, 2, 4, 8];
 
 /** Follow a stream. `handlers` by event name get the data; `onState` is told live, waiting or ended. Returns a function that ends it. */
@@ -13,6 +15,7 @@ export function follow(url, handlers, onState = () => {}) {
       if (over) return;
       onState("waiting");
       if (source.readyState !== EventSource.CLOSED) return; // it tries again by itself
+      mayBeLoggedOut();
       timer = setTimeout(open, 1000 * RETRY_SECONDS[Math.min(tries++, RETRY_SECONDS.length - 1)]);
     });
     for (const [name, handle] of Object.entries(handlers)) {
@@ -39,7 +42,7 @@ export function followTask(taskId, on, onState = () => {}) {
 const POINTS = 300;
 const lookers = new Set();
 let ending = 0, endStream = null;
-export const system = { reading: null, rates: null, points: [], state: "waiting", at: 0 };
+export const system = { reading: null, rates: null, points: [], state: "waiting", awaySince: {} };
 
 function tell() {
   for (const look of [...lookers]) look(system);
@@ -56,7 +59,12 @@ function start() {
   if (endStream || document.hidden || !lookers.size) return;
   endStream = follow("overview/stream", {
     history: (points) => { addPoints(points); },
-    reading: (data) => { Object.assign(system, { reading: data.reading, rates: data.rates, at: Date.now() }); addPoints([data.point]); tell(); },
+    reading: (data) => {
+      Object.assign(system, { reading: data.reading, rates: data.rates });
+      for (const { name, state } of [data.reading.database, data.reading.broker]) system.awaySince[name] = state === "ok" ? undefined : system.awaySince[name] ?? data.reading.at;
+      addPoints([data.point]);
+      tell();
+    },
   }, (state) => { system.state = state; tell(); });
 }
 

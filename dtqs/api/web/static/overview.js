@@ -22,7 +22,7 @@ function systemPage(main) {
       { name: "submitted", kind: "a", read: (p) => p.submitted }, { name: "completed", kind: "good", read: (p) => p.completed }, { name: "failed", kind: "bad", read: (p) => p.failed }], rate, 1),
     chart("Tasks that wait or run", [
       { name: "due", kind: "a", read: (p) => p.pending }, { name: "later", kind: "dim", read: (p) => p.later }, { name: "running", kind: "good", read: (p) => p.in_progress }], count, 4),
-    chart("Latency of what was completed last", [
+    chart("Latency of the completed ones", [
       { name: "wait, half", kind: "a", read: (p) => p.wait_p50 }, { name: "wait, 95 %", kind: "dim", read: (p) => p.wait_p95 }, { name: "run, half", kind: "good", read: (p) => p.run_p50 }], seconds, 0.001),
     chart("Workers", [{ name: "busy", kind: "good", read: (p) => p.busy }, { name: "there", kind: "dim", read: (p) => p.workers }], count, 2),
   ];
@@ -38,12 +38,12 @@ function systemPage(main) {
   return watchSystem((system) => {
     put(verdict, verdictPart(system));
     if (!system.reading) return;
-    put(facts, factsPart(system.reading));
-    put(tiles, ...tileParts(system));
+    put(facts, factsPart(system));
     for (const one of charts) one.draw(system.points);
     const stale = system.state !== "live" || !system.reading.workers;
     main.classList.toggle("stale", stale);
     if (!system.reading.workers) return; // the last that was known stays, greyed
+    put(tiles, ...tileParts(system));
     put(running, runningPart(system.reading.workers));
     put(failed, failuresPart(system.reading.failures));
     put(next, queuePart(system.reading));
@@ -58,9 +58,9 @@ function verdictPart({ reading, state }) {
   return h("div", { class: "banner bad", id: "verdict", role: "alert" }, icon("alarm"), h("ul", {}, reading.alarms.map((words) => h("li", {}, visible(words)))));
 }
 
-function factsPart(reading) {
+function factsPart({ reading, awaySince }) {
   const servers = [reading.database, reading.broker].map((server) => h("li", { class: server.state === "ok" ? "ok" : "away", title: server.words },
-    icon(server.state === "ok" ? "ok" : "failed"), `${server.name} `, server.state === "ok" ? h("span", { class: "hint" }, seconds(server.latency_seconds)) : h("b", {}, `away: ${visible(server.words)}`)));
+    icon(server.state === "ok" ? "ok" : "failed"), `${server.name} `, server.state === "ok" ? h("span", { class: "hint" }, seconds(server.latency_seconds)) : h("b", {}, `away for ${seconds(reading.at - awaySince[server.name])} or longer: ${visible(server.words)}`)));
   const roles = {};
   for (const one of reading.processes || []) (roles[one.role] ??= []).push(one);
   const others = Object.entries(roles).filter(([role]) => role !== "worker").map(([role, all]) => h("li", {}, `${all.length} ${role === "api" ? "API process" : role}${all.length === 1 ? "" : role === "api" ? "es" : "s"}`));
@@ -77,7 +77,7 @@ function tileParts({ reading, rates }) {
     tile("submitted", `${rate(rates?.submitted)}/s`, `${count(reading.totals?.submitted)} in all`),
     tile("completed", `${rate(rates?.completed)}/s`, `${count(reading.totals?.completed)} in all`),
     tile("failed", `${rate(rates?.failed)}/s`, `${count(reading.totals?.failed)} in all`, rates?.failed > 0 ? "bad" : ""),
-    tile("waiting", `${count(depth?.pending)}${depth?.more ? "+" : ""}`, depth?.oldest_seconds ? `the oldest for ${seconds(depth.oldest_seconds)}` : `${count(depth?.later)}${many} later`),
+    tile("waiting", `${count(depth?.pending)}${depth?.more ? "+" : ""}`, depth?.oldest_seconds ? `the oldest for ${seconds(depth.oldest_seconds)}` : `${count(depth?.later)}${many} due later`),
     tile("running", count(depth?.in_progress), `${busy ?? "–"} of ${workers?.length ?? "–"} workers busy`),
     tile("wait to start", seconds(reading.latency?.wait_p50), `95 % within ${seconds(reading.latency?.wait_p95)}`),
   ];
