@@ -1,5 +1,6 @@
 """The connections of those who only look at the broker, again and again: is it there, does it take messages, what is in the task queue?"""
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ _NOBODY = "dtqs.nobody"
 """A routing key that no queue has: the broker drops what is published with it, but says first if it takes no messages."""
 _PATIENCE_SECONDS = 0.2
 """What a connection gets to come back during one look, when it has been away before."""
+
+
+_CLOSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class LookLink:
         self._looking = Line(self._loop, parameters(section, looks), looks, lambda _: None, self._lost)
         self._speaking = Line(self._loop, parameters(section, speaks), speaks, lambda _: None, lambda _: None)
         self._missing: Callable[[], None] = lambda: None
-        self._started = False
+        self._started = self._closed = False
 
     def look(self, deadline: Deadline) -> BrokerLook:
         """Look at it. The connections are opened by the first look. Raises BrokerUnavailable."""
@@ -61,11 +65,9 @@ class LookLink:
 
     def close(self) -> None:
         """Safe to call twice."""
-        if self._started:
-            self._started = False
-            self._loop.call(self._looking.stop)
-            self._loop.call(self._speaking.stop)
-            self._loop.stop(Deadline(0.5))
+        if not self._closed:
+            self._closed = True
+            close_lines(self._loop, self._started, self._looking, self._speaking)
 
     def _start(self) -> None:
         if not self._started:
@@ -89,3 +91,21 @@ class LookLink:
     def _lost(self, reason: BaseException) -> None:
         if is_missing(reason):
             self._missing()
+
+
+def close_lines(loop: ThreadLoop, started: bool, *lines: Line) -> None:
+    """Close lines and then their loop; a broker that is away is not waited for."""
+
+    def close(reply: Callable[[bool], None]) -> None:
+        if all(line.closed for line in lines):
+            reply(True)
+        else:
+            loop.later(0.01, lambda: close(reply))
+
+    if started:
+        for line in lines:
+            loop.call(line.stop)
+        with contextlib.suppress(BrokerUnavailable):
+            loop.ask(close, Deadline(_CLOSE_SECONDS))
+        loop.stop(Deadline(_CLOSE_SECONDS))
+    loop.close()

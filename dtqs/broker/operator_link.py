@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from dtqs.broker.connection import Line
+from dtqs.broker.look_link import close_lines
 from dtqs.broker.publisher import Publisher
 from dtqs.broker.threads import ThreadLoop
 from dtqs.broker.topology import parameters
@@ -20,7 +21,7 @@ class OperatorLink:
         self._loop = ThreadLoop("broker operator")
         self._publisher = Publisher(lambda: self._speaking.state == "connected")
         self._speaking = Line(self._loop, parameters(section, name), name, self._publisher.attach, lambda _: self._publisher.detach())
-        self._started = False
+        self._started = self._closed = False
 
     def publish_hints(self, dues: Sequence[Due], deadline: Deadline) -> bool:
         """Returns whether it was said; if not, the relay publishes them in a moment."""
@@ -36,10 +37,9 @@ class OperatorLink:
 
     def close(self) -> None:
         """Safe to call twice."""
-        if self._started:
-            self._started = False
-            self._loop.call(self._speaking.stop)
-            self._loop.stop(Deadline(0.5))
+        if not self._closed:
+            self._closed = True
+            close_lines(self._loop, self._started, self._speaking)
 
     def _say(self, what: Callable[[], object], deadline: Deadline) -> bool:
         if not self._started:

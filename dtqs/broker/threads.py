@@ -38,6 +38,11 @@ class ThreadLoop:
             if not self._thread.is_alive():
                 self._ioloop.close()
 
+    def close(self) -> None:
+        """Give back its sockets, after `stop`: for processes that go on without it. Nothing may be called afterwards."""
+        if not self._thread.is_alive():
+            self._ioloop.close()
+
     def _run(self) -> None:
         try:
             self._ioloop.start()

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dtqs.console.lines import WIDE, Line, Span, bar, beside, cut, line, pad, restyled, safe, spark, title
 from dtqs.console.logs import log_line
 from dtqs.console.snapshot import LogsWanted, Snapshot
-from dtqs.console.words import age, amount, clock, rate, seconds, short_id, size
+from dtqs.console.words import age, amount, clock, cut_marks, rate, seconds, short_id, size
 from dtqs.readings import Depth, Failure, Health, Reading, WorkerReading
 
 _RATES = (("submitted", "submitted"), ("started", "started"), ("completed", "completed"), ("failed", "failed"), ("retried", "retried"))
@@ -88,7 +88,7 @@ def _rates(snapshot: Snapshot, good: Reading, width: int) -> Iterator[Line]:
 
 
 def _depth(depth: Depth, width: int, rows: int) -> Iterator[Line]:
-    more = "+" if depth.more else ""
+    more, more_later = cut_marks(depth)
     oldest = f"oldest due {age(depth.oldest_seconds)}" if depth.oldest_seconds is not None else ""
     gap = "  " if width >= 36 else " "
     yield line(
@@ -96,7 +96,7 @@ def _depth(depth: Depth, width: int, rows: int) -> Iterator[Line]:
         f" pending{gap}",
         Span(f"{depth.in_progress:,}", "busy"),
         f" running{gap}",
-        Span(f"{depth.later:,}{more}", "dim"),
+        Span(f"{depth.later:,}{more_later}", "dim"),
         " later",
     )
     waiting = [(priority, count) for priority, count in enumerate(depth.by_priority) if count][::-1]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from dtqs.console.lines import WIDE, Line, Span, line, pad, restyled, safe, title
 from dtqs.console.snapshot import Snapshot, TaskWanted
-from dtqs.console.words import age, clock, moment, short_id
+from dtqs.console.words import age, clock, cut_marks, moment, short_id
 from dtqs.readings import QueuedTask
 from dtqs.task import TaskRecord
 
@@ -26,13 +26,13 @@ def _coming(snapshot: Snapshot, width: int, height: int, now: float) -> Iterator
     good = snapshot.good
     assert good is not None
     depth, following, later = good.depth, good.next_tasks or (), good.later_tasks or ()
-    more = "+" if depth and depth.more else ""
+    more, more_later = cut_marks(depth) if depth else ("", "")
     # what is due later gets its half of the screen only as far as it needs it
     room = max(5, height - 4 - min(len(later), max(2, (height - 4) // 3)))
     yield title("Next", width, f"{depth.pending:,}{more} pending, first by priority, then by time" if depth else "")
     yield _head(width, "waits")
     yield from _queued(following[:room], width, now, "no task is pending: all that were due have been taken")
-    yield title("Later", width, f"{depth.later:,}{more} scheduled or waiting for a retry" if depth else "")
+    yield title("Later", width, f"{depth.later:,}{more_later} scheduled or waiting for a retry" if depth else "")
     yield from _queued(later, width, now, "nothing is scheduled, and nothing waits for a retry")
 
 

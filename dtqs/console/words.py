@@ -4,14 +4,16 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from dtqs.readings import Depth
 from dtqs.readings.alarms import age
+from dtqs.store.overview import LATER_LIMIT, LOOK_LIMIT
 
 _SECRET = re.compile(r"passw|secret|token|authori[sz]ation|(api|access|private)[_-]?key|credential|cookie|^pin$|^dsn$", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):[^\s/@]+@")
 MASK = "•••"
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
-__all__ = ["MASK", "age", "amount", "clock", "masked", "moment", "rate", "seconds", "short_id", "size"]
+__all__ = ["MASK", "age", "amount", "clock", "cut_marks", "masked", "moment", "rate", "seconds", "short_id", "size"]
 
 
 def amount(number: float) -> str:
@@ -20,6 +22,13 @@ def amount(number: float) -> str:
         if number >= 10 * factor:
             return f"{number / factor:.1f}{unit}" if number < 100 * factor else f"{number / factor:,.0f}{unit}"
     return f"{number:,.0f}"
+
+
+def cut_marks(depth: Depth) -> tuple[str, str]:
+    """Return what stands after the counts of pending and later tasks: a plus where there are more than were looked at."""
+    later = depth.more and depth.later >= LATER_LIMIT
+    pending = depth.more and (not later or depth.pending >= LOOK_LIMIT)
+    return "+" if pending else "", "+" if later else ""
 
 
 def rate(number: float) -> str:

@@ -144,8 +144,8 @@ def _backlog(backlog: Backlog) -> dict[str, Any]:
         more=backlog.more,
     )
     coming = [_queued(row) for row in backlog.coming]
-    following = sorted((task for task in coming if task.due), key=lambda task: (-task.priority, task.due_at))
-    later = sorted((task for task in coming if not task.due), key=lambda task: task.due_at)
+    following = sorted((task for task in coming if task.due), key=lambda task: (-task.priority, task.due_at, task.task_id))
+    later = sorted((task for task in coming if not task.due), key=lambda task: (task.due_at, task.task_id))
     return {"depth": depth, "next_tasks": tuple(following), "later_tasks": tuple(later)}
 
 

@@ -8,9 +8,9 @@ from psycopg import sql
 from dtqs.store.database import Database, Row
 from dtqs.store.statements import statement
 
-LOOK_LIMIT = 10_001
+LOOK_LIMIT = 11_000
 """Most rows of the backlog that are looked at, of those that are due or soon will be."""
-LATER_LIMIT = 2_001
+LATER_LIMIT = 2_000
 """And of those that are due beyond that."""
 LEVELS = ("debug", "info", "warning", "error")
 _WORKERS_LIMIT = 500
@@ -25,17 +25,15 @@ _DAY_END = "(4294967294,0)"
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What a look at the backlog saw: counts as (type, priority, due, count, seconds since the oldest's due), and the tasks that come next and later."""
+    """What a look at the backlog saw: counts as (type, priority, due, count, seconds since the oldest's due), and the tasks that come next and later.
+
+    `more`: it was cut somewhere.
+    """
 
     counts: tuple[tuple[str, int, bool, int, float], ...]
     coming: tuple[Row, ...]
     in_progress: int
-
-    @property
-    def more(self) -> bool:
-        """Tell whether a part was cut; one that is full to the row counts as cut."""
-        seen = sum(count for _, _, _, count, _ in self.counts)
-        return seen >= LATER_LIMIT and (seen >= LOOK_LIMIT or sum(count for _, _, due, count, _ in self.counts if not due) >= LATER_LIMIT)
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +80,14 @@ class Overview:
         """Raises StoreUnavailable."""
         limits = {"look": LOOK_LIMIT, "look_later": LATER_LIMIT, "next": next_limit, "later": later_limit}
         rows = self._database.run_once("reading_backlog", {"far_out": far_out_seconds} | limits)
-        counts = tuple((row[1], row[2], row[5], row[6], row[8]) for row in rows if row[0] is None and row[1] is not None)
-        return Backlog(counts, tuple(row[:8] for row in rows if row[0] is not None), int(next(row[6] for row in rows if row[1] is None)))
+        counted = [row for row in rows if row[0] is None and row[1] is not None]
+        near, far = (sum(row[6] for row in counted if row[9] is part) for part in (True, False))
+        return Backlog(
+            counts=tuple((row[1], row[2], row[5], row[6], row[8]) for row in counted),
+            coming=tuple(row[:8] for row in rows if row[0] is not None),
+            in_progress=int(next(row[6] for row in rows if row[1] is None)),
+            more=near >= LOOK_LIMIT or far >= LATER_LIMIT,
+        )
 
     def failures(self, limit: int) -> list[Row]:
         """Return the newest failed tasks, of the 500 failed ones that were submitted last. Raises StoreUnavailable."""

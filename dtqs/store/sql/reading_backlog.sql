@@ -2,11 +2,11 @@
 -- the time of its next publish, all of it comes before the horizon, and what is only due beyond that after it. Each part looks at a bounded number of rows.
 WITH seen AS MATERIALIZED (
     SELECT * FROM (
-        SELECT task_id, task_type, priority, due_at, due_at <= now() AS due FROM backlog
+        SELECT task_id, task_type, priority, due_at, due_at <= now() AS due, true AS near FROM backlog
         WHERE publish_at <= now() + %(far_out)s * interval '1 s' ORDER BY publish_at LIMIT %(look)s) a
     UNION ALL
     SELECT * FROM (
-        SELECT task_id, task_type, priority, due_at, false FROM backlog
+        SELECT task_id, task_type, priority, due_at, false, false FROM backlog
         WHERE publish_at > now() + %(far_out)s * interval '1 s' ORDER BY publish_at LIMIT %(look_later)s) b
 ),
 coming AS (
@@ -15,8 +15,8 @@ coming AS (
     UNION ALL
     SELECT task_id, due_at, due FROM (SELECT task_id, due_at, due FROM seen WHERE NOT due ORDER BY due_at LIMIT %(later)s) b
 )
-SELECT NULL, task_type, priority, NULL, NULL, due, count(*), NULL, date_part('epoch', now() - min(due_at)) FROM seen GROUP BY task_type, priority, due
+SELECT NULL, task_type, priority, NULL, NULL, due, count(*), NULL, date_part('epoch', now() - min(due_at)), near FROM seen GROUP BY task_type, priority, due, near
 UNION ALL
-SELECT t.id::text, t.task_type, t.priority, {utc t.created_at}, {utc c.due_at}, c.due, t.attempts, coalesce(t.tags, '{}'), NULL FROM coming c JOIN tasks t ON t.id = c.task_id
+SELECT t.id::text, t.task_type, t.priority, {utc t.created_at}, {utc c.due_at}, c.due, t.attempts, coalesce(t.tags, '{}'), NULL, NULL FROM coming c JOIN tasks t ON t.id = c.task_id
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, coalesce(sum(cardinality(task_ids)), 0), NULL, NULL FROM leases
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, coalesce(sum(cardinality(task_ids)), 0), NULL, NULL, NULL FROM leases
