@@ -7,6 +7,7 @@ import click
 
 from dtqs.cli.endpoint import Endpoint
 from dtqs.cli.output import cell_text, painted, print_json, print_table, size
+from dtqs.console.words import masked
 from dtqs.errors import NotFound
 from dtqs.files import FileSpace
 from dtqs.log import visible
@@ -22,7 +23,7 @@ def show_task(record: dict[str, Any], endpoint: Endpoint) -> None:
     rows.append(("attempt", attempt(record)))
     if progress := progress_words(record.get("progress")):
         rows.append(("progress", progress))
-    rows.append(("payload", record.get("payload")))
+    rows.append(("payload", masked(record.get("payload"))))
     print_table(("field", "value"), rows)
     show_result(record, endpoint)
 

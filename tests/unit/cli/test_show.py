@@ -8,7 +8,7 @@ import pytest
 
 from dtqs.cli.endpoint import Endpoint
 from dtqs.cli.output import print_table, size
-from dtqs.cli.show import attempt, log_line, progress_words, show_result, where
+from dtqs.cli.show import attempt, log_line, progress_words, show_result, show_task, where
 from dtqs.config import load
 from dtqs.files import FileSpace
 
@@ -52,6 +52,13 @@ def test_a_file_on_this_machine_is_shown_by_its_path_another_by_its_url(endpoint
 )
 def test_a_log_row_is_one_line(row: dict[str, Any], line: str) -> None:
     assert log_line({"at": AT, **row}) == f"2026-11-24T16:30:55Z {line}"
+
+
+def test_a_secret_in_a_payload_is_not_shown(endpoint: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
+    show_task({"task_id": "t", "status": "pending", "payload": {"password": "hunter2", "to": ["ada"]}}, endpoint)
+    out = capsys.readouterr().out
+    assert "hunter2" not in out
+    assert "ada" in out
 
 
 def test_progress_and_attempts_are_worded() -> None:
