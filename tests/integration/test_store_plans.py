@@ -14,6 +14,7 @@ from dtqs.settlement import Kind
 from dtqs.store import Store
 from dtqs.store.backlog import FIRST_ID, LONG_AGO
 from dtqs.store.database import LimitedConnection
+from dtqs.store.overview import LogQuery, Overview
 from dtqs.store.reads import TaskFilter
 from dtqs.store.tasks import IdempotencyKey
 from dtqs.task import Effect, NewTask, Status
@@ -127,7 +128,20 @@ def pages(store: Store, worker: str) -> None:
     store.housekeeping.prune_tasks(FIRST_ID, 30, 100)
 
 
-@pytest.mark.parametrize("part", [client, batches, heavy, publish, watch, pages])
+def readings(store: Store, worker: str) -> None:
+    submit(store)
+    overview = Overview(store.database)
+    overview.totals()
+    overview.workers()
+    overview.processes(60.0)
+    overview.backlog(600.0, 5, 5)
+    overview.failures(5)
+    overview.recent(5)
+    overview.logs(LogQuery(10, "info", "x"))
+    overview.task_logs(submit(store, 1)[0], LogQuery(10))
+
+
+@pytest.mark.parametrize("part", [client, batches, heavy, publish, watch, pages, readings])
 def test_an_index_serves_every_statement_on_a_fresh_database(fresh_world: World, explained: StoreOn, part: Callable[[Store, str], None]) -> None:
     worker = fresh_world.worker()
     for _ in range(TURNS):
@@ -144,8 +158,8 @@ def statement_of(plan: str) -> str:
 
 
 def may_be_scanned(table: str, part: object) -> bool:
-    """The leases are few, one for each busy worker: to look for a task in their arrays is to look at all of them."""
-    return table in ("leases", "workers") and part in (watch, pages)
+    """The leases are few, one for each busy worker: to look for a task in their arrays is to look at all of them. So are the rows of processes."""
+    return table in ("leases", "workers", "counters") and part in (watch, pages, readings)
 
 
 def test_a_reclaim_is_served_by_indices_too(fresh_world: World, explained: StoreOn) -> None:
