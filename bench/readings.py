@@ -45,14 +45,17 @@ _FILL = (
     SELECT id, now() - interval '1 min' * (1 - row_number() OVER (ORDER BY id) / {finished}::float8), outcome, 1,
         CASE outcome WHEN 'failed' THEN 'error' ELSE 'info' END, CASE outcome WHEN 'failed' THEN 'no luck' END FROM tasks ORDER BY id""",
     """INSERT INTO tasks (id, task_type, light, payload, priority, created_at, tags)
-    SELECT {id}, 'type_' || n % 7, true, '{{"hello": "world"}}', n % 10, at, ARRAY['bench'] FROM (SELECT {finished} + n AS n, now() AS at FROM generate_series(1, {pending}) n) x""",
+    SELECT {id}, 'type_' || n % 7, true, '{{"hello": "world"}}', n % 10, at, ARRAY['bench']
+    FROM (SELECT {finished} + n AS n, now() AS at FROM generate_series(1, {pending}) n) x""",
     """INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at)
     SELECT id, task_type, light, priority, coalesce(later, created_at), coalesce(later, now() + interval '10 min' * number / {pending})
-    FROM (SELECT *, row_number() OVER () AS number, CASE WHEN row_number() OVER () % 5 = 0 THEN now() + interval '7 days' * random() END AS later FROM tasks WHERE outcome IS NULL) t""",
+    FROM (SELECT *, row_number() OVER () AS number,
+        CASE WHEN row_number() OVER () % 5 = 0 THEN now() + interval '7 days' * random() END AS later FROM tasks WHERE outcome IS NULL) t""",
     """INSERT INTO workers (id, node_id, boot_id, node_name, pool, slot, pid, state, task_id, task_type, task_started_at)
     SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'node', 'default', n, n, 'busy', t.id, t.task_type, now()
     FROM (SELECT id, task_type, row_number() OVER () AS n FROM (SELECT id, task_type FROM tasks WHERE outcome IS NULL ORDER BY id LIMIT {workers}) t) t""",
-    "INSERT INTO logs (task_id, event, attempt, level, data) SELECT task_id, 'progress', 1, 'info', '{{\"fraction\": 0.5}}' FROM workers CROSS JOIN generate_series(1, 100)",
+    "INSERT INTO logs (task_id, event, attempt, level, data) "
+    "SELECT task_id, 'progress', 1, 'info', '{{\"fraction\": 0.5}}' FROM workers CROSS JOIN generate_series(1, 100)",
     "INSERT INTO counters (process_id, role, node_name, submitted) SELECT id, 'worker', 'node', 1 FROM workers",
     "INSERT INTO leases (id, worker_id, task_ids) SELECT gen_random_uuid(), id, ARRAY[task_id] FROM workers",
 )
