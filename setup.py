@@ -58,7 +58,7 @@ setup(
         "smpplib",
         "tenacity",
     ],
-    extras_require={"test": ["aiosmtpd", "flask", "flask-cors", "hypothesis", "moto", "mypy", "pytest", "ruff", "schemathesis", "trustme"]},
+    extras_require={"test": ["aiosmtpd", "flask", "flask-cors", "hypothesis", "moto", "mypy", "pytest", "pytest-xdist", "ruff", "schemathesis", "trustme"]},
     entry_points={"console_scripts": ["dtqs = dtqs.cli:main"]},
     cmdclass={"build_py": BuildWithResources},
 )

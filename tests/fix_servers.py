@@ -110,7 +110,8 @@ def dsn(new_dsn: Callable[[], str], postgres: PrivatePostgres) -> Iterator[str]:
     """A fresh database with the schema."""
     made = new_dsn()
     yield made
-    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+    # as administrator: the product's role may not end an autovacuum that is in there
+    with psycopg.connect(postgres.admin_dsn, autocommit=True) as connection:
         name = made.rpartition("/")[2]
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 

@@ -142,7 +142,7 @@ def test_everything_that_is_wrong_with_a_payload_is_told_at_once(config: Callabl
         "payload.outputs[2]",
     }
     assert problems["payload.extra"] == "no such field; known: source, outputs"
-    assert problems["payload.outputs[0].heigth"].startswith("no such field; did you mean height?; known: name, width")
+    assert problems["payload.outputs[0].heigth"].startswith("no such field; did you mean height?; known: name, ")
     assert "greater than or equal to 1" in problems["payload.outputs[0].width"]
     assert "'jpeg', 'png'" in problems["payload.outputs[0].format"]
     assert "upload:ID" in problems["payload.source"]
