@@ -99,6 +99,7 @@ def test_twilio_chooses_the_sender_where_a_service_is_configured_and_the_task_na
         (refused(500, 20500, "Internal Server Error"), TransientError, "HTTP 500"),
         (Answer(503, b"<html>away</html>"), TransientError, "HTTP 503"),
         (Answer(504, b"<html>lost</html>"), EffectUnknown, "HTTP 504"),
+        (Answer(524, b"<html>lost</html>"), EffectUnknown, "HTTP 524"),
     ],
     ids=lambda value: str(getattr(value, "code", "")),
 )
@@ -239,6 +240,7 @@ def test_a_request_shows_its_token_to_no_log(http: Send, gateway: Gateway, caplo
         (Answer(429, b""), TransientError),
         (Answer(500, b""), TransientError),
         (Answer(502, b""), EffectUnknown),
+        (Answer(520, b""), EffectUnknown),
         (Answer(207, b"OK"), EffectUnknown),
         (Answer(lost=True), EffectUnknown),
     ],

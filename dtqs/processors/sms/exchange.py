@@ -20,8 +20,8 @@ _KEPT_SECONDS = 3.0
 """A connection is used again within this time only: servers close idle ones, after 5 seconds at the earliest, perhaps just as a request leaves."""
 NOT_TAKEN_CODES = frozenset({408, 425, 429, 500, 503})
 """Replies which say that the message was not taken, and may be later."""
-UNSURE_CODES = frozenset({502, 504})
-"""Somebody in between has lost the reply."""
+UNSURE_CODES = frozenset({502, 504, 520, 524, 598, 599})
+"""Somebody in between has lost the reply; those above 511 are the words of large proxies."""
 
 
 @dataclass(frozen=True, slots=True)

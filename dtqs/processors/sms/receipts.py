@@ -40,9 +40,9 @@ class Receipts:
 
     def of(self, message_ids: Sequence[str]) -> tuple[Receipt, ...]:
         """Return the last word on each of the messages of which there is one, in their order."""
-        found = []
+        found, came = [], list(self._came)  # those that come meanwhile, in the link's own thread, would end a walk over the deque itself
         for message_id in message_ids:
-            about = [receipt for receipt in self._came if is_same(receipt.message_id, message_id) and receipt.state not in _UNDER_WAY]
+            about = [receipt for receipt in came if is_same(receipt.message_id, message_id) and receipt.state not in _UNDER_WAY]
             found += about[-1:]
         return tuple(found)
 

@@ -117,8 +117,9 @@ class Smpp:
             self.close()  # it thinks that we are not bound: the next attempt binds anew
 
     def _wait_receipts(self, link: Link, ids: list[str]) -> tuple[Any, ...]:
-        if self._settings.wait_receipt_seconds:
-            self._serve(link, lambda: len(self._receipts.of(ids)) == len(ids), self._settings.wait_receipt_seconds)
+        if not self._settings.wait_receipt_seconds:
+            return ()
+        self._serve(link, lambda: len(self._receipts.of(ids)) == len(ids), self._settings.wait_receipt_seconds)
         return self._receipts.of(ids)
 
     def _serve(self, link: Link, until: Callable[[], bool], seconds: float) -> None:

@@ -231,6 +231,21 @@ def test_of_several_receipts_the_last_that_says_how_it_ended_counts() -> None:
     assert receipts.of(["1", "3", "2"]) == (Receipt("1", "UNDELIV", "7"), Receipt("2", "DELIVRD", None))
 
 
+def test_receipts_may_come_while_they_are_looked_through() -> None:
+    receipts = Receipts()
+
+    class Comes(str):
+        """An id; whoever compares it sees another receipt come, as from the thread that tends the link."""
+
+        def lower(self) -> str:
+            receipts.add(Receipt("3", "DELIVRD", None))
+            return super().lower()
+
+    for message_id in ("1", "2"):
+        receipts.add(Receipt(message_id, "DELIVRD", None))
+    assert receipts.of([Comes("2")]) == (Receipt("2", "DELIVRD", None),)
+
+
 def _deliver(**fields: Any) -> SimpleNamespace:
     known = {"esm_class": 0, "short_message": b"", "message_payload": None, "receipted_message_id": None, "message_state": None}
     return SimpleNamespace(**{**known, **fields})
