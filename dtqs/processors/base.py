@@ -161,6 +161,12 @@ class Context:
     def outputs(self) -> tuple[OutputFile, ...]:
         return tuple(self._outputs)
 
+    def discard(self) -> None:
+        """Remove what was stored, since the attempt has come to nothing; what lies in a bucket is left to the keeper's sweep, which may take its time."""
+        outputs, self._outputs = self._outputs, []
+        for output in () if self._files.over_network else outputs:
+            self._files.remove(output.file_id)
+
     def close(self) -> None:
         """Remove the private folder; the worker calls it when the attempt has ended."""
         if self._work_dir is not None:

@@ -63,6 +63,7 @@ class Runner:
                 raise
         except BaseException as error:  # whatever a processor raises is its task's end, never the worker's
             self._limits.disarm()  # again, where an interrupt came into the first
+            _quietly(context.discard)
             return self._settle(task, error, context, limit)
         finally:
             if not light:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from dtqs.config import RetrySection
+from dtqs.errors import TransientError
 from dtqs.processors.base import Context, Json, NoSettings, Payload
 from dtqs.processors.catalog import Catalog
 from dtqs.processors.function import processor
@@ -49,3 +50,19 @@ def test_a_child_that_a_processor_forks_is_no_second_worker_and_ends_no_attempt(
     if os.getpid() != ours:
         os._exit(99)
     assert (settlement.kind, settlement.value) == (Kind.COMPLETED, "[70,true]")
+
+
+def test_what_an_attempt_that_came_to_nothing_has_stored_does_not_stay_on_the_disk(attempt: Attempt) -> None:
+    @processor("stores", payload=Nothing)
+    def stores(payload: Nothing, context: Context) -> Json:
+        context.add_output("first", lambda file: file.write(b"some"), "text/plain")
+        if context.attempt == 1:
+            raise TransientError("not yet")
+        return None
+
+    runner = Runner(Catalog([stores(NoSettings())]), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
+    lost, kept = (runner.attempt(Claimed(uuid7(), "stores", "{}", number, 5, None, True), light=True) for number in (1, 2))
+    assert (lost.kind, kept.kind, lost.files) == (Kind.RETRY, Kind.COMPLETED, ())
+    (output,) = kept.files
+    path = attempt.space.path_of(output.file_id)
+    assert [each for each in path.parents[2].rglob("*") if each.is_file()] == [path]
