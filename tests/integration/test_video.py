@@ -256,6 +256,15 @@ def test_a_sprite_says_which_picture_shows_what(run: Run, sources: Path) -> None
         assert near(tile, (0.5, 0.5), colours[number // 2], 60), number
 
 
+def test_a_sheet_has_no_more_pixels_than_a_picture_may_have(run: Run, source: Path) -> None:
+    asked = {"format": "sprite", "interval_seconds": 0.1, "columns": 4, "rows": 4, "width": 32}
+    (index, _), *sheets = run(source, asked, max_pixels=128 * 64)
+    assert index["tiles"] == 20
+    assert [(sheet["width"], sheet["height"]) for sheet, _ in sheets] == [(128, 44)] * 3
+    _, *sheets = run(source, {**asked, "width": 96}, max_pixels=128 * 64)
+    assert [(sheet["width"], sheet["height"]) for sheet, _ in sheets] == [(96, 64)] * 20
+
+
 def test_progress_is_told_and_a_presets_film_is_made(attempt: Attempt, source: Path) -> None:
     payload = VideoPayload.model_validate({"source": f"file:{source}"})
     context = attempt.context()

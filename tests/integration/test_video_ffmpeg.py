@@ -103,6 +103,14 @@ def test_it_is_stopped_when_no_picture_is_made(programs: Ffmpeg, tmp_path: Path,
     assert nothing_is_left()
 
 
+def test_one_that_holds_pictures_back_lives_while_it_works_on_them(programs: Ffmpeg) -> None:
+    works = [sys.executable, "-c", "import time\nwhile time.process_time() < 2.5: pass"]
+    programs.run(works, holds_back=True)
+    for command, holds_back in ((works, False), (["sleep", "100"], True)):
+        with pytest.raises(PermanentError, match="nothing came out of the encoder for 1 s"):
+            programs.run(command, holds_back=holds_back)
+
+
 def test_a_full_disk_and_a_kill_are_worth_a_retry_and_the_rest_is_not(programs: Ffmpeg, tmp_path: Path) -> None:
     clip = film(tmp_path / "clip.mkv", seconds=0.2)
     with pytest.raises(TransientError, match="the disk is full"):

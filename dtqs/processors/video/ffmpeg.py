@@ -23,6 +23,8 @@ from dtqs.processors.video.film import number
 _LOOK_SECONDS = 0.5
 _WAIT_SECONDS = 5.0
 _CPU_SLACK_SECONDS = 0.1
+_WORKING = 0.05
+"""Who uses less than this part of one processor waits for something, and does not work."""
 _LINES_KEPT, _LINE_CHARACTERS, _TOLD_LINES = 60, 500, 8
 _ANSWER_BYTES = 8 << 20
 _SAMPLE_BYTES = 1 << 16
@@ -65,10 +67,13 @@ class Ffmpeg:
     def __init__(self, folder: Path, bounds: Bounds) -> None:
         self._folder, self._bounds = folder, bounds
 
-    def run(self, command: Sequence[str], files: Sequence[BinaryIO] = (), watch: Watch | None = None) -> str:
-        """Run it to its end and return the last lines that it said. Raises PermanentError, or TransientError where the disk or memory is to blame."""
+    def run(self, command: Sequence[str], files: Sequence[BinaryIO] = (), watch: Watch | None = None, *, holds_back: bool = False) -> str:
+        """Run it to its end and return the last lines that it said. Raises PermanentError, or TransientError where the disk or memory is to blame.
+
+        `holds_back`: a filter gathers pictures for long before one comes out, so work on them is a sign of life, too.
+        """
         blocks = _Blocks(watch)
-        return self._complete(command, files, blocks.take)
+        return self._complete(command, files, blocks.take, holds_back)
 
     def ask(self, command: Sequence[str], files: Sequence[BinaryIO] = ()) -> bytes:
         """Run it and return what it printed. Raises as `run` does, and PermanentError where it prints without an end."""
@@ -88,10 +93,10 @@ class Ffmpeg:
         path = os.pathsep.join(path for path in sys.path if path)
         return self.ask(["env", f"PYTHONPATH={path}", "PYTHONUTF8=1", sys.executable, "-P", "-m", module, *arguments], files)
 
-    def _complete(self, command: Sequence[str], files: Sequence[BinaryIO], take: Callable[[bytes], bool]) -> str:
+    def _complete(self, command: Sequence[str], files: Sequence[BinaryIO], take: Callable[[bytes], bool], holds_back: bool = False) -> str:
         before = _children_cpu_seconds()
         with self._started(command, files) as process:
-            lines = self._attend(process, take)
+            lines = self._attend(process, take, holds_back)
             status = process.wait(_WAIT_SECONDS)
         took = _children_cpu_seconds() - before
         # a disk that is full at the very end is told, and the status is still that of success
@@ -115,10 +120,10 @@ class Ffmpeg:
         finally:
             _end(process)
 
-    def _attend(self, process: "subprocess.Popen[bytes]", take: Callable[[bytes], bool]) -> deque[str]:
+    def _attend(self, process: "subprocess.Popen[bytes]", take: Callable[[bytes], bool], holds_back: bool) -> deque[str]:
         """Read both streams to their ends; `take` tells whether what came is a sign of progress."""
         lines = _Lines()
-        moved_at = time.monotonic()
+        moved_at, worked_seconds, stall_seconds = time.monotonic(), 0.0, self._bounds.stall_seconds
         with selectors.DefaultSelector() as selector:
             for stream, reader in ((process.stdout, take), (process.stderr, lines.take)):
                 selector.register(_open(stream), selectors.EVENT_READ, reader)
@@ -129,8 +134,11 @@ class Ffmpeg:
                         moved_at = time.monotonic()
                     if not sample:
                         selector.unregister(key.fileobj)
-                if time.monotonic() - moved_at > self._bounds.stall_seconds:
-                    raise PermanentError(f"nothing came out of the encoder for {self._bounds.stall_seconds:g} s{_told(lines.kept)}")
+                if time.monotonic() - moved_at > stall_seconds:
+                    worked_before, worked_seconds = worked_seconds, _cpu_seconds(process.pid)
+                    if not holds_back or worked_seconds - worked_before < _WORKING * stall_seconds:
+                        raise PermanentError(f"nothing came out of the encoder for {stall_seconds:g} s{_told(lines.kept)}")
+                    moved_at = time.monotonic()
         return lines.kept
 
     def _failure(self, name: str, status: int, lines: deque[str], cpu_seconds: float) -> Exception:
@@ -227,6 +235,12 @@ def _children_cpu_seconds() -> float:
     """What all children took that have ended; a kill at the limit looks like any other."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def _cpu_seconds(pid: int) -> float:
+    """What a child that has not been waited for has taken so far, all its threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _lowered(what: int, limit: int) -> int:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from dtqs.errors import PermanentError
@@ -11,6 +12,8 @@ from dtqs.processors.video.payload import Subtitles, VideoOutput, Watermark
 from dtqs.processors.video.studio import Studio
 
 _TEXT_BYTES = 10 << 20
+_MADE_BYTES = 5 * _TEXT_BYTES
+"""A film's own track, which no limit on texts has seen, may come to gigabytes; and ASS says more than SubRip."""
 _ENCODINGS = ("utf-8-sig", "cp1252")
 _PICTURE_SUBTITLES = frozenset({"hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "xsub", "dvb_teletext"})
 _KEPT_SECTIONS = re.compile(r"\[(script info|v4\+? styles|v4 styles\+|events)\]", re.IGNORECASE)
@@ -57,10 +60,17 @@ def subtitles(studio: Studio, asked: VideoOutput, span: Span, seconds: float | N
 def _finished(studio: Studio, stem: str, span: Span, seconds: float | None) -> Text:
     folder = studio.programs.folder
     ass, vtt = folder / f"{stem}.ass", folder / f"{stem}.webvtt"
-    ass.write_text(without_attachments(ass.read_text(encoding="utf-8", errors="replace")), encoding="utf-8")
-    cues, text = moved(vtt.read_text(encoding="utf-8", errors="replace"), span.start_seconds, seconds)
+    ass.write_text(without_attachments(_read(ass)), encoding="utf-8")
+    cues, text = moved(_read(vtt), span.start_seconds, seconds)
     vtt.write_text(text, encoding="utf-8")
     return Text(ass.name, vtt.name, cues)
+
+
+def _read(path: Path) -> str:
+    """Read what ffmpeg made, into the worker's own memory. Raises PermanentError where that is too much of it."""
+    if (size := path.stat().st_size) > _MADE_BYTES:
+        raise PermanentError(f"the subtitles come to {size} bytes; allowed are {_MADE_BYTES}")
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def without_attachments(ass: str) -> str:

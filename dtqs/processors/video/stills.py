@@ -70,7 +70,7 @@ class Moving:
 
         def write(file: BinaryIO) -> None:
             made = output([self._stream()], place(file), "gif" if self._is_gif else "webp", **({"frames:v": _MOVING_FRAMES} | self._options()))
-            studio.run(made, self._meter, self._seconds, (file,))
+            studio.run(made, self._meter, self._seconds, (file,), holds_back=True)
             frames, took[0] = check_picture(asked.name, file, "GIF" if self._is_gif else "WEBP", self._frame.size)
             if self._is_gif or frames > 1:  # pictures that are all the same become one in a WebP, which has no duration
                 check_seconds(asked.name, took[0], self._seconds, studio.programs.settings.max_duration_seconds)
@@ -110,14 +110,18 @@ class Sheet:
         self._tiles = max(1, math.ceil(seconds / self._interval - 1e-6))
         if self._tiles > _TILES:
             raise PermanentError(f"output {asked.name} would have {self._tiles} pictures; allowed are {_TILES}: make interval_seconds longer")
-        self._columns = min(asked.columns or 10, self._tiles, max(1, _SHEET_SIDE // self._frame.size[0]))
-        self._rows = min(asked.rows or 10, math.ceil(self._tiles / self._columns), max(1, _SHEET_SIDE // self._frame.size[1]))
+        (width, height), pixels = self._frame.size, studio.programs.settings.max_pixels
+        # a sheet is a picture as well, and the worker opens it again
+        self._columns = min(asked.columns or 10, self._tiles, max(1, _SHEET_SIDE // width), max(1, pixels // (width * height)))
+        most_rows = max(1, pixels // (self._columns * width * height))
+        self._rows = min(asked.rows or 10, math.ceil(self._tiles / self._columns), max(1, _SHEET_SIDE // height), most_rows)
 
     def make(self) -> list[Json]:
         """The WebVTT file stands first, under the output's name, then its sheets."""
         asked, folder = self._asked, self._studio.programs.folder
         options = {"fps_mode:v": "passthrough"} | _jpeg(asked.quality)
-        self._studio.run(output([self._stream()], f"file:{asked.name}-%d.jpg", "image2", start_number=1, **options), self._meter, self._seconds)
+        made = output([self._stream()], f"file:{asked.name}-%d.jpg", "image2", start_number=1, **options)
+        self._studio.run(made, self._meter, self._seconds, holds_back=True)
         sheets: list[Json] = []
         for number in range(1, math.ceil(self._tiles / (self._columns * self._rows)) + 1):
             path = folder / f"{asked.name}-{number}.jpg"

@@ -96,6 +96,8 @@ class Studio:
             raise PermanentError(f"output {output.name} would have {width} × {height} pixels; allowed are {self.programs.settings.max_pixels} in all")
         return decided
 
-    def run(self, made: Stream, meter: Meter, seconds: float | None, files: tuple[BinaryIO, ...] = (), number: int = 1, of: int = 1) -> None:
-        """Run one command that reads the film."""
-        self.programs.ffmpeg.run(self.programs.compiled(made), (self.file, *files), meter.watch(seconds, number, of))
+    def run(
+        self, made: Stream, meter: Meter, seconds: float | None, files: tuple[BinaryIO, ...] = (), number: int = 1, of: int = 1, *, holds_back: bool = False
+    ) -> None:
+        """Run one command that reads the film; `holds_back`: much of it may have been read before the first picture comes out."""
+        self.programs.ffmpeg.run(self.programs.compiled(made), (self.file, *files), meter.watch(seconds, number, of), holds_back=holds_back)
