@@ -125,32 +125,40 @@ def test_a_memory_alarm_delays_what_is_submitted_and_stops_nothing_that_was_deli
     before = system.submit_many(30, {"before": True})
     delayed = system.submit_many(20, {"sleep_seconds": 0.01})
     eventually(lambda: queue_length(system) >= 21, 10, "their hints are in the queue")
-    mortal_rabbitmq.ctl("set_vm_memory_high_watermark", "0.0001")
-    try:
-        # what the broker has is delivered, worked and acked, though it reads no publisher any more
-        assert set(system.outcomes([busy, *before, *delayed])) == {"completed"}
-        asked_at = time.monotonic()
-        during = system.submit_many(300, {"during": True}) + [system.submit() for _ in range(10)]
-        assert time.monotonic() - asked_at < 5, "submits do not wait for the broker"
-        assert published_within(system, 60) < 15, "a keeper does not wait for confirms that an alarm keeps back"
-    finally:
-        mortal_rabbitmq.ctl("set_vm_memory_high_watermark", "0.6")
+    # its connection is closed when the alarm is over: before, the broker would not read that
+    with publishing(system) as link:
+        mortal_rabbitmq.ctl("set_vm_memory_high_watermark", "0.0001")
+        try:
+            # what the broker has is delivered, worked and acked, though it reads no publisher any more
+            assert set(system.outcomes([busy, *before, *delayed])) == {"completed"}
+            asked_at = time.monotonic()
+            during = system.submit_many(300, {"during": True}) + [system.submit() for _ in range(10)]
+            assert time.monotonic() - asked_at < 5, "submits do not wait for the broker"
+            assert published_within(link, 60) < 15, "a keeper does not wait for confirms that an alarm keeps back"
+        finally:
+            mortal_rabbitmq.ctl("set_vm_memory_high_watermark", "0.6")
     assert set(system.outcomes(during)) == {"completed"}
     assert system.done() == {"completed": 361}
     assert system.spent() == {1: 361}
 
 
-def published_within(system: Trial, seconds: float) -> float:
-    """Publish a hint as a keeper does, which waits for its confirm for so long; return how long that took."""
+@contextmanager
+def publishing(system: Trial) -> Iterator[KeeperLink]:
     link = KeeperLink(system.config.rabbitmq, "trial", lambda: None)
     link.start()
     try:
-        eventually(lambda: link.can_publish, 10)
-        began = time.monotonic()
-        link.publish_hints([Due(uuid7(), "echo", True, 5, "")], Deadline(seconds))
-        return time.monotonic() - began
+        yield link
+        eventually(lambda: link.can_publish, 10, "the alarm is over")
     finally:
-        link.stop(Deadline(2))
+        link.stop(Deadline(10))
+
+
+def published_within(link: KeeperLink, seconds: float) -> float:
+    """Publish a hint as a keeper does, which waits for its confirm for so long; return how long that took."""
+    eventually(lambda: link.can_publish, 10)
+    began = time.monotonic()
+    link.publish_hints([Due(uuid7(), "echo", True, 5, "")], Deadline(seconds))
+    return time.monotonic() - began
 
 
 def queue_length(system: Trial) -> int:
