@@ -58,7 +58,7 @@ class Canvas(npyscreen.wgwidget.Widget):  # type: ignore[misc]
 
     def __init__(self, form: Any, screen: Screen, feed: Feed, **keywords: Any) -> None:
         self._screen, self._feed = screen, feed
-        self._attributes = _attributes()
+        self._attributes, self._size = _attributes(), os.get_terminal_size(1)
         super().__init__(form, **keywords)
 
     def update(self, clear: bool = True) -> None:
@@ -90,6 +90,12 @@ class Canvas(npyscreen.wgwidget.Widget):  # type: ignore[misc]
         return True
 
     def _get_ch(self) -> Any:
+        # the size is looked at as well, since the key that tells of a resize can be lost behind others
+        size = os.get_terminal_size(1)
+        if size != self._size:
+            self._size = size
+            curses.resizeterm(size.lines, size.columns)
+            return curses.KEY_RESIZE
         with suppress(UnicodeDecodeError, ValueError):  # bytes that are no character
             return super()._get_ch()
         return -1
