@@ -6,6 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from dtqs.processors.base import Payload, Source
 from dtqs.processors.image.operations import GRAVITIES, SIDE_LIMIT, Border, Colour, Crop, Gravity, Watermark
+from dtqs.processors.output_names import check_names
 
 OUTPUTS_LIMIT = 100
 Format = Literal["auto", "jpeg", "png", "webp", "gif", "tiff", "avif"]
@@ -102,15 +103,7 @@ class ImagePayload(Payload):
     @field_validator("outputs")
     @classmethod
     def _names_differ(cls, outputs: tuple[ImageOutput, ...]) -> tuple[ImageOutput, ...]:
-        # not min_length: with that, an invalid only item is also told as one too few
-        if not outputs:
-            raise ValueError("at least one output is needed; left out: three thumbnails")
-        seen: set[str] = set()
-        for output in outputs:
-            # a client that saves them side by side may be on a disk that ignores case
-            if output.name.lower() in seen:
-                raise ValueError(f"two outputs are named {output.name}; allowed: a name of its own for each, letters of either case being the same")
-            seen.add(output.name.lower())
+        check_names(outputs, "three thumbnails")
         return outputs
 
     def source_uris(self) -> tuple[str, ...]:

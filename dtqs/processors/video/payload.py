@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from dtqs.processors.base import Payload, Source
+from dtqs.processors.output_names import check_names
 
 SIDE_LIMIT, OUTPUTS_LIMIT, RENDITIONS_LIMIT = 16384, 100, 10
 SECONDS_LIMIT = 7 * 86400.0
@@ -138,13 +139,5 @@ class VideoPayload(Payload):
     @field_validator("outputs")
     @classmethod
     def _names_differ(cls, outputs: tuple[VideoOutput, ...]) -> tuple[VideoOutput, ...]:
-        # not min_length: with that, an invalid only item is also told as one too few
-        if not outputs:
-            raise ValueError("at least one output is needed; left out: an mp4 and a poster")
-        seen: set[str] = set()
-        for output in outputs:
-            # a client that saves them side by side may be on a disk that ignores case
-            if output.name.lower() in seen:
-                raise ValueError(f"two outputs are named {output.name}; allowed: a name of its own for each, letters of either case being the same")
-            seen.add(output.name.lower())
+        check_names(outputs, "an mp4 and a poster")
         return outputs
