@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from dtqs.deadline import Deadline
+from dtqs.sandbox.broker_parts import link_needed
 from dtqs.sandbox.child import Account, Child, SandboxError, make_folder, write_private
 
 NODE = "dtqs@localhost"
@@ -85,6 +86,7 @@ class PrivateRabbitmq:
     def environment(self) -> dict[str, str]:
         """All that the node and its tools must agree on; nothing comes from /etc/rabbitmq."""
         place = self.directory
+        plugins = {"RABBITMQ_PLUGINS_DIR": str(place / "plugins")} if (place / "plugins").is_dir() else {}
         return {
             "PATH": os.environ.get("PATH", os.defpath),
             "LC_ALL": "C.UTF-8",
@@ -105,6 +107,7 @@ class PrivateRabbitmq:
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _ERLANG,
             # the start script then becomes the broker instead of watching over it
             "RUNNING_UNDER_SYSTEMD": "true",
+            **plugins,
         }
 
     def _prepare(self) -> None:
@@ -116,6 +119,7 @@ class PrivateRabbitmq:
         cookie = self.directory / "home" / ".erlang.cookie"
         if not cookie.exists():
             write_private(cookie, secrets.token_hex(24), self._account, 0o400)
+        link_needed(Path(_program("rabbitmq-server")), self.directory / "plugins")
         write_private(self.directory / "enabled_plugins", "[].\n", self._account)
         settings = f"default_user = {_USER}\ndefault_pass = {self._password()}\nlog.console = true\nlog.console.level = info\nlog.file = false\n"
         write_private(self.directory / "rabbitmq.conf", settings, self._account)
