@@ -80,9 +80,9 @@ def test_a_hint_of_an_unknown_type_is_put_off_and_not_lost(trial: Try) -> None:
     task_id = system.put_one(task_type="future")
     system.hint([task_id], task_type="future")
     eventually(lambda: "unknown task type put off" in system.log("supervisor"), 5)
-    seconds = system.rows("SELECT extract(epoch FROM publish_at - now())::float8, attempts FROM backlog JOIN tasks ON id = task_id")
-    assert len(seconds) == 1
-    assert 5 < seconds[0][0] < 11
+    # a keeper that saw the new queue be made may make all hints due once more: then it is put off a second time
+    seconds = "SELECT 1 FROM backlog JOIN tasks ON id = task_id WHERE extract(epoch FROM publish_at - now()) BETWEEN 5 AND 10"
+    eventually(lambda: system.rows(seconds), 5, "it is put off by ten seconds")
     assert system.outcome(system.put_one(), 25) == "completed"
     assert system.rows("SELECT outcome FROM tasks WHERE id = %s", task_id) == [(None,)]
     system.check()
