@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from dtqs.processors.base import Context, Json, Payload, Processor, ProcessorSettings, Source
     from dtqs.processors.function import processor
     from dtqs.task import Effect
+    from dtqs.turn import Turn
 
 __version__ = "0.1.0"
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ProcessorSettings",
     "Source",
     "TransientError",
+    "Turn",
     "processor",
 ]
 
@@ -31,6 +33,7 @@ _HOME = {
     **dict.fromkeys(("Context", "Json", "Payload", "Processor", "ProcessorSettings", "Source"), "dtqs.processors.base"),
     "processor": "dtqs.processors.function",
     "Effect": "dtqs.task",
+    "Turn": "dtqs.turn",
 }
 
 

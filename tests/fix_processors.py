@@ -1,5 +1,6 @@
 """An attempt without a worker: a Context whose reports are kept in lists, on a file space of its own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from dtqs.config import FilesSection
 from dtqs.files import FileSpace
 from dtqs.processors.base import Context, Json
 from dtqs.task import Effect
+from dtqs.turn import Turn
 from dtqs.uuid7 import uuid7
 
 
@@ -19,7 +21,7 @@ class Reports:
     fractions: list[float] = field(default_factory=list)
     logs: list[tuple[str, str]] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
-    turns: list[tuple[str, float, int]] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
 
     def progress(self, task_id: str, attempt: int, fraction: float, message: str) -> None:
         self.fractions.append(fraction)
@@ -30,8 +32,8 @@ class Reports:
     def effect_begins(self, task_id: str, effect: Effect) -> None:
         self.effects.append(effect)
 
-    def take(self, key: str, per_second: float, burst: int) -> None:
-        self.turns.append((key, per_second, burst))
+    def take(self, turns: Sequence[Turn]) -> None:
+        self.turns += turns
 
 
 @dataclass

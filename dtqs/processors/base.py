@@ -12,6 +12,7 @@ from dtqs.errors import Problem
 from dtqs.files import FileSpace
 from dtqs.files.uri import ALLOWED, check
 from dtqs.task import MAX_RETRIES_LIMIT, TIMEOUT_SECONDS_LIMIT, Effect, OutputFile
+from dtqs.turn import Turn
 
 Json = Any
 """What orjson can write: None, bool, int, float, str, list, dict with str keys."""
@@ -49,7 +50,7 @@ class Reporter(Protocol):
 
     def progress(self, task_id: str, attempt: int, fraction: float, message: str) -> None: ...
     def log(self, task_id: str, attempt: int, level: str, message: str, data: Json) -> None: ...
-    def take(self, key: str, per_second: float, burst: int) -> None: ...
+    def take(self, turns: Sequence[Turn]) -> None: ...
     def effect_begins(self, task_id: str, effect: Effect) -> None: ...
 
 
@@ -143,10 +144,15 @@ class Context:
     def take(self, key: str, per_second: float, burst: int = 1) -> None:
         """Take one of `per_second` turns a second that all workers share under this key, after a pause up to `burst` at once.
 
-        Raises Postponed, which is to be let through, where there is no turn now: the task comes again when there is one.
-        Call it before `effect_begins()`.
+        Raises Postponed, which is to be let through, where there is no turn now: the task comes again when there is one, and begins anew.
+        So take it before what costs much, and before `effect_begins()`.
         """
-        self._reporter.take(key, per_second, burst)
+        self.take_all([Turn(key, per_second, burst)])
+
+    def take_all(self, turns: Sequence[Turn]) -> None:
+        """Take turns of several limits, each with a key of its own: all of them, or none where one has no turn now. Else as `take`."""
+        if turns:
+            self._reporter.take(turns)
 
     def effect_begins(self, on_ambiguous: Effect | str = Effect.FAIL) -> None:
         """Say, just before it, that something begins that must not happen twice: SMTP's DATA, the SMS request.

@@ -1,17 +1,28 @@
-"""Rate limits that all workers share: one row a key, one statement a turn."""
+"""Rate limits that all workers share: one row a key, and one short transaction for the turns of an attempt."""
 
-from dtqs.store.database import Database
+from collections.abc import Sequence
+
+from dtqs.store.database import Database, Row, Run
+from dtqs.store.statements import array, text_array
+from dtqs.turn import Turn
 
 
 class Rates:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def take(self, key: str, per_second: float, burst: int) -> float:
-        """Take a turn of a limit; returns 0, or the seconds after which to ask again. Raises StoreUnavailable, StoreRefused.
+    def take(self, turns: Sequence[Turn]) -> dict[str, float]:
+        """Take all of the turns, of different limits, or none. Returns the limits without room, and the seconds after which to ask again.
 
-        A turn whose reply was lost is lost: the limit may be kept a little too well, never broken.
+        Turns whose reply was lost are lost: a limit may be kept a little too well, never broken. Raises StoreUnavailable, StoreRefused.
         """
-        turn = 1.0 / per_second
-        ((wait_seconds,),) = self._database.run_once("take_rate", {"key": key, "turn": turn, "slack": (burst - 1) * turn})
-        return float(wait_seconds)
+        keys = text_array([turn.key for turn in turns])
+        lengths = [1.0 / turn.per_second for turn in turns]
+        slacks = [(turn.burst - 1) * length for turn, length in zip(turns, lengths, strict=True)]
+        parameters = {"keys": keys, "turns": array([str(length) for length in lengths]), "slacks": array([str(slack) for slack in slacks])}
+
+        def work(run: Run) -> list[Row]:
+            run("lock_rates", {"keys": keys})
+            return run("take_rates", parameters)
+
+        return dict(self._database.transaction_once(work))

@@ -1,12 +1,14 @@
 """Progress, log rows and effect marks of the running task: written through its lease, then told to whoever watches."""
 
 import logging
+from collections.abc import Sequence
 
 from dtqs.broker.worker_link import WorkerLink
 from dtqs.errors import LeaseLost, PermanentError, Postponed, StoreRefused, StoreUnavailable
 from dtqs.processors.base import Json
 from dtqs.store import Store
 from dtqs.task import Effect
+from dtqs.turn import Turn
 from dtqs.worker.hold import Hold
 from dtqs.worker.limits import Limits
 
@@ -25,11 +27,12 @@ class Reports:
     def log(self, task_id: str, attempt: int, level: str, message: str, data: Json) -> None:
         self._report(task_id, attempt, "log", level, message, data)
 
-    def take(self, key: str, per_second: float, burst: int) -> None:
+    def take(self, turns: Sequence[Turn]) -> None:
         with self._limits.masked():
-            wait_seconds = self._store.rates.take(key, per_second, burst)
-        if wait_seconds > 0:
-            raise Postponed(wait_seconds, f"{key} may be used {per_second:g} times a second")
+            waits = self._store.rates.take(turns)
+        if waits:
+            last = max((turn for turn in turns if turn.key in waits), key=lambda turn: waits[turn.key])
+            raise Postponed(waits[last.key], f"{last.key} may be used {last.per_second:g} times a second")
 
     def effect_begins(self, task_id: str, effect: Effect) -> None:
         with self._limits.masked(), self._hold.lock:

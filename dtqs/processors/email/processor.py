@@ -16,6 +16,7 @@ from dtqs.processors.email.settings import EmailSettings
 from dtqs.processors.email.signature import signature
 from dtqs.processors.email.smtp import AnswerMissing, MailServer, Sent
 from dtqs.processors.email.templates import Rendered, Templates
+from dtqs.turn import Turn
 
 _NO_SENDER = "must be given: no sender is configured ([processor:email] sender)"
 
@@ -55,8 +56,10 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
         return [attachment.source for attachment in payload.attachments]
 
     def run(self, payload: EmailPayload, context: Context) -> Json:
-        mail = self._mail(payload, context)
-        self._keep_to_rates(mail, context)
+        rendered, sender = self._rendered(payload), self._sender(payload)
+        # before files are fetched, which a mail that has to wait would do again at each of its turns
+        self._keep_to_rates(payload, context)
+        mail = self._mail(payload, rendered, sender, context)
         if self.settings.backend == "folder":
             file = self._folder.write(context.task_id, mail)
             return _result(mail, Sent("", ())) | {"file": file}
@@ -89,14 +92,13 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
             if attachment.inline and payload.html is None and payload.template is None:
                 yield Problem(f"payload.attachments[{at}].inline", "has a meaning with html or a template only")
 
-    def _mail(self, payload: EmailPayload, context: Context) -> Mail:
-        """Render, read, put together and sign. Raises PermanentError where that cannot be, or is more than is allowed."""
+    def _mail(self, payload: EmailPayload, rendered: Rendered, sender: Address, context: Context) -> Mail:
+        """Read what is attached, put together and sign. Raises PermanentError where that cannot be, or is more than is allowed."""
         limit = self.settings.max_message_bytes
-        rendered = self._rendered(payload)
         files = read_files(payload.attachments, context, limit)
         body = Body(rendered.subject or "", rendered.text, rendered.html, files)
         try:
-            mail = compose(payload, body, self._sender(payload), context.task_id)
+            mail = compose(payload, body, sender, context.task_id)
         except ValueError as error:
             raise PermanentError(f"the mail cannot be written: {error}") from error
         if len(mail.content) > limit:
@@ -129,11 +131,11 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
         made = signature(mail.content, header_names(mail.content), domain, selector, key.get_secret_value())
         return replace(mail, content=made + mail.content)
 
-    def _keep_to_rates(self, mail: Mail, context: Context) -> None:
-        """Take a turn for each domain; without one the task comes again later."""
+    def _keep_to_rates(self, payload: EmailPayload, context: Context) -> None:
+        """Take a turn of each domain, or of none; then the task comes again later."""
         if per_second := self.settings.per_domain_per_second:
-            for domain in sorted({address.domain for address in mail.recipients}):
-                context.take(f"email:{domain}", per_second, self.settings.per_domain_burst)
+            domains = sorted({parse(text).domain for text in (*payload.to, *payload.cc, *payload.bcc)})
+            context.take_all([Turn(f"email:{domain}", per_second, self.settings.per_domain_burst) for domain in domains])
 
     def _send(self, mail: Mail, context: Context) -> Sent:
         on_ambiguous, where = self.settings.on_ambiguous, self.settings.where

@@ -17,6 +17,7 @@ from dtqs.processors.sms.sink import Sink
 from dtqs.processors.sms.smpp import Smpp
 from dtqs.processors.sms.template import fill, in_url, names
 from dtqs.processors.sms.twilio import Twilio
+from dtqs.turn import Turn
 
 _PROVIDERS: dict[str | None, Callable[[SmsSettings], Provider]] = {"twilio": Twilio, "smpp": Smpp, "http": Http, "sink": Sink}
 _TWILIO_CHARACTERS = 1600
@@ -94,12 +95,13 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
         return Message(task_id, payload.to, payload.text, payload.sender or self.settings.sender or None, callback or None, segment(payload.text))
 
     def _take_turns(self, message: Message, context: Context) -> None:
-        """Wait for our turn, in the backlog; the recipient's last, which is the one that would be missed."""
-        settings = self.settings
+        """Wait for our turn, in the backlog."""
+        settings, turns = self.settings, list[Turn]()
         if settings.sender_per_second and message.sender:
-            context.take(f"sms:from:{_digest(message.sender)}", settings.sender_per_second, settings.sender_burst)
+            turns.append(Turn(f"sms:from:{_digest(message.sender)}", settings.sender_per_second, settings.sender_burst))
         if settings.recipient_per_minute:
-            context.take(f"sms:to:{_digest(message.to)}", settings.recipient_per_minute / 60, settings.recipient_burst)
+            turns.append(Turn(f"sms:to:{_digest(message.to)}", settings.recipient_per_minute / 60, settings.recipient_burst))
+        context.take_all(turns)
 
     def _settle_unsure(self, unsure: SmsUnsure, context: Context) -> None:
         """Say so in the task's log, and settle it as the settings say. Always raises."""

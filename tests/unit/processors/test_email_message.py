@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dtqs.errors import PermanentError
+from dtqs.errors import InputRefused, PermanentError, Postponed
 from dtqs.processors.email import EmailProcessor
 from dtqs.processors.email.addresses import Address
 from dtqs.processors.email.faults import TemplateFault
@@ -24,6 +24,7 @@ from dtqs.processors.email.headers import address_field, text_field
 from dtqs.processors.email.message import Body, compose
 from dtqs.processors.email.payload import EmailPayload
 from dtqs.processors.email.settings import EmailSettings
+from dtqs.turn import Turn
 from tests.fix_processors import Attempt
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 300
@@ -273,4 +274,21 @@ def test_each_domain_takes_its_turn(attempt: Attempt, tmp_path: Path) -> None:
     section = {"backend": "folder", "folder": tmp_path, "sender": "a@b.c", "per_domain_per_second": 2, "per_domain_burst": 5}
     payload = {"to": ["a@x.org", "b@x.org"], "cc": ["c@Y.org"], "subject": "s", "text": "t"}
     EmailProcessor(EmailSettings.model_validate(section)).run(EmailPayload.model_validate(payload), attempt.context())
-    assert attempt.reports.turns == [("email:x.org", 2.0, 5), ("email:y.org", 2.0, 5)]
+    assert attempt.reports.turns == [Turn("email:x.org", 2.0, 5), Turn("email:y.org", 2.0, 5)]
+
+
+def test_a_mail_whose_turn_has_not_come_reads_no_attachment(attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def later(_: object) -> None:
+        raise Postponed(5, "x.org is full")
+
+    (tmp_path / "sources").mkdir()
+    source = tmp_path / "sources" / "letter.txt"
+    section = {"backend": "folder", "folder": tmp_path / "mails", "sender": "a@b.c", "per_domain_per_second": 2}
+    processor = EmailProcessor(EmailSettings.model_validate(section))
+    payload = EmailPayload.model_validate({"to": ["a@x.org"], "subject": "s", "text": "t", "attachments": [{"source": source.as_uri()}]})
+    monkeypatch.setattr(attempt.reports, "take", later)
+    with pytest.raises(Postponed):
+        processor.run(payload, attempt.context())  # there is no such file, which whoever opens it is told
+    monkeypatch.undo()
+    with pytest.raises(InputRefused):
+        processor.run(payload, attempt.context())

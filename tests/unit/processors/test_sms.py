@@ -143,8 +143,9 @@ def test_turns_are_taken_by_sender_and_by_recipient_and_no_number_is_in_their_ke
     processor = SmsProcessor(settings)
     processor.run(SmsPayload(to=TO, text="hello"), attempt.context())
     processor.run(SmsPayload(to=TO, text="again", sender="Parcels"), attempt.context())
-    assert [(key.rpartition(":")[0], *limits) for key, *limits in attempt.reports.turns] == [("sms:from", 10, 1), ("sms:to", 0.1, 2)] * 2
-    keys = [key for key, _, _ in attempt.reports.turns]
+    limits = [(turn.key.rpartition(":")[0], turn.per_second, turn.burst) for turn in attempt.reports.turns]
+    assert limits == [("sms:from", 10, 1), ("sms:to", 0.1, 2)] * 2
+    keys = [turn.key for turn in attempt.reports.turns]
     assert keys[1] == keys[3]
     assert keys[0] != keys[2]
     assert not any("15112345678" in key for key in keys)
