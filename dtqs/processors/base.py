@@ -86,6 +86,10 @@ class Processor(Generic[P, S]):
         """Return what the settings forbid of a payload that its model allows; asked at submit, all at once. Fields as in `outputs[0].width`."""
         return ()
 
+    def problems_beside(self, payload: Json) -> Sequence[Problem]:
+        """Return what else is to be said of a payload, as it came, that the model refuses: of the fields that are well formed, so that all is told at once."""
+        return ()
+
     def sources(self, payload: P) -> Sequence[str]:
         """Return the URIs that the payload names; at submit, `upload:` ones must exist and be the caller's."""
         return ()

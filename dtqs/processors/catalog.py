@@ -61,7 +61,9 @@ class Catalog:
         try:
             valid = processor.payload_model.model_validate(payload)
         except ValidationError as error:
-            raise Invalid(payload_problems(error, processor.payload_model)) from error
+            found = payload_problems(error, processor.payload_model)
+            named = {problem.field for problem in found}
+            raise Invalid([*found, *(problem for problem in processor.problems_beside(payload) if problem.field not in named)]) from error
         if problems := processor.problems(valid):
             raise Invalid(problems)
         return processor, valid

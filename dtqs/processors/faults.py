@@ -43,6 +43,8 @@ def _problem(root: str, loc: tuple[int | str, ...], kind: str, message: str, mod
         return Problem(where, f"must be given{_allowed(model, loc)}")
     if kind == "model_type":
         return Problem(where, "must be an object")
+    if kind == "string_pattern_mismatch" and (allowed := _allowed(model, loc)):  # a pattern is for programs
+        return Problem(where, f"is not of the form that is allowed{allowed}")
     if kind == "value_error":  # our own words, which say what is allowed
         return Problem(where, message.removeprefix("Value error, "))
     return Problem(where, message.replace("Input should", "should") + _allowed(model, loc))

@@ -1,14 +1,14 @@
 """What a task of type `image` may ask for. The operations that have fields of their own are in operations.py."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from dtqs.processors.base import Payload, Source
 from dtqs.processors.image.operations import GRAVITIES, SIDE_LIMIT, Border, Colour, Crop, Gravity, Watermark
-from dtqs.processors.output_names import check_names
+from dtqs.processors.outputs import OUTPUTS_LIMIT, check_some
 
-OUTPUTS_LIMIT = 100
 Format = Literal["auto", "jpeg", "png", "webp", "gif", "tiff", "avif"]
 Fit = Literal["contain", "cover", "stretch", "pad"]
 ANIMATED_FORMATS = frozenset({"gif", "webp", "png", "avif"})
@@ -102,9 +102,8 @@ class ImagePayload(Payload):
 
     @field_validator("outputs")
     @classmethod
-    def _names_differ(cls, outputs: tuple[ImageOutput, ...]) -> tuple[ImageOutput, ...]:
-        check_names(outputs, "three thumbnails")
-        return outputs
+    def _there_are_some(cls, outputs: tuple[ImageOutput, ...]) -> Sequence[ImageOutput]:
+        return check_some(outputs, "three thumbnails")
 
     def source_uris(self) -> tuple[str, ...]:
         """Return every picture that is named, each once, the source first."""

@@ -7,8 +7,9 @@ from typing import BinaryIO, ClassVar
 from dtqs.errors import PermanentError, Problem
 from dtqs.processors.base import Context, Json, Processor
 from dtqs.processors.image.link import ImageProcess, OutputFacts
-from dtqs.processors.image.payload import ImagePayload
+from dtqs.processors.image.payload import ImageOutput, ImagePayload
 from dtqs.processors.image.settings import ImageSettings
+from dtqs.processors.outputs import Part, common_problems, well_formed, whole
 
 _UPLOAD = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
 
@@ -37,13 +38,15 @@ class ImageProcessor(Processor[ImagePayload, ImageSettings]):
         self._process = ImageProcess(settings)
 
     def problems(self, payload: ImagePayload) -> Sequence[Problem]:
-        limit = self.settings.max_outputs
-        found = [Problem("payload.outputs", f"{len(payload.outputs)} outputs; at most {limit} are allowed")] if len(payload.outputs) > limit else []
-        for index, output in enumerate(payload.outputs):
-            for side in ("width", "height"):
-                if (getattr(output, side) or 0) > self.settings.max_side_pixels:
-                    found.append(Problem(f"payload.outputs[{index}].{side}", f"at most {self.settings.max_side_pixels} pixels are allowed"))
-        return found
+        return self._judged(whole(payload.outputs))
+
+    def problems_beside(self, payload: Json) -> Sequence[Problem]:
+        return self._judged(well_formed(ImageOutput, payload))
+
+    def _judged(self, parts: Sequence[Part[ImageOutput]]) -> list[Problem]:
+        most = self.settings.max_side_pixels
+        over = [(part, side) for part in parts for side in ("width", "height") if (getattr(part.output, side) or 0) > most]
+        return common_problems(parts, self.settings.max_outputs) + [part.problem(side, f"at most {most} pixels are allowed") for part, side in over]
 
     def sources(self, payload: ImagePayload) -> Sequence[str]:
         return payload.source_uris()

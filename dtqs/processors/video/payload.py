@@ -1,13 +1,14 @@
 """What a task of type `video` may ask for, field by field, with all limits that no setting changes. What fits together, rules.py says."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from dtqs.processors.base import Payload, Source
-from dtqs.processors.output_names import check_names
+from dtqs.processors.outputs import OUTPUTS_LIMIT, check_some
 
-SIDE_LIMIT, OUTPUTS_LIMIT, RENDITIONS_LIMIT = 16384, 100, 10
+SIDE_LIMIT, RENDITIONS_LIMIT = 16384, 10
 SECONDS_LIMIT = 7 * 86400.0
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
@@ -117,7 +118,7 @@ class VideoOutput(Fields):
     """One thing to make."""
 
     name: str = Field(pattern=NAME, max_length=100, description="letters, digits, dots, _ and -, a letter or digit first; different from the others")
-    preset: str | None = Field(default=None, pattern=NAME, max_length=100, description="what is left out here, this preset says: web-720p, hls-adaptive, …")
+    preset: str | None = Field(default=None, max_length=100, description="what is left out here, this preset says: web-720p, hls-adaptive, …")
 
 
 USUAL = (VideoOutput(name="web", preset="web-720p"), VideoOutput(name="poster", preset="poster"))
@@ -138,6 +139,5 @@ class VideoPayload(Payload):
 
     @field_validator("outputs")
     @classmethod
-    def _names_differ(cls, outputs: tuple[VideoOutput, ...]) -> tuple[VideoOutput, ...]:
-        check_names(outputs, "an mp4 and a poster")
-        return outputs
+    def _there_are_some(cls, outputs: tuple[VideoOutput, ...]) -> Sequence[VideoOutput]:
+        return check_some(outputs, "an mp4 and a poster")

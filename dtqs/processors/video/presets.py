@@ -51,7 +51,12 @@ def resolve(output: VideoOutput, presets: Presets) -> VideoOutput:
     if output.preset is None:
         return output
     preset = presets[output.preset]
-    said = set(output.model_fields_set)
+    return output.model_copy(update={name: getattr(preset, name) for name in preset.model_fields_set - said(output)})
+
+
+def said(output: VideoOutput) -> set[str]:
+    """Return the fields of which no preset says anything more, since the output itself has."""
+    names = set(output.model_fields_set)
     for group in _TOGETHER:
-        said |= group if group & said else set()
-    return output.model_copy(update={name: getattr(preset, name) for name in preset.model_fields_set - said})
+        names |= group if group & names else set()
+    return names

@@ -5,6 +5,7 @@ from typing import BinaryIO, ClassVar
 
 from dtqs.errors import PermanentError, Problem
 from dtqs.processors.base import Context, Json, Processor
+from dtqs.processors.outputs import Part, common_problems, well_formed, whole
 from dtqs.processors.video import presets, rules
 from dtqs.processors.video.container import Container, recognise
 from dtqs.processors.video.film import Film
@@ -43,16 +44,28 @@ class VideoProcessor(Processor[VideoPayload, VideoSettings]):
         self._encoders: frozenset[str] | None = None
 
     def problems(self, payload: VideoPayload) -> Sequence[Problem]:
-        limit = self.settings.max_outputs
-        found = [Problem("payload.outputs", f"{len(payload.outputs)} outputs; at most {limit} are allowed")] if len(payload.outputs) > limit else []
-        for number, output in enumerate(payload.outputs):
-            where = f"payload.outputs[{number}]"
-            if output.preset is not None and output.preset not in self._presets:
-                found.append(Problem(f"{where}.preset", presets.unknown(output.preset, self._presets)))
-                continue
-            whole = presets.resolve(output, self._presets)
-            found += [Problem(f"{where}.{field}", message) for field, message in rules.contradictions(whole)]
+        return self._judged(whole(payload.outputs))
+
+    def problems_beside(self, payload: Json) -> Sequence[Problem]:
+        return self._judged(well_formed(VideoOutput, payload))
+
+    def _judged(self, parts: Sequence[Part[VideoOutput]]) -> list[Problem]:
+        found = common_problems(parts, self.settings.max_outputs)
+        for part in parts:
+            found += self._contradictions(part)
         return found
+
+    def _contradictions(self, part: Part[VideoOutput]) -> list[Problem]:
+        """Find what does not fit together in one output with its preset, as far as both are known."""
+        output, unknown, found = part.output, part.wrong, []
+        if "preset" not in unknown and output.preset not in (None, *self._presets):
+            found = [part.problem("preset", presets.unknown(output.preset or "", self._presets))]
+        if found or "preset" in unknown:
+            unknown |= VideoOutput.model_fields.keys() - presets.said(output)
+        else:
+            output = presets.resolve(output, self._presets)
+        clashes = rules.contradictions(output)
+        return found + [part.problem(clash.field, clash.message) for clash in clashes if not unknown.intersection(clash.beside)]
 
     def sources(self, payload: VideoPayload) -> Sequence[str]:
         wholes = [presets.resolve(output, self._presets) for output in payload.outputs if output.preset is None or output.preset in self._presets]

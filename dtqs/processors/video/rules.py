@@ -1,7 +1,7 @@
 """Which fields of an output fit together: what each format can have, and what excludes what; pure. Asked at submit, of outputs with their presets."""
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
 
 from dtqs.processors.video.payload import VideoOutput
 
@@ -51,66 +51,76 @@ def audio_codec_of(output: VideoOutput) -> str:
     return output.audio_codec or AUDIO_CODECS[format_of(output)][0]
 
 
-def contradictions(output: VideoOutput) -> Iterator[tuple[str, str]]:
-    """Find each field that does not fit, and say what is allowed."""
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """A field that does not fit, and what is allowed; `beside`: those whose values or absence make it so; it is none where one of them is not known."""
+
+    field: str
+    message: str
+    beside: tuple[str, ...] = ()
+
+
+def contradictions(output: VideoOutput) -> Iterator[Clash]:
+    """Find each field that does not fit. One that is not known counts as left out, so a clash of two that are there names neither in `beside`."""
     format = format_of(output)
     for name, formats in ONLY.items():
         if getattr(output, name) not in (None, False) and format not in formats:
-            yield name, f"has no meaning for {format}; allowed with {', '.join(formats)}"
+            yield Clash(name, f"has no meaning for {format}; allowed with {', '.join(formats)}", ("format",))
     yield from _codecs(output, format)
     yield from _rates(output, format)
     yield from _sizes(output)
-    yield from _times(output)
+    yield from _sounds(output, format)
+    if output.end_seconds is not None and output.end_seconds <= (output.start_seconds or 0):
+        yield Clash("end_seconds", "must be behind start_seconds", ("start_seconds",))
     if output.subtitles and output.subtitles.mode == "carry" and format in MOVING:
-        yield "subtitles.mode", f"{format} has no tracks; allowed: burn"
+        yield Clash("subtitles.mode", f"{format} has no tracks; allowed: burn", ("format",))
 
 
-def _codecs(output: VideoOutput, format: str) -> Iterator[tuple[str, str]]:
+def _codecs(output: VideoOutput, format: str) -> Iterator[Clash]:
     for name, known in (("video_codec", VIDEO_CODECS), ("audio_codec", AUDIO_CODECS)):
         codec = getattr(output, name)
         if codec and format in known and codec not in known[format]:
-            yield name, f"{format} does not hold {codec}; allowed: {', '.join(known[format])}"
+            yield Clash(name, f"{format} does not hold {codec}; allowed: {', '.join(known[format])}", ("format",))
     if format in FILMS:
         limit = CRF_LIMITS[video_codec_of(output)]
         for name, crf in (("crf", output.crf), *((f"renditions[{n}].crf", each.crf) for n, each in enumerate(output.renditions or ()))):
             if crf is not None and crf > limit:
-                yield name, f"{video_codec_of(output)} has 0 to {limit}"
-    if format in AUDIO_CODECS and audio_codec_of(output) == "mp3" and (output.audio_channels or 0) > 2:
-        yield "audio_channels", "mp3 has at most 2"
-    if format in AUDIO_CODECS and audio_codec_of(output) == "opus" and output.audio_sample_rate in (22050, 32000, 44100):
-        yield "audio_sample_rate", "opus has 8000, 12000, 16000, 24000 or 48000"
+                yield Clash(name, f"{video_codec_of(output)} has 0 to {limit}", ("format", "video_codec"))
 
 
-def _rates(output: VideoOutput, format: str) -> Iterator[tuple[str, str]]:
+def _rates(output: VideoOutput, format: str) -> Iterator[Clash]:
     if output.crf is not None and output.video_bit_rate is not None:
-        yield "crf", "excludes video_bit_rate: constant quality or a bit rate"
+        yield Clash("crf", "excludes video_bit_rate: constant quality or a bit rate")
     if output.max_bytes is not None:
         for name in ("crf", "video_bit_rate", "max_bit_rate"):
             if getattr(output, name) is not None:
-                yield name, "excludes max_bytes, which decides the bit rate"
+                yield Clash(name, "excludes max_bytes, which decides the bit rate")
         if format in SOUNDS and output.audio_bit_rate is not None:
-            yield "audio_bit_rate", "excludes max_bytes, which decides it"
+            yield Clash("audio_bit_rate", "excludes max_bytes, which decides it", ("format",))
     elif output.two_pass and output.video_bit_rate is None:
-        yield "two_pass", "needs video_bit_rate or max_bytes: with constant quality there is nothing to share out"
+        message = "needs video_bit_rate or max_bytes: with constant quality there is nothing to share out"
+        yield Clash("two_pass", message, ("video_bit_rate", "max_bytes"))
     if output.max_bit_rate is not None and output.video_bit_rate is not None and output.max_bit_rate < output.video_bit_rate:
-        yield "max_bit_rate", "is below video_bit_rate"
+        yield Clash("max_bit_rate", "is below video_bit_rate")
 
 
-def _sizes(output: VideoOutput) -> Iterator[tuple[str, str]]:
+def _sizes(output: VideoOutput) -> Iterator[Clash]:
     if output.short_side is not None:
         for name in ("width", "height"):
             if getattr(output, name) is not None:
-                yield name, "excludes short_side"
+                yield Clash(name, "excludes short_side")
     if output.fit == "pad" and (output.width is None or output.height is None):
-        yield "fit", "pad needs width and height"
+        yield Clash("fit", "pad needs width and height", ("width", "height"))
     if output.background is not None and output.fit != "pad":
-        yield "background", "is the colour of the bars, which only fit: pad makes"
+        yield Clash("background", "is the colour of the bars, which only fit: pad makes", ("fit",))
+
+
+def _sounds(output: VideoOutput, format: str) -> Iterator[Clash]:
     if output.mute:
         for name in ("audio_codec", "audio_bit_rate", "audio_channels", "audio_sample_rate", "audio_track", "loudness_lufs"):
             if getattr(output, name) is not None:
-                yield name, "excludes mute"
-
-
-def _times(output: VideoOutput) -> Iterator[tuple[str, Any]]:
-    if output.end_seconds is not None and output.end_seconds <= (output.start_seconds or 0):
-        yield "end_seconds", "must be behind start_seconds"
+                yield Clash(name, "excludes mute")
+    if format in AUDIO_CODECS and audio_codec_of(output) == "mp3" and (output.audio_channels or 0) > 2:
+        yield Clash("audio_channels", "mp3 has at most 2", ("format", "audio_codec"))
+    if format in AUDIO_CODECS and audio_codec_of(output) == "opus" and output.audio_sample_rate in (22050, 32000, 44100):
+        yield Clash("audio_sample_rate", "opus has 8000, 12000, 16000, 24000 or 48000", ("format", "audio_codec"))

@@ -138,9 +138,11 @@ def test_everything_that_is_wrong_with_a_payload_is_told_at_once(config: Callabl
         "payload.outputs[0].width",
         "payload.outputs[0].heigth",
         "payload.outputs[0].format",
+        "payload.outputs[1].name",
         "payload.outputs[1].width",
         "payload.outputs[2]",
     }
+    assert problems["payload.outputs[1].name"].startswith("outputs[0] has it as well; allowed: a name of its own")
     assert problems["payload.extra"] == "no such field; known: source, outputs"
     assert problems["payload.outputs[0].heigth"].startswith("no such field; did you mean height?; known: name, ")
     assert "greater than or equal to 1" in problems["payload.outputs[0].width"]
@@ -149,8 +151,66 @@ def test_everything_that_is_wrong_with_a_payload_is_told_at_once(config: Callabl
     assert problems["payload.outputs[2]"] == "must be an object"
 
 
+VIDEO = {
+    "payload.source": "upload:ID",
+    "payload.outputs[0].crf": "less than or equal to 63",
+    "payload.outputs[0].video_codec": "webm does not hold h264; allowed: vp9, av1",
+    "payload.outputs[1].name": "outputs[0] has it as well; allowed: a name of its own for each, letters of either case being the same",
+    "payload.outputs[1].preset": "no such preset; did you mean web-720p?",
+    "payload.outputs[1].width": "excludes short_side",
+    "payload.outputs[2].format": "'mp4', 'webm'",
+    "payload.outputs[2].watermark.opacity": "less than or equal to 1",
+    "payload.outputs[2].end_seconds": "must be behind start_seconds",
+    "payload.outputs[3].name": "must be given",
+    "payload.outputs[3].two_pass": "needs video_bit_rate or max_bytes",
+    "payload.outputs[4]": "must be an object",
+}
+
+
+def test_faults_between_the_fields_of_a_film_are_told_with_all_others(config: Callable[..., Config]) -> None:
+    outputs = [
+        {"name": "a", "format": "webm", "video_codec": "h264", "crf": 64},
+        {"name": "A", "preset": "web-720", "short_side": 720, "width": 100},
+        {"name": "b", "format": "webn", "quality": 80, "watermark": {"source": UPLOAD, "opacity": 2}, "start_seconds": 5, "end_seconds": 4},
+        {"two_pass": True},
+        "c",
+    ]
+    with pytest.raises(Invalid) as caught:
+        Catalog.load(config()).validate("video", {"source": "ftp://x", "outputs": outputs})
+    problems = {problem.field: problem.message for problem in caught.value.problems}
+    assert set(problems) == set(VIDEO)
+    assert {field: message for field, message in problems.items() if VIDEO[field] not in message} == {}
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        {"format": "jpgg", "quality": 80, "at_seconds": 3},
+        {"fit": "padd", "background": "#ffffff"},
+        {"fit": "pad", "width": "10", "height": 10},
+        {"two_pass": True, "video_bit_rate": 1},
+        {"preset": "web-720p", "two_pass": True, "max_bytes": 1},
+        {"format": "webm", "video_codec": "vp8", "crf": 60},
+        {"preset": 7, "quality": 80, "background": "#ffffff"},
+        {"preset": "nono", "quality": 80, "background": "#ffffff", "end_seconds": 0.5},
+        {"start_seconds": -1, "end_seconds": 0},
+    ],
+)
+def test_a_field_that_is_wrong_itself_makes_no_other_one_wrong(config: Callable[..., Config], output: dict[str, object]) -> None:
+    with pytest.raises(Invalid) as caught:
+        Catalog.load(config()).validate("video", {"source": UPLOAD, "outputs": [{"name": "a", **output}]})
+    assert len(caught.value.problems) == 1
+
+
+def test_what_settings_forbid_is_told_with_all_others(config: Callable[..., Config]) -> None:
+    outputs = [{"name": "a", "width": 101, "format": "bmp"}, {"name": "b"}, {"name": "c"}]
+    with pytest.raises(Invalid) as caught:
+        Catalog.load(config("[processor:image]\nmax_outputs = 2\nmax_side_pixels = 100\n")).validate("image", {"source": UPLOAD, "outputs": outputs})
+    assert {problem.field for problem in caught.value.problems} == {"payload.outputs", "payload.outputs[0].width", "payload.outputs[0].format"}
+
+
 @pytest.mark.parametrize("payload", [None, 1, "a", [], [{}]])
-@pytest.mark.parametrize("task_type", ["echo", "image"])
+@pytest.mark.parametrize("task_type", ["echo", "image", "video"])
 def test_a_payload_that_is_no_object_is_refused(config: Callable[..., Config], task_type: str, payload: object) -> None:
     with pytest.raises(Invalid) as caught:
         Catalog.load(config()).validate(task_type, payload)

@@ -56,7 +56,7 @@ def test_every_wrong_field_is_told_at_once() -> None:
     assert found == {"payload.source", "payload.outputs[0].crf", "payload.outputs[0].crop.x", "payload.outputs[1].colour"}
 
 
-@pytest.mark.parametrize("outputs", [[], None, [{"name": "a"}] * 2, [{"name": "a"}, {"name": "A"}]])
+@pytest.mark.parametrize("outputs", [[], None, {}, [{"name": f"o{n}"} for n in range(101)]])
 def test_a_wrong_list_of_outputs_is_refused(outputs: Any) -> None:
     with pytest.raises(ValidationError):
         VideoPayload.model_validate({"source": UPLOAD, "outputs": outputs})
