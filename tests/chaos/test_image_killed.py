@@ -57,11 +57,13 @@ def test_the_process_that_decodes_serves_one_task_after_the_other_and_is_replace
     assert system.outcome(system.put_one({"sleep_seconds": 0.01})) == "completed"
     assert system.outcome(system.put_one(small, task_type="image")) == "completed"
     assert family(worker.pid) == pids, "neither a task of another type nor the next picture has cost it"
+    before = len(_stored(system))
     slow = system.put_one({"source": source, "outputs": [{"name": f"o{n}", "format": "avif", "quality": 95 - n} for n in range(3)]}, task_type="image")
-    system.running(slow)
+    eventually(lambda: len(_stored(system)) > before, 10, "the first output is there")
     system.kill(pids[1])
-    assert system.outcome(slow) == "failed"
-    assert "the process that decoded the image was killed" in system.error(slow)
+    assert system.outcome(slow, 30) == "completed", "the kernel may have chosen it for memory that others took"
+    assert system.attempts(slow) == 2
+    assert any("the process that decoded the image was killed from outside (SIGKILL)" in (row.message or "") for row in system.logs(slow))
     assert not alive(pids[1:])
     assert system.outcome(system.put_one(small, task_type="image")) == "completed"
     assert [one.pid for one in system.workers()] == [worker.pid]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dtqs.errors import InputRefused, PermanentError, TransientError
+from dtqs.errors import DtqsError, InputRefused, PermanentError, TransientError
 from dtqs.processors.image import ImageProcessor, link
 from dtqs.processors.image.payload import ImagePayload
 from dtqs.processors.image.settings import ImageSettings
@@ -147,17 +147,27 @@ def test_a_picture_that_takes_too_long_fails_for_good(run: Run, noise: bytes) ->
 
 
 @pytest.mark.parametrize(
-    ("number", "reason"),
-    [(signal.SIGSEGV, r"has crashed the process that decodes it \(SIGSEGV\)"), (signal.SIGKILL, "was killed: most likely, the machine had no memory left")],
+    ("number", "wanted", "reason"),
+    [
+        (signal.SIGSEGV, PermanentError, r"the image has crashed the process that decodes it \(SIGSEGV\)"),
+        (
+            signal.SIGKILL,
+            TransientError,
+            r"the process that decoded the image was killed from outside \(SIGKILL\), most likely because the machine had no memory left",
+        ),
+        (signal.SIGTERM, TransientError, r"the process that decoded the image was killed from outside \(SIGTERM\)"),
+    ],
 )
-def test_the_death_of_the_process_fails_its_task_and_no_other(attempt: Attempt, source: Callable[[bytes], str], noise: bytes, number: int, reason: str) -> None:
+def test_the_death_of_the_process_ends_its_attempt_and_is_for_good_where_the_picture_is_to_blame(
+    attempt: Attempt, source: Callable[[bytes], str], noise: bytes, number: int, wanted: type[DtqsError], reason: str
+) -> None:
     image, context = ImageProcessor(ImageSettings()), attempt.context()
     small = ImagePayload.model_validate({"source": source(noise), "outputs": [{"name": "a", "width": 40, "format": "jpeg"}]})
     image.run(small, context)
     (pid,) = image.kept_pids()
     threading.Timer(0.3, os.kill, (pid, number)).start()
     outputs = [{"name": f"o{quality}", "format": "avif", "quality": quality} for quality in (100, 99, 98, 97)]
-    with pytest.raises(PermanentError, match=reason):
+    with pytest.raises(wanted, match=reason):
         image.run(ImagePayload.model_validate({"source": small.source, "outputs": outputs}), context)
     assert image.kept_pids() == ()
     image.run(small, context)

@@ -115,8 +115,9 @@ def test_a_full_disk_and_a_kill_are_worth_a_retry_and_the_rest_is_not(programs: 
     clip = film(tmp_path / "clip.mkv", seconds=0.2)
     with pytest.raises(TransientError, match="the disk is full"):
         programs.run(["ffmpeg", "-v", "error", "-y", "-i", str(clip), "-c", "copy", "-f", "matroska", "/dev/full"])
-    with pytest.raises(TransientError, match="was killed"):
-        programs.run(["sh", "-c", "kill -9 $$"])
+    for name in ("KILL", "TERM"):
+        with pytest.raises(TransientError, match=rf"sh was killed from outside \(SIG{name}\)"):
+            programs.run(["sh", "-c", f"kill -{name} $$"])
     with pytest.raises(PermanentError, match="died of SIGSEGV"):
         programs.run(["sh", "-c", "kill -SEGV $$"])
     with pytest.raises(PermanentError, match=r"failed with status 1; its last words: .*No such file"):

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dtqs.errors import PermanentError, TransientError
+from dtqs.processors import deaths
 from dtqs.processors.image import wire
 from dtqs.processors.image.payload import ImagePayload
 from dtqs.processors.image.settings import ImageSettings
@@ -145,8 +146,8 @@ class ImageProcess:
             return PermanentError("the image has made the process that decodes it say things that make no sense")
         if status == -signal.SIGXCPU:
             return PermanentError(f"the image takes more than the allowed {self._settings.max_cpu_seconds} s of processor time (max_cpu_seconds)")
-        if status == -signal.SIGKILL:
-            return PermanentError("the process that decoded the image was killed: most likely, the machine had no memory left for it")
+        if deaths.is_from_outside(status):
+            return TransientError(f"the process that decoded the image {deaths.words(status)}")
         name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         return PermanentError(f"the image has crashed the process that decodes it ({name})")
 

@@ -18,6 +18,7 @@ from typing import IO, Any, BinaryIO
 
 from dtqs import prctl
 from dtqs.errors import PermanentError, TransientError
+from dtqs.processors import deaths
 from dtqs.processors.video.film import number
 
 _LOOK_SECONDS = 0.5
@@ -142,14 +143,14 @@ class Ffmpeg:
         return lines.kept
 
     def _failure(self, name: str, status: int, lines: deque[str], cpu_seconds: float) -> Exception:
-        """Word what a status means; a process of ours that dies of a signal has been killed by a limit, or by the film."""
+        """Word what a status means."""
         said, bounds = _told(lines), self._bounds
         if cpu_seconds >= bounds.cpu_seconds - _CPU_SLACK_SECONDS and status in (-signal.SIGKILL, -signal.SIGXCPU):
             return PermanentError(f"the film takes more than {bounds.cpu_seconds} s of processor time, which is the limit{said}")
         if status == -signal.SIGXFSZ or _says(lines, _TOO_LONG):
             return PermanentError(f"an output is longer than {bounds.file_bytes} bytes, which is the limit{said}")
-        if status == -signal.SIGKILL:
-            return TransientError(f"{name} was killed, most likely for want of memory{said}")
+        if deaths.is_from_outside(status):
+            return TransientError(f"{name} {deaths.words(status)}{said}")
         if status < 0:
             return PermanentError(f"{name} died of {signal.Signals(-status).name} over this film{said}")
         if _says(lines, _FULL):
