@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 from dtqs import Context, Payload, processor
 
@@ -83,3 +84,22 @@ class NoPayload(Payload):
 def once(payload: NoPayload, context: Context) -> None:
     """Take long, and be worth no second attempt."""
     time.sleep(1000)
+
+
+class HoardPayload(Payload):
+    seconds: float
+
+
+@processor("hoard", payload=HoardPayload)
+def hoard(payload: HoardPayload, context: Context) -> None:
+    """Fill a folder, store a file, and take long over the next one in the first attempt."""
+
+    def write(file: BinaryIO) -> None:
+        file.write(b"x" * 1000)
+        file.flush()
+        if context.attempt == 1:
+            time.sleep(payload.seconds)
+
+    (context.work_dir() / "film").write_bytes(b"x" * 1000)
+    context.add_output("whole", lambda file: file.write(b"y" * 1000), "text/plain")
+    context.add_output("half", write, "text/plain")

@@ -62,6 +62,7 @@ class BucketStore:
             self._client.look(self._bucket)
 
     def _keep(self, pending: PendingFile) -> None:
+        self._scratch.stores(pending.file_id)
         with _refusals():
             self._client.put(self._bucket, self._key(pending.file_id), pending.fileno(), pending.size_bytes, pending.sha256)
         pending.temporary.unlink()

@@ -19,7 +19,7 @@ class LocalStore:
 
     def __init__(self, directory: Path, scratch: Scratch) -> None:
         self._directory, self._scratch = directory, scratch
-        self._sweeper = Sweeper(directory, scratch.folder)
+        self._sweeper = Sweeper(directory, scratch.root)
 
     def path_of(self, file_id: str) -> Path:
         """Return where a file is, or would be. Raises NotFound for what is no id.
@@ -59,6 +59,7 @@ class LocalStore:
 
     def _keep(self, pending: PendingFile) -> None:
         final = self.path_of(pending.file_id)
+        self._scratch.stores(pending.file_id)
         os.fsync(pending.fileno())
         os.rename(pending.temporary, make_parents(final))
         sync_folder(final.parent)

@@ -10,6 +10,7 @@ from dtqs.errors import InputRefused
 from dtqs.files.bucket import BucketSources, BucketStore
 from dtqs.files.fetch import Fetcher
 from dtqs.files.guard import Guard
+from dtqs.files.leftovers import Leftovers
 from dtqs.files.local import LocalStore
 from dtqs.files.pending import PendingFile, disk_faults
 from dtqs.files.roots import Roots
@@ -30,11 +31,15 @@ class StoredBytes(Protocol):
 
 
 class FileSpace:
-    """Making one touches nothing. What `[files] store` says is where new files go; those that lie in the folder are found there all the same."""
+    """Making one touches nothing. What `[files] store` says is where new files go; those that lie in the folder are found there all the same.
 
-    def __init__(self, section: FilesSection) -> None:
+    `owner` is the id of the worker that writes: what it leaves when it is killed is found by that.
+    """
+
+    def __init__(self, section: FilesSection, owner: str | None = None) -> None:
         client = self._client = S3Client(section)
-        self._scratch = Scratch(section.directory / "tmp")
+        self._scratch = Scratch(section.directory / "tmp", owner)
+        self._leftovers = Leftovers(section.directory / "tmp", self.remove)
         self._guard = Guard(section)
         self._fetcher, self._sources = Fetcher(section, self._guard), BucketSources(section, client)
         self._roots = Roots(section.roots, section.directory)
@@ -104,6 +109,21 @@ class FileSpace:
         """
         gone = self._local.sweep(keep, older_than_seconds, limit)
         return gone + (self._bucket.sweep(keep, older_than_seconds, limit) if self._bucket else 0)
+
+    def settled(self) -> None:
+        """The tasks of what was stored so far have got their outcomes, or others have them: it is no leftover of ours from here on."""
+        self._scratch.settled()
+
+    def owners(self) -> list[str]:
+        """Return the ids of the workers that have temporary files, or have left some."""
+        return self._leftovers.owners()
+
+    def clear(self, owner: str, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float = 0.0) -> int:
+        """Delete what a dead worker left, if all of it is older, and tell how much: temporary files, and stored ones that `keep` does not return.
+
+        Raises FilesUnavailable.
+        """
+        return self._leftovers.clear(owner, keep, older_than_seconds)
 
     def remove(self, file_id: str) -> None:
         """Delete a file; one that is not there is none of ours to wonder at. Raises FilesUnavailable."""

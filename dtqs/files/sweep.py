@@ -1,4 +1,7 @@
-"""Deletes what nobody knows any more: files without a row, and temporary ones that a dead process left. A bounded part at each call."""
+"""Deletes what nobody knows any more: files without a row, and temporary ones that a dead process left. A bounded part at each call.
+
+What lies in the folder of a worker is not judged by its age but by that worker: leftovers.py.
+"""
 
 import os
 import re
@@ -24,15 +27,16 @@ class Sweeper:
     def sweep(self, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float, limit: int) -> int:
         """Delete what is older and not kept; look at no more than `limit` temporary files, and as many folders and files, to the end of the round."""
         before = time.time() - older_than_seconds
-        gone = sum(_delete(path) for path in islice(_entries(self._temporary), limit) if _newest(path) < before)
+        temporary = (path for path in entries(self._temporary) if not is_uuid(path.name))
+        gone = sum(delete(path) for path in islice(temporary, limit) if newest(path) < before)
         looked_at = list(islice(self._walk, limit))
         if len(looked_at) < limit:
             self._walk = self._round()
-        old = [path for path in looked_at if is_uuid(path.name) and _newest(path) < before]
+        old = [path for path in looked_at if is_uuid(path.name) and newest(path) < before]
         for at in range(0, len(old), _ASK_AT_ONCE):
             some = old[at : at + _ASK_AT_ONCE]
             known = keep([path.name for path in some])
-            gone += sum(_delete(path) for path in some if path.name not in known)
+            gone += sum(delete(path) for path in some if path.name not in known)
         return gone
 
     def _round(self) -> Iterator[Path]:
@@ -41,14 +45,15 @@ class Sweeper:
             yield first
             for second in _shards(first):
                 yield second
-                yield from _entries(second)
+                yield from entries(second)
 
 
 def _shards(folder: Path) -> Iterator[Path]:
-    return (path for path in _entries(folder) if _SHARD.fullmatch(path.name))
+    return (path for path in entries(folder) if _SHARD.fullmatch(path.name))
 
 
-def _entries(folder: Path) -> Iterator[Path]:
+def entries(folder: Path) -> Iterator[Path]:
+    """What lies in a folder; nothing where it is none."""
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries]
@@ -57,7 +62,7 @@ def _entries(folder: Path) -> Iterator[Path]:
     yield from (folder / name for name in names)
 
 
-def _newest(path: Path) -> float:
+def newest(path: Path) -> float:
     """When the file, or anything in the folder, was last written; a folder's own time says nothing of writes to the files in it."""
     try:
         times = [path.lstat().st_mtime]
@@ -68,7 +73,8 @@ def _newest(path: Path) -> float:
     return max(times)
 
 
-def _delete(path: Path) -> int:
+def delete(path: Path) -> int:
+    """Delete a file, or a folder with all that is in it; tell how many of them are gone by that."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
         return int(not path.exists())

@@ -50,7 +50,8 @@ class Keeper:
             Chore("logs", 3600.0, prune.logs),
         ]
         # in a thread of their own: a disk or object storage that does not answer must keep no task waiting
-        self._files = threading.Thread(target=run, args=([Chore("files", 300.0, prune.files)], self._stop, lambda: None), name="files", daemon=True)
+        files = [Chore("leftovers", lease.heartbeat_seconds, prune.leftovers), Chore("files", 300.0, prune.files)]
+        self._files = threading.Thread(target=run, args=(files, self._stop, lambda: None), name="files", daemon=True)
 
     def run(self) -> int:
         """Do chores until told to end; returns the exit status."""

@@ -46,7 +46,17 @@ class Prune:
         self._files.sweep(self._owned, _UNOWNED_SECONDS, BATCH)
         return len(gone) == BATCH
 
+    def leftovers(self) -> bool:
+        """Delete what dead workers left. Raises StoreUnavailable, FilesUnavailable."""
+        owners = self._files.owners()
+        dead = self._store.workers.dead(owners) if owners else {}
+        for owner in owners:
+            if dead.get(owner, True):
+                # one without a row is most likely dead, but nobody says so
+                gone = self._files.clear(owner, self._owned, 0.0 if owner in dead else _UNOWNED_SECONDS)
+                if gone:
+                    logger.info("what a dead worker left is removed", extra={"worker_id": owner, "files": gone})
+        return False
+
     def _owned(self, file_ids: Sequence[str]) -> set[str]:
         return self._store.files.existing(file_ids)
-
-

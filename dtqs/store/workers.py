@@ -1,6 +1,7 @@
 """Workers' rows and everybody's counters: register, beat, count, and who is to be judged dead (leases.py does it)."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dtqs.errors import WorkerDied
@@ -8,6 +9,7 @@ from dtqs.event import LogRef
 from dtqs.scoreboard import Death
 from dtqs.store.database import Database
 from dtqs.store.leases import Leases
+from dtqs.store.statements import array
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,10 @@ class Workers:
     def former(self, node_id: str, boot_id: str) -> list[str]:
         """Return the workers of this node from before its supervisor started. Raises StoreUnavailable."""
         return [row[0] for row in self._database.run("former_workers", {"node_id": node_id, "boot_id": boot_id})]
+
+    def dead(self, worker_ids: Sequence[str]) -> dict[str, bool]:
+        """Tell of those of these workers that have a row whether they are marked dead. Raises StoreUnavailable."""
+        return {row[0]: row[1] for row in self._database.run("dead_workers", {"ids": array(worker_ids)})}
 
     def count(self, process_id: str, role: str, node_name: str, totals: Totals) -> None:
         """Write a process's totals. Raises StoreUnavailable."""

@@ -69,7 +69,8 @@ class Worker:
         self._link = WorkerLink(config.rabbitmq, self._title, self._limits.cancel, self._queue_is_missing)
         self._finisher = Finisher(self._identity.worker_id, self._store, self._link, self._hold, self._totals, lambda: self._stop.requested)
         reports = Reports(self._store, self._link, self._hold, self._limits)
-        self._runner = Runner(catalog, FileSpace(config.files), reports, self._limits, config.retry)
+        self._files = FileSpace(config.files, self._identity.worker_id)
+        self._runner = Runner(catalog, self._files, reports, self._limits, config.retry)
         parts = Parts(self._identity, self._store, self._link, self._hold, self._limits, self._finisher, self._totals)
         self._beat = Beat(parts, config.lease, pool.moment_seconds, lambda: self._drain.requested)
 
@@ -207,6 +208,7 @@ class Worker:
         elif ran:
             self._pace.ran_light(tasks[0].task_type, (time.monotonic() - began) / ran, len(tasks) / hints)
         self._all_written = self._finisher.finish()
+        self._files.settled()
         self._seat.slot.rest()
 
     def _leave(self) -> None:

@@ -31,7 +31,8 @@ def test_a_film_whose_worker_is_killed_is_made_by_the_next_attempt(trial: Try, t
     assert system.outcome(task_id, 60) == "completed"
     assert system.attempts(task_id) == 2
     ((output,),) = system.rows("SELECT result -> 'outputs' -> 0 ->> 'uri' FROM tasks WHERE id = %s", task_id)
-    whole = [path for path in files.rglob("*") if path.is_file() and not path.name.endswith(".part")]
+    eventually(lambda: not (files / "tmp" / worker.worker_id).exists(), 10, "what the dead worker left is gone")
+    whole = [path for path in files.rglob("*") if path.is_file() and "tmp" not in path.relative_to(files).parts]
     assert [path.name for path in whole] == [output.removeprefix("upload:")]
     assert abs(float(facts(whole[0])["duration"]) - 4) < 0.1
     system.check()

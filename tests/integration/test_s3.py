@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -144,6 +145,17 @@ def test_only_old_objects_of_ours_without_a_row_are_swept_and_so_are_uploads_tha
     assert files.sweep(lambda ids: {kept}, -60, 100) == 2
     assert bucket.listed() == [f"dtqs/{kept}", "dtqs/readme.txt", f"dtqs2/{lost}", f"other/{lost}"]
     assert len(bucket.unended()) == 1
+
+
+def test_what_a_dead_worker_stored_for_no_task_is_removed_from_the_bucket(bucket: Bucket, tmp_path: Path) -> None:
+    section, owner = FilesSection(directory=tmp_path / "space", **bucket.settings()), uuid7()
+    with closing(FileSpace(section, owner)) as worker, closing(FileSpace(section)) as keeper:
+        delivered, lost = output(worker, b"one"), output(worker, b"two")
+        assert keeper.clear(owner, lambda ids: {delivered}) == 1
+        assert read(keeper, f"upload:{delivered}") == b"one"
+        with pytest.raises(InputRefused):
+            keeper.open_input(f"upload:{lost}")
+    assert left_over(tmp_path) == []
 
 
 def test_each_sweep_goes_on_where_the_last_one_ended_and_a_round_begins_again(space: Space) -> None:

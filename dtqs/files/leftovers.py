@@ -1,0 +1,50 @@
+"""What workers left in the folder of temporary files: one folder each, named after its id. Which of them are dead, PostgreSQL tells the caller.
+
+That is right on any machine that shares the folder, where a pid says nothing.
+"""
+
+import time
+from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from dtqs.files.scratch import NOTE
+from dtqs.files.sweep import delete, entries, newest
+from dtqs.uuid7 import is_uuid
+
+
+class Leftovers:
+    """`remove` deletes a stored file by its id."""
+
+    def __init__(self, temporary: Path, remove: Callable[[str], None]) -> None:
+        self._temporary, self._remove = temporary, remove
+
+    def owners(self) -> list[str]:
+        """Return the ids of the workers that have a folder here."""
+        return sorted(path.name for path in entries(self._temporary) if is_uuid(path.name))
+
+    def clear(self, owner: str, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float) -> int:
+        """Delete what a worker has left, if all of it is older: its folder, and what it stored that `keep`, asked with the ids, does not return.
+
+        Tells how many files and folders are gone. Raises FilesUnavailable: what was stored in a bucket is removed at a later call.
+        """
+        folder = self._temporary / owner
+        if older_than_seconds and newest(folder) >= time.time() - older_than_seconds:
+            return 0
+        # the large ones first: they need no row and no bucket
+        gone = sum(delete(path) for path in entries(folder) if path.name != NOTE)
+        stored = _stored(folder / NOTE)
+        known = keep(stored) if stored else ()
+        for file_id in stored:
+            if file_id not in known:
+                self._remove(file_id)
+                gone += 1
+        delete(folder)
+        return gone
+
+
+def _stored(note: Path) -> list[str]:
+    """A note whose writer was killed may end in the middle of a line."""
+    with suppress(FileNotFoundError):
+        return [line for line in note.read_text(encoding="ascii", errors="replace").split() if is_uuid(line)]
+    return []
