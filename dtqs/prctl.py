@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -10,16 +11,29 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 def die_with_parent() -> None:
     """Have the kernel kill this process when the thread that forked it is gone. Raises OSError."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    dying_with_parent()()
+
+
+def dying_with_parent() -> Callable[[], None]:
+    """Return `die_with_parent`, ready for a child between fork and exec.
+
+    That child must not load or look up anything: another thread of its parent may have held the loader's lock, which nobody releases there.
+    """
+    return _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def adopt_orphans(wanted: bool = True) -> None:
     """Become the parent of every descendant whose own parent dies. Not inherited by children. Raises OSError."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, int(wanted))
+    _prctl(_PR_SET_CHILD_SUBREAPER, int(wanted))()
 
 
-def _prctl(option: int, value: int) -> None:
+def _prctl(option: int, value: int) -> Callable[[], None]:
     # the C library is loaded already; this only looks it up
-    if ctypes.CDLL(None, use_errno=True).prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"prctl({option}): {os.strerror(number)}")
+    function, argument = ctypes.CDLL(None, use_errno=True).prctl, ctypes.c_ulong(value)
+
+    def request() -> None:
+        if function(option, argument, 0, 0, 0) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, f"prctl({option}): {os.strerror(number)}")
+
+    return request

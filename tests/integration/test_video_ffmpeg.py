@@ -90,6 +90,21 @@ def test_it_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     gone([pid])
 
 
+def test_nothing_is_loaded_between_fork_and_exec(tmp_path: Path) -> None:
+    """A thread of the worker may hold the loader's lock in that moment, and nobody would ever release it in the child."""
+    script = (
+        "import os, sys; from pathlib import Path; from dtqs.processors.video.ffmpeg import Bounds, Ffmpeg\n"
+        "parent, told = os.getpid(), os.open('told', os.O_WRONLY | os.O_CREAT | os.O_APPEND)\n"
+        "sys.addaudithook(lambda name, _: os.write(told, name.encode() + b' ') if os.getpid() != parent else None)\n"
+        "Ffmpeg(Path.cwd(), Bounds(4 << 30, 60, 1 << 30, 100.0)).run(['true'])"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True, timeout=60)
+    told = (tmp_path / "told").read_text().split()
+    assert "resource.setrlimit" in told, "what the child does is seen"
+    assert [name for name in told if name == "import" or name.startswith("ctypes.dl")] == []
+
+
 def test_it_is_stopped_when_no_picture_is_made(programs: Ffmpeg, tmp_path: Path, nothing_is_left: Callable[[], bool]) -> None:
     os.mkfifo(tmp_path / "pipe")
     writer = os.open(tmp_path / "pipe", os.O_RDWR)

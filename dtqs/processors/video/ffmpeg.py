@@ -210,7 +210,7 @@ class _Blocks:
 
 
 def _preparation(bounds: Bounds) -> Callable[[], None]:
-    """Return what the child does between fork and exec. All it needs is loaded before: other threads of the worker do not run there."""
+    """Return what the child does between fork and exec. All it needs is loaded before: the worker's other threads are gone there, and their locks are not."""
     parent = os.getpid()
     wanted = (
         (resource.RLIMIT_AS, bounds.memory_bytes),
@@ -219,9 +219,10 @@ def _preparation(bounds: Bounds) -> Callable[[], None]:
         (resource.RLIMIT_CORE, 0),
     )
     limits = [(what, _lowered(what, limit)) for what, limit in wanted]
+    die_with_parent = prctl.dying_with_parent()
 
     def prepare() -> None:
-        prctl.die_with_parent()
+        die_with_parent()
         if os.getppid() != parent:  # it died before the line above
             os._exit(os.EX_TEMPFAIL)
         for what, limit in limits:
