@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from dtqs.processors.video.payload import Crop, VideoOutput
 
 Size = tuple[int, int]
+_HAIR = 1e-6
+"""What arithmetic may take from a whole number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +29,20 @@ def frame(shown: Size, output: VideoOutput) -> Frame:
     if crop and (crop.x + crop.width > shown[0] or crop.y + crop.height > shown[1]):
         raise ValueError(f"crop reaches outside of the picture, which has {shown[0]} × {shown[1]} pixels")
     whole = (crop.width, crop.height) if crop else shown
+    most = None if output.enlarge else whole
     if output.width is None or output.height is None:
-        return Frame(crop, _scaled(whole, _one_side(whole, output)), None, None)
-    box, enlarge = (output.width, output.height), bool(output.enlarge)
+        return Frame(crop, _scaled(whole, _one_side(whole, output), most), None, None)
+    box = _down(output.width), _down(output.height)
     contain, cover = (box[0] / whole[0], box[1] / whole[1]), max(box[0] / whole[0], box[1] / whole[1])
     if output.fit == "stretch":
-        return Frame(crop, _scaled(box, 1.0 if enlarge else min(1.0, 1 / contain[0], 1 / contain[1])), None, None)
+        return Frame(crop, _shrunk(box, 1.0 if output.enlarge else min(1.0, 1 / contain[0], 1 / contain[1])), None, None)
     if output.fit == "cover":
-        shrink = 1.0 if enlarge else min(1.0, 1 / cover)
-        middle = _scaled(box, shrink)
-        scaled = _scaled(whole, cover * shrink)
+        shrink = 1.0 if output.enlarge else min(1.0, 1 / cover)
+        middle = _shrunk(box, shrink)
+        scaled = _scaled(whole, cover * shrink, most)
         return Frame(crop, (max(scaled[0], middle[0]), max(scaled[1], middle[1])), middle, None)
-    factor = min(contain) if enlarge else min(*contain, 1.0)
-    scaled = _scaled(whole, factor)
-    if output.fit == "pad":
-        padded = _scaled(box, 1.0)
-        return Frame(crop, (min(scaled[0], padded[0]), min(scaled[1], padded[1])), None, padded)
-    return Frame(crop, scaled, None, None)
+    scaled = _scaled(whole, min(contain) if output.enlarge else min(*contain, 1.0), most)
+    return Frame(crop, scaled, None, box if output.fit == "pad" else None)
 
 
 def rendition(shown: Size, output: VideoOutput, short_side: int) -> Frame:
@@ -54,17 +53,24 @@ def rendition(shown: Size, output: VideoOutput, short_side: int) -> Frame:
 def _one_side(whole: Size, output: VideoOutput) -> float:
     factor = 1.0
     if output.short_side is not None:
-        factor = output.short_side / min(whole)
+        factor = _down(output.short_side) / min(whole)
     elif output.width is not None:
-        factor = output.width / whole[0]
+        factor = _down(output.width) / whole[0]
     elif output.height is not None:
-        factor = output.height / whole[1]
+        factor = _down(output.height) / whole[1]
     return factor if output.enlarge else min(factor, 1.0)
 
 
-def _scaled(size: Size, factor: float) -> Size:
-    return _even(size[0] * factor), _even(size[1] * factor)
+def _scaled(size: Size, factor: float, most: Size | None) -> Size:
+    """The nearest even size, but no side above the one in `most`."""
+    width, height = (max(2, round(side * factor / 2) * 2) for side in size)
+    return (width, height) if most is None else (min(width, _down(most[0])), min(height, _down(most[1])))
 
 
-def _even(side: float) -> int:
-    return max(2, round(side / 2) * 2)
+def _shrunk(box: Size, factor: float) -> Size:
+    """A box that the film is to fill: its sides are rounded alike, so that it keeps its proportions."""
+    return _down(box[0] * factor), _down(box[1] * factor)
+
+
+def _down(side: float) -> int:
+    return max(2, int(side + _HAIR) // 2 * 2)

@@ -4,6 +4,8 @@ import io
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dtqs.errors import PermanentError
 from dtqs.processors.video import container, film, overlays, playlist
@@ -21,7 +23,19 @@ WIDE = (1920, 1080)
     ("shown", "asked", "size"),
     [
         (WIDE, {}, WIDE),
-        ((101, 51), {}, (100, 52)),
+        ((101, 51), {}, (100, 50)),
+        ((321, 179), {}, (320, 178)),
+        ((321, 179), {"width": 321, "height": 179}, (320, 178)),
+        ((321, 179), {"width": 1000}, (320, 178)),
+        ((321, 179), {"short_side": 179}, (320, 178)),
+        ((321, 179), {"width": 321, "height": 179, "fit": "stretch"}, (320, 178)),
+        ((321, 179), {"width": 1000, "height": 1000, "fit": "cover"}, (178, 178)),
+        ((321, 179), {"crop": {"x": 0, "y": 0, "width": 51, "height": 79}}, (50, 78)),
+        ((321, 179), {"short_side": 179, "enlarge": True}, (320, 178)),
+        ((321, 179), {"width": 642, "enlarge": True}, (642, 358)),
+        (WIDE, {"width": 103, "height": 103}, (102, 58)),
+        (WIDE, {"width": 103, "height": 103, "fit": "pad"}, (102, 102)),
+        ((1, 1), {}, (2, 2)),
         (WIDE, {"width": 1280}, (1280, 720)),
         (WIDE, {"height": 100}, (178, 100)),
         (WIDE, {"short_side": 720}, (1280, 720)),
@@ -45,6 +59,23 @@ def test_an_output_gets_its_size(shown: tuple[int, int], asked: dict[str, Any], 
     assert all(side % 2 == 0 for side in (*decided.scaled, *decided.size))
     assert decided.scaled[0] >= (decided.middle or (0, 0))[0]
     assert decided.scaled[0] <= (decided.padded or decided.scaled)[0]
+
+
+SIDE = st.integers(2, 900)
+ASKED = st.fixed_dictionaries(
+    {}, optional={"width": SIDE, "height": SIDE, "enlarge": st.booleans(), "fit": st.sampled_from(["contain", "cover", "pad", "stretch"])}
+)
+
+
+@given(st.tuples(st.integers(2, 700), st.integers(2, 700)), ASKED | st.fixed_dictionaries({"short_side": SIDE}, optional={"enlarge": st.booleans()}))
+def test_nothing_is_enlarged_unasked_and_nothing_grows_out_of_its_box(shown: tuple[int, int], asked: dict[str, Any]) -> None:
+    decided = frame(shown, VideoOutput.model_validate({"name": "a", **asked}))
+    assert all(side >= 2 and side % 2 == 0 for side in (*decided.scaled, *decided.size))
+    assert asked.get("enlarge") or all(side <= own for side, own in zip(decided.scaled, shown, strict=True))
+    assert all(side <= bars for side, bars in zip(decided.scaled, decided.padded or decided.scaled, strict=True))
+    assert all(side >= kept for side, kept in zip(decided.scaled, decided.middle or decided.scaled, strict=True))
+    if "width" in asked and "height" in asked:
+        assert all(side <= asked[name] for side, name in zip(decided.size, ("width", "height"), strict=True))
 
 
 def test_a_crop_outside_of_the_picture_is_refused() -> None:
