@@ -31,9 +31,9 @@ class BucketStore:
         file_id = uuid7()
         return PendingFile(file_id, self._scratch.part(file_id), self._keep, limit_bytes)
 
-    def open(self, uri: str, file_id: str) -> BinaryIO:
+    def open(self, name: str, file_id: str) -> BinaryIO:
         """Return the object as an open file. Raises InputRefused, FilesUnavailable."""
-        return self._scratch.filled(lambda file: self._copy(uri, file_id, file))
+        return self._scratch.filled(lambda file: self._copy(name, file_id, file))
 
     def reader(self, file_id: str, start: int, end: int) -> "ObjectReader":
         """Raises NotFound when the object is gone, FilesUnavailable."""
@@ -67,12 +67,12 @@ class BucketStore:
             self._client.put(self._bucket, self._key(pending.file_id), pending.fileno(), pending.size_bytes, pending.sha256)
         pending.temporary.unlink()
 
-    def _copy(self, uri: str, file_id: str, into: BinaryIO) -> None:
+    def _copy(self, name: str, file_id: str, into: BinaryIO) -> None:
         try:
             stream = self._open(file_id, 0, None)
         except NotFound as error:
-            raise InputRefused(uri, "there is no such file") from error
-        pour(uri, stream, into, None, None)
+            raise InputRefused(name, "there is no such file") from error
+        pour(name, stream, into, None, None)
 
     def _open(self, file_id: str, start: int, end: int | None) -> ObjectStream:
         try:
@@ -121,19 +121,19 @@ class BucketSources:
             return "uploads and outputs are opened by upload:ID only, which knows whose they are"
         return None
 
-    def fetch(self, uri: str, place: str, into: BinaryIO) -> None:
+    def fetch(self, name: str, place: str, into: BinaryIO) -> None:
         """Write the object into an open file. Raises InputRefused, FilesUnavailable."""
         if refusal := self.refusal(place):
-            raise InputRefused(uri, refusal)
+            raise InputRefused(name, refusal)
         bucket, _, key = place.partition("/")
         deadline = Deadline(self._section.fetch_timeout_seconds)
         try:
             stream = self._client.open(bucket, key)
         except S3Refused as error:
-            raise InputRefused(uri, "there is no such object" if error.status == 404 else str(error)) from error
+            raise InputRefused(name, "there is no such object" if error.status == 404 else str(error)) from error
         except FilesUnavailable as error:
-            raise FilesUnavailable(f"{uri}: {error}") from error
-        pour(uri, stream, into, self._section.fetch_max_bytes, deadline)
+            raise FilesUnavailable(f"{name}: {error}") from error
+        pour(name, stream, into, self._section.fetch_max_bytes, deadline)
 
 
 class ObjectReader:
@@ -171,16 +171,16 @@ class ObjectReader:
             stream.close()
 
 
-def pour(uri: str, stream: ObjectStream, into: BinaryIO, limit_bytes: int | None, deadline: Deadline | None) -> None:
+def pour(name: str, stream: ObjectStream, into: BinaryIO, limit_bytes: int | None, deadline: Deadline | None) -> None:
     """Write what comes into an open file, and close the stream. Raises TooLarge, FilesUnavailable."""
     taken = 0
     try:
         while piece := stream.read():
             taken += len(piece)
             if limit_bytes is not None and max(taken, stream.size_bytes or 0) > limit_bytes:
-                raise TooLarge(uri, limit_bytes)
+                raise TooLarge(name, limit_bytes)
             if deadline and deadline.passed:
-                raise FilesUnavailable(f"{uri}: could not be fetched in time")
+                raise FilesUnavailable(f"{name}: could not be fetched in time")
             with disk_faults():
                 into.write(piece)
     finally:

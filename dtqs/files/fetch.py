@@ -10,7 +10,7 @@ from dtqs.errors import FilesUnavailable, InputRefused
 from dtqs.files.guard import Guard
 from dtqs.files.network import GuardedNetwork, HostRefused, Patience
 from dtqs.files.pending import TooLarge, disk_faults
-from dtqs.files.uri import Url, parse_url
+from dtqs.files.uri import Url, parse_url, worded
 from dtqs.settings import FilesSection
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -26,55 +26,58 @@ class Fetcher:
         self._section, self._guard = section, guard
         self._context: ssl.SSLContext | None = None
 
-    def fetch(self, uri: str, into: BinaryIO) -> None:
-        """Write the body into an open file. Raises InputRefused, FilesUnavailable."""
+    def fetch(self, name: str, url: Url, into: BinaryIO) -> None:
+        """Write the body into an open file; `name` is what people are told of the source. Raises InputRefused, FilesUnavailable."""
         patience = Patience(Deadline(self._section.fetch_timeout_seconds), self._section.fetch_silence_seconds)
-        try:
-            self._follow(uri, into, patience)
-        except HostRefused as error:
-            raise InputRefused(uri, str(error)) from error
-        except _FAULTS as error:
-            raise self._worded(uri, error, patience) from error
-
-    def _follow(self, uri: str, into: BinaryIO, patience: Patience) -> None:
-        url = parse_url(uri)
-        network = GuardedNetwork(self._guard, patience)
+        network, at = GuardedNetwork(self._guard, patience), name
         with httpcore.ConnectionPool(self._tls(), max_connections=1, max_keepalive_connections=0, network_backend=network) as pool:
             for _ in range(self._section.fetch_max_redirects + 1):
-                if refusal := self._guard.refusal(url):
-                    raise HostRefused(refusal)
-                with pool.stream("GET", _core(url), headers=[("Host", url.authority), *_HEADERS]) as response:
-                    if response.status not in _REDIRECTS:
-                        self._take(uri, response, into)
-                        return
-                    url = _target(uri, response, url)
-        raise InputRefused(uri, f"redirects more than {self._section.fetch_max_redirects} times")
+                target = self._ask(pool, at, url, into, patience)
+                if target is None:
+                    return
+                url, at = target, f"{name}, redirected to {worded(target.text)}"
+        raise InputRefused(at, f"redirects more than {self._section.fetch_max_redirects} times")
 
-    def _take(self, uri: str, response: httpcore.Response, into: BinaryIO) -> None:
+    def _ask(self, pool: httpcore.ConnectionPool, name: str, url: Url, into: BinaryIO, patience: Patience) -> Url | None:
+        """Send one request: write the body, or return where it is to be asked for instead. Raises InputRefused, FilesUnavailable."""
+        try:
+            if refusal := self._guard.refusal(url):
+                raise HostRefused(refusal)
+            with pool.stream("GET", _core(url), headers=[("Host", url.authority), *_HEADERS]) as response:
+                if response.status in _REDIRECTS:
+                    return _target(name, response, url)
+                self._take(name, response, into)
+        except HostRefused as error:
+            raise InputRefused(name, str(error)) from error
+        except _FAULTS as error:
+            raise self._fault(name, error, patience) from error
+        return None
+
+    def _take(self, name: str, response: httpcore.Response, into: BinaryIO) -> None:
         """Write the body of a last answer, if it is one that has the file."""
-        _check_status(uri, response)
+        _check_status(name, response)
         encoding = _header(response, b"content-encoding")
         if encoding.lower() not in ("", "identity"):
-            raise InputRefused(uri, f"its server sends it packed ({encoding[:40]}), though asked not to")
+            raise InputRefused(name, f"its server sends it packed ({encoding[:40]}), though asked not to")
         limit, taken = self._section.fetch_max_bytes, 0
         length = _header(response, b"content-length")
         if length.isdecimal() and int(length) > limit:
-            raise TooLarge(uri, limit)
+            raise TooLarge(name, limit)
         for piece in response.iter_stream():
             taken += len(piece)
             if taken > limit:
-                raise TooLarge(uri, limit)
+                raise TooLarge(name, limit)
             with disk_faults():
                 into.write(piece)
 
-    def _worded(self, uri: str, error: Exception, patience: Patience) -> FilesUnavailable | InputRefused:
+    def _fault(self, name: str, error: Exception, patience: Patience) -> FilesUnavailable | InputRefused:
         if fault := _certificate_fault(error):
-            return InputRefused(uri, f"the certificate of its host is not valid: {fault.verify_message}")
+            return InputRefused(name, f"the certificate of its host is not valid: {fault.verify_message}")
         if patience.deadline.passed:
-            return FilesUnavailable(f"{uri}: could not be fetched within {self._section.fetch_timeout_seconds:g} s")
+            return FilesUnavailable(f"{name}: could not be fetched within {self._section.fetch_timeout_seconds:g} s")
         if isinstance(error, httpcore.TimeoutException):
-            return FilesUnavailable(f"{uri}: its server was silent for {self._section.fetch_silence_seconds:g} s")
-        return FilesUnavailable(f"{uri}: could not be fetched: {error or type(error).__name__}")
+            return FilesUnavailable(f"{name}: its server was silent for {self._section.fetch_silence_seconds:g} s")
+        return FilesUnavailable(f"{name}: could not be fetched: {error or type(error).__name__}")
 
     def _tls(self) -> ssl.SSLContext:
         """Made at the first fetch, since it takes some tens of milliseconds; trusts the system's authorities and those of certifi."""
@@ -88,14 +91,15 @@ def _core(url: Url) -> httpcore.URL:
     return httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target)
 
 
-def _target(uri: str, response: httpcore.Response, url: Url) -> Url:
+def _target(name: str, response: httpcore.Response, url: Url) -> Url:
     """Return where a redirect leads. Raises InputRefused."""
+    location = _header(response, b"location")
     try:
-        target = parse_url(_header(response, b"location"), url)
+        target = parse_url(location, url)
     except ValueError as error:
-        raise InputRefused(uri, f"redirects to what is not fetched: {error}") from error
+        raise InputRefused(name, f"redirects to {worded(location)}, which is not fetched: {error}") from error
     if url.scheme == "https" and target.scheme != "https":
-        raise InputRefused(uri, "redirects from https: to http:, which is not followed")
+        raise InputRefused(name, f"redirects from https: to http: ({worded(target.text)}), which is not followed")
     return target
 
 
@@ -105,13 +109,13 @@ def _certificate_fault(error: BaseException | None) -> ssl.SSLCertVerificationEr
     return error
 
 
-def _check_status(uri: str, response: httpcore.Response) -> None:
+def _check_status(name: str, response: httpcore.Response) -> None:
     status = response.status
     if status >= 500 or status in _TRANSIENT:
         wait = _header(response, b"retry-after")
-        raise FilesUnavailable(f"{uri}: its server answers {status}", retry_after_seconds=float(wait) if wait.isdecimal() else 0.0)
+        raise FilesUnavailable(f"{name}: its server answers {status}", retry_after_seconds=float(wait) if wait.isdecimal() else 0.0)
     if status != _OK:
-        raise InputRefused(uri, f"its server answers {status}")
+        raise InputRefused(name, f"its server answers {status}")
 
 
 def _header(response: httpcore.Response, name: bytes) -> str:

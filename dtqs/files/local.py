@@ -35,9 +35,9 @@ class LocalStore:
         file_id = uuid7()
         return PendingFile(file_id, self._scratch.part(file_id), self._keep, limit_bytes)
 
-    def open(self, uri: str, file_id: str) -> BinaryIO:
+    def open(self, name: str, file_id: str) -> BinaryIO:
         """Raises InputRefused, FilesUnavailable."""
-        return open_file(uri, self.path_of(file_id))
+        return open_file(name, self.path_of(file_id))
 
     def reader(self, file_id: str, start: int, end: int) -> "LocalReader":
         """Raises NotFound when the bytes are gone."""

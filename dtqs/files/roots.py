@@ -23,29 +23,29 @@ class Roots:
         """Say why no file: source at all is opened; None where some are."""
         return None if self._roots else "file: sources are not configured; allowed folders are listed in [files] roots"
 
-    def open(self, uri: str, path: str) -> BinaryIO:
+    def open(self, name: str, path: str) -> BinaryIO:
         """Open a file whose real path is below a root, judged before the open and, since links may change, of what was opened.
 
         Raises InputRefused, FilesUnavailable.
         """
         if refusal := self.refusal():
-            raise InputRefused(uri, refusal)
+            raise InputRefused(name, refusal)
         real = os.path.realpath(path)
-        self._judge(uri, real)
-        file = open_file(uri, Path(real))
+        self._judge(name, real)
+        file = open_file(name, Path(real))
         try:
-            self._judge(uri, os.readlink(f"/proc/self/fd/{file.fileno()}"))
+            self._judge(name, os.readlink(f"/proc/self/fd/{file.fileno()}"))
         except BaseException:
             file.close()
             raise
         return file
 
-    def _judge(self, uri: str, real: str) -> None:
+    def _judge(self, name: str, real: str) -> None:
         # one wording whether the file is there or not: what lies elsewhere on the disk is nobody's to probe
         if not any(_below(real, root) for root in self._roots):
-            raise InputRefused(uri, "not below a folder of [files] roots")
+            raise InputRefused(name, "not below a folder of [files] roots")
         if _below(real, self._closed):
-            raise InputRefused(uri, "uploads and outputs are opened by upload:ID only, which knows whose they are")
+            raise InputRefused(name, "uploads and outputs are opened by upload:ID only, which knows whose they are")
 
 
 def _below(real: str, folder: Path) -> bool:
@@ -53,18 +53,18 @@ def _below(real: str, folder: Path) -> bool:
     return real.startswith(root if root.endswith("/") else f"{root}/")
 
 
-def open_file(uri: str, path: Path) -> BinaryIO:
+def open_file(name: str, path: Path) -> BinaryIO:
     """Open a plain file for reading. Raises InputRefused, or FilesUnavailable where the disk fails."""
     try:
         # a pipe or device must not hold the open, and a link put there in between must not be followed
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
         if error.errno in _MISSING:
-            raise InputRefused(uri, "there is no such file") from error
+            raise InputRefused(name, "there is no such file") from error
         if error.errno in _REFUSED:
-            raise InputRefused(uri, f"cannot be read: {error.strerror}") from error
-        raise FilesUnavailable(f"{uri}: could not be opened: {error.strerror}") from error
+            raise InputRefused(name, f"cannot be read: {error.strerror}") from error
+        raise FilesUnavailable(f"{name}: could not be opened: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise InputRefused(uri, "not a file: a folder, pipe or device")
+        raise InputRefused(name, "not a file: a folder, pipe or device")
     return open(fd, "rb")

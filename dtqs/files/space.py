@@ -16,7 +16,7 @@ from dtqs.files.pending import PendingFile, disk_faults
 from dtqs.files.roots import Roots
 from dtqs.files.s3 import S3Client
 from dtqs.files.scratch import Scratch
-from dtqs.files.uri import SourceUri, parse, parse_url
+from dtqs.files.uri import SourceUri, parse, parse_url, worded
 from dtqs.settings import FilesSection
 from dtqs.task import OutputFile
 
@@ -69,11 +69,12 @@ class FileSpace:
 
     def open_input(self, uri: str) -> BinaryIO:
         """Open a source for reading: a file of the disk, whatever it was before. Raises InputRefused, FilesUnavailable."""
+        name = worded(uri)  # what errors say: the URI itself may hold secrets
         try:
             source = parse(uri)
         except ValueError as error:
-            raise InputRefused(uri, str(error)) from error
-        return self._open(uri, source)
+            raise InputRefused(name, str(error)) from error
+        return self._open(name, source)
 
     def path_of(self, file_id: str) -> Path:
         """Return where a file is, or would be, in the folder. Raises NotFound for what is no id."""
@@ -137,15 +138,15 @@ class FileSpace:
         """Close connections that are kept for the next file. Safe to call twice, and not the end of it."""
         self._client.close()
 
-    def _open(self, uri: str, source: SourceUri) -> BinaryIO:
+    def _open(self, name: str, source: SourceUri) -> BinaryIO:
         match source.scheme:
             case "upload":
-                return self._store_of(source.rest).open(uri, source.rest)
+                return self._store_of(source.rest).open(name, source.rest)
             case "file":
-                return self._roots.open(uri, source.rest)
+                return self._roots.open(name, source.rest)
             case "s3":
-                return self._scratch.filled(lambda file: self._sources.fetch(uri, source.rest, file))
-        return self._scratch.filled(lambda file: self._fetcher.fetch(uri, file))
+                return self._scratch.filled(lambda file: self._sources.fetch(name, source.rest, file))
+        return self._scratch.filled(lambda file: self._fetcher.fetch(name, parse_url(source.rest), file))
 
     @property
     def _store(self) -> LocalStore | BucketStore:

@@ -14,10 +14,14 @@ URI_CHARACTERS = 2048
 ALLOWED = "upload:ID, https://host/path, http://host/path, s3://bucket/key or file:/path"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 S3_KEY_BYTES = 1024
+WORDED_CHARACTERS = 300
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 _WANTED_BRACKETS = "between [ and ] an IPv6 address is allowed, without a zone"
+_USER_INFO = re.compile(rf"^((?:(?:{'|'.join(SCHEMES)}|[a-z][a-z0-9+.-]*(?=:[/\\])):)?[/\\]*).*@", re.IGNORECASE | re.DOTALL)
+_SECRET = re.compile("(?<==).+|^[^=]+$", re.DOTALL)
+"""A parameter's value, or what stands in its place without a name."""
 _TARGET_SAFE = "/?%:@!$&'()*+,;=~[]|"
 
 
@@ -65,6 +69,19 @@ def parse(uri: str) -> SourceUri:
         case "file":
             return SourceUri(scheme, _path(rest))
     return SourceUri(scheme, parse_url(uri).text)
+
+
+def worded(uri: str) -> str:
+    """Name a source, or what was to be one, to people: without user name and password, and without the values of its query, which may be signatures."""
+    try:
+        parse(uri)
+    except ValueError:  # one that has user info is none of ours: then all before an @ may be that, however it is written
+        uri = _USER_INFO.sub(r"\1…@", uri)
+    place, fragment, _ = uri.partition("#")
+    path, query, parameters = place.partition("?")
+    named = "&".join(_SECRET.sub("…", parameter) for parameter in parameters.split("&"))
+    text = "".join(sign if sign.isprintable() else "\ufffd" for sign in f"{path}{query}{named}{fragment and '#…'}"[: WORDED_CHARACTERS + 1])
+    return text if len(text) <= WORDED_CHARACTERS else f"{text[:WORDED_CHARACTERS]}…"
 
 
 def check(uri: str) -> str:
@@ -135,7 +152,7 @@ def _path(rest: str) -> str:
     if rest.startswith("//"):
         host, _, tail = rest[2:].partition("/")
         if host not in ("", "localhost"):
-            raise ValueError(f"a file on another host ({host}) cannot be read; allowed: file:/path or file:///path")
+            raise ValueError("a file on another host cannot be read; allowed: file:/path or file:///path")
         rest = f"/{tail}"
     path = unquote(rest, errors="surrogateescape")
     if not path.startswith("/") or "\0" in path:

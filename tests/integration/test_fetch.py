@@ -123,24 +123,45 @@ def test_the_next_address_is_tried_where_the_first_does_not_answer(site: Site, s
 
 
 @pytest.mark.parametrize(
-    ("target", "reason"),
+    ("target", "named", "reason"),
     [
-        ("http://169.254.169.254/latest/meta-data/", "port 80 is not allowed"),
-        ("http://169.254.169.254:{port}/latest/meta-data/", "link-local"),
-        ("http://[::ffff:10.0.0.1]:{port}/", "private"),
-        ("http://internal.example:{port}/", "private"),
-        ("file:///etc/passwd", "only http: and https:"),
-        ("ftp://127.0.0.1/", "only http: and https:"),
-        ("http://user:secret@127.0.0.1:{port}/", "no user name"),
-        ("", "redirects more than 5 times"),
-        ("/again", "redirects more than 5 times"),
+        ("http://169.254.169.254/latest/meta-data/", "http://169.254.169.254/latest/meta-data/", "port 80 is not allowed"),
+        ("http://169.254.169.254:{port}/a?b=secret", "http://169.254.169.254:{port}/a?b=…", "link-local"),
+        ("http://[::ffff:10.0.0.1]:{port}/", "http://[::ffff:a00:1]:{port}/", "private"),
+        ("http://internal.example:{port}/", "http://internal.example:{port}/", "private"),
+        ("file:///etc/passwd", "file:///etc/passwd", "only http: and https:"),
+        ("ftp://127.0.0.1/", "ftp://127.0.0.1/", "only http: and https:"),
+        ("http://ada:secret@127.0.0.1:{port}/", "http://…@127.0.0.1:{port}/", "no user name"),
+        ("", "http://127.0.0.1:{port}/again?sig=…", "redirects more than 5 times"),
+        ("/again?sig=secret", "http://127.0.0.1:{port}/again?sig=…", "redirects more than 5 times"),
+        ("/missing", "http://127.0.0.1:{port}/missing", "its server answers 404"),
     ],
 )
-def test_a_redirect_is_judged_like_the_first_url(site: Site, space: Space, names: dict[str, list[str]], target: str, reason: str) -> None:
+def test_a_redirect_is_judged_like_the_first_url_and_both_are_named(
+    site: Site, space: Space, names: dict[str, list[str]], target: str, named: str, reason: str
+) -> None:
     names["internal.example"] = ["10.0.0.1"]
-    site.answers["/again"] = (302, {"Location": target.format(port=site.port)}, b"")
-    with pytest.raises(InputRefused, match=reason):
-        space().open_input(site.url("/again"))
+    site.answers["/again?sig=secret"] = (302, {"Location": target.format(port=site.port)}, b"")
+    with pytest.raises(InputRefused, match=reason) as refused:
+        space().open_input(site.url("/again?sig=secret"))
+    first, _, rest = str(refused.value).partition("sig=…")
+    assert first == site.url("/again?")
+    assert named.format(port=site.port) in rest
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("answer", [(404, {}, b""), (503, {}, b""), (200, {"Content-Encoding": "gzip"}, b"x"), (200, {}, b"x" * 11)])
+def test_no_error_tells_the_secrets_of_a_signed_url(site: Site, space: Space, answer: Any) -> None:
+    site.answers["/a?X-Amz-Signature=secret"] = answer
+    with pytest.raises((InputRefused, FilesUnavailable), match=r"/a\?X-Amz-Signature=…: ") as failed:
+        space(fetch_max_bytes=10).open_input(site.url("/a?X-Amz-Signature=secret"))
+    assert "secret" not in str(failed.value)
+
+
+def test_no_error_tells_a_password(space: Space) -> None:
+    with pytest.raises(InputRefused, match="no user name or password") as refused:
+        space().open_input("https://ada:secret@example.org/a")
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

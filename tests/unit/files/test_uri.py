@@ -2,7 +2,7 @@
 
 import pytest
 
-from dtqs.files.uri import SourceUri, parse
+from dtqs.files.uri import SourceUri, parse, worded
 
 UPLOAD = "018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
 
@@ -43,3 +43,41 @@ def test_a_uri_is_taken_apart(uri: str, expected: SourceUri) -> None:
 def test_what_is_no_source_is_refused_with_what_is_allowed(uri: str) -> None:
     with pytest.raises(ValueError, match=r"allowed|cannot be read"):
         parse(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("https://example.org/a/b.jpg", "https://example.org/a/b.jpg"),
+        ("https://example.org/@ada/b.jpg", "https://example.org/@ada/b.jpg"),
+        (f"upload:{UPLOAD}", f"upload:{UPLOAD}"),
+        ("s3://bucket/a b", "s3://bucket/a b"),
+        ("https://h/a?X-Amz-Expires=60&X-Amz-Signature=secret=&x", "https://h/a?X-Amz-Expires=…&X-Amz-Signature=…&…"),
+        ("https://h/a?secret", "https://h/a?…"),
+        ("https://h/a?empty=&", "https://h/a?empty=&"),
+        ("s3://bucket/key?sig=secret", "s3://bucket/key?sig=…"),
+        ("https://h/a#access_token=secret", "https://h/a#…"),
+        ("https://h/a#b?sig=secret", "https://h/a#…"),
+        ("https://ada:secret@h/a?sig=secret", "https://…@h/a?sig=…"),
+        ("HTTPS://ada:sec/ret?sec#ret@h/a", "HTTPS://…@h/a"),
+        ("https:ada:secret@h/a", "https:…@h/a"),
+        ("https:/\\ada:secret@h/a", "https:/\\…@h/a"),
+        ("//ada:secret@h/a", "//…@h/a"),
+        ("ada:secret@h/a", "…@h/a"),
+        ("ftp://ada:secret@h/a?x=secret", "ftp://…@h/a?x=…"),
+        ("file://ada:secret@h/a", "file://…@h/a"),
+        ("s3://ada:secret@bucket/a", "s3://…@bucket/a"),
+        ("https://h/\x1b[2J", "https://h/\ufffd[2J"),
+        ("https://h/" + "a" * 5000, "https://h/" + "a" * 290 + "…"),
+        ("", ""),
+    ],
+)
+def test_people_are_told_a_sources_name_without_its_secrets(uri: str, words: str) -> None:
+    assert worded(uri) == words
+
+
+def test_why_a_uri_is_refused_does_not_tell_its_secrets() -> None:
+    for uri in ("https://ada:secret@h/", "https://ada:secret/", "file://ada:secret@h/a", "s3://ada:secret@b/", "secret:x", "https://h:secret/"):
+        with pytest.raises(ValueError, match="allowed") as refused:
+            parse(uri)
+        assert "secret" not in str(refused.value)
