@@ -168,6 +168,15 @@ def test_a_film_that_is_cut_short_is_a_failure_and_leaves_nothing(run: Run, atte
     assert [path for path in space.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
+def test_a_film_that_ends_before_it_can_be_read_is_called_incomplete(run: Run, clip: Path, sources: Path, name: str) -> None:
+    path = sources / name
+    ffmpeg("-i", clip, "-c", "copy", path)  # an mp4 whose index stands at its end
+    path.write_bytes(path.read_bytes()[:600])
+    with pytest.raises(PermanentError, match="the film is incomplete: its file is cut short, or was never finished"):
+        run(path, FAST)
+
+
 @pytest.mark.parametrize(
     ("settings", "output", "words"),
     [
@@ -198,10 +207,13 @@ def test_a_film_that_takes_too_much_of_the_processor_is_stopped(run: Run, source
 def test_a_film_of_which_nothing_is_there_says_so(run: Run, clip: Path, sources: Path) -> None:
     ffmpeg("-i", clip, "-vn", "-c", "copy", sources / "sound.m4a")
     ffmpeg("-i", clip, "-an", "-c", "copy", sources / "mute.mp4")
+    shutil.copy(clip, sources / "film.mp4")
     for source, output, words in (
         ("sound.m4a", {}, "no picture, only sound"),
         ("mute.mp4", {"format": "mp3"}, "has no sound"),
-        ("mute.mp4", {"audio_track": 1}, "0 audio tracks"),
+        ("mute.mp4", {"audio_track": 1}, "the source has no audio track 1, counted from 0: it has none"),
+        ("film.mp4", {"audio_track": 1}, "the source has no audio track 1, counted from 0: it has only track 0"),
+        ("film.mp4", {"subtitles": {"track": 2}}, "the film has no subtitle track 2, counted from 0: it has none"),
         ("mute.mp4", {"crop": {"x": 90, "y": 0, "width": 50, "height": 50}}, "outside of the picture, which has 96 × 64 pixels"),
         ("mute.mp4", {"format": "png", "at_seconds": 9}, "the film ends at 2"),
     ):

@@ -16,11 +16,11 @@ Colour = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")]
 class Crop(Payload):
     """The part of the source, as it is shown, that everything else is done to."""
 
+    unit: Literal["pixels", "percent"] = Field(default="pixels", description="pixels of the source, or percent of its width and height")
     width: float = Field(gt=0, le=SIDE_LIMIT, description="in the unit; what lies outside the picture is left out")
     height: float = Field(gt=0, le=SIDE_LIMIT, description="in the unit; what lies outside the picture is left out")
     left: float | None = Field(default=None, ge=0, le=SIDE_LIMIT, description="from the left edge, in the unit; left out: by the gravity")
     top: float | None = Field(default=None, ge=0, le=SIDE_LIMIT, description="from the upper edge, in the unit; left out: by the gravity")
-    unit: Literal["pixels", "percent"] = Field(default="pixels", description="pixels of the source, or percent of its width and height")
     gravity: Gravity | None = Field(default=None, description=f"which part, instead of left and top: {GRAVITIES}; left out: centre")
 
     @field_validator("gravity")
@@ -30,13 +30,12 @@ class Crop(Payload):
             raise ValueError("not together with left or top; allowed: either")
         return gravity
 
-    @field_validator("unit")
+    @field_validator("width", "height", "left", "top")
     @classmethod
-    def _of_the_whole(cls, unit: str, info: ValidationInfo) -> str:
-        over = [name for name in ("width", "height", "left", "top") if unit == "percent" and (info.data.get(name) or 0) > 100]
-        if over:
-            raise ValueError(f"{' and '.join(over)} above 100 percent")
-        return unit
+    def _part_of_the_whole(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if info.data.get("unit") == "percent" and (value or 0) > 100:
+            raise ValueError("more than 100 percent; allowed with this unit: up to 100")
+        return value
 
 
 class Watermark(Payload):

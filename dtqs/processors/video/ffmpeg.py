@@ -35,6 +35,7 @@ _ADDRESSES = re.compile(r" @ 0x[0-9a-f]+")
 _FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
 _BROKEN_DISK = (os.strerror(errno.EIO),)
 _NO_MEMORY = (os.strerror(errno.ENOMEM), "malloc of size", "memory allocation", "Memory allocation", "insufficient resources", "failed to map segment")
+_CUT_SHORT = ("moov atom not found", "File ended prematurely", "the file: End of file")
 _TOO_LONG = (os.strerror(errno.EFBIG),)
 _TOO_LARGE = ("exceeds specified max pixel count",)
 
@@ -155,6 +156,8 @@ class Ffmpeg:
             return PermanentError(f"{name} died of {signal.Signals(-status).name} over this film{said}")
         if _says(lines, _FULL):
             return TransientError(f"the disk is full{said}")
+        if _says(lines, _CUT_SHORT):  # Matroska's demuxer says beside that the disk could not be read
+            return PermanentError(f"the film is incomplete: its file is cut short, or was never finished{said}")
         if _says(lines, _BROKEN_DISK):
             return TransientError(f"a file could not be read or written{said}")
         if _says(lines, _TOO_LARGE):

@@ -89,6 +89,12 @@ def read(answer: bytes, demuxer: str, size_bytes: int) -> Film:
     return Film(picture, sounds, subtitles, len(streams), duration or None, demuxer not in _UNMEASURED, whole_number(whole.get("bit_rate")), size_bytes)
 
 
+def no_track(what: str, number: int, count: int) -> str:
+    """Say that there is no track of that number, and which there are."""
+    there = "none" if count == 0 else "only track 0" if count == 1 else f"tracks 0 to {count - 1}"
+    return f"no {what} track {number}, counted from 0: it has {there}"
+
+
 def number(text: object) -> float | None:
     """Return a finite number that is not negative; None for anything else."""
     try:

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from dtqs.errors import PermanentError
 from dtqs.processors.video.command import Span, Stream, compiled, output, own
+from dtqs.processors.video.film import no_track
 from dtqs.processors.video.geometry import Size
 from dtqs.processors.video.payload import Subtitles, VideoOutput, Watermark
 from dtqs.processors.video.studio import Studio
@@ -104,7 +105,7 @@ def moved(vtt: str, start_seconds: float, seconds: float | None) -> tuple[int, s
 def _own_track(studio: Studio, wanted: Subtitles) -> int:
     tracks = studio.film.subtitles
     if wanted.track >= len(tracks):
-        raise PermanentError(f"the film has {len(tracks)} subtitle tracks, and none with number {wanted.track}")
+        raise PermanentError(f"the film has {no_track('subtitle', wanted.track, len(tracks))}")
     index, codec = tracks[wanted.track]
     if codec in _PICTURE_SUBTITLES:
         raise PermanentError(f"the film's subtitle track {wanted.track} is made of pictures ({codec}), not of text")

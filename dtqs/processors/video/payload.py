@@ -48,8 +48,15 @@ class Subtitles(Payload):
     source: Source | None = Field(default=None, description="a SubRip (.srt), WebVTT or ASS file; left out: a text track of the film itself")
     track: int = Field(default=0, ge=0, le=999, description="without a source: which of the film's subtitle tracks, counted from 0")
     mode: Literal["burn", "carry"] = Field(default="burn", description="burn: into the picture; carry: as a track that a player can switch on")
-    language: str = Field(default="und", pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, description="the track's language, as `en` or `deu`")
-    title: str = Field(default="Subtitles", pattern=r'^[^"\x00-\x1f\x7f]+$', max_length=100, description="what a player calls the track in a stream")
+    language: str = Field(
+        default="und", pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, description="the track's language, as `en`, `deu` or `pt-BR`"
+    )
+    title: str = Field(
+        default="Subtitles",
+        pattern=r'^[^"\x00-\x1f\x7f]+$',
+        max_length=100,
+        description="what a player calls the track in a stream, without quotation marks and control characters",
+    )
 
 
 class Rendition(Payload):

@@ -3,8 +3,11 @@
 import difflib
 from collections.abc import Mapping
 
-from pydantic import TypeAdapter, ValidationError
+import orjson
+from pydantic import ValidationError
 
+from dtqs.errors import Problem
+from dtqs.processors.faults import payload_problems
 from dtqs.processors.video.payload import Fields, VideoOutput
 
 Presets = Mapping[str, Fields]
@@ -28,16 +31,23 @@ BUILT_IN: Presets = {
 }
 _TOGETHER = ({"width", "height", "short_side"}, {"crf", "video_bit_rate", "max_bit_rate", "two_pass", "max_bytes"}, {"start_seconds", "end_seconds"})
 """Fields that belong together: an output that says one of them has said them all, and its preset none."""
-_MODELS = TypeAdapter(dict[str, Fields])
 
 
 def parse(text: str) -> Presets:
-    """Read presets from JSON, an object by name. Raises ValueError, which says what is wrong where."""
-    try:
-        return _MODELS.validate_json(text) if text.strip() else {}
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        raise ValueError("; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)) from error
+    """Read presets from JSON, an object by name. Raises ValueError, which says of all of them what is wrong where."""
+    given = orjson.loads(text) if text.strip() else {}
+    if not isinstance(given, dict):
+        raise ValueError("must be an object of presets by their names")
+    presets: dict[str, Fields] = {}
+    problems: list[Problem] = []
+    for name, fields in given.items():
+        try:
+            presets[name] = Fields.model_validate(fields)
+        except ValidationError as error:
+            problems += payload_problems(error, Fields, name)
+    if problems:
+        raise ValueError("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
+    return presets
 
 
 def unknown(name: str, presets: Presets) -> str:

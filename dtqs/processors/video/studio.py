@@ -11,7 +11,7 @@ from dtqs.processors.video.codecs import encoder, listed
 from dtqs.processors.video.command import Span, Stream
 from dtqs.processors.video.container import Container
 from dtqs.processors.video.ffmpeg import Ffmpeg
-from dtqs.processors.video.film import Film, Picture, Sound
+from dtqs.processors.video.film import Film, Picture, Sound, no_track
 from dtqs.processors.video.geometry import Frame, frame, rendition
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import VideoOutput
@@ -66,7 +66,7 @@ class Studio:
             return None
         if output.audio_track is not None:
             if output.audio_track >= len(sounds):
-                raise PermanentError(f"output {output.name}: the source has {len(sounds)} audio tracks, and none with number {output.audio_track}")
+                raise PermanentError(f"output {output.name}: the source has {no_track('audio', output.audio_track, len(sounds))}")
             return sounds[output.audio_track]
         return next((sound for sound in sounds if sound.is_default), sounds[0])
 

@@ -53,6 +53,8 @@ def allowed_gap(seconds: float) -> float:
 
 def check_picture(name: str, file: BinaryIO, format: str, size: Size) -> tuple[int, float]:
     """Open a picture again, whole; return its frames and the seconds that they take. Raises PermanentError."""
+    if file.seek(0, 2) == 0:
+        raise _failed(name, "there is nothing in it: the film has no picture at that time, or is cut short or broken")
     file.seek(0)
     try:
         with Image.open(file, formats=(format,)) as picture:

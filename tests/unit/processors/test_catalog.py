@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -207,6 +208,31 @@ def test_what_settings_forbid_is_told_with_all_others(config: Callable[..., Conf
     with pytest.raises(Invalid) as caught:
         Catalog.load(config("[processor:image]\nmax_outputs = 2\nmax_side_pixels = 100\n")).validate("image", {"source": UPLOAD, "outputs": outputs})
     assert {problem.field for problem in caught.value.problems} == {"payload.outputs", "payload.outputs[0].width", "payload.outputs[0].format"}
+
+
+@pytest.mark.parametrize(
+    ("task_type", "payload", "allowed"),
+    [
+        ("image", {"outputs": [{"name": "a/b"}]}, "letters, digits, dots, _ and -, a letter or digit first"),
+        ("image", {"outputs": [{"name": "a", "pad_with": "red"}]}, "blur (the picture itself, out of focus) or #rrggbb"),
+        ("image", {"outputs": [{"name": "a", "border": {"color": "red"}}]}, "as #rrggbb"),
+        ("video", {"outputs": [{"name": "-a"}]}, "letters, digits, dots, _ and -, a letter or digit first"),
+        ("video", {"outputs": [{"name": "a", "background": "white", "fit": "pad", "width": 10, "height": 10}]}, "as #rrggbb"),
+        ("video", {"outputs": [{"name": "a", "subtitles": {"language": "english!"}}]}, "as `en`, `deu` or `pt-BR`"),
+        ("video", {"outputs": [{"name": "a", "subtitles": {"title": 'a"b'}}]}, "without quotation marks and control characters"),
+        ("email", {"to": ["ada@example.org"], "template": "/etc/passwd"}, "name of a template"),
+    ],
+)
+def test_a_text_of_the_wrong_form_is_answered_in_words_and_not_with_a_pattern(
+    config: Callable[..., Config], task_type: str, payload: Any, allowed: str
+) -> None:
+    source = {} if task_type == "email" else {"source": UPLOAD}
+    with pytest.raises(Invalid) as caught:
+        Catalog.load(config()).validate(task_type, {**source, **payload})
+    (problem,) = caught.value.problems
+    assert problem.message.startswith("is not of the form that is allowed; ")
+    assert allowed in problem.message
+    assert "^" not in problem.message
 
 
 @pytest.mark.parametrize("payload", [None, 1, "a", [], [{}]])

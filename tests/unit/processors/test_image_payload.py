@@ -47,7 +47,8 @@ def test_a_wrong_output_is_refused(output: Any) -> None:
     ("output", "field"),
     [
         ({"crop": {"width": 10, "height": 10, "left": 5, "gravity": "top"}}, "payload.outputs[0].crop.gravity"),
-        ({"crop": {"width": 101, "height": 10, "unit": "percent"}}, "payload.outputs[0].crop.unit"),
+        ({"crop": {"width": 101, "height": 10, "unit": "percent"}}, "payload.outputs[0].crop.width"),
+        ({"crop": {"top": 101, "width": 10, "height": 10, "unit": "percent"}}, "payload.outputs[0].crop.top"),
         ({"watermark": {"opacity": 0.5}}, "payload.outputs[0].watermark.text"),
         ({"watermark": {"text": "a", "source": UPLOAD}}, "payload.outputs[0].watermark.text"),
         ({"pad_with": "blur"}, "payload.outputs[0].pad_with"),
@@ -58,6 +59,14 @@ def test_fields_that_do_not_go_together_are_told_by_the_one_that_is_too_many(out
     with pytest.raises(ValidationError) as caught:
         ImagePayload.model_validate({"source": UPLOAD, "outputs": [{"name": "a", **output}]})
     assert [problem.field for problem in payload_problems(caught.value, ImagePayload)] == [field]
+
+
+def test_each_side_of_a_crop_is_told_by_itself() -> None:
+    with pytest.raises(ValidationError) as caught:
+        ImagePayload.model_validate({"source": UPLOAD, "outputs": [{"name": "a", "crop": {"width": 101, "height": 200, "unit": "percent", "left": 5}}]})
+    message = "more than 100 percent; allowed with this unit: up to 100"
+    problems = payload_problems(caught.value, ImagePayload)
+    assert [(problem.field, problem.message) for problem in problems] == [(f"payload.outputs[0].crop.{side}", message) for side in ("width", "height")]
 
 
 def test_every_picture_that_a_payload_names_is_a_source_of_it_once() -> None:

@@ -124,6 +124,18 @@ def test_presets_that_cannot_be_read_are_refused_at_the_start(text: str) -> None
         VideoSettings(presets=text)
 
 
+def test_all_that_is_wrong_with_presets_is_told_in_words() -> None:
+    with pytest.raises(ValidationError) as caught:
+        VideoSettings(presets='{"a": {"backgroud": "#fff", "background": "white"}, "b": {"crf": 99}}')
+    text = str(caught.value)
+    for words in (
+        "a.backgroud: no such field; did you mean background?",
+        "a.background: is not of the form that is allowed; colour of the bars",
+        "b.crf: should be",
+    ):
+        assert words in text
+
+
 def test_sources_are_the_film_and_what_comes_over_it() -> None:
     mark, text = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d43", "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d44"
     outputs = [{"name": "a", "watermark": {"source": mark}}, {"name": "b", "watermark": {"source": mark}, "subtitles": {"source": text}}]
