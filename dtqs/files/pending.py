@@ -5,6 +5,8 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from io import FileIO
 from pathlib import Path
 
 from dtqs.errors import FilesUnavailable, InputRefused
@@ -25,15 +27,25 @@ class TooLarge(InputRefused):
 class PendingFile:
     """One new file. Write it in chunks, then `commit` or `abort`; as a context manager it aborts what was not committed.
 
-    `keep` makes the file durable under its id, and leaves nothing at `temporary`.
+    `keep` makes the file durable under its id, and leaves nothing at `temporary`. An attempt's interrupt may come after any step: what is opened
+    is in the hands of an object by then that closes it, and what nobody holds any more is aborted.
     """
+
+    _begun = False
+    _file: FileIO | None = None
 
     def __init__(self, file_id: str, temporary: Path, keep: Callable[["PendingFile"], None], limit_bytes: int | None = None) -> None:
         self.file_id, self.size_bytes, self.temporary = file_id, 0, temporary
         self._keep, self._limit = keep, limit_bytes
         self._hash, self._head = hashlib.sha256(), b""
-        with disk_faults():
-            self._fd = os.open(make_parents(temporary), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+        try:
+            with disk_faults():
+                make_parents(temporary)
+                self._begun = True
+                self._file = open(temporary, "xb+", buffering=0, opener=partial(os.open, mode=FILE_MODE))  # noqa: SIM115 this object is its holder
+        except FilesUnavailable:
+            self._begun = False  # what may be there is another's
+            raise
 
     def write(self, chunk: bytes) -> None:
         """Append. Raises TooLarge, or FilesUnavailable when the disk is full; the file is gone then."""
@@ -56,15 +68,17 @@ class PendingFile:
         except BaseException:
             self.abort()
             raise
+        self._begun = False
         self._close()
         return self.file_id, self.size_bytes, self.sha256
 
     def abort(self) -> None:
         """Remove what there is of the file. Safe to call again, and after a commit."""
-        if self._fd >= 0:
-            self._close()
+        self._close()
+        if self._begun:
             with suppress(FileNotFoundError):
                 os.unlink(self.temporary)
+            self._begun = False
 
     @property
     def sha256(self) -> str:
@@ -78,13 +92,15 @@ class PendingFile:
 
     def fileno(self) -> int:
         """Return the descriptor, for a writer that seeks; `remeasure` must follow."""
-        return self._fd
+        assert self._file
+        return self._file.fileno()
 
     def remeasure(self) -> None:
         """Take size and hash from the file itself, after something else has written to it."""
-        os.lseek(self._fd, 0, os.SEEK_SET)
+        fd = self.fileno()
+        os.lseek(fd, 0, os.SEEK_SET)
         self.size_bytes, self._hash, self._head = 0, hashlib.sha256(), b""
-        while chunk := os.read(self._fd, 1 << 20):
+        while chunk := os.read(fd, 1 << 20):
             self.size_bytes += len(chunk)
             self._note(chunk)
 
@@ -92,6 +108,9 @@ class PendingFile:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.abort()
+
+    def __del__(self) -> None:
         self.abort()
 
     def _note(self, chunk: bytes) -> None:
@@ -102,11 +121,12 @@ class PendingFile:
     def _write_all(self, chunk: bytes) -> None:
         rest = memoryview(chunk)
         while rest:
-            rest = rest[os.write(self._fd, rest) :]
+            rest = rest[os.write(self.fileno(), rest) :]
 
     def _close(self) -> None:
-        fd, self._fd = self._fd, -1
-        os.close(fd)
+        if self._file:
+            with suppress(OSError):  # what was written is on the disk by now, or not wanted
+                self._file.close()
 
 
 @contextmanager
@@ -133,8 +153,10 @@ def make_parents(path: Path) -> Path:
 
 def sync_folder(folder: Path) -> None:
     """Put the folder's entries on the disk: a rename alone may be forgotten in a crash."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fds: list[int] = []
     try:
-        os.fsync(fd)
+        fds += map(os.open, [folder], [os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC])  # in one step: no interrupt comes before it is in the list
+        os.fsync(fds[0])
     finally:
-        os.close(fd)
+        for fd in fds:
+            os.close(fd)

@@ -1,6 +1,5 @@
 """The files that tasks read and write, as worker, API and keeper see them: sources by their URI, uploads and outputs by their id."""
 
-import os
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -90,13 +89,19 @@ class FileSpace:
 
     def add_output(self, name: str, write: Callable[[BinaryIO], object], media_type: str) -> OutputFile:
         """Store what `write` writes into the open file that it gets, durably, under a new id. Raises FilesUnavailable when the disk is full."""
-        with self._store.begin(None) as pending:
-            with disk_faults(), open(os.dup(pending.fileno()), "r+b") as file:
-                write(file)
-            with disk_faults():
-                pending.remeasure()
-            file_id, size_bytes, sha256 = pending.commit()
-        return OutputFile(file_id, name, media_type, size_bytes, sha256)
+        pending = self._store.begin(None)
+        try:
+            with pending:
+                with disk_faults(), open(pending.temporary, "r+b") as file:
+                    write(file)
+                with disk_faults():
+                    pending.remeasure()
+                file_id, size_bytes, sha256 = pending.commit()
+            return OutputFile(file_id, name, media_type, size_bytes, sha256)
+        except BaseException:
+            if not self.over_network:
+                self._local.remove(pending.file_id)  # an interrupt may come when it is stored, and nobody knows of it
+            raise
 
     def temporary_dir(self, task_id: str) -> TemporaryDirectory[str]:
         """Make a folder that only this user may enter. Raises FilesUnavailable when the disk is full."""
