@@ -36,6 +36,7 @@ from dtqs.processors.image import ImageProcessor
 from dtqs.processors.image.payload import ImagePayload
 from dtqs.processors.image.settings import ImageSettings
 from dtqs.task import Effect
+from dtqs.turn import Turn
 from dtqs.uuid7 import uuid7
 
 # needed by nothing but this comparison
@@ -59,7 +60,7 @@ class Silence:
     def effect_begins(self, task_id: str, effect: Effect) -> None:
         """Drop it."""
 
-    def take(self, key: str, per_second: float, burst: int) -> None:
+    def take(self, turns: Sequence[Turn]) -> None:
         """There is always a turn."""
 
 

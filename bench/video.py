@@ -13,7 +13,7 @@ import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,9 +32,11 @@ from dtqs.processors.video.container import recognise
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import VideoOutput, VideoPayload
 from dtqs.processors.video.settings import VideoSettings
+from dtqs.processors.video.sources import Sources
 from dtqs.processors.video.studio import Programs, Studio
 from dtqs.processors.video.takes import Take
 from dtqs.task import Effect
+from dtqs.turn import Turn
 from dtqs.uuid7 import uuid7
 
 CLIP = Path(__file__).parents[1] / "docs/media/bigbuckbunny.mp4"
@@ -55,7 +57,7 @@ class Silence:
     def effect_begins(self, task_id: str, effect: Effect) -> None:
         """Drop it."""
 
-    def take(self, key: str, per_second: float, burst: int) -> None:
+    def take(self, turns: Sequence[Turn]) -> None:
         """There is always a turn."""
 
 
@@ -99,10 +101,11 @@ class Alone:
         """Return the one command of the task as a person would type it, with names of files."""
         context = self._context()
         try:
-            with context.open_input(self._payload.source) as file, target.open("w+b") as made:
+            with Sources(context) as sources, target.open("w+b") as made:
+                file = sources.open(self._payload.source)
                 programs = Programs(VideoSettings(), context.work_dir())
                 container = recognise(file)
-                studio = Studio(programs, context, file, container, programs.probe(file, container), programs.encoders())
+                studio = Studio(programs, context, sources, file, container, programs.probe(file, container), programs.encoders())
                 words = Take(studio, VideoOutput.model_validate(OUTPUT), Meter(context.progress, [1])).command(made)
                 names = {place(file): self._payload.source.removeprefix("file:"), place(made): str(target)}
         finally:

@@ -101,6 +101,13 @@ def test_pixels_that_are_not_square_become_so(run: Run, clip: Path, sources: Pat
     assert facts(path)["video"]["sample_aspect_ratio"] == "1:1"
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video"])
+def test_a_film_of_as_many_pixels_as_are_allowed_is_taken_though_its_decoder_works_on_more(run: Run, sources: Path, codec: str) -> None:
+    path = film(sources / "film.mkv", "-c:v", codec, size=(324, 180), seconds=0.2)
+    ((made, _),) = run(path, FAST, max_pixels=324 * 180)
+    assert (made["width"], made["height"]) == (324, 180)
+
+
 def test_a_high_dynamic_range_becomes_what_every_screen_shows(run: Run, sources: Path) -> None:
     marks = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"
     options = ("-c:v", "libx265", "-x265-params", f"log-level=error:{marks}", "-pix_fmt", "yuv420p10le")
@@ -138,6 +145,25 @@ def test_a_watermark_stands_where_it_was_put(run: Run, source: Path, sources: Pa
     (sources / "mark.png").write_bytes(b"%!PS")
     with pytest.raises(PermanentError, match="the watermark is no picture"):
         run(source, {"watermark": {"source": f"file:{sources}/mark.png"}, **FAST})
+    Image.new("L", (1, 60_000_000 // 40)).save(sources / "tall.png")
+    with pytest.raises(PermanentError, match="the watermark would have 96 × 144000000 pixels on the film; allowed are 40000000"):
+        run(source, {"watermark": {"source": f"file:{sources}/tall.png", "width_fraction": 1}, **FAST})
+
+
+def test_a_source_is_fetched_once_however_many_outputs_and_passes_want_it(
+    run: Run, attempt: Attempt, source: Path, sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+    opening = attempt.space.open_input
+    monkeypatch.setattr(attempt.space, "open_input", lambda uri: fetched.append(Path(uri).name) or opening(uri))
+    Image.new("RGBA", (40, 20), "#ffffff").save(sources / "mark.png")
+    (sources / "text.srt").write_text(SRT)
+    mark = {"source": f"file:{sources}/mark.png", "position": "top-left", "width_fraction": 0.25, "margin": 0}
+    text = {"source": f"file:{sources}/text.srt"}
+    two_passes = {"video_bit_rate": 100_000, "two_pass": True, "watermark": mark, "subtitles": text, **FAST}
+    made = run(source, two_passes, {"width": 48, "watermark": mark, "subtitles": text, **FAST}, {"watermark": {**mark, "opacity": 0.01}, **FAST})
+    assert sorted(fetched) == ["mark.png", "source.mp4", "text.srt"]
+    assert [near(picture_at(path, 0.5), (0.1, 0.1), "white") for _, path in made] == [True, True, False]
 
 
 SRT = "1\n00:00:01,000 --> 00:00:02,000\n████████████\n"
@@ -170,7 +196,7 @@ def test_a_films_own_subtitles_can_be_taken(run: Run, clip: Path, sources: Path)
     ffmpeg("-i", clip, "-i", sources / "text.srt", "-c", "copy", "-c:s", "srt", sources / "own.mkv")
     ((_, path),) = run(sources / "own.mkv", {"subtitles": {"mode": "carry"}, **FAST})
     assert facts(path)["subtitle"]["codec_name"] == "mov_text"
-    with pytest.raises(PermanentError, match="has 1 subtitle tracks, and none with number 1"):
+    with pytest.raises(PermanentError, match="no subtitle track 1, counted from 0: it has only track 0"):
         run(sources / "own.mkv", {"subtitles": {"track": 1}, **FAST})
 
 

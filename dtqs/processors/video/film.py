@@ -12,6 +12,8 @@ from dtqs.errors import PermanentError
 _HDR = frozenset({"smpte2084", "arib-std-b67"})
 _UNMEASURED = frozenset({"aac", "mp3", "amr"})
 """Demuxers that reckon a duration from the size and the first bit rate."""
+_EDGES = 256
+"""Twice of what ffmpeg's decoders have been seen to add to a side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +24,22 @@ class Picture:
     codec: str
     width: int
     height: int
-    coded_pixels: int
+    coded: tuple[int, int]
     fps: float | None
     rotation: int
     is_hdr: bool
     bit_rate: int | None
     duration_seconds: float | None
+
+    @property
+    def pixels(self) -> int:
+        """As many as the file says; what is shown may be stretched."""
+        return self.coded[0] * self.coded[1]
+
+    @property
+    def decoded_pixels(self) -> int:
+        """As many as a decoder may need room for: it works in blocks, with edges around."""
+        return (self.coded[0] + _EDGES) * (self.coded[1] + _EDGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +129,7 @@ def _picture(stream: Mapping[str, Any]) -> Picture:
     fps = _ratio(stream.get("avg_frame_rate"), "/") or _ratio(stream.get("r_frame_rate"), "/")
     is_hdr = stream.get("color_transfer") in _HDR
     rate = whole_number(stream.get("bit_rate"))
-    return Picture(int(stream["index"]), str(stream.get("codec_name", "?")), *shown, width * height, fps, rotation, is_hdr, rate, _duration(stream))
+    return Picture(int(stream["index"]), str(stream.get("codec_name", "?")), *shown, (width, height), fps, rotation, is_hdr, rate, _duration(stream))
 
 
 def _sound(stream: Mapping[str, Any]) -> Sound:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 _FORMATS, _BYTES, _PIXELS = ("PNG", "JPEG", "WEBP", "GIF"), 50 << 20, 40_000_000
-_BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, MemoryError)
+_BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
 def main() -> None:
@@ -29,9 +29,14 @@ def make(file: BinaryIO, name: str, width: int, opacity: float) -> str:
             if opened.width * opened.height > _PIXELS:
                 return f"the watermark has {opened.width} × {opened.height} pixels; allowed are {_PIXELS}"
             picture = ImageOps.exif_transpose(opened).convert("RGBA")
+        size = width, max(1, round(picture.height * width / picture.width))
+        if size[0] * size[1] > _PIXELS:
+            return f"the watermark would have {size[0]} × {size[1]} pixels on the film; allowed are {_PIXELS}"
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
     except _BROKEN:
         return "the watermark is no picture that can be read: allowed are PNG, JPEG, WebP and GIF"
-    picture = picture.resize((width, max(1, round(picture.height * width / picture.width))), Image.Resampling.LANCZOS)
+    except MemoryError:
+        return "the watermark takes more memory than an ffmpeg may have"
     if opacity < 1:
         picture.putalpha(picture.getchannel("A").point(lambda value: round(value * opacity)))
     picture.save(name, "PNG", compress_level=1)

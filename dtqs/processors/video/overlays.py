@@ -1,5 +1,6 @@
 """What comes over the picture or beside it from another source: a watermark, and subtitles. Both are made anew before ffmpeg's filters see them."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +32,14 @@ class Text:
 
 
 def watermark(studio: Studio, wanted: Watermark, size: Size) -> Stream:
-    """Return the picture as an input, in its final size. Raises PermanentError for what is no picture."""
-    name, width = f"watermark-{size[0]}x{size[1]}.png", max(1, round(size[0] * wanted.width_fraction))
-    with studio.context.open_input(wanted.source) as file:
+    """Return the picture as an input, in its final size; made once for all passes. Raises PermanentError for what is no picture."""
+    width = max(1, round(size[0] * wanted.width_fraction))
+    name = f"watermark-{hashlib.sha256(f'{wanted.source} {width} {wanted.opacity}'.encode()).hexdigest()}.png"
+    if not (studio.programs.folder / name).exists():
+        file = studio.sources.open(wanted.source)
         problem = studio.programs.ffmpeg.python("dtqs.processors.video.mark", [str(file.fileno()), name, str(width), str(wanted.opacity)], [file])
-    if problem:
-        raise PermanentError(problem.decode("utf-8", "replace"))
+        if problem:
+            raise PermanentError(problem.decode("utf-8", "replace"))
     return own(name, "png_pipe")
 
 
@@ -46,8 +49,7 @@ def subtitles(studio: Studio, asked: VideoOutput, span: Span, seconds: float | N
         return None
     stem = f"subtitles-{asked.name}"
     if asked.subtitles.source is not None:
-        with studio.context.open_input(asked.subtitles.source) as file:
-            demuxer = _written(studio, file, stem)
+        demuxer = _written(studio, studio.sources.open(asked.subtitles.source), stem)
         track = own(f"{stem}.in", demuxer)["s:0"]
         files: tuple[BinaryIO, ...] = ()
     else:

@@ -13,6 +13,7 @@ from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import VideoOutput, VideoPayload
 from dtqs.processors.video.rules import FILMS, SOUNDS, format_of
 from dtqs.processors.video.settings import VideoSettings
+from dtqs.processors.video.sources import Sources
 from dtqs.processors.video.stills import Moving, Sheet, Still
 from dtqs.processors.video.streams import Ladder
 from dtqs.processors.video.studio import Programs, Studio
@@ -78,12 +79,12 @@ class VideoProcessor(Processor[VideoPayload, VideoSettings]):
             raise PermanentError("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
         outputs = [presets.resolve(output, self._presets) for output in payload.outputs]
         programs = Programs(self.settings, context.work_dir())
-        with context.open_input(payload.source) as file:
+        with Sources(context) as sources:
+            file = sources.open(payload.source)
             container = self._container(file)
             film = programs.probe(file, container)
             self._judge(film)
-            studio = Studio(programs, context, file, container, film, self._known_encoders(programs))
-            made = _make(studio, outputs)
+            made = _make(Studio(programs, context, sources, file, container, film, self._known_encoders(programs)), outputs)
         facts = {"media_type": container.media_type, "format": container.demuxer, "size_bytes": film.size_bytes, **film.facts()}
         if film.picture:
             facts["rotation"] = film.picture.rotation
@@ -100,7 +101,7 @@ class VideoProcessor(Processor[VideoPayload, VideoSettings]):
         limits = self.settings
         if film.streams > limits.max_streams:
             raise PermanentError(f"the file has {film.streams} streams; allowed are {limits.max_streams}")
-        if film.picture and film.picture.coded_pixels > limits.max_pixels:
+        if film.picture and film.picture.pixels > limits.max_pixels:
             raise PermanentError(f"the film has {film.picture.width} × {film.picture.height} pixels; allowed are {limits.max_pixels} in all")
         if film.duration_seconds and film.duration_seconds > limits.max_duration_seconds:
             raise PermanentError(f"the film takes {film.duration_seconds:.0f} s; allowed are {limits.max_duration_seconds:g}")

@@ -1,6 +1,6 @@
 """What the making of one task's outputs needs: the film, ffmpeg, the limits, and what several kinds of output ask of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +16,7 @@ from dtqs.processors.video.geometry import Frame, frame, rendition
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import VideoOutput
 from dtqs.processors.video.settings import VideoSettings
+from dtqs.processors.video.sources import Sources
 
 
 class Programs:
@@ -45,6 +46,7 @@ class Studio:
 
     programs: Programs
     context: Context
+    sources: Sources
     file: BinaryIO
     container: Container
     film: Film
@@ -81,7 +83,11 @@ class Studio:
         return Span(start, min(limit + 1, limit + 1 if wanted is None else wanted)), known
 
     def source(self, span: Span) -> Stream:
-        return command.source(self.file, self.container, self.programs.guard, span)
+        """The film as an input; its pictures may become no larger than is allowed, or than they are said to be, which has been judged."""
+        guard = self.programs.guard
+        if self.film.picture:
+            guard = replace(guard, max_pixels=max(guard.max_pixels, self.film.picture.decoded_pixels))
+        return command.source(self.file, self.container, guard, span)
 
     def frame(self, output: VideoOutput, short_side: int | None = None) -> Frame:
         """Decide the size of an output, or of one of its renditions. Raises PermanentError where it is more than allowed."""
