@@ -67,7 +67,7 @@ class ImageOutput(Payload):
     )
     colors: int | None = Field(default=None, ge=2, le=256, description="of png and gif: a palette of so many; left out: all, or 256 in a gif")
     keep_metadata: bool = Field(default=False, description="true: keep EXIF and XMP, with the place where it was taken, if it is in there")
-    keep_profile: bool = Field(default=False, description="true: keep the colours and the profile of the source; else they become sRGB")
+    keep_profile: bool = Field(default=False, description="true: keep the colours and the profile of the source; else, and in a gif, they become sRGB")
 
     @field_validator("pad_with")
     @classmethod

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtqs.errors import PermanentError
-from dtqs.processors.video import container, film, overlays, playlist
+from dtqs.processors.video import container, film, filters, overlays, playlist
 from dtqs.processors.video.codecs import Rate, encoder, listed, video
 from dtqs.processors.video.command import checked
 from dtqs.processors.video.ffmpeg import Progress
@@ -76,6 +76,11 @@ def test_nothing_is_enlarged_unasked_and_nothing_grows_out_of_its_box(shown: tup
     assert all(side >= kept for side, kept in zip(decided.scaled, decided.middle or decided.scaled, strict=True))
     if "width" in asked and "height" in asked:
         assert all(side <= asked[name] for side, name in zip(decided.size, ("width", "height"), strict=True))
+
+
+def test_the_middle_may_be_written_in_two_ways() -> None:
+    assert filters.place_of("center", 5) == filters.place_of("centre", 5) == ("(W-w)/2", "(H-h)/2")
+    assert filters.place_of("top-left", 5) == ("5", "5")
 
 
 def test_a_crop_outside_of_the_picture_is_refused() -> None:
