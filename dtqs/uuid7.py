@@ -24,6 +24,11 @@ def first_uuid7(at: float) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def made_at(text: str) -> float:
+    """Return when an id was made, in seconds since 1970; 0 for one that does not tell, since it is of another version."""
+    return int(text[:8] + text[9:13], 16) / 1000 if text[14] == "7" else 0.0
+
+
 def is_uuid(text: str) -> bool:
     """Tell whether the text is a UUID of any version in its canonical lower-case form."""
     return _PATTERN.fullmatch(text) is not None

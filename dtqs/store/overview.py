@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from dtqs.store.database import Database, Row
-from dtqs.store.statements import statement
+from dtqs.store.statements import lived_since, statement
 
 LOOK_LIMIT = 11_000
 """Most rows of the backlog that are looked at, of those that are due or soon will be."""
@@ -105,7 +105,7 @@ class Overview:
 
     def task_logs(self, task_id: str, query: LogQuery) -> list[Row]:
         """Return a task's newest log rows, oldest first. Raises StoreUnavailable."""
-        parameters = {"task_id": task_id, "look": _TASK_LOG_LOOK, **_parameters(query)}
+        parameters = {"task_id": task_id, "since": lived_since([task_id]), "look": _TASK_LOG_LOOK, **_parameters(query)}
         return self._database.run_once("reading_task_logs", parameters)
 
     def logs(self, query: LogQuery) -> list[Row]:

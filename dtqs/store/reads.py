@@ -7,7 +7,7 @@ from typing import Any
 from dtqs.errors import NotFound
 from dtqs.store.backlog import FIRST_ID
 from dtqs.store.database import Database, Row
-from dtqs.store.statements import array
+from dtqs.store.statements import array, lived_since
 from dtqs.task import OUTCOMES, Status, TaskRecord
 
 LOOK_LIMIT = 1000
@@ -110,7 +110,7 @@ class Reads:
 
     def tasks(self, task_ids: Sequence[str], owner: str | None = None) -> list[TaskRecord]:
         """Return those that are there, in the given order. Raises StoreUnavailable."""
-        rows = {row[0]: _record(row) for row in self._database.run("read_tasks", {"ids": array(task_ids), "owner": owner})}
+        rows = {row[0]: _record(row) for row in self._database.run("read_tasks", _by_ids(task_ids, owner=owner))}
         return [rows[i] for i in task_ids if i in rows]
 
     def ended(self, positions: Mapping[str, int]) -> list[tuple[TaskRecord, bool]]:
@@ -118,13 +118,12 @@ class Reads:
 
         Raises StoreUnavailable.
         """
-        after = array([str(position) for position in positions.values()])
-        rows = self._database.run("read_ended", {"ids": array(list(positions)), "after": after})
+        rows = self._database.run("read_ended", _by_ids(list(positions), after=_after(positions)))
         return [(_record(row[:-1]), row[-1] <= 1) for row in rows]
 
     def states(self, task_ids: Sequence[str], owner: str | None = None) -> list[TaskState]:
         """Return those that are there, in the given order: of many tasks, whose records may be too large to be read at once. Raises StoreUnavailable."""
-        found = self._database.run("read_states", {"ids": array(task_ids), "owner": owner})
+        found = self._database.run("read_states", _by_ids(task_ids, owner=owner))
         rows = {task_id: TaskState(task_id, Status(status), attempt, progress) for task_id, status, attempt, progress in found}
         return [rows[i] for i in task_ids if i in rows]
 
@@ -164,17 +163,17 @@ class Reads:
 
     def logs(self, task_id: str, after: int = 0, limit: int = 1000) -> list[LogRow]:
         """Return a task's log rows after one id. Raises StoreUnavailable."""
-        rows = self._database.run("read_logs", {"task_id": task_id, "after": after, "limit": limit})
+        rows = self._database.run("read_logs", {"task_id": task_id, "since": lived_since([task_id]), "after": after, "limit": limit})
         return [LogRow(row[0], task_id, *row[1:]) for row in rows]
 
     def watch(self, positions: dict[str, int], limit: int = 200) -> list[LogRow]:
         """Return what is new in the logs of tasks (id → last log id seen), at most `limit` rows each. Raises StoreUnavailable."""
-        after = array([str(position) for position in positions.values()])
-        return [LogRow(*row) for row in self._database.run("watch", {"ids": array(list(positions)), "after": after, "limit": limit})]
+        parameters = _by_ids(list(positions), after=_after(positions), limit=limit)
+        return [LogRow(*row) for row in self._database.run("watch", parameters)]
 
     def watched(self, task_ids: Sequence[str]) -> list[Watched]:
         """Return where tasks are now. Raises StoreUnavailable."""
-        rows = self._database.run("watch_status", {"ids": array(task_ids)})
+        rows = self._database.run("watch_status", _by_ids(task_ids))
         return [Watched(task_id, Status(status), attempt, last or 0) for task_id, status, attempt, last in rows]
 
     def audit(self, after: str | None, limit: int) -> Audited:
@@ -192,6 +191,14 @@ class Reads:
         leased = [row[0] for row in self._database.run("audit_lease_strays")]
         places = [(task_id, "the backlog") for task_id in strays[:100]] + [(task_id, "a lease") for task_id in leased]
         return [Violation(task_id, f"in {place}, but there is no such task") for task_id, place in places]
+
+
+def _by_ids(task_ids: Sequence[str], **others: object) -> dict[str, object]:
+    return {"ids": array(task_ids), "since": lived_since(task_ids), **others}
+
+
+def _after(positions: Mapping[str, int]) -> str:
+    return array([str(position) for position in positions.values()])
 
 
 def _violation(task_id: str, outcome: str | None, backlog: int, held: int, live: int) -> Violation | None:

@@ -2,20 +2,34 @@
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
+
+from dtqs.uuid7 import made_at
+
+_WRONG_CLOCK_SECONDS = 86_400.0
 
 
 @functools.cache
 def statement(name: str) -> bytes:
-    """Return the text of one statement, named as its file. `{utc COLUMN}` is that time as RFC 3339 text in UTC."""
+    """Return the text of one statement, named as its file. `{utc COLUMN}` is that time as RFC 3339 text in UTC.
+
+    `{lived COLUMN}` bounds the time of log rows by the life of their tasks, whose beginning is the parameter `since` (`lived_since`): a plan has all days'
+    partitions, and to open those that cannot matter takes longer than the rest of a read.
+    """
     text = re.sub(r"\{(settle|named|record)\}", lambda match: _read(f"{match[1]}.part.sql").strip(), _read(f"{name}.sql"))
     text = re.sub(r"\{utc ([a-z_.]+)\}", r"""to_char(\1 AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""", text)
+    text = re.sub(r"\{lived ([a-z_.]+)\}", r"\1 >= to_timestamp(%(since)s::float8) AND \1 < now() + interval '1 hour'", text)
     return text.strip().encode()
 
 
 def _read(file_name: str) -> str:
     return (resources.files("dtqs.store") / "sql" / file_name).read_text(encoding="utf-8")
+
+
+def lived_since(task_ids: Iterable[str]) -> float:
+    """Return a time before which none of these tasks has a log row, in seconds since 1970: their ids tell, up to a day of wrong clocks."""
+    return min(map(made_at, task_ids), default=0.0) - _WRONG_CLOCK_SECONDS
 
 
 def array(texts: Sequence[str]) -> str:
