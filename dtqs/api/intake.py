@@ -11,11 +11,10 @@ from dtqs.api.envelope import TaskBody, field_name, parse, valid_parts
 from dtqs.api.ids import new_ids
 from dtqs.api.strict import shown
 from dtqs.errors import Invalid, NotFound, Problem
+from dtqs.files.uri import upload_id
 from dtqs.processors.catalog import Catalog
 from dtqs.store.file_rows import FileRows, Named
 from dtqs.task import NewTask
-
-_UPLOAD = "upload:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +70,8 @@ class Intake:
         problems = []
         for uri in sources:
             place = _place_of("payload", body.payload, uri)
-            if uri.startswith(_UPLOAD):
-                uploads.append(_Upload(uri, field_name(index, place), Named(uri.removeprefix(_UPLOAD), body.due_at, body.delay_seconds or 0.0)))
+            if file_id := upload_id(uri):
+                uploads.append(_Upload(uri, field_name(index, place), Named(file_id, body.due_at, body.delay_seconds or 0.0)))
             elif refusal := self._refusal(uri):
                 problems.append(Problem(place, refusal))
         if problems:

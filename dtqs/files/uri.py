@@ -90,6 +90,15 @@ def check(uri: str) -> str:
     return uri
 
 
+def upload_id(uri: str) -> str | None:
+    """Return the id of the upload that a URI names; None for other sources, and for what is none."""
+    try:
+        source = parse(uri)
+    except ValueError:
+        return None
+    return source.rest if source.scheme == "upload" else None
+
+
 def parse_url(text: str, base: Url | None = None) -> Url:
     """Take an http: or https: URL apart, of a redirect one that may be relative to `base`. Raises ValueError, which says what is allowed."""
     if not text.isprintable():

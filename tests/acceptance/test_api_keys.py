@@ -52,9 +52,10 @@ def test_a_key_sees_only_what_was_submitted_with_it(shared: System, new_key: New
         assert mine.post(f"/tasks/{task_id}/{action}").status_code == 409
     assert [task["task_id"] for task in mine.get("/tasks").json()["tasks"]] == [task_id]
     assert other.get("/tasks").json()["tasks"] == []
-    refused = other.post("/submit", json={"task_type": "image", "payload": {"source": f"upload:{file_id}"}})
-    assert refused.status_code == 422
-    assert refused.json()["errors"][0]["field"] == "payload.source"
+    for scheme in ("upload", "Upload", "UPLOAD"):
+        refused = other.post("/submit", json={"task_type": "image", "payload": {"source": f"{scheme}:{file_id}"}})
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["field"] == "payload.source"
 
 
 def test_what_an_admin_retries_stays_its_owners(shared: System, new_key: NewKey) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dtqs.files.uri import SourceUri, parse, worded
+from dtqs.files.uri import SourceUri, parse, upload_id, worded
 
 UPLOAD = "018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
 
@@ -81,3 +81,7 @@ def test_why_a_uri_is_refused_does_not_tell_its_secrets() -> None:
         with pytest.raises(ValueError, match="allowed") as refused:
             parse(uri)
         assert "secret" not in str(refused.value)
+
+
+def test_an_upload_is_one_however_its_scheme_is_written() -> None:
+    assert [upload_id(uri) for uri in (f"upload:{UPLOAD}", f"UpLoad:{UPLOAD}", "upload:x", f"file:/{UPLOAD}", "")] == [UPLOAD, UPLOAD, None, None, None]
