@@ -59,15 +59,16 @@ def create_app(parts: Parts) -> App:
     auth = Auth(store.api_keys.find, sessions, api.auth)
     tickets = Tickets(store.api_keys.signing_key, api.ticket_seconds)
     links = Links(api.public_url, tickets if api.auth else None)
+    intake = Intake(parts.catalog, store.files, parts.space.refusal, parts.config.retry.max_retries)
     app: App = falcon.App()
     problems.add_handlers(app)
-    app.add_route("/submit", _submit(parts, auth, links))
+    app.add_route("/submit", _submit(parts, auth, intake, links))
     app.add_route("/sse", Sse(auth, tickets, store.reads, parts.hub, api))
     app.add_route("/tasks", TaskList(auth, store.reads, links))
     app.add_route("/tasks/{task_id}", TaskResource(auth, store.reads))
     app.add_route("/tasks/{task_id}/logs", TaskLogs(auth, store.reads, links))
     app.add_route("/tasks/{task_id}/cancel", Cancel(auth, store.reads, store.tasks, parts.link, parts.totals))
-    app.add_route("/tasks/{task_id}/retry", Retry(auth, store.reads, store.tasks, parts.hinting, links, parts.totals))
+    app.add_route("/tasks/{task_id}/retry", Retry(auth, intake, store.reads, store.tasks, parts.hinting, links, parts.totals))
     app.add_route("/files", Uploads(auth, parts.space, store.files, links, parts.config.files.max_upload_bytes))
     app.add_route("/files/{file_id}", Downloads(auth, parts.space, store.files))
     app.add_route("/healthz", Healthz())
@@ -87,9 +88,8 @@ def _add_dashboard(app: App, parts: Parts, auth: Auth, sessions: Sessions) -> No
     app.add_route("/logs", Logs(auth, parts.reader))
 
 
-def _submit(parts: Parts, auth: Auth, links: Links) -> Submit:
+def _submit(parts: Parts, auth: Auth, intake: Intake, links: Links) -> Submit:
     config, store = parts.config, parts.store
-    intake = Intake(parts.catalog, store.files, parts.space.refusal, config.retry.max_retries)
     # the rest of the pool is for single submits, reads and streams
     arrays_at_once = max(1, config.postgresql.pool_size // 2)
     return Submit(

@@ -54,6 +54,15 @@ class Intake:
             raise Invalid(_each_once(found, problems))
         return tasks
 
+    def needed(self, task_type: str, payload: Any) -> dict[str, Problem]:
+        """Return the uploads that a task of an earlier submit names, each with what to say when it is gone; none of a payload that is no longer valid."""
+        try:
+            processor, valid = self._catalog.validate(task_type, payload)
+        except (Invalid, NotFound):
+            return {}
+        named = {file_id: uri for uri in processor.sources(valid) if (file_id := upload_id(uri))}
+        return {file_id: Problem(_place_of("payload", payload, uri), f"{_gone(uri)} and submit a new task") for file_id, uri in named.items()}
+
     def _task(self, body: TaskBody, task_id: str, caller: Caller, uploads: list[_Upload], index: int | None) -> NewTask:
         processor, payload = self._catalog.validate(body.task_type, body.payload)
         if sources := processor.sources(payload):
@@ -80,7 +89,7 @@ class Intake:
     def _missing(self, uploads: Sequence[_Upload], caller: Caller) -> list[Problem]:
         """Name the sources that are not there, or somebody else's; the others are kept until their tasks are due."""
         found = self._files.name([each.named for each in uploads], caller.owner)
-        return [Problem(each.field, f"there is no file {each.uri}; upload it first (POST /files)") for each in uploads if each.named.file_id not in found]
+        return [Problem(each.field, _gone(each.uri)) for each in uploads if each.named.file_id not in found]
 
     def _payload_problems(self, value: Any) -> list[Problem]:
         """What is wrong with payloads, where the envelope is wrong already."""
@@ -91,6 +100,10 @@ class Intake:
             except (Invalid, NotFound) as error:
                 problems += _placed(index, error)
         return problems
+
+
+def _gone(uri: str) -> str:
+    return f"there is no file {uri}; upload it first (POST /files)"
 
 
 def _each_once(*found: Sequence[Problem]) -> list[Problem]:

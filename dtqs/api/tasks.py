@@ -8,6 +8,7 @@ import orjson
 from dtqs.api.auth import Auth, Caller
 from dtqs.api.hinting import Hinting
 from dtqs.api.ids import new_ids
+from dtqs.api.intake import Intake
 from dtqs.api.links import PAGE_LIMIT, Links
 from dtqs.api.query import Query, refuse_parameters
 from dtqs.api.records import log_row, record
@@ -112,16 +113,17 @@ class Cancel:
 
 
 class Retry:
-    """/tasks/{task_id}/retry: submits a new task like a failed or cancelled one; a second call returns the first one's."""
+    """/tasks/{task_id}/retry: submits a new task like a failed or cancelled one, if its uploads are there; a second call returns the first one's."""
 
-    def __init__(self, auth: Auth, reads: Reads, tasks: Tasks, hinting: Hinting, links: Links, totals: Totals) -> None:
-        self._auth, self._reads, self._tasks, self._hinting, self._links, self._totals = auth, reads, tasks, hinting, links, totals
+    def __init__(self, auth: Auth, intake: Intake, reads: Reads, tasks: Tasks, hinting: Hinting, links: Links, totals: Totals) -> None:
+        self._auth, self._intake = auth, intake
+        self._reads, self._tasks, self._hinting, self._links, self._totals = reads, tasks, hinting, links, totals
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         caller = self._auth.require(req, "submit")
         refuse_parameters(req)
-        known = require_task(self._reads, task_id, caller)
-        new = self._tasks.retry(known, new_ids(1)[0])
+        task = read_task(self._reads, task_id, caller)
+        new = self._tasks.retry(task.task_id, new_ids(1)[0], caller.owner, self._intake.needed(task.task_type, task.payload))
         if new.fresh:
             self._totals.submitted += 1
             self._hinting.publish([Due(new.task_id, new.task_type, new.light, new.priority, new.publish_at)])

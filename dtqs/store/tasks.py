@@ -1,9 +1,9 @@
 """Tasks: insert, cancel, retry by a person. What a worker does to them goes through its lease (leases.py)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dtqs.errors import Conflict, NotFound, StoreUnavailable
+from dtqs.errors import Conflict, Invalid, NotFound, Problem, StoreUnavailable
 from dtqs.store.database import Database, Row, Run
 from dtqs.store.statements import array, sparse, text_array
 from dtqs.task import NewTask
@@ -93,12 +93,23 @@ class Tasks:
 
         return [Cancelled(task_id, outcome is not None, log_id) for log_id, task_id, outcome in self._database.transaction(work)]
 
-    def retry(self, task_id: str, new_id: str) -> NewRetry:
+    def retry(self, task_id: str, new_id: str, owner: str | None = None, needed: Mapping[str, Problem] | None = None) -> NewRetry:
         """Submit a new task like a failed or cancelled one, for the same owner; a second call returns the first one's.
 
-        Raises NotFound, Conflict (the task has no such outcome), StoreUnavailable.
+        The files that its payload names, and that are `owner`'s (of all when it is None), are kept as those of a new task. `needed` are the ids of
+        those without which there is none, each with what is to be said then. Raises NotFound, Conflict (the task has no such outcome), Invalid,
+        StoreUnavailable.
         """
-        rows = self._database.run("insert_retry", {"id": new_id, "retry_of": task_id, "grace": self._grace})
+        parameters = {"id": new_id, "retry_of": task_id, "grace": self._grace, "owner": owner}
+
+        def work(run: Run) -> list[Row]:
+            inserted = run("insert_retry", parameters)
+            kept = {row[0] for row in run("keep_named", parameters)} if inserted else set()
+            if inserted and (gone := [problem for file_id, problem in (needed or {}).items() if file_id not in kept]):
+                raise Invalid(gone)
+            return inserted
+
+        rows = self._database.transaction(work)
         if rows:
             inserted, task_type, light, priority, publish_at = rows[0]
             return NewRetry(inserted, True, task_type, light, priority, publish_at)

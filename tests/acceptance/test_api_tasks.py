@@ -137,6 +137,23 @@ def test_a_retry_is_a_new_task_and_only_one(shared: System) -> None:
     assert shared.task(failed["task_id"])["status"] == "failed"
 
 
+def test_a_retry_keeps_its_upload_and_is_refused_when_that_is_gone(shared: System) -> None:
+    uri = shared.client.post("/files", content=b"no picture").json()["uri"]
+    file_id = uri.removeprefix("upload:")
+    first, second = (shared.wait_for(shared.submit({"source": uri}, "image"), "failed")["task_id"] for _ in range(2))
+    shared.rows("UPDATE files SET kept_from = now() - interval '6 days' WHERE id = %s RETURNING 1", file_id)
+    retried = shared.client.post(f"/tasks/{first}/retry")
+    assert retried.status_code == 202
+    assert shared.rows("SELECT kept_from > now() - interval '1 hour' FROM files WHERE id = %s", file_id) == [(True,)]
+    shared.rows("DELETE FROM files WHERE id = %s RETURNING 1", file_id)
+    refused = shared.client.post(f"/tasks/{second}/retry")
+    assert refused.status_code == 422
+    (error,) = refused.json()["errors"]
+    assert error["field"] == "payload.source"
+    assert f"there is no file {uri}" in error["message"]
+    assert shared.client.post(f"/tasks/{first}/retry").json()["task_id"] == retried.json()["task_id"]
+
+
 def test_only_what_failed_or_was_cancelled_can_be_retried(shared: System) -> None:
     done = shared.wait_for(shared.submit())
     for task_id in (done["task_id"], shared.submit(delay_seconds=600)):

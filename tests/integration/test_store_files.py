@@ -2,8 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 
+from dtqs.errors import Invalid, Problem
+from dtqs.settlement import Kind
 from dtqs.store.file_rows import Named
 from dtqs.task import OutputFile
 from dtqs.uuid7 import uuid7
@@ -93,3 +96,55 @@ def test_two_that_name_a_file_at_once_both_find_it_and_the_later_wins(world: Wor
         first.commit()
         assert second.result() == {named}
     assert world.value("SELECT kept_from > now() + interval '19 days' FROM files") is True
+
+
+# --- a person's retry
+
+
+def failed(world: World, *named: str) -> str:
+    """A failed task whose payload names these files, wherever in it."""
+    first, *others = [f"upload:{each}" for each in named]
+    (task,) = world.submit(payload=orjson.dumps({"source": first, "others": [{"source": other} for other in others]}).decode(), submitted_by=OWNER)
+    world.run([task], Kind.FAILED)
+    return task
+
+
+def test_a_persons_retry_keeps_every_upload_that_its_payload_names(world: World) -> None:
+    first, second, other = (upload(world, 6.9, OWNER) for _ in range(3))
+    task = failed(world, first, second.upper())
+    assert world.store.tasks.retry(task, uuid7(), OWNER).fresh
+    assert expired(world, 6.9) == {other}
+
+
+def test_a_retry_keeps_no_file_of_others_but_an_admins_does(world: World) -> None:
+    theirs = upload(world, 6.9, uuid7())
+    tasks = [failed(world, theirs) for _ in range(2)]
+    before = world.value("SELECT kept_from FROM files")
+    world.store.tasks.retry(tasks[0], uuid7(), OWNER)
+    assert world.value("SELECT kept_from FROM files") == before
+    world.store.tasks.retry(tasks[1], uuid7())
+    assert world.value("SELECT kept_from FROM files") > before
+
+
+def test_a_retry_whose_upload_is_gone_is_refused_and_submits_nothing(world: World) -> None:
+    there, gone = upload(world, 6.9, OWNER), uuid7()
+    task = failed(world, there, gone)
+    needed = {each: Problem(f"payload.{each}", "gone") for each in (there, gone)}
+    with pytest.raises(Invalid) as refused:
+        world.store.tasks.retry(task, uuid7(), OWNER, needed)
+    assert refused.value.problems == (needed[gone],)
+    assert world.value("SELECT count(*) FROM tasks") == 1
+    assert world.store.tasks.retry(task, uuid7(), OWNER, {there: needed[there]}).fresh
+    assert not world.store.tasks.retry(task, uuid7(), OWNER, needed).fresh, "a second call returns what is there already"
+
+
+def test_a_file_that_a_keeper_deletes_while_its_task_is_retried_is_gone(world: World) -> None:
+    named = upload(world, 8, OWNER)
+    task = failed(world, named)
+    with world.held_open() as keeper:
+        assert keeper.housekeeping.expire_files(7, 10) == [named]
+        retry = world.meet(lambda store: store.tasks.retry(task, uuid7(), OWNER, {named: Problem("payload.source", "gone")})).waits()
+        keeper.commit()
+        with pytest.raises(Invalid):
+            retry.result()
+    assert world.value("SELECT count(*) FROM tasks") == 1
