@@ -32,6 +32,13 @@ def place(root: str, loc: Sequence[int | str]) -> str:
     return root + "".join(f"[{part}]" if isinstance(part, int) else f".{part[:100]}" for part in loc)
 
 
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that a field's type holds, if it holds one."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := model_in(part))), None)
+
+
 def _problem(root: str, loc: tuple[int | str, ...], kind: str, message: str, model: type[BaseModel]) -> Problem:
     if loc and loc[-1] == "[key]":  # what is wrong is a name in an object whose names are free
         loc = loc[:-1]
@@ -64,16 +71,10 @@ def _model_at(model: type[BaseModel], loc: Sequence[int | str]) -> type[BaseMode
         if isinstance(part, int) or at is None:
             continue
         field = _fields(at).get(part)
-        at = _model_in(field.annotation) if field else None
+        at = model_in(field.annotation) if field else None
     return at
 
 
 def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """Return a model's fields by the names that payloads use."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)

@@ -5,12 +5,13 @@ They are judged also where some are wrong in themselves, so that a payload's eve
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from dtqs.errors import Problem
 from dtqs.processors.base import Json
+from dtqs.processors.faults import model_in
 
 OUTPUTS_LIMIT = 100
 
@@ -19,7 +20,7 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Part(Generic[M]):
-    """One output as far as it is well formed: fields that are wrong in themselves hold their defaults, and are named in `wrong`."""
+    """One output as far as it is well formed: fields that are wrong in themselves hold what of them is not, else their defaults, and are named in `wrong`."""
 
     index: int
     output: M
@@ -29,12 +30,12 @@ class Part(Generic[M]):
         return Problem(f"payload.outputs[{self.index}].{field}", message)
 
 
-def check_some(outputs: Sequence[M], left_out: str) -> Sequence[M]:
+def check_some(items: Sequence[M], left_out: str) -> Sequence[M]:
     """Want at least one; `left_out` says what is made where none is named. Raises ValueError."""
     # not min_length: with that, an invalid only item is also told as one too few
-    if not outputs:
-        raise ValueError(f"at least one output is needed; left out: {left_out}")
-    return outputs
+    if not items:
+        raise ValueError(f"at least one is needed; left out: {left_out}")
+    return items
 
 
 def whole(outputs: Sequence[M]) -> list[Part[M]]:
@@ -54,7 +55,7 @@ def common_problems(parts: Sequence[Part[M]], most: int) -> list[Problem]:
     found = [Problem("payload.outputs", f"{len(parts)} outputs; at most {most} are allowed")] if len(parts) > most else []
     first: dict[str, int] = {}
     for part in parts:
-        name = vars(part.output).get("name")  # not there where it is wrong
+        name = None if "name" in part.wrong else vars(part.output)["name"]
         # a client that saves them side by side may be on a disk that ignores case
         if name and (index := first.setdefault(name.lower(), part.index)) != part.index:
             found.append(part.problem("name", f"outputs[{index}] has it as well; allowed: a name of its own for each, letters of either case being the same"))
@@ -62,14 +63,29 @@ def common_problems(parts: Sequence[Part[M]], most: int) -> list[Problem]:
 
 
 def _part(model: type[M], index: int, item: dict[str, Json]) -> Part[M]:
-    """Set each field that validates by itself on an output that has none."""
-    output, wrong = model.model_construct(_fields_set={name for name in model.model_fields if name in item}), set()
+    output, wrong = _sound(model, item)
+    return Part(index, output, frozenset(wrong))
+
+
+def _sound(model: type[M], item: dict[str, Json]) -> tuple[M, set[str]]:
+    """Set each field that validates by itself; of those that do not, what is well formed within. What must be there and is not becomes None."""
+    made, wrong = model.model_construct(_fields_set={name for name in model.model_fields if name in item}), set()
     for name, field in model.model_fields.items():
-        if name not in item:
-            wrong |= {name} if field.is_required() else set()
+        if name not in item and not field.is_required():
             continue
         try:
-            model.__pydantic_validator__.validate_assignment(output, name, item[name])
-        except ValidationError:
+            model.__pydantic_validator__.validate_assignment(made, name, item.get(name))
+        except ValidationError as error:
             wrong.add(name)
-    return Part(index, output, frozenset(wrong))
+            # told of something inside: the value has the right shape
+            is_inside = any(len(fault["loc"]) > 1 for fault in error.errors(include_url=False, include_context=False, include_input=False))
+            inner = model_in(field.annotation) if is_inside else None
+            vars(made)[name] = _within(inner, item[name]) if inner else None if field.is_required() else field.default
+    return made, wrong
+
+
+def _within(model: type[BaseModel], value: Json) -> Any:
+    """Return what is well formed of a model, or of a list of them."""
+    if isinstance(value, dict):
+        return _sound(model, value)[0]
+    return tuple(_sound(model, each if isinstance(each, dict) else {})[0] for each in value[:OUTPUTS_LIMIT])

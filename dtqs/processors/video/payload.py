@@ -10,6 +10,7 @@ from dtqs.processors.outputs import OUTPUTS_LIMIT, check_some
 
 SIDE_LIMIT, RENDITIONS_LIMIT = 16384, 10
 SECONDS_LIMIT = 7 * 86400.0
+_USUAL_SIZES = "1080, 720, 480, 360 and 240, none larger than the film"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 Format = Literal["mp4", "webm", "hls", "aac", "m4a", "mp3", "opus", "ogg", "poster", "jpeg", "png", "sprite", "gif", "webp"]
@@ -109,8 +110,8 @@ class Fields(Payload):
     keep_metadata: bool | None = Field(default=None, description="true: keep title, date, place and chapters")
     watermark: Watermark | None = Field(default=None, description="a picture over the film")
     subtitles: Subtitles | None = Field(default=None, description="text under the film")
-    renditions: Annotated[tuple[Rendition, ...], Field(strict=False, min_length=1, max_length=RENDITIONS_LIMIT)] | None = Field(
-        default=None, description="of hls: the sizes; left out: 1080, 720, 480, 360 and 240, none larger than the film"
+    renditions: Annotated[tuple[Rendition, ...], Field(strict=False, max_length=RENDITIONS_LIMIT, json_schema_extra={"minItems": 1})] | None = Field(
+        default=None, description=f"of hls: the sizes; left out: {_USUAL_SIZES}"
     )
     segment_seconds: float | None = Field(default=None, ge=1, le=60, description="of hls: length of a segment; left out: 6")
     at_seconds: Seconds | None = Field(default=None, description="of poster, jpeg and png: the picture there; left out: one that looks typical")
@@ -119,6 +120,11 @@ class Fields(Payload):
     columns: int | None = Field(default=None, ge=1, le=100, description="of a sprite: pictures in a row; left out: 10")
     rows: int | None = Field(default=None, ge=1, le=100, description="of a sprite: rows of a sheet; left out: 10")
     loop: bool | None = Field(default=None, description="of gif and webp: false: play once")
+
+    @field_validator("renditions")
+    @classmethod
+    def _there_are_sizes(cls, renditions: tuple[Rendition, ...] | None) -> Sequence[Rendition] | None:
+        return renditions if renditions is None else check_some(renditions, _USUAL_SIZES)
 
 
 class VideoOutput(Fields):

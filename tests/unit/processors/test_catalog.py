@@ -6,11 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dtqs.config import Config, load
 from dtqs.errors import ConfigError, Invalid, NotFound
 from dtqs.processors.catalog import Catalog
-from dtqs.processors.image.payload import ImagePayload
+from dtqs.processors.image import ImageProcessor
+from dtqs.processors.image.payload import ImageOutput, ImagePayload
+from dtqs.processors.image.settings import ImageSettings
+from dtqs.processors.video import VideoProcessor
+from dtqs.processors.video.payload import VideoOutput
+from dtqs.processors.video.settings import VideoSettings
 
 UPLOAD = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
 Install = Callable[[str, str], None]
@@ -165,6 +172,11 @@ VIDEO = {
     "payload.outputs[3].name": "must be given",
     "payload.outputs[3].two_pass": "needs video_bit_rate or max_bytes",
     "payload.outputs[4]": "must be an object",
+    "payload.outputs[5].subtitles.language": "is not of the form that is allowed",
+    "payload.outputs[5].subtitles.mode": "gif has no tracks; allowed: burn",
+    "payload.outputs[6].renditions[0].short_side": "must be given",
+    "payload.outputs[6].renditions[0].crf": "h264 has 0 to 51",
+    "payload.outputs[6].renditions[1]": "must be an object",
 }
 
 
@@ -175,12 +187,33 @@ def test_faults_between_the_fields_of_a_film_are_told_with_all_others(config: Ca
         {"name": "b", "format": "webn", "quality": 80, "watermark": {"source": UPLOAD, "opacity": 2}, "start_seconds": 5, "end_seconds": 4},
         {"two_pass": True},
         "c",
+        {"name": "d", "format": "gif", "subtitles": {"mode": "carry", "language": "?"}},
+        {"name": "e", "format": "hls", "renditions": [{"crf": 60}, 7]},
     ]
     with pytest.raises(Invalid) as caught:
         Catalog.load(config()).validate("video", {"source": "ftp://x", "outputs": outputs})
     problems = {problem.field: problem.message for problem in caught.value.problems}
     assert set(problems) == set(VIDEO)
     assert {field: message for field, message in problems.items() if VIDEO[field] not in message} == {}
+
+
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["", "x", "webm", "h264", "pad", "web-720p", "carry"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["mode", "source", "text", "width", "crf", "x"]), inner, max_size=3),
+    max_leaves=4,
+)
+CATALOG = Catalog([ImageProcessor(ImageSettings()), VideoProcessor(VideoSettings())])
+FIELDS = st.sampled_from(sorted({*ImageOutput.model_fields, *VideoOutput.model_fields}))
+
+
+@given(
+    st.sampled_from(["image", "video"]), VALUES | st.fixed_dictionaries({"outputs": VALUES | st.lists(VALUES | st.dictionaries(FIELDS, VALUES), max_size=3)})
+)
+def test_whatever_a_payload_is_made_of_it_is_answered_with_each_wrong_field_once(task_type: str, payload: Any) -> None:
+    with pytest.raises(Invalid) as caught:
+        CATALOG.validate(task_type, payload)
+    fields = [problem.field for problem in caught.value.problems if problem.field != "payload"]
+    assert sorted(fields) == sorted(set(fields))
 
 
 @pytest.mark.parametrize(
