@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from dtqs.errors import FilesUnavailable
 from dtqs.files.scratch import NOTE
 from dtqs.files.sweep import delete, entries, newest
 from dtqs.uuid7 import is_uuid
@@ -31,16 +32,21 @@ class Leftovers:
         folder = self._temporary / owner
         if older_than_seconds and newest(folder) >= time.time() - older_than_seconds:
             return 0
-        # the large ones first: they need no row and no bucket
-        gone = sum(delete(path) for path in entries(folder) if path.name != NOTE)
-        stored = _stored(folder / NOTE)
-        known = keep(stored) if stored else ()
-        for file_id in stored:
-            if file_id not in known:
-                self._remove(file_id)
-                gone += 1
+        try:
+            # the large ones first: they need no row and no bucket
+            gone = sum(delete(path) for path in entries(folder) if path.name != NOTE)
+            gone += self._remove_stored(_stored(folder / NOTE), keep)
+        except OSError as error:
+            raise FilesUnavailable(f"what worker {owner} left could not be removed: {error.strerror or error}") from error
         delete(folder)
         return gone
+
+    def _remove_stored(self, stored: Sequence[str], keep: Callable[[Sequence[str]], Container[str]]) -> int:
+        known = keep(stored) if stored else ()
+        unknown = [file_id for file_id in stored if file_id not in known]
+        for file_id in unknown:
+            self._remove(file_id)
+        return len(unknown)
 
 
 def _stored(note: Path) -> list[str]:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from dtqs.config import Config
+from dtqs.errors import FilesUnavailable
 from dtqs.files import FileSpace
 from dtqs.store import Store
 from dtqs.store.backlog import FIRST_ID
@@ -47,16 +48,25 @@ class Prune:
         return len(gone) == BATCH
 
     def leftovers(self) -> bool:
-        """Delete what dead workers left. Raises StoreUnavailable, FilesUnavailable."""
+        """Delete what dead workers left. Raises StoreUnavailable, FilesUnavailable: then what could be removed is gone all the same."""
         owners = self._files.owners()
         dead = self._store.workers.dead(owners) if owners else {}
+        failures = []
         for owner in owners:
-            if dead.get(owner, True):
-                # one without a row is most likely dead, but nobody says so
-                gone = self._files.clear(owner, self._owned, 0.0 if owner in dead else _UNOWNED_SECONDS)
-                if gone:
-                    logger.info("what a dead worker left is removed", extra={"worker_id": owner, "files": gone})
+            try:
+                if dead.get(owner, True):
+                    self._clear(owner, known=owner in dead)
+            except FilesUnavailable as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
         return False
+
+    def _clear(self, owner: str, known: bool) -> None:
+        """One without a row is most likely dead, too, but nobody says so."""
+        gone = self._files.clear(owner, self._owned, 0.0 if known else _UNOWNED_SECONDS)
+        if gone:
+            logger.info("what a dead worker left is removed", extra={"worker_id": owner, "files": gone})
 
     def _owned(self, file_ids: Sequence[str]) -> set[str]:
         return self._store.files.existing(file_ids)
