@@ -94,8 +94,9 @@ class InputRefused(PermanentError):
 class EffectUnknown(PermanentError):
     """An attempt ended after `effect_begins()`, and nobody knows whether the effect happened."""
 
-    def __init__(self, how: str) -> None:
-        super().__init__(f"{how} after the effect had begun; whether it happened is not known, and this task says that it must not happen twice")
+    def __init__(self, how: str, task_type: str = "TYPE") -> None:
+        setting = f"where its type has the setting: [processor:{task_type}] on_ambiguous"
+        super().__init__(f"{how} after the effect had begun; whether it happened is not known, so it is not tried again ({setting})")
 
 
 class RequestError(DtqsError):

@@ -40,11 +40,12 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How transient failures are retried: backoff's base and ceiling, and whether a time limit counts as transient."""
+    """How a type's transient failures are retried: backoff's base and ceiling, and whether a time limit counts as transient."""
 
     base_seconds: float
     max_seconds: float
-    retry_on_timeout: bool = True
+    retry_on_timeout: bool
+    task_type: str
 
 
 def error_json(error: BaseException, transient: bool) -> str:
@@ -85,7 +86,7 @@ def decide(task_id: str, error: BaseException, attempt: int, policy: RetryPolicy
     """
     own_answer = isinstance(error, PermanentError | TransientError) and not isinstance(error, _NOT_THE_PROCESSORS)
     if effect is Effect.FAIL and not own_answer:
-        return Settlement(task_id, Kind.FAILED, error_json(EffectUnknown(words(error)), transient=False))
+        return Settlement(task_id, Kind.FAILED, error_json(EffectUnknown(words(error), policy.task_type), transient=False))
     if isinstance(error, PermanentError):
         return Settlement(task_id, Kind.FAILED, error_json(error, transient=False))
     if isinstance(error, TaskTimedOut) and not policy.retry_on_timeout and effect is None:

@@ -123,7 +123,7 @@ class SmppServer:
         self.is_mute = False
         self.got: list[Any] = []
         self.connections: list[socket.socket] = []
-        self._numbers = SimpleSequenceGenerator()
+        self._numbers, self._sending = SimpleSequenceGenerator(), threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -142,10 +142,11 @@ class SmppServer:
 
     def request(self, command: str, **fields: Any) -> None:
         """Ask something of the client."""
-        self.connections[-1].sendall(smpp.make_pdu(command, client=self._numbers, **fields).generate())
+        self.send_raw(smpp.make_pdu(command, client=self._numbers, **fields).generate())
 
     def send_raw(self, data: bytes) -> None:
-        self.connections[-1].sendall(data)
+        with self._sending:
+            self.connections[-1].sendall(data)
 
     def lose(self) -> None:
         """Close the newest connection without a word."""
@@ -202,7 +203,8 @@ class SmppServer:
             return status == SILENCE
         response = smpp.make_pdu(f"{pdu.command}_resp", status=status, **fields)
         response.sequence = pdu.sequence
-        connection.sendall(response.generate())
+        with self._sending:
+            connection.sendall(response.generate())
         return str(pdu.command) != "unbind"
 
 

@@ -109,11 +109,12 @@ class Processor(Generic[P, S]):
 class Context:
     """What an attempt may ask of its worker."""
 
-    __slots__ = ("_files", "_outputs", "_reporter", "_work_dir", "attempt", "effect", "task_id")
+    __slots__ = ("_files", "_outputs", "_reporter", "_work_dir", "attempt", "effect", "known_result", "task_id")
 
     def __init__(self, task_id: str, attempt: int, reporter: Reporter, files: FileSpace) -> None:
         self.task_id, self.attempt = task_id, attempt
         self.effect: Effect | None = None
+        self.known_result: dict[str, Json] | None = None
         self._reporter, self._files = reporter, files
         self._outputs: list[OutputFile] = []
         self._work_dir: tempfile.TemporaryDirectory[str] | None = None
@@ -166,6 +167,15 @@ class Context:
         effect = Effect(on_ambiguous)
         self._reporter.effect_begins(self.task_id, effect)
         self.effect = effect
+
+    def effect_happened(self, result: dict[str, Json]) -> None:
+        """Say that the effect has happened, and what the result is as far as it is known, before `run` waits for more of it.
+
+        Whatever ends `run` from here on, a stop or an error, completes the task with that result. If the worker dies, the task fails: it must not happen twice.
+        """
+        self.known_result = result
+        if self.effect is not Effect.FAIL:
+            self.effect_begins(Effect.FAIL)
 
     @property
     def outputs(self) -> tuple[OutputFile, ...]:

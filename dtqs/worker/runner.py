@@ -63,7 +63,8 @@ class Runner:
                 raise
         except BaseException as error:  # whatever a processor raises is its task's end, never the worker's
             self._limits.disarm()  # again, where an interrupt came into the first
-            _quietly(context.discard)
+            if context.known_result is None:
+                _quietly(context.discard)
             return self._settle(task, error, context, limit)
         finally:
             if not light:
@@ -82,6 +83,11 @@ class Runner:
 
     def _settle(self, task: Claimed, error: BaseException, context: Context, limit_seconds: float) -> Settlement:
         policy = self._types[task.task_type].policy
+        if context.known_result is not None:
+            try:
+                return Settlement(task.task_id, Kind.COMPLETED, _text(context.known_result), 0.0, context.outputs)
+            except PermanentError as fault:
+                error = fault
         if isinstance(error, Interrupted):
             if error.reason is Reason.STOP:
                 return _given_back(task, context, "its worker was stopped")
@@ -100,14 +106,14 @@ class Runner:
 
     def _type(self, processor: Processor[Any, Any]) -> _Type:
         retry = self._retry
-        policy = RetryPolicy(retry.base_seconds, retry.max_seconds, processor.retry_on_timeout)
+        policy = RetryPolicy(retry.base_seconds, retry.max_seconds, processor.retry_on_timeout, processor.name)
         return _Type(processor.payload_model.model_validate, processor.run, processor.timeout_seconds or retry.timeout_seconds, policy)
 
 
 def _given_back(task: Claimed, context: Context, why: str, delay_seconds: float = 0.0) -> Settlement:
     """No attempt is spent, unless an effect has begun that must not happen twice."""
     if context.effect is Effect.FAIL:
-        return Settlement(task.task_id, Kind.FAILED, error_json(EffectUnknown(why), transient=False))
+        return Settlement(task.task_id, Kind.FAILED, error_json(EffectUnknown(why, task.task_type), transient=False))
     return Settlement(task.task_id, Kind.UNSPENT, None, delay_seconds)
 
 

@@ -34,5 +34,6 @@ def test_a_worker_killed_before_the_answer_leaves_it_to_the_settings(
     assert len({mail.message["Message-ID"] for mail in server.mails}) == 1
     if outcome == "failed":
         assert "after the effect had begun" in system.error(task_id)
+        assert "[processor:email] on_ambiguous" in system.error(task_id)
     assert [row.message for row in system.logs(task_id) if row.event == "log"] == ["handing the mail over"] * mails
     system.check()

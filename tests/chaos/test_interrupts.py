@@ -109,7 +109,7 @@ def test_a_stop_obeys_the_mark_of_an_effect(trial: Try, mark: str, outcome: str 
     assert system.stop_supervisor(signal.SIGINT, 5) == 0
     assert system.rows("SELECT outcome, attempts FROM tasks") == [(outcome, 1 if outcome else 0)]
     if outcome:
-        assert "after the effect had begun" in system.error(task_id)
+        assert "[processor:effect] on_ambiguous" in system.error(task_id)
     system.check()
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from tests.fix_trial import Try
 from tests.helpers import eventually
-from tests.sms_servers import Answer, Gateway
+from tests.sms_servers import Answer, Gateway, SmppServer
+from tests.trial import Trial
 
 
 @pytest.fixture
@@ -19,10 +20,46 @@ def gateway() -> Iterator[Gateway]:
     server.stop()
 
 
+@pytest.fixture
+def smpp() -> Iterator[SmppServer]:
+    server = SmppServer()
+    yield server
+    server.stop()
+
+
+def waiting(trial: Try, smpp: SmppServer, on_ambiguous: str) -> tuple[Trial, str]:
+    """Send a message whose receipt never comes; return when it is accepted and waited for."""
+    keys = {"provider": "smpp", "host": "127.0.0.1", "port": smpp.port, "system_id": "dtqs", "password": "sesame", "on_ambiguous": on_ambiguous}
+    system = trial({"pool:default": {"workers": 1}, "processor:sms": {**keys, "wait_receipt_seconds": 60}})
+    task_id = system.put_one({"to": "+4915112345678", "text": "hello"}, task_type="sms")
+    smpp.wait_for("submit_sm")
+    eventually(lambda: system.rows("SELECT 1 FROM leases WHERE effect = 'fail'"), 10, "the lease says that it must not be sent again")
+    return system, task_id
+
+
+@pytest.mark.parametrize("on_ambiguous", ["fail", "retry"])
+@pytest.mark.parametrize("how", ["stop", "drain"])
+def test_a_worker_stopped_while_it_waits_for_a_receipt_has_sent_the_message(trial: Try, smpp: SmppServer, on_ambiguous: str, how: str) -> None:
+    system, task_id = waiting(trial, smpp, on_ambiguous)
+    assert system.stop_supervisor(signal.SIGTERM if how == "drain" else signal.SIGINT) == 0
+    assert system.outcome(task_id, 1) == "completed"
+    ((message_id, receipts),) = system.rows("SELECT result ->> 'message_id', result -> 'receipts' FROM tasks")
+    assert (message_id, receipts) == ("00000001", [])
+    assert len(smpp.submitted()) == 1
+    system.check()
+
+
+def test_a_worker_killed_while_it_waits_for_a_receipt_sends_nothing_twice(trial: Try, smpp: SmppServer) -> None:
+    system, task_id = waiting(trial, smpp, "retry")
+    system.kill(system.holder(task_id).pid)
+    assert system.outcome(task_id) == "failed"
+    assert "[processor:sms] on_ambiguous" in system.error(task_id)
+    assert len(smpp.submitted()) == 1
+    system.check()
+
+
 @pytest.mark.parametrize(("on_ambiguous", "outcome", "requests"), [("fail", "failed", 1), ("retry", "completed", 2)])
-def test_a_worker_killed_before_the_reply_leaves_it_to_the_settings(
-    trial: Try, gateway: Gateway, on_ambiguous: str, outcome: str, requests: int
-) -> None:
+def test_a_worker_killed_before_the_reply_leaves_it_to_the_settings(trial: Try, gateway: Gateway, on_ambiguous: str, outcome: str, requests: int) -> None:
     keys = {"provider": "twilio", "account_sid": "AC1", "auth_token": "t", "base_url": gateway.url, "sender": "DTQS", "on_ambiguous": on_ambiguous}
     system = trial({"pool:default": {"workers": 1}, "processor:sms": keys})
     never = threading.Event()
@@ -34,5 +71,6 @@ def test_a_worker_killed_before_the_reply_leaves_it_to_the_settings(
     assert len(gateway.asked) == requests
     if outcome == "failed":
         assert "whether it happened is not known" in system.error(task_id)
+        assert "[processor:sms] on_ambiguous" in system.error(task_id)
     never.set()
     system.check()

@@ -4,7 +4,9 @@ import logging
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +257,39 @@ def test_a_receipt_that_does_not_come_or_a_connection_that_ends_takes_nothing_fr
     network.join(10)
 
 
+def test_a_message_that_was_accepted_says_so_before_it_waits_for_receipts(smpp: Send, server: SmppServer, attempt: Attempt) -> None:
+    context = attempt.context()
+    with interrupted(lambda: attempt.reports.effects == [Effect.RETRY, Effect.FAIL]):
+        smpp(context=context, on_ambiguous="retry", wait_receipt_seconds=20)
+    assert context.known_result is not None
+    assert (context.known_result["message_id"], context.known_result["receipts"]) == ("00000001", [])
+    context = attempt.context()
+    smpp(context=context, wait_receipt_seconds=0)
+    assert context.known_result is None, "nothing is waited for"
+
+
+@pytest.mark.parametrize("keys", [{"request_timeout_seconds": 0.5}, {"wait_receipt_seconds": 0.5}])
+def test_a_server_that_never_stops_sending_holds_nobody_for_ever(smpp: Send, server: SmppServer, keys: dict[str, float]) -> None:
+    began = time.monotonic()
+    with flooded(server, lambda: len(server.submitted()) == 1):
+        if "request_timeout_seconds" in keys:
+            server.statuses = [SILENCE]
+            with pytest.raises(EffectUnknown, match="no response to submit_sm within"):
+                smpp(**keys)
+        else:
+            assert smpp(**keys)["receipts"] == []
+    assert time.monotonic() - began < _FLOOD_SECONDS / 2
+
+
+def test_a_flooded_connection_is_free_for_the_next_message(smpp: Send, server: SmppServer) -> None:
+    smpp(request_timeout_seconds=_FLOOD_SECONDS - 5)
+    # its response comes behind what the flood has left in the network
+    with flooded(server, lambda: True, lambda: len(server.submitted()) == 2) as begun:
+        begun.wait(10)
+        assert smpp()["status"] == "accepted"
+    assert server.commands().count("bind_transceiver") == 1
+
+
 def test_leaving_says_so_to_the_server(smpp: Send, server: SmppServer, processors: list[SmsProcessor]) -> None:
     smpp()
     processors[-1].close()
@@ -277,6 +312,28 @@ def test_tls_is_checked_against_the_host(smpp: Send, attempt: Attempt, tmp_path:
         assert smpp()["status"] == "accepted"
     finally:
         server.stop()
+
+
+_FLOOD_SECONDS = 30.0
+
+
+@contextmanager
+def flooded(server: SmppServer, after: Callable[[], bool], end: Callable[[], bool] = lambda: False) -> Iterator[threading.Event]:
+    """From one condition to the other, let the server send without a pause what needs no answer; the event says that it does."""
+    many, begun, ended, until = struct.pack(">LLLL", 16, 0x80000015, 0, 0) * 4000, threading.Event(), threading.Event(), time.monotonic() + _FLOOD_SECONDS
+
+    def flood() -> None:
+        eventually(after, 10)
+        with suppress(OSError):
+            while time.monotonic() < until and not ended.is_set() and not end():
+                server.send_raw(many)
+                begun.set()
+
+    network = threading.Thread(target=flood)
+    network.start()
+    yield begun
+    ended.set()
+    network.join(10)
 
 
 def _receipt(message_id: str, state: str, error: str = "000") -> bytes:

@@ -10,8 +10,8 @@ from dtqs.errors import DtqsError, EffectUnknown, FilesUnavailable, InputRefused
 from dtqs.settlement import MESSAGE_CHARACTERS, RETRY_AFTER_LIMIT_SECONDS, TRACEBACK_CHARACTERS, Kind, RetryPolicy, Settlement, decide, error_json
 from dtqs.task import Effect
 
-POLICY = RetryPolicy(base_seconds=2.0, max_seconds=600.0)
-NO_RETRY_ON_TIMEOUT = RetryPolicy(base_seconds=2.0, max_seconds=600.0, retry_on_timeout=False)
+POLICY = RetryPolicy(base_seconds=2.0, max_seconds=600.0, retry_on_timeout=True, task_type="email")
+NO_RETRY_ON_TIMEOUT = RetryPolicy(base_seconds=2.0, max_seconds=600.0, retry_on_timeout=False, task_type="email")
 
 
 def stored(settlement: Settlement) -> dict[str, object]:
@@ -48,6 +48,7 @@ def test_an_effect_that_must_not_happen_twice_fails_where_the_processor_gave_no_
     settlement = decide("id", error, 1, policy, Effect.FAIL)
     assert (settlement.kind, stored(settlement)["type"], stored(settlement)["transient"]) == (Kind.FAILED, "EffectUnknown", False)
     assert "after the effect had begun" in str(stored(settlement)["message"])
+    assert "[processor:email] on_ambiguous" in str(stored(settlement)["message"])
 
 
 @pytest.mark.parametrize("effect", list(Effect))

@@ -151,7 +151,7 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
         except AnswerMissing as error:
             context.log("nobody knows whether the server took the mail", level="warning", reason=str(error), on_ambiguous=on_ambiguous)
             if on_ambiguous == "fail":
-                raise EffectUnknown(f"the answer of the mail server {where} is lost ({error})") from error
+                raise EffectUnknown(f"the answer of the mail server {where} is lost ({error})", self.name) from error
             raise AnswerLost(where, str(error)) from error
 
 

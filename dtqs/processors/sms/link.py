@@ -60,7 +60,7 @@ class Link:
         with self._held():
             request = smpp.make_pdu(command, client=self._numbers, **fields)
             self._send(request)
-            while (pdu := self._next(deadline)) is not None:
+            for pdu in self._until(deadline):
                 if pdu.is_response() and pdu.sequence == request.sequence:
                     return pdu
                 self._answer(pdu)
@@ -69,8 +69,12 @@ class Link:
     def serve(self, until: Callable[[], bool], deadline: Deadline) -> None:
         """Answer what comes, until the condition holds or the time is over. Raises LinkLost."""
         with self._held():
-            while not until() and (pdu := self._next(deadline)) is not None:
+            if until():
+                return
+            for pdu in self._until(deadline):
                 self._answer(pdu)
+                if until():
+                    return
 
     def close(self) -> None:
         """Take leave of the server, and end. Safe to call twice."""
@@ -110,8 +114,15 @@ class Link:
         except OSError as error:
             raise LinkLost(f"cannot send: {error}") from error
 
+    def _until(self, deadline: Deadline) -> Iterator[Any]:
+        """Yield what comes until the time is over, also where the server sends so fast that there is always more."""
+        while (pdu := self._next(deadline)) is not None:
+            yield pdu
+            if deadline.passed:
+                return
+
     def _next(self, deadline: Deadline) -> Any:
-        """Return the next PDU, or None when the time is over."""
+        """Return the next PDU, the first of those that have come, or None when none comes in time."""
         while (raw := self._cut()) is None:
             try:
                 self._socket.settimeout(deadline.remaining)
@@ -177,7 +188,8 @@ class Link:
 
     def _look(self) -> None:
         """Answer what has come; ask for a sign of life where nothing came for long."""
-        while (pdu := self._next(Deadline(0))) is not None:
+        deadline = Deadline(_TICK_SECONDS)  # so that whoever waits to send gets the connection
+        while not deadline.passed and (pdu := self._next(Deadline(0))) is not None:
             self._answer(pdu)
         if self._enquired_at is None:
             if self.quiet_seconds >= self._enquire_seconds:

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 from dtqs.errors import EffectUnknown, PermanentError, Problem, TransientError
 from dtqs.processors.base import Context, Json, Processor
@@ -55,6 +55,11 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
             sent = self._provider.send(message, lambda: context.effect_begins(self.settings.on_ambiguous))
         except SmsUnsure as unsure:
             self._settle_unsure(unsure, context)
+        self._tell(message, sent)
+        if self.settings.wait_receipt_seconds and isinstance(self._provider, Smpp):
+            # whatever ends the wait: the carrier has the message
+            context.effect_happened(self._result(message, sent))
+            sent = self._provider.wait_receipts(sent)
         return self._result(message, sent)
 
     def close(self) -> None:
@@ -103,24 +108,29 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
             turns.append(Turn(f"sms:to:{_digest(message.to)}", settings.recipient_per_minute / 60, settings.recipient_burst))
         context.take_all(turns)
 
-    def _settle_unsure(self, unsure: SmsUnsure, context: Context) -> None:
+    def _settle_unsure(self, unsure: SmsUnsure, context: Context) -> NoReturn:
         """Say so in the task's log, and settle it as the settings say. Always raises."""
         context.log("nobody knows whether the message was sent", level="warning", reason=str(unsure), on_ambiguous=self.settings.on_ambiguous)
         if self.settings.on_ambiguous == "retry":
             raise TransientError(f"{unsure}; it may have been sent, and is tried again") from unsure
-        raise EffectUnknown(str(unsure)) from unsure
+        raise EffectUnknown(str(unsure), self.name) from unsure
 
-    def _result(self, message: Message, sent: Sent) -> Json:
-        facts = {"message_id": sent.message_id and plain(sent.message_id), "status": plain(sent.status), "segments": message.segments.count}
+    def _tell(self, message: Message, sent: Sent) -> None:
         told = {"task_id": message.task_id, "provider": self.settings.provider, "to": masked(message.to)}
-        logger.info("message handed over", extra={**told, **facts})
-        result: dict[str, Json] = {**facts, "to": message.to, "sender": message.sender, "encoding": message.segments.encoding}
+        logger.info("message handed over", extra={**told, **_facts(message, sent)})
+
+    def _result(self, message: Message, sent: Sent) -> dict[str, Json]:
+        result = {**_facts(message, sent), "to": message.to, "sender": message.sender, "encoding": message.segments.encoding}
         result["provider"] = self.settings.provider
         if sent.part_ids:
             result["part_ids"] = [plain(part_id) for part_id in sent.part_ids]
         if self.settings.wait_receipt_seconds and self.settings.provider == "smpp":
             result["receipts"] = [_receipt(receipt) for receipt in sent.receipts]
         return result
+
+
+def _facts(message: Message, sent: Sent) -> dict[str, Json]:
+    return {"message_id": sent.message_id and plain(sent.message_id), "status": plain(sent.status), "segments": message.segments.count}
 
 
 def _receipt(receipt: Receipt) -> Json:

@@ -5,6 +5,7 @@ import socket
 import ssl
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from smpplib import consts
@@ -44,8 +45,14 @@ class Smpp:
         ids: list[str] = []
         for part in _parts(segments, message.task_id):
             ids.append(self._submit(link, {**fields, **part}, f"{len(ids)} of {segments.count} segments were taken", bool(ids)))
-        receipts = self._wait_receipts(link, ids)
-        return Sent(ids[0] or None, "accepted", tuple(ids) if len(ids) > 1 else (), receipts)
+        return Sent(ids[0] or None, "accepted", tuple(ids) if len(ids) > 1 else ())
+
+    def wait_receipts(self, sent: Sent) -> Sent:
+        """Wait for the receipts of a message as long as the settings say, and return it with those that came. Raises nothing of its own."""
+        ids = sent.part_ids or ((sent.message_id,) if sent.message_id else ())
+        if self._link is not None:
+            self._serve(self._link, lambda: len(self._receipts.of(ids)) == len(ids), self._settings.wait_receipt_seconds)
+        return replace(sent, receipts=self._receipts.of(ids))
 
     def close(self) -> None:
         if self._link is not None:
@@ -115,12 +122,6 @@ class Smpp:
     def _part_with(self, status: int) -> None:
         if status == consts.SMPP_ESME_RINVBNDSTS:
             self.close()  # it thinks that we are not bound: the next attempt binds anew
-
-    def _wait_receipts(self, link: Link, ids: list[str]) -> tuple[Any, ...]:
-        if not self._settings.wait_receipt_seconds:
-            return ()
-        self._serve(link, lambda: len(self._receipts.of(ids)) == len(ids), self._settings.wait_receipt_seconds)
-        return self._receipts.of(ids)
 
     def _serve(self, link: Link, until: Callable[[], bool], seconds: float) -> None:
         try:

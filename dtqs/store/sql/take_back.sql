@@ -7,7 +7,9 @@ mine AS MATERIALIZED (DELETE FROM leases l USING gone WHERE l.id = gone.id RETUR
 k AS MATERIALIZED (
     SELECT mine.worker_id, mine.started_at, u.id,
         CASE WHEN mine.effect = 'fail' THEN 'failed' WHEN NOT %(idle)s AND (%(culprit)s::uuid IS NULL OR u.id = %(culprit)s::uuid) THEN 'retry' ELSE 'unspent' END AS kind,
-        CASE WHEN mine.effect = 'fail' THEN %(unknown)s ELSE %(error)s END AS value, 0::float8 AS delay
+        CASE WHEN mine.effect = 'fail'
+            THEN (SELECT replace(%(unknown)s, '[processor:TYPE]', '[processor:' || t.task_type || ']') FROM tasks t WHERE t.id = u.id)
+            ELSE %(error)s END AS value, 0::float8 AS delay
     FROM mine CROSS JOIN unnest(mine.task_ids) u(id) ORDER BY u.id
 ),
 {settle}

@@ -13,9 +13,9 @@ from dtqs.processors.catalog import Catalog
 from dtqs.processors.function import processor
 from dtqs.scoreboard import Scoreboard
 from dtqs.settlement import Kind
-from dtqs.task import Claimed
+from dtqs.task import Claimed, Effect
 from dtqs.uuid7 import uuid7
-from dtqs.worker.limits import Limits
+from dtqs.worker.limits import Interrupted, Limits, Reason
 from dtqs.worker.runner import Runner
 from tests.fix_processors import Attempt
 
@@ -66,3 +66,31 @@ def test_what_an_attempt_that_came_to_nothing_has_stored_does_not_stay_on_the_di
     (output,) = kept.files
     path = attempt.space.path_of(output.file_id)
     assert [each for each in path.parents[2].rglob("*") if each.is_file()] == [path]
+
+
+@pytest.mark.parametrize("fault", [Interrupted(Reason.STOP), Interrupted(Reason.TIME_LIMIT), Interrupted(Reason.CANCEL), TransientError("later"), ValueError()])
+def test_an_effect_that_has_happened_completes_its_task_whatever_comes_after_it(attempt: Attempt, fault: BaseException) -> None:
+    @processor("sends", payload=Nothing)
+    def sends(payload: Nothing, context: Context) -> Json:
+        context.effect_begins("retry")
+        context.add_output("first", lambda file: file.write(b"some"), "text/plain")
+        context.effect_happened({"id": 7})
+        raise fault
+
+    runner = Runner(Catalog([sends(NoSettings())]), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
+    settlement = runner.attempt(Claimed(uuid7(), "sends", "{}", 1, 5, None, False), light=False)
+    assert (settlement.kind, settlement.value, len(settlement.files)) == (Kind.COMPLETED, '{"id":7}', 1)
+    assert attempt.space.path_of(settlement.files[0].file_id).exists()
+    assert attempt.reports.effects == [Effect.RETRY, Effect.FAIL], "a death from then on must not have it happen twice"
+
+
+def test_a_result_that_cannot_be_stored_fails_its_task_also_where_the_effect_has_happened(attempt: Attempt) -> None:
+    @processor("sends", payload=Nothing)
+    def sends(payload: Nothing, context: Context) -> Json:
+        context.effect_happened({"id": object()})
+        raise Interrupted(Reason.STOP)
+
+    runner = Runner(Catalog([sends(NoSettings())]), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
+    settlement = runner.attempt(Claimed(uuid7(), "sends", "{}", 1, 5, None, False), light=False)
+    assert settlement.kind is Kind.FAILED
+    assert "the result is not JSON" in (settlement.value or "")
