@@ -84,6 +84,21 @@ def test_a_part_is_cut_out_to_the_picture(run: Run, sources: Path) -> None:
         run(turning, {"start_seconds": 5})
 
 
+@pytest.mark.parametrize("name", ["film.ts", "film.mpg", "film.mkv"])
+def test_a_part_is_cut_to_the_picture_where_nothing_says_which_pictures_are_keys_too(run: Run, sources: Path, name: str) -> None:
+    """Red for 4 s, then blue, and no key picture but at the two beginnings."""
+    red, blue = ("-f", "lavfi", "-i", "color=red:s=96x64:r=25:d=4"), ("-f", "lavfi", "-i", "color=blue:s=96x64:r=25:d=2")
+    graph = "[0][1]concat=n=2[v]"
+    ffmpeg(*red, *blue, "-f", "lavfi", "-i", "sine=440:d=6", "-filter_complex", graph, "-map", "[v]", "-map", "2:a", "-g", "100", sources / name)
+    part = {"start_seconds": 3, "end_seconds": 5}
+    (film_made, film_path), (_, still), (_, poster), (sound_made, _) = run(
+        sources / name, part | FAST, {"format": "png", "at_seconds": 3}, {"format": "poster"}, part | {"format": "mp3"}
+    )
+    assert [near(picture_at(film_path, seconds), (0.5, 0.5), colour) for seconds, colour in ((0, "red"), (0.8, "red"), (1.2, "blue"))] == [True] * 3
+    assert [near(opened(path), (0.5, 0.5), "red") for path in (still, poster)] == [True, True]
+    assert [made["duration_seconds"] for made in (film_made, sound_made)] == pytest.approx([2, 2], abs=0.15)
+
+
 def test_a_film_is_turned_as_its_maker_held_the_camera(run: Run, clip: Path, sources: Path) -> None:
     turned = sources / "turned.mp4"
     ffmpeg("-i", clip, "-c", "copy", "-metadata:s:v:0", "rotate=90", turned)

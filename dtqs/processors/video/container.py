@@ -14,6 +14,11 @@ class Container:
     demuxer: str
     media_type: str
 
+    @property
+    def has_no_index(self) -> bool:
+        """Nothing says where its key pictures are: a jump may land behind the one that is needed."""
+        return self.demuxer in ("mpegts", "mpeg")
+
 
 _BY_TYPE = {
     "video/mp4": "mov",

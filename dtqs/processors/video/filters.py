@@ -35,6 +35,16 @@ def picture(stream: Stream, frame: Frame, output: VideoOutput, is_hdr: bool, ful
     return stream
 
 
+def picture_from(stream: Stream, seconds: float) -> Stream:
+    """Drop what is before, and begin the clock there."""
+    return stream.filter("trim", start=_exact(seconds)).filter("setpts", f"PTS-{_exact(seconds)}/TB") if seconds else stream
+
+
+def sound_from(stream: Stream, seconds: float) -> Stream:
+    """Drop what is before, and begin the clock there."""
+    return stream.filter("atrim", start=_exact(seconds)).filter("asetpts", f"PTS-{_exact(seconds)}/TB") if seconds else stream
+
+
 def scaled(stream: Stream, frame: Frame, background: str | None = None, full_range: bool = False) -> Stream:
     """Bring it to its size, with square pixels."""
     stream = stream.filter("scale", *frame.scaled, out_range="pc" if full_range else "tv").filter("setsar", "1")
@@ -56,7 +66,7 @@ def subtitled(stream: Stream, name: str, start_seconds: float) -> Stream:
     """Burn in subtitles, whose clock is that of the whole film."""
     if not start_seconds:
         return stream.filter("ass", filename=name)
-    shift = f"{start_seconds:.6f}/TB"
+    shift = f"{_exact(start_seconds)}/TB"
     return stream.filter("setpts", f"PTS+{shift}").filter("ass", filename=name).filter("setpts", f"PTS-{shift}")
 
 
@@ -81,6 +91,10 @@ def place_of(position: Position, margin: int) -> tuple[str, str]:
     across = next((word for word in words if word in ("left", "right")), "centre")
     down = next((word for word in words if word in ("top", "bottom")), "middle")
     return _ACROSS[across].format(margin=margin), _DOWN[down].format(margin=margin)
+
+
+def _exact(seconds: float) -> str:
+    return f"{seconds:.6f}"
 
 
 def _crop(stream: Stream, size: tuple[int, int], at: tuple[Any, Any]) -> Stream:

@@ -53,7 +53,7 @@ def subtitles(studio: Studio, asked: VideoOutput, span: Span, seconds: float | N
         track = own(f"{stem}.in", demuxer)["s:0"]
         files: tuple[BinaryIO, ...] = ()
     else:
-        track, files = studio.source(Span())[str(_own_track(studio, asked.subtitles))], (studio.file,)
+        track, files = studio.source(Span()).made[str(_own_track(studio, asked.subtitles))], (studio.file,)
     for muxer, codec in (("ass", "ass"), ("webvtt", "webvtt")):
         made = output([track], f"file:{stem}.{muxer}", muxer, **{"c:s": codec})
         studio.programs.ffmpeg.run(compiled(studio.programs.settings.ffmpeg, made), files)

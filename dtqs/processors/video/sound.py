@@ -12,7 +12,7 @@ from dtqs.processors.video.film import Sound
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import VideoOutput
 from dtqs.processors.video.rules import audio_codec_of
-from dtqs.processors.video.studio import Studio
+from dtqs.processors.video.studio import Source, Studio
 
 _PER_CHANNEL = {"aac": 64_000, "opus": 48_000, "mp3": 64_000}
 _USUAL_RATES = (44100, 48000)
@@ -39,9 +39,9 @@ def options(studio: Studio, asked: VideoOutput, sound: Sound) -> Options:
     }
 
 
-def stream(source: Stream, sound: Sound, asked: VideoOutput, measured: dict[str, float] | None) -> Stream:
+def stream(source: Source, sound: Sound, asked: VideoOutput, measured: dict[str, float] | None) -> Stream:
     """Return the track of the film, at the loudness that was asked for."""
-    track = source[str(sound.index)]
+    track = source.sound(sound)
     if asked.loudness_lufs is None or measured is None:
         return track
     return filters.loudness(track, asked.loudness_lufs, measured)
@@ -51,7 +51,7 @@ def measure(studio: Studio, asked: VideoOutput, sound: Sound | None, span: Span,
     """Listen to the film once; None where nothing is to be done: not asked for, or silence. Raises PermanentError."""
     if asked.loudness_lufs is None or sound is None:
         return None
-    heard = filters.loudness(studio.source(span)[str(sound.index)], asked.loudness_lufs)
+    heard = filters.loudness(studio.source(span).sound(sound), asked.loudness_lufs)
     made = studio.programs.compiled(output([heard], "-", "null"), "info")
     said = studio.programs.ffmpeg.run(made, (studio.file,), meter.watch(seconds, 1, 10))
     start, end = said.rfind("{"), said.rfind("}")

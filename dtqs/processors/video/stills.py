@@ -38,7 +38,7 @@ class Still:
         at = duration * _TYPICAL_FROM if asked.at_seconds is None else asked.at_seconds
         if duration:  # the last picture stands for the time up to the end
             at = max(0.0, min(at, duration - max(0.1, 1.5 / (picture.fps or 25.0))))
-        stream = filters.picture(studio.source(Span(at))[str(picture.index)], self._frame, asked, picture.is_hdr, full_range=True)
+        stream = filters.picture(studio.source(Span(at)).picture(picture), self._frame, asked, picture.is_hdr, full_range=True)
         if asked.at_seconds is None:
             stream = stream.filter("thumbnail", n=_TYPICAL_OF)
 
@@ -82,7 +82,7 @@ class Moving:
 
     def _stream(self) -> Stream:
         asked, picture = self._asked, self._studio.picture()
-        stream = filters.picture(self._studio.source(self._span)[str(picture.index)], self._frame, asked, picture.is_hdr)
+        stream = filters.picture(self._studio.source(self._span).picture(picture), self._frame, asked, picture.is_hdr)
         if asked.watermark:
             stream = filters.marked(stream, overlays.watermark(self._studio, asked.watermark, self._frame.size), asked.watermark)
         if text := overlays.subtitles(self._studio, asked, self._span, self._seconds):
@@ -140,7 +140,7 @@ class Sheet:
     def _stream(self) -> Stream:
         picture = self._studio.picture()
         # the picture at each interval's beginning; the last one again, where the film ends a little early
-        stream = self._studio.source(self._span)[str(picture.index)]
+        stream = self._studio.source(self._span).picture(picture)
         stream = stream.filter("fps", fps=f"1/{self._interval:.6f}", start_time=0, round="up").filter("tpad", stop=1, stop_mode="clone")
         stream = filters.picture(stream, self._frame, self._asked, picture.is_hdr, full_range=True)
         return stream.filter("tile", layout=f"{self._columns}x{self._rows}")

@@ -19,7 +19,7 @@ from dtqs.processors.video.payload import Rendition, VideoOutput
 from dtqs.processors.video.playlist import Segments, Track, Variant
 from dtqs.processors.video.rules import audio_codec_of, video_codec_of
 from dtqs.processors.video.storing import store_file
-from dtqs.processors.video.studio import Studio
+from dtqs.processors.video.studio import Source, Studio
 from dtqs.processors.video.verify import Expected, check, check_seconds
 
 MEDIA_TYPE = "application/vnd.apple.mpegurl"
@@ -101,11 +101,11 @@ class Ladder:
         options |= {"hls_segment_filename": self._name("%v.m4s"), "master_pl_name": self._name("master.m3u8"), "var_stream_map": " ".join(groups)}
         return output(streams, self._name("%v.m3u8"), "hls", **options)
 
-    def _pictures(self, source: Stream) -> list[Stream]:
+    def _pictures(self, source: Source) -> list[Stream]:
         """Decode once, and branch off each size."""
         studio, asked, picture = self._studio, self._asked, self._studio.picture()
         largest = self._rungs[0].frame
-        stream = filters.picture(source[str(picture.index)], largest, asked, picture.is_hdr)
+        stream = filters.picture(source.picture(picture), largest, asked, picture.is_hdr)
         if asked.watermark:
             stream = filters.marked(stream, overlays.watermark(studio, asked.watermark, largest.size), asked.watermark)
         if self._text and asked.subtitles and asked.subtitles.mode == "burn":

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from dtqs.errors import PermanentError
 from dtqs.processors.base import Context
-from dtqs.processors.video import command, film
+from dtqs.processors.video import command, film, filters
 from dtqs.processors.video.codecs import encoder, listed
 from dtqs.processors.video.command import Span, Stream
 from dtqs.processors.video.container import Container
@@ -17,6 +17,9 @@ from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import VideoOutput
 from dtqs.processors.video.settings import VideoSettings
 from dtqs.processors.video.sources import Sources
+
+_LEAD_SECONDS = 20.0
+"""Key pictures stand closer together than that; broadcasters have one each second or two, and x264's usual 250 pictures are 10 s."""
 
 
 class Programs:
@@ -38,6 +41,20 @@ class Programs:
 
     def compiled(self, made: Stream, loudness: str = "error") -> list[str]:
         return command.compiled(self.settings.ffmpeg, made, loudness)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A part of the film as an input. What is read before it, to have a key picture, is decoded and dropped."""
+
+    made: Stream
+    lead_seconds: float
+
+    def picture(self, picture: Picture) -> Stream:
+        return filters.picture_from(self.made[str(picture.index)], self.lead_seconds)
+
+    def sound(self, sound: Sound) -> Stream:
+        return filters.sound_from(self.made[str(sound.index)], self.lead_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +99,14 @@ class Studio:
         # a film may be longer than it says: more than a second beyond the limit is not read, and that is too much then
         return Span(start, min(limit + 1, limit + 1 if wanted is None else wanted)), known
 
-    def source(self, span: Span) -> Stream:
+    def source(self, span: Span) -> Source:
         """The film as an input; its pictures may become no larger than is allowed, or than they are said to be, which has been judged."""
         guard = self.programs.guard
         if self.film.picture:
             guard = replace(guard, max_pixels=max(guard.max_pixels, self.film.picture.decoded_pixels))
-        return command.source(self.file, self.container, guard, span)
+        lead = min(span.start_seconds, _LEAD_SECONDS) if self.container.has_no_index else 0.0
+        length = None if span.length_seconds is None else span.length_seconds + lead
+        return Source(command.source(self.file, self.container, guard, Span(span.start_seconds - lead, length)), lead)
 
     def frame(self, output: VideoOutput, short_side: int | None = None) -> Frame:
         """Decide the size of an output, or of one of its renditions. Raises PermanentError where it is more than allowed."""

@@ -15,7 +15,7 @@ from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.overlays import Text
 from dtqs.processors.video.payload import VideoOutput
 from dtqs.processors.video.rules import FILMS, SOUNDS, audio_codec_of, format_of, video_codec_of
-from dtqs.processors.video.studio import Studio
+from dtqs.processors.video.studio import Source, Studio
 from dtqs.processors.video.verify import Expected, check
 
 _MUXERS = {"mp4": "mp4", "webm": "webm", "aac": "ipod", "mp3": "mp3", "opus": "opus"}
@@ -140,9 +140,9 @@ class Take:
             streams.append(own(text.vtt, "webvtt")["s:0"])
         return output(streams, where, muxer, **(given | options), threads=self._studio.programs.settings.threads)
 
-    def _picture(self, source: Stream, frame: Frame) -> Stream:
+    def _picture(self, source: Source, frame: Frame) -> Stream:
         asked, picture = self._asked, self._studio.picture()
-        stream = filters.picture(source[str(picture.index)], frame, asked, picture.is_hdr)
+        stream = filters.picture(source.picture(picture), frame, asked, picture.is_hdr)
         if asked.watermark:
             stream = filters.marked(stream, overlays.watermark(self._studio, asked.watermark, frame.size), asked.watermark)
         if asked.subtitles and asked.subtitles.mode == "burn" and self._parts.text:
