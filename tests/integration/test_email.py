@@ -1,8 +1,12 @@
 """Mails through a real SMTP server with STARTTLS and AUTH: what arrives, what is kept open, and what each answer and fault makes of the task."""
 
+import io
 import os
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +15,12 @@ import pytest
 from dtqs.errors import EffectUnknown, PermanentError, TransientError
 from dtqs.processors.base import Context
 from dtqs.processors.email import EmailProcessor
+from dtqs.processors.email.addresses import Address
 from dtqs.processors.email.faults import AllDeferred, AllRefused, AnswerLost, MailDeferred, MailRefused, ServerUnreachable
+from dtqs.processors.email.message import Mail
 from dtqs.processors.email.payload import EmailPayload
 from dtqs.processors.email.settings import EmailSettings
+from dtqs.processors.email.smtp import MailServer
 from dtqs.task import Effect
 from tests.fix_processors import Attempt
 from tests.mail_server import MailServerUnderTest, Received
@@ -287,6 +294,53 @@ def test_lines_that_begin_with_a_dot_and_long_ones_arrive_as_they_were(server: M
     send(processor(server), attempt, {**HELLO, "text": text})
     assert content(server.mails[0]) == text.replace("\r\n", "\n")
     assert max(map(len, server.mails[0].content.split(b"\r\n"))) <= 998
+
+
+def test_a_large_mail_may_take_longer_than_an_answer_may_also_without_encryption() -> None:
+    content = (b"x" * 76 + b"\r\n") * 160_000  # more than the network holds
+    with slow_server() as (port, taken):
+        keys = {"host": "127.0.0.1", "port": port, "security": "none", "reply_timeout_seconds": 1, "data_timeout_seconds": 20}
+        server = MailServer(EmailSettings.model_validate(keys))
+        began = time.monotonic()
+        sent = server.deliver(Mail("<1@example.org>", Address("", "shop", "example.org"), [Address("", "ada", "example.net")], content, False), lambda _: None)
+        assert time.monotonic() - began > 1, "it was no slow server"
+        server.close()
+    assert sent.answer == "250 OK"
+    assert taken == [len(content)]
+
+
+@contextmanager
+def slow_server() -> Iterator[tuple[int, list[int]]]:
+    """A server without encryption that takes mails in a few megabytes a second; its port, and how many bytes each had."""
+    taken: list[int] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+
+    def converse() -> None:
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rb") as stream:
+            connection.sendall(b"220 hello\r\n")
+            for line in stream:
+                connection.sendall(b"354 go on\r\n" if line == b"DATA\r\n" else b"250 OK\r\n")
+                if line == b"DATA\r\n":
+                    taken.append(_read_slowly(stream))
+                    connection.sendall(b"250 OK\r\n")
+
+    thread = threading.Thread(target=converse)
+    thread.start()
+    yield listener.getsockname()[1], taken
+    thread.join(10)
+    listener.close()
+
+
+def _read_slowly(stream: io.BufferedReader) -> int:
+    """Read a mail, and return how many bytes it has."""
+    pace, count, end = threading.Event(), 0, b""
+    while not end.endswith(b"\r\n.\r\n"):
+        data = stream.read1(1 << 16)
+        count, end = count + len(data), (end + data)[-5:]
+        pace.wait(0.02 * len(data) / (1 << 16))
+    return count - len(b".\r\n")
 
 
 def test_a_kept_connection_is_not_used_by_a_forked_process(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:

@@ -23,6 +23,8 @@ MESSAGE_CHARACTERS = 500
 _FRESH_SECONDS = 1.0
 """A connection that was used so lately is not asked first whether it is there."""
 _QUIT_SECONDS = 2.0
+_PIECE_BYTES = 1 << 16
+"""A mail goes in pieces, each with a timeout of its own: without encryption one for all of it would be what a large mail may take on a slow line."""
 _CLOSING = 421
 
 
@@ -129,11 +131,13 @@ class MailServer:
             code, message = smtp.docmd("DATA")
             if code != 354:
                 raise self._answer("the mail", code, message)
-            smtp.send(re.sub(rb"(?m)^\.", b"..", content))
+            _timeout(smtp, self._settings.data_timeout_seconds)
+            data = re.sub(rb"(?m)^\.", b"..", content)
+            for start in range(0, len(data), _PIECE_BYTES):
+                smtp.send(data[start : start + _PIECE_BYTES])
         except OSError as error:
             raise ServerUnreachable(self._where, f"broke off before the mail was whole ({_words(error)})") from error
         try:
-            _timeout(smtp, self._settings.data_timeout_seconds)
             smtp.send(b".\r\n")
             code, message = smtp.getreply()
             _timeout(smtp, self._settings.reply_timeout_seconds)
@@ -255,4 +259,6 @@ def _text(message: bytes | str) -> str:
 def _words(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not valid: {error.verify_message}"
+    if isinstance(error, smtplib.SMTPServerDisconnected) and isinstance(error.__context__, OSError):
+        error = error.__context__  # which says why
     return _text(str(error)) or type(error).__name__
