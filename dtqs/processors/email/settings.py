@@ -31,7 +31,7 @@ class EmailSettings(ProcessorSettings):
     connect_timeout_seconds: float = Field(30.0, ge=0.1, le=300, description="seconds to wait for a connection and the server's greeting")
     reply_timeout_seconds: float = Field(60.0, ge=0.1, le=3600, description="seconds to wait for each answer of the server")
     data_timeout_seconds: float = Field(
-        300.0, ge=0.1, le=3600, description="seconds to wait for each piece of a mail to leave, and for the answer to the whole: too few make sent mails ambiguous"
+        300.0, ge=0.1, le=3600, description="seconds for each piece of a mail to leave, and for the answer to the whole: too few make sent mails ambiguous"
     )
     idle_seconds: float = Field(60.0, ge=0, le=3600, description="seconds that a kept connection may be idle; 0: a new one for each mail")
     mails_per_connection: int = Field(100, ge=1, le=100_000, description="mails after which a new connection is made")
