@@ -1,12 +1,15 @@
 """SMS over HTTP: Twilio's API and any gateway's, each a real server on loopback; what is sent, and what becomes of every sort of answer."""
 
 import base64
+import json
 import logging
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape
 
 import orjson
 import pytest
@@ -18,6 +21,7 @@ from dtqs.processors.base import Context
 from dtqs.processors.sms import SmsProcessor
 from dtqs.processors.sms.payload import SmsPayload
 from dtqs.processors.sms.settings import SmsSettings
+from dtqs.processors.sms.template import in_json
 from dtqs.task import Effect
 from tests.fix_processors import Attempt
 from tests.helpers import free_port
@@ -230,6 +234,18 @@ def test_a_request_shows_its_token_to_no_log(http: Send, gateway: Gateway, caplo
     assert TOKEN not in caplog.text
     assert TO not in caplog.text
     assert "hello" not in caplog.text
+
+
+SPOKEN = 'Ihr "Code": 482913 für Ä & Ö'
+
+
+@pytest.mark.parametrize("write", [str, quote, quote_plus, in_json, escape, lambda text: json.dumps({"text": text})])
+def test_a_text_that_a_provider_repeats_is_in_no_error(http: Send, twilio: Send, gateway: Gateway, write: Callable[[str], str]) -> None:
+    gateway.answers = [Answer(400, f"bad text {write(SPOKEN)} for you".encode()), refused(400, 21617, f"bad text {write(SPOKEN)}")]
+    for send in (http, twilio):
+        with pytest.raises(PermanentError, match=r"bad text .*\*{8}") as caught:
+            send({"text": SPOKEN})
+        assert "482913" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ class Http:
         if settings.method != "GET":
             body = fill(settings.body, values, escape_for(settings.content_type)).encode()
             sent_headers = {"Content-Type": settings.content_type} | sent_headers
-        return self._judge(self._exchange.ask(settings.method, fill(settings.url, values, in_url), sent_headers, body, begins))
+        return self._judge(self._exchange.ask(settings.method, fill(settings.url, values, in_url), sent_headers, body, begins), message)
 
     def close(self) -> None:
         self._exchange.close()
@@ -42,8 +42,8 @@ class Http:
             "token": self._token,
         }
 
-    def _judge(self, reply: Reply) -> Sent:
-        said = words(reply.text, (self._token,))
+    def _judge(self, reply: Reply, message: Message) -> Sent:
+        said = words(reply.text, (self._token, message.secret))
         why = f"HTTP {reply.code}" + (f": {said}" if said else "")
         if reply.code in self._settings.success_codes:
             if self._settings.success_pattern and not re.search(self._settings.success_pattern, reply.text):

@@ -7,8 +7,10 @@ from typing import Protocol
 from dtqs.errors import DtqsError, PermanentError, TransientError
 from dtqs.processors.sms.numbers import masked
 from dtqs.processors.sms.segments import Segments
+from dtqs.processors.sms.template import spellings
 
 _WORD_CHARACTERS, _WORDS_CHARACTERS = 200, 300
+_SECRET_CHARACTERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,11 @@ class Message:
     sender: str | None
     status_callback: str | None
     segments: Segments
+
+    @property
+    def secret(self) -> str:
+        """The text, where hiding it would not make another server's words unreadable."""
+        return self.text if len(self.text) >= _SECRET_CHARACTERS else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,7 @@ def plain(text: str) -> str:
 def words(text: str, secrets: Iterable[str] = ()) -> str:
     """Return what another server says as it may be shown: one short line, numbers masked, none of our secrets in it."""
     for secret in filter(None, secrets):
-        text = text.replace(secret, "********")
+        for spelling in sorted(spellings(secret), key=len, reverse=True):
+            text = text.replace(spelling, "********")
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return masked(line)[:_WORDS_CHARACTERS]

@@ -33,6 +33,11 @@ def in_url(value: str) -> str:
     return quote(value, safe="")
 
 
+def spellings(value: str) -> set[str]:
+    """Return the ways in which a value may be written where another server repeats it."""
+    return {value, in_url(value), quote(value), quote_plus(value), in_json(value), json.dumps(value)[1:-1], _in_xml(value), escape(value)}
+
+
 def in_header(value: str) -> str:
     """Leave nothing that could end the header's line, nor what its octets cannot hold."""
     return "".join(char for char in value if char.isascii() and char.isprintable())

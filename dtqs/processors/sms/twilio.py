@@ -28,7 +28,7 @@ class Twilio:
         url = f"{settings.base_url.rstrip('/')}/2010-04-01/Accounts/{settings.account_sid}/Messages.json"
         credentials = base64.b64encode(f"{settings.api_key_sid or settings.account_sid}:{self._token}".encode()).decode()
         headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        return self._judge(self._exchange.ask("POST", url, headers, urlencode(self._form(message)).encode(), begins))
+        return self._judge(self._exchange.ask("POST", url, headers, urlencode(self._form(message)).encode(), begins), message)
 
     def close(self) -> None:
         self._exchange.close()
@@ -41,14 +41,14 @@ class Twilio:
             form["MessagingServiceSid"] = self._settings.messaging_service_sid
         return form | ({"StatusCallback": message.status_callback} if message.status_callback else {})
 
-    def _judge(self, reply: Reply) -> Sent:
-        """Turn the reply into what became of the message. What is written in it is shown with numbers masked and without the token."""
+    def _judge(self, reply: Reply, message: Message) -> Sent:
+        """Turn the reply into what became of the message. What is written in it is shown with numbers masked and without the token and the text."""
         facts = _object(reply.text)
         why = f"HTTP {reply.code}"
         if error := facts.get("code") or facts.get("error_code"):
             why += f", error {error}"
         if said := facts.get("message") or facts.get("error_message"):
-            why += f": {words(str(said), (self._token,))}"
+            why += f": {words(str(said), (self._token, message.secret))}"
         if 200 <= reply.code < 300:
             if facts.get("status") in _LOST_STATUSES:
                 raise SmsRefused("twilio", why)
