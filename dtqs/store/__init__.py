@@ -14,7 +14,7 @@ from dtqs.store.workers import Workers
 
 
 class Store:
-    """The parts, by name. Build it after the fork; `start` opens the pool. Under gevent with cooperative.py's class of database."""
+    """The parts, by name. Build it after the fork; `start` opens the pool. Under gevent with cooperative.py's class of database, in a worker with kept.py's."""
 
     def __init__(self, section: PostgresqlSection, lease: LeaseSection, size: int, name: str, database_class: type[Database] = Database) -> None:
         self.database = database_class(section, size, name)

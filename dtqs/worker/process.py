@@ -24,6 +24,7 @@ from dtqs.prctl import adopt_orphans
 from dtqs.processors.catalog import Catalog
 from dtqs.scoreboard import ChildState, Death, Slot
 from dtqs.store import Store
+from dtqs.store.kept import KeptDatabase
 from dtqs.store.workers import Totals, WorkerIdentity
 from dtqs.task import Claimed
 from dtqs.uuid7 import uuid7
@@ -65,7 +66,7 @@ class Worker:
         self._totals, self._hold, self._pace = Totals(), Hold(), Pace(pool.batch_seconds, pool.batch_limit)
         self._prefetch, self._all_written = self._pace.prefetch, True
         self._limits = Limits(seat.slot, config.supervisor.hard_limit_seconds)
-        self._store = Store(config.postgresql, config.lease, _STORE_CONNECTIONS, self._title)
+        self._store = Store(config.postgresql, config.lease, _STORE_CONNECTIONS, self._title, KeptDatabase)
         self._link = WorkerLink(config.rabbitmq, self._title, self._limits.cancel, self._queue_is_missing)
         self._finisher = Finisher(self._identity.worker_id, self._store, self._link, self._hold, self._totals, lambda: self._stop.requested)
         reports = Reports(self._store, self._link, self._hold, self._limits)
@@ -124,6 +125,7 @@ class Worker:
     def _register(self) -> bool:
         self._seat.slot.worker(self._identity.worker_id)
         self._persist(lambda: self._store.workers.register(self._identity))
+        self._persist(lambda: self._store.leases.warm_up(self._identity.worker_id))
         return not self._stop.requested
 
     def _persist(self, call: Callable[[], T]) -> T | None:

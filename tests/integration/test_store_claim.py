@@ -38,6 +38,18 @@ def test_a_claim_takes_the_named_tasks_only(world: World) -> None:
     world.check()
 
 
+def test_a_warm_up_prepares_both_statements_and_changes_nothing(fresh_world: World) -> None:
+    fresh_world.submit(3)
+    counts = "SELECT (SELECT count(*) FROM backlog), (SELECT count(*) FROM leases), (SELECT count(*) FROM logs)"
+    store, worker = fresh_world.new_store("warmed"), fresh_world.worker()
+    store.leases.warm_up(worker)
+    with store.database._connection() as connection:
+        said = connection.execute("SELECT statement FROM pg_prepared_statements").fetchall()
+    assert sum("INTO leases" in text for (text,) in said) == 1
+    assert sum("FROM leases" in text for (text,) in said) == 1
+    assert fresh_world.rows(counts) == [(3, 0, 0)]
+
+
 def test_a_claim_that_takes_nothing_leaves_no_lease(world: World) -> None:
     worker = world.worker()
     assert taken(world, [uuid7()], worker) == []
