@@ -41,7 +41,7 @@ def test_sources_from_everywhere_and_outputs_in_the_bucket(system: Factory, buck
         assert (part.status_code, part.content) == (206, b"PNG")
     assert list(colours.values()) == [(255, 0, 0), (0, 128, 0), (0, 0, 255)]
     assert sum(key.startswith("dtqs/") for key in bucket.listed()) == 4  # the upload and three outputs
-    assert {path.name for path in (one.folder / "files").rglob("*") if path.is_file()} <= {"stored"}, "nothing but workers' notes of what they have put into the bucket"
+    assert {path.name for path in (one.folder / "files").rglob("*") if path.is_file()} <= {"stored"}, "only workers' notes of what is in the bucket"
 
     large = b"0123456789abcdef" * (9 << 16)
     uploaded = one.client.post("/files", content=large).json()
