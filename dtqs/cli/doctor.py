@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import click
 
-from dtqs.cli import checks
+from dtqs.cli import checks, reach
 from dtqs.cli.admin import opened_store
 from dtqs.cli.checks import FAILED, OK, Check
 from dtqs.cli.endpoint import find_endpoint
@@ -63,6 +63,8 @@ def _all_checks() -> Iterator[Check]:
     yield from _servers(config)
     yield from checks.programs()
     yield from checks.storage(config)
+    yield from reach.mail_server(config)
+    yield from reach.sms_provider(config)
     yield from checks.disks(config)
 
 

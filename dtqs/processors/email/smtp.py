@@ -71,6 +71,13 @@ class MailServer:
             self._quit()
         return Sent(answer, refused)
 
+    def look(self) -> str:
+        """Connect, encrypt and log in as for a mail, say goodbye, and return what was done. Raises ServerUnreachable, MailDeferred, MailRefused."""
+        self._smtp, self._pid = self._open(), os.getpid()
+        self._quit()
+        safe = "without encryption" if self._settings.security == "none" else "encrypted, its certificate valid"
+        return f"{self._where}: {safe}, " + ("logged in" if self._settings.username else "no login")
+
     def close(self) -> None:
         """Say goodbye. Safe to call twice."""
         if self._smtp is not None and self._pid == os.getpid():

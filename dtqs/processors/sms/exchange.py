@@ -4,11 +4,13 @@ Requests go through httpx's transport: it follows no redirect, takes no proxy fr
 """
 
 import email.utils
+import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -39,6 +41,7 @@ class Exchange:
 
     def __init__(self, provider: str, connect_timeout_seconds: float, request_timeout_seconds: float, ca_file: Path | None) -> None:
         self._provider, self._ca_file, self._limit_seconds = provider, ca_file, request_timeout_seconds
+        self._connect_seconds = connect_timeout_seconds
         self._timeouts = httpx.Timeout(request_timeout_seconds, connect=connect_timeout_seconds).as_dict()
         self._transport: httpx.HTTPTransport | None = None
 
@@ -67,6 +70,19 @@ class Exchange:
             self.close()
             raise
 
+    def look(self, url: str) -> str:
+        """Connect, with TLS where the URL says so, and say nothing; returns to where. Raises SmsNotTaken, PermanentError."""
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        context = self._context() if parts.scheme == "https" else None
+        try:
+            with socket.create_connection((host, port), self._connect_seconds) as connection:
+                if context:
+                    context.wrap_socket(connection, server_hostname=host).close()
+        except OSError as error:
+            raise SmsNotTaken(self._provider, f"no connection to {host}:{port}: {error}") from error
+        return f"{host}:{port}"
+
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
@@ -74,13 +90,15 @@ class Exchange:
 
     def _opened(self) -> httpx.HTTPTransport:
         if self._transport is None:
-            try:
-                context = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else httpx.create_ssl_context(trust_env=False)
-            except OSError as error:
-                raise PermanentError(f"ca_file = {self._ca_file}: {error}") from error
             limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEPT_SECONDS)
-            self._transport = httpx.HTTPTransport(verify=context, limits=limits)
+            self._transport = httpx.HTTPTransport(verify=self._context(), limits=limits)
         return self._transport
+
+    def _context(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=self._ca_file) if self._ca_file else httpx.create_ssl_context(trust_env=False)
+        except OSError as error:
+            raise PermanentError(f"ca_file = {self._ca_file}: {error}") from error
 
 
 def _read(response: httpx.Response, until: float) -> Reply:

@@ -27,6 +27,9 @@ class Http:
             sent_headers = {"Content-Type": settings.content_type} | sent_headers
         return self._judge(self._exchange.ask(settings.method, fill(settings.url, values, in_url), sent_headers, body, begins), message)
 
+    def look(self) -> str:
+        return self._exchange.look(self._settings.url)
+
     def close(self) -> None:
         self._exchange.close()
 

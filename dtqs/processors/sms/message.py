@@ -59,6 +59,10 @@ class Provider(Protocol):
         """
         ...
 
+    def look(self) -> str | None:
+        """Connect as for a message, say nothing, and return to where; None where messages go nowhere. Raises SmsNotTaken, PermanentError."""
+        ...
+
     def close(self) -> None:
         """Give back what is kept. Safe to call twice."""
         ...

@@ -62,6 +62,10 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
             sent = self._provider.wait_receipts(sent)
         return self._result(message, sent)
 
+    def look(self) -> str | None:
+        """Connect to the provider as for a message, say nothing, and return to where; None without one. Raises SmsNotTaken, PermanentError."""
+        return self._provider.look() if self._provider else None
+
     def close(self) -> None:
         """Give back what the provider keeps. Safe to call twice."""
         if self._provider is not None:

@@ -54,6 +54,11 @@ class Smpp:
             self._serve(self._link, lambda: len(self._receipts.of(ids)) == len(ids), self._settings.wait_receipt_seconds)
         return replace(sent, receipts=self._receipts.of(ids))
 
+    def look(self) -> str:
+        # no bind: it might be one too many for the account, or take receipts that workers wait for
+        self._connect().close()
+        return self._where
+
     def close(self) -> None:
         if self._link is not None:
             self._link.close()

@@ -30,6 +30,9 @@ class Twilio:
         headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         return self._judge(self._exchange.ask("POST", url, headers, urlencode(self._form(message)).encode(), begins), message)
 
+    def look(self) -> str:
+        return self._exchange.look(self._settings.base_url)
+
     def close(self) -> None:
         self._exchange.close()
 
