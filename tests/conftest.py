@@ -10,4 +10,5 @@ pytest_plugins = [
     "tests.fix_site",
     "tests.fix_s3",
     "tests.fix_images",
+    "tests.fix_browser",
 ]

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -136,8 +135,7 @@ def _served(shared: System, films: dict[str, str]) -> Iterator[tuple[str, list[d
             thread.join(10)
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium here")
-def test_films_play_in_a_browser_from_the_middle_to_their_end(shared: System, made: dict[str, Any], tmp_path: Path) -> None:
+def test_films_play_in_a_browser_from_the_middle_to_their_end(chromium: str, shared: System, made: dict[str, Any], tmp_path: Path) -> None:
     films = {name: address(made[name]) for name in ("film", "web", "stream")}
     with _served(shared, films) as (url, seen):
         options = [
@@ -149,7 +147,7 @@ def test_films_play_in_a_browser_from_the_middle_to_their_end(shared: System, ma
             f"--user-data-dir={tmp_path}",
         ]
         with (tmp_path / "log").open("wb") as log:
-            browser = subprocess.Popen(["chromium", *options, url], stdout=log, stderr=log, start_new_session=True)
+            browser = subprocess.Popen([chromium, *options, url], stdout=log, stderr=log, start_new_session=True)
         try:
             eventually(lambda: seen, 30, "the browser has seen the films")
         finally:

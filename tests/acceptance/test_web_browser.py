@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import Browser, Page, find_chromium
+from tests.browser import Browser, Page
 from tests.fix_site import Site
 from tests.fix_system import System
 from tests.helpers import eventually
@@ -18,11 +18,8 @@ _CONTRAST = (Path(__file__).parents[1] / "data/contrast.js").read_text(encoding=
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium-headless-shell (64 MB) to test the dashboard in a browser")
-    made = Browser(program)
+def browser(chromium: str) -> Iterator[Browser]:
+    made = Browser(chromium)
     yield made
     made.close()
 

@@ -4,7 +4,6 @@ import base64
 import html
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -31,8 +30,7 @@ Promise.all(sources.map(async source => {
 </script></body>"""
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium here")
-def test_a_browser_shows_every_format_in_its_size_and_colours(run: Run, attempt: Attempt, tmp_path: Path) -> None:
+def test_a_browser_shows_every_format_in_its_size_and_colours(chromium: str, run: Run, attempt: Attempt, tmp_path: Path) -> None:
     formats = ("jpeg", "png", "webp", "avif", "gif")
     frames = [quarters(), Image.new("RGB", (400, 200), "#ffffff")]
     moving = saved(frames[0], "gif", save_all=True, append_images=frames[1:], duration=60_000)
@@ -41,7 +39,7 @@ def test_a_browser_shows_every_format_in_its_size_and_colours(run: Run, attempt:
         run(moving, *({"width": 100, "format": format} for format in ("webp", "png", "avif", "gif")))[0],
     ]
     outputs = [output for result in results for output in result["outputs"]]
-    shown = _seen(tmp_path, [_data_url(attempt, output) for output in outputs])
+    shown = _seen(chromium, tmp_path, [_data_url(attempt, output) for output in outputs])
     for output, seen in zip(outputs, shown, strict=True):
         assert seen[:2] == [100, 50], (output["media_type"], seen)
         for pixel, colour in zip(seen[2:6], QUARTERS, strict=True):
@@ -56,10 +54,10 @@ def _data_url(attempt: Attempt, output: dict[str, str]) -> str:
         return f"data:{output['media_type']};base64,{base64.b64encode(file.read()).decode()}"
 
 
-def _seen(folder: Path, sources: list[str]) -> list[list[Any]]:
+def _seen(chromium: str, folder: Path, sources: list[str]) -> list[list[Any]]:
     (folder / "page.html").write_text(_PAGE % json.dumps(sources), encoding="utf-8")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={folder}/profile", "--virtual-time-budget=20000"]
-    command = ["chromium", *options, "--dump-dom", f"file://{folder}/page.html"]
+    command = [chromium, *options, "--dump-dom", f"file://{folder}/page.html"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True)
     found = re.search(r"SEEN(.*)END", done.stdout)
     assert found, done.stdout[-2000:] + done.stderr[-2000:]
