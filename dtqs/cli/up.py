@@ -158,10 +158,12 @@ def _tell(places: Places, how_to_stop: str) -> None:
         "",
         f"API      {client['DTQS_URL']}",
         f"Key      {client['DTQS_API_KEY']}   (also in {var}/client.env)",
+        f"Browse   open {client['DTQS_URL']}/ in a browser, and log in with the key",
         f"Submit   {command} submit image source=@PHOTO --wait",
         f"""         . {var}/client.env; curl -H "Authorization: Bearer $DTQS_API_KEY" -H 'Content-Type: application/json' \\""",
         """             -d '{"task_type": "echo", "payload": {}}' $DTQS_URL/submit""",
         f"Look     {command} tasks    {command} doctor    tail {var}/log/*.log",
+        f"Mails    {command} mails   (they are kept here, and sent to nobody)",
         f"{how_to_stop}   {command} down" + ("" if var == "var" else f" --var {var}"),
     ]
     click.echo("\n".join(lines))

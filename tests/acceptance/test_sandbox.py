@@ -120,7 +120,10 @@ def test_two_sandboxes_run_side_by_side_and_a_second_start_says_so(sandbox: Sand
         ours, others = read_client_env(sandbox.places.client_env), read_client_env(sandbox.folder / "other" / "client.env")
         assert ours["DTQS_URL"] != others["DTQS_URL"]
         assert httpx.get(f"{ours['DTQS_URL']}/tasks", headers={"Authorization": f"Bearer {others['DTQS_API_KEY']}"}).status_code == 401
-        assert "runs already" in sandbox.run("up", "--detach")
+        told = sandbox.run("up", "--detach")
+        assert "runs already" in told
+        assert f"open {ours['DTQS_URL']}/ in a browser" in told
+        assert "dtqs mails" in told
     finally:
         sandbox.run("down", "--var", "other")
     sandbox.echo("ours is still there")
