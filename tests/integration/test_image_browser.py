@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
 from PIL import Image
 
 from tests.fix_images import QUARTERS, Run, quarters, saved
