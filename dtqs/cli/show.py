@@ -7,17 +7,17 @@ import click
 
 from dtqs.cli.endpoint import Endpoint
 from dtqs.cli.output import cell_text, painted, print_json, print_table, size
-from dtqs.console.words import masked
 from dtqs.errors import NotFound
 from dtqs.files import FileSpace
 from dtqs.log import visible
+from dtqs.readings.secrets import masked, masked_text
 
 _FIELDS = ("task_type", "status", "priority", "created_at", "due_at", "started_at", "finished_at", "tags", "retry_of")
 TIME_CHARACTERS = len("2026-11-24T15:49:00")
 
 
 def show_task(record: dict[str, Any], endpoint: Endpoint) -> None:
-    """Print everything of one task."""
+    """Print everything of one task, its secrets masked."""
     rows = [("task_id", record.get("task_id"))]
     rows += [(name, _field(record, name)) for name in _FIELDS if record.get(name) not in (None, [])]
     rows.append(("attempt", attempt(record)))
@@ -25,7 +25,7 @@ def show_task(record: dict[str, Any], endpoint: Endpoint) -> None:
         rows.append(("progress", progress))
     rows.append(("payload", masked(record.get("payload"))))
     print_table(("field", "value"), rows)
-    show_result(record, endpoint)
+    show_result(record | {"result": masked(record.get("result"))}, endpoint)
 
 
 def _field(record: dict[str, Any], name: str) -> Any:
@@ -76,8 +76,8 @@ def where(uri: str, endpoint: Endpoint) -> str:
 def error_words(error: Any) -> str:
     """Word a task's error: what it says, without its traceback."""
     if not isinstance(error, dict):
-        return cell_text(error)
-    return visible(f"{error.get('type', 'error')}: {error.get('message', '')}")
+        return cell_text(masked(error))
+    return visible(masked_text(f"{error.get('type', 'error')}: {error.get('message', '')}"))
 
 
 def attempt(record: dict[str, Any]) -> str:
@@ -89,7 +89,7 @@ def progress_words(progress: Any) -> str:
     """Write how far a task says that it is: `40% two of five`."""
     if not isinstance(progress, dict) or not isinstance(progress.get("fraction"), int | float):
         return ""
-    return visible(f"{progress['fraction']:.0%} {progress.get('message') or ''}".strip())
+    return visible(masked_text(f"{progress['fraction']:.0%} {progress.get('message') or ''}".strip()))
 
 
 def show_tasks(records: Sequence[dict[str, Any]]) -> None:
@@ -139,9 +139,9 @@ def _what(row: dict[str, Any]) -> list[str]:
     if event == "progress":
         return [*words, progress_words(data)]
     if message:
-        words.append(visible(str(message)))
+        words.append(visible(masked_text(str(message))))
     if isinstance(data, dict) and "message" in data and "type" in data:
         words += [] if data["message"] == message else [error_words(data)]
     elif data is not None:
-        words.append(cell_text(data))
+        words.append(cell_text(masked(data)))
     return words

@@ -15,6 +15,7 @@ from dtqs.errors import StoreUnavailable
 from dtqs.log import visible
 from dtqs.readings import Depth, QueuedTask, Reader, Reading, WorkerReading
 from dtqs.readings.alarms import age
+from dtqs.readings.secrets import masked_text
 
 STATUSES = "Exit status: 0 as long as PostgreSQL answers, else 69; 78 configuration. What is wrong otherwise is told on standard error."
 MORE = "+"
@@ -97,7 +98,7 @@ def worker_row(worker: WorkerReading) -> tuple[str | None, ...]:
         worker.task_type,
         worker.task_id,
         None if worker.busy_seconds is None else age(worker.busy_seconds),
-        None if worker.fraction is None else f"{worker.fraction:.0%} {worker.message or ''}".strip(),
+        None if worker.fraction is None else masked_text(f"{worker.fraction:.0%} {worker.message or ''}".strip()),
         None if worker.memory_bytes is None else size(worker.memory_bytes),
         f"{worker.completed:,}",
         f"{worker.failed:,}",

@@ -24,6 +24,7 @@ from dtqs.cli.system import depth_words, opened_reader, worker_row
 from dtqs.log import visible
 from dtqs.readings import History, QueuedTask, Reader, Reading
 from dtqs.readings.alarms import age
+from dtqs.readings.secrets import masked_text
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 POINTS = 30
@@ -171,7 +172,7 @@ def _failures(reading: Reading, limit: int, wide: bool) -> Table:
     table = _table(["failed", "type", "ago", "why", *["status"] * wide])
     for failure in (reading.failures or ())[:limit]:
         ago = age(max(0.0, reading.at - _seconds(failure.at)))
-        table.add_row(*map(_cell, (failure.task_id, failure.task_type, ago, failure.message, *[str(failure.status)] * wide)))
+        table.add_row(*map(_cell, (failure.task_id, failure.task_type, ago, failure.message and masked_text(failure.message), *[str(failure.status)] * wide)))
     return table
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from dtqs.log import visible
+from dtqs.readings.secrets import masked_text
 
 WIDE = 110
 """A screen of so many cells shows ids in full."""
@@ -48,8 +49,13 @@ def title(text: str, width: int, note: str = "") -> Line:
 
 
 def safe(text: object) -> str:
-    """Return text on one line that cannot steer the terminal."""
-    return visible(str(text).translate(_SELECTORS))
+    """Return text on one line that cannot steer the terminal, without the secrets that tell themselves."""
+    return typed(masked_text(str(text)))
+
+
+def typed(text: str) -> str:
+    """Return what was typed here, which may be anything, on one line that cannot steer the terminal."""
+    return visible(text.translate(_SELECTORS))
 
 
 def cells(text: str) -> int:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from dtqs.console.lines import WIDE, Line, Span, line, pad, restyled, safe, title
+from dtqs.console.lines import WIDE, Line, Span, line, pad, restyled, safe, title, typed
 from dtqs.console.snapshot import LogsWanted, Snapshot
-from dtqs.console.words import clock, masked, short_id
+from dtqs.console.words import clock, short_id
 from dtqs.readings import LogEntry
+from dtqs.readings.secrets import masked
 
 LEVELS = ("", "info", "warning", "error")
 _LEVEL_STYLES = {"error": "bad", "warning": "warn", "debug": "dim"}
@@ -15,7 +16,7 @@ _EVENT_STYLES = {"completed": "good", "failed": "bad", "cancelled": "warn", "in_
 def logs(snapshot: Snapshot, entries: Sequence[LogEntry], wanted: LogsWanted, follow: bool, width: int, now: float) -> list[Line]:
     """Return the lines of the tab; `entries` are the snapshot's, or what was held when following ended."""
     words = [f"level {wanted.level} and above" if wanted.level else "", f"task {short_id(wanted.task_id, 13)}" if wanted.task_id else ""]
-    words += [f"with “{safe(wanted.search)}”" if wanted.search else "", "following" if follow else "held: f follows"]
+    words += [f"with “{typed(wanted.search)}”" if wanted.search else "", "following" if follow else "held: f follows"]
     head = title("Log", width, ", ".join(filter(None, words)))
     if snapshot.logs_of != wanted:
         return [head, line(Span(" Looking …", "dim"))]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from dtqs.console.lines import WIDE, Line, Span, line, pad, restyled, safe, title
+from dtqs.console.lines import WIDE, Line, Span, line, pad, restyled, safe, title, typed
 from dtqs.console.snapshot import Snapshot, TaskWanted
 from dtqs.console.words import age, clock, cut_marks, moment, short_id
 from dtqs.readings import QueuedTask
@@ -66,11 +66,11 @@ def _queued(tasks: Sequence[QueuedTask], width: int, now: float, otherwise: str)
 
 def _matching(snapshot: Snapshot, wanted: TaskWanted, width: int, now: float) -> Iterator[Line]:
     if snapshot.listing_of != wanted:
-        yield title("Tasks", width, safe(wanted.words))
+        yield title("Tasks", width, typed(wanted.words))
         yield line(Span(" Looking …", "dim"))
         return
     found = f"{len(snapshot.listing)} found, newest first" + (", there may be more" if snapshot.listing_more else "")
-    yield title("Tasks", width, f"{safe(wanted.words)} · {found}")
+    yield title("Tasks", width, f"{typed(wanted.words)} · {found}")
     if not snapshot.listing:
         yield line(Span(" No task matches. Esc clears the filter.", "dim"))
     for record in snapshot.listing:

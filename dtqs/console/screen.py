@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dtqs.console.help import foot, help_lines
-from dtqs.console.lines import Line, Span, cells, fit, line, restyled, safe
+from dtqs.console.lines import Line, Span, cells, fit, line, restyled, safe, typed
 from dtqs.console.logs import LEVELS, logs
 from dtqs.console.overview import overview
 from dtqs.console.queue import queue
@@ -125,7 +125,7 @@ class Screen:
             return line(Span(f" {self.question.action} task {short_id(self.question.task_id, 36)}?  y yes   n no", "ask"))
         if self.input is not None:
             name = "Filter (status:failed type:email tag:x id:01a2)" if self.tab == "queue" else "Search"
-            return line(Span(f" {name}: {safe(self.input)}▏", "ask"))
+            return line(Span(f" {name}: {typed(self.input)}▏", "ask"))
         if self.snapshot.notice != self._notice:
             self._notice, self._notice_until = self.snapshot.notice, now + NOTICE_SECONDS
         if self._notice and now < self._notice_until:

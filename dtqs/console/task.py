@@ -10,8 +10,9 @@ from dtqs.console.lines import Line, Span, bar, line, pad, safe, title, wrapped
 from dtqs.console.logs import event_span, said
 from dtqs.console.queue import STATUS_STYLES
 from dtqs.console.snapshot import Detail, Snapshot
-from dtqs.console.words import age, clock, masked, moment, seconds, size
+from dtqs.console.words import age, clock, moment, seconds, size
 from dtqs.readings import LogEntry
+from dtqs.readings.secrets import masked
 from dtqs.task import TaskRecord
 
 _JSON_LINES = 200

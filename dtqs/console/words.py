@@ -1,19 +1,14 @@
-"""Numbers, times and ids as people read them, and secrets as nobody does; pure."""
+"""Numbers, times and ids as people read them; pure."""
 
-import re
 from datetime import UTC, datetime
-from typing import Any
 
 from dtqs.readings import Depth
 from dtqs.readings.alarms import age
 from dtqs.store.overview import LATER_LIMIT, LOOK_LIMIT
 
-_SECRET = re.compile(r"passw|secret|token|authori[sz]ation|(api|access|private)[_-]?key|credential|cookie|^pin$|^dsn$", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):[^\s/@]+@")
-MASK = "•••"
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
-__all__ = ["MASK", "age", "amount", "clock", "cut_marks", "masked", "moment", "rate", "seconds", "short_id", "size"]
+__all__ = ["age", "amount", "clock", "cut_marks", "moment", "rate", "seconds", "short_id", "size"]
 
 
 def amount(number: float) -> str:
@@ -71,12 +66,3 @@ def clock(at: str, now: float) -> str:
     then = datetime.fromisoformat(at).astimezone()
     today = datetime.fromtimestamp(now, UTC).astimezone().date()
     return then.strftime("%H:%M:%S" if then.date() == today else "%m-%d %H:%M")
-
-
-def masked(value: Any) -> Any:
-    """Return a value with its secrets covered: what stands under a telling key, and passwords in URLs."""
-    if isinstance(value, dict):
-        return {key: MASK if _SECRET.search(str(key)) and inner not in (None, "") else masked(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [masked(inner) for inner in value]
-    return _URL_PASSWORD.sub(rf"\1:{MASK}@", value) if isinstance(value, str) else value

@@ -54,11 +54,21 @@ def test_a_log_row_is_one_line(row: dict[str, Any], line: str) -> None:
     assert log_line({"at": AT, **row}) == f"2026-11-24T16:30:55Z {line}"
 
 
+def test_a_secret_in_a_result_or_a_log_is_not_shown(endpoint: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
+    show_task(
+        {"task_id": "t", "status": "completed", "payload": {}, "result": {"url": "https://a:hunter2@h/x", "session": {"access_token": "hunter2"}}}, endpoint
+    )
+    assert "hunter2" not in capsys.readouterr().out
+    row = {"at": AT, "event": "log", "attempt": 1, "level": "info", "message": "at redis://:hunter2@h", "data": {"password2": "hunter2"}}
+    assert log_line(row).endswith('attempt 1 at redis://:•••@h {"password2":"•••"}')
+
+
 def test_a_secret_in_a_payload_is_not_shown(endpoint: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
-    show_task({"task_id": "t", "status": "pending", "payload": {"password": "hunter2", "to": ["ada"]}}, endpoint)
-    out = capsys.readouterr().out
-    assert "hunter2" not in out
-    assert "ada" in out
+    record = {"task_id": "t", "status": "failed", "payload": {"password": "hunter2", "to": ["ada"]}, "error": {"type": "E", "message": "amqp://a:hunter2@h"}}
+    show_task(record, endpoint)
+    printed = capsys.readouterr()
+    assert "hunter2" not in printed.out + printed.err
+    assert "ada" in printed.out
 
 
 def test_progress_and_attempts_are_worded() -> None:
