@@ -13,6 +13,7 @@ from dtqs.api.hinting import Hinting
 from dtqs.api.intake import Intake
 from dtqs.api.links import Links
 from dtqs.api.openapi import OpenApi
+from dtqs.api.origin import OwnHosts
 from dtqs.api.sessions import Sessions
 from dtqs.api.sse import Pace, Sse
 from dtqs.api.submit import Submit
@@ -56,7 +57,7 @@ def create_app(parts: Parts) -> App:
     """Build the application; it opens nothing."""
     store, api = parts.store, parts.config.api
     sessions = Sessions(store.api_keys.signing_key, store.api_keys.find_by_id, api.session_seconds)
-    auth = Auth(store.api_keys.find, sessions, api.auth)
+    auth = Auth(store.api_keys.find, sessions, OwnHosts(api.public_url), api.auth)
     tickets = Tickets(store.api_keys.signing_key, api.ticket_seconds)
     links = Links(api.public_url, tickets if api.auth else None)
     intake = Intake(parts.catalog, store.files, parts.space.refusal, parts.config.retry.max_retries)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import falcon
 
-from dtqs.api.origin import refuse_foreign
+from dtqs.api.origin import OwnHosts, refuse_foreign
 from dtqs.api.sessions import COOKIE, Sessions
 from dtqs.store.api_keys import REMEMBERED_SECONDS, ApiKey
 
@@ -34,15 +34,16 @@ _ANYBODY = Caller(None, None, frozenset(("submit", "read", "admin")))
 
 
 class Auth:
-    """Judges requests. `find` is the store's look-up of a secret."""
+    """Judges requests. `find` is the store's look-up of a secret; `hosts` judges where it is not `enabled`."""
 
-    def __init__(self, find: Callable[[str], ApiKey | None], sessions: Sessions, enabled: bool) -> None:
-        self.find, self._sessions, self.enabled = find, sessions, enabled
+    def __init__(self, find: Callable[[str], ApiKey | None], sessions: Sessions, hosts: OwnHosts, enabled: bool) -> None:
+        self.find, self._sessions, self._hosts, self.enabled = find, sessions, hosts, enabled
         self._remembered: dict[bytes, tuple[float, Caller | None]] = {}
 
     def require(self, req: falcon.Request, scope: str) -> Caller:
         """Return the caller. Raises HTTPUnauthorized (no key, or none of ours), HTTPForbidden (not its scope; another site's page), StoreUnavailable."""
         if not self.enabled:
+            self._hosts.require(req)
             refuse_foreign(req, is_browser=False)
             return _ANYBODY
         authorization = req.env.get("HTTP_AUTHORIZATION")

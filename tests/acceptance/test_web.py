@@ -108,6 +108,49 @@ def test_without_keys_other_sites_may_still_change_nothing(system: Factory) -> N
     assert httpx.get(f"{open_to_all.url}/overview").status_code == 200
 
 
+def test_without_keys_a_name_of_another_site_that_leads_to_us_opens_nothing(system: Factory) -> None:
+    """DNS rebinding: to the browser the attacker's page and we are one site, but the name is still the attacker's."""
+    open_to_all = system({"api": {"auth": "off", "public_url": "https://Queue.Example/dtqs"}}, supervisor=False)
+    port = open_to_all.url.rpartition(":")[2]
+
+    def ask(method: str, path: str, host: str) -> httpx.Response:
+        return httpx.request(
+            method, f"{open_to_all.url}{path}", headers=HERE | {"Host": host, "Origin": f"http://{host}"}, json={"task_type": "echo", "payload": {}}
+        )
+
+    for host in (
+        f"evil.example:{port}",
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "10.0.0.1",
+        "localhost.evil.example",
+        "",
+        "[::1",
+        "queue.example.evil.example",
+    ):
+        for method, path in (
+            ("POST", "/submit"),
+            ("GET", "/overview"),
+            ("GET", "/tasks"),
+            ("GET", "/logs"),
+            ("GET", "/sse?task_id=0198c5b5-0000-7000-8000-000000000000"),
+        ):
+            refused = ask(method, path, host)
+            assert (refused.status_code, "loopback" in refused.text) == (403, True), (host, path, refused.text)
+    for host in (
+        f"127.0.0.1:{port}",
+        f"localhost:{port}",
+        "LOCALHOST.",
+        f"[::1]:{port}",
+        "127.1.2.3",
+        "dtqs.localhost:80",
+        "queue.example",
+        "queue.example:443",
+    ):
+        assert ask("POST", "/submit", host).status_code == 202, host
+        assert ask("GET", "/tasks", host).status_code == 200, host
+
+
 def test_a_browser_gets_the_dashboard_and_what_it_loads_may_be_kept(shared: System) -> None:
     page = httpx.get(shared.url, headers={"Accept": "text/html,*/*"})
     policy = page.headers["content-security-policy"]
