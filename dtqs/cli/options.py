@@ -3,12 +3,14 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dtqs.config import Config, find, load
 from dtqs.errors import ConfigError, DtqsError, RequestError, TransientError
+
+if TYPE_CHECKING:
+    from dtqs.config import Config
 
 F = TypeVar("F", bound=Callable[..., Any])
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -40,13 +42,17 @@ def add_config_option(command: click.Command) -> None:
             add_config_option(below)
 
 
-def configuration() -> Config:
+def configuration() -> "Config":
     """Read the configuration that --config names or that is found. Raises ConfigError, which ends the command with EX_CONFIG."""
+    from dtqs.config import load  # a third of a second, which --help and `up` do without
+
     return load(configuration_path())
 
 
 def configuration_path() -> Path | None:
     """Return the file that --config names or that is found."""
+    from dtqs.config import find
+
     return find(click.get_current_context().meta.get(_META))
 
 

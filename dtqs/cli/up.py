@@ -14,11 +14,10 @@ from typing import IO
 import click
 
 from dtqs.deadline import Deadline
-from dtqs.sandbox.__main__ import ERROR, READY
 from dtqs.sandbox.child import SandboxError
-from dtqs.sandbox.keys import read_client_env
-from dtqs.sandbox.places import Places
+from dtqs.sandbox.places import Places, read_client_env
 from dtqs.sandbox.processes import end_leftover, running, wait_gone
+from dtqs.sandbox.report import ERROR, READY
 
 _STOP_SECONDS = 150.0
 _var_option = click.option("--var", default="var", show_default=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of everything it keeps.")
@@ -162,7 +161,7 @@ def _tell(places: Places, how_to_stop: str) -> None:
         f"Submit   {command} submit image source=@PHOTO --wait",
         f"""         . {var}/client.env; curl -H "Authorization: Bearer $DTQS_API_KEY" -H 'Content-Type: application/json' \\""",
         """             -d '{"task_type": "echo", "payload": {}}' $DTQS_URL/submit""",
-        f"Look     {command} tasks    {command} doctor    tail {var}/log/*.log",
+        f"Look     {command} console    {command} tasks    {command} doctor    tail {var}/log/*.log",
         f"Mails    {command} mails   (they are kept here, and sent to nobody)",
         f"{how_to_stop}   {command} down" + ("" if var == "var" else f" --var {var}"),
     ]

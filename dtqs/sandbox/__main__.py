@@ -1,34 +1,16 @@
-"""The process behind `dtqs up`: owns the stack, and reports to the command through a pipe, a line for each step."""
+"""The process behind `dtqs up`: owns the stack, and reports to the command."""
 
-import logging
 import os
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import setproctitle
 
 from dtqs import log
 from dtqs.errors import DtqsError
+from dtqs.sandbox.report import ERROR, READY, Report
 from dtqs.sandbox.stack import Stack
-
-READY = "ready"
-ERROR = "error: "
-logger = logging.getLogger(__name__)
-
-
-class Report:
-    """Lines to the command that started us, as long as it listens, and to our own log."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._pipe = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8")
-
-    def say(self, line: str) -> None:
-        logger.info(line)
-        # `dtqs up --detach` has gone when all is ready
-        with suppress(BrokenPipeError):
-            self._pipe.write(f"{line}\n")
 
 
 def main(var: str, api_port: str, workers: str, report_descriptor: str) -> int:

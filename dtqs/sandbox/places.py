@@ -117,6 +117,15 @@ def write_ini(places: Places, ours: Keys, proposed: Keys = MappingProxyType({}))
     write_private(places.ini, _HEADER + text.getvalue())
 
 
+def read_client_env(path: Path) -> dict[str, str]:
+    """Read the lines NAME=VALUE that the sandbox wrote; nothing where there is no file."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
 def environment_without(ours: Keys) -> dict[str, str]:
     """Return our environment without what would lead the API and the supervisor to other servers than these."""
     names = {f"DTQS_{section}_{key}".upper() for section, values in ours.items() for key in values if ":" not in section}

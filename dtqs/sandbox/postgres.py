@@ -10,7 +10,6 @@ from pathlib import Path
 from dtqs.deadline import Deadline
 from dtqs.sandbox.child import Account, Child, SandboxError, make_folder, write_private
 from dtqs.sandbox.processes import end_all, is_zombie, working_in
-from dtqs.store.checkup import POSTGRESQL_VERSION
 
 ROLE = DATABASE = "dtqs"
 _ADMIN = "postgres"
@@ -132,9 +131,7 @@ def binary(name: str) -> str:
     versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: float(path.parts[4]), reverse=True)
     found = str(versions[0]) if versions else shutil.which(name)
     if not found:
-        raise SandboxError(
-            f"PostgreSQL's program {name} is missing: install PostgreSQL {POSTGRESQL_VERSION} or later (Debian and Ubuntu: apt-get install postgresql)"
-        )
+        raise SandboxError(f"PostgreSQL's program {name} is missing: install PostgreSQL 14 or later (Debian and Ubuntu: apt-get install postgresql)")
     return found
 
 

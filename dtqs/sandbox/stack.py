@@ -7,7 +7,6 @@ import fcntl
 import json
 import logging
 import os
-import shlex
 import signal
 import sys
 import time
@@ -19,18 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from dtqs.broker.checkup import look_once
-from dtqs.config import RabbitmqSection, load
 from dtqs.deadline import Deadline
-from dtqs.errors import BrokerUnavailable
 from dtqs.sandbox.child import Child, Program, SandboxError, write_private
-from dtqs.sandbox.keys import working_key
 from dtqs.sandbox.places import Places, Ports, choose_ports, environment_without, write_ini
 from dtqs.sandbox.postgres import PrivatePostgres
 from dtqs.sandbox.processes import end_leftover, identity
 from dtqs.sandbox.rabbitmq import PrivateRabbitmq
 from dtqs.sandbox.wakeup import ReadySocket, Wakeup
-from dtqs.store.schema import migrate
 
 _READY_SECONDS = 60.0
 _RESTART_SECONDS, _RESTART_MOST_SECONDS, _YOUNG_SECONDS = 0.5, 10.0, 10.0
@@ -91,23 +85,23 @@ class Stack:
         self._end_leftovers()
         ports = choose_ports(self._places, self._wanted_port)
         postgres, rabbitmq = self._start_servers(ports)
+        from dtqs.sandbox import product  # takes long: the servers start meanwhile
+
         ours = self._settings(ports, postgres, rabbitmq)
         write_ini(self._places, ours, self._proposed())
         environment = environment_without(ours)
         postgres.wait_ready(Deadline(_READY_SECONDS))
         self._say(f"PostgreSQL is ready on port {ports.postgresql}")
-        config = load(self._places.ini, environment)
-        migrate(config.postgresql)
+        config = product.migrated(self._places, environment)
         with ReadySocket() as workers_ready:
             # while RabbitMQ is still starting: both wait for it by themselves
             self._start_product({**environment, "DTQS_CONFIG": str(self._places.ini), "NOTIFY_SOCKET": workers_ready.address})
             rabbitmq.wait_ready(Deadline(_READY_SECONDS))
             self._say(f"RabbitMQ is ready on port {ports.rabbitmq}")
             self._wait("api", lambda: _is_ready(f"http://127.0.0.1:{ports.api}/readyz"))
-            key = working_key(config, self._places.client_env)
-            write_private(self._places.client_env, f"DTQS_URL=http://127.0.0.1:{ports.api}\nDTQS_API_KEY={shlex.quote(key)}\n")
+            product.write_client_env(self._places, config)
             self._say(f"The API is ready on port {ports.api}")
-            self._wait("supervisor", lambda: workers_ready.seen() and _has_consumers(config.rabbitmq))
+            self._wait("supervisor", lambda: workers_ready.seen() and product.has_consumers(config.rabbitmq))
             self._say("The workers are ready")
 
     def watch(self) -> None:
@@ -210,14 +204,6 @@ def _is_ready(url: str) -> bool:
     """Tell whether the API answers and has found RabbitMQ: it takes tasks without it, but they would wait for the relay."""
     with suppress(urllib.error.URLError, OSError), urllib.request.urlopen(url, timeout=5) as response:
         return bool(json.load(response)["rabbitmq"]["state"] == "connected")
-    return False
-
-
-def _has_consumers(section: RabbitmqSection) -> bool:
-    """Tell whether a worker waits for tasks: they are ready without RabbitMQ, and look for it from time to time."""
-    with suppress(BrokerUnavailable):
-        look = look_once(section, "dtqs sandbox")
-        return look is not None and look.consumers > 0
     return False
 
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from dtqs.deadline import Deadline
-from dtqs.sandbox.keys import read_client_env
+from dtqs.sandbox.places import read_client_env
 from dtqs.sandbox.places import Places
 from dtqs.sandbox.ports import free_ports
 from dtqs.sandbox.processes import running, wait_gone

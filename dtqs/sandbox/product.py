@@ -1,0 +1,49 @@
+"""What the sandbox does with DTQS's own code. Imported only when its servers have been started: it takes as long to import as PostgreSQL to start."""
+
+import secrets
+import shlex
+from collections.abc import Mapping
+from contextlib import suppress
+
+from dtqs.broker.checkup import look_once
+from dtqs.config import Config, RabbitmqSection, load
+from dtqs.errors import BrokerUnavailable
+from dtqs.sandbox.child import write_private
+from dtqs.sandbox.places import Places, read_client_env
+from dtqs.store import Store
+from dtqs.store.schema import migrate
+
+
+def migrated(places: Places, environment: Mapping[str, str]) -> Config:
+    """Read the configuration that was written, and bring the database up to this version. Raises ConfigError, StoreUnavailable."""
+    config = load(places.ini, environment)
+    migrate(config.postgresql)
+    return config
+
+
+def write_client_env(places: Places, config: Config) -> None:
+    """Write what commands need to talk to the API: its URL and a key that the database knows. Raises StoreUnavailable."""
+    key = _working_key(config, read_client_env(places.client_env).get("DTQS_API_KEY", ""))
+    write_private(places.client_env, f"DTQS_URL=http://127.0.0.1:{config.api.port}\nDTQS_API_KEY={shlex.quote(key)}\n")
+
+
+def has_consumers(section: RabbitmqSection) -> bool:
+    """Tell whether a worker waits for tasks: they are ready without RabbitMQ, and look for it from time to time."""
+    with suppress(BrokerUnavailable):
+        look = look_once(section, "dtqs sandbox")
+        return look is not None and look.consumers > 0
+    return False
+
+
+def _working_key(config: Config, kept: str) -> str:
+    """Return the key that was kept if the database knows it, else a new one. Raises StoreUnavailable."""
+    store = Store(config.postgresql, config.lease, size=1, name="dtqs sandbox")
+    store.start()
+    try:
+        if kept and store.api_keys.find(kept):
+            return kept
+        # names are unique: a lost key cannot be read again, and its name stays taken
+        taken = any(key.name == "sandbox" for key in store.api_keys.list())
+        return store.api_keys.create(f"sandbox-{secrets.token_hex(3)}" if taken else "sandbox", ("submit", "read", "admin"))[1]
+    finally:
+        store.stop()
