@@ -12,8 +12,7 @@ import httpx
 import pytest
 
 from dtqs.deadline import Deadline
-from dtqs.sandbox.places import read_client_env
-from dtqs.sandbox.places import Places
+from dtqs.sandbox.places import Places, read_client_env
 from dtqs.sandbox.ports import free_ports
 from dtqs.sandbox.processes import running, wait_gone
 from tests.helpers import eventually
