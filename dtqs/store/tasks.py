@@ -96,16 +96,17 @@ class Tasks:
     def retry(self, task_id: str, new_id: str, owner: str | None = None, needed: Mapping[str, Problem] | None = None) -> NewRetry:
         """Submit a new task like a failed or cancelled one, for the same owner; a second call returns the first one's.
 
-        The files that its payload names, and that are `owner`'s (of all when it is None), are kept as those of a new task. `needed` are the ids of
-        those without which there is none, each with what is to be said then. Raises NotFound, Conflict (the task has no such outcome), Invalid,
-        StoreUnavailable.
+        The files that its payload names, and those `needed`, are kept as those of a new task, if they are `owner`'s (of all when it is None).
+        `needed` are the ids of those without which there is none, each with what is to be said then. Raises NotFound, Conflict (the task has no such
+        outcome), Invalid, StoreUnavailable.
         """
-        parameters = {"id": new_id, "retry_of": task_id, "grace": self._grace, "owner": owner}
+        needed = needed or {}
+        parameters = {"id": new_id, "retry_of": task_id, "grace": self._grace, "owner": owner, "needed": array(list(needed))}
 
         def work(run: Run) -> list[Row]:
             inserted = run("insert_retry", parameters)
             kept = {row[0] for row in run("keep_named", parameters)} if inserted else set()
-            if inserted and (gone := [problem for file_id, problem in (needed or {}).items() if file_id not in kept]):
+            if inserted and (gone := [problem for file_id, problem in needed.items() if file_id not in kept]):
                 raise Invalid(gone)
             return inserted
 

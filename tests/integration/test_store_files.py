@@ -5,7 +5,11 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 
+from dtqs.api.intake import Intake
 from dtqs.errors import Invalid, Problem
+from dtqs.processors.catalog import Catalog
+from dtqs.processors.video import VideoProcessor
+from dtqs.processors.video.settings import VideoSettings
 from dtqs.settlement import Kind
 from dtqs.store.file_rows import Named
 from dtqs.task import OutputFile
@@ -136,6 +140,27 @@ def test_a_retry_whose_upload_is_gone_is_refused_and_submits_nothing(world: Worl
     assert world.value("SELECT count(*) FROM tasks") == 1
     assert world.store.tasks.retry(task, uuid7(), OWNER, {there: needed[there]}).fresh
     assert not world.store.tasks.retry(task, uuid7(), OWNER, needed).fresh, "a second call returns what is there already"
+
+
+def test_a_retry_keeps_what_its_payload_names_by_a_preset_and_is_refused_when_that_is_gone(world: World) -> None:
+    film, mark, other = (upload(world, 6.9, OWNER) for _ in range(3))
+    presets = orjson.dumps({"branded": {"format": "mp4", "watermark": {"source": f"upload:{mark}"}}}).decode()
+    intake = Intake(Catalog([VideoProcessor(VideoSettings(presets=presets))]), world.store.files, lambda uri: None, 5)
+    payload = {"source": f"upload:{film}", "outputs": [{"name": "a", "preset": "branded"}]}
+    tasks = world.submit(2, payload=orjson.dumps(payload).decode(), task_type="video", submitted_by=OWNER)
+    world.run(tasks, Kind.FAILED)
+    assert world.store.tasks.retry(tasks[0], uuid7(), OWNER, intake.needed("video", payload)).fresh
+    assert expired(world, 6.9) == {other}
+    world.rows("DELETE FROM files WHERE id = %s RETURNING 1", mark)
+    with pytest.raises(Invalid, match=f"upload:{mark}"):
+        world.store.tasks.retry(tasks[1], uuid7(), OWNER, intake.needed("video", payload))
+
+
+def test_a_retry_keeps_no_needed_file_of_others(world: World) -> None:
+    theirs = upload(world, 6.9, uuid7())
+    task = failed(world, upload(world, 0, OWNER))
+    with pytest.raises(Invalid, match="gone"):
+        world.store.tasks.retry(task, uuid7(), OWNER, {theirs: Problem("payload", "gone")})
 
 
 def test_a_file_that_a_keeper_deletes_while_its_task_is_retried_is_gone(world: World) -> None:
