@@ -4,6 +4,7 @@ The pool lends in turns, so that thread would find now one backend's caches warm
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,14 +12,19 @@ from psycopg_pool import ConnectionPool
 
 from dtqs.store.database import Database, LimitedConnection
 
+_FRESH_SECONDS = 5.0
+"""A connection that nobody has used for longer goes through the pool: others have found out meanwhile whether the server is the same."""
+
 
 class KeptDatabase(Database):
     """Other threads share what is left of the pool, which so must have a connection more than that thread's."""
 
     def start(self) -> None:
+        if self._pool is None:
+            self._keeper = threading.get_ident()
+            self._kept: LimitedConnection | None = None
+            self._used_at = 0.0
         super().start()
-        self._keeper = threading.get_ident()
-        self._kept: LimitedConnection | None = None
 
     def stop(self) -> None:
         if self._pool is not None and self._kept is not None:
@@ -32,14 +38,20 @@ class KeptDatabase(Database):
             with pool.connection() as connection:
                 yield connection
             return
-        kept, self._kept = self._kept, None  # None while it is in use: who borrows within gets another
-        connection = kept or pool.getconn()
+        connection = self._take(pool)
         try:
             yield connection
         except BaseException:
             pool.putconn(connection)  # it judges what state the connection is in
             raise
         if self._pool is pool and self._kept is None:
-            self._kept = connection
+            self._kept, self._used_at = connection, time.monotonic()
         else:
             pool.putconn(connection)
+
+    def _take(self, pool: ConnectionPool[LimitedConnection]) -> LimitedConnection:
+        kept, self._kept = self._kept, None  # None while it is in use: who borrows within gets another
+        if kept is not None and time.monotonic() - self._used_at > _FRESH_SECONDS:
+            pool.putconn(kept)
+            kept = None
+        return kept or pool.getconn()

@@ -8,6 +8,8 @@ from importlib import resources
 from dtqs.uuid7 import made_at
 
 _WRONG_CLOCK_SECONDS = 86_400.0
+_LIVED = r"\1 >= least(to_timestamp(%(since)s::float8), now() - interval '1 day') AND \1 < now() + interval '1 day'"
+"""Whatever an id says, a running task's rows are seen: those of the last day."""
 
 
 @functools.cache
@@ -19,7 +21,7 @@ def statement(name: str) -> bytes:
     """
     text = re.sub(r"\{(settle|named|record)\}", lambda match: _read(f"{match[1]}.part.sql").strip(), _read(f"{name}.sql"))
     text = re.sub(r"\{utc ([a-z_.]+)\}", r"""to_char(\1 AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""", text)
-    text = re.sub(r"\{lived ([a-z_.]+)\}", r"\1 >= to_timestamp(%(since)s::float8) AND \1 < now() + interval '1 hour'", text)
+    text = re.sub(r"\{lived ([a-z_.]+)\}", _LIVED, text)
     return text.strip().encode()
 
 
@@ -28,7 +30,7 @@ def _read(file_name: str) -> str:
 
 
 def lived_since(task_ids: Iterable[str]) -> float:
-    """Return a time before which none of these tasks has a log row, in seconds since 1970: their ids tell, up to a day of wrong clocks."""
+    """Return a time before which none of these tasks has a log row, in seconds since 1970: their ids tell, where the API's clock is right to a day."""
     return min(map(made_at, task_ids), default=0.0) - _WRONG_CLOCK_SECONDS
 
 

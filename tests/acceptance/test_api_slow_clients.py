@@ -113,3 +113,62 @@ def test_a_stream_waits_for_longer_than_that(hasty: System) -> None:
     with pytest.raises(AssertionError):
         eventually(lambda: socket_errors(hasty) > before, CLIENT_SECONDS)
     assert rest(connection).count(b"event: cancelled\n") == len(ids)
+
+
+# --- replies leave whole, and at once
+
+
+def answered(system: System, request: str, until: bytes) -> bytes:
+    """Send a whole request on a connection that stays open; return what comes back until it holds this."""
+    read = b""
+    with opened(system, request) as connection:
+        while until not in read:
+            part = connection.recv(1 << 16)
+            assert part, read
+            read += part
+    return read
+
+
+def test_a_reply_without_a_body_leaves_at_once(hasty: System) -> None:
+    assert answered(hasty, "HEAD /tasks HTTP/1.1\r\n", b"\r\n\r\n").startswith(b"HTTP/1.1 405")
+    assert answered(hasty, "OPTIONS /tasks HTTP/1.1\r\n", b"\r\n\r\n").startswith(b"HTTP/1.1 200")
+
+
+def test_a_reply_leaves_in_one_piece(hasty: System) -> None:
+    with opened(hasty, "GET /healthz HTTP/1.1\r\n") as connection:
+        head, _, body = connection.recv(1 << 16).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert body, "the body came with the head"
+
+
+def test_the_head_of_a_stream_comes_with_its_first_event(hasty: System) -> None:
+    task_id = hasty.client.post("/submit", json={"task_type": "echo", "payload": {}}).json()["task_id"]
+    with opened(hasty, f"GET /sse?task_id={task_id} HTTP/1.1\r\n") as connection:
+        first = connection.recv(1 << 16)
+    assert first.startswith(b"HTTP/1.1 200")
+    assert b"event: status" in first
+
+
+def test_requests_that_follow_one_another_at_once_are_all_answered(hasty: System) -> None:
+    one = f"GET /healthz HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {hasty.key}\r\n\r\n"
+    read = b""
+    with socket.create_connection(("127.0.0.1", int(hasty.url.rpartition(":")[2])), timeout=20) as connection:
+        connection.sendall(3 * one.encode())
+        while read.count(b"HTTP/1.1 200") < 3:
+            part = connection.recv(1 << 16)
+            assert part, read
+            read += part
+
+
+def test_a_client_that_asks_first_is_told_to_go_on(hasty: System) -> None:
+    body = b'{"task_type": "echo", "payload": {}}'
+    head = f"POST /submit HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n"
+    with opened(hasty, head) as connection:
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 100")
+        connection.sendall(body)
+        assert b"202" in connection.recv(1 << 16)[:20]
+
+
+def test_an_empty_file_is_answered_whole(hasty: System) -> None:
+    uri = hasty.client.post("/files", content=b"").json()["uri"].removeprefix("upload:")
+    assert b"content-length: 0" in answered(hasty, f"GET /files/{uri} HTTP/1.1\r\n", b"\r\n\r\n").lower()

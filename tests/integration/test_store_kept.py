@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from dtqs.errors import StoreUnavailable
-from dtqs.store import Store
+from dtqs.store import Store, kept
 from dtqs.store.kept import KeptDatabase
 from tests.fix_store import World
 from tests.helpers import eventually
@@ -55,6 +55,16 @@ def test_a_broken_connection_is_replaced(store: Store, world: World) -> None:
         connection.execute("SELECT 1")
     assert store.reads.tasks([]) == []
     assert backend(store) != own
+
+
+def test_a_connection_that_nobody_has_used_for_long_goes_through_the_pool(store: Store, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a restart of the server the heartbeats have found out, and the next claim need not fail."""
+    own, beats = backend(store), in_a_thread(store, 4)
+    monkeypatch.setattr(kept, "_FRESH_SECONDS", 0.0)
+    for pid in {own, *beats}:
+        world.rows(f"SELECT pg_terminate_backend({pid})::text")
+    eventually(lambda: in_a_thread(store, 1), 10, "a heartbeat gets through")
+    store.reads.tasks([])
 
 
 def test_a_stopped_database_leaves_no_connection(world: World) -> None:

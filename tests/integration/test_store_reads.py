@@ -1,14 +1,18 @@
 """What API, streams and doctor read: records, pages, logs, and the audit that must see every break of law 3."""
 
+import time
+import uuid
+
 import pytest
 
 from dtqs.errors import NotFound
 from dtqs.settlement import Kind
 from dtqs.store import reads
 from dtqs.store.reads import Page, TaskFilter
+from dtqs.store.statements import lived_since, statement
 from dtqs.store.workers import WorkerIdentity
 from dtqs.task import NewTask, Status
-from dtqs.uuid7 import uuid7
+from dtqs.uuid7 import first_uuid7, uuid7
 from tests.fix_store import REPORT, World, settled
 
 OWNER, STRANGER = uuid7(), uuid7()
@@ -150,6 +154,32 @@ def test_the_log_of_a_task_is_read_from_a_place_on(world: World) -> None:
     assert [row.log_id for row in world.store.reads.logs(task)] == [first, second]
     assert [row.message for row in world.store.reads.logs(task, after=first)] == ["two"]
     assert [row.message for row in world.store.reads.logs(task, limit=1)] == ["one"]
+
+
+@pytest.mark.parametrize("off_by_days", [-40, -0.9, 0, 0.9, 40], ids=str)
+def test_logs_are_found_whatever_the_clock_said_that_made_the_id(world: World, off_by_days: float) -> None:
+    """Only the days that a task has lived are read; an id of a wrong clock, or of another kind, must hide nothing of today."""
+    made = first_uuid7(time.time() + 86_400 * off_by_days)
+    for task_id in (made, str(uuid.uuid4())):
+        world.store.tasks.insert([NewTask(task_id, "echo", False, "{}")])
+        lease = world.claim(world.worker(), [task_id])
+        began = world.store.reads.logs(task_id)[0].log_id
+        told = world.store.leases.report(lease, task_id, 1, "progress", "info", "half", {"fraction": 0.5})
+        assert [row.log_id for row in world.store.reads.logs(task_id)] == [began, told]
+        assert [row.log_id for row in world.store.reads.watch({task_id: began})] == [told]
+        assert world.store.reads.task(task_id).progress == {"fraction": 0.5}
+        assert [(task.progress, alone) for task, alone in world.store.reads.ended({task_id: told})] == [({"fraction": 0.5}, True)]
+        assert world.store.reads.watched([task_id])[0].last_log_id == told
+
+
+def test_a_read_of_a_log_opens_the_days_of_its_task_only(world: World) -> None:
+    """Every other partition's index would be opened, too, which takes longer than the rest."""
+    task_id = uuid7()
+    with world.store.database._connection() as connection:
+        parameters = {"task_id": task_id, "since": lived_since([task_id]), "after": 0, "limit": 9}
+        plan = "\n".join(str(row[0]) for row in connection.execute(b"EXPLAIN " + statement("read_logs"), parameters))
+    assert "Index Scan" in plan
+    assert plan.count("on logs_") <= 3
 
 
 def test_a_stream_reads_what_is_new_after_its_own_place_in_each_task(world: World) -> None:

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from functools import partial
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from dtqs.deadline import Deadline, Stop
 from dtqs.event import DeadLetter, Event, decode_cancel, decode_events, decode_hint, encode_cancel, encode_events, encode_hint
 from dtqs.scoreboard import ChildState, Scoreboard
-from dtqs.uuid7 import first_uuid7, is_uuid, uuid7
+from dtqs.uuid7 import first_uuid7, is_uuid, made_at, uuid7
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5), lambda inner: st.lists(inner, max_size=4), max_leaves=8)
 
@@ -27,6 +28,12 @@ def test_an_id_is_a_uuid_of_version_7_with_the_time_of_its_making() -> None:
     assert is_uuid(made)
     assert (made[14], made[19] in "89ab") == ("7", True)
     assert before <= int(made[:8] + made[9:13], 16) <= after
+
+
+def test_an_id_tells_when_it_was_made_if_it_is_of_a_kind_that_does() -> None:
+    assert abs(made_at(uuid7()) - time.time()) < 5
+    assert made_at(first_uuid7(1_700_000_000.25)) == 1_700_000_000.25
+    assert made_at(str(uuid.uuid4())) == 0
 
 
 def test_ids_differ() -> None:
