@@ -38,8 +38,12 @@ class Picture:
 
     @property
     def decoded_pixels(self) -> int:
-        """As many as a decoder may need room for: it works in blocks, with edges around."""
-        return (self.coded[0] + _EDGES) * (self.coded[1] + _EDGES)
+        """As many as a decoder may need room for: it works in blocks, with edges around.
+
+        Edges are no more than the side itself, or a thin film would lift the limit many times over.
+        """
+        width, height = (side + min(side, _EDGES) for side in self.coded)
+        return width * height
 
 
 @dataclass(frozen=True, slots=True)

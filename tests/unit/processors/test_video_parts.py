@@ -149,6 +149,12 @@ def test_what_ffprobe_says_is_read_with_suspicion() -> None:
             film.read(empty, "mov", 5)
 
 
+@given(st.integers(1, 1 << 20), st.integers(1, 1 << 20))
+def test_a_decoders_room_is_a_few_times_the_film_however_thin_it_is(width: int, height: int) -> None:
+    picture = film.Picture(0, "h264", width, height, (width, height), 25.0, 0, False, None, None)
+    assert picture.pixels < picture.decoded_pixels <= 4 * picture.pixels
+
+
 def test_an_option_that_is_not_on_the_list_is_refused() -> None:
     assert checked(["ffmpeg", "-v", "error", "-map_metadata", "-1", "-c:v:0", "libx264", "-f", "null", "-"])
     for option in ("-vstats_file", "-dump_attachment:t", "-filter_script", "-report", "-attach", "-vf"):
