@@ -146,9 +146,9 @@ CREATE TABLE IF NOT EXISTS settings (
 CREATE UNLOGGED TABLE IF NOT EXISTS rates (
     key text PRIMARY KEY,
     free_at timestamptz NOT NULL,
-    promised_at timestamptz NOT NULL,
-    taken boolean NOT NULL
+    promised_at timestamptz NOT NULL
 ) WITH (fillfactor = 50);
+ALTER TABLE rates DROP COLUMN IF EXISTS taken;
 CREATE INDEX IF NOT EXISTS rates_free_at ON rates (free_at);
 
 -- Rules that submit tasks by the clock.

@@ -222,6 +222,7 @@ MUTATIONS = [
     *_of("stale_workers.sql", ("dead_at IS NULL AND ", ""), (" AND heartbeat_at < now() - %(age)s * interval '1 s'", "")),
     *_of("former_workers.sql", ("dead_at IS NULL AND ", ""), ("node_id = %(node_id)s::uuid AND ", ""), (" AND boot_id <> %(boot_id)s::uuid", "")),
     *_of("register_worker.sql", " ON CONFLICT (id) DO NOTHING"),
+    *_of("lock_rates.sql", " ORDER BY u.key"),
     *_of("read_back.sql", (" WHERE l.worker_id = %(worker_id)s::uuid", ""), (" AND t.cancel_requested_at IS NOT NULL", "")),
     *_of(
         "mark_effect.sql",

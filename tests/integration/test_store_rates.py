@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Sequence
+from typing import Any
 
+import psycopg
 import pytest
 
 from dtqs.turn import Turn
-from tests.fix_store import World
+from tests.fix_store import OpenStore, World
 
 
 def wait(world: World, key: str, per_second: float, burst: int) -> float:
@@ -45,13 +47,42 @@ def test_turns_of_several_limits_are_taken_all_or_none(world: World) -> None:
     assert world.store.rates.take(turns) == {"a": pytest.approx(10, abs=1), "b": pytest.approx(40, abs=1), "c": pytest.approx(10, abs=1)}
 
 
-def test_those_that_ask_for_the_same_limits_in_another_order_do_not_wait_for_one_another_for_ever(world: World) -> None:
+def test_of_many_that_ask_for_several_limits_at_once_only_a_burst_gets_its_turns(world: World) -> None:
     keys = [f"key-{number}" for number in range(20)]
     turns = [Turn(key, 0.01, 12) for key in keys]
     waits = at_once([turns, turns[::-1]] * 8, world)
     assert len(waits) == 16
     assert waits.count({}) == 12
     assert all(set(late) == set(keys) for late in waits if late)
+
+
+@pytest.mark.parametrize("asked", [("a", "b", "c"), ("c", "b", "a"), ("b", "c", "a")], ids="".join)
+@pytest.mark.parametrize("used_before", [True, False])
+def test_limits_are_locked_in_the_order_of_their_keys_in_whatever_order_they_are_asked_for(
+    world: World, held: OpenStore, asked: Sequence[str], used_before: bool
+) -> None:
+    # else two that ask in different orders would each hold what the other waits for
+    if used_before:
+        assert world.store.rates.take([Turn(key, 1, 9) for key in "abc"]) == {}
+    held.rates.take([Turn("b", 1, 9)])
+    asker = world.meet(lambda store: store.rates.take([Turn(key, 1, 9) for key in asked])).waits()
+    with psycopg.connect(world.section.dsn.get_secret_value()) as beside:
+        assert [key for key in "abc" if not lockable(beside, key)] == ["a", "b"]
+    held.commit()
+    assert asker.result() == {}
+
+
+def lockable(connection: psycopg.Connection[Any], key: str) -> bool:
+    """Tell whether nobody has the row of a limit locked, also one that is not committed yet."""
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute("SET LOCAL lock_timeout = '200ms'")
+            connection.execute(
+                "INSERT INTO rates (key, free_at, promised_at) VALUES (%s, now(), now()) ON CONFLICT (key) DO UPDATE SET free_at = now()", (key,)
+            )
+    except psycopg.errors.LockNotAvailable:
+        return False
+    return True
 
 
 def test_unused_limits_are_pruned_and_used_ones_are_not(world: World) -> None:

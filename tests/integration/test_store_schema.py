@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from dtqs.config import PostgresqlSection
 from dtqs.errors import StoreUnavailable
 from dtqs.store.schema import SCHEMA_VERSION, migrate
+from dtqs.turn import Turn
 from tests.fix_store import World
 from tests.helpers import free_port
 
@@ -21,6 +22,12 @@ def test_the_schema_may_be_applied_again_beside_work(fresh_world: World) -> None
     assert len(fresh_world.store.leases.give_back(lease)) == 1
     assert fresh_world.value("SELECT value::int FROM settings WHERE name = 'schema_version'") == SCHEMA_VERSION
     fresh_world.check()
+
+
+def test_a_column_that_an_older_version_wrote_goes(fresh_world: World) -> None:
+    fresh_world.execute("ALTER TABLE rates ADD COLUMN taken boolean NOT NULL")
+    migrate(fresh_world.section)
+    assert fresh_world.store.rates.take([Turn("a", 1, 1)]) == {}
 
 
 def test_two_may_apply_the_schema_at_once(fresh_world: World) -> None:

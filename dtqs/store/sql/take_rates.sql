@@ -7,7 +7,6 @@ WITH k AS MATERIALIZED (
 ), a AS (SELECT bool_and(has_room) AS taken FROM k),
 t AS (
     UPDATE rates r SET
-        taken = a.taken,
         free_at = CASE WHEN a.taken THEN greatest(r.free_at, now()) + k.turn ELSE r.free_at END,
         promised_at = CASE WHEN k.has_room THEN r.promised_at ELSE greatest(r.promised_at + k.turn, r.free_at - k.slack) END
     FROM k, a WHERE r.key = k.key RETURNING r.key, k.has_room, r.promised_at
