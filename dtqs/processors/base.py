@@ -1,6 +1,7 @@
 """What a processor is, and the Context that its attempt gets. It knows files and the kernel, never the store or the broker."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, ClassVar, Generic, Protocol, TypeVar
@@ -8,7 +9,7 @@ from typing import Annotated, Any, BinaryIO, ClassVar, Generic, Protocol, TypeVa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dtqs.config import Section
-from dtqs.errors import Problem
+from dtqs.errors import PermanentError, Problem
 from dtqs.files import FileSpace
 from dtqs.files.uri import ALLOWED, check
 from dtqs.task import MAX_RETRIES_LIMIT, TIMEOUT_SECONDS_LIMIT, Effect, OutputFile
@@ -155,9 +156,13 @@ class Context:
         self.take_all([Turn(key, per_second, burst)])
 
     def take_all(self, turns: Sequence[Turn]) -> None:
-        """Take turns of several limits, each with a key of its own: all of them, or none where one has no turn now. Else as `take`."""
-        if turns:
-            self._reporter.take(turns)
+        """Take a turn of each of several limits: of all of them, or of none where one has no turn now. Equal ones count once. Else as `take`."""
+        wanted = list(dict.fromkeys(turns))
+        for key, count in Counter(turn.key for turn in wanted).items():
+            if count > 1:
+                raise PermanentError(f"the rate limit {key} is asked for twice, with different rates or bursts; allowed is one of each key")
+        if wanted:
+            self._reporter.take(wanted)
 
     def effect_begins(self, on_ambiguous: Effect | str = Effect.FAIL) -> None:
         """Say, just before it, that something begins that must not happen twice: SMTP's DATA, the SMS request.
