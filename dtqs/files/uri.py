@@ -20,8 +20,10 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 _WANTED_BRACKETS = "between [ and ] an IPv6 address is allowed, without a zone"
 _USER_INFO = re.compile(rf"^((?:(?:{'|'.join(SCHEMES)}|[a-z][a-z0-9+.-]*(?=:[/\\])):)?[/\\]*).*@", re.IGNORECASE | re.DOTALL)
-_SECRET = re.compile("(?<==).+|^[^=]+$", re.DOTALL)
-"""A parameter's value, or what stands in its place without a name."""
+_QUERY = re.compile(r"\?|%(?:25)*3F", re.IGNORECASE)
+"""Where a query begins; what some program has encoded once too often is one all the same."""
+_NAMED = re.compile(r"([\w.~[\]-]*=)=*[^=].*", re.DOTALL)
+_PATH_PARAMETER = re.compile("(?<=[;&])[^/;&]*=[^/;&]*")
 _TARGET_SAFE = "/?%:@!$&'()*+,;=~[]|"
 
 
@@ -72,15 +74,18 @@ def parse(uri: str) -> SourceUri:
 
 
 def worded(uri: str) -> str:
-    """Name a source, or what was to be one, to people: without user name and password, and without the values of its query, which may be signatures."""
+    """Name a source, or what was to be one, to people: without user name and password, and without the values of parameters, which may be signatures."""
     try:
         parse(uri)
     except ValueError:  # one that has user info is none of ours: then all before an @ may be that, however it is written
         uri = _USER_INFO.sub(r"\1…@", uri)
     place, fragment, _ = uri.partition("#")
-    path, query, parameters = place.partition("?")
-    named = "&".join(_SECRET.sub("…", parameter) for parameter in parameters.split("&"))
-    text = "".join(sign if sign.isprintable() else "\ufffd" for sign in f"{path}{query}{named}{fragment and '#…'}"[: WORDED_CHARACTERS + 1])
+    query = _QUERY.search(place)
+    start, end = query.span() if query else (len(place), len(place))
+    path = _PATH_PARAMETER.sub(lambda found: _without_value(found[0]), place[:start])
+    parameters = "&".join(map(_without_value, place[end:].split("&")))
+    said = f"{path}{place[start:end]}{parameters}{fragment and '#…'}"
+    text = "".join(sign if sign.isprintable() else "\ufffd" for sign in said[: WORDED_CHARACTERS + 1])
     return text if len(text) <= WORDED_CHARACTERS else f"{text[:WORDED_CHARACTERS]}…"
 
 
@@ -119,6 +124,12 @@ def parse_url(text: str, base: Url | None = None) -> Url:
         raise ValueError("allowed after the host is a port from 1 to 65535")
     target = quote(parts.path or "/", safe=_TARGET_SAFE) + (f"?{quote(parts.query, safe=_TARGET_SAFE)}" if parts.query else "")
     return Url(parts.scheme, _host(parts.hostname or ""), port or DEFAULT_PORTS[parts.scheme], target)
+
+
+def _without_value(parameter: str) -> str:
+    """Leave a parameter's name, if it is one: what has no value may be a token, and one in base64 may end in `=`."""
+    named = _NAMED.fullmatch(parameter)
+    return f"{named[1]}…" if named else parameter and "…"
 
 
 def _host(host: str) -> str:
