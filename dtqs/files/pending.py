@@ -76,7 +76,7 @@ class PendingFile:
         """Remove what there is of the file. Safe to call again, and after a commit."""
         self._close()
         if self._begun:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # what stays is swept; an error here would hide why it was to go
                 os.unlink(self.temporary)
             self._begun = False
 

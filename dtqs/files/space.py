@@ -1,6 +1,7 @@
 """The files that tasks read and write, as worker, API and keeper see them: sources by their URI, uploads and outputs by their id."""
 
 from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO, Protocol
@@ -100,7 +101,8 @@ class FileSpace:
             return OutputFile(file_id, name, media_type, size_bytes, sha256)
         except BaseException:
             if not self.over_network:
-                self._local.remove(pending.file_id)  # an interrupt may come when it is stored, and nobody knows of it
+                with suppress(OSError):  # it is swept then; the interrupt must not be lost
+                    self._local.remove(pending.file_id)  # one may come when it is stored, and nobody knows of it
             raise
 
     def temporary_dir(self, task_id: str) -> TemporaryDirectory[str]:

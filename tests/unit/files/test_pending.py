@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from types import FrameType
+from typing import BinaryIO
 
 import pytest
 
@@ -61,6 +62,23 @@ def test_an_interrupt_leaves_no_descriptor_and_no_file(tmp_path: Path, owner: st
         else:
             break
     assert after > 20
+
+
+@pytest.mark.parametrize("stubborn", ["temporary", "stored"])
+def test_what_cannot_be_removed_does_not_hide_why_it_was_to_be(tmp_path: Path, stubborn: str) -> None:
+    space = FileSpace(FilesSection(directory=tmp_path))
+
+    def write(file: BinaryIO) -> None:
+        path = Path(file.name)
+        if stubborn == "temporary":
+            path.unlink()
+        else:
+            path = space.path_of(path.stem)
+        path.mkdir(parents=True)  # which no unlink removes
+        raise Interrupt
+
+    with pytest.raises(Interrupt):
+        space.add_output("o", write, "text/plain")
 
 
 def test_a_file_that_is_anothers_is_left_alone(tmp_path: Path) -> None:
