@@ -1,6 +1,7 @@
 """Servers that speak what SMS providers speak, on loopback: an HTTP gateway and an SMPP server. Each is told what to answer, and keeps what it got."""
 
 import contextlib
+import logging
 import signal
 import socket
 import ssl
@@ -238,3 +239,26 @@ def interrupted(when: Callable[[], bool]) -> Iterator[None]:
         watcher.join(_SECONDS)
         signal.signal(signal.SIGUSR1, before)
     raise AssertionError("the interrupt has not come through")
+
+
+@contextlib.contextmanager
+def stopped_at(message: str) -> Iterator[None]:
+    """Interrupt what runs within, as a worker's stop does, as it logs that message; it must let that through."""
+
+    def interrupt(record: logging.LogRecord) -> bool:
+        if record.getMessage() == message:
+            raise Interrupted(Reason.STOP)
+        return True
+
+    logger = logging.getLogger("dtqs.processors.sms.processor")
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addFilter(interrupt)
+    try:
+        yield
+    except Interrupted:
+        return
+    finally:
+        logger.removeFilter(interrupt)
+        logger.setLevel(level)
+    raise AssertionError(f"{message!r} was not logged, or the interrupt has not come through")

@@ -12,6 +12,7 @@ from dtqs.config import Section
 from dtqs.errors import PermanentError, Problem
 from dtqs.files import FileSpace
 from dtqs.files.uri import ALLOWED, check
+from dtqs.processors.result import result_text
 from dtqs.task import MAX_RETRIES_LIMIT, TIMEOUT_SECONDS_LIMIT, Effect, OutputFile
 from dtqs.turn import Turn
 
@@ -115,7 +116,7 @@ class Context:
     def __init__(self, task_id: str, attempt: int, reporter: Reporter, files: FileSpace) -> None:
         self.task_id, self.attempt = task_id, attempt
         self.effect: Effect | None = None
-        self.known_result: dict[str, Json] | None = None
+        self.known_result: str | None = None
         self._reporter, self._files = reporter, files
         self._outputs: list[OutputFile] = []
         self._work_dir: tempfile.TemporaryDirectory[str] | None = None
@@ -174,11 +175,12 @@ class Context:
         self.effect = effect
 
     def effect_happened(self, result: dict[str, Json]) -> None:
-        """Say that the effect has happened, and what the result is as far as it is known, before `run` waits for more of it.
+        """Say at once that the effect has happened, and what the result is as far as it is known.
 
-        Whatever ends `run` from here on, a stop or an error, completes the task with that result. If the worker dies, the task fails: it must not happen twice.
+        Whatever ends `run` from here on, a stop or an error, completes the task with that result. If the worker dies, the task fails: it must not happen
+        twice; unless PostgreSQL was away, and the lease still says what `effect_begins` was told. Raises PermanentError where the result cannot be stored.
         """
-        self.known_result = result
+        self.known_result = result_text(result)
         if self.effect is not Effect.FAIL:
             self.effect_begins(Effect.FAIL)
 

@@ -14,13 +14,13 @@ from dtqs.errors import EffectUnknown, LeaseLost, PermanentError, Postponed, Sto
 from dtqs.files import FileSpace
 from dtqs.processors.base import Context, Processor, Reporter
 from dtqs.processors.catalog import Catalog
+from dtqs.processors.result import result_text
 from dtqs.settlement import Kind, RetryPolicy, Settlement, decide, error_json, words
 from dtqs.task import Claimed, Effect
 from dtqs.worker.descendants import kill_descendants
 from dtqs.worker.limits import Interrupted, Limits, Reason
 
 logger = logging.getLogger(__name__)
-RESULT_LIMIT_BYTES = 16 << 20
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Runner:
         try:
             try:
                 self._limits.arm(task.task_id, limit)
-                value = _text(kind.run(kind.validate(orjson.loads(task.payload)), context))
+                value = result_text(kind.run(kind.validate(orjson.loads(task.payload)), context))
                 self._end_forked()
                 self._limits.disarm()
                 return Settlement(task.task_id, Kind.COMPLETED, value, 0.0, context.outputs)
@@ -84,10 +84,7 @@ class Runner:
     def _settle(self, task: Claimed, error: BaseException, context: Context, limit_seconds: float) -> Settlement:
         policy = self._types[task.task_type].policy
         if context.known_result is not None:
-            try:
-                return Settlement(task.task_id, Kind.COMPLETED, _text(context.known_result), 0.0, context.outputs)
-            except PermanentError as fault:
-                error = fault
+            return Settlement(task.task_id, Kind.COMPLETED, context.known_result, 0.0, context.outputs)
         if isinstance(error, Interrupted):
             if error.reason is Reason.STOP:
                 return _given_back(task, context, "its worker was stopped")
@@ -115,27 +112,6 @@ def _given_back(task: Claimed, context: Context, why: str, delay_seconds: float 
     if context.effect is Effect.FAIL:
         return Settlement(task.task_id, Kind.FAILED, error_json(EffectUnknown(why, task.task_type), transient=False))
     return Settlement(task.task_id, Kind.UNSPENT, None, delay_seconds)
-
-
-def _text(result: object) -> str:
-    """Return the result as JSON text that PostgreSQL can store. Raises PermanentError."""
-    try:
-        text = orjson.dumps(result).decode()
-    except TypeError as error:
-        raise PermanentError(f"the result is not JSON: {error}") from error
-    if len(text) > RESULT_LIMIT_BYTES:
-        raise PermanentError(f"the result is {len(text)} characters of JSON, {RESULT_LIMIT_BYTES} are allowed; store what is large as an output")
-    if "\\u0000" in text and _has_nul(orjson.loads(text)):
-        raise PermanentError("the result holds text with a NUL character, which cannot be stored")
-    return text
-
-
-def _has_nul(value: object) -> bool:
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
-    return isinstance(value, list) and any(_has_nul(item) for item in value)
 
 
 def _quietly(clean_up: Callable[[], None]) -> None:

@@ -25,7 +25,7 @@ from dtqs.processors.sms.template import in_json
 from dtqs.task import Effect
 from tests.fix_processors import Attempt
 from tests.helpers import free_port
-from tests.sms_servers import Answer, Gateway, accepted, interrupted, refused
+from tests.sms_servers import Answer, Gateway, accepted, interrupted, refused, stopped_at
 
 TO, TOKEN = "+4915112345678", "0123456789abcdef0123456789abcdef"
 SID = "AC" + "f" * 32
@@ -164,6 +164,16 @@ def test_after_an_interrupt_the_next_message_goes_out_as_ever(twilio: Send, gate
         twilio()
     never.set()
     assert twilio()["status"] == "queued"
+
+
+@pytest.mark.parametrize("provider", ["twilio", "http"])
+def test_a_message_that_was_taken_says_so_before_anything_else(twilio: Send, http: Send, gateway: Gateway, attempt: Attempt, provider: str) -> None:
+    context, send = attempt.context(), {"twilio": twilio, "http": http}[provider]
+    with stopped_at("message handed over"):
+        send(context=context, on_ambiguous="retry")
+    assert len(gateway.asked) == 1
+    assert orjson.loads(context.known_result or "null")["to"] == TO
+    assert attempt.reports.effects == [Effect.RETRY, Effect.FAIL]
 
 
 def test_where_nobody_listens_no_effect_has_begun_and_it_is_tried_again(twilio: Send, attempt: Attempt) -> None:

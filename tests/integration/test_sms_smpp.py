@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import trustme
 from pydantic import SecretStr
@@ -23,7 +24,7 @@ from dtqs.processors.sms.settings import SmsSettings
 from dtqs.task import Effect
 from tests.fix_processors import Attempt
 from tests.helpers import eventually, free_port
-from tests.sms_servers import LOSE, SILENCE, SmppServer, interrupted
+from tests.sms_servers import LOSE, SILENCE, SmppServer, interrupted, stopped_at
 
 TO = "+4915112345678"
 Send = Callable[..., Any]
@@ -261,11 +262,16 @@ def test_a_message_that_was_accepted_says_so_before_it_waits_for_receipts(smpp: 
     context = attempt.context()
     with interrupted(lambda: attempt.reports.effects == [Effect.RETRY, Effect.FAIL]):
         smpp(context=context, on_ambiguous="retry", wait_receipt_seconds=20)
-    assert context.known_result is not None
-    assert (context.known_result["message_id"], context.known_result["receipts"]) == ("00000001", [])
+    known = orjson.loads(context.known_result or "null")
+    assert (known["message_id"], known["receipts"]) == ("00000001", [])
+
+
+def test_a_message_that_was_accepted_says_so_before_anything_else(smpp: Send, attempt: Attempt) -> None:
     context = attempt.context()
-    smpp(context=context, wait_receipt_seconds=0)
-    assert context.known_result is None, "nothing is waited for"
+    with stopped_at("message handed over"):
+        smpp(context=context, on_ambiguous="retry")
+    assert orjson.loads(context.known_result or "null")["message_id"] == "00000001"
+    assert attempt.reports.effects == [Effect.RETRY, Effect.FAIL]
 
 
 @pytest.mark.parametrize("keys", [{"request_timeout_seconds": 0.5}, {"wait_receipt_seconds": 0.5}])

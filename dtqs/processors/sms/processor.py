@@ -55,10 +55,10 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
             sent = self._provider.send(message, lambda: context.effect_begins(self.settings.on_ambiguous))
         except SmsUnsure as unsure:
             self._settle_unsure(unsure, context)
+        # first of all: whatever ends the rest, the carrier has the message
+        context.effect_happened(self._result(message, sent))
         self._tell(message, sent)
         if self.settings.wait_receipt_seconds and isinstance(self._provider, Smpp):
-            # whatever ends the wait: the carrier has the message
-            context.effect_happened(self._result(message, sent))
             sent = self._provider.wait_receipts(sent)
         return self._result(message, sent)
 

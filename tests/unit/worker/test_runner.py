@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from dtqs.config import RetrySection
-from dtqs.errors import TransientError
+from dtqs.errors import StoreUnavailable, TransientError
 from dtqs.processors.base import Context, Json, NoSettings, Payload
 from dtqs.processors.catalog import Catalog
 from dtqs.processors.function import processor
@@ -17,7 +17,7 @@ from dtqs.task import Claimed, Effect
 from dtqs.uuid7 import uuid7
 from dtqs.worker.limits import Interrupted, Limits, Reason
 from dtqs.worker.runner import Runner
-from tests.fix_processors import Attempt
+from tests.fix_processors import Attempt, Reports
 
 
 class Nothing(Payload):
@@ -84,13 +84,50 @@ def test_an_effect_that_has_happened_completes_its_task_whatever_comes_after_it(
     assert attempt.reports.effects == [Effect.RETRY, Effect.FAIL], "a death from then on must not have it happen twice"
 
 
-def test_a_result_that_cannot_be_stored_fails_its_task_also_where_the_effect_has_happened(attempt: Attempt) -> None:
+def test_an_effect_whose_mark_cannot_be_written_completes_its_task_all_the_same(attempt: Attempt) -> None:
+    class Away(Reports):
+        def effect_begins(self, task_id: str, effect: Effect) -> None:
+            if effect is Effect.FAIL:
+                raise StoreUnavailable("PostgreSQL is away")
+
     @processor("sends", payload=Nothing)
     def sends(payload: Nothing, context: Context) -> Json:
+        context.effect_begins("retry")
+        context.effect_happened({"id": 7})
+        return None
+
+    runner = Runner(Catalog([sends(NoSettings())]), attempt.space, Away(), Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
+    settlement = runner.attempt(Claimed(uuid7(), "sends", "{}", 1, 5, None, False), light=False)
+    assert (settlement.kind, settlement.value) == (Kind.COMPLETED, '{"id":7}')
+
+
+def test_a_known_result_that_cannot_be_stored_fails_its_task_at_once_and_leaves_nothing_on_the_disk(attempt: Attempt) -> None:
+    ids: list[object] = []
+
+    @processor("sends", payload=Nothing)
+    def sends(payload: Nothing, context: Context) -> Json:
+        context.effect_begins("retry")
+        ids.append(context.add_output("first", lambda file: file.write(b"some"), "text/plain")["uri"].removeprefix("upload:"))
         context.effect_happened({"id": object()})
-        raise Interrupted(Reason.STOP)
+        ids.append("went on")
+        return None
 
     runner = Runner(Catalog([sends(NoSettings())]), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
     settlement = runner.attempt(Claimed(uuid7(), "sends", "{}", 1, 5, None, False), light=False)
-    assert settlement.kind is Kind.FAILED
+    (output,) = ids
+    assert (settlement.kind, settlement.files) == (Kind.FAILED, ())
     assert "the result is not JSON" in (settlement.value or "")
+    assert not attempt.space.path_of(str(output)).exists()
+
+
+def test_a_result_that_cannot_be_stored_gives_way_to_the_one_that_was_known_before(attempt: Attempt) -> None:
+    @processor("sends", payload=Nothing)
+    def sends(payload: Nothing, context: Context) -> Json:
+        result: dict[str, Json] = {"id": 7}
+        context.effect_happened(result)
+        result["receipt"] = object()
+        return result
+
+    runner = Runner(Catalog([sends(NoSettings())]), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
+    settlement = runner.attempt(Claimed(uuid7(), "sends", "{}", 1, 5, None, False), light=False)
+    assert (settlement.kind, settlement.value) == (Kind.COMPLETED, '{"id":7}')
