@@ -39,10 +39,11 @@ class BucketStore:
         """Raises NotFound when the object is gone, FilesUnavailable."""
         return ObjectReader(lambda at: self._open(file_id, at, end), start, end)
 
-    def remove(self, file_id: str) -> None:
-        """Raises FilesUnavailable."""
+    def remove(self, file_id: str) -> bool:
+        """Tell that it is gone; whether it was there, the storage does not say. Raises FilesUnavailable."""
         with _refusals():
             self._client.delete(self._bucket, self._key(file_id))
+        return True
 
     def sweep(self, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float, limit: int) -> int:
         """Delete objects that are older and not kept, and uploads in parts that nobody ended; see FileSpace. Raises FilesUnavailable."""

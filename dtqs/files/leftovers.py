@@ -15,9 +15,9 @@ from dtqs.uuid7 import is_uuid
 
 
 class Leftovers:
-    """`remove` deletes a stored file by its id."""
+    """`remove` deletes a stored file by its id, and tells whether it was there."""
 
-    def __init__(self, temporary: Path, remove: Callable[[str], None]) -> None:
+    def __init__(self, temporary: Path, remove: Callable[[str], bool]) -> None:
         self._temporary, self._remove = temporary, remove
 
     def owners(self) -> list[str]:
@@ -27,7 +27,7 @@ class Leftovers:
     def clear(self, owner: str, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float) -> int:
         """Delete what a worker has left, if all of it is older: its folder, and what it stored that `keep`, asked with the ids, does not return.
 
-        Tells how many files and folders are gone. Raises FilesUnavailable: what was stored in a bucket is removed at a later call.
+        Tells how many files and folders are gone by that. Raises FilesUnavailable while any is left: a later call goes on with it.
         """
         folder = self._temporary / owner
         if older_than_seconds and newest(folder) >= time.time() - older_than_seconds:
@@ -39,14 +39,14 @@ class Leftovers:
         except OSError as error:
             raise FilesUnavailable(f"what worker {owner} left could not be removed: {error.strerror or error}") from error
         delete(folder)
+        if folder.exists():
+            left = next((path.name for path in entries(folder)), "its folder")
+            raise FilesUnavailable(f"what worker {owner} left could not be removed: {left} is still there")
         return gone
 
     def _remove_stored(self, stored: Sequence[str], keep: Callable[[Sequence[str]], Container[str]]) -> int:
         known = keep(stored) if stored else ()
-        unknown = [file_id for file_id in stored if file_id not in known]
-        for file_id in unknown:
-            self._remove(file_id)
-        return len(unknown)
+        return sum(self._remove(file_id) for file_id in stored if file_id not in known)
 
 
 def _stored(note: Path) -> list[str]:

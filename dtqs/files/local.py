@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Container, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,10 +45,13 @@ class LocalStore:
         except FileNotFoundError:
             raise NotFound("file", file_id) from None
 
-    def remove(self, file_id: str) -> None:
-        """Delete a file; one that is not there is none of ours to wonder at."""
-        with suppress(FileNotFoundError):
+    def remove(self, file_id: str) -> bool:
+        """Delete a file, and tell whether it was there; one that is not is none of ours to wonder at."""
+        try:
             self.path_of(file_id).unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
     def sweep(self, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float, limit: int) -> int:
         return self._sweeper.sweep(keep, older_than_seconds, limit)

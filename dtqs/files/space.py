@@ -133,9 +133,9 @@ class FileSpace:
         """
         return self._leftovers.clear(owner, keep, older_than_seconds)
 
-    def remove(self, file_id: str) -> None:
-        """Delete a file; one that is not there is none of ours to wonder at. Raises FilesUnavailable."""
-        self._store_of(file_id).remove(file_id)
+    def remove(self, file_id: str) -> bool:
+        """Delete a file, and tell whether it was there, as far as that is known; one that is not is none of ours to wonder at. Raises FilesUnavailable."""
+        return self._store_of(file_id).remove(file_id)
 
     def look(self) -> None:
         """See whether the store can be reached. Raises FilesUnavailable."""

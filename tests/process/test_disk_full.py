@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fix_site import Site
+from tests.mounts import own_mounts
 
 ROOT = Path(__file__).parents[2]
 LIMIT_BYTES = 1 << 20
@@ -23,14 +24,6 @@ def fill(directory: Path, site: Site, *before: str) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
-
-
-def own_mounts() -> list[str]:
-    """How a command gets mounts of its own: by right as root, or in a user namespace where the system allows it; nothing where neither works."""
-    for way in (["unshare", "--mount"], ["unshare", "--mount", "--map-root-user"]):
-        if subprocess.run([*way, "sh", "-c", "mount -t tmpfs tmpfs /mnt"], capture_output=True, timeout=20, check=False).returncode == 0:
-            return way
-    return []
 
 
 def test_a_full_disk_is_worth_a_retry_says_so_and_the_worker_goes_on(site: Site, tmp_path: Path) -> None:

@@ -64,6 +64,13 @@ def test_what_was_stored_before_the_last_finish_is_no_leftover(spaces: tuple[Fil
     assert _there(tmp_path) == {delivered}
 
 
+def test_only_what_was_there_counts_as_removed(spaces: tuple[FileSpace, ...]) -> None:
+    worker, _, keeper = spaces
+    worker.remove(_store(worker))
+    assert keeper.clear(WORKER, _none) == 0
+    assert keeper.owners() == []
+
+
 def test_a_note_that_was_cut_off_names_what_is_whole_in_it(spaces: tuple[FileSpace, ...], tmp_path: Path) -> None:
     worker, _, keeper = spaces
     left = _store(worker)
