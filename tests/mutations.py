@@ -74,7 +74,7 @@ MUTATIONS = [
         ("x.kind IS NULL AND mine.effect = 'fail'", "mine.effect = 'fail'"),
         ("coalesce(x.kind, CASE mine.effect", "coalesce(CASE WHEN mine.effect IS NULL THEN x.kind END, CASE mine.effect"),
         ("coalesce(x.delay, 0)", "0::float8"),
-        ("THEN %(unknown)s ELSE x.value END", "THEN x.value ELSE x.value END"),
+        ("replace(%(unknown)s, '[processor:TYPE]', '[processor:' || t.task_type || ']')", "x.value"),
     ),
     *_of(
         "part.sql",
@@ -154,7 +154,7 @@ MUTATIONS = [
         (" OR u.id = %(culprit)s::uuid", " OR true"),
         (" OR u.id = %(culprit)s::uuid", ""),
         ("THEN 'retry' ELSE 'unspent'", "THEN 'unspent' ELSE 'unspent'"),
-        ("CASE WHEN mine.effect = 'fail' THEN %(unknown)s ELSE %(error)s END", "CASE WHEN false THEN %(unknown)s ELSE %(error)s END"),
+        ("CASE WHEN mine.effect = 'fail'\n", "CASE WHEN false\n"),
     ),
     *_of(
         "cancel_lock.sql",
