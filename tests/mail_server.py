@@ -51,6 +51,8 @@ class MailServerUnderTest:
     data_answers: list[str] = field(default_factory=list)
     """Said to the next mails instead of 250; `drop` closes the connection, `stall` says nothing until `release`."""
 
+    quit_stalls: bool = False
+    """QUIT gets no answer until `release`."""
     data_command_answers: list[str] = field(default_factory=list)
     """Said to the next DATA commands instead of 354; `drop` closes the connection."""
 
@@ -135,6 +137,8 @@ class MailServerUnderTest:
 
     async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         self.commands.append("QUIT")
+        if self.quit_stalls:
+            await self.release.wait()
         return "221 2.0.0 goodbye"
 
     async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:

@@ -1,13 +1,11 @@
 """Servers that speak what SMS providers speak, on loopback: an HTTP gateway and an SMPP server. Each is told what to answer, and keeps what it got."""
 
 import contextlib
-import logging
-import signal
 import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,7 +15,6 @@ import orjson
 from smpplib import consts, smpp
 from smpplib.client import SimpleSequenceGenerator
 
-from dtqs.worker.limits import Interrupted, Reason
 from tests.helpers import eventually
 
 _SECONDS = 30.0
@@ -215,50 +212,3 @@ def _pdus(connection: socket.socket) -> Iterator[Any]:
     while len(head := stream.read(4)) == 4:
         (length,) = struct.unpack(">L", head)
         yield smpp.parse_pdu(head + stream.read(length - 4), client=numbers, allow_unknown_opt_params=True)
-
-
-@contextlib.contextmanager
-def interrupted(when: Callable[[], bool]) -> Iterator[None]:
-    """Interrupt what runs within, in the main thread, as a worker's time limit does; it must let that through."""
-
-    def interrupt(_: int, __: object) -> None:
-        raise Interrupted(Reason.TIME_LIMIT)
-
-    def watch() -> None:
-        eventually(when, 10, "it is time to interrupt")
-        signal.pthread_kill(main, signal.SIGUSR1)
-
-    main, before = threading.main_thread().ident or 0, signal.signal(signal.SIGUSR1, interrupt)
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    except Interrupted:
-        return
-    finally:
-        watcher.join(_SECONDS)
-        signal.signal(signal.SIGUSR1, before)
-    raise AssertionError("the interrupt has not come through")
-
-
-@contextlib.contextmanager
-def stopped_at(message: str) -> Iterator[None]:
-    """Interrupt what runs within, as a worker's stop does, as it logs that message; it must let that through."""
-
-    def interrupt(record: logging.LogRecord) -> bool:
-        if record.getMessage() == message:
-            raise Interrupted(Reason.STOP)
-        return True
-
-    logger = logging.getLogger("dtqs.processors.sms.processor")
-    level = logger.level
-    logger.setLevel(logging.INFO)
-    logger.addFilter(interrupt)
-    try:
-        yield
-    except Interrupted:
-        return
-    finally:
-        logger.removeFilter(interrupt)
-        logger.setLevel(level)
-    raise AssertionError(f"{message!r} was not logged, or the interrupt has not come through")

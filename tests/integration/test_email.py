@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from dtqs.errors import EffectUnknown, PermanentError, TransientError
@@ -23,6 +24,7 @@ from dtqs.processors.email.settings import EmailSettings
 from dtqs.processors.email.smtp import MailServer
 from dtqs.task import Effect
 from tests.fix_processors import Attempt
+from tests.interrupts import interrupted
 from tests.mail_server import MailServerUnderTest, Received
 
 Serve = Callable[..., MailServerUnderTest]
@@ -117,6 +119,15 @@ def test_a_worker_that_ends_says_goodbye(server: MailServerUnderTest, processor:
     sender.close()
     sender.close()
     assert server.commands.count("QUIT") == 1
+
+
+def test_a_mail_that_was_taken_says_so_before_the_goodbye(serve: Serve, processor: Make, attempt: Attempt) -> None:
+    server, context = serve(quit_stalls=True), attempt.context()
+    with interrupted(lambda: "QUIT" in server.commands):
+        send(processor(server, idle_seconds=0, on_ambiguous="retry"), attempt, context=context)
+    assert orjson.loads(context.known_result or "null")["answer"] == "250 2.0.0 queued as 4711"
+    assert attempt.reports.effects == [Effect.RETRY, Effect.FAIL]
+    assert len(server.mails) == 1
 
 
 def test_a_server_that_was_restarted_gets_the_next_mail_over_a_new_connection(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:

@@ -25,7 +25,8 @@ from dtqs.processors.sms.template import in_json
 from dtqs.task import Effect
 from tests.fix_processors import Attempt
 from tests.helpers import free_port
-from tests.sms_servers import Answer, Gateway, accepted, interrupted, refused, stopped_at
+from tests.interrupts import interrupted, stopped_at
+from tests.sms_servers import Answer, Gateway, accepted, refused
 
 TO, TOKEN = "+4915112345678", "0123456789abcdef0123456789abcdef"
 SID = "AC" + "f" * 32
@@ -169,7 +170,7 @@ def test_after_an_interrupt_the_next_message_goes_out_as_ever(twilio: Send, gate
 @pytest.mark.parametrize("provider", ["twilio", "http"])
 def test_a_message_that_was_taken_says_so_before_anything_else(twilio: Send, http: Send, gateway: Gateway, attempt: Attempt, provider: str) -> None:
     context, send = attempt.context(), {"twilio": twilio, "http": http}[provider]
-    with stopped_at("message handed over"):
+    with stopped_at("dtqs.processors.sms.processor", "message handed over"):
         send(context=context, on_ambiguous="retry")
     assert len(gateway.asked) == 1
     assert orjson.loads(context.known_result or "null")["to"] == TO

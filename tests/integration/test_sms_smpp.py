@@ -24,7 +24,8 @@ from dtqs.processors.sms.settings import SmsSettings
 from dtqs.task import Effect
 from tests.fix_processors import Attempt
 from tests.helpers import eventually, free_port
-from tests.sms_servers import LOSE, SILENCE, SmppServer, interrupted, stopped_at
+from tests.interrupts import interrupted, stopped_at
+from tests.sms_servers import LOSE, SILENCE, SmppServer
 
 TO = "+4915112345678"
 Send = Callable[..., Any]
@@ -268,7 +269,7 @@ def test_a_message_that_was_accepted_says_so_before_it_waits_for_receipts(smpp: 
 
 def test_a_message_that_was_accepted_says_so_before_anything_else(smpp: Send, attempt: Attempt) -> None:
     context = attempt.context()
-    with stopped_at("message handed over"):
+    with stopped_at("dtqs.processors.sms.processor", "message handed over"):
         smpp(context=context, on_ambiguous="retry")
     assert orjson.loads(context.known_result or "null")["message_id"] == "00000001"
     assert attempt.reports.effects == [Effect.RETRY, Effect.FAIL]

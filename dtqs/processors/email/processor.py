@@ -63,7 +63,11 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
         if self.settings.backend == "folder":
             file = self._folder.write(context.task_id, mail)
             return _result(mail, Sent("", ())) | {"file": file}
-        return _result(mail, self._send(mail, context))
+        result = _result(mail, self._send(mail, context))
+        # first of all: whatever ends the rest, the server has the mail
+        context.effect_happened(result)
+        self._server.rest()
+        return result
 
     def close(self) -> None:
         """Say goodbye to the mail server. Safe to call twice."""

@@ -67,9 +67,12 @@ class MailServer:
             self._drop()
             raise
         self._mails, self._used_at = self._mails + 1, time.monotonic()
+        return Sent(answer, refused)
+
+    def rest(self) -> None:
+        """Say goodbye after a mail, where connections are not to be kept."""
         if not self._settings.idle_seconds:
             self._quit()
-        return Sent(answer, refused)
 
     def look(self) -> str:
         """Connect, encrypt and log in as for a mail, say goodbye, and return what was done. Raises ServerUnreachable, MailDeferred, MailRefused."""
@@ -233,11 +236,13 @@ class MailServer:
         self._drop()
 
     def _quit(self) -> None:
-        if self._smtp is not None:
-            with suppress(OSError):
-                _timeout(self._smtp, _QUIT_SECONDS)
-                self._smtp.quit()
-        self._drop()
+        try:
+            if self._smtp is not None:
+                with suppress(OSError):
+                    _timeout(self._smtp, _QUIT_SECONDS)
+                    self._smtp.quit()
+        finally:
+            self._drop()
 
     def _drop(self) -> None:
         smtp, self._smtp = self._smtp, None
