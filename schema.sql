@@ -200,12 +200,21 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('dtqs'), hashtext('logs'));
     IF to_regclass(part) IS NULL THEN
-        EXECUTE format('CREATE TABLE %I (LIKE logs INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part);
+        -- nothing in it is changed, and it is dropped whole: a vacuum would only free the ends of pages, and scatter what comes next among them
+        EXECUTE format('CREATE TABLE %I (LIKE logs INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH (autovacuum_vacuum_insert_threshold = -1)', part);
         EXECUTE format('ALTER TABLE logs ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', part, day || ' 00:00:00+00', (day + 1) || ' 00:00:00+00');
     END IF;
 END $$;
 
 SELECT make_logs_partition((now() AT TIME ZONE 'UTC')::date + d) FROM generate_series(-1, 7) AS d;
+DO $$
+DECLARE
+    part regclass;
+BEGIN
+    FOR part IN SELECT c.oid FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'logs'::regclass AND c.reloptions IS NULL LOOP
+        EXECUTE format('ALTER TABLE %s SET (autovacuum_vacuum_insert_threshold = -1)', part);
+    END LOOP;
+END $$;
 
 -- On a fresh database the planner believes that tasks is tiny, prepares a sequential scan and keeps that plan while the table grows; so every
 -- statement here is one that an index serves. jit: a scan that must be made anyway looks dear enough to be compiled.

@@ -130,7 +130,7 @@ def measure(database: TimedDatabase, rounds: int) -> tuple[list[Cost], list[Cost
         "newest log rows": lambda: overview.logs(LogQuery(_LOG_LINES)),
     }
     beside: dict[str, Callable[[], object]] = {
-        "log rows of a level (first look)": lambda: overview.logs(LogQuery(_LOG_LINES, "error")),
+        "log rows of a level": lambda: overview.logs(LogQuery(_LOG_LINES, "error")),
         "log rows with a text that none has": lambda: overview.logs(LogQuery(_LOG_LINES, search="nowhere to be found")),
     }
     return [timed(database, *part, rounds) for part in parts.items()], [timed(database, *part, rounds) for part in beside.items()]

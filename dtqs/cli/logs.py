@@ -17,8 +17,9 @@ from dtqs.cli.wait import exit_status
 from dtqs.client import WaitOver
 from dtqs.deadline import Deadline
 from dtqs.readings import LogEntry, Reader
+from dtqs.readings.following import Following
+from dtqs.store.overview import LEVELS
 
-LEVELS = ("debug", "info", "warning", "error")
 ENTRIES_LIMIT = 1000
 FOLLOW_SECONDS = 1.0
 """Between two looks at the log of all tasks."""
@@ -28,7 +29,7 @@ FOLLOW_SECONDS = 1.0
 @click.argument("task_id", metavar="[ID]", required=False)
 @click.option("--follow", "-f", "following", is_flag=True, help="Go on: with ID until the task has ended, else until Ctrl-C.")
 @click.option("--level", type=click.Choice(LEVELS), help="Only rows of this level or above.")
-@click.option("--search", metavar="TEXT", help="Only rows with this text in their message.")
+@click.option("--search", metavar="TEXT", help="Only rows with this text in message or data; or of that event; without ID also of a task whose id begins so.")
 @click.option("--limit", type=click.IntRange(1, ENTRIES_LIMIT), default=50, show_default=True, help="Without ID: begin with the newest so many.")
 @wait_seconds_option
 @json_option
@@ -47,15 +48,16 @@ def logs(task_id: str | None, following: bool, level: str | None, search: str | 
         return
     with opened_api() as api:
         for row in api.client.logs(task_id, following=following, wait_seconds=wait_seconds):
-            if _fits(row.level, row.message, level, search):
+            if _fits(row.json, level, search):
                 click.echo(json_text(row.json) if as_json else log_line(row.json))
         if following:
             sys.exit(exit_status(api.client.task(task_id).json))
 
 
-def _fits(row_level: str, message: str | None, level: str | None, search: str | None) -> bool:
-    high = level is None or row_level not in LEVELS or LEVELS.index(row_level) >= LEVELS.index(level)
-    return high and (search is None or search.lower() in (message or "").lower())
+def _fits(row: dict[str, Any], level: str | None, search: str | None) -> bool:
+    high = level is None or row["level"] not in LEVELS or LEVELS.index(row["level"]) >= LEVELS.index(level)
+    texts = (row.get("message") or "", "" if row.get("data") is None else json_text(row["data"]))
+    return high and (search is None or row["event"] == search or any(search.lower() in text.lower() for text in texts))
 
 
 def _print_entries(following: bool, level: str | None, search: str | None, limit: int, deadline: Deadline, as_json: bool) -> None:
@@ -67,14 +69,12 @@ def _print_entries(following: bool, level: str | None, search: str | None, limit
 
 def _entries(reader: Reader, following: bool, level: str | None, search: str | None, limit: int, deadline: Deadline) -> Iterator[LogEntry]:
     """Give out the newest rows, and then those that come. Raises WaitOver, StoreUnavailable."""
-    last: int | None = None
-    while True:
-        for entry in reader.newest_logs(limit if last is None else ENTRIES_LIMIT, level, None, search, last):
-            last = entry.log_id
-            yield entry
-        last = last or 0
-        if not following:
-            return
-        if deadline.passed:
-            raise WaitOver
+    if not following:
+        yield from reader.newest_logs(limit, level, None, search)
+        return
+    coming = Following(reader, level, search)
+    yield from coming.begin(limit)
+    while not deadline.passed:
         time.sleep(min(FOLLOW_SECONDS, deadline.remaining))
+        yield from coming.new()
+    raise WaitOver

@@ -48,6 +48,7 @@ class Keeper:
             Chore("prune tasks", 60.0, prune.tasks),
             Chore("prune small", 300.0, prune.small),
             Chore("logs", 3600.0, prune.logs),
+            Chore("log times", 5.0, prune.log_times),
         ]
         # in a thread of their own: a disk or object storage that does not answer must keep no task waiting
         files = [Chore("leftovers", lease.heartbeat_seconds, prune.leftovers), Chore("files", 300.0, prune.files)]

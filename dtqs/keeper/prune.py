@@ -39,6 +39,11 @@ class Prune:
             logger.info("days of logs dropped", extra={"partitions": ",".join(dropped)})
         return False
 
+    def log_times(self) -> bool:
+        """Raises StoreUnavailable."""
+        self._store.housekeeping.summarize_logs()
+        return False
+
     def files(self) -> bool:
         """Raises StoreUnavailable, FilesUnavailable: what has lost its row is swept then."""
         gone = self._store.housekeeping.expire_files(self._config.files.retention_days, BATCH)

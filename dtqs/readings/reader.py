@@ -29,25 +29,30 @@ from dtqs.task import Status
 
 _LIMIT_SECONDS = 2.0
 """What a server may take for one answer before it counts as away."""
+_LOG_LIMIT_SECONDS = 5.0
+"""What a look at the log may take: it may wait for others."""
 _PROCESS_AGE_SECONDS = 60.0
 """Keepers and API processes that have not counted for longer are gone."""
 
 
 class Reader:
-    """Reads with connections of its own, made by the first reading. One reading at a time; `close` may be called twice."""
+    """Reads with connections of its own, made by the first reading: one for readings and one for the log, whose searches must keep no reading waiting.
+
+    One reading at a time; `close` may be called twice.
+    """
 
     def __init__(self, store: Store, rabbitmq: RabbitmqSection, name: str) -> None:
         self._lease = store.lease_section
         self._database = store.database.another(name, _LIMIT_SECONDS)
-        self._overview = Overview(self._database)
+        self._log_database = store.database.another(f"{name} logs", _LOG_LIMIT_SECONDS)
+        self._overview, self._logs = Overview(self._database), Overview(self._log_database)
         self._link = LookLink(rabbitmq, name)
-        self._started = False
         self._claimed: int | None = None
         self._claimed_at = time.monotonic()
 
     def read(self, next_limit: int = 5, later_limit: int = 5, failures: int = 10) -> Reading:
         """Read everything once. Raises nothing."""
-        self._start()
+        self._database.start()
         database, parts = self._read_database(next_limit, later_limit, failures)
         broker, look = self._read_broker()
         seen = Seen(database, broker, look is not None and look.queue is None, look is not None and look.blocked, self._quiet_seconds(parts), self._lease)
@@ -57,27 +62,30 @@ class Reader:
         )  # fmt: skip
         return _with_alarms(reading, seen)
 
-    def newest_logs(
-        self, limit: int, level: str | None = None, task_id: str | None = None, search: str | None = None, after_log_id: int | None = None
-    ) -> list[LogEntry]:
-        """Return the newest log rows, oldest of them first: of a level or above (debug, info, warning, error), of one task, with a text in them, after an id.
+    def newest_logs(self, limit: int, level: str | None = None, task_id: str | None = None, search: str | None = None) -> list[LogEntry]:
+        """Return the newest log rows, oldest of them first: of a level or above (debug, info, warning, error), of one task, with a text in them.
 
-        Without a task the search goes back four MiB of log at most. Raises StoreUnavailable.
+        Without a task the search looks at the newest 50,000 rows, more or less. Raises StoreUnavailable.
         """
-        self._start()
-        query = LogQuery(limit, level, search or None, after_log_id or 0)
-        rows = self._overview.task_logs(task_id, query) if task_id else self._overview.logs(query)
+        self._log_database.start()
+        query = LogQuery(limit, level, search or None)
+        rows = self._logs.task_logs(task_id, query) if task_id else self._logs.logs(query)
         return [LogEntry(*row) for row in rows]
 
-    def close(self) -> None:
-        self._started = False
-        self._database.stop()
-        self._link.close()
+    def log_ids(self, since: float, span_seconds: float, level: str | None, search: str | None) -> tuple[list[int], float]:
+        """Return the ids of all log rows of a span of time that begins at a Unix time, and PostgreSQL's Unix time. Raises StoreUnavailable."""
+        self._log_database.start()
+        return self._logs.log_ids(since, span_seconds, LogQuery(0, level, search or None))
 
-    def _start(self) -> None:
-        if not self._started:
-            self._started = True
-            self._database.start()
+    def named_logs(self, since: float, log_ids: Sequence[int]) -> list[LogEntry]:
+        """Return log rows by their ids, all of them since a Unix time. Raises StoreUnavailable."""
+        self._log_database.start()
+        return [LogEntry(*row) for row in self._logs.named_logs(since, log_ids)]
+
+    def close(self) -> None:
+        for database in (self._database, self._log_database):
+            database.stop()
+        self._link.close()
 
     def _read_database(self, next_limit: int, later_limit: int, failures: int) -> tuple[Health, dict[str, Any]]:
         began = time.monotonic()

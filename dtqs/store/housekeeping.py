@@ -31,6 +31,10 @@ class Housekeeping:
         """Raises StoreUnavailable."""
         self._database.run("make_partitions")
 
+    def summarize_logs(self) -> None:
+        """Raises StoreUnavailable."""
+        self._database.run_once("summarize_logs")
+
     def drop_partitions(self, days: int) -> list[str]:
         """Detach and drop days of logs past their time. A plain DROP would queue behind a backup, and every finish behind the DROP.
 

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from psycopg import sql
-
 from dtqs.store.database import Database, Row
-from dtqs.store.statements import lived_since, statement
+from dtqs.store.log_end import LogEnd
+from dtqs.store.statements import lived_since
 
 LOOK_LIMIT = 11_000
 """Most rows of the backlog that are looked at, of those that are due or soon will be."""
@@ -15,12 +14,11 @@ LATER_LIMIT = 2_000
 LEVELS = ("debug", "info", "warning", "error")
 _WORKERS_LIMIT = 500
 _FAILURES_LOOK = 500
-_RECENT_PAGES = 64
 _COMPLETED_LIMIT = 200
-_LOG_PAGES = (16, 128, 512)
-"""How far back the log is searched, wider each time until enough is found: four MiB of it at most."""
+_RECENT_LOOK = 5_000
+LOG_LOOKS = (2_000, 20_000, 50_000)
+"""How many of the newest log rows are looked at, more each time until enough is found."""
 _TASK_LOG_LOOK = 5_000
-_DAY_END = "(4294967294,0)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +45,11 @@ class Recent:
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """Which log rows are wanted: the newest `limit` after one id, of a level or above, with a text in them."""
+    """Which log rows are wanted: the newest `limit` of a level or above, with a text in them."""
 
     limit: int
     level: str | None = None
     search: str | None = None
-    after: int = 0
 
     @property
     def levels(self) -> list[str]:
@@ -62,6 +59,7 @@ class LogQuery:
 class Overview:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._log_end = LogEnd(database)
 
     def totals(self) -> tuple[Row, str]:
         """Return the sums of all counters, and the server's version. Raises StoreUnavailable."""
@@ -94,46 +92,42 @@ class Overview:
         return self._database.run_once("reading_failures", {"look": _FAILURES_LOOK, "limit": limit})
 
     def recent(self, limit: int) -> Recent:
-        """Look at the end of today's log. Raises StoreUnavailable."""
-        days = self._days()
-        if not days:
-            return Recent(None, None, ())
-        name, pages = days[0]
-        parameters = {"from": _page(pages - _RECENT_PAGES), "completed": _COMPLETED_LIMIT, "limit": limit}
-        ((wait, run, retrying),) = self._database.select(_of_day("reading_recent", name), parameters)
+        """Look at what the log says of the last minutes, or of less where that is much. Raises StoreUnavailable."""
+        parameters = {"since": self._log_end.since(_RECENT_LOOK), "completed": _COMPLETED_LIMIT, "limit": limit}
+        ((wait, run, retrying),) = self._database.run_once("reading_recent", parameters)
         return Recent(_pair(wait), _pair(run), tuple(tuple(row) for row in retrying))
 
     def task_logs(self, task_id: str, query: LogQuery) -> list[Row]:
         """Return a task's newest log rows, oldest first. Raises StoreUnavailable."""
-        parameters = {"task_id": task_id, "since": lived_since([task_id]), "look": _TASK_LOG_LOOK, **_parameters(query)}
+        parameters = {"task_id": task_id, "since": lived_since([task_id]), "look": _TASK_LOG_LOOK, "limit": query.limit, **_filter(query)}
         return self._database.run_once("reading_task_logs", parameters)
 
     def logs(self, query: LogQuery) -> list[Row]:
         """Return the newest log rows, oldest first; those that a filter leaves are searched for only so far back. Raises StoreUnavailable."""
         rows: list[Row] = []
-        left = _LOG_PAGES[-1]
-        for name, pages in self._days():
-            end = pages
-            for width in _LOG_PAGES[1:2] if query.after else _LOG_PAGES:
-                start = max(0, pages - width, end - left)
-                rows = self._log_part(name, start, None if end == pages else end, query, query.limit - len(rows)) + rows
-                left, end = left - (end - start), start
-                if len(rows) >= query.limit or end == 0 or left <= 0:
-                    break
-            if len(rows) >= query.limit or left <= 0:
+        since: float | None = None
+        for look in LOG_LOOKS:
+            if look < query.limit and look != LOG_LOOKS[-1]:
+                continue
+            before, since = since, self._log_end.since(look)
+            if since != before:
+                rows = self._database.run_once("reading_logs", {"since": since, "limit": query.limit, **_filter(query)})
+            if len(rows) >= query.limit:
                 break
         return rows
 
-    def _log_part(self, name: str, start: int, end: int | None, query: LogQuery, limit: int) -> list[Row]:
-        parameters = {"from": _page(start), "to": _DAY_END if end is None else _page(end), **_parameters(query), **_ids(query.search), "limit": limit}
-        return self._database.select(_of_day("reading_logs", name), parameters)
+    def log_ids(self, since: float, span_seconds: float, query: LogQuery) -> tuple[list[int], float]:
+        """Return the ids of the log rows of a span of time that begins at a Unix time, and the server's Unix time. Raises StoreUnavailable."""
+        ((ids, now),) = self._database.run_once("reading_log_ids", {"since": since, "span": span_seconds, **_filter(query)})
+        return ids, now
 
-    def _days(self) -> Sequence[Row]:
-        return self._database.run_once("reading_days")
+    def named_logs(self, since: float, log_ids: Sequence[int]) -> list[Row]:
+        """Return log rows by their ids, all of them since a Unix time. Raises StoreUnavailable."""
+        return self._database.run_once("reading_named_logs", {"since": since, "ids": list(log_ids)})
 
 
-def _parameters(query: LogQuery) -> dict[str, object]:
-    return {"after": query.after, "levels": query.levels, "search": query.search, "limit": query.limit}
+def _filter(query: LogQuery) -> dict[str, object]:
+    return {"levels": query.levels, "search": query.search, **_ids(query.search)}
 
 
 def _ids(search: str | None) -> dict[str, object]:
@@ -144,14 +138,5 @@ def _ids(search: str | None) -> dict[str, object]:
     return {"first_id": digits.ljust(32, "0"), "last_id": digits.ljust(32, "f")}
 
 
-def _page(number: int) -> str:
-    return f"({max(0, number)},0)"
-
-
 def _pair(values: Sequence[float] | None) -> tuple[float, float] | None:
     return None if values is None or values[0] is None else (float(values[0]), float(values[1]))
-
-
-def _of_day(name: str, partition: str) -> sql.Composed:
-    # the only name in it that is not the file's
-    return sql.SQL(statement(name).decode()).format(partition=sql.Identifier(partition))

@@ -15,6 +15,8 @@ ORDER = ["workers", "leases", "tasks", "backlog"]
 BY_ID = re.compile(r"(?<![.\w])(?:x\.)?(?:id|worker_id|process_id) = %\(\w+_id\)s::uuid")
 PRUNED = {"prune_small"}
 """Deletes the rows of workers that are long dead and hold nothing: nobody locks those any more."""
+COUNTING = {"reading_log_rows"}
+"""Counts up to a bound: which rows it counts is nothing to it."""
 LOCKED_BEFORE = {"cancel"}
 """The second of two statements: the tasks that it changes are locked by the first."""
 
@@ -138,7 +140,7 @@ def test_what_must_not_lose_a_row_waits_for_it(name: str) -> None:
     assert not re.search("SKIP LOCKED|NOWAIT", code(name))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in COUNTING])
 def test_a_bounded_look_says_its_order(name: str) -> None:
     for before in re.split(r"LIMIT %\(", code(name))[:-1]:
         assert re.search(r"ORDER BY [\w.]+(?: DESC)? $", before), before

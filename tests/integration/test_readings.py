@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pika
+import psycopg
 import pytest
 from pydantic import SecretStr
 
 from dtqs.broker.topology import QUEUE
 from dtqs.config import LeaseSection, PostgresqlSection, RabbitmqSection
 from dtqs.readings import LogEntry, Reader
+from dtqs.readings import following as following_module
+from dtqs.readings.following import Following
 from dtqs.settlement import Kind
 from dtqs.store import Store, overview
 from dtqs.store.workers import Totals, WorkerReport
@@ -23,6 +26,13 @@ from tests.helpers import eventually, free_port
 @pytest.fixture
 def reader(world: World, amqp_url: str) -> Iterator[Reader]:
     made = Reader(world.store, RabbitmqSection(url=SecretStr(amqp_url)), "the test's reader")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def fresh_reader(fresh_world: World, amqp_url: str) -> Iterator[Reader]:
+    made = Reader(fresh_world.store, RabbitmqSection(url=SecretStr(amqp_url)), "the test's reader")
     yield made
     made.close()
 
@@ -130,17 +140,83 @@ def test_the_newest_log_rows_come_oldest_first_and_are_filtered(world: World, re
     (last,) = reader.newest_logs(1)
     assert last.task_type == "echo"
     logged(world, 1, words="newer")
-    assert messages(reader.newest_logs(9, after_log_id=last.log_id)) == ["newer 1"]
+    assert messages(reader.newest_logs(1)) == ["newer 1"]
+
+
+def test_the_newest_log_rows_are_found_wherever_their_table_had_room(fresh_world: World, fresh_reader: Reader) -> None:
+    task = fresh_world.submit()[0]
+    fill = f"INSERT INTO logs (task_id, event, level, message) SELECT '{task}', 'log', 'info', repeat('x', mod(n * 7919, 300)) FROM generate_series(1, 400) n"
+    fresh_world.execute(*[fill] * 100, "VACUUM logs")
+    for n in range(300):
+        fresh_world.execute(f"INSERT INTO logs (task_id, event, level, message) VALUES ('{task}', 'log', 'info', '{n}')")
+    (pages,) = fresh_world.rows("SELECT count(DISTINCT (ctid::text::point)[0]) FROM logs WHERE length(message) < 4")[0]
+    assert pages > 100, "they are not where they are for this test to be one"
+    assert messages(fresh_reader.newest_logs(300)) == [str(n) for n in range(300)]
+    assert messages(fresh_reader.newest_logs(2, search="17")) == ["179", "217"]
+
+
+def test_a_task_to_be_retried_is_told_wherever_its_log_row_went(fresh_world: World, fresh_reader: Reader) -> None:
+    task = fresh_world.submit()[0]
+    fill = f"INSERT INTO logs (task_id, event, level, message) SELECT '{task}', 'log', 'info', repeat('x', mod(n * 7919, 300)) FROM generate_series(1, 400) n"
+    fresh_world.execute(*[fill] * 50, "UPDATE logs SET at = now() - interval '2 min'", "VACUUM logs")
+    (other,) = fresh_world.submit()
+    fresh_world.run([other], Kind.RETRY, value='{"message": "no"}', delay_seconds=60.0)
+    assert [failure.task_id for failure in fresh_reader.read().failures or ()] == [other]
 
 
 def test_a_rare_line_is_searched_for_further_back_but_only_so_far(world: World, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     logged(world, 1, words="needle")
     logged(world, 3000)
-    monkeypatch.setattr(overview, "_LOG_PAGES", (1, 2))
+    world.execute("UPDATE logs SET at = now() - interval '0.01 s' * (SELECT max(id) - logs.id FROM logs newest)")
+    monkeypatch.setattr(overview, "LOG_LOOKS", (100, 500))
     assert messages(reader.newest_logs(9, search="needle")) == []
-    monkeypatch.setattr(overview, "_LOG_PAGES", (1, 2, 4, 512))
+    monkeypatch.setattr(overview, "LOG_LOOKS", (100, 500, 5000))
     assert messages(reader.newest_logs(9, search="needle")) == ["needle 1"]
     assert len({entry.log_id for entry in reader.newest_logs(2500)}) == 2500
+
+
+def test_the_log_is_found_behind_a_pause(fresh_world: World, fresh_reader: Reader) -> None:
+    logged(fresh_world, 5)
+    fresh_world.execute("SELECT make_logs_partition((now() - interval '25 days')::date)", "UPDATE logs SET at = now() - interval '25 days'")
+    assert len(fresh_reader.newest_logs(9)) == 5
+    logged(fresh_world, 1, words="newer")
+    assert messages(fresh_reader.newest_logs(2)) == ["line 5", "newer 1"]
+
+
+# --- what is new in it
+
+
+def test_all_that_is_new_is_given_out_once_however_much_it_is(world: World, reader: Reader) -> None:
+    logged(world, 3, words="old")
+    following = Following(reader, None, None)
+    assert messages(following.begin(2)) == ["old 2", "old 3"]
+    assert messages(list(following.new())) == []
+    logged(world, 3000)
+    assert messages(list(following.new())) == [f"line {n}" for n in range(1, 3001)]
+    logged(world, 1, words="newer")
+    assert messages(list(following.new())) == ["newer 1"]
+
+
+def test_what_commits_late_is_given_out_too(world: World, reader: Reader) -> None:
+    (task,) = world.submit()
+    following = Following(reader, "warning", None)
+    following.begin(10)
+    with psycopg.connect(world.section.dsn.get_secret_value()) as late:
+        late.execute("INSERT INTO logs (task_id, event, level, message) VALUES (%s, 'log', 'error', 'late')", (task,))
+        logged(world, 1, "warning", "quick")
+        assert messages(list(following.new())) == ["quick 1"]
+        late.commit()
+    assert messages(list(following.new())) == ["late"]
+
+
+def test_who_looks_again_after_a_long_while_is_given_all_of_it(world: World, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following_module, "SPAN_SECONDS", 2.0)
+    monkeypatch.setattr(following_module, "LATE_SECONDS", 0.5)
+    following = Following(reader, None, None)
+    following.begin(10)
+    world.execute("SELECT pg_sleep(3)")
+    logged(world, 2)
+    assert messages(list(following.new())) == ["line 1", "line 2"]
 
 
 # --- servers

@@ -9,6 +9,7 @@ import pytest
 from dtqs.errors import StoreUnavailable
 from dtqs.settlement import Kind
 from dtqs.store.backlog import FIRST_ID
+from dtqs.store.schema import migrate
 from dtqs.store.tasks import IdempotencyKey
 from dtqs.store.workers import Totals
 from dtqs.task import NewTask, OutputFile
@@ -185,6 +186,26 @@ def test_days_of_logs_are_made_a_week_ahead(fresh_world: World) -> None:
     fresh_world.store.housekeeping.make_partitions()
     fresh_world.store.housekeeping.make_partitions()
     assert partitions(fresh_world)[-8:] == [f"logs_{today + timedelta(days=d):%Y%m%d}" for d in range(8)]
+
+
+def test_no_vacuum_frees_the_ends_of_a_days_pages(fresh_world: World) -> None:
+    fresh_world.execute(f"ALTER TABLE {partitions(fresh_world)[0]} RESET (autovacuum_vacuum_insert_threshold)")
+    migrate(fresh_world.section)
+    options = fresh_world.rows("SELECT DISTINCT c.reloptions FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'logs'::regclass")
+    assert options == [(["autovacuum_vacuum_insert_threshold=-1"],)]
+
+
+def test_the_times_of_new_log_rows_are_known_to_their_index(fresh_world: World) -> None:
+    (task,) = fresh_world.submit()
+    fresh_world.execute(f"INSERT INTO logs (task_id, event, level, message) SELECT '{task}', 'log', 'info', repeat('x', 1000) FROM generate_series(1, 2000)")
+    fresh_world.store.housekeeping.summarize_logs()
+    assert fresh_world.value(f"SELECT brin_summarize_new_values('logs_{datetime.now(UTC):%Y%m%d}_at_idx')") == 0
+
+
+def test_nobody_who_analyzes_a_day_is_ended_for_its_index(fresh_world: World) -> None:
+    with psycopg.connect(fresh_world.section.dsn.get_secret_value()) as connection:
+        connection.execute(f"ANALYZE logs_{datetime.now(UTC):%Y%m%d}")
+        fresh_world.meet(lambda store: store.housekeeping.summarize_logs()).result()
 
 
 def test_a_finish_that_finds_no_partition_for_its_day_makes_it(fresh_world: World) -> None:

@@ -1,0 +1,43 @@
+"""What is new in the log of all tasks, each row once: also what commits late, behind rows that were begun after it, and however much comes between two looks."""
+
+from collections.abc import Iterator
+
+from dtqs.readings.reader import Reader
+from dtqs.readings.values import LogEntry
+
+LATE_SECONDS = 10.0
+"""A row's time is that of its transaction's beginning: so long ago is looked at anew each time."""
+SPAN_SECONDS = 60.0
+"""As much is looked at at once, when much has been missed."""
+ROWS_LIMIT = 1000
+"""As many are read at once."""
+
+
+class Following:
+    def __init__(self, reader: Reader, level: str | None, search: str | None) -> None:
+        self._reader, self._level, self._search = reader, level, search
+        self._since = 0.0
+        self._seen: set[int] = set()
+
+    def begin(self, limit: int) -> list[LogEntry]:
+        """Return the newest rows, at most so many. Raises StoreUnavailable."""
+        _, now = self._reader.log_ids(0.0, 0.0, self._level, self._search)
+        self._since = now - LATE_SECONDS
+        newest = self._reader.newest_logs(limit, self._level, None, self._search)
+        last = newest[-1].log_id if newest else 0
+        ids, _ = self._reader.log_ids(self._since, SPAN_SECONDS, self._level, self._search)
+        self._seen = {log_id for log_id in ids if log_id <= last}
+        return newest
+
+    def new(self) -> Iterator[LogEntry]:
+        """Give out what has come since. Raises StoreUnavailable."""
+        behind = True
+        while behind:
+            since = self._since
+            ids, now = self._reader.log_ids(since, SPAN_SECONDS, self._level, self._search)
+            missing = sorted(set(ids) - self._seen)
+            for start in range(0, len(missing), ROWS_LIMIT):
+                yield from self._reader.named_logs(since, missing[start : start + ROWS_LIMIT])
+            self._seen = set(ids)
+            behind = since + SPAN_SECONDS < now
+            self._since = max(since, min(since + SPAN_SECONDS, now) - LATE_SECONDS)
