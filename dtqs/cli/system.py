@@ -45,9 +45,11 @@ def workers(as_json: bool) -> None:
     reading = _read(0)
     found = reading.workers or ()
     if as_json:
-        print_json({"workers": [asdict(worker) for worker in found]})
+        print_json({"workers": [asdict(worker) for worker in found], "more_workers": reading.more_workers})
     else:
         print_table(WORKER_COLUMNS, [worker_row(worker) for worker in found])
+        if reading.more_workers:
+            click.echo(f"and {reading.more_workers:,} more", err=True)
     _tell_alarms(reading)
 
 

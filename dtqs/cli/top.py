@@ -149,7 +149,7 @@ def _workers(reading: Reading, limit: int, wide: bool) -> Table:
     for worker in found[:limit]:
         cells = worker_row(worker)
         table.add_row(*(_cell(cells[place]) for _, place in columns))
-    return _with_rest(table, len(found) - limit, "workers")
+    return _with_rest(table, len(found) - limit + reading.more_workers, "workers")
 
 
 def _next(reading: Reading, limit: int) -> Table:

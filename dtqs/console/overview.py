@@ -52,7 +52,7 @@ def _health(snapshot: Snapshot, width: int, now: float) -> Iterator[Line]:
 
 def _counted(reading: Reading) -> str:
     workers, processes = reading.workers or (), reading.processes or ()
-    words = [_plural(len(workers), "worker")]
+    words = [_plural(len(workers) + reading.more_workers, "worker")]
     words += [_plural(count, name) for name in ("keeper", "api") if (count := sum(process.role == name for process in processes))]
     return ", ".join(words).replace("api", "API process").replace("API processs", "API processes")
 
@@ -153,12 +153,14 @@ def _workers(good: Reading, width: int) -> Iterator[Line]:
         yield title(f"Workers: node {safe(node)}, pool {safe(pool)}", width, f"{busy} of {len(members)} busy" + ("" if keepers else " · no keeper here"))
         for worker in sorted(members, key=lambda each: (each.task_id is None, each.slot)):
             yield _worker(worker, width)
+    if good.more_workers:
+        yield line(Span(f" and {good.more_workers:,} more workers", "dim"))
 
 
 def _worker(worker: WorkerReading, width: int) -> Line:
-    state = Span(pad(worker.state, 9), "bad" if worker.age_seconds > 30 else _STATE_STYLES.get(worker.state, "warn"))
+    state = Span(pad(worker.state, 9), "bad" if worker.late else _STATE_STYLES.get(worker.state, "warn"))
     done = f"✓{amount(worker.completed)}" + (f" ✗{amount(worker.failed)}" if worker.failed else "")
-    tail = f"{size(worker.memory_bytes):>7} {done}" + (f"  no heartbeat for {age(worker.age_seconds)}" if worker.age_seconds > 30 else "")
+    tail = f"{size(worker.memory_bytes):>7} {done}" + (f"  no heartbeat for {age(worker.age_seconds)}" if worker.late else "")
     head = f" {worker.slot:>3} "
     if worker.task_id is None:
         return line(head, state, Span(f"{tail}", "dim"), key=f"worker {worker.worker_id}")

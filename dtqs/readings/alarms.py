@@ -35,6 +35,11 @@ def age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def is_late(age_seconds: float, lease: LeaseSection) -> bool:
+    """Judge a worker by the age of its heartbeat."""
+    return age_seconds > 3 * lease.heartbeat_seconds + 1
+
+
 def _servers(seen: Seen) -> Iterator[str]:
     if seen.database.state == "away":
         yield "PostgreSQL is away: nothing can be submitted, and no task begins or ends"
@@ -54,7 +59,7 @@ def _processes(reading: Reading, seen: Seen) -> Iterator[str]:
         elif all(worker.state == "draining" for worker in live):
             yield "no worker takes tasks: all of them are draining"
         for worker in reading.workers:
-            if worker.age_seconds > 3 * seen.lease.heartbeat_seconds + 1:
+            if worker.late:
                 yield f"worker {worker.pool}/{worker.slot} on {worker.node_name} gave no heartbeat for {age(worker.age_seconds)}"
     if reading.processes is not None:
         keepers = [process for process in reading.processes if process.role == "keeper" and process.age_seconds <= seen.lease.lease_seconds]
@@ -66,8 +71,10 @@ def _tasks(reading: Reading, seen: Seen) -> Iterator[str]:
     depth, workers = reading.depth, reading.workers
     if depth is None or not workers or not depth.pending or depth.oldest_seconds is None:
         return
-    if seen.quiet_seconds >= max(10.0, 3 * seen.lease.heartbeat_seconds) and any(worker.state == "ready" for worker in workers):
-        yield f"no worker has taken a task for {age(seen.quiet_seconds)}, and {depth.pending:,} wait"
+    # while nothing waited there was nothing to take
+    quiet_seconds = min(seen.quiet_seconds, depth.oldest_seconds)
+    if quiet_seconds >= max(10.0, 3 * seen.lease.heartbeat_seconds) and any(worker.state == "ready" for worker in workers):
+        yield f"no worker has taken a task for {age(quiet_seconds)}, and {depth.pending:,} wait"
     elif depth.oldest_seconds >= LATE_SECONDS:
         busy = all(worker.state == "busy" for worker in workers)
         yield f"a task has been due for {age(depth.oldest_seconds)}" + (": all workers are busy" if busy else "")

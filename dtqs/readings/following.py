@@ -1,4 +1,4 @@
-"""What is new in the log of all tasks, each row once: also what commits late, behind rows that were begun after it, and however much comes between two looks."""
+"""What is new in the log of all tasks, each row once: also what commits late, behind rows begun after it, and however much comes between two looks."""
 
 from collections.abc import Iterator
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from dtqs.broker.look_link import BrokerLook, LookLink
-from dtqs.config import RabbitmqSection
+from dtqs.config import LeaseSection, RabbitmqSection
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable, StoreUnavailable
-from dtqs.readings.alarms import Seen, alarms
+from dtqs.readings.alarms import Seen, alarms, is_late
 from dtqs.readings.values import (
     BrokerReading,
     Depth,
@@ -96,7 +96,7 @@ class Reader:
             recent = overview.recent(failures)
             parts = {
                 "totals": Totals(*totals),
-                "workers": tuple(_worker(row) for row in overview.workers()),
+                **_workers(overview.workers(), self._lease),
                 "processes": tuple(KeeperReading(*row) for row in overview.processes(_PROCESS_AGE_SECONDS)),
                 "failures": _failures(overview.failures(failures), recent, failures),
                 "latency": _latency(recent),
@@ -128,11 +128,15 @@ def _with_alarms(reading: Reading, seen: Seen) -> Reading:
     return Reading(**fields | {"alarms": alarms(reading, seen)})
 
 
-def _worker(row: Row) -> WorkerReading:
+def _workers(rows: Sequence[Row], lease: LeaseSection) -> dict[str, Any]:
+    return {"workers": tuple(_worker(row, lease) for row in rows), "more_workers": rows[0][-1] - len(rows) if rows else 0}
+
+
+def _worker(row: Row, lease: LeaseSection) -> WorkerReading:
     progress = row[9] if isinstance(row[9], dict) else {}
     fraction, message = progress.get("fraction"), progress.get("message")
     known = float(fraction) if isinstance(fraction, int | float) else None
-    values: tuple[Any, ...] = (*row[:9], known, str(message) if message else None, *row[10:])
+    values: tuple[Any, ...] = (*row[:9], known, str(message) if message else None, *row[10:14], is_late(row[13], lease))
     return WorkerReading(*values)
 
 

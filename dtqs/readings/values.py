@@ -18,7 +18,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReading:
-    """One worker process. `age_seconds` since its heartbeat; `fraction` and `message` of its task's last progress, null where there is none."""
+    """One worker process. `age_seconds` since its heartbeat, `late`: too long; `fraction` and `message` of its task's last progress, null where there is none."""
 
     worker_id: str
     node_name: str
@@ -35,6 +35,7 @@ class WorkerReading:
     completed: int
     failed: int
     age_seconds: float
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,8 @@ class Reading:
     queue: BrokerReading | None
     alarms: tuple[str, ...]
     """What is wrong, in words, worst first; empty: healthy."""
+    more_workers: int = 0
+    """How many there are beside those in `workers`, which are the newest 500."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class LogEnd:
         self._known: dict[int, float] = {}
 
     def since(self, rows: int) -> float:
-        """Return a time, in seconds since 1970, since which there are at least so many rows, seldom many times more; or LOG_SECONDS ago. Raises StoreUnavailable."""
+        """Return a Unix time since which there are at least so many rows, seldom many times more; or LOG_SECONDS ago. Raises StoreUnavailable."""
         since = self._known.get(rows, time.time() - 1.0)
         few: float | None = None
         many: float | None = None

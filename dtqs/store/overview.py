@@ -12,7 +12,9 @@ LOOK_LIMIT = 11_000
 LATER_LIMIT = 2_000
 """And of those that are due beyond that."""
 LEVELS = ("debug", "info", "warning", "error")
-_WORKERS_LIMIT = 500
+WORKERS_LIMIT = 500
+_PROGRESS_LOOK = 50
+"""A task's progress is looked for among so many of its newest log rows."""
 _FAILURES_LOOK = 500
 _COMPLETED_LIMIT = 200
 _RECENT_LOOK = 5_000
@@ -71,8 +73,8 @@ class Overview:
         return self._database.run_once("reading_processes", {"age": age_seconds})
 
     def workers(self) -> list[Row]:
-        """Return a row for each living worker, the tenth column being its task's last progress. Raises StoreUnavailable."""
-        return self._database.run_once("reading_workers", {"limit": _WORKERS_LIMIT})
+        """Return a row for each living worker, the tenth column being its task's last progress and the last how many there are. Raises StoreUnavailable."""
+        return self._database.run_once("reading_workers", {"limit": WORKERS_LIMIT, "look": _PROGRESS_LOOK})
 
     def backlog(self, far_out_seconds: float, next_limit: int, later_limit: int) -> Backlog:
         """Raises StoreUnavailable."""

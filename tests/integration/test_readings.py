@@ -104,6 +104,28 @@ def test_workers_are_told_with_the_progress_of_what_they_run(world: World, reade
     assert (reading.totals.completed, reading.totals.published) == (7, 4)
 
 
+def test_progress_is_looked_for_in_the_end_of_a_tasks_log(world: World, reader: Reader) -> None:
+    (task,), worker = world.submit(light=False), world.worker()
+    lease = world.claim(worker, [task])
+    world.store.leases.report(lease, task, 1, "progress", "info", "", {"fraction": 0.25})
+    world.store.workers.beat(worker, WorkerReport("busy", task, "echo", 3.0, 64 << 20, 7, 1))
+    line = f"INSERT INTO logs (task_id, event, level, message) SELECT '{task}', 'log', 'info', 'line' FROM generate_series(1, 30)"
+    world.execute(line)
+    assert [found.fraction for found in reader.read().workers or ()] == [0.25]
+    world.execute(line)
+    assert [found.fraction for found in reader.read().workers or ()] == [None]
+
+
+def test_workers_beyond_the_first_are_counted(world: World, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overview, "WORKERS_LIMIT", 2)
+    _, *others = [world.worker() for _ in range(3)]
+    reading = reader.read()
+    assert {worker.worker_id for worker in reading.workers or ()} == set(others)
+    assert reading.more_workers == 1
+    world.grow_old(others[0], 20.0)
+    assert [worker.worker_id for worker in reader.read().workers or () if worker.late] == [others[0]]
+
+
 def test_failures_are_told_newest_first_with_their_reason_and_so_are_retries_to_come(world: World, reader: Reader) -> None:
     tasks = world.submit(3)
     for task, message in ((tasks[1], "first"), (tasks[0], "second")):

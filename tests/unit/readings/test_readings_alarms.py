@@ -10,7 +10,7 @@ from tests.unit.readings.values import HEALTHY, WORKER, changed, seen, waiting
 
 AWAY = Health("PostgreSQL", "away", "connection refused")
 BUSY = dataclasses.replace(WORKER, state="busy", task_id="t1", task_type="echo", busy_seconds=70.0)
-LATE = dataclasses.replace(WORKER, worker_id="w2", slot=1, age_seconds=40.0)
+LATE = dataclasses.replace(WORKER, worker_id="w2", slot=1, age_seconds=40.0, late=True)
 
 
 def test_a_healthy_system_raises_no_alarm() -> None:
@@ -29,7 +29,8 @@ def test_a_healthy_system_raises_no_alarm() -> None:
         (changed(workers=(dataclasses.replace(WORKER, state="draining"),)), seen(), "all of them are draining"),
         (changed(workers=(WORKER, LATE)), seen(), "worker default/1 on node gave no heartbeat for 40 s"),
         (changed(processes=()), seen(), "no keeper is running"),
-        (changed(depth=waiting(3, 20.0)), seen(quiet_seconds=40.0), "no worker has taken a task for 40 s, and 3 wait"),
+        (changed(depth=waiting(3, 50.0)), seen(quiet_seconds=40.0), "no worker has taken a task for 40 s, and 3 wait"),
+        (changed(depth=waiting(3, 20.0)), seen(quiet_seconds=400.0), "no worker has taken a task for 20 s, and 3 wait"),
         (changed(depth=waiting(3, 90.0), workers=(BUSY,)), seen(quiet_seconds=90.0), "a task has been due for 90 s: all workers are busy"),
     ],
 )
@@ -39,6 +40,10 @@ def test_what_is_wrong_is_said_in_words(reading: Reading, known: Seen, words: st
 
 def test_a_short_wait_is_no_alarm() -> None:
     assert alarms(changed(depth=waiting(1000, 3.0)), seen(quiet_seconds=5.0)) == ()
+
+
+def test_tasks_that_come_after_a_long_quiet_are_no_alarm() -> None:
+    assert alarms(changed(depth=waiting(60, 0.5)), seen(quiet_seconds=130.0)) == ()
 
 
 def test_busy_workers_that_take_nothing_new_are_no_alarm_at_once() -> None:
