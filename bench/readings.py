@@ -44,8 +44,9 @@ _FILL = (
     """INSERT INTO logs (task_id, at, event, attempt, level, message)
     SELECT id, now() - interval '1 min' * (1 - row_number() OVER (ORDER BY id) / {finished}::float8), outcome, 1,
         CASE outcome WHEN 'failed' THEN 'error' ELSE 'info' END, CASE outcome WHEN 'failed' THEN 'no luck' END FROM tasks ORDER BY id""",
+    # nearly all of one priority: then those of another are looked for in the whole table
     """INSERT INTO tasks (id, task_type, light, payload, priority, created_at, tags)
-    SELECT {id}, 'type_' || n % 7, true, '{{"hello": "world"}}', n % 10, at, ARRAY['bench']
+    SELECT {id}, 'type_' || n % 7, true, '{{"hello": "world"}}', CASE WHEN n % 1000 = 0 THEN 8 WHEN n % 100 = 0 THEN 2 ELSE 5 END, at, ARRAY['bench']
     FROM (SELECT {finished} + n AS n, now() AS at FROM generate_series(1, {pending}) n) x""",
     """INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at)
     SELECT id, task_type, light, priority, coalesce(later, created_at), coalesce(later, now() + interval '10 min' * number / {pending})

@@ -29,7 +29,8 @@ def _coming(snapshot: Snapshot, width: int, height: int, now: float) -> Iterator
     more, more_later = cut_marks(depth) if depth else ("", "")
     # what is due later gets its half of the screen only as far as it needs it
     room = max(5, height - 4 - min(len(later), max(2, (height - 4) // 3)))
-    yield title("Next", width, f"{depth.pending:,}{more} pending, first by priority, then by time" if depth else "")
+    looked = " of those looked at" if more else ""
+    yield title("Next", width, f"{depth.pending:,}{more} pending, by priority, then by time{looked}" if depth else "")
     yield _head(width, "waits")
     yield from _queued(following[:room], width, now, "no task is pending: all that were due have been taken")
     yield title("Later", width, f"{depth.later:,}{more_later} scheduled or waiting for a retry" if depth else "")

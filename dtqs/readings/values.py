@@ -18,7 +18,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReading:
-    """One worker process. `age_seconds` since its heartbeat, `late`: too long; `fraction` and `message` of its task's last progress, null where there is none."""
+    """One worker process. `age_seconds` since its heartbeat, `late`: too long; `fraction` and `message`: its task's last progress, null where there is none."""
 
     worker_id: str
     node_name: str
@@ -65,7 +65,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """The backlog. `pending` are due; `later` are scheduled or wait for their retry. Looked at are at most `limit` rows; `more`: there are more than that."""
+    """The backlog. `pending` are due; `later` are scheduled or wait for their retry. A bounded number of rows is looked at; `more`: there are more than that."""
 
     pending: int
     later: int

@@ -7,7 +7,7 @@ from dtqs.store.database import Database
 LOG_SECONDS = 31 * 86400.0
 """Nobody looks further back for what is new."""
 _STEP = 4.0
-_SLACK = 4
+_SLACK = 2
 """A time with up to so many times the rows is as good."""
 _NARROW_SECONDS = 0.01
 _TURNS = 40

@@ -11,6 +11,8 @@ LOOK_LIMIT = 11_000
 """Most rows of the backlog that are looked at, of those that are due or soon will be."""
 LATER_LIMIT = 2_000
 """And of those that are due beyond that."""
+_HIGHER_LIMIT, _HIGHER_PAGES = 2_000, "(2000,0)"
+"""And of those of a higher priority than most, in the first pages of the table: some 150,000 rows."""
 LEVELS = ("debug", "info", "warning", "error")
 WORKERS_LIMIT = 500
 _PROGRESS_LOOK = 50
@@ -27,7 +29,7 @@ _TASK_LOG_LOOK = 5_000
 class Backlog:
     """What a look at the backlog saw: counts as (type, priority, due, count, seconds since the oldest's due), and the tasks that come next and later.
 
-    `more`: it was cut somewhere.
+    `more`: it was cut somewhere; those of the highest priorities may still be all.
     """
 
     counts: tuple[tuple[str, int, bool, int, float], ...]
@@ -78,10 +80,10 @@ class Overview:
 
     def backlog(self, far_out_seconds: float, next_limit: int, later_limit: int) -> Backlog:
         """Raises StoreUnavailable."""
-        limits = {"look": LOOK_LIMIT, "look_later": LATER_LIMIT, "next": next_limit, "later": later_limit}
+        limits = {"look": LOOK_LIMIT, "look_higher": _HIGHER_LIMIT, "pages": _HIGHER_PAGES, "look_later": LATER_LIMIT, "next": next_limit, "later": later_limit}
         rows = self._database.run_once("reading_backlog", {"far_out": far_out_seconds} | limits)
         counted = [row for row in rows if row[0] is None and row[1] is not None]
-        near, far = (sum(row[6] for row in counted if row[9] is part) for part in (True, False))
+        near, far = (sum(row[6] for row in counted if row[9] == part) for part in ("near", "later"))
         return Backlog(
             counts=tuple((row[1], row[2], row[5], row[6], row[8]) for row in counted),
             coming=tuple(row[:8] for row in rows if row[0] is not None),

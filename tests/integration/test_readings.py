@@ -84,6 +84,32 @@ def test_what_is_due_is_found_behind_any_number_of_scheduled_tasks(world: World,
     assert (reading.depth.pending, reading.depth.later, reading.depth.more) == (3, 3, True)
 
 
+def test_what_has_a_higher_priority_is_told_behind_any_number_of_others(world: World, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overview, "LOOK_LIMIT", 5)
+    world.submit(20, priority=5)
+    urgent = world.submit(2, priority=8)
+    world.submit(3, priority=2)
+    world.submit(1, priority=9, due_at=in_seconds(60))
+    # confirmed by the broker in this order: to be published again only after ten minutes
+    world.execute("UPDATE backlog SET publish_at = now() + interval '9 min' + interval '1 ms' * priority WHERE due_at <= now()")
+    reading = reader.read(next_limit=3)
+    assert reading.depth is not None
+    assert [task.task_id for task in reading.next_tasks or ()][:2] == urgent
+    assert [task.priority for task in reading.next_tasks or ()] == [8, 8, 5]
+    assert reading.depth.by_priority[8] == 2
+    assert reading.depth.more
+
+
+def test_what_is_due_is_told_behind_any_number_of_tasks_that_soon_will_be(world: World, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overview, "LOOK_LIMIT", 5)
+    world.submit(20, due_at=in_seconds(60))
+    due = world.submit(2)
+    world.execute("UPDATE backlog SET publish_at = now() + interval '9 min' WHERE due_at <= now()")
+    reading = reader.read()
+    assert reading.depth is not None
+    assert (reading.depth.pending, [task.task_id for task in reading.next_tasks or ()]) == (2, due)
+
+
 # --- processes, failures, latency
 
 
