@@ -123,7 +123,7 @@ def _json(value: Any, width: int) -> Iterator[Line]:
 def _log(rows: Sequence[LogEntry], width: int, now: float) -> Iterator[Line]:
     yield title("Log", width, "" if rows else "empty")
     # of progress that follows on progress only the last says where the task is
-    told = [row for row, after in zip(rows, (*rows[1:], None), strict=True) if row.event != "progress" or after is None or after.event != "progress"]
+    told = [row for row, after in zip(rows, (*rows[1:], None), strict=False) if row.event != "progress" or after is None or after.event != "progress"]
     for row in told[-_LOG_LINES:]:
         level = Span(pad(row.level, 8), "bad" if row.level == "error" else "dim")
         yield line(f" {pad(clock(row.at, now), 12)}", level, event_span(row.event, row.level), said(row.event, row.attempt, row.message, row.data))

@@ -131,6 +131,15 @@ def test_a_selected_task_is_opened_and_left_again() -> None:
     assert "Next" in trial.press("escape")
 
 
+@pytest.mark.parametrize("entries", [0, 1, 2])
+def test_a_task_is_opened_however_short_its_log_is(entries: int) -> None:
+    """One that waits has none."""
+    detail = Detail(IDS[0], record(status=Status.PENDING, error=None), tuple(entry(number) for number in range(entries)))
+    shown = Trial(dataclasses.replace(SNAPSHOT, detail=detail), height=60).press("2", "down", "enter")
+    assert f"Task {IDS[0]}" in shown
+    assert shown.count("line ") == entries
+
+
 def test_the_task_that_was_retried_can_be_opened_from_the_retry() -> None:
     trial = Trial()
     trial.press("2", "down", "enter", "down", "enter")
