@@ -14,6 +14,8 @@ from dtqs.uuid7 import is_uuid
 HINT_LIMIT = 50
 """Most light tasks that one hint names."""
 
+LEVELS = ("debug", "info", "warning", "error")
+"""Of rows of the log, each above those before it."""
 
 LogRef = tuple[int | None, str, str]
 """(log id, task id, event): a row of the log as an event message carries it; no id where no row was written."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from dtqs.api.links import PAGE_LIMIT
 from dtqs.api.tasks import LOG_ID_LIMIT, LOGS_DEFAULT, LOGS_LIMIT, PAGE_DEFAULT
-from dtqs.store.overview import LEVELS
+from dtqs.event import LEVELS
 from dtqs.task import Status
 
 Node = dict[str, Any]

@@ -1,28 +1,19 @@
 """The command logs: of one task, from the API, or the newest rows of all tasks, from the database."""
 
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import click
 
-from dtqs.cli.options import configuration, json_option
+from dtqs.cli.options import json_option
 from dtqs.cli.output import json_text
-from dtqs.cli.show import entry_line, log_line
-from dtqs.cli.system import opened_reader
+from dtqs.cli.show import log_line
 from dtqs.cli.tasks_options import opened_api, wait_seconds_option
 from dtqs.cli.wait import exit_status
-from dtqs.client import WaitOver
 from dtqs.deadline import Deadline
-from dtqs.readings import LogEntry, Reader
-from dtqs.readings.following import Following
-from dtqs.store.overview import LEVELS
+from dtqs.event import LEVELS
 
 ENTRIES_LIMIT = 1000
-FOLLOW_SECONDS = 1.0
-"""Between two looks at the log of all tasks."""
 
 
 @click.command(epilog="Exit status: 0; with ID and --follow it says how the task ended: 0 completed, 1 failed, 3 cancelled; others as with submit.")
@@ -44,7 +35,9 @@ def logs(task_id: str | None, following: bool, level: str | None, search: str | 
       dtqs logs --search refused --limit 200
     """
     if task_id is None:
-        _print_entries(following, level, search, limit, Deadline(wait_seconds), as_json)
+        from dtqs.cli.all_logs import print_entries  # the drivers of both servers, which the log of one task does without
+
+        print_entries(following, level, search, limit, Deadline(wait_seconds), as_json)
         return
     with opened_api() as api:
         for row in api.client.logs(task_id, following=following, wait_seconds=wait_seconds):
@@ -58,23 +51,3 @@ def _fits(row: dict[str, Any], level: str | None, search: str | None) -> bool:
     high = level is None or row["level"] not in LEVELS or LEVELS.index(row["level"]) >= LEVELS.index(level)
     texts = (row.get("message") or "", "" if row.get("data") is None else json_text(row["data"]))
     return high and (search is None or row["event"] == search or any(search.lower() in text.lower() for text in texts))
-
-
-def _print_entries(following: bool, level: str | None, search: str | None, limit: int, deadline: Deadline, as_json: bool) -> None:
-    with opened_reader(configuration(), "dtqs logs") as reader:
-        for entry in _entries(reader, following, level, search, limit, deadline):
-            row: dict[str, Any] = asdict(entry)
-            click.echo(json_text(row) if as_json else entry_line(row))
-
-
-def _entries(reader: Reader, following: bool, level: str | None, search: str | None, limit: int, deadline: Deadline) -> Iterator[LogEntry]:
-    """Give out the newest rows, and then those that come. Raises WaitOver, StoreUnavailable."""
-    if not following:
-        yield from reader.newest_logs(limit, level, None, search)
-        return
-    coming = Following(reader, level, search)
-    yield from coming.begin(limit)
-    while not deadline.passed:
-        time.sleep(min(FOLLOW_SECONDS, deadline.remaining))
-        yield from coming.new()
-    raise WaitOver

@@ -10,7 +10,7 @@ from dtqs.cli.output import cell_text, painted, print_json, print_table, size
 from dtqs.errors import NotFound
 from dtqs.files import FileSpace
 from dtqs.log import visible
-from dtqs.readings.secrets import masked, masked_text
+from dtqs.secrets import masked, masked_text
 
 _FIELDS = ("task_type", "status", "priority", "created_at", "due_at", "started_at", "finished_at", "tags", "retry_of")
 TIME_CHARACTERS = len("2026-11-24T15:49:00")

@@ -15,7 +15,7 @@ from dtqs.errors import StoreUnavailable
 from dtqs.log import visible
 from dtqs.readings import Depth, QueuedTask, Reader, Reading, WorkerReading
 from dtqs.readings.alarms import age
-from dtqs.readings.secrets import masked_text
+from dtqs.secrets import masked_text
 
 STATUSES = "Exit status: 0 as long as PostgreSQL answers, else 69; 78 configuration. What is wrong otherwise is told on standard error."
 MORE = "+"

@@ -24,7 +24,7 @@ from dtqs.cli.system import depth_words, opened_reader, worker_row
 from dtqs.log import visible
 from dtqs.readings import History, QueuedTask, Reader, Reading
 from dtqs.readings.alarms import age
-from dtqs.readings.secrets import masked_text
+from dtqs.secrets import masked_text
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 POINTS = 30

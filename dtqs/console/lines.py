@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from dtqs.log import visible
-from dtqs.readings.secrets import masked_text
+from dtqs.secrets import masked_text
 
 WIDE = 110
 """A screen of so many cells shows ids in full."""

@@ -6,7 +6,7 @@ from dtqs.console.lines import WIDE, Line, Span, line, pad, restyled, safe, titl
 from dtqs.console.snapshot import LogsWanted, Snapshot
 from dtqs.console.words import clock, short_id
 from dtqs.readings import LogEntry
-from dtqs.readings.secrets import masked
+from dtqs.secrets import masked
 
 LEVELS = ("", "info", "warning", "error")
 _LEVEL_STYLES = {"error": "bad", "warning": "warn", "debug": "dim"}

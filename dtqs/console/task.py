@@ -12,7 +12,7 @@ from dtqs.console.queue import STATUS_STYLES
 from dtqs.console.snapshot import Detail, Snapshot
 from dtqs.console.words import age, clock, moment, seconds, size
 from dtqs.readings import LogEntry
-from dtqs.readings.secrets import masked
+from dtqs.secrets import masked
 from dtqs.task import TaskRecord
 
 _JSON_LINES = 200

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dtqs.event import LEVELS
 from dtqs.store.database import Database, Row
 from dtqs.store.log_end import LogEnd
 from dtqs.store.statements import lived_since
@@ -13,7 +14,6 @@ LATER_LIMIT = 2_000
 """And of those that are due beyond that."""
 _HIGHER_LIMIT, _HIGHER_PAGES = 2_000, "(2000,0)"
 """And of those of a higher priority than most, in the first pages of the table: some 150,000 rows."""
-LEVELS = ("debug", "info", "warning", "error")
 WORKERS_LIMIT = 500
 _PROGRESS_LOOK = 50
 """A task's progress is looked for among so many of its newest log rows."""

@@ -30,6 +30,7 @@ FORBIDDEN = {
 KNOWN_BESIDE = {"dtqs.store.cooperative": {"gevent"}}
 """How psycopg waits under gevent is that module's job; API processes alone load it."""
 IMPORTED_LATE = {
+    "dtqs.cli.logs": {"from dtqs.cli.all_logs import print_entries"},
     "dtqs.cli.options": {"from dtqs.config import load", "from dtqs.config import find"},
     "dtqs.sandbox.stack": {"from dtqs.sandbox import product"},
 }

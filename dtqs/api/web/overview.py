@@ -12,8 +12,8 @@ from dtqs.api.query import Query, refuse_parameters
 from dtqs.api.sse import HEADERS, STALLED_SECONDS, Line, Pace
 from dtqs.api.tasks import LOGS_DEFAULT, LOGS_LIMIT, answer
 from dtqs.api.web.feed import Feed, Viewer
+from dtqs.event import LEVELS
 from dtqs.readings import Reader
-from dtqs.store.overview import LEVELS
 
 LIFE_SECONDS = 600.0
 """Then a stream begins anew, and its key is judged anew."""

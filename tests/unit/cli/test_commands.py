@@ -62,6 +62,16 @@ def test_help_imports_no_driver() -> None:
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.parametrize("name", ["submit", "task", "tasks", "cancel", "retry", "logs"])
+def test_a_command_over_the_api_loads_no_driver_of_a_server(name: str) -> None:
+    """Half a second of processor time for each command that a script says."""
+    program = f"import sys; from dtqs.cli import main; main([{name!r}, '--help'], standalone_mode=False); print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    loaded = set(result.stdout.splitlines()[-1].split())
+    assert "dtqs.client" in loaded
+    assert not loaded & {"psycopg", "psycopg_pool", "pika", "gevent", "dtqs.store", "dtqs.broker", "dtqs.readings"}
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_gets_its_completion(shell: str) -> None:
     assert f"_DTQS_COMPLETE={shell}_complete" in CliRunner().invoke(main, ["completion", shell]).output

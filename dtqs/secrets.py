@@ -5,7 +5,7 @@ import re
 from importlib import resources
 from typing import Any
 
-_RULES: dict[str, Any] = json.loads((resources.files("dtqs.readings") / "secrets.json").read_text(encoding="utf-8"))
+_RULES: dict[str, Any] = json.loads((resources.files("dtqs") / "secrets.json").read_text(encoding="utf-8"))
 MASK: str = _RULES["mask"]
 _NAMES = re.compile(_RULES["names"])
 """Names of values, in lower case and with a `_` between the words of a camelCase one."""

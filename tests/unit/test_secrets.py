@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dtqs.readings.secrets import MASK, masked
+from dtqs.secrets import MASK, masked
 
-EXAMPLES: dict[str, Any] = json.loads((Path(__file__).parents[2] / "data" / "masked.json").read_text(encoding="utf-8"))
+EXAMPLES: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data" / "masked.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", EXAMPLES["secret_names"])
