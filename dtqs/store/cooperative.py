@@ -11,6 +11,7 @@ import psycopg
 from gevent import get_hub
 from psycopg_pool import ConnectionPool
 
+from dtqs.config import PostgresqlSection
 from dtqs.store.database import Database, LimitedConnection
 
 T = TypeVar("T")
@@ -55,8 +56,8 @@ class CooperativeDatabase(Database):
 
     connection_class = CooperativeConnection
 
-    def start(self) -> None:
-        super().start()
+    def __init__(self, section: PostgresqlSection, size: int, name: str) -> None:
+        super().__init__(section, size, name)
         self._at_hand: list[LimitedConnection] = []
         self._waiting = 0
 

@@ -57,6 +57,12 @@ def a_pool_that_is_empty_gives_up_in_time(small: CooperativeDatabase) -> None:
     gevent.killall(holders, timeout=5)
 
 
+def a_start_that_is_said_again_loses_no_connection(small: CooperativeDatabase) -> None:
+    for _ in range(4):
+        nap(small, 0)
+        small.start()
+
+
 def main() -> None:
     """Run one of the above on a database of two connections."""
     database = CooperativeDatabase(PostgresqlSection(dsn=SecretStr(sys.argv[1]), connect_timeout_seconds=2), 2, "test")

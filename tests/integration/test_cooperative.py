@@ -69,6 +69,7 @@ def test_a_server_that_goes_away_is_an_error_at_once(own_postgres: PrivatePostgr
         "a_connection_at_hand_goes_to_who_waits_for_the_pool",
         "a_greenlet_that_is_killed_leaves_no_connection_in_use",
         "a_pool_that_is_empty_gives_up_in_time",
+        "a_start_that_is_said_again_loses_no_connection",
     ],
 )
 def test_in_a_patched_process(dsn: str, behaviour: str) -> None:
