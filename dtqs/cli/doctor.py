@@ -2,7 +2,7 @@
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 
 import click
@@ -45,8 +45,12 @@ def _check(as_json: bool) -> int:
     if as_json:
         print_json({"ok": not failed, "checks": [asdict(check) for check in found]})
     else:
-        print_table(("part", "state", "found", "what to do"), [(check.part, check.state, check.found, check.advice) for check in found])
+        show_checks(found)
     return 1 if failed else 0
+
+
+def show_checks(found: Sequence[Check]) -> None:
+    print_table(("part", "state", "found", "what to do"), [(check.part, check.state, check.found, check.advice) for check in found])
 
 
 def _all_checks() -> Iterator[Check]:

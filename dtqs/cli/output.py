@@ -8,10 +8,10 @@ from typing import Any
 import click
 import orjson
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from dtqs.cli.columns import NOTHING, fitting, is_room, natural_width, widths
 from dtqs.log import visible
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -53,22 +53,27 @@ def _escaped(character: str) -> str:
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], fold: bool = True) -> None:
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], fold: bool = True, spare: Sequence[str] = ()) -> None:
     """Print rows: a drawn table on a terminal, else columns of plain text under their names.
 
-    With `fold` off, what is too wide for a table is printed plain: a path that was cut in pieces cannot be copied.
+    The columns in `spare` are left out, the first ones first, of a table that is too wide for its terminal. What is too wide still is printed plain:
+    an id that was cut in pieces cannot be copied; with `fold` off, that is also so for prose, such as a path with spaces.
     """
     texts = [[cell_text(cell) for cell in row] for row in rows]
     console = Console()
-    table = Table(header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in texts:
-        table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in row))
-    if sys.stdout.isatty() and (fold or Measurement.get(console, console.options, table).maximum < console.width):
-        console.print(table)
-    else:
+    places = fitting(columns, texts, spare, console.width)
+    names, kept = [columns[place] for place in places], [[row[place] for place in places] for row in texts]
+    shared = widths(names, kept, console.width)
+    natural = [natural_width(name, [row[place] for row in kept]) for place, name in enumerate(names)]
+    if not sys.stdout.isatty() or not is_room(names, kept, range(len(names)), console.width) or not (fold or shared == natural):
         _print_plain(columns, texts)
+        return
+    table = Table(header_style="bold")
+    for name, width in zip(names, shared, strict=True):
+        table.add_column(name, overflow="fold", width=width)
+    for row in kept:
+        table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in row))
+    console.print(table)
 
 
 def _print_plain(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
@@ -81,7 +86,7 @@ def _print_plain(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> None
 def cell_text(value: Any) -> str:
     """Write one value on one line: text as it is with control characters made visible, other things as JSON."""
     if value is None:
-        return "-"
+        return NOTHING
     return visible(value if isinstance(value, str) else orjson.dumps(value, default=str).decode())
 
 

@@ -109,6 +109,7 @@ def show_tasks(records: Sequence[dict[str, Any]]) -> None:
             )
             for record in records
         ],
+        spare=("tags", "finished", "progress", "created", "attempt"),
     )
 
 

@@ -47,7 +47,7 @@ def workers(as_json: bool) -> None:
     if as_json:
         print_json({"workers": [asdict(worker) for worker in found], "more_workers": reading.more_workers})
     else:
-        print_table(WORKER_COLUMNS, [worker_row(worker) for worker in found])
+        print_table(WORKER_COLUMNS, [worker_row(worker) for worker in found], spare=WORKER_SPARE)
         if reading.more_workers:
             click.echo(f"and {reading.more_workers:,} more", err=True)
     _tell_alarms(reading)
@@ -88,6 +88,8 @@ def _tell_alarms(reading: Reading) -> None:
 
 
 WORKER_COLUMNS = ("worker", "node", "pid", "state", "type", "task", "for", "progress", "memory", "done", "failed", "heartbeat")
+WORKER_SPARE = ("memory", "done", "failed", "heartbeat", "progress", "node", "for", "type")
+"""What a narrow terminal does without, the first ones first."""
 
 
 def worker_row(worker: WorkerReading) -> tuple[str | None, ...]:
@@ -109,6 +111,7 @@ def worker_row(worker: WorkerReading) -> tuple[str | None, ...]:
 
 
 QUEUE_COLUMNS = ("task", "type", "priority", "submitted", "due", "attempts", "tags")
+QUEUE_SPARE = ("tags", "attempts", "submitted", "due", "priority")
 
 
 def queued_row(task: QueuedTask) -> tuple[str | None, ...]:
@@ -139,4 +142,4 @@ def _show_queue(reading: Reading) -> None:
     for title, found in (("next", reading.next_tasks), ("later", reading.later_tasks)):
         if found:
             click.echo(f"\n{title}:")
-            print_table(QUEUE_COLUMNS, [queued_row(task) for task in found])
+            print_table(QUEUE_COLUMNS, [queued_row(task) for task in found], spare=QUEUE_SPARE)

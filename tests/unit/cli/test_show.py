@@ -94,7 +94,7 @@ def test_columns_are_plain_where_there_is_no_terminal(capsys: pytest.CaptureFixt
 
 def test_a_table_on_a_terminal_keeps_what_must_not_be_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("COLUMNS", "50")
     print_table(("where",), [("/" + "x" * 60,)], fold=False)
     print_table(("where",), [("[bold]" + "y" * 60,)])
     out = capsys.readouterr().out
