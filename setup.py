@@ -31,7 +31,7 @@ setup(
     long_description_content_type="text/markdown",
     python_requires=">=3.11",
     packages=find_packages(include=["dtqs", "dtqs.*"]),
-    package_data={"dtqs": ["py.typed", "store/sql/*.sql", "secrets.json", "readings/secrets.json", "api/web/static/*"]},
+    package_data={"dtqs": ["py.typed", "store/sql/*.sql", "secrets.json", "api/web/static/*"]},
     install_requires=[
         "click",
         "dkimpy",

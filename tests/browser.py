@@ -124,7 +124,10 @@ class Page:
 
     def wait(self, selector: str, words: str = "", seconds: float = 10.0) -> None:
         """Wait for an element, and for words in it."""
-        eventually(lambda: self.count(selector) and words in self.text(selector), seconds, f"{words!r} in {selector}; the page: {self.text()[-1500:]}")
+        try:
+            eventually(lambda: self.count(selector) and words in self.text(selector), seconds, f"{words!r} in {selector}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the page: {self.text()[-1500:]}") from None
 
     def click(self, selector: str) -> None:
         self.wait(selector)

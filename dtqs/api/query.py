@@ -50,12 +50,15 @@ class Query:
             self._wrong(name, f"allowed: {', '.join(choices)}")
         return value if isinstance(value, str) and value in choices else None
 
-    def task_id(self, name: str) -> str | None:
+    def task_id(self, name: str, allowed: str = "a task's whole id is allowed") -> str | None:
         value = self._values.get(name)
         if value is not None and not (isinstance(value, str) and is_uuid(value)):
-            self._wrong(name, "allowed is the cursor that a page before gave as next")
+            self._wrong(name, allowed)
             return None
         return value
+
+    def cursor(self, name: str) -> str | None:
+        return self.task_id(name, "allowed is the cursor that a page before gave as next")
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
         value = self._values.get(name)

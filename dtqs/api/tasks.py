@@ -61,7 +61,7 @@ class TaskList:
         status, limit, after = (
             query.choice("status", [str(status) for status in Status]),
             query.number("limit", PAGE_DEFAULT, 1, PAGE_LIMIT),
-            query.task_id("after"),
+            query.cursor("after"),
         )
         wanted = TaskFilter(Status(status) if status else None, query.text("task_type"), query.text("tag"), caller.owner)
         query.check()

@@ -2,12 +2,12 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.browser import Browser, Page
+from tests.browser import Page
+from tests.fix_browser import go
 from tests.fix_site import Site
 from tests.fix_system import System
 from tests.helpers import eventually
@@ -17,33 +17,11 @@ MARKUP = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>\
 _CONTRAST = (Path(__file__).parents[1] / "data/contrast.js").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    made = Browser(chromium)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def page(browser: Browser, shared: System) -> Iterator[Page]:
-    """A page that has logged in as people do, on the overview."""
-    one = browser.page(f"{shared.url}/")
-    one.type("#api-key", shared.key)
-    one.click("#login")
-    one.wait("#verdict", "Healthy", 20)
-    yield one
-    one.close()
-
-
 def kill_api(system: System) -> None:
     """Kill every process of it at once."""
     assert system.api
     os.killpg(system.api.pid, signal.SIGKILL)
     system.api.wait(10)
-
-
-def go(page: Page, place: str) -> None:
-    page.run(f"location.hash = '#/{place}'")
 
 
 def test_a_photograph_is_submitted_and_its_thumbnails_are_seen(page: Page, shared: System) -> None:

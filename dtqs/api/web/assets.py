@@ -11,8 +11,10 @@ from dtqs.api.tasks import answer
 
 _TYPES = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 _PAGE = "index.html"
+_SECRETS = "secrets.js"
+"""What is masked, made of the same file as on the terminal."""
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 HEADERS = {
@@ -42,6 +44,7 @@ class Assets:
     def __init__(self) -> None:
         folder = resources.files("dtqs.api.web") / "static"
         found = {file.name: file.read_bytes() for file in sorted(folder.iterdir(), key=lambda file: file.name) if _ending(file.name) in _TYPES}
+        found[_SECRETS] = b"export default " + (resources.files("dtqs") / "secrets.json").read_bytes()
         digest = hashlib.sha256()
         for name, content in found.items():
             digest.update(b"%s\0%d\0%s" % (name.encode(), len(content), content))

@@ -13,11 +13,17 @@ export const whenLoggedOut = (call) => { onLoggedOut = call; };
 /** A stream was refused, and a browser does not say why: look whether the login is over. */
 export const mayBeLoggedOut = () => onLoggedOut();
 
-export async function call(method, path, body, headers = {}) {
+const WAIT_SECONDS = 30, SHORT_SECONDS = 4;
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** Whether a text names a task or a file, and nothing else of the API's. */
+export const isId = (text) => ID.test(text);
+
+export async function call(method, path, body, headers = {}, waitSeconds = WAIT_SECONDS) {
   let response;
   try {
     response = await fetch(path, {
       method, cache: "no-store", headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers }, body: body === undefined ? undefined : JSON.stringify(body),
+      signal: AbortSignal.timeout(1000 * waitSeconds),
     });
   } catch {
     throw new Problem(0, { detail: "the API cannot be reached; nothing was lost, try again" });
@@ -31,9 +37,22 @@ export async function call(method, path, body, headers = {}) {
 }
 
 export const get = (path) => call("GET", path);
+/** Who is logged in; an answer that does not come soon is none. */
+export const getSession = () => call("GET", "session", undefined, {}, SHORT_SECONDS);
 export const post = (path, body, headers) => call("POST", path, body, headers);
 
 export const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value !== "" && value !== null && value !== undefined)).toString();
+
+/** What is away, in words: the API itself tells it without a login, which could not be looked up. */
+export async function trouble() {
+  let document = null;
+  try {
+    const response = await fetch("readyz", { cache: "no-store", signal: AbortSignal.timeout(1000 * SHORT_SECONDS) });
+    document = await response.json();
+  } catch { /* nobody, or a proxy's own page */ }
+  if (!document?.postgresql) return "The API cannot be reached";
+  return document.postgresql.state === "away" ? "PostgreSQL is away, so nobody's login can be looked up" : "The API is slow to answer";
+}
 
 /** Upload with progress, which fetch does not tell. */
 export function upload(file, onProgress) {

@@ -1,7 +1,8 @@
 // The frame of all pages: who is logged in, which page the address names, colours, keys.
 
-import { get, call, whenLoggedOut } from "./api.js";
+import { call, getSession, isId, trouble, whenLoggedOut } from "./api.js";
 import { h, icon, note, put } from "./dom.js";
+import { visible } from "./format.js";
 import { loginPage } from "./login.js";
 import { logPage } from "./log.js";
 import { overviewPage } from "./overview.js";
@@ -26,8 +27,12 @@ const may = (scope) => session.scopes.includes("admin") || session.scopes.includ
 /** The address behind the # as a page's name, the rest of its path, and its parameters. */
 function address() {
   const [path, search = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  const [name, ...rest] = path.split("/").map(decodeURIComponent);
+  const [name, ...rest] = path.split("/").map(decoded);
   return { name: name || "overview", rest, parameters: new URLSearchParams(search) };
+}
+
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
 }
 
 async function show() {
@@ -47,8 +52,10 @@ async function show() {
   if (!page) return main.append(h("h1", {}, "There is no such page"), h("p", {}, h("a", { href: "#/overview" }, "To the overview")));
   if (page.isAdmins && !may("admin")) return main.append(h("h1", {}, page.title), h("p", {}, "This shows everybody's work, so it needs a key with the scope admin."));
   if (page.scope && !may(page.scope)) return main.append(h("h1", {}, page.title), h("p", {}, `This needs a key with the scope ${page.scope}.`));
+  const hasDetail = rest[0] && page.detail;
+  if (hasDetail && !isId(rest[0])) return main.append(h("h1", {}, "Task"), h("p", { class: "banner bad" }, `${visible(rest[0]).slice(0, 100)} is no id of a task`), h("p", {}, h("a", { href: "#/tasks" }, "To the tasks")));
   const context = { may, session, parameters };
-  leave = rest[0] && page.detail ? page.detail(main, rest[0], context) : page.show(main, context);
+  leave = hasDetail ? page.detail(main, rest[0], context) : page.show(main, context);
 }
 
 function bar(page) {
@@ -64,11 +71,11 @@ function bar(page) {
 }
 
 async function readSession() {
-  session = await get("session");
+  session = await getSession();
 }
 
 async function logOut() {
-  await call("DELETE", "session").catch((error) => note(error.message, true));
+  try { await call("DELETE", "session"); } catch (error) { return note(`You are still logged in: ${error.message}.`, true); }
   location.reload(); // nothing that was seen stays in memory
 }
 
@@ -90,7 +97,8 @@ function nextTheme() {
 
 function showKeys() {
   const rows = [...PAGES.map((page) => [`g ${page.key}`, page.title]), ["/", "To the page's filter or search"], ["j, k", "Next and previous row"], ["x", "Select the row"], ["Enter", "Open the row"], ["?", "This help"], ["Esc", "Close"]];
-  const dialog = h("dialog", { "aria-labelledby": "keys-title" }, h("h2", { id: "keys-title" }, "Keys"),
+  const areOn = h("input", { type: "checkbox", id: "single-keys", checked: keysAreOn(), onchange: () => localStorage.setItem("keys", areOn.checked ? "on" : "off") });
+  const dialog = h("dialog", { "aria-labelledby": "keys-title" }, h("h2", { id: "keys-title" }, "Keys"), h("p", {}, h("label", { class: "check" }, areOn, "These keys do something")),
     h("dl", { class: "keys" }, rows.map(([keys, words]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, words)])),
     h("form", { method: "dialog", class: "row end" }, h("button", {}, "Close")));
   dialog.addEventListener("close", () => dialog.remove());
@@ -98,9 +106,12 @@ function showKeys() {
   dialog.showModal();
 }
 
+/** Who speaks to the computer, or hits keys by chance, can switch them off. */
+const keysAreOn = () => localStorage.getItem("keys") !== "off";
+
 let isGoing = false;
 function onKey(event) {
-  if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("input, textarea, select, dialog")) return;
+  if (!keysAreOn() || event.ctrlKey || event.altKey || event.metaKey || event.target.closest("input, textarea, select, dialog")) return;
   const page = isGoing && PAGES.find((one) => one.key === event.key);
   isGoing = event.key === "g" && !isGoing;
   if (page) location.hash = `#/${page.path}`;
@@ -126,10 +137,11 @@ addEventListener("hashchange", () => { show(); main.focus({ preventScroll: true 
 addEventListener("keydown", onKey);
 
 async function begin() {
+  if (!main.querySelector(".banner")) put(main, h("p", { class: "hint" }, "Reading…"));
   try {
     await readSession();
-  } catch (error) {
-    put(main, h("p", { class: "banner bad" }, `${error.message} Trying again.`));
+  } catch {
+    put(main, h("p", { class: "banner bad", role: "alert" }, `${await trouble()}; trying again.`));
     return void setTimeout(begin, 2000);
   }
   show();

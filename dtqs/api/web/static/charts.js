@@ -1,4 +1,4 @@
-// Small charts of the last minutes, drawn as SVG so that the page's colours apply.
+// Small charts of the last minutes, drawn as SVG so that the page's colours apply. Curves differ by their dashes too; values are told to pointer and keyboard.
 
 import { h, svg } from "./dom.js";
 
@@ -26,11 +26,23 @@ function path(points, read, x, y) {
 
 /** A chart whose lines are `{name, read, kind}`; `unit` words a value. Returns the element, with `draw(points)`. */
 export function chart(title, lines, unit, least = 0) {
-  const plot = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "plot", role: "img" });
+  const plot = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "plot", "aria-hidden": "true" });
   const top = h("span", { class: "top" }), values = h("ul", { class: "legend" }), hover = h("div", { class: "hover", hidden: true });
-  const frame = h("div", { class: "frame" }, plot, top, hover);
+  const frame = h("div", { class: "frame", tabindex: 0, role: "slider", "aria-label": `${title}, last five minutes`, "aria-readonly": "true", "aria-valuemin": 0 }, plot, top, hover);
   const element = h("figure", { class: "chart" }, h("figcaption", {}, title), frame, h("div", { class: "axis" }, h("span", {}, "5 min ago"), h("span", {}, "now")), values);
-  let shown = [], end = 0;
+  let shown = [], end = 0, lookedAt = null; // at which moment; null: at the newest
+
+  /** Tell the values of one point, which is the nearest to where one looks. */
+  function tell() {
+    if (!shown.length) return;
+    const near = lookedAt === null ? shown[shown.length - 1] : shown.reduce((best, point) => (Math.abs(point.at - lookedAt) < Math.abs(best.at - lookedAt) ? point : best));
+    const moment = new Date(near.at * 1000).toLocaleTimeString(), words = lines.map((line) => `${line.name} ${unit(line.read(near))}`);
+    frame.setAttribute("aria-valuemax", shown.length - 1);
+    frame.setAttribute("aria-valuenow", shown.indexOf(near));
+    frame.setAttribute("aria-valuetext", `${moment}: ${words.join(", ")}`);
+    hover.classList.toggle("left", near.at > end - SPAN_SECONDS / 2);
+    hover.replaceChildren(h("time", {}, moment), ...words.map((one) => h("span", {}, one)));
+  }
 
   element.draw = (points) => {
     end = points.length ? points[points.length - 1].at : Date.now() / 1000;
@@ -43,18 +55,25 @@ export function chart(title, lines, unit, least = 0) {
     plot.replaceChildren(...grid, ...drawn);
     top.textContent = unit(most);
     const last = shown[shown.length - 1];
-    values.replaceChildren(...lines.map((line) => h("li", { class: line.kind }, h("i", { class: `key ${line.kind}` }), `${line.name} `, h("b", {}, last ? unit(line.read(last)) : "–"))));
-    plot.setAttribute("aria-label", `${title}, last five minutes: ${lines.map((line) => `${line.name} ${last ? unit(line.read(last)) : "unknown"}`).join(", ")}`);
+    values.replaceChildren(...lines.map((line) => h("li", { class: line.kind }, svg("svg", { class: "key", viewBox: "0 0 22 8", "aria-hidden": "true" }, svg("path", { d: "M0 4H22", class: `curve ${line.kind}` })), `${line.name} `, h("b", {}, last ? unit(line.read(last)) : "–"))));
+    tell();
   };
+  const look = (at) => { lookedAt = at; hover.hidden = !shown.length; tell(); };
+  const lookAway = () => { lookedAt = null; hover.hidden = true; tell(); };
   frame.addEventListener("pointermove", (event) => {
-    if (!shown.length) return;
-    const box = frame.getBoundingClientRect(), at = end - SPAN_SECONDS * (1 - (event.clientX - box.left) / box.width);
-    const near = shown.reduce((best, point) => (Math.abs(point.at - at) < Math.abs(best.at - at) ? point : best));
-    hover.hidden = false;
-    hover.classList.toggle("left", event.clientX - box.left > box.width / 2);
-    hover.replaceChildren(h("time", {}, new Date(near.at * 1000).toLocaleTimeString()), ...lines.map((line) => h("span", {}, `${line.name} ${unit(line.read(near))}`)));
+    const box = frame.getBoundingClientRect();
+    look(end - SPAN_SECONDS * (1 - (event.clientX - box.left) / box.width));
   });
-  frame.addEventListener("pointerleave", () => { hover.hidden = true; });
+  frame.addEventListener("pointerleave", lookAway);
+  frame.addEventListener("focus", () => look(lookedAt));
+  frame.addEventListener("blur", lookAway);
+  frame.addEventListener("keydown", (event) => {
+    const now = Number(frame.getAttribute("aria-valuenow")), last = shown.length - 1;
+    const next = { ArrowLeft: now - 1, ArrowDown: now - 1, ArrowRight: now + 1, ArrowUp: now + 1, Home: 0, End: last }[event.key];
+    if (next === undefined || last < 0) return;
+    event.preventDefault();
+    look(shown[Math.max(0, Math.min(last, next))].at);
+  });
   element.draw([]);
   return element;
 }

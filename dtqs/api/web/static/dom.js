@@ -17,13 +17,16 @@ function fill(element, properties, children) {
 export const h = (tag, properties = {}, ...children) => fill(document.createElement(tag), properties, children);
 export const svg = (tag, properties = {}, ...children) => fill(document.createElementNS(SVG, tag), properties, children);
 
-/** Replace what an element holds, unless it would look the same: a reader's place and the focus stay where they are. */
+const nameOf = (one) => one.getAttribute("href") || one.id || (one.tagName === "SUMMARY" ? one.parentElement.id : "");
+
+/** Replace what an element holds, unless it would look the same: a reader's place and the focus stay where they are, and what was opened stays open. */
 export function put(element, ...children) {
   const wanted = h(element.tagName, {}, ...children);
+  for (const fold of element.querySelectorAll("details[id][open]")) wanted.querySelector(`#${CSS.escape(fold.id)}`)?.setAttribute("open", "");
   if (wanted.childNodes.length === element.childNodes.length && [...wanted.childNodes].every((node, i) => node.isEqualNode(element.childNodes[i]))) return;
-  const focused = element.contains(document.activeElement) ? document.activeElement.getAttribute("href") || document.activeElement.id : null;
+  const focused = element.contains(document.activeElement) ? nameOf(document.activeElement) : null;
   element.replaceChildren(...wanted.childNodes);
-  if (focused) [...element.querySelectorAll("a, button, input")].find((one) => one.getAttribute("href") === focused || one.id === focused)?.focus({ preventScroll: true });
+  if (focused) [...element.querySelectorAll("a, button, input, summary")].find((one) => nameOf(one) === focused)?.focus({ preventScroll: true });
 }
 
 const ICONS = {

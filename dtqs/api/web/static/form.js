@@ -2,16 +2,18 @@
 
 import { upload } from "./api.js";
 import { h, note } from "./dom.js";
-import { bytes, percent } from "./format.js";
+import { bytes, isSecretName, percent } from "./format.js";
 
 const FIRST = 6; // so many optional fields are shown at once, the rest on demand
 const TAKES_FILES = /upload:ID/;
-const SECRET = /password|secret|token/i;
 
 export class Form {
-  constructor(document) {
+  /** `onUploads` is called whenever an upload begins or ends; `uploads` run. */
+  constructor(document, onUploads) {
     this.schemas = document.components.schemas;
     this.errors = new Map();
+    this.uploads = 0;
+    this.onUploads = onUploads;
   }
 
   /** The editor of a schema. `path` is what the API calls the field. */
@@ -60,7 +62,7 @@ export class Form {
   text(schema, path, name, optional) {
     const isLong = (schema.maxLength ?? 0) > 1000 || /^(text|html|body)$/.test(name);
     const control = isLong ? h("textarea", { rows: 4, required: !optional }) : h("input", {
-      type: SECRET.test(name) ? "password" : "text", autocomplete: "off", spellcheck: "false", required: !optional, placeholder: typeof schema.default === "string" ? schema.default : schema.format === "date-time" ? "2030-01-31T12:00:00Z" : "",
+      type: isSecretName(name) ? "password" : "text", autocomplete: "off", spellcheck: "false", required: !optional, placeholder: typeof schema.default === "string" ? schema.default : schema.format === "date-time" ? "2030-01-31T12:00:00Z" : "",
     });
     return { element: this.field(path, name, schema, control, optional), get: () => (control.value === "" ? undefined : control.value), set: (value) => { control.value = value ?? ""; } };
   }
@@ -90,7 +92,8 @@ export class Form {
     const chooser = h("input", { type: "file", class: "visually-hidden", id: `u-${path}`, onchange: () => chooser.files[0] && take(chooser.files[0]) });
     const take = async (file) => {
       said.textContent = `${file.name}: uploading…`;
-      control.setCustomValidity("the upload is not finished");
+      this.uploads += 1;
+      this.onUploads();
       try {
         const stored = await upload(file, (part) => { said.textContent = `${file.name}: ${percent(part)}`; });
         control.value = stored.uri;
@@ -99,7 +102,8 @@ export class Form {
         said.textContent = "";
         note(`${file.name}: ${problem.message}`, true);
       }
-      control.setCustomValidity("");
+      this.uploads -= 1;
+      this.onUploads();
       chooser.value = "";
     };
     const element = this.field(path, name, schema, control, optional);

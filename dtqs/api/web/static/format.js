@@ -1,5 +1,7 @@
 // Values as people read them.
 
+import secrets from "./secrets.js";
+
 export function seconds(value) {
   if (value === null || value === undefined) return "–";
   if (value < 0) value = 0;
@@ -43,18 +45,25 @@ export const ago = (text) => `${seconds(since(text))} ago`;
 export const short = (id) => `…${id.slice(-8)}`;
 export const percent = (fraction) => `${Math.round(100 * (fraction || 0))} %`;
 
-const SECRET = /pass(word|phrase|wd)?$|secret|token|api_?key|authori[sz]ation|credential|private_?key|^pin$|^otp$/i;
-const MASK = "••••••";
+// the rules are dtqs/secrets.json: console and command line mask the same
+export const MASK = secrets.mask;
+const NAMES = new RegExp(secrets.names), TEXTS = secrets.texts.map((text) => new RegExp(text, "gi"));
 
-/** The same value with what is secret by its name made unreadable. */
+export const isSecretName = (name) => NAMES.test(name.replace(/([a-z0-9])(?=[A-Z])/g, "$1_").toLowerCase());
+const maskedText = (text) => TEXTS.reduce((shown, one) => shown.replace(one, `$1${MASK}`), text);
+
+/** The same value with what is secret by its name or look covered. */
 export function masked(value, name = "") {
-  if (name && SECRET.test(name) && value !== null && typeof value !== "boolean") return MASK;
+  if (name && value !== null && value !== "" && typeof value !== "boolean" && isSecretName(name)) return MASK;
   if (Array.isArray(value)) return value.map((one) => masked(one));
   if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, masked(one, key)]));
-  if (typeof value === "string") return value.replace(/(\w+:\/\/[^\s/:@]+:)[^\s/@]+@/g, `$1${MASK}@`);
-  return value;
+  return typeof value === "string" ? maskedText(value) : value;
 }
 
-/** Control characters and those that turn the direction of writing, made visible. */
-export const visible = (text) => String(text).replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
-  (c) => (c < " " ? String.fromCharCode(0x2400 + c.charCodeAt(0)) : `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`));
+/** A text as it may be shown: its secrets covered, and what cannot be seen, or turns the direction of writing, made visible. */
+export const visible = (text) => maskedText(String(text)).replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (c) => (c === "\n" || c === "\t" ? c : named(c)));
+
+function named(character) {
+  const code = character.codePointAt(0), digits = code.toString(16).padStart(4, "0");
+  return code < 0x20 ? String.fromCharCode(0x2400 + code) : digits.length > 4 ? `\\u{${digits}}` : `\\u${digits}`;
+}

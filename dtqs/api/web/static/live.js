@@ -1,6 +1,6 @@
 // Server-Sent Events that go on whatever happens: the browser comes back after a lost connection by itself, and we after an answer that is no stream.
 
-import { mayBeLoggedOut } from "./api.js";
+import { mayBeLoggedOut, trouble } from "./api.js";
 
 const RETRY_SECONDS = [1, 2, 4, 8];
 
@@ -37,12 +37,24 @@ export function followTask(taskId, on, onState = () => {}) {
   return end;
 }
 
+/** Do something now, and again so long after it has ended; not while the page is not in front. `work` is told whether somebody asked for it. Returns { again, end }. */
+export function repeat(work, everySeconds) {
+  let timer = 0, over = false;
+  const wait = () => { clearTimeout(timer); if (!over && !document.hidden) timer = setTimeout(turn, 1000 * everySeconds, false); };
+  const turn = async (isAsked) => { clearTimeout(timer); await work(isAsked); wait(); };
+  const turned = () => (document.hidden ? clearTimeout(timer) : turn(false));
+  document.addEventListener("visibilitychange", turned);
+  turn(true);
+  return { again: () => turn(true), end: () => { over = true; clearTimeout(timer); document.removeEventListener("visibilitychange", turned); } };
+}
+
 // --- the system's readings: one stream for all pages, only while one of them looks
 
-const POINTS = 300;
+const POINTS = 300, QUIET_SECONDS = 6, HANGS_SECONDS = 20;
 const lookers = new Set();
-let ending = 0, endStream = null;
-export const system = { reading: null, rates: null, points: [], state: "waiting", awaySince: {} };
+let ending = 0, endStream = null, clock = 0, openedAt = 0, readAt = 0, isAsking = false;
+/** `isStale`: the reading is not of now; `trouble`: why, once it has been so for some seconds. A stream that ends and goes on at once is nothing to tell. */
+export const system = { reading: null, rates: null, points: [], awaySince: {}, isStale: false, trouble: null };
 
 function tell() {
   for (const look of [...lookers]) look(system);
@@ -55,20 +67,44 @@ function addPoints(points) {
   system.points.splice(0, Math.max(0, system.points.length - POINTS));
 }
 
+function onReading({ reading, rates, point }) {
+  readAt = performance.now();
+  Object.assign(system, { reading, rates, isStale: false, trouble: null });
+  for (const { name, state } of [reading.database, reading.broker]) system.awaySince[name] = state === "ok" ? undefined : system.awaySince[name] ?? reading.at;
+  addPoints([point]);
+  tell();
+}
+
+/** A connection alone tells nothing: a process that stands still keeps it, and so does a network that is gone. */
+async function judge() {
+  const now = performance.now(), quietSeconds = (now - readAt) / 1000;
+  if (quietSeconds < QUIET_SECONDS || isAsking) return;
+  if (now - openedAt > 1000 * HANGS_SECONDS) open();
+  isAsking = true;
+  const words = await trouble();
+  isAsking = false;
+  if (!endStream || performance.now() - readAt < 1000 * QUIET_SECONDS) return; // meanwhile nobody looks, or a reading came
+  Object.assign(system, { isStale: true, trouble: words });
+  tell();
+}
+
+function open() {
+  endStream?.();
+  openedAt = performance.now();
+  endStream = follow("overview/stream", { history: addPoints, reading: onReading });
+}
+
 function start() {
   if (endStream || document.hidden || !lookers.size) return;
-  endStream = follow("overview/stream", {
-    history: (points) => { addPoints(points); },
-    reading: (data) => {
-      Object.assign(system, { reading: data.reading, rates: data.rates });
-      for (const { name, state } of [data.reading.database, data.reading.broker]) system.awaySince[name] = state === "ok" ? undefined : system.awaySince[name] ?? data.reading.at;
-      addPoints([data.point]);
-      tell();
-    },
-  }, (state) => { system.state = state; tell(); });
+  readAt = performance.now();
+  Object.assign(system, { isStale: true, trouble: null });
+  open();
+  clock = setInterval(judge, 1000);
+  tell();
 }
 
 function stop() {
+  clearInterval(clock);
   endStream?.();
   endStream = null;
 }
@@ -80,7 +116,7 @@ export function watchSystem(look) {
   clearTimeout(ending);
   lookers.add(look);
   start();
-  if (system.reading) look(system);
+  look(system);
   return () => {
     lookers.delete(look);
     if (!lookers.size) ending = setTimeout(() => !lookers.size && stop(), 5000);

@@ -2,21 +2,22 @@
 
 import { get, query } from "./api.js";
 import { h, put } from "./dom.js";
-import { time, visible } from "./format.js";
+import { masked, time, visible } from "./format.js";
+import { repeat } from "./live.js";
 import { taskLink } from "./overview.js";
 
 const LEVELS = ["debug", "info", "warning", "error"];
 
 export function logPage(main, context) {
-  const level = h("select", { id: "level", onchange: () => read() }, LEVELS.map((one) => h("option", { value: one, selected: one === "info" }, one)));
-  const search = h("input", { id: "search", type: "search", placeholder: "text", "data-search": true, oninput: () => { clearTimeout(timer); timer = setTimeout(read, 300); } });
-  const task = h("input", { id: "task", type: "search", placeholder: "whole id", value: context.parameters.get("task_id") || "", onchange: () => read() });
-  const isFollowing = h("input", { id: "follow", type: "checkbox", checked: true, onchange: () => read() });
+  const level = h("select", { id: "level", onchange: () => reading.again() }, LEVELS.map((one) => h("option", { value: one, selected: one === "info" }, one)));
+  const search = h("input", { id: "search", type: "search", placeholder: "text", "data-search": true, oninput: () => { clearTimeout(timer); timer = setTimeout(reading.again, 300); } });
+  const task = h("input", { id: "task", type: "search", placeholder: "whole id", value: context.parameters.get("task_id") || "", onchange: () => reading.again() });
+  const isFollowing = h("input", { id: "follow", type: "checkbox", checked: true, onchange: () => reading.again() });
   const said = h("p", { class: "hint" }), body = h("div", { class: "scroll" });
   let timer = 0, over = false, turn = 0;
 
-  async function read() {
-    clearTimeout(timer);
+  async function read(isAsked) {
+    if (!isAsked && !isFollowing.checked) return;
     const mine = ++turn;
     try {
       const { logs } = await get(`logs?${query({ limit: 300, level: level.value, task_id: task.value.trim().toLowerCase(), search: search.value.trim() })}`);
@@ -27,20 +28,19 @@ export function logPage(main, context) {
       if (over || mine !== turn) return;
       put(said, h("span", { class: "error" }, error.errors?.length ? error.errors.map((one) => `${one.field}: ${one.message}`).join("; ") : error.message));
     }
-    if (!over && isFollowing.checked) timer = setTimeout(() => (document.hidden ? (timer = setTimeout(read, 2000)) : read()), 2000);
   }
 
   main.append(h("h1", {}, "Log"),
-    h("form", { class: "filters", onsubmit: (event) => { event.preventDefault(); read(); } },
+    h("form", { class: "filters", onsubmit: (event) => { event.preventDefault(); reading.again(); } },
       h("label", {}, "Level at least", level), h("label", {}, "Search", search), h("label", {}, "Task", task), h("label", { class: "check" }, isFollowing, "Follow")),
     said, body);
-  read();
-  return () => { over = true; clearTimeout(timer); };
+  const reading = repeat(read, 2);
+  return () => { over = true; clearTimeout(timer); reading.end(); };
 }
 
 function table(logs) {
   return h("table", { class: "log" }, h("thead", {}, h("tr", {}, ["Time", "Level", "Task", "What", "Message"].map((title) => h("th", { scope: "col" }, title)))),
     h("tbody", {}, logs.map((row) => h("tr", { class: row.level },
       h("td", {}, h("time", { datetime: row.at }, time(row.at))), h("td", {}, row.level), h("td", {}, row.task_type ? `${row.task_type} ` : "", taskLink(row.task_id)),
-      h("td", {}, `${row.event.replace("_", " ")}${row.attempt ? ` (attempt ${row.attempt})` : ""}`), h("td", { class: "message" }, visible(row.message || ""))))));
+      h("td", {}, `${row.event.replace("_", " ")}${row.attempt ? ` (attempt ${row.attempt})` : ""}`), h("td", { class: "message" }, visible(row.message || ""), row.data && row.event !== "progress" ? h("code", {}, " ", visible(JSON.stringify(masked(row.data)))) : null)))));
 }

@@ -3,8 +3,8 @@
 import { get } from "./api.js";
 import { chart } from "./charts.js";
 import { badge, h, icon, put } from "./dom.js";
-import { ago, count, percent, rate, seconds, short, since, visible } from "./format.js";
-import { watchSystem } from "./live.js";
+import { ago, count, percent, rate, seconds, short, since, time, visible } from "./format.js";
+import { repeat, watchSystem } from "./live.js";
 
 export const taskLink = (id, text = short(id)) => h("a", { href: `#/tasks/${id}`, title: id, class: "id" }, text);
 export const bar = (fraction, label) => h("span", { class: "progress", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(100 * (fraction || 0)), "aria-label": label },
@@ -26,8 +26,9 @@ function systemPage(main) {
       { name: "wait, half", kind: "a", read: (p) => p.wait_p50 }, { name: "wait, 95 %", kind: "dim", read: (p) => p.wait_p95 }, { name: "run, half", kind: "good", read: (p) => p.run_p50 }], seconds, 0.001),
     chart("Workers", [{ name: "busy", kind: "good", read: (p) => p.busy }, { name: "there", kind: "dim", read: (p) => p.workers }], count, 2),
   ];
-  const running = h("div"), failed = h("div"), next = h("div"), depth = h("div");
-  main.append(h("h1", { class: "visually-hidden" }, "Overview"), h("section", { "aria-label": "Health" }, verdict, facts), tiles,
+  const running = h("div"), failed = h("div"), next = h("div"), depth = h("div"), seen = h("div");
+  main.append(h("h1", { class: "visually-hidden" }, "Overview"), h("section", { "aria-label": "Health" }, verdict, facts), seen);
+  seen.append(tiles,
     h("div", { class: "columns" },
       h("section", { class: "card", id: "running" }, h("h2", {}, "Running now"), running),
       h("section", { class: "card", id: "failures" }, h("h2", {}, "Failed last, and why"), failed)),
@@ -38,11 +39,12 @@ function systemPage(main) {
   return watchSystem((system) => {
     put(verdict, verdictPart(system));
     if (!system.reading) return;
+    seen.classList.toggle("stale", system.isStale || !system.reading.workers);
+    facts.classList.toggle("stale", system.isStale);
+    if (system.isStale) return; // the last that was known stays, greyed
     put(facts, factsPart(system));
     for (const one of charts) one.draw(system.points);
-    const stale = system.state !== "live" || !system.reading.workers;
-    main.classList.toggle("stale", stale);
-    if (!system.reading.workers) return; // the last that was known stays, greyed
+    if (!system.reading.workers) return;
     put(tiles, ...tileParts(system));
     put(running, runningPart(system.reading.workers));
     put(failed, failuresPart(system.reading.failures));
@@ -51,9 +53,15 @@ function systemPage(main) {
   });
 }
 
-function verdictPart({ reading, state }) {
-  if (state !== "live") return h("p", { class: "banner bad", id: "verdict", role: "alert" }, icon("alarm"), `The API cannot be reached; trying again.${reading ? " This is what was seen last." : ""}`);
-  if (!reading) return h("p", { class: "banner" }, "Reading…");
+/** What is said while no reading is there, or only an old one. It changes only with what it says: it is read aloud. */
+export function quietPart({ reading, trouble }) {
+  if (!trouble) return h("p", { class: "banner" }, "Reading…");
+  return h("p", { class: "banner bad", id: "verdict", role: "alert" }, icon("alarm"), `${trouble}; trying again.${reading ? ` This is what was seen at ${time(1000 * reading.at)}.` : ""}`);
+}
+
+function verdictPart(system) {
+  const { reading } = system;
+  if (system.isStale || !reading) return quietPart(system);
   if (!reading.alarms.length) return h("p", { class: "banner good", id: "verdict" }, icon("ok"), h("strong", {}, "Healthy"), h("span", {}, "nothing needs you"));
   return h("div", { class: "banner bad", id: "verdict", role: "alert" }, icon("alarm"), h("ul", {}, reading.alarms.map((words) => h("li", {}, visible(words)))));
 }
@@ -63,7 +71,7 @@ function factsPart({ reading, awaySince }) {
     icon(server.state === "ok" ? "ok" : "failed"), `${server.name} `, server.state === "ok" ? h("span", { class: "hint" }, seconds(server.latency_seconds)) : h("b", {}, `away for ${seconds(reading.at - awaySince[server.name])} or longer: ${visible(server.words)}`)));
   const roles = {};
   for (const one of reading.processes || []) (roles[one.role] ??= []).push(one);
-  const others = Object.entries(roles).filter(([role]) => role !== "worker").map(([role, all]) => h("li", {}, `${all.length} ${role === "api" ? "API process" : role}${all.length === 1 ? "" : role === "api" ? "es" : "s"}`));
+  const others = Object.entries(roles).map(([role, all]) => h("li", {}, `${all.length} ${role === "api" ? "API process" : role}${all.length === 1 ? "" : role === "api" ? "es" : "s"}`));
   const nodes = new Set((reading.workers || []).map((worker) => worker.node_name)).size;
   return h("ul", { class: "facts" }, servers, others, reading.workers ? h("li", {}, `${reading.workers.length} workers on ${nodes} node${nodes === 1 ? "" : "s"}`) : null);
 }
@@ -88,7 +96,7 @@ function runningPart(workers) {
   if (!busy.length) return h("p", { class: "empty" }, "Nothing runs at the moment.");
   return h("ul", { class: "list" }, busy.slice(0, 12).map((worker) => h("li", {},
     h("div", { class: "line" }, h("b", {}, worker.task_type), taskLink(worker.task_id), h("span", { class: "hint push" }, seconds(worker.busy_seconds))),
-    worker.fraction === null ? null : bar(worker.fraction, `${worker.task_type}: how far`),
+    worker.fraction === null ? null : bar(worker.fraction, `Progress of ${worker.task_type} ${short(worker.task_id)}`),
     worker.message ? h("div", { class: "hint cut" }, `${worker.fraction === null ? "" : `${percent(worker.fraction)}, `}${visible(worker.message)}`) : null)),
   busy.length > 12 ? h("li", { class: "hint" }, `and ${busy.length - 12} more: `, h("a", { href: "#/workers" }, "all workers")) : null);
 }
@@ -122,26 +130,23 @@ function ownPage(main) {
   const titles = { in_progress: "Running now", failed: "Failed last, and why", pending: "Waiting", completed: "Completed last" };
   main.append(h("h1", {}, "Your tasks"), h("p", { class: "hint" }, "This key sees what was submitted with it. The whole system is shown to keys with the scope admin."),
     h("div", { class: "columns" }, Object.entries(lists).map(([status, list]) => h("section", { class: "card" }, h("h2", {}, titles[status]), list))));
-  let timer = 0, over = false;
-  const read = async () => {
-    for (const [status, list] of Object.entries(lists)) {
-      try {
-        const { tasks } = await get(`tasks?status=${status}&limit=8`);
-        if (!over) put(list, ownList(tasks));
-      } catch (error) {
-        if (!over) put(list, h("p", { class: "error" }, error.message));
-      }
+  let over = false;
+  const read = () => Promise.all(Object.entries(lists).map(async ([status, list]) => {
+    try {
+      const { tasks } = await get(`tasks?status=${status}&limit=8`);
+      if (!over) put(list, ownList(tasks));
+    } catch (error) {
+      if (!over) put(list, h("p", { class: "error" }, error.message));
     }
-    if (!over) timer = setTimeout(read, 3000);
-  };
-  read();
-  return () => { over = true; clearTimeout(timer); };
+  }));
+  const reading = repeat(read, 5);
+  return () => { over = true; reading.end(); };
 }
 
 function ownList(tasks) {
   if (!tasks.length) return h("p", { class: "empty" }, "None.");
   return h("ul", { class: "list" }, tasks.map((task) => h("li", {},
     h("div", { class: "line" }, badge(task.status), h("b", {}, task.task_type), taskLink(task.task_id), h("time", { class: "hint push", datetime: task.created_at }, ago(task.finished_at || task.created_at))),
-    task.status === "in_progress" && task.progress ? bar(task.progress.fraction, "how far") : null,
+    task.status === "in_progress" && task.progress ? bar(task.progress.fraction, `Progress of ${task.task_type} ${short(task.task_id)}`) : null,
     task.status === "failed" && task.error ? h("div", { class: "why" }, visible(task.error.message || "")) : null)));
 }

@@ -24,7 +24,7 @@ export function submitPage(main, context, likeId) {
 }
 
 function taskForm(document, taskType, like) {
-  const form = new Form(document), schemas = document.components.schemas, schema = schemas[`payload.${taskType}`], envelope = schemas[`submit.${taskType}`];
+  const form = new Form(document, lock), schemas = document.components.schemas, schema = schemas[`payload.${taskType}`], envelope = schemas[`submit.${taskType}`];
   const payload = form.object(form.resolve(schema).inner, "payload", "payload", false, true);
   const { task_type: _type, payload: _payload, ...options } = envelope.properties;
   const rest = form.object({ properties: options, type: "object" }, "", "options", false, true);
@@ -34,7 +34,13 @@ function taskForm(document, taskType, like) {
   const turn = h("button", { type: "button", class: "plain small", id: "as-json", onclick: swap }, "Edit as JSON");
   const button = h("button", { class: "main", id: "submit" }, "Submit");
   const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
-  let isText = false, tries = 0, sentBefore = "";
+  let isText = false, isSending = false, tries = 0, sentBefore = "";
+
+  /** What is being uploaded is not in the payload yet. */
+  function lock() {
+    button.disabled = isSending || form.uploads > 0;
+    button.textContent = form.uploads ? "Uploading…" : "Submit";
+  }
 
   function value() {
     if (!isText) return payload.get() ?? {};
@@ -63,8 +69,10 @@ function taskForm(document, taskType, like) {
   async function send(event) {
     event.preventDefault();
     form.clearErrors();
-    put(error);
-    button.disabled = true;
+    put(error, form.uploads ? "A file is still being uploaded." : null);
+    if (form.uploads || isSending) return;
+    isSending = true;
+    lock();
     try {
       const wanted = { task_type: taskType, payload: value(), ...(rest.get() ?? {}) };
       const sent = JSON.stringify(wanted);
@@ -73,7 +81,8 @@ function taskForm(document, taskType, like) {
       const accepted = await post("submit", wanted, { "Idempotency-Key": `dashboard-${key}-${tries}` });
       location.hash = `#/tasks/${accepted.task_id}`;
     } catch (problem) {
-      button.disabled = false;
+      isSending = false;
+      lock();
       if (problem instanceof FieldError) put(error, form.showErrors([{ field: problem.path, message: problem.message }]).join("; "));
       else showProblem(problem);
     }

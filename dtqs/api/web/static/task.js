@@ -8,12 +8,13 @@ import { bar, taskLink } from "./overview.js";
 import { timeline } from "./timeline.js";
 import { fileCard, fileId, files, json } from "./values.js";
 
-const LOGS = 1000, LOGS_MOST = 5000, STEPS = 15;
+const LOGS = 1000, PAGES_MOST = 100, KEPT = 1000, STEPS = 15;
+const isDetail = (row) => row.event === "progress" || row.event === "log";
 const hasEnded = (task) => ["completed", "failed", "cancelled"].includes(task.status);
 
 export function taskPage(main, taskId, context) {
   const head = h("div"), progress = h("div"), error = h("div"), result = h("div"), line = h("div"), payload = h("div"), log = h("div"), live = h("span", { class: "hint", id: "live" });
-  let task = null, rows = [], over = false, isReading = false, again = false, endStream = () => {}, timer = 0;
+  let task = null, rows = [], position = 0, left = 0, over = false, isReading = false, again = false, endStream = () => {}, timer = 0;
 
   async function read() {
     if (isReading) { again = true; return; }
@@ -33,11 +34,22 @@ export function taskPage(main, taskId, context) {
   }
 
   async function readLog() {
-    for (let full = true; full && rows.length < LOGS_MOST;) {
-      const { logs } = await get(`tasks/${taskId}/logs?limit=${LOGS}&after=${rows.length ? rows[rows.length - 1].id : 0}`);
+    for (let page = 0; page < PAGES_MOST && !over; page++) {
+      const { logs, next } = await get(`tasks/${taskId}/logs?limit=${LOGS}&after=${position}`);
       rows.push(...logs);
-      full = logs.length === LOGS;
+      if (logs.length) position = logs[logs.length - 1].id;
+      trim();
+      if (!next) return;
+      if (page === 0 && !over) draw(); // a long log comes after what people look at first
     }
+  }
+
+  /** Keep the beginning and the end of every attempt, and of what lies between the newest rows only. */
+  function trim() {
+    let surplus = rows.filter(isDetail).length - KEPT;
+    if (surplus <= 0) return;
+    left += surplus;
+    rows = rows.filter((row) => !isDetail(row) || surplus-- <= 0);
   }
 
   function draw() {
@@ -48,7 +60,7 @@ export function taskPage(main, taskId, context) {
     put(result, resultPart(task));
     put(line, timeline(task, rows));
     put(payload, ...payloadPart(task));
-    put(log, logPart(rows));
+    put(log, logPart(rows, left));
   }
 
   async function act(verb) {
@@ -69,8 +81,7 @@ export function taskPage(main, taskId, context) {
     if (name === "progress") {
       task.progress = { fraction: data.fraction, message: data.message };
       put(progress, progressPart({ ...task, status: "in_progress" }));
-      clearTimeout(timer);
-      timer = setTimeout(read, 1000); // its log row comes with the next look
+      timer ||= setTimeout(() => { timer = 0; read(); }, 1000); // its log row comes with the next look, however soon the next progress is
     } else if (name === "status") {
       if (data.status !== task.status || data.attempt !== task.attempt) read();
     } else {
@@ -109,7 +120,7 @@ function headParts(task, context, act) {
 
 function progressPart(task) {
   if (task.status !== "in_progress" || !task.progress) return null;
-  return h("div", { class: "card wide", id: "progress" }, bar(task.progress.fraction, "how far"), h("p", {}, h("b", {}, percent(task.progress.fraction)), " ", visible(task.progress.message || "")));
+  return h("div", { class: "card wide", id: "progress" }, bar(task.progress.fraction, "Progress of this task"), h("p", {}, h("b", {}, percent(task.progress.fraction)), " ", visible(task.progress.message || "")));
 }
 
 function errorPart(task) {
@@ -123,7 +134,7 @@ function resultPart(task) {
   if (task.status !== "completed") return null;
   const found = files(task.result);
   return h("section", { class: "card wide", id: "result" }, h("h2", {}, "Result"), found.length ? h("div", { class: "files" }, found.map(fileCard)) : null,
-    found.length ? h("details", {}, h("summary", {}, "All of the result"), json(task.result)) : json(task.result));
+    found.length ? h("details", { id: "whole-result" }, h("summary", {}, "All of the result"), json(task.result)) : json(task.result));
 }
 
 function payloadPart(task) {
@@ -131,12 +142,12 @@ function payloadPart(task) {
   return [json(task.payload), source ? h("p", {}, h("a", { href: `files/${source}` }, "The source")) : null];
 }
 
-function logPart(rows) {
+function logPart(rows, left) {
   if (!rows.length) return h("p", { class: "empty" }, "Nothing is in its log: a light task has one row, when it ends.");
   const steps = rows.filter((row) => row.event === "progress"), isLong = steps.length > STEPS;
-  return [rows.length >= LOGS_MOST ? h("p", { class: "hint" }, `Only the first ${LOGS_MOST} rows.`) : null,
+  return [left ? h("p", { class: "hint" }, `${left} older rows of progress and of what it logged are left out.`) : null,
     logTable(isLong ? rows.filter((row) => row.event !== "progress") : rows),
-    isLong ? h("details", {}, h("summary", {}, `${steps.length} rows of progress`), logTable(steps)) : null];
+    isLong ? h("details", { id: "steps" }, h("summary", {}, `${steps.length} rows of progress`), logTable(steps)) : null];
 }
 
 function logTable(rows) {

@@ -3,10 +3,11 @@
 import { get, post, query, taskTypes } from "./api.js";
 import { badge, confirm, h, note, put } from "./dom.js";
 import { masked, seconds, since, time, visible } from "./format.js";
+import { repeat } from "./live.js";
 import { taskLink } from "./overview.js";
 
 const STATUSES = ["pending", "in_progress", "completed", "failed", "cancelled"];
-const PAGE = 50, LOOK_PAGES = 5, LOOK_LIMIT = 200, AT_ONCE = 4;
+const PAGE = 50, LOOK_PAGES = 5, LOOK_LIMIT = 200, AT_ONCE = 4, EVERY_SECONDS = 3;
 const ID = /^[0-9a-f]{1,8}(-[0-9a-f]{0,4}){0,3}(-[0-9a-f]{0,12})?$/;
 const EMPTY_ID = "00000000-0000-0000-0000-000000000000";
 
@@ -30,53 +31,96 @@ export function tasksPage(main, context) {
   const wanted = wantedOf(context.parameters), chosen = new Map(), shown = new Map();
   const body = h("tbody", {}), said = h("p", { class: "hint", "aria-live": "polite" }), more = h("button", { class: "plain", hidden: true, id: "more" }, "More");
   const all = h("input", { type: "checkbox", "aria-label": "Select all of these", id: "all" }), actions = h("div", { class: "actions" });
-  let cursor = null, over = false, turn = 0;
+  let cursor = null, over = false, turn = 0, isReading = false, hasFailed = false, room = PAGE;
+
+  const page = (limit, after) => get(`tasks?${query({ status: wanted.status, task_type: wanted.task_type, tag: wanted.tag, limit, after })}`);
 
   async function read(isMore) {
     const mine = ++turn;
-    more.disabled = true;
+    more.disabled = isReading = true;
     if (!isMore) { cursor = null; said.textContent = "Reading…"; }
     try {
       let found = 0;
-      for (let page = 0; page < LOOK_PAGES; page++) {
+      for (let look = 0; look < LOOK_PAGES; look++) {
         const isSearch = wanted.text || wanted.id, range = wanted.id ? idRange(wanted.id) : null;
-        const { tasks, next } = await get(`tasks?${query({ status: wanted.status, task_type: wanted.task_type, tag: wanted.tag, limit: isSearch ? LOOK_LIMIT : PAGE, after: cursor || range?.after })}`);
+        const { tasks, next } = await page(isSearch ? LOOK_LIMIT : PAGE, cursor || range?.after);
         if (over || mine !== turn) return;
-        if (!isMore && page === 0) { shown.clear(); body.replaceChildren(); }
+        if (!isMore && look === 0) { shown.clear(); body.replaceChildren(); }
         const isPast = range && tasks.some((task) => task.task_id < range.first);
         cursor = isPast ? null : next;
         for (const task of tasks.filter((one) => matches(one, wanted))) { add(task); found += 1; }
         if (!cursor || found >= PAGE) break;
       }
-      said.textContent = shown.size ? `${shown.size} task${shown.size === 1 ? "" : "s"}, newest first${cursor ? "; there are more" : ""}` : cursor ? "None among those that were looked at so far." : "There are no such tasks.";
+      hasFailed = false;
+      room = Math.max(PAGE, shown.size);
+      count();
     } catch (error) {
+      if (over || mine !== turn) return;
+      hasFailed = true;
       said.textContent = error.errors?.length ? error.errors.map((one) => `${one.field}: ${one.message}`).join("; ") : error.message;
     }
     more.hidden = !cursor;
-    more.disabled = false;
+    more.disabled = isReading = false;
     more.textContent = wanted.text ? "Search further" : "More";
     choose();
   }
 
-  function add(task) {
-    const box = h("input", { type: "checkbox", "aria-label": `Select ${task.task_id}`, checked: chosen.has(task.task_id), onchange: () => { if (box.checked) chosen.set(task.task_id, task); else chosen.delete(task.task_id); choose(); } });
-    const row = h("tr", {}, h("td", { class: "box" }, box), ...cells(task));
-    const before = shown.get(task.task_id);
-    if (before) before.row.replaceWith(row); else body.append(row);
-    shown.set(task.task_id, { task, row, box });
+  /** Look at the newest page again: what is new comes first, what has changed changes in its place, what fits no longer goes. A search is not said again by itself. */
+  async function refresh() {
+    if (wanted.text || isReading || over) return;
+    if (hasFailed) return read(false);
+    const mine = turn;
+    try {
+      const { tasks, next } = await page(PAGE, wanted.id ? idRange(wanted.id).after : undefined);
+      if (over || isReading || mine !== turn) return;
+      if (next && tasks.length && !tasks.some((task) => shown.has(task.task_id))) { shown.clear(); body.replaceChildren(); cursor = next; } // what lies between is not known
+      const last = next ? tasks[tasks.length - 1]?.task_id : "", there = new Set(tasks.map((task) => task.task_id));
+      for (const id of [...shown.keys()]) if (last !== undefined && id >= last && !there.has(id) && !chosen.has(id)) remove(id);
+      for (const task of tasks.filter((one) => matches(one, wanted))) add(task);
+      for (let id; shown.size > room && !chosen.has((id = body.rows[body.rows.length - 1].dataset.id));) { remove(id); cursor = body.rows[body.rows.length - 1].dataset.id; }
+      count();
+      more.hidden = !cursor;
+      choose();
+    } catch (error) {
+      said.textContent = error.message;
+    }
   }
 
+  function remove(id) {
+    shown.get(id).row.remove();
+    shown.delete(id);
+  }
+
+  function count() {
+    const words = shown.size ? `${shown.size} task${shown.size === 1 ? "" : "s"}, newest first${cursor ? "; there are more" : ""}` : cursor ? "None among those that were looked at so far." : "There are no such tasks.";
+    if (said.textContent !== words) said.textContent = words;
+  }
+
+  function add(task) {
+    const id = task.task_id, row = shown.get(id)?.row ?? h("tr", { "data-id": id });
+    const onchange = (event) => { if (event.target.checked) chosen.set(id, shown.get(id).task); else chosen.delete(id); choose(); };
+    shown.set(id, { task, row });
+    if (chosen.has(id)) chosen.set(id, task);
+    put(row, h("td", { class: "box" }, h("input", { type: "checkbox", id: `select-${id}`, "aria-label": `Select ${id}`, checked: chosen.has(id), onchange })), ...cells(task));
+    if (row.isConnected) return;
+    const older = [...body.rows].find((one) => one.dataset.id < id);
+    if (older) older.before(row); else body.append(row);
+  }
+
+  const tick = (row, isChosen) => { row.querySelector("input").checked = isChosen; };
+
+  const openOnes = () => [...chosen.values()].filter((task) => task.status === "pending" || task.status === "in_progress");
+  const endedOnes = () => [...chosen.values()].filter((task) => task.status === "failed" || task.status === "cancelled");
+
   function choose() {
-    const tasks = [...chosen.values()];
-    const open = tasks.filter((task) => task.status === "pending" || task.status === "in_progress"), ended = tasks.filter((task) => task.status === "failed" || task.status === "cancelled");
+    const tasks = [...chosen.values()], open = openOnes(), ended = endedOnes();
     all.checked = shown.size > 0 && tasks.length >= shown.size;
     all.indeterminate = tasks.length > 0 && !all.checked;
-    put(actions);
-    if (!tasks.length || !context.may("submit")) return;
-    actions.append(h("span", {}, `${tasks.length} selected`),
-      h("button", { id: "bulk-cancel", class: "plain", disabled: !open.length, onclick: () => each(open, "cancel", "Cancel") }, `Cancel ${open.length}`),
-      h("button", { id: "bulk-retry", class: "plain", disabled: !ended.length, onclick: () => each(ended, "retry", "Retry") }, `Retry ${ended.length}`),
-      h("button", { class: "plain", onclick: () => { chosen.clear(); for (const one of shown.values()) one.box.checked = false; choose(); } }, "None"));
+    if (!tasks.length || !context.may("submit")) return put(actions);
+    put(actions, h("span", {}, `${tasks.length} selected`),
+      h("button", { id: "bulk-cancel", class: "plain", disabled: !open.length, onclick: () => each(openOnes(), "cancel", "Cancel") }, `Cancel ${open.length}`),
+      h("button", { id: "bulk-retry", class: "plain", disabled: !ended.length, onclick: () => each(endedOnes(), "retry", "Retry") }, `Retry ${ended.length}`),
+      h("button", { class: "plain", onclick: () => { chosen.clear(); for (const { row } of shown.values()) tick(row, false); choose(); } }, "None"));
   }
 
   async function each(tasks, verb, title) {
@@ -98,15 +142,19 @@ export function tasksPage(main, context) {
   }
 
   all.addEventListener("change", () => {
-    for (const { task, box } of shown.values()) { box.checked = all.checked; if (all.checked) chosen.set(task.task_id, task); else chosen.delete(task.task_id); }
+    for (const { task, row } of shown.values()) { tick(row, all.checked); if (all.checked) chosen.set(task.task_id, task); else chosen.delete(task.task_id); }
     choose();
   });
   more.addEventListener("click", () => read(true));
-  const go = (changes) => { location.hash = `#/tasks?${query({ ...wanted, ...changes })}`; };
+  const go = (changes) => {
+    const before = location.href;
+    location.hash = `#/tasks?${query({ ...wanted, ...changes })}`;
+    if (location.href === before) read(false); // asked for the same again
+  };
   main.append(h("h1", {}, "Tasks"), filters(wanted, go), h("div", { class: "line" }, said, actions),
     h("div", { class: "scroll" }, h("table", { class: "stack tasks" }, h("thead", {}, h("tr", {}, h("th", { class: "box" }, all), ["Status", "Type", "Task", "Submitted", "Took", "Attempt", "Priority", "What"].map((title) => h("th", { scope: "col" }, title)))), body)), more);
-  read(false);
-  return () => { over = true; };
+  const reading = repeat((isAsked) => (isAsked ? read(false) : refresh()), EVERY_SECONDS);
+  return () => { over = true; reading.end(); };
 }
 
 function filters(wanted, go) {

@@ -15,6 +15,11 @@ export function attempts(task, rows) {
     else if (row.attempt > 0) Object.assign(get(row.attempt), { to: at(row.at), outcome: row.event === "pending" ? (row.data ? "failed" : "given back") : row.event, message: row.message, worker: row.worker_id || get(row.attempt).worker });
   }
   if (task.started_at && task.attempt) get(task.attempt).from ??= at(task.started_at);
+  const last = found.get(task.attempt);
+  if (last && task.finished_at) { // however much of its log was read
+    last.to ??= at(task.finished_at);
+    last.outcome ??= task.status;
+  }
   return [...found.values()].sort((a, b) => a.number - b.number);
 }
 

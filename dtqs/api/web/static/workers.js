@@ -1,15 +1,18 @@
 // Every worker process: what it does, for how long, and what it has done.
 
 import { h, put } from "./dom.js";
-import { bytes, count, percent, seconds, visible } from "./format.js";
+import { bytes, count, percent, seconds, short, visible } from "./format.js";
 import { watchSystem } from "./live.js";
-import { bar, taskLink } from "./overview.js";
+import { bar, quietPart, taskLink } from "./overview.js";
 
 export function workersPage(main) {
-  const body = h("div", {}, h("p", { class: "hint" }, "Waiting for the first reading…"));
-  main.append(h("h1", {}, "Workers"), body);
-  return watchSystem(({ reading }) => {
-    if (!reading) return;
+  const quiet = h("div"), body = h("div");
+  main.append(h("h1", {}, "Workers"), quiet, body);
+  return watchSystem((system) => {
+    const { reading } = system, isOld = system.isStale || !reading;
+    put(quiet, isOld ? quietPart(system) : null);
+    body.classList.toggle("stale", isOld);
+    if (isOld) return;
     if (!reading.workers) return put(body, h("p", { class: "banner bad" }, `PostgreSQL is away: ${reading.database.words}`));
     put(body, ...parts(reading));
   });
@@ -24,10 +27,9 @@ function parts({ workers, processes }) {
   const made = [...nodes].map(([node, all]) => h("section", { class: "card wide" }, h("h2", {}, node, h("span", { class: "hint" }, ` ${all.filter((one) => one.task_id).length} of ${all.length} busy`)),
     h("div", { class: "scroll" }, h("table", { class: "stack" }, h("thead", {}, h("tr", {}, ["Worker", "State", "Task", "Progress", "For", "Memory", "Completed", "Failed", "Seen"].map((title) => h("th", { scope: "col" }, title)))),
       h("tbody", {}, all.sort((a, b) => a.pool.localeCompare(b.pool) || a.slot - b.slot).map(row))))));
-  const others = (processes || []).filter((one) => one.role !== "worker" && one.role !== "folded");
   if (!workers.length) made.push(h("p", { class: "banner bad" }, "No worker is there."));
   made.push(h("section", { class: "card" }, h("h2", {}, "Keepers and API processes"), h("ul", { class: "list" },
-    others.map((one) => h("li", {}, h("div", { class: "line" }, h("b", {}, one.role), h("span", {}, one.node_name), h("span", { class: "hint push" }, `counted ${seconds(one.age_seconds)} ago`)))))));
+    (processes || []).map((one) => h("li", {}, h("div", { class: "line" }, h("b", {}, one.role), h("span", {}, one.node_name), h("span", { class: "hint push" }, `counted ${seconds(one.age_seconds)} ago`)))))));
   return made;
 }
 
@@ -37,7 +39,7 @@ function row(worker) {
     h("th", { scope: "row", title: worker.worker_id }, `${worker.pool} ${worker.slot}`, h("span", { class: "hint" }, ` pid ${worker.pid}`)),
     cell("State", h("span", { class: `badge ${{ busy: "in_progress", ready: "completed" }[worker.state] || "pending"}` }, worker.state)),
     cell("Task", worker.task_id ? [h("b", {}, worker.task_type || ""), " ", taskLink(worker.task_id)] : "–"),
-    cell("Progress", worker.fraction === null ? "–" : [bar(worker.fraction, "how far"), h("span", { class: "hint" }, ` ${percent(worker.fraction)} ${visible(worker.message || "")}`)]),
+    cell("Progress", worker.fraction === null ? "–" : [bar(worker.fraction, `Progress of ${worker.task_type} ${short(worker.task_id)}`), h("span", { class: "hint" }, ` ${percent(worker.fraction)} ${visible(worker.message || "")}`)]),
     cell("For", worker.task_id ? seconds(worker.busy_seconds) : "–"), cell("Memory", bytes(worker.memory_bytes)),
     cell("Completed", count(worker.completed)), cell("Failed", count(worker.failed)), cell("Seen", `${seconds(worker.age_seconds)} ago`));
 }

@@ -1,0 +1,221 @@
+"""The dashboard's pages in a browser, one by one: what each shows of what there is, and that it stays true while one looks."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser import Browser, Page
+from tests.fix_api import NewKey
+from tests.fix_browser import go
+from tests.fix_system import System
+from tests.helpers import eventually
+
+PHOTO = Path(__file__).parents[2] / "docs/media/rocket.jpg"
+MASKED: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data/masked.json").read_text(encoding="utf-8"))
+_ADD_ROWS = """
+    INSERT INTO logs (task_id, event, attempt, level, message, data, at)
+    SELECT %s::uuid, 'progress', 1, 'info', 'step ' || i, '{"fraction": 0.5}', now() FROM generate_series(1, %s) i RETURNING 1"""
+
+
+def of_module(page: Page, script: str) -> Any:
+    """Evaluate an expression on what the dashboard's module format.js exports, as `format`."""
+    here = "document.querySelector('script[type=module]').src.replace('app.js', 'format.js')"
+    return page.run(f"import({here}).then((format) => {script})")
+
+
+@contextmanager
+def frozen(system: System) -> Iterator[None]:
+    """Stop every process of the API where it is, for a while."""
+    assert system.api
+    os.killpg(system.api.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(system.api.pid, signal.SIGCONT)
+
+
+def test_the_same_is_masked_as_on_the_terminal(page: Page) -> None:
+    values = json.dumps([{"outer": [{name: value}]} for name in MASKED["secret_names"] for value in MASKED["secret_values"]])
+    mask = of_module(page, "format.MASK")
+    assert of_module(page, f"{values}.map((one) => format.masked(one))") == [
+        {"outer": [{name: mask}]} for name in MASKED["secret_names"] for _ in MASKED["secret_values"]
+    ]
+    plain: list[object] = [{name: "shown"} for name in MASKED["plain_names"]]
+    plain += [{"token": value} for value in MASKED["plain_values"]]
+    assert of_module(page, f"{json.dumps(plain)}.map((one) => format.masked(one))") == plain
+    assert of_module(page, f"{json.dumps([text for text, _ in MASKED['texts']])}.map((one) => format.masked([{{a: one}}])[0].a)") == [
+        shown for _, shown in MASKED["texts"]
+    ]
+
+
+def test_what_is_invisible_in_a_text_is_made_visible(page: Page) -> None:
+    for code in (0x1B, 0x7F, 0x9B, 0xAD, 0x061C, 0x200B, 0x200E, 0x2028, 0x2029, 0x202E, 0x2060, 0x2066, 0xFEFF, 0xE0041, 0xD800):
+        shown = of_module(page, f"format.visible('a' + String.fromCodePoint({code}) + 'b')")
+        assert shown in (f"a\\u{code:04x}b", f"a\\u{{{code:x}}}b", f"a{chr(0x2400 + code)}b"), hex(code)
+    assert of_module(page, "format.visible('caf\\u00e9 \\ud83d\\ude80\\n\\t')") == "caf\u00e9 \U0001f680\n\t"
+
+
+def test_an_address_that_names_no_task_shows_nothing_else_as_one(page: Page, shared: System) -> None:
+    task = {"task_id": "x", "task_type": "forged", "status": "completed", "tags": [], "payload": {}, "result": {}, "created_at": "2026-01-01T00:00:00Z"}
+    uri = shared.client.post("/files?name=task.json", content=json.dumps(task).encode()).json()["uri"]
+    file_id = uri.removeprefix("upload:")
+    for place in (f"tasks/..%2Ffiles%2F{file_id}%23", f"tasks/..%2Ffiles%2F{file_id}%3Fname=", f"submit/..%2Ffiles%2F{file_id}%23", "tasks/1234"):
+        go(page, "workers")
+        page.wait("h1", "Workers")
+        go(page, place)
+        page.wait("main .banner.bad", "no id of a task")
+        assert "forged" not in page.text()
+    go(page, "workers")
+    page.wait("h1", "Workers")
+    go(page, "tasks/%E0%A4%A")
+    page.wait("main .banner.bad", "%E0%A4%A is no id of a task")
+    assert page.complaints() == []
+
+
+def test_a_log_out_that_fails_is_told_and_tried_again(page: Page, shared: System) -> None:
+    page.run("window.before = 1")
+    page.send("Network.emulateNetworkConditions", {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1})
+    page.click("#logout")
+    page.wait("#notes", "still logged in")
+    assert page.run("window.before") == 1
+    page.send("Network.emulateNetworkConditions", {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1})
+    page.click("#logout")
+    page.wait("#api-key")
+    assert page.run("fetch('tasks').then((answer) => answer.status)") == 401
+
+
+def test_the_log_of_a_running_task_goes_on_however_fast_it_reports_and_what_was_opened_stays_open(page: Page, shared: System) -> None:
+    task_id = shared.submit({"sleep_seconds": 20, "steps": 160})
+    go(page, f"tasks/{task_id}")
+    page.wait(".log", "step 5 of")
+    page.wait("#steps")
+    page.click("#steps > summary")
+    seen = page.count("#steps tbody tr")
+    assert page.count("#steps[open]") == 1
+    eventually(lambda: page.count("#steps tbody tr") > seen + 8, 10, "more rows")
+    assert page.count("#steps[open]") == 1
+    assert shared.task(task_id)["status"] == "in_progress", "all that was seen while it ran"
+    assert shared.client.post(f"/tasks/{task_id}/cancel").status_code == 202
+
+
+def test_the_attempts_of_a_task_with_a_long_log_are_told_to_their_end(page: Page, shared: System) -> None:
+    task_id = shared.submit({"sleep_seconds": 1, "steps": 1})
+    shared.wait_for(task_id, "in_progress")
+    assert len(shared.rows(_ADD_ROWS, task_id, 7000)) == 7000
+    shared.wait_for(task_id)
+    go(page, f"tasks/{task_id}")
+    page.wait("#task-status", "completed")
+    page.wait(".log", "completed", 30)
+    assert "completed" in page.text(".attempts")
+    assert "running" not in page.text(".attempts")
+
+
+def test_a_task_is_not_submitted_without_the_file_that_is_being_uploaded(page: Page) -> None:
+    go(page, "submit?task_type=image")
+    page.wait("input[type=file]")
+    page.send("Network.emulateNetworkConditions", {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 60_000})
+    page.give_file("input[type=file]", PHOTO)
+    page.wait(".drop", "%")
+    assert page.run("document.getElementById('submit').disabled")
+    page.run("document.querySelector('form.submit').requestSubmit()")
+    page.wait("#submit-error", "upload")
+    page.wait(".drop", "rocket.jpg, 110 KiB, image/jpeg")
+    assert not page.run("document.getElementById('submit').disabled")
+    page.click("#submit")
+    page.wait("#task-status", "completed", 20)
+
+
+def test_the_list_of_tasks_is_live_and_find_looks_again(page: Page, shared: System) -> None:
+    go(page, "tasks?tag=lively")
+    page.wait("main", "There are no such tasks")
+    task_id = shared.submit({"sleep_seconds": 3}, tags=["lively"])
+    page.wait("tbody", task_id[-8:])
+    page.run("document.querySelector('tbody a.rowlink').focus()")
+    page.wait("tbody .badge", "completed", 15)
+    assert page.run("document.activeElement.getAttribute('href')") == f"#/tasks/{task_id}"
+    go(page, "tasks?tag=lively&text=nowhere")
+    page.wait("main", "There are no such tasks")
+    second = shared.submit({"found": "nowhere"}, tags=["lively"])
+    page.click("#find")
+    page.wait("tbody", second[-8:])
+
+
+def test_the_log_shows_what_a_row_was_found_by(page: Page, shared: System) -> None:
+    task_id = shared.submit({"fail_times": 1})
+    shared.wait_for(task_id)
+    go(page, f"log?task_id={task_id}")
+    page.wait(".log", "asks that the first 1 attempts fail")
+    page.wait(".log td.message code", "TransientError")
+    page.type("#task", "no id")
+    page.run("document.querySelector('form.filters').requestSubmit()")
+    page.wait("main .error", "task_id: a task's whole id is allowed")
+
+
+def test_single_keys_can_be_switched_off(page: Page) -> None:
+    def press(key: str) -> None:
+        for kind in ("keyDown", "keyUp"):
+            page.send("Input.dispatchKeyEvent", {"type": kind, "key": key, "text": key if kind == "keyDown" else ""})
+
+    press("?")
+    page.wait("dialog", "Open the row")
+    page.click("#single-keys")
+    page.run("document.querySelector('dialog form button').click()")
+    eventually(lambda: not page.count("dialog"), 5, "the help is closed")
+    for key in "?gt":
+        press(key)
+    assert (page.count("dialog"), page.run("location.hash")) == (0, "")
+    page.send("Page.reload")
+    page.wait("#verdict", "Healthy")
+    press("?")
+    assert page.count("dialog") == 0
+    page.click("#keys")
+    page.click("#single-keys")
+    page.run("document.querySelector('dialog form button').click()")
+    press("g")
+    press("t")
+    page.wait("h1", "Tasks")
+
+
+def test_charts_can_be_told_apart_without_colours_and_read_with_the_keyboard(page: Page, shared: System) -> None:
+    shared.wait_for(shared.submit())
+    page.wait(".chart .legend", "submitted")
+    dash = "[...chart.querySelectorAll('.plot .curve')].map((curve) => getComputedStyle(curve).strokeDasharray)"
+    dashes = f"[...document.querySelectorAll('.chart')].map((chart) => {dash})"
+    charts = page.run(dashes)
+    assert len(charts) == 4
+    for lines in charts:
+        assert len(set(lines)) == len(lines), charts
+    assert page.run(dashes.replace(".plot", ".legend")) == charts
+    page.wait(".chart [tabindex='0']")
+    page.run("document.querySelector('.chart [tabindex=\"0\"]').focus()")
+    eventually(lambda: page.run("document.querySelector('.hover:not([hidden])')?.innerText ?? ''").count("submitted"), 5, "the values are shown")
+    eventually(lambda: int(page.run("document.activeElement.getAttribute('aria-valuenow')")) > 0, 10, "a second reading")
+    page.send("Input.dispatchKeyEvent", {"type": "rawKeyDown", "key": "Home", "windowsVirtualKeyCode": 36})
+    assert page.run("document.activeElement.getAttribute('aria-valuenow')") == "0"
+    assert page.run("document.activeElement.getAttribute('aria-valuetext')").count("submitted") == 1
+
+
+@pytest.mark.parametrize("scope", ["read", "admin"])
+def test_a_page_that_is_not_in_front_asks_for_nothing(browser: Browser, shared: System, new_key: NewKey, scope: str) -> None:
+    secret = new_key(f"hidden-{scope}", scope).headers["authorization"].removeprefix("Bearer ")
+    page = browser.page(f"{shared.url}/")
+    page.type("#api-key", secret)
+    page.click("#login")
+    page.wait("nav")
+    go(page, "log" if scope == "admin" else "overview")
+    page.wait("main h2, main table")
+    page.run("Object.defineProperty(document, 'hidden', {value: true, configurable: true}); document.dispatchEvent(new Event('visibilitychange'))")
+    page.run("new Promise((done) => setTimeout(done, 500))")
+    count = "performance.getEntriesByType('resource').length"
+    before = page.run(count)
+    page.run("new Promise((done) => setTimeout(done, 7000))")
+    assert page.run(count) == before
+    page.run("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+    eventually(lambda: page.run(count) > before, 5, "it asks again")
+    page.close()
