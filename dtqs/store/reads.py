@@ -114,7 +114,7 @@ class Reads:
         return [rows[i] for i in task_ids if i in rows]
 
     def ended(self, positions: Mapping[str, int]) -> list[tuple[TaskRecord, bool]]:
-        """Return tasks of which an event says that they have ended, and whether nothing but that is new in the log after a position (id → last log id seen).
+        """Return those of these tasks that have ended, and whether nothing but that is new in the log after a position (id → last log id seen).
 
         Raises StoreUnavailable.
         """

@@ -168,8 +168,11 @@ def test_logs_are_found_whatever_the_clock_said_that_made_the_id(world: World, o
         assert [row.log_id for row in world.store.reads.logs(task_id)] == [began, told]
         assert [row.log_id for row in world.store.reads.watch({task_id: began})] == [told]
         assert world.store.reads.task(task_id).progress == {"fraction": 0.5}
-        assert [(task.progress, alone) for task, alone in world.store.reads.ended({task_id: told})] == [({"fraction": 0.5}, True)]
         assert world.store.reads.watched([task_id])[0].last_log_id == told
+        assert world.store.reads.ended({task_id: told}) == []
+        world.store.leases.finish(lease, settled([task_id]))
+        assert [(task.progress, alone) for task, alone in world.store.reads.ended({task_id: told})] == [({"fraction": 0.5}, True)]
+        assert world.store.reads.ended({task_id: began}) == [(world.store.reads.task(task_id), False)]
 
 
 def test_a_read_of_a_log_opens_the_days_of_its_task_only(world: World) -> None:
