@@ -8,21 +8,19 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dtqs.console.listing import Listing
 from dtqs.console.overview import TALL
-from dtqs.console.snapshot import Detail, LogsWanted, Snapshot, TaskWanted, Wanted
-from dtqs.errors import DtqsError, NotFound
+from dtqs.console.snapshot import Detail, LogsWanted, Snapshot, Wanted
+from dtqs.errors import DtqsError, NotFound, StoreUnavailable
 from dtqs.readings import History, LogEntry, Reader, Reading
-from dtqs.store.reads import Reads, TaskFilter
-from dtqs.task import Status
+from dtqs.store.reads import Reads
 
 logger = logging.getLogger(__name__)
 _LOG_ROWS = 300
-_LISTING_LIMIT = 200
 _FAILURES = 10
 _POINTS = 60
 _TASK_LOG_ROWS = 1000
 _SERIES = ("submitted", "started", "completed", "failed", "retried")
-_LAST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
 class Feed:
@@ -30,6 +28,7 @@ class Feed:
 
     def __init__(self, reader: Reader, reads: Reads, act: Callable[[str, str], str], every_seconds: float) -> None:
         self._reader, self._reads, self._do, self._every = reader, reads, act, every_seconds
+        self._listing = Listing(reads)
         self.snapshot = Snapshot()
         self._history = History()
         self._wanted = Wanted()
@@ -56,29 +55,29 @@ class Feed:
         self._wake.set()
 
     def _run(self) -> None:
-        next_at, notice = 0.0, ""
+        next_at = 0.0
         while not self._end.is_set():
             self._wake.clear()
             try:
-                notice = self._act_on_all() or notice
+                self._act_on_all()
                 due = time.monotonic() >= next_at
                 if due:
                     next_at = time.monotonic() + self._every
-                self._publish(self._wanted, due, notice)
-            except Exception:  # the screen must outlive what one reading meets
+                self._publish(self._wanted, due)
+            except Exception as error:  # the screen must outlive what one reading meets, and say so
                 logger.exception("a reading failed")
+                self.snapshot = dataclasses.replace(self.snapshot, broken=f"{type(error).__name__}: {error}")
             self._wake.wait(max(0.0, next_at - time.monotonic()))
 
-    def _act_on_all(self) -> str:
-        notice = ""
+    def _act_on_all(self) -> None:
         while not self._actions.empty():
             notice = self._do(*self._actions.get())
-        return notice
+            self.snapshot = dataclasses.replace(self.snapshot, notice=notice, notice_number=self.snapshot.notice_number + 1)
 
-    def _publish(self, wanted: Wanted, due: bool, notice: str) -> None:
+    def _publish(self, wanted: Wanted, due: bool) -> None:
         """Read what the screen shows first: a task that was just opened is not to wait for the rest."""
         last = self.snapshot
-        shown = self._shown(wanted)
+        shown = {"fault": "", **self._shown(wanted)}
         reading = self._reader.read(wanted.rows, wanted.rows, _FAILURES) if due or last.reading is None else last.reading
         if reading is not last.reading:
             self._history.add(reading)
@@ -89,12 +88,12 @@ class Feed:
             away=_away(reading, last.away),
             rates=self._history.rates,
             series={name: self._history.series(name, _POINTS) for name in _SERIES} if reading is not last.reading else last.series,
-            notice=notice,
+            broken="",
             **shown,
         )
 
     def _shown(self, wanted: Wanted) -> dict[str, Any]:
-        """Read what only this view shows; while PostgreSQL is away it stays as it was."""
+        """Read what only this view shows; what cannot be read stays as it was. That PostgreSQL is away is told elsewhere."""
         try:
             if wanted.task_id is not None:
                 return {"detail": self._detail(wanted.task_id)}
@@ -103,9 +102,11 @@ class Feed:
             if wanted.tab == "overview" and wanted.rows >= TALL:
                 return {"logs": tuple(self._logs(LogsWanted())), "logs_of": LogsWanted()}
             if wanted.tab == "queue" and wanted.tasks.words:
-                return self._listing(wanted.tasks)
+                found, more = self._listing.look(wanted.tasks, wanted.further)
+                return {"listing": found, "listing_of": wanted.tasks, "listing_more": more}
         except DtqsError as error:
-            logger.debug("not read", extra={"reason": str(error)})
+            away = isinstance(error, StoreUnavailable) and self.snapshot.stale
+            return {"fault": "" if away else str(error)}
         return {}
 
     def _logs(self, wanted: LogsWanted) -> list[LogEntry]:
@@ -117,13 +118,6 @@ class Feed:
         except NotFound:
             return Detail(task_id, None)
         return Detail(task_id, record, tuple(self._reader.newest_logs(_TASK_LOG_ROWS, task_id=task_id)))
-
-    def _listing(self, wanted: TaskWanted) -> dict[str, Any]:
-        status = Status(wanted.status) if wanted.status else None
-        after = (wanted.prefix + _LAST[len(wanted.prefix) :])[: len(_LAST)] if wanted.prefix else None
-        page = self._reads.page(TaskFilter(status, wanted.task_type or None, wanted.tag or None), _LISTING_LIMIT, after)
-        found = tuple(task for task in page.tasks if task.task_id.startswith(wanted.prefix))
-        return {"listing": found, "listing_of": wanted, "listing_more": page.after is not None and len(found) == len(page.tasks)}
 
 
 def _away(reading: Reading, before: Mapping[str, float]) -> dict[str, float]:

@@ -1,16 +1,17 @@
 """The keys, as the foot of the screen and the help page show them."""
 
-from dtqs.console.lines import Line, Span, line
+from dtqs.console.lines import Line, Span, cells, line
 
 _ALWAYS = (("?", "help"), ("q", "quit"))
 _KEYS = {
     "overview": (("1 2 3", "tabs"), ("↑↓", "select"), ("⏎", "open"), ("c", "cancel"), ("r", "retry")),
-    "queue": (("/", "filter"), ("s", "status"), ("esc", "all"), ("↑↓", "select"), ("⏎", "open"), ("c", "cancel"), ("r", "retry")),
+    "queue": (("/", "filter"), ("s", "status"), ("m", "more"), ("esc", "all"), ("↑↓", "select"), ("⏎", "open"), ("c", "cancel"), ("r", "retry")),
     "logs": (("f", "follow"), ("l", "level"), ("t", "this task"), ("/", "search"), ("esc", "all"), ("⏎", "open")),
     "task": (("esc", "back"), ("↑↓", "scroll"), ("c", "cancel"), ("r", "retry")),
     "help": (("esc", "back"), ("↑↓", "scroll")),
 }
 _CHANGES = {"c", "r"}
+_KNOWN_BEST = ("1 2 3", "↑↓", "esc", "s", "m", "t", "l", "⏎", "/")
 _HELP = """
  Tabs     1 Overview  is it healthy, what is it doing, what failed and why
           2 Queue     which tasks come next, and which later
@@ -23,6 +24,7 @@ _HELP = """
 
  Queue    /           filter: status:failed type:email tag:x id:01a2
           s           the next status: pending, in_progress, completed, …
+          m           look further back for tasks that match
 
  Logs     f           follow, or hold      l      least level
           t           only the selected line's task, or all again
@@ -40,13 +42,15 @@ _SIGNS = """
 """
 
 
-def foot(view: str, read_only: bool) -> Line:
-    """Return the keys of a view in one line."""
-    spans = [Span(" ")]
-    for key, what in (*_ALWAYS, *_KEYS[view]):
-        if not (read_only and key in _CHANGES):
-            spans += [Span(key, "key"), Span(f" {what}  ", "dim")]
-    return Line(tuple(spans))
+def foot(view: str, read_only: bool, width: int) -> Line:
+    """Return the keys of a view in one line; where it is too narrow for all, without those that are known best."""
+    keys = [(key, what) for key, what in (*_ALWAYS, *_KEYS[view]) if not (read_only and key in _CHANGES)]
+    for known in _KNOWN_BEST:
+        if sum(cells(f"  {key} {what}") for key, what in keys) < width:
+            break
+        keys = [(key, what) for key, what in keys if key != known]
+    words = [span for key, what in keys for span in (Span("  "), Span(key, "key"), Span(f" {what}", "dim"))]
+    return Line((Span(" "), *words[1:]))
 
 
 def help_lines(read_only: bool) -> list[Line]:

@@ -20,7 +20,7 @@ TALL = 36
 def overview(snapshot: Snapshot, width: int, height: int, now: float) -> list[Line]:
     """Return the lines of the tab, fitted to so many rows as far as that goes: what is left over is scrolled to."""
     if snapshot.reading is None:
-        return [line(Span(" Reading PostgreSQL and RabbitMQ …", "dim"))]
+        return [*_broken(snapshot), line(Span(" Reading PostgreSQL and RabbitMQ …", "dim"))]
     top = [*_health(snapshot, width, now)]
     good = snapshot.good
     if good is None:
@@ -31,16 +31,22 @@ def overview(snapshot: Snapshot, width: int, height: int, now: float) -> list[Li
     return top + ([restyled(each, "dim") for each in body] if snapshot.stale else body)
 
 
+def _broken(snapshot: Snapshot) -> Iterator[Line]:
+    if snapshot.broken:
+        yield line(Span(f" ✗ the console itself failed, what stands here is from before: {safe(snapshot.broken)}", "bad"))
+
+
 def _health(snapshot: Snapshot, width: int, now: float) -> Iterator[Line]:
     reading = snapshot.reading
     assert reading is not None
     alarms = reading.alarms
+    yield from _broken(snapshot)
     if alarms:
         for words in alarms[:_ALARMS_LIMIT]:
             yield line(Span(f" ✗ {safe(words)}", "bad"))
         if len(alarms) > _ALARMS_LIMIT:
             yield line(Span(f"   and {len(alarms) - _ALARMS_LIMIT} more", "bad"))
-    else:
+    elif not snapshot.broken:
         yield line(Span(" ✓ healthy", "good"), f"  {_counted(reading)}")
     servers: list[str | Span] = [" "]
     for health in (reading.database, reading.broker):

@@ -68,12 +68,14 @@ def _queued(tasks: Sequence[QueuedTask], width: int, now: float, otherwise: str)
 def _matching(snapshot: Snapshot, wanted: TaskWanted, width: int, now: float) -> Iterator[Line]:
     if snapshot.listing_of != wanted:
         yield title("Tasks", width, typed(wanted.words))
-        yield line(Span(" Looking …", "dim"))
+        yield line(Span(f" ✗ {safe(snapshot.fault)}", "bad") if snapshot.fault else Span(" Looking …", "dim"))
         return
-    found = f"{len(snapshot.listing)} found, newest first" + (", there may be more" if snapshot.listing_more else "")
+    found = f"{len(snapshot.listing)} found, newest first" + (", m looks further" if snapshot.listing_more else "")
     yield title("Tasks", width, f"{typed(wanted.words)} · {found}")
     if not snapshot.listing:
-        yield line(Span(" No task matches. Esc clears the filter.", "dim"))
+        yield line(
+            Span(" None of the tasks looked at matches; m looks further." if snapshot.listing_more else " No task matches. Esc clears the filter.", "dim")
+        )
     for record in snapshot.listing:
         yield _record(record, width, now)
 

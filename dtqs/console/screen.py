@@ -5,15 +5,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dtqs.console.head import head
 from dtqs.console.help import foot, help_lines
-from dtqs.console.lines import Line, Span, cells, fit, line, restyled, safe, typed
+from dtqs.console.lines import Line, Span, fit, line, restyled, safe, typed
 from dtqs.console.logs import LEVELS, logs
 from dtqs.console.overview import overview
 from dtqs.console.queue import queue
-from dtqs.console.snapshot import STATUSES, LogsWanted, Snapshot, TaskWanted, Wanted, read_filter
-from dtqs.console.task import task
+from dtqs.console.snapshot import STATUSES, FilterRefused, LogsWanted, Snapshot, TaskWanted, Wanted, read_filter
+from dtqs.console.task import task, value_lines
 from dtqs.console.words import short_id
 from dtqs.readings import LogEntry
+from dtqs.task import TaskRecord
 
 TABS = ("overview", "queue", "logs")
 _PAGE_KEYS = {"pagedown": 1, "pageup": -1}
@@ -47,7 +49,9 @@ class Screen:
         self.opened: list[str] = []
         """The tasks that were opened, each from the one before; the last one is shown."""
         self.tasks, self.logs_wanted, self.follow = TaskWanted(), LogsWanted(), True
+        self.further = 0
         self.input: str | None = None
+        self._refused = ""
         self.question: Question | None = None
         self.help = False
         self._held: tuple[LogEntry, ...] = ()
@@ -56,7 +60,8 @@ class Screen:
         self._lines: list[Line] = []
         self._tabs_at: list[tuple[int, int, str]] = []
         self._room = 20
-        self._notice, self._notice_until = "", 0.0
+        self._notice_number, self._notice_until = -1, 0.0
+        self._values: tuple[TaskRecord, int, list[Line]] | None = None
 
     @property
     def view(self) -> str:
@@ -69,7 +74,7 @@ class Screen:
     @property
     def wanted(self) -> Wanted:
         """What the reading thread is to read for this screen."""
-        return Wanted(self.tab, max(5, self._room), self.tasks, self.logs_wanted, self.opened[-1] if self.opened else None)
+        return Wanted(self.tab, max(5, self._room), self.tasks, self.further, self.logs_wanted, self.opened[-1] if self.opened else None)
 
     # --- drawing
 
@@ -88,49 +93,40 @@ class Screen:
         shown = [fit(each, width) for each in self._lines[place.scroll : place.scroll + self._room]]
         shown = [restyled(each, "selected") if each.key is not None and each.key == place.selected else each for each in shown]
         shown += [Line()] * (self._room - len(shown))
-        return [fit(each, width) for each in (self._title(width), *self._head, *shown, self._foot(now))][:height]
+        title, self._tabs_at = head(self.snapshot, TABS, self.tab, width)
+        return [fit(each, width) for each in (title, *self._head, *shown, self._foot(width, now))][:height]
 
     def _body(self, width: int, now: float) -> list[Line]:
         if self.help:
             return help_lines(self._act is None)
         if self.opened:
-            return task(self.snapshot, self.opened[-1], width, now)
+            return task(self.snapshot, self.opened[-1], width, now, self._value_lines)
         if self.tab == "queue":
             return queue(self.snapshot, self.tasks, width, self._room, now)
         if self.tab == "logs":
             return logs(self.snapshot, self.snapshot.logs if self.follow else self._held, self.logs_wanted, self.follow, width, now)
         return overview(self.snapshot, width, self._room, now)
 
-    def _title(self, width: int) -> Line:
-        spans, at = [Span(" DTQS ", "title")], 6
-        self._tabs_at = []
-        for number, name in enumerate(TABS, 1):
-            text = f" {number} {name.capitalize()} "
-            self._tabs_at.append((at, at + cells(text), name))
-            spans.append(Span(text, "tab" if name == self.tab else "title"))
-            at += cells(text)
-        state, style = self._state()
-        return Line((*spans, Span(" " * max(1, width - at - cells(state) - 1), "title"), Span(state + " ", style)))
+    def _value_lines(self, record: TaskRecord, width: int) -> list[Line]:
+        """Keep what was written last: frames come many times a second, and payloads may be large."""
+        if self._values is None or self._values[1] != width or self._values[0] != record:
+            self._values = (record, width, list(value_lines(record, width)))
+        return self._values[2]
 
-    def _state(self) -> tuple[str, str]:
-        reading = self.snapshot.reading
-        if reading is None:
-            return "reading …", "title"
-        if reading.alarms:
-            return f"✗ {len(reading.alarms)} alarm{'s' if len(reading.alarms) > 1 else ''}", "title-bad"
-        return time.strftime("✓ healthy  %H:%M:%S", time.localtime(reading.at)), "title-good"
-
-    def _foot(self, now: float) -> Line:
+    def _foot(self, width: int, now: float) -> Line:
         if self.question is not None:
-            return line(Span(f" {self.question.action} task {short_id(self.question.task_id, 36)}?  y yes   n no", "ask"))
+            return line(Span(f" {self.question.action} task {short_id(self.question.task_id, 36 if width >= 70 else 13)}?  y yes   n no", "ask"))
         if self.input is not None:
             name = "Filter (status:failed type:email tag:x id:01a2)" if self.tab == "queue" else "Search"
-            return line(Span(f" {name}: {typed(self.input)}▏", "ask"))
-        if self.snapshot.notice != self._notice:
-            self._notice, self._notice_until = self.snapshot.notice, now + NOTICE_SECONDS
-        if self._notice and now < self._notice_until:
+            before, after = ("", f"  ✗ {typed(self._refused)}") if self._refused else (f"{name}: ", "")
+            return line(Span(f" {before}{typed(self.input)}▏{after}", "ask"))
+        if self.snapshot.notice_number != self._notice_number:
+            self._notice_number, self._notice_until = self.snapshot.notice_number, now + NOTICE_SECONDS
+        if self.snapshot.notice and now < self._notice_until:
             return line(Span(f" {safe(self.snapshot.notice)}", "ask"))
-        return foot(self.view.split()[0], self._act is None)
+        if self.snapshot.fault:
+            return line(Span(f" ✗ {safe(self.snapshot.fault)}", "bad"))
+        return foot(self.view.split()[0], self._act is None, width)
 
     # --- keys
 
@@ -151,6 +147,7 @@ class Screen:
 
     def _type(self, key: str) -> None:
         assert self.input is not None
+        self._refused = ""
         if key == "enter":
             self._take_input(self.input.strip())
         elif key == "escape":
@@ -161,12 +158,15 @@ class Screen:
             self.input += key
 
     def _take_input(self, text: str) -> None:
-        self.input = None
         if self.tab == "queue":
-            self.tasks = read_filter(text)
+            try:
+                self.tasks, self.further = read_filter(text), 0
+            except FilterRefused as error:
+                self._refused = str(error)
+                return
         else:
-            self.logs_wanted = dataclasses.replace(self.logs_wanted, search=text)
-            self.follow = True
+            self.logs_wanted, self.follow = dataclasses.replace(self.logs_wanted, search=text), True
+        self.input = None
         self._places.pop(self.tab, None)
 
     def _press_anywhere(self, key: str) -> bool:
@@ -195,7 +195,7 @@ class Screen:
         elif self.opened:
             self.opened.pop()
         elif self.tab == "queue":
-            self.tasks = TaskWanted()
+            self.tasks, self.further = TaskWanted(), 0
         elif self.tab == "logs":
             self.logs_wanted, self.follow = LogsWanted(), True
 
@@ -258,8 +258,11 @@ class Screen:
             self.input = self.tasks.words
         elif key == "s":
             choices = ("", *STATUSES)
-            self.tasks = dataclasses.replace(self.tasks, status=choices[(choices.index(self.tasks.status) + 1) % len(choices)])
+            following = choices[(choices.index(self.tasks.status) + 1) % len(choices)]
+            self.tasks, self.further = dataclasses.replace(self.tasks, status=following), 0
             self._places.pop("queue", None)
+        elif key == "m" and self.tasks.words and self.snapshot.listing_more:
+            self.further += 1
 
     def _press_logs(self, key: str, selected: str | None) -> None:
         wanted = self.logs_wanted

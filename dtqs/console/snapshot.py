@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dtqs.errors import RequestError
 from dtqs.readings import LogEntry, Rates, Reading
 from dtqs.task import Status, TaskRecord
 from dtqs.uuid7 import is_uuid
@@ -41,6 +42,8 @@ class Wanted:
     tab: str = "overview"
     rows: int = 24
     tasks: TaskWanted = TaskWanted()
+    further: int = 0
+    """How many more looks the filter's tasks are worth."""
     logs: LogsWanted = LogsWanted()
     task_id: str | None = None
 
@@ -72,22 +75,44 @@ class Snapshot:
     detail: Detail | None = None
     notice: str = ""
     """What came of the last action, in words."""
+    notice_number: int = 0
+    """Of as many actions: the same words may come twice."""
+    fault: str = ""
+    """Why what the view wants could not be read, in words."""
+    broken: str = ""
+    """What the last turn of the reading thread failed of, other than a server that is away."""
 
     @property
     def stale(self) -> bool:
         """What PostgreSQL said is from before."""
-        return self.reading is None or self.reading.totals is None
+        return self.reading is None or self.reading.totals is None or bool(self.broken)
+
+
+class FilterRefused(RequestError):
+    """What was typed is no filter."""
 
 
 def read_filter(text: str) -> TaskWanted:
-    """Read what was typed: status:failed type:email tag:x id:01a2, or bare words of which each says by its look what it is."""
+    """Read what was typed: status:failed type:email tag:x id:01a2, or bare words of which each says by its look what it is. Raises FilterRefused."""
     found = {"status": "", "type": "", "tag": "", "id": ""}
     for word in text.split():
         name, colon, value = word.partition(":")
-        if not colon or name not in found:
+        if not colon:
             name, value = _guess(word)
+        elif name not in found:
+            raise FilterRefused(f"{name}: is no filter; allowed are status: type: tag: id:")
         found[name] = value
-    return TaskWanted(found["status"] if found["status"] in STATUSES else "", found["type"], found["tag"], found["id"].lower())
+    if found["status"] and found["status"] not in STATUSES:
+        raise FilterRefused(f"status: allowed are {', '.join(STATUSES)}")
+    return TaskWanted(found["status"], found["type"], found["tag"], _prefix(found["id"]))
+
+
+def _prefix(text: str) -> str:
+    """Write the beginning of an id with its dashes."""
+    digits = text.lower().replace("-", "")
+    if len(digits) > 32 or set(digits) - set("0123456789abcdef"):
+        raise FilterRefused("id: allowed is the beginning of an id: digits, a to f, dashes")
+    return "-".join(filter(None, (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])))
 
 
 def _guess(word: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """The view of one task: where it is, its attempts with their errors, payload, result, files and log; secrets masked; pure."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -20,14 +20,14 @@ _LOG_LINES = 300
 _ENDS = ("completed", "failed", "cancelled", "pending")
 
 
-def task(snapshot: Snapshot, task_id: str, width: int, now: float) -> list[Line]:
-    """Return the lines of the view."""
+def task(snapshot: Snapshot, task_id: str, width: int, now: float, values: Callable[[TaskRecord, int], Sequence[Line]]) -> list[Line]:
+    """Return the lines of the view; `values` writes the task's payload and result, as `value_lines` does."""
     detail = snapshot.detail
     if detail is None or detail.task_id != task_id:
         return [title(f"Task {task_id}", width), line(Span(" Reading …", "dim"))]
     if detail.record is None:
         return [title(f"Task {task_id}", width), line(Span(" There is no such task (any more).", "bad"))]
-    return [*_facts(detail.record, width, now), *_attempts(detail, width, now), *_values(detail.record, width), *_log(detail.logs, width, now)]
+    return [*_facts(detail.record, width, now), *_attempts(detail, width, now), *values(detail.record, width), *_log(detail.logs, width, now)]
 
 
 def _facts(record: TaskRecord, width: int, now: float) -> Iterator[Line]:
@@ -84,7 +84,8 @@ def _traceback(row: LogEntry, width: int) -> Iterator[Line]:
             yield line(Span(f"        {safe(part)}", "dim"))
 
 
-def _values(record: TaskRecord, width: int) -> Iterator[Line]:
+def value_lines(record: TaskRecord, width: int) -> Iterator[Line]:
+    """Write payload, result, files and error: of a large payload that takes so long that it is not for each frame."""
     yield title("Payload", width)
     yield from _json(record.payload, width)
     if record.error is not None and record.status not in ("completed", "failed"):

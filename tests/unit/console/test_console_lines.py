@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from dtqs.console.lines import Span, bar, beside, cut, fit, line, pad, safe, spark, wrapped
-from dtqs.console.snapshot import TaskWanted, read_filter
+from dtqs.console.snapshot import FilterRefused, TaskWanted, read_filter
 from dtqs.console.words import amount, rate, seconds, short_id
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\n\u202egnp.exe\x9b31m"
@@ -68,9 +68,24 @@ def test_a_short_id_tells_tasks_of_the_same_moment_apart() -> None:
         ("", TaskWanted()),
         ("status:failed type:email tag:x id:01A2", TaskWanted("failed", "email", "x", "01a2")),
         ("failed email #x 01a20f62", TaskWanted("failed", "email", "x", "01a20f62")),
-        ("status:nonsense", TaskWanted()),
+        ("id:01a20f62c58a7434", TaskWanted(prefix="01a20f62-c58a-7434")),
+        ("01A20F62-C58A-7434-8918-84A0160D8521", TaskWanted(prefix="01a20f62-c58a-7434-8918-84a0160d8521")),
         ("face", TaskWanted(task_type="face")),
     ],
 )
 def test_a_filter_is_read_as_it_is_typed(typed: str, wanted: TaskWanted) -> None:
     assert read_filter(typed) == wanted
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("status:faild", "allowed are pending, in_progress"),
+        ("id:xyz", "id: allowed is"),
+        (f"id:{'0' * 33}", "id: allowed is"),
+        ("colour:red", "colour: is no filter"),
+    ],
+)
+def test_what_is_no_filter_is_told(typed: str, words: str) -> None:
+    with pytest.raises(FilterRefused, match=words):
+        read_filter(typed)

@@ -190,6 +190,66 @@ def test_what_came_of_an_action_is_told_until_the_next_key_or_for_a_while() -> N
     assert "cancelled x" not in trial.draw()[-1]
 
 
+def test_the_same_words_are_told_again_when_they_come_again() -> None:
+    trial = Trial(dataclasses.replace(SNAPSHOT, notice="cancel: PostgreSQL is away", notice_number=1))
+    trial.press("1")
+    trial.screen.snapshot = dataclasses.replace(SNAPSHOT, notice="cancel: PostgreSQL is away", notice_number=2)
+    assert "cancel: PostgreSQL is away" in trial.draw()[-1]
+
+
+def test_a_narrow_screen_has_room_for_what_matters_at_its_foot() -> None:
+    trial = Trial(width=60, height=15)
+    for tab in ("1", "2"):
+        foot = trial.press(tab).split("\n")[-1]
+        assert "c cancel" in foot
+        assert "r retry" in foot
+        assert "?" in foot
+    asked = trial.press("2", "down", "c").split("\n")[-1]
+    assert "y yes   n no" in asked
+
+
+def test_what_could_not_be_read_is_told() -> None:
+    trial = Trial(dataclasses.replace(SNAPSHOT, fault="PostgreSQL: canceling statement"))
+    assert "PostgreSQL: canceling statement" in trial.press("3").split("\n")[-1]
+    trial = Trial(dataclasses.replace(Snapshot(HEALTHY, HEALTHY), broken="KeyError: 'x'"))
+    shown = trial.press("1")
+    assert "✗ reading failed" in shown
+    assert "KeyError: 'x'" in shown
+    assert "healthy" not in shown
+
+
+def test_a_filter_that_is_none_is_told_and_can_be_mended() -> None:
+    trial = Trial()
+    trial.press("2", "/")
+    trial.type("status:faild")
+    assert "✗ status: allowed are pending" in trial.press("enter").split("\n")[-1]
+    trial.press("backspace", "backspace", "backspace")
+    trial.type("iled")
+    trial.press("enter")
+    assert trial.screen.wanted.tasks == TaskWanted("failed")
+
+
+def test_more_is_looked_for_where_there_may_be_more() -> None:
+    trial = Trial(dataclasses.replace(SNAPSHOT, listing_more=True))
+    trial.press("2", "s", "s", "s", "s")
+    assert "m looks further" in trial.press("m")
+    assert trial.screen.wanted.further == 1
+    trial.press("s")
+    assert trial.screen.wanted.further == 0
+
+
+def test_a_payload_is_written_once_and_not_for_each_frame() -> None:
+    trial = Trial()
+    trial.press("2", "down", "enter")
+    first = trial.screen._values
+    trial.draw()
+    trial.screen.snapshot = dataclasses.replace(SNAPSHOT, detail=Detail(IDS[0], record()))
+    trial.draw()
+    assert trial.screen._values is first
+    trial.screen.snapshot = dataclasses.replace(SNAPSHOT, detail=Detail(IDS[0], record(payload={"other": 1})))
+    assert '"other": 1' in "\n".join(trial.draw())
+
+
 def test_a_filter_is_typed_cycled_and_cleared() -> None:
     trial = Trial()
     trial.press("2", "/")

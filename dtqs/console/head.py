@@ -1,0 +1,30 @@
+"""The first line of the screen: the tabs, and whether all is well; pure."""
+
+import time
+from collections.abc import Sequence
+
+from dtqs.console.lines import Line, Span, cells
+from dtqs.console.snapshot import Snapshot
+
+
+def head(snapshot: Snapshot, tabs: Sequence[str], shown: str, width: int) -> tuple[Line, list[tuple[int, int, str]]]:
+    """Return the line, and the cells from which to which each tab has its name."""
+    spans, places, at = [Span(" DTQS ", "title")], [], 6
+    for number, name in enumerate(tabs, 1):
+        text = f" {number} {name.capitalize()} "
+        places.append((at, at + cells(text), name))
+        spans.append(Span(text, "tab" if name == shown else "title"))
+        at += cells(text)
+    words, style = _state(snapshot)
+    return Line((*spans, Span(" " * max(1, width - at - cells(words) - 1), "title"), Span(words + " ", style))), places
+
+
+def _state(snapshot: Snapshot) -> tuple[str, str]:
+    reading = snapshot.reading
+    if snapshot.broken:
+        return "✗ reading failed", "title-bad"
+    if reading is None:
+        return "reading …", "title"
+    if reading.alarms:
+        return f"✗ {len(reading.alarms)} alarm{'s' if len(reading.alarms) > 1 else ''}", "title-bad"
+    return time.strftime("✓ healthy  %H:%M:%S", time.localtime(reading.at)), "title-good"
