@@ -1,6 +1,6 @@
 """How many tiny durable tasks a second: taken in over HTTP, and finished by one and by two workers; beside what the machine itself can do.
 
-    python bench/throughput.py [--only intake|processing] [--rounds 3] [--seconds 3] [--tasks 100000] [--cpu] [--json]
+    python bench/throughput.py [--only intake|processing] [--rounds 3] [--seconds 3] [--tasks 200000] [--cpu] [--json]
 
 Everything is measured in turns on fresh databases. See README.md for what stands beside what.
 """
@@ -146,7 +146,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=("intake", "processing"))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of one measurement of the intake")
-    parser.add_argument("--tasks", type=int, default=100_000, help="tasks of one backlog, a multiple of 2500")
+    parser.add_argument("--tasks", type=int, default=200_000, help="tasks of one backlog, a multiple of 2500")
     parser.add_argument("--cpu", action="store_true", help="show also what a task costs the processor, and where")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
