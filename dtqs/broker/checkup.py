@@ -1,6 +1,7 @@
 """What the doctor asks of RabbitMQ: is it there, and is the task queue? One blocking connection with a limit on every wait."""
 
 import pika
+from pika.adapters.utils.connection_workflow import AMQPConnectorException, AMQPConnectorStackTimeout
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from dtqs.broker.queue import QueueLook
@@ -10,6 +11,8 @@ from dtqs.errors import BrokerUnavailable
 
 _HEARTBEAT_SECONDS = 3
 """A broker that is frozen in the middle answers no heartbeat either: so this bounds every wait."""
+_CONNECT_SECONDS = 5.0
+"""Of the whole way to an open connection: whoever looks once has others to look at."""
 _NOT_FOUND = 404
 
 
@@ -18,6 +21,7 @@ def look_once(section: RabbitmqSection, name: str) -> QueueLook | None:
     try:
         to = parameters(section, name)
         to.heartbeat = _HEARTBEAT_SECONDS
+        to.socket_timeout = to.stack_timeout = min(_CONNECT_SECONDS, section.connect_timeout_seconds)
         connection = pika.BlockingConnection(to)
         try:
             method = connection.channel().queue_declare(QUEUE, passive=True).method
@@ -29,7 +33,10 @@ def look_once(section: RabbitmqSection, name: str) -> QueueLook | None:
         if error.reply_code == _NOT_FOUND:
             return None
         raise BrokerUnavailable(f"RabbitMQ: {error.reply_text}") from error
-    except (AMQPError, OSError, ValueError) as error:
+    except AMQPConnectorStackTimeout as error:
+        raise BrokerUnavailable(f"RabbitMQ: no answer within {min(_CONNECT_SECONDS, section.connect_timeout_seconds):g} s") from error
+    # pika's own words for what goes wrong before a connection is open are no AMQPError
+    except (AMQPError, AMQPConnectorException, OSError, ValueError) as error:
         raise BrokerUnavailable(f"RabbitMQ: {_words(error)}") from error
 
 
