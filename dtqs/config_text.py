@@ -91,6 +91,14 @@ def reference(processors: Models) -> str:
     return "".join(parts)
 
 
+def facts(processors: Models) -> dict[str, dict[str, dict[str, str]]]:
+    """Return section → key → its default as written in the file, what it may hold, and what it is."""
+    return {
+        name: {key: {"default": _default(field), "allowed": allowed(field), "about": field.description or ""} for key, field in model.model_fields.items()}
+        for name, model in models(processors).items()
+    }
+
+
 def effective(config: Config, processors: Mapping[str, Section]) -> dict[str, dict[str, tuple[str, str]]]:
     """Return section → key → (value as written in the file, where it comes from), secrets masked."""
     sections: dict[str, Section] = {}

@@ -1,14 +1,19 @@
 """The command completion: prints what makes a shell complete commands and options."""
 
+import json
+
 import click
 from click.shell_completion import get_completion_class
+
+from dtqs.cli.options import json_option
 
 SHELLS = ("bash", "zsh", "fish")
 
 
 @click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
-def completion(shell: str) -> None:
+@json_option
+def completion(shell: str, as_json: bool) -> None:
     """Print the completion of commands and options for a shell.
 
     \b
@@ -18,4 +23,5 @@ def completion(shell: str) -> None:
     """
     found = get_completion_class(shell)
     assert found is not None
-    click.echo(found(click.Group("dtqs"), {}, "dtqs", "_DTQS_COMPLETE").source())
+    script = found(click.Group("dtqs"), {}, "dtqs", "_DTQS_COMPLETE").source()
+    click.echo(json.dumps({"shell": shell, "script": script}) if as_json else script)

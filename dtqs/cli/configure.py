@@ -7,7 +7,7 @@ import click
 from dtqs.cli.options import configuration, json_option
 from dtqs.cli.output import print_json
 from dtqs.config import Config, Section, load
-from dtqs.config_text import default_ini, effective, write_ini
+from dtqs.config_text import default_ini, effective, facts, write_ini
 from dtqs.config_text import reference as write_reference
 from dtqs.processors.catalog import Catalog
 
@@ -58,23 +58,31 @@ def show(as_json: bool) -> None:
 
 
 @config.command()
-def default() -> None:
-    """Print conf/dtqs.ini: every key with its default and a comment.
+@json_option
+def default(as_json: bool) -> None:
+    """Print conf/dtqs.ini: every key with its default and a comment; with --json, the defaults alone.
 
     \b
       dtqs config default > dtqs.ini
     """
-    sys.stdout.write(default_ini(processor_models()))
+    if as_json:
+        print_json({name: {key: fact["default"] for key, fact in keys.items()} for name, keys in facts(processor_models()).items()})
+    else:
+        sys.stdout.write(default_ini(processor_models()))
 
 
 @config.command()
-def reference() -> None:
-    """Print docs/configuration.md: every key with what is allowed.
+@json_option
+def reference(as_json: bool) -> None:
+    """Print docs/configuration.md: every key with its default and what is allowed.
 
     \b
       dtqs config reference | less
     """
-    sys.stdout.write(write_reference(processor_models()))
+    if as_json:
+        print_json(facts(processor_models()))
+    else:
+        sys.stdout.write(write_reference(processor_models()))
 
 
 def processor_models() -> dict[str, type[Section]]:

@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 
@@ -17,8 +18,10 @@ from dtqs.config import Config
 from dtqs.errors import ConfigError
 from dtqs.processors.catalog import Catalog
 from dtqs.store.reads import Violation
+from dtqs.uuid7 import made_at
 
 AUDIT_BATCH = 5000
+BAR_STEPS = 1000
 SHOWN_LIMIT = 1000
 """Most violations that are listed; all are counted."""
 
@@ -84,9 +87,11 @@ def _servers(config: Config) -> Iterator[Check]:
 def _audit(config: Config, as_json: bool) -> int:
     violations: list[Violation] = []
     count = looked_at = 0
-    for found, tasks in _audit_batches(config):
-        count, looked_at = count + len(found), looked_at + tasks
-        violations += found[: SHOWN_LIMIT - len(violations)]
+    with click.progressbar(length=BAR_STEPS, label="auditing", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+        for found, tasks, part in _audit_batches(config):
+            count, looked_at = count + len(found), looked_at + tasks
+            violations += found[: SHOWN_LIMIT - len(violations)]
+            bar.update(max(0, int(part * BAR_STEPS) - bar.pos))
     if as_json:
         print_json({"ok": count == 0, "tasks": looked_at, "violations": count, "listed": [asdict(violation) for violation in violations]})
         return 1 if count else 0
@@ -96,14 +101,17 @@ def _audit(config: Config, as_json: bool) -> int:
     return 1 if count else 0
 
 
-def _audit_batches(config: Config) -> Iterator[tuple[list[Violation], int]]:
-    """Yield what each batch has found, and of how many tasks it was."""
+def _audit_batches(config: Config) -> Iterator[tuple[list[Violation], int, float]]:
+    """Yield what each batch has found, of how many tasks it was, and how far that is: ids sort by the time of the submit."""
     with opened_store(config, "dtqs doctor") as store:
         after: str | None = None
+        first: float | None = None
         while True:
             batch = store.reads.audit(after, AUDIT_BATCH)
-            yield batch.violations, batch.tasks
             after = batch.after
             if after is None:
+                yield batch.violations, batch.tasks, 1.0
                 break
-        yield store.reads.audit_strays(), 0
+            first = first or made_at(after)
+            yield batch.violations, batch.tasks, min(1.0, (made_at(after) - first) / max(1.0, time.time() - first))
+        yield store.reads.audit_strays(), 0, 1.0

@@ -31,9 +31,9 @@ STYLES = {
 """Colours of words that stand alone in a cell."""
 
 
-def painted(text: str, style: str) -> str:
-    """Colour a text in a line as the word `style` would be; on a terminal only, and not with NO_COLOR."""
-    if style not in STYLES or not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+def painted(text: str, style: str, err: bool = False) -> str:
+    """Colour a text in a line as the word `style` would be; on a terminal only, and not with NO_COLOR. `err`: it goes to standard error."""
+    if style not in STYLES or not (sys.stderr if err else sys.stdout).isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
     return click.style(text, fg=STYLES[style])
 

@@ -1,6 +1,5 @@
 """The commands workers and queue: one reading of the whole system, from PostgreSQL and RabbitMQ themselves, for who has its configuration."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -9,7 +8,7 @@ import click
 
 from dtqs.cli.admin import opened_store
 from dtqs.cli.options import configuration, json_option
-from dtqs.cli.output import print_json, print_table, size
+from dtqs.cli.output import painted, print_json, print_table, size
 from dtqs.config import Config
 from dtqs.errors import StoreUnavailable
 from dtqs.log import visible
@@ -84,7 +83,7 @@ def _read(limit: int) -> Reading:
 
 def _tell_alarms(reading: Reading) -> None:
     for alarm in reading.alarms:
-        click.secho(f"! {visible(alarm)}", err=True, fg="red" if sys.stderr.isatty() else None)
+        click.echo(painted(f"! {visible(alarm)}", "error", err=True), err=True)
 
 
 WORKER_COLUMNS = ("worker", "node", "pid", "state", "type", "task", "for", "progress", "memory", "done", "failed", "heartbeat")

@@ -1,18 +1,20 @@
 """The commands `up` and `down`: start the sandbox in the background and report on it, demonstrate it, follow it or leave it, and stop it."""
 
+import json
 import os
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
 import click
 
+from dtqs.cli.options import json_option
 from dtqs.deadline import Deadline
 from dtqs.sandbox.child import SandboxError
 from dtqs.sandbox.places import Places, read_client_env
@@ -29,28 +31,36 @@ _var_option = click.option("--var", default="var", show_default=True, type=click
 @click.option("--api-port", type=click.IntRange(1, 65535), help="Port of the API.  [default: 8080 or another free one, the same each time]")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Worker processes.  [default: one per core]")
 @click.option("--demo", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="PHOTO", help="Make thumbnails of a photograph when it is ready.")
-def up(detach: bool, var: Path, api_port: int | None, workers: int | None, demo: Path | None) -> None:
+@json_option
+def up(detach: bool, var: Path, api_port: int | None, workers: int | None, demo: Path | None, as_json: bool) -> None:
     """Start a private PostgreSQL, RabbitMQ, API and supervisor below ./var.
 
-    Ends with Ctrl-C, unless it is detached. Data stays: the next start goes on with it.
+    Ends with Ctrl-C, unless it is detached. Data stays: the next start goes on with it. With --json where it is comes as an object when it is ready,
+    and all else goes to standard error.
 
     \b
       dtqs up
       dtqs up --detach --workers 4
       dtqs up --demo photo.jpg
+      dtqs up --detach --json | jq -r .url
     """
-    places = Places(var.absolute())
+    places, output = Places(var.absolute()), sys.stdout
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        _up(places, detach, api_port, workers, demo, lambda how: click.echo(_facts(places), output) if as_json else _tell(places, how))
+
+
+def _up(places: Places, detach: bool, api_port: int | None, workers: int | None, demo: Path | None, tell: Callable[[str], None]) -> None:
     places.refuse_others()
     if pid := running(places.pid_file("sandbox")):
         click.echo(f"The sandbox runs already (process {pid}).")
         _demonstrate(places, demo)
-        _tell(places, "Stop it with")
+        tell("Stop it with")
         return
     with _started(places, detach, api_port, workers) as (stack, report):
         try:
             _follow_start(report)
             _demonstrate(places, demo)
-            _tell(places, "Stop it with" if detach else "Stop it with Ctrl-C, or from elsewhere")
+            tell("Stop it with" if detach else "Stop it with Ctrl-C, or from elsewhere")
             if not detach:
                 _follow(report)
         except KeyboardInterrupt:
@@ -63,7 +73,8 @@ def up(detach: bool, var: Path, api_port: int | None, workers: int | None, demo:
 
 @click.command()
 @_var_option
-def down(var: Path) -> None:
+@json_option
+def down(var: Path, as_json: bool) -> None:
     """Stop what `dtqs up` started. Tasks and files stay.
 
     \b
@@ -74,12 +85,14 @@ def down(var: Path) -> None:
     places.refuse_others()
     pid = running(places.pid_file("sandbox"))
     if pid is None:
-        _end_leftovers(places)
+        ended = _end_leftovers(places)
+        words = f"No sandbox runs below {places.var}." + (f" Ended what an earlier one had left over: {', '.join(ended)}." if ended else "")
+        click.echo(json.dumps({"stopped": None, "ended": ended}) if as_json else words)
         return
     os.kill(pid, signal.SIGTERM)
     if not wait_gone([pid], Deadline(_STOP_SECONDS)):
         raise SandboxError(f"the sandbox (process {pid}) has not ended within {_STOP_SECONDS:g} s; its log: {places.log('sandbox')}")
-    click.echo("The sandbox is stopped. Its data stays; `dtqs up` goes on with it.")
+    click.echo(json.dumps({"stopped": pid, "ended": []}) if as_json else "The sandbox is stopped. Its data stays; `dtqs up` goes on with it.")
 
 
 @contextmanager
@@ -144,9 +157,17 @@ def _demonstrate(places: Places, photo: Path | None) -> None:
     arguments = ["submit", "image", f"source=@{os.path.relpath(photo)}", "--wait"]
     click.echo(f"\n$ {_command(places)} {shlex.join(arguments)}")
     environment = os.environ | {"DTQS_CONFIG": str(places.ini)} | read_client_env(places.client_env)
-    done = subprocess.run([sys.executable, "-m", "dtqs", *arguments], env=environment, timeout=120, check=False)
+    # with --json our own standard output is for the object alone
+    output = sys.stderr if sys.stdout is sys.stderr else None
+    done = subprocess.run([sys.executable, "-m", "dtqs", *arguments], env=environment, stdout=output, timeout=120, check=False)
     if done.returncode != 0:
         raise SandboxError(f"the demonstration ended with status {done.returncode}; the logs are in {places.log('')}")
+
+
+def _facts(places: Places) -> str:
+    """Write where it is as JSON."""
+    client = read_client_env(places.client_env)
+    return json.dumps({"url": client["DTQS_URL"], "key": client["DTQS_API_KEY"], "config": str(places.ini), "pid": running(places.pid_file("sandbox"))})
 
 
 def _tell(places: Places, how_to_stop: str) -> None:
@@ -175,10 +196,9 @@ def _command(places: Places) -> str:
     return name if os.path.relpath(places.var) == "var" else f"DTQS_CONFIG={os.path.relpath(places.ini)} {name}"
 
 
-def _end_leftovers(places: Places) -> None:
+def _end_leftovers(places: Places) -> list[str]:
     names = ("supervisor", "api", "rabbitmq", "epmd", "postgresql")
-    ended = [name for name in names if end_leftover(places.pid_file(name), Deadline(20))]
-    click.echo(f"No sandbox runs below {places.var}." + (f" Ended what an earlier one had left over: {', '.join(ended)}." if ended else ""))
+    return [name for name in names if end_leftover(places.pid_file(name), Deadline(20))]
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -1,5 +1,6 @@
 """The command group: quick help, lazy commands, and exit statuses."""
 
+import json
 import os
 import re
 import subprocess
@@ -48,6 +49,22 @@ def test_every_command_has_examples_that_its_options_allow(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"up", "down"}))
 def test_every_command_takes_the_configuration_file(name: str) -> None:
     assert "--config PATH" in CliRunner().invoke(main, [name, "--help"]).output
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"supervisor", "api"}))
+def test_every_command_that_tells_something_tells_it_as_json_too(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command
+    for path in below(command, (name,)):
+        shown = CliRunner().invoke(main, [*path, "--help"]).output
+        assert "--json" in shown or "COMMAND [ARGS]" in shown, path
+
+
+@pytest.mark.parametrize(("arguments", "key"), [(["completion", "fish"], "script"), (["config", "default"], "api"), (["config", "reference"], "postgresql")])
+def test_what_is_a_file_otherwise_is_an_object_with_json(arguments: list[str], key: str) -> None:
+    result = CliRunner().invoke(main, [*arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)[key]
 
 
 def test_help_names_every_command() -> None:
