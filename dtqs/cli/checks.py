@@ -11,10 +11,10 @@ from pathlib import Path
 
 import httpx
 
+from dtqs.amounts import size
 from dtqs.broker.checkup import look_once
 from dtqs.cli.admin import opened_store
 from dtqs.cli.endpoint import Endpoint
-from dtqs.cli.output import size
 from dtqs.client.calls import is_local
 from dtqs.config import Config
 from dtqs.errors import BrokerUnavailable, FilesUnavailable, StoreUnavailable

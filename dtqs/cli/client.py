@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
+from dtqs.amounts import size
 from dtqs.cli import payload as payloads
 from dtqs.cli.options import json_option
-from dtqs.cli.output import print_json, size
+from dtqs.cli.output import print_json
 from dtqs.cli.payload import PayloadError, Upload
 from dtqs.cli.show import show_result
 from dtqs.cli.tasks_options import Api, opened_api, wait_seconds_option

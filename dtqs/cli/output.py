@@ -14,7 +14,6 @@ from rich.text import Text
 from dtqs.cli.columns import NOTHING, fitting, is_room, natural_width, widths
 from dtqs.log import visible
 
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 STYLES = {
     "completed": "green",
     "failed": "red",
@@ -88,11 +87,3 @@ def cell_text(value: Any) -> str:
     if value is None:
         return NOTHING
     return visible(value if isinstance(value, str) else orjson.dumps(value, default=str).decode())
-
-
-def size(count: int) -> str:
-    """Write a number of bytes for people: 1.2 MiB."""
-    amount, unit = float(count), 0
-    while amount >= 1024 and unit < len(UNITS) - 1:
-        amount, unit = amount / 1024, unit + 1
-    return f"{amount:.{min(unit, 1)}f} {UNITS[unit]}"

@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
+from dtqs.amounts import size
 from dtqs.cli.endpoint import Endpoint
-from dtqs.cli.output import cell_text, painted, print_json, print_table, size
+from dtqs.cli.output import cell_text, painted, print_json, print_table
 from dtqs.errors import NotFound
 from dtqs.files import FileSpace
 from dtqs.log import visible

@@ -6,9 +6,10 @@ from dataclasses import asdict
 
 import click
 
+from dtqs.amounts import size
 from dtqs.cli.admin import opened_store
 from dtqs.cli.options import configuration, json_option
-from dtqs.cli.output import painted, print_json, print_table, size
+from dtqs.cli.output import painted, print_json, print_table
 from dtqs.config import Config
 from dtqs.errors import StoreUnavailable
 from dtqs.log import visible

@@ -21,12 +21,12 @@ from rich.text import Text
 from dtqs.cli.options import configuration, json_option
 from dtqs.cli.output import STYLES, cell_text, print_json
 from dtqs.cli.system import depth_words, opened_reader, worker_row
+from dtqs.console.lines import spark
 from dtqs.log import visible
 from dtqs.readings import History, QueuedTask, Reader, Reading
 from dtqs.readings.alarms import age
 from dtqs.secrets import masked_text
 
-BLOCKS = " ▁▂▃▄▅▆▇█"
 POINTS = 30
 ROWS_BESIDE = 14
 """Lines of the page that are no row of a table."""
@@ -131,14 +131,8 @@ def _rates(history: History) -> Table:
     table = Table.grid(padding=(0, 2))
     for name in _RATES:
         words = "-" if rates is None else f"{getattr(rates, name):,.1f}/s"
-        table.add_row(name, Text(words, justify="right"), Text(sparkline(history.series(name, POINTS)), style="red" if name == "failed" else "cyan"))
+        table.add_row(name, Text(words, justify="right"), Text(spark(history.series(name, POINTS), POINTS), style="red" if name == "failed" else "cyan"))
     return table
-
-
-def sparkline(values: list[float]) -> str:
-    """Draw values as bars of eight heights; what is not nothing is seen."""
-    most = max(values, default=0.0)
-    return "".join(BLOCKS[0 if value <= 0 else max(1, round(value / most * 8))] for value in values)
 
 
 def _workers(reading: Reading, limit: int, wide: bool) -> Table:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dtqs.console.lines import WIDE, Line, Span, line, pad, restyled, safe, title, typed
 from dtqs.console.snapshot import LogsWanted, Snapshot
 from dtqs.console.words import clock, short_id
+from dtqs.event import LEVELS as ROW_LEVELS
 from dtqs.readings import LogEntry
 from dtqs.secrets import masked
 
-LEVELS = ("", "info", "warning", "error")
+LEVELS = ("", *ROW_LEVELS[1:])
+"""Those that are offered: none, which is all, and the higher ones."""
 _LEVEL_STYLES = {"error": "bad", "warning": "warn", "debug": "dim"}
 _EVENT_STYLES = {"completed": "good", "failed": "bad", "cancelled": "warn", "in_progress": "busy", "progress": "dim"}
 

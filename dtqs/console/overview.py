@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from dtqs.amounts import size
 from dtqs.console.lines import WIDE, Line, Span, bar, beside, cut, line, pad, restyled, safe, spark, title
 from dtqs.console.logs import log_line
 from dtqs.console.snapshot import LogsWanted, Snapshot
-from dtqs.console.words import age, amount, clock, cut_marks, rate, seconds, short_id, size
+from dtqs.console.words import age, amount, clock, cut_marks, rate, seconds, short_id
 from dtqs.readings import Depth, Failure, Health, Reading, WorkerReading
 
 _RATES = (("submitted", "submitted"), ("started", "started"), ("completed", "completed"), ("failed", "failed"), ("retried", "retried"))
@@ -166,7 +167,8 @@ def _workers(good: Reading, width: int) -> Iterator[Line]:
 def _worker(worker: WorkerReading, width: int) -> Line:
     state = Span(pad(worker.state, 9), "bad" if worker.late else _STATE_STYLES.get(worker.state, "warn"))
     done = f"✓{amount(worker.completed)}" + (f" ✗{amount(worker.failed)}" if worker.failed else "")
-    tail = f"{size(worker.memory_bytes):>7} {done}" + (f"  no heartbeat for {age(worker.age_seconds)}" if worker.late else "")
+    memory = "-" if worker.memory_bytes is None else size(worker.memory_bytes)
+    tail = f"{memory:>9} {done}" + (f"  no heartbeat for {age(worker.age_seconds)}" if worker.late else "")
     head = f" {worker.slot:>3} "
     if worker.task_id is None:
         return line(head, state, Span(f"{tail}", "dim"), key=f"worker {worker.worker_id}")

@@ -6,11 +6,12 @@ from typing import Any
 
 import orjson
 
+from dtqs.amounts import size
 from dtqs.console.lines import Line, Span, bar, line, pad, safe, title, wrapped
 from dtqs.console.logs import event_span, said
 from dtqs.console.queue import STATUS_STYLES
 from dtqs.console.snapshot import Detail, Snapshot
-from dtqs.console.words import age, clock, moment, seconds, size
+from dtqs.console.words import age, clock, moment, seconds
 from dtqs.readings import LogEntry
 from dtqs.secrets import masked
 from dtqs.task import TaskRecord

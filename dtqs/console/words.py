@@ -6,9 +6,7 @@ from dtqs.readings import Depth
 from dtqs.readings.alarms import age
 from dtqs.store.overview import LATER_LIMIT, LOOK_LIMIT
 
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-
-__all__ = ["age", "amount", "clock", "cut_marks", "moment", "rate", "seconds", "short_id", "size"]
+__all__ = ["age", "amount", "clock", "cut_marks", "moment", "rate", "seconds", "short_id"]
 
 
 def amount(number: float) -> str:
@@ -38,15 +36,6 @@ def seconds(value: float | None) -> str:
     if value < 0.9995:
         return f"{value * 1000:.1f} ms" if value < 0.0995 else f"{value * 1000:.0f} ms"
     return f"{value:.1f} s" if value < 10 else age(value)
-
-
-def size(count: int | None) -> str:
-    if count is None:
-        return "-"
-    value, unit = float(count), 0
-    while value >= 1024 and unit < len(_UNITS) - 1:
-        value, unit = value / 1024, unit + 1
-    return f"{value:.0f} {_UNITS[unit]}"
 
 
 def short_id(task_id: str | None, width: int) -> str:

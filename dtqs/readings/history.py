@@ -9,17 +9,6 @@ KEPT_SECONDS = 300.0
 SPAN_SECONDS = 10.0
 """A rate is taken over so long at least: processes write their counters every few seconds only."""
 _COUNTERS = {"submitted": "submitted", "started": "claimed", "completed": "completed", "failed": "failed", "retried": "retried"}
-_GAUGES = {
-    "pending": "depth",
-    "later": "depth",
-    "in_progress": "depth",
-    "oldest_seconds": "depth",
-    "wait_p50": "latency",
-    "wait_p95": "latency",
-    "run_p50": "latency",
-    "run_p95": "latency",
-}
-"""Values of a reading, and the part that has each."""
 
 
 class History:
@@ -44,25 +33,17 @@ class History:
         return Rates(**{name: self._rate(name, at) or 0.0 for name in _COUNTERS})
 
     def series(self, name: str, points: int) -> list[float]:
-        """Return the last five minutes in equal parts, oldest first: at most so many, fewer where there are no readings yet.
-
-        `name` is that of a rate, or pending, later, in_progress, oldest_seconds, wait_p50, wait_p95, run_p50, run_p95; 0 where a value is not known.
-        """
+        """Return a rate of the last five minutes in equal parts, oldest first: at most so many, fewer where there are no readings yet."""
         if not self._readings:
             return []
         step, newest, first = KEPT_SECONDS / points, self._readings[-1].at, self._readings[0].at
         ends = [newest - step * (points - 1 - i) for i in range(points)]
-        value = self._rate if name in _COUNTERS else self._gauge
-        return [value(name, end) or 0.0 for end in ends if end > first or end == newest]
+        return [self._rate(name, end) or 0.0 for end in ends if end > first or end == newest]
 
     def _before(self, at: float) -> Reading | None:
         """Return the last reading up to a time."""
         index = bisect.bisect_right(self._readings, at, key=lambda reading: reading.at)
         return self._readings[index - 1] if index else None
-
-    def _gauge(self, name: str, at: float) -> float | None:
-        part = getattr(self._before(at), _GAUGES[name], None)
-        return getattr(part, name, None)
 
     def _rate(self, name: str, at: float) -> float | None:
         last = self._before(at)

@@ -65,7 +65,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """The backlog. `pending` are due; `later` are scheduled or wait for their retry. A bounded number of rows is looked at; `more`: there are more than that."""
+    """The backlog. `pending` are due; `later` are scheduled or wait for their retry. Looked at is a bounded number of rows; `more`: there are more."""
 
     pending: int
     later: int

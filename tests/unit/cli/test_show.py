@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from dtqs.amounts import size
 from dtqs.cli.endpoint import Endpoint
-from dtqs.cli.output import print_table, size
+from dtqs.cli.output import print_table
 from dtqs.cli.show import attempt, log_line, progress_words, show_result, show_task, where
 from dtqs.config import load
 from dtqs.files import FileSpace

@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from dtqs.cli.top import page, sparkline
+from dtqs.cli.top import page
 from dtqs.readings import BrokerReading, Depth, Failure, Health, History, Latency, QueuedTask, Reading, Totals, WorkerReading
 from dtqs.task import Status
 
@@ -51,8 +51,3 @@ def test_a_tasks_text_cannot_steer_the_terminal() -> None:
     text = "\n".join(drawn(reading(2, 2), 160, 40))
     assert "\x1b" not in text
     assert "\\x1b[2J[red]\\n" in text
-
-
-def test_what_is_not_nothing_is_seen_in_a_sparkline() -> None:
-    assert sparkline([0.0, 0.01, 4.0, 8.0]) == " ▁▄█"
-    assert (sparkline([]), sparkline([0.0])) == ("", " ")

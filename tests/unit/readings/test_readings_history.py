@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from dtqs.readings import History, Latency, Reading
-from tests.unit.readings.values import HEALTHY, changed, waiting
+from dtqs.readings import History, Reading
+from tests.unit.readings.values import HEALTHY, changed
 
 
 def at(seconds: float, completed: int, **fields: object) -> Reading:
@@ -51,13 +51,6 @@ def test_a_series_is_cut_into_equal_parts_oldest_first() -> None:
 
 def test_a_series_of_a_young_history_is_short() -> None:
     assert history(at(0, 0), at(2, 4)).series("completed", 30) == [2.0]
-
-
-def test_depth_and_latency_have_series_too() -> None:
-    made = history(at(0, 0, depth=waiting(7, 1.0)), at(10, 0, depth=waiting(9, 2.0), latency=Latency(0.5, 1.0, None, None)))
-    assert made.series("pending", 30)[-1] == 9
-    assert made.series("wait_p50", 30)[-1] == 0.5
-    assert made.series("run_p50", 30)[-1] == 0.0
 
 
 def test_a_reading_without_the_database_leaves_the_history_as_it_is() -> None:
