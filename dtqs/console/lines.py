@@ -113,12 +113,15 @@ def bar(fraction: float, width: int) -> str:
 
 
 def spark(values: Sequence[float], width: int) -> str:
-    """Draw values as a small chart that ends at the right; what is not zero can be seen."""
-    newest = [0.0, *values][-width:] if len(values) < width else list(values)[-width:]
-    top = max(newest, default=0.0)
+    """Draw values as a small chart that ends at the right; what is not zero can be seen, also where several values share a column."""
+    drawn = [0.0, *values]
+    if len(drawn) > width:
+        count = len(values)
+        drawn = [max(values[column * count // width : (column + 1) * count // width]) for column in range(width)]
+    top = max(drawn)
     if top <= 0:
-        return "▁" * len(newest)
-    return "".join(SPARKS[max(1, round(value / top * 8))] for value in newest)
+        return "▁" * len(drawn)
+    return "".join(SPARKS[max(1, round(value / top * 8))] for value in drawn)
 
 
 def wrapped(text: str, width: int) -> list[str]:

@@ -15,7 +15,7 @@ _ALARMS_LIMIT = 4
 _LOG_FROM = 6
 """With so many lines left the end of the log is shown too."""
 TALL = 36
-"""A screen of so many lines may well have them."""
+"""A tab of so many lines may well have them: on a smaller one the log is not read, and what another tab has read of it would stand still."""
 
 
 def overview(snapshot: Snapshot, width: int, height: int, now: float) -> list[Line]:
@@ -27,7 +27,7 @@ def overview(snapshot: Snapshot, width: int, height: int, now: float) -> list[Li
     if good is None:
         return top
     body = [*_flow(snapshot, good, width), *_failures(good, width, now, 10 if height >= 40 else 5 if height >= 22 else 2), *_workers(good, width)]
-    if (left := height - len(top) - len(body)) >= _LOG_FROM and snapshot.logs_of == LogsWanted():
+    if height >= TALL and (left := height - len(top) - len(body)) >= _LOG_FROM and snapshot.logs_of == LogsWanted():
         body += [title("Log", width), *(log_line(entry, width, now) for entry in snapshot.logs[1 - left :])]
     return top + ([restyled(each, "dim") for each in body] if snapshot.stale else body)
 

@@ -43,7 +43,9 @@ def test_a_bar_is_as_full_as_its_fraction() -> None:
 
 
 def test_a_small_chart_ends_with_the_newest_and_shows_what_is_not_zero() -> None:
-    assert spark([0, 0, 8, 0.01], 3) == "▁█▁"
+    assert spark([0, 8, 0.01], 3) == "▁█▁"
+    assert spark([8, 0.01], 3) == "▁█▁"
+    assert spark([8, 0, 0, 0, 0, 0.01], 3) == "█▁▁", "the whole time, in as many columns as there are"
     assert spark([], 3) == "▁"
 
 
