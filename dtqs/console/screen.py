@@ -238,7 +238,9 @@ class Screen:
 
     def _press_here(self, key: str) -> None:
         selected = self._selected()
-        if key == "enter" and selected is not None:
+        if key in ("enter", "c", "r") and self.place.selected is None and not (self.opened or self.help):
+            self._move("down")  # nothing is selected yet: show what a second press would be about
+        elif key == "enter" and selected is not None:
             self.opened.append(selected)
         elif key in ("c", "r") and self._act is not None and (target := self.opened[-1] if self.opened else selected):
             self.question = Question("cancel" if key == "c" else "retry", target)

@@ -140,6 +140,16 @@ def test_a_task_is_opened_however_short_its_log_is(entries: int) -> None:
     assert shown.partition("── Log")[2].count("line ") == entries
 
 
+@pytest.mark.parametrize("key", ["enter", "c", "r"])
+def test_a_key_for_a_task_first_selects_one(key: str) -> None:
+    trial = Trial()
+    trial.press("2", key)
+    assert len(trial.selected) == 1
+    assert (trial.screen.opened, trial.screen.question) == ([], None)
+    trial.press(key)
+    assert trial.screen.opened or trial.screen.question
+
+
 def test_the_task_that_was_retried_can_be_opened_from_the_retry() -> None:
     trial = Trial()
     trial.press("2", "down", "enter", "down", "enter")
