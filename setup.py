@@ -59,6 +59,6 @@ setup(
         "tenacity",
     ],
     extras_require={"test": ["aiosmtpd", "flask", "flask-cors", "hypothesis", "moto", "mypy", "pytest", "pytest-xdist", "ruff", "schemathesis", "trustme"]},
-    entry_points={"console_scripts": ["dtqs = dtqs.cli:main"]},
+    entry_points={"console_scripts": ["dtqs = dtqs.__main__:run"]},
     cmdclass={"build_py": BuildWithResources},
 )

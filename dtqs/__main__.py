@@ -1,6 +1,20 @@
 """`python -m dtqs`: the command line."""
 
-from dtqs.cli import main
+import signal
+
+HANDLED = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+if HANDLED:
+    # until a command can tell of it, Ctrl-C ends the process without a word: loading takes a moment
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from dtqs.cli import main  # noqa: E402
+
+
+def run() -> None:
+    if HANDLED:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    main(prog_name="dtqs")
+
 
 if __name__ == "__main__":
-    main(prog_name="dtqs")
+    run()

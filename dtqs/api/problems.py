@@ -7,13 +7,18 @@ from http import HTTPStatus
 import falcon
 import orjson
 
-from dtqs.errors import Conflict, InputRefused, Invalid, NotFound, Problem, TransientError
+from dtqs.errors import BrokerUnavailable, Conflict, FilesUnavailable, InputRefused, Invalid, NotFound, Problem, StoreUnavailable, TransientError
 from dtqs.files import TooLarge
 from dtqs.uuid7 import uuid7
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "2"
 SHOWN_PROBLEMS = 100
+_AWAY = {
+    StoreUnavailable: "PostgreSQL cannot be reached, or is too slow,",
+    BrokerUnavailable: "RabbitMQ cannot be reached, or is too slow,",
+    FilesUnavailable: "the place where files are kept cannot be reached, or is full,",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -70,10 +75,11 @@ def _too_large(_: falcon.Request, resp: falcon.Response, error: TooLarge, __: ob
 
 
 def _unavailable(_: falcon.Request, resp: falcon.Response, error: Exception, __: object) -> None:
-    """A part is away, or slow; its driver's words go to the log, since they name hosts and users."""
+    """A part is away, or slow: which one is told, but its driver's words go to the log, since they name hosts and users."""
     logger.warning("request refused: unavailable", extra={"reason": str(error)})
     resp.set_header("Retry-After", RETRY_AFTER_SECONDS)
-    write(resp, HTTPStatus.SERVICE_UNAVAILABLE, "a part that this needs cannot be reached at the moment; nothing is lost, try again")
+    away = next((words for kind, words in _AWAY.items() if isinstance(error, kind)), "a part that this needs cannot be reached")
+    write(resp, HTTPStatus.SERVICE_UNAVAILABLE, f"{away} at the moment; nothing is lost, try again")
 
 
 def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, __: object) -> None:

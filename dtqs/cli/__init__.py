@@ -1,6 +1,8 @@
 """The command line: the group `main`, which imports a command only when it is called for, so that `dtqs --help` is quick."""
 
+import errno
 import importlib
+import os
 import signal
 import sys
 from typing import Any
@@ -9,6 +11,7 @@ import click
 
 from dtqs import __version__
 from dtqs.cli.options import add_config_option, config_option, exit_status
+from dtqs.cli.unread import discard_output
 from dtqs.errors import DtqsError
 from dtqs.log import visible
 
@@ -65,9 +68,13 @@ NOTES = (
     (
         "Exit status",
         "0 done; 1 the task failed, or a check; 2 refused, or wrongly used; 3 the task was cancelled; 69 a server cannot be reached; "
-        "75 come back later; 77 no key, or not good for this; 78 the configuration is wrong; 130 Ctrl-C.",
+        "74 the output cannot be written; 75 come back later; 77 no key, or not good for this; 78 the configuration is wrong; 130 Ctrl-C.",
     ),
 )
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a write to standard output meets; an error with a file's name is another one's."""
 
 
 class LazyGroup(click.Group):
@@ -84,9 +91,25 @@ class LazyGroup(click.Group):
         add_config_option(command)
         return command
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            if error.errno not in _FULL or error.filename is not None:
+                raise
+            discard_output()
+            click.echo(f"standard output cannot be written: {error.strerror}", err=True)
+            sys.exit(os.EX_IOERR)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()  # at the interpreter's end it would be too late to tell of an error
+        except BrokenPipeError:  # whoever reads has read enough
+            discard_output()
+            sys.exit(os.EX_OK)
         except DtqsError as error:
             for line in str(error).splitlines():
                 click.echo(visible(line), err=True)

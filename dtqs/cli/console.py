@@ -1,5 +1,6 @@
 """The command `console`: the system on this terminal, or one reading of it printed."""
 
+import curses
 import dataclasses
 import locale
 import logging
@@ -33,7 +34,7 @@ _ONCE_WIDTH, _ONCE_HEIGHT = 110, 1000
 
 
 class NoTerminal(RequestError):
-    """Standard input or output is not a terminal."""
+    """Standard input or output is not a terminal on which the console can be drawn."""
 
 
 @click.command()
@@ -57,6 +58,8 @@ def console(every_seconds: float, read_only: bool, once: bool, as_json: bool) ->
     """
     if as_json and not once:
         raise click.UsageError("--json is for --once")
+    if not once:
+        _check_terminal()
     # what drivers and connections say of themselves would be written across the screen
     logging.disable(logging.CRITICAL)
     with _opened(configuration()) as (config, store, reader):
@@ -79,8 +82,6 @@ def _opened(config: Config) -> Iterator[tuple[Config, Store, Reader]]:
 
 
 def _watch(config: Config, store: Store, reader: Reader, every_seconds: float, read_only: bool) -> None:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise NoTerminal("the console needs a terminal; without one: dtqs console --once")
     _speak_utf8()
     actions = Actions(store, config.rabbitmq, _NAME, socket.gethostname())
     feed = Feed(reader, store.reads, actions.act, every_seconds)
@@ -92,6 +93,20 @@ def _watch(config: Config, store: Store, reader: Reader, every_seconds: float, r
     finally:
         feed.stop()
         actions.close()
+
+
+def _check_terminal() -> None:
+    """Raises NoTerminal where there is none, or one of a kind that is not known on this machine or has no screen to draw on."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise NoTerminal("the console needs a terminal; without one: dtqs console --once")
+    name = os.environ.get("TERM", "")
+    try:
+        curses.setupterm(name, sys.stdout.fileno())
+        able = curses.tigetstr("cup") is not None
+    except curses.error:
+        able = False
+    if not able:
+        raise NoTerminal(f"TERM={name}: the console cannot draw on this kind of terminal, or does not know it; try: TERM=xterm-256color dtqs console")
 
 
 def _speak_utf8() -> None:

@@ -5,10 +5,8 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from dtqs.client.calls import is_local
-from dtqs.client.client import KEY, URL
+from dtqs.client.calls import KEY, URL, checked_url, is_local
 from dtqs.config import Config, load
 from dtqs.errors import ConfigError
 
@@ -34,7 +32,7 @@ def find_endpoint(path: Path | None, environ: Mapping[str, str] = os.environ) ->
     key = environ.get(KEY) or (beside.get(KEY) if own else None)
     if url:
         origin = URL if environ.get(URL) else str(path and path.parent / CLIENT_ENV)
-        return Endpoint(_checked(url), key, origin, _readable(path) if is_local(url) else None)
+        return Endpoint(checked_url(url, URL), key, origin, _readable(path) if is_local(url) else None)
     config = load(path, environ)
     return Endpoint(_listening(config), key, f"[api] of {path}" if path else f"the default; {URL} names another one", config)
 
@@ -52,13 +50,6 @@ def _listening(config: Config) -> str:
     if host in ("0.0.0.0", "::", "*"):
         host = "127.0.0.1"
     return f"http://{f'[{host}]' if ':' in host else host}:{config.api.port}"
-
-
-def _checked(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError([f"{URL} = {url!r}: allowed: http://HOST:PORT or https://HOST"])
-    return url.rstrip("/")
 
 
 def client_env(path: Path) -> dict[str, str]:

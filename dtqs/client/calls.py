@@ -4,6 +4,7 @@ import ipaddress
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -12,10 +13,18 @@ import orjson
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from dtqs import __version__
-from dtqs.client.errors import ApiUnavailable, check
+from dtqs.client.errors import ApiRefusal, ApiUnavailable, check
+from dtqs.deadline import Deadline
+from dtqs.errors import ConfigError
 
-READ_SECONDS = 60.0
+READ_SECONDS, WRITE_SECONDS = 10.0, 20.0
+"""Within so long a request that reads is answered, with all that is said again of it; and each try of one that changes something."""
+PROBE_SECONDS = 3.0
+PIECE_SECONDS = 60.0
+"""Of silence, while a file or a stream comes."""
 CONNECT_SECONDS = 5.0
+URL, KEY = "DTQS_URL", "DTQS_API_KEY"
+"""What the environment says."""
 T = TypeVar("T")
 
 
@@ -28,17 +37,36 @@ def is_local(url: str) -> bool:
         return False
 
 
+def checked_url(url: str, name: str) -> str:
+    """Return a URL without a slash at its end. Raises ConfigError, which names what said it."""
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ConfigError([f"{name} = {url!r}: allowed: http://HOST:PORT or https://HOST"])
+    return url.rstrip("/")
+
+
+def checked_key(key: str, name: str) -> str:
+    """Raises ConfigError for a key that no request can carry, without telling it."""
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError([f"{name}: allowed are the printable ASCII characters that a key is made of, without a line's end"])
+    return key
+
+
 class Calls:
-    """Requests to one API server, as JSON. `origin` says in errors who named its URL. Threads may share it."""
+    """Requests to one API server, as JSON. `origin` says in errors who named its URL. Threads may share it. Raises ConfigError."""
 
     def __init__(self, url: str, key: str | None, origin: str, again_seconds: float) -> None:
         self.url = url
-        self._origin, self._again_seconds = origin, again_seconds
+        self._origin, self._again_seconds, self._keyless = origin, again_seconds, not key
         headers = {"User-Agent": f"dtqs/{__version__}"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._client = httpx.Client(
             base_url=url,
             headers=headers,
-            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
+            timeout=_within(PIECE_SECONDS),
             # a proxy cannot reach our loopback
             trust_env=not is_local(url),
         )
@@ -49,7 +77,8 @@ class Calls:
     def get(self, path: str, parameters: Mapping[str, Any] | None = None) -> Any:
         """Raises ApiRefusal, ApiUnavailable."""
         said = {name: value for name, value in (parameters or {}).items() if value is not None}
-        return self.again(lambda: _json(self._client.get(path, params=said)))
+        deadline = Deadline(max(READ_SECONDS, self._again_seconds))
+        return self.again(lambda: _json(self._client.get(path, params=said, timeout=_within(min(READ_SECONDS, max(deadline.remaining, 0.1))))))
 
     def post(self, path: str) -> Any:
         """Post without a body; for what may be said again. Raises ApiRefusal, ApiUnavailable."""
@@ -57,14 +86,14 @@ class Calls:
 
     def post_once(self, path: str) -> Any:
         """For `again`: raises httpx.TransportError, ApiRefusal, ApiUnavailable."""
-        return _json(self._client.post(path))
+        return _json(self._client.post(path, timeout=_within(WRITE_SECONDS)))
 
     def submit(self, body: object, idempotency_key: str) -> Any:
         """Submit one task or an array. Said again after a lost reply: the idempotency key makes that safe. Raises ApiRefusal, ApiUnavailable."""
         # not orjson: whole numbers beyond 64 bits are the API's to judge
         content = json.dumps(body, allow_nan=False).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
-        return self.again(lambda: _json(self._client.post("/submit", content=content, headers=headers)))
+        return self.again(lambda: _json(self._client.post("/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS))))
 
     def upload(self, name: str, media_type: str, size_bytes: int, pieces: Iterable[bytes]) -> Any:
         """Upload a file in pieces. Not said again. Raises ApiRefusal, ApiUnavailable."""
@@ -100,9 +129,31 @@ class Calls:
     def _once(self, call: Callable[[], T]) -> T:
         try:
             return call()
+        except httpx.ReadTimeout as error:
+            raise ApiUnavailable(f"the API at {self.url} ({self._origin}) does not answer{self._reason()}") from error
         except httpx.TransportError as error:
-            reason = str(error) or type(error).__name__
-            raise ApiUnavailable(f"the API at {self.url} ({self._origin}) cannot be reached: {reason}") from error
+            raise ApiUnavailable(f"the API at {self.url} ({self._origin}) cannot be reached: {str(error) or type(error).__name__}") from error
+        except ApiRefusal as error:
+            if error.status == HTTPStatus.UNAUTHORIZED and self._keyless:
+                raise ApiRefusal(f"{error}\n  {self._no_key()}", error.status, error.problem) from error
+            raise
+
+    def _reason(self) -> str:
+        """Ask the API why it is silent: to a PostgreSQL that hangs it gives more time than we give to it."""
+        try:
+            state = orjson.loads(self._client.get("/readyz", timeout=_within(PROBE_SECONDS)).content)["postgresql"]["state"]
+        except (httpx.TransportError, ValueError, KeyError, TypeError):
+            return ""
+        return "" if state == "connected" else ": PostgreSQL is away, or does not answer it"
+
+    def _no_key(self) -> str:
+        return (
+            f"no key was shown to {self.url} ({self._origin}): {KEY} is not set in the environment; `. client.env` alone sets it for the shell only: export it"
+        )
+
+
+def _within(seconds: float) -> httpx.Timeout:
+    return httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS), pool=min(seconds, CONNECT_SECONDS))
 
 
 def _json(response: httpx.Response) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from dtqs.client.calls import Calls
+from dtqs.client.calls import KEY, URL, Calls, checked_key, checked_url
 from dtqs.client.errors import ApiRefusal, ApiUnavailable, TaskNotCompleted, WaitOver
 from dtqs.client.events import Message, follow
 from dtqs.client.transfers import Source, keep, open_source
@@ -22,7 +22,6 @@ from dtqs.errors import NotFound
 from dtqs.task import OUTCOMES, Status
 from dtqs.uuid7 import uuid7
 
-URL, KEY = "DTQS_URL", "DTQS_API_KEY"
 DEFAULT_URL = "http://127.0.0.1:8080"
 AGAIN_SECONDS = 4.0
 WAIT_SECONDS = 3600.0
@@ -46,7 +45,8 @@ def ignore(_: object) -> None:
 class Client:
     """One API server, at `url` or DTQS_URL, shown the key `api_key` or DTQS_API_KEY. A context manager that closes its connections; threads may share it.
 
-    Every method may raise ApiRefusal (the request is wrong: another try is of no use) and ApiUnavailable (another try may succeed).
+    Raises ConfigError for a URL or key that can be none. Every method may raise ApiRefusal (the request is wrong: another try is of no use)
+    and ApiUnavailable (another try may succeed).
     A request that cannot be answered is said again for `again_seconds`, where that cannot do a thing twice.
     """
 
@@ -54,8 +54,13 @@ class Client:
         named = os.environ.get(URL)
         # a key goes only where it belongs: not the environment's to a server that somebody else names
         key = api_key or (os.environ.get(KEY) if url in (None, named) else None)
-        where = (url or named or DEFAULT_URL).rstrip("/")
-        self._calls = Calls(where, key, origin or ("the client's url" if url else URL if named else "the default"), again_seconds)
+        where = checked_url(url or named or DEFAULT_URL, "the client's url" if url else URL)
+        self._calls = Calls(
+            where,
+            checked_key(key, KEY if key == os.environ.get(KEY) else "the client's api_key") if key else None,
+            origin or ("the client's url" if url else URL if named else "the default"),
+            again_seconds,
+        )
 
     @property
     def url(self) -> str:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dtqs.client import ApiRefusal, ApiUnavailable, Client, Submission, TaskNotCompleted, WaitOver
+from dtqs.client import ApiRefusal, ApiUnavailable, Client, Submission, TaskNotCompleted, WaitOver, calls
 from dtqs.errors import NotFound
 
 TASK = {
@@ -122,6 +124,48 @@ def test_a_server_that_stays_away_is_given_up_in_time(server: Server) -> None:
     with Client(server.url, again_seconds=0.3) as client, pytest.raises(ApiUnavailable, match="PostgreSQL is away"):
         client.task("t")
     assert 2 <= len(server.seen) <= 6
+
+
+@pytest.mark.parametrize(("state", "words"), [("away", "PostgreSQL is away"), ("connected", "does not answer$")])
+def test_a_silent_server_is_given_up_and_asked_why(server: Server, monkeypatch: pytest.MonkeyPatch, state: str, words: str) -> None:
+    monkeypatch.setattr(calls, "READ_SECONDS", 0.5)
+    end = threading.Event()
+
+    def silence(_: object) -> Answer:
+        end.wait(60)
+        return 200, TASK
+
+    server.answers = {"GET /tasks/t": silence, "GET /readyz": (503, {"postgresql": {"state": state}})}
+    began = time.monotonic()
+    try:
+        with Client(server.url, again_seconds=0.1) as client, pytest.raises(ApiUnavailable, match=words):
+            client.task("t")
+    finally:
+        end.set()
+    assert time.monotonic() - began < 5
+
+
+def test_a_server_that_is_frozen_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(calls, "PROBE_SECONDS", 0.5)
+    frozen = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{frozen.getsockname()[1]}"
+    with frozen, Client(url, again_seconds=0.1) as client, pytest.raises(ApiUnavailable, match=r"does not answer$"):
+        client.task("t")
+
+
+def test_reads_and_submits_are_not_waited_for_a_minute() -> None:
+    assert calls.READ_SECONDS + calls.PROBE_SECONDS < 15
+    assert calls.WRITE_SECONDS < 30
+
+
+def test_a_refusal_for_want_of_a_key_says_where_one_comes_from(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DTQS_API_KEY", raising=False)
+    server.answers = {"GET /tasks/t": (401, {"title": "Unauthorized", "detail": "an API key is needed"})}
+    with Client(server.url) as client, pytest.raises(ApiRefusal, match=r"an API key is needed\n  no key was shown to .*: DTQS_API_KEY is not set"):
+        client.task("t")
+    with Client(server.url, "wrong") as client, pytest.raises(ApiRefusal, match=r"an API key is needed$"):
+        client.task("t")
 
 
 def test_a_refusal_is_not_said_again_and_has_its_fields(server: Server, client: Client) -> None:

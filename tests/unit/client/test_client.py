@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from dtqs.client import Client, Submission
+from dtqs.errors import ConfigError
 
 DRIVERS = ("psycopg", "pika", "PIL", "falcon", "gevent", "pydantic")
 
@@ -29,6 +30,21 @@ def test_the_environments_key_is_not_shown_to_another_server(monkeypatch: pytest
     assert key(Client("https://tasks.example")) == "Bearer secret"
     assert key(Client("https://other.example")) is None
     assert key(Client("https://other.example", "own")) == "Bearer own"
+
+
+@pytest.mark.parametrize("url", ["ftp://tasks.example", "tasks.example", "http://", "http://h:0", "http://h:x"])
+def test_what_can_be_no_url_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"the client's url = .*allowed: http://HOST:PORT"):
+        Client(url)
+
+
+def test_a_key_that_no_request_can_carry_is_refused_and_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="the client's api_key: allowed are") as refused:
+        Client("https://tasks.example", "schlüssel")
+    assert "schl" not in str(refused.value)
+    monkeypatch.setenv("DTQS_API_KEY", "a\nb")
+    with pytest.raises(ConfigError, match="DTQS_API_KEY: allowed are"):
+        Client()
 
 
 def test_a_submission_says_only_what_was_said() -> None:

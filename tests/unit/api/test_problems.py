@@ -1,0 +1,34 @@
+"""Problem documents: a 503 says which part is away, and nothing of what its driver said."""
+
+import falcon
+import falcon.testing
+import pytest
+
+from dtqs.api.problems import add_handlers
+from dtqs.errors import BrokerUnavailable, FilesUnavailable, StoreUnavailable, TransientError
+
+
+class Failing:
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def on_get(self, _: falcon.Request, __: falcon.Response) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (StoreUnavailable("user dtqs at db-7"), "PostgreSQL cannot be reached, or is too slow,"),
+        (BrokerUnavailable("user dtqs at mq-7"), "RabbitMQ cannot be reached, or is too slow,"),
+        (FilesUnavailable("/srv/7 is full"), "the place where files are kept cannot be reached, or is full,"),
+        (TransientError("7"), "a part that this needs cannot be reached"),
+    ],
+)
+def test_a_503_says_which_part_is_away(error: Exception, words: str) -> None:
+    app = falcon.App()
+    add_handlers(app)
+    app.add_route("/", Failing(error))
+    answer = falcon.testing.TestClient(app).simulate_get("/")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    assert answer.json["detail"] == f"{words} at the moment; nothing is lost, try again"
