@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx
@@ -12,6 +13,9 @@ from tests.fix_api import NewKey, open_store
 from tests.fix_system import Factory, System
 from tests.helpers import eventually
 
+_ADD_ROWS = """
+    INSERT INTO logs (task_id, event, level, message, at)
+    SELECT gen_random_uuid(), 'log', 'info', repeat(md5(i::text), 8), now() FROM generate_series(1, 40000) i RETURNING 1"""
 HERE = {"Sec-Fetch-Site": "same-origin"}
 
 
@@ -175,6 +179,45 @@ def test_a_browser_gets_the_dashboard_and_what_it_loads_may_be_kept(shared: Syst
     assert httpx.get(shared.url).json()["description"] == "/openapi.json"
 
 
+@pytest.mark.parametrize("is_session", [True, False])
+def test_an_open_stream_of_the_overview_ends_with_its_key(shared: System, new_key: NewKey, is_session: bool) -> None:
+    name = f"watcher-{is_session}"
+    client = new_key(name, "admin")
+    if is_session:
+        secret = client.headers.pop("authorization").removeprefix("Bearer ")
+        assert client.post("/session", json={"api_key": secret}, headers=HERE).status_code == 200
+    readings, revoked_at = 0, 0.0
+    with client.stream("GET", "/overview/stream") as stream:
+        for piece in stream.iter_text():
+            readings += piece.count("event: reading")
+            if readings >= 2 and not revoked_at:
+                with open_store(shared) as store:
+                    store.api_keys.revoke(name)
+                revoked_at = time.monotonic()
+            assert not revoked_at or time.monotonic() - revoked_at < 30, "the stream goes on"
+    assert readings >= 2
+    assert client.get("/overview").status_code == 401
+
+
+def test_many_searches_of_the_log_wait_their_turn_and_keep_no_reading_waiting(shared: System) -> None:
+    shared.wait_for(shared.submit({"sleep_seconds": 0.1}))
+    assert len(shared.rows(_ADD_ROWS)) == 40000
+    with (
+        httpx.Client(base_url=shared.url, headers=shared.client.headers, timeout=60, limits=httpx.Limits(max_connections=200)) as client,
+        ThreadPoolExecutor(160) as many,
+    ):
+        searches = [many.submit(client.get, "/logs", params={"search": f"no such text {number}"}) for number in range(300)]
+        states = set()
+        while not all(one.done() for one in searches):
+            states.add(shared.client.get("/overview").json()["reading"]["database"]["state"])
+        answers = [one.result() for one in searches]
+    assert states == {"ok"}
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert all(answer.status_code == 503 and "searches of the log" in answer.text and answer.headers["retry-after"] for answer in refused), refused[0].text
+    assert len(refused) < len(answers)
+    assert shared.client.get("/logs", params={"search": "no such text"}).status_code == 200
+
+
 def test_an_overview_shows_the_system_and_streams_it(shared: System) -> None:
     shared.wait_for(shared.submit({"fail": "permanent"}))
     document = shared.client.get("/overview").json()["reading"]
@@ -210,3 +253,5 @@ def test_the_newest_rows_of_all_logs_are_found_by_level_text_and_task(shared: Sy
     assert not rows(search="nothing says this")
     refused = shared.client.get("/logs", params={"level": "loud", "limit": "0"})
     assert [one["field"] for one in refused.json()["errors"]] == ["limit", "level"]
+    refused = shared.client.get("/logs", params={"task_id": "abc"})
+    assert refused.json()["errors"] == [{"field": "task_id", "message": "a task's whole id is allowed"}]

@@ -1,10 +1,6 @@
 """The dashboard's pages in a browser, one by one: what each shows of what there is, and that it stays true while one looks."""
 
 import json
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +23,6 @@ def of_module(page: Page, script: str) -> Any:
     """Evaluate an expression on what the dashboard's module format.js exports, as `format`."""
     here = "document.querySelector('script[type=module]').src.replace('app.js', 'format.js')"
     return page.run(f"import({here}).then((format) => {script})")
-
-
-@contextmanager
-def frozen(system: System) -> Iterator[None]:
-    """Stop every process of the API where it is, for a while."""
-    assert system.api
-    os.killpg(system.api.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.killpg(system.api.pid, signal.SIGCONT)
 
 
 def test_the_same_is_masked_as_on_the_terminal(page: Page) -> None:

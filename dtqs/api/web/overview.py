@@ -1,22 +1,26 @@
 """/overview, /overview/stream and /logs: the whole system at one moment, as it goes on, and everybody's newest log rows; for keys with the scope admin."""
 
-import time
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 
 import falcon
+import gevent
+from gevent.lock import BoundedSemaphore
 
 from dtqs.api.auth import Auth
 from dtqs.api.body import close_connection, wait_for_client
 from dtqs.api.frames import HEARTBEAT, retry
+from dtqs.api.problems import RETRY_AFTER_SECONDS
 from dtqs.api.query import Query, refuse_parameters
 from dtqs.api.sse import HEADERS, STALLED_SECONDS, Line, Pace
 from dtqs.api.tasks import LOGS_DEFAULT, LOGS_LIMIT, answer
 from dtqs.api.web.feed import Feed, Viewer
+from dtqs.errors import StoreUnavailable
 from dtqs.event import LEVELS
 from dtqs.readings import Reader
 
-LIFE_SECONDS = 600.0
-"""Then a stream begins anew, and its key is judged anew."""
+TURN_SECONDS = 5.0
+"""A search of the log waits so long for those before it: one runs at a time, since each may read megabytes."""
 
 
 class Overview:
@@ -47,15 +51,17 @@ class OverviewStream:
             resp.stream = [retry(self._pace.retry_seconds)]
             return
         wait_for_client(req.env, STALLED_SECONDS)
-        resp.stream = Readings(self._feed, Line(req.env.get("gunicorn.socket")), self._pace)
+        permit = functools.partial(self._auth.require, req, "admin")
+        resp.stream = Readings(self._feed, permit, Line(req.env.get("gunicorn.socket")), self._pace)
 
 
 class Readings:
-    """What the server iterates over, until the client has left or its time is over."""
+    """What the server iterates over, until the client has left or may look no more: `permit` judges it again with every reading."""
 
-    def __init__(self, feed: Feed, line: Line, pace: Pace) -> None:
-        self._feed, self._line, self._pace = feed, line, pace
-        self._viewer, self._until = Viewer(), time.monotonic() + LIFE_SECONDS
+    def __init__(self, feed: Feed, permit: Callable[[], object], line: Line, pace: Pace) -> None:
+        self._feed, self._permit, self._line, self._pace = feed, permit, line, pace
+        self._viewer = Viewer()
+        self._judging: gevent.Greenlet | None = None
         self._begun = False
         feed.add(self._viewer)
         line.watch(self._viewer.leave)
@@ -67,9 +73,10 @@ class Readings:
         if not self._begun:
             self._begun = True
             return retry(self._pace.retry_seconds) + b"event: history\ndata: %s\n\n" % self._feed.history() + self._news()
-        while not self._viewer.leaving and time.monotonic() < self._until:
+        while not self._viewer.leaving:
             self._viewer.wake.clear()
             if news := self._news():
+                self._judge()
                 return news
             if not self._viewer.wake.wait(self._pace.heartbeat_seconds):
                 return HEARTBEAT
@@ -79,6 +86,19 @@ class Readings:
         """The server calls it however the stream ends. Safe to call twice."""
         self._line.unwatch()
         self._feed.remove(self._viewer)
+
+    def _judge(self) -> None:
+        """Ask beside the stream: while PostgreSQL is away the question takes long, and that it is away must be told."""
+        if self._judging is None or self._judging.ready():
+            self._judging = gevent.spawn(self._leave_if_refused)
+
+    def _leave_if_refused(self) -> None:
+        try:
+            self._permit()
+        except falcon.HTTPError:
+            self._viewer.leave()
+        except StoreUnavailable:
+            pass  # nobody can tell now; it is asked again with the next reading
 
     def _news(self) -> bytes:
         if not self._feed.newest or self._viewer.seen == self._feed.number:
@@ -92,6 +112,7 @@ class Logs:
 
     def __init__(self, auth: Auth, reader: Reader) -> None:
         self._auth, self._reader = auth, reader
+        self._turn = BoundedSemaphore()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         self._auth.require(req, "admin")
@@ -100,4 +121,9 @@ class Logs:
             query.number("limit", LOGS_DEFAULT, 1, LOGS_LIMIT), query.choice("level", LEVELS), query.task_id("task_id"), query.text("search"),
         )  # fmt: skip
         query.check()
-        answer(resp, {"logs": self._reader.newest_logs(limit, level, task_id, search)})
+        if not self._turn.acquire(timeout=TURN_SECONDS):
+            raise falcon.HTTPServiceUnavailable(description="too many searches of the log at once; try again in a moment", retry_after=int(RETRY_AFTER_SECONDS))
+        try:
+            answer(resp, {"logs": self._reader.newest_logs(limit, level, task_id, search)})
+        finally:
+            self._turn.release()

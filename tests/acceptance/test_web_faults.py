@@ -1,0 +1,118 @@
+"""The dashboard in a browser while servers stand still, go and come: it says what is away, never calls old values new, and comes back by itself."""
+
+import functools
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dtqs.deadline import Deadline
+from dtqs.sandbox.postgres import PrivatePostgres
+from tests.browser import Browser, Page
+from tests.fix_api import NewKey, open_store
+from tests.fix_browser import go, log_in
+from tests.fix_system import Factory, System
+from tests.helpers import eventually
+from tests.relay import Relay
+
+_CONTRAST = (Path(__file__).parents[1] / "data/contrast.js").read_text(encoding="utf-8")
+_WATCH_ALERTS = """
+    window.alerts = [];
+    new MutationObserver(() => document.querySelectorAll('main [role=alert]').forEach((one) => window.alerts.push(one.innerText)))
+        .observe(document.getElementById('main'), {childList: true, subtree: true})"""
+
+
+@contextmanager
+def frozen(system: System) -> Iterator[None]:
+    """Stop every process of the API where it is, for a while."""
+    assert system.api
+    os.killpg(system.api.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(system.api.pid, signal.SIGCONT)
+
+
+def readings(page: Page) -> int:
+    """How many readings the page has had, as far as its charts show."""
+    return int(page.run("document.querySelector('.chart [role=slider]')?.getAttribute('aria-valuemax') ?? 0"))
+
+
+def has_more(page: Page, than: int) -> bool:
+    return readings(page) > than
+
+
+def test_what_an_api_that_stands_still_showed_last_is_not_called_healthy(page: Page, shared: System) -> None:
+    shared.wait_for(shared.submit({"fail": "permanent"}))
+    page.wait("#failures", "permanent error")
+    for place, old in (("overview", "#failures"), ("workers", "table")):
+        go(page, place)
+        page.wait(old)
+        with frozen(shared):
+            page.wait("#verdict", "The API cannot be reached", 15)
+            assert "This is what was seen at" in page.text("#verdict")
+            assert "Healthy" not in page.text()
+            assert page.count(f".stale {old}") == 1
+            for scheme in ("light", "dark"):
+                page.look(1280, 900, scheme)
+                assert page.run(_CONTRAST) == [], (place, scheme)
+                page.run("document.querySelector('main').style.opacity = 0.55")
+                assert page.run(_CONTRAST) != [], "what shines through has less contrast"
+                page.run("document.querySelector('main').style.opacity = ''")
+        eventually(lambda: not page.count(".stale"), 15, f"{place} is live again")
+        page.look(1280, 900)
+    go(page, "overview")
+    page.wait("#verdict", "Healthy")
+    with frozen(shared):
+        page.wait(".stale", seconds=15)
+        go(page, "submit")
+        page.wait("h1", "Submit")
+        assert page.count(".stale") == 0, "it belongs to the page that was left"
+
+
+def test_a_stream_that_ends_and_goes_on_at_once_is_no_alarm(browser: Browser, shared: System) -> None:
+    relay = Relay(int(shared.url.rpartition(":")[2]))
+    try:
+        page = log_in(browser, shared, f"http://127.0.0.1:{relay.port}/")
+        page.run(_WATCH_ALERTS)
+        for _ in range(2):
+            before = readings(page)
+            relay.cut()
+            eventually(functools.partial(has_more, page, before + 1), 10, "readings go on")
+        assert page.run("window.alerts") == []
+        relay.is_open = False
+        relay.cut()
+        page.wait("#verdict", "The API cannot be reached", 15)
+        relay.is_open = True
+        page.wait("#verdict", "Healthy", 15)
+        page.close()
+    finally:
+        relay.close()
+
+
+def test_a_page_whose_key_is_revoked_shows_no_more(browser: Browser, shared: System, new_key: NewKey) -> None:
+    page = browser.page(f"{shared.url}/")
+    page.type("#api-key", new_key("leaver", "admin").headers["authorization"].removeprefix("Bearer "))
+    page.click("#login")
+    page.wait("#verdict", "Healthy", 20)
+    with open_store(shared) as store:
+        store.api_keys.revoke("leaver")
+    page.wait("#api-key", seconds=20)
+    assert "Healthy" not in page.text()
+    page.close()
+
+
+def test_while_postgresql_is_away_the_page_opens_and_says_so(browser: Browser, system: Factory, own_postgres: PrivatePostgres) -> None:
+    one = system(dsn=own_postgres.dsn)
+    page = log_in(browser, one)
+    for away, back in ((own_postgres.freeze, own_postgres.thaw), (own_postgres.kill, own_postgres.start)):
+        away()
+        page.wait("#verdict", "PostgreSQL is away", 15)
+        page.send("Page.reload")
+        page.wait("main .banner.bad", "PostgreSQL is away", 15)
+        assert "API cannot be reached" not in page.text()
+        back()
+        own_postgres.wait_ready(Deadline(60))
+        page.wait("#verdict", "Healthy", 40)
+    page.close()
