@@ -10,6 +10,7 @@ import click
 from dtqs.cli.options import exit_status, json_option
 from dtqs.cli.output import print_json
 from dtqs.cli.tasks_options import opened_api
+from dtqs.cli.unread import may_be_unread
 from dtqs.client import Client
 from dtqs.errors import RequestError
 from dtqs.log import visible
@@ -77,19 +78,29 @@ def _change(
     if task_ids and (choice["task_type"] or choice["tag"]):
         raise click.UsageError(f"--type and --tag go with {flags}")
     with opened_api() as api:
-        chosen = task_ids or _chosen(api.client, statuses, choice)
-        if statuses and chosen and not choice["yes"] and sys.stdin.isatty():
-            click.confirm(f"{verb} {len(chosen)} tasks?", abort=True, err=True)
-        sys.exit(_each(api.client, chosen, ask, choice["as_json"]))
+        chosen, more = (task_ids, False) if task_ids else _chosen(api.client, statuses, choice)
+        if not chosen:
+            click.echo("no task fits", err=True)
+        elif statuses and not choice["yes"] and sys.stdin.isatty():
+            click.confirm(question(verb, len(chosen), more), abort=True, err=True)
+        elif more:
+            click.echo(f"more of them fit than --limit {choice['limit']}", err=True)
+        sys.exit(_each(verb, api.client, chosen, ask, choice["as_json"]))
 
 
-def _chosen(client: Client, statuses: Sequence[Status], choice: dict[str, Any]) -> list[str]:
-    """Return the ids of the tasks that fit: all of them first, since what is done to them moves them to another listing."""
+def question(verb: str, count: int, more: bool) -> str:
+    """Ask whether so many tasks are meant; `more`: others fit, too."""
+    return f"{verb} {count:,} task{'' if count == 1 else 's'}{', and leave others that fit (--limit)' if more else ''}?"
+
+
+def _chosen(client: Client, statuses: Sequence[Status], choice: dict[str, Any]) -> tuple[list[str], bool]:
+    """Return the ids of the tasks that fit, and whether more do: all of them first, since what is done to them moves them to another listing."""
     found = (task for status in statuses for task in client.tasks(status=status, task_type=choice["task_type"], tag=choice["tag"]))
-    return [task.task_id for task in islice(found, choice["limit"])]
+    ids = [task.task_id for task in islice(found, choice["limit"] + 1)]
+    return ids[: choice["limit"]], len(ids) > choice["limit"]
 
 
-def _each(client: Client, task_ids: Sequence[str], ask: Callable[[Client, str], dict[str, Any]], as_json: bool) -> int:
+def _each(verb: str, client: Client, task_ids: Sequence[str], ask: Callable[[Client, str], dict[str, Any]], as_json: bool) -> int:
     """Ask for one thing about each task in turn; a refusal of one does not stop the others, and is the exit status."""
     status, answers = 0, list[Any]()
     shown = sys.stderr.isatty() and not sys.stdout.isatty() and len(task_ids) > 1
@@ -102,7 +113,15 @@ def _each(client: Client, task_ids: Sequence[str], ask: Callable[[Client, str], 
                 click.echo(f"{task_id}: {visible(str(error))}", err=True)
             else:
                 if not as_json:
-                    click.echo(f"{answers[-1]['task_id']} {answers[-1]['status']}")
+                    with may_be_unread():
+                        click.echo(_line(verb, answers[-1]))
     if as_json:
-        print_json(answers)
+        with may_be_unread():
+            print_json(answers)
     return status
+
+
+def _line(verb: str, task: dict[str, Any]) -> str:
+    """Say what has become of a task; one that runs is not cancelled before its worker has let go of it."""
+    running = verb == "cancel" and task["status"] == Status.IN_PROGRESS
+    return f"{task['task_id']} {task['status']}{' (is being interrupted)' if running else ''}"

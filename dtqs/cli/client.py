@@ -13,6 +13,7 @@ from dtqs.cli.output import print_json
 from dtqs.cli.payload import PayloadError, Upload
 from dtqs.cli.show import show_result
 from dtqs.cli.tasks_options import Api, opened_api, wait_seconds_option
+from dtqs.cli.unread import may_be_unread
 from dtqs.cli.wait import exit_status, wait_for
 from dtqs.client import WaitOver
 from dtqs.task import PRIORITY_DEFAULT, PRIORITY_MAX, PRIORITY_MIN
@@ -88,8 +89,9 @@ def _wait(api: Api, task_id: str, task_type: str, wait_seconds: float, as_json: 
     except (KeyboardInterrupt, WaitOver):
         click.echo(f"the task goes on: dtqs task {task_id}", err=True)
         raise
-    if as_json:
-        print_json(record)
-    else:
-        show_result(record, api.endpoint)
+    with may_be_unread():
+        if as_json:
+            print_json(record)
+        else:
+            show_result(record, api.endpoint)
     return exit_status(record)

@@ -1,6 +1,7 @@
 """The commands that look at tasks: task, tasks."""
 
 import sys
+from datetime import UTC, datetime
 
 import click
 
@@ -8,13 +9,16 @@ from dtqs.cli.options import json_option
 from dtqs.cli.output import print_json
 from dtqs.cli.show import show_task, show_tasks
 from dtqs.cli.tasks_options import opened_api
+from dtqs.cli.unread import may_be_unread
 from dtqs.cli.wait import exit_status
 from dtqs.client import Client, Task
 from dtqs.client.client import PAGE_LIMIT
+from dtqs.deadline import Deadline
 from dtqs.task import Status
+from dtqs.uuid7 import made_at
 
-TURNS_LIMIT = 50
-"""Most pages that are asked for until a listing is full: each looks at a bounded number of rows, and may find none."""
+LOOK_SECONDS = 10.0
+"""So long pages are asked for until a listing is full: each looks at a bounded number of rows, some thousand, and may find none."""
 
 
 @click.command(epilog="Exit status: 0 completed or not ended yet, 1 failed, 3 cancelled; others as with submit.")
@@ -29,10 +33,11 @@ def task(task_id: str, as_json: bool) -> None:
     """
     with opened_api() as api:
         record = api.client.task(task_id).json
-        if as_json:
-            print_json(record)
-        else:
-            show_task(record, api.endpoint)
+        with may_be_unread():
+            if as_json:
+                print_json(record)
+            else:
+                show_task(record, api.endpoint)
     sys.exit(exit_status(record))
 
 
@@ -44,7 +49,7 @@ def task(task_id: str, as_json: bool) -> None:
 @click.option("--after", metavar="CURSOR", help="Go on where a listing ended.")
 @json_option
 def tasks(limit: int, after: str | None, as_json: bool, **wanted: str | None) -> None:
-    """List tasks, newest first.
+    """List tasks, newest first; for ten seconds at most, which is some hundred thousand tasks where few fit.
 
     \b
       dtqs tasks
@@ -58,17 +63,20 @@ def tasks(limit: int, after: str | None, as_json: bool, **wanted: str | None) ->
         print_json({"tasks": records, "next": following})
         return
     show_tasks(records)
-    if following:
+    if following and len(found) < limit:
+        back_to = datetime.fromtimestamp(made_at(following), UTC)
+        click.echo(f"looked through the tasks back to {back_to:%Y-%m-%dT%H:%M:%SZ}; for older ones: --after {following}", err=True)
+    elif following:
         click.echo(f"there may be more: --after {following}", err=True)
 
 
 def _list(client: Client, wanted: dict[str, str | None], limit: int, after: str | None) -> tuple[list[Task], str | None]:
-    """Ask for pages until there are `limit` tasks; return them and where to go on."""
-    found: list[Task] = []
-    for _ in range(TURNS_LIMIT):
+    """Ask for pages until there are `limit` tasks, or it has taken long; return them and where to go on."""
+    found, deadline = list[Task](), Deadline(LOOK_SECONDS)
+    while True:
         page = client.page(**wanted, limit=min(limit - len(found), PAGE_LIMIT), after=after)
         found += page.tasks
         after = page.after
-        if after is None or len(found) >= limit:
+        if after is None or len(found) >= limit or deadline.passed:
             break
     return found, after

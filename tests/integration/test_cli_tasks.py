@@ -1,0 +1,126 @@
+"""The commands tasks, cancel and retry against a server whose answers are known: how far they look, what they say of it, and what they go on with."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dtqs.cli import change, look, main
+from dtqs.uuid7 import first_uuid7
+from tests.integration.test_client import TASK, Answer, Server
+
+NOON = 1_793_102_400.0  # 2026-10-27T12:00:00Z
+IDS = [first_uuid7(NOON - minute * 60) for minute in range(200)]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    one = Server()
+    yield one
+    one.close()
+
+
+def dtqs(server: Server, *words: str) -> Result:
+    return CliRunner().invoke(main, words, env={"DTQS_URL": server.url, "DTQS_API_KEY": "k"})
+
+
+def pages(server: Server, found_at: int | None) -> Any:
+    """Pages of a listing, each a minute of tasks further back: none fits, but one on page `found_at`, after which nothing comes."""
+
+    def answer(_: object) -> Answer:
+        after = parse_qs(urlsplit(server.seen[-1][0]).query).get("after")
+        place = IDS.index(after[0]) + 1 if after else 0
+        if place == found_at:
+            return 200, {"tasks": [TASK | {"task_id": "old"}], "next": None}
+        return 200, {"tasks": [], "next": IDS[place % len(IDS)]}
+
+    return answer
+
+
+def test_a_listing_goes_on_through_pages_where_nothing_fits(server: Server) -> None:
+    server.answers = {"GET /tasks": pages(server, 150)}
+    ended = dtqs(server, "tasks", "--tag", "x")
+    assert ended.exit_code == 0
+    assert ended.stdout.splitlines()[1].split()[0] == "old"
+    assert ended.stderr == ""
+
+
+def test_a_listing_that_looks_no_further_says_how_far_it_came(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look, "LOOK_SECONDS", 0.0)
+    server.answers = {"GET /tasks": pages(server, None)}
+    ended = dtqs(server, "tasks", "--tag", "x")
+    assert ended.exit_code == 0
+    assert ended.stderr == f"looked through the tasks back to 2026-10-27T12:00:00Z; for older ones: --after {IDS[0]}\n"
+
+
+def test_a_full_listing_says_where_it_goes_on(server: Server) -> None:
+    server.answers = {"GET /tasks": (200, {"tasks": [TASK], "next": IDS[3]})}
+    assert dtqs(server, "tasks", "--limit", "1").stderr == f"there may be more: --after {IDS[3]}\n"
+
+
+def test_nothing_that_fits_is_said(server: Server) -> None:
+    server.answers = {"GET /tasks": (200, {"tasks": [], "next": None})}
+    for command in (("retry", "--failed"), ("cancel", "--pending")):
+        ended = dtqs(server, *command)
+        assert (ended.exit_code, ended.stdout, ended.stderr) == (0, "", "no task fits\n")
+    assert json.loads(dtqs(server, "retry", "--failed", "--json").stdout) == []
+
+
+def test_more_than_the_limit_is_said(server: Server) -> None:
+    server.answers = {"GET /tasks": (200, {"tasks": [TASK | {"task_id": each} for each in "ab"], "next": None})}
+    server.answers |= {
+        f"POST /tasks/{each}/retry": (200, {"task_id": f"new-{each}", "status": "in_progress" if each == "a" else "pending", "links": {}}) for each in "ab"
+    }
+    ended = dtqs(server, "retry", "--failed", "--limit", "1")
+    assert (ended.stdout, ended.stderr) == ("new-a in_progress\n", "more of them fit than --limit 1\n")
+    ended = dtqs(server, "retry", "--failed", "--limit", "2")
+    assert (ended.stdout, ended.stderr) == ("new-a in_progress\nnew-b pending\n", "")
+
+
+def test_the_question_tells_how_many_of_how_many() -> None:
+    assert change.question("cancel", 1, False) == "cancel 1 task?"
+    assert change.question("cancel", 1000, False) == "cancel 1,000 tasks?"
+    assert change.question("retry", 1000, True) == "retry 1,000 tasks, and leave others that fit (--limit)?"
+
+
+def test_a_running_task_is_not_said_to_be_cancelled_yet(server: Server) -> None:
+    server.answers = {
+        "POST /tasks/t/cancel": (202, TASK | {"status": "in_progress"}),
+        "POST /tasks/u/cancel": (200, TASK | {"task_id": "u", "status": "cancelled"}),
+    }
+    assert dtqs(server, "cancel", "t", "u").stdout == "t in_progress (is being interrupted)\nu cancelled\n"
+
+
+def test_tasks_are_cancelled_also_when_nobody_reads_of_it_any_more(server: Server) -> None:
+    ids = [f"t{number}" for number in range(5)]
+    server.answers = {f"POST /tasks/{each}/cancel": (200, TASK | {"task_id": each, "status": "cancelled"}) for each in ids[:4]}
+    server.answers["POST /tasks/t4/cancel"] = (409, {"title": "Conflict"})
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = {**os.environ, "DTQS_URL": server.url, "DTQS_API_KEY": "k", "PYTHONPATH": str(Path(__file__).parents[2])}
+    with os.fdopen(writing, "wb") as unread:
+        ended = subprocess.run(
+            [sys.executable, "-m", "dtqs", "cancel", *ids], stdout=unread, stderr=subprocess.PIPE, text=True, env=environment, timeout=60, check=False
+        )
+    assert (ended.returncode, ended.stderr) == (2, "t4: Conflict\n")
+    assert [path for path, _, _ in server.seen] == [f"/tasks/{each}/cancel" for each in ids]
+
+
+@pytest.mark.parametrize(("status", "code"), [("failed", 1), ("completed", 0)])
+def test_how_a_task_ended_is_told_also_when_nobody_reads_of_it(server: Server, status: str, code: int) -> None:
+    server.answers = {"GET /tasks/t": (200, TASK | {"status": status})}
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = {**os.environ, "DTQS_URL": server.url, "DTQS_API_KEY": "k", "PYTHONPATH": str(Path(__file__).parents[2])}
+    with os.fdopen(writing, "wb") as unread:
+        ended = subprocess.run(
+            [sys.executable, "-m", "dtqs", "task", "t"], stdout=unread, stderr=subprocess.PIPE, text=True, env=environment, timeout=60, check=False
+        )
+    assert (ended.returncode, ended.stderr) == (code, "")
