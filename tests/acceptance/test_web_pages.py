@@ -1,6 +1,8 @@
 """The dashboard's pages in a browser, one by one: what each shows of what there is, and that it stays true while one looks."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +164,7 @@ def test_single_keys_can_be_switched_off(page: Page) -> None:
     page.click("#keys")
     page.click("#single-keys")
     page.run("document.querySelector('dialog form button').click()")
+    eventually(lambda: not page.count("dialog"), 5, "the help is closed")
     press("g")
     press("t")
     page.wait("h1", "Tasks")
@@ -204,3 +207,34 @@ def test_a_page_that_is_not_in_front_asks_for_nothing(browser: Browser, shared: 
     page.run("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
     eventually(lambda: page.run(count) > before, 5, "it asks again")
     page.close()
+
+
+def test_what_a_reading_has_no_room_for_is_counted_and_said(page: Page, shared: System) -> None:
+    page.wait("main", "1 worker on 1 node")
+    with crowd(shared, 509):
+        page.wait("main", "510 workers")
+        go(page, "workers")
+        page.wait("main", "and 10 more workers")
+
+
+def test_a_worker_whose_heartbeat_is_late_is_marked(page: Page, shared: System) -> None:
+    go(page, "workers")
+    page.wait("tbody", "ready")
+    assert page.count("tbody .why") == 0
+    late = "UPDATE workers SET heartbeat_at = now() - interval '3.5 s' WHERE node_name = 'crowd' RETURNING 1"
+    with crowd(shared, 1):
+        eventually(lambda: shared.rows(late) and "ago" in page.text("tbody .why"), 10, "its heartbeat is marked")
+
+
+@contextmanager
+def crowd(system: System, count: int) -> Iterator[None]:
+    """So many more workers, of a node of their own, that do nothing."""
+    others = """
+        INSERT INTO workers (id, node_id, boot_id, node_name, pool, slot, pid, state, heartbeat_at)
+        SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'crowd', 'default', i, i, 'ready', now() + interval '1 h' FROM generate_series(1, %s) i
+        RETURNING id"""
+    assert len(system.rows(others, count)) == count
+    try:
+        yield
+    finally:
+        system.rows("DELETE FROM workers WHERE node_name = 'crowd' RETURNING id")

@@ -143,5 +143,5 @@ def _point(reading: Reading, rates: Rates | None) -> Point:
         run_p50=latency.run_p50 if latency else None,
         run_p95=latency.run_p95 if latency else None,
         busy=sum(worker.task_id is not None for worker in workers) if workers is not None else None,
-        workers=len(workers) if workers is not None else None,
+        workers=len(workers) + reading.more_workers if workers is not None else None,
     )

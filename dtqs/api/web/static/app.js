@@ -98,7 +98,7 @@ function nextTheme() {
 function showKeys() {
   const rows = [...PAGES.map((page) => [`g ${page.key}`, page.title]), ["/", "To the page's filter or search"], ["j, k", "Next and previous row"], ["x", "Select the row"], ["Enter", "Open the row"], ["?", "This help"], ["Esc", "Close"]];
   const areOn = h("input", { type: "checkbox", id: "single-keys", checked: keysAreOn(), onchange: () => localStorage.setItem("keys", areOn.checked ? "on" : "off") });
-  const dialog = h("dialog", { "aria-labelledby": "keys-title" }, h("h2", { id: "keys-title" }, "Keys"), h("p", {}, h("label", { class: "check" }, areOn, "These keys do something")),
+  const dialog = h("dialog", { "aria-labelledby": "keys-title" }, h("h2", { id: "keys-title" }, "Keys"), h("p", {}, h("label", { class: "check" }, areOn, "Single keys work")),
     h("dl", { class: "keys" }, rows.map(([keys, words]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, words)])),
     h("form", { method: "dialog", class: "row end" }, h("button", {}, "Close")));
   dialog.addEventListener("close", () => dialog.remove());

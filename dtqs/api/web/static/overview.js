@@ -10,6 +10,10 @@ export const taskLink = (id, text = short(id)) => h("a", { href: `#/tasks/${id}`
 export const bar = (fraction, label) => h("span", { class: "progress", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(100 * (fraction || 0)), "aria-label": label },
   h("i", { style: { width: percent(fraction).replace(" ", "") } }));
 
+const plural = (number, word) => `${count(number)} ${word}${number === 1 ? "" : "s"}`;
+/** Those that the reading has no room for too. */
+const allWorkers = (reading) => (reading.workers ? reading.workers.length + reading.more_workers : null);
+
 export function overviewPage(main, context) {
   return context.may("admin") ? systemPage(main) : ownPage(main);
 }
@@ -73,7 +77,7 @@ function factsPart({ reading, awaySince }) {
   for (const one of reading.processes || []) (roles[one.role] ??= []).push(one);
   const others = Object.entries(roles).map(([role, all]) => h("li", {}, `${all.length} ${role === "api" ? "API process" : role}${all.length === 1 ? "" : role === "api" ? "es" : "s"}`));
   const nodes = new Set((reading.workers || []).map((worker) => worker.node_name)).size;
-  return h("ul", { class: "facts" }, servers, others, reading.workers ? h("li", {}, `${reading.workers.length} workers on ${nodes} node${nodes === 1 ? "" : "s"}`) : null);
+  return h("ul", { class: "facts" }, servers, others, reading.workers ? h("li", {}, `${plural(allWorkers(reading), "worker")} on ${plural(nodes, "node")}`) : null);
 }
 
 function tileParts({ reading, rates }) {
@@ -86,7 +90,7 @@ function tileParts({ reading, rates }) {
     tile("completed", `${rate(rates?.completed)}/s`, `${count(reading.totals?.completed)} in all`),
     tile("failed", `${rate(rates?.failed)}/s`, `${count(reading.totals?.failed)} in all`, rates?.failed > 0 ? "bad" : ""),
     tile("waiting", `${count(depth?.pending)}${depth?.more ? "+" : ""}`, depth?.oldest_seconds ? `the oldest for ${seconds(depth.oldest_seconds)}` : `${count(depth?.later)}${many} due later`),
-    tile("running", count(depth?.in_progress), `${busy ?? "–"} of ${workers?.length ?? "–"} workers busy`),
+    tile("running", count(depth?.in_progress), `${busy ?? "–"} of ${count(allWorkers(reading))} workers busy`),
     tile("wait to start", seconds(reading.latency?.wait_p50), `95 % within ${seconds(reading.latency?.wait_p95)}`),
   ];
 }
@@ -109,12 +113,12 @@ function failuresPart(failures) {
   h("p", {}, h("a", { href: "#/tasks?status=failed" }, "All failed tasks"))];
 }
 
-function queuePart({ next_tasks: due, later_tasks: later }) {
+function queuePart({ next_tasks: due, later_tasks: later, depth }) {
   if (!due.length && !later.length) return h("p", { class: "empty" }, "Nothing waits.");
   const line = (task, words) => h("li", {}, h("div", { class: "line" }, h("b", {}, task.task_type), taskLink(task.task_id), h("span", { class: "hint" }, `priority ${task.priority}`), h("span", { class: "hint push" }, words)));
-  return h("ul", { class: "list" },
+  return [depth.more ? h("p", { class: "hint" }, "Of a part of a long backlog: the tasks that were looked at.") : null, h("ul", { class: "list" },
     due.slice(0, 6).map((task) => line(task, `due for ${seconds(since(task.due_at))}`)),
-    later.slice(0, 4).map((task) => line(task, `${task.attempts ? `retry ${task.attempts}` : "scheduled"}, in ${seconds(-since(task.due_at))}`)));
+    later.slice(0, 4).map((task) => line(task, `${task.attempts ? `retry ${task.attempts}` : "scheduled"}, in ${seconds(-since(task.due_at))}`)))];
 }
 
 function depthPart(depth) {

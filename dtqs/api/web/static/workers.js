@@ -18,7 +18,7 @@ export function workersPage(main) {
   });
 }
 
-function parts({ workers, processes }) {
+function parts({ workers, processes, more_workers: more }) {
   const nodes = new Map();
   for (const worker of workers) {
     if (!nodes.has(worker.node_name)) nodes.set(worker.node_name, []);
@@ -27,6 +27,7 @@ function parts({ workers, processes }) {
   const made = [...nodes].map(([node, all]) => h("section", { class: "card wide" }, h("h2", {}, node, h("span", { class: "hint" }, ` ${all.filter((one) => one.task_id).length} of ${all.length} busy`)),
     h("div", { class: "scroll" }, h("table", { class: "stack" }, h("thead", {}, h("tr", {}, ["Worker", "State", "Task", "Progress", "For", "Memory", "Completed", "Failed", "Seen"].map((title) => h("th", { scope: "col" }, title)))),
       h("tbody", {}, all.sort((a, b) => a.pool.localeCompare(b.pool) || a.slot - b.slot).map(row))))));
+  if (more) made.push(h("p", { class: "hint" }, `and ${count(more)} more workers`));
   if (!workers.length) made.push(h("p", { class: "banner bad" }, "No worker is there."));
   made.push(h("section", { class: "card" }, h("h2", {}, "Keepers and API processes"), h("ul", { class: "list" },
     (processes || []).map((one) => h("li", {}, h("div", { class: "line" }, h("b", {}, one.role), h("span", {}, one.node_name), h("span", { class: "hint push" }, `counted ${seconds(one.age_seconds)} ago`)))))));
@@ -41,5 +42,5 @@ function row(worker) {
     cell("Task", worker.task_id ? [h("b", {}, worker.task_type || ""), " ", taskLink(worker.task_id)] : "–"),
     cell("Progress", worker.fraction === null ? "–" : [bar(worker.fraction, `Progress of ${worker.task_type} ${short(worker.task_id)}`), h("span", { class: "hint" }, ` ${percent(worker.fraction)} ${visible(worker.message || "")}`)]),
     cell("For", worker.task_id ? seconds(worker.busy_seconds) : "–"), cell("Memory", bytes(worker.memory_bytes)),
-    cell("Completed", count(worker.completed)), cell("Failed", count(worker.failed)), cell("Seen", `${seconds(worker.age_seconds)} ago`));
+    cell("Completed", count(worker.completed)), cell("Failed", count(worker.failed)), cell("Seen", h("span", { class: worker.late ? "why" : null }, `${seconds(worker.age_seconds)} ago`)));
 }
