@@ -17,8 +17,9 @@ from dtqs.client.errors import ApiRefusal, ApiUnavailable, check
 from dtqs.deadline import Deadline
 from dtqs.errors import ConfigError
 
-READ_SECONDS, WRITE_SECONDS = 10.0, 20.0
-"""Within so long a request that reads is answered, with all that is said again of it; and each try of one that changes something."""
+READ_SECONDS, WRITE_SECONDS = 8.0, 17.0
+"""Within so long a request that reads is answered, with all that is said again of it; and each try of one that changes something: the API itself
+gives a PostgreSQL that hangs 15 s, and then says so."""
 PROBE_SECONDS = 3.0
 PIECE_SECONDS = 60.0
 """Of silence, while a file or a stream comes."""

@@ -155,8 +155,8 @@ def test_a_server_that_is_frozen_is_given_up_in_time(monkeypatch: pytest.MonkeyP
 
 
 def test_reads_and_submits_are_not_waited_for_a_minute() -> None:
-    assert calls.READ_SECONDS + calls.PROBE_SECONDS < 15
-    assert calls.WRITE_SECONDS < 30
+    assert calls.READ_SECONDS + calls.PROBE_SECONDS < 12
+    assert calls.WRITE_SECONDS + calls.PROBE_SECONDS < 21
 
 
 def test_a_refusal_for_want_of_a_key_says_where_one_comes_from(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
