@@ -48,8 +48,7 @@ class Screen:
         self.tab, self.running = "overview", True
         self.opened: list[str] = []
         """The tasks that were opened, each from the one before; the last one is shown."""
-        self.tasks, self.logs_wanted, self.follow = TaskWanted(), LogsWanted(), True
-        self.further = 0
+        self.tasks, self.further, self.logs_wanted, self.follow = TaskWanted(), 0, LogsWanted(), True
         self.input: str | None = None
         self._refused = ""
         self.question: Question | None = None
@@ -298,5 +297,4 @@ class Screen:
 
     def wheel(self, step: int) -> None:
         self._hold()
-        place = self.place
-        place.scroll = max(0, min(place.scroll + 3 * step, len(self._lines) - self._room))
+        self.place.scroll = max(0, min(self.place.scroll + 3 * step, len(self._lines) - self._room))
