@@ -12,7 +12,7 @@ from dtqs.processors.base import Context, Json, NoSettings, Payload
 from dtqs.processors.catalog import Catalog
 from dtqs.processors.function import processor
 from dtqs.scoreboard import Scoreboard
-from dtqs.settlement import Kind
+from dtqs.settlement import Kind, Settlement
 from dtqs.task import Claimed, Effect
 from dtqs.uuid7 import uuid7
 from dtqs.worker.limits import Interrupted, Limits, Reason
@@ -37,6 +37,11 @@ def raises() -> Json:
     raise ValueError("in the child")
 
 
+def attempted(runner: Runner, name: str) -> Settlement:
+    """Run a first attempt, as of a light task: after a heavy one the runner ends every child of this process, which here are the servers of other tests."""
+    return runner.attempt(Claimed(uuid7(), name, "{}", 1, 5, None, True), light=True)
+
+
 @pytest.mark.parametrize("in_child", [raises, lambda: None], ids=["raises", "returns"])
 def test_a_child_that_a_processor_forks_is_no_second_worker_and_ends_no_attempt(attempt: Attempt, in_child: Callable[[], Json]) -> None:
     board, ours = Scoreboard(1), os.getpid()
@@ -46,7 +51,7 @@ def test_a_child_that_a_processor_forks_is_no_second_worker_and_ends_no_attempt(
         return fork(in_child, board)
 
     runner = Runner(Catalog([forks(NoSettings())]), attempt.space, attempt.reports, Limits(board.slot(0), 5.0), RetrySection())
-    settlement = runner.attempt(Claimed(uuid7(), "forks", "{}", 1, 5, None, True), light=True)
+    settlement = attempted(runner, "forks")
     if os.getpid() != ours:
         os._exit(99)
     assert (settlement.kind, settlement.value) == (Kind.COMPLETED, "[70,true]")
@@ -78,7 +83,7 @@ def test_an_effect_that_has_happened_completes_its_task_whatever_comes_after_it(
         raise fault
 
     runner = Runner(Catalog([sends(NoSettings())]), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
-    settlement = runner.attempt(Claimed(uuid7(), "sends", "{}", 1, 5, None, False), light=False)
+    settlement = attempted(runner, "sends")
     assert (settlement.kind, settlement.value, len(settlement.files)) == (Kind.COMPLETED, '{"id":7}', 1)
     assert attempt.space.path_of(settlement.files[0].file_id).exists()
     assert attempt.reports.effects == [Effect.RETRY, Effect.FAIL], "a death from then on must not have it happen twice"
@@ -97,7 +102,7 @@ def test_an_effect_whose_mark_cannot_be_written_completes_its_task_all_the_same(
         return None
 
     runner = Runner(Catalog([sends(NoSettings())]), attempt.space, Away(), Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
-    settlement = runner.attempt(Claimed(uuid7(), "sends", "{}", 1, 5, None, False), light=False)
+    settlement = attempted(runner, "sends")
     assert (settlement.kind, settlement.value) == (Kind.COMPLETED, '{"id":7}')
 
 
@@ -113,7 +118,7 @@ def test_a_known_result_that_cannot_be_stored_fails_its_task_at_once_and_leaves_
         return None
 
     runner = Runner(Catalog([sends(NoSettings())]), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
-    settlement = runner.attempt(Claimed(uuid7(), "sends", "{}", 1, 5, None, False), light=False)
+    settlement = attempted(runner, "sends")
     (output,) = ids
     assert (settlement.kind, settlement.files) == (Kind.FAILED, ())
     assert "the result is not JSON" in (settlement.value or "")
@@ -129,5 +134,5 @@ def test_a_result_that_cannot_be_stored_gives_way_to_the_one_that_was_known_befo
         return result
 
     runner = Runner(Catalog([sends(NoSettings())]), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
-    settlement = runner.attempt(Claimed(uuid7(), "sends", "{}", 1, 5, None, False), light=False)
+    settlement = attempted(runner, "sends")
     assert (settlement.kind, settlement.value) == (Kind.COMPLETED, '{"id":7}')
