@@ -44,16 +44,15 @@ class Publisher:
     def __init__(self, is_free: Callable[[], bool], on_idle: Callable[[], None] = lambda: None) -> None:
         self._is_free, self._on_idle = is_free, on_idle
         self._channel: Channel | None = None
-        self._tag = 0
+        self._tag, self._confirming = 0, False
         self._waiting: dict[int, list[Due]] = {}
         self._confirmed: list[Confirmed] = []
 
     def attach(self, channel: Channel) -> None:
         declare_exchanges(channel)
-        self._tag = 0
+        self._tag, self._confirming = 0, False
         self._waiting.clear()
         channel.add_on_return_callback(self._returned)
-        channel.confirm_delivery(self._answered)
         self._channel = channel
 
     def detach(self) -> None:
@@ -71,6 +70,10 @@ class Publisher:
         count = 0
         if self._channel is None or not self._is_free():
             return 0
+        if not self._confirming:
+            # only now: a worker hardly ever publishes hints, and to be told that events have arrived costs it as much as to publish them
+            self._channel.confirm_delivery(self._answered)
+            self._confirming = True
         for priority, body, members in hints(dues):
             if len(self._waiting) >= WINDOW:
                 break
@@ -96,7 +99,7 @@ class Publisher:
 
     def _tell(self, exchange: str, body: bytes) -> None:
         if self._channel is not None and self._is_free():
-            self._tag += 1  # the channel confirms these too
+            self._tag += self._confirming  # the channel then confirms these too
             self._channel.basic_publish(exchange, "", body)
 
     def _answered(self, frame: Method) -> None:

@@ -1,0 +1,62 @@
+"""What a worker publishes: events of which nobody is told that they arrived, and hints whose arrival it waits for, in any order."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pika
+import pytest
+
+from dtqs.broker.topology import EVENTS, QUEUE
+from dtqs.broker.worker_link import WorkerLink
+from dtqs.config import RabbitmqSection
+from dtqs.deadline import Deadline
+from dtqs.event import decode_events, decode_hint
+from dtqs.task import Due
+from dtqs.uuid7 import uuid7
+from tests.helpers import eventually
+
+LIMIT_SECONDS = 20.0
+
+
+@pytest.fixture
+def url(vhosts: Any) -> Iterator[str]:
+    made = vhosts.make()
+    yield made
+    vhosts.delete(made)
+
+
+@pytest.fixture
+def link(url: str) -> Iterator[WorkerLink]:
+    one = WorkerLink(RabbitmqSection(url=url), "trial", lambda _: None, lambda: None)
+    one.start()
+    yield one
+    one.stop(Deadline(5))
+
+
+def test_hints_are_confirmed_before_and_after_events(url: str, link: WorkerLink) -> None:
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        channel = connection.channel()
+        eventually(lambda: link._speaking.channel is not None, 10, "it is connected")
+        channel.exchange_declare(EVENTS, "fanout", durable=True)
+        channel.queue_declare(QUEUE, durable=True, arguments={"x-max-priority": 10})
+        heard = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(heard, EVENTS)
+        hinted, told = [uuid7() for _ in range(3)], [uuid7() for _ in range(4)]
+        began = time.monotonic()
+        link.publish_events([(1, told[0], "completed")])
+        link.publish_events([(2, told[1], "completed")])
+        for hint, event in zip(hinted, [*told[2:], ""], strict=True):
+            link.publish_hints([Due(hint, "echo", False, 5, "")], Deadline(LIMIT_SECONDS))
+            assert link._publisher.waiting == 0, "its confirm is counted as the broker counts"
+            if event:
+                link.publish_events([(3, event, "completed")])
+        assert time.monotonic() - began < LIMIT_SECONDS, "no wait ran into its limit"
+        assert [decode_hint(taken(channel, QUEUE)).task_ids for _ in hinted] == [[hint] for hint in hinted]
+        assert [decode_events(taken(channel, heard), set(told))[0].task_id for _ in told] == told
+
+
+def taken(channel: Any, queue: str) -> bytes:
+    """Wait for a message of a queue, and take it."""
+    body: bytes = eventually(lambda: channel.basic_get(queue, auto_ack=True)[2], 10, f"a message of {queue}")
+    return body
