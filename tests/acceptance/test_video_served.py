@@ -1,7 +1,9 @@
 """Films as their viewers get them: through the API, in a player and in a browser."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -151,7 +153,7 @@ def test_films_play_in_a_browser_from_the_middle_to_their_end(chromium: str, sha
         try:
             eventually(lambda: seen, 30, "the browser has seen the films")
         finally:
-            browser.kill()
+            os.killpg(browser.pid, signal.SIGKILL)  # what is started may be a script that starts the browser
             browser.wait(10)
     for name in films:
         assert seen[0][name]["how"] == "ended", seen

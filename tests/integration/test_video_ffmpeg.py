@@ -67,9 +67,14 @@ def nothing_is_left() -> Callable[[], bool]:
 
 def test_an_interrupt_kills_it_and_all_that_it_started(programs: Ffmpeg, alarm: None, tmp_path: Path, nothing_is_left: Callable[[], bool]) -> None:
     seen: list[Progress] = []
-    signal.setitimer(signal.ITIMER_REAL, 0.5)
+
+    def watch(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.frames > 0 and not signal.getitimer(signal.ITIMER_REAL)[0]:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+
     with pytest.raises(Stopped):
-        programs.run(["sh", "-c", 'sleep 100 & echo $! > pid; "$@"', "sh", *ENDLESS], watch=seen.append)
+        programs.run(["sh", "-c", 'sleep 100 & echo $! > pid; "$@"', "sh", *ENDLESS], watch=watch)
     assert nothing_is_left()
     gone([int((tmp_path / "pid").read_text())])
     assert seen[-1].frames > 0
