@@ -1,15 +1,14 @@
 """What a real browser makes of the outputs: Chromium decodes them, and tells size and colours."""
 
 import base64
-import html
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from tests.browser import Browser
 from tests.fix_images import QUARTERS, Run, quarters, saved
 from tests.fix_processors import Attempt
 
@@ -55,10 +54,13 @@ def _data_url(attempt: Attempt, output: dict[str, str]) -> str:
 
 def _seen(chromium: str, folder: Path, sources: list[str]) -> list[list[Any]]:
     (folder / "page.html").write_text(_PAGE % json.dumps(sources), encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={folder}/profile", "--virtual-time-budget=20000"]
-    command = [chromium, *options, "--dump-dom", f"file://{folder}/page.html"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True)
-    found = re.search(r"SEEN(.*)END", done.stdout)
-    assert found, done.stdout[-2000:] + done.stderr[-2000:]
-    seen: list[list[Any]] = json.loads(html.unescape(found[1]))
+    browser = Browser(chromium)
+    try:
+        page = browser.page(f"file://{folder}/page.html")
+        page.wait("body", "END", _SECONDS)
+        found = re.fullmatch(r"SEEN(.*)END", page.text().strip())
+    finally:
+        browser.close()
+    assert found
+    seen: list[list[Any]] = json.loads(found[1])
     return seen
