@@ -11,4 +11,5 @@ pytest_plugins = [
     "tests.fix_s3",
     "tests.fix_images",
     "tests.fix_browser",
+    "tests.fix_mail",
 ]

@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +11,12 @@ import trustme
 from dtqs.cli.checks import Check
 from dtqs.cli.reach import mail_server, sms_provider
 from dtqs.config import Config, load
+from tests.fix_mail import Serve
 from tests.helpers import free_port
-from tests.mail_server import PASSWORD, MailServerUnderTest
+from tests.mail_server import PASSWORD
 from tests.sms_servers import Gateway, SmppServer
 
-Serve = Callable[..., MailServerUnderTest]
 SMPP = {"provider": "smpp", "host": "127.0.0.1", "system_id": "dtqs", "password": "sesame"}
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    made: list[MailServerUnderTest] = []
-
-    def start(**options: Any) -> MailServerUnderTest:
-        made.append(MailServerUnderTest(tmp_path, **options))
-        made[-1].start()
-        return made[-1]
-
-    yield start
-    for server in made:
-        server.end()
 
 
 def config(folder: Path, section: str, keys: dict[str, Any]) -> Config:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -23,27 +22,13 @@ from dtqs.processors.email.payload import EmailPayload
 from dtqs.processors.email.settings import EmailSettings
 from dtqs.processors.email.smtp import MailServer
 from dtqs.task import Effect
+from tests.fix_mail import Serve
 from tests.fix_processors import Attempt
 from tests.interrupts import interrupted
 from tests.mail_server import MailServerUnderTest, Received
 
-Serve = Callable[..., MailServerUnderTest]
 Make = Callable[..., EmailProcessor]
 HELLO: dict[str, Any] = {"to": ["Ada <ada@example.net>"], "subject": "Hello", "text": "How are you?\n"}
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    made: list[MailServerUnderTest] = []
-
-    def start(**options: Any) -> MailServerUnderTest:
-        made.append(MailServerUnderTest(tmp_path, **options))
-        made[-1].start()
-        return made[-1]
-
-    yield start
-    for server in made:
-        server.end()
 
 
 @pytest.fixture
