@@ -1,11 +1,10 @@
 """Log set-up and line format: a line each on standard error, constant text and fields; text for people or JSON for machines."""
 
+import json
 import logging
 import sys
 import time
 from typing import Literal
-
-import orjson
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -57,4 +56,4 @@ class _Json(logging.Formatter):
         value = {"at": record.created, "level": record.levelname.lower(), "role": self._role, "message": record.getMessage(), **_fields(record)}
         if record.exc_info:
             value["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(value, default=str).decode()
+        return json.dumps(value, default=str)

@@ -34,7 +34,7 @@ COMMANDS = {
     "key": ("dtqs.cli.admin", "Make, list and revoke API keys."),
     "config": ("dtqs.cli.configure", "Check and show the configuration."),
     "completion": ("dtqs.cli.completion", "Print the completion of commands for a shell."),
-    "api": ("dtqs.cli.run", "Run the HTTP API, with the dashboard."),
+    "api": ("dtqs.cli.serve", "Run the HTTP API, with the dashboard."),
     "supervisor": ("dtqs.cli.run", "Run the workers and the keeper of this node."),
 }
 """Each command's module and its line of help."""

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -18,10 +18,12 @@ from dtqs.cli.options import json_option
 from dtqs.deadline import Deadline
 from dtqs.sandbox.child import SandboxError
 from dtqs.sandbox.places import Places, read_client_env
-from dtqs.sandbox.processes import end_leftover, running, wait_gone
+from dtqs.sandbox.processes import end_leftover, running, send, wait_gone
 from dtqs.sandbox.report import ERROR, READY
 
 _STOP_SECONDS = 150.0
+Sandbox = tuple[int, int, int]
+"""Its process, and our ends of two pipes: what it reports, and the word that it may go on."""
 _var_option = click.option("--var", default="var", show_default=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of everything it keeps.")
 
 
@@ -31,8 +33,9 @@ _var_option = click.option("--var", default="var", show_default=True, type=click
 @click.option("--api-port", type=click.IntRange(1, 65535), help="Port of the API.  [default: 8080 or another free one, the same each time]")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Worker processes.  [default: one per core]")
 @click.option("--demo", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="PHOTO", help="Make thumbnails of a photograph when it is ready.")
+@click.option("--begun", type=int, nargs=3, hidden=True, help="Go on with a sandbox whose servers are starting: its process and two descriptors.")
 @json_option
-def up(detach: bool, var: Path, api_port: int | None, workers: int | None, demo: Path | None, as_json: bool) -> None:
+def up(detach: bool, var: Path, api_port: int | None, workers: int | None, demo: Path | None, begun: Sandbox | None, as_json: bool) -> None:
     """Start a private PostgreSQL, RabbitMQ, API and supervisor below ./var.
 
     Ends with Ctrl-C, unless it is detached. Data stays: the next start goes on with it. With --json where it is comes as an object when it is ready,
@@ -46,17 +49,28 @@ def up(detach: bool, var: Path, api_port: int | None, workers: int | None, demo:
     """
     places, output = Places(var.absolute()), sys.stdout
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        _up(places, detach, api_port, workers, demo, lambda how: click.echo(_facts(places), output) if as_json else _tell(places, how))
+        places.refuse_others()
+
+        def tell(how_to_stop: str) -> None:
+            click.echo(_facts(places), output) if as_json else _tell(places, how_to_stop)
+
+        if not begun and (pid := running(places.pid_file("sandbox"))):
+            click.echo(f"The sandbox runs already (process {pid}).")
+            _demonstrate(places, demo)
+            tell("Stop it with")
+            return
+        signal.signal(signal.SIGTERM, _interrupt)
+        signal.signal(signal.SIGINT, _interrupt)
+        with nullcontext(begun) if begun else _started(places, detach, api_port, workers) as sandbox:
+            _see_it_through(places, detach, sandbox, demo, tell)
 
 
-def _up(places: Places, detach: bool, api_port: int | None, workers: int | None, demo: Path | None, tell: Callable[[str], None]) -> None:
-    places.refuse_others()
-    if pid := running(places.pid_file("sandbox")):
-        click.echo(f"The sandbox runs already (process {pid}).")
-        _demonstrate(places, demo)
-        tell("Stop it with")
-        return
-    with _started(places, detach, api_port, workers) as (stack, report):
+def _see_it_through(places: Places, detach: bool, sandbox: Sandbox, demo: Path | None, tell: Callable[[str], None]) -> None:
+    """Let it go on, and follow it until it is ready, or until it ends."""
+    pid, reading, word = sandbox
+    with suppress(BrokenPipeError), os.fdopen(word, "w") as pipe:
+        pipe.write("\n")
+    with os.fdopen(reading, encoding="utf-8") as report:
         try:
             _follow_start(report)
             _demonstrate(places, demo)
@@ -64,10 +78,10 @@ def _up(places: Places, detach: bool, api_port: int | None, workers: int | None,
             if not detach:
                 _follow(report)
         except KeyboardInterrupt:
-            _stop(stack)
+            _stop(pid)
         except SandboxError:
             if not detach:
-                _stop(stack)
+                _stop(pid)
             raise
 
 
@@ -96,22 +110,17 @@ def down(var: Path, as_json: bool) -> None:
 
 
 @contextmanager
-def _started(places: Places, detach: bool, api_port: int | None, workers: int | None) -> Iterator[tuple["subprocess.Popen[bytes]", IO[str]]]:
-    """Start the sandbox's own process, and yield it with the pipe that it reports through."""
-    places.make()
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGINT, _interrupt)
-    reading, writing = os.pipe()
+def _started(places: Places, detach: bool, api_port: int | None, workers: int | None) -> Iterator[Sandbox]:
+    """Start the sandbox's own process, and yield it: its pid is nobody else's meanwhile."""
+    reading, report = os.pipe()
+    word, writing = os.pipe()
     # in the foreground it must not outlive us; it then stops cleanly by itself
     command = ["setpriv", "--pdeathsig", "clear" if detach else "TERM", "--", sys.executable, "-m", "dtqs.sandbox"]
-    arguments = [str(places.var), str(api_port or ""), str(workers or ""), str(writing)]
-    with places.log("sandbox").open("ab") as log:
-        process = subprocess.Popen(
-            command + arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[writing], start_new_session=True,
-        )  # fmt: skip
-    os.close(writing)
-    with os.fdopen(reading, encoding="utf-8") as report:
-        yield process, report
+    arguments = [str(places.var), str(api_port or ""), str(workers or ""), str(report), str(word)]
+    process = subprocess.Popen(command + arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[report, word], start_new_session=True)
+    os.close(report)
+    os.close(word)
+    yield process.pid, reading, writing
 
 
 def _follow_start(report: IO[str]) -> None:
@@ -133,20 +142,18 @@ def _follow(report: IO[str]) -> None:
         click.echo(line)
 
 
-def _stop(stack: "subprocess.Popen[bytes]") -> None:
+def _stop(pid: int) -> None:
     """Stop it and wait; another Ctrl-C makes the workers give back what they run."""
     deadline = Deadline(_STOP_SECONDS)
     click.echo("\nStopping: the workers finish what they run (Ctrl-C again: they give it back)")
-    stack.terminate()
+    send(pid, signal.SIGTERM)
     while not deadline.passed:
         try:
-            stack.wait(deadline.remaining)
-            click.echo("Stopped. The data stays.")
-            return
+            if wait_gone([pid], deadline):
+                click.echo("Stopped. The data stays.")
+                return
         except KeyboardInterrupt:
-            stack.terminate()
-        except subprocess.TimeoutExpired:
-            break
+            send(pid, signal.SIGTERM)
     raise SandboxError("the sandbox has not ended in time")
 
 

@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 
+import setproctitle
+
 from dtqs.broker.checkup import look_once
 from dtqs.config import Config, RabbitmqSection, load
 from dtqs.errors import BrokerUnavailable
@@ -12,6 +14,11 @@ from dtqs.sandbox.child import write_private
 from dtqs.sandbox.places import Places, read_client_env
 from dtqs.store import Store
 from dtqs.store.schema import migrate
+
+
+def entitle() -> None:
+    """Tell ps what our process is."""
+    setproctitle.setproctitle("dtqs: sandbox")
 
 
 def migrated(places: Places, environment: Mapping[str, str]) -> Config:

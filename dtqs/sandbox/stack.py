@@ -78,24 +78,26 @@ class Stack:
         self._lock: IO[str] | None = None
         self._parts: dict[str, Part] = {}
 
-    def start(self) -> None:
-        """Start everything and wait until tasks can be submitted and run. Raises SandboxError, StoreUnavailable."""
+    def start(self, await_word: Callable[[], None]) -> None:
+        """Start the servers, then at a word the rest, and wait until tasks can be submitted and run. Raises SandboxError, StoreUnavailable."""
         self._places.make()
         self._take_lock()
         self._end_leftovers()
         ports = choose_ports(self._places, self._wanted_port)
         postgres, rabbitmq = self._start_servers(ports)
-        from dtqs.sandbox import product  # takes long: the servers start meanwhile
-
         ours = self._settings(ports, postgres, rabbitmq)
         write_ini(self._places, ours, self._proposed())
         environment = environment_without(ours)
+        await_word()
         postgres.wait_ready(Deadline(_READY_SECONDS))
         self._say(f"PostgreSQL is ready on port {ports.postgresql}")
-        config = product.migrated(self._places, environment)
         with ReadySocket() as workers_ready:
-            # while RabbitMQ is still starting: both wait for it by themselves
+            # while RabbitMQ still starts, and before the schema is there: they take a second and more to load, and then wait for both by themselves
             self._start_product({**environment, "DTQS_CONFIG": str(self._places.ini), "NOTIFY_SOCKET": workers_ready.address})
+            from dtqs.sandbox import product  # takes long, and needs the packages
+
+            product.entitle()
+            config = product.migrated(self._places, environment)
             rabbitmq.wait_ready(Deadline(_READY_SECONDS))
             self._say(f"RabbitMQ is ready on port {ports.rabbitmq}")
             self._wait("api", lambda: _is_ready(f"http://127.0.0.1:{ports.api}/readyz"))

@@ -126,3 +126,20 @@ def test_two_sandboxes_run_side_by_side_and_a_second_start_says_so(sandbox: Sand
     finally:
         sandbox.run("down", "--var", "other")
     sandbox.echo("ours is still there")
+
+
+def test_the_servers_start_before_there_are_packages_and_end_with_what_began_them(sandbox: Sandbox) -> None:
+    reading, report = os.pipe()
+    word, writing = os.pipe()
+    # without site-packages: as in a first bin/quickstart, which installs them meanwhile
+    command = [sys.executable, "-S", "-m", "dtqs.sandbox", str(sandbox.places.var), "", "", str(report), str(word)]
+    process = subprocess.Popen(command, cwd=sandbox.folder, env=sandbox.environment(), pass_fds=[report, word], start_new_session=True)
+    os.close(report)
+    os.close(word)
+    eventually(lambda: sandbox.pid("rabbitmq") and sandbox.pid("postgresql"), 30, "the servers have been started")
+    started = sandbox.pids()
+    os.close(writing)
+    assert process.wait(60) == os.EX_UNAVAILABLE
+    assert wait_gone(started, Deadline(0))
+    with os.fdopen(reading, encoding="utf-8") as told:
+        assert "error: what started the servers has ended" in told.read()
