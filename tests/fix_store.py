@@ -55,7 +55,7 @@ class OpenDatabase(Database):
     def transaction_once(self, work: Callable[[Run], T], pair: bool = True) -> T:
         return work(self._run)
 
-    def _run(self, name: str, parameters: Any = None) -> list[Row]:
+    def _run(self, name: str, parameters: Any = None, few: bool = False) -> list[Row]:
         if name in self._skipped:
             return self._skipped[name]
         cursor = self.connection.execute(statement(name), parameters)

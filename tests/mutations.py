@@ -63,6 +63,26 @@ MUTATIONS = [
         ("FROM d JOIN tasks t ON t.id = d.task_id\n", "FROM l d JOIN tasks t ON t.id = d.task_id\n"),
     ),
     *_of(
+        "complete.sql",
+        (
+            "DELETE FROM leases WHERE id = %(lease_id)s::uuid AND task_ids = %(ids)s::text::uuid[] RETURNING worker_id, started_at",
+            "SELECT worker_id, started_at FROM leases WHERE id = %(lease_id)s::uuid AND task_ids = %(ids)s::text::uuid[]",
+        ),
+        (" AND task_ids = %(ids)s::text::uuid[]", ""),
+        ("task_ids = %(ids)s::text::uuid[]", "task_ids @> %(ids)s::text::uuid[]"),
+        ("task_ids = %(ids)s::text::uuid[]", "task_ids <@ %(ids)s::text::uuid[]"),
+        ("id = %(lease_id)s::uuid AND ", ""),
+        (" ORDER BY x.id", " ORDER BY x.value"),
+        ("attempts = t.attempts + 1", "attempts = 1"),
+        (", error = NULL", ""),
+        ("started_at = k.started_at", "started_at = now()"),
+        (", worker_id = k.worker_id", ""),
+        ("k.value::jsonb", "t.payload"),
+        ("finished_at = now(), ", ""),
+        (" AND t.outcome IS NULL", ""),
+        ("'completed', attempts, worker_id", "'completed', attempts - 1, worker_id"),
+    ),
+    *_of(
         "finish.sql",
         (
             "DELETE FROM leases WHERE id = %(lease_id)s::uuid RETURNING worker_id, started_at, task_ids, effect",

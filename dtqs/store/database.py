@@ -117,13 +117,16 @@ class Database:
         except psycopg.DataError as error:
             raise StoreRefused(f"PostgreSQL: {error.diag.message_primary or error}") from error
 
-    def run_once(self, name: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
-        """Run one statement and commit it. Deadlocks are retried (nothing happened); a lost connection is not (it may have). Raises StoreUnavailable."""
-        return self.transaction_once(lambda run: run(name, parameters), pair=False)
+    def run_once(self, name: str, parameters: Mapping[str, Any] | None = None, few: bool = False) -> list[Row]:
+        """Run one statement and commit it. Deadlocks are retried (nothing happened); a lost connection is not (it may have). Raises StoreUnavailable.
 
-    def run(self, name: str, parameters: Mapping[str, Any] | None = None, deadline: Deadline | None = None) -> list[Row]:
+        `few`: it comes to some rows at most, and is said without the driver's cursor (plain.py).
+        """
+        return self.transaction_once(lambda run: run(name, parameters, few), pair=False)
+
+    def run(self, name: str, parameters: Mapping[str, Any] | None = None, deadline: Deadline | None = None, few: bool = False) -> list[Row]:
         """Run a statement that may be said again: a lost connection is retried until the deadline. Raises StoreUnavailable."""
-        return self._again(lambda: self.run_once(name, parameters), deadline)
+        return self._again(lambda: self.run_once(name, parameters, few), deadline)
 
     def transaction(self, work: "Callable[[Run], T]", deadline: Deadline | None = None) -> T:
         """Run several statements in one transaction that may be said again. Raises StoreUnavailable."""
@@ -135,8 +138,8 @@ class Database:
             try:
                 with self._connection() as connection:
 
-                    def run(name: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
-                        if name in PLAIN:
+                    def run(name: str, parameters: Mapping[str, Any] | None = None, few: bool = False) -> list[Row]:
+                        if few or name in PLAIN:
                             return plain(name).run(connection, connection.prepared, parameters or {})
                         cursor = connection.execute(statement(name), parameters)
                         return cursor.fetchall() if cursor.rownumber is not None else []  # `description` would describe each column

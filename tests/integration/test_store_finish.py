@@ -8,16 +8,19 @@ from dtqs.uuid7 import uuid7
 from tests.fix_store import DIED, World, settled
 
 ERROR = '{"message": "no luck", "type": "TransientError"}'
+BOTH_WAYS = pytest.mark.parametrize("files", [(), (OutputFile(uuid7(), "x", "text/plain", 1, "ab"),)], ids=["without files", "with files"])
+"""Tasks that are completed without files, and all of their lease, have a statement of their own."""
 
 
 # --- finish
 
 
-def test_a_completed_task_keeps_its_result_and_who_made_it(world: World) -> None:
+@BOTH_WAYS
+def test_a_completed_task_keeps_its_result_and_who_made_it(world: World, files: tuple[OutputFile, ...]) -> None:
     (task,), worker = world.submit(), world.worker()
     lease = world.claim(worker, [task])
     started = world.value("SELECT started_at FROM leases")
-    ((log_id, ref, event),) = world.store.leases.finish(lease, settled([task], value='{"a": [1]}'))
+    ((log_id, ref, event),) = world.store.leases.finish(lease, [Settlement(task, Kind.COMPLETED, '{"a": [1]}', files=files)])
     (log,) = world.store.reads.logs(task)
     record = world.store.reads.task(task)
     assert (ref, event, log_id) == (task, "completed", log.log_id)
@@ -25,6 +28,17 @@ def test_a_completed_task_keeps_its_result_and_who_made_it(world: World) -> None
     assert (log.attempt, log.worker_id, log.level, log.data) == (1, worker, "info", None)
     assert world.rows("SELECT started_at, finished_at >= started_at, worker_id::text FROM tasks") == [(started, True, worker)]
     assert world.value("SELECT count(*) FROM failures") == 0
+    world.check()
+
+
+def test_completed_tasks_have_each_its_own_result_in_whatever_order_they_are_named(world: World) -> None:
+    worker = world.worker()
+    for order in (1, -1):
+        tasks = world.submit(3)
+        lease = world.claim(worker, tasks)
+        refs = world.store.leases.finish(lease, [Settlement(task, Kind.COMPLETED, f'{{"of": "{task}"}}') for task in tasks[::order]])
+        assert sorted(ref[1:] for ref in refs) == [(task, "completed") for task in tasks]
+        assert [world.store.reads.task(task).result for task in tasks] == [{"of": task} for task in tasks]
     world.check()
 
 
@@ -72,10 +86,11 @@ def test_a_task_fails_when_its_retries_are_spent(world: World, max_retries: int)
     world.check()
 
 
-def test_a_completed_task_forgets_the_error_of_an_earlier_attempt(world: World) -> None:
+@BOTH_WAYS
+def test_a_completed_task_forgets_the_error_of_an_earlier_attempt(world: World, files: tuple[OutputFile, ...]) -> None:
     (task,) = world.submit()
     world.run([task], Kind.RETRY, value=ERROR)
-    world.run([task])
+    world.store.leases.finish(world.claim(world.worker(), [task]), [Settlement(task, Kind.COMPLETED, "{}", files=files)])
     assert (world.store.reads.task(task).error, world.attempts(task)) == (None, 2)
 
 
@@ -118,14 +133,14 @@ def test_a_finish_whose_lease_is_gone_writes_nothing(world: World) -> None:
     assert (world.status(task), world.events(task), world.attempts(task)) == ("completed", ["completed"], 1)
 
 
-def test_an_outcome_is_never_written_over(world: World) -> None:
-    # no path leads here; the statement says it all the same
+@pytest.mark.parametrize(("first", "second"), [("completed", Kind.FAILED), ("failed", Kind.COMPLETED)])
+def test_an_outcome_is_never_written_over(world: World, first: str, second: Kind) -> None:
+    # no path leads here; the statements say it all the same
     (task,), worker = world.submit(), world.worker()
     lease = world.claim(worker, [task])
-    world.rows("UPDATE tasks SET outcome = 'completed' RETURNING 1")
-    assert world.store.leases.finish(lease, settled([task], Kind.FAILED)) == []
-    assert world.status(task) == "completed"
-    world.check()
+    world.rows("UPDATE tasks SET outcome = %s RETURNING 1", first)
+    assert world.store.leases.finish(lease, settled([task], second)) == []
+    assert world.status(task) == first
 
 
 def test_a_give_back_leaves_a_task_as_it_was(world: World) -> None:

@@ -5,7 +5,7 @@ import pytest
 from dtqs.config import LeaseSection
 from dtqs.errors import StoreRefused
 from dtqs.store import Store
-from dtqs.task import NewTask
+from dtqs.task import Claimed, NewTask
 from dtqs.uuid7 import uuid7
 from tests.fix_store import World
 
@@ -34,6 +34,16 @@ def test_what_is_stored_is_what_was_given(world: World, prepared: bool) -> None:
             assert all(published[one.task_id] == one.publish_at for one in stored)
     finally:
         store.stop()
+
+
+@pytest.mark.parametrize("count", [1, 6], ids=["few, without a cursor", "more, with one"])
+def test_what_is_claimed_is_what_was_stored(world: World, count: int) -> None:
+    ids = world.submit(count, timeout_seconds=2.5, max_retries=3, payload='{"a": "\u20ac"}') + world.submit(light=False)
+    claimed = [one for part in (ids[:count], ids[count:]) for one in world.store.leases.claim(world.worker(), uuid7(), part)[0]]
+    assert sorted(claimed, key=lambda one: one.task_id) == [
+        *(Claimed(task_id, "echo", '{"a": "€"}', 1, 3, 2.5, True) for task_id in ids[:count]),
+        Claimed(ids[count], "echo", "{}", 1, 5, None, False),
+    ]
 
 
 def test_a_connection_that_has_forgotten_what_it_prepared_prepares_again(world: World) -> None:

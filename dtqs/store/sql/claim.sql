@@ -7,7 +7,7 @@ l AS MATERIALIZED (
     WHERE b.task_id = ANY (%(ids)s::text::uuid[]) AND b.due_at <= now() AND (b.light OR %(named)s = 1) ORDER BY b.task_id FOR UPDATE OF b
 ),
 d AS (DELETE FROM backlog b USING l WHERE b.task_id = l.task_id RETURNING b.task_id, b.light),
-h AS (INSERT INTO leases (id, worker_id, task_ids) SELECT %(lease_id)s::uuid, %(worker_id)s::uuid, array_agg(task_id) FROM d HAVING count(*) > 0),
+h AS (INSERT INTO leases (id, worker_id, task_ids) SELECT %(lease_id)s::uuid, %(worker_id)s::uuid, array_agg(task_id ORDER BY task_id) FROM d HAVING count(*) > 0),
 g AS (
     INSERT INTO logs (task_id, event, attempt, worker_id, level)
     SELECT d.task_id, 'in_progress', t.attempts + 1, %(worker_id)s::uuid, 'info' FROM d JOIN tasks t ON t.id = d.task_id WHERE NOT d.light
