@@ -7,6 +7,7 @@ a long one from now on. Of many tasks only where they are is read here; the reco
 from collections.abc import Mapping, Sequence, Set
 
 from dtqs.api.frames import Frame, final, of_row, of_status
+from dtqs.api.position import AT_THE_END
 from dtqs.api.watch import Hub, Watcher
 from dtqs.errors import NotFound
 from dtqs.store.reads import FEW_TASKS, LogRow, Reads, TaskState, Watched
@@ -62,6 +63,8 @@ def _tell_new_ones(watcher: Watcher, new: Sequence[Told], by_task: Mapping[str, 
     for task in new:
         last = skipped.get(task.task_id)
         start = last.last_log_id if last else story_start(task.status, by_task[task.task_id])
+        if task.status in OUTCOMES and not has_story(task):
+            start = AT_THE_END  # its log was not read, and is not to be told when the stream resumes
         watcher.positions[task.task_id] = start
         watcher.put(of_status(task, start))
 

@@ -10,6 +10,11 @@ from collections.abc import Iterable, Mapping
 
 ENDED = -1
 """The position of a task whose final event was sent."""
+AT_THE_END = (1 << 63) - 1
+"""The position of a task of which only the final event is to come: behind any log id."""
+_NUMBERS = {ENDED: 1, AT_THE_END: 3}
+"""How these two are written; log ids are even."""
+_POSITIONS = {number: position for position, number in _NUMBERS.items()}
 _VERSION = b"\x01"
 _TAG_BYTES = 6
 _VARINT_BYTES = 10
@@ -21,7 +26,7 @@ def encode(positions: Mapping[str, int]) -> str:
     value = bytearray(_VERSION)
     for task_id, position in positions.items():
         value += _tag(task_id)
-        number = 1 if position == ENDED else position << 1
+        number = _NUMBERS.get(position, position << 1)
         while number > 127:
             value.append(number & 127 | 128)
             number >>= 7
@@ -56,7 +61,7 @@ def _positions(value: bytes) -> dict[bytes, int]:
                 break
         if number >> 1 >= 1 << 63:
             return {}
-        found[tag] = ENDED if number == 1 else number >> 1
+        found[tag] = _POSITIONS.get(number, number >> 1)
     return found
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from dtqs.api import watch
 from dtqs.api.opening import begin
+from dtqs.api.position import decode, encode
 from dtqs.api.watch import Hub, Watcher
 from dtqs.settlement import Kind
 from dtqs.store import reads as store_reads
@@ -50,6 +51,16 @@ def test_a_task_that_ends_while_its_stream_begins_is_told_to_have_ended(world: W
     _, watcher = opened(reads, [task_id], {})
     assert not watcher.positions
     assert watcher.queue[-1].event == "completed"
+
+
+def test_what_was_passed_over_of_a_task_that_had_ended_is_not_told_by_a_stream_that_resumes(world: World) -> None:
+    task_id = failed_once(world)
+    world.run([task_id])
+    _, first = opened(world.store.reads, [task_id], {})
+    assert [frame.event for frame in first.queue] == ["status", "completed"]
+    seen = decode(encode({task_id: first.queue[0].position}), [task_id])
+    _, again = opened(world.store.reads, [task_id], seen)
+    assert [frame.event for frame in again.queue] == ["completed"]
 
 
 def write_log(world: World, task_id: str, rows: int = 500) -> None:
