@@ -7,22 +7,23 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from pika.adapters.select_connection import IOLoop
 from pika.connection import Connection, Parameters
 
 from dtqs.broker.prompt import JoinedConnection, PromptServices, when_open
+from dtqs.broker.shared import SharedLoop
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
 
 logger = logging.getLogger(__name__)
+_TURN_SECONDS = 0.02
 T = TypeVar("T")
 
 
 class ThreadLoop:
-    """The loop and its thread; `Line` sees it as a Loop, other threads come in by `call` and `ask`."""
+    """The loop and its thread; `Line` sees it as a Loop, other threads come in by `call`, `now` and `ask`."""
 
     def __init__(self, name: str) -> None:
-        self._ioloop = IOLoop()
+        self._ioloop = SharedLoop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._started = False
 
@@ -61,6 +62,16 @@ class ThreadLoop:
     def call(self, call: Callable[[], None]) -> None:
         """Run on the loop, soon; from any thread."""
         self._ioloop.add_callback_threadsafe(call)
+
+    def now(self, call: Callable[[], None]) -> None:
+        """Run it in the calling thread, while the loop waits; it must need no timer, and nothing may interrupt it. Where the loop is busy, as by `call`."""
+        if not self._ioloop.lock.acquire(timeout=_TURN_SECONDS):
+            self.call(call)
+            return
+        try:
+            call()
+        finally:
+            self._ioloop.lock.release()
 
     def ask(self, question: Callable[[Callable[[T], None]], None], deadline: Deadline) -> T:
         """Run on the loop and wait for its answer. Raises BrokerUnavailable when none comes in time."""

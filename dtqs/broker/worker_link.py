@@ -71,6 +71,10 @@ class WorkerLink:
     def publish_events(self, rows: Sequence[LogRef]) -> None:
         self._loop.call(lambda: self._publisher.publish_events(rows))
 
+    def publish_events_now(self, rows: Sequence[LogRef]) -> None:
+        """The same in the calling thread, sooner; not from an attempt, which may be interrupted anywhere."""
+        self._loop.now(lambda: self._publisher.publish_events(rows))
+
     def publish_hints(self, dues: Sequence[Due], deadline: Deadline) -> None:
         """Publish hints and wait for their confirms, or until the deadline: the relay is the safety net."""
 

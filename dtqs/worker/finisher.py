@@ -48,7 +48,7 @@ class Finisher:
         self._totals.completed += counts["completed"]
         self._totals.failed += counts["failed"]
         self._totals.cancelled += counts["cancelled"]
-        self._link.publish_events(rows)
+        self._link.publish_events_now(rows)
         if counts["pending"]:
             self._again([task_id for _, task_id, event in rows if event == "pending"], settlements)
 
