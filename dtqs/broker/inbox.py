@@ -1,9 +1,8 @@
-"""Unclaimed deliveries in their order: the I/O thread puts, the main thread takes, either empties. Bounded by the prefetch."""
+"""Unclaimed deliveries in their order: whoever serves the broker's loop puts, the main thread takes, either empties. Bounded by the prefetch."""
 
 import threading
 from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 
 from dtqs.broker.consumer import Delivery
 
@@ -12,32 +11,12 @@ class Inbox:
     def __init__(self) -> None:
         self._waiting: deque[Delivery] = deque()
         self._lock = threading.Lock()
-        # a SimpleQueue may be put to from a signal handler, an Event may not
-        self._bell: SimpleQueue[None] = SimpleQueue()
-        self._sleeping = False
 
     def put(self, delivery: Delivery) -> None:
         self._waiting.append(delivery)
-        if self._sleeping:
-            self.wake()
 
-    def wake(self) -> None:
-        """Have whoever waits return; safe in a signal handler."""
-        self._sleeping = False
-        self._bell.put(None)
-
-    def wait(self, seconds: float) -> None:
-        """Wait until there is a delivery, or somebody wakes us."""
-        self._sleeping = True
-        try:
-            if not self._waiting:
-                self._bell.get(timeout=seconds)
-        except Empty:
-            return
-        finally:
-            self._sleeping = False
-            while not self._bell.empty():
-                self._bell.get_nowait()
+    def has_any(self) -> bool:
+        return bool(self._waiting)
 
     def take(self, limit: Callable[[str], int]) -> list[Delivery]:
         """Take what makes one claim: a heavy hint alone, or light ones of one type until `limit(type)` tasks are together. None: nothing is there."""

@@ -1,4 +1,4 @@
-"""pika's own event loop in a thread of its own, started after the fork: broker heartbeats never stop while a task runs in the main thread."""
+"""pika's own event loop with a thread of its own, started after the fork: broker heartbeats never stop while a task runs in the main thread."""
 
 import logging
 import os
@@ -34,6 +34,7 @@ class ThreadLoop:
     def stop(self, deadline: Deadline) -> None:
         if self._started:
             self._started = False
+            self._ioloop.release()
             self._ioloop.add_callback_threadsafe(self._ioloop.stop)
             self._thread.join(max(0.1, deadline.remaining))
             if not self._thread.is_alive():
@@ -44,12 +45,27 @@ class ThreadLoop:
         if not self._thread.is_alive():
             self._ioloop.close()
 
+    def lead(self, until: Callable[[], bool], seconds: float) -> None:
+        """Serve the loop in the calling thread until something has come about, `ring`, or for so long, and keep it from its own thread until `release`."""
+        self._guarded(lambda: self._ioloop.lead(until, seconds))
+
+    def release(self) -> None:
+        """Leave the loop to its own thread: the caller has other work."""
+        self._ioloop.release()
+
+    def ring(self) -> None:
+        """Have `lead` return; safe in a signal handler."""
+        self._ioloop.ring()
+
     def _run(self) -> None:
+        self._guarded(self._ioloop.start)
+
+    def _guarded(self, serve: Callable[[], None]) -> None:
         try:
-            self._ioloop.start()
+            serve()
         except BaseException:
             # a process that is deaf and does not know it would be worse than one that dies and is replaced
-            logger.critical("the broker's thread failed: this process ends", exc_info=True)
+            logger.critical("the broker's loop failed: this process ends", exc_info=True)
             os._exit(os.EX_SOFTWARE)
 
     def open(self, to: Parameters, opened: Callable[[Any], None], failed: Callable[[Any, Any], None], closed: Callable[[Any, Any], None]) -> Connection:
@@ -60,11 +76,11 @@ class ThreadLoop:
         self._ioloop.call_later(seconds, call)
 
     def call(self, call: Callable[[], None]) -> None:
-        """Run on the loop, soon; from any thread."""
+        """Run on the loop; from any thread. Soon, or where another thread has taken the loop and is at work, when that leads again or releases it."""
         self._ioloop.add_callback_threadsafe(call)
 
     def now(self, call: Callable[[], None]) -> None:
-        """Run it in the calling thread, while the loop waits; it must need no timer, and nothing may interrupt it. Where the loop is busy, as by `call`."""
+        """Run it in the calling thread, while the loop waits; it must need no timer, and nothing may interrupt it. Where the loop is busy: as by `call`."""
         if not self._ioloop.lock.acquire(timeout=_TURN_SECONDS):
             self.call(call)
             return
@@ -82,6 +98,7 @@ class ThreadLoop:
                 answer.set_result(value)
 
         self.call(lambda: question(reply))
+        self.release()
         try:
             return answer.result(timeout=max(0.01, deadline.remaining))
         except TimeoutError as error:

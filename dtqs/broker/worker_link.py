@@ -1,4 +1,7 @@
-"""A worker's two connections in one I/O thread: one consumes and acks, one only publishes; in an alarm the broker stops reading one that has published."""
+"""A worker's two connections on one loop: one consumes and acks, one only publishes; in an alarm the broker stops reading one that has published.
+
+The I/O thread serves the loop while the main thread runs a task; while that waits for one it serves the loop itself.
+"""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -52,6 +55,18 @@ class WorkerLink:
             self._loop.ask(close, Deadline(min(1.0, deadline.remaining)))
         self._loop.stop(deadline)
 
+    def wait(self, seconds: float) -> None:
+        """Wait until a delivery is in the inbox, somebody wakes us, or the time is over. The main thread's; it serves the loop, and keeps it until `serve`."""
+        self._loop.lead(self.inbox.has_any, seconds)
+
+    def wake(self) -> None:
+        """Have the main thread's wait end; safe in a signal handler."""
+        self._loop.ring()
+
+    def serve(self) -> None:
+        """From now on the I/O thread serves the loop, until the main thread waits again."""
+        self._loop.release()
+
     def consume(self, prefetch: int) -> None:
         """Hold at most so many unclaimed deliveries from now on."""
         self._loop.call(lambda: self._consumer.want(prefetch))
@@ -61,12 +76,13 @@ class WorkerLink:
         self._loop.call(self._pause)
 
     def ack(self, delivery: Delivery) -> None:
-        """Ack it and all before it."""
-        self._loop.call(lambda: self._consumer.ack(delivery))
+        """Ack it and all before it. The main thread's, and not from an attempt."""
+        self._loop.now(lambda: self._consumer.ack(delivery))
 
     def give_up(self, deliveries: Sequence[Delivery]) -> None:
         """Return these unclaimed."""
         self._loop.call(lambda: self._consumer.give_up(deliveries))
+        self._loop.release()
 
     def publish_events(self, rows: Sequence[LogRef]) -> None:
         self._loop.call(lambda: self._publisher.publish_events(rows))

@@ -41,6 +41,8 @@ _STORE_CONNECTIONS = 2
 _UNKNOWN_TYPE_SECONDS = 10.0
 _CLOSE_SECONDS = 2.0
 _AFTER_FAULT_SECONDS = 0.2
+_TINY = 4
+"""So few light tasks of one hint are done before the I/O thread would have woken up: the main thread keeps the broker's loop meanwhile."""
 T = TypeVar("T")
 
 
@@ -98,7 +100,7 @@ class Worker:
     def _handle_signals(self) -> None:
         def drain(_: int, __: FrameType | None) -> None:
             self._drain.set()
-            self._link.inbox.wake()
+            self._link.wake()
 
         def stop(_: int, __: FrameType | None) -> None:
             self._stop.set()
@@ -140,7 +142,8 @@ class Worker:
 
     def _turn(self) -> None:
         """Take what makes one claim, and work on it."""
-        self._link.inbox.wait(1.0)
+        if not self._link.inbox.has_any():
+            self._link.wait(1.0)
         deliveries = self._link.inbox.take(self._pace.batch)
         if not deliveries or self._drain.requested:
             self._link.give_up(deliveries)
@@ -162,6 +165,9 @@ class Worker:
     def _work(self, deliveries: Sequence[Delivery]) -> None:
         """Claim, ack, run, finish. The hints are acked only after the claim that named them is committed."""
         self._beat.busy()
+        first = deliveries[0].hint
+        if len(deliveries) > 1 or len(first.task_ids) > _TINY or not first.light:
+            self._link.serve()
         self._claim_and_run(deliveries)
         paused = self._beat.idle()
         if not self._drain.requested and (paused or self._pace.prefetch != self._prefetch):
