@@ -47,7 +47,7 @@ class SharedLoop(IOLoop):  # type: ignore[misc]
         super().__init__()
         self.lock = self._poller.lock = threading.Lock()
         self._turn = threading.Condition(self.lock)
-        self._taken = self._leading = self._parked = self._ended = self._rang = False
+        self._taken = self._leading = self._parked = self._ended = self._rang = self._closed = False
         # written by signal handlers too: pika's own way to wake it takes a lock
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.add_handler(self._bell, self._hear_bell, PollEvents.READ)
@@ -70,9 +70,12 @@ class SharedLoop(IOLoop):  # type: ignore[misc]
         self._ended = True
 
     def close(self) -> None:
-        self.remove_handler(self._bell)
-        os.close(self._bell)
-        super().close()
+        """Safe to call twice."""
+        if not self._closed:
+            self._closed = True
+            self.remove_handler(self._bell)
+            os.close(self._bell)
+            super().close()
 
     def lead(self, until: Callable[[], bool], seconds: float) -> None:
         """Serve it in the calling thread until something has come about, somebody rings, or the time is over; it stays taken afterwards."""
@@ -97,7 +100,8 @@ class SharedLoop(IOLoop):  # type: ignore[misc]
 
     def ring(self) -> None:
         """Have `lead` return, now or when it is next called; safe in a signal handler."""
-        os.eventfd_write(self._bell, 1)
+        if not self._closed:
+            os.eventfd_write(self._bell, 1)
 
     def _serve(self) -> None:
         self.poll()

@@ -1,0 +1,164 @@
+"""The broker's loop is served by one thread at a time: its own, or the one that waits for what it brings."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from pika.adapters.select_connection import PollEvents
+
+from dtqs.broker.threads import ThreadLoop
+from dtqs.deadline import Deadline
+from dtqs.errors import BrokerUnavailable
+
+LONG = 20.0
+"""Of a wait that must not be waited out."""
+
+
+class Line:
+    """A socket on a loop: which threads have read what came."""
+
+    def __init__(self, loop: ThreadLoop) -> None:
+        self.ours, self._theirs = socket.socketpair()
+        self.readers: list[threading.Thread] = []
+        loop.ask(self._listen(loop), Deadline(5))
+
+    def has_read(self, count: int) -> Callable[[], bool]:
+        return lambda: len(self.readers) >= count
+
+    def _listen(self, loop: ThreadLoop) -> Callable[[Callable[[bool], None]], None]:
+        def question(reply: Callable[[bool], None]) -> None:
+            loop._ioloop.add_handler(self._theirs.fileno(), self._read, PollEvents.READ)
+            reply(True)
+
+        return question
+
+    def _read(self, *_: object) -> None:
+        self._theirs.recv(1)
+        self.readers.append(threading.current_thread())
+
+
+@pytest.fixture
+def loop() -> Iterator[ThreadLoop]:
+    one = ThreadLoop("trial")
+    one.start()
+    yield one
+    one.stop(Deadline(5))
+    assert not one._thread.is_alive()
+    one.close()
+
+
+@pytest.fixture
+def line(loop: ThreadLoop) -> Line:
+    return Line(loop)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = Deadline(5)
+    while not condition():
+        assert not deadline.passed
+        time.sleep(0.001)
+
+
+def test_who_leads_reads_what_comes_and_the_loops_own_thread_reads_it_otherwise(loop: ThreadLoop, line: Line) -> None:
+    for turn in range(5):
+        line.ours.send(b"x")
+        until(line.has_read(2 * turn + 1))
+        loop.lead(lambda: True, LONG)
+        threading.Timer(0.01, line.ours.send, (b"x",)).start()
+        loop.lead(line.has_read(2 * turn + 2), LONG)
+        loop.release()
+    assert line.readers == [loop._thread, threading.main_thread()] * 5
+
+
+def test_what_comes_in_the_moment_of_the_change_is_read_once(loop: ThreadLoop, line: Line) -> None:
+    for turn in range(50):
+        sender = threading.Timer(0.0002 * (turn % 4), line.ours.send, (b"x",))
+        sender.start()
+        loop.lead(line.has_read(turn + 1), LONG)
+        loop.release()
+        sender.join()
+        assert len(line.readers) == turn + 1
+
+
+def test_what_comes_while_the_loop_is_kept_waits_for_the_next_lead_or_the_release(loop: ThreadLoop, line: Line) -> None:
+    loop.lead(lambda: True, LONG)
+    line.ours.send(b"x")
+    loop.lead(line.has_read(1), LONG)
+    line.ours.send(b"x")
+    loop.release()
+    until(line.has_read(2))
+    assert line.readers == [threading.main_thread(), loop._thread]
+
+
+def test_a_lead_ends_in_its_time_and_at_a_bell_that_was_rung_before_it(loop: ThreadLoop) -> None:
+    began = time.monotonic()
+    loop.lead(lambda: False, 0.05)
+    assert 0.05 <= time.monotonic() - began < 5
+    loop.ring()
+    loop.lead(lambda: False, LONG)
+    loop.release()
+    loop.ring()
+    loop.lead(lambda: False, LONG)
+    assert time.monotonic() - began < 10
+
+
+def test_a_signal_handler_ends_a_lead(loop: ThreadLoop) -> None:
+    before = signal.signal(signal.SIGUSR1, lambda *_: loop.ring())
+    try:
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        began = time.monotonic()
+        loop.lead(lambda: False, LONG)
+        assert time.monotonic() - began < 10
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_call_runs_whoever_serves_and_one_of_now_in_its_own_thread(loop: ThreadLoop) -> None:
+    ran: list[threading.Thread] = []
+
+    def call() -> None:
+        ran.append(threading.current_thread())
+
+    loop.call(call)
+    until(lambda: len(ran) == 1)
+    loop.now(call)
+    threading.Timer(0.05, loop.call, (call,)).start()
+    loop.lead(lambda: len(ran) == 3, LONG)
+    loop.now(call)
+    assert ran == [loop._thread, threading.main_thread(), threading.main_thread(), threading.main_thread()]
+
+
+def test_a_question_is_answered_while_another_thread_has_taken_the_loop(loop: ThreadLoop) -> None:
+    loop.lead(lambda: True, LONG)
+    assert loop.ask(lambda reply: reply("yes"), Deadline(5)) == "yes"
+    answers: list[str] = []
+
+    def ask() -> None:
+        answers.append(loop.ask(lambda reply: reply("yes"), Deadline(5)))
+        loop.ring()
+
+    threading.Timer(0.05, ask).start()
+    loop.lead(lambda: False, LONG)
+    assert answers == ["yes"]
+    with pytest.raises(BrokerUnavailable):
+        loop.ask(lambda reply: None, Deadline(0.05))
+
+
+def test_many_threads_take_turns_without_losing_a_call(loop: ThreadLoop) -> None:
+    done: list[int] = []
+    threads = [threading.Thread(target=lambda: [loop.call(lambda: done.append(1)) for _ in range(200)]) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for turn in range(200):
+        loop.lead(lambda: False, 0.0005)
+        loop.now(lambda: done.append(1))
+        if turn % 3:
+            loop.release()
+    for thread in threads:
+        thread.join(10)
+    loop.lead(lambda: len(done) == 800, 5)
+    assert len(done) == 800
