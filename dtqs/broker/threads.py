@@ -1,4 +1,7 @@
-"""pika's own event loop with a thread of its own, started after the fork: broker heartbeats never stop while a task runs in the main thread."""
+"""pika's own event loop in a thread of its own, started after the fork: broker heartbeats never stop while a task runs in the main thread.
+
+A worker's main thread also serves its loop while it waits: see shared.py.
+"""
 
 import logging
 import os
@@ -7,23 +10,22 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from pika.adapters.select_connection import IOLoop
 from pika.connection import Connection, Parameters
 
 from dtqs.broker.prompt import JoinedConnection, PromptServices, when_open
-from dtqs.broker.shared import SharedLoop
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
 
 logger = logging.getLogger(__name__)
-_TURN_SECONDS = 0.02
 T = TypeVar("T")
 
 
 class ThreadLoop:
-    """The loop and its thread; `Line` sees it as a Loop, other threads come in by `call`, `now` and `ask`."""
+    """The loop and its thread; `Line` sees it as a Loop, other threads come in by `call` and `ask`."""
 
-    def __init__(self, name: str) -> None:
-        self._ioloop = SharedLoop()
+    def __init__(self, name: str, ioloop: IOLoop | None = None) -> None:
+        self._ioloop = ioloop or IOLoop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._started = False
 
@@ -34,7 +36,6 @@ class ThreadLoop:
     def stop(self, deadline: Deadline) -> None:
         if self._started:
             self._started = False
-            self._ioloop.release()
             self._ioloop.add_callback_threadsafe(self._ioloop.stop)
             self._thread.join(max(0.1, deadline.remaining))
             if not self._thread.is_alive():
@@ -45,22 +46,10 @@ class ThreadLoop:
         if not self._thread.is_alive():
             self._ioloop.close()
 
-    def lead(self, until: Callable[[], bool], seconds: float) -> None:
-        """Serve the loop in the calling thread until something has come about, `ring`, or for so long, and keep it from its own thread until `release`."""
-        self._guarded(lambda: self._ioloop.lead(until, seconds))
-
-    def release(self) -> None:
-        """Leave the loop to its own thread: the caller has other work."""
-        self._ioloop.release()
-
-    def ring(self) -> None:
-        """Have `lead` return; safe in a signal handler."""
-        self._ioloop.ring()
-
     def _run(self) -> None:
-        self._guarded(self._ioloop.start)
+        self._guard(self._ioloop.start)
 
-    def _guarded(self, serve: Callable[[], None]) -> None:
+    def _guard(self, serve: Callable[[], None]) -> None:
         try:
             serve()
         except BaseException:
@@ -76,18 +65,8 @@ class ThreadLoop:
         self._ioloop.call_later(seconds, call)
 
     def call(self, call: Callable[[], None]) -> None:
-        """Run on the loop; from any thread. Soon, or where another thread has taken the loop and is at work, when that leads again or releases it."""
+        """Run on the loop, soon, in the order of the calls; from any thread."""
         self._ioloop.add_callback_threadsafe(call)
-
-    def now(self, call: Callable[[], None]) -> None:
-        """Run it in the calling thread, while the loop waits; it must need no timer, and nothing may interrupt it. Where the loop is busy: as by `call`."""
-        if not self._ioloop.lock.acquire(timeout=_TURN_SECONDS):
-            self.call(call)
-            return
-        try:
-            call()
-        finally:
-            self._ioloop.lock.release()
 
     def ask(self, question: Callable[[Callable[[T], None]], None], deadline: Deadline) -> T:
         """Run on the loop and wait for its answer. Raises BrokerUnavailable when none comes in time."""
@@ -98,7 +77,6 @@ class ThreadLoop:
                 answer.set_result(value)
 
         self.call(lambda: question(reply))
-        self.release()
         try:
             return answer.result(timeout=max(0.01, deadline.remaining))
         except TimeoutError as error:

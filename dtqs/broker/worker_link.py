@@ -1,6 +1,6 @@
 """A worker's two connections on one loop: one consumes and acks, one only publishes; in an alarm the broker stops reading one that has published.
 
-The I/O thread serves the loop while the main thread runs a task; while that waits for one it serves the loop itself.
+The I/O thread serves the loop while the main thread runs a task; while that waits for one it serves the loop itself, and keeps it through tiny ones.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from dtqs.broker.consumer import Consumer, Delivery
 from dtqs.broker.inbox import Inbox
 from dtqs.broker.publisher import Publisher
 from dtqs.broker.queue import QueueKeeper
-from dtqs.broker.threads import ThreadLoop
+from dtqs.broker.shared import SharedThreadLoop
 from dtqs.broker.topology import CONTROL, declare_exchanges, parameters
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
@@ -29,7 +29,7 @@ class WorkerLink:
     def __init__(self, section: RabbitmqSection, name: str, on_cancel: Callable[[list[str]], None], on_queue_missing: Callable[[], None]) -> None:
         self.inbox = Inbox()
         self._on_cancel = on_cancel
-        self._loop = ThreadLoop("broker")
+        self._loop = SharedThreadLoop("broker")
         self._consumer = Consumer(self.inbox.put, self._reopen)
         self._queue = QueueKeeper(section, on_queue_missing)
         hears, speaks = f"{name} consumes", f"{name} publishes"
@@ -74,6 +74,7 @@ class WorkerLink:
     def pause(self) -> None:
         """Consume nothing from now on and return every unclaimed delivery."""
         self._loop.call(self._pause)
+        self._loop.release()
 
     def ack(self, delivery: Delivery) -> None:
         """Ack it and all before it. The main thread's, and not from an attempt."""

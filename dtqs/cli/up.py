@@ -146,15 +146,26 @@ def _stop(pid: int) -> None:
     """Stop it and wait; another Ctrl-C makes the workers give back what they run."""
     deadline = Deadline(_STOP_SECONDS)
     click.echo("\nStopping: the workers finish what they run (Ctrl-C again: they give it back)")
-    send(pid, signal.SIGTERM)
+    if _is_ours(pid):
+        send(pid, signal.SIGTERM)
     while not deadline.passed:
         try:
-            if wait_gone([pid], deadline):
+            if not _is_ours(pid) or wait_gone([pid], deadline):
                 click.echo("Stopped. The data stays.")
                 return
         except KeyboardInterrupt:
-            send(pid, signal.SIGTERM)
+            if _is_ours(pid):
+                send(pid, signal.SIGTERM)
     raise SandboxError("the sandbox has not ended in time")
+
+
+def _is_ours(pid: int) -> bool:
+    """Tell whether it is a child of ours, ended or not: the shell that began it may have seen its end, and then its pid may be anybody's."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _demonstrate(places: Places, photo: Path | None) -> None:

@@ -23,12 +23,16 @@ _PACKAGES_SECONDS = 600.0
 
 def main(var: str, api_port: str, workers: str, report_descriptor: str, word_descriptor: str) -> int:
     """Run the stack until SIGTERM or SIGINT. An empty text stands for what was not asked for. It goes beyond the servers at a word through the last pipe."""
-    _log_to(Places(Path(var)))
+    report = Report(int(report_descriptor))
+    try:
+        _log_to(Places(Path(var)))
+    except SandboxError as error:
+        report.say(f"{ERROR}{error}")
+        return os.EX_UNAVAILABLE
     log.set_up("info", "text", "sandbox")
     # a shell may have started us with SIGINT ignored
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    report = Report(int(report_descriptor))
     stack = Stack(Path(var), int(api_port) if api_port else None, int(workers) if workers else None, report.say)
     try:
         stack.start(lambda: _await_word(int(word_descriptor)))

@@ -85,19 +85,24 @@ class Stack:
         self._end_leftovers()
         ports = choose_ports(self._places, self._wanted_port)
         postgres, rabbitmq = self._start_servers(ports)
-        ours = self._settings(ports, postgres, rabbitmq)
+        is_first, ours = not self._places.ini.exists(), self._settings(ports, postgres, rabbitmq)
         write_ini(self._places, ours, self._proposed())
         environment = environment_without(ours)
         await_word()
         postgres.wait_ready(Deadline(_READY_SECONDS))
         self._say(f"PostgreSQL is ready on port {ports.postgresql}")
         with ReadySocket() as workers_ready:
-            # while RabbitMQ still starts, and before the schema is there: they take a second and more to load, and then wait for both by themselves
-            self._start_product({**environment, "DTQS_CONFIG": str(self._places.ini), "NOTIFY_SOCKET": workers_ready.address})
+            # while RabbitMQ still starts: they wait for it by themselves. A first time also before the schema is there, since they take more than a second
+            # to load; later there may be tasks, and work on them must not meet a change of the schema
+            places = {"DTQS_CONFIG": str(self._places.ini), "NOTIFY_SOCKET": workers_ready.address}
+            if is_first:
+                self._start_product(environment | places)
             from dtqs.sandbox import product  # takes long, and needs the packages
 
             product.entitle()
             config = product.migrated(self._places, environment)
+            if not is_first:
+                self._start_product(environment | places)
             rabbitmq.wait_ready(Deadline(_READY_SECONDS))
             self._say(f"RabbitMQ is ready on port {ports.rabbitmq}")
             self._wait("api", lambda: _is_ready(f"http://127.0.0.1:{ports.api}/readyz"))

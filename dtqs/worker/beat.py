@@ -76,8 +76,6 @@ class Beat:
 
     def _run(self) -> None:
         while not self._end.wait(self._moment / 2):
-            if self._busy_since is not None:
-                self._p.link.serve()  # what was to be done at once was not
             for duty in (self._look_at_work, self._beat_when_due, self._repair_a_piece):
                 self._try(duty)
 

@@ -154,6 +154,7 @@ class Worker:
 
     def _put_off(self, deliveries: Sequence[Delivery]) -> None:
         """An old worker during a deploy does not know the type: leave the tasks in the backlog for others."""
+        self._link.serve()
         try:
             self._store.backlog.put_off(_ids(deliveries), _UNKNOWN_TYPE_SECONDS)
         except StoreUnavailable:

@@ -6,11 +6,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from pika.adapters.select_connection import PollEvents
 
-from dtqs.broker.threads import ThreadLoop
+from dtqs.broker.shared import SharedThreadLoop
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
 
@@ -21,29 +22,29 @@ LONG = 20.0
 class Line:
     """A socket on a loop: which threads have read what came."""
 
-    def __init__(self, loop: ThreadLoop) -> None:
-        self.ours, self._theirs = socket.socketpair()
+    def __init__(self, loop: SharedThreadLoop) -> None:
+        self.ours, self.theirs = socket.socketpair()
         self.readers: list[threading.Thread] = []
         loop.ask(self._listen(loop), Deadline(5))
 
     def has_read(self, count: int) -> Callable[[], bool]:
         return lambda: len(self.readers) >= count
 
-    def _listen(self, loop: ThreadLoop) -> Callable[[Callable[[bool], None]], None]:
+    def _listen(self, loop: SharedThreadLoop) -> Callable[[Callable[[bool], None]], None]:
         def question(reply: Callable[[bool], None]) -> None:
-            loop._ioloop.add_handler(self._theirs.fileno(), self._read, PollEvents.READ)
+            loop._ioloop.add_handler(self.theirs.fileno(), self._read, PollEvents.READ)
             reply(True)
 
         return question
 
     def _read(self, *_: object) -> None:
-        self._theirs.recv(1)
+        self.theirs.recv(1)
         self.readers.append(threading.current_thread())
 
 
 @pytest.fixture
-def loop() -> Iterator[ThreadLoop]:
-    one = ThreadLoop("trial")
+def loop() -> Iterator[SharedThreadLoop]:
+    one = SharedThreadLoop("trial")
     one.start()
     yield one
     one.stop(Deadline(5))
@@ -52,8 +53,13 @@ def loop() -> Iterator[ThreadLoop]:
 
 
 @pytest.fixture
-def line(loop: ThreadLoop) -> Line:
+def line(loop: SharedThreadLoop) -> Line:
     return Line(loop)
+
+
+def poll_waits(loop: SharedThreadLoop) -> bool:
+    """Tell whether the loop's own thread is in the kernel's wait for events."""
+    return "ep_poll" in Path(f"/proc/self/task/{loop._thread.native_id}/wchan").read_text(encoding="ascii")
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -63,7 +69,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def test_who_leads_reads_what_comes_and_the_loops_own_thread_reads_it_otherwise(loop: ThreadLoop, line: Line) -> None:
+def test_who_leads_reads_what_comes_and_the_loops_own_thread_reads_it_otherwise(loop: SharedThreadLoop, line: Line) -> None:
     for turn in range(5):
         line.ours.send(b"x")
         until(line.has_read(2 * turn + 1))
@@ -74,7 +80,7 @@ def test_who_leads_reads_what_comes_and_the_loops_own_thread_reads_it_otherwise(
     assert line.readers == [loop._thread, threading.main_thread()] * 5
 
 
-def test_what_comes_in_the_moment_of_the_change_is_read_once(loop: ThreadLoop, line: Line) -> None:
+def test_what_comes_in_the_moment_of_the_change_is_read_once(loop: SharedThreadLoop, line: Line) -> None:
     for turn in range(50):
         sender = threading.Timer(0.0002 * (turn % 4), line.ours.send, (b"x",))
         sender.start()
@@ -84,7 +90,7 @@ def test_what_comes_in_the_moment_of_the_change_is_read_once(loop: ThreadLoop, l
         assert len(line.readers) == turn + 1
 
 
-def test_what_comes_while_the_loop_is_kept_waits_for_the_next_lead_or_the_release(loop: ThreadLoop, line: Line) -> None:
+def test_what_comes_while_the_loop_is_kept_waits_for_the_next_lead_or_the_release(loop: SharedThreadLoop, line: Line) -> None:
     loop.lead(lambda: True, LONG)
     line.ours.send(b"x")
     loop.lead(line.has_read(1), LONG)
@@ -94,7 +100,56 @@ def test_what_comes_while_the_loop_is_kept_waits_for_the_next_lead_or_the_releas
     assert line.readers == [threading.main_thread(), loop._thread]
 
 
-def test_a_lead_ends_in_its_time_and_at_a_bell_that_was_rung_before_it(loop: ThreadLoop) -> None:
+def test_a_loop_that_is_kept_for_long_is_served_by_its_own_thread_again(loop: SharedThreadLoop, line: Line) -> None:
+    loop.lead(lambda: True, LONG)
+    line.ours.send(b"x")
+    until(line.has_read(1))
+    assert line.readers == [loop._thread]
+    threading.Timer(0.05, line.ours.send, (b"x",)).start()
+    loop.lead(line.has_read(2), LONG)
+    assert line.readers[1] is threading.main_thread()
+
+
+def test_a_release_by_another_thread_leaves_the_loop_to_who_is_about_to_lead(loop: SharedThreadLoop, line: Line) -> None:
+    over = threading.Event()
+
+    def release_all_the_time() -> None:
+        while not over.is_set():
+            loop.release()
+
+    thread = threading.Thread(target=release_all_the_time)
+    thread.start()
+    try:
+        for turn in range(20):
+            threading.Timer(0.005, line.ours.send, (b"x",)).start()
+            began = time.monotonic()
+            loop.lead(line.has_read(turn + 1), LONG)
+            assert time.monotonic() - began < 0.9, "it was not blind until its own thread was given up"
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_what_came_of_a_socket_that_another_thread_gave_up_meanwhile_is_dropped(loop: SharedThreadLoop, line: Line) -> None:
+    ioloop = loop._ioloop
+    with ioloop.lock:  # as `now` holds it
+        line.ours.close()
+        # the loop's thread has come out of its wait with the hang-up, and waits for the lock
+        until(lambda: not poll_waits(loop))
+        ioloop.remove_handler(line.theirs.fileno())
+    assert loop.ask(lambda reply: reply("alive"), Deadline(5)) == "alive"
+
+
+def test_now_keeps_the_order_of_what_was_called_before(loop: SharedThreadLoop) -> None:
+    ran: list[int] = []
+    loop.lead(lambda: True, LONG)
+    loop.call(lambda: ran.append(1))
+    loop.now(lambda: ran.append(2))
+    loop.lead(lambda: len(ran) == 2, LONG)
+    assert ran == [1, 2]
+
+
+def test_a_lead_ends_in_its_time_and_at_a_bell_that_was_rung_before_it(loop: SharedThreadLoop) -> None:
     began = time.monotonic()
     loop.lead(lambda: False, 0.05)
     assert 0.05 <= time.monotonic() - began < 5
@@ -106,7 +161,7 @@ def test_a_lead_ends_in_its_time_and_at_a_bell_that_was_rung_before_it(loop: Thr
     assert time.monotonic() - began < 10
 
 
-def test_a_signal_handler_ends_a_lead(loop: ThreadLoop) -> None:
+def test_a_signal_handler_ends_a_lead(loop: SharedThreadLoop) -> None:
     before = signal.signal(signal.SIGUSR1, lambda *_: loop.ring())
     try:
         threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1)).start()
@@ -117,7 +172,7 @@ def test_a_signal_handler_ends_a_lead(loop: ThreadLoop) -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_a_call_runs_whoever_serves_and_one_of_now_in_its_own_thread(loop: ThreadLoop) -> None:
+def test_a_call_runs_whoever_serves_and_one_of_now_in_its_own_thread(loop: SharedThreadLoop) -> None:
     ran: list[threading.Thread] = []
 
     def call() -> None:
@@ -132,7 +187,7 @@ def test_a_call_runs_whoever_serves_and_one_of_now_in_its_own_thread(loop: Threa
     assert ran == [loop._thread, threading.main_thread(), threading.main_thread(), threading.main_thread()]
 
 
-def test_a_question_is_answered_while_another_thread_has_taken_the_loop(loop: ThreadLoop) -> None:
+def test_a_question_is_answered_while_another_thread_has_taken_the_loop(loop: SharedThreadLoop) -> None:
     loop.lead(lambda: True, LONG)
     assert loop.ask(lambda reply: reply("yes"), Deadline(5)) == "yes"
     answers: list[str] = []
@@ -148,7 +203,7 @@ def test_a_question_is_answered_while_another_thread_has_taken_the_loop(loop: Th
         loop.ask(lambda reply: None, Deadline(0.05))
 
 
-def test_many_threads_take_turns_without_losing_a_call(loop: ThreadLoop) -> None:
+def test_many_threads_take_turns_without_losing_a_call(loop: SharedThreadLoop) -> None:
     done: list[int] = []
     threads = [threading.Thread(target=lambda: [loop.call(lambda: done.append(1)) for _ in range(200)]) for _ in range(3)]
     for thread in threads:
