@@ -58,8 +58,8 @@ def line(loop: SharedThreadLoop) -> Line:
 
 
 def poll_waits(loop: SharedThreadLoop) -> bool:
-    """Tell whether the loop's own thread is in the kernel's wait for events."""
-    return "ep_poll" in Path(f"/proc/self/task/{loop._thread.native_id}/wchan").read_text(encoding="ascii")
+    """Tell whether the loop's own thread is in another wait than for a lock: that for events."""
+    return "futex" not in Path(f"/proc/self/task/{loop._thread.native_id}/wchan").read_text(encoding="ascii")
 
 
 def until(condition: Callable[[], bool]) -> None:
