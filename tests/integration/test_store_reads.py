@@ -1,5 +1,6 @@
 """What API, streams and doctor read: records, pages, logs, and the audit that must see every break of law 3."""
 
+import re
 import time
 import uuid
 
@@ -182,7 +183,7 @@ def test_a_read_of_a_log_opens_the_days_of_its_task_only(world: World) -> None:
         parameters = {"task_id": task_id, "since": lived_since([task_id]), "after": 0, "limit": 9}
         plan = "\n".join(str(row[0]) for row in connection.execute(b"EXPLAIN " + statement("read_logs"), parameters))
     assert "Index Scan" in plan
-    assert plan.count("on logs_") <= 3
+    assert len(set(re.findall(r"on (logs_\d{8})", plan))) <= 3
 
 
 def test_a_stream_reads_what_is_new_after_its_own_place_in_each_task(world: World) -> None:
