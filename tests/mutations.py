@@ -72,7 +72,7 @@ MUTATIONS = [
         ("task_ids = %(ids)s::text::uuid[]", "task_ids @> %(ids)s::text::uuid[]"),
         ("task_ids = %(ids)s::text::uuid[]", "task_ids <@ %(ids)s::text::uuid[]"),
         ("id = %(lease_id)s::uuid AND ", ""),
-        (" ORDER BY x.id", " ORDER BY x.value"),
+        (" ORDER BY x.id", " ORDER BY x.id DESC"),
         ("attempts = t.attempts + 1", "attempts = 1"),
         (", error = NULL", ""),
         ("started_at = k.started_at", "started_at = now()"),

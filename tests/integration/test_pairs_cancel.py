@@ -123,12 +123,13 @@ def test_cancel_finish_what_is_completed_after_the_request_is_completed(world: W
     world.check()
 
 
-def test_cancel_finish_of_several_tasks_is_no_deadlock(world: World, held: OpenStore) -> None:
-    # the worker's own order would lock c before a, which the cancel holds while it asks for c
+@pytest.mark.parametrize("order", [1, -1], ids=["by the statement for completed tasks alone", "in another order than their ids'"])
+def test_cancel_finish_of_several_tasks_is_no_deadlock(world: World, held: OpenStore, order: int) -> None:
+    # another order would lock c before a, which the cancel holds while it asks for c
     (a, b, c), worker = world.submit(3), world.worker()
     lease = world.claim(worker, [c, b, a])
     held.run("cancel_lock", ids=f"{{{a}}}")
-    finish = world.meet(lambda store: store.leases.finish(lease, settled([c, b, a]))).waits()
+    finish = world.meet(lambda store: store.leases.finish(lease, settled([a, b, c][::order]))).waits()
     held.tasks.cancel([a, b, c])
     held.commit()
     assert len(finish.result()) == 3
