@@ -20,8 +20,12 @@ from dtqs.sandbox.child import SandboxError
 from dtqs.sandbox.places import Places, read_client_env
 from dtqs.sandbox.processes import end_leftover, running, send, wait_gone
 from dtqs.sandbox.report import ERROR, READY
+from dtqs.sandbox.stack import is_ready
 
 _STOP_SECONDS = 150.0
+_READY_SECONDS = 120.0
+_INTERRUPTED = 130
+"""What a shell calls the status of a command that Ctrl-C has ended."""
 Sandbox = tuple[int, int, int]
 """Its process, and our ends of two pipes: what it reports, and the word that it may go on."""
 _var_option = click.option("--var", default="var", show_default=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of everything it keeps.")
@@ -56,6 +60,7 @@ def up(detach: bool, var: Path, api_port: int | None, workers: int | None, demo:
 
         if not begun and (pid := running(places.pid_file("sandbox"))):
             click.echo(f"The sandbox runs already (process {pid}).")
+            _await_ready(places, pid)
             _demonstrate(places, demo)
             tell("Stop it with")
             return
@@ -70,15 +75,19 @@ def _see_it_through(places: Places, detach: bool, sandbox: Sandbox, demo: Path |
     pid, reading, word = sandbox
     with suppress(BrokenPipeError), os.fdopen(word, "w") as pipe:
         pipe.write("\n")
+    ready = False
     with os.fdopen(reading, encoding="utf-8") as report:
         try:
-            _follow_start(report)
+            _follow_start(report, places)
             _demonstrate(places, demo)
+            ready = True
             tell("Stop it with" if detach else "Stop it with Ctrl-C, or from elsewhere")
             if not detach:
                 _follow(report)
         except KeyboardInterrupt:
             _stop(pid)
+            if not ready:
+                sys.exit(_INTERRUPTED)
         except SandboxError:
             if not detach:
                 _stop(pid)
@@ -123,7 +132,15 @@ def _started(places: Places, detach: bool, api_port: int | None, workers: int | 
     yield process.pid, reading, writing
 
 
-def _follow_start(report: IO[str]) -> None:
+def _await_ready(places: Places, pid: int) -> None:
+    """Another one has started it, and may still be at it. Raises SandboxError."""
+    deadline = Deadline(_READY_SECONDS)
+    while not is_ready(read_client_env(places.client_env).get("DTQS_URL", "")):
+        if wait_gone([pid], Deadline(0.1)) or deadline.passed:
+            raise SandboxError(f"the sandbox (process {pid}) is not ready; its log: {places.log('sandbox')}")
+
+
+def _follow_start(report: IO[str], places: Places) -> None:
     """Print the steps until all is ready. Raises SandboxError."""
     errors = []
     for line in map(str.rstrip, report):
@@ -133,7 +150,7 @@ def _follow_start(report: IO[str]) -> None:
             errors.append(line.removeprefix(ERROR))
         else:
             click.echo(line)
-    raise SandboxError("\n".join(errors) or "the sandbox ended before it was ready")
+    raise SandboxError("\n".join(errors) or f"the sandbox ended before it was ready; its log: {places.log('sandbox')}")
 
 
 def _follow(report: IO[str]) -> None:
@@ -179,7 +196,7 @@ def _demonstrate(places: Places, photo: Path | None) -> None:
     output = sys.stderr if sys.stdout is sys.stderr else None
     done = subprocess.run([sys.executable, "-m", "dtqs", *arguments], env=environment, stdout=output, timeout=120, check=False)
     if done.returncode != 0:
-        raise SandboxError(f"the demonstration ended with status {done.returncode}; the logs are in {places.log('')}")
+        raise SandboxError(f"the demonstration ended with status {done.returncode}; the logs are in {places.log('').parent}")
 
 
 def _facts(places: Places) -> str:

@@ -4,6 +4,7 @@ bin/quickstart starts it before there are any packages, so until it is told to g
 """
 
 import importlib
+import logging
 import os
 import select
 import signal
@@ -17,6 +18,7 @@ from dtqs.sandbox.places import Places
 from dtqs.sandbox.report import ERROR, READY, Report
 from dtqs.sandbox.stack import Stack
 
+logger = logging.getLogger(__name__)
 _PACKAGES_SECONDS = 600.0
 """How long the installation of the packages may take."""
 
@@ -44,6 +46,10 @@ def main(var: str, api_port: str, workers: str, report_descriptor: str, word_des
         for line in str(error).splitlines():
             report.say(f"{ERROR}{line}")
         return os.EX_UNAVAILABLE
+    except Exception as error:
+        logger.exception("the sandbox failed")
+        report.say(f"{ERROR}the sandbox failed, {type(error).__name__}: {error}; its log: {Places(Path(var)).log('sandbox')}")
+        return os.EX_SOFTWARE
     finally:
         stack.stop()
     return os.EX_OK

@@ -105,7 +105,7 @@ class Stack:
                 self._start_product(environment | places)
             rabbitmq.wait_ready(Deadline(_READY_SECONDS))
             self._say(f"RabbitMQ is ready on port {ports.rabbitmq}")
-            self._wait("api", lambda: _is_ready(f"http://127.0.0.1:{ports.api}/readyz"))
+            self._wait("api", lambda: is_ready(f"http://127.0.0.1:{ports.api}"))
             product.write_client_env(self._places, config)
             self._say(f"The API is ready on port {ports.api}")
             self._wait("supervisor", lambda: workers_ready.seen() and product.has_consumers(config.rabbitmq))
@@ -207,9 +207,9 @@ class Stack:
                 raise SandboxError(f"the {name} {how}; the end of its log, {child.log}:\n{_tail(child.log)}")
 
 
-def _is_ready(url: str) -> bool:
+def is_ready(url: str) -> bool:
     """Tell whether the API answers and has found RabbitMQ: it takes tasks without it, but they would wait for the relay."""
-    with suppress(urllib.error.URLError, OSError), urllib.request.urlopen(url, timeout=5) as response:
+    with suppress(urllib.error.URLError, OSError, ValueError), urllib.request.urlopen(f"{url}/readyz", timeout=5) as response:
         return bool(json.load(response)["rabbitmq"]["state"] == "connected")
     return False
 

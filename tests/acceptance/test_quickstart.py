@@ -33,3 +33,10 @@ def test_servers_that_were_begun_end_when_the_packages_cannot_be_installed(check
     assert [name for name in _PARTS if running(places.pid_file(name))] == []
     with (checkout / ".setup.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    stop = subprocess.run(["bin/quickstart", "--stop"], cwd=checkout, capture_output=True, text=True, timeout=20, check=False)
+    assert (stop.returncode, stop.stderr) == (0, "")
+    # what is half there is not gone on with
+    half = checkout / ".venv/half a package"
+    half.touch()
+    assert subprocess.run(["bin/quickstart"], cwd=checkout, env=environment, capture_output=True, timeout=100, check=False).returncode == os.EX_UNAVAILABLE
+    assert not half.exists()
