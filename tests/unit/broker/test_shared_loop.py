@@ -14,6 +14,7 @@ from pika.adapters.select_connection import PollEvents
 from dtqs.broker.shared import SharedThreadLoop
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
+from tests.helpers import eventually
 
 LONG = 20.0
 """Of a wait that must not be waited out."""
@@ -62,17 +63,10 @@ def poll_waits(loop: SharedThreadLoop) -> bool:
     return "futex" not in Path(f"/proc/self/task/{loop._thread.native_id}/wchan").read_text(encoding="ascii")
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = Deadline(5)
-    while not condition():
-        assert not deadline.passed
-        time.sleep(0.001)
-
-
 def test_who_leads_reads_what_comes_and_the_loops_own_thread_reads_it_otherwise(loop: SharedThreadLoop, line: Line) -> None:
     for turn in range(5):
         line.ours.send(b"x")
-        until(line.has_read(2 * turn + 1))
+        eventually(line.has_read(2 * turn + 1), 5, "its own thread reads")
         loop.lead(lambda: True, LONG)
         threading.Timer(0.01, line.ours.send, (b"x",)).start()
         loop.lead(line.has_read(2 * turn + 2), LONG)
@@ -96,14 +90,14 @@ def test_what_comes_while_the_loop_is_kept_waits_for_the_next_lead_or_the_releas
     loop.lead(line.has_read(1), LONG)
     line.ours.send(b"x")
     loop.release()
-    until(line.has_read(2))
+    eventually(line.has_read(2), 5, "its own thread reads")
     assert line.readers == [threading.main_thread(), loop._thread]
 
 
 def test_a_loop_that_is_kept_for_long_is_served_by_its_own_thread_again(loop: SharedThreadLoop, line: Line) -> None:
     loop.lead(lambda: True, LONG)
     line.ours.send(b"x")
-    until(line.has_read(1))
+    eventually(line.has_read(1), 5, "its own thread reads")
     assert line.readers == [loop._thread]
     threading.Timer(0.05, line.ours.send, (b"x",)).start()
     loop.lead(line.has_read(2), LONG)
@@ -135,7 +129,7 @@ def test_what_came_of_a_socket_that_another_thread_gave_up_meanwhile_is_dropped(
     with ioloop.lock:  # as `now` holds it
         line.ours.close()
         # the loop's thread has come out of its wait with the hang-up, and waits for the lock
-        until(lambda: not poll_waits(loop))
+        eventually(lambda: not poll_waits(loop), 5, "it waits for the lock")
         ioloop.remove_handler(line.theirs.fileno())
     assert loop.ask(lambda reply: reply("alive"), Deadline(5)) == "alive"
 
@@ -179,7 +173,7 @@ def test_a_call_runs_whoever_serves_and_one_of_now_in_its_own_thread(loop: Share
         ran.append(threading.current_thread())
 
     loop.call(call)
-    until(lambda: len(ran) == 1)
+    eventually(lambda: len(ran) == 1, 5, "it ran")
     loop.now(call)
     threading.Timer(0.05, loop.call, (call,)).start()
     loop.lead(lambda: len(ran) == 3, LONG)
