@@ -194,7 +194,8 @@ class Worker:
         if tasks:
             self._totals.claimed += len(tasks)
             self._hold.begin(lease_id, sorted(tasks, key=_by_id))
-            self._link.publish_events(rows)
+            if rows:  # of light tasks there are none, and what is only queued would have the outcome's event wait behind it
+                self._link.publish_events(rows)
             self._run_all(len(deliveries))
         else:
             self._hold.forgets(lease_id)
