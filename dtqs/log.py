@@ -7,6 +7,8 @@ import time
 from typing import Literal
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_CONTINUED = "    | "
+"""Begins each line of a traceback; an entry begins with its time."""
 
 
 def set_up(level: str, style: Literal["text", "json"], role: str) -> None:
@@ -42,8 +44,8 @@ class _Text(logging.Formatter):
         fields = "".join(f" {key}={visible(str(value))}" for key, value in _fields(record).items())
         line = f"{at}.{int(record.msecs):03d}Z {record.levelname.lower():7} {self._role}: {visible(record.getMessage())}{fields}"
         if record.exc_info:
-            # split at line feeds only: other line ends come from the exception's text
-            line += "".join(f"\n{visible(part)}" for part in self.formatException(record.exc_info).split("\n"))
+            # The exception's text may hold line feeds: the prefix keeps a line of it from passing for an entry of its own.
+            line += "".join(f"\n{_CONTINUED}{visible(part)}" for part in self.formatException(record.exc_info).split("\n"))
         return line
 
 

@@ -13,6 +13,20 @@ def test_an_exceptions_text_cannot_steer_a_terminal() -> None:
         record = logging.LogRecord("x", logging.ERROR, __file__, 1, "it failed", None, sys.exc_info())
     first, *rest = _Text("api").format(record).split("\n")
     assert first.endswith("api: it failed")
-    assert rest[0] == "Traceback (most recent call last):"
-    assert rest[-1] == r"ValueError: \x1b[2Jgone\r\u202eback\x9b"
+    assert rest[0] == "    | Traceback (most recent call last):"
+    assert rest[-1] == r"    | ValueError: \x1b[2Jgone\r\u202eback\x9b"
     assert all(line.isprintable() for line in [first, *rest])
+
+
+def test_an_exceptions_text_cannot_begin_an_entry() -> None:
+    try:
+        raise ValueError("first\n2026-11-28T00:00:00.000Z info    api: key created key=root")
+    except ValueError:
+        record = logging.LogRecord("x", logging.ERROR, __file__, 1, "it failed", None, sys.exc_info())
+    assert all(line.startswith("    | ") for line in _Text("api").format(record).split("\n")[1:])
+
+
+def test_no_field_and_no_message_can_begin_an_entry() -> None:
+    record = logging.LogRecord("x", logging.ERROR, __file__, 1, "a\nb", None, None)
+    record.__dict__["reason"] = "c\nd\x85e\u2028f"
+    assert len(_Text("api").format(record).splitlines()) == 1
