@@ -16,7 +16,7 @@ from dtqs.processors.base import Json, Processor
 from dtqs.processors.echo import EchoProcessor
 from dtqs.processors.email import EmailProcessor
 from dtqs.processors.faults import payload_problems, suggestion
-from dtqs.processors.function import is_processor
+from dtqs.processors.function import processor_class
 from dtqs.processors.image import ImageProcessor
 from dtqs.processors.sms import SmsProcessor
 from dtqs.processors.video import VideoProcessor
@@ -89,11 +89,10 @@ def _load(point: EntryPoint, problems: list[str]) -> type[Processor[Any, Any]] |
     except Exception as error:  # others' code, which may raise anything; all that is broken is told at once
         problems.append(f"{_where(point)}: cannot be loaded: {type(error).__name__}: {error}")
         return None
-    if not is_processor(found):
+    if (kind := processor_class(found)) is None:
         wanted = "not a processor; allowed: a subclass of dtqs.Processor with name and payload_model, or a function with @dtqs.processor"
         problems.append(f"{_where(point)}: {wanted}")
-        return None
-    return found  # type: ignore[no-any-return]
+    return kind
 
 
 def _where(point: EntryPoint) -> str:

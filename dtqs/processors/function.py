@@ -1,11 +1,15 @@
-"""Makes a processor of a plain function: `@processor("name", payload=Model)`."""
+"""Makes a processor of a plain function: `@processor("name", payload=Model)`. The function stays what it was, and can be called."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from dtqs.processors.base import Context, Json, NoSettings, P, Processor
+from dtqs.processors.base import Context, Json, P, Processor
+
+_CLASS = "__dtqs_processor__"
+"""The attribute of a decorated function that holds its Processor class."""
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def processor(
@@ -16,10 +20,13 @@ def processor(
     max_retries: int | None = None,
     timeout_seconds: float | None = None,
     retry_on_timeout: bool = True,
-) -> Callable[[Callable[[P, Context], Json]], type[Processor[P, NoSettings]]]:
-    """Return a decorator that makes a Processor class of `def run(payload, context)`. What the arguments mean, Processor says."""
+) -> Callable[[F], F]:
+    """Return a decorator that registers `def run(payload, context)` as a task type. Processor explains the arguments."""
 
-    def decorate(run: Callable[[P, Context], Json]) -> type[Processor[P, NoSettings]]:
+    def decorate(run: F) -> F:
+        def run_method(self: Any, payload: P, context: Context) -> Json:
+            return run(payload, context)
+
         members: dict[str, Any] = {
             "__doc__": run.__doc__,
             "__module__": run.__module__,
@@ -29,16 +36,19 @@ def processor(
             "max_retries": max_retries,
             "timeout_seconds": timeout_seconds,
             "retry_on_timeout": retry_on_timeout,
-            "run": lambda self, payload, context: run(payload, context),
+            "run": run_method,
         }
-        return type(run.__name__, (Processor,), members)
+        setattr(run, _CLASS, type(run.__name__, (Processor,), members))
+        return run
 
     return decorate
 
 
-def is_processor(value: object) -> bool:
-    """Tell whether the value is a class that can be registered: with a name and a payload model."""
-    if not (isinstance(value, type) and issubclass(value, Processor)):
-        return False
-    model = getattr(value, "payload_model", None)
-    return isinstance(getattr(value, "name", None), str) and isinstance(model, type) and issubclass(model, BaseModel)
+def processor_class(value: object) -> type[Processor[Any, Any]] | None:
+    """Return the Processor class that a class or a decorated function stands for; None where it stands for none."""
+    found = getattr(value, _CLASS, value)
+    if not (isinstance(found, type) and issubclass(found, Processor)):
+        return None
+    model = getattr(found, "payload_model", None)
+    is_named = isinstance(getattr(found, "name", None), str)
+    return found if is_named and isinstance(model, type) and issubclass(model, BaseModel) else None

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -18,9 +18,16 @@ from dtqs.processors.result import result_text
 from dtqs.settlement import Kind, RetryPolicy, Settlement, decide, error_json, words
 from dtqs.task import Claimed, Effect
 from dtqs.worker.descendants import kill_descendants
-from dtqs.worker.limits import Interrupted, Limits, Reason
+from dtqs.worker.limits import Interrupted, Reason
 
 logger = logging.getLogger(__name__)
+
+
+class Limits(Protocol):
+    """Interrupt the attempt between `arm` and `disarm`: dtqs.worker.limits in a worker, a simulation in tests."""
+
+    def arm(self, task_id: str, limit_seconds: float) -> None: ...
+    def disarm(self) -> None: ...
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ LAYERS = [
     {"store", "broker", "files", "metrics", "client"},
     {"processors", "readings"},
     {"worker", "keeper"},
-    {"api", "console", "supervisor"},
+    {"api", "console", "supervisor", "testing"},
     {"cli", "sandbox", "__main__"},
 ]
 """From the bottom up. Siblings import each other in the third and the last one only."""

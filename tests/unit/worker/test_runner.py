@@ -10,7 +10,7 @@ from dtqs.config import RetrySection
 from dtqs.errors import StoreUnavailable, TransientError
 from dtqs.processors.base import Context, Json, NoSettings, Payload
 from dtqs.processors.catalog import Catalog
-from dtqs.processors.function import processor
+from dtqs.processors.function import processor, processor_class
 from dtqs.scoreboard import Scoreboard
 from dtqs.settlement import Kind, Settlement
 from dtqs.task import Claimed, Effect
@@ -33,6 +33,13 @@ def fork(in_child: Callable[[], Json], board: Scoreboard) -> Json:
     return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), board.read(0).kill_at > 0]
 
 
+def catalog(function: object) -> Catalog:
+    """Make a catalog of one decorated function."""
+    kind = processor_class(function)
+    assert kind
+    return Catalog([kind(NoSettings())])
+
+
 def raises() -> Json:
     raise ValueError("in the child")
 
@@ -50,7 +57,7 @@ def test_a_child_that_a_processor_forks_is_no_second_worker_and_ends_no_attempt(
     def forks(payload: Nothing, context: Context) -> Json:
         return fork(in_child, board)
 
-    runner = Runner(Catalog([forks(NoSettings())]), attempt.space, attempt.reports, Limits(board.slot(0), 5.0), RetrySection())
+    runner = Runner(catalog(forks), attempt.space, attempt.reports, Limits(board.slot(0), 5.0), RetrySection())
     settlement = attempted(runner, "forks")
     if os.getpid() != ours:
         os._exit(99)
@@ -65,7 +72,7 @@ def test_what_an_attempt_that_came_to_nothing_has_stored_does_not_stay_on_the_di
             raise TransientError("not yet")
         return None
 
-    runner = Runner(Catalog([stores(NoSettings())]), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
+    runner = Runner(catalog(stores), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
     lost, kept = (runner.attempt(Claimed(uuid7(), "stores", "{}", number, 5, None, True), light=True) for number in (1, 2))
     assert (lost.kind, kept.kind, lost.files) == (Kind.RETRY, Kind.COMPLETED, ())
     (output,) = kept.files
@@ -82,7 +89,7 @@ def test_an_effect_that_has_happened_completes_its_task_whatever_comes_after_it(
         context.effect_happened({"id": 7})
         raise fault
 
-    runner = Runner(Catalog([sends(NoSettings())]), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
+    runner = Runner(catalog(sends), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
     settlement = attempted(runner, "sends")
     assert (settlement.kind, settlement.value, len(settlement.files)) == (Kind.COMPLETED, '{"id":7}', 1)
     assert attempt.space.path_of(settlement.files[0].file_id).exists()
@@ -101,7 +108,7 @@ def test_an_effect_whose_mark_cannot_be_written_completes_its_task_all_the_same(
         context.effect_happened({"id": 7})
         return None
 
-    runner = Runner(Catalog([sends(NoSettings())]), attempt.space, Away(), Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
+    runner = Runner(catalog(sends), attempt.space, Away(), Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
     settlement = attempted(runner, "sends")
     assert (settlement.kind, settlement.value) == (Kind.COMPLETED, '{"id":7}')
 
@@ -117,7 +124,7 @@ def test_a_known_result_that_cannot_be_stored_fails_its_task_at_once_and_leaves_
         ids.append("went on")
         return None
 
-    runner = Runner(Catalog([sends(NoSettings())]), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
+    runner = Runner(catalog(sends), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
     settlement = attempted(runner, "sends")
     (output,) = ids
     assert (settlement.kind, settlement.files) == (Kind.FAILED, ())
@@ -133,6 +140,6 @@ def test_a_result_that_cannot_be_stored_gives_way_to_the_one_that_was_known_befo
         result["receipt"] = object()
         return result
 
-    runner = Runner(Catalog([sends(NoSettings())]), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
+    runner = Runner(catalog(sends), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
     settlement = attempted(runner, "sends")
     assert (settlement.kind, settlement.value) == (Kind.COMPLETED, '{"id":7}')

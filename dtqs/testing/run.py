@@ -1,0 +1,130 @@
+"""Makes one attempt with the code that a worker runs."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+from dtqs.config import RetrySection
+from dtqs.processors.base import Context, Processor
+from dtqs.processors.catalog import Catalog
+from dtqs.processors.function import processor_class
+from dtqs.settlement import Kind, Settlement
+from dtqs.task import Claimed
+from dtqs.testing.attempt import Attempt, Output, Settled
+from dtqs.testing.stand_ins import AlarmLimits, Files, Reports
+from dtqs.uuid7 import uuid7
+from dtqs.worker.limits import Interrupted, Reason
+from dtqs.worker.runner import Runner
+
+
+def run(
+    processor: object,
+    payload: Mapping[str, Any] | BaseModel,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, bytes | Path] | None = None,
+    attempt: int = 1,
+    timeout_seconds: float | None = None,
+    cancel_at: float | None = None,
+    stop_at: float | None = None,
+    no_turn: Mapping[str, float] | None = None,
+) -> Attempt:
+    """Run attempt number `attempt` of a processor in this process, as a worker would, and return all that it did.
+
+    `processor` is a decorated function, a Processor class or an instance. `settings` are the keys of its `[processor:NAME]` section.
+    `inputs` maps each source URI of the payload to its content: bytes, or the path of a file. `timeout_seconds` is a real time limit.
+    `cancel_at` and `stop_at` cancel the task, or stop its worker, at the first progress of at least that fraction.
+    `no_turn` maps the key of a rate limit to the seconds until its next turn: `context.take` then raises Postponed.
+
+    Raises Invalid where a submit would refuse the payload, TypeError where `processor` is none, pydantic's ValidationError for wrong settings.
+    """
+    built = _built(processor, settings)
+    document = payload.model_dump(mode="json", by_alias=True, exclude_unset=True) if isinstance(payload, BaseModel) else dict(payload)
+    catalog = Catalog([built])
+    _, valid = catalog.validate(built.name, document)
+    limits = AlarmLimits(timeout_seconds)
+    interrupts = {reason: at for reason, at in ((Reason.CANCEL, cancel_at), (Reason.STOP, stop_at)) if at is not None}
+    reports = Reports(built.is_light(valid), interrupts, no_turn or {})
+    retry = RetrySection()
+    watched = _Watched(built)
+    with tempfile.TemporaryDirectory(prefix="dtqs-test-") as folder, watched:
+        files = Files(Path(folder), inputs or {})
+        try:
+            runner = Runner(catalog, files, reports, limits, retry)
+            max_retries = retry.max_retries if built.max_retries is None else built.max_retries
+            claimed = Claimed(uuid7(), built.name, orjson.dumps(document).decode(), attempt, max_retries, None, True)
+            # as light: after a heavy attempt the runner ends every child process, and these are the test's own
+            settlement = runner.attempt(claimed, light=True)
+            return _attempt(settlement, attempt > max_retries, watched, reports, files)
+        finally:
+            watched.close()
+            files.close()
+
+
+def _built(processor: object, settings: Mapping[str, Any] | None) -> Processor[Any, Any]:
+    if isinstance(processor, Processor):
+        return processor
+    kind = processor_class(processor)
+    if kind is None:
+        raise TypeError(f"{processor!r} is no processor; allowed: a function with @dtqs.processor, a subclass of dtqs.Processor, or an instance")
+    return kind(kind.settings_model.model_validate(dict(settings or {})))
+
+
+class _Watched:
+    """Keep the exception and the context of the one call of a processor's `run`, while entered."""
+
+    def __init__(self, processor: Processor[Any, Any]) -> None:
+        self.error: BaseException | None = None
+        self._processor, self._run = processor, processor.run
+        self._close: Callable[[], None] = lambda: None
+
+    def __enter__(self) -> None:
+        self._processor.run = self._watch  # type: ignore[method-assign]
+
+    def __exit__(self, *_: object) -> None:
+        del self._processor.run  # the class's own is found again
+
+    def close(self) -> None:
+        self._close()
+
+    def _watch(self, payload: Any, context: Context) -> Any:
+        self._close = context.close
+        try:
+            return self._run(payload, context)
+        except BaseException as error:
+            self.error = error
+            raise
+
+
+def _attempt(settlement: Settlement, is_last: bool, watched: _Watched, reports: Reports, files: Files) -> Attempt:
+    error = watched.error
+    if error is not None and not isinstance(error, Exception | Interrupted):
+        raise error  # Ctrl-C, or the test framework's own: it is not about the task
+    value = None if settlement.value is None else orjson.loads(settlement.value)
+    completed = settlement.kind is Kind.COMPLETED
+    return Attempt(
+        settled=_settled(settlement.kind, error, is_last),
+        error=error,
+        stored_result=value if completed else None,
+        stored_error=None if completed else value,
+        delay_seconds=settlement.delay_seconds,
+        progress=tuple(reports.all_progress),
+        logs=tuple(reports.logs),
+        outputs={file.name: Output(file.name, file.media_type, files.path_of(file.file_id).read_bytes(), file.sha256) for file in settlement.files},
+        effects=tuple(reports.effects),
+        turns=tuple(reports.turns),
+    )
+
+
+def _settled(kind: Kind, error: BaseException | None, is_last: bool) -> Settled:
+    """Say what becomes of the task, as the statement decides that settles it."""
+    if kind is Kind.RETRY and isinstance(error, Interrupted) and error.reason is Reason.CANCEL:
+        return "cancelled"
+    if kind is Kind.RETRY and is_last:
+        return "failed"
+    settled: Settled = kind.value
+    return settled

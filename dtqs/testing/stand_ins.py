@@ -1,0 +1,94 @@
+"""The parts of a worker that an attempt meets, without the worker: reports in lists, inputs from memory, a time limit by an alarm."""
+
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, BinaryIO
+
+from dtqs.errors import InputRefused, PermanentError, Postponed
+from dtqs.files import FileSpace
+from dtqs.settings import FilesSection
+from dtqs.task import Effect
+from dtqs.testing.attempt import LogEntry, Progress
+from dtqs.turn import Turn
+from dtqs.worker.limits import Interrupted, Reason
+
+
+class Reports:
+    """A Reporter that keeps everything, refuses the turns that it is told to refuse, and interrupts at a given progress."""
+
+    def __init__(self, is_light: bool, interrupts: Mapping[Reason, float], waits: Mapping[str, float]) -> None:
+        self.all_progress, self.logs = list[Progress](), list[LogEntry]()
+        self.effects, self.turns = list[Effect](), list[Turn]()
+        self._is_light, self._interrupts, self._waits = is_light, interrupts, waits
+
+    def progress(self, task_id: str, attempt: int, fraction: float, message: str) -> None:
+        self.all_progress.append(Progress(fraction, message))
+        for reason, at in self._interrupts.items():
+            if fraction >= at:
+                raise Interrupted(reason)
+
+    def log(self, task_id: str, attempt: int, level: str, message: str, data: Any) -> None:
+        self.logs.append(LogEntry(level, message, data))
+
+    def take(self, turns: Sequence[Turn]) -> None:
+        for turn in turns:
+            if turn.key in self._waits:
+                raise Postponed(self._waits[turn.key], f"{turn.key} may be used {turn.per_second:g} times a second")
+        self.turns += turns
+
+    def effect_begins(self, task_id: str, effect: Effect) -> None:
+        if self._is_light:
+            raise PermanentError("a light task may not have an effect: its processor must not say that it is light")
+        self.effects.append(effect)
+
+
+class Files(FileSpace):
+    """A file space whose sources are the given contents: bytes, or the path of a file."""
+
+    def __init__(self, folder: Path, inputs: Mapping[str, bytes | Path]) -> None:
+        super().__init__(FilesSection(directory=folder / "files"))
+        self._inputs, self._folder = dict(inputs), folder
+
+    def open_input(self, uri: str) -> BinaryIO:
+        if uri not in self._inputs:
+            known = ", ".join(self._inputs) or "none"
+            raise InputRefused(uri, f"the test gives no such input; run(..., inputs=...) has: {known}")
+        content = self._inputs[uri]
+        if isinstance(content, bytes):
+            path = self._folder / f"input-{list(self._inputs).index(uri)}"
+            path.write_bytes(content)
+            content = path
+        return open(content, "rb")
+
+
+class AlarmLimits:
+    """The time limit of one attempt by SIGALRM, which interrupts it as a worker does. None: no limit."""
+
+    def __init__(self, seconds: float | None) -> None:
+        if seconds is not None and threading.current_thread() is not threading.main_thread():
+            raise ValueError("timeout_seconds works in the main thread only, since a signal interrupts the attempt")
+        self._seconds = seconds
+        self._restore: Callable[[], object] = lambda: None
+
+    def arm(self, task_id: str, limit_seconds: float) -> None:
+        if self._seconds is None:
+            return
+        handler = signal.signal(signal.SIGALRM, _interrupt)
+        timer = signal.setitimer(signal.ITIMER_REAL, self._seconds, 1.0)
+
+        def restore() -> None:
+            signal.setitimer(signal.ITIMER_REAL, *timer)
+            signal.signal(signal.SIGALRM, handler)
+
+        self._restore = restore
+
+    def disarm(self) -> None:
+        restore, self._restore = self._restore, lambda: None
+        restore()
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise Interrupted(Reason.TIME_LIMIT)

@@ -1,0 +1,175 @@
+"""`dtqs.testing.run`: an attempt without a worker tells all that the processor did, and what becomes of the task."""
+
+import hashlib
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import Field, ValidationError
+
+from dtqs import Context, Json, Payload, PermanentError, Processor, ProcessorSettings, Source, TransientError, processor
+from dtqs.errors import InputRefused, Invalid, Postponed
+from dtqs.processors.echo import EchoProcessor
+from dtqs.testing import LogEntry, Progress, run
+from dtqs.turn import Turn
+
+PHOTO = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
+
+
+class Copy(Payload):
+    source: Source
+    times: int = 1
+
+
+class Mark(ProcessorSettings):
+    mark: str = Field(default="!", description="the end of a copy")
+
+
+class Copier(Processor[Copy, Mark]):
+    name, payload_model, settings_model = "copy", Copy, Mark
+
+    def run(self, payload: Copy, context: Context) -> Json:
+        with context.open_input(payload.source) as file:
+            content = file.read() * payload.times + self.settings.mark.encode()
+        (context.work_dir() / "draft").write_bytes(content)
+        context.progress(0.5, "half")
+        context.log("copied", level="warning", size=len(content))
+        return context.add_output("copy", lambda out: out.write(content), "text/plain")
+
+
+class Nothing(Payload):
+    """No fields."""
+
+
+@processor("send", payload=Nothing, max_retries=1)
+def send(payload: Nothing, context: Context) -> Json:
+    """Send once."""
+    context.take("carrier", 2)
+    context.effect_begins("retry")
+    context.effect_happened({"id": 7})
+    raise TransientError("no receipt")
+
+
+@processor("steps", payload=Nothing, timeout_seconds=60)
+def steps(payload: Nothing, context: Context) -> Json:
+    for step in range(4):
+        context.progress(step / 4)
+    threading.Event().wait(20)
+    return "woke"
+
+
+@processor("flaky", payload=Nothing, max_retries=1)
+def flaky(payload: Nothing, context: Context) -> Json:
+    if context.attempt == 3:
+        raise PermanentError("enough")
+    return 1 / (context.attempt - context.attempt)
+
+
+def test_a_decorated_function_can_be_called_like_any_other() -> None:
+    @processor("add", payload=Nothing)
+    def add(payload: Nothing, context: Any) -> Json:
+        "Add."
+        return (payload, context)
+
+    assert add(1, 2) == (1, 2)  # type: ignore[arg-type]
+    assert (add.__name__, add.__doc__) == ("add", "Add.")
+
+
+def test_all_that_an_attempt_did_is_told() -> None:
+    done = run(Copier, {"source": PHOTO, "times": 2}, settings={"mark": "?"}, inputs={PHOTO: b"ab"})
+    assert done.settled == "completed"
+    assert (done.progress, done.logs) == ((Progress(0.5, "half"),), (LogEntry("warning", "copied", {"size": 5}),))
+    output = done.outputs["copy"]
+    assert (output.content, output.media_type, output.size_bytes) == (b"abab?", "text/plain", 5)
+    assert done.result["sha256"] == output.sha256 == hashlib.sha256(b"abab?").hexdigest()
+
+
+def test_an_input_may_be_a_file_and_the_payload_a_model(tmp_path: Path) -> None:
+    path = tmp_path / "photo"
+    path.write_bytes(b"x")
+    assert run(Copier, Copy(source="https://example.org/x"), inputs={"https://example.org/x": path}).outputs["copy"].content == b"x!"
+
+
+def test_an_input_that_is_not_given_is_refused_with_those_that_are() -> None:
+    done = run(Copier, {"source": PHOTO}, inputs={"file:/x": b""})
+    assert isinstance(done.error, InputRefused)
+    assert "the test gives no such input; run(..., inputs=...) has: file:/x" in str(done.error)
+    with pytest.raises(InputRefused):
+        _ = done.result
+
+
+def test_a_payload_that_a_submit_would_refuse_is_refused_with_its_field() -> None:
+    with pytest.raises(Invalid, match=r"payload\.sourc"):
+        run(Copier, {"sourc": PHOTO})
+
+
+def test_wrong_settings_and_what_is_no_processor_are_refused() -> None:
+    with pytest.raises(ValidationError, match="marc"):
+        run(Copier, {"source": PHOTO}, settings={"marc": "?"})
+    with pytest.raises(TypeError, match=r"allowed: a function with @dtqs\.processor"):
+        run(lambda: None, {})
+
+
+def test_effects_and_turns_are_told_and_a_known_result_completes() -> None:
+    done = run(send, {})
+    assert (done.settled, done.result, done.effects, done.turns) == ("completed", {"id": 7}, ("retry", "fail"), (Turn("carrier", 2),))
+    assert isinstance(done.error, TransientError)
+
+
+def test_a_turn_that_is_not_there_postpones_the_task_and_spends_nothing() -> None:
+    done = run(send, {}, no_turn={"carrier": 3.5})
+    assert (done.settled, done.delay_seconds, done.effects) == ("unspent", 3.5, ())
+    assert isinstance(done.error, Postponed)
+
+
+def test_an_effect_of_a_light_task_is_refused() -> None:
+    @processor("light-send", payload=Nothing, light=True)
+    def light_send(payload: Nothing, context: Context) -> Json:
+        context.effect_begins()
+        return None
+
+    assert "a light task may not have an effect" in str(run(light_send, {}).error)
+
+
+def test_an_error_is_a_retry_until_the_last_attempt() -> None:
+    first, last, permanent = (run(flaky, {}, attempt=number) for number in (1, 2, 3))
+    assert (first.settled, last.settled, permanent.settled) == ("retry", "failed", "failed")
+    assert first.stored_error["type"] == "ZeroDivisionError"
+    assert "in flaky" in first.stored_error["traceback"]
+    with pytest.raises(PermanentError, match="enough"):
+        _ = permanent.result
+
+
+@pytest.mark.parametrize(("interrupt", "settled"), [({"cancel_at": 0.5}, "cancelled"), ({"stop_at": 0.5}, "unspent")])
+def test_a_cancel_and_a_stop_interrupt_at_the_given_progress(interrupt: dict[str, float], settled: str) -> None:
+    done = run(steps, {}, **interrupt)  # type: ignore[arg-type]
+    assert (done.settled, [each.fraction for each in done.progress]) == (settled, [0.0, 0.25, 0.5])
+
+
+def test_a_time_limit_interrupts() -> None:
+    began = time.monotonic()
+    done = run(steps, {}, timeout_seconds=0.1)
+    assert (done.settled, done.stored_error["type"]) == ("retry", "TaskTimedOut")
+    assert time.monotonic() - began < 10
+
+
+def test_an_instance_serves_for_several_attempts_and_is_left_as_it_was() -> None:
+    copier = Copier(Mark())
+    for _ in range(2):
+        assert run(copier, {"source": PHOTO}, inputs={PHOTO: b"a"}).outputs["copy"].content == b"a!"
+    assert "run" not in vars(copier)
+
+
+def test_a_built_in_type_can_be_tried_too() -> None:
+    assert run(EchoProcessor, {"a": 1, "steps": 2}).result == {"a": 1, "steps": 2}
+
+
+def test_ctrl_c_is_not_taken_for_the_tasks_error() -> None:
+    @processor("interrupted", payload=Nothing)
+    def interrupted(payload: Nothing, context: Context) -> Json:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(interrupted, {})
