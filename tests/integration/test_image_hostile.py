@@ -46,7 +46,7 @@ def _bomb(width: int, height: int) -> bytes:
     [
         (b"", "the file is empty, not an image"),
         (b"<!DOCTYPE html><title>x</title>", r"the file is a web page \(HTML\), not an image that can be read: allowed are JPEG, PNG"),
-        (b"%PDF-1.7\n", "the file is a PDF, not an image"),
+        (b"%PDF-1.7\n", "the file is a PDF document, not an image"),
         (b"PK\3\4" + b"\0" * 50, "the file is a ZIP archive"),
         (b"#EXTM3U\n", "the file is plain text"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "the file is an SVG drawing"),

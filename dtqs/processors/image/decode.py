@@ -14,7 +14,8 @@ from PIL.ExifTags import Base as Tag
 from PIL.ImageFile import ImageFile
 
 from dtqs.errors import PermanentError, TransientError
-from dtqs.files.sniff import HEAD_BYTES, UNKNOWN, sniff
+from dtqs.files.kinds import words
+from dtqs.files.sniff import HEAD_BYTES, sniff
 from dtqs.processors.image.geometry import Size
 
 DECODERS = {
@@ -30,22 +31,6 @@ ANIMATIONS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 """Of these, further frames go on with the first; those of others are pages, previews or views from other sides."""
 
 _ALLOWED = "allowed are JPEG, PNG, WebP, GIF, TIFF and AVIF"
-_WORDS = {
-    "application/pdf": "a PDF",
-    "application/postscript": "a PostScript file",
-    "application/zip": "a ZIP archive (or an office document)",
-    "application/xml": "an XML file",
-    "application/x-executable": "a program",
-    "image/bmp": "a BMP image",
-    "image/heic": "a HEIC image",
-    "image/heif": "a HEIF image",
-    "image/jp2": "a JPEG 2000 image",
-    "image/svg+xml": "an SVG drawing",
-    "image/vnd.adobe.photoshop": "a Photoshop file",
-    "text/html": "a web page (HTML)",
-    "text/plain": "plain text",
-    UNKNOWN: "of no kind that is known here",
-}
 BROKEN = (
     *(OSError, EOFError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RuntimeError, AssertionError),
     *(struct.error, zlib.error),
@@ -63,7 +48,7 @@ def check_source(file: BinaryIO, max_bytes: int) -> tuple[str, int]:
         raise PermanentError(f"the file has {size} bytes; allowed are {max_bytes}")
     media_type = sniff(file.read(HEAD_BYTES))
     if media_type not in DECODERS:
-        raise PermanentError(f"the file is {_WORDS.get(media_type, f'of type {media_type}')}, not an image that can be read: {_ALLOWED}")
+        raise PermanentError(f"the file is {words(media_type)}, not an image that can be read: {_ALLOWED}")
     file.seek(0)
     return media_type, size
 
