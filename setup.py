@@ -58,7 +58,22 @@ setup(
         "smpplib",
         "tenacity",
     ],
-    extras_require={"test": ["aiosmtpd", "flask", "flask-cors", "hypothesis", "moto", "mypy", "pytest", "pytest-xdist", "ruff", "schemathesis", "trustme"]},
+    extras_require={
+        "test": [
+            "aiosmtpd",
+            "flask",
+            "flask-cors",
+            "hypothesis",
+            "moto",
+            "mypy",
+            "pytest",
+            "pytest-xdist",
+            "ruff",
+            "schemathesis",
+            "setuptools",  # a test builds a package of its own
+            "trustme",
+        ]
+    },
     entry_points={"console_scripts": ["dtqs = dtqs.__main__:run"]},
     cmdclass={"build_py": BuildWithResources},
 )

@@ -80,7 +80,7 @@ def create(name: str, scopes: tuple[str, ...], as_json: bool) -> None:
       dtqs key create ci
       dtqs key create ops --scope admin --json
     """
-    with opened_store(configuration(), "dtqs key") as store:
+    with opened_store(configuration(needed=True), "dtqs key") as store:
         key_id, secret = store.api_keys.create(name, scopes)
     if as_json:
         print_json({"key": secret, "key_id": key_id, "name": name, "scopes": scopes})
@@ -98,7 +98,7 @@ def list_keys(as_json: bool) -> None:
       dtqs key list
       dtqs key list --json
     """
-    with opened_store(configuration(), "dtqs key") as store:
+    with opened_store(configuration(needed=True), "dtqs key") as store:
         keys = store.api_keys.list()
     if as_json:
         print_json([asdict(each) for each in keys])
@@ -118,7 +118,7 @@ def revoke(name_or_id: str, as_json: bool) -> None:
     \b
       dtqs key revoke ci
     """
-    with opened_store(configuration(), "dtqs key") as store:
+    with opened_store(configuration(needed=True), "dtqs key") as store:
         key_id = store.api_keys.revoke(name_or_id)
     if as_json:
         print_json({"key_id": key_id})

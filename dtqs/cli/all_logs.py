@@ -21,7 +21,7 @@ FOLLOW_SECONDS = 1.0
 
 
 def print_entries(following: bool, level: str | None, search: str | None, limit: int, deadline: Deadline, as_json: bool) -> None:
-    with opened_reader(configuration(), "dtqs logs") as reader:
+    with opened_reader(configuration(needed=True), "dtqs logs") as reader:
         for entry in _entries(reader, following, level, search, limit, deadline):
             row: dict[str, Any] = asdict(entry)
             click.echo(json_text(row) if as_json else entry_line(row))

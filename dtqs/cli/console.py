@@ -62,7 +62,7 @@ def console(every_seconds: float, read_only: bool, once: bool, as_json: bool) ->
         _check_terminal()
     # what drivers and connections say of themselves would be written across the screen
     logging.disable(logging.CRITICAL)
-    with _opened(configuration()) as (config, store, reader):
+    with _opened(configuration(needed=True)) as (config, store, reader):
         if once:
             sys.exit(_print(reader.read(), as_json))
         _watch(config, store, reader, every_seconds, read_only)

@@ -39,7 +39,7 @@ def doctor(audit: bool, as_json: bool) -> None:
       dtqs doctor --audit
       dtqs doctor --json | jq '.checks[] | select(.state != "ok")'
     """
-    sys.exit(_audit(configuration(), as_json) if audit else _check(as_json))
+    sys.exit(_audit(configuration(needed=True), as_json) if audit else _check(as_json))
 
 
 def _check(as_json: bool) -> int:
@@ -58,8 +58,8 @@ def show_checks(found: Sequence[Check]) -> None:
 
 def _all_checks() -> Iterator[Check]:
     try:
-        config = configuration()
-        Catalog.load(config)
+        config = configuration(needed=True)
+        catalog = Catalog.load(config)
     except ConfigError as error:
         for problem in error.problems:
             yield Check("configuration", FAILED, problem, "edit it; check it with: dtqs config check")
@@ -67,6 +67,7 @@ def _all_checks() -> Iterator[Check]:
         yield from checks.programs()
         return
     yield Check("configuration", OK, str(config.path or "no file: defaults and environment"))
+    yield Check("task types", OK, f"{', '.join(catalog.names())}; installed in {sys.prefix}")
     yield from _servers(config)
     yield from checks.programs()
     yield from checks.storage(config)

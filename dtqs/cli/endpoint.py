@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dtqs.cli.options import no_configuration
 from dtqs.client.calls import KEY, URL, checked_url, is_local
-from dtqs.config import Config, load
+from dtqs.config import Config, is_silent, load
 from dtqs.errors import ConfigError
 
 CLIENT_ENV = "client.env"
@@ -25,8 +26,11 @@ class Endpoint:
 
 def find_endpoint(path: Path | None, environ: Mapping[str, str] = os.environ) -> Endpoint:
     """Find the API. Raises ConfigError."""
+    if path is None and not environ.get(URL) and not environ.get(KEY) and is_silent(environ):
+        raise no_configuration()
     beside = client_env(path.parent / CLIENT_ENV) if path else {}
     url = environ.get(URL) or beside.get(URL)
+    _keep_key(path, url, environ)
     # a key goes only where it belongs: not the one of the file to a server that the environment names
     own = environ.get(URL) in (None, "", beside.get(URL))
     key = environ.get(KEY) or (beside.get(KEY) if own else None)
@@ -35,6 +39,12 @@ def find_endpoint(path: Path | None, environ: Mapping[str, str] = os.environ) ->
         return Endpoint(checked_url(url, URL), key, origin, _readable(path) if is_local(url) else None)
     config = load(path, environ)
     return Endpoint(_listening(config), key, f"[api] of {path}" if path else f"the default; {URL} names another one", config)
+
+
+def _keep_key(path: Path | None, url: str | None, environ: Mapping[str, str]) -> None:
+    """Refuse to show the environment's key to a server that only a file names: the folder may be somebody else's. Raises ConfigError."""
+    if path and url and environ.get(KEY) and not environ.get(URL) and not is_local(checked_url(url, URL)):
+        raise ConfigError([f"{path.parent / CLIENT_ENV} names {url}, and {KEY} of the environment may not belong there: set {URL} too, or unset {KEY}"])
 
 
 def _readable(path: Path | None) -> Config | None:

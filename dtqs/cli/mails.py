@@ -43,7 +43,7 @@ def mails(which: str | None, limit: int, as_json: bool) -> None:
 
 
 def _folder() -> MailFolder:
-    settings = configuration().processor("email", EmailSettings)
+    settings = configuration(needed=True).processor("email", EmailSettings)
     if settings.backend != "folder":
         raise Conflict(f"mails are sent, through {settings.where}; they are kept where [processor:email] backend = folder, as in a sandbox")
     return MailFolder(settings.folder)

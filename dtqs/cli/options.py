@@ -42,11 +42,30 @@ def add_config_option(command: click.Command) -> None:
             add_config_option(below)
 
 
-def configuration() -> "Config":
-    """Read the configuration that --config names or that is found. Raises ConfigError, which ends the command with EX_CONFIG."""
-    from dtqs.config import load  # a third of a second, which --help and `up` do without
+def configuration(needed: bool = False) -> "Config":
+    """Read the configuration that --config names or that is found. Raises ConfigError, which ends the command with EX_CONFIG.
 
-    return load(configuration_path())
+    `needed`: without any configuration the defaults would only lead to a server that is not there.
+    """
+    from dtqs.config import is_silent, load  # a third of a second, which --help and `up` do without
+
+    path = configuration_path()
+    if needed and path is None and is_silent():
+        raise no_configuration()
+    return load(path)
+
+
+def no_configuration() -> ConfigError:
+    """Word the error of a command that found nothing to go by."""
+    from dtqs.config import looked_at
+
+    return ConfigError(
+        [
+            f"no configuration found (looked at {looked_at()})",
+            "run this in the folder of `dtqs up`, name the file with --config or DTQS_CONFIG,",
+            "or set DTQS_URL and DTQS_API_KEY for commands over the API",
+        ]
+    )
 
 
 def configuration_path() -> Path | None:

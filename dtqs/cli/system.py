@@ -75,7 +75,7 @@ def queue(limit: int, as_json: bool) -> None:
 
 def _read(limit: int) -> Reading:
     """Raises StoreUnavailable."""
-    with opened_reader(configuration(), "dtqs") as reader:
+    with opened_reader(configuration(needed=True), "dtqs") as reader:
         reading = reader.read(limit, limit)
     if reading.database.state == "away":
         raise StoreUnavailable(f"PostgreSQL: {reading.database.words}")

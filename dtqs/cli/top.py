@@ -52,7 +52,7 @@ def top(every: float, as_json: bool) -> None:
       dtqs top --every 0.5
       dtqs top --json | jq '.alarms'
     """
-    with opened_reader(configuration(), "dtqs top") as reader:
+    with opened_reader(configuration(needed=True), "dtqs top") as reader:
         if as_json:
             print_json(asdict(reader.read()))
         elif not sys.stdout.isatty():

@@ -124,7 +124,7 @@ def _started(places: Places, detach: bool, api_port: int | None, workers: int | 
     reading, report = os.pipe()
     word, writing = os.pipe()
     # in the foreground it must not outlive us; it then stops cleanly by itself
-    command = ["setpriv", "--pdeathsig", "clear" if detach else "TERM", "--", sys.executable, "-m", "dtqs.sandbox"]
+    command = ["setpriv", "--pdeathsig", "clear" if detach else "TERM", "--", sys.executable, "-P", "-m", "dtqs.sandbox"]
     arguments = [str(places.var), str(api_port or ""), str(workers or ""), str(report), str(word)]
     process = subprocess.Popen(command + arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[report, word], start_new_session=True)
     os.close(report)
@@ -194,7 +194,7 @@ def _demonstrate(places: Places, photo: Path | None) -> None:
     environment = os.environ | {"DTQS_CONFIG": str(places.ini)} | read_client_env(places.client_env)
     # with --json our own standard output is for the object alone
     output = sys.stderr if sys.stdout is sys.stderr else None
-    done = subprocess.run([sys.executable, "-m", "dtqs", *arguments], env=environment, stdout=output, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-P", "-m", "dtqs", *arguments], env=environment, stdout=output, timeout=120, check=False)
     if done.returncode != 0:
         raise SandboxError(f"the demonstration ended with status {done.returncode}; the logs are in {places.log('').parent}")
 

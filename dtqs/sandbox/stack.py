@@ -195,7 +195,7 @@ class Stack:
     def _start_product(self, environment: dict[str, str]) -> None:
         for name in ("api", "supervisor"):
             child = Child(name, self._places.pid_file(name), self._places.log(name), death_signal="TERM" if name == "api" else "KILL")
-            self._parts[name] = Part(Program(child, [sys.executable, "-m", "dtqs", name], environment))
+            self._parts[name] = Part(Program(child, [sys.executable, "-P", "-m", "dtqs", name], environment))
             self._parts[name].start()
 
     def _wait(self, name: str, ready: Callable[[], bool]) -> None:

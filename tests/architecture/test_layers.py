@@ -31,7 +31,7 @@ KNOWN_BESIDE = {"dtqs.store.cooperative": {"gevent"}}
 """How psycopg waits under gevent is that module's job; API processes alone load it."""
 IMPORTED_LATE = {
     "dtqs.cli.logs": {"from dtqs.cli.all_logs import print_entries"},
-    "dtqs.cli.options": {"from dtqs.config import load", "from dtqs.config import find"},
+    "dtqs.cli.options": {"from dtqs.config import is_silent, load", "from dtqs.config import looked_at", "from dtqs.config import find"},
     "dtqs.sandbox.stack": {"from dtqs.sandbox import product"},
 }
 """What takes a third of a second and more to import, and is not wanted by every command, or not before servers have been started."""

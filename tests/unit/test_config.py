@@ -1,5 +1,6 @@
 """The configuration: where it is found, what overrides what, and how a wrong setting is told."""
 
+import os
 import re
 from pathlib import Path
 from typing import Literal
@@ -7,7 +8,7 @@ from typing import Literal
 import pytest
 from pydantic import Field
 
-from dtqs.config import SECTIONS, Config, Section, find, load
+from dtqs.config import SECTIONS, Config, Section, find, load, looked_at
 from dtqs.errors import ConfigError
 from dtqs.settings import allowed
 
@@ -179,3 +180,19 @@ def test_find_prefers_the_option_then_the_variable_then_the_places(tmp_path: Pat
     assert find(None, {}) == Path("var/dtqs.ini")
     assert find(None, {"DTQS_CONFIG": "b.ini"}) == Path("b.ini")
     assert find("a.ini", {"DTQS_CONFIG": "b.ini"}) == Path("a.ini")
+
+
+def test_a_file_of_the_current_folder_that_others_may_have_made_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("var").mkdir()
+    Path("var/dtqs.ini").touch()
+    for path in ("var", "var/dtqs.ini"):
+        mode = Path(path).stat().st_mode
+        Path(path).chmod(0o777)
+        assert find(None, {}) in (None, Path("/etc/dtqs/dtqs.ini"))
+        assert f"{path} can be written by everybody (mode 0777); name it with --config to trust it" in looked_at()
+        Path(path).chmod(mode)
+    assert find(None, {}) == Path("var/dtqs.ini")
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    assert find(None, {}) in (None, Path("/etc/dtqs/dtqs.ini"))
+    assert "var belongs to another user" in looked_at()

@@ -40,8 +40,22 @@ def test_without_client_env_the_api_section_says_where(tmp_path: Path, host: str
     assert find_endpoint(tmp_path / "dtqs.ini", {}).url == url
 
 
-def test_without_a_file_the_default_address_is_tried() -> None:
-    assert find_endpoint(None, {}).url == "http://127.0.0.1:8080"
+def test_without_a_file_the_default_address_is_tried_with_the_key_of_the_environment() -> None:
+    endpoint = find_endpoint(None, {"DTQS_API_KEY": "k"})
+    assert (endpoint.url, endpoint.key) == ("http://127.0.0.1:8080", "k")
+
+
+def test_without_any_configuration_the_places_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"looked at var/dtqs\.ini, /etc/dtqs/dtqs\.ini") as caught:
+        find_endpoint(None, {})
+    assert "or set DTQS_URL and DTQS_API_KEY" in str(caught.value)
+
+
+def test_the_key_of_the_environment_is_not_shown_to_a_server_that_only_a_file_names(tmp_path: Path) -> None:
+    (tmp_path / "client.env").write_text("DTQS_URL=https://evil.example\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"names https://evil\.example, and DTQS_API_KEY of the environment may not belong there"):
+        find_endpoint(tmp_path / "dtqs.ini", {"DTQS_API_KEY": "k"})
+    assert find_endpoint(tmp_path / "dtqs.ini", {"DTQS_API_KEY": "k", "DTQS_URL": "https://evil.example"}).key == "k"
 
 
 @pytest.mark.parametrize("url", ["tasks.example", "ftp://tasks.example", "http://"])

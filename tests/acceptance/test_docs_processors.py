@@ -1,0 +1,62 @@
+"""docs/processors.md, typed as it stands: from an empty folder to a completed task, and a processor's own tests."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dtqs.sandbox.ports import free_ports
+
+_ROOT = Path(__file__).resolve().parents[2]
+_PAGE = (_ROOT / "docs/processors.md").read_text(encoding="utf-8")
+_BIN = Path(sys.prefix, "bin")
+
+
+def block(section: str, language: str) -> str:
+    """Return the first block of code of a section of the page."""
+    _, _, rest = _PAGE.partition(f"## {section}\n")
+    found = re.search(rf"```{language}\n(.*?)```", rest, re.DOTALL)
+    assert found, section
+    return found[1]
+
+
+@pytest.fixture
+def folder(servers_dir: Path) -> Iterator[Path]:
+    """A folder whose .venv is an environment of its own, in which the packages of this one are found."""
+    folder = servers_dir / "newcomer"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / ".venv"], check=True, timeout=60)
+    (site,) = folder.glob(".venv/lib/python*/site-packages")
+    ours = next(path for path in sys.path if path.endswith("site-packages") and path.startswith(sys.prefix))
+    (site / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
+    shutil.copy(_BIN / "dtqs", folder / ".venv/bin/dtqs")
+    (folder / ".venv/bin/pip").write_text((_BIN / "pip").read_text().replace(str(_BIN), str(folder / ".venv/bin")))
+    (folder / ".venv/bin/pip").chmod(0o755)
+    yield folder
+    typed(folder, "dtqs down")
+
+
+def typed(folder: Path, commands: str) -> str:
+    """Type the commands into a shell in the folder; return what the last one prints."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DTQS_", "PYTHON", "PIP_"))}
+    # setuptools is there: the page must not need the package index
+    environment |= {"PATH": f"{folder}/.venv/bin:{environment['PATH']}", "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    done = subprocess.run(["bash", "-euc", commands], cwd=folder, env=environment, capture_output=True, text=True, timeout=150, check=False)
+    assert done.returncode == 0, f"{commands}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_the_page_leads_from_an_empty_folder_to_a_completed_task(folder: Path) -> None:
+    commands = block("From an empty folder to a completed task", "sh")
+    assert "dtqs up --detach\n" in commands
+    # not 8080, which a neighbour may take
+    commands = commands.replace("dtqs up --detach\n", f"dtqs up --detach --workers 1 --api-port {free_ports(1)[0]}\n")
+    assert re.search(r'\{\s*"words": 6\s*\}\s*$', typed(folder, commands))
+    assert "count-words, echo" in typed(folder, "dtqs doctor || true")
+    # the tests that the page shows, beside the package that it has made
+    (folder / "test_words.py").write_text(block("Testing one", "python"))
+    assert "2 passed" in typed(folder, "python -m pytest -q -p no:cacheprovider test_words.py")
