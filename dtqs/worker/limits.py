@@ -2,19 +2,23 @@
 
 A small thread looks ten times a second; the signal makes Python's handler run in the main thread, where it raises Interrupted out of the processor.
 It is raised again as long as the attempt runs, since code may swallow even that; what swallows all of them is killed by the supervisor.
+The same thread acts on the signals that the worker hears: their handlers only enqueue.
 """
 
 import enum
+import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 from dtqs.scoreboard import Slot
 
+logger = logging.getLogger(__name__)
 _TICK_SECONDS = 0.1
 _AGAIN_SECONDS = 1.0
 
@@ -53,15 +57,23 @@ class Limits:
         self._request: _Request | None = None
         self._again_at = 0.0
         self._stopping = self._masked = False
-        self._end = threading.Event()
+        self._ended = False
+        self._signals: SimpleQueue[int] = SimpleQueue()
+        self._acts: dict[int, Callable[[], None]] = {}
         self._thread = threading.Thread(target=self._watch, name="limits", daemon=True)
+
+    def hear(self, number: int, act: Callable[[], None]) -> None:
+        """Have the watching thread do this whenever the signal comes. Call it in the main thread, before `start`."""
+        self._acts[number] = act
+        # a handler in C, which Interrupted cannot leave halfway: it comes out of another handler of the same thread
+        signal.signal(number, self._signals.put)  # type: ignore[arg-type]
 
     def start(self) -> None:
         signal.signal(signal.SIGUSR1, self._handle)
         self._thread.start()
 
     def stop(self) -> None:
-        self._end.set()
+        self._ended = True
 
     def arm(self, task_id: str, limit_seconds: float) -> None:
         """An attempt begins in the calling main thread; the supervisor is told until when it may run at all."""
@@ -81,7 +93,7 @@ class Limits:
             self._interrupt(armed, Reason.CANCEL)
 
     def stop_attempt(self) -> None:
-        """Interrupt whatever runs: the worker must stop; from any thread or a signal handler."""
+        """Interrupt whatever runs: the worker must stop; from any thread."""
         self._stopping = True
         armed = self._armed
         if armed is not None:
@@ -133,15 +145,31 @@ class Limits:
         raise Interrupted(request.reason)
 
     def _watch(self) -> None:
-        while not self._end.wait(_TICK_SECONDS):
+        while not self._ended:
             self._slot.beat()
-            armed, now = self._armed, time.monotonic()
-            if armed is None:
-                continue
-            if self._wanted() is not None:
-                if now >= self._again_at:
-                    self._raise()
-            elif now >= self._deadline and not self._masked:
-                self._interrupt(armed, Reason.TIME_LIMIT)
-            elif self._stopping:  # the request came between two attempts
-                self._interrupt(armed, Reason.STOP)
+            try:
+                self._obey_signal()
+                self._look()
+            except Exception:  # a thread that ends here would have its worker killed for silence
+                logger.exception("the time limit's turn failed")
+
+    def _obey_signal(self) -> None:
+        """Wait for a signal, for one tick at most, and act on it."""
+        try:
+            number = self._signals.get(timeout=_TICK_SECONDS)
+        except Empty:
+            return
+        self._acts[number]()
+
+    def _look(self) -> None:
+        """Interrupt the attempt if it is time."""
+        armed, now = self._armed, time.monotonic()
+        if armed is None:
+            return
+        if self._wanted() is not None:
+            if now >= self._again_at:
+                self._raise()
+        elif now >= self._deadline and not self._masked:
+            self._interrupt(armed, Reason.TIME_LIMIT)
+        elif self._stopping:  # the request came between two attempts
+            self._interrupt(armed, Reason.STOP)

@@ -8,7 +8,6 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import FrameType
 from typing import TypeVar
 
 from setproctitle import setproctitle
@@ -86,7 +85,6 @@ class Worker:
         if not self._register():
             return os.EX_OK
         self._link.start()
-        self._limits.start()
         self._beat.start()
         self._seat.slot.state(ChildState.READY)
         self._finisher.tell(settled, ())
@@ -98,18 +96,19 @@ class Worker:
         return os.EX_OK if self._all_written else os.EX_TEMPFAIL
 
     def _handle_signals(self) -> None:
-        def drain(_: int, __: FrameType | None) -> None:
+        def drain() -> None:
             self._drain.set()
             self._link.wake()
 
-        def stop(_: int, __: FrameType | None) -> None:
+        def stop() -> None:
             self._stop.set()
+            drain()
             self._limits.stop_attempt()
-            drain(_, __)
 
-        signal.signal(signal.SIGTERM, drain)
-        signal.signal(signal.SIGINT, stop)
-        signal.signal(signal.SIGQUIT, stop)
+        self._limits.hear(signal.SIGTERM, drain)
+        self._limits.hear(signal.SIGINT, stop)
+        self._limits.hear(signal.SIGQUIT, stop)
+        self._limits.start()
 
     def _settle_deaths(self) -> list[LogRef]:
         """Take back at once what the processes before us in this seat held: recovery must not wait for a lease time."""

@@ -1,12 +1,14 @@
 """One or two real workers on real servers: what they take, what they pass on, and what they make of hostile hints and results."""
 
+import os
+import signal
 from pathlib import Path
 
 import psycopg
 
 from tests.fix_trial import Try
 from tests.helpers import eventually
-from tests.trial import Trial
+from tests.trial import Trial, gone
 
 ONE = {"pool:default": {"workers": 1}}
 # tasks that nobody publishes again within a test's time: a lost hint would show
@@ -199,3 +201,15 @@ def test_progress_and_log_rows_of_a_task_are_in_the_order_of_its_reports(trial: 
     attempt = ["in_progress", *["progress"] * 5]
     assert system.events(task_id) == [*attempt, "pending", *attempt, "completed"]
     assert [row.data["fraction"] for row in system.logs(task_id) if row.event == "progress"] == [0.2, 0.4, 0.6, 0.8, 1.0] * 2
+
+
+def test_a_busy_worker_that_is_told_to_stop_gives_back_once_and_ends(trial: Try) -> None:
+    system = trial({**ONE, **ONCE})
+    task_id = system.put_one({"sleep_seconds": 60})
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        worker = system.holder(task_id)
+        os.kill(worker.pid, number)
+        gone([worker.pid])
+    system.holder(task_id)
+    assert system.events(task_id) == ["in_progress", "pending", "in_progress", "pending", "in_progress"]
+    assert system.attempts(task_id) == 0
