@@ -1,8 +1,7 @@
 """Interrupting the main thread: at a task's time limit, at its cancel, when the worker must stop. Also the sign of life for the supervisor.
 
-A small thread looks ten times a second; the signal makes Python's handler run in the main thread, where it raises Interrupted out of the processor.
-It is raised again as long as the attempt runs, since code may swallow even that; what swallows all of them is killed by the supervisor.
-The same thread acts on the signals that the worker hears: their handlers only enqueue.
+A small thread looks ten times a second, and acts on signals, whose handlers only enqueue. Its own signal has Interrupted raised in the main thread,
+out of the processor; again and again, since code may swallow even that. What swallows all of them is killed by the supervisor.
 """
 
 import enum
