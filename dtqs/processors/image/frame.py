@@ -1,13 +1,13 @@
-"""One decoded frame or page, and what each output makes of it: the size by a ladder in the right colours, then the effects."""
+"""One decoded frame or page, and what each output makes of its parts: the size by a ladder in the right colours, then the effects."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from PIL import Image
 
 from dtqs.processors.image import smart
 from dtqs.processors.image.colour import PLAIN, fitting_profile, srgb
 from dtqs.processors.image.effects import apply, needs_rgb
-from dtqs.processors.image.geometry import Plan
+from dtqs.processors.image.geometry import Box, Plan
 from dtqs.processors.image.payload import ImageOutput
 from dtqs.processors.image.resize import Ladder, Loaded
 from dtqs.processors.image.watermark import stamped
@@ -18,42 +18,43 @@ MarkOf = Callable[[str], Image.Image]
 
 
 class Frame:
-    """The picture in sRGB, and as it was stored for outputs that keep its profile; each made when first asked for."""
+    """Its parts in sRGB, and as they were stored for outputs that keep the profile; each made when first asked for."""
 
-    def __init__(self, loaded: Loaded, mark_of: MarkOf) -> None:
-        self._loaded, self._mark_of = loaded, mark_of
-        self._ladders: dict[bool, Ladder] = {}
-        self._profile = fitting_profile(loaded.picture, loaded.profile)
+    def __init__(self, parts: Mapping[Box, Loaded], mark_of: MarkOf) -> None:
+        self._parts, self._mark_of = parts, mark_of
+        self._ladders: dict[tuple[Box, bool], Ladder] = {}
+        self._any = next(iter(parts.values()))
+        self._profile = fitting_profile(self._any.picture, self._any.profile)
         self.remark: str | None = None
 
     def make(self, output: ImageOutput, plan: Plan) -> Image.Image:
         """Return the finished picture of an output. Larger ones should come first."""
-        picture = self._ladder(self.profile_for(output) is not None).make(plan)
+        picture = self._ladder(plan.part, self.profile_for(output) is not None).make(plan)
         mark = output.watermark
         stamp = (lambda under: stamped(under, mark, self._mark_of(mark.source) if mark.source else None)) if mark else None
         return apply(picture, output, plan.canvas, stamp)
 
     def placed(self, plan: Plan) -> Plan:
         """Return the plan with its box where there is most to see, if it is for us to choose."""
-        return plan if plan.area is None else smart.placed(self._loaded.picture, plan)
+        return plan if plan.area is None else smart.placed(self._parts[plan.part].picture, plan)
 
     def profile_for(self, output: ImageOutput) -> bytes | None:
         """Return the profile that an output is to keep; None where its colours become sRGB."""
-        inks = self._loaded.picture.mode not in PLAIN
+        inks = self._any.picture.mode not in PLAIN
         if not output.keep_profile or output.format == "gif" or (inks and (needs_rgb(output) or output.format not in _WITH_INKS)):
             return None
         return self._profile
 
-    def small(self) -> Image.Image:
-        """Return the smallest sRGB picture that there is by now."""
-        if False not in self._ladders and True in self._ladders:
-            return srgb(self._ladders[True].smallest, self._loaded.profile)[0]
-        return self._ladder(keep=False).smallest
+    def small(self, whole: Box) -> Image.Image:
+        """Return the smallest sRGB picture of the whole that there is by now."""
+        if (whole, False) not in self._ladders and (whole, True) in self._ladders:
+            return srgb(self._ladders[whole, True].smallest, self._any.profile)[0]
+        return self._ladder(whole, keep=False).smallest
 
-    def _ladder(self, keep: bool) -> Ladder:
-        if keep not in self._ladders:
-            picture = self._loaded.picture
+    def _ladder(self, part: Box, keep: bool) -> Ladder:
+        if (part, keep) not in self._ladders:
+            picture = self._parts[part].picture
             if not keep:
-                picture, self.remark = srgb(picture, self._loaded.profile)
-            self._ladders[keep] = Ladder(picture)
-        return self._ladders[keep]
+                picture, self.remark = srgb(picture, self._any.profile)
+            self._ladders[part, keep] = Ladder(picture)
+        return self._ladders[part, keep]

@@ -1,5 +1,6 @@
 """How large a picture becomes and which part of it stays; pure arithmetic on sizes, no pixel in sight."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from dtqs.errors import PermanentError
@@ -12,15 +13,18 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Scale the whole picture to `full`, then keep the part in `box` (left, top, right, bottom, in pixels of `full`).
+    """Cut `part` out of the source, scale it to `full`, then keep what lies in `box` (in pixels of `full`).
 
-    Where content decides, the box may be moved inside `area`. The canvas, if there is one, is what the part is then put on.
+    Boxes are left, top, right, bottom. A free part may lie anywhere in the source, and the box anywhere in `area`:
+    content decides. The canvas, if there is one, is what the result is put on.
     """
 
+    part: Box
     full: Size
     box: Box
     area: Box | None = None
     canvas: Size | None = None
+    free: bool = False
 
     @property
     def size(self) -> Size:
@@ -36,20 +40,40 @@ class Plan:
 
     def moved(self, left: int, top: int) -> "Plan":
         """Return it with the box at another place."""
-        width, height = self.size
-        return replace(self, box=(left, top, left + width, top + height), area=None)
+        return replace(self, box=_at(left, top, self.size), area=None)
+
+    def taken(self, left: int, top: int) -> "Plan":
+        """Return it with the part at another place of the source."""
+        return replace(self, part=_at(left, top, extent(self.part)), free=False)
 
 
 def plan(source: Size, output: ImageOutput) -> Plan:
-    """Decide size and part of one output of a source, as it is shown (after its orientation). Raises PermanentError for a crop beside it."""
+    """Decide size and part of one output of a source, as it is shown (after its orientation).
+
+    Raises PermanentError for a crop beside the source.
+    """
     part = _cropped(source, output)
-    planned = _scaled_part((part[2] - part[0], part[3] - part[1]), output)
-    return planned if part == (0, 0, *source) else _within(source, part, planned, free=output.crop is not None and output.crop.gravity == "smart")
+    free = output.crop is not None and output.crop.gravity == "smart" and part != (0, 0, *source)
+    return replace(_scaled_part(extent(part), output), part=part, free=free)
 
 
-def largest(source: Size, plans: list[Plan]) -> Size:
-    """Return the size at which the picture must be had so that no plan loses sharpness: never above the source's."""
-    return min(source[0], max(p.full[0] for p in plans)), min(source[1], max(p.full[1] for p in plans))
+def extent(box: Box) -> Size:
+    """Return width and height of a box."""
+    return box[2] - box[0], box[3] - box[1]
+
+
+def needed(plans: Iterable[Plan]) -> dict[Box, Size]:
+    """Return the size at which each part must be had so that no plan loses sharpness: never above the source's."""
+    sizes: dict[Box, Size] = {}
+    for each in plans:
+        before, most = sizes.get(each.part, (1, 1)), extent(each.part)
+        sizes[each.part] = min(most[0], max(before[0], each.full[0])), min(most[1], max(before[1], each.full[1]))
+    return sizes
+
+
+def contained(size: Size, side: int) -> Size:
+    """Return a size in the same proportions, neither side longer than `side`, and never larger."""
+    return _scaled(size, min(1.0, side / max(size)))
 
 
 def anchored(gravity: str, outer: Size, inner: Size) -> tuple[int, int]:
@@ -86,18 +110,12 @@ def _scaled_part(part: Size, output: ImageOutput) -> Plan:
     return _whole(box) if output.fit == "stretch" else _covering(part, box, output.gravity)
 
 
-def _within(source: Size, part: Box, planned: Plan, free: bool) -> Plan:
-    """Turn a plan for a part of the source into one for the whole of it."""
-    scales = planned.full[0] / (part[2] - part[0]), planned.full[1] / (part[3] - part[1])
-    left, top = round(part[0] * scales[0]), round(part[1] * scales[1])
-    full = max(left + planned.full[0], round(source[0] * scales[0])), max(top + planned.full[1], round(source[1] * scales[1]))
-    box = planned.box[0] + left, planned.box[1] + top, planned.box[2] + left, planned.box[3] + top
-    area = (left, top, left + planned.full[0], top + planned.full[1]) if planned.area else None
-    return Plan(full, box, (0, 0, *full) if free else area, planned.canvas)
-
-
 def _whole(size: Size) -> Plan:
-    return Plan(size, (0, 0, *size))
+    return Plan((0, 0, *size), size, (0, 0, *size))
+
+
+def _at(left: int, top: int, size: Size) -> Box:
+    return left, top, left + size[0], top + size[1]
 
 
 def _contained(source: Size, output: ImageOutput) -> Size:
@@ -114,7 +132,7 @@ def _covering(source: Size, box: Size, gravity: str) -> Plan:
     scale = max(box[0] / source[0], box[1] / source[1])
     width, height = (max(side, whole) for side, whole in zip(box, _scaled(source, scale), strict=True))
     left, top = anchored(gravity, (width, height), box)
-    return Plan((width, height), (left, top, left + box[0], top + box[1]), (0, 0, width, height) if gravity == "smart" else None)
+    return replace(_whole((width, height)), box=_at(left, top, box), area=(0, 0, width, height) if gravity == "smart" else None)
 
 
 def _scaled(size: Size, scale: float) -> Size:

@@ -1,5 +1,6 @@
 """Makes all sizes from one decode: each from the smallest picture at hand that is large enough for it. What sizes, geometry says."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from PIL import Image
@@ -7,7 +8,7 @@ from PIL.ImageFile import ImageFile
 
 from dtqs.processors.image.colour import scalable
 from dtqs.processors.image.decode import orientation
-from dtqs.processors.image.geometry import Plan, Size
+from dtqs.processors.image.geometry import Box, Plan, Size
 
 ENOUGH = 2.0
 """A picture is made from a smaller one that was made before only if that has so many times its pixels each way."""
@@ -23,10 +24,14 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_MIRRORED_ACROSS, _MIRRORED_DOWN = frozenset({2, 3, 6, 7}), frozenset({3, 4, 7, 8})
+_GAP = 3.0
+"""Before Lanczos, pixels are averaged down to so many times the size each way: nobody sees it, and it is a fraction of the work."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A decoded picture: upright, at the size that is needed, its colours as they were stored; and what its profile says of them."""
+    """A part of a decoded picture: upright, at the size that is needed, its colours as they were stored; and what its profile says of them."""
 
     picture: Image.Image
     profile: bytes | None
@@ -37,26 +42,50 @@ def shown_size(image: ImageFile) -> Size:
     return _turned(image.size, orientation(image))
 
 
-def load_at(image: ImageFile, size: Size) -> Loaded:
-    """Decode the picture, shrink it to the size (as shown) and turn it upright.
+class Decoded:
+    """A decoded picture as it is stored, from which parts are taken.
 
-    A JPEG is decoded at a half, a quarter or an eighth where that is still larger than the size: the rest is then a fraction of the work.
-    Shrinking comes first, since all that follows costs by the pixel.
+    A part is cut out exactly before it is shrunk: nothing of its surroundings shows in it. Where the whole picture is all
+    that is needed, a JPEG is decoded at a half, a quarter or an eighth if that is still larger than the size.
     """
-    turn, profile = orientation(image), image.info.get("icc_profile")
-    stored = _turned(size, turn)
-    image.draft(None, (int(stored[0] * _DRAFT), int(stored[1] * _DRAFT)))
-    image.load()
-    picture = scalable(image)
-    if picture.size != stored:
-        picture = picture.resize(stored, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    if turn in _TURNS:
-        picture = picture.transpose(_TURNS[turn])
-    return Loaded(_bare(picture), profile if isinstance(profile, bytes) else None)
+
+    def __init__(self, image: ImageFile, needs: Mapping[Box, Size]) -> None:
+        self._turn, self._shown, profile = orientation(image), shown_size(image), image.info.get("icc_profile")
+        if set(needs) == {self.whole}:
+            width, height = _turned(needs[self.whole], self._turn)
+            image.draft(None, (int(width * _DRAFT), int(height * _DRAFT)))
+        image.load()
+        self._picture = scalable(image)
+        self._profile = profile if isinstance(profile, bytes) else None
+
+    @property
+    def whole(self) -> Box:
+        return (0, 0, *self._shown)
+
+    def part(self, part: Box, size: Size) -> Loaded:
+        """Return a part (as shown) at a size, upright. Shrinking comes first: all that follows costs by the pixel."""
+        picture, stored = self._picture, _turned(size, self._turn)
+        if part != self.whole:
+            picture = picture.crop(_stored(part, self._shown, self._turn))
+        if picture.size != stored:
+            picture = picture.resize(stored, Image.Resampling.LANCZOS, reducing_gap=_GAP)
+        if self._turn in _TURNS:
+            picture = picture.transpose(_TURNS[self._turn])
+        return Loaded(_bare(picture), self._profile)
+
+
+def _stored(part: Box, shown: Size, turn: int) -> Box:
+    """Return where a part of the picture as shown lies in the picture as stored."""
+    left, top, right, bottom = part
+    if turn in _MIRRORED_ACROSS:
+        left, right = shown[0] - right, shown[0] - left
+    if turn in _MIRRORED_DOWN:
+        top, bottom = shown[1] - bottom, shown[1] - top
+    return (top, left, bottom, right) if turn >= 5 else (left, top, right, bottom)
 
 
 class Ladder:
-    """The whole picture at the sizes it was made in so far, largest first."""
+    """One part of the picture at the sizes it was made in so far, largest first."""
 
     def __init__(self, picture: Image.Image) -> None:
         self._rungs = [picture]
@@ -73,7 +102,7 @@ class Ladder:
         across, down = rung.width / plan.full[0], rung.height / plan.full[1]
         left, top, right, bottom = plan.box
         box = (left * across, top * down, min(right * across, rung.width), min(bottom * down, rung.height))
-        made = rung.resize(plan.size, Image.Resampling.LANCZOS, box)
+        made = rung.resize(plan.size, Image.Resampling.LANCZOS, box, reducing_gap=_GAP)
         if plan.whole and made.width <= rung.width and made.height <= rung.height:
             self._rungs.append(made)
         return made

@@ -4,7 +4,7 @@ from itertools import accumulate
 
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
-from dtqs.processors.image.geometry import Plan
+from dtqs.processors.image.geometry import Box, Plan, Size
 
 _SIDE = 96
 _STEPS = 24
@@ -17,22 +17,25 @@ Sums = list[list[float]]
 
 
 def placed(picture: Image.Image, plan: Plan) -> Plan:
-    """Return the plan with its box where it holds most of what there is to see; `picture` is the whole one, at any size."""
-    if plan.area is None:
-        return plan
-    left, top, right, bottom = plan.area
-    free = right - left - plan.size[0], bottom - top - plan.size[1]
+    """Return the plan with its box where it holds most of what there is to see; `picture` is its part, at any size."""
+    return plan if plan.area is None else plan.moved(*best(picture, plan.full, plan.area, plan.size))
+
+
+def best(picture: Image.Image, full: Size, area: Box, size: Size) -> Size:
+    """Return where a box of a size should lie in an area, left and top; all are in pixels of `full`."""
+    left, top, right, bottom = area
+    free = right - left - size[0], bottom - top - size[1]
     small = _small(picture)
     sums = _sums(interest(small))
-    scales = small.width / plan.full[0], small.height / plan.full[1]
+    scales = small.width / full[0], small.height / full[1]
 
     def worth(offset: tuple[int, int]) -> float:
         x, y = left + offset[0], top + offset[1]
-        inside = _inside(sums, x * scales[0], y * scales[1], (x + plan.size[0]) * scales[0], (y + plan.size[1]) * scales[1])
+        inside = _inside(sums, x * scales[0], y * scales[1], (x + size[0]) * scales[0], (y + size[1]) * scales[1])
         return inside * (1 - _CENTRE_WEIGHT * (_off_centre(offset[0], free[0]) + _off_centre(offset[1], free[1])) / 2)
 
-    best = max(((x, y) for y in _places(free[1]) for x in _places(free[0])), key=worth)
-    return plan.moved(left + best[0], top + best[1])
+    found = max(((x, y) for y in _places(free[1]) for x in _places(free[0])), key=worth)
+    return left + found[0], top + found[1]
 
 
 def interest(small: Image.Image) -> Image.Image:

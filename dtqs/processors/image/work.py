@@ -13,14 +13,15 @@ from dtqs.processors.image.animation import Timing, is_kept, timed
 from dtqs.processors.image.decode import BROKEN, check_frames, check_source, count_frames, decoding, go_to, opened, orientation
 from dtqs.processors.image.encode import Encoded, Finished, check_side, encode
 from dtqs.processors.image.frame import Frame
-from dtqs.processors.image.geometry import Plan, Size, largest, plan
+from dtqs.processors.image.geometry import Box, Plan, Size, contained, extent, needed, plan
 from dtqs.processors.image.metadata import Metadata, read
 from dtqs.processors.image.payload import ImageOutput, ImagePayload
-from dtqs.processors.image.resize import load_at, shown_size
+from dtqs.processors.image.resize import Decoded, shown_size
 from dtqs.processors.image.settings import ImageSettings
+from dtqs.processors.image.smart import best
 from dtqs.processors.image.summary import blurhash, dominant_color, shrunk
 
-_MARK_SIDE = 2000
+_MARK_SIDE, _SMALL_SIDE = 2000, 96
 Json = dict[str, Any]
 
 
@@ -75,29 +76,50 @@ class Work:
         if moving:
             check_frames(shown, frames, self._settings.max_frames, self._settings.max_pixels)
         plans = {index: self._plan(shown, outputs[index], frames if index in moving else 1) for index in indices}
-        enough = largest(shown, list(plans.values()))
-        frame = self._frame(image, enough)
+        with decoding(image.format or ""):
+            decoded, plans = self._decode(image, plans)
+            frame = self._frame(decoded, plans)
         metadata = read(image) if any(outputs[index].keep_metadata for index in indices) else {}
         plans = {index: frame.placed(plans[index]) for index in _by_size(plans)}
         for index in [index for index in plans if index not in moving]:
             self._finish(index, Finished([frame.make(outputs[index], plans[index])]), frame, metadata)
         if moving:
-            self._animate(image, frame, {index: plans[index] for index in plans if index in moving}, enough, frames, metadata)
-        self._sum_up(frame)
+            self._animate(image, frame, {index: plans[index] for index in plans if index in moving}, frames, metadata)
+        self._sum_up(frame, decoded.whole)
 
-    def _frame(self, image: ImageFile, size: Size) -> Frame:
-        with decoding(image.format or ""):
-            return Frame(load_at(image, size), self._mark)
+    def _decode(self, image: ImageFile, plans: Mapping[int, Plan]) -> tuple[Decoded, dict[int, Plan]]:
+        """Return the decoded picture, and the plans with their parts where there is most to see."""
+        decoded = Decoded(image, needed(plans.values()))
+        if not any(each.free for each in plans.values()):
+            return decoded, dict(plans)
+        full = extent(decoded.whole)
+        small = decoded.part(decoded.whole, contained(full, _SMALL_SIDE)).picture
 
-    def _animate(self, image: ImageFile, first: Frame, plans: Mapping[int, Plan], enough: Size, frames: int, metadata: Metadata) -> None:
+        def taken(each: Plan) -> Plan:
+            return each.taken(*best(small, full, decoded.whole, extent(each.part))) if each.free else each
+
+        return decoded, {index: taken(each) for index, each in plans.items()}
+
+    def _frame(self, decoded: Decoded, plans: Mapping[int, Plan]) -> Frame:
+        """Return all parts that are asked for, and the whole picture, which the summary looks at."""
+        needs = {decoded.whole: contained(extent(decoded.whole), _SMALL_SIDE)} | needed(plans.values())
+        return Frame({part: decoded.part(part, size) for part, size in needs.items()}, self._mark)
+
+    def _animate(self, image: ImageFile, first: Frame, plans: Mapping[int, Plan], frames: int, metadata: Metadata) -> None:
         outputs, timing = self._payload.outputs, Timing()
         pictures: dict[int, list[Image.Image]] = {index: [] for index in plans}
+        needs = needed(plans.values())
         for _ in timed(image, frames, timing):
-            frame = first if image.tell() == 0 else self._frame(image, enough)
+            frame = first if image.tell() == 0 else self._next(image, needs)
             for index, planned in plans.items():
                 pictures[index].append(frame.make(outputs[index], planned))
         for index in plans:
             self._finish(index, Finished(pictures.pop(index), timing.milliseconds, timing.loops), first, metadata)
+
+    def _next(self, image: ImageFile, needs: Mapping[Box, Size]) -> Frame:
+        with decoding(image.format or ""):
+            decoded = Decoded(image, needs)
+            return Frame({part: decoded.part(part, size) for part, size in needs.items()}, self._mark)
 
     def _finish(self, index: int, finished: Finished, frame: Frame, metadata: Metadata) -> None:
         """Encode one output and hand it on."""
@@ -137,15 +159,14 @@ class Work:
 
     def _read_mark(self, file: BinaryIO) -> Image.Image:
         media_type, _ = check_source(file, self._settings.max_source_bytes)
-        with opened(file, media_type, self._settings.max_pixels) as image:
-            with decoding(image.format or ""):
-                shown = shown_size(image)
-            scale = min(1.0, _MARK_SIDE / max(shown))
-            return self._frame(image, (max(1, round(shown[0] * scale)), max(1, round(shown[1] * scale)))).small()
+        with opened(file, media_type, self._settings.max_pixels) as image, decoding(image.format or ""):
+            whole = (0, 0, *shown_size(image))
+            frame = self._next(image, {whole: contained(extent(whole), _MARK_SIDE)})
+            return frame.small(whole)
 
-    def _sum_up(self, frame: Frame) -> None:
+    def _sum_up(self, frame: Frame, whole: Box) -> None:
         if not self._summary:
-            small = shrunk(frame.small())
+            small = shrunk(frame.small(whole))
             self._summary = {"blurhash": blurhash(small), "dominant_color": dominant_color(small)}
         if frame.remark and frame.remark not in self.remarks:
             self.remarks.append(frame.remark)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtqs.errors import PermanentError
-from dtqs.processors.image.geometry import Plan, largest, plan
+from dtqs.processors.image.geometry import Plan, extent, needed, plan
 from dtqs.processors.image.operations import Crop
 from dtqs.processors.image.payload import ImageOutput
 
@@ -50,7 +50,7 @@ def test_an_output_has_the_size_that_was_asked_for(source: tuple[int, int], want
 
 
 def test_cover_keeps_the_middle() -> None:
-    assert _plan((400, 200), width=100, height=100, fit="cover") == Plan((200, 100), (50, 0, 150, 100))
+    assert _plan((400, 200), width=100, height=100, fit="cover") == Plan((0, 0, 400, 200), (200, 100), (50, 0, 150, 100))
 
 
 @given(SIDE, SIDE, SIDE, SIDE, st.sampled_from(["contain", "cover", "stretch"]), st.booleans())
@@ -72,8 +72,14 @@ def test_every_plan_fits_its_box_and_its_source(width: int, height: int, across:
 def test_the_decode_is_as_large_as_the_largest_output_needs_and_never_larger_than_the_source() -> None:
     source = (4000, 3000)
     plans = [_plan(source, width=100), _plan(source, width=1000, height=1000, fit="cover")]
-    assert largest(source, plans) == (1333, 1000)
-    assert largest(source, [_plan(source, width=9000, enlarge=True)]) == source
+    assert needed(plans) == {(0, 0, *source): (1333, 1000)}
+    assert needed([_plan(source, width=9000, enlarge=True)]) == {(0, 0, *source): source}
+
+
+def test_each_crop_is_had_at_the_size_that_its_outputs_need() -> None:
+    crop = Crop(left=100, top=50, width=2000, height=1000)
+    plans = [_plan((4000, 3000), crop=crop, width=width) for width in (50, 500)] + [_plan((4000, 3000), width=40)]
+    assert needed(plans) == {(100, 50, 2100, 1050): (500, 250), (0, 0, 4000, 3000): (40, 30)}
 
 
 def test_pad_has_the_size_of_its_box_whatever_the_picture_has() -> None:
@@ -83,15 +89,18 @@ def test_pad_has_the_size_of_its_box_whatever_the_picture_has() -> None:
     assert _plan((64, 42), width=32, fit="pad").final == (32, 21)
 
 
-def test_a_crop_is_a_part_of_the_whole_picture_scaled() -> None:
-    assert _plan((400, 200), crop=Crop(left=100, top=50, width=200, height=100), width=100) == Plan((200, 100), (50, 25, 150, 75))
+def test_a_crop_is_a_part_of_the_source_that_is_scaled_by_itself() -> None:
+    planned = _plan((400, 200), crop=Crop(left=105, top=50, width=100, height=100), width=10)
+    assert planned == Plan((105, 50, 205, 150), (10, 10), (0, 0, 10, 10))
 
 
 def test_smart_may_move_in_what_is_kept_by_the_crop_only() -> None:
     assert _plan((400, 200), width=100, height=100, fit="cover", gravity="smart").area == (0, 0, 200, 100)
     within = _plan((400, 200), crop=Crop(left=200, top=0, width=200, height=100), width=50, height=50, fit="cover", gravity="smart")
-    assert (within.full, within.box, within.area) == ((200, 100), (125, 0, 175, 50), (100, 0, 200, 50))
-    assert _plan((400, 200), crop=Crop(width=100, height=100, gravity="smart")).area == (0, 0, 400, 200)
+    assert within == Plan((200, 0, 400, 100), (100, 50), (25, 0, 75, 50), area=(0, 0, 100, 50))
+    free = _plan((400, 200), crop=Crop(width=100, height=100, gravity="smart"))
+    assert free.free
+    assert free.taken(7, 9) == Plan((7, 9, 107, 109), (100, 100), (0, 0, 100, 100))
 
 
 def test_a_crop_beside_the_picture_is_refused() -> None:
@@ -104,6 +113,10 @@ def test_what_is_kept_of_a_crop_lies_inside_the_picture(
     width: int, height: int, crop: Crop, across: int | None, down: int | None, fit: str, enlarge: bool
 ) -> None:
     planned = _plan((width, height), crop=crop, width=across, height=down, fit=fit, enlarge=enlarge)
+    left, top, right, bottom = planned.part
+    assert 0 <= left < right <= width
+    assert 0 <= top < bottom <= height
+    assert all(most <= side for most, side in zip(needed([planned])[planned.part], extent(planned.part), strict=True))
     left, top, right, bottom = planned.box
     assert 0 <= left < right <= planned.full[0]
     assert 0 <= top < bottom <= planned.full[1]

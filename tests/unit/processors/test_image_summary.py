@@ -49,7 +49,7 @@ def test_a_smart_box_holds_what_there_is_to_see(at: tuple[int, int]) -> None:
     picture = Image.new("RGB", (400, 300), "#335577")
     for step in range(0, 100, 10):
         picture.paste("#ffffff" if step % 20 else "#000000", (at[0] + step, at[1], at[0] + step + 10, at[1] + 100))
-    box = placed(picture, Plan((400, 300), (100, 75, 300, 225), area=(0, 0, 400, 300))).box
+    box = placed(picture, Plan((0, 0, 400, 300), (400, 300), (100, 75, 300, 225), area=(0, 0, 400, 300))).box
     assert box[0] <= at[0] + 10
     assert box[1] <= at[1] + 10
     assert box[2] >= at[0] + 90
@@ -58,6 +58,6 @@ def test_a_smart_box_holds_what_there_is_to_see(at: tuple[int, int]) -> None:
 
 
 def test_where_nothing_is_to_be_seen_the_middle_stays() -> None:
-    plan = Plan((400, 300), (100, 0, 300, 300), area=(0, 0, 400, 300))
+    plan = Plan((0, 0, 400, 300), (400, 300), (100, 0, 300, 300), area=(0, 0, 400, 300))
     assert placed(Image.new("RGB", (400, 300), "#335577"), plan).box == (100, 0, 300, 300)
-    assert placed(Image.new("RGB", (400, 300)), Plan((400, 300), (0, 0, 200, 300))).box == (0, 0, 200, 300)
+    assert placed(Image.new("RGB", (400, 300)), Plan((0, 0, 400, 300), (400, 300), (0, 0, 200, 300))).box == (0, 0, 200, 300)
