@@ -1,5 +1,5 @@
 -- DTQS: the only DDL. Idempotent; applied by `dtqs migrate` in one transaction, which then records the version in `settings`.
--- docs/architecture.md says why each table is as it is. version: 1
+-- docs/architecture.md says why each table is as it is. version: 2
 
 -- One row per accepted task, written at submit and when an attempt ends. Where a task is between the two (backlog or lease) is not written here.
 -- No index may mention a column that a finish changes, not even in its predicate, and two thirds of each page stay free (the row grows; with half,
@@ -24,8 +24,10 @@ CREATE TABLE IF NOT EXISTS tasks (
     timeout_seconds double precision,
     tags text[],
     submitted_by uuid,                                      -- the API key; null with auth off
-    retry_of uuid                                           -- the failed or cancelled task that a person's retry names
+    retry_of uuid,                                          -- the failed or cancelled task that a person's retry names
+    deaths smallint NOT NULL DEFAULT 0                      -- attempts that ended with the death of their worker
 ) WITH (fillfactor = 35, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+ALTER TABLE tasks ADD COLUMN IF NOT EXISTS deaths smallint NOT NULL DEFAULT 0;
 CREATE UNIQUE INDEX IF NOT EXISTS tasks_retry_of ON tasks (retry_of) WHERE retry_of IS NOT NULL;
 CREATE INDEX IF NOT EXISTS tasks_tags ON tasks USING gin (tags) WHERE tags IS NOT NULL;
 

@@ -11,6 +11,7 @@
     ├── PermanentError              not worth a retry
     │   ├── StoreRefused            PostgreSQL cannot store a value
     │   ├── InputRefused            a source that cannot or must not be read
+    │   ├── TooManyDeaths           the task was running each time its worker died
     │   └── EffectUnknown           nobody knows whether an outside effect happened
     ├── RequestError                a caller asked for something that cannot be done
     │   ├── NotFound
@@ -89,6 +90,13 @@ class InputRefused(PermanentError):
     def __init__(self, uri: str, reason: str) -> None:
         self.uri, self.reason = uri, reason
         super().__init__(f"{uri}: {reason}")
+
+
+class TooManyDeaths(PermanentError):
+    """The workers that ran a task died, one after the other: it counts as the cause."""
+
+    def __init__(self, limit: int, last: str) -> None:
+        super().__init__(f"{last}; it is not tried again, since {limit} of its workers have died while they ran it ([retry] max_deaths = {limit})")
 
 
 class EffectUnknown(PermanentError):

@@ -90,6 +90,7 @@ class PoolSection(Section):
 
 class RetrySection(Section):
     max_retries: int = Field(5, ge=0, le=1000, description="retries after the first attempt, unless task or type say otherwise")
+    max_deaths: int = Field(3, ge=1, le=1000, description="a task fails when so many of its workers have died while they ran it, whatever max_retries says")
     base_seconds: float = Field(2.0, ge=0, le=3600, description="seconds of backoff before the first retry, doubled each time")
     max_seconds: float = Field(600.0, ge=0, le=86400, description="most seconds of backoff")
     timeout_seconds: float = Field(3600.0, ge=0.1, le=7 * 86400, description="time limit of an attempt, unless task or type say otherwise")

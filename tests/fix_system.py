@@ -29,6 +29,7 @@ _QUICK: Sections = {
     "supervisor": {"drain_seconds": 10, "stop_seconds": 3},
     "pool:default": {"workers": 2},
     "retry": {"base_seconds": 0.2, "max_seconds": 2},
+    "processor:echo": {"faults": "on"},
     "lease": {"heartbeat_seconds": 0.5, "lease_seconds": 5, "grace_seconds": 1, "relay_seconds": 0.2},
 }
 """Times short enough for tests; what a test is about it sets itself."""

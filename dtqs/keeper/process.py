@@ -32,7 +32,7 @@ class Keeper:
     def __init__(self, config: Config, slot: Slot, node_id: str, boot_id: str) -> None:
         self._config, self._slot, self._stop = config, slot, Stop()
         self._process_id, self._node_name, self._totals = uuid7(), socket.gethostname(), Totals()
-        self._store = Store(config.postgresql, config.lease, _STORE_CONNECTIONS, _TITLE)
+        self._store = Store(config.postgresql, config.lease, _STORE_CONNECTIONS, _TITLE, retry=config.retry)
         self._link = KeeperLink(config.rabbitmq, _TITLE, self._queue_is_missing)
         self._repair = Repair(self._store, self._link, config.lease.grace_seconds)
         relay = Relay(self._store, self._link, self._totals, config.rabbitmq.publish_timeout_seconds)

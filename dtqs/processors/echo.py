@@ -1,4 +1,7 @@
-"""The task type `echo`: gives its payload back. For health checks, tests and benchmarks; some fields make it slow, fail or die."""
+"""The task type `echo`: gives its payload back. For health checks, tests and benchmarks; some fields make it slow, fail or die.
+
+The fields that take a worker from others, by death or for long, need `[processor:echo] faults = on`: one caller could stop the service with them.
+"""
 
 import os
 import time
@@ -7,8 +10,20 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from dtqs.errors import PermanentError, TransientError
-from dtqs.processors.base import Context, Json, NoSettings, Processor
+from dtqs.errors import PermanentError, Problem, TransientError
+from dtqs.processors.base import Context, Json, Processor, ProcessorSettings
+
+
+SLEEP_SECONDS_LIMIT = 10.0
+"""Longer sleeps need the setting."""
+
+
+class EchoSettings(ProcessorSettings):
+    """The keys of [processor:echo]."""
+
+    faults: bool = Field(
+        False, description=f"exit, spin_seconds and a sleep_seconds above {SLEEP_SECONDS_LIMIT:g} are obeyed; for tests: one caller can stop all workers with them"
+    )
 
 
 class EchoPayload(BaseModel):
@@ -53,23 +68,40 @@ _NONE_SET: set[str] = set()
 _set = object.__setattr__
 
 
-class EchoProcessor(Processor[EchoPayload, NoSettings]):
+class EchoProcessor(Processor[EchoPayload, EchoSettings]):
     """Light, unless its payload asks for something that takes long, may be seen or may kill."""
 
     name = "echo"
     payload_model = EchoPayload
-    settings_model = NoSettings
+    settings_model = EchoSettings
     light = True
     examples: ClassVar[Sequence[Json]] = ({"hello": "world"}, {"sleep_seconds": 10, "steps": 5}, {"fail_times": 2})
 
     def is_light(self, payload: EchoPayload) -> bool:
         return not payload.model_fields_set & _KNOWN
 
+    def problems(self, payload: EchoPayload) -> Sequence[Problem]:
+        if self.settings.faults or payload.__pydantic_fields_set__ is _NONE_SET:
+            return ()
+        needs = "needs [processor:echo] faults = on here, which is for tests"
+        found = [(name, f"{needs}; without it this field is left out") for name in _forbidden(payload)]
+        if payload.sleep_seconds > SLEEP_SECONDS_LIMIT:
+            found.append(("sleep_seconds", f"above {SLEEP_SECONDS_LIMIT:g} {needs}; without it, 0 to {SLEEP_SECONDS_LIMIT:g} is allowed"))
+        return [Problem(f"payload.{name}", message) for name, message in found]
+
     def run(self, payload: EchoPayload, context: Context) -> Json:
         if payload.__pydantic_fields_set__ is _NONE_SET:
             return payload.__pydantic_extra__
+        # Again here: the setting may have changed since the submit.
+        if problems := self.problems(payload):
+            raise PermanentError("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
         _obey(payload, context)
         return payload._given
+
+
+def _forbidden(payload: EchoPayload) -> list[str]:
+    """Return the fields that no value makes harmless, where they ask for something."""
+    return [name for name, asks in (("exit", payload.exit is not None), ("spin_seconds", payload.spin_seconds > 0)) if asks]
 
 
 def _obey(payload: EchoPayload, context: Context) -> None:

@@ -188,6 +188,7 @@ class Stack:
         var = self._places.var
         mails = {"backend": "folder", "folder": str(var / "mails"), "templates": str(var / "templates"), "sender": "DTQS <dtqs@localhost>"}
         return {
+            "processor:echo": {"faults": "on"},
             "processor:email": mails | {"allowed_senders": "*"},
             "processor:sms": {"provider": "sink", "sink_file": str(var / "sms.jsonl")},
         }

@@ -1,6 +1,6 @@
 """PostgreSQL: the only code that talks to it. `Store` is all of its parts over one pool of connections of one process."""
 
-from dtqs.config import LeaseSection, PostgresqlSection
+from dtqs.config import LeaseSection, PostgresqlSection, RetrySection
 from dtqs.store.api_keys import ApiKeys
 from dtqs.store.backlog import Backlog
 from dtqs.store.database import Database
@@ -16,11 +16,20 @@ from dtqs.store.workers import Workers
 class Store:
     """The parts, by name. Build it after the fork; `start` opens the pool. Under gevent with cooperative.py's class of database, in a worker with kept.py's."""
 
-    def __init__(self, section: PostgresqlSection, lease: LeaseSection, size: int, name: str, database_class: type[Database] = Database) -> None:
+    def __init__(
+        self,
+        section: PostgresqlSection,
+        lease: LeaseSection,
+        size: int,
+        name: str,
+        database_class: type[Database] = Database,
+        retry: RetrySection | None = None,
+    ) -> None:
+        """Whoever settles deaths gives `retry`: its backoff and its limit."""
         self.database = database_class(section, size, name)
         self.lease_section = lease
         self.tasks = Tasks(self.database, lease.grace_seconds)
-        self.leases = Leases(self.database, lease.grace_seconds)
+        self.leases = Leases(self.database, lease.grace_seconds, retry or RetrySection())
         self.backlog = Backlog(self.database, lease.grace_seconds, lease.far_out_seconds)
         self.workers = Workers(self.database, self.leases)
         self.rates = Rates(self.database)

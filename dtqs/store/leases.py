@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import orjson
 
+from dtqs.config import RetrySection
 from dtqs.deadline import Deadline
-from dtqs.errors import EffectUnknown, LeaseLost
+from dtqs.errors import EffectUnknown, LeaseLost, TooManyDeaths
 from dtqs.event import LogRef
 from dtqs.scoreboard import Death
 from dtqs.settlement import Kind, Settlement, error_json
@@ -29,8 +30,8 @@ class HeldLease:
 
 
 class Leases:
-    def __init__(self, database: Database, grace_seconds: float) -> None:
-        self._database, self._grace = database, grace_seconds
+    def __init__(self, database: Database, grace_seconds: float, retry: RetrySection) -> None:
+        self._database, self._grace, self._retry = database, grace_seconds, retry
 
     def warm_up(self, worker_id: str) -> None:
         """Say the hot statements where they change nothing: planned, and with the server's caches full, they are ready when a task comes.
@@ -94,7 +95,7 @@ class Leases:
         """Mark a worker dead and take back what it holds: one transaction of two statements.
 
         `age_seconds`: only if its heartbeat is still older; None: its process is known to be gone. `death` tells which task spends
-        its attempt; without it nobody knows, and every one does. Returns None when the worker was not there to be marked.
+        its attempt; without it nobody knows, and every one does. It is retried after the backoff, or fails after `max_deaths`. Returns None when the worker was not there to be marked.
         Raises StoreUnavailable.
         """
         mark = {"worker_id": worker_id, "age": age_seconds}
@@ -103,7 +104,9 @@ class Leases:
             "idle": death is not None and death.idle,
             "culprit": death.task_id if death else None,
             "error": error_json(error, transient=True),
+            "last_error": error_json(TooManyDeaths(self._retry.max_deaths, str(error)), transient=False),
             "unknown": error_json(EffectUnknown(str(error)), transient=False),
+            **self._retry.model_dump(include={"max_deaths", "base_seconds", "max_seconds"}),
         }
 
         def work(run: Run) -> list[Row] | None:

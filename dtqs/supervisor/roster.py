@@ -73,7 +73,9 @@ class Roster:
         owed = () if record.deaths_settled else child.deaths
         seat.deaths = (*owed, death)[-MOST_DEATHS:] if death else owed
         asked = child.stage in (Stage.DRAINING, Stage.STOPPING) and end.status == 0
-        seat.restart = seat.restart.after_request(now) if asked else seat.restart.after_death(now - child.started_at, now, self._section)
+        # A death with a task is the task's: it waits for its own backoff and counts its deaths. A slot that waited too would keep everybody else's tasks.
+        blameless = asked or (death is not None and death.task_id is not None)
+        seat.restart = seat.restart.after_request(now) if blameless else seat.restart.after_death(now - child.started_at, now, self._section)
         seat.child = None
         return death
 

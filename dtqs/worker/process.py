@@ -67,7 +67,7 @@ class Worker:
         self._totals, self._hold, self._pace = Totals(), Hold(), Pace(pool.batch_seconds, pool.batch_limit)
         self._prefetch, self._all_written = self._pace.prefetch, True
         self._limits = Limits(seat.slot, config.supervisor.hard_limit_seconds)
-        self._store = Store(config.postgresql, config.lease, _STORE_CONNECTIONS, self._title, KeptDatabase)
+        self._store = Store(config.postgresql, config.lease, _STORE_CONNECTIONS, self._title, KeptDatabase, config.retry)
         self._link = WorkerLink(config.rabbitmq, self._title, self._limits.cancel, self._queue_is_missing)
         self._finisher = Finisher(self._identity.worker_id, self._store, self._link, self._hold, self._totals, lambda: self._stop.requested)
         reports = Reports(self._store, self._link, self._hold, self._limits)

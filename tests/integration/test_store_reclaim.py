@@ -113,11 +113,75 @@ def test_a_reclaim_that_knows_that_nothing_ran_spends_no_attempt(world: World) -
 def test_a_task_that_kills_its_workers_fails_after_the_same_number_of_attempts(world: World) -> None:
     (task,) = world.submit(max_retries=1)
     for _ in range(2):
+        world.make_due([task])
         worker = world.worker()
         world.claim(worker, [task])
         refs = world.store.leases.reclaim(worker, DIED)
     assert [ref[2] for ref in refs or []] == ["failed"]
     assert (world.attempts(task), world.value("SELECT count(*) FROM failures")) == (2, 1)
+    world.check()
+
+
+def die(world: World, task: str, known: bool = True) -> str:
+    """Let the next worker of a task die while it runs it; returns what became of the task."""
+    world.make_due([task])
+    worker = world.worker()
+    world.claim(worker, [task])
+    refs = world.store.leases.reclaim(worker, DIED, death(worker, task) if known else None)
+    assert refs
+    return refs[0][2]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_task_fails_after_its_third_death_however_often_it_may_be_retried(world: World, known: bool) -> None:
+    (task,) = world.submit(max_retries=1000)
+    assert [die(world, task, known) for _ in range(3)] == ["pending", "pending", "failed"]
+    record = world.store.reads.task(task)
+    assert (record.status, record.error["type"], record.error["transient"]) == ("failed", "TooManyDeaths", False)
+    assert "[retry] max_deaths = 3" in record.error["message"]
+    assert str(DIED) in record.error["message"]
+    assert world.store.reads.logs(task)[-1].message == record.error["message"]
+    world.check()
+
+
+def test_only_deaths_count_as_deaths(world: World) -> None:
+    (task,) = world.submit(max_retries=1000)
+    for _ in range(3):
+        world.make_due([task])
+        world.run([task], Kind.RETRY)
+    world.make_due([task])
+    worker = world.worker()
+    world.claim(worker, [task])
+    world.store.leases.reclaim(worker, DIED, death(worker, idle=True))
+    assert [die(world, task) for _ in range(3)] == ["pending", "pending", "failed"]
+    world.check()
+
+
+def test_a_cancel_request_ends_a_last_death_as_cancelled(world: World) -> None:
+    (task,) = world.submit(max_retries=1000)
+    assert [die(world, task) for _ in range(2)] == ["pending", "pending"]
+    world.make_due([task])
+    worker = world.worker()
+    world.claim(worker, [task])
+    world.store.tasks.cancel([task])
+    world.store.leases.reclaim(worker, DIED, death(worker, task))
+    assert world.status(task) == "cancelled"
+    world.check()
+
+
+def test_the_retry_after_a_death_waits_for_the_backoff_and_the_rest_of_its_batch_does_not(world: World) -> None:
+    culprits, waits = [], []
+    for _ in range(4):
+        (a, b), worker = world.submit(2), world.worker()
+        world.claim(worker, [a, b])
+        world.store.leases.reclaim(worker, DIED, death(worker, a))
+        culprits.append(a)
+        waits.append(world.value("SELECT extract(epoch FROM due_at - now())::float8 FROM backlog WHERE task_id = %s", a))
+        assert world.value("SELECT due_at <= now() FROM backlog WHERE task_id = %s", b)
+    # full jitter over [retry] base_seconds = 2
+    assert all(-0.2 <= wait <= 2 for wait in waits)
+    assert max(waits) > 0.1
+    assert world.value("SELECT bool_and(publish_at = due_at) FROM backlog WHERE task_id = ANY (%s::uuid[])", culprits)
     world.check()
 
 

@@ -15,7 +15,7 @@ dead while it still runs, work given back unspent (drain, deploy), cancels, and 
 import argparse, collections, dataclasses, itertools, sys
 
 COMPLETED, FAILED, CANCELLED = "completed", "failed", "cancelled"
-RETRY, UNSPENT = "to be retried", "unspent"
+RETRY, DIED, UNSPENT = "to be retried", "died", "unspent"
 RULES = {
     "fence": "finish and give back act only through the lease: no lease row, no effect",
     "fence-is-the-lease": "the fence is the lease's id, which is never used twice (not the number of attempts, which a give back leaves as it was)",
@@ -29,6 +29,7 @@ RULES = {
     "asked-is-known": "a worker knows a lease from the moment that it asks for it, not only from the reply on",
     "cancel-request": "a retry, give back or reclaim of a task with a cancel request ends as cancelled",
     "deaths-count": "a death spends an attempt",
+    "deaths-end": "a task fails after max_deaths deaths of its workers, however many attempts it has left",
 }
 
 
@@ -36,6 +37,7 @@ RULES = {
 class Task:
     outcome: str | None = None
     attempts: int = 0          # spent
+    deaths: int = 0            # attempts that ended with their worker's death
     cancel: bool = False
     moves: int = 0             # how often it was claimed: tells one backlog row of it from the next
     outcomes: int = 0          # how often it got one; only the checker reads it
@@ -73,8 +75,9 @@ def canonical(s):
 
 
 class Model:
-    def __init__(self, without=(), tasks=2, slots=2, max_attempts=2, faults=2, poison=()):
+    def __init__(self, without=(), tasks=2, slots=2, max_attempts=2, faults=2, poison=(), max_deaths=2):
         self.off, self.n, self.max_attempts, self.poison = frozenset(without), tasks, max_attempts, poison
+        self.max_deaths = max_deaths
         self.first = State((Task(),) * tasks, frozenset((t, 0) for t in range(tasks)), frozenset(), frozenset(range(slots)), tuple((w, None, (), IDLE) for w in range(slots)), faults)
 
     def on(self, rule): return rule not in self.off
@@ -98,18 +101,19 @@ class Model:
         for t, attempts, to in moves:
             old = tasks[t]
             if old.outcome or (row is None and not self.on("fence-is-the-lease") and old.attempts != attempts): continue
-            spent = old.attempts + (to != UNSPENT)
-            if to in (RETRY, UNSPENT) and old.cancel and self.on("cancel-request"): to = CANCELLED
-            if to == RETRY and spent >= self.max_attempts: to = FAILED
+            spent, deaths = old.attempts + (to != UNSPENT), old.deaths + (to == DIED)
+            if to in (RETRY, DIED, UNSPENT) and old.cancel and self.on("cancel-request"): to = CANCELLED
+            if to in (RETRY, DIED) and spent >= self.max_attempts: to = FAILED
+            if to == DIED and deaths >= self.max_deaths and self.on("deaths-end"): to = FAILED
             outcome = to if to in (COMPLETED, FAILED, CANCELLED) else None
-            tasks[t] = dataclasses.replace(old, outcome=outcome, attempts=spent, outcomes=old.outcomes + bool(outcome))
+            tasks[t] = dataclasses.replace(old, outcome=outcome, attempts=spent, deaths=deaths, outcomes=old.outcomes + bool(outcome))
             if not outcome and self.on("backlog"): backlog.add((t, old.moves))
         more = {(1001, row[1], tuple(keep))} if row and keep else set()
         return dataclasses.replace(s, tasks=tuple(tasks), backlog=frozenset(backlog), leases=frozenset(x for x in s.leases if x[0] != lease) | more)
 
     def take_back(self, s, worker, seen):
         for lease, owner, held in sorted(s.leases):
-            if owner == worker and lease in seen: s = self.settle(s, lease, [(t, 0, RETRY if self.on("deaths-count") else UNSPENT) for t in held])
+            if owner == worker and lease in seen: s = self.settle(s, lease, [(t, 0, DIED if self.on("deaths-count") else UNSPENT) for t in held])
         return s
 
     def cancel(self, s, t, seen):
@@ -209,6 +213,7 @@ class Model:
             if not task.outcome and rows[t] + held[t] != 1: return f"task {t} has no outcome and is in {rows[t]} backlog rows and {held[t]} leases"
             if rows[t] and task.cancel: return f"task {t} was to be cancelled and is in the backlog"
             if task.attempts > self.max_attempts: return f"task {t} has spent {task.attempts} attempts of {self.max_attempts}"
+            if task.deaths > self.max_deaths: return f"task {t} has killed {task.deaths} workers, and {self.max_deaths} are allowed"
             if task.moves > self.max_attempts + 6: return f"task {t} is claimed without end"
         for slot in s.slots:
             if slot and slot[3] == RUNS and slot[0] in s.live and slot[1] not in {x[0] for x in s.leases}: return f"worker {slot[0]} runs what it has given back itself"
@@ -250,6 +255,7 @@ def explore(model, limit=3_000_000):
 
 SYSTEMS = {
     "a poison task, one worker, two faults": dict(tasks=2, slots=1, faults=2, poison=(0,)),
+    "a poison task with attempts left, one worker": dict(tasks=1, slots=2, faults=1, max_attempts=4, poison=(0,)),
     "one task, two workers, three faults": dict(tasks=1, slots=2, faults=3),
     "two tasks, two workers, two faults": dict(tasks=2, slots=2, faults=2),
 }

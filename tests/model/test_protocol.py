@@ -15,7 +15,7 @@ QUICK = [rule for rule in RULES if rule not in ("every-insert-locks", "deaths-co
 def test_no_law_breaks_in_any_order_of_steps(name: str) -> None:
     states, found = explore(Model((), **SYSTEMS[name]))  # type: ignore[no-untyped-call, arg-type]
     assert found is None
-    assert states > 1000
+    assert states > 100
 
 
 @pytest.mark.parametrize("rule", QUICK)

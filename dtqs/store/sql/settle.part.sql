@@ -1,13 +1,15 @@
 f AS (
     UPDATE tasks t SET
         attempts = t.attempts + (k.kind <> 'unspent')::int,
+        deaths = t.deaths + (k.kind IN ('died', 'last_death'))::int,
         result = CASE WHEN k.kind = 'completed' THEN k.value::jsonb END,
-        error = CASE WHEN k.kind IN ('failed', 'retry') THEN k.value::jsonb WHEN k.kind = 'unspent' THEN t.error END,
+        error = CASE k.kind WHEN 'completed' THEN NULL WHEN 'unspent' THEN t.error ELSE k.value::jsonb END,
         started_at = CASE WHEN k.kind = 'unspent' THEN t.started_at ELSE k.started_at END,
         worker_id = CASE WHEN k.kind = 'unspent' THEN t.worker_id ELSE k.worker_id END,
-        finished_at = CASE WHEN k.kind IN ('completed', 'failed') OR t.cancel_requested_at IS NOT NULL OR k.kind = 'retry' AND t.attempts >= t.max_retries THEN now() END,
+        finished_at = CASE WHEN k.kind IN ('completed', 'failed', 'last_death') OR t.cancel_requested_at IS NOT NULL
+            OR k.kind <> 'unspent' AND t.attempts >= t.max_retries THEN now() END,
         outcome = CASE WHEN k.kind IN ('completed', 'failed') THEN k.kind WHEN t.cancel_requested_at IS NOT NULL THEN 'cancelled'
-            WHEN k.kind = 'retry' AND t.attempts >= t.max_retries THEN 'failed' END
+            WHEN k.kind = 'last_death' OR k.kind <> 'unspent' AND t.attempts >= t.max_retries THEN 'failed' END
     FROM k WHERE t.id = k.id AND t.outcome IS NULL
     RETURNING t.id, t.task_type, t.light AND t.attempts = 0 AS light, t.priority, t.outcome, t.attempts, t.submitted_by, k.worker_id, k.kind, k.value, k.delay
 ),
@@ -25,5 +27,5 @@ INSERT INTO logs (task_id, event, attempt, worker_id, level, message, data)
 SELECT id, coalesce(outcome, 'pending'), attempts + (kind = 'unspent')::int, worker_id,
     CASE WHEN kind = 'completed' OR kind = 'unspent' OR outcome = 'cancelled' THEN 'info' WHEN outcome = 'failed' THEN 'error' ELSE 'warning' END,
     CASE kind WHEN 'completed' THEN NULL WHEN 'unspent' THEN 'given back' ELSE value::jsonb ->> 'message' END,
-    CASE WHEN kind IN ('failed', 'retry') THEN value::jsonb END
+    CASE WHEN kind NOT IN ('completed', 'unspent') THEN value::jsonb END
 FROM f RETURNING id, task_id::text, event

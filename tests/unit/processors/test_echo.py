@@ -9,12 +9,12 @@ import pytest
 from pydantic import ValidationError
 
 from dtqs.errors import PermanentError, TransientError
-from dtqs.processors.base import NoSettings
-from dtqs.processors.echo import EchoPayload, EchoProcessor
+from dtqs.processors.echo import EchoPayload, EchoProcessor, EchoSettings
 from dtqs.task import Effect
 from tests.fix_processors import Attempt
 
-echo = EchoProcessor(NoSettings())
+echo = EchoProcessor(EchoSettings(faults=True))
+guarded = EchoProcessor(EchoSettings())
 
 
 def _run(payload: dict[str, Any], attempt: Attempt, number: int = 1) -> Any:
@@ -109,6 +109,22 @@ def test_it_dies_as_asked_after_its_steps(attempt: Attempt) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
     assert os.read(reader, 10) == b"xx"
     os.close(reader)
+
+
+@pytest.mark.parametrize("payload", [{"exit": 0}, {"spin_seconds": 0.1}, {"sleep_seconds": 10.1}, {"sleep_seconds": 86400, "exit": 1}])
+def test_what_takes_a_worker_from_others_needs_the_setting(payload: dict[str, Any], attempt: Attempt) -> None:
+    valid = EchoPayload.model_validate(payload)
+    problems = guarded.problems(valid)
+    assert {problem.field for problem in problems} == {f"payload.{name}" for name in payload}
+    assert all("[processor:echo] faults = on" in problem.message for problem in problems)
+    assert not echo.problems(valid)
+    with pytest.raises(PermanentError, match="faults = on"):
+        guarded.run(valid, attempt.context())
+
+
+@pytest.mark.parametrize("payload", [{"exit": None}, {"spin_seconds": 0}, {"sleep_seconds": 10, "steps": 5, "fail_times": 3}, {"fail": "transient"}, {"a": 1}])
+def test_what_is_harmless_does_not(payload: dict[str, Any]) -> None:
+    assert not guarded.problems(EchoPayload.model_validate(payload))
 
 
 def test_a_tiny_task_costs_little(attempt: Attempt) -> None:

@@ -102,6 +102,19 @@ def test_a_seat_in_its_backoff_is_not_vacant_yet() -> None:
     assert roster.vacant(200.5) == [seat]
 
 
+def test_a_slot_does_not_wait_because_a_task_killed_its_workers() -> None:
+    roster = make_roster()
+    (seat,) = roster.seats
+    for _ in range(5):
+        child = roster.filled(seat, 7, 199.9, settler=False)
+        roster.vacated(seat, child, CRASHED, record(task_id=TASK_ID), 200.0, out_of_memory=False)
+        assert roster.vacant(200.0) == [seat]
+    for _ in range(3):
+        child = roster.filled(seat, 7, 199.9, settler=False)
+        roster.vacated(seat, child, CRASHED, record(), 200.0, out_of_memory=False)
+    assert roster.vacant(200.0) == []
+
+
 def test_a_failed_fork_backs_off_like_a_young_death() -> None:
     roster = make_roster()
     for _ in range(3):
