@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from dtqs.errors import PermanentError, Problem, TransientError
 from dtqs.processors.base import Context, Json, Processor, ProcessorSettings
 
-
 SLEEP_SECONDS_LIMIT = 10.0
 """Longer sleeps need the setting."""
 
@@ -22,7 +21,9 @@ class EchoSettings(ProcessorSettings):
     """The keys of [processor:echo]."""
 
     faults: bool = Field(
-        False, description=f"exit, spin_seconds and a sleep_seconds above {SLEEP_SECONDS_LIMIT:g} are obeyed; for tests: one caller can stop all workers with them"
+        False,
+        description=f"exit, spin_seconds and a sleep_seconds above {SLEEP_SECONDS_LIMIT:g} are obeyed; for tests: "
+        "one caller can stop all workers with them",
     )
 
 

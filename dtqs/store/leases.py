@@ -95,7 +95,8 @@ class Leases:
         """Mark a worker dead and take back what it holds: one transaction of two statements.
 
         `age_seconds`: only if its heartbeat is still older; None: its process is known to be gone. `death` tells which task spends
-        its attempt; without it nobody knows, and every one does. It is retried after the backoff, or fails after `max_deaths`. Returns None when the worker was not there to be marked.
+        its attempt; without it nobody knows, and every one does. It is retried after the backoff, or fails after `max_deaths`.
+        Returns None when the worker was not there to be marked.
         Raises StoreUnavailable.
         """
         mark = {"worker_id": worker_id, "age": age_seconds}

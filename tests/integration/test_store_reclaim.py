@@ -182,6 +182,9 @@ def test_the_retry_after_a_death_waits_for_the_backoff_and_the_rest_of_its_batch
     assert all(-0.2 <= wait <= 2 for wait in waits)
     assert max(waits) > 0.1
     assert world.value("SELECT bool_and(publish_at = due_at) FROM backlog WHERE task_id = ANY (%s::uuid[])", culprits)
+    # The retry of a known culprit gives way to all other tasks.
+    assert world.value("SELECT max(priority) FROM backlog WHERE task_id = ANY (%s::uuid[])", culprits) == 0
+    assert world.value("SELECT min(priority) FROM backlog WHERE task_id <> ALL (%s::uuid[])", culprits) == 5
     world.check()
 
 

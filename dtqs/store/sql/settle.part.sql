@@ -1,7 +1,7 @@
 f AS (
     UPDATE tasks t SET
         attempts = t.attempts + (k.kind <> 'unspent')::int,
-        deaths = t.deaths + (k.kind IN ('died', 'last_death'))::int,
+        deaths = t.deaths + (k.kind IN ('died', 'killer', 'last_death'))::int,
         result = CASE WHEN k.kind = 'completed' THEN k.value::jsonb END,
         error = CASE k.kind WHEN 'completed' THEN NULL WHEN 'unspent' THEN t.error ELSE k.value::jsonb END,
         started_at = CASE WHEN k.kind = 'unspent' THEN t.started_at ELSE k.started_at END,
@@ -15,7 +15,7 @@ f AS (
 ),
 b AS (
     INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at)
-    SELECT id, task_type, light, priority, now() + delay * interval '1 s', now() + CASE WHEN delay > 0 THEN delay ELSE %(grace)s END * interval '1 s' FROM f WHERE outcome IS NULL
+    SELECT id, task_type, light, CASE kind WHEN 'killer' THEN 0 ELSE priority END, now() + delay * interval '1 s', now() + CASE WHEN delay > 0 THEN delay ELSE %(grace)s END * interval '1 s' FROM f WHERE outcome IS NULL
 ),
 e AS (INSERT INTO failures (task_id, task_type, outcome) SELECT id, task_type, outcome FROM f WHERE outcome IN ('failed', 'cancelled')),
 o AS (

@@ -1,6 +1,6 @@
 -- The second statement, with a snapshot that sees what the claim in flight has just committed: end the dead worker's leases; their tasks go on. The
 -- culprit (all of them when it is not known, none when it is known that nothing ran) has spent its attempt, and waits for the backoff like any retry.
--- After max_deaths it fails. Only a reclaim counts deaths, and our lease keeps others out: the count that this snapshot shows is the newest.
+-- One that is known to have killed its worker gives way to all others from then on. After max_deaths it fails. Only a reclaim counts deaths, and our lease keeps others out: the count that this snapshot shows is the newest.
 WITH gone AS MATERIALIZED (
     SELECT l.id FROM leases l JOIN workers w ON w.id = l.worker_id WHERE l.worker_id = %(worker_id)s::uuid AND w.dead_at IS NOT NULL ORDER BY l.id FOR UPDATE OF l
 ),
@@ -10,6 +10,7 @@ k AS MATERIALIZED (
         CASE WHEN mine.effect = 'fail' THEN 'failed'
             WHEN %(idle)s OR u.id <> %(culprit)s::uuid THEN 'unspent'
             WHEN task.deaths + 1 >= %(max_deaths)s THEN 'last_death'
+            WHEN u.id = %(culprit)s::uuid THEN 'killer'
             ELSE 'died' END AS kind,
         CASE WHEN mine.effect = 'fail' THEN replace(%(unknown)s, '[processor:TYPE]', '[processor:' || task.task_type || ']')
             WHEN task.deaths + 1 >= %(max_deaths)s THEN %(last_error)s
