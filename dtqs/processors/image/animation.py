@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from PIL.ImageFile import ImageFile
 
-from dtqs.processors.image.decode import ANIMATIONS, decoding
+from dtqs.processors.image.decode import decoding
 from dtqs.processors.image.payload import ANIMATED_FORMATS, ImageOutput
+from dtqs.processors.image.sources import ANIMATIONS
 
 _LONGEST_MILLISECONDS = 0xFFFF * 10
 """What a GIF can say."""

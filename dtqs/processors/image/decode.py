@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from PIL import AvifImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base as Tag
 from PIL.ImageFile import ImageFile
 
@@ -17,20 +17,8 @@ from dtqs.errors import PermanentError, TransientError
 from dtqs.files.kinds import words
 from dtqs.files.sniff import HEAD_BYTES, sniff
 from dtqs.processors.image.geometry import Size
+from dtqs.processors.image.sources import ALLOWED, ANIMATIONS, WORDS, open_source
 
-DECODERS = {
-    "image/jpeg": JpegImagePlugin.JpegImageFile.format,
-    "image/png": PngImagePlugin.PngImageFile.format,
-    "image/webp": WebPImagePlugin.WebPImageFile.format,
-    "image/gif": GifImagePlugin.GifImageFile.format,
-    "image/tiff": TiffImagePlugin.TiffImageFile.format,
-    "image/avif": AvifImagePlugin.AvifImageFile.format,
-}
-"""The allow-list. Pillow has some forty more decoders, which nobody sends and in which its holes have been."""
-ANIMATIONS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
-"""Of these, further frames go on with the first; those of others are pages, previews or views from other sides."""
-
-_ALLOWED = "allowed are JPEG, PNG, WebP, GIF, TIFF and AVIF"
 BROKEN = (
     *(OSError, EOFError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RuntimeError, AssertionError),
     *(struct.error, zlib.error),
@@ -43,12 +31,12 @@ def check_source(file: BinaryIO, max_bytes: int) -> tuple[str, int]:
     """Return the media type and the size in bytes of what is there. Raises PermanentError for no image, or too long a one."""
     size = os.fstat(file.fileno()).st_size
     if size == 0:
-        raise PermanentError(f"the file is empty, not an image: {_ALLOWED}")
+        raise PermanentError(f"the file is empty, not an image: {ALLOWED}")
     if size > max_bytes:
         raise PermanentError(f"the file has {size} bytes; allowed are {max_bytes}")
     media_type = sniff(file.read(HEAD_BYTES))
-    if media_type not in DECODERS:
-        raise PermanentError(f"the file is {words(media_type)}, not an image that can be read: {_ALLOWED}")
+    if media_type not in WORDS:
+        raise PermanentError(f"the file is {words(media_type)}, not an image that can be read: {ALLOWED}")
     file.seek(0)
     return media_type, size
 
@@ -56,17 +44,24 @@ def check_source(file: BinaryIO, max_bytes: int) -> tuple[str, int]:
 @contextmanager
 def opened(file: BinaryIO, media_type: str, max_pixels: int) -> Iterator[ImageFile]:
     """Open the picture's header with the one decoder for its type. What reads more of it belongs into `decoding`."""
-    word = DECODERS[media_type]
+    word = WORDS[media_type]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of broken metadata, which costs nobody his thumbnail
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        Image.MAX_IMAGE_PIXELS = None  # the header is judged here, with its figures
+        # the header is judged here, with its figures; what a reader finds behind it, or at once, by Pillow
+        Image.MAX_IMAGE_PIXELS = max_pixels
         with decoding(word):
-            image = Image.open(file, formats=(word,))
+            image = _header(file, media_type)
         with image:
             _check_pixels(image.size, max_pixels)
-            Image.MAX_IMAGE_PIXELS = max_pixels  # and what a decoder finds behind it by Pillow
             yield image
+
+
+def _header(file: BinaryIO, media_type: str) -> ImageFile:
+    try:
+        return open_source(file, media_type)
+    except SyntaxError as error:  # a reader's word for a header that it cannot make sense of
+        raise UnidentifiedImageError(str(error)) from error
 
 
 @contextmanager
@@ -75,9 +70,10 @@ def decoding(word: str) -> Iterator[None]:
     try:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PermanentError("the image has, in one of its parts, more pixels than are allowed") from error
+        raise PermanentError(f"the image, or a part of it, has more pixels than the allowed {Image.MAX_IMAGE_PIXELS}") from error
     except UnidentifiedImageError as error:
-        raise PermanentError(f"the file begins like a {word} image, but is broken, or of a sort that cannot be read") from error
+        reason = f": {_short(error)}" if str(error) else ""
+        raise PermanentError(f"the file begins like a {word} image, but is broken, or of a sort that cannot be read{reason}") from error
     except BROKEN as error:
         if isinstance(error, OSError) and error.errno in _DISK:
             raise TransientError(f"the file could not be read: {error.strerror}") from error

@@ -66,7 +66,7 @@ def _answer(worker: socket.socket, payload: str, sources: Mapping[str, BinaryIO]
     def hand_over(made: Made) -> None:
         width, height = made.size
         facts = {"index": made.index, "media_type": made.encoded.media_type, "width": width, "height": height}
-        wire.send(worker, {**facts, "frames": made.frames, "milliseconds": made.milliseconds}, made.encoded.data)
+        wire.send(worker, {**facts, "frames": made.encoded.frames, "milliseconds": made.encoded.milliseconds}, made.encoded.data)
 
     try:
         work = Work(ImagePayload.model_validate_json(payload), settings, sources, hand_over)

@@ -1,7 +1,7 @@
 """Writes a finished picture or animation in one of the output formats: which options each takes, and what it can hold."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +9,14 @@ from typing import Any
 from PIL import Image
 
 from dtqs.errors import PermanentError
+from dtqs.processors.image import webp
 from dtqs.processors.image.colour import flatten, has_transparency
+from dtqs.processors.image.composed import Composed
 from dtqs.processors.image.decode import BROKEN
+from dtqs.processors.image.gif import GifFile
 from dtqs.processors.image.metadata import Metadata, fitting
 from dtqs.processors.image.payload import ImageOutput
+from dtqs.processors.image.png import open_png
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "jpeg": {"quality": 82, "optimize": True},
@@ -46,8 +50,12 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
+    """A file, and what it holds: writers merge frames that are equal, and a still picture has no time."""
+
     data: bytes
     media_type: str
+    frames: int = 1
+    milliseconds: int = 0
 
 
 def encode(finished: Finished, output: ImageOutput, metadata: Metadata, profile: bytes | None = None) -> Encoded:
@@ -56,8 +64,27 @@ def encode(finished: Finished, output: ImageOutput, metadata: Metadata, profile:
     for format in formats[:-1]:
         data = _written(finished, format, output, metadata, profile)
         if output.max_bytes is None or len(data) <= output.max_bytes:
-            return Encoded(data, f"image/{format}")
-    return Encoded(_written(finished, formats[-1], output, metadata, profile, fit=True), f"image/{formats[-1]}")
+            return _held(data, format, finished)
+    return _held(_written(finished, formats[-1], output, metadata, profile, fit=True), formats[-1], finished)
+
+
+def _held(data: bytes, format: str, finished: Finished) -> Encoded:
+    times: Sequence[float] = ()
+    if len(finished.frames) > 1:
+        times = _TIMES[format](data) if format in _TIMES else finished.milliseconds
+    return Encoded(data, f"image/{format}", max(1, len(times)), round(sum(times)))
+
+
+def _gif_times(data: bytes) -> list[float]:
+    return [piece.milliseconds for piece in GifFile(io.BytesIO(data)).pieces]
+
+
+def _png_times(data: bytes) -> list[float]:
+    image = open_png(io.BytesIO(data))
+    return [piece.milliseconds for piece in image.pieces] if isinstance(image, Composed) else []
+
+
+_TIMES: dict[str, Callable[[bytes], Sequence[float]]] = {"gif": _gif_times, "png": _png_times, "webp": webp.times}
 
 
 def check_side(output: ImageOutput, size: tuple[int, int]) -> None:
@@ -153,6 +180,9 @@ def _saved_for(frames: Sequence[Image.Image], format: str, output: ImageOutput, 
 def _saved(frames: Sequence[Image.Image], format: str, options: Options) -> bytes:
     buffer = io.BytesIO()
     frames[0].save(buffer, format.upper(), **options)
+    if format == "webp" and len(frames) > 1 and any(has_transparency(frame) for frame in frames):
+        # the writer looks at its frames only, which need not cover the canvas
+        return webp.with_alpha(buffer.getvalue())
     return buffer.getvalue()
 
 

@@ -85,7 +85,7 @@ class _Outputs:
                 file.write(chunk)
 
         made = {**self._context.add_output(name, write, facts.media_type), "width": facts.width, "height": facts.height}
-        if facts.frames > 1:
+        if facts.frames > 1 or facts.milliseconds:
             made |= {"frames": facts.frames, "duration_seconds": facts.milliseconds / 1000}
         self._made[facts.index] = made
         if len(self._asked) > 1:  # a single one is told by the outcome

@@ -10,6 +10,7 @@ from PIL.ImageFile import ImageFile
 
 from dtqs.errors import PermanentError
 from dtqs.processors.image.animation import Timing, is_kept, timed
+from dtqs.processors.image.composed import Composed
 from dtqs.processors.image.decode import BROKEN, check_frames, check_source, count_frames, decoding, go_to, opened, orientation
 from dtqs.processors.image.encode import Encoded, Finished, check_side, encode
 from dtqs.processors.image.frame import Frame
@@ -19,6 +20,7 @@ from dtqs.processors.image.payload import ImageOutput, ImagePayload
 from dtqs.processors.image.resize import Decoded, shown_size
 from dtqs.processors.image.settings import ImageSettings
 from dtqs.processors.image.smart import best
+from dtqs.processors.image.sources import NAMES
 from dtqs.processors.image.summary import blurhash, dominant_color, shrunk
 
 _MARK_SIDE, _SMALL_SIDE = 2000, 96
@@ -27,13 +29,11 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One output: which of the payload's it is, its bytes, and what they show."""
+    """One output: which of the payload's it is, its file, and the size of its picture."""
 
     index: int
     encoded: Encoded
     size: Size
-    frames: int
-    milliseconds: int
 
 
 class Work:
@@ -53,7 +53,8 @@ class Work:
         with opened(file, media_type, self._settings.max_pixels) as image:
             with decoding(image.format or ""):
                 frames, header = count_frames(image), _facts(image)
-            facts = {"media_type": media_type, "format": media_type.partition("/")[2], **header, "size_bytes": size_bytes, "frames": frames}
+            name = NAMES.get(media_type, media_type.partition("/")[2])
+            facts = {"media_type": media_type, "format": name, **header, "size_bytes": size_bytes, "frames": frames}
             for page, indices in sorted(self._pages().items()):
                 if page >= frames:
                     raise PermanentError(f"page {page + 1} is asked for; the image has {frames}")
@@ -132,7 +133,7 @@ class Work:
         self._bytes_left -= len(encoded.data)
         if self._bytes_left < 0:
             raise PermanentError(f"the outputs have more bytes than the allowed {self._settings.max_output_bytes}, {output.name} being the first too many")
-        self._made(Made(index, encoded, size, len(finished.frames), sum(finished.milliseconds)))
+        self._made(Made(index, encoded, size))
 
     def _plan(self, shown: Size, output: ImageOutput, frames: int) -> Plan:
         """Decide one output's size. Raises PermanentError where that is more than is allowed, before a pixel is decoded."""
@@ -175,13 +176,15 @@ class Work:
 def _facts(image: ImageFile) -> Json:
     """What the header says."""
     width, height = shown_size(image)
+    composed = image if isinstance(image, Composed) else None
+    mode = composed.stored_mode if composed else image.mode
     return {
         "width": width,
         "height": height,
         "orientation": orientation(image),
-        "color_mode": image.mode,
+        "color_mode": mode,
         "has_profile": bool(image.info.get("icc_profile")),
-        "has_alpha": image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info,
+        "has_alpha": not composed.opaque if composed else mode in ("LA", "RGBA", "PA") or "transparency" in image.info,
     }
 
 
