@@ -1,5 +1,5 @@
 -- DTQS: the only DDL. Idempotent; applied by `dtqs migrate` in one transaction, which then records the version in `settings`.
--- docs/architecture.md says why each table is as it is. version: 2
+-- docs/architecture.md says why each table is as it is. version: 3
 
 -- One row per accepted task, written at submit and when an attempt ends. Where a task is between the two (backlog or lease) is not written here.
 -- No index may mention a column that a finish changes, not even in its predicate, and two thirds of each page stay free (the row grows; with half,
@@ -8,13 +8,13 @@ CREATE TABLE IF NOT EXISTS tasks (
     id uuid PRIMARY KEY,                                    -- UUIDv7: sorts by the time of the submit
     task_type text NOT NULL,
     light boolean NOT NULL,
-    payload jsonb NOT NULL,
+    payload json NOT NULL,                                  -- not jsonb, which changes numbers (1e16, -0.0) and the order of keys
     priority smallint NOT NULL DEFAULT 5 CHECK (priority BETWEEN 0 AND 9),
     max_retries smallint NOT NULL DEFAULT 5,
     attempts smallint NOT NULL DEFAULT 0,                   -- those spent
     outcome text CHECK (outcome IN ('completed', 'failed', 'cancelled')),
-    result jsonb,
-    error jsonb,                                            -- of the last attempt that failed
+    result json,
+    error json,                                             -- of the last attempt that failed
     worker_id uuid,                                         -- who ran the last spent attempt
     created_at timestamptz NOT NULL DEFAULT now(),
     due_at timestamptz,                                     -- as asked at submit; null: at once
@@ -64,7 +64,7 @@ CREATE TABLE IF NOT EXISTS logs (
     worker_id uuid,
     level text NOT NULL,
     message text,
-    data jsonb                                              -- progress; an attempt's error; what the processor logged
+    data json                                               -- progress; an attempt's error; what the processor logged
 ) PARTITION BY RANGE (at);
 CREATE INDEX IF NOT EXISTS logs_task_id ON logs (task_id, id);
 CREATE INDEX IF NOT EXISTS logs_at ON logs USING brin (at) WITH (pages_per_range = 32, autosummarize = on);
@@ -159,7 +159,7 @@ CREATE TABLE IF NOT EXISTS schedules (
     name text NOT NULL UNIQUE,
     rule text NOT NULL,
     task_type text NOT NULL,
-    payload jsonb NOT NULL,
+    payload json NOT NULL,
     next_at timestamptz,
     submitted_by uuid,
     created_at timestamptz NOT NULL DEFAULT now()
@@ -181,6 +181,20 @@ ALTER TABLE files ADD COLUMN IF NOT EXISTS kept_from timestamptz NOT NULL DEFAUL
 CREATE INDEX IF NOT EXISTS files_task_id ON files (task_id) WHERE task_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS files_kept_from ON files (kept_from);
 DROP INDEX IF EXISTS files_created_at;
+
+-- Up to version 2 values were jsonb. Each table is written anew, once: some seconds for a million rows.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'tasks'::regclass AND attname = 'payload' AND atttypid = 'jsonb'::regtype) THEN
+        DROP VIEW IF EXISTS task_status;
+        ALTER TABLE tasks
+            ALTER payload TYPE json USING payload::json,
+            ALTER result TYPE json USING result::json,
+            ALTER error TYPE json USING error::json;
+        ALTER TABLE logs ALTER data TYPE json USING data::json;
+        ALTER TABLE schedules ALTER payload TYPE json USING payload::json;
+    END IF;
+END $$;
 
 -- Every task with its status, and where it runs while it runs.
 CREATE OR REPLACE VIEW task_status AS

@@ -10,6 +10,7 @@
     │   └── WorkerDied              the process that ran the attempt is gone
     ├── PermanentError              not worth a retry
     │   ├── StoreRefused            PostgreSQL cannot store a value
+    │   ├── ValueRefused            a processor gave a value that cannot be kept as it is
     │   ├── InputRefused            a source that cannot or must not be read
     │   ├── TooManyDeaths           the task was running each time its worker died
     │   └── EffectUnknown           nobody knows whether an outside effect happened
@@ -82,6 +83,10 @@ class PermanentError(DtqsError):
 
 class StoreRefused(PermanentError):
     """PostgreSQL cannot store a value, for example text with a NUL in it; nothing of the statement happened."""
+
+
+class ValueRefused(PermanentError):
+    """A value that a processor gave is of a wrong type, or cannot be kept as it is."""
 
 
 class InputRefused(PermanentError):

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-import orjson
-
 from dtqs.api.position import ENDED
 from dtqs.api.records import record
+from dtqs.json_value import dumps
 from dtqs.store.reads import LogRow, TaskState
 from dtqs.task import OUTCOMES, Status, TaskRecord
 
@@ -36,18 +35,18 @@ def of_row(row: LogRow) -> Frame | None:
     """Return what a log row becomes; None where that is nothing: lines that a processor logged, and outcomes, which come with the whole record."""
     if row.event == "progress":
         data = {"task_id": row.task_id, "fraction": None, "message": row.message, **(row.data or {}), "attempt": row.attempt, "at": row.at}
-        return Frame(row.task_id, row.log_id, "progress", orjson.dumps(data))
+        return Frame(row.task_id, row.log_id, "progress", dumps(data))
     if row.event in _STATUSES and row.event not in OUTCOMES:
         data = {"task_id": row.task_id, "status": row.event, "attempt": row.attempt, "message": row.message, "error": row.data, "at": row.at}
-        return Frame(row.task_id, row.log_id, "status", orjson.dumps(data))
+        return Frame(row.task_id, row.log_id, "status", dumps(data))
     return None
 
 
 def of_status(task: TaskRecord | TaskState, position: int) -> Frame:
     """Where a task is when a stream begins."""
     data = {"task_id": task.task_id, "status": task.status, "attempt": task.attempt, "progress": task.progress}
-    return Frame(task.task_id, position, "status", orjson.dumps(data))
+    return Frame(task.task_id, position, "status", dumps(data))
 
 
 def final(task: TaskRecord) -> Frame:
-    return Frame(task.task_id, ENDED, str(task.status), orjson.dumps(record(task)))
+    return Frame(task.task_id, ENDED, str(task.status), dumps(record(task)))

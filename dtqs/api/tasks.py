@@ -3,7 +3,6 @@
 from urllib.parse import urlencode
 
 import falcon
-import orjson
 
 from dtqs.api.auth import Auth, Caller
 from dtqs.api.hinting import Hinting
@@ -14,6 +13,7 @@ from dtqs.api.query import Query, refuse_parameters
 from dtqs.api.records import log_row, record
 from dtqs.broker.api_link import ApiLink
 from dtqs.errors import Conflict, NotFound
+from dtqs.json_value import dumps
 from dtqs.store.reads import Reads, TaskFilter
 from dtqs.store.tasks import Tasks
 from dtqs.store.workers import Totals
@@ -34,7 +34,7 @@ def checked_id(task_id: str) -> str:
 
 
 def answer(resp: falcon.Response, value: object, status: str = falcon.HTTP_200) -> None:
-    resp.status, resp.content_type, resp.data = status, falcon.MEDIA_JSON, orjson.dumps(value)
+    resp.status, resp.content_type, resp.data = status, falcon.MEDIA_JSON, dumps(value)
 
 
 class TaskResource:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dtqs.cli.columns import NOTHING, fitting, is_room, natural_width, widths
+from dtqs.json_value import dumps
 from dtqs.log import visible
 
 STYLES = {
@@ -43,7 +44,7 @@ def print_json(value: Any) -> None:
 
 def json_text(value: Any, option: int = 0) -> str:
     """Write JSON whose every character can be seen: JSON leaves DEL, C1 controls and marks of direction as they are, and a terminal obeys them."""
-    text = orjson.dumps(value, option=option).decode()
+    text = dumps(value, option).decode()
     return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
 
 
@@ -86,4 +87,4 @@ def cell_text(value: Any) -> str:
     """Write one value on one line: text as it is with control characters made visible, other things as JSON."""
     if value is None:
         return NOTHING
-    return visible(value if isinstance(value, str) else orjson.dumps(value, default=str).decode())
+    return visible(value if isinstance(value, str) else dumps(value, default=str).decode())

@@ -12,6 +12,7 @@ from dtqs.console.logs import event_span, said
 from dtqs.console.queue import STATUS_STYLES
 from dtqs.console.snapshot import Detail, Snapshot
 from dtqs.console.words import age, clock, moment, seconds
+from dtqs.json_value import dumps
 from dtqs.readings import LogEntry
 from dtqs.secrets import masked
 from dtqs.task import TaskRecord
@@ -114,7 +115,7 @@ def _output(output: dict[str, Any]) -> Line:
 
 
 def _json(value: Any, width: int) -> Iterator[Line]:
-    text = orjson.dumps(masked(value), option=orjson.OPT_INDENT_2, default=str).decode()
+    text = dumps(masked(value), orjson.OPT_INDENT_2, str).decode()
     rows = (piece for row in text.split("\n") for piece in wrapped(safe(row), max(10, width - 2)))
     shown = list(itertools.islice(rows, _JSON_LINES + 1))
     yield from (line(f" {row}") for row in shown[:_JSON_LINES])

@@ -21,6 +21,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from dtqs.config import PostgresqlSection
 from dtqs.deadline import Deadline
 from dtqs.errors import StoreRefused, StoreUnavailable
+from dtqs.json_value import loads
 from dtqs.store.plain import PLAIN, plain
 from dtqs.store.statements import statement
 
@@ -87,7 +88,7 @@ class Database:
             pool.close(timeout=1.0)
 
     def _configure(self, connection: LimitedConnection) -> None:
-        set_json_loads(orjson.loads, connection)
+        set_json_loads(loads, connection)
         set_json_dumps(orjson.dumps, connection)
         # the server's own limit is a setting of the role (schema.py): a session SET would leak to others through PgBouncer
         connection.limit_seconds = self._section.statement_timeout_seconds + _REPLY_SECONDS

@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
 import psycopg
 from psycopg import generators
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
+from dtqs.json_value import loads
 from dtqs.store.statements import statement
 
 PLAIN = frozenset({"insert_tasks", "read_tasks", "read_ended"})
@@ -85,6 +85,6 @@ _LOADS: dict[int, Callable[[bytes], Any]] = {
     **dict.fromkeys(_TRUTH, _is_true),
     **dict.fromkeys(_NUMBERS, int),
     **dict.fromkeys(_FLOATS, float),
-    **dict.fromkeys(_JSON, orjson.loads),
+    **dict.fromkeys(_JSON, loads),
     **dict.fromkeys(_TEXT, bytes.decode),
 }

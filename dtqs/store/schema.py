@@ -8,7 +8,7 @@ from dtqs.errors import StoreUnavailable
 from dtqs.resources import resource
 from dtqs.store.statements import statement
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def migrate(section: PostgresqlSection) -> int:
@@ -19,7 +19,7 @@ def migrate(section: PostgresqlSection) -> int:
         dsn, seconds = section.dsn.get_secret_value(), max(2, int(section.connect_timeout_seconds))
         with psycopg.connect(dsn, connect_timeout=seconds, application_name="dtqs migrate") as connection:
             connection.execute("SET lock_timeout = '30s'")
-            connection.execute("SET statement_timeout = '10min'")
+            connection.execute("SET statement_timeout = '1h'")
             connection.execute("SELECT pg_advisory_xact_lock(hashtext('dtqs'), hashtext('migrate'))")
             connection.execute(text)
             # in the role, since a session SET would leak to others through PgBouncer

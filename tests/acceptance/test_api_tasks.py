@@ -4,6 +4,7 @@ import signal
 import socket
 
 import httpx
+import psycopg
 import pytest
 
 from tests.fix_api import watch
@@ -208,3 +209,24 @@ def test_a_request_that_runs_at_shutdown_is_answered(system: Factory) -> None:
         line.sendall(body[10:])
         assert line.recv(4096).startswith(b"HTTP/1.1 202")
     assert one.api.wait(10) == 0
+
+
+def test_what_was_stored_too_deep_spoils_no_answer(shared: System) -> None:
+    task = shared.wait_for(shared.submit(tags=["deep"]))
+    deep = "[" * 600 + "]" * 600
+    with psycopg.connect(shared.dsn) as connection:
+        connection.execute("UPDATE tasks SET result = %s::json WHERE id = %s", (deep, task["task_id"]))
+        connection.execute("UPDATE logs SET data = %s::json WHERE task_id = %s", ("[" * 2000 + "]" * 2000, task["task_id"]))
+    for path in (f"/tasks/{task['task_id']}", "/tasks?tag=deep", f"/tasks/{task['task_id']}/logs"):
+        answer = shared.client.get(path)
+        assert answer.status_code == 200, path
+    assert deep in shared.client.get("/tasks?tag=deep").text
+    assert "cannot be read" in shared.client.get(f"/tasks/{task['task_id']}/logs").text
+    assert watch(shared.client, [task["task_id"]]).wait_end().names[-1] == "completed"
+
+
+def test_numbers_come_back_as_they_were_sent(shared: System) -> None:
+    body = b'{"task_type": "echo", "payload": {"z": 1e16, "a": -0.0, "n": [9007199254740993]}}'
+    answer = shared.client.post("/submit", content=body, headers={"Content-Type": "application/json"})
+    task = shared.wait_for(answer.json()["task_id"])
+    assert repr(task["payload"]) == repr(task["result"]) == "{'z': 1e+16, 'a': -0.0, 'n': [9007199254740993]}"

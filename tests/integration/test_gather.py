@@ -119,7 +119,7 @@ def test_the_queue_has_a_bound_in_bytes(line: Line, monkeypatch: pytest.MonkeyPa
 
 def test_a_bad_member_fails_alone(line: Line) -> None:
     submits = line.held(3)
-    submits += [line.submit('{"a": "\\u0000"}'), *(line.submit() for _ in range(4))]
+    submits += [line.submit('{"a": }'), *(line.submit() for _ in range(4))]
     line.release(*(greenlet for _, greenlet in submits))
     bad, greenlet = submits.pop(3)
     assert isinstance(greenlet.exception, StoreRefused)

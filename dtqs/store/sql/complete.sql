@@ -6,7 +6,7 @@ k AS MATERIALIZED (
     FROM mine CROSS JOIN unnest(%(ids)s::text::uuid[], %(values)s::text[]) x(id, value) ORDER BY x.id
 ),
 f AS (
-    UPDATE tasks t SET attempts = t.attempts + 1, result = k.value::jsonb, error = NULL, started_at = k.started_at, worker_id = k.worker_id,
+    UPDATE tasks t SET attempts = t.attempts + 1, result = k.value::json, error = NULL, started_at = k.started_at, worker_id = k.worker_id,
         finished_at = now(), outcome = 'completed'
     FROM k WHERE t.id = k.id AND t.outcome IS NULL
     RETURNING t.id, t.attempts, t.worker_id

@@ -2,8 +2,8 @@ f AS (
     UPDATE tasks t SET
         attempts = t.attempts + (k.kind <> 'unspent')::int,
         deaths = t.deaths + (k.kind IN ('died', 'killer', 'last_death'))::int,
-        result = CASE WHEN k.kind = 'completed' THEN k.value::jsonb END,
-        error = CASE k.kind WHEN 'completed' THEN NULL WHEN 'unspent' THEN t.error ELSE k.value::jsonb END,
+        result = CASE WHEN k.kind = 'completed' THEN k.value::json END,
+        error = CASE k.kind WHEN 'completed' THEN NULL WHEN 'unspent' THEN t.error ELSE k.value::json END,
         started_at = CASE WHEN k.kind = 'unspent' THEN t.started_at ELSE k.started_at END,
         worker_id = CASE WHEN k.kind = 'unspent' THEN t.worker_id ELSE k.worker_id END,
         finished_at = CASE WHEN k.kind IN ('completed', 'failed', 'last_death') OR t.cancel_requested_at IS NOT NULL
@@ -26,6 +26,6 @@ o AS (
 INSERT INTO logs (task_id, event, attempt, worker_id, level, message, data)
 SELECT id, coalesce(outcome, 'pending'), attempts + (kind = 'unspent')::int, worker_id,
     CASE WHEN kind = 'completed' OR kind = 'unspent' OR outcome = 'cancelled' THEN 'info' WHEN outcome = 'failed' THEN 'error' ELSE 'warning' END,
-    CASE kind WHEN 'completed' THEN NULL WHEN 'unspent' THEN 'given back' ELSE value::jsonb ->> 'message' END,
-    CASE WHEN kind NOT IN ('completed', 'unspent') THEN value::jsonb END
+    CASE kind WHEN 'completed' THEN NULL WHEN 'unspent' THEN 'given back' ELSE value::json ->> 'message' END,
+    CASE WHEN kind NOT IN ('completed', 'unspent') THEN value::json END
 FROM f RETURNING id, task_id::text, event

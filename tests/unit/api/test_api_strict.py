@@ -47,6 +47,9 @@ def test_a_doubled_key_is_always_found(around: Any, key: str, first: Any, second
         ('{"a": -9223372036854775809}', "a"),
         ('[{"a": 1' + "0" * 300 + "}]", "[0].a"),
         ('"\\u0000"', "body"),
+        ('{"a": [1, 0.12345678901234567890123]}', "a[1]"),
+        ('{"a": 1e-400}', "a"),
+        ('{"a": "0.1234567890123456789", "b": 1.2345e-320}', "b"),
         ('{"\\u0061": 1, "a": 2}', "a"),
         ('{"a": 1, "a": "\\u003a"}', "a"),
         ('{"x\\u003a": {"a": 1, "a": 2}}', "x:.a"),
@@ -57,7 +60,14 @@ def test_what_is_wrong_is_named_by_its_field(body: str, field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ['{"a": "\\\\u0000"}', '{"a": 0.12345678901234567890123}', '{"a": "12345678901234567890123"}', '{"a:": "b:c", "d": "\\u003a"}']
+    "body",
+    [
+        '{"a": "\\\\u0000"}',
+        '{"a": 0.10000000000000000555}',
+        '{"a": "0.12345678901234567890123e-999"}',
+        '{"a": "12345678901234567890123"}',
+        '{"a:": "b:c", "d": "\\u003a"}',
+    ],
 )
 def test_what_only_looks_wrong_is_accepted(body: str) -> None:
     assert problems(body) == {}
@@ -80,3 +90,15 @@ def test_many_faults_are_named_in_good_time() -> None:
     body = b"{" + b",".join(b'"a": 1' for _ in range(200_000)) + b"}"
     assert len(decode(body)[1]) == 1
     assert len(decode(b'["\\u0000"' + b',"\\u0000"' * 5000 + b"]")[1]) == 100
+
+
+@pytest.mark.parametrize("body", ['{"a": 1e16, "b": -0.0}', '{"a": 0.30000000000000004}', '{"a": 2.5e-300}', '{"version": "1.2.3.4.5.6.7.8.9.10.11"}'])
+def test_numbers_come_as_they_were_sent(body: str) -> None:
+    value, wrong = decode(body.encode())
+    assert (json.dumps(value), wrong) == (json.dumps(json.loads(body)), [])
+
+
+def test_a_doubled_key_whose_first_value_is_nested_by_the_thousand_is_refused() -> None:
+    body = b'{"a": ' + b"[" * 1000 + b"]" * 1000 + b', "a": 1}'
+    with pytest.raises(Invalid, match="nested more than 250 levels"):
+        decode(body)

@@ -1,0 +1,131 @@
+"""JSON that may be stored: one set of bounds for payloads, results, log data and progress. A value is kept as it is, or refused where it enters.
+
+Readers also survive what an earlier version, or a person with psql, has stored beyond the bounds.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
+from enum import Enum
+from math import isfinite
+from typing import Any
+
+import orjson
+
+from dtqs.errors import ValueRefused
+
+DEPTH_LIMIT = 250
+"""orjson writes 254 levels; answers put up to four around a stored value."""
+RESULT_LIMIT_BYTES = 16 << 20
+LOG_LIMIT_BYTES = 1 << 20
+"""Of the data of one log row, and the characters of its message."""
+_MOST_DIGITS = 800
+"""No 64-bit float has more significant digits in its exact decimal form."""
+_LEAST_DEEP_BYTES = 2 * DEPTH_LIMIT
+
+
+def json_text(what: str, value: object, limit_bytes: int = RESULT_LIMIT_BYTES) -> str:
+    """Return the value as JSON text. `what` names it in messages: `the result`. Raises ValueRefused where it cannot be kept as it is."""
+    try:
+        data = orjson.dumps(value)
+    except TypeError as error:
+        raise ValueRefused(_too_deep(what) if _is_depth(error) else f"{what} is not JSON: {error}") from error
+    if len(data) > limit_bytes:
+        raise ValueRefused(f"{what} is {len(data)} bytes of JSON, {limit_bytes} are allowed; store what is large as an output")
+    if len(data) > _LEAST_DEEP_BYTES and data.count(b"[") + data.count(b"{") > DEPTH_LIMIT:
+        _refuse_deep(what, value)
+    # orjson writes null for a number that JSON does not have
+    if b"null" in data:
+        _refuse_odd_numbers(what, value)
+    if b"\\u0000" in data:
+        _refuse_nul(what, orjson.loads(data))
+    return data.decode()
+
+
+def fits_depth(value: object) -> bool:
+    """Tell whether the value is nested no deeper than may be stored."""
+    try:
+        orjson.dumps([[[[value]]]])
+    except TypeError:
+        return False
+    return True
+
+
+def dumps(value: object, option: int = 0, default: Callable[[object], object] | None = None) -> bytes:
+    """Write a value that was stored, however deep it is nested."""
+    try:
+        return orjson.dumps(value, default, option)
+    except TypeError as error:
+        if not _is_depth(error):
+            raise
+        indent = 2 if option & orjson.OPT_INDENT_2 else None
+        separators = (",", ": ") if indent else (",", ":")
+        return json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, default=default).encode()
+
+
+def loads(text: bytes | str) -> Any:
+    """Read a value that was stored; one that no reader can hold is shown as such."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return {"unreadable": f"this value was stored, but cannot be read: {error}"[:500]}
+
+
+def is_carried(text: str) -> bool:
+    """Tell whether a 64-bit float carries this decimal number: written with as many digits, or in its shortest form, it is the same again."""
+    mantissa = text.lower().partition("e")[0].lstrip("-").replace(".", "").strip("0")
+    if not mantissa:
+        return True
+    value = float(text)
+    if value == 0 or not isfinite(value) or len(mantissa) > _MOST_DIGITS:
+        return False
+    if len(mantissa) <= sys.float_info.dig and abs(value) >= sys.float_info.min:
+        return True
+    # its shortest form, as most languages write it, may round a tie the other way
+    return Decimal(text) in (Decimal(repr(value)), Decimal(f"{value:.{len(mantissa) - 1}e}"))
+
+
+def _is_depth(error: TypeError) -> bool:
+    """Tell whether orjson refused a value for its depth, in its words."""
+    return "Recursion limit" in str(error)
+
+
+def _too_deep(what: str) -> str:
+    return f"{what} is nested too deep; at most {DEPTH_LIMIT} levels are allowed"
+
+
+def _refuse_deep(what: str, value: object) -> None:
+    if not fits_depth(value):
+        raise ValueRefused(_too_deep(what))
+
+
+def _refuse_odd_numbers(what: str, value: object) -> None:
+    for where, leaf in _leaves(what, value):
+        if isinstance(leaf, float) and not isfinite(leaf):
+            raise ValueRefused(f"{where} is {leaf}, which JSON does not have; allowed are finite numbers, or null")
+
+
+def _refuse_nul(what: str, value: object) -> None:
+    for where, leaf in _leaves(what, value):
+        if isinstance(leaf, str) and "\0" in leaf:
+            raise ValueRefused(f"{where} holds text with a NUL character, which cannot be stored")
+
+
+def _leaves(where: str, value: object) -> Iterator[tuple[str, object]]:
+    """Yield what a value holds, keys included, each with its place: `the result.score[3]`."""
+    left = [(where, value)]
+    while left:
+        place, one = left.pop()
+        if isinstance(one, Enum):
+            left.append((place, one.value))
+        elif isinstance(one, dict):
+            left += [(f"a key of {place}", name) for name in one]
+            left += [(f"{place}.{name:.100}", member) for name, member in one.items()]
+        elif isinstance(one, list | tuple):
+            left += [(f"{place}[{index}]", member) for index, member in enumerate(one)]
+        elif is_dataclass(one) and not isinstance(one, type):
+            left += [(f"{place}.{field.name}", getattr(one, field.name, None)) for field in fields(one)]
+        else:
+            yield place, one
