@@ -40,9 +40,13 @@ CREATE TABLE IF NOT EXISTS backlog (
     due_at timestamptz NOT NULL,
     publish_at timestamptz NOT NULL,
     published_at timestamptz,                               -- the last publish that was confirmed, or tried by a relay
-    publishes smallint NOT NULL DEFAULT 0                   -- by relays: the more, the rarer
+    publishes smallint NOT NULL DEFAULT 0,                  -- by relays: the more, the rarer
+    counted_for uuid                                        -- the API key whose max_pending counts this row; null: its key has none
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+ALTER TABLE backlog ADD COLUMN IF NOT EXISTS counted_for uuid;
 CREATE INDEX IF NOT EXISTS backlog_publish_at ON backlog (publish_at);
+-- Keys without that ceiling have no entry here, and pay nothing.
+CREATE INDEX IF NOT EXISTS backlog_counted_for ON backlog (counted_for) WHERE counted_for IS NOT NULL;
 
 -- One row per claim: hold, fence and lock in one. Inserted and deleted, never cut; whoever inserts one locks its worker's row first.
 CREATE TABLE IF NOT EXISTS leases (
@@ -134,8 +138,16 @@ CREATE TABLE IF NOT EXISTS api_keys (
     hash bytea NOT NULL UNIQUE,
     scopes text[] NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
-    revoked_at timestamptz
+    revoked_at timestamptz,
+    max_priority smallint,                                  -- ceilings that the operator sets; null: none
+    max_pending integer,
+    max_upload_bytes bigint,
+    max_timeout_seconds double precision,
+    task_types text[]
 );
+ALTER TABLE api_keys ADD COLUMN IF NOT EXISTS max_priority smallint, ADD COLUMN IF NOT EXISTS max_pending integer,
+    ADD COLUMN IF NOT EXISTS max_upload_bytes bigint, ADD COLUMN IF NOT EXISTS max_timeout_seconds double precision,
+    ADD COLUMN IF NOT EXISTS task_types text[];
 CREATE UNIQUE INDEX IF NOT EXISTS api_keys_name ON api_keys (name) WHERE revoked_at IS NULL;
 
 CREATE TABLE IF NOT EXISTS settings (

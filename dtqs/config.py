@@ -21,6 +21,7 @@ from dtqs.settings import (
     ApiSection,
     FilesSection,
     LeaseSection,
+    LimitsSection,
     LogSection,
     PoolSection,
     PostgresqlSection,
@@ -41,6 +42,7 @@ __all__ = [
     "Entry",
     "FilesSection",
     "LeaseSection",
+    "LimitsSection",
     "LogSection",
     "PoolSection",
     "PostgresqlSection",
@@ -87,6 +89,7 @@ class Config:
     supervisor: SupervisorSection
     pools: Mapping[str, PoolSection]
     retry: RetrySection
+    limits: LimitsSection
     lease: LeaseSection
     files: FilesSection
     log: LogSection

@@ -17,7 +17,9 @@
     ├── RequestError                a caller asked for something that cannot be done
     │   ├── NotFound
     │   ├── Conflict
-    │   └── Invalid                 one or more fields are wrong, all of them listed
+    │   ├── Invalid                 one or more fields are wrong, all of them listed
+    │   ├── AboveCeiling            the operator does not let this API key ask for it
+    │   └── TooManyRequests         not now: this caller has enough of it already
     ├── Postponed                   not now: a rate limit has no room, and no attempt is spent
     ├── TaskCancelled               a cancel interrupted an attempt
     └── LeaseLost                   what we held was settled by somebody else
@@ -142,6 +144,18 @@ class Invalid(RequestError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(f"{p.field}: {p.message}" for p in self.problems))
+
+
+class AboveCeiling(Invalid):
+    """One or more fields ask for more than the operator lets this API key have."""
+
+
+class TooManyRequests(RequestError):
+    """The caller must wait before it asks again."""
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(message)
 
 
 class Postponed(DtqsError):

@@ -96,6 +96,11 @@ class RetrySection(Section):
     timeout_seconds: float = Field(3600.0, ge=0.1, le=7 * 86400, description="time limit of an attempt, unless task or type say otherwise")
 
 
+class LimitsSection(Section):
+    max_retries: int = Field(100, ge=0, le=1000, description="most retries that a caller may ask for")
+    max_timeout_seconds: float = Field(86400.0, ge=1, le=7 * 86400, description="longest time limit of an attempt that a caller may ask for")
+
+
 class LeaseSection(Section):
     heartbeat_seconds: float = Field(5.0, ge=0.1, le=60, description="seconds between a worker's heartbeats")
     lease_seconds: float = Field(30.0, ge=0.5, le=3600, description="seconds without a heartbeat that make a worker dead; not below the broker's heartbeat")
@@ -190,6 +195,7 @@ SECTIONS: dict[str, type[Section]] = {
     "api": ApiSection,
     "supervisor": SupervisorSection,
     "retry": RetrySection,
+    "limits": LimitsSection,
     "lease": LeaseSection,
     "files": FilesSection,
     "log": LogSection,

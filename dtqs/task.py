@@ -51,6 +51,8 @@ class NewTask:
     tags: tuple[str, ...] = ()
     submitted_by: str | None = None
     retry_of: str | None = None
+    counted: bool = False
+    """Its API key has `max_pending`."""
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from dtqs.store import Store
+from dtqs.store.api_keys import Ceilings
 from tests.fix_system import System
 from tests.helpers import eventually
 
@@ -45,12 +46,12 @@ NewKey = Callable[..., httpx.Client]
 
 @pytest.fixture
 def new_key(shared: System) -> Iterator[NewKey]:
-    """Make another key of the shared system, `new_key(name, *scopes)`, and return a client that uses it."""
+    """Make another key of the shared system, `new_key(name, *scopes, **ceilings)`, and return a client that uses it."""
     clients: list[httpx.Client] = []
 
-    def make(name: str, *scopes: str) -> httpx.Client:
+    def make(name: str, *scopes: str, **ceilings: Any) -> httpx.Client:
         with open_store(shared) as store:
-            secret = store.api_keys.create(name, scopes)[1]
+            secret = store.api_keys.create(name, scopes, Ceilings(**ceilings))[1]
         clients.append(httpx.Client(base_url=shared.url, headers={"Authorization": f"Bearer {secret}"}, timeout=30))
         return clients[-1]
 

@@ -6,6 +6,7 @@ import falcon
 
 from dtqs.api import problems
 from dtqs.api.auth import Auth
+from dtqs.api.ceilings import Limits
 from dtqs.api.downloads import Downloads
 from dtqs.api.gather import Gather
 from dtqs.api.health import Healthz, Readyz
@@ -14,6 +15,7 @@ from dtqs.api.intake import Intake
 from dtqs.api.links import Links
 from dtqs.api.openapi import OpenApi
 from dtqs.api.origin import OwnHosts
+from dtqs.api.room import Room
 from dtqs.api.sessions import Sessions
 from dtqs.api.sse import Pace, Sse
 from dtqs.api.submit import Submit
@@ -52,6 +54,10 @@ class Parts:
     gather: Gather
     totals: Totals
 
+    def timeout_seconds(self, task_type: str) -> float:
+        """Return the time limit of a type's attempts, where a task says none."""
+        return self.catalog.get(task_type).timeout_seconds or self.config.retry.timeout_seconds
+
 
 def create_app(parts: Parts) -> App:
     """Build the application; it opens nothing."""
@@ -63,13 +69,14 @@ def create_app(parts: Parts) -> App:
     intake = Intake(parts.catalog, store.files, parts.space.refusal, parts.config.retry.max_retries)
     app: App = falcon.App()
     problems.add_handlers(app)
-    app.add_route("/submit", _submit(parts, auth, intake, links))
+    limits, room = Limits(parts.config.limits, parts.timeout_seconds), Room(store.tasks.pending_of)
+    app.add_route("/submit", _submit(parts, auth, intake, limits, room, links))
     app.add_route("/sse", Sse(auth, tickets, store.reads, parts.hub, api))
     app.add_route("/tasks", TaskList(auth, store.reads, links))
     app.add_route("/tasks/{task_id}", TaskResource(auth, store.reads))
     app.add_route("/tasks/{task_id}/logs", TaskLogs(auth, store.reads, links))
     app.add_route("/tasks/{task_id}/cancel", Cancel(auth, store.reads, store.tasks, parts.link, parts.totals))
-    app.add_route("/tasks/{task_id}/retry", Retry(auth, intake, store.reads, store.tasks, parts.hinting, links, parts.totals))
+    app.add_route("/tasks/{task_id}/retry", Retry(auth, intake, limits, room, store.reads, store.tasks, parts.hinting, links, parts.totals))
     app.add_route("/files", Uploads(auth, parts.space, store.files, links, parts.config.files.max_upload_bytes))
     app.add_route("/files/{file_id}", Downloads(auth, parts.space, store.files))
     app.add_route("/healthz", Healthz())
@@ -89,11 +96,11 @@ def _add_dashboard(app: App, parts: Parts, auth: Auth, sessions: Sessions) -> No
     app.add_route("/logs", Logs(auth, parts.reader))
 
 
-def _submit(parts: Parts, auth: Auth, intake: Intake, links: Links) -> Submit:
+def _submit(parts: Parts, auth: Auth, intake: Intake, limits: Limits, room: Room, links: Links) -> Submit:
     config, store = parts.config, parts.store
     # the rest of the pool is for single submits, reads and streams
     arrays_at_once = max(1, config.postgresql.pool_size // 2)
     return Submit(
-        auth, intake, parts.gather, parts.hinting, links, store.tasks, store.reads,
+        auth, intake, limits, room, parts.gather, parts.hinting, links, store.tasks, store.reads,
         config.api.max_body_bytes, config.api.idempotency_hours, arrays_at_once, config.postgresql.statement_timeout_seconds,
     )  # fmt: skip

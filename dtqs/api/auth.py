@@ -9,7 +9,7 @@ import falcon
 
 from dtqs.api.origin import OwnHosts, refuse_foreign
 from dtqs.api.sessions import COOKIE, Sessions
-from dtqs.store.api_keys import REMEMBERED_SECONDS, ApiKey
+from dtqs.store.api_keys import NO_CEILINGS, REMEMBERED_SECONDS, ApiKey, Ceilings
 
 _REMEMBERED_LIMIT = 4096
 _NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -18,11 +18,15 @@ _CHALLENGE = 'Bearer realm="dtqs"'
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A key's holder, or anybody where auth is off. `owner` is the key whose tasks and files it sees; None: everybody's."""
+    """A key's holder, or anybody where auth is off. `owner` is the key whose tasks and files it sees; None: everybody's.
+
+    `ceilings` is None for most: then nothing is to be looked at.
+    """
 
     key_id: str | None
     owner: str | None
     scopes: frozenset[str]
+    ceilings: Ceilings | None = None
 
     @property
     def name_space(self) -> str:
@@ -84,4 +88,4 @@ class Auth:
 def _caller_of(key: ApiKey | None) -> Caller | None:
     if key is None:
         return None
-    return Caller(key.key_id, None if "admin" in key.scopes else key.key_id, frozenset(key.scopes))
+    return Caller(key.key_id, None if "admin" in key.scopes else key.key_id, frozenset(key.scopes), None if key.ceilings is NO_CEILINGS else key.ceilings)

@@ -16,6 +16,9 @@ from dtqs.processors.catalog import Catalog
 from dtqs.store.file_rows import FileRows, Named
 from dtqs.task import NewTask
 
+LIGHT_CHARACTERS = 64 << 10
+"""A task with a longer payload is heavy: a worker holds a batch of light ones, their results and the statement that writes them at the same time."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Upload:
@@ -68,8 +71,9 @@ class Intake:
         if sources := processor.sources(payload):
             self._look_at(sources, body, uploads, index)
         retries = processor.max_retries if body.max_retries is None else body.max_retries
+        text = orjson.dumps(body.payload).decode()
         return NewTask(
-            task_id, body.task_type, processor.is_light(payload), orjson.dumps(body.payload).decode(), body.priority,
+            task_id, body.task_type, len(text) <= LIGHT_CHARACTERS and processor.is_light(payload), text, body.priority,
             self._max_retries if retries is None else retries, body.timeout_seconds, body.delay_seconds or 0.0, body.due_at,
             tuple(body.tags or ()), caller.key_id,
         )  # fmt: skip

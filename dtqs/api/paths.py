@@ -21,6 +21,7 @@ _CODES = {
     "413": "the body is too long",
     "415": "the body is not JSON",
     "416": "the file has no such range",
+    "429": "too much of it at once; wait for the seconds of Retry-After",
     "422": "one or more fields are wrong; all of them are listed",
     "503": "a part that this needs is away; try again",
 }
@@ -71,7 +72,7 @@ _ACCEPTED_MANY: Node = {
 _SUBMIT = _operation(
     "submit",
     "Submit a task, or an array of up to 1000, all or none",
-    {"202": _ACCEPTED_MANY} | _problems(400, 401, 403, 408, 409, 413, 415, 422, 503),
+    {"202": _ACCEPTED_MANY} | _problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
     [_parameter("Idempotency-Key", {"type": "string", "pattern": "^[!-~]{1,255}$"}, "makes a repeated submit return the first one's tasks", "header")],
 ) | {
     "requestBody": {
@@ -121,7 +122,7 @@ _CANCEL = _operation(
 _RETRY = _operation(
     "retry",
     "Submit a failed or cancelled task anew; a second call returns the first one's",
-    {"202": _json("Accepted", "accepted")} | _problems(401, 403, 404, 409, 422, 503),
+    {"202": _json("Accepted", "accepted")} | _problems(401, 403, 404, 409, 422, 429, 503),
     [_TASK],
 )
 _UPLOAD = _operation(

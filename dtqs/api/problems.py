@@ -7,7 +7,19 @@ from http import HTTPStatus
 import falcon
 import orjson
 
-from dtqs.errors import BrokerUnavailable, Conflict, FilesUnavailable, InputRefused, Invalid, NotFound, Problem, StoreUnavailable, TransientError
+from dtqs.errors import (
+    AboveCeiling,
+    BrokerUnavailable,
+    Conflict,
+    FilesUnavailable,
+    InputRefused,
+    Invalid,
+    NotFound,
+    Problem,
+    StoreUnavailable,
+    TooManyRequests,
+    TransientError,
+)
 from dtqs.files import TooLarge
 from dtqs.uuid7 import uuid7
 
@@ -30,6 +42,8 @@ def add_handlers(app: "falcon.App[falcon.Request, falcon.Response]") -> None:
     app.add_error_handler(NotFound, _not_found)
     app.add_error_handler(Conflict, _conflict)
     app.add_error_handler(Invalid, _invalid)
+    app.add_error_handler(AboveCeiling, _above_ceiling)
+    app.add_error_handler(TooManyRequests, _too_many)
     app.add_error_handler(InputRefused, _refused)
     app.add_error_handler(TooLarge, _too_large)
     app.add_error_handler(TransientError, _unavailable)
@@ -64,6 +78,15 @@ def _conflict(_: falcon.Request, resp: falcon.Response, error: Exception, __: ob
 def _invalid(_: falcon.Request, resp: falcon.Response, error: Invalid, __: object) -> None:
     count = len(error.problems)
     write(resp, HTTPStatus.UNPROCESSABLE_ENTITY, f"{count} {'field is' if count == 1 else 'fields are'} wrong", error.problems)
+
+
+def _above_ceiling(_: falcon.Request, resp: falcon.Response, error: AboveCeiling, __: object) -> None:
+    write(resp, HTTPStatus.FORBIDDEN, "this API key may not ask for that; its operator has set the ceilings", error.problems)
+
+
+def _too_many(_: falcon.Request, resp: falcon.Response, error: TooManyRequests, __: object) -> None:
+    resp.set_header("Retry-After", str(error.retry_after_seconds))
+    write(resp, HTTPStatus.TOO_MANY_REQUESTS, str(error))
 
 
 def _refused(_: falcon.Request, resp: falcon.Response, error: Exception, __: object) -> None:

@@ -12,13 +12,15 @@ from gevent.lock import BoundedSemaphore
 
 from dtqs.api.auth import Auth, Caller
 from dtqs.api.body import read_body, require_json
+from dtqs.api.ceilings import Limits
 from dtqs.api.gather import Gather
 from dtqs.api.hinting import Hinting
 from dtqs.api.intake import Intake
 from dtqs.api.links import Links
 from dtqs.api.query import refuse_parameters
+from dtqs.api.room import Room
 from dtqs.api.strict import decode
-from dtqs.errors import Invalid, Problem, StoreUnavailable
+from dtqs.errors import Invalid, Problem, StoreUnavailable, TooManyRequests
 from dtqs.store.reads import Reads
 from dtqs.store.tasks import IdempotencyKey, Tasks
 from dtqs.task import NewTask
@@ -30,11 +32,11 @@ class Submit:
     """`arrays_at_once` transactions of arrays and idempotency keys may run at once: others must get a connection too."""
 
     def __init__(
-        self, auth: Auth, intake: Intake, gather: Gather, hinting: Hinting, links: Links, tasks: Tasks, reads: Reads,
+        self, auth: Auth, intake: Intake, limits: Limits, room: Room, gather: Gather, hinting: Hinting, links: Links, tasks: Tasks, reads: Reads,
         max_body_bytes: int, idempotency_hours: float, arrays_at_once: int, patience_seconds: float,
     ) -> None:  # fmt: skip
         self._auth, self._intake, self._gather, self._hinting, self._links = auth, intake, gather, hinting, links
-        self._tasks, self._reads = tasks, reads
+        self._tasks, self._reads, self._limits, self._room = tasks, reads, limits, room
         self._max_body_bytes, self._idempotency_hours = max_body_bytes, idempotency_hours
         self._turn, self._patience_seconds = BoundedSemaphore(arrays_at_once), patience_seconds
 
@@ -43,15 +45,33 @@ class Submit:
         refuse_parameters(req)
         require_json(req)
         value, problems = decode(read_body(req, self._max_body_bytes))
-        tasks = self._intake.tasks(value, problems, caller)
+        tasks = self._intake.tasks(value, [*problems, *self._limits.problems(value)], caller)
         self._links.prepare()  # it can fail: not when the tasks are stored already
-        answer = self._store_once(tasks, self._key(req, value, caller)) if "HTTP_IDEMPOTENCY_KEY" in req.env else self._store(tasks)
         many = isinstance(value, list)
+        key = self._key(req, value, caller) if "HTTP_IDEMPOTENCY_KEY" in req.env else None
+        if caller.ceilings is not None:
+            tasks = self._limits.within(tasks, caller.ceilings, many)
+        answer = self._accept(tasks, key) if caller.ceilings is None else self._accept_within(tasks, key, caller)
         resp.status = falcon.HTTP_202
         resp.content_type = falcon.MEDIA_JSON
         ids = [str(one["task_id"]) for one in answer]
         resp.set_header("Location", self._links.array(ids) if many else self._links.task(ids[0]))
         resp.data = orjson.dumps(answer if many else answer[0])
+
+    def _accept(self, tasks: Sequence[NewTask], key: IdempotencyKey | None) -> list[dict[str, object]]:
+        return self._store(tasks) if key is None else self._store_once(tasks, key)
+
+    def _accept_within(self, tasks: Sequence[NewTask], key: IdempotencyKey | None, caller: Caller) -> list[dict[str, object]]:
+        """Accept tasks of a key with ceilings. A submit that is said again has its room already. Raises TooManyRequests."""
+        if caller.key_id is None or caller.ceilings is None or caller.ceilings.max_pending is None:
+            return self._accept(tasks, key)
+        try:
+            with self._room.taken(caller.key_id, caller.ceilings.max_pending, len(tasks)):
+                return self._accept(tasks, key)
+        except TooManyRequests:
+            if key is None or not self._tasks.is_known(key):
+                raise
+        return self._accept(tasks, key)
 
     def _store(self, tasks: Sequence[NewTask]) -> list[dict[str, object]]:
         """An array is its own commit, all or none; what is single shares one. The answer is made while PostgreSQL commits."""

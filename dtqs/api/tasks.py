@@ -1,16 +1,19 @@
 """Tasks as resources: one, a page of them, one's log; cancel, and retry by a person. Others' tasks are as good as none."""
 
+from contextlib import AbstractContextManager, nullcontext
 from urllib.parse import urlencode
 
 import falcon
 
 from dtqs.api.auth import Auth, Caller
+from dtqs.api.ceilings import Limits
 from dtqs.api.hinting import Hinting
 from dtqs.api.ids import new_ids
 from dtqs.api.intake import Intake
 from dtqs.api.links import PAGE_LIMIT, Links
 from dtqs.api.query import Query, refuse_parameters
 from dtqs.api.records import log_row, record
+from dtqs.api.room import Room
 from dtqs.broker.api_link import ApiLink
 from dtqs.errors import Conflict, NotFound
 from dtqs.json_value import dumps
@@ -115,21 +118,34 @@ class Cancel:
 class Retry:
     """/tasks/{task_id}/retry: submits a new task like a failed or cancelled one, if its uploads are there; a second call returns the first one's."""
 
-    def __init__(self, auth: Auth, intake: Intake, reads: Reads, tasks: Tasks, hinting: Hinting, links: Links, totals: Totals) -> None:
-        self._auth, self._intake = auth, intake
+    def __init__(
+        self, auth: Auth, intake: Intake, limits: Limits, room: Room, reads: Reads, tasks: Tasks, hinting: Hinting, links: Links, totals: Totals
+    ) -> None:
+        self._auth, self._intake, self._limits, self._room = auth, intake, limits, room
         self._reads, self._tasks, self._hinting, self._links, self._totals = reads, tasks, hinting, links, totals
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         caller = self._auth.require(req, "submit")
         refuse_parameters(req)
         task = read_task(self._reads, task_id, caller)
-        new = self._tasks.retry(task.task_id, new_ids(1)[0], caller.owner, self._intake.needed(task.task_type, task.payload))
+        with self._allowed(task, caller):
+            new = self._tasks.retry(task.task_id, new_ids(1)[0], caller.owner, self._intake.needed(task.task_type, task.payload))
         if new.fresh:
             self._totals.submitted += 1
             self._hinting.publish([Due(new.task_id, new.task_type, new.light, new.priority, new.publish_at)])
         statuses = {} if new.fresh else {watched.task_id: watched.status for watched in self._reads.watched([new.task_id])}
         resp.set_header("Location", self._links.task(new.task_id))
         answer(resp, self._links.accepted([new.task_id], statuses)[0], falcon.HTTP_202)
+
+
+    def _allowed(self, task: TaskRecord, caller: Caller) -> AbstractContextManager[None]:
+        """A retry is a new task, and under the ceilings like one. Raises AboveCeiling, TooManyRequests."""
+        if caller.ceilings is None:
+            return nullcontext()
+        self._limits.of_retry(task, caller.ceilings)
+        if caller.key_id is None or caller.ceilings.max_pending is None:
+            return nullcontext()
+        return self._room.taken(caller.key_id, caller.ceilings.max_pending, 1)
 
 
 def require_task(reads: Reads, task_id: str, caller: Caller) -> str:

@@ -7,7 +7,7 @@ import falcon
 from falcon.media.multipart import MultipartForm, MultipartParseError, MultipartParseOptions
 from falcon.util.reader import BufferedReader
 
-from dtqs.api.auth import Auth
+from dtqs.api.auth import Auth, Caller
 from dtqs.api.body import checked_length, close_connection, pieces
 from dtqs.api.disk import in_thread
 from dtqs.api.links import Links
@@ -15,7 +15,7 @@ from dtqs.api.names import name_of, safe_name
 from dtqs.api.query import Query
 from dtqs.api.tasks import answer
 from dtqs.errors import Invalid, Problem
-from dtqs.files import FileSpace, PendingFile
+from dtqs.files import FileSpace, PendingFile, TooLarge
 from dtqs.store.file_rows import FileRows
 from dtqs.task import OutputFile
 
@@ -33,7 +33,7 @@ class Uploads:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         try:
             caller = self._auth.require(req, "submit")
-            upload = self._receive(req)
+            upload = self._receive(req, self._limit_bytes(caller))
         except BaseException:
             close_connection(req)  # what is left of the body is not worth reading
             raise
@@ -46,27 +46,33 @@ class Uploads:
         document = {"uri": f"upload:{upload.file_id}", "size_bytes": upload.size_bytes, "sha256": upload.sha256, "media_type": upload.media_type}
         answer(resp, document, falcon.HTTP_201)
 
-    def _receive(self, req: falcon.Request) -> OutputFile:
+    def _limit_bytes(self, caller: Caller) -> int:
+        own = caller.ceilings.max_upload_bytes if caller.ceilings else None
+        return self._max_upload_bytes if own is None else min(own, self._max_upload_bytes)
+
+    def _receive(self, req: falcon.Request, limit_bytes: int) -> OutputFile:
         """Write the body to the disk; a client that goes away leaves nothing. Raises TooLarge, HTTPError, Invalid, TransientError."""
         query = Query(req, ("name",))
         query.check()
         if (req.content_type or "").partition(";")[0].strip().lower() == "multipart/form-data":
-            checked_length(req, self._max_upload_bytes + FORM_OVERHEAD_BYTES)
-            return self._receive_form(req)
-        checked_length(req, self._max_upload_bytes)
+            checked_length(req, limit_bytes + FORM_OVERHEAD_BYTES)
+            return self._receive_form(req, limit_bytes)
+        checked_length(req, limit_bytes)
         name = query.first("name") or name_of(req.get_header("Content-Disposition"))
         with self._space.new_upload() as pending:
-            _write(pending, pieces(req, self._max_upload_bytes))
+            _write(pending, pieces(req, limit_bytes))
             return _commit(pending, safe_name(name), self._space.over_network)
 
-    def _receive_form(self, req: falcon.Request) -> OutputFile:
+    def _receive_form(self, req: falcon.Request, limit_bytes: int) -> OutputFile:
         received: OutputFile | None = None
         with self._space.new_upload() as pending:
-            for part in _form(req, self._max_upload_bytes + FORM_OVERHEAD_BYTES):
+            for part in _form(req, limit_bytes + FORM_OVERHEAD_BYTES):
                 name = _filename(part)
                 if received or not name:
                     raise Invalid([Problem((part.name or "body")[:100], "a form with one file and nothing else is allowed")])
                 _write(pending, iter(lambda part=part: part.stream.read(_PIECE_BYTES), b""))  # type: ignore[misc]
+                if pending.size_bytes > limit_bytes:
+                    raise TooLarge("upload", limit_bytes)
                 received = OutputFile(pending.file_id, safe_name(name), pending.media_type, 0, "")
             if received is None:
                 raise Invalid([Problem("body", "a form with one file is needed")])

@@ -31,7 +31,7 @@ COMMANDS = {
     "queue": ("dtqs.cli.system", "Show what waits, and what is next."),
     "doctor": ("dtqs.cli.doctor", "Check every part of the system; say what to do about each failure."),
     "migrate": ("dtqs.cli.admin", "Apply the schema to the database."),
-    "key": ("dtqs.cli.admin", "Make, list and revoke API keys."),
+    "key": ("dtqs.cli.keys", "Make, list, change and revoke API keys."),
     "config": ("dtqs.cli.configure", "Check and show the configuration."),
     "completion": ("dtqs.cli.completion", "Print the completion of commands for a shell."),
     "api": ("dtqs.cli.serve", "Run the HTTP API, with the dashboard."),

@@ -3,17 +3,38 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 
 import orjson
 
 from dtqs.errors import Conflict, NotFound
-from dtqs.store.database import Database
+from dtqs.settings import number
+from dtqs.store.database import Database, Row
 from dtqs.uuid7 import uuid7
 
 SCOPES = ("submit", "read", "admin")
 REMEMBERED_SECONDS = 5.0
 """For so long an API process remembers what it was told of a key, so a revoked one may still be good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """What the operator lets one key ask for; None: no ceiling of its own."""
+
+    max_priority: int | None = None
+    max_pending: int | None = None
+    max_upload_bytes: int | None = None
+    max_timeout_seconds: float | None = None
+    task_types: tuple[str, ...] | None = None
+
+    def words(self) -> dict[str, str]:
+        """Return the ceilings that are set, by name, as a person writes them."""
+        values = {name: getattr(self, name) for name in CEILINGS}
+        return {name: ",".join(value) if name == "task_types" else number(value) for name, value in values.items() if value is not None}
+
+
+CEILINGS = tuple(field.name for field in fields(Ceilings))
+NO_CEILINGS = Ceilings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +44,7 @@ class ApiKey:
     key_id: str
     name: str
     scopes: tuple[str, ...]
+    ceilings: Ceilings = NO_CEILINGS
     created_at: str | None = None
     revoked_at: str | None = None
 
@@ -31,17 +53,27 @@ class ApiKeys:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, name: str, scopes: Sequence[str]) -> tuple[str, str]:
+    def create(self, name: str, scopes: Sequence[str], ceilings: Ceilings = NO_CEILINGS) -> tuple[str, str]:
         """Make a key; returns its id and its secret text, which is shown once. Raises Conflict (the name is taken), StoreUnavailable."""
         key_id, secret = uuid7(), f"dtqs_{secrets.token_urlsafe(32)}"
-        parameters = {"id": key_id, "name": name, "hash": key_hash(secret), "scopes": list(scopes)}
+        parameters = {"id": key_id, "name": name, "hash": key_hash(secret), "scopes": list(scopes), **_columns(ceilings)}
         if not self._database.run_once("create_key", parameters):
             raise Conflict(f"there is a key named {name} already; revoke it first, or take another name")
         return key_id, secret
 
     def list(self) -> list[ApiKey]:
         """Raises StoreUnavailable."""
-        return [ApiKey(key_id, name, tuple(scopes), created, revoked) for key_id, name, scopes, created, revoked in self._database.run("list_keys")]
+        return [_key(row) for row in self._database.run("list_keys")]
+
+    def change(self, name: str, named: Sequence[str], ceilings: Ceilings) -> ApiKey:
+        """Set the named ceilings of a key, given by its name or id. Raises NotFound, StoreUnavailable.
+
+        Tasks that were submitted while the key had no `max_pending` are not counted.
+        """
+        rows = self._database.run_once("change_key", {"name": name, "named": list(named), **_columns(ceilings)})
+        if not rows:
+            raise NotFound("key", name)
+        return _key(rows[0])
 
     def revoke(self, name: str) -> str:
         """Revoke by name or id; returns the id. Raises NotFound, StoreUnavailable."""
@@ -53,18 +85,29 @@ class ApiKeys:
     def find(self, secret: str) -> ApiKey | None:
         """Raises StoreUnavailable."""
         rows = self._database.run("find_key", {"hash": key_hash(secret)})
-        return ApiKey(rows[0][0], rows[0][1], tuple(rows[0][2])) if rows else None
+        return _key(rows[0]) if rows else None
 
     def find_by_id(self, key_id: str) -> ApiKey | None:
         """Raises StoreUnavailable."""
         rows = self._database.run("find_key_by_id", {"id": key_id})
-        return ApiKey(rows[0][0], rows[0][1], tuple(rows[0][2])) if rows else None
+        return _key(rows[0]) if rows else None
 
     def signing_key(self) -> bytes:
         """Return the key that signs tickets: made by the first who asks, the same for all. Raises StoreUnavailable."""
         self._database.run("set_default", {"name": "signing_key", "value": orjson.dumps(secrets.token_hex(32)).decode()})
         ((value,),) = self._database.run("setting", {"name": "signing_key"})
         return bytes.fromhex(value)
+
+
+def _columns(ceilings: Ceilings) -> dict[str, object]:
+    return asdict(ceilings) | {"task_types": None if ceilings.task_types is None else list(ceilings.task_types)}
+
+
+def _key(row: Row) -> ApiKey:
+    """Make a key of `id, name, scopes, {ceilings}` and, in lists, its times."""
+    key_id, name, scopes, priority, pending, upload_bytes, timeout_seconds, task_types, *times = row
+    ceilings = Ceilings(priority, pending, upload_bytes, timeout_seconds, None if task_types is None else tuple(task_types))
+    return ApiKey(key_id, name, tuple(scopes), NO_CEILINGS if ceilings == NO_CEILINGS else ceilings, *times)
 
 
 def key_hash(secret: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The statements of dtqs/store/sql/, each loaded once; `{settle}`, `{named}`, `{record}` and `{fits}` stand for the parts that several share."""
+"""The statements of dtqs/store/sql/, each loaded once; `{settle}`, `{named}`, `{record}`, `{fits}` and `{ceilings}` stand for the parts that several share."""
 
 import functools
 import re
@@ -19,7 +19,7 @@ def statement(name: str) -> bytes:
     `{lived COLUMN}` bounds the time of log rows by the life of their tasks, whose beginning is the parameter `since` (`lived_since`): a plan has all days'
     partitions, and to open those that cannot matter takes longer than the rest of a read.
     """
-    text = re.sub(r"\{(settle|named|record|fits)\}", lambda match: _read(f"{match[1]}.part.sql").strip(), _read(f"{name}.sql"))
+    text = re.sub(r"\{(settle|named|record|fits|ceilings)\}", lambda match: _read(f"{match[1]}.part.sql").strip(), _read(f"{name}.sql"))
     text = re.sub(r"\{utc ([a-z_.]+)\}", r"""to_char(\1 AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""", text)
     text = re.sub(r"\{lived ([a-z_.]+)\}", _LIVED, text)
     return text.strip().encode()

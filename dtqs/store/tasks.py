@@ -83,6 +83,16 @@ class Tasks:
         first, rows = self._database.transaction(work)
         return first, [_stored(row) for row in rows]
 
+    def pending_of(self, key_id: str, limit: int) -> int:
+        """Return how many tasks of a key with `max_pending` are pending, counted up to the limit. Raises StoreUnavailable."""
+        ((count,),) = self._database.run("count_pending", {"key_id": key_id, "limit": limit})
+        return int(count)
+
+    def is_known(self, key: IdempotencyKey) -> bool:
+        """Tell whether this very submit was accepted before. Raises StoreUnavailable."""
+        rows = self._database.run("read_key", {"api_key_id": key.api_key_id, "key": key.key})
+        return bool(rows) and rows[0][0] == key.body_hash
+
     def cancel(self, task_ids: Sequence[str]) -> list[Cancelled]:
         """Cancel tasks that have no outcome: pending ones end, running ones get a request. Others are not in the answer. Raises StoreUnavailable."""
 
@@ -143,5 +153,6 @@ def _columns(tasks: Sequence[NewTask], grace_seconds: float) -> dict[str, object
         # unnest takes nested arrays apart, so each task's tags travel as the text of an array
         "tags": text_array([text_array(task.tags) if task.tags else None for task in tasks]) if tagged else "{}",
         "owners": sparse([task.submitted_by for task in tasks]),
+        "counted": array(list({task.submitted_by for task in tasks if task.counted and task.submitted_by})),
         "grace": grace_seconds,
     }

@@ -1,6 +1,9 @@
 """API keys, scopes and tickets: who may do what, and sees what."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
+import psycopg
 import pytest
 
 from dtqs.api.tickets import Tickets
@@ -82,6 +85,88 @@ def test_a_revoked_key_ends_within_seconds(shared: System, new_key: NewKey) -> N
     with open_store(shared) as store:
         store.api_keys.revoke("short")
     eventually(lambda: client.get("/tasks").status_code == 401, 8)
+
+
+# --- ceilings
+
+
+def errors(response: httpx.Response) -> dict[str, str]:
+    return {problem["field"]: problem["message"] for problem in response.json()["errors"]}
+
+
+def test_what_a_key_may_not_ask_for_is_told_with_what_it_may(new_key: NewKey) -> None:
+    client = new_key("ceilings", "submit", "read", max_priority=5, max_timeout_seconds=60.0, task_types=("echo", "image"))
+    sms = {"task_type": "sms", "payload": {"to": "+491701234567", "text": "x"}}
+    above = client.post("/submit", json=[ECHO, {**ECHO, "priority": 6, "timeout_seconds": 61}, sms])
+    assert above.status_code == 403
+    assert {name: message.rpartition(" ")[2] for name, message in errors(above).items() if "task_type" not in name} == {
+        "[1].priority": "out", "[1].timeout_seconds": "60",
+    }  # fmt: skip
+    assert errors(above)["[2].task_type"].endswith("may submit: echo, image")
+    allowed = client.post("/submit", json={**ECHO, "priority": 5, "timeout_seconds": 60})
+    assert allowed.status_code == 202
+
+
+def test_a_task_without_a_time_limit_gets_its_keys(shared: System, new_key: NewKey) -> None:
+    client = new_key("short of time", "submit", "read", max_timeout_seconds=7.0)
+    task_id = submitted(client)["task_id"]
+    with psycopg.connect(shared.dsn) as connection:
+        row = connection.execute("SELECT timeout_seconds FROM tasks WHERE id = %s", [task_id]).fetchone()
+    assert row == (7.0,)
+
+
+def test_a_key_has_no_more_tasks_pending_than_it_may(shared: System, new_key: NewKey) -> None:
+    client, later = new_key("few", "submit", "read", max_pending=3), {**ECHO, "delay_seconds": 3600}
+    assert client.post("/submit", json=[later] * 4).status_code == 403
+    first = client.post("/submit", json=[later] * 2, headers={"Idempotency-Key": "two"})
+    assert first.status_code == 202
+    last = str(client.post("/submit", json=later).json()["task_id"])
+    refused = client.post("/submit", json=later)
+    assert (refused.status_code, int(refused.headers["retry-after"]) > 0) == (429, True)
+    assert "at most 3 are allowed (max_pending)" in refused.json()["detail"]
+    again = client.post("/submit", json=[later] * 2, headers={"Idempotency-Key": "two"})
+    assert [task["task_id"] for task in again.json()] == [task["task_id"] for task in first.json()]
+    assert client.post("/submit", json=later, headers={"Idempotency-Key": "another"}).status_code == 429
+    assert client.post(f"/tasks/{last}/cancel").status_code == 200
+    assert client.post(f"/tasks/{last}/retry").status_code == 202
+    assert client.post("/submit", json=ECHO).status_code == 202  # the retry is due now, and soon taken
+    assert shared.client.post("/submit", json=later).status_code == 202
+
+
+def test_together_they_are_no_more_either(new_key: NewKey) -> None:
+    client, later = new_key("many at once", "submit", max_pending=20), {**ECHO, "delay_seconds": 3600}
+    with ThreadPoolExecutor(16) as pool:
+        statuses = list(pool.map(lambda _: client.post("/submit", json=later).status_code, range(60)))
+    assert set(statuses) == {202, 429}
+    # What is in flight counts twice at worst, so a few too few may be accepted, and never one too many.
+    assert 4 <= statuses.count(202) <= 20
+    one_by_one = [client.post("/submit", json=later).status_code for _ in range(21)]
+    assert statuses.count(202) + one_by_one.count(202) == 20
+
+
+def test_an_upload_is_no_longer_than_its_key_allows(new_key: NewKey) -> None:
+    client = new_key("small files", "submit", max_upload_bytes=10)
+    assert client.post("/files", content=b"x" * 10).status_code == 201
+    for refused in (client.post("/files", content=b"x" * 11), client.post("/files", files={"file": ("a.txt", b"x" * 11)})):
+        assert refused.status_code == 413
+        assert "the allowed 10 bytes" in refused.json()["detail"]
+
+
+def test_what_everybody_may_ask_for_is_limited(shared: System) -> None:
+    refused = shared.client.post("/submit", json={**ECHO, "max_retries": 101, "timeout_seconds": 86401, "priority": 10})
+    assert refused.status_code == 422
+    assert errors(refused) == {
+        "max_retries": "at most 100 is allowed here ([limits] max_retries)",
+        "timeout_seconds": "at most 86400 is allowed here ([limits] max_timeout_seconds)",
+        "priority": errors(refused)["priority"],
+    }
+
+
+def test_a_long_payload_makes_a_task_heavy(shared: System) -> None:
+    ids = [shared.submit({"text": "x" * size}) for size in (65_000, 66_000)]
+    with psycopg.connect(shared.dsn) as connection:
+        rows = connection.execute("SELECT light FROM tasks WHERE id = ANY (%s::uuid[]) ORDER BY id", [ids]).fetchall()
+    assert rows == [(True,), (False,)]
 
 
 def test_a_ticket_shows_its_tasks_and_nothing_else(shared: System) -> None:

@@ -15,6 +15,7 @@ from psycopg import sql
 
 from dtqs.cli import main
 from dtqs.sandbox.postgres import PrivatePostgres
+from dtqs.store.schema import SCHEMA_VERSION
 from dtqs.uuid7 import uuid7
 
 
@@ -70,7 +71,7 @@ def insert_worker(dsn: str, slot: int, beat_age_seconds: int) -> str:
 def test_migrate_may_be_repeated(dtqs: Run) -> None:
     for _ in range(2):
         result = dtqs("migrate")
-        assert (result.returncode, result.stdout) == (0, "the schema is at version 1\n"), result.stderr
+        assert (result.returncode, result.stdout) == (0, f"the schema is at version {SCHEMA_VERSION}\n"), result.stderr
 
 
 def test_a_key_is_printed_once_and_listed_without_its_text(dtqs: Run) -> None:
@@ -88,6 +89,22 @@ def test_a_key_as_json(dtqs: Run) -> None:
     made = json.loads(dtqs("key", "create", "sandbox", "--scope", "submit,read,admin", "--json").stdout)
     assert made["key"].startswith("dtqs_")
     assert (made["name"], made["scopes"]) == ("sandbox", ["submit", "read", "admin"])
+
+
+def test_a_keys_ceilings_are_shown_and_changed(dtqs: Run) -> None:
+    options = ["--max-priority", "5", "--max-pending", "1000", "--max-upload-bytes", "3000000000", "--task-types", "image, video", "--max-timeout", "60"]
+    made = dtqs("key", "create", "partner", *options)
+    assert "max_upload_bytes=3000000000" in made.stderr
+    (listed,) = json.loads(dtqs("key", "list", "--json").stdout)
+    expected = {"max_priority": 5, "max_pending": 1000, "max_upload_bytes": 3_000_000_000, "max_timeout_seconds": 60.0, "task_types": ["image", "video"]}
+    assert listed["ceilings"] == expected
+    assert "max_pending=1000" in dtqs("key", "list").stdout
+    changed = json.loads(dtqs("key", "change", "partner", "--max-pending", "2000", "--task-types", "none", "--json").stdout)
+    assert changed["ceilings"] == expected | {"max_pending": 2000, "task_types": None}
+    assert dtqs("key", "change", "partner").returncode == 2
+    assert dtqs("key", "change", "nobody", "--max-pending", "1").returncode == 2
+    wrong = dtqs("key", "create", "x", "--max-pending", "0")
+    assert (wrong.returncode, "allowed: a whole number from 1 to 10000000, or none" in wrong.stderr) == (2, True)
 
 
 def test_a_name_is_taken_until_its_key_is_revoked(dtqs: Run) -> None:

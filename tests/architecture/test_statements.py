@@ -15,7 +15,7 @@ ORDER = ["workers", "leases", "tasks", "backlog"]
 BY_ID = re.compile(r"(?<![.\w])(?:x\.)?(?:id|worker_id|process_id) = %\(\w+_id\)s::uuid")
 PRUNED = {"prune_small"}
 """Deletes the rows of workers that are long dead and hold nothing: nobody locks those any more."""
-COUNTING = {"reading_log_rows"}
+COUNTING = {"reading_log_rows", "count_pending"}
 """Counts up to a bound: which rows it counts is nothing to it."""
 LOCKED_BEFORE = {"cancel"}
 """The second of two statements: the tasks that it changes are locked by the first."""

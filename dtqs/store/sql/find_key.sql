@@ -1,2 +1,2 @@
 -- The API: whose key is it?
-SELECT id::text, name, scopes FROM api_keys WHERE hash = %(hash)s AND revoked_at IS NULL
+SELECT id::text, name, scopes, {ceilings} FROM api_keys WHERE hash = %(hash)s AND revoked_at IS NULL

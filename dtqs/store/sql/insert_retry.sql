@@ -2,7 +2,9 @@
 WITH t AS (
     INSERT INTO tasks (id, task_type, light, payload, priority, max_retries, timeout_seconds, tags, submitted_by, retry_of)
     SELECT %(id)s::uuid, task_type, light, payload, priority, max_retries, timeout_seconds, tags, submitted_by, id FROM tasks WHERE id = %(retry_of)s::uuid AND outcome IN ('failed', 'cancelled')
-    ON CONFLICT (retry_of) WHERE retry_of IS NOT NULL DO NOTHING RETURNING id, task_type, light, priority
+    ON CONFLICT (retry_of) WHERE retry_of IS NOT NULL DO NOTHING RETURNING id, task_type, light, priority, submitted_by
 )
-INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at)
-SELECT id, task_type, light, priority, now(), now() + %(grace)s * interval '1 s' FROM t RETURNING task_id::text, task_type, light, priority, publish_at::text
+INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at, counted_for)
+SELECT id, task_type, light, priority, now(), now() + %(grace)s * interval '1 s',
+    (SELECT key.id FROM api_keys key WHERE key.id = t.submitted_by AND key.max_pending IS NOT NULL)
+FROM t RETURNING task_id::text, task_type, light, priority, publish_at::text

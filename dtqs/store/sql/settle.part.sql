@@ -14,8 +14,10 @@ f AS (
     RETURNING t.id, t.task_type, t.light AND t.attempts = 0 AS light, t.priority, t.outcome, t.attempts, t.submitted_by, k.worker_id, k.kind, k.value, k.delay
 ),
 b AS (
-    INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at)
-    SELECT id, task_type, light, CASE kind WHEN 'killer' THEN 0 ELSE priority END, now() + delay * interval '1 s', now() + CASE WHEN delay > 0 THEN delay ELSE %(grace)s END * interval '1 s' FROM f WHERE outcome IS NULL
+    INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at, counted_for)
+    SELECT id, task_type, light, CASE kind WHEN 'killer' THEN 0 ELSE priority END, now() + delay * interval '1 s', now() + CASE WHEN delay > 0 THEN delay ELSE %(grace)s END * interval '1 s',
+        (SELECT key.id FROM api_keys key WHERE key.id = f.submitted_by AND key.max_pending IS NOT NULL)
+    FROM f WHERE outcome IS NULL
 ),
 e AS (INSERT INTO failures (task_id, task_type, outcome) SELECT id, task_type, outcome FROM f WHERE outcome IN ('failed', 'cancelled')),
 o AS (

@@ -1,0 +1,1 @@
+max_priority, max_pending, max_upload_bytes, max_timeout_seconds, task_types

@@ -1,0 +1,69 @@
+"""Room under max_pending: how often PostgreSQL is asked, and what is in flight."""
+
+import pytest
+
+from dtqs.api.room import Room
+from dtqs.errors import TooManyRequests
+
+
+class Counter:
+    """Stands for the store's count: `pending` of every key."""
+
+    def __init__(self, pending: int) -> None:
+        self.pending, self.asked = pending, 0
+
+    def __call__(self, key_id: str, limit: int) -> int:
+        self.asked += 1
+        return min(self.pending, limit)
+
+
+def test_far_below_the_ceiling_few_submits_ask() -> None:
+    counter = Counter(0)
+    room = Room(counter)
+    for _ in range(600):
+        with room.taken("a", 10_000, 1):
+            counter.pending += 1
+    assert counter.asked < 20
+
+
+def test_near_the_ceiling_each_asks_and_the_ceiling_holds() -> None:
+    counter = Counter(8)
+    room = Room(counter)
+    for _ in range(2):
+        with room.taken("a", 10, 1):
+            counter.pending += 1
+    for _ in range(3):
+        with pytest.raises(TooManyRequests, match="10 tasks pending; at most 10"), room.taken("a", 10, 1):
+            pass
+    counter.pending = 5
+    with room.taken("a", 10, 5):
+        pass
+
+
+def test_what_is_in_flight_counts() -> None:
+    room = Room(Counter(8))
+    with room.taken("a", 10, 1), room.taken("a", 10, 1), pytest.raises(TooManyRequests), room.taken("a", 10, 1):
+        pass
+
+
+def test_what_is_accepted_while_the_count_is_under_way_counts() -> None:
+    counter = Counter(0)
+    room = Room(counter)
+    with room.taken("a", 4, 1):
+        pass
+
+    def count(key_id: str, limit: int) -> int:
+        room._count = counter
+        with room.taken("a", 4, 3):  # committed after the other's snapshot, and gone before its answer
+            pass
+        return 0
+
+    room._count = count
+    with pytest.raises(TooManyRequests), room.taken("a", 4, 2):
+        pass
+
+
+def test_keys_do_not_share_room() -> None:
+    room = Room(Counter(0))
+    with room.taken("a", 1, 1), room.taken("b", 1, 1):
+        pass
