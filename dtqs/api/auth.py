@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import falcon
@@ -53,7 +53,7 @@ class Auth:
         authorization = req.env.get("HTTP_AUTHORIZATION")
         caller = self._of_session(req) if authorization is None and COOKIE in req.cookies else self._of_key(authorization or "")
         if scope not in caller.scopes and "admin" not in caller.scopes:
-            raise falcon.HTTPForbidden(description=f"this API key has not the scope {scope}, but: {', '.join(sorted(caller.scopes))}")
+            raise falcon.HTTPForbidden(description=lacking(scope, caller.scopes))
         return caller
 
     def _of_key(self, authorization: str) -> Caller:
@@ -83,6 +83,11 @@ class Auth:
             self._remembered.clear()
         self._remembered[digest] = (now + REMEMBERED_SECONDS, caller)
         return caller
+
+
+def lacking(scope: str, scopes: Iterable[str]) -> str:
+    """Word the refusal of a key that lacks a scope."""
+    return f"this key lacks scope `{scope}` (it has: {', '.join(sorted(scopes))}); create one with `dtqs key create NAME --scope {scope}`"
 
 
 def _caller_of(key: ApiKey | None) -> Caller | None:

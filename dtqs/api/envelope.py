@@ -28,7 +28,7 @@ _TIME_ALLOWED = "allowed is a time as in RFC 3339, with its offset: 2030-01-31T1
 def _due_at(text: str) -> str:
     """Return the time in UTC, as PostgreSQL reads it."""
     if not _RFC3339.fullmatch(text):
-        raise ValueError(_TIME_ALLOWED)
+        raise ValueError(f"{text} lacks its offset: write {text}Z or {text}+01:00" if _lacks_offset(text) else _TIME_ALLOWED)
     try:
         at = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text.upper())).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -36,6 +36,10 @@ def _due_at(text: str) -> str:
     if at > datetime.now(UTC) + timedelta(seconds=DELAY_SECONDS_LIMIT):
         raise ValueError(f"allowed are times at most {DELAY_SECONDS_LIMIT / 86400:g} days ahead")
     return at.isoformat()
+
+
+def _lacks_offset(text: str) -> bool:
+    return len(text) < 40 and _RFC3339.fullmatch(f"{text}Z") is not None
 
 
 class TaskBody(BaseModel):

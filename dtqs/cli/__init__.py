@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import json
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 import click
 
 from dtqs import __version__
-from dtqs.cli.options import add_config_option, config_option, exit_status
+from dtqs.cli.options import add_config_option, config_option, exit_status, suggesting, wants_json
 from dtqs.cli.unread import discard_output
 from dtqs.errors import DtqsError
 from dtqs.log import visible
@@ -91,6 +92,9 @@ class LazyGroup(click.Group):
         add_config_option(command)
         return command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        return suggesting(super().resolve_command, self.list_commands(ctx), ctx, args)
+
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().main(*args, **kwargs)
@@ -111,6 +115,8 @@ class LazyGroup(click.Group):
             discard_output()
             sys.exit(os.EX_OK)
         except DtqsError as error:
+            if wants_json(ctx) and (problem := getattr(error, "problem", None)):
+                click.echo(json.dumps(problem, indent=2))
             for line in str(error).splitlines():
                 click.echo(visible(line), err=True)
             sys.exit(exit_status(error))

@@ -9,7 +9,7 @@ import click
 
 from dtqs.cli.options import exit_status, json_option
 from dtqs.cli.output import print_json
-from dtqs.cli.tasks_options import opened_api
+from dtqs.cli.tasks_options import opened_api, refuse_unknown_type
 from dtqs.cli.unread import may_be_unread
 from dtqs.client import Client
 from dtqs.errors import RequestError
@@ -80,6 +80,7 @@ def _change(
     with opened_api() as api:
         chosen, more = (task_ids, False) if task_ids else _chosen(api.client, statuses, choice)
         if not chosen:
+            refuse_unknown_type(api.client, choice["task_type"])
             click.echo("no task fits", err=True)
         elif statuses and not choice["yes"] and sys.stdin.isatty():
             click.confirm(question(verb, len(chosen), more), abort=True, err=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from dtqs.amounts import size
+from dtqs.amounts import plural, size
 from dtqs.broker.checkup import look_once
 from dtqs.cli.admin import opened_store
 from dtqs.cli.endpoint import Endpoint
@@ -154,7 +154,7 @@ def rabbitmq(config: Config) -> Iterator[Check]:
     if look is None:
         yield Check("queue", FAILED, "task_queue is missing", "start a supervisor: it declares the queue and publishes again what is due")
     else:
-        yield Check("queue", OK, f"{look.ready} ready, {look.consumers} consumers")
+        yield Check("queue", OK, f"{look.ready} ready, {plural(look.consumers, 'consumer')}")
 
 
 def api(endpoint: Endpoint) -> Iterator[Check]:

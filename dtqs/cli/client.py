@@ -8,6 +8,7 @@ import click
 
 from dtqs.amounts import size
 from dtqs.cli import payload as payloads
+from dtqs.cli.hints import hinted
 from dtqs.cli.options import json_option
 from dtqs.cli.output import print_json
 from dtqs.cli.payload import PayloadError, Upload
@@ -15,7 +16,7 @@ from dtqs.cli.show import show_result
 from dtqs.cli.tasks_options import Api, opened_api, wait_seconds_option
 from dtqs.cli.unread import may_be_unread
 from dtqs.cli.wait import exit_status, wait_for
-from dtqs.client import WaitOver
+from dtqs.client import ApiRefusal, WaitOver
 from dtqs.task import PRIORITY_DEFAULT, PRIORITY_MAX, PRIORITY_MIN
 
 STATUSES = """Exit status: 0 completed, 1 failed, 2 refused or wrongly used, 3 cancelled, 69 the API is not available,
@@ -52,7 +53,10 @@ def submit(task_type: str, pairs: tuple[str, ...], options: tuple[str, ...], wai
     payload = payloads.build(options, pairs, _read)
     with opened_api() as api:
         uris = {upload: _upload(api, upload) for upload in payloads.uploads(payload)}
-        accepted = api.client.submit(task_type, payloads.resolve(payload, uris.__getitem__), **fields)
+        try:
+            accepted = api.client.submit(task_type, payloads.resolve(payload, uris.__getitem__), **fields)
+        except ApiRefusal as error:
+            raise hinted(error, pairs) from error
         if wait:
             sys.exit(_wait(api, accepted.task_id, task_type, wait_seconds, as_json))
     if as_json:
@@ -71,6 +75,8 @@ def _read(name: str) -> str:
 def _upload(api: Api, upload: Upload) -> str:
     """Upload a file under a progress bar; return its URI."""
     path = upload.path
+    if path.is_dir():
+        raise PayloadError(f"@{path} is a folder; name a file")
     if not path.is_file():
         raise PayloadError(f"@{path}: there is no such file")
     label = f"upload {path.name} ({size(path.stat().st_size)})"

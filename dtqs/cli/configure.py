@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from dtqs.cli.options import configuration, json_option
+from dtqs.cli.options import Group, configuration, json_option
 from dtqs.cli.output import print_json
 from dtqs.config import Config, Section, load
 from dtqs.config_text import default_ini, effective, facts, write_ini
@@ -12,7 +12,7 @@ from dtqs.config_text import reference as write_reference
 from dtqs.processors.catalog import Catalog
 
 
-@click.group()
+@click.group(cls=Group)
 def config() -> None:
     """Check and show the configuration.
 

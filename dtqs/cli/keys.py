@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from dtqs.cli.admin import opened_store
-from dtqs.cli.options import configuration, json_option
+from dtqs.cli.options import Group, configuration, json_option
 from dtqs.cli.output import print_json, print_table
 from dtqs.store.api_keys import REMEMBERED_SECONDS, SCOPES, Ceilings
 from dtqs.task import PRIORITY_MAX, TIMEOUT_SECONDS_LIMIT
@@ -18,7 +18,7 @@ _PENDING_LIMIT = 10_000_000
 _NONE = "none"
 
 
-@click.group()
+@click.group(cls=Group)
 def key() -> None:
     """Make, list, change and revoke API keys.
 

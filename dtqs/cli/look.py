@@ -8,7 +8,7 @@ import click
 from dtqs.cli.options import json_option
 from dtqs.cli.output import print_json
 from dtqs.cli.show import show_task, show_tasks
-from dtqs.cli.tasks_options import opened_api
+from dtqs.cli.tasks_options import opened_api, refuse_unknown_type
 from dtqs.cli.unread import may_be_unread
 from dtqs.cli.wait import exit_status
 from dtqs.client import Client, Task
@@ -58,6 +58,8 @@ def tasks(limit: int, after: str | None, as_json: bool, **wanted: str | None) ->
     """
     with opened_api() as api:
         found, following = _list(api.client, wanted, limit, after)
+        if not found and not following:
+            refuse_unknown_type(api.client, wanted["task_type"])
     records = [task.json for task in found]
     if as_json:
         print_json({"tasks": records, "next": following})

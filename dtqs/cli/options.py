@@ -1,7 +1,8 @@
 """What commands share: the --config option and how its file becomes a Config; a wrong setting ends the command with EX_CONFIG."""
 
+import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from dtqs.config import Config
 
 F = TypeVar("F", bound=Callable[..., Any])
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_JSON = "dtqs.json"
 EX_REFUSED = 2
 """What was asked for cannot be done as asked: the same as for a wrong use of the command."""
 _META = "dtqs.config_path"
@@ -22,6 +23,40 @@ _META = "dtqs.config_path"
 def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     if value is not None:
         ctx.meta[_META] = value
+
+
+def _note_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+    ctx.meta[_JSON] = value
+    return value
+
+
+json_option = click.option("--json", "as_json", is_flag=True, callback=_note_json, help="Print JSON.")
+
+
+def wants_json(ctx: click.Context) -> bool:
+    """Tell whether the command that was called has --json."""
+    return bool(ctx.meta.get(_JSON))
+
+
+Resolved = tuple[str | None, click.Command | None, list[str]]
+
+
+def suggesting(resolve: Callable[[click.Context, list[str]], Resolved], names: Sequence[str], ctx: click.Context, args: list[str]) -> Resolved:
+    """Find a group's command, and name one that is close where there is none of that name."""
+    try:
+        return resolve(ctx, args)
+    except click.UsageError as error:
+        close = difflib.get_close_matches(args[0][:50], names, 1, 0.6)
+        if not close or "id you mean" in error.message:
+            raise
+        raise click.UsageError(f"{error.message} Did you mean `{close[0]}`?", ctx) from error
+
+
+class Group(click.Group):
+    """A group that names a command that is close to a mistyped one."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Resolved:
+        return suggesting(super().resolve_command, self.list_commands(ctx), ctx, args)
 
 
 _NAMES = ("--config", "config_path")

@@ -26,7 +26,7 @@ def show_task(record: dict[str, Any], endpoint: Endpoint) -> None:
         rows.append(("progress", progress))
     rows.append(("payload", masked(record.get("payload"))))
     print_table(("field", "value"), rows)
-    show_result(record | {"result": masked(record.get("result"))}, endpoint)
+    show_result(record | {"result": masked(record.get("result"))}, endpoint, failure_to_stderr=False)
 
 
 def _field(record: dict[str, Any], name: str) -> Any:
@@ -34,12 +34,12 @@ def _field(record: dict[str, Any], name: str) -> Any:
     return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
-def show_result(record: dict[str, Any], endpoint: Endpoint) -> None:
-    """Print what a task came to: its files in a table, else its result or error."""
+def show_result(record: dict[str, Any], endpoint: Endpoint, failure_to_stderr: bool = True) -> None:
+    """Print what a task came to: its files in a table, else its result or error. A command that asks for a result tells a failure on standard error."""
     result = record.get("result")
     outputs = result.get("outputs") if isinstance(result, dict) else None
     if record.get("error") is not None and record.get("status") != "completed":
-        click.echo(error_words(record["error"]), err=record.get("status") == "failed")
+        click.echo(error_words(record["error"]), err=failure_to_stderr and record.get("status") == "failed")
     if isinstance(outputs, list) and outputs and all(isinstance(each, dict) and "uri" in each for each in outputs):
         print_table(("name", "pixels", "size", "type", "where"), [_output_row(each, endpoint) for each in outputs], fold=False)
     elif result is not None:
@@ -94,9 +94,10 @@ def progress_words(progress: Any) -> str:
 
 
 def show_tasks(records: Sequence[dict[str, Any]]) -> None:
-    """Print a listing, a line for each task."""
+    """Print a listing, a line for each task; with the reasons where every task has ended without a result."""
+    reasons = bool(records) and all(record.get("status") in ("failed", "cancelled") for record in records)
     print_table(
-        ("task", "type", "status", "attempt", "progress", "created", "finished", "tags"),
+        ("task", "type", "status", "attempt", "progress", "created", "finished", "tags", *(["reason"] * reasons)),
         [
             (
                 record.get("task_id"),
@@ -107,11 +108,19 @@ def show_tasks(records: Sequence[dict[str, Any]]) -> None:
                 short_time(record.get("created_at")),
                 short_time(record.get("finished_at")),
                 ",".join(record.get("tags") or ()) or None,
+                *([_reason(record)] * reasons),
             )
             for record in records
         ],
         spare=("tags", "finished", "progress", "created", "attempt"),
     )
+
+
+def _reason(record: dict[str, Any]) -> str | None:
+    """Return why a task has ended without a result, on one line."""
+    error = record.get("error")
+    message = error.get("message") if isinstance(error, dict) else error
+    return None if message is None else " ".join(masked_text(cell_text(message)).split())
 
 
 def short_time(at: Any) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from dtqs.amounts import size
+from dtqs.amounts import plural, size
 from dtqs.cli.admin import opened_store
 from dtqs.cli.options import configuration, json_option
 from dtqs.cli.output import painted, print_json, print_table
@@ -133,7 +133,7 @@ def _show_queue(reading: Reading) -> None:
         return
     click.echo(depth_words(depth))
     if reading.queue is not None:
-        click.echo(f"RabbitMQ: {reading.queue.ready:,} hints, of one or more tasks each; {reading.queue.consumers} consumers")
+        click.echo(f"RabbitMQ: {plural(reading.queue.ready, 'hint')}, of one or more tasks each; {plural(reading.queue.consumers, 'consumer')}")
     if depth.pending:
         click.echo()
         print_table(("priority", "pending"), [(str(i), f"{count:,}") for i, count in reversed(list(enumerate(depth.by_priority))) if count])

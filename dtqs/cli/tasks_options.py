@@ -10,6 +10,8 @@ from dtqs.cli.endpoint import Endpoint, find_endpoint
 from dtqs.cli.options import configuration_path
 from dtqs.client import Client
 from dtqs.client.client import WAIT_SECONDS
+from dtqs.errors import NotFound
+from dtqs.processors.faults import suggestion
 
 wait_seconds_option = click.option(
     "--wait-seconds", type=click.FloatRange(min=0.1), default=WAIT_SECONDS, show_default=True, metavar="SECONDS", help="Wait no longer than this."
@@ -22,6 +24,13 @@ class Api:
 
     client: Client
     endpoint: Endpoint
+
+
+def refuse_unknown_type(client: Client, task_type: str | None) -> None:
+    """Raise NotFound, with the known ones, for a task type that the API does not know; nothing fits it, whichever was meant."""
+    known = client.task_types() if task_type is not None else ()
+    if task_type is not None and task_type not in known:
+        raise NotFound("task type", f"{task_type[:100]!r}{suggestion(task_type, known)}")
 
 
 @contextmanager

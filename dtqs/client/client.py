@@ -30,6 +30,8 @@ ARRAY_LIMIT = 1000
 STREAM_LIMIT = 100
 """Most tasks of one stream."""
 PAGE_LIMIT = 200
+SUBMIT_SCHEMA = "submit."
+"""How the OpenAPI document's schemas of submits begin, one for each task type."""
 LOGS_LIMIT = 1000
 FOLLOW_SECONDS = 0.5
 """Between two looks at a log that is followed: the stream of events leaves out what a processor logs, so there is nothing to wait for."""
@@ -93,6 +95,11 @@ class Client:
         for start in range(0, len(bodies), ARRAY_LIMIT):
             answers += self._calls.submit(bodies[start : start + ARRAY_LIMIT], f"{key}-{start}" if start else key)
         return [Submitted.of(answer) for answer in answers]
+
+    def task_types(self) -> list[str]:
+        """Return the names of the task types that the API accepts."""
+        schemas = self._calls.get("/openapi.json")["components"]["schemas"]
+        return sorted(name.removeprefix(SUBMIT_SCHEMA) for name in schemas if name.startswith(SUBMIT_SCHEMA))
 
     def stream(
         self, tasks: TaskId | Sequence[TaskId], *, wait_seconds: float = WAIT_SECONDS, last_event_id: str = "", lost: Callable[[str], None] = ignore

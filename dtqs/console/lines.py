@@ -124,6 +124,19 @@ def spark(values: Sequence[float], width: int) -> str:
     return "".join(SPARKS[max(1, round(value / top * 8))] for value in drawn)
 
 
+def paragraph(text: str, width: int) -> list[str]:
+    """Break text between its words, and a word that is wider than a row within it."""
+    rows = [""]
+    for word in text.split(" "):
+        joined = f"{rows[-1]} {word}" if rows[-1] else word
+        if cell_len(joined) <= width:
+            rows[-1] = joined
+        else:
+            pieces = wrapped(word, width)
+            rows = [*(rows if rows[-1] else rows[:-1]), *pieces]
+    return rows
+
+
 def wrapped(text: str, width: int) -> list[str]:
     """Break text at so many cells."""
     rows, row, used = [], "", 0

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from dtqs.amounts import size
+from dtqs.amounts import plural, size
 from dtqs.console.lines import WIDE, Line, Span, bar, beside, cut, line, pad, restyled, safe, spark, title
 from dtqs.console.logs import log_line
 from dtqs.console.snapshot import LogsWanted, Snapshot
@@ -53,19 +53,16 @@ def _health(snapshot: Snapshot, width: int, now: float) -> Iterator[Line]:
     for health in (reading.database, reading.broker):
         servers += [*_server(health, snapshot.away.get(health.name), now), "   "]
     if reading.queue is not None and width >= WIDE:
-        servers.append(f"task_queue {amount(reading.queue.ready)} messages, {reading.queue.consumers} consumers")
+        servers.append(f"task_queue {amount(reading.queue.ready)} messages, {plural(reading.queue.consumers, 'consumer')}")
     yield line(*servers)
 
 
 def _counted(reading: Reading) -> str:
     workers, processes = reading.workers or (), reading.processes or ()
-    words = [_plural(len(workers) + reading.more_workers, "worker")]
-    words += [_plural(count, name) for name in ("keeper", "api") if (count := sum(process.role == name for process in processes))]
-    return ", ".join(words).replace("api", "API process").replace("API processs", "API processes")
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    words = [plural(len(workers) + reading.more_workers, "worker")]
+    roles = (("keeper", "keeper"), ("api", "API process"))
+    words += [plural(count, noun) for role, noun in roles if (count := sum(process.role == role for process in processes))]
+    return ", ".join(words)
 
 
 def _server(health: Health, since: float | None, now: float) -> list[str | Span]:
@@ -126,7 +123,7 @@ def _depth(depth: Depth, width: int, rows: int) -> Iterator[Line]:
 
 def _failures(good: Reading, width: int, now: float, limit: int) -> Iterator[Line]:
     failures = good.failures or ()
-    yield title("Failed last", width, "" if failures else "nothing has failed")
+    yield title("Recent failures", width, "" if failures else "nothing has failed")
     for failure in failures[:limit]:
         yield _failure(failure, width, now)
 

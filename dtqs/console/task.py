@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from dtqs.amounts import size
-from dtqs.console.lines import Line, Span, bar, line, pad, safe, title, wrapped
+from dtqs.console.lines import Line, Span, bar, cells, line, pad, paragraph, safe, title, wrapped
 from dtqs.console.logs import event_span, said
 from dtqs.console.queue import STATUS_STYLES
 from dtqs.console.snapshot import Detail, Snapshot
@@ -19,6 +19,8 @@ from dtqs.task import TaskRecord
 
 _JSON_LINES = 200
 _LOG_LINES = 300
+_WORDS_CELLS = 23
+"""Room for how an attempt ended."""
 _ENDS = ("completed", "failed", "cancelled", "pending")
 
 
@@ -75,7 +77,12 @@ def _attempts(detail: Detail, width: int, now: float) -> Iterator[Line]:
         style = "bad" if row.event == "failed" else "warn" if row.level == "warning" else STATUS_STYLES.get(row.event, "")
         kind = row.data.get("type") if isinstance(row.data, dict) else None
         head = f" {row.attempt:>3}  {pad(clock(row.at, now), 12)}"
-        yield line(head, Span(pad(words, 23), style), Span(f"{safe(kind)}: " if kind else "", "dim"), safe(row.message or ""))
+        reason = (f"{safe(kind)}: " if kind else "") + safe(row.message or "")
+        if cells(reason) <= width - cells(head) - _WORDS_CELLS:
+            yield line(head, Span(pad(words, _WORDS_CELLS), style), reason)
+        else:
+            yield line(head, Span(words, style))
+            yield from (line(f"        {part}") for part in paragraph(reason, max(20, width - 9)))
         yield from _traceback(row, width)
 
 
@@ -83,7 +90,7 @@ def _traceback(row: LogEntry, width: int) -> Iterator[Line]:
     trace = row.data.get("traceback") if isinstance(row.data, dict) else None
     if isinstance(trace, str) and row.event == "failed":
         for part in trace.rstrip().split("\n")[-8:]:
-            yield line(Span(f"        {safe(part)}", "dim"))
+            yield from (line(Span(f"        {piece}", "dim")) for piece in wrapped(safe(part), max(20, width - 9)))
 
 
 def value_lines(record: TaskRecord, width: int) -> Iterator[Line]:
@@ -129,4 +136,7 @@ def _log(rows: Sequence[LogEntry], width: int, now: float) -> Iterator[Line]:
     told = [row for row, after in zip(rows, (*rows[1:], None), strict=False) if row.event != "progress" or after is None or after.event != "progress"]
     for row in told[-_LOG_LINES:]:
         level = Span(pad(row.level, 8), "bad" if row.level == "error" else "dim")
-        yield line(f" {pad(clock(row.at, now), 12)}", level, event_span(row.event, row.level), said(row.event, row.attempt, row.message, row.data))
+        head = line(f" {pad(clock(row.at, now), 12)}", level, event_span(row.event, row.level))
+        first, *rest = paragraph(said(row.event, row.attempt, row.message, row.data), max(20, width - cells(head.text) - 1))
+        yield line(*head.spans, first)
+        yield from (line(" " * cells(head.text), part) for part in rest)

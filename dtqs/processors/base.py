@@ -26,7 +26,7 @@ class Payload(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-Source = Annotated[str, AfterValidator(check), Field(description=f"where the input comes from: {ALLOWED}")]
+Source = Annotated[str, AfterValidator(check), Field(description=f"where the input comes from: {ALLOWED}", json_schema_extra={"x-dtqs-source": True})]
 """The type of a payload's field that names an input."""
 
 

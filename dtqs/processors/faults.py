@@ -1,21 +1,41 @@
 """Words for what is wrong with a payload: pydantic's errors as our problems, each with its place and with what is allowed; pure."""
 
 import difflib
+import json
 from collections.abc import Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from dtqs.errors import Problem
+from dtqs.secrets import masked
 
 PROBLEMS_LIMIT = 100
+_SHOWN_CHARACTERS = 40
+_WANTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+}
+"""What pydantic's errors of type want, in words."""
 
 
 def payload_problems(error: ValidationError, model: type[BaseModel], root: str = "payload") -> list[Problem]:
     """Return a problem for each error, PROBLEMS_LIMIT at most and then one that says how many more there are."""
-    faults = error.errors(include_url=False, include_context=False, include_input=False)
-    problems = [_problem(root, fault["loc"], fault["type"], fault["msg"], model) for fault in faults[:PROBLEMS_LIMIT]]
+    faults = error.errors(include_url=False, include_context=False)
+    problems = [_problem(root, fault["loc"], fault["type"], _said(fault), model) for fault in faults[:PROBLEMS_LIMIT]]
     if len(faults) > PROBLEMS_LIMIT:
         problems.append(Problem(root, f"{len(faults) - PROBLEMS_LIMIT} more"))
     return problems
@@ -48,13 +68,28 @@ def _problem(root: str, loc: tuple[int | str, ...], kind: str, message: str, mod
         return Problem(where, f"no such field{suggestion(str(loc[-1]), list(_fields(parent)) if parent else [])}")
     if kind == "missing":
         return Problem(where, f"must be given{_allowed(model, loc)}")
-    if kind == "model_type":
-        return Problem(where, "must be an object")
     if kind == "string_pattern_mismatch" and (allowed := _allowed(model, loc)):  # a pattern is for programs
         return Problem(where, f"is not of the form that is allowed{allowed}")
     if kind == "value_error":  # our own words, which say what is allowed
         return Problem(where, message.removeprefix("Value error, "))
     return Problem(where, message.replace("Input should", "should") + _allowed(model, loc))
+
+
+def _said(fault: ErrorDetails) -> str:
+    """Word one error of pydantic; where the type is wrong, with the value that was given instead."""
+    wanted = _WANTED.get(fault["type"])
+    return f"must be {wanted}, not {_shown(fault['loc'], fault['input'])}" if wanted else fault["msg"]
+
+
+def _shown(loc: Sequence[int | str], value: Any) -> str:
+    """Show a value of the wrong type, shortened, and without its secrets."""
+    if isinstance(value, dict | list | tuple):
+        return "an object" if isinstance(value, dict) else "a list"
+    name = next((part for part in reversed(loc) if isinstance(part, str)), "")
+    value = masked({name: value})[name]
+    if isinstance(value, str) and len(value) > _SHOWN_CHARACTERS:
+        value = f"{value[:_SHOWN_CHARACTERS]}…"
+    return json.dumps(value, ensure_ascii=False, default=lambda other: type(other).__name__)
 
 
 def _allowed(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:

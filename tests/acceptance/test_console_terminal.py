@@ -42,7 +42,7 @@ def fitted(terminal: Terminal, columns: int, rows: int) -> list[str]:
     """Return the lines of the Overview once they fill a terminal of this size: its first line is right up to the edge, its last one the keys."""
     lines = terminal.screen().rstrip("\n").split("\n")
     whole = len(lines) == rows and lines[0].startswith(" DTQS  1 Overview") and columns - 2 <= len(lines[0].rstrip()) <= columns
-    return lines if whole and any("Failed last" in line for line in lines) else []
+    return lines if whole and any("Recent failures" in line for line in lines) else []
 
 
 def test_the_console_shows_a_busy_system_and_acts_on_it(busy: System, tmp_path: Path) -> None:

@@ -159,3 +159,39 @@ def test_every_page_can_be_read_on_a_screen_and_on_a_phone(page: Page, shared: S
         assert page.run(unnamed) == 0, place
     assert shared.client.post(f"/tasks/{running}/cancel").status_code == 202
     assert page.complaints() == []
+
+
+def test_an_example_and_another_type_keep_the_file_that_was_uploaded(page: Page, shared: System) -> None:
+    go(page, "submit?task_type=image")
+    page.wait("input[type=file]")
+    page.give_file("input[type=file]", PHOTO)
+    page.wait(".drop", "rocket.jpg, 110 KiB, image/jpeg")
+    uploaded = page.run("document.getElementById('f-payload.source').value")
+    assert uploaded.startswith("upload:")
+    page.run("[...document.querySelectorAll('form.submit > p button')].at(-1).click()")
+    source = "document.getElementById('f-payload.source').value"
+    assert page.run(source) == uploaded
+    assert page.run("document.getElementById('f-payload.outputs[2].name').value") == "full", "the rest is the example's"
+    assert page.count("[id='u-payload.outputs[2].watermark.source']") == 1, "every source can be uploaded"
+    page.run("{ const type = document.getElementById('task-type'); type.value = 'video'; type.dispatchEvent(new Event('change')); }")
+    assert page.run(source) == uploaded
+    assert page.complaints() == []
+
+
+def test_alarms_stand_on_every_page(page: Page, shared: System) -> None:
+    go(page, "tasks")
+    page.wait("#health.good")
+    assert page.run("document.getElementById('alarms').hidden")
+    assert shared.supervisor
+    shared.supervisor.send_signal(signal.SIGTERM)
+    shared.supervisor.wait(20)
+    for place in ("tasks", "submit", "log"):
+        go(page, place)
+        page.wait("#alarms", "no worker is running", 30)
+        page.wait("#health.bad")
+    go(page, "overview")
+    page.wait("#verdict", "no worker is running")
+    assert page.run("document.getElementById('alarms').hidden"), "Overview says it once"
+    shared.start_supervisor()
+    page.wait("#health.good", "", 30)
+    assert page.complaints() == []

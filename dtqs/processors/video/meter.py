@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
+from dtqs.amounts import span
 from dtqs.processors.video.ffmpeg import Progress, Watch
 
 _EVERY_SECONDS = 1.0
@@ -52,5 +53,5 @@ def _words(progress: Progress, left_seconds: float | None) -> str:
     if progress.speed:
         words.append(f"{progress.speed:.3g}× speed")
     if left_seconds is not None:
-        words.append(f"about {left_seconds:.0f} s left")
+        words.append(f"about {span(left_seconds)} left")
     return ", ".join(words)

@@ -9,7 +9,7 @@ import pytest
 from dtqs.amounts import size
 from dtqs.cli.endpoint import Endpoint
 from dtqs.cli.output import print_table
-from dtqs.cli.show import attempt, log_line, progress_words, show_result, show_task, where
+from dtqs.cli.show import attempt, log_line, progress_words, show_result, show_task, show_tasks, where
 from dtqs.config import load
 from dtqs.files import FileSpace
 
@@ -102,3 +102,18 @@ def test_a_table_on_a_terminal_keeps_what_must_not_be_cut(capsys: pytest.Capture
     assert "/" + "x" * 60 in out
     assert "[bold]" in out
     assert "y" * 60 not in out
+
+
+def test_an_error_of_a_task_that_is_looked_at_goes_to_standard_output(endpoint: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
+    show_task({"task_id": "t", "status": "failed", "payload": {}, "error": {"type": "E", "message": "no such address"}}, endpoint)
+    printed = capsys.readouterr()
+    assert "E: no such address" in printed.out
+    assert printed.err == ""
+
+
+def test_a_listing_of_failed_tasks_gives_the_reason_of_each(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = [{"task_id": "t1", "status": "failed", "error": {"type": "E", "message": "no such\naddress redis://:hunter2@h"}}]
+    show_tasks(failed)
+    assert capsys.readouterr().out.rstrip().endswith("no such\\naddress redis://:•••@h")
+    show_tasks([*failed, {"task_id": "t2", "status": "completed"}])
+    assert "reason" not in capsys.readouterr().out

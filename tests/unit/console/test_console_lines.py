@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from dtqs.console.lines import Span, bar, beside, cut, fit, line, pad, safe, spark, wrapped
+from dtqs.console.lines import Span, bar, beside, cut, fit, line, pad, paragraph, safe, spark, wrapped
 from dtqs.console.snapshot import FilterRefused, TaskWanted, read_filter
 from dtqs.console.words import amount, rate, seconds, short_id
 
@@ -91,3 +91,19 @@ def test_a_filter_is_read_as_it_is_typed(typed: str, wanted: TaskWanted) -> None
 def test_what_is_no_filter_is_told(typed: str, words: str) -> None:
     with pytest.raises(FilterRefused, match=words):
         read_filter(typed)
+
+
+def test_a_paragraph_breaks_between_words_and_loses_none() -> None:
+    text = "the mail server refused ada@example.org: mailbox unavailable, and a-word-of-many-more-cells-than-a-row"
+    rows = paragraph(text, 20)
+    assert rows[:3] == ["the mail server", "refused", "ada@example.org:"]
+    assert all(cell_len(row) <= 20 for row in rows)
+    assert "".join("".join(rows).split()) == "".join(text.split())
+
+
+@given(st.text(), st.integers(2, 40))
+def test_a_paragraph_of_anything_fits_and_keeps_every_character(text: str, width: int) -> None:
+    shown = safe(text)
+    rows = paragraph(shown, width)
+    assert all(cell_len(row) <= width for row in rows)
+    assert "".join(rows).replace(" ", "") == shown.replace(" ", "")

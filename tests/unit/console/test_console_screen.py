@@ -312,3 +312,12 @@ def test_q_ends_it() -> None:
     trial = Trial()
     trial.press("q")
     assert not trial.screen.running
+
+
+def test_a_long_reason_is_shown_whole_in_the_tasks_view() -> None:
+    reason = "the relay refused every recipient: " + ", ".join(f"ada{number}@example.org is unknown here" for number in range(6))
+    failed = LogEntry(1, AT, IDS[0], "email", "failed", 1, "error", reason, {"type": "MailRefused"})
+    snapshot = dataclasses.replace(SNAPSHOT, detail=Detail(IDS[0], record(payload={}), (failed,)))
+    trial = Trial(snapshot, width=80, height=60)
+    shown = " ".join(trial.press("2", "down", "enter").split())
+    assert shown.count(reason) == 2, shown  # among the attempts, and in the log

@@ -156,7 +156,7 @@ def test_everything_that_is_wrong_with_a_payload_is_told_at_once(config: Callabl
     assert "greater than or equal to 1" in problems["payload.outputs[0].width"]
     assert "'jpeg', 'png'" in problems["payload.outputs[0].format"]
     assert "upload:ID" in problems["payload.source"]
-    assert problems["payload.outputs[2]"] == "must be an object"
+    assert problems["payload.outputs[2]"] == "must be an object, not 7"
 
 
 VIDEO = {
@@ -273,7 +273,9 @@ def test_a_text_of_the_wrong_form_is_answered_in_words_and_not_with_a_pattern(
 def test_a_payload_that_is_no_object_is_refused(config: Callable[..., Config], task_type: str, payload: object) -> None:
     with pytest.raises(Invalid) as caught:
         Catalog.load(config()).validate(task_type, payload)
-    assert [(p.field, p.message) for p in caught.value.problems] == [("payload", "must be an object")]
+    ((field, message),) = [(problem.field, problem.message) for problem in caught.value.problems]
+    assert field == "payload"
+    assert message.startswith("must be an object, not ")
 
 
 def test_a_missing_field_is_named_with_what_it_should_be(config: Callable[..., Config]) -> None:

@@ -3,6 +3,7 @@
 import { call, getSession, isId, trouble, whenLoggedOut } from "./api.js";
 import { h, icon, note, put } from "./dom.js";
 import { visible } from "./format.js";
+import { banner, dot, showHealth } from "./health.js";
 import { loginPage } from "./login.js";
 import { logPage } from "./log.js";
 import { overviewPage } from "./overview.js";
@@ -42,12 +43,14 @@ async function show() {
   const { name, rest, parameters } = address();
   if (session.auth && !session.key_name) {
     document.title = "Log in – DTQS";
+    showHealth(false, false);
     header.replaceChildren(bar());
     leave = loginPage(main, async () => { await readSession(); show(); });
     return;
   }
   const page = PAGES.find((one) => one.path === name);
   header.replaceChildren(bar(page));
+  showHealth(may("admin"), page?.path === "overview");
   document.title = `${page ? page.title : "Not found"} – DTQS`;
   if (!page) return main.append(h("h1", {}, "There is no such page"), h("p", {}, h("a", { href: "#/overview" }, "To the overview")));
   if (page.isAdmins && !may("admin")) return main.append(h("h1", {}, page.title), h("p", {}, "This shows everybody's work, so it needs a key with the scope admin."));
@@ -64,7 +67,7 @@ function bar(page) {
   return h("div", { class: "bar" },
     h("a", { class: "brand", href: "#/overview" }, "DTQS"),
     isIn ? h("nav", { "aria-label": "Pages" }, links.map((one) => h("a", { href: `#/${one.path}`, "aria-current": one === page ? "page" : null, title: `${one.title} (g ${one.key})` }, one.title))) : null,
-    h("div", { class: "tools" },
+    h("div", { class: "tools" }, dot,
       h("button", { class: "plain round", id: "theme", onclick: nextTheme, "aria-label": `Colours: ${theme()}`, title: `Colours: ${theme()}` }, icon({ auto: "auto", light: "sun", dark: "moon" }[theme()])),
       h("button", { class: "plain round", id: "keys", onclick: showKeys, "aria-label": "Keys", title: "Keys (?)" }, "?"),
       session.key_name ? h("button", { class: "plain", id: "logout", onclick: logOut, title: `Logged in with the key ${session.key_name}` }, "Log out") : null));
@@ -127,6 +130,7 @@ function moveRow(step) {
   links[Math.max(0, Math.min(links.length - 1, at + step))]?.focus();
 }
 
+header.after(banner);
 applyTheme();
 whenLoggedOut(async () => {
   if (!session?.key_name) return;

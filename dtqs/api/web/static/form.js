@@ -5,7 +5,6 @@ import { h, note } from "./dom.js";
 import { bytes, isSecretName, percent } from "./format.js";
 
 const FIRST = 6; // so many optional fields are shown at once, the rest on demand
-const TAKES_FILES = /upload:ID/;
 
 export class Form {
   /** `onUploads` is called whenever an upload begins or ends; `uploads` run. */
@@ -24,7 +23,7 @@ export class Form {
     if (inner.enum) return this.choice(inner, path, name, optional);
     if (inner.type === "boolean") return this.flag(inner, path, name);
     if (inner.type === "integer" || inner.type === "number") return this.number(inner, path, name, optional);
-    if (inner.type === "string") return TAKES_FILES.test(inner.description || "") ? this.file(inner, path, name, optional) : this.text(inner, path, name, optional);
+    if (inner.type === "string") return inner["x-dtqs-source"] ? this.file(inner, path, name, optional) : this.text(inner, path, name, optional);
     if (inner.type === "array" && inner.items) return this.list(inner, path, name, optional);
     if (inner.type === "object" && inner.properties) return this.object(inner, path, name, optional);
     return this.json(inner, path, name, optional);
@@ -113,7 +112,7 @@ export class Form {
       ondrop: (event) => { event.preventDefault(); drop.classList.remove("over"); if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]); },
     }, chooser, h("label", { for: `u-${path}`, class: "button plain" }, "Upload a file"), h("span", { class: "hint" }, "or drop it here "), said);
     control.after(drop);
-    return { element, get: () => (control.value.trim() === "" ? undefined : control.value.trim()), set: (value) => { control.value = value ?? ""; said.textContent = ""; } };
+    return { element, get: () => (control.value.trim() === "" ? undefined : control.value.trim()), set: (value) => { if ((value ?? "") !== control.value) said.textContent = ""; control.value = value ?? ""; } };
   }
 
   json(schema, path, name, optional) {
@@ -177,7 +176,7 @@ export class Form {
       if (other) { const rest = Object.fromEntries(Object.entries(value ?? {}).filter(([key]) => !(key in editors))); other.set(Object.keys(rest).length ? rest : undefined); }
       if (element.tagName === "DETAILS") element.open = Boolean(value);
     };
-    return { element, get, set };
+    return { element, get, set, editors };
   }
 
   clearErrors() {

@@ -5,6 +5,7 @@ import { chart } from "./charts.js";
 import { badge, h, icon, put } from "./dom.js";
 import { ago, count, percent, rate, seconds, short, since, time, visible } from "./format.js";
 import { repeat, watchSystem } from "./live.js";
+import { quietPart } from "./quiet.js";
 
 export const taskLink = (id, text = short(id)) => h("a", { href: `#/tasks/${id}`, title: id, class: "id" }, text);
 export const bar = (fraction, label) => h("span", { class: "progress", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(100 * (fraction || 0)), "aria-label": label },
@@ -27,7 +28,7 @@ function systemPage(main) {
     chart("Tasks that wait or run", [
       { name: "due", kind: "a", read: (p) => p.pending }, { name: "later", kind: "dim", read: (p) => p.later }, { name: "running", kind: "good", read: (p) => p.in_progress }], count, 4),
     chart("Latency of the completed ones", [
-      { name: "wait, half", kind: "a", read: (p) => p.wait_p50 }, { name: "wait, 95 %", kind: "dim", read: (p) => p.wait_p95 }, { name: "run, half", kind: "good", read: (p) => p.run_p50 }], seconds, 0.001),
+      { name: "wait p50", kind: "a", read: (p) => p.wait_p50 }, { name: "wait p95", kind: "dim", read: (p) => p.wait_p95 }, { name: "run p50", kind: "good", read: (p) => p.run_p50 }], seconds, 0.001),
     chart("Workers", [{ name: "busy", kind: "good", read: (p) => p.busy }, { name: "there", kind: "dim", read: (p) => p.workers }], count, 2),
   ];
   const running = h("div"), failed = h("div"), next = h("div"), depth = h("div"), seen = h("div");
@@ -35,7 +36,7 @@ function systemPage(main) {
   seen.append(tiles,
     h("div", { class: "columns" },
       h("section", { class: "card", id: "running" }, h("h2", {}, "Running now"), running),
-      h("section", { class: "card", id: "failures" }, h("h2", {}, "Failed last, and why"), failed)),
+      h("section", { class: "card", id: "failures" }, h("h2", {}, "Recent failures"), failed)),
     h("section", { class: "charts", "aria-label": "The last five minutes" }, charts),
     h("div", { class: "columns" },
       h("section", { class: "card" }, h("h2", {}, "Next"), next),
@@ -57,15 +58,9 @@ function systemPage(main) {
   });
 }
 
-/** What is said while no reading is there, or only an old one. It changes only with what it says: it is read aloud. */
-export function quietPart({ reading, trouble }) {
-  if (!trouble) return h("p", { class: "banner" }, "Reading…");
-  return h("p", { class: "banner bad", id: "verdict", role: "alert" }, icon("alarm"), `${trouble}; trying again.${reading ? ` This is what was seen at ${time(1000 * reading.at)}.` : ""}`);
-}
-
 function verdictPart(system) {
   const { reading } = system;
-  if (system.isStale || !reading) return quietPart(system);
+  if (system.isStale || !reading) return quietPart(system, "verdict");
   if (!reading.alarms.length) return h("p", { class: "banner good", id: "verdict" }, icon("ok"), h("strong", {}, "Healthy"), h("span", {}, "nothing needs you"));
   return h("div", { class: "banner bad", id: "verdict", role: "alert" }, icon("alarm"), h("ul", {}, reading.alarms.map((words) => h("li", {}, visible(words)))));
 }
@@ -91,7 +86,7 @@ function tileParts({ reading, rates }) {
     tile("failed", `${rate(rates?.failed)}/s`, `${count(reading.totals?.failed)} in all`, rates?.failed > 0 ? "bad" : ""),
     tile("waiting", `${count(depth?.pending)}${depth?.more ? "+" : ""}`, depth?.oldest_seconds ? `the oldest for ${seconds(depth.oldest_seconds)}` : `${count(depth?.later)}${many} due later`),
     tile("running", count(depth?.in_progress), `${busy ?? "–"} of ${count(allWorkers(reading))} workers busy`),
-    tile("wait to start", seconds(reading.latency?.wait_p50), `95 % within ${seconds(reading.latency?.wait_p95)}`),
+    tile("wait to start, p50", seconds(reading.latency?.wait_p50), reading.latency ? `p95 ${seconds(reading.latency.wait_p95)}` : "nothing has started of late"),
   ];
 }
 
@@ -131,7 +126,7 @@ function depthPart(depth) {
 /** For a key without admin: its own tasks. */
 function ownPage(main) {
   const lists = { in_progress: h("div"), failed: h("div"), pending: h("div"), completed: h("div") };
-  const titles = { in_progress: "Running now", failed: "Failed last, and why", pending: "Waiting", completed: "Completed last" };
+  const titles = { in_progress: "Running now", failed: "Recent failures", pending: "Waiting", completed: "Completed last" };
   main.append(h("h1", {}, "Your tasks"), h("p", { class: "hint" }, "This key sees what was submitted with it. The whole system is shown to keys with the scope admin."),
     h("div", { class: "columns" }, Object.entries(lists).map(([status, list]) => h("section", { class: "card" }, h("h2", {}, titles[status]), list))));
   let over = false;

@@ -16,11 +16,26 @@ export function submitPage(main, context, likeId) {
     if (over) return;
     const wanted = like?.task_type || context.parameters.get("task_type") || (names.includes("image") ? "image" : names[0]);
     const form = h("div");
-    const type = h("select", { id: "task-type", onchange: () => form.replaceChildren(taskForm(document, type.value, null)) }, names.map((name) => h("option", { value: name, selected: name === wanted }, name)));
-    form.append(taskForm(document, wanted, like));
+    let current = taskForm(document, wanted, like);
+    const change = () => {
+      const given = current.given();
+      current = taskForm(document, type.value, null);
+      current.keep(given);
+      form.replaceChildren(current.element);
+    };
+    const type = h("select", { id: "task-type", onchange: change }, names.map((name) => h("option", { value: name, selected: name === wanted }, name)));
+    form.append(current.element);
     body.replaceChildren(h("div", { class: "field" }, h("label", { for: "task-type" }, "Task type"), type), form);
   }
   return () => { over = true; };
+}
+
+/** An example, with a file that was given already in the place of each made-up upload. */
+export function withUploads(example, given) {
+  if (typeof example === "string") return example.startsWith("upload:") && typeof given === "string" ? given : example;
+  if (Array.isArray(example)) return example.map((one, i) => withUploads(one, given?.[i]));
+  if (example && typeof example === "object") return Object.fromEntries(Object.entries(example).map(([key, one]) => [key, withUploads(one, given?.[key])]));
+  return example;
 }
 
 function taskForm(document, taskType, like) {
@@ -62,8 +77,14 @@ function taskForm(document, taskType, like) {
   }
 
   function use(example) {
-    payload.set(example);
-    text.value = JSON.stringify(example, null, 2);
+    const begun = withUploads(example, given());
+    payload.set(begun);
+    text.value = JSON.stringify(begun, null, 2);
+  }
+
+  /** The payload as far as it can be read. */
+  function given() {
+    try { return value(); } catch { return {}; }
   }
 
   async function send(event) {
@@ -104,5 +125,7 @@ function taskForm(document, taskType, like) {
     text.value = JSON.stringify(like.payload, null, 2);
     rest.set({ priority: like.priority, max_retries: like.max_retries, tags: like.tags.length ? like.tags : undefined });
   }
-  return element;
+  /** Take over an upload from the form of another type: a file is uploaded once. */
+  const keep = ({ source }) => typeof source === "string" && source.startsWith("upload:") && payload.editors.source?.set(source);
+  return { element, given, keep };
 }

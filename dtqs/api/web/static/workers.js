@@ -3,14 +3,15 @@
 import { h, put } from "./dom.js";
 import { bytes, count, percent, seconds, short, visible } from "./format.js";
 import { watchSystem } from "./live.js";
-import { bar, quietPart, taskLink } from "./overview.js";
+import { bar, taskLink } from "./overview.js";
+import { quietPart } from "./quiet.js";
 
 export function workersPage(main) {
   const quiet = h("div"), body = h("div");
   main.append(h("h1", {}, "Workers"), quiet, body);
   return watchSystem((system) => {
     const { reading } = system, isOld = system.isStale || !reading;
-    put(quiet, isOld ? quietPart(system) : null);
+    put(quiet, isOld && !system.trouble ? quietPart(system) : null);
     body.classList.toggle("stale", isOld);
     if (isOld) return;
     if (!reading.workers) return put(body, h("p", { class: "banner bad" }, `PostgreSQL is away: ${reading.database.words}`));

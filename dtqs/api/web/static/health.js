@@ -1,0 +1,33 @@
+// The health of the system on every page: a dot in the bar, and the alarms under it. Overview shows its own verdict.
+
+import { h, icon, put } from "./dom.js";
+import { visible } from "./format.js";
+import { watchSystem } from "./live.js";
+import { quietPart } from "./quiet.js";
+
+export const dot = h("a", { id: "health", class: "dot", href: "#/overview", hidden: true });
+export const banner = h("section", { id: "alarms", "aria-label": "Alarms", hidden: true });
+let endWatch = null, isOwnVerdict = false;
+
+/** Watch, or stop watching; a page with a verdict of its own needs no banner. */
+export function showHealth(isWanted, hasOwnVerdict) {
+  isOwnVerdict = hasOwnVerdict;
+  if (isWanted && !endWatch) endWatch = watchSystem(draw);
+  else if (!isWanted) {
+    endWatch?.();
+    endWatch = null;
+  }
+  dot.hidden = !isWanted;
+  banner.hidden = !isWanted || isOwnVerdict || !banner.hasChildNodes();
+}
+
+function draw(system) {
+  const { reading, trouble, isStale } = system, alarms = isStale || !reading ? [] : reading.alarms;
+  const [kind, words] = trouble ? ["bad", trouble] : isStale || !reading ? ["", "Reading…"] : alarms.length ? ["bad", alarms.map(visible).join("; ")] : ["good", "Healthy"];
+  dot.className = `dot ${kind}`;
+  dot.title = words;
+  dot.setAttribute("aria-label", `Health: ${words}`);
+  put(dot, icon(kind === "bad" ? "alarm" : kind === "good" ? "ok" : "pending"));
+  put(banner, trouble ? quietPart(system) : alarms.length ? h("div", { class: "banner bad", role: "alert" }, icon("alarm"), h("ul", {}, alarms.map((one) => h("li", {}, visible(one))))) : null);
+  banner.hidden = !endWatch || isOwnVerdict || !banner.hasChildNodes();
+}
