@@ -63,6 +63,17 @@ class FilesUnavailable(TransientError):
     """A file could not be read, fetched or stored, and may be at the next attempt: a full disk, a server that is away."""
 
 
+class JailUnavailable(TransientError):
+    """This node cannot hold hostile input as `[files] jail = required` demands; another node may."""
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        self.missing = tuple(missing)
+        super().__init__(
+            f"this node has no complete jail for programs that read foreign files ({'; '.join(missing)}), and [files] jail is required: "
+            "run such tasks on a node that has one (see: dtqs doctor), or set jail = best"
+        )
+
+
 class TaskTimedOut(TransientError):
     """An attempt was interrupted at its time limit."""
 

@@ -124,6 +124,9 @@ class FilesSection(Section):
     fetch_max_redirects: int = Field(5, ge=0, le=20, description="redirects that are followed")
     fetch_timeout_seconds: float = Field(600.0, ge=1, le=86400, description="seconds that fetching one source may take in all")
     fetch_silence_seconds: float = Field(20.0, ge=0.5, le=600, description="seconds that a server may take to connect, or be silent")
+    jail: Literal["best", "required"] = Field(
+        "best", description="where the kernel lacks a part of the jail of image decoder and ffmpeg: go without it, or refuse their tasks"
+    )
     store: Literal["local", "s3"] = Field("local", description="where uploads and outputs are kept: in the folder, or in an S3-compatible object storage")
     s3_endpoint: str = Field("", description="URL of the object storage; empty: Amazon's, in the region")
     s3_region: str = Field("us-east-1", min_length=1, description="region that requests are signed for")

@@ -46,6 +46,7 @@ class FileSpace:
         self._local = LocalStore(section.directory, self._scratch)
         self._bucket = BucketStore(section, client, self._scratch) if section.store == "s3" else None
         self._max_upload_bytes = section.max_upload_bytes
+        self.jail = section.jail
 
     @property
     def over_network(self) -> bool:

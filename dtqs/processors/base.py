@@ -12,6 +12,7 @@ from dtqs.config import Section
 from dtqs.errors import PermanentError, Problem
 from dtqs.files import FileSpace
 from dtqs.files.uri import ALLOWED, check
+from dtqs.jail import Jail
 from dtqs.processors.result import result_text
 from dtqs.task import MAX_RETRIES_LIMIT, TIMEOUT_SECONDS_LIMIT, Effect, OutputFile
 from dtqs.turn import Turn
@@ -138,6 +139,11 @@ class Context:
         if self._work_dir is None:
             self._work_dir = self._files.temporary_dir(self.task_id)
         return Path(self._work_dir.name)
+
+    @property
+    def jail(self) -> Jail:
+        """How programs that read hostile files are held here, by `[files] jail`."""
+        return Jail(self._files.jail)
 
     def add_output(self, name: str, write: Callable[[BinaryIO], object], media_type: str) -> dict[str, Json]:
         """Store one output: `write` is called with an open file. Returns `{"name", "uri", "media_type", "size_bytes", "sha256"}`.

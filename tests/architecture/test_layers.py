@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LAYERS = [
     {"kernel"},
-    {"store", "broker", "files", "metrics", "client"},
+    {"store", "broker", "files", "jail", "metrics", "client"},
     {"processors", "readings"},
     {"worker", "keeper"},
     {"api", "console", "supervisor", "testing"},

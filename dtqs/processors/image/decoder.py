@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from PIL import AvifImagePlugin
 
 from dtqs.errors import DtqsError, TransientError
+from dtqs.jail import enter
 from dtqs.prctl import die_with_parent
 from dtqs.processors.image import wire
 from dtqs.processors.image.payload import ImagePayload
@@ -34,6 +35,7 @@ def main() -> None:
     settings = ImageSettings.model_validate_json(sys.argv[2])
     _limit(settings)
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # there is a worker per core already
+    enter(sys.argv[3], has_socket=True)
     wire.send(worker, {"ready": os.getpid()})
     # libraries in C write their complaints about broken pictures there
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

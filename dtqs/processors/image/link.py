@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dtqs.errors import PermanentError, TransientError
+from dtqs.jail import Jail
 from dtqs.processors import deaths
 from dtqs.processors.image import wire
 from dtqs.processors.image.payload import ImagePayload
@@ -72,12 +73,12 @@ class ImageProcess:
         """The child that waits for the next task; None where there is none, or it is in an unknown state."""
         return self._child.pid if self._child is not None and self._idle else None
 
-    def run(self, payload: ImagePayload, sources: Mapping[str, BinaryIO], store: Store) -> tuple[dict[str, Any], list[str]]:
+    def run(self, payload: ImagePayload, sources: Mapping[str, BinaryIO], store: Store, jail: Jail) -> tuple[dict[str, Any], list[str]]:
         """Have one task done: return what is known of its source, and remarks. Raises PermanentError or TransientError.
 
         Whatever else comes out (an interrupt, a full disk) leaves the child in the middle of a task: the next one gets a new child.
         """
-        link = self._ready()
+        link = self._ready(jail)
         self._idle = False
         try:
             return self._talk(link, payload, sources, store)
@@ -110,17 +111,18 @@ class ImageProcess:
         self._idle = True
         return _judged(answer)
 
-    def _ready(self) -> socket.socket:
+    def _ready(self, jail: Jail) -> socket.socket:
         if self._tasks >= _TASKS_PER_PROCESS or not self._idle or self._child is None or self._child.poll() is not None:
             self.end()
         if self._socket is None:
-            self._socket = self._start()
+            self._socket = self._start(jail)
         self._tasks += 1
         return self._socket
 
-    def _start(self) -> socket.socket:
+    def _start(self, jail: Jail) -> socket.socket:
+        module = ["-P", "-m", "dtqs.processors.image.decoder"]
+        command = [sys.executable, *module, str(os.getpid()), self._settings.model_dump_json(), jail.orders()]
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-P", "-m", "dtqs.processors.image.decoder", str(os.getpid()), self._settings.model_dump_json()]
         # nothing of ours goes along: no open file, and no environment, which may hold passwords
         environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "MALLOC_ARENA_MAX": "1"}
         with theirs:

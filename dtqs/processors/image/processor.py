@@ -62,7 +62,7 @@ class ImageProcessor(Processor[ImagePayload, ImageSettings]):
         outputs = _Outputs(payload, context)
         with ExitStack() as stack:
             sources = {uri: stack.enter_context(context.open_input(uri)) for uri in payload.source_uris()}
-            facts, remarks = self._process.run(payload, sources, outputs.add)
+            facts, remarks = self._process.run(payload, sources, outputs.add, context.jail)
         for remark in remarks:
             context.log(remark, level="warning")
         return {"outputs": outputs.in_order(), **facts}

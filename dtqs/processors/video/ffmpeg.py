@@ -10,15 +10,16 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, BinaryIO
 
-from dtqs import prctl
 from dtqs.errors import PermanentError, TransientError
+from dtqs.jail import Jail
 from dtqs.processors import deaths
+from dtqs.processors.video import launch
 from dtqs.processors.video.film import number
 
 _LOOK_SECONDS = 0.5
@@ -29,7 +30,6 @@ _WORKING = 0.05
 _LINES_KEPT, _LINE_CHARACTERS, _TOLD_LINES = 60, 500, 8
 _ANSWER_BYTES = 8 << 20
 _SAMPLE_BYTES = 1 << 16
-_OOM_SCORE = b"700"
 _PLACES = re.compile(r"(file:)?/proc/self/fd/\d+")
 _ADDRESSES = re.compile(r" @ 0x[0-9a-f]+")
 _FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
@@ -49,6 +49,14 @@ class Bounds:
     file_bytes: int
     stall_seconds: float
 
+    def limits(self) -> dict[int, int]:
+        return {
+            resource.RLIMIT_AS: self.memory_bytes,
+            resource.RLIMIT_CPU: self.cpu_seconds,
+            resource.RLIMIT_FSIZE: self.file_bytes,
+            resource.RLIMIT_CORE: 0,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -66,8 +74,8 @@ Watch = Callable[[Progress], object]
 class Ffmpeg:
     """Runs commands one after the other in a folder of the attempt's own. To be used in the main thread: that one's death ends them."""
 
-    def __init__(self, folder: Path, bounds: Bounds) -> None:
-        self._folder, self._bounds = folder, bounds
+    def __init__(self, folder: Path, bounds: Bounds, jail: Jail | None = None) -> None:
+        self._folder, self._bounds, self._jail = folder, bounds, jail or Jail()
 
     def run(self, command: Sequence[str], files: Sequence[BinaryIO] = (), watch: Watch | None = None, *, holds_back: bool = False) -> str:
         """Run it to its end and return the last lines that it said. Raises PermanentError, or TransientError where the disk or memory is to blame.
@@ -79,6 +87,14 @@ class Ffmpeg:
 
     def ask(self, command: Sequence[str], files: Sequence[BinaryIO] = ()) -> bytes:
         """Run it and return what it printed. Raises as `run` does, and PermanentError where it prints without an end."""
+        return self._answer(command, files)
+
+    def python(self, module: str, arguments: Sequence[str], files: Sequence[BinaryIO] = ()) -> bytes:
+        """Run a module of ours within the same bounds, and return what it printed. Its first argument says how it enters the jail."""
+        command = [sys.executable, "-P", "-m", module, self._jail.orders(), *arguments]
+        return self._answer(command, files, {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONUTF8": "1"})
+
+    def _answer(self, command: Sequence[str], files: Sequence[BinaryIO], python: Mapping[str, str] | None = None) -> bytes:
         answer = bytearray()
 
         def take(sample: bytes) -> bool:
@@ -87,17 +103,19 @@ class Ffmpeg:
                 raise PermanentError(f"the file says more of itself than {_ANSWER_BYTES} bytes")
             return bool(sample)
 
-        self._complete(command, files, take)
+        self._complete(command, files, take, python=python)
         return bytes(answer)
 
-    def python(self, module: str, arguments: Sequence[str], files: Sequence[BinaryIO] = ()) -> bytes:
-        """Run a module of ours within the same bounds, and return what it printed."""
-        path = os.pathsep.join(path for path in sys.path if path)
-        return self.ask(["env", f"PYTHONPATH={path}", "PYTHONUTF8=1", sys.executable, "-P", "-m", module, *arguments], files)
-
-    def _complete(self, command: Sequence[str], files: Sequence[BinaryIO], take: Callable[[bytes], bool], holds_back: bool = False) -> str:
+    def _complete(
+        self,
+        command: Sequence[str],
+        files: Sequence[BinaryIO],
+        take: Callable[[bytes], bool],
+        holds_back: bool = False,
+        python: Mapping[str, str] | None = None,
+    ) -> str:
         before = _children_cpu_seconds()
-        with self._started(command, files) as process:
+        with self._started(command, files, python) as process:
             lines = self._attend(process, take, holds_back)
             status = process.wait(_WAIT_SECONDS)
         took = _children_cpu_seconds() - before
@@ -107,16 +125,11 @@ class Ffmpeg:
         return "\n".join(lines)
 
     @contextmanager
-    def _started(self, command: Sequence[str], files: Sequence[BinaryIO]) -> Any:
+    def _started(self, command: Sequence[str], files: Sequence[BinaryIO], python: Mapping[str, str] | None) -> Iterator["subprocess.Popen[bytes]"]:
         # of the environment nothing but the search path: ffmpeg reads variables that make it write files
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._folder), "LC_ALL": "C", "SVT_LOG": "1"}
-        try:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self._folder, env=environment,
-                pass_fds=[file.fileno() for file in files], start_new_session=True, preexec_fn=_preparation(self._bounds),
-            )  # fmt: skip
-        except FileNotFoundError as error:
-            raise PermanentError(f"{command[0]} is not installed on this node") from error
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._folder), "LC_ALL": "C", "SVT_LOG": "1", **(python or {})}
+        jail = self._jail if python is None else None
+        process = launch.start(command, self._folder, environment, self._bounds.limits(), jail, files)
         try:
             yield process
         finally:
@@ -212,30 +225,6 @@ class _Blocks:
         return (now.seconds, now.frames, now.size_bytes) != (last.seconds, last.frames, last.size_bytes)
 
 
-def _preparation(bounds: Bounds) -> Callable[[], None]:
-    """Return what the child does between fork and exec. All it needs is loaded before: the worker's other threads are gone there, and their locks are not."""
-    parent = os.getpid()
-    wanted = (
-        (resource.RLIMIT_AS, bounds.memory_bytes),
-        (resource.RLIMIT_CPU, bounds.cpu_seconds),
-        (resource.RLIMIT_FSIZE, bounds.file_bytes),
-        (resource.RLIMIT_CORE, 0),
-    )
-    limits = [(what, _lowered(what, limit)) for what, limit in wanted]
-    die_with_parent = prctl.dying_with_parent()
-
-    def prepare() -> None:
-        die_with_parent()
-        if os.getppid() != parent:  # it died before the line above
-            os._exit(os.EX_TEMPFAIL)
-        for what, limit in limits:
-            resource.setrlimit(what, (limit, limit))
-        with suppress(OSError):  # when memory runs out, the encoder goes and the worker stays
-            os.write(os.open("/proc/self/oom_score_adj", os.O_WRONLY), _OOM_SCORE)
-
-    return prepare
-
-
 def _children_cpu_seconds() -> float:
     """What all children took that have ended; a kill at the limit looks like any other."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -246,12 +235,6 @@ def _cpu_seconds(pid: int) -> float:
     """What a child that has not been waited for has taken so far, all its threads together."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _lowered(what: int, limit: int) -> int:
-    """The worker's own limit may be lower, and cannot be raised."""
-    most = resource.getrlimit(what)[1]
-    return limit if most == resource.RLIM_INFINITY else min(limit, most)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

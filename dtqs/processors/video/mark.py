@@ -1,19 +1,24 @@
-"""Makes a watermark out of a hostile picture, in a process of its own: `python -m` this, a descriptor, a name, a width, an opacity.
+"""Makes a watermark out of a hostile picture, in a process of its own: `python -m` this, the jail's orders, a descriptor, a name, a width,
+an opacity.
 
 It prints what is wrong with the picture, and nothing where all is well.
 """
 
 import sys
+from pathlib import Path
 from typing import BinaryIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from dtqs.jail import enter
 
 _FORMATS, _BYTES, _PIXELS = ("PNG", "JPEG", "WEBP", "GIF"), 50 << 20, 40_000_000
 _BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
 def main() -> None:
-    descriptor, name, width, opacity = sys.argv[1:]
+    orders, descriptor, name, width, opacity = sys.argv[1:]
+    enter(orders, Path.cwd())
     Image.MAX_IMAGE_PIXELS = None  # the header is judged here, with its figures
     with open(int(descriptor), "rb") as file:
         print(make(file, name, int(width), float(opacity)), end="")

@@ -78,7 +78,7 @@ class VideoProcessor(Processor[VideoPayload, VideoSettings]):
         if problems := self.problems(payload):  # this worker's presets may differ from those of the API that took the task
             raise PermanentError("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
         outputs = [presets.resolve(output, self._presets) for output in payload.outputs]
-        programs = Programs(self.settings, context.work_dir())
+        programs = Programs(self.settings, context.work_dir(), context.jail)
         with Sources(context) as sources:
             file = sources.open(payload.source)
             container = self._container(file)

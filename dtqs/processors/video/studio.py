@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dtqs.errors import PermanentError
+from dtqs.jail import Jail
 from dtqs.processors.base import Context
 from dtqs.processors.video import command, film, filters
 from dtqs.processors.video.codecs import encoder, listed
@@ -25,9 +26,9 @@ _LEAD_SECONDS = 20.0
 class Programs:
     """ffmpeg and ffprobe in the attempt's folder, told what they may do."""
 
-    def __init__(self, settings: VideoSettings, folder: Path) -> None:
+    def __init__(self, settings: VideoSettings, folder: Path, jail: Jail | None = None) -> None:
         self.settings, self.folder, self.guard = settings, folder, settings.guard()
-        self.ffmpeg = Ffmpeg(folder, settings.bounds())
+        self.ffmpeg = Ffmpeg(folder, settings.bounds(), jail)
 
     def probe(self, file: BinaryIO, container: Container) -> Film:
         """Tell what a file is. Raises PermanentError."""

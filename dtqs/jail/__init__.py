@@ -1,0 +1,6 @@
+"""Holds processes that read hostile bytes: ffmpeg, ffprobe and the image decoder. The door is `Jail`; each other module knows one part of Linux."""
+
+from dtqs.jail.jail import Jail, Mode, enter
+from dtqs.jail.kernel import Offer, offer
+
+__all__ = ["Jail", "Mode", "Offer", "enter", "offer"]

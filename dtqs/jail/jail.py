@@ -1,0 +1,124 @@
+"""The door: `Jail` prepares what a child does to itself before it becomes ffmpeg; `enter` is for a Python process that does it at its own start."""
+
+import os
+import resource
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import orjson
+
+from dtqs.errors import JailUnavailable
+from dtqs.jail import kernel, places, privileges, seccomp
+from dtqs.jail.kernel import Offer
+from dtqs.jail.landlock import Places, Ruleset
+from dtqs.jail.linux import CLONE_NEWUSER, Step, no_new_privileges
+from dtqs.jail.seccomp import Wishes
+
+Mode = Literal["best", "required"]
+_OPEN_FILES = 512
+_THREADS, _THREADS_PER_CORE = 1024, 32
+
+
+@dataclass(frozen=True, slots=True)
+class Jail:
+    """`[files] jail`: with `required` nothing runs where a part is missing, with `best` whatever the kernel lacks is left out."""
+
+    mode: Mode = "best"
+    found: Offer | None = None
+    """What the kernel offers; None: it is tried at the first use."""
+
+    def offer(self) -> Offer:
+        """Return what the kernel offers. Raises JailUnavailable where that is too little."""
+        found = self.found or kernel.offer()
+        if self.mode == "required" and found.missing:
+            raise JailUnavailable([f"{part}: {found.why_not[part]}" for part in found.missing])
+        return found
+
+    @contextmanager
+    def prepared(self, program: Path, work: Path, files: Sequence[int]) -> Iterator[Step]:
+        """Yield the step for a child that is to become the program, which works in one folder and gets some open files.
+
+        Nothing is loaded in that step. Raises JailUnavailable; the step raises OSError where a required part fails.
+        """
+        offered = self.offer()
+        allowed = Places(places.programs(program), places.read(), (work,), places.devices(), tuple(files))
+        with _ruleset(offered, allowed) as ruleset:
+            yield self._steps(offered, ruleset, Wishes(runs_program=True, has_socket=False))
+
+    def orders(self) -> str:
+        """Return the text that tells a Python process of ours how to `enter`. Raises JailUnavailable."""
+        return orjson.dumps({"mode": self.mode, "offer": asdict(self.offer())}).decode()
+
+    def _steps(self, offered: Offer, ruleset: Ruleset | None, wishes: Wishes) -> Step:
+        """Return all parts as one step. The order matters: the last one refuses the calls of those before."""
+        optional = _optional(_namespaces(offered))
+        firm = [no_new_privileges()]
+        if ruleset:
+            firm.append(ruleset.restrict())
+        if offered.has_seccomp:
+            firm.append(seccomp.install(wishes))
+        if self.mode == "best":
+            firm = [_optional(step) for step in firm]
+
+        def step() -> None:
+            optional()
+            for part in firm:
+                part()
+
+        return step
+
+
+def enter(orders: str, work: Path | None = None, *, has_socket: bool = False) -> None:
+    """Go into the jail, for good, by the orders of the worker. The process has one thread, and has loaded what it needs from foreign places.
+
+    It may read the modules of Python, and write in its folder if it has one. Raises OSError where a required part fails.
+    """
+    told = orjson.loads(orders)
+    jail, offered = Jail(told["mode"]), Offer(**told["offer"])
+    read = (*places.programs(), *places.read(), *places.python())
+    allowed = Places(read=read, work=(work,) if work else (), devices=places.devices())
+    with _ruleset(offered, allowed) as ruleset:
+        jail._steps(offered, ruleset, Wishes(runs_program=False, has_socket=has_socket))()
+
+
+@contextmanager
+def _ruleset(offered: Offer, allowed: Places) -> Iterator[Ruleset | None]:
+    if not offered.landlock_abi:
+        yield None
+        return
+    ruleset = Ruleset(offered.landlock_abi, allowed)
+    try:
+        yield ruleset
+    finally:
+        ruleset.close()
+
+
+def _namespaces(offered: Offer) -> Step:
+    """Return the steps that take away the network, capabilities, and too many open files and threads."""
+    unshare = privileges.unshare(offered.namespaces) if offered.namespaces else None
+    drop = privileges.drop_capabilities()
+    files = min(_OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    # elsewhere the count is that of all processes of the user, and a limit would hit by what others do
+    threads = _THREADS + _THREADS_PER_CORE * (os.cpu_count() or 1) if offered.namespaces & CLONE_NEWUSER else None
+
+    def step() -> None:
+        with suppress(OSError):
+            if unshare:
+                unshare()
+                if threads:
+                    resource.setrlimit(resource.RLIMIT_NPROC, (threads, threads))
+        drop()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
+    return step
+
+
+def _optional(part: Step) -> Step:
+    def step() -> None:
+        with suppress(OSError):
+            part()
+
+    return step

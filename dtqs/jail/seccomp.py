@@ -1,0 +1,155 @@
+"""seccomp: which system calls a process may make. The filter is a small program, assembled here, that the kernel runs at each call.
+
+It is a list of what is allowed: no sockets, no other processes, no new programs or namespaces, no links, no change of owner or mode.
+"""
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dtqs.jail import syscalls
+from dtqs.jail.linux import PR_SET_SECCOMP, SECCOMP_MODE_FILTER, Step, call, library
+
+ALLOW, KILL, ERROR = 0x7FFF0000, 0x80000000, 0x00050000
+_LOAD, _EQUAL, _AT_LEAST, _ABOVE, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x25, 0x45, 0x06
+_NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16
+_INSTRUCTION = struct.Struct("HBBI")
+_AUDIT = {syscalls.X86_64: 0xC000003E, syscalls.AARCH64: 0xC00000B7}
+_SECCOMP = {syscalls.X86_64: 317, syscalls.AARCH64: 277}
+_NEWEST = 456
+"""Libraries expect ENOSYS of calls that are newer than the kernel: so they get it of calls newer than this list."""
+_X32 = 0x40000000
+_CLONE_THREAD, _CLONE_NEW = 0x00010000, 0x7E020080
+_SET_MODE_FILTER, _SPEC_ALLOW = 1, 1 << 2
+_IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
+"""Ask a terminal for its settings and size, ask for waiting bytes, set non-blocking, set and clear close-on-exec."""
+_FCNTL_REFUSED = (8, 10, 15)
+"""F_SETOWN, F_SETSIG, F_SETOWN_EX: with them the kernel sends a signal of one's choice to another process."""
+_PRCTLS = (3, 15, 16, 21, 23, 39, 0x53564D41)
+"""Ask for dumpable, seccomp, bounding set and no_new_privs; names of threads and of memory."""
+
+Instruction = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What one kind of process needs beside files, memory and threads."""
+
+    runs_program: bool
+    """It is still to become its program; whatever it runs afterwards keeps the jail."""
+    has_socket: bool
+    """It talks through a socket that it got."""
+
+
+def machine() -> str:
+    return platform.machine()
+
+
+def is_known(machine: str) -> bool:
+    return machine in _AUDIT
+
+
+def program(machine: str, wishes: Wishes, pid: int) -> list[Instruction]:
+    """Assemble the filter for the process of that id."""
+    numbers = syscalls.judged(machine)
+    judged = _judged(numbers, pid)
+    if not wishes.runs_program:
+        del judged["execve"]
+    allowed = set(syscalls.plain(machine).values())
+    if wishes.has_socket:
+        allowed |= set(syscalls.socket(machine).values())
+    made = [(_LOAD, 0, 0, _MACHINE), (_EQUAL, 1, 0, _AUDIT[machine]), (_RETURN, 0, 0, KILL), (_LOAD, 0, 0, _NUMBER)]
+    if machine == syscalls.X86_64:  # x32 has numbers of its own, and the same processor
+        made += [(_AT_LEAST, 0, 1, _X32), (_RETURN, 0, 0, KILL)]
+    made += [(_ABOVE, 0, 1, _NEWEST), (_RETURN, 0, 0, ERROR | errno.ENOSYS)]
+    for first, last in _runs(allowed):
+        made += [(_AT_LEAST, 0, 2, first), (_ABOVE, 1, 0, last), (_RETURN, 0, 0, ALLOW)]
+    for name, block in judged.items():
+        made += [(_EQUAL, 0, len(block), numbers[name]), *block]
+    return [*made, _refuse()]
+
+
+def install(wishes: Wishes) -> Step:
+    """Return the step that puts the filter in force for the calling process, which must have one thread. Raises ValueError on an unknown processor."""
+    here = machine()
+    if not is_known(here):
+        raise ValueError(f"no list of system calls for {here}")
+    templates = program(here, wishes, _PID_PLACE)
+    code = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*instruction) for instruction in templates))
+    places = [at * _INSTRUCTION.size + 4 for at, instruction in enumerate(templates) if instruction[3] == _PID_PLACE]
+    whole = _Program(len(templates), ctypes.addressof(code))
+    # a filter switches a costly guard of the processor on, unless it says that it does without; older kernels do not know the word
+    newer = call(_SECCOMP[here], _SET_MODE_FILTER, _SPEC_ALLOW, ctypes.byref(whole))
+    older = library("prctl", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(whole))
+
+    def step() -> None:
+        for place in places:
+            struct.pack_into("I", code, place, os.getpid())
+        try:
+            newer()
+        except OSError:
+            older()
+
+    return step
+
+
+_PID_PLACE = 0xFFFFFFF0
+"""Stands for the id of a process that is not there yet."""
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+def _judged(numbers: dict[str, int], pid: int) -> dict[str, list[Instruction]]:
+    """Return what follows the number of each call that depends on its arguments."""
+    blocks: dict[str, list[Instruction]] = {
+        # a thread, and no process; in no new namespace
+        "clone": [_argument(0), (_ANY_BIT, 0, 2, _CLONE_THREAD), (_ANY_BIT, 1, 0, _CLONE_NEW), (_RETURN, 0, 0, ALLOW), _refuse()],
+        # its arguments lie in memory, where a filter cannot look: the C library takes clone instead
+        "clone3": [(_RETURN, 0, 0, ERROR | errno.ENOSYS)],
+        "kill": _only(0, [pid]),
+        "tgkill": _only(0, [pid]),
+        "prlimit64": _only(0, [0, pid]),
+        "sched_setaffinity": _only(0, [0, pid]),
+        "fcntl": [_argument(1), *_skips(_FCNTL_REFUSED), (_RETURN, 0, 0, ALLOW), _refuse()],
+        "ioctl": _only(1, _IOCTLS),
+        "prctl": _only(0, _PRCTLS),
+        "execve": [(_RETURN, 0, 0, ALLOW)],
+    }
+    return {name: block for name, block in blocks.items() if name in numbers}
+
+
+def _only(index: int, values: Sequence[int]) -> list[Instruction]:
+    tests = [(_EQUAL, len(values) - at, 0, value) for at, value in enumerate(values)]
+    return [_argument(index), *tests, _refuse(), (_RETURN, 0, 0, ALLOW)]
+
+
+def _skips(values: Sequence[int]) -> list[Instruction]:
+    """Jump over the next return for each of the values."""
+    return [(_EQUAL, len(values) - at, 0, value) for at, value in enumerate(values)]
+
+
+def _argument(index: int) -> Instruction:
+    """Load the lower half of an argument: the kernel reads no more of a whole number of 32 bits, and both processors store it first."""
+    return (_LOAD, 0, 0, _ARGUMENTS + 8 * index)
+
+
+def _refuse() -> Instruction:
+    return (_RETURN, 0, 0, ERROR | errno.EPERM)
+
+
+def _runs(numbers: set[int]) -> Iterator[tuple[int, int]]:
+    """Return whole numbers as pairs of first and last."""
+    ordered = sorted(numbers)
+    first = last = ordered[0]
+    for number in ordered[1:]:
+        if number != last + 1:
+            yield first, last
+            first = number
+        last = number
+    yield first, last
