@@ -6,8 +6,6 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-import dtqs
-
 _PROGRAMS = (
     "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/local/bin", "/usr/local/lib", "/usr/local/lib64",
     "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store",
@@ -19,6 +17,7 @@ _READ = (
     "/sys/devices/system/cpu", "/sys/devices/system/node", "/dev/urandom", "/dev/random",
 )  # fmt: skip
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
+_PACKAGE = Path(__file__).resolve().parents[1]
 _SITE = frozenset({"site-packages", "dist-packages"})
 
 
@@ -47,4 +46,4 @@ def _python() -> Iterator[str | Path]:
     yield from (sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
     yield from (os.path.join(prefix, "lib") for prefix in (sys.base_prefix, sys.base_exec_prefix))
     yield from (path for path in sys.path if Path(path).name in _SITE)
-    yield Path(dtqs.__file__).parent
+    yield _PACKAGE

@@ -12,6 +12,7 @@ from types import FrameType
 import pytest
 
 from dtqs.errors import PermanentError, TransientError
+from dtqs.jail import Jail, Offer
 from dtqs.processors.video.ffmpeg import Bounds, Ffmpeg, Progress
 from dtqs.sandbox.processes import family
 from tests.films import film
@@ -38,13 +39,17 @@ ENDLESS = [
 ]
 
 
+OPEN = Jail(found=Offer(0, False, 0, {}))
+"""Without any part: the shells of these tests start programs of their own."""
+
+
 class Stopped(BaseException):
     """Comes out of a signal handler, as a worker's interrupt does."""
 
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Ffmpeg:
-    return Ffmpeg(tmp_path, Bounds(4 << 30, 60, 1 << 30, 1.0))
+    return Ffmpeg(tmp_path, Bounds(4 << 30, 60, 1 << 30, 1.0), OPEN)
 
 
 @pytest.fixture
@@ -84,11 +89,11 @@ def test_an_interrupt_kills_it_and_all_that_it_started(programs: Ffmpeg, alarm: 
 def test_it_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     script = (
         "from pathlib import Path; from dtqs.processors.video.ffmpeg import Bounds, Ffmpeg\n"
-        "Ffmpeg(Path.cwd(), Bounds(4 << 30, 60, 1 << 30, 100.0)).run(['sh', '-c', 'echo $$ > pid.new; mv pid.new pid; exec sleep 100'])"
+        "Ffmpeg(Path.cwd(), Bounds(4 << 30, 60, 1 << 30, 100.0)).run(['sh', '-c', 'echo $$ > pid; exec sleep 100'])"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=environment) as worker:
-        eventually((tmp_path / "pid").exists, 10, "it runs")
+        eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"), 10, "it runs")
         pid = int((tmp_path / "pid").read_text())
         assert alive([pid]) == [pid]
         worker.kill()

@@ -29,7 +29,8 @@ _DISK = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
 
 def check_source(file: BinaryIO, max_bytes: int) -> tuple[str, int]:
     """Return the media type and the size in bytes of what is there. Raises PermanentError for no image, or too long a one."""
-    size = os.fstat(file.fileno()).st_size
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
     if size == 0:
         raise PermanentError(f"the file is empty, not an image: {ALLOWED}")
     if size > max_bytes:

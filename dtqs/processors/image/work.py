@@ -10,6 +10,7 @@ from PIL.ImageFile import ImageFile
 
 from dtqs.errors import PermanentError
 from dtqs.processors.image.animation import Timing, is_kept, timed
+from dtqs.processors.image.beside import beside
 from dtqs.processors.image.composed import Composed
 from dtqs.processors.image.decode import BROKEN, check_frames, check_source, count_frames, decoding, go_to, opened, orientation
 from dtqs.processors.image.encode import Encoded, Finished, check_side, encode
@@ -153,8 +154,8 @@ class Work:
     def _mark(self, uri: str) -> Image.Image:
         """Return the watermark picture of a URI, opened as suspiciously as any other, and kept for the next output."""
         if uri not in self._marks:
-            # opened anew: it may be the source itself, which is read from at another place
-            with open(f"/proc/self/fd/{self._sources[uri].fileno()}", "rb") as file:
+            # it may be the source itself, which is read from at another place
+            with beside(self._sources[uri]) as file:
                 self._marks[uri] = self._read_mark(file)
         return self._marks[uri]
 
