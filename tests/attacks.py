@@ -5,6 +5,7 @@
 
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import resource
@@ -93,10 +94,8 @@ def trace(pid: int) -> None:
 
 
 def signal_by_the_kernel(pid: int) -> None:
-    """Have the kernel send the signal: it does so for whoever owns the open file."""
+    """Have the kernel send it: it signals the process that an open file says."""
     reader, writer = os.pipe()
-    import fcntl
-
     fcntl.fcntl(reader, fcntl.F_SETOWN, pid)
     os.close(reader)
     os.close(writer)
@@ -107,6 +106,14 @@ def look_into(pid: int) -> None:
     local = (ctypes.c_size_t * 2)(ctypes.addressof(found), 8)
     remote = (ctypes.c_size_t * 2)(1, 0)
     raw("process_vm_readv", pid, local, 1, remote, 1, 0)
+
+
+def each(*steps: Callable[[], object]) -> Callable[[], None]:
+    def attempt() -> None:
+        for step in steps:
+            step()
+
+    return attempt
 
 
 def attempts(targets: dict[str, Any]) -> dict[str, Callable[[], object]]:
@@ -124,7 +131,7 @@ def attempts(targets: dict[str, Any]) -> dict[str, Callable[[], object]]:
         "cut a file outside": lambda: os.truncate(other, 0),
         "open the configuration to all": lambda: os.chmod(secret, 0o666),
         "date a file outside": lambda: os.utime(other),
-        "move a file outside": lambda: (os.rename(other, other + ".moved"), os.rename(other + ".moved", other)),
+        "move a file outside": each(lambda: os.rename(other, other + ".moved"), lambda: os.rename(other + ".moved", other)),
         "connect by TCP": lambda: connect(socket.AF_INET, tuple(targets["tcp"])),
         "connect to a socket's file": lambda: connect(socket.AF_UNIX, targets["unix"]),
         "connect to an abstract socket": lambda: connect(socket.AF_UNIX, "\0" + targets["abstract"]),
@@ -137,10 +144,10 @@ def attempts(targets: dict[str, Any]) -> dict[str, Callable[[], object]]:
         "slow another process": lambda: os.setpriority(os.PRIO_PROCESS, victim, 19),
         "pin another process": lambda: os.sched_setaffinity(victim, os.sched_getaffinity(0)),
         "outlive the worker": lambda: prctl(1, 0),
-        "leave a symbolic link": lambda: (os.symlink("/etc/passwd", f"{work}/link"), os.unlink(f"{work}/link")),
-        "leave a pipe": lambda: (os.mkfifo(f"{work}/pipe"), os.unlink(f"{work}/pipe")),
-        "leave a hard link": lambda: (write(f"{work}/one"), os.link(f"{work}/one", f"{work}/two"), os.unlink(f"{work}/two")),
-        "change a mode": lambda: (write(f"{work}/one"), os.chmod(f"{work}/one", 0o644)),
+        "leave a symbolic link": each(lambda: os.symlink("/etc/passwd", f"{work}/link"), lambda: os.unlink(f"{work}/link")),
+        "leave a pipe": each(lambda: os.mkfifo(f"{work}/pipe"), lambda: os.unlink(f"{work}/pipe")),
+        "leave a hard link": each(lambda: write(f"{work}/one"), lambda: os.link(f"{work}/one", f"{work}/two"), lambda: os.unlink(f"{work}/two")),
+        "change a mode": each(lambda: write(f"{work}/one"), lambda: os.chmod(f"{work}/one", 0o644)),
         "make shared memory": lambda: raw("shmget", 0, 4096, 0o600),
         "make a file of memory": lambda: raw("memfd_create", b"x", 0),
         "ask for another personality": lambda: raw("personality", 0xFFFFFFFF),
@@ -148,7 +155,10 @@ def attempts(targets: dict[str, Any]) -> dict[str, Callable[[], object]]:
     }
 
 
-PRIVILEGED = ("add_key", "bpf", "chroot", "io_uring_setup", "keyctl", "mount", "move_mount", "open_by_handle_at", "perf_event_open", "setns", "unshare", "userfaultfd")
+PRIVILEGED = (
+    "add_key", "bpf", "chroot", "io_uring_setup", "kcmp", "keyctl", "mount", "move_mount", "open_by_handle_at", "perf_event_open", "pidfd_getfd",
+    "pidfd_send_signal", "process_vm_writev", "setns", "unshare", "userfaultfd",
+)  # fmt: skip
 """Refused whatever the arguments: the kernel would judge those first by another error."""
 
 
@@ -172,8 +182,8 @@ def harmless(targets: dict[str, Any]) -> dict[str, Callable[[], object]]:
     work = targets["work"]
     return {
         "write": lambda: write(f"{work}/mine"),
-        "rename": lambda: (write(f"{work}/mine"), os.rename(f"{work}/mine", f"{work}/other")),
-        "make a folder": lambda: (os.mkdir(f"{work}/folder"), os.rmdir(f"{work}/folder")),
+        "rename": each(lambda: write(f"{work}/mine"), lambda: os.rename(f"{work}/mine", f"{work}/other")),
+        "make a folder": each(lambda: os.mkdir(f"{work}/folder"), lambda: os.rmdir(f"{work}/folder")),
         "kill itself a little": lambda: os.kill(os.getpid(), signal.SIGURG),
     }
 

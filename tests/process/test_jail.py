@@ -44,7 +44,8 @@ def prepared(folder: Path, stack: ExitStack) -> dict[str, Any]:
     stack.callback(victim.kill)
     listeners = [stack.enter_context(socket.socket(family)) for family in (socket.AF_INET, socket.AF_UNIX, socket.AF_UNIX)]
     abstract = f"dtqs-test-{os.getpid()}"
-    for listener, address in zip(listeners, (("127.0.0.1", 0), str(folder / "s"), "\0" + abstract), strict=True):
+    addresses: list[Any] = [("127.0.0.1", 0), str(folder / "s"), "\0" + abstract]
+    for listener, address in zip(listeners, addresses, strict=True):
         listener.bind(address)
         listener.listen(64)
     return {
