@@ -28,6 +28,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dtqs.task import DELAY_SECONDS_LIMIT
+
 
 class DtqsError(Exception):
     """The root of the tree."""
@@ -47,6 +49,8 @@ class TransientError(DtqsError):
     retry_after_seconds: float = 0.0
 
     def __init__(self, message: str, *, retry_after_seconds: float = 0.0) -> None:
+        if not _is_seconds(retry_after_seconds):
+            raise TypeError(f"retry_after_seconds = {retry_after_seconds!a:.100}; allowed is a number of seconds")
         self.retry_after_seconds = retry_after_seconds
         super().__init__(message)
 
@@ -173,6 +177,8 @@ class Postponed(DtqsError):
     """The attempt may not go on before a time: the task is given back, due then, and no attempt is spent."""
 
     def __init__(self, delay_seconds: float, why: str) -> None:
+        if not (_is_seconds(delay_seconds) and 0 < delay_seconds <= DELAY_SECONDS_LIMIT):
+            raise ValueError(f"delay_seconds = {delay_seconds!a:.100}; allowed is a number above 0, up to {DELAY_SECONDS_LIMIT:g}")
         self.delay_seconds = delay_seconds
         super().__init__(f"put off by {delay_seconds:.3g} s: {why}")
 
@@ -190,3 +196,8 @@ class LeaseLost(DtqsError):
     def __init__(self, lease_id: str) -> None:
         self.lease_id = lease_id
         super().__init__(f"lease {lease_id} is gone")
+
+
+def _is_seconds(value: object) -> bool:
+    """Tell whether this is a number, as which neither True nor NaN counts."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value

@@ -18,30 +18,30 @@ from dtqs.errors import ValueRefused
 
 DEPTH_LIMIT = 250
 """orjson writes 254 levels; answers put up to four around a stored value."""
-RESULT_LIMIT_BYTES = 16 << 20
-LOG_LIMIT_BYTES = 1 << 20
-"""Of the data of one log row, and the characters of its message."""
+RESULT_LIMIT = 16 << 20
+"""Characters of JSON."""
+LOG_LIMIT = 1 << 20
+"""Characters of the data of one log row, and of its message."""
 _MOST_DIGITS = 800
 """No 64-bit float has more significant digits in its exact decimal form."""
-_LEAST_DEEP_BYTES = 2 * DEPTH_LIMIT
+_LEAST_DEEP = 2 * DEPTH_LIMIT
+"""Shorter JSON is not nested too deep."""
 
 
-def json_text(what: str, value: object, limit_bytes: int = RESULT_LIMIT_BYTES) -> str:
+def json_text(what: str, value: object, limit: int = RESULT_LIMIT) -> str:
     """Return the value as JSON text. `what` names it in messages: `the result`. Raises ValueRefused where it cannot be kept as it is."""
     try:
-        data = orjson.dumps(value)
+        text = orjson.dumps(value).decode()
     except TypeError as error:
         raise ValueRefused(_too_deep(what) if _is_depth(error) else f"{what} is not JSON: {error}") from error
-    if len(data) > limit_bytes:
-        raise ValueRefused(f"{what} is {len(data)} bytes of JSON, {limit_bytes} are allowed; store what is large as an output")
-    if len(data) > _LEAST_DEEP_BYTES and data.count(b"[") + data.count(b"{") > DEPTH_LIMIT:
-        _refuse_deep(what, value)
+    if len(text) > _LEAST_DEEP:
+        _refuse_large(what, value, text, limit)
     # orjson writes null for a number that JSON does not have
-    if b"null" in data:
+    if "null" in text:
         _refuse_odd_numbers(what, value)
-    if b"\\u0000" in data:
-        _refuse_nul(what, orjson.loads(data))
-    return data.decode()
+    if "\\u0000" in text:
+        _refuse_nul(what, orjson.loads(text))
+    return text
 
 
 def fits_depth(value: object) -> bool:
@@ -96,8 +96,10 @@ def _too_deep(what: str) -> str:
     return f"{what} is nested too deep; at most {DEPTH_LIMIT} levels are allowed"
 
 
-def _refuse_deep(what: str, value: object) -> None:
-    if not fits_depth(value):
+def _refuse_large(what: str, value: object, text: str, limit: int) -> None:
+    if len(text) > limit:
+        raise ValueRefused(f"{what} is {len(text)} characters of JSON, {limit} are allowed; store what is large as an output")
+    if text.count("[") + text.count("{") > DEPTH_LIMIT and not fits_depth(value):
         raise ValueRefused(_too_deep(what))
 
 

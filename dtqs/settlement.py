@@ -52,24 +52,30 @@ def error_json(error: BaseException, transient: bool) -> str:
     """Return what is stored of an error: `{"type", "message", "transient", "traceback"?}`; ours word themselves, others get their traceback."""
     # PostgreSQL's text cannot hold a NUL, nor a lone surrogate; an exception's text can
     message = _clean(words(error))[:MESSAGE_CHARACTERS]
-    value: dict[str, object] = {"type": type(error).__name__, "message": message, "transient": transient}
+    value: dict[str, object] = {"type": _clean(type(error).__name__), "message": message, "transient": transient}
     if not isinstance(error, DtqsError):
         value["traceback"] = _clean(_traceback(error))[-TRACEBACK_CHARACTERS:]
     return orjson.dumps(value).decode()
+
+
+def _patience(error: TransientError) -> float:
+    """Return `retry_after_seconds`; a subclass may have set it to anything."""
+    seconds: object = error.retry_after_seconds
+    return float(seconds) if isinstance(seconds, int | float) and seconds == seconds else 0.0
 
 
 def words(error: BaseException) -> str:
     """Return what an exception says of itself, or else its name; its own code may fail in that, and must not take the settlement with it."""
     try:
         return str(error) or type(error).__name__
-    except Exception as fault:
+    except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as fault:
         return f"{type(error).__name__}, whose text cannot be made: {type(fault).__name__}"
 
 
 def _traceback(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(error))
-    except Exception:  # it asks the exception, its notes and its causes, all of which may be anybody's code
+    except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit):  # it asks the exception, its notes and its causes, all of which may be anybody's code
         return "".join(traceback.format_tb(error.__traceback__))
 
 
@@ -93,6 +99,6 @@ def decide(task_id: str, error: BaseException, attempt: int, policy: RetryPolicy
         return Settlement(task_id, Kind.FAILED, error_json(error, transient=False))
     delay = backoff_seconds(attempt, policy.base_seconds, policy.max_seconds)
     if isinstance(error, TransientError):
-        delay = max(delay, min(error.retry_after_seconds, RETRY_AFTER_LIMIT_SECONDS))
+        delay = max(delay, min(_patience(error), RETRY_AFTER_LIMIT_SECONDS))
     # a cancelled task is settled as by a retry, which the statement turns into its outcome
     return Settlement(task_id, Kind.RETRY, error_json(error, transient=not isinstance(error, TaskCancelled)), delay)

@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from dtqs import Context, Payload, processor
+from dtqs import Context, Payload, TransientError, processor
+from dtqs.errors import Postponed
 
 
 class NapPayload(Payload):
@@ -61,6 +63,82 @@ def shape(payload: ShapePayload, context: Context) -> object:
     """Return what cannot be stored."""
     shapes = {"set": {1, 2}, "nul": {"text": "a\0b"}, "surrogate": "\ud800", "integer": 1 << 70, "huge": "x" * (64 << 20), "words": {"a": "ü\\u0000"}}
     return shapes[payload.shape]
+
+
+class OddPayload(Payload):
+    what: str
+
+
+class _Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
+class _Mute(Exception):
+    def __str__(self) -> str:
+        time.sleep(1000)
+        return ""
+
+
+class _Patient(TransientError):
+    retry_after_seconds = "5"  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "patient")
+
+
+class _Never(Postponed):
+    def __init__(self) -> None:
+        Exception.__init__(self, "never")
+        self.delay_seconds = -5
+
+
+@processor("odd", payload=OddPayload, max_retries=0, timeout_seconds=1)
+def odd(payload: OddPayload, context: Context) -> object:
+    """Give the context, or raise, what nobody can use."""
+
+    def write(file: BinaryIO) -> None:
+        file.write(b"x")
+
+    def fail(error: BaseException) -> None:
+        raise error
+
+    acts: dict[str, Callable[[], object]] = {
+        "path": lambda: context.add_output(Path("a"), write, "text/plain"),  # type: ignore[arg-type]
+        "bytes": lambda: context.add_output("\udc80.png", write, "image/png"),
+        "media": lambda: context.add_output("a", write, "text/plain\r\nX: y"),
+        "nan": lambda: {"score": float("nan")},
+        "progress": lambda: context.progress(float("nan")),
+        "level": lambda: context.log("a", level="loud"),
+        "data": lambda: context.log("a", data={1, 2}),
+        "turn": lambda: context.take("a", float("nan")),
+        "retry_after": lambda: fail(TransientError("a", retry_after_seconds="5")),  # type: ignore[arg-type]
+        "patient": lambda: fail(_Patient()),
+        "postponed": lambda: fail(Postponed(-5, "a")),
+        "never": lambda: fail(_Never()),
+        "unspeakable": lambda: fail(_Unspeakable()),
+        "mute": lambda: fail(_Mute()),
+        "exit": lambda: fail(SystemExit(3)),
+        "invalid": lambda: OddPayload.model_validate({}),
+    }
+    return acts[payload.what]()
+
+
+class MarksPayload(Payload):
+    leave: bool = False
+
+
+@processor("marks", payload=MarksPayload, max_retries=0, timeout_seconds=0.5)
+def marks(payload: MarksPayload, context: Context) -> None:
+    """Leave the process's signals as no worker wants them, or run into the time limit."""
+    if payload.leave:
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        os.chdir("/")
+        return
+    time.sleep(60)
 
 
 class EffectPayload(Payload):

@@ -9,11 +9,12 @@ from typing import Annotated, Any, BinaryIO, ClassVar, Generic, Protocol, TypeVa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dtqs.config import Section
-from dtqs.errors import PermanentError, Problem
+from dtqs.errors import PermanentError, Problem, ValueRefused
 from dtqs.files import FileSpace
 from dtqs.files.uri import ALLOWED, check
 from dtqs.jail import Jail
-from dtqs.processors.result import result_text
+from dtqs.json_value import LOG_LIMIT, json_text
+from dtqs.processors import checks
 from dtqs.task import MAX_RETRIES_LIMIT, TIMEOUT_SECONDS_LIMIT, Effect, OutputFile
 from dtqs.turn import Turn
 
@@ -112,23 +113,46 @@ class Processor(Generic[P, S]):
 class Context:
     """What an attempt may ask of its worker."""
 
-    __slots__ = ("_files", "_outputs", "_reporter", "_work_dir", "attempt", "effect", "known_result", "task_id")
+    __slots__ = ("_attempt", "_effect", "_files", "_known_result", "_outputs", "_reporter", "_task_id", "_work_dir")
 
     def __init__(self, task_id: str, attempt: int, reporter: Reporter, files: FileSpace) -> None:
-        self.task_id, self.attempt = task_id, attempt
-        self.effect: Effect | None = None
-        self.known_result: str | None = None
+        self._task_id, self._attempt = task_id, attempt
+        self._effect: Effect | None = None
+        self._known_result: str | None = None
         self._reporter, self._files = reporter, files
         self._outputs: list[OutputFile] = []
         self._work_dir: tempfile.TemporaryDirectory[str] | None = None
 
+    @property
+    def task_id(self) -> str:
+        return self._task_id
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        return self._attempt
+
+    @property
+    def effect(self) -> Effect | None:
+        """The mark that `effect_begins` has set."""
+        return self._effect
+
+    @property
+    def known_result(self) -> str | None:
+        """The result that `effect_happened` has told, as JSON text."""
+        return self._known_result
+
     def progress(self, fraction: float, message: str = "") -> None:
-        """Report how much is done, from 0 to 1. Written and streamed at once: a millisecond, so report steps, not bytes."""
-        self._reporter.progress(self.task_id, self.attempt, min(1.0, max(0.0, fraction)), message)
+        """Report how much is done, from 0 to 1. Written and streamed at once: a millisecond, so report steps, not bytes. Raises ValueRefused."""
+        words = checks.message("progress", message, checks.PROGRESS_MESSAGE_LIMIT)
+        self._reporter.progress(self._task_id, self._attempt, checks.fraction(fraction), words)
 
     def log(self, message: str, *, level: str = "info", **data: Json) -> None:
-        """Write a row of the task's log: level is debug, info, warning or error."""
-        self._reporter.log(self.task_id, self.attempt, level, message, data or None)
+        """Write a row of the task's log: level is debug, info, warning or error. Raises ValueRefused for data that cannot be kept as it is."""
+        words, level = checks.message("log", message), checks.level(level)
+        if data:
+            json_text("the log's data", data, LOG_LIMIT)
+        self._reporter.log(self._task_id, self._attempt, level, words, data or None)
 
     def open_input(self, uri: str) -> BinaryIO:
         """Open a source for reading, as a file of the disk. Raises InputRefused (no such file, not allowed) or FilesUnavailable."""
@@ -137,7 +161,7 @@ class Context:
     def work_dir(self) -> Path:
         """Return a private folder that goes with the attempt."""
         if self._work_dir is None:
-            self._work_dir = self._files.temporary_dir(self.task_id)
+            self._work_dir = self._files.temporary_dir(self._task_id)
         return Path(self._work_dir.name)
 
     @property
@@ -148,8 +172,10 @@ class Context:
     def add_output(self, name: str, write: Callable[[BinaryIO], object], media_type: str) -> dict[str, Json]:
         """Store one output: `write` is called with an open file. Returns `{"name", "uri", "media_type", "size_bytes", "sha256"}`.
 
-        It is durable on return, and becomes visible when the task is completed. Raises FilesUnavailable when the disk is full.
+        It is durable on return, and becomes visible when the task is completed. Raises ValueRefused, FilesUnavailable when the disk is full.
         """
+        name, media_type = checks.output_name(name), checks.media_type(media_type)
+        checks.writer(write)
         output = self._files.add_output(name, write, media_type)
         self._outputs.append(output)
         return {"name": name, "uri": f"upload:{output.file_id}", "media_type": media_type, "size_bytes": output.size_bytes, "sha256": output.sha256}
@@ -164,7 +190,7 @@ class Context:
 
     def take_all(self, turns: Sequence[Turn]) -> None:
         """Take a turn of each of several limits: of all of them, or of none where one has no turn now. Equal ones count once. Else as `take`."""
-        wanted = list(dict.fromkeys(turns))
+        wanted = checks.turns(turns)
         for key, count in Counter(turn.key for turn in wanted).items():
             if count > 1:
                 raise PermanentError(f"the rate limit {key} is asked for twice, with different rates or bursts; allowed is one of each key")
@@ -176,9 +202,11 @@ class Context:
 
         From then on only what `run` itself returns or raises settles the task otherwise than `on_ambiguous` says. Not for light tasks.
         """
+        if on_ambiguous not in list(Effect):
+            raise ValueRefused(f"effect_begins: on_ambiguous = {on_ambiguous!a:.100}; allowed are {', '.join(Effect)}")
         effect = Effect(on_ambiguous)
-        self._reporter.effect_begins(self.task_id, effect)
-        self.effect = effect
+        self._reporter.effect_begins(self._task_id, effect)
+        self._effect = effect
 
     def effect_happened(self, result: dict[str, Json]) -> None:
         """Say at once that the effect has happened, and what the result is as far as it is known.
@@ -186,8 +214,8 @@ class Context:
         Whatever ends `run` from here on, a stop or an error, completes the task with that result. If the worker dies, the task fails: it must not happen
         twice; unless PostgreSQL was away, and the lease still says what `effect_begins` was told. Raises PermanentError where the result cannot be stored.
         """
-        self.known_result = result_text(result)
-        if self.effect is not Effect.FAIL:
+        self._known_result = json_text("the result", result)
+        if self._effect is not Effect.FAIL:
             self.effect_begins(Effect.FAIL)
 
     @property

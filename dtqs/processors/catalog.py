@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from dtqs.config import Config
 from dtqs.errors import ConfigError, Invalid, NotFound
+from dtqs.processors import checks
 from dtqs.processors.base import Json, Processor
 from dtqs.processors.echo import EchoProcessor
 from dtqs.processors.email import EmailProcessor
@@ -111,7 +112,10 @@ def _unknown_sections(config: Config, classes: dict[str, type[Processor[Any, Any
 
 def _build(found: type[Processor[Any, Any]], config: Config, problems: list[str]) -> Processor[Any, Any] | None:
     try:
-        return found(config.processor(found.name, found.settings_model))
+        built = found(config.processor(found.name, found.settings_model))
+        wrong = checks.processor_problems(built)
+        problems += [f"processor {found.name} ({found.__module__}): {problem}" for problem in wrong]
+        return built
     except ConfigError as error:
         problems += error.problems
     except Exception as error:  # others' constructors, as above

@@ -122,7 +122,11 @@ class Beat:
         try:
             # said again at the next turn after StoreUnavailable: if it has landed, it changes nothing
             rows = self._p.store.leases.finish_part(self._p.identity.worker_id, hold.earlier_id, hold.lease_id, settled, [hold.running.task_id])
-        except StoreRefused as error:
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # as in the finisher: whatever value an author gave, it fails its task alone
+            if not isinstance(error, StoreRefused):
+                logger.exception("outcome refused", extra={"lease_id": hold.earlier_id})
             hold.earlier = refused(settled, error)
             return None
         hold.part_landed_locked()

@@ -74,7 +74,11 @@ class Finisher:
             return []
         try:
             return self._settle_as(hold.settled, [*hold.earlier, *hold.settled])
-        except StoreRefused as error:
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # whatever value an author gave, it fails its task and does not end the worker
+            if not isinstance(error, StoreRefused):
+                logger.exception("outcome refused", extra={"lease_id": hold.lease_id})
             hold.settled, hold.earlier = refused(hold.settled, error), refused(hold.earlier, error)
             return self._settle_as(hold.settled, [*hold.earlier, *hold.settled])
 
@@ -95,7 +99,7 @@ class Finisher:
         return rows
 
 
-def refused(settled: Sequence[Settlement], error: StoreRefused) -> list[Settlement]:
+def refused(settled: Sequence[Settlement], error: Exception) -> list[Settlement]:
     """A value that PostgreSQL cannot store. Alone, it fails its task; in a batch nobody knows whose it is, and each comes back alone."""
     alone = len(settled) == 1
     value = error_json(error, transient=not alone)

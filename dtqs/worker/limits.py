@@ -9,6 +9,7 @@ import logging
 import signal
 import threading
 import time
+from _signal import getsignal  # type: ignore[import-not-found]  # a tenth of signal.getsignal: it looks for no name
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from dtqs.scoreboard import Slot
 
 logger = logging.getLogger(__name__)
 _TICK_SECONDS = 0.1
+_OWN_SECONDS = 0.1
+"""So much of each report is the attempt's own time, however it is spent: else an attempt that reports without end would never run into its limit."""
 _AGAIN_SECONDS = 1.0
 
 
@@ -59,6 +62,7 @@ class Limits:
         self._ended = False
         self._signals: SimpleQueue[int] = SimpleQueue()
         self._acts: dict[int, Callable[[], None]] = {}
+        self._handler: Callable[[int, FrameType | None], None] | None = None
         self._thread = threading.Thread(target=self._watch, name="limits", daemon=True)
 
     def hear(self, number: int, act: Callable[[], None]) -> None:
@@ -68,7 +72,8 @@ class Limits:
         signal.signal(number, self._signals.put)  # type: ignore[arg-type]
 
     def start(self) -> None:
-        signal.signal(signal.SIGUSR1, self._handle)
+        self._handler = self._handle
+        signal.signal(signal.SIGUSR1, self._handler)
         self._thread.start()
 
     def stop(self) -> None:
@@ -78,6 +83,9 @@ class Limits:
         """An attempt begins in the calling main thread; the supervisor is told until when it may run at all."""
         self._request, self._deadline = None, time.monotonic() + limit_seconds
         self._slot.kill_at(self._deadline + self._hard)
+        # the attempt before may have set another; without one the signal would end the process
+        if self._handler is not None and getsignal(signal.SIGUSR1) is not self._handler:
+            signal.signal(signal.SIGUSR1, self._handler)
         self._armed = task_id
 
     def disarm(self) -> None:
@@ -102,16 +110,24 @@ class Limits:
     def masked(self) -> Iterator[None]:
         """Raise nothing within: the main thread talks to PostgreSQL or holds a lock for its task. Raised right afterwards.
 
-        A stall of the database is not the attempt's time: the limit moves by as much.
+        A stall of the database is not the attempt's time: the limit moves by as much. Other threads are not interrupted, and move nothing.
         """
+        if threading.get_ident() != self._main:
+            yield
+            return
         self._masked, began = True, time.monotonic()
         self._slot.kill_at(0.0)
         try:
             yield
         finally:
-            self._deadline += time.monotonic() - began
+            now = time.monotonic()
+            self._deadline += max(0.0, now - began - _OWN_SECONDS)
             self._slot.kill_at(self._deadline + self._hard)
             self._masked = False
+        armed = self._armed
+        # the watching thread may never meet an attempt that reports without end outside of a report
+        if armed is not None and now >= self._deadline and self._wanted() is None:
+            self._request = _Request(armed, Reason.TIME_LIMIT, now)
         self._obey()
 
     def _wanted(self) -> "_Request | None":

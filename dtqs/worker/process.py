@@ -32,6 +32,7 @@ from dtqs.worker.finisher import Finisher
 from dtqs.worker.hold import Hold
 from dtqs.worker.limits import Limits
 from dtqs.worker.pace import Pace
+from dtqs.worker.process_state import ProcessState
 from dtqs.worker.reports import Reports
 from dtqs.worker.runner import Runner
 
@@ -109,6 +110,7 @@ class Worker:
         self._limits.hear(signal.SIGINT, stop)
         self._limits.hear(signal.SIGQUIT, stop)
         self._limits.start()
+        self._state = ProcessState()
 
     def _settle_deaths(self) -> list[LogRef]:
         """Take back at once what the processes before us in this seat held: recovery must not wait for a lease time."""
@@ -211,6 +213,7 @@ class Worker:
             self._seat.slot.run(task.task_id)
             self._hold.ends(self._runner.attempt(task, light))
             ran += 1
+        self._state.restore(light)
         if not light:
             self._pace.ran_heavy()
             setproctitle(self._title)

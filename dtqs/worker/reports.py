@@ -7,7 +7,7 @@ from dtqs.broker.worker_link import WorkerLink
 from dtqs.errors import LeaseLost, PermanentError, Postponed, StoreRefused, StoreUnavailable
 from dtqs.processors.base import Json
 from dtqs.store import Store
-from dtqs.task import Effect
+from dtqs.task import DELAY_SECONDS_LIMIT, Effect
 from dtqs.turn import Turn
 from dtqs.worker.hold import Hold
 from dtqs.worker.limits import Limits
@@ -32,7 +32,7 @@ class Reports:
             waits = self._store.rates.take(turns)
         if waits:
             last = max((turn for turn in turns if turn.key in waits), key=lambda turn: waits[turn.key])
-            raise Postponed(waits[last.key], f"{last.key} may be used {last.per_second:g} times a second")
+            raise Postponed(min(waits[last.key], DELAY_SECONDS_LIMIT), f"{last.key} may be used {last.per_second:g} times a second")
 
     def effect_begins(self, task_id: str, effect: Effect) -> None:
         with self._limits.masked(), self._hold.lock:
@@ -41,7 +41,6 @@ class Reports:
             self._store.leases.mark_effect(self._hold.lease_id, task_id, effect)
 
     def _report(self, task_id: str, attempt: int, event: str, level: str, message: str, data: Json) -> None:
-        message = message.replace("\0", "\\0")
         try:
             # under the lock, since the beating thread may move the task to another lease
             with self._limits.masked(), self._hold.lock:

@@ -10,13 +10,13 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from dtqs.config import RetrySection
-from dtqs.errors import EffectUnknown, LeaseLost, PermanentError, Postponed, StoreUnavailable, TaskCancelled, TaskTimedOut
+from dtqs.errors import DtqsError, EffectUnknown, LeaseLost, PermanentError, Postponed, StoreUnavailable, TaskCancelled, TaskTimedOut
 from dtqs.files import FileSpace
+from dtqs.json_value import json_text
 from dtqs.processors.base import Context, Processor, Reporter
 from dtqs.processors.catalog import Catalog
-from dtqs.processors.result import result_text
 from dtqs.settlement import Kind, RetryPolicy, Settlement, decide, error_json, words
-from dtqs.task import Claimed, Effect
+from dtqs.task import DELAY_SECONDS_LIMIT, Claimed, Effect
 from dtqs.worker.descendants import kill_descendants
 from dtqs.worker.limits import Interrupted, Reason
 
@@ -40,10 +40,18 @@ class _Type:
     policy: RetryPolicy
 
 
+class _Untold(DtqsError):
+    """An exception whose own text ended in another one that ordinary handlers let through."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"the attempt's exception has a text that cannot be made: {type(error).__name__}")
+
+
 class Runner:
     def __init__(self, catalog: Catalog, files: FileSpace, reporter: Reporter, limits: Limits, retry: RetrySection) -> None:
         self._files, self._reporter, self._limits, self._retry = files, reporter, limits, retry
         self._pid = os.getpid()
+        self._kept: list[int] = []
         self._processors = [catalog.get(name) for name in catalog.names()]
         self._types = {processor.name: self._type(processor) for processor in self._processors}
 
@@ -57,26 +65,37 @@ class Runner:
             return Settlement(task.task_id, Kind.UNSPENT)  # its hint named another type: one with the right name follows
         context = Context(task.task_id, task.attempt, self._reporter, self._files)
         limit = task.timeout_seconds or kind.limit_seconds
+        self._kept = []
         try:
+            settlement = self._armed(task, kind, context, limit, light)
+        except BaseException as error:  # an interrupt between two steps, or an exception whose text cannot be made
+            self._limits.disarm()
+            settlement = self._settle(task, error if isinstance(error, Interrupted) else _Untold(error), context, limit)
+        if settlement.kind is not Kind.COMPLETED:
+            _quietly(context.discard)
+        if not light:
+            _quietly(lambda: kill_descendants(self._kept))
+            _quietly(context.close)
+        return settlement
+
+    def _armed(self, task: Claimed, kind: _Type, context: Context, limit: float, light: bool) -> Settlement:
+        """All of the author's code runs here, also the words of its exceptions: the time limit, a cancel and a stop interrupt it."""
+        try:
+            self._limits.arm(task.task_id, limit)
             try:
-                self._limits.arm(task.task_id, limit)
-                value = result_text(kind.run(kind.validate(orjson.loads(task.payload)), context))
-                self._end_forked()
-                self._limits.disarm()
-                return Settlement(task.task_id, Kind.COMPLETED, value, 0.0, context.outputs)
-            except BaseException:
-                self._end_forked()
-                self._limits.disarm()
-                raise
+                payload = kind.validate(orjson.loads(task.payload))
+            except ValidationError as error:
+                found = error.errors(include_url=False, include_input=False)
+                raise PermanentError(f"the payload does not fit this version of {task.task_type}: {found}") from error
+            settlement = Settlement(task.task_id, Kind.COMPLETED, json_text("the result", kind.run(payload, context)), 0.0, context.outputs)
         except BaseException as error:  # whatever a processor raises is its task's end, never the worker's
-            self._limits.disarm()  # again, where an interrupt came into the first
-            if context.known_result is None:
-                _quietly(context.discard)
-            return self._settle(task, error, context, limit)
-        finally:
-            if not light:
-                _quietly(lambda: kill_descendants(self._kept_pids()))
-                _quietly(context.close)
+            self._end_forked()
+            settlement = self._settle(task, error, context, limit)
+        self._end_forked()
+        if not light:
+            self._kept = self._kept_pids()
+        self._limits.disarm()
+        return settlement
 
     def _end_forked(self) -> None:
         """A child that the processor forked ends here: it must not go on as a second worker, nor say through shared memory that the attempt has ended."""
@@ -99,14 +118,15 @@ class Runner:
         elif isinstance(error, StoreUnavailable | LeaseLost):
             # not the processor's doing: a database that is away spends no attempt
             return _given_back(task, context, words(error))
-        elif isinstance(error, Postponed):
+        elif isinstance(error, Postponed) and 0 < error.delay_seconds <= DELAY_SECONDS_LIMIT:
             return _given_back(task, context, words(error), error.delay_seconds)
-        elif isinstance(error, ValidationError):
-            error = PermanentError(f"the payload does not fit this version of {task.task_type}: {error.errors(include_url=False, include_input=False)}")
         return decide(task.task_id, error, task.attempt, policy, context.effect)
 
     def _kept_pids(self) -> list[int]:
-        return [pid for processor in self._processors for pid in processor.kept_pids()]
+        kept: list[int] = []
+        for processor in self._processors:
+            _quietly(lambda: kept.extend(pid for pid in processor.kept_pids() if isinstance(pid, int)))  # noqa: B023
+        return kept
 
     def _type(self, processor: Processor[Any, Any]) -> _Type:
         retry = self._retry
@@ -124,5 +144,5 @@ def _given_back(task: Claimed, context: Context, why: str, delay_seconds: float 
 def _quietly(clean_up: Callable[[], None]) -> None:
     try:
         clean_up()
-    except Exception:  # the attempt has its settlement; what could not be cleared away is for the log
+    except (Exception, SystemExit, KeyboardInterrupt):  # the attempt has its settlement; what could not be cleared away is for the log
         logger.exception("clean-up after an attempt failed")

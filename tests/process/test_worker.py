@@ -126,6 +126,36 @@ def test_results_that_cannot_be_stored_fail_their_own_task_only(trial: Try) -> N
     system.check()
 
 
+def test_whatever_an_author_gives_fails_its_task_and_never_ends_the_worker(trial: Try) -> None:
+    system = trial(ONE, supervisor=False)
+    words = {
+        "path": "add_output: name = PosixPath('a'); allowed is text", "bytes": "add_output: name", "media": "add_output: media_type",
+        "nan": "the result.score is nan", "progress": "progress: fraction = nan", "level": "log: level = 'loud'", "data": "the log's data is not JSON",
+        "turn": "take: per_second = nan", "retry_after": "retry_after_seconds = '5'", "patient": "patient", "postponed": "delay_seconds = -5",
+        "never": "never", "unspeakable": "whose text cannot be made", "mute": "time limit of 1 s", "exit": "3", "invalid": "validation error",
+    }  # fmt: skip
+    ids = {what: system.put_one({"what": what}, task_type="odd", max_retries=0) for what in words}
+    system.start_supervisor()
+    assert set(system.outcomes(list(ids.values()), 60)) == {"failed"}
+    told = {what: system.error(task_id) for what, task_id in ids.items()}
+    assert {what: text for what, text in told.items() if words[what] not in text} == {}
+    assert len(system.rows("SELECT 1 FROM workers")) == 1
+    assert "in odd" in str(system.rows("SELECT error ->> 'traceback' FROM tasks WHERE id = %s", ids["invalid"])), "it is no fault of the payload"
+    system.check()
+
+
+def test_the_signals_that_one_task_leaves_changed_are_the_next_ones_no_more(trial: Try) -> None:
+    system = trial({**ONE, **ONCE})
+    for light in (False, True):
+        assert system.outcome(system.put_one({"leave": True}, task_type="marks", light=light)) == "completed"
+        task_id = system.put_one(task_type="marks")
+        assert system.outcome(task_id) == "failed"
+        assert "time limit of 0.5 s" in system.error(task_id)
+    assert len(system.rows("SELECT 1 FROM workers")) == 1
+    assert system.stop_supervisor() == 0
+    assert "did not end in time" not in system.log("supervisor")
+
+
 def test_outcomes_too_large_for_one_finish_are_written_in_several(trial: Try) -> None:
     system = trial({**ONE, **ONCE})
     warm = system.put({"a": 1}, 500)

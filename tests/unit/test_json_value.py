@@ -68,9 +68,9 @@ def test_what_holds_itself_is_refused() -> None:
         json_text("the result", value)
 
 
-def test_a_value_beyond_its_bytes_is_refused() -> None:
-    with pytest.raises(ValueRefused, match="the data is 12 bytes of JSON, 11 are allowed"):
-        json_text("the data", "x" * 10, 11)
+def test_a_value_beyond_its_size_is_refused() -> None:
+    with pytest.raises(ValueRefused, match="the data is 602 characters of JSON, 601 are allowed"):
+        json_text("the data", "x" * 600, 601)
 
 
 @pytest.mark.parametrize("value", [nested(252), {"tasks": [{"result": nested(600)}]}])

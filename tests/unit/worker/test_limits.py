@@ -2,13 +2,16 @@
 
 import os
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from dtqs.scoreboard import Scoreboard
 from dtqs.worker.limits import Interrupted, Limits, Reason
+from dtqs.worker.process_state import ProcessState
 
 TASK = "01929f3a-0000-7000-8000-000000000001"
 
@@ -26,13 +29,18 @@ def limits() -> Iterator[Limits]:
         signal.signal(number, handler)
 
 
-def interrupted(seconds: float = 10.0) -> Reason | None:
-    """Wait to be interrupted as a processor is."""
+def interrupted(limits: Limits, limit_seconds: float, step: Callable[[], object] = lambda: time.sleep(0.01), seconds: float = 10.0) -> Reason | None:
+    """Make an attempt that repeats the step until it is interrupted, for so many seconds at most; tell why it was."""
     until = time.monotonic() + seconds
     try:
-        while time.monotonic() < until:
-            time.sleep(0.01)
+        try:
+            limits.arm(TASK, limit_seconds)
+            while time.monotonic() < until:
+                step()
+        finally:
+            limits.disarm()
     except Interrupted as request:
+        limits.disarm()
         return request.reason
     return None
 
@@ -47,7 +55,71 @@ def test_what_a_signal_asks_for_is_done_to_its_end_although_it_interrupts_the_at
 
     limits.hear(number, stop)
     limits.start()
-    limits.arm(TASK, 60.0)
-    os.kill(os.getpid(), number)
-    assert interrupted() is Reason.STOP
+    asked = iter([number])
+
+    def ask() -> None:
+        for each in asked:
+            os.kill(os.getpid(), each)
+
+    assert interrupted(limits, 60.0, ask) is Reason.STOP
     assert done == ["after the interrupt"]
+
+
+def test_a_limit_fires_while_several_threads_report(limits: Limits) -> None:
+    ended = threading.Event()
+
+    def report() -> None:
+        while not ended.is_set():
+            with limits.masked():
+                time.sleep(0.02)
+
+    threads = [threading.Thread(target=report) for _ in range(4)]
+    limits.start()
+    for thread in threads:
+        thread.start()
+    try:
+        assert interrupted(limits, 0.3) is Reason.TIME_LIMIT
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join(5)
+
+
+def masked_for(limits: Limits, seconds: float) -> None:
+    with limits.masked():
+        time.sleep(seconds)
+
+
+def test_a_limit_fires_in_an_attempt_that_only_reports(limits: Limits) -> None:
+    limits.start()
+    assert interrupted(limits, 0.3, lambda: masked_for(limits, 0.01)) is Reason.TIME_LIMIT
+
+
+def test_a_stall_of_the_database_is_not_the_attempts_time(limits: Limits) -> None:
+    limits.start()
+    stalls = iter([1.0])
+    assert interrupted(limits, 0.6, lambda: masked_for(limits, next(stalls, 0.0)), seconds=1.2) is None
+
+
+def test_a_handler_that_an_attempt_has_set_is_not_the_next_ones(limits: Limits) -> None:
+    limits.start()
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    assert interrupted(limits, 0.1, seconds=5.0) is Reason.TIME_LIMIT
+
+
+def test_what_an_attempt_leaves_changed_in_its_process_is_put_back(tmp_path: Path) -> None:
+    numbers = (signal.SIGALRM, signal.SIGUSR2, signal.SIGCHLD)
+    before = ([signal.getsignal(number) for number in numbers], signal.pthread_sigmask(signal.SIG_BLOCK, ()), os.getcwd())
+    state = ProcessState()
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    # it waits behind the mask: by default it would end the process as soon as that is lifted
+    os.kill(os.getpid(), signal.SIGUSR2)
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    mask = os.umask(0o007)
+    os.chdir(tmp_path)
+    state.restore(light=False)
+    assert ([signal.getsignal(number) for number in numbers], signal.pthread_sigmask(signal.SIG_BLOCK, ()), os.getcwd()) == before
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    assert os.umask(mask) == mask
