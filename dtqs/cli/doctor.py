@@ -12,6 +12,7 @@ from dtqs.cli import checks, reach
 from dtqs.cli.admin import opened_store
 from dtqs.cli.checks import FAILED, OK, Check
 from dtqs.cli.endpoint import find_endpoint
+from dtqs.cli.jail import jail
 from dtqs.cli.options import configuration, configuration_path, json_option
 from dtqs.cli.output import print_json, print_table
 from dtqs.config import Config
@@ -70,6 +71,7 @@ def _all_checks() -> Iterator[Check]:
     yield Check("task types", OK, f"{', '.join(catalog.names())}; installed in {sys.prefix}")
     yield from _servers(config)
     yield from checks.programs()
+    yield from jail(config)
     yield from checks.storage(config)
     yield from reach.mail_server(config)
     yield from reach.sms_provider(config)

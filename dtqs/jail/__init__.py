@@ -2,5 +2,6 @@
 
 from dtqs.jail.jail import Jail, Mode, enter
 from dtqs.jail.kernel import Offer, offer
+from dtqs.jail.places import exposed
 
-__all__ = ["Jail", "Mode", "Offer", "enter", "offer"]
+__all__ = ["Jail", "Mode", "Offer", "enter", "exposed", "offer"]

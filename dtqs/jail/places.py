@@ -42,6 +42,12 @@ def python() -> tuple[Path, ...]:
     return tuple(dict.fromkeys(Path(path) for path in _python()))
 
 
+def exposed(path: Path) -> bool:
+    """Tell whether a jailed process could read what lies there."""
+    real = path.resolve()
+    return any(real.is_relative_to(place.resolve()) for place in (*programs(), *read(), *python()))
+
+
 def _python() -> Iterator[str | Path]:
     yield from (sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
     yield from (os.path.join(prefix, "lib") for prefix in (sys.base_prefix, sys.base_exec_prefix))

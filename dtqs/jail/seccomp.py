@@ -74,16 +74,17 @@ def program(machine: str, wishes: Wishes, pid: int) -> list[Instruction]:
 
 
 def install(wishes: Wishes) -> Step:
-    """Return the step that puts the filter in force for the calling process, which must have one thread. Raises ValueError on an unknown processor."""
-    here = machine()
-    if not is_known(here):
-        raise ValueError(f"no list of system calls for {here}")
-    templates = program(here, wishes, _PID_PLACE)
-    code = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*instruction) for instruction in templates))
-    places = [at * _INSTRUCTION.size + 4 for at, instruction in enumerate(templates) if instruction[3] == _PID_PLACE]
-    whole = _Program(len(templates), ctypes.addressof(code))
+    """Return the step that puts the filter in force for the calling process, which must have one thread. The processor is a known one."""
+    return loading(program(machine(), wishes, _PID_PLACE))
+
+
+def loading(instructions: Sequence[Instruction]) -> Step:
+    """Return the step that hands a program to the kernel."""
+    code = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*instruction) for instruction in instructions))
+    places = [at * _INSTRUCTION.size + 4 for at, instruction in enumerate(instructions) if instruction[3] == _PID_PLACE]
+    whole = _Program(len(instructions), ctypes.addressof(code))
     # a filter switches a costly guard of the processor on, unless it says that it does without; older kernels do not know the word
-    newer = call(_SECCOMP[here], _SET_MODE_FILTER, _SPEC_ALLOW, ctypes.byref(whole))
+    newer = call(_SECCOMP[machine()], _SET_MODE_FILTER, _SPEC_ALLOW, ctypes.byref(whole))
     older = library("prctl", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(whole))
 
     def step() -> None:

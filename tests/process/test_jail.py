@@ -1,18 +1,27 @@
 """The jail from inside: a program in the place of ffmpeg, and in the place of the decoder's work, tries to get out."""
 
+import errno
 import json
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from dtqs.jail import Jail
+from dtqs.errors import JailUnavailable
+from dtqs.jail import Jail, Offer, kernel, landlock, offer, privileges, seccomp
+from dtqs.jail.linux import LANDLOCK_CREATE_RULESET, no_new_privileges
 from dtqs.processors.image import ImageProcessor
 from dtqs.processors.image.payload import ImagePayload
 from dtqs.processors.image.settings import ImageSettings
@@ -25,6 +34,8 @@ ATTACKS = Path(attacks.__file__).read_text(encoding="utf-8")
 PYTHON = os.path.realpath(sys.executable)
 BOUNDS = Bounds(4 << 30, 60, 1 << 30, 30.0)
 Told = Mapping[str, str]
+NOBODY = 65534
+PR_SET_DUMPABLE = 4
 
 
 @pytest.fixture
@@ -103,3 +114,144 @@ def test_the_decoder_is_refused_everything(targets: dict[str, Any], attempt: Att
         image.close()
     assert got_away_with(told) == set()
     assert {told[name] for name in told if name.startswith("in its own folder") and "kill" not in name} <= {"EACCES"}, "it has no folder"
+
+
+FILES = {"read the configuration", "read another task's file", "list the state folder", "write outside", "make a file outside", "move a file outside"}
+PROCESSES = {"fork", "slow another process", "pin another process", "limit another process", "outlive the worker"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="what an ordinary user gets away with depends on its namespaces")
+def test_each_part_does_its_own_share(targets: dict[str, Any]) -> None:
+    found = offer()
+    by_seccomp_alone = got_away_with(as_ffmpeg(targets, Jail(found=replace(found, landlock_abi=0, namespaces=0))))
+    assert by_seccomp_alone == FILES | {"list the worker's open files"}
+    by_landlock_alone = got_away_with(as_ffmpeg(targets, Jail(found=replace(found, has_seccomp=False, namespaces=0))))
+    assert not by_landlock_alone & FILES
+    assert by_landlock_alone >= {"fork", "outlive the worker"}
+    assert "connect by TCP" not in by_landlock_alone or found.landlock_abi < 4
+
+
+def test_limits_files_and_environment_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DTQS_POSTGRESQL_DSN", "postgresql://dtqs:sesame@localhost/dtqs")
+    look = (
+        "import json, os, resource as r\n"
+        "names = ('RLIMIT_AS', 'RLIMIT_CPU', 'RLIMIT_FSIZE', 'RLIMIT_CORE', 'RLIMIT_NOFILE')\n"
+        "status = dict(line.split(':\\t') for line in open('/proc/self/status').read().splitlines())\n"
+        "print(json.dumps([{name: r.getrlimit(getattr(r, name))[1] for name in names}, sorted(os.environ), len(os.listdir('/proc/self/fd')), status]))\n"
+    )
+    with open(os.devnull, "rb") as kept:
+        os.set_inheritable(kept.fileno(), True)
+        limits, environment, open_files, status = json.loads(Ffmpeg(tmp_path, BOUNDS, Jail("required")).ask([PYTHON, "-I", "-S", "-c", look]))
+    assert limits == {"RLIMIT_AS": 4 << 30, "RLIMIT_CPU": 60, "RLIMIT_FSIZE": 1 << 30, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": 512}
+    assert environment == ["HOME", "LC_ALL", "PATH", "SVT_LOG"]
+    assert open_files == 4, "three streams, and the look itself"
+    assert int(status["CapEff"], 16) & ~0b100 == 0
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+
+
+def failing(error: int) -> Callable[..., Callable[[], int]]:
+    def step() -> int:
+        raise OSError(error, os.strerror(error))
+
+    return lambda *_: step
+
+
+def killing(*_: object) -> Callable[[], int]:
+    def step() -> int:
+        os.kill(os.getpid(), signal.SIGSYS)
+        return 0
+
+    return step
+
+
+@pytest.mark.parametrize(("part", "module", "name"), [("landlock", landlock, "version"), ("seccomp", seccomp, "install"), ("", privileges, "unshare")])
+@pytest.mark.parametrize(("broken", "reason"), [(failing(errno.ENOSYS), "Function not implemented"), (killing, "killed by SIGSYS")])
+def test_a_part_that_the_kernel_lacks_is_found_out(
+    part: str, module: ModuleType, name: str, broken: Callable[..., Any], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, name, broken)
+    found = kernel.offer.__wrapped__()
+    assert found.missing == ((part,) if part else ())
+    assert reason in found.why_not[part or "namespace"]
+    Ffmpeg(tmp_path, BOUNDS, Jail("best", found)).run(["true"])
+    if part:
+        with pytest.raises(JailUnavailable, match=rf"no complete jail .*{part}: .*{reason}.* and \[files\] jail is required: "):
+            Ffmpeg(tmp_path, BOUNDS, Jail("required", found)).run(["true"])
+    else:
+        Ffmpeg(tmp_path, BOUNDS, Jail("required", found)).run(["true"])
+
+
+def test_a_part_that_fails_only_now_is_left_out_unless_it_is_required(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = offer()
+    monkeypatch.setattr(seccomp, "install", failing(errno.EINVAL))
+    Ffmpeg(tmp_path, BOUNDS, Jail("best", found)).run(["true"])
+    with pytest.raises(JailUnavailable, match="true could not enter it"):
+        Ffmpeg(tmp_path, BOUNDS, Jail("required", found)).run(["true"])
+
+
+def test_pictures_are_refused_where_the_jail_is_required_and_incomplete(attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "picture.png").write_bytes(saved(quarters(), "png"))
+    attempt.space.jail = "required"
+    monkeypatch.setattr(kernel, "offer", lambda: Offer(0, True, 0, {"landlock": "Function not implemented"}))
+    with pytest.raises(JailUnavailable, match=r"landlock: Function not implemented"):
+        ImageProcessor(ImageSettings()).run(ImagePayload.model_validate({"source": f"file:{tmp_path}/sources/picture.png"}), attempt.context())
+
+
+def in_a_child(work: Callable[[], object]) -> Any:
+    """Return what it returns in a fork of this process, as JSON."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        with suppress(BaseException), open(writer, "w") as file:
+            try:
+                json.dump(work(), file)
+            except BaseException:
+                file.write(json.dumps(traceback.format_exc()))
+        os._exit(0)
+    os.close(writer)
+    with open(reader) as file:
+        told = json.load(file)
+    os.waitpid(pid, 0)
+    return told
+
+
+@pytest.mark.parametrize("answer", [seccomp.ERROR | errno.EPERM, seccomp.KILL])
+def test_a_filter_that_is_in_force_already_is_lived_with(answer: int, tmp_path: Path) -> None:
+    """As systemd and containers set: namespaces and Landlock's calls refused, or answered by the end of the process."""
+    unshare = {"x86_64": 272, "aarch64": 97}[os.uname().machine]
+    outer = [(0x20, 0, 0, 0), (0x15, 2, 0, unshare), (0x15, 1, 0, LANDLOCK_CREATE_RULESET), (0x06, 0, 0, seccomp.ALLOW), (0x06, 0, 0, answer)]
+
+    def work() -> object:
+        no_new_privileges()()
+        seccomp.loading(outer)()
+        found = kernel.offer.__wrapped__()
+        Ffmpeg(tmp_path, BOUNDS, Jail("best", found)).run(["true"])
+        return [found.missing, found.has_seccomp, found.namespaces]
+
+    assert in_a_child(work) == [["landlock"], True, 0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the other tests are this one")
+def test_an_ordinary_user_is_held_as_well() -> None:
+    python = shutil.which("python3", path="/usr/local/bin:/usr/bin")
+    if python is None:
+        pytest.skip("no python3 that any user may run")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+
+        def work() -> object:
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            attacks.prctl(PR_SET_DUMPABLE, 1)  # as a process is that was started by its user
+            with ExitStack() as inner:
+                targets = prepared(folder, inner)
+                free = json.loads(subprocess.run([python, "-I", "-S", "-c", ATTACKS, json.dumps(targets)], capture_output=True, check=True).stdout)
+                return [free, as_ffmpeg(targets, Jail("required"), python)]
+
+        os.chown(folder, NOBODY, NOBODY)
+        free, told = in_a_child(work)
+    assert got_away_with(free) >= FILES | PROCESSES | {"read the worker's environment", "connect by TCP", "kill another process"}
+    assert got_away_with(told) == set()
+    assert works(told), told

@@ -1,0 +1,53 @@
+"""The doctor's words about the jail, for kernels that are not here."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dtqs.cli import jail as checks
+from dtqs.config import Config, load
+from dtqs.jail import Offer, exposed
+
+WHOLE = Offer(7, True, 1 << 30, {})
+
+
+def config(tmp_path: Path, mode: str, folder: Path | None = None) -> Config:
+    path = (folder or tmp_path) / "dtqs.ini"
+    path.write_text(f"[files]\njail = {mode}\ndirectory = {tmp_path}/files\n[supervisor]\nstate_dir = {tmp_path}/state\n")
+    return load(path, {})
+
+
+def told(monkeypatch: pytest.MonkeyPatch, offer: Offer, config: Config) -> list[tuple[str, str, str, str]]:
+    monkeypatch.setattr(checks, "offer", lambda: offer)
+    return [(check.part, check.state, check.found, check.advice) for check in checks.jail(config)]
+
+
+def test_a_whole_jail_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told(monkeypatch, WHOLE, config(tmp_path, "best")) == [("jail", "ok", "Landlock (ABI 7), seccomp, a network namespace", "")]
+    without = replace(WHOLE, namespaces=0, why_not={"namespace": "Operation not permitted"})
+    [(_, state, found, _)] = told(monkeypatch, without, config(tmp_path, "required"))
+    assert state == "ok"
+    assert "no network namespace (Operation not permitted), but seccomp refuses sockets too" in found
+
+
+@pytest.mark.parametrize(
+    ("mode", "state", "words"), [("best", "warning", "could read what the worker's user may read"), ("required", "failed", "are refused on this node")]
+)
+def test_a_missing_part_says_what_it_means(mode: str, state: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offer = replace(WHOLE, landlock_abi=0, why_not={"landlock": "Function not implemented: it needs Linux 5.13 or later"})
+    [(part, found_state, found, advice)] = told(monkeypatch, offer, config(tmp_path, mode))
+    assert (part, found_state, found) == ("jail: landlock", state, "Function not implemented: it needs Linux 5.13 or later")
+    assert words in advice
+
+
+def test_secrets_where_programs_lie_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = Path(os.path.abspath(checks.__file__)).parents[1]
+    assert exposed(package / "dtqs.ini")
+    assert not exposed(package.parent / "dtqs.ini")
+    monkeypatch.setattr(checks, "exposed", lambda path: path.name == "dtqs.ini")
+    *_, (part, state, found, advice) = told(monkeypatch, WHOLE, config(tmp_path, "best"))
+    assert (part, state) == ("jail", "warning")
+    assert found.startswith(f"this configuration ({tmp_path}/dtqs.ini) lies where programs and libraries lie")
+    assert "/etc/dtqs" in advice
