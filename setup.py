@@ -44,8 +44,10 @@ setup(
         "idna",
         "jinja2",
         "npyscreen",
+        "numpy>=2",  # JPEG XL, and TIFFs of wide numbers; imported with the first of them
         "orjson",
         "packaging",  # gunicorn's gevent worker needs it and does not say so
+        "pi-heif>=1",  # pillow-heif without its encoder, which is under the GPL
         "phonenumberslite",  # phonenumbers without its maps of places, carriers and time zones
         "pika>=1.3",
         "pillow>=11",
@@ -53,6 +55,7 @@ setup(
         "psycopg-pool>=3.2",
         "psycopg[binary]>=3.2",
         "pydantic>=2",
+        "pylibjxl>=0.5",
         "rich",
         "setproctitle",
         "smpplib",

@@ -223,6 +223,17 @@ def test_the_process_has_nothing_of_its_workers(attempt: Attempt, source: Callab
     assert os.getpgid(pid) == pid
 
 
+def test_what_is_seldom_needed_takes_no_memory_of_other_tasks(attempt: Attempt, source: Callable[[bytes], str]) -> None:
+    image = ImageProcessor(ImageSettings())
+    seldom = ("numpy", "pi_heif", "pylibjxl")
+    for data, mapped in ((JPEG, set()), ((DATA.parent / "pictures" / "p3.jxl").read_bytes(), {"numpy", "pylibjxl"})):
+        image.run(ImagePayload.model_validate({"source": source(data)}), attempt.context())
+        (pid,) = image.kept_pids()
+        maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+        assert {name for name in seldom if name in maps} == mapped
+        assert maps.count("openblas") == 0 or os.listdir(f"/proc/{pid}/task") == [str(pid)]
+
+
 def test_a_process_that_cannot_start_is_worth_a_retry(attempt: Attempt, source: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link.sys, "executable", "/bin/false")  # type: ignore[attr-defined]
     with pytest.raises(TransientError, match="the process that decodes images did not start"):

@@ -2,11 +2,18 @@
 
 import io
 import math
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
 
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
+
+from dtqs.processors.image import cicp
 
 PLAIN = frozenset({"L", "LA", "RGB", "RGBA"})
 _SCALABLE = PLAIN | {"CMYK"}
+_UNSEEN = 3
+"""Profiles of sRGB by several makers differ by so many levels of 255, at most."""
 _TRANSPARENT = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 
 
@@ -19,7 +26,22 @@ def scalable(image: Image.Image) -> Image.Image:
         return image.convert("RGBA").convert(_TRANSPARENT[image.mode])
     if image.mode in _SCALABLE:
         return image
+    if image.mode == "LAB":
+        return _of_lab(image)
     return image.convert({"1": "L", "La": "LA", "PA": "RGBA", "RGBa": "RGBA"}.get(image.mode, _of_palette(image)))
+
+
+def described(info: Mapping[Any, Any]) -> tuple[bytes | None, cicp.Code | None]:
+    """Return the profile of a loaded picture, embedded or made from what else it says; or the code of its HDR."""
+    profile, code = info.get("icc_profile"), info.get("cicp")
+    if isinstance(profile, bytes) and profile:
+        return profile, None
+    if code:
+        return (None, code) if cicp.is_hdr(code) else (cicp.profile(code), None)
+    gamma, points = info.get("gamma"), info.get("chromaticity")
+    if isinstance(gamma, float) and "srgb" not in info:
+        return cicp.profile_of_numbers(gamma, points if isinstance(points, tuple) and len(points) == 8 else None), None
+    return None, None
 
 
 def srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str | None]:
@@ -84,18 +106,46 @@ def _range(image: Image.Image) -> tuple[float, float]:
 
 
 def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if image.mode in PLAIN and ImageCms.getProfileDescription(source).strip().startswith("sRGB"):
+    if image.mode in PLAIN and _is_srgb(profile):
         return image
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     colours = image.convert(image.mode[:-1]) if alpha else image
-    target = ImageCms.createProfile("sRGB")
-    converted = ImageCms.profileToProfile(colours, source, target, ImageCms.Intent.RELATIVE_COLORIMETRIC, "RGB", flags=ImageCms.Flags.BLACKPOINTCOMPENSATION)
-    if converted is None:
-        raise ValueError("no conversion")
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if colours.mode == "L" and source.profile.xcolor_space.strip() == "RGB":
+        colours = colours.convert("RGB")
+    converted = _converted(colours, source)
     converted.info = {}  # the writers would embed the profile that it has there
-    if colours.mode == "L":
+    if image.mode in ("L", "LA"):
         converted = converted.convert("L")
     if alpha:
         converted.putalpha(alpha)
+    return converted
+
+
+def _converted(colours: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
+    intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
+    target = ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(colours, source, target, intent, "RGB", flags=flags)
+    if converted is None:
+        raise ValueError("no conversion")
+    return converted
+
+
+@lru_cache(maxsize=32)
+def _is_srgb(profile: bytes) -> bool:
+    """Tell whether a profile changes no colour, whatever its name is: most are sRGB's, and need no work."""
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if source.profile.xcolor_space.strip() != "RGB":
+        return False
+    levels = range(0, 256, 51)
+    grid = Image.frombytes("RGB", (36, 6), bytes(level for r in levels for g in levels for b in levels for level in (r, g, b)))
+    changed = ImageChops.difference(grid, _converted(grid, source)).getextrema()
+    return all(isinstance(most, tuple) and most[1] <= _UNSEEN for most in changed)
+
+
+def _of_lab(image: Image.Image) -> Image.Image:
+    converted = ImageCms.profileToProfile(image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB")
+    if converted is None:
+        raise ValueError("no conversion")
+    converted.info = {}
     return converted

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.ExifTags import Base as Tag
 from PIL.ImageFile import ImageFile
 
@@ -61,8 +61,10 @@ def opened(file: BinaryIO, media_type: str, max_pixels: int) -> Iterator[ImageFi
 def _header(file: BinaryIO, media_type: str) -> ImageFile:
     try:
         return open_source(file, media_type)
-    except SyntaxError as error:  # a reader's word for a header that it cannot make sense of
-        raise UnidentifiedImageError(str(error)) from error
+    except (SyntaxError, EOFError, LookupError, RuntimeError, ValueError) as error:  # readers' words for a header without sense
+        reason = f": {_short(error)}" if str(error) else ""
+        what = f"{words(media_type)}, but is broken, or of a sort that cannot be read"
+        raise PermanentError(f"the file begins like {what}{reason}") from error
 
 
 @contextmanager
@@ -72,9 +74,6 @@ def decoding(word: str) -> Iterator[None]:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PermanentError(f"the image, or a part of it, has more pixels than the allowed {Image.MAX_IMAGE_PIXELS}") from error
-    except UnidentifiedImageError as error:
-        reason = f": {_short(error)}" if str(error) else ""
-        raise PermanentError(f"the file begins like a {word} image, but is broken, or of a sort that cannot be read{reason}") from error
     except BROKEN as error:
         if isinstance(error, OSError) and error.errno in _DISK:
             raise TransientError(f"the file could not be read: {error.strerror}") from error

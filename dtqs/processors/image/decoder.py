@@ -34,7 +34,9 @@ def main() -> None:
     worker = socket.socket(fileno=os.dup(0))
     settings = ImageSettings.model_validate_json(sys.argv[2])
     _limit(settings)
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # there is a worker per core already
+    # there is a worker per core already
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     enter(sys.argv[3], has_socket=True)
     wire.send(worker, {"ready": os.getpid()})
     # libraries in C write their complaints about broken pictures there

@@ -29,10 +29,11 @@ def open_png(file: IO[bytes]) -> ImageFile:
         structure.chunks = [chunk for chunk in structure.chunks if chunk.kind not in ANIMATION]
         file.seek(0)
         image = _Still(rewritten(file, structure) if structure.dropped else file, structure)
-    if code := structure.read(file, b"cICP"):
-        image.info["cicp"] = tuple(code[:4])
     if structure.profile:
         image.info["icc_profile"] = structure.profile
+    if code := structure.read(file, b"cICP"):
+        image.info["cicp"] = tuple(code[:4])
+        image.info.pop("icc_profile", None)  # is for readers that do not know the code points
     return image
 
 

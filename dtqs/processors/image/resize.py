@@ -1,12 +1,13 @@
 """Makes all sizes from one decode: each from the smallest picture at hand that is large enough for it. What sizes, geometry says."""
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from dtqs.processors.image.colour import scalable
+from dtqs.processors.image.colour import described, scalable
 from dtqs.processors.image.decode import orientation
 from dtqs.processors.image.geometry import Box, Plan, Size
 
@@ -50,13 +51,13 @@ class Decoded:
     """
 
     def __init__(self, image: ImageFile, needs: Mapping[Box, Size]) -> None:
-        self._turn, self._shown, profile = orientation(image), shown_size(image), image.info.get("icc_profile")
+        self._turn, self._shown = orientation(image), shown_size(image)
         if set(needs) == {self.whole}:
             width, height = _turned(needs[self.whole], self._turn)
             image.draft(None, (int(width * _DRAFT), int(height * _DRAFT)))
         image.load()
         self._picture = scalable(image)
-        self._profile = profile if isinstance(profile, bytes) else None
+        self._profile, self._hdr = described(image.info)
 
     @property
     def whole(self) -> Box:
@@ -71,7 +72,10 @@ class Decoded:
             picture = picture.resize(stored, Image.Resampling.LANCZOS, reducing_gap=_GAP)
         if self._turn in _TURNS:
             picture = picture.transpose(_TURNS[self._turn])
-        return Loaded(_bare(picture), self._profile)
+        picture = _bare(picture)
+        if self._hdr:
+            picture = importlib.import_module("dtqs.processors.image.hdr").tone_mapped(picture, self._hdr)
+        return Loaded(picture, self._profile)
 
 
 def _stored(part: Box, shown: Size, turn: int) -> Box:

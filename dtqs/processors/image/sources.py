@@ -7,13 +7,13 @@ import importlib
 from collections.abc import Callable
 from typing import IO
 
-from PIL.AvifImagePlugin import AvifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
+from dtqs.processors.image.avif import AvifFile
 from dtqs.processors.image.gif import GifFile
 from dtqs.processors.image.png import open_png
+from dtqs.processors.image.tiff import NumbersFile
 from dtqs.processors.image.webp import open_webp
 
 ALLOWED = "allowed are JPEG, PNG, WebP, GIF, TIFF, AVIF, HEIC, JPEG XL, BMP and ICO"
@@ -24,6 +24,9 @@ WORDS = {
     "image/gif": "GIF",
     "image/tiff": "TIFF",
     "image/avif": "AVIF",
+    "image/heic": "HEIC",
+    "image/heif": "HEIF",
+    "image/jxl": "JPEG XL",
     "image/bmp": "BMP",
     "image/vnd.microsoft.icon": "ICO",
 }
@@ -33,6 +36,9 @@ NAMES = {"image/vnd.microsoft.icon": "ico"}
 ANIMATIONS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 """Of these, further frames go on with the first; those of others are pages, previews or views from other sides."""
 _SELDOM = {
+    "image/heic": ("dtqs.processors.image.heic", "HeicFile"),
+    "image/heif": ("dtqs.processors.image.heic", "HeicFile"),
+    "image/jxl": ("dtqs.processors.image.jxl", "JxlFile"),
     "image/bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
     "image/vnd.microsoft.icon": ("PIL.IcoImagePlugin", "IcoImageFile"),
 }
@@ -52,6 +58,6 @@ _OFTEN: dict[str, Callable[[IO[bytes]], ImageFile]] = {
     "image/png": open_png,
     "image/webp": open_webp,
     "image/gif": GifFile,
-    "image/tiff": TiffImageFile,
-    "image/avif": AvifImageFile,
+    "image/tiff": NumbersFile,
+    "image/avif": AvifFile,
 }

@@ -1,0 +1,103 @@
+"""Opens a TIFF: by Pillow where that reads it right, else (wide numbers, planes, alpha beside inks) by its numbers."""
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image, ImageFile
+from PIL.TiffImagePlugin import OPEN_INFO, ImageFileDirectory_v2, TiffImageFile
+
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, INKS, LAB = 0, 1, 2, 3, 5, 8
+_COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, INKS: 4, LAB: 3}
+_MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA", (4, False): "CMYK", (4, True): "RGBA"}
+_LOSSLESS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
+"""None, LZW, Deflate (twice), PackBits, LZMA and Zstandard: what they hold are bytes, whatever these mean."""
+_MOST_SAMPLES = 64
+_DEPTHS = {1: (8, 16, 32, 64), 2: (8, 16, 32, 64), 3: (16, 32, 64)}
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL, _SAMPLES, _PLANES, _EXTRA, _FORMAT, _PROFILE = (
+    *(256, 257, 258, 259, 262, 266, 277, 284, 338, 339, 34675),
+)
+UNSIGNED, SIGNED, FLOAT = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the tags say of the numbers."""
+
+    width: int
+    height: int
+    photometric: int
+    bits: int
+    format: int
+    samples: int
+    planes: bool
+    alpha: int | None
+    """Which sample is the opacity."""
+    weighted: bool
+    """The colours are multiplied by it."""
+
+    @property
+    def colours(self) -> int:
+        return _COLOURS[self.photometric]
+
+    @property
+    def mode(self) -> str:
+        return _MODES[self.colours, self.alpha is not None]
+
+
+class NumbersFile(TiffImageFile):
+    """A TIFF, each page read by Pillow or by its numbers."""
+
+    def _setup(self) -> None:
+        self._layout = _layout(self.tag_v2)
+        if self._layout is None:
+            super()._setup()
+            return
+        width, height = self._layout.width, self._layout.height
+        self._tile_size = width, height
+        self._size = (height, width) if self.tag_v2.get(274) in (5, 6, 7, 8) else (width, height)
+        self._mode, self.palette, self.use_load_libtiff = self._layout.mode, None, False
+        self.tile = [ImageFile._Tile("numbers", (0, 0, width, height))]
+        self.info.pop("icc_profile", None)
+        if _PROFILE in self.tag_v2:
+            self.info["icc_profile"] = self.tag_v2[_PROFILE]
+
+    def load(self) -> Any:
+        if self._layout is None or not self.tile:
+            return super().load()
+        numbers = importlib.import_module("dtqs.processors.image.tiff_numbers")
+        profile = self.info.get("icc_profile")
+        picture, used = numbers.picture(self.fp, self.tag_v2, self._layout, profile)
+        if used:
+            self.info.pop("icc_profile", None)
+        self._im, self._mode, self.tile = picture.im, picture.mode, []
+        self.load_end()
+        return Image.Image.load(self)
+
+
+def _layout(tags: ImageFileDirectory_v2) -> Layout | None:
+    """Return how to read the numbers; None where Pillow does it right, or nobody can."""
+    bits, format = _first(tags.get(_BITS, (1,))), _first(tags.get(_FORMAT, (UNSIGNED,)))
+    photometric, samples = tags.get(_PHOTOMETRIC, 0), tags.get(_SAMPLES, 1)
+    extra, planes = tags.get(_EXTRA, ()), tags.get(_PLANES, 1) == 2
+    if tags.get(_COMPRESSION, 1) not in _LOSSLESS or photometric not in _COLOURS or bits not in _DEPTHS.get(format, ()):
+        return None
+    if len({*tags.get(_BITS, (1,))}) > 1 or not 1 <= samples <= _MOST_SAMPLES or samples < _COLOURS[photometric]:
+        return None
+    by_pillow = (tags.prefix, photometric, (format,), tags.get(_FILL, 1), (bits,) * samples, tuple(extra)) in OPEN_INFO
+    small = bits == 8 or (bits == 16 and format == UNSIGNED and not planes and photometric != WHITE_IS_ZERO)
+    if by_pillow and small:
+        return None
+    colours = _COLOURS[photometric]
+    alpha = next((colours + at for at, meaning in enumerate(extra) if meaning in (1, 2) and colours + at < samples), None)
+    if not extra and samples == colours + 1 and photometric == RGB:
+        alpha = colours
+    weighted = alpha is not None and bool(extra) and extra[alpha - colours] == 1
+    width, height = tags[_WIDTH], tags[_HEIGHT]
+    if not (isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0):
+        return None
+    return Layout(width, height, photometric, bits, format, samples, planes, alpha, weighted)
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) and value else value

@@ -1,0 +1,103 @@
+"""TIFFs whose numbers Pillow does not read, or reads as something else."""
+
+import dataclasses
+import math
+
+import pytest
+
+from tests.fix_images import Run
+from tests.fix_tiff import Numbers, tiff
+
+PNG = {"format": "png"}
+SIZE = (35, 20)
+
+
+def _grey(x: int, y: int) -> int:
+    return min(255, 7 * x)
+
+
+def _colour(x: int, y: int) -> tuple[int, int, int]:
+    return _grey(x, y), 255 - _grey(x, y), 12 * y
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        Numbers(16, photometric=0),
+        Numbers(32, photometric=0),
+        Numbers(32),
+        Numbers(64),
+        Numbers(16, format=3),
+        Numbers(32, format=3),
+        Numbers(64, format=3),
+        Numbers(16, photometric=0, deflated=True, predictor=2),
+        Numbers(32, deflated=True, predictor=2, tile=16),
+        Numbers(32, format=3, deflated=True, predictor=3),
+        Numbers(16, format=3, deflated=True, predictor=3, tile=16),
+        Numbers(32, format=3, photometric=0),
+    ],
+)
+def test_grey_of_any_numbers_is_the_grey_that_it_means(run: Run, how: Numbers, order: str) -> None:
+    top = 1.0 if how.format == 3 else 2**how.bits - 1
+    data = tiff(dataclasses.replace(how, order=order), SIZE, lambda x, y: (top * _grey(x, y) / 255 if how.format == 3 else top // 255 * _grey(x, y),))
+    _, (made,) = run(data, PNG)
+    assert made.mode == "L"
+    wanted = [255 - _grey(x, 0) if how.photometric == 0 else _grey(x, 0) for x in range(SIZE[0])]
+    assert all(abs(int(made.getpixel((x, 7))) - wanted[x]) <= 1 for x in range(SIZE[0]))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        Numbers(16, photometric=2, planar=True),
+        Numbers(16, photometric=2, planar=True, deflated=True, predictor=2, tile=16),
+        Numbers(32, photometric=2),
+        Numbers(32, photometric=2, format=3),
+        Numbers(16, photometric=2, format=3, planar=True),
+        Numbers(32, photometric=2, format=3, deflated=True, predictor=3),
+        Numbers(16, photometric=2, deflated=True, predictor=2),
+        Numbers(8, photometric=2, planar=True, deflated=True, predictor=2),
+    ],
+)
+def test_colours_of_any_numbers_are_the_colours_that_they_mean(run: Run, how: Numbers, order: str) -> None:
+    top = 1.0 if how.format == 3 else 2**how.bits - 1
+
+    def pixel(x: int, y: int) -> tuple[float, ...]:
+        return tuple(value * top / 255 if how.format == 3 else top // 255 * value for value in _colour(x, y))
+
+    _, (made,) = run(tiff(dataclasses.replace(how, order=order), SIZE, pixel), PNG)
+    assert made.mode == "RGB"
+    for x, y in ((0, 0), (13, 5), (34, 19), (20, 17)):
+        assert made.getpixel((x, y)) == pytest.approx(_colour(x, y), abs=1)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_inks_with_alpha_become_colours_with_alpha(run: Run, bits: int) -> None:
+    top = 2**bits - 1
+    how = Numbers(bits, photometric=5, extra=(2,))
+    data = tiff(how, SIZE, lambda x, y: (0, top, top, 0, top if x < 20 else 0))
+    result, (made,) = run(data, PNG)
+    assert result["source"]["has_alpha"]
+    assert made.getpixel((5, 5)) == (255, 0, 0, 255)
+    assert made.getpixel((30, 5))[3] == 0  # type: ignore[index]
+
+
+def test_colours_that_are_weighted_by_their_alpha_are_divided_by_it(run: Run) -> None:
+    data = tiff(Numbers(32, format=3, photometric=2, extra=(1,)), SIZE, lambda x, y: (0.5, 0.25, 0, 0.5))
+    _, (made,) = run(data, PNG)
+    assert made.getpixel((5, 5)) == pytest.approx((255, 128, 0, 128), abs=2)
+
+
+def test_floats_beyond_white_are_scaled_and_those_that_are_none_do_no_harm(run: Run) -> None:
+    _, (made,) = run(tiff(Numbers(32, format=3), SIZE, lambda x, y: (math.nan if y == 3 else 28.0 * x,)), PNG)
+    assert [made.getpixel((x, 0)) for x in (0, 17, 34)] == pytest.approx([0, 127, 255], abs=1)
+    assert made.getpixel((10, 3)) == 0
+
+
+def test_colours_in_lab_are_converted(run: Run) -> None:
+    _, (made,) = run(tiff(Numbers(8, photometric=8), SIZE, lambda x, y: (136, 81, 70)), PNG)
+    assert made.getpixel((5, 5)) == pytest.approx((254, 0, 0), abs=14)
+    _, (wide,) = run(tiff(Numbers(16, photometric=8), SIZE, lambda x, y: (136 << 8, 81 << 8, 70 << 8)), PNG)
+    assert wide.getpixel((5, 5)) == pytest.approx(made.getpixel((5, 5)), abs=1)
