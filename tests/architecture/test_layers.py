@@ -150,6 +150,7 @@ class Watched(dict):
 def state():
     return {number: signal.getsignal(number) for number in signal.valid_signals()}, threading.active_count()
 
+import numpy  # puts a variable into the environment, and takes it out again
 before, fds = state(), set(os.listdir("/proc/self/fd"))
 os.environ = Watched(os.environ)
 sys.addaudithook(hook)

@@ -8,8 +8,6 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 _NCLX = ("color_primaries", "transfer_characteristics", "matrix_coefficients", "full_range_flag")
-options.DECODE_THREADS = 1  # there is a worker per core already
-options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
 
 
 class HeicFile(ImageFile):
@@ -18,6 +16,8 @@ class HeicFile(ImageFile):
     format = "HEIC"
 
     def _open(self) -> None:
+        options.DECODE_THREADS = 1  # there is a worker per core already
+        options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
         container = HeifFile(self.fp, convert_hdr_to_8bit=True, hdr_to_16bit=True, remove_stride=False)
         self._picture = container[container.primary_index]
         self._size, self._mode = self._picture.size, self._picture.mode.replace("a", "A")
