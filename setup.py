@@ -29,6 +29,8 @@ setup(
     description="A distributed task queue: PostgreSQL keeps every task, RabbitMQ hands them out, worker processes run them",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["dtqs", "dtqs.*"]),
     package_data={"dtqs": ["py.typed", "store/sql/*.sql", "secrets.json", "api/web/static/*"]},
