@@ -18,8 +18,9 @@ def _config() -> Config:
         sys.exit(os.EX_CONFIG)
 
 
-_loaded = _config()
-_api = _loaded.api
+loaded = _config()
+"""The configuration, checked; dtqs.api.master gives it to each worker process."""
+_api = loaded.api
 
 bind = f"[{_api.host}]:{_api.port}" if ":" in _api.host else f"{_api.host}:{_api.port}"
 workers = _api.workers
@@ -35,7 +36,7 @@ preload_app = False
 control_socket_disable = True
 accesslog = None
 errorlog = "-"
-loglevel = _loaded.log.level
+loglevel = loaded.log.level
 # gunicorn would make its own titles, and make them again on a reload
 util._setproctitle = lambda title: setproctitle(f"dtqs: api {title.partition(' ')[0]}")
 

@@ -62,9 +62,9 @@ class System:
         places.client_env.write_text(f"DTQS_URL={self.url}\nDTQS_API_KEY={self.key}\n", encoding="utf-8")
         self.client = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
 
-    def start_api(self) -> None:
-        """Start the API and wait until it answers."""
-        process = self.api = self._spawn("api", {})
+    def start_api(self, **environment: str) -> None:
+        """Start the API, with more in its environment, and wait until it answers."""
+        process = self.api = self._spawn("api", environment)
 
         def ready() -> bool:
             assert process.poll() is None, f"the API ended with status {process.returncode}:\n{self.log('api')}"

@@ -59,8 +59,9 @@ class Service:
 
     def start(self, worker: Any) -> None:
         """Open everything, after the fork. `worker` is gunicorn's: `alive` turns false when it is to end."""
+        server = worker.app  # dtqs.api.master's has the configuration that the master checked; with gunicorn alone it is read here
         try:
-            config = load(find())
+            config = getattr(server, "config", None) or load(find())
             parts = build(config, Catalog.load(config))
         except ConfigError as error:
             sys.stderr.write(f"{error}\n")
@@ -76,6 +77,8 @@ class Service:
         # what is there now stays, and what requests make goes with them: walking through it every few requests took an eighth of the time
         gc.freeze()
         gc.set_threshold(*_COLLECTOR)
+        if (served := getattr(server, "served", None)) is not None:
+            served.ready()
 
     def stop(self) -> None:
         """Close everything; the requests have ended. Safe to call twice, and without a start."""

@@ -12,7 +12,6 @@ from setproctitle import setproctitle
 from dtqs.cli.options import configuration, configuration_path
 from dtqs.errors import ConfigError, TransientError
 from dtqs.processors.catalog import Catalog
-from dtqs.resources import resource
 
 
 class PortTaken(TransientError):
@@ -56,6 +55,5 @@ def api() -> None:
         os.environ["DTQS_CONFIG"] = str(path.resolve())
     refuse_taken_port(config.api.host, config.api.port)
     setproctitle("dtqs: api")
-    # with this very interpreter: gunicorn's script may be another one's
-    arguments = [sys.executable, "-m", "gunicorn", "--config", str(resource("conf/gunicorn.conf.py")), "dtqs.api.wsgi:application"]
-    os.execv(sys.executable, arguments)
+    # -P: a module of the current folder must not stand in for one of ours
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "dtqs.api.master"])

@@ -30,6 +30,7 @@ FORBIDDEN = {
 KNOWN_BESIDE = {"dtqs.store.cooperative": {"gevent"}}
 """How psycopg waits under gevent is that module's job; API processes alone load it."""
 IMPORTED_LATE = {
+    "dtqs.api.master": {"from dtqs.api.wsgi import application"},
     "dtqs.cli.logs": {"from dtqs.cli.all_logs import print_entries"},
     "dtqs.cli.options": {"from dtqs.config import is_silent, load", "from dtqs.config import looked_at", "from dtqs.config import find"},
     "dtqs.sandbox.stack": {"from dtqs.sandbox import product"},

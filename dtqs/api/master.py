@@ -1,0 +1,127 @@
+"""The API's master process: gunicorn's arbiter, whose processes serve on with the checked configuration whatever the files on disk become.
+
+`python -m dtqs.api.master` runs it; `dtqs api` has checked the configuration before. gunicorn ends the whole server when one process cannot boot,
+and at a reload with a bad file. Here a reload is checked in a fresh process first, and a boot that fails later is tried again after a backoff.
+"""
+
+import mmap
+import os
+import random
+import struct
+import subprocess
+import sys
+import time
+from typing import Any
+
+from gunicorn.app.base import Application
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
+
+from dtqs.config import Config
+from dtqs.resources import resource
+
+_CHECK_SECONDS = 60.0
+_BACKOFF_SECONDS, _BACKOFF_LIMIT_SECONDS = 1.0, 30.0
+_FAULTS_LIMIT = 20
+"""Boots that fail in one turn of the arbiter, at most: one for each process."""
+_AT = struct.Struct("d")
+
+
+class Served:
+    """Shared memory that tells the master when one of its processes was ready last; made before the fork."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, _AT.size)
+
+    def ready(self) -> None:
+        """Say in a worker process that it serves."""
+        _AT.pack_into(self._memory, 0, time.monotonic())
+
+    @property
+    def at(self) -> float:
+        """The monotonic time of the last one; 0.0: none yet."""
+        return float(_AT.unpack_from(self._memory)[0])
+
+
+class Server(Application):  # type: ignore[misc]
+    """What gunicorn runs. `config` is the configuration that was checked; each worker process takes it from here, not from the disk."""
+
+    cfg: Any
+    config: Config
+
+    def __init__(self) -> None:
+        self.served = Served()
+        super().__init__()
+
+    def load_config(self) -> None:
+        self.config = self.load_config_from_file(str(resource("conf/gunicorn.conf.py")))["loaded"]
+
+    def load(self) -> Any:
+        from dtqs.api.wsgi import application  # after the fork: gevent patches what it imports
+
+        return application
+
+    def reload(self) -> None:
+        before = self.cfg, self.config
+        try:
+            super().reload()
+        except SystemExit:  # the file has changed once more since its check
+            self.cfg, self.config = before
+
+    def run(self) -> None:
+        Master(self).run()
+
+
+class Master(Arbiter):  # type: ignore[misc]
+    """gunicorn's arbiter with two judgements of our own: when to reload, and when a failed boot ends the server."""
+
+    app: Server
+
+    def __init__(self, app: Server) -> None:
+        super().__init__(app)
+        # for USR2, which runs this again
+        self.START_CTX["args"] = [sys.executable, "-P", "-m", "dtqs.api.master"]
+        self._faults, self._fault_at, self._spawn_at = 0, 0.0, 0.0
+
+    def handle_hup(self) -> None:
+        """Reload, if the configuration and the processors on disk are right; else tell what is wrong, and serve on."""
+        if problem := check():
+            self.log.error("not reloaded, the running configuration stays: %s", problem)
+        else:
+            super().handle_hup()
+
+    def reap_workers(self) -> None:
+        for _ in range(_FAULTS_LIMIT):
+            try:
+                return super().reap_workers()  # type: ignore[no-any-return]
+            except HaltServer as fault:
+                if not self.app.served.at:
+                    raise  # nothing has ever been served: the start has failed
+                self._put_off(fault)
+        return None
+
+    def manage_workers(self) -> None:
+        if time.monotonic() >= self._spawn_at:
+            super().manage_workers()
+
+    def _put_off(self, fault: HaltServer) -> None:
+        """Wait before the next process is started: longer each time, until one is ready again."""
+        self._faults = 1 if self.app.served.at > self._fault_at else self._faults + 1
+        self._fault_at = time.monotonic()
+        seconds = min(_BACKOFF_LIMIT_SECONDS, _BACKOFF_SECONDS * 2 ** min(self._faults - 1, 10)) * random.uniform(0.5, 1.0)
+        self._spawn_at = self._fault_at + seconds
+        self.log.error("a process could not start (%s); the others serve on, the next try is in %.1f s", fault.reason, seconds)
+
+
+def check() -> str | None:
+    """Check what is on disk, in a process that has loaded nothing yet; return what is wrong."""
+    command = [sys.executable, "-P", "-m", "dtqs", "config", "check"]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=_CHECK_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"it could not be checked: {error}"
+    return None if done.returncode == os.EX_OK else done.stderr.strip() or f"exit status {done.returncode}"
+
+
+if __name__ == "__main__":
+    Server().run()

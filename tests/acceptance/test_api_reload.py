@@ -1,0 +1,104 @@
+"""The API while its files on disk are wrong: it serves on with the configuration that it has checked."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.fix_system import Factory, System
+from tests.helpers import eventually
+
+PACKAGE = "theirs"
+RIGHT = """
+from dtqs import Context, Json, Payload, processor
+
+class Text(Payload):
+    text: str
+
+@processor("shout", payload=Text, light=True)
+def shout(payload: Text, context: Context) -> Json:
+    return payload.text.upper()
+"""
+
+
+def children(pid: int) -> list[int]:
+    """Return the worker processes of the API's master."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def served(one: System) -> bool:
+    with suppress(httpx.TransportError):
+        return one.client.get("/healthz").status_code == 200
+    return False
+
+
+def kill_process(one: System) -> int:
+    """Kill the one worker process of the API, and return the id of its master."""
+    assert one.api
+    (process,) = children(one.api.pid)
+    os.kill(process, signal.SIGKILL)
+    eventually(lambda: process not in children(one.api.pid) if one.api else False, 10, "the process is gone")
+    return one.api.pid
+
+
+@pytest.fixture
+def one(system: Factory) -> Iterator[System]:
+    made = system({"api": {"max_body_bytes": 5000}})
+    yield made
+    made.stop()
+
+
+def largest_body(one: System) -> int:
+    """Return a status for a body of 4 KiB."""
+    return one.client.post("/submit", json={"task_type": "echo", "payload": {"text": "x" * 4096}}).status_code
+
+
+def test_a_wrong_file_changes_nothing_and_a_right_one_is_obeyed(one: System) -> None:
+    assert one.api
+    right = one.config_path.read_text()
+    one.config_path.write_text(right.replace("max_body_bytes = 5000", "max_body_bytes = many"))
+    master = kill_process(one)
+    eventually(lambda: served(one), 20, "another process serves with the configuration that the master has")
+    assert largest_body(one) == 202
+    one.api.send_signal(signal.SIGHUP)
+    words = "not reloaded, the running configuration stays"
+    eventually(lambda: words in one.log("api"), 20, "the fault is told")
+    assert "[api] max_body_bytes = 'many'" in one.log("api")
+    assert (served(one), largest_body(one)) == (True, 202)
+    one.config_path.write_text(right.replace("max_body_bytes = 5000", "max_body_bytes = 2000"))
+    one.api.send_signal(signal.SIGHUP)
+    eventually(lambda: served(one) and largest_body(one) == 413, 20, "the right file is obeyed")
+    assert (one.api.poll(), one.api.pid) == (None, master)
+    # a start, unlike a reload, has nothing to go on with
+    one.api.send_signal(signal.SIGTERM)
+    assert one.api.wait(20) == 0
+    one.config_path.write_text("[api]\nport = none\n")
+    done = one.run("api")
+    assert (done.returncode, "[api] port = 'none'" in done.stderr) == (os.EX_CONFIG, True), done.stderr
+
+
+def test_a_processor_that_breaks_later_ends_no_server(system: Factory, tmp_path: Path) -> None:
+    info = tmp_path / f"{PACKAGE}-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {PACKAGE}\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[dtqs.processors]\nshout = {PACKAGE}:shout\n")
+    module = tmp_path / f"{PACKAGE}.py"
+    module.write_text(RIGHT)
+    one = system({})
+    assert one.api
+    one.api.send_signal(signal.SIGTERM)
+    one.api.wait(20)
+    one.start_api(PYTHONPATH=f"{tmp_path}:{Path(__file__).parents[2]}", PYTHONDONTWRITEBYTECODE="1")
+    module.write_text("raise RuntimeError('broken')")
+    kill_process(one)
+    eventually(lambda: "a process could not start" in one.log("api"), 20, "the fault is told")
+    assert "cannot be loaded: RuntimeError: broken" in one.log("api")
+    one.api.send_signal(signal.SIGHUP)
+    eventually(lambda: "not reloaded" in one.log("api"), 20, "a reload is refused too")
+    module.write_text(RIGHT)
+    eventually(lambda: served(one), 40, "it comes back when the processor is right again")
+    assert one.api.poll() is None
