@@ -28,8 +28,7 @@ class Prune:
 
     def small(self) -> bool:
         """Raises StoreUnavailable."""
-        self._store.housekeeping.prune_small(self._config.api.idempotency_hours)
-        return False
+        return self._store.housekeeping.prune_small(self._config.api.idempotency_hours, BATCH)
 
     def logs(self) -> bool:
         """Raises StoreUnavailable: also when a backup holds its lock; then the next turn tries again."""

@@ -18,10 +18,14 @@ class Housekeeping:
         ((last, count),) = self._database.run_once("prune_tasks", {"after": after, "before": before, "days": days, "limit": limit})
         return last, int(count)
 
-    def prune_small(self, idempotency_hours: float) -> None:
-        """Delete old idempotency keys and workers, and fold old counters. Raises StoreUnavailable."""
-        self._database.run_once("prune_small", {"hours": idempotency_hours})
-        self._database.run_once("fold_counters")
+    def prune_small(self, idempotency_hours: float, limit: int) -> bool:
+        """Delete a batch of old idempotency keys, workers and rate limits, and fold old counters; tell whether there may be more.
+
+        Raises StoreUnavailable.
+        """
+        ((most,),) = self._database.run_once("prune_small", {"hours": idempotency_hours, "limit": limit})
+        folded = self._database.run_once("fold_counters", {"limit": limit})
+        return most == limit or (bool(folded) and folded[0][0] == limit)
 
     def expire_files(self, days: float, limit: int) -> list[str]:
         """Delete rows of files past their time; returns their ids. Raises StoreUnavailable."""

@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from dtqs.config import FilesSection, load
 from dtqs.errors import StoreUnavailable
+from dtqs.files import FileSpace
+from dtqs.keeper.prune import BATCH, Prune
 from dtqs.settlement import Kind
 from dtqs.store.backlog import FIRST_ID
 from dtqs.store.schema import migrate
@@ -82,9 +85,24 @@ def test_idempotency_keys_and_dead_workers_go_when_they_are_old(world: World) ->
     world.claim(holding, world.submit())
     world.rows("UPDATE workers SET dead_at = now() - interval '25 h' WHERE id = ANY (%s::uuid[]) RETURNING 1", [dead, holding])
     world.store.workers.retire(recent)
-    world.store.housekeeping.prune_small(24.0)
+    world.store.housekeeping.prune_small(24.0, 100)
     assert world.value("SELECT count(*) FROM idempotency_keys") == 1
     assert {row[0] for row in world.rows("SELECT id::text FROM workers")} == {recent, holding, alive}
+
+
+def test_what_is_old_goes_until_none_is_left(world: World) -> None:
+    many = BATCH + 1
+    world.rows("INSERT INTO idempotency_keys SELECT gen_random_uuid(), 'k', 'x', '{}', now() - interval '25 h' FROM generate_series(1, %s) RETURNING 1", many)
+    prune = Prune(world.store, FileSpace(FilesSection()), load(None, {}))
+    assert prune.small()
+    assert not prune.small()
+    assert world.value("SELECT count(*) FROM idempotency_keys") == 0
+    for table, columns in (
+        ("rates", "SELECT i::text, now() - interval '2 h', now() - interval '2 h'"),
+        ("counters (process_id, role, node_name, updated_at)", "SELECT gen_random_uuid(), 'worker', 'n', now() - interval '2 h'"),
+    ):
+        world.rows(f"INSERT INTO {table} {columns} FROM generate_series(1, %s) i RETURNING 1", many)
+        assert [prune.small(), prune.small()] == [True, False]
 
 
 def test_sums_of_counters_never_fall_when_processes_are_gone(world: World) -> None:
@@ -96,7 +114,7 @@ def test_sums_of_counters_never_fall_when_processes_are_gone(world: World) -> No
     for process in (gone, other):
         # the row into which others were folded grows old as well
         world.rows("UPDATE counters SET updated_at = now() - interval '2 h' WHERE process_id = %s OR role = 'folded' RETURNING 1", process)
-        world.store.housekeeping.prune_small(24.0)
+        world.store.housekeeping.prune_small(24.0, 100)
     assert world.rows(sums) == [(3, 6, 9, 12, 15, 18, 21, 24, 27)]
     assert sorted(world.rows("SELECT role, submitted FROM counters")) == [("folded", 2), ("worker", 1)]
 

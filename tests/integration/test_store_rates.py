@@ -89,7 +89,7 @@ def test_unused_limits_are_pruned_and_used_ones_are_not(world: World) -> None:
     for key in ("old", "new"):
         wait(world, key, 1, 1)
     world.rows("UPDATE rates SET free_at = free_at - interval '2 hours', promised_at = promised_at - interval '2 hours' WHERE key = 'old' RETURNING 1")
-    world.store.housekeeping.prune_small(24)
+    world.store.housekeeping.prune_small(24, 100)
     assert world.rows("SELECT key FROM rates") == [("new",)]
 
 
