@@ -1,5 +1,5 @@
 -- DTQS: the only DDL. Idempotent; applied by `dtqs migrate` in one transaction, which then records the version in `settings`.
--- docs/architecture.md says why each table is as it is. version: 3
+-- docs/architecture.md says why each table is as it is. version: 4
 
 -- One row per accepted task, written at submit and when an attempt ends. Where a task is between the two (backlog or lease) is not written here.
 -- No index may mention a column that a finish changes, not even in its predicate, and two thirds of each page stay free (the row grows; with half,
@@ -149,6 +149,13 @@ ALTER TABLE api_keys ADD COLUMN IF NOT EXISTS max_priority smallint, ADD COLUMN 
     ADD COLUMN IF NOT EXISTS max_upload_bytes bigint, ADD COLUMN IF NOT EXISTS max_timeout_seconds double precision,
     ADD COLUMN IF NOT EXISTS task_types text[];
 CREATE UNIQUE INDEX IF NOT EXISTS api_keys_name ON api_keys (name) WHERE revoked_at IS NULL;
+
+-- Sessions of browsers that ended by a logout, until they would have ended by themselves. Running sessions are stored nowhere.
+CREATE TABLE IF NOT EXISTS ended_sessions (
+    id uuid PRIMARY KEY,
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX IF NOT EXISTS ended_sessions_expires_at ON ended_sessions (expires_at);
 
 CREATE TABLE IF NOT EXISTS settings (
     name text PRIMARY KEY,

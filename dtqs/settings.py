@@ -57,11 +57,15 @@ class ApiSection(Section):
     workers: int = Field(2, ge=1, le=128, description="gunicorn processes")
     auth: bool = Field(True, description="API keys are required; off is possible only on loopback")
     public_url: str = Field("", description="how clients reach the API, for links; empty: links are paths")
+    secret: SecretStr | None = Field(
+        None, description="what signs tickets and sessions, 32 characters or more, the same on every API host; empty: a file api-secret that is made in "
+        "[supervisor] state_dir; secret_file names a file that holds it",
+    )
     max_body_bytes: int = Field(4 << 20, ge=1024, le=1 << 30, description="bytes of a JSON body")
     max_connections: int = Field(5000, ge=10, le=100000, description="open connections of one API process, streams included")
     max_streams: int = Field(4000, ge=1, le=100000, description="open SSE streams of one API process")
     ticket_seconds: float = Field(86400.0, ge=60, le=31 * 86400, description="seconds that a signed SSE ticket is valid")
-    session_seconds: float = Field(43200.0, ge=60, le=31 * 86400, description="seconds that a login to the dashboard is valid")
+    session_seconds: float = Field(43200.0, ge=60, le=7 * 86400, description="seconds that a login to the dashboard is valid")
     idempotency_hours: float = Field(24.0, ge=0.01, le=24 * 30, description="hours that an Idempotency-Key is remembered")
     sse_heartbeat_seconds: float = Field(15.0, ge=0.1, le=300, description="seconds between heartbeat comments in a stream")
     sse_retry_seconds: float = Field(1.0, ge=0.05, le=60, description="seconds after which a client is told to reconnect")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import falcon
 
 from dtqs.api import problems
+from dtqs.api.answer import Answer
 from dtqs.api.auth import Auth
 from dtqs.api.ceilings import Limits
 from dtqs.api.downloads import Downloads
@@ -43,6 +44,7 @@ class Parts:
     """What the application uses; whoever built them starts and stops them."""
 
     config: Config
+    secret: bytes
     catalog: Catalog
     store: Store
     link: ApiLink
@@ -62,12 +64,13 @@ class Parts:
 def create_app(parts: Parts) -> App:
     """Build the application; it opens nothing."""
     store, api = parts.store, parts.config.api
-    sessions = Sessions(store.api_keys.signing_key, store.api_keys.find_by_id, api.session_seconds)
-    auth = Auth(store.api_keys.find, sessions, OwnHosts(api.public_url), api.auth)
-    tickets = Tickets(store.api_keys.signing_key, api.ticket_seconds)
+    keys, is_secure = store.api_keys, api.public_url.startswith("https:")
+    sessions = Sessions(parts.secret, keys.find_of_session, keys.end_session, api.session_seconds, is_secure)
+    auth = Auth(keys.find, sessions, OwnHosts(api.public_url), api.auth)
+    tickets = Tickets(parts.secret, api.ticket_seconds)
     links = Links(api.public_url, tickets if api.auth else None)
     intake = Intake(parts.catalog, store.files, parts.space.refusal, parts.config.retry.max_retries)
-    app: App = falcon.App()
+    app: App = falcon.App(response_type=Answer)
     problems.add_handlers(app)
     limits, room = Limits(parts.config.limits, parts.timeout_seconds), Room(store.tasks.pending_of)
     app.add_route("/submit", _submit(parts, auth, intake, limits, room, links))
@@ -90,7 +93,7 @@ def _add_dashboard(app: App, parts: Parts, auth: Auth, sessions: Sessions) -> No
     api, assets = parts.config.api, Assets()
     app.add_route("/", Page(assets))
     app.add_route("/web/{version}/{name}", Static(assets))
-    app.add_route("/session", SessionResource(auth, sessions, api.public_url))
+    app.add_route("/session", SessionResource(auth, sessions))
     app.add_route("/overview", Overview(auth, parts.feed))
     app.add_route("/overview/stream", OverviewStream(auth, parts.feed, Pace(api.sse_heartbeat_seconds, api.sse_retry_seconds)))
     app.add_route("/logs", Logs(auth, parts.reader))

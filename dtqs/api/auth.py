@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import falcon
 
 from dtqs.api.origin import OwnHosts, refuse_foreign
-from dtqs.api.sessions import COOKIE, Sessions
+from dtqs.api.sessions import Sessions
+from dtqs.api.throttle import Throttle, address_of
 from dtqs.store.api_keys import NO_CEILINGS, REMEMBERED_SECONDS, ApiKey, Ceilings
 
 _REMEMBERED_LIMIT = 4096
@@ -41,26 +42,52 @@ class Auth:
     """Judges requests. `find` is the store's look-up of a secret; `hosts` judges where it is not `enabled`."""
 
     def __init__(self, find: Callable[[str], ApiKey | None], sessions: Sessions, hosts: OwnHosts, enabled: bool) -> None:
-        self.find, self._sessions, self._hosts, self.enabled = find, sessions, hosts, enabled
-        self._remembered: dict[bytes, tuple[float, Caller | None]] = {}
+        self._find, self._sessions, self._hosts, self.enabled = find, sessions, hosts, enabled
+        self._remembered: dict[bytes, tuple[float, ApiKey | None]] = {}
+        self._good: dict[bytes, None] = {}
+        self._throttle = Throttle()
 
     def require(self, req: falcon.Request, scope: str) -> Caller:
-        """Return the caller. Raises HTTPUnauthorized (no key, or none of ours), HTTPForbidden (not its scope; another site's page), StoreUnavailable."""
+        """Return the caller. Raises HTTPUnauthorized (no key, or none of ours), HTTPForbidden (not its scope; another site's page), TooManyRequests,
+        StoreUnavailable."""
         if not self.enabled:
             self._hosts.require(req)
             refuse_foreign(req, is_browser=False)
             return _ANYBODY
         authorization = req.env.get("HTTP_AUTHORIZATION")
-        caller = self._of_session(req) if authorization is None and COOKIE in req.cookies else self._of_key(authorization or "")
+        has_session = authorization is None and self._sessions.cookie_name(req) in req.cookies
+        caller = self._of_session(req) if has_session else self._of_key(req, authorization or "")
         if scope not in caller.scopes and "admin" not in caller.scopes:
             raise falcon.HTTPForbidden(description=lacking(scope, caller.scopes))
         return caller
 
-    def _of_key(self, authorization: str) -> Caller:
+    def find(self, req: falcon.Request, secret: str) -> ApiKey | None:
+        """Return the key with this secret. Raises TooManyRequests where this address has shown too many that are none, StoreUnavailable."""
+        digest, now = hashlib.sha256(secret.encode("latin-1", "replace")).digest(), time.monotonic()
+        expires_at, key = self._remembered.get(digest, (0.0, None))
+        return key if now < expires_at else self._look_up(req, secret, digest, now)
+
+    def _look_up(self, req: falcon.Request, secret: str, digest: bytes, now: float) -> ApiKey | None:
+        address = address_of(req)
+        if digest not in self._good:  # others behind the same proxy may guess; that must not lock out who does not
+            self._throttle.check(address)
+        key = self._find(secret)
+        for known in (self._remembered, self._good):
+            if len(known) >= _REMEMBERED_LIMIT:  # a flood of invented keys must not fill the memory
+                known.clear()
+        self._remembered[digest] = (now + REMEMBERED_SECONDS, key)
+        if key is None:
+            self._good.pop(digest, None)
+            self._throttle.failed(address)
+        else:
+            self._good[digest] = None
+        return key
+
+    def _of_key(self, req: falcon.Request, authorization: str) -> Caller:
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer" or not secret:
             raise falcon.HTTPUnauthorized(description="an API key is needed: Authorization: Bearer KEY", challenges=[_CHALLENGE])
-        caller = self._caller(secret.strip())
+        caller = _caller_of(self.find(req, secret.strip()))
         if caller is None:
             raise falcon.HTTPUnauthorized(description="no such API key, or it was revoked", challenges=[f'{_CHALLENGE}, error="invalid_token"'])
         return caller
@@ -71,17 +98,6 @@ class Auth:
         if caller is None:
             raise falcon.HTTPUnauthorized(description="the login is over, or its API key was revoked: log in again", challenges=[_CHALLENGE])
         refuse_foreign(req, is_browser=True)
-        return caller
-
-    def _caller(self, secret: str) -> Caller | None:
-        digest, now = hashlib.sha256(secret.encode("latin-1", "replace")).digest(), time.monotonic()
-        expires_at, caller = self._remembered.get(digest, (0.0, None))
-        if now < expires_at:
-            return caller
-        caller = _caller_of(self.find(secret))
-        if len(self._remembered) >= _REMEMBERED_LIMIT:  # a flood of invented keys must not fill the memory
-            self._remembered.clear()
-        self._remembered[digest] = (now + REMEMBERED_SECONDS, caller)
         return caller
 
 

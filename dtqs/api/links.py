@@ -15,11 +15,6 @@ class Links:
     def __init__(self, public_url: str, tickets: Tickets | None) -> None:
         self._base, self._tickets = public_url.rstrip("/"), tickets
 
-    def prepare(self) -> None:
-        """Have at hand what `accepted` needs. Raises StoreUnavailable."""
-        if self._tickets is not None:
-            self._tickets.prepare()
-
     def task(self, task_id: str) -> str:
         return f"{self._base}/tasks/{task_id}"
 
@@ -34,7 +29,7 @@ class Links:
         return self.page(f"after={next_id(task_ids[-1])}&limit={min(len(task_ids), PAGE_LIMIT)}")
 
     def accepted(self, task_ids: Sequence[str], statuses: Mapping[str, Status] | None = None) -> list[dict[str, object]]:
-        """Return the answer for each task. One ticket is for all of them. Raises StoreUnavailable."""
+        """Return the answer for each task. One ticket is for all of them."""
         known, ticket_for = statuses or {}, self._ticket_for(task_ids)
         return [
             {

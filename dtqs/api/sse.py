@@ -32,7 +32,7 @@ STALLED_SECONDS = 60.0
 """A client that has taken nothing for so long is cut off; it resumes where it was."""
 _CHUNK_FRAMES, _CHUNK_BYTES = 64, 1 << 20
 _READABLE = 1
-HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
 
 class Sse:

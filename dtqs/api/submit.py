@@ -46,7 +46,6 @@ class Submit:
         require_json(req)
         value, problems = decode(read_body(req, self._max_body_bytes))
         tasks = self._intake.tasks(value, [*problems, *self._limits.problems(value)], caller)
-        self._links.prepare()  # it can fail: not when the tasks are stored already
         many = isinstance(value, list)
         key = self._key(req, value, caller) if "HTTP_IDEMPOTENCY_KEY" in req.env else None
         if caller.ceilings is not None:

@@ -1,7 +1,7 @@
 """Signed tickets for the URLs of streams: who holds one may watch the tasks of one submit until it expires, and nothing else.
 
 A ticket is base64url of version, expiry, first id, number of ids and a signature of 128 bits (keyed BLAKE2b,
-a tenth of the time of HMAC-SHA256 for so short a text). The key that signs is the store's.
+a tenth of the time of HMAC-SHA256 for so short a text). The key that signs is secret.py's.
 """
 
 import base64
@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import falcon
 
@@ -22,25 +22,19 @@ _SIGNATURE_BYTES = 16
 
 
 class Tickets:
-    """Signs and judges tickets. `signing_key` is asked for once, when the first ticket comes by."""
+    """Signs and judges tickets."""
 
-    def __init__(self, signing_key: Callable[[], bytes], valid_seconds: float) -> None:
-        self._signing_key, self._valid_seconds = signing_key, valid_seconds
-        self._key = b""
-
-    def prepare(self) -> None:
-        """Have the key at hand: then signing waits for nothing. Raises StoreUnavailable."""
-        if not self._key:
-            self._key = self._signing_key()
+    def __init__(self, key: bytes, valid_seconds: float) -> None:
+        self._key, self._valid_seconds = key, valid_seconds
 
     def sign(self, first_id: str, count: int = 1) -> str:
-        """Return a ticket for the tasks whose ids follow one another from the first. Raises StoreUnavailable."""
+        """Return a ticket for the tasks whose ids follow one another from the first."""
         expires_at = int(time.time() + self._valid_seconds)
         body = _FORM.pack(_VERSION, expires_at, bytes.fromhex(first_id.replace("-", "")), count)
         return _text(body + self._signature(body))
 
     def allowed(self, ticket: str, task_ids: Sequence[str]) -> list[str]:
-        """Return those of the ids that the ticket is for. Raises HTTPUnauthorized when it is forged or has expired, StoreUnavailable."""
+        """Return those of the ids that the ticket is for. Raises HTTPUnauthorized when it is forged or has expired."""
         body, signature = _take_apart(ticket)
         if not hmac.compare_digest(signature, self._signature(body)):
             raise _unauthorized("no ticket of ours")
@@ -50,7 +44,6 @@ class Tickets:
         return [task_id for task_id in task_ids if is_among(task_id, first_id, count)]
 
     def _signature(self, body: bytes) -> bytes:
-        self.prepare()
         return hashlib.blake2b(body, key=self._key, digest_size=_SIGNATURE_BYTES).digest()
 
 

@@ -15,6 +15,7 @@ from dtqs.api.body import CLIENT_SECONDS, RESPONSE, in_pieces, wait_for_client
 from dtqs.api.chores import Chores
 from dtqs.api.gather import Gather
 from dtqs.api.hinting import Hinting
+from dtqs.api.secret import api_secret
 from dtqs.api.watch import Hub
 from dtqs.api.web.feed import Feed
 from dtqs.broker.api_link import ApiLink
@@ -62,7 +63,7 @@ class Service:
         server = worker.app  # dtqs.api.master's has the configuration that the master checked; with gunicorn alone it is read here
         try:
             config = getattr(server, "config", None) or load(find())
-            parts = build(config, Catalog.load(config))
+            parts = build(config, Catalog.load(config), api_secret(config))
         except ConfigError as error:
             sys.stderr.write(f"{error}\n")
             sys.exit(BOOT_ERROR)
@@ -104,7 +105,7 @@ class Service:
         worker.end_idle()
 
 
-def build(config: Config, catalog: Catalog) -> Parts:
+def build(config: Config, catalog: Catalog, secret: bytes) -> Parts:
     """Put the parts together; nothing is opened."""
     totals = Totals()
     store = Store(config.postgresql, config.lease, config.postgresql.pool_size, NAME, CooperativeDatabase)
@@ -114,7 +115,7 @@ def build(config: Config, catalog: Catalog) -> Parts:
     gather = Gather(store.tasks.insert, hinting.stored, config.postgresql.statement_timeout_seconds)
     reader = Reader(store, config.rabbitmq, f"{NAME} overview")
     feed = Feed(functools.partial(reader.read, NEXT_TASKS, LATER_TASKS))
-    return Parts(config, catalog, store, link, FileSpace(config.files), hub, reader, feed, hinting, gather, totals)
+    return Parts(config, secret, catalog, store, link, FileSpace(config.files), hub, reader, feed, hinting, gather, totals)
 
 
 application = Service()

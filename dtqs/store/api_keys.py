@@ -1,11 +1,9 @@
-"""API keys: made, listed, revoked, found by their hash; only the hash is stored. Also the settings that all API processes share."""
+"""API keys: made, listed, revoked, found by their hash; only the hash is stored. Also which sessions were ended."""
 
 import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-
-import orjson
 
 from dtqs.errors import Conflict, NotFound
 from dtqs.settings import number
@@ -87,16 +85,21 @@ class ApiKeys:
         rows = self._database.run("find_key", {"hash": key_hash(secret)})
         return _key(rows[0]) if rows else None
 
-    def find_by_id(self, key_id: str) -> ApiKey | None:
-        """Raises StoreUnavailable."""
-        rows = self._database.run("find_key_by_id", {"id": key_id})
+    def find_of_session(self, key_id: str, session_id: str) -> ApiKey | None:
+        """Return the key of a session, unless it was revoked or the session was ended. Raises StoreUnavailable."""
+        rows = self._database.run("find_key_of_session", {"id": key_id, "session_id": session_id})
         return _key(rows[0]) if rows else None
 
-    def signing_key(self) -> bytes:
-        """Return the key that signs tickets: made by the first who asks, the same for all. Raises StoreUnavailable."""
-        self._database.run("set_default", {"name": "signing_key", "value": orjson.dumps(secrets.token_hex(32)).decode()})
-        ((value,),) = self._database.run("setting", {"name": "signing_key"})
-        return bytes.fromhex(value)
+    def end_session(self, session_id: str, expires_at: int) -> None:
+        """Raises StoreUnavailable."""
+        self._database.run("end_session", {"session_id": session_id, "expires_at": expires_at})
+
+    def other_secret(self, fingerprint: str, host: str) -> str | None:
+        """Say which secret signs on this host; returns the name of a host that runs the API with another one, or None. Raises StoreUnavailable."""
+        if self._database.run_once("agree_on_secret", {"fingerprint": fingerprint, "host": host}):
+            return None
+        ((value,),) = self._database.run_once("setting", {"name": "api_secret"})
+        return str(value["host"])
 
 
 def _columns(ceilings: Ceilings) -> dict[str, object]:

@@ -8,7 +8,7 @@ from dtqs.errors import StoreUnavailable
 from dtqs.resources import resource
 from dtqs.store.statements import statement
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 def migrate(section: PostgresqlSection) -> int:

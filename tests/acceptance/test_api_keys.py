@@ -6,6 +6,7 @@ import httpx
 import psycopg
 import pytest
 
+from dtqs.api.secret import api_secret
 from dtqs.api.tickets import Tickets
 from tests.fix_api import NewKey, Reader, open_store
 from tests.fix_system import Factory, System
@@ -85,6 +86,27 @@ def test_a_revoked_key_ends_within_seconds(shared: System, new_key: NewKey) -> N
     with open_store(shared) as store:
         store.api_keys.revoke("short")
     eventually(lambda: client.get("/tasks").status_code == 401, 8)
+
+
+def test_every_answer_says_that_nobody_keeps_it_guesses_its_type_or_embeds_it(shared: System) -> None:
+    task_id = shared.submit({"a": 1})
+    paths = [f"/tasks/{task_id}", f"/tasks/{task_id}/logs", "/tasks", "/nowhere", "/readyz", "/healthz", "/overview", "/tasks/none", f"/sse?task_id={task_id}"]
+    for client in (shared.client, httpx.Client(base_url=shared.url)):
+        for path in paths:
+            headers = client.get(path).headers
+            assert headers["cache-control"].startswith("no-store"), path
+            assert (headers["x-content-type-options"], headers["cross-origin-resource-policy"]) == ("nosniff", "same-origin"), path
+    client.close()
+
+
+def test_an_address_that_shows_many_keys_that_are_none_must_wait(system: Factory) -> None:
+    one = system(supervisor=False)
+    with httpx.Client(base_url=one.url, headers={"X-Forwarded-For": "198.51.100.7"}) as stranger:
+        answers = [stranger.get("/tasks", headers={"Authorization": f"Bearer dtqs_{number}"}) for number in range(40)]
+        login = stranger.post("/session", json={"api_key": "dtqs_x"}, headers={"Origin": one.url})
+    assert {answer.status_code for answer in answers} == {401, 429}
+    assert (answers[-1].status_code, answers[-1].headers["retry-after"], login.status_code) == (429, "1", 429)
+    assert one.client.get("/tasks").status_code == 200
 
 
 # --- ceilings
@@ -185,10 +207,8 @@ def test_a_ticket_shows_its_tasks_and_nothing_else(shared: System) -> None:
 def test_a_forged_or_expired_ticket_is_refused(shared: System) -> None:
     answer = submitted(shared.client)
     ticket = answer["links"]["sse"].partition("&ticket=")[2]
-    with open_store(shared) as store:
-        key = store.api_keys.signing_key()
-    expired = Tickets(lambda: key, -1).sign(str(answer["task_id"]))
-    forged = Tickets(lambda: b"guessed", 60).sign(str(answer["task_id"]))
+    expired = Tickets(api_secret(shared.config), -1).sign(str(answer["task_id"]))
+    forged = Tickets(b"guessed", 60).sign(str(answer["task_id"]))
     wrong = [expired, forged, ticket[:-4], ticket + "AAAA", ticket[:-1] + ("A" if ticket[-1] != "A" else "B"), "", "x", "\u00e9", "%00"]
     for one in wrong:
         response = httpx.get(f"{shared.url}/sse", params={"task_id": str(answer["task_id"]), "ticket": one})

@@ -36,8 +36,11 @@ def test_a_login_is_a_cookie_that_scripts_and_other_sites_do_not_get(shared: Sys
         assert client.get("/session").json() == {"auth": True, "key_name": "system", "scopes": ["submit", "read", "admin"], "expires_at": cookie.expires}
         task_id = client.post("/submit", json={"task_type": "echo", "payload": {}}).json()["task_id"]
         assert client.get(f"/tasks/{task_id}").status_code == client.get(f"/sse?task_id={task_id}").status_code == 200
+        copy = {"Cookie": f"dtqs_session={cookie.value}"}
+        assert httpx.get(f"{shared.url}/tasks", headers=copy).status_code == 200
         assert client.delete("/session").status_code == 204
         assert client.get("/session").json()["key_name"] is None
+        assert httpx.get(f"{shared.url}/tasks", headers=copy).status_code == 401
         assert client.get("/tasks").status_code == 401
 
 

@@ -10,7 +10,7 @@ from dtqs.api.auth import Auth
 from dtqs.api.body import read_body, require_json
 from dtqs.api.origin import refuse_foreign
 from dtqs.api.query import refuse_parameters
-from dtqs.api.sessions import COOKIE, Sessions
+from dtqs.api.sessions import Sessions
 from dtqs.api.tasks import answer
 from dtqs.errors import Invalid, Problem
 
@@ -28,13 +28,12 @@ class Login(BaseModel):
 class SessionResource:
     """/session"""
 
-    def __init__(self, auth: Auth, sessions: Sessions, public_url: str) -> None:
-        self._auth, self._sessions, self._public_url = auth, sessions, public_url
+    def __init__(self, auth: Auth, sessions: Sessions) -> None:
+        self._auth, self._sessions = auth, sessions
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Say who is logged in; nobody is no error."""
         refuse_parameters(req)
-        resp.set_header("Cache-Control", "no-store")
         session = self._sessions.of(req) if self._auth.enabled else None
         scopes = list(session.key.scopes) if session else [] if self._auth.enabled else ["submit", "read", "admin"]
         name, expires_at = (session.key.name, session.expires_at) if session else (None, None)
@@ -45,7 +44,7 @@ class SessionResource:
         refuse_parameters(req)
         refuse_foreign(req, is_browser=True)
         require_json(req)
-        key = self._auth.find(_secret(read_body(req, _BODY_LIMIT)))
+        key = self._auth.find(req, _secret(read_body(req, _BODY_LIMIT)))
         if key is None:
             raise falcon.HTTPForbidden(description="no such API key, or it was revoked")
         cookie, expires_at = self._sessions.begin(key.key_id)
@@ -53,18 +52,17 @@ class SessionResource:
         answer(resp, {"auth": True, "key_name": key.name, "scopes": list(key.scopes), "expires_at": expires_at})
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """End it, for this browser."""
+        """End it, also for whoever has a copy of its cookie."""
         refuse_parameters(req)
         refuse_foreign(req, is_browser=True)
+        self._sessions.end(req)
         self._set(req, resp, "", 0)
         resp.status = falcon.HTTP_204
 
     def _set(self, req: falcon.Request, resp: falcon.Response, cookie: str, expires_at: int) -> None:
-        # who lies about https here only hides its own cookie from itself
-        is_secure = req.scheme == "https" or req.forwarded_scheme == "https" or self._public_url.startswith("https:")
+        secure = "; Secure" if self._sessions.is_secure(req) else ""
         life = f"Max-Age={max(0, expires_at - int(time.time()))}" if cookie else "Max-Age=0"
-        resp.append_header("Set-Cookie", f"{COOKIE}={cookie}; {life}; Path=/; HttpOnly; SameSite=Strict{'; Secure' if is_secure else ''}")
-        resp.set_header("Cache-Control", "no-store")
+        resp.append_header("Set-Cookie", f"{self._sessions.cookie_name(req)}={cookie}; {life}; Path=/; HttpOnly; SameSite=Strict{secure}")
 
 
 def _secret(body: bytes) -> str:

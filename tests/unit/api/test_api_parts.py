@@ -34,18 +34,18 @@ def test_ids_of_one_submit_follow_one_another_and_stay_uuids_of_version_7() -> N
 
 
 def test_a_ticket_is_for_its_ids_and_its_time() -> None:
-    tickets, ids = Tickets(lambda: KEY, 60), new_ids(3)
+    tickets, ids = Tickets(KEY, 60), new_ids(3)
     ticket = tickets.sign(ids[0], 3)
     assert tickets.allowed(ticket, [*ids, uuid7()]) == ids
     with pytest.raises(falcon.HTTPUnauthorized):
-        Tickets(lambda: b"other", 60).allowed(ticket, ids)
-    late = Tickets(lambda: KEY, -(time.time() - int(time.time())) - 1).sign(ids[0], 3)
+        Tickets(b"other", 60).allowed(ticket, ids)
+    late = Tickets(KEY, -(time.time() - int(time.time())) - 1).sign(ids[0], 3)
     with pytest.raises(falcon.HTTPUnauthorized):
         tickets.allowed(late, ids)
 
 
 def test_every_changed_character_of_a_ticket_is_noticed() -> None:
-    tickets, ids = Tickets(lambda: KEY, 60), new_ids(1)
+    tickets, ids = Tickets(KEY, 60), new_ids(1)
     ticket = tickets.sign(ids[0])
     for at, character in enumerate(ticket):
         changed = ticket[:at] + ("A" if character != "A" else "B") + ticket[at + 1 :]
@@ -54,7 +54,7 @@ def test_every_changed_character_of_a_ticket_is_noticed() -> None:
 
 
 def test_ids_that_do_not_follow_one_another_get_tickets_of_their_own() -> None:
-    tickets, ids = Tickets(lambda: KEY, 60), [uuid7(), uuid7()]
+    tickets, ids = Tickets(KEY, 60), [uuid7(), uuid7()]
     for answer, task_id in zip(Links("https://example.org/", tickets).accepted(ids), ids, strict=True):
         links = answer["links"]
         assert isinstance(links, dict)

@@ -1,0 +1,22 @@
+"""What a service looks at before it starts: a mistake is said here, once and in one line, and not by each of its processes."""
+
+import socket
+
+from dtqs.api.secret import another_secret, api_secret, fingerprint
+from dtqs.cli.admin import opened_store
+from dtqs.config import Config
+from dtqs.errors import StoreUnavailable
+
+
+def check_secret(config: Config) -> None:
+    """Have the API's secret ready, the same as on other hosts. Raises ConfigError."""
+    key = api_secret(config)
+    if not config.api.auth:
+        return
+    try:
+        with opened_store(config, "dtqs api") as store:
+            host = store.api_keys.other_secret(fingerprint(key), socket.gethostname())
+    except StoreUnavailable:
+        return  # the API waits for PostgreSQL, and its next start looks again
+    if host is not None:
+        raise another_secret(config, host)
