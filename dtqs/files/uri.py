@@ -19,7 +19,7 @@ WORDED_CHARACTERS = 300
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 _WANTED_BRACKETS = "between [ and ] an IPv6 address is allowed, without a zone"
-_USER_INFO = re.compile(rf"^((?:(?:{'|'.join(SCHEMES)}|[a-z][a-z0-9+.-]*(?=:[/\\])):)?[/\\]*).*@", re.IGNORECASE | re.DOTALL)
+_USER_INFO = re.compile(rf"^((?:(?:{'|'.join(SCHEMES)}|[a-z][a-z0-9+.-]*(?=:[/\\])):)?[/\\]*+).*@", re.IGNORECASE | re.DOTALL)
 _QUERY = re.compile(r"\?|%(?:25)*3F", re.IGNORECASE)
 """Where a query begins; what some program has encoded once too often is one all the same."""
 _NAMED = re.compile(r"([\w.~[\]-]*=)=*[^=].*", re.DOTALL)

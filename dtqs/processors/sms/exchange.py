@@ -19,6 +19,7 @@ from dtqs.processors.sms.message import SmsNotTaken, SmsRefused, SmsUnsure, word
 
 REPLY_BYTES = 64 << 10
 _KEPT_SECONDS = 3.0
+_DATE_CHARACTERS = 100
 """A connection is used again within this time only: servers close idle ones, after 5 seconds at the earliest, perhaps just as a request leaves."""
 NOT_TAKEN_CODES = frozenset({408, 425, 429, 500, 503})
 """Replies which say that the message was not taken, and may be later."""
@@ -120,6 +121,7 @@ def _read(response: httpx.Response, until: float) -> Reply:
 
 def retry_after(value: str, now: float) -> float:
     """Return the seconds that a Retry-After header asks for, given as a number or as a date; 0 where it says nothing that is known."""
+    value = value[:_DATE_CHARACTERS]
     if value.strip().isdecimal() and len(value) < 10:
         return float(value)
     try:

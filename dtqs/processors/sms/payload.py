@@ -16,12 +16,14 @@ _CALLBACK = f"an http:// or https:// URL of at most {URL_CHARACTERS} characters,
 
 def callback_url(url: str) -> str:
     """Return a URL that a provider may call. Raises ValueError, which says what is allowed."""
+    if len(url) > URL_CHARACTERS:
+        raise ValueError(f"no URL that can be called; allowed: {_CALLBACK}")
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc and not parts.fragment and parts.port != 0
     except ValueError:
         good = False
-    if not good or len(url) > URL_CHARACTERS or not url.isascii() or not url.isprintable() or " " in url:
+    if not good or not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError(f"no URL that can be called; allowed: {_CALLBACK}")
     return url
 

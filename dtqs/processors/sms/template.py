@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
 
 NAMES = ("to", "text", "sender", "id", "segments", "encoding", "status_callback", "token")
-_PLACE = re.compile(r"\$\{([^}]*)\}")
+_PLACE = re.compile(r"\$\{([^}]{0,100})\}")
 Escape = Callable[[str], str]
 
 

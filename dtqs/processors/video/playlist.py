@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_ATTRIBUTE = re.compile(r'([A-Z-]+)=("[^"]*"|[^,]*)')
+_ATTRIBUTE = re.compile(r'(?<![A-Z-])([A-Z-]++)=("[^"]*"|[^,]*)')
 
 
 @dataclass(frozen=True, slots=True)

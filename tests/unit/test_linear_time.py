@@ -1,0 +1,211 @@
+"""Outside input costs linear time: every regular expression of the package, and every function that takes such input apart by hand."""
+
+import ast
+import importlib
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import dtqs
+from dtqs import secrets
+from dtqs.api import downloads, envelope, names, origin, position, sessions, strict
+from dtqs.files import uri
+from dtqs.processors.email import addresses, headers, message
+from dtqs.processors.email import payload as email
+from dtqs.processors.sms import exchange, numbers, receipts, segments, template
+from dtqs.processors.sms import message as sms_message
+from dtqs.processors.sms import payload as sms
+from dtqs.processors.video import overlays, playlist
+
+SIZE = 4_000
+UNMEASURED_SECONDS = 0.006
+"""Less than this for four times the size proves nothing and harms nobody; quadratic time takes more."""
+MOST_RATIO = 11.0
+"""Four times the input: linear time is 4 (up to 8 where the caches overflow), quadratic 16."""
+
+
+def seconds(work: Callable[[Any], object], text: Any, runs: int = 3) -> float:
+    """Return this thread's own processor time, the least of some runs: what others do on the machine hardly counts."""
+    best = float("inf")
+    for _ in range(runs):
+        began = time.thread_time()
+        with suppress(Exception):  # a refusal is an answer
+            work(text)
+        best = min(best, time.thread_time() - began)
+    return best
+
+
+def check(work: Callable[[Any], object], seed: Any, prefix: Any, end: Any) -> None:
+    def of(size: int) -> Any:
+        return prefix + (seed * (size // len(seed) + 1))[:size] + end
+
+    for again in (1, 2, 3):
+        long = seconds(work, of(4 * SIZE), runs=1 if again == 1 else 3)
+        if long < UNMEASURED_SECONDS or long / max(seconds(work, of(SIZE)), 1e-9) < MOST_RATIO:
+            return
+    pytest.fail(f"more than linear: {4 * SIZE} characters of {seed!r} and {end!r} take {long:.3f} s")
+
+
+# --- every regular expression, with hostile texts made of what it mentions
+
+
+def expressions() -> Iterator[tuple[str, re.Pattern[Any], bool]]:
+    """Every expression of the package, and whether it searches: the compiled ones of each module, and the literals in calls of `re`."""
+    root = Path(dtqs.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        name = ".".join(("dtqs", *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")
+        source = path.read_text()
+        if "re." not in source or "__main__" in name:
+            continue
+        for variable, value in vars(importlib.import_module(name)).items():
+            for one in value if isinstance(value, list) else [value]:
+                if isinstance(one, re.Pattern):
+                    uses = set(re.findall(rf"\b{variable}\.(\w+)", source))
+                    yield f"{name}.{variable}", one, not uses or not uses <= {"match", "fullmatch"}
+        for call in ast.walk(ast.parse(source)):
+            if isinstance(call, ast.Call) and ast.unparse(call.func).startswith("re.") and call.args and isinstance(call.args[0], ast.Constant):
+                method = ast.unparse(call.func).removeprefix("re.")
+                if method != "compile":
+                    yield f"{name}:{call.lineno}", re.compile(call.args[0].value), method not in ("match", "fullmatch")
+
+
+def characters(parsed: Any) -> Iterator[str]:
+    """Name one character for each thing that an expression mentions."""
+    for operator, value in parsed:
+        match str(operator):
+            case "LITERAL":
+                yield chr(value)
+            case "NOT_LITERAL":
+                yield "a" if value != ord("a") else "b"
+            case "IN":
+                yield from characters([one for one in value if str(one[0]) != "NEGATE"][:3])
+            case "RANGE":
+                yield chr(value[0])
+            case "CATEGORY":
+                yield {"CATEGORY_DIGIT": "1", "CATEGORY_SPACE": " "}.get(str(value), "a")
+            case "BRANCH":
+                for branch in value[1]:
+                    yield from characters(branch)
+            case "SUBPATTERN" | "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+                yield from characters(value[-1])
+            case "ASSERT" | "ASSERT_NOT":
+                yield from characters(value[1])
+            case "ATOMIC_GROUP":
+                yield from characters(value)
+
+
+def seeds(pattern: re.Pattern[Any]) -> list[str]:
+    """Return what to repeat: each mentioned character, neighbours, and all of them in their order."""
+    mentioned = list(characters(re._parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)))  # type: ignore[attr-defined]
+    pairs = ["".join(mentioned[at : at + 2]) for at in range(len(mentioned))]
+    wholes = ["".join(mentioned[:end]) for end in (3, 6, 12, len(mentioned))]
+    return [seed for seed in dict.fromkeys([*mentioned, *pairs, *wholes, "a", " "]) if seed][:24]
+
+
+@pytest.mark.parametrize(("pattern", "searches"), [pytest.param(pattern, searches, id=name) for name, pattern, searches in expressions()])
+def test_no_regular_expression_takes_more_than_linear_time(pattern: re.Pattern[Any], searches: bool) -> None:
+    use = (lambda text: sum(1 for _ in pattern.finditer(text))) if searches else pattern.fullmatch
+    for seed in seeds(pattern):
+        for end in ("", "\x01"):
+            hostile, last = (seed.encode("utf-8", "replace"), end.encode()) if isinstance(pattern.pattern, bytes) else (seed, end)
+            check(use, hostile, hostile[:0], last)
+
+
+# --- what takes input apart by hand
+
+
+def receipt(text: str) -> object:
+    pdu = SimpleNamespace(short_message=text.encode("latin-1", "replace"), message_payload=None, esm_class=0, receipted_message_id=None, message_state=None)
+    return receipts.receipt_in(pdu)
+
+
+BY_HAND: dict[str, tuple[Callable[[str], object], str, list[str]]] = {
+    "mail address": (addresses.parse, "", [" ", "<", "< ", "a <", ".", '"', "\\"]),
+    "mail domain": (addresses.ascii_domain, "", ["a", "a.", "ü", "xn--"]),
+    "text field": (lambda text: headers.text_field("Subject", text[:4000]), "", ["a ", "é", "=?", " "]),
+    "header names": (lambda text: message.header_names(text.encode()), "", ["a", "a\r\n", ":"]),
+    "unsubscribe URI": (email._uri, "https://", ["a", " "]),
+    "receipt": (receipt, "", ["id:a ", "id:a", "a", "stat:"]),
+    "message id": (lambda text: receipts.is_same(text, text + "1"), "", ["1", "f", "0"]),
+    "provider's words": (sms_message.words, "", ["1", " ", "\x01"]),
+    "Retry-After": (lambda text: exchange.retry_after(text, 0.0), "", ["1", "a <", ", ", ":"]),
+    "callback URL": (sms.callback_url, "https://", ["a", "@", "[", "ａ"]),
+    "SMS text": (sms._text, "", ["a", "\x01"]),
+    "segments": (segments.segment, "", ["a", "€", "ü"]),
+    "phone number": (numbers.number, "+", ["1", "4"]),
+    "sender id": (numbers.sender_id, "", ["a", " ", "1"]),
+    "template": (template.names, "", ["${", "$"]),
+    "source": (uri.parse, "https://", ["a", "@", "[", ":", "ü", "%"]),
+    "worded source": (uri.worded, "", ["/", "\\", "&a=", "=", "%25", "a+", ";"]),
+    "redirect": (uri.parse_url, "https://", ["a", "/../", "ü.", "?"]),
+    "playlist": (playlist.read, "", ["\n", "#EXTINF:1,\n", "a"]),
+    "playlist's codecs": (lambda text: playlist.codecs(f"#EXT-X-STREAM-INF:{text}\nv0"), "", ["A", "A=,", 'A="']),
+    "WebVTT": (lambda text: overlays.moved(text, 1.0, 2.0), "WEBVTT\n\n", ["\n", "1\n", "00:00:00.000 --> "]),
+    "ASS": (overlays.without_attachments, "", ["[", "\n"]),
+    "Content-Disposition": (names.name_of, "attachment; filename", ['="', '="\\', "* = ", "*=UTF-8'", "=\\"]),
+    "file name": (names.safe_name, "", ["/", "a", "\u0661"]),
+    "disposition": (lambda text: names.disposition(text, "text/plain"), "", ["\\", "ü"]),
+    "Range": (downloads._RANGE.fullmatch, "bytes=", ["1", "-"]),
+    "Host": (origin._name, "", ["a", ":", "[", "ａ"]),
+    "cookie": (sessions._decoded, "", ["a", "_"]),
+    "Last-Event-ID": (lambda text: position.decode(text, []), "", ["_", "A"]),
+    "due_at": (envelope._due_at, "2030-01-31T12:00:00.", ["1"]),
+    "JSON": (lambda text: strict.decode(text.encode()), "", ["[", '{"a":', "[1,", "1"]),
+    "JSON text": (lambda text: strict.decode(b'["' + text.encode() + b'"]'), "", ["\\u0061", "\\", "1"]),
+    "secrets": (secrets.masked_text, "", ["://a:", "bearer ", "password=", "a"]),
+    "secret names": (lambda text: secrets.masked({text: text}), "", ["aA", "pass", "_"]),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_no_input_takes_more_than_linear_time(name: str) -> None:
+    work, prefix, hostile = BY_HAND[name]
+    for seed in hostile:
+        for end in ("", "\x01", "!", "@", ">"):
+            check(work, seed, prefix, end)
+
+
+def test_the_worst_address_that_may_be_given_is_judged_at_once() -> None:
+    for seed in ("<", " ", "< ", "a <", "ü", '"\\'):
+        text = (seed * addresses.ADDRESS_CHARACTERS)[: addresses.ADDRESS_CHARACTERS - 1] + "@"
+        assert seconds(addresses.parse, text) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "spec"),
+    [
+        ("Ada <ada@example.org>", "Ada", "ada@example.org"),
+        ("  <ada@example.org>  ", "", "ada@example.org"),
+        ("Ada<  ada@example.org  >", "Ada", "ada@example.org"),
+        ('"<x> Ada" <ada@example.org>', "<x> Ada", "ada@example.org"),
+        ("ada@example.org", "", "ada@example.org"),
+    ],
+)
+def test_an_address_is_cut_at_its_last_bracket(text: str, name: str, spec: str) -> None:
+    found = addresses.parse(text)
+    assert (found.name, found.spec) == (name, spec)
+
+
+@pytest.mark.parametrize("text", ["<>", "Ada <>", "Ada <a@b.org> x", "<a>@b.org>", "<<a@b.org>", "ada@example.org>", ">"])
+def test_brackets_out_of_place_make_no_address(text: str) -> None:
+    if text == "<<a@b.org>":  # a name may hold a bracket, as before
+        assert addresses.parse(text).name == "<"
+        return
+    with pytest.raises(ValueError, match="allowed"):
+        addresses.parse(text)
+
+
+@pytest.mark.parametrize(("text", "is_receipt"), [("id:1 stat:DELIVRD", True), ("id:1stat:x", False), ("stat:D id:1", False), ("id: stat:D", False)])
+def test_a_receipt_names_an_id_and_then_a_state(text: str, is_receipt: bool) -> None:
+    assert (receipt(text) is not None) == is_receipt
+
+
+def test_ids_of_thousands_of_digits_are_compared_as_text() -> None:
+    assert receipts.is_same("1" * 9000, "1" * 9000)
+    assert not receipts.is_same("a" * 9000, "1" * 9000)
