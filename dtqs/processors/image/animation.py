@@ -1,8 +1,9 @@
 """The frames of an animation in time: which outputs keep them, how long each is shown, and how often all of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from dtqs.processors.image.decode import decoding
@@ -22,6 +23,29 @@ class Timing:
     loops: int = 0
 
 
+class Moving(Image.Image):
+    """An animation whose frames are made when a writer asks for them; one is held at a time."""
+
+    def __init__(self, count: int, make: Callable[[int], Image.Image]) -> None:
+        super().__init__()
+        self.n_frames, self.is_animated, self._make = count, count > 1, make
+        self._show(0)
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, frame: int) -> None:
+        if not 0 <= frame < self.n_frames:
+            raise EOFError("no more frames")
+        if frame != self._at:
+            self._show(frame)
+
+    def _show(self, frame: int) -> None:
+        picture = self._make(frame)
+        self.im, self._mode, self._size, self.palette = picture.im, picture.mode, picture.size, picture.palette
+        self._at = frame
+
+
 def is_kept(image: ImageFile, output: ImageOutput, frames: int) -> bool:
     """Tell whether an output shows all frames."""
     wanted = output.animated and output.page is None and (output.format == "auto" or output.format in ANIMATED_FORMATS)
@@ -31,14 +55,18 @@ def is_kept(image: ImageFile, output: ImageOutput, frames: int) -> bool:
 def timed(image: ImageFile, frames: int, timing: Timing) -> Iterator[None]:
     """Go through the frames; each is to be loaded before the next."""
     timing.loops = _loops(image)
-    # an APNG may have a picture in front for those that cannot show animations
-    for number in range(1 if image.info.get("default_image") and frames > 1 else 0, frames):
+    for number in range(first(image, frames), frames):
         with decoding(image.format or ""):
             image.seek(number)
         yield
         milliseconds = image.info.get("duration", 0)
         known = isinstance(milliseconds, int | float) and 0 <= milliseconds <= _LONGEST_MILLISECONDS
         timing.milliseconds.append(round(milliseconds) if known else 0)
+
+
+def first(image: ImageFile, frames: int) -> int:
+    """Return where the animation begins: an APNG may have a picture in front for those that cannot show animations."""
+    return 1 if image.info.get("default_image") and frames > 1 else 0
 
 
 def _loops(image: ImageFile) -> int:

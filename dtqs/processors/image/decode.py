@@ -93,13 +93,10 @@ def go_to(image: ImageFile, frame: int, max_pixels: int) -> None:
     _check_pixels(image.size, max_pixels)
 
 
-def check_frames(size: Size, frames: int, max_frames: int, max_pixels: int, what: str = "the image") -> None:
-    """Raise PermanentError where an animation has too many frames, or too many pixels in all of them."""
+def check_frames(frames: int, max_frames: int) -> None:
+    """Raise PermanentError where an animation has too many frames."""
     if frames > max_frames:
-        raise PermanentError(f"{what} has {frames} frames; allowed are {max_frames}, or one of them (page, or animated = false)")
-    if size[0] * size[1] * frames > max_pixels:
-        pixels = f"{frames} frames of {size[0]} × {size[1]} pixels"
-        raise PermanentError(f"{what} has {pixels}; allowed are {max_pixels} in all, or one frame (page, or animated = false)")
+        raise PermanentError(f"the image has {frames} frames; allowed are {max_frames}, or one of them (page, or animated = false)")
 
 
 def orientation(image: ImageFile) -> int:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from dtqs.errors import PermanentError
 from dtqs.processors.image import webp
+from dtqs.processors.image.animation import Moving
 from dtqs.processors.image.colour import flatten, has_transparency
 from dtqs.processors.image.composed import Composed
 from dtqs.processors.image.decode import BROKEN
@@ -41,11 +42,26 @@ Options = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What is to be written: one picture, or the frames of an animation with their milliseconds; 0 loops are endless."""
+    """What is to be written: one picture, or the frames of an animation with their milliseconds; 0 loops are endless.
+
+    Of an animation that is too large to be held, only the first frame is there, and `make` makes each.
+    """
 
     frames: Sequence[Image.Image]
     milliseconds: Sequence[int] = ()
     loops: int = 1
+    make: Callable[[int], Image.Image] | None = None
+
+    @property
+    def count(self) -> int:
+        return len(self.milliseconds) if self.make else len(self.frames)
+
+    @property
+    def transparent(self) -> bool:
+        """Something can be seen through, or may be in frames that are not made yet."""
+        if self.make:
+            return self.frames[0].mode in ("LA", "RGBA")
+        return any(has_transparency(frame) for frame in self.frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +86,7 @@ def encode(finished: Finished, output: ImageOutput, metadata: Metadata, profile:
 
 def _held(data: bytes, format: str, finished: Finished) -> Encoded:
     times: Sequence[float] = ()
-    if len(finished.frames) > 1:
+    if finished.count > 1:
         times = _TIMES[format](data) if format in _TIMES else finished.milliseconds
     return Encoded(data, f"image/{format}", max(1, len(times)), round(sum(times)))
 
@@ -97,7 +113,7 @@ def check_side(output: ImageOutput, size: tuple[int, int]) -> None:
 def _by_content(finished: Finished) -> tuple[str, ...]:
     """Choose what shows the picture well in few bytes, and what every program and browser reads; a second choice where the first may be too long."""
     picture = finished.frames[0]
-    if len(finished.frames) > 1:
+    if finished.count > 1:
         return ("webp",)
     transparent = has_transparency(picture)
     lossy = "jpeg" if not transparent else "webp" if max(picture.size) <= _LONGEST_SIDE["webp"] else "png"
@@ -107,13 +123,22 @@ def _by_content(finished: Finished) -> tuple[str, ...]:
 
 
 def _written(finished: Finished, format: str, output: ImageOutput, metadata: Metadata, profile: bytes | None, fit: bool = False) -> bytes:
-    frames = [_prepared(frame, output, format) for frame in _alike(finished.frames)]
+    frames = _frames(finished, output, format)
     options = _options(format, output, profile) | _timing(format, finished, frames)
     write = _fitting if fit and output.max_bytes else _saved_for
     if kept := fitting(metadata, format):
         with suppress(*BROKEN):  # tags that a reader let pass and a writer cannot write cost the metadata, not the picture
             return write(frames, format, output, options | kept | _WITH_METADATA.get(format, {}))
     return write(frames, format, output, options)
+
+
+def _frames(finished: Finished, output: ImageOutput, format: str) -> list[Image.Image]:
+    """Return what a writer takes. Frames share alpha, where one needs it; but in a GIF each has its own palette."""
+    alpha = finished.count > 1 and format != "gif" and finished.transparent
+    if not finished.make:
+        return [_prepared(frame, output, format, alpha) for frame in _alike(finished.frames)]
+    make, mode = finished.make, "RGBA" if finished.transparent else "RGB"
+    return [Moving(finished.count, lambda number: _prepared(make(number).convert(mode), output, format, alpha))]
 
 
 def _alike(frames: Sequence[Image.Image]) -> Sequence[Image.Image]:
@@ -142,14 +167,14 @@ def _options(format: str, output: ImageOutput, profile: bytes | None) -> Options
 
 
 def _timing(format: str, finished: Finished, frames: Sequence[Image.Image]) -> Options:
-    if len(frames) < 2:
+    if finished.count < 2:
         return {}
     options: Options = {"save_all": True, "append_images": frames[1:], "duration": list(finished.milliseconds)}
     if format == "gif":
         # a GIF counts how often it is shown again, and says nothing where that is never
         again = {} if finished.loops == 1 else {"loop": max(0, finished.loops - 1)}
         # what a frame leaves must not show through the holes of the next
-        return options | again | {"disposal": 2 if any(has_transparency(frame) for frame in frames) else 1}
+        return options | again | {"disposal": 2 if finished.transparent else 1}
     return options if format == "avif" else options | {"loop": finished.loops}
 
 
@@ -180,15 +205,15 @@ def _saved_for(frames: Sequence[Image.Image], format: str, output: ImageOutput, 
 def _saved(frames: Sequence[Image.Image], format: str, options: Options) -> bytes:
     buffer = io.BytesIO()
     frames[0].save(buffer, format.upper(), **options)
-    if format == "webp" and len(frames) > 1 and any(has_transparency(frame) for frame in frames):
+    if format == "webp" and "save_all" in options and any(isinstance(frame, Moving) or has_transparency(frame) for frame in frames):
         # the writer looks at its frames only, which need not cover the canvas
-        return webp.with_alpha(buffer.getvalue())
+        return webp.with_alpha(buffer.getvalue()) if frames[0].mode in ("LA", "RGBA") else buffer.getvalue()
     return buffer.getvalue()
 
 
-def _prepared(picture: Image.Image, output: ImageOutput, format: str) -> Image.Image:
+def _prepared(picture: Image.Image, output: ImageOutput, format: str, alpha: bool = False) -> Image.Image:
     if picture.mode in ("LA", "RGBA"):
-        if not has_transparency(picture):
+        if not (alpha or has_transparency(picture)):
             picture = picture.convert(picture.mode[:-1])
         elif format in _OPAQUE:
             picture = flatten(picture, output.background or "#ffffff")

@@ -119,8 +119,8 @@ class _Apng(Composed):
         self.info["loop"] = int.from_bytes((structure.read(file, b"acTL") or bytes(8))[4:8], "big")
         pieces = [_piece(control, part, file, structure) for control, part in self._parts]
         self.info["duration"] = pieces[0].milliseconds
-        clears = any(piece.dispose is not Dispose.KEEP for piece in pieces[:-1])
-        covered = all(part.size == self._size for _, part in self._parts[:2])
+        clears = any(piece.dispose is Dispose.CLEAR for piece in pieces[:-1]) or pieces[int(pieces[0].apart)].dispose is Dispose.RESTORE
+        covered = next((part.size == self._size for control, part in self._parts if control), False)
         self.opaque = not keyed and structure.colour in (0, 2, 3) and not clears and covered
         return pieces
 

@@ -9,7 +9,7 @@ class ImageSettings(ProcessorSettings):
     """Limits: what is over one fails for good, and says so."""
 
     max_pixels: int = Field(
-        default=50_000_000, ge=1, le=1_000_000_000, description="width × height of a source, and of each output; of an animation, of all frames together"
+        default=50_000_000, ge=1, le=1_000_000_000, description="width × height of a source, and of each output; of an animation, of one frame"
     )
     max_frames: int = Field(default=1000, ge=1, le=1_000_000, description="frames of an animation that is to stay one")
     max_source_bytes: int = Field(default=100 << 20, ge=1, le=1 << 34, description="bytes of a source")

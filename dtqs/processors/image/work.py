@@ -1,7 +1,7 @@
 """One task from its open sources to the bytes of its outputs: in the process that may die of it, which knows nothing of tasks, stores or workers."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from dtqs.errors import PermanentError
-from dtqs.processors.image.animation import Timing, is_kept, timed
+from dtqs.processors.image.animation import Timing, first, is_kept, timed
 from dtqs.processors.image.beside import beside
 from dtqs.processors.image.composed import Composed
 from dtqs.processors.image.decode import BROKEN, check_frames, check_source, count_frames, decoding, go_to, opened, orientation
@@ -25,6 +25,8 @@ from dtqs.processors.image.sources import NAMES
 from dtqs.processors.image.summary import blurhash, dominant_color, shrunk
 
 _MARK_SIDE, _SMALL_SIDE = 2000, 96
+_PIXEL_BYTES, _HELD_PART = 4, 8
+"""The frames of all animations that are made may take an eighth of the memory that is allowed; else they are not held."""
 Json = dict[str, Any]
 
 
@@ -76,8 +78,8 @@ class Work:
         moving = {index for index in indices if is_kept(image, outputs[index], frames)}
         shown = shown_size(image)
         if moving:
-            check_frames(shown, frames, self._settings.max_frames, self._settings.max_pixels)
-        plans = {index: self._plan(shown, outputs[index], frames if index in moving else 1) for index in indices}
+            check_frames(frames, self._settings.max_frames)
+        plans = {index: self._plan(shown, outputs[index]) for index in indices}
         with decoding(image.format or ""):
             decoded, plans = self._decode(image, plans)
             frame = self._frame(decoded, plans)
@@ -107,16 +109,39 @@ class Work:
         needs = {decoded.whole: contained(extent(decoded.whole), _SMALL_SIDE)} | needed(plans.values())
         return Frame({part: decoded.part(part, size) for part, size in needs.items()}, self._mark)
 
-    def _animate(self, image: ImageFile, first: Frame, plans: Mapping[int, Plan], frames: int, metadata: Metadata) -> None:
-        outputs, timing = self._payload.outputs, Timing()
+    def _animate(self, image: ImageFile, begins: Frame, plans: Mapping[int, Plan], frames: int, metadata: Metadata) -> None:
+        pixels = frames * sum(planned.final[0] * planned.final[1] for planned in plans.values())
+        together = pixels * _PIXEL_BYTES <= self._settings.max_memory_bytes // _HELD_PART
+        finished = self._held if together else self._streamed
+        for index, made in finished(image, begins, plans, frames):
+            self._finish(index, made, begins, metadata)
+
+    def _held(self, image: ImageFile, begins: Frame, plans: Mapping[int, Plan], frames: int) -> Iterator[tuple[int, Finished]]:
+        """Decode each frame once, and hold what all outputs make of it."""
+        outputs, timing, needs = self._payload.outputs, Timing(), needed(plans.values())
         pictures: dict[int, list[Image.Image]] = {index: [] for index in plans}
-        needs = needed(plans.values())
         for _ in timed(image, frames, timing):
-            frame = first if image.tell() == 0 else self._next(image, needs)
+            frame = begins if image.tell() == 0 else self._next(image, needs)
             for index, planned in plans.items():
                 pictures[index].append(frame.make(outputs[index], planned))
         for index in plans:
-            self._finish(index, Finished(pictures.pop(index), timing.milliseconds, timing.loops), first, metadata)
+            yield index, Finished(pictures.pop(index), timing.milliseconds, timing.loops)
+
+    def _streamed(self, image: ImageFile, begins: Frame, plans: Mapping[int, Plan], frames: int) -> Iterator[tuple[int, Finished]]:
+        """Decode the animation once for its times, and anew for each output, whose writer asks for one frame after the other."""
+        timing, start = Timing(), first(image, frames)
+        for _ in timed(image, frames, timing):
+            with decoding(image.format or ""):
+                image.load()
+        for index, planned in plans.items():
+            output, needs = self._payload.outputs[index], needed([planned])
+
+            def make(number: int, output: ImageOutput = output, planned: Plan = planned, needs: Mapping[Box, Size] = needs) -> Image.Image:
+                with decoding(image.format or ""):
+                    image.seek(start + number)
+                return (begins if start + number == 0 else self._next(image, needs)).make(output, planned)
+
+            yield index, Finished([make(0)], timing.milliseconds, timing.loops, make)
 
     def _next(self, image: ImageFile, needs: Mapping[Box, Size]) -> Frame:
         with decoding(image.format or ""):
@@ -126,7 +151,7 @@ class Work:
     def _finish(self, index: int, finished: Finished, frame: Frame, metadata: Metadata) -> None:
         """Encode one output and hand it on."""
         output, size = self._payload.outputs[index], finished.frames[0].size
-        self._check_size(output, size, len(finished.frames))
+        self._check_size(output, size)
         try:
             encoded = encode(finished, output, metadata if output.keep_metadata else {}, frame.profile_for(output))
         except BROKEN as error:
@@ -136,19 +161,17 @@ class Work:
             raise PermanentError(f"the outputs have more bytes than the allowed {self._settings.max_output_bytes}, {output.name} being the first too many")
         self._made(Made(index, encoded, size))
 
-    def _plan(self, shown: Size, output: ImageOutput, frames: int) -> Plan:
+    def _plan(self, shown: Size, output: ImageOutput) -> Plan:
         """Decide one output's size. Raises PermanentError where that is more than is allowed, before a pixel is decoded."""
         planned = plan(shown, output)
-        self._check_size(output, planned.final, frames)
-        self._check_size(output, planned.size, frames)
+        self._check_size(output, planned.final)
+        self._check_size(output, planned.size)
         return planned
 
-    def _check_size(self, output: ImageOutput, size: Size, frames: int) -> None:
+    def _check_size(self, output: ImageOutput, size: Size) -> None:
         if max(size) > self._settings.max_side_pixels or size[0] * size[1] > self._settings.max_pixels:
             limits = f"{self._settings.max_side_pixels} each way and {self._settings.max_pixels} in all"
             raise PermanentError(f"output {output.name} would have {size[0]} × {size[1]} pixels; allowed are {limits}")
-        if frames > 1:
-            check_frames(size, frames, self._settings.max_frames, self._settings.max_pixels, f"output {output.name}")
         check_side(output, size)
 
     def _mark(self, uri: str) -> Image.Image:
