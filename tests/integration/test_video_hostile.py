@@ -105,7 +105,7 @@ def test_a_films_own_subtitles_that_are_too_much_are_not_read_into_the_worker(ru
     (sources / "text.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\n" + "text " * 400 + "\n", encoding="utf-8")
     ffmpeg("-i", clip, "-i", sources / "text.srt", "-c", "copy", "-c:s", "srt", sources / "film.mkv")
     assert run(sources / "film.mkv", {"subtitles": {"mode": "carry"}, **FAST})
-    monkeypatch.setattr("dtqs.processors.video.overlays._MADE_BYTES", 2000)
+    monkeypatch.setattr("dtqs.processors.video.storing._TEXT_BYTES", 2000)
     with pytest.raises(PermanentError, match="the subtitles come to"):
         run(sources / "film.mkv", {"subtitles": {"mode": "carry"}, **FAST})
 

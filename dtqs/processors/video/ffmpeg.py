@@ -89,9 +89,9 @@ class Ffmpeg:
         """Run it and return what it printed. Raises as `run` does, and PermanentError where it prints without an end."""
         return self._answer(command, files)
 
-    def python(self, module: str, arguments: Sequence[str], files: Sequence[BinaryIO] = ()) -> bytes:
-        """Run a module of ours within the same bounds, and return what it printed. Its first argument says how it enters the jail."""
-        command = [sys.executable, "-P", "-m", module, self._jail.orders(), *arguments]
+    def python(self, script: Path, arguments: Sequence[str], files: Sequence[BinaryIO] = ()) -> bytes:
+        """Run a program of ours within the same bounds, and return what it printed. Its first argument says how it enters the jail."""
+        command = [sys.executable, "-P", str(script), self._jail.orders(), *arguments]
         return self._answer(command, files, {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONUTF8": "1"})
 
     def _answer(self, command: Sequence[str], files: Sequence[BinaryIO], python: Mapping[str, str] | None = None) -> bytes:

@@ -1,7 +1,6 @@
-"""Makes a watermark out of a hostile picture, in a process of its own: `python -m` this, the jail's orders, a descriptor, a name, a width,
-an opacity.
+"""Makes a watermark out of a hostile picture, in a process of its own, run by its path so that it loads little.
 
-It prints what is wrong with the picture, and nothing where all is well.
+Its arguments: the jail's orders, a descriptor, a name, a width, an opacity. It prints what is wrong with the picture, or nothing.
 """
 
 import sys

@@ -11,11 +11,11 @@ from dtqs.processors.video.command import Span, Stream, compiled, output, own
 from dtqs.processors.video.film import no_track
 from dtqs.processors.video.geometry import Size
 from dtqs.processors.video.payload import Subtitles, VideoOutput, Watermark
+from dtqs.processors.video.storing import read_text
 from dtqs.processors.video.studio import Studio
 
+_MARK = Path(__file__).with_name("mark.py")
 _TEXT_BYTES = 10 << 20
-_MADE_BYTES = 5 * _TEXT_BYTES
-"""A film's own track, which no limit on texts has seen, may come to gigabytes; and ASS says more than SubRip."""
 _ENCODINGS = ("utf-8-sig", "cp1252")
 _PICTURE_SUBTITLES = frozenset({"hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "xsub", "dvb_teletext"})
 _KEPT_SECTIONS = re.compile(r"\[(script info|v4\+? styles|v4 styles\+|events)\]", re.IGNORECASE)
@@ -37,7 +37,7 @@ def watermark(studio: Studio, wanted: Watermark, size: Size) -> Stream:
     name = f"watermark-{hashlib.sha256(f'{wanted.source} {width} {wanted.opacity}'.encode()).hexdigest()}.png"
     if not (studio.programs.folder / name).exists():
         file = studio.sources.open(wanted.source)
-        problem = studio.programs.ffmpeg.python("dtqs.processors.video.mark", [str(file.fileno()), name, str(width), str(wanted.opacity)], [file])
+        problem = studio.programs.ffmpeg.python(_MARK, [str(file.fileno()), name, str(width), str(wanted.opacity)], [file])
         if problem:
             raise PermanentError(problem.decode("utf-8", "replace"))
     return own(name, "png_pipe")
@@ -63,17 +63,10 @@ def subtitles(studio: Studio, asked: VideoOutput, span: Span, seconds: float | N
 def _finished(studio: Studio, stem: str, span: Span, seconds: float | None) -> Text:
     folder = studio.programs.folder
     ass, vtt = folder / f"{stem}.ass", folder / f"{stem}.webvtt"
-    ass.write_text(without_attachments(_read(ass)), encoding="utf-8")
-    cues, text = moved(_read(vtt), span.start_seconds, seconds)
+    ass.write_text(without_attachments(read_text(ass, "the subtitles")), encoding="utf-8")
+    cues, text = moved(read_text(vtt, "the subtitles"), span.start_seconds, seconds)
     vtt.write_text(text, encoding="utf-8")
     return Text(ass.name, vtt.name, cues)
-
-
-def _read(path: Path) -> str:
-    """Read what ffmpeg made, into the worker's own memory. Raises PermanentError where that is too much of it."""
-    if (size := path.stat().st_size) > _MADE_BYTES:
-        raise PermanentError(f"the subtitles come to {size} bytes; allowed are {_MADE_BYTES}")
-    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def without_attachments(ass: str) -> str:

@@ -45,7 +45,7 @@ class Still:
         def write(file: BinaryIO) -> None:
             made = output([stream], place(file), "image2pipe", **({"frames:v": 1} | self._options()))
             studio.run(made, self._meter, None, (file,))
-            check_picture(asked.name, file, "PNG" if self._is_png else "JPEG", self._frame.size)
+            check_picture(studio.programs.ffmpeg, asked.name, file, "PNG" if self._is_png else "JPEG", self._frame.size)
 
         stored = studio.context.add_output(asked.name, write, f"image/{'png' if self._is_png else 'jpeg'}")
         return [stored | {"width": self._frame.size[0], "height": self._frame.size[1]}]
@@ -71,7 +71,7 @@ class Moving:
         def write(file: BinaryIO) -> None:
             made = output([self._stream()], place(file), "gif" if self._is_gif else "webp", **({"frames:v": _MOVING_FRAMES} | self._options()))
             studio.run(made, self._meter, self._seconds, (file,), holds_back=True)
-            frames, took[0] = check_picture(asked.name, file, "GIF" if self._is_gif else "WEBP", self._frame.size)
+            frames, took[0] = check_picture(studio.programs.ffmpeg, asked.name, file, "GIF" if self._is_gif else "WEBP", self._frame.size)
             if self._is_gif or frames > 1:  # pictures that are all the same become one in a WebP, which has no duration
                 check_seconds(asked.name, took[0], self._seconds, studio.programs.settings.max_duration_seconds)
 
@@ -129,7 +129,7 @@ class Sheet:
             if not path.is_file():
                 raise PermanentError(f"output {asked.name}: sheet {number} was not made: the source is cut short or broken")
             with path.open("rb") as file:
-                check_picture(asked.name, file, "JPEG", size)
+                check_picture(self._studio.programs.ffmpeg, asked.name, file, "JPEG", size)
             stored = store_file(self._studio.context, path, f"{asked.name}/{number}.jpg", "image/jpeg")
             sheets.append(stored | {"part_of": asked.name, "width": size[0], "height": size[1]})
         text = self._cues([sheet["uri"].removeprefix("upload:") for sheet in sheets]).encode()

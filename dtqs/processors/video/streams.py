@@ -18,7 +18,7 @@ from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import Rendition, VideoOutput
 from dtqs.processors.video.playlist import Segments, Track, Variant
 from dtqs.processors.video.rules import audio_codec_of, video_codec_of
-from dtqs.processors.video.storing import store_file
+from dtqs.processors.video.storing import read_text, store_file
 from dtqs.processors.video.studio import Source, Studio
 from dtqs.processors.video.verify import Expected, check, check_seconds
 
@@ -52,7 +52,7 @@ class Ladder:
     def make(self) -> list[Json]:
         """Encode all at once, look at each, store them from the media files up; the master playlist is the first of the result."""
         self._studio.run(self._command(), self._meter, self._seconds)
-        known = playlist.codecs((self._folder / self._name("master.m3u8")).read_text(encoding="utf-8"))
+        known = playlist.codecs(read_text(self._folder / self._name("master.m3u8"), "the playlists"))
         parts: list[Json] = []
         variants: list[Variant] = []
         for number, rung in enumerate(self._rungs):
@@ -118,7 +118,7 @@ class Ladder:
     def _checked(self, number: int, rung: Rung | None) -> tuple[Segments, Film]:
         """Look at a rendition, or, without a rung, at the sound. Raises PermanentError."""
         asked, measured = self._asked, self._studio.film.is_measured
-        segments = playlist.read((self._folder / self._name(f"{number}.m3u8")).read_text(encoding="utf-8"))
+        segments = playlist.read(read_text(self._folder / self._name(f"{number}.m3u8"), "the playlists"))
         path = self._folder / self._name(f"{number}.m4s")
         with path.open("rb") as file:
             film = self._studio.programs.probe(file, Container("mov", "video/mp4"))

@@ -1,15 +1,18 @@
 """Looks at what was made, before anybody gets it: an output that is cut short, or lacks a stream, is a failure and no success."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dtqs.errors import PermanentError
+from dtqs.processors.video.ffmpeg import Ffmpeg
 from dtqs.processors.video.film import Film
 from dtqs.processors.video.geometry import Size
 
 SLACK_SECONDS = 0.5
+_LOOK = Path(__file__).with_name("look.py")
 _PART, _MOST_SECONDS = 0.01, 1.0
 
 
@@ -51,23 +54,28 @@ def allowed_gap(seconds: float) -> float:
     return SLACK_SECONDS + min(_PART * seconds, _MOST_SECONDS)
 
 
-def check_picture(name: str, file: BinaryIO, format: str, size: Size) -> tuple[int, float]:
-    """Open a picture again, whole; return its frames and the seconds that they take. Raises PermanentError."""
+class _Looked(BaseModel):
+    """The answer of look.py. It has read hostile bytes, so it is not believed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    frames: int = Field(default=0, ge=0)
+    milliseconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    wrong: str = Field(default="", max_length=500)
+
+
+def check_picture(ffmpeg: Ffmpeg, name: str, file: BinaryIO, format: str, size: Size) -> tuple[int, float]:
+    """Have a picture opened again, whole; return its frames and the seconds that they take. Raises PermanentError."""
     if file.seek(0, 2) == 0:
         raise _failed(name, "there is nothing in it: the film has no picture at that time, or is cut short or broken")
-    file.seek(0)
+    answer = ffmpeg.python(_LOOK, [str(file.fileno()), format, *map(str, size)], [file])
     try:
-        with Image.open(file, formats=(format,)) as picture:
-            if picture.size != size:
-                raise _failed(name, f"it has {picture.width} × {picture.height} pixels, not {size[0]} × {size[1]}")
-            frames, milliseconds = getattr(picture, "n_frames", 1), 0.0
-            for number in range(frames):
-                picture.seek(number)
-                picture.load()
-                milliseconds += picture.info.get("duration", 0)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise _failed(name, f"it cannot be opened again: {error}") from error
-    return frames, milliseconds / 1000
+        looked = _Looked.model_validate_json(answer)
+    except ValidationError as error:
+        raise _failed(name, "it cannot be opened again") from error
+    if looked.wrong or not looked.frames:
+        raise _failed(name, looked.wrong or "it has no frame")
+    return looked.frames, looked.milliseconds / 1000
 
 
 def _failed(name: str, why: str) -> PermanentError:

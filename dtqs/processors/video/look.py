@@ -1,0 +1,42 @@
+"""Opens a picture that ffmpeg made, whole, in a process of its own: an ffmpeg that a film has taken over may have made one that does harm.
+
+A program, run by its path so that it loads little: the jail's orders, a descriptor, a format, a width, a height. It prints JSON.
+"""
+
+import json
+import sys
+from typing import Any, BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from dtqs.jail import enter
+
+_BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+
+
+def main() -> None:
+    orders, descriptor, format, width, height = sys.argv[1:]
+    enter(orders)
+    with open(int(descriptor), "rb") as file:
+        print(json.dumps(look(file, format, (int(width), int(height)))))
+
+
+def look(file: BinaryIO, format: str, size: tuple[int, int]) -> dict[str, Any]:
+    """Return its frames and the milliseconds that they take, or what is wrong with it."""
+    file.seek(0)
+    try:
+        with Image.open(file, formats=(format,)) as picture:
+            if picture.size != size:
+                return {"wrong": f"it has {picture.width} × {picture.height} pixels, not {size[0]} × {size[1]}"}
+            frames, milliseconds = getattr(picture, "n_frames", 1), 0.0
+            for number in range(frames):
+                picture.seek(number)
+                picture.load()
+                milliseconds += picture.info.get("duration", 0)
+    except _BROKEN as error:
+        return {"wrong": f"it cannot be opened again: {error}"[:400]}
+    return {"frames": frames, "milliseconds": milliseconds}
+
+
+if __name__ == "__main__":
+    main()
