@@ -1,6 +1,7 @@
 """The doctor's look at the jail of image decoder and ffmpeg: which parts this machine has, and what a missing one means."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from dtqs.cli.checks import FAILED, OK, WARNING, Check
 from dtqs.config import Config
@@ -17,11 +18,19 @@ def jail(config: Config) -> Iterator[Check]:
     """Check the jail as this process would get it: a service may have more or less."""
     found = offer()
     yield from _parts(found, config)
-    places = {"this configuration": config.path, "[files] directory": config.files.directory, "[supervisor] state_dir": config.supervisor.state_dir}
-    open_to_all = [f"{name} ({path})" for name, path in places.items() if path is not None and exposed(path)]
+    open_to_all = [f"{name} ({path})" for name, path in _secret_places(config) if exposed(path)]
     if found.landlock_abi and open_to_all:
         words = f"{', '.join(open_to_all)} lies where programs and libraries lie, which jailed programs may read"
         yield Check("jail", WARNING, words, "move it out of there: /etc/dtqs and /var/lib/dtqs are made for it")
+
+
+def _secret_places(config: Config) -> Iterator[tuple[str, Path]]:
+    if config.path:
+        yield "this configuration", config.path
+    yield "[files] directory", config.files.directory
+    yield "[supervisor] state_dir", config.supervisor.state_dir
+    for section, entries in config.raw.items():
+        yield from ((f"[{section}] {key}", Path(entry.text)) for key, entry in entries.items() if key.endswith("_file"))
 
 
 def _parts(found: Offer, config: Config) -> Iterator[Check]:

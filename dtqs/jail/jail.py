@@ -2,6 +2,7 @@
 
 import os
 import resource
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -74,14 +75,24 @@ class Jail:
 def enter(orders: str, work: Path | None = None, *, has_socket: bool = False) -> None:
     """Go into the jail, for good, by the orders of the worker. The process has one thread, and has loaded what it needs from foreign places.
 
-    It may read the modules of Python, and write in its folder if it has one. Raises OSError where a required part fails.
+    It may read the modules of Python, and write in its folder if it has one. Raises RuntimeError where there is a second thread, which would
+    stay outside, and OSError where a required part fails.
     """
+    if _threads() > 1:
+        raise RuntimeError("a library has started a thread before the jail: import it later")
     told = orjson.loads(orders)
     jail, offered = Jail(told["mode"]), Offer(**told["offer"])
     read = (*places.programs(), *places.read(), *places.python())
     allowed = Places(read=read, work=(work,) if work else (), devices=places.devices())
     with _ruleset(offered, allowed) as ruleset:
         jail._steps(offered, ruleset, Wishes(runs_program=False, has_socket=has_socket))()
+
+
+def _threads() -> int:
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:  # no /proc
+        return threading.active_count()
 
 
 @contextmanager

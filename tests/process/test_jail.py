@@ -19,12 +19,13 @@ from typing import Any
 
 import pytest
 
-from dtqs.errors import JailUnavailable
+from dtqs.errors import JailUnavailable, PermanentError
 from dtqs.jail import Jail, Offer, kernel, landlock, offer, privileges, seccomp
 from dtqs.jail.linux import LANDLOCK_CREATE_RULESET, no_new_privileges
 from dtqs.processors.image import ImageProcessor
 from dtqs.processors.image.payload import ImagePayload
 from dtqs.processors.image.settings import ImageSettings
+from dtqs.processors.video import verify
 from dtqs.processors.video.ffmpeg import Bounds, Ffmpeg
 from tests import attacks
 from tests.fix_images import quarters, saved
@@ -255,3 +256,22 @@ def test_an_ordinary_user_is_held_as_well() -> None:
     assert got_away_with(free) >= FILES | PROCESSES | {"read the worker's environment", "connect by TCP", "kill another process"}
     assert got_away_with(told) == set()
     assert works(told), told
+
+
+def test_a_picture_that_ffmpeg_made_is_opened_in_the_jail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, garbage, script = tmp_path / "picture.png", tmp_path / "garbage.png", tmp_path / "taken_over.py"
+    picture.write_bytes(saved(quarters(), "png"))
+    garbage.write_bytes(picture.read_bytes()[:60])
+    size = quarters().size
+    programs = Ffmpeg(tmp_path, BOUNDS, Jail("required"))
+    with picture.open("rb") as good, garbage.open("rb") as bad:
+        assert verify.check_picture(programs, "poster", good, "PNG", size) == (1, 0.0)
+        with pytest.raises(PermanentError, match="output poster was made, but is not what it should be: it cannot be opened again: "):
+            verify.check_picture(programs, "poster", bad, "PNG", size)
+        with pytest.raises(PermanentError, match=f"it has {size[0]} × {size[1]} pixels, not 1 × 1"):
+            verify.check_picture(programs, "poster", good, "PNG", (1, 1))
+        for answer in ('{"frames": -1}', '{"frames": 1, "milliseconds": NaN}', "[" * 5000, '{"frames": 1, "more": 1}'):
+            script.write_text(f"print({answer!r})")
+            monkeypatch.setattr(verify, "_LOOK", script)
+            with pytest.raises(PermanentError, match=r"it cannot be opened again$"):
+                verify.check_picture(programs, "poster", good, "PNG", size)

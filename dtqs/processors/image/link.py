@@ -124,7 +124,7 @@ class ImageProcess:
         command = [sys.executable, *module, str(os.getpid()), self._settings.model_dump_json(), jail.orders()]
         ours, theirs = socket.socketpair()
         # nothing of ours goes along: no open file, and no environment, which may hold passwords
-        environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "MALLOC_ARENA_MAX": "1"}
+        environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"}
         with theirs:
             child = subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True)
         self._child, self._tasks = child, 0

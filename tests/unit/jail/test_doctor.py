@@ -46,8 +46,11 @@ def test_secrets_where_programs_lie_are_told(tmp_path: Path, monkeypatch: pytest
     package = Path(os.path.abspath(checks.__file__)).parents[1]
     assert exposed(package / "dtqs.ini")
     assert not exposed(package.parent / "dtqs.ini")
-    monkeypatch.setattr(checks, "exposed", lambda path: path.name == "dtqs.ini")
-    *_, (part, state, found, advice) = told(monkeypatch, WHOLE, config(tmp_path, "best"))
+    monkeypatch.setattr(checks, "exposed", lambda path: path.name in ("dtqs.ini", "dsn"))
+    secret = tmp_path / "dsn"
+    secret.write_text("postgresql://localhost/dtqs")
+    (tmp_path / "dtqs.ini").write_text(f"[postgresql]\ndsn_file = {secret}\n")
+    *_, (part, state, found, advice) = told(monkeypatch, WHOLE, load(tmp_path / "dtqs.ini", {}))
     assert (part, state) == ("jail", "warning")
-    assert found.startswith(f"this configuration ({tmp_path}/dtqs.ini) lies where programs and libraries lie")
+    assert found.startswith(f"this configuration ({tmp_path}/dtqs.ini), [postgresql] dsn_file ({secret}) lies where programs and libraries lie")
     assert "/etc/dtqs" in advice
