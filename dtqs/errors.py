@@ -5,6 +5,7 @@
     ├── TransientError              worth a retry
     │   ├── StoreUnavailable        PostgreSQL is away or too slow
     │   ├── BrokerUnavailable       RabbitMQ is away, blocked or too slow
+    │   ├── ExaminerBusy            a large body cannot be examined now
     │   ├── FilesUnavailable        a disk is full, or a source or the object storage is away
     │   ├── TaskTimedOut            an attempt ran into its time limit
     │   └── WorkerDied              the process that ran the attempt is gone
@@ -27,6 +28,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dtqs.task import DELAY_SECONDS_LIMIT
 
@@ -61,6 +63,10 @@ class StoreUnavailable(TransientError):
 
 class BrokerUnavailable(TransientError):
     """RabbitMQ could not be reached, or did not answer in time."""
+
+
+class ExaminerBusy(TransientError):
+    """The process that examines large bodies has too many before it, has died, or took too long."""
 
 
 class FilesUnavailable(TransientError):
@@ -159,6 +165,9 @@ class Invalid(RequestError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(f"{p.field}: {p.message}" for p in self.problems))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problems,)  # built anew in another process
 
 
 class AboveCeiling(Invalid):

@@ -2,8 +2,7 @@
 
 import falcon
 
-HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
-"""Answers hold tasks and tickets: nobody keeps them, guesses another type, or embeds them in a page of another site."""
+from dtqs.api.refusal import HEADERS
 
 
 class Answer(falcon.Response):

@@ -9,6 +9,7 @@ from dtqs.api.answer import Answer
 from dtqs.api.auth import Auth
 from dtqs.api.ceilings import Limits
 from dtqs.api.downloads import Downloads
+from dtqs.api.examine import Elsewhere
 from dtqs.api.gather import Gather
 from dtqs.api.health import Healthz, Readyz
 from dtqs.api.hinting import Hinting
@@ -55,10 +56,9 @@ class Parts:
     hinting: Hinting
     gather: Gather
     totals: Totals
-
-    def timeout_seconds(self, task_type: str) -> float:
-        """Return the time limit of a type's attempts, where a task says none."""
-        return self.catalog.get(task_type).timeout_seconds or self.config.retry.timeout_seconds
+    intake: Intake
+    limits: Limits
+    examiner: Elsewhere
 
 
 def create_app(parts: Parts) -> App:
@@ -69,11 +69,10 @@ def create_app(parts: Parts) -> App:
     auth = Auth(keys.find, sessions, OwnHosts(api.public_url), api.auth)
     tickets = Tickets(parts.secret, api.ticket_seconds)
     links = Links(api.public_url, tickets if api.auth else None)
-    intake = Intake(parts.catalog, store.files, parts.space.refusal, parts.config.retry.max_retries)
     app: App = falcon.App(response_type=Answer)
     problems.add_handlers(app)
-    limits, room = Limits(parts.config.limits, parts.timeout_seconds), Room(store.tasks.pending_of)
-    app.add_route("/submit", _submit(parts, auth, intake, limits, room, links))
+    intake, limits, room = parts.intake, parts.limits, Room(store.tasks.pending_of)
+    app.add_route("/submit", _submit(parts, auth, room, links))
     app.add_route("/sse", Sse(auth, tickets, store.reads, parts.hub, api))
     app.add_route("/tasks", TaskList(auth, store.reads, links))
     app.add_route("/tasks/{task_id}", TaskResource(auth, store.reads))
@@ -99,11 +98,11 @@ def _add_dashboard(app: App, parts: Parts, auth: Auth, sessions: Sessions) -> No
     app.add_route("/logs", Logs(auth, parts.reader))
 
 
-def _submit(parts: Parts, auth: Auth, intake: Intake, limits: Limits, room: Room, links: Links) -> Submit:
+def _submit(parts: Parts, auth: Auth, room: Room, links: Links) -> Submit:
     config, store = parts.config, parts.store
     # the rest of the pool is for single submits, reads and streams
     arrays_at_once = max(1, config.postgresql.pool_size // 2)
     return Submit(
-        auth, intake, limits, room, parts.gather, parts.hinting, links, store.tasks, store.reads,
+        auth, parts.examiner, parts.intake, parts.limits, room, parts.gather, parts.hinting, links, store.tasks, store.reads,
         config.api.max_body_bytes, config.api.idempotency_hours, arrays_at_once, config.postgresql.statement_timeout_seconds,
     )  # fmt: skip

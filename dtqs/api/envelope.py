@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dtqs.errors import Invalid, Problem
-from dtqs.processors.faults import payload_problems
+from dtqs.processors.faults import PROBLEMS_LIMIT, payload_problems
 from dtqs.task import (
     DELAY_SECONDS_LIMIT,
     MAX_RETRIES_LIMIT,
@@ -73,15 +74,19 @@ def parse(value: Any) -> list[TaskBody]:
     try:
         bodies = _MANY.validate_python(values)
     except ValidationError:
-        raise Invalid(list(_problems(values, many))) from None
+        raise Invalid(_first_problems(values, many)) from None
     if any(body.due_at is not None and body.delay_seconds is not None for body in bodies):
-        raise Invalid(list(_problems(values, many)))
+        raise Invalid(_first_problems(values, many))
     return bodies
 
 
 def field_name(index: int | None, name: str) -> str:
     """Return where a field is: `priority`, or `[3].priority` in an array."""
     return name if index is None else f"[{index}].{name}" if name else f"[{index}]"
+
+
+def _first_problems(values: Sequence[Any], many: bool) -> list[Problem]:
+    return list(islice(_problems(values, many), PROBLEMS_LIMIT + 1))
 
 
 def _problems(values: Sequence[Any], many: bool) -> Iterator[Problem]:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 import falcon
-import orjson
 
+from dtqs.api.refusal import MEDIA_TYPE, SHOWN_PROBLEMS, document
 from dtqs.errors import (
     AboveCeiling,
     BrokerUnavailable,
     Conflict,
+    ExaminerBusy,
     FilesUnavailable,
     InputRefused,
     Invalid,
@@ -23,12 +24,11 @@ from dtqs.errors import (
 from dtqs.files import TooLarge
 from dtqs.uuid7 import uuid7
 
-MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "2"
-SHOWN_PROBLEMS = 100
 _AWAY = {
     StoreUnavailable: "PostgreSQL cannot be reached, or is too slow,",
     BrokerUnavailable: "RabbitMQ cannot be reached, or is too slow,",
+    ExaminerBusy: "the process that examines large bodies is too busy",
     FilesUnavailable: "the place where files are kept cannot be reached, or is full,",
 }
 
@@ -51,15 +51,10 @@ def add_handlers(app: "falcon.App[falcon.Request, falcon.Response]") -> None:
 
 def write(resp: falcon.Response, status: HTTPStatus, detail: str, errors: Sequence[Problem] = (), instance: str | None = None) -> None:
     """Make the response a problem document."""
-    document: dict[str, object] = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail}
-    if errors:
-        document["errors"] = [{"field": problem.field, "message": problem.message} for problem in errors[:SHOWN_PROBLEMS]]
-    if instance:
-        document["instance"] = instance
     resp.status = f"{int(status)} {status.phrase}"
     resp.content_type = MEDIA_TYPE
     resp.stream = None
-    resp.data = orjson.dumps(document)
+    resp.data = document(status, detail, errors, instance)
 
 
 def _serialize(_: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
@@ -77,7 +72,10 @@ def _conflict(_: falcon.Request, resp: falcon.Response, error: Exception, __: ob
 
 def _invalid(_: falcon.Request, resp: falcon.Response, error: Invalid, __: object) -> None:
     count = len(error.problems)
-    write(resp, HTTPStatus.UNPROCESSABLE_ENTITY, f"{count} {'field is' if count == 1 else 'fields are'} wrong", error.problems)
+    said = f"more than {SHOWN_PROBLEMS} fields are wrong; the first {SHOWN_PROBLEMS} are listed"
+    if count <= SHOWN_PROBLEMS:
+        said = f"{count} {'field is' if count == 1 else 'fields are'} wrong"
+    write(resp, HTTPStatus.UNPROCESSABLE_ENTITY, said, error.problems)
 
 
 def _above_ceiling(_: falcon.Request, resp: falcon.Response, error: AboveCeiling, __: object) -> None:

@@ -1,9 +1,7 @@
 """POST /submit: a task, or an array of them, is accepted when it is durable; RabbitMQ is not waited for."""
 
-import hashlib
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import falcon
 import orjson
@@ -13,13 +11,13 @@ from gevent.lock import BoundedSemaphore
 from dtqs.api.auth import Auth, Caller
 from dtqs.api.body import read_body, require_json
 from dtqs.api.ceilings import Limits
+from dtqs.api.examine import Examiner, Submitted
 from dtqs.api.gather import Gather
 from dtqs.api.hinting import Hinting
 from dtqs.api.intake import Intake
 from dtqs.api.links import Links
 from dtqs.api.query import refuse_parameters
 from dtqs.api.room import Room
-from dtqs.api.strict import decode
 from dtqs.errors import Invalid, Problem, StoreUnavailable, TooManyRequests
 from dtqs.store.reads import Reads
 from dtqs.store.tasks import IdempotencyKey, Tasks
@@ -32,10 +30,11 @@ class Submit:
     """`arrays_at_once` transactions of arrays and idempotency keys may run at once: others must get a connection too."""
 
     def __init__(
-        self, auth: Auth, intake: Intake, limits: Limits, room: Room, gather: Gather, hinting: Hinting, links: Links, tasks: Tasks, reads: Reads,
+        self, auth: Auth, examiner: Examiner,
+        intake: Intake, limits: Limits, room: Room, gather: Gather, hinting: Hinting, links: Links, tasks: Tasks, reads: Reads,
         max_body_bytes: int, idempotency_hours: float, arrays_at_once: int, patience_seconds: float,
     ) -> None:  # fmt: skip
-        self._auth, self._intake, self._gather, self._hinting, self._links = auth, intake, gather, hinting, links
+        self._auth, self._examiner, self._intake, self._gather, self._hinting, self._links = auth, examiner, intake, gather, hinting, links
         self._tasks, self._reads, self._limits, self._room = tasks, reads, limits, room
         self._max_body_bytes, self._idempotency_hours = max_body_bytes, idempotency_hours
         self._turn, self._patience_seconds = BoundedSemaphore(arrays_at_once), patience_seconds
@@ -44,10 +43,11 @@ class Submit:
         caller = self._auth.require(req, "submit")
         refuse_parameters(req)
         require_json(req)
-        value, problems = decode(read_body(req, self._max_body_bytes))
-        tasks = self._intake.tasks(value, [*problems, *self._limits.problems(value)], caller)
-        many = isinstance(value, list)
-        key = self._key(req, value, caller) if "HTTP_IDEMPOTENCY_KEY" in req.env else None
+        hashed = "HTTP_IDEMPOTENCY_KEY" in req.env
+        judged = self._examiner.judge(Submitted(read_body(req, self._max_body_bytes), caller.key_id, hashed))
+        tasks = self._intake.complete(judged.examined, caller.owner)
+        many = judged.many
+        key = self._key(req, judged.body_hash, caller) if hashed else None
         if caller.ceilings is not None:
             tasks = self._limits.within(tasks, caller.ceilings, many)
         answer = self._accept(tasks, key) if caller.ceilings is None else self._accept_within(tasks, key, caller)
@@ -95,12 +95,11 @@ class Submit:
     def _turns(self) -> "_Turn":
         return _Turn(self._turn, self._patience_seconds)
 
-    def _key(self, req: falcon.Request, value: Any, caller: Caller) -> IdempotencyKey:
-        """Raises Invalid. The body's hash is that of its value: space and the order of keys do not make another submit."""
+    def _key(self, req: falcon.Request, body_hash: bytes, caller: Caller) -> IdempotencyKey:
+        """Raises Invalid."""
         text = req.env["HTTP_IDEMPOTENCY_KEY"]
         if not _KEY.fullmatch(text):
             raise Invalid([Problem("Idempotency-Key", "1 to 255 printable ASCII characters without spaces are allowed")])
-        body_hash = hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()
         return IdempotencyKey(caller.name_space, text, body_hash, self._idempotency_hours)
 
 

@@ -12,9 +12,12 @@ import gevent
 from dtqs import log
 from dtqs.api.app import App, Parts, create_app
 from dtqs.api.body import CLIENT_SECONDS, RESPONSE, in_pieces, wait_for_client
+from dtqs.api.ceilings import Limits
 from dtqs.api.chores import Chores
+from dtqs.api.examine import Elsewhere, Inline
 from dtqs.api.gather import Gather
 from dtqs.api.hinting import Hinting
+from dtqs.api.intake import Intake
 from dtqs.api.secret import api_secret
 from dtqs.api.watch import Hub
 from dtqs.api.web.feed import Feed
@@ -70,6 +73,7 @@ class Service:
         log.set_up(config.log.level, config.log.format, "api")
         self._parts, self._app = parts, create_app(parts)
         self._chores = Chores(parts.gather, parts.hinting, parts.hub, parts.store.workers, parts.totals, config.lease)
+        parts.examiner.start()
         parts.store.start()
         parts.link.start()
         parts.hub.start()
@@ -94,6 +98,7 @@ class Service:
         parts.link.stop(Deadline(_STOP_SECONDS))
         parts.store.stop()
         parts.space.close()
+        parts.examiner.stop()
 
     def _watch(self, worker: Any) -> None:
         """End streams and idle connections as soon as the worker is to end: gunicorn has no hook for it, and would wait for them."""
@@ -115,7 +120,11 @@ def build(config: Config, catalog: Catalog, secret: bytes) -> Parts:
     gather = Gather(store.tasks.insert, hinting.stored, config.postgresql.statement_timeout_seconds)
     reader = Reader(store, config.rabbitmq, f"{NAME} overview")
     feed = Feed(functools.partial(reader.read, NEXT_TASKS, LATER_TASKS))
-    return Parts(config, secret, catalog, store, link, FileSpace(config.files), hub, reader, feed, hinting, gather, totals)
+    space = FileSpace(config.files)
+    intake = Intake(catalog, store.files, space.refusal, config.retry.max_retries)
+    limits = Limits(config.limits, lambda task_type: catalog.get(task_type).timeout_seconds or config.retry.timeout_seconds)
+    examiner = Elsewhere(Inline(intake, limits), config.postgresql.statement_timeout_seconds)
+    return Parts(config, secret, catalog, store, link, space, hub, reader, feed, hinting, gather, totals, intake, limits, examiner)
 
 
 application = Service()

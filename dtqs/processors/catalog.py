@@ -14,9 +14,10 @@ from dtqs.config import Config
 from dtqs.errors import ConfigError, Invalid, NotFound
 from dtqs.processors import checks
 from dtqs.processors.base import Json, Processor
+from dtqs.processors.counts import bounds, count_problems
 from dtqs.processors.echo import EchoProcessor
 from dtqs.processors.email import EmailProcessor
-from dtqs.processors.faults import payload_problems, suggestion
+from dtqs.processors.faults import PROBLEMS_LIMIT, payload_problems, suggestion
 from dtqs.processors.function import processor_class
 from dtqs.processors.image import ImageProcessor
 from dtqs.processors.sms import SmsProcessor
@@ -34,6 +35,7 @@ class Catalog:
 
     def __init__(self, processors: Iterable[Processor[Any, Any]]) -> None:
         self._processors = {processor.name: processor for processor in processors}
+        self._bounds = {name: found for name, processor in self._processors.items() if (found := bounds(processor.payload_model))}
 
     @classmethod
     def load(cls, config: Config) -> "Catalog":
@@ -59,6 +61,8 @@ class Catalog:
     def validate(self, task_type: str, payload: Json) -> tuple[Processor[Any, Any], BaseModel]:
         """Return the processor and the validated payload. Raises NotFound, or Invalid with everything that is wrong."""
         processor = self.get(task_type)
+        if task_type in self._bounds and (too_many := list(count_problems(self._bounds[task_type], payload))):
+            raise Invalid(too_many[:PROBLEMS_LIMIT])
         try:
             valid = processor.payload_model.model_validate(payload)
         except ValidationError as error:

@@ -13,6 +13,8 @@ from dtqs.errors import Problem
 from dtqs.secrets import masked
 
 PROBLEMS_LIMIT = 100
+_SUGGESTIONS, _NAME_CHARACTERS = 10, 60
+"""Only the first problems of a payload get a suggestion, and only a name as short as names are: looking for one costs a millisecond."""
 _SHOWN_CHARACTERS = 40
 _WANTED = {
     "int_type": "a whole number",
@@ -35,7 +37,7 @@ _WANTED = {
 def payload_problems(error: ValidationError, model: type[BaseModel], root: str = "payload") -> list[Problem]:
     """Return a problem for each error, PROBLEMS_LIMIT at most and then one that says how many more there are."""
     faults = error.errors(include_url=False, include_context=False)
-    problems = [_problem(root, fault["loc"], fault["type"], _said(fault), model) for fault in faults[:PROBLEMS_LIMIT]]
+    problems = [_problem(root, fault["loc"], fault["type"], _said(fault), model, at < _SUGGESTIONS) for at, fault in enumerate(faults[:PROBLEMS_LIMIT])]
     if len(faults) > PROBLEMS_LIMIT:
         problems.append(Problem(root, f"{len(faults) - PROBLEMS_LIMIT} more"))
     return problems
@@ -43,7 +45,7 @@ def payload_problems(error: ValidationError, model: type[BaseModel], root: str =
 
 def suggestion(name: str, known: Sequence[str]) -> str:
     """Return "; did you mean …?" where one is close, and what is known."""
-    close = difflib.get_close_matches(name[:100], known, 1, 0.6)
+    close = difflib.get_close_matches(name, known, 1, 0.6) if 0 < len(name) <= _NAME_CHARACTERS else []
     return f"{f'; did you mean {close[0]}?' if close else ''}; known: {', '.join(known)}"
 
 
@@ -59,13 +61,14 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
     return next((found for part in get_args(annotation) if (found := model_in(part))), None)
 
 
-def _problem(root: str, loc: tuple[int | str, ...], kind: str, message: str, model: type[BaseModel]) -> Problem:
+def _problem(root: str, loc: tuple[int | str, ...], kind: str, message: str, model: type[BaseModel], suggests: bool) -> Problem:
     if loc and loc[-1] == "[key]":  # what is wrong is a name in an object whose names are free
         loc = loc[:-1]
     where = place(root, loc)
     if kind == "extra_forbidden":
         parent = _model_at(model, loc[:-1])
-        return Problem(where, f"no such field{suggestion(str(loc[-1]), list(_fields(parent)) if parent else [])}")
+        known = list(_fields(parent)) if parent else []
+        return Problem(where, f"no such field{suggestion(str(loc[-1]) if suggests else '', known)}")
     if kind == "missing":
         return Problem(where, f"must be given{_allowed(model, loc)}")
     if kind == "string_pattern_mismatch" and (allowed := _allowed(model, loc)):  # a pattern is for programs

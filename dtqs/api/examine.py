@@ -1,0 +1,98 @@
+"""Whether a submit's body can become tasks: here at once where it is small, in the process beside the API where it is large."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import falcon
+import orjson
+
+from dtqs.api.aside import Aside
+from dtqs.api.ceilings import Limits
+from dtqs.api.intake import Examined, Intake, each_once
+from dtqs.api.strict import decode
+
+INLINE_BYTES = 32 << 10
+"""A larger body takes so long at its worst that other requests would notice."""
+LIMIT_SECONDS = 20.0
+"""An ordinary body of 4 MB takes 0.1 s, the worst one known some seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A body as it came; `hashed`: its value's hash is wanted too."""
+
+    body: bytes
+    key_id: str | None
+    hashed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a body holds. `many`: an array."""
+
+    examined: Examined
+    many: bool
+    body_hash: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _NotJson:
+    """The body is no JSON; falcon's error cannot go from process to process."""
+
+    description: str
+
+
+class Examiner(Protocol):
+    """What Submit asks."""
+
+    def judge(self, submitted: Submitted) -> Judged: ...
+
+
+class Inline:
+    """Examines here and now."""
+
+    def __init__(self, intake: Intake, limits: Limits) -> None:
+        self._intake, self._limits = intake, limits
+
+    def judge(self, submitted: Submitted) -> Judged:
+        """Raises Invalid with what is wrong, HTTPBadRequest."""
+        value, problems = decode(submitted.body)
+        found = each_once(problems, self._limits.problems(value))
+        examined = self._intake.examine(value, found, submitted.key_id)
+        return Judged(examined, isinstance(value, list), _hash(value) if submitted.hashed else b"")
+
+
+class Elsewhere:
+    """Examines large bodies in a process of their own: neither JSON nor pydantic lets others run while it works."""
+
+    def __init__(self, inline: Inline, patience_seconds: float) -> None:
+        self._inline = inline
+        self._aside: Aside[Submitted, Judged | _NotJson] = Aside(self._work, patience_seconds, LIMIT_SECONDS)
+
+    def start(self) -> None:
+        """Fork the process; before anything is opened."""
+        self._aside.start()
+
+    def stop(self) -> None:
+        self._aside.stop()
+
+    def judge(self, submitted: Submitted) -> Judged:
+        """Raises as Inline, and ExaminerBusy."""
+        if len(submitted.body) <= INLINE_BYTES:
+            return self._inline.judge(submitted)
+        judged = self._aside.ask(submitted)
+        if isinstance(judged, _NotJson):
+            raise falcon.HTTPBadRequest(description=judged.description)
+        return judged
+
+    def _work(self, submitted: Submitted) -> Judged | _NotJson:
+        try:
+            return self._inline.judge(submitted)
+        except falcon.HTTPBadRequest as error:
+            return _NotJson(error.description or "")
+
+
+def _hash(value: Any) -> bytes:
+    """Return the hash of a body's value: space and the order of keys do not make another submit."""
+    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()

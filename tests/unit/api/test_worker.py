@@ -1,0 +1,36 @@
+"""The private parts of gunicorn that dtqs/api/worker.py and body.py rely on: a new version that has changed them fails here and not in operation."""
+
+import inspect
+
+from gunicorn.http import body, errors, message
+from gunicorn.http.wsgi import Response
+from gunicorn.workers import base, base_async, ggevent
+
+from dtqs.api.worker import ApiWorker
+
+
+def test_the_methods_that_are_overridden_are_there() -> None:
+    assert list(inspect.signature(base.Worker.handle_error).parameters) == ["self", "req", "client", "addr", "exc"]
+    assert list(inspect.signature(ggevent.GeventWorker.handle_request).parameters) == ["self", "listener_name", "req", "sock", "addr"]
+    assert "timeout_ctx" in vars(base_async.AsyncWorker)
+    assert issubclass(ApiWorker, ggevent.GeventWorker)
+
+
+def test_errors_of_reading_go_to_handle_error() -> None:
+    source = inspect.getsource(base_async.AsyncWorker.handle)
+    assert source.count("self.handle_error(req, client, addr, e)") >= 2
+    assert "self.handle_request(listener_name, req, client, addr)" in source
+    assert "except StopIteration" in source
+
+
+def test_a_request_has_what_is_looked_at() -> None:
+    assert {"version", "headers", "body"} <= set(message.Message.__init__.__code__.co_names)
+    assert {"length"} <= set(body.LengthReader.__init__.__code__.co_names)
+    assert {"parser"} <= set(body.ChunkedReader.__init__.__code__.co_names)
+    assert {"reader", "failed"} <= set(body.Body.__init__.__code__.co_names)
+    assert hasattr(Response, "force_close")
+
+
+def test_the_errors_that_have_a_status_of_their_own_are_there() -> None:
+    for name in ("LimitRequestLine", "LimitRequestHeaders", "UnsupportedTransferCoding", "ExpectationFailed", "ForbiddenProxyRequest"):
+        assert issubclass(getattr(errors, name), errors.ParseException)
