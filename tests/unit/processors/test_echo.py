@@ -131,13 +131,13 @@ def test_a_tiny_task_costs_little(attempt: Attempt) -> None:
     context, payload = attempt.context(), {"a": 1}
 
     def microseconds() -> float:
-        started = time.perf_counter()
+        started = time.thread_time()
         for _ in range(2000):
             echo.run(EchoPayload.model_validate(payload), context)
-        return (time.perf_counter() - started) / 2000 * 1e6
+        return (time.thread_time() - started) / 2000 * 1e6
 
-    # the best of many: other processes share the machine; validation by the model itself takes twice as long
-    assert min(microseconds() for _ in range(20)) < 2.5
+    # this thread's own time, and the best of many: other processes share the machine; validation by the model itself takes twice as long
+    assert min(microseconds() for _ in range(60)) < 2.5
 
 
 def test_payloads_without_known_fields_do_not_share_what_they_hold() -> None:
