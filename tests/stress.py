@@ -145,7 +145,7 @@ class Publisher(Part):
         self.store.backlog.far_out([(due.task_id, due.publish_at) for due in dues if self.chance.random() < 0.5])
 
     def _put_off(self) -> None:
-        self.store.backlog.put_off(self.scene.some_tasks(self.chance, 5), 0.05)
+        self.store.backlog.put_off(self.scene.some_tasks(self.chance, 5), "echo", 0.05)
 
     def _far_out(self) -> None:
         dues = self.store.backlog.due(self.scene.some_tasks(self.chance, 20))

@@ -8,6 +8,7 @@ from dtqs.api import problems
 from dtqs.api.answer import Answer
 from dtqs.api.auth import Auth
 from dtqs.api.ceilings import Limits
+from dtqs.api.cursor import Cursors
 from dtqs.api.downloads import Downloads
 from dtqs.api.examine import Elsewhere
 from dtqs.api.gather import Gather
@@ -74,7 +75,7 @@ def create_app(parts: Parts) -> App:
     intake, limits, room = parts.intake, parts.limits, Room(store.tasks.pending_of)
     app.add_route("/submit", _submit(parts, auth, room, links))
     app.add_route("/sse", Sse(auth, tickets, store.reads, parts.hub, api))
-    app.add_route("/tasks", TaskList(auth, store.reads, links))
+    app.add_route("/tasks", TaskList(auth, store.reads, links, Cursors(parts.secret)))
     app.add_route("/tasks/{task_id}", TaskResource(auth, store.reads))
     app.add_route("/tasks/{task_id}/logs", TaskLogs(auth, store.reads, links))
     app.add_route("/tasks/{task_id}/cancel", Cancel(auth, store.reads, store.tasks, parts.link, parts.totals))

@@ -104,7 +104,7 @@ _LIST = _operation(
         _parameter("task_type", _TEXT, "only these"),
         _parameter("tag", _TEXT, "only those that have it"),
         _limit(PAGE_DEFAULT, PAGE_LIMIT),
-        _parameter("after", _UUID, "next of the page before"),
+        _parameter("after", {"type": "string", "pattern": "^(~[A-Za-z0-9_-]{22}|[0-9a-f-]{36})$"}, "next of the page before"),
     ],
 )
 _LOGS = _operation(

@@ -1,6 +1,6 @@
 """Parameters of a URL's query: known ones only, each once, and in range; every fault at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import falcon
 
@@ -57,8 +57,11 @@ class Query:
             return None
         return value
 
-    def cursor(self, name: str) -> str | None:
-        return self.task_id(name, "allowed is the cursor that a page before gave as next")
+    def cursor(self, name: str, opened: Callable[[str], str | None]) -> str | None:
+        """Return the id that a cursor stands for: a task's id, or one that `opened` knows to open."""
+        value = self._values.get(name)
+        sealed = opened(value) if isinstance(value, str) else None
+        return sealed or self.task_id(name, "allowed is the cursor that a page before gave as next")
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
         value = self._values.get(name)

@@ -7,6 +7,7 @@ import falcon
 
 from dtqs.api.auth import Auth, Caller
 from dtqs.api.ceilings import Limits
+from dtqs.api.cursor import Cursors
 from dtqs.api.hinting import Hinting
 from dtqs.api.ids import new_ids
 from dtqs.api.intake import Intake
@@ -55,8 +56,8 @@ class TaskResource:
 class TaskList:
     """/tasks: newest first; a page looks at a bounded number of rows, so it may hold few or none and have a next all the same."""
 
-    def __init__(self, auth: Auth, reads: Reads, links: Links) -> None:
-        self._auth, self._reads, self._links = auth, reads, links
+    def __init__(self, auth: Auth, reads: Reads, links: Links, cursors: Cursors) -> None:
+        self._auth, self._reads, self._links, self._cursors = auth, reads, links, cursors
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         caller = self._auth.require(req, "read")
@@ -64,15 +65,17 @@ class TaskList:
         status, limit, after = (
             query.choice("status", [str(status) for status in Status]),
             query.number("limit", PAGE_DEFAULT, 1, PAGE_LIMIT),
-            query.cursor("after"),
+            query.cursor("after", self._cursors.open),
         )
         wanted = TaskFilter(Status(status) if status else None, query.text("task_type"), query.text("tag"), caller.owner)
         query.check()
         page = self._reads.page(wanted, limit, after)
-        if page.after:
-            chosen = {"status": status, "task_type": wanted.task_type, "tag": wanted.tag, "limit": limit, "after": page.after}
+        is_foreign = page.after is not None and caller.owner is not None and not page.after_matches
+        following = self._cursors.seal(page.after) if page.after and is_foreign else page.after
+        if following:
+            chosen = {"status": status, "task_type": wanted.task_type, "tag": wanted.tag, "limit": limit, "after": following}
             resp.append_link(self._links.page(urlencode({name: value for name, value in chosen.items() if value is not None})), "next")
-        answer(resp, {"tasks": [record(task) for task in page.tasks], "next": page.after})
+        answer(resp, {"tasks": [record(task) for task in page.tasks], "next": following})
 
 
 class TaskLogs:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from dtqs.config import Section
 from dtqs.errors import PermanentError, Problem, ValueRefused
 from dtqs.files import FileSpace
-from dtqs.files.uri import ALLOWED, check
+from dtqs.files.uri import ALLOWED, check, upload_id
 from dtqs.jail import Jail
 from dtqs.json_value import LOG_LIMIT, json_text
 from dtqs.processors import checks
@@ -56,6 +56,10 @@ class Reporter(Protocol):
     def log(self, task_id: str, attempt: int, level: str, message: str, data: Json) -> None: ...
     def take(self, turns: Sequence[Turn]) -> None: ...
     def effect_begins(self, task_id: str, effect: Effect) -> None: ...
+
+
+Permit = Callable[[str, str, str], None]
+"""Judges whether a task may open an upload: task id, URI, file id. Raises InputRefused, StoreUnavailable."""
 
 
 class Processor(Generic[P, S]):
@@ -113,13 +117,13 @@ class Processor(Generic[P, S]):
 class Context:
     """What an attempt may ask of its worker."""
 
-    __slots__ = ("_attempt", "_effect", "_files", "_known_result", "_outputs", "_reporter", "_task_id", "_work_dir")
+    __slots__ = ("_attempt", "_effect", "_files", "_known_result", "_outputs", "_permit", "_reporter", "_task_id", "_work_dir")
 
-    def __init__(self, task_id: str, attempt: int, reporter: Reporter, files: FileSpace) -> None:
+    def __init__(self, task_id: str, attempt: int, reporter: Reporter, files: FileSpace, permit: Permit | None = None) -> None:
         self._task_id, self._attempt = task_id, attempt
         self._effect: Effect | None = None
         self._known_result: str | None = None
-        self._reporter, self._files = reporter, files
+        self._reporter, self._files, self._permit = reporter, files, permit
         self._outputs: list[OutputFile] = []
         self._work_dir: tempfile.TemporaryDirectory[str] | None = None
 
@@ -156,6 +160,8 @@ class Context:
 
     def open_input(self, uri: str) -> BinaryIO:
         """Open a source for reading, as a file of the disk. Raises InputRefused (no such file, not allowed) or FilesUnavailable."""
+        if self._permit is not None and (file_id := upload_id(uri)):
+            self._permit(self._task_id, uri, file_id)
         return self._files.open_input(uri)
 
     def work_dir(self) -> Path:

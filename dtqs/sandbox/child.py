@@ -75,6 +75,13 @@ def write_private(path: Path, text: str, account: Account | None = None, mode: i
     temporary.replace(path)
 
 
+def _private(path: str, flags: int) -> int:
+    """Open a log for its owner alone: it may quote what tasks and servers say. One of an earlier version loses the rights of others."""
+    descriptor = os.open(path, flags, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
 class Child:
     """A process in a session of its own. Start it from the main thread: `death_signal` reaches it when that thread ends without stopping it."""
 
@@ -109,7 +116,7 @@ class Child:
             kill_group(self.pid)
         end_leftover(self._pid_file, Deadline(10))
         argv = ["setpriv", "--pdeathsig", self._death_signal, *(self._account.prefix() if self._account else []), "--", *command]
-        with self.log.open("ab") as log:
+        with open(self.log, "ab", opener=_private) as log:
             self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(environment), cwd=cwd, start_new_session=True)
         write_private(self._pid_file, identity(self._process.pid, self._pid_file))
 

@@ -33,9 +33,9 @@ class Backlog:
         ids, ats = array([i for i, _ in confirmed]), "{" + ",".join(f'"{at}"' for _, at in confirmed) + "}"
         self._database.run("far_out", {"ids": ids, "publish_ats": ats, "far_out": self._far_out})
 
-    def put_off(self, task_ids: Sequence[str], seconds: float) -> None:
-        """Leave tasks of a type that we do not know for others. Raises StoreUnavailable."""
-        self._database.run("put_off", {"ids": array(list(task_ids)), "seconds": seconds})
+    def put_off(self, task_ids: Sequence[str], task_type: str, seconds: float) -> None:
+        """Leave those of these tasks that are of a type that we do not know for others. Raises StoreUnavailable."""
+        self._database.run("put_off", {"ids": array(list(task_ids)), "task_type": task_type.replace("\0", ""), "seconds": seconds})
 
     def due(self, task_ids: Sequence[str]) -> list[Due]:
         """Which of these are in the backlog and due now: what to publish after a give back. Raises StoreUnavailable."""

@@ -53,6 +53,10 @@ class FileRows:
         }
         return {row[0] for row in self._database.run("name_files", parameters | {"owner": owner})}
 
+    def may_open(self, task_id: str, file_id: str) -> bool:
+        """Tell whether a task may read a file: it is there, and the task's key's, or the task is an admin's. Raises StoreUnavailable."""
+        return bool(self._database.run("may_open", {"task_id": task_id, "file_id": file_id}))
+
     def existing(self, file_ids: Sequence[str], owner: str | None = None) -> set[str]:
         """Return which of these are there and the owner's. Raises StoreUnavailable."""
         return {row[0] for row in self._database.run("read_files", {"ids": array(file_ids), "owner": owner})}

@@ -43,6 +43,8 @@ class Page:
 
     tasks: tuple[TaskRecord, ...]
     after: str | None
+    after_matches: bool = True
+    """Off where the page ends at a task that is not asked for: it may be another owner's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ class Reads:
         if len(parts) > 1:
             cursor = parts[0][-1]
         tasks = self.tasks(parts[0], wanted.owner) if parts else []
-        return Page(tuple(t for t in tasks if wanted.status is None or t.status == wanted.status), cursor)
+        return Page(tuple(t for t in tasks if wanted.status is None or t.status == wanted.status), cursor, cursor in matching)
 
     def logs(self, task_id: str, after: int = 0, limit: int = 1000) -> list[LogRow]:
         """Return a task's log rows after one id. Raises StoreUnavailable."""

@@ -49,6 +49,9 @@ class Beat:
         """The broker's queue was missing and was declared by us: everything due is to be published again."""
         self._repaired_to: str | None = None
         self._next_beat_at = 0.0
+        self._cancel_said = False
+        self._early_from = 0.0
+        self._wake = threading.Event()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
 
@@ -57,7 +60,20 @@ class Beat:
 
     def stop(self) -> None:
         self._end.set()
+        self._wake.set()
         self._thread.join(1.0)
+
+    def cancel_said(self, task_ids: list[str]) -> None:
+        """Look whether a task is to be cancelled, if it runs here: a message on the broker says so, and anybody who may publish there can forge it.
+
+        From any thread; a flood of such messages brings one look in half a moment.
+        """
+        running, now = self._p.hold.running, time.monotonic()
+        if running is not None and running.task_id in task_ids:
+            self._cancel_said = True
+            if now >= self._early_from:
+                self._early_from = now + self._moment / 2
+                self._wake.set()
 
     def busy(self) -> None:
         """The main thread asks for a claim, and is not back until it has written the outcomes."""
@@ -75,8 +91,12 @@ class Beat:
             self._die()
 
     def _run(self) -> None:
-        while not self._end.wait(self._moment / 2):
-            for duty in (self._look_at_work, self._beat_when_due, self._repair_a_piece):
+        while not self._end.is_set():
+            self._wake.wait(self._moment / 2)
+            self._wake.clear()
+            if self._end.is_set():
+                return
+            for duty in (self._look_for_cancel, self._look_at_work, self._beat_when_due, self._repair_a_piece):
                 self._try(duty)
 
     def _try(self, duty: Callable[[], None]) -> None:
@@ -138,13 +158,22 @@ class Beat:
         self._next_beat_at = time.monotonic() + self._lease.heartbeat_seconds
         p, worker_id = self._p, self._p.identity.worker_id
         self.beat()
-        for lease in p.store.leases.held(worker_id):
+        self._look_at_leases()
+        p.store.workers.count(worker_id, "worker", p.identity.node_name, p.totals)
+
+    def _look_for_cancel(self) -> None:
+        if self._cancel_said:
+            self._cancel_said = False
+            self._look_at_leases()
+
+    def _look_at_leases(self) -> None:
+        p = self._p
+        for lease in p.store.leases.held(p.identity.worker_id):
             if lease.lease_id not in p.hold.known:
                 logger.warning("unknown lease given back", extra={"lease_id": lease.lease_id})
                 p.finisher.tell(p.store.leases.give_back(lease.lease_id), ())
             elif lease.cancel_requested:
                 p.limits.cancel(list(lease.cancel_requested))
-        p.store.workers.count(worker_id, "worker", p.identity.node_name, p.totals)
 
     def _report(self) -> WorkerReport:
         running, totals = self._p.hold.running, self._p.totals

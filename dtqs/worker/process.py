@@ -69,11 +69,11 @@ class Worker:
         self._prefetch, self._all_written = self._pace.prefetch, True
         self._limits = Limits(seat.slot, config.supervisor.hard_limit_seconds)
         self._store = Store(config.postgresql, config.lease, _STORE_CONNECTIONS, self._title, KeptDatabase, config.retry)
-        self._link = WorkerLink(config.rabbitmq, self._title, self._limits.cancel, self._queue_is_missing)
+        self._link = WorkerLink(config.rabbitmq, self._title, lambda ids: self._beat.cancel_said(ids), self._queue_is_missing)
         self._finisher = Finisher(self._identity.worker_id, self._store, self._link, self._hold, self._totals, lambda: self._stop.requested)
         reports = Reports(self._store, self._link, self._hold, self._limits)
         self._files = FileSpace(config.files, self._identity.worker_id)
-        self._runner = Runner(catalog, self._files, reports, self._limits, config.retry)
+        self._runner = Runner(catalog, self._files, reports, self._limits, config.retry, reports.permit)
         parts = Parts(self._identity, self._store, self._link, self._hold, self._limits, self._finisher, self._totals)
         self._beat = Beat(parts, config.lease, pool.moment_seconds, lambda: self._drain.requested)
 
@@ -157,7 +157,7 @@ class Worker:
         """An old worker during a deploy does not know the type: leave the tasks in the backlog for others."""
         self._link.serve()
         try:
-            self._store.backlog.put_off(_ids(deliveries), _UNKNOWN_TYPE_SECONDS)
+            self._store.backlog.put_off(_ids(deliveries), deliveries[0].hint.task_type, _UNKNOWN_TYPE_SECONDS)
         except StoreUnavailable:
             self._link.give_up(deliveries)
         else:

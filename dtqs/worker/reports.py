@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from dtqs.broker.worker_link import WorkerLink
-from dtqs.errors import LeaseLost, PermanentError, Postponed, StoreRefused, StoreUnavailable
+from dtqs.errors import InputRefused, LeaseLost, PermanentError, Postponed, StoreRefused, StoreUnavailable
 from dtqs.processors.base import Json
 from dtqs.store import Store
 from dtqs.task import DELAY_SECONDS_LIMIT, Effect
@@ -39,6 +39,13 @@ class Reports:
             if self._hold.running is None or self._hold.running.light or self._hold.lease_id is None:
                 raise PermanentError("a light task may not have an effect: its processor must not say that it is light")
             self._store.leases.mark_effect(self._hold.lease_id, task_id, effect)
+
+    def permit(self, task_id: str, uri: str, file_id: str) -> None:
+        """Judge an upload that a processor opens, whatever its `sources()` said at the submit. Raises InputRefused, StoreUnavailable."""
+        with self._limits.masked():
+            may = self._store.files.may_open(task_id, file_id)
+        if not may:
+            raise InputRefused(uri, "there is no such file, or it is not the task's key's")
 
     def _report(self, task_id: str, attempt: int, event: str, level: str, message: str, data: Json) -> None:
         try:

@@ -13,7 +13,7 @@ from dtqs.config import RetrySection
 from dtqs.errors import DtqsError, EffectUnknown, LeaseLost, PermanentError, Postponed, StoreUnavailable, TaskCancelled, TaskTimedOut
 from dtqs.files import FileSpace
 from dtqs.json_value import json_text
-from dtqs.processors.base import Context, Processor, Reporter
+from dtqs.processors.base import Context, Permit, Processor, Reporter
 from dtqs.processors.catalog import Catalog
 from dtqs.settlement import Kind, RetryPolicy, Settlement, decide, error_json, words
 from dtqs.task import DELAY_SECONDS_LIMIT, Claimed, Effect
@@ -48,8 +48,11 @@ class _Untold(DtqsError):
 
 
 class Runner:
-    def __init__(self, catalog: Catalog, files: FileSpace, reporter: Reporter, limits: Limits, retry: RetrySection) -> None:
-        self._files, self._reporter, self._limits, self._retry = files, reporter, limits, retry
+    def __init__(
+        self, catalog: Catalog, files: FileSpace, reporter: Reporter, limits: Limits, retry: RetrySection, permit: Permit | None = None
+    ) -> None:
+        """Without `permit` uploads belong to nobody: only for a test of one processor."""
+        self._files, self._reporter, self._limits, self._retry, self._permit = files, reporter, limits, retry, permit
         self._pid = os.getpid()
         self._kept: list[int] = []
         self._processors = [catalog.get(name) for name in catalog.names()]
@@ -63,7 +66,7 @@ class Runner:
         kind = self._types.get(task.task_type)
         if kind is None:
             return Settlement(task.task_id, Kind.UNSPENT)  # its hint named another type: one with the right name follows
-        context = Context(task.task_id, task.attempt, self._reporter, self._files)
+        context = Context(task.task_id, task.attempt, self._reporter, self._files, self._permit)
         limit = task.timeout_seconds or kind.limit_seconds
         self._kept = []
         try:

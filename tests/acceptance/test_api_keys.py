@@ -109,6 +109,23 @@ def test_an_address_that_shows_many_keys_that_are_none_must_wait(system: Factory
     assert one.client.get("/tasks").status_code == 200
 
 
+def test_a_list_tells_no_id_of_another_keys_task(shared: System, new_key: NewKey) -> None:
+    client, later = new_key("lister", "submit", "read"), {**ECHO, "delay_seconds": 3600}
+    mine = client.post("/submit", json=later).json()["task_id"]
+    foreign = [task["task_id"] for _ in range(2) for task in shared.client.post("/submit", json=[later] * 1000).json()]
+    found, after, pages = [], None, 0
+    while pages < 10:
+        page = client.get("/tasks", params={"after": after} if after else {})
+        assert page.status_code == 200
+        found += [task["task_id"] for task in page.json()["tasks"]]
+        assert not any(task_id in page.text or task_id in page.headers.get("link", "") for task_id in foreign)
+        after, pages = page.json()["next"], pages + 1
+        if after is None:
+            break
+    assert (found, pages > 2) == ([mine], True)
+    assert shared.client.get("/tasks", params={"after": mine}).status_code == 200
+
+
 # --- ceilings
 
 

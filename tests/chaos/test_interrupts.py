@@ -5,8 +5,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pika
 import pytest
 
+from dtqs.broker.topology import CONTROL
+from dtqs.event import encode_cancel
 from tests.fix_trial import Try
 from tests.helpers import eventually
 from tests.trial import Trial, alive, gone
@@ -36,6 +39,23 @@ def test_a_pending_task_is_cancelled_at_once_and_a_running_one_is_interrupted_wi
     assert system.outcome(system.put_one()) == "completed"
     assert [one.pid for one in system.workers()] == [worker.pid], "the worker itself goes on"
     assert system.attempts(pending) == 0
+    system.check()
+
+
+def test_a_forged_cancel_interrupts_nothing(trial: Try) -> None:
+    system = trial(ONE, api=True)
+    task_id = system.put_one({"sleep_seconds": 1.5})
+    system.running(task_id)
+    with pika.BlockingConnection(pika.URLParameters(system.amqp_url)) as connection:
+        channel = connection.channel()
+        for _ in range(200):
+            channel.basic_publish(CONTROL, "", encode_cancel([task_id]))
+    assert system.outcome(task_id) == "completed"
+    assert system.attempts(task_id) == 1
+    cancelled = system.put_one({"sleep_seconds": 60})
+    system.running(cancelled)
+    cancel(system, cancelled)
+    assert system.outcome(cancelled, 3) == "cancelled"
     system.check()
 
 

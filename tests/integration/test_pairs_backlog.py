@@ -115,7 +115,7 @@ def test_backlog_claim_what_only_touches_the_backlog_skips_what_is_being_claimed
     if verb == "repair":
         assert world.meet(lambda store: store.backlog.repair("00000000-0000-0000-0000-000000000000", 10, 0)).result() == (b, 1)
     else:
-        world.meet(lambda store: store.backlog.put_off([a, b], 30)).result()
+        world.meet(lambda store: store.backlog.put_off([a, b], "echo", 30)).result()
     held.commit()
     world.check()
 

@@ -121,11 +121,17 @@ def test_what_somebody_else_has_put_another_time_on_is_not_put_far_out(world: Wo
 
 def test_what_a_worker_does_not_know_is_left_for_others(world: World) -> None:
     (now, other), (later,) = world.submit(2), world.submit(delay_seconds=60.0)
-    world.store.backlog.put_off([later, now], 30)
+    world.store.backlog.put_off([later, now], "echo", 30)
     assert wait_of(world, now) == pytest.approx(30, abs=2)
     assert wait_of(world, later) == pytest.approx(60, abs=2)
     assert wait_of(world, other) < 6
     assert world.value("SELECT due_at <= now() FROM backlog WHERE task_id = %s", now)
+
+
+def test_a_forged_hint_puts_off_no_task_of_another_type(world: World) -> None:
+    (task,) = world.submit()
+    world.store.backlog.put_off([task], "a type that no worker knows", 30)
+    assert wait_of(world, task) < 6
 
 
 def test_hints_are_made_of_what_is_due(world: World) -> None:

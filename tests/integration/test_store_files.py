@@ -32,6 +32,16 @@ def expired(world: World, in_days: float) -> set[str]:
     return set(world.store.housekeeping.expire_files(7 - in_days, 100))
 
 
+def test_a_task_may_open_only_what_is_its_keys(world: World) -> None:
+    admin = world.store.api_keys.create("admin", ("admin",))[0]
+    files = {owner: upload(world, owner=owner) for owner in (OWNER, admin, None)}
+    mine, everybodys, admins = (world.submit(submitted_by=owner)[0] for owner in (OWNER, None, admin))
+    may = {task: {owner for owner, file_id in files.items() if world.store.files.may_open(task, file_id)} for task in (mine, everybodys, admins)}
+    assert may == {mine: {OWNER}, everybodys: set(files), admins: set(files)}
+    assert not world.store.files.may_open(mine, uuid7())
+    assert not world.store.files.may_open(uuid7(), files[OWNER])
+
+
 def test_an_upload_stays_until_the_last_task_that_names_it_is_due_and_its_retention_is_over(world: World) -> None:
     named, other = upload(world, 6.9), upload(world, 6.9)
     in_ten_days = (datetime.now(UTC) + timedelta(days=10)).isoformat()

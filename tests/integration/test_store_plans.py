@@ -107,7 +107,7 @@ def publish(store: Store, worker: str) -> None:
     dues = store.backlog.due(submit(store))
     store.backlog.far_out([(due.task_id, due.publish_at) for due in dues])
     store.backlog.relay(LONG_AGO, 100)
-    store.backlog.put_off([due.task_id for due in dues], 1.0)
+    store.backlog.put_off([due.task_id for due in dues], "echo", 1.0)
     store.backlog.repair(FIRST_ID, 100, 0)
     store.backlog.repair(FIRST_ID, 100, 10.0)
 

@@ -10,8 +10,10 @@ from email.header import Header
 from dtqs.processors.email.addresses import Address, refuse_controls
 
 LINE_CHARACTERS = 76
-WORD_CHARACTERS = 900
-"""A longer word cannot be folded below the 998 characters that a line may have, so it is encoded."""
+WORD_BYTES = 900
+"""A longer word, or run of spaces, cannot be folded below the 998 octets that a line may have (RFC 5322), so it is encoded."""
+_NAME_BYTES = 200
+"""A longer name of an address likewise: it is one piece with the address."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,75}")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 
@@ -20,9 +22,14 @@ def text_field(name: str, value: str, utf8: bool = False) -> str:
     """Write a header of free text, with its line end. With `utf8` nothing is encoded. Raises ValueError on a line end in the value."""
     refuse_controls(value)
     value = value.strip(" ")
-    if (utf8 or value.isascii()) and "=?" not in value and all(len(word) <= WORD_CHARACTERS for word in value.split(" ")):
+    if (utf8 or value.isascii()) and "=?" not in value and not _is_too_long(value):
         return _folded(name, value.split(" "), " ")
     return f"{name}: {_encoded(value, len(name) + 2)}\r\n"
+
+
+def _is_too_long(value: str) -> bool:
+    """Tell whether a word or a run of spaces fits no line."""
+    return " " * WORD_BYTES in value or any(len(word.encode()) > WORD_BYTES for word in value.split(" "))
 
 
 def address_field(name: str, addresses: Sequence[Address], utf8: bool = False) -> str:
@@ -34,7 +41,7 @@ def _written(address: Address, utf8: bool) -> str:
     name = refuse_controls(address.name)
     if not name:
         return address.spec
-    if not (utf8 or name.isascii()) or "=?" in name:
+    if not (utf8 or name.isascii()) or "=?" in name or len(name.encode()) > _NAME_BYTES:
         return f"{_encoded(name, 0)} <{address.spec}>"
     if not _PLAIN_NAME.fullmatch(name) or name != name.strip() or "  " in name:
         escaped = name.replace("\\", "\\\\").replace('"', '\\"')

@@ -12,6 +12,8 @@ from dtqs.processors.email.headers import NAME
 _CID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,199}")
 RECIPIENTS_LIMIT, ATTACHMENTS_LIMIT, HEADERS_LIMIT = 1000, 100, 50
 SUBJECT_CHARACTERS, HEADER_CHARACTERS, FILENAME_CHARACTERS, CID_CHARACTERS = 1000, 4000, 200, 200
+URI_CHARACTERS = 950
+"""A URI in List-Unsubscribe cannot be folded, and a line of a mail has 998 octets at most (RFC 5322)."""
 TEMPLATE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*(/[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*)*$"
 MEDIA_TYPE = r"^[a-z]+/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*$"
 OURS = frozenset({
@@ -41,7 +43,7 @@ def _header_name(name: str) -> str:
 
 
 HeaderName = Annotated[str, AfterValidator(_header_name)]
-Uri = Annotated[str, Field(max_length=2000), AfterValidator(_uri)]
+Uri = Annotated[str, Field(max_length=URI_CHARACTERS), AfterValidator(_uri)]
 
 
 class Attachment(Payload):

@@ -10,9 +10,11 @@ from dtqs.processors.email import addresses
 from dtqs.processors.email.signature import check_key
 
 SAFE_HEADERS = (
-    "X-*", "List-*", "Auto-Submitted", "Precedence", "Importance", "Priority", "In-Reply-To", "References",
-    "Feedback-ID", "Organization", "Keywords",
+    "List-*", "Auto-Submitted", "Precedence", "Importance", "Priority", "In-Reply-To", "References", "Feedback-ID", "Organization", "Keywords",
+    "Comments", "X-Priority", "X-MSMail-Priority", "X-Mailer", "X-Campaign", "X-Campaign-ID", "X-Entity-Ref-ID", "X-Auto-Response-Suppress",
+    "X-Report-Abuse", "X-Feedback-ID",
 )  # fmt: skip
+"""Not X-*: relays take many of those as commands, such as further recipients (X-PM-Bcc, X-MC-BccAddress) or the whole mail anew (X-SMTPAPI)."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
@@ -38,7 +40,9 @@ class EmailSettings(ProcessorSettings):
     on_ambiguous: Literal["retry", "fail"] = Field("fail", description="what to do with a mail of which nobody knows whether the server took it")
     sender: str | None = Field(None, description="mail address that mails are from, unless the task says another one")
     allowed_senders: tuple[str, ...] = Field((), description="addresses, domains or * that a task's from may have; empty: the domain of sender")
-    allowed_headers: tuple[str, ...] = Field(SAFE_HEADERS, description="headers that a task may add; X-* stands for all that begin so")
+    allowed_headers: tuple[str, ...] = Field(
+        SAFE_HEADERS, description="headers that a task may add; NAME-* stands for all that begin so, but X-* lets in commands to relays"
+    )
     allowed_domains: tuple[str, ...] = Field((), description="domains that mails may go to, subdomains included; empty: all")
     max_recipients: int = Field(100, ge=1, le=1000, description="to, cc and bcc of one mail together")
     max_message_bytes: int = Field(25_000_000, ge=1000, le=1 << 30, description="bytes of a whole mail, attachments in their encoding included")

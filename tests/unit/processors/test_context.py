@@ -2,8 +2,10 @@
 
 import pytest
 
-from dtqs.errors import PermanentError
+from dtqs.errors import InputRefused, PermanentError
+from dtqs.processors.base import Context
 from dtqs.turn import Turn
+from dtqs.uuid7 import uuid7
 from tests.fix_processors import Attempt
 
 
@@ -17,3 +19,18 @@ def test_two_rates_of_one_limit_are_refused_in_words_and_nothing_is_taken(attemp
     with pytest.raises(PermanentError, match="the rate limit a is asked for twice, with different rates or bursts"):
         attempt.context().take_all([Turn("b", 1), Turn("a", 1), other])
     assert attempt.reports.turns == []
+
+
+@pytest.mark.parametrize("form", ["upload:{}", "UPLOAD:{}", "Upload:{}"])
+def test_an_upload_is_opened_only_where_its_owner_is_the_tasks(attempt: Attempt, form: str) -> None:
+    asked = []
+
+    def refuse(task_id: str, uri: str, file_id: str) -> None:
+        asked.append((task_id, file_id))
+        raise InputRefused(uri, "not the task's")
+
+    file_id, task_id = uuid7(), uuid7()
+    context = Context(task_id, 1, attempt.reports, attempt.space, refuse)
+    with pytest.raises(InputRefused, match="not the task's"):
+        context.open_input(form.format(file_id))
+    assert asked == [(task_id, file_id)]

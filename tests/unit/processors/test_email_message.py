@@ -14,17 +14,19 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from dtqs.errors import InputRefused, PermanentError, Postponed
 from dtqs.processors.email import EmailProcessor
-from dtqs.processors.email.addresses import Address
+from dtqs.processors.email.addresses import Address, parse
 from dtqs.processors.email.faults import TemplateFault
 from dtqs.processors.email.folder import MailFolder
 from dtqs.processors.email.headers import address_field, text_field
-from dtqs.processors.email.message import Body, compose
+from dtqs.processors.email.message import Body, File, compose
 from dtqs.processors.email.payload import EmailPayload
 from dtqs.processors.email.settings import EmailSettings
 from dtqs.turn import Turn
+from dtqs.uuid7 import uuid7
 from tests.fix_processors import Attempt
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 300
@@ -292,3 +294,36 @@ def test_a_mail_whose_turn_has_not_come_reads_no_attachment(attempt: Attempt, tm
     monkeypatch.undo()
     with pytest.raises(InputRefused):
         processor.run(payload, attempt.context())
+
+
+LONG = {
+    "ascii": "x" * 990,
+    "words": "word " * 150,
+    "cjk": "漢" * 990,
+    "spaces": "a" + " " * 980 + "b",
+    "combining": "e\u0301" * 450,
+    "backslashes": "\\" * 450,
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+@pytest.mark.parametrize("local", ["ada", "ädä"])
+def test_no_line_is_longer_than_a_mail_may_have(kind: str, local: str) -> None:
+    value = LONG[kind]
+    name = value.strip()[:450].replace('"', "")
+    fields: dict[str, Any] = {
+        "subject": value[:1000], "text": value * 3, "html": value, "from": f"{name} <{local}@example.org>", "cc": [f"{name} <b@example.org>"] * 3,
+        "headers": {"X-" + "N" * 74: value[:4000], "References": value[:4000]},
+        "list_unsubscribe": ["https://example.org/" + "x" * 930, "mailto:" + "y" * 943],
+    }  # fmt: skip
+    payload = EmailPayload.model_validate({"to": ["c@example.org"], **fields})
+    files = [File(b"\0" * 2000, "application/pdf", value[:200], None), File(b"x" * 2000, "image/png", value[:200], "c" * 200)]
+    content = compose(payload, Body(value[:1000], value * 3, value, files), parse(fields["from"]), uuid7()).content
+    assert max(map(len, content.split(b"\r\n"))) <= 998
+    mail = message_from_bytes(content, policy=default)
+    assert str(mail["Subject"]).split() == value[:1000].split()
+
+
+def test_an_unsubscribe_uri_that_fits_no_line_is_refused() -> None:
+    with pytest.raises(ValidationError, match="list_unsubscribe"):
+        EmailPayload.model_validate({"to": ["a@b.c"], "subject": "x", "text": "x", "list_unsubscribe": ["https://example.org/" + "x" * 950]})

@@ -1,0 +1,21 @@
+"""Cursors: sealed and opened again, and telling nothing of the id."""
+
+import pytest
+
+from dtqs.api.cursor import Cursors
+from dtqs.uuid7 import uuid7
+
+
+def test_a_sealed_cursor_is_opened_by_who_has_the_secret() -> None:
+    cursors = Cursors(b"k" * 32)
+    ids = [uuid7() for _ in range(100)]
+    sealed = [cursors.seal(task_id) for task_id in ids]
+    assert [cursors.open(cursor) for cursor in sealed] == ids
+    assert [Cursors(b"o" * 32).open(cursor) for cursor in sealed] != ids
+    # Ids of one moment begin alike; their cursors must not.
+    assert len({cursor[1:5] for cursor in sealed}) > 95
+
+
+@pytest.mark.parametrize("text", ["", "~", uuid7(), "~" + "!" * 22, "~" + "A" * 23, "~\u00e9" + "A" * 21])
+def test_what_has_not_its_form_is_none(text: str) -> None:
+    assert Cursors(b"k" * 32).open(text) is None
