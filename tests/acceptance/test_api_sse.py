@@ -29,7 +29,7 @@ def connections(system: System) -> int:
 def test_a_stream_tells_status_progress_and_one_outcome(shared: System) -> None:
     stream = watch(shared.client, [shared.submit({"steps": 3, "sleep_seconds": 0.6})]).wait_end()
     assert stream.headers["content-type"].startswith("text/event-stream")
-    assert stream.headers["cache-control"] == "no-cache, no-transform"
+    assert stream.headers["cache-control"] == "no-store, no-transform"
     assert stream.headers["x-accel-buffering"] == "no"
     assert stream.headers["connection"] == "close"
     assert stream.text.startswith("retry: 1000\n\n")
