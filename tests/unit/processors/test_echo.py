@@ -87,9 +87,13 @@ def test_it_reports_each_step_and_spreads_the_sleep_over_them(attempt: Attempt) 
 
 
 def test_it_spins(attempt: Attempt) -> None:
-    started = time.process_time()
-    _run({"spin_seconds": 0.1}, attempt)
-    assert time.process_time() - started > 0.02
+    def computed() -> float:
+        started = time.process_time()
+        _run({"spin_seconds": 0.1}, attempt)
+        return time.process_time() - started
+
+    # the best of some: a loaded machine may give the process a small part of that time
+    assert any(computed() > 0.02 for _ in range(10))
 
 
 def test_the_effect_is_marked_before_everything_else(attempt: Attempt) -> None:
