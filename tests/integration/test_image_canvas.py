@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from dtqs.errors import PermanentError
 from tests.fix_images import Run, saved
 from tests.fix_pictures import ApngPart, GifPart, apng, gif
 
@@ -113,3 +114,11 @@ def test_facts_of_an_animation_are_those_of_the_file(run: Run) -> None:
     told = [(output.get("frames", 1), output.get("duration_seconds", 0)) for output in result["outputs"]]
     assert [getattr(picture, "n_frames", 1) for picture in made] == [frames for frames, _ in told]
     assert [seconds for _, seconds in told] == [pytest.approx(2.1)] * 4
+
+
+def test_a_part_that_is_larger_than_the_canvas_counts_by_itself(run: Run) -> None:
+    data = gif((8, 8), [GifPart(0, 0, 8, 8, 1), GifPart(0, 0, 40, 40, 2)])
+    _, (made,) = run(data, {"format": "png"}, max_pixels=1600)
+    assert _pixels(made, (7, 7)) == [[RED], [GREEN]]
+    with pytest.raises(PermanentError, match="the image, or a part of it, has more pixels than the allowed 1599"):
+        run(data, {"format": "png"}, max_pixels=1599)

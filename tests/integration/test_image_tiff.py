@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from dtqs.errors import PermanentError
 from tests.fix_images import Run
 from tests.fix_tiff import Numbers, tiff
 
@@ -101,3 +102,11 @@ def test_colours_in_lab_are_converted(run: Run) -> None:
     assert made.getpixel((5, 5)) == pytest.approx((254, 0, 0), abs=14)
     _, (wide,) = run(tiff(Numbers(16, photometric=8), SIZE, lambda x, y: (136 << 8, 81 << 8, 70 << 8)), PNG)
     assert wide.getpixel((5, 5)) == pytest.approx(made.getpixel((5, 5)), abs=1)
+
+
+def test_the_limit_on_pixels_counts_pixels_and_not_their_bytes(run: Run) -> None:
+    data = tiff(Numbers(64, format=3, photometric=2, deflated=True), SIZE, lambda x, y: (0.5, 0.25, 0))
+    _, (made,) = run(data, PNG, max_pixels=SIZE[0] * SIZE[1])
+    assert made.size == SIZE
+    with pytest.raises(PermanentError, match="the image has 35 × 20 pixels; allowed are 699"):
+        run(data, PNG, max_pixels=SIZE[0] * SIZE[1] - 1)

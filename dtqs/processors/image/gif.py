@@ -39,6 +39,8 @@ class _Part:
         """Decode it, by way of a GIF that holds nothing else."""
         if not all(self.size):
             return Image.new("RGBA", self.size)
+        if Image.MAX_IMAGE_PIXELS and self.size[0] * self.size[1] > Image.MAX_IMAGE_PIXELS:
+            raise Image.DecompressionBombError(f"a part of {self.size[0]} × {self.size[1]} pixels")
         width, height = (side.to_bytes(2, "little") for side in self.size)
         depth = max(1, (len(self.palette) // 3 - 1).bit_length())
         head = b"GIF89a" + width + height + bytes(((0x80 | (depth - 1)) if self.palette else 0, 0, 0)) + self.palette

@@ -101,8 +101,9 @@ def _bytes(data: io.BytesIO, tags: ImageFileDirectory_v2, layout: Layout, pixel_
     else:
         entries[_ROWS_PER_STRIP] = min(layout.height, tags.get(_ROWS_PER_STRIP, layout.height))
         lists = {_STRIPS: tags[_STRIPS][parts], _STRIP_BYTES: tags[_STRIP_BYTES][parts]}
-    end = len(data.getvalue())
+    end, limit = len(data.getvalue()), Image.MAX_IMAGE_PIXELS
     try:
+        Image.MAX_IMAGE_PIXELS = None  # it sees bytes; the pixels are judged already, and memory has its own limit
         directory = _directory(end, {tag: (value,) for tag, value in entries.items()} | lists)
         data.seek(0)
         data.write(b"II*\0" + struct.pack("<I", end))
@@ -113,6 +114,7 @@ def _bytes(data: io.BytesIO, tags: ImageFileDirectory_v2, layout: Layout, pixel_
         grey.load()
         return np.frombuffer(grey.tobytes(), np.uint8).reshape(layout.height, width)
     finally:
+        Image.MAX_IMAGE_PIXELS = limit
         data.truncate(end)
 
 
