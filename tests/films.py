@@ -14,6 +14,7 @@ from dtqs.processors.video.payload import VideoPayload
 from dtqs.processors.video.settings import VideoSettings
 from tests.fix_processors import Attempt
 
+FAST = {"speed": "ultrafast"}
 QUARTERS = ("red", "lime", "blue", "yellow")
 """Upper left, upper right, lower left, lower right: turned or mirrored, it never looks the same."""
 _FFMPEG = ("ffmpeg", "-v", "error", "-nostdin", "-y")

@@ -1,7 +1,8 @@
 """Builds ffmpeg's and ffprobe's arguments; ffmpeg-python only writes them down. Nothing in a payload is ever an option: what is one here is on a list."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import ffmpeg
@@ -16,6 +17,7 @@ _OPTIONS = frozenset({
     "protocol_whitelist", "format_whitelist", "codec_whitelist", "max_streams", "max_pixels", "enable_drefs", "use_absolute_path", "max_alloc",
     "c", "b", "crf", "maxrate", "bufsize", "preset", "cpu-used", "deadline", "row-mt", "pix_fmt", "force_key_frames", "tag", "x265-params", "pass",
     "passlogfile", "ar", "ac", "frames", "q", "quality", "loop", "movflags", "metadata", "update", "start_number", "disposition", "skip_frame",
+    "reinit_filter", "auto-alt-ref",
     "fps_mode", "hls_time", "hls_playlist_type", "hls_segment_type", "hls_flags", "hls_segment_filename", "master_pl_name", "var_stream_map",
 })  # fmt: skip
 """The allow-list: none of these reads or writes anything but what the command names."""
@@ -46,9 +48,9 @@ def place(file: BinaryIO) -> str:
     return f"file:/proc/self/fd/{file.fileno()}"
 
 
-def source(file: BinaryIO, container: Container, guard: Guard, span: Span = WHOLE) -> Stream:
-    """The hostile file as an input: nothing but this file is read, by this demuxer, and by decoders on the list."""
-    options: dict[str, Any] = {"f": container.demuxer, **_guarded(container.demuxer, guard), "threads": guard.threads}
+def source(file: BinaryIO, container: Container, guard: Guard, span: Span = WHOLE, own: Mapping[str, str | int] = MappingProxyType({})) -> Stream:
+    """The hostile file as an input: nothing but this file is read, by this demuxer, and by decoders on the list; `own`: this film's options."""
+    options: dict[str, Any] = {"f": container.demuxer, **_guarded(container.demuxer, guard), "threads": guard.threads, **own}
     if span.start_seconds:
         options["ss"] = _seconds(span.start_seconds)
     if span.length_seconds is not None:

@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 
 from dtqs.errors import PermanentError
+from dtqs.processors.video import colour
+from dtqs.processors.video.colour import BT709, Colour
 
-_HDR = frozenset({"smpte2084", "arib-std-b67"})
 _UNMEASURED = frozenset({"aac", "mp3", "amr"})
 """Demuxers that reckon a duration from the size and the first bit rate."""
 _EDGES = 256
@@ -27,9 +28,21 @@ class Picture:
     coded: tuple[int, int]
     fps: float | None
     rotation: int
-    is_hdr: bool
     bit_rate: int | None
     duration_seconds: float | None
+    colour: Colour = BT709
+    has_matrix: bool = False
+    is_default: bool = False
+
+    @property
+    def turned(self) -> tuple[int, int]:
+        """The size as it is stored, turned as people see it."""
+        return self.coded[::-1] if self.rotation in (90, 270) else self.coded
+
+    @property
+    def decoder(self) -> str | None:
+        """The decoder that must be named: ffmpeg's usual ones for VP8 and VP9 do not see what is transparent."""
+        return {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(self.codec) if self.colour.has_alpha else None
 
     @property
     def pixels(self) -> int:
@@ -131,9 +144,11 @@ def _picture(stream: Mapping[str, Any]) -> Picture:
     shown_width = max(1, round(width * (_ratio(stream.get("sample_aspect_ratio"), ":") or 1)))
     shown = (height, shown_width) if rotation in (90, 270) else (shown_width, height)
     fps = _ratio(stream.get("avg_frame_rate"), "/") or _ratio(stream.get("r_frame_rate"), "/")
-    is_hdr = stream.get("color_transfer") in _HDR
     rate = whole_number(stream.get("bit_rate"))
-    return Picture(int(stream["index"]), str(stream.get("codec_name", "?")), *shown, (width, height), fps, rotation, is_hdr, rate, _duration(stream))
+    return Picture(
+        int(stream["index"]), str(stream.get("codec_name", "?")), *shown, (width, height), fps, rotation, rate, _duration(stream),
+        colour=colour.read(stream), has_matrix=_has_matrix(stream), is_default=_disposition(stream, "default"),
+    )  # fmt: skip
 
 
 def _sound(stream: Mapping[str, Any]) -> Sound:
@@ -150,6 +165,11 @@ def _rotation(stream: Mapping[str, Any]) -> int:
     """Degrees in quarters, clockwise; ffprobe counts the other way round."""
     turns = [side.get("rotation") for side in stream.get("side_data_list", ()) if isinstance(side, dict) and "rotation" in side]
     return round(-float(turns[0]) / 90) * 90 % 360 if turns and isinstance(turns[0], int | float) and math.isfinite(turns[0]) else 0
+
+
+def _has_matrix(stream: Mapping[str, Any]) -> bool:
+    """Tell whether ffmpeg turns or mirrors the pictures before our filters see them."""
+    return any("displaymatrix" in side for side in stream.get("side_data_list", ()) if isinstance(side, dict))
 
 
 def _duration(stream: Mapping[str, Any]) -> float | None:

@@ -5,7 +5,8 @@ from typing import Any, BinaryIO
 
 from dtqs.errors import PermanentError
 from dtqs.processors.base import Json
-from dtqs.processors.video import filters, overlays
+from dtqs.processors.video import filters, overlays, paint
+from dtqs.processors.video.colour import Surface, picture_surface
 from dtqs.processors.video.command import Span, Stream, output, place
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import VideoOutput
@@ -38,20 +39,23 @@ class Still:
         at = duration * _TYPICAL_FROM if asked.at_seconds is None else asked.at_seconds
         if duration:  # the last picture stands for the time up to the end
             at = max(0.0, min(at, duration - max(0.1, 1.5 / (picture.fps or 25.0))))
-        stream = filters.picture(studio.source(Span(at)).picture(picture), self._frame, asked, picture.is_hdr, full_range=True)
+        surface = picture_surface(picture.colour, keeps_alpha=self._is_png and asked.background is None)
+        stream = paint.picture(studio.source(Span(at)).picture(picture), self._frame, asked, picture, surface)
         if asked.at_seconds is None:
             stream = stream.filter("thumbnail", n=_TYPICAL_OF)
+        if not self._is_png:
+            stream = paint.for_jpeg(stream)
 
         def write(file: BinaryIO) -> None:
-            made = output([stream], place(file), "image2pipe", **({"frames:v": 1} | self._options()))
+            made = output([stream], place(file), "image2pipe", **({"frames:v": 1} | self._options(surface)))
             studio.run(made, self._meter, None, (file,))
             check_picture(studio.programs.ffmpeg, asked.name, file, "PNG" if self._is_png else "JPEG", self._frame.size)
 
         stored = studio.context.add_output(asked.name, write, f"image/{'png' if self._is_png else 'jpeg'}")
         return [stored | {"width": self._frame.size[0], "height": self._frame.size[1]}]
 
-    def _options(self) -> dict[str, Any]:
-        return {"c:v": "png", "pix_fmt": "rgb24"} if self._is_png else _jpeg(self._asked.quality)
+    def _options(self, surface: Surface) -> dict[str, Any]:
+        return {"c:v": "png", "pix_fmt": "rgba" if surface.has_alpha else "rgb24"} if self._is_png else _jpeg(self._asked.quality)
 
 
 class Moving:
@@ -82,18 +86,19 @@ class Moving:
 
     def _stream(self) -> Stream:
         asked, picture = self._asked, self._studio.picture()
-        stream = filters.picture(self._studio.source(self._span).picture(picture), self._frame, asked, picture.is_hdr)
+        surface = picture_surface(picture.colour, keeps_alpha=asked.background is None)
+        stream = paint.picture(self._studio.source(self._span).picture(picture), self._frame, asked, picture, surface)
         if asked.watermark:
-            stream = filters.marked(stream, overlays.watermark(self._studio, asked.watermark, self._frame.size), asked.watermark)
+            stream = paint.marked(stream, overlays.watermark(self._studio, asked.watermark, self._frame.size), asked.watermark, surface)
         if text := overlays.subtitles(self._studio, asked, self._span, self._seconds):
             stream = filters.subtitled(stream, text.ass, self._span.start_seconds)
-        return filters.limited_palette(stream) if self._is_gif else stream
+        return paint.limited_palette(stream) if self._is_gif else stream
 
     def _options(self) -> dict[str, Any]:
         once = self._asked.loop is False
         if self._is_gif:
             return {"loop": -1 if once else 0}
-        return {"c:v": "libwebp_anim", "pix_fmt": "yuv420p", "quality": self._asked.quality or 75, "loop": 1 if once else 0}
+        return {"c:v": "libwebp_anim", "pix_fmt": "bgra", "quality": self._asked.quality or 75, "loop": 1 if once else 0}
 
 
 class Sheet:
@@ -142,8 +147,8 @@ class Sheet:
         # the picture at each interval's beginning; the last one again, where the film ends a little early
         stream = self._studio.source(self._span).picture(picture)
         stream = stream.filter("fps", fps=f"1/{self._interval:.6f}", start_time=0, round="up").filter("tpad", stop=1, stop_mode="clone")
-        stream = filters.picture(stream, self._frame, self._asked, picture.is_hdr, full_range=True)
-        return stream.filter("tile", layout=f"{self._columns}x{self._rows}")
+        stream = paint.picture(stream, self._frame, self._asked, picture, picture_surface(picture.colour))
+        return paint.for_jpeg(stream.filter("tile", layout=f"{self._columns}x{self._rows}"))
 
     def _cues(self, sheet_ids: list[str]) -> str:
         width, height = self._frame.size

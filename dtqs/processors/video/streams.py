@@ -8,8 +8,9 @@ from typing import Any
 
 from dtqs.errors import PermanentError
 from dtqs.processors.base import Json
-from dtqs.processors.video import codecs, filters, overlays, playlist, sound
+from dtqs.processors.video import codecs, filters, overlays, paint, playlist, sound
 from dtqs.processors.video.codecs import Rate
+from dtqs.processors.video.colour import film_surface
 from dtqs.processors.video.command import Stream, output
 from dtqs.processors.video.container import Container
 from dtqs.processors.video.film import Film
@@ -105,15 +106,16 @@ class Ladder:
         """Decode once, and branch off each size."""
         studio, asked, picture = self._studio, self._asked, self._studio.picture()
         largest = self._rungs[0].frame
-        stream = filters.picture(source.picture(picture), largest, asked, picture.is_hdr)
+        surface = film_surface(picture.colour)
+        stream = paint.picture(source.picture(picture), largest, asked, picture, surface)
         if asked.watermark:
-            stream = filters.marked(stream, overlays.watermark(studio, asked.watermark, largest.size), asked.watermark)
+            stream = paint.marked(stream, overlays.watermark(studio, asked.watermark, largest.size), asked.watermark, surface)
         if self._text and asked.subtitles and asked.subtitles.mode == "burn":
             stream = filters.subtitled(stream, self._text.ass, self._span.start_seconds)
         if len(self._rungs) == 1:
             return [stream]
         branches = stream.filter_multi_output("split", len(self._rungs))
-        return [branches[0], *(filters.scaled(branches[number], self._rungs[number].frame) for number in range(1, len(self._rungs)))]
+        return [branches[0], *(paint.smaller(branches[number], self._rungs[number].frame, surface) for number in range(1, len(self._rungs)))]
 
     def _checked(self, number: int, rung: Rung | None) -> tuple[Segments, Film]:
         """Look at a rendition, or, without a rung, at the sound. Raises PermanentError."""

@@ -107,7 +107,17 @@ class Studio:
             guard = replace(guard, max_pixels=max(guard.max_pixels, self.film.picture.decoded_pixels))
         lead = min(span.start_seconds, _LEAD_SECONDS) if self.container.has_no_index else 0.0
         length = None if span.length_seconds is None else span.length_seconds + lead
-        return Source(command.source(self.file, self.container, guard, Span(span.start_seconds - lead, length)), lead)
+        return Source(command.source(self.file, self.container, guard, Span(span.start_seconds - lead, length), self._own_options()), lead)
+
+    def _own_options(self) -> dict[str, str | int]:
+        """Options of this film's input."""
+        options: dict[str, str | int] = {}
+        if (picture := self.film.picture) and picture.decoder:
+            options[f"c:{picture.index}"] = picture.decoder
+        if picture and not picture.has_matrix:
+            # a change of size must reach our own filters: ffmpeg would begin the whole graph anew, and its clocks with it
+            options["reinit_filter"] = 0
+        return options
 
     def frame(self, output: VideoOutput, short_side: int | None = None) -> Frame:
         """Decide the size of an output, or of one of its renditions. Raises PermanentError where it is more than allowed."""

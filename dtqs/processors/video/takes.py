@@ -5,8 +5,9 @@ from typing import Any, BinaryIO
 
 from dtqs.errors import PermanentError
 from dtqs.processors.base import Json
-from dtqs.processors.video import codecs, filters, overlays, sound
+from dtqs.processors.video import codecs, filters, overlays, paint, sound
 from dtqs.processors.video.codecs import Options, Rate
+from dtqs.processors.video.colour import Surface, film_surface
 from dtqs.processors.video.command import Span, Stream, output, own, place
 from dtqs.processors.video.container import Container
 from dtqs.processors.video.film import Film, Sound
@@ -131,6 +132,8 @@ class Take:
             name = self._studio.encoder(video_codec_of(self._asked))
             streams.append(self._picture(source, self._parts.frame))
             given |= {"c:v": name} | codecs.video(name, rate, self._asked.speed, self._asked.keyframe_seconds)
+            if self._surface.has_alpha:
+                given |= codecs.TRANSPARENT
         if self._parts.sound and not first:
             streams.append(sound.stream(source, self._parts.sound, self._asked, self._parts.measured))
             given |= sound.options(self._studio, self._asked, self._parts.sound)
@@ -142,12 +145,18 @@ class Take:
 
     def _picture(self, source: Source, frame: Frame) -> Stream:
         asked, picture = self._asked, self._studio.picture()
-        stream = filters.picture(source.picture(picture), frame, asked, picture.is_hdr)
+        stream = paint.picture(source.picture(picture), frame, asked, picture, self._surface)
         if asked.watermark:
-            stream = filters.marked(stream, overlays.watermark(self._studio, asked.watermark, frame.size), asked.watermark)
+            stream = paint.marked(stream, overlays.watermark(self._studio, asked.watermark, frame.size), asked.watermark, self._surface)
         if asked.subtitles and asked.subtitles.mode == "burn" and self._parts.text:
             stream = filters.subtitled(stream, self._parts.text.ass, self._parts.span.start_seconds)
         return stream
+
+    @property
+    def _surface(self) -> Surface:
+        """VP9 is the one codec whose films can be transparent."""
+        keeps_alpha = video_codec_of(self._asked) == "vp9" and self._asked.background is None
+        return film_surface(self._studio.picture().colour, keeps_alpha=keeps_alpha)
 
     def _carried(self) -> Text | None:
         """The subtitles that become a track; one without a cue would be none."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtqs.errors import PermanentError
-from dtqs.processors.video import container, film, filters, overlays, playlist
+from dtqs.processors.video import container, film, overlays, paint, playlist
 from dtqs.processors.video.codecs import Rate, encoder, listed, video
 from dtqs.processors.video.command import checked
 from dtqs.processors.video.ffmpeg import Progress
@@ -79,8 +79,8 @@ def test_nothing_is_enlarged_unasked_and_nothing_grows_out_of_its_box(shown: tup
 
 
 def test_the_middle_may_be_written_in_two_ways() -> None:
-    assert filters.place_of("center", 5) == filters.place_of("centre", 5) == ("(W-w)/2", "(H-h)/2")
-    assert filters.place_of("top-left", 5) == ("5", "5")
+    assert paint.place_of("center", 5) == paint.place_of("centre", 5) == ("(W-w)/2", "(H-h)/2")
+    assert paint.place_of("top-left", 5) == ("5", "5")
 
 
 def test_a_crop_outside_of_the_picture_is_refused() -> None:
