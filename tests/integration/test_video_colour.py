@@ -77,3 +77,59 @@ def test_every_output_shows_the_colour_of_its_source(run: Run, sources: Path, na
     seen = {output["name"]: shown(path)[:3] for output, path in made}
     assert len(seen) == len(ALL)
     assert all(near(pixel, GREEN) for pixel in seen.values()), seen
+
+
+DISC = "format=rgba,geq=r=255:g='if(lt(hypot(X-32,Y-24),12),0,0)':b='if(lt(hypot(X-32,Y-24),12),0,255)':a='if(lt(hypot(X-32,Y-24),12),255,0)'"
+CLEAR = ({"format": "png"}, {"format": "webp"}, {"format": "gif"})
+FLAT = ({**FAST}, {"format": "poster"}, {"background": "#00c000", **FAST}, {"format": "png", "background": "#00c000"})
+
+
+def test_what_is_transparent_stays_so_or_gets_a_background_and_never_shows_its_hidden_colour(run: Run, sources: Path) -> None:
+    """A red disc; around it, fully transparent, magenta is hidden."""
+    source = plain(sources / "disc.mov", "magenta", "-c:v", "qtrle", "-pix_fmt", "argb", graph=DISC)
+    corner, edge = (0.05, 0.05), (0.5, 0.24)
+    made = run(source, *CLEAR, *FLAT, {"format": "png", "width": 16}, {"format": "webm", **FAST})
+    clear, flat, small, (_, webm) = [path for _, path in made[:3]], [path for _, path in made[3:7]], made[7][1], made[8]
+    assert [(shown(path, corner)[3], shown(path)[3]) for path in clear] == [(0, 255)] * 3
+    assert near(shown(clear[0], corner), (0, 0, 0, 0))
+    black, green = (0, 0, 0), GREEN
+    assert [near(shown(path, corner)[:3], colour, 10) for path, colour in zip(flat, (black, black, green, green), strict=True)] == [True] * 4
+    assert [near(shown(path)[:3], (255, 0, 0), 10) for path in (*clear, *flat)] == [True] * 7
+    # half of each pixel of the edge is transparent in the smaller picture
+    assert opened(small).convert("RGB").getchannel("B").getextrema()[1] < 10, edge
+    (_, again), (_, flattened) = run(_copied(webm, sources / "again.webm"), {"format": "png"}, FAST)
+    assert (shown(again, corner)[3], shown(again)[3]) == (0, 255)
+    assert near(shown(flattened, corner), black, 10)
+
+
+def _copied(path: Path, to: Path) -> Path:
+    to.write_bytes(path.read_bytes())
+    return to
+
+
+@pytest.mark.parametrize("said", ["transfer=smpte2084", "transfer=smpte2084:colormatrix=bt2020nc", "transfer=arib-std-b67"])
+def test_a_high_dynamic_range_of_incomplete_tags_is_taken_for_bt2020(run: Run, sources: Path, said: str) -> None:
+    def hdr(tags: str, name: str) -> list[PIXEL]:
+        options = ("-c:v", "libx265", "-x265-params", f"log-level=error:{tags}", "-preset", "ultrafast")
+        graph = "scale=out_color_matrix=bt2020:out_range=tv,format=yuv420p10le"
+        source = plain(sources / name, "0x306090", *options, graph=graph)
+        return [shown(path)[:3] for _, path in run(source, FAST, {"format": "png"}, {"format": "poster"})]
+
+    curve = said.partition(":")[0]
+    seen, right = hdr(said, "part.mp4"), hdr(f"{curve}:colormatrix=bt2020nc:colorprim=bt2020", "whole.mp4")
+    assert seen == right
+    assert near(seen[0], seen[1])
+    assert near(seen[0], seen[2])
+
+
+def test_a_watermark_and_bars_have_their_own_colours_on_a_film_of_high_definition(run: Run, sources: Path) -> None:
+    source = plain(sources / "film.mp4", "gray", *H264, "-colorspace", "bt709", graph=matrix("bt709"))
+    Image.new("RGBA", (20, 20), "#00c000").save(sources / "mark.png")
+    mark = {"source": f"file:{sources}/mark.png", "position": "centre", "width_fraction": 0.5, "margin": 0}
+    pad = {"width": 64, "height": 64, "fit": "pad", "background": "#00c000"}
+    for _, path in run(source, {"watermark": mark, **FAST}, {"format": "webp", "watermark": mark}):
+        assert near(shown(path)[:3], GREEN, 8)
+        assert near(shown(path, (0.05, 0.5))[:3], (128, 128, 128))
+    for _, path in run(source, {**pad, **FAST}, {**pad, "format": "png"}):
+        assert near(shown(path, (0.5, 0.03))[:3], GREEN, 8)
+        assert near(shown(path)[:3], (128, 128, 128))

@@ -63,6 +63,11 @@ def own(name: str, demuxer: str, **options: Any) -> Stream:
     return ffmpeg.input(f"file:{name}", f=demuxer, protocol_whitelist="file", format_whitelist=demuxer, **options)
 
 
+def one_colour(colour: str, size: tuple[int, int], seconds: int) -> Stream:
+    """A picture of one colour as an input. Two that are alike must differ in their seconds: the graph takes equal ones for one."""
+    return ffmpeg.input(f"color=c={colour}:s={size[0]}x{size[1]}:r=1:d={seconds},format=rgba", f="lavfi")
+
+
 def output(streams: Sequence[Stream], where: str, muxer: str, **options: Any) -> Stream:
     return ffmpeg.output(*streams, where, f=muxer, **options)
 

@@ -7,7 +7,7 @@ import ffmpeg
 
 from dtqs.processors.video import filters
 from dtqs.processors.video.colour import BT709, SRGB, Colour, Surface, conversion
-from dtqs.processors.video.command import Stream
+from dtqs.processors.video.command import Stream, one_colour
 from dtqs.processors.video.film import Picture
 from dtqs.processors.video.geometry import Frame, Size
 from dtqs.processors.video.payload import Position, VideoOutput, Watermark
@@ -109,14 +109,16 @@ def _mapped(stream: Stream, colour: Colour) -> tuple[Stream, Colour]:
 def _blended(stream: Stream, colour: Colour, size: Size, background: str | None) -> tuple[Stream, Colour]:
     """Scale what is transparent without its hidden colours, and lay it on a background; None: it stays transparent."""
     stream = stream.filter("scale", **conversion(colour, replace(SRGB, has_alpha=True))).filter("format", "gbrap")
-    stream = stream.filter("premultiply", inplace=1).filter("scale", *size)
+    stream = stream.filter("premultiply", inplace=1).filter("scale", *size).filter("format", "gbrap")
     if background is None:
         return stream.filter("unpremultiply", inplace=1), replace(SRGB, has_alpha=True)
     if background == "#000000":
         return stream.filter("format", "gbrp"), SRGB
     halves = stream.filter_multi_output("split")
-    ground = halves[0].filter("format", "gbrp").filter("drawbox", color=_hex(background), t="fill", replace=1)
-    return ffmpeg.filter([ground, halves[1]], "overlay", format="gbrp", alpha="premultiplied"), SRGB
+    red, green, blue = bytes.fromhex(background[1:])
+    ground = halves[0].filter("format", "gbrp").filter("lutrgb", r=red, g=green, b=blue)
+    # ffmpeg's overlay of premultiplied colours takes 16 from each
+    return ffmpeg.filter([ground, halves[1].filter("unpremultiply", inplace=1)], "overlay", format="gbrp"), SRGB
 
 
 def _finished(stream: Stream, frame: Frame, background: str | None, surface: Surface) -> Stream:
@@ -137,7 +139,7 @@ def _finished(stream: Stream, frame: Frame, background: str | None, surface: Sur
             if width:
                 size, place = list(outer), ["0", "0"]
                 size[axis], place[axis] = width, str(at)
-                bar = ffmpeg.filter([], "color", color=_hex(background), size=f"{size[0]}x{size[1]}", rate=1, duration=1).filter("format", "gbrap")
+                bar = one_colour(_hex(background), (size[0], size[1]), 1 + (at > 0))
                 stream = _over(stream, bar, (place[0], place[1]), surface)
     return stream
 

@@ -84,7 +84,11 @@ class Fields(Payload):
     fit: Fit | None = Field(
         default=None, description="contain: whole, inside the box; cover: fill it, cut off the rest; pad: whole, with bars; stretch: lose the proportions"
     )
-    background: str | None = Field(default=None, pattern=r"^#[0-9A-Fa-f]{6}$", description="colour of the bars, as #rrggbb; left out: black")
+    background: str | None = Field(
+        default=None,
+        pattern=r"^#[0-9A-Fa-f]{6}$",
+        description="colour of the bars and behind what is transparent, as #rrggbb; left out: black; png, gif, webp and vp9 stay transparent",
+    )
     enlarge: bool | None = Field(default=None, description="true: larger than the film, too")
     crop: Crop | None = Field(default=None, description="take this part of the picture, before it is scaled")
     fps: float | None = Field(default=None, gt=0, le=240, description="pictures per second; left out: the film's")

@@ -18,8 +18,8 @@ CRF_LIMITS = {"h264": 51, "hevc": 51, "vp9": 63, "av1": 63}
 _PICTURES = (*FILMS, *STILLS, "sprite", *MOVING)
 _FILES = ("mp4", "webm")
 ONLY: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("crop", "deinterlace"), _PICTURES),
-    **dict.fromkeys(("width", "height", "short_side", "fit", "background", "enlarge"), ("mp4", "webm", *STILLS, "sprite", *MOVING)),
+    **dict.fromkeys(("crop", "deinterlace", "background"), _PICTURES),
+    **dict.fromkeys(("width", "height", "short_side", "fit", "enlarge"), ("mp4", "webm", *STILLS, "sprite", *MOVING)),
     **dict.fromkeys(("fps", "watermark"), (*FILMS, *MOVING)),
     **dict.fromkeys(("video_codec", "crf", "speed", "mute"), FILMS),
     **dict.fromkeys(("video_bit_rate", "max_bit_rate", "two_pass", "keyframe_seconds"), _FILES),
@@ -111,8 +111,6 @@ def _sizes(output: VideoOutput) -> Iterator[Clash]:
                 yield Clash(name, "excludes short_side")
     if output.fit == "pad" and (output.width is None or output.height is None):
         yield Clash("fit", "pad needs width and height", ("width", "height"))
-    if output.background is not None and output.fit != "pad":
-        yield Clash("background", "is the colour of the bars, which only fit: pad makes", ("fit",))
 
 
 def _sounds(output: VideoOutput, format: str) -> Iterator[Clash]:

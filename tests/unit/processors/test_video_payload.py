@@ -78,7 +78,7 @@ def test_a_wrong_list_of_outputs_is_refused(outputs: Any) -> None:
         ({"two_pass": True}, "two_pass"),
         ({"short_side": 100, "width": 100}, "width"),
         ({"fit": "pad", "width": 100}, "fit"),
-        ({"background": "#ffffff"}, "background"),
+        ({"format": "mp3", "background": "#ffffff"}, "background"),
         ({"mute": True, "loudness_lufs": -16}, "loudness_lufs"),
         ({"start_seconds": 2, "end_seconds": 2}, "end_seconds"),
         ({"format": "gif", "subtitles": {"mode": "carry"}}, "subtitles.mode"),
