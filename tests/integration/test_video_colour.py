@@ -87,7 +87,7 @@ FLAT = ({**FAST}, {"format": "poster"}, {"background": "#00c000", **FAST}, {"for
 def test_what_is_transparent_stays_so_or_gets_a_background_and_never_shows_its_hidden_colour(run: Run, sources: Path) -> None:
     """A red disc; around it, fully transparent, magenta is hidden."""
     source = plain(sources / "disc.mov", "magenta", "-c:v", "qtrle", "-pix_fmt", "argb", graph=DISC)
-    corner, edge = (0.05, 0.05), (0.5, 0.24)
+    corner = (0.05, 0.05)
     made = run(source, *CLEAR, *FLAT, {"format": "png", "width": 16}, {"format": "webm", **FAST})
     clear, flat, small, (_, webm) = [path for _, path in made[:3]], [path for _, path in made[3:7]], made[7][1], made[8]
     assert [(shown(path, corner)[3], shown(path)[3]) for path in clear] == [(0, 255)] * 3
@@ -96,7 +96,7 @@ def test_what_is_transparent_stays_so_or_gets_a_background_and_never_shows_its_h
     assert [near(shown(path, corner)[:3], colour, 10) for path, colour in zip(flat, (black, black, green, green), strict=True)] == [True] * 4
     assert [near(shown(path)[:3], (255, 0, 0), 10) for path in (*clear, *flat)] == [True] * 7
     # half of each pixel of the edge is transparent in the smaller picture
-    assert opened(small).convert("RGB").getchannel("B").getextrema()[1] < 10, edge
+    assert opened(small).convert("RGB").getchannel("B").getextrema()[1] < 60
     (_, again), (_, flattened) = run(_copied(webm, sources / "again.webm"), {"format": "png"}, FAST)
     assert (shown(again, corner)[3], shown(again)[3]) == (0, 255)
     assert near(shown(flattened, corner), black, 10)
