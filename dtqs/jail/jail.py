@@ -60,7 +60,7 @@ class Jail:
         if ruleset:
             firm.append(ruleset.restrict())
         if offered.has_seccomp:
-            firm.append(seccomp.install(wishes))
+            firm.append(seccomp.install(wishes, offered.by_prctl))
         if self.mode == "best":
             firm = [_optional(step) for step in firm]
 

@@ -22,6 +22,8 @@ class Offer:
     has_seccomp: bool
     namespaces: int
     why_not: dict[str, str]
+    by_prctl: bool = False
+    """seccomp's newer call is refused, for instance by a filter of systemd that does not know it; the older one does."""
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -34,11 +36,11 @@ def offer() -> Offer:
     """Try every part once for this process, in some milliseconds."""
     why_not: dict[str, str] = {}
     abi = _landlock(why_not)
-    has_seccomp = _seccomp(why_not)
+    has_seccomp, by_prctl = _seccomp(why_not)
     namespaces = privileges.own_network()
     if refusal := _trial(privileges.unshare(namespaces)):
         why_not["namespace"], namespaces = refusal, 0
-    return Offer(abi, has_seccomp, namespaces, why_not)
+    return Offer(abi, has_seccomp, namespaces, why_not, by_prctl)
 
 
 def _landlock(why_not: dict[str, str]) -> int:
@@ -54,14 +56,16 @@ def _landlock(why_not: dict[str, str]) -> int:
     return landlock.version()()
 
 
-def _seccomp(why_not: dict[str, str]) -> bool:
+def _seccomp(why_not: dict[str, str]) -> tuple[bool, bool]:
     if not seccomp.is_known(seccomp.machine()):
         why_not["seccomp"] = f"no list of system calls for {seccomp.machine()}"
-        return False
-    if refusal := _trial(seccomp.install(seccomp.Wishes(runs_program=True, has_socket=False))):
+        return False, False
+    for by_prctl in (False, True):
+        refusal = _trial(seccomp.install(seccomp.Wishes(runs_program=True, has_socket=False), by_prctl))
+        if refusal is None:
+            return True, by_prctl
         why_not["seccomp"] = refusal
-        return False
-    return True
+    return False, False
 
 
 def _trial(part: Callable[[], object]) -> str | None:

@@ -73,27 +73,24 @@ def program(machine: str, wishes: Wishes, pid: int) -> list[Instruction]:
     return [*made, _refuse()]
 
 
-def install(wishes: Wishes) -> Step:
+def install(wishes: Wishes, by_prctl: bool = False) -> Step:
     """Return the step that puts the filter in force for the calling process, which must have one thread. The processor is a known one."""
-    return loading(program(machine(), wishes, _PID_PLACE))
+    return loading(program(machine(), wishes, _PID_PLACE), by_prctl)
 
 
-def loading(instructions: Sequence[Instruction]) -> Step:
+def loading(instructions: Sequence[Instruction], by_prctl: bool = False) -> Step:
     """Return the step that hands a program to the kernel."""
     code = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*instruction) for instruction in instructions))
     places = [at * _INSTRUCTION.size + 4 for at, instruction in enumerate(instructions) if instruction[3] == _PID_PLACE]
     whole = _Program(len(instructions), ctypes.addressof(code))
-    # a filter switches a costly guard of the processor on, unless it says that it does without; older kernels do not know the word
+    # a filter switches a costly guard of the processor on, unless it says that it does without; the older call cannot say so
     newer = call(_SECCOMP[machine()], _SET_MODE_FILTER, _SPEC_ALLOW, ctypes.byref(whole))
     older = library("prctl", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(whole))
 
     def step() -> None:
         for place in places:
             struct.pack_into("I", code, place, os.getpid())
-        try:
-            newer()
-        except OSError:
-            older()
+        (older if by_prctl else newer)()
 
     return step
 

@@ -219,18 +219,30 @@ def in_a_child(work: Callable[[], object]) -> Any:
 
 @pytest.mark.parametrize("answer", [seccomp.ERROR | errno.EPERM, seccomp.KILL])
 def test_a_filter_that_is_in_force_already_is_lived_with(answer: int, tmp_path: Path) -> None:
-    """As systemd and containers set: namespaces and Landlock's calls refused, or answered by the end of the process."""
-    unshare = {"x86_64": 272, "aarch64": 97}[os.uname().machine]
-    outer = [(0x20, 0, 0, 0), (0x15, 2, 0, unshare), (0x15, 1, 0, LANDLOCK_CREATE_RULESET), (0x06, 0, 0, seccomp.ALLOW), (0x06, 0, 0, answer)]
+    """As systemd and containers set: calls that they do not know are refused, or answered by the end of the process."""
+    unshare, newer_seccomp = {"x86_64": (272, 317), "aarch64": (97, 277)}[os.uname().machine]
+    calls = (unshare, newer_seccomp, LANDLOCK_CREATE_RULESET)
+    tests = [(0x15, len(calls) - at, 0, call) for at, call in enumerate(calls)]
+    outer = [(0x20, 0, 0, 0), *tests, (0x06, 0, 0, seccomp.ALLOW), (0x06, 0, 0, answer)]
 
     def work() -> object:
         no_new_privileges()()
         seccomp.loading(outer)()
         found = kernel.offer.__wrapped__()
         Ffmpeg(tmp_path, BOUNDS, Jail("best", found)).run(["true"])
-        return [found.missing, found.has_seccomp, found.namespaces]
+        with pytest.raises(PermanentError, match="Cannot fork"):
+            Ffmpeg(tmp_path, BOUNDS, Jail("best", found)).run(["sh", "-c", "sleep 1 & wait"])
+        return [found.missing, found.has_seccomp, found.by_prctl, found.namespaces]
 
-    assert in_a_child(work) == [["landlock"], True, 0]
+    assert in_a_child(work) == [["landlock"], True, True, 0]
+
+
+def test_older_kernels_close_the_files_too(targets: dict[str, Any]) -> None:
+    """A kernel takes the rules of all versions of Landlock before its own."""
+    for abi in range(1, offer().landlock_abi + 1):
+        told = as_ffmpeg(targets, Jail("required", replace(offer(), landlock_abi=abi)))
+        assert got_away_with(told) == set(), abi
+        assert works(told), (abi, told)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests are this one")
