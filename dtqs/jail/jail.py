@@ -1,11 +1,13 @@
 """The door: `Jail` prepares what a child does to itself before it becomes ffmpeg; `enter` is for a Python process that does it at its own start."""
 
+import logging
 import os
 import resource
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +19,8 @@ from dtqs.jail.kernel import Offer
 from dtqs.jail.landlock import Places, Ruleset
 from dtqs.jail.linux import CLONE_NEWUSER, Step, no_new_privileges
 from dtqs.jail.seccomp import Wishes
+
+logger = logging.getLogger(__name__)
 
 Mode = Literal["best", "required"]
 _OPEN_FILES = 512
@@ -36,6 +40,8 @@ class Jail:
         found = self.found or kernel.offer()
         if self.mode == "required" and found.missing:
             raise JailUnavailable([f"{part}: {found.why_not[part]}" for part in found.missing])
+        if found.missing:
+            _warn(found.missing)
         return found
 
     @contextmanager
@@ -86,6 +92,12 @@ def enter(orders: str, work: Path | None = None, *, has_socket: bool = False) ->
     allowed = Places(read=read, work=(work,) if work else (), devices=places.devices())
     with _ruleset(offered, allowed) as ruleset:
         jail._steps(offered, ruleset, Wishes(runs_program=False, has_socket=has_socket))()
+
+
+@cache
+def _warn(missing: tuple[str, ...]) -> None:
+    """Tell it once for each process."""
+    logger.warning("the jail of programs that read foreign files lacks a part; see: dtqs doctor", extra={"missing": ", ".join(missing)})
 
 
 def _threads() -> int:

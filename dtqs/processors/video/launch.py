@@ -40,11 +40,11 @@ def start(
 
 
 def _found(name: str) -> str:
-    """Return the program's path: the jail must know where it lies."""
+    """Return the program's path, as it is seen from here: the jail must know where it lies."""
     found = shutil.which(name)
     if found is None:
         raise _missing(name)
-    return found
+    return os.path.abspath(found)
 
 
 def _missing(name: str) -> PermanentError:
