@@ -1,7 +1,7 @@
 """One fixed record per slot in shared memory, made before the fork: written by the child, read by its parent.
 
 The child says what it is doing, so that its death can be judged: which worker row was its own, which task ran, and until when it may run.
-Each field has one writer and is written in one piece; a reader may see fields of two moments, so a death is judged only after the reaping.
+Each field has one writer and is written in one piece. Worker and task stand in marks, which may lie in a file: beats wait for no disk.
 """
 
 import mmap
@@ -11,11 +11,14 @@ import time
 from dataclasses import dataclass
 from enum import IntEnum
 
-_SIZE = 128
+_SIZE = 64
+MARK_BYTES = 128
 _ID_LENGTH = 36
 _NO_ID = bytes(_ID_LENGTH)
 _DOUBLE, _INT = struct.Struct("<d"), struct.Struct("<i")
-_BEAT, _KILL_AT, _PID, _STATE, _SETTLED, _WORKER, _TASK = 0, 8, 16, 20, 21, 24, 64
+_BEAT, _KILL_AT, _PID, _STATE, _SETTLED = 0, 8, 16, 20, 21
+_WORKER, _TASK = 0, 64
+"""Within a mark."""
 
 
 class ChildState(IntEnum):
@@ -39,17 +42,28 @@ class SlotRecord:
     task_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Which worker sat in a slot, and which task it ran."""
+
+    worker_id: str | None
+    task_id: str | None
+
+
 class Slot:
     """The child's side of one record."""
 
-    __slots__ = ("_at", "_memory")
+    __slots__ = ("_at", "_marks", "_memory", "_task_at", "_worker_at")
 
-    def __init__(self, memory: mmap.mmap, index: int) -> None:
+    def __init__(self, memory: mmap.mmap, index: int, marks: mmap.mmap, mark_at: int) -> None:
         self._memory, self._at = memory, index * _SIZE
+        self._marks, self._worker_at, self._task_at = marks, mark_at + _WORKER, mark_at + _TASK
 
     def begin(self) -> None:
         """Start the record anew: a fresh child, not ready yet."""
         self._memory[self._at : self._at + _SIZE] = bytes(_SIZE)
+        self.rest()
+        self._marks[self._worker_at : self._worker_at + _ID_LENGTH] = _NO_ID
         _INT.pack_into(self._memory, self._at + _PID, os.getpid())
         self.beat()
 
@@ -60,7 +74,7 @@ class Slot:
         self._memory[self._at + _STATE] = state
 
     def worker(self, worker_id: str) -> None:
-        self._memory[self._at + _WORKER : self._at + _WORKER + _ID_LENGTH] = worker_id.encode()
+        self._marks[self._worker_at : self._worker_at + _ID_LENGTH] = worker_id.encode()
 
     def settled_deaths(self) -> None:
         """The predecessors' leases, of which this child was told at its fork, are taken back."""
@@ -68,11 +82,11 @@ class Slot:
 
     def run(self, task_id: str) -> None:
         """An attempt of this task starts."""
-        self._memory[self._at + _TASK : self._at + _TASK + _ID_LENGTH] = task_id.encode()
+        self._marks[self._task_at : self._task_at + _ID_LENGTH] = task_id.encode()
 
     def rest(self) -> None:
         """No attempt runs."""
-        self._memory[self._at + _TASK : self._at + _TASK + _ID_LENGTH] = _NO_ID
+        self._marks[self._task_at : self._task_at + _ID_LENGTH] = _NO_ID
 
     def kill_at(self, at: float) -> None:
         """The parent is to kill this process group at this time (monotonic seconds); 0: never."""
@@ -80,25 +94,30 @@ class Slot:
 
 
 class Scoreboard:
-    """The parent's side: anonymous shared memory for so many slots."""
+    """The parent's side: anonymous shared memory for so many slots. `marks` is the mapped file of their marks, which begin at `marks_at`."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, marks: mmap.mmap | None = None, marks_at: int = 0) -> None:
         self._memory = mmap.mmap(-1, slots * _SIZE)
+        self._marks, self._marks_at = marks or mmap.mmap(-1, marks_at + slots * MARK_BYTES), marks_at
 
     def slot(self, index: int) -> Slot:
-        return Slot(self._memory, index)
+        return Slot(self._memory, index, self._marks, self._mark_at(index))
 
     def read(self, index: int) -> SlotRecord:
         record = self._memory[index * _SIZE : (index + 1) * _SIZE]
+        mark = read_mark(self._marks, self._mark_at(index))
         return SlotRecord(
             pid=_INT.unpack_from(record, _PID)[0],
             beat=_DOUBLE.unpack_from(record, _BEAT)[0],
             kill_at=_DOUBLE.unpack_from(record, _KILL_AT)[0],
             state=ChildState(record[_STATE]),
             deaths_settled=bool(record[_SETTLED]),
-            worker_id=_id(record, _WORKER),
-            task_id=_id(record, _TASK),
+            worker_id=mark.worker_id,
+            task_id=mark.task_id,
         )
+
+    def _mark_at(self, index: int) -> int:
+        return self._marks_at + index * MARK_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +125,21 @@ class Death:
     """How a child ended, as its parent saw it; what the replacement needs to take back its leases.
 
     `cause` is words for people (`signal 9 (SIGKILL)`, `exit status 3`, `time limit`); `task_id` the task that ran;
-    with `idle` it is known that nothing ran, with neither nobody knows.
+    with `idle` it is known that nothing ran, with neither nobody knows. A task that is `blamed` has most likely caused it.
     """
 
     worker_id: str
     cause: str
     task_id: str | None
     idle: bool
+    blamed: bool = True
 
 
-def _id(record: bytes, at: int) -> str | None:
+def read_mark(marks: bytes | mmap.mmap, at: int) -> Mark:
+    """Read the mark that begins there."""
+    return Mark(_id(marks, at + _WORKER), _id(marks, at + _TASK))
+
+
+def _id(record: bytes | mmap.mmap, at: int) -> str | None:
     text = record[at : at + _ID_LENGTH]
     return None if text == _NO_ID else text.decode("ascii", "replace")

@@ -49,4 +49,4 @@ def _work(config: Config, catalog: Catalog, pool: str, number: int, start: Child
 
 def _keep(config: Config, start: ChildStart) -> int:
     log.set_up(config.log.level, config.log.format, "keeper")
-    return Keeper(config, start.slot, start.node_id, start.boot_id).run()
+    return Keeper(config, start.slot, start.node_id, start.boot_id, start.former).run()

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Sequence
 
 from dtqs.broker.keeper_link import KeeperLink
 from dtqs.config import Config
@@ -15,7 +16,7 @@ from dtqs.keeper.prune import Prune
 from dtqs.keeper.reclaim import Reclaim
 from dtqs.keeper.relay import Relay
 from dtqs.keeper.repair import Repair
-from dtqs.scoreboard import ChildState, Slot
+from dtqs.scoreboard import ChildState, Death, Slot
 from dtqs.store import Store
 from dtqs.store.workers import Totals
 from dtqs.uuid7 import uuid7
@@ -29,14 +30,14 @@ _FILES_SECONDS = 1.0
 
 
 class Keeper:
-    def __init__(self, config: Config, slot: Slot, node_id: str, boot_id: str) -> None:
+    def __init__(self, config: Config, slot: Slot, node_id: str, boot_id: str, former: Sequence[Death] = ()) -> None:
         self._config, self._slot, self._stop = config, slot, Stop()
         self._process_id, self._node_name, self._totals = uuid7(), socket.gethostname(), Totals()
         self._store = Store(config.postgresql, config.lease, _STORE_CONNECTIONS, _TITLE, retry=config.retry)
         self._link = KeeperLink(config.rabbitmq, _TITLE, self._queue_is_missing)
         self._repair = Repair(self._store, self._link, config.lease.grace_seconds)
         relay = Relay(self._store, self._link, self._totals, config.rabbitmq.publish_timeout_seconds)
-        reclaim = Reclaim(self._store, self._link, self._totals, config.lease, node_id, boot_id)
+        reclaim = Reclaim(self._store, self._link, self._totals, config.lease, node_id, boot_id, former)
         prune = Prune(self._store, FileSpace(config.files), config)
         lease = config.lease
         self._chores = [

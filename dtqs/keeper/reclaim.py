@@ -2,11 +2,13 @@
 
 import logging
 import time
+from collections.abc import Sequence
 
 from dtqs.broker.keeper_link import KeeperLink
 from dtqs.config import LeaseSection
 from dtqs.deadline import Deadline
 from dtqs.errors import WorkerDied
+from dtqs.scoreboard import Death
 from dtqs.store import Store
 from dtqs.store.workers import Totals
 
@@ -34,15 +36,21 @@ class Judge:
 
 
 class Reclaim:
-    def __init__(self, store: Store, link: KeeperLink, totals: Totals, lease: LeaseSection, node_id: str, boot_id: str) -> None:
+    def __init__(
+        self, store: Store, link: KeeperLink, totals: Totals, lease: LeaseSection, node_id: str, boot_id: str, former: Sequence[Death] = ()
+    ) -> None:
         self._store, self._link, self._totals, self._lease = store, link, totals, lease
         self._node_id, self._boot_id = node_id, boot_id
+        self._known = {death.worker_id: death for death in former}
         self._judge = Judge(lease.lease_seconds, lease.heartbeat_seconds / 2)
 
     def former(self) -> bool:
-        """Take back what workers of this node held before its supervisor started: the node's lock says that they are gone. Raises StoreUnavailable."""
+        """Take back what workers of this node held before its supervisor started: the node's lock says that they are gone. Raises StoreUnavailable.
+
+        The marks of that supervisor tell which task ran; without one, every task of a lease spends its attempt.
+        """
         for worker_id in self._store.workers.former(self._node_id, self._boot_id):
-            self._take_back(worker_id, WorkerDied("its supervisor ended"), None)
+            self._take_back(worker_id, WorkerDied("its supervisor ended"), None, self._known.get(worker_id))
         return False
 
     def turn(self) -> bool:
@@ -61,8 +69,8 @@ class Reclaim:
                 self._take_back(worker_id, WorkerDied(f"no heartbeat for {self._lease.lease_seconds:g} s"), self._lease.lease_seconds)
         return False
 
-    def _take_back(self, worker_id: str, error: WorkerDied, age_seconds: float | None) -> None:
-        rows = self._store.leases.reclaim(worker_id, error, age_seconds=age_seconds)
+    def _take_back(self, worker_id: str, error: WorkerDied, age_seconds: float | None, death: Death | None = None) -> None:
+        rows = self._store.leases.reclaim(worker_id, error, death, age_seconds)
         if rows is None:
             return
         logger.warning("dead worker's tasks taken back", extra={"worker_id": worker_id, "cause": error.cause, "tasks": len(rows)})

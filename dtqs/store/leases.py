@@ -104,6 +104,7 @@ class Leases:
             "worker_id": worker_id,
             "idle": death is not None and death.idle,
             "culprit": death.task_id if death else None,
+            "blamed": death is not None and death.blamed,
             "error": error_json(error, transient=True),
             "last_error": error_json(TooManyDeaths(self._retry.max_deaths, str(error)), transient=False),
             "unknown": error_json(EffectUnknown(str(error)), transient=False),

@@ -11,8 +11,10 @@ from enum import IntEnum
 from dtqs.config import SupervisorSection
 from dtqs.scoreboard import ChildState, Death, SlotRecord
 from dtqs.supervisor.reaping import kill_group
+from dtqs.supervisor.silence import Inquest
 
 _NEVER = float("inf")
+SILENT = "no sign of life"
 
 
 class Stage(IntEnum):
@@ -27,7 +29,7 @@ class Stage(IntEnum):
 class Child:
     """A process in a slot. Times are monotonic."""
 
-    __slots__ = ("_owes_term", "_section", "deaths", "kill_cause", "killed_at", "next_step_at", "pid", "seen_ready", "stage", "started_at")
+    __slots__ = ("_inquest", "_owes_term", "_section", "deaths", "kill_cause", "killed_at", "next_step_at", "pid", "seen_ready", "stage", "started_at")
 
     def __init__(self, pid: int, started_at: float, deaths: tuple[Death, ...], section: SupervisorSection) -> None:
         self.pid, self.started_at, self.deaths = pid, started_at, deaths
@@ -38,6 +40,7 @@ class Child:
         """Why it was killed; None also when it was killed only because it did not end in time, which is no fault of its task."""
         self.seen_ready = False
         self._owes_term = False
+        self._inquest: Inquest | None = None
         self._section = section
 
     def drain(self, record: SlotRecord, now: float, seconds: float) -> None:
@@ -94,7 +97,17 @@ class Child:
             late = now - max(self.started_at, awake_since) > section.boot_timeout_seconds
             return f"not ready within {section.boot_timeout_seconds:g} s" if late else None
         silent = now - max(record.beat, awake_since) > section.beat_timeout_seconds
-        return f"no sign of life for {section.beat_timeout_seconds:g} s" if silent else None
+        return f"{SILENT} for {section.beat_timeout_seconds:g} s" if silent else None
+
+    def last_words(self, record: SlotRecord, now: float, awake_since: float) -> str | None:
+        """Ask a silent child how its threads stand; None while that is waited for, or while the machine keeps it from running."""
+        if self._inquest is None:
+            self._inquest = Inquest(self.pid, max(record.beat, awake_since), now)
+        return self._inquest.account(now, self._section.beat_timeout_seconds)
+
+    def is_heard(self) -> None:
+        """It has given a sign of life."""
+        self._inquest = None
 
     def _send(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):

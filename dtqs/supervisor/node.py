@@ -31,11 +31,17 @@ class NodeLock:
         self._folder = state_dir
         self._descriptor = -1
         self._node_id = ""
+        self._held = state_dir
 
     @property
     def node_id(self) -> str:
         """The identity, while it is held."""
         return self._node_id
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the identity that is held: what lies in it is this node's alone."""
+        return self._held
 
     def acquire(self) -> str:
         """Take an identity, made anew where there is none to take, and return it. Safe to call twice. Raises StateFolderUnusable."""
@@ -78,7 +84,7 @@ class NodeLock:
         except OSError:
             os.close(descriptor)
             raise
-        self._descriptor = descriptor
+        self._descriptor, self._held = descriptor, place
         return True
 
 

@@ -1,18 +1,21 @@
 """Fork a child, and undo in it all that belongs to its parent. What the child does then arrives as a function."""
 
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 import setproctitle
 
 from dtqs.prctl import die_with_parent
 from dtqs.scoreboard import Death, Slot
+from dtqs.supervisor.silence import DUMP_SIGNAL, stacks_file
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +36,8 @@ class ChildStart:
     node_id: str
     boot_id: str
     parent_alive: Callable[[], bool]
+    former: tuple[Death, ...] = ()
+    """What the workers of earlier supervisors of this node ran when they were killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +54,26 @@ class ChildSpec:
         return "/" in self.name
 
 
-def spawn(spec: ChildSpec, slot: Slot, deaths: tuple[Death, ...], node_id: str, boot_id: str, leave: Callable[[], None]) -> int:
-    """Fork and return the child's pid. `leave` closes the child's copies of what only its parent needs. Raises OSError."""
+def spawn(
+    spec: ChildSpec,
+    slot: Slot,
+    deaths: tuple[Death, ...],
+    node_id: str,
+    boot_id: str,
+    leave: Callable[[], None],
+    former: tuple[Death, ...],
+    folder: Path,
+) -> int:
+    """Fork and return the child's pid. `leave` closes the child's copies of what only its parent needs; stacks go to `folder`. Raises OSError."""
     parent = os.getpid()
-    start = ChildStart(spec.name, slot, deaths, node_id, boot_id, lambda: os.getppid() == parent)
+    start = ChildStart(spec.name, slot, deaths, node_id, boot_id, lambda: os.getppid() == parent, former)
     _flush()
     # no signal may reach the child while its handlers are still the supervisor's
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()
         if pid == 0:
-            _live(spec, start, parent, leave)
+            _live(spec, start, parent, leave, folder)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     # both sides do it, so that neither has to wait for the other
@@ -68,11 +82,12 @@ def spawn(spec: ChildSpec, slot: Slot, deaths: tuple[Death, ...], node_id: str, 
     return pid
 
 
-def _live(spec: ChildSpec, start: ChildStart, parent: int, leave: Callable[[], None]) -> NoReturn:
+def _live(spec: ChildSpec, start: ChildStart, parent: int, leave: Callable[[], None], folder: Path) -> NoReturn:
     """Be the child, from the fork to its end."""
     status = os.EX_SOFTWARE
     try:
         _become_child(spec, start, parent, leave)
+        _offer_stacks(stacks_file(folder, spec.name))
         status = spec.main(start)
     except SystemExit as request:
         status = _status_of(request)
@@ -107,6 +122,13 @@ def _reset_signals() -> None:
         # SIGPIPE and SIGXFSZ stay ignored: Python's own convention
         if callable(signal.getsignal(number)) or number in (signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_DFL)
+
+
+def _offer_stacks(place: Path) -> None:
+    """Have the stacks of all threads written into a file when the parent asks for them."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        faulthandler.register(DUMP_SIGNAL, file=descriptor, all_threads=True)
 
 
 def _detach_stdin() -> None:

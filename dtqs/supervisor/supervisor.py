@@ -17,13 +17,15 @@ import setproctitle
 
 from dtqs.config import SupervisorSection
 from dtqs.prctl import adopt_orphans
-from dtqs.scoreboard import ChildState, Scoreboard, SlotRecord
-from dtqs.supervisor.child import Child
+from dtqs.scoreboard import ChildState, Death, Scoreboard, SlotRecord
+from dtqs.supervisor import marks
+from dtqs.supervisor.child import SILENT, Child
 from dtqs.supervisor.node import NodeLock, StateFolderUnusable
 from dtqs.supervisor.oom import OomWatch
 from dtqs.supervisor.reaping import End, children_of_ours, ended, kill_strangers
 from dtqs.supervisor.roster import Roster, Seat, cause_of, heard
 from dtqs.supervisor.signals import Signals
+from dtqs.supervisor.silence import keep_stacks
 from dtqs.supervisor.spawn import ChildSpec, spawn
 from dtqs.supervisor.systemd import Notifier
 
@@ -55,6 +57,7 @@ class Supervisor:
         self._section, self._lock = section, lock
         self._roster = Roster(specs, section)
         self._scoreboard = Scoreboard(len(specs))
+        self._former: tuple[Death, ...] = ()
         self._signals = Signals()
         self._notifier = Notifier(None)
         self._oom = OomWatch(None)
@@ -85,6 +88,8 @@ class Supervisor:
 
     def _boot(self) -> None:
         adopt_orphans()
+        self._former = marks.former(self._lock.folder)
+        self._scoreboard = marks.board(self._lock.folder, self._boot_id, len(self._roster.seats))
         self._notifier = Notifier.from_environment(os.environ)
         self._oom = OomWatch.of_own_group()
         self._born_with = frozenset(children_of_ours())
@@ -185,13 +190,24 @@ class Supervisor:
                 child.seen_ready = True
                 logger.info("child ready", extra={"child": seat.spec.name, "pid": child.pid})
             child.remind(record)
-            if cause := child.overdue(record, now, self._awake_since):
-                logger.warning("killing child", extra={"child": seat.spec.name, "pid": child.pid, "cause": cause, "task_id": record.task_id})
-                child.kill(now, cause)
+            self._kill_overdue(seat, child, record, now)
             before = child.stage
             child.escalate(now)
             if child.stage is not before:
                 logger.warning("child did not end in time", extra={"child": seat.spec.name, "pid": child.pid, "next": child.stage.name.lower()})
+
+    def _kill_overdue(self, seat: Seat, child: Child, record: SlotRecord, now: float) -> None:
+        cause = child.overdue(record, now, self._awake_since)
+        if cause is None:
+            child.is_heard()
+            return
+        fields: dict[str, object] = {"child": seat.spec.name, "pid": child.pid, "cause": cause, "task_id": record.task_id}
+        if cause.startswith(SILENT):
+            if (threads := child.last_words(record, now, self._awake_since)) is None:
+                return
+            fields |= {"threads": threads, "stacks": keep_stacks(self._lock.folder, seat.spec.name, child.pid)}
+        logger.warning("killing child", extra=fields)
+        child.kill(now, cause)
 
     def _roll(self, now: float) -> None:
         if self._roll_since is None:
@@ -230,7 +246,8 @@ class Supervisor:
 
     def _fork(self, seat: Seat, now: float, settler: bool) -> Child | None:
         try:
-            pid = spawn(seat.spec, self._scoreboard.slot(seat.index), seat.deaths, self._lock.node_id, self._boot_id, self._leave_to_parent)
+            slot, deaths = self._scoreboard.slot(seat.index), seat.deaths
+            pid = spawn(seat.spec, slot, deaths, self._lock.node_id, self._boot_id, self._leave_to_parent, self._former, self._lock.folder)
         except OSError as error:
             self._roster.not_filled(seat, now, settler)
             logger.error("fork failed", extra={"child": seat.spec.name, "reason": str(error)})

@@ -39,6 +39,24 @@ def test_a_killed_supervisor_takes_its_children_along_and_the_next_one_finishes_
     assert time.monotonic() - restarted_at < 15
 
 
+def test_of_a_batch_whose_node_is_killed_only_the_task_that_ran_spends_its_attempt(trial: Try) -> None:
+    # no batch is cut within this test's time
+    system = trial({"pool:default": {"workers": 1, "moment_seconds": 10}, "lease": {"lease_seconds": 60, "grace_seconds": 20}}, supervisor=False)
+    before, (long,) = system.put({}, 5, task_type="nap"), system.put({"seconds": 3}, task_type="nap")
+    after = system.put({}, 20, task_type="nap")
+    system.start_supervisor()
+    system.hint([*before, long, *after], light=True, task_type="nap")
+    (marks,) = system.config.supervisor.state_dir.glob("node-0/marks-*")
+    eventually(lambda: long.encode() in marks.read_bytes(), 10, "the long task runs")
+    gone(system.kill_supervisor())
+    assert system.rows("SELECT cardinality(task_ids) FROM leases") == [(26,)]
+    system.start_supervisor()
+    assert set(system.outcomes([*before, long, *after])) == {"completed"}
+    assert system.spent() == {1: 25, 2: 1}
+    assert system.attempts(long) == 2
+    system.check()
+
+
 def test_a_terminated_supervisor_under_load_leaves_nothing_in_progress_and_spends_no_attempt(trial: Try) -> None:
     system = trial()
     system.put({"a": 1}, 20_000)

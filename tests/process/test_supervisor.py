@@ -52,6 +52,10 @@ def test_a_child_without_a_sign_of_life_is_killed(start_node: Start) -> None:
     node = start_node("silent", beat_timeout_seconds=0.3)
     [death] = node.wait_for("settled")["deaths"]
     assert death["cause"] == "no sign of life for 0.3 s"
+    (told,) = [line for line in node.log.splitlines() if "killing child" in line]
+    assert "threads=" in told, "how its threads stood"
+    (stacks,) = (node.folder / "state" / "node-0").glob("stacks-default-0-of-*")
+    assert "in silent" in stacks.read_text(), "where it stood"
 
 
 def test_a_child_that_does_not_become_ready_is_killed_and_leaves_no_death(start_node: Start) -> None:
@@ -133,7 +137,8 @@ def test_a_child_starts_with_nothing_of_its_parents(start_node: Start, tmp_path:
     assert set(seen["handlers"].values()) == {"0"}, "all default"
     assert (seen["blocked"], seen["wakeup"], seen["leads"], seen["notify"]) == (0, -1, True, False)
     assert seen["files"].pop("0") == "/dev/null"
-    assert {name for name in seen["files"].values() if "pipe:" in name or "state" in name or "socket:" in name} == set()
+    inherited = [name for name in seen["files"].values() if "pipe:" in name or "state" in name or "socket:" in name]
+    assert {Path(name).name.partition("-")[0] for name in inherited} == {"marks", "stacks"}, "not the lock of its node"
     assert seen["random"] != other["random"]
 
 

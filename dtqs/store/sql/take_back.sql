@@ -10,7 +10,7 @@ k AS MATERIALIZED (
         CASE WHEN mine.effect = 'fail' THEN 'failed'
             WHEN %(idle)s OR u.id <> %(culprit)s::uuid THEN 'unspent'
             WHEN task.deaths + 1 >= %(max_deaths)s THEN 'last_death'
-            WHEN u.id = %(culprit)s::uuid THEN 'killer'
+            WHEN u.id = %(culprit)s::uuid AND %(blamed)s THEN 'killer'
             ELSE 'died' END AS kind,
         CASE WHEN mine.effect = 'fail' THEN replace(%(unknown)s, '[processor:TYPE]', '[processor:' || task.task_type || ']')
             WHEN task.deaths + 1 >= %(max_deaths)s THEN %(last_error)s

@@ -1,0 +1,84 @@
+"""The file behind the scoreboard's marks: which worker sat in each slot, and which task it ran. It survives the supervisor, so the next one knows.
+
+It is believed only while the same kernel runs: after a loss of power the disk may hold marks of any earlier moment.
+"""
+
+import logging
+import mmap
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from dtqs.scoreboard import MARK_BYTES, Death, Mark, Scoreboard, read_mark
+from dtqs.uuid7 import is_uuid
+
+logger = logging.getLogger(__name__)
+_KERNEL = Path("/proc/sys/kernel/random/boot_id")
+_MAGIC = b"dtqs marks 1\n"
+_HEAD_BYTES = 64
+_MOST_FILES = 4
+"""Earlier supervisors whose marks are kept: one may have died before its keeper had settled what the one before had left."""
+_MOST_BYTES = 1 << 20
+
+
+def board(folder: Path, boot_id: str, slots: int) -> Scoreboard:
+    """Make a scoreboard whose marks lie in this supervisor's file, or in memory alone where the folder cannot hold one."""
+    return Scoreboard(slots, _make(folder, boot_id, slots), _HEAD_BYTES)
+
+
+def former(folder: Path) -> tuple[Death, ...]:
+    """Return what the workers of earlier supervisors ran when they were killed; files beyond the last few are removed."""
+    try:
+        files = sorted(folder.glob("marks-*"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
+        for file in files[_MOST_FILES:]:
+            file.unlink()
+    except OSError as error:
+        logger.warning("marks of earlier supervisors cannot be read", extra={"reason": str(error)})
+        return ()
+    return tuple(death for file in files[:_MOST_FILES] for death in _deaths(file))
+
+
+def _make(folder: Path, boot_id: str, slots: int) -> mmap.mmap | None:
+    place = folder / f"marks-{boot_id}"
+    size = _HEAD_BYTES + slots * MARK_BYTES
+    try:
+        descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            # a page without room on its disk would end whoever writes to it (SIGBUS)
+            os.posix_fallocate(descriptor, 0, size)
+            os.pwrite(descriptor, _head(), 0)
+            return mmap.mmap(descriptor, size)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:
+        logger.warning("no file for marks: after a kill of this supervisor every task that was held spends its attempt", extra={"reason": str(error)})
+        return None
+
+
+def _deaths(file: Path) -> Iterator[Death]:
+    try:
+        with open(file, "rb") as opened:
+            content = opened.read(_MOST_BYTES)
+    except OSError:
+        return
+    if content[:_HEAD_BYTES] != _head():
+        return
+    for at in range(_HEAD_BYTES, len(content) - MARK_BYTES + 1, MARK_BYTES):
+        mark = read_mark(content, at)
+        if death := _death(mark):
+            yield death
+
+
+def _death(mark: Mark) -> Death | None:
+    """A mark that a task has written over says nothing: then each task of that worker spends its attempt."""
+    if mark.worker_id is None or not is_uuid(mark.worker_id) or (mark.task_id is not None and not is_uuid(mark.task_id)):
+        return None
+    return Death(mark.worker_id, "its supervisor ended", mark.task_id, idle=mark.task_id is None, blamed=False)
+
+
+def _head() -> bytes:
+    try:
+        kernel = _KERNEL.read_bytes().strip()
+    except OSError:
+        kernel = os.urandom(16).hex().encode()  # nobody can tell whether it is the same: nothing is believed
+    return (_MAGIC + kernel).ljust(_HEAD_BYTES, b"\0")[:_HEAD_BYTES]

@@ -1,0 +1,63 @@
+"""The file of the marks: what the next supervisor learns from it, and when it believes nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from dtqs.scoreboard import Death
+from dtqs.supervisor import marks
+from dtqs.uuid7 import uuid7
+
+IDLE, BUSY, TASK = uuid7(), uuid7(), uuid7()
+
+
+def leave(folder: Path, boot_id: str = "one") -> Path:
+    """Leave the marks of a supervisor with an idle worker, one that runs a task, and a seat without any."""
+    board = marks.board(folder, boot_id, 3)
+    for index, worker in enumerate((IDLE, BUSY)):
+        board.slot(index).begin()
+        board.slot(index).worker(worker)
+        board.slot(index).run(TASK)
+    board.slot(0).rest()
+    assert (board.read(0).task_id, board.read(1).task_id, board.read(2).worker_id) == (None, TASK, None)
+    return folder / f"marks-{boot_id}"
+
+
+def test_the_next_supervisor_knows_what_ran(tmp_path: Path) -> None:
+    leave(tmp_path)
+    why = "its supervisor ended"
+    assert marks.former(tmp_path) == (Death(IDLE, why, None, idle=True, blamed=False), Death(BUSY, why, TASK, idle=False, blamed=False))
+
+
+def test_what_another_kernel_has_left_is_not_believed(tmp_path: Path) -> None:
+    file = leave(tmp_path)
+    content = bytearray(file.read_bytes())
+    content[20] ^= 1
+    file.write_bytes(content)
+    assert marks.former(tmp_path) == ()
+
+
+@pytest.mark.parametrize("content", [b"", b"dtqs marks 1\n", b"\0" * 10_000])
+def test_a_torn_file_says_nothing(tmp_path: Path, content: bytes) -> None:
+    leave(tmp_path).write_bytes(content)
+    assert marks.former(tmp_path) == ()
+
+
+def test_a_mark_that_a_task_has_written_over_says_nothing(tmp_path: Path) -> None:
+    file = leave(tmp_path)
+    file.write_bytes(file.read_bytes().replace(TASK.encode(), b"x" * 36))
+    assert [death.worker_id for death in marks.former(tmp_path)] == [IDLE]
+
+
+def test_the_marks_of_the_last_few_supervisors_are_kept(tmp_path: Path) -> None:
+    for number in range(9):
+        leave(tmp_path, str(number))
+    assert len(marks.former(tmp_path)) == 8
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_folder_that_can_hold_no_file_costs_no_supervisor_its_life(tmp_path: Path) -> None:
+    board = marks.board(tmp_path / "missing", "one", 1)
+    board.slot(0).worker(BUSY)
+    assert board.read(0).worker_id == BUSY
+    assert marks.former(tmp_path / "missing") == ()
