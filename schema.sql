@@ -1,5 +1,5 @@
 -- DTQS: the only DDL. Idempotent; applied by `dtqs migrate` in one transaction, which then records the version in `settings`.
--- docs/architecture.md says why each table is as it is. version: 4
+-- docs/architecture.md says why each table is as it is. version: 5
 
 -- One row per accepted task, written at submit and when an attempt ends. Where a task is between the two (backlog or lease) is not written here.
 -- No index may mention a column that a finish changes, not even in its predicate, and two thirds of each page stay free (the row grows; with half,
@@ -162,6 +162,16 @@ CREATE TABLE IF NOT EXISTS settings (
     value jsonb NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT now()
 );
+-- An older `dtqs migrate` must not set the version back: here, since its code cannot be taught any more. Its transaction fails as a whole.
+CREATE OR REPLACE FUNCTION keep_schema_version() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.name = 'schema_version' AND NEW.value::int < OLD.value::int THEN
+        RAISE EXCEPTION 'the schema of this database has version %, and this dtqs migrate would set it back to %: update DTQS on this host',
+            OLD.value, NEW.value;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE OR REPLACE TRIGGER keep_schema_version BEFORE UPDATE ON settings FOR EACH ROW EXECUTE FUNCTION keep_schema_version();
 
 -- Turns of rate limits. Not logged: after a crash of the server every limit is unused, which is all that is lost.
 CREATE UNLOGGED TABLE IF NOT EXISTS rates (

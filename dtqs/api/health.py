@@ -26,25 +26,26 @@ class Readyz:
         self._database, self._link = database, link
 
     def on_get(self, _: falcon.Request, resp: falcon.Response) -> None:
-        there = self._probe()
+        state = self._probe()
+        there = state == "connected"
         rabbitmq = {"state": self._link.state, "since_seconds": round(time.monotonic() - self._link.since, 1)}
-        document = {"status": "ready" if there else "unready", "postgresql": {"state": "connected" if there else "away"}, "rabbitmq": rabbitmq}
+        document = {"status": "ready" if there else "unready", "postgresql": {"state": state}, "rabbitmq": rabbitmq}
         answer(resp, document, falcon.HTTP_200 if there else falcon.HTTP_503)
 
     on_head = on_get
 
-    def _probe(self) -> bool:
+    def _probe(self) -> str:
         """Ask the database, and wait for no longer than a load balancer does: the pool's own limits are those of requests."""
         probe = gevent.spawn(self._ask)
         try:
-            return bool(probe.get(timeout=PROBE_SECONDS))
+            return str(probe.get(timeout=PROBE_SECONDS))
         except gevent.Timeout:
             probe.kill(block=False)
-            return False
+            return "away"
 
-    def _ask(self) -> bool:
+    def _ask(self) -> str:
+        """A server that only reads takes no task: a standby, or one whose disk is being rescued."""
         try:
-            self._database.run("setting", {"name": "schema_version"}, Deadline(PROBE_SECONDS))
+            return "read-only" if self._database.is_read_only(Deadline(PROBE_SECONDS)) else "connected"
         except StoreUnavailable:
-            return False
-        return True
+            return "away"

@@ -10,7 +10,7 @@ import click
 from setproctitle import setproctitle
 
 from dtqs.cli.options import configuration, configuration_path
-from dtqs.cli.starting import check_secret
+from dtqs.cli.starting import check_api
 from dtqs.errors import ConfigError, TransientError
 from dtqs.processors.catalog import Catalog
 
@@ -55,7 +55,7 @@ def api() -> None:
     if path is not None:
         os.environ["DTQS_CONFIG"] = str(path.resolve())
     refuse_taken_port(config.api.host, config.api.port)
-    check_secret(config)
+    check_api(config)
     setproctitle("dtqs: api")
     # -P: a module of the current folder must not stand in for one of ours
     os.execv(sys.executable, [sys.executable, "-P", "-m", "dtqs.api.master"])

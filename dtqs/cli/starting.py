@@ -5,18 +5,19 @@ import socket
 from dtqs.api.secret import another_secret, api_secret, fingerprint
 from dtqs.cli.admin import opened_store
 from dtqs.config import Config
-from dtqs.errors import StoreUnavailable
+from dtqs.errors import ConfigError, StoreUnavailable
 
 
-def check_secret(config: Config) -> None:
-    """Have the API's secret ready, the same as on other hosts. Raises ConfigError."""
-    key = api_secret(config)
-    if not config.api.auth:
-        return
+def check_api(config: Config) -> None:
+    """Have the API's secret ready, the same as on other hosts, and see that the schema is one for this code. Raises ConfigError."""
+    key, host = api_secret(config), None
     try:
         with opened_store(config, "dtqs api") as store:
-            host = store.api_keys.other_secret(fingerprint(key), socket.gethostname())
+            if refused := store.database.schema_refusal():
+                raise ConfigError([refused])
+            if config.api.auth:
+                host = store.api_keys.other_secret(fingerprint(key), socket.gethostname())
     except StoreUnavailable:
-        return  # the API waits for PostgreSQL, and its next start looks again
+        return  # the API waits for PostgreSQL and for the schema, and its next start looks again
     if host is not None:
         raise another_secret(config, host)

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 _TITLE = "dtqs: keeper"
 _STORE_CONNECTIONS = 2
 _REPAIR_SECONDS = 1.0
+SCHEMA_SECONDS = 30.0
 _FILES_SECONDS = 1.0
 """How long the removal of a file in hand is waited for at the end; what is left of it is swept later."""
 
@@ -40,7 +41,9 @@ class Keeper:
         reclaim = Reclaim(self._store, self._link, self._totals, config.lease, node_id, boot_id, former)
         prune = Prune(self._store, FileSpace(config.files), config)
         lease = config.lease
+        self._exit_status = os.EX_OK
         self._chores = [
+            Chore("schema", SCHEMA_SECONDS, self._check_schema),
             Chore("former", 3600.0, reclaim.former),
             Chore("reclaim", lease.heartbeat_seconds / 2, reclaim.turn),
             Chore("relay", lease.relay_seconds, relay.turn),
@@ -67,7 +70,15 @@ class Keeper:
         self._files.join(_FILES_SECONDS)
         self._link.stop(Deadline(1.0))
         self._store.stop()
-        return os.EX_OK
+        return self._exit_status
+
+    def _check_schema(self) -> bool:
+        """Raises StoreUnavailable."""
+        if refused := self._store.database.schema_refusal():
+            logger.critical("cannot work on this database", extra={"reason": refused})
+            self._exit_status = os.EX_CONFIG
+            self._stop.set()
+        return False
 
     def _count(self) -> bool:
         self._store.workers.count(self._process_id, "keeper", self._node_name, self._totals)

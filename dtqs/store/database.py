@@ -23,6 +23,7 @@ from dtqs.deadline import Deadline
 from dtqs.errors import StoreRefused, StoreUnavailable
 from dtqs.json_value import loads
 from dtqs.store.plain import PLAIN, plain
+from dtqs.store.schema import refusal
 from dtqs.store.statements import statement
 
 Row = tuple[Any, ...]
@@ -117,6 +118,16 @@ class Database:
             raise StoreUnavailable(f"PostgreSQL: {error.diag.message_primary}: the schema is missing or older than this version; run dtqs migrate") from error
         except psycopg.DataError as error:
             raise StoreRefused(f"PostgreSQL: {error.diag.message_primary or error}") from error
+
+    def schema_refusal(self) -> str | None:
+        """Say why this code must not work on this database's schema; None where it may. Raises StoreUnavailable, also where there is none yet."""
+        ((version, compatible, _),) = self.run_once("schema_state")
+        return refusal(version, compatible)
+
+    def is_read_only(self, deadline: Deadline) -> bool:
+        """Tell whether nothing can be written: a standby, or a server that was made read-only. Raises StoreUnavailable."""
+        ((_, _, read_only),) = self.run("schema_state", None, deadline)
+        return bool(read_only)
 
     def run_once(self, name: str, parameters: Mapping[str, Any] | None = None, few: bool = False) -> list[Row]:
         """Run one statement and commit it. Deadlocks are retried (nothing happened); a lost connection is not (it may have). Raises StoreUnavailable.

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from dtqs.worker.limits import Limits
 
 logger = logging.getLogger(__name__)
 _REPAIR_BATCH = 1000
+_SCHEMA_SECONDS = 30.0
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -49,6 +51,7 @@ class Beat:
         """The broker's queue was missing and was declared by us: everything due is to be published again."""
         self._repaired_to: str | None = None
         self._next_beat_at = 0.0
+        self._next_schema_at = time.monotonic() + _SCHEMA_SECONDS
         self._cancel_said = False
         self._early_from = 0.0
         self._wake = threading.Event()
@@ -96,7 +99,7 @@ class Beat:
             self._wake.clear()
             if self._end.is_set():
                 return
-            for duty in (self._look_for_cancel, self._look_at_work, self._beat_when_due, self._repair_a_piece):
+            for duty in (self._look_for_cancel, self._look_at_work, self._beat_when_due, self._check_schema, self._repair_a_piece):
                 self._try(duty)
 
     def _try(self, duty: Callable[[], None]) -> None:
@@ -160,6 +163,15 @@ class Beat:
         self.beat()
         self._look_at_leases()
         p.store.workers.count(worker_id, "worker", p.identity.node_name, p.totals)
+
+    def _check_schema(self) -> None:
+        """Drain when the schema has become one for newer code: the next process in this seat says so and ends."""
+        if time.monotonic() < self._next_schema_at:
+            return
+        self._next_schema_at = time.monotonic() + _SCHEMA_SECONDS
+        if refused := self._p.store.database.schema_refusal():
+            logger.critical("cannot work on this database any more: draining", extra={"reason": refused})
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _look_for_cancel(self) -> None:
         if self._cancel_said:

@@ -82,6 +82,9 @@ class Worker:
         self._handle_signals()
         adopt_orphans()
         self._store.start()
+        if refused := self._persist(self._store.database.schema_refusal):
+            logger.critical("cannot work on this database", extra={"reason": refused})
+            return os.EX_CONFIG
         settled = self._settle_deaths()
         if not self._register():
             return os.EX_OK

@@ -1,6 +1,14 @@
 """The thinnest line through everything: submitted over HTTP, claimed, run, finished, seen."""
 
+import os
+
+import httpx
+import psycopg
+import pytest
+from psycopg import sql
+
 from tests.fix_system import Factory
+from tests.helpers import eventually
 
 
 def test_a_submitted_task_comes_back_completed(system: Factory) -> None:
@@ -25,3 +33,23 @@ def test_a_drained_supervisor_ends_with_status_0_and_its_tasks_are_done_by_the_n
     task_id = running.submit()
     running.start_supervisor()
     assert running.wait_for(task_id)["status"] == "completed"
+
+
+def test_an_api_before_a_read_only_database_is_not_ready(system: Factory) -> None:
+    one = system(supervisor=False)
+    with psycopg.connect(one.dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(sql.Identifier(one.dsn.rpartition("/")[2])))
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        connection.execute(others)
+    answer = eventually(lambda: (found := one.client.get("/readyz")).json()["postgresql"]["state"] == "read-only" and found)
+    assert isinstance(answer, httpx.Response)
+    assert answer.status_code == 503
+
+
+@pytest.mark.parametrize("part", ["supervisor", "api"])
+def test_code_that_is_too_old_for_the_schema_ends_and_says_so(system: Factory, part: str) -> None:
+    one = system(api=False, supervisor=False)
+    with psycopg.connect(one.dsn, autocommit=True) as connection:
+        connection.execute("UPDATE settings SET value = '99' WHERE name IN ('schema_version', 'schema_compatible')")
+    assert one._spawn(part, {}).wait(30) == os.EX_CONFIG
+    assert "update DTQS on this host" in one.log(part)

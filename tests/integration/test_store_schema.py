@@ -8,7 +8,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from dtqs.config import PostgresqlSection
-from dtqs.errors import StoreUnavailable
+from dtqs.errors import ConfigError, StoreUnavailable
 from dtqs.store.schema import SCHEMA_VERSION, migrate
 from dtqs.turn import Turn
 from tests.fix_store import World
@@ -22,6 +22,34 @@ def test_the_schema_may_be_applied_again_beside_work(fresh_world: World) -> None
     assert len(fresh_world.store.leases.give_back(lease)) == 1
     assert fresh_world.value("SELECT value::int FROM settings WHERE name = 'schema_version'") == SCHEMA_VERSION
     fresh_world.check()
+
+
+def put_version(world: World, name: str, version: int) -> None:
+    world.execute("ALTER TABLE settings DISABLE TRIGGER ALL")
+    upsert = "INSERT INTO settings (name, value) VALUES (%s, to_jsonb(%s)) ON CONFLICT (name) DO UPDATE SET value = excluded.value RETURNING 1"
+    world.rows(upsert, name, version)
+    world.execute("ALTER TABLE settings ENABLE TRIGGER ALL")
+
+
+def test_an_older_migrate_is_refused_and_changes_nothing(fresh_world: World) -> None:
+    put_version(fresh_world, "schema_version", SCHEMA_VERSION + 1)
+    with pytest.raises(ConfigError, match=f"has version {SCHEMA_VERSION + 1}, .* knows {SCHEMA_VERSION}: nothing was changed"):
+        migrate(fresh_world.section)
+    # One from before this check is stopped by the database itself.
+    with pytest.raises(psycopg.errors.RaiseException, match="would set it back"):
+        fresh_world.execute("UPDATE settings SET value = '1' WHERE name = 'schema_version'")
+    assert fresh_world.value("SELECT value::int FROM settings WHERE name = 'schema_version'") == SCHEMA_VERSION + 1
+
+
+def test_schema_and_code_that_do_not_fit_are_told_apart(fresh_world: World) -> None:
+    database = fresh_world.store.database
+    assert database.schema_refusal() is None
+    put_version(fresh_world, "schema_version", SCHEMA_VERSION + 1)
+    assert database.schema_refusal() is None, "a newer schema that is compatible stops nobody"
+    put_version(fresh_world, "schema_compatible", SCHEMA_VERSION + 1)
+    assert "update DTQS on this host" in (database.schema_refusal() or "")
+    put_version(fresh_world, "schema_version", SCHEMA_VERSION - 1)
+    assert "run `dtqs migrate`" in (database.schema_refusal() or "")
 
 
 def test_a_column_that_an_older_version_wrote_goes(fresh_world: World) -> None:
