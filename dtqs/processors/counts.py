@@ -5,7 +5,8 @@ pydantic judges every member of a list that is far too long, and keeps an error 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -31,7 +32,7 @@ def bounds(model: type[BaseModel], levels: int = _NESTED_LIMIT) -> tuple[Bound, 
     for name, field in model.model_fields.items():
         inside = model_in(field.annotation)
         inner = bounds(inside, levels - 1) if inside and levels else ()
-        most = _most(field)
+        most = _most(field) if _has_members(field.annotation) else None
         if most is not None or inner:
             found.append(Bound(field.alias or name, most, inner))
     return tuple(found)
@@ -53,6 +54,26 @@ def count_problems(allowed: tuple[Bound, ...], value: Any, where: str = "payload
 
 
 def _most(field: FieldInfo) -> int | None:
-    """Return the greatest length that a field states; texts have one too, but are never lists here."""
-    lengths = [each.max_length for each in field.metadata if isinstance(getattr(each, "max_length", None), int)]
+    """Return the greatest length that a field states, also in an arm of a union."""
+    lengths = [each.max_length for each in [*field.metadata, *_marks(field.annotation)] if isinstance(getattr(each, "max_length", None), int)]
     return min(lengths, default=None)
+
+
+def _has_members(annotation: Any) -> bool:
+    """Tell whether a type is a list or object, or a union with one; a text is judged by its own length, elsewhere."""
+    origin = get_origin(annotation)
+    if origin is Annotated or origin in (Union, UnionType):
+        return any(_has_members(part) for part in get_args(annotation))
+    return (origin or annotation) in (list, tuple, set, frozenset, dict)
+
+
+def _marks(annotation: Any) -> list[Any]:
+    """Return what is said of a type itself and of the arms of a union, and nothing of the members of a list."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        inner, *marks = get_args(annotation)
+        return [*(mark for each in marks for mark in (each.metadata if isinstance(each, FieldInfo) else [each])), *_marks(inner)]
+    if origin in (Union, UnionType):
+        arms = [arm for arm in get_args(annotation) if arm is not type(None)]
+        return _marks(arms[0]) if len(arms) == 1 else []  # of several arms another one may allow more
+    return []

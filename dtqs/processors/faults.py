@@ -1,6 +1,7 @@
 """Words for what is wrong with a payload: pydantic's errors as our problems, each with its place and with what is allowed; pure."""
 
 import difflib
+import functools
 import json
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -113,6 +114,7 @@ def _model_at(model: type[BaseModel], loc: Sequence[int | str]) -> type[BaseMode
     return at
 
 
+@functools.cache
 def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """Return a model's fields by the names that payloads use."""
     return {field.alias or name: field for name, field in model.model_fields.items()}

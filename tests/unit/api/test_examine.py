@@ -1,0 +1,97 @@
+"""What a submit's body costs: one walk for all sources, no more than some hundred problems, and lists that are too long are not looked into."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dtqs.api.ceilings import Limits
+from dtqs.api.examine import INLINE_BEYOND_ASCII_BYTES, INLINE_BYTES, Elsewhere, Inline, Judged, Submitted, _is_small
+from dtqs.api.intake import Examined, Intake, _places
+from dtqs.config import LimitsSection, load
+from dtqs.errors import Invalid
+from dtqs.processors.catalog import Catalog
+from dtqs.processors.counts import bounds, count_problems
+from dtqs.processors.faults import PROBLEMS_LIMIT
+from dtqs.processors.video.payload import VideoPayload
+
+SOURCE = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
+
+
+class Counted(list[Any]):
+    """A list that counts how often it is walked."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.walks += 1
+        return super().__iter__()
+
+
+@pytest.fixture(scope="module")
+def intake() -> Intake:
+    none: Any = None
+    return Intake(Catalog.load(load(Path("conf/dtqs.ini"))), none, lambda uri: None, 5)
+
+
+def test_all_sources_are_found_in_one_walk() -> None:
+    members = Counted([{"source": f"file:/{number}"} for number in range(100)])
+    places = _places({"a": members}, {f"file:/{number}" for number in range(100)} | {"file:/none"})
+    assert members.walks == 1
+    assert (places["file:/0"], places["file:/99"], len(places)) == ("payload.a[0].source", "payload.a[99].source", 100)
+
+
+def test_a_source_that_is_there_twice_has_its_first_place() -> None:
+    assert _places({"a": ["x", {"b": "y"}], "c": "y"}, {"y"}) == {"y": "payload.a[1].b"}
+
+
+def test_an_array_of_wrong_tasks_is_given_up_after_some_problems(intake: Intake) -> None:
+    payload = {"source": SOURCE, **{f"k{number}": 0 for number in range(60)}}
+    found = intake.examine([{"task_type": "video", "payload": payload}] * 1000, [], None)
+    assert PROBLEMS_LIMIT < len(found.problems) <= 2 * PROBLEMS_LIMIT
+
+
+def test_an_array_of_wrong_envelopes_too(intake: Intake) -> None:
+    with pytest.raises(Invalid) as caught:
+        intake.examine([{"task_type": "echo", "payload": {}, "priority": 99}] * 1000, [], None)
+    assert PROBLEMS_LIMIT < len(caught.value.problems) <= 2 * PROBLEMS_LIMIT
+
+
+def test_a_list_that_is_too_long_is_one_problem(intake: Intake) -> None:
+    found = intake.examine({"task_type": "video", "payload": {"source": SOURCE, "outputs": [{}] * 5000}}, [], None)
+    assert [problem.field for problem in found.problems] == ["payload.outputs"]
+    assert "not 5000" in found.problems[0].message
+
+
+def test_lists_within_lists_are_counted_too() -> None:
+    problems = list(count_problems(bounds(VideoPayload), {"outputs": [{}, {"renditions": [{}] * 5000}]}))
+    assert [problem.field for problem in problems] == ["payload.outputs[1].renditions"]
+
+
+def test_what_is_no_list_is_left_to_the_model() -> None:
+    assert not list(count_problems(bounds(VideoPayload), {"outputs": "text", "source": 1}))
+    assert not list(count_problems(bounds(VideoPayload), ["text"]))
+    assert not list(count_problems(bounds(VideoPayload), {"outputs": [{"name": ["text"] * 5000}]}))
+
+
+@pytest.mark.parametrize(
+    ("body", "is_small"),
+    [
+        (b" " * INLINE_BYTES, True),
+        (b" " * (INLINE_BYTES + 1), False),
+        ("ü".encode() * (INLINE_BEYOND_ASCII_BYTES // 2), True),
+        ("ü".encode() * INLINE_BEYOND_ASCII_BYTES, False),
+        (b"\\u00fc" + b" " * INLINE_BEYOND_ASCII_BYTES, False),
+    ],
+)
+def test_how_dear_a_body_may_be_is_told_by_its_bytes(body: bytes, is_small: bool) -> None:
+    assert _is_small(body) is is_small
+
+
+def test_small_bodies_are_judged_here(intake: Intake) -> None:
+    examiner = Elsewhere(Inline(intake, Limits(LimitsSection(), lambda task_type: 1.0)), 1.0)  # not started: there is no other process
+    judged = examiner.judge(Submitted(b'[{"task_type": "echo", "payload": {}}]', "key", True))
+    assert isinstance(judged, Judged)
+    assert isinstance(judged.examined, Examined)
+    assert (judged.many, len(judged.body_hash), judged.examined.tasks[0].submitted_by) == (True, 32, "key")
