@@ -34,9 +34,9 @@ class Upload:
     named: Named
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Examined:
-    """The tasks of a submit, the uploads that must be there, and what is wrong so far."""
+    """The tasks of a submit, the uploads that must be there, and what is wrong so far. Not frozen: each submit makes one."""
 
     tasks: list[NewTask]
     uploads: list[Upload]
