@@ -1,4 +1,4 @@
-"""Colours of real films, seen through decoders of our own that believe the tags of what was made."""
+"""Colours and tracks of real films, seen through decoders of our own that believe the tags of what was made."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from dtqs.errors import PermanentError
+from dtqs.processors.video import VideoProcessor
+from dtqs.processors.video.payload import VideoPayload
+from dtqs.processors.video.settings import VideoSettings
 from tests.films import FAST, Run, facts, ffmpeg, opened, runner
 from tests.fix_processors import Attempt
 
@@ -133,3 +137,43 @@ def test_a_watermark_and_bars_have_their_own_colours_on_a_film_of_high_definitio
     for _, path in run(source, {**pad, **FAST}, {**pad, "format": "png"}):
         assert near(shown(path, (0.5, 0.03))[:3], GREEN, 8)
         assert near(shown(path)[:3], (128, 128, 128))
+
+
+def test_a_crop_counts_pixels_as_they_are_shown(run: Run, sources: Path) -> None:
+    """Stored 72 wide, shown 102: the left half red, the right half green."""
+    halves = ("-f", "lavfi", "-i", "color=red:s=36x58:r=5:d=0.4", "-f", "lavfi", "-i", "color=0x00C000:s=36x58:r=5:d=0.4")
+    ffmpeg(*halves, "-filter_complex", "hstack,setsar=64/45", "-pix_fmt", "yuv420p", sources / "wide.mp4")
+    left, right = ({"x": x, "y": 0, "width": 10, "height": 58} for x in (38, 54))
+    made = run(sources / "wide.mp4", {"format": "png", "crop": left}, {"format": "png", "crop": right})
+    assert [near(shown(path)[:3], colour, 10) for (_, path), colour in zip(made, ((255, 0, 0), GREEN), strict=True)] == [True, True]
+
+
+def test_a_picture_that_changes_its_size_is_letterboxed(run: Run, sources: Path) -> None:
+    for name, size, begin in (("a", "64x36", "0"), ("b", "36x64", "1")):
+        ffmpeg("-f", "lavfi", "-i", f"color=red:s={size}:r=5:d=1", "-pix_fmt", "yuv420p", "-output_ts_offset", begin, sources / f"{name}.ts")
+    (sources / "in.ts").write_bytes((sources / "a.ts").read_bytes() + (sources / "b.ts").read_bytes())
+    ((_, path),) = run(sources / "in.ts", FAST)
+    data = ffmpeg("-i", path, "-vf", "select=eq(n\\,8)", "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+    last = Image.frombytes("RGB", (64, 36), data)
+    pixels = [last.getpixel(at) for at in ((5, 18), (32, 18), (58, 18))]
+    assert [isinstance(pixel, tuple) and pixel[0] > 200 for pixel in pixels] == [False, True, False]
+
+
+def test_the_default_track_is_taken_and_a_track_of_an_unread_codec_fails_only_what_needs_it(run: Run, sources: Path) -> None:
+    graph = "testsrc2=s=64x36:d=0.4:r=5,split[a][b];[a]scale=32:18[out0];[b]null[out1]"
+    ffmpeg("-f", "lavfi", "-i", graph, "-map", "0", "-c:v", "libx264", "-disposition:v:0", "0", "-disposition:v:1", "default", sources / "two.mkv")
+    assert [made["width"] for made, _ in run(sources / "two.mkv", FAST, {"video_track": 0, **FAST})] == [64, 32]
+    flash = ("-f", "lavfi", "-i", "sine=440:d=0.4:r=22050", "-c:v", "flv1", "-c:a", "nellymoser", "-ac", "1")
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x36:d=0.4:r=5", *flash, sources / "flash.flv")
+    assert len(run(sources / "flash.flv", {"format": "poster"}, {"mute": True, **FAST})) == 2
+    with pytest.raises(PermanentError, match="sound is nellymoser, which is not read here: allowed are AAC"):
+        run(sources / "flash.flv", FAST)
+
+
+def test_a_sound_without_named_outputs_becomes_an_m4a_and_its_cover(attempt: Attempt, sources: Path) -> None:
+    cover = ("-f", "lavfi", "-i", "color=red:s=30x30:d=1:r=1", "-map", "0", "-map", "1", "-c:v", "mjpeg", "-frames:v", "1", "-disposition:v", "attached_pic")
+    ffmpeg("-f", "lavfi", "-i", "sine=440:d=1:r=48000", *cover, sources / "song.mp3")
+    context = attempt.context()
+    made = VideoProcessor(VideoSettings()).run(VideoPayload.model_validate({"source": f"file:{sources}/song.mp3"}), context)
+    context.close()
+    assert [output["media_type"] for output in made["outputs"]] == ["audio/mp4", "image/jpeg"]

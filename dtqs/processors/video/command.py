@@ -78,10 +78,12 @@ def compiled(program: str, made: Stream, loudness: str = "error") -> list[str]:
     return checked([str(part) for part in ffmpeg.compile(made, cmd=begin, overwrite_output=True)])
 
 
-def probe(program: str, file: BinaryIO, container: Container, guard: Guard) -> list[str]:
-    """Return the command that asks what a file is."""
+def probe(program: str, file: BinaryIO, container: Container, guard: Guard, unread: Sequence[str] = ()) -> list[str]:
+    """Return the command that asks what a file is. ffprobe fails where it may not open a decoder: those in `unread` it opens, and gives no data."""
     options = {"f": container.demuxer, **_guarded(container.demuxer, guard)}
     del options["max_pixels"]  # its figures are judged by us, in words
+    if unread:
+        options |= {f"codec_whitelist:{sort}": ",".join([DECODERS, *unread]) for sort in "vas"}
     words = [word for name, value in options.items() for word in (f"-{name}", str(value))]
     return checked([program, "-hide_banner", "-v", "error", "-print_format", "json", "-show_format", "-show_streams", *words, "-i", place(file)])
 

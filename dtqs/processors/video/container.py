@@ -17,7 +17,7 @@ class Container:
     @property
     def has_no_index(self) -> bool:
         """Nothing says where its key pictures are: a jump may land behind the one that is needed."""
-        return self.demuxer in ("mpegts", "mpeg")
+        return self.demuxer in ("mpegts", "mpeg", "h264", "hevc", "mpegvideo")
 
 
 _BY_TYPE = {
@@ -44,10 +44,19 @@ _MAGIC: tuple[tuple[int, bytes, Container], ...] = (
     (0, b"caff\0\x01", Container("caf", "audio/x-caf")),
     (0, b"\x06\x0e\x2b\x34\x02\x05\x01\x01", Container("mxf", "application/mxf")),
     (0, b"RF64", Container("wav", "audio/wav")),
+    (0, b"wvpk", Container("wv", "audio/x-wavpack")),
+    (0, b".snd", Container("au", "audio/basic")),
+    (0, b"\x7f\xfe\x80\x01", Container("dts", "audio/vnd.dts")),
+    (0, b"DKIF\0\0", Container("ivf", "video/x-ivf")),
+    (0, b"YUV4MPEG2 ", Container("yuv4mpegpipe", "video/x-yuv4mpeg")),
+    (0, b"\0\0\x01\xb3", Container("mpegvideo", "video/mpeg")),
     *((4, atom, Container("mov", "video/quicktime")) for atom in (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")),
 )
 """What sniff does not know, since no browser shows it."""
-_ALLOWED = "allowed are MP4, MOV, Matroska, WebM, AVI, MPEG-TS, MPEG-PS, FLV, Ogg, ASF, MXF, WAV, MP3, AAC, FLAC and GIF"
+_ALLOWED = (
+    "allowed are MP4, MOV, Matroska, WebM, AVI, MPEG-TS, MPEG-PS, FLV, Ogg, ASF, MXF, WAV, MP3, AAC, FLAC, AIFF, WavPack, AC-3, GIF, "
+    "and streams of H.264, HEVC and MPEG-2 without a container"
+)
 _WORDS = {UNKNOWN: "of no kind that is known here", "text/plain": "plain text", "application/pdf": "a PDF", "text/html": "a web page (HTML)"}
 _TS_PACKETS = ((0, 188), (4, 192))
 
@@ -55,10 +64,15 @@ DECODERS = (
     "h264,hevc,libdav1d,libaom-av1,av1,vp8,vp9,libvpx,libvpx-vp9,mpeg1video,mpeg2video,mpegvideo,mpeg4,msmpeg4v1,msmpeg4v2,msmpeg4,h263,h263p,flv,vp6,vp6a,vp6f,"
     "wmv1,wmv2,wmv3,vc1,mjpeg,png,gif,prores,dnxhd,ffv1,huffyuv,ffvhuff,utvideo,rawvideo,v210,theora,svq1,svq3,cinepak,dvvideo,qtrle,"
     "aac,aac_latm,mp3,mp3float,mp2,mp2float,mp1,mp1float,opus,libopus,vorbis,flac,alac,ac3,eac3,dca,truehd,mlp,amrnb,amrwb,wmav1,wmav2,wmapro,speex,libspeex,"
-    "adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,"
+    "wavpack,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,"
     "pcm_alaw,pcm_mulaw,pcm_bluray,pcm_dvd,mov_text,subrip,srt,ass,ssa,webvtt,text,pgssub,dvdsub,dvbsub,xsub,cc_dec,libzvbi_teletextdec"
 )
 """The allow-list of decoders. ffmpeg has some four hundred more, for formats of games and of the nineties, in which its holes have been."""
+READ = {
+    "picture": "H.264, HEVC, AV1, VP8, VP9, MPEG-1, -2 and -4, H.263, WMV, VC-1, ProRes, DNxHD, MJPEG, PNG, GIF, FFV1 and others that are usual",
+    "sound": "AAC, MP3, MP2, Opus, Vorbis, FLAC, ALAC, AC-3, E-AC-3, DTS, TrueHD, AMR, WMA, Speex, WavPack and PCM",
+}
+"""The list in words."""
 
 
 def recognise(file: BinaryIO) -> Container:
@@ -72,6 +86,8 @@ def recognise(file: BinaryIO) -> Container:
     for at, magic, container in _MAGIC:
         if head[at : at + len(magic)] == magic:
             return container
+    if found := _elementary(head):
+        return found
     media_type = _packets(head) or sniff(head)
     if media_type not in _BY_TYPE:
         raise PermanentError(f"the file is {_WORDS.get(media_type, f'of type {media_type}')}, not a film or sound that can be read: {_ALLOWED}")
@@ -84,6 +100,23 @@ def _behind_tags(file: BinaryIO, head: bytes) -> bytes:
     file.seek(10 + size)
     behind = file.read(HEAD_BYTES)
     return behind if behind[:4] == b"fLaC" or _packets(behind) == "audio/aac" else head
+
+
+def _elementary(head: bytes) -> Container | None:
+    """Tell sounds in IFF and streams without a container by their first bytes."""
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return Container("aiff", "audio/aiff")
+    if head[:2] == b"\x0b\x77" and len(head) > 6:  # the version stands behind 40 bits
+        return Container("eac3", "audio/eac3") if head[5] >> 3 > 10 else Container("ac3", "audio/ac3")
+    start = 4 if head[:4] == b"\0\0\0\x01" else 3 if head[:3] == b"\0\0\x01" else 0
+    if not start or len(head) < start + 3:
+        return None
+    first, second = head[start], head[start + 1]
+    if first >> 1 in (32, 35) and first & 1 == 0 and second == 1:  # parameter sets or a delimiter, of layer 0
+        return Container("hevc", "video/h265")
+    if first in (0x09, 0x27, 0x47, 0x67):
+        return Container("h264", "video/h264")
+    return None
 
 
 def _packets(head: bytes) -> str | None:

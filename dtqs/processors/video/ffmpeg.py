@@ -32,6 +32,7 @@ _ANSWER_BYTES = 8 << 20
 _SAMPLE_BYTES = 1 << 16
 _PLACES = re.compile(r"(file:)?/proc/self/fd/\d+")
 _ADDRESSES = re.compile(r" @ 0x[0-9a-f]+")
+_UNREAD = re.compile(r"Codec \((\w+)\) not on whitelist")
 _FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
 _BROKEN_DISK = (os.strerror(errno.EIO),)
 _NO_MEMORY = (os.strerror(errno.ENOMEM), "malloc of size", "memory allocation", "Memory allocation", "insufficient resources", "failed to map segment")
@@ -66,6 +67,14 @@ class Progress:
     frames: int
     size_bytes: int
     speed: float | None
+
+
+class CodecUnread(PermanentError):
+    """A track has a codec whose decoder is not on the list."""
+
+    def __init__(self, codec: str) -> None:
+        super().__init__(f"the file has a track of codec {codec}, which is not read here: convert that track to H.264 and AAC, or take it out")
+        self.codec = codec
 
 
 Watch = Callable[[Progress], object]
@@ -167,6 +176,8 @@ class Ffmpeg:
             return TransientError(f"{name} {deaths.words(status)}{said}")
         if status < 0:
             return PermanentError(f"{name} died of {signal.Signals(-status).name} over this film{said}")
+        if codec := next((found[1] for line in lines if (found := _UNREAD.search(line))), None):
+            return CodecUnread(codec)
         if _says(lines, _FULL):
             return TransientError(f"the disk is full{said}")
         if _says(lines, _CUT_SHORT):  # Matroska's demuxer says beside that the disk could not be read

@@ -1,7 +1,7 @@
 """What ffprobe says of a file, as values: a film, its picture and its sound. Read with suspicion: the file says what its maker wanted."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,10 @@ class Film:
     is_measured: bool
     bit_rate: int | None
     size_bytes: int
+    cover: Picture | None = None
+    pictures: tuple[Picture, ...] = ()
+    unread: frozenset[str] = frozenset()
+    """Codecs of tracks that may not be decoded."""
 
     def facts(self) -> dict[str, Any]:
         """What a result says of a file, as far as it is known."""
@@ -106,16 +110,25 @@ def read(answer: bytes, demuxer: str, size_bytes: int) -> Film:
     except (orjson.JSONDecodeError, AttributeError) as error:
         raise PermanentError("ffprobe says nothing that can be understood of this file") from error
     whole = said.get("format", {})
-    pictures = [_picture(stream) for stream in streams if stream.get("codec_type") == "video" and not _disposition(stream, "attached_pic")]
+    moving = [stream for stream in streams if stream.get("codec_type") == "video"]
+    pictures = [_picture(stream) for stream in moving if not _disposition(stream, "attached_pic")]
+    covers = [_picture(stream) for stream in moving if _disposition(stream, "attached_pic")]
     sounds = tuple(_sound(stream) for stream in streams if stream.get("codec_type") == "audio")
     if not pictures and not sounds:
         raise PermanentError("there is neither picture nor sound in the file")
     subtitles = tuple((int(stream["index"]), str(stream.get("codec_name", "?"))) for stream in streams if stream.get("codec_type") == "subtitle")
-    picture = pictures[0] if pictures else None
+    picture = chosen(pictures)
     own = [*(each.duration_seconds for each in pictures[:1]), *(each.duration_seconds for each in sounds)]
     # the container's own figure counts tracks that nobody takes, such as subtitles
     duration = max((each for each in own if each), default=None) if all(own) else number(whole.get("duration"))
-    return Film(picture, sounds, subtitles, len(streams), duration or None, demuxer not in _UNMEASURED, whole_number(whole.get("bit_rate")), size_bytes)
+    measured, rate, cover = demuxer not in _UNMEASURED, whole_number(whole.get("bit_rate")), covers[0] if covers else None
+    return Film(picture, sounds, subtitles, len(streams), duration or None, measured, rate, size_bytes, cover, tuple(pictures))
+
+
+def chosen(pictures: Sequence[Picture]) -> Picture | None:
+    """Return the default track, of several the largest: cameras put a small preview first."""
+    marked = [picture for picture in pictures if picture.is_default] or pictures
+    return max(marked, key=lambda picture: picture.pixels, default=None)
 
 
 def no_track(what: str, number: int, count: int) -> str:

@@ -108,6 +108,9 @@ class Fields(Payload):
     audio_sample_rate: Literal[8000, 12000, 16000, 22050, 24000, 32000, 44100, 48000] | None = Field(
         default=None, description="samples per second; left out: the film's where that is 44100 or 48000, else 48000"
     )
+    video_track: int | None = Field(
+        default=None, ge=0, le=999, description="which of the film's picture tracks, counted from 0; left out: the default, else the largest"
+    )
     audio_track: int | None = Field(default=None, ge=0, le=999, description="which of the film's audio tracks, counted from 0; left out: its default")
     loudness_lufs: float | None = Field(default=None, ge=-70, le=-5, description="bring the sound to this loudness (EBU R128): -16 for podcasts, say")
     faststart: bool | None = Field(default=None, description="false: the index at the end of an mp4, which then cannot be played before it is whole")
@@ -140,6 +143,8 @@ class VideoOutput(Fields):
 
 USUAL = (VideoOutput(name="web", preset="web-720p"), VideoOutput(name="poster", preset="poster"))
 """The outputs of a task that names none."""
+USUAL_OF_SOUND = (VideoOutput(name="sound", format="aac"), VideoOutput(name="poster", format="poster"))
+"""The same of a source without a film; the poster is its cover, if it has one."""
 
 
 class VideoPayload(Payload):
@@ -151,7 +156,7 @@ class VideoPayload(Payload):
         max_length=OUTPUTS_LIMIT,
         strict=False,
         json_schema_extra={"minItems": 1},
-        description="left out: an mp4 of 720p and a poster",
+        description="left out: an mp4 of 720p and a poster; of sound alone: an m4a, and its cover",
     )
 
     @field_validator("outputs")

@@ -1,6 +1,7 @@
 """The steps of one task of type `video`, in order. What each output takes, its own module knows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import BinaryIO, ClassVar
 
 from dtqs.errors import PermanentError, Problem
@@ -8,9 +9,9 @@ from dtqs.processors.base import Context, Json, Processor
 from dtqs.processors.outputs import Part, common_problems, well_formed, whole
 from dtqs.processors.video import presets, rules
 from dtqs.processors.video.container import Container, recognise
-from dtqs.processors.video.film import Film
+from dtqs.processors.video.film import Film, no_track
 from dtqs.processors.video.meter import Meter
-from dtqs.processors.video.payload import VideoOutput, VideoPayload
+from dtqs.processors.video.payload import USUAL, USUAL_OF_SOUND, VideoOutput, VideoPayload
 from dtqs.processors.video.rules import FILMS, SOUNDS, format_of
 from dtqs.processors.video.settings import VideoSettings
 from dtqs.processors.video.sources import Sources
@@ -84,6 +85,8 @@ class VideoProcessor(Processor[VideoPayload, VideoSettings]):
             container = self._container(file)
             film = programs.probe(file, container)
             self._judge(film)
+            if payload.outputs == USUAL and film.picture is None:
+                outputs = list(USUAL_OF_SOUND[: 2 if film.cover else 1])
             made = _make(Studio(programs, context, sources, file, container, film, self._known_encoders(programs)), outputs)
         facts = {"media_type": container.media_type, "format": container.demuxer, "size_bytes": film.size_bytes, **film.facts()}
         if film.picture:
@@ -123,11 +126,19 @@ def _make(studio: Studio, outputs: Sequence[VideoOutput]) -> list[Json]:
 
 
 def _maker(studio: Studio, output: VideoOutput, meter: Meter) -> Take | Ladder | Sheet | Moving | Still:
-    format = format_of(output)
+    format, film = format_of(output), studio.film
+    if output.video_track is not None:
+        if output.video_track >= len(film.pictures):
+            raise PermanentError(f"output {output.name}: the source has {no_track('video', output.video_track, len(film.pictures))}")
+        studio = replace(studio, film=replace(film, picture=film.pictures[output.video_track]))
     if format == "hls":
         return Ladder(studio, output, meter)
     if format in (*FILMS, *SOUNDS):
         return Take(studio, output, meter)
     if format == "sprite":
         return Sheet(studio, output, meter)
-    return (Moving if format in rules.MOVING else Still)(studio, output, meter)
+    if format in rules.MOVING:
+        return Moving(studio, output, meter)
+    if studio.film.picture is None and studio.film.cover:
+        studio = replace(studio, film=replace(studio.film, picture=studio.film.cover, duration_seconds=None))
+    return Still(studio, output, meter)

@@ -18,7 +18,7 @@ CRF_LIMITS = {"h264": 51, "hevc": 51, "vp9": 63, "av1": 63}
 _PICTURES = (*FILMS, *STILLS, "sprite", *MOVING)
 _FILES = ("mp4", "webm")
 ONLY: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("crop", "deinterlace", "background"), _PICTURES),
+    **dict.fromkeys(("crop", "deinterlace", "background", "video_track"), _PICTURES),
     **dict.fromkeys(("width", "height", "short_side", "fit", "enlarge"), ("mp4", "webm", *STILLS, "sprite", *MOVING)),
     **dict.fromkeys(("fps", "watermark"), (*FILMS, *MOVING)),
     **dict.fromkeys(("video_codec", "crf", "speed", "mute"), FILMS),

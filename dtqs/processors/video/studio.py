@@ -10,8 +10,8 @@ from dtqs.processors.base import Context
 from dtqs.processors.video import command, film, filters
 from dtqs.processors.video.codecs import encoder, listed
 from dtqs.processors.video.command import Span, Stream
-from dtqs.processors.video.container import Container
-from dtqs.processors.video.ffmpeg import Ffmpeg
+from dtqs.processors.video.container import READ, Container
+from dtqs.processors.video.ffmpeg import CodecUnread, Ffmpeg
 from dtqs.processors.video.film import Film, Picture, Sound, no_track
 from dtqs.processors.video.geometry import Frame, frame, rendition
 from dtqs.processors.video.meter import Meter
@@ -19,6 +19,7 @@ from dtqs.processors.video.payload import VideoOutput
 from dtqs.processors.video.settings import VideoSettings
 from dtqs.processors.video.sources import Sources
 
+_MOST_UNREAD = 8
 _LEAD_SECONDS = 20.0
 """Key pictures stand closer together than that; broadcasters have one each second or two, and x264's usual 250 pictures are 10 s."""
 
@@ -32,9 +33,17 @@ class Programs:
 
     def probe(self, file: BinaryIO, container: Container) -> Film:
         """Tell what a file is. Raises PermanentError."""
-        answer = self.ffmpeg.ask(command.probe(self.settings.ffprobe, file, container, self.guard), [file])
+        unread: list[str] = []
+        while True:
+            try:
+                answer = self.ffmpeg.ask(command.probe(self.settings.ffprobe, file, container, self.guard, unread), [file])
+                break
+            except CodecUnread as error:  # the other tracks may be all that is wanted
+                if error.codec in unread or len(unread) == _MOST_UNREAD:
+                    raise
+                unread.append(error.codec)
         file.seek(0, 2)
-        return film.read(answer, container.demuxer, file.tell())
+        return replace(film.read(answer, container.demuxer, file.tell()), unread=frozenset(unread))
 
     def encoders(self) -> frozenset[str]:
         """Return the names of the encoders that ffmpeg has."""
@@ -77,6 +86,7 @@ class Studio:
         """Raises PermanentError where there is none."""
         if self.film.picture is None:
             raise PermanentError("the source has no picture, only sound")
+        self._must_be_read("picture", self.film.picture)
         return self.film.picture
 
     def sound(self, output: VideoOutput) -> Sound | None:
@@ -87,8 +97,15 @@ class Studio:
         if output.audio_track is not None:
             if output.audio_track >= len(sounds):
                 raise PermanentError(f"output {output.name}: the source has {no_track('audio', output.audio_track, len(sounds))}")
-            return sounds[output.audio_track]
-        return next((sound for sound in sounds if sound.is_default), sounds[0])
+            wanted = sounds[output.audio_track]
+        else:
+            wanted = next((sound for sound in sounds if sound.is_default), sounds[0])
+        self._must_be_read("sound", wanted, "; mute makes a film without it, audio_track takes another track")
+        return wanted
+
+    def _must_be_read(self, what: str, track: Picture | Sound, hint: str = "") -> None:
+        if track.codec in self.film.unread:
+            raise PermanentError(f"the film's {what} is {track.codec}, which is not read here: allowed are {READ[what]}{hint}")
 
     def span(self, output: VideoOutput) -> tuple[Span, float | None]:
         """Return which part is read, and how long the output must become, if that is known. Raises PermanentError."""

@@ -109,6 +109,13 @@ def test_a_crop_outside_of_the_picture_is_refused() -> None:
         (b"ID3\x04\0\0\0\0\0\x05" + bytes(5) + b"\xff\xfb\x90\0", "mp3"),
         (b"ID3\x04\0\0\0\0\0\x05" + bytes(5) + b"fLaC\0", "flac"),
         (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
+        (b"FORM\0\0\0\0AIFF", "aiff"),
+        (b"wvpk\0\0", "wv"),
+        (b"\x0b\x77\0\0\0\x40\0\0", "ac3"),
+        (b"\x0b\x77\0\0\0\x80\0\0", "eac3"),
+        (b"\0\0\0\x01\x67\x64\0", "h264"),
+        (b"\0\0\0\x01\x40\x01\x0c", "hevc"),
+        (b"\0\0\x01\xb3\x02", "mpegvideo"),
     ],
 )
 def test_the_demuxer_is_told_from_the_bytes(head: bytes, demuxer: str) -> None:
