@@ -8,6 +8,7 @@ from setproctitle import setproctitle
 
 from dtqs.config import Config, find, load
 from dtqs.errors import ConfigError
+from dtqs.sink import guard
 
 
 def _config() -> Config:
@@ -18,6 +19,8 @@ def _config() -> Config:
         sys.exit(os.EX_CONFIG)
 
 
+# before gunicorn makes its loggers: a reader of standard error that hangs must hold up neither master nor processes
+guard()
 loaded = _config()
 """The configuration, checked; dtqs.api.master gives it to each worker process."""
 _api = loaded.api

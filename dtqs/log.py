@@ -6,15 +6,20 @@ import sys
 import time
 from typing import Literal
 
+from dtqs.sink import Sink, guard, sink_of
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _CONTINUED = "    | "
 """Begins each line of a traceback; an entry begins with its time."""
 
 
 def set_up(level: str, style: Literal["text", "json"], role: str) -> None:
-    """Send every logger to standard error. `role` names the process in each line."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json(role) if style == "json" else _Text(role))
+    """Send every logger to standard error. `role` names the process in each line. No line, and nothing that is printed, waits for its reader."""
+    guard()
+    formatter = _Json(role) if style == "json" else _Text(role)
+    sink = sink_of(sys.stderr)
+    handler = _SinkHandler(sink, formatter) if sink else logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -23,6 +28,29 @@ def set_up(level: str, style: Literal["text", "json"], role: str) -> None:
     logging.getLogger("psycopg").setLevel(logging.ERROR)
     # Pillow's debug lines hold what is in users' files
     logging.getLogger("PIL").setLevel(logging.WARNING)
+
+
+class _SinkHandler(logging.Handler):
+    """Gives each entry to a sink as one line, and the sink words for what it had to drop."""
+
+    def __init__(self, sink: Sink, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self._sink, self._formatter = sink, formatter
+        sink.notice = self._notice
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._sink.put(f"{self.format(record)}\n".encode(errors="backslashreplace"))
+        except Exception:  # as every handler of the library: an entry that cannot be made must not fail what it tells of
+            self.handleError(record)
+
+    def flush(self) -> None:
+        self._sink.flush()
+
+    def _notice(self, dropped: int) -> bytes:
+        record = logging.LogRecord(__name__, logging.WARNING, __file__, 0, "log lines dropped: nobody read them", None, None)
+        record.__dict__["lines"] = dropped
+        return f"{self._formatter.format(record)}\n".encode()
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

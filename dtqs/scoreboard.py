@@ -4,10 +4,12 @@ The child says what it is doing, so that its death can be judged: which worker r
 Each field has one writer and is written in one piece. Worker and task stand in marks, which may lie in a file: beats wait for no disk.
 """
 
+import contextlib
 import mmap
 import os
 import struct
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -27,6 +29,8 @@ class ChildState(IntEnum):
     STARTING = 0
     READY = 1
     DRAINING = 2
+    WAITING = 3
+    """Not ready yet, since it waits for PostgreSQL: that may take as long as it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,18 @@ class Scoreboard:
 
     def slot(self, index: int) -> Slot:
         return Slot(self._memory, index, self._marks, self._mark_at(index))
+
+    def vacate(self, index: int) -> None:
+        """The child of this slot was reaped: its record is nobody's, and its pid may become another's."""
+        _INT.pack_into(self._memory, index * _SIZE + _PID, 0)
+
+    def records(self, indices: Sequence[int]) -> list[SlotRecord]:
+        """Return what the children of these slots said last; a damaged record is left out."""
+        found = []
+        for index in indices:
+            with contextlib.suppress(ValueError):
+                found.append(self.read(index))
+        return found
 
     def read(self, index: int) -> SlotRecord:
         record = self._memory[index * _SIZE : (index + 1) * _SIZE]

@@ -82,6 +82,7 @@ class SupervisorSection(Section):
     restart_base_seconds: float = Field(0.1, ge=0.01, le=60, description="seconds before the second restart of a slot; doubled each time it dies young")
     restart_max_seconds: float = Field(30.0, ge=0.1, le=3600, description="most seconds between restarts of a slot")
     young_seconds: float = Field(10.0, ge=0.1, le=3600, description="a child that lived longer than this many seconds is restarted at once")
+    restart_limit: int = Field(10, ge=2, le=1000, description="a slot is given up when so many of its children in a row ended before they were ready")
     hard_limit_seconds: float = Field(5.0, ge=0.1, le=600, description="seconds after a task's time limit at which its process is killed")
 
 

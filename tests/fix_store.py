@@ -212,6 +212,10 @@ class World:
         lease_id = self.claim(self.worker(), task_ids)
         self.store.leases.finish(lease_id, settled(task_ids, kind, **fields))
 
+    def heartbeat(self, worker_id: str) -> str:
+        """What a keeper sees of this worker."""
+        return self.store.workers.heartbeats()[worker_id]
+
     def grow_old(self, worker_id: str, seconds: float = 60.0) -> None:
         """The worker's last heartbeat is that long ago."""
         self.rows("UPDATE workers SET heartbeat_at = now() - %s * interval '1 s' WHERE id = %s RETURNING 1", seconds, worker_id)

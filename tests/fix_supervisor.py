@@ -21,11 +21,11 @@ Told = dict[str, Any]
 class Node:
     """One running supervisor. Verbs for its tests."""
 
-    def __init__(self, folder: Path, scenario: str, settings: dict[str, float], environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, scenario: str, settings: dict[str, float], environment: dict[str, str], output: int | None = None) -> None:
         self.folder = folder
         command = [sys.executable, "-m", "tests.process.supervised_node", scenario, str(folder), json.dumps(QUICK | settings)]
         with open(folder / "log", "ab") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | environment)
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=output or log, stderr=output or log, env=os.environ | environment)
 
     @property
     def log(self) -> str:
@@ -73,8 +73,8 @@ Start = Callable[..., Node]
 def start_node(tmp_path: Path) -> Iterator[Start]:
     nodes: list[Node] = []
 
-    def start(scenario: str, environment: dict[str, str] | None = None, **settings: float) -> Node:
-        nodes.append(Node(tmp_path, scenario, settings, environment or {}))
+    def start(scenario: str, environment: dict[str, str] | None = None, output: int | None = None, **settings: float) -> Node:
+        nodes.append(Node(tmp_path, scenario, settings, environment or {}, output))
         return nodes[-1]
 
     yield start

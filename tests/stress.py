@@ -160,17 +160,19 @@ class Keeper(Part):
 
     def turn(self) -> None:
         if self.chance.random() < 0.5:
-            for worker_id in self.store.workers.stale(0.3):
-                self._reclaim(worker_id, 0.3)
+            seen = self.store.workers.heartbeats()
+            time.sleep(self.chance.uniform(0, 0.3))
+            for worker_id, heartbeat in self.chance.sample(sorted(seen.items()), min(3, len(seen))):
+                self._reclaim(worker_id, heartbeat)
         elif self.scene.workers:
             self._reclaim(self.chance.choice(self.scene.workers[-8:]), None)
         time.sleep(self.chance.uniform(0, 0.05))  # its period: with none the workers would get nothing done
 
-    def _reclaim(self, worker_id: str, age_seconds: float | None) -> None:
+    def _reclaim(self, worker_id: str, seen: str | None) -> None:
         known = Death(
             worker_id, "signal 9 (SIGKILL)", *self.chance.choice([(None, True), (None, False), (self.chance.choice(self.scene.tasks or [NODE]), False)])
         )
-        refs = self.store.leases.reclaim(worker_id, DIED, self.chance.choice([None, known]), age_seconds)
+        refs = self.store.leases.reclaim(worker_id, DIED, self.chance.choice([None, known]), seen)
         self.scene.count("reclaimed", len(refs or ()))
 
 

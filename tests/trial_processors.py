@@ -1,5 +1,6 @@
 """Task types that misbehave in ways that `echo` does not; installed for the systems under trial by `install_processors`."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -181,3 +182,13 @@ def hoard(payload: HoardPayload, context: Context) -> None:
     (context.work_dir() / "film").write_bytes(b"x" * 1000)
     context.add_output("whole", lambda file: file.write(b"y" * 1000), "text/plain")
     context.add_output("half", write, "text/plain")
+
+
+class HoldsPayload(Payload):
+    seconds: int
+
+
+@processor("holds", payload=HoldsPayload, max_retries=1)
+def holds(payload: HoldsPayload, context: Context) -> None:
+    """Call C code that keeps Python's lock: no thread of the worker runs meanwhile."""
+    ctypes.PyDLL(None).sleep(payload.seconds)

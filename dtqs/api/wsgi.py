@@ -9,7 +9,7 @@ from typing import Any
 
 import gevent
 
-from dtqs import log
+from dtqs import log, sink
 from dtqs.api.app import App, Parts, create_app
 from dtqs.api.body import CLIENT_SECONDS, RESPONSE, in_pieces, wait_for_client
 from dtqs.api.ceilings import Limits
@@ -104,6 +104,7 @@ class Service:
         """End streams and idle connections as soon as the worker is to end: gunicorn has no hook for it, and would wait for them."""
         while worker.alive:
             gevent.sleep(_LOOK_SECONDS)
+            sink.flush()
         if self._parts is not None:
             self._parts.hub.end_streams()
             self._parts.feed.end_streams()

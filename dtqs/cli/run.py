@@ -6,15 +6,20 @@ import sys
 
 import click
 
-from dtqs import log
+from dtqs import log, sink
+from dtqs.cli.loading import load_in_time
 from dtqs.cli.options import configuration
 from dtqs.config import Config, PoolSection
 from dtqs.keeper.process import Keeper
+from dtqs.keeper.reclaim import Node
 from dtqs.processors.catalog import Catalog
 from dtqs.supervisor.node import NodeLock
 from dtqs.supervisor.spawn import ChildSpec, ChildStart
 from dtqs.supervisor.supervisor import Supervisor
 from dtqs.worker.process import Seat, Worker
+
+_LAST_WORDS_SECONDS = 1.0
+"""Given to a slow reader of the log at the end."""
 
 
 @click.command()
@@ -26,11 +31,13 @@ def supervisor() -> None:
       dtqs supervisor --config /etc/dtqs/dtqs.ini
     """
     config = configuration()
-    catalog = Catalog.load(config)
+    catalog = load_in_time(config)
     log.set_up(config.log.level, config.log.format, "supervisor")
     specs = [ChildSpec("keeper", "dtqs: keeper", functools.partial(_keep, config))]
     specs += [_worker(config, catalog, pool, number) for pool, section in config.pools.items() for number in range(_size(section))]
-    sys.exit(Supervisor(config.supervisor, specs, NodeLock(config.supervisor.state_dir)).run())
+    status = Supervisor(config.supervisor, specs, NodeLock(config.supervisor.state_dir)).run()
+    sink.finish(_LAST_WORDS_SECONDS)
+    sys.exit(status)
 
 
 def _size(section: PoolSection) -> int:
@@ -44,9 +51,9 @@ def _worker(config: Config, catalog: Catalog, pool: str, number: int) -> ChildSp
 
 def _work(config: Config, catalog: Catalog, pool: str, number: int, start: ChildStart) -> int:
     log.set_up(config.log.level, config.log.format, f"worker {pool}/{number}")
-    return Worker(config, catalog, Seat(pool, number, start.slot, start.node_id, start.boot_id, start.deaths)).run()
+    return Worker(config, catalog, Seat(pool, number, start.slot, start.node_id, start.boot_id, start.deaths, start.last_words)).run()
 
 
 def _keep(config: Config, start: ChildStart) -> int:
     log.set_up(config.log.level, config.log.format, "keeper")
-    return Keeper(config, start.slot, start.node_id, start.boot_id, start.former).run()
+    return Keeper(config, start.slot, Node(start.node_id, start.boot_id, start.board, start.former)).run()

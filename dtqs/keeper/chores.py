@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from dtqs import sink
 from dtqs.deadline import Stop
 from dtqs.errors import BrokerUnavailable, FilesUnavailable, StoreUnavailable
 
@@ -27,6 +28,7 @@ def run(chores: Sequence[Chore], stop: Stop, beat: Callable[[], None]) -> None:
     """Take turns until the stop is requested."""
     while not stop.requested:
         beat()
+        sink.flush()
         now = time.monotonic()
         for chore in chores:
             if now >= chore.due_at and not stop.requested:

@@ -5,18 +5,19 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+import time
 
+from dtqs import sink
 from dtqs.broker.keeper_link import KeeperLink
 from dtqs.config import Config
 from dtqs.deadline import Deadline, Stop
 from dtqs.files import FileSpace
 from dtqs.keeper.chores import Chore, run
 from dtqs.keeper.prune import Prune
-from dtqs.keeper.reclaim import Reclaim
+from dtqs.keeper.reclaim import Node, Reclaim
 from dtqs.keeper.relay import Relay
 from dtqs.keeper.repair import Repair
-from dtqs.scoreboard import ChildState, Death, Slot
+from dtqs.scoreboard import ChildState, Slot
 from dtqs.store import Store
 from dtqs.store.workers import Totals
 from dtqs.uuid7 import uuid7
@@ -26,19 +27,22 @@ _TITLE = "dtqs: keeper"
 _STORE_CONNECTIONS = 2
 _REPAIR_SECONDS = 1.0
 SCHEMA_SECONDS = 30.0
+_END_SECONDS = 2.0
+"""From the request to end on. A chore that waits for PostgreSQL would take ten."""
+_LAST_WORDS_SECONDS = 0.2
 _FILES_SECONDS = 1.0
 """How long the removal of a file in hand is waited for at the end; what is left of it is swept later."""
 
 
 class Keeper:
-    def __init__(self, config: Config, slot: Slot, node_id: str, boot_id: str, former: Sequence[Death] = ()) -> None:
+    def __init__(self, config: Config, slot: Slot, node: Node) -> None:
         self._config, self._slot, self._stop = config, slot, Stop()
         self._process_id, self._node_name, self._totals = uuid7(), socket.gethostname(), Totals()
         self._store = Store(config.postgresql, config.lease, _STORE_CONNECTIONS, _TITLE, retry=config.retry)
         self._link = KeeperLink(config.rabbitmq, _TITLE, self._queue_is_missing)
         self._repair = Repair(self._store, self._link, config.lease.grace_seconds)
         relay = Relay(self._store, self._link, self._totals, config.rabbitmq.publish_timeout_seconds)
-        reclaim = Reclaim(self._store, self._link, self._totals, config.lease, node_id, boot_id, former)
+        reclaim = Reclaim(self._store, self._link, self._totals, config.lease, config.supervisor, node)
         prune = Prune(self._store, FileSpace(config.files), config)
         lease = config.lease
         self._exit_status = os.EX_OK
@@ -62,6 +66,7 @@ class Keeper:
         """Do chores until told to end; returns the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, lambda *_: self._stop.set())
+        threading.Thread(target=self._end_in_time, name="end", daemon=True).start()
         self._store.start()
         self._link.start()
         self._slot.state(ChildState.READY)
@@ -79,6 +84,14 @@ class Keeper:
             self._exit_status = os.EX_CONFIG
             self._stop.set()
         return False
+
+    def _end_in_time(self) -> None:
+        """End this process soon after it is told to, whatever its chores wait for: each may be cut off anywhere, and any keeper does it again."""
+        while not self._stop.wait(3600.0):
+            pass
+        time.sleep(_END_SECONDS)
+        sink.finish(_LAST_WORDS_SECONDS)
+        os._exit(self._exit_status)
 
     def _count(self) -> bool:
         self._store.workers.count(self._process_id, "keeper", self._node_name, self._totals)

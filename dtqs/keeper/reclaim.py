@@ -1,55 +1,55 @@
-"""Reclaim: take back what workers held whose heartbeat is too old, and once, at the start, what this node's former workers held."""
+"""Reclaim: take back what workers held whose heartbeat no longer changes, and, at the start, what this node's former workers held.
+
+For the silent workers of its own node whose processes live, the keeper writes the heartbeat: the node vouches for them.
+"""
 
 import logging
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from dtqs.broker.keeper_link import KeeperLink
-from dtqs.config import LeaseSection
+from dtqs.config import LeaseSection, SupervisorSection
 from dtqs.deadline import Deadline
 from dtqs.errors import WorkerDied
-from dtqs.scoreboard import Death
+from dtqs.keeper.judge import Judge, vouches
+from dtqs.scoreboard import Death, SlotRecord
 from dtqs.store import Store
 from dtqs.store.workers import Totals
 
 logger = logging.getLogger(__name__)
 _HINT_SECONDS = 2.0
+_SLOW_SECONDS = 1.0
+"""A look that takes longer says that the database keeps heartbeats waiting as well."""
 
 
-class Judge:
-    """Whether this keeper may judge others: only when its own turns have succeeded on time for a full lease time. Pure but for the clock."""
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The node of a keeper: its identity, this start of its supervisor, and what its workers say on the scoreboard."""
 
-    def __init__(self, lease_seconds: float, every_seconds: float) -> None:
-        self._lease, self._late = lease_seconds, 2 * every_seconds + 1.0
-        self._sound_since: float | None = None
-        self._last = 0.0
-
-    def succeeded(self, now: float) -> bool:
-        """A turn has just succeeded; tells whether the keeper may judge."""
-        if self._sound_since is None or now - self._last > self._late:
-            self._sound_since = now
-        self._last = now
-        return now - self._sound_since >= self._lease
-
-    def failed(self) -> None:
-        self._sound_since = None
+    node_id: str
+    boot_id: str
+    board: Callable[[], Sequence[SlotRecord]]
+    former: Sequence[Death] = ()
+    """What the workers of earlier supervisors of this node ran when they were killed."""
 
 
 class Reclaim:
-    def __init__(
-        self, store: Store, link: KeeperLink, totals: Totals, lease: LeaseSection, node_id: str, boot_id: str, former: Sequence[Death] = ()
-    ) -> None:
-        self._store, self._link, self._totals, self._lease = store, link, totals, lease
-        self._node_id, self._boot_id = node_id, boot_id
-        self._known = {death.worker_id: death for death in former}
+    def __init__(self, store: Store, link: KeeperLink, totals: Totals, lease: LeaseSection, limits: SupervisorSection, node: Node) -> None:
+        self._store, self._link, self._totals, self._lease, self._limits = store, link, totals, lease, limits
+        self._node = node
+        self._known = {death.worker_id: death for death in node.former}
         self._judge = Judge(lease.lease_seconds, lease.heartbeat_seconds / 2)
+        self._vouched: frozenset[str] = frozenset()
 
     def former(self) -> bool:
         """Take back what workers of this node held before its supervisor started: the node's lock says that they are gone. Raises StoreUnavailable.
 
         The marks of that supervisor tell which task ran; without one, every task of a lease spends its attempt.
         """
-        for worker_id in self._store.workers.former(self._node_id, self._boot_id):
+        for worker_id in self._store.workers.former(self._node.node_id, self._node.boot_id):
             self._take_back(worker_id, WorkerDied("its supervisor ended"), None, self._known.get(worker_id))
         return False
 
@@ -57,20 +57,34 @@ class Reclaim:
         """Raises StoreUnavailable."""
         began = time.monotonic()
         try:
-            stale = self._store.workers.stale(self._lease.lease_seconds)
+            heartbeats = self._store.workers.heartbeats()
+            now = time.monotonic()
+            if now - began > _SLOW_SECONDS:
+                self._judge.failed()
+            self._judge.looked(heartbeats, now)
+            self._vouch(now)
         except Exception:
             self._judge.failed()
             raise
-        now = time.monotonic()
-        if now - began > 1.0:
-            self._judge.failed()  # a slow database keeps heartbeats waiting as well
-        if self._judge.succeeded(now):
-            for worker_id in stale:
-                self._take_back(worker_id, WorkerDied(f"no heartbeat for {self._lease.lease_seconds:g} s"), self._lease.lease_seconds)
+        for worker_id, seen in self._judge.dead(now).items():
+            self._take_back(worker_id, WorkerDied(f"no heartbeat for {self._lease.lease_seconds:g} s"), seen)
         return False
 
-    def _take_back(self, worker_id: str, error: WorkerDied, age_seconds: float | None, death: Death | None = None) -> None:
-        rows = self._store.leases.reclaim(worker_id, error, death, age_seconds)
+    def _vouch(self, now: float) -> None:
+        """Write the heartbeats of this node's silent workers that live."""
+        silent = {}
+        for record in self._node.board():
+            seconds = self._judge.silent_seconds(record.worker_id, now) if record.worker_id else None
+            if record.worker_id and seconds is not None and vouches(record, seconds, now, self._lease, self._limits) and is_sibling(record.pid):
+                silent[record.worker_id] = self._judge.heartbeat(record.worker_id)
+                if record.worker_id not in self._vouched:
+                    logger.warning("vouching for a silent worker", extra={"worker_id": record.worker_id, "pid": record.pid, "task_id": record.task_id})
+        self._vouched = frozenset(silent)
+        if silent:
+            self._judge.vouched(self._store.workers.vouch(silent), now)
+
+    def _take_back(self, worker_id: str, error: WorkerDied, seen: str | None, death: Death | None = None) -> None:
+        rows = self._store.leases.reclaim(worker_id, error, death, seen)
         if rows is None:
             return
         logger.warning("dead worker's tasks taken back", extra={"worker_id": worker_id, "cause": error.cause, "tasks": len(rows)})
@@ -80,3 +94,15 @@ class Reclaim:
             dues = self._store.backlog.due([task_id for _, task_id, event in rows if event == "pending"])
             if dues:
                 self._link.publish_hints(dues, Deadline(_HINT_SECONDS))
+
+
+def is_sibling(pid: int) -> bool:
+    """Tell whether this is a child of our own supervisor that may be at work: no stranger that got the number of a dead one.
+
+    One that a signal has halted (SIGSTOP) works on nothing: others may have its tasks, and its leases fence it when it wakes.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return False
+    return fields[0] not in "ZXT" and int(fields[1]) == os.getppid()

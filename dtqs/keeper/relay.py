@@ -1,35 +1,44 @@
 """The relay: publish what is due in the backlog, again and again but ever rarer, until somebody has claimed it."""
 
+import logging
 import time
 
 from dtqs.broker.keeper_link import KeeperLink
 from dtqs.deadline import Deadline
+from dtqs.keeper.clock import DatabaseClock
 from dtqs.store import Store
-from dtqs.store.backlog import LONG_AGO
+from dtqs.store.backlog import FIRST_ID, LONG_AGO
 from dtqs.store.workers import Totals
 
+logger = logging.getLogger(__name__)
 BATCH = 500
+_STEP_BATCH = 1000
 _FULL_SCAN_SECONDS = 60.0
 
 
 class Relay:
-    """Scans behind a moving mark, since a held snapshot keeps the dead index entries below it; everything once a minute."""
+    """Scans behind a moving mark, since a held snapshot keeps the dead index entries below it; everything once a minute, and after a step of the clock."""
 
     def __init__(self, store: Store, link: KeeperLink, totals: Totals, publish_timeout_seconds: float) -> None:
         self._store, self._link, self._totals, self._timeout = store, link, totals, publish_timeout_seconds
         self._mark = LONG_AGO
         self._full_at = 0.0
+        self._clock = DatabaseClock()
+        self._due_until = 0.0
+        self._due_after: str | None = None
 
     def turn(self) -> bool:
         """Relay one batch. Rows are committed with a later time before they are published: no transaction is open while we wait for the broker.
 
         Raises StoreUnavailable, BrokerUnavailable.
         """
-        if not self._link.can_publish:
-            return False  # what is due stays due
         if time.monotonic() >= self._full_at:
             self._full_at, self._mark = time.monotonic() + _FULL_SCAN_SECONDS, LONG_AGO
-        behind = self._store.backlog.now()
+        behind = self._look_at_clock()
+        if self._due_after is not None:
+            self._due_after, _ = self._store.backlog.due_again(self._due_until, self._due_after, _STEP_BATCH)
+        if not self._link.can_publish:
+            return self._due_after is not None  # what is due stays due
         dues, rest = self._store.backlog.relay(self._mark, BATCH)
         self._mark = behind if rest is None else rest
         if dues:
@@ -37,4 +46,15 @@ class Relay:
             self._totals.published += len(dues)
             if confirmed:
                 self._store.backlog.far_out(confirmed)
-        return len(dues) == BATCH
+        return len(dues) == BATCH or self._due_after is not None
+
+    def _look_at_clock(self) -> str:
+        """Return where the mark may move to. After a step of the clock the mark means nothing; after one back, what was due is to stay due."""
+        began = time.monotonic()
+        behind, shown = self._store.backlog.now()
+        if step := self._clock.looked(shown, began, time.monotonic()):
+            logger.warning("the database's clock was stepped", extra={"seconds": round(step.seconds, 3)})
+            self._mark = LONG_AGO
+            if step.seconds < 0:
+                self._due_until, self._due_after = max(self._due_until, step.until), FIRST_ID
+        return behind

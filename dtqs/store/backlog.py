@@ -14,10 +14,19 @@ class Backlog:
     def __init__(self, database: Database, grace_seconds: float, far_out_seconds: float) -> None:
         self._database, self._grace, self._far_out = database, grace_seconds, far_out_seconds
 
-    def now(self) -> str:
-        """Return the database's clock some seconds ago: where the mark may move to when a scan has read everything."""
-        ((at,),) = self._database.run("relay_mark")
-        return str(at)
+    def now(self) -> tuple[str, float]:
+        """Return where the mark may move to when a scan has read everything (some seconds ago), and the database's clock in seconds."""
+        ((mark, at),) = self._database.run("relay_mark")
+        return str(mark), float(at)
+
+    def due_again(self, until: float, after: str, limit: int) -> tuple[str | None, int]:
+        """The database's clock was stepped back: let a batch of rows that were due before stay due; `until` is what it would show now.
+
+        Returns where it ended (None: at the end) and how many it changed. Raises StoreUnavailable.
+        """
+        parameters = {"until": until, "after": after, "limit": limit, "far_out": self._far_out}
+        ((last, changed),) = self._database.run("due_again", parameters)
+        return last, int(changed)
 
     def relay(self, mark: str, limit: int) -> tuple[list[Due], str | None]:
         """Take at most `limit` rows whose publish time has come, from the mark on; returns also where to go on, None when all were taken.

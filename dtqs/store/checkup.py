@@ -39,13 +39,23 @@ class LiveWorker:
     beat_age_seconds: float
 
 
+class LoginRefused(StoreUnavailable):
+    """PostgreSQL answers, and will not let us in: waiting does not help, another configuration does."""
+
+
+_REFUSALS = ("authentication failed", "no password supplied", "does not exist", "pg_hba.conf", "not permitted to log in", "permission denied for database")
+"""The server's words; before the login it sends no code with them that the driver tells. Other languages are taken for a server that is away."""
+
+
 def reach(section: PostgresqlSection, name: str) -> None:
-    """Connect once, without a retry: a pool would only say that it got no connection, and not why. Raises StoreUnavailable."""
+    """Connect once, without a retry: a pool would only say that it got no connection, and not why. Raises StoreUnavailable, LoginRefused."""
     try:
         limit_seconds = max(2, int(section.connect_timeout_seconds))
         psycopg.connect(section.dsn.get_secret_value(), connect_timeout=limit_seconds, application_name=name).close()
     except psycopg.Error as error:
-        raise StoreUnavailable(f"PostgreSQL: {' '.join(str(error).split())}") from error
+        words = f"PostgreSQL: {' '.join(str(error).split())}"
+        refused = "FATAL:" in words and any(refusal in words for refusal in _REFUSALS)
+        raise (LoginRefused if refused else StoreUnavailable)(words) from error
 
 
 def server_facts(database: Database) -> ServerFacts:

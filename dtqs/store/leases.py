@@ -91,15 +91,15 @@ class Leases:
         """Raises StoreUnavailable."""
         return [HeldLease(lease_id, tuple(ids)) for lease_id, ids in self._database.run_once("read_back", {"worker_id": worker_id})]
 
-    def reclaim(self, worker_id: str, error: BaseException, death: Death | None = None, age_seconds: float | None = None) -> list[LogRef] | None:
+    def reclaim(self, worker_id: str, error: BaseException, death: Death | None = None, seen: str | None = None) -> list[LogRef] | None:
         """Mark a worker dead and take back what it holds: one transaction of two statements.
 
-        `age_seconds`: only if its heartbeat is still older; None: its process is known to be gone. `death` tells which task spends
+        `seen`: only if its heartbeat is still that one; None: its process is known to be gone. `death` tells which task spends
         its attempt; without it nobody knows, and every one does. It is retried after the backoff, or fails after `max_deaths`.
         Returns None when the worker was not there to be marked.
         Raises StoreUnavailable.
         """
-        mark = {"worker_id": worker_id, "age": age_seconds}
+        mark = {"worker_id": worker_id, "seen": seen}
         take = self._shared() | {
             "worker_id": worker_id,
             "idle": death is not None and death.idle,

@@ -1,7 +1,7 @@
 """Workers' rows and everybody's counters: register, beat, count, and who is to be judged dead (leases.py does it)."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dtqs.errors import WorkerDied
@@ -72,9 +72,14 @@ class Workers:
         """
         return self._leases.reclaim(worker_id, WorkerDied("retired"), Death(worker_id, "retired", None, idle=True)) or []
 
-    def stale(self, age_seconds: float) -> list[str]:
-        """Return workers whose heartbeat is older. Raises StoreUnavailable."""
-        return [row[0] for row in self._database.run_once("stale_workers", {"age": age_seconds})]
+    def heartbeats(self) -> dict[str, str]:
+        """Return the last heartbeat of each worker that is not marked dead; told apart, never compared with a clock. Raises StoreUnavailable."""
+        return dict(self._database.run_once("heartbeats"))
+
+    def vouch(self, seen: Mapping[str, str]) -> dict[str, str]:
+        """Write the heartbeats of these workers where they are still as seen; return those written. Raises StoreUnavailable."""
+        parameters = {"ids": array(list(seen)), "seen": list(seen.values())}
+        return dict(self._database.run_once("vouch", parameters))
 
     def former(self, node_id: str, boot_id: str) -> list[str]:
         """Return the workers of this node from before its supervisor started. Raises StoreUnavailable."""

@@ -1,6 +1,12 @@
-"""Who this node is: a UUID in a file of the state folder, locked for the supervisor's life. Two supervisors on one host are two nodes."""
+"""Who this node is: a UUID in a file of the state folder, locked for the supervisor's life. Two supervisors on one host are two nodes.
 
+The lock says that earlier workers under this identity are gone. A copy has a lock of its own, so an identity holds only where, and while, it was made.
+"""
+
+import contextlib
 import fcntl
+import hashlib
+import logging
 import os
 import uuid
 from pathlib import Path
@@ -9,6 +15,8 @@ from types import TracebackType
 from dtqs.errors import DtqsError
 from dtqs.uuid7 import is_uuid
 
+logger = logging.getLogger(__name__)
+_KERNEL = Path("/proc/sys/kernel/random/boot_id")
 MOST_NODES = 64
 """Supervisors that one state folder serves at the same time."""
 
@@ -89,12 +97,28 @@ class NodeLock:
 
 
 def _read_or_make(descriptor: int) -> str:
-    known = os.pread(descriptor, 100, 0).decode("ascii", "replace").strip()
-    if is_uuid(known):
+    known, _, mark = os.pread(descriptor, 200, 0).decode("ascii", "replace").strip().partition("\n")
+    here = _mark(descriptor)
+    if is_uuid(known) and mark == here:
         return known
     # empty, or torn by a crash of the machine: nobody can have worked under it
     fresh = str(uuid.uuid4())
+    if is_uuid(known):
+        # workers of the original may live: nobody here may say that they are gone
+        logger.warning("new identity: the machine has started anew, or this state folder is a copy", extra={"node_id": fresh, "before": known})
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{fresh}\n".encode(), 0)
+    os.pwrite(descriptor, f"{fresh}\n{here}\n".encode(), 0)
     os.fsync(descriptor)
     return fresh
+
+
+def _mark(descriptor: int) -> str:
+    """Return what no copy of this file has: the run of the kernel that holds its lock, and its place on the disk.
+
+    A cloned disk has the same places, but is read by another kernel. /etc/machine-id would tell neither clones nor containers apart.
+    """
+    with contextlib.suppress(OSError):
+        kernel = _KERNEL.read_text(encoding="ascii").strip()
+        place = os.fstat(descriptor)
+        return hashlib.sha256(f"{kernel} {place.st_dev} {place.st_ino}".encode()).hexdigest()
+    return "unknown"

@@ -6,9 +6,12 @@ As a subreaper, or as PID 1 of a container, the supervisor becomes the parent of
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+_STRANGERS_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,16 @@ def ended(own: Callable[[int], bool]) -> Iterator[End]:
         pid, status, usage = os.wait4(dead.si_pid, 0)
         code = os.waitstatus_to_exitcode(status)
         yield End(pid, code if code >= 0 else None, max(0, -code), usage.ru_maxrss * 1024)
+
+
+def leave_nothing_behind(spared: Collection[int], wait: Callable[[float], None]) -> None:
+    """Kill and reap what children have left, for two seconds at most."""
+    deadline = time.monotonic() + _STRANGERS_SECONDS
+    while time.monotonic() < deadline:
+        list(ended(lambda pid: False))
+        if not children_of_ours() - set(spared) or not kill_strangers(spared):
+            return
+        wait(0.05)
 
 
 def kill_group(pid: int) -> None:

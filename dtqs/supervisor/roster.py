@@ -1,5 +1,6 @@
 """Which slot holds which child, what each slot still owes its dead, and what is to happen next. No system call, so its test never forks."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -64,7 +65,7 @@ class Roster:
 
     def not_filled(self, seat: Seat, now: float, settler: bool) -> None:
         """Note that the fork failed."""
-        seat.restart = seat.restart.after_death(0.0, now, self._section)
+        seat.restart = seat.restart.after_failed_fork(now, self._section)
         seat.settlers += settler
 
     def vacated(self, seat: Seat, child: Child, end: End, record: SlotRecord, now: float, out_of_memory: bool) -> Death | None:
@@ -75,9 +76,26 @@ class Roster:
         asked = child.stage in (Stage.DRAINING, Stage.STOPPING) and end.status == 0
         # A death with a task is the task's: it waits for its own backoff and counts its deaths. A slot that waited too would keep everybody else's tasks.
         blameless = asked or (death is not None and death.task_id is not None)
-        seat.restart = seat.restart.after_request(now) if blameless else seat.restart.after_death(now - child.started_at, now, self._section)
+        ready = child.seen_ready or record.state in (ChildState.READY, ChildState.DRAINING)
+        lived = now - child.started_at
+        seat.restart = seat.restart.after_request(now) if blameless else seat.restart.after_death(lived, now, self._section, ready)
         seat.child = None
         return death
+
+    def is_given_up(self, seat: Seat) -> bool:
+        """Tell whether its children end again and again before they are ready."""
+        return seat.restart.given_up(self._section)
+
+    def words(self) -> str:
+        """Say how many children are ready, and which slots are given up."""
+        ready = sum(child.seen_ready for _, child in self.taken())
+        names = [seat.spec.name for seat in self.seats if self.is_given_up(seat)]
+        return f"{ready} of {len(self.seats)} children ready" + (f"; given up: {', '.join(names)}" if names else "")
+
+    def try_again(self) -> None:
+        """Forget, at an operator's word, why slots were to wait."""
+        for seat in self.seats:
+            seat.restart = Restart()
 
     def all_ready(self) -> bool:
         return all(seat.child and seat.child.seen_ready for seat in self.seats)
@@ -123,6 +141,11 @@ def _death(child: Child, end: End, record: SlotRecord, out_of_memory: bool) -> D
         return Death(record.worker_id, cause_of(child, end, out_of_memory), record.task_id, idle=record.task_id is None)
     # what it wrote is no id: nobody knows what ran
     return Death(record.worker_id, cause_of(child, end, out_of_memory), None, idle=False)
+
+
+def telling_status(end: End) -> int:
+    """Return the exit status of a node that ends because its children cannot begin: theirs where it says what is wrong."""
+    return end.status if end.status in (os.EX_TEMPFAIL, os.EX_CONFIG) else os.EX_UNAVAILABLE
 
 
 def cause_of(child: Child, end: End, out_of_memory: bool) -> str:

@@ -6,21 +6,24 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import setproctitle
 
+from dtqs import sink
 from dtqs.prctl import die_with_parent
-from dtqs.scoreboard import Death, Slot
+from dtqs.scoreboard import Death, Slot, SlotRecord
 from dtqs.supervisor.silence import DUMP_SIGNAL, stacks_file
 
 logger = logging.getLogger(__name__)
 
 _OOM_SCORE_RISE = 100
 """A child is to be killed for want of memory before its supervisor is."""
+_LAST_WORDS_SECONDS = 0.5
+"""Given to a slow reader of the log when a child ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,10 @@ class ChildStart:
     node_id: str
     boot_id: str
     parent_alive: Callable[[], bool]
+    last_words: Callable[[str], None] = print
+    """Leaves a line that says why this child ends; its parent repeats it."""
+    board: Callable[[], Sequence[SlotRecord]] = tuple
+    """What the workers of this node say on the scoreboard, read anew at each call."""
     former: tuple[Death, ...] = ()
     """What the workers of earlier supervisors of this node ran when they were killed."""
 
@@ -54,19 +61,9 @@ class ChildSpec:
         return "/" in self.name
 
 
-def spawn(
-    spec: ChildSpec,
-    slot: Slot,
-    deaths: tuple[Death, ...],
-    node_id: str,
-    boot_id: str,
-    leave: Callable[[], None],
-    former: tuple[Death, ...],
-    folder: Path,
-) -> int:
+def spawn(spec: ChildSpec, start: ChildStart, leave: Callable[[], None], folder: Path) -> int:
     """Fork and return the child's pid. `leave` closes the child's copies of what only its parent needs; stacks go to `folder`. Raises OSError."""
     parent = os.getpid()
-    start = ChildStart(spec.name, slot, deaths, node_id, boot_id, lambda: os.getppid() == parent, former)
     _flush()
     # no signal may reach the child while its handlers are still the supervisor's
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -92,10 +89,13 @@ def _live(spec: ChildSpec, start: ChildStart, parent: int, leave: Callable[[], N
     except SystemExit as request:
         status = _status_of(request)
     # whatever else comes out must not unwind into the supervisor's own frames
-    except BaseException:
+    except BaseException as error:
+        start.last_words(f"{type(error).__name__}: {error}")
         logger.critical("child failed", exc_info=True, extra={"child": spec.name})
     finally:
+        # this end runs no clean-up
         _flush()
+        sink.finish(_LAST_WORDS_SECONDS)
         os._exit(status & 0xFF)
 
 
@@ -155,7 +155,7 @@ def _status_of(request: SystemExit) -> int:
 
 
 def _flush() -> None:
-    """Write out what is buffered: before the fork, lest both write it, and before an end that runs no clean-up."""
+    """Write out what is buffered: before the fork, lest both write it."""
     for stream in (sys.stdout, sys.stderr):
         # a closed or broken pipe must not change how the child ended
         with contextlib.suppress(OSError, ValueError, AttributeError):

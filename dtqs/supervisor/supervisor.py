@@ -3,27 +3,26 @@
 What is to happen is decided in `roster`, `child` and `restart`; this loop reads clock and scoreboard, acts, and says what it did.
 """
 
-import contextlib
 import gc
 import logging
 import os
 import signal
 import time
-import uuid
 from collections.abc import Sequence
-from enum import IntEnum
 
 import setproctitle
 
+from dtqs import sink
 from dtqs.config import SupervisorSection
 from dtqs.prctl import adopt_orphans
-from dtqs.scoreboard import ChildState, Death, Scoreboard, SlotRecord
-from dtqs.supervisor import marks
+from dtqs.scoreboard import ChildState, SlotRecord
+from dtqs.supervisor.births import Births
 from dtqs.supervisor.child import SILENT, Child
 from dtqs.supervisor.node import NodeLock, StateFolderUnusable
 from dtqs.supervisor.oom import OomWatch
-from dtqs.supervisor.reaping import End, children_of_ours, ended, kill_strangers
-from dtqs.supervisor.roster import Roster, Seat, cause_of, heard
+from dtqs.supervisor.phase import Phase
+from dtqs.supervisor.reaping import End, children_of_ours, ended, kill_strangers, leave_nothing_behind
+from dtqs.supervisor.roster import Roster, Seat, cause_of, telling_status
 from dtqs.supervisor.signals import Signals
 from dtqs.supervisor.silence import keep_stacks
 from dtqs.supervisor.spawn import ChildSpec, spawn
@@ -36,18 +35,8 @@ _EAGER_TURN_SECONDS = 0.05
 """While a child's word is waited for: the scoreboard wakes nobody."""
 _ASLEEP_SECONDS = 2.0
 """A turn that comes so much later than the last one says that this process, or the machine, was frozen."""
-_STRANGERS_SECONDS = 2.0
 _STOPS_TO_END = 3
 """So many times `stop_seconds` the node's end may take beyond the drain: one for its workers, one for those that settle for them, one for the keeper."""
-
-
-class Phase(IntEnum):
-    """How far the node's end has come."""
-
-    RUNNING = 0
-    DRAINING = 1
-    STOPPING = 2
-    KILLING = 3
 
 
 class Supervisor:
@@ -56,12 +45,11 @@ class Supervisor:
     def __init__(self, section: SupervisorSection, specs: Sequence[ChildSpec], lock: NodeLock) -> None:
         self._section, self._lock = section, lock
         self._roster = Roster(specs, section)
-        self._scoreboard = Scoreboard(len(specs))
-        self._former: tuple[Death, ...] = ()
+        self._births = Births(self._roster.seats, lock)
         self._signals = Signals()
         self._notifier = Notifier(None)
         self._oom = OomWatch(None)
-        self._boot_id = str(uuid.uuid4())
+        self._reason: dict[str, str] = {}
         self._phase, self._exit_status = Phase.RUNNING, os.EX_OK
         self._was_ready = False
         self._end_by = float("inf")
@@ -83,18 +71,17 @@ class Supervisor:
                 self._supervise()
             finally:
                 self._leave_nothing_behind()
-        logger.info("stopped", extra={"status": self._exit_status})
+        logger.log(logging.CRITICAL if self._reason else logging.INFO, "stopped", extra={"status": self._exit_status, **self._reason})
         return self._exit_status
 
     def _boot(self) -> None:
         adopt_orphans()
-        self._former = marks.former(self._lock.folder)
-        self._scoreboard = marks.board(self._lock.folder, self._boot_id, len(self._roster.seats))
+        self._births.begin()
         self._notifier = Notifier.from_environment(os.environ)
         self._oom = OomWatch.of_own_group()
         self._born_with = frozenset(children_of_ours())
-        identity = {"pid": os.getpid(), "node_id": self._lock.node_id, "boot_id": self._boot_id}
-        logger.info("supervisor started", extra={**identity, "children": len(self._roster.seats)})
+        identity = {"pid": os.getpid(), "node_id": self._lock.node_id, "boot_id": self._births.boot_id, "children": len(self._roster.seats)}
+        logger.info("supervisor started", extra=identity)
         # everything is imported by now: what is frozen is never written to by a collection, and stays shared
         gc.collect()
         gc.freeze()
@@ -119,6 +106,7 @@ class Supervisor:
         self._end_in_order(now)
         self._fill(now)
         self._tell_service_manager(now)
+        sink.flush()
 
     def _over(self) -> bool:
         """Tell whether nothing is left to wait for."""
@@ -142,6 +130,7 @@ class Supervisor:
     def _ask_to_roll(self, now: float) -> None:
         if self._phase is Phase.RUNNING:
             self._roll_since = now
+            self._roster.try_again()
             self._notifier.reloading()
             logger.info("rolling restart", extra={"children": len(self._roster.seats)})
 
@@ -172,22 +161,34 @@ class Supervisor:
 
     def _bury(self, seat: Seat, child: Child, end: End, now: float) -> None:
         struck = self._oom.struck(now)
-        death = self._roster.vacated(seat, child, end, self._read(seat, child), now, struck)
+        death = self._roster.vacated(seat, child, end, self._births.read(seat, child), now, struck)
+        self._births.ended(seat)
         level = logging.INFO if end.status == 0 and not death else logging.WARNING
         fields = {"child": seat.spec.name, "pid": end.pid, "cause": cause_of(child, end, struck), "lived_seconds": round(now - child.started_at, 1)}
         logger.log(level, "child ended", extra=fields | {"max_rss_bytes": end.max_rss_bytes, "task_id": death.task_id if death else None})
-        if end.status == os.EX_CONFIG and not self._was_ready and self._phase is Phase.RUNNING:
-            # it said why; a restart would only say it again
-            self._exit_status = os.EX_CONFIG
-            self._stop(now, f"configuration refused by {seat.spec.name}")
-        elif self._phase is Phase.RUNNING and seat.restart.not_before > now:
+        if self._phase is Phase.RUNNING:
+            self._go_on_after(seat, end, cause_of(child, end, struck), now)
+
+    def _go_on_after(self, seat: Seat, end: End, cause: str, now: float) -> None:
+        """Say what follows a child's end; a node that was never ready ends with the reason, one that was keeps its other slots at work."""
+        words, refused = self._births.last_words(seat) or cause, end.status == os.EX_CONFIG
+        if not self._was_ready and (refused or self._roster.is_given_up(seat)):
+            self._exit_status = telling_status(end)
+            times = "" if refused else f"{seat.restart.unready} times in a row, "
+            self._reason["reason"] = f"{seat.spec.name} ended {times}before it was ready: {words}"
+            self._stop(now, self._reason["reason"])
+        elif self._roster.is_given_up(seat):
+            fields = {"child": seat.spec.name, "times": seat.restart.unready, "reason": words, "again_in_seconds": round(seat.restart.not_before - now)}
+            logger.error("slot given up: it is tried rarely from now on, and at once after SIGHUP", extra=fields)
+        elif seat.restart.not_before > now:
             logger.info("restarting later", extra={"child": seat.spec.name, "in_seconds": round(seat.restart.not_before - now, 2), "young": seat.restart.young})
 
     def _watch(self, now: float) -> None:
         for seat, child in self._roster.taken():
-            record = self._read(seat, child)
-            if record.state is not ChildState.STARTING and not child.seen_ready:
+            record = self._births.read(seat, child)
+            if record.state in (ChildState.READY, ChildState.DRAINING) and not child.seen_ready:
                 child.seen_ready = True
+                seat.restart = seat.restart.after_ready()
                 logger.info("child ready", extra={"child": seat.spec.name, "pid": child.pid})
             child.remind(record)
             self._kill_overdue(seat, child, record, now)
@@ -217,7 +218,7 @@ class Supervisor:
             self._notifier.ready()
             logger.info("rolling restart done")
         elif (seat := self._roster.to_roll(self._roll_since)) and seat.child:
-            seat.child.drain(self._read(seat, seat.child), now, self._section.drain_seconds)
+            seat.child.drain(self._births.read(seat, seat.child), now, self._section.drain_seconds)
 
     def _end_in_order(self, now: float) -> None:
         """Once the node is to end: the workers first, with the grace period; then those that served them."""
@@ -231,9 +232,9 @@ class Supervisor:
                 child.kill(now)
             elif seat.spec.is_worker:
                 # a replacement that came only to settle, or one asked to stop already, is left as it is
-                child.drain(self._read(seat, child), now, self._section.drain_seconds)
+                child.drain(self._births.read(seat, child), now, self._section.drain_seconds)
             elif workers_gone:
-                child.drain(self._read(seat, child), now, self._section.stop_seconds)
+                child.drain(self._births.read(seat, child), now, self._section.stop_seconds)
 
     def _fill(self, now: float) -> None:
         if self._phase is Phase.RUNNING:
@@ -242,12 +243,11 @@ class Supervisor:
         elif self._phase is not Phase.KILLING:
             for seat in self._roster.owing():
                 if child := self._fork(seat, now, settler=True):
-                    child.drain(self._read(seat, child), now, self._section.stop_seconds)
+                    child.drain(self._births.read(seat, child), now, self._section.stop_seconds)
 
     def _fork(self, seat: Seat, now: float, settler: bool) -> Child | None:
         try:
-            slot, deaths = self._scoreboard.slot(seat.index), seat.deaths
-            pid = spawn(seat.spec, slot, deaths, self._lock.node_id, self._boot_id, self._leave_to_parent, self._former, self._lock.folder)
+            pid = spawn(seat.spec, self._births.start_of(seat), self._leave_to_parent, self._lock.folder)
         except OSError as error:
             self._roster.not_filled(seat, now, settler)
             logger.error("fork failed", extra={"child": seat.spec.name, "reason": str(error)})
@@ -260,13 +260,6 @@ class Supervisor:
         self._signals.close()
         self._lock.release()
 
-    def _read(self, seat: Seat, child: Child) -> SlotRecord:
-        record = None
-        # a task that writes wild into shared memory must not bring us down
-        with contextlib.suppress(ValueError):
-            record = self._scoreboard.read(seat.index)
-        return heard(record, child)
-
     def _tell_service_manager(self, now: float) -> None:
         ready = sum(child.seen_ready for _, child in self._roster.taken())
         if not self._was_ready and self._roster.all_ready():
@@ -274,7 +267,7 @@ class Supervisor:
             self._notifier.ready()
             logger.info("all children ready", extra={"children": ready})
         if self._phase is Phase.RUNNING:
-            self._notifier.status(f"{ready} of {len(self._roster.seats)} children ready")
+            self._notifier.status(self._roster.words())
         else:
             self._notifier.status(f"{self._phase.name.lower()}: {len(self._roster.pids())} children left")
             self._notifier.extend(now)
@@ -283,18 +276,13 @@ class Supervisor:
     def _pause(self, now: float) -> float:
         """Seconds until the next turn, unless a signal comes before."""
         eager = any(child.waits_for_word for _, child in self._roster.taken())
-        due = [self._end_by, *self._roster.steps()] + [self._read(seat, child).kill_at for seat, child in self._roster.taken()]
+        due = [self._end_by, *self._roster.steps()] + [self._births.read(seat, child).kill_at for seat, child in self._roster.taken()]
         # what lies behind has been acted on in this turn, or cannot be
         ahead = [at - now for at in due if at > now]
         return min(_EAGER_TURN_SECONDS if eager else _TURN_SECONDS, self._notifier.turn_seconds, *ahead)
 
     def _leave_nothing_behind(self) -> None:
         """Kill what is left: on the ordinary way out only strangers, after an error of our own the children too."""
-        deadline = time.monotonic() + _STRANGERS_SECONDS
         for _, child in self._roster.taken():
             child.kill(time.monotonic())
-        while time.monotonic() < deadline:
-            list(ended(lambda pid: False))
-            if not children_of_ours() - self._born_with or not kill_strangers(self._born_with):
-                return
-            self._signals.wait(0.05)
+        leave_nothing_behind(self._born_with, self._signals.wait)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dtqs import sink
 from dtqs.broker.worker_link import WorkerLink
 from dtqs.config import LeaseSection
 from dtqs.errors import StoreRefused, StoreUnavailable
@@ -99,7 +100,8 @@ class Beat:
             self._wake.clear()
             if self._end.is_set():
                 return
-            for duty in (self._look_for_cancel, self._look_at_work, self._beat_when_due, self._check_schema, self._repair_a_piece):
+            duties = (self._look_for_cancel, self._look_at_work, self._beat_when_due, self._check_schema, self._repair_a_piece, sink.flush)
+            for duty in duties:
                 self._try(duty)
 
     def _try(self, duty: Callable[[], None]) -> None:

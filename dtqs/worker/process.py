@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TypeVar
 
 from setproctitle import setproctitle
 
+from dtqs import sink
 from dtqs.broker.consumer import Delivery
 from dtqs.broker.worker_link import WorkerLink
 from dtqs.config import Config
@@ -27,6 +29,7 @@ from dtqs.store.kept import KeptDatabase
 from dtqs.store.workers import Totals, WorkerIdentity
 from dtqs.task import Claimed
 from dtqs.uuid7 import uuid7
+from dtqs.worker.arrival import Waiting, arrive
 from dtqs.worker.beat import Beat, Parts
 from dtqs.worker.finisher import Finisher
 from dtqs.worker.hold import Hold
@@ -40,6 +43,8 @@ logger = logging.getLogger(__name__)
 _STORE_CONNECTIONS = 2
 _UNKNOWN_TYPE_SECONDS = 10.0
 _CLOSE_SECONDS = 2.0
+_GOODBYE_SECONDS = 2.0
+_LAST_WORDS_SECONDS = 0.2
 _AFTER_FAULT_SECONDS = 0.2
 _TINY = 4
 """So few light tasks of one hint are done before the I/O thread would have woken up: the main thread keeps the broker's loop meanwhile."""
@@ -56,6 +61,8 @@ class Seat:
     node_id: str
     boot_id: str
     deaths: tuple[Death, ...]
+    last_words: Callable[[str], None] = lambda text: None
+    """Leaves a line that says why this process ends."""
 
 
 class Worker:
@@ -65,6 +72,7 @@ class Worker:
         self._identity = WorkerIdentity(uuid7(), seat.node_id, seat.boot_id, socket.gethostname(), seat.pool, seat.number, os.getpid())
         self._title = f"dtqs: worker {seat.pool}/{seat.number}"
         self._drain, self._stop = Stop(), Stop()
+        self._waiting = Waiting(seat.slot)
         self._totals, self._hold, self._pace = Totals(), Hold(), Pace(pool.batch_seconds, pool.batch_limit)
         self._prefetch, self._all_written = self._pace.prefetch, True
         self._limits = Limits(seat.slot, config.supervisor.hard_limit_seconds)
@@ -79,6 +87,9 @@ class Worker:
 
     def run(self) -> int:
         """Live until told to drain or stop; returns the exit status."""
+        if fault := arrive(self._config.postgresql, self._title, self._waiting):
+            self._seat.last_words(fault)
+            return os.EX_CONFIG
         self._handle_signals()
         adopt_orphans()
         self._store.start()
@@ -101,6 +112,10 @@ class Worker:
 
     def _handle_signals(self) -> None:
         def drain() -> None:
+            if self._waiting.now:
+                # at the start, and PostgreSQL went away: nothing is held that could be given back
+                sink.finish(_LAST_WORDS_SECONDS)
+                os._exit(os.EX_OK)
             self._drain.set()
             self._link.wake()
 
@@ -138,10 +153,13 @@ class Worker:
         """Say it until PostgreSQL answers, or until we must stop (None)."""
         while not self._stop.requested:
             try:
-                return call()
+                found = call()
             except StoreUnavailable as error:
-                logger.warning("waiting for PostgreSQL", extra={"reason": str(error)})
+                self._waiting.begins(error)
                 self._stop.wait(_AFTER_FAULT_SECONDS)
+            else:
+                self._waiting.now = False
+                return found
         return None
 
     def _turn(self) -> None:
@@ -233,13 +251,20 @@ class Worker:
         self._limits.stop()
         self._link.pause()
         self._runner.close()
+        # a PostgreSQL that does not answer must not hold up the end: then a keeper finds the row
+        goodbye = threading.Thread(target=self._say_goodbye, name="goodbye", daemon=True)
+        goodbye.start()
+        goodbye.join(_GOODBYE_SECONDS)
+        self._link.stop(Deadline(_CLOSE_SECONDS))
+        if not goodbye.is_alive():
+            self._store.stop()
+
+    def _say_goodbye(self) -> None:
         try:
             self._finisher.tell(self._store.workers.retire(self._identity.worker_id), ())
             self._store.workers.count(self._identity.worker_id, "worker", self._identity.node_name, self._totals)
         except StoreUnavailable as error:
             logger.warning("worker row not retired", extra={"reason": str(error)})
-        self._link.stop(Deadline(_CLOSE_SECONDS))
-        self._store.stop()
 
     def _queue_is_missing(self) -> None:
         self._beat.repair_wanted = True

@@ -167,10 +167,9 @@ def test_heartbeat_part_neither_waits_for_the_other(world: World, held: OpenStor
 def test_heartbeat_mark_dead_a_beat_in_flight_saves_the_worker(world: World, held: OpenStore) -> None:
     (task,), worker = world.submit(), world.worker()
     world.claim(worker, [task])
-    world.grow_old(worker)
-    assert world.store.workers.stale(30) == [worker]
+    seen = world.heartbeat(worker)
     held.workers.beat(worker, REPORT)
-    reclaim = world.meet(lambda store: store.leases.reclaim(worker, DIED, age_seconds=30)).waits()
+    reclaim = world.meet(lambda store: store.leases.reclaim(worker, DIED, seen=seen)).waits()
     held.commit()
     assert reclaim.result() is None
     assert world.status(task) == "in_progress"
@@ -179,8 +178,7 @@ def test_heartbeat_mark_dead_a_beat_in_flight_saves_the_worker(world: World, hel
 
 def test_heartbeat_mark_dead_a_beat_that_comes_late_finds_itself_dead(world: World, held: OpenStore) -> None:
     worker = world.worker()
-    world.grow_old(worker)
-    assert held.leases.reclaim(worker, DIED, age_seconds=30) == []
+    assert held.leases.reclaim(worker, DIED, seen=world.heartbeat(worker)) == []
     beat = world.meet(lambda store: store.workers.beat(worker, REPORT)).waits()
     held.commit()
     assert beat.result() is False
@@ -189,8 +187,32 @@ def test_heartbeat_mark_dead_a_beat_that_comes_late_finds_itself_dead(world: Wor
 
 def test_heartbeat_mark_dead_who_beats_again_between_look_and_mark_is_let_live(world: World) -> None:
     worker = world.worker()
-    world.grow_old(worker)
-    assert world.store.workers.stale(30) == [worker]
+    seen = world.heartbeat(worker)
     assert world.store.workers.beat(worker, REPORT)
-    assert world.store.leases.reclaim(worker, DIED, age_seconds=30) is None
+    assert world.store.leases.reclaim(worker, DIED, seen=seen) is None
     assert world.store.workers.beat(worker, REPORT)
+
+
+def test_vouch_mark_dead_who_is_vouched_for_between_look_and_mark_is_let_live(world: World, held: OpenStore) -> None:
+    worker = world.worker()
+    seen = world.heartbeat(worker)
+    assert list(held.workers.vouch({worker: seen})) == [worker]
+    reclaim = world.meet(lambda store: store.leases.reclaim(worker, DIED, seen=seen)).waits()
+    held.commit()
+    assert reclaim.result() is None
+    assert world.store.workers.vouch({worker: seen}) == {}
+
+
+def test_vouch_mark_dead_nobody_vouches_for_the_dead(world: World) -> None:
+    worker = world.worker()
+    seen = world.heartbeat(worker)
+    assert world.store.leases.reclaim(worker, DIED, seen=seen) == []
+    assert world.store.workers.vouch({worker: seen}) == {}
+
+
+def test_vouch_claim_neither_waits_for_the_other(world: World, held: OpenStore) -> None:
+    (task,), worker = world.submit(), world.worker()
+    held.workers.vouch({worker: world.heartbeat(worker)})
+    assert len(world.meet(lambda store: store.leases.claim(worker, uuid7(), [task])).result()[0]) == 1
+    held.commit()
+    world.check()

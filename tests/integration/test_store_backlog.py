@@ -90,7 +90,7 @@ def test_a_relay_looks_at_its_mark_too_since_many_rows_may_share_one_time(world:
 
 
 def test_the_mark_trails_the_clock_by_some_seconds(world: World) -> None:
-    assert world.value("SELECT now() - %s::timestamptz BETWEEN interval '5 s' AND interval '6 s'", world.store.backlog.now())
+    assert world.value("SELECT now() - %s::timestamptz BETWEEN interval '5 s' AND interval '6 s'", world.store.backlog.now()[0])
 
 
 def test_a_relay_of_nothing_tells_no_place(world: World) -> None:
@@ -189,3 +189,25 @@ def test_a_repair_of_a_retry_does_not_cut_its_delay_short(world: World) -> None:
 
 def test_a_repair_of_nothing_is_at_its_end(world: World) -> None:
     assert world.store.backlog.repair(FIRST_ID, 10, 0) == (None, 0)
+
+
+# --- after a step back of the clock
+
+
+def test_what_was_due_before_a_step_back_stays_due_and_nothing_else_becomes_so(world: World) -> None:
+    was_due, later, far, fresh = world.submit(4)
+    query = "UPDATE backlog SET due_at = now() + %s * interval '1 s', publish_at = now() + %s * interval '1 s' WHERE task_id = %s RETURNING 1"
+    for task, due, publish in ((was_due, 50, 55), (later, 70, 70), (far, -5, 650)):
+        world.rows(query, due, publish, task)
+    until = float(world.value("SELECT extract(epoch FROM now() + interval '1 min')::float8"))
+    after: str | None = FIRST_ID
+    changed = 0
+    while after is not None:
+        after, count = world.store.backlog.due_again(until, after, 3)
+        changed += count
+    assert changed == 2
+    assert {due.task_id for due in world.store.backlog.due([was_due, later, far, fresh])} == {was_due, far, fresh}
+    assert wait_of(world, was_due) <= 0
+    assert wait_of(world, later) == pytest.approx(70, abs=2)
+    assert wait_of(world, far) == pytest.approx(600, abs=2)
+    assert wait_of(world, fresh) == pytest.approx(5, abs=2)

@@ -136,7 +136,7 @@ def test_a_store_that_is_not_started_is_unavailable(world: World) -> None:
     store.stop()
     store.stop()
     with pytest.raises(StoreUnavailable):
-        store.workers.stale(1)
+        store.workers.heartbeats()
 
 
 def test_a_deadlock_is_said_again_and_nobody_hears_of_it(world: World) -> None:

@@ -222,7 +222,6 @@ def test_a_heartbeat_says_what_a_worker_does_and_that_it_lives(world: World) -> 
     assert world.store.workers.beat(worker, report)
     query = "SELECT state, task_id::text, task_type, extract(epoch FROM now() - task_started_at)::int, memory_bytes, completed, failed FROM workers"
     assert world.rows(query) == [("busy", task, "echo", 12, 5000, 3, 1)]
-    assert world.store.workers.stale(30) == []
     assert not world.store.workers.beat(uuid7(), report)
 
 
@@ -233,13 +232,14 @@ def test_a_worker_that_registers_again_after_a_lost_reply_is_registered_once(wor
     assert world.rows("SELECT id::text, state FROM workers") == [(worker.worker_id, "ready")]
 
 
-def test_only_a_heartbeat_that_is_too_old_is_stale(world: World) -> None:
-    fresh, old, dead = world.worker(), world.worker(), world.worker()
-    for worker in (old, dead):
-        world.grow_old(worker)
+def test_the_heartbeats_of_all_but_the_dead_are_looked_at(world: World) -> None:
+    fresh, silent, dead = world.worker(), world.worker(), world.worker()
     world.store.workers.retire(dead)
-    assert world.store.workers.stale(30) == [old]
+    before = world.store.workers.heartbeats()
+    assert sorted(before) == sorted([fresh, silent])
     assert world.store.workers.beat(fresh, REPORT)
+    after = world.store.workers.heartbeats()
+    assert [worker for worker in before if before[worker] == after[worker]] == [silent]
     assert not world.store.workers.beat(dead, REPORT)
 
 

@@ -200,12 +200,11 @@ def test_a_worker_is_taken_back_once(world: World) -> None:
 def test_only_a_worker_marked_dead_is_taken_back_from(world: World) -> None:
     (task,), worker = world.submit(), world.worker()
     world.claim(worker, [task])
-    assert world.store.leases.reclaim(worker, DIED, age_seconds=30.0) is None
+    seen = world.heartbeat(worker)
+    world.grow_old(worker, 0.000001)
+    assert world.store.leases.reclaim(worker, DIED, seen=seen) is None
     assert world.status(task) == "in_progress"
-    world.grow_old(worker, 29)
-    assert world.store.leases.reclaim(worker, DIED, age_seconds=30.0) is None
-    world.grow_old(worker, 31)
-    assert len(world.store.leases.reclaim(worker, DIED, age_seconds=30.0) or []) == 1
+    assert len(world.store.leases.reclaim(worker, DIED, seen=world.heartbeat(worker)) or []) == 1
     world.check()
 
 

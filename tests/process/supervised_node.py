@@ -144,6 +144,34 @@ def dies_at_once(start: ChildStart) -> int:
     return 3
 
 
+def explains(start: ChildStart) -> int:
+    """End before it is ready, with the reason."""
+    start.last_words("the moon is in the wrong house")
+    return os.EX_TEMPFAIL
+
+
+def waits(start: ChildStart) -> int:
+    """Wait for PostgreSQL for longer than a start may take."""
+    start.slot.worker(uuid7())
+    start.slot.state(ChildState.WAITING)
+    tell(start, "waits")
+    while True:
+        start.slot.beat()
+        nap()
+
+
+def ready_once(start: ChildStart) -> int:
+    """Be ready and die of it; whoever comes afterwards never gets so far."""
+    if (FOLDER / "was ready").exists():
+        tell(start, "died")
+        raise ZeroDivisionError("from a child that cannot begin")
+    (FOLDER / "was ready").touch()
+    start.slot.state(ChildState.READY)
+    tell(start, "ready")
+    signal.sigtimedwait((), 0.5)
+    return 3
+
+
 def raises(start: ChildStart) -> int:
     tell(start, "begun")
     raise ZeroDivisionError("from a child")

@@ -1,6 +1,9 @@
 """A real keeper: what it publishes and when, and what it takes back."""
 
 import time
+from collections.abc import Callable
+
+import psycopg
 
 from dtqs.store.workers import WorkerIdentity
 from dtqs.uuid7 import uuid7
@@ -80,7 +83,7 @@ def test_several_keepers_publish_each_task_once_between_them(trial: Try) -> None
 
 def test_a_worker_is_dead_after_a_lease_of_silence_and_not_before_the_keeper_has_been_sound_for_as_long(trial: Try) -> None:
     system = trial({**ONE, "lease": {"lease_seconds": 3, "heartbeat_seconds": 0.5}}, supervisor=False)
-    long_silent, just_silent = elsewhere(system, 60), elsewhere(system, 0)
+    long_silent, just_silent = elsewhere(system, 3600), elsewhere(system, -3600)  # a step of the clock, seen from either side
     tasks = system.put(count=2)
     for worker_id, task_id in zip((long_silent, just_silent), tasks, strict=True):
         system.store.leases.claim(worker_id, uuid7(), [task_id])
@@ -91,8 +94,59 @@ def test_a_worker_is_dead_after_a_lease_of_silence_and_not_before_the_keeper_has
     assert system.spent() == {2: 2}
     query = "SELECT extract(epoch FROM dead_at - heartbeat_at)::float8 FROM workers WHERE id = ANY (%s::uuid[]) ORDER BY 1"
     young, old = (row[0] for row in system.rows(query, [long_silent, just_silent]))
-    assert young >= 3
-    assert old >= 63
+    assert young >= 3 - 3600
+    assert old >= 3 + 3600
+    system.check()
+
+
+def test_a_step_of_the_databases_clock_kills_nobody_and_holds_nothing_that_was_due(trial: Try) -> None:
+    system = trial({"pool:default": {"workers": 1}}, supervisor=False)
+    step = install_clock(system)
+    system.start_supervisor()
+    before = system.workers()
+    long = system.put_one({"sleep_seconds": 4})
+    system.running(long)
+    step(3600)
+    tasks = system.put(count=20)
+    assert system.outcome(long) == "completed"
+    assert [worker.worker_id for worker in system.workers()] == [worker.worker_id for worker in before]
+    assert system.attempts(long) == 1
+    assert set(system.outcomes(tasks)) == {"completed"}
+    tasks, later = system.put(count=20), system.put_one(delay_seconds=7200.0)
+    step(0)
+    assert set(system.outcomes(tasks)) == {"completed"}
+    assert system.rows("SELECT count(*) FROM backlog WHERE task_id = %s AND due_at > pg_catalog.now() + interval '1 hour'", later) == [(1,)]
+    assert system.spent() == {1: 41, 0: 1}
+    assert system.log("supervisor").count("the database's clock was stepped") == 2
+    system.check()
+
+
+def install_clock(system: Trial) -> Callable[[float], None]:
+    """Put a clock before PostgreSQL's own for every connection made from now on; return what steps it to so many seconds ahead."""
+    ((role, database),) = system.rows("SELECT current_user, current_database()")
+    with psycopg.connect(system.dsn, autocommit=True) as connection:
+        for command in (
+            "CREATE SCHEMA clock",
+            "CREATE TABLE clock.step AS SELECT interval '0 s' AS ahead",
+            "CREATE FUNCTION clock.now() RETURNS timestamptz STABLE LANGUAGE sql AS 'SELECT pg_catalog.now() + ahead FROM clock.step'",
+            f'ALTER ROLE "{role}" IN DATABASE "{database}" SET search_path = clock, pg_catalog, public',
+        ):
+            connection.execute(command.encode())
+    system.store.stop()
+    system.store.start()
+
+    def step(seconds: float) -> None:
+        system.rows("UPDATE clock.step SET ahead = %s * interval '1 s' RETURNING 1", seconds)
+
+    return step
+
+
+def test_a_c_call_that_holds_pythons_lock_for_longer_than_the_lease_completes_at_its_first_attempt(trial: Try) -> None:
+    system = trial({"pool:default": {"workers": 2}})
+    task = system.put_one({"seconds": 7}, task_type="holds")
+    assert system.outcome(task, 30) == "completed"
+    assert system.events(task) == ["in_progress", "completed"]
+    assert "vouching for a silent worker" in system.log("supervisor")
     system.check()
 
 

@@ -1,5 +1,6 @@
 """A running node: children are forked clean, watched, and replaced with word of how their predecessors died."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -211,3 +212,55 @@ def test_stray_signals_of_others_do_not_end_the_node(start_node: Start) -> None:
     os.kill(pid, signal.SIGKILL)
     node.wait_for("ready", count=2)
     assert node.process.poll() is None
+
+
+def test_a_log_reader_that_hangs_stops_nothing(start_node: Start) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    node = start_node("steady", output=writer)
+    os.close(writer)
+    first = node.wait_for("ready")["pid"]
+    os.kill(first, signal.SIGKILL)
+    assert node.wait_for("ready", count=2)["pid"] != first
+    node.signal(signal.SIGTERM)
+    assert node.wait_for_end() == 0
+    os.close(reader)
+
+
+def test_a_node_whose_children_never_get_ready_ends_and_its_last_line_says_why(start_node: Start) -> None:
+    node = start_node("steady+explains", restart_limit=4)
+    assert node.wait_for_end() == os.EX_TEMPFAIL
+    last = node.log.splitlines()[-1]
+    assert "stopped status=75 reason=default/1 ended 4 times in a row, before it was ready: the moon is in the wrong house" in last
+
+
+def test_an_exception_before_a_child_is_ready_is_the_nodes_reason(start_node: Start) -> None:
+    node = start_node("raises", restart_limit=3)
+    assert node.wait_for_end() == os.EX_UNAVAILABLE
+    assert "before it was ready: ZeroDivisionError: from a child" in node.log.splitlines()[-1]
+
+
+def test_a_node_that_was_ready_gives_up_one_slot_and_keeps_the_others(start_node: Start) -> None:
+    node = start_node("steady+ready_once", restart_limit=3, restart_max_seconds=5.0)
+    node.wait_for_log("slot given up")
+    assert len(node.told("died", "default/1")) == 3
+    node.signal(signal.SIGHUP)
+    node.wait_for("died", "default/1", count=4)
+    assert node.process.poll() is None
+    node.signal(signal.SIGTERM)
+    assert node.wait_for_end() == 0
+
+
+def test_a_child_that_waits_for_postgresql_is_not_late_and_obeys_at_once(start_node: Start) -> None:
+    node = start_node("waits", boot_timeout_seconds=0.2)
+    node.wait_for("waits")
+    signal.sigtimedwait((), 1.0)
+    assert len(node.told("waits")) == 1
+    began = time.monotonic()
+    node.signal(signal.SIGTERM)
+    assert node.wait_for_end() == 0
+    assert time.monotonic() - began < 5

@@ -1,6 +1,6 @@
--- A keeper or a replacement, first of two statements of one transaction: say that a worker's leases are void, if its heartbeat is still too old (age
--- null: its process is known to be gone). FOR UPDATE is what makes this wait for a claim in flight; a plain UPDATE would not.
+-- A keeper or a replacement, first of two statements of one transaction: say that a worker's leases are void, if its heartbeat is still the one that the
+-- keeper saw (seen null: its process is known to be gone). FOR UPDATE is what makes this wait for a claim in flight; a plain UPDATE would not.
 UPDATE workers SET dead_at = now(), state = 'gone', task_id = NULL WHERE id = (
     SELECT id FROM workers WHERE id = %(worker_id)s::uuid AND dead_at IS NULL
-    AND (%(age)s::float8 IS NULL OR heartbeat_at < now() - %(age)s::float8 * interval '1 s') FOR UPDATE
+    AND (%(seen)s::timestamptz IS NULL OR heartbeat_at = %(seen)s::timestamptz) FOR UPDATE
 ) RETURNING id::text

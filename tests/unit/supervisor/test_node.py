@@ -1,6 +1,7 @@
 """A node's identity outlives its supervisor, and is held by one at a time."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,3 +74,24 @@ def test_the_number_of_nodes_on_one_folder_has_a_bound(tmp_path: Path) -> None:
         NodeLock(tmp_path).acquire()
     for lock in held:
         lock.release()
+
+
+def test_a_copy_of_the_state_folder_is_another_node_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with NodeLock(tmp_path / "original") as lock:
+        shutil.copytree(tmp_path / "original", tmp_path / "copy")
+        with NodeLock(tmp_path / "copy") as copied:
+            assert copied.node_id != lock.node_id
+        assert "this state folder is a copy" in caplog.text
+    assert NodeLock(tmp_path / "copy").acquire() == copied.node_id
+    assert NodeLock(tmp_path / "original").acquire() == lock.node_id
+
+
+def test_the_same_folder_under_another_kernel_is_another_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with NodeLock(tmp_path / "state") as before:
+        pass
+    (tmp_path / "boot_id").write_text("another run of a kernel\n")
+    monkeypatch.setattr("dtqs.supervisor.node._KERNEL", tmp_path / "boot_id")
+    with NodeLock(tmp_path / "state") as after:
+        assert is_uuid(after.node_id)
+        assert after.node_id != before.node_id
+    assert (tmp_path / "state" / "node-0" / "id").read_text().startswith(after.node_id)

@@ -12,6 +12,27 @@ def test_the_first_young_death_is_followed_at_once() -> None:
     assert Restart().after_death(0.5, 100.0, SECTION) == Restart(1, 100.0)
 
 
+def test_waits_are_spread_so_that_what_failed_together_does_not_come_back_together() -> None:
+    ends = {Restart(3).after_death(0.5, 100.0, SECTION).not_before for _ in range(50)}
+    assert len(ends) > 40
+    assert min(ends) >= 100.4
+    assert max(ends) <= 100.5
+
+
+def test_a_slot_whose_children_are_never_ready_is_given_up_and_tried_rarely_until_one_is() -> None:
+    restart = Restart()
+    for _ in range(SECTION.restart_limit):
+        assert not restart.given_up(SECTION)
+        restart = restart.after_death(60.0, 100.0, SECTION, ready=False)  # one that hangs at its start lives long
+    assert restart.given_up(SECTION)
+    assert 150.0 <= restart.not_before <= 162.5
+    assert not restart.after_ready().given_up(SECTION)
+
+
+def test_a_fork_that_fails_says_nothing_about_the_slot() -> None:
+    assert Restart(2, 0.0, 5).after_failed_fork(100.0, SECTION).unready == 5
+
+
 def test_young_deaths_in_a_row_double_the_wait_up_to_the_most() -> None:
     assert [backoff_seconds(young, SECTION) for young in range(8)] == pytest.approx([0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0])
     assert backoff_seconds(100_000, SECTION) == 5.0

@@ -1,0 +1,83 @@
+"""The start of a real node that cannot begin: what is wrong is told on the last line, and a request to end is obeyed at once."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import eventually
+
+ROOT = Path(__file__).parents[2]
+
+
+class Node:
+    def __init__(self, folder: Path, dsn: str, **environment: str) -> None:
+        self._log = folder / "log"
+        ini = f"[postgresql]\ndsn = {dsn}\n[supervisor]\nstate_dir = {folder}/state\nboot_timeout_seconds = 1\n[files]\ndirectory = {folder}/files\n"
+        (folder / "dtqs.ini").write_text(f"{ini}[rabbitmq]\nurl = amqp://127.0.0.1:1/\n[pool:default]\nworkers = 2\n", encoding="utf-8")
+        ours = {"DTQS_CONFIG": str(folder / "dtqs.ini"), "PYTHONPATH": str(ROOT), **environment}
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen([sys.executable, "-m", "dtqs", "supervisor"], env=os.environ | ours, stdout=log, stderr=log)
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(encoding="utf-8")
+
+
+Start = Callable[..., Node]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    made: list[Node] = []
+
+    def begin(dsn: str, **environment: str) -> Node:
+        made.append(Node(tmp_path, dsn, **environment))
+        return made[-1]
+
+    yield begin
+    for node in made:
+        node.process.kill()
+        node.process.wait(10)
+
+
+def test_a_login_that_postgresql_refuses_ends_the_node_with_its_words(start: Start, dsn: str) -> None:
+    node = start(f"{dsn}x")
+    assert node.process.wait(60) == os.EX_CONFIG
+    last = node.log.splitlines()[-1]
+    assert "stopped status=78 reason=default/" in last
+    assert "does not exist" in last
+
+
+@pytest.mark.parametrize("away", ["refuses connections", "answers nothing"])
+def test_a_node_that_waits_for_postgresql_is_patient_and_obeys_at_once(start: Start, away: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = 1 if away == "refuses connections" else server.getsockname()[1]
+        node = start(f"postgresql://dtqs@127.0.0.1:{port}/dtqs")
+        eventually(lambda: node.log.count("child started") == 3, 20, "the children are there")
+        if away == "refuses connections":
+            eventually(lambda: node.log.count("waiting for PostgreSQL") >= 2, 20, "the workers wait")
+            signal.sigtimedwait((), 1.5)
+            assert "not ready within" not in node.log
+        began = time.monotonic()
+        node.process.send_signal(signal.SIGTERM)
+        assert node.process.wait(30) == 0
+        assert time.monotonic() - began < 4.5, node.log
+
+
+def test_an_import_that_hangs_ends_the_start_and_is_named(start: Start, tmp_path: Path) -> None:
+    about = tmp_path / "packages" / "hanging-1.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: hanging\nVersion: 1\n", encoding="utf-8")
+    (about / "entry_points.txt").write_text("[dtqs.processors]\nhanging = hanging:hanging\n", encoding="utf-8")
+    (tmp_path / "packages" / "hanging.py").write_text("import time\ntime.sleep(1000)\n", encoding="utf-8")
+    node = start("postgresql://dtqs@127.0.0.1:1/dtqs", PYTHONPATH=f"{ROOT}:{tmp_path}/packages")
+    assert node.process.wait(60) == os.EX_CONFIG
+    assert "the import of hanging (line 2 of " in node.log
+    assert "did not end within [supervisor] boot_timeout_seconds = 1" in node.log

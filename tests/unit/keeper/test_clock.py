@@ -1,0 +1,22 @@
+"""A step of the database's clock is seen against the monotonic clock, however long replies take."""
+
+import pytest
+
+from dtqs.keeper.clock import DatabaseClock, Step
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (5000.5, None),
+        (5000.31, None),  # a reply of 0.2 s explains it
+        (5001.6, None),
+        (4940.5, Step(pytest.approx(-59.8), pytest.approx(5000.7))),
+        (5000.2, Step(pytest.approx(-0.1), pytest.approx(5000.7))),
+        (8600.5, Step(pytest.approx(3599.8), 8600.5)),
+    ],
+)
+def test_a_step_is_what_no_time_between_the_looks_explains(shown: float, expected: Step | None) -> None:
+    clock = DatabaseClock()
+    assert clock.looked(5000.0, 100.0, 100.1) is None
+    assert clock.looked(shown, 100.4, 100.7) == expected

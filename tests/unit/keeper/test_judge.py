@@ -1,0 +1,82 @@
+"""A keeper judges by its own clock and by heartbeats that do not change, and a node vouches for its own."""
+
+import dataclasses
+
+import pytest
+
+from dtqs.config import LeaseSection, SupervisorSection
+from dtqs.keeper.judge import Judge, vouches
+from dtqs.scoreboard import ChildState, SlotRecord
+
+LEASE, LIMITS = LeaseSection(), SupervisorSection()
+RECORD = SlotRecord(7, 1000.0, 0.0, ChildState.READY, deaths_settled=True, worker_id="w", task_id=None)
+
+
+def watched(judge: Judge, heartbeat: str, start: float, seconds: float) -> float:
+    """Look at one worker with that heartbeat every 2.5 s; return the time of the last look."""
+    at = start
+    while at < start + seconds:
+        at += 2.5
+        judge.looked({"w": heartbeat}, at)
+    return at
+
+
+def test_a_heartbeat_that_does_not_change_for_a_lease_is_a_dead_workers() -> None:
+    judge = Judge(30.0, 2.5)
+    at = watched(judge, "a", 0.0, 30.0)
+    assert judge.dead(at) == {}
+    at = watched(judge, "a", at, 2.5)
+    assert judge.dead(at) == {"w": "a"}
+
+
+def test_any_change_is_a_sign_of_life_also_one_back_in_time() -> None:
+    judge = Judge(30.0, 2.5)
+    at = watched(judge, "12:00", 0.0, 25.0)
+    at = watched(judge, "11:00", at, 25.0)
+    assert judge.dead(at) == {}
+
+
+def test_a_keeper_that_stood_still_or_could_not_look_begins_anew() -> None:
+    judge = Judge(30.0, 2.5)
+    at = watched(judge, "a", 0.0, 28.0)
+    at = watched(judge, "a", at + 60.0, 25.0)
+    assert judge.dead(at) == {}
+    judge.failed()
+    at = watched(judge, "a", at, 25.0)
+    assert judge.dead(at) == {}
+
+
+def test_a_worker_whose_row_is_gone_is_nobodys_to_judge() -> None:
+    judge = Judge(30.0, 2.5)
+    at = watched(judge, "a", 0.0, 40.0)
+    judge.looked({}, at + 1)
+    assert judge.dead(at + 1) == {}
+    assert judge.silent_seconds("w", at + 1) is None
+
+
+def test_what_the_keeper_writes_for_a_worker_lets_it_live_and_is_no_word_of_its_own() -> None:
+    judge = Judge(30.0, 2.5)
+    at = watched(judge, "a", 0.0, 29.0)
+    judge.vouched({"w": "b"}, at)
+    at = watched(judge, "b", at, 25.0)
+    assert judge.dead(at) == {}
+    assert judge.silent_seconds("w", at) == pytest.approx(52.5)
+    assert judge.heartbeat("w") == "b"
+
+
+@pytest.mark.parametrize(
+    ("changes", "silent", "now", "expected"),
+    [
+        ({}, 1.0, 1001.0, False),
+        ({}, 11.0, 1001.0, True),  # gives signs of life, and cannot reach PostgreSQL
+        ({}, 61.0, 1001.0, False),
+        ({"kill_at": 2000.0}, 61.0, 1001.0, True),  # for as long as its attempt may run
+        ({}, 1.0, 1006.0, True),  # its interpreter is held
+        ({"kill_at": 1050.0}, 45.0, 1045.0, True),
+        ({"kill_at": 1050.0}, 45.0, 1056.0, False),  # its supervisor has not killed it
+        ({"kill_at": 2000.0}, 45.0, 1186.0, False),
+        ({"pid": 0}, 11.0, 1001.0, False),
+    ],
+)
+def test_a_node_vouches_until_its_supervisor_kills(changes: dict[str, float], silent: float, now: float, expected: bool) -> None:
+    assert vouches(dataclasses.replace(RECORD, **changes), silent, now, LEASE, LIMITS) is expected  # type: ignore[arg-type]

@@ -1,0 +1,124 @@
+"""Output never waits for its reader: it is kept up to a bound, and what is dropped is counted and told."""
+
+import logging
+import os
+import socket
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from dtqs import sink as sinks
+from dtqs.log import _Json, _SinkHandler
+from dtqs.sink import MOST_BYTES, Sink
+
+LINE = b"x" * 999 + b"\n"
+
+
+def read_all(reader: int, sink: Sink) -> bytes:
+    """Read until nothing is left, with the flushes that a loop does."""
+    os.set_blocking(reader, False)
+    parts = []
+    while True:
+        try:
+            parts.append(os.read(reader, 1 << 20))
+        except BlockingIOError:
+            if not sink.behind:
+                return b"".join(parts)
+        sink.flush()
+
+
+@pytest.mark.parametrize("way", ["opened again", "spliced"])
+def test_a_pipe_that_nobody_reads_drops_and_counts(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    if way == "spliced":
+        monkeypatch.setattr("os.open", refuse)
+    sink = Sink(writer)
+    monkeypatch.undo()
+    for number in range(2 * (MOST_BYTES + 65536) // len(LINE)):
+        sink.put(f"{number:8d} ".encode() + LINE)
+    assert os.get_blocking(writer), "others who share the open file still wait"
+    told = read_all(reader, sink).splitlines()
+    numbers = [int(line.split()[0]) for line in told[:-1]]
+    assert numbers == list(range(len(numbers)))
+    dropped = 2 * (MOST_BYTES + 65536) // len(LINE) - len(numbers)
+    assert dropped > 100
+    assert told[-1] == f"[{dropped} lines dropped: nobody read them]".encode()
+    sink.put(b"again\n")
+    assert os.read(reader, 100) == b"again\n"
+
+
+def refuse(*_: object) -> int:
+    raise PermissionError
+
+
+def test_a_socket_that_nobody_reads_drops_and_counts() -> None:
+    ours, theirs = socket.socketpair()
+    sink = Sink(ours.fileno())
+    for _ in range(5 * MOST_BYTES // len(LINE)):
+        sink.put(LINE)
+    assert os.get_blocking(ours.fileno())
+    assert b"lines dropped" in read_all(theirs.fileno(), sink).splitlines()[-1]
+    for end in (sink, ours, theirs):
+        end.close()
+
+
+def test_a_file_is_written_where_others_write_it_too(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+    sink = Sink(descriptor)
+    sink.put(b"ours\n")
+    os.write(descriptor, b"theirs\n")
+    sink.put(b"ours\n")
+    assert (tmp_path / "log").read_bytes() == b"ours\ntheirs\nours\n"
+
+
+def test_a_reader_that_is_gone_costs_nothing() -> None:
+    reader, writer = os.pipe()
+    sink = Sink(writer)
+    os.close(reader)
+    for _ in range(3):
+        sink.put(LINE)
+    assert sink.behind
+    sink.finish(0.0)
+
+
+def test_what_is_kept_at_a_fork_is_written_by_the_parent_alone() -> None:
+    reader, writer = os.pipe()
+    sink = Sink(writer)
+    count = 0
+    while not sink.behind:
+        sink.put(LINE)
+        count += 1
+    pid = os.fork()
+    if pid == 0:
+        sink.flush()
+        os._exit(3 if sink.behind else 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert read_all(reader, sink).count(b"\n") == count
+
+
+def test_the_log_says_in_its_own_format_how_much_was_dropped() -> None:
+    reader, writer = os.pipe()
+    sink = Sink(writer)
+    handler = _SinkHandler(sink, _Json("worker"))
+    handler.setFormatter(_Json("worker"))
+    for _ in range(500):
+        handler.emit(logging.LogRecord("x", logging.INFO, __file__, 1, "y" * 999, None, None))
+    last = read_all(reader, sink).splitlines()[-1]
+    assert b'"role": "worker", "message": "log lines dropped: nobody read them", "lines": ' in last
+
+
+def test_what_is_printed_goes_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w", encoding="utf-8") as out:
+        monkeypatch.setattr("sys.stdout", out)
+        sinks.guard()
+        for _ in range(500):
+            print("z" * 999)
+        printed = sinks.sink_of(sys.stdout)
+        assert printed
+        assert printed.behind
+        assert stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode)
+        assert b"lines dropped" in read_all(reader, printed)
+        monkeypatch.undo()
