@@ -1,5 +1,5 @@
 -- DTQS: the only DDL. Idempotent; applied by `dtqs migrate` in one transaction, which then records the version in `settings`.
--- docs/architecture.md says why each table is as it is. version: 5
+-- docs/architecture.md says why each table is as it is. version: 6
 
 -- One row per accepted task, written at submit and when an attempt ends. Where a task is between the two (backlog or lease) is not written here.
 -- No index may mention a column that a finish changes, not even in its predicate, and two thirds of each page stay free (the row grows; with half,
@@ -91,8 +91,10 @@ CREATE TABLE IF NOT EXISTS workers (
     failed bigint NOT NULL DEFAULT 0,
     started_at timestamptz NOT NULL DEFAULT now(),
     heartbeat_at timestamptz NOT NULL DEFAULT now(),
-    dead_at timestamptz
+    dead_at timestamptz,
+    task_types text[]                                       -- those it does; null: a worker of before version 6
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+ALTER TABLE workers ADD COLUMN IF NOT EXISTS task_types text[];
 
 -- One row per process with its totals so far, written with its heartbeat: rates are differences of two readings.
 -- The rows of processes that are gone are folded into the one whose id is all zeros.

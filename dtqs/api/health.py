@@ -1,4 +1,4 @@
-"""Is this process there (/healthz), and can it take tasks (/readyz)? RabbitMQ is told of, but not needed: submits are accepted without it."""
+"""Is this process there (/healthz), and can it take tasks (/readyz)? Without RabbitMQ submits are accepted all the same."""
 
 import time
 
@@ -27,7 +27,8 @@ class Readyz:
 
     def on_get(self, _: falcon.Request, resp: falcon.Response) -> None:
         state = self._probe()
-        there = state == "connected"
+        # a broker that refuses is not one that is away: no wait helps, and what is accepted would never be handed out
+        there = state == "connected" and self._link.state != "refused"
         rabbitmq = {"state": self._link.state, "since_seconds": round(time.monotonic() - self._link.since, 1)}
         document = {"status": "ready" if there else "unready", "postgresql": {"state": state}, "rabbitmq": rabbitmq}
         answer(resp, document, falcon.HTTP_200 if there else falcon.HTTP_503)

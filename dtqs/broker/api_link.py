@@ -54,7 +54,9 @@ class ApiLink:
 
     @property
     def state(self) -> str:
-        """connected, blocked (an alarm: submits are accepted, the relay publishes later) or away."""
+        """connected, blocked (an alarm: submits are accepted, the relay publishes later), refused (no permission) or away."""
+        if self._hearing.refusal or self._speaking.refusal:
+            return "refused"
         return "away" if self._hearing.state == "away" else self._speaking.state
 
     @property

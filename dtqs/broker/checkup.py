@@ -2,10 +2,10 @@
 
 import pika
 from pika.adapters.utils.connection_workflow import AMQPConnectorException, AMQPConnectorStackTimeout
-from pika.exceptions import AMQPError, ChannelClosedByBroker
+from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionBlockedTimeout
 
 from dtqs.broker.queue import QueueLook
-from dtqs.broker.topology import QUEUE, parameters
+from dtqs.broker.topology import NOBODY, QUEUE, parameters
 from dtqs.config import RabbitmqSection
 from dtqs.errors import BrokerUnavailable
 
@@ -36,6 +36,30 @@ def look_once(section: RabbitmqSection, name: str) -> QueueLook | None:
     except AMQPConnectorStackTimeout as error:
         raise BrokerUnavailable(f"RabbitMQ: no answer within {min(_CONNECT_SECONDS, section.connect_timeout_seconds):g} s") from error
     # pika's own words for what goes wrong before a connection is open are no AMQPError
+    except (AMQPError, AMQPConnectorException, OSError, ValueError) as error:
+        raise BrokerUnavailable(f"RabbitMQ: {_words(error)}") from error
+
+
+def write_refusal(section: RabbitmqSection, name: str) -> str | None:
+    """Publish a message that nobody gets, and return the broker's words where it refuses it. Raises BrokerUnavailable."""
+    try:
+        to = parameters(section, name)
+        to.heartbeat = _HEARTBEAT_SECONDS
+        to.socket_timeout = to.stack_timeout = min(_CONNECT_SECONDS, section.connect_timeout_seconds)
+        to.blocked_connection_timeout = _HEARTBEAT_SECONDS
+        connection = pika.BlockingConnection(to)
+        try:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            channel.basic_publish("", NOBODY, b"")
+            return None
+        finally:
+            if connection.is_open:
+                connection.close()
+    except ConnectionBlockedTimeout:
+        return "it takes no messages: its alarm of memory or disk"
+    except ChannelClosedByBroker as error:
+        return str(error.reply_text)
     except (AMQPError, AMQPConnectorException, OSError, ValueError) as error:
         raise BrokerUnavailable(f"RabbitMQ: {_words(error)}") from error
 

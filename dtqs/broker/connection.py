@@ -17,6 +17,9 @@ from dtqs.backoff import backoff_seconds
 logger = logging.getLogger(__name__)
 _RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS = 0.2, 2.0
 _REFUSED_SECONDS = 2.0
+_REFUSAL_SECONDS = 10.0
+"""A refusal is told for so long after its last time: each new channel meets it again, every two seconds."""
+_NO_PERMISSION = 403
 _AWAY_SECONDS = 10.0
 """So long a broker may be away before that is worth a warning: at a node's start it often comes later than we do."""
 
@@ -46,6 +49,13 @@ class Line:
         self.channel: Channel | None = None
         self._attempt, self._stopping, self._warned = 0, False, False
         self.state, self.since = "away", time.monotonic()
+        self._refusal: str | None = None
+        self._refused_at = 0.0
+
+    @property
+    def refusal(self) -> str | None:
+        """What the broker has lately refused for want of permission, in its words."""
+        return self._refusal if time.monotonic() - self._refused_at < _REFUSAL_SECONDS else None
 
     def start(self) -> None:
         if self._stopping:
@@ -99,6 +109,8 @@ class Line:
         if channel is not self.channel:
             return
         self.channel = None
+        if isinstance(reason, ChannelClosedByBroker) and reason.reply_code == _NO_PERMISSION:
+            self._refusal, self._refused_at = reason.reply_text, time.monotonic()
         self._on_lost(reason)
         if self._connection is not None and self._connection.is_open and not self._stopping:
             refused = isinstance(reason, ChannelClosedByBroker) and not is_missing(reason)

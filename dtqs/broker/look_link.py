@@ -10,13 +10,11 @@ from pika.channel import Channel
 from dtqs.broker.connection import Line, is_missing
 from dtqs.broker.queue import QueueLook, look
 from dtqs.broker.threads import ThreadLoop
-from dtqs.broker.topology import parameters
+from dtqs.broker.topology import NOBODY, parameters
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
 
-_NOBODY = "dtqs.nobody"
-"""A routing key that no queue has: the broker drops what is published with it, but says first if it takes no messages."""
 _PATIENCE_SECONDS = 0.2
 """What a connection gets to come back during one look, when it has been away before."""
 
@@ -26,12 +24,13 @@ _CLOSE_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class BrokerLook:
-    """What was seen. `queue` is None where it is missing; `blocked`: an alarm keeps publishers waiting."""
+    """What was seen. `queue` is None where it is missing; `blocked`: an alarm keeps publishers waiting; `refusal`: no permission to publish."""
 
     version: str
     queue: QueueLook | None
     blocked: bool
     latency_seconds: float
+    refusal: str | None = None
 
 
 class LookLink:
@@ -52,7 +51,7 @@ class LookLink:
 
         def question(reply: Callable[[BrokerLook | None], None]) -> None:
             channels = self._looking.channel, self._speaking.channel
-            if channels[0] is None or channels[1] is None or not channels[0].is_open:
+            if channels[0] is None or not channels[0].is_open or (channels[1] is None and not self._speaking.refusal):
                 # not at all when it was away a moment ago already: whoever looks has a screen to draw
                 self._loop.later(0.02, lambda: question(reply)) if not patience.passed else reply(None)
                 return
@@ -76,14 +75,14 @@ class LookLink:
             self._loop.call(self._looking.start)
             self._loop.call(self._speaking.start)
 
-    def _ask(self, looking: Channel, speaking: Channel, reply: Callable[[BrokerLook | None], None]) -> None:
+    def _ask(self, looking: Channel, speaking: Channel | None, reply: Callable[[BrokerLook | None], None]) -> None:
         began, version = time.monotonic(), str(looking.connection.server_properties.get("version", ""))
-        if self._speaking.state == "connected" and speaking.is_open:
-            speaking.basic_publish("", _NOBODY, b"")
+        if self._speaking.state == "connected" and speaking is not None and speaking.is_open:
+            speaking.basic_publish("", NOBODY, b"")
 
         def seen(queue: QueueLook | None) -> None:
             latency_seconds = time.monotonic() - began
-            reply(BrokerLook(version, queue, self._speaking.state == "blocked", latency_seconds))
+            reply(BrokerLook(version, queue, self._speaking.state == "blocked", latency_seconds, self._speaking.refusal))
 
         self._missing = lambda: seen(None)
         look(looking, seen)

@@ -11,7 +11,7 @@ from pika.channel import Channel
 from pika.frame import Method
 from pika.spec import Basic
 
-from dtqs.broker.topology import CONTROL, EVENTS, PERSISTENT, QUEUE, declare_exchanges
+from dtqs.broker.topology import CONTROL, EVENTS, NOBODY, PERSISTENT, QUEUE, declare_exchanges
 from dtqs.event import HINT_LIMIT, LogRef, decode_hint, encode_cancel, encode_events, encode_hint
 from dtqs.task import Due
 
@@ -53,6 +53,8 @@ class Publisher:
         self._tag, self._confirming = 0, False
         self._waiting.clear()
         channel.add_on_return_callback(self._returned)
+        # without the permission to publish the channel is closed at once, and not first with a task's hint
+        channel.basic_publish("", NOBODY, b"")
         self._channel = channel
 
     def detach(self) -> None:

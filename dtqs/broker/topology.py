@@ -14,6 +14,8 @@ CONTROL = "task_control"
 EVENTS_LENGTH = 10_000
 """Most messages that wait for one API process: a lost event only delays."""
 PERSISTENT = 2
+NOBODY = "dtqs.nobody"
+"""A routing key that no queue has: the broker drops the message, but says first if it refuses it, or takes none."""
 
 
 def parameters(section: RabbitmqSection, name: str) -> pika.URLParameters:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from dtqs.amounts import plural, size
-from dtqs.broker.checkup import look_once
+from dtqs.broker.checkup import look_once, write_refusal
 from dtqs.cli.admin import opened_store
 from dtqs.cli.endpoint import Endpoint
 from dtqs.client.calls import is_local
@@ -69,11 +69,11 @@ def skipped(parts: Sequence[str], because_of: str) -> Iterator[Check]:
         yield Check(part, SKIPPED, "not looked at", f"mend {because_of} first")
 
 
-def postgresql(config: Config) -> Iterator[Check]:
-    """Check the server and, through it, schema, settings, clock and workers."""
-    left = ["schema", "settings", "clock", "workers"]
+def postgresql(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
+    """Check the server and, through it, schema, settings, clock, workers, and that they do the task types that are known here."""
+    left = ["schema", "settings", "clock", "workers", "workers' types"]
     try:
-        for check in _database(config):
+        for check in _database(config, task_types):
             left = [part for part in left if part != (check.part if not check.part.startswith("setting ") else "settings")]
             yield check
     except StoreUnavailable as error:
@@ -83,7 +83,7 @@ def postgresql(config: Config) -> Iterator[Check]:
         yield from skipped(left, "the schema")
 
 
-def _database(config: Config) -> Iterator[Check]:
+def _database(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
     with opened_store(config, "dtqs doctor") as store:
         before = time.time()
         facts = server_facts(store.database)
@@ -92,13 +92,18 @@ def _database(config: Config) -> Iterator[Check]:
         yield from _settings(facts)
         yield _clock(facts.clock - (before + time.time()) / 2)
         if facts.schema_version == SCHEMA_VERSION:
-            yield _workers(live_workers(store.database), config.lease.lease_seconds)
+            workers = live_workers(store.database)
+            yield _workers(workers, config.lease.lease_seconds)
+            yield _types(workers, task_types)
 
 
 def _server(facts: ServerFacts) -> Check:
     found = f"version {facts.version}"
     if facts.major_version < POSTGRESQL_VERSION:
         return Check("PostgreSQL", FAILED, found, f"install PostgreSQL {POSTGRESQL_VERSION} or later")
+    if facts.read_only:
+        advice = "is it a standby, or set to default_transaction_read_only? name the primary in [postgresql] dsn"
+        return Check("PostgreSQL", FAILED, f"{found}, read-only", advice)
     return Check("PostgreSQL", OK, found)
 
 
@@ -141,16 +146,31 @@ def _workers(workers: list[LiveWorker], lease_seconds: float) -> Check:
     return Check("workers", OK, found)
 
 
+def _types(workers: list[LiveWorker], task_types: Sequence[str]) -> Check:
+    """Compare what is accepted here with what the workers do; a worker of an older version does not say."""
+    said = [worker.task_types for worker in workers if worker.task_types is not None]
+    missing = sorted(set(task_types) - {name for types in said for name in types})
+    if missing and said and len(said) == len(workers):
+        words = f"no worker does: {', '.join(missing)}; their tasks would wait"
+        return Check("workers' types", WARNING, words, "install their package where the workers run, and restart the supervisor")
+    return Check("workers' types", OK, "every known type is done" if said else "not said by these workers")
+
+
 def rabbitmq(config: Config) -> Iterator[Check]:
     """Check the broker and its queue."""
     try:
         look = look_once(config.rabbitmq, "dtqs doctor")
+        refusal = write_refusal(config.rabbitmq, "dtqs doctor")
     except BrokerUnavailable as error:
         advice = "is it running, and is [rabbitmq] url right? see: dtqs config show. Tasks are accepted meanwhile, and wait"
         yield Check("RabbitMQ", FAILED, str(error).removeprefix("RabbitMQ: "), advice)
         yield from skipped(["queue"], "RabbitMQ")
         return
-    yield Check("RabbitMQ", OK, "reachable")
+    if refusal is None:
+        yield Check("RabbitMQ", OK, "reachable, and takes messages")
+    else:
+        advice = "give its user the permissions: rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'"
+        yield Check("RabbitMQ", FAILED, f"reachable, but refuses messages: {refusal}", advice)
     if look is None:
         yield Check("queue", FAILED, "task_queue is missing", "start a supervisor: it declares the queue and publishes again what is due")
     else:

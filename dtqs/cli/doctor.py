@@ -69,7 +69,7 @@ def _all_checks() -> Iterator[Check]:
         return
     yield Check("configuration", OK, str(config.path or "no file: defaults and environment"))
     yield Check("task types", OK, f"{', '.join(catalog.names())}; installed in {sys.prefix}")
-    yield from _servers(config)
+    yield from _servers(config, catalog.names())
     yield from checks.programs()
     yield from jail(config)
     yield from checks.storage(config)
@@ -78,12 +78,12 @@ def _all_checks() -> Iterator[Check]:
     yield from checks.disks(config)
 
 
-def _servers(config: Config) -> Iterator[Check]:
+def _servers(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
     """Check what is reached over the network; what a stopped sandbox would run has no other cure than its start."""
     sandbox = checks.sandbox(config.path)
     if sandbox:
         yield sandbox
-    for check in itertools.chain(checks.postgresql(config), checks.rabbitmq(config), checks.api(find_endpoint(configuration_path()))):
+    for check in itertools.chain(checks.postgresql(config, task_types), checks.rabbitmq(config), checks.api(find_endpoint(configuration_path()))):
         yield replace(check, advice=sandbox.advice) if sandbox and sandbox.state == FAILED and check.state != OK else check
 
 

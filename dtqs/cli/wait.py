@@ -1,6 +1,7 @@
 """Follows a task to its outcome, with a progress bar on a terminal and lines elsewhere."""
 
 import sys
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -14,6 +15,7 @@ from dtqs.task import OUTCOMES, Status
 
 EXIT_STATUSES = {Status.COMPLETED: 0, Status.FAILED: 1, Status.CANCELLED: 3}
 """How a command ends that waited for a task."""
+_PATIENCE_SECONDS = 5.0
 
 
 class Lines:
@@ -54,16 +56,35 @@ class Bar:
         self._progress.update(self._row, words=f"reconnecting: {visible(reason)}")
 
 
+class Patience:
+    """Tell once that a task still waits for a worker, unless it has begun by then."""
+
+    def __init__(self, display: "Lines | Bar") -> None:
+        words = "still pending: is a worker running that does this type? `dtqs doctor` and `dtqs workers` tell"
+        self._timer = threading.Timer(_PATIENCE_SECONDS, display.status, [words])
+        self._timer.daemon = True
+        self._timer.start()
+
+    def over(self) -> None:
+        self._timer.cancel()
+
+
 def wait_for(client: Client, task_id: str, name: str, wait_seconds: float) -> dict[str, Any]:
     """Follow a task and return its final record. Raises WaitOver, ApiRefusal, ApiUnavailable."""
     progress = _progress() if sys.stderr.isatty() else None
     around: AbstractContextManager[object] = progress or nullcontext()
     with around:
         display = Bar(name, progress) if progress else Lines(name)
-        for event in client.stream(task_id, wait_seconds=wait_seconds, lost=display.lost):
-            show_event(event, display)
-            if event.task:
-                return event.data
+        patience = Patience(display)
+        try:
+            for event in client.stream(task_id, wait_seconds=wait_seconds, lost=display.lost):
+                if event.data.get("status") != Status.PENDING:
+                    patience.over()
+                show_event(event, display)
+                if event.task:
+                    return event.data
+        finally:
+            patience.over()
     # the stream has nothing more to say, so the outcome is in the record
     return client.task(task_id).json
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dtqs.amounts import plural
 from dtqs.config import LeaseSection
 from dtqs.readings.values import Health, Reading
 
@@ -20,11 +21,15 @@ class Seen:
     blocked: bool
     quiet_seconds: float
     lease: LeaseSection
+    refusal: str | None = None
+    """Why RabbitMQ refuses messages, in its words."""
+    read_only: bool = False
+    """PostgreSQL takes no writes."""
 
 
 def alarms(reading: Reading, seen: Seen) -> tuple[str, ...]:
     """Return what is wrong; nothing where all is well."""
-    return (*_servers(seen), *_processes(reading, seen), *_tasks(reading, seen))
+    return (*_servers(seen), *_processes(reading, seen), *_types(reading, seen), *_tasks(reading, seen))
 
 
 def age(seconds: float) -> str:
@@ -45,6 +50,10 @@ def _servers(seen: Seen) -> Iterator[str]:
         yield "PostgreSQL is away: nothing can be submitted, and no task begins or ends"
     if seen.broker.state == "away":
         yield "RabbitMQ is away: tasks are accepted and wait"
+    if seen.read_only:
+        yield "PostgreSQL is read-only: nothing can be submitted, and no task begins or ends"
+    if seen.refusal:
+        yield f"RabbitMQ refuses messages: {seen.refusal}. No task is handed out; give its user the permissions"
     if seen.blocked:
         yield "RabbitMQ takes no messages (its alarm of memory or disk): tasks are accepted and wait"
     if seen.queue_is_missing:
@@ -65,6 +74,18 @@ def _processes(reading: Reading, seen: Seen) -> Iterator[str]:
         keepers = [process for process in reading.processes if process.role == "keeper" and process.age_seconds <= seen.lease.lease_seconds]
         if not keepers:
             yield "no keeper is running: what a dead worker held is not taken back, and what is scheduled does not start"
+
+
+def _types(reading: Reading, seen: Seen) -> Iterator[str]:
+    """Name each type that waits and that no worker does; nothing where that is not known of every worker."""
+    live = [worker for worker in reading.workers or () if worker.age_seconds <= seen.lease.lease_seconds]
+    known = [worker.task_types for worker in live]
+    if reading.depth is None or not live or reading.more_workers or None in known:
+        return
+    done = {name for types in known for name in types or ()}
+    for task_type, count in reading.depth.by_type:
+        if task_type not in done:
+            yield f"no worker does the task type {task_type}, and {plural(count, 'task')} of it wait: install it where the workers run, and restart them"
 
 
 def _tasks(reading: Reading, seen: Seen) -> Iterator[str]:

@@ -53,9 +53,12 @@ class Reader:
     def read(self, next_limit: int = 5, later_limit: int = 5, failures: int = 10) -> Reading:
         """Read everything once. Raises nothing."""
         self._database.start()
-        database, parts = self._read_database(next_limit, later_limit, failures)
+        database, parts, read_only = self._read_database(next_limit, later_limit, failures)
         broker, look = self._read_broker()
-        seen = Seen(database, broker, look is not None and look.queue is None, look is not None and look.blocked, self._quiet_seconds(parts), self._lease)
+        seen = Seen(
+            database, broker, look is not None and look.queue is None, look is not None and look.blocked, self._quiet_seconds(parts), self._lease,
+            look.refusal if look else None, read_only,
+        )  # fmt: skip
         reading = Reading(
             at=time.time(), database=database, broker=broker, queue=BrokerReading(look.queue.ready, look.queue.consumers) if look and look.queue else None,
             alarms=(), **parts,
@@ -87,11 +90,11 @@ class Reader:
             database.stop()
         self._link.close()
 
-    def _read_database(self, next_limit: int, later_limit: int, failures: int) -> tuple[Health, dict[str, Any]]:
+    def _read_database(self, next_limit: int, later_limit: int, failures: int) -> tuple[Health, dict[str, Any], bool]:
         began = time.monotonic()
         overview = self._overview
         try:
-            totals, version = overview.totals()
+            totals, version, read_only = overview.totals()
             latency_seconds = time.monotonic() - began
             recent = overview.recent(failures)
             parts = {
@@ -104,8 +107,8 @@ class Reader:
             }
         except StoreUnavailable as error:
             names = ("totals", "workers", "processes", "failures", "latency", "depth", "next_tasks", "later_tasks")
-            return Health("PostgreSQL", "away", str(error).removeprefix("PostgreSQL: ")), dict.fromkeys(names)
-        return Health("PostgreSQL", "ok", f"version {version}", latency_seconds), parts
+            return Health("PostgreSQL", "away", str(error).removeprefix("PostgreSQL: ")), dict.fromkeys(names), False
+        return Health("PostgreSQL", "ok", f"version {version}{', read-only' if read_only else ''}", latency_seconds), parts, read_only
 
     def _read_broker(self) -> tuple[Health, BrokerLook | None]:
         try:
@@ -137,6 +140,7 @@ def _worker(row: Row, lease: LeaseSection) -> WorkerReading:
     fraction, message = progress.get("fraction"), progress.get("message")
     known = float(fraction) if isinstance(fraction, int | float) else None
     values: tuple[Any, ...] = (*row[:9], known, str(message) if message else None, *row[10:14], is_late(row[13], lease))
+    values += (None if row[14] is None else tuple(row[14]),)
     return WorkerReading(*values)
 
 

@@ -36,6 +36,8 @@ class WorkerReading:
     failed: int
     age_seconds: float
     late: bool = False
+    task_types: tuple[str, ...] | None = None
+    """Those that it does; null: it is of a version that does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ class ServerFacts:
     clock: float
     settings: dict[str, str]
     schema_version: int | None
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class LiveWorker:
     task_id: str | None
     task_type: str | None
     beat_age_seconds: float
+    task_types: list[str] | None
 
 
 class LoginRefused(StoreUnavailable):
@@ -60,9 +62,9 @@ def reach(section: PostgresqlSection, name: str) -> None:
 
 def server_facts(database: Database) -> ServerFacts:
     """Raises StoreUnavailable."""
-    ((version, major_version, clock, seqscan, jit, fsync, commit),) = database.run_once("server_facts")
+    ((version, major_version, clock, seqscan, jit, fsync, commit, read_only),) = database.run_once("server_facts")
     settings = {"enable_seqscan": seqscan, "jit": jit, "fsync": fsync, "synchronous_commit": commit}
-    return ServerFacts(version, major_version, clock, settings, _schema_version(database))
+    return ServerFacts(version, major_version, clock, settings, _schema_version(database), read_only)
 
 
 def _schema_version(database: Database) -> int | None:

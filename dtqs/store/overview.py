@@ -65,10 +65,10 @@ class Overview:
         self._database = database
         self._log_end = LogEnd(database)
 
-    def totals(self) -> tuple[Row, str]:
-        """Return the sums of all counters, and the server's version. Raises StoreUnavailable."""
+    def totals(self) -> tuple[Row, str, bool]:
+        """Return the sums of all counters, the server's version, and whether it is read-only. Raises StoreUnavailable."""
         (row,) = self._database.run_once("reading_totals")
-        return row[:-1], row[-1]
+        return row[:-2], row[-2], row[-1]
 
     def processes(self, age_seconds: float) -> list[Row]:
         """Raises StoreUnavailable."""

@@ -8,7 +8,7 @@ from dtqs.errors import ConfigError, StoreUnavailable
 from dtqs.resources import resource
 from dtqs.store.statements import statement
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """What schema.sql makes, and the oldest that this code works on."""
 SCHEMA_COMPATIBLE = 3
 """The oldest version of code that may work on it: workers of before an update run on beside the new schema."""

@@ -23,6 +23,7 @@ class WorkerIdentity:
     pool: str
     slot: int
     pid: int
+    task_types: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ class Workers:
 
     def register(self, identity: WorkerIdentity) -> None:
         """Raises StoreUnavailable."""
-        self._database.run("register_worker", dataclasses.asdict(identity))
+        types = None if identity.task_types is None else array(identity.task_types)
+        self._database.run("register_worker", {**dataclasses.asdict(identity), "task_types": types})
 
     def beat(self, worker_id: str, report: WorkerReport) -> bool:
         """Write a heartbeat; False: this worker is marked dead and must stop at once. Raises StoreUnavailable."""

@@ -69,7 +69,7 @@ class Worker:
     def __init__(self, config: Config, catalog: Catalog, seat: Seat) -> None:
         self._seat, self._config = seat, config
         pool = config.pools[seat.pool]
-        self._identity = WorkerIdentity(uuid7(), seat.node_id, seat.boot_id, socket.gethostname(), seat.pool, seat.number, os.getpid())
+        self._identity = WorkerIdentity(uuid7(), seat.node_id, seat.boot_id, socket.gethostname(), seat.pool, seat.number, os.getpid(), tuple(catalog.names()))
         self._title = f"dtqs: worker {seat.pool}/{seat.number}"
         self._drain, self._stop = Stop(), Stop()
         self._waiting = Waiting(seat.slot)

@@ -44,6 +44,8 @@ def test_an_api_before_a_read_only_database_is_not_ready(system: Factory) -> Non
     answer = eventually(lambda: (found := one.client.get("/readyz")).json()["postgresql"]["state"] == "read-only" and found)
     assert isinstance(answer, httpx.Response)
     assert answer.status_code == 503
+    assert "read-only" in one.run("doctor").stdout
+    assert "PostgreSQL is read-only" in one.run("workers").stderr
 
 
 @pytest.mark.parametrize("part", ["supervisor", "api"])

@@ -1,6 +1,6 @@
 -- Readings: the workers that are not marked dead, with the last progress of what each runs, if it is among the last rows of that task's log; and how many workers there are.
 SELECT w.id::text, w.node_name, w.pool, w.slot, w.pid, w.state, w.task_id::text, w.task_type, extract(epoch FROM now() - w.task_started_at)::float8, p.data,
-    w.memory_bytes, w.completed, w.failed, extract(epoch FROM now() - w.heartbeat_at)::float8, w.living
+    w.memory_bytes, w.completed, w.failed, extract(epoch FROM now() - w.heartbeat_at)::float8, w.task_types, w.living
 FROM (SELECT *, count(*) OVER () AS living FROM workers WHERE dead_at IS NULL ORDER BY id DESC LIMIT %(limit)s) w
 LEFT JOIN LATERAL (
     SELECT l.data FROM (

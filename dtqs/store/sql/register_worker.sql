@@ -1,3 +1,3 @@
 -- A worker process, once, before it takes anything. Said again after a lost reply it changes nothing.
-INSERT INTO workers (id, node_id, boot_id, node_name, pool, slot, pid, state)
-VALUES (%(worker_id)s::uuid, %(node_id)s::uuid, %(boot_id)s::uuid, %(node_name)s, %(pool)s, %(slot)s, %(pid)s, 'ready') ON CONFLICT (id) DO NOTHING
+INSERT INTO workers (id, node_id, boot_id, node_name, pool, slot, pid, state, task_types)
+VALUES (%(worker_id)s::uuid, %(node_id)s::uuid, %(boot_id)s::uuid, %(node_name)s, %(pool)s, %(slot)s, %(pid)s, 'ready', %(task_types)s::text[]) ON CONFLICT (id) DO NOTHING
