@@ -106,7 +106,9 @@ class Alone:
                 file = sources.open(self._payload.source)
                 programs = Programs(VideoSettings(), context.work_dir())
                 container = recognise(file)
-                studio = Studio(programs, context, sources, file, container, programs.probe(file, container), programs.encoders())
+                film = programs.probe(file, container)
+                reel = programs.reel(file, container, film)
+                studio = Studio(programs, context, sources, file, container, film, reel, programs.encoders())
                 words = Take(studio, VideoOutput.model_validate(OUTPUT), Meter(context.progress, [1])).command(made)
                 names = {place(file): self._payload.source.removeprefix("file:"), place(made): str(target)}
         finally:

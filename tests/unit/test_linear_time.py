@@ -21,7 +21,7 @@ from dtqs.processors.email import payload as email
 from dtqs.processors.sms import exchange, numbers, receipts, segments, template
 from dtqs.processors.sms import message as sms_message
 from dtqs.processors.sms import payload as sms
-from dtqs.processors.video import overlays, playlist
+from dtqs.processors.video import overlays, playlist, vtt
 
 SIZE = 4_000
 UNMEASURED_SECONDS = 0.006
@@ -146,7 +146,7 @@ BY_HAND: dict[str, tuple[Callable[[str], object], str, list[str]]] = {
     "redirect": (uri.parse_url, "https://", ["a", "/../", "ü.", "?"]),
     "playlist": (playlist.read, "", ["\n", "#EXTINF:1,\n", "a"]),
     "playlist's codecs": (lambda text: playlist.codecs(f"#EXT-X-STREAM-INF:{text}\nv0"), "", ["A", "A=,", 'A="']),
-    "WebVTT": (lambda text: overlays.moved(text, 1.0, 2.0), "WEBVTT\n\n", ["\n", "1\n", "00:00:00.000 --> "]),
+    "WebVTT": (lambda text: vtt.read(text).moved(1.0, 2.0).text(), "WEBVTT\n\n", ["\n", "1\n", "00:00:00.000 --> "]),
     "ASS": (overlays.without_attachments, "", ["[", "\n"]),
     "Content-Disposition": (names.name_of, "attachment; filename", ['="', '="\\', "* = ", "*=UTF-8'", "=\\"]),
     "file name": (names.safe_name, "", ["/", "a", "\u0661"]),

@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 from dtqs.errors import PermanentError
+from dtqs.processors.video.cut import Shown
 from dtqs.processors.video.payload import Speed
 
 Options = dict[str, str | int | float]
@@ -23,6 +25,11 @@ TRANSPARENT: Options = {"pix_fmt": "yuva420p", "auto-alt-ref": 0}
 PASS_LOG = "passes"
 """A name in the attempt's own folder, in which ffmpeg runs."""
 
+_TICKS = {"mp4": Fraction(1, 90_000), "hls": Fraction(1, 90_000), "webm": Fraction(1, 1000)}
+"""The clock of pictures that come on no beat: one that the muxer takes as it is, in which `setts` counts."""
+_COARSE = Fraction(1, 100)
+_HAIR_SECONDS, _SPARSE_SECONDS = 0.0005, 0.5
+_UNEVEN = 1.5
 _CRF = {"libx264": 23, "libx265": 26, "libsvtav1": 35, "libaom-av1": 32, "libvpx-vp9": 32}
 _SPEEDS: tuple[Speed, ...] = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 _NUMBERS = {
@@ -66,6 +73,38 @@ def video(name: str, rate: Rate, speed: Speed | None, keyframe_seconds: float | 
     if name == "libx265":
         options |= {"tag:v": "hvc1", "x265-params": "log-level=error"}  # the tag by which players of one maker know it
     return options
+
+
+def timing(shown: Shown | None, fps: float | None, format: str) -> Options:
+    """Return the options by which each picture keeps its time, and the last one lasts as long as it should."""
+    if shown is None or not shown.is_known or fps:
+        return {}
+    tick = 1 / shown.rate if shown.rate and not shown.is_held else _TICKS[format]
+    options: Options = {"enc_time_base:v": f"{tick.numerator}/{tick.denominator}"}
+    lasts = "DURATION"
+    if shown.is_held:
+        last, end = ((seconds / _TICKS[format]) for seconds in (shown.last_seconds - _HAIR_SECONDS, shown.end_seconds))
+        lasts = f"if(gt(PTS\\,{last:.1f})\\,max(1\\,{end:.0f}-PTS)\\,DURATION)"
+    is_uneven = shown.rate is None or shown.longest_seconds > _UNEVEN * shown.usual_seconds
+    if format == "hls" and is_uneven:  # a fragment begins where the lengths before it end, and its muxer guesses the last one
+        lasts = f"if(gt(NEXT_DTS\\,DTS)\\,NEXT_DTS-DTS\\,{lasts})"
+    if lasts != "DURATION":
+        options["bsf:v"] = f"setts=duration={lasts}"
+    if shown.is_held or shown.longest_seconds > _SPARSE_SECONDS or (format == "hls" and is_uneven):
+        options["bf"] = 0  # a picture that is decoded late would end the film late, or early
+    return options
+
+
+def paced(options: Options, fps: float) -> Options:
+    """Return options of libvpx's two passes on a fine clock.
+
+    It takes each picture to last one tick of the clock, and shares out bits by that. A coarser clock and a rate that is raised alike bring it near the
+    rate that was asked for; pictures are up to 5 ms off.
+    """
+    if options.get("enc_time_base:v") != f"1/{_TICKS['webm'].denominator}":
+        return options
+    ticks = max(1.0, 1 / (fps * _COARSE))
+    return options | {"enc_time_base:v": f"1/{_COARSE.denominator}", "b:v": round(int(options["b:v"]) * ticks)}
 
 
 def pass_options(name: str, number: int) -> Options:

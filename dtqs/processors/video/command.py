@@ -1,6 +1,6 @@
 """Builds ffmpeg's and ffprobe's arguments; ffmpeg-python only writes them down. Nothing in a payload is ever an option: what is one here is on a list."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, BinaryIO
@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 import ffmpeg
 
 from dtqs.processors.video.container import DECODERS, Container
+from dtqs.processors.video.packets import FIELDS
 
 Stream = Any
 """A node of ffmpeg-python's graph, which has no types."""
@@ -19,6 +20,7 @@ _OPTIONS = frozenset({
     "passlogfile", "ar", "ac", "frames", "q", "quality", "loop", "movflags", "metadata", "update", "start_number", "disposition", "skip_frame",
     "reinit_filter", "auto-alt-ref",
     "fps_mode", "hls_time", "hls_playlist_type", "hls_segment_type", "hls_flags", "hls_segment_filename", "master_pl_name", "var_stream_map",
+    "enc_time_base", "bsf", "bf", "show_entries",
 })  # fmt: skip
 """The allow-list: none of these reads or writes anything but what the command names."""
 
@@ -78,14 +80,23 @@ def compiled(program: str, made: Stream, loudness: str = "error") -> list[str]:
     return checked([str(part) for part in ffmpeg.compile(made, cmd=begin, overwrite_output=True)])
 
 
-def probe(program: str, file: BinaryIO, container: Container, guard: Guard, unread: Sequence[str] = ()) -> list[str]:
+def probe(program: str, file: BinaryIO, container: Container, guard: Guard, unread: Collection[str] = ()) -> list[str]:
     """Return the command that asks what a file is. ffprobe fails where it may not open a decoder: those in `unread` it opens, and gives no data."""
+    return _asked(program, file, container, guard, unread, ["-print_format", "json", "-show_format", "-show_streams"])
+
+
+def packets(program: str, file: BinaryIO, container: Container, guard: Guard, unread: Collection[str] = ()) -> list[str]:
+    """Return the command that tells of each packet of a file."""
+    return _asked(program, file, container, guard, unread, ["-print_format", "csv=p=0", "-show_entries", FIELDS])
+
+
+def _asked(program: str, file: BinaryIO, container: Container, guard: Guard, unread: Collection[str], what: Sequence[str]) -> list[str]:
     options = {"f": container.demuxer, **_guarded(container.demuxer, guard)}
     del options["max_pixels"]  # its figures are judged by us, in words
     if unread:
         options |= {f"codec_whitelist:{sort}": ",".join([DECODERS, *unread]) for sort in "vas"}
     words = [word for name, value in options.items() for word in (f"-{name}", str(value))]
-    return checked([program, "-hide_banner", "-v", "error", "-print_format", "json", "-show_format", "-show_streams", *words, "-i", place(file)])
+    return checked([program, "-hide_banner", "-v", "error", *what, *words, "-i", place(file)])
 
 
 def checked(command: list[str]) -> list[str]:

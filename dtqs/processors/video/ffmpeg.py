@@ -115,6 +115,10 @@ class Ffmpeg:
         self._complete(command, files, take, python=python)
         return bytes(answer)
 
+    def read(self, command: Sequence[str], files: Sequence[BinaryIO], take: Callable[[bytes], bool]) -> str:
+        """Run it, hand over what it prints as it comes, and return the last lines that it said beside. Raises as `run` does."""
+        return self._complete(command, files, take)
+
     def _complete(
         self,
         command: Sequence[str],

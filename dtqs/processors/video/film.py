@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import orjson
@@ -13,13 +14,18 @@ from dtqs.processors.video.colour import BT709, Colour
 
 _UNMEASURED = frozenset({"aac", "mp3", "amr"})
 """Demuxers that reckon a duration from the size and the first bit rate."""
+_FASTEST = 240
 _EDGES = 256
 """Twice of what ffmpeg's decoders have been seen to add to a side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A video stream; width and height are as people see it: turned, and with square pixels."""
+    """A video stream; width and height are as people see it: turned, and with square pixels.
+
+    `end_seconds` is by the file's clock; `packets`: as many as the index says, where it says so; `rates`: what is likely to be
+    its number of pictures per second, exactly.
+    """
 
     index: int
     codec: str
@@ -33,6 +39,9 @@ class Picture:
     colour: Colour = BT709
     has_matrix: bool = False
     is_default: bool = False
+    end_seconds: float | None = None
+    packets: int | None = None
+    rates: tuple[Fraction, ...] = ()
 
     @property
     def turned(self) -> tuple[int, int]:
@@ -61,7 +70,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """An audio stream."""
+    """An audio stream; `end_seconds` is by the file's clock."""
 
     index: int
     codec: str
@@ -70,6 +79,8 @@ class Sound:
     bit_rate: int | None
     duration_seconds: float | None
     is_default: bool
+    end_seconds: float | None = None
+    packets: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,13 @@ class Film:
     pictures: tuple[Picture, ...] = ()
     unread: frozenset[str] = frozenset()
     """Codecs of tracks that may not be decoded."""
+    start_seconds: float = 0.0
+    """Where the file's clock begins."""
+
+    @property
+    def all_pictures(self) -> tuple[Picture, ...]:
+        """Every track of pictures, the cover too."""
+        return (*self.pictures, *([self.cover] if self.cover else []))
 
     def facts(self) -> dict[str, Any]:
         """What a result says of a file, as far as it is known."""
@@ -118,11 +136,12 @@ def read(answer: bytes, demuxer: str, size_bytes: int) -> Film:
         raise PermanentError("there is neither picture nor sound in the file")
     subtitles = tuple((int(stream["index"]), str(stream.get("codec_name", "?"))) for stream in streams if stream.get("codec_type") == "subtitle")
     picture = chosen(pictures)
-    own = [*(each.duration_seconds for each in pictures[:1]), *(each.duration_seconds for each in sounds)]
+    start = signed(whole.get("start_time")) or 0.0
+    own = [*(each.end_seconds for each in ([picture] if picture else [])), *(each.end_seconds for each in sounds)]
     # the container's own figure counts tracks that nobody takes, such as subtitles
-    duration = max((each for each in own if each), default=None) if all(own) else number(whole.get("duration"))
+    duration = max(each - start for each in own if each) if all(own) else number(whole.get("duration"))
     measured, rate, cover = demuxer not in _UNMEASURED, whole_number(whole.get("bit_rate")), covers[0] if covers else None
-    return Film(picture, sounds, subtitles, len(streams), duration or None, measured, rate, size_bytes, cover, tuple(pictures))
+    return Film(picture, sounds, subtitles, len(streams), duration or None, measured, rate, size_bytes, cover, tuple(pictures), start_seconds=start)
 
 
 def chosen(pictures: Sequence[Picture]) -> Picture | None:
@@ -146,6 +165,15 @@ def number(text: object) -> float | None:
     return value if math.isfinite(value) and value >= 0 else None
 
 
+def signed(text: object) -> float | None:
+    """Return a finite number; None for anything else."""
+    try:
+        value = float(str(text))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
 def whole_number(text: object) -> int | None:
     value = number(text)
     return int(value) if value else None
@@ -158,16 +186,20 @@ def _picture(stream: Mapping[str, Any]) -> Picture:
     shown = (height, shown_width) if rotation in (90, 270) else (shown_width, height)
     fps = _ratio(stream.get("avg_frame_rate"), "/") or _ratio(stream.get("r_frame_rate"), "/")
     rate = whole_number(stream.get("bit_rate"))
+    rates = tuple(dict.fromkeys(filter(None, (_fraction(stream.get(name)) for name in ("r_frame_rate", "avg_frame_rate")))))
+    index, codec, duration, packets = int(stream["index"]), str(stream.get("codec_name", "?")), _duration(stream), whole_number(stream.get("nb_frames"))
     return Picture(
-        int(stream["index"]), str(stream.get("codec_name", "?")), *shown, (width, height), fps, rotation, rate, _duration(stream),
+        index, codec, *shown, (width, height), fps, rotation, rate, duration,
         colour=colour.read(stream), has_matrix=_has_matrix(stream), is_default=_disposition(stream, "default"),
+        end_seconds=_end(stream), packets=packets, rates=rates,
     )  # fmt: skip
 
 
 def _sound(stream: Mapping[str, Any]) -> Sound:
     codec, channels = str(stream.get("codec_name", "?")), whole_number(stream.get("channels")) or 1
     sample_rate, rate = whole_number(stream.get("sample_rate")) or 48000, whole_number(stream.get("bit_rate"))
-    return Sound(int(stream["index"]), codec, channels, sample_rate, rate, _duration(stream), _disposition(stream, "default"))
+    duration, end, packets = _duration(stream), _end(stream), whole_number(stream.get("nb_frames"))
+    return Sound(int(stream["index"]), codec, channels, sample_rate, rate, duration, _disposition(stream, "default"), end, packets)
 
 
 def _disposition(stream: Mapping[str, Any], name: str) -> bool:
@@ -193,6 +225,22 @@ def _duration(stream: Mapping[str, Any]) -> float | None:
     if len(parts) != 3 or None in parts:
         return None
     return sum((part or 0.0) * unit for part, unit in zip(parts, (3600, 60, 1), strict=True))
+
+
+def _end(stream: Mapping[str, Any]) -> float | None:
+    """Seconds by the file's clock; Matroska's tag is the end already, and other containers say a length."""
+    if (seconds := number(stream.get("duration"))) is not None:
+        return seconds + (signed(stream.get("start_time")) or 0.0) if seconds else None
+    return _duration(stream)
+
+
+def _fraction(text: object) -> Fraction | None:
+    """Return what is likely to be a rate of pictures."""
+    above, _, below = str(text).partition("/")
+    if not above.isdigit() or not below.isdigit() or not int(above) or not int(below):
+        return None
+    rate = Fraction(int(above), int(below))
+    return rate if 1 <= rate <= _FASTEST else None
 
 
 def _ratio(text: object, sign: str) -> float | None:

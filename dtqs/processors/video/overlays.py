@@ -13,21 +13,23 @@ from dtqs.processors.video.geometry import Size
 from dtqs.processors.video.payload import Subtitles, VideoOutput, Watermark
 from dtqs.processors.video.storing import read_text
 from dtqs.processors.video.studio import Studio
+from dtqs.processors.video.vtt import Script, read
 
 _MARK = Path(__file__).with_name("mark.py")
 _TEXT_BYTES = 10 << 20
 _ENCODINGS = ("utf-8-sig", "cp1252")
 _PICTURE_SUBTITLES = frozenset({"hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "xsub", "dvb_teletext"})
 _KEPT_SECTIONS = re.compile(r"\[(script info|v4\+? styles|v4 styles\+|events)\]", re.IGNORECASE)
-_CUE = re.compile(r"^((?:\d+:)?\d\d:\d\d\.\d{3}) --> ((?:\d+:)?\d\d:\d\d\.\d{3})(.*)$")
+_SUBRIP = re.compile(r"(?:\d+[ \t]*\n\s*)?\d+:\d{1,2}:\d{1,2}(?:[,.:]\d+)?[ \t]*-->")
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Subtitles as files of the attempt's folder: ASS for burning in, WebVTT (by the output's own clock) for a track."""
+    """Subtitles as files of the attempt's folder: ASS for burning in; for a track WebVTT by the output's own clock, plain for ffmpeg, or with its styles."""
 
     ass: str
     vtt: str
+    styled: str
     cues: int
 
 
@@ -43,30 +45,35 @@ def watermark(studio: Studio, wanted: Watermark, size: Size) -> Stream:
     return own(name, "png_pipe")
 
 
-def subtitles(studio: Studio, asked: VideoOutput, span: Span, seconds: float | None) -> Text | None:
+def subtitles(studio: Studio, asked: VideoOutput, span: Span, seconds: float) -> Text | None:
     """Make an output's subtitles. Raises PermanentError for what is none."""
     if asked.subtitles is None:
         return None
     stem = f"subtitles-{asked.name}"
     if asked.subtitles.source is not None:
-        demuxer = _written(studio, studio.sources.open(asked.subtitles.source), stem)
+        demuxer, script = _written(studio, studio.sources.open(asked.subtitles.source), stem)
         track = own(f"{stem}.in", demuxer)["s:0"]
         files: tuple[BinaryIO, ...] = ()
     else:
+        script = None
         track, files = studio.source(Span()).made[str(_own_track(studio, asked.subtitles))], (studio.file,)
     for muxer, codec in (("ass", "ass"), ("webvtt", "webvtt")):
         made = output([track], f"file:{stem}.{muxer}", muxer, **{"c:s": codec})
         studio.programs.ffmpeg.run(compiled(studio.programs.settings.ffmpeg, made), files)
-    return _finished(studio, stem, span, seconds)
+    return _finished(studio, stem, script, span, seconds)
 
 
-def _finished(studio: Studio, stem: str, span: Span, seconds: float | None) -> Text:
+def _finished(studio: Studio, stem: str, script: Script | None, span: Span, seconds: float) -> Text:
     folder = studio.programs.folder
     ass, vtt = folder / f"{stem}.ass", folder / f"{stem}.webvtt"
     ass.write_text(without_attachments(read_text(ass, "the subtitles")), encoding="utf-8")
-    cues, text = moved(read_text(vtt, "the subtitles"), span.start_seconds, seconds)
-    vtt.write_text(text, encoding="utf-8")
-    return Text(ass.name, vtt.name, cues)
+    whole = script or read(read_text(vtt, "the subtitles"))
+    if not whole.cues:
+        raise PermanentError("the subtitles hold no cue: no text and when it is shown")
+    part, styled = whole.moved(span.start_seconds, seconds), folder / f"{stem}.styled.vtt"
+    vtt.write_text(part.text(styled=False), encoding="utf-8")
+    styled.write_text(part.text(), encoding="utf-8")
+    return Text(ass.name, vtt.name, styled.name, len(part.cues))
 
 
 def without_attachments(ass: str) -> str:
@@ -80,23 +87,6 @@ def without_attachments(ass: str) -> str:
     return "\n".join(kept) + "\n"
 
 
-def moved(vtt: str, start_seconds: float, seconds: float | None) -> tuple[int, str]:
-    """Set WebVTT to the clock of a film that begins later and ends earlier; return how many cues are left, and the text."""
-    blocks = []
-    for block in re.split(r"\n{2,}", vtt.replace("\r", "").strip()):
-        lines = block.split("\n")
-        at = next((number for number, line in enumerate(lines) if _CUE.match(line)), None)
-        if at is None:
-            continue
-        match = _CUE.match(lines[at])
-        assert match
-        begin, end = _clock(match[1]) - start_seconds, _clock(match[2]) - start_seconds
-        if end > 0 and (seconds is None or begin < seconds):
-            shown = f"{stamp(max(0.0, begin))} --> {stamp(end if seconds is None else min(end, seconds))}{match[3]}"
-            blocks.append("\n".join([shown, *lines[at + 1 :]]))
-    return len(blocks), "\n\n".join(["WEBVTT", *blocks]) + "\n"
-
-
 def _own_track(studio: Studio, wanted: Subtitles) -> int:
     tracks = studio.film.subtitles
     if wanted.track >= len(tracks):
@@ -107,41 +97,35 @@ def _own_track(studio: Studio, wanted: Subtitles) -> int:
     return index
 
 
-def _written(studio: Studio, file: BinaryIO, stem: str) -> str:
-    """Write the text as UTF-8 into the folder, and return the demuxer for what our own look says that it is."""
+def _written(studio: Studio, file: BinaryIO, stem: str) -> tuple[str, Script | None]:
+    """Write the text as UTF-8 into the folder; return the demuxer for what our own look says that it is, and WebVTT as it was read."""
     data = file.read(_TEXT_BYTES + 1)
     if len(data) > _TEXT_BYTES:
         raise PermanentError(f"the subtitles are longer than {_TEXT_BYTES} bytes, which is the limit")
     text = _decoded(data)
-    (studio.programs.folder / f"{stem}.in").write_text(text, encoding="utf-8")
-    head = text.lstrip()[:4096]
+    path, head = studio.programs.folder / f"{stem}.in", text.lstrip()[:4096]
     if head.startswith("WEBVTT"):
-        return "webvtt"
+        script = read(text)
+        path.write_text(script.text(styled=False), encoding="utf-8")
+        return "webvtt", script
+    path.write_text(text, encoding="utf-8")
     if head.lower().startswith("[script info]"):
-        return "ass"
-    if re.match(r"\d+\s*\n\d+:\d\d:\d\d[,.]\d+ *-->", head):
-        return "srt"
+        return "ass", None
+    if _SUBRIP.match(head):
+        return "srt", None
     raise PermanentError("the subtitles are of no kind that can be read: allowed are SubRip (.srt), WebVTT and ASS")
 
 
 def _decoded(data: bytes) -> str:
+    return _text(data).replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+
+
+def _text(data: bytes) -> str:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace").replace("\r\n", "\n")
+        return data.decode("utf-16", "replace")
     for encoding in _ENCODINGS:
         try:
-            return data.decode(encoding).replace("\r\n", "\n").replace("\0", "")
+            return data.decode(encoding)
         except UnicodeDecodeError:
             continue
-    return data.decode("latin-1").replace("\r\n", "\n").replace("\0", "")
-
-
-def _clock(stamp: str) -> float:
-    seconds = 0.0
-    for part in stamp.split(":"):
-        seconds = seconds * 60 + float(part)
-    return seconds
-
-
-def stamp(seconds: float) -> str:
-    whole = round(seconds * 1000)
-    return f"{whole // 3_600_000:02}:{whole // 60_000 % 60:02}:{whole // 1000 % 60:02}.{whole % 1000:03}"
+    return data.decode("latin-1")

@@ -1,10 +1,13 @@
 """HLS playlists as text: reading what ffmpeg wrote, and writing them anew with the names by which the API serves the files; pure."""
 
 import itertools
+import math
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_HAIR = 0.001
 _ATTRIBUTE = re.compile(r'(?<![A-Z-])([A-Z-]++)=("[^"]*"|[^,]*)')
 
 
@@ -44,13 +47,41 @@ class Track:
 def read(text: str) -> Segments:
     """Read a media playlist whose segments are byte ranges."""
     lines = tuple(line for line in text.splitlines() if line.strip())
-    lengths = [float(line[8:].partition(",")[0]) for line in lines if line.startswith("#EXTINF:")]
-    ranges = [line.partition(":")[2].partition("@") for line in lines if line.startswith("#EXT-X-BYTERANGE:")]
-    sizes = [int(size) for size, _, _ in ranges]
-    rates = [size * 8 / length for size, length in zip(sizes, lengths, strict=True) if length > 0]
-    seconds = sum(lengths)
-    mean = round(sum(sizes) * 8 / seconds) if seconds else 0
-    return Segments(lines, seconds, int(ranges[-1][2]) + sizes[-1] if ranges else 0, round(max(rates, default=0)), mean)
+    return _measured(lines, [float(line[8:].partition(",")[0]) for line in lines if line.startswith("#EXTINF:")])
+
+
+def timed(segments: Segments, times: Sequence[float], positions: Sequence[int], end_seconds: float) -> Segments:
+    """Return the playlist with each segment as long as its packets are: ffmpeg's own figures miss the time in which no new picture comes.
+
+    A packet's position says in which segment it is.
+    """
+    ends = [start + size for size, start in _ranges(segments.lines)]
+    begins: dict[int, float] = {}
+    for time, position in zip(times, positions, strict=True):
+        number = bisect_right(ends, position)
+        begins[number] = min(time, begins.get(number, time))
+    if position_is_missing := set(range(len(ends))) - begins.keys():
+        raise ValueError(f"segments {sorted(position_is_missing)} hold no packet")
+    edges = [*(begins[number] for number in range(len(ends))), end_seconds]
+    lengths = [max(0.0, after - before) for before, after in itertools.pairwise(edges)]
+    left = iter(lengths)
+    lines = [f"#EXTINF:{next(left):.6f}," if line.startswith("#EXTINF:") else line for line in segments.lines]
+    target = f"#EXT-X-TARGETDURATION:{max(1, *(math.ceil(length - _HAIR) for length in lengths))}"
+    return _measured(tuple(target if line.startswith("#EXT-X-TARGETDURATION:") else line for line in lines), lengths)
+
+
+def _measured(lines: tuple[str, ...], lengths: Sequence[float]) -> Segments:
+    ranges = _ranges(lines)
+    rates = [size * 8 / length for (size, _), length in zip(ranges, lengths, strict=True) if length > 0]
+    seconds, end_bytes = sum(lengths), max((start + size for size, start in ranges), default=0)
+    mean = round(sum(size for size, _ in ranges) * 8 / seconds) if seconds else 0
+    return Segments(lines, seconds, end_bytes, round(max(rates, default=0)), mean)
+
+
+def _ranges(lines: Sequence[str]) -> list[tuple[int, int]]:
+    """Return size and start of each segment."""
+    found = [line.partition(":")[2].partition("@") for line in lines if line.startswith("#EXT-X-BYTERANGE:")]
+    return [(int(size), int(start)) for size, _, start in found]
 
 
 def renamed(segments: Segments, uri: str) -> str:

@@ -12,6 +12,7 @@ from dtqs.processors.video.container import Container, recognise
 from dtqs.processors.video.film import Film, no_track
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import USUAL, USUAL_OF_SOUND, VideoOutput, VideoPayload
+from dtqs.processors.video.reel import INDEXED
 from dtqs.processors.video.rules import FILMS, SOUNDS, format_of
 from dtqs.processors.video.settings import VideoSettings
 from dtqs.processors.video.sources import Sources
@@ -22,6 +23,7 @@ from dtqs.processors.video.takes import Take
 
 _SHARES = {"mp4": 100, "webm": 300, "hls": 250, "sprite": 20, "gif": 5, "webp": 5, "aac": 3, "mp3": 3, "opus": 3, "jpeg": 1, "png": 1}
 """About how the work of outputs compares."""
+_WORTH_SAYING_SECONDS = 0.1
 _UPLOAD = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
 
 
@@ -84,11 +86,14 @@ class VideoProcessor(Processor[VideoPayload, VideoSettings]):
             file = sources.open(payload.source)
             container = self._container(file)
             film = programs.probe(file, container)
-            self._judge(film)
+            self._judge(film, container.demuxer)
             if payload.outputs == USUAL and film.picture is None:
                 outputs = list(USUAL_OF_SOUND[: 2 if film.cover else 1])
-            made = _make(Studio(programs, context, sources, file, container, film, self._known_encoders(programs)), outputs)
+            reel = programs.reel(file, container, film)
+            made = _make(Studio(programs, context, sources, file, container, film, reel, self._known_encoders(programs)), outputs)
         facts = {"media_type": container.media_type, "format": container.demuxer, "size_bytes": film.size_bytes, **film.facts()}
+        if reel.is_measured and abs(reel.seconds - (film.duration_seconds or 0.0)) > _WORTH_SAYING_SECONDS:
+            facts["duration_seconds"] = round(reel.seconds, 3)
         if film.picture:
             facts["rotation"] = film.picture.rotation
         return {"outputs": made, "source": facts}
@@ -99,14 +104,15 @@ class VideoProcessor(Processor[VideoPayload, VideoSettings]):
             raise PermanentError(f"the file has {size} bytes; allowed are {limit}")
         return recognise(file)
 
-    def _judge(self, film: Film) -> None:
+    def _judge(self, film: Film, demuxer: str) -> None:
         """Raises PermanentError for what is over a limit, before a picture is decoded."""
         limits = self.settings
         if film.streams > limits.max_streams:
             raise PermanentError(f"the file has {film.streams} streams; allowed are {limits.max_streams}")
         if film.picture and film.picture.pixels > limits.max_pixels:
             raise PermanentError(f"the film has {film.picture.width} × {film.picture.height} pixels; allowed are {limits.max_pixels} in all")
-        if film.duration_seconds and film.duration_seconds > limits.max_duration_seconds:
+        # other lengths are guesses: the packets will tell
+        if demuxer in INDEXED and film.duration_seconds and film.duration_seconds > limits.max_duration_seconds:
             raise PermanentError(f"the film takes {film.duration_seconds:.0f} s; allowed are {limits.max_duration_seconds:g}")
 
     def _known_encoders(self, programs: Programs) -> frozenset[str]:

@@ -7,7 +7,8 @@ import orjson
 from dtqs.errors import PermanentError
 from dtqs.processors.video import filters
 from dtqs.processors.video.codecs import Options
-from dtqs.processors.video.command import Span, Stream, output
+from dtqs.processors.video.command import Stream, output
+from dtqs.processors.video.cut import Cut
 from dtqs.processors.video.film import Sound
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import VideoOutput
@@ -47,13 +48,13 @@ def stream(source: Source, sound: Sound, asked: VideoOutput, measured: dict[str,
     return filters.loudness(track, asked.loudness_lufs, measured)
 
 
-def measure(studio: Studio, asked: VideoOutput, sound: Sound | None, span: Span, meter: Meter, seconds: float | None) -> dict[str, float] | None:
+def measure(studio: Studio, asked: VideoOutput, sound: Sound | None, cut: Cut, meter: Meter) -> dict[str, float] | None:
     """Listen to the film once; None where nothing is to be done: not asked for, or silence. Raises PermanentError."""
     if asked.loudness_lufs is None or sound is None:
         return None
-    heard = filters.loudness(studio.source(span).sound(sound), asked.loudness_lufs)
+    heard = filters.loudness(studio.source(cut).sound(sound), asked.loudness_lufs)
     made = studio.programs.compiled(output([heard], "-", "null"), "info")
-    said = studio.programs.ffmpeg.run(made, (studio.file,), meter.watch(seconds, 1, 10))
+    said = studio.programs.ffmpeg.run(made, (studio.file,), meter.watch(cut.seconds, 1, 10))
     start, end = said.rfind("{"), said.rfind("}")
     try:
         figures = orjson.loads(said[start : end + 1])

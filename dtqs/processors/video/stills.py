@@ -5,9 +5,11 @@ from typing import Any, BinaryIO
 
 from dtqs.errors import PermanentError
 from dtqs.processors.base import Json
-from dtqs.processors.video import filters, overlays, paint
+from dtqs.processors.video import filters, overlays, paint, vtt
 from dtqs.processors.video.colour import Surface, picture_surface
 from dtqs.processors.video.command import Span, Stream, output, place
+from dtqs.processors.video.cut import shown_at
+from dtqs.processors.video.film import Picture
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import VideoOutput
 from dtqs.processors.video.rules import format_of
@@ -19,6 +21,8 @@ _TYPICAL_OF, _TYPICAL_FROM = 30, 0.1
 """The typical picture is looked for among so many, after this part of the film."""
 _MOVING_FPS, _MOVING_FRAMES = 10.0, 3000
 _SHEET_SIDE, _TILES, _USUAL_TILES = 16_000, 10_000, 100
+_HAIR_SECONDS = 0.04
+"""A tile that would stand for less than one picture is left away."""
 _JPEG_Q = (31, 2)
 """ffmpeg's worst and best."""
 
@@ -33,14 +37,9 @@ class Still:
 
     def make(self) -> list[Json]:
         asked, studio = self._asked, self._studio
-        picture, duration = studio.picture(), studio.film.duration_seconds or 0.0
-        if asked.at_seconds is not None and duration and asked.at_seconds > duration:
-            raise PermanentError(f"output {asked.name}: at_seconds is {asked.at_seconds:g}, and the film ends at {duration:.3f}")
-        at = duration * _TYPICAL_FROM if asked.at_seconds is None else asked.at_seconds
-        if duration:  # the last picture stands for the time up to the end
-            at = max(0.0, min(at, duration - max(0.1, 1.5 / (picture.fps or 25.0))))
+        picture = studio.picture()
         surface = picture_surface(picture.colour, keeps_alpha=self._is_png and asked.background is None)
-        stream = paint.picture(studio.source(Span(at)).picture(picture), self._frame, asked, picture, surface)
+        stream = paint.picture(studio.source(Span(self._at(picture))).picture(picture), self._frame, asked, picture, surface)
         if asked.at_seconds is None:
             stream = stream.filter("thumbnail", n=_TYPICAL_OF)
         if not self._is_png:
@@ -54,6 +53,17 @@ class Still:
         stored = studio.context.add_output(asked.name, write, f"image/{'png' if self._is_png else 'jpeg'}")
         return [stored | {"width": self._frame.size[0], "height": self._frame.size[1]}]
 
+    def _at(self, picture: Picture) -> float:
+        """Return when the picture that is shown at the wanted time begins. Raises PermanentError for a time behind the film's end."""
+        reel, wanted = self._studio.reel, self._asked.at_seconds
+        if wanted is not None and wanted > reel.seconds:
+            raise PermanentError(f"output {self._asked.name}: at_seconds is {wanted:g}, and the film ends at {reel.seconds:.3f}")
+        reach = reel.reach(picture)
+        at = reach.end_seconds * _TYPICAL_FROM if wanted is None else wanted
+        if reach.times:
+            return reach.times[shown_at(reach.times, at)]
+        return max(0.0, min(at, reach.end_seconds - max(0.1, 1.5 / (picture.fps or 25.0))))
+
     def _options(self, surface: Surface) -> dict[str, Any]:
         return {"c:v": "png", "pix_fmt": "rgba" if surface.has_alpha else "rgb24"} if self._is_png else _jpeg(self._asked.quality)
 
@@ -64,9 +74,9 @@ class Moving:
     def __init__(self, studio: Studio, asked: VideoOutput, meter: Meter) -> None:
         self._studio, self._meter = studio, meter
         self._asked = asked if asked.fps else asked.model_copy(update={"fps": _MOVING_FPS})
-        self._frame, (self._span, self._seconds) = studio.frame(asked), studio.span(asked)
-        self._is_gif = format_of(asked) == "gif"
-        if (self._seconds or 0) * (self._asked.fps or 0) > _MOVING_FRAMES:
+        self._frame, self._cut = studio.frame(asked), studio.cut(asked, studio.picture(), None)
+        self._is_gif, self._seconds = format_of(asked) == "gif", self._cut.seconds
+        if self._seconds * (self._asked.fps or 0) > _MOVING_FRAMES:
             raise PermanentError(f"output {asked.name} would have more than {_MOVING_FRAMES} pictures: give end_seconds, or a lower fps")
 
     def make(self) -> list[Json]:
@@ -77,7 +87,7 @@ class Moving:
             studio.run(made, self._meter, self._seconds, (file,), holds_back=True)
             frames, took[0] = check_picture(studio.programs.ffmpeg, asked.name, file, "GIF" if self._is_gif else "WEBP", self._frame.size)
             if self._is_gif or frames > 1:  # pictures that are all the same become one in a WebP, which has no duration
-                check_seconds(asked.name, took[0], self._seconds, studio.programs.settings.max_duration_seconds)
+                check_seconds(asked.name, "picture", took[0], self._seconds, studio.programs.settings.max_duration_seconds)
 
         stored = studio.context.add_output(asked.name, write, f"image/{'gif' if self._is_gif else 'webp'}")
         width, height = self._frame.size
@@ -87,11 +97,12 @@ class Moving:
     def _stream(self) -> Stream:
         asked, picture = self._asked, self._studio.picture()
         surface = picture_surface(picture.colour, keeps_alpha=asked.background is None)
-        stream = paint.picture(self._studio.source(self._span).picture(picture), self._frame, asked, picture, surface)
+        stream = paint.picture(self._studio.source(self._cut).picture(picture), self._frame, asked, picture, surface)
+        stream = filters.held(stream, asked.fps, self._cut.shown)
         if asked.watermark:
             stream = paint.marked(stream, overlays.watermark(self._studio, asked.watermark, self._frame.size), asked.watermark, surface)
-        if text := overlays.subtitles(self._studio, asked, self._span, self._seconds):
-            stream = filters.subtitled(stream, text.ass, self._span.start_seconds)
+        if text := overlays.subtitles(self._studio, asked, self._cut.span, self._seconds):
+            stream = filters.subtitled(stream, text.ass, self._cut.span.start_seconds)
         return paint.limited_palette(stream) if self._is_gif else stream
 
     def _options(self) -> dict[str, Any]:
@@ -107,12 +118,10 @@ class Sheet:
     def __init__(self, studio: Studio, asked: VideoOutput, meter: Meter) -> None:
         self._studio, self._meter = studio, meter
         self._asked = asked if asked.width or asked.height or asked.short_side else asked.model_copy(update={"width": 160})
-        self._frame, (self._span, seconds) = studio.frame(self._asked), studio.span(asked)
-        if not seconds:
-            raise PermanentError(f"output {asked.name}: a sprite needs a film that says how long it is")
-        self._seconds = seconds
+        self._frame, self._cut = studio.frame(self._asked), studio.cut(asked, studio.picture(), None)
+        seconds = self._seconds = self._cut.seconds
         self._interval = asked.interval_seconds or max(0.1, seconds / _USUAL_TILES)
-        self._tiles = max(1, math.ceil(seconds / self._interval - 1e-6))
+        self._tiles = max(1, math.ceil((seconds - _HAIR_SECONDS) / self._interval))
         if self._tiles > _TILES:
             raise PermanentError(f"output {asked.name} would have {self._tiles} pictures; allowed are {_TILES}: make interval_seconds longer")
         (width, height), pixels = self._frame.size, studio.programs.settings.max_pixels
@@ -145,8 +154,9 @@ class Sheet:
     def _stream(self) -> Stream:
         picture = self._studio.picture()
         # the picture at each interval's beginning; the last one again, where the film ends a little early
-        stream = self._studio.source(self._span).picture(picture)
-        stream = stream.filter("fps", fps=f"1/{self._interval:.6f}", start_time=0, round="up").filter("tpad", stop=1, stop_mode="clone")
+        stream = filters.repeated(self._studio.source(self._cut).picture(picture))
+        stream = stream.filter("fps", fps=f"1/{self._interval:.6f}", start_time=0, round="up")
+        stream = stream.filter("tpad", stop=-1, stop_mode="clone").filter("trim", end_frame=self._tiles)
         stream = paint.picture(stream, self._frame, self._asked, picture, picture_surface(picture.colour))
         return paint.for_jpeg(stream.filter("tile", layout=f"{self._columns}x{self._rows}"))
 
@@ -157,7 +167,7 @@ class Sheet:
             sheet, at = divmod(tile, self._columns * self._rows)
             x, y = at % self._columns * width, at // self._columns * height
             begin, end = tile * self._interval, min((tile + 1) * self._interval, self._seconds)
-            blocks.append(f"{overlays.stamp(begin)} --> {overlays.stamp(end)}\n{sheet_ids[sheet]}?name={sheet + 1}.jpg#xywh={x},{y},{width},{height}")
+            blocks.append(f"{vtt.stamp(begin)} --> {vtt.stamp(end)}\n{sheet_ids[sheet]}?name={sheet + 1}.jpg#xywh={x},{y},{width},{height}")
         return "\n\n".join(blocks) + "\n"
 
 

@@ -21,13 +21,14 @@ from dtqs.processors.video.playlist import Segments, Track, Variant
 from dtqs.processors.video.rules import audio_codec_of, video_codec_of
 from dtqs.processors.video.storing import read_text, store_file
 from dtqs.processors.video.studio import Source, Studio
-from dtqs.processors.video.verify import Expected, check, check_seconds
+from dtqs.processors.video.verify import Expected, check
 
 MEDIA_TYPE = "application/vnd.apple.mpegurl"
 _RATES = {2160: 16_000_000, 1440: 9_000_000, 1080: 5_000_000, 720: 2_800_000, 480: 1_400_000, 360: 800_000, 240: 400_000}
 _USUAL = tuple(Rendition(short_side=side) for side in (1080, 720, 480, 360, 240))
 _CHEAPER = {"h264": 1.0, "hevc": 0.65, "av1": 0.55}
 _SEGMENT_SECONDS = 6.0
+_READER = Container("mov", "video/mp4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,12 @@ class Ladder:
 
     def __init__(self, studio: Studio, asked: VideoOutput, meter: Meter) -> None:
         self._studio, self._asked, self._meter = studio, asked, meter
-        self._span, self._seconds = studio.span(asked)
-        self._sound = studio.sound(asked)
+        track = studio.sound(asked)
+        self._cut = studio.cut(asked, studio.picture(), track)
+        self._sound, self._seconds = track if self._cut.heard else None, self._cut.seconds
         self._rungs = self._ladder()
-        self._text = overlays.subtitles(studio, asked, self._span, self._seconds)
-        self._measured = sound.measure(studio, asked, self._sound, self._span, meter, self._seconds)
+        self._text = overlays.subtitles(studio, asked, self._cut.span, self._seconds)
+        self._measured = sound.measure(studio, asked, self._sound, self._cut, meter)
 
     def make(self) -> list[Json]:
         """Encode all at once, look at each, store them from the media files up; the master playlist is the first of the result."""
@@ -85,13 +87,13 @@ class Ladder:
 
     def _command(self) -> Stream:
         studio, asked = self._studio, self._asked
-        source = studio.source(self._span)
+        source = studio.source(self._cut)
         streams = self._pictures(source)
         segment = asked.segment_seconds or _SEGMENT_SECONDS
         options: dict[str, Any] = {"map_metadata": -1, "map_chapters": -1, "threads": studio.programs.settings.threads}
         encoder = studio.encoder(video_codec_of(asked))
         for number, rung in enumerate(self._rungs):
-            own = {"c": encoder} | codecs.video(encoder, rung.rate, asked.speed, segment)
+            own = {"c": encoder} | codecs.video(encoder, rung.rate, asked.speed, segment) | codecs.timing(self._cut.shown, asked.fps, "hls")
             options |= {f"{name.partition(':')[0]}:v:{number}": value for name, value in own.items()}
         groups = [f"v:{number}" + (",agroup:sound" if self._sound else "") for number in range(len(streams))]
         if self._sound:
@@ -107,11 +109,12 @@ class Ladder:
         studio, asked, picture = self._studio, self._asked, self._studio.picture()
         largest = self._rungs[0].frame
         surface = film_surface(picture.colour)
-        stream = paint.picture(source.picture(picture), largest, asked, picture, surface)
+        stream = paint.picture(source.picture(picture, from_start=True), largest, asked, picture, surface)
+        stream = filters.held(stream, asked.fps, self._cut.shown)
         if asked.watermark:
             stream = paint.marked(stream, overlays.watermark(studio, asked.watermark, largest.size), asked.watermark, surface)
         if self._text and asked.subtitles and asked.subtitles.mode == "burn":
-            stream = filters.subtitled(stream, self._text.ass, self._span.start_seconds)
+            stream = filters.subtitled(stream, self._text.ass, self._cut.span.start_seconds)
         if len(self._rungs) == 1:
             return [stream]
         branches = stream.filter_multi_output("split", len(self._rungs))
@@ -119,26 +122,20 @@ class Ladder:
 
     def _checked(self, number: int, rung: Rung | None) -> tuple[Segments, Film]:
         """Look at a rendition, or, without a rung, at the sound. Raises PermanentError."""
-        asked, measured = self._asked, self._studio.film.is_measured
+        asked, cut, programs = self._asked, self._cut, self._studio.programs
         segments = playlist.read(read_text(self._folder / self._name(f"{number}.m3u8"), "the playlists"))
-        path = self._folder / self._name(f"{number}.m4s")
-        with path.open("rb") as file:
-            film = self._studio.programs.probe(file, Container("mov", "video/mp4"))
-        expected = Expected(video_codec=video_codec_of(asked), size=rung.frame.size) if rung else Expected(audio_codec=audio_codec_of(asked))
-        limit = self._studio.programs.settings.max_duration_seconds
-        check(asked.name, film, expected, limit)
-        kept = self._studio.picture() if rung else self._sound
-        known = self._seconds if kept and kept.duration_seconds is None else self._of_track(kept.duration_seconds if kept else None)
-        check_seconds(asked.name, segments.seconds, known if measured else None, limit)
+        with (self._folder / self._name(f"{number}.m4s")).open("rb") as file:
+            film = programs.probe(file, _READER)
+            tracks, _ = programs.packets(file, _READER, [0])
         if segments.end_bytes > film.size_bytes:
             raise PermanentError(f"output {asked.name}: {rung.name if rung else 'the sound'} has {film.size_bytes} bytes of {segments.end_bytes}")
-        return segments, film
-
-    def _of_track(self, seconds: float | None) -> float | None:
-        """How much of a track must be there: it may end before the film does."""
-        if seconds is None or self._seconds is None:
-            return self._seconds
-        return max(0.0, min(self._seconds, seconds - self._span.start_seconds))
+        if rung:
+            expected = Expected(video_codec=video_codec_of(asked), size=rung.frame.size, picture_seconds=cut.shown.end_seconds if cut.shown else None)
+        else:
+            expected = Expected(audio_codec=audio_codec_of(asked), sound_seconds=cut.heard.end_seconds if cut.heard else None)
+        check(asked.name, film, expected, programs.settings.max_duration_seconds)
+        ends = max(tracks[0].end_seconds, film.start_seconds + (film.duration_seconds or 0.0))
+        return playlist.timed(segments, tracks[0].times, tracks[0].positions, ends), film
 
     def _stored(self, number: int, label: str, segments: Segments, film: Film, media_type: str) -> tuple[str, list[Json]]:
         """Store a media file and its playlist; returns how the master playlist names it, and what the result says of both."""
@@ -161,8 +158,8 @@ class Ladder:
             rates = segments.peak_bit_rate, segments.mean_bit_rate
         wanted, text, context = self._asked.subtitles, self._text, self._studio.context
         if wanted and text and text.cues and wanted.mode == "carry":
-            stored = store_file(context, self._folder / text.vtt, f"{self._asked.name}/subtitles.vtt", "text/vtt")
-            lines = playlist.single(_relative(stored, "subtitles.vtt"), self._seconds or 0.0).encode()
+            stored = store_file(context, self._folder / text.styled, f"{self._asked.name}/subtitles.vtt", "text/vtt")
+            lines = playlist.single(_relative(stored, "subtitles.vtt"), self._seconds).encode()
             listing = context.add_output(f"{self._asked.name}/subtitles.m3u8", lambda file: file.write(lines), MEDIA_TYPE)
             parts += [listing | {"part_of": self._asked.name}, stored | {"part_of": self._asked.name}]
             tracks.append(Track("SUBTITLES", _relative(listing, "subtitles.m3u8"), wanted.title, wanted.language))
@@ -173,8 +170,7 @@ class Ladder:
         stored = self._studio.context.add_output(self._asked.name, lambda file: file.write(text), MEDIA_TYPE)
         width, height = self._rungs[0].frame.size
         facts: dict[str, Any] = {"width": width, "height": height, "video_codec": video_codec_of(self._asked), "renditions": [r.name for r in self._rungs]}
-        if self._seconds:
-            facts["duration_seconds"] = round(self._seconds, 3)
+        facts["duration_seconds"] = round(self._seconds, 3)
         if self._sound:
             facts["audio_codec"] = audio_codec_of(self._asked)
         return stored | facts

@@ -1,5 +1,6 @@
 """What the making of one task's outputs needs: the film, ffmpeg, the limits, and what several kinds of output ask of them."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -11,15 +12,19 @@ from dtqs.processors.video import command, film, filters
 from dtqs.processors.video.codecs import encoder, listed
 from dtqs.processors.video.command import Span, Stream
 from dtqs.processors.video.container import READ, Container
+from dtqs.processors.video.cut import Cut, cut
 from dtqs.processors.video.ffmpeg import CodecUnread, Ffmpeg
 from dtqs.processors.video.film import Film, Picture, Sound, no_track
 from dtqs.processors.video.geometry import Frame, frame, rendition
 from dtqs.processors.video.meter import Meter
+from dtqs.processors.video.packets import JUMPING, Reader, Track
 from dtqs.processors.video.payload import VideoOutput
+from dtqs.processors.video.reel import Reel
 from dtqs.processors.video.settings import VideoSettings
 from dtqs.processors.video.sources import Sources
 
 _MOST_UNREAD = 8
+_HAIR_SECONDS = 0.00001
 _LEAD_SECONDS = 20.0
 """Key pictures stand closer together than that; broadcasters have one each second or two, and x264's usual 250 pictures are 10 s."""
 
@@ -45,6 +50,19 @@ class Programs:
         file.seek(0, 2)
         return replace(film.read(answer, container.demuxer, file.tell()), unread=frozenset(unread))
 
+    def packets(
+        self, file: BinaryIO, container: Container, pictures: Collection[int], others: Collection[int] = (), unread: Collection[str] = ()
+    ) -> tuple[Mapping[int, Track], str]:
+        """Read all packets of these tracks; return them, and what ffprobe complained of. Raises PermanentError."""
+        reader = Reader(pictures, others, container.demuxer)
+        said = self.ffmpeg.read(command.packets(self.settings.ffprobe, file, container, self.guard, unread), [file], reader.take)
+        return reader.tracks, said
+
+    def reel(self, file: BinaryIO, container: Container, film: Film) -> Reel:
+        pictures, sounds = [picture.index for picture in film.all_pictures], [sound.index for sound in film.sounds]
+        limit = self.settings.max_duration_seconds
+        return Reel(film, container.demuxer, limit, lambda: self.packets(file, container, pictures, sounds, film.unread))
+
     def encoders(self) -> frozenset[str]:
         """Return the names of the encoders that ffmpeg has."""
         return listed(self.ffmpeg.ask([self.settings.ffmpeg, "-hide_banner", "-encoders"]))
@@ -59,12 +77,27 @@ class Source:
 
     made: Stream
     lead_seconds: float
+    cut: Cut | None = None
 
-    def picture(self, picture: Picture) -> Stream:
-        return filters.picture_from(self.made[str(picture.index)], self.lead_seconds)
+    def picture(self, picture: Picture, *, repeats_last: bool = False, from_start: bool = False) -> Stream:
+        """Return its pictures.
+
+        `repeats_last`: the last one once more, where it stands for long, for formats that do not say how long it does;
+        `from_start`: the first one is shown from the part's beginning on, for formats whose tracks must begin together.
+        """
+        stream, shown = self.made[str(picture.index)], self.cut.shown if self.cut else None
+        if shown is None or self.cut is None:
+            return filters.picture_from(stream, self.lead_seconds)
+        if repeats_last and shown.is_held:
+            stream = filters.repeated(stream)
+        before = self.cut.span.start_seconds - shown.from_seconds
+        return filters.placed(stream, self.lead_seconds, before, shown, repeats_last=repeats_last, from_start=from_start or not self.cut.heard)
 
     def sound(self, sound: Sound) -> Stream:
-        return filters.sound_from(self.made[str(sound.index)], self.lead_seconds)
+        """Return its sound, which keeps its place: what is missing before and between is silence."""
+        stream = filters.sound_from(self.made[str(sound.index)], self.lead_seconds)
+        heard = self.cut.heard if self.cut else None
+        return filters.filled(stream, heard) if heard and (heard.is_late or heard.has_gaps) else stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +110,7 @@ class Studio:
     file: BinaryIO
     container: Container
     film: Film
+    reel: Reel
     encoders: frozenset[str]
 
     def encoder(self, codec: str) -> str:
@@ -107,24 +141,28 @@ class Studio:
         if track.codec in self.film.unread:
             raise PermanentError(f"the film's {what} is {track.codec}, which is not read here: allowed are {READ[what]}{hint}")
 
-    def span(self, output: VideoOutput) -> tuple[Span, float | None]:
-        """Return which part is read, and how long the output must become, if that is known. Raises PermanentError."""
-        start, duration, limit = output.start_seconds or 0.0, self.film.duration_seconds, self.programs.settings.max_duration_seconds
-        if duration is not None and start >= duration:
-            raise PermanentError(f"output {output.name}: start_seconds is {start:g}, and the film ends at {duration:.3f}")
-        wanted = None if output.end_seconds is None else output.end_seconds - start
-        known = None if duration is None else min(duration - start, duration if wanted is None else wanted)
-        # a film may be longer than it says: more than a second beyond the limit is not read, and that is too much then
-        return Span(start, min(limit + 1, limit + 1 if wanted is None else wanted)), known
+    def cut(self, output: VideoOutput, picture: Picture | None, sound: Sound | None) -> Cut:
+        """Decide which part is read, and what these tracks have in it. Raises PermanentError."""
+        wanted = output.start_seconds or 0.0, output.end_seconds
+        reaches = [self.reel.reach(track) if track else None for track in (picture, sound)]
+        return cut(output.name, wanted, reaches[0], reaches[1], picture.rates if picture else ())
 
-    def source(self, span: Span) -> Source:
+    def source(self, part: Cut | Span) -> Source:
         """The film as an input; its pictures may become no larger than is allowed, or than they are said to be, which has been judged."""
         guard = self.programs.guard
         if self.film.picture:
             guard = replace(guard, max_pixels=max(guard.max_pixels, self.film.picture.decoded_pixels))
-        lead = min(span.start_seconds, _LEAD_SECONDS) if self.container.has_no_index else 0.0
-        length = None if span.length_seconds is None else span.length_seconds + lead
-        return Source(command.source(self.file, self.container, guard, Span(span.start_seconds - lead, length), self._own_options()), lead)
+        span, shown = (part.span, part.shown) if isinstance(part, Cut) else (part, None)
+        begin = max(0.0, min(span.start_seconds, shown.from_seconds if shown else span.start_seconds) - _HAIR_SECONDS)
+        if self.container.has_no_index:
+            begin = max(0.0, begin - _LEAD_SECONDS)
+        length = None if span.length_seconds is None else span.length_seconds + span.start_seconds - begin
+        made = command.source(self.file, self.container, guard, Span(begin, length), self._own_options())
+        if isinstance(part, Cut) and self.container.demuxer in JUMPING:
+            # ffmpeg begins the clock of such files with the first of those tracks that are used
+            begin = max(begin, part.first_seconds)
+        lead = span.start_seconds - begin
+        return Source(made, lead, part if isinstance(part, Cut) else None)
 
     def _own_options(self) -> dict[str, str | int]:
         """Options of this film's input."""

@@ -8,8 +8,9 @@ from dtqs.processors.base import Json
 from dtqs.processors.video import codecs, filters, overlays, paint, sound
 from dtqs.processors.video.codecs import Options, Rate
 from dtqs.processors.video.colour import Surface, film_surface
-from dtqs.processors.video.command import Span, Stream, output, own, place
+from dtqs.processors.video.command import Stream, output, own, place
 from dtqs.processors.video.container import Container
+from dtqs.processors.video.cut import Cut
 from dtqs.processors.video.film import Film, Sound
 from dtqs.processors.video.geometry import Frame
 from dtqs.processors.video.meter import Meter
@@ -40,8 +41,7 @@ _GENEROUS = 0.15
 class Parts:
     """What a film is made of, decided before the first run."""
 
-    span: Span
-    seconds: float | None
+    cut: Cut
     frame: Frame | None
     sound: Sound | None
     text: Text | None
@@ -76,21 +76,24 @@ class Take:
 
     def _decide(self) -> Parts:
         studio, asked = self._studio, self._asked
-        span, seconds = studio.span(asked)
         frame = studio.frame(asked) if self._format in FILMS else None
         track = studio.sound(asked)
         if track is None and self._format in SOUNDS:
             raise PermanentError(f"output {asked.name}: the source has no sound")
-        text = overlays.subtitles(studio, asked, span, seconds)
-        return Parts(span, seconds, frame, track, text, sound.measure(studio, asked, track, span, self._meter, seconds))
+        cut = studio.cut(asked, studio.picture() if frame else None, track)
+        track = track if cut.heard else None
+        text = overlays.subtitles(studio, asked, cut.span, cut.seconds)
+        return Parts(cut, frame, track, text, sound.measure(studio, asked, track, cut, self._meter))
 
     def _expected(self) -> Expected:
         parts, asked = self._parts, self._asked
+        cut = parts.cut
         return Expected(
             video_codec=video_codec_of(asked) if parts.frame else None,
             size=parts.frame.size if parts.frame else None,
             audio_codec=audio_codec_of(asked) if parts.sound else None,
-            seconds=parts.seconds if self._studio.film.is_measured else None,
+            picture_seconds=cut.shown.end_seconds if cut.shown else None,
+            sound_seconds=cut.heard.end_seconds if cut.heard else None,
             subtitles=int(self._carried() is not None),
         )
 
@@ -121,17 +124,20 @@ class Take:
         return self._studio.encoder(video_codec_of(self._asked)) in codecs.TWO_PASSES
 
     def _go(self, made: Stream, files: tuple[BinaryIO, ...], number: int, of: int) -> None:
-        self._studio.run(made, self._meter, self._parts.seconds, files, number, of)
+        self._studio.run(made, self._meter, self._parts.cut.seconds, files, number, of)
 
     def _run(self, where: str, muxer: str, rate: Rate, options: Options, first: bool = False) -> Stream:
         """Build one run; the first of two passes only looks at the picture."""
-        source = self._studio.source(self._parts.span)
+        source = self._studio.source(self._parts.cut)
         streams: list[Stream] = []
         given: dict[str, Any] = {}
         if self._parts.frame:
             name = self._studio.encoder(video_codec_of(self._asked))
             streams.append(self._picture(source, self._parts.frame))
             given |= {"c:v": name} | codecs.video(name, rate, self._asked.speed, self._asked.keyframe_seconds)
+            given |= codecs.timing(self._parts.cut.shown, self._asked.fps, self._format)
+            if name == "libvpx-vp9" and self._in_two_passes(rate):
+                given = codecs.paced(given, self._studio.picture().fps or 25.0)
             if self._surface.has_alpha:
                 given |= codecs.TRANSPARENT
         if self._parts.sound and not first:
@@ -145,12 +151,18 @@ class Take:
 
     def _picture(self, source: Source, frame: Frame) -> Stream:
         asked, picture = self._asked, self._studio.picture()
-        stream = paint.picture(source.picture(picture), frame, asked, picture, self._surface)
+        stream = paint.picture(source.picture(picture, repeats_last=self._repeats_last), frame, asked, picture, self._surface)
+        stream = filters.held(stream, asked.fps, self._parts.cut.shown)
         if asked.watermark:
             stream = paint.marked(stream, overlays.watermark(self._studio, asked.watermark, frame.size), asked.watermark, self._surface)
         if asked.subtitles and asked.subtitles.mode == "burn" and self._parts.text:
-            stream = filters.subtitled(stream, self._parts.text.ass, self._parts.span.start_seconds)
+            stream = filters.subtitled(stream, self._parts.text.ass, self._parts.cut.span.start_seconds)
         return stream
+
+    @property
+    def _repeats_last(self) -> bool:
+        """WebM does not say how long a picture is shown; a rate of its own fills the time with pictures."""
+        return self._format == "webm" and not self._asked.fps
 
     @property
     def _surface(self) -> Surface:
@@ -168,7 +180,7 @@ class Take:
         if self._format in ("mp4", "aac") and self._asked.faststart is not False:
             options["movflags"] = "+faststart"
         if self._carried() and self._asked.subtitles:
-            options |= {"c:s": "mov_text" if self._format == "mp4" else "webvtt", "metadata:s:s:0": f"language={self._asked.subtitles.language}"}
+            options |= {"c:s": "mov_text" if self._format == "mp4" else "copy", "metadata:s:s:0": f"language={self._asked.subtitles.language}"}
         return options
 
     def _rate(self) -> Rate:
@@ -176,7 +188,7 @@ class Take:
 
     def _rate_for(self, limit: int) -> Rate:
         """Share out the bits per second that fit. Raises PermanentError where that is too few, or nobody knows how long the film is."""
-        seconds, frame, track = self._parts.seconds, self._parts.frame, self._parts.sound
+        seconds, frame, track = self._parts.cut.seconds, self._parts.frame, self._parts.sound
         if not seconds:
             raise PermanentError(f"output {self._asked.name}: max_bytes needs a film that says how long it is")
         whole = int(limit * 8 / seconds * 0.98) - _OVERHEAD

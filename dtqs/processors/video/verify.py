@@ -23,7 +23,8 @@ class Expected:
     video_codec: str | None = None
     size: Size | None = None
     audio_codec: str | None = None
-    seconds: float | None = None
+    picture_seconds: float | None = None
+    sound_seconds: float | None = None
     subtitles: int = 0
 
 
@@ -39,12 +40,15 @@ def check(name: str, made: Film, expected: Expected, limit_seconds: float) -> No
         raise _failed(name, f"its sound is {sound.codec if sound else 'missing'}, not {expected.audio_codec}")
     if len(made.subtitles) < expected.subtitles:
         raise _failed(name, "its subtitles are missing")
-    check_seconds(name, made.duration_seconds or 0.0, expected.seconds, limit_seconds)
+    for what, track, seconds in (("picture", picture, expected.picture_seconds), ("sound", sound, expected.sound_seconds)):
+        check_seconds(name, what, track.end_seconds if track else None, seconds, limit_seconds)
 
 
-def check_seconds(name: str, seconds: float, expected: float | None, limit_seconds: float) -> None:
+def check_seconds(name: str, what: str, ends: float | None, expected: float | None, limit_seconds: float) -> None:
+    """Judge where a track ends by what the source holds. Raises PermanentError."""
+    seconds = ends or 0.0
     if expected is not None and seconds < expected - allowed_gap(expected):
-        raise _failed(name, f"it has {seconds:.2f} s of {expected:.2f} s: the source is cut short or broken")
+        raise _failed(name, f"its {what} ends at {seconds:.2f} s, not at {expected:.2f} s: the source is cut short or broken")
     if seconds > limit_seconds + SLACK_SECONDS:
         raise _failed(name, f"it is longer than {limit_seconds:g} s, which is the limit: the source is longer than it says")
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtqs.errors import PermanentError
-from dtqs.processors.video import container, film, overlays, paint, playlist
+from dtqs.processors.video import container, film, overlays, paint, playlist, vtt
 from dtqs.processors.video.codecs import Rate, encoder, listed, video
 from dtqs.processors.video.command import checked
 from dtqs.processors.video.ffmpeg import Progress
@@ -207,8 +207,18 @@ def test_a_master_playlist_adds_the_sound_to_each_size() -> None:
 
 def test_subtitles_follow_a_film_that_begins_later_and_ends_earlier() -> None:
     text = "WEBVTT\n\n00:01.000 --> 00:02.000\nbefore\n\n1\n00:00:03.000 --> 00:00:06.500 align:left\nin\nit\n\n01:00:00.000 --> 01:00:01.000\nbehind\n"
-    assert overlays.moved(text, 4.0, 2.0) == (1, "WEBVTT\n\n00:00:00.000 --> 00:00:02.000 align:left\nin\nit\n")
-    assert overlays.moved(text, 10.0, 2.0) == (0, "WEBVTT\n")
+    assert vtt.read(text).moved(4.0, 2.0).text() == "WEBVTT\n\n00:00:00.000 --> 00:00:02.000 align:left\nin\nit\n"
+    assert vtt.read(text).moved(10.0, 2.0).text() == "WEBVTT\n"
+
+
+def test_styles_regions_and_settings_of_subtitles_are_kept_and_cues_are_found_beside_them() -> None:
+    styles = "STYLE\n::cue { color: red }\n\nREGION\nid:fred"
+    text = f"WEBVTT - a title\nX: y\n\nNOTE no\n\n{styles}\r\n \r\nname\r\n00:01.5\t-->  00:02.000 \t line:0 region:fred\r\n<c.red>a</c>\r\n"
+    script = vtt.read(text)
+    cue = "00:00:01.500 --> 00:00:02.000 line:0 region:fred\n<c.red>a</c>\n"
+    assert script.text() == f"WEBVTT\n\n{styles}\n\n{cue}"
+    assert script.text(styled=False) == f"WEBVTT\n\n{cue}"
+    assert vtt.read("WEBVTT\n\nSTYLE\n::cue{}\n").cues == ()
 
 
 def test_fonts_and_pictures_are_dropped_from_subtitles() -> None:

@@ -1,0 +1,103 @@
+"""Reads when each packet of a file is shown: what its tracks really hold, whatever its index says. One ffprobe pass over the file's bytes."""
+
+from array import array
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from dtqs.errors import PermanentError
+
+FIELDS = "packet=stream_index,pts_time,dts_time,duration_time,pos,flags"
+"""ffprobe prints them in this order, whatever the order here."""
+CUT_SHORT = ("File ended prematurely", "partial file", "Truncating packet", "truncated")
+_MOST_PACKETS, _MOST_PICTURES = 100_000_000, 10_000_000
+"""Six hours of 240 pictures a second are 5 million; a picture takes 8 bytes of memory."""
+_JUMP_SECONDS, _BACK_SECONDS = 10.0, 0.1
+"""ffmpeg closes such jumps of the clock in streams that may have them."""
+_GAP_SECONDS = 0.03
+JUMPING = frozenset({"mpegts", "mpeg", "ogg"})
+
+
+@dataclass(slots=True)
+class Track:
+    """The packets of one track, by the file's own clock."""
+
+    begin_seconds: float = float("inf")
+    end_seconds: float = float("-inf")
+    times: "array[float]" = field(default_factory=lambda: array("d"))
+    positions: "array[int]" = field(default_factory=lambda: array("q"))
+    count: int = 0
+    is_timed: bool = True
+    has_gaps: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        return self.end_seconds < self.begin_seconds
+
+
+class Reader:
+    """Takes what ffprobe prints, line by line; keeps the times of pictures, and of other tracks the beginning and end."""
+
+    def __init__(self, pictures: Collection[int], others: Collection[int], demuxer: str) -> None:
+        self.tracks = {index: Track() for index in (*pictures, *others)}
+        self._pictures, self._jumps = frozenset(pictures), demuxer in JUMPING
+        self._next: dict[int, float] = {}
+        self._shift, self._count, self._rest = 0.0, 0, b""
+
+    def take(self, sample: bytes) -> bool:
+        *whole, self._rest = (self._rest + sample).split(b"\n")
+        for line in whole:
+            if line:
+                self._line(line)
+        self._count += len(whole)
+        if self._count > _MOST_PACKETS:
+            raise PermanentError(f"the film has more than {_MOST_PACKETS} packets, which is the limit")
+        return bool(sample)
+
+    def _line(self, line: bytes) -> None:
+        words = line.split(b",")
+        if len(words) < 6 or not words[0].isdigit() or (track := self.tracks.get(int(words[0]))) is None:
+            return
+        track.count += 1
+        if b"D" in words[5]:  # outside of the track's edit list: decoded, never shown
+            return
+        index = int(words[0])
+        shown, decoded, lasts = _seconds(words[1]), _seconds(words[2]), _seconds(words[3]) or 0.0
+        at = shown if shown is not None else decoded
+        if at is None:  # it follows the one before
+            track.is_timed, track.end_seconds = False, track.end_seconds + lasts
+            return
+        at += self._shifted(index, decoded if decoded is not None else at, lasts)
+        if index in self._pictures:
+            self._picture(track, at, shown is not None, words[4])
+        elif at - track.end_seconds > _GAP_SECONDS and not track.is_empty:
+            track.has_gaps = True
+        track.begin_seconds = min(track.begin_seconds, at)
+        track.end_seconds = max(track.end_seconds, at + lasts)
+
+    def _picture(self, track: Track, at: float, is_timed: bool, position: bytes) -> None:
+        track.is_timed = track.is_timed and is_timed
+        track.times.append(at)
+        track.positions.append(int(position) if position.isdigit() else -1)
+        if len(track.times) > _MOST_PICTURES:
+            raise PermanentError(f"the film has more than {_MOST_PICTURES} pictures, which is the limit")
+
+    def _shifted(self, index: int, decoded: float, lasts: float) -> float:
+        """Return what closes the jumps so far; ffmpeg does the same before it decodes."""
+        if not self._jumps:
+            return 0.0
+        decoded += self._shift
+        expected = self._next.get(index)
+        if expected is not None:
+            jump = decoded - expected
+            if abs(jump) > _JUMP_SECONDS or jump < -_BACK_SECONDS - lasts:
+                self._shift -= jump
+                decoded = expected
+        self._next[index] = decoded + lasts
+        return self._shift
+
+
+def _seconds(word: bytes) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None

@@ -1,0 +1,78 @@
+"""How far a film's tracks go: what its index says, judged by what its packets hold. Packets are read once, and only when an output needs them.
+
+All times are on the film's clock, which begins with the first of its tracks, as ffmpeg's does.
+"""
+
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from dtqs.errors import PermanentError
+from dtqs.processors.video.film import Film, Picture, Sound
+from dtqs.processors.video.packets import CUT_SHORT, Track
+
+Look = Callable[[], tuple[Mapping[int, Track], str]]
+"""Reads all packets; returns the tracks, and what ffprobe complained of."""
+INDEXED = frozenset({"mov", "matroska", "flv", "avi", "wav", "flac", "asf", "mxf", "caf"})
+"""Demuxers whose files say how long they are; of others the length is reckoned from what is there."""
+_UNSAID = frozenset({"matroska", "mov"})
+"""Packets of these often do not say how long they last; the last picture's time is in the index alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """One track: where it begins and should end, and how far its packets really go; of a picture also when each is shown."""
+
+    begin_seconds: float
+    end_seconds: float
+    held_seconds: float
+    times: "array[float]" = field(default_factory=lambda: array("d"))
+    has_gaps: bool = False
+
+
+class Reel:
+    """A film's tracks, measured when the first of them is asked for."""
+
+    def __init__(self, film: Film, demuxer: str, limit_seconds: float, look: Look) -> None:
+        self._film, self._demuxer, self._limit_seconds, self._look = film, demuxer, limit_seconds, look
+        self.is_measured = False
+
+    def reach(self, track: Picture | Sound) -> Reach:
+        """Return where a track begins and ends. Raises PermanentError where the film is longer than is allowed."""
+        return self._reaches[track.index]
+
+    @property
+    def seconds(self) -> float:
+        """The end of the last track."""
+        return self._last(self._reaches)
+
+    def _last(self, reaches: Mapping[int, Reach]) -> float:
+        film = self._film
+        kept: list[Picture | Sound] = [*([film.picture] if film.picture else []), *film.sounds]
+        return max((reaches[track.index].end_seconds for track in kept), default=0.0)
+
+    @cached_property
+    def _reaches(self) -> dict[int, Reach]:
+        tracks, complaints = self._look()
+        is_cut = any(words in complaints for words in CUT_SHORT)
+        reaches = {track.index: self._judged(track, tracks[track.index], is_cut) for track in self._tracks()}
+        seconds = self._last(reaches)
+        if seconds > self._limit_seconds:
+            raise PermanentError(f"the film takes {seconds:.0f} s; allowed are {self._limit_seconds:g}")
+        self.is_measured = True
+        return reaches
+
+    def _tracks(self) -> list[Picture | Sound]:
+        return [*self._film.all_pictures, *self._film.sounds]
+
+    def _judged(self, said: Picture | Sound, held: Track, is_cut: bool) -> Reach:
+        start = self._film.start_seconds
+        held_end = max(0.0, held.end_seconds - start) if not held.is_empty else 0.0
+        said_end = said.end_seconds - start if said.end_seconds and self._demuxer in INDEXED else 0.0
+        end = max(held_end, said_end)
+        is_whole = not is_cut and not held.is_empty and held.count >= (said.packets or 0)
+        if self._demuxer in _UNSAID and is_whole:
+            held_end = end
+        times = array("d", sorted(time - start for time in held.times)) if held.is_timed else array("d")
+        return Reach(0.0 if held.is_empty else held.begin_seconds - start, end, held_end, times, held.has_gaps)
