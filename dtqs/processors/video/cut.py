@@ -78,7 +78,8 @@ def cut(name: str, wanted: tuple[float, float | None], picture: Reach | None, so
     film_end = max(reach.end_seconds for reach in (picture, sound) if reach)
     if start >= film_end:
         raise PermanentError(f"output {name}: start_seconds is {start:g}, and the film ends at {film_end:.3f}")
-    begin = _snapped(picture.times, start) if picture else start
+    # Matroska's clock, for one, begins with the silence that AAC and Opus put before the sound, 7 to 23 ms before the picture
+    begin = picture.begin_seconds if picture and start < picture.begin_seconds <= start + _NEAR_SECONDS else start
     stop = film_end if end is None else min(end + begin - start, film_end)
     start = begin
     for what, reach in (("picture", picture), ("sound", sound)):
@@ -89,7 +90,9 @@ def cut(name: str, wanted: tuple[float, float | None], picture: Reach | None, so
         raise PermanentError(f"output {name}: there is no sound from {start:g} to {stop:g} s: it begins at {sound.begin_seconds:.3f}")
     shown = _shown(name, picture, start, stop, rates) if picture else None
     first = min(reach.begin_seconds for reach, kept in ((picture, shown), (sound, heard)) if reach and kept)
-    return Cut(Span(start, stop - start), stop - start, first, shown, heard)
+    # a film that goes on behind its last packet's time is read to its end
+    length = stop - start if end is not None and stop < film_end else None
+    return Cut(Span(start, length), stop - start, first, shown, heard)
 
 
 def shown_at(times: "array[float]", seconds: float) -> int:
@@ -125,18 +128,6 @@ def _shown(name: str, picture: Reach, start: float, stop: float, rates: Sequence
     longest = max((after - before for before, after in itertools.pairwise(places)), default=0.0)
     rate = next((rate for rate in rates if _is_on(places, rate)), None)
     return Shown(times[first], places[0], places[-1], max(end, places[-1]), max(longest, places[0], end - places[-1]), rate)
-
-
-def _snapped(times: "array[float]", start: float) -> float:
-    """Move the beginning to a picture's that is near: so both tracks begin at once, and pictures stay on their beat.
-
-    Matroska's clock, for one, begins with the silence that AAC and Opus put before the sound, 7 to 23 ms before the picture.
-    """
-    if not times:
-        return start
-    at = shown_at(times, start)
-    nearest = min(times[at : at + 2], key=lambda time: abs(time - start))
-    return nearest if abs(nearest - start) <= _NEAR_SECONDS else start
 
 
 def _first(times: "array[float]", start: float) -> int:

@@ -145,7 +145,11 @@ class Studio:
         """Decide which part is read, and what these tracks have in it. Raises PermanentError."""
         wanted = output.start_seconds or 0.0, output.end_seconds
         reaches = [self.reel.reach(track) if track else None for track in (picture, sound)]
-        return cut(output.name, wanted, reaches[0], reaches[1], picture.rates if picture else ())
+        part = cut(output.name, wanted, reaches[0], reaches[1], picture.rates if picture else ())
+        if part.span.length_seconds is not None:
+            return part
+        # more than a second beyond the limit is not read, and that is too much then
+        return replace(part, span=replace(part.span, length_seconds=self.programs.settings.max_duration_seconds + 1))
 
     def source(self, part: Cut | Span) -> Source:
         """The film as an input; its pictures may become no larger than is allowed, or than they are said to be, which has been judged."""
