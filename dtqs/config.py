@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from dtqs.config_file import find, foreign, looked_at
 from dtqs.errors import ConfigError
 from dtqs.settings import (
     SECTIONS,
@@ -51,15 +52,15 @@ __all__ = [
     "Section",
     "SupervisorSection",
     "find",
+    "foreign",
     "load",
+    "looked_at",
 ]
 
 ENVIRONMENT_PREFIX = "DTQS_"
 RESERVED_ENVIRONMENT = frozenset({"DTQS_CONFIG", "DTQS_URL", "DTQS_API_KEY"})
 LIST_LIMIT = 30
 """Most names that a message lists as known."""
-PLACES = ("var/dtqs.ini", "/etc/dtqs/dtqs.ini")
-"""Where commands look for the file when neither --config nor DTQS_CONFIG names one."""
 
 _FAMILY = re.compile(r"(pool|processor):([a-z][a-z0-9_-]*)")
 _Model = TypeVar("_Model", bound=Section)
@@ -107,37 +108,6 @@ class Config:
     def processor_names(self) -> list[str]:
         """Names of the processor sections that file and environment have."""
         return [name.partition(":")[2] for name in self.raw if name.startswith("processor:")]
-
-
-def find(explicit: str | None = None, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Return the file that --config or DTQS_CONFIG names, else the first of PLACES that is there and not foreign, else None."""
-    named = explicit or environ.get("DTQS_CONFIG")
-    if named:
-        return Path(named)
-    return next((Path(place) for place in PLACES if Path(place).is_file() and not foreign(Path(place))), None)
-
-
-def foreign(path: Path) -> str | None:
-    """Tell why a file of the current folder is not read without being named: another user can have put it there. None: it is read."""
-    if path.is_absolute():
-        return None
-    for each in (path.parent, path):
-        status = each.stat()
-        if status.st_uid != os.geteuid():
-            return f"{each} belongs to another user (uid {status.st_uid})"
-        if status.st_mode & 0o002:
-            return f"{each} can be written by everybody (mode {status.st_mode & 0o7777:04o})"
-    return None
-
-
-def looked_at() -> str:
-    """Name the files that commands look for, and why one that is there is not read."""
-    notes = [f"{place} ({why}; name it with --config to trust it)" if (why := _why_not(Path(place))) else place for place in PLACES]
-    return ", ".join(notes)
-
-
-def _why_not(path: Path) -> str | None:
-    return foreign(path) if path.is_file() else None
 
 
 def is_silent(environ: Mapping[str, str] = os.environ) -> bool:

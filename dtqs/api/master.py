@@ -5,10 +5,8 @@ and at a reload with a bad file. Here a reload is checked in a fresh process fir
 """
 
 import mmap
-import os
 import random
 import struct
-import subprocess
 import sys
 import time
 from typing import Any
@@ -17,10 +15,10 @@ from gunicorn.app.base import Application
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
+from dtqs.api.checking import Check
 from dtqs.config import Config
 from dtqs.resources import resource
 
-_CHECK_SECONDS = 60.0
 _BACKOFF_SECONDS, _BACKOFF_LIMIT_SECONDS = 1.0, 30.0
 _FAULTS_LIMIT = 20
 """Boots that fail in one turn of the arbiter, at most: one for each process."""
@@ -81,14 +79,17 @@ class Master(Arbiter):  # type: ignore[misc]
         super().__init__(app)
         # for USR2, which runs this again
         self.START_CTX["args"] = [sys.executable, "-P", "-m", "dtqs.api.master"]
+        self._check: Check | None = None
         self._faults, self._fault_at, self._spawn_at = 0, 0.0, 0.0
 
     def handle_hup(self) -> None:
-        """Reload, if the configuration and the processors on disk are right; else tell what is wrong, and serve on."""
-        if problem := check():
-            self.log.error("not reloaded, the running configuration stays: %s", problem)
-        else:
-            super().handle_hup()
+        """Begin to check the configuration and the processors on disk; a check that runs already begins anew."""
+        self._end_check()
+        self._check = Check()
+
+    def stop(self, graceful: bool = True) -> None:
+        self._end_check()
+        super().stop(graceful)
 
     def reap_workers(self) -> None:
         for _ in range(_FAULTS_LIMIT):
@@ -101,8 +102,24 @@ class Master(Arbiter):  # type: ignore[misc]
         return None
 
     def manage_workers(self) -> None:
+        """Look after the processes, once a second and after each signal; a check that has ended is obeyed first."""
+        if self._check is not None and self._check.is_over:
+            check, self._check = self._check, None
+            self._obey(check.problem())
         if time.monotonic() >= self._spawn_at:
             super().manage_workers()
+
+    def _obey(self, problem: str | None) -> None:
+        """Reload if nothing is wrong; else tell it, and serve on."""
+        if problem is None:
+            super().handle_hup()
+        else:
+            self.log.error("not reloaded, the running configuration stays: %s", problem)
+
+    def _end_check(self) -> None:
+        check, self._check = self._check, None
+        if check is not None:
+            check.end()
 
     def _put_off(self, fault: HaltServer) -> None:
         """Wait before the next process is started: longer each time, until one is ready again."""
@@ -111,16 +128,6 @@ class Master(Arbiter):  # type: ignore[misc]
         seconds = min(_BACKOFF_LIMIT_SECONDS, _BACKOFF_SECONDS * 2 ** min(self._faults - 1, 10)) * random.uniform(0.5, 1.0)
         self._spawn_at = self._fault_at + seconds
         self.log.error("a process could not start (%s); the others serve on, the next try is in %.1f s", fault.reason, seconds)
-
-
-def check() -> str | None:
-    """Check what is on disk, in a process that has loaded nothing yet; return what is wrong."""
-    command = [sys.executable, "-P", "-m", "dtqs", "config", "check"]
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=_CHECK_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"it could not be checked: {error}"
-    return None if done.returncode == os.EX_OK else done.stderr.strip() or f"exit status {done.returncode}"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dtqs.cli.options import no_configuration
 from dtqs.client.calls import KEY, URL, checked_url, is_local
-from dtqs.config import Config, is_silent, load
+from dtqs.config import Config, foreign, is_silent, load
 from dtqs.errors import ConfigError
 
 CLIENT_ENV = "client.env"
@@ -28,7 +28,7 @@ def find_endpoint(path: Path | None, environ: Mapping[str, str] = os.environ) ->
     """Find the API. Raises ConfigError."""
     if path is None and not environ.get(URL) and not environ.get(KEY) and is_silent(environ):
         raise no_configuration()
-    beside = client_env(path.parent / CLIENT_ENV) if path else {}
+    beside = _beside(path)
     url = environ.get(URL) or beside.get(URL)
     _keep_key(path, url, environ)
     # a key goes only where it belongs: not the one of the file to a server that the environment names
@@ -39,6 +39,16 @@ def find_endpoint(path: Path | None, environ: Mapping[str, str] = os.environ) ->
         return Endpoint(checked_url(url, URL), key, origin, _readable(path) if is_local(url) else None)
     config = load(path, environ)
     return Endpoint(_listening(config), key, f"[api] of {path}" if path else f"the default; {URL} names another one", config)
+
+
+def _beside(path: Path | None) -> dict[str, str]:
+    """Read client.env beside the configuration. Raises ConfigError where it is another user's."""
+    file = path.parent / CLIENT_ENV if path else None
+    if file is None or not file.is_file():
+        return {}
+    if why := foreign(file):
+        raise ConfigError([f"{file} is not read: {why}. Name the configuration with --config and its full path to trust it"])
+    return client_env(file)
 
 
 def _keep_key(path: Path | None, url: str | None, environ: Mapping[str, str]) -> None:

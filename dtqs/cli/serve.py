@@ -9,10 +9,10 @@ from typing import Any
 import click
 from setproctitle import setproctitle
 
+from dtqs.cli.loading import load_in_time
 from dtqs.cli.options import configuration, configuration_path
 from dtqs.cli.starting import check_api
 from dtqs.errors import ConfigError, TransientError
-from dtqs.processors.catalog import Catalog
 
 
 class PortTaken(TransientError):
@@ -50,7 +50,7 @@ def api() -> None:
       dtqs api --config /etc/dtqs/dtqs.ini
     """
     config = configuration()
-    Catalog.load(config)  # a wrong setting is said here, in one line, not by each process of gunicorn
+    load_in_time(config)  # a wrong setting is told here, in one line, not by each process of gunicorn
     path = configuration_path()
     if path is not None:
         os.environ["DTQS_CONFIG"] = str(path.resolve())

@@ -9,6 +9,7 @@ import orjson
 from pydantic import BaseModel
 
 from dtqs.config import RetrySection
+from dtqs.errors import TaskCancelled, TaskTimedOut
 from dtqs.processors.base import Context, Processor
 from dtqs.processors.catalog import Catalog
 from dtqs.processors.function import processor_class
@@ -59,7 +60,7 @@ def run(
             claimed = Claimed(uuid7(), built.name, orjson.dumps(document).decode(), attempt, max_retries, None, True)
             # as light: after a heavy attempt the runner ends every child process, and these are the test's own
             settlement = runner.attempt(claimed, light=True)
-            return _attempt(settlement, attempt > max_retries, watched, reports, files)
+            return _attempt(settlement, attempt > max_retries, watched, reports, files, timeout_seconds)
         finally:
             watched.close()
             files.close()
@@ -100,15 +101,26 @@ class _Watched:
             raise
 
 
-def _attempt(settlement: Settlement, is_last: bool, watched: _Watched, reports: Reports, files: Files) -> Attempt:
+def _told(error: BaseException | None, limit_seconds: float | None) -> BaseException | None:
+    """Return the error as the task gets it: an interrupt is an error of the limit or of the cancel, and a stop is none."""
+    if not isinstance(error, Interrupted):
+        return error
+    if error.reason is Reason.TIME_LIMIT:
+        return TaskTimedOut(limit_seconds or 0.0)
+    return TaskCancelled() if error.reason is Reason.CANCEL else None
+
+
+def _attempt(
+    settlement: Settlement, is_last: bool, watched: _Watched, reports: Reports, files: Files, limit_seconds: float | None
+) -> Attempt:
     error = watched.error
-    if error is not None and not isinstance(error, Exception | Interrupted):
+    if error is not None and not isinstance(error, Exception | Interrupted | SystemExit):
         raise error  # Ctrl-C, or the test framework's own: it is not about the task
     value = None if settlement.value is None else orjson.loads(settlement.value)
     completed = settlement.kind is Kind.COMPLETED
     return Attempt(
         settled=_settled(settlement.kind, error, is_last),
-        error=error,
+        error=_told(error, limit_seconds),
         stored_result=value if completed else None,
         stored_error=None if completed else value,
         delay_seconds=settlement.delay_seconds,

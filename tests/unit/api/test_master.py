@@ -1,6 +1,10 @@
 """The private parts of gunicorn that dtqs/api/master.py relies on. A new version that changes one fails here first."""
 
 import inspect
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 import gunicorn
 import pytest
@@ -8,6 +12,10 @@ from gunicorn import util
 from gunicorn.app.base import Application
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
+
+from dtqs.api.checking import Check
+from dtqs.api.master import Master, Served
+from tests.helpers import eventually
 
 TRIED = {"27.0"}
 """The versions that were tried, by major and minor number."""
@@ -23,6 +31,7 @@ def test_the_version_was_tried() -> None:
         (Arbiter.handle_hup, ["self"]),
         (Arbiter.reap_workers, ["self"]),
         (Arbiter.manage_workers, ["self"]),
+        (Arbiter.stop, ["self", "graceful"]),
         (Application.load_config_from_file, ["self", "filename"]),
         (Application.reload, ["self"]),
         (util._setproctitle, ["title"]),
@@ -38,3 +47,65 @@ def test_an_arbiter_starts_again_by_its_context_and_ends_by_an_exception() -> No
     source = inspect.getsource(Arbiter.reap_workers)
     assert "raise HaltServer(reason, self.APP_LOAD_ERROR)" in source
     assert "self.WORKERS.pop(wpid, None)" in source, "a process that could not boot is forgotten before the exception"
+
+
+class Failing(Master):
+    """A master whose processes cannot boot, without sockets, forks or a log of its own."""
+
+    def __init__(self, served: Served) -> None:
+        self.app = SimpleNamespace(served=served)  # type: ignore[assignment]
+        self.log = logging.getLogger("tests")
+        self._check, self._faults, self._fault_at, self._spawn_at = None, 0, 0.0, 0.0
+        self.managed, self.boots = 0, 1
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Served], Failing]:
+    def boot_fails(master: Failing) -> None:
+        if master.boots:
+            master.boots -= 1
+            raise HaltServer("App failed to load.", 4)
+
+    def managed(master: Failing) -> None:
+        master.managed += 1
+
+    monkeypatch.setattr(Arbiter, "reap_workers", boot_fails)
+    monkeypatch.setattr(Arbiter, "manage_workers", managed)
+    return Failing
+
+
+def test_a_boot_that_fails_ends_a_server_that_has_never_served(failing: Callable[[Served], Failing]) -> None:
+    with pytest.raises(HaltServer):
+        failing(Served()).reap_workers()
+
+
+def test_a_later_boot_that_fails_is_put_off_longer_each_time(failing: Callable[[Served], Failing]) -> None:
+    served = Served()
+    served.ready()
+    master = failing(served)
+    waits = []
+    for _ in range(8):
+        master.boots = 1
+        master.reap_workers()
+        waits.append(master._spawn_at - master._fault_at)
+        master.manage_workers()
+    assert master.managed == 0, "no process is started before its time"
+    assert 0.5 <= waits[0] <= 1.0
+    assert waits[1] <= 2.0 < waits[4]
+    assert 15.0 <= waits[-1] <= 30.0
+    served.ready()
+    master.boots = 1
+    master.reap_workers()
+    assert master._spawn_at - master._fault_at <= 1.0, "a process that was ready ends the row"
+
+
+def test_a_wrong_file_is_told_and_a_check_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dtqs.ini").write_text("[api]\nport = none\n")
+    monkeypatch.setenv("DTQS_CONFIG", str(tmp_path / "dtqs.ini"))
+    check = Check()
+    eventually(lambda: check.is_over, 30)
+    assert "[api] port = 'none'" in (check.problem() or "")
+    hanging = Check()
+    hanging.end()
+    assert hanging.is_over
+    assert "did not end" in (hanging.problem() or "")

@@ -73,5 +73,15 @@ def test_only_loopback_is_local() -> None:
     assert not any(map(is_local, ("http://localhost.example", "http://10.0.0.1", "http://127.0.0.1@evil.example")))
 
 
+def test_a_client_env_that_others_may_have_written_is_not_read(ini: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ini.parent.parent)
+    relative = ini.relative_to(ini.parent.parent)
+    assert find_endpoint(relative, {}).key == "k 1"
+    (ini.parent / "client.env").chmod(0o666)
+    with pytest.raises(ConfigError, match=r"client\.env is not read: .*can be written by others \(mode 0666\)"):
+        find_endpoint(relative, {})
+    assert find_endpoint(ini, {}).key == "k 1"
+
+
 def test_a_missing_client_env_is_none(tmp_path: Path) -> None:
     assert client_env(tmp_path / "client.env") == {}

@@ -1,6 +1,7 @@
 """`dtqs.testing.run`: an attempt without a worker tells all that the processor did, and what becomes of the task."""
 
 import hashlib
+import sys
 import threading
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from dtqs import Context, Json, Payload, PermanentError, Processor, ProcessorSettings, Source, TransientError, processor
-from dtqs.errors import InputRefused, Invalid, Postponed
+from dtqs.errors import InputRefused, Invalid, Postponed, TaskTimedOut
 from dtqs.processors.echo import EchoProcessor
 from dtqs.testing import LogEntry, Progress, run
 from dtqs.turn import Turn
@@ -152,6 +153,8 @@ def test_a_time_limit_interrupts() -> None:
     began = time.monotonic()
     done = run(steps, {}, timeout_seconds=0.1)
     assert (done.settled, done.stored_error["type"]) == ("retry", "TaskTimedOut")
+    with pytest.raises(TaskTimedOut):
+        _ = done.result
     assert time.monotonic() - began < 10
 
 
@@ -173,3 +176,12 @@ def test_ctrl_c_is_not_taken_for_the_tasks_error() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         run(interrupted, {})
+
+
+def test_an_exit_of_the_code_is_the_tasks_error() -> None:
+    @processor("leaves", payload=Nothing)
+    def leaves(payload: Nothing, context: Context) -> Json:
+        sys.exit(0)
+
+    done = run(leaves, {})
+    assert (done.settled, done.stored_error["type"]) == ("retry", "SystemExit")
