@@ -37,6 +37,8 @@ class Relay:
         behind = self._look_at_clock()
         if self._due_after is not None:
             self._due_after, _ = self._store.backlog.due_again(self._due_until, self._due_after, _STEP_BATCH)
+            if self._due_after is None:
+                self._due_until = 0.0  # else the next step would make due what was submitted since for a time before this one's
         if not self._link.can_publish:
             return self._due_after is not None  # what is due stays due
         dues, rest = self._store.backlog.relay(self._mark, BATCH)

@@ -1,0 +1,55 @@
+"""The relay after steps of the database's clock: each counts for itself, once what it calls for is done."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from dtqs.keeper.relay import Relay
+from dtqs.store.workers import Totals
+
+HOUR = 3600.0
+NOON = 12 * HOUR
+
+
+class SteppedBacklog:
+    """Shows the time that a test sets, and notes each pass over the backlog: until when what was due stays due, and where the batch begins."""
+
+    def __init__(self) -> None:
+        self.shown, self.batches, self.seen = NOON, 1, list[tuple[float, str]]()
+
+    def now(self) -> tuple[str, float]:
+        return "mark", self.shown
+
+    def due_again(self, until: float, after: str, limit: int) -> tuple[str | None, int]:
+        self.seen.append((until, after))
+        self.batches -= 1
+        return ("more" if self.batches > 0 else None), limit
+
+
+@pytest.fixture
+def backlog() -> SteppedBacklog:
+    return SteppedBacklog()
+
+
+@pytest.fixture
+def relay(backlog: SteppedBacklog) -> Relay:
+    made = Relay(cast(Any, SimpleNamespace(backlog=backlog)), cast(Any, SimpleNamespace(can_publish=False)), Totals(), 1.0)
+    made.turn()
+    return made
+
+
+def test_a_second_step_back_does_not_bring_the_first_ones_time_again(relay: Relay, backlog: SteppedBacklog) -> None:
+    for shown in (NOON - HOUR, NOON - HOUR + 600, NOON - HOUR + 590):
+        backlog.shown = shown
+        relay.turn()
+    assert [until for until, _ in backlog.seen] == [pytest.approx(NOON, abs=5), pytest.approx(NOON - HOUR + 600, abs=5)]
+
+
+def test_a_step_back_while_the_first_is_worked_on_keeps_its_time_and_begins_again(relay: Relay, backlog: SteppedBacklog) -> None:
+    backlog.batches = 3
+    for shown in (NOON - HOUR, NOON - HOUR - 10, NOON - HOUR - 10):
+        backlog.shown = shown
+        relay.turn()
+    assert [until for until, _ in backlog.seen] == [pytest.approx(NOON, abs=5)] * 3
+    assert [after for _, after in backlog.seen] == [backlog.seen[0][1]] * 2 + ["more"]
