@@ -32,6 +32,9 @@ def bodies() -> dict[str, bytes]:
     unknown = {f"field{number}": 0 for number in range(100)}
     return {
         "mail with 100 attachments": _tasks("email", mail | {"attachments": attachments, "text": "b" * 70_000}),
+        "20 mails with 100 attachments": _tasks("email", *[mail | {"attachments": attachments}] * 20),
+        "500 mails with 100 attachments": _tasks("email", *[mail | {"attachments": [{"source": _UPLOAD, "filename": "a"}] * 100}] * 500),
+        "1000 tasks of 4 KB": _tasks("echo", *[{"a": "\u00fc" * 2000}] * 1000),
         "mails to hostile addresses": _tasks("email", *[mail | {"to": [" <" * 245 + "@"] * 20}] * 100),
         "mails to domains beyond ASCII": _tasks("email", *[mail | {"to": ["a@" + "ü." * 30 + "de"] * 100}] * 10),
         "small, to domains beyond ASCII": _tasks("email", mail | {"to": ["a@" + "ü." * 30 + "de"] * 75}),

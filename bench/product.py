@@ -149,6 +149,7 @@ class Product:
             "api": {"host": "127.0.0.1", "port": str(self.port), "workers": str(_API_PROCESSES)},
             "supervisor": {"state_dir": str(self._folder / "state")},
             "files": {"directory": str(self._folder / "files")},
+            "processor:email": {"sender": "bench@example.org"},
         }
 
     def _environment(self) -> dict[str, str]:

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -22,10 +23,13 @@ from dtqs.task import NewTask
 
 LIGHT_CHARACTERS = 64 << 10
 """A task with a longer payload is heavy: a worker holds a batch of light ones, their results and the statement that writes them at the same time."""
+UPLOADS_LIMIT = 2000
+"""Uploads that one submit may name: each is looked for, and goes from process to process."""
 _NAMED_AT_ONCE = 1000
+_PLACE_CHARACTERS = 500
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Upload:
     """An upload: URI of a payload, and the field that has it."""
 
@@ -74,6 +78,8 @@ class Intake:
                 problems += _placed(index if many else None, error)
                 if len(problems) > PROBLEMS_LIMIT:
                     break
+            if len(uploads) > UPLOADS_LIMIT:
+                raise Invalid(each_once(found, problems, [_TOO_MANY_UPLOADS]))
         return Examined(tasks, uploads, each_once(found, problems) if found else problems)
 
     def complete(self, examined: Examined, owner: str | None) -> list[NewTask]:
@@ -119,11 +125,16 @@ class Intake:
             raise Invalid(problems)
 
     def _missing(self, uploads: Sequence[Upload], owner: str | None) -> list[Problem]:
-        """Name the sources that are not there, or somebody else's; the others are kept until their tasks are due."""
-        found: set[str] = set()
+        """Name the sources that are not there, or somebody else's, up to PROBLEMS_LIMIT + 1; the others are kept until their tasks are due."""
+        missing: list[Problem] = []
         for start in range(0, len(uploads), _NAMED_AT_ONCE):
-            found |= self._files.name([each.named for each in uploads[start : start + _NAMED_AT_ONCE]], owner)
-        return [Problem(each.field, _gone(each.uri)) for each in uploads if each.named.file_id not in found]
+            some = uploads[start : start + _NAMED_AT_ONCE]
+            found = self._files.name([each.named for each in some], owner)
+            gone = (each for each in some if each.named.file_id not in found)
+            missing += [Problem(each.field, _gone(each.uri)) for each in islice(gone, PROBLEMS_LIMIT + 1 - len(missing))]
+            if len(missing) > PROBLEMS_LIMIT:
+                break
+        return missing
 
     def _payload_problems(self, value: Any, known: int) -> list[Problem]:
         """Tell what is wrong with payloads, where the envelope is wrong already in `known` fields."""
@@ -136,6 +147,9 @@ class Intake:
             except (Invalid, NotFound) as error:
                 problems += _placed(index, error)
         return problems
+
+
+_TOO_MANY_UPLOADS = Problem("body", f"names more than {UPLOADS_LIMIT} uploads; submit fewer tasks at a time")
 
 
 def _gone(uri: str) -> str:
@@ -168,7 +182,8 @@ def _places(payload: Any, wanted: set[str]) -> dict[str, str]:
 def _find(value: Any, wanted: set[str], path: list[str | int], found: dict[str, str]) -> None:
     if isinstance(value, str):
         if value in wanted and value not in found:
-            found[value] = "".join(f"[{step}]" if isinstance(step, int) else f".{shown(step)}" for step in path).lstrip(".")
+            place = "".join(f"[{step}]" if isinstance(step, int) else f".{shown(step)}" for step in path).lstrip(".")
+            found[value] = place if len(place) <= _PLACE_CHARACTERS else "payload"
         return
     members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for step, member in members:

@@ -19,9 +19,9 @@ class FileRow:
     created_at: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Named:
-    """A file that a new task names, and when that is due: at `due_at` (RFC 3339), or so many seconds from now."""
+    """A file that a new task names, and when that is due: at `due_at` (RFC 3339), or so many seconds from now. Not frozen: that makes it dear to pickle."""
 
     file_id: str
     due_at: str | None

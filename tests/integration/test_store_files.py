@@ -8,6 +8,7 @@ import pytest
 from dtqs.api.intake import Intake
 from dtqs.errors import Invalid, Problem
 from dtqs.processors.catalog import Catalog
+from dtqs.processors.faults import PROBLEMS_LIMIT
 from dtqs.processors.video import VideoProcessor
 from dtqs.processors.video.settings import VideoSettings
 from dtqs.settlement import Kind
@@ -183,3 +184,12 @@ def test_a_file_that_a_keeper_deletes_while_its_task_is_retried_is_gone(world: W
         with pytest.raises(Invalid):
             retry.result()
     assert world.value("SELECT count(*) FROM tasks") == 1
+
+
+def test_uploads_that_are_not_there_are_named_up_to_a_limit(world: World) -> None:
+    intake = Intake(Catalog([VideoProcessor(VideoSettings())]), world.store.files, lambda uri: None, 5)
+    examined = intake.examine([{"task_type": "video", "payload": {"source": f"upload:{uuid7()}"}} for _ in range(1000)], [], None)
+    examined.uploads *= 2
+    with pytest.raises(Invalid) as refused:
+        intake.complete(examined, OWNER)
+    assert len(refused.value.problems) == PROBLEMS_LIMIT + 1

@@ -42,6 +42,21 @@ def test_all_sources_are_found_in_one_walk() -> None:
     assert (places["file:/0"], places["file:/99"], len(places)) == ("payload.a[0].source", "payload.a[99].source", 100)
 
 
+def test_a_place_is_short_however_deep_it_is() -> None:
+    value: Any = "x"
+    for _ in range(200):
+        value = {"k" * 100: value}
+    assert _places(value, {"x"}) == {"x": "payload"}
+
+
+def test_a_submit_names_so_many_uploads_and_no_more(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dtqs.api.intake.UPLOADS_LIMIT", 5)
+    task = {"task_type": "video", "payload": {"source": SOURCE}}
+    assert len(intake.examine([task] * 5, [], None).uploads) == 5
+    with pytest.raises(Invalid, match="body: names more than"):
+        intake.examine([task] * 6, [], None)
+
+
 def test_a_source_that_is_there_twice_has_its_first_place() -> None:
     assert _places({"a": ["x", {"b": "y"}], "c": "y"}, {"y"}) == {"y": "payload.a[1].b"}
 
