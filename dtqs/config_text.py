@@ -22,7 +22,7 @@ ABOUT = {
     "supervisor": "The supervisor of this node's processes",
     "pool:default": "The workers; a further [pool:NAME] is a second set of them",
     "retry": "Retries of tasks, and the time limit of an attempt",
-    "limits": "What any caller may ask for; one API key gets ceilings of its own: dtqs key create --help",
+    "limits": "Bounds for every caller; one API key gets ceilings of its own: dtqs key create --help",
     "lease": "How workers hold tasks, and when those are published or taken back",
     "files": "Uploads and outputs",
     "log": "What the processes write",

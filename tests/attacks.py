@@ -1,4 +1,4 @@
-"""What a program would try that a hostile file has taken over. Standard library only: its text is run inside the jail, where this file cannot be read.
+"""The attempts of a program that a hostile file has taken over. Standard library only: its text is run inside the jail, where this file cannot be read.
 
 `tried(targets)` makes each attempt and tells how it ended: "done", or the name of the error.
 """
@@ -178,7 +178,7 @@ def tried(targets: dict[str, Any]) -> dict[str, str]:
 
 
 def harmless(targets: dict[str, Any]) -> dict[str, Callable[[], object]]:
-    """What must work."""
+    """The calls that must work."""
     work = targets["work"]
     return {
         "write": lambda: write(f"{work}/mine"),

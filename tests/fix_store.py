@@ -213,7 +213,7 @@ class World:
         self.store.leases.finish(lease_id, settled(task_ids, kind, **fields))
 
     def heartbeat(self, worker_id: str) -> str:
-        """What a keeper sees of this worker."""
+        """The sight of this worker that a keeper has."""
         return self.store.workers.heartbeats()[worker_id]
 
     def grow_old(self, worker_id: str, seconds: float = 60.0) -> None:

@@ -1,4 +1,4 @@
-"""What every answer says of itself to browsers and caches, unless its resource says otherwise."""
+"""Headers that every answer carries for browsers and caches, unless its resource sets others."""
 
 import falcon
 

@@ -1,4 +1,4 @@
-"""What a caller may ask for: [limits] hold for everybody, and a key's own ceilings for that key; how many tasks it may have pending, room.py says."""
+"""Bounds of a request: [limits] hold for everybody, a key's own ceilings for that key; room.py bounds its pending tasks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -29,7 +29,7 @@ class Submitted:
 
 @dataclass(slots=True)
 class Judged:
-    """What a body holds. `many`: an array."""
+    """The contents of a body. `many`: an array."""
 
     examined: Examined
     many: bool
@@ -44,7 +44,7 @@ class _NotJson:
 
 
 class Examiner(Protocol):
-    """What Submit asks."""
+    """One question of Submit."""
 
     def judge(self, submitted: Submitted) -> Judged: ...
 

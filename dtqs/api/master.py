@@ -42,7 +42,7 @@ class Served:
 
 
 class Server(Application):  # type: ignore[misc]
-    """What gunicorn runs. `config` is the configuration that was checked; each worker process takes it from here, not from the disk."""
+    """The application that gunicorn runs. `config` is the configuration that was checked; each worker process takes it from here, not from the disk."""
 
     cfg: Any
     config: Config

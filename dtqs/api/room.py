@@ -19,7 +19,7 @@ _REMEMBERED_LIMIT = 4096
 
 @dataclass(slots=True)
 class _Key:
-    """What this process knows of one key. `accepted` only grows: a count that is under way sees how many came meanwhile."""
+    """The knowledge of this process about one key. `accepted` only grows: a count that is under way sees how many came meanwhile."""
 
     in_flight: int = 0
     accepted: int = 0
@@ -50,7 +50,7 @@ class Room:
         if time.monotonic() < known.fresh_until and tasks <= known.allowance:
             known.allowance -= tasks
             return
-        # What is in flight may be committed before the count or after it: it counts here in any case.
+        # A commit in flight may come before the count or after it: it counts here in any case.
         before, accepted = known.in_flight, known.accepted
         pending = self._count(key_id, most + 1)
         free = most - pending - before - (known.accepted - accepted) - tasks

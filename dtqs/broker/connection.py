@@ -54,7 +54,7 @@ class Line:
 
     @property
     def refusal(self) -> str | None:
-        """What the broker has lately refused for want of permission, in its words."""
+        """The broker's words for its last refusal for want of permission; None: there was none lately."""
         return self._refusal if time.monotonic() - self._refused_at < _REFUSAL_SECONDS else None
 
     def start(self) -> None:

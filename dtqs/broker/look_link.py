@@ -24,7 +24,7 @@ _CLOSE_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class BrokerLook:
-    """What was seen. `queue` is None where it is missing; `blocked`: an alarm keeps publishers waiting; `refusal`: no permission to publish."""
+    """One look. `queue` is None where it is missing; `blocked`: an alarm keeps publishers waiting; `refusal`: no permission to publish."""
 
     version: str
     queue: QueueLook | None

@@ -11,7 +11,7 @@ _MEANING = {
     "landlock": "could read what the worker's user may read, such as passwords in this configuration and other tasks' files",
     "seccomp": "could connect to servers, start programs, and signal other processes",
 }
-"""What a program that a hostile file has taken over could do without each part."""
+"""The harm that a taken-over program could do without each part."""
 
 
 def jail(config: Config) -> Iterator[Check]:

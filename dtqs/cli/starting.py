@@ -1,4 +1,4 @@
-"""What a service looks at before it starts: a mistake is said here, once and in one line, and not by each of its processes."""
+"""Checks of a service before it starts: a mistake is told here, once and in one line, and not by each of its processes."""
 
 import socket
 

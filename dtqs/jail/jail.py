@@ -33,7 +33,7 @@ class Jail:
 
     mode: Mode = "best"
     found: Offer | None = None
-    """What the kernel offers; None: it is tried at the first use."""
+    """The parts that the kernel offers; None: they are tried at the first use."""
 
     def offer(self) -> Offer:
         """Return what the kernel offers. Raises JailUnavailable where that is too little."""

@@ -1,4 +1,4 @@
-"""What this kernel, and what holds this process already, let a jail have: found out by children that try each part for good."""
+"""The parts of a jail that this kernel and this process's own limits allow: children try each part for good."""
 
 import os
 import signal

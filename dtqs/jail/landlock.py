@@ -1,4 +1,4 @@
-"""Landlock: which files a process may open. What no rule names is closed: configuration, state, other tasks' files, and `/proc` of other processes.
+"""Landlock: which files a process may open. A file that no rule names is closed: configuration, state, other tasks' files, and `/proc` of other processes.
 
 Newer kernels close TCP, device controls, abstract sockets and signals to processes outside as well.
 """
@@ -39,7 +39,7 @@ class _Beneath(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What may be opened: `programs` may be run as well; `files` are open ones, each as far as it is open itself."""
+    """The files that may be opened: `programs` may be run as well; `files` are open ones, each as far as it is open itself."""
 
     programs: tuple[Path, ...] = ()
     read: tuple[Path, ...] = ()

@@ -1,4 +1,4 @@
-"""What a program needs of the machine to run: libraries, fonts, a few devices and facts of the kernel. None of it is a secret."""
+"""The parts of the machine that a program needs to run: libraries, fonts, a few devices and facts of the kernel. None of it is a secret."""
 
 import os
 import sys
@@ -38,7 +38,7 @@ def devices() -> tuple[Path, ...]:
 
 
 def python() -> tuple[Path, ...]:
-    """Return where this Python's modules lie. Of a checkout on the path only the package: its folder may hold a configuration."""
+    """Return where this Python's modules lie. A checkout on the path gives its package only: its folder may hold a configuration."""
     return tuple(dict.fromkeys(Path(path) for path in _python()))
 
 

@@ -37,7 +37,7 @@ Instruction = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What one kind of process needs beside files, memory and threads."""
+    """The needs of one kind of process beside files, memory and threads."""
 
     runs_program: bool
     """It is still to become its program; whatever it runs afterwards keeps the jail."""

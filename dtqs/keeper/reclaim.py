@@ -33,7 +33,7 @@ class Node:
     boot_id: str
     board: Callable[[], Sequence[SlotRecord]]
     former: Sequence[Death] = ()
-    """What the workers of earlier supervisors of this node ran when they were killed."""
+    """The tasks that workers of this node's earlier supervisors ran when they were killed."""
 
 
 class Reclaim:

@@ -1,4 +1,4 @@
-"""What an author's code gives to its context, checked where it gives it: a wrong value fails its own task, never the worker; pure."""
+"""Checks of the values that an author's code gives to its context: a wrong value fails its own task, never the worker; pure."""
 
 import re
 from collections.abc import Sequence

@@ -19,7 +19,7 @@ _NESTED_LIMIT = 8
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What one field allows, and the bounds of the model inside it."""
+    """The bounds of one field, and of the model inside it."""
 
     name: str
     most: int | None

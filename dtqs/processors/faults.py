@@ -32,7 +32,7 @@ _WANTED = {
     "model_type": "an object",
     "model_attributes_type": "an object",
 }
-"""What pydantic's errors of type want, in words."""
+"""The types that pydantic's errors want, in words."""
 
 
 def payload_problems(error: ValidationError, model: type[BaseModel], root: str = "payload") -> list[Problem]:

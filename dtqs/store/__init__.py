@@ -25,7 +25,7 @@ class Store:
         database_class: type[Database] = Database,
         retry: RetrySection | None = None,
     ) -> None:
-        """Whoever settles deaths gives `retry`: its backoff and its limit."""
+        """The caller that settles deaths gives `retry`: its backoff and its limit."""
         self.database = database_class(section, size, name)
         self.lease_section = lease
         self.tasks = Tasks(self.database, lease.grace_seconds)

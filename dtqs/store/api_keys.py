@@ -17,7 +17,7 @@ REMEMBERED_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Ceilings:
-    """What the operator lets one key ask for; None: no ceiling of its own."""
+    """The ceilings that the operator sets for one key; None: no ceiling of its own."""
 
     max_priority: int | None = None
     max_pending: int | None = None

@@ -9,7 +9,7 @@ from dtqs.resources import resource
 from dtqs.store.statements import statement
 
 SCHEMA_VERSION = 6
-"""What schema.sql makes, and the oldest that this code works on."""
+"""The version that schema.sql makes, and the oldest that this code works on."""
 SCHEMA_COMPATIBLE = 3
 """The oldest version of code that may work on it: workers of before an update run on beside the new schema."""
 

@@ -1,4 +1,4 @@
-"""What the children of a node are born with, and what they say afterwards: scoreboard, marks and last words."""
+"""The things that children of a node are born with, and tell afterwards: scoreboard, marks and last words."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""Who this node is: a UUID in a file of the state folder, locked for the supervisor's life. Two supervisors on one host are two nodes.
+"""The identity of this node: a UUID in a file of the state folder, locked for the supervisor's life. Two supervisors on one host are two nodes.
 
 The lock says that earlier workers under this identity are gone. A copy has a lock of its own, so an identity holds only where, and while, it was made.
 """

@@ -18,7 +18,7 @@ _GIVEN_UP_TIMES = 10
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """What a slot remembers: how many of its children in a row died young, the monotonic time before which it is not forked again, and how many
+    """The memory of a slot: how many of its children in a row died young, the monotonic time before which it is not forked again, and how many
     in a row ended before they were ready."""
 
     young: int = 0

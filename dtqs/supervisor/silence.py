@@ -1,4 +1,4 @@
-"""What is known of a child that gives no sign of life, before it is killed: how its threads stand, and their stacks.
+"""Facts about a child that gives no sign of life, before it is killed: how its threads stand, and their stacks.
 
 A child that is kept from running is no dead one: where the machine is starved, it is given more time.
 """
@@ -20,7 +20,7 @@ PATIENCE = 3.0
 _MOST_DUMPS = 10
 _MOST_THREADS = 50
 _STARVED_SHARE = 0.5
-"""Of the time between two looks, that a thread waited for a processor."""
+"""The part of the time between two looks that a thread waited for a processor."""
 _RAN_SHARE = 0.05
 
 

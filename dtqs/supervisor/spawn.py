@@ -42,9 +42,9 @@ class ChildStart:
     last_words: Callable[[str], None] = print
     """Leaves a line that says why this child ends; its parent repeats it."""
     board: Callable[[], Sequence[SlotRecord]] = tuple
-    """What the workers of this node say on the scoreboard, read anew at each call."""
+    """The scoreboard of this node's workers, read anew at each call."""
     former: tuple[Death, ...] = ()
-    """What the workers of earlier supervisors of this node ran when they were killed."""
+    """The tasks that workers of this node's earlier supervisors ran when they were killed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Interrupting the main thread: at a task's time limit, at its cancel, when the worker must stop. Also the sign of life for the supervisor.
 
 A small thread looks ten times a second, and acts on signals, whose handlers only enqueue. Its own signal has Interrupted raised in the main thread,
-out of the processor; again and again, since code may swallow even that. What swallows all of them is killed by the supervisor.
+out of the processor; again and again, since code may swallow even that. The supervisor kills an attempt that swallows all of them.
 """
 
 import enum

@@ -1,4 +1,4 @@
-"""What an attempt may leave changed in its process, and the next one must not meet: signal handlers and mask, timers, wakeup descriptor, umask, folder."""
+"""State of a process that an attempt may change, and the next one must not meet: signal handlers and mask, timers, wakeup descriptor, umask, folder."""
 
 import contextlib
 import logging

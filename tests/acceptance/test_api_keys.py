@@ -178,7 +178,7 @@ def test_together_they_are_no_more_either(new_key: NewKey) -> None:
     with ThreadPoolExecutor(16) as pool:
         statuses = list(pool.map(lambda _: client.post("/submit", json=later).status_code, range(60)))
     assert set(statuses) == {202, 429}
-    # What is in flight counts twice at worst, so a few too few may be accepted, and never one too many.
+    # A commit in flight counts twice at worst: a few tasks too few may be accepted, never one too many.
     assert 4 <= statuses.count(202) <= 20
     one_by_one = [client.post("/submit", json=later).status_code for _ in range(21)]
     assert statuses.count(202) + one_by_one.count(202) == 20

@@ -41,7 +41,7 @@ PR_SET_DUMPABLE = 4
 
 @pytest.fixture
 def targets(tmp_path: Path) -> Iterator[dict[str, Any]]:
-    """What a worker has beside a task: its configuration, another task's file, servers that listen, and another process."""
+    """The surroundings of a worker: its configuration, another task's file, servers that listen, and another process."""
     with ExitStack() as stack:
         yield prepared(tmp_path, stack)
 

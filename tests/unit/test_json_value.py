@@ -1,4 +1,4 @@
-"""What may be stored as JSON: values that are kept as they are, those that are refused with words, and what is stored beyond the bounds."""
+"""JSON that may be stored: values that are kept as they are, values that are refused with words, and rows beyond the bounds."""
 
 import json
 import re

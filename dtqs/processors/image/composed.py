@@ -1,6 +1,6 @@
 """Animations whose frames are parts of a canvas (GIF, APNG): composed as browsers do it, one frame at a time.
 
-What no frame has painted is transparent. How a file says where its parts are, gif.py and png.py know.
+Pixels that no frame has painted are transparent. gif.py and png.py know where the parts of a file lie.
 """
 
 from abc import abstractmethod
@@ -14,7 +14,7 @@ from PIL.ImageFile import ImageFile
 
 
 class Dispose(Enum):
-    """What becomes of a part before the next one is painted."""
+    """The fate of a part before the next one is painted."""
 
     KEEP = 0
     CLEAR = 1

@@ -42,7 +42,7 @@ Options = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What is to be written: one picture, or the frames of an animation with their milliseconds; 0 loops are endless.
+    """The pictures to write: one, or the frames of an animation with their milliseconds; 0 loops are endless.
 
     Of an animation that is too large to be held, only the first frame is there, and `make` makes each.
     """

@@ -17,7 +17,7 @@ _DISPOSE = {2: Dispose.CLEAR, 3: Dispose.RESTORE}
 
 @dataclass(slots=True)
 class _Control:
-    """What an extension says of the part that follows it."""
+    """An extension, which describes the part that follows it."""
 
     dispose: Dispose = Dispose.KEEP
     milliseconds: int = 0

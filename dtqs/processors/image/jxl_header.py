@@ -1,4 +1,4 @@
-"""What the header of a JPEG XL codestream says of its colours, in the code points of CICP (ISO/IEC 18181-1, annex A).
+"""The colours that the header of a JPEG XL codestream names, in the code points of CICP (ISO/IEC 18181-1, annex A).
 
 libjxl converts to these colours, and our binding to it does not tell which they are.
 """

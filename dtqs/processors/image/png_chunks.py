@@ -37,7 +37,7 @@ class Chunk:
 
 @dataclass(slots=True)
 class Structure:
-    """What a PNG consists of."""
+    """The parts of a PNG."""
 
     header: bytes
     chunks: list[Chunk] = field(default_factory=list)

@@ -34,7 +34,7 @@ WORDS = {
 NAMES = {"image/vnd.microsoft.icon": "ico"}
 """How the result calls a sort whose media type does not end in its name."""
 ANIMATIONS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
-"""Of these, further frames go on with the first; those of others are pages, previews or views from other sides."""
+"""Formats whose further frames go on with the first; the frames of others are pages, previews or views from other sides."""
 _SELDOM = {
     "image/heic": ("dtqs.processors.image.heic", "HeicFile"),
     "image/heif": ("dtqs.processors.image.heic", "HeicFile"),

@@ -22,7 +22,7 @@ UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the tags say of the numbers."""
+    """The tags that describe the numbers."""
 
     width: int
     height: int

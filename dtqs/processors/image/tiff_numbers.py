@@ -172,7 +172,7 @@ def _float_range(low: float, high: float) -> tuple[float, float]:
 
 
 def _whole_range(low: float, high: float, layout: Layout) -> tuple[float, float]:
-    """What is black and white: all that the bits can say, or the next smaller usual range that holds all values."""
+    """Black and white: all that the bits can say, or the next smaller usual range that holds all values."""
     if layout.format == SIGNED:
         return (0.0, next((float(top) for top in _USUAL if high <= top), high)) if low >= 0 else (low, high)
     top = 2.0**layout.bits - 1

@@ -21,7 +21,7 @@ ENCODERS: Mapping[str, tuple[str, ...]] = {
 """The better one first; what a build of ffmpeg has differs."""
 TWO_PASSES = frozenset({"libx264", "libx265", "libvpx-vp9", "libaom-av1"})
 TRANSPARENT: Options = {"pix_fmt": "yuva420p", "auto-alt-ref": 0}
-"""Of libvpx: it cannot look ahead in films that are transparent."""
+"""libvpx cannot look ahead in films that are transparent."""
 PASS_LOG = "passes"
 """A name in the attempt's own folder, in which ffmpeg runs."""
 

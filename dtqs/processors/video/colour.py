@@ -13,7 +13,7 @@ _UNSAID = frozenset({"", "unknown", "unspecified", "reserved", "None"})
 _SCALE_NAMES = {
     "bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601", "fcc": "fcc", "smpte240m": "smpte240m", "bt2020nc": "bt2020",
 }  # fmt: skip
-"""What the scale filter calls a matrix; it knows no others."""
+"""The scale filter's names of matrices; it knows no others."""
 _USUAL = frozenset({"bt709", "smpte170m", "bt470bg"})
 """Every player knows these, so a film may keep them."""
 _WIDE = frozenset({"bt2020", "smpte431", "smpte432", "film", "smpte428"})

@@ -1,4 +1,4 @@
-"""What a submit's body costs: one walk for all sources, no more than some hundred problems, and lists that are too long are not looked into."""
+"""The cost of a submit's body: one walk for all sources, no more than some hundred problems, and lists that are too long are not looked into."""
 
 from collections.abc import Iterator
 from pathlib import Path

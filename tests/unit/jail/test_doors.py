@@ -1,4 +1,4 @@
-"""What stays outside the jail, and what must not."""
+"""Work that stays outside the jail, and work that must not."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What a part of a film holds, and what packets say: decided without ffmpeg."""
+"""The contents of a part of a film, and the packets that tell them: decided without ffmpeg."""
 
 from array import array
 from fractions import Fraction

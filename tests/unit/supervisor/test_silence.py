@@ -1,4 +1,4 @@
-"""What is found out about a silent process: its threads, its stacks, and whether it was kept from running."""
+"""Facts about a silent process: its threads, its stacks, and whether it was kept from running."""
 
 import contextlib
 import os
