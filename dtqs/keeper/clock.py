@@ -17,7 +17,7 @@ class Step:
 
 
 class DatabaseClock:
-    """What the last look showed: the database's clock, and between which two monotonic moments it was read."""
+    """The last look: the database's clock, and between which two monotonic moments it was read."""
 
     def __init__(self) -> None:
         self._last: tuple[float, float, float] | None = None
