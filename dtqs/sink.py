@@ -75,6 +75,15 @@ class Sink:
         """Close what this sink has opened itself; nothing may be put afterwards."""
         self._close()
 
+    def renew(self) -> None:
+        """Find the way anew, in a forked process that has closed what this sink had opened."""
+        self._lock = threading.RLock()
+        try:
+            self._write, self._close = _way(self._descriptor)
+        except OSError:
+            # closed as well: its number may soon be another file's
+            self._write, self._close = len, lambda: None
+
     def _write_one(self) -> bool:
         """Write the next line, or a part of it; False: not now."""
         kept = bool(self._pending)
@@ -158,6 +167,16 @@ def finish(seconds: float) -> None:
     until = time.monotonic() + seconds
     for sink in _own():
         sink.finish(until - time.monotonic())
+
+
+def renew() -> None:
+    """Let this process's sinks write again, after a fork and the closing of all descriptors but the first three. Nothing may have been opened since."""
+    for sink in _own():
+        # what holds a closed number must not close it later, when it is another file's
+        with contextlib.suppress(OSError):
+            sink.close()
+    for sink in _own():
+        sink.renew()
 
 
 def _own() -> list[Sink]:

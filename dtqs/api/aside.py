@@ -4,46 +4,56 @@ It is forked before anything is opened, does one request at a time, and dies wit
 """
 
 import gc
+import logging
 import os
 import pickle
 import signal
 import struct
-import traceback
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 import gevent
 from gevent import monkey, socket
-from gevent.lock import BoundedSemaphore
 from setproctitle import setproctitle
 
-from dtqs import prctl
+from dtqs import prctl, sink
+from dtqs.api.turns import Turns
 from dtqs.errors import ExaminerBusy, Invalid
 
 TITLE = "dtqs: api examiner"
 _LENGTH = struct.Struct(">Q")
 _FORK_PAUSE_SECONDS = 1.0
+"""At least so long after one fork comes the next: a body that kills the process must not cost a copy of it each time."""
 A = TypeVar("A")
 R = TypeVar("R")
 
+logger = logging.getLogger(__name__)
 
 
 class Aside(Generic[A, R]):
-    """Runs `work` in the process. A request waits at most `patience_seconds` for its turn, and `limit_seconds` for its answer."""
+    """Runs `work` in the process, for requests that have a turn, each for at most `limit_seconds`."""
 
-    def __init__(self, work: Callable[[A], R], patience_seconds: float, limit_seconds: float) -> None:
-        self._work, self._patience_seconds, self._limit_seconds = work, patience_seconds, limit_seconds
-        self._turn = BoundedSemaphore(1)
+    def __init__(self, work: Callable[[A], R], turns: Turns, limit_seconds: float) -> None:
+        self._work, self._turns, self._limit_seconds = work, turns, limit_seconds
         self._connection: Any = None
         self._pid = 0
+        self._next_fork = 0.0
 
     def start(self) -> None:
-        """Fork the process. Safe to call again after its death."""
+        """Fork the process. Safe to call again after its death. Raises ExaminerBusy where the system has no room for it."""
         die_with_parent = prctl.dying_with_parent()
-        ours, theirs = socket.socketpair()
-        # not gevent's: the child never runs a loop
-        pid = monkey.get_original("os", "fork")()
+        self._next_fork = time.monotonic() + _FORK_PAUSE_SECONDS
+        pair: tuple[Any, ...] = ()
+        try:
+            pair = ours, theirs = socket.socketpair()
+            # not gevent's: the child never runs a loop
+            pid = monkey.get_original("os", "fork")()
+        except OSError as error:
+            for end in pair:
+                end.close()
+            raise ExaminerBusy("the process that examines large bodies cannot be started") from error
         if pid == 0:
             try:
                 die_with_parent()
@@ -64,18 +74,15 @@ class Aside(Generic[A, R]):
         with suppress(ChildProcessError):
             monkey.get_original("os", "waitpid")(pid, 0)
 
-    def ask(self, argument: A) -> R:
-        """Return the work's value. Raises what the work raises, and ExaminerBusy."""
-        if not self._turn.acquire(timeout=self._patience_seconds):
-            raise ExaminerBusy("too many large bodies wait to be examined")
-        try:
+    def ask(self, argument: A, key: str | None, size: int) -> R:
+        """Return the work's value. `key` and `size` are for the turn. Raises what the work raises, and ExaminerBusy."""
+        with self._turns.taken(key, size):
+            if self._connection is None:
+                gevent.sleep(max(0.0, self._next_fork - time.monotonic()))
+                self.start()
             return self._asked(argument)
-        finally:
-            self._turn.release()
 
     def _asked(self, argument: A) -> R:
-        if self._connection is None:
-            self.start()
         answered = False
         try:
             with gevent.Timeout(self._limit_seconds, ExaminerBusy(f"a body was not examined within {self._limit_seconds:g} s")):
@@ -121,6 +128,7 @@ def _serve(work: Callable[[A], R], connection: int) -> None:
     os.closerange(3, connection)
     os.closerange(connection + 1, os.sysconf("SC_OPEN_MAX"))
     os.set_blocking(connection, True)
+    sink.renew()
     setproctitle(TITLE)
     gc.freeze()
 
@@ -137,6 +145,7 @@ def _serve(work: Callable[[A], R], connection: int) -> None:
         left = memoryview(_LENGTH.pack(len(answer)) + answer)
         while left:
             left = left[os.write(connection, left) :]
+        sink.flush()
 
 
 def _answer(work: Callable[[A], R], request: bytes) -> bytes:
@@ -145,6 +154,5 @@ def _answer(work: Callable[[A], R], request: bytes) -> bytes:
     except Invalid as error:
         return pickle.dumps((False, error), protocol=5)
     except Exception as error:  # a processor's own validators may raise anything, also what cannot be sent
-        with suppress(OSError):
-            os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
+        logger.error("a large body cannot be examined", exc_info=True)
         return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")), protocol=5)

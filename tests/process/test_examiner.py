@@ -1,14 +1,22 @@
 """The process that examines large bodies: its own processor time, one request at a time, and a new one after its death."""
 
+import errno
 import os
+import resource
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import gevent
 import pytest
+from gevent import monkey
 
 from dtqs.api.aside import Aside
+from dtqs.api.turns import Turns
 from dtqs.errors import ExaminerBusy, Invalid, Problem
 from tests.helpers import eventually
 
@@ -27,30 +35,38 @@ def work(argument: str) -> str:
     return f"{argument} by {os.getpid()}"
 
 
+def made(turns: Turns | None = None) -> Aside[str, str]:
+    return Aside(work, turns or Turns(0.2, 1 << 20), limit_seconds=0.5)
+
+
+def ask(one: Aside[str, str], argument: str) -> str:
+    return one.ask(argument, None, len(argument))
+
+
 @pytest.fixture
 def aside() -> Iterator[Aside[str, str]]:
-    one: Aside[str, str] = Aside(work, patience_seconds=0.2, limit_seconds=0.5)
+    one = made()
     one.start()
     yield one
     one.stop()
 
 
 def test_it_works_in_another_process(aside: Aside[str, str]) -> None:
-    said, _, pid = aside.ask("x" * 1_000_000).partition(" by ")
+    said, _, pid = ask(aside, "x" * 1_000_000).partition(" by ")
     assert said == "x" * 1_000_000
     assert int(pid) != os.getpid()
 
 
 def test_what_is_wrong_arrives_as_it_was_raised(aside: Aside[str, str]) -> None:
     with pytest.raises(Invalid) as caught:
-        aside.ask("invalid")
+        ask(aside, "invalid")
     assert caught.value.problems == (Problem("a", "is wrong"),)
     with pytest.raises(RuntimeError, match="LookupError: of the processor"):
-        aside.ask("odd")
+        ask(aside, "odd")
 
 
 def test_the_loop_goes_on_meanwhile_and_nothing_waits_without_end(aside: Aside[str, str]) -> None:
-    aside.ask("warm")
+    ask(aside, "warm")
     turns: list[float] = []
 
     def tick() -> None:
@@ -59,30 +75,99 @@ def test_the_loop_goes_on_meanwhile_and_nothing_waits_without_end(aside: Aside[s
             turns.append(time.monotonic())
 
     ticking = gevent.spawn(tick)
-    first = gevent.spawn(aside.ask, "spin")
+    first = gevent.spawn(ask, aside, "spin")
     gevent.sleep(0.01)
     with pytest.raises(ExaminerBusy, match="wait"):
-        aside.ask("second")
+        ask(aside, "second")
     with pytest.raises(ExaminerBusy, match="within"):
         first.get()
     ticking.join()
     assert len(turns) == 60
-    assert aside.ask("again").startswith("again by ")
+    assert ask(aside, "again").startswith("again by ")
 
 
 def test_a_dead_one_is_replaced(aside: Aside[str, str]) -> None:
     with pytest.raises(ExaminerBusy, match="died"):
-        aside.ask("die")
-    assert aside.ask("again").startswith("again by ")
+        ask(aside, "die")
+    assert ask(aside, "again").startswith("again by ")
+
+
+def test_a_body_that_kills_it_costs_no_copy_at_once(aside: Aside[str, str]) -> None:
+    began = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(ExaminerBusy, match="died"):
+            ask(aside, "die")
+    assert time.monotonic() - began > 0.9
+
+
+def test_no_room_for_another_file_is_told_as_busy() -> None:
+    one, (soft, hard) = made(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        with pytest.raises(ExaminerBusy, match="started"):
+            ask(one, "x")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_no_room_for_another_process_is_told_as_busy_and_nothing_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    one, before = made(), os.listdir("/proc/self/fd")
+    monkeypatch.setitem(monkey.saved.setdefault("os", {}), "fork", refuse)  # root has no such limit
+    with pytest.raises(ExaminerBusy, match="started"):
+        ask(one, "x")
+    assert os.listdir("/proc/self/fd") == before
+
+
+TALKER = """
+import os, socket, sys
+from dtqs import log, sink
+from dtqs.api.aside import Aside
+from dtqs.api.turns import Turns
+
+def work(path):
+    log.logging.getLogger("validator").info("logged")
+    print("printed")
+    with open(path, "w+") as file:  # gets the first number that is free
+        print("printed again")
+        log.logging.getLogger("validator").info("logged again")
+        file.seek(0)
+        return file.read()
+
+log.set_up("info", "text", "api")
+one = Aside(work, Turns(1.0, 100), 5.0)
+print("answer", repr(one.ask(sys.argv[1], None, 1)))
+sink.finish(5.0)
+"""
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "file"])
+def test_prints_and_logs_of_its_work_arrive_and_in_no_other_file(kind: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TALKER, str(tmp_path / "own")]
+    if kind == "file":
+        with (tmp_path / "out").open("wb") as out:
+            subprocess.run(command, stdout=out, stderr=out, check=True, timeout=30)
+        said = (tmp_path / "out").read_text()
+    elif kind == "pipe":
+        said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True, timeout=30).stdout
+    else:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            subprocess.run(command, stdout=theirs, stderr=theirs, check=True, timeout=30)
+            said = ours.recv(1 << 16).decode()
+    for line in ("logged", "printed", "printed again", "logged again", "answer ''"):
+        assert f"{line}\n" in said
 
 
 def test_it_ends_with_its_parent() -> None:
-    one: Aside[str, str] = Aside(work, 0.2, 0.5)
+    one = made()
     one.start()
-    pid = int(one.ask("x").partition(" by ")[2])
+    pid = int(ask(one, "x").partition(" by ")[2])
     for number in (signal.SIGTERM, signal.SIGINT):
         os.kill(pid, number)  # a terminal's Ctrl-C reaches it too: its parent decides
-    assert one.ask("x").endswith(str(pid))
+    assert ask(one, "x").endswith(str(pid))
     one.stop()
     one.stop()
     eventually(lambda: not os.path.exists(f"/proc/{pid}"), what="the process is gone")

@@ -1,0 +1,101 @@
+"""Turns at something that serves one request at a time: fair between keys, and bounded in what waits."""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from gevent.event import Event
+
+from dtqs.errors import ExaminerBusy
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    size: int
+    told: Event = field(default_factory=Event)
+    has_turn: bool = False
+
+
+@dataclass(slots=True)
+class _Line:
+    """The waiters of one key, the oldest first."""
+
+    waiters: deque[_Waiter] = field(default_factory=deque)
+    size: int = 0
+
+    def add(self, waiter: _Waiter) -> None:
+        self.waiters.append(waiter)
+        self.size += waiter.size
+
+    def remove(self, waiter: _Waiter) -> None:
+        self.waiters.remove(waiter)
+        self.size -= waiter.size
+
+
+class Turns:
+    """One turn at a time, of the keys that wait one after the other. A waiter waits at most `patience_seconds`.
+
+    Waiters together have at most `most_bytes`. Where that is full, the key with the most loses its newest waiter to a key that has less.
+    """
+
+    def __init__(self, patience_seconds: float, most_bytes: int) -> None:
+        self._patience_seconds, self._most_bytes = patience_seconds, most_bytes
+        self._lines: OrderedDict[str | None, _Line] = OrderedDict()
+        self._taken = False
+
+    @contextmanager
+    def taken(self, key: str | None, size: int) -> Iterator[None]:
+        """Hold a turn; `size` is what the request keeps in memory while it waits. Raises ExaminerBusy."""
+        if self._taken:
+            self._wait(key, _Waiter(size))
+        self._taken = True
+        try:
+            yield
+        finally:
+            self._pass_on(key)
+
+    def _wait(self, key: str | None, waiter: _Waiter) -> None:
+        self._make_room(key, waiter.size)
+        self._lines.setdefault(key, _Line()).add(waiter)
+        try:
+            waiter.told.wait(self._patience_seconds)
+        except BaseException:
+            if waiter.has_turn:
+                self._pass_on(key)
+            raise
+        finally:
+            if not waiter.told.is_set():
+                self._leave(key, waiter)
+        if not waiter.has_turn:
+            raise ExaminerBusy("too many large bodies wait to be examined")
+
+    def _make_room(self, key: str | None, size: int) -> None:
+        own = self._lines[key].size if key in self._lines else 0
+        while self._lines and sum(line.size for line in self._lines.values()) + size > self._most_bytes:
+            greediest, line = max(self._lines.items(), key=lambda item: item[1].size)
+            if line.size <= own + size:
+                raise ExaminerBusy("too many large bodies wait to be examined")
+            newest = line.waiters[-1]
+            self._leave(greediest, newest)
+            newest.told.set()
+
+    def _leave(self, key: str | None, waiter: _Waiter) -> None:
+        line = self._lines[key]
+        line.remove(waiter)
+        if not line.waiters:
+            del self._lines[key]
+
+    def _pass_on(self, key: str | None) -> None:
+        """Give the turn to the next key; the one that has just had it comes last."""
+        self._taken = False
+        if key in self._lines:
+            self._lines.move_to_end(key)
+        for following, line in self._lines.items():
+            waiter = line.waiters[0]
+            self._leave(following, waiter)
+            if following in self._lines:
+                self._lines.move_to_end(following)
+            self._taken = waiter.has_turn = True
+            waiter.told.set()
+            return

@@ -1,0 +1,91 @@
+"""Turns: one at a time, fair between keys, and bounded in what waits."""
+
+from collections.abc import Callable
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from dtqs.api.turns import Turns
+from dtqs.errors import ExaminerBusy
+
+PATIENCE_SECONDS = 30.0
+
+
+class Callers:
+    """Requests that hold their turn until they are let go, each in a greenlet; `served` names them in the order of their turns."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        self.served: list[str] = []
+        self._free = Event()
+
+    def come(self, name: str, size: int = 1) -> "gevent.Greenlet[[], None]":
+        """The first character of the name is the key."""
+        greenlet = gevent.spawn(self._ask, name, size)
+        gevent.idle()
+        return greenlet
+
+    def let_go(self) -> None:
+        self._free.set()
+
+    def _ask(self, name: str, size: int) -> None:
+        with self._turns.taken(name[0], size):
+            self.served.append(name)
+            self._free.wait()
+
+
+def settle(*greenlets: "gevent.Greenlet[[], None]") -> None:
+    gevent.joinall(greenlets, timeout=10)
+
+
+def refused(greenlet: "gevent.Greenlet[[], None]") -> bool:
+    return isinstance(greenlet.exception, ExaminerBusy)
+
+
+def test_keys_take_turns_however_many_requests_one_of_them_has() -> None:
+    callers = Callers(Turns(PATIENCE_SECONDS, 100))
+    came = [callers.come(name) for name in ("a1", "a2", "a3", "a4", "b1", "c1", "b2")]
+    assert callers.served == ["a1"]
+    callers.let_go()
+    settle(*came)
+    assert callers.served == ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]
+
+
+def test_who_finds_no_room_is_refused_at_once() -> None:
+    callers = Callers(Turns(PATIENCE_SECONDS, 3))
+    came = [callers.come(name) for name in ("a1", "a2", "a3", "a4", "a5")]
+    assert [refused(one) for one in came] == [False, False, False, False, True]
+    callers.let_go()
+    settle(*came)
+    assert callers.served == ["a1", "a2", "a3", "a4"]
+
+
+def test_the_greediest_key_gives_way_to_one_with_less() -> None:
+    callers = Callers(Turns(PATIENCE_SECONDS, 3))
+    came = [callers.come(name) for name in ("a1", "a2", "a3", "a4", "b1", "b2")]
+    assert [refused(one) for one in came] == [False, False, False, True, False, True]
+    callers.let_go()
+    settle(*came)
+    assert callers.served == ["a1", "b1", "a2", "a3"]
+
+
+def test_patience_ends_and_leaves_nothing() -> None:
+    turns = Turns(0.01, 1)
+    with turns.taken("a", 1):
+        for _ in range(3):
+            with pytest.raises(ExaminerBusy), turns.taken("b", 1):
+                pass
+    with turns.taken("b", 1):
+        pass
+
+
+@pytest.mark.parametrize("when", ["while it waits", "as it gets its turn"])
+def test_a_waiter_that_is_killed_keeps_no_turn(when: str) -> None:
+    callers = Callers(Turns(PATIENCE_SECONDS, 100))
+    first, second, third = (callers.come(name) for name in ("a", "b", "c"))
+    steps: list[Callable[[], None]] = [lambda: second.kill(block=False), callers.let_go]
+    for step in steps if when == "while it waits" else reversed(steps):
+        step()
+    settle(first, second, third)
+    assert callers.served[-1] == "c"
