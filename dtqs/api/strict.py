@@ -25,6 +25,7 @@ _DECIMALS = bytes(48 if 48 <= byte <= 57 or byte == 46 else 32 for byte in range
 _LONG_DECIMAL = b"0" * 18
 _DECIMAL = re.compile(rb"[0-9.]{18,}(?:[eE][+-]?[0-9]+)?")
 _SMALL = re.compile(rb"[eE]-[0-9]{3}")
+_NEGATIVE_ZERO = re.compile(rb"-0(?=[\],}\s]|\Z)")
 
 
 def decode(body: bytes) -> tuple[Any, list[Problem]]:
@@ -53,6 +54,8 @@ def _is_plain(body: bytes, value: Any) -> bool:
         again = orjson.dumps([[[[value]]]])
     except orjson.JSONEncodeError:
         raise _too_deep() from None
+    if b"-0" in body and _NEGATIVE_ZERO.search(body):
+        return False
     is_plain = body.count(b":") == again.count(b":") and b"\\u00" not in body and _LONG_NUMBER not in body.translate(_DIGITS)
     return is_plain and _keeps_decimals(body)
 
@@ -82,12 +85,21 @@ class _Object(dict[str, Any]):
 
 
 def _read_slowly(body: bytes) -> Any:
-    # digits by the thousand are not worth converting
-    return json.loads(body, object_pairs_hook=_object, parse_int=lambda text: int(text) if len(text) <= 20 else _BEYOND, parse_float=_decimal)
+    return json.loads(body, object_pairs_hook=_object, parse_int=_whole, parse_float=_decimal)
 
 
 class _Changed:
     """Stands for a decimal number that a 64-bit float does not carry."""
+
+
+class _NegativeZero:
+    """Stands for a whole number's -0, whose sign would be lost."""
+
+
+def _whole(text: str) -> int | _NegativeZero:
+    if text == "-0":
+        return _NegativeZero()
+    return int(text) if len(text) <= 20 else _BEYOND  # digits by the thousand are not worth converting
 
 
 def _decimal(text: str) -> float | _Changed:
@@ -113,6 +125,8 @@ def _faults(where: str, value: Any) -> Iterator[Problem]:
             yield Problem(where or "body", "text without NUL characters is allowed")
     elif isinstance(value, _Changed):
         yield Problem(where or "body", "has more digits than a 64-bit float carries, or is too close to zero; send such a number as text")
+    elif isinstance(value, _NegativeZero):
+        yield Problem(where or "body", "-0 would become 0; send 0, or -0.0")
     elif isinstance(value, int) and not INTEGER_MIN <= value <= INTEGER_MAX:
         yield Problem(where or "body", f"whole numbers from {INTEGER_MIN} to {INTEGER_MAX} are allowed")
 
