@@ -8,6 +8,7 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
+from dtqs import testing
 from dtqs.errors import PermanentError, TransientError
 from dtqs.processors.echo import EchoPayload, EchoProcessor, EchoSettings
 from dtqs.task import Effect
@@ -17,8 +18,8 @@ echo = EchoProcessor(EchoSettings(faults=True))
 guarded = EchoProcessor(EchoSettings())
 
 
-def _run(payload: dict[str, Any], attempt: Attempt, number: int = 1) -> Any:
-    return echo.run(EchoPayload.model_validate(payload), attempt.context(number))
+def _run(payload: dict[str, Any], number: int = 1) -> testing.Attempt:
+    return testing.run(echo, payload, attempt=number)
 
 
 @pytest.mark.parametrize(
@@ -31,9 +32,8 @@ def _run(payload: dict[str, Any], attempt: Attempt, number: int = 1) -> Any:
         {"fail_times": 0, "steps": 0},
     ],
 )
-def test_it_returns_its_payload_as_it_was_given(payload: dict[str, Any], attempt: Attempt) -> None:
-    text = orjson.dumps(payload)
-    assert orjson.dumps(_run(orjson.loads(text), attempt)) == text
+def test_it_returns_its_payload_as_it_was_given(payload: dict[str, Any]) -> None:
+    assert orjson.dumps(_run(payload).result) == orjson.dumps(payload)
 
 
 @pytest.mark.parametrize(
@@ -65,41 +65,38 @@ def test_what_is_no_object_is_refused(value: object) -> None:
         EchoPayload.model_validate(value)
 
 
-def test_it_fails_as_asked(attempt: Attempt) -> None:
-    with pytest.raises(TransientError):
-        _run({"fail": "transient"}, attempt)
-    with pytest.raises(PermanentError):
-        _run({"fail": "permanent"}, attempt)
+@pytest.mark.parametrize(("how", "kind", "settled"), [("transient", TransientError, "retry"), ("permanent", PermanentError, "failed")])
+def test_it_fails_as_asked(how: str, kind: type[Exception], settled: str) -> None:
+    attempt = _run({"fail": how})
+    assert (type(attempt.error), attempt.settled) == (kind, settled)
 
 
-def test_it_fails_so_many_times_and_then_succeeds(attempt: Attempt) -> None:
-    for number in (1, 2):
-        with pytest.raises(TransientError):
-            _run({"fail_times": 2}, attempt, number)
-    assert _run({"fail_times": 2}, attempt, 3) == {"fail_times": 2}
+def test_it_fails_so_many_times_and_then_succeeds() -> None:
+    attempts = [_run({"fail_times": 2}, number) for number in (1, 2, 3)]
+    assert [attempt.settled for attempt in attempts] == ["retry", "retry", "completed"]
+    assert attempts[-1].result == {"fail_times": 2}
 
 
-def test_it_reports_each_step_and_spreads_the_sleep_over_them(attempt: Attempt) -> None:
+def test_it_reports_each_step_and_spreads_the_sleep_over_them() -> None:
     started = time.monotonic()
-    _run({"steps": 4, "sleep_seconds": 0.08}, attempt)
-    assert attempt.reports.fractions == [0.25, 0.5, 0.75, 1.0]
+    attempt = _run({"steps": 4, "sleep_seconds": 0.08})
+    assert [each.fraction for each in attempt.progress] == [0.25, 0.5, 0.75, 1.0]
     assert 0.08 <= time.monotonic() - started < 1
 
 
-def test_it_spins(attempt: Attempt) -> None:
+def test_it_spins() -> None:
     def computed() -> float:
         started = time.process_time()
-        _run({"spin_seconds": 0.1}, attempt)
+        _run({"spin_seconds": 0.1})
         return time.process_time() - started
 
     # the best of some: a loaded machine may give the process a small part of that time
-    assert any(computed() > 0.02 for _ in range(10))
+    assert any(computed() > 0.02 for _ in range(40))
 
 
-def test_the_effect_is_marked_before_everything_else(attempt: Attempt) -> None:
-    with pytest.raises(TransientError):
-        _run({"effect": "retry", "fail": "transient", "steps": 1}, attempt)
-    assert attempt.reports.effects == [Effect.RETRY]
+def test_the_effect_is_marked_before_everything_else() -> None:
+    attempt = _run({"effect": "retry", "fail": "transient", "steps": 1})
+    assert (attempt.settled, attempt.effects) == ("retry", (Effect.RETRY,))
 
 
 def test_it_dies_as_asked_after_its_steps(attempt: Attempt) -> None:
@@ -107,7 +104,7 @@ def test_it_dies_as_asked_after_its_steps(attempt: Attempt) -> None:
     pid = os.fork()
     if pid == 0:
         attempt.reports.progress = lambda *_: os.write(writer, b"x")  # type: ignore[assignment]
-        _run({"exit": 7, "steps": 2}, attempt)
+        echo.run(EchoPayload.model_validate({"exit": 7, "steps": 2}), attempt.context())
         os._exit(0)
     os.close(writer)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
