@@ -1,6 +1,21 @@
 -- DTQS: the only DDL. Idempotent; applied by `dtqs migrate` in one transaction, which then records the version in `settings`.
 -- docs/architecture.md says why each table is as it is. version: 6
 
+-- ALTER TABLE and CREATE INDEX wait for whoever writes to the table, or reads it, and all who come later wait behind them: also where IF NOT EXISTS
+-- finds nothing to do. So these two look first; they go at the end.
+CREATE OR REPLACE FUNCTION add_column(tab regclass, col text, definition text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = tab AND attname = col AND NOT attisdropped) THEN
+        EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', tab, col, definition);
+    END IF;
+END $$;
+CREATE OR REPLACE FUNCTION add_index(index_name text, definition text, kind text DEFAULT 'INDEX') RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF to_regclass(index_name) IS NULL THEN
+        EXECUTE format('CREATE %s %I %s', kind, index_name, definition);
+    END IF;
+END $$;
+
 -- One row per accepted task, written at submit and when an attempt ends. Where a task is between the two (backlog or lease) is not written here.
 -- No index may mention a column that a finish changes, not even in its predicate, and two thirds of each page stay free (the row grows; with half,
 -- a third of the updates did not fit, and the table was no smaller): so that update stays heap-only.
@@ -27,9 +42,9 @@ CREATE TABLE IF NOT EXISTS tasks (
     retry_of uuid,                                          -- the failed or cancelled task that a person's retry names
     deaths smallint NOT NULL DEFAULT 0                      -- attempts that ended with the death of their worker
 ) WITH (fillfactor = 35, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
-ALTER TABLE tasks ADD COLUMN IF NOT EXISTS deaths smallint NOT NULL DEFAULT 0;
-CREATE UNIQUE INDEX IF NOT EXISTS tasks_retry_of ON tasks (retry_of) WHERE retry_of IS NOT NULL;
-CREATE INDEX IF NOT EXISTS tasks_tags ON tasks USING gin (tags) WHERE tags IS NOT NULL;
+SELECT add_column('tasks', 'deaths', 'smallint NOT NULL DEFAULT 0');
+SELECT add_index('tasks_retry_of', 'ON tasks (retry_of) WHERE retry_of IS NOT NULL', 'UNIQUE INDEX');
+SELECT add_index('tasks_tags', 'ON tasks USING gin (tags) WHERE tags IS NOT NULL');
 
 -- One narrow row per unclaimed task, with the time of its next publish.
 CREATE TABLE IF NOT EXISTS backlog (
@@ -43,10 +58,10 @@ CREATE TABLE IF NOT EXISTS backlog (
     publishes smallint NOT NULL DEFAULT 0,                  -- by relays: the more, the rarer
     counted_for uuid                                        -- the API key whose max_pending counts this row; null: its key has none
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
-ALTER TABLE backlog ADD COLUMN IF NOT EXISTS counted_for uuid;
-CREATE INDEX IF NOT EXISTS backlog_publish_at ON backlog (publish_at);
+SELECT add_column('backlog', 'counted_for', 'uuid');
+SELECT add_index('backlog_publish_at', 'ON backlog (publish_at)');
 -- Keys without that ceiling have no entry here, and pay nothing.
-CREATE INDEX IF NOT EXISTS backlog_counted_for ON backlog (counted_for) WHERE counted_for IS NOT NULL;
+SELECT add_index('backlog_counted_for', 'ON backlog (counted_for) WHERE counted_for IS NOT NULL');
 
 -- One row per claim: hold, fence and lock in one. Inserted and deleted, never cut; whoever inserts one locks its worker's row first.
 CREATE TABLE IF NOT EXISTS leases (
@@ -56,7 +71,7 @@ CREATE TABLE IF NOT EXISTS leases (
     started_at timestamptz NOT NULL DEFAULT now(),
     effect text CHECK (effect IN ('retry', 'fail'))         -- an outside effect began: what to do when nobody knows how it went
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX IF NOT EXISTS leases_worker_id ON leases (worker_id);
+SELECT add_index('leases_worker_id', 'ON leases (worker_id)');
 
 -- What happened, per task in the order of its commits. A day a partition: old ones are dropped whole.
 CREATE TABLE IF NOT EXISTS logs (
@@ -70,8 +85,8 @@ CREATE TABLE IF NOT EXISTS logs (
     message text,
     data json                                               -- progress; an attempt's error; what the processor logged
 ) PARTITION BY RANGE (at);
-CREATE INDEX IF NOT EXISTS logs_task_id ON logs (task_id, id);
-CREATE INDEX IF NOT EXISTS logs_at ON logs USING brin (at) WITH (pages_per_range = 32, autosummarize = on);
+SELECT add_index('logs_task_id', 'ON logs (task_id, id)');
+SELECT add_index('logs_at', 'ON logs USING brin (at) WITH (pages_per_range = 32, autosummarize = on)');
 
 -- One row per worker process, ever fresh: host names and pids repeat, ids do not.
 CREATE TABLE IF NOT EXISTS workers (
@@ -94,7 +109,7 @@ CREATE TABLE IF NOT EXISTS workers (
     dead_at timestamptz,
     task_types text[]                                       -- those it does; null: a worker of before version 6
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
-ALTER TABLE workers ADD COLUMN IF NOT EXISTS task_types text[];
+SELECT add_column('workers', 'task_types', 'text[]');
 
 -- One row per process with its totals so far, written with its heartbeat: rates are differences of two readings.
 -- The rows of processes that are gone are folded into the one whose id is all zeros.
@@ -121,7 +136,7 @@ CREATE TABLE IF NOT EXISTS failures (
     outcome text NOT NULL,
     at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX IF NOT EXISTS failures_outcome ON failures (outcome, task_id);
+SELECT add_index('failures_outcome', 'ON failures (outcome, task_id)');
 
 CREATE TABLE IF NOT EXISTS idempotency_keys (
     api_key_id uuid NOT NULL,
@@ -131,7 +146,7 @@ CREATE TABLE IF NOT EXISTS idempotency_keys (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (api_key_id, key)
 );
-CREATE INDEX IF NOT EXISTS idempotency_keys_created_at ON idempotency_keys (created_at);
+SELECT add_index('idempotency_keys_created_at', 'ON idempotency_keys (created_at)');
 
 -- Only the hash of a key is kept: a key is 256 random bits, so one round of SHA-256 is enough.
 CREATE TABLE IF NOT EXISTS api_keys (
@@ -147,17 +162,17 @@ CREATE TABLE IF NOT EXISTS api_keys (
     max_timeout_seconds double precision,
     task_types text[]
 );
-ALTER TABLE api_keys ADD COLUMN IF NOT EXISTS max_priority smallint, ADD COLUMN IF NOT EXISTS max_pending integer,
-    ADD COLUMN IF NOT EXISTS max_upload_bytes bigint, ADD COLUMN IF NOT EXISTS max_timeout_seconds double precision,
-    ADD COLUMN IF NOT EXISTS task_types text[];
-CREATE UNIQUE INDEX IF NOT EXISTS api_keys_name ON api_keys (name) WHERE revoked_at IS NULL;
+SELECT add_column('api_keys', 'max_priority', 'smallint'), add_column('api_keys', 'max_pending', 'integer'),
+    add_column('api_keys', 'max_upload_bytes', 'bigint'), add_column('api_keys', 'max_timeout_seconds', 'double precision'),
+    add_column('api_keys', 'task_types', 'text[]');
+SELECT add_index('api_keys_name', 'ON api_keys (name) WHERE revoked_at IS NULL', 'UNIQUE INDEX');
 
 -- Sessions of browsers that ended by a logout, until they would have ended by themselves. Running sessions are stored nowhere.
 CREATE TABLE IF NOT EXISTS ended_sessions (
     id uuid PRIMARY KEY,
     expires_at timestamptz NOT NULL
 );
-CREATE INDEX IF NOT EXISTS ended_sessions_expires_at ON ended_sessions (expires_at);
+SELECT add_index('ended_sessions_expires_at', 'ON ended_sessions (expires_at)');
 
 CREATE TABLE IF NOT EXISTS settings (
     name text PRIMARY KEY,
@@ -173,7 +188,12 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
-CREATE OR REPLACE TRIGGER keep_schema_version BEFORE UPDATE ON settings FOR EACH ROW EXECUTE FUNCTION keep_schema_version();
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'settings'::regclass AND tgname = 'keep_schema_version') THEN
+        CREATE TRIGGER keep_schema_version BEFORE UPDATE ON settings FOR EACH ROW EXECUTE FUNCTION keep_schema_version();
+    END IF;
+END $$;
 
 -- Turns of rate limits. Not logged: after a crash of the server every limit is unused, which is all that is lost.
 CREATE UNLOGGED TABLE IF NOT EXISTS rates (
@@ -181,8 +201,13 @@ CREATE UNLOGGED TABLE IF NOT EXISTS rates (
     free_at timestamptz NOT NULL,
     promised_at timestamptz NOT NULL
 ) WITH (fillfactor = 50);
-ALTER TABLE rates DROP COLUMN IF EXISTS taken;
-CREATE INDEX IF NOT EXISTS rates_free_at ON rates (free_at);
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'rates'::regclass AND attname = 'taken' AND NOT attisdropped) THEN
+        ALTER TABLE rates DROP COLUMN taken;
+    END IF;
+END $$;
+SELECT add_index('rates_free_at', 'ON rates (free_at)');
 
 -- Rules that submit tasks by the clock.
 CREATE TABLE IF NOT EXISTS schedules (
@@ -208,15 +233,22 @@ CREATE TABLE IF NOT EXISTS files (
     created_at timestamptz NOT NULL DEFAULT now(),
     kept_from timestamptz NOT NULL DEFAULT now()            -- when its retention begins: as it is stored, or as the last task that names it is due
 );
-ALTER TABLE files ADD COLUMN IF NOT EXISTS kept_from timestamptz NOT NULL DEFAULT now();
-CREATE INDEX IF NOT EXISTS files_task_id ON files (task_id) WHERE task_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS files_kept_from ON files (kept_from);
+SELECT add_column('files', 'kept_from', 'timestamptz NOT NULL DEFAULT now()');
+SELECT add_index('files_task_id', 'ON files (task_id) WHERE task_id IS NOT NULL');
+SELECT add_index('files_kept_from', 'ON files (kept_from)');
 DROP INDEX IF EXISTS files_created_at;
 
--- Up to version 2 values were jsonb. Each table is written anew, once: some seconds for a million rows.
+-- Up to version 2 values were jsonb. Each table is written anew, once: some seconds for a million rows. The view must go for that; what others were
+-- granted on it is granted again below.
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'tasks'::regclass AND attname = 'payload' AND atttypid = 'jsonb'::regtype) THEN
+        PERFORM set_config('dtqs.view_grants', coalesce(string_agg(format('GRANT %s%s ON task_status TO %s%s', a.privilege_type, held.columns,
+            CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' END), '; '), ''), true)
+        FROM (
+            SELECT relacl, '' FROM pg_class WHERE oid = to_regclass('task_status')
+            UNION ALL SELECT attacl, format('(%I)', attname) FROM pg_attribute WHERE attrelid = to_regclass('task_status')
+        ) held(acl, columns), aclexplode(held.acl) a;
         DROP VIEW IF EXISTS task_status;
         ALTER TABLE tasks
             ALTER payload TYPE json USING payload::json,
@@ -227,8 +259,8 @@ BEGIN
     END IF;
 END $$;
 
--- Every task with its status, and where it runs while it runs.
-CREATE OR REPLACE VIEW task_status AS
+-- Every task with its status, and where it runs while it runs. It is made under another name first: to replace it would wait for its readers.
+CREATE OR REPLACE VIEW task_status_wanted AS
 SELECT t.id, t.task_type,
     coalesce(t.outcome, CASE WHEN b.task_id IS NULL THEN 'in_progress' ELSE 'pending' END) AS status,
     t.priority, t.attempts, t.attempts + (l.id IS NOT NULL)::int AS attempt, t.max_retries, t.payload, t.result, t.error, t.tags, t.retry_of,
@@ -239,6 +271,16 @@ LEFT JOIN backlog b ON b.task_id = t.id
 LEFT JOIN LATERAL (
     SELECT l.id, l.worker_id, l.started_at FROM leases l WHERE t.outcome IS NULL AND b.task_id IS NULL AND t.id = ANY (l.task_ids) LIMIT 1
 ) l ON true;
+DO $$
+BEGIN
+    IF pg_get_viewdef('task_status_wanted'::regclass) IS DISTINCT FROM pg_get_viewdef(to_regclass('task_status')) THEN
+        EXECUTE 'CREATE OR REPLACE VIEW task_status AS ' || pg_get_viewdef('task_status_wanted'::regclass);
+    END IF;
+    IF current_setting('dtqs.view_grants', true) <> '' THEN
+        EXECUTE current_setting('dtqs.view_grants');
+    END IF;
+END $$;
+DROP VIEW task_status_wanted;
 
 -- Make one day's partition of logs: apart, then attached, so that finishes wait for a moment only. Days are UTC days.
 CREATE OR REPLACE FUNCTION make_logs_partition(day date) RETURNS void LANGUAGE plpgsql AS $$
@@ -276,3 +318,6 @@ BEGIN
     -- a reclaim and a cancel need a new snapshot for their second statement, whatever the server's default is
     EXECUTE format('ALTER ROLE %I IN DATABASE %I SET default_transaction_isolation = %L', current_user, current_database(), 'read committed');
 END $$;
+
+DROP FUNCTION add_column(regclass, text, text);
+DROP FUNCTION add_index(text, text, text);
