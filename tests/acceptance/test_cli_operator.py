@@ -179,7 +179,7 @@ def test_the_doctor_says_what_to_do_about_each_failure(dtqs: Run, tmp_path: Path
     found = checks(dtqs, **environ)
     failed, skipped = ({part for part, check in found.items() if check["state"] == state} for state in ("failed", "skipped"))
     assert failed == {"PostgreSQL", "RabbitMQ", "ffmpeg", "ffprobe"}
-    assert skipped == {"schema", "settings", "clock", "workers", "queue"}
+    assert skipped == {"schema", "settings", "clock", "workers", "workers' types", "queue"}
     assert all(check["advice"] for check in found.values() if check["state"] != "ok")
 
 
