@@ -21,6 +21,7 @@ from dtqs.jail import Jail
 from dtqs.processors import deaths
 from dtqs.processors.video import launch
 from dtqs.processors.video.film import number
+from dtqs.processors.video.packets import LINE_BYTES
 
 _LOOK_SECONDS = 0.5
 _WAIT_SECONDS = 5.0
@@ -30,6 +31,7 @@ _WORKING = 0.05
 _LINES_KEPT, _LINE_CHARACTERS, _TOLD_LINES = 60, 500, 8
 _ANSWER_BYTES = 8 << 20
 _SAMPLE_BYTES = 1 << 16
+_KEYS = frozenset({"out_time_us", "frame", "total_size", "speed"})
 _PLACES = re.compile(r"(file:)?/proc/self/fd/\d+")
 _ADDRESSES = re.compile(r" @ 0x[0-9a-f]+")
 _UNREAD = re.compile(r"Codec \((\w+)\) not on whitelist")
@@ -219,13 +221,15 @@ class _Blocks:
         self._last = Progress(0.0, 0, 0, None)
 
     def take(self, sample: bytes) -> bool:
-        *whole, self._rest = (self._rest + sample).split(b"\n")
+        *whole, rest = (self._rest + sample).split(b"\n")
+        self._rest = rest[-LINE_BYTES:]  # a line without an end is not ffmpeg's
         return sum(self._line(line.decode("ascii", "replace")) for line in whole) > 0  # not any(), which leaves lines unread
 
     def _line(self, line: str) -> bool:
         key, _, value = line.partition("=")
-        self._block[key.strip()] = value.strip()
-        if key.strip() != "progress":
+        if (key := key.strip()) in _KEYS:
+            self._block[key] = value.strip()
+        if key != "progress":
             return False
         block, self._block = self._block, {}
         now = Progress(

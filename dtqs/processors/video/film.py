@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -15,6 +15,7 @@ from dtqs.processors.video.colour import BT709, Colour
 _UNMEASURED = frozenset({"aac", "mp3", "amr"})
 """Demuxers that reckon a duration from the size and the first bit rate."""
 _FASTEST = 240
+_LARGEST, _NAME_CHARACTERS = 1 << 63, 64
 _EDGES = 256
 """Twice of what ffmpeg's decoders have been seen to add to a side."""
 
@@ -101,11 +102,19 @@ class Film:
     """Codecs of tracks that may not be decoded."""
     start_seconds: float = 0.0
     """Where the file's clock begins."""
+    said_seconds: float | None = None
+    """The container's own figure, which counts tracks that nobody takes, such as subtitles."""
 
     @property
     def all_pictures(self) -> tuple[Picture, ...]:
         """Every track of pictures, the cover too."""
         return (*self.pictures, *([self.cover] if self.cover else []))
+
+    def showing(self, picture: Picture | None) -> "Film":
+        """Return the film with this track as its picture. Its length is that of the tracks that are taken, as the index says it."""
+        ends = [*([picture.end_seconds] if picture else []), *(sound.end_seconds for sound in self.sounds)]
+        seconds = max(end - self.start_seconds for end in ends if end) if ends and all(ends) else self.said_seconds
+        return replace(self, picture=picture, duration_seconds=seconds or None)
 
     def facts(self) -> dict[str, Any]:
         """What a result says of a file, as far as it is known."""
@@ -123,25 +132,25 @@ class Film:
 def read(answer: bytes, demuxer: str, size_bytes: int) -> Film:
     """Read ffprobe's JSON. Raises PermanentError where there is neither picture nor sound."""
     try:
-        said = orjson.loads(answer.decode("utf-8", "replace"))
-        streams = [stream for stream in said.get("streams", ()) if isinstance(stream, dict)]
-    except (orjson.JSONDecodeError, AttributeError) as error:
+        return _film(orjson.loads(answer.decode("utf-8", "replace")), demuxer, size_bytes)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # of another shape than its own, it comes from a taken-over ffprobe
         raise PermanentError("ffprobe says nothing that can be understood of this file") from error
+
+
+def _film(said: Mapping[str, Any], demuxer: str, size_bytes: int) -> Film:
     whole = said.get("format", {})
+    streams = [stream for stream in said.get("streams", ()) if isinstance(stream, dict)]
     moving = [stream for stream in streams if stream.get("codec_type") == "video"]
     pictures = [_picture(stream) for stream in moving if not _disposition(stream, "attached_pic")]
     covers = [_picture(stream) for stream in moving if _disposition(stream, "attached_pic")]
     sounds = tuple(_sound(stream) for stream in streams if stream.get("codec_type") == "audio")
     if not pictures and not sounds:
         raise PermanentError("there is neither picture nor sound in the file")
-    subtitles = tuple((int(stream["index"]), str(stream.get("codec_name", "?"))) for stream in streams if stream.get("codec_type") == "subtitle")
-    picture = chosen(pictures)
-    start = signed(whole.get("start_time")) or 0.0
-    own = [*(each.end_seconds for each in ([picture] if picture else [])), *(each.end_seconds for each in sounds)]
-    # the container's own figure counts tracks that nobody takes, such as subtitles
-    duration = max(each - start for each in own if each) if all(own) else number(whole.get("duration"))
+    subtitles = tuple((_index(stream), _codec(stream)) for stream in streams if stream.get("codec_type") == "subtitle")
+    start, said_seconds = signed(whole.get("start_time")) or 0.0, number(whole.get("duration"))
     measured, rate, cover = demuxer not in _UNMEASURED, whole_number(whole.get("bit_rate")), covers[0] if covers else None
-    return Film(picture, sounds, subtitles, len(streams), duration or None, measured, rate, size_bytes, cover, tuple(pictures), start_seconds=start)
+    film = Film(None, sounds, subtitles, len(streams), None, measured, rate, size_bytes, cover, tuple(pictures), start_seconds=start, said_seconds=said_seconds)
+    return film.showing(chosen(pictures))
 
 
 def chosen(pictures: Sequence[Picture]) -> Picture | None:
@@ -175,8 +184,9 @@ def signed(text: object) -> float | None:
 
 
 def whole_number(text: object) -> int | None:
+    """Return a whole number from 1 to what 63 bits hold; None for anything else."""
     value = number(text)
-    return int(value) if value else None
+    return int(value) if value and value < _LARGEST else None
 
 
 def _picture(stream: Mapping[str, Any]) -> Picture:
@@ -187,7 +197,7 @@ def _picture(stream: Mapping[str, Any]) -> Picture:
     fps = _ratio(stream.get("avg_frame_rate"), "/") or _ratio(stream.get("r_frame_rate"), "/")
     rate = whole_number(stream.get("bit_rate"))
     rates = tuple(dict.fromkeys(filter(None, (_fraction(stream.get(name)) for name in ("r_frame_rate", "avg_frame_rate")))))
-    index, codec, duration, packets = int(stream["index"]), str(stream.get("codec_name", "?")), _duration(stream), whole_number(stream.get("nb_frames"))
+    index, codec, duration, packets = _index(stream), _codec(stream), _duration(stream), whole_number(stream.get("nb_frames"))
     return Picture(
         index, codec, *shown, (width, height), fps, rotation, rate, duration,
         colour=colour.read(stream), has_matrix=_has_matrix(stream), is_default=_disposition(stream, "default"),
@@ -196,10 +206,21 @@ def _picture(stream: Mapping[str, Any]) -> Picture:
 
 
 def _sound(stream: Mapping[str, Any]) -> Sound:
-    codec, channels = str(stream.get("codec_name", "?")), whole_number(stream.get("channels")) or 1
+    codec, channels = _codec(stream), whole_number(stream.get("channels")) or 1
     sample_rate, rate = whole_number(stream.get("sample_rate")) or 48000, whole_number(stream.get("bit_rate"))
     duration, end, packets = _duration(stream), _end(stream), whole_number(stream.get("nb_frames"))
-    return Sound(int(stream["index"]), codec, channels, sample_rate, rate, duration, _disposition(stream, "default"), end, packets)
+    return Sound(_index(stream), codec, channels, sample_rate, rate, duration, _disposition(stream, "default"), end, packets)
+
+
+def _index(stream: Mapping[str, Any]) -> int:
+    index = stream["index"]
+    if not isinstance(index, int) or index < 0:
+        raise ValueError(index)
+    return index
+
+
+def _codec(stream: Mapping[str, Any]) -> str:
+    return str(stream.get("codec_name", "?"))[:_NAME_CHARACTERS]
 
 
 def _disposition(stream: Mapping[str, Any], name: str) -> bool:
@@ -218,20 +239,23 @@ def _has_matrix(stream: Mapping[str, Any]) -> bool:
 
 
 def _duration(stream: Mapping[str, Any]) -> float | None:
-    """Seconds; Matroska keeps it in a tag, as hours, minutes and seconds."""
-    if (seconds := number(stream.get("duration"))) is not None:
-        return seconds
+    return tagged if (tagged := _tagged(stream)) is not None else number(stream.get("duration"))
+
+
+def _tagged(stream: Mapping[str, Any]) -> float | None:
+    """Seconds by Matroska's tag, as hours, minutes and seconds; as the duration of such a file's first track ffprobe tells the whole file's."""
     parts = [number(part) for part in str(stream.get("tags", {}).get("DURATION", "")).split(":")]
     if len(parts) != 3 or None in parts:
         return None
-    return sum((part or 0.0) * unit for part, unit in zip(parts, (3600, 60, 1), strict=True))
+    return number(sum((part or 0.0) * unit for part, unit in zip(parts, (3600, 60, 1), strict=True)))
 
 
 def _end(stream: Mapping[str, Any]) -> float | None:
     """Seconds by the file's clock; Matroska's tag is the end already, and other containers say a length."""
-    if (seconds := number(stream.get("duration"))) is not None:
-        return seconds + (signed(stream.get("start_time")) or 0.0) if seconds else None
-    return _duration(stream)
+    if (tagged := _tagged(stream)) is not None:
+        return tagged
+    seconds = number(stream.get("duration"))
+    return seconds + (signed(stream.get("start_time")) or 0.0) if seconds else None
 
 
 def _fraction(text: object) -> Fraction | None:
@@ -246,7 +270,7 @@ def _fraction(text: object) -> Fraction | None:
 def _ratio(text: object, sign: str) -> float | None:
     above, _, below = str(text).partition(sign)
     one, other = number(above), number(below)
-    return one / other if one and other else None
+    return number(one / other) if one and other else None
 
 
 def _rounded(value: float | None) -> float | None:

@@ -1,5 +1,6 @@
 """Reads when each packet of a file is shown: what its tracks really hold, whatever its index says. One ffprobe pass over the file's bytes."""
 
+import math
 from array import array
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -9,11 +10,14 @@ from dtqs.errors import PermanentError
 FIELDS = "packet=stream_index,pts_time,dts_time,duration_time,pos,flags"
 """ffprobe prints them in this order, whatever the order here."""
 CUT_SHORT = ("File ended prematurely", "partial file", "Truncating packet", "truncated")
+LINE_BYTES = 1 << 16
+"""More than a line of ffmpeg or ffprobe has; one that was taken over may print a line without an end."""
 _MOST_PACKETS, _MOST_PICTURES = 100_000_000, 10_000_000
 """Six hours of 240 pictures a second are 5 million; a picture takes 8 bytes of memory."""
 _JUMP_SECONDS, _BACK_SECONDS = 10.0, 0.1
 """ffmpeg closes such jumps of the clock in streams that may have them."""
 _GAP_SECONDS = 0.03
+_DIGITS = 18
 JUMPING = frozenset({"mpegts", "mpeg", "ogg"})
 
 
@@ -44,7 +48,8 @@ class Reader:
         self._shift, self._count, self._rest = 0.0, 0, b""
 
     def take(self, sample: bytes) -> bool:
-        *whole, self._rest = (self._rest + sample).split(b"\n")
+        *whole, rest = (self._rest + sample).split(b"\n")
+        self._rest = rest[-LINE_BYTES:]
         for line in whole:
             if line:
                 self._line(line)
@@ -55,12 +60,12 @@ class Reader:
 
     def _line(self, line: bytes) -> None:
         words = line.split(b",")
-        if len(words) < 6 or not words[0].isdigit() or (track := self.tracks.get(int(words[0]))) is None:
+        index = _whole(words[0])
+        if len(words) < 6 or (track := self.tracks.get(index)) is None:
             return
         track.count += 1
         if b"D" in words[5]:  # outside of the track's edit list: decoded, never shown
             return
-        index = int(words[0])
         shown, decoded, lasts = _seconds(words[1]), _seconds(words[2]), _seconds(words[3]) or 0.0
         at = shown if shown is not None else decoded
         if at is None:  # it follows the one before
@@ -77,7 +82,7 @@ class Reader:
     def _picture(self, track: Track, at: float, is_timed: bool, position: bytes) -> None:
         track.is_timed = track.is_timed and is_timed
         track.times.append(at)
-        track.positions.append(int(position) if position.isdigit() else -1)
+        track.positions.append(_whole(position))
         if len(track.times) > _MOST_PICTURES:
             raise PermanentError(f"the film has more than {_MOST_PICTURES} pictures, which is the limit")
 
@@ -96,8 +101,14 @@ class Reader:
         return self._shift
 
 
+def _whole(word: bytes) -> int:
+    """Return a number of up to 18 digits; -1 for anything else."""
+    return int(word) if word.isdigit() and len(word) <= _DIGITS else -1
+
+
 def _seconds(word: bytes) -> float | None:
     try:
-        return float(word)
+        value = float(word)
     except ValueError:
         return None
+    return value if math.isfinite(value) else None

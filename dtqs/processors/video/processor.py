@@ -13,7 +13,7 @@ from dtqs.processors.video.film import Film, no_track
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import USUAL, USUAL_OF_SOUND, VideoOutput, VideoPayload
 from dtqs.processors.video.reel import INDEXED
-from dtqs.processors.video.rules import FILMS, SOUNDS, format_of
+from dtqs.processors.video.rules import FILMS, SOUNDS, STILLS, format_of
 from dtqs.processors.video.settings import VideoSettings
 from dtqs.processors.video.sources import Sources
 from dtqs.processors.video.stills import Moving, Sheet, Still
@@ -86,14 +86,16 @@ class VideoProcessor(Processor[VideoPayload, VideoSettings]):
             file = sources.open(payload.source)
             container = self._container(file)
             film = programs.probe(file, container)
-            self._judge(film, container.demuxer)
             if payload.outputs == USUAL and film.picture is None:
                 outputs = list(USUAL_OF_SOUND[: 2 if film.cover else 1])
+            films = [_film_of(output, film) for output in outputs]
+            self._judge(films, container.demuxer)
             reel = programs.reel(file, container, film)
-            made = _make(Studio(programs, context, sources, file, container, film, reel, self._known_encoders(programs)), outputs)
+            studio = Studio(programs, context, sources, file, container, film, reel, self._known_encoders(programs))
+            made = _make(studio, outputs, films)
         facts = {"media_type": container.media_type, "format": container.demuxer, "size_bytes": film.size_bytes, **film.facts()}
-        if reel.is_measured and abs(reel.seconds - (film.duration_seconds or 0.0)) > _WORTH_SAYING_SECONDS:
-            facts["duration_seconds"] = round(reel.seconds, 3)
+        if reel.is_measured and abs((ends := reel.seconds(film.picture)) - (film.duration_seconds or 0.0)) > _WORTH_SAYING_SECONDS:
+            facts["duration_seconds"] = round(ends, 3)
         if film.picture:
             facts["rotation"] = film.picture.rotation
         return {"outputs": made, "source": facts}
@@ -104,16 +106,17 @@ class VideoProcessor(Processor[VideoPayload, VideoSettings]):
             raise PermanentError(f"the file has {size} bytes; allowed are {limit}")
         return recognise(file)
 
-    def _judge(self, film: Film, demuxer: str) -> None:
-        """Raises PermanentError for what is over a limit, before a picture is decoded."""
+    def _judge(self, films: Sequence[Film], demuxer: str) -> None:
+        """Judge the film as each output takes it. Raises PermanentError for what is over a limit, before a picture is decoded."""
         limits = self.settings
-        if film.streams > limits.max_streams:
-            raise PermanentError(f"the file has {film.streams} streams; allowed are {limits.max_streams}")
-        if film.picture and film.picture.pixels > limits.max_pixels:
-            raise PermanentError(f"the film has {film.picture.width} × {film.picture.height} pixels; allowed are {limits.max_pixels} in all")
-        # other lengths are guesses: the packets will tell
-        if demuxer in INDEXED and film.duration_seconds and film.duration_seconds > limits.max_duration_seconds:
-            raise PermanentError(f"the film takes {film.duration_seconds:.0f} s; allowed are {limits.max_duration_seconds:g}")
+        for film in films:
+            if film.streams > limits.max_streams:
+                raise PermanentError(f"the file has {film.streams} streams; allowed are {limits.max_streams}")
+            if film.picture and film.picture.pixels > limits.max_pixels:
+                raise PermanentError(f"the film has {film.picture.width} × {film.picture.height} pixels; allowed are {limits.max_pixels} in all")
+            # other lengths are guesses: the packets will tell
+            if demuxer in INDEXED and film.duration_seconds and film.duration_seconds > limits.max_duration_seconds:
+                raise PermanentError(f"the film takes {film.duration_seconds:.0f} s; allowed are {limits.max_duration_seconds:g}")
 
     def _known_encoders(self, programs: Programs) -> frozenset[str]:
         if self._encoders is None:
@@ -121,22 +124,29 @@ class VideoProcessor(Processor[VideoPayload, VideoSettings]):
         return self._encoders
 
 
-def _make(studio: Studio, outputs: Sequence[VideoOutput]) -> list[Json]:
-    """Make the outputs in the order in which they were asked for."""
+def _film_of(output: VideoOutput, film: Film) -> Film:
+    """Return the film with the picture track that the output takes. Raises PermanentError for one that is not there."""
+    if output.video_track is not None:
+        if output.video_track >= len(film.pictures):
+            raise PermanentError(f"output {output.name}: the source has {no_track('video', output.video_track, len(film.pictures))}")
+        return film.showing(film.pictures[output.video_track])
+    if film.picture is None and film.cover and format_of(output) in STILLS:
+        return film.showing(film.cover)
+    return film
+
+
+def _make(studio: Studio, outputs: Sequence[VideoOutput], films: Sequence[Film]) -> list[Json]:
+    """Make the outputs in the order in which they were asked for, each of the film as it takes it."""
     meter = Meter(studio.context.progress, [_SHARES[format_of(output)] for output in outputs])
     made: list[Json] = []
-    for output in outputs:
+    for output, film in zip(outputs, films, strict=True):
         meter.begin(output.name)
-        made += _maker(studio, output, meter).make()
+        made += _maker(replace(studio, film=film), output, meter).make()
     return made
 
 
 def _maker(studio: Studio, output: VideoOutput, meter: Meter) -> Take | Ladder | Sheet | Moving | Still:
-    format, film = format_of(output), studio.film
-    if output.video_track is not None:
-        if output.video_track >= len(film.pictures):
-            raise PermanentError(f"output {output.name}: the source has {no_track('video', output.video_track, len(film.pictures))}")
-        studio = replace(studio, film=replace(film, picture=film.pictures[output.video_track]))
+    format = format_of(output)
     if format == "hls":
         return Ladder(studio, output, meter)
     if format in (*FILMS, *SOUNDS):
@@ -145,6 +155,4 @@ def _maker(studio: Studio, output: VideoOutput, meter: Meter) -> Take | Ladder |
         return Sheet(studio, output, meter)
     if format in rules.MOVING:
         return Moving(studio, output, meter)
-    if studio.film.picture is None and studio.film.cover:
-        studio = replace(studio, film=replace(studio.film, picture=studio.film.cover, duration_seconds=None))
     return Still(studio, output, meter)

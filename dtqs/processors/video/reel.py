@@ -39,32 +39,25 @@ class Reel:
         self.is_measured = False
 
     def reach(self, track: Picture | Sound) -> Reach:
-        """Return where a track begins and ends. Raises PermanentError where the film is longer than is allowed."""
-        return self._reaches[track.index]
+        """Return where a track begins and ends. Raises PermanentError where it is longer than is allowed."""
+        reach = self._reaches[track.index]
+        if reach.end_seconds > self._limit_seconds:
+            raise PermanentError(f"the film takes {reach.end_seconds:.0f} s; allowed are {self._limit_seconds:g}")
+        return reach
 
-    @property
-    def seconds(self) -> float:
-        """The end of the last track."""
-        return self._last(self._reaches)
-
-    def _last(self, reaches: Mapping[int, Reach]) -> float:
-        film = self._film
-        kept: list[Picture | Sound] = [*([film.picture] if film.picture else []), *film.sounds]
-        return max((reaches[track.index].end_seconds for track in kept), default=0.0)
+    def seconds(self, picture: Picture | None) -> float:
+        """Return where the film ends that shows this picture track: the end of the last of it and of the sounds."""
+        kept: list[Picture | Sound] = [*([picture] if picture else []), *self._film.sounds]
+        return max((self._reaches[track.index].end_seconds for track in kept), default=0.0)
 
     @cached_property
     def _reaches(self) -> dict[int, Reach]:
         tracks, complaints = self._look()
         is_cut = any(words in complaints for words in CUT_SHORT)
-        reaches = {track.index: self._judged(track, tracks[track.index], is_cut) for track in self._tracks()}
-        seconds = self._last(reaches)
-        if seconds > self._limit_seconds:
-            raise PermanentError(f"the film takes {seconds:.0f} s; allowed are {self._limit_seconds:g}")
         self.is_measured = True
-        return reaches
-
-    def _tracks(self) -> list[Picture | Sound]:
-        return [*self._film.all_pictures, *self._film.sounds]
+        film = self._film
+        kept: list[Picture | Sound] = [*film.all_pictures, *film.sounds]
+        return {track.index: self._judged(track, tracks[track.index], is_cut) for track in kept}
 
     def _judged(self, said: Picture | Sound, held: Track, is_cut: bool) -> Reach:
         start = self._film.start_seconds

@@ -56,9 +56,9 @@ class Still:
     def _at(self, picture: Picture) -> float:
         """Return when the picture that is shown at the wanted time begins. Raises PermanentError for a time behind the film's end."""
         reel, wanted = self._studio.reel, self._asked.at_seconds
-        if wanted is not None and wanted > reel.seconds:
-            raise PermanentError(f"output {self._asked.name}: at_seconds is {wanted:g}, and the film ends at {reel.seconds:.3f}")
-        reach = reel.reach(picture)
+        reach, ends = reel.reach(picture), reel.seconds(picture)
+        if wanted is not None and wanted > ends:
+            raise PermanentError(f"output {self._asked.name}: at_seconds is {wanted:g}, and the film ends at {ends:.3f}")
         at = reach.end_seconds * _TYPICAL_FROM if wanted is None else wanted
         if reach.times:
             return reach.times[shown_at(reach.times, at)]

@@ -1,8 +1,10 @@
 """The parts of the video processor that need no ffmpeg: sizes, our look at the bytes, playlists, subtitles, progress, the list of options."""
 
 import io
+from contextlib import suppress
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -242,3 +244,38 @@ def test_progress_never_goes_back_and_is_told_once_a_second() -> None:
     now[0] += 1
     meter.watch(10.0)(Progress(5.0, 1, 0, 2.0))
     assert told[-1] == (0.875, "b: 5.0 s done, 2× speed, about 1 s left")
+
+
+TWO_TRACKS = b"""{"streams": [
+    {"index": 0, "codec_type": "video", "codec_name": "h264", "width": 160, "height": 90, "duration": "60", "tags": {"DURATION": "00:00:05.000"}},
+    {"index": 1, "codec_type": "video", "codec_name": "h264", "width": 640, "height": 360, "disposition": {"default": 1}, "tags": {"DURATION": "00:01:00"}},
+    {"index": 2, "codec_type": "video", "codec_name": "h264"}
+    ], "format": {"duration": "61"}}"""
+HOSTILE = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 60), 1 << 60)
+    | st.floats()
+    | st.sampled_from(["1e308:1e-308", "9" * 5000 + "/1", "²/1", "1e999", "7:1e308:1", ""]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["index", "rotation", "DURATION", "default"]), inner, max_size=2),
+)
+PLACES = ["index", "codec_type", "codec_name", "width", "height", "disposition", "tags", "duration", "start_time", "side_data_list", "sample_aspect_ratio"]
+
+
+@given(st.sampled_from([*PLACES, "avg_frame_rate", "r_frame_rate", "nb_frames", "channels", "bit_rate", "color_space", "pix_fmt"]), HOSTILE)
+def test_an_answer_of_any_shape_is_a_film_or_a_refusal(place: str, hostile: Any) -> None:
+    said = orjson.loads(TWO_TRACKS)
+    without: Any = {"streams": [{name: value for name, value in said["streams"][0].items() if name != place}], "format": hostile}
+    said["streams"][0][place] = hostile
+    for answer in (said, without, {"streams": hostile}, {"streams": said["streams"], "format": {place: hostile}}, hostile):
+        with suppress(PermanentError):
+            read = film.read(orjson.dumps(answer), "matroska", 5)
+            assert orjson.loads(orjson.dumps(read.facts())) == read.facts()
+    with pytest.raises(PermanentError, match="nothing that can be understood"):
+        film.read(b'{"streams": [{"codec_type": "video"}]}', "matroska", 5)
+
+
+def test_a_film_is_as_long_as_the_picture_track_that_is_taken() -> None:
+    said = film.read(TWO_TRACKS, "matroska", 5)
+    assert said.duration_seconds == 60
+    assert [said.showing(picture).duration_seconds for picture in said.pictures] == [5, 60, 61]

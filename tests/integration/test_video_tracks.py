@@ -1,0 +1,78 @@
+"""Films of several picture tracks: each output goes by the track that it takes, in its length and in its limits."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dtqs.errors import PermanentError
+from dtqs.processors.video import VideoProcessor
+from dtqs.processors.video.payload import VideoPayload
+from dtqs.processors.video.settings import VideoSettings
+from dtqs.processors.video.studio import Studio
+from tests.films import Run, facts, ffmpeg, runner
+from tests.fix_processors import Attempt
+
+FAST = {"speed": "ultrafast", "crf": 40}
+SHORT, LONG = {"video_track": 0}, {"video_track": 1}
+TRACKS = "testsrc2=s=128x72:d=1:r=5[out0];testsrc2=s=64x36:d=4:r=5[out1]"
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def run(attempt: Attempt, sources: Path) -> Run:
+    return runner(attempt, sources)
+
+
+def two(path: Path, default: int) -> Path:
+    """A second of 128 × 72 pixels, and beside it four of 64 × 36; no sound."""
+    marks = ("-disposition:v:0", "0", "-disposition:v:1", "0", f"-disposition:v:{default}", "default")
+    ffmpeg("-f", "lavfi", "-i", TRACKS, "-map", "0", "-c:v", "libx264", "-preset", "ultrafast", *marks, path)
+    return path
+
+
+@pytest.mark.parametrize(("name", "default"), [("two.mkv", 0), ("two.mp4", 1)])
+def test_lengths_go_by_the_track_that_an_output_takes(run: Run, sources: Path, name: str, default: int) -> None:
+    source = two(sources / name, default)
+    kinds: tuple[dict[str, Any], ...] = ({}, SHORT, LONG | {"start_seconds": 3})
+    still, sheet = LONG | {"format": "png", "at_seconds": 3.5}, SHORT | {"format": "sprite", "interval_seconds": 1}
+    *films, (picture, _), (listing, _), _ = run(source, *(kind | FAST for kind in kinds), still, sheet)
+    assert [output["duration_seconds"] for output, _ in films] == pytest.approx([(1, 4)[default], 1, 1], abs=0.05)
+    assert (picture["width"], listing["tiles"]) == (64, 1)
+    for output in ({"format": "png", "at_seconds": 3.5}, {"start_seconds": 3, **FAST}):
+        with pytest.raises(PermanentError, match=r"and the film ends at 1\.0"):
+            run(source, {**SHORT, **output})
+
+
+def test_every_picture_track_that_an_output_takes_is_judged(run: Run, sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, limits = two(sources / "two.mkv", 1), {"max_pixels": 64 * 36, "max_duration_seconds": 2}
+    with pytest.raises(PermanentError, match="takes 4 s; allowed are 2"):
+        run(source, LONG | FAST, **limits | {"max_pixels": 128 * 72})
+    assert facts(run(source, LONG | FAST, max_pixels=64 * 36)[0][1])["video"]["width"] == 64, "a large track that nobody takes harms nobody"
+    assert run(source, SHORT | FAST, max_duration_seconds=2)[0][0]["width"] == 128
+    monkeypatch.setattr(Studio, "source", lambda *_: pytest.fail("it was read"))
+    for output in ({**FAST}, {"format": "png"}, {"format": "gif"}, {"format": "hls"}, {"format": "sprite"}):
+        with pytest.raises(PermanentError, match="128 × 72 pixels; allowed are 2304 in all"):
+            run(source, {**LONG, "format": "png", "width": 16}, SHORT | output, max_pixels=64 * 36)
+
+
+def test_a_track_that_is_longer_than_its_index_says_is_too_long(run: Run, sources: Path) -> None:
+    (sources / "live.mkv").write_bytes(two(sources / "two.mkv", 0).read_bytes())
+    ffmpeg("-i", sources / "two.mkv", "-map", "0", "-c", "copy", "-f", "matroska", "-live", "1", sources / "live.mkv")
+    with pytest.raises(PermanentError, match="takes 4 s; allowed are 2"):
+        run(sources / "live.mkv", SHORT | FAST, LONG | FAST | {"end_seconds": 3}, max_duration_seconds=2)
+
+
+def test_the_cover_of_a_sound_is_judged(attempt: Attempt, sources: Path) -> None:
+    cover = ("-f", "lavfi", "-i", "color=red:s=64x36:d=1:r=1", "-map", "0", "-map", "1", "-c:v", "mjpeg", "-frames:v", "1", "-disposition:v", "attached_pic")
+    ffmpeg("-f", "lavfi", "-i", "sine=440:d=1:r=48000", *cover, sources / "song.mp3")
+    processor, context = VideoProcessor(VideoSettings(max_pixels=2000)), attempt.context()
+    with pytest.raises(PermanentError, match="64 × 36 pixels; allowed are 2000 in all"):
+        processor.run(VideoPayload.model_validate({"source": f"file:{sources}/song.mp3"}), context)
+    context.close()
