@@ -7,6 +7,8 @@
     │   ├── BrokerUnavailable       RabbitMQ is away, blocked or too slow
     │   ├── ExaminerBusy            a large body cannot be examined now
     │   ├── FilesUnavailable        a disk is full, or a source or the object storage is away
+    │   ├── JailUnavailable         `[files] jail = required`, and this node lacks a part of it
+    │   ├── JailNotEntered          the jail of this node could not be entered this time
     │   ├── TaskTimedOut            an attempt ran into its time limit
     │   └── WorkerDied              the process that ran the attempt is gone
     ├── PermanentError              not worth a retry
@@ -82,6 +84,13 @@ class JailUnavailable(TransientError):
             f"this node has no complete jail for programs that read foreign files ({'; '.join(missing)}), and [files] jail is required: "
             "run such tasks on a node that has one (see: dtqs doctor), or set jail = best"
         )
+
+
+class JailNotEntered(TransientError):
+    """A program could not go into the jail that its node has: an error of this moment, and not a part that the kernel lacks."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the jail for programs that read foreign files could not be entered: {reason}")
 
 
 class TaskTimedOut(TransientError):

@@ -3,6 +3,7 @@
 import logging
 import os
 import resource
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ from typing import Literal
 
 import orjson
 
-from dtqs.errors import JailUnavailable
+from dtqs.errors import JailNotEntered, JailUnavailable
 from dtqs.jail import kernel, places, privileges, seccomp
 from dtqs.jail.kernel import Offer
 from dtqs.jail.landlock import Places, Ruleset
@@ -36,8 +37,10 @@ class Jail:
     """The parts that the kernel offers; None: they are tried at the first use."""
 
     def offer(self) -> Offer:
-        """Return what the kernel offers. Raises JailUnavailable where that is too little."""
+        """Return what the kernel offers. Raises JailUnavailable where that is too little, or not known at the moment."""
         found = self.found or kernel.offer()
+        if not_told := [part for part in found.missing if part in found.not_told]:
+            raise JailNotEntered("the kernel did not tell whether it has it: " + "; ".join(f"{part}: {found.why_not[part]}" for part in not_told))
         if self.mode == "required" and found.missing:
             raise JailUnavailable([f"{part}: {found.why_not[part]}" for part in found.missing])
         if found.missing:
@@ -48,7 +51,7 @@ class Jail:
     def prepared(self, program: Path, work: Path, files: Sequence[int]) -> Iterator[Step]:
         """Yield the step for a child that is to become the program, which works in one folder and gets some open files.
 
-        Nothing is loaded in that step. Raises JailUnavailable; the step raises OSError where a required part fails.
+        Nothing is loaded in that step. Raises JailUnavailable; the step raises OSError where a part fails that was on offer.
         """
         offered = self.offer()
         allowed = Places(places.programs(program), places.read(), (work,), places.devices(), tuple(files))
@@ -62,13 +65,11 @@ class Jail:
     def _steps(self, offered: Offer, ruleset: Ruleset | None, wishes: Wishes) -> Step:
         """Return all parts as one step. The order matters: the last one refuses the calls of those before."""
         optional = _optional(_namespaces(offered))
-        firm = [no_new_privileges()]
+        firm = [no_new_privileges() if ruleset or offered.has_seccomp else _optional(no_new_privileges())]
         if ruleset:
             firm.append(ruleset.restrict())
         if offered.has_seccomp:
             firm.append(seccomp.install(wishes, offered.by_prctl))
-        if self.mode == "best":
-            firm = [_optional(step) for step in firm]
 
         def step() -> None:
             optional()
@@ -82,7 +83,7 @@ def enter(orders: str, work: Path | None = None, *, has_socket: bool = False) ->
     """Go into the jail, for good, by the orders of the worker. The process has one thread, and has loaded what it needs from foreign places.
 
     It may read the modules of Python, and write in its folder if it has one. Raises RuntimeError where there is a second thread, which would
-    stay outside, and OSError where a required part fails.
+    stay outside. Where a part fails that was on offer, it says so and ends the process with EX_TEMPFAIL.
     """
     if _threads() > 1:
         raise RuntimeError("a library has started a thread before the jail: import it later")
@@ -91,7 +92,11 @@ def enter(orders: str, work: Path | None = None, *, has_socket: bool = False) ->
     read = (*places.programs(), *places.read(), *places.python())
     allowed = Places(read=read, work=(work,) if work else (), devices=places.devices())
     with _ruleset(offered, allowed) as ruleset:
-        jail._steps(offered, ruleset, Wishes(runs_program=False, has_socket=has_socket))()
+        try:
+            jail._steps(offered, ruleset, Wishes(runs_program=False, has_socket=has_socket))()
+        except OSError as error:
+            print(JailNotEntered(str(error)), file=sys.stderr)
+            sys.exit(os.EX_TEMPFAIL)
 
 
 @cache

@@ -1,16 +1,18 @@
 """The parts of a jail that this kernel and this process's own limits allow: children try each part for good."""
 
+import errno
 import os
 import signal
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 
 from dtqs.jail import landlock, privileges, seccomp
 from dtqs.jail.linux import no_new_privileges
 
-_TRIAL_SECONDS = 10.0
+_TRIAL_SECONDS = 10
+_FOR_NOW = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EINTR})
+"""Of a machine that has too little at the moment."""
 _LANDLOCK_KERNEL = "it needs Linux 5.13 or later with Landlock among CONFIG_LSM, and a container that allows it"
 
 
@@ -24,6 +26,8 @@ class Offer:
     why_not: dict[str, str]
     by_prctl: bool = False
     """seccomp's newer call is refused, for instance by a filter of systemd that does not know it; the older one does."""
+    not_told: tuple[str, ...] = ()
+    """Parts whose trials had no answer, for instance under load: another trial may have one."""
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -31,19 +35,41 @@ class Offer:
         return tuple(part for part, is_there in (("landlock", self.landlock_abi), ("seccomp", self.has_seccomp)) if not is_there)
 
 
-@cache
+_told: list[Offer] = []
+"""The answer of this process, once it has one."""
+
+
 def offer() -> Offer:
-    """Try every part once for this process, in some milliseconds."""
-    why_not: dict[str, str] = {}
+    """Return what is there. Each part is tried once, in some milliseconds, and again where the trial had no answer."""
+    if _told:
+        return _told[0]
+    found = tried()
+    if not found.not_told:
+        _told.append(found)
+    return found
+
+
+def tried() -> Offer:
+    """Try every part."""
+    why_not: dict[str, _Refusal] = {}
     abi = _landlock(why_not)
     has_seccomp, by_prctl = _seccomp(why_not)
     namespaces = privileges.own_network()
     if refusal := _trial(privileges.unshare(namespaces)):
         why_not["namespace"], namespaces = refusal, 0
-    return Offer(abi, has_seccomp, namespaces, why_not, by_prctl)
+    words = {part: refusal.words for part, refusal in why_not.items()}
+    return Offer(abi, has_seccomp, namespaces, words, by_prctl, tuple(part for part, refusal in why_not.items() if not refusal.is_final))
 
 
-def _landlock(why_not: dict[str, str]) -> int:
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why a trial failed, and whether another one would as well."""
+
+    words: str
+    is_final: bool = True
+
+
+def _landlock(why_not: dict[str, _Refusal]) -> int:
     # asked in a child as well: a filter of system calls that is in force may kill for the question
     refusal = _trial(landlock.version())
     if refusal is None:
@@ -51,28 +77,33 @@ def _landlock(why_not: dict[str, str]) -> int:
         refusal = _trial(ruleset.restrict())
         ruleset.close()
     if refusal:
-        why_not["landlock"] = f"{refusal}: {_LANDLOCK_KERNEL}"
+        why_not["landlock"] = replace(refusal, words=f"{refusal.words}: {_LANDLOCK_KERNEL}") if refusal.is_final else refusal
         return 0
     return landlock.version()()
 
 
-def _seccomp(why_not: dict[str, str]) -> tuple[bool, bool]:
+def _seccomp(why_not: dict[str, _Refusal]) -> tuple[bool, bool]:
     if not seccomp.is_known(seccomp.machine()):
-        why_not["seccomp"] = f"no list of system calls for {seccomp.machine()}"
+        why_not["seccomp"] = _Refusal(f"no list of system calls for {seccomp.machine()}")
         return False, False
     for by_prctl in (False, True):
         refusal = _trial(seccomp.install(seccomp.Wishes(runs_program=True, has_socket=False), by_prctl))
         if refusal is None:
+            why_not.pop("seccomp", None)
             return True, by_prctl
         why_not["seccomp"] = refusal
     return False, False
 
 
-def _trial(part: Callable[[], object]) -> str | None:
+def _trial(part: Callable[[], object]) -> _Refusal | None:
     """Let a child take the step; return why it could not, or None."""
     unprivileged = no_new_privileges()
 
     def prepare() -> None:
+        # the child ends itself: its parent comes no further than Popen before that
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+        signal.alarm(_TRIAL_SECONDS)
         try:
             unprivileged()
             part()
@@ -81,12 +112,9 @@ def _trial(part: Callable[[], object]) -> str | None:
         os._exit(0)
 
     child = subprocess.Popen(["true"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=prepare)
-    try:
-        status = child.wait(_TRIAL_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-        return f"no answer within {_TRIAL_SECONDS:g} s"
-    if status < 0:
-        return f"its trial was killed by {signal.Signals(-status).name}"
-    return os.strerror(status) if status else None
+    status = child.wait()
+    if status == -signal.SIGALRM:
+        return _Refusal(f"no answer within {_TRIAL_SECONDS} s", is_final=False)
+    if status < 0:  # SIGKILL is no answer of the kernel to this call: memory is short, or somebody sent it
+        return _Refusal(f"its trial was killed by {signal.Signals(-status).name}", is_final=status != -signal.SIGKILL)
+    return _Refusal(os.strerror(status), is_final=status not in _FOR_NOW) if status else None

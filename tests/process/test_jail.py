@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from dtqs.errors import JailUnavailable, PermanentError
-from dtqs.jail import Jail, Offer, kernel, landlock, offer, privileges, seccomp
+from dtqs.errors import JailNotEntered, JailUnavailable, PermanentError, TransientError
+from dtqs.jail import Jail, Mode, Offer, kernel, landlock, offer, privileges, seccomp
 from dtqs.jail.linux import LANDLOCK_CREATE_RULESET, no_new_privileges
 from dtqs.processors.image import ImageProcessor
 from dtqs.processors.image.payload import ImagePayload
@@ -171,7 +171,7 @@ def test_a_part_that_the_kernel_lacks_is_found_out(
     part: str, module: ModuleType, name: str, broken: Callable[..., Any], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, name, broken)
-    found = kernel.offer.__wrapped__()
+    found = kernel.tried()
     assert found.missing == ((part,) if part else ())
     assert reason in found.why_not[part or "namespace"]
     Ffmpeg(tmp_path, BOUNDS, Jail("best", found)).run(["true"])
@@ -182,12 +182,51 @@ def test_a_part_that_the_kernel_lacks_is_found_out(
         Ffmpeg(tmp_path, BOUNDS, Jail("required", found)).run(["true"])
 
 
-def test_a_part_that_fails_only_now_is_left_out_unless_it_is_required(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mode", ["best", "required"])
+def test_a_part_on_offer_that_fails_now_is_an_error(mode: Mode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = offer()
     monkeypatch.setattr(seccomp, "install", failing(errno.EINVAL))
-    Ffmpeg(tmp_path, BOUNDS, Jail("best", found)).run(["true"])
-    with pytest.raises(JailUnavailable, match="true could not enter it"):
-        Ffmpeg(tmp_path, BOUNDS, Jail("required", found)).run(["true"])
+    with pytest.raises(JailNotEntered, match="could not be entered: a step of true"):
+        Ffmpeg(tmp_path, BOUNDS, Jail(mode, found)).run(["true"])
+
+
+def test_a_program_of_ours_that_cannot_enter_ends_in_a_transient_error(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys\nsys.path[:0] = {sys.path!r}\nfrom dtqs.jail import jail\n"
+        "jail.no_new_privileges = lambda: lambda: open('/nowhere')\njail.enter(sys.argv[1])\n"
+    )
+    with pytest.raises(TransientError, match=r"could not begin.*jail .* could not be entered: .*/nowhere"):
+        Ffmpeg(tmp_path, BOUNDS, Jail("best")).python(script, [])
+
+
+def passing(*_: object) -> Callable[[], int]:
+    def step() -> int:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 0
+
+    return step
+
+
+def hanging(*_: object) -> Callable[[], int]:
+    def step() -> int:
+        signal.pause()
+        return 0
+
+    return step
+
+
+@pytest.mark.parametrize(("broken", "reason"), [(hanging, "no answer within 1 s"), (passing, "killed by SIGKILL"), (failing(errno.ENOMEM), "allocate memory")])
+def test_a_trial_without_an_answer_is_made_again(broken: Callable[..., Any], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "_told", [])
+    monkeypatch.setattr(kernel, "_TRIAL_SECONDS", 1)
+    with monkeypatch.context() as loaded:
+        loaded.setattr(seccomp, "install", broken)
+        with pytest.raises(JailNotEntered, match=f"did not tell .*seccomp: .*{reason}"):
+            Ffmpeg(tmp_path, BOUNDS, Jail("best")).run(["true"])
+    Ffmpeg(tmp_path, BOUNDS, Jail("best")).run(["true"])
+    assert offer().has_seccomp
+    assert offer() is offer()
 
 
 def test_pictures_are_refused_where_the_jail_is_required_and_incomplete(attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +267,7 @@ def test_a_filter_that_is_in_force_already_is_lived_with(answer: int, tmp_path: 
     def work() -> object:
         no_new_privileges()()
         seccomp.loading(outer)()
-        found = kernel.offer.__wrapped__()
+        found = kernel.tried()
         Ffmpeg(tmp_path, BOUNDS, Jail("best", found)).run(["true"])
         with pytest.raises(PermanentError, match="Cannot fork"):
             Ffmpeg(tmp_path, BOUNDS, Jail("best", found)).run(["sh", "-c", "sleep 1 & wait"])

@@ -180,6 +180,8 @@ class Ffmpeg:
             return PermanentError(f"an output is longer than {bounds.file_bytes} bytes, which is the limit{said}")
         if deaths.is_from_outside(status):
             return TransientError(f"{name} {deaths.words(status)}{said}")
+        if status == os.EX_TEMPFAIL:  # a small program of ours that could not enter its jail
+            return TransientError(f"{name} could not begin{said}")
         if status < 0:
             return PermanentError(f"{name} died of {signal.Signals(-status).name} over this film{said}")
         if codec := next((found[1] for line in lines if (found := _UNREAD.search(line))), None):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dtqs import prctl
-from dtqs.errors import JailUnavailable, PermanentError
+from dtqs.errors import JailNotEntered, PermanentError
 from dtqs.jail import Jail
 from dtqs.jail.linux import Step
 
@@ -23,7 +23,7 @@ def start(
 ) -> "subprocess.Popen[bytes]":
     """Start a program in the folder, with those open files and no others; None: it enters the jail itself.
 
-    To be called in the main thread: the child ends with the thread that started it. Raises PermanentError, JailUnavailable.
+    To be called in the main thread: the child ends with the thread that started it. Raises PermanentError, JailUnavailable, JailNotEntered.
     """
     fds = [file.fileno() for file in files]
     program = _found(command[0])
@@ -35,8 +35,8 @@ def start(
             )  # fmt: skip
         except FileNotFoundError as error:
             raise _missing(command[0]) from error
-        except subprocess.SubprocessError as error:  # the step has failed
-            raise JailUnavailable([f"{command[0]} could not enter it"]) from error
+        except subprocess.SubprocessError as error:  # the step has failed; why, the child cannot tell
+            raise JailNotEntered(f"a step of {command[0]} between fork and exec has failed") from error
 
 
 def _found(name: str) -> str:
