@@ -1,5 +1,7 @@
 """What a part of a batch, a reclaim, a retirement and an effect's mark do with each task, and what a running task may write."""
 
+from dataclasses import replace
+
 import pytest
 
 from dtqs.errors import LeaseLost
@@ -123,11 +125,11 @@ def test_a_task_that_kills_its_workers_fails_after_the_same_number_of_attempts(w
 
 
 def die(world: World, task: str, known: bool = True) -> str:
-    """Let the next worker of a task die while it runs it; returns what became of the task."""
+    """Let the next worker of a task die alone while it runs it; returns what became of the task."""
     world.make_due([task])
     worker = world.worker()
     world.claim(worker, [task])
-    refs = world.store.leases.reclaim(worker, DIED, death(worker, task) if known else None)
+    refs = world.store.leases.reclaim(worker, DIED, death(worker, task if known else None))
     assert refs
     return refs[0][2]
 
@@ -141,6 +143,30 @@ def test_a_task_fails_after_its_third_death_however_often_it_may_be_retried(worl
     assert "[retry] max_deaths = 3" in record.error["message"]
     assert str(DIED) in record.error["message"]
     assert world.store.reads.logs(task)[-1].message == record.error["message"]
+    world.check()
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_the_loss_of_a_node_spends_an_attempt_and_is_no_death(world: World, marked: bool) -> None:
+    (task,) = world.submit(max_retries=5)
+    for _ in range(5):
+        world.make_due([task])
+        worker = world.worker()
+        world.claim(worker, [task])
+        world.store.leases.reclaim(worker, DIED, replace(death(worker, task), blamed=False) if marked else None)
+    assert (world.status(task), world.attempts(task), world.value("SELECT deaths FROM tasks")) == ("pending", 5, 0)
+    assert world.value("SELECT priority FROM backlog") == 5
+    assert [die(world, task)] == ["failed"]
+    world.check()
+
+
+def test_a_task_whose_worker_has_died_gives_way_to_others_for_good(world: World) -> None:
+    (task,) = world.submit(max_retries=10)
+    assert die(world, task) == "pending"
+    for kind in (Kind.RETRY, Kind.UNSPENT):
+        world.make_due([task])
+        world.run([task], kind)
+        assert world.value("SELECT priority FROM backlog") == 0, kind
     world.check()
 
 

@@ -1,7 +1,7 @@
 f AS (
     UPDATE tasks t SET
         attempts = t.attempts + (k.kind <> 'unspent')::int,
-        deaths = t.deaths + (k.kind IN ('died', 'killer', 'last_death'))::int,
+        deaths = t.deaths + (k.kind IN ('died', 'last_death'))::int,
         result = CASE WHEN k.kind = 'completed' THEN k.value::json END,
         error = CASE k.kind WHEN 'completed' THEN NULL WHEN 'unspent' THEN t.error ELSE k.value::json END,
         started_at = CASE WHEN k.kind = 'unspent' THEN t.started_at ELSE k.started_at END,
@@ -11,11 +11,11 @@ f AS (
         outcome = CASE WHEN k.kind IN ('completed', 'failed') THEN k.kind WHEN t.cancel_requested_at IS NOT NULL THEN 'cancelled'
             WHEN k.kind = 'last_death' OR k.kind <> 'unspent' AND t.attempts >= t.max_retries THEN 'failed' END
     FROM k WHERE t.id = k.id AND t.outcome IS NULL
-    RETURNING t.id, t.task_type, t.light AND t.attempts = 0 AS light, t.priority, t.outcome, t.attempts, t.submitted_by, k.worker_id, k.kind, k.value, k.delay
+    RETURNING t.id, t.task_type, t.light AND t.attempts = 0 AS light, CASE WHEN t.deaths > 0 THEN 0 ELSE t.priority END AS priority, t.outcome, t.attempts, t.submitted_by, k.worker_id, k.kind, k.value, k.delay
 ),
 b AS (
     INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at, counted_for)
-    SELECT id, task_type, light, CASE kind WHEN 'killer' THEN 0 ELSE priority END, now() + delay * interval '1 s', now() + CASE WHEN delay > 0 THEN delay ELSE %(grace)s END * interval '1 s',
+    SELECT id, task_type, light, priority, now() + delay * interval '1 s', now() + CASE WHEN delay > 0 THEN delay ELSE %(grace)s END * interval '1 s',
         (SELECT key.id FROM api_keys key WHERE key.id = f.submitted_by AND key.max_pending IS NOT NULL)
     FROM f WHERE outcome IS NULL
 ),
