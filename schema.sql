@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS tasks (
     tags text[],
     submitted_by uuid,                                      -- the API key; null with auth off
     retry_of uuid,                                          -- the failed or cancelled task that a person's retry names
-    deaths smallint NOT NULL DEFAULT 0                      -- attempts that ended with the death of their worker
+    deaths smallint NOT NULL DEFAULT 0                      -- attempts whose worker process died alone
 ) WITH (fillfactor = 35, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 SELECT add_column('tasks', 'deaths', 'smallint NOT NULL DEFAULT 0');
 SELECT add_index('tasks_retry_of', 'ON tasks (retry_of) WHERE retry_of IS NOT NULL', 'UNIQUE INDEX');

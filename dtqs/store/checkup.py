@@ -42,22 +42,27 @@ class LiveWorker:
 
 
 class LoginRefused(StoreUnavailable):
-    """PostgreSQL answers, and will not let us in: waiting does not help, another configuration does."""
+    """PostgreSQL does not believe who we are: waiting does not help, another configuration does."""
 
 
-_REFUSALS = ("authentication failed", "no password supplied", "does not exist", "pg_hba.conf", "not permitted to log in", "permission denied for database")
+class NotLetIn(StoreUnavailable):
+    """PostgreSQL answers, and has no place for us: it is being restored or set up, or the configuration is wrong. Nobody can tell which."""
+
+
+_REFUSALS = ("authentication failed", "no password supplied")
+_NO_PLACE = ("does not exist", "pg_hba.conf", "not permitted to log in", "permission denied for database")
 """The server's words; before the login it sends no code with them that the driver tells. Other languages are taken for a server that is away."""
 
 
 def reach(section: PostgresqlSection, name: str) -> None:
-    """Connect once, without a retry: a pool would only say that it got no connection, and not why. Raises StoreUnavailable, LoginRefused."""
+    """Connect once, without a retry: a pool would only say that it got no connection, and not why. Raises StoreUnavailable, LoginRefused, NotLetIn."""
     try:
         limit_seconds = max(2, int(section.connect_timeout_seconds))
         psycopg.connect(section.dsn.get_secret_value(), connect_timeout=limit_seconds, application_name=name).close()
     except psycopg.Error as error:
         words = f"PostgreSQL: {' '.join(str(error).split())}"
-        refused = "FATAL:" in words and any(refusal in words for refusal in _REFUSALS)
-        raise (LoginRefused if refused else StoreUnavailable)(words) from error
+        kinds = ((LoginRefused, _REFUSALS), (NotLetIn, _NO_PLACE)) if "FATAL:" in words else ()
+        raise next((kind for kind, signs in kinds if any(sign in words for sign in signs)), StoreUnavailable)(words) from error
 
 
 def server_facts(database: Database) -> ServerFacts:

@@ -29,7 +29,7 @@ class Stage(IntEnum):
 class Child:
     """A process in a slot. Times are monotonic."""
 
-    __slots__ = ("_inquest", "_owes_term", "_section", "deaths", "kill_cause", "killed_at", "next_step_at", "pid", "seen_ready", "stage", "started_at")
+    __slots__ = ("_boots_since", "_inquest", "_owes_term", "_section", "deaths", "kill_cause", "killed_at", "next_step_at", "pid", "seen_ready", "stage", "started_at")
 
     def __init__(self, pid: int, started_at: float, deaths: tuple[Death, ...], section: SupervisorSection) -> None:
         self.pid, self.started_at, self.deaths = pid, started_at, deaths
@@ -39,6 +39,7 @@ class Child:
         self.kill_cause: str | None = None
         """Why it was killed; None also when it was killed only because it did not end in time, which is no fault of its task."""
         self.seen_ready = False
+        self._boots_since = started_at
         self._owes_term = False
         self._inquest: Inquest | None = None
         self._section = section
@@ -94,8 +95,10 @@ class Child:
         if record.kill_at and now >= max(record.kill_at, awake_since + section.hard_limit_seconds):
             return "time limit"
         if record.state is ChildState.STARTING:
-            late = now - max(self.started_at, awake_since) > section.boot_timeout_seconds
+            late = now - max(self._boots_since, awake_since) > section.boot_timeout_seconds
             return f"not ready within {section.boot_timeout_seconds:g} s" if late else None
+        if record.state is ChildState.WAITING:
+            self._boots_since = now  # its wait is no part of its start
         silent = now - max(record.beat, awake_since) > section.beat_timeout_seconds
         return f"{SILENT} for {section.beat_timeout_seconds:g} s" if silent else None
 

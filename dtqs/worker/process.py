@@ -87,9 +87,10 @@ class Worker:
 
     def run(self) -> int:
         """Live until told to drain or stop; returns the exit status."""
-        if fault := arrive(self._config.postgresql, self._title, self._waiting):
-            self._seat.last_words(fault)
-            return os.EX_CONFIG
+        if fault := arrive(self._config.postgresql, self._title, self._waiting, self._config.supervisor.boot_timeout_seconds):
+            status, words = fault
+            self._seat.last_words(words)
+            return status
         self._handle_signals()
         adopt_orphans()
         self._store.start()
@@ -158,7 +159,7 @@ class Worker:
                 self._waiting.begins(error)
                 self._stop.wait(_AFTER_FAULT_SECONDS)
             else:
-                self._waiting.now = False
+                self._waiting.ends()
                 return found
         return None
 

@@ -29,7 +29,7 @@ RULES = {
     "asked-is-known": "a worker knows a lease from the moment that it asks for it, not only from the reply on",
     "cancel-request": "a retry, give back or reclaim of a task with a cancel request ends as cancelled",
     "deaths-count": "a death spends an attempt",
-    "deaths-end": "a task fails after max_deaths deaths of its workers, however many attempts it has left",
+    "deaths-end": "a task fails after max_deaths workers have died alone over it, however many attempts it has left",
 }
 
 
@@ -37,7 +37,7 @@ RULES = {
 class Task:
     outcome: str | None = None
     attempts: int = 0          # spent
-    deaths: int = 0            # attempts that ended with their worker's death
+    deaths: int = 0            # attempts whose worker died alone
     cancel: bool = False
     moves: int = 0             # how often it was claimed: tells one backlog row of it from the next
     outcomes: int = 0          # how often it got one; only the checker reads it
@@ -111,9 +111,9 @@ class Model:
         more = {(1001, row[1], tuple(keep))} if row and keep else set()
         return dataclasses.replace(s, tasks=tuple(tasks), backlog=frozenset(backlog), leases=frozenset(x for x in s.leases if x[0] != lease) | more)
 
-    def take_back(self, s, worker, seen):
+    def take_back(self, s, worker, seen, to=DIED):
         for lease, owner, held in sorted(s.leases):
-            if owner == worker and lease in seen: s = self.settle(s, lease, [(t, 0, DIED if self.on("deaths-count") else UNSPENT) for t in held])
+            if owner == worker and lease in seen: s = self.settle(s, lease, [(t, 0, to if self.on("deaths-count") else UNSPENT) for t in held])
         return s
 
     def cancel(self, s, t, seen):
@@ -153,7 +153,10 @@ class Model:
         kind, worker, k, wanted, seen = s.flight
         landed = dataclasses.replace(s, flight=None)
         if kind == "cancel": yield f"the cancel of task {wanted[0]} goes on", self.cancel(landed, wanted[0], seen)
-        elif kind == "reclaim": yield f"the reclaim of worker {worker} goes on", self.take_back(dataclasses.replace(landed, live=landed.live - {worker}), worker, seen)
+        elif kind == "reclaim":
+            dead = dataclasses.replace(landed, live=landed.live - {worker})
+            yield f"the reclaim of worker {worker} goes on", self.take_back(dead, worker, seen)
+            if less: yield f"the reclaim of worker {worker} goes on, its node was lost", self.take_back(dataclasses.replace(dead, faults=less.faults), worker, seen, RETRY)
         else:
             after, lease, took = self.claim(landed, worker, wanted, seen)
             words, mine = f"worker {worker}'s claim goes on and takes {[t for t, _ in took]}", after.slots[k] is not None and after.slots[k][0] == worker

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,12 +48,34 @@ def start(tmp_path: Path) -> Iterator[Start]:
         node.process.wait(10)
 
 
-def test_a_login_that_postgresql_refuses_ends_the_node_with_its_words(start: Start, dsn: str) -> None:
-    node = start(f"{dsn}x")
-    assert node.process.wait(60) == os.EX_CONFIG
+def test_a_database_that_is_not_there_is_waited_for_until_the_start_has_failed(start: Start, dsn: str) -> None:
+    node = start(f"{dsn}x", DTQS_SUPERVISOR_RESTART_LIMIT="2")
+    assert node.process.wait(60) == os.EX_TEMPFAIL
     last = node.log.splitlines()[-1]
-    assert "stopped status=78 reason=default/" in last
+    assert "waiting for PostgreSQL" in node.log
+    assert "stopped status=75 reason=default/" in last
     assert "does not exist" in last
+
+
+def test_a_password_that_postgresql_refuses_ends_the_node_at_once(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=refuse_all, args=(server,), daemon=True).start()
+        node = start(f"postgresql://dtqs@127.0.0.1:{server.getsockname()[1]}/dtqs?sslmode=disable&gssencmode=disable")
+        assert node.process.wait(60) == os.EX_CONFIG
+    assert "password authentication failed" in node.log.splitlines()[-1]
+
+
+def refuse_all(server: socket.socket) -> None:
+    """Answer every login as PostgreSQL does where the password is wrong."""
+    fields = b"SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for user \"dtqs\"\0\0"
+    while True:
+        try:
+            client, _ = server.accept()
+        except OSError:
+            return
+        with client:
+            client.recv(8192)
+            client.sendall(b"E" + (4 + len(fields)).to_bytes(4, "big") + fields)
 
 
 @pytest.mark.parametrize("away", ["refuses connections", "answers nothing"])

@@ -1,6 +1,7 @@
 """Seats, deaths and what follows them: without a fork or a signal."""
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -170,6 +171,15 @@ def test_a_child_is_overdue_by_its_limit_or_its_silence() -> None:
     assert child.overdue(record(beat=100.0), 160.0, long_ago) is None
     assert child.overdue(record(beat=100.0), 160.1, long_ago) == "no sign of life for 60 s"
     assert child.overdue(heard(None, child), 160.1, long_ago) == "not ready within 60 s"
+
+
+def test_the_time_of_a_start_counts_anew_after_a_wait_for_postgresql() -> None:
+    child = Child(os.getpid(), 100.0, (), SECTION)
+    long_ago = float("-inf")
+    waits = replace(record(beat=500.0), state=ChildState.WAITING)
+    assert child.overdue(waits, 500.0, long_ago) is None
+    assert child.overdue(replace(waits, state=ChildState.STARTING), 560.0, long_ago) is None
+    assert child.overdue(replace(waits, state=ChildState.STARTING), 560.1, long_ago) == "not ready within 60 s"
 
 
 def test_who_was_frozen_together_with_its_supervisor_is_given_time_again() -> None:

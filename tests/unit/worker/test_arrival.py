@@ -1,0 +1,23 @@
+"""A worker that waits for PostgreSQL says so for as long as it waits, and no longer."""
+
+from dtqs.errors import StoreUnavailable
+from dtqs.scoreboard import ChildState, Scoreboard
+from dtqs.worker.arrival import Waiting
+
+
+def test_the_start_goes_on_when_the_wait_ends() -> None:
+    board = Scoreboard(1)
+    board.slot(0).begin()
+    waiting = Waiting(board.slot(0))
+    for _ in range(2):
+        waiting.begins(StoreUnavailable("away"))
+        assert (waiting.now, board.read(0).state) == (True, ChildState.WAITING)
+        waiting.ends()
+        assert (waiting.now, board.read(0).state) == (False, ChildState.STARTING)
+
+
+def test_an_answer_without_a_wait_changes_no_state() -> None:
+    board = Scoreboard(1)
+    board.slot(0).state(ChildState.READY)
+    Waiting(board.slot(0)).ends()
+    assert board.read(0).state is ChildState.READY
