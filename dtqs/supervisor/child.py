@@ -29,7 +29,9 @@ class Stage(IntEnum):
 class Child:
     """A process in a slot. Times are monotonic."""
 
-    __slots__ = ("_boots_since", "_inquest", "_owes_term", "_section", "deaths", "kill_cause", "killed_at", "next_step_at", "pid", "seen_ready", "stage", "started_at")
+    __slots__ = (
+        "_boots_since", "_inquest", "_owes_term", "_section", "deaths", "kill_cause", "killed_at", "next_step_at", "pid", "seen_ready", "stage", "started_at",
+    )  # fmt: skip
 
     def __init__(self, pid: int, started_at: float, deaths: tuple[Death, ...], section: SupervisorSection) -> None:
         self.pid, self.started_at, self.deaths = pid, started_at, deaths
