@@ -57,6 +57,9 @@ class ApiSection(Section):
     workers: int = Field(2, ge=1, le=128, description="gunicorn processes")
     auth: bool = Field(True, description="API keys are required; off is possible only on loopback")
     public_url: str = Field("", description="how clients reach the API, for links; empty: links are paths")
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="addresses or networks of proxies whose X-Forwarded-For tells the caller; those on this machine are always believed"
+    )
     secret: SecretStr | None = Field(
         None, description="what signs tickets and sessions, 32 characters or more, the same on every API host; empty: a file api-secret that is made in "
         "[supervisor] state_dir; secret_file names a file that holds it",
@@ -71,6 +74,14 @@ class ApiSection(Section):
     sse_retry_seconds: float = Field(1.0, ge=0.05, le=60, description="seconds after which a client is told to reconnect")
     reread_seconds: float = Field(3.0, ge=0.1, le=60, description="seconds between two looks at all watched tasks, in case an event was lost")
     shutdown_seconds: float = Field(10.0, ge=0.5, le=600, description="seconds that running requests get at shutdown")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            if not is_network(proxy):
+                raise ValueError(f"{proxy!r} is no address and no network as 10.1.0.0/16")
+        return proxies
 
 
 class SupervisorSection(Section):

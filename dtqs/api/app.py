@@ -67,7 +67,7 @@ def create_app(parts: Parts) -> App:
     store, api = parts.store, parts.config.api
     keys, is_secure = store.api_keys, api.public_url.startswith("https:")
     sessions = Sessions(parts.secret, keys.find_of_session, keys.end_session, api.session_seconds, is_secure)
-    auth = Auth(keys.find, sessions, OwnHosts(api.public_url), api.auth)
+    auth = Auth(keys.find, sessions, OwnHosts(api.public_url), api.auth, api.trusted_proxies)
     tickets = Tickets(parts.secret, api.ticket_seconds)
     links = Links(api.public_url, tickets if api.auth else None)
     app: App = falcon.App(response_type=Answer)

@@ -1,6 +1,7 @@
 """Who calls, and what the key allows: `Authorization: Bearer KEY`, looked up by its hash and remembered for some seconds; or the session of a browser."""
 
 import hashlib
+import ipaddress
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from dtqs.store.api_keys import NO_CEILINGS, REMEMBERED_SECONDS, ApiKey, Ceiling
 
 _REMEMBERED_LIMIT = 4096
 _NOBODY = "00000000-0000-0000-0000-000000000000"
+_NOT_REMEMBERED: tuple[float, ApiKey | None] = (0.0, None)
 _CHALLENGE = 'Bearer realm="dtqs"'
 
 
@@ -39,13 +41,14 @@ _ANYBODY = Caller(None, None, frozenset(("submit", "read", "admin")))
 
 
 class Auth:
-    """Judges requests. `find` is the store's look-up of a secret; `hosts` judges where it is not `enabled`."""
+    """Judges requests. `find` is the store's look-up of a secret; `hosts` judges where it is not `enabled`; `proxies` are addresses and networks."""
 
-    def __init__(self, find: Callable[[str], ApiKey | None], sessions: Sessions, hosts: OwnHosts, enabled: bool) -> None:
+    def __init__(self, find: Callable[[str], ApiKey | None], sessions: Sessions, hosts: OwnHosts, enabled: bool, proxies: Iterable[str] = ()) -> None:
         self._find, self._sessions, self._hosts, self.enabled = find, sessions, hosts, enabled
         self._remembered: dict[bytes, tuple[float, ApiKey | None]] = {}
         self._good: dict[bytes, None] = {}
         self._throttle = Throttle()
+        self._proxies = tuple(ipaddress.ip_network(each) for each in proxies)
 
     def require(self, req: falcon.Request, scope: str) -> Caller:
         """Return the caller. Raises HTTPUnauthorized (no key, or none of ours), HTTPForbidden (not its scope; another site's page), TooManyRequests,
@@ -63,14 +66,18 @@ class Auth:
 
     def find(self, req: falcon.Request, secret: str) -> ApiKey | None:
         """Return the key with this secret. Raises TooManyRequests where this address has shown too many that are none, StoreUnavailable."""
-        digest, now = hashlib.sha256(secret.encode("latin-1", "replace")).digest(), time.monotonic()
-        expires_at, key = self._remembered.get(digest, (0.0, None))
-        return key if now < expires_at else self._look_up(req, secret, digest, now)
+        digest = hashlib.sha256(secret.encode("latin-1", "replace")).digest()
+        expires_at, key = self._remembered.get(digest, _NOT_REMEMBERED)
+        return key if time.monotonic() < expires_at else self._look_up(req, secret, digest)
 
-    def _look_up(self, req: falcon.Request, secret: str, digest: bytes, now: float) -> ApiKey | None:
-        address = address_of(req)
+    def _look_up(self, req: falcon.Request, secret: str, digest: bytes) -> ApiKey | None:
+        address = address_of(req, self._proxies)
         if digest not in self._good:  # others behind the same proxy may guess; that must not lock out who does not
-            self._throttle.check(address)
+            self._throttle.wait_turn(address)
+        now = time.monotonic()
+        expires_at, key = self._remembered.get(digest, _NOT_REMEMBERED)
+        if now < expires_at:  # another request with this key had its turn before
+            return key
         key = self._find(secret)
         for known in (self._remembered, self._good):
             if len(known) >= _REMEMBERED_LIMIT:  # a flood of invented keys must not fill the memory

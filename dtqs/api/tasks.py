@@ -140,7 +140,6 @@ class Retry:
         resp.set_header("Location", self._links.task(new.task_id))
         answer(resp, self._links.accepted([new.task_id], statuses)[0], falcon.HTTP_202)
 
-
     def _allowed(self, task: TaskRecord, caller: Caller) -> AbstractContextManager[None]:
         """A retry is a new task, and under the ceilings like one. Raises AboveCeiling, TooManyRequests."""
         if caller.ceilings is None:

@@ -1,6 +1,8 @@
 """Failed keys: how many an address may show, who counts as one, and what a flood may cost."""
 
+import ipaddress
 from collections.abc import Mapping
+from contextlib import suppress
 
 import falcon
 import pytest
@@ -9,7 +11,7 @@ from falcon.testing import create_environ
 from dtqs.api.auth import Auth
 from dtqs.api.origin import OwnHosts
 from dtqs.api.sessions import Sessions
-from dtqs.api.throttle import BURST, Throttle, address_of
+from dtqs.api.throttle import ALL_TURNS_PER_SECOND, BURST, PATIENCE_SECONDS, TURNS_PER_SECOND, Throttle, address_of
 from dtqs.errors import TooManyRequests
 from dtqs.store.api_keys import ApiKey
 from dtqs.uuid7 import uuid7
@@ -21,28 +23,73 @@ def request(address: str, headers: Mapping[str, str] | None = None) -> falcon.Re
     return falcon.Request(create_environ(headers=headers) | {"REMOTE_ADDR": address})
 
 
-def test_after_a_burst_an_address_gets_one_a_second() -> None:
-    at = 100.0
-    throttle = Throttle(lambda: at)
-    for _ in range(BURST):
-        throttle.check("a")
+class Clock:
+    """A clock that only sleepers turn, and only where the test lets them."""
+
+    def __init__(self) -> None:
+        self.at, self.slept = 100.0, [0.0]
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+def exhausted(clock: Clock, *addresses: str) -> Throttle:
+    throttle = Throttle(lambda: clock.at, clock.sleep)
+    for address in addresses:
+        for _ in range(BURST):
+            throttle.wait_turn(address)
+            throttle.failed(address)
+    return throttle
+
+
+def turns(throttle: Throttle, address: str) -> int:
+    """Ask for turns until one is refused."""
+    for count in range(10_000):
+        try:
+            throttle.wait_turn(address)
+        except TooManyRequests:
+            return count
+    raise AssertionError("turns without end")
+
+
+def test_after_a_burst_an_address_gets_its_look_ups_in_turn() -> None:
+    clock = Clock()
+    throttle = exhausted(clock, "a")
+    assert clock.slept == [0.0], "a burst waits for nothing"
+    assert turns(throttle, "a") == 1 + PATIENCE_SECONDS * TURNS_PER_SECOND
+    assert max(clock.slept) == pytest.approx(PATIENCE_SECONDS)
+    waits = len(clock.slept)
+    throttle.wait_turn("b")
+    clock.at += 1
+    throttle.wait_turn("a")
+    assert len(clock.slept) == waits, "a failure was worked off"
+
+
+def test_all_addresses_together_get_a_bounded_number_of_turns() -> None:
+    clock = Clock()
+    names = [str(number) for number in range(20)]
+    throttle = exhausted(clock, *names)
+    given = sum(turns(throttle, name) for name in names)
+    assert given <= 1 + PATIENCE_SECONDS * ALL_TURNS_PER_SECOND
+    assert max(clock.slept) <= PATIENCE_SECONDS
+
+
+def test_an_address_owes_no_more_than_a_burst() -> None:
+    clock = Clock()
+    throttle = exhausted(clock, "a")
+    for _ in range(1000):
         throttle.failed("a")
-    with pytest.raises(TooManyRequests) as refused:
-        throttle.check("a")
-    assert refused.value.retry_after_seconds == 1
-    throttle.check("b")
-    at += 1
-    throttle.check("a")
-    throttle.failed("a")
-    with pytest.raises(TooManyRequests):
-        throttle.check("a")
+    clock.at += 1.0
+    before = len(clock.slept)
+    throttle.wait_turn("a")
+    assert len(clock.slept) == before
 
 
 def test_its_memory_is_bounded() -> None:
     throttle = Throttle()
     for number in range(20_000):
         throttle.failed(str(number))
-    assert len(throttle._worked_off_at) <= 4096
+    assert len(throttle._addresses) <= 4096
 
 
 @pytest.mark.parametrize(
@@ -61,21 +108,68 @@ def test_who_counts_as_one(remote: str, forwarded: str | None, address: str) -> 
     assert address_of(request(remote, {"X-Forwarded-For": forwarded} if forwarded else None)) == address
 
 
-def test_who_has_been_known_is_not_locked_out_by_others_behind_the_same_proxy() -> None:
-    asked = []
+@pytest.mark.parametrize(
+    ("remote", "forwarded", "address"),
+    [
+        ("10.0.0.1", "6.6.6.6, 198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "6.6.6.6, 198.51.100.1, 10.0.0.2, 127.0.0.1", "198.51.100.1"),
+        ("::ffff:10.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("2001:db8::1", "198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "198.51.100.1, nonsense", "10.0.0.1"),
+        ("10.0.0.1", "10.0.0.3", "10.0.0.3"),
+        ("10.0.0.1", None, "10.0.0.1"),
+        ("192.0.2.1", "198.51.100.1", "192.0.2.1"),
+    ],
+)
+def test_a_proxy_that_is_trusted_tells_the_caller(remote: str, forwarded: str | None, address: str) -> None:
+    proxies = [ipaddress.ip_network("10.0.0.0/24"), ipaddress.ip_network("2001:db8::1")]
+    assert address_of(request(remote, {"X-Forwarded-For": forwarded} if forwarded else None), proxies) == address
 
-    def find(secret: str) -> ApiKey | None:
-        asked.append(secret)
+
+class Asked:
+    """A store that knows one key, and an Auth on it whose clock stands still."""
+
+    def __init__(self, proxies: tuple[str, ...] = ()) -> None:
+        self.secrets: list[str] = []
+        self.clock = Clock()
+        self.auth = Auth(self.find, Sessions(b"k" * 32, lambda *_: None, lambda *_: None, 60), OwnHosts(""), True, proxies)
+        self.auth._throttle = Throttle(lambda: self.clock.at, self.clock.sleep)
+
+    def find(self, secret: str) -> ApiKey | None:
+        self.secrets.append(secret)
         return KEY if secret == "good" else None
 
-    auth = Auth(find, Sessions(b"k" * 32, lambda *_: None, lambda *_: None, 60), OwnHosts(""), True)
-    assert auth.find(request("10.0.0.1"), "good") == KEY
-    for number in range(BURST):
-        assert auth.find(request("10.0.0.1"), f"bad {number}") is None
-    auth._remembered.clear()  # as after five seconds
-    for number in range(100):
-        with pytest.raises(TooManyRequests):
-            auth.find(request("10.0.0.1"), f"another {number}")
-        assert auth.find(request("10.0.0.1"), "good") == KEY
-    assert auth.find(request("10.0.0.2"), "bad from elsewhere") is None
-    assert len(asked) == 1 + BURST + 1 + 1
+    def guess(self, times: int, address: str, headers: Mapping[str, str] | None = None) -> None:
+        for number in range(times):
+            with suppress(TooManyRequests):
+                assert self.auth.find(request(address, headers), f"bad {number}") is None
+        self.auth._remembered.clear()  # as after five seconds
+
+
+def test_a_key_that_is_not_known_yet_gets_in_beside_a_caller_who_guesses_on() -> None:
+    asked = Asked()
+    asked.guess(BURST + 5, "10.0.0.1")
+    asked.clock.at += 1  # one bad key a second goes on
+    asked.guess(1, "10.0.0.1")
+    assert asked.auth.find(request("10.0.0.1"), "good") == KEY
+    assert asked.clock.slept[-1] <= 0.2
+
+
+def test_guesses_are_bounded_and_lock_out_nobody_who_is_known() -> None:
+    asked = Asked()
+    assert asked.auth.find(request("10.0.0.1"), "good") == KEY
+    asked.guess(1000, "10.0.0.1")
+    looked = len(asked.secrets)
+    assert looked <= 2 + BURST + PATIENCE_SECONDS * TURNS_PER_SECOND
+    with pytest.raises(TooManyRequests):
+        asked.auth.find(request("10.0.0.1"), "another")
+    assert asked.auth.find(request("10.0.0.1"), "good") == KEY
+    assert asked.auth.find(request("10.0.0.2"), "bad from elsewhere") is None
+
+
+def test_who_guesses_through_a_trusted_proxy_delays_nobody_else_behind_it() -> None:
+    asked = Asked(("10.0.0.0/24",))
+    asked.guess(1000, "10.0.0.1", {"X-Forwarded-For": "198.51.100.1"})
+    waits = len(asked.clock.slept)
+    assert asked.auth.find(request("10.0.0.1", {"X-Forwarded-For": "198.51.100.2"}), "good") == KEY
+    assert len(asked.clock.slept) == waits
