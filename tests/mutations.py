@@ -274,7 +274,14 @@ MUTATIONS = [
         ("api_key_id = %(api_key_id)s::uuid AND key", "key"),
         (" AND key = %(key)s", ""),
     ),
-    *_of("insert_retry.sql", (" AND outcome IN ('failed', 'cancelled')", ""), "ON CONFLICT (retry_of) WHERE retry_of IS NOT NULL DO NOTHING "),
+    *_of(
+        "insert_retry.sql",
+        (" AND outcome IN ('failed', 'cancelled')", ""),
+        "ON CONFLICT (retry_of) WHERE retry_of IS NOT NULL DO NOTHING ",
+        ("least(max_retries, %(max_retries)s::int)", "max_retries"),
+        ("least(timeout_seconds, %(max_timeout)s::float8)", "timeout_seconds"),
+        ("THEN %(default_timeout)s::float8", "THEN NULL"),
+    ),
     *_of(
         "prune_tasks.sql",
         ("outcome IS NOT NULL AND finished_at < now() - %(days)s * interval '1 day' AS old", "outcome IS NOT NULL AS old"),

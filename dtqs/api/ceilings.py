@@ -1,15 +1,17 @@
 """Bounds of a request: [limits] hold for everybody, a key's own ceilings for that key; room.py bounds its pending tasks."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from dtqs.api.envelope import ARRAY_LIMIT, field_name
 from dtqs.config import LimitsSection
-from dtqs.errors import AboveCeiling, Problem
+from dtqs.errors import AboveCeiling, NotFound, Problem
 from dtqs.settings import number
 from dtqs.store.api_keys import Ceilings
+from dtqs.store.tasks import Caps
 from dtqs.task import NewTask, TaskRecord
 
 
@@ -39,10 +41,12 @@ class Limits:
             raise AboveCeiling(problems)
         return [self._limited(task, ceilings) for task in tasks]
 
-    def of_retry(self, task: TaskRecord, ceilings: Ceilings) -> None:
-        """Judge a person's retry of a task that was accepted before. Raises AboveCeiling."""
+    def of_retry(self, task: TaskRecord, ceilings: Ceilings) -> Caps:
+        """Judge a person's retry of a task that was accepted before; returns how much of its retries and its time is allowed now. Raises AboveCeiling."""
         if found := _above(ceilings, task.task_type, task.priority, None):
             raise AboveCeiling([Problem(name, message) for name, message in found])
+        most, own = self._section.max_timeout_seconds, ceilings.max_timeout_seconds
+        return Caps(self._section.max_retries, most if own is None else min(most, own), self._default(task.task_type, own))
 
     def _of(self, body: Any, index: int | None) -> list[Problem]:
         if not isinstance(body, dict):
@@ -56,10 +60,17 @@ class Limits:
         return found
 
     def _limited(self, task: NewTask, ceilings: Ceilings) -> NewTask:
-        timeout, most = task.timeout_seconds, ceilings.max_timeout_seconds
-        if timeout is None and most is not None and self._timeout_seconds(task.task_type) > most:
-            timeout = most
+        timeout = task.timeout_seconds
+        if timeout is None:
+            timeout = self._default(task.task_type, ceilings.max_timeout_seconds)
         return replace(task, timeout_seconds=timeout, counted=ceilings.max_pending is not None)
+
+    def _default(self, task_type: str, most: float | None) -> float | None:
+        """Return the time limit of a task that asks for none: the key's, where its type's own is longer, or the type is not known here."""
+        with suppress(NotFound):
+            if most is not None and self._timeout_seconds(task_type) <= most:
+                return None
+        return most
 
 
 def _above(ceilings: Ceilings, task_type: str, priority: int, timeout_seconds: float | None) -> list[tuple[str, str]]:

@@ -16,10 +16,11 @@ from dtqs.api.query import Query, refuse_parameters
 from dtqs.api.records import log_row, record
 from dtqs.api.room import Room
 from dtqs.broker.api_link import ApiLink
-from dtqs.errors import Conflict, NotFound
+from dtqs.errors import AboveCeiling, Conflict, NotFound, TooManyRequests
 from dtqs.json_value import dumps
+from dtqs.store.api_keys import NO_CEILINGS
 from dtqs.store.reads import Reads, TaskFilter
-from dtqs.store.tasks import Tasks
+from dtqs.store.tasks import NewRetry, Tasks
 from dtqs.store.workers import Totals
 from dtqs.task import Due, Status, TaskRecord
 from dtqs.uuid7 import is_uuid
@@ -131,8 +132,7 @@ class Retry:
         caller = self._auth.require(req, "submit")
         refuse_parameters(req)
         task = read_task(self._reads, task_id, caller)
-        with self._allowed(task, caller):
-            new = self._tasks.retry(task.task_id, new_ids(1)[0], caller.owner, self._intake.needed(task.task_type, task.payload))
+        new = self._retry(task, caller)
         if new.fresh:
             self._totals.submitted += 1
             self._hinting.publish([Due(new.task_id, new.task_type, new.light, new.priority, new.publish_at)])
@@ -140,12 +140,23 @@ class Retry:
         resp.set_header("Location", self._links.task(new.task_id))
         answer(resp, self._links.accepted([new.task_id], statuses)[0], falcon.HTTP_202)
 
-    def _allowed(self, task: TaskRecord, caller: Caller) -> AbstractContextManager[None]:
-        """A retry is a new task, and under the ceilings like one. Raises AboveCeiling, TooManyRequests."""
-        if caller.ceilings is None:
-            return nullcontext()
-        self._limits.of_retry(task, caller.ceilings)
-        if caller.key_id is None or caller.ceilings.max_pending is None:
+    def _retry(self, task: TaskRecord, caller: Caller) -> NewRetry:
+        """A retry is a new task, and under the limits and ceilings like one; what an earlier call submitted is there already.
+
+        Raises AboveCeiling, TooManyRequests, Conflict, Invalid, NotFound, StoreUnavailable.
+        """
+        try:
+            caps = self._limits.of_retry(task, caller.ceilings or NO_CEILINGS)
+            with self._room_for(caller):
+                return self._tasks.retry(task.task_id, new_ids(1)[0], caller.owner, self._intake.needed(task.task_type, task.payload), caps)
+        except (AboveCeiling, TooManyRequests):
+            earlier = self._tasks.retried(task.task_id)
+            if earlier is None:
+                raise
+            return earlier
+
+    def _room_for(self, caller: Caller) -> AbstractContextManager[None]:
+        if caller.key_id is None or caller.ceilings is None or caller.ceilings.max_pending is None:
             return nullcontext()
         return self._room.taken(caller.key_id, caller.ceilings.max_pending, 1)
 

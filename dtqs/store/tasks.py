@@ -49,6 +49,18 @@ class NewRetry:
     publish_at: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How much a retry may take over from the old task; `default_timeout_seconds` is for one without a time limit of its own. None: no cap."""
+
+    max_retries: int | None = None
+    max_timeout_seconds: float | None = None
+    default_timeout_seconds: float | None = None
+
+
+_NO_CAPS = Caps()
+
+
 class Tasks:
     def __init__(self, database: Database, grace_seconds: float) -> None:
         self._database, self._grace = database, grace_seconds
@@ -103,7 +115,9 @@ class Tasks:
 
         return [Cancelled(task_id, outcome is not None, log_id) for log_id, task_id, outcome in self._database.transaction(work)]
 
-    def retry(self, task_id: str, new_id: str, owner: str | None = None, needed: Mapping[str, Problem] | None = None) -> NewRetry:
+    def retry(
+        self, task_id: str, new_id: str, owner: str | None = None, needed: Mapping[str, Problem] | None = None, caps: Caps = _NO_CAPS
+    ) -> NewRetry:
         """Submit a new task like a failed or cancelled one, for the same owner; a second call returns the first one's.
 
         The files that its payload names, and those `needed`, are kept as those of a new task, if they are `owner`'s (of all when it is None).
@@ -111,7 +125,10 @@ class Tasks:
         outcome), Invalid, StoreUnavailable.
         """
         needed = needed or {}
-        parameters = {"id": new_id, "retry_of": task_id, "grace": self._grace, "owner": owner, "needed": array(list(needed))}
+        parameters = {
+            "id": new_id, "retry_of": task_id, "grace": self._grace, "owner": owner, "needed": array(list(needed)),
+            "max_retries": caps.max_retries, "max_timeout": caps.max_timeout_seconds, "default_timeout": caps.default_timeout_seconds,
+        }  # fmt: skip
 
         def work(run: Run) -> list[Row]:
             inserted = run("insert_retry", parameters)
@@ -131,6 +148,11 @@ class Tasks:
         if retry_id is None:
             raise Conflict(f"only a failed or cancelled task can be retried, this one is {outcome or 'not finished'}")
         return NewRetry(retry_id, False)
+
+    def retried(self, task_id: str) -> NewRetry | None:
+        """Return the retry of a task that is there already. Raises StoreUnavailable."""
+        found = self._database.run("read_retry", {"retry_of": task_id})
+        return NewRetry(found[0][1], False) if found and found[0][1] else None
 
 
 def _stored(row: Row) -> Stored:

@@ -178,6 +178,28 @@ def test_a_key_has_no_more_tasks_pending_than_it_may(shared: System, new_key: Ne
     assert shared.client.post("/submit", json=later).status_code == 202
 
 
+def test_a_retry_that_is_asked_for_again_is_answered_also_at_the_ceiling(new_key: NewKey) -> None:
+    client, later = new_key("one", "submit", "read", max_pending=1), {**ECHO, "delay_seconds": 3600}
+    old = client.post("/submit", json=later).json()["task_id"]
+    assert client.post(f"/tasks/{old}/cancel").status_code == 200
+    first = client.post(f"/tasks/{old}/retry").json()["task_id"]
+    eventually(lambda: client.post("/submit", json=later).status_code == 202, what="the retry is taken, and its room too")
+    assert client.post("/submit", json=later).status_code == 429
+    again = client.post(f"/tasks/{old}/retry")
+    assert (again.status_code, again.json()["task_id"]) == (202, first)
+
+
+def test_a_retry_gets_no_more_time_than_its_caller_may_ask_for(shared: System, new_key: NewKey) -> None:
+    lowered, rows = new_key("lowered", "admin", max_timeout_seconds=60.0), []
+    for limit in ({"timeout_seconds": 86400}, {}):
+        old = shared.client.post("/submit", json={**ECHO, **limit, "delay_seconds": 3600}).json()["task_id"]
+        assert shared.client.post(f"/tasks/{old}/cancel").status_code == 200
+        new = lowered.post(f"/tasks/{old}/retry").json()["task_id"]
+        with psycopg.connect(shared.dsn) as connection:
+            rows.append(connection.execute("SELECT timeout_seconds FROM tasks WHERE id = %s", [new]).fetchone())
+    assert rows == [(60.0,), (60.0,)]
+
+
 def test_together_they_are_no_more_either(new_key: NewKey) -> None:
     client, later = new_key("many at once", "submit", max_pending=20), {**ECHO, "delay_seconds": 3600}
     with ThreadPoolExecutor(16) as pool:

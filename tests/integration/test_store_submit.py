@@ -6,7 +6,7 @@ import pytest
 
 from dtqs.errors import Conflict, NotFound, StoreRefused
 from dtqs.settlement import Kind
-from dtqs.store.tasks import IdempotencyKey
+from dtqs.store.tasks import Caps, IdempotencyKey
 from dtqs.task import TAG_LENGTH_LIMIT, TAGS_LIMIT, NewTask
 from dtqs.uuid7 import uuid7
 from tests.fix_store import World
@@ -196,12 +196,32 @@ def test_a_persons_retry_is_a_new_task_like_the_old_one(world: World, outcome: s
     world.check()
 
 
+@pytest.mark.parametrize(
+    ("old", "caps", "new"),
+    [
+        ((50, 86400.0), Caps(), (50, 86400.0)),
+        ((50, 86400.0), Caps(10, 60.0, 30.0), (10, 60.0)),
+        ((5, 20.0), Caps(10, 60.0, 30.0), (5, 20.0)),
+        ((5, None), Caps(10, 60.0, 30.0), (5, 30.0)),
+        ((5, None), Caps(10, 60.0), (5, None)),
+    ],
+)
+def test_a_retry_takes_over_no_more_than_is_allowed_now(world: World, old: tuple[int, float | None], caps: Caps, new: tuple[int, float | None]) -> None:
+    (task,) = world.submit(max_retries=old[0], timeout_seconds=old[1])
+    world.store.tasks.cancel([task])
+    retry = world.store.tasks.retry(task, uuid7(), caps=caps)
+    found = [world.value(f"SELECT {column} FROM tasks WHERE id = '{retry.task_id}'") for column in ("max_retries", "timeout_seconds")]
+    assert found == list(new)
+
+
 def test_a_second_retry_returns_the_firsts_task(world: World) -> None:
     (old,) = world.submit()
     world.run([old], Kind.FAILED)
     first = world.store.tasks.retry(old, uuid7())
     second = world.store.tasks.retry(old, uuid7())
     assert (second.task_id, second.fresh) == (first.task_id, False)
+    assert world.store.tasks.retried(old) == second
+    assert world.store.tasks.retried(first.task_id) is world.store.tasks.retried(uuid7()) is None
     assert world.value("SELECT count(*) FROM backlog") == 1
 
 
