@@ -3,7 +3,9 @@
 import hashlib
 import os
 import secrets
+import stat
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from dtqs.config import Config
@@ -11,7 +13,27 @@ from dtqs.errors import ConfigError
 
 FILE_NAME = "api-secret"
 _SHORTEST = 32
+_ROOT = 0
 _HOW = "make one with `openssl rand -hex 32 > FILE; chmod 600 FILE`, and give every API host the same"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with who may read or change the file, and what to do; the API starts all the same unless it is `refused`."""
+
+    found: str
+    advice: str
+    refused: bool
+
+
+def file_fault(config: Config) -> Fault | None:
+    """Look at the file in the state folder; None where it is right, not used, or not there. Root may look for the user whose the folder is."""
+    path, me = config.supervisor.state_dir / FILE_NAME, os.geteuid()
+    if not config.api.auth or config.api.secret is not None:
+        return None
+    with suppress(OSError):
+        return _fault(path, path.stat(), {_ROOT, me if me != _ROOT else path.parent.stat().st_uid})
+    return None
 
 
 def api_secret(config: Config) -> bytes:
@@ -48,13 +70,37 @@ def another_secret(config: Config, host: str) -> ConfigError:
 def _read_or_make(path: Path) -> str:
     try:
         with suppress(FileNotFoundError):
-            return path.read_text(encoding="utf-8")
+            return _read(path)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         _make(path)
-        return path.read_text(encoding="utf-8")
+        return _read(path)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError([f"[api] secret_file is not set, and {path} cannot be made or read: {reason}; {_HOW}, or set [supervisor] state_dir"]) from error
+
+
+def _read(path: Path) -> str:
+    """Raises ConfigError where somebody else may have written it, OSError, ValueError."""
+    with path.open(encoding="utf-8") as file:
+        fault = _fault(path, os.fstat(file.fileno()), {_ROOT, os.geteuid()})
+        if fault is not None and fault.refused:
+            raise ConfigError([f"{fault.found}; {fault.advice}"])
+        return file.read()
+
+
+def _fault(path: Path, found: os.stat_result, owners: set[int]) -> Fault | None:
+    """Judge owner and mode. The group may read a file of root's: else no service could."""
+    mode = f"{stat.S_IMODE(found.st_mode):04o}"
+    if found.st_uid not in owners:
+        advice = "delete it and start `dtqs api` again, or give it to that user: chown USER FILE; or run as its owner"
+        return Fault(f"{path}: it belongs to user {found.st_uid}, who is neither root nor the user of `dtqs api`", advice, True)
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        advice = "delete it if somebody else may have changed it, and start `dtqs api` again; or else: chmod 600 FILE"
+        return Fault(f"{path}: others than its owner may write it (mode {mode})", advice, True)
+    if found.st_mode & (stat.S_IROTH if found.st_uid == _ROOT else stat.S_IRGRP | stat.S_IROTH):
+        advice = "who reads it can sign as anybody: delete it and restart `dtqs api` on every host, or at least: chmod 600 FILE"
+        return Fault(f"{path}: others than its owner may read it (mode {mode})", advice, False)
+    return None
 
 
 def _make(path: Path) -> None:
