@@ -95,7 +95,7 @@ class Leases:
         """Mark a worker dead and take back what it holds: one transaction of two statements.
 
         `seen`: only if its heartbeat is still that one; None: its process is known to be gone. `death` tells which task spends
-        its attempt; without it nobody knows, and every one does. It is retried after the backoff, or fails after `max_deaths`.
+        its attempt; without it nobody knows, and every one does. It is retried after the backoff, or fails after `max_deaths` that are blamed on it.
         Returns None when the worker was not there to be marked.
         Raises StoreUnavailable.
         """
