@@ -135,6 +135,7 @@ def marks(payload: MarksPayload, context: Context) -> None:
     if payload.leave:
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGRTMIN + 6, lambda *_: None)
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         os.chdir("/")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from dtqs.jail import landlock, privileges, seccomp
 from dtqs.jail.linux import no_new_privileges
+from dtqs.signal_name import signal_name
 
 _TRIAL_SECONDS = 10
 _FOR_NOW = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EINTR})
@@ -116,5 +117,5 @@ def _trial(part: Callable[[], object]) -> _Refusal | None:
     if status == -signal.SIGALRM:
         return _Refusal(f"no answer within {_TRIAL_SECONDS} s", is_final=False)
     if status < 0:  # SIGKILL is no answer of the kernel to this call: memory is short, or somebody sent it
-        return _Refusal(f"its trial was killed by {signal.Signals(-status).name}", is_final=status != -signal.SIGKILL)
+        return _Refusal(f"its trial was killed by {signal_name(-status)}", is_final=status != -signal.SIGKILL)
     return _Refusal(os.strerror(status), is_final=status not in _FOR_NOW) if status else None

@@ -2,6 +2,8 @@
 
 import signal
 
+from dtqs.signal_name import signal_name
+
 _OF_THE_FILE = frozenset({
     signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS, signal.SIGTRAP, signal.SIGXCPU, signal.SIGXFSZ,
 })  # fmt: skip
@@ -16,4 +18,4 @@ def is_from_outside(status: int) -> bool:
 def words(status: int) -> str:
     """Say who did it, of a death from outside."""
     why = ", most likely because the machine had no memory left for it" if status == -signal.SIGKILL else ""
-    return f"was killed from outside ({signal.Signals(-status).name}){why}"
+    return f"was killed from outside ({signal_name(-status)}){why}"

@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dtqs.signal_name import signal_name
+
 _STRANGERS_SECONDS = 2.0
 
 
@@ -28,10 +30,7 @@ class End:
         """Words for people: `exit status 3`, `signal 9 (SIGKILL)`."""
         if self.status is not None:
             return f"exit status {self.status}"
-        try:
-            return f"signal {self.signal_number} ({signal.Signals(self.signal_number).name})"
-        except ValueError:
-            return f"signal {self.signal_number}"
+        return f"signal {self.signal_number} ({signal_name(self.signal_number)})"
 
 
 def ended(own: Callable[[int], bool]) -> Iterator[End]:

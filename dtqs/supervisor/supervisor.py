@@ -16,6 +16,7 @@ from dtqs import sink
 from dtqs.config import SupervisorSection
 from dtqs.prctl import adopt_orphans
 from dtqs.scoreboard import ChildState, SlotRecord
+from dtqs.signal_name import signal_name
 from dtqs.supervisor.births import Births
 from dtqs.supervisor.child import SILENT, Child
 from dtqs.supervisor.node import NodeLock, StateFolderUnusable
@@ -116,7 +117,7 @@ class Supervisor:
 
     def _obey(self, now: float) -> None:
         for number in self._signals.take():
-            name = signal.Signals(number).name
+            name = signal_name(number)
             if number == signal.SIGHUP:
                 self._ask_to_roll(now)
             elif number == signal.SIGTERM and self._phase is Phase.RUNNING:

@@ -235,7 +235,7 @@ class Worker:
             self._seat.slot.run(task.task_id)
             self._hold.ends(self._runner.attempt(task, light))
             ran += 1
-        self._state.restore(light)
+        self._restore(light)
         if not light:
             self._pace.ran_heavy()
             setproctitle(self._title)
@@ -244,6 +244,14 @@ class Worker:
         self._all_written = self._finisher.finish()
         self._files.settled()
         self._seat.slot.rest()
+
+    def _restore(self, light: bool) -> None:
+        """Put back what the attempts have left changed; where that fails, the outcomes are written all the same, and another process follows."""
+        try:
+            self._state.restore(light)
+        except BaseException:  # a handler that a task has left may raise anything here
+            logger.exception("what a task left changed could not be put back: draining")
+            self._drain.set()
 
     def _leave(self) -> None:
         """Return what is unclaimed, say goodbye, close. Nothing is held here: the last turn has ended."""

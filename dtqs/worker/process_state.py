@@ -8,6 +8,8 @@ from _signal import getsignal  # type: ignore[import-not-found]  # as in limits.
 from collections.abc import Iterable
 from typing import Any
 
+from dtqs.signal_name import signal_name
+
 logger = logging.getLogger(__name__)
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _UNSET = frozenset({signal.SIGKILL, signal.SIGSTOP})
@@ -46,7 +48,7 @@ class ProcessState:
 
     def _restore_signals(self) -> None:
         changed = self._changed(self._handlers)
-        logger.warning("a task left signals changed", extra={"signals": [signal.Signals(number).name for number in changed]})
+        logger.warning("a task left signals changed", extra={"signals": [signal_name(number) for number in changed]})
         for timer in _TIMERS:
             signal.setitimer(timer, 0.0)
         # a signal that waits behind the mask is dropped where it is ignored; by default it might end the process

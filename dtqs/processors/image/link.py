@@ -18,6 +18,7 @@ from dtqs.processors import deaths
 from dtqs.processors.image import wire
 from dtqs.processors.image.payload import ImagePayload
 from dtqs.processors.image.settings import ImageSettings
+from dtqs.signal_name import signal_name
 
 _START_SECONDS = 30.0
 _ANSWER_SPARE_SECONDS = 60.0
@@ -150,7 +151,7 @@ class ImageProcess:
             return PermanentError(f"the image takes more than the allowed {self._settings.max_cpu_seconds} s of processor time (max_cpu_seconds)")
         if deaths.is_from_outside(status):
             return TransientError(f"the process that decoded the image {deaths.words(status)}")
-        name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        name = signal_name(-status) if status < 0 else f"exit status {status}"
         return PermanentError(f"the image has crashed the process that decodes it ({name})")
 
 

@@ -22,6 +22,7 @@ from dtqs.processors import deaths
 from dtqs.processors.video import launch
 from dtqs.processors.video.film import number
 from dtqs.processors.video.packets import LINE_BYTES
+from dtqs.signal_name import signal_name
 
 _LOOK_SECONDS = 0.5
 _WAIT_SECONDS = 5.0
@@ -183,7 +184,7 @@ class Ffmpeg:
         if status == os.EX_TEMPFAIL:  # a small program of ours that could not enter its jail
             return TransientError(f"{name} could not begin{said}")
         if status < 0:
-            return PermanentError(f"{name} died of {signal.Signals(-status).name} over this film{said}")
+            return PermanentError(f"{name} died of {signal_name(-status)} over this film{said}")
         if codec := next((found[1] for line in lines if (found := _UNREAD.search(line))), None):
             return CodecUnread(codec)
         if _says(lines, _FULL):

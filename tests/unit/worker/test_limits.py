@@ -108,7 +108,7 @@ def test_a_handler_that_an_attempt_has_set_is_not_the_next_ones(limits: Limits) 
 
 
 def test_what_an_attempt_leaves_changed_in_its_process_is_put_back(tmp_path: Path) -> None:
-    numbers = (signal.SIGALRM, signal.SIGUSR2, signal.SIGCHLD)
+    numbers = (signal.SIGALRM, signal.SIGUSR2, signal.SIGCHLD, signal.SIGRTMIN + 6)
     before = ([signal.getsignal(number) for number in numbers], signal.pthread_sigmask(signal.SIG_BLOCK, ()), os.getcwd())
     state = ProcessState()
     for number in numbers:
