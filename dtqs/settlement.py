@@ -59,9 +59,12 @@ def error_json(error: BaseException, transient: bool) -> str:
 
 
 def _patience(error: TransientError) -> float:
-    """Return `retry_after_seconds`; a subclass may have set it to anything."""
+    """Return `retry_after_seconds`, bounded; a subclass may have set it to anything."""
     seconds: object = error.retry_after_seconds
-    return float(seconds) if isinstance(seconds, int | float) and seconds == seconds else 0.0
+    if not isinstance(seconds, int | float) or seconds != seconds:
+        return 0.0
+    # an integer may be too large for a float
+    return float(max(0.0, min(seconds, RETRY_AFTER_LIMIT_SECONDS)))
 
 
 def words(error: BaseException) -> str:
@@ -99,6 +102,6 @@ def decide(task_id: str, error: BaseException, attempt: int, policy: RetryPolicy
         return Settlement(task_id, Kind.FAILED, error_json(error, transient=False))
     delay = backoff_seconds(attempt, policy.base_seconds, policy.max_seconds)
     if isinstance(error, TransientError):
-        delay = max(delay, min(_patience(error), RETRY_AFTER_LIMIT_SECONDS))
+        delay = max(delay, _patience(error))
     # a cancelled task is settled as by a retry, which the statement turns into its outcome
     return Settlement(task_id, Kind.RETRY, error_json(error, transient=not isinstance(error, TaskCancelled)), delay)

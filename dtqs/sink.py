@@ -13,6 +13,7 @@ import stat
 import sys
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 
@@ -32,9 +33,10 @@ class Sink:
         """Makes the line that says how many were dropped."""
         # reentrant: a signal handler of a task may print while its thread prints
         self._lock = threading.RLock()
-        self._pid = os.getpid()
         self._pending: deque[bytes] = deque()
         self._pending_bytes = self._dropped = 0
+        own = weakref.WeakMethod(self._begin_in_child)
+        os.register_at_fork(after_in_child=lambda: (begin := own()) and begin())
 
     @property
     def behind(self) -> bool:
@@ -55,10 +57,6 @@ class Sink:
     def flush(self) -> None:
         """Write what is kept as far as the reader takes it."""
         with self._lock:
-            if self._pid != os.getpid():
-                # what was kept before the fork is the parent's to write
-                self._pid, self._dropped, self._pending_bytes = os.getpid(), 0, 0
-                self._pending.clear()
             while self.behind and self._write_one():
                 pass
 
@@ -77,12 +75,17 @@ class Sink:
 
     def renew(self) -> None:
         """Find the way anew, in a forked process that has closed what this sink had opened."""
-        self._lock = threading.RLock()
         try:
             self._write, self._close = _way(self._descriptor)
         except OSError:
             # closed as well: its number may soon be another file's
             self._write, self._close = len, lambda: None
+
+    def _begin_in_child(self) -> None:
+        """After a fork another thread may have held the lock, which nobody releases here; what is kept is the parent's to write."""
+        self._lock = threading.RLock()
+        self._dropped = self._pending_bytes = 0
+        self._pending = deque()
 
     def _write_one(self) -> bool:
         """Write the next line, or a part of it; False: not now."""

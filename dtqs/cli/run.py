@@ -51,7 +51,8 @@ def _worker(config: Config, catalog: Catalog, pool: str, number: int) -> ChildSp
 
 def _work(config: Config, catalog: Catalog, pool: str, number: int, start: ChildStart) -> int:
     log.set_up(config.log.level, config.log.format, f"worker {pool}/{number}")
-    return Worker(config, catalog, Seat(pool, number, start.slot, start.node_id, start.boot_id, start.deaths, start.last_words)).run()
+    seat = Seat(pool, number, start.slot, start.node_id, start.boot_id, start.deaths, start.last_words, start.offer_stacks)
+    return Worker(config, catalog, seat).run()
 
 
 def _keep(config: Config, start: ChildStart) -> int:

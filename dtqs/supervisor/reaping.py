@@ -30,7 +30,8 @@ class End:
         """Words for people: `exit status 3`, `signal 9 (SIGKILL)`."""
         if self.status is not None:
             return f"exit status {self.status}"
-        return f"signal {self.signal_number} ({signal_name(self.signal_number)})"
+        name, number = signal_name(self.signal_number), f"signal {self.signal_number}"
+        return number if name == number else f"{number} ({name})"
 
 
 def ended(own: Callable[[int], bool]) -> Iterator[End]:

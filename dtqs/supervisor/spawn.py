@@ -2,12 +2,13 @@
 
 import contextlib
 import faulthandler
+import functools
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -45,6 +46,8 @@ class ChildStart:
     """The scoreboard of this node's workers, read anew at each call."""
     former: tuple[Death, ...] = ()
     """The tasks that workers of this node's earlier supervisors ran when they were killed."""
+    offer_stacks: Callable[[], None] = lambda: None
+    """Answers the parent's request for stacks again, after a task may have taken its signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +87,7 @@ def _live(spec: ChildSpec, start: ChildStart, parent: int, leave: Callable[[], N
     status = os.EX_SOFTWARE
     try:
         _become_child(spec, start, parent, leave)
-        _offer_stacks(stacks_file(folder, spec.name))
-        status = spec.main(start)
+        status = spec.main(replace(start, offer_stacks=_offer_stacks(stacks_file(folder, spec.name))))
     except SystemExit as request:
         status = _status_of(request)
     # whatever else comes out must not unwind into the supervisor's own frames
@@ -124,11 +126,21 @@ def _reset_signals() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
-def _offer_stacks(place: Path) -> None:
-    """Have the stacks of all threads written into a file when the parent asks for them."""
+def _offer_stacks(place: Path) -> Callable[[], None]:
+    """Have the stacks of all threads written into a file when the parent asks for them; returns what has it done again."""
     with contextlib.suppress(OSError):
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        faulthandler.register(DUMP_SIGNAL, file=descriptor, all_threads=True)
+        # what it is between an unregister and the next register
+        signal.signal(DUMP_SIGNAL, signal.SIG_IGN)
+        _register(descriptor)
+        return functools.partial(_register, descriptor)
+    return lambda: None
+
+
+def _register(descriptor: int) -> None:
+    # where it believes to be registered, it changes the file alone and not the handler
+    faulthandler.unregister(DUMP_SIGNAL)
+    faulthandler.register(DUMP_SIGNAL, file=descriptor, all_threads=True)
 
 
 def _detach_stdin() -> None:

@@ -19,7 +19,7 @@ from dtqs.store.backlog import FIRST_ID
 from dtqs.store.workers import Totals, WorkerIdentity, WorkerReport
 from dtqs.uuid7 import uuid7
 from dtqs.worker.descendants import kill_descendants
-from dtqs.worker.finisher import Finisher, refused
+from dtqs.worker.finisher import UNSTORABLE, Finisher, refused
 from dtqs.worker.hold import Hold
 from dtqs.worker.limits import Limits
 
@@ -145,11 +145,9 @@ class Beat:
             return None
         settled = hold.earlier
         try:
-            # said again at the next turn after StoreUnavailable: if it has landed, it changes nothing
+            # said again at the next turn after any other fault: if it has landed, it changes nothing
             rows = self._p.store.leases.finish_part(self._p.identity.worker_id, hold.earlier_id, hold.lease_id, settled, [hold.running.task_id])
-        except StoreUnavailable:
-            raise
-        except Exception as error:  # as in the finisher: whatever value an author gave, it fails its task alone
+        except UNSTORABLE as error:  # as in the finisher
             if not isinstance(error, StoreRefused):
                 logger.exception("outcome refused", extra={"lease_id": hold.earlier_id})
             hold.earlier = refused(settled, error)

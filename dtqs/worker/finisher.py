@@ -1,6 +1,7 @@
 """Writes outcomes: through the lease, held and said again while PostgreSQL is away; then the event, and the hints of what is due again."""
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -8,13 +9,17 @@ from dtqs.broker.worker_link import WorkerLink
 from dtqs.deadline import Deadline
 from dtqs.errors import StoreRefused, StoreUnavailable
 from dtqs.event import LogRef
-from dtqs.settlement import Kind, Settlement, error_json
+from dtqs.settlement import Kind, Settlement, error_json, words
 from dtqs.store import Store
 from dtqs.store.workers import Totals
 from dtqs.worker.hold import Hold
 
 logger = logging.getLogger(__name__)
 _HINT_SECONDS = 2.0
+UNSTORABLE = (StoreRefused, TypeError, ValueError)
+"""What a value of an author's can come to: it fails its task. Anything else is a fault of the moment, or of ours, and no task's end."""
+_MOST_FAULTS = 20
+_AFTER_FAULT_SECONDS = 1.0
 
 
 class Finisher:
@@ -26,15 +31,20 @@ class Finisher:
 
     def finish(self) -> bool:
         """End what is held; False: the outcome could not be written, and whoever reclaims the lease will settle it."""
+        faults = 0
         while True:
             try:
                 with self._hold.lock:
                     rows = self._settle()
-            except StoreUnavailable as error:
+            except Exception as error:  # the outcome is as good as before, and the worker lives on
                 if self._give_up():
-                    logger.error("outcome not written", extra={"lease_id": self._hold.lease_id, "reason": str(error)})
+                    logger.error("outcome not written", extra={"lease_id": self._hold.lease_id, "reason": words(error)})
                     return False
-                logger.warning("outcome held", extra={"lease_id": self._hold.lease_id, "reason": str(error)})
+                unknown = not isinstance(error, StoreUnavailable)
+                logger.warning("outcome held", extra={"lease_id": self._hold.lease_id, "reason": words(error)}, exc_info=unknown)
+                faults += unknown
+                if unknown:
+                    self._bear(faults)
                 continue
             self.tell(rows, (*self._hold.earlier, *self._hold.settled))
             self._hold.done()
@@ -68,15 +78,21 @@ class Finisher:
         self._totals.given_back += len(task_ids) - retried
         self.hint(task_ids)
 
+    def _bear(self, faults: int) -> None:
+        """Wait after a fault that nobody foresaw. After so many the lease goes back as it is: the statement knows which effect has begun."""
+        time.sleep(_AFTER_FAULT_SECONDS)
+        if faults == _MOST_FAULTS:
+            logger.error("outcome given up: its tasks are given back", extra={"lease_id": self._hold.lease_id})
+            with self._hold.lock:
+                self._hold.settled, self._hold.earlier = [], []
+
     def _settle(self) -> list[LogRef]:
         hold = self._hold
         if hold.lease_id is None:
             return []
         try:
             return self._settle_as(hold.settled, [*hold.earlier, *hold.settled])
-        except StoreUnavailable:
-            raise
-        except Exception as error:  # whatever value an author gave, it fails its task and does not end the worker
+        except UNSTORABLE as error:
             if not isinstance(error, StoreRefused):
                 logger.exception("outcome refused", extra={"lease_id": hold.lease_id})
             hold.settled, hold.earlier = refused(hold.settled, error), refused(hold.earlier, error)

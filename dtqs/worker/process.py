@@ -63,6 +63,8 @@ class Seat:
     deaths: tuple[Death, ...]
     last_words: Callable[[str], None] = lambda text: None
     """Leaves a line that says why this process ends."""
+    offer_stacks: Callable[[], None] = lambda: None
+    """Answers the supervisor's request for stacks again, after a task may have taken its signal."""
 
 
 class Worker:
@@ -129,7 +131,7 @@ class Worker:
         self._limits.hear(signal.SIGINT, stop)
         self._limits.hear(signal.SIGQUIT, stop)
         self._limits.start()
-        self._state = ProcessState()
+        self._state = ProcessState(self._seat.offer_stacks)
 
     def _settle_deaths(self) -> list[LogRef]:
         """Take back at once what the processes before us in this seat held: recovery must not wait for a lease time."""

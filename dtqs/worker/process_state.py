@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 from _signal import getsignal  # type: ignore[import-not-found]  # as in limits.py
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from dtqs.signal_name import signal_name
@@ -13,13 +13,17 @@ from dtqs.signal_name import signal_name
 logger = logging.getLogger(__name__)
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _UNSET = frozenset({signal.SIGKILL, signal.SIGSTOP})
-_COMMON = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGALRM, signal.SIGCHLD)
+_COMMON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGALRM, signal.SIGCHLD)
 
 
 class ProcessState:
-    """Remembers the state at its making, in the main thread; `restore` puts back what it finds changed."""
+    """Remembers the state at its making, in the main thread; `restore` puts back what it finds changed.
 
-    def __init__(self) -> None:
+    `offer_stacks` sets the one handler that Python does not know of.
+    """
+
+    def __init__(self, offer_stacks: Callable[[], None] = lambda: None) -> None:
+        self._offer_stacks = offer_stacks
         self._handlers: dict[int, Any] = {number: getsignal(number) for number in signal.valid_signals() - _UNSET}
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._wakeup = signal.set_wakeup_fd(-1)
@@ -41,6 +45,7 @@ class ProcessState:
         signal.set_wakeup_fd(self._wakeup)
         os.umask(self._umask)
         if not light:
+            self._offer_stacks()
             self._restore_folder()
 
     def _changed(self, numbers: Iterable[int]) -> list[int]:
@@ -58,6 +63,7 @@ class ProcessState:
         for number in {*changed, signal.SIGALRM}:
             if self._handlers[number] is not None:
                 signal.signal(number, self._handlers[number])
+        self._offer_stacks()
 
     def _restore_folder(self) -> None:
         with contextlib.suppress(OSError):

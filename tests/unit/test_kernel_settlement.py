@@ -122,7 +122,9 @@ def test_every_error_is_in_one_tree() -> None:
 def test_a_retry_is_not_due_before_the_time_that_was_asked_for() -> None:
     asked = decide("id", TransientError("throttled", retry_after_seconds=100.0), 1, POLICY)
     assert asked.delay_seconds == 100.0
-    assert decide("id", TransientError("throttled", retry_after_seconds=1e9), 1, POLICY).delay_seconds == RETRY_AFTER_LIMIT_SECONDS
+    for much in (1e9, float("inf"), 10**400):
+        assert decide("id", TransientError("throttled", retry_after_seconds=much), 1, POLICY).delay_seconds == RETRY_AFTER_LIMIT_SECONDS
+    assert 0 <= decide("id", TransientError("throttled", retry_after_seconds=-(10**400)), 1, POLICY).delay_seconds <= POLICY.max_seconds
 
 
 def test_the_error_of_a_cancelled_task_does_not_promise_a_retry() -> None:

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import signal
 import socket
 import stat
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -122,3 +124,29 @@ def test_what_is_printed_goes_the_same_way(monkeypatch: pytest.MonkeyPatch) -> N
         assert stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode)
         assert b"lines dropped" in read_all(reader, printed)
         monkeypatch.undo()
+
+
+def test_a_child_that_is_forked_while_another_thread_prints_may_print(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("wb") as file:
+        sink = Sink(file.fileno())
+        held, ends = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with sink._lock:
+                held.set()
+                ends.wait(30)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait(30)
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(10)
+            sink.put(b"from the child\n")
+            os._exit(0)
+        try:
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        finally:
+            ends.set()
+            thread.join()
+    assert (tmp_path / "out").read_bytes() == b"from the child\n"

@@ -87,7 +87,8 @@ def test_causes_in_words() -> None:
     child = Child(7, 0.0, (), SECTION)
     assert cause_of(child, KILLED, out_of_memory=True) == "out of memory"
     assert cause_of(child, CRASHED, out_of_memory=True) == "exit status 3"
-    assert cause_of(child, End(7, None, 40), out_of_memory=False) == "signal 40"
+    assert cause_of(child, End(7, None, 40), out_of_memory=False) == "signal 40 (SIGRTMIN+6)"
+    assert cause_of(child, End(7, None, 32), out_of_memory=False) == "signal 32"
     child.stage, child.kill_cause = Stage.KILLED, "time limit"
     assert cause_of(child, KILLED, out_of_memory=True) == "time limit"
     assert cause_of(child, End(7, None, 11), out_of_memory=False) == "signal 11 (SIGSEGV)"

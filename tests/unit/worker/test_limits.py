@@ -1,5 +1,6 @@
 """How an attempt is interrupted: signals, limits, threads that report, and code that leaves its marks on the process."""
 
+import faulthandler
 import os
 import signal
 import threading
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from dtqs.scoreboard import Scoreboard
-from dtqs.worker.limits import Interrupted, Limits, Reason
+from dtqs.supervisor.spawn import _offer_stacks
+from dtqs.worker.limits import UNMASK_SECONDS, Interrupted, Limits, Reason
 from dtqs.worker.process_state import ProcessState
 
 TASK = "01929f3a-0000-7000-8000-000000000001"
@@ -25,6 +27,7 @@ def limits() -> Iterator[Limits]:
     yield limits
     limits.disarm()
     limits.stop()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -123,3 +126,35 @@ def test_what_an_attempt_leaves_changed_in_its_process_is_put_back(tmp_path: Pat
     assert ([signal.getsignal(number) for number in numbers], signal.pthread_sigmask(signal.SIG_BLOCK, ()), os.getcwd()) == before
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
     assert os.umask(mask) == mask
+
+
+@pytest.fixture
+def stacks(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """The file that the supervisor's request fills, and what offers that again."""
+    before = signal.getsignal(signal.SIGUSR2)
+    yield tmp_path / "stacks", _offer_stacks(tmp_path / "stacks")
+    faulthandler.unregister(signal.SIGUSR2)
+    signal.signal(signal.SIGUSR2, before)
+
+
+@pytest.mark.parametrize("light", [False, True])
+@pytest.mark.parametrize("left", [lambda *_: None, signal.SIG_DFL], ids=["a handler", "none"])
+def test_the_request_for_stacks_is_answered_after_a_task_has_taken_its_signal(
+    light: bool, left: "signal._HANDLER", stacks: tuple[Path, Callable[[], None]]
+) -> None:
+    place, offer = stacks
+    state = ProcessState(offer)
+    signal.signal(signal.SIGUSR2, left)
+    state.restore(light)
+    os.kill(os.getpid(), signal.SIGUSR2)
+    assert "test_the_request_for_stacks" in place.read_text()
+
+
+def test_a_mask_that_a_light_attempt_leaves_is_not_the_next_ones(limits: Limits) -> None:
+    limits.start()
+    limits.arm(TASK, 60.0)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    limits.disarm()
+    # as long as it takes until the mask is looked at again
+    time.sleep(UNMASK_SECONDS)
+    assert interrupted(limits, 0.1, seconds=5.0) is Reason.TIME_LIMIT

@@ -1,0 +1,103 @@
+"""What becomes of an outcome that cannot be written: a value's fault ends its task, any other fault ends nothing."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import psycopg
+import pytest
+
+from dtqs.errors import StoreRefused, StoreUnavailable
+from dtqs.event import LogRef
+from dtqs.settlement import Kind, Settlement
+from dtqs.store.workers import Totals
+from dtqs.task import Claimed
+from dtqs.worker import finisher as finishers
+from dtqs.worker.beat import Beat, Parts
+from dtqs.worker.finisher import Finisher
+from dtqs.worker.hold import Hold
+
+TASK = Claimed("01929f3a-0000-7000-8000-000000000001", "echo", "{}", 1, 5, None, False)
+DONE = Settlement(TASK.task_id, Kind.COMPLETED, "1")
+
+
+class Faulty:
+    """A store, its leases and the broker's link at once: a finish meets these faults, where it names a task."""
+
+    def __init__(self, *faults: Exception) -> None:
+        self.leases = self.backlog = self
+        self.faults, self.said = list(faults), list[list[Kind]]()
+
+    def finish(self, _: str, settled: Sequence[Settlement]) -> list[LogRef]:
+        self.said.append([one.kind for one in settled])
+        if settled and self.faults:
+            raise self.faults.pop(0)
+        return [(1, TASK.task_id, str(settled[0].kind) if settled else "pending")]
+
+    def finish_part(self, worker_id: str, lease_id: str, next_id: str, settled: Sequence[Settlement], keep: Sequence[str]) -> list[LogRef]:
+        return self.finish(lease_id, settled)
+
+    def due(self, _: Sequence[str]) -> list[Any]:
+        return []
+
+    def publish_events_now(self, _: Sequence[LogRef]) -> None:
+        pass
+
+
+def held(store: Faulty, stops: bool = False) -> tuple[Hold, Finisher, Totals]:
+    hold, totals = Hold(), Totals()
+    hold.begin("a lease", [TASK])
+    hold.settled = [DONE]
+    return hold, Finisher("a worker", cast(Any, store), cast(Any, store), hold, totals, lambda: stops), totals
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finishers, "_AFTER_FAULT_SECONDS", 0.0)
+
+
+FAULTS = [MemoryError(), psycopg.ProgrammingError("a changed schema"), KeyError("a bug"), StoreUnavailable("away")]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+def test_a_fault_that_is_no_values_is_outlived(fault: Exception) -> None:
+    store = Faulty(fault, fault)
+    hold, finisher, totals = held(store)
+    assert finisher.finish()
+    assert store.said == [[Kind.COMPLETED]] * 3
+    assert (totals.completed, totals.failed, hold.lease_id) == (1, 0, None)
+
+
+def test_after_many_such_faults_the_lease_is_given_back_and_names_nothing() -> None:
+    store = Faulty(*[MemoryError()] * 1000)
+    hold, finisher, totals = held(store)
+    assert finisher.finish()
+    assert store.said[-2:] == [[Kind.COMPLETED], []]
+    assert len(store.said) == finishers._MOST_FAULTS + 1
+    assert (totals.completed, totals.failed, totals.given_back, hold.lease_id) == (0, 0, 1, None)
+
+
+def test_a_worker_that_must_stop_bears_no_fault_any_longer() -> None:
+    _, finisher, _ = held(Faulty(MemoryError()), stops=True)
+    assert not finisher.finish()
+
+
+@pytest.mark.parametrize("fault", [StoreRefused("a NUL"), TypeError("no text"), ValueError("a surrogate")], ids=lambda fault: type(fault).__name__)
+def test_a_value_that_cannot_be_stored_fails_its_task(fault: Exception) -> None:
+    store = Faulty(fault)
+    _, finisher, totals = held(store)
+    assert finisher.finish()
+    assert (store.said, totals.failed) == ([[Kind.COMPLETED], [Kind.FAILED]], 1)
+
+
+@pytest.mark.parametrize(("fault", "kind"), [(MemoryError(), Kind.COMPLETED), (StoreRefused("a NUL"), Kind.FAILED)])
+def test_a_cut_that_meets_a_fault_keeps_the_outcomes(fault: Exception, kind: Kind) -> None:
+    store = Faulty(fault)
+    hold, finisher, _ = held(store)
+    hold.tasks = [TASK, TASK, TASK]
+    hold.running = TASK
+    identity = type("Identity", (), {"worker_id": "a worker"})()
+    beat = Beat(Parts(identity, cast(Any, store), cast(Any, store), hold, cast(Any, None), finisher, Totals()), cast(Any, None), 0.0, lambda: False)
+    beat._try(beat._look_at_work)
+    assert [one.kind for one in hold.earlier] == [kind]
+    beat._try(beat._look_at_work)
+    assert (store.said[-1], hold.earlier_id) == ([kind], None)
