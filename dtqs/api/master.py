@@ -16,6 +16,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
 from dtqs.api.checking import Check
+from dtqs.api.secret import api_secret, file_fault
 from dtqs.config import Config
 from dtqs.resources import resource
 
@@ -42,17 +43,19 @@ class Served:
 
 
 class Server(Application):  # type: ignore[misc]
-    """The application that gunicorn runs. `config` is the configuration that was checked; each worker process takes it from here, not from the disk."""
+    """Runs on gunicorn. Each worker process takes the checked `config`, and the `secret` that signs, from here and not from the disk."""
 
     cfg: Any
     config: Config
+    secret: bytes
 
     def __init__(self) -> None:
         self.served = Served()
         super().__init__()
 
     def load_config(self) -> None:
-        self.config = self.load_config_from_file(str(resource("conf/gunicorn.conf.py")))["loaded"]
+        config = self.load_config_from_file(str(resource("conf/gunicorn.conf.py")))["loaded"]
+        self.config, self.secret = config, api_secret(config)
 
     def load(self) -> Any:
         from dtqs.api.wsgi import application  # after the fork: gevent patches what it imports
@@ -60,11 +63,11 @@ class Server(Application):  # type: ignore[misc]
         return application
 
     def reload(self) -> None:
-        before = self.cfg, self.config
+        before = self.cfg, self.config, self.secret
         try:
             super().reload()
         except SystemExit:  # the file has changed once more since its check
-            self.cfg, self.config = before
+            self.cfg, self.config, self.secret = before
 
     def run(self) -> None:
         Master(self).run()
@@ -81,6 +84,12 @@ class Master(Arbiter):  # type: ignore[misc]
         self.START_CTX["args"] = [sys.executable, "-P", "-m", "dtqs.api.master"]
         self._check: Check | None = None
         self._faults, self._fault_at, self._spawn_at = 0, 0.0, 0.0
+
+    def setup(self, app: Server) -> None:
+        """Take the configuration over, at the start and at a reload."""
+        super().setup(app)
+        if fault := file_fault(app.config):
+            self.log.warning("%s; %s", fault.found, fault.advice)
 
     def handle_hup(self) -> None:
         """Begin to check the configuration and the processors on disk; a check that runs already begins anew."""

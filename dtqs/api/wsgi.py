@@ -63,10 +63,10 @@ class Service:
 
     def start(self, worker: Any) -> None:
         """Open everything, after the fork. `worker` is gunicorn's: `alive` turns false when it is to end."""
-        server = worker.app  # dtqs.api.master's has the configuration that the master checked; with gunicorn alone it is read here
+        server = worker.app  # dtqs.api.master's has the configuration that the master checked, and the secret; with gunicorn alone they are read here
         try:
             config = getattr(server, "config", None) or load(find())
-            parts = build(config, Catalog.load(config), api_secret(config))
+            parts = build(config, Catalog.load(config), getattr(server, "secret", None) or api_secret(config))
         except ConfigError as error:
             sys.stderr.write(f"{error}\n")
             sys.exit(BOOT_ERROR)

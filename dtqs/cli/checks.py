@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from dtqs.amounts import plural, size
+from dtqs.api.secret import file_fault
 from dtqs.broker.checkup import look_once, write_refusal
 from dtqs.cli.admin import opened_store
 from dtqs.cli.endpoint import Endpoint
@@ -228,6 +229,12 @@ def disks(config: Config) -> Iterator[Check]:
     """Check the folders of files and of the node's state: there, ours to write, and with room."""
     yield _disk("files", config.files.directory, "[files] directory")
     yield _disk("state", config.supervisor.state_dir, "[supervisor] state_dir")
+
+
+def signing(config: Config) -> Iterator[Check]:
+    """Check who may read and change what signs tickets and sessions, where it is there."""
+    if fault := file_fault(config):
+        yield Check("api-secret", FAILED if fault.refused else WARNING, fault.found, fault.advice)
 
 
 def _disk(part: str, folder: Path, key: str) -> Check:

@@ -76,6 +76,7 @@ def _all_checks() -> Iterator[Check]:
     yield from reach.mail_server(config)
     yield from reach.sms_provider(config)
     yield from checks.disks(config)
+    yield from checks.signing(config)
 
 
 def _servers(config: Config, task_types: Sequence[str]) -> Iterator[Check]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from dtqs.api.secret import FILE_NAME
 from tests.fix_system import Factory, System
 from tests.helpers import eventually
 
@@ -50,6 +51,26 @@ def one(system: Factory) -> Iterator[System]:
     made = system({"api": {"max_body_bytes": 5000}})
     yield made
     made.stop()
+
+
+def test_all_processes_sign_with_the_same_whatever_becomes_of_the_file(one: System) -> None:
+    later = {"task_type": "echo", "payload": {}, "delay_seconds": 3600}
+    before = one.client.post("/submit", json=later).json()["links"]["sse"]
+    (one.config.supervisor.state_dir / FILE_NAME).unlink()
+    master = kill_process(one)
+    eventually(lambda: served(one), 30, "another process serves")
+    assert status_of_stream(one, before) == 200
+    os.kill(master, signal.SIGHUP)
+    eventually(lambda: served(one) and status_of_stream(one, before) == 401, 30, "a reload reads the file, or makes one")
+    after = one.client.post("/submit", json=later).json()["links"]["sse"]
+    assert status_of_stream(one, after) == 200
+
+
+def status_of_stream(one: System, link: str) -> int:
+    """Return the status of a stream that only a ticket opens; 0 where nobody serves just now."""
+    with suppress(httpx.TransportError), httpx.stream("GET", f"{one.url}{link}" if link.startswith("/") else link) as response:
+        return response.status_code
+    return 0
 
 
 def largest_body(one: System) -> int:

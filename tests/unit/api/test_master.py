@@ -31,6 +31,7 @@ def test_the_version_was_tried() -> None:
         (Arbiter.handle_hup, ["self"]),
         (Arbiter.reap_workers, ["self"]),
         (Arbiter.manage_workers, ["self"]),
+        (Arbiter.setup, ["self", "app"]),
         (Arbiter.stop, ["self", "graceful"]),
         (Application.load_config_from_file, ["self", "filename"]),
         (Application.reload, ["self"]),

@@ -1,11 +1,13 @@
 """The secret that signs: from a file that is named, or from one that the first API of a host makes."""
 
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from dtqs.api.secret import FILE_NAME, api_secret, fingerprint
+from dtqs.api.secret import FILE_NAME, api_secret, file_fault, fingerprint
+from dtqs.cli.checks import signing
 from dtqs.config import Config, load
 from dtqs.errors import ConfigError
 
@@ -48,3 +50,51 @@ def test_a_short_one_is_refused(tmp_path: Path) -> None:
 def test_without_auth_nothing_is_made(tmp_path: Path) -> None:
     api_secret(config(tmp_path / "state", DTQS_API_AUTH="off"))
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "state"),
+    [(0o600, "ok"), (0o400, "ok"), (0o640, "warning"), (0o604, "warning"), (0o644, "warning"), (0o620, "failed"), (0o602, "failed"), (0o666, "failed")],
+)
+def test_a_file_that_others_may_write_is_refused_and_one_that_they_may_read_is_told(tmp_path: Path, mode: int, state: str) -> None:
+    made = api_secret(config(tmp_path))
+    path = tmp_path / FILE_NAME
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 1234, -1)
+        os.chown(path, 1234, -1)  # root's file may be read by its group
+    path.chmod(mode)
+    assert [check.state for check in signing(config(tmp_path))] == ([] if state == "ok" else [state])
+    if os.geteuid() == 0:
+        os.chown(path, 0, -1)
+    if state == "failed":
+        with pytest.raises(ConfigError, match=f"others than its owner may write it .mode 0{mode:o}.; .*chmod 600"):
+            api_secret(config(tmp_path))
+    else:
+        assert api_secret(config(tmp_path)) == made
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
+    api_secret(config(tmp_path))
+    path = tmp_path / FILE_NAME
+    os.chown(path, 1234, -1)
+    with pytest.raises(ConfigError, match="belongs to user 1234"):
+        api_secret(config(tmp_path))
+    assert [check.state for check in signing(config(tmp_path))] == ["failed"]
+    os.chown(tmp_path, 1234, -1)
+    assert file_fault(config(tmp_path)) is None, "root looks for the user of the service"
+
+
+def test_root_may_let_its_services_group_read(tmp_path: Path) -> None:
+    made = api_secret(config(tmp_path))
+    (tmp_path / FILE_NAME).chmod(0o640)
+    if os.geteuid() == 0:
+        assert file_fault(config(tmp_path)) is None
+    assert api_secret(config(tmp_path)) == made
+
+
+def test_a_secret_that_is_not_used_is_not_judged(tmp_path: Path) -> None:
+    api_secret(config(tmp_path))
+    (tmp_path / FILE_NAME).chmod(0o666)
+    assert file_fault(config(tmp_path, DTQS_API_AUTH="off")) is file_fault(config(tmp_path, DTQS_API_SECRET="s" * 40)) is None
+    assert file_fault(config(tmp_path / "nowhere")) is None
