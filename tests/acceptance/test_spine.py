@@ -124,7 +124,7 @@ def test_an_api_killed_during_submits_loses_and_doubles_nothing(trial: Try) -> N
     assert set(system.outcomes([*keyed, *plain], 30)) == {"completed"}
     system.done()
     # one task for each key, however often it was said
-    keys = system.rows("SELECT count(*), count(DISTINCT payload ->> 'key') FROM tasks WHERE payload ? 'key'")
+    keys = system.rows("SELECT count(*), count(DISTINCT payload ->> 'key') FROM tasks WHERE payload::jsonb ? 'key'")
     assert keys == [(len(keyed), len(keyed))]
     assert system.spent().keys() == {1}
 

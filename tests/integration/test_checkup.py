@@ -1,6 +1,7 @@
 """The doctor's look at a broker that is frozen: it fails in words, and soon."""
 
 import time
+from contextlib import closing
 from urllib.parse import urlsplit
 
 from dtqs.broker.look_link import LookLink
@@ -17,17 +18,17 @@ def config(url: str) -> Config:
 
 def test_a_broker_that_refuses_or_is_frozen_is_a_failed_check(own_rabbitmq: PrivateRabbitmq) -> None:
     section = config(own_rabbitmq.url).rabbitmq
-    link = LookLink(section, "test")
-    assert link.look(Deadline(30)).refusal is None
+    with closing(LookLink(section, "test")) as allowed:
+        assert allowed.look(Deadline(30)).refusal is None
     user = urlsplit(own_rabbitmq.url).username or ""
     own_rabbitmq.ctl("set_permissions", user, ".*", "^$", ".*")
     refused = next(iter(check_rabbitmq(config(own_rabbitmq.url))))
     assert (refused.part, refused.state) == ("RabbitMQ", "failed")
     assert "refuses messages: ACCESS_REFUSED" in refused.found
     assert "rabbitmqctl set_permissions" in refused.advice
-    # what the console and the dashboard look at
-    eventually(lambda: "ACCESS_REFUSED" in (link.look(Deadline(30)).refusal or ""), 20, "the refusal is seen")
-    link.close()
+    # what the console and the dashboard look at; a connection of before keeps its permission for a while
+    with closing(LookLink(section, "test")) as link:
+        eventually(lambda: "ACCESS_REFUSED" in (link.look(Deadline(30)).refusal or ""), 20, "the refusal is seen")
     own_rabbitmq.freeze()
     began = time.monotonic()
     found = {check.part: check for check in check_rabbitmq(config(own_rabbitmq.url))}
