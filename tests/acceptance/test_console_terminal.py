@@ -78,7 +78,10 @@ def test_the_console_shows_a_busy_system_and_acts_on_it(busy: System, tmp_path: 
             terminal.resize(columns, rows)
             terminal.press("1")
             drawn = partial(fitted, terminal, columns, rows)
-            lines = eventually(drawn, 15, f"a screen of {columns} × {rows}")
+            try:
+                lines = eventually(drawn, 15, f"a screen of {columns} × {rows}")
+            except AssertionError as error:
+                raise AssertionError(f"{error}; the screen:\n{terminal.screen()}") from None
             assert lines[-1].startswith(" ? help  q quit")
         terminal.press("q")
         terminal.until("ended with 0")
