@@ -4,6 +4,7 @@
     ├── ConfigError                 a setting is wrong: nothing starts
     ├── TransientError              worth a retry
     │   ├── StoreUnavailable        PostgreSQL is away or too slow
+    │   ├── SchemaUnfit             the schema is for another version of this code
     │   ├── BrokerUnavailable       RabbitMQ is away, blocked or too slow
     │   ├── ExaminerBusy            a large body cannot be examined now
     │   ├── FilesUnavailable        a disk is full, or a source or the object storage is away
@@ -61,6 +62,10 @@ class TransientError(DtqsError):
 
 class StoreUnavailable(TransientError):
     """PostgreSQL could not be reached, or did not answer in time."""
+
+
+class SchemaUnfit(TransientError):
+    """The database's schema is for another version of this code, which must not work on it; the message says what to do."""
 
 
 class BrokerUnavailable(TransientError):

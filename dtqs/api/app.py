@@ -11,6 +11,7 @@ from dtqs.api.ceilings import Limits
 from dtqs.api.cursor import Cursors
 from dtqs.api.downloads import Downloads
 from dtqs.api.examine import Elsewhere
+from dtqs.api.fitness import Fitness
 from dtqs.api.gather import Gather
 from dtqs.api.health import Healthz, Readyz
 from dtqs.api.hinting import Hinting
@@ -51,6 +52,7 @@ class Parts:
     store: Store
     link: ApiLink
     space: FileSpace
+    fitness: Fitness
     hub: Hub
     reader: Reader
     feed: Feed
@@ -67,7 +69,7 @@ def create_app(parts: Parts) -> App:
     store, api = parts.store, parts.config.api
     keys, is_secure = store.api_keys, api.public_url.startswith("https:")
     sessions = Sessions(parts.secret, keys.find_of_session, keys.end_session, api.session_seconds, is_secure)
-    auth = Auth(keys.find, sessions, OwnHosts(api.public_url), api.auth, api.trusted_proxies)
+    auth = Auth(keys.find, sessions, OwnHosts(api.public_url), api.auth, api.trusted_proxies, parts.fitness.require)
     tickets = Tickets(parts.secret, api.ticket_seconds)
     links = Links(api.public_url, tickets if api.auth else None)
     app: App = falcon.App(response_type=Answer)
@@ -83,7 +85,7 @@ def create_app(parts: Parts) -> App:
     app.add_route("/files", Uploads(auth, parts.space, store.files, links, parts.config.files.max_upload_bytes))
     app.add_route("/files/{file_id}", Downloads(auth, parts.space, store.files))
     app.add_route("/healthz", Healthz())
-    app.add_route("/readyz", Readyz(store.database, parts.link))
+    app.add_route("/readyz", Readyz(store.database, parts.link, parts.fitness))
     app.add_route("/openapi.json", OpenApi(parts.catalog, api))
     _add_dashboard(app, parts, auth, sessions)
     return app

@@ -41,22 +41,35 @@ _ANYBODY = Caller(None, None, frozenset(("submit", "read", "admin")))
 
 
 class Auth:
-    """Judges requests. `find` is the store's look-up of a secret; `hosts` judges where it is not `enabled`; `proxies` are addresses and networks."""
+    """Judges requests. `find` is the store's look-up of a secret; `hosts` judges where it is not `enabled`; `proxies` are addresses and networks.
 
-    def __init__(self, find: Callable[[str], ApiKey | None], sessions: Sessions, hosts: OwnHosts, enabled: bool, proxies: Iterable[str] = ()) -> None:
-        self._find, self._sessions, self._hosts, self.enabled = find, sessions, hosts, enabled
+    `may_write` is asked before each request that writes, and raises where none may now.
+    """
+
+    def __init__(
+        self, find: Callable[[str], ApiKey | None], sessions: Sessions, hosts: OwnHosts, enabled: bool, proxies: Iterable[str] = (),
+        may_write: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self._find, self._sessions, self._hosts, self.enabled, self._may_write = find, sessions, hosts, enabled, may_write
         self._remembered: dict[bytes, tuple[float, ApiKey | None]] = {}
         self._good: dict[bytes, None] = {}
         self._throttle = Throttle()
         self._proxies = tuple(ipaddress.ip_network(each) for each in proxies)
 
     def require(self, req: falcon.Request, scope: str) -> Caller:
-        """Return the caller. Raises HTTPUnauthorized (no key, or none of ours), HTTPForbidden (not its scope; another site's page), TooManyRequests,
-        StoreUnavailable."""
-        if not self.enabled:
-            self._hosts.require(req)
-            refuse_foreign(req, is_browser=False)
-            return _ANYBODY
+        """Return the caller. Raises HTTPUnauthorized (no key, or none of ours), HTTPForbidden (not its scope; another site's page),
+        TooManyRequests, StoreUnavailable, and what `may_write` raises."""
+        caller = self._known(req, scope) if self.enabled else self._anybody(req)
+        if scope == "submit":
+            self._may_write()
+        return caller
+
+    def _anybody(self, req: falcon.Request) -> Caller:
+        self._hosts.require(req)
+        refuse_foreign(req, is_browser=False)
+        return _ANYBODY
+
+    def _known(self, req: falcon.Request, scope: str) -> Caller:
         authorization = req.env.get("HTTP_AUTHORIZATION")
         has_session = authorization is None and self._sessions.cookie_name(req) in req.cookies
         caller = self._of_session(req) if has_session else self._of_key(req, authorization or "")

@@ -1,4 +1,7 @@
-"""What an API process does by the clock: put hints off, write its totals, refuse what has waited too long, cut stalled clients."""
+"""What an API process does by the clock.
+
+It puts hints off, looks at the schema, writes its totals, refuses what has waited too long, and cuts stalled clients.
+"""
 
 import logging
 import socket
@@ -6,6 +9,7 @@ import time
 
 import gevent
 
+from dtqs.api.fitness import Fitness
 from dtqs.api.gather import Gather
 from dtqs.api.hinting import Hinting
 from dtqs.api.sse import STALLED_SECONDS
@@ -20,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 
 class Chores:
-    def __init__(self, gather: Gather, hinting: Hinting, hub: Hub, workers: Workers, totals: Totals, lease: LeaseSection) -> None:
-        self._gather, self._hinting, self._hub, self._workers, self._totals = gather, hinting, hub, workers, totals
+    def __init__(self, gather: Gather, hinting: Hinting, hub: Hub, workers: Workers, totals: Totals, fitness: Fitness, lease: LeaseSection) -> None:
+        self._gather, self._hinting, self._hub, self._workers, self._totals, self._fitness = gather, hinting, hub, workers, totals, fitness
         self._heartbeat_seconds = lease.heartbeat_seconds
         # a tenth of the grace, so that what is put off is so before the relay looks at it
         self._turn_seconds = min(_TURN_SECONDS, lease.grace_seconds / 10)
@@ -44,13 +48,9 @@ class Chores:
         count_at = time.monotonic()
         while True:
             gevent.sleep(self._turn_seconds)
-            try:
-                self._hinting.put_far_out()
-            except StoreUnavailable as error:
-                logger.warning("hints are not put off: the relay will publish again", extra={"reason": str(error)})
-            except Exception:  # one turn that fails must not be the last
-                logger.exception("a turn of putting hints off failed")
+            self._put_off()
             if time.monotonic() >= count_at:
+                self._look_at_schema()
                 self._count()
                 count_at = time.monotonic() + self._heartbeat_seconds
 
@@ -64,7 +64,27 @@ class Chores:
             except Exception:  # one turn that fails must not be the last: without it stalled clients stay for ever
                 logger.exception("a turn of refusing and cutting failed")
 
+    def _put_off(self) -> None:
+        if self._fitness.refusal is not None:
+            return
+        try:
+            self._hinting.put_far_out()
+        except StoreUnavailable as error:
+            logger.warning("hints are not put off: the relay will publish again", extra={"reason": str(error)})
+        except Exception:  # one turn that fails must not be the last
+            logger.exception("a turn of putting hints off failed")
+
+    def _look_at_schema(self) -> None:
+        try:
+            self._fitness.look()
+        except StoreUnavailable:
+            pass  # the totals, which follow, tell it
+        except Exception:  # as above
+            logger.exception("the schema's version cannot be looked at")
+
     def _count(self) -> None:
+        if self._fitness.refusal is not None:
+            return
         try:
             self._workers.count(self._process_id, "api", self._node_name, self._totals)
         except StoreUnavailable as error:

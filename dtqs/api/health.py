@@ -5,6 +5,7 @@ import time
 import falcon
 import gevent
 
+from dtqs.api.fitness import Fitness
 from dtqs.api.tasks import answer
 from dtqs.broker.api_link import ApiLink
 from dtqs.deadline import Deadline
@@ -22,15 +23,17 @@ class Healthz:
 
 
 class Readyz:
-    def __init__(self, database: Database, link: ApiLink) -> None:
-        self._database, self._link = database, link
+    def __init__(self, database: Database, link: ApiLink, fitness: Fitness) -> None:
+        self._database, self._link, self._fitness = database, link, fitness
 
     def on_get(self, _: falcon.Request, resp: falcon.Response) -> None:
         state = self._probe()
         # a broker that refuses is not one that is away: no wait helps, and what is accepted would never be handed out
-        there = state == "connected" and self._link.state != "refused"
+        there = state == "connected" and self._link.state != "refused" and self._fitness.refusal is None
         rabbitmq = {"state": self._link.state, "since_seconds": round(time.monotonic() - self._link.since, 1)}
-        document = {"status": "ready" if there else "unready", "postgresql": {"state": state}, "rabbitmq": rabbitmq}
+        document: dict[str, object] = {"status": "ready" if there else "unready", "postgresql": {"state": state}, "rabbitmq": rabbitmq}
+        if self._fitness.refusal is not None:
+            document["reason"] = self._fitness.refusal
         answer(resp, document, falcon.HTTP_200 if there else falcon.HTTP_503)
 
     on_head = on_get
@@ -47,6 +50,8 @@ class Readyz:
     def _ask(self) -> str:
         """A server that only reads takes no task: a standby, or one whose disk is being rescued."""
         try:
-            return "read-only" if self._database.is_read_only(Deadline(PROBE_SECONDS)) else "connected"
+            refusal, read_only = self._database.state(Deadline(PROBE_SECONDS))
         except StoreUnavailable:
             return "away"
+        self._fitness.learn(refusal)
+        return "read-only" if read_only else "connected"

@@ -17,6 +17,7 @@ from dtqs.errors import (
     Invalid,
     NotFound,
     Problem,
+    SchemaUnfit,
     StoreUnavailable,
     TooManyRequests,
     TransientError,
@@ -47,6 +48,7 @@ def add_handlers(app: "falcon.App[falcon.Request, falcon.Response]") -> None:
     app.add_error_handler(InputRefused, _refused)
     app.add_error_handler(TooLarge, _too_large)
     app.add_error_handler(TransientError, _unavailable)
+    app.add_error_handler(SchemaUnfit, _unfit)
 
 
 def write(resp: falcon.Response, status: HTTPStatus, detail: str, errors: Sequence[Problem] = (), instance: str | None = None) -> None:
@@ -101,6 +103,12 @@ def _unavailable(_: falcon.Request, resp: falcon.Response, error: Exception, __:
     resp.set_header("Retry-After", RETRY_AFTER_SECONDS)
     away = next((words for kind, words in _AWAY.items() if isinstance(error, kind)), "a part that this needs cannot be reached")
     write(resp, HTTPStatus.SERVICE_UNAVAILABLE, f"{away} at the moment; nothing is lost, try again")
+
+
+def _unfit(_: falcon.Request, resp: falcon.Response, error: Exception, __: object) -> None:
+    """The log has it once already."""
+    resp.set_header("Retry-After", RETRY_AFTER_SECONDS)
+    write(resp, HTTPStatus.SERVICE_UNAVAILABLE, f"this API takes no tasks: {error}")
 
 
 def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, __: object) -> None:

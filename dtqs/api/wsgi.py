@@ -15,6 +15,7 @@ from dtqs.api.body import CLIENT_SECONDS, RESPONSE, in_pieces, wait_for_client
 from dtqs.api.ceilings import Limits
 from dtqs.api.chores import Chores
 from dtqs.api.examine import Elsewhere, Inline
+from dtqs.api.fitness import Fitness
 from dtqs.api.gather import Gather
 from dtqs.api.hinting import Hinting
 from dtqs.api.intake import Intake
@@ -72,7 +73,7 @@ class Service:
             sys.exit(BOOT_ERROR)
         log.set_up(config.log.level, config.log.format, "api")
         self._parts, self._app = parts, create_app(parts)
-        self._chores = Chores(parts.gather, parts.hinting, parts.hub, parts.store.workers, parts.totals, config.lease)
+        self._chores = Chores(parts.gather, parts.hinting, parts.hub, parts.store.workers, parts.totals, parts.fitness, config.lease)
         parts.examiner.start()
         parts.store.start()
         parts.link.start()
@@ -115,6 +116,7 @@ def build(config: Config, catalog: Catalog, secret: bytes) -> Parts:
     """Put the parts together; nothing is opened."""
     totals = Totals()
     store = Store(config.postgresql, config.lease, config.postgresql.pool_size, NAME, CooperativeDatabase)
+    fitness = Fitness(store.database.schema_refusal)
     hub = Hub(store.reads, config.api.reread_seconds)
     link = ApiLink(config.rabbitmq, NAME, hub.watched, hub.on_events)
     hinting = Hinting(link, store.backlog, totals, config.lease.grace_seconds)
@@ -125,7 +127,7 @@ def build(config: Config, catalog: Catalog, secret: bytes) -> Parts:
     intake = Intake(catalog, store.files, space.refusal, config.retry.max_retries)
     limits = Limits(config.limits, lambda task_type: catalog.get(task_type).timeout_seconds or config.retry.timeout_seconds)
     examiner = Elsewhere(Inline(intake, limits), config.postgresql.statement_timeout_seconds)
-    return Parts(config, secret, catalog, store, link, space, hub, reader, feed, hinting, gather, totals, intake, limits, examiner)
+    return Parts(config, secret, catalog, store, link, space, fitness, hub, reader, feed, hinting, gather, totals, intake, limits, examiner)
 
 
 application = Service()

@@ -188,7 +188,15 @@ def api(endpoint: Endpoint) -> Iterator[Check]:
     if answer.status_code == 200:
         yield Check("API", OK, f"{endpoint.url} is ready")
     else:
-        yield Check("API", WARNING, f"{endpoint.url} answers {answer.status_code}", "see its log")
+        yield Check("API", WARNING, f"{endpoint.url} answers {answer.status_code}{_reason(answer)}", "see its log")
+
+
+def _reason(answer: httpx.Response) -> str:
+    """Return why the API says that it is not ready; empty where it does not say."""
+    try:
+        return f": {answer.json()['reason']}"
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 def programs() -> Iterator[Check]:

@@ -124,10 +124,13 @@ class Database:
         ((version, compatible, _),) = self.run_once("schema_state")
         return refusal(version, compatible)
 
-    def is_read_only(self, deadline: Deadline) -> bool:
-        """Tell whether nothing can be written: a standby, or a server that was made read-only. Raises StoreUnavailable."""
-        ((_, _, read_only),) = self.run("schema_state", None, deadline)
-        return bool(read_only)
+    def state(self, deadline: Deadline) -> tuple[str | None, bool]:
+        """Say why this code must not work on this schema (None: it may), and whether nothing can be written.
+
+        That is so on a standby, and on a server that was made read-only. Raises StoreUnavailable.
+        """
+        ((version, compatible, read_only),) = self.run("schema_state", None, deadline)
+        return refusal(version, compatible), bool(read_only)
 
     def run_once(self, name: str, parameters: Mapping[str, Any] | None = None, few: bool = False) -> list[Row]:
         """Run one statement and commit it. Deadlocks are retried (nothing happened); a lost connection is not (it may have). Raises StoreUnavailable.

@@ -1,12 +1,14 @@
 """The thinnest line through everything: submitted over HTTP, claimed, run, finished, seen."""
 
 import os
+from typing import Any
 
 import httpx
 import psycopg
 import pytest
 from psycopg import sql
 
+from dtqs.store.schema import SCHEMA_VERSION
 from tests.fix_system import Factory
 from tests.helpers import eventually
 
@@ -55,3 +57,36 @@ def test_code_that_is_too_old_for_the_schema_ends_and_says_so(system: Factory, p
         connection.execute("UPDATE settings SET value = '99' WHERE name IN ('schema_version', 'schema_compatible')")
     assert one._spawn(part, {}).wait(30) == os.EX_CONFIG
     assert "update DTQS on this host" in one.log(part)
+
+
+def test_an_api_takes_no_tasks_while_the_schema_is_one_for_newer_code(system: Factory) -> None:
+    one = system(supervisor=False)
+    echo, upload = {"task_type": "echo", "payload": {}}, {"content": b"a file", "headers": {"Content-Type": "text/plain"}}
+    task_id = one.submit()
+    before = dict(one.rows("SELECT name, value::int FROM settings WHERE name IN ('schema_version', 'schema_compatible')"))
+
+    def put(**versions: int) -> None:
+        with psycopg.connect(one.dsn) as connection:
+            connection.execute("ALTER TABLE settings DISABLE TRIGGER USER")  # it would not let the version be set back
+            for name, version in versions.items():
+                connection.execute("UPDATE settings SET value = to_jsonb(%s::int) WHERE name = %s", (version, name))
+            connection.execute("ALTER TABLE settings ENABLE TRIGGER USER")
+
+    def refused(path: str, **more: Any) -> str:
+        answer = one.client.post(path, **more)
+        return str(answer.json()["detail"]) if answer.status_code == 503 else ""
+
+    put(schema_version=99, schema_compatible=99)
+    said = eventually(lambda: refused("/submit", json=echo), 10, "submits are refused")
+    assert said.startswith("this API takes no tasks: the schema of the database has version 99, for DTQS from version 99")
+    assert said.endswith(f"; this one knows {SCHEMA_VERSION}: update DTQS on this host")
+    assert refused("/files", **upload) == refused(f"/tasks/{task_id}/cancel") == refused(f"/tasks/{task_id}/retry") == said
+    assert one.task(task_id)["status"] == "pending", "what only reads goes on"
+    ready = one.client.get("/readyz")
+    assert (ready.status_code, ready.json()["status"]) == (503, "unready")
+    assert said.endswith(ready.json()["reason"])
+    assert ready.json()["reason"] in one.run("doctor").stdout
+    put(**before)
+    eventually(lambda: one.client.post("/submit", json=echo).status_code == 202, 10, "submits are accepted")
+    assert one.client.get("/readyz").json()["status"] == "ready"
+    assert (one.log("api").count("update DTQS on this host"), one.log("api").count("the schema fits again")) == (1, 1)

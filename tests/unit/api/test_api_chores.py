@@ -8,6 +8,7 @@ from gevent.event import Event as Wake
 
 from dtqs.api import chores
 from dtqs.api.chores import Chores
+from dtqs.api.fitness import Fitness
 from dtqs.config import load
 from dtqs.store.workers import Totals
 
@@ -22,7 +23,7 @@ class Faulty:
     def __getattr__(self, name: str) -> Any:
         def fail(*_: object) -> None:
             self.calls[name] = self.calls.get(name, 0) + 1
-            if len(self.calls) == 3 and min(self.calls.values()) >= self._enough:
+            if len(self.calls) == 4 and min(self.calls.values()) >= self._enough:
                 self.reached.set()
             raise ValueError(name)
 
@@ -34,11 +35,11 @@ def test_turns_go_on_after_one_that_failed(monkeypatch: pytest.MonkeyPatch) -> N
     lease = load(None, {"DTQS_LEASE_HEARTBEAT_SECONDS": "0.1"}).lease
     faulty = Faulty(2)
     part = cast(Any, faulty)
-    one = Chores(part, part, part, part, Totals(), lease)
+    one = Chores(part, part, part, part, Totals(), Fitness(part.ask), lease)
     one.start()
     try:
         assert faulty.reached.wait(10), faulty.calls
-        assert set(faulty.calls) == {"put_far_out", "expire", "count"}
+        assert set(faulty.calls) == {"put_far_out", "expire", "ask", "count"}
     finally:
         one.stop()
         gevent.sleep(0)

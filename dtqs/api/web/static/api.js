@@ -51,6 +51,7 @@ export async function trouble() {
     document = await response.json();
   } catch { /* nobody, or a proxy's own page */ }
   if (!document?.postgresql) return "The API cannot be reached";
+  if (document.reason) return document.reason;
   return document.postgresql.state === "away" ? "PostgreSQL is away, so nobody's login can be looked up" : "The API answers, but no reading of the system comes";
 }
 
