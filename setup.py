@@ -33,7 +33,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["dtqs", "dtqs.*"]),
-    package_data={"dtqs": ["py.typed", "store/sql/*.sql", "secrets.json", "api/web/static/*"]},
+    package_data={"dtqs": ["py.typed", "store/sql/*.sql", "masking.json", "api/web/static/*"]},
     install_requires=[
         "click",
         "dkimpy",

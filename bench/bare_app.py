@@ -62,7 +62,9 @@ class Service:
         resource: Bare | OneInsert = Bare(answer)
         if self._with_insert:
             settings = {"autocommit": True, "prepare_threshold": 0}
-            self._pool = ConnectionPool(os.environ["BENCH_DSN"], kwargs=settings, min_size=1, max_size=_POOL_SIZE, open=True)
+            self._pool = ConnectionPool(
+                os.environ["BENCH_DSN"], kwargs=settings, min_size=1, max_size=_POOL_SIZE, open=True
+            )
             self._pool.wait(10)
             resource = OneInsert(answer, self._pool)
         app: Any = falcon.App()

@@ -150,7 +150,10 @@ def grow(product: Product, feed: Feed, usage: Usage, tasks: int) -> Phase:
     usage.look()
     found = product.rows(_BY_COUNT.format(windows=_WINDOWS))
     starts = [found[0][1], *(end for _, _, end in found)]
-    windows = [Window(count, start, end, usage.between(start, end)) for (count, _, end), start in zip(found, starts, strict=False)]
+    windows = [
+        Window(count, start, end, usage.between(start, end))
+        for (count, _, end), start in zip(found, starts, strict=False)
+    ]
     return _phase(product, "growth", windows)
 
 
@@ -163,12 +166,17 @@ def hold(product: Product, feed: Feed, usage: Usage, seconds: float) -> Phase:
         counts = product.rows(_BY_TIME.format(windows=_HELD_WINDOWS, start=start, seconds=each))
     product.wait_drained()
     starts = [start + number * each for number in range(_HELD_WINDOWS)]
-    windows = [Window(count, at, at + each, usage.between(at, at + each)) for (count,), at in zip(counts, starts, strict=True)]
+    windows = [
+        Window(count, at, at + each, usage.between(at, at + each)) for (count,), at in zip(counts, starts, strict=True)
+    ]
     return _phase(product, "held snapshot", windows)
 
 
 def _phase(product: Product, name: str, windows: list[Window]) -> Phase:
-    finished, pending = product.value("SELECT count(*) FROM tasks WHERE outcome = 'completed'"), product.value("SELECT count(*) FROM backlog")
+    finished, pending = (
+        product.value("SELECT count(*) FROM tasks WHERE outcome = 'completed'"),
+        product.value("SELECT count(*) FROM backlog"),
+    )
     say(f"{name}: {finished:,} finished, {pending:,} pending")
     say("  tasks/s by window: " + " ".join(f"{window.rate:,.0f}" for window in windows))
     say("  µs of processor time per task: " + " ".join(f"{window.microseconds:.0f}" for window in windows))
@@ -177,24 +185,58 @@ def _phase(product: Product, name: str, windows: list[Window]) -> Phase:
 
 def show(phases: Sequence[Phase], as_json: bool) -> None:
     if as_json:
-        rows = [asdict(phase) | {"lowest": phase.lowest, "dearest": phase.dearest, "at_least": EXPECTED, "met": phase.lowest >= EXPECTED} for phase in phases]
+        rows = [
+            asdict(phase)
+            | {"lowest": phase.lowest, "dearest": phase.dearest, "at_least": EXPECTED, "met": phase.lowest >= EXPECTED}
+            for phase in phases
+        ]
         print(json.dumps({"benchmark": "growth", "machine": machine(), "results": rows}, indent=1))
         return
     print(f"\ngrowth ({machine()})\n")
-    columns = ["phase", "finished", "pending", "median tasks/s", "lowest", "ratio", "expected", "met", "median µs/task", "dearest", "ratio"]
+    columns = [
+        "phase",
+        "finished",
+        "pending",
+        "median tasks/s",
+        "lowest",
+        "ratio",
+        "expected",
+        "met",
+        "median µs/task",
+        "dearest",
+        "ratio",
+    ]
     print_columns([columns, *(_cells(phase) for phase in phases)])
 
 
 def _cells(phase: Phase) -> list[str]:
     rates, costs = [window.rate for window in phase.windows], [window.microseconds for window in phase.windows]
-    figures = [f"{phase.finished:,}", f"{phase.pending:,}", f"{statistics.median(rates):,.0f}", f"{min(rates):,.0f}", f"{phase.lowest:.2f}"]
+    figures = [
+        f"{phase.finished:,}",
+        f"{phase.pending:,}",
+        f"{statistics.median(rates):,.0f}",
+        f"{min(rates):,.0f}",
+        f"{phase.lowest:.2f}",
+    ]
     verdict = [f"≥ {EXPECTED}", "yes" if phase.lowest >= EXPECTED else "NO"]
-    return [phase.name, *figures, *verdict, f"{statistics.median(costs):.0f}", f"{max(costs):.0f}", f"{phase.dearest:.2f}"]
+    return [
+        phase.name,
+        *figures,
+        *verdict,
+        f"{statistics.median(costs):.0f}",
+        f"{max(costs):.0f}",
+        f"{phase.dearest:.2f}",
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--tasks", type=int, default=500_000, help="tasks that are finished in the first phase; a fifth of that stays pending")
+    parser.add_argument(
+        "--tasks",
+        type=int,
+        default=500_000,
+        help="tasks that are finished in the first phase; a fifth of that stays pending",
+    )
     parser.add_argument("--held-seconds", type=float, default=60.0, help="length of the second phase")
     parser.add_argument("--quick", action="store_true", help="a tenth of both")
     parser.add_argument("--json", action="store_true")
@@ -204,9 +246,21 @@ def main() -> None:
         product.start_workers(_WORKERS)
         product.wait_workers(_WORKERS)
         with product.broker() as broker:
-            usage = Usage(Meter({"servers": rig.postgres.pid, "broker": rig.rabbitmq.pid, "API": product.server.pid, "workers": product.supervisor_pid}))
+            usage = Usage(
+                Meter(
+                    {
+                        "servers": rig.postgres.pid,
+                        "broker": rig.rabbitmq.pid,
+                        "API": product.server.pid,
+                        "workers": product.supervisor_pid,
+                    }
+                )
+            )
             feed = Feed(product, broker.channel(), usage)
-            phases = [grow(product, feed, usage, int(share * arguments.tasks)), hold(product, feed, usage, share * arguments.held_seconds)]
+            phases = [
+                grow(product, feed, usage, int(share * arguments.tasks)),
+                hold(product, feed, usage, share * arguments.held_seconds),
+            ]
     show(phases, arguments.json)
 
 

@@ -1,6 +1,6 @@
 """The worst known bodies: processor time of the API for each KB of them, beside an ordinary array; and another caller's latency meanwhile.
 
-    python bench/hostile.py [--rounds 3] [--json]
+python bench/hostile.py [--rounds 3] [--json]
 """
 
 import argparse
@@ -33,7 +33,9 @@ def bodies() -> dict[str, bytes]:
     return {
         "mail with 100 attachments": _tasks("email", mail | {"attachments": attachments, "text": "b" * 70_000}),
         "20 mails with 100 attachments": _tasks("email", *[mail | {"attachments": attachments}] * 20),
-        "500 mails with 100 attachments": _tasks("email", *[mail | {"attachments": [{"source": _UPLOAD, "filename": "a"}] * 100}] * 500),
+        "500 mails with 100 attachments": _tasks(
+            "email", *[mail | {"attachments": [{"source": _UPLOAD, "filename": "a"}] * 100}] * 500
+        ),
         "1000 tasks of 4 KB": _tasks("echo", *[{"a": "\u00fc" * 2000}] * 1000),
         "mails to hostile addresses": _tasks("email", *[mail | {"to": [" <" * 245 + "@"] * 20}] * 100),
         "mails to domains beyond ASCII": _tasks("email", *[mail | {"to": ["a@" + "ü." * 30 + "de"] * 100}] * 10),
@@ -79,7 +81,9 @@ class Other:
 
 def measure(rig: Rig, rounds: int) -> list[Compared]:
     ordinary = orjson.dumps(tiny(_ARRAY))
-    costs = {name: Compared(f"µs per KB: {name}", "µs", f"array of {_ARRAY}", at_most=_RATIO_AT_MOST) for name in bodies()}
+    costs = {
+        name: Compared(f"µs per KB: {name}", "µs", f"array of {_ARRAY}", at_most=_RATIO_AT_MOST) for name in bodies()
+    }
     waits = {name: Compared(f"another caller, p90: {name}", "ms", at_most=_LATENCY_MS_AT_MOST) for name in bodies()}
     with running(rig) as product, _client(product) as client, _client(product) as other:
         for number in range(1, rounds + 1):
@@ -89,7 +93,9 @@ def measure(rig: Rig, rounds: int) -> list[Compared]:
                     ours = cost_per_kb(product, lambda body=body: client.post("/submit", content=body), len(body))  # type: ignore[misc]
                 costs[name].add(ours, beside)
                 waits[name].add(statistics.quantiles(caller.waits, n=10, method="inclusive")[8])
-                say(f"round {number} of {rounds}: {name}: {ours:.0f} µs per KB ({beside:.0f}), another caller p90 {waits[name].ours[-1]:.1f} ms")
+                say(
+                    f"round {number} of {rounds}: {name}: {ours:.0f} µs per KB ({beside:.0f}), another caller p90 {waits[name].ours[-1]:.1f} ms"
+                )
     return [*costs.values(), *waits.values()]
 
 

@@ -83,7 +83,13 @@ class Ours:
 
 def _output(format: str) -> dict[str, object]:
     # not progressive: the others' are not, either
-    return {"name": "thumb", "width": WIDTH, "format": format, "progressive": False, **({"quality": QUALITY} if format == "jpeg" else {})}
+    return {
+        "name": "thumb",
+        "width": WIDTH,
+        "format": format,
+        "progressive": False,
+        **({"quality": QUALITY} if format == "jpeg" else {}),
+    }
 
 
 def pillow_plain(path: Path, format: str) -> bytes:
@@ -107,7 +113,9 @@ def pillow_double(path: Path, format: str) -> bytes:
 
 def with_pyvips(path: Path, format: str) -> bytes:
     picture = pyvips.Image.thumbnail(str(path), WIDTH)
-    made: bytes = picture.jpegsave_buffer(Q=QUALITY, optimize_coding=True) if format == "jpeg" else picture.pngsave_buffer()
+    made: bytes = (
+        picture.jpegsave_buffer(Q=QUALITY, optimize_coding=True) if format == "jpeg" else picture.pngsave_buffer()
+    )
     return made
 
 
@@ -135,7 +143,11 @@ def _contenders() -> dict[str, Thumbnail]:
         found["pyvips"] = with_pyvips
     if shutil.which("vipsthumbnail"):
         found["vipsthumbnail, a process per file"] = with_vipsthumbnail
-    return found | {"Pillow, draft to twice the size": pillow_double, "Pillow, draft to the size": pillow_draft, "Pillow, plain": pillow_plain}
+    return found | {
+        "Pillow, draft to twice the size": pillow_double,
+        "Pillow, draft to the size": pillow_draft,
+        "Pillow, plain": pillow_plain,
+    }
 
 
 class Alone:
@@ -144,7 +156,10 @@ class Alone:
     def __init__(self, folder: Path, files: Sequence[Path]) -> None:
         self._files, self._ours, self._others = files, Ours(folder), _contenders()
         self._by_cpu, self._by_clock = (
-            {name: Compared(f"thumbnails, {how}", "a second", name, at_least if name == "pyvips" else None) for name in self._others}
+            {
+                name: Compared(f"thumbnails, {how}", "a second", name, at_least if name == "pyvips" else None)
+                for name in self._others
+            }
             for how, at_least in (("by processor time", _LIKE_VIPS), ("by the clock", None))
         )
 
@@ -165,9 +180,17 @@ class Alone:
         rows = [["thumbnails by", "SSIM, lowest", "median", "median as JPEG"]]
         best = [_opened(pillow_plain(path, "png")) for path in self._files]
         for name, thumbnail in {"ours": self._ours.thumbnail, **self._others}.items():
-            values = [ssim(reference, _opened(thumbnail(path, "png"))) for reference, path in zip(best, self._files, strict=True)]
-            coded = [ssim(reference, _opened(thumbnail(path, "jpeg"))) for reference, path in zip(best, self._files, strict=True)]
-            rows.append([name, f"{min(values):.4f}", f"{statistics.median(values):.4f}", f"{statistics.median(coded):.4f}"])
+            values = [
+                ssim(reference, _opened(thumbnail(path, "png")))
+                for reference, path in zip(best, self._files, strict=True)
+            ]
+            coded = [
+                ssim(reference, _opened(thumbnail(path, "jpeg")))
+                for reference, path in zip(best, self._files, strict=True)
+            ]
+            rows.append(
+                [name, f"{min(values):.4f}", f"{statistics.median(values):.4f}", f"{statistics.median(coded):.4f}"]
+            )
         return rows
 
     def _rates(self, thumbnail: Thumbnail) -> tuple[float, float]:
@@ -212,7 +235,9 @@ def _rate_of(rig: Rig, files: Sequence[Path], tasks: int, workers: int) -> float
         uris = [_upload(product, path) for path in files]
         payloads = [{"source": uris[number % len(uris)], "outputs": [_output("jpeg")]} for number in range(tasks)]
         with Client(product.port) as client:
-            client.send(post("/submit", [{"task_type": "image", "payload": payload} for payload in payloads], product.key))
+            client.send(
+                post("/submit", [{"task_type": "image", "payload": payload} for payload in payloads], product.key)
+            )
         product.wait_settled()
         product.start_workers(workers)
         product.wait_drained()
@@ -227,7 +252,9 @@ _FIRST_TO_LAST = """SELECT count(*), extract(epoch FROM max(l.at) - (SELECT min(
 
 def _upload(product: Product, path: Path) -> str:
     connection = http.client.HTTPConnection("127.0.0.1", product.port, timeout=60)
-    connection.request("POST", "/files", path.read_bytes(), {"Authorization": f"Bearer {product.key}", "Content-Type": "image/jpeg"})
+    connection.request(
+        "POST", "/files", path.read_bytes(), {"Authorization": f"Bearer {product.key}", "Content-Type": "image/jpeg"}
+    )
     uri: str = json.loads(connection.getresponse().read())["uri"]
     connection.close()
     return uri
@@ -261,7 +288,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="dtqs-bench-") as name:
         folder = Path(name)
         files = make_set(folder)
-        say(f"{len(files)} files of 12 megapixels, {sum(path.stat().st_size for path in files) / len(files) / 1e6:.1f} MB on average")
+        say(
+            f"{len(files)} files of 12 megapixels, {sum(path.stat().st_size for path in files) / len(files) / 1e6:.1f} MB on average"
+        )
         if arguments.only != "system":
             with on_one_core():
                 alone = Alone(folder, files)
@@ -276,7 +305,9 @@ def main() -> None:
     if likeness and not arguments.json:
         print("\nagainst a full decode with Lanczos\n")
         print_columns(likeness)
-    for missing in [name for name, there in (("pyvips", pyvips), ("vipsthumbnail", shutil.which("vipsthumbnail"))) if not there]:
+    for missing in [
+        name for name, there in (("pyvips", pyvips), ("vipsthumbnail", shutil.which("vipsthumbnail"))) if not there
+    ]:
         say(f"not compared, since not installed here: {missing}")
 
 

@@ -92,7 +92,9 @@ def measure(rig: Rig, rate: float, seconds: float) -> list[Compared]:
                 one_after_the_other(chain.once, rate, _WARM_SECONDS)
                 beside = one_after_the_other(chain.once, rate, seconds / _BLOCKS)
                 median.add(statistics.median(block), statistics.median(beside))
-                say(f"block {number} of {_BLOCKS}: {median.ours[-1]:.2f} ms; chain without HTTP: {median.theirs[-1]:.2f} ms")
+                say(
+                    f"block {number} of {_BLOCKS}: {median.ours[-1]:.2f} ms; chain without HTTP: {median.theirs[-1]:.2f} ms"
+                )
                 ours += block
                 theirs += beside
         finally:

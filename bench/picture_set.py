@@ -18,7 +18,9 @@ _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 def make_set(folder: Path) -> Sequence[Path]:
     """Write JPEGs of 12 megapixels: parts of photographs, enlarged, with noise as a camera has it, which makes them as long as a camera's."""
-    noise = Image.frombytes("L", _SIZE, random.Random(1).randbytes(_SIZE[0] * _SIZE[1])).point([128 + (level - 128) * _NOISE // 128 for level in range(256)])
+    noise = Image.frombytes("L", _SIZE, random.Random(1).randbytes(_SIZE[0] * _SIZE[1])).point(
+        [128 + (level - 128) * _NOISE // 128 for level in range(256)]
+    )
     grain, files = Image.merge("RGB", (noise, noise, noise)), []
     for name in _NAMES:
         with Image.open(_MEDIA / name) as image:
@@ -34,7 +36,9 @@ def make_set(folder: Path) -> Sequence[Path]:
 def ssim(one: Image.Image, other: Image.Image) -> float:
     """Return the structural similarity of two pictures' greys, 1 at most: the mean over blocks of 7 × 7."""
     a, b = (picture.convert("L").convert("F") for picture in (one, other))
-    aa, bb, ab = (ImageMath.lambda_eval(lambda v: v["x"] * v["y"], x=x, y=y).reduce(_BLOCK) for x, y in ((a, a), (b, b), (a, b)))
+    aa, bb, ab = (
+        ImageMath.lambda_eval(lambda v: v["x"] * v["y"], x=x, y=y).reduce(_BLOCK) for x, y in ((a, a), (b, b), (a, b))
+    )
     values = _floats(a.reduce(_BLOCK), b.reduce(_BLOCK), aa, bb, ab)
     blocks = [_block(*five) for five in values]
     return sum(blocks) / len(blocks)

@@ -16,11 +16,11 @@ from rig import Rig, wait_until
 from dtqs.broker.topology import QUEUE, queue_arguments
 from dtqs.config import Config, load
 from dtqs.resources import resource
-from dtqs.sandbox.child import Child, Program
+from dtqs.sandbox.child import Program, SandboxProcess
 from dtqs.sandbox.places import environment_without
 from dtqs.sandbox.ports import free_ports
 from dtqs.store import Store
-from dtqs.store.schema import migrate
+from dtqs.store.driver.schema import migrate
 
 _READY_SECONDS = 60.0
 _SETTLED_SECONDS = 120.0
@@ -60,7 +60,11 @@ class Product:
         self._api.start()
         wait_until("the API answers", lambda: _answers(self.port, get("/readyz"), b"200"), _READY_SECONDS)
         # a process that cannot publish yet leaves its first hints to the keeper, which does not run; which process answers is chance, so ask its log
-        wait_until("the API can publish", lambda: self._api.child.log.read_text().count(_CONNECTED) >= _API_PROCESSES, _READY_SECONDS)
+        wait_until(
+            "the API can publish",
+            lambda: self._api.child.log.read_text().count(_CONNECTED) >= _API_PROCESSES,
+            _READY_SECONDS,
+        )
 
     def start_workers(self, count: int) -> None:
         self._configure(count)
@@ -127,18 +131,32 @@ class Product:
         """Run the app of that name in bare_app.py behind a server with the API's own settings."""
         port, here = free_ports(1)[0], Path(__file__).parent
         environment = {**self._environment(), "DTQS_API_PORT": str(port), "BENCH_ANSWER": answer, "BENCH_DSN": dsn}
-        command = [sys.executable, "-m", "gunicorn", "--config", str(resource("conf/gunicorn.conf.py")), "--chdir", str(here), f"bare_app:{name}"]
+        command = [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "--config",
+            str(resource("conf/gunicorn.conf.py")),
+            "--chdir",
+            str(here),
+            f"bare_app:{name}",
+        ]
         program = Program(self._child(name, "TERM"), command, environment)
         try:
             program.start()
-            wait_until(f"{name} answers", lambda: _answers(port, post("/submit", tiny(), "none"), b"202"), _READY_SECONDS)
+            wait_until(
+                f"{name} answers", lambda: _answers(port, post("/submit", tiny(), "none"), b"202"), _READY_SECONDS
+            )
             yield HttpServer(port, program.child.pid)
         finally:
             program.stop()
 
     def _configure(self, workers: int) -> Config:
         sections = {**self._settings(), "pool:default": {"workers": str(workers)}}
-        lines = [f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items()) for section, values in sections.items()]
+        lines = [
+            f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
+            for section, values in sections.items()
+        ]
         self._ini.write_text("\n".join(lines), encoding="utf-8")
         return load(self._ini, {})
 
@@ -158,8 +176,10 @@ class Product:
     def _program(self, name: str, death_signal: str) -> Program:
         return Program(self._child(name, death_signal), [sys.executable, "-m", "dtqs", name], self._environment())
 
-    def _child(self, name: str, death_signal: str) -> Child:
-        return Child(name, self._folder / f"{name}.pid", self._folder / f"{name}.log", death_signal=death_signal)
+    def _child(self, name: str, death_signal: str) -> SandboxProcess:
+        return SandboxProcess(
+            name, self._folder / f"{name}.pid", self._folder / f"{name}.log", death_signal=death_signal
+        )
 
     def _empty_queue(self) -> None:
         """Declare the queue, which no worker has done yet: else the first hints would find none."""

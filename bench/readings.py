@@ -20,9 +20,9 @@ from report import machine, print_columns
 from rig import Rig, say
 
 from dtqs.config import LeaseSection, PostgresqlSection
-from dtqs.store.database import Database, LimitedConnection
+from dtqs.store.driver.database import Database, LimitedConnection
+from dtqs.store.driver.schema import migrate
 from dtqs.store.overview import LogQuery, Overview
-from dtqs.store.schema import migrate
 
 LIMIT_MILLISECONDS = 50.0
 _SLOW_SECONDS = 600.0
@@ -99,7 +99,12 @@ def filled(rig: Rig, finished: int, pending: int, workers: int) -> Iterator[Time
             connection.execute("SET statement_timeout = 0")
             for command in _FILL:
                 say(" ".join(command.split())[:40])
-                values = {"finished": finished, "pending": pending, "workers": workers, "id": _ID.format(at="at", n="n")}
+                values = {
+                    "finished": finished,
+                    "pending": pending,
+                    "workers": workers,
+                    "id": _ID.format(at="at", n="n"),
+                }
                 connection.execute(command.format(**values).encode())
             connection.commit()
             admin.execute("VACUUM ANALYZE")
@@ -134,7 +139,9 @@ def measure(database: TimedDatabase, rounds: int) -> tuple[list[Cost], list[Cost
         "log rows of a level": lambda: overview.logs(LogQuery(_LOG_LINES, "error")),
         "log rows with a text that none has": lambda: overview.logs(LogQuery(_LOG_LINES, search="nowhere to be found")),
     }
-    return [timed(database, *part, rounds) for part in parts.items()], [timed(database, *part, rounds) for part in beside.items()]
+    return [timed(database, *part, rounds) for part in parts.items()], [
+        timed(database, *part, rounds) for part in beside.items()
+    ]
 
 
 def timed(database: TimedDatabase, what: str, call: Callable[[], object], rounds: int) -> Cost:
@@ -154,7 +161,14 @@ def show(refresh: list[Cost], beside: list[Cost], as_json: bool) -> bool:
         figures = {cost.what: round(cost.median, 3) for cost in refresh + beside}
         print(
             json.dumps(
-                {"machine": machine(), "milliseconds": figures, "refresh": round(total, 3), "expected": f"<= {LIMIT_MILLISECONDS:g}", "met": met}, indent=2
+                {
+                    "machine": machine(),
+                    "milliseconds": figures,
+                    "refresh": round(total, 3),
+                    "expected": f"<= {LIMIT_MILLISECONDS:g}",
+                    "met": met,
+                },
+                indent=2,
             )
         )
         return met
@@ -173,7 +187,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    with suppress(KeyboardInterrupt), Rig() as rig, filled(rig, arguments.finished, arguments.pending, arguments.workers) as database:
+    with (
+        suppress(KeyboardInterrupt),
+        Rig() as rig,
+        filled(rig, arguments.finished, arguments.pending, arguments.workers) as database,
+    ):
         refresh, beside = measure(database, arguments.rounds)
         sys.exit(0 if show(refresh, beside, arguments.json) else 1)
 

@@ -73,7 +73,10 @@ class Costs:
         self.rounds.setdefault((what, whose), []).append(cost)
 
     def medians(self) -> list[tuple[str, str, dict[str, float]]]:
-        return [(what, whose, {name: statistics.median(one[name] for one in costs) for name in costs[0]}) for (what, whose), costs in self.rounds.items()]
+        return [
+            (what, whose, {name: statistics.median(one[name] for one in costs) for name in costs[0]})
+            for (what, whose), costs in self.rounds.items()
+        ]
 
 
 _COLUMNS = ["measured", "median", "beside it in the same run", "median", "ratio", "expected", "met"]
@@ -86,7 +89,17 @@ def show(title: str, results: Sequence[Compared], as_json: bool, costs: Sequence
     medians = [one for each in costs for one in each.medians()]
     if as_json:
         cpu = [{"what": what, "whose": whose, "microseconds_per_task": cost} for what, whose, cost in medians]
-        print(json.dumps({"benchmark": title, "machine": machine(), "results": [result.record() for result in results], "cpu": cpu}, indent=1))
+        print(
+            json.dumps(
+                {
+                    "benchmark": title,
+                    "machine": machine(),
+                    "results": [result.record() for result in results],
+                    "cpu": cpu,
+                },
+                indent=1,
+            )
+        )
         return
     print(f"\n{title} ({machine()})\n")
     print_columns([_COLUMNS, *(result.cells() for result in results)])

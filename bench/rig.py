@@ -96,7 +96,9 @@ class Rig:
 
     def admin(self, dsn: str) -> "psycopg.Connection[tuple[Any, ...]]":
         """Connect to that database as its server's administrator: none of the settings of the product's role."""
-        return psycopg.connect(f"{self.postgres.admin_dsn.removesuffix(DATABASE)}{dsn.rpartition('/')[2]}", autocommit=True)
+        return psycopg.connect(
+            f"{self.postgres.admin_dsn.removesuffix(DATABASE)}{dsn.rpartition('/')[2]}", autocommit=True
+        )
 
     def checkpoint(self) -> None:
         with psycopg.connect(self.postgres.admin_dsn, autocommit=True) as connection:

@@ -33,8 +33,13 @@ class Intake:
 
     def __init__(self, rig: Rig, seconds: float) -> None:
         self._rig, self._seconds, self.costs = rig, seconds, Costs()
-        self._bare = {n: Compared(_single(n), "tasks/s", "bare Falcon app, no database", _BARE_EXPECTED.get(n)) for n in CONNECTIONS}
-        self._insert = {n: Compared(_single(n), "tasks/s", "one INSERT per request", _INSERT_EXPECTED.get(n)) for n in CONNECTIONS}
+        self._bare = {
+            n: Compared(_single(n), "tasks/s", "bare Falcon app, no database", _BARE_EXPECTED.get(n))
+            for n in CONNECTIONS
+        }
+        self._insert = {
+            n: Compared(_single(n), "tasks/s", "one INSERT per request", _INSERT_EXPECTED.get(n)) for n in CONNECTIONS
+        }
         self._arrays = Compared("submits, arrays of 500", "tasks/s", "bare INSERT of 500, one connection")
         self._arrays_alone = Compared("submits, arrays of 500", "tasks/s", at_least=30_000)
 
@@ -46,13 +51,18 @@ class Intake:
         with running(self._rig) as product, self._rig.place() as place:
             yardstick.prepare(place)
             answer = product.answer()
-            with product.beside("without_database", answer) as bare, product.beside("one_insert", answer, place.dsn) as insert:
+            with (
+                product.beside("without_database", answer) as bare,
+                product.beside("one_insert", answer, place.dsn) as insert,
+            ):
                 for connections in CONNECTIONS:
                     self._singles(product, connections, bare, insert)
             self._rig.checkpoint()
             inserted = yardstick.insert_rate(place, self._seconds, _ARRAY)
             self._rig.checkpoint()
-            taken = self._rate("ours", product.server, post("/submit", tiny(_ARRAY), product.key), _ARRAY_CONNECTIONS, _ARRAY)
+            taken = self._rate(
+                "ours", product.server, post("/submit", tiny(_ARRAY), product.key), _ARRAY_CONNECTIONS, _ARRAY
+            )
             self._arrays.add(taken, inserted)
             self._arrays_alone.add(taken)
             say(f"  arrays of {_ARRAY}: {taken:,.0f} tasks/s; bare INSERT: {inserted:,.0f}")
@@ -65,7 +75,9 @@ class Intake:
         product.wait_settled()
         self._bare[connections].add(ours, without)
         self._insert[connections].add(ours, inserts)
-        say(f"  {connections} connections: {ours:,.0f} tasks/s; bare app: {without:,.0f}; one INSERT each: {inserts:,.0f}")
+        say(
+            f"  {connections} connections: {ours:,.0f} tasks/s; bare app: {without:,.0f}; one INSERT each: {inserts:,.0f}"
+        )
 
     def _rate(self, whose: str, server: HttpServer, request: bytes, connections: int, tasks: int = 1) -> float:
         """Return tasks a second, so many in each request."""
@@ -112,7 +124,11 @@ class Processing:
     def _drain_rate(self, product: Product, how: str, workers: int, what: str) -> float:
         single, tasks = how == "singly", self._tasks[how]
         with Clients(product.port, 64 if single else _ARRAY_CONNECTIONS) as clients:
-            clients.run(times(post("/submit", tiny(None if single else _ARRAY), product.key), tasks if single else tasks // _ARRAY))
+            clients.run(
+                times(
+                    post("/submit", tiny(None if single else _ARRAY), product.key), tasks if single else tasks // _ARRAY
+                )
+            )
         product.wait_settled()
         product.start_workers(workers)
         product.wait_workers(1)  # what a start costs is no part of a task
@@ -164,7 +180,12 @@ def main() -> None:
             say(f"round {number} of {arguments.rounds}")
             for part in parts:
                 part.round()
-    show("throughput", [result for part in parts for result in part.results], arguments.json, [part.costs for part in parts] if arguments.cpu else [])
+    show(
+        "throughput",
+        [result for part in parts for result in part.results],
+        arguments.json,
+        [part.costs for part in parts] if arguments.cpu else [],
+    )
 
 
 if __name__ == "__main__":

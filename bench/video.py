@@ -135,7 +135,12 @@ class System:
 def _uploaded(product: Product, film: Path) -> str:
     connection = http.client.HTTPConnection("127.0.0.1", product.port, timeout=30)
     with film.open("rb") as file:
-        connection.request("POST", "/files", file, {"Authorization": f"Bearer {product.key}", "Content-Length": str(film.stat().st_size)})
+        connection.request(
+            "POST",
+            "/files",
+            file,
+            {"Authorization": f"Bearer {product.key}", "Content-Length": str(film.stat().st_size)},
+        )
         uri: str = json.loads(connection.getresponse().read())["uri"]
     connection.close()
     return uri
@@ -145,13 +150,18 @@ def in_turns(what: str, ours: Callable[[], object], command: str, rounds: int, w
     """Our side and the command, one after the other, and which is first changes."""
     clock = Compared(f"{what}, on the clock", "s", "ffmpeg in a shell", at_most=_AT_MOST)
     processors = Compared(f"{what}, of processors", "s", "ffmpeg in a shell", at_most=_AT_MOST)
-    sides = (lambda: took(ours), lambda: took(lambda: subprocess.run(["sh", "-c", command], check=True, stdout=subprocess.DEVNULL)))
+    sides = (
+        lambda: took(ours),
+        lambda: took(lambda: subprocess.run(["sh", "-c", command], check=True, stdout=subprocess.DEVNULL)),
+    )
     for number in range(rounds):
         order = (0, 1) if number % 2 == 0 else (1, 0)
         one, other = (result for _, result in sorted([(side, sides[side]()) for side in order]))
         clock.add(one.wall, other.wall)
         processors.add(one.cpu, other.cpu)
-        say(f"{what}, round {number + 1} of {rounds}: {one.wall:.2f} s; in a shell {other.wall:.2f} s: {one.wall / other.wall:.3f}")
+        say(
+            f"{what}, round {number + 1} of {rounds}: {one.wall:.2f} s; in a shell {other.wall:.2f} s: {one.wall / other.wall:.3f}"
+        )
     return [clock, processors] if with_cpu else [clock]
 
 
@@ -160,7 +170,9 @@ def measure(rounds: int, seconds: float, only: str | None) -> list[Compared]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dtqs-bench-")))
         film = folder / "film.mp4"
         times = round(seconds / _CLIP_SECONDS)
-        subprocess.run(["ffmpeg", "-v", "error", "-stream_loop", str(times - 1), "-i", CLIP, "-c", "copy", film], check=True)
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-stream_loop", str(times - 1), "-i", CLIP, "-c", "copy", film], check=True
+        )
         alone = Alone(folder, film)
         command = alone.command(folder / "shell.mp4")
         say(command)

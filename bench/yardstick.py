@@ -23,7 +23,10 @@ from dtqs.uuid7 import uuid7
 
 QUEUE, EVENTS = "yardstick_queue", "yardstick_events"
 PAYLOAD = '{"a":1}'
-_STATEMENTS = {name: (Path(__file__).parent / "sql" / f"{name}.sql").read_bytes() for name in ("schema", "insert", "claim", "finish")}
+_STATEMENTS = {
+    name: (Path(__file__).parent / "sql" / f"{name}.sql").read_bytes()
+    for name in ("schema", "insert", "claim", "finish")
+}
 _INSERTED_AT_ONCE = 500
 _IDLE_SECONDS = 1.0
 _LONGEST_SECONDS = 600.0
@@ -185,7 +188,9 @@ class _Worker:
             tag, body = held.pop(0)
             ids.append(body.decode())
             count += (len(body) + 1) // 37
-        rows = self._database.execute(_STATEMENTS["claim"], {"worker_id": self._id, "lease_id": lease_id, "ids": _array(ids), "named": count}).fetchall()
+        rows = self._database.execute(
+            _STATEMENTS["claim"], {"worker_id": self._id, "lease_id": lease_id, "ids": _array(ids), "named": count}
+        ).fetchall()
         self._channel.basic_ack(tag, multiple=True)
         if rows:
             self._finish(lease_id, rows)

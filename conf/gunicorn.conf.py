@@ -1,4 +1,4 @@
-"""gunicorn's settings for `dtqs api`: taken from DTQS's own configuration. Nothing is opened here, in the master; see dtqs/api/wsgi.py."""
+"""gunicorn's settings for `dtqs api`: taken from DTQS's own configuration. Nothing is opened here, in the master; see dtqs/api/server/wsgi.py."""
 
 import os
 import sys
@@ -22,12 +22,12 @@ def _config() -> Config:
 # before gunicorn makes its loggers: a reader of standard error that hangs must hold up neither master nor processes
 guard()
 loaded = _config()
-"""The configuration, checked; dtqs.api.master gives it to each worker process."""
+"""The configuration, checked; dtqs.api.server.master gives it to each worker process."""
 _api = loaded.api
 
 bind = f"[{_api.host}]:{_api.port}" if ":" in _api.host else f"{_api.host}:{_api.port}"
 workers = _api.workers
-worker_class = "dtqs.api.worker.ApiWorker"
+worker_class = "dtqs.api.server.worker.ApiWorker"
 worker_connections = _api.max_connections
 graceful_timeout = max(1, round(_api.shutdown_seconds))
 timeout = 60

@@ -1,32 +1,32 @@
 """Every exception that DTQS raises on purpose, in one tree; each class is built from facts and words itself.
 
-    DtqsError
-    ├── ConfigError                 a setting is wrong: nothing starts
-    ├── TransientError              worth a retry
-    │   ├── StoreUnavailable        PostgreSQL is away or too slow
-    │   ├── SchemaUnfit             the schema is for another version of this code
-    │   ├── BrokerUnavailable       RabbitMQ is away, blocked or too slow
-    │   ├── ExaminerBusy            a large body cannot be examined now
-    │   ├── FilesUnavailable        a disk is full, or a source or the object storage is away
-    │   ├── JailUnavailable         `[files] jail = required`, and this node lacks a part of it
-    │   ├── JailNotEntered          the jail of this node could not be entered this time
-    │   ├── TaskTimedOut            an attempt ran into its time limit
-    │   └── WorkerDied              the process that ran the attempt is gone
-    ├── PermanentError              not worth a retry
-    │   ├── StoreRefused            PostgreSQL cannot store a value
-    │   ├── ValueRefused            a processor gave a value that cannot be kept as it is
-    │   ├── InputRefused            a source that cannot or must not be read
-    │   ├── TooManyDeaths           the task was running each time its worker died
-    │   └── EffectUnknown           nobody knows whether an outside effect happened
-    ├── RequestError                a caller asked for something that cannot be done
-    │   ├── NotFound
-    │   ├── Conflict
-    │   ├── Invalid                 one or more fields are wrong, all of them listed
-    │   ├── AboveCeiling            the operator does not let this API key ask for it
-    │   └── TooManyRequests         not now: this caller has enough of it already
-    ├── Postponed                   not now: a rate limit has no room, and no attempt is spent
-    ├── TaskCancelled               a cancel interrupted an attempt
-    └── LeaseLost                   what we held was settled by somebody else
+DtqsError
+├── ConfigError                 a setting is wrong: nothing starts
+├── TransientError              worth a retry
+│   ├── StoreUnavailable        PostgreSQL is away or too slow
+│   ├── SchemaUnfit             the schema is for another version of this code
+│   ├── BrokerUnavailable       RabbitMQ is away, blocked or too slow
+│   ├── ExaminerBusy            a large body cannot be examined now
+│   ├── FilesUnavailable        a disk is full, or a source or the object storage is away
+│   ├── JailUnavailable         `[files] jail = required`, and this node lacks a part of it
+│   ├── JailNotEntered          the jail of this node could not be entered this time
+│   ├── TaskTimedOut            an attempt ran into its time limit
+│   └── WorkerDied              the process that ran the attempt is gone
+├── PermanentError              not worth a retry
+│   ├── StoreRefused            PostgreSQL cannot store a value
+│   ├── ValueRefused            a processor gave a value that cannot be kept as it is
+│   ├── InputRefused            a source that cannot or must not be read
+│   ├── TooManyDeaths           the task was running each time its worker died
+│   └── EffectUnknown           nobody knows whether an outside effect happened
+├── RequestError                a caller asked for something that cannot be done
+│   ├── NotFound
+│   ├── Conflict
+│   ├── Invalid                 one or more fields are wrong, all of them listed
+│   ├── AboveCeiling            the operator does not let this API key ask for it
+│   └── TooManyRequests         not now: this caller has enough of it already
+├── Postponed                   not now: a rate limit has no room, and no attempt is spent
+├── TaskCancelled               a cancel interrupted an attempt
+└── LeaseLost                   what we held was settled by somebody else
 """
 
 from collections.abc import Sequence
@@ -138,7 +138,9 @@ class TooManyDeaths(PermanentError):
     """The workers that ran a task died, one after the other: it counts as the cause."""
 
     def __init__(self, limit: int, last: str) -> None:
-        super().__init__(f"{last}; it is not tried again, since {limit} of its workers have died while they ran it ([retry] max_deaths = {limit})")
+        super().__init__(
+            f"{last}; it is not tried again, since {limit} of its workers have died while they ran it ([retry] max_deaths = {limit})"
+        )
 
 
 class EffectUnknown(PermanentError):
@@ -146,7 +148,9 @@ class EffectUnknown(PermanentError):
 
     def __init__(self, how: str, task_type: str = "TYPE") -> None:
         setting = f"where its type has the setting: [processor:{task_type}] on_ambiguous"
-        super().__init__(f"{how} after the effect had begun; whether it happened is not known, so it is not tried again ({setting})")
+        super().__init__(
+            f"{how} after the effect had begun; whether it happened is not known, so it is not tried again ({setting})"
+        )
 
 
 class RequestError(DtqsError):
@@ -201,7 +205,9 @@ class Postponed(DtqsError):
 
     def __init__(self, delay_seconds: float, why: str) -> None:
         if not (_is_seconds(delay_seconds) and 0 < delay_seconds <= DELAY_SECONDS_LIMIT):
-            raise ValueError(f"delay_seconds = {delay_seconds!a:.100}; allowed is a number above 0, up to {DELAY_SECONDS_LIMIT:g}")
+            raise ValueError(
+                f"delay_seconds = {delay_seconds!a:.100}; allowed is a number above 0, up to {DELAY_SECONDS_LIMIT:g}"
+            )
         self.delay_seconds = delay_seconds
         super().__init__(f"put off by {delay_seconds:.3g} s: {why}")
 

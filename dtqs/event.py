@@ -39,7 +39,7 @@ class Hint:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class TaskEvent:
     """One change of one task; `log_id` is None where no log row was written (the claim of a light task)."""
 
     task_id: str
@@ -58,7 +58,9 @@ def decode_hint(body: bytes) -> Hint:
     try:
         value = orjson.loads(body)
         hint = Hint(value["task_type"], value["light"], value["ids"])
-        ids_sound = type(hint.task_ids) is list and 0 < len(hint.task_ids) <= HINT_LIMIT and all(map(is_uuid, hint.task_ids))
+        ids_sound = (
+            type(hint.task_ids) is list and 0 < len(hint.task_ids) <= HINT_LIMIT and all(map(is_uuid, hint.task_ids))
+        )
         sound = type(hint.task_type) is str and type(hint.light) is bool and ids_sound
     except (ValueError, KeyError, TypeError) as error:
         raise DeadLetter("not a hint") from error
@@ -71,10 +73,12 @@ def encode_events(events: Sequence[LogRef]) -> bytes:
     return orjson.dumps(events)
 
 
-def decode_events(body: bytes, wanted: Container[str]) -> list[Event]:
+def decode_events(body: bytes, wanted: Container[str]) -> list[TaskEvent]:
     """Return the events of the tasks that are wanted: every API process hears of all tasks, and watches few. Raises DeadLetter."""
     try:
-        events = [Event(task_id, event, log_id) for log_id, task_id, event in orjson.loads(body) if task_id in wanted]
+        events = [
+            TaskEvent(task_id, event, log_id) for log_id, task_id, event in orjson.loads(body) if task_id in wanted
+        ]
     except (ValueError, TypeError) as error:
         raise DeadLetter("not an event message") from error
     if not all(type(event.event) is str and (event.log_id is None or type(event.log_id) is int) for event in events):

@@ -98,7 +98,9 @@ def _too_deep(what: str) -> str:
 
 def _refuse_large(what: str, value: object, text: str, limit: int) -> None:
     if len(text) > limit:
-        raise ValueRefused(f"{what} is {len(text)} characters of JSON, {limit} are allowed; store what is large as an output")
+        raise ValueRefused(
+            f"{what} is {len(text)} characters of JSON, {limit} are allowed; store what is large as an output"
+        )
     if text.count("[") + text.count("{") > DEPTH_LIMIT and not fits_depth(value):
         raise ValueRefused(_too_deep(what))
 

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Literal
 
-from dtqs.sink import Sink, guard, sink_of
+from dtqs.sink import LineSink, guard, sink_of
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _CONTINUED = "    | "
@@ -33,7 +33,7 @@ def set_up(level: str, style: Literal["text", "json"], role: str) -> None:
 class _SinkHandler(logging.Handler):
     """Gives each entry to a sink as one line, and the sink words for what it had to drop."""
 
-    def __init__(self, sink: Sink, formatter: logging.Formatter) -> None:
+    def __init__(self, sink: LineSink, formatter: logging.Formatter) -> None:
         super().__init__()
         self._sink, self._formatter = sink, formatter
         sink.notice = self._notice
@@ -41,14 +41,18 @@ class _SinkHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._sink.put(f"{self.format(record)}\n".encode(errors="backslashreplace"))
-        except Exception:  # as every handler of the library: an entry that cannot be made must not fail what it tells of
+        except (
+            Exception
+        ):  # as every handler of the library: an entry that cannot be made must not fail what it tells of
             self.handleError(record)
 
     def flush(self) -> None:
         self._sink.flush()
 
     def _notice(self, dropped: int) -> bytes:
-        record = logging.LogRecord(__name__, logging.WARNING, __file__, 0, "log lines dropped: nobody read them", None, None)
+        record = logging.LogRecord(
+            __name__, logging.WARNING, __file__, 0, "log lines dropped: nobody read them", None, None
+        )
         record.__dict__["lines"] = dropped
         return f"{self._formatter.format(record)}\n".encode()
 
@@ -73,7 +77,9 @@ class _Text(logging.Formatter):
         line = f"{at}.{int(record.msecs):03d}Z {record.levelname.lower():7} {self._role}: {visible(record.getMessage())}{fields}"
         if record.exc_info:
             # The exception's text may hold line feeds: the prefix keeps a line of it from passing for an entry of its own.
-            line += "".join(f"\n{_CONTINUED}{visible(part)}" for part in self.formatException(record.exc_info).split("\n"))
+            line += "".join(
+                f"\n{_CONTINUED}{visible(part)}" for part in self.formatException(record.exc_info).split("\n")
+            )
         return line
 
 
@@ -83,7 +89,13 @@ class _Json(logging.Formatter):
         self._role = role
 
     def format(self, record: logging.LogRecord) -> str:
-        value = {"at": record.created, "level": record.levelname.lower(), "role": self._role, "message": record.getMessage(), **_fields(record)}
+        value = {
+            "at": record.created,
+            "level": record.levelname.lower(),
+            "role": self._role,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
         if record.exc_info:
             value["exception"] = self.formatException(record.exc_info)
         return json.dumps(value, default=str)

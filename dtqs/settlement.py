@@ -7,7 +7,16 @@ from dataclasses import dataclass
 import orjson
 
 from dtqs.backoff import backoff_seconds
-from dtqs.errors import DtqsError, EffectUnknown, FilesUnavailable, InputRefused, PermanentError, TaskCancelled, TaskTimedOut, TransientError
+from dtqs.errors import (
+    DtqsError,
+    EffectUnknown,
+    FilesUnavailable,
+    InputRefused,
+    PermanentError,
+    TaskCancelled,
+    TaskTimedOut,
+    TransientError,
+)
 from dtqs.task import Effect, OutputFile
 
 TRACEBACK_CHARACTERS = 4000
@@ -78,7 +87,12 @@ def words(error: BaseException) -> str:
 def _traceback(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(error))
-    except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit):  # it asks the exception, its notes and its causes, all of which may be anybody's code
+    except (
+        Exception,
+        SystemExit,
+        KeyboardInterrupt,
+        GeneratorExit,
+    ):  # it asks the exception, its notes and its causes, all of which may be anybody's code
         return "".join(traceback.format_tb(error.__traceback__))
 
 
@@ -86,7 +100,9 @@ def _clean(text: str) -> str:
     return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
 
 
-def decide(task_id: str, error: BaseException, attempt: int, policy: RetryPolicy, effect: Effect | None = None) -> Settlement:
+def decide(
+    task_id: str, error: BaseException, attempt: int, policy: RetryPolicy, effect: Effect | None = None
+) -> Settlement:
     """Turn an attempt's exception into its settlement.
 
     Whether a retry is left is decided by the statement, which knows `max_retries` of the row. After `effect_begins()`
@@ -95,7 +111,9 @@ def decide(task_id: str, error: BaseException, attempt: int, policy: RetryPolicy
     """
     own_answer = isinstance(error, PermanentError | TransientError) and not isinstance(error, _NOT_THE_PROCESSORS)
     if effect is Effect.FAIL and not own_answer:
-        return Settlement(task_id, Kind.FAILED, error_json(EffectUnknown(words(error), policy.task_type), transient=False))
+        return Settlement(
+            task_id, Kind.FAILED, error_json(EffectUnknown(words(error), policy.task_type), transient=False)
+        )
     if isinstance(error, PermanentError):
         return Settlement(task_id, Kind.FAILED, error_json(error, transient=False))
     if isinstance(error, TaskTimedOut) and not policy.retry_on_timeout and effect is None:

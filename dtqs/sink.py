@@ -23,7 +23,7 @@ _Write = Callable[[bytes], int]
 _Close = Callable[[], None]
 
 
-class Sink:
+class LineSink:
     """Whole lines in order to one descriptor, from any thread. No call waits, but `finish` for as long as it is told."""
 
     def __init__(self, descriptor: int, notice: Callable[[int], bytes] | None = None) -> None:
@@ -115,7 +115,7 @@ class Sink:
 class SinkStream(io.RawIOBase):
     """A sink as the raw file below sys.stdout or sys.stderr."""
 
-    def __init__(self, sink: Sink, descriptor: int) -> None:
+    def __init__(self, sink: LineSink, descriptor: int) -> None:
         super().__init__()
         self.sink, self._descriptor = sink, descriptor
 
@@ -146,13 +146,13 @@ def guard() -> None:
         try:
             descriptor = stream.fileno()
             stream.flush()
-            raw = SinkStream(Sink(descriptor), descriptor)
+            raw = SinkStream(LineSink(descriptor), descriptor)
         except (AttributeError, OSError, ValueError):
             continue
         setattr(sys, name, io.TextIOWrapper(raw, stream.encoding, "backslashreplace", line_buffering=True))
 
 
-def sink_of(stream: object) -> Sink | None:
+def sink_of(stream: object) -> LineSink | None:
     """Return the sink below a stream, if it has one."""
     raw = getattr(stream, "buffer", None)
     return raw.sink if isinstance(raw, SinkStream) else None
@@ -182,7 +182,7 @@ def renew() -> None:
         sink.renew()
 
 
-def _own() -> list[Sink]:
+def _own() -> list[LineSink]:
     return [sink for sink in (sink_of(sys.stdout), sink_of(sys.stderr)) if sink is not None]
 
 

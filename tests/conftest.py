@@ -1,15 +1,15 @@
 """Fixtures of the whole suite; each concern has its own file."""
 
 pytest_plugins = [
-    "tests.fix_servers",
-    "tests.fix_system",
-    "tests.fix_trial",
-    "tests.fix_store",
-    "tests.fix_processors",
-    "tests.fix_api",
-    "tests.fix_site",
-    "tests.fix_s3",
-    "tests.fix_images",
-    "tests.fix_browser",
-    "tests.fix_mail",
+    "tests.support.fix_servers",
+    "tests.support.fix_system",
+    "tests.support.fix_trial",
+    "tests.support.fix_store",
+    "tests.support.fix_processors",
+    "tests.support.fix_api",
+    "tests.support.fix_site",
+    "tests.support.fix_s3",
+    "tests.support.fix_images",
+    "tests.support.fix_browser",
+    "tests.support.fix_mail",
 ]

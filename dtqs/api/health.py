@@ -6,11 +6,11 @@ import falcon
 import gevent
 
 from dtqs.api.fitness import Fitness
-from dtqs.api.tasks import answer
+from dtqs.api.http.answer import answer
 from dtqs.broker.api_link import ApiLink
 from dtqs.deadline import Deadline
 from dtqs.errors import StoreUnavailable
-from dtqs.store.database import Database
+from dtqs.store.driver.database import Database
 
 PROBE_SECONDS = 2.0
 
@@ -31,7 +31,11 @@ class Readyz:
         # a broker that refuses is not one that is away: no wait helps, and what is accepted would never be handed out
         there = state == "connected" and self._link.state != "refused" and self._fitness.refusal is None
         rabbitmq = {"state": self._link.state, "since_seconds": round(time.monotonic() - self._link.since, 1)}
-        document: dict[str, object] = {"status": "ready" if there else "unready", "postgresql": {"state": state}, "rabbitmq": rabbitmq}
+        document: dict[str, object] = {
+            "status": "ready" if there else "unready",
+            "postgresql": {"state": state},
+            "rabbitmq": rabbitmq,
+        }
         if self._fitness.refusal is not None:
             document["reason"] = self._fitness.refusal
         answer(resp, document, falcon.HTTP_200 if there else falcon.HTTP_503)

@@ -10,20 +10,26 @@ from pika.channel import Channel
 from pika.connection import Connection, Parameters
 from pika.spec import Basic
 
-from dtqs.broker.connection import Line
-from dtqs.broker.prompt import JoinedGeventConnection, PromptGeventServices, when_open
+from dtqs.broker.loop.connection import BrokerConnection
+from dtqs.broker.loop.prompt import JoinedGeventConnection, PromptGeventServices, when_open
 from dtqs.broker.publisher import Confirmed, Publisher
 from dtqs.broker.topology import EVENTS, EVENTS_LENGTH, declare_exchanges, parameters
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
-from dtqs.event import DeadLetter, Event, LogRef, decode_events
+from dtqs.event import DeadLetter, LogRef, TaskEvent, decode_events
 from dtqs.task import Due
 
 logger = logging.getLogger(__name__)
 
 
 class _GeventLoop:
-    def open(self, to: Parameters, opened: Callable[[Any], None], failed: Callable[[Any, Any], None], closed: Callable[[Any, Any], None]) -> Connection:
+    def open(
+        self,
+        to: Parameters,
+        opened: Callable[[Any], None],
+        failed: Callable[[Any, Any], None],
+        closed: Callable[[Any, Any], None],
+    ) -> Connection:
         services = PromptGeventServices(_GeventSelectorIOLoop(gevent.get_hub()))
         return JoinedGeventConnection(to, when_open(services, opened), failed, closed, custom_ioloop=services)
 
@@ -34,13 +40,23 @@ class _GeventLoop:
 class ApiLink:
     """`on_events` gets what workers, keepers and APIs said of `watched` tasks; it runs on the hub's callbacks and must not wait."""
 
-    def __init__(self, section: RabbitmqSection, name: str, watched: Collection[str], on_events: Callable[[list[Event]], None]) -> None:
+    def __init__(
+        self,
+        section: RabbitmqSection,
+        name: str,
+        watched: Collection[str],
+        on_events: Callable[[list[TaskEvent]], None],
+    ) -> None:
         self._watched, self._on_events = watched, on_events
         loop = _GeventLoop()
         hears, speaks = f"{name} consumes", f"{name} publishes"
         self._publisher = Publisher(lambda: self._speaking.state == "connected")
-        self._hearing = Line(loop, parameters(section, hears), hears, self._on_consuming_channel, lambda _: None)
-        self._speaking = Line(loop, parameters(section, speaks), speaks, self._publisher.attach, lambda _: self._publisher.detach())
+        self._hearing = BrokerConnection(
+            loop, parameters(section, hears), hears, self._on_consuming_channel, lambda _: None
+        )
+        self._speaking = BrokerConnection(
+            loop, parameters(section, speaks), speaks, self._publisher.attach, lambda _: self._publisher.detach()
+        )
 
     def start(self) -> None:
         self._hearing.start()
@@ -81,7 +97,12 @@ class ApiLink:
     def _on_consuming_channel(self, channel: Channel) -> None:
         declare_exchanges(channel)
         arguments = {"x-max-length": EVENTS_LENGTH, "x-overflow": "drop-head"}
-        channel.queue_declare("", exclusive=True, arguments=arguments, callback=lambda frame: self._hear_events(channel, frame.method.queue))
+        channel.queue_declare(
+            "",
+            exclusive=True,
+            arguments=arguments,
+            callback=lambda frame: self._hear_events(channel, frame.method.queue),
+        )
 
     def _hear_events(self, channel: Channel, queue: str) -> None:
         channel.queue_bind(queue, EVENTS)

@@ -34,7 +34,9 @@ def look_once(section: RabbitmqSection, name: str) -> QueueLook | None:
             return None
         raise BrokerUnavailable(f"RabbitMQ: {error.reply_text}") from error
     except AMQPConnectorStackTimeout as error:
-        raise BrokerUnavailable(f"RabbitMQ: no answer within {min(_CONNECT_SECONDS, section.connect_timeout_seconds):g} s") from error
+        raise BrokerUnavailable(
+            f"RabbitMQ: no answer within {min(_CONNECT_SECONDS, section.connect_timeout_seconds):g} s"
+        ) from error
     # pika's own words for what goes wrong before a connection is open are no AMQPError
     except (AMQPError, AMQPConnectorException, OSError, ValueError) as error:
         raise BrokerUnavailable(f"RabbitMQ: {_words(error)}") from error
@@ -66,7 +68,9 @@ def write_refusal(section: RabbitmqSection, name: str) -> str | None:
 
 def _words(error: BaseException) -> str:
     """Find the words of what lies below: pika wraps it in exceptions that have none."""
-    below = error.args[0] if error.args and isinstance(error.args[0], BaseException) else getattr(error, "exception", None)
+    below = (
+        error.args[0] if error.args and isinstance(error.args[0], BaseException) else getattr(error, "exception", None)
+    )
     if isinstance(below, BaseException) and below is not error:
         return _words(below)
     return " ".join(str(error).split()) or type(error).__name__

@@ -41,4 +41,6 @@ class Inbox:
 
 
 def _alike(one: Delivery, other: Delivery) -> bool:
-    return other.hint.light and one.hint.task_type == other.hint.task_type and one.channel_number == other.channel_number
+    return (
+        other.hint.light and one.hint.task_type == other.hint.task_type and one.channel_number == other.channel_number
+    )

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 from pika.channel import Channel
 
-from dtqs.broker.connection import Line
+from dtqs.broker.loop.connection import BrokerConnection
+from dtqs.broker.loop.threads import ThreadLoop
 from dtqs.broker.publisher import Confirmed, Publisher
 from dtqs.broker.queue import QueueKeeper, QueueLook, look
-from dtqs.broker.threads import ThreadLoop
 from dtqs.broker.topology import parameters
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
@@ -24,8 +24,15 @@ class KeeperLink:
         self._ready = False
         looks, speaks = f"{name} looks", f"{name} publishes"
         self._publisher = Publisher(lambda: self._speaking.state == "connected", self._idle)
-        self._looking = Line(self._loop, parameters(section, looks), looks, self._on_channel, self._on_lost)
-        self._speaking = Line(self._loop, parameters(section, speaks), speaks, self._publisher.attach, lambda _: self._publisher.detach(), self._idle)
+        self._looking = BrokerConnection(self._loop, parameters(section, looks), looks, self._on_channel, self._on_lost)
+        self._speaking = BrokerConnection(
+            self._loop,
+            parameters(section, speaks),
+            speaks,
+            self._publisher.attach,
+            lambda _: self._publisher.detach(),
+            self._idle,
+        )
         self._idle_replies: list[Callable[[bool], None]] = []
 
     def start(self) -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from pika.channel import Channel
 
-from dtqs.broker.connection import Line, is_missing
+from dtqs.broker.loop.connection import BrokerConnection, is_missing
+from dtqs.broker.loop.threads import ThreadLoop
 from dtqs.broker.queue import QueueLook, look
-from dtqs.broker.threads import ThreadLoop
 from dtqs.broker.topology import NOBODY, parameters
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
@@ -39,8 +39,10 @@ class LookLink:
     def __init__(self, section: RabbitmqSection, name: str) -> None:
         self._loop = ThreadLoop("broker look")
         looks, speaks = f"{name} looks", f"{name} asks"
-        self._looking = Line(self._loop, parameters(section, looks), looks, lambda _: None, self._lost)
-        self._speaking = Line(self._loop, parameters(section, speaks), speaks, lambda _: None, lambda _: None)
+        self._looking = BrokerConnection(self._loop, parameters(section, looks), looks, lambda _: None, self._lost)
+        self._speaking = BrokerConnection(
+            self._loop, parameters(section, speaks), speaks, lambda _: None, lambda _: None
+        )
         self._missing: Callable[[], None] = lambda: None
         self._started = self._closed = False
 
@@ -82,7 +84,9 @@ class LookLink:
 
         def seen(queue: QueueLook | None) -> None:
             latency_seconds = time.monotonic() - began
-            reply(BrokerLook(version, queue, self._speaking.state == "blocked", latency_seconds, self._speaking.refusal))
+            reply(
+                BrokerLook(version, queue, self._speaking.state == "blocked", latency_seconds, self._speaking.refusal)
+            )
 
         self._missing = lambda: seen(None)
         look(looking, seen)
@@ -92,7 +96,7 @@ class LookLink:
             self._missing()
 
 
-def close_lines(loop: ThreadLoop, started: bool, *lines: Line) -> None:
+def close_lines(loop: ThreadLoop, started: bool, *lines: BrokerConnection) -> None:
     """Close lines and then their loop; a broker that is away is not waited for."""
 
     def close(reply: Callable[[bool], None]) -> None:

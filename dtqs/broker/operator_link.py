@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from dtqs.broker.connection import Line
 from dtqs.broker.look_link import close_lines
+from dtqs.broker.loop.connection import BrokerConnection
+from dtqs.broker.loop.threads import ThreadLoop
 from dtqs.broker.publisher import Publisher
-from dtqs.broker.threads import ThreadLoop
 from dtqs.broker.topology import parameters
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
@@ -20,7 +20,9 @@ class OperatorLink:
     def __init__(self, section: RabbitmqSection, name: str) -> None:
         self._loop = ThreadLoop("broker operator")
         self._publisher = Publisher(lambda: self._speaking.state == "connected")
-        self._speaking = Line(self._loop, parameters(section, name), name, self._publisher.attach, lambda _: self._publisher.detach())
+        self._speaking = BrokerConnection(
+            self._loop, parameters(section, name), name, self._publisher.attach, lambda _: self._publisher.detach()
+        )
         self._started = self._closed = False
 
     def publish_hints(self, dues: Sequence[Due], deadline: Deadline) -> bool:

@@ -7,7 +7,7 @@ from pika.channel import Channel
 from pika.exceptions import ChannelClosedByBroker
 from pika.frame import Method
 
-from dtqs.broker.connection import is_missing
+from dtqs.broker.loop.connection import is_missing
 from dtqs.broker.topology import QUEUE, queue_arguments
 from dtqs.config import RabbitmqSection
 
@@ -30,7 +30,9 @@ class QueueKeeper:
     def ensure(self, channel: Channel, then: Callable[[], None]) -> None:
         """Go on with `then` when the queue is there; when it is not, the channel closes and this is to be called again with the next one."""
         if self._missing:
-            channel.queue_declare(QUEUE, durable=True, arguments=self._arguments, callback=lambda _: self._declared(then))
+            channel.queue_declare(
+                QUEUE, durable=True, arguments=self._arguments, callback=lambda _: self._declared(then)
+            )
         else:
             channel.queue_declare(QUEUE, passive=True, callback=lambda _: then())
 

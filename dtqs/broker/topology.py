@@ -24,7 +24,9 @@ def parameters(section: RabbitmqSection, name: str) -> pika.URLParameters:
     value.heartbeat = section.heartbeat_seconds
     value.socket_timeout = section.connect_timeout_seconds
     value.stack_timeout = section.connect_timeout_seconds * 2
-    value.blocked_connection_timeout = None  # a blocked publisher waits; what it has no room for, the relay publishes later
+    value.blocked_connection_timeout = (
+        None  # a blocked publisher waits; what it has no room for, the relay publishes later
+    )
     value.connection_attempts = 1
     value.client_properties = {"connection_name": name}
     return value

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from pika.channel import Channel
 from pika.spec import Basic
 
-from dtqs.broker.connection import Line
 from dtqs.broker.consumer import Consumer, Delivery
 from dtqs.broker.inbox import Inbox
+from dtqs.broker.loop.connection import BrokerConnection
+from dtqs.broker.loop.shared import SharedThreadLoop
 from dtqs.broker.publisher import Publisher
 from dtqs.broker.queue import QueueKeeper
-from dtqs.broker.shared import SharedThreadLoop
 from dtqs.broker.topology import CONTROL, declare_exchanges, parameters
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
@@ -26,7 +26,13 @@ from dtqs.task import Due
 class WorkerLink:
     """What a worker asks of the broker; nothing here blocks but `stop` and `publish_hints`, which take a deadline."""
 
-    def __init__(self, section: RabbitmqSection, name: str, on_cancel: Callable[[list[str]], None], on_queue_missing: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        section: RabbitmqSection,
+        name: str,
+        on_cancel: Callable[[list[str]], None],
+        on_queue_missing: Callable[[], None],
+    ) -> None:
         self.inbox = Inbox()
         self._on_cancel = on_cancel
         self._loop = SharedThreadLoop("broker")
@@ -34,8 +40,17 @@ class WorkerLink:
         self._queue = QueueKeeper(section, on_queue_missing)
         hears, speaks = f"{name} consumes", f"{name} publishes"
         self._publisher = Publisher(lambda: self._speaking.state == "connected", self._idle)
-        self._hearing = Line(self._loop, parameters(section, hears), hears, self._on_consuming_channel, self._on_consuming_lost)
-        self._speaking = Line(self._loop, parameters(section, speaks), speaks, self._publisher.attach, lambda _: self._publisher.detach(), self._idle)
+        self._hearing = BrokerConnection(
+            self._loop, parameters(section, hears), hears, self._on_consuming_channel, self._on_consuming_lost
+        )
+        self._speaking = BrokerConnection(
+            self._loop,
+            parameters(section, speaks),
+            speaks,
+            self._publisher.attach,
+            lambda _: self._publisher.detach(),
+            self._idle,
+        )
         self._idle_replies: list[Callable[[bool], None]] = []
 
     def start(self) -> None:
@@ -124,7 +139,9 @@ class WorkerLink:
 
     def _consume_on(self, channel: Channel) -> None:
         declare_exchanges(channel)
-        channel.queue_declare("", exclusive=True, callback=lambda frame: self._hear_control(channel, frame.method.queue))
+        channel.queue_declare(
+            "", exclusive=True, callback=lambda frame: self._hear_control(channel, frame.method.queue)
+        )
         self._consumer.attach(channel)
 
     def _hear_control(self, channel: Channel, queue: str) -> None:

@@ -92,7 +92,9 @@ class LazyGroup(click.Group):
         add_config_option(command)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         return suggesting(super().resolve_command, self.list_commands(ctx), ctx, args)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:

@@ -10,7 +10,7 @@ from dtqs.cli.output import print_json
 from dtqs.config import Config
 from dtqs.store import Store
 from dtqs.store.checkup import reach
-from dtqs.store.schema import migrate as apply_schema
+from dtqs.store.driver.schema import migrate as apply_schema
 
 
 @click.command()

@@ -13,21 +13,25 @@ from dtqs.cli.show import entry_line
 from dtqs.cli.system import opened_reader
 from dtqs.client import WaitOver
 from dtqs.deadline import Deadline
-from dtqs.readings import LogEntry, Reader
+from dtqs.readings import SystemLogRow, SystemReader
 from dtqs.readings.following import Following
 
 FOLLOW_SECONDS = 1.0
 """Between two looks."""
 
 
-def print_entries(following: bool, level: str | None, search: str | None, limit: int, deadline: Deadline, as_json: bool) -> None:
+def print_entries(
+    following: bool, level: str | None, search: str | None, limit: int, deadline: Deadline, as_json: bool
+) -> None:
     with opened_reader(configuration(needed=True), "dtqs logs") as reader:
         for entry in _entries(reader, following, level, search, limit, deadline):
             row: dict[str, Any] = asdict(entry)
             click.echo(json_text(row) if as_json else entry_line(row))
 
 
-def _entries(reader: Reader, following: bool, level: str | None, search: str | None, limit: int, deadline: Deadline) -> Iterator[LogEntry]:
+def _entries(
+    reader: SystemReader, following: bool, level: str | None, search: str | None, limit: int, deadline: Deadline
+) -> Iterator[SystemLogRow]:
     """Give out the newest rows, and then those that come. Raises WaitOver, StoreUnavailable."""
     if not following:
         yield from reader.newest_logs(limit, level, None, search)

@@ -26,7 +26,13 @@ def choosing(function: F) -> F:
     for option in (
         json_option,
         click.option("--yes", "-y", is_flag=True, help="Do not ask, where it would on a terminal."),
-        click.option("--limit", type=click.IntRange(1, CHOSEN_LIMIT), default=1000, show_default=True, help="At most so many of those that fit."),
+        click.option(
+            "--limit",
+            type=click.IntRange(1, CHOSEN_LIMIT),
+            default=1000,
+            show_default=True,
+            help="At most so many of those that fit.",
+        ),
         click.option("--tag", help="Of those that fit, the ones with this tag."),
         click.option("--type", "task_type", metavar="TYPE", help="Of those that fit, the ones of this type."),
     ):
@@ -47,7 +53,14 @@ def cancel(task_ids: tuple[str, ...], pending: bool, in_progress: bool, **choice
       dtqs cancel --pending --type video
     """
     statuses = [Status.PENDING] * pending + [Status.IN_PROGRESS] * in_progress
-    _change("cancel", task_ids, statuses, "--pending or --in-progress", lambda client, task_id: client.cancel(task_id).json, choice)
+    _change(
+        "cancel",
+        task_ids,
+        statuses,
+        "--pending or --in-progress",
+        lambda client, task_id: client.cancel(task_id).json,
+        choice,
+    )
 
 
 @click.command(epilog=STATUSES)
@@ -66,11 +79,23 @@ def retry(task_ids: tuple[str, ...], failed: bool, cancelled: bool, **choice: An
       dtqs retry --failed --type image --tag holiday
     """
     statuses = [Status.FAILED] * failed + [Status.CANCELLED] * cancelled
-    _change("retry", task_ids, statuses, "--failed or --cancelled", lambda client, task_id: client.retry(task_id).json, choice)
+    _change(
+        "retry",
+        task_ids,
+        statuses,
+        "--failed or --cancelled",
+        lambda client, task_id: client.retry(task_id).json,
+        choice,
+    )
 
 
 def _change(
-    verb: str, task_ids: Sequence[str], statuses: Sequence[Status], flags: str, ask: Callable[[Client, str], dict[str, Any]], choice: dict[str, Any]
+    verb: str,
+    task_ids: Sequence[str],
+    statuses: Sequence[Status],
+    flags: str,
+    ask: Callable[[Client, str], dict[str, Any]],
+    choice: dict[str, Any],
 ) -> None:
     """Find the tasks that are meant, and ask for one thing about each."""
     if bool(task_ids) == bool(statuses):
@@ -96,12 +121,18 @@ def question(verb: str, count: int, more: bool) -> str:
 
 def _chosen(client: Client, statuses: Sequence[Status], choice: dict[str, Any]) -> tuple[list[str], bool]:
     """Return the ids of the tasks that fit, and whether more do: all of them first, since what is done to them moves them to another listing."""
-    found = (task for status in statuses for task in client.tasks(status=status, task_type=choice["task_type"], tag=choice["tag"]))
+    found = (
+        task
+        for status in statuses
+        for task in client.tasks(status=status, task_type=choice["task_type"], tag=choice["tag"])
+    )
     ids = [task.task_id for task in islice(found, choice["limit"] + 1)]
     return ids[: choice["limit"]], len(ids) > choice["limit"]
 
 
-def _each(verb: str, client: Client, task_ids: Sequence[str], ask: Callable[[Client, str], dict[str, Any]], as_json: bool) -> int:
+def _each(
+    verb: str, client: Client, task_ids: Sequence[str], ask: Callable[[Client, str], dict[str, Any]], as_json: bool
+) -> int:
     """Ask for one thing about each task in turn; a refusal of one does not stop the others, and is the exit status."""
     status, answers = 0, list[Any]()
     shown = sys.stderr.isatty() and not sys.stdout.isatty() and len(task_ids) > 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from dtqs.amounts import plural, size
-from dtqs.api.secret import file_fault
+from dtqs.api.access.secret import file_fault
 from dtqs.broker.checkup import look_once, write_refusal
 from dtqs.cli.admin import opened_store
 from dtqs.cli.endpoint import Endpoint
@@ -20,10 +20,10 @@ from dtqs.client.calls import is_local
 from dtqs.config import Config
 from dtqs.errors import BrokerUnavailable, FilesUnavailable, StoreUnavailable
 from dtqs.files import FileSpace
-from dtqs.sandbox.places import Places
+from dtqs.sandbox.places import SandboxPaths
 from dtqs.sandbox.processes import running
 from dtqs.store.checkup import POSTGRESQL_VERSION, LiveWorker, ServerFacts, live_workers, server_facts
-from dtqs.store.schema import SCHEMA_VERSION
+from dtqs.store.driver.schema import SCHEMA_VERSION
 
 OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
 CLOCK_WARNING_SECONDS, CLOCK_FAILED_SECONDS = 2.0, 60.0
@@ -34,7 +34,11 @@ _WANTED = {
     "enable_seqscan": ("off", FAILED, "plans go bad while tables grow; run: dtqs migrate"),
     "jit": ("off", FAILED, "plans go bad while tables grow; run: dtqs migrate"),
     "fsync": ("on", WARNING, "a crash of the server can lose accepted tasks; set fsync = on in postgresql.conf"),
-    "synchronous_commit": ("on", WARNING, "a crash of the server can lose accepted tasks; set synchronous_commit = on for this role"),
+    "synchronous_commit": (
+        "on",
+        WARNING,
+        "a crash of the server can lose accepted tasks; set synchronous_commit = on for this role",
+    ),
 }
 """PostgreSQL's settings: what they should be, how bad it is if not, and why."""
 
@@ -51,9 +55,9 @@ class Check:
 
 def sandbox(path: Path | None) -> Check | None:
     """Check whether the sandbox runs whose configuration this is; None where it is another one's."""
-    if path is None or not Places(path.parent).ports.exists():
+    if path is None or not SandboxPaths(path.parent).ports.exists():
         return None
-    places = Places(path.parent.absolute())
+    places = SandboxPaths(path.parent.absolute())
     if pid := running(places.pid_file("sandbox")):
         return Check("sandbox", OK, f"{places.var} runs, process {pid}")
     return Check("sandbox", FAILED, f"{places.var} is stopped", f"start it: {start_command(places.var)}")
@@ -75,10 +79,17 @@ def postgresql(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
     left = ["schema", "settings", "clock", "workers", "workers' types"]
     try:
         for check in _database(config, task_types):
-            left = [part for part in left if part != (check.part if not check.part.startswith("setting ") else "settings")]
+            left = [
+                part for part in left if part != (check.part if not check.part.startswith("setting ") else "settings")
+            ]
             yield check
     except StoreUnavailable as error:
-        yield Check("PostgreSQL", FAILED, str(error).removeprefix("PostgreSQL: "), "is it running, and is [postgresql] dsn right? see: dtqs config show")
+        yield Check(
+            "PostgreSQL",
+            FAILED,
+            str(error).removeprefix("PostgreSQL: "),
+            "is it running, and is [postgresql] dsn right? see: dtqs config show",
+        )
         yield from skipped(left, "PostgreSQL")
     else:
         yield from skipped(left, "the schema")
@@ -112,9 +123,19 @@ def _schema(facts: ServerFacts) -> Check:
     if facts.schema_version is None:
         return Check("schema", FAILED, "there is none", "run: dtqs migrate")
     if facts.schema_version < SCHEMA_VERSION:
-        return Check("schema", FAILED, f"version {facts.schema_version}, and this is made for {SCHEMA_VERSION}", "run: dtqs migrate")
+        return Check(
+            "schema",
+            FAILED,
+            f"version {facts.schema_version}, and this is made for {SCHEMA_VERSION}",
+            "run: dtqs migrate",
+        )
     if facts.schema_version > SCHEMA_VERSION:
-        return Check("schema", FAILED, f"version {facts.schema_version}, and this is made for {SCHEMA_VERSION}", "install the newer DTQS on this machine too")
+        return Check(
+            "schema",
+            FAILED,
+            f"version {facts.schema_version}, and this is made for {SCHEMA_VERSION}",
+            "install the newer DTQS on this machine too",
+        )
     return Check("schema", OK, f"version {facts.schema_version}")
 
 
@@ -128,9 +149,15 @@ def _settings(facts: ServerFacts) -> Iterator[Check]:
 
 def _clock(difference_seconds: float) -> Check:
     off = abs(difference_seconds)
-    found = f"{off:.1f} s {'behind' if difference_seconds > 0 else 'ahead of'} PostgreSQL's" if off >= 0.1 else "the same as PostgreSQL's"
+    found = (
+        f"{off:.1f} s {'behind' if difference_seconds > 0 else 'ahead of'} PostgreSQL's"
+        if off >= 0.1
+        else "the same as PostgreSQL's"
+    )
     state = FAILED if off > CLOCK_FAILED_SECONDS else WARNING if off > CLOCK_WARNING_SECONDS else OK
-    return Check("clock", state, found, "" if state == OK else "keep both machines' clocks by NTP: timedatectl set-ntp true")
+    return Check(
+        "clock", state, found, "" if state == OK else "keep both machines' clocks by NTP: timedatectl set-ntp true"
+    )
 
 
 def _workers(workers: list[LiveWorker], lease_seconds: float) -> Check:
@@ -142,7 +169,10 @@ def _workers(workers: list[LiveWorker], lease_seconds: float) -> Check:
     found = f"{len(alive)} alive on {nodes} node{'s' if nodes > 1 else ''}, {sum(worker.task_id is not None for worker in alive)} with a task"
     if len(alive) < len(workers):
         return Check(
-            "workers", WARNING, f"{found}; {len(workers) - len(alive)} late with their heartbeat", "a keeper takes back what they hold; see their logs"
+            "workers",
+            WARNING,
+            f"{found}; {len(workers) - len(alive)} late with their heartbeat",
+            "a keeper takes back what they hold; see their logs",
         )
     return Check("workers", OK, found)
 
@@ -153,7 +183,9 @@ def _types(workers: list[LiveWorker], task_types: Sequence[str]) -> Check:
     missing = sorted(set(task_types) - {name for types in said for name in types})
     if missing and said and len(said) == len(workers):
         words = f"no worker does: {', '.join(missing)}; their tasks would wait"
-        return Check("workers' types", WARNING, words, "install their package where the workers run, and restart the supervisor")
+        return Check(
+            "workers' types", WARNING, words, "install their package where the workers run, and restart the supervisor"
+        )
     return Check("workers' types", OK, "every known type is done" if said else "not said by these workers")
 
 
@@ -163,7 +195,9 @@ def rabbitmq(config: Config) -> Iterator[Check]:
         look = look_once(config.rabbitmq, "dtqs doctor")
         refusal = write_refusal(config.rabbitmq, "dtqs doctor")
     except BrokerUnavailable as error:
-        advice = "is it running, and is [rabbitmq] url right? see: dtqs config show. Tasks are accepted meanwhile, and wait"
+        advice = (
+            "is it running, and is [rabbitmq] url right? see: dtqs config show. Tasks are accepted meanwhile, and wait"
+        )
         yield Check("RabbitMQ", FAILED, str(error).removeprefix("RabbitMQ: "), advice)
         yield from skipped(["queue"], "RabbitMQ")
         return
@@ -173,7 +207,12 @@ def rabbitmq(config: Config) -> Iterator[Check]:
         advice = "give its user the permissions: rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'"
         yield Check("RabbitMQ", FAILED, f"reachable, but refuses messages: {refusal}", advice)
     if look is None:
-        yield Check("queue", FAILED, "task_queue is missing", "start a supervisor: it declares the queue and publishes again what is due")
+        yield Check(
+            "queue",
+            FAILED,
+            "task_queue is missing",
+            "start a supervisor: it declares the queue and publishes again what is due",
+        )
     else:
         yield Check("queue", OK, f"{look.ready} ready, {plural(look.consumers, 'consumer')}")
 
@@ -183,7 +222,12 @@ def api(endpoint: Endpoint) -> Iterator[Check]:
     try:
         answer = httpx.get(f"{endpoint.url}/readyz", timeout=5.0, trust_env=not is_local(endpoint.url))
     except httpx.HTTPError as error:
-        yield Check("API", WARNING, f"{endpoint.url}: {error or type(error).__name__}", "if it should run here: dtqs api, or dtqs up")
+        yield Check(
+            "API",
+            WARNING,
+            f"{endpoint.url}: {error or type(error).__name__}",
+            "if it should run here: dtqs api, or dtqs up",
+        )
         return
     if answer.status_code == 200:
         yield Check("API", OK, f"{endpoint.url} is ready")
@@ -204,7 +248,14 @@ def programs() -> Iterator[Check]:
     for name in ("ffmpeg", "ffprobe"):
         advice = "video tasks need it: apt-get install ffmpeg"
         try:
-            answer = subprocess.run([name, "-version"], capture_output=True, text=True, errors="replace", timeout=PROGRAM_SECONDS, stdin=subprocess.DEVNULL)
+            answer = subprocess.run(
+                [name, "-version"],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=PROGRAM_SECONDS,
+                stdin=subprocess.DEVNULL,
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             yield Check(name, FAILED, "not found" if isinstance(error, FileNotFoundError) else str(error), advice)
             continue
@@ -250,15 +301,21 @@ def _disk(part: str, folder: Path, key: str) -> Check:
     while not there.exists() and there != there.parent:
         there = there.parent
     if there != folder and not os.access(there, os.W_OK):
-        return Check(part, FAILED, f"{folder} is missing", f"make it, owned by the user that DTQS runs as; or change {key}")
+        return Check(
+            part, FAILED, f"{folder} is missing", f"make it, owned by the user that DTQS runs as; or change {key}"
+        )
     if not folder.is_dir() and folder.exists():
         return Check(part, FAILED, f"{folder} is no folder", f"change {key}")
     usage = shutil.disk_usage(there)
-    found = f"{folder}: {size(usage.free)} free of {size(usage.total)}" + ("" if there == folder else ", made when first needed")
+    found = f"{folder}: {size(usage.free)} free of {size(usage.total)}" + (
+        "" if there == folder else ", made when first needed"
+    )
     if usage.free < DISK_FAILED_BYTES:
         return Check(part, FAILED, found, "make room: uploads, outputs and attempts fail on a full disk")
     if usage.free < usage.total * DISK_WARNING_PART:
         return Check(part, WARNING, found, "make room, or shorten [files] retention_days")
     if there == folder and not os.access(folder, os.W_OK):
-        return Check(part, WARNING, f"{found}; not writable by this user", "run the doctor as the user that DTQS runs as")
+        return Check(
+            part, WARNING, f"{found}; not writable by this user", "run the doctor as the user that DTQS runs as"
+        )
     return Check(part, OK, found)

@@ -11,7 +11,7 @@ from dtqs.cli import payload as payloads
 from dtqs.cli.hints import hinted
 from dtqs.cli.options import json_option
 from dtqs.cli.output import print_json
-from dtqs.cli.payload import PayloadError, Upload
+from dtqs.cli.payload import LocalUpload, PayloadError
 from dtqs.cli.show import show_result
 from dtqs.cli.tasks_options import Api, opened_api, wait_seconds_option
 from dtqs.cli.unread import may_be_unread
@@ -26,18 +26,43 @@ STATUSES = """Exit status: 0 completed, 1 failed, 2 refused or wrongly used, 3 c
 @click.command(epilog=STATUSES)
 @click.argument("task_type", metavar="TYPE")
 @click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--payload", "-p", "options", multiple=True, metavar="JSON|@FILE|KEY=VALUE", help="The payload, or a part of it; @- reads standard input.")
-@click.option("--priority", type=click.IntRange(PRIORITY_MIN, PRIORITY_MAX), help=f"9 is first.  [default: {PRIORITY_DEFAULT}]")
+@click.option(
+    "--payload",
+    "-p",
+    "options",
+    multiple=True,
+    metavar="JSON|@FILE|KEY=VALUE",
+    help="The payload, or a part of it; @- reads standard input.",
+)
+@click.option(
+    "--priority", type=click.IntRange(PRIORITY_MIN, PRIORITY_MAX), help=f"9 is first.  [default: {PRIORITY_DEFAULT}]"
+)
 @click.option("--max-retries", type=int, metavar="N", help="Retries after the first attempt.  [default: the type's]")
-@click.option("--timeout", "timeout_seconds", type=float, metavar="SECONDS", help="Time limit of an attempt.  [default: the type's]")
+@click.option(
+    "--timeout",
+    "timeout_seconds",
+    type=float,
+    metavar="SECONDS",
+    help="Time limit of an attempt.  [default: the type's]",
+)
 @click.option("--delay", "delay_seconds", type=float, metavar="SECONDS", help="Run it no sooner than this from now.")
 @click.option("--due-at", metavar="TIME", help="Run it no sooner than this: 2026-12-24T18:00:00+01:00.")
 @click.option("--tag", "tags", multiple=True, help="A word to find it by; may be repeated.")
-@click.option("--idempotency-key", metavar="KEY", help="The same key again returns the first task.  [default: a fresh one]")
+@click.option(
+    "--idempotency-key", metavar="KEY", help="The same key again returns the first task.  [default: a fresh one]"
+)
 @click.option("--wait", is_flag=True, help="Follow it to its end.")
 @wait_seconds_option
 @json_option
-def submit(task_type: str, pairs: tuple[str, ...], options: tuple[str, ...], wait: bool, wait_seconds: float, as_json: bool, **fields: Any) -> None:
+def submit(
+    task_type: str,
+    pairs: tuple[str, ...],
+    options: tuple[str, ...],
+    wait: bool,
+    wait_seconds: float,
+    as_json: bool,
+    **fields: Any,
+) -> None:
     """Submit a task of TYPE; with --wait, follow it to its end.
 
     The payload is made of KEY=VALUE pairs: a value is JSON if it reads as such, else text; @PATH uploads that file and puts
@@ -72,7 +97,7 @@ def _read(name: str) -> str:
         raise PayloadError(f"--payload @{name}: {error}") from error
 
 
-def _upload(api: Api, upload: Upload) -> str:
+def _upload(api: Api, upload: LocalUpload) -> str:
     """Upload a file under a progress bar; return its URI."""
     path = upload.path
     if path.is_dir():
@@ -81,7 +106,9 @@ def _upload(api: Api, upload: Upload) -> str:
         raise PayloadError(f"@{path}: there is no such file")
     label = f"upload {path.name} ({size(path.stat().st_size)})"
     try:
-        with click.progressbar(length=path.stat().st_size, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+        with click.progressbar(
+            length=path.stat().st_size, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
+        ) as bar:
             return api.client.upload(path, sent=bar.update).uri
     except OSError as error:
         raise PayloadError(f"@{path}: {error}") from error

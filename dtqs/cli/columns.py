@@ -23,7 +23,9 @@ def fitting(columns: Sequence[str], rows: Rows, spare: Sequence[str], width: int
 
 
 def is_room(columns: Sequence[str], rows: Rows, places: Collection[int], width: int) -> bool:
-    return sum(least_width(columns[place], [row[place] for row in rows]) for place in places) <= _room(len(places), width)
+    return sum(least_width(columns[place], [row[place] for row in rows]) for place in places) <= _room(
+        len(places), width
+    )
 
 
 def least_width(column: str, cells: Sequence[str]) -> int:

@@ -7,8 +7,8 @@ import click
 from dtqs.cli.options import Group, configuration, json_option
 from dtqs.cli.output import print_json
 from dtqs.config import Config, Section, load
-from dtqs.config_text import default_ini, effective, facts, write_ini
-from dtqs.config_text import reference as write_reference
+from dtqs.config.reference import default_ini, effective, facts, write_ini
+from dtqs.config.reference import reference as write_reference
 from dtqs.processors.catalog import Catalog
 
 
@@ -52,7 +52,12 @@ def show(as_json: bool) -> None:
     current = configuration()
     sections = effective(current, processor_settings(current))
     if as_json:
-        print_json({name: {k: {"value": value, "from": where} for k, (value, where) in keys.items()} for name, keys in sections.items()})
+        print_json(
+            {
+                name: {k: {"value": value, "from": where} for k, (value, where) in keys.items()}
+                for name, keys in sections.items()
+            }
+        )
     else:
         click.echo(f"; {current.path or 'no file: defaults and environment'}\n\n{write_ini(sections)}", nl=False)
 
@@ -66,7 +71,12 @@ def default(as_json: bool) -> None:
       dtqs config default > dtqs.ini
     """
     if as_json:
-        print_json({name: {key: fact["default"] for key, fact in keys.items()} for name, keys in facts(processor_models()).items()})
+        print_json(
+            {
+                name: {key: fact["default"] for key, fact in keys.items()}
+                for name, keys in facts(processor_models()).items()
+            }
+        )
     else:
         sys.stdout.write(default_ini(processor_models()))
 

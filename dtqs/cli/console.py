@@ -19,13 +19,13 @@ from dtqs.cli.output import print_json
 from dtqs.config import Config
 from dtqs.console.actions import Actions
 from dtqs.console.app import show
-from dtqs.console.feed import Feed
+from dtqs.console.feed import ConsoleFeed
 from dtqs.console.lines import fit
 from dtqs.console.overview import overview
 from dtqs.console.screen import Screen
 from dtqs.console.snapshot import Snapshot
 from dtqs.errors import RequestError
-from dtqs.readings import Reader, Reading
+from dtqs.readings import Reading, SystemReader
 from dtqs.store import Store
 
 _NAME = "dtqs console"
@@ -39,7 +39,13 @@ class NoTerminal(RequestError):
 
 @click.command()
 @click.option(
-    "--every", "every_seconds", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True, metavar="SECONDS", help="Time between two readings."
+    "--every",
+    "every_seconds",
+    type=click.FloatRange(0.2, 3600),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between two readings.",
 )
 @click.option("--read-only", is_flag=True, help="No cancel and no retry.")
 @click.option("--once", is_flag=True, help="Print one reading and end.")
@@ -69,11 +75,11 @@ def console(every_seconds: float, read_only: bool, once: bool, as_json: bool) ->
 
 
 @contextmanager
-def _opened(config: Config) -> Iterator[tuple[Config, Store, Reader]]:
+def _opened(config: Config) -> Iterator[tuple[Config, Store, SystemReader]]:
     limits = {"connect_timeout_seconds": _LIMIT_SECONDS, "statement_timeout_seconds": _LIMIT_SECONDS}
     store = Store(config.postgresql.model_copy(update=limits), config.lease, size=1, name=_NAME)
     store.start()
-    reader = Reader(store, config.rabbitmq, _NAME)
+    reader = SystemReader(store, config.rabbitmq, _NAME)
     try:
         yield config, store, reader
     finally:
@@ -81,10 +87,10 @@ def _opened(config: Config) -> Iterator[tuple[Config, Store, Reader]]:
         store.stop()
 
 
-def _watch(config: Config, store: Store, reader: Reader, every_seconds: float, read_only: bool) -> None:
+def _watch(config: Config, store: Store, reader: SystemReader, every_seconds: float, read_only: bool) -> None:
     _speak_utf8()
     actions = Actions(store, config.rabbitmq, _NAME, socket.gethostname())
-    feed = Feed(reader, store.reads, actions.act, every_seconds)
+    feed = ConsoleFeed(reader, store.reads, actions.act, every_seconds)
     feed.start()
     try:
         show(Screen(None if read_only else feed.act), feed)
@@ -106,7 +112,9 @@ def _check_terminal() -> None:
     except curses.error:
         able = False
     if not able:
-        raise NoTerminal(f"TERM={name}: the console cannot draw on this kind of terminal, or does not know it; try: TERM=xterm-256color dtqs console")
+        raise NoTerminal(
+            f"TERM={name}: the console cannot draw on this kind of terminal, or does not know it; try: TERM=xterm-256color dtqs console"
+        )
 
 
 def _speak_utf8() -> None:

@@ -28,7 +28,11 @@ SHOWN_LIMIT = 1000
 
 
 @click.command()
-@click.option("--audit", is_flag=True, help="Prove instead that every task without an outcome is in exactly one place; in bounded batches, at any time.")
+@click.option(
+    "--audit",
+    is_flag=True,
+    help="Prove instead that every task without an outcome is in exactly one place; in bounded batches, at any time.",
+)
 @json_option
 def doctor(audit: bool, as_json: bool) -> None:
     """Check every part of the system; say what to do about each failure.
@@ -54,7 +58,10 @@ def _check(as_json: bool) -> int:
 
 
 def show_checks(found: Sequence[Check]) -> None:
-    print_table(("part", "state", "found", "what to do"), [(check.part, check.state, check.found, check.advice) for check in found])
+    print_table(
+        ("part", "state", "found", "what to do"),
+        [(check.part, check.state, check.found, check.advice) for check in found],
+    )
 
 
 def _all_checks() -> Iterator[Check]:
@@ -84,8 +91,14 @@ def _servers(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
     sandbox = checks.sandbox(config.path)
     if sandbox:
         yield sandbox
-    for check in itertools.chain(checks.postgresql(config, task_types), checks.rabbitmq(config), checks.api(find_endpoint(configuration_path()))):
-        yield replace(check, advice=sandbox.advice) if sandbox and sandbox.state == FAILED and check.state != OK else check
+    for check in itertools.chain(
+        checks.postgresql(config, task_types), checks.rabbitmq(config), checks.api(find_endpoint(configuration_path()))
+    ):
+        yield (
+            replace(check, advice=sandbox.advice)
+            if sandbox and sandbox.state == FAILED and check.state != OK
+            else check
+        )
 
 
 def _audit(config: Config, as_json: bool) -> int:
@@ -97,11 +110,20 @@ def _audit(config: Config, as_json: bool) -> int:
             violations += found[: SHOWN_LIMIT - len(violations)]
             bar.update(max(0, int(part * BAR_STEPS) - bar.pos))
     if as_json:
-        print_json({"ok": count == 0, "tasks": looked_at, "violations": count, "listed": [asdict(violation) for violation in violations]})
+        print_json(
+            {
+                "ok": count == 0,
+                "tasks": looked_at,
+                "violations": count,
+                "listed": [asdict(violation) for violation in violations],
+            }
+        )
         return 1 if count else 0
     if violations:
         print_table(("task", "violation"), [(violation.task_id, violation.words) for violation in violations])
-    click.echo(f"{count} violations of the rule that a task without an outcome is in exactly one place; {looked_at} tasks looked at")
+    click.echo(
+        f"{count} violations of the rule that a task without an outcome is in exactly one place; {looked_at} tasks looked at"
+    )
     return 1 if count else 0
 
 

@@ -38,7 +38,9 @@ def find_endpoint(path: Path | None, environ: Mapping[str, str] = os.environ) ->
         origin = URL if environ.get(URL) else str(path and path.parent / CLIENT_ENV)
         return Endpoint(checked_url(url, URL), key, origin, _readable(path) if is_local(url) else None)
     config = load(path, environ)
-    return Endpoint(_listening(config), key, f"[api] of {path}" if path else f"the default; {URL} names another one", config)
+    return Endpoint(
+        _listening(config), key, f"[api] of {path}" if path else f"the default; {URL} names another one", config
+    )
 
 
 def _beside(path: Path | None) -> dict[str, str]:
@@ -47,14 +49,20 @@ def _beside(path: Path | None) -> dict[str, str]:
     if file is None or not file.is_file():
         return {}
     if why := foreign(file):
-        raise ConfigError([f"{file} is not read: {why}. Name the configuration with --config and its full path to trust it"])
+        raise ConfigError(
+            [f"{file} is not read: {why}. Name the configuration with --config and its full path to trust it"]
+        )
     return client_env(file)
 
 
 def _keep_key(path: Path | None, url: str | None, environ: Mapping[str, str]) -> None:
     """Refuse to show the environment's key to a server that only a file names: the folder may be somebody else's. Raises ConfigError."""
     if path and url and environ.get(KEY) and not environ.get(URL) and not is_local(checked_url(url, URL)):
-        raise ConfigError([f"{path.parent / CLIENT_ENV} names {url}, and {KEY} of the environment may not belong there: set {URL} too, or unset {KEY}"])
+        raise ConfigError(
+            [
+                f"{path.parent / CLIENT_ENV} names {url}, and {KEY} of the environment may not belong there: set {URL} too, or unset {KEY}"
+            ]
+        )
 
 
 def _readable(path: Path | None) -> Config | None:

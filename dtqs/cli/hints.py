@@ -8,7 +8,9 @@ from dtqs.client import ApiRefusal
 
 def hinted(error: ApiRefusal, pairs: Sequence[str]) -> ApiRefusal:
     """Return the refusal with a line for each pair that can be written otherwise."""
-    lines = dict.fromkeys(line for fault in error.problem.get("errors") or () if isinstance(fault, dict) for line in _hints(fault, pairs))
+    lines = dict.fromkeys(
+        line for fault in error.problem.get("errors") or () if isinstance(fault, dict) for line in _hints(fault, pairs)
+    )
     return ApiRefusal("\n".join([str(error), *(f"  {line}" for line in lines)]), error.status, error.problem)
 
 
@@ -30,7 +32,7 @@ def _place(key: str) -> str:
 
 
 def _first_of_list(key: str, pair: str) -> str:
-    return f"{key}.0{pair[len(key):]}"
+    return f"{key}.0{pair[len(key) :]}"
 
 
 def _is_file(value: str) -> bool:

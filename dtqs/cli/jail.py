@@ -45,6 +45,10 @@ def _parts(found: Offer, config: Config) -> Iterator[Check]:
         return
     is_required = config.files.jail == "required"
     for part in found.missing:
-        what_to_do = "image and video tasks are refused on this node" if is_required else f"without it a hostile file that takes over ffmpeg {_MEANING[part]}"
+        what_to_do = (
+            "image and video tasks are refused on this node"
+            if is_required
+            else f"without it a hostile file that takes over ffmpeg {_MEANING[part]}"
+        )
         advice = f"{what_to_do}; give this machine the part, or run image and video tasks on other nodes"
         yield Check(f"jail: {part}", FAILED if is_required else WARNING, found.why_not[part], advice)

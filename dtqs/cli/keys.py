@@ -59,7 +59,9 @@ class _Ceiling(click.ParamType[Any]):
             number = self._kind(-1)
         if not self._least <= number <= self._most:
             kind = "a whole number" if self._kind is int else "a number"
-            self.fail(f"allowed: {kind} from {self._least:.12g} to {self._most:.12g}, or {_NONE} for no ceiling", param, ctx)
+            self.fail(
+                f"allowed: {kind} from {self._least:.12g} to {self._most:.12g}, or {_NONE} for no ceiling", param, ctx
+            )
         return number
 
 
@@ -81,9 +83,18 @@ def _ceiling_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add an option for each ceiling; one that is not given is None, and `none` takes a ceiling away."""
     options = (
         click.option("--max-priority", type=_Ceiling("0-9", 0, PRIORITY_MAX), help="Highest priority of its tasks."),
-        click.option("--max-pending", type=_Ceiling("tasks", 1, _PENDING_LIMIT), help="Most tasks that it may have pending at a time."),
+        click.option(
+            "--max-pending",
+            type=_Ceiling("tasks", 1, _PENDING_LIMIT),
+            help="Most tasks that it may have pending at a time.",
+        ),
         click.option("--max-upload-bytes", type=_Ceiling("bytes", 1, _UPLOAD_BYTES_LIMIT), help="Bytes of one upload."),
-        click.option("--max-timeout", "max_timeout_seconds", type=_Ceiling("seconds", 0.1, TIMEOUT_SECONDS_LIMIT, float), help="Longest time limit."),
+        click.option(
+            "--max-timeout",
+            "max_timeout_seconds",
+            type=_Ceiling("seconds", 0.1, TIMEOUT_SECONDS_LIMIT, float),
+            help="Longest time limit.",
+        ),
         click.option("--task-types", type=_Types(), help="The task types that it may submit, separated by commas."),
     )
     for option in reversed(options):
@@ -97,7 +108,14 @@ def _ceilings(given: dict[str, Any]) -> Ceilings:
 
 @key.command()
 @click.argument("name", callback=_name)
-@click.option("--scope", "scopes", default="submit,read", show_default=True, callback=_scopes, help="What the key may do: submit, read, admin.")
+@click.option(
+    "--scope",
+    "scopes",
+    default="submit,read",
+    show_default=True,
+    callback=_scopes,
+    help="What the key may do: submit, read, admin.",
+)
 @_ceiling_options
 @json_option
 def create(name: str, scopes: tuple[str, ...], as_json: bool, **given: Any) -> None:
@@ -139,7 +157,9 @@ def change(name_or_id: str, as_json: bool, **given: Any) -> None:
         print_json(asdict(changed))
         return
     now = _words(changed.ceilings) or "no ceilings"
-    click.echo(f"key {changed.name}: {now}; API processes that have just seen it may take the old ones for {REMEMBERED_SECONDS:g} s more")
+    click.echo(
+        f"key {changed.name}: {now}; API processes that have just seen it may take the old ones for {REMEMBERED_SECONDS:g} s more"
+    )
 
 
 @key.command("list")
@@ -158,7 +178,10 @@ def list_keys(as_json: bool) -> None:
         return
     print_table(
         ("name", "id", "scopes", "ceilings", "created", "revoked"),
-        [(each.name, each.key_id, ",".join(each.scopes), _words(each.ceilings), each.created_at, each.revoked_at) for each in keys],
+        [
+            (each.name, each.key_id, ",".join(each.scopes), _words(each.ceilings), each.created_at, each.revoked_at)
+            for each in keys
+        ],
     )
 
 
@@ -176,7 +199,9 @@ def revoke(name_or_id: str, as_json: bool) -> None:
     if as_json:
         print_json({"key_id": key_id})
         return
-    click.echo(f"revoked {name_or_id}, id {key_id}; API processes that have just seen it may take it for {REMEMBERED_SECONDS:g} s more")
+    click.echo(
+        f"revoked {name_or_id}, id {key_id}; API processes that have just seen it may take it for {REMEMBERED_SECONDS:g} s more"
+    )
 
 
 def _words(ceilings: Ceilings) -> str:

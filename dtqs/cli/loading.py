@@ -18,7 +18,11 @@ def load_in_time(config: Config) -> Catalog:
     seconds = config.supervisor.boot_timeout_seconds
 
     def late(_: int, frame: FrameType | None) -> None:
-        raise ConfigError([f"processors: the import of {_importing(frame)} did not end within [supervisor] boot_timeout_seconds = {seconds:g}"])
+        raise ConfigError(
+            [
+                f"processors: the import of {_importing(frame)} did not end within [supervisor] boot_timeout_seconds = {seconds:g}"
+            ]
+        )
 
     before = signal.signal(signal.SIGALRM, late)
     faulthandler.dump_traceback_later(seconds + _BEYOND_SECONDS, exit=True, file=sys.__stderr__ or sys.stderr)

@@ -16,15 +16,37 @@ from dtqs.event import LEVELS
 ENTRIES_LIMIT = 1000
 
 
-@click.command(epilog="Exit status: 0; with ID and --follow it says how the task ended: 0 completed, 1 failed, 3 cancelled; others as with submit.")
+@click.command(
+    epilog="Exit status: 0; with ID and --follow it says how the task ended: 0 completed, 1 failed, 3 cancelled; others as with submit."
+)
 @click.argument("task_id", metavar="[ID]", required=False)
-@click.option("--follow", "-f", "following", is_flag=True, help="Go on: with ID until the task has ended, else until Ctrl-C.")
+@click.option(
+    "--follow", "-f", "following", is_flag=True, help="Go on: with ID until the task has ended, else until Ctrl-C."
+)
 @click.option("--level", type=click.Choice(LEVELS), help="Only rows of this level or above.")
-@click.option("--search", metavar="TEXT", help="Only rows with this text in message or data; or of that event; without ID also of a task whose id begins so.")
-@click.option("--limit", type=click.IntRange(1, ENTRIES_LIMIT), default=50, show_default=True, help="Without ID: begin with the newest so many.")
+@click.option(
+    "--search",
+    metavar="TEXT",
+    help="Only rows with this text in message or data; or of that event; without ID also of a task whose id begins so.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, ENTRIES_LIMIT),
+    default=50,
+    show_default=True,
+    help="Without ID: begin with the newest so many.",
+)
 @wait_seconds_option
 @json_option
-def logs(task_id: str | None, following: bool, level: str | None, search: str | None, limit: int, wait_seconds: float, as_json: bool) -> None:
+def logs(
+    task_id: str | None,
+    following: bool,
+    level: str | None,
+    search: str | None,
+    limit: int,
+    wait_seconds: float,
+    as_json: bool,
+) -> None:
     """Show the log of a task, or the newest rows of all tasks; with --json, a JSON object a line.
 
     The log of one task comes from the API; that of all of them from the database that the configuration names.
@@ -35,7 +57,9 @@ def logs(task_id: str | None, following: bool, level: str | None, search: str | 
       dtqs logs --search refused --limit 200
     """
     if task_id is None:
-        from dtqs.cli.all_logs import print_entries  # the drivers of both servers, which the log of one task does without
+        from dtqs.cli.all_logs import (
+            print_entries,  # the drivers of both servers, which the log of one task does without
+        )
 
         print_entries(following, level, search, limit, Deadline(wait_seconds), as_json)
         return

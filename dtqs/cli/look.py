@@ -67,12 +67,17 @@ def tasks(limit: int, after: str | None, as_json: bool, **wanted: str | None) ->
     show_tasks(records)
     if following and len(found) < limit:
         back_to = datetime.fromtimestamp(made_at(following), UTC)
-        click.echo(f"looked through the tasks back to {back_to:%Y-%m-%dT%H:%M:%SZ}; for older ones: --after {following}", err=True)
+        click.echo(
+            f"looked through the tasks back to {back_to:%Y-%m-%dT%H:%M:%SZ}; for older ones: --after {following}",
+            err=True,
+        )
     elif following:
         click.echo(f"there may be more: --after {following}", err=True)
 
 
-def _list(client: Client, wanted: dict[str, str | None], limit: int, after: str | None) -> tuple[list[Task], str | None]:
+def _list(
+    client: Client, wanted: dict[str, str | None], limit: int, after: str | None
+) -> tuple[list[Task], str | None]:
     """Ask for pages until there are `limit` tasks, or it has taken long; return them and where to go on."""
     found, deadline = list[Task](), Deadline(LOOK_SECONDS)
     while True:

@@ -45,7 +45,9 @@ def mails(which: str | None, limit: int, as_json: bool) -> None:
 def _folder() -> MailFolder:
     settings = configuration(needed=True).processor("email", EmailSettings)
     if settings.backend != "folder":
-        raise Conflict(f"mails are sent, through {settings.where}; they are kept where [processor:email] backend = folder, as in a sandbox")
+        raise Conflict(
+            f"mails are sent, through {settings.where}; they are kept where [processor:email] backend = folder, as in a sandbox"
+        )
     return MailFolder(settings.folder)
 
 
@@ -71,11 +73,23 @@ def _summary(number: int, name: str, mail: EmailMessage) -> dict[str, Any]:
 
 
 def _show(name: str, mail: EmailMessage, as_json: bool) -> None:
-    files = [{"filename": part.get_filename(), "content_type": part.get_content_type(), "size_bytes": len(_bytes(part))} for part in _files(mail)]
+    files = [
+        {"filename": part.get_filename(), "content_type": part.get_content_type(), "size_bytes": len(_bytes(part))}
+        for part in _files(mail)
+    ]
     text, html = (_body(mail, kind) for kind in ("plain", "html"))
     if as_json:
         headers = [[key, str(value)] for key, value in mail.items()]
-        print_json({"task": name, "headers": headers, "recipients": _all(mail, ENVELOPE_TO), "text": text, "html": html, "attachments": files})
+        print_json(
+            {
+                "task": name,
+                "headers": headers,
+                "recipients": _all(mail, ENVELOPE_TO),
+                "text": text,
+                "html": html,
+                "attachments": files,
+            }
+        )
         return
     click.echo(f"Task: {name}")
     click.echo(f"Recipients: {visible(', '.join(_all(mail, ENVELOPE_TO)))}")
@@ -87,12 +101,18 @@ def _show(name: str, mail: EmailMessage, as_json: bool) -> None:
             click.echo(f"\n--- {title}")
             click.echo("\n".join(map(visible, content.splitlines())))
     for file in files:
-        click.echo(f"\n--- attachment {cell_text(file['filename'])}, {cell_text(file['content_type'])}, {size(int(str(file['size_bytes'])))}")
+        click.echo(
+            f"\n--- attachment {cell_text(file['filename'])}, {cell_text(file['content_type'])}, {size(int(str(file['size_bytes'])))}"
+        )
 
 
 def _files(mail: EmailMessage) -> list[EmailMessage]:
     """Return what is attached, and what the HTML shows."""
-    return [part for part in mail.walk() if isinstance(part, EmailMessage) and part.get_content_disposition() in ("attachment", "inline")]
+    return [
+        part
+        for part in mail.walk()
+        if isinstance(part, EmailMessage) and part.get_content_disposition() in ("attachment", "inline")
+    ]
 
 
 def _body(mail: EmailMessage, kind: str) -> str | None:

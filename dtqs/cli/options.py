@@ -41,7 +41,9 @@ def wants_json(ctx: click.Context) -> bool:
 Resolved = tuple[str | None, click.Command | None, list[str]]
 
 
-def suggesting(resolve: Callable[[click.Context, list[str]], Resolved], names: Sequence[str], ctx: click.Context, args: list[str]) -> Resolved:
+def suggesting(
+    resolve: Callable[[click.Context, list[str]], Resolved], names: Sequence[str], ctx: click.Context, args: list[str]
+) -> Resolved:
     """Find a group's command, and name one that is close where there is none of that name."""
     try:
         return resolve(ctx, args)
@@ -60,7 +62,13 @@ class Group(click.Group):
 
 
 _NAMES = ("--config", "config_path")
-_ATTRIBUTES: dict[str, Any] = {"metavar": "PATH", "expose_value": False, "callback": _remember, "is_eager": True, "help": "The configuration file."}
+_ATTRIBUTES: dict[str, Any] = {
+    "metavar": "PATH",
+    "expose_value": False,
+    "callback": _remember,
+    "is_eager": True,
+    "help": "The configuration file.",
+}
 
 
 def config_option(function: F) -> F:
@@ -114,5 +122,11 @@ def exit_status(error: DtqsError) -> int:
     """Return the exit status of a command that ended with this error."""
     if isinstance(error, ConfigError):
         return os.EX_CONFIG
-    default = EX_REFUSED if isinstance(error, RequestError) else os.EX_UNAVAILABLE if isinstance(error, TransientError) else os.EX_SOFTWARE
+    default = (
+        EX_REFUSED
+        if isinstance(error, RequestError)
+        else os.EX_UNAVAILABLE
+        if isinstance(error, TransientError)
+        else os.EX_SOFTWARE
+    )
     return int(getattr(error, "exit_status", default))

@@ -33,7 +33,12 @@ STYLES = {
 
 def painted(text: str, style: str, err: bool = False) -> str:
     """Colour a text in a line as the word `style` would be; on a terminal only, and not with NO_COLOR. `err`: it goes to standard error."""
-    if style not in STYLES or not (sys.stderr if err else sys.stdout).isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+    if (
+        style not in STYLES
+        or not (sys.stderr if err else sys.stdout).isatty()
+        or os.environ.get("NO_COLOR")
+        or os.environ.get("TERM") == "dumb"
+    ):
         return text
     return click.style(text, fg=STYLES[style])
 
@@ -53,7 +58,9 @@ def _escaped(character: str) -> str:
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], fold: bool = True, spare: Sequence[str] = ()) -> None:
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], fold: bool = True, spare: Sequence[str] = ()
+) -> None:
     """Print rows: a drawn table on a terminal, else columns of plain text under their names.
 
     The columns in `spare` are left out, the first ones first, of a table that is too wide for its terminal. What is too wide still is printed plain:
@@ -65,7 +72,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], fold: boo
     names, kept = [columns[place] for place in places], [[row[place] for place in places] for row in texts]
     shared = widths(names, kept, console.width)
     natural = [natural_width(name, [row[place] for row in kept]) for place, name in enumerate(names)]
-    if not sys.stdout.isatty() or not is_room(names, kept, range(len(names)), console.width) or not (fold or shared == natural):
+    if (
+        not sys.stdout.isatty()
+        or not is_room(names, kept, range(len(names)), console.width)
+        or not (fold or shared == natural)
+    ):
         _print_plain(columns, texts)
         return
     table = Table(header_style="bold")

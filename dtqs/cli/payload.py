@@ -22,7 +22,7 @@ class PayloadError(RequestError):
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class LocalUpload:
     """A local file that is to be uploaded, and its URI put in its place."""
 
     path: Path
@@ -86,24 +86,24 @@ def _enter(container: Any, step: str, fresh: Any, key: str, last: bool = False) 
 def value(text: str) -> Any:
     """Read a value: @file, JSON if it is that, else the text itself."""
     if text.startswith("@"):
-        return Upload(Path(text[1:]))
+        return LocalUpload(Path(text[1:]))
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except ValueError:
         return text
 
 
-def uploads(payload: Any) -> list[Upload]:
+def uploads(payload: Any) -> list[LocalUpload]:
     """Return what has to be uploaded, each file once, in the order of the payload."""
-    if isinstance(payload, Upload):
+    if isinstance(payload, LocalUpload):
         return [payload]
     inner = payload.values() if isinstance(payload, dict) else payload if isinstance(payload, list) else ()
     return list(dict.fromkeys(upload for each in inner for upload in uploads(each)))
 
 
-def resolve(payload: Any, uri_of: Callable[[Upload], str]) -> Any:
+def resolve(payload: Any, uri_of: Callable[[LocalUpload], str]) -> Any:
     """Return the payload with a URI in the place of each Upload."""
-    if isinstance(payload, Upload):
+    if isinstance(payload, LocalUpload):
         return uri_of(payload)
     if isinstance(payload, dict):
         return {key: resolve(each, uri_of) for key, each in payload.items()}

@@ -25,10 +25,20 @@ def mail_server(config: Config) -> Iterator[Check]:
     try:
         found = MailServer(_hasty(settings, "connect_timeout_seconds", "reply_timeout_seconds")).look()
     except MailRefused as error:
-        yield Check("mail server", FAILED, str(error), "are username, password and security of [processor:email] right? Mails fail meanwhile")
+        yield Check(
+            "mail server",
+            FAILED,
+            str(error),
+            "are username, password and security of [processor:email] right? Mails fail meanwhile",
+        )
     except TransientError as error:
         why, keys = str(error).removesuffix("; nothing was sent"), "host, port, security and ca_file"
-        yield Check("mail server", FAILED, why, f"is it running, and are {keys} of [processor:email] right? Mails are tried again meanwhile")
+        yield Check(
+            "mail server",
+            FAILED,
+            why,
+            f"is it running, and are {keys} of [processor:email] right? Mails are tried again meanwhile",
+        )
     else:
         yield Check("mail server", OK, found)
 
@@ -41,7 +51,12 @@ def sms_provider(config: Config) -> Iterator[Check]:
         where = processor.look()
     except (PermanentError, TransientError) as error:
         keys = {"smpp": "host, port, tls", "twilio": "base_url", "http": "url"}.get(settings.provider or "", "provider")
-        yield Check("SMS provider", FAILED, str(error), f"are {keys} and ca_file of [processor:sms] right, and does a firewall let it through?")
+        yield Check(
+            "SMS provider",
+            FAILED,
+            str(error),
+            f"are {keys} and ca_file of [processor:sms] right, and does a firewall let it through?",
+        )
     else:
         if where:
             yield Check("SMS provider", OK, f"{settings.provider}: {where} is reachable; no login was tried")

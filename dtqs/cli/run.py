@@ -16,7 +16,7 @@ from dtqs.processors.catalog import Catalog
 from dtqs.supervisor.node import NodeLock
 from dtqs.supervisor.spawn import ChildSpec, ChildStart
 from dtqs.supervisor.supervisor import Supervisor
-from dtqs.worker.process import Seat, Worker
+from dtqs.worker.process import Worker, WorkerSeat
 
 _LAST_WORDS_SECONDS = 1.0
 """Given to a slow reader of the log at the end."""
@@ -34,7 +34,11 @@ def supervisor() -> None:
     catalog = load_in_time(config)
     log.set_up(config.log.level, config.log.format, "supervisor")
     specs = [ChildSpec("keeper", "dtqs: keeper", functools.partial(_keep, config))]
-    specs += [_worker(config, catalog, pool, number) for pool, section in config.pools.items() for number in range(_size(section))]
+    specs += [
+        _worker(config, catalog, pool, number)
+        for pool, section in config.pools.items()
+        for number in range(_size(section))
+    ]
     status = Supervisor(config.supervisor, specs, NodeLock(config.supervisor.state_dir)).run()
     sink.finish(_LAST_WORDS_SECONDS)
     sys.exit(status)
@@ -51,7 +55,9 @@ def _worker(config: Config, catalog: Catalog, pool: str, number: int) -> ChildSp
 
 def _work(config: Config, catalog: Catalog, pool: str, number: int, start: ChildStart) -> int:
     log.set_up(config.log.level, config.log.format, f"worker {pool}/{number}")
-    seat = Seat(pool, number, start.slot, start.node_id, start.boot_id, start.deaths, start.last_words, start.offer_stacks)
+    seat = WorkerSeat(
+        pool, number, start.slot, start.node_id, start.boot_id, start.deaths, start.last_words, start.offer_stacks
+    )
     return Worker(config, catalog, seat).run()
 
 

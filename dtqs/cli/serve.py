@@ -29,8 +29,12 @@ def refuse_taken_port(host: str, port: int) -> None:
                 probe.listen(1)
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
-                    raise PortTaken(f"port {port} of {host} is taken by another program: stop that one, or set [api] port") from error
-                raise ConfigError([f"[api] host = {host}, port = {port}: cannot listen there: {error.strerror}"]) from error
+                    raise PortTaken(
+                        f"port {port} of {host} is taken by another program: stop that one, or set [api] port"
+                    ) from error
+                raise ConfigError(
+                    [f"[api] host = {host}, port = {port}: cannot listen there: {error.strerror}"]
+                ) from error
 
 
 def _addresses(host: str, port: int) -> list[tuple[int, int, int, str, Any]]:
@@ -58,4 +62,4 @@ def api() -> None:
     check_api(config)
     setproctitle("dtqs: api")
     # -P: a module of the current folder must not stand in for one of ours
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "dtqs.api.master"])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "dtqs.api.server.master"])

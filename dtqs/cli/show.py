@@ -11,7 +11,7 @@ from dtqs.cli.output import cell_text, painted, print_json, print_table
 from dtqs.errors import NotFound
 from dtqs.files import FileSpace
 from dtqs.log import visible
-from dtqs.secrets import masked, masked_text
+from dtqs.masking import masked, masked_text
 
 _FIELDS = ("task_type", "status", "priority", "created_at", "due_at", "started_at", "finished_at", "tags", "retry_of")
 TIME_CHARACTERS = len("2026-11-24T15:49:00")
@@ -41,7 +41,9 @@ def show_result(record: dict[str, Any], endpoint: Endpoint, failure_to_stderr: b
     if record.get("error") is not None and record.get("status") != "completed":
         click.echo(error_words(record["error"]), err=failure_to_stderr and record.get("status") == "failed")
     if isinstance(outputs, list) and outputs and all(isinstance(each, dict) and "uri" in each for each in outputs):
-        print_table(("name", "pixels", "size", "type", "where"), [_output_row(each, endpoint) for each in outputs], fold=False)
+        print_table(
+            ("name", "pixels", "size", "type", "where"), [_output_row(each, endpoint) for each in outputs], fold=False
+        )
     elif result is not None:
         print_json(result)
 

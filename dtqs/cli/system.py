@@ -13,9 +13,9 @@ from dtqs.cli.output import painted, print_json, print_table
 from dtqs.config import Config
 from dtqs.errors import StoreUnavailable
 from dtqs.log import visible
-from dtqs.readings import Depth, QueuedTask, Reader, Reading, WorkerReading
+from dtqs.masking import masked_text
+from dtqs.readings import Depth, QueuedTask, Reading, SystemReader, WorkerReading
 from dtqs.readings.alarms import age
-from dtqs.secrets import masked_text
 
 STATUSES = "Exit status: 0 as long as PostgreSQL answers, else 69; 78 configuration. What is wrong otherwise is told on standard error."
 MORE = "+"
@@ -23,10 +23,10 @@ MORE = "+"
 
 
 @contextmanager
-def opened_reader(config: Config, name: str) -> Iterator[Reader]:
+def opened_reader(config: Config, name: str) -> Iterator[SystemReader]:
     """Open a reader for a command. Raises StoreUnavailable at once where PostgreSQL cannot be reached."""
     with opened_store(config, name) as store:
-        reader = Reader(store, config.rabbitmq, name)
+        reader = SystemReader(store, config.rabbitmq, name)
         try:
             yield reader
         finally:
@@ -54,7 +54,13 @@ def workers(as_json: bool) -> None:
 
 
 @click.command(epilog=STATUSES)
-@click.option("--limit", type=click.IntRange(1, 500), default=5, show_default=True, help="Show at most so many of the next and of the later tasks.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 500),
+    default=5,
+    show_default=True,
+    help="Show at most so many of the next and of the later tasks.",
+)
 @json_option
 def queue(limit: int, as_json: bool) -> None:
     """Show what waits: how much of which priority and type, the next tasks, and those that are due later.
@@ -87,7 +93,20 @@ def _tell_alarms(reading: Reading) -> None:
         click.echo(painted(f"! {visible(alarm)}", "error", err=True), err=True)
 
 
-WORKER_COLUMNS = ("worker", "node", "pid", "state", "type", "task", "for", "progress", "memory", "done", "failed", "heartbeat")
+WORKER_COLUMNS = (
+    "worker",
+    "node",
+    "pid",
+    "state",
+    "type",
+    "task",
+    "for",
+    "progress",
+    "memory",
+    "done",
+    "failed",
+    "heartbeat",
+)
 WORKER_SPARE = ("memory", "done", "failed", "heartbeat", "progress", "node", "for", "type")
 """What a narrow terminal does without, the first ones first."""
 
@@ -133,10 +152,15 @@ def _show_queue(reading: Reading) -> None:
         return
     click.echo(depth_words(depth))
     if reading.queue is not None:
-        click.echo(f"RabbitMQ: {plural(reading.queue.ready, 'hint')}, of one or more tasks each; {plural(reading.queue.consumers, 'consumer')}")
+        click.echo(
+            f"RabbitMQ: {plural(reading.queue.ready, 'hint')}, of one or more tasks each; {plural(reading.queue.consumers, 'consumer')}"
+        )
     if depth.pending:
         click.echo()
-        print_table(("priority", "pending"), [(str(i), f"{count:,}") for i, count in reversed(list(enumerate(depth.by_priority))) if count])
+        print_table(
+            ("priority", "pending"),
+            [(str(i), f"{count:,}") for i, count in reversed(list(enumerate(depth.by_priority))) if count],
+        )
         click.echo()
         print_table(("type", "pending"), [(name, f"{count:,}") for name, count in depth.by_type])
     for title, found in (("next", reading.next_tasks), ("later", reading.later_tasks)):

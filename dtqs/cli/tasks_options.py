@@ -14,7 +14,12 @@ from dtqs.errors import NotFound
 from dtqs.processors.faults import suggestion
 
 wait_seconds_option = click.option(
-    "--wait-seconds", type=click.FloatRange(min=0.1), default=WAIT_SECONDS, show_default=True, metavar="SECONDS", help="Wait no longer than this."
+    "--wait-seconds",
+    type=click.FloatRange(min=0.1),
+    default=WAIT_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="Wait no longer than this.",
 )
 
 

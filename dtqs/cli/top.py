@@ -23,9 +23,9 @@ from dtqs.cli.output import STYLES, cell_text, print_json
 from dtqs.cli.system import depth_words, opened_reader, worker_row
 from dtqs.console.lines import spark
 from dtqs.log import visible
-from dtqs.readings import History, QueuedTask, Reader, Reading
+from dtqs.masking import masked_text
+from dtqs.readings import History, QueuedTask, Reading, SystemReader
 from dtqs.readings.alarms import age
-from dtqs.secrets import masked_text
 
 POINTS = 30
 ROWS_BESIDE = 14
@@ -39,7 +39,14 @@ _WORKERS = (*_NARROW_WORKERS, ("memory", 8), ("done", 9), ("failed", 10), ("node
 
 
 @click.command(epilog="Exit status: 0; 69 where PostgreSQL cannot be reached at the start; 78 configuration.")
-@click.option("--every", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True, metavar="SECONDS", help="Read so often.")
+@click.option(
+    "--every",
+    type=click.FloatRange(0.2, 3600),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Read so often.",
+)
 @json_option
 def top(every: float, as_json: bool) -> None:
     """Show the whole system on one page, live, until q or Ctrl-C.
@@ -61,11 +68,15 @@ def top(every: float, as_json: bool) -> None:
             _live(reader, every)
 
 
-def _live(reader: Reader, every_seconds: float) -> None:
+def _live(reader: SystemReader, every_seconds: float) -> None:
     """Draw one reading after the other. The screen is given back however it ends."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console, history = Console(), History()
-    with _keys() as read_key, Live(console=console, screen=True, auto_refresh=False) as live, suppress(KeyboardInterrupt):
+    with (
+        _keys() as read_key,
+        Live(console=console, screen=True, auto_refresh=False) as live,
+        suppress(KeyboardInterrupt),
+    ):
         while True:
             reading = reader.read(console.height, 3)
             history.add(reading)
@@ -112,16 +123,28 @@ def page(reading: Reading, history: History, width: int, height: int) -> Rendera
     parts: list[RenderableType] = [*_head(reading), _rates(history), Rule("q quits", align="right", style="dim")]
     if reading.depth is not None:
         parts.append(Text(visible(depth_words(reading.depth)), no_wrap=True, overflow="ellipsis"))
-    parts += [_workers(reading, running, wide), _next(reading, max(1, rows - running - failed)), _failures(reading, failed, wide)]
+    parts += [
+        _workers(reading, running, wide),
+        _next(reading, max(1, rows - running - failed)),
+        _failures(reading, failed, wide),
+    ]
     return Group(*parts)
 
 
 def _head(reading: Reading) -> Iterator[Text]:
     at = time.strftime("%H:%M:%S", time.localtime(reading.at))
     count = len(reading.alarms)
-    well = Text("healthy", style="bold green") if not reading.alarms else Text(f"{count} alarm{'s' * (count > 1)}", style="bold red")
-    servers = [f"{health.name} {health.state}, {visible(health.words)}" for health in (reading.database, reading.broker)]
-    yield Text.assemble(("dtqs top", "bold"), f"  {at}  ", well, "  ", " · ".join(servers), no_wrap=True, overflow="ellipsis")
+    well = (
+        Text("healthy", style="bold green")
+        if not reading.alarms
+        else Text(f"{count} alarm{'s' * (count > 1)}", style="bold red")
+    )
+    servers = [
+        f"{health.name} {health.state}, {visible(health.words)}" for health in (reading.database, reading.broker)
+    ]
+    yield Text.assemble(
+        ("dtqs top", "bold"), f"  {at}  ", well, "  ", " · ".join(servers), no_wrap=True, overflow="ellipsis"
+    )
     for alarm in reading.alarms:
         yield Text(f"! {visible(alarm)}", style="red", no_wrap=True, overflow="ellipsis")
 
@@ -131,7 +154,11 @@ def _rates(history: History) -> Table:
     table = Table.grid(padding=(0, 2))
     for name in _RATES:
         words = "-" if rates is None else f"{getattr(rates, name):,.1f}/s"
-        table.add_row(name, Text(words, justify="right"), Text(spark(history.series(name, POINTS), POINTS), style="red" if name == "failed" else "cyan"))
+        table.add_row(
+            name,
+            Text(words, justify="right"),
+            Text(spark(history.series(name, POINTS), POINTS), style="red" if name == "failed" else "cyan"),
+        )
     return table
 
 
@@ -139,7 +166,9 @@ def _workers(reading: Reading, limit: int, wide: bool) -> Table:
     """Show the workers that run a task before the others."""
     columns = _WORKERS if wide else _NARROW_WORKERS
     table = _table([name for name, _ in columns])
-    found = sorted(reading.workers or (), key=lambda worker: (worker.task_id is None, worker.node_name, worker.pool, worker.slot))
+    found = sorted(
+        reading.workers or (), key=lambda worker: (worker.task_id is None, worker.node_name, worker.pool, worker.slot)
+    )
     for worker in found[:limit]:
         cells = worker_row(worker)
         table.add_row(*(_cell(cells[place]) for _, place in columns))
@@ -150,7 +179,11 @@ def _next(reading: Reading, limit: int) -> Table:
     table = _table(["next", "type", "priority", "waits for", "attempts"])
     waiting = reading.next_tasks or ()
     for task in waiting[:limit]:
-        table.add_row(*map(_cell, (task.task_id, task.task_type, str(task.priority), _waits(task, reading.at), str(task.attempts))))
+        table.add_row(
+            *map(
+                _cell, (task.task_id, task.task_type, str(task.priority), _waits(task, reading.at), str(task.attempts))
+            )
+        )
     return table
 
 
@@ -166,7 +199,18 @@ def _failures(reading: Reading, limit: int, wide: bool) -> Table:
     table = _table(["failed", "type", "ago", "why", *["status"] * wide])
     for failure in (reading.failures or ())[:limit]:
         ago = age(max(0.0, reading.at - _seconds(failure.at)))
-        table.add_row(*map(_cell, (failure.task_id, failure.task_type, ago, failure.message and masked_text(failure.message), *[str(failure.status)] * wide)))
+        table.add_row(
+            *map(
+                _cell,
+                (
+                    failure.task_id,
+                    failure.task_type,
+                    ago,
+                    failure.message and masked_text(failure.message),
+                    *[str(failure.status)] * wide,
+                ),
+            )
+        )
     return table
 
 

@@ -17,5 +17,8 @@ def may_be_unread() -> Iterator[None]:
 
 def discard_output() -> None:
     """Have nothing more come to standard output, not even what stands in its buffer at the interpreter's end."""
-    with suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:  # one that is no file, as in tests, has no end to fear
+    with (
+        suppress(OSError, ValueError),
+        open(os.devnull, "wb") as nothing,
+    ):  # one that is no file, as in tests, has no end to fear
         os.dup2(nothing.fileno(), sys.stdout.fileno())

@@ -17,7 +17,7 @@ import click
 from dtqs.cli.options import json_option
 from dtqs.deadline import Deadline
 from dtqs.sandbox.child import SandboxError
-from dtqs.sandbox.places import Places, read_client_env
+from dtqs.sandbox.places import SandboxPaths, read_client_env
 from dtqs.sandbox.processes import end_leftover, running, send, wait_gone
 from dtqs.sandbox.report import ERROR, READY
 from dtqs.sandbox.stack import is_ready
@@ -28,18 +28,47 @@ _INTERRUPTED = 130
 """What a shell calls the status of a command that Ctrl-C has ended."""
 Sandbox = tuple[int, int, int]
 """Its process, and our ends of two pipes: what it reports, and the word that it may go on."""
-_var_option = click.option("--var", default="var", show_default=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of everything it keeps.")
+_var_option = click.option(
+    "--var",
+    default="var",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of everything it keeps.",
+)
 
 
 @click.command()
 @click.option("--detach", is_flag=True, help="Return when it is ready, and leave it running.")
 @_var_option
-@click.option("--api-port", type=click.IntRange(1, 65535), help="Port of the API.  [default: 8080 or another free one, the same each time]")
+@click.option(
+    "--api-port",
+    type=click.IntRange(1, 65535),
+    help="Port of the API.  [default: 8080 or another free one, the same each time]",
+)
 @click.option("--workers", type=click.IntRange(1, 1024), help="Worker processes.  [default: one per core]")
-@click.option("--demo", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="PHOTO", help="Make thumbnails of a photograph when it is ready.")
-@click.option("--begun", type=int, nargs=3, hidden=True, help="Go on with a sandbox whose servers are starting: its process and two descriptors.")
+@click.option(
+    "--demo",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="PHOTO",
+    help="Make thumbnails of a photograph when it is ready.",
+)
+@click.option(
+    "--begun",
+    type=int,
+    nargs=3,
+    hidden=True,
+    help="Go on with a sandbox whose servers are starting: its process and two descriptors.",
+)
 @json_option
-def up(detach: bool, var: Path, api_port: int | None, workers: int | None, demo: Path | None, begun: Sandbox | None, as_json: bool) -> None:
+def up(
+    detach: bool,
+    var: Path,
+    api_port: int | None,
+    workers: int | None,
+    demo: Path | None,
+    begun: Sandbox | None,
+    as_json: bool,
+) -> None:
     """Start a private PostgreSQL, RabbitMQ, API and supervisor below ./var.
 
     Ends with Ctrl-C, unless it is detached. Data stays: the next start goes on with it. With --json where it is comes as an object when it is ready,
@@ -51,7 +80,7 @@ def up(detach: bool, var: Path, api_port: int | None, workers: int | None, demo:
       dtqs up --demo photo.jpg
       dtqs up --detach --json | jq -r .url
     """
-    places, output = Places(var.absolute()), sys.stdout
+    places, output = SandboxPaths(var.absolute()), sys.stdout
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         places.refuse_others()
 
@@ -70,7 +99,9 @@ def up(detach: bool, var: Path, api_port: int | None, workers: int | None, demo:
             _see_it_through(places, detach, sandbox, demo, tell)
 
 
-def _see_it_through(places: Places, detach: bool, sandbox: Sandbox, demo: Path | None, tell: Callable[[str], None]) -> None:
+def _see_it_through(
+    places: SandboxPaths, detach: bool, sandbox: Sandbox, demo: Path | None, tell: Callable[[str], None]
+) -> None:
     """Let it go on, and follow it until it is ready, or until it ends."""
     pid, reading, word = sandbox
     with suppress(BrokenPipeError), os.fdopen(word, "w") as pipe:
@@ -104,35 +135,58 @@ def down(var: Path, as_json: bool) -> None:
       dtqs down
       dtqs down --var /tmp/other
     """
-    places = Places(var.absolute())
+    places = SandboxPaths(var.absolute())
     places.refuse_others()
     pid = running(places.pid_file("sandbox"))
     if pid is None:
         ended = _end_leftovers(places)
-        words = f"No sandbox runs below {places.var}." + (f" Ended what an earlier one had left over: {', '.join(ended)}." if ended else "")
+        words = f"No sandbox runs below {places.var}." + (
+            f" Ended what an earlier one had left over: {', '.join(ended)}." if ended else ""
+        )
         click.echo(json.dumps({"stopped": None, "ended": ended}) if as_json else words)
         return
     os.kill(pid, signal.SIGTERM)
     if not wait_gone([pid], Deadline(_STOP_SECONDS)):
-        raise SandboxError(f"the sandbox (process {pid}) has not ended within {_STOP_SECONDS:g} s; its log: {places.log('sandbox')}")
-    click.echo(json.dumps({"stopped": pid, "ended": []}) if as_json else "The sandbox is stopped. Its data stays; `dtqs up` goes on with it.")
+        raise SandboxError(
+            f"the sandbox (process {pid}) has not ended within {_STOP_SECONDS:g} s; its log: {places.log('sandbox')}"
+        )
+    click.echo(
+        json.dumps({"stopped": pid, "ended": []})
+        if as_json
+        else "The sandbox is stopped. Its data stays; `dtqs up` goes on with it."
+    )
 
 
 @contextmanager
-def _started(places: Places, detach: bool, api_port: int | None, workers: int | None) -> Iterator[Sandbox]:
+def _started(places: SandboxPaths, detach: bool, api_port: int | None, workers: int | None) -> Iterator[Sandbox]:
     """Start the sandbox's own process, and yield it: its pid is nobody else's meanwhile."""
     reading, report = os.pipe()
     word, writing = os.pipe()
     # in the foreground it must not outlive us; it then stops cleanly by itself
-    command = ["setpriv", "--pdeathsig", "clear" if detach else "TERM", "--", sys.executable, "-P", "-m", "dtqs.sandbox"]
+    command = [
+        "setpriv",
+        "--pdeathsig",
+        "clear" if detach else "TERM",
+        "--",
+        sys.executable,
+        "-P",
+        "-m",
+        "dtqs.sandbox",
+    ]
     arguments = [str(places.var), str(api_port or ""), str(workers or ""), str(report), str(word)]
-    process = subprocess.Popen(command + arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[report, word], start_new_session=True)
+    process = subprocess.Popen(
+        command + arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        pass_fds=[report, word],
+        start_new_session=True,
+    )
     os.close(report)
     os.close(word)
     yield process.pid, reading, writing
 
 
-def _await_ready(places: Places, pid: int) -> None:
+def _await_ready(places: SandboxPaths, pid: int) -> None:
     """Another one has started it, and may still be at it. Raises SandboxError."""
     deadline = Deadline(_READY_SECONDS)
     while not is_ready(read_client_env(places.client_env).get("DTQS_URL", "")):
@@ -140,7 +194,7 @@ def _await_ready(places: Places, pid: int) -> None:
             raise SandboxError(f"the sandbox (process {pid}) is not ready; its log: {places.log('sandbox')}")
 
 
-def _follow_start(report: IO[str], places: Places) -> None:
+def _follow_start(report: IO[str], places: SandboxPaths) -> None:
     """Print the steps until all is ready. Raises SandboxError."""
     errors = []
     for line in map(str.rstrip, report):
@@ -185,7 +239,7 @@ def _is_ours(pid: int) -> bool:
     return True
 
 
-def _demonstrate(places: Places, photo: Path | None) -> None:
+def _demonstrate(places: SandboxPaths, photo: Path | None) -> None:
     """Submit the photograph as anybody would, and wait for its thumbnails."""
     if photo is None:
         return
@@ -194,18 +248,29 @@ def _demonstrate(places: Places, photo: Path | None) -> None:
     environment = os.environ | {"DTQS_CONFIG": str(places.ini)} | read_client_env(places.client_env)
     # with --json our own standard output is for the object alone
     output = sys.stderr if sys.stdout is sys.stderr else None
-    done = subprocess.run([sys.executable, "-P", "-m", "dtqs", *arguments], env=environment, stdout=output, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "dtqs", *arguments], env=environment, stdout=output, timeout=120, check=False
+    )
     if done.returncode != 0:
-        raise SandboxError(f"the demonstration ended with status {done.returncode}; the logs are in {places.log('').parent}")
+        raise SandboxError(
+            f"the demonstration ended with status {done.returncode}; the logs are in {places.log('').parent}"
+        )
 
 
-def _facts(places: Places) -> str:
+def _facts(places: SandboxPaths) -> str:
     """Write where it is as JSON."""
     client = read_client_env(places.client_env)
-    return json.dumps({"url": client["DTQS_URL"], "key": client["DTQS_API_KEY"], "config": str(places.ini), "pid": running(places.pid_file("sandbox"))})
+    return json.dumps(
+        {
+            "url": client["DTQS_URL"],
+            "key": client["DTQS_API_KEY"],
+            "config": str(places.ini),
+            "pid": running(places.pid_file("sandbox")),
+        }
+    )
 
 
-def _tell(places: Places, how_to_stop: str) -> None:
+def _tell(places: SandboxPaths, how_to_stop: str) -> None:
     """Say where it is and what to type next."""
     client, command = read_client_env(places.client_env), _command(places)
     var = os.path.relpath(places.var)
@@ -224,14 +289,14 @@ def _tell(places: Places, how_to_stop: str) -> None:
     click.echo("\n".join(lines))
 
 
-def _command(places: Places) -> str:
+def _command(places: SandboxPaths) -> str:
     """Return how this user calls dtqs here."""
     installed = Path(sys.prefix, "bin", "dtqs")
     name = os.path.relpath(installed) if installed.exists() else "dtqs"
     return name if os.path.relpath(places.var) == "var" else f"DTQS_CONFIG={os.path.relpath(places.ini)} {name}"
 
 
-def _end_leftovers(places: Places) -> list[str]:
+def _end_leftovers(places: SandboxPaths) -> list[str]:
     names = ("supervisor", "api", "rabbitmq", "epmd", "postgresql")
     return [name for name in names if end_leftover(places.pid_file(name), Deadline(20))]
 

@@ -56,7 +56,7 @@ class Bar:
         self._progress.update(self._row, words=f"reconnecting: {visible(reason)}")
 
 
-class Patience:
+class WaitNotice:
     """Tell once that a task still waits for a worker, unless it has begun by then."""
 
     def __init__(self, display: "Lines | Bar") -> None:
@@ -75,7 +75,7 @@ def wait_for(client: Client, task_id: str, name: str, wait_seconds: float) -> di
     around: AbstractContextManager[object] = progress or nullcontext()
     with around:
         display = Bar(name, progress) if progress else Lines(name)
-        patience = Patience(display)
+        patience = WaitNotice(display)
         try:
             for event in client.stream(task_id, wait_seconds=wait_seconds, lost=display.lost):
                 if event.data.get("status") != Status.PENDING:
@@ -110,7 +110,9 @@ def show_event(event: Event, display: Lines | Bar) -> None:
         if isinstance(fraction := progress.get("fraction"), int | float):
             display.progress(fraction, str(progress.get("message") or ""))
     elif event.name == "status" and isinstance(status := event.data.get("status"), str):
-        display.status(visible(status) + (f", attempt {event.data['attempt']}" if (event.data.get("attempt") or 0) > 1 else ""))
+        display.status(
+            visible(status) + (f", attempt {event.data['attempt']}" if (event.data.get("attempt") or 0) > 1 else "")
+        )
 
 
 def exit_status(record: dict[str, Any]) -> int:

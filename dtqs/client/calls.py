@@ -53,7 +53,9 @@ def checked_url(url: str, name: str) -> str:
 def checked_key(key: str, name: str) -> str:
     """Raises ConfigError for a key that no request can carry, without telling it."""
     if not (key.isascii() and key.isprintable()):
-        raise ConfigError([f"{name}: allowed are the printable ASCII characters that a key is made of, without a line's end"])
+        raise ConfigError(
+            [f"{name}: allowed are the printable ASCII characters that a key is made of, without a line's end"]
+        )
     return key
 
 
@@ -79,7 +81,11 @@ class Calls:
         """Raises ApiRefusal, ApiUnavailable."""
         said = {name: value for name, value in (parameters or {}).items() if value is not None}
         deadline = Deadline(max(READ_SECONDS, self._again_seconds))
-        return self.again(lambda: _json(self._client.get(path, params=said, timeout=_within(min(READ_SECONDS, max(deadline.remaining, 0.1))))))
+        return self.again(
+            lambda: _json(
+                self._client.get(path, params=said, timeout=_within(min(READ_SECONDS, max(deadline.remaining, 0.1))))
+            )
+        )
 
     def post(self, path: str) -> Any:
         """Post without a body; for what may be said again. Raises ApiRefusal, ApiUnavailable."""
@@ -94,12 +100,18 @@ class Calls:
         # not orjson: whole numbers beyond 64 bits are the API's to judge
         content = json.dumps(body, allow_nan=False).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
-        return self.again(lambda: _json(self._client.post("/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS))))
+        return self.again(
+            lambda: _json(
+                self._client.post("/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS))
+            )
+        )
 
     def upload(self, name: str, media_type: str, size_bytes: int, pieces: Iterable[bytes]) -> Any:
         """Upload a file in pieces. Not said again. Raises ApiRefusal, ApiUnavailable."""
         headers = {"Content-Type": media_type, "Content-Length": str(size_bytes)}
-        return self._once(lambda: _json(self._client.post("/files", params={"name": name}, content=pieces, headers=headers)))
+        return self._once(
+            lambda: _json(self._client.post("/files", params={"name": name}, content=pieces, headers=headers))
+        )
 
     def download(self, file_id: str, read: Callable[[httpx.Response], T]) -> T:
         """Open a file and have it read, from its beginning again where the line breaks. Raises ApiRefusal, ApiUnavailable."""
@@ -113,8 +125,12 @@ class Calls:
 
     def stream(self, task_ids: Sequence[str], last_event_id: str) -> AbstractContextManager[httpx.Response]:
         """Open the events of tasks from behind an event id. Raises httpx.TransportError on entry."""
-        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"} | ({"Last-Event-ID": last_event_id} if last_event_id else {})
-        return self._client.stream("GET", "/sse", params=[("task_id", task_id) for task_id in task_ids], headers=headers)
+        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"} | (
+            {"Last-Event-ID": last_event_id} if last_event_id else {}
+        )
+        return self._client.stream(
+            "GET", "/sse", params=[("task_id", task_id) for task_id in task_ids], headers=headers
+        )
 
     def again(self, call: Callable[[], T]) -> T:
         """Say it until it is answered, for some seconds. Raises ApiRefusal, ApiUnavailable."""
@@ -133,7 +149,9 @@ class Calls:
         except httpx.ReadTimeout as error:
             raise ApiUnavailable(f"the API at {self.url} ({self._origin}) does not answer{self._reason()}") from error
         except httpx.TransportError as error:
-            raise ApiUnavailable(f"the API at {self.url} ({self._origin}) cannot be reached: {str(error) or type(error).__name__}") from error
+            raise ApiUnavailable(
+                f"the API at {self.url} ({self._origin}) cannot be reached: {str(error) or type(error).__name__}"
+            ) from error
         except ApiRefusal as error:
             if error.status == HTTPStatus.UNAUTHORIZED and self._keyless:
                 raise ApiRefusal(f"{error}\n  {self._no_key()}", error.status, error.problem) from error
@@ -142,15 +160,15 @@ class Calls:
     def _reason(self) -> str:
         """Ask the API why it is silent: to a PostgreSQL that hangs it gives more time than we give to it."""
         try:
-            state = orjson.loads(self._client.get("/readyz", timeout=_within(PROBE_SECONDS)).content)["postgresql"]["state"]
+            state = orjson.loads(self._client.get("/readyz", timeout=_within(PROBE_SECONDS)).content)["postgresql"][
+                "state"
+            ]
         except (httpx.TransportError, ValueError, KeyError, TypeError):
             return ""
         return "" if state == "connected" else ": PostgreSQL is away, or does not answer it"
 
     def _no_key(self) -> str:
-        return (
-            f"no key was shown to {self.url} ({self._origin}): {KEY} is not set in the environment; `. client.env` alone sets it for the shell only: export it"
-        )
+        return f"no key was shown to {self.url} ({self._origin}): {KEY} is not set in the environment; `. client.env` alone sets it for the shell only: export it"
 
 
 def _within(seconds: float) -> httpx.Timeout:
@@ -162,4 +180,6 @@ def _json(response: httpx.Response) -> Any:
     try:
         return orjson.loads(response.content)
     except ValueError as error:
-        raise ApiUnavailable(f"{response.request.url.copy_with(query=None)} answered {response.status_code} with something else than JSON") from error
+        raise ApiUnavailable(
+            f"{response.request.url.copy_with(query=None)} answered {response.status_code} with something else than JSON"
+        ) from error

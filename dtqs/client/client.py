@@ -14,7 +14,7 @@ import orjson
 
 from dtqs.client.calls import KEY, URL, Calls, checked_key, checked_url
 from dtqs.client.errors import ApiRefusal, ApiUnavailable, TaskNotCompleted, WaitOver
-from dtqs.client.events import Message, follow
+from dtqs.client.events import ServerSentEvent, follow
 from dtqs.client.transfers import Source, keep, open_source
 from dtqs.client.values import Event, LogRow, Page, StoredFile, Submission, Submitted, Task
 from dtqs.deadline import Deadline
@@ -52,7 +52,14 @@ class Client:
     A request that cannot be answered is said again for `again_seconds`, where that cannot do a thing twice.
     """
 
-    def __init__(self, url: str | None = None, api_key: str | None = None, *, again_seconds: float = AGAIN_SECONDS, origin: str = "") -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        again_seconds: float = AGAIN_SECONDS,
+        origin: str = "",
+    ) -> None:
         named = os.environ.get(URL)
         # a key goes only where it belongs: not the environment's to a server that somebody else names
         key = api_key or (os.environ.get(KEY) if url in (None, named) else None)
@@ -71,7 +78,9 @@ class Client:
     def __enter__(self) -> "Client":
         return self
 
-    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -87,7 +96,9 @@ class Client:
         one = Submission(task_type, payload or {}, priority, max_retries, timeout_seconds, delay_seconds, due_at, tags)
         return Submitted.of(self._calls.submit(one.as_json(), idempotency_key or f"dtqs-{uuid7()}"))
 
-    def submit_many(self, tasks: Iterable[Submission | Mapping[str, Any]], *, idempotency_key: str | None = None) -> list[Submitted]:
+    def submit_many(
+        self, tasks: Iterable[Submission | Mapping[str, Any]], *, idempotency_key: str | None = None
+    ) -> list[Submitted]:
         """Submit tasks, as values or as the API's own JSON, in arrays of up to 1000: each array is stored all or none. Returns them in their order."""
         bodies = [task.as_json() if isinstance(task, Submission) else dict(task) for task in tasks]
         key = idempotency_key or f"dtqs-{uuid7()}"
@@ -102,7 +113,12 @@ class Client:
         return sorted(name.removeprefix(SUBMIT_SCHEMA) for name in schemas if name.startswith(SUBMIT_SCHEMA))
 
     def stream(
-        self, tasks: TaskId | Sequence[TaskId], *, wait_seconds: float = WAIT_SECONDS, last_event_id: str = "", lost: Callable[[str], None] = ignore
+        self,
+        tasks: TaskId | Sequence[TaskId],
+        *,
+        wait_seconds: float = WAIT_SECONDS,
+        last_event_id: str = "",
+        lost: Callable[[str], None] = ignore,
     ) -> Iterator[Event]:
         """Give out the events of up to 100 tasks as they come, until each has had its last one.
 
@@ -140,7 +156,9 @@ class Client:
         """Return a task as it is now."""
         return Task.of(self._calls.get(f"/tasks/{_id_of(task)}"))
 
-    def tasks(self, *, status: Status | str | None = None, task_type: str | None = None, tag: str | None = None) -> Iterator[Task]:
+    def tasks(
+        self, *, status: Status | str | None = None, task_type: str | None = None, tag: str | None = None
+    ) -> Iterator[Task]:
         """Give out all tasks that fit, newest first, asking for pages as they are needed."""
         after: str | None = None
         while True:
@@ -151,13 +169,23 @@ class Client:
                 break
 
     def page(
-        self, *, status: Status | str | None = None, task_type: str | None = None, tag: str | None = None, limit: int = PAGE_LIMIT, after: str | None = None
+        self,
+        *,
+        status: Status | str | None = None,
+        task_type: str | None = None,
+        tag: str | None = None,
+        limit: int = PAGE_LIMIT,
+        after: str | None = None,
     ) -> Page:
         """Return one page of a listing, of up to 200 tasks."""
-        answer = self._calls.get("/tasks", {"status": status, "task_type": task_type, "tag": tag, "limit": limit, "after": after})
+        answer = self._calls.get(
+            "/tasks", {"status": status, "task_type": task_type, "tag": tag, "limit": limit, "after": after}
+        )
         return Page(tuple(map(Task.of, answer["tasks"])), answer["next"])
 
-    def logs(self, task: TaskId, *, after: int = 0, following: bool = False, wait_seconds: float = WAIT_SECONDS) -> Iterator[LogRow]:
+    def logs(
+        self, task: TaskId, *, after: int = 0, following: bool = False, wait_seconds: float = WAIT_SECONDS
+    ) -> Iterator[LogRow]:
         """Give out the log of a task behind a row's id; with `following`, as it grows, until the task has ended. Raises WaitOver."""
         task_id, deadline = _id_of(task), Deadline(wait_seconds)
         ended = not following
@@ -202,7 +230,9 @@ class Client:
         """Submit a failed or cancelled task anew. A second call returns the same new task."""
         return Submitted.of(self._calls.post(f"/tasks/{_id_of(task)}/retry"))
 
-    def upload(self, source: Source, *, name: str = "", media_type: str = "", sent: Callable[[int], None] = ignore) -> StoredFile:
+    def upload(
+        self, source: Source, *, name: str = "", media_type: str = "", sent: Callable[[int], None] = ignore
+    ) -> StoredFile:
         """Upload a file, by its path or its bytes; `sent` is told the size of each piece. Not said again. Raises OSError."""
         opened = open_source(source, name, media_type, sent)
         answer = self._calls.upload(opened.name, opened.media_type, opened.size_bytes, opened.pieces)
@@ -233,7 +263,7 @@ def _checked(text: str, what: str) -> str:
     return text
 
 
-def _event(message: Message) -> Event | None:
+def _event(message: ServerSentEvent) -> Event | None:
     """Read a message; None for what is no event about a task."""
     try:
         data = orjson.loads(message.data)

@@ -47,7 +47,9 @@ class TaskNotCompleted(PermanentError):
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        super().__init__(f"task {task.task_id} is {task.status}: {(task.error or {}).get('message', 'no error is known')}")
+        super().__init__(
+            f"task {task.task_id} is {task.status}: {(task.error or {}).get('message', 'no error is known')}"
+        )
 
 
 def check(response: httpx.Response) -> None:

@@ -22,7 +22,7 @@ _MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ServerSentEvent:
     """One event of a stream."""
 
     event: str
@@ -39,7 +39,7 @@ class Parser:
         self._pieces, self._after_cr, self._begun, self._size = list[bytes](), False, False, 0
         self._event, self._data, self._id = "", list[str](), last_event_id
 
-    def feed(self, chunk: bytes) -> Iterator[Message]:
+    def feed(self, chunk: bytes) -> Iterator[ServerSentEvent]:
         """Take the next bytes and give out the messages that they complete. Raises ApiUnavailable on an event beyond all bounds."""
         for line in self._lines(chunk):
             if message := self._take(line):
@@ -63,7 +63,7 @@ class Parser:
             self._begun, lines[0] = True, lines[0].removeprefix(_MARK)
         return [line.decode("utf-8", "replace") for line in lines]
 
-    def _take(self, line: str) -> Message | None:
+    def _take(self, line: str) -> ServerSentEvent | None:
         if not line:
             return self._dispatch()
         name, _, text = line.partition(":")
@@ -78,19 +78,21 @@ class Parser:
             self.retry_seconds = int(text) / 1000
         return None
 
-    def _dispatch(self) -> Message | None:
+    def _dispatch(self) -> ServerSentEvent | None:
         event, data = self._event or "message", self._data
         self._event, self._data, self._size = "", [], 0
         # the id of an event without data counts too
         self.last_event_id = self._id
-        return Message(event, "\n".join(data), self.last_event_id) if data else None
+        return ServerSentEvent(event, "\n".join(data), self.last_event_id) if data else None
 
 
 Opener = Callable[[str], AbstractContextManager[httpx.Response]]
 """Opens the stream; gets the last event id, empty at first."""
 
 
-def follow(opener: Opener, deadline: Deadline, lost: Callable[[str], None], last_event_id: str = "") -> Iterator[Message]:
+def follow(
+    opener: Opener, deadline: Deadline, lost: Callable[[str], None], last_event_id: str = ""
+) -> Iterator[ServerSentEvent]:
     """Give out the messages of a stream, opened again with Last-Event-ID whenever it ends, until the server says 204.
 
     `lost` is told why a connection ended. Raises WaitOver at the deadline, ApiRefusal for what no reconnect mends.

@@ -34,7 +34,9 @@ def open_source(source: Source, name: str, media_type: str, sent: Callable[[int]
     else:
         path = Path(source)
         shown, size_bytes, pieces = name or path.name, path.stat().st_size, _pieces(path)
-    return OpenedSource(shown, media_type or mimetypes.guess_type(shown)[0] or UNKNOWN_TYPE, size_bytes, _told(pieces, sent))
+    return OpenedSource(
+        shown, media_type or mimetypes.guess_type(shown)[0] or UNKNOWN_TYPE, size_bytes, _told(pieces, sent)
+    )
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -25,9 +25,17 @@ class Submission:
 
     def as_json(self) -> Json:
         """Return the body that the API takes: without what is not said."""
-        said = {"priority": self.priority, "max_retries": self.max_retries, "timeout_seconds": self.timeout_seconds, "delay_seconds": self.delay_seconds}
+        said = {
+            "priority": self.priority,
+            "max_retries": self.max_retries,
+            "timeout_seconds": self.timeout_seconds,
+            "delay_seconds": self.delay_seconds,
+        }
         due_at = self.due_at.isoformat() if isinstance(self.due_at, datetime) else self.due_at
-        body: Json = {"task_type": self.task_type, "payload": dict(self.payload) if isinstance(self.payload, Mapping) else self.payload}
+        body: Json = {
+            "task_type": self.task_type,
+            "payload": dict(self.payload) if isinstance(self.payload, Mapping) else self.payload,
+        }
         body |= {name: value for name, value in (said | {"due_at": due_at}).items() if value is not None}
         return body | ({"tags": list(self.tags)} if self.tags else {})
 
@@ -70,7 +78,9 @@ class Task:
 
     @classmethod
     def of(cls, json: Json) -> "Task":
-        values = {name: json[name] for name in ("task_id", "task_type", "priority", "attempt", "max_retries", "payload")}
+        values = {
+            name: json[name] for name in ("task_id", "task_type", "priority", "attempt", "max_retries", "payload")
+        }
         values |= {name: json.get(name) for name in ("result", "error", "progress", "retry_of")}
         values |= {name: _time(json.get(name)) for name in ("created_at", "due_at", "started_at", "finished_at")}
         return cls(status=Status(json["status"]), tags=tuple(json.get("tags") or ()), json=json, **values)
@@ -109,7 +119,16 @@ class LogRow:
     @classmethod
     def of(cls, json: Json) -> "LogRow":
         at = datetime.fromisoformat(json["at"])
-        return cls(json["id"], at, json["event"], json["level"], json.get("attempt"), json.get("message"), json.get("data"), json)
+        return cls(
+            json["id"],
+            at,
+            json["event"],
+            json["level"],
+            json.get("attempt"),
+            json.get("message"),
+            json.get("data"),
+            json,
+        )
 
 
 @dataclass(frozen=True, slots=True)

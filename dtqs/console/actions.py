@@ -5,7 +5,7 @@ from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
 from dtqs.errors import DtqsError
 from dtqs.store import Store
-from dtqs.store.workers import Totals
+from dtqs.store.workers import ProcessTotals
 from dtqs.task import Due, Status
 from dtqs.uuid7 import uuid7
 
@@ -18,7 +18,7 @@ class Actions:
     def __init__(self, store: Store, rabbitmq: RabbitmqSection, name: str, node_name: str) -> None:
         self._store, self._node_name = store, node_name
         self._link = OperatorLink(rabbitmq, f"{name} publishes")
-        self._process_id, self._totals = uuid7(), Totals()
+        self._process_id, self._totals = uuid7(), ProcessTotals()
 
     def act(self, action: str, task_id: str) -> str:
         """Do it and say in words what came of it."""
@@ -48,5 +48,7 @@ class Actions:
         if not new.fresh:
             return f"it has been retried already: {new.task_id}"
         self._totals.submitted += 1
-        self._link.publish_hints([Due(new.task_id, new.task_type, new.light, new.priority, new.publish_at)], Deadline(_TELL_SECONDS))
+        self._link.publish_hints(
+            [Due(new.task_id, new.task_type, new.light, new.priority, new.publish_at)], Deadline(_TELL_SECONDS)
+        )
         return f"submitted again as {new.task_id}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import npyscreen
 
-from dtqs.console.feed import Feed
+from dtqs.console.feed import ConsoleFeed
 from dtqs.console.screen import Screen
 
 _TENTHS = 2
@@ -29,7 +29,12 @@ _LOOKS = {
     "tab": ("normal", curses.A_BOLD),
 }
 """Each style's colour and attributes. Nothing is told by colour alone."""
-_COLORS = {"green": curses.COLOR_GREEN, "red": curses.COLOR_RED, "yellow": curses.COLOR_YELLOW, "cyan": curses.COLOR_CYAN}
+_COLORS = {
+    "green": curses.COLOR_GREEN,
+    "red": curses.COLOR_RED,
+    "yellow": curses.COLOR_YELLOW,
+    "cyan": curses.COLOR_CYAN,
+}
 _KEYS = {
     curses.KEY_UP: "up",
     curses.KEY_DOWN: "down",
@@ -56,7 +61,7 @@ _CLICKS = curses.BUTTON1_PRESSED | curses.BUTTON1_CLICKED | curses.BUTTON1_DOUBL
 class Canvas(npyscreen.wgwidget.Widget):  # type: ignore[misc]
     """One widget as large as the terminal: the whole screen."""
 
-    def __init__(self, form: Any, screen: Screen, feed: Feed, **keywords: Any) -> None:
+    def __init__(self, form: Any, screen: Screen, feed: ConsoleFeed, **keywords: Any) -> None:
         self._screen, self._feed = screen, feed
         self._attributes, self._size = _attributes(), os.get_terminal_size(1)
         super().__init__(form, **keywords)
@@ -82,7 +87,11 @@ class Canvas(npyscreen.wgwidget.Widget):  # type: ignore[misc]
             self.parent._resize()
         elif _input == curses.KEY_MOUSE:
             self._mouse()
-        elif key := _input if isinstance(_input, str) else _KEYS.get(_input) or (chr(_input) if 32 <= _input < 127 else None):
+        elif (
+            key := _input
+            if isinstance(_input, str)
+            else _KEYS.get(_input) or (chr(_input) if 32 <= _input < 127 else None)
+        ):
             self._screen.press(key)
         if not self._screen.running:
             self.editing = self.parent.editing = False
@@ -127,7 +136,7 @@ class Whole(npyscreen.FormBaseNew):  # type: ignore[misc]
 class Console(npyscreen.NPSAppManaged):  # type: ignore[misc]
     keypress_timeout_default = _TENTHS
 
-    def __init__(self, screen: Screen, feed: Feed) -> None:
+    def __init__(self, screen: Screen, feed: ConsoleFeed) -> None:
         super().__init__()
         self._parts = screen, feed
 
@@ -138,7 +147,7 @@ class Console(npyscreen.NPSAppManaged):  # type: ignore[misc]
         form.add(Canvas, screen=self._parts[0], feed=self._parts[1])
 
 
-def show(screen: Screen, feed: Feed) -> None:
+def show(screen: Screen, feed: ConsoleFeed) -> None:
     """Show the screen until it is left."""
     os.environ.setdefault("ESCDELAY", "25")
     Console(screen, feed).run()

@@ -12,7 +12,7 @@ from dtqs.console.listing import Listing
 from dtqs.console.overview import TALL
 from dtqs.console.snapshot import Detail, LogsWanted, Snapshot, Wanted
 from dtqs.errors import DtqsError, NotFound, StoreUnavailable
-from dtqs.readings import History, LogEntry, Reader, Reading
+from dtqs.readings import History, Reading, SystemLogRow, SystemReader
 from dtqs.store.reads import Reads
 
 logger = logging.getLogger(__name__)
@@ -23,10 +23,12 @@ _TASK_LOG_ROWS = 1000
 _SERIES = ("submitted", "started", "completed", "failed", "retried")
 
 
-class Feed:
+class ConsoleFeed:
     """`snapshot` is replaced whole by the thread; `want` and `act` are the screen's."""
 
-    def __init__(self, reader: Reader, reads: Reads, act: Callable[[str, str], str], every_seconds: float) -> None:
+    def __init__(
+        self, reader: SystemReader, reads: Reads, act: Callable[[str, str], str], every_seconds: float
+    ) -> None:
         self._reader, self._reads, self._do, self._every = reader, reads, act, every_seconds
         self._listing = Listing(reads)
         self.snapshot = Snapshot()
@@ -72,13 +74,17 @@ class Feed:
     def _act_on_all(self) -> None:
         while not self._actions.empty():
             notice = self._do(*self._actions.get())
-            self.snapshot = dataclasses.replace(self.snapshot, notice=notice, notice_number=self.snapshot.notice_number + 1)
+            self.snapshot = dataclasses.replace(
+                self.snapshot, notice=notice, notice_number=self.snapshot.notice_number + 1
+            )
 
     def _publish(self, wanted: Wanted, due: bool) -> None:
         """Read what the screen shows first: a task that was just opened is not to wait for the rest."""
         last = self.snapshot
         shown = {"fault": "", **self._shown(wanted)}
-        reading = self._reader.read(wanted.rows, wanted.rows, _FAILURES) if due or last.reading is None else last.reading
+        reading = (
+            self._reader.read(wanted.rows, wanted.rows, _FAILURES) if due or last.reading is None else last.reading
+        )
         if reading is not last.reading:
             self._history.add(reading)
         self.snapshot = dataclasses.replace(
@@ -87,7 +93,9 @@ class Feed:
             good=reading if reading.totals is not None else last.good,
             away=_away(reading, last.away),
             rates=self._history.rates,
-            series={name: self._history.series(name, _POINTS) for name in _SERIES} if reading is not last.reading else last.series,
+            series={name: self._history.series(name, _POINTS) for name in _SERIES}
+            if reading is not last.reading
+            else last.series,
             broken="",
             **shown,
         )
@@ -109,7 +117,7 @@ class Feed:
             return {"fault": "" if away else str(error)}
         return {}
 
-    def _logs(self, wanted: LogsWanted) -> list[LogEntry]:
+    def _logs(self, wanted: LogsWanted) -> list[SystemLogRow]:
         return self._reader.newest_logs(_LOG_ROWS, wanted.level or None, wanted.task_id or None, wanted.search or None)
 
     def _detail(self, task_id: str) -> Detail:
@@ -121,4 +129,8 @@ class Feed:
 
 
 def _away(reading: Reading, before: Mapping[str, float]) -> dict[str, float]:
-    return {health.name: before.get(health.name, reading.at) for health in (reading.database, reading.broker) if health.state == "away"}
+    return {
+        health.name: before.get(health.name, reading.at)
+        for health in (reading.database, reading.broker)
+        if health.state == "away"
+    }

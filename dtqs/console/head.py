@@ -3,20 +3,24 @@
 import time
 from collections.abc import Sequence
 
-from dtqs.console.lines import Line, Span, cells
+from dtqs.console.lines import ScreenLine, StyledText, cells
 from dtqs.console.snapshot import Snapshot
 
 
-def head(snapshot: Snapshot, tabs: Sequence[str], shown: str, width: int) -> tuple[Line, list[tuple[int, int, str]]]:
+def head(
+    snapshot: Snapshot, tabs: Sequence[str], shown: str, width: int
+) -> tuple[ScreenLine, list[tuple[int, int, str]]]:
     """Return the line, and the cells from which to which each tab has its name."""
-    spans, places, at = [Span(" DTQS ", "title")], [], 6
+    spans, places, at = [StyledText(" DTQS ", "title")], [], 6
     for number, name in enumerate(tabs, 1):
         text = f" {number} {name.capitalize()} "
         places.append((at, at + cells(text), name))
-        spans.append(Span(text, "tab" if name == shown else "title"))
+        spans.append(StyledText(text, "tab" if name == shown else "title"))
         at += cells(text)
     words, style = _state(snapshot)
-    return Line((*spans, Span(" " * max(1, width - at - cells(words) - 1), "title"), Span(words + " ", style))), places
+    return ScreenLine(
+        (*spans, StyledText(" " * max(1, width - at - cells(words) - 1), "title"), StyledText(words + " ", style))
+    ), places
 
 
 def _state(snapshot: Snapshot) -> tuple[str, str]:

@@ -1,11 +1,20 @@
 """The keys, as the foot of the screen and the help page show them."""
 
-from dtqs.console.lines import Line, Span, cells, line
+from dtqs.console.lines import ScreenLine, StyledText, cells, line
 
 _ALWAYS = (("?", "help"), ("q", "quit"))
 _KEYS = {
     "overview": (("1 2 3", "tabs"), ("↑↓", "select"), ("⏎", "open"), ("c", "cancel"), ("r", "retry")),
-    "queue": (("/", "filter"), ("s", "status"), ("m", "more"), ("esc", "all"), ("↑↓", "select"), ("⏎", "open"), ("c", "cancel"), ("r", "retry")),
+    "queue": (
+        ("/", "filter"),
+        ("s", "status"),
+        ("m", "more"),
+        ("esc", "all"),
+        ("↑↓", "select"),
+        ("⏎", "open"),
+        ("c", "cancel"),
+        ("r", "retry"),
+    ),
     "logs": (("f", "follow"), ("l", "level"), ("t", "this task"), ("/", "search"), ("esc", "all"), ("⏎", "open")),
     "task": (("esc", "back"), ("↑↓", "scroll"), ("c", "cancel"), ("r", "retry")),
     "help": (("esc", "back"), ("↑↓", "scroll")),
@@ -42,18 +51,20 @@ _SIGNS = """
 """
 
 
-def foot(view: str, read_only: bool, width: int) -> Line:
+def foot(view: str, read_only: bool, width: int) -> ScreenLine:
     """Return the keys of a view in one line; where it is too narrow for all, without those that are known best."""
     keys = [(key, what) for key, what in (*_ALWAYS, *_KEYS[view]) if not (read_only and key in _CHANGES)]
     for known in _KNOWN_BEST:
         if sum(cells(f"  {key} {what}") for key, what in keys) < width:
             break
         keys = [(key, what) for key, what in keys if key != known]
-    words = [span for key, what in keys for span in (Span("  "), Span(key, "key"), Span(f" {what}", "dim"))]
-    return Line((Span(" "), *words[1:]))
+    words = [
+        span for key, what in keys for span in (StyledText("  "), StyledText(key, "key"), StyledText(f" {what}", "dim"))
+    ]
+    return ScreenLine((StyledText(" "), *words[1:]))
 
 
-def help_lines(read_only: bool) -> list[Line]:
+def help_lines(read_only: bool) -> list[ScreenLine]:
     """Return the help page."""
     text = _HELP + ("" if read_only else _ACTIONS) + _SIGNS
     return [line(row) for row in text.split("\n")]

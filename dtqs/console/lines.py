@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from dtqs.log import visible
-from dtqs.secrets import masked_text
+from dtqs.masking import masked_text
 
 WIDE = 110
 """A screen of so many cells shows ids in full."""
@@ -18,7 +18,7 @@ _SELECTORS = str.maketrans("", "", "︎️")
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class StyledText:
     """Text in one style: bold, dim, good, bad, warn, busy, head, key, or none."""
 
     text: str
@@ -26,10 +26,10 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ScreenLine:
     """One line. With a `key` it can be selected, with a `task_id` it can be opened."""
 
-    spans: tuple[Span, ...] = ()
+    spans: tuple[StyledText, ...] = ()
     key: str | None = None
     task_id: str | None = None
 
@@ -38,14 +38,14 @@ class Line:
         return "".join(span.text for span in self.spans)
 
 
-def line(*parts: str | Span, key: str | None = None, task_id: str | None = None) -> Line:
-    return Line(tuple(Span(part) if isinstance(part, str) else part for part in parts), key, task_id)
+def line(*parts: str | StyledText, key: str | None = None, task_id: str | None = None) -> ScreenLine:
+    return ScreenLine(tuple(StyledText(part) if isinstance(part, str) else part for part in parts), key, task_id)
 
 
-def title(text: str, width: int, note: str = "") -> Line:
+def title(text: str, width: int, note: str = "") -> ScreenLine:
     """Draw a heading across the screen."""
     words = f" {text} " + (f"· {note} " if note else "")
-    return line(Span(f"──{words}" + "─" * max(0, width - 2 - len(words)), "head"))
+    return line(StyledText(f"──{words}" + "─" * max(0, width - 2 - len(words)), "head"))
 
 
 def safe(text: object) -> str:
@@ -82,27 +82,30 @@ def pad(text: str, width: int, right: bool = False) -> str:
     return blank + short if right else short + blank
 
 
-def fit(whole: Line, width: int) -> Line:
+def fit(whole: ScreenLine, width: int) -> ScreenLine:
     """Make a line exactly so many cells wide."""
     spans, left = [], width
     for span in whole.spans:
         text = cut(span.text, left)
-        spans.append(Span(text, span.style))
+        spans.append(StyledText(text, span.style))
         left -= cell_len(text)
         if text != span.text:
             break
-    return dataclasses.replace(whole, spans=(*spans, Span(" " * left)))
+    return dataclasses.replace(whole, spans=(*spans, StyledText(" " * left)))
 
 
-def restyled(whole: Line, style: str) -> Line:
-    return dataclasses.replace(whole, spans=tuple(Span(span.text, style) for span in whole.spans))
+def restyled(whole: ScreenLine, style: str) -> ScreenLine:
+    return dataclasses.replace(whole, spans=tuple(StyledText(span.text, style) for span in whole.spans))
 
 
-def beside(left: Sequence[Line], right: Sequence[Line], width: int) -> list[Line]:
+def beside(left: Sequence[ScreenLine], right: Sequence[ScreenLine], width: int) -> list[ScreenLine]:
     """Put two blocks side by side; the left one gets so many cells."""
     rows = max(len(left), len(right))
-    padded = [*left, *[Line()] * (rows - len(left))], [*right, *[Line()] * (rows - len(right))]
-    return [dataclasses.replace(fit(one, width), spans=fit(one, width).spans + other.spans) for one, other in zip(*padded, strict=True)]
+    padded = [*left, *[ScreenLine()] * (rows - len(left))], [*right, *[ScreenLine()] * (rows - len(right))]
+    return [
+        dataclasses.replace(fit(one, width), spans=fit(one, width).spans + other.spans)
+        for one, other in zip(*padded, strict=True)
+    ]
 
 
 def bar(fraction: float, width: int) -> str:

@@ -46,12 +46,18 @@ class Listing:
             task = self._reads.task(wanted.prefix)
         except NotFound:
             return ()
-        fits = wanted.status in ("", task.status) and wanted.task_type in ("", task.task_type) and (not wanted.tag or wanted.tag in task.tags)
+        fits = (
+            wanted.status in ("", task.status)
+            and wanted.task_type in ("", task.task_type)
+            and (not wanted.tag or wanted.tag in task.tags)
+        )
         return (task,) if fits else ()
 
     def _pages(self, wanted: TaskWanted, after: str | None) -> tuple[list[TaskRecord], str | None]:
         """Return what is found from a cursor on, and where to go on; None at the end."""
-        wanted_tasks = TaskFilter(Status(wanted.status) if wanted.status else None, wanted.task_type or None, wanted.tag or None)
+        wanted_tasks = TaskFilter(
+            Status(wanted.status) if wanted.status else None, wanted.task_type or None, wanted.tag or None
+        )
         if after is None and wanted.prefix:
             after = wanted.prefix + _LAST[len(wanted.prefix) :]
         found: list[TaskRecord] = []
@@ -69,5 +75,8 @@ class Listing:
     def _refresh(self) -> None:
         states = {state.task_id: state for state in self._reads.states([task.task_id for task in self._found])}
         self._found = [
-            dataclasses.replace(task, status=state.status, attempt=state.attempt) if (state := states.get(task.task_id)) else task for task in self._found
+            dataclasses.replace(task, status=state.status, attempt=state.attempt)
+            if (state := states.get(task.task_id))
+            else task
+            for task in self._found
         ]

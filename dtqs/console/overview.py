@@ -3,13 +3,19 @@
 from collections.abc import Iterator, Sequence
 
 from dtqs.amounts import plural, size
-from dtqs.console.lines import WIDE, Line, Span, bar, beside, cut, line, pad, restyled, safe, spark, title
+from dtqs.console.lines import WIDE, ScreenLine, StyledText, bar, beside, cut, line, pad, restyled, safe, spark, title
 from dtqs.console.logs import log_line
 from dtqs.console.snapshot import LogsWanted, Snapshot
 from dtqs.console.words import age, amount, clock, cut_marks, rate, seconds, short_id
 from dtqs.readings import Depth, Failure, Health, Reading, WorkerReading
 
-_RATES = (("submitted", "submitted"), ("started", "started"), ("completed", "completed"), ("failed", "failed"), ("retried", "retried"))
+_RATES = (
+    ("submitted", "submitted"),
+    ("started", "started"),
+    ("completed", "completed"),
+    ("failed", "failed"),
+    ("retried", "retried"),
+)
 _STATE_STYLES = {"ready": "good", "busy": "busy", "draining": "warn"}
 _ALARMS_LIMIT = 4
 _LOG_FROM = 6
@@ -18,42 +24,50 @@ TALL = 36
 """A tab of so many lines may well have them: on a smaller one the log is not read, and what another tab has read of it would stand still."""
 
 
-def overview(snapshot: Snapshot, width: int, height: int, now: float) -> list[Line]:
+def overview(snapshot: Snapshot, width: int, height: int, now: float) -> list[ScreenLine]:
     """Return the lines of the tab, fitted to so many rows as far as that goes: what is left over is scrolled to."""
     if snapshot.reading is None:
-        return [*_broken(snapshot), line(Span(" Reading PostgreSQL and RabbitMQ …", "dim"))]
+        return [*_broken(snapshot), line(StyledText(" Reading PostgreSQL and RabbitMQ …", "dim"))]
     top = [*_health(snapshot, width, now)]
     good = snapshot.good
     if good is None:
         return top
-    body = [*_flow(snapshot, good, width), *_failures(good, width, now, 10 if height >= 40 else 5 if height >= 22 else 2), *_workers(good, width)]
+    body = [
+        *_flow(snapshot, good, width),
+        *_failures(good, width, now, 10 if height >= 40 else 5 if height >= 22 else 2),
+        *_workers(good, width),
+    ]
     if height >= TALL and (left := height - len(top) - len(body)) >= _LOG_FROM and snapshot.logs_of == LogsWanted():
         body += [title("Log", width), *(log_line(entry, width, now) for entry in snapshot.logs[1 - left :])]
     return top + ([restyled(each, "dim") for each in body] if snapshot.stale else body)
 
 
-def _broken(snapshot: Snapshot) -> Iterator[Line]:
+def _broken(snapshot: Snapshot) -> Iterator[ScreenLine]:
     if snapshot.broken:
-        yield line(Span(f" ✗ the console itself failed, what stands here is from before: {safe(snapshot.broken)}", "bad"))
+        yield line(
+            StyledText(f" ✗ the console itself failed, what stands here is from before: {safe(snapshot.broken)}", "bad")
+        )
 
 
-def _health(snapshot: Snapshot, width: int, now: float) -> Iterator[Line]:
+def _health(snapshot: Snapshot, width: int, now: float) -> Iterator[ScreenLine]:
     reading = snapshot.reading
     assert reading is not None
     alarms = reading.alarms
     yield from _broken(snapshot)
     if alarms:
         for words in alarms[:_ALARMS_LIMIT]:
-            yield line(Span(f" ✗ {safe(words)}", "bad"))
+            yield line(StyledText(f" ✗ {safe(words)}", "bad"))
         if len(alarms) > _ALARMS_LIMIT:
-            yield line(Span(f"   and {len(alarms) - _ALARMS_LIMIT} more", "bad"))
+            yield line(StyledText(f"   and {len(alarms) - _ALARMS_LIMIT} more", "bad"))
     elif not snapshot.broken:
-        yield line(Span(" ✓ healthy", "good"), f"  {_counted(reading)}")
-    servers: list[str | Span] = [" "]
+        yield line(StyledText(" ✓ healthy", "good"), f"  {_counted(reading)}")
+    servers: list[str | StyledText] = [" "]
     for health in (reading.database, reading.broker):
         servers += [*_server(health, snapshot.away.get(health.name), now), "   "]
     if reading.queue is not None and width >= WIDE:
-        servers.append(f"task_queue {amount(reading.queue.ready)} messages, {plural(reading.queue.consumers, 'consumer')}")
+        servers.append(
+            f"task_queue {amount(reading.queue.ready)} messages, {plural(reading.queue.consumers, 'consumer')}"
+        )
     yield line(*servers)
 
 
@@ -61,18 +75,27 @@ def _counted(reading: Reading) -> str:
     workers, processes = reading.workers or (), reading.processes or ()
     words = [plural(len(workers) + reading.more_workers, "worker")]
     roles = (("keeper", "keeper"), ("api", "API process"))
-    words += [plural(count, noun) for role, noun in roles if (count := sum(process.role == role for process in processes))]
+    words += [
+        plural(count, noun) for role, noun in roles if (count := sum(process.role == role for process in processes))
+    ]
     return ", ".join(words)
 
 
-def _server(health: Health, since: float | None, now: float) -> list[str | Span]:
+def _server(health: Health, since: float | None, now: float) -> list[str | StyledText]:
     if health.state == "away":
-        return [Span(f"✗ {health.name} away", "bad"), Span(f" for {age(max(0.0, now - (since or now)))}: {cut(safe(health.words), 40)}", "bad")]
+        return [
+            StyledText(f"✗ {health.name} away", "bad"),
+            StyledText(f" for {age(max(0.0, now - (since or now)))}: {cut(safe(health.words), 40)}", "bad"),
+        ]
     words = f" {safe(health.words).removeprefix('version ')}"
-    return [Span("● ", "good" if "alarm" not in health.words else "bad"), health.name, Span(words + f" {seconds(health.latency_seconds)}", "dim")]
+    return [
+        StyledText("● ", "good" if "alarm" not in health.words else "bad"),
+        health.name,
+        StyledText(words + f" {seconds(health.latency_seconds)}", "dim"),
+    ]
 
 
-def _flow(snapshot: Snapshot, good: Reading, width: int) -> list[Line]:
+def _flow(snapshot: Snapshot, good: Reading, width: int) -> list[ScreenLine]:
     """Put rates and backlog side by side."""
     left = width * 11 // 20
     rates = [title("Tasks a second", left - 1, "last 5 min"), *_rates(snapshot, good, left - 2)]
@@ -80,71 +103,86 @@ def _flow(snapshot: Snapshot, good: Reading, width: int) -> list[Line]:
     return beside(rates, depth, left)
 
 
-def _rates(snapshot: Snapshot, good: Reading, width: int) -> Iterator[Line]:
+def _rates(snapshot: Snapshot, good: Reading, width: int) -> Iterator[ScreenLine]:
     totals = good.totals
     for name, word in _RATES:
         value = getattr(snapshot.rates, name) if snapshot.rates else 0.0
         total = getattr(totals, "claimed" if name == "started" else name)
-        style = "bad" if name == "failed" and value else "warn" if name == "retried" and value else "bold" if value else "dim"
+        style = (
+            "bad"
+            if name == "failed" and value
+            else "warn"
+            if name == "retried" and value
+            else "bold"
+            if value
+            else "dim"
+        )
         room = max(4, width - 11 - 7 - 8)
-        yield line(f" {word:<10}", Span(pad(rate(value), 6, right=True), style), " ", Span(pad(amount(total), 7, right=True), "dim"), " ",
-                   Span(spark(snapshot.series.get(name, []), room), style if value else "dim"))  # fmt: skip
+        yield line(f" {word:<10}", StyledText(pad(rate(value), 6, right=True), style), " ", StyledText(pad(amount(total), 7, right=True), "dim"), " ",
+                   StyledText(spark(snapshot.series.get(name, []), room), style if value else "dim"))  # fmt: skip
 
 
-def _depth(depth: Depth, width: int, rows: int) -> Iterator[Line]:
+def _depth(depth: Depth, width: int, rows: int) -> Iterator[ScreenLine]:
     more, more_later = cut_marks(depth)
     oldest = f"oldest due {age(depth.oldest_seconds)}" if depth.oldest_seconds is not None else ""
     gap = "  " if width >= 36 else " "
     yield line(
-        Span(f" {depth.pending:,}{more}", "bold"),
+        StyledText(f" {depth.pending:,}{more}", "bold"),
         f" pending{gap}",
-        Span(f"{depth.in_progress:,}", "busy"),
+        StyledText(f"{depth.in_progress:,}", "busy"),
         f" running{gap}",
-        Span(f"{depth.later:,}{more_later}", "dim"),
+        StyledText(f"{depth.later:,}{more_later}", "dim"),
         " later",
     )
     waiting = [(priority, count) for priority, count in enumerate(depth.by_priority) if count][::-1]
     if not waiting:
-        yield line(Span(" nothing waits", "dim"))
+        yield line(StyledText(" nothing waits", "dim"))
         return
     types = " ".join(f"{safe(name)} {amount(count)}" for name, count in depth.by_type[:4])
-    yield line(Span(cut(f" {oldest}   {types}", width), "dim"))
+    yield line(StyledText(cut(f" {oldest}   {types}", width), "dim"))
     top, shown = max(count for _, count in waiting), waiting[: rows - 2]
     for position, (priority, count) in enumerate(shown):
-        left = f"  and {len(waiting) - len(shown)} more priorities" if position == len(shown) - 1 and len(shown) < len(waiting) else ""
+        left = (
+            f"  and {len(waiting) - len(shown)} more priorities"
+            if position == len(shown) - 1 and len(shown) < len(waiting)
+            else ""
+        )
         yield line(
             f" priority {priority} ",
-            Span(pad(amount(count), 7, right=True), "bold"),
+            StyledText(pad(amount(count), 7, right=True), "bold"),
             " ",
-            Span(bar(count / top, max(4, min(24, width - 22 - len(left)))), "busy"),
+            StyledText(bar(count / top, max(4, min(24, width - 22 - len(left)))), "busy"),
             left,
         )
 
 
-def _failures(good: Reading, width: int, now: float, limit: int) -> Iterator[Line]:
+def _failures(good: Reading, width: int, now: float, limit: int) -> Iterator[ScreenLine]:
     failures = good.failures or ()
     yield title("Recent failures", width, "" if failures else "nothing has failed")
     for failure in failures[:limit]:
         yield _failure(failure, width, now)
 
 
-def _failure(failure: Failure, width: int, now: float) -> Line:
-    when, name = pad(clock(failure.at, now), 12 if width >= WIDE else 11), pad(safe(failure.task_type), 14 if width >= WIDE else 8)
+def _failure(failure: Failure, width: int, now: float) -> ScreenLine:
+    when, name = (
+        pad(clock(failure.at, now), 12 if width >= WIDE else 11),
+        pad(safe(failure.task_type), 14 if width >= WIDE else 8),
+    )
     retried = failure.status == "pending"
-    how = Span(pad("retrying" if retried else "failed", 9), "warn" if retried else "bad")
+    how = StyledText(pad("retrying" if retried else "failed", 9), "warn" if retried else "bad")
     identity = short_id(failure.task_id, 36 if width >= WIDE else 13)
     return line(
         f" {when}",
         how,
         f"{name} ",
-        Span(f"{identity} ", "dim"),
+        StyledText(f"{identity} ", "dim"),
         safe(failure.message or "no reason was given"),
         key=f"failure {failure.task_id}",
         task_id=failure.task_id,
     )
 
 
-def _workers(good: Reading, width: int) -> Iterator[Line]:
+def _workers(good: Reading, width: int) -> Iterator[ScreenLine]:
     workers = good.workers or ()
     groups: dict[tuple[str, str], list[WorkerReading]] = {}
     for worker in workers:
@@ -153,31 +191,37 @@ def _workers(good: Reading, width: int) -> Iterator[Line]:
         yield title("Workers", width, "none is running")
     for (node, pool), members in groups.items():
         busy = sum(worker.task_id is not None for worker in members)
-        keepers = [process for process in good.processes or () if process.role == "keeper" and process.node_name == node]
-        yield title(f"Workers: node {safe(node)}, pool {safe(pool)}", width, f"{busy} of {len(members)} busy" + ("" if keepers else " · no keeper here"))
+        keepers = [
+            process for process in good.processes or () if process.role == "keeper" and process.node_name == node
+        ]
+        yield title(
+            f"Workers: node {safe(node)}, pool {safe(pool)}",
+            width,
+            f"{busy} of {len(members)} busy" + ("" if keepers else " · no keeper here"),
+        )
         for worker in sorted(members, key=lambda each: (each.task_id is None, each.slot)):
             yield _worker(worker, width)
     if good.more_workers:
-        yield line(Span(f" and {good.more_workers:,} more workers", "dim"))
+        yield line(StyledText(f" and {good.more_workers:,} more workers", "dim"))
 
 
-def _worker(worker: WorkerReading, width: int) -> Line:
-    state = Span(pad(worker.state, 9), "bad" if worker.late else _STATE_STYLES.get(worker.state, "warn"))
+def _worker(worker: WorkerReading, width: int) -> ScreenLine:
+    state = StyledText(pad(worker.state, 9), "bad" if worker.late else _STATE_STYLES.get(worker.state, "warn"))
     done = f"✓{amount(worker.completed)}" + (f" ✗{amount(worker.failed)}" if worker.failed else "")
     memory = "-" if worker.memory_bytes is None else size(worker.memory_bytes)
     tail = f"{memory:>9} {done}" + (f"  no heartbeat for {age(worker.age_seconds)}" if worker.late else "")
     head = f" {worker.slot:>3} "
     if worker.task_id is None:
-        return line(head, state, Span(f"{tail}", "dim"), key=f"worker {worker.worker_id}")
+        return line(head, state, StyledText(f"{tail}", "dim"), key=f"worker {worker.worker_id}")
     wide = width >= WIDE
     task = f"{pad(safe(worker.task_type or '-'), 14 if wide else 8)} {short_id(worker.task_id, 36 if wide else 13)} "
     running = pad(seconds(worker.busy_seconds), 7, right=True)
-    return line(head, state, task, Span(f"{running} ", "busy"), *_progress(worker, 24 if wide else 8), Span(f" {tail}", "dim"),
+    return line(head, state, task, StyledText(f"{running} ", "busy"), *_progress(worker, 24 if wide else 8), StyledText(f" {tail}", "dim"),
                 key=f"worker {worker.worker_id}", task_id=worker.task_id)  # fmt: skip
 
 
-def _progress(worker: WorkerReading, width: int) -> Sequence[str | Span]:
+def _progress(worker: WorkerReading, width: int) -> Sequence[str | StyledText]:
     if worker.fraction is None:
-        return [Span(pad(safe(worker.message or ""), width + 5), "dim")]
+        return [StyledText(pad(safe(worker.message or ""), width + 5), "dim")]
     message = f" {pad(safe(worker.message or ''), 20)}" if width > 8 else ""
-    return [Span(bar(worker.fraction, width), "busy"), f"{worker.fraction:5.0%}{message}"]
+    return [StyledText(bar(worker.fraction, width), "busy"), f"{worker.fraction:5.0%}{message}"]

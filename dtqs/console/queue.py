@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from dtqs.console.lines import WIDE, Line, Span, line, pad, restyled, safe, title, typed
+from dtqs.console.lines import WIDE, ScreenLine, StyledText, line, pad, restyled, safe, title, typed
 from dtqs.console.snapshot import Snapshot, TaskWanted
 from dtqs.console.words import age, clock, cut_marks, moment, short_id
 from dtqs.readings import QueuedTask
@@ -11,18 +11,18 @@ from dtqs.task import TaskRecord
 STATUS_STYLES = {"completed": "good", "failed": "bad", "cancelled": "warn", "in_progress": "busy", "pending": ""}
 
 
-def queue(snapshot: Snapshot, wanted: TaskWanted, width: int, height: int, now: float) -> list[Line]:
+def queue(snapshot: Snapshot, wanted: TaskWanted, width: int, height: int, now: float) -> list[ScreenLine]:
     """Return the lines of the tab."""
     if wanted.words:
         lines = list(_matching(snapshot, wanted, width, now))
     elif snapshot.good is None:
-        return [line(Span(" Nothing has been read yet.", "dim"))]
+        return [line(StyledText(" Nothing has been read yet.", "dim"))]
     else:
         lines = list(_coming(snapshot, width, height, now))
     return [restyled(each, "dim") for each in lines] if snapshot.stale else lines
 
 
-def _coming(snapshot: Snapshot, width: int, height: int, now: float) -> Iterator[Line]:
+def _coming(snapshot: Snapshot, width: int, height: int, now: float) -> Iterator[ScreenLine]:
     good = snapshot.good
     assert good is not None
     depth, following, later = good.depth, good.next_tasks or (), good.later_tasks or ()
@@ -37,16 +37,20 @@ def _coming(snapshot: Snapshot, width: int, height: int, now: float) -> Iterator
     yield from _queued(later, width, now, "nothing is scheduled, and nothing waits for a retry")
 
 
-def _head(width: int, last: str) -> Line:
+def _head(width: int, last: str) -> ScreenLine:
     identity = 36 if width >= WIDE else 13
     return line(
-        Span(f" {pad('id', identity)} {pad('type', 14 if width >= WIDE else 10)} pri  {pad('submitted', 12)} {pad(last, 9)} ", "head"), Span("tags", "head")
+        StyledText(
+            f" {pad('id', identity)} {pad('type', 14 if width >= WIDE else 10)} pri  {pad('submitted', 12)} {pad(last, 9)} ",
+            "head",
+        ),
+        StyledText("tags", "head"),
     )
 
 
-def _queued(tasks: Sequence[QueuedTask], width: int, now: float, otherwise: str) -> Iterator[Line]:
+def _queued(tasks: Sequence[QueuedTask], width: int, now: float, otherwise: str) -> Iterator[ScreenLine]:
     if not tasks:
-        yield line(Span(f" {otherwise}", "dim"))
+        yield line(StyledText(f" {otherwise}", "dim"))
     for task in tasks:
         identity = short_id(task.task_id, 36 if width >= WIDE else 13)
         gap = now - moment(task.due_at)
@@ -55,42 +59,49 @@ def _queued(tasks: Sequence[QueuedTask], width: int, now: float, otherwise: str)
         attempts = f"attempt {task.attempts + 1} " if task.attempts else ""
         yield line(
             f" {identity} {pad(safe(task.task_type), 14 if width >= WIDE else 10)}",
-            Span(f"  {task.priority}  ", "bold"),
+            StyledText(f"  {task.priority}  ", "bold"),
             f"{pad(clock(task.submitted_at, now), 12)} ",
-            Span(pad(when, 10), "busy" if task.due else "dim"),
-            Span(f"{why}{attempts}", "warn" if task.attempts else "dim"),
+            StyledText(pad(when, 10), "busy" if task.due else "dim"),
+            StyledText(f"{why}{attempts}", "warn" if task.attempts else "dim"),
             tagged(task.tags),
             key=task.task_id,
             task_id=task.task_id,
         )
 
 
-def _matching(snapshot: Snapshot, wanted: TaskWanted, width: int, now: float) -> Iterator[Line]:
+def _matching(snapshot: Snapshot, wanted: TaskWanted, width: int, now: float) -> Iterator[ScreenLine]:
     if snapshot.listing_of != wanted:
         yield title("Tasks", width, typed(wanted.words))
-        yield line(Span(f" ✗ {safe(snapshot.fault)}", "bad") if snapshot.fault else Span(" Looking …", "dim"))
+        yield line(
+            StyledText(f" ✗ {safe(snapshot.fault)}", "bad") if snapshot.fault else StyledText(" Looking …", "dim")
+        )
         return
     found = f"{len(snapshot.listing)} found, newest first" + (", m looks further" if snapshot.listing_more else "")
     yield title("Tasks", width, f"{typed(wanted.words)} · {found}")
     if not snapshot.listing:
         yield line(
-            Span(" None of the tasks looked at matches; m looks further." if snapshot.listing_more else " No task matches. Esc clears the filter.", "dim")
+            StyledText(
+                " None of the tasks looked at matches; m looks further."
+                if snapshot.listing_more
+                else " No task matches. Esc clears the filter.",
+                "dim",
+            )
         )
     for record in snapshot.listing:
         yield _record(record, width, now)
 
 
-def _record(record: TaskRecord, width: int, now: float) -> Line:
+def _record(record: TaskRecord, width: int, now: float) -> ScreenLine:
     wide = width >= WIDE
-    status = Span(pad(record.status, 12), STATUS_STYLES.get(record.status, ""))
+    status = StyledText(pad(record.status, 12), STATUS_STYLES.get(record.status, ""))
     error = record.error.get("message") if isinstance(record.error, dict) and record.status != "completed" else None
     return line(
         f" {short_id(record.task_id, 36 if wide else 13)} ",
         status,
         f"{pad(safe(record.task_type), 14 if wide else 10)}",
-        Span(f"  {record.priority}  ", "bold"),
+        StyledText(f"  {record.priority}  ", "bold"),
         f"{pad(clock(record.created_at, now), 12)} ",
-        Span(f"{record.attempt}/{record.max_retries + 1} ", "dim"),
+        StyledText(f"{record.attempt}/{record.max_retries + 1} ", "dim"),
         f"{tagged(record.tags)} {safe(error or '')}",
         key=record.task_id,
         task_id=record.task_id,

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from dtqs.console.head import head
 from dtqs.console.help import foot, help_lines
-from dtqs.console.lines import Line, Span, fit, line, restyled, safe, typed
+from dtqs.console.lines import ScreenLine, StyledText, fit, line, restyled, safe, typed
 from dtqs.console.logs import LEVELS, logs
 from dtqs.console.overview import overview
 from dtqs.console.queue import queue
 from dtqs.console.snapshot import STATUSES, FilterRefused, LogsWanted, Snapshot, TaskWanted, Wanted, read_filter
 from dtqs.console.task import task, value_lines
 from dtqs.console.words import short_id
-from dtqs.readings import LogEntry
+from dtqs.readings import SystemLogRow
 from dtqs.task import TaskRecord
 
 TABS = ("overview", "queue", "logs")
@@ -53,14 +53,14 @@ class Screen:
         self._refused = ""
         self.question: Question | None = None
         self.help = False
-        self._held: tuple[LogEntry, ...] = ()
+        self._held: tuple[SystemLogRow, ...] = ()
         self._places: dict[str, Place] = {}
-        self._head: list[Line] = []
-        self._lines: list[Line] = []
+        self._head: list[ScreenLine] = []
+        self._lines: list[ScreenLine] = []
         self._tabs_at: list[tuple[int, int, str]] = []
         self._room = 20
         self._notice_number, self._notice_until = -1, 0.0
-        self._values: tuple[TaskRecord, int, list[Line]] | None = None
+        self._values: tuple[TaskRecord, int, list[ScreenLine]] | None = None
 
     @property
     def view(self) -> str:
@@ -73,11 +73,18 @@ class Screen:
     @property
     def wanted(self) -> Wanted:
         """What the reading thread is to read for this screen."""
-        return Wanted(self.tab, max(5, self._room), self.tasks, self.further, self.logs_wanted, self.opened[-1] if self.opened else None)
+        return Wanted(
+            self.tab,
+            max(5, self._room),
+            self.tasks,
+            self.further,
+            self.logs_wanted,
+            self.opened[-1] if self.opened else None,
+        )
 
     # --- drawing
 
-    def frame(self, width: int, height: int, now: float | None = None) -> list[Line]:
+    def frame(self, width: int, height: int, now: float | None = None) -> list[ScreenLine]:
         """Return the whole screen: exactly so many lines of exactly so many cells."""
         self._room = max(1, height - 2)
         now = time.time() if now is None else now
@@ -90,12 +97,15 @@ class Screen:
             place.scroll, place.selected = len(self._lines), None
         place.scroll = max(0, min(place.scroll, len(self._lines) - self._room))
         shown = [fit(each, width) for each in self._lines[place.scroll : place.scroll + self._room]]
-        shown = [restyled(each, "selected") if each.key is not None and each.key == place.selected else each for each in shown]
-        shown += [Line()] * (self._room - len(shown))
+        shown = [
+            restyled(each, "selected") if each.key is not None and each.key == place.selected else each
+            for each in shown
+        ]
+        shown += [ScreenLine()] * (self._room - len(shown))
         title, self._tabs_at = head(self.snapshot, TABS, self.tab, width)
         return [fit(each, width) for each in (title, *self._head, *shown, self._foot(width, now))][:height]
 
-    def _body(self, width: int, now: float) -> list[Line]:
+    def _body(self, width: int, now: float) -> list[ScreenLine]:
         if self.help:
             return help_lines(self._act is None)
         if self.opened:
@@ -103,28 +113,40 @@ class Screen:
         if self.tab == "queue":
             return queue(self.snapshot, self.tasks, width, self._room, now)
         if self.tab == "logs":
-            return logs(self.snapshot, self.snapshot.logs if self.follow else self._held, self.logs_wanted, self.follow, width, now)
+            return logs(
+                self.snapshot,
+                self.snapshot.logs if self.follow else self._held,
+                self.logs_wanted,
+                self.follow,
+                width,
+                now,
+            )
         return overview(self.snapshot, width, self._room, now)
 
-    def _value_lines(self, record: TaskRecord, width: int) -> list[Line]:
+    def _value_lines(self, record: TaskRecord, width: int) -> list[ScreenLine]:
         """Keep what was written last: frames come many times a second, and payloads may be large."""
         if self._values is None or self._values[1] != width or self._values[0] != record:
             self._values = (record, width, list(value_lines(record, width)))
         return self._values[2]
 
-    def _foot(self, width: int, now: float) -> Line:
+    def _foot(self, width: int, now: float) -> ScreenLine:
         if self.question is not None:
-            return line(Span(f" {self.question.action} task {short_id(self.question.task_id, 36 if width >= 70 else 13)}?  y yes   n no", "ask"))
+            return line(
+                StyledText(
+                    f" {self.question.action} task {short_id(self.question.task_id, 36 if width >= 70 else 13)}?  y yes   n no",
+                    "ask",
+                )
+            )
         if self.input is not None:
             name = "Filter (status:failed type:email tag:x id:01a2)" if self.tab == "queue" else "Search"
             before, after = ("", f"  ✗ {typed(self._refused)}") if self._refused else (f"{name}: ", "")
-            return line(Span(f" {before}{typed(self.input)}▏{after}", "ask"))
+            return line(StyledText(f" {before}{typed(self.input)}▏{after}", "ask"))
         if self.snapshot.notice_number != self._notice_number:
             self._notice_number, self._notice_until = self.snapshot.notice_number, now + NOTICE_SECONDS
         if self.snapshot.notice and now < self._notice_until:
-            return line(Span(f" {safe(self.snapshot.notice)}", "ask"))
+            return line(StyledText(f" {safe(self.snapshot.notice)}", "ask"))
         if self.snapshot.fault:
-            return line(Span(f" ✗ {safe(self.snapshot.fault)}", "bad"))
+            return line(StyledText(f" ✗ {safe(self.snapshot.fault)}", "bad"))
         return foot(self.view.split()[0], self._act is None, width)
 
     # --- keys
@@ -223,7 +245,9 @@ class Screen:
             inside = [number for number in keyed if place.scroll <= number < place.scroll + self._room]
             target = (inside[0] if step > 0 else inside[-1]) if inside else None
         else:
-            target = next((number for number in (keyed if step > 0 else keyed[::-1]) if (number - current) * step > 0), None)
+            target = next(
+                (number for number in (keyed if step > 0 else keyed[::-1]) if (number - current) * step > 0), None
+            )
         if target is None:
             place.scroll = max(0, place.scroll + step)
             return
@@ -272,9 +296,15 @@ class Screen:
         elif key == "f":
             self.follow, self._held = not self.follow, self.snapshot.logs
         elif key == "l":
-            self.logs_wanted, self.follow = dataclasses.replace(wanted, level=LEVELS[(LEVELS.index(wanted.level) + 1) % len(LEVELS)]), True
+            self.logs_wanted, self.follow = (
+                dataclasses.replace(wanted, level=LEVELS[(LEVELS.index(wanted.level) + 1) % len(LEVELS)]),
+                True,
+            )
         elif key == "t" and (selected or wanted.task_id):
-            self.logs_wanted, self.follow = dataclasses.replace(wanted, task_id="" if wanted.task_id else selected or ""), True
+            self.logs_wanted, self.follow = (
+                dataclasses.replace(wanted, task_id="" if wanted.task_id else selected or ""),
+                True,
+            )
 
     # --- mouse
 
@@ -286,7 +316,12 @@ class Screen:
                     self._show(name)
             return
         number = self.place.scroll + row - 1 - len(self._head)
-        if row > self._room + len(self._head) or not 0 <= number < len(self._lines) or self.question is not None or self.input is not None:
+        if (
+            row > self._room + len(self._head)
+            or not 0 <= number < len(self._lines)
+            or self.question is not None
+            or self.input is not None
+        ):
             return
         chosen, place = self._lines[number], self.place
         if chosen.key is not None and place.selected == chosen.key and chosen.task_id is not None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dtqs.errors import RequestError
-from dtqs.readings import LogEntry, Rates, Reading
+from dtqs.readings import Reading, SystemLogRow, Throughput
 from dtqs.task import Status, TaskRecord
 from dtqs.uuid7 import is_uuid
 
@@ -54,7 +54,7 @@ class Detail:
 
     task_id: str
     record: TaskRecord | None
-    logs: tuple[LogEntry, ...] = ()
+    logs: tuple[SystemLogRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ class Snapshot:
     good: Reading | None = None
     away: Mapping[str, float] = field(default_factory=dict)
     """Server → since when it is away, in Unix time."""
-    rates: Rates | None = None
+    rates: Throughput | None = None
     series: Mapping[str, list[float]] = field(default_factory=dict)
-    logs: tuple[LogEntry, ...] = ()
+    logs: tuple[SystemLogRow, ...] = ()
     logs_of: LogsWanted | None = None
     listing: tuple[TaskRecord, ...] = ()
     listing_of: TaskWanted | None = None
@@ -121,6 +121,8 @@ def _guess(word: str) -> tuple[str, str]:
     if word.startswith("#"):
         return "tag", word[1:]
     digits = word.lower().replace("-", "")
-    if is_uuid(word.lower()) or (len(digits) >= 4 and any(c.isdigit() for c in digits) and not set(digits) - set("0123456789abcdef")):
+    if is_uuid(word.lower()) or (
+        len(digits) >= 4 and any(c.isdigit() for c in digits) and not set(digits) - set("0123456789abcdef")
+    ):
         return "id", word
     return "type", word

@@ -7,14 +7,14 @@ from typing import Any
 import orjson
 
 from dtqs.amounts import size
-from dtqs.console.lines import Line, Span, bar, cells, line, pad, paragraph, safe, title, wrapped
+from dtqs.console.lines import ScreenLine, StyledText, bar, cells, line, pad, paragraph, safe, title, wrapped
 from dtqs.console.logs import event_span, said
 from dtqs.console.queue import STATUS_STYLES
 from dtqs.console.snapshot import Detail, Snapshot
 from dtqs.console.words import age, clock, moment, seconds
 from dtqs.json_value import dumps
-from dtqs.readings import LogEntry
-from dtqs.secrets import masked
+from dtqs.masking import masked
+from dtqs.readings import SystemLogRow
 from dtqs.task import TaskRecord
 
 _JSON_LINES = 200
@@ -24,32 +24,45 @@ _WORDS_CELLS = 23
 _ENDS = ("completed", "failed", "cancelled", "pending")
 
 
-def task(snapshot: Snapshot, task_id: str, width: int, now: float, values: Callable[[TaskRecord, int], Sequence[Line]]) -> list[Line]:
+def task(
+    snapshot: Snapshot, task_id: str, width: int, now: float, values: Callable[[TaskRecord, int], Sequence[ScreenLine]]
+) -> list[ScreenLine]:
     """Return the lines of the view; `values` writes the task's payload and result, as `value_lines` does."""
     detail = snapshot.detail
     if detail is None or detail.task_id != task_id:
-        return [title(f"Task {task_id}", width), line(Span(" Reading …", "dim"))]
+        return [title(f"Task {task_id}", width), line(StyledText(" Reading …", "dim"))]
     if detail.record is None:
-        return [title(f"Task {task_id}", width), line(Span(" There is no such task (any more).", "bad"))]
-    return [*_facts(detail.record, width, now), *_attempts(detail, width, now), *values(detail.record, width), *_log(detail.logs, width, now)]
+        return [title(f"Task {task_id}", width), line(StyledText(" There is no such task (any more).", "bad"))]
+    return [
+        *_facts(detail.record, width, now),
+        *_attempts(detail, width, now),
+        *values(detail.record, width),
+        *_log(detail.logs, width, now),
+    ]
 
 
-def _facts(record: TaskRecord, width: int, now: float) -> Iterator[Line]:
+def _facts(record: TaskRecord, width: int, now: float) -> Iterator[ScreenLine]:
     yield title(f"Task {record.task_id}", width, safe(record.task_type))
     attempt = f"attempt {record.attempt} of {record.max_retries + 1}" if record.attempt else "not begun"
     yield line(
         " ",
-        Span(record.status, STATUS_STYLES.get(record.status) or "bold"),
+        StyledText(record.status, STATUS_STYLES.get(record.status) or "bold"),
         f"   {attempt}   priority {record.priority}   ",
         safe(" ".join(f"#{tag}" for tag in record.tags)),
     )
     yield line(f" {_times(record, now)}")
     if record.retry_of:
-        yield line(" a retry of ", Span(record.retry_of, "key"), key=f"of {record.retry_of}", task_id=record.retry_of)
+        yield line(
+            " a retry of ", StyledText(record.retry_of, "key"), key=f"of {record.retry_of}", task_id=record.retry_of
+        )
     progress = record.progress if isinstance(record.progress, dict) else {}
     fraction = progress.get("fraction")
     if record.status == "in_progress" and isinstance(fraction, int | float):
-        yield line(" ", Span(bar(fraction, min(40, width // 2)), "busy"), f" {fraction:.0%} {safe(progress.get('message') or '')}")
+        yield line(
+            " ",
+            StyledText(bar(fraction, min(40, width // 2)), "busy"),
+            f" {fraction:.0%} {safe(progress.get('message') or '')}",
+        )
 
 
 def _times(record: TaskRecord, now: float) -> str:
@@ -67,33 +80,39 @@ def _times(record: TaskRecord, now: float) -> str:
     return "   ".join(words)
 
 
-def _attempts(detail: Detail, width: int, now: float) -> Iterator[Line]:
+def _attempts(detail: Detail, width: int, now: float) -> Iterator[ScreenLine]:
     ended = [row for row in detail.logs if row.event in _ENDS and row.attempt]
     if not ended or (len(ended) == 1 and ended[0].event == "completed"):
         return
     yield title("Attempts", width)
     for row in ended:
-        words = {"pending": "failed, retried later" if row.level == "warning" else "given back"}.get(row.event, row.event)
-        style = "bad" if row.event == "failed" else "warn" if row.level == "warning" else STATUS_STYLES.get(row.event, "")
+        words = {"pending": "failed, retried later" if row.level == "warning" else "given back"}.get(
+            row.event, row.event
+        )
+        style = (
+            "bad" if row.event == "failed" else "warn" if row.level == "warning" else STATUS_STYLES.get(row.event, "")
+        )
         kind = row.data.get("type") if isinstance(row.data, dict) else None
         head = f" {row.attempt:>3}  {pad(clock(row.at, now), 12)}"
         reason = (f"{safe(kind)}: " if kind else "") + safe(row.message or "")
         if cells(reason) <= width - cells(head) - _WORDS_CELLS:
-            yield line(head, Span(pad(words, _WORDS_CELLS), style), reason)
+            yield line(head, StyledText(pad(words, _WORDS_CELLS), style), reason)
         else:
-            yield line(head, Span(words, style))
+            yield line(head, StyledText(words, style))
             yield from (line(f"        {part}") for part in paragraph(reason, max(20, width - 9)))
         yield from _traceback(row, width)
 
 
-def _traceback(row: LogEntry, width: int) -> Iterator[Line]:
+def _traceback(row: SystemLogRow, width: int) -> Iterator[ScreenLine]:
     trace = row.data.get("traceback") if isinstance(row.data, dict) else None
     if isinstance(trace, str) and row.event == "failed":
         for part in trace.rstrip().split("\n")[-8:]:
-            yield from (line(Span(f"        {piece}", "dim")) for piece in wrapped(safe(part), max(20, width - 9)))
+            yield from (
+                line(StyledText(f"        {piece}", "dim")) for piece in wrapped(safe(part), max(20, width - 9))
+            )
 
 
-def value_lines(record: TaskRecord, width: int) -> Iterator[Line]:
+def value_lines(record: TaskRecord, width: int) -> Iterator[ScreenLine]:
     """Write payload, result, files and error: of a large payload that takes so long that it is not for each frame."""
     yield title("Payload", width)
     yield from _json(record.payload, width)
@@ -109,7 +128,7 @@ def value_lines(record: TaskRecord, width: int) -> Iterator[Line]:
         yield from _json(record.result, width)
 
 
-def _output(output: dict[str, Any]) -> Line:
+def _output(output: dict[str, Any]) -> ScreenLine:
     size_bytes = output.get("size_bytes")
     pixels = f"{output.get('width')} × {output.get('height')}" if output.get("width") else ""
     words = [
@@ -118,25 +137,31 @@ def _output(output: dict[str, Any]) -> Line:
         f"{size(size_bytes) if isinstance(size_bytes, int) else '-':>9}",
         safe(output.get("media_type") or ""),
     ]
-    return line(" " + " ".join(words) + "  ", Span(safe(output["uri"]), "dim"))
+    return line(" " + " ".join(words) + "  ", StyledText(safe(output["uri"]), "dim"))
 
 
-def _json(value: Any, width: int) -> Iterator[Line]:
+def _json(value: Any, width: int) -> Iterator[ScreenLine]:
     text = dumps(masked(value), orjson.OPT_INDENT_2, str).decode()
     rows = (piece for row in text.split("\n") for piece in wrapped(safe(row), max(10, width - 2)))
     shown = list(itertools.islice(rows, _JSON_LINES + 1))
     yield from (line(f" {row}") for row in shown[:_JSON_LINES])
     if len(shown) > _JSON_LINES:
-        yield line(Span(" … the rest is not shown", "dim"))
+        yield line(StyledText(" … the rest is not shown", "dim"))
 
 
-def _log(rows: Sequence[LogEntry], width: int, now: float) -> Iterator[Line]:
+def _log(rows: Sequence[SystemLogRow], width: int, now: float) -> Iterator[ScreenLine]:
     yield title("Log", width, "" if rows else "empty")
     # of progress that follows on progress only the last says where the task is
-    told = [row for row, after in zip(rows, (*rows[1:], None), strict=False) if row.event != "progress" or after is None or after.event != "progress"]
+    told = [
+        row
+        for row, after in zip(rows, (*rows[1:], None), strict=False)
+        if row.event != "progress" or after is None or after.event != "progress"
+    ]
     for row in told[-_LOG_LINES:]:
-        level = Span(pad(row.level, 8), "bad" if row.level == "error" else "dim")
+        level = StyledText(pad(row.level, 8), "bad" if row.level == "error" else "dim")
         head = line(f" {pad(clock(row.at, now), 12)}", level, event_span(row.event, row.level))
-        first, *rest = paragraph(said(row.event, row.attempt, row.message, row.data), max(20, width - cells(head.text) - 1))
+        first, *rest = paragraph(
+            said(row.event, row.attempt, row.message, row.data), max(20, width - cells(head.text) - 1)
+        )
         yield line(*head.spans, first)
         yield from (line(" " * cells(head.text), part) for part in rest)

@@ -5,13 +5,13 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from dtqs.config import FilesSection
 from dtqs.deadline import Deadline
 from dtqs.errors import FilesUnavailable, InputRefused, NotFound
 from dtqs.files.pending import PendingFile, TooLarge, disk_faults
 from dtqs.files.s3 import Listed, S3Client
 from dtqs.files.s3_wire import ObjectStream, S3Refused
 from dtqs.files.scratch import Scratch
-from dtqs.settings import FilesSection
 from dtqs.uuid7 import is_uuid, uuid7
 
 _ASK_AT_ONCE = 500
@@ -65,7 +65,9 @@ class BucketStore:
     def _keep(self, pending: PendingFile) -> None:
         self._scratch.stores(pending.file_id)
         with _refusals():
-            self._client.put(self._bucket, self._key(pending.file_id), pending.fileno(), pending.size_bytes, pending.sha256)
+            self._client.put(
+                self._bucket, self._key(pending.file_id), pending.fileno(), pending.size_bytes, pending.sha256
+            )
         pending.temporary.unlink()
 
     def _copy(self, name: str, file_id: str, into: BinaryIO) -> None:

@@ -5,13 +5,13 @@ from typing import BinaryIO
 
 import httpcore
 
+from dtqs.config import FilesSection
 from dtqs.deadline import Deadline
 from dtqs.errors import FilesUnavailable, InputRefused
 from dtqs.files.guard import Guard
-from dtqs.files.network import GuardedNetwork, HostRefused, Patience
+from dtqs.files.network import FetchTimeouts, GuardedNetwork, HostRefused
 from dtqs.files.pending import TooLarge, disk_faults
 from dtqs.files.uri import Url, parse_url, worded
-from dtqs.settings import FilesSection
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OK = 200
@@ -28,9 +28,11 @@ class Fetcher:
 
     def fetch(self, name: str, url: Url, into: BinaryIO) -> None:
         """Write the body into an open file; `name` is what people are told of the source. Raises InputRefused, FilesUnavailable."""
-        patience = Patience(Deadline(self._section.fetch_timeout_seconds), self._section.fetch_silence_seconds)
+        patience = FetchTimeouts(Deadline(self._section.fetch_timeout_seconds), self._section.fetch_silence_seconds)
         network, at = GuardedNetwork(self._guard, patience), name
-        with httpcore.ConnectionPool(self._tls(), max_connections=1, max_keepalive_connections=0, network_backend=network) as pool:
+        with httpcore.ConnectionPool(
+            self._tls(), max_connections=1, max_keepalive_connections=0, network_backend=network
+        ) as pool:
             for _ in range(self._section.fetch_max_redirects + 1):
                 target = self._ask(pool, at, url, into, patience)
                 if target is None:
@@ -38,7 +40,9 @@ class Fetcher:
                 url, at = target, f"{name}, redirected to {worded(target.text)}"
         raise InputRefused(at, f"redirects more than {self._section.fetch_max_redirects} times")
 
-    def _ask(self, pool: httpcore.ConnectionPool, name: str, url: Url, into: BinaryIO, patience: Patience) -> Url | None:
+    def _ask(
+        self, pool: httpcore.ConnectionPool, name: str, url: Url, into: BinaryIO, patience: FetchTimeouts
+    ) -> Url | None:
         """Send one request: write the body, or return where it is to be asked for instead. Raises InputRefused, FilesUnavailable."""
         try:
             if refusal := self._guard.refusal(url):
@@ -70,7 +74,7 @@ class Fetcher:
             with disk_faults():
                 into.write(piece)
 
-    def _fault(self, name: str, error: Exception, patience: Patience) -> FilesUnavailable | InputRefused:
+    def _fault(self, name: str, error: Exception, patience: FetchTimeouts) -> FilesUnavailable | InputRefused:
         if fault := _certificate_fault(error):
             return InputRefused(name, f"the certificate of its host is not valid: {fault.verify_message}")
         if patience.deadline.passed:
@@ -113,10 +117,14 @@ def _check_status(name: str, response: httpcore.Response) -> None:
     status = response.status
     if status >= 500 or status in _TRANSIENT:
         wait = _header(response, b"retry-after")
-        raise FilesUnavailable(f"{name}: its server answers {status}", retry_after_seconds=float(wait) if wait.isdecimal() else 0.0)
+        raise FilesUnavailable(
+            f"{name}: its server answers {status}", retry_after_seconds=float(wait) if wait.isdecimal() else 0.0
+        )
     if status != _OK:
         raise InputRefused(name, f"its server answers {status}")
 
 
 def _header(response: httpcore.Response, name: bytes) -> str:
-    return next((value.decode("utf-8", "replace") for key, value in response.headers if key.lower() == name), "").strip()
+    return next(
+        (value.decode("utf-8", "replace") for key, value in response.headers if key.lower() == name), ""
+    ).strip()

@@ -5,8 +5,8 @@ import socket
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from dtqs.config import FilesSection, is_network
 from dtqs.files.uri import Url
-from dtqs.settings import FilesSection, is_network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -21,9 +21,15 @@ _CLOSED: tuple[tuple[Network, str], ...] = tuple(
         ("100.64.0.0/10", "an address of a carrier's own network"),
         ("169.254.0.0/16 fe80::/10", "a link-local address"),
         ("224.0.0.0/4 ff00::/8", "a multicast address"),
-        ("192.0.0.0/24 192.0.2.0/24 192.88.99.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 240.0.0.0/4", "a reserved address"),
+        (
+            "192.0.0.0/24 192.0.2.0/24 192.88.99.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 240.0.0.0/4",
+            "a reserved address",
+        ),
         ("2001::/23 2001:db8::/32 3fff::/20 5f00::/16", "a reserved address"),
-        ("168.63.129.16/32", "a reserved address"),  # public by its number, but the host of virtual machines answers there
+        (
+            "168.63.129.16/32",
+            "a reserved address",
+        ),  # public by its number, but the host of virtual machines answers there
     )
     for network in networks.split()
 )
@@ -64,7 +70,13 @@ class Guard:
         parents = host.split(".")
         if host in self._names or any(f"*.{'.'.join(parents[at:])}" in self._names for at in range(1, len(parents))):
             return True
-        return any(each in network for each in (address, inside(address)) if each for network in self._networks if network.version == each.version)
+        return any(
+            each in network
+            for each in (address, inside(address))
+            if each
+            for network in self._networks
+            if network.version == each.version
+        )
 
 
 def closed(address: Address) -> str | None:
@@ -81,7 +93,9 @@ def inside(address: Address) -> IPv4Address | None:
     """Return the IPv4 address that an IPv6 one stands for, in any of the forms that a gateway or the system itself would understand."""
     if isinstance(address, IPv4Address) or address in (IPv6Address("::"), IPv6Address("::1")):
         return None
-    return next((IPv4Address(int(address) >> shift & 0xFFFFFFFF) for network, shift in _V4_INSIDE if address in network), None)
+    return next(
+        (IPv4Address(int(address) >> shift & 0xFFFFFFFF) for network, shift in _V4_INSIDE if address in network), None
+    )
 
 
 def literal(host: str) -> Address | None:

@@ -37,7 +37,9 @@ class Leftovers:
             gone = sum(delete(path) for path in entries(folder) if path.name != NOTE)
             gone += self._remove_stored(_stored(folder / NOTE), keep)
         except OSError as error:
-            raise FilesUnavailable(f"what worker {owner} left could not be removed: {error.strerror or error}") from error
+            raise FilesUnavailable(
+                f"what worker {owner} left could not be removed: {error.strerror or error}"
+            ) from error
         delete(folder)
         if folder.exists():
             left = next((path.name for path in entries(folder)), "its folder")

@@ -22,7 +22,7 @@ class HostRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class FetchTimeouts:
     """How long things may take: all of the fetch, and each silence in it."""
 
     deadline: Deadline
@@ -38,12 +38,17 @@ class Patience:
 class GuardedNetwork(httpcore.NetworkBackend):
     """Resolves, judges every address, and connects to the first that answers. TLS still goes by the host's name."""
 
-    def __init__(self, guard: Guard, patience: Patience) -> None:
+    def __init__(self, guard: Guard, patience: FetchTimeouts) -> None:
         self._guard, self._patience = guard, patience
         self._plain = httpcore.SyncBackend()
 
     def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, local_address: str | None = None, socket_options: Iterable[Any] | None = None
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         """Raises HostRefused, httpcore.ConnectError, httpcore.ConnectTimeout."""
         addresses = self._addresses(host, port)
@@ -53,7 +58,10 @@ class GuardedNetwork(httpcore.NetworkBackend):
         failure: Exception = httpcore.ConnectError("no address")
         for address in addresses:
             try:
-                return _Timed(self._plain.connect_tcp(address, port, self._patience.left(), local_address, socket_options), self._patience)
+                return _Timed(
+                    self._plain.connect_tcp(address, port, self._patience.left(), local_address, socket_options),
+                    self._patience,
+                )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
@@ -76,7 +84,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
 class _Timed(httpcore.NetworkStream):
     """A connection on which no wait is longer than patience allows, whatever limit the caller names: one byte at a time is no way around it."""
 
-    def __init__(self, stream: httpcore.NetworkStream, patience: Patience) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, patience: FetchTimeouts) -> None:
         self._stream, self._patience = stream, patience
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -88,7 +96,9 @@ class _Timed(httpcore.NetworkStream):
     def close(self) -> None:
         self._stream.close()
 
-    def start_tls(self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None) -> httpcore.NetworkStream:
+    def start_tls(
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
         return _Timed(self._stream.start_tls(ssl_context, server_hostname, self._patience.left()), self._patience)
 
     def get_extra_info(self, info: str) -> Any:

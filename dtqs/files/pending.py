@@ -34,7 +34,9 @@ class PendingFile:
     _begun = False
     _file: FileIO | None = None
 
-    def __init__(self, file_id: str, temporary: Path, keep: Callable[["PendingFile"], None], limit_bytes: int | None = None) -> None:
+    def __init__(
+        self, file_id: str, temporary: Path, keep: Callable[["PendingFile"], None], limit_bytes: int | None = None
+    ) -> None:
         self.file_id, self.size_bytes, self.temporary = file_id, 0, temporary
         self._keep, self._limit = keep, limit_bytes
         self._hash, self._head = hashlib.sha256(), b""
@@ -155,7 +157,9 @@ def sync_folder(folder: Path) -> None:
     """Put the folder's entries on the disk: a rename alone may be forgotten in a crash."""
     fds: list[int] = []
     try:
-        fds += map(os.open, [folder], [os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC])  # in one step: no interrupt comes before it is in the list
+        fds += map(
+            os.open, [folder], [os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC]
+        )  # in one step: no interrupt comes before it is in the list
         os.fsync(fds[0])
     finally:
         for fd in fds:

@@ -8,9 +8,9 @@ from datetime import datetime
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
+from dtqs.config import FilesSection
 from dtqs.errors import FilesUnavailable
 from dtqs.files.s3_wire import FilePart, ObjectStream, Request, S3Refused, S3Wire, name, text
-from dtqs.settings import FilesSection
 
 PART_BYTES = 8 << 20
 """A file that is longer is sent in parts of this size, or of a larger one where they would be too many."""
@@ -52,13 +52,18 @@ class S3Client:
         """List objects in the order of their keys, from behind `after` on."""
         query = [("list-type", "2"), ("encoding-type", "url"), ("prefix", prefix), ("max-keys", str(limit))]
         answer = self._wire.ask(Request("GET", bucket, query=[*query, ("start-after", after)] if after else query))[0]
-        return [Listed(unquote(text(each, "Key")), _time(text(each, "LastModified"))) for each in _all(answer, "Contents")]
+        return [
+            Listed(unquote(text(each, "Key")), _time(text(each, "LastModified"))) for each in _all(answer, "Contents")
+        ]
 
     def unended(self, bucket: str, prefix: str, limit: int) -> list[Listed]:
         """List uploads in parts that nobody has brought to an end."""
         query = [("uploads", ""), ("encoding-type", "url"), ("prefix", prefix), ("max-uploads", str(limit))]
         answer = self._wire.ask(Request("GET", bucket, query=query))[0]
-        return [Listed(unquote(text(each, "Key")), _time(text(each, "Initiated")), text(each, "UploadId")) for each in _all(answer, "Upload")]
+        return [
+            Listed(unquote(text(each, "Key")), _time(text(each, "Initiated")), text(each, "UploadId"))
+            for each in _all(answer, "Upload")
+        ]
 
     def abort(self, bucket: str, key: str, upload_id: str) -> None:
         """Drop an upload in parts."""
@@ -87,7 +92,9 @@ class S3Client:
             raise
 
     def _complete(self, bucket: str, key: str, upload_id: str, tags: Sequence[str]) -> None:
-        parts = "".join(f"<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>" for number, tag in enumerate(tags, 1))
+        parts = "".join(
+            f"<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>" for number, tag in enumerate(tags, 1)
+        )
         body = f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{parts}</CompleteMultipartUpload>'.encode()
         request = Request("POST", bucket, key, [("uploadId", upload_id)], body, hashlib.sha256(body).hexdigest())
         answer, _ = self._wire.ask(request)

@@ -12,10 +12,10 @@ from xml.etree import ElementTree
 import httpcore
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
+from dtqs.config import FilesSection
 from dtqs.errors import FilesUnavailable
 from dtqs.files.sigv4 import EMPTY_SHA256, Credentials, Query, encoded_path, encoded_query, signed_headers
 from dtqs.files.uri import parse_url
-from dtqs.settings import FilesSection
 
 _PIECE_BYTES = 256 << 10
 _ANSWER_BYTES = 8 << 20
@@ -121,11 +121,15 @@ class S3Wire:
         before = "" if self._path_style else f"{request.bucket}."
         path = f"/{request.bucket}/{request.key}" if self._path_style else f"/{request.key}"
         host, body = f"{before}{self._endpoint.authority}", request.body
-        signed = signed_headers(request.method, host, path, request.query, request.sha256, self._credentials, datetime.now(UTC))
+        signed = signed_headers(
+            request.method, host, path, request.query, request.sha256, self._credentials, datetime.now(UTC)
+        )
         headers = [*signed.items(), ("content-length", str(body.size if isinstance(body, FilePart) else len(body)))]
         headers += [("range", request.part)] if request.part else []
         target = encoded_path(path) + (f"?{encoded_query(request.query)}" if request.query else "")
-        url = httpcore.URL(scheme=self._endpoint.scheme, host=f"{before}{self._endpoint.host}", port=self._endpoint.port, target=target)
+        url = httpcore.URL(
+            scheme=self._endpoint.scheme, host=f"{before}{self._endpoint.host}", port=self._endpoint.port, target=target
+        )
         limits = dict.fromkeys(("connect", "read", "write", "pool"), self._limit_seconds)
         return httpcore.Request(request.method, url, headers=headers, content=body, extensions={"timeout": limits})
 
@@ -163,7 +167,9 @@ class ObjectStream:
 def _patiently(call: Callable[[], T]) -> T:
     """Call again, a moment later, where the storage was away: what an attempt has made is worth more than that moment."""
     wait = wait_exponential_jitter(multiplier=0.2, max=2.0, jitter=0.2)
-    return Retrying(retry=retry_if_exception_type(FilesUnavailable), stop=stop_after_attempt(_ATTEMPTS), wait=wait, reraise=True)(call)
+    return Retrying(
+        retry=retry_if_exception_type(FilesUnavailable), stop=stop_after_attempt(_ATTEMPTS), wait=wait, reraise=True
+    )(call)
 
 
 def _raise(response: httpcore.Response) -> None:

@@ -27,7 +27,9 @@ def encoded_query(query: Query) -> str:
     return "&".join(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in sorted(query))
 
 
-def signed_headers(method: str, host: str, path: str, query: Query, payload_sha256: str, credentials: Credentials, at: datetime) -> Mapping[str, str]:
+def signed_headers(
+    method: str, host: str, path: str, query: Query, payload_sha256: str, credentials: Credentials, at: datetime
+) -> Mapping[str, str]:
     """Return the headers that make a request ours: `host`, time, hash of the body, signature. `at` is UTC."""
     headers = {"host": host, "x-amz-content-sha256": payload_sha256, "x-amz-date": f"{at:%Y%m%dT%H%M%SZ}"}
     names = ";".join(headers)
@@ -39,5 +41,7 @@ def signed_headers(method: str, host: str, path: str, query: Query, payload_sha2
     for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
     signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
-    authorization = f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
+    authorization = (
+        f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
+    )
     return headers | {"authorization": authorization}

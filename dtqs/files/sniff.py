@@ -142,14 +142,18 @@ def _brand(head: bytes) -> str:
     if b"avif" in brands or b"avis" in brands:
         return "image/avif"
     kind = _BRANDS.get(brands[0], "video/mp4")
-    return "image/heic" if kind == "image/heif" and any(_BRANDS.get(brand) == "image/heic" for brand in brands) else kind
+    return (
+        "image/heic" if kind == "image/heif" and any(_BRANDS.get(brand) == "image/heic" for brand in brands) else kind
+    )
 
 
 def _text(head: bytes) -> str:
     if not head or _CONTROL.search(head):
         return UNKNOWN
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)  # incremental: a character that is cut off at the end is no fault
+        codecs.getincrementaldecoder("utf-8")().decode(
+            head
+        )  # incremental: a character that is cut off at the end is no fault
     except UnicodeDecodeError:
         return UNKNOWN
     if match := _MARKUP.match(_skip_prologue(head)):

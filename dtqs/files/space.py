@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO, Protocol
 
+from dtqs.config import FilesSection
 from dtqs.errors import InputRefused
 from dtqs.files.bucket import BucketSources, BucketStore
 from dtqs.files.fetch import Fetcher
@@ -17,7 +18,6 @@ from dtqs.files.roots import Roots
 from dtqs.files.s3 import S3Client
 from dtqs.files.scratch import Scratch
 from dtqs.files.uri import SourceUri, parse, parse_url, worded
-from dtqs.settings import FilesSection
 from dtqs.task import OutputFile
 
 
@@ -127,7 +127,9 @@ class FileSpace:
         """Return the ids of the workers that have temporary files, or have left some."""
         return self._leftovers.owners()
 
-    def clear(self, owner: str, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float = 0.0) -> int:
+    def clear(
+        self, owner: str, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float = 0.0
+    ) -> int:
         """Delete what a dead worker left, if all of it is older, and tell how much: temporary files, and stored ones that `keep` does not return.
 
         Raises FilesUnavailable.

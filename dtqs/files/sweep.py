@@ -67,7 +67,9 @@ def newest(path: Path) -> float:
     try:
         times = [path.lstat().st_mtime]
         if path.is_dir() and not path.is_symlink():
-            times += [os.lstat(os.path.join(folder, name)).st_mtime for folder, _, names in os.walk(path) for name in names]
+            times += [
+                os.lstat(os.path.join(folder, name)).st_mtime for folder, _, names in os.walk(path) for name in names
+            ]
     except FileNotFoundError:
         return float("inf")
     return max(times)

@@ -19,7 +19,9 @@ WORDED_CHARACTERS = 300
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 _WANTED_BRACKETS = "between [ and ] an IPv6 address is allowed, without a zone"
-_USER_INFO = re.compile(rf"^((?:(?:{'|'.join(SCHEMES)}|[a-z][a-z0-9+.-]*(?=:[/\\])):)?[/\\]*+).*@", re.IGNORECASE | re.DOTALL)
+_USER_INFO = re.compile(
+    rf"^((?:(?:{'|'.join(SCHEMES)}|[a-z][a-z0-9+.-]*(?=:[/\\])):)?[/\\]*+).*@", re.IGNORECASE | re.DOTALL
+)
 _QUERY = re.compile(r"\?|%(?:25)*3F", re.IGNORECASE)
 """Where a query begins; what some program has encoded once too often is one all the same."""
 _NAMED = re.compile(r"([\w.~[\]-]*=)=*[^=].*", re.DOTALL)
@@ -77,7 +79,9 @@ def worded(uri: str) -> str:
     """Name a source, or what was to be one, to people: without user name and password, and without the values of parameters, which may be signatures."""
     try:
         parse(uri)
-    except ValueError:  # one that has user info is none of ours: then all before an @ may be that, however it is written
+    except (
+        ValueError
+    ):  # one that has user info is none of ours: then all before an @ may be that, however it is written
         uri = _USER_INFO.sub(r"\1…@", uri)
     place, fragment, _ = uri.partition("#")
     query = _QUERY.search(place)
@@ -122,7 +126,9 @@ def parse_url(text: str, base: Url | None = None) -> Url:
         port = 0
     if port == 0:
         raise ValueError("allowed after the host is a port from 1 to 65535")
-    target = quote(parts.path or "/", safe=_TARGET_SAFE) + (f"?{quote(parts.query, safe=_TARGET_SAFE)}" if parts.query else "")
+    target = quote(parts.path or "/", safe=_TARGET_SAFE) + (
+        f"?{quote(parts.query, safe=_TARGET_SAFE)}" if parts.query else ""
+    )
     return Url(parts.scheme, _host(parts.hostname or ""), port or DEFAULT_PORTS[parts.scheme], target)
 
 
@@ -163,8 +169,12 @@ def _bucket_and_key(rest: str) -> str:
     bucket, slash, key = rest.removeprefix("//").partition("/")
     if not rest.startswith("//") or not slash or not _BUCKET.fullmatch(bucket) or not key:
         raise ValueError("allowed after s3: is //bucket/key")
-    if {"", ".", ".."} & set(key.removesuffix("/").split("/")) or len(key.encode("utf-8", "surrogatepass")) > S3_KEY_BYTES:
-        raise ValueError(f"a key without empty parts and parts named . or .. is allowed, of at most {S3_KEY_BYTES} bytes")
+    if {"", ".", ".."} & set(key.removesuffix("/").split("/")) or len(
+        key.encode("utf-8", "surrogatepass")
+    ) > S3_KEY_BYTES:
+        raise ValueError(
+            f"a key without empty parts and parts named . or .. is allowed, of at most {S3_KEY_BYTES} bytes"
+        )
     return f"{bucket}/{key}"
 
 

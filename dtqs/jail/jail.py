@@ -17,7 +17,7 @@ import orjson
 from dtqs.errors import JailNotEntered, JailUnavailable
 from dtqs.jail import kernel, places, privileges, seccomp
 from dtqs.jail.kernel import Offer
-from dtqs.jail.landlock import Places, Ruleset
+from dtqs.jail.landlock import AllowedPaths, Ruleset
 from dtqs.jail.linux import CLONE_NEWUSER, Step, no_new_privileges
 from dtqs.jail.seccomp import Wishes
 
@@ -40,7 +40,10 @@ class Jail:
         """Return what the kernel offers. Raises JailUnavailable where that is too little, or not known at the moment."""
         found = self.found or kernel.offer()
         if not_told := [part for part in found.missing if part in found.not_told]:
-            raise JailNotEntered("the kernel did not tell whether it has it: " + "; ".join(f"{part}: {found.why_not[part]}" for part in not_told))
+            raise JailNotEntered(
+                "the kernel did not tell whether it has it: "
+                + "; ".join(f"{part}: {found.why_not[part]}" for part in not_told)
+            )
         if self.mode == "required" and found.missing:
             raise JailUnavailable([f"{part}: {found.why_not[part]}" for part in found.missing])
         if found.missing:
@@ -54,7 +57,7 @@ class Jail:
         Nothing is loaded in that step. Raises JailUnavailable; the step raises OSError where a part fails that was on offer.
         """
         offered = self.offer()
-        allowed = Places(places.programs(program), places.read(), (work,), places.devices(), tuple(files))
+        allowed = AllowedPaths(places.programs(program), places.read(), (work,), places.devices(), tuple(files))
         with _ruleset(offered, allowed) as ruleset:
             yield self._steps(offered, ruleset, Wishes(runs_program=True, has_socket=False))
 
@@ -90,7 +93,7 @@ def enter(orders: str, work: Path | None = None, *, has_socket: bool = False) ->
     told = orjson.loads(orders)
     jail, offered = Jail(told["mode"]), Offer(**told["offer"])
     read = (*places.programs(), *places.read(), *places.python())
-    allowed = Places(read=read, work=(work,) if work else (), devices=places.devices())
+    allowed = AllowedPaths(read=read, work=(work,) if work else (), devices=places.devices())
     with _ruleset(offered, allowed) as ruleset:
         try:
             jail._steps(offered, ruleset, Wishes(runs_program=False, has_socket=has_socket))()
@@ -102,7 +105,10 @@ def enter(orders: str, work: Path | None = None, *, has_socket: bool = False) ->
 @cache
 def _warn(missing: tuple[str, ...]) -> None:
     """Tell it once for each process."""
-    logger.warning("the jail of programs that read foreign files lacks a part; see: dtqs doctor", extra={"missing": ", ".join(missing)})
+    logger.warning(
+        "the jail of programs that read foreign files lacks a part; see: dtqs doctor",
+        extra={"missing": ", ".join(missing)},
+    )
 
 
 def _threads() -> int:
@@ -113,7 +119,7 @@ def _threads() -> int:
 
 
 @contextmanager
-def _ruleset(offered: Offer, allowed: Places) -> Iterator[Ruleset | None]:
+def _ruleset(offered: Offer, allowed: AllowedPaths) -> Iterator[Ruleset | None]:
     if not offered.landlock_abi:
         yield None
         return

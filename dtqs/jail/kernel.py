@@ -33,7 +33,9 @@ class Offer:
     @property
     def missing(self) -> tuple[str, ...]:
         """The parts without which a jail has a hole. A network namespace is none of them: seccomp refuses sockets as well."""
-        return tuple(part for part, is_there in (("landlock", self.landlock_abi), ("seccomp", self.has_seccomp)) if not is_there)
+        return tuple(
+            part for part, is_there in (("landlock", self.landlock_abi), ("seccomp", self.has_seccomp)) if not is_there
+        )
 
 
 _told: list[Offer] = []
@@ -59,7 +61,14 @@ def tried() -> Offer:
     if refusal := _trial(privileges.unshare(namespaces)):
         why_not["namespace"], namespaces = refusal, 0
     words = {part: refusal.words for part, refusal in why_not.items()}
-    return Offer(abi, has_seccomp, namespaces, words, by_prctl, tuple(part for part, refusal in why_not.items() if not refusal.is_final))
+    return Offer(
+        abi,
+        has_seccomp,
+        namespaces,
+        words,
+        by_prctl,
+        tuple(part for part, refusal in why_not.items() if not refusal.is_final),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +83,13 @@ def _landlock(why_not: dict[str, _Refusal]) -> int:
     # asked in a child as well: a filter of system calls that is in force may kill for the question
     refusal = _trial(landlock.version())
     if refusal is None:
-        ruleset = landlock.Ruleset(landlock.version()(), landlock.Places())
+        ruleset = landlock.Ruleset(landlock.version()(), landlock.AllowedPaths())
         refusal = _trial(ruleset.restrict())
         ruleset.close()
     if refusal:
-        why_not["landlock"] = replace(refusal, words=f"{refusal.words}: {_LANDLOCK_KERNEL}") if refusal.is_final else refusal
+        why_not["landlock"] = (
+            replace(refusal, words=f"{refusal.words}: {_LANDLOCK_KERNEL}") if refusal.is_final else refusal
+        )
         return 0
     return landlock.version()()
 
@@ -112,7 +123,9 @@ def _trial(part: Callable[[], object]) -> _Refusal | None:
             os._exit(error.errno or 1)
         os._exit(0)
 
-    child = subprocess.Popen(["true"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=prepare)
+    child = subprocess.Popen(
+        ["true"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=prepare
+    )
     status = child.wait()
     if status == -signal.SIGALRM:
         return _Refusal(f"no answer within {_TRIAL_SECONDS} s", is_final=False)

@@ -29,7 +29,11 @@ _RULE_PATH_BENEATH = 1
 
 
 class _Ruleset(ctypes.Structure):
-    _fields_ = (("handled_access_fs", ctypes.c_uint64), ("handled_access_net", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
+    _fields_ = (
+        ("handled_access_fs", ctypes.c_uint64),
+        ("handled_access_net", ctypes.c_uint64),
+        ("scoped", ctypes.c_uint64),
+    )
 
 
 class _Beneath(ctypes.Structure):
@@ -38,7 +42,7 @@ class _Beneath(ctypes.Structure):
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class AllowedPaths:
     """The files that may be opened: `programs` may be run as well; `files` are open ones, each as far as it is open itself."""
 
     programs: tuple[Path, ...] = ()
@@ -56,7 +60,7 @@ def version() -> Callable[[], int]:
 class Ruleset:
     """An open ruleset, to be closed by its maker. A place that does not exist is left out."""
 
-    def __init__(self, abi: int, places: Places) -> None:
+    def __init__(self, abi: int, places: AllowedPaths) -> None:
         self._handled = (1 << _FILE_BITS.get(abi, _MOST_FILE_BITS)) - 1
         whole = _Ruleset(self._handled, _TCP if abi >= _TCP_ABI else 0, _SCOPES if abi >= _SCOPES_ABI else 0)
         size = 24 if abi >= _SCOPES_ABI else 16 if abi >= _TCP_ABI else 8
@@ -85,7 +89,7 @@ class Ruleset:
 
         return step
 
-    def _fill(self, places: Places) -> None:
+    def _fill(self, places: AllowedPaths) -> None:
         self._allow(places.programs, _READ | _EXECUTE)
         self._allow(places.read, _READ)
         self._allow(places.work, _WORK)

@@ -107,7 +107,13 @@ def _judged(numbers: dict[str, int], pid: int) -> dict[str, list[Instruction]]:
     """Return what follows the number of each call that depends on its arguments."""
     blocks: dict[str, list[Instruction]] = {
         # a thread, and no process; in no new namespace
-        "clone": [_argument(0), (_ANY_BIT, 0, 2, _CLONE_THREAD), (_ANY_BIT, 1, 0, _CLONE_NEW), (_RETURN, 0, 0, ALLOW), _refuse()],
+        "clone": [
+            _argument(0),
+            (_ANY_BIT, 0, 2, _CLONE_THREAD),
+            (_ANY_BIT, 1, 0, _CLONE_NEW),
+            (_RETURN, 0, 0, ALLOW),
+            _refuse(),
+        ],
         # its arguments lie in memory, where a filter cannot look: the C library takes clone instead
         "clone3": [(_RETURN, 0, 0, ERROR | errno.ENOSYS)],
         "kill": _only(0, [pid]),

@@ -64,10 +64,14 @@ class Judge:
 
     def dead(self, now: float) -> dict[str, str]:
         """Return the workers to be marked dead, each with the heartbeat that it must still have then."""
-        return {worker_id: seen.heartbeat for worker_id, seen in self._seen.items() if now - seen.changed_at >= self._lease}
+        return {
+            worker_id: seen.heartbeat for worker_id, seen in self._seen.items() if now - seen.changed_at >= self._lease
+        }
 
 
-def vouches(record: SlotRecord, silent_seconds: float, now: float, lease: LeaseSection, limits: SupervisorSection) -> bool:
+def vouches(
+    record: SlotRecord, silent_seconds: float, now: float, lease: LeaseSection, limits: SupervisorSection
+) -> bool:
     """Tell whether a node is to vouch for the worker of this record, if its process is there.
 
     Only until its supervisor kills it, with `stop_seconds` to do so: a supervisor that stands still must not keep tasks from others.

@@ -19,7 +19,7 @@ from dtqs.keeper.relay import Relay
 from dtqs.keeper.repair import Repair
 from dtqs.scoreboard import ChildState, Slot
 from dtqs.store import Store
-from dtqs.store.workers import Totals
+from dtqs.store.workers import ProcessTotals
 from dtqs.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ _FILES_SECONDS = 1.0
 class Keeper:
     def __init__(self, config: Config, slot: Slot, node: Node) -> None:
         self._config, self._slot, self._stop = config, slot, Stop()
-        self._process_id, self._node_name, self._totals = uuid7(), socket.gethostname(), Totals()
+        self._process_id, self._node_name, self._totals = uuid7(), socket.gethostname(), ProcessTotals()
         self._store = Store(config.postgresql, config.lease, _STORE_CONNECTIONS, _TITLE, retry=config.retry)
         self._link = KeeperLink(config.rabbitmq, _TITLE, self._queue_is_missing)
         self._repair = Repair(self._store, self._link, config.lease.grace_seconds)

@@ -17,7 +17,7 @@ from dtqs.errors import WorkerDied
 from dtqs.keeper.judge import Judge, vouches
 from dtqs.scoreboard import Death, SlotRecord
 from dtqs.store import Store
-from dtqs.store.workers import Totals
+from dtqs.store.workers import ProcessTotals
 
 logger = logging.getLogger(__name__)
 _HINT_SECONDS = 2.0
@@ -37,7 +37,15 @@ class Node:
 
 
 class Reclaim:
-    def __init__(self, store: Store, link: KeeperLink, totals: Totals, lease: LeaseSection, limits: SupervisorSection, node: Node) -> None:
+    def __init__(
+        self,
+        store: Store,
+        link: KeeperLink,
+        totals: ProcessTotals,
+        lease: LeaseSection,
+        limits: SupervisorSection,
+        node: Node,
+    ) -> None:
         self._store, self._link, self._totals, self._lease, self._limits = store, link, totals, lease, limits
         self._node = node
         self._known = {death.worker_id: death for death in node.former}
@@ -75,10 +83,18 @@ class Reclaim:
         silent = {}
         for record in self._node.board():
             seconds = self._judge.silent_seconds(record.worker_id, now) if record.worker_id else None
-            if record.worker_id and seconds is not None and vouches(record, seconds, now, self._lease, self._limits) and is_sibling(record.pid):
+            if (
+                record.worker_id
+                and seconds is not None
+                and vouches(record, seconds, now, self._lease, self._limits)
+                and is_sibling(record.pid)
+            ):
                 silent[record.worker_id] = self._judge.heartbeat(record.worker_id)
                 if record.worker_id not in self._vouched:
-                    logger.warning("vouching for a silent worker", extra={"worker_id": record.worker_id, "pid": record.pid, "task_id": record.task_id})
+                    logger.warning(
+                        "vouching for a silent worker",
+                        extra={"worker_id": record.worker_id, "pid": record.pid, "task_id": record.task_id},
+                    )
         self._vouched = frozenset(silent)
         if silent:
             self._judge.vouched(self._store.workers.vouch(silent), now)
@@ -87,7 +103,9 @@ class Reclaim:
         rows = self._store.leases.reclaim(worker_id, error, death, seen)
         if rows is None:
             return
-        logger.warning("dead worker's tasks taken back", extra={"worker_id": worker_id, "cause": error.cause, "tasks": len(rows)})
+        logger.warning(
+            "dead worker's tasks taken back", extra={"worker_id": worker_id, "cause": error.cause, "tasks": len(rows)}
+        )
         self._totals.reclaimed += len(rows)
         if rows:
             self._link.publish_events(rows)

@@ -8,7 +8,7 @@ from dtqs.deadline import Deadline
 from dtqs.keeper.clock import DatabaseClock
 from dtqs.store import Store
 from dtqs.store.backlog import FIRST_ID, LONG_AGO
-from dtqs.store.workers import Totals
+from dtqs.store.workers import ProcessTotals
 
 logger = logging.getLogger(__name__)
 BATCH = 500
@@ -19,7 +19,7 @@ _FULL_SCAN_SECONDS = 60.0
 class Relay:
     """Scans behind a moving mark, since a held snapshot keeps the dead index entries below it; everything once a minute, and after a step of the clock."""
 
-    def __init__(self, store: Store, link: KeeperLink, totals: Totals, publish_timeout_seconds: float) -> None:
+    def __init__(self, store: Store, link: KeeperLink, totals: ProcessTotals, publish_timeout_seconds: float) -> None:
         self._store, self._link, self._totals, self._timeout = store, link, totals, publish_timeout_seconds
         self._mark = LONG_AGO
         self._full_at = 0.0
@@ -38,7 +38,9 @@ class Relay:
         if self._due_after is not None:
             self._due_after, _ = self._store.backlog.due_again(self._due_until, self._due_after, _STEP_BATCH)
             if self._due_after is None:
-                self._due_until = 0.0  # else the next step would make due what was submitted since for a time before this one's
+                self._due_until = (
+                    0.0  # else the next step would make due what was submitted since for a time before this one's
+                )
         if not self._link.can_publish:
             return self._due_after is not None  # what is due stays due
         dues, rest = self._store.backlog.relay(self._mark, BATCH)

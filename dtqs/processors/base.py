@@ -28,16 +28,28 @@ class Payload(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-Source = Annotated[str, AfterValidator(check), Field(description=f"where the input comes from: {ALLOWED}", json_schema_extra={"x-dtqs-source": True})]
+Source = Annotated[
+    str,
+    AfterValidator(check),
+    Field(description=f"where the input comes from: {ALLOWED}", json_schema_extra={"x-dtqs-source": True}),
+]
 """The type of a payload's field that names an input."""
 
 
 class ProcessorSettings(Section):
     """The keys that `[processor:NAME]` has for every type; settings models extend it."""
 
-    max_retries: int | None = Field(default=None, ge=0, le=MAX_RETRIES_LIMIT, description="retries after the first attempt; left out: the type's own")
+    max_retries: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_RETRIES_LIMIT,
+        description="retries after the first attempt; left out: the type's own",
+    )
     timeout_seconds: float | None = Field(
-        default=None, ge=0.1, le=TIMEOUT_SECONDS_LIMIT, description="seconds that an attempt may take; left out: the type's own"
+        default=None,
+        ge=0.1,
+        le=TIMEOUT_SECONDS_LIMIT,
+        description="seconds that an attempt may take; left out: the type's own",
     )
 
 
@@ -84,7 +96,9 @@ class Processor(Generic[P, S]):
         self.settings = settings
         if isinstance(settings, ProcessorSettings):
             self.max_retries = self.max_retries if settings.max_retries is None else settings.max_retries
-            self.timeout_seconds = self.timeout_seconds if settings.timeout_seconds is None else settings.timeout_seconds
+            self.timeout_seconds = (
+                self.timeout_seconds if settings.timeout_seconds is None else settings.timeout_seconds
+            )
 
     def is_light(self, payload: P) -> bool:
         """Tell whether this very payload is light; asked once, at submit."""
@@ -117,9 +131,21 @@ class Processor(Generic[P, S]):
 class Context:
     """What an attempt may ask of its worker."""
 
-    __slots__ = ("_attempt", "_effect", "_files", "_known_result", "_outputs", "_permit", "_reporter", "_task_id", "_work_dir")
+    __slots__ = (
+        "_attempt",
+        "_effect",
+        "_files",
+        "_known_result",
+        "_outputs",
+        "_permit",
+        "_reporter",
+        "_task_id",
+        "_work_dir",
+    )
 
-    def __init__(self, task_id: str, attempt: int, reporter: Reporter, files: FileSpace, permit: Permit | None = None) -> None:
+    def __init__(
+        self, task_id: str, attempt: int, reporter: Reporter, files: FileSpace, permit: Permit | None = None
+    ) -> None:
         self._task_id, self._attempt = task_id, attempt
         self._effect: Effect | None = None
         self._known_result: str | None = None
@@ -184,7 +210,13 @@ class Context:
         checks.writer(write)
         output = self._files.add_output(name, write, media_type)
         self._outputs.append(output)
-        return {"name": name, "uri": f"upload:{output.file_id}", "media_type": media_type, "size_bytes": output.size_bytes, "sha256": output.sha256}
+        return {
+            "name": name,
+            "uri": f"upload:{output.file_id}",
+            "media_type": media_type,
+            "size_bytes": output.size_bytes,
+            "sha256": output.sha256,
+        }
 
     def take(self, key: str, per_second: float, burst: int = 1) -> None:
         """Take one of `per_second` turns a second that all workers share under this key, after a pause up to `burst` at once.
@@ -199,7 +231,9 @@ class Context:
         wanted = checks.turns(turns)
         for key, count in Counter(turn.key for turn in wanted).items():
             if count > 1:
-                raise PermanentError(f"the rate limit {key} is asked for twice, with different rates or bursts; allowed is one of each key")
+                raise PermanentError(
+                    f"the rate limit {key} is asked for twice, with different rates or bursts; allowed is one of each key"
+                )
         if wanted:
             self._reporter.take(wanted)
 

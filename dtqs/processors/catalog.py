@@ -26,7 +26,13 @@ from dtqs.processors.video import VideoProcessor
 GROUP = "dtqs.processors"
 """The entry-point group in which packages register their processors."""
 
-BUILT_IN: tuple[type[Processor[Any, Any]], ...] = (EchoProcessor, EmailProcessor, ImageProcessor, SmsProcessor, VideoProcessor)
+BUILT_IN: tuple[type[Processor[Any, Any]], ...] = (
+    EchoProcessor,
+    EmailProcessor,
+    ImageProcessor,
+    SmsProcessor,
+    VideoProcessor,
+)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -35,7 +41,9 @@ class Catalog:
 
     def __init__(self, processors: Iterable[Processor[Any, Any]]) -> None:
         self._processors = {processor.name: processor for processor in processors}
-        self._bounds = {name: found for name, processor in self._processors.items() if (found := bounds(processor.payload_model))}
+        self._bounds = {
+            name: found for name, processor in self._processors.items() if (found := bounds(processor.payload_model))
+        }
 
     @classmethod
     def load(cls, config: Config) -> "Catalog":
@@ -68,7 +76,9 @@ class Catalog:
         except ValidationError as error:
             found = payload_problems(error, processor.payload_model)
             named = {problem.field for problem in found}
-            raise Invalid([*found, *(problem for problem in processor.problems_beside(payload) if problem.field not in named)]) from error
+            raise Invalid(
+                [*found, *(problem for problem in processor.problems_beside(payload) if problem.field not in named)]
+            ) from error
         if problems := processor.problems(valid):
             raise Invalid(problems)
         return processor, valid
@@ -82,7 +92,9 @@ def _classes(problems: list[str]) -> dict[str, type[Processor[Any, Any]]]:
         if found is None:
             continue
         if not _NAME.fullmatch(found.name):
-            problems.append(f"{_where(point)}: {found.name!r} is no name for a task type; allowed: lower-case letters, digits, _ and -, a letter first")
+            problems.append(
+                f"{_where(point)}: {found.name!r} is no name for a task type; allowed: lower-case letters, digits, _ and -, a letter first"
+            )
         elif classes.setdefault(found.name, found) is not found:
             problems.append(f"{_where(point)}: the task type {found.name} is taken by {classes[found.name].__module__}")
     return classes
@@ -110,7 +122,9 @@ def _unknown_sections(config: Config, classes: dict[str, type[Processor[Any, Any
     for name in config.processor_names():
         if name not in classes:
             entry = next(iter(config.raw[f"processor:{name}"].values()), None)
-            problems.append(f"{entry.where if entry else config.path}: [processor:{name}]: no such task type{suggestion(name, sorted(classes))}")
+            problems.append(
+                f"{entry.where if entry else config.path}: [processor:{name}]: no such task type{suggestion(name, sorted(classes))}"
+            )
     return problems
 
 
@@ -123,5 +137,7 @@ def _build(found: type[Processor[Any, Any]], config: Config, problems: list[str]
     except ConfigError as error:
         problems += error.problems
     except Exception as error:  # others' constructors, as above
-        problems.append(f"processor {found.name} ({found.__module__}): cannot be built: {type(error).__name__}: {error}")
+        problems.append(
+            f"processor {found.name} ({found.__module__}): cannot be built: {type(error).__name__}: {error}"
+        )
     return None

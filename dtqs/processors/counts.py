@@ -55,7 +55,11 @@ def count_problems(allowed: tuple[Bound, ...], value: Any, where: str = "payload
 
 def _most(field: FieldInfo) -> int | None:
     """Return the greatest length that a field states, also in an arm of a union."""
-    lengths = [each.max_length for each in [*field.metadata, *_marks(field.annotation)] if isinstance(getattr(each, "max_length", None), int)]
+    lengths = [
+        each.max_length
+        for each in [*field.metadata, *_marks(field.annotation)]
+        if isinstance(getattr(each, "max_length", None), int)
+    ]
     return min(lengths, default=None)
 
 
@@ -72,7 +76,10 @@ def _marks(annotation: Any) -> list[Any]:
     origin = get_origin(annotation)
     if origin is Annotated:
         inner, *marks = get_args(annotation)
-        return [*(mark for each in marks for mark in (each.metadata if isinstance(each, FieldInfo) else [each])), *_marks(inner)]
+        return [
+            *(mark for each in marks for mark in (each.metadata if isinstance(each, FieldInfo) else [each])),
+            *_marks(inner),
+        ]
     if origin in (Union, UnionType):
         arms = [arm for arm in get_args(annotation) if arm is not type(None)]
         return _marks(arms[0]) if len(arms) == 1 else []  # of several arms another one may allow more

@@ -33,8 +33,12 @@ class EchoPayload(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, frozen=True)
 
     sleep_seconds: float = Field(default=0.0, ge=0, le=86400, description="seconds to sleep, spread over the steps")
-    spin_seconds: float = Field(default=0.0, ge=0, le=86400, description="seconds of pure Python computing, spread over the steps")
-    fail: Literal["transient", "permanent"] | None = Field(default=None, description="end every attempt with an error of this sort")
+    spin_seconds: float = Field(
+        default=0.0, ge=0, le=86400, description="seconds of pure Python computing, spread over the steps"
+    )
+    fail: Literal["transient", "permanent"] | None = Field(
+        default=None, description="end every attempt with an error of this sort"
+    )
     fail_times: int = Field(default=0, ge=0, le=1000, description="so many attempts fail with a transient error")
     steps: int = Field(default=0, ge=0, le=1000, description="report progress so many times")
     exit: int | None = Field(default=None, ge=0, le=255, description="the worker process dies with this exit status")
@@ -87,7 +91,12 @@ class EchoProcessor(Processor[EchoPayload, EchoSettings]):
         needs = "needs [processor:echo] faults = on here, which is for tests"
         found = [(name, f"{needs}; without it this field is left out") for name in _forbidden(payload)]
         if payload.sleep_seconds > SLEEP_SECONDS_LIMIT:
-            found.append(("sleep_seconds", f"above {SLEEP_SECONDS_LIMIT:g} {needs}; without it, 0 to {SLEEP_SECONDS_LIMIT:g} is allowed"))
+            found.append(
+                (
+                    "sleep_seconds",
+                    f"above {SLEEP_SECONDS_LIMIT:g} {needs}; without it, 0 to {SLEEP_SECONDS_LIMIT:g} is allowed",
+                )
+            )
         return [Problem(f"payload.{name}", message) for name, message in found]
 
     def run(self, payload: EchoPayload, context: Context) -> Json:
@@ -102,7 +111,9 @@ class EchoProcessor(Processor[EchoPayload, EchoSettings]):
 
 def _forbidden(payload: EchoPayload) -> list[str]:
     """Return the fields that no value makes harmless, where they ask for something."""
-    return [name for name, asks in (("exit", payload.exit is not None), ("spin_seconds", payload.spin_seconds > 0)) if asks]
+    return [
+        name for name, asks in (("exit", payload.exit is not None), ("spin_seconds", payload.spin_seconds > 0)) if asks
+    ]
 
 
 def _obey(payload: EchoPayload, context: Context) -> None:
@@ -116,7 +127,9 @@ def _obey(payload: EchoPayload, context: Context) -> None:
     if payload.fail == "transient":
         raise TransientError("the payload asks for a transient error")
     if context.attempt <= payload.fail_times:
-        raise TransientError(f"the payload asks that the first {payload.fail_times} attempts fail; this is attempt {context.attempt}")
+        raise TransientError(
+            f"the payload asks that the first {payload.fail_times} attempts fail; this is attempt {context.attempt}"
+        )
 
 
 def _take_time(payload: EchoPayload, context: Context) -> None:

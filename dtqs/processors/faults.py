@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from dtqs.errors import Problem
-from dtqs.secrets import masked
+from dtqs.masking import masked
 
 PROBLEMS_LIMIT = 100
 _SUGGESTIONS, _NAME_CHARACTERS = 10, 60
@@ -38,7 +38,10 @@ _WANTED = {
 def payload_problems(error: ValidationError, model: type[BaseModel], root: str = "payload") -> list[Problem]:
     """Return a problem for each error, PROBLEMS_LIMIT at most and then one that says how many more there are."""
     faults = error.errors(include_url=False, include_context=False)
-    problems = [_problem(root, fault["loc"], fault["type"], _said(fault), model, at < _SUGGESTIONS) for at, fault in enumerate(faults[:PROBLEMS_LIMIT])]
+    problems = [
+        _problem(root, fault["loc"], fault["type"], _said(fault), model, at < _SUGGESTIONS)
+        for at, fault in enumerate(faults[:PROBLEMS_LIMIT])
+    ]
     if len(faults) > PROBLEMS_LIMIT:
         problems.append(Problem(root, f"{len(faults) - PROBLEMS_LIMIT} more"))
     return problems
@@ -62,7 +65,9 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
     return next((found for part in get_args(annotation) if (found := model_in(part))), None)
 
 
-def _problem(root: str, loc: tuple[int | str, ...], kind: str, message: str, model: type[BaseModel], suggests: bool) -> Problem:
+def _problem(
+    root: str, loc: tuple[int | str, ...], kind: str, message: str, model: type[BaseModel], suggests: bool
+) -> Problem:
     if loc and loc[-1] == "[key]":  # what is wrong is a name in an object whose names are free
         loc = loc[:-1]
     where = place(root, loc)

@@ -19,7 +19,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Generic[M]):
+class OutputPart(Generic[M]):
     """One output as far as it is well formed: fields that are wrong in themselves hold what of them is not, else their defaults, and are named in `wrong`."""
 
     index: int
@@ -38,33 +38,40 @@ def check_some(items: Sequence[M], left_out: str) -> Sequence[M]:
     return items
 
 
-def whole(outputs: Sequence[M]) -> list[Part[M]]:
+def whole(outputs: Sequence[M]) -> list[OutputPart[M]]:
     """Return the outputs of a valid payload as parts."""
-    return [Part(index, output) for index, output in enumerate(outputs)]
+    return [OutputPart(index, output) for index, output in enumerate(outputs)]
 
 
-def well_formed(model: type[M], payload: Json) -> list[Part[M]]:
+def well_formed(model: type[M], payload: Json) -> list[OutputPart[M]]:
     """Return what there is to judge of the outputs of a payload that is not valid."""
     given = payload.get("outputs") if isinstance(payload, dict) else None
     items = given[:OUTPUTS_LIMIT] if isinstance(given, list) else []
     return [_part(model, index, item if isinstance(item, dict) else {}) for index, item in enumerate(items)]
 
 
-def common_problems(parts: Sequence[Part[M]], most: int) -> list[Problem]:
+def common_problems(parts: Sequence[OutputPart[M]], most: int) -> list[Problem]:
     """Want no more outputs than the settings allow, and a name of its own for each."""
-    found = [Problem("payload.outputs", f"{len(parts)} outputs; at most {most} are allowed")] if len(parts) > most else []
+    found = (
+        [Problem("payload.outputs", f"{len(parts)} outputs; at most {most} are allowed")] if len(parts) > most else []
+    )
     first: dict[str, int] = {}
     for part in parts:
         name = None if "name" in part.wrong else vars(part.output)["name"]
         # a client that saves them side by side may be on a disk that ignores case
         if name and (index := first.setdefault(name.lower(), part.index)) != part.index:
-            found.append(part.problem("name", f"outputs[{index}] has it as well; allowed: a name of its own for each, letters of either case being the same"))
+            found.append(
+                part.problem(
+                    "name",
+                    f"outputs[{index}] has it as well; allowed: a name of its own for each, letters of either case being the same",
+                )
+            )
     return found
 
 
-def _part(model: type[M], index: int, item: dict[str, Json]) -> Part[M]:
+def _part(model: type[M], index: int, item: dict[str, Json]) -> OutputPart[M]:
     output, wrong = _sound(model, item)
-    return Part(index, output, frozenset(wrong))
+    return OutputPart(index, output, frozenset(wrong))
 
 
 def _sound(model: type[M], item: dict[str, Json]) -> tuple[M, set[str]]:
@@ -78,7 +85,10 @@ def _sound(model: type[M], item: dict[str, Json]) -> tuple[M, set[str]]:
         except ValidationError as error:
             wrong.add(name)
             # told of something inside: the value has the right shape
-            is_inside = any(len(fault["loc"]) > 1 for fault in error.errors(include_url=False, include_context=False, include_input=False))
+            is_inside = any(
+                len(fault["loc"]) > 1
+                for fault in error.errors(include_url=False, include_context=False, include_input=False)
+            )
             inner = model_in(field.annotation) if is_inside else None
             vars(made)[name] = _within(inner, item[name]) if inner else None if field.is_required() else field.default
     return made, wrong

@@ -2,7 +2,7 @@
 
 from dtqs.readings.alarms import alarms
 from dtqs.readings.history import History
-from dtqs.readings.reader import Reader
+from dtqs.readings.reader import SystemReader
 from dtqs.readings.values import (
     BrokerReading,
     Depth,
@@ -10,11 +10,11 @@ from dtqs.readings.values import (
     Health,
     KeeperReading,
     Latency,
-    LogEntry,
     QueuedTask,
-    Rates,
     Reading,
-    Totals,
+    SystemLogRow,
+    SystemTotals,
+    Throughput,
     WorkerReading,
 )
 
@@ -26,12 +26,12 @@ __all__ = [
     "History",
     "KeeperReading",
     "Latency",
-    "LogEntry",
     "QueuedTask",
-    "Rates",
-    "Reader",
     "Reading",
-    "Totals",
+    "SystemLogRow",
+    "SystemReader",
+    "SystemTotals",
+    "Throughput",
     "WorkerReading",
     "alarms",
 ]

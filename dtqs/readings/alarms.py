@@ -71,7 +71,11 @@ def _processes(reading: Reading, seen: Seen) -> Iterator[str]:
             if worker.late:
                 yield f"worker {worker.pool}/{worker.slot} on {worker.node_name} gave no heartbeat for {age(worker.age_seconds)}"
     if reading.processes is not None:
-        keepers = [process for process in reading.processes if process.role == "keeper" and process.age_seconds <= seen.lease.lease_seconds]
+        keepers = [
+            process
+            for process in reading.processes
+            if process.role == "keeper" and process.age_seconds <= seen.lease.lease_seconds
+        ]
         if not keepers:
             yield "no keeper is running: what a dead worker held is not taken back, and what is scheduled does not start"
 
@@ -94,7 +98,9 @@ def _tasks(reading: Reading, seen: Seen) -> Iterator[str]:
         return
     # while nothing waited there was nothing to take
     quiet_seconds = min(seen.quiet_seconds, depth.oldest_seconds)
-    if quiet_seconds >= max(10.0, 3 * seen.lease.heartbeat_seconds) and any(worker.state == "ready" for worker in workers):
+    if quiet_seconds >= max(10.0, 3 * seen.lease.heartbeat_seconds) and any(
+        worker.state == "ready" for worker in workers
+    ):
         yield f"no worker has taken a task for {age(quiet_seconds)}, and {depth.pending:,} wait"
     elif depth.oldest_seconds >= LATE_SECONDS:
         busy = all(worker.state == "busy" for worker in workers)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from dtqs.readings.reader import Reader
-from dtqs.readings.values import LogEntry
+from dtqs.readings.reader import SystemReader
+from dtqs.readings.values import SystemLogRow
 
 LATE_SECONDS = 10.0
 """A row's time is that of its transaction's beginning: so long ago is looked at anew each time."""
@@ -14,12 +14,12 @@ ROWS_LIMIT = 1000
 
 
 class Following:
-    def __init__(self, reader: Reader, level: str | None, search: str | None) -> None:
+    def __init__(self, reader: SystemReader, level: str | None, search: str | None) -> None:
         self._reader, self._level, self._search = reader, level, search
         self._since = 0.0
         self._seen: set[int] = set()
 
-    def begin(self, limit: int) -> list[LogEntry]:
+    def begin(self, limit: int) -> list[SystemLogRow]:
         """Return the newest rows, at most so many. Raises StoreUnavailable."""
         _, now = self._reader.log_ids(0.0, 0.0, self._level, self._search)
         self._since = now - LATE_SECONDS
@@ -29,7 +29,7 @@ class Following:
         self._seen = {log_id for log_id in ids if log_id <= last}
         return newest
 
-    def new(self) -> Iterator[LogEntry]:
+    def new(self) -> Iterator[SystemLogRow]:
         """Give out what has come since. Raises StoreUnavailable."""
         behind = True
         while behind:

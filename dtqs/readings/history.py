@@ -3,12 +3,18 @@
 import bisect
 from collections import deque
 
-from dtqs.readings.values import Rates, Reading
+from dtqs.readings.values import Reading, Throughput
 
 KEPT_SECONDS = 300.0
 SPAN_SECONDS = 10.0
 """A rate is taken over so long at least: processes write their counters every few seconds only."""
-_COUNTERS = {"submitted": "submitted", "started": "claimed", "completed": "completed", "failed": "failed", "retried": "retried"}
+_COUNTERS = {
+    "submitted": "submitted",
+    "started": "claimed",
+    "completed": "completed",
+    "failed": "failed",
+    "retried": "retried",
+}
 
 
 class History:
@@ -25,12 +31,12 @@ class History:
             self._readings.popleft()
 
     @property
-    def rates(self) -> Rates | None:
+    def rates(self) -> Throughput | None:
         """Tasks a second of late; None before there are two readings."""
         if len(self._readings) < 2:
             return None
         at = self._readings[-1].at
-        return Rates(**{name: self._rate(name, at) or 0.0 for name in _COUNTERS})
+        return Throughput(**{name: self._rate(name, at) or 0.0 for name in _COUNTERS})
 
     def series(self, name: str, points: int) -> list[float]:
         """Return a rate of the last five minutes in equal parts, oldest first: at most so many, fewer where there are no readings yet."""

@@ -16,15 +16,15 @@ from dtqs.readings.values import (
     Health,
     KeeperReading,
     Latency,
-    LogEntry,
     QueuedTask,
     Reading,
-    Totals,
+    SystemLogRow,
+    SystemTotals,
     WorkerReading,
 )
 from dtqs.store import Store
-from dtqs.store.database import Row
-from dtqs.store.overview import Backlog, LogQuery, Overview, Recent
+from dtqs.store.driver.database import Row
+from dtqs.store.overview import BacklogReading, LogQuery, Overview, Recent
 from dtqs.task import Status
 
 _LIMIT_SECONDS = 2.0
@@ -35,7 +35,7 @@ _PROCESS_AGE_SECONDS = 60.0
 """Keepers and API processes that have not counted for longer are gone."""
 
 
-class Reader:
+class SystemReader:
     """Reads with connections of its own, made by the first reading: one for readings and one for the log, whose searches must keep no reading waiting.
 
     One reading at a time; `close` may be called twice.
@@ -65,7 +65,9 @@ class Reader:
         )  # fmt: skip
         return _with_alarms(reading, seen)
 
-    def newest_logs(self, limit: int, level: str | None = None, task_id: str | None = None, search: str | None = None) -> list[LogEntry]:
+    def newest_logs(
+        self, limit: int, level: str | None = None, task_id: str | None = None, search: str | None = None
+    ) -> list[SystemLogRow]:
         """Return the newest log rows, oldest of them first: of a level or above (debug, info, warning, error), of one task, with a text in them.
 
         Without a task the search looks at the newest 50,000 rows, more or less. Raises StoreUnavailable.
@@ -73,17 +75,19 @@ class Reader:
         self._log_database.start()
         query = LogQuery(limit, level, search or None)
         rows = self._logs.task_logs(task_id, query) if task_id else self._logs.logs(query)
-        return [LogEntry(*row) for row in rows]
+        return [SystemLogRow(*row) for row in rows]
 
-    def log_ids(self, since: float, span_seconds: float, level: str | None, search: str | None) -> tuple[list[int], float]:
+    def log_ids(
+        self, since: float, span_seconds: float, level: str | None, search: str | None
+    ) -> tuple[list[int], float]:
         """Return the ids of all log rows of a span of time that begins at a Unix time, and PostgreSQL's Unix time. Raises StoreUnavailable."""
         self._log_database.start()
         return self._logs.log_ids(since, span_seconds, LogQuery(0, level, search or None))
 
-    def named_logs(self, since: float, log_ids: Sequence[int]) -> list[LogEntry]:
+    def named_logs(self, since: float, log_ids: Sequence[int]) -> list[SystemLogRow]:
         """Return log rows by their ids, all of them since a Unix time. Raises StoreUnavailable."""
         self._log_database.start()
-        return [LogEntry(*row) for row in self._logs.named_logs(since, log_ids)]
+        return [SystemLogRow(*row) for row in self._logs.named_logs(since, log_ids)]
 
     def close(self) -> None:
         for database in (self._database, self._log_database):
@@ -98,7 +102,7 @@ class Reader:
             latency_seconds = time.monotonic() - began
             recent = overview.recent(failures)
             parts = {
-                "totals": Totals(*totals),
+                "totals": SystemTotals(*totals),
                 **_workers(overview.workers(), self._lease),
                 "processes": tuple(KeeperReading(*row) for row in overview.processes(_PROCESS_AGE_SECONDS)),
                 "failures": _failures(overview.failures(failures), recent, failures),
@@ -108,7 +112,11 @@ class Reader:
         except StoreUnavailable as error:
             names = ("totals", "workers", "processes", "failures", "latency", "depth", "next_tasks", "later_tasks")
             return Health("PostgreSQL", "away", str(error).removeprefix("PostgreSQL: ")), dict.fromkeys(names), False
-        return Health("PostgreSQL", "ok", f"version {version}{', read-only' if read_only else ''}", latency_seconds), parts, read_only
+        return (
+            Health("PostgreSQL", "ok", f"version {version}{', read-only' if read_only else ''}", latency_seconds),
+            parts,
+            read_only,
+        )
 
     def _read_broker(self) -> tuple[Health, BrokerLook | None]:
         try:
@@ -132,7 +140,10 @@ def _with_alarms(reading: Reading, seen: Seen) -> Reading:
 
 
 def _workers(rows: Sequence[Row], lease: LeaseSection) -> dict[str, Any]:
-    return {"workers": tuple(_worker(row, lease) for row in rows), "more_workers": rows[0][-1] - len(rows) if rows else 0}
+    return {
+        "workers": tuple(_worker(row, lease) for row in rows),
+        "more_workers": rows[0][-1] - len(rows) if rows else 0,
+    }
 
 
 def _worker(row: Row, lease: LeaseSection) -> WorkerReading:
@@ -144,7 +155,7 @@ def _worker(row: Row, lease: LeaseSection) -> WorkerReading:
     return WorkerReading(*values)
 
 
-def _backlog(backlog: Backlog) -> dict[str, Any]:
+def _backlog(backlog: BacklogReading) -> dict[str, Any]:
     by_priority, by_type = [0] * 10, dict[str, int]()
     for task_type, priority, due, count, _ in backlog.counts:
         if due:
@@ -160,7 +171,9 @@ def _backlog(backlog: Backlog) -> dict[str, Any]:
         more=backlog.more,
     )
     coming = [_queued(row) for row in backlog.coming]
-    following = sorted((task for task in coming if task.due), key=lambda task: (-task.priority, task.due_at, task.task_id))
+    following = sorted(
+        (task for task in coming if task.due), key=lambda task: (-task.priority, task.due_at, task.task_id)
+    )
     later = sorted((task for task in coming if not task.due), key=lambda task: (task.due_at, task.task_id))
     return {"depth": depth, "next_tasks": tuple(following), "later_tasks": tuple(later)}
 
@@ -174,7 +187,9 @@ def _failures(failed: Sequence[Row], recent: Recent, limit: int) -> tuple[Failur
     """Put together what failed and what failed but will be retried, newest first, each task once."""
     rows = {row[0]: row for row in (*recent.retrying, *failed)}
     newest = sorted(rows.values(), key=lambda row: str(row[3]), reverse=True)[:limit]
-    return tuple(Failure(task_id, task_type, Status(status), at, message) for task_id, task_type, status, at, message in newest)
+    return tuple(
+        Failure(task_id, task_type, Status(status), at, message) for task_id, task_type, status, at, message in newest
+    )
 
 
 def _latency(recent: Recent) -> Latency:

@@ -51,7 +51,7 @@ class KeeperReading:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class SystemTotals:
     """Sums over all processes, the folded ones of the past included: rates are differences of two readings."""
 
     submitted: int
@@ -95,7 +95,7 @@ class QueuedTask:
 
 
 @dataclass(frozen=True, slots=True)
-class LogEntry:
+class SystemLogRow:
     """A row of the log, of any task."""
 
     log_id: int
@@ -148,7 +148,7 @@ class Reading:
     broker: Health
     workers: tuple[WorkerReading, ...] | None
     processes: tuple[KeeperReading, ...] | None
-    totals: Totals | None
+    totals: SystemTotals | None
     depth: Depth | None
     next_tasks: tuple[QueuedTask, ...] | None
     later_tasks: tuple[QueuedTask, ...] | None
@@ -162,7 +162,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
+class Throughput:
     """Tasks a second, over the last seconds between two readings."""
 
     submitted: float

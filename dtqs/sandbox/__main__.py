@@ -14,7 +14,7 @@ from pathlib import Path
 from dtqs import log
 from dtqs.errors import DtqsError
 from dtqs.sandbox.child import SandboxError
-from dtqs.sandbox.places import Places
+from dtqs.sandbox.places import SandboxPaths
 from dtqs.sandbox.report import ERROR, READY, Report
 from dtqs.sandbox.stack import Stack
 
@@ -27,7 +27,7 @@ def main(var: str, api_port: str, workers: str, report_descriptor: str, word_des
     """Run the stack until SIGTERM or SIGINT. An empty text stands for what was not asked for. It goes beyond the servers at a word through the last pipe."""
     report = Report(int(report_descriptor))
     try:
-        _log_to(Places(Path(var)))
+        _log_to(SandboxPaths(Path(var)))
     except SandboxError as error:
         report.say(f"{ERROR}{error}")
         return os.EX_UNAVAILABLE
@@ -48,14 +48,16 @@ def main(var: str, api_port: str, workers: str, report_descriptor: str, word_des
         return os.EX_UNAVAILABLE
     except Exception as error:
         logger.exception("the sandbox failed")
-        report.say(f"{ERROR}the sandbox failed, {type(error).__name__}: {error}; its log: {Places(Path(var)).log('sandbox')}")
+        report.say(
+            f"{ERROR}the sandbox failed, {type(error).__name__}: {error}; its log: {SandboxPaths(Path(var)).log('sandbox')}"
+        )
         return os.EX_SOFTWARE
     finally:
         stack.stop()
     return os.EX_OK
 
 
-def _log_to(places: Places) -> None:
+def _log_to(places: SandboxPaths) -> None:
     places.make()
     with places.log("sandbox").open("ab") as file:
         for descriptor in (1, 2):

@@ -40,7 +40,9 @@ class Account:
             with suppress(KeyError):
                 entry = pwd.getpwnam(name)
                 return cls(name, entry.pw_uid, entry.pw_gid)
-        raise SandboxError(f"root cannot run the servers itself, and none of the users {', '.join(names)}, nobody exists")
+        raise SandboxError(
+            f"root cannot run the servers itself, and none of the users {', '.join(names)}, nobody exists"
+        )
 
     def prefix(self) -> list[str]:
         return ["--reuid", str(self.uid), "--regid", str(self.gid), "--clear-groups"]
@@ -82,11 +84,17 @@ def _private(path: str, flags: int) -> int:
     return descriptor
 
 
-class Child:
+class SandboxProcess:
     """A process in a session of its own. Start it from the main thread: `death_signal` reaches it when that thread ends without stopping it."""
 
     def __init__(
-        self, name: str, pid_file: Path, log: Path, account: Account | None = None, stop_signal: signal.Signals = signal.SIGTERM, death_signal: str = "KILL"
+        self,
+        name: str,
+        pid_file: Path,
+        log: Path,
+        account: Account | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+        death_signal: str = "KILL",
     ) -> None:
         self.name, self.log = name, log
         self._pid_file, self._account = pid_file, account
@@ -115,9 +123,24 @@ class Child:
         if self._process:
             kill_group(self.pid)
         end_leftover(self._pid_file, Deadline(10))
-        argv = ["setpriv", "--pdeathsig", self._death_signal, *(self._account.prefix() if self._account else []), "--", *command]
+        argv = [
+            "setpriv",
+            "--pdeathsig",
+            self._death_signal,
+            *(self._account.prefix() if self._account else []),
+            "--",
+            *command,
+        ]
         with open(self.log, "ab", opener=_private) as log:
-            self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(environment), cwd=cwd, start_new_session=True)
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=dict(environment),
+                cwd=cwd,
+                start_new_session=True,
+            )
         write_private(self._pid_file, identity(self._process.pid, self._pid_file))
 
     def wait(self, seconds: float) -> bool:
@@ -165,7 +188,7 @@ class Child:
 class Program:
     """A command of ours that runs as a child until it is stopped."""
 
-    def __init__(self, child: Child, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, child: SandboxProcess, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self.child = child
         self._command, self._environment = command, environment
 

@@ -33,7 +33,7 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class SandboxPaths:
     """The folder var and what is in it."""
 
     var: Path
@@ -70,9 +70,15 @@ class Places:
 
     def refuse_others(self) -> None:
         """Raise SandboxError where the folder is another user's: root's, after a start with sudo."""
-        foreign = [path for path in (self.var, self.lock.parent, self.log("").parent) if path.exists() and not os.access(path, os.W_OK | os.X_OK)]
+        foreign = [
+            path
+            for path in (self.var, self.lock.parent, self.log("").parent)
+            if path.exists() and not os.access(path, os.W_OK | os.X_OK)
+        ]
         if foreign:
-            raise SandboxError(f"{foreign[0]} belongs to {foreign[0].owner()}: run this as that user, or name another folder with --var")
+            raise SandboxError(
+                f"{foreign[0]} belongs to {foreign[0].owner()}: run this as that user, or name another folder with --var"
+            )
 
     def make(self) -> None:
         try:
@@ -82,7 +88,7 @@ class Places:
             raise SandboxError(f"cannot make the sandbox's folder: {error}; name another one with --var") from error
 
 
-def choose_ports(places: Places, api: int | None) -> Ports:
+def choose_ports(places: SandboxPaths, api: int | None) -> Ports:
     """Return the ports of last time; those that are taken now, or were never chosen, are chosen anew. Call it when nothing of ours runs."""
     file = places.ports
     ports = Ports(*free_ports(len(fields(Ports))))
@@ -99,7 +105,7 @@ def choose_ports(places: Places, api: int | None) -> Ports:
     return ports
 
 
-def write_ini(places: Places, ours: Keys, proposed: Keys = MappingProxyType({})) -> None:
+def write_ini(places: SandboxPaths, ours: Keys, proposed: Keys = MappingProxyType({})) -> None:
     """Write the effective configuration: our keys over those that are there, and what is proposed where there is none."""
     parser = configparser.ConfigParser(interpolation=None, default_section="\0")
     with suppress(FileNotFoundError):
@@ -128,6 +134,8 @@ def read_client_env(path: Path) -> dict[str, str]:
 
 def environment_without(ours: Keys) -> dict[str, str]:
     """Return our environment without what would lead the API and the supervisor to other servers than these."""
-    names = {f"DTQS_{section}_{key}".upper() for section, values in ours.items() for key in values if ":" not in section}
+    names = {
+        f"DTQS_{section}_{key}".upper() for section, values in ours.items() for key in values if ":" not in section
+    }
     secrets = {"DTQS_CONFIG", "DTQS_POSTGRESQL_DSN_FILE", "DTQS_RABBITMQ_URL_FILE", "NOTIFY_SOCKET"}
     return {name: value for name, value in os.environ.items() if name not in names | secrets}

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from dtqs.deadline import Deadline
-from dtqs.sandbox.child import Account, Child, SandboxError, make_folder, write_private
+from dtqs.sandbox.child import Account, SandboxError, SandboxProcess, make_folder, write_private
 from dtqs.sandbox.processes import end_all, is_zombie, working_in
 
 ROLE = DATABASE = "dtqs"
@@ -31,7 +31,14 @@ class PrivatePostgres:
         self._account = Account.choose("postgres")
         self._data = directory / "data"
         # fast shutdown, also when we are killed: no recovery at the next start
-        self.child = Child("postgresql", pid_file or directory / "pid", log or directory / "postgresql.log", self._account, signal.SIGINT, "INT")
+        self.child = SandboxProcess(
+            "postgresql",
+            pid_file or directory / "pid",
+            log or directory / "postgresql.log",
+            self._account,
+            signal.SIGINT,
+            "INT",
+        )
 
     @property
     def dsn(self) -> str:
@@ -57,7 +64,9 @@ class PrivatePostgres:
         if not self._data.exists():
             self._initialise()
         self._clear_remains()
-        options = [word for key, value in {**_SETTINGS, "port": str(self.port)}.items() for word in ("-c", f"{key}={value}")]
+        options = [
+            word for key, value in {**_SETTINGS, "port": str(self.port)}.items() for word in ("-c", f"{key}={value}")
+        ]
         self.child.start([binary("postgres"), "-D", str(self._data), *options], _environment(), self.directory)
 
     def wait_ready(self, deadline: Deadline) -> None:
@@ -100,7 +109,20 @@ class PrivatePostgres:
         password = making / "password"
         write_private(password, self._secret(_ADMIN), self._account)
         data = making / "data"
-        self._run("initdb", "-D", str(data), "-U", _ADMIN, "--auth", "scram-sha-256", "--pwfile", str(password), "-E", "UTF8", "--locale=C.UTF-8")
+        self._run(
+            "initdb",
+            "-D",
+            str(data),
+            "-U",
+            _ADMIN,
+            "--auth",
+            "scram-sha-256",
+            "--pwfile",
+            str(password),
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+        )
         # one statement a line: single-user mode ends them at the newline
         self._run(
             "postgres", "--single", "-D", str(data), "postgres",
@@ -112,10 +134,19 @@ class PrivatePostgres:
     def _run(self, name: str, *arguments: str, text: str = "") -> None:
         prefix = ["setpriv", *self._account.prefix(), "--"] if self._account else []
         done = subprocess.run(
-            [*prefix, binary(name), *arguments], input=text, capture_output=True, text=True, env=_environment(), cwd=self.directory, timeout=120, check=False
+            [*prefix, binary(name), *arguments],
+            input=text,
+            capture_output=True,
+            text=True,
+            env=_environment(),
+            cwd=self.directory,
+            timeout=120,
+            check=False,
         )
         if done.returncode != 0 or "ERROR:" in done.stderr:
-            raise SandboxError(f"{name} failed with status {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
+            raise SandboxError(
+                f"{name} failed with status {done.returncode}: {done.stderr.strip() or done.stdout.strip()}"
+            )
 
     def _secret(self, role: str) -> str:
         """Read the role's password, or make it."""
@@ -128,10 +159,14 @@ class PrivatePostgres:
 
 def binary(name: str) -> str:
     """Return the path of one of PostgreSQL's programs, of the newest version there is. Raises SandboxError."""
-    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: float(path.parts[4]), reverse=True)
+    versions = sorted(
+        Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: float(path.parts[4]), reverse=True
+    )
     found = str(versions[0]) if versions else shutil.which(name)
     if not found:
-        raise SandboxError(f"PostgreSQL's program {name} is missing: install PostgreSQL 14 or later (Debian and Ubuntu: apt-get install postgresql)")
+        raise SandboxError(
+            f"PostgreSQL's program {name} is missing: install PostgreSQL 14 or later (Debian and Ubuntu: apt-get install postgresql)"
+        )
     return found
 
 

@@ -44,7 +44,11 @@ def _left_over(pid_file: Path) -> list[int]:
     except (FileNotFoundError, ValueError):
         return []
     leader = _stat(int(pid_text))
-    if boot != _boot() or path.rstrip("\n") != str(pid_file.absolute()) or (leader and leader[_STARTED_AT] != started_at):
+    if (
+        boot != _boot()
+        or path.rstrip("\n") != str(pid_file.absolute())
+        or (leader and leader[_STARTED_AT] != started_at)
+    ):
         return []
     return [pid for pid in _all_pids() if (fields := _stat(pid)) and fields[_SESSION] == pid_text]
 

@@ -11,9 +11,9 @@ from dtqs.broker.checkup import look_once
 from dtqs.config import Config, RabbitmqSection, load
 from dtqs.errors import BrokerUnavailable
 from dtqs.sandbox.child import write_private
-from dtqs.sandbox.places import Places, read_client_env
+from dtqs.sandbox.places import SandboxPaths, read_client_env
 from dtqs.store import Store
-from dtqs.store.schema import migrate
+from dtqs.store.driver.schema import migrate
 
 
 def entitle() -> None:
@@ -21,14 +21,14 @@ def entitle() -> None:
     setproctitle.setproctitle("dtqs: sandbox")
 
 
-def migrated(places: Places, environment: Mapping[str, str]) -> Config:
+def migrated(places: SandboxPaths, environment: Mapping[str, str]) -> Config:
     """Read the configuration that was written, and bring the database up to this version. Raises ConfigError, StoreUnavailable."""
     config = load(places.ini, environment)
     migrate(config.postgresql)
     return config
 
 
-def write_client_env(places: Places, config: Config) -> None:
+def write_client_env(places: SandboxPaths, config: Config) -> None:
     """Write what commands need to talk to the API: its URL and a key that the database knows. Raises StoreUnavailable."""
     key = _working_key(config, read_client_env(places.client_env).get("DTQS_API_KEY", ""))
     write_private(places.client_env, f"DTQS_URL=http://127.0.0.1:{config.api.port}\nDTQS_API_KEY={shlex.quote(key)}\n")
@@ -51,6 +51,8 @@ def _working_key(config: Config, kept: str) -> str:
             return kept
         # names are unique: a lost key cannot be read again, and its name stays taken
         taken = any(key.name == "sandbox" for key in store.api_keys.list())
-        return store.api_keys.create(f"sandbox-{secrets.token_hex(3)}" if taken else "sandbox", ("submit", "read", "admin"))[1]
+        return store.api_keys.create(
+            f"sandbox-{secrets.token_hex(3)}" if taken else "sandbox", ("submit", "read", "admin")
+        )[1]
     finally:
         store.stop()

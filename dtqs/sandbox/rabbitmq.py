@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dtqs.deadline import Deadline
 from dtqs.sandbox.broker_parts import link_needed
-from dtqs.sandbox.child import Account, Child, SandboxError, make_folder, write_private
+from dtqs.sandbox.child import Account, SandboxError, SandboxProcess, make_folder, write_private
 
 NODE = "dtqs@localhost"
 _USER = "dtqs"
@@ -22,14 +22,22 @@ _ERLANG = "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1 +SDcpu 1:1 +SDio 1
 class PrivateRabbitmq:
     """One RabbitMQ of our own, with its own epmd. `start` returns at once, `wait_ready` waits; durable queues outlive everything."""
 
-    def __init__(self, directory: Path, port: int, distribution_port: int, epmd_port: int, log: Path | None = None, pid_folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        port: int,
+        distribution_port: int,
+        epmd_port: int,
+        log: Path | None = None,
+        pid_folder: Path | None = None,
+    ) -> None:
         self.directory, self.port = directory, port
         self._distribution_port, self._epmd_port = distribution_port, epmd_port
         self._account = Account.choose("rabbitmq", "postgres")
         log = log or directory / "rabbitmq.log"
         pids = pid_folder or directory
-        self.child = Child("rabbitmq", pids / "rabbitmq.pid", log, self._account, death_signal="TERM")
-        self._epmd = Child("epmd", pids / "epmd.pid", log, self._account)
+        self.child = SandboxProcess("rabbitmq", pids / "rabbitmq.pid", log, self._account, death_signal="TERM")
+        self._epmd = SandboxProcess("epmd", pids / "epmd.pid", log, self._account)
 
     @property
     def url(self) -> str:
@@ -46,7 +54,11 @@ class PrivateRabbitmq:
     def start(self) -> None:
         self._prepare()
         # ours and in the foreground: an epmd that the broker starts by itself would outlive it for ever
-        self._epmd.start([_program("epmd"), "-port", str(self._epmd_port), "-address", "127.0.0.1"], self.environment(), self.directory)
+        self._epmd.start(
+            [_program("epmd"), "-port", str(self._epmd_port), "-address", "127.0.0.1"],
+            self.environment(),
+            self.directory,
+        )
         self.child.start([_program("rabbitmq-server")], self.environment(), self.directory)
 
     def wait_ready(self, deadline: Deadline) -> None:
@@ -74,7 +86,9 @@ class PrivateRabbitmq:
     def ctl(self, *arguments: str) -> str:
         """Run rabbitmqctl (a second or two of CPU) and return what it prints. Raises SandboxError."""
         command = self.as_server(_program("rabbitmqctl"), "-q", "-n", NODE, *arguments)
-        done = subprocess.run(command, capture_output=True, text=True, env=self.environment(), cwd=self.directory, timeout=60, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=self.environment(), cwd=self.directory, timeout=60, check=False
+        )
         if done.returncode != 0:
             raise SandboxError(f"rabbitmqctl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
@@ -147,5 +161,7 @@ def _program(name: str) -> str:
             return str(home / name)
     found = shutil.which(name)
     if not found:
-        raise SandboxError(f"{name} is missing: install RabbitMQ 3.10 or later (Debian and Ubuntu: apt-get install rabbitmq-server)")
+        raise SandboxError(
+            f"{name} is missing: install RabbitMQ 3.10 or later (Debian and Ubuntu: apt-get install rabbitmq-server)"
+        )
     return found

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from dtqs.deadline import Deadline
-from dtqs.sandbox.child import Child, Program, SandboxError, write_private
-from dtqs.sandbox.places import Places, Ports, choose_ports, environment_without, write_ini
+from dtqs.sandbox.child import Program, SandboxError, SandboxProcess, write_private
+from dtqs.sandbox.places import Ports, SandboxPaths, choose_ports, environment_without, write_ini
 from dtqs.sandbox.postgres import PrivatePostgres
 from dtqs.sandbox.processes import end_leftover, identity
 from dtqs.sandbox.rabbitmq import PrivateRabbitmq
@@ -32,10 +32,10 @@ _DRAIN_SECONDS = 60.0
 logger = logging.getLogger(__name__)
 
 
-class Server(Protocol):
+class ServerState(Protocol):
     """What the stack knows of each of its four parts."""
 
-    child: Child
+    child: SandboxProcess
 
     def start(self) -> None: ...
 
@@ -43,10 +43,10 @@ class Server(Protocol):
 
 
 @dataclass(slots=True)
-class Part:
+class StackPart:
     """One of the four, and when it may be started again."""
 
-    server: Server
+    server: ServerState
     deaths: int = 0
     started_at: float = 0.0
     restart_at: float | None = None
@@ -65,7 +65,9 @@ class Part:
             self.deaths = self.deaths + 1 if now - self.started_at < _YOUNG_SECONDS else 1
             delay = min(_RESTART_SECONDS * 2 ** (self.deaths - 1), _RESTART_MOST_SECONDS)
             self.restart_at = now + delay
-            return f"{child.name}: died with status {child.exit_status}, starts again in {delay:g} s; its log: {child.log}"
+            return (
+                f"{child.name}: died with status {child.exit_status}, starts again in {delay:g} s; its log: {child.log}"
+            )
         return ""
 
 
@@ -73,10 +75,10 @@ class Stack:
     """The four parts of one var folder. Use it from the main thread: the children are told when that ends."""
 
     def __init__(self, var: Path, api_port: int | None, workers: int | None, say: Callable[[str], None]) -> None:
-        self._places, self._say = Places(var), say
+        self._places, self._say = SandboxPaths(var), say
         self._wanted_port, self._workers = api_port, workers
         self._lock: IO[str] | None = None
-        self._parts: dict[str, Part] = {}
+        self._parts: dict[str, StackPart] = {}
 
     def start(self, await_word: Callable[[], None]) -> None:
         """Start the servers, then at a word the rest, and wait until tasks can be submitted and run. Raises SandboxError, StoreUnavailable."""
@@ -160,19 +162,30 @@ class Stack:
         """Start both; RabbitMQ first, which takes longer, while PostgreSQL makes its cluster."""
         places = self._places
         rabbitmq = PrivateRabbitmq(
-            places.servers / "rabbitmq", ports.rabbitmq, ports.distribution, ports.epmd, places.log("rabbitmq"), places.pid_file("rabbitmq").parent
+            places.servers / "rabbitmq",
+            ports.rabbitmq,
+            ports.distribution,
+            ports.epmd,
+            places.log("rabbitmq"),
+            places.pid_file("rabbitmq").parent,
         )
-        postgres = PrivatePostgres(places.servers / "postgresql", ports.postgresql, places.log("postgresql"), places.pid_file("postgresql"))
-        self._parts = {"rabbitmq": Part(rabbitmq), "postgresql": Part(postgres)}
+        postgres = PrivatePostgres(
+            places.servers / "postgresql", ports.postgresql, places.log("postgresql"), places.pid_file("postgresql")
+        )
+        self._parts = {"rabbitmq": StackPart(rabbitmq), "postgresql": StackPart(postgres)}
         self._say(f"Starting PostgreSQL and RabbitMQ, data in {places.servers}")
         if os.geteuid() == 0:
             # another user could often not read this checkout, nor what the person who tries it wants to submit
-            self._say("You are root, so API and workers run as root: to work on files that you do not trust, run this as an ordinary user")
+            self._say(
+                "You are root, so API and workers run as root: to work on files that you do not trust, run this as an ordinary user"
+            )
         for part in self._parts.values():
             part.start()
         return postgres, rabbitmq
 
-    def _settings(self, ports: Ports, postgres: PrivatePostgres, rabbitmq: PrivateRabbitmq) -> dict[str, dict[str, str]]:
+    def _settings(
+        self, ports: Ports, postgres: PrivatePostgres, rabbitmq: PrivateRabbitmq
+    ) -> dict[str, dict[str, str]]:
         """Return the keys that the sandbox decides."""
         settings = {
             "postgresql": {"dsn": postgres.dsn},
@@ -186,7 +199,12 @@ class Stack:
     def _proposed(self) -> dict[str, dict[str, str]]:
         """Return what a fresh sandbox begins with, for its owner to change: nothing that is sent leaves the folder."""
         var = self._places.var
-        mails = {"backend": "folder", "folder": str(var / "mails"), "templates": str(var / "templates"), "sender": "DTQS <dtqs@localhost>"}
+        mails = {
+            "backend": "folder",
+            "folder": str(var / "mails"),
+            "templates": str(var / "templates"),
+            "sender": "DTQS <dtqs@localhost>",
+        }
         return {
             "processor:echo": {"faults": "on"},
             "processor:email": mails | {"allowed_senders": "*"},
@@ -195,8 +213,13 @@ class Stack:
 
     def _start_product(self, environment: dict[str, str]) -> None:
         for name in ("api", "supervisor"):
-            child = Child(name, self._places.pid_file(name), self._places.log(name), death_signal="TERM" if name == "api" else "KILL")
-            self._parts[name] = Part(Program(child, [sys.executable, "-P", "-m", "dtqs", name], environment))
+            child = SandboxProcess(
+                name,
+                self._places.pid_file(name),
+                self._places.log(name),
+                death_signal="TERM" if name == "api" else "KILL",
+            )
+            self._parts[name] = StackPart(Program(child, [sys.executable, "-P", "-m", "dtqs", name], environment))
             self._parts[name].start()
 
     def _wait(self, name: str, ready: Callable[[], bool]) -> None:
@@ -204,13 +227,20 @@ class Stack:
         child, deadline = self._parts[name].server.child, Deadline(_READY_SECONDS)
         while not ready():
             if child.wait(0.05) or deadline.passed:
-                how = f"ended with status {child.exit_status}" if not child.alive else f"is not ready after {_READY_SECONDS:g} s"
+                how = (
+                    f"ended with status {child.exit_status}"
+                    if not child.alive
+                    else f"is not ready after {_READY_SECONDS:g} s"
+                )
                 raise SandboxError(f"the {name} {how}; the end of its log, {child.log}:\n{_tail(child.log)}")
 
 
 def is_ready(url: str) -> bool:
     """Tell whether the API answers and has found RabbitMQ: it takes tasks without it, but they would wait for the relay."""
-    with suppress(urllib.error.URLError, OSError, ValueError), urllib.request.urlopen(f"{url}/readyz", timeout=5) as response:
+    with (
+        suppress(urllib.error.URLError, OSError, ValueError),
+        urllib.request.urlopen(f"{url}/readyz", timeout=5) as response,
+    ):
         return bool(json.load(response)["rabbitmq"]["state"] == "connected")
     return False
 

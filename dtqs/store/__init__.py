@@ -3,11 +3,11 @@
 from dtqs.config import LeaseSection, PostgresqlSection, RetrySection
 from dtqs.store.api_keys import ApiKeys
 from dtqs.store.backlog import Backlog
-from dtqs.store.database import Database
+from dtqs.store.driver.database import Database
 from dtqs.store.file_rows import FileRows
 from dtqs.store.housekeeping import Housekeeping
 from dtqs.store.leases import Leases
-from dtqs.store.rates import Rates
+from dtqs.store.rates import RateLimits
 from dtqs.store.reads import Reads
 from dtqs.store.tasks import Tasks
 from dtqs.store.workers import Workers
@@ -32,7 +32,7 @@ class Store:
         self.leases = Leases(self.database, lease.grace_seconds, retry or RetrySection())
         self.backlog = Backlog(self.database, lease.grace_seconds, lease.far_out_seconds)
         self.workers = Workers(self.database, self.leases)
-        self.rates = Rates(self.database)
+        self.rates = RateLimits(self.database)
         self.reads = Reads(self.database)
         self.api_keys = ApiKeys(self.database)
         self.files = FileRows(self.database)

@@ -5,9 +5,9 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
+from dtqs.config import number
 from dtqs.errors import Conflict, NotFound
-from dtqs.settings import number
-from dtqs.store.database import Database, Row
+from dtqs.store.driver.database import Database, Row
 from dtqs.uuid7 import uuid7
 
 SCOPES = ("submit", "read", "admin")
@@ -28,7 +28,11 @@ class Ceilings:
     def words(self) -> dict[str, str]:
         """Return the ceilings that are set, by name, as a person writes them."""
         values = {name: getattr(self, name) for name in CEILINGS}
-        return {name: ",".join(value) if name == "task_types" else number(value) for name, value in values.items() if value is not None}
+        return {
+            name: ",".join(value) if name == "task_types" else number(value)
+            for name, value in values.items()
+            if value is not None
+        }
 
 
 CEILINGS = tuple(field.name for field in fields(Ceilings))
@@ -54,7 +58,13 @@ class ApiKeys:
     def create(self, name: str, scopes: Sequence[str], ceilings: Ceilings = NO_CEILINGS) -> tuple[str, str]:
         """Make a key; returns its id and its secret text, which is shown once. Raises Conflict (the name is taken), StoreUnavailable."""
         key_id, secret = uuid7(), f"dtqs_{secrets.token_urlsafe(32)}"
-        parameters = {"id": key_id, "name": name, "hash": key_hash(secret), "scopes": list(scopes), **_columns(ceilings)}
+        parameters = {
+            "id": key_id,
+            "name": name,
+            "hash": key_hash(secret),
+            "scopes": list(scopes),
+            **_columns(ceilings),
+        }
         if not self._database.run_once("create_key", parameters):
             raise Conflict(f"there is a key named {name} already; revoke it first, or take another name")
         return key_id, secret
@@ -109,7 +119,9 @@ def _columns(ceilings: Ceilings) -> dict[str, object]:
 def _key(row: Row) -> ApiKey:
     """Make a key of `id, name, scopes, {ceilings}` and, in lists, its times."""
     key_id, name, scopes, priority, pending, upload_bytes, timeout_seconds, task_types, *times = row
-    ceilings = Ceilings(priority, pending, upload_bytes, timeout_seconds, None if task_types is None else tuple(task_types))
+    ceilings = Ceilings(
+        priority, pending, upload_bytes, timeout_seconds, None if task_types is None else tuple(task_types)
+    )
     return ApiKey(key_id, name, tuple(scopes), NO_CEILINGS if ceilings == NO_CEILINGS else ceilings, *times)
 
 

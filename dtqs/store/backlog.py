@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from dtqs.store.database import Database
-from dtqs.store.statements import array
+from dtqs.store.driver.database import Database
+from dtqs.store.driver.statements import array
 from dtqs.task import Due
 
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
@@ -34,7 +34,9 @@ class Backlog:
         What was taken is committed with a later time: publish it, then say far_out for what was confirmed. What somebody else has locked is left
         over, and the next look begins there: it may be given up. Raises StoreUnavailable.
         """
-        rows = self._database.run_once("relay", {"mark": mark, "limit": limit, "grace": self._grace, "far_out": self._far_out})
+        rows = self._database.run_once(
+            "relay", {"mark": mark, "limit": limit, "grace": self._grace, "far_out": self._far_out}
+        )
         return [Due(*row[:5]) for row in rows if row[0] is not None], rows[0][5]
 
     def far_out(self, confirmed: Sequence[tuple[str, str]]) -> None:
@@ -44,7 +46,9 @@ class Backlog:
 
     def put_off(self, task_ids: Sequence[str], task_type: str, seconds: float) -> None:
         """Leave those of these tasks that are of a type that we do not know for others. Raises StoreUnavailable."""
-        self._database.run("put_off", {"ids": array(list(task_ids)), "task_type": task_type.replace("\0", ""), "seconds": seconds})
+        self._database.run(
+            "put_off", {"ids": array(list(task_ids)), "task_type": task_type.replace("\0", ""), "seconds": seconds}
+        )
 
     def due(self, task_ids: Sequence[str]) -> list[Due]:
         """Which of these are in the backlog and due now: what to publish after a give back. Raises StoreUnavailable."""
@@ -55,5 +59,7 @@ class Backlog:
 
         With 0 the queue was lost: all of them; else those published longer ago than that. Raises StoreUnavailable.
         """
-        ((last, changed),) = self._database.run("repair", {"after": after, "limit": limit, "older_than": older_than_seconds})
+        ((last, changed),) = self._database.run(
+            "repair", {"after": after, "limit": limit, "older_than": older_than_seconds}
+        )
         return last, int(changed)

@@ -7,7 +7,7 @@ import psycopg.errors
 
 from dtqs.config import PostgresqlSection
 from dtqs.errors import StoreUnavailable
-from dtqs.store.database import Database
+from dtqs.store.driver.database import Database
 
 POSTGRESQL_VERSION = 14
 """The oldest that will do: days of logs are detached beside those who write."""
@@ -62,7 +62,9 @@ def reach(section: PostgresqlSection, name: str) -> None:
     except psycopg.Error as error:
         words = f"PostgreSQL: {' '.join(str(error).split())}"
         kinds = ((LoginRefused, _REFUSALS), (NotLetIn, _NO_PLACE)) if "FATAL:" in words else ()
-        raise next((kind for kind, signs in kinds if any(sign in words for sign in signs)), StoreUnavailable)(words) from error
+        raise next((kind for kind, signs in kinds if any(sign in words for sign in signs)), StoreUnavailable)(
+            words
+        ) from error
 
 
 def server_facts(database: Database) -> ServerFacts:

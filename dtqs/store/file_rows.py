@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dtqs.errors import NotFound
-from dtqs.store.database import Database
-from dtqs.store.statements import array, sparse
+from dtqs.store.driver.database import Database
+from dtqs.store.driver.statements import array, sparse
 from dtqs.task import OutputFile
 
 
@@ -35,7 +35,9 @@ class FileRows:
     def insert(self, upload: OutputFile, owner: str | None) -> None:
         """Raises StoreUnavailable."""
         parameters = {"file_id": upload.file_id, "name": upload.name, "media_type": upload.media_type}
-        self._database.run("insert_file", parameters | {"size_bytes": upload.size_bytes, "sha256": upload.sha256, "owner": owner})
+        self._database.run(
+            "insert_file", parameters | {"size_bytes": upload.size_bytes, "sha256": upload.sha256, "owner": owner}
+        )
 
     def get(self, file_id: str, owner: str | None = None) -> FileRow:
         """Raises NotFound (also when it is not the owner's), StoreUnavailable."""

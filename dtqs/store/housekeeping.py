@@ -4,7 +4,7 @@ import time
 
 from psycopg import sql
 
-from dtqs.store.database import Database
+from dtqs.store.driver.database import Database
 from dtqs.uuid7 import first_uuid7
 
 
@@ -15,7 +15,9 @@ class Housekeeping:
     def prune_tasks(self, after: str, days: float, limit: int) -> tuple[str | None, int]:
         """Delete tasks whose outcome is older, on a walk from a mark on; returns where it ended and how many went. Raises StoreUnavailable."""
         before = first_uuid7(time.time() - days * 86400)  # ids sort by time: nothing younger need be looked at
-        ((last, count),) = self._database.run_once("prune_tasks", {"after": after, "before": before, "days": days, "limit": limit})
+        ((last, count),) = self._database.run_once(
+            "prune_tasks", {"after": after, "before": before, "days": days, "limit": limit}
+        )
         return last, int(count)
 
     def prune_small(self, idempotency_hours: float, limit: int) -> bool:
@@ -48,6 +50,8 @@ class Housekeeping:
         for name, attached, half_detached in old:
             if attached:
                 how = sql.SQL("FINALIZE" if half_detached else "CONCURRENTLY")
-                self._database.administer(sql.SQL("ALTER TABLE logs DETACH PARTITION {} {}").format(sql.Identifier(name), how), alone=True)
+                self._database.administer(
+                    sql.SQL("ALTER TABLE logs DETACH PARTITION {} {}").format(sql.Identifier(name), how), alone=True
+                )
             self._database.administer(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name)))
         return [name for name, _, _ in old]

@@ -11,8 +11,8 @@ from dtqs.errors import EffectUnknown, LeaseLost, TooManyDeaths
 from dtqs.event import LogRef
 from dtqs.scoreboard import Death
 from dtqs.settlement import Kind, Settlement, error_json
-from dtqs.store.database import Database, Row, Run
-from dtqs.store.statements import array, text_array
+from dtqs.store.driver.database import Database, Row, Run
+from dtqs.store.driver.statements import array, text_array
 from dtqs.task import Claimed, Effect
 from dtqs.uuid7 import uuid7
 
@@ -48,36 +48,64 @@ class Leases:
         """
         claimed = {"worker_id": worker_id, "lease_id": lease_id, "ids": array(list(task_ids)), "named": len(task_ids)}
         rows = self._database.run_once("claim", claimed, few=len(task_ids) <= _FEW)
-        return [Claimed(*row[:7]) for row in rows], [(row[7], row[0], "in_progress") for row in rows if row[7] is not None]
+        return [Claimed(*row[:7]) for row in rows], [
+            (row[7], row[0], "in_progress") for row in rows if row[7] is not None
+        ]
 
-    def finish(self, lease_id: str, settlements: Sequence[Settlement], deadline: Deadline | None = None) -> list[LogRef]:
+    def finish(
+        self, lease_id: str, settlements: Sequence[Settlement], deadline: Deadline | None = None
+    ) -> list[LogRef]:
         """End a lease; what is not named is given back unspent. Returns no rows when the lease is gone. Raises StoreUnavailable."""
         if settlements and all(s.kind is Kind.COMPLETED and not s.files for s in settlements):
-            completed = {"lease_id": lease_id, "ids": array([s.task_id for s in settlements]), "values": text_array([s.value for s in settlements])}
+            completed = {
+                "lease_id": lease_id,
+                "ids": array([s.task_id for s in settlements]),
+                "values": text_array([s.value for s in settlements]),
+            }
             if rows := self._database.run("complete", completed, deadline, few=len(settlements) <= _FEW):
                 return rows
         return self._database.run("finish", self._settled(lease_id, settlements), deadline)
 
-    def finish_part(self, worker_id: str, lease_id: str, next_id: str, settlements: Sequence[Settlement], keep: Sequence[str]) -> list[LogRef]:
+    def finish_part(
+        self, worker_id: str, lease_id: str, next_id: str, settlements: Sequence[Settlement], keep: Sequence[str]
+    ) -> list[LogRef]:
         """Settle a part of a batch and give back what is neither named nor kept; those in `keep` go on under the lease `next_id`.
 
         Returns no rows when the lease is gone. Raises StoreUnavailable: then the part may have landed, or not.
         """
-        parameters = self._settled(lease_id, settlements) | {"worker_id": worker_id, "next_id": next_id, "keep": array(list(keep))}
+        parameters = self._settled(lease_id, settlements) | {
+            "worker_id": worker_id,
+            "next_id": next_id,
+            "keep": array(list(keep)),
+        }
         return self._database.run_once("part", parameters)
 
     def landed(self, worker_id: str, task_ids: Sequence[str]) -> list[LogRef]:
         """After a finish that changed nothing: those tasks whose last spent attempt is that worker's, as events without a log row. Raises StoreUnavailable."""
-        return [(None, task_id, event) for task_id, event in self._database.run("landed", {"worker_id": worker_id, "ids": array(list(task_ids))})]
+        return [
+            (None, task_id, event)
+            for task_id, event in self._database.run("landed", {"worker_id": worker_id, "ids": array(list(task_ids))})
+        ]
 
     def give_back(self, lease_id: str, deadline: Deadline | None = None) -> list[LogRef]:
         """A finish that names nothing: everything is pending again and no attempt is spent. Raises StoreUnavailable."""
         return self.finish(lease_id, (), deadline)
 
-    def report(self, lease_id: str, task_id: str, attempt: int, event: str, level: str, message: str, data: object) -> int:
+    def report(
+        self, lease_id: str, task_id: str, attempt: int, event: str, level: str, message: str, data: object
+    ) -> int:
         """Write a running task's progress or log row; returns its id. Raises LeaseLost, StoreUnavailable."""
-        parameters = {"lease_id": lease_id, "task_id": task_id, "event": event, "attempt": attempt, "level": level, "message": message}
-        rows = self._database.run("report", parameters | {"data": None if data is None else orjson.dumps(data).decode()})
+        parameters = {
+            "lease_id": lease_id,
+            "task_id": task_id,
+            "event": event,
+            "attempt": attempt,
+            "level": level,
+            "message": message,
+        }
+        rows = self._database.run(
+            "report", parameters | {"data": None if data is None else orjson.dumps(data).decode()}
+        )
         if not rows:
             raise LeaseLost(lease_id)
         return int(rows[0][0])
@@ -89,9 +117,14 @@ class Leases:
 
     def held(self, worker_id: str) -> list[HeldLease]:
         """Raises StoreUnavailable."""
-        return [HeldLease(lease_id, tuple(ids)) for lease_id, ids in self._database.run_once("read_back", {"worker_id": worker_id})]
+        return [
+            HeldLease(lease_id, tuple(ids))
+            for lease_id, ids in self._database.run_once("read_back", {"worker_id": worker_id})
+        ]
 
-    def reclaim(self, worker_id: str, error: BaseException, death: Death | None = None, seen: str | None = None) -> list[LogRef] | None:
+    def reclaim(
+        self, worker_id: str, error: BaseException, death: Death | None = None, seen: str | None = None
+    ) -> list[LogRef] | None:
         """Mark a worker dead and take back what it holds: one transaction of two statements.
 
         `seen`: only if its heartbeat is still that one; None: its process is known to be gone. `death` tells which task spends
@@ -122,7 +155,14 @@ class Leases:
 
     def _settled(self, lease_id: str, settlements: Sequence[Settlement]) -> dict[str, object]:
         files = [
-            {"task_id": s.task_id, "file_id": f.file_id, "name": f.name, "media_type": f.media_type, "size_bytes": f.size_bytes, "sha256": f.sha256}
+            {
+                "task_id": s.task_id,
+                "file_id": f.file_id,
+                "name": f.name,
+                "media_type": f.media_type,
+                "size_bytes": f.size_bytes,
+                "sha256": f.sha256,
+            }
             for s in settlements
             if s.files
             for f in s.files

@@ -2,7 +2,7 @@
 
 import time
 
-from dtqs.store.database import Database
+from dtqs.store.driver.database import Database
 
 LOG_SECONDS = 31 * 86400.0
 """Nobody looks further back for what is new."""

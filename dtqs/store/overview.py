@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dtqs.event import LEVELS
-from dtqs.store.database import Database, Row
+from dtqs.store.driver.database import Database, Row
+from dtqs.store.driver.statements import lived_since
 from dtqs.store.log_end import LogEnd
-from dtqs.store.statements import lived_since
 
 LOOK_LIMIT = 11_000
 """Most rows of the backlog that are looked at, of those that are due or soon will be."""
@@ -26,7 +26,7 @@ _TASK_LOG_LOOK = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Backlog:
+class BacklogReading:
     """What a look at the backlog saw: counts as (type, priority, due, count, seconds since the oldest's due), and the tasks that come next and later.
 
     `more`: it was cut somewhere; those of the highest priorities may still be all.
@@ -78,13 +78,20 @@ class Overview:
         """Return a row for each living worker, the tenth column being its task's last progress and the last how many there are. Raises StoreUnavailable."""
         return self._database.run_once("reading_workers", {"limit": WORKERS_LIMIT, "look": _PROGRESS_LOOK})
 
-    def backlog(self, far_out_seconds: float, next_limit: int, later_limit: int) -> Backlog:
+    def backlog(self, far_out_seconds: float, next_limit: int, later_limit: int) -> BacklogReading:
         """Raises StoreUnavailable."""
-        limits = {"look": LOOK_LIMIT, "look_higher": _HIGHER_LIMIT, "pages": _HIGHER_PAGES, "look_later": LATER_LIMIT, "next": next_limit, "later": later_limit}
+        limits = {
+            "look": LOOK_LIMIT,
+            "look_higher": _HIGHER_LIMIT,
+            "pages": _HIGHER_PAGES,
+            "look_later": LATER_LIMIT,
+            "next": next_limit,
+            "later": later_limit,
+        }
         rows = self._database.run_once("reading_backlog", {"far_out": far_out_seconds} | limits)
         counted = [row for row in rows if row[0] is None and row[1] is not None]
         near, far = (sum(row[6] for row in counted if row[9] == part) for part in ("near", "later"))
-        return Backlog(
+        return BacklogReading(
             counts=tuple((row[1], row[2], row[5], row[6], row[8]) for row in counted),
             coming=tuple(row[:8] for row in rows if row[0] is not None),
             in_progress=int(next(row[6] for row in rows if row[1] is None)),
@@ -103,7 +110,13 @@ class Overview:
 
     def task_logs(self, task_id: str, query: LogQuery) -> list[Row]:
         """Return a task's newest log rows, oldest first. Raises StoreUnavailable."""
-        parameters = {"task_id": task_id, "since": lived_since([task_id]), "look": _TASK_LOG_LOOK, "limit": query.limit, **_filter(query)}
+        parameters = {
+            "task_id": task_id,
+            "since": lived_since([task_id]),
+            "look": _TASK_LOG_LOOK,
+            "limit": query.limit,
+            **_filter(query),
+        }
         return self._database.run_once("reading_task_logs", parameters)
 
     def logs(self, query: LogQuery) -> list[Row]:
@@ -122,7 +135,9 @@ class Overview:
 
     def log_ids(self, since: float, span_seconds: float, query: LogQuery) -> tuple[list[int], float]:
         """Return the ids of the log rows of a span of time that begins at a Unix time, and the server's Unix time. Raises StoreUnavailable."""
-        ((ids, now),) = self._database.run_once("reading_log_ids", {"since": since, "span": span_seconds, **_filter(query)})
+        ((ids, now),) = self._database.run_once(
+            "reading_log_ids", {"since": since, "span": span_seconds, **_filter(query)}
+        )
         return ids, now
 
     def named_logs(self, since: float, log_ids: Sequence[int]) -> list[Row]:

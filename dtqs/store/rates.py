@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from dtqs.store.database import Database, Row, Run
-from dtqs.store.statements import array, text_array
+from dtqs.store.driver.database import Database, Row, Run
+from dtqs.store.driver.statements import array, text_array
 from dtqs.turn import Turn
 
 
-class Rates:
+class RateLimits:
     def __init__(self, database: Database) -> None:
         self._database = database
 
@@ -19,7 +19,11 @@ class Rates:
         keys = text_array([turn.key for turn in turns])
         lengths = [1.0 / turn.per_second for turn in turns]
         slacks = [(turn.burst - 1) * length for turn, length in zip(turns, lengths, strict=True)]
-        parameters = {"keys": keys, "turns": array([str(length) for length in lengths]), "slacks": array([str(slack) for slack in slacks])}
+        parameters = {
+            "keys": keys,
+            "turns": array([str(length) for length in lengths]),
+            "slacks": array([str(slack) for slack in slacks]),
+        }
 
         def work(run: Run) -> list[Row]:
             run("lock_rates", {"keys": keys})

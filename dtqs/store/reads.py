@@ -6,8 +6,8 @@ from typing import Any
 
 from dtqs.errors import NotFound
 from dtqs.store.backlog import FIRST_ID
-from dtqs.store.database import Database, Row
-from dtqs.store.statements import array, lived_since
+from dtqs.store.driver.database import Database, Row
+from dtqs.store.driver.statements import array, lived_since
 from dtqs.task import OUTCOMES, Status, TaskRecord
 
 LOOK_LIMIT = 1000
@@ -38,7 +38,7 @@ class TaskFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class TaskListing:
     """Tasks, newest first, and where to go on: also when the page is not full; None at the end."""
 
     tasks: tuple[TaskRecord, ...]
@@ -48,7 +48,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class LogRow:
+class TaskLogRow:
     """One row of a task's log. `event` is a status, or progress, or log."""
 
     log_id: int
@@ -126,7 +126,10 @@ class Reads:
     def states(self, task_ids: Sequence[str], owner: str | None = None) -> list[TaskState]:
         """Return those that are there, in the given order: of many tasks, whose records may be too large to be read at once. Raises StoreUnavailable."""
         found = self._database.run("read_states", _by_ids(task_ids, owner=owner))
-        rows = {task_id: TaskState(task_id, Status(status), attempt, progress) for task_id, status, attempt, progress in found}
+        rows = {
+            task_id: TaskState(task_id, Status(status), attempt, progress)
+            for task_id, status, attempt, progress in found
+        }
         return [rows[i] for i in task_ids if i in rows]
 
     def slices(self, task_ids: Sequence[str]) -> list[list[str]]:
@@ -148,7 +151,7 @@ class Reads:
         """Return which of these tasks are there and the owner's. Raises StoreUnavailable."""
         return {row[0] for row in self._database.run("read_owners", {"ids": array(task_ids), "owner": owner})}
 
-    def page(self, wanted: TaskFilter, limit: int, after: str | None = None) -> Page:
+    def page(self, wanted: TaskFilter, limit: int, after: str | None = None) -> TaskListing:
         """Return a page of a listing, shorter where its tasks are large; `after` is the cursor of the page before. Raises StoreUnavailable."""
         parameters = {"status": wanted.status, "task_type": wanted.task_type, "tag": wanted.tag, "owner": wanted.owner}
         rows = self._database.run(_PAGES[wanted.status], parameters | {"after": after or _LAST_ID, "look": LOOK_LIMIT})
@@ -161,17 +164,21 @@ class Reads:
         if len(parts) > 1:
             cursor = parts[0][-1]
         tasks = self.tasks(parts[0], wanted.owner) if parts else []
-        return Page(tuple(t for t in tasks if wanted.status is None or t.status == wanted.status), cursor, cursor in matching)
+        return TaskListing(
+            tuple(t for t in tasks if wanted.status is None or t.status == wanted.status), cursor, cursor in matching
+        )
 
-    def logs(self, task_id: str, after: int = 0, limit: int = 1000) -> list[LogRow]:
+    def logs(self, task_id: str, after: int = 0, limit: int = 1000) -> list[TaskLogRow]:
         """Return a task's log rows after one id. Raises StoreUnavailable."""
-        rows = self._database.run("read_logs", {"task_id": task_id, "since": lived_since([task_id]), "after": after, "limit": limit})
-        return [LogRow(row[0], task_id, *row[1:]) for row in rows]
+        rows = self._database.run(
+            "read_logs", {"task_id": task_id, "since": lived_since([task_id]), "after": after, "limit": limit}
+        )
+        return [TaskLogRow(row[0], task_id, *row[1:]) for row in rows]
 
-    def watch(self, positions: dict[str, int], limit: int = 200) -> list[LogRow]:
+    def watch(self, positions: dict[str, int], limit: int = 200) -> list[TaskLogRow]:
         """Return what is new in the logs of tasks (id → last log id seen), at most `limit` rows each. Raises StoreUnavailable."""
         parameters = _by_ids(list(positions), after=_after(positions), limit=limit)
-        return [LogRow(*row) for row in self._database.run("watch", parameters)]
+        return [TaskLogRow(*row) for row in self._database.run("watch", parameters)]
 
     def watched(self, task_ids: Sequence[str]) -> list[Watched]:
         """Return where tasks are now. Raises StoreUnavailable."""
@@ -181,7 +188,9 @@ class Reads:
     def audit(self, after: str | None, limit: int) -> Audited:
         """Check law 3 on a batch of tasks, in one statement. Raises StoreUnavailable."""
         rows = self._database.run("audit", {"after": after or FIRST_ID, "limit": limit})
-        return Audited([v for row in rows if (v := _violation(*row))], len(rows), rows[-1][0] if len(rows) == limit else None)
+        return Audited(
+            [v for row in rows if (v := _violation(*row))], len(rows), rows[-1][0] if len(rows) == limit else None
+        )
 
     def audit_strays(self) -> list[Violation]:
         """Return what lies in backlog or leases without being a task, at most 100 of each; in bounded batches. Raises StoreUnavailable."""
@@ -205,10 +214,16 @@ def _after(positions: Mapping[str, int]) -> str:
 
 def _violation(task_id: str, outcome: str | None, backlog: int, held: int, live: int) -> Violation | None:
     if outcome in OUTCOMES:
-        return Violation(task_id, f"{outcome}, and in {backlog} backlog rows and {held} leases") if backlog + held else None
+        return (
+            Violation(task_id, f"{outcome}, and in {backlog} backlog rows and {held} leases")
+            if backlog + held
+            else None
+        )
     if backlog + held == 1 and live == held:
         return None
-    return Violation(task_id, f"no outcome, and in {backlog} backlog rows and {held} leases, {live} of them of living workers")
+    return Violation(
+        task_id, f"no outcome, and in {backlog} backlog rows and {held} leases, {live} of them of living workers"
+    )
 
 
 def _record(row: Row) -> TaskRecord:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dtqs.errors import Conflict, Invalid, NotFound, Problem, StoreUnavailable
-from dtqs.store.database import Database, Row, Run
-from dtqs.store.statements import array, sparse, text_array
+from dtqs.store.driver.database import Database, Row, Run
+from dtqs.store.driver.statements import array, sparse, text_array
 from dtqs.task import NewTask
 
 
@@ -78,7 +78,13 @@ class Tasks:
         Raises Conflict when the key was used with another body, StoreUnavailable.
         """
         ids = [task.task_id for task in tasks]
-        parameters = {"api_key_id": key.api_key_id, "key": key.key, "body_hash": key.body_hash, "ids": array(ids), "hours": key.hours}
+        parameters = {
+            "api_key_id": key.api_key_id,
+            "key": key.key,
+            "body_hash": key.body_hash,
+            "ids": array(ids),
+            "hours": key.hours,
+        }
 
         def work(run: Run) -> tuple[list[str], list[Row]]:
             run("expire_key", parameters)
@@ -113,10 +119,18 @@ class Tasks:
             locked = [row[0] for row in run("cancel_lock", {"ids": array(task_ids)})]
             return run("cancel", {"ids": array(locked)}) if locked else []
 
-        return [Cancelled(task_id, outcome is not None, log_id) for log_id, task_id, outcome in self._database.transaction(work)]
+        return [
+            Cancelled(task_id, outcome is not None, log_id)
+            for log_id, task_id, outcome in self._database.transaction(work)
+        ]
 
     def retry(
-        self, task_id: str, new_id: str, owner: str | None = None, needed: Mapping[str, Problem] | None = None, caps: Caps = _NO_CAPS
+        self,
+        task_id: str,
+        new_id: str,
+        owner: str | None = None,
+        needed: Mapping[str, Problem] | None = None,
+        caps: Caps = _NO_CAPS,
     ) -> NewRetry:
         """Submit a new task like a failed or cancelled one, for the same owner; a second call returns the first one's.
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from dtqs.errors import WorkerDied
 from dtqs.event import LogRef
 from dtqs.scoreboard import Death
-from dtqs.store.database import Database
+from dtqs.store.driver.database import Database
+from dtqs.store.driver.statements import array
 from dtqs.store.leases import Leases
-from dtqs.store.statements import array
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class WorkerReport:
 
 
 @dataclass(slots=True)
-class Totals:
+class ProcessTotals:
     """What a process has done so far; each counts tasks."""
 
     submitted: int = 0
@@ -72,7 +72,9 @@ class Workers:
 
         What the database says it holds all the same is given back, and returned: a claim whose reply was lost may still be in flight.
         """
-        return self._leases.reclaim(worker_id, WorkerDied("retired"), Death(worker_id, "retired", None, idle=True)) or []
+        return (
+            self._leases.reclaim(worker_id, WorkerDied("retired"), Death(worker_id, "retired", None, idle=True)) or []
+        )
 
     def heartbeats(self) -> dict[str, str]:
         """Return the last heartbeat of each worker that is not marked dead; told apart, never compared with a clock. Raises StoreUnavailable."""
@@ -91,6 +93,8 @@ class Workers:
         """Tell of those of these workers that have a row whether they are marked dead. Raises StoreUnavailable."""
         return {row[0]: row[1] for row in self._database.run("dead_workers", {"ids": array(worker_ids)})}
 
-    def count(self, process_id: str, role: str, node_name: str, totals: Totals) -> None:
+    def count(self, process_id: str, role: str, node_name: str, totals: ProcessTotals) -> None:
         """Write a process's totals. Raises StoreUnavailable."""
-        self._database.run_once("count", {"process_id": process_id, "role": role, "node_name": node_name, **dataclasses.asdict(totals)})
+        self._database.run_once(
+            "count", {"process_id": process_id, "role": role, "node_name": node_name, **dataclasses.asdict(totals)}
+        )

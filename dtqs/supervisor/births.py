@@ -11,14 +11,14 @@ from dtqs.scoreboard import Death, Scoreboard, SlotRecord
 from dtqs.supervisor import marks
 from dtqs.supervisor.child import Child
 from dtqs.supervisor.node import NodeLock
-from dtqs.supervisor.roster import Seat, heard
+from dtqs.supervisor.roster import SlotState, heard
 from dtqs.supervisor.spawn import ChildStart
 
 
 class Births:
     """Made before the first fork; `begin` once the node's identity is held."""
 
-    def __init__(self, seats: Sequence[Seat], lock: NodeLock) -> None:
+    def __init__(self, seats: Sequence[SlotState], lock: NodeLock) -> None:
         self._lock, self._slots = lock, len(seats)
         self._workers = [seat.index for seat in seats if seat.spec.is_worker]
         self._scoreboard, self._words = Scoreboard(self._slots), LastWords(self._slots)
@@ -30,7 +30,7 @@ class Births:
         self._former = marks.former(self._lock.folder)
         self._scoreboard = marks.board(self._lock.folder, self.boot_id, self._slots)
 
-    def start_of(self, seat: Seat) -> ChildStart:
+    def start_of(self, seat: SlotState) -> ChildStart:
         """Return what the next child of this seat gets."""
         self._words.clear(seat.index)
         parent = os.getpid()
@@ -46,7 +46,7 @@ class Births:
             board=functools.partial(self._scoreboard.records, self._workers),
         )
 
-    def read(self, seat: Seat, child: Child) -> SlotRecord:
+    def read(self, seat: SlotState, child: Child) -> SlotRecord:
         """Return what this child has said so far."""
         record = None
         # a task that writes wild into shared memory must not bring us down
@@ -54,10 +54,10 @@ class Births:
             record = self._scoreboard.read(seat.index)
         return heard(record, child)
 
-    def ended(self, seat: Seat) -> None:
+    def ended(self, seat: SlotState) -> None:
         """The child of this seat was reaped, and its record has been read."""
         self._scoreboard.vacate(seat.index)
 
-    def last_words(self, seat: Seat) -> str:
+    def last_words(self, seat: SlotState) -> str:
         """Return why its last child ended, in that one's own words; empty where it said nothing."""
         return self._words.read(seat.index)

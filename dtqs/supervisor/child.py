@@ -54,7 +54,9 @@ class Child:
 
     def remind(self, record: SlotRecord) -> None:
         """Send the SIGTERM that it is owed. A child that starts with deaths to settle gets it only after that, lest it die before it can."""
-        settles = self.deaths and not record.deaths_settled and record.state is ChildState.STARTING  # one that waits for PostgreSQL cannot
+        settles = (
+            self.deaths and not record.deaths_settled and record.state is ChildState.STARTING
+        )  # one that waits for PostgreSQL cannot
         if self._owes_term and not settles:
             self._owes_term = False
             self._send(signal.SIGTERM)

@@ -51,7 +51,10 @@ def _make(folder: Path, boot_id: str, slots: int) -> mmap.mmap | None:
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:
-        logger.warning("no file for marks: after a kill of this supervisor every task that was held spends its attempt", extra={"reason": str(error)})
+        logger.warning(
+            "no file for marks: after a kill of this supervisor every task that was held spends its attempt",
+            extra={"reason": str(error)},
+        )
         return None
 
 
@@ -71,7 +74,11 @@ def _deaths(file: Path) -> Iterator[Death]:
 
 def _death(mark: Mark) -> Death | None:
     """A mark that a task has written over says nothing: then each task of that worker spends its attempt."""
-    if mark.worker_id is None or not is_uuid(mark.worker_id) or (mark.task_id is not None and not is_uuid(mark.task_id)):
+    if (
+        mark.worker_id is None
+        or not is_uuid(mark.worker_id)
+        or (mark.task_id is not None and not is_uuid(mark.task_id))
+    ):
         return None
     return Death(mark.worker_id, "its supervisor ended", mark.task_id, idle=mark.task_id is None, blamed=False)
 

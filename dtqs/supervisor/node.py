@@ -26,7 +26,9 @@ class StateFolderUnusable(DtqsError):
 
     def __init__(self, folder: Path, reason: str, exit_status: int) -> None:
         self.folder, self.exit_status = folder, exit_status
-        super().__init__(f"[supervisor] state_dir = {folder}: {reason}; allowed: a folder in which the supervisor may create files")
+        super().__init__(
+            f"[supervisor] state_dir = {folder}: {reason}; allowed: a folder in which the supervisor may create files"
+        )
 
 
 class NodeLock:
@@ -64,8 +66,12 @@ class NodeLock:
         except (FileNotFoundError, NotADirectoryError, FileExistsError) as error:
             raise StateFolderUnusable(self._folder, f"no such folder ({error.strerror})", os.EX_CONFIG) from error
         except OSError as error:
-            raise StateFolderUnusable(self._folder, f"{error.strerror}: {error.filename or self._folder}", os.EX_CANTCREAT) from error
-        raise StateFolderUnusable(self._folder, f"all {MOST_NODES} identities are held by running supervisors", os.EX_CANTCREAT)
+            raise StateFolderUnusable(
+                self._folder, f"{error.strerror}: {error.filename or self._folder}", os.EX_CANTCREAT
+            ) from error
+        raise StateFolderUnusable(
+            self._folder, f"all {MOST_NODES} identities are held by running supervisors", os.EX_CANTCREAT
+        )
 
     def release(self) -> None:
         """Close our copy of the descriptor. Safe to call twice; a fresh child calls it on its own copy, which leaves the lock with its parent."""
@@ -77,7 +83,9 @@ class NodeLock:
         self.acquire()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.release()
 
     def _take(self, place: Path) -> bool:
@@ -105,7 +113,10 @@ def _read_or_make(descriptor: int) -> str:
     fresh = str(uuid.uuid4())
     if is_uuid(known):
         # workers of the original may live: nobody here may say that they are gone
-        logger.warning("new identity: the machine has started anew, or this state folder is a copy", extra={"node_id": fresh, "before": known})
+        logger.warning(
+            "new identity: the machine has started anew, or this state folder is a copy",
+            extra={"node_id": fresh, "before": known},
+        )
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{fresh}\n{here}\n".encode(), 0)
     os.fsync(descriptor)

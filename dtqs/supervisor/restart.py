@@ -25,11 +25,15 @@ class Restart:
     not_before: float = 0.0
     unready: int = 0
 
-    def after_death(self, lived_seconds: float, now: float, section: SupervisorSection, ready: bool = True) -> "Restart":
+    def after_death(
+        self, lived_seconds: float, now: float, section: SupervisorSection, ready: bool = True
+    ) -> "Restart":
         """Return what follows a child's end: the first restart comes at once, the second after the base, then doubled."""
         if ready and lived_seconds > section.young_seconds:
             return Restart(0, now)
-        after = Restart(self.young + 1, now + _spread(backoff_seconds(self.young, section)), 0 if ready else self.unready + 1)
+        after = Restart(
+            self.young + 1, now + _spread(backoff_seconds(self.young, section)), 0 if ready else self.unready + 1
+        )
         if after.given_up(section):
             return Restart(after.young, now + _spread(_GIVEN_UP_TIMES * section.restart_max_seconds), after.unready)
         return after

@@ -19,7 +19,7 @@ _MOST_SETTLERS = 2
 
 
 @dataclass(slots=True)
-class Seat:
+class SlotState:
     """A slot and what the supervisor knows of it."""
 
     index: int
@@ -34,10 +34,10 @@ class Roster:
     """All seats, in the order of the specs."""
 
     def __init__(self, specs: Sequence[ChildSpec], section: SupervisorSection) -> None:
-        self.seats = tuple(Seat(index, spec) for index, spec in enumerate(specs))
+        self.seats = tuple(SlotState(index, spec) for index, spec in enumerate(specs))
         self._section = section
 
-    def taken(self) -> Iterator[tuple[Seat, Child]]:
+    def taken(self) -> Iterator[tuple[SlotState, Child]]:
         """Yield the seats that have a child, and it."""
         for seat in self.seats:
             if seat.child:
@@ -46,29 +46,31 @@ class Roster:
     def pids(self) -> frozenset[int]:
         return frozenset(child.pid for _, child in self.taken())
 
-    def seat_of(self, pid: int) -> Seat | None:
+    def seat_of(self, pid: int) -> SlotState | None:
         return next((seat for seat, child in self.taken() if child.pid == pid), None)
 
-    def vacant(self, now: float) -> list[Seat]:
+    def vacant(self, now: float) -> list[SlotState]:
         """Return the seats that are to be filled now."""
         return [seat for seat in self.seats if not seat.child and seat.restart.not_before <= now]
 
-    def owing(self) -> list[Seat]:
+    def owing(self) -> list[SlotState]:
         """Return the seats that, in a drain, need one more child to take back what their dead have left."""
         return [seat for seat in self.seats if not seat.child and seat.deaths and seat.settlers < _MOST_SETTLERS]
 
-    def filled(self, seat: Seat, pid: int, now: float, settler: bool) -> Child:
+    def filled(self, seat: SlotState, pid: int, now: float, settler: bool) -> Child:
         """Note that a child was forked."""
         seat.child = Child(pid, now, seat.deaths, self._section)
         seat.settlers += settler
         return seat.child
 
-    def not_filled(self, seat: Seat, now: float, settler: bool) -> None:
+    def not_filled(self, seat: SlotState, now: float, settler: bool) -> None:
         """Note that the fork failed."""
         seat.restart = seat.restart.after_failed_fork(now, self._section)
         seat.settlers += settler
 
-    def vacated(self, seat: Seat, child: Child, end: End, record: SlotRecord, now: float, out_of_memory: bool) -> Death | None:
+    def vacated(
+        self, seat: SlotState, child: Child, end: End, record: SlotRecord, now: float, out_of_memory: bool
+    ) -> Death | None:
         """Note that a child has ended, and return the death that its successor is to settle, if it left any."""
         death = _death(child, end, record, out_of_memory)
         owed = () if record.deaths_settled else child.deaths
@@ -78,11 +80,13 @@ class Roster:
         blameless = asked or (death is not None and death.task_id is not None)
         ready = child.seen_ready or record.state in (ChildState.READY, ChildState.DRAINING)
         lived = now - child.started_at
-        seat.restart = seat.restart.after_request(now) if blameless else seat.restart.after_death(lived, now, self._section, ready)
+        seat.restart = (
+            seat.restart.after_request(now) if blameless else seat.restart.after_death(lived, now, self._section, ready)
+        )
         seat.child = None
         return death
 
-    def is_given_up(self, seat: Seat) -> bool:
+    def is_given_up(self, seat: SlotState) -> bool:
         """Tell whether its children end again and again before they are ready."""
         return seat.restart.given_up(self._section)
 
@@ -102,9 +106,11 @@ class Roster:
 
     def workers_gone(self) -> bool:
         """Tell whether, in a drain, no worker is left nor wanted: the keeper may end."""
-        return not any(seat.spec.is_worker for seat, _ in self.taken()) and not any(seat.spec.is_worker for seat in self.owing())
+        return not any(seat.spec.is_worker for seat, _ in self.taken()) and not any(
+            seat.spec.is_worker for seat in self.owing()
+        )
 
-    def to_roll(self, since: float) -> Seat | None:
+    def to_roll(self, since: float) -> SlotState | None:
         """Return the next seat to renew in a rolling restart asked for at that time.
 
         One at a time, and only while every other is ready: a child that cannot come up again costs one seat, not all.
@@ -126,7 +132,9 @@ def heard(record: SlotRecord | None, child: Child) -> SlotRecord:
     """Return what this child has said. Until it has begun its record, and when it is damaged, that is nothing: neither ready nor at work."""
     if record and record.pid == child.pid:
         return record
-    return SlotRecord(child.pid, child.started_at, 0.0, ChildState.STARTING, deaths_settled=False, worker_id=None, task_id=None)
+    return SlotRecord(
+        child.pid, child.started_at, 0.0, ChildState.STARTING, deaths_settled=False, worker_id=None, task_id=None
+    )
 
 
 def _death(child: Child, end: End, record: SlotRecord, out_of_memory: bool) -> Death | None:

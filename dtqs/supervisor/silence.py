@@ -63,7 +63,11 @@ def _is_kept(then: ThreadState, now: ThreadState, seconds: float) -> bool:
     if now.state == then.state == "D" or now.waited_seconds - then.waited_seconds >= _STARVED_SHARE * seconds:
         return True
     # the kernel adds up the wait when it is over; one that goes on shows as a thread that could run and does not
-    return now.state == then.state == "R" and now.ran_seconds > 0 and now.ran_seconds - then.ran_seconds < _RAN_SHARE * seconds
+    return (
+        now.state == then.state == "R"
+        and now.ran_seconds > 0
+        and now.ran_seconds - then.ran_seconds < _RAN_SHARE * seconds
+    )
 
 
 class Inquest:
@@ -86,7 +90,10 @@ class Inquest:
         if is_starved(before, self._threads, passed) and now - self._since < PATIENCE * limit_seconds:
             if not self._told:
                 self._told = True
-                logger.warning("child gets no time on this machine: it is waited for", extra={"pid": self._pid, "threads": self._words()})
+                logger.warning(
+                    "child gets no time on this machine: it is waited for",
+                    extra={"pid": self._pid, "threads": self._words()},
+                )
             return None
         return self._words()
 
@@ -107,7 +114,9 @@ def keep_stacks(folder: Path, child: str, pid: int) -> str | None:
         if not file.stat().st_size:
             return None
         os.replace(file, kept)
-        for old in sorted(folder.glob("stacks-*-of-*"), key=lambda each: each.stat().st_mtime_ns, reverse=True)[_MOST_DUMPS:]:
+        for old in sorted(folder.glob("stacks-*-of-*"), key=lambda each: each.stat().st_mtime_ns, reverse=True)[
+            _MOST_DUMPS:
+        ]:
             old.unlink()
     except OSError:
         return None

@@ -129,7 +129,9 @@ def _reset_signals() -> None:
 def _offer_stacks(place: Path) -> Callable[[], None]:
     """Have the stacks of all threads written into a file when the parent asks for them; returns what has it done again."""
     with contextlib.suppress(OSError):
-        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(
+            place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
         # what it is between an unregister and the next register
         signal.signal(DUMP_SIGNAL, signal.SIG_IGN)
         _register(descriptor)
@@ -152,7 +154,10 @@ def _detach_stdin() -> None:
 
 
 def _offer_to_oom_killer() -> None:
-    with contextlib.suppress(OSError, ValueError), open("/proc/self/oom_score_adj", "r+", encoding="ascii") as adjustment:
+    with (
+        contextlib.suppress(OSError, ValueError),
+        open("/proc/self/oom_score_adj", "r+", encoding="ascii") as adjustment,
+    ):
         value = min(1000, int(adjustment.read()) + _OOM_SCORE_RISE)
         adjustment.seek(0)
         adjustment.write(str(value))

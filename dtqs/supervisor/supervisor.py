@@ -23,7 +23,7 @@ from dtqs.supervisor.node import NodeLock, StateFolderUnusable
 from dtqs.supervisor.oom import OomWatch
 from dtqs.supervisor.phase import Phase
 from dtqs.supervisor.reaping import End, children_of_ours, ended, kill_strangers, leave_nothing_behind
-from dtqs.supervisor.roster import Roster, Seat, cause_of, telling_status
+from dtqs.supervisor.roster import Roster, SlotState, cause_of, telling_status
 from dtqs.supervisor.signals import Signals
 from dtqs.supervisor.silence import keep_stacks
 from dtqs.supervisor.spawn import ChildSpec, spawn
@@ -72,7 +72,11 @@ class Supervisor:
                 self._supervise()
             finally:
                 self._leave_nothing_behind()
-        logger.log(logging.CRITICAL if self._reason else logging.INFO, "stopped", extra={"status": self._exit_status, **self._reason})
+        logger.log(
+            logging.CRITICAL if self._reason else logging.INFO,
+            "stopped",
+            extra={"status": self._exit_status, **self._reason},
+        )
         return self._exit_status
 
     def _boot(self) -> None:
@@ -81,7 +85,12 @@ class Supervisor:
         self._notifier = Notifier.from_environment(os.environ)
         self._oom = OomWatch.of_own_group()
         self._born_with = frozenset(children_of_ours())
-        identity = {"pid": os.getpid(), "node_id": self._lock.node_id, "boot_id": self._births.boot_id, "children": len(self._roster.seats)}
+        identity = {
+            "pid": os.getpid(),
+            "node_id": self._lock.node_id,
+            "boot_id": self._births.boot_id,
+            "children": len(self._roster.seats),
+        }
         logger.info("supervisor started", extra=identity)
         # everything is imported by now: what is frozen is never written to by a collection, and stays shared
         gc.collect()
@@ -113,7 +122,11 @@ class Supervisor:
         """Tell whether nothing is left to wait for."""
         now = time.monotonic()
         waiting = any(not child.beyond_reach(now) for _, child in self._roster.taken())
-        return self._phase is not Phase.RUNNING and not waiting and (self._phase is Phase.KILLING or not self._roster.owing())
+        return (
+            self._phase is not Phase.RUNNING
+            and not waiting
+            and (self._phase is Phase.KILLING or not self._roster.owing())
+        )
 
     def _obey(self, now: float) -> None:
         for number in self._signals.take():
@@ -160,17 +173,26 @@ class Supervisor:
         if dead:
             kill_strangers(self._roster.pids() | self._born_with)
 
-    def _bury(self, seat: Seat, child: Child, end: End, now: float) -> None:
+    def _bury(self, seat: SlotState, child: Child, end: End, now: float) -> None:
         struck = self._oom.struck(now)
         death = self._roster.vacated(seat, child, end, self._births.read(seat, child), now, struck)
         self._births.ended(seat)
         level = logging.INFO if end.status == 0 and not death else logging.WARNING
-        fields = {"child": seat.spec.name, "pid": end.pid, "cause": cause_of(child, end, struck), "lived_seconds": round(now - child.started_at, 1)}
-        logger.log(level, "child ended", extra=fields | {"max_rss_bytes": end.max_rss_bytes, "task_id": death.task_id if death else None})
+        fields = {
+            "child": seat.spec.name,
+            "pid": end.pid,
+            "cause": cause_of(child, end, struck),
+            "lived_seconds": round(now - child.started_at, 1),
+        }
+        logger.log(
+            level,
+            "child ended",
+            extra=fields | {"max_rss_bytes": end.max_rss_bytes, "task_id": death.task_id if death else None},
+        )
         if self._phase is Phase.RUNNING:
             self._go_on_after(seat, end, cause_of(child, end, struck), now)
 
-    def _go_on_after(self, seat: Seat, end: End, cause: str, now: float) -> None:
+    def _go_on_after(self, seat: SlotState, end: End, cause: str, now: float) -> None:
         """Say what follows a child's end; a node that was never ready ends with the reason, one that was keeps its other slots at work."""
         words, refused = self._births.last_words(seat) or cause, end.status == os.EX_CONFIG
         if not self._was_ready and (refused or self._roster.is_given_up(seat)):
@@ -179,10 +201,22 @@ class Supervisor:
             self._reason["reason"] = f"{seat.spec.name} ended {times}before it was ready: {words}"
             self._stop(now, self._reason["reason"])
         elif self._roster.is_given_up(seat):
-            fields = {"child": seat.spec.name, "times": seat.restart.unready, "reason": words, "again_in_seconds": round(seat.restart.not_before - now)}
+            fields = {
+                "child": seat.spec.name,
+                "times": seat.restart.unready,
+                "reason": words,
+                "again_in_seconds": round(seat.restart.not_before - now),
+            }
             logger.error("slot given up: it is tried rarely from now on, and at once after SIGHUP", extra=fields)
         elif seat.restart.not_before > now:
-            logger.info("restarting later", extra={"child": seat.spec.name, "in_seconds": round(seat.restart.not_before - now, 2), "young": seat.restart.young})
+            logger.info(
+                "restarting later",
+                extra={
+                    "child": seat.spec.name,
+                    "in_seconds": round(seat.restart.not_before - now, 2),
+                    "young": seat.restart.young,
+                },
+            )
 
     def _watch(self, now: float) -> None:
         for seat, child in self._roster.taken():
@@ -196,14 +230,22 @@ class Supervisor:
             before = child.stage
             child.escalate(now)
             if child.stage is not before:
-                logger.warning("child did not end in time", extra={"child": seat.spec.name, "pid": child.pid, "next": child.stage.name.lower()})
+                logger.warning(
+                    "child did not end in time",
+                    extra={"child": seat.spec.name, "pid": child.pid, "next": child.stage.name.lower()},
+                )
 
-    def _kill_overdue(self, seat: Seat, child: Child, record: SlotRecord, now: float) -> None:
+    def _kill_overdue(self, seat: SlotState, child: Child, record: SlotRecord, now: float) -> None:
         cause = child.overdue(record, now, self._awake_since)
         if cause is None:
             child.is_heard()
             return
-        fields: dict[str, object] = {"child": seat.spec.name, "pid": child.pid, "cause": cause, "task_id": record.task_id}
+        fields: dict[str, object] = {
+            "child": seat.spec.name,
+            "pid": child.pid,
+            "cause": cause,
+            "task_id": record.task_id,
+        }
         if cause.startswith(SILENT):
             if (threads := child.last_words(record, now, self._awake_since)) is None:
                 return
@@ -246,7 +288,7 @@ class Supervisor:
                 if child := self._fork(seat, now, settler=True):
                     child.drain(self._births.read(seat, child), now, self._section.stop_seconds)
 
-    def _fork(self, seat: Seat, now: float, settler: bool) -> Child | None:
+    def _fork(self, seat: SlotState, now: float, settler: bool) -> Child | None:
         try:
             pid = spawn(seat.spec, self._births.start_of(seat), self._leave_to_parent, self._lock.folder)
         except OSError as error:
@@ -277,7 +319,9 @@ class Supervisor:
     def _pause(self, now: float) -> float:
         """Seconds until the next turn, unless a signal comes before."""
         eager = any(child.waits_for_word for _, child in self._roster.taken())
-        due = [self._end_by, *self._roster.steps()] + [self._births.read(seat, child).kill_at for seat, child in self._roster.taken()]
+        due = [self._end_by, *self._roster.steps()] + [
+            self._births.read(seat, child).kill_at for seat, child in self._roster.taken()
+        ]
         # what lies behind has been acted on in this turn, or cannot be
         ahead = [at - now for at in due if at > now]
         return min(_EAGER_TURN_SECONDS if eager else _TURN_SECONDS, self._notifier.turn_seconds, *ahead)

@@ -64,5 +64,8 @@ class Notifier:
         if not self._address:
             return
         # a service manager that is restarting or slow must not end or delay the node
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as out:
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as out,
+        ):
             out.sendto("\n".join(lines).encode(), self._address)

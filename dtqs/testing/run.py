@@ -16,7 +16,7 @@ from dtqs.processors.function import processor_class
 from dtqs.settlement import Kind, Settlement
 from dtqs.task import Claimed
 from dtqs.testing.attempt import Attempt, Output, Settled
-from dtqs.testing.stand_ins import AlarmLimits, Files, Reports
+from dtqs.testing.stand_ins import AlarmLimits, Files, RecordingReporter
 from dtqs.uuid7 import uuid7
 from dtqs.worker.limits import Interrupted, Reason
 from dtqs.worker.runner import Runner
@@ -44,12 +44,16 @@ def run(
     Raises Invalid where a submit would refuse the payload, TypeError where `processor` is none, pydantic's ValidationError for wrong settings.
     """
     built = _built(processor, settings)
-    document = payload.model_dump(mode="json", by_alias=True, exclude_unset=True) if isinstance(payload, BaseModel) else dict(payload)
+    document = (
+        payload.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        if isinstance(payload, BaseModel)
+        else dict(payload)
+    )
     catalog = Catalog([built])
     _, valid = catalog.validate(built.name, document)
     limits = AlarmLimits(timeout_seconds)
     interrupts = {reason: at for reason, at in ((Reason.CANCEL, cancel_at), (Reason.STOP, stop_at)) if at is not None}
-    reports = Reports(built.is_light(valid), interrupts, no_turn or {})
+    reports = RecordingReporter(built.is_light(valid), interrupts, no_turn or {})
     retry = RetrySection()
     watched = _Watched(built)
     with tempfile.TemporaryDirectory(prefix="dtqs-test-") as folder, watched:
@@ -71,7 +75,9 @@ def _built(processor: object, settings: Mapping[str, Any] | None) -> Processor[A
         return processor
     kind = processor_class(processor)
     if kind is None:
-        raise TypeError(f"{processor!r} is no processor; allowed: a function with @dtqs.processor, a subclass of dtqs.Processor, or an instance")
+        raise TypeError(
+            f"{processor!r} is no processor; allowed: a function with @dtqs.processor, a subclass of dtqs.Processor, or an instance"
+        )
     return kind(kind.settings_model.model_validate(dict(settings or {})))
 
 
@@ -111,7 +117,12 @@ def _told(error: BaseException | None, limit_seconds: float | None) -> BaseExcep
 
 
 def _attempt(
-    settlement: Settlement, is_last: bool, watched: _Watched, reports: Reports, files: Files, limit_seconds: float | None
+    settlement: Settlement,
+    is_last: bool,
+    watched: _Watched,
+    reports: RecordingReporter,
+    files: Files,
+    limit_seconds: float | None,
 ) -> Attempt:
     error = watched.error
     if error is not None and not isinstance(error, Exception | Interrupted | SystemExit):
@@ -126,7 +137,10 @@ def _attempt(
         delay_seconds=settlement.delay_seconds,
         progress=tuple(reports.all_progress),
         logs=tuple(reports.logs),
-        outputs={file.name: Output(file.name, file.media_type, files.path_of(file.file_id).read_bytes(), file.sha256) for file in settlement.files},
+        outputs={
+            file.name: Output(file.name, file.media_type, files.path_of(file.file_id).read_bytes(), file.sha256)
+            for file in settlement.files
+        },
         effects=tuple(reports.effects),
         turns=tuple(reports.turns),
     )

@@ -7,16 +7,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO
 
+from dtqs.config import FilesSection
 from dtqs.errors import InputRefused, PermanentError, Postponed
 from dtqs.files import FileSpace
-from dtqs.settings import FilesSection
 from dtqs.task import Effect
 from dtqs.testing.attempt import LogEntry, Progress
 from dtqs.turn import Turn
 from dtqs.worker.limits import Interrupted, Reason
 
 
-class Reports:
+class RecordingReporter:
     """A Reporter that keeps everything, refuses the turns that it is told to refuse, and interrupts at a given progress."""
 
     def __init__(self, is_light: bool, interrupts: Mapping[Reason, float], waits: Mapping[str, float]) -> None:

@@ -16,12 +16,12 @@ from dtqs.event import LogRef
 from dtqs.settlement import Settlement
 from dtqs.store import Store
 from dtqs.store.backlog import FIRST_ID
-from dtqs.store.workers import Totals, WorkerIdentity, WorkerReport
+from dtqs.store.workers import ProcessTotals, WorkerIdentity, WorkerReport
 from dtqs.uuid7 import uuid7
 from dtqs.worker.descendants import kill_descendants
 from dtqs.worker.finisher import UNSTORABLE, Finisher, refused
 from dtqs.worker.hold import Hold
-from dtqs.worker.limits import Limits
+from dtqs.worker.limits import AttemptLimits
 
 logger = logging.getLogger(__name__)
 _REPAIR_BATCH = 1000
@@ -30,20 +30,22 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class BeatParts:
     """What the thread works with."""
 
     identity: WorkerIdentity
     store: Store
     link: WorkerLink
     hold: Hold
-    limits: Limits
+    limits: AttemptLimits
     finisher: Finisher
-    totals: Totals
+    totals: ProcessTotals
 
 
 class Beat:
-    def __init__(self, parts: Parts, lease: LeaseSection, moment_seconds: float, drains: Callable[[], bool]) -> None:
+    def __init__(
+        self, parts: BeatParts, lease: LeaseSection, moment_seconds: float, drains: Callable[[], bool]
+    ) -> None:
         self._p, self._lease, self._moment, self._drains = parts, lease, moment_seconds, drains
         self._pause_lock = threading.Lock()
         self._busy_since: float | None = None
@@ -100,7 +102,14 @@ class Beat:
             self._wake.clear()
             if self._end.is_set():
                 return
-            duties = (self._look_for_cancel, self._look_at_work, self._beat_when_due, self._check_schema, self._repair_a_piece, sink.flush)
+            duties = (
+                self._look_for_cancel,
+                self._look_at_work,
+                self._beat_when_due,
+                self._check_schema,
+                self._repair_a_piece,
+                sink.flush,
+            )
             for duty in duties:
                 self._try(duty)
 
@@ -146,7 +155,9 @@ class Beat:
         settled = hold.earlier
         try:
             # said again at the next turn after any other fault: if it has landed, it changes nothing
-            rows = self._p.store.leases.finish_part(self._p.identity.worker_id, hold.earlier_id, hold.lease_id, settled, [hold.running.task_id])
+            rows = self._p.store.leases.finish_part(
+                self._p.identity.worker_id, hold.earlier_id, hold.lease_id, settled, [hold.running.task_id]
+            )
         except UNSTORABLE as error:  # as in the finisher
             if not isinstance(error, StoreRefused):
                 logger.exception("outcome refused", extra={"lease_id": hold.earlier_id})

@@ -11,7 +11,7 @@ from dtqs.errors import StoreRefused, StoreUnavailable
 from dtqs.event import LogRef
 from dtqs.settlement import Kind, Settlement, error_json, words
 from dtqs.store import Store
-from dtqs.store.workers import Totals
+from dtqs.store.workers import ProcessTotals
 from dtqs.worker.hold import Hold
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,15 @@ _AFTER_FAULT_SECONDS = 1.0
 class Finisher:
     """`give_up` tells when a result may be held no longer: the worker was told to stop and its grace is over."""
 
-    def __init__(self, worker_id: str, store: Store, link: WorkerLink, hold: Hold, totals: Totals, give_up: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        worker_id: str,
+        store: Store,
+        link: WorkerLink,
+        hold: Hold,
+        totals: ProcessTotals,
+        give_up: Callable[[], bool],
+    ) -> None:
         self._worker_id = worker_id
         self._store, self._link, self._hold, self._totals, self._give_up = store, link, hold, totals, give_up
 
@@ -41,7 +49,9 @@ class Finisher:
                     logger.error("outcome not written", extra={"lease_id": self._hold.lease_id, "reason": words(error)})
                     return False
                 unknown = not isinstance(error, StoreUnavailable)
-                logger.warning("outcome held", extra={"lease_id": self._hold.lease_id, "reason": words(error)}, exc_info=unknown)
+                logger.warning(
+                    "outcome held", extra={"lease_id": self._hold.lease_id, "reason": words(error)}, exc_info=unknown
+                )
                 faults += unknown
                 if unknown:
                     self._bear(faults)
@@ -104,7 +114,9 @@ class Finisher:
         assert hold.lease_id is not None
         rows = self._store.leases.finish(hold.lease_id, settled)
         if not rows and hold.earlier_id is not None:
-            rows = self._store.leases.finish(hold.earlier_id, everything) or self._store.leases.finish(hold.lease_id, settled)
+            rows = self._store.leases.finish(hold.earlier_id, everything) or self._store.leases.finish(
+                hold.lease_id, settled
+            )
         return rows or self._landed([s.task_id for s in everything])
 
     def _landed(self, task_ids: Sequence[str]) -> list[LogRef]:

@@ -51,7 +51,7 @@ class _Request:
     at: float
 
 
-class Limits:
+class AttemptLimits:
     """Arms and disarms around each attempt; one attempt at a time."""
 
     def __init__(self, slot: Slot, hard_limit_seconds: float) -> None:

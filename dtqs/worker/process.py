@@ -25,18 +25,18 @@ from dtqs.prctl import adopt_orphans
 from dtqs.processors.catalog import Catalog
 from dtqs.scoreboard import ChildState, Death, Slot
 from dtqs.store import Store
-from dtqs.store.kept import KeptDatabase
-from dtqs.store.workers import Totals, WorkerIdentity
+from dtqs.store.driver.kept import KeptDatabase
+from dtqs.store.workers import ProcessTotals, WorkerIdentity
 from dtqs.task import Claimed
 from dtqs.uuid7 import uuid7
 from dtqs.worker.arrival import Waiting, arrive
-from dtqs.worker.beat import Beat, Parts
+from dtqs.worker.beat import Beat, BeatParts
 from dtqs.worker.finisher import Finisher
 from dtqs.worker.hold import Hold
-from dtqs.worker.limits import Limits
+from dtqs.worker.limits import AttemptLimits
 from dtqs.worker.pace import Pace
 from dtqs.worker.process_state import ProcessState
-from dtqs.worker.reports import Reports
+from dtqs.worker.reports import WorkerReporter
 from dtqs.worker.runner import Runner
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class WorkerSeat:
     """Where a worker process sits: its pool and number, its scoreboard slot, its node, and the deaths before it that nobody has settled."""
 
     pool: str
@@ -68,28 +68,47 @@ class Seat:
 
 
 class Worker:
-    def __init__(self, config: Config, catalog: Catalog, seat: Seat) -> None:
+    def __init__(self, config: Config, catalog: Catalog, seat: WorkerSeat) -> None:
         self._seat, self._config = seat, config
         pool = config.pools[seat.pool]
-        self._identity = WorkerIdentity(uuid7(), seat.node_id, seat.boot_id, socket.gethostname(), seat.pool, seat.number, os.getpid(), tuple(catalog.names()))
+        self._identity = WorkerIdentity(
+            uuid7(),
+            seat.node_id,
+            seat.boot_id,
+            socket.gethostname(),
+            seat.pool,
+            seat.number,
+            os.getpid(),
+            tuple(catalog.names()),
+        )
         self._title = f"dtqs: worker {seat.pool}/{seat.number}"
         self._drain, self._stop = Stop(), Stop()
         self._waiting = Waiting(seat.slot)
-        self._totals, self._hold, self._pace = Totals(), Hold(), Pace(pool.batch_seconds, pool.batch_limit)
+        self._totals, self._hold, self._pace = ProcessTotals(), Hold(), Pace(pool.batch_seconds, pool.batch_limit)
         self._prefetch, self._all_written = self._pace.prefetch, True
-        self._limits = Limits(seat.slot, config.supervisor.hard_limit_seconds)
-        self._store = Store(config.postgresql, config.lease, _STORE_CONNECTIONS, self._title, KeptDatabase, config.retry)
-        self._link = WorkerLink(config.rabbitmq, self._title, lambda ids: self._beat.cancel_said(ids), self._queue_is_missing)
-        self._finisher = Finisher(self._identity.worker_id, self._store, self._link, self._hold, self._totals, lambda: self._stop.requested)
-        reports = Reports(self._store, self._link, self._hold, self._limits)
+        self._limits = AttemptLimits(seat.slot, config.supervisor.hard_limit_seconds)
+        self._store = Store(
+            config.postgresql, config.lease, _STORE_CONNECTIONS, self._title, KeptDatabase, config.retry
+        )
+        self._link = WorkerLink(
+            config.rabbitmq, self._title, lambda ids: self._beat.cancel_said(ids), self._queue_is_missing
+        )
+        self._finisher = Finisher(
+            self._identity.worker_id, self._store, self._link, self._hold, self._totals, lambda: self._stop.requested
+        )
+        reports = WorkerReporter(self._store, self._link, self._hold, self._limits)
         self._files = FileSpace(config.files, self._identity.worker_id)
         self._runner = Runner(catalog, self._files, reports, self._limits, config.retry, reports.permit)
-        parts = Parts(self._identity, self._store, self._link, self._hold, self._limits, self._finisher, self._totals)
+        parts = BeatParts(
+            self._identity, self._store, self._link, self._hold, self._limits, self._finisher, self._totals
+        )
         self._beat = Beat(parts, config.lease, pool.moment_seconds, lambda: self._drain.requested)
 
     def run(self) -> int:
         """Live until told to drain or stop; returns the exit status."""
-        if fault := arrive(self._config.postgresql, self._title, self._waiting, self._config.supervisor.boot_timeout_seconds):
+        if fault := arrive(
+            self._config.postgresql, self._title, self._waiting, self._config.supervisor.boot_timeout_seconds
+        ):
             status, words = fault
             self._seat.last_words(words)
             return status
@@ -137,11 +156,16 @@ class Worker:
         """Take back at once what the processes before us in this seat held: recovery must not wait for a lease time."""
         rows: list[LogRef] = []
         for death in self._seat.deaths:
-            taken = self._persist(functools.partial(self._store.leases.reclaim, death.worker_id, WorkerDied(death.cause), death))
+            taken = self._persist(
+                functools.partial(self._store.leases.reclaim, death.worker_id, WorkerDied(death.cause), death)
+            )
             if taken:
                 self._totals.reclaimed += len(taken)
                 rows += taken
-                logger.warning("dead worker's tasks taken back", extra={"worker_id": death.worker_id, "cause": death.cause, "tasks": len(taken)})
+                logger.warning(
+                    "dead worker's tasks taken back",
+                    extra={"worker_id": death.worker_id, "cause": death.cause, "tasks": len(taken)},
+                )
         if not self._stop.requested:
             self._seat.slot.settled_deaths()
         return rows
@@ -219,7 +243,9 @@ class Worker:
         if tasks:
             self._totals.claimed += len(tasks)
             self._hold.begin(lease_id, sorted(tasks, key=_by_id))
-            if rows:  # of light tasks there are none, and what is only queued would have the outcome's event wait behind it
+            if (
+                rows
+            ):  # of light tasks there are none, and what is only queued would have the outcome's event wait behind it
                 self._link.publish_events(rows)
             self._run_all(len(deliveries))
         else:

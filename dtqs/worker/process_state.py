@@ -13,7 +13,15 @@ from dtqs.signal_name import signal_name
 logger = logging.getLogger(__name__)
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _UNSET = frozenset({signal.SIGKILL, signal.SIGSTOP})
-_COMMON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGALRM, signal.SIGCHLD)
+_COMMON = (
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGALRM,
+    signal.SIGCHLD,
+)
 
 
 class ProcessState:

@@ -10,15 +10,15 @@ from dtqs.store import Store
 from dtqs.task import DELAY_SECONDS_LIMIT, Effect
 from dtqs.turn import Turn
 from dtqs.worker.hold import Hold
-from dtqs.worker.limits import Limits
+from dtqs.worker.limits import AttemptLimits
 
 logger = logging.getLogger(__name__)
 
 
-class Reports:
+class WorkerReporter:
     """The worker's Reporter. A lost progress row is no reason to lose an attempt; an effect that is not marked must not begin."""
 
-    def __init__(self, store: Store, link: WorkerLink, hold: Hold, limits: Limits) -> None:
+    def __init__(self, store: Store, link: WorkerLink, hold: Hold, limits: AttemptLimits) -> None:
         self._store, self._link, self._hold, self._limits = store, link, hold, limits
 
     def progress(self, task_id: str, attempt: int, fraction: float, message: str) -> None:
@@ -32,7 +32,9 @@ class Reports:
             waits = self._store.rates.take(turns)
         if waits:
             last = max((turn for turn in turns if turn.key in waits), key=lambda turn: waits[turn.key])
-            raise Postponed(min(waits[last.key], DELAY_SECONDS_LIMIT), f"{last.key} may be used {last.per_second:g} times a second")
+            raise Postponed(
+                min(waits[last.key], DELAY_SECONDS_LIMIT), f"{last.key} may be used {last.per_second:g} times a second"
+            )
 
     def effect_begins(self, task_id: str, effect: Effect) -> None:
         with self._limits.masked(), self._hold.lock:

@@ -10,7 +10,16 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from dtqs.config import RetrySection
-from dtqs.errors import DtqsError, EffectUnknown, LeaseLost, PermanentError, Postponed, StoreUnavailable, TaskCancelled, TaskTimedOut
+from dtqs.errors import (
+    DtqsError,
+    EffectUnknown,
+    LeaseLost,
+    PermanentError,
+    Postponed,
+    StoreUnavailable,
+    TaskCancelled,
+    TaskTimedOut,
+)
 from dtqs.files import FileSpace
 from dtqs.json_value import json_text
 from dtqs.processors.base import Context, Permit, Processor, Reporter
@@ -23,7 +32,7 @@ from dtqs.worker.limits import Interrupted, Reason
 logger = logging.getLogger(__name__)
 
 
-class Limits(Protocol):
+class Limiter(Protocol):
     """Interrupt the attempt between `arm` and `disarm`: dtqs.worker.limits in a worker, a simulation in tests."""
 
     def arm(self, task_id: str, limit_seconds: float) -> None: ...
@@ -49,7 +58,13 @@ class _Untold(DtqsError):
 
 class Runner:
     def __init__(
-        self, catalog: Catalog, files: FileSpace, reporter: Reporter, limits: Limits, retry: RetrySection, permit: Permit | None = None
+        self,
+        catalog: Catalog,
+        files: FileSpace,
+        reporter: Reporter,
+        limits: Limiter,
+        retry: RetrySection,
+        permit: Permit | None = None,
     ) -> None:
         """Without `permit` uploads belong to nobody: only for a test of one processor."""
         self._files, self._reporter, self._limits, self._retry, self._permit = files, reporter, limits, retry, permit
@@ -65,7 +80,9 @@ class Runner:
         """Run one attempt to its end; raises nothing that comes out of a processor."""
         kind = self._types.get(task.task_type)
         if kind is None:
-            return Settlement(task.task_id, Kind.UNSPENT)  # its hint named another type: one with the right name follows
+            return Settlement(
+                task.task_id, Kind.UNSPENT
+            )  # its hint named another type: one with the right name follows
         context = Context(task.task_id, task.attempt, self._reporter, self._files, self._permit)
         limit = task.timeout_seconds or kind.limit_seconds
         self._kept = []
@@ -90,7 +107,9 @@ class Runner:
             except ValidationError as error:
                 found = error.errors(include_url=False, include_input=False)
                 raise PermanentError(f"the payload does not fit this version of {task.task_type}: {found}") from error
-            settlement = Settlement(task.task_id, Kind.COMPLETED, json_text("the result", kind.run(payload, context)), 0.0, context.outputs)
+            settlement = Settlement(
+                task.task_id, Kind.COMPLETED, json_text("the result", kind.run(payload, context)), 0.0, context.outputs
+            )
         except BaseException as error:  # whatever a processor raises is its task's end, never the worker's
             self._end_forked()
             settlement = self._settle(task, error, context, limit)
@@ -134,7 +153,12 @@ class Runner:
     def _type(self, processor: Processor[Any, Any]) -> _Type:
         retry = self._retry
         policy = RetryPolicy(retry.base_seconds, retry.max_seconds, processor.retry_on_timeout, processor.name)
-        return _Type(processor.payload_model.model_validate, processor.run, processor.timeout_seconds or retry.timeout_seconds, policy)
+        return _Type(
+            processor.payload_model.model_validate,
+            processor.run,
+            processor.timeout_seconds or retry.timeout_seconds,
+            policy,
+        )
 
 
 def _given_back(task: Claimed, context: Context, why: str, delay_seconds: float = 0.0) -> Settlement:
@@ -147,5 +171,9 @@ def _given_back(task: Claimed, context: Context, why: str, delay_seconds: float 
 def _quietly(clean_up: Callable[[], None]) -> None:
     try:
         clean_up()
-    except (Exception, SystemExit, KeyboardInterrupt):  # the attempt has its settlement; what could not be cleared away is for the log
+    except (
+        Exception,
+        SystemExit,
+        KeyboardInterrupt,
+    ):  # the attempt has its settlement; what could not be cleared away is for the log
         logger.exception("clean-up after an attempt failed")

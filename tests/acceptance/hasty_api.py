@@ -1,6 +1,6 @@
 """What gunicorn loads in tests of slow clients: the API, but it waits for a client for a moment only."""
 
-from dtqs.api.wsgi import Service
+from dtqs.api.server.wsgi import Service
 
 CLIENT_SECONDS = 0.5
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fix_system import Factory, System
-from tests.helpers import eventually
+from tests.support.fix_system import Factory, System
+from tests.support.helpers import eventually
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20
 
@@ -27,7 +27,12 @@ def test_a_raw_upload_is_measured_and_can_be_had_again(shared: System) -> None:
     response = shared.client.post("/files", content=PNG, headers={"Content-Type": "text/html"})
     answer = response.json()
     assert response.status_code == 201
-    assert answer == {"uri": answer["uri"], "size_bytes": len(PNG), "sha256": hashlib.sha256(PNG).hexdigest(), "media_type": "image/png"}
+    assert answer == {
+        "uri": answer["uri"],
+        "size_bytes": len(PNG),
+        "sha256": hashlib.sha256(PNG).hexdigest(),
+        "media_type": "image/png",
+    }
     assert response.headers["location"] == f"/files/{answer['uri'].removeprefix('upload:')}"
     assert shared.client.get(response.headers["location"]).content == PNG
 
@@ -46,9 +51,16 @@ def test_a_form_with_one_file_is_an_upload(shared: System) -> None:
 def test_a_name_in_plain_utf_8_is_kept(shared: System, kind: str) -> None:
     line = 'form-data; name="f"; filename="\u732b.png"'.encode()
     form = b"--x\r\nContent-Disposition: " + line + b"\r\n\r\nabc\r\n--x--\r\n"
-    content, headers = (form, [(b"Content-Type", b"multipart/form-data; boundary=x")]) if kind == "form" else (b"abc", [(b"Content-Disposition", line)])
+    content, headers = (
+        (form, [(b"Content-Type", b"multipart/form-data; boundary=x")])
+        if kind == "form"
+        else (b"abc", [(b"Content-Disposition", line)])
+    )
     response = shared.client.post("/files", content=content, headers=headers)
-    assert "filename*=UTF-8''%E7%8C%AB.png" in shared.client.get(response.headers["location"]).headers["content-disposition"]
+    assert (
+        "filename*=UTF-8''%E7%8C%AB.png"
+        in shared.client.get(response.headers["location"]).headers["content-disposition"]
+    )
 
 
 def test_a_form_of_anything_else_is_refused_and_leaves_nothing(shared: System) -> None:
@@ -57,11 +69,28 @@ def test_a_form_of_anything_else_is_refused_and_leaves_nothing(shared: System) -
     assert shared.client.post("/files", files=many).status_code == 422
     assert shared.client.post("/files", files={"file": ("a", b"1")}, data={"x": "y"}).status_code == 422
     broken = b"--x\r\nContent-Disposition: form-data; name=f; filename=f\r\n\r\nabc"
-    assert shared.client.post("/files", content=broken, headers={"Content-Type": "multipart/form-data; boundary=x"}).status_code == 400
-    assert shared.client.post("/files", content=broken, headers={"Content-Type": "multipart/form-data"}).status_code == 400
+    assert (
+        shared.client.post(
+            "/files", content=broken, headers={"Content-Type": "multipart/form-data; boundary=x"}
+        ).status_code
+        == 400
+    )
+    assert (
+        shared.client.post("/files", content=broken, headers={"Content-Type": "multipart/form-data"}).status_code == 400
+    )
     latin = b"--x\r\nContent-Disposition: form-data; name=f; filename=\xe9\r\n\r\nabc\r\n--x--\r\n"
-    assert shared.client.post("/files", content=latin, headers={"Content-Type": "multipart/form-data; boundary=x"}).status_code == 400
-    assert shared.client.post("/files", content=b"", headers={"Content-Type": "multipart/form-data; boundary=x"}).status_code == 400
+    assert (
+        shared.client.post(
+            "/files", content=latin, headers={"Content-Type": "multipart/form-data; boundary=x"}
+        ).status_code
+        == 400
+    )
+    assert (
+        shared.client.post(
+            "/files", content=b"", headers={"Content-Type": "multipart/form-data; boundary=x"}
+        ).status_code
+        == 400
+    )
     assert len(stored(shared)) == before
 
 
@@ -92,7 +121,13 @@ def test_a_client_that_goes_away_leaves_nothing(shared: System) -> None:
     port = int(shared.url.rpartition(":")[2])
     for header in (b"Content-Length: 5000000", b"Transfer-Encoding: chunked"):
         with socket.create_connection(("127.0.0.1", port)) as line:
-            head = b"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + shared.key.encode() + b"\r\n" + header + b"\r\n\r\n"
+            head = (
+                b"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+                + shared.key.encode()
+                + b"\r\n"
+                + header
+                + b"\r\n\r\n"
+            )
             line.sendall(head + (b"ffffff\r\n" if b"chunked" in header else b"") + b"x" * 2_000_000)
             eventually(lambda: len(stored(shared)) > before, 10, "the upload has begun")
         eventually(lambda: len(stored(shared)) == before, 10, "nothing is left")
@@ -102,7 +137,9 @@ def test_a_client_may_ask_first(shared: System) -> None:
     port = int(shared.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
         line.sendall(
-            b"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + shared.key.encode() + b"\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+            b"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+            + shared.key.encode()
+            + b"\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
         )
         assert line.recv(100).startswith(b"HTTP/1.1 100")
         line.sendall(b"abc")
@@ -111,7 +148,13 @@ def test_a_client_may_ask_first(shared: System) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
-    [("bytes=0-9", (0, 10)), ("bytes=5-", (5, None)), ("bytes=-7", (-7, None)), ("bytes=10-99999999", (10, None)), ("bytes=0-0", (0, 1))],
+    [
+        ("bytes=0-9", (0, 10)),
+        ("bytes=5-", (5, None)),
+        ("bytes=-7", (-7, None)),
+        ("bytes=10-99999999", (10, None)),
+        ("bytes=0-0", (0, 1)),
+    ],
 )
 def test_a_range_is_a_part(shared: System, asked: str, expected: tuple[int, int | None]) -> None:
     file_id = uploaded(shared, PNG)
@@ -144,7 +187,9 @@ def test_a_copy_is_validated_by_its_etag(shared: System) -> None:
     same = shared.client.get(f"/files/{file_id}", headers={"If-None-Match": f'"x", W/{etag}'})
     assert (same.status_code, same.content) == (304, b"")
     assert shared.client.get(f"/files/{file_id}", headers={"Range": "bytes=0-3", "If-Range": etag}).status_code == 206
-    assert shared.client.get(f"/files/{file_id}", headers={"Range": "bytes=0-3", "If-Range": '"old"'}).status_code == 200
+    assert (
+        shared.client.get(f"/files/{file_id}", headers={"Range": "bytes=0-3", "If-Range": '"old"'}).status_code == 200
+    )
     head = shared.client.head(f"/files/{file_id}")
     assert (head.status_code, head.headers["content-length"], head.content) == (200, str(len(PNG)), b"")
 
@@ -156,7 +201,10 @@ def test_a_download_may_be_given_a_name(shared: System) -> None:
     assert 'filename="part.m4s"' in response.headers["content-disposition"]
 
 
-@pytest.mark.parametrize("content", [b"<html><script>alert(1)</script>", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7", b"PK\x03\x04"])
+@pytest.mark.parametrize(
+    "content",
+    [b"<html><script>alert(1)</script>", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7", b"PK\x03\x04"],
+)
 def test_what_a_browser_would_run_is_to_be_saved(shared: System, content: bytes) -> None:
     response = shared.client.get(f"/files/{uploaded(shared, content)}")
     assert response.headers["content-disposition"].startswith("attachment")

@@ -9,8 +9,8 @@ import httpx
 import orjson
 import pytest
 
-from tests.fix_system import System
-from tests.helpers import eventually
+from tests.support.fix_system import System
+from tests.support.helpers import eventually
 
 CLOSE_WAIT = 8
 """Linux's number of the state of a connection whose other side says nothing more."""
@@ -42,7 +42,9 @@ def is_reset(connection: socket.socket) -> bool:
     return True
 
 
-def submit(system: System, headers: str, body: bytes = b'{"task_type": "echo", "payload": {}}', version: str = "1.1") -> bytes:
+def submit(
+    system: System, headers: str, body: bytes = b'{"task_type": "echo", "payload": {}}', version: str = "1.1"
+) -> bytes:
     head = f"POST /submit HTTP/{version}\r\nAuthorization: Bearer {system.key}\r\nContent-Type: application/json\r\n{headers}\r\n"
     return head.encode() + body
 
@@ -58,9 +60,18 @@ REFUSED = {
     "another expectation": (b"GET / HTTP/1.1\r\nHost: a\r\nExpect: 42\r\n\r\n", 417),
     "two hosts": (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
     "no host": (b"GET /healthz HTTP/1.1\r\n\r\n", 400),
-    "two framings": (b"POST /submit HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
-    "a compressed body": (b"POST /submit HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
-    "a compressed body in two headers": (b"POST /submit HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501),
+    "two framings": (
+        b"POST /submit HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        400,
+    ),
+    "a compressed body": (
+        b"POST /submit HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        501,
+    ),
+    "a compressed body in two headers": (
+        b"POST /submit HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        501,
+    ),
     "an unknown coding": (b"POST /submit HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: br\r\n\r\n", 501),
 }
 
@@ -89,7 +100,9 @@ def test_a_client_that_sends_all_before_it_reads_reads_the_refusal(shared: Syste
     size, connection = 24 << 20, socket.create_connection(("127.0.0.1", int(shared.url.rpartition(":")[2])), timeout=20)
     kind = f"Content-Length: {size}" if framing == "length" else "Transfer-Encoding: chunked"
     with connection:
-        connection.sendall(f"POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {shared.key}\r\n{kind}\r\n\r\n".encode())
+        connection.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {shared.key}\r\n{kind}\r\n\r\n".encode()
+        )
         body = b"x" * size if framing == "length" else b"10000\r\n" + b"x" * 65536 + b"\r\n"
         for _ in range(1 if framing == "length" else size >> 16):
             connection.sendall(body)
@@ -111,22 +124,41 @@ def test_a_refused_client_that_neither_ends_nor_sends_is_let_go(shared: System) 
 # --- one caller does not take the service from the others
 
 HOSTILE = {
-    "unknown fields": b'{"task_type": "video", "payload": {"source": "file:/a", ' + b", ".join(b'"k%d": 0' % n for n in range(150_000)) + b"}}",
-    "empty outputs": b'{"task_type": "video", "payload": {"source": "file:/a", "outputs": [' + b", ".join([b"{}"] * 130_000) + b"]}}",
-    "nested values": b'{"task_type": "echo", "payload": {"a": [' + b",".join([b'{"a":{"b":[[],1]}}'] * 150_000) + b'], "\\u0061": 1}}',
+    "unknown fields": b'{"task_type": "video", "payload": {"source": "file:/a", '
+    + b", ".join(b'"k%d": 0' % n for n in range(150_000))
+    + b"}}",
+    "empty outputs": b'{"task_type": "video", "payload": {"source": "file:/a", "outputs": ['
+    + b", ".join([b"{}"] * 130_000)
+    + b"]}}",
+    "nested values": b'{"task_type": "echo", "payload": {"a": ['
+    + b",".join([b'{"a":{"b":[[],1]}}'] * 150_000)
+    + b'], "\\u0061": 1}}',
     "attachments": b'{"task_type": "email", "payload": {"to": ["a@example.org"], "subject": "a", "text": "b", "attachments": ['
-    + b", ".join(b'{"source": "upload:018f6b2e-4a57-7c31-9d2e-%012d", "filename": "%s"}' % (n, b"a" * 190) for n in range(100)) + b"]}}",
-    "wrong addresses": orjson.dumps([{"task_type": "email", "payload": {"to": ["< <" * 160] * 6, "subject": "a", "text": "b"}}] * 500),
-    "unknown fields of many tasks": orjson.dumps([{"task_type": "video", "payload": {"source": "file:/a", **{f"k{n}": 0 for n in range(100)}}}] * 100),
+    + b", ".join(
+        b'{"source": "upload:018f6b2e-4a57-7c31-9d2e-%012d", "filename": "%s"}' % (n, b"a" * 190) for n in range(100)
+    )
+    + b"]}}",
+    "wrong addresses": orjson.dumps(
+        [{"task_type": "email", "payload": {"to": ["< <" * 160] * 6, "subject": "a", "text": "b"}}] * 500
+    ),
+    "unknown fields of many tasks": orjson.dumps(
+        [{"task_type": "video", "payload": {"source": "file:/a", **{f"k{n}": 0 for n in range(100)}}}] * 100
+    ),
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_body_delays_nobody(shared: System, name: str) -> None:
     answers: list[httpx.Response] = []
-    with httpx.Client(base_url=shared.url, headers={"Authorization": f"Bearer {shared.key}", "Content-Type": "application/json"}, timeout=60) as other:
+    with httpx.Client(
+        base_url=shared.url,
+        headers={"Authorization": f"Bearer {shared.key}", "Content-Type": "application/json"},
+        timeout=60,
+    ) as other:
         other.get("/healthz")
-        sender = threading.Thread(target=lambda: answers.append(shared.client.post("/submit", content=HOSTILE[name], timeout=60)))
+        sender = threading.Thread(
+            target=lambda: answers.append(shared.client.post("/submit", content=HOSTILE[name], timeout=60))
+        )
         began, waits = time.monotonic(), []
         sender.start()
         while sender.is_alive():

@@ -6,11 +6,11 @@ import httpx
 import psycopg
 import pytest
 
-from dtqs.api.secret import api_secret
-from dtqs.api.tickets import Tickets
-from tests.fix_api import NewKey, Reader, open_store
-from tests.fix_system import Factory, System
-from tests.helpers import eventually
+from dtqs.api.access.secret import api_secret
+from dtqs.api.access.tickets import Tickets
+from tests.support.fix_api import NewKey, Reader, open_store
+from tests.support.fix_system import Factory, System
+from tests.support.helpers import eventually
 
 ECHO = {"task_type": "echo", "payload": {}}
 
@@ -24,7 +24,12 @@ def submitted(client: httpx.Client) -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Basic abc", "Bearer nonsense", "Bearer \u00ff"])
 def test_without_a_key_of_ours_nothing_is_shown(shared: System, header: str | None) -> None:
     headers = [] if header is None else [(b"Authorization", header.encode("latin-1"))]
-    for method, path in (("POST", "/submit"), ("GET", "/tasks"), ("POST", "/files"), ("GET", "/sse?task_id=0192f3a0-0000-7000-8000-000000000000")):
+    for method, path in (
+        ("POST", "/submit"),
+        ("GET", "/tasks"),
+        ("POST", "/files"),
+        ("GET", "/sse?task_id=0192f3a0-0000-7000-8000-000000000000"),
+    ):
         response = httpx.request(method, shared.url + path, headers=headers)
         assert response.status_code == 401
         assert response.headers["www-authenticate"].startswith("Bearer")
@@ -76,7 +81,9 @@ def test_what_an_admin_retries_stays_its_owners(shared: System, new_key: NewKey)
 
 def test_idempotency_keys_belong_to_their_api_key(new_key: NewKey) -> None:
     clients = [new_key(name, "submit") for name in ("first", "second")]
-    ids = {client.post("/submit", json=ECHO, headers={"Idempotency-Key": "same"}).json()["task_id"] for client in clients}
+    ids = {
+        client.post("/submit", json=ECHO, headers={"Idempotency-Key": "same"}).json()["task_id"] for client in clients
+    }
     assert len(ids) == 2
 
 
@@ -90,12 +97,25 @@ def test_a_revoked_key_ends_within_seconds(shared: System, new_key: NewKey) -> N
 
 def test_every_answer_says_that_nobody_keeps_it_guesses_its_type_or_embeds_it(shared: System) -> None:
     task_id = shared.submit({"a": 1})
-    paths = [f"/tasks/{task_id}", f"/tasks/{task_id}/logs", "/tasks", "/nowhere", "/readyz", "/healthz", "/overview", "/tasks/none", f"/sse?task_id={task_id}"]
+    paths = [
+        f"/tasks/{task_id}",
+        f"/tasks/{task_id}/logs",
+        "/tasks",
+        "/nowhere",
+        "/readyz",
+        "/healthz",
+        "/overview",
+        "/tasks/none",
+        f"/sse?task_id={task_id}",
+    ]
     for client in (shared.client, httpx.Client(base_url=shared.url)):
         for path in paths:
             headers = client.get(path).headers
             assert headers["cache-control"].startswith("no-store"), path
-            assert (headers["x-content-type-options"], headers["cross-origin-resource-policy"]) == ("nosniff", "same-origin"), path
+            assert (headers["x-content-type-options"], headers["cross-origin-resource-policy"]) == (
+                "nosniff",
+                "same-origin",
+            ), path
     client.close()
 
 
@@ -105,11 +125,19 @@ def test_an_address_that_shows_many_keys_that_are_none_must_wait(system: Factory
         _, fresh = store.api_keys.create("not seen yet", ["read"])
     same_address = {"X-Forwarded-For": "198.51.100.7"}
     with httpx.Client(base_url=one.url, headers=same_address, timeout=30) as stranger, ThreadPoolExecutor(80) as pool:
-        answers = list(pool.map(lambda number: stranger.get("/tasks", headers={"Authorization": f"Bearer dtqs_{number}"}), range(160)))
+        answers = list(
+            pool.map(
+                lambda number: stranger.get("/tasks", headers={"Authorization": f"Bearer dtqs_{number}"}), range(160)
+            )
+        )
         assert {answer.status_code for answer in answers} == {401, 429}
         assert {answer.headers.get("retry-after") for answer in answers if answer.status_code == 429} == {"1"}
         key = {"Authorization": f"Bearer {fresh}"}
-        eventually(lambda: stranger.get("/tasks", headers=key).status_code == 200, 10, "a right key gets in, although its address has no failure left")
+        eventually(
+            lambda: stranger.get("/tasks", headers=key).status_code == 200,
+            10,
+            "a right key gets in, although its address has no failure left",
+        )
         assert stranger.post("/session", json={"api_key": fresh}, headers={"Origin": one.url}).status_code == 200
     assert one.client.get("/tasks").status_code == 200
 
@@ -139,7 +167,9 @@ def errors(response: httpx.Response) -> dict[str, str]:
 
 
 def test_what_a_key_may_not_ask_for_is_told_with_what_it_may(new_key: NewKey) -> None:
-    client = new_key("ceilings", "submit", "read", max_priority=5, max_timeout_seconds=60.0, task_types=("echo", "image"))
+    client = new_key(
+        "ceilings", "submit", "read", max_priority=5, max_timeout_seconds=60.0, task_types=("echo", "image")
+    )
     sms = {"task_type": "sms", "payload": {"to": "+491701234567", "text": "x"}}
     above = client.post("/submit", json=[ECHO, {**ECHO, "priority": 6, "timeout_seconds": 61}, sms])
     assert above.status_code == 403
@@ -183,7 +213,9 @@ def test_a_retry_that_is_asked_for_again_is_answered_also_at_the_ceiling(new_key
     old = client.post("/submit", json=later).json()["task_id"]
     assert client.post(f"/tasks/{old}/cancel").status_code == 200
     first = client.post(f"/tasks/{old}/retry").json()["task_id"]
-    eventually(lambda: client.post("/submit", json=later).status_code == 202, what="the retry is taken, and its room too")
+    eventually(
+        lambda: client.post("/submit", json=later).status_code == 202, what="the retry is taken, and its room too"
+    )
     assert client.post("/submit", json=later).status_code == 429
     again = client.post(f"/tasks/{old}/retry")
     assert (again.status_code, again.json()["task_id"]) == (202, first)
@@ -214,7 +246,10 @@ def test_together_they_are_no_more_either(new_key: NewKey) -> None:
 def test_an_upload_is_no_longer_than_its_key_allows(new_key: NewKey) -> None:
     client = new_key("small files", "submit", max_upload_bytes=10)
     assert client.post("/files", content=b"x" * 10).status_code == 201
-    for refused in (client.post("/files", content=b"x" * 11), client.post("/files", files={"file": ("a.txt", b"x" * 11)})):
+    for refused in (
+        client.post("/files", content=b"x" * 11),
+        client.post("/files", files={"file": ("a.txt", b"x" * 11)}),
+    ):
         assert refused.status_code == 413
         assert "the allowed 10 bytes" in refused.json()["detail"]
 
@@ -254,12 +289,24 @@ def test_a_forged_or_expired_ticket_is_refused(shared: System) -> None:
     ticket = answer["links"]["sse"].partition("&ticket=")[2]
     expired = Tickets(api_secret(shared.config), -1).sign(str(answer["task_id"]))
     forged = Tickets(b"guessed", 60).sign(str(answer["task_id"]))
-    wrong = [expired, forged, ticket[:-4], ticket + "AAAA", ticket[:-1] + ("A" if ticket[-1] != "A" else "B"), "", "x", "\u00e9", "%00"]
+    wrong = [
+        expired,
+        forged,
+        ticket[:-4],
+        ticket + "AAAA",
+        ticket[:-1] + ("A" if ticket[-1] != "A" else "B"),
+        "",
+        "x",
+        "\u00e9",
+        "%00",
+    ]
     for one in wrong:
         response = httpx.get(f"{shared.url}/sse", params={"task_id": str(answer["task_id"]), "ticket": one})
         assert response.status_code == 401, one
         assert response.headers["content-type"] == "application/problem+json"
-    assert httpx.get(f"{shared.url}/sse", params={"task_id": str(answer["task_id"]), "ticket": ticket}).status_code == 200
+    assert (
+        httpx.get(f"{shared.url}/sse", params={"task_id": str(answer["task_id"]), "ticket": ticket}).status_code == 200
+    )
 
 
 def test_with_auth_off_everybody_may(system: Factory) -> None:
@@ -268,5 +315,7 @@ def test_with_auth_off_everybody_may(system: Factory) -> None:
         answer = submitted(anybody)
         assert "ticket" not in answer["links"]["sse"]
         assert anybody.get(f"/tasks/{answer['task_id']}").status_code == 200
-        keyed = [anybody.post("/submit", json=ECHO, headers={"Idempotency-Key": "k"}).json()["task_id"] for _ in range(2)]
+        keyed = [
+            anybody.post("/submit", json=ECHO, headers={"Idempotency-Key": "k"}).json()["task_id"] for _ in range(2)
+        ]
         assert keyed[0] == keyed[1]

@@ -8,9 +8,13 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.generation import GenerationMode
-from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
-from tests.fix_system import System
+from tests.support.fix_system import System
 
 PLAIN = [
     ("POST", "/submit"), ("GET", "/tasks"), ("GET", "/tasks/{task_id}"), ("GET", "/tasks/{task_id}/logs"), ("POST", "/tasks/{task_id}/cancel"),
@@ -34,7 +38,15 @@ def test_every_route_is_described_and_every_reference_leads_somewhere(shared: Sy
     whole = document(shared)
     assert {(method.upper(), path) for path, methods in whole["paths"].items() for method in methods} == set(DESCRIBED)
     names = set(whole["components"]["schemas"])
-    assert {"submit.echo", "submit.image", "payload.echo", "payload.image", "Accepted", "TaskShape", "ProblemShape"} <= names
+    assert {
+        "submit.echo",
+        "submit.image",
+        "payload.echo",
+        "payload.image",
+        "Accepted",
+        "TaskShape",
+        "ProblemShape",
+    } <= names
     for name in names:
         validator(whole, name)  # resolves what it refers to
 
@@ -44,7 +56,10 @@ def test_examples_are_valid_and_accepted(shared: System) -> None:
     for name in ("echo", "image"):
         for example in whole["components"]["schemas"][f"payload.{name}"].get("examples", []):
             assert validator(whole, "Submit").is_valid({"task_type": name, "payload": example})
-    for body in ({"task_type": "echo", "payload": {}}, [{"task_type": "echo", "payload": {"a": 1}, "tags": ["x"], "due_at": "2026-01-01T00:00:00Z"}]):
+    for body in (
+        {"task_type": "echo", "payload": {}},
+        [{"task_type": "echo", "payload": {"a": 1}, "tags": ["x"], "due_at": "2026-01-01T00:00:00Z"}],
+    ):
         assert validator(whole, "SubmitMany" if isinstance(body, list) else "Submit").is_valid(body)
         assert shared.client.post("/submit", json=body).status_code == 202
 
@@ -69,8 +84,17 @@ def test_answers_are_as_they_are_described(shared: System) -> None:
     whole = document(shared)
     task = shared.wait_for(shared.submit({"steps": 1}))
     logs = shared.client.get(f"/tasks/{task['task_id']}/logs").json()
-    got = {"TaskPage": "/tasks?limit=2", "OverviewShape": "/overview", "NewestLogs": "/logs", "SessionShape": "/session"}
-    for name, answer in (("TaskShape", task), ("LogPage", logs), *((name, shared.client.get(path).json()) for name, path in got.items())):
+    got = {
+        "TaskPage": "/tasks?limit=2",
+        "OverviewShape": "/overview",
+        "NewestLogs": "/logs",
+        "SessionShape": "/session",
+    }
+    for name, answer in (
+        ("TaskShape", task),
+        ("LogPage", logs),
+        *((name, shared.client.get(path).json()) for name, path in got.items()),
+    ):
         validator(whole, name).validate(answer)
 
 
@@ -80,8 +104,18 @@ def test_generated_requests_are_answered_as_described(shared: System, method: st
     schema = schemathesis.openapi.from_url(f"{shared.url}/openapi.json")
     operation = schema[path][method]
 
-    @settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck), derandomize=True, database=None)
-    @given(operation.as_strategy(generation_mode=GenerationMode.POSITIVE) | operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
+    @settings(
+        max_examples=12,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        derandomize=True,
+        database=None,
+    )
+    @given(
+        operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+        | operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+    )
     def check(case: Any) -> None:
         case.call_and_validate(headers={"Authorization": f"Bearer {shared.key}"}, checks=CHECKS, timeout=10)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dtqs.api.secret import FILE_NAME
-from tests.fix_system import Factory, System
-from tests.helpers import eventually
+from dtqs.api.access.secret import FILE_NAME
+from tests.support.fix_system import Factory, System
+from tests.support.helpers import eventually
 
 PACKAGE = "theirs"
 RIGHT = """
@@ -61,14 +61,19 @@ def test_all_processes_sign_with_the_same_whatever_becomes_of_the_file(one: Syst
     eventually(lambda: served(one), 30, "another process serves")
     assert status_of_stream(one, before) == 200
     os.kill(master, signal.SIGHUP)
-    eventually(lambda: served(one) and status_of_stream(one, before) == 401, 30, "a reload reads the file, or makes one")
+    eventually(
+        lambda: served(one) and status_of_stream(one, before) == 401, 30, "a reload reads the file, or makes one"
+    )
     after = one.client.post("/submit", json=later).json()["links"]["sse"]
     assert status_of_stream(one, after) == 200
 
 
 def status_of_stream(one: System, link: str) -> int:
     """Return the status of a stream that only a ticket opens; 0 where nobody serves just now."""
-    with suppress(httpx.TransportError), httpx.stream("GET", f"{one.url}{link}" if link.startswith("/") else link) as response:
+    with (
+        suppress(httpx.TransportError),
+        httpx.stream("GET", f"{one.url}{link}" if link.startswith("/") else link) as response,
+    ):
         return response.status_code
     return 0
 

@@ -14,8 +14,8 @@ import pytest
 
 from dtqs.resources import resource
 from tests.acceptance.hasty_api import CLIENT_SECONDS
-from tests.fix_system import System
-from tests.helpers import eventually
+from tests.support.fix_system import System
+from tests.support.helpers import eventually
 
 BIG_BYTES = 32 << 20
 """More than what the kernel buffers for a connection that nobody reads from."""
@@ -25,12 +25,27 @@ BIG_BYTES = 32 << 20
 def hasty(tmp_path_factory: pytest.TempPathFactory, new_dsn: Callable[[], str], vhosts: Any) -> Iterator[System]:
     url = vhosts.make()
     one = System(tmp_path_factory.mktemp("hasty") / "system", new_dsn(), url, {})
-    command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "gunicorn", "--config", str(resource("conf/gunicorn.conf.py"))]
+    command = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "--",
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--config",
+        str(resource("conf/gunicorn.conf.py")),
+    ]
     environment = os.environ | {"DTQS_CONFIG": str(one.config_path), "PYTHONPATH": os.getcwd()}
     with (
         (one.folder / "api.log").open("ab") as log,
         subprocess.Popen(
-            [*command, "tests.acceptance.hasty_api:application"], env=environment, cwd=one.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            [*command, "tests.acceptance.hasty_api:application"],
+            env=environment,
+            cwd=one.folder,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
         ) as process,
     ):
         try:

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from dtqs.sandbox.postgres import PrivatePostgres
-from tests.fix_api import Reader, open_store, parse, watch
-from tests.fix_system import Factory, System
-from tests.helpers import eventually
+from tests.support.fix_api import Reader, open_store, parse, watch
+from tests.support.fix_system import Factory, System
+from tests.support.helpers import eventually
 
 OUTCOMES = ("completed", "failed", "cancelled")
 
@@ -37,7 +37,9 @@ def test_a_stream_tells_status_progress_and_one_outcome(shared: System) -> None:
     assert stream.names.count("progress") == 3
     assert [name for name in stream.names if name in OUTCOMES] == ["completed"]
     assert stream.names[-1] == "completed"
-    assert [one.data["fraction"] for one in stream.events if one.event == "progress"] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert [one.data["fraction"] for one in stream.events if one.event == "progress"] == pytest.approx(
+        [1 / 3, 2 / 3, 1]
+    )
     assert stream.events[-1].data == shared.task(stream.events[-1].data["task_id"])
 
 
@@ -62,7 +64,11 @@ def test_many_tasks_share_a_stream_and_each_ends_once(shared: System) -> None:
 
 
 def test_a_stream_resumes_after_each_of_its_events_without_loss_or_repeat(shared: System) -> None:
-    ids = [shared.submit({"steps": 2, "fail_times": 1}), shared.submit({"steps": 3}), shared.submit({"fail": "permanent"})]
+    ids = [
+        shared.submit({"steps": 2, "fail_times": 1}),
+        shared.submit({"steps": 3}),
+        shared.submit({"fail": "permanent"}),
+    ]
     whole = watch(shared.client, ids).wait_end().events
     # before the third, a task whose status was not told yet is told anew, as it is then
     for index, event in list(enumerate(whole[:-1]))[2:]:
@@ -77,7 +83,9 @@ def test_a_stream_that_is_cut_all_the_time_misses_and_repeats_nothing(shared: Sy
     task_id = shared.submit({"steps": 40, "sleep_seconds": 2})
     seen, last_id = [], ""
     while True:
-        with shared.client.stream("GET", f"/sse?task_id={task_id}", headers={"Last-Event-ID": last_id} if last_id else {}) as response:
+        with shared.client.stream(
+            "GET", f"/sse?task_id={task_id}", headers={"Last-Event-ID": last_id} if last_id else {}
+        ) as response:
             if response.status_code == 204:
                 break
             text = ""
@@ -88,7 +96,9 @@ def test_a_stream_that_is_cut_all_the_time_misses_and_repeats_nothing(shared: Sy
             got = parse(text)
             seen += got
             last_id = got[-1].id if got else last_id
-    assert [one.data["fraction"] for one in seen if one.event == "progress"] == pytest.approx([step / 40 for step in range(1, 41)])
+    assert [one.data["fraction"] for one in seen if one.event == "progress"] == pytest.approx(
+        [step / 40 for step in range(1, 41)]
+    )
     assert [one.event for one in seen if one.event in OUTCOMES] == ["completed"]
 
 
@@ -131,8 +141,12 @@ def test_a_long_story_is_told_from_now_on_and_resumed_in_whole(shared: System) -
     late = watch(shared.client, [task_id]).wait_end()
     assert late.names == ["status", "completed"]
     whole = early.wait_end(30)
-    resumed = watch(shared.client, [task_id], next(one.id for one in whole.events if one.event == "progress")).wait_end(30)
-    assert [one.data for one in resumed.events if one.event == "progress"] == [one.data for one in whole.events if one.event == "progress"][1:]
+    resumed = watch(shared.client, [task_id], next(one.id for one in whole.events if one.event == "progress")).wait_end(
+        30
+    )
+    assert [one.data for one in resumed.events if one.event == "progress"] == [
+        one.data for one in whole.events if one.event == "progress"
+    ][1:]
     assert resumed.names.count("progress") == 599
     assert resumed.names[-1] == "completed"
 
@@ -172,7 +186,9 @@ def test_a_client_that_leaves_is_seen_at_once(shared: System) -> None:
     port = int(shared.url.rpartition(":")[2])
     lines = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
     for line in lines:
-        line.sendall(f"GET /sse?task_id={task_id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {shared.key}\r\n\r\n".encode())
+        line.sendall(
+            f"GET /sse?task_id={task_id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {shared.key}\r\n\r\n".encode()
+        )
     for line in lines:
         assert b"event: status" in _until(line, b"event: status")
     assert connections(shared) >= 20
@@ -275,7 +291,9 @@ def test_a_killed_api_process_loses_no_story(system: Factory) -> None:
     stream.wait_end(5)
     eventually(lambda: _answers(one), 20, "another process has taken its place")
     rest = watch(one.client, [task_id], stream.events[-1].id).wait_end(20)
-    assert [e.data["fraction"] for e in stream.events + rest.events if e.event == "progress"] == pytest.approx([step / 10 for step in range(1, 11)])
+    assert [e.data["fraction"] for e in stream.events + rest.events if e.event == "progress"] == pytest.approx(
+        [step / 10 for step in range(1, 11)]
+    )
 
 
 def _answers(system: System) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fix_system import Factory, System
+from tests.support.fix_system import Factory, System
 
 ECHO = {"task_type": "echo", "payload": {"n": 1}}
 
@@ -50,7 +50,9 @@ def test_an_array_is_accepted_in_its_order_under_ids_that_follow_one_another(sha
 
 def test_an_array_with_one_wrong_task_stores_none(shared: System) -> None:
     marked = {"task_type": "echo", "payload": {}, "tags": ["none-of-these"]}
-    response = shared.client.post("/submit", json=[marked, {**marked, "priority": 10}, {**marked, "payload": {"steps": -1}}])
+    response = shared.client.post(
+        "/submit", json=[marked, {**marked, "priority": 10}, {**marked, "payload": {"steps": -1}}]
+    )
     assert response.status_code == 422
     assert set(fields(response)) == {"[1].priority", "[2].payload.steps"}
     assert shared.client.get("/tasks?tag=none-of-these").json() == {"tasks": [], "next": None}
@@ -125,7 +127,12 @@ def test_what_must_not_be_stored_is_refused(shared: System, body: bytes, status:
 
 
 def test_unusual_json_that_is_valid_is_kept_as_it_is(shared: System) -> None:
-    payload = {"a:b": "x:y", "\u00e9\U0001f600": [1.5, -0.0, 1e300, 18446744073709551615, -9223372036854775808], "": {"": None}, "c": "\\u0000 \\u003a"}
+    payload = {
+        "a:b": "x:y",
+        "\u00e9\U0001f600": [1.5, -0.0, 1e300, 18446744073709551615, -9223372036854775808],
+        "": {"": None},
+        "c": "\\u0000 \\u003a",
+    }
     task_id = shared.submit(payload)
     assert shared.wait_for(task_id)["result"] == payload
 
@@ -143,7 +150,9 @@ def test_a_body_over_the_limit_is_refused_announced_or_not(shared: System) -> No
     def chunks() -> Any:
         yield from [b" " * 65536] * (limit // 65536 + 1)
 
-    assert shared.client.post("/submit", content=chunks(), headers={"Content-Type": "application/json"}).status_code == 413
+    assert (
+        shared.client.post("/submit", content=chunks(), headers={"Content-Type": "application/json"}).status_code == 413
+    )
     assert shared.client.post("/submit", json=ECHO).status_code == 202
 
 
@@ -153,7 +162,13 @@ def test_an_array_over_the_limit_is_refused(shared: System) -> None:
 
 
 def test_limits_and_times_reach_the_task(shared: System) -> None:
-    asked = {**ECHO, "priority": 9, "max_retries": 0, "tags": ['quo"ted', "b\\c", "{d}"], "due_at": "2026-01-02T03:04:05.678+02:00"}
+    asked = {
+        **ECHO,
+        "priority": 9,
+        "max_retries": 0,
+        "tags": ['quo"ted', "b\\c", "{d}"],
+        "due_at": "2026-01-02T03:04:05.678+02:00",
+    }
     task = shared.wait_for(shared.client.post("/submit", json=asked).json()["task_id"])
     assert (task["priority"], task["max_retries"], task["tags"]) == (9, 0, asked["tags"])
     assert task["due_at"] == "2026-01-02T01:04:05.678000Z"
@@ -177,7 +192,9 @@ def test_the_same_idempotency_key_with_another_body_is_refused(shared: System) -
 
 def test_an_array_under_an_idempotency_key_returns_the_first_ones(shared: System) -> None:
     bodies = [{"task_type": "echo", "payload": {"n": n}} for n in range(3)]
-    first, again = (shared.client.post("/submit", json=bodies, headers={"Idempotency-Key": "k3"}).json() for _ in range(2))
+    first, again = (
+        shared.client.post("/submit", json=bodies, headers={"Idempotency-Key": "k3"}).json() for _ in range(2)
+    )
     assert [task["task_id"] for task in again] == [task["task_id"] for task in first]
 
 
@@ -199,7 +216,9 @@ def test_a_source_must_be_there_and_the_problem_names_its_field(shared: System) 
         ("file:/etc/passwd", "not configured"),
     ],
 )
-def test_a_source_that_would_not_be_opened_is_refused_with_what_is_allowed(shared: System, source: str, reason: str) -> None:
+def test_a_source_that_would_not_be_opened_is_refused_with_what_is_allowed(
+    shared: System, source: str, reason: str
+) -> None:
     response = shared.client.post("/submit", json=[ECHO, {"task_type": "image", "payload": {"source": source}}])
     assert response.status_code == 422
     assert list(fields(response)) == ["[1].payload.source"]

@@ -7,9 +7,9 @@ import httpx
 import psycopg
 import pytest
 
-from tests.fix_api import watch
-from tests.fix_system import Factory, System
-from tests.helpers import eventually
+from tests.support.fix_api import watch
+from tests.support.fix_system import Factory, System
+from tests.support.helpers import eventually
 
 FIELDS = [
     "task_id", "task_type", "status", "priority", "attempt", "max_retries", "payload", "result", "error", "tags", "progress", "retry_of",
@@ -83,7 +83,9 @@ def test_a_parameter_that_nobody_knows_is_refused_everywhere(shared: System, met
     task = shared.submit(delay_seconds=600)
     file = shared.client.post("/files?name=a", content=b"a").json()["uri"].removeprefix("upload:")
     place = path.format(task=task, file=file)
-    response = shared.client.request(method, f"{place}{'&' if '?' in place else '?'}colour=red", json={"task_type": "echo", "payload": {}})
+    response = shared.client.request(
+        method, f"{place}{'&' if '?' in place else '?'}colour=red", json={"task_type": "echo", "payload": {}}
+    )
     assert response.status_code == 422, response.text
     assert [error["field"] for error in response.json()["errors"]] == ["colour"]
     assert shared.task(task)["status"] == "pending"
@@ -131,7 +133,12 @@ def test_a_retry_is_a_new_task_and_only_one(shared: System) -> None:
     assert response.status_code == 202
     assert response.headers["location"] == response.json()["links"]["self"] == f"/tasks/{new_id}"
     new = shared.wait_for(new_id)
-    assert (new["retry_of"], new["payload"], new["priority"], new["tags"]) == (failed["task_id"], {"fail": "permanent"}, 7, ["t"])
+    assert (new["retry_of"], new["payload"], new["priority"], new["tags"]) == (
+        failed["task_id"],
+        {"fail": "permanent"},
+        7,
+        ["t"],
+    )
     again = shared.client.post(f"/tasks/{failed['task_id']}/retry")
     assert again.status_code == 202
     assert (again.json()["task_id"], again.json()["status"]) == (new_id, "failed")
@@ -216,7 +223,9 @@ def test_what_was_stored_too_deep_spoils_no_answer(shared: System) -> None:
     deep = "[" * 600 + "]" * 600
     with psycopg.connect(shared.dsn) as connection:
         connection.execute("UPDATE tasks SET result = %s::json WHERE id = %s", (deep, task["task_id"]))
-        connection.execute("UPDATE logs SET data = %s::json WHERE task_id = %s", ("[" * 2000 + "]" * 2000, task["task_id"]))
+        connection.execute(
+            "UPDATE logs SET data = %s::json WHERE task_id = %s", ("[" * 2000 + "]" * 2000, task["task_id"])
+        )
     for path in (f"/tasks/{task['task_id']}", "/tasks?tag=deep", f"/tasks/{task['task_id']}/logs"):
         answer = shared.client.get(path)
         assert answer.status_code == 200, path

@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 
 from dtqs.cli import main
 from dtqs.resources import resource
-from tests.fix_system import Factory, System
-from tests.helpers import eventually
+from tests.support.fix_system import Factory, System
+from tests.support.helpers import eventually
 
 PHOTO = str(resource("docs/media/rocket.jpg"))
 Begin = Callable[..., "subprocess.Popen[str]"]
@@ -28,9 +28,14 @@ def begin(tmp_path: Path) -> Begin:
     """Start a command beside the test, its output in files."""
 
     def start(system: System, *arguments: str) -> "subprocess.Popen[str]":
-        environment = os.environ | {"DTQS_CONFIG": str(system.config_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+        environment = os.environ | {
+            "DTQS_CONFIG": str(system.config_path),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
         with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
-            return subprocess.Popen([sys.executable, "-m", "dtqs", *arguments], stdout=out, stderr=err, env=environment, text=True)
+            return subprocess.Popen(
+                [sys.executable, "-m", "dtqs", *arguments], stdout=out, stderr=err, env=environment, text=True
+            )
 
     return start
 
@@ -41,7 +46,9 @@ def told(tmp_path: Path) -> str:
 
 def waited_task(tmp_path: Path) -> str:
     """Return the id that `submit --wait` tells before it waits."""
-    match = eventually(lambda: re.search(r"^task (\S+)$", told(tmp_path), re.MULTILINE), what="the command has told the task's id")
+    match = eventually(
+        lambda: re.search(r"^task (\S+)$", told(tmp_path), re.MULTILINE), what="the command has told the task's id"
+    )
     assert match
     return match[1]
 
@@ -58,9 +65,28 @@ def test_the_exit_status_says_how_the_task_ended(system: Factory, begin: Begin, 
     failed = one.run("submit", "echo", "fail=permanent", "--wait")
     assert (failed.returncode, failed.stdout) == (1, "")
     assert "PermanentError: the payload asks for a permanent error" in failed.stderr
-    record = one.run("submit", "echo", "--payload", '{"fail": "transient"}', "--max-retries", "0", "--priority", "9", "--tag", "x", "--wait", "--json")
+    record = one.run(
+        "submit",
+        "echo",
+        "--payload",
+        '{"fail": "transient"}',
+        "--max-retries",
+        "0",
+        "--priority",
+        "9",
+        "--tag",
+        "x",
+        "--wait",
+        "--json",
+    )
     final = json.loads(record.stdout)
-    assert (record.returncode, final["status"], final["attempt"], final["priority"], final["tags"]) == (1, "failed", 1, 9, ["x"])
+    assert (record.returncode, final["status"], final["attempt"], final["priority"], final["tags"]) == (
+        1,
+        "failed",
+        1,
+        9,
+        ["x"],
+    )
     late = one.run("submit", "echo", "--delay", "600", "--wait", "--wait-seconds", "1.5")
     assert (late.returncode, "the task goes on: dtqs task" in late.stderr) == (os.EX_TEMPFAIL, True)
     waiting = begin(one, "submit", "echo", "--delay", "600", "--wait")
@@ -87,7 +113,15 @@ def test_local_files_are_uploaded_and_outputs_shown_with_their_paths(system: Fac
     assert all(Path(path).read_bytes().startswith(b"\xff\xd8") for path in paths)
     assert "image: completed" in result.stderr
     (tmp_path / "payload.json").write_text('{"outputs": [{"name": "small", "format": "png"}]}', encoding="utf-8")
-    asked = ("image", "--payload", f"@{tmp_path}/payload.json", f"source=@{PHOTO}", "outputs.0.width=100", "--wait", "--json")
+    asked = (
+        "image",
+        "--payload",
+        f"@{tmp_path}/payload.json",
+        f"source=@{PHOTO}",
+        "outputs.0.width=100",
+        "--wait",
+        "--json",
+    )
     record = as_json(one.run("submit", *asked))
     (output,) = record["result"]["outputs"]
     assert (output["name"], output["width"], output["media_type"]) == ("small", 100, "image/png")
@@ -156,7 +190,9 @@ def test_all_that_fit_are_retried_or_cancelled(system: Factory) -> None:
     assert one.rows("SELECT count(*) FROM tasks WHERE retry_of = %s", other) == [(0,)]
     waiting = {one.submit(delay_seconds=600) for _ in range(2)}
     cancelled = here(one, "cancel", "--pending", "--type", "echo")
-    assert (cancelled.exit_code, {line.split()[0] for line in cancelled.stdout.splitlines()}) == (0, waiting), cancelled.output
+    assert (cancelled.exit_code, {line.split()[0] for line in cancelled.stdout.splitlines()}) == (0, waiting), (
+        cancelled.output
+    )
     for wrong in (["retry"], ["retry", other, "--failed"], ["cancel", other, "--tag", "a"]):
         assert here(one, *wrong).exit_code == 2
 
@@ -170,10 +206,18 @@ def test_the_system_is_shown_as_a_whole(system: Factory) -> None:
     busy = [worker for worker in json.loads(here(one, "workers", "--json").stdout)["workers"] if worker["task_id"]]
     assert [(worker["state"], worker["task_id"]) for worker in busy] == [("busy", running)]
     queue = json.loads(here(one, "queue", "--json").stdout)
-    assert ([task["task_id"] for task in queue["later_tasks"]], queue["depth"]["later"], queue["depth"]["pending"]) == ([later], 1, 0)
+    assert ([task["task_id"] for task in queue["later_tasks"]], queue["depth"]["later"], queue["depth"]["pending"]) == (
+        [later],
+        1,
+        0,
+    )
     assert later in here(one, "queue").stdout
     top = here(one, "top")
-    assert (top.exit_code, "healthy" in top.stdout, "the payload asks for a permanent error" in top.stdout) == (0, True, True)
+    assert (top.exit_code, "healthy" in top.stdout, "the payload asks for a permanent error" in top.stdout) == (
+        0,
+        True,
+        True,
+    )
     assert json.loads(here(one, "top", "--json").stdout)["alarms"] == []
     rows = [json.loads(line) for line in here(one, "logs", "--level", "error", "--json").stdout.splitlines()]
     assert [(row["event"], row["task_type"]) for row in rows] == [("failed", "echo")]

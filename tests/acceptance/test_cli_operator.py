@@ -15,7 +15,7 @@ from psycopg import sql
 
 from dtqs.cli import main
 from dtqs.sandbox.postgres import PrivatePostgres
-from dtqs.store.schema import SCHEMA_VERSION
+from dtqs.store.driver.schema import SCHEMA_VERSION
 from dtqs.uuid7 import uuid7
 
 
@@ -64,7 +64,9 @@ def insert_worker(dsn: str, slot: int, beat_age_seconds: int) -> str:
     columns = "id, node_id, boot_id, node_name, pool, slot, pid, state, heartbeat_at"
     values = "%s, %s, %s, 'n', 'default', %s, 1, 'ready', now() - %s * interval '1s'"
     worker_id = uuid7()
-    execute(dsn, f"INSERT INTO workers ({columns}) VALUES ({values})", worker_id, uuid7(), uuid7(), slot, beat_age_seconds)
+    execute(
+        dsn, f"INSERT INTO workers ({columns}) VALUES ({values})", worker_id, uuid7(), uuid7(), slot, beat_age_seconds
+    )
     return worker_id
 
 
@@ -92,14 +94,33 @@ def test_a_key_as_json(dtqs: Run) -> None:
 
 
 def test_a_keys_ceilings_are_shown_and_changed(dtqs: Run) -> None:
-    options = ["--max-priority", "5", "--max-pending", "1000", "--max-upload-bytes", "3000000000", "--task-types", "image, video", "--max-timeout", "60"]
+    options = [
+        "--max-priority",
+        "5",
+        "--max-pending",
+        "1000",
+        "--max-upload-bytes",
+        "3000000000",
+        "--task-types",
+        "image, video",
+        "--max-timeout",
+        "60",
+    ]
     made = dtqs("key", "create", "partner", *options)
     assert "max_upload_bytes=3000000000" in made.stderr
     (listed,) = json.loads(dtqs("key", "list", "--json").stdout)
-    expected = {"max_priority": 5, "max_pending": 1000, "max_upload_bytes": 3_000_000_000, "max_timeout_seconds": 60.0, "task_types": ["image", "video"]}
+    expected = {
+        "max_priority": 5,
+        "max_pending": 1000,
+        "max_upload_bytes": 3_000_000_000,
+        "max_timeout_seconds": 60.0,
+        "task_types": ["image", "video"],
+    }
     assert listed["ceilings"] == expected
     assert "max_pending=1000" in dtqs("key", "list").stdout
-    changed = json.loads(dtqs("key", "change", "partner", "--max-pending", "2000", "--task-types", "none", "--json").stdout)
+    changed = json.loads(
+        dtqs("key", "change", "partner", "--max-pending", "2000", "--task-types", "none", "--json").stdout
+    )
     assert changed["ceilings"] == expected | {"max_pending": 2000, "task_types": None}
     assert dtqs("key", "change", "partner").returncode == 2
     assert dtqs("key", "change", "nobody", "--max-pending", "1").returncode == 2
@@ -114,7 +135,9 @@ def test_a_name_is_taken_until_its_key_is_revoked(dtqs: Run) -> None:
     revoked = dtqs("key", "revoke", "ci")
     assert (revoked.returncode, "for 5 s more" in revoked.stdout) == (0, True)
     assert dtqs("key", "create", "ci").returncode == 0
-    (former, current) = sorted(json.loads(dtqs("key", "list", "--json").stdout), key=lambda key: key["revoked_at"] is None)
+    (former, current) = sorted(
+        json.loads(dtqs("key", "list", "--json").stdout), key=lambda key: key["revoked_at"] is None
+    )
     assert (former["revoked_at"] is not None, current["revoked_at"]) == (True, None)
 
 
@@ -127,7 +150,15 @@ def test_keys_that_are_not_there_and_scopes_that_are_none_are_refused(dtqs: Run)
 
 def test_a_wrong_setting_ends_every_command_with_its_place(dtqs: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.ini").write_text("[api]\nprot = 1\n[processor:imag]\n", encoding="utf-8")
-    for command in (["key", "list"], ["migrate"], ["config", "check"], ["config", "show"], ["doctor", "--audit"], ["supervisor"], ["api"]):
+    for command in (
+        ["key", "list"],
+        ["migrate"],
+        ["config", "check"],
+        ["config", "show"],
+        ["doctor", "--audit"],
+        ["supervisor"],
+        ["api"],
+    ):
         result = dtqs(*command, "--config", "bad.ini")
         assert result.returncode == os.EX_CONFIG, command
         assert "bad.ini line 2: [api] prot: no such key; did you mean port?" in result.stderr
@@ -153,7 +184,10 @@ def test_a_database_that_is_away_is_told_at_once_and_why(dtqs: Run) -> None:
 
 def test_the_doctor_finds_a_sound_database_and_broker(dtqs: Run, amqp_url: str) -> None:
     found = checks(dtqs, DTQS_RABBITMQ_URL=amqp_url)
-    assert {found[part]["state"] for part in ("configuration", "PostgreSQL", "schema", "settings", "clock", "RabbitMQ", "ffmpeg", "ffprobe")} == {"ok"}
+    assert {
+        found[part]["state"]
+        for part in ("configuration", "PostgreSQL", "schema", "settings", "clock", "RabbitMQ", "ffmpeg", "ffprobe")
+    } == {"ok"}
     assert (found["queue"]["state"], found["workers"]["state"]) == ("failed", "failed")
     assert "supervisor" in found["queue"]["advice"]
 
@@ -172,12 +206,18 @@ def test_the_doctor_looks_at_queue_and_workers(dtqs: Run, dsn: str, amqp_url: st
 
 
 def test_the_doctor_says_what_to_do_about_each_failure(dtqs: Run, tmp_path: Path) -> None:
-    environ = {"DTQS_POSTGRESQL_DSN": "dbname=x host=127.0.0.1 port=1", "DTQS_RABBITMQ_URL": "amqp://guest:sesame@127.0.0.1:1/", "PATH": "/nowhere"}
+    environ = {
+        "DTQS_POSTGRESQL_DSN": "dbname=x host=127.0.0.1 port=1",
+        "DTQS_RABBITMQ_URL": "amqp://guest:sesame@127.0.0.1:1/",
+        "PATH": "/nowhere",
+    }
     result = dtqs("doctor", **environ)
     assert result.returncode == 1
     assert "sesame" not in result.stdout
     found = checks(dtqs, **environ)
-    failed, skipped = ({part for part, check in found.items() if check["state"] == state} for state in ("failed", "skipped"))
+    failed, skipped = (
+        {part for part, check in found.items() if check["state"] == state} for state in ("failed", "skipped")
+    )
     assert failed == {"PostgreSQL", "RabbitMQ", "ffmpeg", "ffprobe"}
     assert skipped == {"schema", "settings", "clock", "workers", "workers' types", "queue"}
     assert all(check["advice"] for check in found.values() if check["state"] != "ok")
@@ -185,7 +225,11 @@ def test_the_doctor_says_what_to_do_about_each_failure(dtqs: Run, tmp_path: Path
 
 def test_the_doctor_says_how_to_start_a_stopped_sandbox(dtqs: Run, tmp_path: Path) -> None:
     (tmp_path / "var/ports.json").write_text("{}", encoding="utf-8")
-    away = {"DTQS_POSTGRESQL_DSN": "dbname=x host=127.0.0.1 port=1", "DTQS_RABBITMQ_URL": "amqp://guest:guest@127.0.0.1:1/", "DTQS_API_PORT": "1"}
+    away = {
+        "DTQS_POSTGRESQL_DSN": "dbname=x host=127.0.0.1 port=1",
+        "DTQS_RABBITMQ_URL": "amqp://guest:guest@127.0.0.1:1/",
+        "DTQS_API_PORT": "1",
+    }
     found = checks(dtqs, **away)
     assert {found[part]["advice"] for part in ("PostgreSQL", "RabbitMQ", "API", "workers")} == {"start it: dtqs up"}
     assert (found["sandbox"]["state"], found["ffmpeg"]["state"]) == ("failed", "ok")
@@ -211,7 +255,10 @@ def test_the_doctor_finds_settings_that_let_plans_go_bad(dtqs: Run, dsn: str) ->
         database = sql.Identifier(dsn.rpartition("/")[2])
         connection.execute(sql.SQL("ALTER ROLE CURRENT_USER IN DATABASE {} RESET enable_seqscan").format(database))
     found = checks(dtqs)
-    assert (found["setting enable_seqscan"]["state"], found["setting enable_seqscan"]["found"]) == ("failed", "on instead of off")
+    assert (found["setting enable_seqscan"]["state"], found["setting enable_seqscan"]["found"]) == (
+        "failed",
+        "on instead of off",
+    )
 
 
 def test_the_doctor_does_not_wait_for_a_frozen_database(dtqs: Run, own_postgres: PrivatePostgres) -> None:
@@ -223,12 +270,23 @@ def test_the_doctor_does_not_wait_for_a_frozen_database(dtqs: Run, own_postgres:
 def test_the_audit_finds_every_way_to_break_the_rule(dtqs: Run, dsn: str) -> None:
     pending, lost, doubled, ended = (uuid7() for _ in range(4))
     for task_id, outcome in ((pending, None), (lost, None), (doubled, None), (ended, "completed")):
-        execute(dsn, "INSERT INTO tasks (id, task_type, light, payload, outcome) VALUES (%s, 'echo', true, '{}', %s)", task_id, outcome)
+        execute(
+            dsn,
+            "INSERT INTO tasks (id, task_type, light, payload, outcome) VALUES (%s, 'echo', true, '{}', %s)",
+            task_id,
+            outcome,
+        )
     put = "INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at) VALUES (%s, 'echo', true, 5, now(), now())"
     execute(dsn, put, pending)
     execute(dsn, put, doubled)
     worker = insert_worker(dsn, slot=0, beat_age_seconds=0)
-    execute(dsn, "INSERT INTO leases (id, worker_id, task_ids) VALUES (%s, %s, %s::uuid[])", uuid7(), worker, [doubled, ended])
+    execute(
+        dsn,
+        "INSERT INTO leases (id, worker_id, task_ids) VALUES (%s, %s, %s::uuid[])",
+        uuid7(),
+        worker,
+        [doubled, ended],
+    )
     stray = uuid7()
     execute(dsn, put, stray)
     result = dtqs("doctor", "--audit", "--json")

@@ -11,9 +11,9 @@ import pytest
 
 from dtqs.sandbox.postgres import PrivatePostgres
 from dtqs.sandbox.rabbitmq import PrivateRabbitmq
-from tests.fix_system import Factory, System
-from tests.helpers import eventually
-from tests.terminal import Terminal
+from tests.support.fix_system import Factory, System
+from tests.support.helpers import eventually
+from tests.support.terminal import Terminal
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07电影🎬"
 
@@ -41,7 +41,11 @@ def busy(system: Factory) -> System:
 def fitted(terminal: Terminal, columns: int, rows: int) -> list[str]:
     """Return the lines of the Overview once they fill a terminal of this size: its first line is right up to the edge, its last one the keys."""
     lines = terminal.screen().rstrip("\n").split("\n")
-    whole = len(lines) == rows and lines[0].startswith(" DTQS  1 Overview") and columns - 2 <= len(lines[0].rstrip()) <= columns
+    whole = (
+        len(lines) == rows
+        and lines[0].startswith(" DTQS  1 Overview")
+        and columns - 2 <= len(lines[0].rstrip()) <= columns
+    )
     return lines if whole and any("Recent failures" in line for line in lines) else []
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fix_system import System
 from tests.integration.test_client import Server
+from tests.support.fix_system import System
 
 ROOT = Path(__file__).parents[2]
 ACCEPTED = {"task_id": "t", "status": "pending", "links": {"sse": "/sse?task_id=t"}}
@@ -55,7 +55,9 @@ def test_the_lines_for_the_shell_run_one_after_the_other(shared: System, tmp_pat
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     environment = {**os.environ, "DTQS_URL": shared.url, "DTQS_API_KEY": shared.key}
     script = "set -euo pipefail\n" + example("curl", "sh")
-    ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120, check=False)
+    ended = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120, check=False
+    )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "event: completed" in ended.stdout
     assert (tmp_path / "small.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
@@ -63,7 +65,11 @@ def test_the_lines_for_the_shell_run_one_after_the_other(shared: System, tmp_pat
 
 def test_the_javascript_submits_and_names_its_key_in_the_header_alone(server: Server, tmp_path: Path) -> None:
     server.answers = {"POST /submit": (202, ACCEPTED)}
-    ended = node(server, 'console.log((await submit("echo", { n: 1 }, { idempotencyKey: "order-17", priority: 9 })).task_id);', tmp_path)
+    ended = node(
+        server,
+        'console.log((await submit("echo", { n: 1 }, { idempotencyKey: "order-17", priority: 9 })).task_id);',
+        tmp_path,
+    )
     assert (ended.returncode, ended.stdout) == (0, "t\n"), ended.stderr
     ((_, body, headers),) = server.seen
     assert body == {"task_type": "echo", "payload": {"n": 1}, "priority": 9}
@@ -71,7 +77,10 @@ def test_the_javascript_submits_and_names_its_key_in_the_header_alone(server: Se
 
 
 def test_the_javascript_says_again_what_may_be_said_again_under_one_key(server: Server, tmp_path: Path) -> None:
-    server.lost, server.answers = 1, {"POST /submit": lambda _: (503, {"title": "away"}) if len(server.seen) < 4 else (202, ACCEPTED)}
+    server.lost, server.answers = (
+        1,
+        {"POST /submit": lambda _: (503, {"title": "away"}) if len(server.seen) < 4 else (202, ACCEPTED)},
+    )
     ended = node(server, 'console.log((await submit("echo", {})).task_id);', tmp_path)
     assert (ended.returncode, ended.stdout) == (0, "t\n"), ended.stderr
     assert (len(server.seen), len({headers["idempotency-key"] for _, _, headers in server.seen})) == (4, 1)
@@ -82,7 +91,9 @@ def test_the_javascript_gives_up(server: Server, tmp_path: Path, status: int, tr
     problem = {"title": "No", "detail": "in words", "errors": [{"field": "payload.n", "message": "x"}]}
     server.answers = {"POST /submit": lambda _: (status, problem) if len(server.seen) < 20 else (202, ACCEPTED)}
     ended = node(
-        server, 'try { await submit("echo", {}); } catch (error) { console.log(JSON.stringify([error.message, error.status, error.errors])); }', tmp_path
+        server,
+        'try { await submit("echo", {}); } catch (error) { console.log(JSON.stringify([error.message, error.status, error.errors])); }',
+        tmp_path,
     )
     assert json.loads(ended.stdout or "null") == ["in words", status, problem["errors"]], ended.stderr
     assert len(server.seen) == tries

@@ -42,10 +42,24 @@ def folder(servers_dir: Path) -> Iterator[Path]:
 
 def typed(folder: Path, commands: str) -> str:
     """Type the commands into a shell in the folder; return what the last one prints."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DTQS_", "PYTHON", "PIP_"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("DTQS_", "PYTHON", "PIP_"))
+    }
     # setuptools is there: the page must not need the package index
-    environment |= {"PATH": f"{folder}/.venv/bin:{environment['PATH']}", "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    done = subprocess.run(["bash", "-euc", commands], cwd=folder, env=environment, capture_output=True, text=True, timeout=150, check=False)
+    environment |= {
+        "PATH": f"{folder}/.venv/bin:{environment['PATH']}",
+        "PIP_NO_BUILD_ISOLATION": "0",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    done = subprocess.run(
+        ["bash", "-euc", commands],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
     assert done.returncode == 0, f"{commands}\n{done.stdout}{done.stderr}"
     return done.stdout
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from PIL import Image
 
-from tests.fix_s3 import Bucket
-from tests.fix_site import Site
-from tests.fix_system import Factory
+from tests.support.fix_s3 import Bucket
+from tests.support.fix_site import Site
+from tests.support.fix_system import Factory
 
 
 def picture(colour: str) -> bytes:
@@ -41,7 +41,9 @@ def test_sources_from_everywhere_and_outputs_in_the_bucket(system: Factory, buck
         assert (part.status_code, part.content) == (206, b"PNG")
     assert list(colours.values()) == [(255, 0, 0), (0, 128, 0), (0, 0, 255)]
     assert sum(key.startswith("dtqs/") for key in bucket.listed()) == 4  # the upload and three outputs
-    assert {path.name for path in (one.folder / "files").rglob("*") if path.is_file()} <= {"stored"}, "only workers' notes of what is in the bucket"
+    assert {path.name for path in (one.folder / "files").rglob("*") if path.is_file()} <= {"stored"}, (
+        "only workers' notes of what is in the bucket"
+    )
 
     large = b"0123456789abcdef" * (9 << 16)
     uploaded = one.client.post("/files", content=large).json()

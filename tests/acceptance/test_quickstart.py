@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dtqs.sandbox.places import Places
+from dtqs.sandbox.places import SandboxPaths
 from dtqs.sandbox.processes import running
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -25,18 +25,33 @@ def checkout(servers_dir: Path) -> Path:
 
 def test_servers_that_were_begun_end_when_the_packages_cannot_be_installed(checkout: Path) -> None:
     environment = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull}
-    done = subprocess.run(["bin/quickstart", "--detach"], cwd=checkout, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(
+        ["bin/quickstart", "--detach"],
+        cwd=checkout,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
     assert done.returncode == os.EX_UNAVAILABLE, done.stdout + done.stderr
     assert "What conf/constraints.txt pins could not be installed" in done.stderr
-    places = Places(checkout / "var")
+    places = SandboxPaths(checkout / "var")
     assert "Starting PostgreSQL and RabbitMQ" in places.log("sandbox").read_text(), "they were begun"
     assert [name for name in _PARTS if running(places.pid_file(name))] == []
     with (checkout / ".setup.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    stop = subprocess.run(["bin/quickstart", "--stop"], cwd=checkout, capture_output=True, text=True, timeout=20, check=False)
+    stop = subprocess.run(
+        ["bin/quickstart", "--stop"], cwd=checkout, capture_output=True, text=True, timeout=20, check=False
+    )
     assert (stop.returncode, stop.stderr) == (0, "")
     # what is half there is not gone on with
     half = checkout / ".venv/half a package"
     half.touch()
-    assert subprocess.run(["bin/quickstart"], cwd=checkout, env=environment, capture_output=True, timeout=100, check=False).returncode == os.EX_UNAVAILABLE
+    assert (
+        subprocess.run(
+            ["bin/quickstart"], cwd=checkout, env=environment, capture_output=True, timeout=100, check=False
+        ).returncode
+        == os.EX_UNAVAILABLE
+    )
     assert not half.exists()

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from dtqs.deadline import Deadline
-from dtqs.sandbox.places import Places, read_client_env
+from dtqs.sandbox.places import SandboxPaths, read_client_env
 from dtqs.sandbox.ports import free_ports
 from dtqs.sandbox.processes import running, wait_gone
-from tests.helpers import eventually
+from tests.support.helpers import eventually
 
 _ROOT = Path(__file__).resolve().parents[2]
 _NAMES = ("sandbox", "supervisor", "api", "rabbitmq", "epmd", "postgresql")
@@ -27,17 +27,28 @@ class Sandbox:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.places = Places(folder / "var")
+        self.places = SandboxPaths(folder / "var")
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "dtqs", *arguments]
 
     def environment(self) -> dict[str, str]:
-        return {**{name: value for name, value in os.environ.items() if not name.startswith("DTQS_")}, "PYTHONPATH": str(_ROOT)}
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith("DTQS_")},
+            "PYTHONPATH": str(_ROOT),
+        }
 
     def run(self, *arguments: str, status: int = 0) -> str:
         """Run a dtqs command in the folder; return what it prints."""
-        done = subprocess.run(self.command(*arguments), cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         assert done.returncode == status, f"{arguments} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
@@ -53,7 +64,9 @@ class Sandbox:
 
     def is_ready(self) -> bool:
         with suppress(httpx.HTTPError, KeyError):
-            return httpx.get(f"{read_client_env(self.places.client_env)['DTQS_URL']}/readyz", timeout=2).status_code == 200
+            return (
+                httpx.get(f"{read_client_env(self.places.client_env)['DTQS_URL']}/readyz", timeout=2).status_code == 200
+            )
         return False
 
 
@@ -80,7 +93,9 @@ def test_what_was_submitted_before_a_crash_is_there_after_it(sandbox: Sandbox) -
         os.kill(pid, signal.SIGKILL)
     assert wait_gone(everything, Deadline(10))
     assert "runs already" not in sandbox.run("up", "--detach")
-    assert sandbox.places.client_env.read_text() == client, "the same key, and the same port although processes of the API outlived it"
+    assert sandbox.places.client_env.read_text() == client, (
+        "the same key, and the same port although processes of the API outlived it"
+    )
     assert "completed" in sandbox.run("tasks")
     sandbox.echo("after")
     assert "workers = 1" in sandbox.places.ini.read_text()
@@ -92,7 +107,9 @@ def test_nothing_outlives_a_killed_sandbox_and_what_dies_is_started_again(sandbo
     for pid in before.values():
         assert pid
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: all(sandbox.pid(name) not in (None, before[name]) for name in _PARTS), 20, "all four are started again")
+    eventually(
+        lambda: all(sandbox.pid(name) not in (None, before[name]) for name in _PARTS), 20, "all four are started again"
+    )
     eventually(sandbox.is_ready, 30, "the API is ready again")
     sandbox.echo("again")
     everything, parent = sandbox.pids(), sandbox.pid("sandbox")
@@ -103,7 +120,9 @@ def test_nothing_outlives_a_killed_sandbox_and_what_dies_is_started_again(sandbo
 
 def test_ctrl_c_stops_everything(sandbox: Sandbox) -> None:
     log = (sandbox.folder / "out").open("w+")
-    process = subprocess.Popen(sandbox.command("up", "--workers", "1"), cwd=sandbox.folder, env=sandbox.environment(), stdout=log, stderr=log)
+    process = subprocess.Popen(
+        sandbox.command("up", "--workers", "1"), cwd=sandbox.folder, env=sandbox.environment(), stdout=log, stderr=log
+    )
     eventually(lambda: "Ctrl-C" in (sandbox.folder / "out").read_text(), 60, "it says how to stop it")
     everything = sandbox.pids()
     process.send_signal(signal.SIGINT)
@@ -116,9 +135,17 @@ def test_two_sandboxes_run_side_by_side_and_a_second_start_says_so(sandbox: Sand
     sandbox.run("up", "--detach", "--workers", "1")
     sandbox.run("up", "--detach", "--workers", "1", "--var", "other")
     try:
-        ours, others = read_client_env(sandbox.places.client_env), read_client_env(sandbox.folder / "other" / "client.env")
+        ours, others = (
+            read_client_env(sandbox.places.client_env),
+            read_client_env(sandbox.folder / "other" / "client.env"),
+        )
         assert ours["DTQS_URL"] != others["DTQS_URL"]
-        assert httpx.get(f"{ours['DTQS_URL']}/tasks", headers={"Authorization": f"Bearer {others['DTQS_API_KEY']}"}).status_code == 401
+        assert (
+            httpx.get(
+                f"{ours['DTQS_URL']}/tasks", headers={"Authorization": f"Bearer {others['DTQS_API_KEY']}"}
+            ).status_code
+            == 401
+        )
         told = sandbox.run("up", "--detach")
         assert "runs already" in told
         assert f"open {ours['DTQS_URL']}/ in a browser" in told
@@ -133,7 +160,9 @@ def test_the_servers_start_before_there_are_packages_and_end_with_what_began_the
     word, writing = os.pipe()
     # without site-packages: as in a first bin/quickstart, which installs them meanwhile
     command = [sys.executable, "-S", "-m", "dtqs.sandbox", str(sandbox.places.var), "", "", str(report), str(word)]
-    process = subprocess.Popen(command, cwd=sandbox.folder, env=sandbox.environment(), pass_fds=[report, word], start_new_session=True)
+    process = subprocess.Popen(
+        command, cwd=sandbox.folder, env=sandbox.environment(), pass_fds=[report, word], start_new_session=True
+    )
     os.close(report)
     os.close(word)
     eventually(lambda: sandbox.pid("rabbitmq") and sandbox.pid("postgresql"), 30, "the servers have been started")

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fix_system import Factory
-from tests.sms_servers import Gateway, refused
+from tests.support.fix_system import Factory
+from tests.support.sms_servers import Gateway, refused
 
 TO, TOKEN = "+4915112345678", "0123456789abcdef"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 
-from tests.fix_api import Reader
-from tests.fix_trial import Try
-from tests.helpers import eventually
-from tests.trial import Trial
+from tests.support.fix_api import Reader
+from tests.support.fix_trial import Try
+from tests.support.helpers import eventually
+from tests.support.trial import Trial
 
 PHOTOGRAPH = Path(__file__).parents[2] / "docs" / "media" / "rocket.jpg"
 SOI = b"\xff\xd8\xff"
@@ -100,7 +100,11 @@ def test_an_api_killed_during_submits_loses_and_doubles_nothing(trial: Try) -> N
         with httpx.Client(base_url=system.url, headers=system.client.headers, timeout=10) as http:
             while not end.is_set():
                 try:
-                    plain.append(http.post("/submit", json={"task_type": "echo", "payload": {}}).raise_for_status().json()["task_id"])
+                    plain.append(
+                        http.post("/submit", json={"task_type": "echo", "payload": {}})
+                        .raise_for_status()
+                        .json()["task_id"]
+                    )
                 except httpx.TransportError:
                     end.wait(0.02)
 

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from dtqs.store.schema import SCHEMA_VERSION
-from tests.fix_system import Factory
-from tests.helpers import eventually
+from dtqs.store.driver.schema import SCHEMA_VERSION
+from tests.support.fix_system import Factory
+from tests.support.helpers import eventually
 
 
 def test_a_submitted_task_comes_back_completed(system: Factory) -> None:
@@ -40,10 +40,16 @@ def test_a_drained_supervisor_ends_with_status_0_and_its_tasks_are_done_by_the_n
 def test_an_api_before_a_read_only_database_is_not_ready(system: Factory) -> None:
     one = system(supervisor=False)
     with psycopg.connect(one.dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(sql.Identifier(one.dsn.rpartition("/")[2])))
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(
+                sql.Identifier(one.dsn.rpartition("/")[2])
+            )
+        )
         others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         connection.execute(others)
-    answer = eventually(lambda: (found := one.client.get("/readyz")).json()["postgresql"]["state"] == "read-only" and found)
+    answer = eventually(
+        lambda: (found := one.client.get("/readyz")).json()["postgresql"]["state"] == "read-only" and found
+    )
     assert isinstance(answer, httpx.Response)
     assert answer.status_code == 503
     assert "read-only" in one.run("doctor").stdout
@@ -61,9 +67,14 @@ def test_code_that_is_too_old_for_the_schema_ends_and_says_so(system: Factory, p
 
 def test_an_api_takes_no_tasks_while_the_schema_is_one_for_newer_code(system: Factory) -> None:
     one = system(supervisor=False)
-    echo, upload = {"task_type": "echo", "payload": {}}, {"content": b"a file", "headers": {"Content-Type": "text/plain"}}
+    echo, upload = (
+        {"task_type": "echo", "payload": {}},
+        {"content": b"a file", "headers": {"Content-Type": "text/plain"}},
+    )
     task_id = one.submit()
-    before = dict(one.rows("SELECT name, value::int FROM settings WHERE name IN ('schema_version', 'schema_compatible')"))
+    before = dict(
+        one.rows("SELECT name, value::int FROM settings WHERE name IN ('schema_version', 'schema_compatible')")
+    )
 
     def put(**versions: int) -> None:
         with psycopg.connect(one.dsn) as connection:
@@ -78,9 +89,13 @@ def test_an_api_takes_no_tasks_while_the_schema_is_one_for_newer_code(system: Fa
 
     put(schema_version=99, schema_compatible=99)
     said = eventually(lambda: refused("/submit", json=echo), 10, "submits are refused")
-    assert said.startswith("this API takes no tasks: the schema of the database has version 99, for DTQS from version 99")
+    assert said.startswith(
+        "this API takes no tasks: the schema of the database has version 99, for DTQS from version 99"
+    )
     assert said.endswith(f"; this one knows {SCHEMA_VERSION}: update DTQS on this host")
-    assert refused("/files", **upload) == refused(f"/tasks/{task_id}/cancel") == refused(f"/tasks/{task_id}/retry") == said
+    assert (
+        refused("/files", **upload) == refused(f"/tasks/{task_id}/cancel") == refused(f"/tasks/{task_id}/retry") == said
+    )
     assert one.task(task_id)["status"] == "pending", "what only reads goes on"
     ready = one.client.get("/readyz")
     assert (ready.status_code, ready.json()["status"]) == (503, "unready")

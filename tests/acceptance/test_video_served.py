@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.films import QUARTERS, ffmpeg, film, picture_at, quarters
-from tests.fix_system import System
-from tests.helpers import eventually
+from tests.support.films import QUARTERS, ffmpeg, film, picture_at, quarters
+from tests.support.fix_system import System
+from tests.support.helpers import eventually
 
 OUTPUTS = [
     {"name": "stream", "format": "hls", "renditions": [{"short_side": 64}, {"short_side": 32}], "segment_seconds": 1, "speed": "ultrafast",
@@ -53,7 +53,17 @@ def made(shared: System, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     """A film with subtitles, uploaded, and made into a stream and two films; by the outputs' names."""
     folder = tmp_path_factory.mktemp("film")
     (folder / "text.srt").write_text("1\n00:00:00,500 --> 00:00:02,500\nHello\n", encoding="utf-8")
-    ffmpeg("-i", film(folder / "film.mp4", seconds=3), "-i", folder / "text.srt", "-c", "copy", "-c:s", "srt", folder / "film.mkv")
+    ffmpeg(
+        "-i",
+        film(folder / "film.mp4", seconds=3),
+        "-i",
+        folder / "text.srt",
+        "-c",
+        "copy",
+        "-c:s",
+        "srt",
+        folder / "film.mkv",
+    )
     upload = shared.client.post("/files", content=(folder / "film.mkv").read_bytes()).json()
     task = shared.wait_for(shared.submit({"source": upload["uri"], "outputs": OUTPUTS}, "video"), timeout=60)
     assert task["status"] == "completed", task["error"]
@@ -69,7 +79,10 @@ def test_a_stream_plays_from_what_the_api_serves(shared: System, made: dict[str,
     url = shared.url + address(made["stream"])
     streams = json.loads(
         subprocess.run(
-            ["ffprobe", "-v", "error", *key, "-print_format", "json", "-show_streams", "-show_format", url], check=True, capture_output=True, timeout=60
+            ["ffprobe", "-v", "error", *key, "-print_format", "json", "-show_streams", "-show_format", url],
+            check=True,
+            capture_output=True,
+            timeout=60,
         ).stdout
     )
     found = [(stream["codec_name"], stream.get("height")) for stream in streams["streams"]]
@@ -81,8 +94,18 @@ def test_a_stream_plays_from_what_the_api_serves(shared: System, made: dict[str,
     assert quarters(picture_at(url, 0, *key)) == list(QUARTERS)
 
 
-def test_a_streams_playlists_name_files_that_are_there_in_their_whole_length(shared: System, made: dict[str, Any]) -> None:
-    names = ["stream", "stream/64p.m3u8", "stream/64p.m4s", "stream/32p.m3u8", "stream/32p.m4s", "stream/sound.m3u8", "stream/sound.m4s"]
+def test_a_streams_playlists_name_files_that_are_there_in_their_whole_length(
+    shared: System, made: dict[str, Any]
+) -> None:
+    names = [
+        "stream",
+        "stream/64p.m3u8",
+        "stream/64p.m4s",
+        "stream/32p.m3u8",
+        "stream/32p.m4s",
+        "stream/sound.m3u8",
+        "stream/sound.m4s",
+    ]
     assert list(made) == [*names, "stream/subtitles.m3u8", "stream/subtitles.vtt", "film", "web"]
     master = shared.client.get(address(made["stream"])).text
     assert master.count("#EXT-X-STREAM-INF:") == 2
@@ -91,10 +114,14 @@ def test_a_streams_playlists_name_files_that_are_there_in_their_whole_length(sha
     playlist = shared.client.get(address(made["stream/64p.m3u8"])).text
     assert playlist.count("#EXTINF:1.000000,") == 3
     last = playlist.splitlines()[-2]
-    assert httpx.URL(address(made["stream/64p.m3u8"])).join(last) == httpx.URL(f"{address(made['stream/64p.m4s'])}?name=64p.m4s")
+    assert httpx.URL(address(made["stream/64p.m3u8"])).join(last) == httpx.URL(
+        f"{address(made['stream/64p.m4s'])}?name=64p.m4s"
+    )
     size, start = map(int, playlist.splitlines()[-3].partition(":")[2].split("@"))
     assert start + size == made["stream/64p.m4s"]["size_bytes"]
-    assert re.search(r"00:00:00\.5\d\d --> 00:00:02\.5\d\d\nHello", shared.client.get(address(made["stream/subtitles.vtt"])).text)
+    assert re.search(
+        r"00:00:00\.5\d\d --> 00:00:02\.5\d\d\nHello", shared.client.get(address(made["stream/subtitles.vtt"])).text
+    )
 
 
 @contextmanager
@@ -109,7 +136,11 @@ def _served(shared: System, films: dict[str, str]) -> Iterator[tuple[str, list[d
                 return
             asked = {"Range": self.headers["Range"]} if "Range" in self.headers else {}
             answer = httpx.get(shared.url + self.path, headers={"Authorization": f"Bearer {shared.key}", **asked})
-            kept = {name: value for name, value in answer.headers.items() if name in ("content-type", "content-range", "accept-ranges")}
+            kept = {
+                name: value
+                for name, value in answer.headers.items()
+                if name in ("content-type", "content-range", "accept-ranges")
+            }
             self._answer(answer.status_code, kept, answer.content)
 
         def do_POST(self) -> None:
@@ -137,7 +168,9 @@ def _served(shared: System, films: dict[str, str]) -> Iterator[tuple[str, list[d
             thread.join(10)
 
 
-def test_films_play_in_a_browser_from_the_middle_to_their_end(chromium: str, shared: System, made: dict[str, Any], tmp_path: Path) -> None:
+def test_films_play_in_a_browser_from_the_middle_to_their_end(
+    chromium: str, shared: System, made: dict[str, Any], tmp_path: Path
+) -> None:
     films = {name: address(made[name]) for name in ("film", "web", "stream")}
     with _served(shared, films) as (url, seen):
         options = [

@@ -9,9 +9,9 @@ import httpx
 import orjson
 import pytest
 
-from tests.fix_api import NewKey, open_store
-from tests.fix_system import Factory, System
-from tests.helpers import eventually
+from tests.support.fix_api import NewKey, open_store
+from tests.support.fix_system import Factory, System
+from tests.support.helpers import eventually
 
 _ADD_ROWS = """
     INSERT INTO logs (task_id, event, level, message, at)
@@ -31,9 +31,18 @@ def log_in(system: System, secret: str) -> Iterator[httpx.Client]:
 def test_a_login_is_a_cookie_that_scripts_and_other_sites_do_not_get(shared: System) -> None:
     with log_in(shared, shared.key) as client:
         (cookie,) = client.cookies.jar
-        assert (cookie.has_nonstandard_attr("HttpOnly"), cookie.get_nonstandard_attr("SameSite"), cookie.path) == (True, "Strict", "/")
+        assert (cookie.has_nonstandard_attr("HttpOnly"), cookie.get_nonstandard_attr("SameSite"), cookie.path) == (
+            True,
+            "Strict",
+            "/",
+        )
         assert shared.key not in str(cookie.value)
-        assert client.get("/session").json() == {"auth": True, "key_name": "system", "scopes": ["submit", "read", "admin"], "expires_at": cookie.expires}
+        assert client.get("/session").json() == {
+            "auth": True,
+            "key_name": "system",
+            "scopes": ["submit", "read", "admin"],
+            "expires_at": cookie.expires,
+        }
         task_id = client.post("/submit", json={"task_type": "echo", "payload": {}}).json()["task_id"]
         assert client.get(f"/tasks/{task_id}").status_code == client.get(f"/sse?task_id={task_id}").status_code == 200
         copy = {"Cookie": f"dtqs_session={cookie.value}"}
@@ -45,7 +54,9 @@ def test_a_login_is_a_cookie_that_scripts_and_other_sites_do_not_get(shared: Sys
 
 
 def test_behind_https_the_cookie_is_for_https_only(shared: System) -> None:
-    answer = httpx.post(f"{shared.url}/session", json={"api_key": shared.key}, headers=HERE | {"X-Forwarded-Proto": "https"})
+    answer = httpx.post(
+        f"{shared.url}/session", json={"api_key": shared.key}, headers=HERE | {"X-Forwarded-Proto": "https"}
+    )
     assert "; Secure" in answer.headers["set-cookie"]
 
 
@@ -59,7 +70,14 @@ def test_what_is_no_key_of_ours_logs_nobody_in(shared: System, body: bytes) -> N
 def test_a_cookie_that_was_tampered_with_is_none(shared: System) -> None:
     with log_in(shared, shared.key) as client:
         good = next(iter(client.cookies.jar)).value or ""
-    for value in ("", "x", good[:-1], good + "A", ("B" if good[20] == "A" else "A").join((good[:20], good[21:])), good.swapcase()):
+    for value in (
+        "",
+        "x",
+        good[:-1],
+        good + "A",
+        ("B" if good[20] == "A" else "A").join((good[:20], good[21:])),
+        good.swapcase(),
+    ):
         assert httpx.get(f"{shared.url}/tasks", headers={"Cookie": f"dtqs_session={value}"}).status_code == 401
     assert httpx.get(f"{shared.url}/tasks", headers={"Cookie": f"dtqs_session={good}"}).status_code == 200
 
@@ -96,22 +114,35 @@ def test_only_our_own_pages_may_change_anything_by_cookie(shared: System, header
         assert client.post(f"/tasks/{task_id}/cancel").status_code == status
         assert client.delete("/session").status_code == (204 if status == 200 else 403)
         assert shared.task(task_id)["status"] == ("cancelled" if status == 200 else "pending")
-        assert shared.client.post(f"/tasks/{task_id}/retry", headers=headers).status_code in (202, 409), "a key is no cookie: who has it may be anywhere"
+        assert shared.client.post(f"/tasks/{task_id}/retry", headers=headers).status_code in (202, 409), (
+            "a key is no cookie: who has it may be anywhere"
+        )
 
 
 def test_a_login_cannot_be_made_for_somebody_by_another_site(shared: System) -> None:
-    answer = httpx.post(f"{shared.url}/session", json={"api_key": shared.key}, headers={"Origin": "http://evil.example"})
+    answer = httpx.post(
+        f"{shared.url}/session", json={"api_key": shared.key}, headers={"Origin": "http://evil.example"}
+    )
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
 
 
 def test_without_keys_other_sites_may_still_change_nothing(system: Factory) -> None:
     open_to_all = system({"api": {"auth": "off"}}, supervisor=False)
-    assert httpx.get(f"{open_to_all.url}/session").json() == {"auth": False, "key_name": None, "scopes": ["submit", "read", "admin"], "expires_at": None}
+    assert httpx.get(f"{open_to_all.url}/session").json() == {
+        "auth": False,
+        "key_name": None,
+        "scopes": ["submit", "read", "admin"],
+        "expires_at": None,
+    }
     task = {"task_type": "echo", "payload": {}}
-    assert httpx.post(f"{open_to_all.url}/submit", json=task).status_code == 202, "what is no browser says nothing of where it comes from"
+    assert httpx.post(f"{open_to_all.url}/submit", json=task).status_code == 202, (
+        "what is no browser says nothing of where it comes from"
+    )
     assert httpx.post(f"{open_to_all.url}/submit", json=task, headers=HERE).status_code == 202
-    assert httpx.post(f"{open_to_all.url}/submit", json=task, headers={"Origin": "http://evil.example"}).status_code == 403
+    assert (
+        httpx.post(f"{open_to_all.url}/submit", json=task, headers={"Origin": "http://evil.example"}).status_code == 403
+    )
     assert httpx.get(f"{open_to_all.url}/overview").status_code == 200
 
 
@@ -122,7 +153,10 @@ def test_without_keys_a_name_of_another_site_that_leads_to_us_opens_nothing(syst
 
     def ask(method: str, path: str, host: str) -> httpx.Response:
         return httpx.request(
-            method, f"{open_to_all.url}{path}", headers=HERE | {"Host": host, "Origin": f"http://{host}"}, json={"task_type": "echo", "payload": {}}
+            method,
+            f"{open_to_all.url}{path}",
+            headers=HERE | {"Host": host, "Origin": f"http://{host}"},
+            json={"task_type": "echo", "payload": {}},
         )
 
     for host in (
@@ -172,13 +206,23 @@ def test_a_browser_gets_the_dashboard_and_what_it_loads_may_be_kept(shared: Syst
         assert rule in policy
     assert "unsafe" not in policy
     assert (page.headers["x-content-type-options"], page.headers["cache-control"]) == ("nosniff", "no-cache")
-    assert httpx.get(shared.url, headers={"Accept": "text/html", "If-None-Match": page.headers["etag"]}).status_code == 304
+    assert (
+        httpx.get(shared.url, headers={"Accept": "text/html", "If-None-Match": page.headers["etag"]}).status_code == 304
+    )
     script = next(part for part in page.text.split('"') if part.endswith("/app.js"))
     kept = httpx.get(f"{shared.url}/{script}")
-    assert (kept.status_code, kept.headers["cache-control"], kept.headers["content-encoding"]) == (200, "public, max-age=31536000, immutable", "gzip")
+    assert (kept.status_code, kept.headers["cache-control"], kept.headers["content-encoding"]) == (
+        200,
+        "public, max-age=31536000, immutable",
+        "gzip",
+    )
     older = httpx.get(f"{shared.url}/web/0123456789abcdef/app.js", headers={"Accept-Encoding": "identity"})
     assert (older.text, older.headers["cache-control"]) == (kept.text, "no-cache")
-    assert httpx.get(f"{shared.url}/web/x/no.js").status_code == httpx.get(f"{shared.url}/web/x/..%2Fassets.py").status_code == 404
+    assert (
+        httpx.get(f"{shared.url}/web/x/no.js").status_code
+        == httpx.get(f"{shared.url}/web/x/..%2Fassets.py").status_code
+        == 404
+    )
     assert httpx.get(shared.url).json()["description"] == "/openapi.json"
 
 
@@ -206,17 +250,24 @@ def test_many_searches_of_the_log_wait_their_turn_and_keep_no_reading_waiting(sh
     shared.wait_for(shared.submit({"sleep_seconds": 0.1}))
     assert len(shared.rows(_ADD_ROWS)) == 40000
     with (
-        httpx.Client(base_url=shared.url, headers=shared.client.headers, timeout=60, limits=httpx.Limits(max_connections=200)) as client,
+        httpx.Client(
+            base_url=shared.url, headers=shared.client.headers, timeout=60, limits=httpx.Limits(max_connections=200)
+        ) as client,
         ThreadPoolExecutor(160) as many,
     ):
-        searches = [many.submit(client.get, "/logs", params={"search": f"no such text {number}"}) for number in range(300)]
+        searches = [
+            many.submit(client.get, "/logs", params={"search": f"no such text {number}"}) for number in range(300)
+        ]
         states = set()
         while not all(one.done() for one in searches):
             states.add(shared.client.get("/overview").json()["reading"]["database"]["state"])
         answers = [one.result() for one in searches]
     assert states == {"ok"}
     refused = [answer for answer in answers if answer.status_code != 200]
-    assert all(answer.status_code == 503 and "searches of the log" in answer.text and answer.headers["retry-after"] for answer in refused), refused[0].text
+    assert all(
+        answer.status_code == 503 and "searches of the log" in answer.text and answer.headers["retry-after"]
+        for answer in refused
+    ), refused[0].text
     assert len(refused) < len(answers)
     assert shared.client.get("/logs", params={"search": "no such text"}).status_code == 200
 
@@ -238,7 +289,9 @@ def test_an_overview_shows_the_system_and_streams_it(shared: System) -> None:
     assert [name for name, _ in events] == ["event: history", "event: reading", "event: reading"]
     first, second = (orjson.loads(data) for _, data in events[1:])
     assert second["reading"]["at"] - first["reading"]["at"] > 1
-    assert [failure["message"] for failure in second["reading"]["failures"]] == ["the payload asks for a permanent error"]
+    assert [failure["message"] for failure in second["reading"]["failures"]] == [
+        "the payload asks for a permanent error"
+    ]
     assert set(second["point"]) >= {"at", "submitted", "pending", "wait_p50", "busy"}
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import Page
-from tests.fix_browser import go
-from tests.fix_site import Site
-from tests.fix_system import System
-from tests.helpers import eventually
+from tests.support.browser import Page
+from tests.support.fix_browser import go
+from tests.support.fix_site import Site
+from tests.support.fix_system import System
+from tests.support.helpers import eventually
 
 PHOTO = Path(__file__).parents[2] / "docs/media/rocket.jpg"
 MARKUP = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>\u202eevil'
@@ -58,9 +58,17 @@ def test_a_task_is_followed_over_a_restart_of_the_api(page: Page, shared: System
 
 
 def test_markup_in_a_task_is_text_everywhere(page: Page, shared: System) -> None:
-    harm = {"text": MARKUP, MARKUP: [MARKUP], "fail": "permanent", "password": "hunter2", "url": "https://ada:hunter2@example.org/"}
+    harm = {
+        "text": MARKUP,
+        MARKUP: [MARKUP],
+        "fail": "permanent",
+        "password": "hunter2",
+        "url": "https://ada:hunter2@example.org/",
+    }
     task_id = shared.submit(harm, tags=[MARKUP[:90]])
-    retried = shared.submit({"text": MARKUP, "source": "javascript:window.harmed=1", "uri": "upload:x", "media_type": "image/png"})
+    retried = shared.submit(
+        {"text": MARKUP, "source": "javascript:window.harmed=1", "uri": "upload:x", "media_type": "image/png"}
+    )
     shared.wait_for(retried)
     shared.wait_for(task_id)
     for place, words in (
@@ -81,14 +89,26 @@ def test_markup_in_a_task_is_text_everywhere(page: Page, shared: System) -> None
 
 
 def test_a_file_that_could_run_is_saved_and_never_shown(page: Page, shared: System) -> None:
-    uri = shared.client.post("/files?name=harm.svg", content=b'<svg xmlns="http://www.w3.org/2000/svg"><script>window.harmed=1</script></svg>').json()["uri"]
-    task_id = shared.submit({"outputs": [{"uri": uri, "name": "harm", "media_type": "image/svg+xml"}, {"uri": uri, "name": "lie", "media_type": "image/png"}]})
+    uri = shared.client.post(
+        "/files?name=harm.svg",
+        content=b'<svg xmlns="http://www.w3.org/2000/svg"><script>window.harmed=1</script></svg>',
+    ).json()["uri"]
+    task_id = shared.submit(
+        {
+            "outputs": [
+                {"uri": uri, "name": "harm", "media_type": "image/svg+xml"},
+                {"uri": uri, "name": "lie", "media_type": "image/png"},
+            ]
+        }
+    )
     shared.wait_for(task_id)
     go(page, f"tasks/{task_id}")
     page.wait("#result", "image/svg+xml")
     assert page.count("#result figure a[download]") == 2
     assert page.count("#result img[alt=harm]") == 0
-    eventually(lambda: page.run("document.querySelector('#result img[alt=lie]').complete"), 5, "as a picture it was asked for")
+    eventually(
+        lambda: page.run("document.querySelector('#result img[alt=lie]').complete"), 5, "as a picture it was asked for"
+    )
     answer = shared.client.get(f"/files/{uri.removeprefix('upload:')}")
     assert answer.headers["content-disposition"].startswith("attachment")
     assert "sandbox" in answer.headers["content-security-policy"]
@@ -102,8 +122,13 @@ def test_another_sites_page_cannot_use_the_login(page: Page, shared: System, sit
     site.answers["/"] = (200, {"Content-Type": "text/html"}, f"<!doctype html><title>evil</title>{form}".encode())
     go(page, "tasks")
     page.go(site.url("/"))
-    page.run(f"fetch('{shared.url}/tasks/{task_id}/cancel', {{method: 'POST', credentials: 'include', mode: 'no-cors'}}).catch(() => 0)")
-    assert page.run(f"fetch('{shared.url}/tasks', {{credentials: 'include'}}).then((r) => r.ok, () => 'refused')") == "refused"
+    page.run(
+        f"fetch('{shared.url}/tasks/{task_id}/cancel', {{method: 'POST', credentials: 'include', mode: 'no-cors'}}).catch(() => 0)"
+    )
+    assert (
+        page.run(f"fetch('{shared.url}/tasks', {{credentials: 'include'}}).then((r) => r.ok, () => 'refused')")
+        == "refused"
+    )
     page.run("document.getElementById('f').submit()")
     page.wait("body", "another site")
     assert shared.task(task_id)["status"] == "pending"
@@ -145,11 +170,24 @@ def test_what_the_schema_says_is_asked_for_and_what_is_wrong_is_said_at_its_fiel
 
 
 @pytest.mark.parametrize(("width", "height", "scheme"), [(1280, 900, "light"), (390, 844, "dark")])
-def test_every_page_can_be_read_on_a_screen_and_on_a_phone(page: Page, shared: System, width: int, height: int, scheme: str) -> None:
-    failed, running = shared.submit({"fail": "permanent"}), shared.submit({"sleep_seconds": 30, "steps": 30}, tags=["readable"])
+def test_every_page_can_be_read_on_a_screen_and_on_a_phone(
+    page: Page, shared: System, width: int, height: int, scheme: str
+) -> None:
+    failed, running = (
+        shared.submit({"fail": "permanent"}),
+        shared.submit({"sleep_seconds": 30, "steps": 30}, tags=["readable"]),
+    )
     shared.wait_for(running, "in_progress")
     page.look(width, height, scheme)
-    for place in ("overview", "tasks", f"tasks/{failed}", f"tasks/{running}", "workers", "submit?task_type=image", "log"):
+    for place in (
+        "overview",
+        "tasks",
+        f"tasks/{failed}",
+        f"tasks/{running}",
+        "workers",
+        "submit?task_type=image",
+        "log",
+    ):
         go(page, place)
         page.wait("main h1")
         page.wait("main", "echo" if "submit" not in place else "outputs")
@@ -173,7 +211,9 @@ def test_an_example_and_another_type_keep_the_file_that_was_uploaded(page: Page,
     assert page.run(source) == uploaded
     assert page.run("document.getElementById('f-payload.outputs[2].name').value") == "full", "the rest is the example's"
     assert page.count("[id='u-payload.outputs[2].watermark.source']") == 1, "every source can be uploaded"
-    page.run("{ const type = document.getElementById('task-type'); type.value = 'video'; type.dispatchEvent(new Event('change')); }")
+    page.run(
+        "{ const type = document.getElementById('task-type'); type.value = 'video'; type.dispatchEvent(new Event('change')); }"
+    )
     assert page.run(source) == uploaded
     assert page.complaints() == []
 

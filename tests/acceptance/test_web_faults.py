@@ -9,12 +9,12 @@ from pathlib import Path
 
 from dtqs.deadline import Deadline
 from dtqs.sandbox.postgres import PrivatePostgres
-from tests.browser import Browser, Page
-from tests.fix_api import NewKey, open_store
-from tests.fix_browser import go, log_in
-from tests.fix_system import Factory, System
-from tests.helpers import eventually
-from tests.relay import Relay
+from tests.support.browser import Browser, Page
+from tests.support.fix_api import NewKey, open_store
+from tests.support.fix_browser import go, log_in
+from tests.support.fix_system import Factory, System
+from tests.support.helpers import eventually
+from tests.support.relay import Relay
 
 _CONTRAST = (Path(__file__).parents[1] / "data/contrast.js").read_text(encoding="utf-8")
 _WATCH_ALERTS = """
@@ -104,7 +104,9 @@ def test_a_page_whose_key_is_revoked_shows_no_more(browser: Browser, shared: Sys
     page.close()
 
 
-def test_while_postgresql_is_away_the_page_opens_and_says_so(browser: Browser, system: Factory, own_postgres: PrivatePostgres) -> None:
+def test_while_postgresql_is_away_the_page_opens_and_says_so(
+    browser: Browser, system: Factory, own_postgres: PrivatePostgres
+) -> None:
     one = system(dsn=own_postgres.dsn)
     page = log_in(browser, one)
     for away, back in ((own_postgres.freeze, own_postgres.thaw), (own_postgres.kill, own_postgres.start)):

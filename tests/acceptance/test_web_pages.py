@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.browser import Browser, Page
-from tests.fix_api import NewKey
-from tests.fix_browser import go
-from tests.fix_system import System
-from tests.helpers import eventually
+from tests.support.browser import Browser, Page
+from tests.support.fix_api import NewKey
+from tests.support.fix_browser import go
+from tests.support.fix_system import System
+from tests.support.helpers import eventually
 
 PHOTO = Path(__file__).parents[2] / "docs/media/rocket.jpg"
 MASKED: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data/masked.json").read_text(encoding="utf-8"))
@@ -28,7 +28,9 @@ def of_module(page: Page, script: str) -> Any:
 
 
 def test_the_same_is_masked_as_on_the_terminal(page: Page) -> None:
-    values = json.dumps([{"outer": [{name: value}]} for name in MASKED["secret_names"] for value in MASKED["secret_values"]])
+    values = json.dumps(
+        [{"outer": [{name: value}]} for name in MASKED["secret_names"] for value in MASKED["secret_values"]]
+    )
     mask = of_module(page, "format.MASK")
     assert of_module(page, f"{values}.map((one) => format.masked(one))") == [
         {"outer": [{name: mask}]} for name in MASKED["secret_names"] for _ in MASKED["secret_values"]
@@ -36,23 +38,52 @@ def test_the_same_is_masked_as_on_the_terminal(page: Page) -> None:
     plain: list[object] = [{name: "shown"} for name in MASKED["plain_names"]]
     plain += [{"token": value} for value in MASKED["plain_values"]]
     assert of_module(page, f"{json.dumps(plain)}.map((one) => format.masked(one))") == plain
-    assert of_module(page, f"{json.dumps([text for text, _ in MASKED['texts']])}.map((one) => format.masked([{{a: one}}])[0].a)") == [
-        shown for _, shown in MASKED["texts"]
-    ]
+    assert of_module(
+        page, f"{json.dumps([text for text, _ in MASKED['texts']])}.map((one) => format.masked([{{a: one}}])[0].a)"
+    ) == [shown for _, shown in MASKED["texts"]]
 
 
 def test_what_is_invisible_in_a_text_is_made_visible(page: Page) -> None:
-    for code in (0x1B, 0x7F, 0x9B, 0xAD, 0x061C, 0x200B, 0x200E, 0x2028, 0x2029, 0x202E, 0x2060, 0x2066, 0xFEFF, 0xE0041, 0xD800):
+    for code in (
+        0x1B,
+        0x7F,
+        0x9B,
+        0xAD,
+        0x061C,
+        0x200B,
+        0x200E,
+        0x2028,
+        0x2029,
+        0x202E,
+        0x2060,
+        0x2066,
+        0xFEFF,
+        0xE0041,
+        0xD800,
+    ):
         shown = of_module(page, f"format.visible('a' + String.fromCodePoint({code}) + 'b')")
         assert shown in (f"a\\u{code:04x}b", f"a\\u{{{code:x}}}b", f"a{chr(0x2400 + code)}b"), hex(code)
     assert of_module(page, "format.visible('caf\\u00e9 \\ud83d\\ude80\\n\\t')") == "caf\u00e9 \U0001f680\n\t"
 
 
 def test_an_address_that_names_no_task_shows_nothing_else_as_one(page: Page, shared: System) -> None:
-    task = {"task_id": "x", "task_type": "forged", "status": "completed", "tags": [], "payload": {}, "result": {}, "created_at": "2026-01-01T00:00:00Z"}
+    task = {
+        "task_id": "x",
+        "task_type": "forged",
+        "status": "completed",
+        "tags": [],
+        "payload": {},
+        "result": {},
+        "created_at": "2026-01-01T00:00:00Z",
+    }
     uri = shared.client.post("/files?name=task.json", content=json.dumps(task).encode()).json()["uri"]
     file_id = uri.removeprefix("upload:")
-    for place in (f"tasks/..%2Ffiles%2F{file_id}%23", f"tasks/..%2Ffiles%2F{file_id}%3Fname=", f"submit/..%2Ffiles%2F{file_id}%23", "tasks/1234"):
+    for place in (
+        f"tasks/..%2Ffiles%2F{file_id}%23",
+        f"tasks/..%2Ffiles%2F{file_id}%3Fname=",
+        f"submit/..%2Ffiles%2F{file_id}%23",
+        "tasks/1234",
+    ):
         go(page, "workers")
         page.wait("h1", "Workers")
         go(page, place)
@@ -67,17 +98,25 @@ def test_an_address_that_names_no_task_shows_nothing_else_as_one(page: Page, sha
 
 def test_a_log_out_that_fails_is_told_and_tried_again(page: Page, shared: System) -> None:
     page.run("window.before = 1")
-    page.send("Network.emulateNetworkConditions", {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1})
+    page.send(
+        "Network.emulateNetworkConditions",
+        {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1},
+    )
     page.click("#logout")
     page.wait("#notes", "still logged in")
     assert page.run("window.before") == 1
-    page.send("Network.emulateNetworkConditions", {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1})
+    page.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1},
+    )
     page.click("#logout")
     page.wait("#api-key")
     assert page.run("fetch('tasks').then((answer) => answer.status)") == 401
 
 
-def test_the_log_of_a_running_task_goes_on_however_fast_it_reports_and_what_was_opened_stays_open(page: Page, shared: System) -> None:
+def test_the_log_of_a_running_task_goes_on_however_fast_it_reports_and_what_was_opened_stays_open(
+    page: Page, shared: System
+) -> None:
     task_id = shared.submit({"sleep_seconds": 20, "steps": 160})
     go(page, f"tasks/{task_id}")
     page.wait(".log", "step 5 of")
@@ -106,7 +145,10 @@ def test_the_attempts_of_a_task_with_a_long_log_are_told_to_their_end(page: Page
 def test_a_task_is_not_submitted_without_the_file_that_is_being_uploaded(page: Page) -> None:
     go(page, "submit?task_type=image")
     page.wait("input[type=file]")
-    page.send("Network.emulateNetworkConditions", {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 60_000})
+    page.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 60_000},
+    )
     page.give_file("input[type=file]", PHOTO)
     page.wait(".drop", "%")
     assert page.run("document.getElementById('submit').disabled")
@@ -182,15 +224,23 @@ def test_charts_can_be_told_apart_without_colours_and_read_with_the_keyboard(pag
     assert page.run(dashes.replace(".plot", ".legend")) == charts
     page.wait(".chart [tabindex='0']")
     page.run("document.querySelector('.chart [tabindex=\"0\"]').focus()")
-    eventually(lambda: page.run("document.querySelector('.hover:not([hidden])')?.innerText ?? ''").count("submitted"), 5, "the values are shown")
-    eventually(lambda: int(page.run("document.activeElement.getAttribute('aria-valuenow')")) > 0, 10, "a second reading")
+    eventually(
+        lambda: page.run("document.querySelector('.hover:not([hidden])')?.innerText ?? ''").count("submitted"),
+        5,
+        "the values are shown",
+    )
+    eventually(
+        lambda: int(page.run("document.activeElement.getAttribute('aria-valuenow')")) > 0, 10, "a second reading"
+    )
     page.send("Input.dispatchKeyEvent", {"type": "rawKeyDown", "key": "Home", "windowsVirtualKeyCode": 36})
     assert page.run("document.activeElement.getAttribute('aria-valuenow')") == "0"
     assert page.run("document.activeElement.getAttribute('aria-valuetext')").count("submitted") == 1
 
 
 @pytest.mark.parametrize("scope", ["read", "admin"])
-def test_a_page_that_is_not_in_front_asks_for_nothing(browser: Browser, shared: System, new_key: NewKey, scope: str) -> None:
+def test_a_page_that_is_not_in_front_asks_for_nothing(
+    browser: Browser, shared: System, new_key: NewKey, scope: str
+) -> None:
     secret = new_key(f"hidden-{scope}", scope).headers["authorization"].removeprefix("Bearer ")
     page = browser.page(f"{shared.url}/")
     page.type("#api-key", secret)
@@ -198,7 +248,9 @@ def test_a_page_that_is_not_in_front_asks_for_nothing(browser: Browser, shared: 
     page.wait("nav")
     go(page, "log" if scope == "admin" else "overview")
     page.wait("main h2, main table")
-    page.run("Object.defineProperty(document, 'hidden', {value: true, configurable: true}); document.dispatchEvent(new Event('visibilitychange'))")
+    page.run(
+        "Object.defineProperty(document, 'hidden', {value: true, configurable: true}); document.dispatchEvent(new Event('visibilitychange'))"
+    )
     page.run("new Promise((done) => setTimeout(done, 500))")
     count = "performance.getEntriesByType('resource').length"
     before = page.run(count)

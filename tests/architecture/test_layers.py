@@ -27,16 +27,20 @@ FORBIDDEN = {
     "store": {"pika", "gevent", "falcon"},
     "broker": {"psycopg", "psycopg_pool", "falcon"},
 }
-KNOWN_BESIDE = {"dtqs.store.cooperative": {"gevent"}}
+KNOWN_BESIDE = {"dtqs.store.driver.cooperative": {"gevent"}}
 """How psycopg waits under gevent is that module's job; API processes alone load it."""
 IMPORTED_LATE = {
-    "dtqs.api.master": {"from dtqs.api.wsgi import application"},
+    "dtqs.api.server.master": {"from dtqs.api.server.wsgi import application"},
     "dtqs.cli.logs": {"from dtqs.cli.all_logs import print_entries"},
-    "dtqs.cli.options": {"from dtqs.config import is_silent, load", "from dtqs.config import looked_at", "from dtqs.config import find"},
+    "dtqs.cli.options": {
+        "from dtqs.config import is_silent, load",
+        "from dtqs.config import looked_at",
+        "from dtqs.config import find",
+    },
     "dtqs.sandbox.stack": {"from dtqs.sandbox import product"},
 }
 """What takes a third of a second and more to import, and is not wanted by every command, or not before servers have been started."""
-LOADED_BY_A_SERVER = {"dtqs.api.wsgi", "dtqs.__main__"}
+LOADED_BY_A_SERVER = {"dtqs.api.server.wsgi", "dtqs.__main__"}
 """What gunicorn or python -m loads to run: its effect is its purpose."""
 MODULES = sorted(path for path in (ROOT / "dtqs").rglob("*.py") if "_data" not in path.parts)
 
@@ -72,14 +76,20 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path.parent.name != "dtqs" or path.stem != "__init__"], ids=name_of)
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if path.parent.name != "dtqs" or path.stem != "__init__"], ids=name_of
+)
 def test_a_layer_imports_only_layers_below_it(path: Path) -> None:
     mine = package_of(name_of(path))
     for module in imports(path):
         if module.split(".")[0] != "dtqs":
             continue
         theirs = package_of(module)
-        below = layer_of(theirs) < layer_of(mine) or theirs == mine or (layer_of(theirs) == layer_of(mine) and layer_of(mine) in MAY_MEET)
+        below = (
+            layer_of(theirs) < layer_of(mine)
+            or theirs == mine
+            or (layer_of(theirs) == layer_of(mine) and layer_of(mine) in MAY_MEET)
+        )
         assert below, f"{name_of(path)} ({mine}) imports {module} ({theirs})"
 
 
@@ -106,7 +116,9 @@ def test_no_import_hides_in_a_function(path: Path) -> None:
     hidden = set()
     for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            hidden |= {ast.unparse(node) for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)}
+            hidden |= {
+                ast.unparse(node) for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)
+            }
     assert hidden == IMPORTED_LATE.get(name_of(path), set())
 
 
@@ -167,5 +179,13 @@ assert len(os.listdir("/proc/self/fd")) <= len(fds), "an open file"
 def test_importing_a_module_has_no_effect() -> None:
     modules = sorted(NAMES - LOADED_BY_A_SERVER)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", _PROBE, *modules], capture_output=True, text=True, env=environment, cwd=ROOT, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _PROBE, *modules],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr

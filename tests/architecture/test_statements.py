@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dtqs.store.statements import statement
+from dtqs.store.driver.statements import statement
 
 SQL = Path(__file__).parents[2] / "dtqs" / "store" / "sql"
 NAMES = sorted(path.stem for path in SQL.glob("*.sql") if ".part" not in path.stem)
@@ -52,7 +52,12 @@ def closing(text: str, opening: int) -> int:
 
 def is_ordered(part: str) -> bool:
     """The part says in which order its rows come, at its own level, not in a selection inside it."""
-    return re.search(r"ORDER BY [\w.]+(?: LIMIT %\(limit\)s)?(?: FOR [A-Z ]+(?: OF \w+)?(?: SKIP LOCKED)?)?\)?$", part.strip()) is not None
+    return (
+        re.search(
+            r"ORDER BY [\w.]+(?: LIMIT %\(limit\)s)?(?: FOR [A-Z ]+(?: OF \w+)?(?: SKIP LOCKED)?)?\)?$", part.strip()
+        )
+        is not None
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -65,7 +70,9 @@ def test_a_selection_that_locks_names_one_row_or_an_order_and_is_made_before_all
     for title, part in ctes(code(name)).items():
         for lock in LOCK.finditer(part):
             inner = innermost(part, lock.start())
-            assert BY_ID.search(inner) or re.search(r"ORDER BY [\w.]+(?:, [\w.]+)*(?: LIMIT (?:%\(limit\)s|\d+))? $", inner), f"{title}: {inner}"
+            assert BY_ID.search(inner) or re.search(
+                r"ORDER BY [\w.]+(?:, [\w.]+)*(?: LIMIT (?:%\(limit\)s|\d+))? $", inner
+            ), f"{title}: {inner}"
             waits = not part[lock.end() :].startswith(" SKIP LOCKED")
             assert title == "" or "AS MATERIALIZED (" in part or not waits, f"{title}: {part}"
 
@@ -87,7 +94,11 @@ def test_many_rows_are_changed_in_the_order_of_a_selection(name: str) -> None:
         for change in CHANGE.finditer(part):
             after = part[change.end() :]
             source = re.search(r"\b(?:USING|FROM) (\w+)\b", after)
-            if BY_ID.search(after) or re.search(r"WHERE id = \( ?SELECT", after) or (change[2] == "tasks" and name in LOCKED_BEFORE):
+            if (
+                BY_ID.search(after)
+                or re.search(r"WHERE id = \( ?SELECT", after)
+                or (change[2] == "tasks" and name in LOCKED_BEFORE)
+            ):
                 continue
             assert source, f"{title}: {part}"
             chosen = parts[source[1]]
@@ -124,7 +135,10 @@ def test_locks_are_taken_from_the_worker_to_the_backlog(name: str) -> None:
     taken = []
     for part in ctes(code(name)).values():
         for lock in LOCK.finditer(part):
-            table = re.search(r"FROM (workers|leases|tasks|backlog)\b(?!.*\bFROM (?:workers|leases|tasks|backlog)\b)", innermost(part, lock.start()))
+            table = re.search(
+                r"FROM (workers|leases|tasks|backlog)\b(?!.*\bFROM (?:workers|leases|tasks|backlog)\b)",
+                innermost(part, lock.start()),
+            )
             taken += [table[1]] if table else []
         taken += [change[2] for change in CHANGE.finditer(part)]
     assert [ORDER.index(table) for table in taken] == sorted(ORDER.index(table) for table in taken)
@@ -155,4 +169,7 @@ def test_a_change_of_tasks_says_that_they_have_no_outcome_and_returns_what_it_ch
 @pytest.mark.parametrize("name", NAMES)
 def test_keywords_are_in_upper_case(name: str) -> None:
     words = re.sub(r"'[^']*'|%\(\w+\)s", "", code(name))
-    assert not re.search(r"\b(select|insert|update|delete|from|where|returning|order by|join|set|values|into|limit|with|on conflict)\b", words)
+    assert not re.search(
+        r"\b(select|insert|update|delete|from|where|returning|order by|join|set|values|into|limit|with|on conflict)\b",
+        words,
+    )

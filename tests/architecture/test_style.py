@@ -30,18 +30,30 @@ def lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def test_no_file_is_long() -> None:
-    long = {str(path.relative_to(ROOT)): count for path in PRODUCT if (count := len(path.read_text(encoding="utf-8").splitlines())) > 300}
+    long = {
+        str(path.relative_to(ROOT)): count
+        for path in PRODUCT
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 300
+    }
     assert long == {}
 
 
 def test_no_function_is_long_and_most_are_short() -> None:
-    sizes = {f"{path.relative_to(ROOT)}: {function.name}": lines(function) for path in PRODUCT for function in functions(path)}
+    sizes = {
+        f"{path.relative_to(ROOT)}: {function.name}": lines(function)
+        for path in PRODUCT
+        for function in functions(path)
+    }
     assert {name: size for name, size in sizes.items() if size > 45} == {}
     assert statistics.median(sizes.values()) <= 8
 
 
 def test_a_module_opens_with_what_it_is_for() -> None:
-    openings = {path: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "" for path in PRODUCT if path.name not in EXPLAINED_AT_LENGTH}
+    openings = {
+        path: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        for path in PRODUCT
+        if path.name not in EXPLAINED_AT_LENGTH
+    }
     assert {str(path): opening for path, opening in openings.items() if not 1 <= len(opening.splitlines()) <= 4} == {}
 
 
@@ -52,7 +64,9 @@ def test_names_are_words_of_the_glossary() -> None:
 def words(path: Path) -> set[str]:
     """Return the words of all names that a file gives."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    names = {
+        node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    }
     names |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     names |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     return {word for name in names for word in re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower().split("_")}
@@ -64,7 +78,9 @@ def test_no_module_is_a_drawer_for_everything() -> None:
 
 def test_nothing_is_left_for_later() -> None:
     left = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
-    assert [path for path in [*PRODUCT, *TESTS] if path != Path(__file__) and left.search(path.read_text(encoding="utf-8"))] == []
+    assert [
+        path for path in [*PRODUCT, *TESTS] if path != Path(__file__) and left.search(path.read_text(encoding="utf-8"))
+    ] == []
 
 
 def test_a_length_of_time_ends_in_its_unit() -> None:
@@ -73,7 +89,13 @@ def test_a_length_of_time_ends_in_its_unit() -> None:
 
 def unnamed_times(path: Path) -> set[str]:
     """Return the arguments that are lengths of time and do not say their unit."""
-    overridden = {"interval", "timeout"} if path.name in ("database.py", "cooperative.py", "network.py") else set()  # the words of the driver's own method
-    arguments = [argument for function in functions(path) for argument in [*function.args.args, *function.args.kwonlyargs]]
-    floats = {argument.arg for argument in arguments if argument.annotation and "float" in ast.unparse(argument.annotation)}
+    overridden = (
+        {"interval", "timeout"} if path.name in ("database.py", "cooperative.py", "network.py") else set()
+    )  # the words of the driver's own method
+    arguments = [
+        argument for function in functions(path) for argument in [*function.args.args, *function.args.kwonlyargs]
+    ]
+    floats = {
+        argument.arg for argument in arguments if argument.annotation and "float" in ast.unparse(argument.annotation)
+    }
     return {name for name in floats if re.search(r"(^|_)(timeout|interval|duration|delay|period)$", name)} - overridden

@@ -14,8 +14,8 @@ from dtqs.deadline import Deadline
 from dtqs.sandbox.ports import free_ports
 from dtqs.sandbox.postgres import DATABASE, PrivatePostgres
 from dtqs.sandbox.rabbitmq import PrivateRabbitmq
-from dtqs.store.schema import migrate
-from tests.trial import delete_queue
+from dtqs.store.driver.schema import migrate
+from tests.support.trial import delete_queue
 
 _READY_SECONDS = 60.0
 

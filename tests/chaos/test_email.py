@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fix_trial import Try
-from tests.helpers import eventually
-from tests.mail_server import MailServerUnderTest
+from tests.support.fix_trial import Try
+from tests.support.helpers import eventually
+from tests.support.mail_server import MailServerUnderTest
 
 HELLO = {"to": ["ada@example.net"], "subject": "Hello", "text": "How are you?"}
 

@@ -3,15 +3,19 @@
 import os
 import signal
 
-from tests.fix_trial import Try
-from tests.helpers import eventually
-from tests.trial import LiveWorker, Trial, gone
+from tests.support.fix_trial import Try
+from tests.support.helpers import eventually
+from tests.support.trial import LiveWorker, Trial, gone
 
 ONE = {"pool:default": {"workers": 1}, "supervisor": {"beat_timeout_seconds": 60}}
 
 
 def judged(system: Trial, worker: LiveWorker) -> None:
-    eventually(lambda: system.rows("SELECT 1 FROM workers WHERE id = %s AND dead_at IS NOT NULL", worker.worker_id), 15, "it is judged dead")
+    eventually(
+        lambda: system.rows("SELECT 1 FROM workers WHERE id = %s AND dead_at IS NOT NULL", worker.worker_id),
+        15,
+        "it is judged dead",
+    )
 
 
 def test_a_frozen_workers_task_is_done_by_another_and_its_late_outcome_is_discarded(trial: Try) -> None:

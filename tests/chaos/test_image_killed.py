@@ -6,9 +6,9 @@ from pathlib import Path
 from PIL import Image
 
 from dtqs.sandbox.processes import family
-from tests.fix_trial import Try
-from tests.helpers import eventually
-from tests.trial import Trial, alive, gone
+from tests.support.fix_trial import Try
+from tests.support.helpers import eventually
+from tests.support.trial import Trial, alive, gone
 
 ONE = {"pool:default": {"workers": 1}}
 
@@ -17,7 +17,9 @@ def _system(trial: Try, folder: Path) -> tuple[Trial, str]:
     """Return a running system, and the URI of a picture that it takes half a second to write as AVIF."""
     sources = folder / "sources"
     sources.mkdir()
-    Image.frombytes("RGB", (800, 600), random.Random(3).randbytes(1_440_000)).save(sources / "noise.png", compress_level=0)
+    Image.frombytes("RGB", (800, 600), random.Random(3).randbytes(1_440_000)).save(
+        sources / "noise.png", compress_level=0
+    )
     return trial({**ONE, "files": {"roots": str(sources)}}), f"file:{sources}/noise.png"
 
 
@@ -27,9 +29,14 @@ def _stored(system: Trial) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and "tmp" not in path.relative_to(folder).parts]
 
 
-def test_a_worker_killed_in_the_middle_of_a_picture_leaves_no_half_output_and_no_process_and_the_next_attempt_makes_it(trial: Try, tmp_path: Path) -> None:
+def test_a_worker_killed_in_the_middle_of_a_picture_leaves_no_half_output_and_no_process_and_the_next_attempt_makes_it(
+    trial: Try, tmp_path: Path
+) -> None:
     system, source = _system(trial, tmp_path)
-    outputs = [{"name": "first", "width": 800, "format": "jpeg"}, *({"name": f"o{n}", "width": 799 - n, "format": "avif", "quality": 95} for n in range(2))]
+    outputs = [
+        {"name": "first", "width": 800, "format": "jpeg"},
+        *({"name": f"o{n}", "width": 799 - n, "format": "avif", "quality": 95} for n in range(2)),
+    ]
     task_id = system.put_one({"source": source, "outputs": outputs}, task_type="image")
     worker = system.running(task_id)
     eventually(lambda: _stored(system), 10, "the first output is there")
@@ -47,7 +54,9 @@ def test_a_worker_killed_in_the_middle_of_a_picture_leaves_no_half_output_and_no
     system.check()
 
 
-def test_the_process_that_decodes_serves_one_task_after_the_other_and_is_replaced_after_its_death(trial: Try, tmp_path: Path) -> None:
+def test_the_process_that_decodes_serves_one_task_after_the_other_and_is_replaced_after_its_death(
+    trial: Try, tmp_path: Path
+) -> None:
     system, source = _system(trial, tmp_path)
     small = {"source": source, "outputs": [{"name": "a", "width": 50}]}
     assert system.outcome(system.put_one(small, task_type="image")) == "completed"
@@ -58,12 +67,18 @@ def test_the_process_that_decodes_serves_one_task_after_the_other_and_is_replace
     assert system.outcome(system.put_one(small, task_type="image")) == "completed"
     assert family(worker.pid) == pids, "neither a task of another type nor the next picture has cost it"
     before = len(_stored(system))
-    slow = system.put_one({"source": source, "outputs": [{"name": f"o{n}", "format": "avif", "quality": 95 - n} for n in range(3)]}, task_type="image")
+    slow = system.put_one(
+        {"source": source, "outputs": [{"name": f"o{n}", "format": "avif", "quality": 95 - n} for n in range(3)]},
+        task_type="image",
+    )
     eventually(lambda: len(_stored(system)) > before, 10, "the first output is there")
     system.kill(pids[1])
     assert system.outcome(slow, 30) == "completed", "the kernel may have chosen it for memory that others took"
     assert system.attempts(slow) == 2
-    assert any("the process that decoded the image was killed from outside (SIGKILL)" in (row.message or "") for row in system.logs(slow))
+    assert any(
+        "the process that decoded the image was killed from outside (SIGKILL)" in (row.message or "")
+        for row in system.logs(slow)
+    )
     assert not alive(pids[1:])
     assert system.outcome(system.put_one(small, task_type="image")) == "completed"
     assert [one.pid for one in system.workers()] == [worker.pid]

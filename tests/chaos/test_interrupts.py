@@ -10,9 +10,9 @@ import pytest
 
 from dtqs.broker.topology import CONTROL
 from dtqs.event import encode_cancel
-from tests.fix_trial import Try
-from tests.helpers import eventually
-from tests.trial import Trial, alive, gone
+from tests.support.fix_trial import Try
+from tests.support.helpers import eventually
+from tests.support.trial import Trial, alive, gone
 
 ONE = {"pool:default": {"workers": 1}}
 
@@ -21,7 +21,9 @@ def cancel(system: Trial, task_id: str) -> None:
     assert system.client.post(f"/tasks/{task_id}/cancel").status_code in (200, 202)
 
 
-def test_a_pending_task_is_cancelled_at_once_and_a_running_one_is_interrupted_with_its_children(trial: Try, tmp_path: Path) -> None:
+def test_a_pending_task_is_cancelled_at_once_and_a_running_one_is_interrupted_with_its_children(
+    trial: Try, tmp_path: Path
+) -> None:
     system = trial(ONE, api=True)
     pid_file = tmp_path / "pids"
     running = system.put_one({"pid_file": str(pid_file)}, task_type="family")
@@ -72,7 +74,9 @@ def test_code_that_swallows_interrupts_is_killed_when_it_is_cancelled(trial: Try
 
 def test_code_that_swallows_interrupts_is_killed_at_its_time_limit(trial: Try, tmp_path: Path) -> None:
     system = trial(ONE)
-    task_id = system.put_one({"marker": str(tmp_path / "marker")}, task_type="stubborn", timeout_seconds=0.5, max_retries=1)
+    task_id = system.put_one(
+        {"marker": str(tmp_path / "marker")}, task_type="stubborn", timeout_seconds=0.5, max_retries=1
+    )
     assert system.outcome(task_id, 10) == "failed"
     assert system.attempts(task_id) == 2
     assert "time limit" in system.error(task_id)
@@ -100,7 +104,9 @@ def test_a_time_limit_fails_at_once_where_the_type_says_so(trial: Try) -> None:
 
 def test_a_worker_killed_after_an_effect_began_obeys_its_mark(trial: Try) -> None:
     system = trial()
-    fail, again = (system.put_one({"on_ambiguous": mark, "seconds": 30}, task_type="effect") for mark in ("fail", "retry"))
+    fail, again = (
+        system.put_one({"on_ambiguous": mark, "seconds": 30}, task_type="effect") for mark in ("fail", "retry")
+    )
     for task_id in (fail, again):
         marked(system, task_id)
     for task_id in (fail, again):
@@ -155,4 +161,6 @@ def test_a_cancel_that_no_worker_hears_is_found_at_the_next_heartbeat(trial: Try
 
 def marked(system: Trial, task_id: str) -> None:
     """Wait until the effect's mark is on the lease."""
-    eventually(lambda: system.rows("SELECT 1 FROM leases WHERE %s::uuid = ANY (task_ids) AND effect IS NOT NULL", task_id), 10)
+    eventually(
+        lambda: system.rows("SELECT 1 FROM leases WHERE %s::uuid = ANY (task_ids) AND effect IS NOT NULL", task_id), 10
+    )

@@ -3,9 +3,9 @@
 import signal
 from pathlib import Path
 
-from tests.fix_trial import Try
-from tests.helpers import eventually
-from tests.trial import Trial, gone
+from tests.support.fix_trial import Try
+from tests.support.helpers import eventually
+from tests.support.trial import Trial, gone
 
 ONE = {"pool:default": {"workers": 1}}
 
@@ -18,7 +18,11 @@ def _hoards(system: Trial) -> tuple[str, set[Path]]:
     """Begin a task; returns its id and the files that its first attempt has written when it is in the middle: in its folder, whole, and half."""
     before = _files(system)
     task_id = system.put_one({"seconds": 1000}, task_type="hoard")
-    eventually(lambda: len([path for path in _files(system) - before if path.stat().st_size == 1000]) == 3, 20, "three files are written")
+    eventually(
+        lambda: len([path for path in _files(system) - before if path.stat().st_size == 1000]) == 3,
+        20,
+        "three files are written",
+    )
     return task_id, _files(system) - before
 
 
@@ -35,7 +39,10 @@ def test_what_a_killed_workers_attempt_has_left_goes_soon_and_a_living_ones_stay
     assert system.outcome(killed) == "completed"
     assert system.attempts(killed) == 2
     assert sorted(_there(used)) == sorted(used)
-    kept = [system.config.files.directory / uri[-4:-2] / uri[-2:] / uri for (uri,) in system.rows("SELECT id::text FROM files")]
+    kept = [
+        system.config.files.directory / uri[-4:-2] / uri[-2:] / uri
+        for (uri,) in system.rows("SELECT id::text FROM files")
+    ]
     assert len(_there(set(kept))) == 2, "what the second attempt has delivered stays"
     assert not system.rows("SELECT 1 FROM tasks WHERE id = %s AND outcome IS NOT NULL", living)
     system.check()
@@ -50,7 +57,9 @@ def test_what_a_killed_node_has_left_is_removed_by_another_that_shares_the_folde
     eventually(lambda: not _there(left), 20, "what the dead node left is gone")
     assert sorted(_there(used)) == sorted(used)
     assert not system.rows("SELECT 1 FROM tasks WHERE id = %s AND outcome IS NOT NULL", living)
-    assert not system.rows("SELECT 1 FROM tasks WHERE id = %s AND outcome IS NOT NULL", killed), "the other node's worker is busy"
+    assert not system.rows("SELECT 1 FROM tasks WHERE id = %s AND outcome IS NOT NULL", killed), (
+        "the other node's worker is busy"
+    )
     system.check()
 
 
@@ -63,8 +72,12 @@ def test_what_a_worker_that_ended_in_order_has_delivered_stays(trial: Try) -> No
     (worker,) = system.workers()
     assert system.supervisor
     system.supervisor.send_signal(signal.SIGHUP)
-    eventually(lambda: [one for one in system.workers() if one.worker_id != worker.worker_id], 20, "another worker is there")
-    eventually(lambda: worker.worker_id not in [path.name for path in folders.iterdir()], 20, "the former one's folder is gone")
+    eventually(
+        lambda: [one for one in system.workers() if one.worker_id != worker.worker_id], 20, "another worker is there"
+    )
+    eventually(
+        lambda: worker.worker_id not in [path.name for path in folders.iterdir()], 20, "the former one's folder is gone"
+    )
     outputs = {path for path in kept if folders not in path.parents}
     assert len(outputs) == 2
     assert sorted(_there(outputs)) == sorted(outputs)

@@ -3,9 +3,9 @@
 import threading
 import time
 
-from tests.fix_trial import Try
-from tests.helpers import eventually
-from tests.trial import Trial, delete_queue
+from tests.support.fix_trial import Try
+from tests.support.helpers import eventually
+from tests.support.trial import Trial, delete_queue
 
 # nothing but the repair helps within a test's time: what was confirmed is published again after ten minutes
 LONG = {"lease": {"grace_seconds": 20, "far_out_seconds": 600}}

@@ -14,9 +14,9 @@ from dtqs.sandbox.postgres import PrivatePostgres
 from dtqs.sandbox.rabbitmq import PrivateRabbitmq
 from dtqs.task import Due
 from dtqs.uuid7 import uuid7
-from tests.fix_trial import Try
-from tests.helpers import eventually
-from tests.trial import Trial
+from tests.support.fix_trial import Try
+from tests.support.helpers import eventually
+from tests.support.trial import Trial
 
 # a restart on a busy machine may take longer than a trial's lease; what a stall longer than the lease does has a test of its own
 PATIENT = {"lease": {"lease_seconds": 30}}
@@ -44,7 +44,9 @@ def load(system: Trial) -> None:
     system.put({"fail_times": 1}, 50, light=False)
 
 
-def test_rabbitmq_killed_under_load_and_again_loses_and_doubles_nothing(trial: Try, mortal_rabbitmq: PrivateRabbitmq, mortal_amqp_url: str) -> None:
+def test_rabbitmq_killed_under_load_and_again_loses_and_doubles_nothing(
+    trial: Try, mortal_rabbitmq: PrivateRabbitmq, mortal_amqp_url: str
+) -> None:
     system = trial(PATIENT, amqp_url=mortal_amqp_url, api=True)
     for _ in range(2):
         load(system)
@@ -59,7 +61,9 @@ def test_rabbitmq_killed_under_load_and_again_loses_and_doubles_nothing(trial: T
     assert system.spent() == {1: 2 * 2400, 2: 100}
 
 
-def test_postgresql_killed_under_load_and_again_loses_and_doubles_nothing(trial: Try, mortal_postgres: PrivatePostgres, mortal_dsn: str) -> None:
+def test_postgresql_killed_under_load_and_again_loses_and_doubles_nothing(
+    trial: Try, mortal_postgres: PrivatePostgres, mortal_dsn: str
+) -> None:
     system = trial(PATIENT, dsn=mortal_dsn)
     pids = {worker.pid for worker in system.workers()}
     for _ in range(2):
@@ -72,7 +76,11 @@ def test_postgresql_killed_under_load_and_again_loses_and_doubles_nothing(trial:
 
 
 def test_a_long_task_outlives_restarts_of_both_servers_in_its_first_attempt(
-    trial: Try, mortal_postgres: PrivatePostgres, mortal_dsn: str, mortal_rabbitmq: PrivateRabbitmq, mortal_amqp_url: str
+    trial: Try,
+    mortal_postgres: PrivatePostgres,
+    mortal_dsn: str,
+    mortal_rabbitmq: PrivateRabbitmq,
+    mortal_amqp_url: str,
 ) -> None:
     system = trial(dsn=mortal_dsn, amqp_url=mortal_amqp_url)
     tasks = [system.put_one({"sleep_seconds": 8, "steps": 8}) for _ in range(2)]
@@ -86,7 +94,9 @@ def test_a_long_task_outlives_restarts_of_both_servers_in_its_first_attempt(
     system.check()
 
 
-def test_postgresql_frozen_for_longer_than_the_lease_kills_nobody_and_spends_no_attempt(trial: Try, mortal_postgres: PrivatePostgres, mortal_dsn: str) -> None:
+def test_postgresql_frozen_for_longer_than_the_lease_kills_nobody_and_spends_no_attempt(
+    trial: Try, mortal_postgres: PrivatePostgres, mortal_dsn: str
+) -> None:
     system = trial({"postgresql": {"statement_timeout_seconds": 1}}, dsn=mortal_dsn)
     workers = {worker.worker_id for worker in system.workers()}
     long = system.put_one({"sleep_seconds": 4})
@@ -105,7 +115,9 @@ def test_postgresql_frozen_for_longer_than_the_lease_kills_nobody_and_spends_no_
     assert system.rows("SELECT id FROM workers WHERE dead_at IS NOT NULL") == []
 
 
-def test_rabbitmq_frozen_for_a_while_only_delays(trial: Try, mortal_rabbitmq: PrivateRabbitmq, mortal_amqp_url: str) -> None:
+def test_rabbitmq_frozen_for_a_while_only_delays(
+    trial: Try, mortal_rabbitmq: PrivateRabbitmq, mortal_amqp_url: str
+) -> None:
     system = trial(amqp_url=mortal_amqp_url, api=True)
     long = system.put_one({"sleep_seconds": 2})
     system.running(long)
@@ -170,7 +182,11 @@ def queue_length(system: Trial) -> int:
 
 
 def test_submits_while_both_servers_come_and_go_are_accepted_or_refused_and_never_lost(
-    trial: Try, mortal_postgres: PrivatePostgres, mortal_dsn: str, mortal_rabbitmq: PrivateRabbitmq, mortal_amqp_url: str
+    trial: Try,
+    mortal_postgres: PrivatePostgres,
+    mortal_dsn: str,
+    mortal_rabbitmq: PrivateRabbitmq,
+    mortal_amqp_url: str,
 ) -> None:
     system = trial(dsn=mortal_dsn, amqp_url=mortal_amqp_url, api=True)
     accepted: list[str] = []

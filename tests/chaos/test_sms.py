@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fix_trial import Try
-from tests.helpers import eventually
-from tests.sms_servers import Answer, Gateway, SmppServer
-from tests.trial import Trial
+from tests.support.fix_trial import Try
+from tests.support.helpers import eventually
+from tests.support.sms_servers import Answer, Gateway, SmppServer
+from tests.support.trial import Trial
 
 
 @pytest.fixture
@@ -29,17 +29,30 @@ def smpp() -> Iterator[SmppServer]:
 
 def waiting(trial: Try, smpp: SmppServer, on_ambiguous: str) -> tuple[Trial, str]:
     """Send a message whose receipt never comes; return when it is accepted and waited for."""
-    keys = {"provider": "smpp", "host": "127.0.0.1", "port": smpp.port, "system_id": "dtqs", "password": "sesame", "on_ambiguous": on_ambiguous}
+    keys = {
+        "provider": "smpp",
+        "host": "127.0.0.1",
+        "port": smpp.port,
+        "system_id": "dtqs",
+        "password": "sesame",
+        "on_ambiguous": on_ambiguous,
+    }
     system = trial({"pool:default": {"workers": 1}, "processor:sms": {**keys, "wait_receipt_seconds": 60}})
     task_id = system.put_one({"to": "+4915112345678", "text": "hello"}, task_type="sms")
     smpp.wait_for("submit_sm")
-    eventually(lambda: system.rows("SELECT 1 FROM leases WHERE effect = 'fail'"), 10, "the lease says that it must not be sent again")
+    eventually(
+        lambda: system.rows("SELECT 1 FROM leases WHERE effect = 'fail'"),
+        10,
+        "the lease says that it must not be sent again",
+    )
     return system, task_id
 
 
 @pytest.mark.parametrize("on_ambiguous", ["fail", "retry"])
 @pytest.mark.parametrize("how", ["stop", "drain"])
-def test_a_worker_stopped_while_it_waits_for_a_receipt_has_sent_the_message(trial: Try, smpp: SmppServer, on_ambiguous: str, how: str) -> None:
+def test_a_worker_stopped_while_it_waits_for_a_receipt_has_sent_the_message(
+    trial: Try, smpp: SmppServer, on_ambiguous: str, how: str
+) -> None:
     system, task_id = waiting(trial, smpp, on_ambiguous)
     assert system.stop_supervisor(signal.SIGTERM if how == "drain" else signal.SIGINT) == 0
     assert system.outcome(task_id, 1) == "completed"
@@ -59,8 +72,17 @@ def test_a_worker_killed_while_it_waits_for_a_receipt_sends_nothing_twice(trial:
 
 
 @pytest.mark.parametrize(("on_ambiguous", "outcome", "requests"), [("fail", "failed", 1), ("retry", "completed", 2)])
-def test_a_worker_killed_before_the_reply_leaves_it_to_the_settings(trial: Try, gateway: Gateway, on_ambiguous: str, outcome: str, requests: int) -> None:
-    keys = {"provider": "twilio", "account_sid": "AC1", "auth_token": "t", "base_url": gateway.url, "sender": "DTQS", "on_ambiguous": on_ambiguous}
+def test_a_worker_killed_before_the_reply_leaves_it_to_the_settings(
+    trial: Try, gateway: Gateway, on_ambiguous: str, outcome: str, requests: int
+) -> None:
+    keys = {
+        "provider": "twilio",
+        "account_sid": "AC1",
+        "auth_token": "t",
+        "base_url": gateway.url,
+        "sender": "DTQS",
+        "on_ambiguous": on_ambiguous,
+    }
     system = trial({"pool:default": {"workers": 1}, "processor:sms": keys})
     never = threading.Event()
     gateway.answers = [Answer(until=never)]

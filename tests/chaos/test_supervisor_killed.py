@@ -8,9 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.fix_trial import Try
-from tests.helpers import PATIENCE, eventually
-from tests.trial import Trial, alive, gone
+from tests.support.fix_trial import Try
+from tests.support.helpers import PATIENCE, eventually
+from tests.support.trial import Trial, alive, gone
 
 ONE = {"pool:default": {"workers": 1}}
 
@@ -41,7 +41,10 @@ def test_a_killed_supervisor_takes_its_children_along_and_the_next_one_finishes_
 
 def test_of_a_batch_whose_node_is_killed_only_the_task_that_ran_spends_its_attempt(trial: Try) -> None:
     # no batch is cut within this test's time
-    system = trial({"pool:default": {"workers": 1, "moment_seconds": 10}, "lease": {"lease_seconds": 60, "grace_seconds": 20}}, supervisor=False)
+    system = trial(
+        {"pool:default": {"workers": 1, "moment_seconds": 10}, "lease": {"lease_seconds": 60, "grace_seconds": 20}},
+        supervisor=False,
+    )
     before, (long,) = system.put({}, 5, task_type="nap"), system.put({"seconds": 3}, task_type="nap")
     after = system.put({}, 20, task_type="nap")
     system.start_supervisor()
@@ -70,8 +73,12 @@ def test_a_terminated_supervisor_under_load_leaves_nothing_in_progress_and_spend
     assert system.rows("SELECT DISTINCT outcome, attempts FROM tasks ORDER BY 1") == [("completed", 1), (None, 0)]
 
 
-@pytest.mark.parametrize("numbers", [(signal.SIGINT,), (signal.SIGTERM, signal.SIGTERM)], ids=["SIGINT", "SIGTERM twice"])
-def test_a_stop_gives_back_what_runs_unspent_and_ends_its_children(trial: Try, tmp_path: Path, numbers: tuple[signal.Signals, ...]) -> None:
+@pytest.mark.parametrize(
+    "numbers", [(signal.SIGINT,), (signal.SIGTERM, signal.SIGTERM)], ids=["SIGINT", "SIGTERM twice"]
+)
+def test_a_stop_gives_back_what_runs_unspent_and_ends_its_children(
+    trial: Try, tmp_path: Path, numbers: tuple[signal.Signals, ...]
+) -> None:
     system = trial()
     pid_file = tmp_path / "pids"
     tasks = [system.put_one({"pid_file": str(pid_file)}, task_type="family"), system.put_one({"sleep_seconds": 60})]

@@ -5,10 +5,10 @@ import signal
 from pathlib import Path
 
 from dtqs.sandbox.processes import family
-from tests.films import facts, ffmpeg
-from tests.fix_trial import Try
-from tests.helpers import eventually
-from tests.trial import alive, gone
+from tests.support.films import facts, ffmpeg
+from tests.support.fix_trial import Try
+from tests.support.helpers import eventually
+from tests.support.trial import alive, gone
 
 
 def _encoders(worker: int) -> list[int]:
@@ -27,7 +27,9 @@ def test_a_film_whose_worker_is_killed_is_made_by_the_next_attempt(trial: Try, t
     sources.mkdir()
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=640x480:r=25:d=4", "-preset", "ultrafast", sources / "film.mp4")
     system = trial({"pool:default": {"workers": 1}, "files": {"roots": sources}})
-    task_id = system.put_one({"source": f"file:{sources}/film.mp4", "outputs": [{"name": "film", "speed": "slow"}]}, task_type="video")
+    task_id = system.put_one(
+        {"source": f"file:{sources}/film.mp4", "outputs": [{"name": "film", "speed": "slow"}]}, task_type="video"
+    )
     worker = system.running(task_id)
     encoders = eventually(lambda: _encoders(worker.pid), 10, "an encoder runs")
     files = system.folder / "files"

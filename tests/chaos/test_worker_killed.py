@@ -5,9 +5,9 @@ import signal
 import time
 from pathlib import Path
 
-from tests.fix_trial import Try
-from tests.helpers import eventually
-from tests.trial import alive, gone
+from tests.support.fix_trial import Try
+from tests.support.helpers import eventually
+from tests.support.trial import alive, gone
 
 ONE = {"pool:default": {"workers": 1}}
 
@@ -17,7 +17,9 @@ def test_a_task_whose_worker_is_killed_spends_its_attempt_and_runs_again_at_once
     task_id = system.put_one({"sleep_seconds": 1})
     os.kill(system.running(task_id).pid, signal.SIGKILL)
     killed_at = time.monotonic()
-    eventually(lambda: len(system.workers()) == 1 and system.attempts(task_id) == 1, 10, "its replacement has taken it back")
+    eventually(
+        lambda: len(system.workers()) == 1 and system.attempts(task_id) == 1, 10, "its replacement has taken it back"
+    )
     system.running(task_id)
     # long before the lease ends: the replacement knows how its predecessor died
     assert time.monotonic() - killed_at < 5

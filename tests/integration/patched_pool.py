@@ -12,7 +12,7 @@ from pydantic import SecretStr  # noqa: E402
 
 from dtqs.config import PostgresqlSection  # noqa: E402
 from dtqs.errors import StoreUnavailable  # noqa: E402
-from dtqs.store.cooperative import CooperativeDatabase  # noqa: E402
+from dtqs.store.driver.cooperative import CooperativeDatabase  # noqa: E402
 
 
 def nap(database: CooperativeDatabase, seconds: float) -> None:

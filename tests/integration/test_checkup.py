@@ -9,7 +9,7 @@ from dtqs.cli.checks import rabbitmq as check_rabbitmq
 from dtqs.config import Config, load
 from dtqs.deadline import Deadline
 from dtqs.sandbox.rabbitmq import PrivateRabbitmq
-from tests.helpers import eventually
+from tests.support.helpers import eventually
 
 
 def config(url: str) -> Config:

@@ -11,17 +11,19 @@ import trustme
 from dtqs.cli.checks import Check
 from dtqs.cli.reach import mail_server, sms_provider
 from dtqs.config import Config, load
-from tests.fix_mail import Serve
-from tests.helpers import free_port
-from tests.mail_server import PASSWORD
-from tests.sms_servers import Gateway, SmppServer
+from tests.support.fix_mail import Serve
+from tests.support.helpers import free_port
+from tests.support.mail_server import PASSWORD
+from tests.support.sms_servers import Gateway, SmppServer
 
 SMPP = {"provider": "smpp", "host": "127.0.0.1", "system_id": "dtqs", "password": "sesame"}
 
 
 def config(folder: Path, section: str, keys: dict[str, Any]) -> Config:
     path = folder / "dtqs.ini"
-    path.write_text(f"[processor:{section}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items()), encoding="utf-8")
+    path.write_text(
+        f"[processor:{section}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items()), encoding="utf-8"
+    )
     return load(path, {})
 
 
@@ -50,9 +52,17 @@ def test_a_mail_server_is_greeted_and_logged_in_to(serve: Serve, tmp_path: Path,
 def test_what_is_wrong_with_a_mail_server_is_told_with_what_to_do(serve: Serve, tmp_path: Path) -> None:
     server = serve()
     (refused,) = mail(tmp_path, **server.settings(password="open"))
-    assert (refused.state, "refused the login: 535" in refused.found, "password" in refused.advice) == ("failed", True, True)
+    assert (refused.state, "refused the login: 535" in refused.found, "password" in refused.advice) == (
+        "failed",
+        True,
+        True,
+    )
     (untrusted,) = mail(tmp_path, **{key: value for key, value in server.settings().items() if key != "ca_file"})
-    assert (untrusted.state, "certificate is not valid" in untrusted.found, "ca_file" in untrusted.advice) == ("failed", True, True)
+    assert (untrusted.state, "certificate is not valid" in untrusted.found, "ca_file" in untrusted.advice) == (
+        "failed",
+        True,
+        True,
+    )
     server.stop()
     (away,) = mail(tmp_path, **server.settings())
     assert (away.state, "Connection refused" in away.found, "is it running" in away.advice) == ("failed", True, True)
@@ -98,7 +108,11 @@ def test_what_is_wrong_on_the_way_to_an_sms_provider_is_told_with_what_to_do(tmp
         (trusted,) = sms(tmp_path, provider="http", url=gateway.url, ca_file=tmp_path / "ca.pem")
     finally:
         gateway.stop()
-    assert (untrusted.state, "certificate verify failed" in untrusted.found, "url and ca_file" in untrusted.advice) == ("failed", True, True)
+    assert (untrusted.state, "certificate verify failed" in untrusted.found, "url and ca_file" in untrusted.advice) == (
+        "failed",
+        True,
+        True,
+    )
     assert trusted.state == "ok"
     (missing,) = sms(tmp_path, provider="http", url=gateway.url, ca_file=tmp_path / "none.pem")
     assert (missing.state, "ca_file" in missing.found) == ("failed", True)

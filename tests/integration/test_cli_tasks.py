@@ -76,7 +76,11 @@ def test_nothing_that_fits_is_said(server: Server) -> None:
 def test_more_than_the_limit_is_said(server: Server) -> None:
     server.answers = {"GET /tasks": (200, {"tasks": [TASK | {"task_id": each} for each in "ab"], "next": None})}
     server.answers |= {
-        f"POST /tasks/{each}/retry": (200, {"task_id": f"new-{each}", "status": "in_progress" if each == "a" else "pending", "links": {}}) for each in "ab"
+        f"POST /tasks/{each}/retry": (
+            200,
+            {"task_id": f"new-{each}", "status": "in_progress" if each == "a" else "pending", "links": {}},
+        )
+        for each in "ab"
     }
     ended = dtqs(server, "retry", "--failed", "--limit", "1")
     assert (ended.stdout, ended.stderr) == ("new-a in_progress\n", "more of them fit than --limit 1\n")
@@ -100,14 +104,27 @@ def test_a_running_task_is_not_said_to_be_cancelled_yet(server: Server) -> None:
 
 def test_tasks_are_cancelled_also_when_nobody_reads_of_it_any_more(server: Server) -> None:
     ids = [f"t{number}" for number in range(5)]
-    server.answers = {f"POST /tasks/{each}/cancel": (200, TASK | {"task_id": each, "status": "cancelled"}) for each in ids[:4]}
+    server.answers = {
+        f"POST /tasks/{each}/cancel": (200, TASK | {"task_id": each, "status": "cancelled"}) for each in ids[:4]
+    }
     server.answers["POST /tasks/t4/cancel"] = (409, {"title": "Conflict"})
     reading, writing = os.pipe()
     os.close(reading)
-    environment = {**os.environ, "DTQS_URL": server.url, "DTQS_API_KEY": "k", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {
+        **os.environ,
+        "DTQS_URL": server.url,
+        "DTQS_API_KEY": "k",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
     with os.fdopen(writing, "wb") as unread:
         ended = subprocess.run(
-            [sys.executable, "-m", "dtqs", "cancel", *ids], stdout=unread, stderr=subprocess.PIPE, text=True, env=environment, timeout=60, check=False
+            [sys.executable, "-m", "dtqs", "cancel", *ids],
+            stdout=unread,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            timeout=60,
+            check=False,
         )
     assert (ended.returncode, ended.stderr) == (2, "t4: Conflict\n")
     assert [path for path, _, _ in server.seen] == [f"/tasks/{each}/cancel" for each in ids]
@@ -118,9 +135,20 @@ def test_how_a_task_ended_is_told_also_when_nobody_reads_of_it(server: Server, s
     server.answers = {"GET /tasks/t": (200, TASK | {"status": status})}
     reading, writing = os.pipe()
     os.close(reading)
-    environment = {**os.environ, "DTQS_URL": server.url, "DTQS_API_KEY": "k", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {
+        **os.environ,
+        "DTQS_URL": server.url,
+        "DTQS_API_KEY": "k",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
     with os.fdopen(writing, "wb") as unread:
         ended = subprocess.run(
-            [sys.executable, "-m", "dtqs", "task", "t"], stdout=unread, stderr=subprocess.PIPE, text=True, env=environment, timeout=60, check=False
+            [sys.executable, "-m", "dtqs", "task", "t"],
+            stdout=unread,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            timeout=60,
+            check=False,
         )
     assert (ended.returncode, ended.stderr) == (code, "")

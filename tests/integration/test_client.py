@@ -85,20 +85,29 @@ def client(server: Server) -> Iterator[Client]:
 
 
 def accepted(body: Any) -> Answer:
-    tasks = [{"task_id": str(task["payload"]["n"]), "status": "pending", "links": {}} for task in (body if isinstance(body, list) else [body])]
+    tasks = [
+        {"task_id": str(task["payload"]["n"]), "status": "pending", "links": {}}
+        for task in (body if isinstance(body, list) else [body])
+    ]
     return 202, tasks if isinstance(body, list) else tasks[0]
 
 
 def test_a_cancel_whose_reply_was_lost_is_done(server: Server, client: Client) -> None:
     server.lost = 1
-    server.answers = {"POST /tasks/t/cancel": (409, {"title": "Conflict"}), "GET /tasks/t": (200, TASK | {"status": "cancelled"})}
+    server.answers = {
+        "POST /tasks/t/cancel": (409, {"title": "Conflict"}),
+        "GET /tasks/t": (200, TASK | {"status": "cancelled"}),
+    }
     assert client.cancel("t").status == "cancelled"
 
 
 @pytest.mark.parametrize(("status", "lost"), [("cancelled", 0), ("completed", 1)])
 def test_a_cancel_of_what_had_ended_is_refused(server: Server, client: Client, status: str, lost: int) -> None:
     server.lost = lost
-    server.answers = {"POST /tasks/t/cancel": (409, {"title": "Conflict", "detail": status}), "GET /tasks/t": (200, TASK | {"status": status})}
+    server.answers = {
+        "POST /tasks/t/cancel": (409, {"title": "Conflict", "detail": status}),
+        "GET /tasks/t": (200, TASK | {"status": status}),
+    }
     with pytest.raises(ApiRefusal, match=status):
         client.cancel("t")
 
@@ -107,7 +116,9 @@ def test_a_submit_is_said_again_under_the_same_idempotency_key(server: Server, c
     server.lost = 2
     server.answers = {"POST /submit": accepted}
     assert client.submit("echo", {"n": 7}, priority=9, tags=["a"]).task_id == "7"
-    assert [body for _, body, _ in server.seen] == [{"task_type": "echo", "payload": {"n": 7}, "priority": 9, "tags": ["a"]}] * 3
+    assert [body for _, body, _ in server.seen] == [
+        {"task_type": "echo", "payload": {"n": 7}, "priority": 9, "tags": ["a"]}
+    ] * 3
     assert len({headers["idempotency-key"] for _, _, headers in server.seen}) == 1
 
 
@@ -127,7 +138,9 @@ def test_a_server_that_stays_away_is_given_up_in_time(server: Server) -> None:
 
 
 @pytest.mark.parametrize(("state", "words"), [("away", "PostgreSQL is away"), ("connected", "does not answer$")])
-def test_a_silent_server_is_given_up_and_asked_why(server: Server, monkeypatch: pytest.MonkeyPatch, state: str, words: str) -> None:
+def test_a_silent_server_is_given_up_and_asked_why(
+    server: Server, monkeypatch: pytest.MonkeyPatch, state: str, words: str
+) -> None:
     monkeypatch.setattr(calls, "READ_SECONDS", 0.5)
     end = threading.Event()
 
@@ -162,7 +175,10 @@ def test_reads_and_submits_are_not_waited_for_a_minute() -> None:
 def test_a_refusal_for_want_of_a_key_says_where_one_comes_from(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DTQS_API_KEY", raising=False)
     server.answers = {"GET /tasks/t": (401, {"title": "Unauthorized", "detail": "an API key is needed"})}
-    with Client(server.url) as client, pytest.raises(ApiRefusal, match=r"an API key is needed\n  no key was shown to .*: DTQS_API_KEY is not set"):
+    with (
+        Client(server.url) as client,
+        pytest.raises(ApiRefusal, match=r"an API key is needed\n  no key was shown to .*: DTQS_API_KEY is not set"),
+    ):
         client.task("t")
     with Client(server.url, "wrong") as client, pytest.raises(ApiRefusal, match=r"an API key is needed$"):
         client.task("t")
@@ -186,7 +202,10 @@ def test_a_stream_that_is_cut_goes_on_behind_the_last_event(server: Server, clie
     def events(_: object) -> Answer:
         last = server.seen[-1][2].get("last-event-id")
         if last is None:
-            return 200, b'retry: 1\n\nevent: status\nid: 1\ndata: {"task_id": "t", "status": "in_progress"}\n\nevent: progress\nid: 2\nda'
+            return (
+                200,
+                b'retry: 1\n\nevent: status\nid: 1\ndata: {"task_id": "t", "status": "in_progress"}\n\nevent: progress\nid: 2\nda',
+            )
         return 200, b"event: completed\nid: 3\ndata: " + json.dumps(TASK).encode() + b"\n\n"
 
     server.answers = {"GET /sse": events}
@@ -196,19 +215,30 @@ def test_a_stream_that_is_cut_goes_on_behind_the_last_event(server: Server, clie
         seen.append((event.name, event.event_id))
         if event.task:
             break
-    assert (seen, lost, event.task and event.task.result) == ([("status", "1"), ("completed", "3")], ["the stream ended"], {"n": 1})
+    assert (seen, lost, event.task and event.task.result) == (
+        [("status", "1"), ("completed", "3")],
+        ["the stream ended"],
+        {"n": 1},
+    )
     assert [headers.get("last-event-id") for _, _, headers in server.seen] == [None, "1"]
 
 
 def test_a_wait_for_what_has_long_ended_reads_the_task(server: Server, client: Client) -> None:
     server.answers = {"GET /sse": (204, b""), "GET /tasks/t": (200, TASK)}
     task = client.wait("t")
-    assert (task.ended, task.tags, task.started_at and task.started_at.isoformat()) == (True, ("a",), "2026-11-24T16:30:56+00:00")
+    assert (task.ended, task.tags, task.started_at and task.started_at.isoformat()) == (
+        True,
+        ("a",),
+        "2026-11-24T16:30:56+00:00",
+    )
     assert client.result("t") == {"n": 1}
 
 
 def test_a_result_that_is_not_there_is_an_error(server: Server, client: Client) -> None:
-    server.answers = {"GET /sse": (204, b""), "GET /tasks/t": (200, TASK | {"status": "failed", "error": {"type": "E", "message": "no luck"}})}
+    server.answers = {
+        "GET /sse": (204, b""),
+        "GET /tasks/t": (200, TASK | {"status": "failed", "error": {"type": "E", "message": "no luck"}}),
+    }
     with pytest.raises(TaskNotCompleted, match="no luck"):
         client.result("t")
 
@@ -220,7 +250,11 @@ def test_a_wait_has_a_limit(server: Server, client: Client) -> None:
 
 
 def test_a_download_is_there_whole_or_not_at_all(server: Server, tmp_path: Path) -> None:
-    server.answers = {"GET /files/f": (200, b"whole"), "GET /files/g": (200, b"whol"), "GET /files/h": (404, {"title": "Not Found"})}
+    server.answers = {
+        "GET /files/f": (200, b"whole"),
+        "GET /files/g": (200, b"whol"),
+        "GET /files/h": (404, {"title": "Not Found"}),
+    }
     with Client(server.url, again_seconds=0) as client:
         assert client.download("upload:f", tmp_path / "f").read_bytes() == b"whole"
         with pytest.raises(ApiUnavailable, match="did not arrive as it was sent"):
@@ -239,9 +273,13 @@ def test_ids_cannot_lead_to_other_paths(client: Client) -> None:
 
 
 def test_bytes_and_files_are_uploaded(server: Server, client: Client, tmp_path: Path) -> None:
-    server.answers = {"POST /files": (201, {"uri": "upload:1", "size_bytes": 3, "sha256": "x", "media_type": "text/plain"})}
+    server.answers = {
+        "POST /files": (201, {"uri": "upload:1", "size_bytes": 3, "sha256": "x", "media_type": "text/plain"})
+    }
     path, sent = tmp_path / "a b.txt", list[int]()
     path.write_bytes(b"abc")
     assert client.upload(path, sent=sent.append).uri == client.upload(b"abc", name="a b.txt").uri == "upload:1"
     assert sent == [3]
-    assert {(url, body, headers["content-type"]) for url, body, headers in server.seen} == {("/files?name=a+b.txt", b"abc", "text/plain")}
+    assert {(url, body, headers["content-type"]) for url, body, headers in server.seen} == {
+        ("/files?name=a+b.txt", b"abc", "text/plain")
+    }

@@ -7,20 +7,20 @@ from pydantic import SecretStr
 
 from dtqs.config import RabbitmqSection
 from dtqs.console import listing
-from dtqs.console.feed import Feed
+from dtqs.console.feed import ConsoleFeed
 from dtqs.console.listing import Listing
 from dtqs.console.snapshot import TaskWanted, Wanted
-from dtqs.readings import Reader
+from dtqs.readings import SystemReader
 from dtqs.store import reads
 from dtqs.task import TaskRecord
-from tests.fix_store import World
-from tests.helpers import eventually
+from tests.support.fix_store import World
+from tests.support.helpers import eventually
 
 
 @pytest.fixture
-def feed(world: World, amqp_url: str) -> Iterator[Feed]:
-    reader = Reader(world.store, RabbitmqSection(url=SecretStr(amqp_url)), "the test's reader")
-    made = Feed(reader, world.store.reads, lambda action, task_id: f"{action} {task_id}", 0.1)
+def feed(world: World, amqp_url: str) -> Iterator[ConsoleFeed]:
+    reader = SystemReader(world.store, RabbitmqSection(url=SecretStr(amqp_url)), "the test's reader")
+    made = ConsoleFeed(reader, world.store.reads, lambda action, task_id: f"{action} {task_id}", 0.1)
     made.start()
     yield made
     made.stop()
@@ -54,7 +54,9 @@ def test_the_beginning_of_an_id_finds_all_that_begin_so(world: World) -> None:
 def test_what_matches_is_found_behind_many_that_do_not(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reads, "LOOK_LIMIT", 5)
     monkeypatch.setattr(listing, "_PAGES", 2)
-    (old,), _, (near,), _ = (later(world, count, task_type) for count, task_type in ((1, "image"), (9, "echo"), (1, "image"), (11, "echo")))
+    (old,), _, (near,), _ = (
+        later(world, count, task_type) for count, task_type in ((1, "image"), (9, "echo"), (1, "image"), (11, "echo"))
+    )
     looking, wanted = Listing(world.store.reads), TaskWanted(task_type="image")
     assert looking.look(wanted, 0) == ((), True)
     found, more = looking.look(wanted, 1)
@@ -67,7 +69,7 @@ def test_what_matches_is_found_behind_many_that_do_not(world: World, monkeypatch
     assert looking.look(wanted, 0) == ((), True)
 
 
-def test_what_an_action_came_to_is_numbered(feed: Feed) -> None:
+def test_what_an_action_came_to_is_numbered(feed: ConsoleFeed) -> None:
     feed.act("cancel", "x")
     eventually(lambda: feed.snapshot.notice_number == 1, what="the first notice")
     feed.act("cancel", "x")
@@ -75,16 +77,16 @@ def test_what_an_action_came_to_is_numbered(feed: Feed) -> None:
     assert feed.snapshot.notice == "cancel x"
 
 
-def test_a_reading_that_fails_is_told_until_one_does_not(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reading_that_fails_is_told_until_one_does_not(feed: ConsoleFeed, monkeypatch: pytest.MonkeyPatch) -> None:
     eventually(lambda: feed.snapshot.reading is not None, what="a reading")
     with monkeypatch.context() as broken:
-        broken.setattr(Reader, "read", lambda *_: int("no number"))
+        broken.setattr(SystemReader, "read", lambda *_: int("no number"))
         eventually(lambda: "ValueError" in feed.snapshot.broken, what="the failure")
         assert feed.snapshot.stale
     eventually(lambda: not feed.snapshot.broken, what="a reading again")
 
 
-def test_what_postgresql_refuses_is_told(feed: Feed) -> None:
+def test_what_postgresql_refuses_is_told(feed: ConsoleFeed) -> None:
     eventually(lambda: feed.snapshot.reading is not None, what="a reading")
     feed.want(Wanted("queue", tasks=TaskWanted(prefix="zzzz")))
     eventually(lambda: "invalid input syntax" in feed.snapshot.fault, what="the fault")

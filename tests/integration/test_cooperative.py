@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from dtqs.sandbox.postgres import PrivatePostgres
-from dtqs.store.cooperative import CooperativeConnection
+from dtqs.store.driver.cooperative import CooperativeConnection
 
 
 def connect(dsn: str, limit_seconds: float = 10.0) -> CooperativeConnection:
@@ -74,5 +74,7 @@ def test_a_server_that_goes_away_is_an_error_at_once(own_postgres: PrivatePostgr
 )
 def test_in_a_patched_process(dsn: str, behaviour: str) -> None:
     command = [sys.executable, "-m", "tests.integration.patched_pool", dsn, behaviour]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr

@@ -16,16 +16,23 @@ from dtqs.errors import EffectUnknown, PermanentError, TransientError
 from dtqs.processors.base import Context
 from dtqs.processors.email import EmailProcessor
 from dtqs.processors.email.addresses import Address
-from dtqs.processors.email.faults import AllDeferred, AllRefused, AnswerLost, MailDeferred, MailRefused, ServerUnreachable
+from dtqs.processors.email.faults import (
+    AllDeferred,
+    AllRefused,
+    AnswerLost,
+    MailDeferred,
+    MailRefused,
+    ServerUnreachable,
+)
 from dtqs.processors.email.message import Mail
 from dtqs.processors.email.payload import EmailPayload
 from dtqs.processors.email.settings import EmailSettings
 from dtqs.processors.email.smtp import MailServer
 from dtqs.task import Effect
-from tests.fix_mail import Serve
-from tests.fix_processors import Attempt
-from tests.interrupts import interrupted
-from tests.mail_server import MailServerUnderTest, Received
+from tests.support.fix_mail import Serve
+from tests.support.fix_processors import Attempt
+from tests.support.interrupts import interrupted
+from tests.support.mail_server import MailServerUnderTest, Received
 
 Make = Callable[..., EmailProcessor]
 HELLO: dict[str, Any] = {"to": ["Ada <ada@example.net>"], "subject": "Hello", "text": "How are you?\n"}
@@ -53,13 +60,22 @@ def content(mail: Received) -> str:
     return str(mail.message.get_content()).replace("\r\n", "\n")
 
 
-def send(sender: EmailProcessor, attempt: Attempt, payload: dict[str, Any] = HELLO, context: Context | None = None) -> Any:
+def send(
+    sender: EmailProcessor, attempt: Attempt, payload: dict[str, Any] = HELLO, context: Context | None = None
+) -> Any:
     return sender.run(EmailPayload.model_validate(payload), context or attempt.context())
 
 
-def test_a_mail_arrives_encrypted_and_after_a_login(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+def test_a_mail_arrives_encrypted_and_after_a_login(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt
+) -> None:
     context = attempt.context()
-    result = send(processor(server), attempt, {**HELLO, "cc": ["Grace <grace@example.net>"], "bcc": ["eve@example.com", "ada@example.net"]}, context)
+    result = send(
+        processor(server),
+        attempt,
+        {**HELLO, "cc": ["Grace <grace@example.net>"], "bcc": ["eve@example.com", "ada@example.net"]},
+        context,
+    )
     (mail,) = server.mails
     assert mail.login
     assert mail.sender == "shop@example.org"
@@ -81,7 +97,9 @@ def test_a_mail_arrives_encrypted_and_after_a_login(server: MailServerUnderTest,
     assert attempt.reports.logs == [("info", "handing the mail over")]
 
 
-def test_a_connection_is_kept_for_the_next_mails_and_asked_when_it_was_idle(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+def test_a_connection_is_kept_for_the_next_mails_and_asked_when_it_was_idle(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt
+) -> None:
     sender = processor(server, mails_per_connection=3)
     for _ in range(2):
         send(sender, attempt)
@@ -115,7 +133,9 @@ def test_a_mail_that_was_taken_says_so_before_the_goodbye(serve: Serve, processo
     assert len(server.mails) == 1
 
 
-def test_a_server_that_was_restarted_gets_the_next_mail_over_a_new_connection(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+def test_a_server_that_was_restarted_gets_the_next_mail_over_a_new_connection(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt
+) -> None:
     sender = processor(server)
     send(sender, attempt)
     server.hang_up()
@@ -133,7 +153,9 @@ def test_a_server_that_was_restarted_gets_the_next_mail_over_a_new_connection(se
     assert len(server.mails) == 4
 
 
-def test_a_kept_connection_that_the_server_ends_in_words_is_opened_anew(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+def test_a_kept_connection_that_the_server_ends_in_words_is_opened_anew(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt
+) -> None:
     sender = processor(server)
     send(sender, attempt)
     server.sender_answers = ["421 4.4.2 idle for too long"]
@@ -159,22 +181,33 @@ def test_implicit_tls(serve: Serve, processor: Make, attempt: Attempt) -> None:
         ({"starttls": False}, {"security": "starttls"}, "STARTTLS extension not supported"),
     ],
 )
-def test_a_server_that_cannot_be_trusted_gets_nothing(serve: Serve, processor: Make, attempt: Attempt, options: Any, settings: Any, reason: str) -> None:
+def test_a_server_that_cannot_be_trusted_gets_nothing(
+    serve: Serve, processor: Make, attempt: Attempt, options: Any, settings: Any, reason: str
+) -> None:
     server = serve(**options)
     with pytest.raises(ServerUnreachable, match=reason):
         send(processor(server, **settings), attempt)
     assert server.mails == []
 
 
-def test_a_wrong_password_is_a_permanent_error_that_does_not_show_it(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+def test_a_wrong_password_is_a_permanent_error_that_does_not_show_it(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt
+) -> None:
     with pytest.raises(MailRefused, match="refused the login: 535") as caught:
         send(processor(server, password="open"), attempt)
     assert "open" not in str(caught.value)
 
 
-def test_recipients_that_are_refused_are_in_the_result_and_the_others_get_the_mail(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
-    server.recipient_answers = {"nobody@example.net": "550 5.1.1 no such user", "full@example.net": "452 4.2.2 mailbox full"}
-    result = send(processor(server), attempt, {**HELLO, "to": ["nobody@example.net", "ada@example.net", "full@example.net"]})
+def test_recipients_that_are_refused_are_in_the_result_and_the_others_get_the_mail(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt
+) -> None:
+    server.recipient_answers = {
+        "nobody@example.net": "550 5.1.1 no such user",
+        "full@example.net": "452 4.2.2 mailbox full",
+    }
+    result = send(
+        processor(server), attempt, {**HELLO, "to": ["nobody@example.net", "ada@example.net", "full@example.net"]}
+    )
     assert result["accepted"] == ["ada@example.net"]
     assert result["refused"] == [
         {"address": "nobody@example.net", "code": 550, "message": "5.1.1 no such user"},
@@ -204,11 +237,21 @@ def test_a_mail_that_no_recipient_gets_is_an_error_before_any_effect(
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"), [("451 4.3.0 try later", MailDeferred), ("554 5.7.1 that is spam", MailRefused), ("421 4.3.2 shutting down", MailDeferred)]
+    ("answer", "error"),
+    [
+        ("451 4.3.0 try later", MailDeferred),
+        ("554 5.7.1 that is spam", MailRefused),
+        ("421 4.3.2 shutting down", MailDeferred),
+    ],
 )
 @pytest.mark.parametrize("on_ambiguous", ["fail", "retry"])
 def test_the_servers_answer_decides_whatever_the_mark_says(
-    server: MailServerUnderTest, processor: Make, attempt: Attempt, answer: str, error: type[Exception], on_ambiguous: str
+    server: MailServerUnderTest,
+    processor: Make,
+    attempt: Attempt,
+    answer: str,
+    error: type[Exception],
+    on_ambiguous: str,
 ) -> None:
     server.data_answers = [answer]
     sender = processor(server, on_ambiguous=on_ambiguous)
@@ -220,13 +263,17 @@ def test_the_servers_answer_decides_whatever_the_mark_says(
 
 
 @pytest.mark.parametrize(("answer", "error"), [("452 4.3.1 full", MailDeferred), ("550 5.7.1 not you", MailRefused)])
-def test_a_sender_may_be_refused(server: MailServerUnderTest, processor: Make, attempt: Attempt, answer: str, error: type[Exception]) -> None:
+def test_a_sender_may_be_refused(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt, answer: str, error: type[Exception]
+) -> None:
     server.sender_answers = [answer]
     with pytest.raises(error, match=f"the sender shop@example.org: {answer}"):
         send(processor(server), attempt)
 
 
-@pytest.mark.parametrize(("answer", "error"), [("drop", ServerUnreachable), ("451 4.3.0 later", MailDeferred), ("554 5.5.1 no", MailRefused)])
+@pytest.mark.parametrize(
+    ("answer", "error"), [("drop", ServerUnreachable), ("451 4.3.0 later", MailDeferred), ("554 5.5.1 no", MailRefused)]
+)
 def test_what_ends_before_the_mail_is_handed_over_leaves_no_doubt(
     server: MailServerUnderTest, processor: Make, attempt: Attempt, answer: str, error: type[Exception]
 ) -> None:
@@ -239,7 +286,9 @@ def test_what_ends_before_the_mail_is_handed_over_leaves_no_doubt(
     assert len(server.mails) == 1
 
 
-def test_an_answer_that_is_none_leaves_it_open_whether_the_mail_was_taken(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+def test_an_answer_that_is_none_leaves_it_open_whether_the_mail_was_taken(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt
+) -> None:
     server.data_answers = ["hello?"]
     with pytest.raises(EffectUnknown):
         send(processor(server), attempt)
@@ -248,7 +297,12 @@ def test_an_answer_that_is_none_leaves_it_open_whether_the_mail_was_taken(server
 @pytest.mark.parametrize("fault", ["drop", "stall"])
 @pytest.mark.parametrize(("on_ambiguous", "error"), [("fail", EffectUnknown), ("retry", AnswerLost)])
 def test_an_answer_that_is_lost_obeys_the_setting(
-    server: MailServerUnderTest, processor: Make, attempt: Attempt, fault: str, on_ambiguous: str, error: type[Exception]
+    server: MailServerUnderTest,
+    processor: Make,
+    attempt: Attempt,
+    fault: str,
+    on_ambiguous: str,
+    error: type[Exception],
 ) -> None:
     server.data_answers = [fault]
     sender = processor(server, on_ambiguous=on_ambiguous, data_timeout_seconds=0.2)
@@ -264,7 +318,9 @@ def test_an_answer_that_is_lost_obeys_the_setting(
     assert first.message["Message-ID"] == second.message["Message-ID"], "so that the receiver can tell"
 
 
-def test_a_mail_for_which_a_letter_beyond_ascii_needs_the_servers_help(serve: Serve, processor: Make, attempt: Attempt) -> None:
+def test_a_mail_for_which_a_letter_beyond_ascii_needs_the_servers_help(
+    serve: Serve, processor: Make, attempt: Attempt
+) -> None:
     payload = {**HELLO, "to": ["Jürgen <jürgen@bücher.example>"], "subject": "Grüße 🎉"}
     able, unable = serve(), serve(smtputf8=False)
     send(processor(able), attempt, payload)
@@ -285,7 +341,9 @@ def test_a_mail_that_the_server_says_is_too_long_is_not_sent(serve: Serve, proce
     assert (server.mails, attempt.reports.effects) == ([], [])
 
 
-def test_lines_that_begin_with_a_dot_and_long_ones_arrive_as_they_were(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+def test_lines_that_begin_with_a_dot_and_long_ones_arrive_as_they_were(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt
+) -> None:
     text = ".\n..x\n.\r\nFrom here\n" + "y" * 5000 + "\nü\n"
     send(processor(server), attempt, {**HELLO, "text": text})
     assert content(server.mails[0]) == text.replace("\r\n", "\n")
@@ -295,10 +353,25 @@ def test_lines_that_begin_with_a_dot_and_long_ones_arrive_as_they_were(server: M
 def test_a_large_mail_may_take_longer_than_an_answer_may_also_without_encryption() -> None:
     content = (b"x" * 76 + b"\r\n") * 160_000  # more than the network holds
     with slow_server() as (port, taken):
-        keys = {"host": "127.0.0.1", "port": port, "security": "none", "reply_timeout_seconds": 1, "data_timeout_seconds": 20}
+        keys = {
+            "host": "127.0.0.1",
+            "port": port,
+            "security": "none",
+            "reply_timeout_seconds": 1,
+            "data_timeout_seconds": 20,
+        }
         server = MailServer(EmailSettings.model_validate(keys))
         began = time.monotonic()
-        sent = server.deliver(Mail("<1@example.org>", Address("", "shop", "example.org"), [Address("", "ada", "example.net")], content, False), lambda _: None)
+        sent = server.deliver(
+            Mail(
+                "<1@example.org>",
+                Address("", "shop", "example.org"),
+                [Address("", "ada", "example.net")],
+                content,
+                False,
+            ),
+            lambda _: None,
+        )
         assert time.monotonic() - began > 1, "it was no slow server"
         server.close()
     assert sent.answer == "250 OK"
@@ -339,7 +412,9 @@ def _read_slowly(stream: io.BufferedReader) -> int:
     return count - len(b".\r\n")
 
 
-def test_a_kept_connection_is_not_used_by_a_forked_process(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+def test_a_kept_connection_is_not_used_by_a_forked_process(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt
+) -> None:
     sender = processor(server)
     send(sender, attempt)
     if (pid := os.fork()) == 0:

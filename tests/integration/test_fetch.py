@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import trustme
 
+from dtqs.config import FilesSection
 from dtqs.errors import FilesUnavailable, InputRefused
 from dtqs.files import FileSpace, TooLarge
-from dtqs.settings import FilesSection
-from tests.fix_site import Clock, Site
+from tests.support.fix_site import Clock, Site
 
 Space = Callable[..., FileSpace]
 PUBLIC = "93.184.216.34"
@@ -69,17 +69,27 @@ def test_a_body_is_an_open_file_without_a_name(site: Site, space: Space, tmp_pat
         assert os.fstat(file.fileno()).st_nlink == 0
     assert left_over(tmp_path) == []
     ((_, headers),) = site.seen
-    assert headers == {"Host": f"127.0.0.1:{site.port}", "User-Agent": "dtqs", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
+    assert headers == {
+        "Host": f"127.0.0.1:{site.port}",
+        "User-Agent": "dtqs",
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
 
 
 def test_an_empty_body_and_one_in_chunks_are_bodies_too(site: Site, space: Space) -> None:
     site.answers["/empty"] = (200, {}, b"")
-    site.answers["/chunks"] = lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+    site.answers["/chunks"] = lambda connection: connection.sendall(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    )
     site.answers["/until-closed"] = lambda connection: connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nabc")
     assert [read(space(), site.url(path)) for path in ("/empty", "/chunks", "/until-closed")] == [b"", b"abcde", b"abc"]
 
 
-def test_nothing_of_the_environment_changes_where_it_goes(site: Site, space: Space, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_nothing_of_the_environment_changes_where_it_goes(
+    site: Site, space: Space, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b")
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
@@ -102,13 +112,17 @@ def test_an_internal_host_is_not_even_called(site: Site, space: Space, host: str
     assert "127" not in refused.value.reason
 
 
-def test_a_host_is_refused_if_one_of_its_addresses_is_internal(site: Site, space: Space, names: dict[str, list[str]]) -> None:
+def test_a_host_is_refused_if_one_of_its_addresses_is_internal(
+    site: Site, space: Space, names: dict[str, list[str]]
+) -> None:
     names["mixed.example"] = [PUBLIC, "10.0.0.1"]
     with pytest.raises(InputRefused, match="private"):
         space().open_input(site.url("/", "mixed.example"))
 
 
-def test_what_is_connected_to_is_the_address_that_was_judged(site: Site, space: Space, names: dict[str, list[str]]) -> None:
+def test_what_is_connected_to_is_the_address_that_was_judged(
+    site: Site, space: Space, names: dict[str, list[str]]
+) -> None:
     names["rebound.example"] = ["127.0.0.1"]
     site.answers["/"] = (200, {}, b"x")
     assert read(space(), site.url("/", "rebound.example")) == b"x"
@@ -116,7 +130,9 @@ def test_what_is_connected_to_is_the_address_that_was_judged(site: Site, space: 
     assert site.seen[0][1]["Host"] == f"rebound.example:{site.port}"
 
 
-def test_the_next_address_is_tried_where_the_first_does_not_answer(site: Site, space: Space, names: dict[str, list[str]]) -> None:
+def test_the_next_address_is_tried_where_the_first_does_not_answer(
+    site: Site, space: Space, names: dict[str, list[str]]
+) -> None:
     names["two.example"] = ["127.0.0.99", "127.0.0.1"]
     site.answers["/"] = (200, {}, b"x")
     assert read(space(), site.url("/", "two.example")) == b"x"
@@ -125,7 +141,11 @@ def test_the_next_address_is_tried_where_the_first_does_not_answer(site: Site, s
 @pytest.mark.parametrize(
     ("target", "named", "reason"),
     [
-        ("http://169.254.169.254/latest/meta-data/", "http://169.254.169.254/latest/meta-data/", "port 80 is not allowed"),
+        (
+            "http://169.254.169.254/latest/meta-data/",
+            "http://169.254.169.254/latest/meta-data/",
+            "port 80 is not allowed",
+        ),
         ("http://169.254.169.254:{port}/a?b=secret", "http://169.254.169.254:{port}/a?b=…", "link-local"),
         ("http://[::ffff:10.0.0.1]:{port}/", "http://[::ffff:a00:1]:{port}/", "private"),
         ("http://internal.example:{port}/", "http://internal.example:{port}/", "private"),
@@ -150,7 +170,9 @@ def test_a_redirect_is_judged_like_the_first_url_and_both_are_named(
     assert "secret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("answer", [(404, {}, b""), (503, {}, b""), (200, {"Content-Encoding": "gzip"}, b"x"), (200, {}, b"x" * 11)])
+@pytest.mark.parametrize(
+    "answer", [(404, {}, b""), (503, {}, b""), (200, {"Content-Encoding": "gzip"}, b"x"), (200, {}, b"x" * 11)]
+)
 def test_no_error_tells_the_secrets_of_a_signed_url(site: Site, space: Space, answer: Any) -> None:
     site.answers["/a?X-Amz-Signature=secret"] = answer
     with pytest.raises((InputRefused, FilesUnavailable), match=r"/a\?X-Amz-Signature=…: ") as failed:
@@ -196,16 +218,26 @@ def test_an_answer_that_may_change_is_worth_a_retry(site: Site, space: Space, st
 
 
 @pytest.mark.parametrize(
-    "answer", [b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc", b"SSH-2.0\r\n\r\n", b""]
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc",
+        b"SSH-2.0\r\n\r\n",
+        b"",
+    ],
 )
-def test_an_answer_that_is_cut_off_or_none_is_worth_a_retry_and_leaves_nothing(site: Site, space: Space, tmp_path: Path, answer: bytes) -> None:
+def test_an_answer_that_is_cut_off_or_none_is_worth_a_retry_and_leaves_nothing(
+    site: Site, space: Space, tmp_path: Path, answer: bytes
+) -> None:
     site.answers["/"] = lambda connection: connection.sendall(answer)
     with pytest.raises(FilesUnavailable, match="could not be fetched"):
         space().open_input(site.url("/"))
     assert left_over(tmp_path) == []
 
 
-def test_a_host_that_does_not_answer_is_worth_a_retry_and_one_that_is_none_is_not(site: Site, space: Space, names: dict[str, list[str]]) -> None:
+def test_a_host_that_does_not_answer_is_worth_a_retry_and_one_that_is_none_is_not(
+    site: Site, space: Space, names: dict[str, list[str]]
+) -> None:
     names["gone.example"] = ["127.0.0.99"]
     with pytest.raises(FilesUnavailable, match="refused"):
         space().open_input(site.url("/", "gone.example"))
@@ -214,10 +246,16 @@ def test_a_host_that_does_not_answer_is_worth_a_retry_and_one_that_is_none_is_no
         space().open_input(site.url("/", "none.example"))
 
 
-def test_a_body_over_the_limit_is_refused_by_its_announced_length_and_by_its_own(site: Site, space: Space, tmp_path: Path) -> None:
+def test_a_body_over_the_limit_is_refused_by_its_announced_length_and_by_its_own(
+    site: Site, space: Space, tmp_path: Path
+) -> None:
     bomb = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + 20 * (b"100\r\n" + b"x" * 256 + b"\r\n")
     announced = site.silence(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n")
-    site.answers |= {"/announced": announced, "/fits": (200, {}, b"x" * 1000), "/chunks": lambda connection: connection.sendall(bomb)}
+    site.answers |= {
+        "/announced": announced,
+        "/fits": (200, {}, b"x" * 1000),
+        "/chunks": lambda connection: connection.sendall(bomb),
+    }
     assert len(read(space(fetch_max_bytes=1000), site.url("/fits"))) == 1000
     for path in ("/announced", "/chunks"):
         with pytest.raises(TooLarge, match="1000 bytes"):
@@ -252,7 +290,9 @@ def test_silence_ends_sooner(site: Site, space: Space, first: bytes) -> None:
     assert clock.seconds < 3
 
 
-def test_name_resolution_is_waited_for_no_longer_than_anything_else(site: Site, space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_name_resolution_is_waited_for_no_longer_than_anything_else(
+    site: Site, space: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
     end = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: end.wait(10) and [])
     with Clock() as clock, pytest.raises(FilesUnavailable):

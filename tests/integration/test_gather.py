@@ -7,13 +7,13 @@ import pytest
 from gevent import get_hub
 from gevent.event import Event as Gate
 
-from dtqs.api import gather
-from dtqs.api.gather import GROUP_LIMIT, WAITING_LIMIT, Gather
+from dtqs.api.submit import gather
+from dtqs.api.submit.gather import GROUP_LIMIT, WAITING_LIMIT, Gather
 from dtqs.errors import StoreRefused, StoreUnavailable
 from dtqs.store.tasks import Stored
 from dtqs.task import NewTask
 from dtqs.uuid7 import uuid7
-from tests.fix_store import World
+from tests.support.fix_store import World
 
 
 class Line:
@@ -139,7 +139,9 @@ def test_an_unexpected_error_of_one_member_fails_it_alone(line: Line) -> None:
 
     line.before = before
     line.release(*(greenlet for _, greenlet in submits))
-    assert [type(greenlet.exception) for _, greenlet in submits] == [type(None)] * 2 + [ZeroDivisionError] + [type(None)] * 2
+    assert [type(greenlet.exception) for _, greenlet in submits] == [type(None)] * 2 + [ZeroDivisionError] + [
+        type(None)
+    ] * 2
 
 
 def test_a_store_that_is_away_fails_the_group_and_the_next_one_is_tried(line: Line) -> None:

@@ -7,8 +7,8 @@ from PIL import Image, ImageCms
 
 from dtqs.processors.image.encode import Finished, encode
 from dtqs.processors.image.payload import ImageOutput
-from tests.fix_images import MEDIA, Run, difference, near, profile, quarters, saved, upright, with_hole
-from tests.fix_processors import Attempt
+from tests.support.fix_images import MEDIA, Run, difference, near, profile, quarters, saved, upright, with_hole
+from tests.support.fix_processors import Attempt
 
 
 def test_a_photograph_becomes_three_thumbnails(run: Run, attempt: Attempt) -> None:
@@ -32,7 +32,10 @@ def test_a_photograph_becomes_three_thumbnails(run: Run, attempt: Attempt) -> No
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "gif", "tiff", "avif"])
 def test_every_format_goes_in_and_comes_out(run: Run, format: str) -> None:
-    result, made = run(saved(quarters(), format), *({"width": 200, "format": out} for out in ("jpeg", "png", "webp", "gif", "tiff", "avif")))
+    result, made = run(
+        saved(quarters(), format),
+        *({"width": 200, "format": out} for out in ("jpeg", "png", "webp", "gif", "tiff", "avif")),
+    )
     assert result["source"]["format"] == format
     assert [picture.format for picture in made] == ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "AVIF"]
     for picture in made:
@@ -47,7 +50,11 @@ def test_the_orientation_is_applied_once(run: Run, orientation: int, format: str
     stored = quarters() if orientation == 1 else quarters().transpose(Image.Transpose(undo[orientation]))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    result, made = run(saved(stored, format, exif=exif), {"width": 100, "format": "png"}, {"width": 50, "height": 50, "fit": "cover", "keep_metadata": True})
+    result, made = run(
+        saved(stored, format, exif=exif),
+        {"width": 100, "format": "png"},
+        {"width": 50, "height": 50, "fit": "cover", "keep_metadata": True},
+    )
     assert (result["source"]["width"], result["source"]["height"]) == (400, 200)
     assert made[0].size == (100, 50)
     assert all(upright(picture) for picture in made)
@@ -57,7 +64,11 @@ def test_the_orientation_is_applied_once(run: Run, orientation: int, format: str
 def test_cover_cuts_off_and_stretch_does_not(run: Run) -> None:
     picture = Image.new("RGB", (300, 100), "#00ff00")
     picture.paste("#ff0000", (0, 0, 100, 100))
-    _, (cover, stretch) = run(saved(picture, "png"), {"width": 50, "height": 50, "fit": "cover"}, {"width": 50, "height": 50, "fit": "stretch"})
+    _, (cover, stretch) = run(
+        saved(picture, "png"),
+        {"width": 50, "height": 50, "fit": "cover"},
+        {"width": 50, "height": 50, "fit": "stretch"},
+    )
     assert near(cover, (0.1, 0.5), "#00ff00")
     assert near(stretch, (0.1, 0.5), "#ff0000")
 
@@ -88,7 +99,9 @@ def test_quality_is_obeyed(run: Run) -> None:
 @pytest.mark.parametrize("format", ["png", "webp", "gif", "tiff", "avif"])
 def test_transparency_stays_where_the_format_can_and_turns_white_where_not(run: Run, format: str) -> None:
     data = saved(with_hole(), "png")
-    _, (kept, flat, painted) = run(data, {"format": format}, {"format": "jpeg"}, {"format": format, "background": "#0000ff"})
+    _, (kept, flat, painted) = run(
+        data, {"format": format}, {"format": "jpeg"}, {"format": format, "background": "#0000ff"}
+    )
     assert kept.convert("RGBA").getpixel((90, 50))[3] == 0  # type: ignore[index]
     assert kept.convert("RGBA").getpixel((10, 50))[3] == 255  # type: ignore[index]
     assert near(flat, (0.9, 0.5), "#ffffff")
@@ -100,7 +113,10 @@ def test_format_auto_is_chosen_by_content(run: Run) -> None:
     cat = Image.open(MEDIA / "chelsea.png").convert("RGB")
     assert [picture.format for picture in run(saved(cat, "png"), {}, {"grayscale": True})[1]] == ["JPEG", "JPEG"]
     assert [picture.format for picture in run(saved(cat, "png"), {"corner_radius": 20})[1]] == ["WEBP"]
-    assert [picture.format for picture in run(saved(with_hole(), "png"), {}, {"background": "#ffffff"})[1]] == ["PNG", "PNG"]
+    assert [picture.format for picture in run(saved(with_hole(), "png"), {}, {"background": "#ffffff"})[1]] == [
+        "PNG",
+        "PNG",
+    ]
 
 
 def test_a_palette_with_a_transparent_colour_keeps_its_colours(run: Run) -> None:
@@ -177,7 +193,9 @@ def test_ink_becomes_light(run: Run) -> None:
 def test_the_first_frame_of_an_animation_is_taken(run: Run) -> None:
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("#ff0000", "#0000ff")]
     for format in ("gif", "webp", "png", "tiff"):
-        _, (made,) = run(saved(frames[0], format, save_all=True, append_images=frames[1:]), {"format": "png", "animated": False})
+        _, (made,) = run(
+            saved(frames[0], format, save_all=True, append_images=frames[1:]), {"format": "png", "animated": False}
+        )
         assert near(made, (0.5, 0.5), "#ff0000")
 
 
@@ -185,7 +203,14 @@ def test_metadata_stays_only_when_asked(run: Run) -> None:
     exif = Image.Exif()
     exif[0x013B] = "Ada"
     exif.get_ifd(0x8825)[1] = "N"
-    data = saved(quarters(), "jpeg", exif=exif, comment=b"hello", xmp=b'<x:xmpmeta tiff:Orientation="6"/>', icc_profile=profile("sRGB"))
+    data = saved(
+        quarters(),
+        "jpeg",
+        exif=exif,
+        comment=b"hello",
+        xmp=b'<x:xmpmeta tiff:Orientation="6"/>',
+        icc_profile=profile("sRGB"),
+    )
     for format in ("jpeg", "png", "webp", "tiff", "avif"):
         _, (stripped, kept) = run(data, {"format": format}, {"format": format, "keep_metadata": True})
         assert 0x013B not in stripped.getexif()

@@ -12,7 +12,7 @@ from dtqs.errors import PermanentError
 from dtqs.processors.image import work
 from dtqs.processors.image.payload import ImagePayload
 from dtqs.processors.image.settings import ImageSettings
-from tests.fix_images import QUARTERS, Run, difference, near, quarters, saved
+from tests.support.fix_images import QUARTERS, Run, difference, near, quarters, saved
 
 RED, GREEN, BLUE, YELLOW = QUARTERS
 COLOURS = (RED, GREEN, BLUE)
@@ -26,10 +26,22 @@ def _animation(format: str, mode: str = "RGB", **options: Any) -> bytes:
         frame = Image.new("RGBA", (120, 60), (0, 0, 0, 0) if mode == "RGBA" else "#ffffff")
         frame.paste(colour, (40 * number, 10, 40 * number + 40, 50))
         if mode == "RGBA":
-            frame.putpixel((0, 0), (0, 0, 0, 128))  # else a WebP says that it has no alpha, its frames being nothing but the squares
+            frame.putpixel(
+                (0, 0), (0, 0, 0, 128)
+            )  # else a WebP says that it has no alpha, its frames being nothing but the squares
         frames.append(frame.convert(mode))
-    options = {"duration": MILLISECONDS, "loop": 0, "disposal": 2 if mode == "RGBA" and format != "webp" else 0} | options
-    return saved(frames[0], format, save_all=True, append_images=frames[1:], **{k: v for k, v in options.items() if k != "disposal" or format == "gif"})
+    options = {
+        "duration": MILLISECONDS,
+        "loop": 0,
+        "disposal": 2 if mode == "RGBA" and format != "webp" else 0,
+    } | options
+    return saved(
+        frames[0],
+        format,
+        save_all=True,
+        append_images=frames[1:],
+        **{k: v for k, v in options.items() if k != "disposal" or format == "gif"},
+    )
 
 
 def _frames(picture: Image.Image) -> list[tuple[Image.Image, Any]]:
@@ -40,7 +52,10 @@ def _frames(picture: Image.Image) -> list[tuple[Image.Image, Any]]:
 @pytest.mark.parametrize("to", ["gif", "webp", "png", "avif", "auto"])
 @pytest.mark.parametrize("of", ["gif", "webp", "png", "avif"])
 def test_an_animation_stays_one_with_its_times(run: Run, of: str, to: str, mode: str) -> None:
-    result, (made,) = run(_animation(of, mode), {"width": 60, "format": to, "quality": 95} if to not in ("gif", "png") else {"width": 60, "format": to})
+    result, (made,) = run(
+        _animation(of, mode),
+        {"width": 60, "format": to, "quality": 95} if to not in ("gif", "png") else {"width": 60, "format": to},
+    )
     facts = result["outputs"][0]
     assert (facts["frames"], facts["width"], facts["height"]) == (3, 60, 30)
     assert facts["duration_seconds"] == pytest.approx(0.39, abs=0.02)
@@ -56,7 +71,9 @@ def test_an_animation_stays_one_with_its_times(run: Run, of: str, to: str, mode:
             assert all(min(pixel[:3]) > 235 for pixel in others)  # type: ignore[index]
 
 
-@pytest.mark.parametrize(("of", "loop", "shown"), [("gif", 0, 0), ("gif", 2, 3), ("gif", None, 1), ("webp", 3, 3), ("png", 1, 1)])
+@pytest.mark.parametrize(
+    ("of", "loop", "shown"), [("gif", 0, 0), ("gif", 2, 3), ("gif", None, 1), ("webp", 3, 3), ("png", 1, 1)]
+)
 def test_an_animation_is_shown_as_often_as_before(run: Run, of: str, loop: int | None, shown: int) -> None:
     data = _animation(of, loop=loop) if loop is not None else _without_loop()
     _, (gif, webp, png) = run(data, *({"format": format} for format in ("gif", "webp", "png")))
@@ -70,14 +87,23 @@ def _without_loop() -> bytes:
 
 
 def test_where_the_format_cannot_or_it_is_not_wanted_the_first_frame_is_taken(run: Run) -> None:
-    _, made = run(_animation("gif"), {"format": "jpeg"}, {"format": "tiff"}, {"format": "gif", "animated": False}, {"format": "webp", "page": 2})
+    _, made = run(
+        _animation("gif"),
+        {"format": "jpeg"},
+        {"format": "tiff"},
+        {"format": "gif", "animated": False},
+        {"format": "webp", "page": 2},
+    )
     assert [getattr(picture, "n_frames", 1) for picture in made] == [1] * 4
     assert all(near(picture, (1 / 6, 0.5), RED, 20) for picture in made[:3])
     assert near(made[3], (0.5, 0.5), GREEN, 20)
 
 
 def test_effects_are_done_to_every_frame(run: Run) -> None:
-    _, (made,) = run(_animation("webp"), {"format": "png", "rotate": 90, "border": {"width": 5, "color": "#ff00ff"}, "watermark": {"text": "©"}})
+    _, (made,) = run(
+        _animation("webp"),
+        {"format": "png", "rotate": 90, "border": {"width": 5, "color": "#ff00ff"}, "watermark": {"text": "©"}},
+    )
     frames = _frames(made)
     assert [frame.size for frame, _ in frames] == [(60, 120)] * 3
     assert all(near(frame, (0.5, 0.01), "#ff00ff") for frame, _ in frames)
@@ -86,9 +112,17 @@ def test_effects_are_done_to_every_frame(run: Run) -> None:
 
 def test_a_picture_may_be_its_own_watermark(run: Run, source: Callable[[bytes], str]) -> None:
     data = _animation("webp")
-    _, (made,) = run(data, {"format": "png", "watermark": {"source": source(data), "scale": 0.1, "opacity": 1, "position": "bottom-right", "margin": 0}})
+    _, (made,) = run(
+        data,
+        {
+            "format": "png",
+            "watermark": {"source": source(data), "scale": 0.1, "opacity": 1, "position": "bottom-right", "margin": 0},
+        },
+    )
     frames = _frames(made)
-    assert [near(frame, (1 / 6 + number / 3, 0.5), COLOURS[number], 24) for number, (frame, _) in enumerate(frames)] == [True] * 3
+    assert [
+        near(frame, (1 / 6 + number / 3, 0.5), COLOURS[number], 24) for number, (frame, _) in enumerate(frames)
+    ] == [True] * 3
     assert all(near(frame, (110 / 120, 57 / 60), RED, 60) for frame, _ in frames)
 
 
@@ -114,12 +148,18 @@ def test_the_frames_of_an_animation_are_limited_in_number_and_in_size(run: Run) 
 
 @pytest.mark.parametrize("of", ["gif", "webp", "png", "avif"])
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_frames_that_are_too_many_to_be_held_are_made_one_by_one(run: Run, monkeypatch: pytest.MonkeyPatch, of: str, mode: str) -> None:
+def test_frames_that_are_too_many_to_be_held_are_made_one_by_one(
+    run: Run, monkeypatch: pytest.MonkeyPatch, of: str, mode: str
+) -> None:
     """The same files come out. The work is done in this process, so that its limit can be moved."""
-    outputs = [{"name": format, "format": format, "width": 60} for format in ("gif", "webp", "png", "avif")] + [{"name": "few", "format": "gif", "colors": 4}]
+    outputs = [{"name": format, "format": format, "width": 60} for format in ("gif", "webp", "png", "avif")] + [
+        {"name": "few", "format": "gif", "colors": 4}
+    ]
     held, streamed = (_worked(_animation(of, mode), outputs, monkeypatch, part) for part in (8, 1 << 40))
     for asked, one, other in zip(outputs, held, streamed, strict=True):
-        assert (one.encoded.frames, one.encoded.milliseconds) == (other.encoded.frames, other.encoded.milliseconds), asked
+        assert (one.encoded.frames, one.encoded.milliseconds) == (other.encoded.frames, other.encoded.milliseconds), (
+            asked
+        )
         pictures = [Image.open(io.BytesIO(made.encoded.data)) for made in (one, other)]
         for (left, _), (right, _) in zip(*(_frames(picture) for picture in pictures), strict=True):
             assert difference(left, right) < 8
@@ -159,10 +199,16 @@ def _document() -> bytes:
 
 
 def test_each_page_of_a_document_can_be_had(run: Run) -> None:
-    result, made = run(_document(), *({"page": page, "width": 30, "format": "png"} for page in (3, 1, 2)), {"width": 30, "format": "webp"})
+    result, made = run(
+        _document(),
+        *({"page": page, "width": 30, "format": "png"} for page in (3, 1, 2)),
+        {"width": 30, "format": "webp"},
+    )
     assert result["source"]["frames"] == 3
     assert [picture.size for picture in made] == [(30, 40), (30, 40), (30, 22), (30, 40)]
-    assert all(near(picture, (0.5, 0.5), colour, 20) for picture, colour in zip(made, (BLUE, RED, GREEN, RED), strict=True))
+    assert all(
+        near(picture, (0.5, 0.5), colour, 20) for picture, colour in zip(made, (BLUE, RED, GREEN, RED), strict=True)
+    )
 
 
 def test_a_page_that_is_not_there_fails_for_good(run: Run) -> None:

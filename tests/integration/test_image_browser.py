@@ -8,9 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from tests.browser import Browser
-from tests.fix_images import QUARTERS, Run, quarters, saved
-from tests.fix_processors import Attempt
+from tests.support.browser import Browser
+from tests.support.fix_images import QUARTERS, Run, quarters, saved
+from tests.support.fix_processors import Attempt
 
 _SECONDS = 60
 _PAGE = """<body><script>
@@ -28,12 +28,16 @@ Promise.all(sources.map(async source => {
 </script></body>"""
 
 
-def test_a_browser_shows_every_format_in_its_size_and_colours(chromium: str, run: Run, attempt: Attempt, tmp_path: Path) -> None:
+def test_a_browser_shows_every_format_in_its_size_and_colours(
+    chromium: str, run: Run, attempt: Attempt, tmp_path: Path
+) -> None:
     formats = ("jpeg", "png", "webp", "avif", "gif")
     frames = [quarters(), Image.new("RGB", (400, 200), "#ffffff")]
     moving = saved(frames[0], "gif", save_all=True, append_images=frames[1:], duration=60_000)
     results = [
-        run(saved(quarters(), "png"), *({"width": 100, "format": format, "corner_radius": 10} for format in formats))[0],
+        run(saved(quarters(), "png"), *({"width": 100, "format": format, "corner_radius": 10} for format in formats))[
+            0
+        ],
         run(moving, *({"width": 100, "format": format} for format in ("webp", "png", "avif", "gif")))[0],
     ]
     outputs = [output for result in results for output in result["outputs"]]
@@ -41,7 +45,10 @@ def test_a_browser_shows_every_format_in_its_size_and_colours(chromium: str, run
     for output, seen in zip(outputs, shown, strict=True):
         assert seen[:2] == [100, 50], (output["media_type"], seen)
         for pixel, colour in zip(seen[2:6], QUARTERS, strict=True):
-            assert all(abs(a - b) <= 12 for a, b in zip(pixel, bytes.fromhex(colour[1:] + "ff"), strict=True)), (output["media_type"], pixel)
+            assert all(abs(a - b) <= 12 for a, b in zip(pixel, bytes.fromhex(colour[1:] + "ff"), strict=True)), (
+                output["media_type"],
+                pixel,
+            )
     corners = [seen[6] for seen in shown[:5]]
     assert min(corners[0]) > 240, "white where a JPEG has no transparency"
     assert all(corner[3] == 0 for corner in corners[1:])

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from dtqs.errors import PermanentError
-from tests.fix_images import Run, saved
-from tests.fix_pictures import ApngPart, GifPart, apng, gif
+from tests.support.fix_images import Run, saved
+from tests.support.fix_pictures import ApngPart, GifPart, apng, gif
 
 CLEAR = (0, 0, 0, 0)
 RED, GREEN, BLUE = (255, 0, 0, 255), (0, 255, 0, 255), (0, 0, 255, 255)
@@ -61,7 +61,11 @@ def test_a_gif_whose_screen_is_too_small_shows_its_first_part(run: Run) -> None:
 
 def test_an_apng_is_composed_of_its_parts(run: Run) -> None:
     red, green, blue = (bytes(colour[:3]) for colour in (RED, GREEN, BLUE))
-    parts = [ApngPart(0, 0, 20, 20, red), ApngPart(0, 0, 10, 10, green, dispose=1), ApngPart(10, 10, 5, 5, blue, dispose=2)]
+    parts = [
+        ApngPart(0, 0, 20, 20, red),
+        ApngPart(0, 0, 10, 10, green, dispose=1),
+        ApngPart(10, 10, 5, 5, blue, dispose=2),
+    ]
     _, (made,) = run(apng((20, 20), 2, [*parts, ApngPart(18, 18, 1, 1, blue)]), {"format": "png"})
     places = (5, 5), (12, 12)
     assert _pixels(made, *places) == [[RED, RED], [GREEN, RED], [CLEAR, BLUE], [CLEAR, RED]]
@@ -110,7 +114,9 @@ def test_facts_of_an_animation_are_those_of_the_file(run: Run) -> None:
     told = [(output.get("frames", 1), output.get("duration_seconds", 0)) for output in result["outputs"]]
     assert told == [(1, 0), (1, 0), (1, 2.0), (4, 2.0)]
     assert [getattr(picture, "n_frames", 1) for picture in made] == [frames for frames, _ in told]
-    result, made = run(gif((20, 20), [*equal, GifPart(0, 0, 20, 20, 2, hundredths=10)]), *({"format": format} for format in formats))
+    result, made = run(
+        gif((20, 20), [*equal, GifPart(0, 0, 20, 20, 2, hundredths=10)]), *({"format": format} for format in formats)
+    )
     told = [(output.get("frames", 1), output.get("duration_seconds", 0)) for output in result["outputs"]]
     assert [getattr(picture, "n_frames", 1) for picture in made] == [frames for frames, _ in told]
     assert [seconds for _, seconds in told] == [pytest.approx(2.1)] * 4

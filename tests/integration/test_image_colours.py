@@ -12,9 +12,9 @@ from PIL import Image, ImageCms
 
 from dtqs.errors import PermanentError
 from dtqs.processors.image import cicp, hdr
-from tests.fix_images import Run, difference, near, profile, quarters, saved
-from tests.fix_pictures import chunk, png
-from tests.fix_processors import Attempt
+from tests.support.fix_images import Run, difference, near, profile, quarters, saved
+from tests.support.fix_pictures import chunk, png
+from tests.support.fix_processors import Attempt
 
 PICTURES = Path(__file__).parents[1] / "data" / "pictures"
 PNG = {"format": "png"}
@@ -71,7 +71,10 @@ def test_a_profile_of_code_points_keeps_black_and_white(primaries: int, transfer
     steps.putpixel((1, 0), (255, 255, 255))
     shown = ImageCms.profileToProfile(steps, io.BytesIO(made), ImageCms.createProfile("sRGB"))
     assert shown is not None
-    assert [shown.getpixel((x, 0)) for x in (0, 1)] == [pytest.approx((0, 0, 0), abs=1), pytest.approx((255, 255, 255), abs=1)]
+    assert [shown.getpixel((x, 0)) for x in (0, 1)] == [
+        pytest.approx((0, 0, 0), abs=1),
+        pytest.approx((255, 255, 255), abs=1),
+    ]
 
 
 def test_code_points_of_a_png_go_before_its_profile(run: Run) -> None:
@@ -137,7 +140,9 @@ def test_what_lies_beside_the_clean_aperture_is_not_shown(run: Run) -> None:
 
 def test_heic_is_upright_in_srgb_and_keeps_its_metadata(run: Run) -> None:
     data = (PICTURES / "p3_turned.heic").read_bytes()
-    result, (made, small) = run(data, {"format": "jpeg", "keep_metadata": True, "quality": 95}, {"width": 24, "format": "webp"})
+    result, (made, small) = run(
+        data, {"format": "jpeg", "keep_metadata": True, "quality": 95}, {"width": 24, "format": "webp"}
+    )
     assert (result["source"]["format"], result["source"]["width"], result["source"]["height"]) == ("heic", 48, 64)
     assert made.getexif()[0x013B] == "Ada"
     assert 0x0112 not in made.getexif()
@@ -162,7 +167,9 @@ def test_garbage_in_seldom_formats_is_refused_in_words(run: Run, name: str) -> N
                 run(data, {"width": 20, "format": "png"})
 
 
-@pytest.mark.parametrize(("format", "mode"), [("bmp", "RGB"), ("bmp", "P"), ("bmp", "1"), ("ico", "RGBA"), ("ico", "RGB")])
+@pytest.mark.parametrize(
+    ("format", "mode"), [("bmp", "RGB"), ("bmp", "P"), ("bmp", "1"), ("ico", "RGBA"), ("ico", "RGB")]
+)
 def test_bmp_and_ico_are_read(run: Run, format: str, mode: str) -> None:
     size = (64, 32) if format == "bmp" else (32, 32)
     picture = Image.new("RGB", size, "white").convert(mode)

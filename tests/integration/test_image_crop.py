@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.fix_images import Run, near, saved
+from tests.support.fix_images import Run, near, saved
 
 CROP = {"left": 105, "top": 50, "width": 101, "height": 99}
 LIME = (0, 255, 0)
@@ -28,7 +28,10 @@ def _colours(picture: Image.Image) -> set[Any]:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_scaled_crop_holds_nothing_from_beside_it(run: Run, orientation: int) -> None:
-    smaller, larger = {"width": 10, "crop": CROP, "format": "png"}, {"width": 300, "enlarge": True, "crop": CROP, "format": "png"}
+    smaller, larger = (
+        {"width": 10, "crop": CROP, "format": "png"},
+        {"width": 300, "enlarge": True, "crop": CROP, "format": "png"},
+    )
     squeezed = {"width": 7, "height": 31, "fit": "stretch", "crop": CROP, "format": "png"}
     _, made = run(_inside_red("png", orientation), smaller, larger, squeezed, {"width": 40, "format": "png"})
     assert [picture.size for picture in made] == [(10, 10), (300, 294), (7, 31), (40, 20)]

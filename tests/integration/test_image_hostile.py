@@ -18,10 +18,10 @@ from dtqs.errors import DtqsError, InputRefused, PermanentError, TransientError
 from dtqs.processors.image import ImageProcessor, link
 from dtqs.processors.image.payload import ImagePayload
 from dtqs.processors.image.settings import ImageSettings
-from tests.fix_images import Run, processor, quarters, saved
-from tests.fix_processors import Attempt
-from tests.helpers import eventually
-from tests.trial import alive
+from tests.support.fix_images import Run, processor, quarters, saved
+from tests.support.fix_processors import Attempt
+from tests.support.helpers import eventually
+from tests.support.trial import alive
 
 DATA = Path(__file__).parents[1] / "data" / "images"
 JPEG = saved(quarters(), "jpeg")
@@ -45,7 +45,10 @@ def _bomb(width: int, height: int) -> bytes:
     ("data", "reason"),
     [
         (b"", "the file is empty, not an image"),
-        (b"<!DOCTYPE html><title>x</title>", r"the file is a web page \(HTML\), not an image that can be read: allowed are JPEG, PNG"),
+        (
+            b"<!DOCTYPE html><title>x</title>",
+            r"the file is a web page \(HTML\), not an image that can be read: allowed are JPEG, PNG",
+        ),
         (b"%PDF-1.7\n", "the file is a PDF document, not an image"),
         (b"PK\3\4" + b"\0" * 50, "the file is a ZIP archive"),
         (b"#EXTM3U\n", "the file is plain text"),
@@ -109,7 +112,9 @@ def test_an_output_over_the_limit_is_refused_before_the_decode(run: Run) -> None
 def test_outputs_over_the_limit_in_bytes_are_refused(run: Run) -> None:
     grain = saved(Image.frombytes("L", (30, 30), random.Random(5).randbytes(900)), "png")
     run(grain, {"format": "png"}, max_output_bytes=1000)
-    with pytest.raises(PermanentError, match="the outputs have more bytes than the allowed 1000, o1 being the first too many"):
+    with pytest.raises(
+        PermanentError, match="the outputs have more bytes than the allowed 1000, o1 being the first too many"
+    ):
         run(grain, {"format": "png"}, {"format": "png", "flip": "both"}, max_output_bytes=1000)
 
 
@@ -131,7 +136,9 @@ def noise() -> bytes:
 def test_a_picture_that_needs_too_much_memory_fails_for_good_and_the_process_lives(run: Run) -> None:
     large = saved(Image.new("RGB", (7000, 7000)), "png")
     settings = {"max_memory_bytes": 256 << 20}
-    with pytest.raises(PermanentError, match=r"the image needs more memory than the allowed 268435456 bytes \(max_memory_bytes\)"):
+    with pytest.raises(
+        PermanentError, match=r"the image needs more memory than the allowed 268435456 bytes \(max_memory_bytes\)"
+    ):
         run(large, {"rotate": 10, "format": "png"}, **settings)
     run(JPEG, {"width": 50}, **settings)
 
@@ -140,8 +147,14 @@ def test_a_picture_that_takes_too_long_fails_for_good(run: Run, noise: bytes) ->
     settings = {"max_cpu_seconds": 1}
     run(JPEG, {"width": 50}, **settings)
     (pid,) = processor(**settings).kept_pids()
-    with pytest.raises(PermanentError, match=r"the image takes more than the allowed 1 s of processor time \(max_cpu_seconds\)"):
-        run(noise, *({"format": "avif", "quality": 100 - number, "subsampling": "4:4:4"} for number in range(9)), **settings)
+    with pytest.raises(
+        PermanentError, match=r"the image takes more than the allowed 1 s of processor time \(max_cpu_seconds\)"
+    ):
+        run(
+            noise,
+            *({"format": "avif", "quality": 100 - number, "subsampling": "4:4:4"} for number in range(9)),
+            **settings,
+        )
     assert not alive([pid])
     run(JPEG, {"width": 50}, **settings)
 
@@ -162,7 +175,9 @@ def test_the_death_of_the_process_ends_its_attempt_and_is_for_good_where_the_pic
     attempt: Attempt, source: Callable[[bytes], str], noise: bytes, number: int, wanted: type[DtqsError], reason: str
 ) -> None:
     image, context = ImageProcessor(ImageSettings()), attempt.context()
-    small = ImagePayload.model_validate({"source": source(noise), "outputs": [{"name": "a", "width": 40, "format": "jpeg"}]})
+    small = ImagePayload.model_validate(
+        {"source": source(noise), "outputs": [{"name": "a", "width": 40, "format": "jpeg"}]}
+    )
     image.run(small, context)
     (pid,) = image.kept_pids()
     threading.Timer(0.3, os.kill, (pid, number)).start()
@@ -174,7 +189,9 @@ def test_the_death_of_the_process_ends_its_attempt_and_is_for_good_where_the_pic
     assert list(image.kept_pids()) != [pid]
 
 
-def test_a_process_that_dies_between_two_tasks_is_replaced_unnoticed(attempt: Attempt, source: Callable[[bytes], str]) -> None:
+def test_a_process_that_dies_between_two_tasks_is_replaced_unnoticed(
+    attempt: Attempt, source: Callable[[bytes], str]
+) -> None:
     image = ImageProcessor(ImageSettings())
     payload = ImagePayload.model_validate({"source": source(JPEG)})
     image.run(payload, attempt.context())
@@ -208,7 +225,9 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_the_process_has_nothing_of_its_workers(attempt: Attempt, source: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_has_nothing_of_its_workers(
+    attempt: Attempt, source: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DTQS_POSTGRESQL_DSN", "postgresql://u:sesame@h/d")
     image = ImageProcessor(ImageSettings())
     with open(os.devnull, "rb") as secret:
@@ -234,7 +253,9 @@ def test_what_is_seldom_needed_takes_no_memory_of_other_tasks(attempt: Attempt, 
         assert maps.count("openblas") == 0 or os.listdir(f"/proc/{pid}/task") == [str(pid)]
 
 
-def test_a_process_that_cannot_start_is_worth_a_retry(attempt: Attempt, source: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_cannot_start_is_worth_a_retry(
+    attempt: Attempt, source: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(link.sys, "executable", "/bin/false")  # type: ignore[attr-defined]
     with pytest.raises(TransientError, match="the process that decodes images did not start"):
         ImageProcessor(ImageSettings()).run(ImagePayload.model_validate({"source": source(JPEG)}), attempt.context())

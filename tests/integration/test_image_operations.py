@@ -11,8 +11,20 @@ from PIL import Image, ImageCms, ImageFilter, ImageStat
 
 from dtqs.errors import PermanentError
 from dtqs.processors.image.payload import ImagePayload
-from tests.fix_images import MEDIA, QUARTERS, Run, difference, near, processor, profile, quarters, saved, upright, with_hole
-from tests.fix_processors import Attempt
+from tests.support.fix_images import (
+    MEDIA,
+    QUARTERS,
+    Run,
+    difference,
+    near,
+    processor,
+    profile,
+    quarters,
+    saved,
+    upright,
+    with_hole,
+)
+from tests.support.fix_processors import Attempt
 
 RED, GREEN, BLUE, YELLOW = QUARTERS
 PLACES = ((0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75))
@@ -39,14 +51,22 @@ def _spread(picture: Image.Image) -> float:
     [
         ({"left": 0, "top": 0, "width": 200, "height": 100}, (200, 100), [RED] * 4),
         ({"left": 200, "top": 100, "width": 900, "height": 900}, (200, 100), [YELLOW] * 4),
-        ({"left": 50, "top": 0, "width": 50, "height": 100, "unit": "percent"}, (200, 200), [GREEN, GREEN, YELLOW, YELLOW]),
+        (
+            {"left": 50, "top": 0, "width": 50, "height": 100, "unit": "percent"},
+            (200, 200),
+            [GREEN, GREEN, YELLOW, YELLOW],
+        ),
         ({"width": 100, "height": 100}, (100, 100), QUARTERS),
         ({"width": 100, "height": 100, "gravity": "bottom-left"}, (100, 100), [BLUE] * 4),
         ({"width": 100, "height": 100, "gravity": "right"}, (100, 100), [GREEN, GREEN, YELLOW, YELLOW]),
     ],
 )
-def test_a_crop_keeps_its_part_and_is_resized_after_that(run: Run, crop: dict[str, Any], size: tuple[int, int], colours: list[str]) -> None:
-    _, (whole, small) = run(saved(quarters(), "png"), {"crop": crop, "format": "png"}, {"crop": crop, "width": 20, "format": "png"})
+def test_a_crop_keeps_its_part_and_is_resized_after_that(
+    run: Run, crop: dict[str, Any], size: tuple[int, int], colours: list[str]
+) -> None:
+    _, (whole, small) = run(
+        saved(quarters(), "png"), {"crop": crop, "format": "png"}, {"crop": crop, "width": 20, "format": "png"}
+    )
     assert whole.size == size
     assert small.size == (20, 20 * size[1] // size[0])
     for picture in (whole, small):
@@ -54,11 +74,16 @@ def test_a_crop_keeps_its_part_and_is_resized_after_that(run: Run, crop: dict[st
 
 
 def test_a_crop_beside_the_picture_fails_for_good(run: Run) -> None:
-    with pytest.raises(PermanentError, match="output o0: the crop begins at 400, 0, beside the picture, which has 400 × 200 pixels"):
+    with pytest.raises(
+        PermanentError, match="output o0: the crop begins at 400, 0, beside the picture, which has 400 × 200 pixels"
+    ):
         run(saved(quarters(), "png"), {"crop": {"left": 400, "top": 0, "width": 10, "height": 10}})
 
 
-@pytest.mark.parametrize(("gravity", "colours"), [("left", [RED, RED, BLUE, BLUE]), ("right", [GREEN, GREEN, YELLOW, YELLOW]), ("top", QUARTERS)])
+@pytest.mark.parametrize(
+    ("gravity", "colours"),
+    [("left", [RED, RED, BLUE, BLUE]), ("right", [GREEN, GREEN, YELLOW, YELLOW]), ("top", QUARTERS)],
+)
 def test_cover_keeps_the_side_that_is_asked_for(run: Run, gravity: str, colours: list[str]) -> None:
     picture = _one(run, saved(quarters(), "png"), width=100, height=100, fit="cover", gravity=gravity)
     assert picture.size == (100, 100)
@@ -69,7 +94,10 @@ def test_cover_keeps_the_side_that_is_asked_for(run: Run, gravity: str, colours:
 def test_smart_keeps_what_there_is_to_see(run: Run, at: int) -> None:
     picture = Image.new("RGB", (640, 200), "#406080")
     picture.paste(Image.open(MEDIA / "chelsea.png").resize((60, 60)), (at, 70))
-    for asked in ({"fit": "cover", "width": 200, "height": 200}, {"crop": {"width": 120, "height": 120, "gravity": "smart"}}):
+    for asked in (
+        {"fit": "cover", "width": 200, "height": 200},
+        {"crop": {"width": 120, "height": 120, "gravity": "smart"}},
+    ):
         made = _one(run, saved(picture, "png"), gravity="smart", **asked)
         assert _spread(made) > 25
         centre = made.crop((made.width // 4, made.height // 4, 3 * made.width // 4, 3 * made.height // 4))
@@ -79,7 +107,10 @@ def test_smart_keeps_what_there_is_to_see(run: Run, at: int) -> None:
 def test_pad_fills_the_box_with_a_colour_with_the_picture_itself_or_with_nothing(run: Run) -> None:
     _, made = run(
         saved(quarters(), "png"),
-        *({"width": 100, "height": 100, "fit": "pad", "format": "png", **more} for more in ({}, {"pad_with": "#123456"}, {"pad_with": "blur"})),
+        *(
+            {"width": 100, "height": 100, "fit": "pad", "format": "png", **more}
+            for more in ({}, {"pad_with": "#123456"}, {"pad_with": "blur"})
+        ),
         {"width": 100, "height": 100, "fit": "pad", "format": "jpeg"},
         {"width": 100, "height": 100, "fit": "pad", "format": "png", "gravity": "top", "background": "#ff00ff"},
     )
@@ -112,7 +143,11 @@ def test_turns_and_flips(run: Run, asked: dict[str, Any], size: tuple[int, int],
 
 
 def test_a_turn_by_any_angle_enlarges_the_canvas_and_fills_the_corners(run: Run) -> None:
-    _, (holed, filled) = run(saved(quarters(), "png"), {"rotate": 45, "format": "png"}, {"rotate": 45, "format": "png", "background": "#000080"})
+    _, (holed, filled) = run(
+        saved(quarters(), "png"),
+        {"rotate": 45, "format": "png"},
+        {"rotate": 45, "format": "png", "background": "#000080"},
+    )
     assert holed.size == filled.size
     assert abs(holed.width - 424) <= 2
     assert _alpha(holed, (0, 0)) == 0
@@ -140,7 +175,14 @@ def test_a_blur_lets_no_hidden_colour_out(run: Run) -> None:
 
 
 def test_tones(run: Run) -> None:
-    asked: tuple[dict[str, Any], ...] = ({}, {"grayscale": True}, {"brightness": 0.5}, {"contrast": 0}, {"saturation": 0}, {"saturation": 2})
+    asked: tuple[dict[str, Any], ...] = (
+        {},
+        {"grayscale": True},
+        {"brightness": 0.5},
+        {"contrast": 0},
+        {"saturation": 0},
+        {"saturation": 2},
+    )
     _, (plain, grey, dark, flat, dull, loud) = run(CAT, *({"format": "png", "width": 100, **more} for more in asked))
     assert grey.mode == "L"
     assert difference(grey, dull) < 2
@@ -162,7 +204,12 @@ def test_corners_are_round_and_a_border_follows_them(run: Run) -> None:
         {"crop": {"width": 100, "height": 100}, "corner_radius": 9999, "format": "webp"},
     )
     assert [picture.size for picture in (round_, framed, flat, circle)] == [(400, 200)] * 3 + [(100, 100)]
-    assert all(_alpha(picture, (across, down)) == 0 for picture in (round_, framed, circle) for across in (0, 1) for down in (0, 1))
+    assert all(
+        _alpha(picture, (across, down)) == 0
+        for picture in (round_, framed, circle)
+        for across in (0, 1)
+        for down in (0, 1)
+    )
     assert upright(round_)
     assert near(framed, (0.5, 0.02), "#ff00ff")
     assert near(framed, (0.03, 0.06), "#ff00ff")  # inside the curve
@@ -172,7 +219,9 @@ def test_corners_are_round_and_a_border_follows_them(run: Run) -> None:
     assert _alpha(circle, (0.1, 0.1)) == 0
 
 
-def test_a_watermark_picture_lies_where_it_should_as_strong_as_it_should(run: Run, source: Callable[[bytes], str]) -> None:
+def test_a_watermark_picture_lies_where_it_should_as_strong_as_it_should(
+    run: Run, source: Callable[[bytes], str]
+) -> None:
     mark = source(saved(Image.new("RGBA", (40, 20), "#ffffff"), "png")).replace("source.jpg", "mark.png")
     picture = saved(Image.new("RGB", (200, 100), "#000000"), "png")
     source(saved(Image.new("RGB", (40, 20), "#ffffff"), "png"))
@@ -196,7 +245,10 @@ def test_a_watermark_text_is_as_wide_as_asked_and_inside(run: Run) -> None:
     picture = saved(Image.new("RGB", (400, 200), "#000000"), "png")
     _, (made, tall) = run(
         picture,
-        {"format": "png", "watermark": {"text": "© Ada 2026", "scale": 0.5, "opacity": 1, "color": "#00ff00", "position": "centre"}},
+        {
+            "format": "png",
+            "watermark": {"text": "© Ada 2026", "scale": 0.5, "opacity": 1, "color": "#00ff00", "position": "centre"},
+        },
         {"format": "png", "watermark": {"text": "a\nb\nc\nd", "scale": 1.0, "opacity": 1}},
     )
     box = made.getbbox()
@@ -216,14 +268,18 @@ def test_a_watermark_that_is_no_picture_fails_for_good(run: Run, source: Callabl
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif", "auto"])
 def test_the_quality_is_lowered_until_the_file_fits(run: Run, format: str) -> None:
-    result, made = run(CAT, {"format": format}, {"format": format, "max_bytes": 9000}, {"format": format, "max_bytes": 900_000})
+    result, made = run(
+        CAT, {"format": format}, {"format": format, "max_bytes": 9000}, {"format": format, "max_bytes": 900_000}
+    )
     sizes = [output["size_bytes"] for output in result["outputs"]]
     assert sizes[0] == sizes[2] > 9000 >= sizes[1] > 6000
     assert difference(made[0], made[1]) < 12
 
 
 def test_what_cannot_fit_fails_for_good(run: Run) -> None:
-    with pytest.raises(PermanentError, match=r"output o0 has \d+ bytes even with the lowest quality; allowed are 500 \(max_bytes\)"):
+    with pytest.raises(
+        PermanentError, match=r"output o0 has \d+ bytes even with the lowest quality; allowed are 500 \(max_bytes\)"
+    ):
         run(CAT, {"format": "jpeg", "max_bytes": 500})
     with pytest.raises(PermanentError, match=r"output o0 has \d+ bytes as png, which loses nothing; allowed are 500"):
         run(CAT, {"format": "png", "max_bytes": 500})
@@ -265,7 +321,12 @@ def test_a_profile_is_kept_with_its_colours_when_asked(run: Run, format: str) ->
 def test_inks_are_kept_where_the_format_can(run: Run) -> None:
     said_to_be_of_inks = profile("sRGB")[:16] + b"CMYK" + profile("sRGB")[20:]
     data = saved(Image.new("CMYK", (40, 40), (0, 255, 255, 0)), "tiff", icc_profile=said_to_be_of_inks)
-    asked: tuple[dict[str, Any], ...] = ({"format": "jpeg"}, {"format": "tiff"}, {"format": "png"}, {"format": "jpeg", "grayscale": True})
+    asked: tuple[dict[str, Any], ...] = (
+        {"format": "jpeg"},
+        {"format": "tiff"},
+        {"format": "png"},
+        {"format": "jpeg", "grayscale": True},
+    )
     _, made = run(data, *({"keep_profile": True, **more} for more in asked))
     assert [picture.mode for picture in made] == ["CMYK", "CMYK", "RGB", "L"]
     assert ["icc_profile" in picture.info for picture in made] == [True, True, False, False]
@@ -305,7 +366,10 @@ ORDINARY = st.fixed_dictionaries(
         "corner_radius": st.integers(0, 500),
         "watermark": st.fixed_dictionaries({"text": st.just("©"), "tile": st.booleans()}),
         "border": st.fixed_dictionaries({"width": st.integers(1, 400)}),
-        "crop": st.fixed_dictionaries({"width": st.integers(1, 100), "height": st.integers(1, 100)}, optional={"gravity": st.sampled_from(["smart", "left"])}),
+        "crop": st.fixed_dictionaries(
+            {"width": st.integers(1, 100), "height": st.integers(1, 100)},
+            optional={"gravity": st.sampled_from(["smart", "left"])},
+        ),
         "keep_profile": st.booleans(),
     },
 )
@@ -318,7 +382,9 @@ def test_whatever_is_asked_of_whatever_picture_is_made(
     attempt: Attempt, source: Callable[[bytes], str], mode: str, size: tuple[int, int], output: dict[str, Any]
 ) -> None:
     picture = Image.new("L", size, 90).convert(mode) if mode not in ("I;16", "F") else Image.new(mode, size, 90)
-    payload = ImagePayload.model_validate({"source": source(saved(picture, "tiff")), "outputs": [{"name": "a", **output}]})
+    payload = ImagePayload.model_validate(
+        {"source": source(saved(picture, "tiff")), "outputs": [{"name": "a", **output}]}
+    )
     result = processor().run(payload, attempt.context())
     with attempt.space.open_input(result["outputs"][0]["uri"]) as file:
         made = Image.open(file)

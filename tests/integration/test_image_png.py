@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from dtqs.errors import PermanentError
-from tests.fix_images import Run, near, profile
-from tests.fix_pictures import PNG_MAGIC, chunk, header, pixels, png
+from tests.support.fix_images import Run, near, profile
+from tests.support.fix_pictures import PNG_MAGIC, chunk, header, pixels, png
 
 RED_ROW = b"\xff\0\0" * 60
 PNG = {"format": "png"}

@@ -6,8 +6,8 @@ import math
 import pytest
 
 from dtqs.errors import PermanentError
-from tests.fix_images import Run
-from tests.fix_tiff import Numbers, tiff
+from tests.support.fix_images import Run
+from tests.support.fix_tiff import Numbers, tiff
 
 PNG = {"format": "png"}
 SIZE = (35, 20)
@@ -41,7 +41,11 @@ def _colour(x: int, y: int) -> tuple[int, int, int]:
 )
 def test_grey_of_any_numbers_is_the_grey_that_it_means(run: Run, how: Numbers, order: str) -> None:
     top = 1.0 if how.format == 3 else 2**how.bits - 1
-    data = tiff(dataclasses.replace(how, order=order), SIZE, lambda x, y: (top * _grey(x, y) / 255 if how.format == 3 else top // 255 * _grey(x, y),))
+    data = tiff(
+        dataclasses.replace(how, order=order),
+        SIZE,
+        lambda x, y: (top * _grey(x, y) / 255 if how.format == 3 else top // 255 * _grey(x, y),),
+    )
     _, (made,) = run(data, PNG)
     assert made.mode == "L"
     wanted = [255 - _grey(x, 0) if how.photometric == 0 else _grey(x, 0) for x in range(SIZE[0])]

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from dtqs.config import load
+from dtqs.config import FilesSection, load
 from dtqs.errors import FilesUnavailable
 from dtqs.files import FileSpace
 from dtqs.keeper.prune import Prune
-from dtqs.settings import FilesSection
 from dtqs.uuid7 import uuid7
-from tests.fix_store import DIED, World
-from tests.helpers import free_port
+from tests.support.fix_store import DIED, World
+from tests.support.helpers import free_port
 
 DAY = 86400.0
 
@@ -36,7 +35,9 @@ def _leave(directory: Path, owner: str, stored: str = "") -> Path:
 
 def test_only_what_a_worker_left_that_is_marked_dead_goes(world: World, tmp_path: Path) -> None:
     prune = Prune(world.store, FileSpace(FilesSection(directory=tmp_path)), load(None, {}))
-    dead, living, unknown, unknown_and_old = (_leave(tmp_path, owner) for owner in (_dead(world), world.worker(), uuid7(), uuid7()))
+    dead, living, unknown, unknown_and_old = (
+        _leave(tmp_path, owner) for owner in (_dead(world), world.worker(), uuid7(), uuid7())
+    )
     at = time.time() - 9 * DAY
     for folder in (living, unknown_and_old):
         for path in (*folder.rglob("*"), folder):
@@ -46,7 +47,14 @@ def test_only_what_a_worker_left_that_is_marked_dead_goes(world: World, tmp_path
 
 
 def test_what_cannot_be_removed_now_keeps_nothing_else(world: World, tmp_path: Path) -> None:
-    away = FilesSection(directory=tmp_path, store="s3", s3_bucket="dtqs", s3_endpoint=f"http://127.0.0.1:{free_port()}", s3_access_key="k", s3_secret_key="s")
+    away = FilesSection(
+        directory=tmp_path,
+        store="s3",
+        s3_bucket="dtqs",
+        s3_endpoint=f"http://127.0.0.1:{free_port()}",
+        s3_access_key="k",
+        s3_secret_key="s",
+    )
     prune = Prune(world.store, FileSpace(away), load(None, {}))
     first, second = sorted((_dead(world), _dead(world)))
     with_stored, without = _leave(tmp_path, first, stored=uuid7()), _leave(tmp_path, second)

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import gevent
 import pytest
 
-from dtqs.api import watch
-from dtqs.api.opening import begin
-from dtqs.api.position import decode, encode
-from dtqs.api.watch import Hub, Watcher
+from dtqs.api.stream import watch
+from dtqs.api.stream.opening import begin
+from dtqs.api.stream.position import decode, encode
+from dtqs.api.stream.watch import Hub, Watcher
 from dtqs.settlement import Kind
 from dtqs.store import reads as store_reads
-from dtqs.store.reads import LogRow, Reads
+from dtqs.store.reads import Reads, TaskLogRow
 from dtqs.task import TaskRecord
-from tests.fix_store import World
+from tests.support.fix_store import World
 
 
 class ReadsBeforeTheEnd(Reads):
@@ -23,7 +23,7 @@ class ReadsBeforeTheEnd(Reads):
         super().__init__(world.store.database)
         self._world, self._task_id = world, task_id
 
-    def watch(self, positions: dict[str, int], limit: int = 200) -> list[LogRow]:
+    def watch(self, positions: dict[str, int], limit: int = 200) -> list[TaskLogRow]:
         if self._world.status(self._task_id) == "pending":
             self._world.run([self._task_id])
         return super().watch(positions, limit)
@@ -115,7 +115,9 @@ class CountingReads(Reads):
 
 
 @pytest.mark.parametrize("has_log", [True, False], ids=["with a log", "after its days of logs were dropped"])
-def test_of_many_large_tasks_that_have_ended_no_more_is_held_than_a_stream_may_queue(world: World, monkeypatch: pytest.MonkeyPatch, has_log: bool) -> None:
+def test_of_many_large_tasks_that_have_ended_no_more_is_held_than_a_stream_may_queue(
+    world: World, monkeypatch: pytest.MonkeyPatch, has_log: bool
+) -> None:
     monkeypatch.setattr(store_reads, "SLICE_BYTES", 5000)
     monkeypatch.setattr(watch, "QUEUE_BYTES", 5000)
     task_ids = world.submit(30, payload='"' + "x" * 2000 + '"', light=False)

@@ -8,7 +8,7 @@ from dtqs.errors import LeaseLost
 from dtqs.settlement import Kind
 from dtqs.task import Effect
 from dtqs.uuid7 import uuid7
-from tests.fix_store import DIED, OpenStore, World, settled
+from tests.support.fix_store import DIED, OpenStore, World, settled
 
 # --- part of a batch × reclaim
 

@@ -7,7 +7,7 @@ import pytest
 from dtqs.settlement import Kind
 from dtqs.store.backlog import LONG_AGO
 from dtqs.uuid7 import uuid7
-from tests.fix_store import OpenStore, World, settled
+from tests.support.fix_store import OpenStore, World, settled
 
 # --- far out × claim, far out × retry
 
@@ -86,7 +86,9 @@ def test_relay_claim_a_relay_skips_what_is_being_claimed(world: World, held: Ope
     world.check()
 
 
-def test_relay_claim_a_row_that_a_failed_claim_gives_up_is_where_the_relay_goes_on(world: World, held: OpenStore) -> None:
+def test_relay_claim_a_row_that_a_failed_claim_gives_up_is_where_the_relay_goes_on(
+    world: World, held: OpenStore
+) -> None:
     (a, b, c), worker = world.submit(3), world.worker()
     query = "UPDATE backlog SET publish_at = now() - array_position(%s::uuid[], task_id) * interval '1 s' RETURNING 1"
     world.rows(query, [c, b, a])
@@ -109,11 +111,15 @@ def test_relay_relay_two_keepers_share_the_rows(world: World, held: OpenStore) -
 
 
 @pytest.mark.parametrize("verb", ["repair", "put off"])
-def test_backlog_claim_what_only_touches_the_backlog_skips_what_is_being_claimed(world: World, held: OpenStore, verb: str) -> None:
+def test_backlog_claim_what_only_touches_the_backlog_skips_what_is_being_claimed(
+    world: World, held: OpenStore, verb: str
+) -> None:
     (a, b), worker = world.submit(2), world.worker()
     held.leases.claim(worker, uuid7(), [a])
     if verb == "repair":
-        assert world.meet(lambda store: store.backlog.repair("00000000-0000-0000-0000-000000000000", 10, 0)).result() == (b, 1)
+        assert world.meet(
+            lambda store: store.backlog.repair("00000000-0000-0000-0000-000000000000", 10, 0)
+        ).result() == (b, 1)
     else:
         world.meet(lambda store: store.backlog.put_off([a, b], "echo", 30)).result()
     held.commit()

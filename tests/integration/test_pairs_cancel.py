@@ -8,7 +8,7 @@ from dtqs.scoreboard import Death
 from dtqs.settlement import Kind
 from dtqs.store.backlog import FIRST_ID
 from dtqs.uuid7 import uuid7
-from tests.fix_store import DIED, OpenStore, World, settled
+from tests.support.fix_store import DIED, OpenStore, World, settled
 
 # --- cancel × claim
 
@@ -87,12 +87,16 @@ def test_cancel_retry_a_cancel_waits_for_the_retry_and_sees_its_new_row(world: W
 
 
 @pytest.mark.parametrize("reclaimed", [False, True])
-def test_cancel_give_back_what_comes_back_unspent_with_a_request_ends_as_cancelled(world: World, held: OpenStore, reclaimed: bool) -> None:
+def test_cancel_give_back_what_comes_back_unspent_with_a_request_ends_as_cancelled(
+    world: World, held: OpenStore, reclaimed: bool
+) -> None:
     (task,), worker = world.submit(), world.worker()
     lease = world.claim(worker, [task])
     held.tasks.cancel([task])
     idle = Death(worker, "exit status 1", None, idle=True)
-    back = world.meet(lambda store: store.leases.reclaim(worker, DIED, idle) if reclaimed else store.leases.give_back(lease)).waits()
+    back = world.meet(
+        lambda store: store.leases.reclaim(worker, DIED, idle) if reclaimed else store.leases.give_back(lease)
+    ).waits()
     held.commit()
     assert [ref[2] for ref in back.result() or []] == ["cancelled"]
     assert (world.status(task), world.attempts(task)) == ("cancelled", 0)
@@ -123,7 +127,9 @@ def test_cancel_finish_what_is_completed_after_the_request_is_completed(world: W
     world.check()
 
 
-@pytest.mark.parametrize("order", [1, -1], ids=["by the statement for completed tasks alone", "in another order than their ids'"])
+@pytest.mark.parametrize(
+    "order", [1, -1], ids=["by the statement for completed tasks alone", "in another order than their ids'"]
+)
 def test_cancel_finish_of_several_tasks_is_no_deadlock(world: World, held: OpenStore, order: int) -> None:
     # another order would lock c before a, which the cancel holds while it asks for c
     (a, b, c), worker = world.submit(3), world.worker()
@@ -153,5 +159,9 @@ def test_cancel_prune_a_cancel_locks_no_task_that_has_an_outcome(world: World, h
     (task,) = world.submit()
     world.run([task])
     assert held.tasks.cancel([task]) == []
-    world.meet(lambda store: store.database.run("prune_tasks", {"after": FIRST_ID, "before": uuid7(), "days": 0.0, "limit": 10})).result()
+    world.meet(
+        lambda store: store.database.run(
+            "prune_tasks", {"after": FIRST_ID, "before": uuid7(), "days": 0.0, "limit": 10}
+        )
+    ).result()
     assert world.value("SELECT count(*) FROM tasks") == 0

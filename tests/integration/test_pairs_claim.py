@@ -3,7 +3,7 @@
 """
 
 from dtqs.uuid7 import uuid7
-from tests.fix_store import DIED, REPORT, OpenStore, World, settled
+from tests.support.fix_store import DIED, REPORT, OpenStore, World, settled
 
 # --- claim × claim
 
@@ -159,7 +159,9 @@ def test_heartbeat_part_neither_waits_for_the_other(world: World, held: OpenStor
     (a, b), worker = world.submit(2), world.worker()
     lease = world.claim(worker, [a, b])
     held.workers.beat(worker, REPORT)
-    assert len(world.meet(lambda store: store.leases.finish_part(worker, lease, uuid7(), settled([a]), [b])).result()) == 1
+    assert (
+        len(world.meet(lambda store: store.leases.finish_part(worker, lease, uuid7(), settled([a]), [b])).result()) == 1
+    )
     held.commit()
     world.check()
 

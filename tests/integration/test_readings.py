@@ -11,28 +11,28 @@ from pydantic import SecretStr
 
 from dtqs.broker.topology import QUEUE
 from dtqs.config import LeaseSection, PostgresqlSection, RabbitmqSection
-from dtqs.readings import LogEntry, Reader
+from dtqs.readings import SystemLogRow, SystemReader
 from dtqs.readings import following as following_module
 from dtqs.readings.following import Following
 from dtqs.settlement import Kind
 from dtqs.store import Store, overview
-from dtqs.store.workers import Totals, WorkerReport
+from dtqs.store.workers import ProcessTotals, WorkerReport
 from dtqs.task import Status
 from dtqs.uuid7 import uuid7
-from tests.fix_store import World
-from tests.helpers import eventually, free_port
+from tests.support.fix_store import World
+from tests.support.helpers import eventually, free_port
 
 
 @pytest.fixture
-def reader(world: World, amqp_url: str) -> Iterator[Reader]:
-    made = Reader(world.store, RabbitmqSection(url=SecretStr(amqp_url)), "the test's reader")
+def reader(world: World, amqp_url: str) -> Iterator[SystemReader]:
+    made = SystemReader(world.store, RabbitmqSection(url=SecretStr(amqp_url)), "the test's reader")
     yield made
     made.close()
 
 
 @pytest.fixture
-def fresh_reader(fresh_world: World, amqp_url: str) -> Iterator[Reader]:
-    made = Reader(fresh_world.store, RabbitmqSection(url=SecretStr(amqp_url)), "the test's reader")
+def fresh_reader(fresh_world: World, amqp_url: str) -> Iterator[SystemReader]:
+    made = SystemReader(fresh_world.store, RabbitmqSection(url=SecretStr(amqp_url)), "the test's reader")
     yield made
     made.close()
 
@@ -41,21 +41,23 @@ def in_seconds(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
-def messages(entries: list[LogEntry]) -> list[str | None]:
+def messages(entries: list[SystemLogRow]) -> list[str | None]:
     return [entry.message for entry in entries]
 
 
 def logged(world: World, count: int, level: str = "info", words: str = "line") -> str:
     """Write so many log rows of one task."""
     (task,) = world.submit()
-    world.execute(f"INSERT INTO logs (task_id, event, level, message) SELECT '{task}', 'log', '{level}', '{words} ' || n FROM generate_series(1, {count}) n")
+    world.execute(
+        f"INSERT INTO logs (task_id, event, level, message) SELECT '{task}', 'log', '{level}', '{words} ' || n FROM generate_series(1, {count}) n"
+    )
     return task
 
 
 # --- the backlog
 
 
-def test_what_is_due_is_counted_by_priority_and_type_and_comes_in_its_order(world: World, reader: Reader) -> None:
+def test_what_is_due_is_counted_by_priority_and_type_and_comes_in_its_order(world: World, reader: SystemReader) -> None:
     low, high = world.submit(2, priority=1), world.submit(1, priority=9, task_type="image", tags=("电影",))
     scheduled = world.submit(1, due_at=in_seconds(3600))
     (retried,), (running,) = world.submit(), world.submit()
@@ -63,15 +65,25 @@ def test_what_is_due_is_counted_by_priority_and_type_and_comes_in_its_order(worl
     world.claim(world.worker(), [running])
     reading = reader.read()
     assert reading.depth is not None
-    assert (reading.depth.pending, reading.depth.later, reading.depth.in_progress, reading.depth.more) == (3, 2, 1, False)
+    assert (reading.depth.pending, reading.depth.later, reading.depth.in_progress, reading.depth.more) == (
+        3,
+        2,
+        1,
+        False,
+    )
     assert reading.depth.by_priority == (0, 2, 0, 0, 0, 0, 0, 0, 0, 1)
     assert dict(reading.depth.by_type) == {"echo": 2, "image": 1}
     assert [task.task_id for task in reading.next_tasks or ()] == [*high, *low]
-    assert [(task.task_id, task.due, task.attempts) for task in reading.later_tasks or ()] == [(retried, False, 1), (scheduled[0], False, 0)]
+    assert [(task.task_id, task.due, task.attempts) for task in reading.later_tasks or ()] == [
+        (retried, False, 1),
+        (scheduled[0], False, 0),
+    ]
     assert (reading.next_tasks or ())[0].tags == ("电影",)
 
 
-def test_what_is_due_is_found_behind_any_number_of_scheduled_tasks(world: World, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_due_is_found_behind_any_number_of_scheduled_tasks(
+    world: World, reader: SystemReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(overview, "LOOK_LIMIT", 5)
     monkeypatch.setattr(overview, "LATER_LIMIT", 3)
     world.submit(20, due_at=in_seconds(86400))
@@ -84,14 +96,18 @@ def test_what_is_due_is_found_behind_any_number_of_scheduled_tasks(world: World,
     assert (reading.depth.pending, reading.depth.later, reading.depth.more) == (3, 3, True)
 
 
-def test_what_has_a_higher_priority_is_told_behind_any_number_of_others(world: World, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_a_higher_priority_is_told_behind_any_number_of_others(
+    world: World, reader: SystemReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(overview, "LOOK_LIMIT", 5)
     world.submit(20, priority=5)
     urgent = world.submit(2, priority=8)
     world.submit(3, priority=2)
     world.submit(1, priority=9, due_at=in_seconds(60))
     # confirmed by the broker in this order: to be published again only after ten minutes
-    world.execute("UPDATE backlog SET publish_at = now() + interval '9 min' + interval '1 ms' * priority WHERE due_at <= now()")
+    world.execute(
+        "UPDATE backlog SET publish_at = now() + interval '9 min' + interval '1 ms' * priority WHERE due_at <= now()"
+    )
     reading = reader.read(next_limit=3)
     assert reading.depth is not None
     assert [task.task_id for task in reading.next_tasks or ()][:2] == urgent
@@ -100,7 +116,9 @@ def test_what_has_a_higher_priority_is_told_behind_any_number_of_others(world: W
     assert reading.depth.more
 
 
-def test_what_is_due_is_told_behind_any_number_of_tasks_that_soon_will_be(world: World, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_due_is_told_behind_any_number_of_tasks_that_soon_will_be(
+    world: World, reader: SystemReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(overview, "LOOK_LIMIT", 5)
     world.submit(20, due_at=in_seconds(60))
     due = world.submit(2)
@@ -113,16 +131,22 @@ def test_what_is_due_is_told_behind_any_number_of_tasks_that_soon_will_be(world:
 # --- processes, failures, latency
 
 
-def test_workers_are_told_with_the_progress_of_what_they_run(world: World, reader: Reader) -> None:
+def test_workers_are_told_with_the_progress_of_what_they_run(world: World, reader: SystemReader) -> None:
     (task,), worker = world.submit(light=False), world.worker()
     lease = world.claim(worker, [task])
     world.store.leases.report(lease, task, 1, "progress", "info", "", {"fraction": 0.25, "message": "one of four"})
     world.store.workers.beat(worker, WorkerReport("busy", task, "echo", 3.0, 64 << 20, 7, 1))
-    world.store.workers.count(worker, "worker", "node", Totals(submitted=3, claimed=2, completed=7, failed=1))
-    world.store.workers.count(uuid7(), "keeper", "node", Totals(published=4))
+    world.store.workers.count(worker, "worker", "node", ProcessTotals(submitted=3, claimed=2, completed=7, failed=1))
+    world.store.workers.count(uuid7(), "keeper", "node", ProcessTotals(published=4))
     reading = reader.read()
     (found,) = reading.workers or ()
-    assert (found.worker_id, found.state, found.task_id, found.fraction, found.message) == (worker, "busy", task, 0.25, "one of four")
+    assert (found.worker_id, found.state, found.task_id, found.fraction, found.message) == (
+        worker,
+        "busy",
+        task,
+        0.25,
+        "one of four",
+    )
     assert (found.completed, found.failed, found.memory_bytes) == (7, 1, 64 << 20)
     assert 2.9 < (found.busy_seconds or 0) < 10
     assert [process.role for process in reading.processes or ()] == ["keeper"]
@@ -130,7 +154,7 @@ def test_workers_are_told_with_the_progress_of_what_they_run(world: World, reade
     assert (reading.totals.completed, reading.totals.published) == (7, 4)
 
 
-def test_progress_is_looked_for_in_the_end_of_a_tasks_log(world: World, reader: Reader) -> None:
+def test_progress_is_looked_for_in_the_end_of_a_tasks_log(world: World, reader: SystemReader) -> None:
     (task,), worker = world.submit(light=False), world.worker()
     lease = world.claim(worker, [task])
     world.store.leases.report(lease, task, 1, "progress", "info", "", {"fraction": 0.25})
@@ -142,7 +166,9 @@ def test_progress_is_looked_for_in_the_end_of_a_tasks_log(world: World, reader: 
     assert [found.fraction for found in reader.read().workers or ()] == [None]
 
 
-def test_workers_beyond_the_first_are_counted(world: World, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_beyond_the_first_are_counted(
+    world: World, reader: SystemReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(overview, "WORKERS_LIMIT", 2)
     _, *others = [world.worker() for _ in range(3)]
     reading = reader.read()
@@ -152,22 +178,30 @@ def test_workers_beyond_the_first_are_counted(world: World, reader: Reader, monk
     assert [worker.worker_id for worker in reader.read().workers or () if worker.late] == [others[0]]
 
 
-def test_failures_are_told_newest_first_with_their_reason_and_so_are_retries_to_come(world: World, reader: Reader) -> None:
+def test_failures_are_told_newest_first_with_their_reason_and_so_are_retries_to_come(
+    world: World, reader: SystemReader
+) -> None:
     tasks = world.submit(3)
     for task, message in ((tasks[1], "first"), (tasks[0], "second")):
         world.run([task], Kind.FAILED, value=f'{{"type": "X", "message": "{message}"}}')
     world.run([tasks[2]], Kind.RETRY, value='{"type": "X", "message": "third"}', delay_seconds=60.0)
     told = [(failure.task_id, failure.status, failure.message) for failure in reader.read().failures or ()]
-    assert told == [(tasks[2], Status.PENDING, "third"), (tasks[0], Status.FAILED, "second"), (tasks[1], Status.FAILED, "first")]
+    assert told == [
+        (tasks[2], Status.PENDING, "third"),
+        (tasks[0], Status.FAILED, "second"),
+        (tasks[1], Status.FAILED, "first"),
+    ]
 
 
-def test_latency_is_that_of_the_tasks_that_completed_last(world: World, reader: Reader) -> None:
+def test_latency_is_that_of_the_tasks_that_completed_last(world: World, reader: SystemReader) -> None:
     empty = reader.read().latency
     assert empty is not None
     assert empty.wait_p50 is None
     tasks = world.submit(4)
     world.run(tasks)
-    world.execute("UPDATE tasks SET created_at = started_at - interval '2 s', finished_at = started_at + interval '0.5 s'")
+    world.execute(
+        "UPDATE tasks SET created_at = started_at - interval '2 s', finished_at = started_at + interval '0.5 s'"
+    )
     latency = reader.read().latency
     assert latency is not None
     assert latency.wait_p50 == pytest.approx(2.0)
@@ -177,7 +211,7 @@ def test_latency_is_that_of_the_tasks_that_completed_last(world: World, reader: 
 # --- the log
 
 
-def test_the_newest_log_rows_come_oldest_first_and_are_filtered(world: World, reader: Reader) -> None:
+def test_the_newest_log_rows_come_oldest_first_and_are_filtered(world: World, reader: SystemReader) -> None:
     first = logged(world, 3)
     second = logged(world, 2, "error", "trouble")
     assert messages(reader.newest_logs(3)) == ["line 3", "trouble 1", "trouble 2"]
@@ -191,19 +225,23 @@ def test_the_newest_log_rows_come_oldest_first_and_are_filtered(world: World, re
     assert messages(reader.newest_logs(1)) == ["newer 1"]
 
 
-def test_the_newest_log_rows_are_found_wherever_their_table_had_room(fresh_world: World, fresh_reader: Reader) -> None:
+def test_the_newest_log_rows_are_found_wherever_their_table_had_room(
+    fresh_world: World, fresh_reader: SystemReader
+) -> None:
     task = fresh_world.submit()[0]
     fill = f"INSERT INTO logs (task_id, event, level, message) SELECT '{task}', 'log', 'info', repeat('x', mod(n * 7919, 300)) FROM generate_series(1, 400) n"
     fresh_world.execute(*[fill] * 100, "VACUUM logs")
     for n in range(300):
-        fresh_world.execute(f"INSERT INTO logs (task_id, event, level, message) VALUES ('{task}', 'log', 'info', '{n}')")
+        fresh_world.execute(
+            f"INSERT INTO logs (task_id, event, level, message) VALUES ('{task}', 'log', 'info', '{n}')"
+        )
     (pages,) = fresh_world.rows("SELECT count(DISTINCT (ctid::text::point)[0]) FROM logs WHERE length(message) < 4")[0]
     assert pages > 100, "they are not where they are for this test to be one"
     assert messages(fresh_reader.newest_logs(300)) == [str(n) for n in range(300)]
     assert messages(fresh_reader.newest_logs(2, search="17")) == ["179", "217"]
 
 
-def test_a_task_to_be_retried_is_told_wherever_its_log_row_went(fresh_world: World, fresh_reader: Reader) -> None:
+def test_a_task_to_be_retried_is_told_wherever_its_log_row_went(fresh_world: World, fresh_reader: SystemReader) -> None:
     task = fresh_world.submit()[0]
     fill = f"INSERT INTO logs (task_id, event, level, message) SELECT '{task}', 'log', 'info', repeat('x', mod(n * 7919, 300)) FROM generate_series(1, 400) n"
     fresh_world.execute(*[fill] * 50, "UPDATE logs SET at = now() - interval '2 min'", "VACUUM logs")
@@ -212,7 +250,9 @@ def test_a_task_to_be_retried_is_told_wherever_its_log_row_went(fresh_world: Wor
     assert [failure.task_id for failure in fresh_reader.read().failures or ()] == [other]
 
 
-def test_a_rare_line_is_searched_for_further_back_but_only_so_far(world: World, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rare_line_is_searched_for_further_back_but_only_so_far(
+    world: World, reader: SystemReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     logged(world, 1, words="needle")
     logged(world, 3000)
     world.execute("UPDATE logs SET at = now() - interval '0.01 s' * (SELECT max(id) - logs.id FROM logs newest)")
@@ -223,9 +263,12 @@ def test_a_rare_line_is_searched_for_further_back_but_only_so_far(world: World, 
     assert len({entry.log_id for entry in reader.newest_logs(2500)}) == 2500
 
 
-def test_the_log_is_found_behind_a_pause(fresh_world: World, fresh_reader: Reader) -> None:
+def test_the_log_is_found_behind_a_pause(fresh_world: World, fresh_reader: SystemReader) -> None:
     logged(fresh_world, 5)
-    fresh_world.execute("SELECT make_logs_partition((now() - interval '25 days')::date)", "UPDATE logs SET at = now() - interval '25 days'")
+    fresh_world.execute(
+        "SELECT make_logs_partition((now() - interval '25 days')::date)",
+        "UPDATE logs SET at = now() - interval '25 days'",
+    )
     assert len(fresh_reader.newest_logs(9)) == 5
     logged(fresh_world, 1, words="newer")
     assert messages(fresh_reader.newest_logs(2)) == ["line 5", "newer 1"]
@@ -234,7 +277,7 @@ def test_the_log_is_found_behind_a_pause(fresh_world: World, fresh_reader: Reade
 # --- what is new in it
 
 
-def test_all_that_is_new_is_given_out_once_however_much_it_is(world: World, reader: Reader) -> None:
+def test_all_that_is_new_is_given_out_once_however_much_it_is(world: World, reader: SystemReader) -> None:
     logged(world, 3, words="old")
     following = Following(reader, None, None)
     assert messages(following.begin(2)) == ["old 2", "old 3"]
@@ -245,7 +288,7 @@ def test_all_that_is_new_is_given_out_once_however_much_it_is(world: World, read
     assert messages(list(following.new())) == ["newer 1"]
 
 
-def test_what_commits_late_is_given_out_too(world: World, reader: Reader) -> None:
+def test_what_commits_late_is_given_out_too(world: World, reader: SystemReader) -> None:
     (task,) = world.submit()
     following = Following(reader, "warning", None)
     following.begin(10)
@@ -257,7 +300,9 @@ def test_what_commits_late_is_given_out_too(world: World, reader: Reader) -> Non
     assert messages(list(following.new())) == ["late"]
 
 
-def test_who_looks_again_after_a_long_while_is_given_all_of_it(world: World, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_looks_again_after_a_long_while_is_given_all_of_it(
+    world: World, reader: SystemReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(following_module, "SPAN_SECONDS", 2.0)
     monkeypatch.setattr(following_module, "LATE_SECONDS", 0.5)
     following = Following(reader, None, None)
@@ -270,7 +315,7 @@ def test_who_looks_again_after_a_long_while_is_given_all_of_it(world: World, rea
 # --- servers
 
 
-def test_the_queue_is_told_and_when_it_is_missing(reader: Reader, amqp_url: str) -> None:
+def test_the_queue_is_told_and_when_it_is_missing(reader: SystemReader, amqp_url: str) -> None:
     assert any("task_queue is missing" in alarm for alarm in reader.read().alarms)
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
         channel = connection.channel()
@@ -289,7 +334,9 @@ def test_the_queue_is_told_and_when_it_is_missing(reader: Reader, amqp_url: str)
 def test_servers_that_are_away_are_told_soon_and_nothing_is_raised() -> None:
     section = PostgresqlSection(dsn=SecretStr(f"postgresql://dtqs@127.0.0.1:{free_port()}/dtqs"))
     store = Store(section, LeaseSection(), 1, "nowhere")
-    reader = Reader(store, RabbitmqSection(url=SecretStr(f"amqp://guest:guest@127.0.0.1:{free_port()}/%2F")), "nowhere")
+    reader = SystemReader(
+        store, RabbitmqSection(url=SecretStr(f"amqp://guest:guest@127.0.0.1:{free_port()}/%2F")), "nowhere"
+    )
     began = time.monotonic()
     reading = reader.read()
     assert time.monotonic() - began < 8

@@ -13,14 +13,13 @@ from typing import Any, BinaryIO
 import pytest
 
 from dtqs.cli import checks
-from dtqs.config import load
+from dtqs.config import FilesSection, load
 from dtqs.errors import FilesUnavailable, InputRefused, NotFound
 from dtqs.files import FileSpace, TooLarge, s3
-from dtqs.settings import FilesSection
 from dtqs.uuid7 import uuid7
-from tests.fix_s3 import Bucket
-from tests.fix_site import Clock, Site
-from tests.helpers import free_port
+from tests.support.fix_s3 import Bucket
+from tests.support.fix_site import Clock, Site
+from tests.support.helpers import free_port
 
 Space = Callable[..., FileSpace]
 
@@ -63,7 +62,9 @@ def part_of(files: FileSpace, file_id: str, start: int, end: int) -> bytes:
 # --- the store
 
 
-def test_outputs_and_uploads_lie_in_the_bucket_under_their_id_and_nowhere_else(space: Space, bucket: Bucket, tmp_path: Path) -> None:
+def test_outputs_and_uploads_lie_in_the_bucket_under_their_id_and_nowhere_else(
+    space: Space, bucket: Bucket, tmp_path: Path
+) -> None:
     files = space()
     made = output(files, b"output")
     with files.new_upload() as pending:
@@ -88,7 +89,9 @@ def test_a_large_file_goes_in_parts_and_is_never_held_in_memory(space: Space, bu
     body = os.urandom(1 << 20) * 20 + b"end"
     files = space()
     tracemalloc.start()
-    made = files.add_output("o", lambda file: [file.write(body[at : at + 65536]) for at in range(0, len(body), 65536)], "text/plain")
+    made = files.add_output(
+        "o", lambda file: [file.write(body[at : at + 65536]) for at in range(0, len(body), 65536)], "text/plain"
+    )
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 << 20
@@ -98,7 +101,9 @@ def test_a_large_file_goes_in_parts_and_is_never_held_in_memory(space: Space, bu
     assert bucket.unended() == []
 
 
-def test_an_upload_in_parts_that_fails_is_dropped(space: Space, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_upload_in_parts_that_fails_is_dropped(
+    space: Space, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -134,7 +139,9 @@ def test_files_in_the_folder_from_before_are_found_there(space: Space, tmp_path:
     assert not local.path_of(old).exists()
 
 
-def test_only_old_objects_of_ours_without_a_row_are_swept_and_so_are_uploads_that_nobody_ended(space: Space, bucket: Bucket) -> None:
+def test_only_old_objects_of_ours_without_a_row_are_swept_and_so_are_uploads_that_nobody_ended(
+    space: Space, bucket: Bucket
+) -> None:
     files = space()
     kept, lost = output(files, b"x"), output(files, b"x")
     for key in ("dtqs/readme.txt", f"other/{lost}", f"dtqs2/{lost}"):
@@ -228,7 +235,9 @@ def test_the_doctor_says_whether_the_bucket_can_be_reached(bucket: Bucket, tmp_p
     assert found(store="local") == []
 
 
-def test_a_wrong_secret_is_told_by_the_servers_own_word_and_is_worth_a_retry(space: Space, bucket: Bucket, tmp_path: Path) -> None:
+def test_a_wrong_secret_is_told_by_the_servers_own_word_and_is_worth_a_retry(
+    space: Space, bucket: Bucket, tmp_path: Path
+) -> None:
     files = space(s3_secret_key="not the secret")
     for call in (files.look, lambda: output(files, b"x"), lambda: read(files, f"upload:{uuid7()}")):
         with pytest.raises(FilesUnavailable, match="403 SignatureDoesNotMatch"):
@@ -246,7 +255,11 @@ def test_a_server_that_is_away_is_worth_a_retry(space: Space) -> None:
 
 
 def test_a_moments_fault_is_not_even_noticed(site: Site, space: Space) -> None:
-    answers = [b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"]
+    answers = [
+        b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n",
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    ]
     file_id = uuid7()
     site.answers[f"/files/{file_id}"] = lambda connection: connection.sendall(answers.pop(0))
     files = space(s3_endpoint=site.url(""), s3_bucket="files", s3_prefix="")
@@ -256,7 +269,9 @@ def test_a_moments_fault_is_not_even_noticed(site: Site, space: Space) -> None:
 def test_a_download_goes_on_where_its_connection_was_cut(site: Site, space: Space) -> None:
     def cut(connection: socket.socket) -> None:
         first = len(site.seen) == 1
-        connection.sendall(b"HTTP/1.1 206 Partial\r\nContent-Length: %d\r\n\r\n%s" % ((10, b"0123") if first else (6, b"456789")))
+        connection.sendall(
+            b"HTTP/1.1 206 Partial\r\nContent-Length: %d\r\n\r\n%s" % ((10, b"0123") if first else (6, b"456789"))
+        )
 
     file_id = uuid7()
     site.answers[f"/files/{file_id}"] = cut
@@ -266,10 +281,20 @@ def test_a_download_goes_on_where_its_connection_was_cut(site: Site, space: Spac
 
 def test_the_bucket_may_be_named_by_the_host(site: Site, space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
     real = socket.getaddrinfo
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **options: real("127.0.0.1" if host == "files.s3.example" else host, *rest, **options))
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, *rest, **options: real("127.0.0.1" if host == "files.s3.example" else host, *rest, **options),
+    )
     file_id = uuid7()
     site.answers[f"/{file_id}"] = (200, {}, b"ok")
-    assert read(space(s3_endpoint=site.url("", "s3.example"), s3_bucket="files", s3_prefix="", s3_path_style=False), f"upload:{file_id}") == b"ok"
+    assert (
+        read(
+            space(s3_endpoint=site.url("", "s3.example"), s3_bucket="files", s3_prefix="", s3_path_style=False),
+            f"upload:{file_id}",
+        )
+        == b"ok"
+    )
     assert site.seen[0][1]["host"] == f"files.s3.example:{site.port}"
 
 
@@ -277,7 +302,9 @@ def test_silence_ends(site: Site, space: Space) -> None:
     file_id = uuid7()
     site.answers[f"/files/{file_id}"] = site.silence(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
     with Clock() as clock, pytest.raises(FilesUnavailable, match="could not be reached"):
-        read(space(s3_endpoint=site.url(""), s3_bucket="files", s3_prefix="", s3_timeout_seconds=1), f"upload:{file_id}")
+        read(
+            space(s3_endpoint=site.url(""), s3_bucket="files", s3_prefix="", s3_timeout_seconds=1), f"upload:{file_id}"
+        )
     assert clock.seconds < 5
 
 
@@ -306,7 +333,9 @@ except FilesUnavailable:
     file_id = uuid7()
     site.answers[f"/files/{file_id}"] = site.silence(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
     command = [sys.executable, "-c", program, str(tmp_path), site.url(""), file_id]
-    done = subprocess.run(command, check=True, timeout=60, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    done = subprocess.run(
+        command, check=True, timeout=60, cwd=Path(__file__).parents[2], capture_output=True, text=True
+    )
     assert int(done.stdout) > 20
 
 

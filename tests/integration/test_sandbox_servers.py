@@ -7,7 +7,7 @@ import pytest
 from dtqs.deadline import Deadline
 from dtqs.sandbox.postgres import PrivatePostgres
 from dtqs.sandbox.rabbitmq import PrivateRabbitmq
-from tests.helpers import eventually
+from tests.support.helpers import eventually
 
 
 def _declare(url: str) -> int:

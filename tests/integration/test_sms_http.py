@@ -23,10 +23,10 @@ from dtqs.processors.sms.payload import SmsPayload
 from dtqs.processors.sms.settings import SmsSettings
 from dtqs.processors.sms.template import in_json
 from dtqs.task import Effect
-from tests.fix_processors import Attempt
-from tests.helpers import free_port
-from tests.interrupts import interrupted, stopped_at
-from tests.sms_servers import Answer, Gateway, accepted, refused
+from tests.support.fix_processors import Attempt
+from tests.support.helpers import free_port
+from tests.support.interrupts import interrupted, stopped_at
+from tests.support.sms_servers import Answer, Gateway, accepted, refused
 
 TO, TOKEN = "+4915112345678", "0123456789abcdef0123456789abcdef"
 SID = "AC" + "f" * 32
@@ -43,12 +43,24 @@ def gateway() -> Iterator[Gateway]:
 @pytest.fixture
 def twilio(gateway: Gateway, attempt: Attempt) -> Iterator[Send]:
     """Send by the Twilio of `gateway`: `twilio({"text": …}, setting=…)`."""
-    yield from _sender(attempt, {"provider": "twilio", "account_sid": SID, "auth_token": SecretStr(TOKEN), "base_url": gateway.url, "sender": "+15005550006"})
+    yield from _sender(
+        attempt,
+        {
+            "provider": "twilio",
+            "account_sid": SID,
+            "auth_token": SecretStr(TOKEN),
+            "base_url": gateway.url,
+            "sender": "+15005550006",
+        },
+    )
 
 
 @pytest.fixture
 def http(gateway: Gateway, attempt: Attempt) -> Iterator[Send]:
-    yield from _sender(attempt, {"provider": "http", "url": f"{gateway.url}/send?ref=${{id}}", "token": SecretStr(TOKEN), "sender": "DTQS"})
+    yield from _sender(
+        attempt,
+        {"provider": "http", "url": f"{gateway.url}/send?ref=${{id}}", "token": SecretStr(TOKEN), "sender": "DTQS"},
+    )
 
 
 def _sender(attempt: Attempt, settings: dict[str, Any]) -> Iterator[Send]:
@@ -69,25 +81,39 @@ def _sender(attempt: Attempt, settings: dict[str, Any]) -> Iterator[Send]:
 # --- twilio
 
 
-def test_twilio_is_asked_as_its_api_wants_it_and_its_answer_is_the_result(twilio: Send, gateway: Gateway, attempt: Attempt) -> None:
+def test_twilio_is_asked_as_its_api_wants_it_and_its_answer_is_the_result(
+    twilio: Send, gateway: Gateway, attempt: Attempt
+) -> None:
     context = attempt.context()
     result = twilio({"text": "Grüße, 5 € & more", "status_callback": "https://example.org/status?a=1"}, context=context)
     (asked,) = gateway.asked
     assert (asked.method, asked.path) == ("POST", f"/2010-04-01/Accounts/{SID}/Messages.json")
     assert base64.b64decode(asked.headers["authorization"].removeprefix("Basic ")).decode() == f"{SID}:{TOKEN}"
-    assert asked.form == {"To": TO, "From": "+15005550006", "Body": "Grüße, 5 € & more", "StatusCallback": "https://example.org/status?a=1"}
+    assert asked.form == {
+        "To": TO,
+        "From": "+15005550006",
+        "Body": "Grüße, 5 € & more",
+        "StatusCallback": "https://example.org/status?a=1",
+    }
     assert result == {
         "message_id": f"SM{1:032d}", "status": "queued", "to": TO, "sender": "+15005550006", "segments": 1, "encoding": "GSM-7", "provider": "twilio",
     }  # fmt: skip
     assert attempt.reports.effects == [Effect.FAIL]
 
 
-def test_twilio_chooses_the_sender_where_a_service_is_configured_and_the_task_names_none(twilio: Send, gateway: Gateway, attempt: Attempt) -> None:
+def test_twilio_chooses_the_sender_where_a_service_is_configured_and_the_task_names_none(
+    twilio: Send, gateway: Gateway, attempt: Attempt
+) -> None:
     context = attempt.context()
     callback = "https://example.org/sms/${id}"
     twilio(context=context, sender="", messaging_service_sid="MG1", api_key_sid="SK1", status_callback=callback)
     twilio({"sender": "Parcels"})
-    assert gateway.asked[0].form == {"To": TO, "MessagingServiceSid": "MG1", "Body": "hello", "StatusCallback": f"https://example.org/sms/{context.task_id}"}
+    assert gateway.asked[0].form == {
+        "To": TO,
+        "MessagingServiceSid": "MG1",
+        "Body": "hello",
+        "StatusCallback": f"https://example.org/sms/{context.task_id}",
+    }
     assert base64.b64decode(gateway.asked[0].headers["authorization"].removeprefix("Basic ")).decode() == f"SK1:{TOKEN}"
     assert gateway.asked[1].form["From"] == "Parcels"
 
@@ -95,12 +121,24 @@ def test_twilio_chooses_the_sender_where_a_service_is_configured_and_the_task_na
 @pytest.mark.parametrize(
     ("answer", "error", "words"),
     [
-        (refused(400, 21211, f"The 'To' number {TO} is not a valid phone number."), PermanentError, "error 21211: The 'To' number +4915…78 is not a valid"),
+        (
+            refused(400, 21211, f"The 'To' number {TO} is not a valid phone number."),
+            PermanentError,
+            "error 21211: The 'To' number +4915…78 is not a valid",
+        ),
         (refused(400, 21610, "Attempt to send to unsubscribed recipient"), PermanentError, "error 21610"),
         (refused(401, 20003, f"Authenticate {TOKEN}"), PermanentError, "credentials are refused"),
         (Answer(301, {}, {"Location": "/elsewhere"}), PermanentError, "HTTP 301"),
-        (Answer(201, {"sid": "SM1", "status": "failed", "error_code": 30007, "error_message": "filtered"}), PermanentError, "error 30007: filtered"),
-        (refused(400, 21611, "This 'From' number has exceeded the maximum number of queued messages"), TransientError, "error 21611"),
+        (
+            Answer(201, {"sid": "SM1", "status": "failed", "error_code": 30007, "error_message": "filtered"}),
+            PermanentError,
+            "error 30007: filtered",
+        ),
+        (
+            refused(400, 21611, "This 'From' number has exceeded the maximum number of queued messages"),
+            TransientError,
+            "error 21611",
+        ),
         (refused(500, 20500, "Internal Server Error"), TransientError, "HTTP 500"),
         (Answer(503, b"<html>away</html>"), TransientError, "HTTP 503"),
         (Answer(504, b"<html>lost</html>"), EffectUnknown, "HTTP 504"),
@@ -149,7 +187,11 @@ def test_a_reply_that_does_not_come_is_waited_for_no_longer_than_allowed(twilio:
 
 
 def test_a_reply_that_breaks_off_after_its_code_counts_as_that(twilio: Send, http: Send, gateway: Gateway) -> None:
-    gateway.answers = [Answer(201, {"sid": "SM1"}, cut=True), Answer(400, {"code": 21211}, cut=True), Answer(200, b"OK, but to whom", cut=True)]
+    gateway.answers = [
+        Answer(201, {"sid": "SM1"}, cut=True),
+        Answer(400, {"code": 21211}, cut=True),
+        Answer(200, b"OK, but to whom", cut=True),
+    ]
     assert twilio()["message_id"] is None
     with pytest.raises(PermanentError, match="HTTP 400"):
         twilio()
@@ -168,7 +210,9 @@ def test_after_an_interrupt_the_next_message_goes_out_as_ever(twilio: Send, gate
 
 
 @pytest.mark.parametrize("provider", ["twilio", "http"])
-def test_a_message_that_was_taken_says_so_before_anything_else(twilio: Send, http: Send, gateway: Gateway, attempt: Attempt, provider: str) -> None:
+def test_a_message_that_was_taken_says_so_before_anything_else(
+    twilio: Send, http: Send, gateway: Gateway, attempt: Attempt, provider: str
+) -> None:
     context, send = attempt.context(), {"twilio": twilio, "http": http}[provider]
     with stopped_at("dtqs.processors.sms.processor", "message handed over"):
         send(context=context, on_ambiguous="retry")
@@ -183,7 +227,9 @@ def test_where_nobody_listens_no_effect_has_begun_and_it_is_tried_again(twilio: 
     assert attempt.reports.effects == []
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sent(twilio: Send, attempt: Attempt, tmp_path: Path) -> None:
+def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sent(
+    twilio: Send, attempt: Attempt, tmp_path: Path
+) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -208,11 +254,18 @@ def test_no_proxy_of_the_environment_is_asked(twilio: Send, gateway: Gateway, mo
 # --- http
 
 
-def test_a_gateway_gets_the_request_that_is_configured_with_each_value_escaped_for_its_place(http: Send, gateway: Gateway, attempt: Attempt) -> None:
+def test_a_gateway_gets_the_request_that_is_configured_with_each_value_escaped_for_its_place(
+    http: Send, gateway: Gateway, attempt: Attempt
+) -> None:
     context = attempt.context()
     gateway.answers = [Answer(200, {"messages": [{"id": 4711}]})]
     text = 'say "hi" ${token} \\ & <b>\nand more'
-    result = http({"text": text}, context=context, headers='{"Authorization": "Bearer ${token}", "Idempotency-Key": "${id}"}', id_path="messages.0.id")
+    result = http(
+        {"text": text},
+        context=context,
+        headers='{"Authorization": "Bearer ${token}", "Idempotency-Key": "${id}"}',
+        id_path="messages.0.id",
+    )
     (asked,) = gateway.asked
     assert (asked.method, asked.path) == ("POST", f"/send?ref={context.task_id}")
     assert asked.headers["authorization"] == f"Bearer {TOKEN}"
@@ -228,7 +281,12 @@ def test_forms_xml_and_urls_hold_any_text(http: Send, gateway: Gateway) -> None:
     text = 'a&b=c <"ü€'
     http({"text": text}, content_type="application/x-www-form-urlencoded", body="to=${to}&text=${text}&user=a")
     http({"text": text}, content_type="text/xml", body='<sms to="${to}">${text}</sms>')
-    http({"text": text}, method="GET", url=f"{gateway.url}/send/${{to}}?text=${{text}}&key=${{token}}", success_pattern="^OK")
+    http(
+        {"text": text},
+        method="GET",
+        url=f"{gateway.url}/send/${{to}}?text=${{text}}&key=${{token}}",
+        success_pattern="^OK",
+    )
     assert gateway.asked[0].form == {"to": TO, "text": text, "user": "a"}
     assert gateway.asked[1].body.decode() == f'<sms to="{TO}">a&amp;b=c &lt;&quot;ü€</sms>'
     assert gateway.asked[2].path == f"/send/%2B4915112345678?text=a%26b%3Dc%20%3C%22%C3%BC%E2%82%AC&key={TOKEN}"
@@ -251,8 +309,13 @@ SPOKEN = 'Ihr "Code": 482913 für Ä & Ö'
 
 
 @pytest.mark.parametrize("write", [str, quote, quote_plus, in_json, escape, lambda text: json.dumps({"text": text})])
-def test_a_text_that_a_provider_repeats_is_in_no_error(http: Send, twilio: Send, gateway: Gateway, write: Callable[[str], str]) -> None:
-    gateway.answers = [Answer(400, f"bad text {write(SPOKEN)} for you".encode()), refused(400, 21617, f"bad text {write(SPOKEN)}")]
+def test_a_text_that_a_provider_repeats_is_in_no_error(
+    http: Send, twilio: Send, gateway: Gateway, write: Callable[[str], str]
+) -> None:
+    gateway.answers = [
+        Answer(400, f"bad text {write(SPOKEN)} for you".encode()),
+        refused(400, 21617, f"bad text {write(SPOKEN)}"),
+    ]
     for send in (http, twilio):
         with pytest.raises(PermanentError, match=r"bad text .*\*{8}") as caught:
             send({"text": SPOKEN})
@@ -273,13 +336,22 @@ def test_a_text_that_a_provider_repeats_is_in_no_error(http: Send, twilio: Send,
     ],
     ids=lambda value: str(getattr(value, "code", "")),
 )
-def test_success_is_what_code_and_pattern_say(http: Send, gateway: Gateway, answer: Answer, error: type[Exception]) -> None:
+def test_success_is_what_code_and_pattern_say(
+    http: Send, gateway: Gateway, answer: Answer, error: type[Exception]
+) -> None:
     gateway.answers = [answer]
     with pytest.raises(error) as caught:
         http(success_pattern="^OK")
     assert isinstance(caught.value, EffectUnknown) == (error is EffectUnknown)
 
 
-def test_what_makes_it_a_message_is_the_answers_code_even_where_no_id_can_be_found(http: Send, gateway: Gateway) -> None:
-    gateway.answers = [Answer(200, b"not json"), Answer(204, b""), accepted(1), Answer(200, {"messages": [{"id": "a\0b\u200e"}]})]
+def test_what_makes_it_a_message_is_the_answers_code_even_where_no_id_can_be_found(
+    http: Send, gateway: Gateway
+) -> None:
+    gateway.answers = [
+        Answer(200, b"not json"),
+        Answer(204, b""),
+        accepted(1),
+        Answer(200, {"messages": [{"id": "a\0b\u200e"}]}),
+    ]
     assert [http(id_path="messages.0.id")["message_id"] for _ in range(4)] == [None, None, None, "ab"]

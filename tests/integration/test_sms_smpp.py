@@ -22,10 +22,10 @@ from dtqs.processors.sms import SmsProcessor
 from dtqs.processors.sms.payload import SmsPayload
 from dtqs.processors.sms.settings import SmsSettings
 from dtqs.task import Effect
-from tests.fix_processors import Attempt
-from tests.helpers import eventually, free_port
-from tests.interrupts import interrupted, stopped_at
-from tests.sms_servers import LOSE, SILENCE, SmppServer
+from tests.support.fix_processors import Attempt
+from tests.support.helpers import eventually, free_port
+from tests.support.interrupts import interrupted, stopped_at
+from tests.support.sms_servers import LOSE, SILENCE, SmppServer
 
 TO = "+4915112345678"
 Send = Callable[..., Any]
@@ -49,7 +49,13 @@ def processors() -> Iterator[list[SmsProcessor]]:
 @pytest.fixture
 def smpp(server: SmppServer, attempt: Attempt, processors: list[SmsProcessor]) -> Send:
     """Send through `server`: `smpp({"text": …}, setting=…)`; with the same processor until a call names settings."""
-    common = {"provider": "smpp", "host": "127.0.0.1", "port": server.port, "system_id": "dtqs", "password": SecretStr("sesame")}
+    common = {
+        "provider": "smpp",
+        "host": "127.0.0.1",
+        "port": server.port,
+        "system_id": "dtqs",
+        "password": SecretStr("sesame"),
+    }
 
     def send(payload: dict[str, Any] | None = None, *, context: Context | None = None, **more: Any) -> Any:
         if not processors or more:
@@ -61,7 +67,9 @@ def smpp(server: SmppServer, attempt: Attempt, processors: list[SmsProcessor]) -
     return send
 
 
-def test_a_message_is_one_submit_on_a_bound_connection_that_is_kept(smpp: Send, server: SmppServer, attempt: Attempt) -> None:
+def test_a_message_is_one_submit_on_a_bound_connection_that_is_kept(
+    smpp: Send, server: SmppServer, attempt: Attempt
+) -> None:
     assert smpp({"text": "5 € @ {x}", "sender": "Parcels"})["message_id"] == "00000001"
     assert smpp({"sender": "+15005550006"})["message_id"] == "00000002"
     assert smpp({"sender": "12345"})["status"] == "accepted"
@@ -110,7 +118,9 @@ def test_what_gsm_7_does_not_have_goes_as_ucs_2(smpp: Send, server: SmppServer) 
         (0x0400, PermanentError),
     ],
 )
-def test_a_status_is_transient_or_permanent_and_the_connection_goes_on(smpp: Send, server: SmppServer, status: int, error: type[Exception]) -> None:
+def test_a_status_is_transient_or_permanent_and_the_connection_goes_on(
+    smpp: Send, server: SmppServer, status: int, error: type[Exception]
+) -> None:
     server.statuses = [status]
     with pytest.raises(error, match=f"0x{status:08x}") as caught:
         smpp()
@@ -127,7 +137,9 @@ def test_a_server_that_thinks_us_unbound_is_bound_to_anew(smpp: Send, server: Sm
     assert server.commands() == ["bind_transceiver", "submit_sm", "unbind", "bind_transceiver", "submit_sm"]
 
 
-def test_a_part_that_is_throttled_waits_for_its_turn_and_the_first_is_not_sent_twice(smpp: Send, server: SmppServer) -> None:
+def test_a_part_that_is_throttled_waits_for_its_turn_and_the_first_is_not_sent_twice(
+    smpp: Send, server: SmppServer
+) -> None:
     server.statuses = [0, consts.SMPP_ESME_RTHROTTLED, 0]
     assert smpp({"text": "x" * 200})["segments"] == 2
     assert [pdu.short_message[5] for pdu in server.submitted()] == [1, 2, 2]
@@ -161,7 +173,9 @@ def test_a_refusal_in_the_middle_of_a_message_says_how_much_was_taken(smpp: Send
         smpp({"text": "x" * 200})
 
 
-def test_without_a_server_or_with_a_wrong_password_no_effect_has_begun(smpp: Send, server: SmppServer, attempt: Attempt) -> None:
+def test_without_a_server_or_with_a_wrong_password_no_effect_has_begun(
+    smpp: Send, server: SmppServer, attempt: Attempt
+) -> None:
     with pytest.raises(TransientError, match="no connection"):
         smpp(port=free_port())
     with pytest.raises(PermanentError, match="not bound: Invalid Password"):
@@ -203,7 +217,9 @@ def test_a_connection_that_died_unseen_costs_no_message(smpp: Send, server: Smpp
     assert server.commands().count("bind_transceiver") == 2
 
 
-def test_a_connection_that_was_quiet_is_tried_before_a_message_goes_on_it(smpp: Send, server: SmppServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_was_quiet_is_tried_before_a_message_goes_on_it(
+    smpp: Send, server: SmppServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("dtqs.processors.sms.smpp._TRUSTED_SECONDS", 0.0)
     smpp()
     smpp()
@@ -217,13 +233,19 @@ def test_a_server_that_speaks_something_else_is_left(smpp: Send, server: SmppSer
     assert smpp()["status"] == "accepted"
 
 
-def test_a_receipt_is_acknowledged_and_logged_whenever_it_comes(smpp: Send, server: SmppServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_receipt_is_acknowledged_and_logged_whenever_it_comes(
+    smpp: Send, server: SmppServer, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     smpp()
     server.request("deliver_sm", esm_class=4, short_message=_receipt("00000001", "DELIVRD"))
     assert server.wait_for("deliver_sm_resp").status == 0
     (record,) = [record for record in caplog.records if record.message == "delivery receipt"]
-    assert (record.__dict__["message_id"], record.__dict__["state"], record.__dict__["network_error"]) == ("00000001", "DELIVRD", "000")
+    assert (record.__dict__["message_id"], record.__dict__["state"], record.__dict__["network_error"]) == (
+        "00000001",
+        "DELIVRD",
+        "000",
+    )
     server.request("deliver_sm", short_message=b"STOP", source_addr="4915112345678")
     server.wait_for("deliver_sm_resp", 2)
     assert server.wait_for("deliver_sm_resp").status == consts.SMPP_ESME_RX_R_APPN
@@ -246,7 +268,9 @@ def test_receipts_that_are_waited_for_are_in_the_result(smpp: Send, server: Smpp
     ]
 
 
-def test_a_receipt_that_does_not_come_or_a_connection_that_ends_takes_nothing_from_a_message_that_was_taken(smpp: Send, server: SmppServer) -> None:
+def test_a_receipt_that_does_not_come_or_a_connection_that_ends_takes_nothing_from_a_message_that_was_taken(
+    smpp: Send, server: SmppServer
+) -> None:
     assert smpp(wait_receipt_seconds=0.2)["receipts"] == []
 
     def lose() -> None:
@@ -259,7 +283,9 @@ def test_a_receipt_that_does_not_come_or_a_connection_that_ends_takes_nothing_fr
     network.join(10)
 
 
-def test_a_message_that_was_accepted_says_so_before_it_waits_for_receipts(smpp: Send, server: SmppServer, attempt: Attempt) -> None:
+def test_a_message_that_was_accepted_says_so_before_it_waits_for_receipts(
+    smpp: Send, server: SmppServer, attempt: Attempt
+) -> None:
     context = attempt.context()
     with interrupted(lambda: attempt.reports.effects == [Effect.RETRY, Effect.FAIL]):
         smpp(context=context, on_ambiguous="retry", wait_receipt_seconds=20)
@@ -276,7 +302,9 @@ def test_a_message_that_was_accepted_says_so_before_anything_else(smpp: Send, at
 
 
 @pytest.mark.parametrize("keys", [{"request_timeout_seconds": 0.5}, {"wait_receipt_seconds": 0.5}])
-def test_a_server_that_never_stops_sending_holds_nobody_for_ever(smpp: Send, server: SmppServer, keys: dict[str, float]) -> None:
+def test_a_server_that_never_stops_sending_holds_nobody_for_ever(
+    smpp: Send, server: SmppServer, keys: dict[str, float]
+) -> None:
     began = time.monotonic()
     with flooded(server, lambda: len(server.submitted()) == 1):
         if "request_timeout_seconds" in keys:
@@ -314,7 +342,10 @@ def test_tls_is_checked_against_the_host(smpp: Send, attempt: Attempt, tmp_path:
     try:
         with pytest.raises(TransientError, match="certificate verify failed"):
             smpp(port=server.port, tls=True)
-        assert smpp(port=server.port, tls=True, ca_file=tmp_path / "ca.pem", enquire_link_seconds=0.2)["status"] == "accepted"
+        assert (
+            smpp(port=server.port, tls=True, ca_file=tmp_path / "ca.pem", enquire_link_seconds=0.2)["status"]
+            == "accepted"
+        )
         server.wait_for("enquire_link")
         assert smpp()["status"] == "accepted"
     finally:
@@ -325,9 +356,16 @@ _FLOOD_SECONDS = 30.0
 
 
 @contextmanager
-def flooded(server: SmppServer, after: Callable[[], bool], end: Callable[[], bool] = lambda: False) -> Iterator[threading.Event]:
+def flooded(
+    server: SmppServer, after: Callable[[], bool], end: Callable[[], bool] = lambda: False
+) -> Iterator[threading.Event]:
     """From one condition to the other, let the server send without a pause what needs no answer; the event says that it does."""
-    many, begun, ended, until = struct.pack(">LLLL", 16, 0x80000015, 0, 0) * 4000, threading.Event(), threading.Event(), time.monotonic() + _FLOOD_SECONDS
+    many, begun, ended, until = (
+        struct.pack(">LLLL", 16, 0x80000015, 0, 0) * 4000,
+        threading.Event(),
+        threading.Event(),
+        time.monotonic() + _FLOOD_SECONDS,
+    )
 
     def flood() -> None:
         eventually(after, 10)

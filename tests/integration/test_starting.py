@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from dtqs.api.secret import FILE_NAME
+from dtqs.api.access.secret import FILE_NAME
 from dtqs.cli.starting import check_api
 from dtqs.config import Config, load
 from dtqs.errors import ConfigError
-from dtqs.store.workers import Totals
+from dtqs.store.workers import ProcessTotals
 from dtqs.uuid7 import uuid7
-from tests.fix_store import World
+from tests.support.fix_store import World
 
 
 @pytest.fixture
@@ -34,13 +34,15 @@ class Hosts:
         """Start as `dtqs api` does; from then on its processes count."""
         self._monkeypatch.setattr(socket, "gethostname", lambda: host)
         check_api(self.config(host))
-        self._world.store.workers.count(uuid7(), "api", host, Totals())
+        self._world.store.workers.count(uuid7(), "api", host, ProcessTotals())
 
 
 def test_a_host_with_another_secret_is_refused_while_the_other_one_runs(hosts: Hosts, world: World) -> None:
     hosts.start("ada")
     hosts.start("ada")
-    with pytest.raises(ConfigError, match=r"api-secret: the API on ada signs .* with another secret.*copy the file of ada"):
+    with pytest.raises(
+        ConfigError, match=r"api-secret: the API on ada signs .* with another secret.*copy the file of ada"
+    ):
         hosts.start("bob")
     world.execute("UPDATE counters SET updated_at = now() - interval '1 minute'")
     hosts.start("bob")

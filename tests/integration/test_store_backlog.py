@@ -4,16 +4,22 @@ import pytest
 
 from dtqs.settlement import Kind
 from dtqs.store.backlog import FIRST_ID, LONG_AGO
-from tests.fix_store import World
+from tests.support.fix_store import World
 
 
 def wait_of(world: World, task_id: str) -> float:
     """Seconds until the task is published (again)."""
-    return float(world.value("SELECT extract(epoch FROM publish_at - now())::float8 FROM backlog WHERE task_id = %s", task_id))
+    return float(
+        world.value("SELECT extract(epoch FROM publish_at - now())::float8 FROM backlog WHERE task_id = %s", task_id)
+    )
 
 
 def set_publish(world: World, task_id: str, seconds_ago: float) -> None:
-    world.rows("UPDATE backlog SET publish_at = now() - %s * interval '1 s' WHERE task_id = %s RETURNING 1", seconds_ago, task_id)
+    world.rows(
+        "UPDATE backlog SET publish_at = now() - %s * interval '1 s' WHERE task_id = %s RETURNING 1",
+        seconds_ago,
+        task_id,
+    )
 
 
 def set_published(world: World, task_id: str, seconds_ago: float) -> None:
@@ -90,7 +96,9 @@ def test_a_relay_looks_at_its_mark_too_since_many_rows_may_share_one_time(world:
 
 
 def test_the_mark_trails_the_clock_by_some_seconds(world: World) -> None:
-    assert world.value("SELECT now() - %s::timestamptz BETWEEN interval '5 s' AND interval '6 s'", world.store.backlog.now()[0])
+    assert world.value(
+        "SELECT now() - %s::timestamptz BETWEEN interval '5 s' AND interval '6 s'", world.store.backlog.now()[0]
+    )
 
 
 def test_a_relay_of_nothing_tells_no_place(world: World) -> None:
@@ -135,7 +143,11 @@ def test_a_forged_hint_puts_off_no_task_of_another_type(world: World) -> None:
 
 
 def test_hints_are_made_of_what_is_due(world: World) -> None:
-    (now,), (later,), (claimed,) = world.submit(priority=2, task_type="image", light=False), world.submit(delay_seconds=60.0), world.submit()
+    (now,), (later,), (claimed,) = (
+        world.submit(priority=2, task_type="image", light=False),
+        world.submit(delay_seconds=60.0),
+        world.submit(),
+    )
     world.claim(world.worker(), [claimed])
     (due,) = world.store.backlog.due([now, later, claimed])
     assert (due.task_id, due.task_type, due.light, due.priority) == (now, "image", False, 2)

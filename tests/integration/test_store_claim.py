@@ -3,7 +3,7 @@
 from dtqs.settlement import Kind
 from dtqs.task import Claimed
 from dtqs.uuid7 import uuid7
-from tests.fix_store import World, settled
+from tests.support.fix_store import World, settled
 
 
 def taken(world: World, task_ids: list[str], worker: str | None = None) -> list[Claimed]:

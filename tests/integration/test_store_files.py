@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 
-from dtqs.api.intake import Intake
+from dtqs.api.submit.intake import Intake
 from dtqs.errors import Invalid, Problem
 from dtqs.processors.catalog import Catalog
 from dtqs.processors.faults import PROBLEMS_LIMIT
@@ -15,7 +15,7 @@ from dtqs.settlement import Kind
 from dtqs.store.file_rows import Named
 from dtqs.task import OutputFile
 from dtqs.uuid7 import uuid7
-from tests.fix_store import World
+from tests.support.fix_store import World
 
 DAY = 86400.0
 OWNER = uuid7()
@@ -24,7 +24,11 @@ OWNER = uuid7()
 def upload(world: World, age_days: float = 0, owner: str | None = None) -> str:
     file = OutputFile(uuid7(), "x", "text/plain", 1, "ab")
     world.store.files.insert(file, owner)
-    world.rows("UPDATE files SET kept_from = kept_from - %s * interval '1 day' WHERE id = %s RETURNING 1", age_days, file.file_id)
+    world.rows(
+        "UPDATE files SET kept_from = kept_from - %s * interval '1 day' WHERE id = %s RETURNING 1",
+        age_days,
+        file.file_id,
+    )
     return file.file_id
 
 
@@ -37,7 +41,10 @@ def test_a_task_may_open_only_what_is_its_keys(world: World) -> None:
     admin = world.store.api_keys.create("admin", ("admin",))[0]
     files = {owner: upload(world, owner=owner) for owner in (OWNER, admin, None)}
     mine, everybodys, admins = (world.submit(submitted_by=owner)[0] for owner in (OWNER, None, admin))
-    may = {task: {owner for owner, file_id in files.items() if world.store.files.may_open(task, file_id)} for task in (mine, everybodys, admins)}
+    may = {
+        task: {owner for owner, file_id in files.items() if world.store.files.may_open(task, file_id)}
+        for task in (mine, everybodys, admins)
+    }
     assert may == {mine: {OWNER}, everybodys: set(files), admins: set(files)}
     assert not world.store.files.may_open(mine, uuid7())
     assert not world.store.files.may_open(uuid7(), files[OWNER])
@@ -119,7 +126,10 @@ def test_two_that_name_a_file_at_once_both_find_it_and_the_later_wins(world: Wor
 def failed(world: World, *named: str) -> str:
     """A failed task whose payload names these files, wherever in it."""
     first, *others = [f"upload:{each}" for each in named]
-    (task,) = world.submit(payload=orjson.dumps({"source": first, "others": [{"source": other} for other in others]}).decode(), submitted_by=OWNER)
+    (task,) = world.submit(
+        payload=orjson.dumps({"source": first, "others": [{"source": other} for other in others]}).decode(),
+        submitted_by=OWNER,
+    )
     world.run([task], Kind.FAILED)
     return task
 
@@ -150,7 +160,9 @@ def test_a_retry_whose_upload_is_gone_is_refused_and_submits_nothing(world: Worl
     assert refused.value.problems == (needed[gone],)
     assert world.value("SELECT count(*) FROM tasks") == 1
     assert world.store.tasks.retry(task, uuid7(), OWNER, {there: needed[there]}).fresh
-    assert not world.store.tasks.retry(task, uuid7(), OWNER, needed).fresh, "a second call returns what is there already"
+    assert not world.store.tasks.retry(task, uuid7(), OWNER, needed).fresh, (
+        "a second call returns what is there already"
+    )
 
 
 def test_a_retry_keeps_what_its_payload_names_by_a_preset_and_is_refused_when_that_is_gone(world: World) -> None:
@@ -179,7 +191,9 @@ def test_a_file_that_a_keeper_deletes_while_its_task_is_retried_is_gone(world: W
     task = failed(world, named)
     with world.held_open() as keeper:
         assert keeper.housekeeping.expire_files(7, 10) == [named]
-        retry = world.meet(lambda store: store.tasks.retry(task, uuid7(), OWNER, {named: Problem("payload.source", "gone")})).waits()
+        retry = world.meet(
+            lambda store: store.tasks.retry(task, uuid7(), OWNER, {named: Problem("payload.source", "gone")})
+        ).waits()
         keeper.commit()
         with pytest.raises(Invalid):
             retry.result()
@@ -188,7 +202,9 @@ def test_a_file_that_a_keeper_deletes_while_its_task_is_retried_is_gone(world: W
 
 def test_uploads_that_are_not_there_are_named_up_to_a_limit(world: World) -> None:
     intake = Intake(Catalog([VideoProcessor(VideoSettings())]), world.store.files, lambda uri: None, 5)
-    examined = intake.examine([{"task_type": "video", "payload": {"source": f"upload:{uuid7()}"}} for _ in range(1000)], [], None)
+    examined = intake.examine(
+        [{"task_type": "video", "payload": {"source": f"upload:{uuid7()}"}} for _ in range(1000)], [], None
+    )
     examined.uploads *= 2
     with pytest.raises(Invalid) as refused:
         intake.complete(examined, OWNER)

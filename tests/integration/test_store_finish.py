@@ -5,10 +5,12 @@ import pytest
 from dtqs.settlement import Kind, Settlement
 from dtqs.task import OutputFile
 from dtqs.uuid7 import uuid7
-from tests.fix_store import DIED, World, settled
+from tests.support.fix_store import DIED, World, settled
 
 ERROR = '{"message": "no luck", "type": "TransientError"}'
-BOTH_WAYS = pytest.mark.parametrize("files", [(), (OutputFile(uuid7(), "x", "text/plain", 1, "ab"),)], ids=["without files", "with files"])
+BOTH_WAYS = pytest.mark.parametrize(
+    "files", [(), (OutputFile(uuid7(), "x", "text/plain", 1, "ab"),)], ids=["without files", "with files"]
+)
 """Tasks that are completed without files, and all of their lease, have a statement of their own."""
 
 
@@ -20,13 +22,17 @@ def test_a_completed_task_keeps_its_result_and_who_made_it(world: World, files: 
     (task,), worker = world.submit(), world.worker()
     lease = world.claim(worker, [task])
     started = world.value("SELECT started_at FROM leases")
-    ((log_id, ref, event),) = world.store.leases.finish(lease, [Settlement(task, Kind.COMPLETED, '{"a": [1]}', files=files)])
+    ((log_id, ref, event),) = world.store.leases.finish(
+        lease, [Settlement(task, Kind.COMPLETED, '{"a": [1]}', files=files)]
+    )
     (log,) = world.store.reads.logs(task)
     record = world.store.reads.task(task)
     assert (ref, event, log_id) == (task, "completed", log.log_id)
     assert (record.status, record.result, record.error, record.attempt) == ("completed", {"a": [1]}, None, 1)
     assert (log.attempt, log.worker_id, log.level, log.data) == (1, worker, "info", None)
-    assert world.rows("SELECT started_at, finished_at >= started_at, worker_id::text FROM tasks") == [(started, True, worker)]
+    assert world.rows("SELECT started_at, finished_at >= started_at, worker_id::text FROM tasks") == [
+        (started, True, worker)
+    ]
     assert world.value("SELECT count(*) FROM failures") == 0
     world.check()
 
@@ -36,7 +42,9 @@ def test_completed_tasks_have_each_its_own_result_in_whatever_order_they_are_nam
     for order in (1, -1):
         tasks = world.submit(3)
         lease = world.claim(worker, tasks)
-        refs = world.store.leases.finish(lease, [Settlement(task, Kind.COMPLETED, f'{{"of": "{task}"}}') for task in tasks[::order]])
+        refs = world.store.leases.finish(
+            lease, [Settlement(task, Kind.COMPLETED, f'{{"of": "{task}"}}') for task in tasks[::order]]
+        )
         assert sorted(ref[1:] for ref in refs) == [(task, "completed") for task in tasks]
         assert [world.store.reads.task(task).result for task in tasks] == [{"of": task} for task in tasks]
     world.check()
@@ -46,7 +54,11 @@ def test_a_failed_task_keeps_its_error_and_is_listed(world: World) -> None:
     (task,) = world.submit()
     world.run([task], Kind.FAILED, value=ERROR)
     record, (log,) = world.store.reads.task(task), world.store.reads.logs(task)
-    assert (record.status, record.result, record.error) == ("failed", None, {"message": "no luck", "type": "TransientError"})
+    assert (record.status, record.result, record.error) == (
+        "failed",
+        None,
+        {"message": "no luck", "type": "TransientError"},
+    )
     assert (log.event, log.level, log.message, log.data) == ("failed", "error", "no luck", record.error)
     assert record.finished_at is not None
     assert world.rows("SELECT task_id::text, outcome, task_type FROM failures") == [(task, "failed", "echo")]
@@ -57,9 +69,16 @@ def test_a_task_to_be_retried_is_pending_until_its_delay_is_over(world: World) -
     (task,) = world.submit()
     world.run([task], Kind.RETRY, value=ERROR, delay_seconds=60.0)
     record, (log,) = world.store.reads.task(task), world.store.reads.logs(task)
-    assert (record.status, record.attempt, record.error, record.finished_at) == ("pending", 1, {"message": "no luck", "type": "TransientError"}, None)
+    assert (record.status, record.attempt, record.error, record.finished_at) == (
+        "pending",
+        1,
+        {"message": "no luck", "type": "TransientError"},
+        None,
+    )
     assert (log.event, log.level, log.attempt, log.message) == ("pending", "warning", 1, "no luck")
-    assert world.rows("SELECT publish_at = due_at, extract(epoch FROM due_at - now())::int BETWEEN 58 AND 60, light FROM backlog") == [(True, True, False)]
+    assert world.rows(
+        "SELECT publish_at = due_at, extract(epoch FROM due_at - now())::int BETWEEN 58 AND 60, light FROM backlog"
+    ) == [(True, True, False)]
     assert world.value("SELECT count(*) FROM failures") == 0
     world.check()
 
@@ -90,7 +109,9 @@ def test_a_task_fails_when_its_retries_are_spent(world: World, max_retries: int)
 def test_a_completed_task_forgets_the_error_of_an_earlier_attempt(world: World, files: tuple[OutputFile, ...]) -> None:
     (task,) = world.submit()
     world.run([task], Kind.RETRY, value=ERROR)
-    world.store.leases.finish(world.claim(world.worker(), [task]), [Settlement(task, Kind.COMPLETED, "{}", files=files)])
+    world.store.leases.finish(
+        world.claim(world.worker(), [task]), [Settlement(task, Kind.COMPLETED, "{}", files=files)]
+    )
     assert (world.store.reads.task(task).error, world.attempts(task)) == (None, 2)
 
 
@@ -165,9 +186,14 @@ def test_a_give_back_of_the_last_attempt_is_not_its_failure(world: World) -> Non
 def test_the_files_of_a_completed_task_get_their_rows(world: World) -> None:
     owner = uuid7()
     a, b = world.submit(2, submitted_by=owner)
-    mine, lost = OutputFile(uuid7(), "one.jpg", "image/jpeg", 12, "ab"), OutputFile(uuid7(), "two.jpg", "image/jpeg", 1, "cd")
+    mine, lost = (
+        OutputFile(uuid7(), "one.jpg", "image/jpeg", 12, "ab"),
+        OutputFile(uuid7(), "two.jpg", "image/jpeg", 1, "cd"),
+    )
     lease = world.claim(world.worker(), [a, b])
-    world.store.leases.finish(lease, [Settlement(a, Kind.COMPLETED, "{}", files=(mine,)), Settlement(b, Kind.RETRY, ERROR, files=(lost,))])
+    world.store.leases.finish(
+        lease, [Settlement(a, Kind.COMPLETED, "{}", files=(mine,)), Settlement(b, Kind.RETRY, ERROR, files=(lost,))]
+    )
     row = world.store.files.get(mine.file_id, owner)
     assert (row.name, row.media_type, row.size_bytes, row.sha256) == ("one.jpg", "image/jpeg", 12, "ab")
     assert world.rows("SELECT id::text, task_id::text FROM files") == [(mine.file_id, a)]
@@ -177,7 +203,9 @@ def test_a_worker_that_was_judged_dead_delivers_no_files(world: World) -> None:
     (task,), worker = world.submit(), world.worker()
     lease = world.claim(worker, [task])
     world.store.leases.reclaim(worker, DIED)
-    world.store.leases.finish(lease, [Settlement(task, Kind.COMPLETED, "{}", files=(OutputFile(uuid7(), "x", "text/plain", 1, "ab"),))])
+    world.store.leases.finish(
+        lease, [Settlement(task, Kind.COMPLETED, "{}", files=(OutputFile(uuid7(), "x", "text/plain", 1, "ab"),))]
+    )
     assert world.value("SELECT count(*) FROM files") == 0
 
 
@@ -220,7 +248,12 @@ def test_a_pending_task_is_cancelled_at_once(world: World) -> None:
     cancelled = world.store.tasks.cancel([b, a, a])
     assert sorted((c.task_id, c.ended) for c in cancelled) == [(a, True), (b, True)]
     record, (log,) = world.store.reads.task(a), world.store.reads.logs(a)
-    assert (record.status, record.finished_at is not None, record.attempt, world.attempts(a)) == ("cancelled", True, 0, 0)
+    assert (record.status, record.finished_at is not None, record.attempt, world.attempts(a)) == (
+        "cancelled",
+        True,
+        0,
+        0,
+    )
     assert log.log_id in [c.log_id for c in cancelled]
     assert sorted(world.rows("SELECT task_id::text, outcome FROM failures")) == [(a, "cancelled"), (b, "cancelled")]
     world.check()

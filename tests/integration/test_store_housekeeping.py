@@ -12,12 +12,12 @@ from dtqs.files import FileSpace
 from dtqs.keeper.prune import BATCH, Prune
 from dtqs.settlement import Kind
 from dtqs.store.backlog import FIRST_ID
-from dtqs.store.schema import migrate
+from dtqs.store.driver.schema import migrate
 from dtqs.store.tasks import IdempotencyKey
-from dtqs.store.workers import Totals
+from dtqs.store.workers import ProcessTotals
 from dtqs.task import NewTask, OutputFile
 from dtqs.uuid7 import first_uuid7, uuid7
-from tests.fix_store import World
+from tests.support.fix_store import World
 
 OLD_DAY = datetime.now(UTC).date() - timedelta(days=40)
 OLD_PARTITION = f"logs_{OLD_DAY:%Y%m%d}"
@@ -83,7 +83,9 @@ def test_idempotency_keys_and_dead_workers_go_when_they_are_old(world: World) ->
                " AND api_key_id IN (SELECT api_key_id FROM idempotency_keys LIMIT 1) RETURNING 1")  # fmt: skip
     dead, recent, holding, alive = (world.worker() for _ in range(4))
     world.claim(holding, world.submit())
-    world.rows("UPDATE workers SET dead_at = now() - interval '25 h' WHERE id = ANY (%s::uuid[]) RETURNING 1", [dead, holding])
+    world.rows(
+        "UPDATE workers SET dead_at = now() - interval '25 h' WHERE id = ANY (%s::uuid[]) RETURNING 1", [dead, holding]
+    )
     world.store.workers.retire(recent)
     world.store.housekeeping.prune_small(24.0, 100)
     assert world.value("SELECT count(*) FROM idempotency_keys") == 1
@@ -92,14 +94,20 @@ def test_idempotency_keys_and_dead_workers_go_when_they_are_old(world: World) ->
 
 def test_what_is_old_goes_until_none_is_left(world: World) -> None:
     many = BATCH + 1
-    world.rows("INSERT INTO idempotency_keys SELECT gen_random_uuid(), 'k', 'x', '{}', now() - interval '25 h' FROM generate_series(1, %s) RETURNING 1", many)
+    world.rows(
+        "INSERT INTO idempotency_keys SELECT gen_random_uuid(), 'k', 'x', '{}', now() - interval '25 h' FROM generate_series(1, %s) RETURNING 1",
+        many,
+    )
     prune = Prune(world.store, FileSpace(FilesSection()), load(None, {}))
     assert prune.small()
     assert not prune.small()
     assert world.value("SELECT count(*) FROM idempotency_keys") == 0
     for table, columns in (
         ("rates", "SELECT i::text, now() - interval '2 h', now() - interval '2 h'"),
-        ("counters (process_id, role, node_name, updated_at)", "SELECT gen_random_uuid(), 'worker', 'n', now() - interval '2 h'"),
+        (
+            "counters (process_id, role, node_name, updated_at)",
+            "SELECT gen_random_uuid(), 'worker', 'n', now() - interval '2 h'",
+        ),
     ):
         world.rows(f"INSERT INTO {table} {columns} FROM generate_series(1, %s) i RETURNING 1", many)
         assert [prune.small(), prune.small()] == [True, False]
@@ -107,13 +115,16 @@ def test_what_is_old_goes_until_none_is_left(world: World) -> None:
 
 def test_sums_of_counters_never_fall_when_processes_are_gone(world: World) -> None:
     gone, other, alive = uuid7(), uuid7(), uuid7()
-    totals = Totals(1, 2, 3, 4, 5, 6, 7, 8, 9)
-    sums = "SELECT " + ", ".join(f"sum({name})::int" for name in Totals.__dataclass_fields__) + " FROM counters"
+    totals = ProcessTotals(1, 2, 3, 4, 5, 6, 7, 8, 9)
+    sums = "SELECT " + ", ".join(f"sum({name})::int" for name in ProcessTotals.__dataclass_fields__) + " FROM counters"
     for process in (gone, other, alive):
         world.store.workers.count(process, "worker", "node", totals)
     for process in (gone, other):
         # the row into which others were folded grows old as well
-        world.rows("UPDATE counters SET updated_at = now() - interval '2 h' WHERE process_id = %s OR role = 'folded' RETURNING 1", process)
+        world.rows(
+            "UPDATE counters SET updated_at = now() - interval '2 h' WHERE process_id = %s OR role = 'folded' RETURNING 1",
+            process,
+        )
         world.store.housekeeping.prune_small(24.0, 100)
     assert world.rows(sums) == [(3, 6, 9, 12, 15, 18, 21, 24, 27)]
     assert sorted(world.rows("SELECT role, submitted FROM counters")) == [("folded", 2), ("worker", 1)]
@@ -121,8 +132,8 @@ def test_sums_of_counters_never_fall_when_processes_are_gone(world: World) -> No
 
 def test_a_counter_holds_the_last_totals_of_its_process(world: World) -> None:
     process = uuid7()
-    world.store.workers.count(process, "api", "node", Totals(1, 1, 1, 1, 1, 1, 1, 1, 1))
-    world.store.workers.count(process, "api", "node", Totals(1, 2, 3, 4, 5, 6, 7, 8, 9))
+    world.store.workers.count(process, "api", "node", ProcessTotals(1, 1, 1, 1, 1, 1, 1, 1, 1))
+    world.store.workers.count(process, "api", "node", ProcessTotals(1, 2, 3, 4, 5, 6, 7, 8, 9))
     query = "SELECT submitted, claimed, completed, failed, cancelled, retried, given_back, published, reclaimed FROM counters"
     assert world.rows(query) == [(1, 2, 3, 4, 5, 6, 7, 8, 9)]
 
@@ -147,7 +158,9 @@ def old_day(fresh_world: World) -> World:
     world.rows("SELECT make_logs_partition(%s)", OLD_DAY)
     (task,) = world.submit()
     world.rows(
-        "INSERT INTO logs (task_id, at, event, level) VALUES (%s, %s, 'log', 'info') RETURNING 1", task, datetime.combine(OLD_DAY, datetime.min.time(), UTC)
+        "INSERT INTO logs (task_id, at, event, level) VALUES (%s, %s, 'log', 'info') RETURNING 1",
+        task,
+        datetime.combine(OLD_DAY, datetime.min.time(), UTC),
     )
     return world
 
@@ -165,7 +178,9 @@ def test_days_of_logs_past_their_time_are_dropped(old_day: World) -> None:
 
 def test_a_day_that_somebody_looks_at_stays_for_a_later_turn_and_nobody_waits_behind_it(old_day: World) -> None:
     # the detaching itself cannot have a time limit of its own: no transaction may hold it, and a session's setting would leak through PgBouncer
-    old_day.execute("DO $$ BEGIN EXECUTE format('ALTER ROLE %I IN DATABASE %I SET statement_timeout = 1000', current_user, current_database()); END $$")
+    old_day.execute(
+        "DO $$ BEGIN EXECUTE format('ALTER ROLE %I IN DATABASE %I SET statement_timeout = 1000', current_user, current_database()); END $$"
+    )
     with psycopg.connect(old_day.section.dsn.get_secret_value()) as backup:
         backup.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         backup.execute("SELECT count(*) FROM logs")
@@ -209,13 +224,17 @@ def test_days_of_logs_are_made_a_week_ahead(fresh_world: World) -> None:
 def test_no_vacuum_frees_the_ends_of_a_days_pages(fresh_world: World) -> None:
     fresh_world.execute(f"ALTER TABLE {partitions(fresh_world)[0]} RESET (autovacuum_vacuum_insert_threshold)")
     migrate(fresh_world.section)
-    options = fresh_world.rows("SELECT DISTINCT c.reloptions FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'logs'::regclass")
+    options = fresh_world.rows(
+        "SELECT DISTINCT c.reloptions FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'logs'::regclass"
+    )
     assert options == [(["autovacuum_vacuum_insert_threshold=-1"],)]
 
 
 def test_the_times_of_new_log_rows_are_known_to_their_index(fresh_world: World) -> None:
     (task,) = fresh_world.submit()
-    fresh_world.execute(f"INSERT INTO logs (task_id, event, level, message) SELECT '{task}', 'log', 'info', repeat('x', 1000) FROM generate_series(1, 2000)")
+    fresh_world.execute(
+        f"INSERT INTO logs (task_id, event, level, message) SELECT '{task}', 'log', 'info', repeat('x', 1000) FROM generate_series(1, 2000)"
+    )
     fresh_world.store.housekeeping.summarize_logs()
     assert fresh_world.value(f"SELECT brin_summarize_new_values('logs_{datetime.now(UTC):%Y%m%d}_at_idx')") == 0
 

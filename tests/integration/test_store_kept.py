@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from dtqs.errors import StoreUnavailable
-from dtqs.store import Store, kept
-from dtqs.store.kept import KeptDatabase
-from tests.fix_store import World
-from tests.helpers import eventually
+from dtqs.store import Store
+from dtqs.store.driver import kept
+from dtqs.store.driver.kept import KeptDatabase
+from tests.support.fix_store import World
+from tests.support.helpers import eventually
 
 
 @pytest.fixture
@@ -57,7 +58,9 @@ def test_a_broken_connection_is_replaced(store: Store, world: World) -> None:
     assert backend(store) != own
 
 
-def test_a_connection_that_nobody_has_used_for_long_goes_through_the_pool(store: Store, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_nobody_has_used_for_long_goes_through_the_pool(
+    store: Store, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After a restart of the server the heartbeats have found out, and the next claim need not fail."""
     own, beats = backend(store), in_a_thread(store, 4)
     monkeypatch.setattr(kept, "_FRESH_SECONDS", 0.0)

@@ -14,17 +14,19 @@ from dtqs.errors import StoreUnavailable
 from dtqs.sandbox.postgres import PrivatePostgres
 from dtqs.settlement import Kind
 from dtqs.store import Store
-from dtqs.store.database import Run
+from dtqs.store.driver.database import Run
 from dtqs.uuid7 import uuid7
-from tests.fix_store import World, settled
-from tests.helpers import eventually
+from tests.support.fix_store import World, settled
+from tests.support.helpers import eventually
 
 
 @pytest.fixture
 def outage(own_postgres: PrivatePostgres) -> Iterator[World]:
     """The store with short limits on a server of its own."""
     world = World(own_postgres.dsn)
-    world.section = PostgresqlSection(dsn=SecretStr(own_postgres.dsn), connect_timeout_seconds=1, statement_timeout_seconds=1)
+    world.section = PostgresqlSection(
+        dsn=SecretStr(own_postgres.dsn), connect_timeout_seconds=1, statement_timeout_seconds=1
+    )
     world.store.stop()
     world.store = world.new_store("the test's store")
     yield world
@@ -37,10 +39,14 @@ def set_for_role(world: World, setting: str, value: str) -> None:
     ((role, database),) = world.rows("SELECT current_user, current_database()")
     command = sql.SQL("ALTER ROLE {} IN DATABASE {} SET {} = {}")
     with psycopg.connect(world.section.dsn.get_secret_value(), autocommit=True) as connection:
-        connection.execute(command.format(sql.Identifier(role), sql.Identifier(database), sql.Identifier(setting), sql.Literal(value)))
+        connection.execute(
+            command.format(sql.Identifier(role), sql.Identifier(database), sql.Identifier(setting), sql.Literal(value))
+        )
 
 
-def test_a_frozen_database_is_given_up_in_time_and_work_goes_on_when_it_thaws(outage: World, own_postgres: PrivatePostgres) -> None:
+def test_a_frozen_database_is_given_up_in_time_and_work_goes_on_when_it_thaws(
+    outage: World, own_postgres: PrivatePostgres
+) -> None:
     (task,), worker = outage.submit(), outage.worker()
     lease = outage.claim(worker, [task])
     own_postgres.freeze()
@@ -95,7 +101,9 @@ def test_a_claim_is_not_said_again_when_its_connection_was_cut(world: World) -> 
 
 
 def cut(world: World) -> None:
-    assert world.rows("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = %s", "the test's store") == [(True,)]
+    assert world.rows(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = %s", "the test's store"
+    ) == [(True,)]
 
 
 def test_a_statement_that_waits_for_too_long_is_given_up(fresh_world: World) -> None:
@@ -117,7 +125,13 @@ def test_a_transaction_that_idled_for_too_long_is_unavailable_and_changed_nothin
 
     def work(run: Run) -> None:
         run("cancel_lock", {"ids": f"{{{task}}}"})
-        eventually(lambda: not fresh_world.rows("SELECT 1 FROM pg_stat_activity WHERE application_name = 'frozen' AND state = 'idle in transaction'"))
+        eventually(
+            lambda: (
+                not fresh_world.rows(
+                    "SELECT 1 FROM pg_stat_activity WHERE application_name = 'frozen' AND state = 'idle in transaction'"
+                )
+            )
+        )
         run("cancel", {"ids": f"{{{task}}}"})
 
     with pytest.raises(StoreUnavailable):

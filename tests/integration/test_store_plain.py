@@ -7,12 +7,15 @@ from dtqs.errors import StoreRefused
 from dtqs.store import Store
 from dtqs.task import Claimed, NewTask
 from dtqs.uuid7 import uuid7
-from tests.fix_store import World
+from tests.support.fix_store import World
 
 
 def tasks(count: int) -> list[NewTask]:
     payload = '{"text": "quo\\"ted \\\\ {}, \\u20ac € 😀"}'
-    return [NewTask(uuid7(), "echo", True, payload, tags=('a"b', "c\\d", "{e,f}"), delay_seconds=0.0 if n % 2 else 60.0) for n in range(count)]
+    return [
+        NewTask(uuid7(), "echo", True, payload, tags=('a"b', "c\\d", "{e,f}"), delay_seconds=0.0 if n % 2 else 60.0)
+        for n in range(count)
+    ]
 
 
 @pytest.mark.parametrize("prepared", [True, False])
@@ -39,7 +42,9 @@ def test_what_is_stored_is_what_was_given(world: World, prepared: bool) -> None:
 @pytest.mark.parametrize("count", [1, 6], ids=["few, without a cursor", "more, with one"])
 def test_what_is_claimed_is_what_was_stored(world: World, count: int) -> None:
     ids = world.submit(count, timeout_seconds=2.5, max_retries=3, payload='{"a": "\u20ac"}') + world.submit(light=False)
-    claimed = [one for part in (ids[:count], ids[count:]) for one in world.store.leases.claim(world.worker(), uuid7(), part)[0]]
+    claimed = [
+        one for part in (ids[:count], ids[count:]) for one in world.store.leases.claim(world.worker(), uuid7(), part)[0]
+    ]
     assert sorted(claimed, key=lambda one: one.task_id) == [
         *(Claimed(task_id, "echo", '{"a": "€"}', 1, 3, 2.5, True) for task_id in ids[:count]),
         Claimed(ids[count], "echo", "{}", 1, 5, None, False),

@@ -13,18 +13,27 @@ from dtqs.sandbox.postgres import PrivatePostgres
 from dtqs.settlement import Kind
 from dtqs.store import Store
 from dtqs.store.backlog import FIRST_ID, LONG_AGO
-from dtqs.store.database import LimitedConnection
+from dtqs.store.driver.database import LimitedConnection
 from dtqs.store.overview import LogQuery, Overview
 from dtqs.store.reads import TaskFilter
 from dtqs.store.tasks import IdempotencyKey
 from dtqs.task import Effect, NewTask, Status
 from dtqs.uuid7 import uuid7
-from tests.fix_store import DIED, REPORT, StoreOn, StrictDatabase, World, settled
-from tests.helpers import eventually
+from tests.support.fix_store import DIED, REPORT, StoreOn, StrictDatabase, World, settled
+from tests.support.helpers import eventually
 
 TURNS = 8
 """More than the five after which a prepared statement may get its generic plan, and keep it."""
-WHAT_A_FINISH_WRITES = {"attempts", "outcome", "result", "error", "worker_id", "started_at", "finished_at", "cancel_requested_at"}
+WHAT_A_FINISH_WRITES = {
+    "attempts",
+    "outcome",
+    "result",
+    "error",
+    "worker_id",
+    "started_at",
+    "finished_at",
+    "cancel_requested_at",
+}
 _EXPLAIN = {
     "session_preload_libraries": "auto_explain",
     "auto_explain.log_min_duration": "0",
@@ -58,7 +67,9 @@ def explained(fresh_world: World, postgres: PrivatePostgres) -> Iterator[StoreOn
         connection.execute("LOAD 'auto_explain'")
         for setting, value in _EXPLAIN.items():
             command = sql.SQL("ALTER ROLE {} IN DATABASE {} SET {} = {}")
-            connection.execute(command.format(sql.Identifier(role), sql.Identifier(database), sql.SQL(setting), sql.Literal(value)))
+            connection.execute(
+                command.format(sql.Identifier(role), sql.Identifier(database), sql.SQL(setting), sql.Literal(value))
+            )
     store = StoreOn(ExplainedDatabase(fresh_world), fresh_world.lease)
     store.start()
     yield store
@@ -142,13 +153,20 @@ def readings(store: Store, worker: str) -> None:
 
 
 @pytest.mark.parametrize("part", [client, batches, heavy, publish, watch, pages, readings])
-def test_an_index_serves_every_statement_on_a_fresh_database(fresh_world: World, explained: StoreOn, part: Callable[[Store, str], None]) -> None:
+def test_an_index_serves_every_statement_on_a_fresh_database(
+    fresh_world: World, explained: StoreOn, part: Callable[[Store, str], None]
+) -> None:
     worker = fresh_world.worker()
     for _ in range(TURNS):
         part(explained, worker)
     plans = explained.database.plans  # type: ignore[attr-defined]
     assert len(plans) > TURNS
-    scanned = {(statement_of(plan), table) for plan in plans for table in re.findall(r"Seq Scan on (\w+)", plan) if not may_be_scanned(table, part)}
+    scanned = {
+        (statement_of(plan), table)
+        for plan in plans
+        for table in re.findall(r"Seq Scan on (\w+)", plan)
+        if not may_be_scanned(table, part)
+    }
     assert scanned == set()
 
 
@@ -179,7 +197,11 @@ def test_tasks_are_locked_in_the_order_of_their_ids_by_every_plan(fresh_world: W
         claimed(explained, worker, submit(explained))
         explained.leases.reclaim(worker, DIED)
     plans = explained.database.plans  # type: ignore[attr-defined]
-    updates = [(statement_of(plan), plan.partition("Update on tasks")[2].partition("CTE ")[0]) for plan in plans if "Update on tasks" in plan]
+    updates = [
+        (statement_of(plan), plan.partition("Update on tasks")[2].partition("CTE ")[0])
+        for plan in plans
+        if "Update on tasks" in plan
+    ]
     assert len(updates) >= 3 * TURNS
     assert {statement for statement, how in updates if "Nested Loop" not in how or "Hash" in how} == set()
 
@@ -213,5 +235,9 @@ def test_most_updates_of_tasks_stay_heap_only(fresh_world: World) -> None:
 
 
 def test_the_roles_settings_that_keep_plans_good_are_in_force(world: World) -> None:
-    assert world.rows("SELECT current_setting('enable_seqscan'), current_setting('jit'), current_setting('TimeZone')") == [("off", "off", "UTC")]
-    assert world.rows("SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout')") == [("10s", "30s")]
+    assert world.rows(
+        "SELECT current_setting('enable_seqscan'), current_setting('jit'), current_setting('TimeZone')"
+    ) == [("off", "off", "UTC")]
+    assert world.rows(
+        "SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout')"
+    ) == [("10s", "30s")]

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from dtqs.turn import Turn
-from tests.fix_store import OpenStore, World
+from tests.support.fix_store import OpenStore, World
 
 
 def wait(world: World, key: str, per_second: float, burst: int) -> float:
@@ -28,7 +28,9 @@ def test_limits_of_other_keys_are_other_limits(world: World) -> None:
 
 def test_a_turn_comes_back_with_time_and_no_more_than_a_burst_is_saved(world: World) -> None:
     assert wait(world, "a", 0.1, 2) == 0
-    world.rows("UPDATE rates SET free_at = free_at - interval '1 day', promised_at = promised_at - interval '1 day' RETURNING 1")
+    world.rows(
+        "UPDATE rates SET free_at = free_at - interval '1 day', promised_at = promised_at - interval '1 day' RETURNING 1"
+    )
     assert [wait(world, "a", 0.1, 2) > 0 for _ in range(3)] == [False, False, True]
 
 
@@ -42,9 +44,15 @@ def test_turns_of_several_limits_are_taken_all_or_none(world: World) -> None:
     turns = [Turn("b", 0.1, 1), Turn("a", 0.1, 2), Turn("c", 0.1, 2)]
     assert world.store.rates.take(turns) == {}
     for late in (10, 20, 30):
-        assert world.store.rates.take(turns) == {"b": pytest.approx(late, abs=1)}, "a and c have room, and it is left to others"
+        assert world.store.rates.take(turns) == {"b": pytest.approx(late, abs=1)}, (
+            "a and c have room, and it is left to others"
+        )
     assert [wait(world, key, 0.1, 2) for key in ("a", "c")] == [0, 0]
-    assert world.store.rates.take(turns) == {"a": pytest.approx(10, abs=1), "b": pytest.approx(40, abs=1), "c": pytest.approx(10, abs=1)}
+    assert world.store.rates.take(turns) == {
+        "a": pytest.approx(10, abs=1),
+        "b": pytest.approx(40, abs=1),
+        "c": pytest.approx(10, abs=1),
+    }
 
 
 def test_of_many_that_ask_for_several_limits_at_once_only_a_burst_gets_its_turns(world: World) -> None:
@@ -78,7 +86,8 @@ def lockable(connection: psycopg.Connection[Any], key: str) -> bool:
         with connection.transaction(force_rollback=True):
             connection.execute("SET LOCAL lock_timeout = '200ms'")
             connection.execute(
-                "INSERT INTO rates (key, free_at, promised_at) VALUES (%s, now(), now()) ON CONFLICT (key) DO UPDATE SET free_at = now()", (key,)
+                "INSERT INTO rates (key, free_at, promised_at) VALUES (%s, now(), now()) ON CONFLICT (key) DO UPDATE SET free_at = now()",
+                (key,),
             )
     except psycopg.errors.LockNotAvailable:
         return False
@@ -88,7 +97,9 @@ def lockable(connection: psycopg.Connection[Any], key: str) -> bool:
 def test_unused_limits_are_pruned_and_used_ones_are_not(world: World) -> None:
     for key in ("old", "new"):
         wait(world, key, 1, 1)
-    world.rows("UPDATE rates SET free_at = free_at - interval '2 hours', promised_at = promised_at - interval '2 hours' WHERE key = 'old' RETURNING 1")
+    world.rows(
+        "UPDATE rates SET free_at = free_at - interval '2 hours', promised_at = promised_at - interval '2 hours' WHERE key = 'old' RETURNING 1"
+    )
     world.store.housekeeping.prune_small(24, 100)
     assert world.rows("SELECT key FROM rates") == [("new",)]
 

@@ -9,17 +9,17 @@ import pytest
 from dtqs.errors import NotFound
 from dtqs.settlement import Kind
 from dtqs.store import reads
-from dtqs.store.reads import Page, TaskFilter
-from dtqs.store.statements import lived_since, statement
+from dtqs.store.driver.statements import lived_since, statement
+from dtqs.store.reads import TaskFilter, TaskListing
 from dtqs.store.workers import WorkerIdentity
 from dtqs.task import NewTask, Status
 from dtqs.uuid7 import first_uuid7, uuid7
-from tests.fix_store import REPORT, World, settled
+from tests.support.fix_store import REPORT, World, settled
 
 OWNER, STRANGER = uuid7(), uuid7()
 
 
-def ids(page: Page) -> list[str]:
+def ids(page: TaskListing) -> list[str]:
     return [task.task_id for task in page.tasks]
 
 
@@ -45,7 +45,12 @@ def test_a_record_tells_where_a_task_is_through_its_whole_life(world: World) -> 
     seen.append(world.store.reads.task(task))
     world.run([task])
     seen.append(world.store.reads.task(task))
-    assert [(record.status, record.attempt) for record in seen] == [("pending", 0), ("in_progress", 1), ("pending", 1), ("completed", 2)]
+    assert [(record.status, record.attempt) for record in seen] == [
+        ("pending", 0),
+        ("in_progress", 1),
+        ("pending", 1),
+        ("completed", 2),
+    ]
     assert [record.started_at is not None for record in seen] == [False, True, True, True]
     assert [record.finished_at is not None for record in seen] == [False, False, False, True]
 
@@ -101,9 +106,17 @@ def test_each_status_is_listed_from_where_its_tasks_are(world: World) -> None:
 @pytest.mark.parametrize("status", [None, *Status])
 def test_a_page_is_filtered_by_type_tag_and_owner(world: World, status: Status | None) -> None:
     tasks = sorted(uuid7() for _ in range(5))
-    kinds = [("image", ("x", "y"), OWNER), ("echo", ("x",), OWNER), ("image", ("y",), OWNER), ("image", ("x",), STRANGER), ("image", (), OWNER)]
+    kinds = [
+        ("image", ("x", "y"), OWNER),
+        ("echo", ("x",), OWNER),
+        ("image", ("y",), OWNER),
+        ("image", ("x",), STRANGER),
+        ("image", (), OWNER),
+    ]
     rows = zip(tasks, kinds, strict=True)
-    world.store.tasks.insert([NewTask(task, task_type, True, "{}", tags=tags, submitted_by=owner) for task, (task_type, tags, owner) in rows])
+    world.store.tasks.insert(
+        [NewTask(task, task_type, True, "{}", tags=tags, submitted_by=owner) for task, (task_type, tags, owner) in rows]
+    )
     bring_to(world, tasks, status)
     assert ids(world.store.reads.page(TaskFilter(status, "image", "x", OWNER), 1)) == tasks[:1]
     assert ids(world.store.reads.page(TaskFilter(status), 10)) == tasks[::-1]
@@ -119,7 +132,9 @@ def bring_to(world: World, tasks: list[str], status: Status | None) -> None:
         world.run(tasks, Kind(status))
 
 
-def test_a_page_looks_at_a_bounded_number_of_rows_and_tells_where_to_go_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_looks_at_a_bounded_number_of_rows_and_tells_where_to_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(reads, "LOOK_LIMIT", 10)
     (rare,) = world.submit(task_type="image")
     world.submit(25)
@@ -127,7 +142,9 @@ def test_a_page_looks_at_a_bounded_number_of_rows_and_tells_where_to_go_on(world
     assert ([task for page in pages for task in page], len(pages)) == ([rare], 3)
 
 
-def test_a_page_that_is_full_at_the_end_of_its_look_goes_on_behind_its_last_task(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_is_full_at_the_end_of_its_look_goes_on_behind_its_last_task(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(reads, "LOOK_LIMIT", 4)
     tasks = world.submit(9)
     pages = all_pages(world, TaskFilter(Status.PENDING), 4)
@@ -137,7 +154,9 @@ def test_a_page_that_is_full_at_the_end_of_its_look_goes_on_behind_its_last_task
 # --- logs and streams
 
 
-def test_a_page_of_large_tasks_is_shorter_and_goes_on_behind_its_last_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_of_large_tasks_is_shorter_and_goes_on_behind_its_last_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(reads, "SLICE_BYTES", 5000)
     large = world.submit(12, payload='"' + "x" * 2000 + '"')
     small = world.submit(20, tags=("small",))
@@ -172,7 +191,9 @@ def test_logs_are_found_whatever_the_clock_said_that_made_the_id(world: World, o
         assert world.store.reads.watched([task_id])[0].last_log_id == told
         assert world.store.reads.ended({task_id: told}) == []
         world.store.leases.finish(lease, settled([task_id]))
-        assert [(task.progress, alone) for task, alone in world.store.reads.ended({task_id: told})] == [({"fraction": 0.5}, True)]
+        assert [(task.progress, alone) for task, alone in world.store.reads.ended({task_id: told})] == [
+            ({"fraction": 0.5}, True)
+        ]
         assert world.store.reads.ended({task_id: began}) == [(world.store.reads.task(task_id), False)]
 
 
@@ -194,7 +215,10 @@ def test_a_stream_reads_what_is_new_after_its_own_place_in_each_task(world: Worl
     new_a = world.store.leases.report(lease_a, a, 1, "log", "info", "new a", None)
     world.run([c])
     rows = world.store.reads.watch({a: seen_a, b: 0})
-    assert [(row.log_id, row.task_id, row.message, row.data) for row in rows] == [(new_b, b, "new b", {"fraction": 0.5}), (new_a, a, "new a", None)]
+    assert [(row.log_id, row.task_id, row.message, row.data) for row in rows] == [
+        (new_b, b, "new b", {"fraction": 0.5}),
+        (new_a, a, "new a", None),
+    ]
     assert world.store.reads.watch({a: new_a, b: new_b}) == []
     assert [row.task_id for row in world.store.reads.watch({a: 0, b: 0}, limit=1)] == [a, b]
 
@@ -267,9 +291,15 @@ def test_a_sound_system_has_no_violation(world: World) -> None:
     ("damage", "words"),
     [
         ("DELETE FROM backlog", "no outcome, and in 0 backlog rows and 0 leases"),
-        ("INSERT INTO leases (id, worker_id, task_ids) SELECT gen_random_uuid(), w.id, ARRAY[t.id] FROM tasks t, workers w", "in 1 backlog rows and 1 leases"),
+        (
+            "INSERT INTO leases (id, worker_id, task_ids) SELECT gen_random_uuid(), w.id, ARRAY[t.id] FROM tasks t, workers w",
+            "in 1 backlog rows and 1 leases",
+        ),
         ("UPDATE tasks SET outcome = 'completed'", "completed, and in 1 backlog rows"),
-        ("WITH d AS (DELETE FROM backlog) INSERT INTO leases SELECT gen_random_uuid(), gen_random_uuid(), ARRAY[id] FROM tasks", "0 of them of living workers"),
+        (
+            "WITH d AS (DELETE FROM backlog) INSERT INTO leases SELECT gen_random_uuid(), gen_random_uuid(), ARRAY[id] FROM tasks",
+            "0 of them of living workers",
+        ),
     ],
 )
 def test_the_audit_sees_a_task_that_is_not_in_exactly_one_place(world: World, damage: str, words: str) -> None:
@@ -288,7 +318,8 @@ def test_the_audit_sees_a_lease_of_a_worker_marked_dead_and_a_task_that_is_held_
     world.claim(world.worker(), [b])
     world.rows("UPDATE workers SET dead_at = now() WHERE id = %s RETURNING 1", worker)
     world.rows(
-        "INSERT INTO leases (id, worker_id, task_ids) SELECT gen_random_uuid(), worker_id, task_ids FROM leases WHERE worker_id <> %s RETURNING 1", worker
+        "INSERT INTO leases (id, worker_id, task_ids) SELECT gen_random_uuid(), worker_id, task_ids FROM leases WHERE worker_id <> %s RETURNING 1",
+        worker,
     )
     assert [violation.task_id for violation in world.store.reads.audit(None, 10).violations] == [a, b]
 

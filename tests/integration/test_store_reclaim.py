@@ -9,7 +9,7 @@ from dtqs.scoreboard import Death
 from dtqs.settlement import Kind
 from dtqs.task import Effect
 from dtqs.uuid7 import uuid7
-from tests.fix_store import DIED, World, settled
+from tests.support.fix_store import DIED, World, settled
 
 
 def death(worker: str, task_id: str | None = None, idle: bool = False) -> Death:
@@ -26,7 +26,9 @@ def test_a_part_settles_what_is_named_and_the_rest_goes_on_under_a_new_lease(wor
     refs = world.store.leases.finish_part(worker, lease, following, settled([a]), [c])
     assert sorted(ref[1:] for ref in refs) == [(a, "completed"), (b, "pending")]
     assert world.statuses([a, b, c]) == ["completed", "pending", "in_progress"]
-    assert world.rows("SELECT id::text, worker_id::text, task_ids::text[], started_at FROM leases") == [(following, worker, [c], started)]
+    assert world.rows("SELECT id::text, worker_id::text, task_ids::text[], started_at FROM leases") == [
+        (following, worker, [c], started)
+    ]
     assert world.attempts(b) == 0
     world.check()
     assert world.store.leases.finish(lease, settled([c], Kind.FAILED)) == []
@@ -202,7 +204,9 @@ def test_the_retry_after_a_death_waits_for_the_backoff_and_the_rest_of_its_batch
         world.claim(worker, [a, b])
         world.store.leases.reclaim(worker, DIED, death(worker, a))
         culprits.append(a)
-        waits.append(world.value("SELECT extract(epoch FROM due_at - now())::float8 FROM backlog WHERE task_id = %s", a))
+        waits.append(
+            world.value("SELECT extract(epoch FROM due_at - now())::float8 FROM backlog WHERE task_id = %s", a)
+        )
         assert world.value("SELECT due_at <= now() FROM backlog WHERE task_id = %s", b)
     # full jitter over [retry] base_seconds = 2
     assert all(-0.2 <= wait <= 2 for wait in waits)
@@ -290,7 +294,9 @@ def end(world: World, ending: str, worker: str, lease: str, task: str) -> None:
 
 
 @pytest.mark.parametrize("effect", list(Effect))
-@pytest.mark.parametrize(("kind", "status"), [(Kind.COMPLETED, "completed"), (Kind.RETRY, "pending"), (Kind.FAILED, "failed")])
+@pytest.mark.parametrize(
+    ("kind", "status"), [(Kind.COMPLETED, "completed"), (Kind.RETRY, "pending"), (Kind.FAILED, "failed")]
+)
 def test_the_processors_own_answer_beats_the_mark(world: World, effect: Effect, kind: Kind, status: str) -> None:
     (task,), worker = world.submit(light=False), world.worker()
     lease = world.claim(worker, [task])

@@ -9,10 +9,10 @@ from pydantic import SecretStr
 
 from dtqs.config import PostgresqlSection
 from dtqs.errors import ConfigError, StoreUnavailable
-from dtqs.store.schema import SCHEMA_VERSION, migrate
+from dtqs.store.driver.schema import SCHEMA_VERSION, migrate
 from dtqs.turn import Turn
-from tests.fix_store import World
-from tests.helpers import free_port
+from tests.support.fix_store import World
+from tests.support.helpers import free_port
 
 
 def test_the_schema_may_be_applied_again_beside_work(fresh_world: World) -> None:
@@ -33,7 +33,9 @@ def put_version(world: World, name: str, version: int) -> None:
 
 def test_an_older_migrate_is_refused_and_changes_nothing(fresh_world: World) -> None:
     put_version(fresh_world, "schema_version", SCHEMA_VERSION + 1)
-    with pytest.raises(ConfigError, match=f"has version {SCHEMA_VERSION + 1}, .* knows {SCHEMA_VERSION}: nothing was changed"):
+    with pytest.raises(
+        ConfigError, match=f"has version {SCHEMA_VERSION + 1}, .* knows {SCHEMA_VERSION}: nothing was changed"
+    ):
         migrate(fresh_world.section)
     # One from before this check is stopped by the database itself.
     with pytest.raises(psycopg.errors.RaiseException, match="would set it back"):
@@ -71,7 +73,9 @@ def test_two_may_apply_the_schema_at_once(fresh_world: World) -> None:
 def test_a_server_with_another_isolation_by_default_does_not_take_the_new_snapshot_away(fresh_world: World) -> None:
     # in REPEATABLE READ the second statement of a reclaim would not see the claim that the first has waited for
     ((database,),) = fresh_world.rows("SELECT current_database()")
-    command = sql.SQL("ALTER DATABASE {} SET default_transaction_isolation = 'repeatable read'").format(sql.Identifier(database))
+    command = sql.SQL("ALTER DATABASE {} SET default_transaction_isolation = 'repeatable read'").format(
+        sql.Identifier(database)
+    )
     with psycopg.connect(fresh_world.section.dsn.get_secret_value(), autocommit=True) as connection:
         connection.execute(command)
     with psycopg.connect(fresh_world.section.dsn.get_secret_value()) as connection:
@@ -79,11 +83,20 @@ def test_a_server_with_another_isolation_by_default_does_not_take_the_new_snapsh
 
 
 def test_a_database_that_is_away_is_told_in_our_words() -> None:
-    section = PostgresqlSection(dsn=SecretStr(f"postgresql://dtqs@127.0.0.1:{free_port()}/dtqs"), connect_timeout_seconds=0.5)
+    section = PostgresqlSection(
+        dsn=SecretStr(f"postgresql://dtqs@127.0.0.1:{free_port()}/dtqs"), connect_timeout_seconds=0.5
+    )
     with pytest.raises(StoreUnavailable):
         migrate(section)
 
 
 @pytest.mark.parametrize("table", ["tasks", "backlog", "leases", "workers"])
 def test_no_foreign_key_locks_the_rows_of_the_protocol(world: World, table: str) -> None:
-    assert world.rows("SELECT conname FROM pg_constraint WHERE contype = 'f' AND (conrelid = %s::regclass OR confrelid = %s::regclass)", table, table) == []
+    assert (
+        world.rows(
+            "SELECT conname FROM pg_constraint WHERE contype = 'f' AND (conrelid = %s::regclass OR confrelid = %s::regclass)",
+            table,
+            table,
+        )
+        == []
+    )

@@ -9,7 +9,7 @@ from dtqs.settlement import Kind
 from dtqs.store.tasks import Caps, IdempotencyKey
 from dtqs.task import TAG_LENGTH_LIMIT, TAGS_LIMIT, NewTask
 from dtqs.uuid7 import uuid7
-from tests.fix_store import World
+from tests.support.fix_store import World
 
 OWNER = uuid7()
 
@@ -76,15 +76,17 @@ def test_the_largest_tags_that_the_api_lets_pass_are_stored(world: World) -> Non
 
 def test_every_field_of_a_task_is_stored(world: World) -> None:
     tags = ("plain", 'a "quoted", {one}\\', "NULL", "ünï")
-    task = NewTask(uuid7(), "image", False, '{"a": [1, null]}', 9, 3, 7.5, 0.0, "2031-01-02T03:04:05.25+02:00", tags, OWNER)
+    task = NewTask(
+        uuid7(), "image", False, '{"a": [1, null]}', 9, 3, 7.5, 0.0, "2031-01-02T03:04:05.25+02:00", tags, OWNER
+    )
     (stored,) = world.store.tasks.insert([task])
     assert not stored.due
     record = world.store.reads.task(task.task_id)
     assert (record.task_type, record.payload, record.priority, record.max_retries) == ("image", {"a": [1, None]}, 9, 3)
     assert (record.tags, record.submitted_by, record.due_at) == (tags, OWNER, "2031-01-02T01:04:05.250000Z")
-    assert world.rows("SELECT t.timeout_seconds, b.light, b.priority, b.publish_at = b.due_at FROM tasks t JOIN backlog b ON b.task_id = t.id") == [
-        (7.5, False, 9, True)
-    ]
+    assert world.rows(
+        "SELECT t.timeout_seconds, b.light, b.priority, b.publish_at = b.due_at FROM tasks t JOIN backlog b ON b.task_id = t.id"
+    ) == [(7.5, False, 9, True)]
 
 
 def test_what_is_due_now_is_published_by_others_only_after_the_grace(world: World) -> None:
@@ -189,7 +191,13 @@ def test_a_persons_retry_is_a_new_task_like_the_old_one(world: World, outcome: s
     retry = world.store.tasks.retry(old, uuid7())
     assert retry.fresh
     record = world.store.reads.task(retry.task_id)
-    assert (record.retry_of, record.status, record.priority, record.max_retries, record.payload) == (old, "pending", 7, 2, {"a": 1})
+    assert (record.retry_of, record.status, record.priority, record.max_retries, record.payload) == (
+        old,
+        "pending",
+        7,
+        2,
+        {"a": 1},
+    )
     assert (record.tags, record.submitted_by, record.attempt) == (("x",), OWNER, 0)
     assert world.status(old) == outcome
     world.run([retry.task_id])
@@ -206,11 +214,16 @@ def test_a_persons_retry_is_a_new_task_like_the_old_one(world: World, outcome: s
         ((5, None), Caps(10, 60.0), (5, None)),
     ],
 )
-def test_a_retry_takes_over_no_more_than_is_allowed_now(world: World, old: tuple[int, float | None], caps: Caps, new: tuple[int, float | None]) -> None:
+def test_a_retry_takes_over_no_more_than_is_allowed_now(
+    world: World, old: tuple[int, float | None], caps: Caps, new: tuple[int, float | None]
+) -> None:
     (task,) = world.submit(max_retries=old[0], timeout_seconds=old[1])
     world.store.tasks.cancel([task])
     retry = world.store.tasks.retry(task, uuid7(), caps=caps)
-    found = [world.value(f"SELECT {column} FROM tasks WHERE id = '{retry.task_id}'") for column in ("max_retries", "timeout_seconds")]
+    found = [
+        world.value(f"SELECT {column} FROM tasks WHERE id = '{retry.task_id}'")
+        for column in ("max_retries", "timeout_seconds")
+    ]
     assert found == list(new)
 
 

@@ -10,10 +10,10 @@ from pydantic import SecretStr
 
 from dtqs.config import PostgresqlSection
 from dtqs.errors import ConfigError, StoreUnavailable
-from dtqs.store import schema
-from dtqs.store.schema import SCHEMA_VERSION, migrate
+from dtqs.store.driver import schema
+from dtqs.store.driver.schema import SCHEMA_VERSION, migrate
 from dtqs.uuid7 import uuid7
-from tests.fix_store import NODE, TABLES, World
+from tests.support.fix_store import NODE, TABLES, World
 
 OLD = (Path(__file__).parents[1] / "data" / "schema_1.sql").read_bytes()
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -43,21 +43,32 @@ def stored(connection: Connection, outcome: str | None = None) -> str:
     """Store a task as version 1 did: with an outcome, or in the backlog."""
     task = uuid7()
     connection.execute(
-        "INSERT INTO tasks (id, task_type, light, payload, outcome, result) VALUES (%s, 'echo', true, '{\"a\": 1.5}', %s, '{\"b\": [2]}')", [task, outcome]
+        "INSERT INTO tasks (id, task_type, light, payload, outcome, result) VALUES (%s, 'echo', true, '{\"a\": 1.5}', %s, '{\"b\": [2]}')",
+        [task, outcome],
     )
     if outcome is None:
-        connection.execute("INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at) VALUES (%s, 'echo', true, 5, now(), now())", [task])
-    connection.execute("INSERT INTO logs (task_id, event, level, data) VALUES (%s, coalesce(%s, 'pending'), 'info', '{\"c\": true}')", [task, outcome])
+        connection.execute(
+            "INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at) VALUES (%s, 'echo', true, 5, now(), now())",
+            [task],
+        )
+    connection.execute(
+        "INSERT INTO logs (task_id, event, level, data) VALUES (%s, coalesce(%s, 'pending'), 'info', '{\"c\": true}')",
+        [task, outcome],
+    )
     return task
 
 
-def test_a_database_of_version_1_becomes_one_of_today_with_all_that_is_in_it(old: Connection, dsn: str, new_dsn: Callable[[], str]) -> None:
+def test_a_database_of_version_1_becomes_one_of_today_with_all_that_is_in_it(
+    old: Connection, dsn: str, new_dsn: Callable[[], str]
+) -> None:
     done, waiting = stored(old, "completed"), stored(old)
     assert migrate(section_of(dsn)) == SCHEMA_VERSION
     with psycopg.connect(new_dsn()) as fresh:
         for query in (COLUMNS, INDEXES, CONSTRAINTS, VIEWS, ROUTINES, TRIGGERS):
             assert old.execute(query).fetchall() == fresh.execute(query).fetchall()
-    row = "SELECT status, payload, result, (SELECT data FROM logs WHERE task_id = s.id) FROM task_status s WHERE id = %s"
+    row = (
+        "SELECT status, payload, result, (SELECT data FROM logs WHERE task_id = s.id) FROM task_status s WHERE id = %s"
+    )
     assert old.execute(row, [done]).fetchone() == ("completed", {"a": 1.5}, {"b": [2]}, {"c": True})
     assert old.execute(row, [waiting]).fetchone() == ("pending", {"a": 1.5}, {"b": [2]}, {"c": True})
 
@@ -76,13 +87,17 @@ def beat(connection: Connection, seconds_ago: float, dead: bool) -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_no_migration_takes_the_ground_from_old_processes_that_do_not_ask(old: Connection, dsn: str, version: int) -> None:
+def test_no_migration_takes_the_ground_from_old_processes_that_do_not_ask(
+    old: Connection, dsn: str, version: int
+) -> None:
     old.execute("UPDATE settings SET value = to_jsonb(%s::int)", [version])
     for _ in range(2):
         beat(old, 5, dead=False)
     count(old, "api", 5)
     count(old, "keeper", 60)
-    said = r"nothing was changed; stop all supervisors and APIs, .*: node-a \(2 worker\), web \(1 api\), web \(1 keeper\)"
+    said = (
+        r"nothing was changed; stop all supervisors and APIs, .*: node-a \(2 worker\), web \(1 api\), web \(1 keeper\)"
+    )
     with pytest.raises(ConfigError, match=said):
         migrate(section_of(dsn))
     assert old.execute("SELECT value::int FROM settings WHERE name = 'schema_version'").fetchone() == (version,)
@@ -115,7 +130,9 @@ def test_what_others_were_granted_on_the_view_is_theirs_still(old: Connection, d
 
 
 @pytest.mark.parametrize("mode", ["ACCESS SHARE", "ROW EXCLUSIVE"])
-def test_a_migration_with_nothing_to_do_waits_for_nobody(fresh_world: World, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+def test_a_migration_with_nothing_to_do_waits_for_nobody(
+    fresh_world: World, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
     monkeypatch.setattr(schema, "_ATTEMPTS", 1)
     monkeypatch.setattr(schema, "_LOCK_SECONDS", 0.5)
     with psycopg.connect(fresh_world.section.dsn.get_secret_value()) as other:
@@ -124,15 +141,19 @@ def test_a_migration_with_nothing_to_do_waits_for_nobody(fresh_world: World, mon
         assert migrate(fresh_world.section) == SCHEMA_VERSION
 
 
-def test_a_migration_that_finds_a_table_held_tries_again_and_then_says_so(fresh_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_that_finds_a_table_held_tries_again_and_then_says_so(
+    fresh_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fresh_world.execute("ALTER TABLE backlog DROP COLUMN counted_for")
     monkeypatch.setattr(schema, "_LOCK_SECONDS", 0.1)
     with psycopg.connect(fresh_world.section.dsn.get_secret_value()) as other:
         other.execute("SELECT FROM backlog")
         pauses: list[float] = []
-        monkeypatch.setattr("dtqs.store.schema.time.sleep", pauses.append)
-        with pytest.raises(StoreUnavailable, match=r"also at attempt 5, and nothing was changed; .* run `dtqs migrate` again"):
+        monkeypatch.setattr("dtqs.store.driver.schema.time.sleep", pauses.append)
+        with pytest.raises(
+            StoreUnavailable, match=r"also at attempt 5, and nothing was changed; .* run `dtqs migrate` again"
+        ):
             migrate(fresh_world.section)
         assert len(pauses) == 4
-        monkeypatch.setattr("dtqs.store.schema.time.sleep", lambda seconds: other.rollback())
+        monkeypatch.setattr("dtqs.store.driver.schema.time.sleep", lambda seconds: other.rollback())
         assert migrate(fresh_world.section) == SCHEMA_VERSION

@@ -3,8 +3,8 @@
 import orjson
 
 from dtqs.settlement import Kind, Settlement
-from dtqs.store.schema import migrate
-from tests.fix_store import World
+from dtqs.store.driver.schema import migrate
+from tests.support.fix_store import World
 
 ODD = '{"z":1e16,"a":-0.0,"whole":18446744073709551615,"small":5e-324,"deep":%s}' % ("[" * 200 + "]" * 200)
 """jsonb would make 1e16 a whole number and -0.0 a 0.0, and sort the keys."""
@@ -25,7 +25,9 @@ def test_numbers_and_the_order_of_keys_stay_as_they_are(world: World) -> None:
 def test_an_error_keeps_its_place_beside_many_outcomes(world: World) -> None:
     tasks, worker = world.submit(2, payload=ODD), world.worker()
     lease = world.claim(worker, tasks)
-    world.store.leases.finish(lease, [Settlement(tasks[0], Kind.FAILED, '{"message":"no luck"}'), Settlement(tasks[1], Kind.COMPLETED, ODD)])
+    world.store.leases.finish(
+        lease, [Settlement(tasks[0], Kind.FAILED, '{"message":"no luck"}'), Settlement(tasks[1], Kind.COMPLETED, ODD)]
+    )
     assert repr(world.store.reads.task(tasks[1]).result) == repr(orjson.loads(ODD))
     assert world.store.reads.task(tasks[0]).error == {"message": "no luck"}
 
@@ -34,7 +36,9 @@ def test_what_version_2_stored_is_there_after_the_schema_of_today(fresh_world: W
     (task,) = fresh_world.submit(payload='{"a":1.5}')
     fresh_world.run([task], value='{"b":[2]}')
     fresh_world.execute("DROP VIEW task_status")
-    fresh_world.execute("ALTER TABLE tasks ALTER payload TYPE jsonb USING payload::jsonb, ALTER result TYPE jsonb USING result::jsonb, ALTER error TYPE jsonb")
+    fresh_world.execute(
+        "ALTER TABLE tasks ALTER payload TYPE jsonb USING payload::jsonb, ALTER result TYPE jsonb USING result::jsonb, ALTER error TYPE jsonb"
+    )
     fresh_world.execute("ALTER TABLE logs ALTER data TYPE jsonb USING data::jsonb")
     migrate(fresh_world.section)
     migrate(fresh_world.section)

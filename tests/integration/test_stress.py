@@ -12,8 +12,8 @@ import pytest
 
 from dtqs.deadline import Deadline
 from dtqs.errors import StoreUnavailable
-from tests.fix_store import DIED, StoreOn, World, settled
-from tests.stress import MAX_RETRIES, Client, FaultyDatabase, Keeper, Part, Publisher, Scene, Worker
+from tests.support.fix_store import DIED, StoreOn, World, settled
+from tests.support.stress import MAX_RETRIES, Client, FaultyDatabase, Keeper, Part, Publisher, Scene, Worker
 
 SECONDS = float(os.environ.get("STRESS_SECONDS", "12"))
 PARTS: Sequence[type[Part]] = (Worker, Worker, Worker, Worker, Client, Client, Publisher, Keeper)
@@ -30,7 +30,10 @@ class Stage:
         self._outcomes: dict[str, tuple[object, ...]] = {}
 
     def play(self) -> None:
-        threads = [threading.Thread(target=self._run, args=(part, number), name=f"{part.__name__} {number}", daemon=True) for number, part in enumerate(PARTS)]
+        threads = [
+            threading.Thread(target=self._run, args=(part, number), name=f"{part.__name__} {number}", daemon=True)
+            for number, part in enumerate(PARTS)
+        ]
         for thread in threads:
             thread.start()
         chance = random.Random(f"{self.seed} stage")
@@ -110,5 +113,7 @@ def check_outcomes(world: World, scene: Scene) -> None:
     assert world.rows(f"{wrong} WHERE (told.events = ARRAY[t.outcome]) IS NOT TRUE") == []
     assert world.rows("SELECT id, attempts FROM tasks WHERE attempts > %s", MAX_RETRIES + 1) == []
     listed = "SELECT task_id, outcome FROM failures ORDER BY 1"
-    assert world.rows(listed) == world.rows("SELECT id, outcome FROM tasks WHERE outcome IN ('failed', 'cancelled') ORDER BY 1")
+    assert world.rows(listed) == world.rows(
+        "SELECT id, outcome FROM tasks WHERE outcome IN ('failed', 'cancelled') ORDER BY 1"
+    )
     assert world.rows("SELECT f.id FROM files f JOIN tasks t ON t.id = f.task_id WHERE t.outcome <> 'completed'") == []

@@ -13,8 +13,8 @@ from dtqs.errors import PermanentError
 from dtqs.processors.video import VideoProcessor
 from dtqs.processors.video.payload import VideoPayload
 from dtqs.processors.video.settings import VideoSettings
-from tests.films import QUARTERS, Run, facts, ffmpeg, film, near, opened, picture_at, quarters, runner
-from tests.fix_processors import Attempt
+from tests.support.films import QUARTERS, Run, facts, ffmpeg, film, near, opened, picture_at, quarters, runner
+from tests.support.fix_processors import Attempt
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,11 @@ def test_every_format_holds_what_was_asked_for_and_the_result_says_so(run: Run, 
     made = run(source, *(asked for asked, *_ in CODECS))
     for (output, path), (asked, media_type, video, audio) in zip(made, CODECS, strict=True):
         stored, seen = path.read_bytes(), facts(path)
-        assert (output["media_type"], output.get("video_codec"), output.get("audio_codec")) == (media_type, video, audio), asked
+        assert (output["media_type"], output.get("video_codec"), output.get("audio_codec")) == (
+            media_type,
+            video,
+            audio,
+        ), asked
         assert (seen.get("video", {}).get("codec_name"), seen.get("audio", {}).get("codec_name")) == (video, audio)
         assert (output["size_bytes"], output["sha256"]) == (len(stored), hashlib.sha256(stored).hexdigest())
         assert abs(float(seen["duration"]) - 2) < 0.15
@@ -85,16 +89,40 @@ def test_a_part_is_cut_out_to_the_picture(run: Run, sources: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["film.ts", "film.mpg", "film.mkv"])
-def test_a_part_is_cut_to_the_picture_where_nothing_says_which_pictures_are_keys_too(run: Run, sources: Path, name: str) -> None:
+def test_a_part_is_cut_to_the_picture_where_nothing_says_which_pictures_are_keys_too(
+    run: Run, sources: Path, name: str
+) -> None:
     """Red for 4 s, then blue, and no key picture but at the two beginnings."""
-    red, blue = ("-f", "lavfi", "-i", "color=red:s=96x64:r=25:d=4"), ("-f", "lavfi", "-i", "color=blue:s=96x64:r=25:d=2")
+    red, blue = (
+        ("-f", "lavfi", "-i", "color=red:s=96x64:r=25:d=4"),
+        ("-f", "lavfi", "-i", "color=blue:s=96x64:r=25:d=2"),
+    )
     graph = "[0][1]concat=n=2[v]"
-    ffmpeg(*red, *blue, "-f", "lavfi", "-i", "sine=440:d=6", "-filter_complex", graph, "-map", "[v]", "-map", "2:a", "-g", "100", sources / name)
+    ffmpeg(
+        *red,
+        *blue,
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=440:d=6",
+        "-filter_complex",
+        graph,
+        "-map",
+        "[v]",
+        "-map",
+        "2:a",
+        "-g",
+        "100",
+        sources / name,
+    )
     part = {"start_seconds": 3, "end_seconds": 5}
     (film_made, film_path), (_, still), (_, poster), (sound_made, _) = run(
         sources / name, part | FAST, {"format": "png", "at_seconds": 3}, {"format": "poster"}, part | {"format": "mp3"}
     )
-    assert [near(picture_at(film_path, seconds), (0.5, 0.5), colour) for seconds, colour in ((0, "red"), (0.8, "red"), (1.2, "blue"))] == [True] * 3
+    assert [
+        near(picture_at(film_path, seconds), (0.5, 0.5), colour)
+        for seconds, colour in ((0, "red"), (0.8, "red"), (1.2, "blue"))
+    ] == [True] * 3
     assert [near(opened(path), (0.5, 0.5), "red") for path in (still, poster)] == [True, True]
     assert [made["duration_seconds"] for made in (film_made, sound_made)] == pytest.approx([2, 2], abs=0.15)
 
@@ -117,7 +145,9 @@ def test_pixels_that_are_not_square_become_so(run: Run, clip: Path, sources: Pat
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video"])
-def test_a_film_of_as_many_pixels_as_are_allowed_is_taken_though_its_decoder_works_on_more(run: Run, sources: Path, codec: str) -> None:
+def test_a_film_of_as_many_pixels_as_are_allowed_is_taken_though_its_decoder_works_on_more(
+    run: Run, sources: Path, codec: str
+) -> None:
     path = film(sources / "film.mkv", "-c:v", codec, size=(324, 180), seconds=0.2)
     ((made, _),) = run(path, FAST, max_pixels=324 * 180)
     assert (made["width"], made["height"]) == (324, 180)
@@ -152,7 +182,18 @@ def test_the_picture_is_cropped_scaled_padded_and_thinned_out(run: Run, source: 
 
 def test_a_watermark_stands_where_it_was_put(run: Run, source: Path, sources: Path) -> None:
     Image.new("RGBA", (40, 20), "#ffffff").save(sources / "mark.png")
-    ((_, path),) = run(source, {"watermark": {"source": f"file:{sources}/mark.png", "position": "top-left", "width_fraction": 0.25, "margin": 0}, **FAST})
+    ((_, path),) = run(
+        source,
+        {
+            "watermark": {
+                "source": f"file:{sources}/mark.png",
+                "position": "top-left",
+                "width_fraction": 0.25,
+                "margin": 0,
+            },
+            **FAST,
+        },
+    )
     seen = picture_at(path, 1.5)
     assert near(seen, (0.1, 0.1), "white")
     assert near(seen, (0.1, 0.3), "red")
@@ -161,7 +202,9 @@ def test_a_watermark_stands_where_it_was_put(run: Run, source: Path, sources: Pa
     with pytest.raises(PermanentError, match="the watermark is no picture"):
         run(source, {"watermark": {"source": f"file:{sources}/mark.png"}, **FAST})
     Image.new("L", (1, 60_000_000 // 40)).save(sources / "tall.png")
-    with pytest.raises(PermanentError, match="the watermark would have 96 × 144000000 pixels on the film; allowed are 40000000"):
+    with pytest.raises(
+        PermanentError, match="the watermark would have 96 × 144000000 pixels on the film; allowed are 40000000"
+    ):
         run(source, {"watermark": {"source": f"file:{sources}/tall.png", "width_fraction": 1}, **FAST})
 
 
@@ -176,7 +219,12 @@ def test_a_source_is_fetched_once_however_many_outputs_and_passes_want_it(
     mark = {"source": f"file:{sources}/mark.png", "position": "top-left", "width_fraction": 0.25, "margin": 0}
     text = {"source": f"file:{sources}/text.srt"}
     two_passes = {"video_bit_rate": 100_000, "two_pass": True, "watermark": mark, "subtitles": text, **FAST}
-    made = run(source, two_passes, {"width": 48, "watermark": mark, "subtitles": text, **FAST}, {"watermark": {**mark, "opacity": 0.01}, **FAST})
+    made = run(
+        source,
+        two_passes,
+        {"width": 48, "watermark": mark, "subtitles": text, **FAST},
+        {"watermark": {**mark, "opacity": 0.01}, **FAST},
+    )
     assert sorted(fetched) == ["mark.png", "source.mp4", "text.srt"]
     assert [near(picture_at(path, 0.5), (0.1, 0.1), "white") for _, path in made] == [True, True, False]
 
@@ -184,7 +232,9 @@ def test_a_source_is_fetched_once_however_many_outputs_and_passes_want_it(
 SRT = "1\n00:00:01,000 --> 00:00:02,000\n████████████\n"
 
 
-def test_subtitles_are_burned_in_or_carried_by_the_clock_of_the_whole_film(run: Run, source: Path, sources: Path) -> None:
+def test_subtitles_are_burned_in_or_carried_by_the_clock_of_the_whole_film(
+    run: Run, source: Path, sources: Path
+) -> None:
     (sources / "text.srt").write_text(SRT, encoding="utf-8-sig")
     text = {"source": f"file:{sources}/text.srt", "language": "deu"}
     burned, mp4, webm = run(
@@ -217,9 +267,19 @@ def test_a_films_own_subtitles_can_be_taken(run: Run, clip: Path, sources: Path)
 
 def test_sound_is_brought_to_the_loudness_that_was_asked_for(run: Run, sources: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "sine=1000:d=5", "-af", "volume=-20dB", sources / "quiet.wav")
-    ((output, path),) = run(sources / "quiet.wav", {"format": "mp3", "loudness_lufs": -16, "audio_channels": 1, "audio_sample_rate": 24000})
+    ((output, path),) = run(
+        sources / "quiet.wav", {"format": "mp3", "loudness_lufs": -16, "audio_channels": 1, "audio_sample_rate": 24000}
+    )
     assert (output["audio_channels"], output["audio_sample_rate"]) == (1, 24000)
-    ffmpeg("-i", path, "-af", f"ebur128=metadata=1,ametadata=print:key=lavfi.r128.I:file={sources}/loudness", "-f", "null", "-")
+    ffmpeg(
+        "-i",
+        path,
+        "-af",
+        f"ebur128=metadata=1,ametadata=print:key=lavfi.r128.I:file={sources}/loudness",
+        "-f",
+        "null",
+        "-",
+    )
     heard = float(re.findall(r"r128\.I=(-?[\d.]+)", (sources / "loudness").read_text())[-1])
     assert abs(heard - -16) < 1
 
@@ -232,9 +292,30 @@ def test_silence_has_no_loudness_and_is_no_fault(run: Run, sources: Path) -> Non
 
 def test_a_file_fits_into_the_bytes_that_were_given(run: Run, sources: Path) -> None:
     noisy = sources / "noisy.mp4"
-    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=128x96:r=25:d=3", "-f", "lavfi", "-i", "anoisesrc=d=3", "-vf", "noise=alls=40:allf=t", "-b:v", "2M", noisy)
-    made = run(noisy, {"max_bytes": 40_000, **FAST}, {"format": "webm", "max_bytes": 50_000, **FAST}, {"format": "mp3", "max_bytes": 20_000})
-    assert [output["size_bytes"] <= limit for (output, _), limit in zip(made, (40_000, 50_000, 20_000), strict=True)] == [True] * 3
+    ffmpeg(
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=s=128x96:r=25:d=3",
+        "-f",
+        "lavfi",
+        "-i",
+        "anoisesrc=d=3",
+        "-vf",
+        "noise=alls=40:allf=t",
+        "-b:v",
+        "2M",
+        noisy,
+    )
+    made = run(
+        noisy,
+        {"max_bytes": 40_000, **FAST},
+        {"format": "webm", "max_bytes": 50_000, **FAST},
+        {"format": "mp3", "max_bytes": 20_000},
+    )
+    assert [
+        output["size_bytes"] <= limit for (output, _), limit in zip(made, (40_000, 50_000, 20_000), strict=True)
+    ] == [True] * 3
     # and it is not far below: two passes share out what there is
     assert made[0][0]["size_bytes"] > 28_000
     with pytest.raises(PermanentError, match="does not fit into 5000 bytes"):
@@ -258,7 +339,12 @@ def test_pictures_are_taken_from_the_film(run: Run, source: Path) -> None:
         {"format": "webp", "fps": 5, "loop": False, "end_seconds": 1},
     )
     pictures = [opened(path) for _, path in made]
-    assert [(picture.format, picture.size) for picture in pictures] == [("JPEG", (96, 64)), ("PNG", (48, 32)), ("GIF", (48, 32)), ("WEBP", (96, 64))]
+    assert [(picture.format, picture.size) for picture in pictures] == [
+        ("JPEG", (96, 64)),
+        ("PNG", (48, 32)),
+        ("GIF", (48, 32)),
+        ("WEBP", (96, 64)),
+    ]
     assert [output["media_type"] for output, _ in made] == ["image/jpeg", "image/png", "image/gif", "image/webp"]
     assert all(quarters(picture) == list(QUARTERS) for picture in pictures)
     assert [output.get("duration_seconds") for output, _ in made] == [None, None, 2.0, None]
@@ -268,10 +354,16 @@ def test_pictures_are_taken_from_the_film(run: Run, source: Path) -> None:
 def test_a_preview_moves_once_or_for_ever(run: Run, sources: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=2", sources / "moving.mp4")
     made = run(
-        sources / "moving.mp4", {"format": "webp", "fps": 5, "loop": False, "end_seconds": 1}, {"format": "webp", "fps": 4}, {"format": "gif", "loop": False}
+        sources / "moving.mp4",
+        {"format": "webp", "fps": 5, "loop": False, "end_seconds": 1},
+        {"format": "webp", "fps": 4},
+        {"format": "gif", "loop": False},
     )
     once, ever, gif = (opened(path) for _, path in made)
-    assert [(getattr(picture, "n_frames", 1), output["duration_seconds"]) for picture, (output, _) in zip((once, ever), made, strict=False)] == [
+    assert [
+        (getattr(picture, "n_frames", 1), output["duration_seconds"])
+        for picture, (output, _) in zip((once, ever), made, strict=False)
+    ] == [
         (5, 1.0),
         (8, 2.0),
     ]
@@ -283,7 +375,10 @@ def test_a_sprite_says_which_picture_shows_what(run: Run, sources: Path) -> None
     colours = QUARTERS[:3]
     inputs = [word for colour in colours for word in ("-f", "lavfi", "-i", f"color={colour}:s=64x48:r=25:d=1")]
     ffmpeg(*inputs, "-filter_complex", "[0][1][2]concat=n=3", sources / "three.mp4")
-    index, *sheets = run(sources / "three.mp4", {"format": "sprite", "interval_seconds": 0.5, "columns": 2, "rows": 2, "width": 32, "quality": 95})
+    index, *sheets = run(
+        sources / "three.mp4",
+        {"format": "sprite", "interval_seconds": 0.5, "columns": 2, "rows": 2, "width": 32, "quality": 95},
+    )
     assert (index[0]["name"], index[0]["media_type"], index[0]["tiles"]) == ("o0", "text/vtt", 6)
     assert [(sheet["name"], sheet["part_of"], sheet["width"], sheet["height"]) for sheet, _ in sheets] == [
         ("o0/1.jpg", "o0", 64, 48),
@@ -311,7 +406,10 @@ def test_progress_is_told_and_a_presets_film_is_made(attempt: Attempt, source: P
     context = attempt.context()
     result: dict[str, Any] = VideoProcessor(VideoSettings()).run(payload, context)
     context.close()
-    assert [(output["name"], output["media_type"]) for output in result["outputs"]] == [("web", "video/mp4"), ("poster", "image/jpeg")]
+    assert [(output["name"], output["media_type"]) for output in result["outputs"]] == [
+        ("web", "video/mp4"),
+        ("poster", "image/jpeg"),
+    ]
     assert result["source"] == {
         "media_type": "video/mp4", "format": "mov", "size_bytes": source.stat().st_size, "duration_seconds": 2.0, "rotation": 0,
         "bit_rate": int(facts(source)["bit_rate"]), "width": 96, "height": 64, "video_codec": "h264", "fps": 25.0,
@@ -321,7 +419,10 @@ def test_progress_is_told_and_a_presets_film_is_made(attempt: Attempt, source: P
     assert attempt.reports.fractions == sorted(attempt.reports.fractions)
 
 
-@pytest.mark.parametrize(("made_with", "seen"), [(("-c:v", "mpeg4"), "avi"), (("-c:v", "mpeg2video"), "ts"), (("-c:v", "flv1"), "flv"), ((), "mkv")])
+@pytest.mark.parametrize(
+    ("made_with", "seen"),
+    [(("-c:v", "mpeg4"), "avi"), (("-c:v", "mpeg2video"), "ts"), (("-c:v", "flv1"), "flv"), ((), "mkv")],
+)
 def test_films_in_other_containers_are_read(run: Run, sources: Path, made_with: tuple[str, ...], seen: str) -> None:
     odd = film(sources / f"odd.{seen}", *made_with)
     ((output, path),) = run(odd, {"width": 48, **FAST})

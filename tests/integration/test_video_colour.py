@@ -10,8 +10,8 @@ from dtqs.errors import PermanentError
 from dtqs.processors.video import VideoProcessor
 from dtqs.processors.video.payload import VideoPayload
 from dtqs.processors.video.settings import VideoSettings
-from tests.films import FAST, Run, facts, ffmpeg, opened, runner
-from tests.fix_processors import Attempt
+from tests.support.films import FAST, Run, facts, ffmpeg, opened, runner
+from tests.support.fix_processors import Attempt
 
 GREEN = (0, 192, 0)
 PIXEL = tuple[int, ...]
@@ -43,11 +43,15 @@ def shown(path: Path, at: tuple[float, float] = (0.5, 0.5)) -> PIXEL:
     """The pixel that a player shows who believes the tags, and fails without them."""
     seen = facts(path).get("video", {})
     if path.read_bytes()[:4] in (b"\x89PNG", b"RIFF", b"GIF8") or path.read_bytes()[:2] == b"\xff\xd8":
-        picture: Any = opened(path).convert("RGBA" if "A" in opened(path).mode or "transparency" in opened(path).info else "RGB")
+        picture: Any = opened(path).convert(
+            "RGBA" if "A" in opened(path).mode or "transparency" in opened(path).info else "RGB"
+        )
     else:
         names = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601"}
         options = f"in_color_matrix={names[seen['color_space']]}:in_range={seen['color_range']}"
-        data = ffmpeg("-i", path, "-frames:v", "1", "-vf", f"scale={options},format=gbrp,format=rgb24", "-f", "rawvideo", "-")
+        data = ffmpeg(
+            "-i", path, "-frames:v", "1", "-vf", f"scale={options},format=gbrp,format=rgb24", "-f", "rawvideo", "-"
+        )
         picture = Image.frombytes("RGB", (seen["width"], seen["height"]), data)
     pixel = picture.getpixel((int(picture.width * at[0]), int(picture.height * at[1])))
     assert isinstance(pixel, tuple)
@@ -58,17 +62,30 @@ def near(pixel: PIXEL, colour: PIXEL, tolerance: int = 6) -> bool:
     return all(abs(one - other) <= tolerance for one, other in zip(pixel, colour, strict=True))
 
 
-ALL = ({"width": 32, **FAST}, {"format": "poster"}, {"format": "png"}, {"format": "webp"}, {"format": "gif"}, {"format": "sprite", "interval_seconds": 0.3})
+ALL = (
+    {"width": 32, **FAST},
+    {"format": "poster"},
+    {"format": "png"},
+    {"format": "webp"},
+    {"format": "gif"},
+    {"format": "sprite", "interval_seconds": 0.3},
+)
 H264 = ("-c:v", "libx264")
 SOURCES = {
     "hd-tagged": ((*H264, "-colorspace", "bt709"), {"size": "1280x720", "graph": matrix("bt709")}),
     "hd-untagged": (H264, {"size": "1280x720", "graph": matrix("bt709") + ",setparams=colorspace=unknown"}),
     "sd-untagged": (H264, {"graph": matrix("bt601") + ",setparams=colorspace=unknown"}),
     "sd-of-bt709": ((*H264, "-colorspace", "bt709"), {"graph": matrix("bt709")}),
-    "full-range": ((*H264, "-color_range", "pc", "-colorspace", "bt709"), {"graph": matrix("bt709", "pc") + ",setparams=range=pc"}),
+    "full-range": (
+        (*H264, "-color_range", "pc", "-colorspace", "bt709"),
+        {"graph": matrix("bt709", "pc") + ",setparams=range=pc"},
+    ),
     "rgb": (("-c:v", "qtrle"), {"size": "1280x720"}),
     "png": (("-c:v", "png"), {}),
-    "mjpeg": (("-c:v", "mjpeg", "-q:v", "2"), {"size": "1280x720", "graph": matrix("bt601", "pc").replace("yuv420p", "yuvj420p")}),
+    "mjpeg": (
+        ("-c:v", "mjpeg", "-q:v", "2"),
+        {"size": "1280x720", "graph": matrix("bt601", "pc").replace("yuv420p", "yuvj420p")},
+    ),
     "bt2020": ((*H264, "-colorspace", "smpte240m"), {"graph": matrix("smpte240m")}),
 }
 
@@ -88,7 +105,9 @@ CLEAR = ({"format": "png"}, {"format": "webp"}, {"format": "gif"})
 FLAT = ({**FAST}, {"format": "poster"}, {"background": "#00c000", **FAST}, {"format": "png", "background": "#00c000"})
 
 
-def test_what_is_transparent_stays_so_or_gets_a_background_and_never_shows_its_hidden_colour(run: Run, sources: Path) -> None:
+def test_what_is_transparent_stays_so_or_gets_a_background_and_never_shows_its_hidden_colour(
+    run: Run, sources: Path
+) -> None:
     """A red disc; around it, fully transparent, magenta is hidden."""
     source = plain(sources / "disc.mov", "magenta", "-c:v", "qtrle", "-pix_fmt", "argb", graph=DISC)
     corner = (0.05, 0.05)
@@ -97,7 +116,10 @@ def test_what_is_transparent_stays_so_or_gets_a_background_and_never_shows_its_h
     assert [(shown(path, corner)[3], shown(path)[3]) for path in clear] == [(0, 255)] * 3
     assert near(shown(clear[0], corner), (0, 0, 0, 0))
     black, green = (0, 0, 0), GREEN
-    assert [near(shown(path, corner)[:3], colour, 10) for path, colour in zip(flat, (black, black, green, green), strict=True)] == [True] * 4
+    assert [
+        near(shown(path, corner)[:3], colour, 10)
+        for path, colour in zip(flat, (black, black, green, green), strict=True)
+    ] == [True] * 4
     assert [near(shown(path)[:3], (255, 0, 0), 10) for path in (*clear, *flat)] == [True] * 7
     # half of each pixel of the edge is transparent in the smaller picture
     assert opened(small).convert("RGB").getchannel("B").getextrema()[1] < 60
@@ -111,7 +133,9 @@ def _copied(path: Path, to: Path) -> Path:
     return to
 
 
-@pytest.mark.parametrize("said", ["transfer=smpte2084", "transfer=smpte2084:colormatrix=bt2020nc", "transfer=arib-std-b67"])
+@pytest.mark.parametrize(
+    "said", ["transfer=smpte2084", "transfer=smpte2084:colormatrix=bt2020nc", "transfer=arib-std-b67"]
+)
 def test_a_high_dynamic_range_of_incomplete_tags_is_taken_for_bt2020(run: Run, sources: Path, said: str) -> None:
     def hdr(tags: str, name: str) -> list[PIXEL]:
         options = ("-c:v", "libx265", "-x265-params", f"log-level=error:{tags}", "-preset", "ultrafast")
@@ -141,16 +165,37 @@ def test_a_watermark_and_bars_have_their_own_colours_on_a_film_of_high_definitio
 
 def test_a_crop_counts_pixels_as_they_are_shown(run: Run, sources: Path) -> None:
     """Stored 72 wide, shown 102: the left half red, the right half green."""
-    halves = ("-f", "lavfi", "-i", "color=red:s=36x58:r=5:d=0.4", "-f", "lavfi", "-i", "color=0x00C000:s=36x58:r=5:d=0.4")
+    halves = (
+        "-f",
+        "lavfi",
+        "-i",
+        "color=red:s=36x58:r=5:d=0.4",
+        "-f",
+        "lavfi",
+        "-i",
+        "color=0x00C000:s=36x58:r=5:d=0.4",
+    )
     ffmpeg(*halves, "-filter_complex", "hstack,setsar=64/45", "-pix_fmt", "yuv420p", sources / "wide.mp4")
     left, right = ({"x": x, "y": 0, "width": 10, "height": 58} for x in (38, 54))
     made = run(sources / "wide.mp4", {"format": "png", "crop": left}, {"format": "png", "crop": right})
-    assert [near(shown(path)[:3], colour, 10) for (_, path), colour in zip(made, ((255, 0, 0), GREEN), strict=True)] == [True, True]
+    assert [
+        near(shown(path)[:3], colour, 10) for (_, path), colour in zip(made, ((255, 0, 0), GREEN), strict=True)
+    ] == [True, True]
 
 
 def test_a_picture_that_changes_its_size_is_letterboxed(run: Run, sources: Path) -> None:
     for name, size, begin in (("a", "64x36", "0"), ("b", "36x64", "1")):
-        ffmpeg("-f", "lavfi", "-i", f"color=red:s={size}:r=5:d=1", "-pix_fmt", "yuv420p", "-output_ts_offset", begin, sources / f"{name}.ts")
+        ffmpeg(
+            "-f",
+            "lavfi",
+            "-i",
+            f"color=red:s={size}:r=5:d=1",
+            "-pix_fmt",
+            "yuv420p",
+            "-output_ts_offset",
+            begin,
+            sources / f"{name}.ts",
+        )
     (sources / "in.ts").write_bytes((sources / "a.ts").read_bytes() + (sources / "b.ts").read_bytes())
     ((_, path),) = run(sources / "in.ts", FAST)
     data = ffmpeg("-i", path, "-vf", "select=eq(n\\,8)", "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
@@ -159,9 +204,25 @@ def test_a_picture_that_changes_its_size_is_letterboxed(run: Run, sources: Path)
     assert [isinstance(pixel, tuple) and pixel[0] > 200 for pixel in pixels] == [False, True, False]
 
 
-def test_the_default_track_is_taken_and_a_track_of_an_unread_codec_fails_only_what_needs_it(run: Run, sources: Path) -> None:
+def test_the_default_track_is_taken_and_a_track_of_an_unread_codec_fails_only_what_needs_it(
+    run: Run, sources: Path
+) -> None:
     graph = "testsrc2=s=64x36:d=0.4:r=5,split[a][b];[a]scale=32:18[out0];[b]null[out1]"
-    ffmpeg("-f", "lavfi", "-i", graph, "-map", "0", "-c:v", "libx264", "-disposition:v:0", "0", "-disposition:v:1", "default", sources / "two.mkv")
+    ffmpeg(
+        "-f",
+        "lavfi",
+        "-i",
+        graph,
+        "-map",
+        "0",
+        "-c:v",
+        "libx264",
+        "-disposition:v:0",
+        "0",
+        "-disposition:v:1",
+        "default",
+        sources / "two.mkv",
+    )
     assert [made["width"] for made, _ in run(sources / "two.mkv", FAST, {"video_track": 0, **FAST})] == [64, 32]
     flash = ("-f", "lavfi", "-i", "sine=440:d=0.4:r=22050", "-c:v", "flv1", "-c:a", "nellymoser", "-ac", "1")
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x36:d=0.4:r=5", *flash, sources / "flash.flv")
@@ -171,9 +232,26 @@ def test_the_default_track_is_taken_and_a_track_of_an_unread_codec_fails_only_wh
 
 
 def test_a_sound_without_named_outputs_becomes_an_m4a_and_its_cover(attempt: Attempt, sources: Path) -> None:
-    cover = ("-f", "lavfi", "-i", "color=red:s=30x30:d=1:r=1", "-map", "0", "-map", "1", "-c:v", "mjpeg", "-frames:v", "1", "-disposition:v", "attached_pic")
+    cover = (
+        "-f",
+        "lavfi",
+        "-i",
+        "color=red:s=30x30:d=1:r=1",
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-c:v",
+        "mjpeg",
+        "-frames:v",
+        "1",
+        "-disposition:v",
+        "attached_pic",
+    )
     ffmpeg("-f", "lavfi", "-i", "sine=440:d=1:r=48000", *cover, sources / "song.mp3")
     context = attempt.context()
-    made = VideoProcessor(VideoSettings()).run(VideoPayload.model_validate({"source": f"file:{sources}/song.mp3"}), context)
+    made = VideoProcessor(VideoSettings()).run(
+        VideoPayload.model_validate({"source": f"file:{sources}/song.mp3"}), context
+    )
     context.close()
     assert [output["media_type"] for output in made["outputs"]] == ["audio/mp4", "image/jpeg"]

@@ -13,11 +13,11 @@ import pytest
 
 from dtqs.errors import PermanentError, TransientError
 from dtqs.jail import Jail, Offer
-from dtqs.processors.video.ffmpeg import Bounds, Ffmpeg, Progress
+from dtqs.processors.video.ffmpeg import Bounds, EncodeProgress, Ffmpeg
 from dtqs.sandbox.processes import family
-from tests.films import film
-from tests.helpers import eventually
-from tests.trial import alive, gone
+from tests.support.films import film
+from tests.support.helpers import eventually
+from tests.support.trial import alive, gone
 
 ENDLESS = [
     "ffmpeg",
@@ -70,10 +70,12 @@ def nothing_is_left() -> Callable[[], bool]:
     return lambda: set(family(os.getpid())) <= before
 
 
-def test_an_interrupt_kills_it_and_all_that_it_started(programs: Ffmpeg, alarm: None, tmp_path: Path, nothing_is_left: Callable[[], bool]) -> None:
-    seen: list[Progress] = []
+def test_an_interrupt_kills_it_and_all_that_it_started(
+    programs: Ffmpeg, alarm: None, tmp_path: Path, nothing_is_left: Callable[[], bool]
+) -> None:
+    seen: list[EncodeProgress] = []
 
-    def watch(progress: Progress) -> None:
+    def watch(progress: EncodeProgress) -> None:
         seen.append(progress)
         if progress.frames > 0 and not signal.getitimer(signal.ITIMER_REAL)[0]:
             signal.setitimer(signal.ITIMER_REAL, 0.05)
@@ -115,13 +117,30 @@ def test_nothing_is_loaded_between_fork_and_exec(tmp_path: Path) -> None:
     assert [name for name in told if name == "import" or name.startswith("ctypes.dl")] == []
 
 
-def test_it_is_stopped_when_no_picture_is_made(programs: Ffmpeg, tmp_path: Path, nothing_is_left: Callable[[], bool]) -> None:
+def test_it_is_stopped_when_no_picture_is_made(
+    programs: Ffmpeg, tmp_path: Path, nothing_is_left: Callable[[], bool]
+) -> None:
     os.mkfifo(tmp_path / "pipe")
     writer = os.open(tmp_path / "pipe", os.O_RDWR)
     began = time.monotonic()
     try:
         with pytest.raises(PermanentError, match="nothing came out of the encoder for 1 s"):
-            programs.run(["ffmpeg", "-v", "error", "-progress", "pipe:1", "-f", "mpegts", "-i", str(tmp_path / "pipe"), "-f", "null", "-"])
+            programs.run(
+                [
+                    "ffmpeg",
+                    "-v",
+                    "error",
+                    "-progress",
+                    "pipe:1",
+                    "-f",
+                    "mpegts",
+                    "-i",
+                    str(tmp_path / "pipe"),
+                    "-f",
+                    "null",
+                    "-",
+                ]
+            )
     finally:
         os.close(writer)
     assert time.monotonic() - began < 10
@@ -158,7 +177,9 @@ def test_what_it_says_is_kept_short_and_plain(programs: Ffmpeg) -> None:
         programs.ask(["sh", "-c", "yes | head -c 20000000"])
 
 
-def test_nothing_of_the_workers_environment_reaches_it(programs: Ffmpeg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_the_workers_environment_reaches_it(
+    programs: Ffmpeg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FFREPORT", f"file={tmp_path}/report.log")
     monkeypatch.setenv("SECRET_OF_THE_WORKER", "sesame")
     programs.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=64x48:d=0.1", "-f", "null", "-"])

@@ -15,8 +15,8 @@ from dtqs.errors import PermanentError
 from dtqs.processors.video.container import Container
 from dtqs.processors.video.settings import VideoSettings
 from dtqs.processors.video.studio import Programs
-from tests.films import Run, ffmpeg, film, near, picture_at, runner
-from tests.fix_processors import Attempt
+from tests.support.films import Run, ffmpeg, film, near, picture_at, runner
+from tests.support.fix_processors import Attempt
 
 SECRET = "root:x:0:0:this is nobody's to see"
 FAST = {"speed": "ultrafast"}
@@ -68,7 +68,9 @@ def listener() -> Iterator[Listener]:
 def attacks(secret: Path, url: str) -> dict[str, str]:
     places = (f"file://{secret}", str(secret), url)
     return {
-        "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n" + "".join(f"#EXTINF:1.0,\n{place}\n" for place in places) + "#EXT-X-ENDLIST\n",
+        "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n"
+        + "".join(f"#EXTINF:1.0,\n{place}\n" for place in places)
+        + "#EXT-X-ENDLIST\n",
         "master": "#EXTM3U\n" + "".join(f"#EXT-X-STREAM-INF:BANDWIDTH=1\n{place}\n" for place in places),
         "concat": "ffconcat version 1.0\n" + "".join(f"file '{place}'\n" for place in places),
         "dash": f"<?xml version='1.0'?><MPD><Period><BaseURL>{url}</BaseURL></Period></MPD>",
@@ -77,7 +79,9 @@ def attacks(secret: Path, url: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ["hls", "master", "concat", "dash", "sdp"])
-def test_a_playlist_that_is_called_a_film_reads_no_file_and_calls_nobody(run: Run, sources: Path, tmp_path: Path, listener: Listener, name: str) -> None:
+def test_a_playlist_that_is_called_a_film_reads_no_file_and_calls_nobody(
+    run: Run, sources: Path, tmp_path: Path, listener: Listener, name: str
+) -> None:
     secret = film(tmp_path / "secret.mp4") if name == "hls" else tmp_path / "secret.mp4"
     attack = sources / "film.mp4"
     attack.write_text(attacks(secret, listener.url)[name], encoding="utf-8")
@@ -92,7 +96,9 @@ def test_a_playlist_that_is_called_a_film_reads_no_file_and_calls_nobody(run: Ru
     assert not listener.was_called()
 
 
-def test_subtitles_that_are_a_playlist_read_nothing(run: Run, clip: Path, sources: Path, tmp_path: Path, listener: Listener) -> None:
+def test_subtitles_that_are_a_playlist_read_nothing(
+    run: Run, clip: Path, sources: Path, tmp_path: Path, listener: Listener
+) -> None:
     shutil.copy(clip, sources / "film.mp4")
     for text in attacks(tmp_path / "secret", listener.url).values():
         (sources / "text.srt").write_text(text, encoding="utf-8")
@@ -101,7 +107,9 @@ def test_subtitles_that_are_a_playlist_read_nothing(run: Run, clip: Path, source
     assert not listener.was_called()
 
 
-def test_a_films_own_subtitles_that_are_too_much_are_not_read_into_the_worker(run: Run, clip: Path, sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_films_own_subtitles_that_are_too_much_are_not_read_into_the_worker(
+    run: Run, clip: Path, sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (sources / "text.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\n" + "text " * 400 + "\n", encoding="utf-8")
     ffmpeg("-i", clip, "-i", sources / "text.srt", "-c", "copy", "-c:s", "srt", sources / "film.mkv")
     assert run(sources / "film.mkv", {"subtitles": {"mode": "carry"}, **FAST})
@@ -110,7 +118,9 @@ def test_a_films_own_subtitles_that_are_too_much_are_not_read_into_the_worker(ru
         run(sources / "film.mkv", {"subtitles": {"mode": "carry"}, **FAST})
 
 
-def test_subtitles_that_name_fonts_and_files_are_only_text(run: Run, clip: Path, sources: Path, listener: Listener) -> None:
+def test_subtitles_that_name_fonts_and_files_are_only_text(
+    run: Run, clip: Path, sources: Path, listener: Listener
+) -> None:
     shutil.copy(clip, sources / "film.mp4")
     (sources / "text.ass").write_text(
         "[Script Info]\nScriptType: v4.00+\n[V4+ Styles]\n"
@@ -142,23 +152,34 @@ def _referring(data: bytes, path: str) -> bytes:
         elif name == b"dref":
             text = f"{'/' if len(path) % 2 else ''}{path}".encode()
             # volume and file name, levels and the rest of the head are empty; then the absolute path, and the end
-            record = bytes(10 + 28 + 12 + 64 + 16 + 4 + 16) + struct.pack(">HH", 2, len(text)) + text + struct.pack(">hH", -1, 0)
+            record = (
+                bytes(10 + 28 + 12 + 64 + 16 + 4 + 16)
+                + struct.pack(">HH", 2, len(text))
+                + text
+                + struct.pack(">hH", -1, 0)
+            )
             body = bytes(4) + struct.pack(">I", 1) + struct.pack(">I", 12 + len(record)) + b"alis" + bytes(4) + record
         made += struct.pack(">I", 8 + len(body)) + name + body
     return made
 
 
-def test_a_film_whose_data_is_said_to_be_in_another_file_is_not_believed(run: Run, sources: Path, tmp_path: Path) -> None:
+def test_a_film_whose_data_is_said_to_be_in_another_file_is_not_believed(
+    run: Run, sources: Path, tmp_path: Path
+) -> None:
     for colour, path in (("blue", sources / "film.mov"), ("red", tmp_path / "secret.mov")):
         ffmpeg("-f", "lavfi", "-i", f"color={colour}:s=32x32:r=5:d=1", "-c:v", "rawvideo", "-pix_fmt", "rgb24", path)
     attack = sources / "film.mov"
     attack.write_bytes(_referring(attack.read_bytes(), str(tmp_path / "secret.mov")))
-    assert near(picture_at(attack, 0, "-enable_drefs", "1", "-use_absolute_path", "1"), (0.5, 0.5), "red"), "the attack is none"
+    assert near(picture_at(attack, 0, "-enable_drefs", "1", "-use_absolute_path", "1"), (0.5, 0.5), "red"), (
+        "the attack is none"
+    )
     with pytest.raises(PermanentError, match="the film is cut short or broken"):
         run(attack, FAST)
 
 
-def test_a_film_that_is_cut_short_is_a_failure_and_leaves_nothing(run: Run, attempt: Attempt, clip: Path, sources: Path) -> None:
+def test_a_film_that_is_cut_short_is_a_failure_and_leaves_nothing(
+    run: Run, attempt: Attempt, clip: Path, sources: Path
+) -> None:
     data = clip.read_bytes()
     (sources / "cut.mp4").write_bytes(data[: len(data) * 6 // 10])
     for output in ({"format": "mp4", **FAST}, {"format": "mp3"}, {"format": "hls"}):
@@ -169,7 +190,9 @@ def test_a_film_that_is_cut_short_is_a_failure_and_leaves_nothing(run: Run, atte
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
-def test_a_film_that_ends_before_it_can_be_read_is_called_incomplete(run: Run, clip: Path, sources: Path, name: str) -> None:
+def test_a_film_that_ends_before_it_can_be_read_is_called_incomplete(
+    run: Run, clip: Path, sources: Path, name: str
+) -> None:
     path = sources / name
     ffmpeg("-i", clip, "-c", "copy", path)  # an mp4 whose index stands at its end
     path.write_bytes(path.read_bytes()[:600])
@@ -214,7 +237,11 @@ def test_a_film_of_which_nothing_is_there_says_so(run: Run, clip: Path, sources:
         ("mute.mp4", {"audio_track": 1}, "the source has no audio track 1, counted from 0: it has none"),
         ("film.mp4", {"audio_track": 1}, "the source has no audio track 1, counted from 0: it has only track 0"),
         ("film.mp4", {"subtitles": {"track": 2}}, "the film has no subtitle track 2, counted from 0: it has none"),
-        ("mute.mp4", {"crop": {"x": 90, "y": 0, "width": 50, "height": 50}}, "outside of the picture, which has 96 × 64 pixels"),
+        (
+            "mute.mp4",
+            {"crop": {"x": 90, "y": 0, "width": 50, "height": 50}},
+            "outside of the picture, which has 96 × 64 pixels",
+        ),
         ("mute.mp4", {"format": "png", "at_seconds": 9}, "the film ends at 2"),
     ):
         with pytest.raises(PermanentError, match=words):

@@ -10,8 +10,8 @@ from dtqs.processors.video import VideoProcessor
 from dtqs.processors.video.payload import VideoPayload
 from dtqs.processors.video.settings import VideoSettings
 from dtqs.processors.video.studio import Studio
-from tests.films import Run, facts, ffmpeg, runner
-from tests.fix_processors import Attempt
+from tests.support.films import Run, facts, ffmpeg, runner
+from tests.support.fix_processors import Attempt
 
 FAST = {"speed": "ultrafast", "crf": 40}
 SHORT, LONG = {"video_track": 0}, {"video_track": 1}
@@ -50,11 +50,15 @@ def test_lengths_go_by_the_track_that_an_output_takes(run: Run, sources: Path, n
             run(source, {**SHORT, **output})
 
 
-def test_every_picture_track_that_an_output_takes_is_judged(run: Run, sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_picture_track_that_an_output_takes_is_judged(
+    run: Run, sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source, limits = two(sources / "two.mkv", 1), {"max_pixels": 64 * 36, "max_duration_seconds": 2}
     with pytest.raises(PermanentError, match="takes 4 s; allowed are 2"):
         run(source, LONG | FAST, **limits | {"max_pixels": 128 * 72})
-    assert facts(run(source, LONG | FAST, max_pixels=64 * 36)[0][1])["video"]["width"] == 64, "a large track that nobody takes harms nobody"
+    assert facts(run(source, LONG | FAST, max_pixels=64 * 36)[0][1])["video"]["width"] == 64, (
+        "a large track that nobody takes harms nobody"
+    )
     assert run(source, SHORT | FAST, max_duration_seconds=2)[0][0]["width"] == 128
     monkeypatch.setattr(Studio, "source", lambda *_: pytest.fail("it was read"))
     for output in ({**FAST}, {"format": "png"}, {"format": "gif"}, {"format": "hls"}, {"format": "sprite"}):
@@ -70,7 +74,22 @@ def test_a_track_that_is_longer_than_its_index_says_is_too_long(run: Run, source
 
 
 def test_the_cover_of_a_sound_is_judged(attempt: Attempt, sources: Path) -> None:
-    cover = ("-f", "lavfi", "-i", "color=red:s=64x36:d=1:r=1", "-map", "0", "-map", "1", "-c:v", "mjpeg", "-frames:v", "1", "-disposition:v", "attached_pic")
+    cover = (
+        "-f",
+        "lavfi",
+        "-i",
+        "color=red:s=64x36:d=1:r=1",
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-c:v",
+        "mjpeg",
+        "-frames:v",
+        "1",
+        "-disposition:v",
+        "attached_pic",
+    )
     ffmpeg("-f", "lavfi", "-i", "sine=440:d=1:r=48000", *cover, sources / "song.mp3")
     processor, context = VideoProcessor(VideoSettings(max_pixels=2000)), attempt.context()
     with pytest.raises(PermanentError, match="64 × 36 pixels; allowed are 2000 in all"):

@@ -14,7 +14,7 @@ from dtqs.deadline import Deadline
 from dtqs.event import decode_events, decode_hint
 from dtqs.task import Due
 from dtqs.uuid7 import uuid7
-from tests.helpers import eventually
+from tests.support.helpers import eventually
 
 LIMIT_SECONDS = 20.0
 

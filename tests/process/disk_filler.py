@@ -14,9 +14,9 @@ from dtqs.processors.catalog import Catalog
 from dtqs.scoreboard import Scoreboard
 from dtqs.task import Claimed
 from dtqs.uuid7 import uuid7
-from dtqs.worker.limits import Limits
+from dtqs.worker.limits import AttemptLimits
 from dtqs.worker.runner import Runner
-from tests.fix_processors import Reports
+from tests.support.fix_processors import Reports
 
 MANY = 4 << 20
 
@@ -38,13 +38,19 @@ class Writes(Processor[Size, NoSettings]):
 def main(directory: Path, url: str) -> None:
     port = int(url.rpartition(":")[2].partition("/")[0])
     space = FileSpace(FilesSection(directory=directory, fetch_ports=(port,), fetch_allow_hosts=("127.0.0.1",)))
-    limits = Limits(Scoreboard(1).slot(0), 5.0)
+    limits = AttemptLimits(Scoreboard(1).slot(0), 5.0)
     runner = Runner(Catalog([Writes(NoSettings())]), space, Reports(), limits, RetrySection())
     said: list[Any] = []
     for size in (10, MANY, 10):
-        settlement = runner.attempt(Claimed(uuid7(), "writes", json.dumps({"size_bytes": size}), 1, 5, None, False), light=False)
+        settlement = runner.attempt(
+            Claimed(uuid7(), "writes", json.dumps({"size_bytes": size}), 1, 5, None, False), light=False
+        )
         said.append([settlement.kind, json.loads(settlement.value or "{}").get("message")])
-    said += [_attempt(lambda: _upload(space, MANY)), _attempt(lambda: _upload(space, 10)), _attempt(lambda: space.open_input(url).close())]
+    said += [
+        _attempt(lambda: _upload(space, MANY)),
+        _attempt(lambda: _upload(space, 10)),
+        _attempt(lambda: space.open_input(url).close()),
+    ]
     left = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
     print(json.dumps({"said": said, "left_bytes": left}))
 

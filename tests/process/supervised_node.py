@@ -52,7 +52,14 @@ def steady(start: ChildStart) -> int:
     """Obey: settle deaths, be ready, end when asked."""
     requests = Requests()
     start.slot.worker(uuid7())
-    tell(start, "settled", deaths=[asdict(death) for death in start.deaths], node_id=start.node_id, boot_id=start.boot_id, parent_alive=start.parent_alive())
+    tell(
+        start,
+        "settled",
+        deaths=[asdict(death) for death in start.deaths],
+        node_id=start.node_id,
+        boot_id=start.boot_id,
+        parent_alive=start.parent_alive(),
+    )
     start.slot.settled_deaths()
     start.slot.state(ChildState.READY)
     tell(start, "ready")
@@ -209,10 +216,29 @@ def parent_of_many(start: ChildStart) -> int:
 
 def looks_around(start: ChildStart) -> int:
     """Say what a child finds after the fork."""
-    handlers = {number.name: str(signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD, signal.SIGUSR1)}
-    open_files = {name: os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")}
-    facts = {"handlers": handlers, "blocked": len(signal.pthread_sigmask(signal.SIG_BLOCK, ())), "files": open_files, "random": random.random()}
-    tell(start, "seen", leads=os.getpgid(0) == os.getpid(), wakeup=signal.set_wakeup_fd(-1), notify="NOTIFY_SOCKET" in os.environ, **facts)
+    handlers = {
+        number.name: str(signal.getsignal(number))
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD, signal.SIGUSR1)
+    }
+    open_files = {
+        name: os.readlink(f"/proc/self/fd/{name}")
+        for name in os.listdir("/proc/self/fd")
+        if os.path.exists(f"/proc/self/fd/{name}")
+    }
+    facts = {
+        "handlers": handlers,
+        "blocked": len(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+        "files": open_files,
+        "random": random.random(),
+    }
+    tell(
+        start,
+        "seen",
+        leads=os.getpgid(0) == os.getpid(),
+        wakeup=signal.set_wakeup_fd(-1),
+        notify="NOTIFY_SOCKET" in os.environ,
+        **facts,
+    )
     return steady(start)
 
 
@@ -220,9 +246,13 @@ def main() -> int:
     global FOLDER
     scenario, FOLDER, settings = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
     # below the limits of the file, so that a test takes no longer than it must
-    section = SupervisorSection.model_construct(**{**SupervisorSection(state_dir=FOLDER / "state").model_dump(), **settings})
+    section = SupervisorSection.model_construct(
+        **{**SupervisorSection(state_dir=FOLDER / "state").model_dump(), **settings}
+    )
     log.set_up("debug", "text", "supervisor")
-    mains: dict[str, Callable[[ChildStart], int]] = {name: value for name, value in globals().items() if callable(value)}
+    mains: dict[str, Callable[[ChildStart], int]] = {
+        name: value for name, value in globals().items() if callable(value)
+    }
     specs = [ChildSpec("keeper", "dtqs: keeper", steady)]
     for number, name in enumerate(scenario.split("+")):
         specs.append(ChildSpec(f"default/{number}", f"dtqs: worker default/{number}", mains[name]))

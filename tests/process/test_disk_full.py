@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.fix_site import Site
-from tests.mounts import own_mounts
+from tests.support.fix_site import Site
+from tests.support.mounts import own_mounts
 
 ROOT = Path(__file__).parents[2]
 LIMIT_BYTES = 1 << 20
@@ -32,7 +32,14 @@ def test_a_full_disk_is_worth_a_retry_says_so_and_the_worker_goes_on(site: Site,
         pytest.skip("no mount is allowed here; the test with a limit on files stands for it")
     found = fill(tmp_path, site, *way, "sh", "-c", _MOUNT, str(tmp_path))
     full = "the disk that holds the files is full (No space left on device)"
-    assert found["said"] == [["completed", None], ["retry", full], ["completed", None], ["retry", full], ["completed", ""], ["retry", full]]
+    assert found["said"] == [
+        ["completed", None],
+        ["retry", full],
+        ["completed", None],
+        ["retry", full],
+        ["completed", ""],
+        ["retry", full],
+    ]
     assert found["left_bytes"] == 30
 
 
@@ -44,5 +51,12 @@ def test_a_file_that_may_not_grow_is_worth_a_retry_and_the_worker_goes_on(site: 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     large = "a file could not be written: File too large"
-    assert found["said"] == [["completed", None], ["retry", large], ["completed", None], ["retry", large], ["completed", ""], ["retry", large]]
+    assert found["said"] == [
+        ["completed", None],
+        ["retry", large],
+        ["completed", None],
+        ["retry", large],
+        ["completed", ""],
+        ["retry", large],
+    ]
     assert found["left_bytes"] == 30

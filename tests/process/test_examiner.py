@@ -15,10 +15,10 @@ import gevent
 import pytest
 from gevent import monkey
 
-from dtqs.api.aside import Aside
-from dtqs.api.turns import Turns
+from dtqs.api.submit.aside import Aside
+from dtqs.api.submit.turns import Turns
 from dtqs.errors import ExaminerBusy, Invalid, Problem
-from tests.helpers import eventually
+from tests.support.helpers import eventually
 
 
 def work(argument: str) -> str:
@@ -124,8 +124,8 @@ def test_no_room_for_another_process_is_told_as_busy_and_nothing_stays_open(monk
 TALKER = """
 import os, socket, sys
 from dtqs import log, sink
-from dtqs.api.aside import Aside
-from dtqs.api.turns import Turns
+from dtqs.api.submit.aside import Aside
+from dtqs.api.submit.turns import Turns
 
 def work(path):
     log.logging.getLogger("validator").info("logged")
@@ -151,7 +151,9 @@ def test_prints_and_logs_of_its_work_arrive_and_in_no_other_file(kind: str, tmp_
             subprocess.run(command, stdout=out, stderr=out, check=True, timeout=30)
         said = (tmp_path / "out").read_text()
     elif kind == "pipe":
-        said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True, timeout=30).stdout
+        said = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True, timeout=30
+        ).stdout
     else:
         ours, theirs = socket.socketpair()
         with ours, theirs:

@@ -27,9 +27,9 @@ from dtqs.processors.image.payload import ImagePayload
 from dtqs.processors.image.settings import ImageSettings
 from dtqs.processors.video import verify
 from dtqs.processors.video.ffmpeg import Bounds, Ffmpeg
-from tests import attacks
-from tests.fix_images import quarters, saved
-from tests.fix_processors import Attempt
+from tests.support import attacks
+from tests.support.fix_images import quarters, saved
+from tests.support.fix_processors import Attempt
 
 ATTACKS = Path(attacks.__file__).read_text(encoding="utf-8")
 PYTHON = os.path.realpath(sys.executable)
@@ -54,7 +54,9 @@ def prepared(folder: Path, stack: ExitStack) -> dict[str, Any]:
     other.write_text("another task's")
     victim = stack.enter_context(subprocess.Popen(["sleep", "100"]))
     stack.callback(victim.kill)
-    listeners = [stack.enter_context(socket.socket(family)) for family in (socket.AF_INET, socket.AF_UNIX, socket.AF_UNIX)]
+    listeners = [
+        stack.enter_context(socket.socket(family)) for family in (socket.AF_INET, socket.AF_UNIX, socket.AF_UNIX)
+    ]
     abstract = f"dtqs-test-{os.getpid()}"
     addresses: list[Any] = [("127.0.0.1", 0), str(folder / "s"), "\0" + abstract]
     for listener, address in zip(listeners, addresses, strict=True):
@@ -68,7 +70,9 @@ def prepared(folder: Path, stack: ExitStack) -> dict[str, Any]:
 
 def as_ffmpeg(targets: Mapping[str, Any], jail: Jail, python: str = PYTHON) -> Told:
     """Start the attacker as ffmpeg is started."""
-    told: Told = json.loads(Ffmpeg(Path(targets["work"]), BOUNDS, jail).ask([python, "-I", "-S", "-c", ATTACKS, json.dumps(targets)]))
+    told: Told = json.loads(
+        Ffmpeg(Path(targets["work"]), BOUNDS, jail).ask([python, "-I", "-S", "-c", ATTACKS, json.dumps(targets)])
+    )
     return told
 
 
@@ -81,7 +85,9 @@ def works(told: Told) -> bool:
 
 
 def test_without_a_jail_each_attempt_succeeds(targets: dict[str, Any]) -> None:
-    done = subprocess.run([PYTHON, "-I", "-S", "-c", ATTACKS, json.dumps(targets)], capture_output=True, check=True, timeout=60)
+    done = subprocess.run(
+        [PYTHON, "-I", "-S", "-c", ATTACKS, json.dumps(targets)], capture_output=True, check=True, timeout=60
+    )
     told = json.loads(done.stdout)
     assert {name: end for name, end in told.items() if end != "done" and not name.startswith("call ")} == {}
 
@@ -93,7 +99,9 @@ def test_a_program_in_the_place_of_ffmpeg_is_refused_everything(targets: dict[st
     assert {told[f"call {name}"] for name in attacks.PRIVILEGED} == {"EPERM"}
 
 
-def test_the_decoder_is_refused_everything(targets: dict[str, Any], attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_decoder_is_refused_everything(
+    targets: dict[str, Any], attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its own process, at the point where a picture is worked on."""
     modules = tmp_path / "site-packages"
     modules.mkdir()
@@ -114,10 +122,19 @@ def test_the_decoder_is_refused_everything(targets: dict[str, Any], attempt: Att
     finally:
         image.close()
     assert got_away_with(told) == set()
-    assert {told[name] for name in told if name.startswith("in its own folder") and "kill" not in name} <= {"EACCES"}, "it has no folder"
+    assert {told[name] for name in told if name.startswith("in its own folder") and "kill" not in name} <= {"EACCES"}, (
+        "it has no folder"
+    )
 
 
-FILES = {"read the configuration", "read another task's file", "list the state folder", "write outside", "make a file outside", "move a file outside"}
+FILES = {
+    "read the configuration",
+    "read another task's file",
+    "list the state folder",
+    "write outside",
+    "make a file outside",
+    "move a file outside",
+}
 PROCESSES = {"fork", "slow another process", "pin another process", "limit another process", "outlive the worker"}
 
 
@@ -142,8 +159,16 @@ def test_limits_files_and_environment_are_its_own(tmp_path: Path, monkeypatch: p
     )
     with open(os.devnull, "rb") as kept:
         os.set_inheritable(kept.fileno(), True)
-        limits, environment, open_files, status = json.loads(Ffmpeg(tmp_path, BOUNDS, Jail("required")).ask([PYTHON, "-I", "-S", "-c", look]))
-    assert limits == {"RLIMIT_AS": 4 << 30, "RLIMIT_CPU": 60, "RLIMIT_FSIZE": 1 << 30, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": 512}
+        limits, environment, open_files, status = json.loads(
+            Ffmpeg(tmp_path, BOUNDS, Jail("required")).ask([PYTHON, "-I", "-S", "-c", look])
+        )
+    assert limits == {
+        "RLIMIT_AS": 4 << 30,
+        "RLIMIT_CPU": 60,
+        "RLIMIT_FSIZE": 1 << 30,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_NOFILE": 512,
+    }
     assert environment == ["HOME", "LC_ALL", "PATH", "SVT_LOG"]
     assert open_files == 4, "three streams, and the look itself"
     assert int(status["CapEff"], 16) & ~0b100 == 0
@@ -165,10 +190,21 @@ def killing(*_: object) -> Callable[[], int]:
     return step
 
 
-@pytest.mark.parametrize(("part", "module", "name"), [("landlock", landlock, "version"), ("seccomp", seccomp, "install"), ("", privileges, "unshare")])
-@pytest.mark.parametrize(("broken", "reason"), [(failing(errno.ENOSYS), "Function not implemented"), (killing, "killed by SIGSYS")])
+@pytest.mark.parametrize(
+    ("part", "module", "name"),
+    [("landlock", landlock, "version"), ("seccomp", seccomp, "install"), ("", privileges, "unshare")],
+)
+@pytest.mark.parametrize(
+    ("broken", "reason"), [(failing(errno.ENOSYS), "Function not implemented"), (killing, "killed by SIGSYS")]
+)
 def test_a_part_that_the_kernel_lacks_is_found_out(
-    part: str, module: ModuleType, name: str, broken: Callable[..., Any], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    part: str,
+    module: ModuleType,
+    name: str,
+    broken: Callable[..., Any],
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, name, broken)
     found = kernel.tried()
@@ -176,14 +212,18 @@ def test_a_part_that_the_kernel_lacks_is_found_out(
     assert reason in found.why_not[part or "namespace"]
     Ffmpeg(tmp_path, BOUNDS, Jail("best", found)).run(["true"])
     if part:
-        with pytest.raises(JailUnavailable, match=rf"no complete jail .*{part}: .*{reason}.* and \[files\] jail is required: "):
+        with pytest.raises(
+            JailUnavailable, match=rf"no complete jail .*{part}: .*{reason}.* and \[files\] jail is required: "
+        ):
             Ffmpeg(tmp_path, BOUNDS, Jail("required", found)).run(["true"])
     else:
         Ffmpeg(tmp_path, BOUNDS, Jail("required", found)).run(["true"])
 
 
 @pytest.mark.parametrize("mode", ["best", "required"])
-def test_a_part_on_offer_that_fails_now_is_an_error(mode: Mode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_on_offer_that_fails_now_is_an_error(
+    mode: Mode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = offer()
     monkeypatch.setattr(seccomp, "install", failing(errno.EINVAL))
     with pytest.raises(JailNotEntered, match="could not be entered: a step of true"):
@@ -216,8 +256,13 @@ def hanging(*_: object) -> Callable[[], int]:
     return step
 
 
-@pytest.mark.parametrize(("broken", "reason"), [(hanging, "no answer within 1 s"), (passing, "killed by SIGKILL"), (failing(errno.ENOMEM), "allocate memory")])
-def test_a_trial_without_an_answer_is_made_again(broken: Callable[..., Any], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [(hanging, "no answer within 1 s"), (passing, "killed by SIGKILL"), (failing(errno.ENOMEM), "allocate memory")],
+)
+def test_a_trial_without_an_answer_is_made_again(
+    broken: Callable[..., Any], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(kernel, "_told", [])
     monkeypatch.setattr(kernel, "_TRIAL_SECONDS", 1)
     with monkeypatch.context() as loaded:
@@ -229,13 +274,17 @@ def test_a_trial_without_an_answer_is_made_again(broken: Callable[..., Any], rea
     assert offer() is offer()
 
 
-def test_pictures_are_refused_where_the_jail_is_required_and_incomplete(attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_are_refused_where_the_jail_is_required_and_incomplete(
+    attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "sources").mkdir()
     (tmp_path / "sources" / "picture.png").write_bytes(saved(quarters(), "png"))
     attempt.space.jail = "required"
     monkeypatch.setattr(kernel, "offer", lambda: Offer(0, True, 0, {"landlock": "Function not implemented"}))
     with pytest.raises(JailUnavailable, match=r"landlock: Function not implemented"):
-        ImageProcessor(ImageSettings()).run(ImagePayload.model_validate({"source": f"file:{tmp_path}/sources/picture.png"}), attempt.context())
+        ImageProcessor(ImageSettings()).run(
+            ImagePayload.model_validate({"source": f"file:{tmp_path}/sources/picture.png"}), attempt.context()
+        )
 
 
 def in_a_child(work: Callable[[], object]) -> Any:
@@ -299,12 +348,20 @@ def test_an_ordinary_user_is_held_as_well() -> None:
             attacks.prctl(PR_SET_DUMPABLE, 1)  # as a process is that was started by its user
             with ExitStack() as inner:
                 targets = prepared(folder, inner)
-                free = json.loads(subprocess.run([python, "-I", "-S", "-c", ATTACKS, json.dumps(targets)], capture_output=True, check=True).stdout)
+                free = json.loads(
+                    subprocess.run(
+                        [python, "-I", "-S", "-c", ATTACKS, json.dumps(targets)], capture_output=True, check=True
+                    ).stdout
+                )
                 return [free, as_ffmpeg(targets, Jail("required"), python)]
 
         os.chown(folder, NOBODY, NOBODY)
         free, told = in_a_child(work)
-    assert got_away_with(free) >= FILES | PROCESSES | {"read the worker's environment", "connect by TCP", "kill another process"}
+    assert got_away_with(free) >= FILES | PROCESSES | {
+        "read the worker's environment",
+        "connect by TCP",
+        "kill another process",
+    }
     assert got_away_with(told) == set()
     assert works(told), told
 
@@ -317,7 +374,9 @@ def test_a_picture_that_ffmpeg_made_is_opened_in_the_jail(tmp_path: Path, monkey
     programs = Ffmpeg(tmp_path, BOUNDS, Jail("required"))
     with picture.open("rb") as good, garbage.open("rb") as bad:
         assert verify.check_picture(programs, "poster", good, "PNG", size) == (1, 0.0)
-        with pytest.raises(PermanentError, match="output poster was made, but is not what it should be: it cannot be opened again: "):
+        with pytest.raises(
+            PermanentError, match="output poster was made, but is not what it should be: it cannot be opened again: "
+        ):
             verify.check_picture(programs, "poster", bad, "PNG", size)
         with pytest.raises(PermanentError, match=f"it has {size[0]} × {size[1]} pixels, not 1 × 1"):
             verify.check_picture(programs, "poster", good, "PNG", (1, 1))

@@ -7,9 +7,9 @@ import psycopg
 
 from dtqs.store.workers import WorkerIdentity
 from dtqs.uuid7 import uuid7
-from tests.fix_trial import Try
-from tests.helpers import eventually
-from tests.trial import Trial
+from tests.support.fix_trial import Try
+from tests.support.helpers import eventually
+from tests.support.trial import Trial
 
 ONE = {"pool:default": {"workers": 1}}
 
@@ -40,7 +40,9 @@ def test_a_retrys_delay_holds_however_many_hints_arrive(trial: Try) -> None:
     assert system.outcome(task_id) == "completed"
     retried, started = (system.logs(task_id)[i].at for i in (1, 2))
     assert started > retried
-    assert system.rows("SELECT extract(epoch FROM (%s::timestamptz - %s::timestamptz)) > 1.9", started, retried) == [(True,)]
+    assert system.rows("SELECT extract(epoch FROM (%s::timestamptz - %s::timestamptz)) > 1.9", started, retried) == [
+        (True,)
+    ]
     system.check()
 
 
@@ -65,7 +67,10 @@ def test_a_hint_that_is_lost_for_ever_is_missed_when_the_queue_is_empty(trial: T
     """Somebody confirmed it and it is not there: ten minutes until the next publish, if nobody wondered why nothing is in the queue."""
     system = trial({**ONE, "lease": {"grace_seconds": 0.5}})
     task_id = system.put_one(delay_seconds=0.0)
-    system.rows("UPDATE backlog SET publish_at = now() + interval '600 s', published_at = now() WHERE task_id = %s RETURNING 1", task_id)
+    system.rows(
+        "UPDATE backlog SET publish_at = now() + interval '600 s', published_at = now() WHERE task_id = %s RETURNING 1",
+        task_id,
+    )
     assert system.outcome(task_id, 10) == "completed"
     system.check()
 
@@ -77,13 +82,22 @@ def test_several_keepers_publish_each_task_once_between_them(trial: Try) -> None
     system.start_another_supervisor()
     assert set(system.outcomes(ids)) == {"completed"}
     published = system.rows("SELECT sum(published) FROM counters WHERE role = 'keeper'")
-    eventually(lambda: system.rows("SELECT sum(published) FROM counters WHERE role = 'keeper'") >= [(1000,)], 5, f"all are counted, last {published}")
+    eventually(
+        lambda: system.rows("SELECT sum(published) FROM counters WHERE role = 'keeper'") >= [(1000,)],
+        5,
+        f"all are counted, last {published}",
+    )
     system.check()
 
 
-def test_a_worker_is_dead_after_a_lease_of_silence_and_not_before_the_keeper_has_been_sound_for_as_long(trial: Try) -> None:
+def test_a_worker_is_dead_after_a_lease_of_silence_and_not_before_the_keeper_has_been_sound_for_as_long(
+    trial: Try,
+) -> None:
     system = trial({**ONE, "lease": {"lease_seconds": 3, "heartbeat_seconds": 0.5}}, supervisor=False)
-    long_silent, just_silent = elsewhere(system, 3600), elsewhere(system, -3600)  # a step of the clock, seen from either side
+    long_silent, just_silent = (
+        elsewhere(system, 3600),
+        elsewhere(system, -3600),
+    )  # a step of the clock, seen from either side
     tasks = system.put(count=2)
     for worker_id, task_id in zip((long_silent, just_silent), tasks, strict=True):
         system.store.leases.claim(worker_id, uuid7(), [task_id])
@@ -92,7 +106,9 @@ def test_a_worker_is_dead_after_a_lease_of_silence_and_not_before_the_keeper_has
     assert set(system.outcomes(tasks)) == {"completed"}
     assert time.monotonic() - began > 3
     assert system.spent() == {2: 2}
-    query = "SELECT extract(epoch FROM dead_at - heartbeat_at)::float8 FROM workers WHERE id = ANY (%s::uuid[]) ORDER BY 1"
+    query = (
+        "SELECT extract(epoch FROM dead_at - heartbeat_at)::float8 FROM workers WHERE id = ANY (%s::uuid[]) ORDER BY 1"
+    )
     young, old = (row[0] for row in system.rows(query, [long_silent, just_silent]))
     assert young >= 3 - 3600
     assert old >= 3 + 3600
@@ -115,7 +131,9 @@ def test_a_step_of_the_databases_clock_kills_nobody_and_holds_nothing_that_was_d
     tasks, later = system.put(count=20), system.put_one(delay_seconds=7200.0)
     step(0)
     assert set(system.outcomes(tasks)) == {"completed"}
-    assert system.rows("SELECT count(*) FROM backlog WHERE task_id = %s AND due_at > pg_catalog.now() + interval '1 hour'", later) == [(1,)]
+    assert system.rows(
+        "SELECT count(*) FROM backlog WHERE task_id = %s AND due_at > pg_catalog.now() + interval '1 hour'", later
+    ) == [(1,)]
     assert system.spent() == {1: 41, 0: 1}
     assert system.log("supervisor").count("the database's clock was stepped") == 2
     system.check()
@@ -154,5 +172,9 @@ def elsewhere(system: Trial, silent_seconds: float) -> str:
     """A worker of another node, whose last heartbeat is that long ago."""
     worker_id, node_id = uuid7(), uuid7()
     system.store.workers.register(WorkerIdentity(worker_id, node_id, node_id, "elsewhere", "default", 0, 1))
-    system.rows("UPDATE workers SET heartbeat_at = now() - %s * interval '1 s' WHERE id = %s RETURNING 1", silent_seconds, worker_id)
+    system.rows(
+        "UPDATE workers SET heartbeat_at = now() - %s * interval '1 s' WHERE id = %s RETURNING 1",
+        silent_seconds,
+        worker_id,
+    )
     return worker_id

@@ -9,7 +9,7 @@ import pytest
 from dtqs.config import FilesSection
 from dtqs.files import FileSpace
 from dtqs.uuid7 import uuid7
-from tests.mounts import own_mounts
+from tests.support.mounts import own_mounts
 
 ROOT = Path(__file__).parents[2]
 _MOUNT = 'mount --bind "$0" "$0" && exec "$@"'
@@ -39,8 +39,18 @@ def test_what_cannot_be_removed_is_said_and_not_called_removed(tmp_path: Path, s
     (folder / "task.a").mkdir()
     (folder / "task.a" / "film").write_text("x")
     clear = [sys.executable, "-c", _CLEAR_TWICE, str(tmp_path), worker]
-    done = subprocess.run([*way, "sh", "-c", _MOUNT, str(folder / stubborn), *clear], capture_output=True, text=True, timeout=60, cwd=ROOT, check=True)
-    assert done.stdout.splitlines() == [f"what worker {worker} left could not be removed: {stubborn.split('/')[0]} is still there"] * 2
+    done = subprocess.run(
+        [*way, "sh", "-c", _MOUNT, str(folder / stubborn), *clear],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+        check=True,
+    )
+    assert (
+        done.stdout.splitlines()
+        == [f"what worker {worker} left could not be removed: {stubborn.split('/')[0]} is still there"] * 2
+    )
     assert not space.path_of(left).exists()
     space.clear(worker, lambda ids: set())
     assert not folder.exists()

@@ -3,7 +3,7 @@
 import subprocess
 
 from dtqs.supervisor.reaping import End, ended
-from tests.helpers import eventually
+from tests.support.helpers import eventually
 
 LEAVES_ONE_BEHIND = "exec 3<&0; (read line <&3; echo here) & exit 3"
 """The one that stays answers a line, and then ends."""
@@ -11,8 +11,12 @@ LEAVES_ONE_BEHIND = "exec 3<&0; (read line <&3; echo here) & exit 3"
 
 def reap_one(own: bool) -> tuple[End, str]:
     """Start a shell that ends and leaves a process in its group; reap it, and return its end and what the one that it left answers."""
-    with subprocess.Popen(["sh", "-c", LEAVES_ONE_BEHIND], process_group=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
-        ends = eventually(lambda: [end for end in ended(lambda pid: own) if end.pid == shell.pid], what="the shell's end")
+    with subprocess.Popen(
+        ["sh", "-c", LEAVES_ONE_BEHIND], process_group=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as shell:
+        ends = eventually(
+            lambda: [end for end in ended(lambda pid: own) if end.pid == shell.pid], what="the shell's end"
+        )
         answer, _ = shell.communicate(b"\n", timeout=10)
     return ends[0], answer.decode()
 

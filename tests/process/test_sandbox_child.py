@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dtqs.deadline import Deadline
-from dtqs.sandbox.child import Child
+from dtqs.sandbox.child import SandboxProcess
 from dtqs.sandbox.processes import end_leftover, family, identity, running, wait_gone
-from tests.helpers import eventually
+from tests.support.helpers import eventually
 
 _ROOT = Path(__file__).resolve().parents[2]
 _STUBBORN = "trap '' TERM INT; sleep 600 & while :; do wait; done"
@@ -27,11 +27,11 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def child(tmp_path: Path) -> Child:
-    return Child("child", tmp_path / "pid", tmp_path / "log")
+def child(tmp_path: Path) -> SandboxProcess:
+    return SandboxProcess("child", tmp_path / "pid", tmp_path / "log")
 
 
-def test_a_child_that_ignores_the_stop_is_killed_with_its_own_children(child: Child, tmp_path: Path) -> None:
+def test_a_child_that_ignores_the_stop_is_killed_with_its_own_children(child: SandboxProcess, tmp_path: Path) -> None:
     child.start(["sh", "-c", _STUBBORN], os.environ)
     everything = eventually(lambda: members if len(members := family(child.pid)) == 2 else None)
     assert everything
@@ -42,7 +42,7 @@ def test_a_child_that_ignores_the_stop_is_killed_with_its_own_children(child: Ch
     assert running(tmp_path / "pid") is None
 
 
-def test_a_frozen_child_goes_on_when_it_is_thawed(child: Child) -> None:
+def test_a_frozen_child_goes_on_when_it_is_thawed(child: SandboxProcess) -> None:
     child.start(["sleep", "600"], os.environ)
 
     def state() -> str:
@@ -55,7 +55,7 @@ def test_a_frozen_child_goes_on_when_it_is_thawed(child: Child) -> None:
     child.stop(5)
 
 
-def test_a_pid_file_names_one_process_and_no_later_one_of_the_same_pid(child: Child, tmp_path: Path) -> None:
+def test_a_pid_file_names_one_process_and_no_later_one_of_the_same_pid(child: SandboxProcess, tmp_path: Path) -> None:
     child.start(["sleep", "600"], os.environ)
     file = tmp_path / "pid"
     assert running(file) == child.pid
@@ -73,7 +73,9 @@ def test_a_pid_file_names_one_process_and_no_later_one_of_the_same_pid(child: Ch
 def test_what_a_dead_owner_left_is_ended_though_its_leader_is_gone(tmp_path: Path) -> None:
     file = tmp_path / "pid"
     command = ["sh", "-c", "sleep 600 & echo $!; read line"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True) as leader:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as leader:
         assert leader.stdout
         left = int(leader.stdout.readline())
         file.write_text(identity(leader.pid, file))
@@ -86,7 +88,13 @@ def test_what_a_dead_owner_left_is_ended_though_its_leader_is_gone(tmp_path: Pat
 
 
 def test_a_child_does_not_outlive_its_killed_owner(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", _OWNER, str(tmp_path)], cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+    with subprocess.Popen(
+        [sys.executable, "-c", _OWNER, str(tmp_path)],
+        cwd=_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as owner:
         assert owner.stdout
         pid = int(owner.stdout.readline())
         assert running(tmp_path / "pid") == pid

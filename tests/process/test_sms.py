@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fix_trial import Try
-from tests.helpers import eventually
-from tests.sms_servers import SmppServer
+from tests.support.fix_trial import Try
+from tests.support.helpers import eventually
+from tests.support.sms_servers import SmppServer
 
 
 @pytest.fixture
@@ -18,12 +18,23 @@ def server() -> Iterator[SmppServer]:
 
 def keys(server: SmppServer) -> dict[str, object]:
     """Return those of [processor:sms] that lead to the server."""
-    return {"provider": "smpp", "host": "127.0.0.1", "port": server.port, "system_id": "dtqs", "password": "sesame", "sender": "DTQS"}
+    return {
+        "provider": "smpp",
+        "host": "127.0.0.1",
+        "port": server.port,
+        "system_id": "dtqs",
+        "password": "sesame",
+        "sender": "DTQS",
+    }
 
 
-def test_a_worker_keeps_its_connection_from_task_to_task_and_takes_leave_when_it_ends(trial: Try, server: SmppServer) -> None:
+def test_a_worker_keeps_its_connection_from_task_to_task_and_takes_leave_when_it_ends(
+    trial: Try, server: SmppServer
+) -> None:
     system = trial({"pool:default": {"workers": 1}, "processor:sms": keys(server)})
-    tasks = [system.put_one({"to": "+4915112345678", "text": text}, task_type="sms") for text in ("one", "two", "three")]
+    tasks = [
+        system.put_one({"to": "+4915112345678", "text": text}, task_type="sms") for text in ("one", "two", "three")
+    ]
     assert system.outcomes(tasks) == ["completed"] * 3
     assert system.stop_supervisor() == 0
     assert server.commands() == ["bind_transceiver", "submit_sm", "submit_sm", "submit_sm", "unbind"]
@@ -33,7 +44,9 @@ def test_a_worker_keeps_its_connection_from_task_to_task_and_takes_leave_when_it
 
 def test_a_message_that_was_accepted_is_not_sent_again_when_its_worker_dies(trial: Try, server: SmppServer) -> None:
     more = {"on_ambiguous": "retry", "wait_receipt_seconds": 60}
-    system = trial({"pool:default": {"workers": 1}, "retry": {"base_seconds": 0.1}, "processor:sms": {**keys(server), **more}})
+    system = trial(
+        {"pool:default": {"workers": 1}, "retry": {"base_seconds": 0.1}, "processor:sms": {**keys(server), **more}}
+    )
     task = system.put_one({"to": "+4915112345678", "text": "one"}, task_type="sms")
     eventually(lambda: system.rows("SELECT 1 FROM leases WHERE effect = 'fail'"), 15, "that it was accepted is noted")
     system.kill(system.holder(task).pid)

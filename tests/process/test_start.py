@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import eventually
+from tests.support.helpers import eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,10 +21,14 @@ class Node:
     def __init__(self, folder: Path, dsn: str, **environment: str) -> None:
         self._log = folder / "log"
         ini = f"[postgresql]\ndsn = {dsn}\n[supervisor]\nstate_dir = {folder}/state\nboot_timeout_seconds = 1\n[files]\ndirectory = {folder}/files\n"
-        (folder / "dtqs.ini").write_text(f"{ini}[rabbitmq]\nurl = amqp://127.0.0.1:1/\n[pool:default]\nworkers = 2\n", encoding="utf-8")
+        (folder / "dtqs.ini").write_text(
+            f"{ini}[rabbitmq]\nurl = amqp://127.0.0.1:1/\n[pool:default]\nworkers = 2\n", encoding="utf-8"
+        )
         ours = {"DTQS_CONFIG": str(folder / "dtqs.ini"), "PYTHONPATH": str(ROOT), **environment}
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen([sys.executable, "-m", "dtqs", "supervisor"], env=os.environ | ours, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "dtqs", "supervisor"], env=os.environ | ours, stdout=log, stderr=log
+            )
 
     @property
     def log(self) -> str:
@@ -67,7 +71,7 @@ def test_a_password_that_postgresql_refuses_ends_the_node_at_once(start: Start) 
 
 def refuse_all(server: socket.socket) -> None:
     """Answer every login as PostgreSQL does where the password is wrong."""
-    fields = b"SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for user \"dtqs\"\0\0"
+    fields = b'SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for user "dtqs"\0\0'
     while True:
         try:
             client, _ = server.accept()

@@ -7,8 +7,8 @@ import socket
 import time
 from pathlib import Path
 
-from tests.fix_supervisor import Start, alive
 from tests.process.supervised_node import TASK_ID
+from tests.support.fix_supervisor import Start, alive
 
 
 def title_of(pid: int) -> str:
@@ -146,7 +146,11 @@ def test_a_child_starts_with_nothing_of_its_parents(start_node: Start, tmp_path:
 def test_process_titles_tell_what_each_is(start_node: Start) -> None:
     node = start_node("steady")
     worker, keeper = node.wait_for("ready")["pid"], node.wait_for("ready", "keeper")["pid"]
-    assert [title_of(pid) for pid in (node.process.pid, keeper, worker)] == ["dtqs: supervisor", "dtqs: keeper", "dtqs: worker default/0"]
+    assert [title_of(pid) for pid in (node.process.pid, keeper, worker)] == [
+        "dtqs: supervisor",
+        "dtqs: keeper",
+        "dtqs: worker default/0",
+    ]
 
 
 def test_a_hangup_renews_every_child_one_at_a_time(start_node: Start) -> None:
@@ -164,7 +168,9 @@ def test_a_hangup_renews_every_child_one_at_a_time(start_node: Start) -> None:
     assert order == ["drained", "ready"] * 3
 
 
-def test_the_service_manager_is_told_when_all_are_ready_and_when_the_node_stops(start_node: Start, tmp_path: Path) -> None:
+def test_the_service_manager_is_told_when_all_are_ready_and_when_the_node_stops(
+    start_node: Start, tmp_path: Path
+) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(10)
@@ -235,7 +241,10 @@ def test_a_node_whose_children_never_get_ready_ends_and_its_last_line_says_why(s
     node = start_node("steady+explains", restart_limit=4)
     assert node.wait_for_end() == os.EX_TEMPFAIL
     last = node.log.splitlines()[-1]
-    assert "stopped status=75 reason=default/1 ended 4 times in a row, before it was ready: the moon is in the wrong house" in last
+    assert (
+        "stopped status=75 reason=default/1 ended 4 times in a row, before it was ready: the moon is in the wrong house"
+        in last
+    )
 
 
 def test_an_exception_before_a_child_is_ready_is_the_nodes_reason(start_node: Start) -> None:

@@ -4,8 +4,8 @@ import os
 import signal
 from pathlib import Path
 
-from tests.fix_supervisor import Start, alive
 from tests.process.supervised_node import TASK_ID
+from tests.support.fix_supervisor import Start, alive
 
 
 def test_a_term_drains_the_workers_and_then_the_keeper(start_node: Start) -> None:
@@ -81,7 +81,9 @@ def test_what_a_worker_held_that_crashes_in_a_drain_is_settled_before_the_node_e
     assert len(node.told("settled")) == 2
     keeper_end, last_settled = node.told("drained", "keeper")[0], node.told("settled")[1]
     lines = (node.folder / "told").read_text().splitlines()
-    order = [line for line in lines if f'"pid": {keeper_end["pid"]},' in line or f'"pid": {last_settled["pid"]},' in line]
+    order = [
+        line for line in lines if f'"pid": {keeper_end["pid"]},' in line or f'"pid": {last_settled["pid"]},' in line
+    ]
     assert '"drained"' in order[-1], "the keeper outlives the worker that settles"
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import psycopg
 
-from tests.fix_trial import Try
-from tests.helpers import eventually
-from tests.trial import Trial, gone
+from tests.support.fix_trial import Try
+from tests.support.helpers import eventually
+from tests.support.trial import Trial, gone
 
 ONE = {"pool:default": {"workers": 1}}
 # tasks that nobody publishes again within a test's time: a lost hint would show
@@ -66,9 +66,7 @@ def test_a_cut_that_postgresql_does_not_take_is_said_again(trial: Try) -> None:
         system.holder(long)
         # the claim has landed; the cut waits behind this, and is lost with its connection
         connection.execute("LOCK TABLE leases IN SHARE MODE")
-        ended = (
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND strpos(query, %s) > 0"
-        )
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND strpos(query, %s) > 0"
         eventually(lambda: system.rows(ended, "rest AS"), 10, "the cut waits")
     assert set(system.outcomes(after, 5)) == {"completed"}
     assert system.rows("SELECT outcome FROM tasks WHERE id = %s", long) == [(None,)]
@@ -83,7 +81,9 @@ def test_a_hint_of_an_unknown_type_is_put_off_and_not_lost(trial: Try) -> None:
     system.hint([task_id], task_type="future")
     eventually(lambda: "unknown task type put off" in system.log("supervisor"), 5)
     # a keeper that saw the new queue be made may make all hints due once more: then it is put off a second time
-    seconds = "SELECT 1 FROM backlog JOIN tasks ON id = task_id WHERE extract(epoch FROM publish_at - now()) BETWEEN 5 AND 10"
+    seconds = (
+        "SELECT 1 FROM backlog JOIN tasks ON id = task_id WHERE extract(epoch FROM publish_at - now()) BETWEEN 5 AND 10"
+    )
     eventually(lambda: system.rows(seconds), 5, "it is put off by ten seconds")
     assert system.outcome(system.put_one(), 25) == "completed"
     assert system.rows("SELECT outcome FROM tasks WHERE id = %s", task_id) == [(None,)]
@@ -104,7 +104,16 @@ def test_a_hint_that_lies_about_the_type_harms_nobody(trial: Try) -> None:
 def test_dead_letters_are_dropped_and_logged_and_the_worker_goes_on(trial: Try) -> None:
     system = trial(ONE)
     hint = b'{"task_type":"echo","light":true,"ids":[%s]}'
-    for body in (b"", b"garbage", b"{}", hint % b"", hint % b'"x"', hint.replace(b"true", b"1") % b"", b"[" * 100_000, b"\xff"):
+    for body in (
+        b"",
+        b"garbage",
+        b"{}",
+        hint % b"",
+        hint % b'"x"',
+        hint.replace(b"true", b"1") % b"",
+        b"[" * 100_000,
+        b"\xff",
+    ):
         system.publish(body)
     assert system.outcome(system.put_one()) == "completed"
     eventually(lambda: system.log("supervisor").count("dead letter dropped") == 8, 5)
@@ -113,11 +122,21 @@ def test_dead_letters_are_dropped_and_logged_and_the_worker_goes_on(trial: Try) 
 
 def test_results_that_cannot_be_stored_fail_their_own_task_only(trial: Try) -> None:
     system = trial(ONE, supervisor=False)
-    odd = {name: system.put({"shape": name}, task_type="shape", max_retries=1)[0] for name in ("set", "nul", "surrogate", "integer", "huge", "words")}
+    odd = {
+        name: system.put({"shape": name}, task_type="shape", max_retries=1)[0]
+        for name in ("set", "nul", "surrogate", "integer", "huge", "words")
+    }
     good = system.put({"a": 1}, 10)
     system.start_supervisor()
     outcomes = dict(zip(odd, system.outcomes([*odd.values()]), strict=True))
-    assert outcomes == {"set": "failed", "nul": "failed", "surrogate": "failed", "integer": "failed", "huge": "failed", "words": "completed"}
+    assert outcomes == {
+        "set": "failed",
+        "nul": "failed",
+        "surrogate": "failed",
+        "integer": "failed",
+        "huge": "failed",
+        "words": "completed",
+    }
     assert set(system.outcomes(good)) == {"completed"}
     assert system.spent() == {1: 16}, "they fail at once: no retry can help"
     assert "NUL" in system.error(odd["nul"])
@@ -140,7 +159,9 @@ def test_whatever_an_author_gives_fails_its_task_and_never_ends_the_worker(trial
     told = {what: system.error(task_id) for what, task_id in ids.items()}
     assert {what: text for what, text in told.items() if words[what] not in text} == {}
     assert len(system.rows("SELECT 1 FROM workers")) == 1
-    assert "in odd" in str(system.rows("SELECT error ->> 'traceback' FROM tasks WHERE id = %s", ids["invalid"])), "it is no fault of the payload"
+    assert "in odd" in str(system.rows("SELECT error ->> 'traceback' FROM tasks WHERE id = %s", ids["invalid"])), (
+        "it is no fault of the payload"
+    )
     system.check()
 
 
@@ -230,7 +251,13 @@ def test_progress_and_log_rows_of_a_task_are_in_the_order_of_its_reports(trial: 
     assert system.outcome(task_id) == "completed"
     attempt = ["in_progress", *["progress"] * 5]
     assert system.events(task_id) == [*attempt, "pending", *attempt, "completed"]
-    assert [row.data["fraction"] for row in system.logs(task_id) if row.event == "progress"] == [0.2, 0.4, 0.6, 0.8, 1.0] * 2
+    assert [row.data["fraction"] for row in system.logs(task_id) if row.event == "progress"] == [
+        0.2,
+        0.4,
+        0.6,
+        0.8,
+        1.0,
+    ] * 2
 
 
 def test_a_busy_worker_that_is_told_to_stop_gives_back_once_and_ends(trial: Try) -> None:

@@ -7,11 +7,24 @@ from dtqs.amounts import plural, span
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0 s"), (-1, "0 s"), (45.4, "45 s"), (60, "1 min"), (89.6, "1 min 30 s"), (7594, "2 h 6 min"), (86400, "1 d"), (270000, "3 d 3 h")],
+    [
+        (0, "0 s"),
+        (-1, "0 s"),
+        (45.4, "45 s"),
+        (60, "1 min"),
+        (89.6, "1 min 30 s"),
+        (7594, "2 h 6 min"),
+        (86400, "1 d"),
+        (270000, "3 d 3 h"),
+    ],
 )
 def test_a_length_of_time_has_its_two_largest_units(seconds: float, words: str) -> None:
     assert span(seconds) == words
 
 
 def test_a_count_agrees_with_its_noun() -> None:
-    assert [plural(1, "consumer"), plural(0, "worker"), plural(2000, "API process")] == ["1 consumer", "0 workers", "2,000 API processes"]
+    assert [plural(1, "consumer"), plural(0, "worker"), plural(2000, "API process")] == [
+        "1 consumer",
+        "0 workers",
+        "2,000 API processes",
+    ]

@@ -8,9 +8,8 @@ from typing import Literal
 import pytest
 from pydantic import Field
 
-from dtqs.config import SECTIONS, Config, Section, find, load, looked_at
+from dtqs.config import SECTIONS, Config, Section, allowed, find, load, looked_at
 from dtqs.errors import ConfigError
-from dtqs.settings import allowed
 
 
 def written(folder: Path, text: str) -> Path:
@@ -27,11 +26,19 @@ def problems(folder: Path, text: str, environ: dict[str, str] | None = None) -> 
 
 def test_without_a_file_everything_has_its_default() -> None:
     config = load(None, {})
-    assert (config.path, config.api.port, config.lease.lease_seconds, list(config.pools)) == (None, 8080, 30.0, ["default"])
+    assert (config.path, config.api.port, config.lease.lease_seconds, list(config.pools)) == (
+        None,
+        8080,
+        30.0,
+        ["default"],
+    )
 
 
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
-    config = load(written(tmp_path, "[api]\nport = 1\nworkers = 3\n[pool:default]\nworkers = 5\n"), {"DTQS_API_PORT": "2", "DTQS_POOL_DEFAULT_WORKERS": "7"})
+    config = load(
+        written(tmp_path, "[api]\nport = 1\nworkers = 3\n[pool:default]\nworkers = 5\n"),
+        {"DTQS_API_PORT": "2", "DTQS_POOL_DEFAULT_WORKERS": "7"},
+    )
     assert (config.api.port, config.api.workers, config.pools["default"].workers) == (2, 3, 7)
 
 
@@ -51,7 +58,11 @@ def test_a_wrong_value_is_told_with_its_place_and_what_is_allowed(tmp_path: Path
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
-    told = problems(tmp_path, "[api]\nport = x\nauth = perhaps\n[nowhere]\na = 1\n[log]\nlevel = warn\n", {"DTQS_LEASE_LEASE_SECONDS": "-1"})
+    told = problems(
+        tmp_path,
+        "[api]\nport = x\nauth = perhaps\n[nowhere]\na = 1\n[log]\nlevel = warn\n",
+        {"DTQS_LEASE_LEASE_SECONDS": "-1"},
+    )
     assert len(told) == 5
     assert any("allowed: on or off" in line for line in told)
     assert any("allowed: debug, info, warning or error" in line for line in told)
@@ -137,8 +148,14 @@ def test_a_secret_is_never_shown(tmp_path: Path) -> None:
     ("text", "part"),
     [
         ("[api]\nauth = off\nhost = 0.0.0.0\n", "line 2: [api] auth: off is possible only on loopback"),
-        ("[lease]\nlease_seconds = 19\n", "line 2: [lease] lease_seconds: 19 is below [rabbitmq] heartbeat_seconds = 20"),
-        ("[lease]\nlease_seconds = 30\nheartbeat_seconds = 16\n", "less than two heartbeats of 16 s; allowed: 32 or more"),
+        (
+            "[lease]\nlease_seconds = 19\n",
+            "line 2: [lease] lease_seconds: 19 is below [rabbitmq] heartbeat_seconds = 20",
+        ),
+        (
+            "[lease]\nlease_seconds = 30\nheartbeat_seconds = 16\n",
+            "less than two heartbeats of 16 s; allowed: 32 or more",
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_errors(tmp_path: Path, text: str, part: str) -> None:
@@ -157,7 +174,10 @@ def toy(folder: Path, text: str) -> Toy:
 
 def test_a_processors_section_is_read_with_its_own_model(tmp_path: Path) -> None:
     assert toy(tmp_path, "[processor:toy]\nlimit = 3\n").limit == 3
-    with pytest.raises(ConfigError, match=r"line 2: \[processor:toy\] limit = '0': .*allowed: a whole number from 1, or empty \(a limit\)"):
+    with pytest.raises(
+        ConfigError,
+        match=r"line 2: \[processor:toy\] limit = '0': .*allowed: a whole number from 1, or empty \(a limit\)",
+    ):
         toy(tmp_path, "[processor:toy]\nlimit = 0\n")
 
 
@@ -169,10 +189,17 @@ def test_every_key_says_what_it_is_and_what_it_allows() -> None:
     for model in SECTIONS.values():
         for key, field in model.model_fields.items():
             assert field.description, key
-            assert allowed(field) not in ("", "text that is not empty", "a number", "a whole number") or key in ("dsn", "url", "host", "s3_region"), key
+            assert allowed(field) not in ("", "text that is not empty", "a number", "a whole number") or key in (
+                "dsn",
+                "url",
+                "host",
+                "s3_region",
+            ), key
 
 
-def test_find_prefers_the_option_then_the_variable_then_the_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_prefers_the_option_then_the_variable_then_the_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert find(None, {}) in (None, Path("/etc/dtqs/dtqs.ini"))
     (tmp_path / "var").mkdir()
@@ -182,7 +209,9 @@ def test_find_prefers_the_option_then_the_variable_then_the_places(tmp_path: Pat
     assert find("a.ini", {"DTQS_CONFIG": "b.ini"}) == Path("a.ini")
 
 
-def test_a_file_of_the_current_folder_that_others_may_have_made_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_the_current_folder_that_others_may_have_made_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("var").mkdir()
     Path("var/dtqs.ini").touch()

@@ -6,15 +6,19 @@ from pathlib import Path
 import pytest
 
 from dtqs.config import Section, load
-from dtqs.config_text import MASK, default_ini, effective, masked, models, reference, write_ini
+from dtqs.config.reference import MASK, default_ini, effective, masked, models, reference, write_ini
 from dtqs.processors.catalog import BUILT_IN, Catalog
 from dtqs.resources import resource
 
-BUILT_IN_MODELS: dict[str, type[Section]] = {processor.name: processor.settings_model for processor in sorted(BUILT_IN, key=lambda each: each.name)}
+BUILT_IN_MODELS: dict[str, type[Section]] = {
+    processor.name: processor.settings_model for processor in sorted(BUILT_IN, key=lambda each: each.name)
+}
 
 
 def test_the_shipped_file_is_what_the_models_say() -> None:
-    assert resource("conf/dtqs.ini").read_text(encoding="utf-8") == default_ini(BUILT_IN_MODELS), "run: dtqs config default > conf/dtqs.ini"
+    assert resource("conf/dtqs.ini").read_text(encoding="utf-8") == default_ini(BUILT_IN_MODELS), (
+        "run: dtqs config default > conf/dtqs.ini"
+    )
 
 
 def test_the_reference_is_what_the_models_say() -> None:
@@ -26,7 +30,10 @@ def test_the_shipped_file_sets_every_key_to_its_default() -> None:
     shipped, bare = load(resource("conf/dtqs.ini"), {}), load(None, {})
     catalogs = [Catalog.load(each) for each in (shipped, bare)]
     settings = [{name: catalog.get(name).settings for name in catalog.names()} for catalog in catalogs]
-    values = [{(s, k): value for s, keys in effective(c, p).items() for k, (value, _) in keys.items()} for c, p in zip((shipped, bare), settings, strict=True)]
+    values = [
+        {(s, k): value for s, keys in effective(c, p).items() for k, (value, _) in keys.items()}
+        for c, p in zip((shipped, bare), settings, strict=True)
+    ]
     assert values[0] == values[1]
     parser = configparser.ConfigParser(interpolation=None)
     parser.read_string(resource("conf/dtqs.ini").read_text(encoding="utf-8"))

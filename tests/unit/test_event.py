@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from dtqs.event import HINT_LIMIT, DeadLetter, Event, decode_cancel, decode_events, decode_hint
+from dtqs.event import HINT_LIMIT, DeadLetter, TaskEvent, decode_cancel, decode_events, decode_hint
 from dtqs.uuid7 import uuid7
 
 TASK = uuid7()
@@ -26,14 +26,26 @@ def test_what_is_no_hint_is_a_dead_letter(value: object) -> None:
         decode_hint(orjson.dumps(value))
 
 
-@pytest.mark.parametrize("row", [["1", TASK, "completed"], [1, TASK, ["completed"]], [1, TASK, {}], [1.5, TASK, "x"], [1, TASK], [True, TASK, None]])
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["1", TASK, "completed"],
+        [1, TASK, ["completed"]],
+        [1, TASK, {}],
+        [1.5, TASK, "x"],
+        [1, TASK],
+        [True, TASK, None],
+    ],
+)
 def test_a_forged_event_of_a_wrong_form_reaches_no_stream(row: object) -> None:
     with pytest.raises(DeadLetter):
         decode_events(orjson.dumps([row]), {TASK})
 
 
 def test_events_of_others_are_not_looked_at() -> None:
-    assert decode_events(orjson.dumps([[1, uuid7(), []], [2, TASK, "completed"]]), {TASK}) == [Event(TASK, "completed", 2)]
+    assert decode_events(orjson.dumps([[1, uuid7(), []], [2, TASK, "completed"]]), {TASK}) == [
+        TaskEvent(TASK, "completed", 2)
+    ]
 
 
 def test_a_cancel_of_endless_length_is_a_dead_letter() -> None:

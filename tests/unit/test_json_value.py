@@ -33,7 +33,16 @@ class Point:
     y: float | None = None
 
 
-@pytest.mark.parametrize("value", [None, {"a": [1, -0.0, 1e16, 5e-324, 1.7976931348623157e308, (1 << 64) - 1, -(1 << 63)]}, "null", [None] * 400, nested(250)])
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        {"a": [1, -0.0, 1e16, 5e-324, 1.7976931348623157e308, (1 << 64) - 1, -(1 << 63)]},
+        "null",
+        [None] * 400,
+        nested(250),
+    ],
+)
 def test_what_can_be_kept_is_kept(value: Any) -> None:
     assert json.loads(json_text("it", value)) == value
     assert json_text("it", -0.0) == "-0.0"
@@ -42,7 +51,10 @@ def test_what_can_be_kept_is_kept(value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ({"scores": [1.0, NAN]}, "the result.scores[1] is nan, which JSON does not have; allowed are finite numbers, or null"),
+        (
+            {"scores": [1.0, NAN]},
+            "the result.scores[1] is nan, which JSON does not have; allowed are finite numbers, or null",
+        ),
         ([None, float("-inf")], "the result[1] is -inf, which"),
         (Point(1.0, NAN), "the result.y is nan"),
         ({"a": Colour.NONE}, "the result.a is nan"),
@@ -89,14 +101,35 @@ def test_what_no_reader_can_hold_is_shown_as_such() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["0.1", "-0.0", "1e16", "0.10000000000000001", "0.10000000000000000555", "0.30000000000000004", "5e-324", "5.960464477539063e-08", "1.5e300", "0e-999"],
+    [
+        "0.1",
+        "-0.0",
+        "1e16",
+        "0.10000000000000001",
+        "0.10000000000000000555",
+        "0.30000000000000004",
+        "5e-324",
+        "5.960464477539063e-08",
+        "1.5e300",
+        "0e-999",
+    ],
 )
 def test_a_decimal_that_a_float_carries(text: str) -> None:
     assert is_carried(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["0.1234567890123456789", "9007199254740993.0", "123456789012345678e1", "1e-400", "1.2345e-320", "1e400", "0." + "1" * 5000, "12345678901234567.89"]
+    "text",
+    [
+        "0.1234567890123456789",
+        "9007199254740993.0",
+        "123456789012345678e1",
+        "1e-400",
+        "1.2345e-320",
+        "1e400",
+        "0." + "1" * 5000,
+        "12345678901234567.89",
+    ],
 )
 def test_a_decimal_that_a_float_would_change(text: str) -> None:
     assert not is_carried(text)

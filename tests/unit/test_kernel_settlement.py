@@ -6,8 +6,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtqs.backoff import backoff_seconds
-from dtqs.errors import DtqsError, EffectUnknown, FilesUnavailable, InputRefused, PermanentError, TaskCancelled, TaskTimedOut, TransientError, WorkerDied
-from dtqs.settlement import MESSAGE_CHARACTERS, RETRY_AFTER_LIMIT_SECONDS, TRACEBACK_CHARACTERS, Kind, RetryPolicy, Settlement, decide, error_json
+from dtqs.errors import (
+    DtqsError,
+    EffectUnknown,
+    FilesUnavailable,
+    InputRefused,
+    PermanentError,
+    TaskCancelled,
+    TaskTimedOut,
+    TransientError,
+    WorkerDied,
+)
+from dtqs.settlement import (
+    MESSAGE_CHARACTERS,
+    RETRY_AFTER_LIMIT_SECONDS,
+    TRACEBACK_CHARACTERS,
+    Kind,
+    RetryPolicy,
+    Settlement,
+    decide,
+    error_json,
+)
 from dtqs.task import Effect
 
 POLICY = RetryPolicy(base_seconds=2.0, max_seconds=600.0, retry_on_timeout=True, task_type="email")
@@ -34,19 +53,34 @@ def stored(settlement: Settlement) -> dict[str, object]:
         (TransientError("again"), NO_RETRY_ON_TIMEOUT, Kind.RETRY),
     ],
 )
-def test_an_exception_decides_whether_another_attempt_is_worth_it(error: BaseException, policy: RetryPolicy, kind: Kind) -> None:
+def test_an_exception_decides_whether_another_attempt_is_worth_it(
+    error: BaseException, policy: RetryPolicy, kind: Kind
+) -> None:
     settlement = decide("id", error, 1, policy)
     assert (settlement.task_id, settlement.kind, stored(settlement)["transient"]) == ("id", kind, kind is Kind.RETRY)
     assert stored(settlement)["type"] == type(error).__name__
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("a defect"), TaskTimedOut(5.0), KeyboardInterrupt(), FilesUnavailable("the disk is full"), InputRefused("upload:1", "there is none")]
+    "error",
+    [
+        ValueError("a defect"),
+        TaskTimedOut(5.0),
+        KeyboardInterrupt(),
+        FilesUnavailable("the disk is full"),
+        InputRefused("upload:1", "there is none"),
+    ],
 )
 @pytest.mark.parametrize("policy", [POLICY, NO_RETRY_ON_TIMEOUT])
-def test_an_effect_that_must_not_happen_twice_fails_where_the_processor_gave_no_answer(error: BaseException, policy: RetryPolicy) -> None:
+def test_an_effect_that_must_not_happen_twice_fails_where_the_processor_gave_no_answer(
+    error: BaseException, policy: RetryPolicy
+) -> None:
     settlement = decide("id", error, 1, policy, Effect.FAIL)
-    assert (settlement.kind, stored(settlement)["type"], stored(settlement)["transient"]) == (Kind.FAILED, "EffectUnknown", False)
+    assert (settlement.kind, stored(settlement)["type"], stored(settlement)["transient"]) == (
+        Kind.FAILED,
+        "EffectUnknown",
+        False,
+    )
     assert "after the effect had begun" in str(stored(settlement)["message"])
     assert "[processor:email] on_ambiguous" in str(stored(settlement)["message"])
 
@@ -83,7 +117,11 @@ def test_the_jitter_is_full_and_drawn_anew() -> None:
 
 def test_an_error_of_ours_words_itself_and_others_bring_their_traceback() -> None:
     ours = orjson.loads(error_json(WorkerDied("signal 9 (SIGKILL)"), transient=True))
-    assert ours == {"type": "WorkerDied", "message": "the worker that ran this task died: signal 9 (SIGKILL)", "transient": True}
+    assert ours == {
+        "type": "WorkerDied",
+        "message": "the worker that ran this task died: signal 9 (SIGKILL)",
+        "transient": True,
+    }
     try:
         raise ValueError("a defect")
     except ValueError as error:
@@ -123,8 +161,15 @@ def test_a_retry_is_not_due_before_the_time_that_was_asked_for() -> None:
     asked = decide("id", TransientError("throttled", retry_after_seconds=100.0), 1, POLICY)
     assert asked.delay_seconds == 100.0
     for much in (1e9, float("inf"), 10**400):
-        assert decide("id", TransientError("throttled", retry_after_seconds=much), 1, POLICY).delay_seconds == RETRY_AFTER_LIMIT_SECONDS
-    assert 0 <= decide("id", TransientError("throttled", retry_after_seconds=-(10**400)), 1, POLICY).delay_seconds <= POLICY.max_seconds
+        assert (
+            decide("id", TransientError("throttled", retry_after_seconds=much), 1, POLICY).delay_seconds
+            == RETRY_AFTER_LIMIT_SECONDS
+        )
+    assert (
+        0
+        <= decide("id", TransientError("throttled", retry_after_seconds=-(10**400)), 1, POLICY).delay_seconds
+        <= POLICY.max_seconds
+    )
 
 
 def test_the_error_of_a_cancelled_task_does_not_promise_a_retry() -> None:

@@ -13,11 +13,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtqs.deadline import Deadline, Stop
-from dtqs.event import DeadLetter, Event, decode_cancel, decode_events, decode_hint, encode_cancel, encode_events, encode_hint
+from dtqs.event import (
+    DeadLetter,
+    TaskEvent,
+    decode_cancel,
+    decode_events,
+    decode_hint,
+    encode_cancel,
+    encode_events,
+    encode_hint,
+)
 from dtqs.scoreboard import ChildState, Scoreboard
 from dtqs.uuid7 import first_uuid7, is_uuid, made_at, uuid7
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5), lambda inner: st.lists(inner, max_size=4), max_leaves=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4),
+    max_leaves=8,
+)
 
 
 # --- ids
@@ -49,7 +62,9 @@ def test_the_first_id_of_a_time_parts_what_was_made_before_from_what_was_made_af
 ID = "0192f3ac-0000-7000-8000-000000000000"
 
 
-@pytest.mark.parametrize("text", ["", "x", "0192F3AC-0000-7000-8000-000000000000", "0192f3ac-0000-7000-8000-00000000000", f"{ID}\n"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "0192F3AC-0000-7000-8000-000000000000", "0192f3ac-0000-7000-8000-00000000000", f"{ID}\n"]
+)
 def test_what_is_no_canonical_id_is_refused(text: str) -> None:
     assert not is_uuid(text)
 
@@ -61,9 +76,11 @@ def test_hints_events_and_cancels_arrive_as_they_were_sent() -> None:
     ids = [uuid7(), uuid7()]
     hint = decode_hint(encode_hint("echo", True, ids))
     assert (hint.task_type, hint.light, hint.task_ids) == ("echo", True, ids)
-    assert decode_events(encode_events([(7, ids[0], "completed"), (8, uuid7(), "completed"), (None, ids[1], "in_progress")]), ids) == [
-        Event(ids[0], "completed", 7),
-        Event(ids[1], "in_progress", None),
+    assert decode_events(
+        encode_events([(7, ids[0], "completed"), (8, uuid7(), "completed"), (None, ids[1], "in_progress")]), ids
+    ) == [
+        TaskEvent(ids[0], "completed", 7),
+        TaskEvent(ids[1], "in_progress", None),
     ]
     assert decode_cancel(encode_cancel(ids)) == ids
 

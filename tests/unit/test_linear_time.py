@@ -13,8 +13,12 @@ from typing import Any
 import pytest
 
 import dtqs
-from dtqs import secrets
-from dtqs.api import downloads, envelope, names, origin, position, sessions, strict
+from dtqs import masking as secrets
+from dtqs.api.access import origin, sessions
+from dtqs.api.files import downloads
+from dtqs.api.http import names, strict
+from dtqs.api.stream import position
+from dtqs.api.submit import envelope
 from dtqs.files import uri
 from dtqs.processors.email import addresses, headers, message
 from dtqs.processors.email import payload as email
@@ -69,7 +73,12 @@ def expressions() -> Iterator[tuple[str, re.Pattern[Any], bool]]:
                     uses = set(re.findall(rf"\b{variable}\.(\w+)", source))
                     yield f"{name}.{variable}", one, not uses or not uses <= {"match", "fullmatch"}
         for call in ast.walk(ast.parse(source)):
-            if isinstance(call, ast.Call) and ast.unparse(call.func).startswith("re.") and call.args and isinstance(call.args[0], ast.Constant):
+            if (
+                isinstance(call, ast.Call)
+                and ast.unparse(call.func).startswith("re.")
+                and call.args
+                and isinstance(call.args[0], ast.Constant)
+            ):
                 method = ast.unparse(call.func).removeprefix("re.")
                 if method != "compile":
                     yield f"{name}:{call.lineno}", re.compile(call.args[0].value), method not in ("match", "fullmatch")
@@ -108,12 +117,16 @@ def seeds(pattern: re.Pattern[Any]) -> list[str]:
     return [seed for seed in dict.fromkeys([*mentioned, *pairs, *wholes, "a", " "]) if seed][:24]
 
 
-@pytest.mark.parametrize(("pattern", "searches"), [pytest.param(pattern, searches, id=name) for name, pattern, searches in expressions()])
+@pytest.mark.parametrize(
+    ("pattern", "searches"), [pytest.param(pattern, searches, id=name) for name, pattern, searches in expressions()]
+)
 def test_no_regular_expression_takes_more_than_linear_time(pattern: re.Pattern[Any], searches: bool) -> None:
     use = (lambda text: sum(1 for _ in pattern.finditer(text))) if searches else pattern.fullmatch
     for seed in seeds(pattern):
         for end in ("", "\x01"):
-            hostile, last = (seed.encode("utf-8", "replace"), end.encode()) if isinstance(pattern.pattern, bytes) else (seed, end)
+            hostile, last = (
+                (seed.encode("utf-8", "replace"), end.encode()) if isinstance(pattern.pattern, bytes) else (seed, end)
+            )
             check(use, hostile, hostile[:0], last)
 
 
@@ -121,7 +134,13 @@ def test_no_regular_expression_takes_more_than_linear_time(pattern: re.Pattern[A
 
 
 def receipt(text: str) -> object:
-    pdu = SimpleNamespace(short_message=text.encode("latin-1", "replace"), message_payload=None, esm_class=0, receipted_message_id=None, message_state=None)
+    pdu = SimpleNamespace(
+        short_message=text.encode("latin-1", "replace"),
+        message_payload=None,
+        esm_class=0,
+        receipted_message_id=None,
+        message_state=None,
+    )
     return receipts.receipt_in(pdu)
 
 
@@ -192,7 +211,9 @@ def test_an_address_is_cut_at_its_last_bracket(text: str, name: str, spec: str) 
     assert (found.name, found.spec) == (name, spec)
 
 
-@pytest.mark.parametrize("text", ["<>", "Ada <>", "Ada <a@b.org> x", "<a>@b.org>", "<<a@b.org>", "ada@example.org>", ">"])
+@pytest.mark.parametrize(
+    "text", ["<>", "Ada <>", "Ada <a@b.org> x", "<a>@b.org>", "<<a@b.org>", "ada@example.org>", ">"]
+)
 def test_brackets_out_of_place_make_no_address(text: str) -> None:
     if text == "<<a@b.org>":  # a name may hold a bracket, as before
         assert addresses.parse(text).name == "<"
@@ -201,7 +222,10 @@ def test_brackets_out_of_place_make_no_address(text: str) -> None:
         addresses.parse(text)
 
 
-@pytest.mark.parametrize(("text", "is_receipt"), [("id:1 stat:DELIVRD", True), ("id:1stat:x", False), ("stat:D id:1", False), ("id: stat:D", False)])
+@pytest.mark.parametrize(
+    ("text", "is_receipt"),
+    [("id:1 stat:DELIVRD", True), ("id:1stat:x", False), ("stat:D id:1", False), ("id: stat:D", False)],
+)
 def test_a_receipt_names_an_id_and_then_a_state(text: str, is_receipt: bool) -> None:
     assert (receipt(text) is not None) == is_receipt
 

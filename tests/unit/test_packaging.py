@@ -17,7 +17,9 @@ def _pins() -> tuple[set[NormalizedName], set[NormalizedName]]:
     """Return what is pinned for running, and what is pinned in all."""
     text = (ROOT / "conf/constraints.txt").read_text(encoding="utf-8")
     first, _, _ = text.partition("# what its tests")
-    names = [{canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", part, re.MULTILINE)} for part in (first, text)]
+    names = [
+        {canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", part, re.MULTILINE)} for part in (first, text)
+    ]
     return names[0], names[1]
 
 
@@ -46,7 +48,9 @@ def test_the_pins_name_all_that_setup_needs() -> None:
     text = (ROOT / "setup.py").read_text(encoding="utf-8")
     asked = re.search(r"install_requires=\[(.*?)\n    \]", text, re.DOTALL)
     assert asked
-    assert {canonicalize_name(re.split(r"[\[>=]", name)[0]) for name in re.findall(r'^ +"([^"]+)"', asked[1], re.MULTILINE)} <= running
+    assert {
+        canonicalize_name(re.split(r"[\[>=]", name)[0]) for name in re.findall(r'^ +"([^"]+)"', asked[1], re.MULTILINE)
+    } <= running
     assert {"hypothesis", "mypy", "pytest", "ruff", "schemathesis"} <= everything
 
 

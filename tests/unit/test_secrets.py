@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dtqs.secrets import MASK, masked
+from dtqs.masking import MASK, masked
 
 EXAMPLES: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data" / "masked.json").read_text(encoding="utf-8"))
 

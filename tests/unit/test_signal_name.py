@@ -10,7 +10,14 @@ from dtqs.signal_name import signal_name
 
 @pytest.mark.parametrize(
     ("number", "name"),
-    [(9, "SIGKILL"), (signal.SIGRTMIN, "SIGRTMIN"), (signal.SIGRTMIN + 6, "SIGRTMIN+6"), (signal.SIGRTMAX, "SIGRTMAX"), (32, "signal 32"), (0, "signal 0")],
+    [
+        (9, "SIGKILL"),
+        (signal.SIGRTMIN, "SIGRTMIN"),
+        (signal.SIGRTMIN + 6, "SIGRTMIN+6"),
+        (signal.SIGRTMAX, "SIGRTMAX"),
+        (32, "signal 32"),
+        (0, "signal 0"),
+    ],
 )
 def test_a_signal_has_a_name(number: int, name: str) -> None:
     assert signal_name(number) == name

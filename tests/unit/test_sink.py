@@ -13,12 +13,12 @@ import pytest
 
 from dtqs import sink as sinks
 from dtqs.log import _Json, _SinkHandler
-from dtqs.sink import MOST_BYTES, Sink
+from dtqs.sink import MOST_BYTES, LineSink
 
 LINE = b"x" * 999 + b"\n"
 
 
-def read_all(reader: int, sink: Sink) -> bytes:
+def read_all(reader: int, sink: LineSink) -> bytes:
     """Read until nothing is left, with the flushes that a loop does."""
     os.set_blocking(reader, False)
     parts = []
@@ -36,7 +36,7 @@ def test_a_pipe_that_nobody_reads_drops_and_counts(way: str, monkeypatch: pytest
     reader, writer = os.pipe()
     if way == "spliced":
         monkeypatch.setattr("os.open", refuse)
-    sink = Sink(writer)
+    sink = LineSink(writer)
     monkeypatch.undo()
     for number in range(2 * (MOST_BYTES + 65536) // len(LINE)):
         sink.put(f"{number:8d} ".encode() + LINE)
@@ -57,7 +57,7 @@ def refuse(*_: object) -> int:
 
 def test_a_socket_that_nobody_reads_drops_and_counts() -> None:
     ours, theirs = socket.socketpair()
-    sink = Sink(ours.fileno())
+    sink = LineSink(ours.fileno())
     for _ in range(5 * MOST_BYTES // len(LINE)):
         sink.put(LINE)
     assert os.get_blocking(ours.fileno())
@@ -68,7 +68,7 @@ def test_a_socket_that_nobody_reads_drops_and_counts() -> None:
 
 def test_a_file_is_written_where_others_write_it_too(tmp_path: Path) -> None:
     descriptor = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
-    sink = Sink(descriptor)
+    sink = LineSink(descriptor)
     sink.put(b"ours\n")
     os.write(descriptor, b"theirs\n")
     sink.put(b"ours\n")
@@ -77,7 +77,7 @@ def test_a_file_is_written_where_others_write_it_too(tmp_path: Path) -> None:
 
 def test_a_reader_that_is_gone_costs_nothing() -> None:
     reader, writer = os.pipe()
-    sink = Sink(writer)
+    sink = LineSink(writer)
     os.close(reader)
     for _ in range(3):
         sink.put(LINE)
@@ -87,7 +87,7 @@ def test_a_reader_that_is_gone_costs_nothing() -> None:
 
 def test_what_is_kept_at_a_fork_is_written_by_the_parent_alone() -> None:
     reader, writer = os.pipe()
-    sink = Sink(writer)
+    sink = LineSink(writer)
     count = 0
     while not sink.behind:
         sink.put(LINE)
@@ -102,7 +102,7 @@ def test_what_is_kept_at_a_fork_is_written_by_the_parent_alone() -> None:
 
 def test_the_log_says_in_its_own_format_how_much_was_dropped() -> None:
     reader, writer = os.pipe()
-    sink = Sink(writer)
+    sink = LineSink(writer)
     handler = _SinkHandler(sink, _Json("worker"))
     handler.setFormatter(_Json("worker"))
     for _ in range(500):
@@ -128,7 +128,7 @@ def test_what_is_printed_goes_the_same_way(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_child_that_is_forked_while_another_thread_prints_may_print(tmp_path: Path) -> None:
     with (tmp_path / "out").open("wb") as file:
-        sink = Sink(file.fileno())
+        sink = LineSink(file.fileno())
         held, ends = threading.Event(), threading.Event()
 
         def hold() -> None:

@@ -7,9 +7,14 @@ from importlib import resources
 
 import falcon
 
-from dtqs.api.tasks import answer
+from dtqs.api.http.answer import answer
 
-_TYPES = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
 _PAGE = "index.html"
 _SECRETS = "secrets.js"
 """What is masked, made of the same file as on the terminal."""
@@ -43,8 +48,12 @@ class Assets:
 
     def __init__(self) -> None:
         folder = resources.files("dtqs.api.web") / "static"
-        found = {file.name: file.read_bytes() for file in sorted(folder.iterdir(), key=lambda file: file.name) if _ending(file.name) in _TYPES}
-        found[_SECRETS] = b"export default " + (resources.files("dtqs") / "secrets.json").read_bytes()
+        found = {
+            file.name: file.read_bytes()
+            for file in sorted(folder.iterdir(), key=lambda file: file.name)
+            if _ending(file.name) in _TYPES
+        }
+        found[_SECRETS] = b"export default " + (resources.files("dtqs") / "masking.json").read_bytes()
         digest = hashlib.sha256()
         for name, content in found.items():
             digest.update(b"%s\0%d\0%s" % (name.encode(), len(content), content))
@@ -57,7 +66,7 @@ class Assets:
         return self._assets.get(name)
 
 
-class Page:
+class DashboardPage:
     """GET / is the dashboard for who takes HTML, and for others says where it and the description of the API are."""
 
     def __init__(self, assets: Assets) -> None:
@@ -103,7 +112,12 @@ def _send(req: falcon.Request, resp: falcon.Response, asset: _Asset, keep: str) 
 
 
 def _asset(name: str, content: bytes) -> _Asset:
-    return _Asset(_TYPES[_ending(name)], content, gzip.compress(content, mtime=0), f'W/"{hashlib.sha256(content).hexdigest()[:16]}"')
+    return _Asset(
+        _TYPES[_ending(name)],
+        content,
+        gzip.compress(content, mtime=0),
+        f'W/"{hashlib.sha256(content).hexdigest()[:16]}"',
+    )
 
 
 def _ending(name: str) -> str:

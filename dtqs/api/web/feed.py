@@ -11,7 +11,7 @@ import orjson
 from gevent.event import Event as Wake
 from gevent.lock import BoundedSemaphore
 
-from dtqs.readings import History, Rates, Reading
+from dtqs.readings import History, Reading, Throughput
 
 EVERY_SECONDS = 2.0
 LINGER_SECONDS = 20.0
@@ -55,7 +55,7 @@ class Viewer:
         self.wake.set()
 
 
-class Feed:
+class DashboardFeed:
     """Reads, and tells. `read` waits for servers, so it runs in a greenlet. All of it in greenlets of one process."""
 
     def __init__(self, read: Callable[[], Reading]) -> None:
@@ -128,7 +128,7 @@ class Feed:
         return orjson.dumps({"reading": reading, "rates": rates, "point": point})
 
 
-def _point(reading: Reading, rates: Rates | None) -> Point:
+def _point(reading: Reading, rates: Throughput | None) -> Point:
     depth, latency, workers = reading.depth, reading.latency, reading.workers
     return Point(
         at=round(reading.at, 3),

@@ -6,12 +6,12 @@ import falcon
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dtqs.api.auth import Auth
-from dtqs.api.body import read_body, require_json
-from dtqs.api.origin import refuse_foreign
-from dtqs.api.query import refuse_parameters
-from dtqs.api.sessions import Sessions
-from dtqs.api.tasks import answer
+from dtqs.api.access.auth import Auth
+from dtqs.api.access.origin import refuse_foreign
+from dtqs.api.access.sessions import Sessions
+from dtqs.api.http.answer import answer
+from dtqs.api.http.body import read_body, require_json
+from dtqs.api.http.query import refuse_parameters
 from dtqs.errors import Invalid, Problem
 
 _BODY_LIMIT = 4096
@@ -62,7 +62,10 @@ class SessionResource:
     def _set(self, req: falcon.Request, resp: falcon.Response, cookie: str, expires_at: int) -> None:
         secure = "; Secure" if self._sessions.is_secure(req) else ""
         life = f"Max-Age={max(0, expires_at - int(time.time()))}" if cookie else "Max-Age=0"
-        resp.append_header("Set-Cookie", f"{self._sessions.cookie_name(req)}={cookie}; {life}; Path=/; HttpOnly; SameSite=Strict{secure}")
+        resp.append_header(
+            "Set-Cookie",
+            f"{self._sessions.cookie_name(req)}={cookie}; {life}; Path=/; HttpOnly; SameSite=Strict{secure}",
+        )
 
 
 def _secret(body: bytes) -> str:

@@ -7,26 +7,27 @@ import falcon
 import gevent
 from gevent.lock import BoundedSemaphore
 
-from dtqs.api.auth import Auth
-from dtqs.api.body import close_connection, wait_for_client
-from dtqs.api.frames import HEARTBEAT, retry
-from dtqs.api.problems import RETRY_AFTER_SECONDS
-from dtqs.api.query import Query, refuse_parameters
-from dtqs.api.sse import HEADERS, STALLED_SECONDS, Line, Pace
-from dtqs.api.tasks import LOGS_DEFAULT, LOGS_LIMIT, answer
-from dtqs.api.web.feed import Feed, Viewer
+from dtqs.api.access.auth import Auth
+from dtqs.api.http.answer import answer
+from dtqs.api.http.body import close_connection, wait_for_client
+from dtqs.api.http.problems import RETRY_AFTER_SECONDS
+from dtqs.api.http.query import Query, refuse_parameters
+from dtqs.api.stream.client_socket import HEADERS, STALLED_SECONDS, ClientSocket, StreamPace
+from dtqs.api.stream.frames import HEARTBEAT, retry
+from dtqs.api.tasks.resources import LOGS_DEFAULT, LOGS_LIMIT
+from dtqs.api.web.feed import DashboardFeed, Viewer
 from dtqs.errors import StoreUnavailable
 from dtqs.event import LEVELS
-from dtqs.readings import Reader
+from dtqs.readings import SystemReader
 
 TURN_SECONDS = 5.0
 """A search of the log waits so long for those before it: one runs at a time, since each may read megabytes."""
 
 
-class Overview:
+class OverviewResource:
     """/overview"""
 
-    def __init__(self, auth: Auth, feed: Feed) -> None:
+    def __init__(self, auth: Auth, feed: DashboardFeed) -> None:
         self._auth, self._feed = auth, feed
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -38,7 +39,7 @@ class Overview:
 class OverviewStream:
     """/overview/stream: first `history`, the points of the last minutes, then a `reading` every two seconds."""
 
-    def __init__(self, auth: Auth, feed: Feed, pace: Pace) -> None:
+    def __init__(self, auth: Auth, feed: DashboardFeed, pace: StreamPace) -> None:
         self._auth, self._feed, self._pace = auth, feed, pace
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -52,13 +53,13 @@ class OverviewStream:
             return
         wait_for_client(req.env, STALLED_SECONDS)
         permit = functools.partial(self._auth.require, req, "admin")
-        resp.stream = Readings(self._feed, permit, Line(req.env.get("gunicorn.socket")), self._pace)
+        resp.stream = Readings(self._feed, permit, ClientSocket(req.env.get("gunicorn.socket")), self._pace)
 
 
 class Readings:
     """What the server iterates over, until the client has left or may look no more: `permit` judges it again with every reading."""
 
-    def __init__(self, feed: Feed, permit: Callable[[], object], line: Line, pace: Pace) -> None:
+    def __init__(self, feed: DashboardFeed, permit: Callable[[], object], line: ClientSocket, pace: StreamPace) -> None:
         self._feed, self._permit, self._line, self._pace = feed, permit, line, pace
         self._viewer = Viewer()
         self._judging: gevent.Greenlet | None = None
@@ -72,7 +73,9 @@ class Readings:
     def __next__(self) -> bytes:
         if not self._begun:
             self._begun = True
-            return retry(self._pace.retry_seconds) + b"event: history\ndata: %s\n\n" % self._feed.history() + self._news()
+            return (
+                retry(self._pace.retry_seconds) + b"event: history\ndata: %s\n\n" % self._feed.history() + self._news()
+            )
         while not self._viewer.leaving:
             self._viewer.wake.clear()
             if news := self._news():
@@ -110,7 +113,7 @@ class Readings:
 class Logs:
     """/logs: the newest rows of all tasks, the newest last."""
 
-    def __init__(self, auth: Auth, reader: Reader) -> None:
+    def __init__(self, auth: Auth, reader: SystemReader) -> None:
         self._auth, self._reader = auth, reader
         self._turn = BoundedSemaphore()
 
@@ -122,7 +125,10 @@ class Logs:
         )  # fmt: skip
         query.check()
         if not self._turn.acquire(timeout=TURN_SECONDS):
-            raise falcon.HTTPServiceUnavailable(description="too many searches of the log at once; try again in a moment", retry_after=int(RETRY_AFTER_SECONDS))
+            raise falcon.HTTPServiceUnavailable(
+                description="too many searches of the log at once; try again in a moment",
+                retry_after=int(RETRY_AFTER_SECONDS),
+            )
         try:
             answer(resp, {"logs": self._reader.newest_logs(limit, level, task_id, search)})
         finally:

@@ -55,7 +55,9 @@ def refuse_controls(text: str) -> str:
     """Return the text. Raises ValueError where it has a line end, which would begin another header, or another control character."""
     if "\r" in text or "\n" in text:
         raise ValueError("a line end (CR or LF) is not allowed in a header")
-    if found := next((c for c in text if c < " " or "\x7f" <= c <= "\x9f" or c in "\u2028\u2029" or "\ud800" <= c <= "\udfff"), None):
+    if found := next(
+        (c for c in text if c < " " or "\x7f" <= c <= "\x9f" or c in "\u2028\u2029" or "\ud800" <= c <= "\udfff"), None
+    ):
         raise ValueError(f"the character U+{ord(found):04X} is not allowed in a header")
     return text
 
@@ -67,7 +69,9 @@ def ascii_domain(domain: str) -> str:
     except idna.IDNAError as error:
         raise ValueError(f"{domain!r:.100} is no domain: {error}") from error
     if len(found) > DOMAIN_CHARACTERS or not all(_LABEL.fullmatch(label) for label in found.split(".")):
-        raise ValueError(f"{domain!r:.100} is no domain; allowed: labels of letters, digits and - with dots between them")
+        raise ValueError(
+            f"{domain!r:.100} is no domain; allowed: labels of letters, digits and - with dots between them"
+        )
     return found
 
 
@@ -94,7 +98,9 @@ def _name(text: str) -> str:
         return re.sub(r"\\(.)", r"\1", quoted[1])
     if found := next((c for c in text if c in '",;@'), None):
         # two addresses in one text would be taken for one with a long name, and the first would get no mail
-        raise ValueError(f"one address in each text, and a name with {found} stands in double quotes; allowed: {ALLOWED}")
+        raise ValueError(
+            f"one address in each text, and a name with {found} stands in double quotes; allowed: {ALLOWED}"
+        )
     return text
 
 

@@ -42,5 +42,11 @@ def _name_in(uri: str) -> str:
     """Return the last part of the URI's path, if it can be a filename; an upload's id is none."""
     parts = urlsplit(uri)
     name = unquote(parts.path).rpartition("/")[2]
-    usable = parts.scheme.lower() != "upload" and name.isprintable() and name.strip(". ") and "\\" not in name and len(name) <= FILENAME_CHARACTERS
+    usable = (
+        parts.scheme.lower() != "upload"
+        and name.isprintable()
+        and name.strip(". ")
+        and "\\" not in name
+        and len(name) <= FILENAME_CHARACTERS
+    )
     return name if usable else ""

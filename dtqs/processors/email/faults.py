@@ -59,7 +59,9 @@ class AnswerLost(TransientError):
     """The mail was handed over and the server's answer did not come; the settings say that it is to be sent again."""
 
     def __init__(self, where: str, why: str) -> None:
-        super().__init__(f"the mail server {where} got the mail, but its answer is lost ({why}); it is sent again, under the same Message-ID")
+        super().__init__(
+            f"the mail server {where} got the mail, but its answer is lost ({why}); it is sent again, under the same Message-ID"
+        )
 
 
 class TemplateFault(PermanentError):

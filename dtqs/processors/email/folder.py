@@ -26,9 +26,16 @@ class MailFolder:
         path = self._folder / f"{task_id}{ENDING}"
         temporary = self._folder / f".{task_id}.{os.getpid()}.part"
         # in lines of their own: the envelope is all that tells of bcc
-        envelope = "".join([f"{ENVELOPE_FROM}: {mail.sender.spec}\r\n", *(f"{ENVELOPE_TO}: {each.spec}\r\n" for each in mail.recipients)])
+        envelope = "".join(
+            [
+                f"{ENVELOPE_FROM}: {mail.sender.spec}\r\n",
+                *(f"{ENVELOPE_TO}: {each.spec}\r\n" for each in mail.recipients),
+            ]
+        )
         with disk_faults():
-            fd = os.open(make_parents(temporary), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+            fd = os.open(
+                make_parents(temporary), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE
+            )
             try:
                 with open(fd, "wb") as file:
                     file.write(envelope.encode() + mail.content)

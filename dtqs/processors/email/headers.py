@@ -51,7 +51,9 @@ def _written(address: Address, utf8: bool) -> str:
 
 def _encoded(text: str, indent: int) -> str:
     """Return the text as encoded words, folded; `indent` characters stand before it on its first line."""
-    return Header(text, "utf-8", maxlinelen=LINE_CHARACTERS, header_name="x" * max(0, indent - 2)).encode(linesep="\r\n")
+    return Header(text, "utf-8", maxlinelen=LINE_CHARACTERS, header_name="x" * max(0, indent - 2)).encode(
+        linesep="\r\n"
+    )
 
 
 def _folded(name: str, parts: Sequence[str], separator: str) -> str:

@@ -48,10 +48,16 @@ class Mail:
 
 def compose(payload: EmailPayload, body: Body, sender: Address, task_id: str) -> Mail:
     """Make the mail, unsigned. Its Message-ID comes from the task: each attempt's is the same. Raises ValueError on a control character in a header."""
-    to, cc, bcc, reply_to = (list(map(parse, field)) for field in (payload.to, payload.cc, payload.bcc, payload.reply_to))
+    to, cc, bcc, reply_to = (
+        list(map(parse, field)) for field in (payload.to, payload.cc, payload.bcc, payload.reply_to)
+    )
     utf8 = any(address.needs_smtputf8 for address in (sender, *to, *cc, *reply_to))
     message_id = f"<{task_id}@{sender.domain}>"
-    lines = [f"Date: {formatdate().replace('-0000', '+0000')}\r\n", address_field("From", [sender], utf8), address_field("To", to, utf8)]
+    lines = [
+        f"Date: {formatdate().replace('-0000', '+0000')}\r\n",
+        address_field("From", [sender], utf8),
+        address_field("To", to, utf8),
+    ]
     lines += [address_field(name, found, utf8) for name, found in (("Cc", cc), ("Reply-To", reply_to)) if found]
     lines += [text_field("Subject", body.subject, utf8), f"Message-ID: {message_id}\r\n"]
     lines += [text_field(name, value, utf8) for name, value in payload.headers.items()]
@@ -72,7 +78,9 @@ def _list_fields(payload: EmailPayload) -> list[str]:
     if not payload.list_unsubscribe:
         return []
     uris = ",\r\n ".join(f"<{uri}>" for uri in payload.list_unsubscribe)
-    return [f"List-Unsubscribe: {uris}\r\n"] + (["List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"] if payload.one_click else [])
+    return [f"List-Unsubscribe: {uris}\r\n"] + (
+        ["List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"] if payload.one_click else []
+    )
 
 
 def _parts(body: Body) -> EmailMessage:

@@ -28,7 +28,11 @@ HeaderValue = Annotated[OneLine, Field(min_length=1, max_length=HEADER_CHARACTER
 
 
 def _uri(uri: str) -> str:
-    if not (uri.isascii() and uri.isprintable()) or set(uri) & set(' <>,"') or not uri.lower().startswith(("https://", "http://", "mailto:")):
+    if (
+        not (uri.isascii() and uri.isprintable())
+        or set(uri) & set(' <>,"')
+        or not uri.lower().startswith(("https://", "http://", "mailto:"))
+    ):
         raise ValueError("an https:, http: or mailto: URI is allowed, in ASCII and without spaces, commas, < and >")
     return uri
 
@@ -50,8 +54,18 @@ class Attachment(Payload):
     """A file that goes with the mail."""
 
     source: Source
-    filename: OneLine | None = Field(default=None, min_length=1, max_length=FILENAME_CHARACTERS, description="left out: the source's name, or attachment-1.png")
-    content_type: str | None = Field(default=None, pattern=MEDIA_TYPE, max_length=100, description="as in application/pdf; left out: by name and content")
+    filename: OneLine | None = Field(
+        default=None,
+        min_length=1,
+        max_length=FILENAME_CHARACTERS,
+        description="left out: the source's name, or attachment-1.png",
+    )
+    content_type: str | None = Field(
+        default=None,
+        pattern=MEDIA_TYPE,
+        max_length=100,
+        description="as in application/pdf; left out: by name and content",
+    )
     inline: bool | str = Field(
         default=False,
         description="text: the HTML shows it as cid:TEXT; true: as cid: with the filename; false: it is attached",
@@ -71,17 +85,25 @@ class Attachment(Payload):
             raise ValueError("allowed: true, false, or text")
         cid = inline if isinstance(inline, str) else info.data.get("filename", "x") if inline else "x"
         if not cid or not _CID.fullmatch(cid):
-            raise ValueError(f"allowed as a content id: 1 to {CID_CHARACTERS} letters, digits and . _ - @ + ; true takes the filename, which must be one")
+            raise ValueError(
+                f"allowed as a content id: 1 to {CID_CHARACTERS} letters, digits and . _ - @ + ; true takes the filename, which must be one"
+            )
         return inline
 
 
 class EmailPayload(Payload):
     """One mail."""
 
-    sender: Mailbox | None = Field(default=None, alias="from", description="who it is from; left out: [processor:email] sender")
-    to: list[Mailbox] = Field(min_length=1, max_length=RECIPIENTS_LIMIT, description="a list of one or more mail addresses")
+    sender: Mailbox | None = Field(
+        default=None, alias="from", description="who it is from; left out: [processor:email] sender"
+    )
+    to: list[Mailbox] = Field(
+        min_length=1, max_length=RECIPIENTS_LIMIT, description="a list of one or more mail addresses"
+    )
     cc: list[Mailbox] = Field(default=[], max_length=RECIPIENTS_LIMIT, description="who gets a copy")
-    bcc: list[Mailbox] = Field(default=[], max_length=RECIPIENTS_LIMIT, description="who gets a copy that the others do not know of")
+    bcc: list[Mailbox] = Field(
+        default=[], max_length=RECIPIENTS_LIMIT, description="who gets a copy that the others do not know of"
+    )
     reply_to: list[Mailbox] = Field(default=[], max_length=20, description="where answers go")
     template: str | None = Field(
         default=None,
@@ -90,12 +112,23 @@ class EmailPayload(Payload):
         description="name of a template: NAME.txt, NAME.html and NAME.subject.txt in the folder of [processor:email] templates",
     )
     context: dict[str, Any] | None = Field(default=None, description="what the template's names stand for")
-    subject: OneLine | None = Field(default=None, max_length=SUBJECT_CHARACTERS, validate_default=True, description="one line; may be left out with a template")
+    subject: OneLine | None = Field(
+        default=None,
+        max_length=SUBJECT_CHARACTERS,
+        validate_default=True,
+        description="one line; may be left out with a template",
+    )
     html: str | None = Field(default=None, description="the HTML; with text as well, mail programs show what they can")
     text: str | None = Field(default=None, validate_default=True, description="the plain text")
-    headers: dict[HeaderName, HeaderValue] = Field(default={}, max_length=HEADERS_LIMIT, description="further headers, such as X-Campaign")
-    list_unsubscribe: list[Uri] = Field(default=[], max_length=4, description="https: and mailto: URIs by which one leaves a list, the best first")
-    one_click: bool = Field(default=False, description="true: a POST to the first https: URI of list_unsubscribe is enough (RFC 8058)")
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default={}, max_length=HEADERS_LIMIT, description="further headers, such as X-Campaign"
+    )
+    list_unsubscribe: list[Uri] = Field(
+        default=[], max_length=4, description="https: and mailto: URIs by which one leaves a list, the best first"
+    )
+    one_click: bool = Field(
+        default=False, description="true: a POST to the first https: URI of list_unsubscribe is enough (RFC 8058)"
+    )
     attachments: list[Attachment] = Field(default=[], max_length=ATTACHMENTS_LIMIT, description="files that go with it")
 
     # a field that is wrong itself is not in info.data, and its own problem is enough
@@ -138,7 +171,9 @@ class EmailPayload(Payload):
     @field_validator("one_click")
     @classmethod
     def _has_a_url(cls, one_click: bool, info: ValidationInfo) -> bool:
-        if one_click and not any(uri.lower().startswith("https://") for uri in info.data.get("list_unsubscribe", ("https://",))):
+        if one_click and not any(
+            uri.lower().startswith("https://") for uri in info.data.get("list_unsubscribe", ("https://",))
+        ):
             raise ValueError("needs an https: URI in list_unsubscribe")
         return one_click
 

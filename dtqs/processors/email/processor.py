@@ -14,7 +14,7 @@ from dtqs.processors.email.message import Body, Mail, compose, header_names
 from dtqs.processors.email.payload import EmailPayload
 from dtqs.processors.email.settings import EmailSettings
 from dtqs.processors.email.signature import signature
-from dtqs.processors.email.smtp import AnswerMissing, MailServer, Sent
+from dtqs.processors.email.smtp import AnswerMissing, MailServer, SmtpReceipt
 from dtqs.processors.email.templates import Rendered, Templates
 from dtqs.turn import Turn
 
@@ -41,7 +41,12 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
                 {"source": "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d43", "filename": "logo.png", "inline": "logo"},
             ],
         },
-        {"to": ["ada@example.org"], "template": "welcome", "context": {"name": "Ada"}, "headers": {"X-Campaign": "spring"}},
+        {
+            "to": ["ada@example.org"],
+            "template": "welcome",
+            "context": {"name": "Ada"},
+            "headers": {"X-Campaign": "spring"},
+        },
     )
 
     def __init__(self, settings: EmailSettings) -> None:
@@ -62,7 +67,7 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
         mail = self._mail(payload, rendered, sender, context)
         if self.settings.backend == "folder":
             file = self._folder.write(context.task_id, mail)
-            return _result(mail, Sent("", ())) | {"file": file}
+            return _result(mail, SmtpReceipt("", ())) | {"file": file}
         result = _result(mail, self._send(mail, context))
         # first of all: whatever ends the rest, the server has the mail
         context.effect_happened(result)
@@ -79,12 +84,20 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
             yield Problem("payload.from", _NO_SENDER)
         elif payload.sender is not None and (refusal := settings.refusal_of_sender(parse(payload.sender))):
             yield Problem("payload.from", refusal)
-        everyone = [(f"payload.{field}[{at}]", parse(text)) for field in ("to", "cc", "bcc") for at, text in enumerate(getattr(payload, field))]
+        everyone = [
+            (f"payload.{field}[{at}]", parse(text))
+            for field in ("to", "cc", "bcc")
+            for at, text in enumerate(getattr(payload, field))
+        ]
         if (count := len(unique(address for _, address in everyone))) > settings.max_recipients:
-            yield Problem("payload.to", f"{count} recipients in to, cc and bcc; at most {settings.max_recipients} are allowed")
+            yield Problem(
+                "payload.to", f"{count} recipients in to, cc and bcc; at most {settings.max_recipients} are allowed"
+            )
         for field, address in everyone:
             if not settings.allows_domain(address.domain):
-                yield Problem(field, f"mails to {address.domain} are not allowed; allowed: {', '.join(settings.allowed_domains)}")
+                yield Problem(
+                    field, f"mails to {address.domain} are not allowed; allowed: {', '.join(settings.allowed_domains)}"
+                )
         for name in payload.headers:
             if not settings.allows_header(name):
                 yield Problem(f"payload.headers.{name}", f"not allowed; allowed: {', '.join(settings.allowed_headers)}")
@@ -123,7 +136,9 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
                 raise TemplateFault(payload.template, "no templates are configured ([processor:email] templates)")
             made = self._templates.render(payload.template, payload.context or {})
             if payload.subject is None and made.subject is None:
-                raise TemplateFault(payload.template, f"there is no {payload.template}.subject.txt, and the task gives no subject")
+                raise TemplateFault(
+                    payload.template, f"there is no {payload.template}.subject.txt, and the task gives no subject"
+                )
         subject = made.subject if payload.subject is None else payload.subject
         text = made.text if payload.text is None else payload.text
         return Rendered(subject, text, made.html if payload.html is None else payload.html)
@@ -139,28 +154,48 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
         """Take a turn of each domain, or of none; then the task comes again later."""
         if per_second := self.settings.per_domain_per_second:
             domains = sorted({parse(text).domain for text in (*payload.to, *payload.cc, *payload.bcc)})
-            context.take_all([Turn(f"email:{domain}", per_second, self.settings.per_domain_burst) for domain in domains])
+            context.take_all(
+                [Turn(f"email:{domain}", per_second, self.settings.per_domain_burst) for domain in domains]
+            )
 
-    def _send(self, mail: Mail, context: Context) -> Sent:
+    def _send(self, mail: Mail, context: Context) -> SmtpReceipt:
         on_ambiguous, where = self.settings.on_ambiguous, self.settings.where
 
         def before_data(refused: Sequence[Refusal]) -> None:
             for each in refused:
-                context.log("recipient refused", level="warning", address=each.address, code=each.code, answer=each.message)
-            context.log("handing the mail over", server=where, recipients=len(mail.recipients) - len(refused), message_id=mail.message_id)
+                context.log(
+                    "recipient refused", level="warning", address=each.address, code=each.code, answer=each.message
+                )
+            context.log(
+                "handing the mail over",
+                server=where,
+                recipients=len(mail.recipients) - len(refused),
+                message_id=mail.message_id,
+            )
             context.effect_begins(on_ambiguous)
 
         try:
             return self._server.deliver(mail, before_data)
         except AnswerMissing as error:
-            context.log("nobody knows whether the server took the mail", level="warning", reason=str(error), on_ambiguous=on_ambiguous)
+            context.log(
+                "nobody knows whether the server took the mail",
+                level="warning",
+                reason=str(error),
+                on_ambiguous=on_ambiguous,
+            )
             if on_ambiguous == "fail":
                 raise EffectUnknown(f"the answer of the mail server {where} is lost ({error})", self.name) from error
             raise AnswerLost(where, str(error)) from error
 
 
-def _result(mail: Mail, sent: Sent) -> dict[str, Json]:
+def _result(mail: Mail, sent: SmtpReceipt) -> dict[str, Json]:
     refused = [{"address": each.address, "code": each.code, "message": each.message} for each in sent.refused]
     without = {each.address for each in sent.refused}
     accepted = [address.spec for address in mail.recipients if address.spec not in without]
-    return {"message_id": mail.message_id, "accepted": accepted, "refused": refused, "answer": sent.answer, "size_bytes": len(mail.content)}
+    return {
+        "message_id": mail.message_id,
+        "accepted": accepted,
+        "refused": refused,
+        "answer": sent.answer,
+        "size_bytes": len(mail.content),
+    }

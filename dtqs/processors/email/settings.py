@@ -22,39 +22,74 @@ _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 class EmailSettings(ProcessorSettings):
     """Where mails go, who they may be from, and limits."""
 
-    backend: Literal["smtp", "folder"] = Field("smtp", description="smtp: send them; folder: write each as a file ID.eml, for trying")
+    backend: Literal["smtp", "folder"] = Field(
+        "smtp", description="smtp: send them; folder: write each as a file ID.eml, for trying"
+    )
     host: str = Field("localhost", min_length=1, description="the mail server")
-    port: int | None = Field(None, ge=1, le=65535, description="its TCP port; left out: 587 with starttls, 465 with tls, 25 with none")
-    security: Literal["starttls", "tls", "none"] = Field("starttls", description="encryption; with the first two the certificate must be valid for the host")
-    ca_file: Path | None = Field(None, description="certificates that may sign the server's, in PEM; left out: those of the system")
+    port: int | None = Field(
+        None, ge=1, le=65535, description="its TCP port; left out: 587 with starttls, 465 with tls, 25 with none"
+    )
+    security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="encryption; with the first two the certificate must be valid for the host"
+    )
+    ca_file: Path | None = Field(
+        None, description="certificates that may sign the server's, in PEM; left out: those of the system"
+    )
     username: str | None = Field(None, description="name to log in with; left out: no login")
     password: SecretStr | None = Field(None, description="its password; password_file names a file that holds it")
-    hello_name: str | None = Field(None, description="name of this host in EHLO; left out: its full name, or its address")
-    connect_timeout_seconds: float = Field(30.0, ge=0.1, le=300, description="seconds to wait for a connection and the server's greeting")
-    reply_timeout_seconds: float = Field(60.0, ge=0.1, le=3600, description="seconds to wait for each answer of the server")
+    hello_name: str | None = Field(
+        None, description="name of this host in EHLO; left out: its full name, or its address"
+    )
+    connect_timeout_seconds: float = Field(
+        30.0, ge=0.1, le=300, description="seconds to wait for a connection and the server's greeting"
+    )
+    reply_timeout_seconds: float = Field(
+        60.0, ge=0.1, le=3600, description="seconds to wait for each answer of the server"
+    )
     data_timeout_seconds: float = Field(
-        300.0, ge=0.1, le=3600, description="seconds for each piece of a mail to leave, and for the answer to the whole: too few make sent mails ambiguous"
+        300.0,
+        ge=0.1,
+        le=3600,
+        description="seconds for each piece of a mail to leave, and for the answer to the whole: too few make sent mails ambiguous",
     )
-    idle_seconds: float = Field(60.0, ge=0, le=3600, description="seconds that a kept connection may be idle; 0: a new one for each mail")
+    idle_seconds: float = Field(
+        60.0, ge=0, le=3600, description="seconds that a kept connection may be idle; 0: a new one for each mail"
+    )
     mails_per_connection: int = Field(100, ge=1, le=100_000, description="mails after which a new connection is made")
-    on_ambiguous: Literal["retry", "fail"] = Field("fail", description="what to do with a mail of which nobody knows whether the server took it")
+    on_ambiguous: Literal["retry", "fail"] = Field(
+        "fail", description="what to do with a mail of which nobody knows whether the server took it"
+    )
     sender: str | None = Field(None, description="mail address that mails are from, unless the task says another one")
-    allowed_senders: tuple[str, ...] = Field((), description="addresses, domains or * that a task's from may have; empty: the domain of sender")
+    allowed_senders: tuple[str, ...] = Field(
+        (), description="addresses, domains or * that a task's from may have; empty: the domain of sender"
+    )
     allowed_headers: tuple[str, ...] = Field(
-        SAFE_HEADERS, description="headers that a task may add; NAME-* stands for all that begin so, but X-* lets in commands to relays"
+        SAFE_HEADERS,
+        description="headers that a task may add; NAME-* stands for all that begin so, but X-* lets in commands to relays",
     )
-    allowed_domains: tuple[str, ...] = Field((), description="domains that mails may go to, subdomains included; empty: all")
+    allowed_domains: tuple[str, ...] = Field(
+        (), description="domains that mails may go to, subdomains included; empty: all"
+    )
     max_recipients: int = Field(100, ge=1, le=1000, description="to, cc and bcc of one mail together")
-    max_message_bytes: int = Field(25_000_000, ge=1000, le=1 << 30, description="bytes of a whole mail, attachments in their encoding included")
-    per_domain_per_second: float | None = Field(
-        None, gt=0, le=100_000, description="mails a second to each recipients' domain, all workers together; left out: no limit"
+    max_message_bytes: int = Field(
+        25_000_000, ge=1000, le=1 << 30, description="bytes of a whole mail, attachments in their encoding included"
     )
-    per_domain_burst: int = Field(10, ge=1, le=100_000, description="mails to a domain that may go at once after a pause")
+    per_domain_per_second: float | None = Field(
+        None,
+        gt=0,
+        le=100_000,
+        description="mails a second to each recipients' domain, all workers together; left out: no limit",
+    )
+    per_domain_burst: int = Field(
+        10, ge=1, le=100_000, description="mails to a domain that may go at once after a pause"
+    )
     templates: Path | None = Field(None, description="folder of templates; left out: none")
     folder: Path = Field(Path("/var/lib/dtqs/mails"), description="folder of the files, for backend = folder")
     dkim_domain: str | None = Field(None, description="domain that signs mails (DKIM); left out: no signature")
     dkim_selector: str | None = Field(None, description="name of the key below _domainkey in that domain's DNS")
-    dkim_key: SecretStr | None = Field(None, description="private RSA key in PEM; dkim_key_file names a file that holds it")
+    dkim_key: SecretStr | None = Field(
+        None, description="private RSA key in PEM; dkim_key_file names a file that holds it"
+    )
 
     @field_validator("sender")
     @classmethod
@@ -64,7 +99,10 @@ class EmailSettings(ProcessorSettings):
     @field_validator("allowed_senders")
     @classmethod
     def _are_senders(cls, senders: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(each if each == "*" else addresses.parse(each).spec if "@" in each else addresses.ascii_domain(each) for each in senders)
+        return tuple(
+            each if each == "*" else addresses.parse(each).spec if "@" in each else addresses.ascii_domain(each)
+            for each in senders
+        )
 
     @field_validator("dkim_key")
     @classmethod
@@ -93,7 +131,9 @@ class EmailSettings(ProcessorSettings):
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password go together: both, or neither")
         if self.username and self.security == "none" and self.host not in _LOOPBACK:
-            raise ValueError("security = none would show the password to the network; allowed: starttls or tls, or a host on loopback")
+            raise ValueError(
+                "security = none would show the password to the network; allowed: starttls or tls, or a host on loopback"
+            )
         dkim = (self.dkim_domain, self.dkim_selector, self.dkim_key)
         if any(part is None for part in dkim) and any(part is not None for part in dkim):
             raise ValueError("dkim_domain, dkim_selector and dkim_key go together: all, or none")
@@ -120,4 +160,6 @@ class EmailSettings(ProcessorSettings):
         return any(name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern for pattern in patterns)
 
     def allows_domain(self, domain: str) -> bool:
-        return not self.allowed_domains or any(domain == allowed or domain.endswith(f".{allowed}") for allowed in self.allowed_domains)
+        return not self.allowed_domains or any(
+            domain == allowed or domain.endswith(f".{allowed}") for allowed in self.allowed_domains
+        )

@@ -18,7 +18,9 @@ def signature(content: bytes, names: tuple[str, ...], domain: str, selector: str
     """Return the DKIM-Signature header of a mail that has headers of these names (lower case)."""
     signed = [name for name in SIGNED if name in names] + list(SEALED)
     signer = dkim.DKIM(content)
-    made: bytes = signer.sign(selector.encode(), domain.encode(), key.encode(), canonicalize=(b"relaxed", b"relaxed"), include_headers=signed)
+    made: bytes = signer.sign(
+        selector.encode(), domain.encode(), key.encode(), canonicalize=(b"relaxed", b"relaxed"), include_headers=signed
+    )
     return made
 
 

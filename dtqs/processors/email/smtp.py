@@ -33,7 +33,7 @@ class AnswerMissing(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SmtpReceipt:
     """What the server said to the mail, and whom it would not take it for."""
 
     answer: str
@@ -50,7 +50,7 @@ class MailServer:
         self._pid = self._mails = 0
         self._used_at = 0.0
 
-    def deliver(self, mail: Mail, before_data: Callable[[Sequence[Refusal]], None]) -> Sent:
+    def deliver(self, mail: Mail, before_data: Callable[[Sequence[Refusal]], None]) -> SmtpReceipt:
         """Send the mail; `before_data` is called when recipients are accepted and nothing of the mail is sent yet.
 
         Raises the errors of faults.py, and AnswerMissing.
@@ -67,7 +67,7 @@ class MailServer:
             self._drop()
             raise
         self._mails, self._used_at = self._mails + 1, time.monotonic()
-        return Sent(answer, refused)
+        return SmtpReceipt(answer, refused)
 
     def rest(self) -> None:
         """Say goodbye after a mail, where connections are not to be kept."""
@@ -129,7 +129,9 @@ class MailServer:
             options += ["SMTPUTF8", "BODY=8BITMIME"]
         if smtp.has_extn("size"):
             if size.isdecimal() and 0 < int(size) < len(mail.content):
-                raise PermanentError(f"the mail has {len(mail.content)} bytes; the mail server {self._where} takes {size} at most")
+                raise PermanentError(
+                    f"the mail has {len(mail.content)} bytes; the mail server {self._where} takes {size} at most"
+                )
             options.append(f"SIZE={len(mail.content)}")
         return options
 
@@ -165,7 +167,11 @@ class MailServer:
             self._drop()  # our parent's: not a byte of ours may get into it, and this sends none
         if self._smtp is not None:
             idle_seconds = time.monotonic() - self._used_at
-            if idle_seconds < self._settings.idle_seconds and self._mails < self._settings.mails_per_connection and self._is_alive(idle_seconds):
+            if (
+                idle_seconds < self._settings.idle_seconds
+                and self._mails < self._settings.mails_per_connection
+                and self._is_alive(idle_seconds)
+            ):
                 return self._smtp, True
             self._quit()
         self._smtp, self._pid, self._mails = self._open(), os.getpid(), 0
@@ -205,10 +211,16 @@ class MailServer:
         # a name is given, so that none is looked up; the right one is known once there is a connection
         if settings.security == "tls":
             smtp: smtplib.SMTP = smtplib.SMTP_SSL(
-                settings.host, settings.server_port, "localhost", timeout=settings.connect_timeout_seconds, context=self._context()
+                settings.host,
+                settings.server_port,
+                "localhost",
+                timeout=settings.connect_timeout_seconds,
+                context=self._context(),
             )
         else:
-            smtp = smtplib.SMTP(settings.host, settings.server_port, "localhost", timeout=settings.connect_timeout_seconds)
+            smtp = smtplib.SMTP(
+                settings.host, settings.server_port, "localhost", timeout=settings.connect_timeout_seconds
+            )
         assert smtp.sock is not None
         # the end of a mail is a small segment behind others: it must not wait for their receipt
         smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -220,7 +232,9 @@ class MailServer:
             self._tls = ssl.create_default_context(cafile=self._settings.ca_file)
         return self._tls
 
-    def _answer(self, what: str, code: int, message: bytes | str) -> faults.MailDeferred | faults.MailRefused | ServerUnreachable:
+    def _answer(
+        self, what: str, code: int, message: bytes | str
+    ) -> faults.MailDeferred | faults.MailRefused | ServerUnreachable:
         if not 400 <= code < 600:
             return ServerUnreachable(self._where, f"gave an answer that means nothing here ({code} {_text(message)})")
         return faults.answer(self._where, what, code, _text(message))

@@ -32,7 +32,11 @@ class Templates:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._environment = ImmutableSandboxedEnvironment(
-            loader=FileSystemLoader(folder), autoescape=_is_html, undefined=StrictUndefined, keep_trailing_newline=False, cache_size=200
+            loader=FileSystemLoader(folder),
+            autoescape=_is_html,
+            undefined=StrictUndefined,
+            keep_trailing_newline=False,
+            cache_size=200,
         )
 
     def has(self, name: str) -> bool:
@@ -43,7 +47,10 @@ class Templates:
         """Render all parts of a template. Raises TemplateFault, or TransientError where the folder cannot be read."""
         subject, text, html = (self._part(f"{name}{ending}", context) for ending in (SUBJECT, TEXT, HTML))
         if text is None and html is None:
-            raise TemplateFault(name, f"there is none; wanted: {name}{TEXT} or {name}{HTML} in the folder of [processor:email] templates")
+            raise TemplateFault(
+                name,
+                f"there is none; wanted: {name}{TEXT} or {name}{HTML} in the folder of [processor:email] templates",
+            )
         return Rendered(None if subject is None else " ".join(subject.split()), text, html)
 
     def _part(self, name: str, context: Mapping[str, Any]) -> str | None:

@@ -23,7 +23,7 @@ class Timing:
     loops: int = 0
 
 
-class Moving(Image.Image):
+class AnimatedImage(Image.Image):
     """An animation whose frames are made when a writer asks for them; one is held at a time."""
 
     def __init__(self, count: int, make: Callable[[int], Image.Image]) -> None:

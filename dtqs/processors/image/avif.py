@@ -61,7 +61,11 @@ def _of_picture(data: bytes, start: int, end: int) -> dict[bytes, bytes]:
     item = int.from_bytes(primary[4 : 8 if wide else 6], "big")
     parts = {kind: (begin, stop) for kind, begin, stop in _boxes(data, *inside.get(b"iprp", (0, 0)))}
     known = list(_boxes(data, *parts.get(b"ipco", (0, 0))))
-    chosen = [known[index - 1] for index in _associated(data[slice(*parts.get(b"ipma", (0, 0)))], item) if 0 < index <= len(known)]
+    chosen = [
+        known[index - 1]
+        for index in _associated(data[slice(*parts.get(b"ipma", (0, 0)))], item)
+        if 0 < index <= len(known)
+    ]
     return _named(data, chosen)
 
 
@@ -115,7 +119,11 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]
 
 def _aperture(clap: bytes, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
     """Return the box that is shown; None where all is, or the aperture makes no sense."""
-    numbers = [int.from_bytes(clap[at : at + 4], "big", signed=at >= 16 and at % 8 == 0) for at in range(0, 32, 4)] if clap else []
+    numbers = (
+        [int.from_bytes(clap[at : at + 4], "big", signed=at >= 16 and at % 8 == 0) for at in range(0, 32, 4)]
+        if clap
+        else []
+    )
     if not numbers or not all(numbers[1::2]):
         return None
     width, height, across, down = (Fraction(*numbers[at : at + 2]) for at in (0, 2, 4, 6))

@@ -58,7 +58,11 @@ def profile_of_numbers(gamma: float, points: tuple[float, ...] | None) -> bytes 
     given = (*colours, white)
     if not 0.1 <= gamma <= 10 or any(not (0 < x < 1 and 0 < y < 1) for x, y in given):
         return None
-    same = all(abs(a - b) < _SAME_POINT for one, other in zip(given, usual, strict=True) for a, b in zip(one, other, strict=True))
+    same = all(
+        abs(a - b) < _SAME_POINT
+        for one, other in zip(given, usual, strict=True)
+        for a, b in zip(one, other, strict=True)
+    )
     usual_gamma = abs(gamma - 1 / 2.2) < _SAME_GAMMA
     if same and usual_gamma:
         return None
@@ -69,7 +73,9 @@ def _built(primaries: tuple[Point, Point, Point, Point], gamma: float | None) ->
     """Return an ICC profile: three colours and one curve; without a gamma, sRGB's curve."""
     colours = product(_adaptation(primaries[3]), to_xyz(primaries))
     if gamma is None:
-        curve = b"".join(struct.pack(">H", round(65535 * _decoded(step / (_CURVE_POINTS - 1)))) for step in range(_CURVE_POINTS))
+        curve = b"".join(
+            struct.pack(">H", round(65535 * _decoded(step / (_CURVE_POINTS - 1)))) for step in range(_CURVE_POINTS)
+        )
         curve = b"curv" + bytes(4) + struct.pack(">I", _CURVE_POINTS) + curve
     else:
         curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
@@ -77,13 +83,18 @@ def _built(primaries: tuple[Point, Point, Point, Point], gamma: float | None) ->
     described = b"desc" + bytes(4) + struct.pack(">I", len(text)) + text + bytes(78)
     tags = [(b"desc", described + bytes(-len(described) % 4)), (b"cprt", b"text" + bytes(4) + b"none\0\0\0\0")]
     tags += [(b"wtpt", _point(_D50))]
-    tags += [(name, _point((colours[0][at], colours[1][at], colours[2][at]))) for at, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))]
+    tags += [
+        (name, _point((colours[0][at], colours[1][at], colours[2][at])))
+        for at, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))
+    ]
     tags += [(name, curve) for name in (b"rTRC", b"gTRC", b"bTRC")]
     start, table, body = 128 + 4 + 12 * len(tags), struct.pack(">I", len(tags)), b""
     for name, data in tags:
         table += name + struct.pack(">II", start + len(body), len(data))
         body += data
-    head = struct.pack(">I4sI4s4s4s12s4s", start + len(body), b"lcms", 0x02400000, b"mntr", b"RGB ", b"XYZ ", bytes(12), b"acsp")
+    head = struct.pack(
+        ">I4sI4s4s4s12s4s", start + len(body), b"lcms", 0x02400000, b"mntr", b"RGB ", b"XYZ ", bytes(12), b"acsp"
+    )
     return (head + bytes(28) + b"".join(_fixed(value) for value in _D50)).ljust(128, b"\0") + table + body
 
 
@@ -111,7 +122,9 @@ def to_xyz(primaries: tuple[Point, Point, Point, Point]) -> Matrix:
 def _adaptation(white: Point) -> Matrix:
     """Return the matrix that turns this white into that of profiles (Bradford)."""
     source, target = ([_dot(row, xyz) for row in _BRADFORD] for xyz in (_xyz(white), _D50))
-    scaled = tuple((t / s * row[0], t / s * row[1], t / s * row[2]) for s, t, row in zip(source, target, _BRADFORD, strict=True))
+    scaled = tuple(
+        (t / s * row[0], t / s * row[1], t / s * row[2]) for s, t, row in zip(source, target, _BRADFORD, strict=True)
+    )
     return product(inverse(_BRADFORD), scaled)
 
 

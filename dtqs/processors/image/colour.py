@@ -99,7 +99,9 @@ def _range(image: Image.Image) -> tuple[float, float]:
     if image.mode.startswith("I;16"):
         return 0.0, 65535.0
     low, high = image.getextrema()
-    if not (isinstance(low, int | float) and isinstance(high, int | float) and math.isfinite(low) and math.isfinite(high)):
+    if not (
+        isinstance(low, int | float) and isinstance(high, int | float) and math.isfinite(low) and math.isfinite(high)
+    ):
         raise ValueError("pixels without a finite value")
     usual = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
     return next(((0.0, top) for top in usual if low >= 0 and high <= top), (low, high))
@@ -138,13 +140,17 @@ def _is_srgb(profile: bytes) -> bool:
     if source.profile.xcolor_space.strip() != "RGB":
         return False
     levels = range(0, 256, 51)
-    grid = Image.frombytes("RGB", (36, 6), bytes(level for r in levels for g in levels for b in levels for level in (r, g, b)))
+    grid = Image.frombytes(
+        "RGB", (36, 6), bytes(level for r in levels for g in levels for b in levels for level in (r, g, b))
+    )
     changed = ImageChops.difference(grid, _converted(grid, source)).getextrema()
     return all(isinstance(most, tuple) and most[1] <= _UNSEEN for most in changed)
 
 
 def _of_lab(image: Image.Image) -> Image.Image:
-    converted = ImageCms.profileToProfile(image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB")
+    converted = ImageCms.profileToProfile(
+        image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
+    )
     if converted is None:
         raise ValueError("no conversion")
     converted.info = {}

@@ -93,7 +93,11 @@ class Composed(ImageFile):
         if not all(size):
             return _nothing
         part = part if part.size == size else part.crop((0, 0, *size))
-        under = canvas.crop((*corner, piece.left + size[0], piece.top + size[1])) if piece.dispose is Dispose.RESTORE else None
+        under = (
+            canvas.crop((*corner, piece.left + size[0], piece.top + size[1]))
+            if piece.dispose is Dispose.RESTORE
+            else None
+        )
         if not piece.over or "A" not in part.mode:
             canvas.paste(part.convert(self._mode), corner)
         elif self._mode == "RGBA":

@@ -20,7 +20,18 @@ from dtqs.processors.image.geometry import Size
 from dtqs.processors.image.sources import ALLOWED, ANIMATIONS, WORDS, open_source
 
 BROKEN = (
-    *(OSError, EOFError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RuntimeError, AssertionError),
+    *(
+        OSError,
+        EOFError,
+        SyntaxError,
+        ValueError,
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        AssertionError,
+    ),
     *(struct.error, zlib.error),
 )
 """What Pillow is known to raise on garbage. No bare Exception: an interrupt by the worker must pass."""
@@ -61,7 +72,13 @@ def opened(file: BinaryIO, media_type: str, max_pixels: int) -> Iterator[ImageFi
 def _header(file: BinaryIO, media_type: str) -> ImageFile:
     try:
         return open_source(file, media_type)
-    except (SyntaxError, EOFError, LookupError, RuntimeError, ValueError) as error:  # readers' words for a header without sense
+    except (
+        SyntaxError,
+        EOFError,
+        LookupError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # readers' words for a header without sense
         reason = f": {_short(error)}" if str(error) else ""
         what = f"{words(media_type)}, but is broken, or of a sort that cannot be read"
         raise PermanentError(f"the file begins like {what}{reason}") from error
@@ -73,7 +90,9 @@ def decoding(word: str) -> Iterator[None]:
     try:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PermanentError(f"the image, or a part of it, has more pixels than the allowed {Image.MAX_IMAGE_PIXELS}") from error
+        raise PermanentError(
+            f"the image, or a part of it, has more pixels than the allowed {Image.MAX_IMAGE_PIXELS}"
+        ) from error
     except BROKEN as error:
         if isinstance(error, OSError) and error.errno in _DISK:
             raise TransientError(f"the file could not be read: {error.strerror}") from error
@@ -96,7 +115,9 @@ def go_to(image: ImageFile, frame: int, max_pixels: int) -> None:
 def check_frames(frames: int, max_frames: int) -> None:
     """Raise PermanentError where an animation has too many frames."""
     if frames > max_frames:
-        raise PermanentError(f"the image has {frames} frames; allowed are {max_frames}, or one of them (page, or animated = false)")
+        raise PermanentError(
+            f"the image has {frames} frames; allowed are {max_frames}, or one of them (page, or animated = false)"
+        )
 
 
 def orientation(image: ImageFile) -> int:

@@ -70,7 +70,11 @@ def _answer(worker: socket.socket, payload: str, sources: Mapping[str, BinaryIO]
     def hand_over(made: Made) -> None:
         width, height = made.size
         facts = {"index": made.index, "media_type": made.encoded.media_type, "width": width, "height": height}
-        wire.send(worker, {**facts, "frames": made.encoded.frames, "milliseconds": made.encoded.milliseconds}, made.encoded.data)
+        wire.send(
+            worker,
+            {**facts, "frames": made.encoded.frames, "milliseconds": made.encoded.milliseconds},
+            made.encoded.data,
+        )
 
     try:
         work = Work(ImagePayload.model_validate_json(payload), settings, sources, hand_over)
@@ -79,7 +83,10 @@ def _answer(worker: socket.socket, payload: str, sources: Mapping[str, BinaryIO]
         return {"refused": str(error), "transient": isinstance(error, TransientError)}
     except MemoryError:
         gc.collect()
-        return {"refused": f"the image needs more memory than the allowed {settings.max_memory_bytes} bytes (max_memory_bytes)", "transient": False}
+        return {
+            "refused": f"the image needs more memory than the allowed {settings.max_memory_bytes} bytes (max_memory_bytes)",
+            "transient": False,
+        }
     except wire.Gone:
         raise
     except Exception:  # a fault of ours, or of a library's in a way that is not known yet: the worker tells it, and the next task has a chance

@@ -37,7 +37,14 @@ def apply(picture: Image.Image, output: ImageOutput, canvas: Size | None, stamp:
 def needs_rgb(output: ImageOutput) -> bool:
     """Tell whether something is asked for that cannot be done to inks."""
     toned = output.grayscale or (output.brightness, output.contrast, output.saturation) != (1, 1, 1)
-    drawn = output.background or output.corner_radius or output.watermark or output.border or output.fit == "pad" or output.rotate % 90
+    drawn = (
+        output.background
+        or output.corner_radius
+        or output.watermark
+        or output.border
+        or output.fit == "pad"
+        or output.rotate % 90
+    )
     return bool(toned or drawn)
 
 
@@ -49,7 +56,9 @@ def _padded(picture: Image.Image, output: ImageOutput, canvas: Size | None) -> I
     if canvas is None or canvas == picture.size:
         return picture
     colour = output.pad_with or output.background
-    base = _out_of_focus(picture, canvas) if colour == "blur" else Image.new("RGBA", canvas, colour or (255, 255, 255, 0))
+    base = (
+        _out_of_focus(picture, canvas) if colour == "blur" else Image.new("RGBA", canvas, colour or (255, 255, 255, 0))
+    )
     at = anchored(output.gravity, canvas, picture.size)
     if colour:
         base.alpha_composite(with_alpha(picture), at)
@@ -65,7 +74,9 @@ def _out_of_focus(picture: Image.Image, canvas: Size) -> Image.Image:
     part = min(picture.width / size[0], picture.height / size[1])
     width, height = size[0] * part, size[1] * part
     left, top = (picture.width - width) / 2, (picture.height - height) / 2
-    small = with_alpha(picture).resize(size, Image.Resampling.BILINEAR, (left, top, left + width, top + height), reducing_gap=2.0)
+    small = with_alpha(picture).resize(
+        size, Image.Resampling.BILINEAR, (left, top, left + width, top + height), reducing_gap=2.0
+    )
     return small.filter(ImageFilter.GaussianBlur(2)).resize(canvas, Image.Resampling.BICUBIC)
 
 
@@ -100,7 +111,11 @@ def _sharpened(picture: Image.Image, output: ImageOutput) -> Image.Image:
 def _toned(picture: Image.Image, output: ImageOutput) -> Image.Image:
     if output.grayscale and picture.mode in ("RGB", "RGBA"):
         picture = picture.convert("LA" if picture.mode == "RGBA" else "L")
-    tones = ((ImageEnhance.Brightness, output.brightness), (ImageEnhance.Contrast, output.contrast), (ImageEnhance.Color, output.saturation))
+    tones = (
+        (ImageEnhance.Brightness, output.brightness),
+        (ImageEnhance.Contrast, output.contrast),
+        (ImageEnhance.Color, output.saturation),
+    )
     for enhance, factor in tones:
         if factor != 1 and not (enhance is ImageEnhance.Color and picture.mode in ("L", "LA")):
             picture = enhance(picture).enhance(factor)
@@ -111,7 +126,9 @@ def _rounded(picture: Image.Image, radius: int) -> Image.Image:
     shape = _shape(picture.size, radius)
     if picture.mode in ("LA", "RGBA"):
         shape = ImageChops.multiply(shape, picture.getchannel("A"))
-    rounded = picture.copy() if picture.mode in ("LA", "RGBA") else picture.convert("LA" if picture.mode == "L" else "RGBA")
+    rounded = (
+        picture.copy() if picture.mode in ("LA", "RGBA") else picture.convert("LA" if picture.mode == "L" else "RGBA")
+    )
     rounded.putalpha(shape)
     return rounded
 

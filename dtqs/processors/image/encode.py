@@ -10,7 +10,7 @@ from PIL import Image
 
 from dtqs.errors import PermanentError
 from dtqs.processors.image import webp
-from dtqs.processors.image.animation import Moving
+from dtqs.processors.image.animation import AnimatedImage
 from dtqs.processors.image.colour import flatten, has_transparency
 from dtqs.processors.image.composed import Composed
 from dtqs.processors.image.decode import BROKEN
@@ -107,7 +107,9 @@ def check_side(output: ImageOutput, size: tuple[int, int]) -> None:
     """Raise PermanentError where the format cannot hold so large a picture."""
     limit = _LONGEST_SIDE.get(output.format)
     if limit and max(size) > limit:
-        raise PermanentError(f"output {output.name} has {size[0]} × {size[1]} pixels; {output.format} allows at most {limit} each way")
+        raise PermanentError(
+            f"output {output.name} has {size[0]} × {size[1]} pixels; {output.format} allows at most {limit} each way"
+        )
 
 
 def _by_content(finished: Finished) -> tuple[str, ...]:
@@ -122,12 +124,16 @@ def _by_content(finished: Finished) -> tuple[str, ...]:
     return ("png", lossy) if few else (lossy,)
 
 
-def _written(finished: Finished, format: str, output: ImageOutput, metadata: Metadata, profile: bytes | None, fit: bool = False) -> bytes:
+def _written(
+    finished: Finished, format: str, output: ImageOutput, metadata: Metadata, profile: bytes | None, fit: bool = False
+) -> bytes:
     frames = _frames(finished, output, format)
     options = _options(format, output, profile) | _timing(format, finished, frames)
     write = _fitting if fit and output.max_bytes else _saved_for
     if kept := fitting(metadata, format):
-        with suppress(*BROKEN):  # tags that a reader let pass and a writer cannot write cost the metadata, not the picture
+        with suppress(
+            *BROKEN
+        ):  # tags that a reader let pass and a writer cannot write cost the metadata, not the picture
             return write(frames, format, output, options | kept | _WITH_METADATA.get(format, {}))
     return write(frames, format, output, options)
 
@@ -138,7 +144,7 @@ def _frames(finished: Finished, output: ImageOutput, format: str) -> list[Image.
     if not finished.make:
         return [_prepared(frame, output, format, alpha) for frame in _alike(finished.frames)]
     make, mode = finished.make, "RGBA" if finished.transparent else "RGB"
-    return [Moving(finished.count, lambda number: _prepared(make(number).convert(mode), output, format, alpha))]
+    return [AnimatedImage(finished.count, lambda number: _prepared(make(number).convert(mode), output, format, alpha))]
 
 
 def _alike(frames: Sequence[Image.Image]) -> Sequence[Image.Image]:
@@ -184,7 +190,9 @@ def _fitting(frames: Sequence[Image.Image], format: str, output: ImageOutput, op
     if len(data) <= limit:
         return data
     if "quality" not in options or "lossless" in options:
-        raise PermanentError(f"output {output.name} has {len(data)} bytes as {format}, which loses nothing; allowed are {limit} (max_bytes)")
+        raise PermanentError(
+            f"output {output.name} has {len(data)} bytes as {format}, which loses nothing; allowed are {limit} (max_bytes)"
+        )
     best, low, high = b"", _LOWEST_QUALITY, options["quality"] - 1
     while low <= high:
         quality = (low + high) // 2
@@ -194,7 +202,9 @@ def _fitting(frames: Sequence[Image.Image], format: str, output: ImageOutput, op
         else:
             high = quality - 1
     if not best:
-        raise PermanentError(f"output {output.name} has {len(data)} bytes even with the lowest quality; allowed are {limit} (max_bytes): make it smaller")
+        raise PermanentError(
+            f"output {output.name} has {len(data)} bytes even with the lowest quality; allowed are {limit} (max_bytes): make it smaller"
+        )
     return best
 
 
@@ -205,7 +215,11 @@ def _saved_for(frames: Sequence[Image.Image], format: str, output: ImageOutput, 
 def _saved(frames: Sequence[Image.Image], format: str, options: Options) -> bytes:
     buffer = io.BytesIO()
     frames[0].save(buffer, format.upper(), **options)
-    if format == "webp" and "save_all" in options and any(isinstance(frame, Moving) or has_transparency(frame) for frame in frames):
+    if (
+        format == "webp"
+        and "save_all" in options
+        and any(isinstance(frame, AnimatedImage) or has_transparency(frame) for frame in frames)
+    ):
         # the writer looks at its frames only, which need not cover the canvas
         return webp.with_alpha(buffer.getvalue()) if frames[0].mode in ("LA", "RGBA") else buffer.getvalue()
     return buffer.getvalue()

@@ -9,7 +9,7 @@ from dtqs.processors.image.colour import PLAIN, fitting_profile, srgb
 from dtqs.processors.image.effects import apply, needs_rgb
 from dtqs.processors.image.geometry import Box, Plan
 from dtqs.processors.image.payload import ImageOutput
-from dtqs.processors.image.resize import Ladder, Loaded
+from dtqs.processors.image.resize import Loaded, SizeLadder
 from dtqs.processors.image.watermark import stamped
 
 _WITH_INKS = frozenset({"jpeg", "tiff"})
@@ -17,12 +17,12 @@ MarkOf = Callable[[str], Image.Image]
 """Gives the watermark picture of a URI."""
 
 
-class Frame:
+class ImageFrame:
     """Its parts in sRGB, and as they were stored for outputs that keep the profile; each made when first asked for."""
 
     def __init__(self, parts: Mapping[Box, Loaded], mark_of: MarkOf) -> None:
         self._parts, self._mark_of = parts, mark_of
-        self._ladders: dict[tuple[Box, bool], Ladder] = {}
+        self._ladders: dict[tuple[Box, bool], SizeLadder] = {}
         self._any = next(iter(parts.values()))
         self._profile = fitting_profile(self._any.picture, self._any.profile)
         self.remark: str | None = None
@@ -31,7 +31,9 @@ class Frame:
         """Return the finished picture of an output. Larger ones should come first."""
         picture = self._ladder(plan.part, self.profile_for(output) is not None).make(plan)
         mark = output.watermark
-        stamp = (lambda under: stamped(under, mark, self._mark_of(mark.source) if mark.source else None)) if mark else None
+        stamp = (
+            (lambda under: stamped(under, mark, self._mark_of(mark.source) if mark.source else None)) if mark else None
+        )
         return apply(picture, output, plan.canvas, stamp)
 
     def placed(self, plan: Plan) -> Plan:
@@ -41,7 +43,11 @@ class Frame:
     def profile_for(self, output: ImageOutput) -> bytes | None:
         """Return the profile that an output is to keep; None where its colours become sRGB."""
         inks = self._any.picture.mode not in PLAIN
-        if not output.keep_profile or output.format == "gif" or (inks and (needs_rgb(output) or output.format not in _WITH_INKS)):
+        if (
+            not output.keep_profile
+            or output.format == "gif"
+            or (inks and (needs_rgb(output) or output.format not in _WITH_INKS))
+        ):
             return None
         return self._profile
 
@@ -51,10 +57,10 @@ class Frame:
             return srgb(self._ladders[whole, True].smallest, self._any.profile)[0]
         return self._ladder(whole, keep=False).smallest
 
-    def _ladder(self, part: Box, keep: bool) -> Ladder:
+    def _ladder(self, part: Box, keep: bool) -> SizeLadder:
         if (part, keep) not in self._ladders:
             picture = self._parts[part].picture
             if not keep:
                 picture, self.remark = srgb(picture, self._any.profile)
-            self._ladders[part, keep] = Ladder(picture)
+            self._ladders[part, keep] = SizeLadder(picture)
         return self._ladders[part, keep]

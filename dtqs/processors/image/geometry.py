@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from dtqs.errors import PermanentError
-from dtqs.processors.image.operations import Crop
+from dtqs.processors.image.operations import ImageCrop
 from dtqs.processors.image.payload import ImageOutput
 
 Size = tuple[int, int]
@@ -89,23 +89,37 @@ def _cropped(source: Size, output: ImageOutput) -> Box:
         return (0, 0, *source)
     units = (source[0] / 100, source[1] / 100) if crop.unit == "percent" else (1.0, 1.0)
     if crop.left is None and crop.top is None:
-        size = min(source[0], max(1, round(crop.width * units[0]))), min(source[1], max(1, round(crop.height * units[1])))
+        size = (
+            min(source[0], max(1, round(crop.width * units[0]))),
+            min(source[1], max(1, round(crop.height * units[1]))),
+        )
         left, top = anchored(crop.gravity or "centre", source, size)
         return left, top, left + size[0], top + size[1]
     return _box(source, output.name, crop, units)
 
 
-def _box(source: Size, name: str, crop: Crop, units: tuple[float, float]) -> Box:
+def _box(source: Size, name: str, crop: ImageCrop, units: tuple[float, float]) -> Box:
     left, top = round((crop.left or 0) * units[0]), round((crop.top or 0) * units[1])
     if left >= source[0] or top >= source[1]:
-        raise PermanentError(f"output {name}: the crop begins at {left}, {top}, beside the picture, which has {source[0]} × {source[1]} pixels")
-    return left, top, min(source[0], left + max(1, round(crop.width * units[0]))), min(source[1], top + max(1, round(crop.height * units[1])))
+        raise PermanentError(
+            f"output {name}: the crop begins at {left}, {top}, beside the picture, which has {source[0]} × {source[1]} pixels"
+        )
+    return (
+        left,
+        top,
+        min(source[0], left + max(1, round(crop.width * units[0]))),
+        min(source[1], top + max(1, round(crop.height * units[1]))),
+    )
 
 
 def _scaled_part(part: Size, output: ImageOutput) -> Plan:
     if output.width is None or output.height is None or output.fit in ("contain", "pad"):
         planned = _whole(_contained(part, output))
-        return replace(planned, canvas=(output.width, output.height)) if output.fit == "pad" and output.width and output.height else planned
+        return (
+            replace(planned, canvas=(output.width, output.height))
+            if output.fit == "pad" and output.width and output.height
+            else planned
+        )
     box = _shrunk(part, (output.width, output.height), output.enlarge)
     return _whole(box) if output.fit == "stretch" else _covering(part, box, output.gravity)
 
@@ -132,7 +146,9 @@ def _covering(source: Size, box: Size, gravity: str) -> Plan:
     scale = max(box[0] / source[0], box[1] / source[1])
     width, height = (max(side, whole) for side, whole in zip(box, _scaled(source, scale), strict=True))
     left, top = anchored(gravity, (width, height), box)
-    return replace(_whole((width, height)), box=_at(left, top, box), area=(0, 0, width, height) if gravity == "smart" else None)
+    return replace(
+        _whole((width, height)), box=_at(left, top, box), area=(0, 0, width, height) if gravity == "smart" else None
+    )
 
 
 def _scaled(size: Size, scale: float) -> Size:

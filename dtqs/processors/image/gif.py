@@ -25,7 +25,7 @@ class _Control:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _GifPart:
     """Where one part's pixels are in the file, and what is needed to decode them alone."""
 
     size: tuple[int, int]
@@ -67,7 +67,7 @@ class GifFile(Composed):
         screen = int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
         shared = _palette(file, head[10])
         pieces: list[Piece] = []
-        parts: list[_Part] = []
+        parts: list[_GifPart] = []
         control = _Control()
         while (kind := file.read(1)) and kind[0] != _END:
             if kind[0] == _EXTENSION:
@@ -104,7 +104,7 @@ class GifFile(Composed):
             block = _block(file)
 
 
-def _read_part(file: IO[bytes], shared: bytes, control: _Control) -> tuple[tuple[int, int], _Part]:
+def _read_part(file: IO[bytes], shared: bytes, control: _Control) -> tuple[tuple[int, int], _GifPart]:
     head = file.read(9)
     if len(head) < 9:
         raise EOFError("a part's header is cut off")
@@ -116,7 +116,7 @@ def _read_part(file: IO[bytes], shared: bytes, control: _Control) -> tuple[tuple
         if not size[0]:
             break
         file.seek(size[0], io.SEEK_CUR)
-    return (left, top), _Part((width, height), head[8], palette, control.transparent, start, file.tell())
+    return (left, top), _GifPart((width, height), head[8], palette, control.transparent, start, file.tell())
 
 
 def _palette(file: IO[bytes], flags: int) -> bytes:

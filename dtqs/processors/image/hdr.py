@@ -62,7 +62,9 @@ def _compressed(light: Array) -> Array:
 
 def _pq_nits(value: Array) -> Array:
     root = value ** (1 / 78.84375)
-    return np.asarray(10000 * (np.maximum(0.0, root - 0.8359375) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578125))
+    return np.asarray(
+        10000 * (np.maximum(0.0, root - 0.8359375) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578125)
+    )
 
 
 def _nits_pq(nits: Array | float) -> Array:

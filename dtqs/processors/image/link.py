@@ -74,7 +74,9 @@ class ImageProcess:
         """The child that waits for the next task; None where there is none, or it is in an unknown state."""
         return self._child.pid if self._child is not None and self._idle else None
 
-    def run(self, payload: ImagePayload, sources: Mapping[str, BinaryIO], store: Store, jail: Jail) -> tuple[dict[str, Any], list[str]]:
+    def run(
+        self, payload: ImagePayload, sources: Mapping[str, BinaryIO], store: Store, jail: Jail
+    ) -> tuple[dict[str, Any], list[str]]:
         """Have one task done: return what is known of its source, and remarks. Raises PermanentError or TransientError.
 
         Whatever else comes out (an interrupt, a full disk) leaves the child in the middle of a task: the next one gets a new child.
@@ -94,7 +96,9 @@ class ImageProcess:
         self._idle, self._child, self._socket = False, None, None
         self._ending()
 
-    def _talk(self, link: socket.socket, payload: ImagePayload, sources: Mapping[str, BinaryIO], store: Store) -> tuple[dict[str, Any], list[str]]:
+    def _talk(
+        self, link: socket.socket, payload: ImagePayload, sources: Mapping[str, BinaryIO], store: Store
+    ) -> tuple[dict[str, Any], list[str]]:
         request = {"payload": payload.model_dump_json(), "sources": list(sources)}
         wire.send(link, request, files=[file.fileno() for file in sources.values()])
         while True:
@@ -125,9 +129,20 @@ class ImageProcess:
         command = [sys.executable, *module, str(os.getpid()), self._settings.model_dump_json(), jail.orders()]
         ours, theirs = socket.socketpair()
         # nothing of ours goes along: no open file, and no environment, which may hold passwords
-        environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"}
+        environment = {
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "MALLOC_ARENA_MAX": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        }
         with theirs:
-            child = subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True)
+            child = subprocess.Popen(
+                command,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                env=environment,
+                cwd="/",
+                start_new_session=True,
+            )
         self._child, self._tasks = child, 0
         self._ending = weakref.finalize(self, _end, child, ours)
         ours.settimeout(_START_SECONDS)
@@ -135,7 +150,9 @@ class ImageProcess:
             wire.receive(ours)
         except wire.Gone as error:
             self.end()
-            raise TransientError("the process that decodes images did not start; the worker's own log may say why") from error
+            raise TransientError(
+                "the process that decodes images did not start; the worker's own log may say why"
+            ) from error
         ours.settimeout(_SLOWED_DOWN * self._settings.max_cpu_seconds + _ANSWER_SPARE_SECONDS)
         return ours
 
@@ -148,7 +165,9 @@ class ImageProcess:
         except subprocess.TimeoutExpired:
             return PermanentError("the image has made the process that decodes it say things that make no sense")
         if status == -signal.SIGXCPU:
-            return PermanentError(f"the image takes more than the allowed {self._settings.max_cpu_seconds} s of processor time (max_cpu_seconds)")
+            return PermanentError(
+                f"the image takes more than the allowed {self._settings.max_cpu_seconds} s of processor time (max_cpu_seconds)"
+            )
         if deaths.is_from_outside(status):
             return TransientError(f"the process that decoded the image {deaths.words(status)}")
         name = signal_name(-status) if status < 0 else f"exit status {status}"

@@ -12,7 +12,17 @@ from dtqs.processors.image.decode import BROKEN
 _SEGMENT_BYTES = 65000
 """A little less than a JPEG can hold of each."""
 # a TIFF keeps the layout of its pixels, its profile and its XMP among the same tags
-_LAYOUT = {*range(254, 267), *range(273, 285), 317, *range(320, 331), *range(332, 348), *range(512, 533), 700, 34377, 34675}
+_LAYOUT = {
+    *range(254, 267),
+    *range(273, 285),
+    317,
+    *range(320, 331),
+    *range(332, 348),
+    *range(512, 533),
+    700,
+    34377,
+    34675,
+}
 _PARTS = (IFD.Exif, IFD.GPSInfo)
 _POINTERS = {int(part) for part in IFD}  # to places in the source's file
 _DROPPED = _LAYOUT | _POINTERS | {int(Tag.Orientation)}

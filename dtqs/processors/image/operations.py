@@ -7,21 +7,31 @@ from pydantic import Field, ValidationInfo, field_validator
 from dtqs.processors.base import Payload, Source
 
 SIDE_LIMIT = 65535
-Place = Literal["centre", "center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right"]
+Place = Literal[
+    "centre", "center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right"
+]
 Gravity = Literal[Place, "smart"]
 GRAVITIES = "centre, an edge (top, left, …), a corner (top-left, …), or smart: where the picture has most to show"
 Colour = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")]
 
 
-class Crop(Payload):
+class ImageCrop(Payload):
     """The part of the source, as it is shown, that everything else is done to."""
 
-    unit: Literal["pixels", "percent"] = Field(default="pixels", description="pixels of the source, or percent of its width and height")
+    unit: Literal["pixels", "percent"] = Field(
+        default="pixels", description="pixels of the source, or percent of its width and height"
+    )
     width: float = Field(gt=0, le=SIDE_LIMIT, description="in the unit; what lies outside the picture is left out")
     height: float = Field(gt=0, le=SIDE_LIMIT, description="in the unit; what lies outside the picture is left out")
-    left: float | None = Field(default=None, ge=0, le=SIDE_LIMIT, description="from the left edge, in the unit; left out: by the gravity")
-    top: float | None = Field(default=None, ge=0, le=SIDE_LIMIT, description="from the upper edge, in the unit; left out: by the gravity")
-    gravity: Gravity | None = Field(default=None, description=f"which part, instead of left and top: {GRAVITIES}; left out: centre")
+    left: float | None = Field(
+        default=None, ge=0, le=SIDE_LIMIT, description="from the left edge, in the unit; left out: by the gravity"
+    )
+    top: float | None = Field(
+        default=None, ge=0, le=SIDE_LIMIT, description="from the upper edge, in the unit; left out: by the gravity"
+    )
+    gravity: Gravity | None = Field(
+        default=None, description=f"which part, instead of left and top: {GRAVITIES}; left out: centre"
+    )
 
     @field_validator("gravity")
     @classmethod
@@ -38,7 +48,7 @@ class Crop(Payload):
         return value
 
 
-class Watermark(Payload):
+class ImageWatermark(Payload):
     """A picture or a text over the output."""
 
     source: Source | None = Field(default=None, description="a picture, by URI; or else text")
@@ -52,7 +62,12 @@ class Watermark(Payload):
     color: Colour = Field(default="#ffffff", description="of the text, as #rrggbb")
     position: Place = Field(default="bottom-right", description="centre, an edge or a corner")
     opacity: float = Field(default=0.5, ge=0, le=1, description="from 0, invisible, to 1")
-    scale: float = Field(default=0.25, gt=0, le=1, description="its width as a part of the output's; a height above the output's makes it smaller")
+    scale: float = Field(
+        default=0.25,
+        gt=0,
+        le=1,
+        description="its width as a part of the output's; a height above the output's makes it smaller",
+    )
     margin: int = Field(default=8, ge=0, le=SIDE_LIMIT, description="pixels to the edges, or between tiles")
     tile: bool = Field(default=False, description="true: all over the picture, from the upper left corner")
 
@@ -60,7 +75,9 @@ class Watermark(Payload):
     @classmethod
     def _one_of_two(cls, text: str | None, info: ValidationInfo) -> str | None:
         if "source" in info.data and (text is None) == (info.data["source"] is None):
-            raise ValueError("either text or source must be given" if text is None else "not together with source; allowed: either")
+            raise ValueError(
+                "either text or source must be given" if text is None else "not together with source; allowed: either"
+            )
         return text
 
 

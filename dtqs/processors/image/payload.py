@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from dtqs.processors.base import Payload, Source
-from dtqs.processors.image.operations import GRAVITIES, SIDE_LIMIT, Border, Colour, Crop, Gravity, Watermark
+from dtqs.processors.image.operations import GRAVITIES, SIDE_LIMIT, Border, Colour, Gravity, ImageCrop, ImageWatermark
 from dtqs.processors.outputs import OUTPUTS_LIMIT, check_some
 
 Format = Literal["auto", "jpeg", "png", "webp", "gif", "tiff", "avif"]
@@ -24,23 +24,44 @@ class ImageOutput(Payload):
         description="letters, digits, dots, _ and -, a letter or digit first; different from the others",
     )
     page: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="page of a document or frame of an animation, from 1; left out: the first, or all frames"
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="page of a document or frame of an animation, from 1; left out: the first, or all frames",
     )
-    animated: bool = Field(default=True, description="false: an animation becomes its first frame; true: it stays one, where the format can")
-    crop: Crop | None = Field(default=None, description="the part of the source that is used")
-    width: int | None = Field(default=None, ge=1, le=SIDE_LIMIT, description="pixels; left out: by the height and the source's proportions")
-    height: int | None = Field(default=None, ge=1, le=SIDE_LIMIT, description="pixels; left out: by the width and the source's proportions")
+    animated: bool = Field(
+        default=True,
+        description="false: an animation becomes its first frame; true: it stays one, where the format can",
+    )
+    crop: ImageCrop | None = Field(default=None, description="the part of the source that is used")
+    width: int | None = Field(
+        default=None, ge=1, le=SIDE_LIMIT, description="pixels; left out: by the height and the source's proportions"
+    )
+    height: int | None = Field(
+        default=None, ge=1, le=SIDE_LIMIT, description="pixels; left out: by the width and the source's proportions"
+    )
     fit: Fit = Field(
         default="contain",
         description="contain: whole, inside the box; cover: fill the box, cut off the rest; stretch: fill it; pad: whole, the rest of the box filled",
     )
-    gravity: Gravity = Field(default="centre", description=f"what cover keeps, or where pad puts the picture: {GRAVITIES}")
-    enlarge: bool = Field(default=False, description="true: larger than the source, too; else the box shrinks, in its proportions, until nothing is enlarged")
-    pad_with: str | None = Field(
-        default=None, pattern=r"^(blur|#[0-9A-Fa-f]{6})$", description="blur (the picture itself, out of focus) or #rrggbb; left out: as background"
+    gravity: Gravity = Field(
+        default="centre", description=f"what cover keeps, or where pad puts the picture: {GRAVITIES}"
     )
-    rotate: float = Field(default=0, ge=-360, le=360, description="degrees clockwise; the corners that appear are as background")
-    flip: Literal["horizontal", "vertical", "both"] | None = Field(default=None, description="horizontal: left becomes right; vertical: top becomes bottom")
+    enlarge: bool = Field(
+        default=False,
+        description="true: larger than the source, too; else the box shrinks, in its proportions, until nothing is enlarged",
+    )
+    pad_with: str | None = Field(
+        default=None,
+        pattern=r"^(blur|#[0-9A-Fa-f]{6})$",
+        description="blur (the picture itself, out of focus) or #rrggbb; left out: as background",
+    )
+    rotate: float = Field(
+        default=0, ge=-360, le=360, description="degrees clockwise; the corners that appear are as background"
+    )
+    flip: Literal["horizontal", "vertical", "both"] | None = Field(
+        default=None, description="horizontal: left becomes right; vertical: top becomes bottom"
+    )
     blur: float = Field(default=0, ge=0, le=250, description="pixels: radius of a Gaussian")
     sharpen: float = Field(default=0, ge=0, le=10, description="0 to 10; 1 is plain to see")
     grayscale: bool = False
@@ -48,26 +69,45 @@ class ImageOutput(Payload):
     contrast: float = Field(default=1, ge=0, le=10, description="factor; 1 leaves it as it is")
     saturation: float = Field(default=1, ge=0, le=10, description="factor; 1 leaves it as it is, 0 is gray")
     background: Colour | None = Field(
-        default=None, description="colour behind transparent parts, as #rrggbb; left out: transparent, or white where the format cannot"
+        default=None,
+        description="colour behind transparent parts, as #rrggbb; left out: transparent, or white where the format cannot",
     )
-    corner_radius: int = Field(default=0, ge=0, le=SIDE_LIMIT, description="pixels; half of the shorter side at most, which makes a square a circle")
-    watermark: Watermark | None = None
+    corner_radius: int = Field(
+        default=0,
+        ge=0,
+        le=SIDE_LIMIT,
+        description="pixels; half of the shorter side at most, which makes a square a circle",
+    )
+    watermark: ImageWatermark | None = None
     border: Border | None = None
     format: Format = Field(
-        default="auto", description="auto: by content: webp for animations and photographs with transparent parts, png for few colours, else jpeg"
+        default="auto",
+        description="auto: by content: webp for animations and photographs with transparent parts, png for few colours, else jpeg",
     )
-    quality: int | None = Field(default=None, ge=1, le=100, description=f"1 to 100, of {_LOSSY}; the others lose nothing")
+    quality: int | None = Field(
+        default=None, ge=1, le=100, description=f"1 to 100, of {_LOSSY}; the others lose nothing"
+    )
     max_bytes: int | None = Field(
-        default=None, ge=100, le=1 << 32, description=f"the quality is lowered until the file fits, of {_LOSSY}; the others fit or fail"
+        default=None,
+        ge=100,
+        le=1 << 32,
+        description=f"the quality is lowered until the file fits, of {_LOSSY}; the others fit or fail",
     )
     lossless: bool = Field(default=False, description="true: a webp that loses nothing")
     progressive: bool = Field(default=True, description="of jpeg: comes into view as a whole, and is smaller")
     subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] | None = Field(
         default=None, description="of the colours of jpeg and avif: 4:4:4 for texts and drawings; left out: 4:2:0"
     )
-    colors: int | None = Field(default=None, ge=2, le=256, description="of png and gif: a palette of so many; left out: all, or 256 in a gif")
-    keep_metadata: bool = Field(default=False, description="true: keep EXIF and XMP, with the place where it was taken, if it is in there")
-    keep_profile: bool = Field(default=False, description="true: keep the colours and the profile of the source; else, and in a gif, they become sRGB")
+    colors: int | None = Field(
+        default=None, ge=2, le=256, description="of png and gif: a palette of so many; left out: all, or 256 in a gif"
+    )
+    keep_metadata: bool = Field(
+        default=False, description="true: keep EXIF and XMP, with the place where it was taken, if it is in there"
+    )
+    keep_profile: bool = Field(
+        default=False,
+        description="true: keep the colours and the profile of the source; else, and in a gif, they become sRGB",
+    )
 
     @field_validator("pad_with")
     @classmethod

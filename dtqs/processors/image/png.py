@@ -11,7 +11,16 @@ from PIL.PngImagePlugin import PngImageFile
 
 from dtqs.processors.image.colour import scalable
 from dtqs.processors.image.composed import Composed, Dispose, Piece
-from dtqs.processors.image.png_chunks import ANIMATION, KEY_BYTES, MAGIC, Chunk, Structure, framed, read_structure, rewritten
+from dtqs.processors.image.png_chunks import (
+    ANIMATION,
+    KEY_BYTES,
+    MAGIC,
+    Chunk,
+    Structure,
+    framed,
+    read_structure,
+    rewritten,
+)
 
 _SHARED = frozenset({b"PLTE", b"tRNS"})
 _MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
@@ -79,7 +88,7 @@ class _Still(PngImageFile):
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _ApngPart:
     """One part of an APNG: its size, and where its pixels are."""
 
     size: tuple[int, int]
@@ -90,7 +99,9 @@ class _Part:
     def alone(self, file: IO[bytes], structure: Structure) -> Image.Image:
         """Decode it, by way of a PNG that holds nothing else."""
         header = b"".join(side.to_bytes(4, "big") for side in self.size) + structure.header[8:]
-        chunks = [(b"IHDR", header)] + [(chunk.kind, chunk.read(file)) for chunk in structure.chunks if chunk.kind in _SHARED]
+        chunks = [(b"IHDR", header)] + [
+            (chunk.kind, chunk.read(file)) for chunk in structure.chunks if chunk.kind in _SHARED
+        ]
         chunks += [(b"IDAT", chunk.read(file)[self.skipped :]) for chunk in self.data] + [(b"IEND", b"")]
         picture = _Still(io.BytesIO(MAGIC + b"".join(framed(*chunk) for chunk in chunks)), structure)
         picture.load()
@@ -102,7 +113,7 @@ class _Apng(Composed):
 
     format = "PNG"
 
-    def __init__(self, file: IO[bytes], structure: Structure, parts: Sequence[tuple[bytes, _Part]]) -> None:
+    def __init__(self, file: IO[bytes], structure: Structure, parts: Sequence[tuple[bytes, _ApngPart]]) -> None:
         self._structure, self._parts = structure, parts
         super().__init__(file)
 
@@ -119,13 +130,16 @@ class _Apng(Composed):
         self.info["loop"] = int.from_bytes((structure.read(file, b"acTL") or bytes(8))[4:8], "big")
         pieces = [_piece(control, part, file, structure) for control, part in self._parts]
         self.info["duration"] = pieces[0].milliseconds
-        clears = any(piece.dispose is Dispose.CLEAR for piece in pieces[:-1]) or pieces[int(pieces[0].apart)].dispose is Dispose.RESTORE
+        clears = (
+            any(piece.dispose is Dispose.CLEAR for piece in pieces[:-1])
+            or pieces[int(pieces[0].apart)].dispose is Dispose.RESTORE
+        )
         covered = next((part.size == self._size for control, part in self._parts if control), False)
         self.opaque = not keyed and structure.colour in (0, 2, 3) and not clears and covered
         return pieces
 
 
-def _piece(control: bytes, part: _Part, file: IO[bytes], structure: Structure) -> Piece:
+def _piece(control: bytes, part: _ApngPart, file: IO[bytes], structure: Structure) -> Piece:
     def decode() -> Image.Image:
         return part.alone(file, structure)
 
@@ -137,7 +151,7 @@ def _piece(control: bytes, part: _Part, file: IO[bytes], structure: Structure) -
     return Piece(left, top, 1000 * counter / (divisor or 100), dispose, control[25] == 1, decode)
 
 
-def _parts(structure: Structure, file: IO[bytes]) -> list[tuple[bytes, _Part]]:
+def _parts(structure: Structure, file: IO[bytes]) -> list[tuple[bytes, _ApngPart]]:
     """Return the parts of an APNG, each with its control; nothing where it is no APNG, or its animation is broken."""
     if not any(chunk.kind == b"acTL" for chunk in structure.chunks) or not _in_sequence(structure, file):
         return []
@@ -152,9 +166,9 @@ def _parts(structure: Structure, file: IO[bytes]) -> list[tuple[bytes, _Part]]:
         left, top, width, height = (int.from_bytes(control[at : at + 4], "big") for at in (12, 16, 4, 8))
         if not (data and width and height and left + width <= structure.size[0] and top + height <= structure.size[1]):
             return []
-        found.append((control, _Part((width, height), data, 4 if data[0].kind == b"fdAT" else 0)))
+        found.append((control, _ApngPart((width, height), data, 4 if data[0].kind == b"fdAT" else 0)))
     still = [chunk for chunk in structure.chunks if chunk.kind == b"IDAT"]
-    apart = [(b"", _Part(structure.size, still, 0))] if found and found[0][1].skipped and still else []
+    apart = [(b"", _ApngPart(structure.size, still, 0))] if found and found[0][1].skipped and still else []
     return apart + found
 
 

@@ -151,7 +151,9 @@ def rewritten(file: IO[bytes], structure: Structure) -> IO[bytes]:
     made.write(MAGIC)
     for chunk in structure.chunks:
         data = chunk.read(file)
-        made.write(framed(chunk.kind, data) if len(data) == chunk.size else chunk.size.to_bytes(4, "big") + chunk.kind + data)
+        made.write(
+            framed(chunk.kind, data) if len(data) == chunk.size else chunk.size.to_bytes(4, "big") + chunk.kind + data
+        )
     made.seek(0)
     return made
 

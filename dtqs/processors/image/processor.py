@@ -9,7 +9,7 @@ from dtqs.processors.base import Context, Json, Processor
 from dtqs.processors.image.link import ImageProcess, OutputFacts
 from dtqs.processors.image.payload import ImageOutput, ImagePayload
 from dtqs.processors.image.settings import ImageSettings
-from dtqs.processors.outputs import Part, common_problems, well_formed, whole
+from dtqs.processors.outputs import OutputPart, common_problems, well_formed, whole
 
 _UPLOAD = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
 
@@ -26,9 +26,24 @@ class ImageProcessor(Processor[ImagePayload, ImageSettings]):
         {
             "source": _UPLOAD,
             "outputs": [
-                {"name": "card", "width": 600, "height": 400, "fit": "cover", "gravity": "smart", "format": "webp", "quality": 80},
+                {
+                    "name": "card",
+                    "width": 600,
+                    "height": 400,
+                    "fit": "cover",
+                    "gravity": "smart",
+                    "format": "webp",
+                    "quality": 80,
+                },
                 {"name": "avatar", "width": 128, "height": 128, "fit": "cover", "corner_radius": 64, "format": "png"},
-                {"name": "full", "width": 2048, "format": "jpeg", "max_bytes": 500000, "watermark": {"text": "© Ada", "opacity": 0.4}, "keep_metadata": True},
+                {
+                    "name": "full",
+                    "width": 2048,
+                    "format": "jpeg",
+                    "max_bytes": 500000,
+                    "watermark": {"text": "© Ada", "opacity": 0.4},
+                    "keep_metadata": True,
+                },
             ],
         },
     )
@@ -43,10 +58,14 @@ class ImageProcessor(Processor[ImagePayload, ImageSettings]):
     def problems_beside(self, payload: Json) -> Sequence[Problem]:
         return self._judged(well_formed(ImageOutput, payload))
 
-    def _judged(self, parts: Sequence[Part[ImageOutput]]) -> list[Problem]:
+    def _judged(self, parts: Sequence[OutputPart[ImageOutput]]) -> list[Problem]:
         most = self.settings.max_side_pixels
-        over = [(part, side) for part in parts for side in ("width", "height") if (getattr(part.output, side) or 0) > most]
-        return common_problems(parts, self.settings.max_outputs) + [part.problem(side, f"at most {most} pixels are allowed") for part, side in over]
+        over = [
+            (part, side) for part in parts for side in ("width", "height") if (getattr(part.output, side) or 0) > most
+        ]
+        return common_problems(parts, self.settings.max_outputs) + [
+            part.problem(side, f"at most {most} pixels are allowed") for part, side in over
+        ]
 
     def sources(self, payload: ImagePayload) -> Sequence[str]:
         return payload.source_uris()

@@ -88,7 +88,7 @@ def _stored(part: Box, shown: Size, turn: int) -> Box:
     return (top, left, bottom, right) if turn >= 5 else (left, top, right, bottom)
 
 
-class Ladder:
+class SizeLadder:
     """One part of the picture at the sizes it was made in so far, largest first."""
 
     def __init__(self, picture: Image.Image) -> None:

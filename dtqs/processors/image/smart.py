@@ -50,7 +50,9 @@ def interest(small: Image.Image) -> Image.Image:
     skin_hue = hue.point([255 if level < 25 or level > 240 else 0 for level in range(256)])
     skin_tone = saturation.point([255 if 40 <= level <= 170 else 0 for level in range(256)])
     skin = ImageChops.multiply(ImageChops.multiply(skin_hue, skin_tone), ImageChops.multiply(bright, grey))
-    return ImageChops.add(ImageChops.add(edges, colour), skin.point([int(level * _SKIN_WEIGHT) for level in range(256)]))
+    return ImageChops.add(
+        ImageChops.add(edges, colour), skin.point([int(level * _SKIN_WEIGHT) for level in range(256)])
+    )
 
 
 def _edges(grey: Image.Image) -> Image.Image:
@@ -64,7 +66,9 @@ def _edges(grey: Image.Image) -> Image.Image:
 def _small(picture: Image.Image) -> Image.Image:
     scale = min(1.0, _SIDE / max(picture.size))
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    return picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0).convert("RGBA" if picture.mode in ("LA", "RGBA") else "RGB")
+    return picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0).convert(
+        "RGBA" if picture.mode in ("LA", "RGBA") else "RGB"
+    )
 
 
 def _sums(interesting: Image.Image) -> Sums:

@@ -9,7 +9,10 @@ from PIL import Image
 _SIDE = 24
 _COMPONENTS = (4, 3)
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz#$%*+,-.:;=?@[]^_{|}~"
-_LINEAR = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in (level / 255 for level in range(256))]
+_LINEAR = [
+    value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+    for value in (level / 255 for level in range(256))
+]
 _COLOURS = 8
 Colour = tuple[float, float, float]
 
@@ -84,7 +87,9 @@ def _srgb(linear: float) -> int:
 
 
 def _quantised(factor: Colour, most: float) -> int:
-    red, green, blue = (max(0, min(18, math.floor(math.copysign(math.sqrt(abs(value / most)), value) * 9 + 9.5))) for value in factor)
+    red, green, blue = (
+        max(0, min(18, math.floor(math.copysign(math.sqrt(abs(value / most)), value) * 9 + 9.5))) for value in factor
+    )
     return red * 19 * 19 + green * 19 + blue
 
 

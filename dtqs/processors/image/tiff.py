@@ -89,7 +89,9 @@ def _layout(tags: ImageFileDirectory_v2) -> Layout | None:
     if by_pillow and small:
         return None
     colours = _COLOURS[photometric]
-    alpha = next((colours + at for at, meaning in enumerate(extra) if meaning in (1, 2) and colours + at < samples), None)
+    alpha = next(
+        (colours + at for at, meaning in enumerate(extra) if meaning in (1, 2) and colours + at < samples), None
+    )
     if not extra and samples == colours + 1 and photometric == RGB:
         alpha = colours
     weighted = alpha is not None and bool(extra) and extra[alpha - colours] == 1

@@ -27,7 +27,9 @@ _PLAIN_FLOAT, _SMALL_FLOAT = 1.0, 16.0
 """Floats up to 1 are parts of white. Those up to 255 mean 8-bit numbers, unless all are so small that these would be black."""
 
 
-def picture(file: IO[bytes], tags: ImageFileDirectory_v2, layout: Layout, profile: bytes | None) -> tuple[Image.Image, bool]:
+def picture(
+    file: IO[bytes], tags: ImageFileDirectory_v2, layout: Layout, profile: bytes | None
+) -> tuple[Image.Image, bool]:
     """Return the pixels, upright or not as the file has them, and whether the profile is applied to them already."""
     data = _with_room(file)
     numbers = _numbers(data, tags, layout)
@@ -147,7 +149,9 @@ def _eight_bits(numbers: Array, layout: Layout, opacity: bool = False) -> NDArra
         black, white = _whole_range(low, high, layout)
     made = np.empty(numbers.shape, np.uint8)
     for top in range(0, len(numbers), _ROWS_AT_ONCE):
-        rows: Array = np.nan_to_num(numbers[top : top + _ROWS_AT_ONCE].astype(np.float64), nan=low, posinf=high, neginf=low)
+        rows: Array = np.nan_to_num(
+            numbers[top : top + _ROWS_AT_ONCE].astype(np.float64), nan=low, posinf=high, neginf=low
+        )
         scaled = (rows - black) * (255.0 / (white - black if white > black else 1.0))
         made[top : top + _ROWS_AT_ONCE] = np.clip(np.rint(scaled), 0, 255)
     return made

@@ -4,13 +4,13 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from dtqs.processors.image.effects import with_alpha
 from dtqs.processors.image.geometry import Size, anchored
-from dtqs.processors.image.operations import Watermark
+from dtqs.processors.image.operations import ImageWatermark
 
 _TRIAL_PIXELS = 64
 _LARGEST_FONT_PIXELS = 4000
 
 
-def stamped(picture: Image.Image, mark: Watermark, image: Image.Image | None) -> Image.Image:
+def stamped(picture: Image.Image, mark: ImageWatermark, image: Image.Image | None) -> Image.Image:
     """Return the picture with the watermark on it; `image` is the one that it names, if it is one."""
     drawn = _drawn(mark, picture.size) if image is None else _fitted(image, mark.scale, picture.size)
     layer = Image.new("RGBA", picture.size, (0, 0, 0, 0))
@@ -25,7 +25,7 @@ def stamped(picture: Image.Image, mark: Watermark, image: Image.Image | None) ->
     return result if picture.mode in ("LA", "RGBA") else result.convert("RGB")
 
 
-def _at(mark: Watermark, outer: Size, inner: Size) -> tuple[int, int]:
+def _at(mark: ImageWatermark, outer: Size, inner: Size) -> tuple[int, int]:
     """The margin is kept as far as there is room."""
     across, down = (min(mark.margin, (whole - part) // 2) for whole, part in zip(outer, inner, strict=True))
     left, top = anchored(mark.position, (outer[0] - 2 * across, outer[1] - 2 * down), inner)
@@ -38,7 +38,7 @@ def _fitted(image: Image.Image, share: float, size: Size) -> Image.Image:
     return with_alpha(image).resize(fitted, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
-def _drawn(mark: Watermark, size: Size) -> Image.Image:
+def _drawn(mark: ImageWatermark, size: Size) -> Image.Image:
     """Draw the text at the size that makes it as wide as is wanted."""
     text = mark.text or ""
     left, top, right, bottom = _extent(text, _TRIAL_PIXELS)

@@ -38,7 +38,9 @@ def open_webp(file: IO[bytes]) -> ImageFile:
 
 def with_alpha(data: bytes) -> bytes:
     """Return an animation that says that it has alpha."""
-    return data[:_FLAGS_AT] + bytes((data[_FLAGS_AT] | _ALPHA,)) + data[_FLAGS_AT + 1 :] if _animated(data[:30]) else data
+    return (
+        data[:_FLAGS_AT] + bytes((data[_FLAGS_AT] | _ALPHA,)) + data[_FLAGS_AT + 1 :] if _animated(data[:30]) else data
+    )
 
 
 def times(data: bytes) -> list[int]:
@@ -53,10 +55,14 @@ def _animated(head: bytes) -> bool:
 def _frames(data: bytes) -> Iterator[_Frame]:
     for kind, start, end in _chunks(data, 12, len(data)):
         if kind == b"ANMF" and end - start >= _FRAME_HEAD:
-            left, top, width, height, milliseconds = (int.from_bytes(data[start + at : start + at + 3], "little") for at in (0, 3, 6, 9, 12))
+            left, top, width, height, milliseconds = (
+                int.from_bytes(data[start + at : start + at + 3], "little") for at in (0, 3, 6, 9, 12)
+            )
             inner = list(_chunks(data, start + _FRAME_HEAD, end))
             # a lossless frame has its own flag for alpha, behind its signature and its sides
-            alpha = any(kind == b"ALPH" or (kind == b"VP8L" and data[at + 4 : at + 5] >= b"\x10") for kind, at, _ in inner)
+            alpha = any(
+                kind == b"ALPH" or (kind == b"VP8L" and data[at + 4 : at + 5] >= b"\x10") for kind, at, _ in inner
+            )
             yield _Frame((2 * left, 2 * top, width + 1, height + 1), milliseconds, bool(data[start + 15] & 1), alpha)
 
 

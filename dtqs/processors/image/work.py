@@ -12,9 +12,18 @@ from dtqs.errors import PermanentError
 from dtqs.processors.image.animation import Timing, first, is_kept, timed
 from dtqs.processors.image.beside import beside
 from dtqs.processors.image.composed import Composed
-from dtqs.processors.image.decode import BROKEN, check_frames, check_source, count_frames, decoding, go_to, opened, orientation
+from dtqs.processors.image.decode import (
+    BROKEN,
+    check_frames,
+    check_source,
+    count_frames,
+    decoding,
+    go_to,
+    opened,
+    orientation,
+)
 from dtqs.processors.image.encode import Encoded, Finished, check_side, encode
-from dtqs.processors.image.frame import Frame
+from dtqs.processors.image.frame import ImageFrame
 from dtqs.processors.image.geometry import Box, Plan, Size, contained, extent, needed, plan
 from dtqs.processors.image.metadata import Metadata, read
 from dtqs.processors.image.payload import ImageOutput, ImagePayload
@@ -42,7 +51,13 @@ class Made:
 class Work:
     """Decodes once for each page that is asked for, and makes all outputs from that."""
 
-    def __init__(self, payload: ImagePayload, settings: ImageSettings, sources: Mapping[str, BinaryIO], made: Callable[[Made], None]) -> None:
+    def __init__(
+        self,
+        payload: ImagePayload,
+        settings: ImageSettings,
+        sources: Mapping[str, BinaryIO],
+        made: Callable[[Made], None],
+    ) -> None:
         self._payload, self._settings, self._sources, self._made = payload, settings, sources, made
         self._marks: dict[str, Image.Image] = {}
         self._bytes_left = settings.max_output_bytes
@@ -104,19 +119,23 @@ class Work:
 
         return decoded, {index: taken(each) for index, each in plans.items()}
 
-    def _frame(self, decoded: Decoded, plans: Mapping[int, Plan]) -> Frame:
+    def _frame(self, decoded: Decoded, plans: Mapping[int, Plan]) -> ImageFrame:
         """Return all parts that are asked for, and the whole picture, which the summary looks at."""
         needs = {decoded.whole: contained(extent(decoded.whole), _SMALL_SIDE)} | needed(plans.values())
-        return Frame({part: decoded.part(part, size) for part, size in needs.items()}, self._mark)
+        return ImageFrame({part: decoded.part(part, size) for part, size in needs.items()}, self._mark)
 
-    def _animate(self, image: ImageFile, begins: Frame, plans: Mapping[int, Plan], frames: int, metadata: Metadata) -> None:
+    def _animate(
+        self, image: ImageFile, begins: ImageFrame, plans: Mapping[int, Plan], frames: int, metadata: Metadata
+    ) -> None:
         pixels = frames * sum(planned.final[0] * planned.final[1] for planned in plans.values())
         together = pixels * _PIXEL_BYTES <= self._settings.max_memory_bytes // _HELD_PART
         finished = self._held if together else self._streamed
         for index, made in finished(image, begins, plans, frames):
             self._finish(index, made, begins, metadata)
 
-    def _held(self, image: ImageFile, begins: Frame, plans: Mapping[int, Plan], frames: int) -> Iterator[tuple[int, Finished]]:
+    def _held(
+        self, image: ImageFile, begins: ImageFrame, plans: Mapping[int, Plan], frames: int
+    ) -> Iterator[tuple[int, Finished]]:
         """Decode each frame once, and hold what all outputs make of it."""
         outputs, timing, needs = self._payload.outputs, Timing(), needed(plans.values())
         pictures: dict[int, list[Image.Image]] = {index: [] for index in plans}
@@ -127,7 +146,9 @@ class Work:
         for index in plans:
             yield index, Finished(pictures.pop(index), timing.milliseconds, timing.loops)
 
-    def _streamed(self, image: ImageFile, begins: Frame, plans: Mapping[int, Plan], frames: int) -> Iterator[tuple[int, Finished]]:
+    def _streamed(
+        self, image: ImageFile, begins: ImageFrame, plans: Mapping[int, Plan], frames: int
+    ) -> Iterator[tuple[int, Finished]]:
         """Decode the animation once for its times, and anew for each output, whose writer asks for one frame after the other."""
         timing, start = Timing(), first(image, frames)
         for _ in timed(image, frames, timing):
@@ -136,29 +157,35 @@ class Work:
         for index, planned in plans.items():
             output, needs = self._payload.outputs[index], needed([planned])
 
-            def make(number: int, output: ImageOutput = output, planned: Plan = planned, needs: Mapping[Box, Size] = needs) -> Image.Image:
+            def make(
+                number: int, output: ImageOutput = output, planned: Plan = planned, needs: Mapping[Box, Size] = needs
+            ) -> Image.Image:
                 with decoding(image.format or ""):
                     image.seek(start + number)
                 return (begins if start + number == 0 else self._next(image, needs)).make(output, planned)
 
             yield index, Finished([make(0)], timing.milliseconds, timing.loops, make)
 
-    def _next(self, image: ImageFile, needs: Mapping[Box, Size]) -> Frame:
+    def _next(self, image: ImageFile, needs: Mapping[Box, Size]) -> ImageFrame:
         with decoding(image.format or ""):
             decoded = Decoded(image, needs)
-            return Frame({part: decoded.part(part, size) for part, size in needs.items()}, self._mark)
+            return ImageFrame({part: decoded.part(part, size) for part, size in needs.items()}, self._mark)
 
-    def _finish(self, index: int, finished: Finished, frame: Frame, metadata: Metadata) -> None:
+    def _finish(self, index: int, finished: Finished, frame: ImageFrame, metadata: Metadata) -> None:
         """Encode one output and hand it on."""
         output, size = self._payload.outputs[index], finished.frames[0].size
         self._check_size(output, size)
         try:
             encoded = encode(finished, output, metadata if output.keep_metadata else {}, frame.profile_for(output))
         except BROKEN as error:
-            raise PermanentError(f"output {output.name} cannot be written: {type(error).__name__}: {error}"[:300]) from error
+            raise PermanentError(
+                f"output {output.name} cannot be written: {type(error).__name__}: {error}"[:300]
+            ) from error
         self._bytes_left -= len(encoded.data)
         if self._bytes_left < 0:
-            raise PermanentError(f"the outputs have more bytes than the allowed {self._settings.max_output_bytes}, {output.name} being the first too many")
+            raise PermanentError(
+                f"the outputs have more bytes than the allowed {self._settings.max_output_bytes}, {output.name} being the first too many"
+            )
         self._made(Made(index, encoded, size))
 
     def _plan(self, shown: Size, output: ImageOutput) -> Plan:
@@ -189,7 +216,7 @@ class Work:
             frame = self._next(image, {whole: contained(extent(whole), _MARK_SIDE)})
             return frame.small(whole)
 
-    def _sum_up(self, frame: Frame, whole: Box) -> None:
+    def _sum_up(self, frame: ImageFrame, whole: Box) -> None:
         if not self._summary:
             small = shrunk(frame.small(whole))
             self._summary = {"blurhash": blurhash(small), "dominant_color": dominant_color(small)}

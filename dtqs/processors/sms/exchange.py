@@ -40,7 +40,9 @@ class Reply:
 class Exchange:
     """A transport that is opened at its first request and keeps its connection for a moment."""
 
-    def __init__(self, provider: str, connect_timeout_seconds: float, request_timeout_seconds: float, ca_file: Path | None) -> None:
+    def __init__(
+        self, provider: str, connect_timeout_seconds: float, request_timeout_seconds: float, ca_file: Path | None
+    ) -> None:
         self._provider, self._ca_file, self._limit_seconds = provider, ca_file, request_timeout_seconds
         self._connect_seconds = connect_timeout_seconds
         self._timeouts = httpx.Timeout(request_timeout_seconds, connect=connect_timeout_seconds).as_dict()
@@ -57,7 +59,9 @@ class Exchange:
                 left = True
 
         try:
-            request = httpx.Request(method, url, headers=headers, content=body, extensions={"timeout": self._timeouts, "trace": trace})
+            request = httpx.Request(
+                method, url, headers=headers, content=body, extensions={"timeout": self._timeouts, "trace": trace}
+            )
             return _read(self._opened().handle_request(request), time.monotonic() + self._limit_seconds)
         except httpx.InvalidURL as error:
             raise SmsRefused(self._provider, f"no request can be made of it: {error}") from error
@@ -97,7 +101,11 @@ class Exchange:
 
     def _context(self) -> ssl.SSLContext:
         try:
-            return ssl.create_default_context(cafile=self._ca_file) if self._ca_file else httpx.create_ssl_context(trust_env=False)
+            return (
+                ssl.create_default_context(cafile=self._ca_file)
+                if self._ca_file
+                else httpx.create_ssl_context(trust_env=False)
+            )
         except OSError as error:
             raise PermanentError(f"ca_file = {self._ca_file}: {error}") from error
 
@@ -116,7 +124,9 @@ def _read(response: httpx.Response, until: float) -> Reply:
     finally:
         response.close()
     text = data[:REPLY_BYTES].decode("utf-8", "replace")
-    return Reply(response.status_code, text, is_whole, retry_after(response.headers.get("retry-after", ""), time.time()))
+    return Reply(
+        response.status_code, text, is_whole, retry_after(response.headers.get("retry-after", ""), time.time())
+    )
 
 
 def retry_after(value: str, now: float) -> float:

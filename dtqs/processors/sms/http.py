@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from dtqs.processors.sms.exchange import NOT_TAKEN_CODES, UNSURE_CODES, Exchange, Reply
-from dtqs.processors.sms.message import Message, Sent, SmsNotTaken, SmsRefused, SmsUnsure, words
+from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage, words
 from dtqs.processors.sms.settings import SmsSettings
 from dtqs.processors.sms.template import escape_for, fill, headers, in_header, in_url
 
@@ -16,16 +16,22 @@ class Http:
     def __init__(self, settings: SmsSettings) -> None:
         self._settings = settings
         self._token = settings.token.get_secret_value() if settings.token else ""
-        self._exchange = Exchange("http", settings.connect_timeout_seconds, settings.request_timeout_seconds, settings.ca_file)
+        self._exchange = Exchange(
+            "http", settings.connect_timeout_seconds, settings.request_timeout_seconds, settings.ca_file
+        )
 
-    def send(self, message: Message, begins: Callable[[], None]) -> Sent:
+    def send(self, message: TextMessage, begins: Callable[[], None]) -> AcceptedText:
         settings, values = self._settings, self._values(message)
-        sent_headers = {name: fill(template, values, in_header).strip() for name, template in headers(settings.headers).items()}
+        sent_headers = {
+            name: fill(template, values, in_header).strip() for name, template in headers(settings.headers).items()
+        }
         body = b""
         if settings.method != "GET":
             body = fill(settings.body, values, escape_for(settings.content_type)).encode()
             sent_headers = {"Content-Type": settings.content_type} | sent_headers
-        return self._judge(self._exchange.ask(settings.method, fill(settings.url, values, in_url), sent_headers, body, begins), message)
+        return self._judge(
+            self._exchange.ask(settings.method, fill(settings.url, values, in_url), sent_headers, body, begins), message
+        )
 
     def look(self) -> str:
         return self._exchange.look(self._settings.url)
@@ -33,7 +39,7 @@ class Http:
     def close(self) -> None:
         self._exchange.close()
 
-    def _values(self, message: Message) -> dict[str, str]:
+    def _values(self, message: TextMessage) -> dict[str, str]:
         return {
             "to": message.to,
             "text": message.text,
@@ -45,7 +51,7 @@ class Http:
             "token": self._token,
         }
 
-    def _judge(self, reply: Reply, message: Message) -> Sent:
+    def _judge(self, reply: Reply, message: TextMessage) -> AcceptedText:
         said = words(reply.text, (self._token, message.secret))
         why = f"HTTP {reply.code}" + (f": {said}" if said else "")
         if reply.code in self._settings.success_codes:
@@ -53,7 +59,7 @@ class Http:
                 if not reply.is_whole:
                     raise SmsUnsure(f"http has answered with the beginning of {why}")
                 raise SmsRefused("http", f"{why}; success_pattern does not match")
-            return Sent(_at(reply.text, self._settings.id_path), "accepted")
+            return AcceptedText(_at(reply.text, self._settings.id_path), "accepted")
         if 200 <= reply.code < 300 or reply.code in UNSURE_CODES:
             raise SmsUnsure(f"http has answered with {why}")
         if reply.code in NOT_TAKEN_CODES or reply.code >= 500:

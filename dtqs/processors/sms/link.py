@@ -33,8 +33,19 @@ class LinkLost(DtqsError):
 class Link:
     """Used by one thread beside its own; whoever holds the lock reads and writes. `on_message` returns the status of a deliver_sm's response."""
 
-    def __init__(self, connection: socket.socket, timeout_seconds: float, enquire_seconds: float, on_message: Callable[[Any], int]) -> None:
-        self._socket, self._timeout_seconds, self._enquire_seconds, self._on_message = connection, timeout_seconds, enquire_seconds, on_message
+    def __init__(
+        self,
+        connection: socket.socket,
+        timeout_seconds: float,
+        enquire_seconds: float,
+        on_message: Callable[[Any], int],
+    ) -> None:
+        self._socket, self._timeout_seconds, self._enquire_seconds, self._on_message = (
+            connection,
+            timeout_seconds,
+            enquire_seconds,
+            on_message,
+        )
         self._numbers = SimpleSequenceGenerator()
         self._buffer = b""
         self._heard_at = time.monotonic()
@@ -167,7 +178,9 @@ class Link:
             return
         status = self._on_message(pdu) if pdu.command == "deliver_sm" else consts.SMPP_ESME_ROK
         known = pdu.command in ("enquire_link", "deliver_sm", "unbind")
-        response = smpp.make_pdu(f"{pdu.command}_resp" if known else "generic_nack", status=status if known else consts.SMPP_ESME_RINVCMDID)
+        response = smpp.make_pdu(
+            f"{pdu.command}_resp" if known else "generic_nack", status=status if known else consts.SMPP_ESME_RINVCMDID
+        )
         response.sequence = pdu.sequence
         self._send(response)
         if pdu.command == "unbind":
@@ -179,7 +192,9 @@ class Link:
                 continue
             try:
                 self._look()
-            except Exception as error:  # whatever it is, the next message must find out, and a thread has nobody to tell
+            except (
+                Exception
+            ) as error:  # whatever it is, the next message must find out, and a thread has nobody to tell
                 if self.usable:
                     logger.warning("connection to the SMPP server lost", extra={"reason": str(error)})
                 self.end()

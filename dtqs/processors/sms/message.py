@@ -6,7 +6,7 @@ from typing import Protocol
 
 from dtqs.errors import DtqsError, PermanentError, TransientError
 from dtqs.processors.sms.numbers import masked
-from dtqs.processors.sms.segments import Segments
+from dtqs.processors.sms.segments import TextSegments
 from dtqs.processors.sms.template import spellings
 
 _WORD_CHARACTERS, _WORDS_CHARACTERS = 200, 300
@@ -14,7 +14,7 @@ _SECRET_CHARACTERS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class TextMessage:
     """One text to one number. Its task's id goes along wherever a provider has a place for a reference."""
 
     task_id: str
@@ -22,7 +22,7 @@ class Message:
     text: str
     sender: str | None
     status_callback: str | None
-    segments: Segments
+    segments: TextSegments
 
     @property
     def secret(self) -> str:
@@ -40,7 +40,7 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class AcceptedText:
     """A message that the provider has accepted; `part_ids` where each segment has an id of its own."""
 
     message_id: str | None
@@ -52,7 +52,7 @@ class Sent:
 class Provider(Protocol):
     """Sends messages. It opens what it needs at the first one, keeps it, and may be used again after `close`."""
 
-    def send(self, message: Message, begins: Callable[[], None]) -> Sent:
+    def send(self, message: TextMessage, begins: Callable[[], None]) -> AcceptedText:
         """Send one message; call `begins` just before the first octet of it leaves, when everything that can fail before that has not.
 
         Raises SmsRefused, SmsNotTaken (surely not sent) or SmsUnsure (perhaps sent).

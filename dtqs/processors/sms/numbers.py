@@ -31,7 +31,11 @@ def _why(parsed: phonenumbers.PhoneNumber) -> str:
     where = f"for country code +{parsed.country_code}"
     if reason == phonenumbers.ValidationResult.TOO_SHORT:
         return f" (too short {where})"
-    return f" (too long {where})" if reason == phonenumbers.ValidationResult.TOO_LONG else f" ({where} no such range is in use)"
+    return (
+        f" (too long {where})"
+        if reason == phonenumbers.ValidationResult.TOO_LONG
+        else f" ({where} no such range is in use)"
+    )
 
 
 def sender_id(text: str) -> str:

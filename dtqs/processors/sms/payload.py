@@ -20,7 +20,13 @@ def callback_url(url: str) -> str:
         raise ValueError(f"no URL that can be called; allowed: {_CALLBACK}")
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc and not parts.fragment and parts.port != 0
+        good = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and "@" not in parts.netloc
+            and not parts.fragment
+            and parts.port != 0
+        )
     except ValueError:
         good = False
     if not good or not url.isascii() or not url.isprintable() or " " in url:
@@ -40,13 +46,18 @@ def _text(text: str) -> str:
 class SmsPayload(Payload):
     """One text to one number."""
 
-    to: Annotated[str, AfterValidator(number)] = Field(description=f"whom to send it to: {E164}", json_schema_extra={"pattern": E164_PATTERN})
+    to: Annotated[str, AfterValidator(number)] = Field(
+        description=f"whom to send it to: {E164}", json_schema_extra={"pattern": E164_PATTERN}
+    )
     text: Annotated[str, AfterValidator(_text)] = Field(
         max_length=TEXT_CHARACTERS,
         description="the message; a long one, or one with characters outside GSM-7, takes more segments",
         json_schema_extra={"minLength": 1},
     )
-    sender: Annotated[str, AfterValidator(sender_id)] | None = Field(default=None, description=f"{SENDERS}; left out: the configured one")
+    sender: Annotated[str, AfterValidator(sender_id)] | None = Field(
+        default=None, description=f"{SENDERS}; left out: the configured one"
+    )
     status_callback: Annotated[str, AfterValidator(callback_url)] | None = Field(
-        default=None, description=f"where the provider tells how the message fares, if it can: {_CALLBACK}; left out: the configured one"
+        default=None,
+        description=f"where the provider tells how the message fares, if it can: {_CALLBACK}; left out: the configured one",
     )

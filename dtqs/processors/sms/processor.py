@@ -8,18 +8,23 @@ from typing import ClassVar, NoReturn
 from dtqs.errors import EffectUnknown, PermanentError, Problem, TransientError
 from dtqs.processors.base import Context, Json, Processor
 from dtqs.processors.sms.http import Http
-from dtqs.processors.sms.message import Message, Provider, Receipt, Sent, SmsUnsure, plain
+from dtqs.processors.sms.message import AcceptedText, Provider, Receipt, SmsUnsure, TextMessage, plain
 from dtqs.processors.sms.numbers import masked
 from dtqs.processors.sms.payload import SmsPayload
-from dtqs.processors.sms.segments import Segments, beyond_gsm, segment
+from dtqs.processors.sms.segments import TextSegments, beyond_gsm, segment
 from dtqs.processors.sms.settings import ATTEMPT_SECONDS, SmsSettings
-from dtqs.processors.sms.sink import Sink
+from dtqs.processors.sms.sink import SmsSink
 from dtqs.processors.sms.smpp import Smpp
 from dtqs.processors.sms.template import fill, in_url, names
 from dtqs.processors.sms.twilio import Twilio
 from dtqs.turn import Turn
 
-_PROVIDERS: dict[str | None, Callable[[SmsSettings], Provider]] = {"twilio": Twilio, "smpp": Smpp, "http": Http, "sink": Sink}
+_PROVIDERS: dict[str | None, Callable[[SmsSettings], Provider]] = {
+    "twilio": Twilio,
+    "smpp": Smpp,
+    "http": Http,
+    "sink": SmsSink,
+}
 _TWILIO_CHARACTERS = 1600
 logger = logging.getLogger(__name__)
 
@@ -43,7 +48,9 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
     def problems(self, payload: SmsPayload) -> Sequence[Problem]:
         found = [self._number_problem(payload), *self._text_problems(payload), self._sender_problem(payload)]
         if payload.status_callback and not self._has_callback:
-            found.append(Problem("payload.status_callback", f"the provider {self.settings.provider} calls nobody; leave it out"))
+            found.append(
+                Problem("payload.status_callback", f"the provider {self.settings.provider} calls nobody; leave it out")
+            )
         return [problem for problem in found if problem]
 
     def run(self, payload: SmsPayload, context: Context) -> Json:
@@ -74,21 +81,32 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
     @property
     def _has_callback(self) -> bool:
         settings = self.settings
-        in_templates = any("status_callback" in names(template) for template in (settings.url, settings.body, settings.headers))
+        in_templates = any(
+            "status_callback" in names(template) for template in (settings.url, settings.body, settings.headers)
+        )
         return settings.provider in ("twilio", None) or (settings.provider == "http" and in_templates)
 
     def _number_problem(self, payload: SmsPayload) -> Problem | None:
         allowed = self.settings.allowed_prefixes
         if not allowed or payload.to.startswith(allowed):
             return None
-        return Problem("payload.to", f"no messages are sent to such a number; allowed: those that begin with {', '.join(allowed)}")
+        return Problem(
+            "payload.to", f"no messages are sent to such a number; allowed: those that begin with {', '.join(allowed)}"
+        )
 
     def _text_problems(self, payload: SmsPayload) -> list[Problem]:
         found, segments = [], segment(payload.text)
         if segments.count > self.settings.max_segments:
-            found.append(Problem("payload.text", f"{_described(segments, payload.text)}; at most {self.settings.max_segments} are allowed"))
+            found.append(
+                Problem(
+                    "payload.text",
+                    f"{_described(segments, payload.text)}; at most {self.settings.max_segments} are allowed",
+                )
+            )
         if self.settings.provider == "twilio" and len(payload.text) > _TWILIO_CHARACTERS:
-            found.append(Problem("payload.text", f"{len(payload.text)} characters; twilio takes {_TWILIO_CHARACTERS} at most"))
+            found.append(
+                Problem("payload.text", f"{len(payload.text)} characters; twilio takes {_TWILIO_CHARACTERS} at most")
+            )
         return found
 
     def _sender_problem(self, payload: SmsPayload) -> Problem | None:
@@ -99,32 +117,51 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
             return Problem("payload.sender", "must be given: neither sender nor messaging_service_sid is configured")
         return None
 
-    def _message(self, payload: SmsPayload, task_id: str) -> Message:
+    def _message(self, payload: SmsPayload, task_id: str) -> TextMessage:
         callback = payload.status_callback or fill(self.settings.status_callback, {"id": task_id}, in_url)
-        return Message(task_id, payload.to, payload.text, payload.sender or self.settings.sender or None, callback or None, segment(payload.text))
+        return TextMessage(
+            task_id,
+            payload.to,
+            payload.text,
+            payload.sender or self.settings.sender or None,
+            callback or None,
+            segment(payload.text),
+        )
 
-    def _take_turns(self, message: Message, context: Context) -> None:
+    def _take_turns(self, message: TextMessage, context: Context) -> None:
         """Wait for our turn, in the backlog."""
         settings, turns = self.settings, list[Turn]()
         if settings.sender_per_second and message.sender:
             turns.append(Turn(f"sms:from:{_digest(message.sender)}", settings.sender_per_second, settings.sender_burst))
         if settings.recipient_per_minute:
-            turns.append(Turn(f"sms:to:{_digest(message.to)}", settings.recipient_per_minute / 60, settings.recipient_burst))
+            turns.append(
+                Turn(f"sms:to:{_digest(message.to)}", settings.recipient_per_minute / 60, settings.recipient_burst)
+            )
         context.take_all(turns)
 
     def _settle_unsure(self, unsure: SmsUnsure, context: Context) -> NoReturn:
         """Say so in the task's log, and settle it as the settings say. Always raises."""
-        context.log("nobody knows whether the message was sent", level="warning", reason=str(unsure), on_ambiguous=self.settings.on_ambiguous)
+        context.log(
+            "nobody knows whether the message was sent",
+            level="warning",
+            reason=str(unsure),
+            on_ambiguous=self.settings.on_ambiguous,
+        )
         if self.settings.on_ambiguous == "retry":
             raise TransientError(f"{unsure}; it may have been sent, and is tried again") from unsure
         raise EffectUnknown(str(unsure), self.name) from unsure
 
-    def _tell(self, message: Message, sent: Sent) -> None:
+    def _tell(self, message: TextMessage, sent: AcceptedText) -> None:
         told = {"task_id": message.task_id, "provider": self.settings.provider, "to": masked(message.to)}
         logger.info("message handed over", extra={**told, **_facts(message, sent)})
 
-    def _result(self, message: Message, sent: Sent) -> dict[str, Json]:
-        result = {**_facts(message, sent), "to": message.to, "sender": message.sender, "encoding": message.segments.encoding}
+    def _result(self, message: TextMessage, sent: AcceptedText) -> dict[str, Json]:
+        result = {
+            **_facts(message, sent),
+            "to": message.to,
+            "sender": message.sender,
+            "encoding": message.segments.encoding,
+        }
         result["provider"] = self.settings.provider
         if sent.part_ids:
             result["part_ids"] = [plain(part_id) for part_id in sent.part_ids]
@@ -133,15 +170,23 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
         return result
 
 
-def _facts(message: Message, sent: Sent) -> dict[str, Json]:
-    return {"message_id": sent.message_id and plain(sent.message_id), "status": plain(sent.status), "segments": message.segments.count}
+def _facts(message: TextMessage, sent: AcceptedText) -> dict[str, Json]:
+    return {
+        "message_id": sent.message_id and plain(sent.message_id),
+        "status": plain(sent.status),
+        "segments": message.segments.count,
+    }
 
 
 def _receipt(receipt: Receipt) -> Json:
-    return {"message_id": plain(receipt.message_id), "state": plain(receipt.state), "error": receipt.error and plain(receipt.error)}
+    return {
+        "message_id": plain(receipt.message_id),
+        "state": plain(receipt.state),
+        "error": receipt.error and plain(receipt.error),
+    }
 
 
-def _described(segments: Segments, text: str) -> str:
+def _described(segments: TextSegments, text: str) -> str:
     odd = beyond_gsm(text)
     why = f" (outside GSM-7: {' '.join(odd[:10])}{' …' if len(odd) > 10 else ''})" if odd else ""
     return f"{segments.count} segments of {segments.encoding}{why}"

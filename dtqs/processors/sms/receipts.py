@@ -9,7 +9,16 @@ from dtqs.processors.sms.message import Receipt
 
 _KINDS, _RECEIPT, _NOTIFICATION = 0x3C, 0x04, 0x20
 """Bits of esm_class: what sort of message it is; a receipt, a notification on the way."""
-_STATES = {1: "ENROUTE", 2: "DELIVRD", 3: "EXPIRED", 4: "DELETED", 5: "UNDELIV", 6: "ACCEPTD", 7: "UNKNOWN", 8: "REJECTD"}
+_STATES = {
+    1: "ENROUTE",
+    2: "DELIVRD",
+    3: "EXPIRED",
+    4: "DELETED",
+    5: "UNDELIV",
+    6: "ACCEPTD",
+    7: "UNKNOWN",
+    8: "REJECTD",
+}
 _UNDER_WAY = frozenset({"ENROUTE", "ACCEPTD"})
 _KEPT = 1000
 _ID_CHARACTERS = 100
@@ -49,9 +58,16 @@ class Receipts:
 
     def of(self, message_ids: Sequence[str]) -> tuple[Receipt, ...]:
         """Return the last word on each of the messages of which there is one, in their order."""
-        found, came = [], list(self._came)  # those that come meanwhile, in the link's own thread, would end a walk over the deque itself
+        found, came = (
+            [],
+            list(self._came),
+        )  # those that come meanwhile, in the link's own thread, would end a walk over the deque itself
         for message_id in message_ids:
-            about = [receipt for receipt in came if is_same(receipt.message_id, message_id) and receipt.state not in _UNDER_WAY]
+            about = [
+                receipt
+                for receipt in came
+                if is_same(receipt.message_id, message_id) and receipt.state not in _UNDER_WAY
+            ]
             found += about[-1:]
         return tuple(found)
 
@@ -65,4 +81,6 @@ def is_same(one: str, other: str) -> bool:
 def _is_hex_of(hexadecimal: str, decimal: str) -> bool:
     if max(len(hexadecimal), len(decimal)) > _ID_CHARACTERS:
         return False
-    return bool(re.fullmatch("[0-9a-f]+", hexadecimal) and re.fullmatch("[0-9]+", decimal)) and int(hexadecimal, 16) == int(decimal)
+    return bool(re.fullmatch("[0-9a-f]+", hexadecimal) and re.fullmatch("[0-9]+", decimal)) and int(
+        hexadecimal, 16
+    ) == int(decimal)

@@ -9,15 +9,28 @@ _BASIC = (
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _ESCAPE = 0x1B
-_EXTENSION = {"\f": 0x0A, "^": 0x14, "{": 0x28, "}": 0x29, "\\": 0x2F, "[": 0x3C, "~": 0x3D, "]": 0x3E, "|": 0x40, "€": 0x65}
-_SEPTETS = {char: bytes((code,)) for code, char in enumerate(_BASIC) if code != _ESCAPE} | {char: bytes((_ESCAPE, code)) for char, code in _EXTENSION.items()}
+_EXTENSION = {
+    "\f": 0x0A,
+    "^": 0x14,
+    "{": 0x28,
+    "}": 0x29,
+    "\\": 0x2F,
+    "[": 0x3C,
+    "~": 0x3D,
+    "]": 0x3E,
+    "|": 0x40,
+    "€": 0x65,
+}
+_SEPTETS = {char: bytes((code,)) for code, char in enumerate(_BASIC) if code != _ESCAPE} | {
+    char: bytes((_ESCAPE, code)) for char, code in _EXTENSION.items()
+}
 _SINGLE = {"GSM-7": 160, "UCS-2": 70}
 _PART = {"GSM-7": 153, "UCS-2": 67}
 """What is left of a segment beside the six octets that say which part of which message it is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Segments:
+class TextSegments:
     """A text as it travels: its parts in order, which together are the text. `units` are septets, or UTF-16 code units."""
 
     encoding: Encoding
@@ -29,13 +42,13 @@ class Segments:
         return len(self.parts)
 
 
-def segment(text: str) -> Segments:
+def segment(text: str) -> TextSegments:
     """Cut a text into as few segments as it takes; no character is cut in two."""
     encoding: Encoding = "UCS-2" if beyond_gsm(text) else "GSM-7"
     sizes = [len(_SEPTETS[char]) for char in text] if encoding == "GSM-7" else [1 + (char > "\uffff") for char in text]
     units = sum(sizes)
     parts = (text,) if units <= _SINGLE[encoding] else _cut(text, sizes, _PART[encoding])
-    return Segments(encoding, parts, units)
+    return TextSegments(encoding, parts, units)
 
 
 def beyond_gsm(text: str) -> list[str]:

@@ -17,7 +17,13 @@ from dtqs.processors.sms.payload import SEGMENTS_LIMIT, callback_url
 
 ATTEMPT_SECONDS = 120.0
 """The time limit of an attempt where nobody sets one."""
-_NEEDED = {"twilio": ("account_sid", "auth_token"), "smpp": ("host", "system_id", "password"), "http": ("url",), "sink": (), None: ()}
+_NEEDED = {
+    "twilio": ("account_sid", "auth_token"),
+    "smpp": ("host", "system_id", "password"),
+    "http": ("url",),
+    "sink": (),
+    None: (),
+}
 
 
 def _optional(check: Callable[[str], str]) -> AfterValidator:
@@ -26,7 +32,13 @@ def _optional(check: Callable[[str], str]) -> AfterValidator:
 
 def _web_url(url: str) -> str:
     parts = urlsplit(template.check(url))
-    if parts.scheme not in ("http", "https") or not parts.hostname or "$" in parts.netloc or "@" in parts.netloc or parts.fragment:
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or "$" in parts.netloc
+        or "@" in parts.netloc
+        or parts.fragment
+    ):
         raise ValueError("allowed: an http:// or https:// URL, its host written out, without user name or fragment")
     return url
 
@@ -60,50 +72,111 @@ Url = Annotated[str, _optional(_web_url)]
 class SmsSettings(ProcessorSettings):
     """Who sends, to whom it may be sent, and how often; then each provider's own."""
 
-    provider: Literal["twilio", "smpp", "http", "sink"] | None = Field(None, description="who sends; sink: nobody, messages go into a file; empty: tasks fail")
-    sender: Annotated[str, _optional(sender_id)] = Field("", description="sender id of messages whose payload names none")
-    senders: tuple[Annotated[str, AfterValidator(sender_id)], ...] = Field((), description="sender ids that a payload may name; empty: any")
+    provider: Literal["twilio", "smpp", "http", "sink"] | None = Field(
+        None, description="who sends; sink: nobody, messages go into a file; empty: tasks fail"
+    )
+    sender: Annotated[str, _optional(sender_id)] = Field(
+        "", description="sender id of messages whose payload names none"
+    )
+    senders: tuple[Annotated[str, AfterValidator(sender_id)], ...] = Field(
+        (), description="sender ids that a payload may name; empty: any"
+    )
     allowed_prefixes: tuple[Annotated[str, Field(pattern=PREFIX_PATTERN)], ...] = Field(
-        (), description="beginnings of the numbers that may be sent to, as in +49, +4366; empty: any number in the world"
+        (),
+        description="beginnings of the numbers that may be sent to, as in +49, +4366; empty: any number in the world",
     )
     max_segments: int = Field(10, ge=1, le=SEGMENTS_LIMIT, description="segments of one message")
-    on_ambiguous: Literal["retry", "fail"] = Field("fail", description="what becomes of a task when nobody knows whether its message was sent")
-    recipient_per_minute: float = Field(0.0, ge=0, le=6000, description="messages a minute to one number, of all workers together; 0: no limit")
+    on_ambiguous: Literal["retry", "fail"] = Field(
+        "fail", description="what becomes of a task when nobody knows whether its message was sent"
+    )
+    recipient_per_minute: float = Field(
+        0.0, ge=0, le=6000, description="messages a minute to one number, of all workers together; 0: no limit"
+    )
     recipient_burst: int = Field(3, ge=1, le=1000, description="messages to one number at once, after a pause")
-    sender_per_second: float = Field(0.0, ge=0, le=1000, description="messages a second from one sender id, of all workers together; 0: no limit")
+    sender_per_second: float = Field(
+        0.0, ge=0, le=1000, description="messages a second from one sender id, of all workers together; 0: no limit"
+    )
     sender_burst: int = Field(1, ge=1, le=1000, description="messages from one sender id at once, after a pause")
-    status_callback: Annotated[str, _optional(_callback)] = Field("", description="URL for the message's status (twilio, http); ${id} in it is the task's id")
-    connect_timeout_seconds: float = Field(5.0, ge=0.1, le=60, description="seconds to wait for a connection to the provider")
+    status_callback: Annotated[str, _optional(_callback)] = Field(
+        "", description="URL for the message's status (twilio, http); ${id} in it is the task's id"
+    )
+    connect_timeout_seconds: float = Field(
+        5.0, ge=0.1, le=60, description="seconds to wait for a connection to the provider"
+    )
     request_timeout_seconds: float = Field(15.0, ge=0.1, le=90, description="seconds to wait for the provider's reply")
-    ca_file: Path | None = Field(None, description="file of the certificate authorities to believe, in PEM; empty: the usual ones")
+    ca_file: Path | None = Field(
+        None, description="file of the certificate authorities to believe, in PEM; empty: the usual ones"
+    )
     # twilio
     account_sid: str = Field("", pattern=r"^[A-Za-z0-9]*$", description="twilio: the account, as in AC…")
-    api_key_sid: str = Field("", pattern=r"^[A-Za-z0-9]*$", description="twilio: an API key, as in SK…, whose secret auth_token then is")
-    auth_token: SecretStr | None = Field(None, min_length=1, description="twilio: the token; auth_token_file names a file that holds it")
-    messaging_service_sid: str = Field("", pattern=r"^[A-Za-z0-9]*$", description="twilio: the service that chooses the sender of messages without one")
-    base_url: Annotated[str, AfterValidator(_web_url)] = Field("https://api.twilio.com", min_length=1, description="twilio: where its API is")
+    api_key_sid: str = Field(
+        "", pattern=r"^[A-Za-z0-9]*$", description="twilio: an API key, as in SK…, whose secret auth_token then is"
+    )
+    auth_token: SecretStr | None = Field(
+        None, min_length=1, description="twilio: the token; auth_token_file names a file that holds it"
+    )
+    messaging_service_sid: str = Field(
+        "", pattern=r"^[A-Za-z0-9]*$", description="twilio: the service that chooses the sender of messages without one"
+    )
+    base_url: Annotated[str, AfterValidator(_web_url)] = Field(
+        "https://api.twilio.com", min_length=1, description="twilio: where its API is"
+    )
     # smpp
     host: str = Field("", pattern=r"^[A-Za-z0-9._:-]*$", description="smpp: host name or address of the server")
     port: int = Field(2775, ge=1, le=65535, description="smpp: TCP port of the server")
     tls: bool = Field(False, description="smpp: TLS from the first octet, the certificate checked against host")
-    system_id: str = Field("", max_length=15, pattern=r"^[!-~]*$", description="smpp: the account, 15 characters at most")
-    password: SecretStr | None = Field(None, max_length=8, description="smpp: its password, 8 characters at most; password_file names a file that holds it")
+    system_id: str = Field(
+        "", max_length=15, pattern=r"^[!-~]*$", description="smpp: the account, 15 characters at most"
+    )
+    password: SecretStr | None = Field(
+        None,
+        max_length=8,
+        description="smpp: its password, 8 characters at most; password_file names a file that holds it",
+    )
     system_type: str = Field("", max_length=12, pattern=r"^[ -~]*$", description="smpp: where the server asks for one")
-    enquire_link_seconds: float = Field(30.0, ge=0.2, le=600, description="smpp: seconds without a word after which the connection is tried with enquire_link")
+    enquire_link_seconds: float = Field(
+        30.0,
+        ge=0.2,
+        le=600,
+        description="smpp: seconds without a word after which the connection is tried with enquire_link",
+    )
     receipts: bool = Field(True, description="smpp: ask for delivery receipts; those that come are logged")
-    wait_receipt_seconds: float = Field(0.0, ge=0, le=60, description="smpp: seconds to wait for the receipts, which then are in the result")
+    wait_receipt_seconds: float = Field(
+        0.0, ge=0, le=60, description="smpp: seconds to wait for the receipts, which then are in the result"
+    )
     # http
     method: Literal["POST", "PUT", "GET"] = Field("POST", description="http: method of the request")
     url: Url = Field("", description="http: the gateway's URL; may hold ${to} and the like, see docs/sms.md")
-    headers: Annotated[str, AfterValidator(_headers)] = Field("", description='http: JSON object of headers, as in {"Authorization": "Bearer ${token}"}')
-    content_type: str = Field("application/json", pattern=r"^[!-~]+/[ -~]+$", description="http: type of the body, by which values in it are escaped")
-    body: Text = Field('{"to": "${to}", "from": "${sender}", "text": "${text}", "reference": "${id}"}', description="http: the body; not of a GET")
-    token: SecretStr | None = Field(None, min_length=1, description="http: what ${token} stands for; token_file names a file that holds it")
-    success_codes: tuple[Annotated[int, Field(ge=200, le=299)], ...] = Field((200, 201, 202, 204), min_length=1, description="http: status codes of success")
-    success_pattern: Annotated[str, _optional(_pattern)] = Field("", description="http: regular expression that a reply of success also matches; empty: any")
-    id_path: str = Field("", pattern=r"^([^.\s]+(\.[^.\s]+)*)?$", description="http: where the reply, as JSON, has the message's id, as in messages.0.id")
+    headers: Annotated[str, AfterValidator(_headers)] = Field(
+        "", description='http: JSON object of headers, as in {"Authorization": "Bearer ${token}"}'
+    )
+    content_type: str = Field(
+        "application/json",
+        pattern=r"^[!-~]+/[ -~]+$",
+        description="http: type of the body, by which values in it are escaped",
+    )
+    body: Text = Field(
+        '{"to": "${to}", "from": "${sender}", "text": "${text}", "reference": "${id}"}',
+        description="http: the body; not of a GET",
+    )
+    token: SecretStr | None = Field(
+        None, min_length=1, description="http: what ${token} stands for; token_file names a file that holds it"
+    )
+    success_codes: tuple[Annotated[int, Field(ge=200, le=299)], ...] = Field(
+        (200, 201, 202, 204), min_length=1, description="http: status codes of success"
+    )
+    success_pattern: Annotated[str, _optional(_pattern)] = Field(
+        "", description="http: regular expression that a reply of success also matches; empty: any"
+    )
+    id_path: str = Field(
+        "",
+        pattern=r"^([^.\s]+(\.[^.\s]+)*)?$",
+        description="http: where the reply, as JSON, has the message's id, as in messages.0.id",
+    )
     # sink
-    sink_file: Path = Field(Path("/var/lib/dtqs/sms.jsonl"), description="sink: the file that messages are appended to, a line of JSON each")
+    sink_file: Path = Field(
+        Path("/var/lib/dtqs/sms.jsonl"), description="sink: the file that messages are appended to, a line of JSON each"
+    )
 
     @property
     def attempt_seconds(self) -> float:
@@ -113,13 +186,25 @@ class SmsSettings(ProcessorSettings):
     def _is_whole(self) -> Self:
         missing = [key for key in _NEEDED[self.provider] if not getattr(self, key)]
         if missing:
-            raise PydanticCustomError("needed", "provider = {provider} needs {missing} as well", {"provider": self.provider, "missing": ", ".join(missing)})
-        if self.provider == "http" and self.method != "GET" and template.escape_for(self.content_type) is template.in_json:
+            raise PydanticCustomError(
+                "needed",
+                "provider = {provider} needs {missing} as well",
+                {"provider": self.provider, "missing": ", ".join(missing)},
+            )
+        if (
+            self.provider == "http"
+            and self.method != "GET"
+            and template.escape_for(self.content_type) is template.in_json
+        ):
             self._check_json_body()
         total = self.connect_timeout_seconds + self.request_timeout_seconds + self.wait_receipt_seconds
         if total >= self.attempt_seconds:
             told = {"total": f"{total:g}", "limit": f"{self.attempt_seconds:g}"}
-            raise PydanticCustomError("times", "connecting, waiting for replies and for receipts may take {total} s, an attempt {limit} s", told)
+            raise PydanticCustomError(
+                "times",
+                "connecting, waiting for replies and for receipts may take {total} s, an attempt {limit} s",
+                told,
+            )
         return self
 
     def _check_json_body(self) -> None:
@@ -128,4 +213,6 @@ class SmsSettings(ProcessorSettings):
         try:
             json.loads(template.fill(self.body, sample, template.in_json))
         except ValueError as error:
-            raise PydanticCustomError("body", "body = {body}: no JSON: {why}", {"body": self.body, "why": str(error)}) from None
+            raise PydanticCustomError(
+                "body", "body = {body}: no JSON: {why}", {"body": self.body, "why": str(error)}
+            ) from None

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import orjson
 
-from dtqs.processors.sms.message import Message, Sent, SmsNotTaken
+from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, TextMessage
 from dtqs.processors.sms.settings import SmsSettings
 
 
-class Sink:
+class SmsSink:
     def __init__(self, settings: SmsSettings) -> None:
         self._path = settings.sink_file
 
-    def send(self, message: Message, begins: Callable[[], None]) -> Sent:
+    def send(self, message: TextMessage, begins: Callable[[], None]) -> AcceptedText:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             # texts are nobody's business but their owner's
@@ -25,12 +25,14 @@ class Sink:
         except OSError as error:
             raise SmsNotTaken("sink", f"{self._path}: {error.strerror}") from error
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)  # of all workers: so that a line that could not be written whole can be taken back
+            fcntl.flock(
+                file, fcntl.LOCK_EX
+            )  # of all workers: so that a line that could not be written whole can be taken back
             begins()
             _append(file, self._path, _line(message))
         finally:
             os.close(file)
-        return Sent(message.task_id, "written")
+        return AcceptedText(message.task_id, "written")
 
     def look(self) -> None:
         """Nobody is connected to."""
@@ -39,7 +41,7 @@ class Sink:
         """Nothing is kept."""
 
 
-def _line(message: Message) -> bytes:
+def _line(message: TextMessage) -> bytes:
     facts = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "task_id": message.task_id,

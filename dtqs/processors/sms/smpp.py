@@ -13,14 +13,20 @@ from smpplib import consts
 from dtqs.deadline import Deadline
 from dtqs.errors import PermanentError
 from dtqs.processors.sms.link import Link, LinkLost
-from dtqs.processors.sms.message import Message, Sent, SmsNotTaken, SmsRefused, SmsUnsure
+from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage
 from dtqs.processors.sms.numbers import is_alphanumeric
 from dtqs.processors.sms.receipts import Receipts, receipt_in
-from dtqs.processors.sms.segments import Segments, encode
+from dtqs.processors.sms.segments import TextSegments, encode
 from dtqs.processors.sms.settings import SmsSettings
 
 NOT_TAKEN = frozenset(
-    {consts.SMPP_ESME_RSYSERR, consts.SMPP_ESME_RMSGQFUL, consts.SMPP_ESME_RTHROTTLED, consts.SMPP_ESME_RX_T_APPN, consts.SMPP_ESME_RINVBNDSTS}
+    {
+        consts.SMPP_ESME_RSYSERR,
+        consts.SMPP_ESME_RMSGQFUL,
+        consts.SMPP_ESME_RTHROTTLED,
+        consts.SMPP_ESME_RX_T_APPN,
+        consts.SMPP_ESME_RINVBNDSTS,
+    }
 )
 """Statuses which say that the message was not taken, and may be later."""
 _CREDENTIALS = frozenset({consts.SMPP_ESME_RINVPASWD, consts.SMPP_ESME_RINVSYSID, consts.SMPP_ESME_RINVSYSTYP})
@@ -37,21 +43,27 @@ class Smpp:
         self._link: Link | None = None
         self._receipts = Receipts()
 
-    def send(self, message: Message, begins: Callable[[], None]) -> Sent:
+    def send(self, message: TextMessage, begins: Callable[[], None]) -> AcceptedText:
         link = self._bound()
-        fields = _addresses(message) | {"registered_delivery": int(self._settings.receipts or self._settings.wait_receipt_seconds > 0)}
+        fields = _addresses(message) | {
+            "registered_delivery": int(self._settings.receipts or self._settings.wait_receipt_seconds > 0)
+        }
         segments = message.segments
         begins()
         ids: list[str] = []
         for part in _parts(segments, message.task_id):
-            ids.append(self._submit(link, {**fields, **part}, f"{len(ids)} of {segments.count} segments were taken", bool(ids)))
-        return Sent(ids[0] or None, "accepted", tuple(ids) if len(ids) > 1 else ())
+            ids.append(
+                self._submit(link, {**fields, **part}, f"{len(ids)} of {segments.count} segments were taken", bool(ids))
+            )
+        return AcceptedText(ids[0] or None, "accepted", tuple(ids) if len(ids) > 1 else ())
 
-    def wait_receipts(self, sent: Sent) -> Sent:
+    def wait_receipts(self, sent: AcceptedText) -> AcceptedText:
         """Wait for the receipts of a message as long as the settings say, and return it with those that came. Raises nothing of its own."""
         ids = sent.part_ids or ((sent.message_id,) if sent.message_id else ())
         if self._link is not None:
-            self._serve(self._link, lambda: len(self._receipts.of(ids)) == len(ids), self._settings.wait_receipt_seconds)
+            self._serve(
+                self._link, lambda: len(self._receipts.of(ids)) == len(ids), self._settings.wait_receipt_seconds
+            )
         return replace(sent, receipts=self._receipts.of(ids))
 
     def look(self) -> str:
@@ -81,7 +93,9 @@ class Smpp:
         link = Link(self._connect(), settings.request_timeout_seconds, settings.enquire_link_seconds, self._on_message)
         password = settings.password.get_secret_value() if settings.password else ""
         try:
-            reply = link.ask("bind_transceiver", system_id=settings.system_id, password=password, system_type=settings.system_type)
+            reply = link.ask(
+                "bind_transceiver", system_id=settings.system_id, password=password, system_type=settings.system_type
+            )
         except LinkLost as error:
             raise SmsNotTaken("smpp", f"{self._where}: not bound: {error}") from error
         if reply.status != consts.SMPP_ESME_ROK:
@@ -142,11 +156,14 @@ class Smpp:
             logger.warning("message to us refused: SMS are sent here, not read")
             return int(consts.SMPP_ESME_RX_R_APPN)
         self._receipts.add(receipt)
-        logger.info("delivery receipt", extra={"message_id": receipt.message_id, "state": receipt.state, "network_error": receipt.error})
+        logger.info(
+            "delivery receipt",
+            extra={"message_id": receipt.message_id, "state": receipt.state, "network_error": receipt.error},
+        )
         return int(consts.SMPP_ESME_ROK)
 
 
-def _addresses(message: Message) -> dict[str, Any]:
+def _addresses(message: TextMessage) -> dict[str, Any]:
     """Say from whom and to whom; type of number and numbering plan tell a number in E.164 form, a short code and a name apart."""
     source = message.sender or ""
     types = {"source_addr_ton": consts.SMPP_TON_UNK, "source_addr_npi": consts.SMPP_NPI_UNK}
@@ -154,11 +171,15 @@ def _addresses(message: Message) -> dict[str, Any]:
         types = {"source_addr_ton": consts.SMPP_TON_INTL, "source_addr_npi": consts.SMPP_NPI_ISDN}
     elif source:
         types["source_addr_ton"] = consts.SMPP_TON_ALNUM if is_alphanumeric(source) else consts.SMPP_TON_NWSPEC
-    destination = {"dest_addr_ton": consts.SMPP_TON_INTL, "dest_addr_npi": consts.SMPP_NPI_ISDN, "destination_addr": message.to.lstrip("+")}
+    destination = {
+        "dest_addr_ton": consts.SMPP_TON_INTL,
+        "dest_addr_npi": consts.SMPP_NPI_ISDN,
+        "destination_addr": message.to.lstrip("+"),
+    }
     return types | {"source_addr": source.lstrip("+")} | destination
 
 
-def _parts(segments: Segments, task_id: str) -> list[dict[str, Any]]:
+def _parts(segments: TextSegments, task_id: str) -> list[dict[str, Any]]:
     """Return each segment's own fields; parts of one message carry a header: its number, how many there are, which one this is."""
     coding = consts.SMPP_ENCODING_DEFAULT if segments.encoding == "GSM-7" else consts.SMPP_ENCODING_ISO10646
     octets = [encode(part, segments.encoding) for part in segments.parts]
@@ -168,7 +189,10 @@ def _parts(segments: Segments, task_id: str) -> list[dict[str, Any]]:
     number = zlib.crc32(task_id.encode()) & 0xFF
     headers = [bytes((5, 0, 3, number, len(octets), index)) for index in range(1, len(octets) + 1)]
     esm_class = consts.SMPP_GSMFEAT_UDHI
-    return [{"short_message": header + part, "data_coding": coding, "esm_class": esm_class} for header, part in zip(headers, octets, strict=True)]
+    return [
+        {"short_message": header + part, "data_coding": coding, "esm_class": esm_class}
+        for header, part in zip(headers, octets, strict=True)
+    ]
 
 
 def _status(status: int) -> str:

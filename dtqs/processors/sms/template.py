@@ -35,7 +35,16 @@ def in_url(value: str) -> str:
 
 def spellings(value: str) -> set[str]:
     """Return the ways in which a value may be written where another server repeats it."""
-    return {value, in_url(value), quote(value), quote_plus(value), in_json(value), json.dumps(value)[1:-1], _in_xml(value), escape(value)}
+    return {
+        value,
+        in_url(value),
+        quote(value),
+        quote_plus(value),
+        in_json(value),
+        json.dumps(value)[1:-1],
+        _in_xml(value),
+        escape(value),
+    }
 
 
 def in_header(value: str) -> str:
@@ -60,7 +69,9 @@ def headers(text: str) -> dict[str, str]:
         raise ValueError('no headers; allowed: a JSON object of texts, as in {"X-Reference": "${id}"}')
     for name, template in value.items():
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or in_header(template) != template:
-            raise ValueError(f"no header: {name!r}; allowed: a name of letters, digits and -, a value of printable ASCII")
+            raise ValueError(
+                f"no header: {name!r}; allowed: a name of letters, digits and -, a value of printable ASCII"
+            )
         check(template)
     return value
 

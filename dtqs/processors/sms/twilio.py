@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import orjson
 
 from dtqs.processors.sms.exchange import NOT_TAKEN_CODES, UNSURE_CODES, Exchange, Reply
-from dtqs.processors.sms.message import Message, Sent, SmsNotTaken, SmsRefused, SmsUnsure, words
+from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage, words
 from dtqs.processors.sms.settings import SmsSettings
 
 _TRANSIENT_ERRORS = frozenset({20429, 20500, 20503, 21611, 30001, 63017})
@@ -21,14 +21,24 @@ class Twilio:
     def __init__(self, settings: SmsSettings) -> None:
         self._settings = settings
         self._token = settings.auth_token.get_secret_value() if settings.auth_token else ""
-        self._exchange = Exchange("twilio", settings.connect_timeout_seconds, settings.request_timeout_seconds, settings.ca_file)
+        self._exchange = Exchange(
+            "twilio", settings.connect_timeout_seconds, settings.request_timeout_seconds, settings.ca_file
+        )
 
-    def send(self, message: Message, begins: Callable[[], None]) -> Sent:
+    def send(self, message: TextMessage, begins: Callable[[], None]) -> AcceptedText:
         settings = self._settings
         url = f"{settings.base_url.rstrip('/')}/2010-04-01/Accounts/{settings.account_sid}/Messages.json"
-        credentials = base64.b64encode(f"{settings.api_key_sid or settings.account_sid}:{self._token}".encode()).decode()
-        headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        return self._judge(self._exchange.ask("POST", url, headers, urlencode(self._form(message)).encode(), begins), message)
+        credentials = base64.b64encode(
+            f"{settings.api_key_sid or settings.account_sid}:{self._token}".encode()
+        ).decode()
+        headers = {
+            "Authorization": f"Basic {credentials}",
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Accept": "application/json",
+        }
+        return self._judge(
+            self._exchange.ask("POST", url, headers, urlencode(self._form(message)).encode(), begins), message
+        )
 
     def look(self) -> str:
         return self._exchange.look(self._settings.base_url)
@@ -36,7 +46,7 @@ class Twilio:
     def close(self) -> None:
         self._exchange.close()
 
-    def _form(self, message: Message) -> dict[str, str]:
+    def _form(self, message: TextMessage) -> dict[str, str]:
         form = {"To": message.to, "Body": message.text}
         if message.sender:
             form["From"] = message.sender
@@ -44,7 +54,7 @@ class Twilio:
             form["MessagingServiceSid"] = self._settings.messaging_service_sid
         return form | ({"StatusCallback": message.status_callback} if message.status_callback else {})
 
-    def _judge(self, reply: Reply, message: Message) -> Sent:
+    def _judge(self, reply: Reply, message: TextMessage) -> AcceptedText:
         """Turn the reply into what became of the message. What is written in it is shown with numbers masked and without the token and the text."""
         facts = _object(reply.text)
         why = f"HTTP {reply.code}"
@@ -56,12 +66,18 @@ class Twilio:
             if facts.get("status") in _LOST_STATUSES:
                 raise SmsRefused("twilio", why)
             sid = facts.get("sid")
-            return Sent(sid if isinstance(sid, str) else None, str(facts.get("status", "accepted")))
+            return AcceptedText(sid if isinstance(sid, str) else None, str(facts.get("status", "accepted")))
         if reply.code in NOT_TAKEN_CODES or error in _TRANSIENT_ERRORS:
             raise SmsNotTaken("twilio", why, reply.retry_after_seconds)
         if reply.code >= 500:
-            raise SmsUnsure(f"twilio has answered with {why}") if reply.code in UNSURE_CODES else SmsNotTaken("twilio", why, reply.retry_after_seconds)
-        raise SmsRefused("twilio", f"{why}; {_CREDENTIALS}" if reply.code in (401, 403) and error in (None, 20003) else why)
+            raise (
+                SmsUnsure(f"twilio has answered with {why}")
+                if reply.code in UNSURE_CODES
+                else SmsNotTaken("twilio", why, reply.retry_after_seconds)
+            )
+        raise SmsRefused(
+            "twilio", f"{why}; {_CREDENTIALS}" if reply.code in (401, 403) and error in (None, 20003) else why
+        )
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -31,7 +31,17 @@ _COARSE = Fraction(1, 100)
 _HAIR_SECONDS, _SPARSE_SECONDS = 0.0005, 0.5
 _UNEVEN = 1.5
 _CRF = {"libx264": 23, "libx265": 26, "libsvtav1": 35, "libaom-av1": 32, "libvpx-vp9": 32}
-_SPEEDS: tuple[Speed, ...] = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+_SPEEDS: tuple[Speed, ...] = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+)
 _NUMBERS = {
     "libsvtav1": ("preset", (12, 11, 10, 9, 9, 8, 6, 5, 4)),
     "libaom-av1": ("cpu-used", (8, 8, 8, 7, 6, 5, 4, 3, 2)),
@@ -67,7 +77,12 @@ def listed(answer: bytes) -> frozenset[str]:
 def video(name: str, rate: Rate, speed: Speed | None, keyframe_seconds: float | None = None) -> Options:
     """Return the options of a video encoder, for both passes where there are two."""
     # never filled up to a fixed rate: some films claim thousands of pictures a second; and both passes must see the same pictures
-    options: Options = {"pix_fmt": "yuv420p", "fps_mode:v": "vfr", **_speed(name, speed or "medium"), **_quality(name, rate)}
+    options: Options = {
+        "pix_fmt": "yuv420p",
+        "fps_mode:v": "vfr",
+        **_speed(name, speed or "medium"),
+        **_quality(name, rate),
+    }
     if keyframe_seconds:
         options["force_key_frames"] = f"expr:gte(t,n_forced*{keyframe_seconds:g})"
     if name == "libx265":
@@ -86,7 +101,9 @@ def timing(shown: Shown | None, fps: float | None, format: str) -> Options:
         last, end = ((seconds / _TICKS[format]) for seconds in (shown.last_seconds - _HAIR_SECONDS, shown.end_seconds))
         lasts = f"if(gt(PTS\\,{last:.1f})\\,max(1\\,{end:.0f}-PTS)\\,DURATION)"
     is_uneven = shown.rate is None or shown.longest_seconds > _UNEVEN * shown.usual_seconds
-    if format == "hls" and is_uneven:  # a fragment begins where the lengths before it end, and its muxer guesses the last one
+    if (
+        format == "hls" and is_uneven
+    ):  # a fragment begins where the lengths before it end, and its muxer guesses the last one
         lasts = f"if(gt(NEXT_DTS\\,DTS)\\,NEXT_DTS-DTS\\,{lasts})"
     if lasts != "DURATION":
         options["bsf:v"] = f"setts=duration={lasts}"

@@ -88,7 +88,9 @@ def film_surface(source: Colour, *, keeps_alpha: bool = False) -> Surface:
 
 def picture_surface(source: Colour, *, keeps_alpha: bool = False) -> Surface:
     """Return how a picture is drawn."""
-    return Surface(replace(SRGB, has_alpha=True), "gbrap") if keeps_alpha and source.has_alpha else Surface(SRGB, "gbrp")
+    return (
+        Surface(replace(SRGB, has_alpha=True), "gbrap") if keeps_alpha and source.has_alpha else Surface(SRGB, "gbrp")
+    )
 
 
 def read(stream: Mapping[str, Any]) -> Colour:
@@ -103,7 +105,9 @@ def read(stream: Mapping[str, Any]) -> Colour:
     if matrix in ("", "gbr"):
         matrix = _guessed(stream, primaries, transfer)
     said_range = _said(stream, "color_range")
-    is_full = said_range == "pc" or (not said_range and (pixels.startswith("yuvj") or (codec in _PALETTES and not pixels.startswith("yuv"))))
+    is_full = said_range == "pc" or (
+        not said_range and (pixels.startswith("yuvj") or (codec in _PALETTES and not pixels.startswith("yuv")))
+    )
     usual = "bt709" if codec == "mjpeg" else _OF_MATRIX.get(matrix, "bt2020" if transfer in _HDR else "bt709")
     curve = "smpte170m" if matrix in ("smpte170m", "bt470bg") else "bt709"
     return Colour(matrix, "pc" if is_full else "tv", primaries or usual, transfer or curve, has_alpha)
@@ -144,4 +148,6 @@ def _said(stream: Mapping[str, Any], name: str) -> str:
 
 def _tag(stream: Mapping[str, Any], name: str) -> str:
     tags = stream.get("tags", {})
-    return next((str(value) for key, value in tags.items() if key.lower() == name), "") if isinstance(tags, dict) else ""
+    return (
+        next((str(value) for key, value in tags.items() if key.lower() == name), "") if isinstance(tags, dict) else ""
+    )

@@ -26,7 +26,7 @@ _OPTIONS = frozenset({
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class ReadLimits:
     """Limits that ffmpeg itself keeps while it reads."""
 
     max_pixels: int
@@ -35,14 +35,14 @@ class Guard:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeSpan:
     """A part of a film: from so many seconds, and so many of them; None: to its end."""
 
     start_seconds: float = 0.0
     length_seconds: float | None = None
 
 
-WHOLE = Span()
+WHOLE = TimeSpan()
 
 
 def place(file: BinaryIO) -> str:
@@ -50,9 +50,20 @@ def place(file: BinaryIO) -> str:
     return f"file:/proc/self/fd/{file.fileno()}"
 
 
-def source(file: BinaryIO, container: Container, guard: Guard, span: Span = WHOLE, own: Mapping[str, str | int] = MappingProxyType({})) -> Stream:
+def source(
+    file: BinaryIO,
+    container: Container,
+    guard: ReadLimits,
+    span: TimeSpan = WHOLE,
+    own: Mapping[str, str | int] = MappingProxyType({}),
+) -> Stream:
     """The hostile file as an input: nothing but this file is read, by this demuxer, and by decoders on the list; `own`: this film's options."""
-    options: dict[str, Any] = {"f": container.demuxer, **_guarded(container.demuxer, guard), "threads": guard.threads, **own}
+    options: dict[str, Any] = {
+        "f": container.demuxer,
+        **_guarded(container.demuxer, guard),
+        "threads": guard.threads,
+        **own,
+    }
     if span.start_seconds:
         options["ss"] = _seconds(span.start_seconds)
     if span.length_seconds is not None:
@@ -76,21 +87,38 @@ def output(streams: Sequence[Stream], where: str, muxer: str, **options: Any) ->
 
 def compiled(program: str, made: Stream, loudness: str = "error") -> list[str]:
     """Return the whole command. Raises ValueError for an option that is not on the list."""
-    begin = [program, "-hide_banner", "-nostdin", "-nostats", "-v", loudness, "-progress", "pipe:1", "-stats_period", "0.5"]
+    begin = [
+        program,
+        "-hide_banner",
+        "-nostdin",
+        "-nostats",
+        "-v",
+        loudness,
+        "-progress",
+        "pipe:1",
+        "-stats_period",
+        "0.5",
+    ]
     return checked([str(part) for part in ffmpeg.compile(made, cmd=begin, overwrite_output=True)])
 
 
-def probe(program: str, file: BinaryIO, container: Container, guard: Guard, unread: Collection[str] = ()) -> list[str]:
+def probe(
+    program: str, file: BinaryIO, container: Container, guard: ReadLimits, unread: Collection[str] = ()
+) -> list[str]:
     """Return the command that asks what a file is. ffprobe fails where it may not open a decoder: those in `unread` it opens, and gives no data."""
     return _asked(program, file, container, guard, unread, ["-print_format", "json", "-show_format", "-show_streams"])
 
 
-def packets(program: str, file: BinaryIO, container: Container, guard: Guard, unread: Collection[str] = ()) -> list[str]:
+def packets(
+    program: str, file: BinaryIO, container: Container, guard: ReadLimits, unread: Collection[str] = ()
+) -> list[str]:
     """Return the command that tells of each packet of a file."""
     return _asked(program, file, container, guard, unread, ["-print_format", "csv=p=0", "-show_entries", FIELDS])
 
 
-def _asked(program: str, file: BinaryIO, container: Container, guard: Guard, unread: Collection[str], what: Sequence[str]) -> list[str]:
+def _asked(
+    program: str, file: BinaryIO, container: Container, guard: ReadLimits, unread: Collection[str], what: Sequence[str]
+) -> list[str]:
     options = {"f": container.demuxer, **_guarded(container.demuxer, guard)}
     del options["max_pixels"]  # its figures are judged by us, in words
     if unread:
@@ -113,7 +141,7 @@ def checked(command: list[str]) -> list[str]:
     return command
 
 
-def _guarded(demuxer: str, guard: Guard) -> dict[str, Any]:
+def _guarded(demuxer: str, guard: ReadLimits) -> dict[str, Any]:
     options: dict[str, Any] = {
         "protocol_whitelist": "file",
         "format_whitelist": demuxer,

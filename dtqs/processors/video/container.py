@@ -50,14 +50,22 @@ _MAGIC: tuple[tuple[int, bytes, Container], ...] = (
     (0, b"DKIF\0\0", Container("ivf", "video/x-ivf")),
     (0, b"YUV4MPEG2 ", Container("yuv4mpegpipe", "video/x-yuv4mpeg")),
     (0, b"\0\0\x01\xb3", Container("mpegvideo", "video/mpeg")),
-    *((4, atom, Container("mov", "video/quicktime")) for atom in (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")),
+    *(
+        (4, atom, Container("mov", "video/quicktime"))
+        for atom in (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+    ),
 )
 """What sniff does not know, since no browser shows it."""
 _ALLOWED = (
     "allowed are MP4, MOV, Matroska, WebM, AVI, MPEG-TS, MPEG-PS, FLV, Ogg, ASF, MXF, WAV, MP3, AAC, FLAC, AIFF, WavPack, AC-3, GIF, "
     "and streams of H.264, HEVC and MPEG-2 without a container"
 )
-_WORDS = {UNKNOWN: "of no kind that is known here", "text/plain": "plain text", "application/pdf": "a PDF", "text/html": "a web page (HTML)"}
+_WORDS = {
+    UNKNOWN: "of no kind that is known here",
+    "text/plain": "plain text",
+    "application/pdf": "a PDF",
+    "text/html": "a web page (HTML)",
+}
 _TS_PACKETS = ((0, 188), (4, 192))
 
 DECODERS = (
@@ -90,7 +98,9 @@ def recognise(file: BinaryIO) -> Container:
         return found
     media_type = _packets(head) or sniff(head)
     if media_type not in _BY_TYPE:
-        raise PermanentError(f"the file is {_WORDS.get(media_type, f'of type {media_type}')}, not a film or sound that can be read: {_ALLOWED}")
+        raise PermanentError(
+            f"the file is {_WORDS.get(media_type, f'of type {media_type}')}, not a film or sound that can be read: {_ALLOWED}"
+        )
     return Container(_BY_TYPE[media_type], media_type)
 
 

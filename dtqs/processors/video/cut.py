@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from dtqs.errors import PermanentError
-from dtqs.processors.video.command import Span
+from dtqs.processors.video.command import TimeSpan
 from dtqs.processors.video.reel import Reach
 from dtqs.processors.video.verify import allowed_gap
 
@@ -64,7 +64,7 @@ class Heard:
 class Cut:
     """A part, and what its tracks have in it."""
 
-    span: Span
+    span: TimeSpan
     seconds: float
     first_seconds: float
     """Where the first of the tracks begins, by the film's clock."""
@@ -72,7 +72,13 @@ class Cut:
     heard: Heard | None
 
 
-def cut(name: str, wanted: tuple[float, float | None], picture: Reach | None, sound: Reach | None, rates: Sequence[Fraction] = ()) -> Cut:
+def cut(
+    name: str,
+    wanted: tuple[float, float | None],
+    picture: Reach | None,
+    sound: Reach | None,
+    rates: Sequence[Fraction] = (),
+) -> Cut:
     """Decide it. Raises PermanentError where nothing is in the part, or the film lacks what it should have there."""
     start, end = wanted
     film_end = max(reach.end_seconds for reach in (picture, sound) if reach)
@@ -87,12 +93,14 @@ def cut(name: str, wanted: tuple[float, float | None], picture: Reach | None, so
             _check_whole(name, what, reach, start, stop)
     heard = _heard(sound, start, stop) if sound else None
     if heard is None and picture is None and sound is not None:
-        raise PermanentError(f"output {name}: there is no sound from {start:g} to {stop:g} s: it begins at {sound.begin_seconds:.3f}")
+        raise PermanentError(
+            f"output {name}: there is no sound from {start:g} to {stop:g} s: it begins at {sound.begin_seconds:.3f}"
+        )
     shown = _shown(name, picture, start, stop, rates) if picture else None
     first = min(reach.begin_seconds for reach, kept in ((picture, shown), (sound, heard)) if reach and kept)
     # a film that goes on behind its last packet's time is read to its end
     length = stop - start if end is not None and stop < film_end else None
-    return Cut(Span(start, length), stop - start, first, shown, heard)
+    return Cut(TimeSpan(start, length), stop - start, first, shown, heard)
 
 
 def shown_at(times: "array[float]", seconds: float) -> int:
@@ -114,7 +122,9 @@ def _heard(sound: Reach, start: float, stop: float) -> Heard | None:
 
 def _shown(name: str, picture: Reach, start: float, stop: float, rates: Sequence[Fraction]) -> Shown:
     if picture.begin_seconds >= stop:
-        raise PermanentError(f"output {name}: there is no picture before {stop:g} s: it begins at {picture.begin_seconds:.3f}")
+        raise PermanentError(
+            f"output {name}: there is no picture before {stop:g} s: it begins at {picture.begin_seconds:.3f}"
+        )
     # behind the end of the picture its last one stands for the rest
     end = (stop if start >= picture.end_seconds else min(stop, picture.end_seconds)) - start
     times = picture.times
@@ -127,7 +137,9 @@ def _shown(name: str, picture: Reach, start: float, stop: float, rates: Sequence
         places[0] = 0.0
     longest = max((after - before for before, after in itertools.pairwise(places)), default=0.0)
     rate = next((rate for rate in rates if _is_on(places, rate)), None)
-    return Shown(times[first], places[0], places[-1], max(end, places[-1]), max(longest, places[0], end - places[-1]), rate)
+    return Shown(
+        times[first], places[0], places[-1], max(end, places[-1]), max(longest, places[0], end - places[-1]), rate
+    )
 
 
 def _first(times: "array[float]", start: float) -> int:

@@ -38,7 +38,14 @@ _ADDRESSES = re.compile(r" @ 0x[0-9a-f]+")
 _UNREAD = re.compile(r"Codec \((\w+)\) not on whitelist")
 _FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
 _BROKEN_DISK = (os.strerror(errno.EIO),)
-_NO_MEMORY = (os.strerror(errno.ENOMEM), "malloc of size", "memory allocation", "Memory allocation", "insufficient resources", "failed to map segment")
+_NO_MEMORY = (
+    os.strerror(errno.ENOMEM),
+    "malloc of size",
+    "memory allocation",
+    "Memory allocation",
+    "insufficient resources",
+    "failed to map segment",
+)
 _CUT_SHORT = ("moov atom not found", "File ended prematurely", "the file: End of file")
 _TOO_LONG = (os.strerror(errno.EFBIG),)
 _TOO_LARGE = ("exceeds specified max pixel count",)
@@ -63,7 +70,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class EncodeProgress:
     """How far ffmpeg is: seconds of the output, pictures, and how many times faster than the film it is."""
 
     seconds: float
@@ -76,11 +83,13 @@ class CodecUnread(PermanentError):
     """A track has a codec whose decoder is not on the list."""
 
     def __init__(self, codec: str) -> None:
-        super().__init__(f"the file has a track of codec {codec}, which is not read here: convert that track to H.264 and AAC, or take it out")
+        super().__init__(
+            f"the file has a track of codec {codec}, which is not read here: convert that track to H.264 and AAC, or take it out"
+        )
         self.codec = codec
 
 
-Watch = Callable[[Progress], object]
+Watch = Callable[[EncodeProgress], object]
 
 
 class Ffmpeg:
@@ -89,7 +98,14 @@ class Ffmpeg:
     def __init__(self, folder: Path, bounds: Bounds, jail: Jail | None = None) -> None:
         self._folder, self._bounds, self._jail = folder, bounds, jail or Jail()
 
-    def run(self, command: Sequence[str], files: Sequence[BinaryIO] = (), watch: Watch | None = None, *, holds_back: bool = False) -> str:
+    def run(
+        self,
+        command: Sequence[str],
+        files: Sequence[BinaryIO] = (),
+        watch: Watch | None = None,
+        *,
+        holds_back: bool = False,
+    ) -> str:
         """Run it to its end and return the last lines that it said. Raises PermanentError, or TransientError where the disk or memory is to blame.
 
         `holds_back`: a filter gathers pictures for long before one comes out, so work on them is a sign of life, too.
@@ -104,9 +120,13 @@ class Ffmpeg:
     def python(self, script: Path, arguments: Sequence[str], files: Sequence[BinaryIO] = ()) -> bytes:
         """Run a program of ours within the same bounds, and return what it printed. Its first argument says how it enters the jail."""
         command = [sys.executable, "-P", str(script), self._jail.orders(), *arguments]
-        return self._answer(command, files, {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONUTF8": "1"})
+        return self._answer(
+            command, files, {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONUTF8": "1"}
+        )
 
-    def _answer(self, command: Sequence[str], files: Sequence[BinaryIO], python: Mapping[str, str] | None = None) -> bytes:
+    def _answer(
+        self, command: Sequence[str], files: Sequence[BinaryIO], python: Mapping[str, str] | None = None
+    ) -> bytes:
         answer = bytearray()
 
         def take(sample: bytes) -> bool:
@@ -141,9 +161,17 @@ class Ffmpeg:
         return "\n".join(lines)
 
     @contextmanager
-    def _started(self, command: Sequence[str], files: Sequence[BinaryIO], python: Mapping[str, str] | None) -> Iterator["subprocess.Popen[bytes]"]:
+    def _started(
+        self, command: Sequence[str], files: Sequence[BinaryIO], python: Mapping[str, str] | None
+    ) -> Iterator["subprocess.Popen[bytes]"]:
         # of the environment nothing but the search path: ffmpeg reads variables that make it write files
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._folder), "LC_ALL": "C", "SVT_LOG": "1", **(python or {})}
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self._folder),
+            "LC_ALL": "C",
+            "SVT_LOG": "1",
+            **(python or {}),
+        }
         jail = self._jail if python is None else None
         process = launch.start(command, self._folder, environment, self._bounds.limits(), jail, files)
         try:
@@ -151,7 +179,9 @@ class Ffmpeg:
         finally:
             _end(process)
 
-    def _attend(self, process: "subprocess.Popen[bytes]", take: Callable[[bytes], bool], holds_back: bool) -> deque[str]:
+    def _attend(
+        self, process: "subprocess.Popen[bytes]", take: Callable[[bytes], bool], holds_back: bool
+    ) -> deque[str]:
         """Read both streams to their ends; `take` tells whether what came is a sign of progress."""
         lines = _Lines()
         moved_at, worked_seconds, stall_seconds = time.monotonic(), 0.0, self._bounds.stall_seconds
@@ -168,7 +198,9 @@ class Ffmpeg:
                 if time.monotonic() - moved_at > stall_seconds:
                     worked_before, worked_seconds = worked_seconds, _cpu_seconds(process.pid)
                     if not holds_back or worked_seconds - worked_before < _WORKING * stall_seconds:
-                        raise PermanentError(f"nothing came out of the encoder for {stall_seconds:g} s{_told(lines.kept)}")
+                        raise PermanentError(
+                            f"nothing came out of the encoder for {stall_seconds:g} s{_told(lines.kept)}"
+                        )
                     moved_at = time.monotonic()
         return lines.kept
 
@@ -176,7 +208,9 @@ class Ffmpeg:
         """Word what a status means."""
         said, bounds = _told(lines), self._bounds
         if cpu_seconds >= bounds.cpu_seconds - _CPU_SLACK_SECONDS and status in (-signal.SIGKILL, -signal.SIGXCPU):
-            return PermanentError(f"the film takes more than {bounds.cpu_seconds} s of processor time, which is the limit{said}")
+            return PermanentError(
+                f"the film takes more than {bounds.cpu_seconds} s of processor time, which is the limit{said}"
+            )
         if status == -signal.SIGXFSZ or _says(lines, _TOO_LONG):
             return PermanentError(f"an output is longer than {bounds.file_bytes} bytes, which is the limit{said}")
         if deaths.is_from_outside(status):
@@ -196,7 +230,9 @@ class Ffmpeg:
         if _says(lines, _TOO_LARGE):
             return PermanentError(f"the film has pictures of more pixels than are allowed{said}")
         if _says(lines, _NO_MEMORY):
-            return PermanentError(f"the film takes more than {bounds.memory_bytes} bytes of memory, which is the limit{said}")
+            return PermanentError(
+                f"the film takes more than {bounds.memory_bytes} bytes of memory, which is the limit{said}"
+            )
         return PermanentError(f"{name} failed with status {status}{said}")
 
 
@@ -221,12 +257,14 @@ class _Blocks:
     def __init__(self, watch: Watch | None) -> None:
         self._watch, self._rest = watch, b""
         self._block: dict[str, str] = {}
-        self._last = Progress(0.0, 0, 0, None)
+        self._last = EncodeProgress(0.0, 0, 0, None)
 
     def take(self, sample: bytes) -> bool:
         *whole, rest = (self._rest + sample).split(b"\n")
         self._rest = rest[-LINE_BYTES:]  # a line without an end is not ffmpeg's
-        return sum(self._line(line.decode("ascii", "replace")) for line in whole) > 0  # not any(), which leaves lines unread
+        return (
+            sum(self._line(line.decode("ascii", "replace")) for line in whole) > 0
+        )  # not any(), which leaves lines unread
 
     def _line(self, line: str) -> bool:
         key, _, value = line.partition("=")
@@ -235,7 +273,7 @@ class _Blocks:
         if key != "progress":
             return False
         block, self._block = self._block, {}
-        now = Progress(
+        now = EncodeProgress(
             (number(block.get("out_time_us")) or 0.0) / 1e6,
             int(number(block.get("frame")) or 0),
             int(number(block.get("total_size")) or 0),

@@ -122,10 +122,20 @@ class Film:
         facts: dict[str, Any] = {"duration_seconds": _rounded(self.duration_seconds), "bit_rate": self.bit_rate}
         if self.picture:
             picture = self.picture
-            facts |= {"width": picture.width, "height": picture.height, "video_codec": picture.codec, "fps": _rounded(picture.fps)}
+            facts |= {
+                "width": picture.width,
+                "height": picture.height,
+                "video_codec": picture.codec,
+                "fps": _rounded(picture.fps),
+            }
             facts |= {"video_bit_rate": picture.bit_rate}
         if sound:
-            facts |= {"audio_codec": sound.codec, "audio_bit_rate": sound.bit_rate, "audio_channels": sound.channels, "audio_sample_rate": sound.sample_rate}
+            facts |= {
+                "audio_codec": sound.codec,
+                "audio_bit_rate": sound.bit_rate,
+                "audio_channels": sound.channels,
+                "audio_sample_rate": sound.sample_rate,
+            }
         return {name: value for name, value in facts.items() if value is not None}
 
 
@@ -133,7 +143,13 @@ def read(answer: bytes, demuxer: str, size_bytes: int) -> Film:
     """Read ffprobe's JSON. Raises PermanentError where there is neither picture nor sound."""
     try:
         return _film(orjson.loads(answer.decode("utf-8", "replace")), demuxer, size_bytes)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # of another shape than its own, it comes from a taken-over ffprobe
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:  # of another shape than its own, it comes from a taken-over ffprobe
         raise PermanentError("ffprobe says nothing that can be understood of this file") from error
 
 
@@ -148,8 +164,25 @@ def _film(said: Mapping[str, Any], demuxer: str, size_bytes: int) -> Film:
         raise PermanentError("there is neither picture nor sound in the file")
     subtitles = tuple((_index(stream), _codec(stream)) for stream in streams if stream.get("codec_type") == "subtitle")
     start, said_seconds = signed(whole.get("start_time")) or 0.0, number(whole.get("duration"))
-    measured, rate, cover = demuxer not in _UNMEASURED, whole_number(whole.get("bit_rate")), covers[0] if covers else None
-    film = Film(None, sounds, subtitles, len(streams), None, measured, rate, size_bytes, cover, tuple(pictures), start_seconds=start, said_seconds=said_seconds)
+    measured, rate, cover = (
+        demuxer not in _UNMEASURED,
+        whole_number(whole.get("bit_rate")),
+        covers[0] if covers else None,
+    )
+    film = Film(
+        None,
+        sounds,
+        subtitles,
+        len(streams),
+        None,
+        measured,
+        rate,
+        size_bytes,
+        cover,
+        tuple(pictures),
+        start_seconds=start,
+        said_seconds=said_seconds,
+    )
     return film.showing(chosen(pictures))
 
 
@@ -196,8 +229,15 @@ def _picture(stream: Mapping[str, Any]) -> Picture:
     shown = (height, shown_width) if rotation in (90, 270) else (shown_width, height)
     fps = _ratio(stream.get("avg_frame_rate"), "/") or _ratio(stream.get("r_frame_rate"), "/")
     rate = whole_number(stream.get("bit_rate"))
-    rates = tuple(dict.fromkeys(filter(None, (_fraction(stream.get(name)) for name in ("r_frame_rate", "avg_frame_rate")))))
-    index, codec, duration, packets = _index(stream), _codec(stream), _duration(stream), whole_number(stream.get("nb_frames"))
+    rates = tuple(
+        dict.fromkeys(filter(None, (_fraction(stream.get(name)) for name in ("r_frame_rate", "avg_frame_rate"))))
+    )
+    index, codec, duration, packets = (
+        _index(stream),
+        _codec(stream),
+        _duration(stream),
+        whole_number(stream.get("nb_frames")),
+    )
     return Picture(
         index, codec, *shown, (width, height), fps, rotation, rate, duration,
         colour=colour.read(stream), has_matrix=_has_matrix(stream), is_default=_disposition(stream, "default"),
@@ -209,7 +249,9 @@ def _sound(stream: Mapping[str, Any]) -> Sound:
     codec, channels = _codec(stream), whole_number(stream.get("channels")) or 1
     sample_rate, rate = whole_number(stream.get("sample_rate")) or 48000, whole_number(stream.get("bit_rate"))
     duration, end, packets = _duration(stream), _end(stream), whole_number(stream.get("nb_frames"))
-    return Sound(_index(stream), codec, channels, sample_rate, rate, duration, _disposition(stream, "default"), end, packets)
+    return Sound(
+        _index(stream), codec, channels, sample_rate, rate, duration, _disposition(stream, "default"), end, packets
+    )
 
 
 def _index(stream: Mapping[str, Any]) -> int:
@@ -229,8 +271,16 @@ def _disposition(stream: Mapping[str, Any], name: str) -> bool:
 
 def _rotation(stream: Mapping[str, Any]) -> int:
     """Degrees in quarters, clockwise; ffprobe counts the other way round."""
-    turns = [side.get("rotation") for side in stream.get("side_data_list", ()) if isinstance(side, dict) and "rotation" in side]
-    return round(-float(turns[0]) / 90) * 90 % 360 if turns and isinstance(turns[0], int | float) and math.isfinite(turns[0]) else 0
+    turns = [
+        side.get("rotation")
+        for side in stream.get("side_data_list", ())
+        if isinstance(side, dict) and "rotation" in side
+    ]
+    return (
+        round(-float(turns[0]) / 90) * 90 % 360
+        if turns and isinstance(turns[0], int | float) and math.isfinite(turns[0])
+        else 0
+    )
 
 
 def _has_matrix(stream: Mapping[str, Any]) -> bool:

@@ -17,7 +17,11 @@ def beat(stream: Stream, fps: float | None) -> Stream:
 
 def picture_from(stream: Stream, seconds: float) -> Stream:
     """Drop what is before, and begin the clock there."""
-    return stream.filter("trim", start=_exact(seconds)).filter("setpts", f"PTS-{_exact(seconds)}/TB") if seconds else stream
+    return (
+        stream.filter("trim", start=_exact(seconds)).filter("setpts", f"PTS-{_exact(seconds)}/TB")
+        if seconds
+        else stream
+    )
 
 
 def repeated(stream: Stream) -> Stream:
@@ -25,7 +29,9 @@ def repeated(stream: Stream) -> Stream:
     return stream.filter("tpad", stop=1, stop_mode="clone")
 
 
-def placed(stream: Stream, lead_seconds: float, before_seconds: float, shown: Shown, *, repeats_last: bool, from_start: bool) -> Stream:
+def placed(
+    stream: Stream, lead_seconds: float, before_seconds: float, shown: Shown, *, repeats_last: bool, from_start: bool
+) -> Stream:
     """Put each picture to its time in the part, which begins that long after the input does, and its first picture so long before the part."""
     if lead_seconds - before_seconds > 2 * _HAIR_SECONDS:
         stream = stream.filter("trim", start=_exact(lead_seconds - before_seconds - _HAIR_SECONDS))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dtqs.processors.video.payload import Crop, VideoOutput
+from dtqs.processors.video.payload import VideoCrop, VideoOutput
 
 Size = tuple[int, int]
 _HAIR = 1e-6
@@ -10,10 +10,10 @@ _HAIR = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class VideoFrame:
     """Cut this part out, scale it, cut that to its middle, put bars around."""
 
-    crop: Crop | None
+    crop: VideoCrop | None
     scaled: Size
     middle: Size | None
     padded: Size | None
@@ -23,7 +23,7 @@ class Frame:
         return self.padded or self.middle or self.scaled
 
 
-def frame(shown: Size, output: VideoOutput) -> Frame:
+def frame(shown: Size, output: VideoOutput) -> VideoFrame:
     """Decide it for a film of that size. Raises ValueError for a crop that is not inside the picture."""
     crop = output.crop
     if crop and (crop.x + crop.width > shown[0] or crop.y + crop.height > shown[1]):
@@ -31,21 +31,23 @@ def frame(shown: Size, output: VideoOutput) -> Frame:
     whole = (crop.width, crop.height) if crop else shown
     most = None if output.enlarge else whole
     if output.width is None or output.height is None:
-        return Frame(crop, _scaled(whole, _one_side(whole, output), most), None, None)
+        return VideoFrame(crop, _scaled(whole, _one_side(whole, output), most), None, None)
     box = _down(output.width), _down(output.height)
     contain, cover = (box[0] / whole[0], box[1] / whole[1]), max(box[0] / whole[0], box[1] / whole[1])
     if output.fit == "stretch":
-        return Frame(crop, _shrunk(box, 1.0 if output.enlarge else min(1.0, 1 / contain[0], 1 / contain[1])), None, None)
+        return VideoFrame(
+            crop, _shrunk(box, 1.0 if output.enlarge else min(1.0, 1 / contain[0], 1 / contain[1])), None, None
+        )
     if output.fit == "cover":
         shrink = 1.0 if output.enlarge else min(1.0, 1 / cover)
         middle = _shrunk(box, shrink)
         scaled = _scaled(whole, cover * shrink, most)
-        return Frame(crop, (max(scaled[0], middle[0]), max(scaled[1], middle[1])), middle, None)
+        return VideoFrame(crop, (max(scaled[0], middle[0]), max(scaled[1], middle[1])), middle, None)
     scaled = _scaled(whole, min(contain) if output.enlarge else min(*contain, 1.0), most)
-    return Frame(crop, scaled, None, box if output.fit == "pad" else None)
+    return VideoFrame(crop, scaled, None, box if output.fit == "pad" else None)
 
 
-def rendition(shown: Size, output: VideoOutput, short_side: int) -> Frame:
+def rendition(shown: Size, output: VideoOutput, short_side: int) -> VideoFrame:
     """Decide it for one size of a stream."""
     return frame(shown, output.model_copy(update={"short_side": short_side, "width": None, "height": None}))
 

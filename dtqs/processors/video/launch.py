@@ -19,7 +19,12 @@ _NO_STEP: Step = lambda: None  # noqa: E731
 
 
 def start(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str], limits: Mapping[int, int], jail: Jail | None, files: Sequence[BinaryIO]
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    limits: Mapping[int, int],
+    jail: Jail | None,
+    files: Sequence[BinaryIO],
 ) -> "subprocess.Popen[bytes]":
     """Start a program in the folder, with those open files and no others; None: it enters the jail itself.
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from dtqs.amounts import span
-from dtqs.processors.video.ffmpeg import Progress, Watch
+from dtqs.processors.video.ffmpeg import EncodeProgress, Watch
 
 _EVERY_SECONDS = 1.0
 Report = Callable[[float, str], object]
@@ -29,13 +29,13 @@ class Meter:
     def watch(self, seconds: float | None, number: int = 1, of: int = 1) -> Watch:
         """Return what takes ffmpeg's progress in run `number` of so many, which makes so many seconds of film (None: nobody knows)."""
 
-        def take(progress: Progress) -> None:
+        def take(progress: EncodeProgress) -> None:
             part = min(1.0, progress.seconds / seconds) if seconds else 0.0
             self._tell(self._before + self._share * (min(number, of) - 1 + part) / of, progress)
 
         return take
 
-    def _tell(self, fraction: float, progress: Progress) -> None:
+    def _tell(self, fraction: float, progress: EncodeProgress) -> None:
         # a run that must be repeated would go back
         self._fraction = max(self._fraction, fraction)
         now = self._clock()
@@ -48,7 +48,7 @@ class Meter:
         return (now - self._begun_at) * (1 - self._fraction) / self._fraction if self._fraction > 0.01 else None
 
 
-def _words(progress: Progress, left_seconds: float | None) -> str:
+def _words(progress: EncodeProgress, left_seconds: float | None) -> str:
     words = [f"{progress.seconds:.1f} s done"]
     if progress.speed:
         words.append(f"{progress.speed:.3g}× speed")

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dtqs.errors import PermanentError
-from dtqs.processors.video.command import Span, Stream, compiled, output, own
+from dtqs.processors.video.command import Stream, TimeSpan, compiled, output, own
 from dtqs.processors.video.film import no_track
 from dtqs.processors.video.geometry import Size
-from dtqs.processors.video.payload import Subtitles, VideoOutput, Watermark
+from dtqs.processors.video.payload import Subtitles, VideoOutput, VideoWatermark
 from dtqs.processors.video.storing import read_text
 from dtqs.processors.video.studio import Studio
 from dtqs.processors.video.vtt import Script, read
@@ -33,19 +33,21 @@ class Text:
     cues: int
 
 
-def watermark(studio: Studio, wanted: Watermark, size: Size) -> Stream:
+def watermark(studio: Studio, wanted: VideoWatermark, size: Size) -> Stream:
     """Return the picture as an input, in its final size; made once for all passes. Raises PermanentError for what is no picture."""
     width = max(1, round(size[0] * wanted.width_fraction))
     name = f"watermark-{hashlib.sha256(f'{wanted.source} {width} {wanted.opacity}'.encode()).hexdigest()}.png"
     if not (studio.programs.folder / name).exists():
         file = studio.sources.open(wanted.source)
-        problem = studio.programs.ffmpeg.python(_MARK, [str(file.fileno()), name, str(width), str(wanted.opacity)], [file])
+        problem = studio.programs.ffmpeg.python(
+            _MARK, [str(file.fileno()), name, str(width), str(wanted.opacity)], [file]
+        )
         if problem:
             raise PermanentError(problem.decode("utf-8", "replace"))
     return own(name, "png_pipe")
 
 
-def subtitles(studio: Studio, asked: VideoOutput, span: Span, seconds: float) -> Text | None:
+def subtitles(studio: Studio, asked: VideoOutput, span: TimeSpan, seconds: float) -> Text | None:
     """Make an output's subtitles. Raises PermanentError for what is none."""
     if asked.subtitles is None:
         return None
@@ -56,14 +58,14 @@ def subtitles(studio: Studio, asked: VideoOutput, span: Span, seconds: float) ->
         files: tuple[BinaryIO, ...] = ()
     else:
         script = None
-        track, files = studio.source(Span()).made[str(_own_track(studio, asked.subtitles))], (studio.file,)
+        track, files = studio.source(TimeSpan()).made[str(_own_track(studio, asked.subtitles))], (studio.file,)
     for muxer, codec in (("ass", "ass"), ("webvtt", "webvtt")):
         made = output([track], f"file:{stem}.{muxer}", muxer, **{"c:s": codec})
         studio.programs.ffmpeg.run(compiled(studio.programs.settings.ffmpeg, made), files)
     return _finished(studio, stem, script, span, seconds)
 
 
-def _finished(studio: Studio, stem: str, script: Script | None, span: Span, seconds: float) -> Text:
+def _finished(studio: Studio, stem: str, script: Script | None, span: TimeSpan, seconds: float) -> Text:
     folder = studio.programs.folder
     ass, vtt = folder / f"{stem}.ass", folder / f"{stem}.webvtt"
     ass.write_text(without_attachments(read_text(ass, "the subtitles")), encoding="utf-8")

@@ -22,7 +22,7 @@ JUMPING = frozenset({"mpegts", "mpeg", "ogg"})
 
 
 @dataclass(slots=True)
-class Track:
+class PacketTrack:
     """The packets of one track, by the file's own clock."""
 
     begin_seconds: float = float("inf")
@@ -38,11 +38,11 @@ class Track:
         return self.end_seconds < self.begin_seconds
 
 
-class Reader:
+class PacketReader:
     """Takes what ffprobe prints, line by line; keeps the times of pictures, and of other tracks the beginning and end."""
 
     def __init__(self, pictures: Collection[int], others: Collection[int], demuxer: str) -> None:
-        self.tracks = {index: Track() for index in (*pictures, *others)}
+        self.tracks = {index: PacketTrack() for index in (*pictures, *others)}
         self._pictures, self._jumps = frozenset(pictures), demuxer in JUMPING
         self._next: dict[int, float] = {}
         self._shift, self._count, self._rest = 0.0, 0, b""
@@ -79,7 +79,7 @@ class Reader:
         track.begin_seconds = min(track.begin_seconds, at)
         track.end_seconds = max(track.end_seconds, at + lasts)
 
-    def _picture(self, track: Track, at: float, is_timed: bool, position: bytes) -> None:
+    def _picture(self, track: PacketTrack, at: float, is_timed: bool, position: bytes) -> None:
         track.is_timed = track.is_timed and is_timed
         track.times.append(at)
         track.positions.append(_whole(position))

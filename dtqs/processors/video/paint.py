@@ -9,8 +9,8 @@ from dtqs.processors.video import filters
 from dtqs.processors.video.colour import BT709, SRGB, Colour, Surface, conversion
 from dtqs.processors.video.command import Stream, one_colour
 from dtqs.processors.video.film import Picture
-from dtqs.processors.video.geometry import Frame, Size
-from dtqs.processors.video.payload import Position, VideoOutput, Watermark
+from dtqs.processors.video.geometry import Size, VideoFrame
+from dtqs.processors.video.payload import Position, VideoOutput, VideoWatermark
 
 _ACROSS = {"left": "{margin}", "centre": "(W-w)/2", "right": "W-w-{margin}"}
 _DOWN = {"top": "{margin}", "middle": "(H-h)/2", "bottom": "H-h-{margin}"}
@@ -19,11 +19,15 @@ _SAME_SHAPE = 0.02
 _MIDDLE = "(ow-iw)/2", "(oh-ih)/2"
 
 
-def picture(stream: Stream, frame: Frame, asked: VideoOutput, source: Picture, surface: Surface) -> Stream:
+def picture(stream: Stream, frame: VideoFrame, asked: VideoOutput, source: Picture, surface: Surface) -> Stream:
     """Deinterlace, crop, convert, scale and pad, in this order. A picture whose size changes on the way is letterboxed."""
     colour, ratio = source.colour, source.width / source.height
     stream = stream.filter("setparams", **colour.tags())
-    is_converted = colour.is_hdr or not colour.is_scalable or (colour.is_wide and (surface.colour.is_rgb or surface.colour == BT709))
+    is_converted = (
+        colour.is_hdr
+        or not colour.is_scalable
+        or (colour.is_wide and (surface.colour.is_rgb or surface.colour == BT709))
+    )
     if is_simple := not (asked.deinterlace or frame.crop or is_converted or colour.has_alpha):
         stream = _boxed(stream, frame.scaled, ratio, conversion(colour, surface.colour), surface.pixels)
     else:
@@ -36,19 +40,23 @@ def picture(stream: Stream, frame: Frame, asked: VideoOutput, source: Picture, s
     if is_converted:
         stream, colour = _mapped(stream, colour)
     if colour.has_alpha:
-        stream, colour = _blended(stream, colour, frame.scaled, None if surface.has_alpha else asked.background or "#000000")
+        stream, colour = _blended(
+            stream, colour, frame.scaled, None if surface.has_alpha else asked.background or "#000000"
+        )
     if not is_simple:
         stream = _converted(stream, frame.scaled, colour, surface)
     stream = stream.filter("setsar", "1").filter("setparams", **surface.colour.tags())
     return filters.beat(_finished(stream, frame, asked.background, surface), asked.fps)
 
 
-def smaller(stream: Stream, frame: Frame, surface: Surface) -> Stream:
+def smaller(stream: Stream, frame: VideoFrame, surface: Surface) -> Stream:
     """Bring a finished picture to a smaller size."""
-    return _finished(_converted(stream, frame.scaled, surface.colour, surface).filter("setsar", "1"), frame, None, surface)
+    return _finished(
+        _converted(stream, frame.scaled, surface.colour, surface).filter("setsar", "1"), frame, None, surface
+    )
 
 
-def marked(stream: Stream, mark: Stream, watermark: Watermark, surface: Surface) -> Stream:
+def marked(stream: Stream, mark: Stream, watermark: VideoWatermark, surface: Surface) -> Stream:
     """Lay a picture over it, which has its final size already."""
     x, y = place_of(watermark.position, watermark.margin)
     return _over(stream, mark.filter("format", "gbrap"), (x, y), surface)
@@ -98,7 +106,11 @@ def _mapped(stream: Stream, colour: Colour) -> tuple[Stream, Colour]:
     said = said if colour.is_rgb else {**said, "min": colour.matrix}
     bright = {"npl": 100} if colour.is_hdr else {}
     letter = "a" if colour.has_alpha else ""
-    stream = stream.filter("zscale", **said, t="linear", **bright).filter("format", f"gbr{letter}pf32le").filter("zscale", p="bt709")
+    stream = (
+        stream.filter("zscale", **said, t="linear", **bright)
+        .filter("format", f"gbr{letter}pf32le")
+        .filter("zscale", p="bt709")
+    )
     if colour.is_hdr:
         stream = stream.filter("tonemap", tonemap="hable", desat=0)
     if colour.has_alpha:
@@ -121,7 +133,7 @@ def _blended(stream: Stream, colour: Colour, size: Size, background: str | None)
     return ffmpeg.filter([ground, halves[1].filter("unpremultiply", inplace=1)], "overlay", format="gbrp"), SRGB
 
 
-def _finished(stream: Stream, frame: Frame, background: str | None, surface: Surface) -> Stream:
+def _finished(stream: Stream, frame: VideoFrame, background: str | None, surface: Surface) -> Stream:
     if frame.middle:
         stream = cut_out(stream, frame.middle, ("(iw-ow)/2", "(ih-oh)/2"))
     if not frame.padded:

@@ -13,18 +13,22 @@ SECONDS_LIMIT = 7 * 86400.0
 _USUAL_SIZES = "1080, 720, 480, 360 and 240, none larger than the film"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
-Format = Literal["mp4", "webm", "hls", "aac", "m4a", "mp3", "opus", "ogg", "poster", "jpeg", "png", "sprite", "gif", "webp"]
+Format = Literal[
+    "mp4", "webm", "hls", "aac", "m4a", "mp3", "opus", "ogg", "poster", "jpeg", "png", "sprite", "gif", "webp"
+]
 VideoCodec = Literal["h264", "hevc", "av1", "vp9"]
 AudioCodec = Literal["aac", "opus", "mp3"]
 Fit = Literal["contain", "cover", "pad", "stretch"]
 Speed = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
-Position = Literal["top-left", "top", "top-right", "left", "centre", "center", "right", "bottom-left", "bottom", "bottom-right"]
+Position = Literal[
+    "top-left", "top", "top-right", "left", "centre", "center", "right", "bottom-left", "bottom", "bottom-right"
+]
 Side = Annotated[int, Field(ge=2, le=SIDE_LIMIT)]
 Seconds = Annotated[float, Field(ge=0, le=SECONDS_LIMIT)]
 BitRate = Annotated[int, Field(ge=8_000, le=500_000_000)]
 
 
-class Crop(Payload):
+class VideoCrop(Payload):
     """A part of the picture, in pixels of the picture as it is shown."""
 
     x: int = Field(ge=0, le=SIDE_LIMIT, description="pixels from the left")
@@ -33,7 +37,7 @@ class Crop(Payload):
     height: Side = Field(description="pixels")
 
 
-class Watermark(Payload):
+class VideoWatermark(Payload):
     """A picture over the film."""
 
     source: Source
@@ -46,11 +50,20 @@ class Watermark(Payload):
 class Subtitles(Payload):
     """Text under the film."""
 
-    source: Source | None = Field(default=None, description="a SubRip (.srt), WebVTT or ASS file; left out: a text track of the film itself")
-    track: int = Field(default=0, ge=0, le=999, description="without a source: which of the film's subtitle tracks, counted from 0")
-    mode: Literal["burn", "carry"] = Field(default="burn", description="burn: into the picture; carry: as a track that a player can switch on")
+    source: Source | None = Field(
+        default=None, description="a SubRip (.srt), WebVTT or ASS file; left out: a text track of the film itself"
+    )
+    track: int = Field(
+        default=0, ge=0, le=999, description="without a source: which of the film's subtitle tracks, counted from 0"
+    )
+    mode: Literal["burn", "carry"] = Field(
+        default="burn", description="burn: into the picture; carry: as a track that a player can switch on"
+    )
     language: str = Field(
-        default="und", pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, description="the track's language, as `en`, `deu` or `pt-BR`"
+        default="und",
+        pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$",
+        max_length=35,
+        description="the track's language, as `en`, `deu` or `pt-BR`",
     )
     title: str = Field(
         default="Subtitles",
@@ -63,8 +76,12 @@ class Subtitles(Payload):
 class Rendition(Payload):
     """One size of a stream."""
 
-    short_side: Side = Field(description="pixels of the shorter side: 720 makes 720p, upright films too; larger than the film: left away")
-    video_bit_rate: BitRate | None = Field(default=None, description="bits per second; left out: constant quality below max_bit_rate")
+    short_side: Side = Field(
+        description="pixels of the shorter side: 720 makes 720p, upright films too; larger than the film: left away"
+    )
+    video_bit_rate: BitRate | None = Field(
+        default=None, description="bits per second; left out: constant quality below max_bit_rate"
+    )
     max_bit_rate: BitRate | None = Field(default=None, description="most bits per second; left out: by the size")
     crf: int | None = Field(default=None, ge=0, le=63, description="constant quality; left out: the output's")
 
@@ -80,9 +97,12 @@ class Fields(Payload):
     end_seconds: Seconds | None = Field(default=None, description="end here in the film")
     width: Side | None = Field(default=None, description="pixels; left out: by the height and the film's proportions")
     height: Side | None = Field(default=None, description="pixels; left out: by the width and the film's proportions")
-    short_side: Side | None = Field(default=None, description="instead of width and height: pixels of the shorter side, whichever that is")
+    short_side: Side | None = Field(
+        default=None, description="instead of width and height: pixels of the shorter side, whichever that is"
+    )
     fit: Fit | None = Field(
-        default=None, description="contain: whole, inside the box; cover: fill it, cut off the rest; pad: whole, with bars; stretch: lose the proportions"
+        default=None,
+        description="contain: whole, inside the box; cover: fill it, cut off the rest; pad: whole, with bars; stretch: lose the proportions",
     )
     background: str | None = Field(
         default=None,
@@ -90,40 +110,85 @@ class Fields(Payload):
         description="colour of the bars and behind what is transparent, as #rrggbb; left out: black; png, gif, webp and vp9 stay transparent",
     )
     enlarge: bool | None = Field(default=None, description="true: larger than the film, too")
-    crop: Crop | None = Field(default=None, description="take this part of the picture, before it is scaled")
+    crop: VideoCrop | None = Field(default=None, description="take this part of the picture, before it is scaled")
     fps: float | None = Field(default=None, gt=0, le=240, description="pictures per second; left out: the film's")
     deinterlace: bool | None = Field(default=None, description="true: make whole pictures of interlaced ones")
     video_codec: VideoCodec | None = Field(default=None, description="left out: h264; in webm vp9")
-    crf: int | None = Field(default=None, ge=0, le=63, description="constant quality, less is better: h264 and hevc to 51, vp9 and av1 to 63")
+    crf: int | None = Field(
+        default=None,
+        ge=0,
+        le=63,
+        description="constant quality, less is better: h264 and hevc to 51, vp9 and av1 to 63",
+    )
     video_bit_rate: BitRate | None = Field(default=None, description="bits per second, instead of crf")
     max_bit_rate: BitRate | None = Field(default=None, description="most bits per second")
-    two_pass: bool | None = Field(default=None, description="true: look at the film once before, so that a bit rate is spent where it is needed")
-    max_bytes: int | None = Field(default=None, ge=1_000, le=1 << 40, description="the whole file has at most so many bytes; instead of crf and bit rates")
-    speed: Speed | None = Field(default=None, description="of the encoder: slower makes smaller files; left out: medium")
-    keyframe_seconds: float | None = Field(default=None, gt=0, le=60, description="a picture to jump to every so many seconds; left out: the encoder's choice")
+    two_pass: bool | None = Field(
+        default=None, description="true: look at the film once before, so that a bit rate is spent where it is needed"
+    )
+    max_bytes: int | None = Field(
+        default=None,
+        ge=1_000,
+        le=1 << 40,
+        description="the whole file has at most so many bytes; instead of crf and bit rates",
+    )
+    speed: Speed | None = Field(
+        default=None, description="of the encoder: slower makes smaller files; left out: medium"
+    )
+    keyframe_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        le=60,
+        description="a picture to jump to every so many seconds; left out: the encoder's choice",
+    )
     mute: bool | None = Field(default=None, description="true: no sound")
     audio_codec: AudioCodec | None = Field(default=None, description="left out: aac; in webm opus")
-    audio_bit_rate: BitRate | None = Field(default=None, description="bits per second; left out: 64000 a channel, of opus 48000")
+    audio_bit_rate: BitRate | None = Field(
+        default=None, description="bits per second; left out: 64000 a channel, of opus 48000"
+    )
     audio_channels: int | None = Field(default=None, ge=1, le=8, description="left out: the film's, 2 at most")
     audio_sample_rate: Literal[8000, 12000, 16000, 22050, 24000, 32000, 44100, 48000] | None = Field(
         default=None, description="samples per second; left out: the film's where that is 44100 or 48000, else 48000"
     )
     video_track: int | None = Field(
-        default=None, ge=0, le=999, description="which of the film's picture tracks, counted from 0; left out: the default, else the largest"
+        default=None,
+        ge=0,
+        le=999,
+        description="which of the film's picture tracks, counted from 0; left out: the default, else the largest",
     )
-    audio_track: int | None = Field(default=None, ge=0, le=999, description="which of the film's audio tracks, counted from 0; left out: its default")
-    loudness_lufs: float | None = Field(default=None, ge=-70, le=-5, description="bring the sound to this loudness (EBU R128): -16 for podcasts, say")
-    faststart: bool | None = Field(default=None, description="false: the index at the end of an mp4, which then cannot be played before it is whole")
+    audio_track: int | None = Field(
+        default=None,
+        ge=0,
+        le=999,
+        description="which of the film's audio tracks, counted from 0; left out: its default",
+    )
+    loudness_lufs: float | None = Field(
+        default=None, ge=-70, le=-5, description="bring the sound to this loudness (EBU R128): -16 for podcasts, say"
+    )
+    faststart: bool | None = Field(
+        default=None,
+        description="false: the index at the end of an mp4, which then cannot be played before it is whole",
+    )
     keep_metadata: bool | None = Field(default=None, description="true: keep title, date, place and chapters")
-    watermark: Watermark | None = Field(default=None, description="a picture over the film")
+    watermark: VideoWatermark | None = Field(default=None, description="a picture over the film")
     subtitles: Subtitles | None = Field(default=None, description="text under the film")
-    renditions: Annotated[tuple[Rendition, ...], Field(strict=False, max_length=RENDITIONS_LIMIT, json_schema_extra={"minItems": 1})] | None = Field(
-        default=None, description=f"of hls: the sizes; left out: {_USUAL_SIZES}"
+    renditions: (
+        Annotated[
+            tuple[Rendition, ...], Field(strict=False, max_length=RENDITIONS_LIMIT, json_schema_extra={"minItems": 1})
+        ]
+        | None
+    ) = Field(default=None, description=f"of hls: the sizes; left out: {_USUAL_SIZES}")
+    segment_seconds: float | None = Field(
+        default=None, ge=1, le=60, description="of hls: length of a segment; left out: 6"
     )
-    segment_seconds: float | None = Field(default=None, ge=1, le=60, description="of hls: length of a segment; left out: 6")
-    at_seconds: Seconds | None = Field(default=None, description="of poster, jpeg and png: the picture there; left out: one that looks typical")
-    quality: int | None = Field(default=None, ge=1, le=100, description="of pictures: 1 to 100; left out: 82, of webp 75")
-    interval_seconds: float | None = Field(default=None, ge=0.1, le=3600, description="of a sprite: seconds between its pictures; left out: 100 of them")
+    at_seconds: Seconds | None = Field(
+        default=None, description="of poster, jpeg and png: the picture there; left out: one that looks typical"
+    )
+    quality: int | None = Field(
+        default=None, ge=1, le=100, description="of pictures: 1 to 100; left out: 82, of webp 75"
+    )
+    interval_seconds: float | None = Field(
+        default=None, ge=0.1, le=3600, description="of a sprite: seconds between its pictures; left out: 100 of them"
+    )
     columns: int | None = Field(default=None, ge=1, le=100, description="of a sprite: pictures in a row; left out: 10")
     rows: int | None = Field(default=None, ge=1, le=100, description="of a sprite: rows of a sheet; left out: 10")
     loop: bool | None = Field(default=None, description="of gif and webp: false: play once")
@@ -137,8 +202,14 @@ class Fields(Payload):
 class VideoOutput(Fields):
     """One thing to make."""
 
-    name: str = Field(pattern=NAME, max_length=100, description="letters, digits, dots, _ and -, a letter or digit first; different from the others")
-    preset: str | None = Field(default=None, max_length=100, description="what is left out here, this preset says: web-720p, hls-adaptive, …")
+    name: str = Field(
+        pattern=NAME,
+        max_length=100,
+        description="letters, digits, dots, _ and -, a letter or digit first; different from the others",
+    )
+    preset: str | None = Field(
+        default=None, max_length=100, description="what is left out here, this preset says: web-720p, hls-adaptive, …"
+    )
 
 
 USUAL = (VideoOutput(name="web", preset="web-720p"), VideoOutput(name="poster", preset="poster"))

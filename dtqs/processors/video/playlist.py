@@ -12,7 +12,7 @@ _ATTRIBUTE = re.compile(r'(?<![A-Z-])([A-Z-]++)=("[^"]*"|[^,]*)')
 
 
 @dataclass(frozen=True, slots=True)
-class Segments:
+class MediaPlaylist:
     """The media playlist of one rendition, whose segments are parts of one file."""
 
     lines: tuple[str, ...]
@@ -35,7 +35,7 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class PlaylistTrack:
     """A sound or subtitles as the master playlist lists them."""
 
     kind: str
@@ -44,13 +44,15 @@ class Track:
     language: str | None
 
 
-def read(text: str) -> Segments:
+def read(text: str) -> MediaPlaylist:
     """Read a media playlist whose segments are byte ranges."""
     lines = tuple(line for line in text.splitlines() if line.strip())
     return _measured(lines, [float(line[8:].partition(",")[0]) for line in lines if line.startswith("#EXTINF:")])
 
 
-def timed(segments: Segments, times: Sequence[float], positions: Sequence[int], end_seconds: float) -> Segments:
+def timed(
+    segments: MediaPlaylist, times: Sequence[float], positions: Sequence[int], end_seconds: float
+) -> MediaPlaylist:
     """Return the playlist with each segment as long as its packets are: ffmpeg's own figures miss the time in which no new picture comes.
 
     A packet's position says in which segment it is.
@@ -70,12 +72,12 @@ def timed(segments: Segments, times: Sequence[float], positions: Sequence[int], 
     return _measured(tuple(target if line.startswith("#EXT-X-TARGETDURATION:") else line for line in lines), lengths)
 
 
-def _measured(lines: tuple[str, ...], lengths: Sequence[float]) -> Segments:
+def _measured(lines: tuple[str, ...], lengths: Sequence[float]) -> MediaPlaylist:
     ranges = _ranges(lines)
     rates = [size * 8 / length for (size, _), length in zip(ranges, lengths, strict=True) if length > 0]
     seconds, end_bytes = sum(lengths), max((start + size for size, start in ranges), default=0)
     mean = round(sum(size for size, _ in ranges) * 8 / seconds) if seconds else 0
-    return Segments(lines, seconds, end_bytes, round(max(rates, default=0)), mean)
+    return MediaPlaylist(lines, seconds, end_bytes, round(max(rates, default=0)), mean)
 
 
 def _ranges(lines: Sequence[str]) -> list[tuple[int, int]]:
@@ -84,9 +86,12 @@ def _ranges(lines: Sequence[str]) -> list[tuple[int, int]]:
     return [(int(size), int(start)) for size, _, start in found]
 
 
-def renamed(segments: Segments, uri: str) -> str:
+def renamed(segments: MediaPlaylist, uri: str) -> str:
     """Return the playlist with its one media file named by this URI."""
-    lines = [re.sub(r'URI="[^"]*"', f'URI="{uri}"', line) if line.startswith("#EXT-X-MAP:") else line for line in segments.lines]
+    lines = [
+        re.sub(r'URI="[^"]*"', f'URI="{uri}"', line) if line.startswith("#EXT-X-MAP:") else line
+        for line in segments.lines
+    ]
     return "\n".join(line if line.startswith("#") else uri for line in lines) + "\n"
 
 
@@ -102,11 +107,16 @@ def codecs(master: str) -> dict[str, str]:
 
 def single(uri: str, seconds: float) -> str:
     """Return the playlist of subtitles, which are one segment."""
-    lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{max(1, round(seconds + 0.5))}", "#EXT-X-MEDIA-SEQUENCE:0"]
+    lines = [
+        "#EXTM3U",
+        "#EXT-X-VERSION:7",
+        f"#EXT-X-TARGETDURATION:{max(1, round(seconds + 0.5))}",
+        "#EXT-X-MEDIA-SEQUENCE:0",
+    ]
     return "\n".join([*lines, "#EXT-X-PLAYLIST-TYPE:VOD", f"#EXTINF:{seconds:.6f},", uri, "#EXT-X-ENDLIST"]) + "\n"
 
 
-def master(variants: Sequence[Variant], tracks: Sequence[Track], sound_bit_rates: tuple[int, int]) -> str:
+def master(variants: Sequence[Variant], tracks: Sequence[PlaylistTrack], sound_bit_rates: tuple[int, int]) -> str:
     """Write the master playlist. The sound's peak and mean bit rates are part of every variant's."""
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
     for track in tracks:

@@ -29,7 +29,11 @@ BUILT_IN: Presets = {
     "preview": Fields(format="webp", width=320, fps=8.0, end_seconds=6.0),
     "preview-gif": Fields(format="gif", width=320, fps=8.0, end_seconds=6.0),
 }
-_TOGETHER = ({"width", "height", "short_side"}, {"crf", "video_bit_rate", "max_bit_rate", "two_pass", "max_bytes"}, {"start_seconds", "end_seconds"})
+_TOGETHER = (
+    {"width", "height", "short_side"},
+    {"crf", "video_bit_rate", "max_bit_rate", "two_pass", "max_bytes"},
+    {"start_seconds", "end_seconds"},
+)
 """Fields that belong together: an output that says one of them has said them all, and its preset none."""
 
 

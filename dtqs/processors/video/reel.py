@@ -10,9 +10,9 @@ from functools import cached_property
 
 from dtqs.errors import PermanentError
 from dtqs.processors.video.film import Film, Picture, Sound
-from dtqs.processors.video.packets import CUT_SHORT, Track
+from dtqs.processors.video.packets import CUT_SHORT, PacketTrack
 
-Look = Callable[[], tuple[Mapping[int, Track], str]]
+Look = Callable[[], tuple[Mapping[int, PacketTrack], str]]
 """Reads all packets; returns the tracks, and what ffprobe complained of."""
 INDEXED = frozenset({"mov", "matroska", "flv", "avi", "wav", "flac", "asf", "mxf", "caf"})
 """Demuxers whose files say how long they are; of others the length is reckoned from what is there."""
@@ -59,7 +59,7 @@ class Reel:
         kept: list[Picture | Sound] = [*film.all_pictures, *film.sounds]
         return {track.index: self._judged(track, tracks[track.index], is_cut) for track in kept}
 
-    def _judged(self, said: Picture | Sound, held: Track, is_cut: bool) -> Reach:
+    def _judged(self, said: Picture | Sound, held: PacketTrack, is_cut: bool) -> Reach:
         start = self._film.start_seconds
         held_end = max(0.0, held.end_seconds - start) if not held.is_empty else 0.0
         said_end = said.end_seconds - start if said.end_seconds and self._demuxer in INDEXED else 0.0

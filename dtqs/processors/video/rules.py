@@ -11,7 +11,14 @@ STILLS = ("jpeg", "png")
 MOVING = ("gif", "webp")
 ALIASES = {"m4a": "aac", "ogg": "opus", "poster": "jpeg"}
 VIDEO_CODECS = {"mp4": ("h264", "hevc", "av1"), "webm": ("vp9", "av1"), "hls": ("h264", "hevc", "av1")}
-AUDIO_CODECS = {"mp4": ("aac", "mp3", "opus"), "webm": ("opus",), "hls": ("aac",), "aac": ("aac",), "mp3": ("mp3",), "opus": ("opus",)}
+AUDIO_CODECS = {
+    "mp4": ("aac", "mp3", "opus"),
+    "webm": ("opus",),
+    "hls": ("aac",),
+    "aac": ("aac",),
+    "mp3": ("mp3",),
+    "opus": ("opus",),
+}
 """What each format holds, its usual codec first."""
 CRF_LIMITS = {"h264": 51, "hevc": 51, "vp9": 63, "av1": 63}
 
@@ -23,7 +30,10 @@ ONLY: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("fps", "watermark"), (*FILMS, *MOVING)),
     **dict.fromkeys(("video_codec", "crf", "speed", "mute"), FILMS),
     **dict.fromkeys(("video_bit_rate", "max_bit_rate", "two_pass", "keyframe_seconds"), _FILES),
-    **dict.fromkeys(("audio_codec", "audio_bit_rate", "audio_channels", "audio_sample_rate", "audio_track", "loudness_lufs"), (*FILMS, *SOUNDS)),
+    **dict.fromkeys(
+        ("audio_codec", "audio_bit_rate", "audio_channels", "audio_sample_rate", "audio_track", "loudness_lufs"),
+        (*FILMS, *SOUNDS),
+    ),
     **dict.fromkeys(("max_bytes",), (*_FILES, *SOUNDS)),
     **dict.fromkeys(("keep_metadata",), (*_FILES, *SOUNDS)),
     **dict.fromkeys(("start_seconds", "end_seconds"), (*FILMS, *SOUNDS, "sprite", *MOVING)),
@@ -83,7 +93,10 @@ def _codecs(output: VideoOutput, format: str) -> Iterator[Clash]:
             yield Clash(name, f"{format} does not hold {codec}; allowed: {', '.join(known[format])}", ("format",))
     if format in FILMS:
         limit = CRF_LIMITS[video_codec_of(output)]
-        for name, crf in (("crf", output.crf), *((f"renditions[{n}].crf", each.crf) for n, each in enumerate(output.renditions or ()))):
+        for name, crf in (
+            ("crf", output.crf),
+            *((f"renditions[{n}].crf", each.crf) for n, each in enumerate(output.renditions or ())),
+        ):
             if crf is not None and crf > limit:
                 yield Clash(name, f"{video_codec_of(output)} has 0 to {limit}", ("format", "video_codec"))
 
@@ -100,7 +113,11 @@ def _rates(output: VideoOutput, format: str) -> Iterator[Clash]:
     elif output.two_pass and output.video_bit_rate is None:
         message = "needs video_bit_rate or max_bytes: with constant quality there is nothing to share out"
         yield Clash("two_pass", message, ("video_bit_rate", "max_bytes"))
-    if output.max_bit_rate is not None and output.video_bit_rate is not None and output.max_bit_rate < output.video_bit_rate:
+    if (
+        output.max_bit_rate is not None
+        and output.video_bit_rate is not None
+        and output.max_bit_rate < output.video_bit_rate
+    ):
         yield Clash("max_bit_rate", "is below video_bit_rate")
 
 
@@ -115,10 +132,21 @@ def _sizes(output: VideoOutput) -> Iterator[Clash]:
 
 def _sounds(output: VideoOutput, format: str) -> Iterator[Clash]:
     if output.mute:
-        for name in ("audio_codec", "audio_bit_rate", "audio_channels", "audio_sample_rate", "audio_track", "loudness_lufs"):
+        for name in (
+            "audio_codec",
+            "audio_bit_rate",
+            "audio_channels",
+            "audio_sample_rate",
+            "audio_track",
+            "loudness_lufs",
+        ):
             if getattr(output, name) is not None:
                 yield Clash(name, "excludes mute")
     if format in AUDIO_CODECS and audio_codec_of(output) == "mp3" and (output.audio_channels or 0) > 2:
         yield Clash("audio_channels", "mp3 has at most 2", ("format", "audio_codec"))
-    if format in AUDIO_CODECS and audio_codec_of(output) == "opus" and output.audio_sample_rate in (22050, 32000, 44100):
+    if (
+        format in AUDIO_CODECS
+        and audio_codec_of(output) == "opus"
+        and output.audio_sample_rate in (22050, 32000, 44100)
+    ):
         yield Clash("audio_sample_rate", "opus has 8000, 12000, 16000, 24000 or 48000", ("format", "audio_codec"))

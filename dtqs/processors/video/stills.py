@@ -7,7 +7,7 @@ from dtqs.errors import PermanentError
 from dtqs.processors.base import Json
 from dtqs.processors.video import filters, overlays, paint, vtt
 from dtqs.processors.video.colour import Surface, picture_surface
-from dtqs.processors.video.command import Span, Stream, output, place
+from dtqs.processors.video.command import Stream, TimeSpan, output, place
 from dtqs.processors.video.cut import shown_at
 from dtqs.processors.video.film import Picture
 from dtqs.processors.video.meter import Meter
@@ -39,7 +39,9 @@ class Still:
         asked, studio = self._asked, self._studio
         picture = studio.picture()
         surface = picture_surface(picture.colour, keeps_alpha=self._is_png and asked.background is None)
-        stream = paint.picture(studio.source(Span(self._at(picture))).picture(picture), self._frame, asked, picture, surface)
+        stream = paint.picture(
+            studio.source(TimeSpan(self._at(picture))).picture(picture), self._frame, asked, picture, surface
+        )
         if asked.at_seconds is None:
             stream = stream.filter("thumbnail", n=_TYPICAL_OF)
         if not self._is_png:
@@ -58,17 +60,23 @@ class Still:
         reel, wanted = self._studio.reel, self._asked.at_seconds
         reach, ends = reel.reach(picture), reel.seconds(picture)
         if wanted is not None and wanted > ends:
-            raise PermanentError(f"output {self._asked.name}: at_seconds is {wanted:g}, and the film ends at {ends:.3f}")
+            raise PermanentError(
+                f"output {self._asked.name}: at_seconds is {wanted:g}, and the film ends at {ends:.3f}"
+            )
         at = reach.end_seconds * _TYPICAL_FROM if wanted is None else wanted
         if reach.times:
             return reach.times[shown_at(reach.times, at)]
         return max(0.0, min(at, reach.end_seconds - max(0.1, 1.5 / (picture.fps or 25.0))))
 
     def _options(self, surface: Surface) -> dict[str, Any]:
-        return {"c:v": "png", "pix_fmt": "rgba" if surface.has_alpha else "rgb24"} if self._is_png else _jpeg(self._asked.quality)
+        return (
+            {"c:v": "png", "pix_fmt": "rgba" if surface.has_alpha else "rgb24"}
+            if self._is_png
+            else _jpeg(self._asked.quality)
+        )
 
 
-class Moving:
+class AnimatedClip:
     """A GIF or WebP that moves."""
 
     def __init__(self, studio: Studio, asked: VideoOutput, meter: Meter) -> None:
@@ -77,17 +85,28 @@ class Moving:
         self._frame, self._cut = studio.frame(asked), studio.cut(asked, studio.picture(), None)
         self._is_gif, self._seconds = format_of(asked) == "gif", self._cut.seconds
         if self._seconds * (self._asked.fps or 0) > _MOVING_FRAMES:
-            raise PermanentError(f"output {asked.name} would have more than {_MOVING_FRAMES} pictures: give end_seconds, or a lower fps")
+            raise PermanentError(
+                f"output {asked.name} would have more than {_MOVING_FRAMES} pictures: give end_seconds, or a lower fps"
+            )
 
     def make(self) -> list[Json]:
         studio, asked, took = self._studio, self._asked, [0.0]
 
         def write(file: BinaryIO) -> None:
-            made = output([self._stream()], place(file), "gif" if self._is_gif else "webp", **({"frames:v": _MOVING_FRAMES} | self._options()))
+            made = output(
+                [self._stream()],
+                place(file),
+                "gif" if self._is_gif else "webp",
+                **({"frames:v": _MOVING_FRAMES} | self._options()),
+            )
             studio.run(made, self._meter, self._seconds, (file,), holds_back=True)
-            frames, took[0] = check_picture(studio.programs.ffmpeg, asked.name, file, "GIF" if self._is_gif else "WEBP", self._frame.size)
+            frames, took[0] = check_picture(
+                studio.programs.ffmpeg, asked.name, file, "GIF" if self._is_gif else "WEBP", self._frame.size
+            )
             if self._is_gif or frames > 1:  # pictures that are all the same become one in a WebP, which has no duration
-                check_seconds(asked.name, "picture", took[0], self._seconds, studio.programs.settings.max_duration_seconds)
+                check_seconds(
+                    asked.name, "picture", took[0], self._seconds, studio.programs.settings.max_duration_seconds
+                )
 
         stored = studio.context.add_output(asked.name, write, f"image/{'gif' if self._is_gif else 'webp'}")
         width, height = self._frame.size
@@ -100,7 +119,9 @@ class Moving:
         stream = paint.picture(self._studio.source(self._cut).picture(picture), self._frame, asked, picture, surface)
         stream = filters.held(stream, asked.fps, self._cut.shown)
         if asked.watermark:
-            stream = paint.marked(stream, overlays.watermark(self._studio, asked.watermark, self._frame.size), asked.watermark, surface)
+            stream = paint.marked(
+                stream, overlays.watermark(self._studio, asked.watermark, self._frame.size), asked.watermark, surface
+            )
         if text := overlays.subtitles(self._studio, asked, self._cut.span, self._seconds):
             stream = filters.subtitled(stream, text.ass, self._cut.span.start_seconds)
         return paint.limited_palette(stream) if self._is_gif else stream
@@ -109,7 +130,12 @@ class Moving:
         once = self._asked.loop is False
         if self._is_gif:
             return {"loop": -1 if once else 0}
-        return {"c:v": "libwebp_anim", "pix_fmt": "bgra", "quality": self._asked.quality or 75, "loop": 1 if once else 0}
+        return {
+            "c:v": "libwebp_anim",
+            "pix_fmt": "bgra",
+            "quality": self._asked.quality or 75,
+            "loop": 1 if once else 0,
+        }
 
 
 class Sheet:
@@ -117,18 +143,26 @@ class Sheet:
 
     def __init__(self, studio: Studio, asked: VideoOutput, meter: Meter) -> None:
         self._studio, self._meter = studio, meter
-        self._asked = asked if asked.width or asked.height or asked.short_side else asked.model_copy(update={"width": 160})
+        self._asked = (
+            asked if asked.width or asked.height or asked.short_side else asked.model_copy(update={"width": 160})
+        )
         self._frame, self._cut = studio.frame(self._asked), studio.cut(asked, studio.picture(), None)
         seconds = self._seconds = self._cut.seconds
         self._interval = asked.interval_seconds or max(0.1, seconds / _USUAL_TILES)
         self._tiles = max(1, math.ceil((seconds - _HAIR_SECONDS) / self._interval))
         if self._tiles > _TILES:
-            raise PermanentError(f"output {asked.name} would have {self._tiles} pictures; allowed are {_TILES}: make interval_seconds longer")
+            raise PermanentError(
+                f"output {asked.name} would have {self._tiles} pictures; allowed are {_TILES}: make interval_seconds longer"
+            )
         (width, height), pixels = self._frame.size, studio.programs.settings.max_pixels
         # a sheet is a picture as well, and the worker opens it again
-        self._columns = min(asked.columns or 10, self._tiles, max(1, _SHEET_SIDE // width), max(1, pixels // (width * height)))
+        self._columns = min(
+            asked.columns or 10, self._tiles, max(1, _SHEET_SIDE // width), max(1, pixels // (width * height))
+        )
         most_rows = max(1, pixels // (self._columns * width * height))
-        self._rows = min(asked.rows or 10, math.ceil(self._tiles / self._columns), max(1, _SHEET_SIDE // height), most_rows)
+        self._rows = min(
+            asked.rows or 10, math.ceil(self._tiles / self._columns), max(1, _SHEET_SIDE // height), most_rows
+        )
 
     def make(self) -> list[Json]:
         """The WebVTT file stands first, under the output's name, then its sheets."""
@@ -141,7 +175,9 @@ class Sheet:
             path = folder / f"{asked.name}-{number}.jpg"
             size = self._columns * self._frame.size[0], self._rows * self._frame.size[1]
             if not path.is_file():
-                raise PermanentError(f"output {asked.name}: sheet {number} was not made: the source is cut short or broken")
+                raise PermanentError(
+                    f"output {asked.name}: sheet {number} was not made: the source is cut short or broken"
+                )
             with path.open("rb") as file:
                 check_picture(self._studio.programs.ffmpeg, asked.name, file, "JPEG", size)
             stored = store_file(self._studio.context, path, f"{asked.name}/{number}.jpg", "image/jpeg")
@@ -149,7 +185,11 @@ class Sheet:
         text = self._cues([sheet["uri"].removeprefix("upload:") for sheet in sheets]).encode()
         index = self._studio.context.add_output(asked.name, lambda file: file.write(text), "text/vtt")
         size = self._frame.size
-        return [index | {"width": size[0], "height": size[1], "tiles": self._tiles, "interval_seconds": round(self._interval, 3)}, *sheets]
+        return [
+            index
+            | {"width": size[0], "height": size[1], "tiles": self._tiles, "interval_seconds": round(self._interval, 3)},
+            *sheets,
+        ]
 
     def _stream(self) -> Stream:
         picture = self._studio.picture()
@@ -167,7 +207,9 @@ class Sheet:
             sheet, at = divmod(tile, self._columns * self._rows)
             x, y = at % self._columns * width, at // self._columns * height
             begin, end = tile * self._interval, min((tile + 1) * self._interval, self._seconds)
-            blocks.append(f"{vtt.stamp(begin)} --> {vtt.stamp(end)}\n{sheet_ids[sheet]}?name={sheet + 1}.jpg#xywh={x},{y},{width},{height}")
+            blocks.append(
+                f"{vtt.stamp(begin)} --> {vtt.stamp(end)}\n{sheet_ids[sheet]}?name={sheet + 1}.jpg#xywh={x},{y},{width},{height}"
+            )
         return "\n\n".join(blocks) + "\n"
 
 

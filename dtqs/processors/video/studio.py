@@ -10,14 +10,14 @@ from dtqs.jail import Jail
 from dtqs.processors.base import Context
 from dtqs.processors.video import command, film, filters
 from dtqs.processors.video.codecs import encoder, listed
-from dtqs.processors.video.command import Span, Stream
+from dtqs.processors.video.command import Stream, TimeSpan
 from dtqs.processors.video.container import READ, Container
 from dtqs.processors.video.cut import Cut, cut
 from dtqs.processors.video.ffmpeg import CodecUnread, Ffmpeg
 from dtqs.processors.video.film import Film, Picture, Sound, no_track
-from dtqs.processors.video.geometry import Frame, frame, rendition
+from dtqs.processors.video.geometry import VideoFrame, frame, rendition
 from dtqs.processors.video.meter import Meter
-from dtqs.processors.video.packets import JUMPING, Reader, Track
+from dtqs.processors.video.packets import JUMPING, PacketReader, PacketTrack
 from dtqs.processors.video.payload import VideoOutput
 from dtqs.processors.video.reel import Reel
 from dtqs.processors.video.settings import VideoSettings
@@ -41,7 +41,9 @@ class Programs:
         unread: list[str] = []
         while True:
             try:
-                answer = self.ffmpeg.ask(command.probe(self.settings.ffprobe, file, container, self.guard, unread), [file])
+                answer = self.ffmpeg.ask(
+                    command.probe(self.settings.ffprobe, file, container, self.guard, unread), [file]
+                )
                 break
             except CodecUnread as error:  # the other tracks may be all that is wanted
                 if error.codec in unread or len(unread) == _MOST_UNREAD:
@@ -51,17 +53,26 @@ class Programs:
         return replace(film.read(answer, container.demuxer, file.tell()), unread=frozenset(unread))
 
     def packets(
-        self, file: BinaryIO, container: Container, pictures: Collection[int], others: Collection[int] = (), unread: Collection[str] = ()
-    ) -> tuple[Mapping[int, Track], str]:
+        self,
+        file: BinaryIO,
+        container: Container,
+        pictures: Collection[int],
+        others: Collection[int] = (),
+        unread: Collection[str] = (),
+    ) -> tuple[Mapping[int, PacketTrack], str]:
         """Read all packets of these tracks; return them, and what ffprobe complained of. Raises PermanentError."""
-        reader = Reader(pictures, others, container.demuxer)
-        said = self.ffmpeg.read(command.packets(self.settings.ffprobe, file, container, self.guard, unread), [file], reader.take)
+        reader = PacketReader(pictures, others, container.demuxer)
+        said = self.ffmpeg.read(
+            command.packets(self.settings.ffprobe, file, container, self.guard, unread), [file], reader.take
+        )
         return reader.tracks, said
 
     def reel(self, file: BinaryIO, container: Container, film: Film) -> Reel:
         pictures, sounds = [picture.index for picture in film.all_pictures], [sound.index for sound in film.sounds]
         limit = self.settings.max_duration_seconds
-        return Reel(film, container.demuxer, limit, lambda: self.packets(file, container, pictures, sounds, film.unread))
+        return Reel(
+            film, container.demuxer, limit, lambda: self.packets(file, container, pictures, sounds, film.unread)
+        )
 
     def encoders(self) -> frozenset[str]:
         """Return the names of the encoders that ffmpeg has."""
@@ -91,7 +102,14 @@ class Source:
         if repeats_last and shown.is_held:
             stream = filters.repeated(stream)
         before = self.cut.span.start_seconds - shown.from_seconds
-        return filters.placed(stream, self.lead_seconds, before, shown, repeats_last=repeats_last, from_start=from_start or not self.cut.heard)
+        return filters.placed(
+            stream,
+            self.lead_seconds,
+            before,
+            shown,
+            repeats_last=repeats_last,
+            from_start=from_start or not self.cut.heard,
+        )
 
     def sound(self, sound: Sound) -> Stream:
         """Return its sound, which keeps its place: what is missing before and between is silence."""
@@ -130,7 +148,9 @@ class Studio:
             return None
         if output.audio_track is not None:
             if output.audio_track >= len(sounds):
-                raise PermanentError(f"output {output.name}: the source has {no_track('audio', output.audio_track, len(sounds))}")
+                raise PermanentError(
+                    f"output {output.name}: the source has {no_track('audio', output.audio_track, len(sounds))}"
+                )
             wanted = sounds[output.audio_track]
         else:
             wanted = next((sound for sound in sounds if sound.is_default), sounds[0])
@@ -139,7 +159,9 @@ class Studio:
 
     def _must_be_read(self, what: str, track: Picture | Sound, hint: str = "") -> None:
         if track.codec in self.film.unread:
-            raise PermanentError(f"the film's {what} is {track.codec}, which is not read here: allowed are {READ[what]}{hint}")
+            raise PermanentError(
+                f"the film's {what} is {track.codec}, which is not read here: allowed are {READ[what]}{hint}"
+            )
 
     def cut(self, output: VideoOutput, picture: Picture | None, sound: Sound | None) -> Cut:
         """Decide which part is read, and what these tracks have in it. Raises PermanentError."""
@@ -151,7 +173,7 @@ class Studio:
         # more than a second beyond the limit is not read, and that is too much then
         return replace(part, span=replace(part.span, length_seconds=self.programs.settings.max_duration_seconds + 1))
 
-    def source(self, part: Cut | Span) -> Source:
+    def source(self, part: Cut | TimeSpan) -> Source:
         """The film as an input; its pictures may become no larger than is allowed, or than they are said to be, which has been judged."""
         guard = self.programs.guard
         if self.film.picture:
@@ -161,7 +183,7 @@ class Studio:
         if self.container.has_no_index:
             begin = max(0.0, begin - _LEAD_SECONDS)
         length = None if span.length_seconds is None else span.length_seconds + span.start_seconds - begin
-        made = command.source(self.file, self.container, guard, Span(begin, length), self._own_options())
+        made = command.source(self.file, self.container, guard, TimeSpan(begin, length), self._own_options())
         if isinstance(part, Cut) and self.container.demuxer in JUMPING:
             # ffmpeg begins the clock of such files with the first of those tracks that are used
             begin = max(begin, part.first_seconds)
@@ -178,7 +200,7 @@ class Studio:
             options["reinit_filter"] = 0
         return options
 
-    def frame(self, output: VideoOutput, short_side: int | None = None) -> Frame:
+    def frame(self, output: VideoOutput, short_side: int | None = None) -> VideoFrame:
         """Decide the size of an output, or of one of its renditions. Raises PermanentError where it is more than allowed."""
         picture = self.picture()
         shown = picture.width, picture.height
@@ -188,11 +210,23 @@ class Studio:
             raise PermanentError(f"output {output.name}: {error}") from error
         width, height = decided.size
         if max(decided.scaled[0] * decided.scaled[1], width * height) > self.programs.settings.max_pixels:
-            raise PermanentError(f"output {output.name} would have {width} × {height} pixels; allowed are {self.programs.settings.max_pixels} in all")
+            raise PermanentError(
+                f"output {output.name} would have {width} × {height} pixels; allowed are {self.programs.settings.max_pixels} in all"
+            )
         return decided
 
     def run(
-        self, made: Stream, meter: Meter, seconds: float | None, files: tuple[BinaryIO, ...] = (), number: int = 1, of: int = 1, *, holds_back: bool = False
+        self,
+        made: Stream,
+        meter: Meter,
+        seconds: float | None,
+        files: tuple[BinaryIO, ...] = (),
+        number: int = 1,
+        of: int = 1,
+        *,
+        holds_back: bool = False,
     ) -> None:
         """Run one command that reads the film; `holds_back`: much of it may have been read before the first picture comes out."""
-        self.programs.ffmpeg.run(self.programs.compiled(made), (self.file, *files), meter.watch(seconds, number, of), holds_back=holds_back)
+        self.programs.ffmpeg.run(
+            self.programs.compiled(made), (self.file, *files), meter.watch(seconds, number, of), holds_back=holds_back
+        )

@@ -12,7 +12,7 @@ from dtqs.processors.video.command import Stream, output, own, place
 from dtqs.processors.video.container import Container
 from dtqs.processors.video.cut import Cut
 from dtqs.processors.video.film import Film, Sound
-from dtqs.processors.video.geometry import Frame
+from dtqs.processors.video.geometry import VideoFrame
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.overlays import Text
 from dtqs.processors.video.payload import VideoOutput
@@ -38,11 +38,11 @@ _GENEROUS = 0.15
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class FilmParts:
     """What a film is made of, decided before the first run."""
 
     cut: Cut
-    frame: Frame | None
+    frame: VideoFrame | None
     sound: Sound | None
     text: Text | None
     measured: dict[str, float] | None
@@ -72,9 +72,11 @@ class Take:
 
     def command(self, file: BinaryIO, rate: Rate | None = None) -> list[str]:
         """Return the command of a single run into that file."""
-        return self._studio.programs.compiled(self._run(place(file), _MUXERS[self._format], rate or self._rate(), self._final_options()))
+        return self._studio.programs.compiled(
+            self._run(place(file), _MUXERS[self._format], rate or self._rate(), self._final_options())
+        )
 
-    def _decide(self) -> Parts:
+    def _decide(self) -> FilmParts:
         studio, asked = self._studio, self._asked
         frame = studio.frame(asked) if self._format in FILMS else None
         track = studio.sound(asked)
@@ -83,7 +85,7 @@ class Take:
         cut = studio.cut(asked, studio.picture() if frame else None, track)
         track = track if cut.heard else None
         text = overlays.subtitles(studio, asked, cut.span, cut.seconds)
-        return Parts(cut, frame, track, text, sound.measure(studio, asked, track, cut, self._meter))
+        return FilmParts(cut, frame, track, text, sound.measure(studio, asked, track, cut, self._meter))
 
     def _expected(self) -> Expected:
         parts, asked = self._parts, self._asked
@@ -114,7 +116,9 @@ class Take:
         if self._in_two_passes(rate):
             name = self._studio.encoder(video_codec_of(self._asked))
             self._go(self._run("-", "null", rate, codecs.pass_options(name, 1), first=True), (), 1, 2)
-            self._go(self._run(place(file), _MUXERS[self._format], rate, final | codecs.pass_options(name, 2)), (file,), 2, 2)
+            self._go(
+                self._run(place(file), _MUXERS[self._format], rate, final | codecs.pass_options(name, 2)), (file,), 2, 2
+            )
         else:
             self._go(self._run(place(file), _MUXERS[self._format], rate, final), (file,), 1, 1)
 
@@ -149,12 +153,16 @@ class Take:
             streams.append(own(text.vtt, "webvtt")["s:0"])
         return output(streams, where, muxer, **(given | options), threads=self._studio.programs.settings.threads)
 
-    def _picture(self, source: Source, frame: Frame) -> Stream:
+    def _picture(self, source: Source, frame: VideoFrame) -> Stream:
         asked, picture = self._asked, self._studio.picture()
-        stream = paint.picture(source.picture(picture, repeats_last=self._repeats_last), frame, asked, picture, self._surface)
+        stream = paint.picture(
+            source.picture(picture, repeats_last=self._repeats_last), frame, asked, picture, self._surface
+        )
         stream = filters.held(stream, asked.fps, self._parts.cut.shown)
         if asked.watermark:
-            stream = paint.marked(stream, overlays.watermark(self._studio, asked.watermark, frame.size), asked.watermark, self._surface)
+            stream = paint.marked(
+                stream, overlays.watermark(self._studio, asked.watermark, frame.size), asked.watermark, self._surface
+            )
         if asked.subtitles and asked.subtitles.mode == "burn" and self._parts.text:
             stream = filters.subtitled(stream, self._parts.text.ass, self._parts.cut.span.start_seconds)
         return stream
@@ -180,7 +188,10 @@ class Take:
         if self._format in ("mp4", "aac") and self._asked.faststart is not False:
             options["movflags"] = "+faststart"
         if self._carried() and self._asked.subtitles:
-            options |= {"c:s": "mov_text" if self._format == "mp4" else "copy", "metadata:s:s:0": f"language={self._asked.subtitles.language}"}
+            options |= {
+                "c:s": "mov_text" if self._format == "mp4" else "copy",
+                "metadata:s:s:0": f"language={self._asked.subtitles.language}",
+            }
         return options
 
     def _rate(self) -> Rate:
@@ -215,4 +226,6 @@ class Take:
         return budget
 
     def _does_not_fit(self) -> PermanentError:
-        return PermanentError(f"output {self._asked.name} does not fit into {self._asked.max_bytes} bytes: make it smaller, shorter or slower")
+        return PermanentError(
+            f"output {self._asked.name} does not fit into {self._asked.max_bytes} bytes: make it smaller, shorter or slower"
+        )

@@ -35,12 +35,17 @@ def check(name: str, made: Film, expected: Expected, limit_seconds: float) -> No
     if (picture.codec if picture else None) != expected.video_codec:
         raise _failed(name, f"its picture is {picture.codec if picture else 'missing'}, not {expected.video_codec}")
     if picture and expected.size and (picture.width, picture.height) != expected.size:
-        raise _failed(name, f"it has {picture.width} × {picture.height} pixels, not {expected.size[0]} × {expected.size[1]}")
+        raise _failed(
+            name, f"it has {picture.width} × {picture.height} pixels, not {expected.size[0]} × {expected.size[1]}"
+        )
     if (sound.codec if sound else None) != expected.audio_codec:
         raise _failed(name, f"its sound is {sound.codec if sound else 'missing'}, not {expected.audio_codec}")
     if len(made.subtitles) < expected.subtitles:
         raise _failed(name, "its subtitles are missing")
-    for what, track, seconds in (("picture", picture, expected.picture_seconds), ("sound", sound, expected.sound_seconds)):
+    for what, track, seconds in (
+        ("picture", picture, expected.picture_seconds),
+        ("sound", sound, expected.sound_seconds),
+    ):
         check_seconds(name, what, track.end_seconds if track else None, seconds, limit_seconds)
 
 
@@ -48,9 +53,13 @@ def check_seconds(name: str, what: str, ends: float | None, expected: float | No
     """Judge where a track ends by what the source holds. Raises PermanentError."""
     seconds = ends or 0.0
     if expected is not None and seconds < expected - allowed_gap(expected):
-        raise _failed(name, f"its {what} ends at {seconds:.2f} s, not at {expected:.2f} s: the source is cut short or broken")
+        raise _failed(
+            name, f"its {what} ends at {seconds:.2f} s, not at {expected:.2f} s: the source is cut short or broken"
+        )
     if seconds > limit_seconds + SLACK_SECONDS:
-        raise _failed(name, f"it is longer than {limit_seconds:g} s, which is the limit: the source is longer than it says")
+        raise _failed(
+            name, f"it is longer than {limit_seconds:g} s, which is the limit: the source is longer than it says"
+        )
 
 
 def allowed_gap(seconds: float) -> float:

@@ -38,7 +38,10 @@ class Script:
 
     def text(self, *, styled: bool = True) -> str:
         """Write it; not `styled`: the cues alone, as ffmpeg reads them."""
-        cues = (f"{stamp(cue.begin_seconds)} --> {stamp(cue.end_seconds)}{cue.settings and ' ' + cue.settings}\n{cue.text}" for cue in self.cues)
+        cues = (
+            f"{stamp(cue.begin_seconds)} --> {stamp(cue.end_seconds)}{cue.settings and ' ' + cue.settings}\n{cue.text}"
+            for cue in self.cues
+        )
         return "\n\n".join(["WEBVTT", *(self.blocks if styled else ()), *cues]) + "\n"
 
 

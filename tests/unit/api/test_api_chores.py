@@ -6,11 +6,11 @@ import gevent
 import pytest
 from gevent.event import Event as Wake
 
-from dtqs.api import chores
-from dtqs.api.chores import Chores
 from dtqs.api.fitness import Fitness
+from dtqs.api.server import chores
+from dtqs.api.server.chores import Chores
 from dtqs.config import load
-from dtqs.store.workers import Totals
+from dtqs.store.workers import ProcessTotals
 
 
 class Faulty:
@@ -35,7 +35,7 @@ def test_turns_go_on_after_one_that_failed(monkeypatch: pytest.MonkeyPatch) -> N
     lease = load(None, {"DTQS_LEASE_HEARTBEAT_SECONDS": "0.1"}).lease
     faulty = Faulty(2)
     part = cast(Any, faulty)
-    one = Chores(part, part, part, part, Totals(), Fitness(part.ask), lease)
+    one = Chores(part, part, part, part, ProcessTotals(), Fitness(part.ask), lease)
     one.start()
     try:
         assert faulty.reached.wait(10), faulty.calls

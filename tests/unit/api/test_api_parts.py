@@ -5,14 +5,14 @@ import time
 import falcon
 import pytest
 
-from dtqs.api.envelope import parse
-from dtqs.api.ids import is_among, new_ids, next_id
-from dtqs.api.links import Links
-from dtqs.api.names import disposition, name_of, safe_name
-from dtqs.api.opening import story_start
-from dtqs.api.tickets import Tickets
+from dtqs.api.access.tickets import Tickets
+from dtqs.api.http.names import disposition, name_of, safe_name
+from dtqs.api.stream.opening import story_start
+from dtqs.api.submit.envelope import parse
+from dtqs.api.submit.task_links import Links
 from dtqs.errors import Invalid
-from dtqs.store.reads import LogRow
+from dtqs.id_run import is_among, new_ids, next_id
+from dtqs.store.reads import TaskLogRow
 from dtqs.task import Status
 from dtqs.uuid7 import is_uuid, uuid7
 
@@ -81,7 +81,14 @@ def test_a_name_is_read_from_its_header(header: str | None, name: str | None) ->
 
 @pytest.mark.parametrize(
     ("name", "safe"),
-    [("../../etc/passwd", "passwd"), ("c:\\x\\y.png", "y.png"), ("", "file"), ("...", "file"), ("a\0\r\nb\u202e", "ab"), ("x" * 999, "x" * 200)],
+    [
+        ("../../etc/passwd", "passwd"),
+        ("c:\\x\\y.png", "y.png"),
+        ("", "file"),
+        ("...", "file"),
+        ("a\0\r\nb\u202e", "ab"),
+        ("x" * 999, "x" * 200),
+    ],
 )
 def test_a_name_is_made_safe(name: str, safe: str) -> None:
     assert safe_name(name) == safe
@@ -91,11 +98,14 @@ def test_what_browsers_run_is_an_attachment() -> None:
     assert disposition("a.png", "image/png").startswith("inline")
     for media_type in ("text/html", "image/svg+xml", "application/pdf", "application/xml", "application/octet-stream"):
         assert disposition("a", media_type).startswith("attachment")
-    assert disposition('\u20ac"\\;%.png', "image/png") == "inline; filename=\"_____.png\"; filename*=UTF-8''%E2%82%AC%22%5C%3B%25.png"
+    assert (
+        disposition('\u20ac"\\;%.png', "image/png")
+        == "inline; filename=\"_____.png\"; filename*=UTF-8''%E2%82%AC%22%5C%3B%25.png"
+    )
 
 
-def row(log_id: int, event: str) -> LogRow:
-    return LogRow(log_id, "t", event, 1, "info", None, None, "")
+def row(log_id: int, event: str) -> TaskLogRow:
+    return TaskLogRow(log_id, "t", event, 1, "info", None, None, "")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +125,9 @@ def test_a_story_is_told_from_what_the_status_began_with(status: Status, events:
     assert story_start(status, [row(index, event) for index, event in enumerate(events, 1)]) == start
 
 
-@pytest.mark.parametrize("text", ["2026-01-31T12:00:00Z", "2026-01-31t12:00:00.123456789z", "2026-01-31 12:00:00+05:30"])
+@pytest.mark.parametrize(
+    "text", ["2026-01-31T12:00:00Z", "2026-01-31t12:00:00.123456789z", "2026-01-31 12:00:00+05:30"]
+)
 def test_a_time_with_its_offset_is_accepted(text: str) -> None:
     (body,) = parse({"task_type": "echo", "payload": {}, "due_at": text})
     assert body.due_at
@@ -123,7 +135,16 @@ def test_a_time_with_its_offset_is_accepted(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2026-01-31", "2026-01-31T12:00:00", "2026-W05-6T12:00:00Z", "2026-01-31T12:00Z", "2026-01-31T24:30:00Z", "2999-01-01T00:00:00Z", ""]
+    "text",
+    [
+        "2026-01-31",
+        "2026-01-31T12:00:00",
+        "2026-W05-6T12:00:00Z",
+        "2026-01-31T12:00Z",
+        "2026-01-31T24:30:00Z",
+        "2999-01-01T00:00:00Z",
+        "",
+    ],
 )
 def test_any_other_time_is_refused(text: str) -> None:
     with pytest.raises(Invalid) as refused:

@@ -6,8 +6,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtqs.api.ids import new_ids
-from dtqs.api.position import ENDED, TEXT_LIMIT, decode, encode
+from dtqs.api.stream.position import ENDED, TEXT_LIMIT, decode, encode
+from dtqs.id_run import new_ids
 
 IDS = new_ids(100)
 POSITIONS = st.dictionaries(st.sampled_from(IDS), st.one_of(st.just(ENDED), st.integers(0, (1 << 63) - 1)))

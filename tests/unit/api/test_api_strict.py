@@ -9,12 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtqs.api.strict import decode
+from dtqs.api.http.strict import decode
 from dtqs.errors import Invalid
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 63), (1 << 64) - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=15,
 )
@@ -97,7 +101,15 @@ def test_many_faults_are_named_in_good_time() -> None:
     assert len(decode(b'["\\u0000"' + b',"\\u0000"' * 5000 + b"]")[1]) == 100
 
 
-@pytest.mark.parametrize("body", ['{"a": 1e16, "b": -0.0}', '{"a": 0.30000000000000004}', '{"a": 2.5e-300}', '{"version": "1.2.3.4.5.6.7.8.9.10.11"}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"a": 1e16, "b": -0.0}',
+        '{"a": 0.30000000000000004}',
+        '{"a": 2.5e-300}',
+        '{"version": "1.2.3.4.5.6.7.8.9.10.11"}',
+    ],
+)
 def test_numbers_come_as_they_were_sent(body: str) -> None:
     value, wrong = decode(body.encode())
     assert (json.dumps(value), wrong) == (json.dumps(json.loads(body)), [])

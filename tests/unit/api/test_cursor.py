@@ -2,7 +2,7 @@
 
 import pytest
 
-from dtqs.api.cursor import Cursors
+from dtqs.api.tasks.cursor import Cursors
 from dtqs.uuid7 import uuid7
 
 
@@ -16,6 +16,8 @@ def test_a_sealed_cursor_is_opened_by_who_has_the_secret() -> None:
     assert len({cursor[1:5] for cursor in sealed}) > 95
 
 
-@pytest.mark.parametrize("text", ["", "~", "018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42", "~" + "!" * 22, "~" + "A" * 23, "~\u00e9" + "A" * 21])
+@pytest.mark.parametrize(
+    "text", ["", "~", "018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42", "~" + "!" * 22, "~" + "A" * 23, "~\u00e9" + "A" * 21]
+)
 def test_what_has_not_its_form_is_none(text: str) -> None:
     assert Cursors(b"k" * 32).open(text) is None

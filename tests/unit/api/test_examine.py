@@ -6,9 +6,17 @@ from typing import Any
 
 import pytest
 
-from dtqs.api.ceilings import Limits
-from dtqs.api.examine import INLINE_BEYOND_ASCII_BYTES, INLINE_BYTES, Elsewhere, Inline, Judged, Submitted, _is_small
-from dtqs.api.intake import Examined, Intake, _places
+from dtqs.api.submit.ceilings import SubmitLimits
+from dtqs.api.submit.examine import (
+    INLINE_BEYOND_ASCII_BYTES,
+    INLINE_BYTES,
+    Elsewhere,
+    Inline,
+    Judged,
+    SubmittedBody,
+    _is_small,
+)
+from dtqs.api.submit.intake import Examined, Intake, _places
 from dtqs.config import LimitsSection, load
 from dtqs.errors import Invalid
 from dtqs.processors.catalog import Catalog
@@ -50,7 +58,7 @@ def test_a_place_is_short_however_deep_it_is() -> None:
 
 
 def test_a_submit_names_so_many_uploads_and_no_more(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dtqs.api.intake.UPLOADS_LIMIT", 5)
+    monkeypatch.setattr("dtqs.api.submit.intake.UPLOADS_LIMIT", 5)
     task = {"task_type": "video", "payload": {"source": SOURCE}}
     assert len(intake.examine([task] * 5, [], None).uploads) == 5
     with pytest.raises(Invalid, match="body: names more than"):
@@ -105,8 +113,10 @@ def test_how_dear_a_body_may_be_is_told_by_its_bytes(body: bytes, is_small: bool
 
 
 def test_small_bodies_are_judged_here(intake: Intake) -> None:
-    examiner = Elsewhere(Inline(intake, Limits(LimitsSection(), lambda task_type: 1.0)), 1.0)  # not started: there is no other process
-    judged = examiner.judge(Submitted(b'[{"task_type": "echo", "payload": {}}]', "key", True))
+    examiner = Elsewhere(
+        Inline(intake, SubmitLimits(LimitsSection(), lambda task_type: 1.0)), 1.0
+    )  # not started: there is no other process
+    judged = examiner.judge(SubmittedBody(b'[{"task_type": "echo", "payload": {}}]', "key", True))
     assert isinstance(judged, Judged)
     assert isinstance(judged.examined, Examined)
     assert (judged.many, len(judged.body_hash), judged.examined.tasks[0].submitted_by) == (True, 32, "key")

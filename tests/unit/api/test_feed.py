@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from dtqs.api.web import feed as feed_module
-from dtqs.api.web.feed import Feed, Viewer
+from dtqs.api.web.feed import DashboardFeed, Viewer
 from dtqs.readings import Health, Reading
 
 
@@ -32,10 +32,10 @@ def source() -> Source:
 
 
 @pytest.fixture
-def feed(source: Source, monkeypatch: pytest.MonkeyPatch) -> Iterator[Feed]:
+def feed(source: Source, monkeypatch: pytest.MonkeyPatch) -> Iterator[DashboardFeed]:
     monkeypatch.setattr(feed_module, "EVERY_SECONDS", 0.02)
     monkeypatch.setattr(feed_module, "LINGER_SECONDS", 0.1)
-    one = Feed(source.read)
+    one = DashboardFeed(source.read)
     yield one
     one.stop()
 
@@ -48,7 +48,7 @@ def wait(condition: object) -> None:
             gevent.sleep(0.005)
 
 
-def test_it_reads_once_for_all_while_somebody_looks_and_then_no_more(feed: Feed, source: Source) -> None:
+def test_it_reads_once_for_all_while_somebody_looks_and_then_no_more(feed: DashboardFeed, source: Source) -> None:
     viewers = [Viewer() for _ in range(10)]
     for viewer in viewers:
         feed.add(viewer)
@@ -65,7 +65,7 @@ def test_it_reads_once_for_all_while_somebody_looks_and_then_no_more(feed: Feed,
     wait(lambda: source.count > count)
 
 
-def test_a_single_reading_is_of_now_and_starts_nothing(feed: Feed, source: Source) -> None:
+def test_a_single_reading_is_of_now_and_starts_nothing(feed: DashboardFeed, source: Source) -> None:
     assert [orjson.loads(feed.one())["reading"]["at"] for _ in range(2)] == [1, 2]
     assert (feed.number, feed.newest) == (0, b"")
     feed.add(Viewer())
@@ -73,7 +73,7 @@ def test_a_single_reading_is_of_now_and_starts_nothing(feed: Feed, source: Sourc
     assert orjson.loads(feed.one()) == orjson.loads(feed.newest)
 
 
-def test_a_reading_that_fails_is_not_the_last(feed: Feed, source: Source) -> None:
+def test_a_reading_that_fails_is_not_the_last(feed: DashboardFeed, source: Source) -> None:
     feed.add(Viewer())
     wait(lambda: feed.number)
     source.fails = True
@@ -82,7 +82,7 @@ def test_a_reading_that_fails_is_not_the_last(feed: Feed, source: Source) -> Non
     wait(lambda: feed.number > number)
 
 
-def test_at_shutdown_viewers_are_told_to_leave_and_no_more_come(feed: Feed) -> None:
+def test_at_shutdown_viewers_are_told_to_leave_and_no_more_come(feed: DashboardFeed) -> None:
     viewer = Viewer()
     feed.add(viewer)
     feed.end_streams()
@@ -90,7 +90,7 @@ def test_at_shutdown_viewers_are_told_to_leave_and_no_more_come(feed: Feed) -> N
     assert feed.is_full
 
 
-def test_what_the_charts_need_is_null_where_a_server_is_away(feed: Feed) -> None:
+def test_what_the_charts_need_is_null_where_a_server_is_away(feed: DashboardFeed) -> None:
     feed.one()
     (point,) = orjson.loads(feed.history())
     assert point.pop("at") == 1

@@ -1,4 +1,4 @@
-"""The private parts of gunicorn that dtqs/api/master.py relies on. A new version that changes one fails here first."""
+"""The private parts of gunicorn that dtqs/api/server/master.py relies on. A new version that changes one fails here first."""
 
 import inspect
 import logging
@@ -13,9 +13,9 @@ from gunicorn.app.base import Application
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
-from dtqs.api.checking import Check
-from dtqs.api.master import Master, Served
-from tests.helpers import eventually
+from dtqs.api.server.checking import ConfigCheck
+from dtqs.api.server.master import Master, Served
+from tests.support.helpers import eventually
 
 TRIED = {"27.0"}
 """The versions that were tried, by major and minor number."""
@@ -103,10 +103,10 @@ def test_a_later_boot_that_fails_is_put_off_longer_each_time(failing: Callable[[
 def test_a_wrong_file_is_told_and_a_check_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "dtqs.ini").write_text("[api]\nport = none\n")
     monkeypatch.setenv("DTQS_CONFIG", str(tmp_path / "dtqs.ini"))
-    check = Check()
+    check = ConfigCheck()
     eventually(lambda: check.is_over, 30)
     assert "[api] port = 'none'" in (check.problem() or "")
-    hanging = Check()
+    hanging = ConfigCheck()
     hanging.end()
     assert hanging.is_over
     assert "did not end" in (hanging.problem() or "")

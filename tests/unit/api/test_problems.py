@@ -4,7 +4,7 @@ import falcon
 import falcon.testing
 import pytest
 
-from dtqs.api.problems import add_handlers
+from dtqs.api.http.problems import add_handlers
 from dtqs.errors import BrokerUnavailable, FilesUnavailable, StoreUnavailable, TransientError
 
 

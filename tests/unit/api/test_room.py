@@ -2,7 +2,7 @@
 
 import pytest
 
-from dtqs.api.room import Room
+from dtqs.api.submit.room import Room
 from dtqs.errors import TooManyRequests
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dtqs.api.secret import FILE_NAME, api_secret, file_fault, fingerprint
+from dtqs.api.access.secret import FILE_NAME, api_secret, file_fault, fingerprint
 from dtqs.cli.checks import signing
 from dtqs.config import Config, load
 from dtqs.errors import ConfigError
@@ -35,7 +35,9 @@ def test_hosts_with_the_same_file_have_the_same(tmp_path: Path) -> None:
 
 def test_where_it_cannot_be_made_what_to_do_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"secret_file is not set, and .*api-secret cannot be made or read: .*openssl rand"):
+    with pytest.raises(
+        ConfigError, match=r"secret_file is not set, and .*api-secret cannot be made or read: .*openssl rand"
+    ):
         api_secret(config(tmp_path / "file"))
     with pytest.raises(ConfigError, match="secret_file"):
         config(tmp_path, DTQS_API_SECRET_FILE=str(tmp_path / "missing"))
@@ -54,9 +56,20 @@ def test_without_auth_nothing_is_made(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "state"),
-    [(0o600, "ok"), (0o400, "ok"), (0o640, "warning"), (0o604, "warning"), (0o644, "warning"), (0o620, "failed"), (0o602, "failed"), (0o666, "failed")],
+    [
+        (0o600, "ok"),
+        (0o400, "ok"),
+        (0o640, "warning"),
+        (0o604, "warning"),
+        (0o644, "warning"),
+        (0o620, "failed"),
+        (0o602, "failed"),
+        (0o666, "failed"),
+    ],
 )
-def test_a_file_that_others_may_write_is_refused_and_one_that_they_may_read_is_told(tmp_path: Path, mode: int, state: str) -> None:
+def test_a_file_that_others_may_write_is_refused_and_one_that_they_may_read_is_told(
+    tmp_path: Path, mode: int, state: str
+) -> None:
     made = api_secret(config(tmp_path))
     path = tmp_path / FILE_NAME
     if os.geteuid() == 0:
@@ -96,5 +109,9 @@ def test_root_may_let_its_services_group_read(tmp_path: Path) -> None:
 def test_a_secret_that_is_not_used_is_not_judged(tmp_path: Path) -> None:
     api_secret(config(tmp_path))
     (tmp_path / FILE_NAME).chmod(0o666)
-    assert file_fault(config(tmp_path, DTQS_API_AUTH="off")) is file_fault(config(tmp_path, DTQS_API_SECRET="s" * 40)) is None
+    assert (
+        file_fault(config(tmp_path, DTQS_API_AUTH="off"))
+        is file_fault(config(tmp_path, DTQS_API_SECRET="s" * 40))
+        is None
+    )
     assert file_fault(config(tmp_path / "nowhere")) is None

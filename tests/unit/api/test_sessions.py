@@ -6,8 +6,8 @@ import falcon
 import pytest
 from falcon.testing import create_environ
 
-from dtqs.api.sessions import COOKIE, SECURE_COOKIE, Sessions
-from dtqs.api.tickets import Tickets
+from dtqs.api.access.sessions import COOKIE, SECURE_COOKIE, Sessions
+from dtqs.api.access.tickets import Tickets
 from dtqs.store.api_keys import ApiKey
 from dtqs.uuid7 import uuid7
 
@@ -16,7 +16,9 @@ SIGNING_KEY = b"k" * 32
 
 
 def sessions(found: ApiKey | None = KEY, valid_seconds: float = 60) -> Sessions:
-    return Sessions(SIGNING_KEY, lambda key_id, _: found if key_id == KEY.key_id else None, lambda *_: None, valid_seconds)
+    return Sessions(
+        SIGNING_KEY, lambda key_id, _: found if key_id == KEY.key_id else None, lambda *_: None, valid_seconds
+    )
 
 
 def request(cookie: str) -> falcon.Request:
@@ -46,12 +48,19 @@ def test_one_that_another_key_signed_is_none() -> None:
 
 def test_one_that_was_ended_is_none_also_for_a_copy_of_its_cookie() -> None:
     ended: set[str] = set()
-    known = Sessions(SIGNING_KEY, lambda _, session_id: None if session_id in ended else KEY, lambda session_id, _: ended.add(session_id), 60)
+    known = Sessions(
+        SIGNING_KEY,
+        lambda _, session_id: None if session_id in ended else KEY,
+        lambda session_id, _: ended.add(session_id),
+        60,
+    )
     first, second = request(known.begin(KEY.key_id)[0]), request(known.begin(KEY.key_id)[0])
     assert known.of(first)
     known.end(first)
     assert known.of(first) is None
-    other_process = Sessions(SIGNING_KEY, lambda _, session_id: None if session_id in ended else KEY, lambda *_: None, 60)
+    other_process = Sessions(
+        SIGNING_KEY, lambda _, session_id: None if session_id in ended else KEY, lambda *_: None, 60
+    )
     assert other_process.of(first) is None
     assert other_process.of(second)
 
@@ -61,7 +70,9 @@ def test_over_tls_only_the_cookie_of_this_very_host_counts(secure: bool) -> None
     cookie = sessions().begin(KEY.key_id)[0]
     headers = {"X-Forwarded-Proto": "https"} if secure else {}
     found = {
-        name: sessions().of(falcon.Request(create_environ(headers=headers | {"Cookie": f"{name}={cookie}"}))) is not None for name in (COOKIE, SECURE_COOKIE)
+        name: sessions().of(falcon.Request(create_environ(headers=headers | {"Cookie": f"{name}={cookie}"})))
+        is not None
+        for name in (COOKIE, SECURE_COOKIE)
     }
     assert found == {COOKIE: not secure, SECURE_COOKIE: secure}
 

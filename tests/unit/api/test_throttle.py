@@ -8,10 +8,17 @@ import falcon
 import pytest
 from falcon.testing import create_environ
 
-from dtqs.api.auth import Auth
-from dtqs.api.origin import OwnHosts
-from dtqs.api.sessions import Sessions
-from dtqs.api.throttle import ALL_TURNS_PER_SECOND, BURST, PATIENCE_SECONDS, TURNS_PER_SECOND, Throttle, address_of
+from dtqs.api.access.auth import Auth
+from dtqs.api.access.origin import OwnHosts
+from dtqs.api.access.sessions import Sessions
+from dtqs.api.access.throttle import (
+    ALL_TURNS_PER_SECOND,
+    BURST,
+    PATIENCE_SECONDS,
+    TURNS_PER_SECOND,
+    Throttle,
+    address_of,
+)
 from dtqs.errors import TooManyRequests
 from dtqs.store.api_keys import ApiKey
 from dtqs.uuid7 import uuid7
@@ -132,7 +139,9 @@ class Asked:
     def __init__(self, proxies: tuple[str, ...] = ()) -> None:
         self.secrets: list[str] = []
         self.clock = Clock()
-        self.auth = Auth(self.find, Sessions(b"k" * 32, lambda *_: None, lambda *_: None, 60), OwnHosts(""), True, proxies)
+        self.auth = Auth(
+            self.find, Sessions(b"k" * 32, lambda *_: None, lambda *_: None, 60), OwnHosts(""), True, proxies
+        )
         self.auth._throttle = Throttle(lambda: self.clock.at, self.clock.sleep)
 
     def find(self, secret: str) -> ApiKey | None:

@@ -6,7 +6,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from dtqs.api.turns import Turns
+from dtqs.api.submit.turns import Turns
 from dtqs.errors import ExaminerBusy
 
 PATIENCE_SECONDS = 30.0

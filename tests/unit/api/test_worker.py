@@ -1,4 +1,4 @@
-"""The private parts of gunicorn that dtqs/api/worker.py and body.py rely on: a new version that has changed them fails here and not in operation."""
+"""The private parts of gunicorn that dtqs/api/server/worker.py and body.py rely on: a new version that has changed them fails here and not in operation."""
 
 import inspect
 
@@ -6,12 +6,18 @@ from gunicorn.http import body, errors, message
 from gunicorn.http.wsgi import Response
 from gunicorn.workers import base, base_async, ggevent
 
-from dtqs.api.worker import ApiWorker
+from dtqs.api.server.worker import ApiWorker
 
 
 def test_the_methods_that_are_overridden_are_there() -> None:
     assert list(inspect.signature(base.Worker.handle_error).parameters) == ["self", "req", "client", "addr", "exc"]
-    assert list(inspect.signature(ggevent.GeventWorker.handle_request).parameters) == ["self", "listener_name", "req", "sock", "addr"]
+    assert list(inspect.signature(ggevent.GeventWorker.handle_request).parameters) == [
+        "self",
+        "listener_name",
+        "req",
+        "sock",
+        "addr",
+    ]
     assert "timeout_ctx" in vars(base_async.AsyncWorker)
     assert issubclass(ApiWorker, ggevent.GeventWorker)
 
@@ -32,5 +38,11 @@ def test_a_request_has_what_is_looked_at() -> None:
 
 
 def test_the_errors_that_have_a_status_of_their_own_are_there() -> None:
-    for name in ("LimitRequestLine", "LimitRequestHeaders", "UnsupportedTransferCoding", "ExpectationFailed", "ForbiddenProxyRequest"):
+    for name in (
+        "LimitRequestLine",
+        "LimitRequestHeaders",
+        "UnsupportedTransferCoding",
+        "ExpectationFailed",
+        "ForbiddenProxyRequest",
+    ):
         assert issubclass(getattr(errors, name), errors.ParseException)

@@ -4,13 +4,13 @@ import logging
 
 import pytest
 
-from dtqs.broker import connection
-from dtqs.broker.connection import Line
-from dtqs.broker.threads import ThreadLoop
+from dtqs.broker.loop import connection
+from dtqs.broker.loop.connection import BrokerConnection
+from dtqs.broker.loop.threads import ThreadLoop
 from dtqs.broker.topology import parameters
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
-from tests.helpers import eventually, free_port
+from tests.support.helpers import eventually, free_port
 
 
 def test_a_broker_that_comes_later_than_we_do_is_no_warning_and_one_that_stays_away_is_one(
@@ -21,7 +21,7 @@ def test_a_broker_that_comes_later_than_we_do_is_no_warning_and_one_that_stays_a
     caplog.set_level(logging.DEBUG, "dtqs")
     section = RabbitmqSection.model_validate({"url": f"amqp://guest:guest@127.0.0.1:{free_port()}/"})
     loop = ThreadLoop("broker")
-    line = Line(loop, parameters(section, "test"), "test", lambda _: None, lambda _: None)
+    line = BrokerConnection(loop, parameters(section, "test"), "test", lambda _: None, lambda _: None)
 
     def told(level: int) -> int:
         return sum(record.name == connection.__name__ and record.levelno == level for record in caplog.records)

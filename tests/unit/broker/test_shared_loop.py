@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pika.adapters.select_connection import PollEvents
 
-from dtqs.broker.shared import SharedThreadLoop
+from dtqs.broker.loop.shared import SharedThreadLoop
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
-from tests.helpers import eventually
+from tests.support.helpers import eventually
 
 LONG = 20.0
 """Of a wait that must not be waited out."""
@@ -63,7 +63,9 @@ def poll_waits(loop: SharedThreadLoop) -> bool:
     return "futex" not in Path(f"/proc/self/task/{loop._thread.native_id}/wchan").read_text(encoding="ascii")
 
 
-def test_who_leads_reads_what_comes_and_the_loops_own_thread_reads_it_otherwise(loop: SharedThreadLoop, line: Line) -> None:
+def test_who_leads_reads_what_comes_and_the_loops_own_thread_reads_it_otherwise(
+    loop: SharedThreadLoop, line: Line
+) -> None:
     for turn in range(5):
         line.ours.send(b"x")
         eventually(line.has_read(2 * turn + 1), 5, "its own thread reads")
@@ -84,7 +86,9 @@ def test_what_comes_in_the_moment_of_the_change_is_read_once(loop: SharedThreadL
         assert len(line.readers) == turn + 1
 
 
-def test_what_comes_while_the_loop_is_kept_waits_for_the_next_lead_or_the_release(loop: SharedThreadLoop, line: Line) -> None:
+def test_what_comes_while_the_loop_is_kept_waits_for_the_next_lead_or_the_release(
+    loop: SharedThreadLoop, line: Line
+) -> None:
     loop.lead(lambda: True, LONG)
     line.ours.send(b"x")
     loop.lead(line.has_read(1), LONG)
@@ -104,7 +108,9 @@ def test_a_loop_that_is_kept_for_long_is_served_by_its_own_thread_again(loop: Sh
     assert line.readers[1] is threading.main_thread()
 
 
-def test_a_release_by_another_thread_leaves_the_loop_to_who_is_about_to_lead(loop: SharedThreadLoop, line: Line) -> None:
+def test_a_release_by_another_thread_leaves_the_loop_to_who_is_about_to_lead(
+    loop: SharedThreadLoop, line: Line
+) -> None:
     over = threading.Event()
 
     def release_all_the_time() -> None:
@@ -124,7 +130,9 @@ def test_a_release_by_another_thread_leaves_the_loop_to_who_is_about_to_lead(loo
         thread.join()
 
 
-def test_what_came_of_a_socket_that_another_thread_gave_up_meanwhile_is_dropped(loop: SharedThreadLoop, line: Line) -> None:
+def test_what_came_of_a_socket_that_another_thread_gave_up_meanwhile_is_dropped(
+    loop: SharedThreadLoop, line: Line
+) -> None:
     ioloop = loop._ioloop
     with ioloop.lock:  # as `now` holds it
         line.ours.close()
@@ -199,7 +207,9 @@ def test_a_question_is_answered_while_another_thread_has_taken_the_loop(loop: Sh
 
 def test_many_threads_take_turns_without_losing_a_call(loop: SharedThreadLoop) -> None:
     done: list[int] = []
-    threads = [threading.Thread(target=lambda: [loop.call(lambda: done.append(1)) for _ in range(200)]) for _ in range(3)]
+    threads = [
+        threading.Thread(target=lambda: [loop.call(lambda: done.append(1)) for _ in range(200)]) for _ in range(3)
+    ]
     for thread in threads:
         thread.start()
     for turn in range(200):

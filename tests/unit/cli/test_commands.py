@@ -38,10 +38,14 @@ def below(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, 
 def test_every_command_has_examples_that_its_options_allow(name: str) -> None:
     command = main.get_command(click.Context(main), name)
     assert command
-    texts = {path: CliRunner().invoke(main, [*path, "--help"], terminal_width=200).output for path in below(command, (name,))}
+    texts = {
+        path: CliRunner().invoke(main, [*path, "--help"], terminal_width=200).output for path in below(command, (name,))
+    }
     known = {option for text in texts.values() for option in re.findall(r"--[a-z-]+", text.partition("Options:")[2])}
     for path, text in texts.items():
-        examples = [line.partition("|")[0] for line in text.splitlines() if re.match(r" {4}.*dtqs " + " ".join(path), line)]
+        examples = [
+            line.partition("|")[0] for line in text.splitlines() if re.match(r" {4}.*dtqs " + " ".join(path), line)
+        ]
         assert examples, path
         assert {option for example in examples for option in re.findall(r"--[a-z-]+", example)} <= known, path
 
@@ -60,7 +64,10 @@ def test_every_command_that_tells_something_tells_it_as_json_too(name: str) -> N
         assert "--json" in shown or "COMMAND [ARGS]" in shown, path
 
 
-@pytest.mark.parametrize(("arguments", "key"), [(["completion", "fish"], "script"), (["config", "default"], "api"), (["config", "reference"], "postgresql")])
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [(["completion", "fish"], "script"), (["config", "default"], "api"), (["config", "reference"], "postgresql")],
+)
 def test_what_is_a_file_otherwise_is_an_object_with_json(arguments: list[str], key: str) -> None:
     result = CliRunner().invoke(main, [*arguments, "--json"])
     assert result.exit_code == 0, result.output
@@ -82,7 +89,9 @@ def test_help_imports_no_driver() -> None:
 @pytest.mark.parametrize("name", ["submit", "task", "tasks", "cancel", "retry", "logs"])
 def test_a_command_over_the_api_loads_no_driver_of_a_server(name: str) -> None:
     """Half a second of processor time for each command that a script says."""
-    program = f"import sys; from dtqs.cli import main; main([{name!r}, '--help'], standalone_mode=False); print(*sys.modules)"
+    program = (
+        f"import sys; from dtqs.cli import main; main([{name!r}, '--help'], standalone_mode=False); print(*sys.modules)"
+    )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     loaded = set(result.stdout.splitlines()[-1].split())
     assert "dtqs.client" in loaded
@@ -96,7 +105,11 @@ def test_each_shell_gets_its_completion(shell: str) -> None:
 
 def test_a_shell_is_told_commands_and_options() -> None:
     def completed(words: str) -> str:
-        environment = {"_DTQS_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+        environment = {
+            "_DTQS_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split()) - 1),
+        }
         result = CliRunner().invoke(main, [], prog_name="dtqs", env=environment)
         return result.output
 

@@ -13,7 +13,9 @@ from dtqs.errors import ConfigError
 def ini(tmp_path: Path) -> Path:
     path = tmp_path / "dtqs.ini"
     path.write_text("[api]\nport = 8123\n", encoding="utf-8")
-    (tmp_path / "client.env").write_text("# made by dtqs up\nDTQS_URL=http://127.0.0.1:8123\nexport DTQS_API_KEY='k 1'\n", encoding="utf-8")
+    (tmp_path / "client.env").write_text(
+        "# made by dtqs up\nDTQS_URL=http://127.0.0.1:8123\nexport DTQS_API_KEY='k 1'\n", encoding="utf-8"
+    )
     return path
 
 
@@ -34,7 +36,9 @@ def test_the_key_of_the_file_is_not_shown_to_another_server(ini: Path) -> None:
     assert find_endpoint(ini, {"DTQS_API_KEY": "k3"}).url == "http://127.0.0.1:8123"
 
 
-@pytest.mark.parametrize(("host", "url"), [("0.0.0.0", "http://127.0.0.1:9"), ("::1", "http://[::1]:9"), ("10.0.0.7", "http://10.0.0.7:9")])
+@pytest.mark.parametrize(
+    ("host", "url"), [("0.0.0.0", "http://127.0.0.1:9"), ("::1", "http://[::1]:9"), ("10.0.0.7", "http://10.0.0.7:9")]
+)
 def test_without_client_env_the_api_section_says_where(tmp_path: Path, host: str, url: str) -> None:
     (tmp_path / "dtqs.ini").write_text(f"[api]\nhost = {host}\nport = 9\n", encoding="utf-8")
     assert find_endpoint(tmp_path / "dtqs.ini", {}).url == url
@@ -53,7 +57,9 @@ def test_without_any_configuration_the_places_are_named() -> None:
 
 def test_the_key_of_the_environment_is_not_shown_to_a_server_that_only_a_file_names(tmp_path: Path) -> None:
     (tmp_path / "client.env").write_text("DTQS_URL=https://evil.example\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"names https://evil\.example, and DTQS_API_KEY of the environment may not belong there"):
+    with pytest.raises(
+        ConfigError, match=r"names https://evil\.example, and DTQS_API_KEY of the environment may not belong there"
+    ):
         find_endpoint(tmp_path / "dtqs.ini", {"DTQS_API_KEY": "k"})
     assert find_endpoint(tmp_path / "dtqs.ini", {"DTQS_API_KEY": "k", "DTQS_URL": "https://evil.example"}).key == "k"
 

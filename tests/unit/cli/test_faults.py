@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[3]
 DTQS = [sys.executable, "-m", "dtqs"]
 
 
-def run(*words: str, stdout: int | None = None, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *words: str, stdout: int | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     places = {"PYTHONPATH": str(ROOT), "DTQS_URL": "http://127.0.0.1:9"}
     return subprocess.run(
         [*DTQS, *words], stdout=stdout if stdout is not None else subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60,
@@ -21,11 +23,16 @@ def run(*words: str, stdout: int | None = None, environment: Mapping[str, str] |
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("words", [("--help",), ("config", "default"), ("config", "default", "--help"), ("completion", "bash")])
+@pytest.mark.parametrize(
+    "words", [("--help",), ("config", "default"), ("config", "default", "--help"), ("completion", "bash")]
+)
 def test_a_full_disk_behind_standard_output_is_told_in_words(words: tuple[str, ...]) -> None:
     with Path("/dev/full").open("wb") as full:
         ended = run(*words, stdout=full.fileno())
-    assert (ended.returncode, ended.stderr) == (os.EX_IOERR, "standard output cannot be written: No space left on device\n")
+    assert (ended.returncode, ended.stderr) == (
+        os.EX_IOERR,
+        "standard output cannot be written: No space left on device\n",
+    )
 
 
 @pytest.mark.parametrize("words", [("config", "default"), ("completion", "bash")])
@@ -51,7 +58,9 @@ def test_a_key_that_can_be_none_is_refused_before_anything_is_asked(key: str) ->
 def test_ctrl_c_while_commands_load_ends_without_a_word(tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n", encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
-    with subprocess.Popen([*DTQS, "tasks"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as loading:
+    with subprocess.Popen(
+        [*DTQS, "tasks"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as loading:
         assert loading.stdout
         assert loading.stderr
         assert loading.stdout.readline() == "loading\n"
@@ -65,9 +74,21 @@ def test_a_terminal_that_nobody_knows_is_told_in_words(name: str) -> None:
     ours, theirs = os.openpty()
     try:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": name}
-        ended = subprocess.run([*DTQS, "console"], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, text=True, timeout=60, env=environment, check=False)
+        ended = subprocess.run(
+            [*DTQS, "console"],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            env=environment,
+            check=False,
+        )
     finally:
         os.close(ours)
         os.close(theirs)
     assert ended.returncode == 2
-    assert ended.stderr == f"TERM={name}: the console cannot draw on this kind of terminal, or does not know it; try: TERM=xterm-256color dtqs console\n"
+    assert (
+        ended.stderr
+        == f"TERM={name}: the console cannot draw on this kind of terminal, or does not know it; try: TERM=xterm-256color dtqs console\n"
+    )

@@ -10,14 +10,17 @@ from click.testing import CliRunner
 
 from dtqs.cli import main
 from dtqs.cli.hints import hinted
-from dtqs.cli.payload import Upload
+from dtqs.cli.payload import LocalUpload
 from dtqs.cli.serve import PortTaken, refuse_taken_port
 from dtqs.client import ApiRefusal
 from dtqs.errors import ConfigError
 
 
 def refusal(*faults: tuple[str, str]) -> ApiRefusal:
-    problem: dict[str, Any] = {"title": "Unprocessable", "errors": [{"field": field, "message": message} for field, message in faults]}
+    problem: dict[str, Any] = {
+        "title": "Unprocessable",
+        "errors": [{"field": field, "message": message} for field, message in faults],
+    }
     return ApiRefusal("refused", 422, problem)
 
 
@@ -36,7 +39,9 @@ def test_a_command_that_is_like_none_is_only_refused() -> None:
 
 
 def test_a_pair_for_a_list_is_shown_as_it_must_be_written() -> None:
-    error = hinted(refusal(("payload.to", 'must be a list, not "ada@example.org"')), ["to=ada@example.org", "subject=x"])
+    error = hinted(
+        refusal(("payload.to", 'must be a list, not "ada@example.org"')), ["to=ada@example.org", "subject=x"]
+    )
     assert str(error).splitlines() == ["refused", "  write to.0=ada@example.org"]
     assert (error.status, error.problem["title"]) == (422, "Unprocessable")
 
@@ -44,19 +49,25 @@ def test_a_pair_for_a_list_is_shown_as_it_must_be_written() -> None:
 def test_a_local_file_is_shown_with_its_sign(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.touch()
-    error = hinted(refusal(("payload.outputs[0].watermark.source", "no source")), [f"outputs.0.watermark.source={path}"])
+    error = hinted(
+        refusal(("payload.outputs[0].watermark.source", "no source")), [f"outputs.0.watermark.source={path}"]
+    )
     assert str(error).splitlines()[1:] == [f"  to upload a local file, write outputs.0.watermark.source=@{path}"]
 
 
-@pytest.mark.parametrize("pair", ["source=nosuch.jpg", "source=@there.jpg", "other=x", "source=" + "a" * 5000, "source=a\0b", "source"])
+@pytest.mark.parametrize(
+    "pair", ["source=nosuch.jpg", "source=@there.jpg", "other=x", "source=" + "a" * 5000, "source=a\0b", "source"]
+)
 def test_what_is_no_local_file_gets_no_hint(pair: str) -> None:
     assert str(hinted(refusal(("payload.source", "no source")), [pair])) == "refused"
 
 
 def test_a_folder_is_no_upload(tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["submit", "image", f"source=@{tmp_path}"], env={"DTQS_URL": "http://127.0.0.1:9", "DTQS_API_KEY": "k"})
+    result = CliRunner().invoke(
+        main, ["submit", "image", f"source=@{tmp_path}"], env={"DTQS_URL": "http://127.0.0.1:9", "DTQS_API_KEY": "k"}
+    )
     assert (result.exit_code, f"@{tmp_path} is a folder; name a file" in result.output) == (2, True)
-    assert Upload(tmp_path)
+    assert LocalUpload(tmp_path)
 
 
 def test_a_taken_port_is_told_at_once_and_a_free_one_is_left_free() -> None:

@@ -10,17 +10,27 @@ from dtqs.cli import main
 from dtqs.processors.email import EmailProcessor
 from dtqs.processors.email.payload import EmailPayload
 from dtqs.processors.email.settings import EmailSettings
-from tests.fix_processors import Attempt
+from tests.support.fix_processors import Attempt
 
 
 @pytest.fixture
 def ini(tmp_path: Path, attempt: Attempt) -> Path:
     """A configuration whose folder has two mails."""
-    processor = EmailProcessor(EmailSettings.model_validate({"backend": "folder", "folder": tmp_path / "mails", "sender": "a@b.c"}))
+    processor = EmailProcessor(
+        EmailSettings.model_validate({"backend": "folder", "folder": tmp_path / "mails", "sender": "a@b.c"})
+    )
     for subject in ("first", "second\u202e"):
-        payload = {"to": ["Ada <ada@x.org>"], "bcc": ["eve@x.org"], "subject": subject, "text": "one\x1b[2J\ntwo", "html": "<p>"}
+        payload = {
+            "to": ["Ada <ada@x.org>"],
+            "bcc": ["eve@x.org"],
+            "subject": subject,
+            "text": "one\x1b[2J\ntwo",
+            "html": "<p>",
+        }
         processor.run(EmailPayload.model_validate(payload), attempt.context())
-    (tmp_path / "dtqs.ini").write_text(f"[processor:email]\nbackend = folder\nfolder = {tmp_path}/mails\n", encoding="utf-8")
+    (tmp_path / "dtqs.ini").write_text(
+        f"[processor:email]\nbackend = folder\nfolder = {tmp_path}/mails\n", encoding="utf-8"
+    )
     return tmp_path / "dtqs.ini"
 
 
@@ -42,7 +52,11 @@ def test_a_mail_is_shown_by_number_or_task_and_cannot_steer_the_terminal(ini: Pa
     assert "\none\\x1b[2J\ntwo\n" in output
     task = json.loads(mails(ini, "--json").output)["mails"][1]["task"]
     shown = json.loads(mails(ini, task, "--json").output)
-    assert (shown["text"], shown["html"], shown["recipients"]) == ("one\x1b[2J\ntwo\n", "<p>\n", ["ada@x.org", "eve@x.org"])
+    assert (shown["text"], shown["html"], shown["recipients"]) == (
+        "one\x1b[2J\ntwo\n",
+        "<p>\n",
+        ["ada@x.org", "eve@x.org"],
+    )
 
 
 @pytest.mark.parametrize("which", ["3", "0", "../dtqs", "x"])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dtqs.cli.payload import PayloadError, Upload, build, resolve, uploads
+from dtqs.cli.payload import LocalUpload, PayloadError, build, resolve, uploads
 
 FILES = {"payload.json": '{"source": "upload:1", "outputs": []}', "bad.json": "{", "-": '{"from": "stdin"}'}
 
@@ -27,7 +27,10 @@ def made(*pairs: str, options: tuple[str, ...] = ()) -> Any:
         (("n=123456789012345678901234567890",), {"n": 123456789012345678901234567890}),
         (("a.b.c=1", "a.d=2"), {"a": {"b": {"c": 1}, "d": 2}}),
         (("a\\.b=1",), {"a.b": 1}),
-        (("outputs.0.width=1", "outputs.0.name=s", "outputs.1.width=2"), {"outputs": [{"width": 1, "name": "s"}, {"width": 2}]}),
+        (
+            ("outputs.0.width=1", "outputs.0.name=s", "outputs.1.width=2"),
+            {"outputs": [{"width": 1, "name": "s"}, {"width": 2}]},
+        ),
         (("a.0=1", "a.1=2"), {"a": [1, 2]}),
         (("0=a",), {"0": "a"}),
     ],
@@ -68,7 +71,7 @@ def test_what_makes_no_sense_is_refused(pairs: tuple[str, ...], options: tuple[s
 
 def test_files_are_named_once_and_replaced_by_their_uris() -> None:
     payload = made("source=@a/photo.jpg", "more.0=@a/photo.jpg", "more.1=@b.jpg")
-    first, second = Upload(Path("a/photo.jpg")), Upload(Path("b.jpg"))
+    first, second = LocalUpload(Path("a/photo.jpg")), LocalUpload(Path("b.jpg"))
     assert uploads(payload) == [first, second]
     uris = {first: "upload:1", second: "upload:2"}
     assert resolve(payload, uris.__getitem__) == {"source": "upload:1", "more": ["upload:1", "upload:2"]}

@@ -20,7 +20,20 @@ TASK: dict[str, Any] = {
     "task_id": ID, "task_type": "echo", "status": "in_progress", "attempt": 1, "max_retries": 5, "created_at": AT, "tags": ["holiday", "of-a-customer"],
     "progress": {"fraction": 0.4, "message": "two of five steps are done"},
 }  # fmt: skip
-WORKER = ("default/0", "node-a.example", "19207", "busy", "image", ID, "12 s", "40% two of five steps", "120.5 MiB", "1,234", "0", "290 ms ago")
+WORKER = (
+    "default/0",
+    "node-a.example",
+    "19207",
+    "busy",
+    "image",
+    ID,
+    "12 s",
+    "40% two of five steps",
+    "120.5 MiB",
+    "1,234",
+    "0",
+    "290 ms ago",
+)
 QUEUED = (ID, "echo", "5", "2026-11-24T16:30:55Z", "2026-11-24T16:30:55Z", "0", "holiday,of-a-customer")
 
 
@@ -46,7 +59,10 @@ def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], w
 
 
 @pytest.mark.parametrize("width", [80, 90, 100, 132, 200, 300])
-@pytest.mark.parametrize(("name", "whole"), [("tasks", (ID, "echo", "in_progress")), ("workers", (ID, "19207", "default/0", "busy")), ("queue", (ID, "echo"))])
+@pytest.mark.parametrize(
+    ("name", "whole"),
+    [("tasks", (ID, "echo", "in_progress")), ("workers", (ID, "19207", "default/0", "busy")), ("queue", (ID, "echo"))],
+)
 def test_ids_and_pids_are_whole_and_lines_fit(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int, name: str, whole: tuple[str, ...]
 ) -> None:
@@ -56,20 +72,35 @@ def test_ids_and_pids_are_whole_and_lines_fit(
 
 
 @pytest.mark.parametrize(("name", "columns"), [("tasks", 8), ("workers", 12), ("queue", 7)])
-def test_a_wide_terminal_shows_every_column(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, columns: int) -> None:
+def test_a_wide_terminal_shows_every_column(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, columns: int
+) -> None:
     assert shown(monkeypatch, capsys, 300, name).splitlines()[1].count("┃") == columns + 1
 
 
 @pytest.mark.parametrize("name", ["tasks", "workers", "queue"])
-def test_a_terminal_too_narrow_for_an_id_gets_plain_columns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_a_terminal_too_narrow_for_an_id_gets_plain_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
     output = shown(monkeypatch, capsys, 36, name)
     assert "┃" not in output
     assert ID in output
 
 
-def test_prose_is_broken_between_words_and_no_check_is_left_out(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prose_is_broken_between_words_and_no_check_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     in_terminal(monkeypatch, 80)
-    show_checks([Check("PostgreSQL", FAILED, "connection to server at 127.0.0.1, port 1 failed: Connection refused", "is it running? see: dtqs config show")])
+    show_checks(
+        [
+            Check(
+                "PostgreSQL",
+                FAILED,
+                "connection to server at 127.0.0.1, port 1 failed: Connection refused",
+                "is it running? see: dtqs config show",
+            )
+        ]
+    )
     lines = plain(capsys).splitlines()
     assert max(map(cell_len, lines)) <= 80
     assert any("PostgreSQL" in line and "failed" in line for line in lines)

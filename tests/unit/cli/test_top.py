@@ -6,7 +6,18 @@ import pytest
 from rich.console import Console
 
 from dtqs.cli.top import page
-from dtqs.readings import BrokerReading, Depth, Failure, Health, History, Latency, QueuedTask, Reading, Totals, WorkerReading
+from dtqs.readings import (
+    BrokerReading,
+    Depth,
+    Failure,
+    Health,
+    History,
+    Latency,
+    QueuedTask,
+    Reading,
+    SystemTotals,
+    WorkerReading,
+)
 from dtqs.task import Status
 
 EVIL = "\x1b[2J[red]\n"
@@ -16,12 +27,28 @@ TIME = "2027-01-15T08:00:00Z"
 
 def reading(workers: int, waiting: int, alarms: tuple[str, ...] = ()) -> Reading:
     """A reading of so many busy workers and waiting tasks."""
-    busy = [WorkerReading(f"w{n}", "node", "default", n, n, "busy", f"t{n}", EVIL, 3.0, 0.5, EVIL, 1 << 20, 1, 0, 0.5) for n in range(workers)]
+    busy = [
+        WorkerReading(f"w{n}", "node", "default", n, n, "busy", f"t{n}", EVIL, 3.0, 0.5, EVIL, 1 << 20, 1, 0, 0.5)
+        for n in range(workers)
+    ]
     queued = tuple(QueuedTask(f"q{n}", EVIL, 5, TIME, TIME, True, 0, ()) for n in range(waiting))
     failures = (Failure("f", EVIL, Status.FAILED, TIME, EVIL),) * 10
     depth = Depth(waiting, 0, workers, (0,) * 5 + (waiting,) + (0,) * 4, (("echo", waiting),), 3.0, False)
     health = Health("PostgreSQL", "ok", "version 15"), Health("RabbitMQ", "away", EVIL)
-    return Reading(AT, *health, tuple(busy), (), Totals(*[0] * 9), depth, queued, (), failures, Latency(*[None] * 4), BrokerReading(0, 1), alarms)
+    return Reading(
+        AT,
+        *health,
+        tuple(busy),
+        (),
+        SystemTotals(*[0] * 9),
+        depth,
+        queued,
+        (),
+        failures,
+        Latency(*[None] * 4),
+        BrokerReading(0, 1),
+        alarms,
+    )
 
 
 def drawn(one: Reading, width: int, height: int) -> list[str]:

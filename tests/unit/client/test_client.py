@@ -50,4 +50,10 @@ def test_a_key_that_no_request_can_carry_is_refused_and_not_told(monkeypatch: py
 def test_a_submission_says_only_what_was_said() -> None:
     assert Submission("echo").as_json() == {"task_type": "echo", "payload": {}}
     due = Submission("echo", {"a": 1}, priority=0, due_at=datetime(2026, 12, 24, 18, tzinfo=UTC), tags=("x",)).as_json()
-    assert due == {"task_type": "echo", "payload": {"a": 1}, "priority": 0, "due_at": "2026-12-24T18:00:00+00:00", "tags": ["x"]}
+    assert due == {
+        "task_type": "echo",
+        "payload": {"a": 1},
+        "priority": 0,
+        "due_at": "2026-12-24T18:00:00+00:00",
+        "tags": ["x"],
+    }

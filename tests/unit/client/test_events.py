@@ -3,16 +3,20 @@
 import pytest
 
 from dtqs.client import ApiUnavailable, events
-from dtqs.client.events import Message, Parser
+from dtqs.client.events import Parser, ServerSentEvent
 
 TEXT = (
     b'\xef\xbb\xbfretry: 250\n: hello\n\nid: 1\nevent: status\ndata: {"a": 1}\n\nid: 2\ndata: x\ndata:  y\n\ndata\n\n'
     b"id: 3\nevent: gone\n\nevent: cut\ndata: never\n"
 )
-MESSAGES = [Message("status", '{"a": 1}', "1"), Message("message", "x\n y", "2"), Message("message", "", "2")]
+MESSAGES = [
+    ServerSentEvent("status", '{"a": 1}', "1"),
+    ServerSentEvent("message", "x\n y", "2"),
+    ServerSentEvent("message", "", "2"),
+]
 
 
-def parsed(*chunks: bytes) -> list[Message]:
+def parsed(*chunks: bytes) -> list[ServerSentEvent]:
     parser = Parser()
     return [message for chunk in chunks for message in parser.feed(chunk)]
 
@@ -31,8 +35,8 @@ def test_messages_are_read_however_they_are_cut(ending: bytes, size: int) -> Non
 
 def test_a_message_is_given_out_as_soon_as_its_blank_line_is_there() -> None:
     parser = Parser()
-    assert list(parser.feed(b"data: 1\r\n\r")) == [Message("message", "1", "")]
-    assert list(parser.feed(b"\ndata: 2\n\n")) == [Message("message", "2", "")]
+    assert list(parser.feed(b"data: 1\r\n\r")) == [ServerSentEvent("message", "1", "")]
+    assert list(parser.feed(b"\ndata: 2\n\n")) == [ServerSentEvent("message", "2", "")]
 
 
 def test_the_id_of_an_event_without_data_counts() -> None:
@@ -54,11 +58,14 @@ def test_odd_fields_are_ignored() -> None:
 
 
 def test_an_empty_id_resets() -> None:
-    assert parsed(b"id: 1\ndata: a\n\nid\ndata: b\n\n") == [Message("message", "a", "1"), Message("message", "b", "")]
+    assert parsed(b"id: 1\ndata: a\n\nid\ndata: b\n\n") == [
+        ServerSentEvent("message", "a", "1"),
+        ServerSentEvent("message", "b", ""),
+    ]
 
 
 def test_bytes_that_are_no_text_do_not_end_the_stream() -> None:
-    assert parsed(b"data: \xff\n\n") == [Message("message", "\ufffd", "")]
+    assert parsed(b"data: \xff\n\n") == [ServerSentEvent("message", "\ufffd", "")]
 
 
 def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

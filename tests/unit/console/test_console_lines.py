@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from dtqs.console.lines import Span, bar, beside, cut, fit, line, pad, paragraph, safe, spark, wrapped
+from dtqs.console.lines import StyledText, bar, beside, cut, fit, line, pad, paragraph, safe, spark, wrapped
 from dtqs.console.snapshot import FilterRefused, TaskWanted, read_filter
 from dtqs.console.words import amount, rate, seconds, short_id
 
@@ -22,7 +22,7 @@ def test_wide_characters_are_cut_by_cells() -> None:
     assert cut("电影电影", 8) == "电影电影"
     assert cut("电影电影", 6) == "电影…"
     assert pad("🎬x", 5) == "🎬x  "
-    assert fit(line("电影", Span("电影", "bad")), 7).text == "电影电…"
+    assert fit(line("电影", StyledText("电影", "bad")), 7).text == "电影电…"
 
 
 def test_hostile_text_is_made_visible() -> None:
@@ -49,14 +49,22 @@ def test_a_small_chart_ends_with_the_newest_and_shows_what_is_not_zero() -> None
     assert spark([], 3) == "▁"
 
 
-@pytest.mark.parametrize(("value", "words"), [(9999, "9,999"), (12345, "12.3k"), (1_234_567, "1,235k"), (12_345_678, "12.3M")])
+@pytest.mark.parametrize(
+    ("value", "words"), [(9999, "9,999"), (12345, "12.3k"), (1_234_567, "1,235k"), (12_345_678, "12.3M")]
+)
 def test_counts_are_short(value: float, words: str) -> None:
     assert amount(value) == words
 
 
 def test_rates_and_times_have_as_many_digits_as_they_are_worth() -> None:
     assert [rate(0.5), rate(250.4)] == ["0.5", "250"]
-    assert [seconds(None), seconds(0.0042), seconds(0.5), seconds(1.25), seconds(300)] == ["-", "4.2 ms", "500 ms", "1.2 s", "5 min"]
+    assert [seconds(None), seconds(0.0042), seconds(0.5), seconds(1.25), seconds(300)] == [
+        "-",
+        "4.2 ms",
+        "500 ms",
+        "1.2 s",
+        "5 min",
+    ]
 
 
 def test_a_short_id_tells_tasks_of_the_same_moment_apart() -> None:

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from dtqs.console.screen import Screen
 from dtqs.console.snapshot import Detail, LogsWanted, Snapshot, TaskWanted
-from dtqs.readings import Failure, Health, LogEntry, QueuedTask
+from dtqs.readings import Failure, Health, QueuedTask, SystemLogRow
 from dtqs.task import Status, TaskRecord
 from tests.unit.readings.values import HEALTHY, WORKER, changed, waiting
 
@@ -22,8 +22,18 @@ def queued(task_id: str, due: bool = True, attempts: int = 0) -> QueuedTask:
     return QueuedTask(task_id, HOSTILE, 5, AT, AT, due, attempts, (HOSTILE, "x"))
 
 
-def entry(number: int) -> LogEntry:
-    return LogEntry(number, AT, IDS[0], HOSTILE, "failed", 2, "error", f"line {number} {HOSTILE}", {"token": "geheim", HOSTILE: HOSTILE})
+def entry(number: int) -> SystemLogRow:
+    return SystemLogRow(
+        number,
+        AT,
+        IDS[0],
+        HOSTILE,
+        "failed",
+        2,
+        "error",
+        f"line {number} {HOSTILE}",
+        {"token": "geheim", HOSTILE: HOSTILE},
+    )
 
 
 def record(**fields: Any) -> TaskRecord:
@@ -34,7 +44,16 @@ def record(**fields: Any) -> TaskRecord:
     return dataclasses.replace(made, **fields)
 
 
-BUSY = dataclasses.replace(WORKER, state="busy", task_id=IDS[2], task_type=HOSTILE, busy_seconds=3.0, fraction=0.4, message=HOSTILE, node_name=HOSTILE)
+BUSY = dataclasses.replace(
+    WORKER,
+    state="busy",
+    task_id=IDS[2],
+    task_type=HOSTILE,
+    busy_seconds=3.0,
+    fraction=0.4,
+    message=HOSTILE,
+    node_name=HOSTILE,
+)
 READING = changed(
     workers=(BUSY, *(dataclasses.replace(WORKER, worker_id=f"w{i}", slot=i) for i in range(2, 12))),
     depth=waiting(12345, 3.0),
@@ -57,7 +76,9 @@ SNAPSHOT = Snapshot(
 class Trial:
     """A screen with a snapshot, and what its actions did."""
 
-    def __init__(self, snapshot: Snapshot = SNAPSHOT, read_only: bool = False, width: int = 80, height: int = 24) -> None:
+    def __init__(
+        self, snapshot: Snapshot = SNAPSHOT, read_only: bool = False, width: int = 80, height: int = 24
+    ) -> None:
         self.acts: list[tuple[str, str]] = []
         self.screen = Screen(None if read_only else lambda action, task_id: self.acts.append((action, task_id)))
         self.screen.snapshot = snapshot
@@ -78,17 +99,36 @@ class Trial:
 
     @property
     def selected(self) -> list[str]:
-        return [line.text for line in self.screen.frame(self.width, self.height, NOW) if line.spans and line.spans[0].style == "selected"]
+        return [
+            line.text
+            for line in self.screen.frame(self.width, self.height, NOW)
+            if line.spans and line.spans[0].style == "selected"
+        ]
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60), (60, 15), (20, 5), (7, 3)])
 @pytest.mark.parametrize(
-    "keys", [("1",), ("2",), ("2", "s", "s", "s", "s"), ("3",), ("3", "down", "down"), ("1", "down", "enter"), ("?",), ("2", "/", "x"), ("2", "down", "c")]
+    "keys",
+    [
+        ("1",),
+        ("2",),
+        ("2", "s", "s", "s", "s"),
+        ("3",),
+        ("3", "down", "down"),
+        ("1", "down", "enter"),
+        ("?",),
+        ("2", "/", "x"),
+        ("2", "down", "c"),
+    ],
 )
 @pytest.mark.parametrize("state", ["read", "unread", "away"])
 def test_every_frame_fits_and_is_printable(size: tuple[int, int], keys: tuple[str, ...], state: str) -> None:
     away = dataclasses.replace(READING, totals=None, database=Health("PostgreSQL", "away", HOSTILE))
-    snapshots = {"read": SNAPSHOT, "unread": Snapshot(), "away": dataclasses.replace(SNAPSHOT, reading=away, away={"PostgreSQL": NOW - 40})}
+    snapshots = {
+        "read": SNAPSHOT,
+        "unread": Snapshot(),
+        "away": dataclasses.replace(SNAPSHOT, reading=away, away={"PostgreSQL": NOW - 40}),
+    }
     trial = Trial(snapshots[state], width=size[0], height=size[1])
     trial.press(*keys)
     rows = trial.draw()
@@ -134,7 +174,9 @@ def test_a_selected_task_is_opened_and_left_again() -> None:
 @pytest.mark.parametrize("entries", [0, 1, 2])
 def test_a_task_is_opened_however_short_its_log_is(entries: int) -> None:
     """One that waits has none."""
-    detail = Detail(IDS[0], record(status=Status.PENDING, error=None), tuple(entry(number) for number in range(entries)))
+    detail = Detail(
+        IDS[0], record(status=Status.PENDING, error=None), tuple(entry(number) for number in range(entries))
+    )
     shown = Trial(dataclasses.replace(SNAPSHOT, detail=detail), height=60).press("2", "down", "enter")
     assert f"Task {IDS[0]}" in shown
     assert shown.partition("── Log")[2].count("line ") == entries
@@ -315,8 +357,10 @@ def test_q_ends_it() -> None:
 
 
 def test_a_long_reason_is_shown_whole_in_the_tasks_view() -> None:
-    reason = "the relay refused every recipient: " + ", ".join(f"ada{number}@example.org is unknown here" for number in range(6))
-    failed = LogEntry(1, AT, IDS[0], "email", "failed", 1, "error", reason, {"type": "MailRefused"})
+    reason = "the relay refused every recipient: " + ", ".join(
+        f"ada{number}@example.org is unknown here" for number in range(6)
+    )
+    failed = SystemLogRow(1, AT, IDS[0], "email", "failed", 1, "error", reason, {"type": "MailRefused"})
     snapshot = dataclasses.replace(SNAPSHOT, detail=Detail(IDS[0], record(payload={}), (failed,)))
     trial = Trial(snapshot, width=80, height=60)
     shown = " ".join(trial.press("2", "down", "enter").split())

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dtqs.config import FilesSection
 from dtqs.files.guard import Guard, closed, literal
 from dtqs.files.uri import parse_url
-from dtqs.settings import FilesSection
 
 INTERNAL_V4 = {
     "127.0.0.1": "loopback",
@@ -31,7 +31,17 @@ INTERNAL_V4 = {
     "255.255.255.255": "reserved",
     "168.63.129.16": "reserved",
 }
-PUBLIC_V4 = ["1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.1", "172.15.0.1", "172.32.0.1", "169.253.0.1", "223.255.255.255", "192.1.0.1"]
+PUBLIC_V4 = [
+    "1.1.1.1",
+    "8.8.8.8",
+    "100.63.255.255",
+    "100.128.0.1",
+    "172.15.0.1",
+    "172.32.0.1",
+    "169.253.0.1",
+    "223.255.255.255",
+    "192.1.0.1",
+]
 FORMS = ["::ffff:{}", "::ffff:0:{}", "::{}", "64:ff9b::{}"]
 
 
@@ -55,8 +65,20 @@ def test_a_public_address_is_open_in_every_form_that_a_gateway_makes_of_it(addre
 @pytest.mark.parametrize(
     ("address", "word"),
     [
-        *(("::1", "loopback"), ("::", "unspecified"), ("fe80::1", "link-local"), ("fc00::1", "private"), ("fd00:ec2::254", "private"), ("fec0::1", "private")),
-        *(("ff02::1", "multicast"), ("2001:0:4136:e378:8000:63bf:3fff:fdd2", "reserved"), ("2001:db8::1", "reserved"), ("64:ff9b:1::808:808", "reserved")),
+        *(
+            ("::1", "loopback"),
+            ("::", "unspecified"),
+            ("fe80::1", "link-local"),
+            ("fc00::1", "private"),
+            ("fd00:ec2::254", "private"),
+            ("fec0::1", "private"),
+        ),
+        *(
+            ("ff02::1", "multicast"),
+            ("2001:0:4136:e378:8000:63bf:3fff:fdd2", "reserved"),
+            ("2001:db8::1", "reserved"),
+            ("64:ff9b:1::808:808", "reserved"),
+        ),
         *(("4000::1", "reserved"), ("100::1", "reserved"), ("3fff::1", "reserved")),
     ],
 )
@@ -71,7 +93,13 @@ def test_public_addresses_of_ipv6(address: str) -> None:
 
 @given(st.ip_addresses())
 def test_nothing_is_open_that_the_standard_library_calls_internal(address: Any) -> None:
-    if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified or (address.is_private and address.version == 4):
+    if (
+        address.is_loopback
+        or address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+        or (address.is_private and address.version == 4)
+    ):
         assert closed(address)
 
 
@@ -80,10 +108,22 @@ def refusal(url: str, **settings: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1/", "http://127.1/", "http://0x7f.1/", "http://2130706433/", "http://[::1]/", "http://[::ffff:7f00:1]/", "http://１２７.0.0.1/"]
+    "url",
+    [
+        "http://127.0.0.1/",
+        "http://127.1/",
+        "http://0x7f.1/",
+        "http://2130706433/",
+        "http://[::1]/",
+        "http://[::ffff:7f00:1]/",
+        "http://１２７.0.0.1/",
+    ],
 )
 def test_a_literal_address_is_refused_without_a_look(url: str) -> None:
-    assert refusal(url) == "its host has a loopback address; only public ones are fetched from, and what [files] fetch_allow_hosts names"
+    assert (
+        refusal(url)
+        == "its host has a loopback address; only public ones are fetched from, and what [files] fetch_allow_hosts names"
+    )
 
 
 def test_ports_that_are_not_listed_are_refused() -> None:
@@ -103,4 +143,6 @@ def test_what_is_configured_is_open(opened: str) -> None:
 
 @pytest.mark.parametrize("host", ["internal", "files.internal.example", "xinternal", "example"])
 def test_a_domain_opens_what_is_below_it_and_nothing_else(host: str) -> None:
-    assert Guard(FilesSection(fetch_allow_hosts=("*.internal", "file.example"))).judge(host, ipaddress.ip_address("10.1.2.3"))
+    assert Guard(FilesSection(fetch_allow_hosts=("*.internal", "file.example"))).judge(
+        host, ipaddress.ip_address("10.1.2.3")
+    )

@@ -80,7 +80,9 @@ def test_a_note_that_was_cut_off_names_what_is_whole_in_it(spaces: tuple[FileSpa
     assert _there(tmp_path) == set()
 
 
-def test_the_folder_of_a_worker_that_nobody_knows_stays_until_it_is_old(spaces: tuple[FileSpace, ...], tmp_path: Path) -> None:
+def test_the_folder_of_a_worker_that_nobody_knows_stays_until_it_is_old(
+    spaces: tuple[FileSpace, ...], tmp_path: Path
+) -> None:
     worker, _, keeper = spaces
     _store(worker)
     with worker.temporary_dir("task"):

@@ -82,7 +82,9 @@ def test_abort_after_commit_keeps_the_file(space: FileSpace) -> None:
     assert space.path_of(file_id).exists()
 
 
-def test_a_full_disk_is_worth_a_retry_and_leaves_nothing(space: FileSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_worth_a_retry_and_leaves_nothing(
+    space: FileSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pending = space.new_upload()
 
     def full(*_: object) -> int:
@@ -124,8 +126,13 @@ def test_a_file_below_a_root_is_opened(space: FileSpace, root: Path) -> None:
         assert file.read() == b"inside"
 
 
-@pytest.mark.parametrize("path", ["../secret.txt", "../missing.txt", "sub/../../secret.txt", "%2e%2e/secret.txt", "link", "folder/secret.txt", ""])
-def test_a_file_elsewhere_is_refused_in_the_same_words_whether_it_is_there_or_not(space: FileSpace, root: Path, path: str) -> None:
+@pytest.mark.parametrize(
+    "path",
+    ["../secret.txt", "../missing.txt", "sub/../../secret.txt", "%2e%2e/secret.txt", "link", "folder/secret.txt", ""],
+)
+def test_a_file_elsewhere_is_refused_in_the_same_words_whether_it_is_there_or_not(
+    space: FileSpace, root: Path, path: str
+) -> None:
     (root / "link").symlink_to(root.parent / "secret.txt")
     (root / "folder").symlink_to(root.parent)
     with pytest.raises(InputRefused, match="not below a folder of"):
@@ -146,7 +153,9 @@ def test_a_link_that_stays_below_the_root_is_followed(space: FileSpace, root: Pa
         assert file.read() == b"inside"
 
 
-def test_a_link_put_there_between_look_and_open_is_not_followed(space: FileSpace, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_put_there_between_look_and_open_is_not_followed(
+    space: FileSpace, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = os.path.realpath
 
     def swap(path: str, **options: bool) -> str:
@@ -161,7 +170,9 @@ def test_a_link_put_there_between_look_and_open_is_not_followed(space: FileSpace
         space.open_input(f"file:{root}/a b.txt")
 
 
-def test_a_folder_swapped_for_a_link_between_look_and_open_is_noticed(space: FileSpace, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_swapped_for_a_link_between_look_and_open_is_noticed(
+    space: FileSpace, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (root / "sub").mkdir()
     (root / "sub" / "secret.txt").write_text("harmless")
     real = os.path.realpath
@@ -246,4 +257,6 @@ pending = space.new_upload(); pending.write(b"x"); file_id, _, _ = pending.commi
 assert space.open_input(f"upload:{file_id}").read() == b"x"
 assert space.add_output("o", lambda file: file.write(b"y"), "text/plain").size_bytes == 1
 """
-    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, timeout=30, cwd=Path(__file__).parents[3])
+    subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], check=True, timeout=30, cwd=Path(__file__).parents[3]
+    )

@@ -58,7 +58,9 @@ def test_an_interrupt_leaves_no_descriptor_and_no_file(tmp_path: Path, owner: st
                 space.add_output("o", lambda file: file.write(b"x"), "text/plain")
         except Interrupt:
             assert _held() == before, f"after {after} calls"
-            assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "stored"], f"after {after} calls"
+            assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "stored"], (
+                f"after {after} calls"
+            )
         else:
             break
     assert after > 20

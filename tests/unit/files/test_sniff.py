@@ -61,7 +61,10 @@ def _saved(kind: str) -> bytes:
 @pytest.mark.parametrize(
     ("head", "said"),
     [
-        *((_iso(brand, b"mif1", brand), "a HEIC image") for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")),
+        *(
+            (_iso(brand, b"mif1", brand), "a HEIC image")
+            for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
+        ),
         (_iso(b"mif1", b"mif1", b"heic", b"miaf"), "a HEIC image"),
         (_iso(b"mif1", b"mif1", b"miaf"), "a HEIF image"),
         (_iso(b"msf1", b"avis", b"mif1"), "an AVIF image"),

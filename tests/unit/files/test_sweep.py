@@ -68,7 +68,9 @@ def test_files_that_are_not_ours_stay(space: FileSpace, tmp_path: Path) -> None:
     assert space.sweep(lambda ids: (), HOUR, ALL) == 0
 
 
-def test_what_a_dead_process_left_half_written_goes_and_what_is_written_now_stays(space: FileSpace, tmp_path: Path) -> None:
+def test_what_a_dead_process_left_half_written_goes_and_what_is_written_now_stays(
+    space: FileSpace, tmp_path: Path
+) -> None:
     left, now = space.new_upload(), space.new_upload()
     _age(tmp_path / "tmp" / f"{left.file_id}.part")
     assert space.sweep(lambda ids: (), HOUR, ALL) == 1

@@ -33,10 +33,35 @@ def test_a_uri_is_taken_apart(uri: str, expected: SourceUri) -> None:
         *("", "a.jpg", "/srv/a.jpg", "ftp://example.org/a", "data:image/png;base64,AA"),
         *("upload:", "upload:../../etc/passwd", f"upload:{UPLOAD.upper()}", f"upload:{UPLOAD}\n"),
         *("file:", "file:a.jpg", "file://other/srv/a.jpg", "file:/a%00b", "file:/a\0b"),
-        *("https:", "https:///a.jpg", "http:a.jpg", "http://user:secret@example.org/", "http://example.org@evil.example/", "http://a\\@b/"),
-        *("http://h:0/", "http://h:65536/", "http://h:x/", "http://[::1/", "http://[fe80::1%25eth0]/", "http://h\n.org/", "http://a b/", "http://xn--/"),
+        *(
+            "https:",
+            "https:///a.jpg",
+            "http:a.jpg",
+            "http://user:secret@example.org/",
+            "http://example.org@evil.example/",
+            "http://a\\@b/",
+        ),
+        *(
+            "http://h:0/",
+            "http://h:65536/",
+            "http://h:x/",
+            "http://[::1/",
+            "http://[fe80::1%25eth0]/",
+            "http://h\n.org/",
+            "http://a b/",
+            "http://xn--/",
+        ),
         *("http://-a/", "http://a..b/", "http://" + "a" * 254, "file:/" + "a" * 3000),
-        *("s3:bucket/key", "s3://bucket", "s3://bucket/", "s3:///key", "s3://b/key", "s3://bucket//key", "s3://bucket/a/../b", "s3://bucket/./a"),
+        *(
+            "s3:bucket/key",
+            "s3://bucket",
+            "s3://bucket/",
+            "s3:///key",
+            "s3://b/key",
+            "s3://bucket//key",
+            "s3://bucket/a/../b",
+            "s3://bucket/./a",
+        ),
         *("s3://bucket/" + "a" * 1025, "s3://bu%2fcket/a"),
     ],
 )
@@ -86,11 +111,24 @@ def test_people_are_told_a_sources_name_without_its_secrets(uri: str, words: str
 
 
 def test_why_a_uri_is_refused_does_not_tell_its_secrets() -> None:
-    for uri in ("https://ada:secret@h/", "https://ada:secret/", "file://ada:secret@h/a", "s3://ada:secret@b/", "secret:x", "https://h:secret/"):
+    for uri in (
+        "https://ada:secret@h/",
+        "https://ada:secret/",
+        "file://ada:secret@h/a",
+        "s3://ada:secret@b/",
+        "secret:x",
+        "https://h:secret/",
+    ):
         with pytest.raises(ValueError, match="allowed") as refused:
             parse(uri)
         assert "secret" not in str(refused.value)
 
 
 def test_an_upload_is_one_however_its_scheme_is_written() -> None:
-    assert [upload_id(uri) for uri in (f"upload:{UPLOAD}", f"UpLoad:{UPLOAD}", "upload:x", f"file:/{UPLOAD}", "")] == [UPLOAD, UPLOAD, None, None, None]
+    assert [upload_id(uri) for uri in (f"upload:{UPLOAD}", f"UpLoad:{UPLOAD}", "upload:x", f"file:/{UPLOAD}", "")] == [
+        UPLOAD,
+        UPLOAD,
+        None,
+        None,
+        None,
+    ]

@@ -15,7 +15,9 @@ WHOLE = Offer(7, True, 1 << 30, {})
 
 def config(tmp_path: Path, mode: str, folder: Path | None = None) -> Config:
     path = (folder or tmp_path) / "dtqs.ini"
-    path.write_text(f"[files]\njail = {mode}\ndirectory = {tmp_path}/files\n[supervisor]\nstate_dir = {tmp_path}/state\n")
+    path.write_text(
+        f"[files]\njail = {mode}\ndirectory = {tmp_path}/files\n[supervisor]\nstate_dir = {tmp_path}/state\n"
+    )
     return load(path, {})
 
 
@@ -25,7 +27,9 @@ def told(monkeypatch: pytest.MonkeyPatch, offer: Offer, config: Config) -> list[
 
 
 def test_a_whole_jail_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert told(monkeypatch, WHOLE, config(tmp_path, "best")) == [("jail", "ok", "Landlock (ABI 7), seccomp, a network namespace", "")]
+    assert told(monkeypatch, WHOLE, config(tmp_path, "best")) == [
+        ("jail", "ok", "Landlock (ABI 7), seccomp, a network namespace", "")
+    ]
     without = replace(WHOLE, namespaces=0, why_not={"namespace": "Operation not permitted"})
     [(_, state, found, _)] = told(monkeypatch, without, config(tmp_path, "required"))
     assert state == "ok"
@@ -33,12 +37,24 @@ def test_a_whole_jail_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("mode", "state", "words"), [("best", "warning", "could read what the worker's user may read"), ("required", "failed", "are refused on this node")]
+    ("mode", "state", "words"),
+    [
+        ("best", "warning", "could read what the worker's user may read"),
+        ("required", "failed", "are refused on this node"),
+    ],
 )
-def test_a_missing_part_says_what_it_means(mode: str, state: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    offer = replace(WHOLE, landlock_abi=0, why_not={"landlock": "Function not implemented: it needs Linux 5.13 or later"})
+def test_a_missing_part_says_what_it_means(
+    mode: str, state: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer = replace(
+        WHOLE, landlock_abi=0, why_not={"landlock": "Function not implemented: it needs Linux 5.13 or later"}
+    )
     [(part, found_state, found, advice)] = told(monkeypatch, offer, config(tmp_path, mode))
-    assert (part, found_state, found) == ("jail: landlock", state, "Function not implemented: it needs Linux 5.13 or later")
+    assert (part, found_state, found) == (
+        "jail: landlock",
+        state,
+        "Function not implemented: it needs Linux 5.13 or later",
+    )
     assert words in advice
 
 
@@ -52,5 +68,7 @@ def test_secrets_where_programs_lie_are_told(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "dtqs.ini").write_text(f"[postgresql]\ndsn_file = {secret}\n")
     *_, (part, state, found, advice) = told(monkeypatch, WHOLE, load(tmp_path / "dtqs.ini", {}))
     assert (part, state) == ("jail", "warning")
-    assert found.startswith(f"this configuration ({tmp_path}/dtqs.ini), [postgresql] dsn_file ({secret}) lies where programs and libraries lie")
+    assert found.startswith(
+        f"this configuration ({tmp_path}/dtqs.ini), [postgresql] dsn_file ({secret}) lies where programs and libraries lie"
+    )
     assert "/etc/dtqs" in advice

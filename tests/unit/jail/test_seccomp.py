@@ -59,9 +59,29 @@ def test_each_kind_of_process_has_its_own_calls(machine: str) -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 def test_what_reaches_other_processes_is_refused(machine: str) -> None:
     allowed = set(syscalls.plain(machine)) | set(syscalls.judged(machine)) | set(syscalls.socket(machine))
-    assert not allowed & {"socket", "connect", "bind", "fork", "vfork", "ptrace", "unshare", "setns", "mount", "bpf", "keyctl", "io_uring_setup", "symlinkat"}
+    assert not allowed & {
+        "socket",
+        "connect",
+        "bind",
+        "fork",
+        "vfork",
+        "ptrace",
+        "unshare",
+        "setns",
+        "mount",
+        "bpf",
+        "keyctl",
+        "io_uring_setup",
+        "symlinkat",
+    }
     fork = 0x01200011
-    for call, *arguments in (("clone", fork), ("clone", THREAD | 0x10000000), ("kill", PID - 1, 9), ("kill", 0xFFFFFFFF, 9), ("tgkill", PID - 1, PID, 9)):
+    for call, *arguments in (
+        ("clone", fork),
+        ("clone", THREAD | 0x10000000),
+        ("kill", PID - 1, 9),
+        ("kill", 0xFFFFFFFF, 9),
+        ("tgkill", PID - 1, PID, 9),
+    ):
         assert judge(machine, FFMPEG, call, *arguments) == REFUSED, (call, arguments)
     for call, number in (("fcntl", 8), ("fcntl", 10), ("fcntl", 15), ("ioctl", 0x5412)):
         assert judge(machine, FFMPEG, call, 0, number) == REFUSED
@@ -94,4 +114,6 @@ def test_the_numbers_are_those_of_the_kernels_headers(machine: str) -> None:
     other_names = {"newfstatat": "fstatat"} if machine == "aarch64" else {}
     told = {name: known.get(other_names.get(name, name)) for name in ours}
     assert {name: number for name, number in told.items() if number not in (None, ours[name])} == {}
-    assert {name for name, number in told.items() if number is None} <= {"futex_wake", "futex_wait", "futex_requeue"}, "newer than the header"
+    assert {name for name, number in told.items() if number is None} <= {"futex_wake", "futex_wait", "futex_requeue"}, (
+        "newer than the header"
+    )

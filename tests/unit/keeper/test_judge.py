@@ -78,5 +78,7 @@ def test_what_the_keeper_writes_for_a_worker_lets_it_live_and_is_no_word_of_its_
         ({"pid": 0}, 11.0, 1001.0, False),
     ],
 )
-def test_a_node_vouches_until_its_supervisor_kills(changes: dict[str, float], silent: float, now: float, expected: bool) -> None:
+def test_a_node_vouches_until_its_supervisor_kills(
+    changes: dict[str, float], silent: float, now: float, expected: bool
+) -> None:
     assert vouches(dataclasses.replace(RECORD, **changes), silent, now, LEASE, LIMITS) is expected  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from dtqs.keeper.relay import Relay
-from dtqs.store.workers import Totals
+from dtqs.store.workers import ProcessTotals
 
 HOUR = 3600.0
 NOON = 12 * HOUR
@@ -34,7 +34,9 @@ def backlog() -> SteppedBacklog:
 
 @pytest.fixture
 def relay(backlog: SteppedBacklog) -> Relay:
-    made = Relay(cast(Any, SimpleNamespace(backlog=backlog)), cast(Any, SimpleNamespace(can_publish=False)), Totals(), 1.0)
+    made = Relay(
+        cast(Any, SimpleNamespace(backlog=backlog)), cast(Any, SimpleNamespace(can_publish=False)), ProcessTotals(), 1.0
+    )
     made.turn()
     return made
 
@@ -46,7 +48,9 @@ def test_a_second_step_back_does_not_bring_the_first_ones_time_again(relay: Rela
     assert [until for until, _ in backlog.seen] == [pytest.approx(NOON, abs=5), pytest.approx(NOON - HOUR + 600, abs=5)]
 
 
-def test_a_step_back_while_the_first_is_worked_on_keeps_its_time_and_begins_again(relay: Relay, backlog: SteppedBacklog) -> None:
+def test_a_step_back_while_the_first_is_worked_on_keeps_its_time_and_begins_again(
+    relay: Relay, backlog: SteppedBacklog
+) -> None:
     backlog.batches = 3
     for shown in (NOON - HOUR, NOON - HOUR - 10, NOON - HOUR - 10):
         backlog.shown = shown

@@ -85,13 +85,25 @@ def test_those_of_other_packages_are_there_with_their_settings(config: Callable[
     assert shout.run(payload, None) == "HEY?"  # type: ignore[arg-type]
     whisper, payload = catalog.validate("whisper", {"text": "HEY"})
     assert whisper.run(payload, None) == "hey"  # type: ignore[arg-type]
-    assert (whisper.light, whisper.max_retries, whisper.timeout_seconds, whisper.retry_on_timeout) == (True, 2, 9, False)
+    assert (whisper.light, whisper.max_retries, whisper.timeout_seconds, whisper.retry_on_timeout) == (
+        True,
+        2,
+        9,
+        False,
+    )
 
 
 def test_an_operator_can_set_every_types_limits(config: Callable[..., Config], install: Install) -> None:
     install(SHOUT, "shout = theirs:Shout\nwhisper = theirs:whisper")
-    catalog = Catalog.load(config("[processor:shout]\ntimeout_seconds = 3.5\n[processor:whisper]\nmax_retries = 0\n[processor:echo]\nmax_retries = 7\n"))
-    limits = {name: (catalog.get(name).max_retries, catalog.get(name).timeout_seconds) for name in ("shout", "whisper", "echo")}
+    catalog = Catalog.load(
+        config(
+            "[processor:shout]\ntimeout_seconds = 3.5\n[processor:whisper]\nmax_retries = 0\n[processor:echo]\nmax_retries = 7\n"
+        )
+    )
+    limits = {
+        name: (catalog.get(name).max_retries, catalog.get(name).timeout_seconds)
+        for name in ("shout", "whisper", "echo")
+    }
     assert limits == {"shout": (1, 3.5), "whisper": (0, 9), "echo": (7, None)}
 
 
@@ -104,10 +116,16 @@ def test_an_operator_can_set_every_types_limits(config: Callable[..., Config], i
         (SHOUT + "Shout.name = 'echo'", "shout = theirs:Shout", "taken by dtqs.processors.echo"),
         (SHOUT + "Shout.name = 'Shout It'", "shout = theirs:Shout", "no name for a task type"),
         (SHOUT + "del Shout.payload_model", "shout = theirs:Shout", "not a processor"),
-        (SHOUT + "Shout.__init__ = lambda self, settings: 1 / 0", "shout = theirs:Shout", "cannot be built: ZeroDivisionError"),
+        (
+            SHOUT + "Shout.__init__ = lambda self, settings: 1 / 0",
+            "shout = theirs:Shout",
+            "cannot be built: ZeroDivisionError",
+        ),
     ],
 )
-def test_a_broken_one_of_another_package_is_named(config: Callable[..., Config], install: Install, source: str, point: str, problem: str) -> None:
+def test_a_broken_one_of_another_package_is_named(
+    config: Callable[..., Config], install: Install, source: str, point: str, problem: str
+) -> None:
     install(source, point)
     with pytest.raises(ConfigError, match=problem) as caught:
         Catalog.load(config())
@@ -116,9 +134,16 @@ def test_a_broken_one_of_another_package_is_named(config: Callable[..., Config],
 
 def test_all_that_is_wrong_with_the_settings_is_told_at_once(config: Callable[..., Config]) -> None:
     with pytest.raises(ConfigError) as caught:
-        Catalog.load(config("[processor:imag]\nmax_pixels = 1\n[processor:image]\nmax_pixels = none\nmax_pixel = 1\n", DTQS_PROCESSOR_ECHO_MAX_RETRIES="-1"))
+        Catalog.load(
+            config(
+                "[processor:imag]\nmax_pixels = 1\n[processor:image]\nmax_pixels = none\nmax_pixel = 1\n",
+                DTQS_PROCESSOR_ECHO_MAX_RETRIES="-1",
+            )
+        )
     text = str(caught.value)
-    assert "dtqs.ini line 2: [processor:imag]: no such task type; did you mean image?; known: echo, email, image" in text
+    assert (
+        "dtqs.ini line 2: [processor:imag]: no such task type; did you mean image?; known: echo, email, image" in text
+    )
     assert "dtqs.ini line 4: [processor:image] max_pixels = 'none'" in text
     assert "dtqs.ini line 5: [processor:image] max_pixel: no such key; did you mean max_pixels?" in text
     assert "environment DTQS_PROCESSOR_ECHO_MAX_RETRIES: [processor:echo] max_retries = '-1'" in text
@@ -184,7 +209,14 @@ def test_faults_between_the_fields_of_a_film_are_told_with_all_others(config: Ca
     outputs = [
         {"name": "a", "format": "webm", "video_codec": "h264", "crf": 64},
         {"name": "A", "preset": "web-720", "short_side": 720, "width": 100},
-        {"name": "b", "format": "webn", "quality": 80, "watermark": {"source": UPLOAD, "opacity": 2}, "start_seconds": 5, "end_seconds": 4},
+        {
+            "name": "b",
+            "format": "webn",
+            "quality": 80,
+            "watermark": {"source": UPLOAD, "opacity": 2},
+            "start_seconds": 5,
+            "end_seconds": 4,
+        },
         {"two_pass": True},
         "c",
         {"name": "d", "format": "gif", "subtitles": {"mode": "carry", "language": "?"}},
@@ -199,7 +231,10 @@ def test_faults_between_the_fields_of_a_film_are_told_with_all_others(config: Ca
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.sampled_from(["", "x", "webm", "h264", "pad", "web-720p", "carry"]),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["mode", "source", "text", "width", "crf", "x"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["mode", "source", "text", "width", "crf", "x"]), inner, max_size=3)
+    ),
     max_leaves=4,
 )
 CATALOG = Catalog([ImageProcessor(ImageSettings()), VideoProcessor(VideoSettings())])
@@ -207,7 +242,9 @@ FIELDS = st.sampled_from(sorted({*ImageOutput.model_fields, *VideoOutput.model_f
 
 
 @given(
-    st.sampled_from(["image", "video"]), VALUES | st.fixed_dictionaries({"outputs": VALUES | st.lists(VALUES | st.dictionaries(FIELDS, VALUES), max_size=3)})
+    st.sampled_from(["image", "video"]),
+    VALUES
+    | st.fixed_dictionaries({"outputs": VALUES | st.lists(VALUES | st.dictionaries(FIELDS, VALUES), max_size=3)}),
 )
 def test_whatever_a_payload_is_made_of_it_is_answered_with_each_wrong_field_once(task_type: str, payload: Any) -> None:
     with pytest.raises(Invalid) as caught:
@@ -230,7 +267,9 @@ def test_whatever_a_payload_is_made_of_it_is_answered_with_each_wrong_field_once
         {"start_seconds": -1, "end_seconds": 0},
     ],
 )
-def test_a_field_that_is_wrong_itself_makes_no_other_one_wrong(config: Callable[..., Config], output: dict[str, object]) -> None:
+def test_a_field_that_is_wrong_itself_makes_no_other_one_wrong(
+    config: Callable[..., Config], output: dict[str, object]
+) -> None:
     with pytest.raises(Invalid) as caught:
         Catalog.load(config()).validate("video", {"source": UPLOAD, "outputs": [{"name": "a", **output}]})
     assert len(caught.value.problems) == 1
@@ -239,20 +278,38 @@ def test_a_field_that_is_wrong_itself_makes_no_other_one_wrong(config: Callable[
 def test_what_settings_forbid_is_told_with_all_others(config: Callable[..., Config]) -> None:
     outputs = [{"name": "a", "width": 101, "format": "bmp"}, {"name": "b"}, {"name": "c"}]
     with pytest.raises(Invalid) as caught:
-        Catalog.load(config("[processor:image]\nmax_outputs = 2\nmax_side_pixels = 100\n")).validate("image", {"source": UPLOAD, "outputs": outputs})
-    assert {problem.field for problem in caught.value.problems} == {"payload.outputs", "payload.outputs[0].width", "payload.outputs[0].format"}
+        Catalog.load(config("[processor:image]\nmax_outputs = 2\nmax_side_pixels = 100\n")).validate(
+            "image", {"source": UPLOAD, "outputs": outputs}
+        )
+    assert {problem.field for problem in caught.value.problems} == {
+        "payload.outputs",
+        "payload.outputs[0].width",
+        "payload.outputs[0].format",
+    }
 
 
 @pytest.mark.parametrize(
     ("task_type", "payload", "allowed"),
     [
         ("image", {"outputs": [{"name": "a/b"}]}, "letters, digits, dots, _ and -, a letter or digit first"),
-        ("image", {"outputs": [{"name": "a", "pad_with": "red"}]}, "blur (the picture itself, out of focus) or #rrggbb"),
+        (
+            "image",
+            {"outputs": [{"name": "a", "pad_with": "red"}]},
+            "blur (the picture itself, out of focus) or #rrggbb",
+        ),
         ("image", {"outputs": [{"name": "a", "border": {"color": "red"}}]}, "as #rrggbb"),
         ("video", {"outputs": [{"name": "-a"}]}, "letters, digits, dots, _ and -, a letter or digit first"),
-        ("video", {"outputs": [{"name": "a", "background": "white", "fit": "pad", "width": 10, "height": 10}]}, "as #rrggbb"),
+        (
+            "video",
+            {"outputs": [{"name": "a", "background": "white", "fit": "pad", "width": 10, "height": 10}]},
+            "as #rrggbb",
+        ),
         ("video", {"outputs": [{"name": "a", "subtitles": {"language": "english!"}}]}, "as `en`, `deu` or `pt-BR`"),
-        ("video", {"outputs": [{"name": "a", "subtitles": {"title": 'a"b'}}]}, "without quotation marks and control characters"),
+        (
+            "video",
+            {"outputs": [{"name": "a", "subtitles": {"title": 'a"b'}}]},
+            "without quotation marks and control characters",
+        ),
         ("email", {"to": ["ada@example.org"], "template": "/etc/passwd"}, "name of a template"),
     ],
 )
@@ -295,7 +352,9 @@ def test_the_list_of_problems_has_an_end(config: Callable[..., Config]) -> None:
 def test_what_settings_forbid_is_told_at_submit(config: Callable[..., Config]) -> None:
     catalog = Catalog.load(config("[processor:image]\nmax_outputs = 1\nmax_side_pixels = 100\n"))
     with pytest.raises(Invalid) as caught:
-        catalog.validate("image", {"source": UPLOAD, "outputs": [{"name": "a", "width": 100}, {"name": "b", "height": 101}]})
+        catalog.validate(
+            "image", {"source": UPLOAD, "outputs": [{"name": "a", "width": 100}, {"name": "b", "height": 101}]}
+        )
     assert [p.field for p in caught.value.problems] == ["payload.outputs", "payload.outputs[1].height"]
 
 

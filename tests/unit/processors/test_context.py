@@ -6,7 +6,7 @@ from dtqs.errors import InputRefused, PermanentError
 from dtqs.processors.base import Context
 from dtqs.turn import Turn
 from dtqs.uuid7 import uuid7
-from tests.fix_processors import Attempt
+from tests.support.fix_processors import Attempt
 
 
 def test_a_limit_that_is_named_twice_is_one_limit(attempt: Attempt) -> None:

@@ -12,7 +12,7 @@ from dtqs import testing
 from dtqs.errors import PermanentError, TransientError
 from dtqs.processors.echo import EchoPayload, EchoProcessor, EchoSettings
 from dtqs.task import Effect
-from tests.fix_processors import Attempt
+from tests.support.fix_processors import Attempt
 
 echo = EchoProcessor(EchoSettings(faults=True))
 guarded = EchoProcessor(EchoSettings())
@@ -38,7 +38,11 @@ def test_it_returns_its_payload_as_it_was_given(payload: dict[str, Any]) -> None
 
 @pytest.mark.parametrize(
     ("payload", "light"),
-    [({"a": 1}, True), ({}, True), *(({name: 0, "a": 1}, False) for name in ("sleep_seconds", "spin_seconds", "fail_times", "steps", "exit"))],
+    [
+        ({"a": 1}, True),
+        ({}, True),
+        *(({name: 0, "a": 1}, False) for name in ("sleep_seconds", "spin_seconds", "fail_times", "steps", "exit")),
+    ],
 )
 def test_it_is_light_unless_a_known_field_is_given(payload: dict[str, Any], light: bool) -> None:
     assert echo.is_light(EchoPayload.model_validate(payload)) is light
@@ -65,7 +69,9 @@ def test_what_is_no_object_is_refused(value: object) -> None:
         EchoPayload.model_validate(value)
 
 
-@pytest.mark.parametrize(("how", "kind", "settled"), [("transient", TransientError, "retry"), ("permanent", PermanentError, "failed")])
+@pytest.mark.parametrize(
+    ("how", "kind", "settled"), [("transient", TransientError, "retry"), ("permanent", PermanentError, "failed")]
+)
 def test_it_fails_as_asked(how: str, kind: type[Exception], settled: str) -> None:
     attempt = _run({"fail": how})
     assert (type(attempt.error), attempt.settled) == (kind, settled)
@@ -112,7 +118,9 @@ def test_it_dies_as_asked_after_its_steps(attempt: Attempt) -> None:
     os.close(reader)
 
 
-@pytest.mark.parametrize("payload", [{"exit": 0}, {"spin_seconds": 0.1}, {"sleep_seconds": 10.1}, {"sleep_seconds": 86400, "exit": 1}])
+@pytest.mark.parametrize(
+    "payload", [{"exit": 0}, {"spin_seconds": 0.1}, {"sleep_seconds": 10.1}, {"sleep_seconds": 86400, "exit": 1}]
+)
 def test_what_takes_a_worker_from_others_needs_the_setting(payload: dict[str, Any], attempt: Attempt) -> None:
     valid = EchoPayload.model_validate(payload)
     problems = guarded.problems(valid)
@@ -123,7 +131,16 @@ def test_what_takes_a_worker_from_others_needs_the_setting(payload: dict[str, An
         guarded.run(valid, attempt.context())
 
 
-@pytest.mark.parametrize("payload", [{"exit": None}, {"spin_seconds": 0}, {"sleep_seconds": 10, "steps": 5, "fail_times": 3}, {"fail": "transient"}, {"a": 1}])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"exit": None},
+        {"spin_seconds": 0},
+        {"sleep_seconds": 10, "steps": 5, "fail_times": 3},
+        {"fail": "transient"},
+        {"a": 1},
+    ],
+)
 def test_what_is_harmless_does_not(payload: dict[str, Any]) -> None:
     assert not guarded.problems(EchoPayload.model_validate(payload))
 

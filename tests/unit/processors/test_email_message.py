@@ -27,7 +27,7 @@ from dtqs.processors.email.payload import EmailPayload
 from dtqs.processors.email.settings import EmailSettings
 from dtqs.turn import Turn
 from dtqs.uuid7 import uuid7
-from tests.fix_processors import Attempt
+from tests.support.fix_processors import Attempt
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 300
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=300)
@@ -52,7 +52,13 @@ def test_a_text_is_read_back_from_its_header(text: str) -> None:
 
 
 @settings(deadline=None, max_examples=60, derandomize=True, database=None)
-@given(st.lists(st.builds(Address, WORDS, st.from_regex(r"\A[a-z0-9+_-]{1,40}\Z"), st.just("example.org")), min_size=1, max_size=8))
+@given(
+    st.lists(
+        st.builds(Address, WORDS, st.from_regex(r"\A[a-z0-9+_-]{1,40}\Z"), st.just("example.org")),
+        min_size=1,
+        max_size=8,
+    )
+)
 @example([Address("=?utf-8?q?Eve?=", "ada", "example.org"), Address('back\\slash "quoted", comma', "b", "example.org")])
 def test_addresses_are_read_back_from_their_header(addresses: list[Address]) -> None:
     field = address_field("To", addresses)
@@ -85,7 +91,9 @@ def made(attempt: Attempt, tmp_path: Path) -> Any:
         own = {"backend": "folder", "folder": tmp_path / "mails", "sender": "Shop <shop@example.org>"}
         processor = EmailProcessor(EmailSettings.model_validate({**own, **keys}))
         context = attempt.context()
-        result = processor.run(EmailPayload.model_validate({"to": ["ada@example.net"], "subject": "s", **payload}), context)
+        result = processor.run(
+            EmailPayload.model_validate({"to": ["ada@example.net"], "subject": "s", **payload}), context
+        )
         assert result["file"] == f"{context.task_id}.eml"
         return MailFolder(tmp_path / "mails").read(context.task_id)
 
@@ -93,13 +101,22 @@ def made(attempt: Attempt, tmp_path: Path) -> Any:
 
 
 def test_a_mail_in_the_folder_has_its_envelope(made: Any) -> None:
-    mail = made({"text": "hello\n", "bcc": ["eve@example.com"], "reply_to": ["Help <help@example.org>"], "from": "Boss <boss@example.org>"})
+    mail = made(
+        {
+            "text": "hello\n",
+            "bcc": ["eve@example.com"],
+            "reply_to": ["Help <help@example.org>"],
+            "from": "Boss <boss@example.org>",
+        }
+    )
     assert mail["X-Envelope-From"] == "boss@example.org"
     assert mail.get_all("X-Envelope-To") == ["ada@example.net", "eve@example.com"]
     assert (mail["From"], mail["Reply-To"], mail["Bcc"]) == ("Boss <boss@example.org>", "Help <help@example.org>", None)
 
 
-def test_text_and_html_are_alternatives_with_what_the_html_shows_and_what_is_attached(made: Any, tmp_path: Path) -> None:
+def test_text_and_html_are_alternatives_with_what_the_html_shows_and_what_is_attached(
+    made: Any, tmp_path: Path
+) -> None:
     source = f"file:{tmp_path}/sources/"
     mail = made(
         {
@@ -122,7 +139,11 @@ def test_text_and_html_are_alternatives_with_what_the_html_shows_and_what_is_att
     assert text.get_content().strip() == "Grüße"
     assert mail.as_bytes().isascii(), "no server need be asked whether it takes more"
     assert (logo["Content-ID"], logo.get_content_disposition(), logo.get_content()) == ("<logo>", "inline", PNG)
-    assert (table.get_filename(), table.get_content_type(), table.get_payload(decode=True)) == ("Übersicht.csv", "text/csv", b"a,b\n" * 10)
+    assert (table.get_filename(), table.get_content_type(), table.get_payload(decode=True)) == (
+        "Übersicht.csv",
+        "text/csv",
+        b"a,b\n" * 10,
+    )
     assert (other.get_content_type(), other.get_content()) == ("application/octet-stream", PNG)
     assert mail.get_body(("html",)).get_content().strip() == '<img src="cid:logo">'
 
@@ -156,7 +177,12 @@ def test_attachments_over_the_limit_are_refused_unread(made: Any, tmp_path: Path
 
 def test_lists_are_left_as_the_mail_says(made: Any) -> None:
     mail = made(
-        {"text": "x", "list_unsubscribe": ["https://example.org/u?x=1", "mailto:u@example.org"], "one_click": True, "headers": {"X-Campaign": "Frühling"}}
+        {
+            "text": "x",
+            "list_unsubscribe": ["https://example.org/u?x=1", "mailto:u@example.org"],
+            "one_click": True,
+            "headers": {"X-Campaign": "Frühling"},
+        }
     )
     assert mail["List-Unsubscribe"] == "<https://example.org/u?x=1>, <mailto:u@example.org>"
     assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
@@ -165,7 +191,9 @@ def test_lists_are_left_as_the_mail_says(made: Any) -> None:
 
 def test_a_header_of_a_list_may_be_given_whole(made: Any) -> None:
     uris = f"<https://example.org/u?token={'x' * 300}>, <mailto:u@example.org?subject=unsubscribe>"
-    mail = made({"text": "x", "headers": {"List-Unsubscribe": uris, "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}})
+    mail = made(
+        {"text": "x", "headers": {"List-Unsubscribe": uris, "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}}
+    )
     assert (mail["List-Unsubscribe"], mail["List-Unsubscribe-Post"]) == (uris, "List-Unsubscribe=One-Click")
 
 
@@ -190,9 +218,15 @@ def templates(tmp_path: Path) -> Path:
 
 
 def test_a_mailbox_that_only_the_envelope_names_needs_the_servers_help_too() -> None:
-    payload = EmailPayload.model_validate({"to": ["a@b.c"], "bcc": ["jürgen@b.c", "a@b.c"], "subject": "s", "text": "t"})
+    payload = EmailPayload.model_validate(
+        {"to": ["a@b.c"], "bcc": ["jürgen@b.c", "a@b.c"], "subject": "s", "text": "t"}
+    )
     mail = compose(payload, Body("s", "t", None, ()), Address("", "a", "b.c"), "id")
-    assert (mail.utf8, mail.content.isascii(), [each.spec for each in mail.recipients]) == (True, True, ["a@b.c", "jürgen@b.c"])
+    assert (mail.utf8, mail.content.isascii(), [each.spec for each in mail.recipients]) == (
+        True,
+        True,
+        ["a@b.c", "jürgen@b.c"],
+    )
     assert mail.message_id == "<id@b.c>"
 
 
@@ -202,7 +236,9 @@ def test_a_template_gives_subject_text_and_escaped_html(made: Any, templates: Pa
     assert mail["Subject"] == "Welcome, <Ada>"
     assert body(text) == "Hello <Ada>\nBye\n"
     assert body(html) == "<p>Hello &lt;Ada&gt;</p>\n"
-    mail = made({"subject": "Mine", "text": "mine", "template": "welcome", "context": {"name": "Ada"}}, templates=templates)
+    mail = made(
+        {"subject": "Mine", "text": "mine", "template": "welcome", "context": {"name": "Ada"}}, templates=templates
+    )
     assert (mail["Subject"], body(mail.get_body(("plain",)))) == ("Mine", "mine\n")
 
 
@@ -224,13 +260,20 @@ def test_a_changed_template_is_read_again(made: Any, templates: Path) -> None:
         ("plain", {}, "no plain.subject.txt, and the task gives no subject"),
     ],
 )
-def test_a_template_that_fails_says_where(made: Any, templates: Path, name: str, context: dict[str, Any], reason: str) -> None:
+def test_a_template_that_fails_says_where(
+    made: Any, templates: Path, name: str, context: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(TemplateFault, match=reason):
-        made({"subject": None if name in ("plain", "welcome") else "s", "template": name, "context": context}, templates=templates)
+        made(
+            {"subject": None if name in ("plain", "welcome") else "s", "template": name, "context": context},
+            templates=templates,
+        )
 
 
 def test_control_characters_from_a_template_get_into_no_header(made: Any, templates: Path) -> None:
-    mail = made({"subject": None, "template": "welcome", "context": {"name": "x\r\nBcc: eve@example.org"}}, templates=templates)
+    mail = made(
+        {"subject": None, "template": "welcome", "context": {"name": "x\r\nBcc: eve@example.org"}}, templates=templates
+    )
     assert (mail["Subject"], mail["Bcc"]) == ("Welcome, x Bcc: eve@example.org", None)
     with pytest.raises(PermanentError, match=r"the mail cannot be written: the character U\+0000"):
         made({"subject": None, "template": "welcome", "context": {"name": "\0"}}, templates=templates)
@@ -239,11 +282,19 @@ def test_control_characters_from_a_template_get_into_no_header(made: Any, templa
 def test_a_signature_is_good_and_breaks_with_every_change(attempt: Attempt, tmp_path: Path) -> None:
     key = rsa.generate_private_key(65537, 2048)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    public = "".join(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode().splitlines()[1:-1])
+    public = "".join(
+        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode().splitlines()[1:-1]
+    )
     dkim_keys = {"dkim_domain": "example.org", "dkim_selector": "s1", "dkim_key": pem}
     section = {"backend": "folder", "folder": tmp_path, "sender": "Jürgen <shop@example.org>", **dkim_keys}
     context = attempt.context()
-    payload = {"to": ["Ädä <ada@example.net>"], "subject": "Grüße " * 30, "text": "x " * 200, "list_unsubscribe": ["https://example.org/u"], "one_click": True}
+    payload = {
+        "to": ["Ädä <ada@example.net>"],
+        "subject": "Grüße " * 30,
+        "text": "x " * 200,
+        "list_unsubscribe": ["https://example.org/u"],
+        "one_click": True,
+    }
     EmailProcessor(EmailSettings.model_validate(section)).run(EmailPayload.model_validate(payload), context)
     written = (tmp_path / f"{context.task_id}.eml").read_bytes()
     content = written[written.index(b"DKIM-Signature") :]
@@ -256,7 +307,10 @@ def test_a_signature_is_good_and_breaks_with_every_change(attempt: Attempt, tmp_
         return bool(dkim.verify(message, dnsfunc=dns))
 
     assert verified(content)
-    assert all(f"{name} :".encode() in content.partition(b"\r\n\r\n")[0] for name in ("from", "list-unsubscribe", "list-unsubscribe-post"))
+    assert all(
+        f"{name} :".encode() in content.partition(b"\r\n\r\n")[0]
+        for name in ("from", "list-unsubscribe", "list-unsubscribe-post")
+    )
     assert not verified(content.replace(b"x x", b"x y", 1))
     assert not verified(content.replace(b"ada@", b"eve@", 1))
     assert not verified(b"Subject: Another\r\n" + content)
@@ -264,7 +318,9 @@ def test_a_signature_is_good_and_breaks_with_every_change(attempt: Attempt, tmp_
 
 
 def test_another_attempt_replaces_the_file_of_the_first(attempt: Attempt, tmp_path: Path) -> None:
-    processor = EmailProcessor(EmailSettings.model_validate({"backend": "folder", "folder": tmp_path / "mails", "sender": "a@b.c"}))
+    processor = EmailProcessor(
+        EmailSettings.model_validate({"backend": "folder", "folder": tmp_path / "mails", "sender": "a@b.c"})
+    )
     context = attempt.context()
     for text in ("first", "second"):
         processor.run(EmailPayload.model_validate({"to": ["a@b.c"], "subject": "s", "text": text}), context)
@@ -273,13 +329,21 @@ def test_another_attempt_replaces_the_file_of_the_first(attempt: Attempt, tmp_pa
 
 
 def test_each_domain_takes_its_turn(attempt: Attempt, tmp_path: Path) -> None:
-    section = {"backend": "folder", "folder": tmp_path, "sender": "a@b.c", "per_domain_per_second": 2, "per_domain_burst": 5}
+    section = {
+        "backend": "folder",
+        "folder": tmp_path,
+        "sender": "a@b.c",
+        "per_domain_per_second": 2,
+        "per_domain_burst": 5,
+    }
     payload = {"to": ["a@x.org", "b@x.org"], "cc": ["c@Y.org"], "subject": "s", "text": "t"}
     EmailProcessor(EmailSettings.model_validate(section)).run(EmailPayload.model_validate(payload), attempt.context())
     assert attempt.reports.turns == [Turn("email:x.org", 2.0, 5), Turn("email:y.org", 2.0, 5)]
 
 
-def test_a_mail_whose_turn_has_not_come_reads_no_attachment(attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mail_whose_turn_has_not_come_reads_no_attachment(
+    attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def later(_: object) -> None:
         raise Postponed(5, "x.org is full")
 
@@ -287,7 +351,9 @@ def test_a_mail_whose_turn_has_not_come_reads_no_attachment(attempt: Attempt, tm
     source = tmp_path / "sources" / "letter.txt"
     section = {"backend": "folder", "folder": tmp_path / "mails", "sender": "a@b.c", "per_domain_per_second": 2}
     processor = EmailProcessor(EmailSettings.model_validate(section))
-    payload = EmailPayload.model_validate({"to": ["a@x.org"], "subject": "s", "text": "t", "attachments": [{"source": source.as_uri()}]})
+    payload = EmailPayload.model_validate(
+        {"to": ["a@x.org"], "subject": "s", "text": "t", "attachments": [{"source": source.as_uri()}]}
+    )
     monkeypatch.setattr(attempt.reports, "take", later)
     with pytest.raises(Postponed):
         processor.run(payload, attempt.context())  # there is no such file, which whoever opens it is told
@@ -317,7 +383,10 @@ def test_no_line_is_longer_than_a_mail_may_have(kind: str, local: str) -> None:
         "list_unsubscribe": ["https://example.org/" + "x" * 930, "mailto:" + "y" * 943],
     }  # fmt: skip
     payload = EmailPayload.model_validate({"to": ["c@example.org"], **fields})
-    files = [File(b"\0" * 2000, "application/pdf", value[:200], None), File(b"x" * 2000, "image/png", value[:200], "c" * 200)]
+    files = [
+        File(b"\0" * 2000, "application/pdf", value[:200], None),
+        File(b"x" * 2000, "image/png", value[:200], "c" * 200),
+    ]
     content = compose(payload, Body(value[:1000], value * 3, value, files), parse(fields["from"]), uuid7()).content
     assert max(map(len, content.split(b"\r\n"))) <= 998
     mail = message_from_bytes(content, policy=default)
@@ -326,4 +395,6 @@ def test_no_line_is_longer_than_a_mail_may_have(kind: str, local: str) -> None:
 
 def test_an_unsubscribe_uri_that_fits_no_line_is_refused() -> None:
     with pytest.raises(ValidationError, match="list_unsubscribe"):
-        EmailPayload.model_validate({"to": ["a@b.c"], "subject": "x", "text": "x", "list_unsubscribe": ["https://example.org/" + "x" * 950]})
+        EmailPayload.model_validate(
+            {"to": ["a@b.c"], "subject": "x", "text": "x", "list_unsubscribe": ["https://example.org/" + "x" * 950]}
+        )

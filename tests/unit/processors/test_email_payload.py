@@ -18,7 +18,9 @@ SENDER = {"DTQS_PROCESSOR_EMAIL_SENDER": "Shop <shop@example.org>"}
 
 
 def problems(payload: dict[str, Any], **environ: str) -> dict[str, str]:
-    catalog = Catalog.load(load(None, {**SENDER, **{f"DTQS_PROCESSOR_EMAIL_{key.upper()}": value for key, value in environ.items()}}))
+    catalog = Catalog.load(
+        load(None, {**SENDER, **{f"DTQS_PROCESSOR_EMAIL_{key.upper()}": value for key, value in environ.items()}})
+    )
     try:
         catalog.validate("email", payload)
     except Invalid as error:
@@ -115,11 +117,20 @@ def test_a_line_end_in_what_becomes_a_header_is_refused_with_its_field(field: st
         ({"template": "welcome"}, "payload.template"),
         ({"template": "../etc/passwd"}, "payload.template"),
         ({"template": "a/../b"}, "payload.template"),
-        ({"list_unsubscribe": ["mailto:x@y.z"], "headers": {"List-Unsubscribe": "<https://x>"}}, "payload.list_unsubscribe"),
+        (
+            {"list_unsubscribe": ["mailto:x@y.z"], "headers": {"List-Unsubscribe": "<https://x>"}},
+            "payload.list_unsubscribe",
+        ),
         ({"one_click": True}, "payload.one_click"),
         ({"one_click": True, "list_unsubscribe": ["mailto:x@y.z"]}, "payload.one_click"),
-        ({"attachments": [{"source": "file:/a", "filename": "a.png", "inline": True}]}, "payload.attachments[0].inline"),
-        ({"html": "x", "attachments": [{"source": "file:/a", "filename": "a b.png", "inline": True}]}, "payload.attachments[0].inline"),
+        (
+            {"attachments": [{"source": "file:/a", "filename": "a.png", "inline": True}]},
+            "payload.attachments[0].inline",
+        ),
+        (
+            {"html": "x", "attachments": [{"source": "file:/a", "filename": "a b.png", "inline": True}]},
+            "payload.attachments[0].inline",
+        ),
         ({"html": "x", "attachments": [{"source": "file:/a", "inline": ">x"}]}, "payload.attachments[0].inline"),
         ({"html": "x", "attachments": [{"source": "file:/a", "inline": "x"}] * 2}, "payload.attachments"),
         ({"to": [f"u{n}@example.org" for n in range(101)]}, "payload.to"),
@@ -133,18 +144,25 @@ def test_settings_decide_who_may_be_written_to_and_from_whom() -> None:
     assert problems({**HELLO, "from": "Other <other@example.org>"}) == {}
     assert problems({**HELLO, "from": "shop@example.com"}, allowed_senders="boss@example.org, example.com") == {}
     assert problems({**HELLO, "from": "anybody@anywhere.example"}, allowed_senders="*") == {}
-    assert "boss@example.org" in problems({**HELLO, "from": "shop@example.org"}, allowed_senders="boss@example.org")["payload.from"]
-    assert problems({**HELLO, "to": ["a@mail.example.net"], "cc": ["b@example.com"]}, allowed_domains="example.net") == {
-        "payload.cc[0]": "mails to example.com are not allowed; allowed: example.net"
-    }
+    assert (
+        "boss@example.org"
+        in problems({**HELLO, "from": "shop@example.org"}, allowed_senders="boss@example.org")["payload.from"]
+    )
+    assert problems(
+        {**HELLO, "to": ["a@mail.example.net"], "cc": ["b@example.com"]}, allowed_domains="example.net"
+    ) == {"payload.cc[0]": "mails to example.com are not allowed; allowed: example.net"}
     assert problems({**HELLO, "headers": {"Foo": "x", "x-campaign": "y"}}, allowed_headers="Foo, X-*") == {}
 
 
 def test_without_any_setting_a_mail_is_refused_in_words_that_help() -> None:
     nothing = Catalog.load(load(None, {}))
-    with pytest.raises(Invalid, match=r"payload.from: must be given: no sender is configured \(\[processor:email\] sender\)"):
+    with pytest.raises(
+        Invalid, match=r"payload.from: must be given: no sender is configured \(\[processor:email\] sender\)"
+    ):
         nothing.validate("email", HELLO)
-    with pytest.raises(Invalid, match=r"payload.from: not allowed as a sender; allowed: none: set \[processor:email\] sender"):
+    with pytest.raises(
+        Invalid, match=r"payload.from: not allowed as a sender; allowed: none: set \[processor:email\] sender"
+    ):
         nothing.validate("email", {**HELLO, "from": "a@b.c"})
 
 
@@ -152,7 +170,9 @@ def test_a_template_that_is_not_there_is_refused_where_the_folder_can_be_seen(tm
     (tmp_path / "welcome.txt").write_text("Hello {{ name }}")
     mail = {"to": ["a@b.c"], "template": "welcome", "context": {"name": "Ada"}}
     assert problems(mail, templates=str(tmp_path)) == {}
-    assert problems({**mail, "template": "wellcome"}, templates=str(tmp_path)) == {"payload.template": "no such template"}
+    assert problems({**mail, "template": "wellcome"}, templates=str(tmp_path)) == {
+        "payload.template": "no such template"
+    }
     assert problems({**mail, "template": "wellcome"}, templates=str(tmp_path / "elsewhere")) == {}
 
 
@@ -160,7 +180,10 @@ def test_a_template_that_is_not_there_is_refused_where_the_folder_can_be_seen(tm
     ("keys", "words"),
     [
         ({"username": "x"}, "username and password go together"),
-        ({"username": "x", "password": "sesame", "security": "none", "host": "mx.example.org"}, "would show the password to the network"),
+        (
+            {"username": "x", "password": "sesame", "security": "none", "host": "mx.example.org"},
+            "would show the password to the network",
+        ),
         ({"dkim_domain": "example.org"}, "dkim_domain, dkim_selector and dkim_key go together"),
         ({"dkim_domain": "a.b", "dkim_selector": "s", "dkim_key": "nonsense sesame"}, "no RSA key"),
         ({"sender": "Shop"}, "no mail address"),
@@ -177,4 +200,6 @@ def test_settings_that_contradict_each_other_stop_every_command(keys: dict[str, 
 
 
 def test_the_port_follows_from_the_encryption() -> None:
-    assert [EmailSettings.model_validate({"security": security}).server_port for security in ("starttls", "tls", "none")] == [587, 465, 25]
+    assert [
+        EmailSettings.model_validate({"security": security}).server_port for security in ("starttls", "tls", "none")
+    ] == [587, 465, 25]

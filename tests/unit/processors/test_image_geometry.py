@@ -8,11 +8,16 @@ from hypothesis import strategies as st
 
 from dtqs.errors import PermanentError
 from dtqs.processors.image.geometry import Plan, extent, needed, plan
-from dtqs.processors.image.operations import Crop
+from dtqs.processors.image.operations import ImageCrop
 from dtqs.processors.image.payload import ImageOutput
 
 SIDE = st.integers(1, 20000)
-CROP = st.builds(Crop, width=st.integers(1, 20000), height=st.integers(1, 20000), gravity=st.sampled_from([None, "top-left", "right", "smart"]))
+CROP = st.builds(
+    ImageCrop,
+    width=st.integers(1, 20000),
+    height=st.integers(1, 20000),
+    gravity=st.sampled_from([None, "top-left", "right", "smart"]),
+)
 
 
 def _plan(source: tuple[int, int], **wanted: Any) -> Plan:
@@ -23,10 +28,10 @@ def _plan(source: tuple[int, int], **wanted: Any) -> Plan:
     ("source", "wanted", "size"),
     [
         ((640, 427), {"width": 200, "height": 200, "fit": "pad"}, (200, 133)),
-        ((640, 427), {"crop": Crop(width=100, height=50)}, (100, 50)),
-        ((640, 427), {"crop": Crop(width=50, height=50, unit="percent"), "width": 32}, (32, 21)),
-        ((640, 427), {"crop": Crop(left=600, top=400, width=100, height=100)}, (40, 27)),
-        ((640, 427), {"crop": Crop(width=100, height=50), "width": 10, "height": 10, "fit": "cover"}, (10, 10)),
+        ((640, 427), {"crop": ImageCrop(width=100, height=50)}, (100, 50)),
+        ((640, 427), {"crop": ImageCrop(width=50, height=50, unit="percent"), "width": 32}, (32, 21)),
+        ((640, 427), {"crop": ImageCrop(left=600, top=400, width=100, height=100)}, (40, 27)),
+        ((640, 427), {"crop": ImageCrop(width=100, height=50), "width": 10, "height": 10, "fit": "cover"}, (10, 10)),
         ((640, 427), {"width": 160, "height": 160}, (160, 107)),
         ((427, 640), {"width": 160, "height": 160}, (107, 160)),
         ((640, 427), {"width": 320}, (320, 214)),
@@ -45,16 +50,22 @@ def _plan(source: tuple[int, int], **wanted: Any) -> Plan:
         ((400, 300), {"width": 50, "height": 600, "fit": "stretch", "enlarge": True}, (50, 600)),
     ],
 )
-def test_an_output_has_the_size_that_was_asked_for(source: tuple[int, int], wanted: dict[str, Any], size: tuple[int, int]) -> None:
+def test_an_output_has_the_size_that_was_asked_for(
+    source: tuple[int, int], wanted: dict[str, Any], size: tuple[int, int]
+) -> None:
     assert _plan(source, **wanted).size == size
 
 
 def test_cover_keeps_the_middle() -> None:
-    assert _plan((400, 200), width=100, height=100, fit="cover") == Plan((0, 0, 400, 200), (200, 100), (50, 0, 150, 100))
+    assert _plan((400, 200), width=100, height=100, fit="cover") == Plan(
+        (0, 0, 400, 200), (200, 100), (50, 0, 150, 100)
+    )
 
 
 @given(SIDE, SIDE, SIDE, SIDE, st.sampled_from(["contain", "cover", "stretch"]), st.booleans())
-def test_every_plan_fits_its_box_and_its_source(width: int, height: int, across: int, down: int, fit: str, enlarge: bool) -> None:
+def test_every_plan_fits_its_box_and_its_source(
+    width: int, height: int, across: int, down: int, fit: str, enlarge: bool
+) -> None:
     planned = _plan((width, height), width=across, height=down, fit=fit, enlarge=enlarge)
     left, top, right, bottom = planned.box
     assert 0 <= left < right <= planned.full[0]
@@ -77,7 +88,7 @@ def test_the_decode_is_as_large_as_the_largest_output_needs_and_never_larger_tha
 
 
 def test_each_crop_is_had_at_the_size_that_its_outputs_need() -> None:
-    crop = Crop(left=100, top=50, width=2000, height=1000)
+    crop = ImageCrop(left=100, top=50, width=2000, height=1000)
     plans = [_plan((4000, 3000), crop=crop, width=width) for width in (50, 500)] + [_plan((4000, 3000), width=40)]
     assert needed(plans) == {(100, 50, 2100, 1050): (500, 250), (0, 0, 4000, 3000): (40, 30)}
 
@@ -90,27 +101,42 @@ def test_pad_has_the_size_of_its_box_whatever_the_picture_has() -> None:
 
 
 def test_a_crop_is_a_part_of_the_source_that_is_scaled_by_itself() -> None:
-    planned = _plan((400, 200), crop=Crop(left=105, top=50, width=100, height=100), width=10)
+    planned = _plan((400, 200), crop=ImageCrop(left=105, top=50, width=100, height=100), width=10)
     assert planned == Plan((105, 50, 205, 150), (10, 10), (0, 0, 10, 10))
 
 
 def test_smart_may_move_in_what_is_kept_by_the_crop_only() -> None:
     assert _plan((400, 200), width=100, height=100, fit="cover", gravity="smart").area == (0, 0, 200, 100)
-    within = _plan((400, 200), crop=Crop(left=200, top=0, width=200, height=100), width=50, height=50, fit="cover", gravity="smart")
+    within = _plan(
+        (400, 200),
+        crop=ImageCrop(left=200, top=0, width=200, height=100),
+        width=50,
+        height=50,
+        fit="cover",
+        gravity="smart",
+    )
     assert within == Plan((200, 0, 400, 100), (100, 50), (25, 0, 75, 50), area=(0, 0, 100, 50))
-    free = _plan((400, 200), crop=Crop(width=100, height=100, gravity="smart"))
+    free = _plan((400, 200), crop=ImageCrop(width=100, height=100, gravity="smart"))
     assert free.free
     assert free.taken(7, 9) == Plan((7, 9, 107, 109), (100, 100), (0, 0, 100, 100))
 
 
 def test_a_crop_beside_the_picture_is_refused() -> None:
     with pytest.raises(PermanentError, match="beside the picture, which has 400 × 200 pixels"):
-        _plan((400, 200), crop=Crop(left=0, top=200, width=1, height=1))
+        _plan((400, 200), crop=ImageCrop(left=0, top=200, width=1, height=1))
 
 
-@given(SIDE, SIDE, CROP, st.none() | SIDE, st.none() | SIDE, st.sampled_from(["contain", "cover", "stretch", "pad"]), st.booleans())
+@given(
+    SIDE,
+    SIDE,
+    CROP,
+    st.none() | SIDE,
+    st.none() | SIDE,
+    st.sampled_from(["contain", "cover", "stretch", "pad"]),
+    st.booleans(),
+)
 def test_what_is_kept_of_a_crop_lies_inside_the_picture(
-    width: int, height: int, crop: Crop, across: int | None, down: int | None, fit: str, enlarge: bool
+    width: int, height: int, crop: ImageCrop, across: int | None, down: int | None, fit: str, enlarge: bool
 ) -> None:
     planned = _plan((width, height), crop=crop, width=across, height=down, fit=fit, enlarge=enlarge)
     left, top, right, bottom = planned.part

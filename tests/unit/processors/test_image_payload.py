@@ -31,11 +31,27 @@ def test_without_outputs_three_thumbnails_are_made() -> None:
         *({"name": "a", "background": colour} for colour in ("white", "#fff", "#12345g", "ffffff")),
         *({"name": "a", "rotate": angle} for angle in (361, "90", float("nan"))),
         *({"name": "a", "pad_with": value} for value in ("red", "blurry", "#fff")),
-        *({"name": "a", "crop": crop} for crop in ({}, {"width": 10}, {"width": 0, "height": 1}, {"width": 1, "height": 1, "left": -1})),
-        *({"name": "a", "watermark": mark} for mark in ({}, {"text": ""}, {"text": "x" * 201}, {"text": "a", "opacity": 1.1}, {"source": "ftp://a/b"})),
+        *(
+            {"name": "a", "crop": crop}
+            for crop in ({}, {"width": 10}, {"width": 0, "height": 1}, {"width": 1, "height": 1, "left": -1})
+        ),
+        *(
+            {"name": "a", "watermark": mark}
+            for mark in ({}, {"text": ""}, {"text": "x" * 201}, {"text": "a", "opacity": 1.1}, {"source": "ftp://a/b"})
+        ),
         *({"name": "a", "border": border} for border in ({"width": 0}, {"color": "red"})),
-        *({"name": "a", **wrong} for wrong in ({"page": 0}, {"max_bytes": 0}, {"colors": 1}, {"subsampling": "4:1:1"}, {"gravity": "north"})),
-        *({"name": "a", "fit": "fill"}, {"name": "a", "format": "JPEG"}, {"width": 10}, {"name": "a", "bogus": 1}, None, []),
+        *(
+            {"name": "a", **wrong}
+            for wrong in ({"page": 0}, {"max_bytes": 0}, {"colors": 1}, {"subsampling": "4:1:1"}, {"gravity": "north"})
+        ),
+        *(
+            {"name": "a", "fit": "fill"},
+            {"name": "a", "format": "JPEG"},
+            {"width": 10},
+            {"name": "a", "bogus": 1},
+            None,
+            [],
+        ),
     ],
 )
 def test_a_wrong_output_is_refused(output: Any) -> None:
@@ -55,7 +71,9 @@ def test_a_wrong_output_is_refused(output: Any) -> None:
         ({"lossless": True, "format": "png"}, "payload.outputs[0].lossless"),
     ],
 )
-def test_fields_that_do_not_go_together_are_told_by_the_one_that_is_too_many(output: dict[str, Any], field: str) -> None:
+def test_fields_that_do_not_go_together_are_told_by_the_one_that_is_too_many(
+    output: dict[str, Any], field: str
+) -> None:
     with pytest.raises(ValidationError) as caught:
         ImagePayload.model_validate({"source": UPLOAD, "outputs": [{"name": "a", **output}]})
     assert [problem.field for problem in payload_problems(caught.value, ImagePayload)] == [field]
@@ -63,22 +81,36 @@ def test_fields_that_do_not_go_together_are_told_by_the_one_that_is_too_many(out
 
 def test_each_side_of_a_crop_is_told_by_itself() -> None:
     with pytest.raises(ValidationError) as caught:
-        ImagePayload.model_validate({"source": UPLOAD, "outputs": [{"name": "a", "crop": {"width": 101, "height": 200, "unit": "percent", "left": 5}}]})
+        ImagePayload.model_validate(
+            {
+                "source": UPLOAD,
+                "outputs": [{"name": "a", "crop": {"width": 101, "height": 200, "unit": "percent", "left": 5}}],
+            }
+        )
     message = "more than 100 percent; allowed with this unit: up to 100"
     problems = payload_problems(caught.value, ImagePayload)
-    assert [(problem.field, problem.message) for problem in problems] == [(f"payload.outputs[0].crop.{side}", message) for side in ("width", "height")]
+    assert [(problem.field, problem.message) for problem in problems] == [
+        (f"payload.outputs[0].crop.{side}", message) for side in ("width", "height")
+    ]
 
 
 def test_every_picture_that_a_payload_names_is_a_source_of_it_once() -> None:
     mark = {"source": "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d43"}
-    outputs = [{"name": "a", "watermark": mark}, {"name": "b", "watermark": mark}, {"name": "c", "watermark": {"text": "x"}}, {"name": "d"}]
+    outputs = [
+        {"name": "a", "watermark": mark},
+        {"name": "b", "watermark": mark},
+        {"name": "c", "watermark": {"text": "x"}},
+        {"name": "d"},
+    ]
     payload = ImagePayload.model_validate({"source": UPLOAD, "outputs": outputs})
     assert ImageProcessor(ImageSettings()).sources(payload) == (UPLOAD, mark["source"])
 
 
 def test_settings_forbid_more_than_the_model() -> None:
     outputs = [{"name": f"o{number}", "width": 50 + number} for number in range(3)]
-    problems = ImageProcessor(ImageSettings(max_outputs=2, max_side_pixels=51)).problems(ImagePayload.model_validate({"source": UPLOAD, "outputs": outputs}))
+    problems = ImageProcessor(ImageSettings(max_outputs=2, max_side_pixels=51)).problems(
+        ImagePayload.model_validate({"source": UPLOAD, "outputs": outputs})
+    )
     assert [problem.field for problem in problems] == ["payload.outputs", "payload.outputs[2].width"]
 
 
@@ -94,5 +126,10 @@ def test_a_wrong_list_of_outputs_is_refused(outputs: Any) -> None:
 
 
 def test_two_outputs_of_one_name_are_refused_at_the_second() -> None:
-    payload = ImagePayload.model_validate({"source": UPLOAD, "outputs": [{"name": "a"}, {"name": "b"}, {"name": "A"}, {"name": "b"}]})
-    assert [problem.field for problem in ImageProcessor(ImageSettings()).problems(payload)] == ["payload.outputs[2].name", "payload.outputs[3].name"]
+    payload = ImagePayload.model_validate(
+        {"source": UPLOAD, "outputs": [{"name": "a"}, {"name": "b"}, {"name": "A"}, {"name": "b"}]}
+    )
+    assert [problem.field for problem in ImageProcessor(ImageSettings()).problems(payload)] == [
+        "payload.outputs[2].name",
+        "payload.outputs[3].name",
+    ]

@@ -60,4 +60,9 @@ def test_a_smart_box_holds_what_there_is_to_see(at: tuple[int, int]) -> None:
 def test_where_nothing_is_to_be_seen_the_middle_stays() -> None:
     plan = Plan((0, 0, 400, 300), (400, 300), (100, 0, 300, 300), area=(0, 0, 400, 300))
     assert placed(Image.new("RGB", (400, 300), "#335577"), plan).box == (100, 0, 300, 300)
-    assert placed(Image.new("RGB", (400, 300)), Plan((0, 0, 400, 300), (400, 300), (0, 0, 200, 300))).box == (0, 0, 200, 300)
+    assert placed(Image.new("RGB", (400, 300)), Plan((0, 0, 400, 300), (400, 300), (0, 0, 200, 300))).box == (
+        0,
+        0,
+        200,
+        300,
+    )

@@ -20,7 +20,7 @@ from dtqs.processors.sms.numbers import masked
 from dtqs.processors.sms.payload import SmsPayload
 from dtqs.processors.sms.receipts import Receipts, is_same, receipt_in
 from dtqs.processors.sms.settings import SmsSettings
-from tests.fix_processors import Attempt
+from tests.support.fix_processors import Attempt
 
 TO = "+4915112345678"
 SINK = "provider = sink"
@@ -68,7 +68,9 @@ def test_valid_numbers_are_taken_as_they_are(to: str) -> None:
         ("+10005552671", "no such range is in use"),
     ],
 )
-def test_a_number_that_is_none_is_refused_in_words_that_do_not_repeat_it(wrong: Callable[..., dict[str, str]], to: str, why: str) -> None:
+def test_a_number_that_is_none_is_refused_in_words_that_do_not_repeat_it(
+    wrong: Callable[..., dict[str, str]], to: str, why: str
+) -> None:
     found = wrong(SINK, to=to)
     assert list(found) == ["to"]
     assert why in found["to"]
@@ -104,8 +106,13 @@ def test_twilio_needs_a_sender_and_takes_so_much_text(wrong: Callable[..., dict[
 
 
 def test_a_callback_is_refused_unless_the_gateways_request_names_it(wrong: Callable[..., dict[str, str]]) -> None:
-    assert set(wrong("provider = http\nurl = http://gateway/", status_callback="https://example.org/")) == {"status_callback"}
-    assert wrong("provider = http\nurl = http://gateway/?call=${status_callback}", status_callback="https://example.org/") == {}
+    assert set(wrong("provider = http\nurl = http://gateway/", status_callback="https://example.org/")) == {
+        "status_callback"
+    }
+    assert (
+        wrong("provider = http\nurl = http://gateway/?call=${status_callback}", status_callback="https://example.org/")
+        == {}
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,8 +145,17 @@ def test_without_a_provider_a_task_fails_and_says_what_to_configure(attempt: Att
     assert attempt.reports.effects == []
 
 
-def test_turns_are_taken_by_sender_and_by_recipient_and_no_number_is_in_their_keys(attempt: Attempt, tmp_path: Path) -> None:
-    settings = SmsSettings(provider="sink", sink_file=tmp_path / "sms", sender="DTQS", sender_per_second=10, recipient_per_minute=6, recipient_burst=2)
+def test_turns_are_taken_by_sender_and_by_recipient_and_no_number_is_in_their_keys(
+    attempt: Attempt, tmp_path: Path
+) -> None:
+    settings = SmsSettings(
+        provider="sink",
+        sink_file=tmp_path / "sms",
+        sender="DTQS",
+        sender_per_second=10,
+        recipient_per_minute=6,
+        recipient_burst=2,
+    )
     processor = SmsProcessor(settings)
     processor.run(SmsPayload(to=TO, text="hello"), attempt.context())
     processor.run(SmsPayload(to=TO, text="again", sender="Parcels"), attempt.context())
@@ -175,7 +191,9 @@ def test_a_sink_that_is_full_keeps_no_half_line_and_the_task_is_tried_again(atte
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
     try:
         with pytest.raises(TransientError, match="sink did not take the message"):
-            SmsProcessor(SmsSettings(provider="sink", sink_file=file)).run(SmsPayload(to=TO, text="hello"), attempt.context())
+            SmsProcessor(SmsSettings(provider="sink", sink_file=file)).run(
+                SmsPayload(to=TO, text="hello"), attempt.context()
+            )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert file.read_bytes() == b"before\n"
@@ -183,13 +201,18 @@ def test_a_sink_that_is_full_keeps_no_half_line_and_the_task_is_tried_again(atte
 
 def test_a_sink_that_cannot_be_opened_has_begun_nothing(attempt: Attempt, tmp_path: Path) -> None:
     with pytest.raises(TransientError, match="Is a directory"):
-        SmsProcessor(SmsSettings(provider="sink", sink_file=tmp_path)).run(SmsPayload(to=TO, text="hello"), attempt.context())
+        SmsProcessor(SmsSettings(provider="sink", sink_file=tmp_path)).run(
+            SmsPayload(to=TO, text="hello"), attempt.context()
+        )
     assert attempt.reports.effects == []
 
 
 def test_numbers_and_secrets_are_not_shown() -> None:
     assert masked(f"to {TO} at 20:15, error 21211") == "to +4915…78 at 20:15, error 21211"
-    assert words(f"bad\x1b[31m token s3cret\nfor {TO}" + "x" * 400, ("s3cret", ""))[:40] == "bad [31m token ******** for +4915…78xxxxxxxx"[:40]
+    assert (
+        words(f"bad\x1b[31m token s3cret\nfor {TO}" + "x" * 400, ("s3cret", ""))[:40]
+        == "bad [31m token ******** for +4915…78xxxxxxxx"[:40]
+    )
     assert len(words("x" * 400)) == 300
 
 
@@ -202,7 +225,9 @@ def test_a_header_cannot_be_ended_by_a_value() -> None:
     assert template.fill("x ${text}", {"text": "a\r\nEvil: ü1"}, template.in_header) == "x aEvil: 1"
 
 
-@pytest.mark.parametrize(("value", "seconds"), [("120", 120), ("0", 0), (" 5 ", 5), ("-1", 0), ("soon", 0), ("", 0), ("9" * 30, 0)])
+@pytest.mark.parametrize(
+    ("value", "seconds"), [("120", 120), ("0", 0), (" 5 ", 5), ("-1", 0), ("soon", 0), ("", 0), ("9" * 30, 0)]
+)
 def test_retry_after_is_a_number_of_seconds(value: str, seconds: float) -> None:
     assert retry_after(value, 0) == seconds
 
@@ -216,18 +241,28 @@ def test_a_receipt_is_told_from_a_message_to_us() -> None:
     text = b"id:12 sub:001 dlvrd:001 submit date:1 done date:2 stat:EXPIRED err:0B1 text:id:13"
     assert receipt_in(_deliver(esm_class=4, short_message=text)) == Receipt("12", "EXPIRED", "0B1")
     assert receipt_in(_deliver(short_message=text)) == Receipt("12", "EXPIRED", "0B1")
-    assert receipt_in(_deliver(esm_class=4, short_message=text, receipted_message_id=b"ff", message_state=2)) == Receipt("ff", "DELIVRD", "0B1")
+    assert receipt_in(
+        _deliver(esm_class=4, short_message=text, receipted_message_id=b"ff", message_state=2)
+    ) == Receipt("ff", "DELIVRD", "0B1")
     assert receipt_in(_deliver(short_message=b"my id: none")) is None
 
 
-@pytest.mark.parametrize(("one", "other", "same"), [("0001", "1", True), ("ff", "FF", True), ("ff", "255", True), ("10", "16", True), ("a", "b", False)])
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("0001", "1", True), ("ff", "FF", True), ("ff", "255", True), ("10", "16", True), ("a", "b", False)],
+)
 def test_ids_of_one_message_are_known_in_either_form(one: str, other: str, same: bool) -> None:
     assert is_same(one, other) == is_same(other, one) == same
 
 
 def test_of_several_receipts_the_last_that_says_how_it_ended_counts() -> None:
     receipts = Receipts()
-    for receipt in (Receipt("1", "ENROUTE", None), Receipt("2", "DELIVRD", None), Receipt("1", "UNDELIV", "7"), Receipt("3", "ACCEPTD", None)):
+    for receipt in (
+        Receipt("1", "ENROUTE", None),
+        Receipt("2", "DELIVRD", None),
+        Receipt("1", "UNDELIV", "7"),
+        Receipt("3", "ACCEPTD", None),
+    ):
         receipts.add(receipt)
     assert receipts.of(["1", "3", "2"]) == (Receipt("1", "UNDELIV", "7"), Receipt("2", "DELIVRD", None))
 
@@ -248,5 +283,11 @@ def test_receipts_may_come_while_they_are_looked_through() -> None:
 
 
 def _deliver(**fields: Any) -> SimpleNamespace:
-    known = {"esm_class": 0, "short_message": b"", "message_payload": None, "receipted_message_id": None, "message_state": None}
+    known = {
+        "esm_class": 0,
+        "short_message": b"",
+        "message_payload": None,
+        "receipted_message_id": None,
+        "message_state": None,
+    }
     return SimpleNamespace(**{**known, **fields})

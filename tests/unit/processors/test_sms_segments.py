@@ -71,4 +71,6 @@ def test_one_character_beyond_gsm_7_makes_it_ucs_2(text: str) -> None:
 
 def test_gsm_7_has_its_own_codes() -> None:
     assert encode("@$Δ à€[", "GSM-7") == b"\x00\x02\x10\x20\x7f\x1b\x65\x1b\x3c"
-    assert encode("".join(sorted(set(GSM), key=GSM.index)), "GSM-7") == bytes(code for code in range(128) if code != 0x1B)
+    assert encode("".join(sorted(set(GSM), key=GSM.index)), "GSM-7") == bytes(
+        code for code in range(128) if code != 0x1B
+    )

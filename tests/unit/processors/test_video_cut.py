@@ -9,7 +9,7 @@ from dtqs.errors import PermanentError
 from dtqs.processors.video import playlist
 from dtqs.processors.video.codecs import paced, timing
 from dtqs.processors.video.cut import cut, shown_at
-from dtqs.processors.video.packets import Reader
+from dtqs.processors.video.packets import PacketReader
 from dtqs.processors.video.reel import Reach
 
 RATES = (Fraction(25), Fraction(30000, 1001))
@@ -22,7 +22,12 @@ def picture(*times: float, end: float, held: float | None = None) -> Reach:
 def test_a_part_begins_with_the_picture_that_is_shown_then() -> None:
     made = cut("a", (3.0, 9.0), picture(0, 2, 4, 6, end=20), None)
     assert made.shown
-    assert (made.shown.from_seconds, made.shown.begin_seconds, made.shown.last_seconds, made.shown.end_seconds) == (2, 0, 3, 6)
+    assert (made.shown.from_seconds, made.shown.begin_seconds, made.shown.last_seconds, made.shown.end_seconds) == (
+        2,
+        0,
+        3,
+        6,
+    )
     assert made.shown.is_held
     fast = cut("a", (0.0, None), picture(0, 1 / 60, 2 / 60, end=0.05), None, (Fraction(60),)).shown
     assert fast
@@ -52,7 +57,12 @@ def test_tracks_of_unequal_length_are_judged_each_by_its_own() -> None:
     whole = cut("a", (0.0, None), shown, heard)
     assert whole.shown
     assert whole.heard
-    assert (whole.seconds, whole.shown.end_seconds, whole.heard.begin_seconds, whole.heard.end_seconds) == (6, 2, 1.5, 6)
+    assert (whole.seconds, whole.shown.end_seconds, whole.heard.begin_seconds, whole.heard.end_seconds) == (
+        6,
+        2,
+        1.5,
+        6,
+    )
     assert whole.heard.is_late
     behind = cut("a", (4.0, 5.0), shown, heard)
     assert behind.shown
@@ -62,7 +72,11 @@ def test_tracks_of_unequal_length_are_judged_each_by_its_own() -> None:
         ((7.0, None), (shown, heard), "start_seconds is 7, and the film ends at 6"),
         ((0.0, 1.0), (None, heard), "no sound from 0 to 1 s: it begins at 1.5"),
         ((0.0, 1.0), (picture(1.5, end=3), None), "no picture before 1 s: it begins at 1.5"),
-        ((0.0, None), (picture(0, end=9, held=4), None), "cut short or broken: its picture goes on to 9.00 s by its index, and ends at 4.00 s"),
+        (
+            (0.0, None),
+            (picture(0, end=9, held=4), None),
+            "cut short or broken: its picture goes on to 9.00 s by its index, and ends at 4.00 s",
+        ),
     ):
         with pytest.raises(PermanentError, match=words):
             cut("a", wanted, *tracks)
@@ -71,12 +85,17 @@ def test_tracks_of_unequal_length_are_judged_each_by_its_own() -> None:
 
 def test_packets_are_read_and_jumps_of_the_clock_are_closed() -> None:
     lines = b"0,1.0,0.9,0.1,5,K__\n1,1.0,1.0,0.5,9,K__\n0,1.1,1.0,0.1,20,_D_\nx\n7,1,1,1,1,K__\n1,N/A,N/A,0.5,N/A,K__\n0,90.0,90.0,0.1,N/A,K__,\n\n"
-    reader = Reader([0], [1], "mov")
+    reader = PacketReader([0], [1], "mov")
     assert [reader.take(lines[:30]), reader.take(lines[30:]), reader.take(b"")] == [True, True, False]
     pictures, sounds = reader.tracks[0], reader.tracks[1]
-    assert (list(pictures.times), list(pictures.positions), pictures.count, pictures.end_seconds) == ([1.0, 90.0], [5, -1], 3, 90.1)
+    assert (list(pictures.times), list(pictures.positions), pictures.count, pictures.end_seconds) == (
+        [1.0, 90.0],
+        [5, -1],
+        3,
+        90.1,
+    )
     assert (sounds.begin_seconds, sounds.end_seconds, sounds.is_timed) == (1.0, 2.0, False)
-    jumping = Reader([0], [], "mpegts")
+    jumping = PacketReader([0], [], "mpegts")
     jumping.take(b"0,100.0,100.0,0.1,5,K__\n0,20.0,20.0,0.1,5,K__\n0,20.1,20.1,0.1,5,K__\n")
     assert list(jumping.tracks[0].times) == pytest.approx([100.0, 100.1, 100.2])
 
@@ -84,7 +103,10 @@ def test_packets_are_read_and_jumps_of_the_clock_are_closed() -> None:
 def test_a_segment_is_as_long_as_its_packets() -> None:
     text = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6.0,\n#EXT-X-BYTERANGE:1000@800\na\n#EXTINF:0.5,\n#EXT-X-BYTERANGE:500@1800\na\n"
     timed = playlist.timed(playlist.read(text), [0.0, 3.0, 6.2, 9.0], [800, 900, 1800, 2000], 13.5)
-    assert [line for line in timed.lines if line.startswith("#EXT")][1:4:2] == ["#EXT-X-TARGETDURATION:8", "#EXT-X-BYTERANGE:1000@800"]
+    assert [line for line in timed.lines if line.startswith("#EXT")][1:4:2] == [
+        "#EXT-X-TARGETDURATION:8",
+        "#EXT-X-BYTERANGE:1000@800",
+    ]
     assert [line for line in timed.lines if line.startswith("#EXTINF")] == ["#EXTINF:6.200000,", "#EXTINF:7.300000,"]
     assert (timed.seconds, timed.end_bytes) == (13.5, 2300)
 
@@ -94,7 +116,11 @@ def test_each_muxer_gets_a_clock_that_it_takes_as_it_is() -> None:
     held = cut("a", (0.0, None), picture(0, 0.04, 0.08, end=5), None, RATES).shown
     assert timing(even, None, "mp4") == {"enc_time_base:v": "1/25"}
     assert timing(even, 10.0, "mp4") == {}
-    assert timing(held, None, "mp4") == {"enc_time_base:v": "1/90000", "bsf:v": r"setts=duration=if(gt(PTS\,7155.0)\,max(1\,450000-PTS)\,DURATION)", "bf": 0}
+    assert timing(held, None, "mp4") == {
+        "enc_time_base:v": "1/90000",
+        "bsf:v": r"setts=duration=if(gt(PTS\,7155.0)\,max(1\,450000-PTS)\,DURATION)",
+        "bf": 0,
+    }
     assert timing(held, None, "webm")["enc_time_base:v"] == "1/1000"
     assert paced({"enc_time_base:v": "1/1000", "b:v": 1000}, 25.0) == {"enc_time_base:v": "1/100", "b:v": 4000}
     assert paced({"enc_time_base:v": "1/25", "b:v": 1000}, 25.0)["b:v"] == 1000

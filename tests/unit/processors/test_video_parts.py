@@ -13,7 +13,7 @@ from dtqs.errors import PermanentError
 from dtqs.processors.video import container, film, overlays, paint, playlist, vtt
 from dtqs.processors.video.codecs import Rate, encoder, listed, video
 from dtqs.processors.video.command import checked
-from dtqs.processors.video.ffmpeg import Progress
+from dtqs.processors.video.ffmpeg import EncodeProgress
 from dtqs.processors.video.geometry import frame
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import VideoOutput
@@ -65,12 +65,23 @@ def test_an_output_gets_its_size(shown: tuple[int, int], asked: dict[str, Any], 
 
 SIDE = st.integers(2, 900)
 ASKED = st.fixed_dictionaries(
-    {}, optional={"width": SIDE, "height": SIDE, "enlarge": st.booleans(), "fit": st.sampled_from(["contain", "cover", "pad", "stretch"])}
+    {},
+    optional={
+        "width": SIDE,
+        "height": SIDE,
+        "enlarge": st.booleans(),
+        "fit": st.sampled_from(["contain", "cover", "pad", "stretch"]),
+    },
 )
 
 
-@given(st.tuples(st.integers(2, 700), st.integers(2, 700)), ASKED | st.fixed_dictionaries({"short_side": SIDE}, optional={"enlarge": st.booleans()}))
-def test_nothing_is_enlarged_unasked_and_nothing_grows_out_of_its_box(shown: tuple[int, int], asked: dict[str, Any]) -> None:
+@given(
+    st.tuples(st.integers(2, 700), st.integers(2, 700)),
+    ASKED | st.fixed_dictionaries({"short_side": SIDE}, optional={"enlarge": st.booleans()}),
+)
+def test_nothing_is_enlarged_unasked_and_nothing_grows_out_of_its_box(
+    shown: tuple[int, int], asked: dict[str, Any]
+) -> None:
     decided = frame(shown, VideoOutput.model_validate({"name": "a", **asked}))
     assert all(side >= 2 and side % 2 == 0 for side in (*decided.scaled, *decided.size))
     assert asked.get("enlarge") or all(side <= own for side, own in zip(decided.scaled, shown, strict=True))
@@ -87,7 +98,9 @@ def test_the_middle_may_be_written_in_two_ways() -> None:
 
 def test_a_crop_outside_of_the_picture_is_refused() -> None:
     with pytest.raises(ValueError, match="100 × 50"):
-        frame((100, 50), VideoOutput.model_validate({"name": "a", "crop": {"x": 90, "y": 0, "width": 20, "height": 20}}))
+        frame(
+            (100, 50), VideoOutput.model_validate({"name": "a", "crop": {"x": 90, "y": 0, "width": 20, "height": 20}})
+        )
 
 
 @pytest.mark.parametrize(
@@ -151,7 +164,13 @@ def test_what_ffprobe_says_is_read_with_suspicion() -> None:
         ], "format": {"duration": "61.5", "bit_rate": "inf"}}"""
     read = film.read(hostile, "mov", 5)
     assert read.picture
-    assert (read.picture.index, read.picture.width, read.picture.height, read.picture.fps, read.picture.rotation) == (1, 576, 768, 25.0, 90)
+    assert (read.picture.index, read.picture.width, read.picture.height, read.picture.fps, read.picture.rotation) == (
+        1,
+        576,
+        768,
+        25.0,
+        90,
+    )
     assert (read.duration_seconds, read.bit_rate, read.sounds[0].sample_rate) == (61.5, None, 48000)
     for empty in (b"{}", b"[]", b"", b'{"streams": [{"codec_type": "data"}]}'):
         with pytest.raises(PermanentError):
@@ -172,11 +191,18 @@ def test_an_option_that_is_not_on_the_list_is_refused() -> None:
 
 
 def test_an_encoder_is_chosen_from_those_that_there_are() -> None:
-    known = listed(b"Encoders:\n V..... = Video\n ------\n V....D libx264    x (codec h264)\n V..... libaom-av1    y\n A....D aac   z\n")
+    known = listed(
+        b"Encoders:\n V..... = Video\n ------\n V....D libx264    x (codec h264)\n V..... libaom-av1    y\n A....D aac   z\n"
+    )
     assert (encoder("h264", known), encoder("av1", known)) == ("libx264", "libaom-av1")
     with pytest.raises(PermanentError, match="no encoder for hevc: libx265 would do"):
         encoder("hevc", known)
-    assert video("libx264", Rate(bit_rate=5000), None) == {"pix_fmt": "yuv420p", "fps_mode:v": "vfr", "preset": "medium", "b:v": 5000}
+    assert video("libx264", Rate(bit_rate=5000), None) == {
+        "pix_fmt": "yuv420p",
+        "fps_mode:v": "vfr",
+        "preset": "medium",
+        "b:v": 5000,
+    }
     assert video("libvpx-vp9", Rate(crf=30), "slow")["b:v"] == 0
 
 
@@ -194,15 +220,30 @@ a-0.m4s
 
 def test_a_playlist_is_measured_and_renamed() -> None:
     segments = playlist.read(MEDIA)
-    assert (segments.seconds, segments.end_bytes, segments.peak_bit_rate, segments.mean_bit_rate) == (3.0, 2527, 5600, 4533)
+    assert (segments.seconds, segments.end_bytes, segments.peak_bit_rate, segments.mean_bit_rate) == (
+        3.0,
+        2527,
+        5600,
+        4533,
+    )
     assert playlist.renamed(segments, "ID") == MEDIA.replace("a-0.m4s", "ID")
 
 
 def test_a_master_playlist_adds_the_sound_to_each_size() -> None:
     known = playlist.codecs('#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS="avc1.64,mp4a.40.2",AUDIO="x"\na-0.m3u8\n')
     variant = playlist.Variant("V", (640, 360), 25.0, known["a-0.m3u8"], 1000, 800)
-    text = playlist.master([variant], [playlist.Track("AUDIO", "A", "Sound", None), playlist.Track("SUBTITLES", "S", "English", "en")], (100, 80))
-    assert '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subtitles",NAME="English",LANGUAGE="en",DEFAULT=NO,AUTOSELECT=YES,URI="S"' in text
+    text = playlist.master(
+        [variant],
+        [
+            playlist.PlaylistTrack("AUDIO", "A", "Sound", None),
+            playlist.PlaylistTrack("SUBTITLES", "S", "English", "en"),
+        ],
+        (100, 80),
+    )
+    assert (
+        '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subtitles",NAME="English",LANGUAGE="en",DEFAULT=NO,AUTOSELECT=YES,URI="S"'
+        in text
+    )
     expected = 'BANDWIDTH=1100,AVERAGE-BANDWIDTH=880,RESOLUTION=640x360,FRAME-RATE=25.000,CODECS="avc1.64,mp4a.40.2",AUDIO="audio",SUBTITLES="subtitles"\nV\n'
     assert expected in text
 
@@ -225,7 +266,9 @@ def test_styles_regions_and_settings_of_subtitles_are_kept_and_cues_are_found_be
 
 def test_fonts_and_pictures_are_dropped_from_subtitles() -> None:
     text = "[Script Info]\nTitle: a\n[Fonts]\nfontname: evil.ttf\n!!!!\n[V4+ Styles]\nStyle: b\n[Graphics]\nfilename: c\n[Events]\nDialogue: d\n"
-    assert overlays.without_attachments(text) == "[Script Info]\nTitle: a\n[V4+ Styles]\nStyle: b\n[Events]\nDialogue: d\n"
+    assert (
+        overlays.without_attachments(text) == "[Script Info]\nTitle: a\n[V4+ Styles]\nStyle: b\n[Events]\nDialogue: d\n"
+    )
 
 
 def test_progress_never_goes_back_and_is_told_once_a_second() -> None:
@@ -235,14 +278,14 @@ def test_progress_never_goes_back_and_is_told_once_a_second() -> None:
     meter.begin("a")
     for step in range(12):
         now[0] += 0.25
-        meter.watch(10.0, 1, 2)(Progress(step, step, 0, 2.0))
+        meter.watch(10.0, 1, 2)(EncodeProgress(step, step, 0, 2.0))
     assert len(told) == 3
     now[0] += 1
-    meter.watch(10.0, 1, 2)(Progress(0.0, 0, 0, None))
+    meter.watch(10.0, 1, 2)(EncodeProgress(0.0, 0, 0, None))
     assert told[-1][0] == told[-2][0]
     meter.begin("b")
     now[0] += 1
-    meter.watch(10.0)(Progress(5.0, 1, 0, 2.0))
+    meter.watch(10.0)(EncodeProgress(5.0, 1, 0, 2.0))
     assert told[-1] == (0.875, "b: 5.0 s done, 2× speed, about 1 s left")
 
 
@@ -257,17 +300,46 @@ HOSTILE = st.recursive(
     | st.integers(-(1 << 60), 1 << 60)
     | st.floats()
     | st.sampled_from(["1e308:1e-308", "9" * 5000 + "/1", "²/1", "1e999", "7:1e308:1", ""]),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["index", "rotation", "DURATION", "default"]), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["index", "rotation", "DURATION", "default"]), inner, max_size=2)
+    ),
 )
-PLACES = ["index", "codec_type", "codec_name", "width", "height", "disposition", "tags", "duration", "start_time", "side_data_list", "sample_aspect_ratio"]
+PLACES = [
+    "index",
+    "codec_type",
+    "codec_name",
+    "width",
+    "height",
+    "disposition",
+    "tags",
+    "duration",
+    "start_time",
+    "side_data_list",
+    "sample_aspect_ratio",
+]
 
 
-@given(st.sampled_from([*PLACES, "avg_frame_rate", "r_frame_rate", "nb_frames", "channels", "bit_rate", "color_space", "pix_fmt"]), HOSTILE)
+@given(
+    st.sampled_from(
+        [*PLACES, "avg_frame_rate", "r_frame_rate", "nb_frames", "channels", "bit_rate", "color_space", "pix_fmt"]
+    ),
+    HOSTILE,
+)
 def test_an_answer_of_any_shape_is_a_film_or_a_refusal(place: str, hostile: Any) -> None:
     said = orjson.loads(TWO_TRACKS)
-    without: Any = {"streams": [{name: value for name, value in said["streams"][0].items() if name != place}], "format": hostile}
+    without: Any = {
+        "streams": [{name: value for name, value in said["streams"][0].items() if name != place}],
+        "format": hostile,
+    }
     said["streams"][0][place] = hostile
-    for answer in (said, without, {"streams": hostile}, {"streams": said["streams"], "format": {place: hostile}}, hostile):
+    for answer in (
+        said,
+        without,
+        {"streams": hostile},
+        {"streams": said["streams"], "format": {place: hostile}},
+        hostile,
+    ):
         with suppress(PermanentError):
             read = film.read(orjson.dumps(answer), "matroska", 5)
             assert orjson.loads(orjson.dumps(read.facts())) == read.facts()

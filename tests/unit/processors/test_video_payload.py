@@ -15,8 +15,13 @@ UPLOAD = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
 
 
 def problems(*outputs: dict[str, Any], **settings: Any) -> list[tuple[str, str]]:
-    payload = VideoPayload.model_validate({"source": UPLOAD, "outputs": [{"name": f"o{number}", **output} for number, output in enumerate(outputs)]})
-    return [(problem.field.removeprefix("payload."), problem.message) for problem in VideoProcessor(VideoSettings(**settings)).problems(payload)]
+    payload = VideoPayload.model_validate(
+        {"source": UPLOAD, "outputs": [{"name": f"o{number}", **output} for number, output in enumerate(outputs)]}
+    )
+    return [
+        (problem.field.removeprefix("payload."), problem.message)
+        for problem in VideoProcessor(VideoSettings(**settings)).problems(payload)
+    ]
 
 
 def test_without_outputs_a_film_for_the_web_and_a_poster_are_made() -> None:
@@ -49,11 +54,22 @@ def test_a_wrong_output_is_refused(output: Any) -> None:
 
 
 def test_every_wrong_field_is_told_at_once() -> None:
-    wrong = {"source": "ftp:x", "outputs": [{"name": "a", "crf": 99, "crop": {"x": -1, "y": 0, "width": 10, "height": 10}}, {"name": "b", "colour": 1}]}
+    wrong = {
+        "source": "ftp:x",
+        "outputs": [
+            {"name": "a", "crf": 99, "crop": {"x": -1, "y": 0, "width": 10, "height": 10}},
+            {"name": "b", "colour": 1},
+        ],
+    }
     with pytest.raises(ValidationError) as error:
         VideoPayload.model_validate(wrong)
     found = {problem.field for problem in payload_problems(error.value, VideoPayload)}
-    assert found == {"payload.source", "payload.outputs[0].crf", "payload.outputs[0].crop.x", "payload.outputs[1].colour"}
+    assert found == {
+        "payload.source",
+        "payload.outputs[0].crf",
+        "payload.outputs[0].crop.x",
+        "payload.outputs[1].colour",
+    }
 
 
 @pytest.mark.parametrize("outputs", [[], None, {}, [{"name": f"o{n}"} for n in range(101)]])
@@ -94,7 +110,9 @@ def test_what_does_not_fit_together_is_told_at_its_field(output: dict[str, Any],
 
 def test_words_name_what_is_allowed() -> None:
     assert problems({"preset": "web-720"})[0][1].startswith("no such preset; did you mean web-720p?; known: ")
-    assert problems({"format": "hls", "video_codec": "vp9"}) == [("outputs[0].video_codec", "hls does not hold vp9; allowed: h264, hevc, av1")]
+    assert problems({"format": "hls", "video_codec": "vp9"}) == [
+        ("outputs[0].video_codec", "hls does not hold vp9; allowed: h264, hevc, av1")
+    ]
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -118,7 +136,9 @@ def test_settings_bring_presets_and_limits() -> None:
     assert [where for where, _ in problems({}, {}, max_outputs=1)] == ["outputs"]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"a": {"crf": 99}}', '{"a": {"name": "b"}}', '{"a": {"vf": "movie=/etc/passwd"}}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"a": {"crf": 99}}', '{"a": {"name": "b"}}', '{"a": {"vf": "movie=/etc/passwd"}}']
+)
 def test_presets_that_cannot_be_read_are_refused_at_the_start(text: str) -> None:
     with pytest.raises(ValidationError):
         VideoSettings(presets=text)
@@ -138,7 +158,10 @@ def test_all_that_is_wrong_with_presets_is_told_in_words() -> None:
 
 def test_sources_are_the_film_and_what_comes_over_it() -> None:
     mark, text = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d43", "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d44"
-    outputs = [{"name": "a", "watermark": {"source": mark}}, {"name": "b", "watermark": {"source": mark}, "subtitles": {"source": text}}]
+    outputs = [
+        {"name": "a", "watermark": {"source": mark}},
+        {"name": "b", "watermark": {"source": mark}, "subtitles": {"source": text}},
+    ]
     payload = VideoPayload.model_validate({"source": UPLOAD, "outputs": outputs})
     assert VideoProcessor(VideoSettings()).sources(payload) == (UPLOAD, mark, text)
 

@@ -5,21 +5,25 @@ from collections.abc import Callable
 
 import pytest
 
-from dtqs.processors.video.ffmpeg import Progress, _Blocks
-from dtqs.processors.video.packets import Reader
+from dtqs.processors.video.ffmpeg import EncodeProgress, _Blocks
+from dtqs.processors.video.packets import PacketReader
 
 
 def test_progress_is_read_from_what_ffmpeg_prints() -> None:
-    seen: list[Progress] = []
+    seen: list[EncodeProgress] = []
     take = _Blocks(seen.append).take
     block = b"frame=12\nfps=0.0\nstream_0_0_q=1.0\ntotal_size=48\nout_time_us=2500000\nspeed=2.5x\nprogress=continue\n"
     assert [take(block[:20]), take(block[20:]), take(block), take(b"")] == [False, True, False, False]
-    assert seen == [Progress(2.5, 12, 48, 2.5)] * 2
+    assert seen == [EncodeProgress(2.5, 12, 48, 2.5)] * 2
 
 
-@pytest.mark.parametrize("sample", [b"x" * 65_536, b"".join(b"k%d=%s\n" % (number, b"v" * 50) for number in range(1000))])
-@pytest.mark.parametrize("reader", [lambda: _Blocks(None).take, lambda: Reader([0], [1], "mov").take])
-def test_lines_without_an_end_and_keys_without_number_take_no_memory(reader: Callable[[], Callable[[bytes], bool]], sample: bytes) -> None:
+@pytest.mark.parametrize(
+    "sample", [b"x" * 65_536, b"".join(b"k%d=%s\n" % (number, b"v" * 50) for number in range(1000))]
+)
+@pytest.mark.parametrize("reader", [lambda: _Blocks(None).take, lambda: PacketReader([0], [1], "mov").take])
+def test_lines_without_an_end_and_keys_without_number_take_no_memory(
+    reader: Callable[[], Callable[[bytes], bool]], sample: bytes
+) -> None:
     take = reader()
     tracemalloc.start()
     try:
@@ -32,7 +36,7 @@ def test_lines_without_an_end_and_keys_without_number_take_no_memory(reader: Cal
 
 
 def test_numbers_that_are_none_are_passed_over() -> None:
-    reader = Reader([0], [1], "mov")
+    reader = PacketReader([0], [1], "mov")
     reader.take(b"9" * 5000 + b",1,1,1,1,K\n0,nan,inf,1,9" + b"9" * 30 + b",K\n0,1.0,nan,1.0," + b"9" * 30 + b",K\n")
     track = reader.tracks[0]
     assert (list(track.times), list(track.positions), track.end_seconds) == ([1.0], [-1], 2.0)

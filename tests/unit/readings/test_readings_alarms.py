@@ -32,10 +32,18 @@ def test_a_healthy_system_raises_no_alarm() -> None:
         (changed(processes=()), seen(), "no keeper is running"),
         (changed(depth=waiting(3, 50.0)), seen(quiet_seconds=40.0), "no worker has taken a task for 40 s, and 3 wait"),
         (changed(depth=waiting(3, 20.0)), seen(quiet_seconds=400.0), "no worker has taken a task for 20 s, and 3 wait"),
-        (changed(depth=waiting(3, 90.0), workers=(BUSY,)), seen(quiet_seconds=90.0), "a task has been due for 90 s: all workers are busy"),
+        (
+            changed(depth=waiting(3, 90.0), workers=(BUSY,)),
+            seen(quiet_seconds=90.0),
+            "a task has been due for 90 s: all workers are busy",
+        ),
         (HEALTHY, seen(read_only=True), "PostgreSQL is read-only"),
         (HEALTHY, seen(refusal="ACCESS_REFUSED"), "RabbitMQ refuses messages: ACCESS_REFUSED"),
-        (changed(depth=waiting(3, 1.0), workers=(KNOWS,)), seen(), "no worker does the task type echo, and 3 tasks of it wait"),
+        (
+            changed(depth=waiting(3, 1.0), workers=(KNOWS,)),
+            seen(),
+            "no worker does the task type echo, and 3 tasks of it wait",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_words(reading: Reading, known: Seen, words: str) -> None:
@@ -59,11 +67,15 @@ def test_the_server_that_is_away_is_named_first() -> None:
     assert alarms(changed(workers=(), processes=()), known)[0].startswith("PostgreSQL")
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (3 * 86400, "3 d")])
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (3 * 86400, "3 d")]
+)
 def test_lengths_of_time_are_for_people(seconds: float, words: str) -> None:
     assert age(seconds) == words
 
 
-@pytest.mark.parametrize("workers", [(KNOWS, WORKER), (KNOWS, dataclasses.replace(WORKER, task_types=("echo",))), (WORKER,)])
+@pytest.mark.parametrize(
+    "workers", [(KNOWS, WORKER), (KNOWS, dataclasses.replace(WORKER, task_types=("echo",))), (WORKER,)]
+)
 def test_a_type_is_missed_only_where_every_worker_has_said_what_it_does(workers: tuple[WorkerReading, ...]) -> None:
     assert alarms(changed(depth=waiting(3, 1.0), workers=workers), seen()) == ()

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from dtqs.config import LeaseSection
-from dtqs.readings import BrokerReading, Depth, Health, KeeperReading, Latency, Reading, Totals, WorkerReading
+from dtqs.readings import BrokerReading, Depth, Health, KeeperReading, Latency, Reading, SystemTotals, WorkerReading
 from dtqs.readings.alarms import Seen
 
 WORKER = WorkerReading("w1", "node", "default", 0, 42, "ready", None, None, None, None, None, 64 << 20, 7, 0, 1.0)
@@ -14,7 +14,7 @@ HEALTHY = Reading(
     broker=Health("RabbitMQ", "ok", "version 3.10.8", 0.002),
     workers=(WORKER,),
     processes=(KeeperReading("k1", "keeper", "node", 1.0),),
-    totals=Totals(10, 10, 8, 1, 0, 1, 0, 10, 0),
+    totals=SystemTotals(10, 10, 8, 1, 0, 1, 0, 10, 0),
     depth=Depth(0, 0, 0, (0,) * 10, (), None, False),
     next_tasks=(),
     later_tasks=(),
@@ -35,5 +35,7 @@ def waiting(count: int, oldest_seconds: float) -> Depth:
 
 def seen(**fields: Any) -> Seen:
     """What goes with a healthy reading, with some of it changed."""
-    healthy = Seen(HEALTHY.database, HEALTHY.broker, queue_is_missing=False, blocked=False, quiet_seconds=0.0, lease=LeaseSection())
+    healthy = Seen(
+        HEALTHY.database, HEALTHY.broker, queue_is_missing=False, blocked=False, quiet_seconds=0.0, lease=LeaseSection()
+    )
     return dataclasses.replace(healthy, **fields)

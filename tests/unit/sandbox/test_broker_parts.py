@@ -20,7 +20,9 @@ def server(tmp_path: Path) -> Path:
     for folder, names in needs.items():
         home = tmp_path / "home/plugins" / folder / "ebin"
         home.mkdir(parents=True)
-        (home / f"{folder.split('-')[0]}.app").write_text(f'{{application,x,[{{vsn,"1"}},\n {{applications,[{names}]}},{{mod,{{x,[]}}}}]}}.')
+        (home / f"{folder.split('-')[0]}.app").write_text(
+            f'{{application,x,[{{vsn,"1"}},\n {{applications,[{names}]}},{{mod,{{x,[]}}}}]}}.'
+        )
     (tmp_path / "home/sbin").mkdir()
     (tmp_path / "home/sbin/rabbitmq-server").touch()
     (tmp_path / "rabbitmq-server").symlink_to(tmp_path / "home/sbin/rabbitmq-server")
@@ -30,7 +32,12 @@ def server(tmp_path: Path) -> Path:
 def test_only_what_the_broker_needs_is_linked(server: Path, tmp_path: Path) -> None:
     for _ in range(2):
         link_needed(server, tmp_path / "plugins")
-        assert {path.name for path in (tmp_path / "plugins").iterdir()} == {"rabbit-3", "ra-2", "aten-0", "rabbit_common-3"}
+        assert {path.name for path in (tmp_path / "plugins").iterdir()} == {
+            "rabbit-3",
+            "ra-2",
+            "aten-0",
+            "rabbit_common-3",
+        }
         assert (tmp_path / "plugins/ra-2/ebin/ra.app").is_file()
 
 

@@ -9,15 +9,18 @@ import pytest
 
 from dtqs.config import load
 from dtqs.sandbox.child import Account, SandboxError
-from dtqs.sandbox.places import Places, choose_ports, environment_without, write_ini
+from dtqs.sandbox.places import SandboxPaths, choose_ports, environment_without, write_ini
 
 OURS = {"postgresql": {"dsn": "postgresql://127.0.0.1:1/dtqs"}, "api": {"port": "8081"}}
 
 
 def test_a_key_that_the_user_added_stays_and_ours_are_written_anew(tmp_path: Path) -> None:
-    places = Places(tmp_path)
+    places = SandboxPaths(tmp_path)
     write_ini(places, OURS)
-    text = places.ini.read_text().replace("port = 8081", "port = 1\nworkers = 3") + "\n[processor:image]\nmax_pixels = 1000\n"
+    text = (
+        places.ini.read_text().replace("port = 8081", "port = 1\nworkers = 3")
+        + "\n[processor:image]\nmax_pixels = 1000\n"
+    )
     places.ini.write_text(text)
     write_ini(places, OURS)
     config = load(places.ini, {})
@@ -27,7 +30,7 @@ def test_a_key_that_the_user_added_stays_and_ours_are_written_anew(tmp_path: Pat
 
 
 def test_what_is_proposed_is_written_once_and_is_its_owners_to_change(tmp_path: Path) -> None:
-    places = Places(tmp_path)
+    places = SandboxPaths(tmp_path)
     proposed = {"processor:sms": {"provider": "sink", "sink_file": "/var/sms.jsonl"}}
     write_ini(places, OURS, proposed)
     assert load(places.ini, {}).raw["processor:sms"]["provider"].text == "sink"
@@ -38,7 +41,7 @@ def test_what_is_proposed_is_written_once_and_is_its_owners_to_change(tmp_path: 
 
 
 def test_ports_stay_the_same_until_one_is_taken(tmp_path: Path) -> None:
-    places = Places(tmp_path)
+    places = SandboxPaths(tmp_path)
     first = choose_ports(places, None)
     assert choose_ports(places, None) == first
     with socket.socket() as other:
@@ -55,7 +58,7 @@ def test_an_api_port_that_is_asked_for_and_taken_is_an_error(tmp_path: Path) -> 
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(SandboxError, match=f"port {port} is taken"):
-            choose_ports(Places(tmp_path), port)
+            choose_ports(SandboxPaths(tmp_path), port)
 
 
 def test_what_would_lead_to_other_servers_is_taken_out_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,4 +83,4 @@ def test_a_user_cannot_reach_what_lies_below_a_closed_folder(tmp_path: Path) -> 
 def test_a_folder_that_another_user_made_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir(mode=0o500)
     with pytest.raises(SandboxError, match="belongs to"):
-        Places(tmp_path).refuse_others()
+        SandboxPaths(tmp_path).refuse_others()

@@ -26,7 +26,10 @@ def leave(folder: Path, boot_id: str = "one") -> Path:
 def test_the_next_supervisor_knows_what_ran(tmp_path: Path) -> None:
     leave(tmp_path)
     why = "its supervisor ended"
-    assert marks.former(tmp_path) == (Death(IDLE, why, None, idle=True, blamed=False), Death(BUSY, why, TASK, idle=False, blamed=False))
+    assert marks.former(tmp_path) == (
+        Death(IDLE, why, None, idle=True, blamed=False),
+        Death(BUSY, why, TASK, idle=False, blamed=False),
+    )
 
 
 def test_what_another_kernel_has_left_is_not_believed(tmp_path: Path) -> None:

@@ -76,7 +76,9 @@ def test_the_number_of_nodes_on_one_folder_has_a_bound(tmp_path: Path) -> None:
         lock.release()
 
 
-def test_a_copy_of_the_state_folder_is_another_node_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_copy_of_the_state_folder_is_another_node_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with NodeLock(tmp_path / "original") as lock:
         shutil.copytree(tmp_path / "original", tmp_path / "copy")
         with NodeLock(tmp_path / "copy") as copied:

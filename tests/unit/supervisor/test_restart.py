@@ -34,7 +34,9 @@ def test_a_fork_that_fails_says_nothing_about_the_slot() -> None:
 
 
 def test_young_deaths_in_a_row_double_the_wait_up_to_the_most() -> None:
-    assert [backoff_seconds(young, SECTION) for young in range(8)] == pytest.approx([0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0])
+    assert [backoff_seconds(young, SECTION) for young in range(8)] == pytest.approx(
+        [0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
+    )
     assert backoff_seconds(100_000, SECTION) == 5.0
 
 

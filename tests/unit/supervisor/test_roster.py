@@ -9,7 +9,7 @@ from dtqs.config import SupervisorSection
 from dtqs.scoreboard import ChildState, Death, SlotRecord
 from dtqs.supervisor.child import Child, Stage
 from dtqs.supervisor.reaping import End
-from dtqs.supervisor.roster import MOST_DEATHS, Roster, Seat, cause_of, heard
+from dtqs.supervisor.roster import MOST_DEATHS, Roster, SlotState, cause_of, heard
 from dtqs.supervisor.spawn import ChildSpec, ChildStart
 from dtqs.uuid7 import uuid7
 
@@ -27,12 +27,26 @@ def make_roster(*names: str) -> Roster:
 
 
 def record(
-    pid: int = 7, worker_id: str | None = WORKER_ID, task_id: str | None = None, settled: bool = False, kill_at: float = 0.0, beat: float = 0.0
+    pid: int = 7,
+    worker_id: str | None = WORKER_ID,
+    task_id: str | None = None,
+    settled: bool = False,
+    kill_at: float = 0.0,
+    beat: float = 0.0,
 ) -> SlotRecord:
-    return SlotRecord(pid, beat, kill_at, ChildState.READY, deaths_settled=settled, worker_id=worker_id, task_id=task_id)
+    return SlotRecord(
+        pid, beat, kill_at, ChildState.READY, deaths_settled=settled, worker_id=worker_id, task_id=task_id
+    )
 
 
-def die(roster: Roster, seat: Seat, end: End, said: SlotRecord, stage: Stage = Stage.LEFT_ALONE, cause: str | None = None) -> Death | None:
+def die(
+    roster: Roster,
+    seat: SlotState,
+    end: End,
+    said: SlotRecord,
+    stage: Stage = Stage.LEFT_ALONE,
+    cause: str | None = None,
+) -> Death | None:
     child = roster.filled(seat, 7, 100.0, settler=False)
     child.stage, child.kill_cause = stage, cause
     return roster.vacated(seat, child, end, said, 200.0, out_of_memory=False)
@@ -50,7 +64,9 @@ def die(roster: Roster, seat: Seat, end: End, said: SlotRecord, stage: Stage = S
         (KILLED, record(worker_id="rubbish"), None),
     ],
 )
-def test_an_end_leaves_the_death_that_a_successor_must_settle(end: End, said: SlotRecord, expected: Death | None) -> None:
+def test_an_end_leaves_the_death_that_a_successor_must_settle(
+    end: End, said: SlotRecord, expected: Death | None
+) -> None:
     roster = make_roster()
     assert die(roster, roster.seats[0], end, said) == expected
     assert roster.seats[0].deaths == ((expected,) if expected else ())
@@ -80,7 +96,9 @@ def test_a_kill_for_the_nodes_own_sake_spends_no_attempt() -> None:
 
 def test_a_crash_on_the_way_to_the_end_is_still_the_tasks() -> None:
     roster = make_roster()
-    assert die(roster, roster.seats[0], CRASHED, record(task_id=TASK_ID), Stage.KILLED) == Death(WORKER_ID, "exit status 3", TASK_ID, idle=False)
+    assert die(roster, roster.seats[0], CRASHED, record(task_id=TASK_ID), Stage.KILLED) == Death(
+        WORKER_ID, "exit status 3", TASK_ID, idle=False
+    )
 
 
 def test_causes_in_words() -> None:

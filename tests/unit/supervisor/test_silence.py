@@ -12,7 +12,7 @@ import pytest
 
 from dtqs.supervisor import silence
 from dtqs.supervisor.silence import Inquest, ThreadState, is_starved, look
-from tests.helpers import eventually
+from tests.support.helpers import eventually
 
 
 def thread(state: str, ran: float = 1.0, waited: float = 0.0) -> silence.Threads:
@@ -33,7 +33,9 @@ def thread(state: str, ran: float = 1.0, waited: float = 0.0) -> silence.Threads
         ({}, thread("D"), False),
     ],
 )
-def test_a_thread_that_is_kept_from_running_is_told_from_one_that_sleeps_or_works(before: silence.Threads, after: silence.Threads, expected: bool) -> None:
+def test_a_thread_that_is_kept_from_running_is_told_from_one_that_sleeps_or_works(
+    before: silence.Threads, after: silence.Threads, expected: bool
+) -> None:
     assert is_starved(before, after, 1.0) is expected
 
 
@@ -47,7 +49,9 @@ def test_the_threads_of_a_process_are_seen() -> None:
 def child(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """A process that sleeps, and writes its stacks when it is asked."""
     code = "import faulthandler, signal, sys, time\nfaulthandler.register(signal.SIGUSR2, file=open(sys.argv[1], 'w'))\nprint(flush=True)\ntime.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "stacks-a-1")], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "stacks-a-1")], stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout
         process.stdout.readline()
         yield process
@@ -55,10 +59,17 @@ def child(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
             process.kill()
 
 
-def test_a_silent_child_is_asked_for_its_stacks_and_killed_no_sooner(child: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
+def test_a_silent_child_is_asked_for_its_stacks_and_killed_no_sooner(
+    child: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
     inquest = Inquest(child.pid, 0.0, 100.0)
     assert inquest.account(100.5, 60.0) is None
-    eventually(lambda: "time.sleep" in (tmp_path / "stacks-a-1").read_text() or "<string>" in (tmp_path / "stacks-a-1").read_text(), 10)
+    eventually(
+        lambda: (
+            "time.sleep" in (tmp_path / "stacks-a-1").read_text() or "<string>" in (tmp_path / "stacks-a-1").read_text()
+        ),
+        10,
+    )
     assert " S" in str(inquest.account(101.5, 60.0))
     kept = silence.keep_stacks(tmp_path, "a/1", child.pid)
     assert kept == str(tmp_path / f"stacks-a-1-of-{child.pid}")

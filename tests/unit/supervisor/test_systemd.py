@@ -42,7 +42,12 @@ def test_the_watchdog_is_fed_at_half_its_limit(manager: socket.socket) -> None:
 
 
 def test_the_environment_is_read_once_and_cleared(manager: socket.socket) -> None:
-    environment = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": str(os.getpid()), "HOME": "/"}
+    environment = {
+        "NOTIFY_SOCKET": manager.getsockname(),
+        "WATCHDOG_USEC": "3000000",
+        "WATCHDOG_PID": str(os.getpid()),
+        "HOME": "/",
+    }
     notifier = Notifier.from_environment(environment)
     notifier.ready()
     notifier.ping(1.0)
@@ -50,7 +55,10 @@ def test_the_environment_is_read_once_and_cleared(manager: socket.socket) -> Non
     assert environment == {"HOME": "/"}
 
 
-@pytest.mark.parametrize("watchdog", [{"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "soon"}, {}])
+@pytest.mark.parametrize(
+    "watchdog",
+    [{"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "soon"}, {}],
+)
 def test_a_watchdog_of_others_or_none_is_not_fed(manager: socket.socket, watchdog: dict[str, str]) -> None:
     notifier = Notifier.from_environment({"NOTIFY_SOCKET": manager.getsockname()} | watchdog)
     notifier.ping(1.0)

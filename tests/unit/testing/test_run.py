@@ -90,7 +90,12 @@ def test_all_that_an_attempt_did_is_told() -> None:
 def test_an_input_may_be_a_file_and_the_payload_a_model(tmp_path: Path) -> None:
     path = tmp_path / "photo"
     path.write_bytes(b"x")
-    assert run(Copier, Copy(source="https://example.org/x"), inputs={"https://example.org/x": path}).outputs["copy"].content == b"x!"
+    assert (
+        run(Copier, Copy(source="https://example.org/x"), inputs={"https://example.org/x": path})
+        .outputs["copy"]
+        .content
+        == b"x!"
+    )
 
 
 def test_an_input_that_is_not_given_is_refused_with_those_that_are() -> None:
@@ -115,7 +120,12 @@ def test_wrong_settings_and_what_is_no_processor_are_refused() -> None:
 
 def test_effects_and_turns_are_told_and_a_known_result_completes() -> None:
     done = run(send, {})
-    assert (done.settled, done.result, done.effects, done.turns) == ("completed", {"id": 7}, ("retry", "fail"), (Turn("carrier", 2),))
+    assert (done.settled, done.result, done.effects, done.turns) == (
+        "completed",
+        {"id": 7},
+        ("retry", "fail"),
+        (Turn("carrier", 2),),
+    )
     assert isinstance(done.error, TransientError)
 
 

@@ -9,10 +9,10 @@ import pytest
 from dtqs.errors import StoreRefused, StoreUnavailable
 from dtqs.event import LogRef
 from dtqs.settlement import Kind, Settlement
-from dtqs.store.workers import Totals
+from dtqs.store.workers import ProcessTotals
 from dtqs.task import Claimed
 from dtqs.worker import finisher as finishers
-from dtqs.worker.beat import Beat, Parts
+from dtqs.worker.beat import Beat, BeatParts
 from dtqs.worker.finisher import Finisher
 from dtqs.worker.hold import Hold
 
@@ -33,7 +33,9 @@ class Faulty:
             raise self.faults.pop(0)
         return [(1, TASK.task_id, str(settled[0].kind) if settled else "pending")]
 
-    def finish_part(self, worker_id: str, lease_id: str, next_id: str, settled: Sequence[Settlement], keep: Sequence[str]) -> list[LogRef]:
+    def finish_part(
+        self, worker_id: str, lease_id: str, next_id: str, settled: Sequence[Settlement], keep: Sequence[str]
+    ) -> list[LogRef]:
         return self.finish(lease_id, settled)
 
     def due(self, _: Sequence[str]) -> list[Any]:
@@ -43,8 +45,8 @@ class Faulty:
         pass
 
 
-def held(store: Faulty, stops: bool = False) -> tuple[Hold, Finisher, Totals]:
-    hold, totals = Hold(), Totals()
+def held(store: Faulty, stops: bool = False) -> tuple[Hold, Finisher, ProcessTotals]:
+    hold, totals = Hold(), ProcessTotals()
     hold.begin("a lease", [TASK])
     hold.settled = [DONE]
     return hold, Finisher("a worker", cast(Any, store), cast(Any, store), hold, totals, lambda: stops), totals
@@ -81,7 +83,11 @@ def test_a_worker_that_must_stop_bears_no_fault_any_longer() -> None:
     assert not finisher.finish()
 
 
-@pytest.mark.parametrize("fault", [StoreRefused("a NUL"), TypeError("no text"), ValueError("a surrogate")], ids=lambda fault: type(fault).__name__)
+@pytest.mark.parametrize(
+    "fault",
+    [StoreRefused("a NUL"), TypeError("no text"), ValueError("a surrogate")],
+    ids=lambda fault: type(fault).__name__,
+)
 def test_a_value_that_cannot_be_stored_fails_its_task(fault: Exception) -> None:
     store = Faulty(fault)
     _, finisher, totals = held(store)
@@ -96,7 +102,12 @@ def test_a_cut_that_meets_a_fault_keeps_the_outcomes(fault: Exception, kind: Kin
     hold.tasks = [TASK, TASK, TASK]
     hold.running = TASK
     identity = type("Identity", (), {"worker_id": "a worker"})()
-    beat = Beat(Parts(identity, cast(Any, store), cast(Any, store), hold, cast(Any, None), finisher, Totals()), cast(Any, None), 0.0, lambda: False)
+    beat = Beat(
+        BeatParts(identity, cast(Any, store), cast(Any, store), hold, cast(Any, None), finisher, ProcessTotals()),
+        cast(Any, None),
+        0.0,
+        lambda: False,
+    )
     beat._try(beat._look_at_work)
     assert [one.kind for one in hold.earlier] == [kind]
     beat._try(beat._look_at_work)

@@ -12,18 +12,18 @@ import pytest
 
 from dtqs.scoreboard import Scoreboard
 from dtqs.supervisor.spawn import _offer_stacks
-from dtqs.worker.limits import UNMASK_SECONDS, Interrupted, Limits, Reason
+from dtqs.worker.limits import UNMASK_SECONDS, AttemptLimits, Interrupted, Reason
 from dtqs.worker.process_state import ProcessState
 
 TASK = "01929f3a-0000-7000-8000-000000000001"
 
 
 @pytest.fixture
-def limits() -> Iterator[Limits]:
+def limits() -> Iterator[AttemptLimits]:
     """Limits of this process, whose own handlers are as before afterwards."""
     numbers = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
     before = {number: signal.getsignal(number) for number in numbers}
-    limits = Limits(Scoreboard(1).slot(0), 5.0)
+    limits = AttemptLimits(Scoreboard(1).slot(0), 5.0)
     yield limits
     limits.disarm()
     limits.stop()
@@ -32,7 +32,12 @@ def limits() -> Iterator[Limits]:
         signal.signal(number, handler)
 
 
-def interrupted(limits: Limits, limit_seconds: float, step: Callable[[], object] = lambda: time.sleep(0.01), seconds: float = 10.0) -> Reason | None:
+def interrupted(
+    limits: AttemptLimits,
+    limit_seconds: float,
+    step: Callable[[], object] = lambda: time.sleep(0.01),
+    seconds: float = 10.0,
+) -> Reason | None:
     """Make an attempt that repeats the step until it is interrupted, for so many seconds at most; tell why it was."""
     until = time.monotonic() + seconds
     try:
@@ -49,7 +54,9 @@ def interrupted(limits: Limits, limit_seconds: float, step: Callable[[], object]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_a_signal_asks_for_is_done_to_its_end_although_it_interrupts_the_attempt(limits: Limits, number: signal.Signals) -> None:
+def test_what_a_signal_asks_for_is_done_to_its_end_although_it_interrupts_the_attempt(
+    limits: AttemptLimits, number: signal.Signals
+) -> None:
     done: list[str] = []
 
     def stop() -> None:
@@ -68,7 +75,7 @@ def test_what_a_signal_asks_for_is_done_to_its_end_although_it_interrupts_the_at
     assert done == ["after the interrupt"]
 
 
-def test_a_limit_fires_while_several_threads_report(limits: Limits) -> None:
+def test_a_limit_fires_while_several_threads_report(limits: AttemptLimits) -> None:
     ended = threading.Event()
 
     def report() -> None:
@@ -88,23 +95,23 @@ def test_a_limit_fires_while_several_threads_report(limits: Limits) -> None:
             thread.join(5)
 
 
-def masked_for(limits: Limits, seconds: float) -> None:
+def masked_for(limits: AttemptLimits, seconds: float) -> None:
     with limits.masked():
         time.sleep(seconds)
 
 
-def test_a_limit_fires_in_an_attempt_that_only_reports(limits: Limits) -> None:
+def test_a_limit_fires_in_an_attempt_that_only_reports(limits: AttemptLimits) -> None:
     limits.start()
     assert interrupted(limits, 0.3, lambda: masked_for(limits, 0.01)) is Reason.TIME_LIMIT
 
 
-def test_a_stall_of_the_database_is_not_the_attempts_time(limits: Limits) -> None:
+def test_a_stall_of_the_database_is_not_the_attempts_time(limits: AttemptLimits) -> None:
     limits.start()
     stalls = iter([1.0])
     assert interrupted(limits, 0.6, lambda: masked_for(limits, next(stalls, 0.0)), seconds=1.2) is None
 
 
-def test_a_handler_that_an_attempt_has_set_is_not_the_next_ones(limits: Limits) -> None:
+def test_a_handler_that_an_attempt_has_set_is_not_the_next_ones(limits: AttemptLimits) -> None:
     limits.start()
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     assert interrupted(limits, 0.1, seconds=5.0) is Reason.TIME_LIMIT
@@ -112,7 +119,11 @@ def test_a_handler_that_an_attempt_has_set_is_not_the_next_ones(limits: Limits) 
 
 def test_what_an_attempt_leaves_changed_in_its_process_is_put_back(tmp_path: Path) -> None:
     numbers = (signal.SIGALRM, signal.SIGUSR2, signal.SIGCHLD, signal.SIGRTMIN + 6)
-    before = ([signal.getsignal(number) for number in numbers], signal.pthread_sigmask(signal.SIG_BLOCK, ()), os.getcwd())
+    before = (
+        [signal.getsignal(number) for number in numbers],
+        signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        os.getcwd(),
+    )
     state = ProcessState()
     for number in numbers:
         signal.signal(number, lambda *_: None)
@@ -123,7 +134,11 @@ def test_what_an_attempt_leaves_changed_in_its_process_is_put_back(tmp_path: Pat
     mask = os.umask(0o007)
     os.chdir(tmp_path)
     state.restore(light=False)
-    assert ([signal.getsignal(number) for number in numbers], signal.pthread_sigmask(signal.SIG_BLOCK, ()), os.getcwd()) == before
+    assert (
+        [signal.getsignal(number) for number in numbers],
+        signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        os.getcwd(),
+    ) == before
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
     assert os.umask(mask) == mask
 
@@ -150,7 +165,7 @@ def test_the_request_for_stacks_is_answered_after_a_task_has_taken_its_signal(
     assert "test_the_request_for_stacks" in place.read_text()
 
 
-def test_a_mask_that_a_light_attempt_leaves_is_not_the_next_ones(limits: Limits) -> None:
+def test_a_mask_that_a_light_attempt_leaves_is_not_the_next_ones(limits: AttemptLimits) -> None:
     limits.start()
     limits.arm(TASK, 60.0)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])

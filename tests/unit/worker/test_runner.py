@@ -15,9 +15,9 @@ from dtqs.scoreboard import Scoreboard
 from dtqs.settlement import Kind, Settlement
 from dtqs.task import Claimed, Effect
 from dtqs.uuid7 import uuid7
-from dtqs.worker.limits import Interrupted, Limits, Reason
+from dtqs.worker.limits import AttemptLimits, Interrupted, Reason
 from dtqs.worker.runner import Runner
-from tests.fix_processors import Attempt, Reports
+from tests.support.fix_processors import Attempt, Reports
 
 
 class Nothing(Payload):
@@ -50,14 +50,16 @@ def attempted(runner: Runner, name: str) -> Settlement:
 
 
 @pytest.mark.parametrize("in_child", [raises, lambda: None], ids=["raises", "returns"])
-def test_a_child_that_a_processor_forks_is_no_second_worker_and_ends_no_attempt(attempt: Attempt, in_child: Callable[[], Json]) -> None:
+def test_a_child_that_a_processor_forks_is_no_second_worker_and_ends_no_attempt(
+    attempt: Attempt, in_child: Callable[[], Json]
+) -> None:
     board, ours = Scoreboard(1), os.getpid()
 
     @processor("forks", payload=Nothing)
     def forks(payload: Nothing, context: Context) -> Json:
         return fork(in_child, board)
 
-    runner = Runner(catalog(forks), attempt.space, attempt.reports, Limits(board.slot(0), 5.0), RetrySection())
+    runner = Runner(catalog(forks), attempt.space, attempt.reports, AttemptLimits(board.slot(0), 5.0), RetrySection())
     settlement = attempted(runner, "forks")
     if os.getpid() != ours:
         os._exit(99)
@@ -72,16 +74,31 @@ def test_what_an_attempt_that_came_to_nothing_has_stored_does_not_stay_on_the_di
             raise TransientError("not yet")
         return None
 
-    runner = Runner(catalog(stores), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
-    lost, kept = (runner.attempt(Claimed(uuid7(), "stores", "{}", number, 5, None, True), light=True) for number in (1, 2))
+    runner = Runner(
+        catalog(stores), attempt.space, attempt.reports, AttemptLimits(Scoreboard(1).slot(0), 5.0), RetrySection()
+    )
+    lost, kept = (
+        runner.attempt(Claimed(uuid7(), "stores", "{}", number, 5, None, True), light=True) for number in (1, 2)
+    )
     assert (lost.kind, kept.kind, lost.files) == (Kind.RETRY, Kind.COMPLETED, ())
     (output,) = kept.files
     path = attempt.space.path_of(output.file_id)
     assert [each for each in path.parents[2].rglob("*") if each.is_file()] == [path]
 
 
-@pytest.mark.parametrize("fault", [Interrupted(Reason.STOP), Interrupted(Reason.TIME_LIMIT), Interrupted(Reason.CANCEL), TransientError("later"), ValueError()])
-def test_an_effect_that_has_happened_completes_its_task_whatever_comes_after_it(attempt: Attempt, fault: BaseException) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Interrupted(Reason.STOP),
+        Interrupted(Reason.TIME_LIMIT),
+        Interrupted(Reason.CANCEL),
+        TransientError("later"),
+        ValueError(),
+    ],
+)
+def test_an_effect_that_has_happened_completes_its_task_whatever_comes_after_it(
+    attempt: Attempt, fault: BaseException
+) -> None:
     @processor("sends", payload=Nothing)
     def sends(payload: Nothing, context: Context) -> Json:
         context.effect_begins("retry")
@@ -89,7 +106,9 @@ def test_an_effect_that_has_happened_completes_its_task_whatever_comes_after_it(
         context.effect_happened({"id": 7})
         raise fault
 
-    runner = Runner(catalog(sends), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
+    runner = Runner(
+        catalog(sends), attempt.space, attempt.reports, AttemptLimits(Scoreboard(1).slot(0), 5.0), RetrySection()
+    )
     settlement = attempted(runner, "sends")
     assert (settlement.kind, settlement.value, len(settlement.files)) == (Kind.COMPLETED, '{"id":7}', 1)
     assert attempt.space.path_of(settlement.files[0].file_id).exists()
@@ -108,23 +127,29 @@ def test_an_effect_whose_mark_cannot_be_written_completes_its_task_all_the_same(
         context.effect_happened({"id": 7})
         return None
 
-    runner = Runner(catalog(sends), attempt.space, Away(), Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
+    runner = Runner(catalog(sends), attempt.space, Away(), AttemptLimits(Scoreboard(1).slot(0), 5.0), RetrySection())
     settlement = attempted(runner, "sends")
     assert (settlement.kind, settlement.value) == (Kind.COMPLETED, '{"id":7}')
 
 
-def test_a_known_result_that_cannot_be_stored_fails_its_task_at_once_and_leaves_nothing_on_the_disk(attempt: Attempt) -> None:
+def test_a_known_result_that_cannot_be_stored_fails_its_task_at_once_and_leaves_nothing_on_the_disk(
+    attempt: Attempt,
+) -> None:
     ids: list[object] = []
 
     @processor("sends", payload=Nothing)
     def sends(payload: Nothing, context: Context) -> Json:
         context.effect_begins("retry")
-        ids.append(context.add_output("first", lambda file: file.write(b"some"), "text/plain")["uri"].removeprefix("upload:"))
+        ids.append(
+            context.add_output("first", lambda file: file.write(b"some"), "text/plain")["uri"].removeprefix("upload:")
+        )
         context.effect_happened({"id": object()})
         ids.append("went on")
         return None
 
-    runner = Runner(catalog(sends), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
+    runner = Runner(
+        catalog(sends), attempt.space, attempt.reports, AttemptLimits(Scoreboard(1).slot(0), 5.0), RetrySection()
+    )
     settlement = attempted(runner, "sends")
     (output,) = ids
     assert (settlement.kind, settlement.files) == (Kind.FAILED, ())
@@ -140,6 +165,8 @@ def test_a_result_that_cannot_be_stored_gives_way_to_the_one_that_was_known_befo
         result["receipt"] = object()
         return result
 
-    runner = Runner(catalog(sends), attempt.space, attempt.reports, Limits(Scoreboard(1).slot(0), 5.0), RetrySection())
+    runner = Runner(
+        catalog(sends), attempt.space, attempt.reports, AttemptLimits(Scoreboard(1).slot(0), 5.0), RetrySection()
+    )
     settlement = attempted(runner, "sends")
     assert (settlement.kind, settlement.value) == (Kind.COMPLETED, '{"id":7}')

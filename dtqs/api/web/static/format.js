@@ -45,7 +45,7 @@ export const ago = (text) => `${seconds(since(text))} ago`;
 export const short = (id) => `…${id.slice(-8)}`;
 export const percent = (fraction) => `${Math.round(100 * (fraction || 0))} %`;
 
-// the rules are dtqs/secrets.json: console and command line mask the same
+// the rules are dtqs/masking.json: console and command line mask the same
 export const MASK = secrets.mask;
 const NAMES = new RegExp(secrets.names), TEXTS = secrets.texts.map((text) => new RegExp(text, "gi"));
 

@@ -1,0 +1,149 @@
+"""Who calls, and what the key allows: `Authorization: Bearer KEY`, looked up by its hash and remembered for some seconds; or the session of a browser."""
+
+import hashlib
+import ipaddress
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import falcon
+
+from dtqs.api.access.origin import OwnHosts, refuse_foreign
+from dtqs.api.access.sessions import Sessions
+from dtqs.api.access.throttle import Throttle, address_of
+from dtqs.store.api_keys import NO_CEILINGS, REMEMBERED_SECONDS, ApiKey, Ceilings
+
+_REMEMBERED_LIMIT = 4096
+_NOBODY = "00000000-0000-0000-0000-000000000000"
+_NOT_REMEMBERED: tuple[float, ApiKey | None] = (0.0, None)
+_CHALLENGE = 'Bearer realm="dtqs"'
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A key's holder, or anybody where auth is off. `owner` is the key whose tasks and files it sees; None: everybody's.
+
+    `ceilings` is None for most: then nothing is to be looked at.
+    """
+
+    key_id: str | None
+    owner: str | None
+    scopes: frozenset[str]
+    ceilings: Ceilings | None = None
+
+    @property
+    def name_space(self) -> str:
+        """Whose idempotency keys these are."""
+        return self.key_id or _NOBODY
+
+
+_ANYBODY = Caller(None, None, frozenset(("submit", "read", "admin")))
+
+
+class Auth:
+    """Judges requests. `find` is the store's look-up of a secret; `hosts` judges where it is not `enabled`; `proxies` are addresses and networks.
+
+    `may_write` is asked before each request that writes, and raises where none may now.
+    """
+
+    def __init__(
+        self, find: Callable[[str], ApiKey | None], sessions: Sessions, hosts: OwnHosts, enabled: bool, proxies: Iterable[str] = (),
+        may_write: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self._find, self._sessions, self._hosts, self.enabled, self._may_write = (
+            find,
+            sessions,
+            hosts,
+            enabled,
+            may_write,
+        )
+        self._remembered: dict[bytes, tuple[float, ApiKey | None]] = {}
+        self._good: dict[bytes, None] = {}
+        self._throttle = Throttle()
+        self._proxies = tuple(ipaddress.ip_network(each) for each in proxies)
+
+    def require(self, req: falcon.Request, scope: str) -> Caller:
+        """Return the caller. Raises HTTPUnauthorized (no key, or none of ours), HTTPForbidden (not its scope; another site's page),
+        TooManyRequests, StoreUnavailable, and what `may_write` raises."""
+        caller = self._known(req, scope) if self.enabled else self._anybody(req)
+        if scope == "submit":
+            self._may_write()
+        return caller
+
+    def _anybody(self, req: falcon.Request) -> Caller:
+        self._hosts.require(req)
+        refuse_foreign(req, is_browser=False)
+        return _ANYBODY
+
+    def _known(self, req: falcon.Request, scope: str) -> Caller:
+        authorization = req.env.get("HTTP_AUTHORIZATION")
+        has_session = authorization is None and self._sessions.cookie_name(req) in req.cookies
+        caller = self._of_session(req) if has_session else self._of_key(req, authorization or "")
+        if scope not in caller.scopes and "admin" not in caller.scopes:
+            raise falcon.HTTPForbidden(description=lacking(scope, caller.scopes))
+        return caller
+
+    def find(self, req: falcon.Request, secret: str) -> ApiKey | None:
+        """Return the key with this secret. Raises TooManyRequests where this address has shown too many that are none, StoreUnavailable."""
+        digest = hashlib.sha256(secret.encode("latin-1", "replace")).digest()
+        expires_at, key = self._remembered.get(digest, _NOT_REMEMBERED)
+        return key if time.monotonic() < expires_at else self._look_up(req, secret, digest)
+
+    def _look_up(self, req: falcon.Request, secret: str, digest: bytes) -> ApiKey | None:
+        address = address_of(req, self._proxies)
+        if digest not in self._good:  # others behind the same proxy may guess; that must not lock out who does not
+            self._throttle.wait_turn(address)
+        now = time.monotonic()
+        expires_at, key = self._remembered.get(digest, _NOT_REMEMBERED)
+        if now < expires_at:  # another request with this key had its turn before
+            return key
+        key = self._find(secret)
+        for known in (self._remembered, self._good):
+            if len(known) >= _REMEMBERED_LIMIT:  # a flood of invented keys must not fill the memory
+                known.clear()
+        self._remembered[digest] = (now + REMEMBERED_SECONDS, key)
+        if key is None:
+            self._good.pop(digest, None)
+            self._throttle.failed(address)
+        else:
+            self._good[digest] = None
+        return key
+
+    def _of_key(self, req: falcon.Request, authorization: str) -> Caller:
+        scheme, _, secret = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not secret:
+            raise falcon.HTTPUnauthorized(
+                description="an API key is needed: Authorization: Bearer KEY", challenges=[_CHALLENGE]
+            )
+        caller = _caller_of(self.find(req, secret.strip()))
+        if caller is None:
+            raise falcon.HTTPUnauthorized(
+                description="no such API key, or it was revoked", challenges=[f'{_CHALLENGE}, error="invalid_token"']
+            )
+        return caller
+
+    def _of_session(self, req: falcon.Request) -> Caller:
+        session = self._sessions.of(req)
+        caller = _caller_of(session.key if session else None)
+        if caller is None:
+            raise falcon.HTTPUnauthorized(
+                description="the login is over, or its API key was revoked: log in again", challenges=[_CHALLENGE]
+            )
+        refuse_foreign(req, is_browser=True)
+        return caller
+
+
+def lacking(scope: str, scopes: Iterable[str]) -> str:
+    """Word the refusal of a key that lacks a scope."""
+    return f"this key lacks scope `{scope}` (it has: {', '.join(sorted(scopes))}); create one with `dtqs key create NAME --scope {scope}`"
+
+
+def _caller_of(key: ApiKey | None) -> Caller | None:
+    if key is None:
+        return None
+    return Caller(
+        key.key_id,
+        None if "admin" in key.scopes else key.key_id,
+        frozenset(key.scopes),
+        None if key.ceilings is NO_CEILINGS else key.ceilings,
+    )

@@ -1,0 +1,119 @@
+"""GET /files/{id}: an upload or an output, whole or a range of it; validated by its SHA-256, and never run by a browser."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import falcon
+
+from dtqs.api.access.auth import Auth
+from dtqs.api.http.disk import in_thread
+from dtqs.api.http.names import disposition, safe_name
+from dtqs.api.http.query import Query
+from dtqs.errors import NotFound
+from dtqs.files import FileSpace, StoredBytes
+from dtqs.store.file_rows import FileRow, FileRows
+from dtqs.uuid7 import is_uuid
+
+_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
+_PIECE_BYTES = 1 << 20
+_SMALL_BYTES = 256 << 10
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "Cache-Control": "private, no-cache, no-transform",
+    "Accept-Ranges": "bytes",
+}
+
+
+class Downloads:
+    def __init__(self, auth: Auth, space: FileSpace, rows: FileRows) -> None:
+        self._auth, self._space, self._rows = auth, space, rows
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, file_id: str) -> None:
+        caller = self._auth.require(req, "read")
+        query = Query(req, ("name",))
+        name = query.text("name")
+        query.check()
+        row = self._row(file_id.lower(), caller.owner)
+        etag = f'"{row.sha256}"'
+        resp.set_headers(
+            _HEADERS
+            | {"ETag": etag, "Content-Disposition": disposition(safe_name(name) if name else row.name, row.media_type)}
+        )
+        if _names(req.get_header("If-None-Match"), etag):
+            resp.status = falcon.HTTP_304
+            return
+        resp.content_type = row.media_type
+        part = _part(req, row.size_bytes, etag)
+        if part is None:
+            raise falcon.HTTPRangeNotSatisfiable(row.size_bytes)
+        if part.is_partial:
+            resp.status = falcon.HTTP_206
+            resp.set_header("Content-Range", f"bytes {part.start}-{part.start + part.length - 1}/{row.size_bytes}")
+        resp.content_length = part.length
+        if req.method == "GET":
+            resp.stream = Pieces(self._space.reader(row.file_id, part.start, part.start + part.length), part.length)
+
+    on_head = on_get
+
+    def _row(self, file_id: str, owner: str | None) -> FileRow:
+        if not is_uuid(file_id):
+            raise NotFound("file", file_id[:100])
+        return self._rows.get(file_id, owner)
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    start: int
+    length: int
+    is_partial: bool
+
+
+class Pieces:
+    """The bytes of a part of a stored file, which it closes."""
+
+    def __init__(self, stored: StoredBytes, length: int) -> None:
+        self._stored, self._left = stored, length
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        size = min(_PIECE_BYTES, self._left)
+        if size <= 0:
+            raise StopIteration
+        # what comes over the network lets others run while it waits
+        at_once = size <= _SMALL_BYTES or self._stored.over_network
+        piece = self._stored.read(size) if at_once else in_thread(self._stored.read, size)
+        if not piece:
+            raise OSError(
+                "the file is shorter than its row says"
+            )  # cuts the connection: a short answer must not look whole
+        self._left -= len(piece)
+        return piece
+
+    def close(self) -> None:
+        """The server calls it however the answer ends. Safe to call twice."""
+        self._stored.close()
+
+
+def _part(req: falcon.Request, size: int, etag: str) -> ByteRange | None:
+    """Return what is asked for; None for a range that the file has not. Several ranges, or one of another version, ask for the whole."""
+    match = _RANGE.fullmatch(req.get_header("Range") or "")
+    condition = req.get_header("If-Range")
+    if not match or match[0] == "bytes=-" or (condition is not None and condition != etag):
+        return ByteRange(0, size, False)
+    if not match[1]:
+        length = min(int(match[2]), size)
+        return ByteRange(size - length, length, True) if length else None
+    start, end = int(match[1]), min(int(match[2]) if match[2] else size - 1, size - 1)
+    if match[2] and int(match[2]) < start:
+        return ByteRange(0, size, False)  # no range at all: to be ignored
+    return ByteRange(start, end - start + 1, True) if start < size else None
+
+
+def _names(header: str | None, etag: str) -> bool:
+    return header is not None and (
+        header.strip() == "*" or etag in [one.strip().removeprefix("W/") for one in header.split(",")]
+    )

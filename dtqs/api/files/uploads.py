@@ -1,0 +1,140 @@
+"""POST /files: an upload, raw or as the one file of a form, goes to the disk in pieces; it is there when it is whole, durable and has its row."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import falcon
+from falcon.media.multipart import MultipartForm, MultipartParseError, MultipartParseOptions
+from falcon.util.reader import BufferedReader
+
+from dtqs.api.access.auth import Auth, Caller
+from dtqs.api.http.answer import answer
+from dtqs.api.http.body import checked_length, close_connection, pieces
+from dtqs.api.http.disk import in_thread
+from dtqs.api.http.names import name_of, safe_name
+from dtqs.api.http.query import Query
+from dtqs.api.submit.task_links import Links
+from dtqs.errors import Invalid, Problem
+from dtqs.files import FileSpace, PendingFile, TooLarge
+from dtqs.store.file_rows import FileRows
+from dtqs.task import OutputFile
+
+FORM_OVERHEAD_BYTES = 64 << 10
+"""What a form may add to its file."""
+_PIECE_BYTES = 1 << 20
+_SMALL_BYTES = 64 << 10
+"""So much is written at once: less than handing it to a thread costs."""
+
+
+class Uploads:
+    def __init__(self, auth: Auth, space: FileSpace, rows: FileRows, links: Links, max_upload_bytes: int) -> None:
+        self._auth, self._space, self._rows, self._links, self._max_upload_bytes = (
+            auth,
+            space,
+            rows,
+            links,
+            max_upload_bytes,
+        )
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        try:
+            caller = self._auth.require(req, "submit")
+            upload = self._receive(req, self._limit_bytes(caller))
+        except BaseException:
+            close_connection(req)  # what is left of the body is not worth reading
+            raise
+        try:
+            self._rows.insert(upload, caller.key_id)
+        except BaseException:
+            self._space.remove(upload.file_id)
+            raise
+        resp.set_header("Location", self._links.file(upload.file_id))
+        document = {
+            "uri": f"upload:{upload.file_id}",
+            "size_bytes": upload.size_bytes,
+            "sha256": upload.sha256,
+            "media_type": upload.media_type,
+        }
+        answer(resp, document, falcon.HTTP_201)
+
+    def _limit_bytes(self, caller: Caller) -> int:
+        own = caller.ceilings.max_upload_bytes if caller.ceilings else None
+        return self._max_upload_bytes if own is None else min(own, self._max_upload_bytes)
+
+    def _receive(self, req: falcon.Request, limit_bytes: int) -> OutputFile:
+        """Write the body to the disk; a client that goes away leaves nothing. Raises TooLarge, HTTPError, Invalid, TransientError."""
+        query = Query(req, ("name",))
+        query.check()
+        if (req.content_type or "").partition(";")[0].strip().lower() == "multipart/form-data":
+            checked_length(req, limit_bytes + FORM_OVERHEAD_BYTES)
+            return self._receive_form(req, limit_bytes)
+        checked_length(req, limit_bytes)
+        name = query.first("name") or name_of(req.get_header("Content-Disposition"))
+        with self._space.new_upload() as pending:
+            _write(pending, pieces(req, limit_bytes))
+            return _commit(pending, safe_name(name), self._space.over_network)
+
+    def _receive_form(self, req: falcon.Request, limit_bytes: int) -> OutputFile:
+        received: OutputFile | None = None
+        with self._space.new_upload() as pending:
+            for part in _form(req, limit_bytes + FORM_OVERHEAD_BYTES):
+                name = _filename(part)
+                if received or not name:
+                    raise Invalid(
+                        [Problem((part.name or "body")[:100], "a form with one file and nothing else is allowed")]
+                    )
+                _write(pending, iter(lambda part=part: part.stream.read(_PIECE_BYTES), b""))  # type: ignore[misc]
+                if pending.size_bytes > limit_bytes:
+                    raise TooLarge("upload", limit_bytes)
+                received = OutputFile(pending.file_id, safe_name(name), pending.media_type, 0, "")
+            if received is None:
+                raise Invalid([Problem("body", "a form with one file is needed")])
+            return _commit(pending, received.name, self._space.over_network)
+
+
+def _form(req: falcon.Request, limit_bytes: int) -> Iterator[Any]:
+    """Give out a form's parts as they arrive. Raises HTTPBadRequest."""
+    body = pieces(req, limit_bytes)
+    rest = bytearray()
+
+    def read(size: int) -> bytes:
+        while len(rest) < size and (piece := next(body, b"")):
+            rest.extend(piece)
+        taken = bytes(rest[:size])
+        del rest[:size]
+        return taken
+
+    _, parameters = falcon.parse_header(req.content_type or "")
+    boundary = parameters.get("boundary", "")
+    if not 0 < len(boundary) <= 70 or not boundary.isascii():
+        raise falcon.HTTPBadRequest(description="the form's Content-Type has no boundary of 1 to 70 ASCII characters")
+    try:
+        yield from MultipartForm(BufferedReader(read, limit_bytes), boundary.encode(), None, MultipartParseOptions())
+    except MultipartParseError as error:
+        raise falcon.HTTPBadRequest(description=f"the form cannot be read: {error.description}") from None
+
+
+def _filename(part: Any) -> str | None:
+    """Return the name that a form gives its file. Raises HTTPBadRequest."""
+    try:
+        name: str | None = part.filename
+    except UnicodeDecodeError:
+        raise falcon.HTTPBadRequest(
+            description="the form cannot be read: its Content-Disposition is not UTF-8"
+        ) from None
+    return name
+
+
+def _write(pending: PendingFile, body: Iterator[bytes]) -> None:
+    for piece in body:
+        if len(piece) <= _SMALL_BYTES:
+            pending.write(piece)
+        else:
+            in_thread(pending.write, piece)
+
+
+def _commit(pending: PendingFile, name: str, over_network: bool) -> OutputFile:
+    """Keep the file, in a thread where that waits for the disk; what goes over the network lets others run while it waits."""
+    media_type = pending.media_type
+    file_id, size_bytes, sha256 = pending.commit() if over_network else in_thread(pending.commit)
+    return OutputFile(file_id, name, media_type, size_bytes, sha256)

@@ -1,0 +1,118 @@
+"""The WSGI application out of its parts: which resource answers where."""
+
+from dataclasses import dataclass
+
+import falcon
+
+from dtqs.api.access.auth import Auth
+from dtqs.api.access.origin import OwnHosts
+from dtqs.api.access.sessions import Sessions
+from dtqs.api.access.tickets import Tickets
+from dtqs.api.files.downloads import Downloads
+from dtqs.api.files.uploads import Uploads
+from dtqs.api.fitness import Fitness
+from dtqs.api.health import Healthz, Readyz
+from dtqs.api.http import problems
+from dtqs.api.http.answer import Answer
+from dtqs.api.openapi.document import OpenApi
+from dtqs.api.stream.client_socket import StreamPace
+from dtqs.api.stream.resource import Sse
+from dtqs.api.stream.watch import Hub
+from dtqs.api.submit.ceilings import SubmitLimits
+from dtqs.api.submit.examine import Elsewhere
+from dtqs.api.submit.gather import Gather
+from dtqs.api.submit.hinting import Hinting
+from dtqs.api.submit.intake import Intake
+from dtqs.api.submit.resource import Submit
+from dtqs.api.submit.room import Room
+from dtqs.api.submit.task_links import Links
+from dtqs.api.tasks.cursor import Cursors
+from dtqs.api.tasks.resources import Cancel, Retry, TaskList, TaskLogs, TaskResource
+from dtqs.api.web.assets import Assets, DashboardPage, Static
+from dtqs.api.web.feed import DashboardFeed
+from dtqs.api.web.login import SessionResource
+from dtqs.api.web.overview import Logs, OverviewResource, OverviewStream
+from dtqs.broker.api_link import ApiLink
+from dtqs.config import Config
+from dtqs.files import FileSpace
+from dtqs.processors.catalog import Catalog
+from dtqs.readings import SystemReader
+from dtqs.store import Store
+from dtqs.store.workers import ProcessTotals
+
+App = falcon.App[falcon.Request, falcon.Response]
+
+
+@dataclass(frozen=True, slots=True)
+class AppParts:
+    """What the application uses; whoever built them starts and stops them."""
+
+    config: Config
+    secret: bytes
+    catalog: Catalog
+    store: Store
+    link: ApiLink
+    space: FileSpace
+    fitness: Fitness
+    hub: Hub
+    reader: SystemReader
+    feed: DashboardFeed
+    hinting: Hinting
+    gather: Gather
+    totals: ProcessTotals
+    intake: Intake
+    limits: SubmitLimits
+    examiner: Elsewhere
+
+
+def create_app(parts: AppParts) -> App:
+    """Build the application; it opens nothing."""
+    store, api = parts.store, parts.config.api
+    keys, is_secure = store.api_keys, api.public_url.startswith("https:")
+    sessions = Sessions(parts.secret, keys.find_of_session, keys.end_session, api.session_seconds, is_secure)
+    auth = Auth(keys.find, sessions, OwnHosts(api.public_url), api.auth, api.trusted_proxies, parts.fitness.require)
+    tickets = Tickets(parts.secret, api.ticket_seconds)
+    links = Links(api.public_url, tickets if api.auth else None)
+    app: App = falcon.App(response_type=Answer)
+    problems.add_handlers(app)
+    intake, limits, room = parts.intake, parts.limits, Room(store.tasks.pending_of)
+    app.add_route("/submit", _submit(parts, auth, room, links))
+    app.add_route("/sse", Sse(auth, tickets, store.reads, parts.hub, api))
+    app.add_route("/tasks", TaskList(auth, store.reads, links, Cursors(parts.secret)))
+    app.add_route("/tasks/{task_id}", TaskResource(auth, store.reads))
+    app.add_route("/tasks/{task_id}/logs", TaskLogs(auth, store.reads, links))
+    app.add_route("/tasks/{task_id}/cancel", Cancel(auth, store.reads, store.tasks, parts.link, parts.totals))
+    app.add_route(
+        "/tasks/{task_id}/retry",
+        Retry(auth, intake, limits, room, store.reads, store.tasks, parts.hinting, links, parts.totals),
+    )
+    app.add_route("/files", Uploads(auth, parts.space, store.files, links, parts.config.files.max_upload_bytes))
+    app.add_route("/files/{file_id}", Downloads(auth, parts.space, store.files))
+    app.add_route("/healthz", Healthz())
+    app.add_route("/readyz", Readyz(store.database, parts.link, parts.fitness))
+    app.add_route("/openapi.json", OpenApi(parts.catalog, api))
+    _add_dashboard(app, parts, auth, sessions)
+    return app
+
+
+def _add_dashboard(app: App, parts: AppParts, auth: Auth, sessions: Sessions) -> None:
+    api, assets = parts.config.api, Assets()
+    app.add_route("/", DashboardPage(assets))
+    app.add_route("/web/{version}/{name}", Static(assets))
+    app.add_route("/session", SessionResource(auth, sessions))
+    app.add_route("/overview", OverviewResource(auth, parts.feed))
+    app.add_route(
+        "/overview/stream",
+        OverviewStream(auth, parts.feed, StreamPace(api.sse_heartbeat_seconds, api.sse_retry_seconds)),
+    )
+    app.add_route("/logs", Logs(auth, parts.reader))
+
+
+def _submit(parts: AppParts, auth: Auth, room: Room, links: Links) -> Submit:
+    config, store = parts.config, parts.store
+    # the rest of the pool is for single submits, reads and streams
+    arrays_at_once = max(1, config.postgresql.pool_size // 2)
+    return Submit(
+        auth, parts.examiner, parts.intake, parts.limits, room, parts.gather, parts.hinting, links, store.tasks, store.reads,
+        config.api.max_body_bytes, config.api.idempotency_hours, arrays_at_once, config.postgresql.statement_timeout_seconds,
+    )  # fmt: skip

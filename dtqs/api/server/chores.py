@@ -1,0 +1,109 @@
+"""What an API process does by the clock.
+
+It puts hints off, looks at the schema, writes its totals, refuses what has waited too long, and cuts stalled clients.
+"""
+
+import logging
+import socket
+import time
+
+import gevent
+
+from dtqs.api.fitness import Fitness
+from dtqs.api.stream.client_socket import STALLED_SECONDS
+from dtqs.api.stream.watch import Hub
+from dtqs.api.submit.gather import Gather
+from dtqs.api.submit.hinting import Hinting
+from dtqs.config import LeaseSection
+from dtqs.errors import StoreUnavailable
+from dtqs.store.workers import ProcessTotals, Workers
+from dtqs.uuid7 import uuid7
+
+_TURN_SECONDS = 1.0
+logger = logging.getLogger(__name__)
+
+
+class Chores:
+    def __init__(
+        self,
+        gather: Gather,
+        hinting: Hinting,
+        hub: Hub,
+        workers: Workers,
+        totals: ProcessTotals,
+        fitness: Fitness,
+        lease: LeaseSection,
+    ) -> None:
+        self._gather, self._hinting, self._hub, self._workers, self._totals, self._fitness = (
+            gather,
+            hinting,
+            hub,
+            workers,
+            totals,
+            fitness,
+        )
+        self._heartbeat_seconds = lease.heartbeat_seconds
+        # a tenth of the grace, so that what is put off is so before the relay looks at it
+        self._turn_seconds = min(_TURN_SECONDS, lease.grace_seconds / 10)
+        self._process_id, self._node_name = uuid7(), socket.gethostname()
+        self._greenlets: list[gevent.Greenlet] = []
+
+    def start(self) -> None:
+        """Safe to call twice."""
+        if not self._greenlets:
+            self._greenlets = [gevent.spawn(self._run), gevent.spawn(self._keep_order)]
+
+    def stop(self) -> None:
+        """Say the totals a last time. Safe to call twice."""
+        if self._greenlets:
+            gevent.killall(self._greenlets, timeout=1.0)
+            self._greenlets = []
+            self._count()
+
+    def _run(self) -> None:
+        count_at = time.monotonic()
+        while True:
+            gevent.sleep(self._turn_seconds)
+            self._put_off()
+            if time.monotonic() >= count_at:
+                self._look_at_schema()
+                self._count()
+                count_at = time.monotonic() + self._heartbeat_seconds
+
+    def _keep_order(self) -> None:
+        """In a greenlet of its own: it must go on while the store is away."""
+        while True:
+            gevent.sleep(_TURN_SECONDS)
+            try:
+                self._gather.expire()
+                self._hub.cut_stalled(STALLED_SECONDS)
+            except Exception:  # one turn that fails must not be the last: without it stalled clients stay for ever
+                logger.exception("a turn of refusing and cutting failed")
+
+    def _put_off(self) -> None:
+        if self._fitness.refusal is not None:
+            return
+        try:
+            self._hinting.put_far_out()
+        except StoreUnavailable as error:
+            logger.warning("hints are not put off: the relay will publish again", extra={"reason": str(error)})
+        except Exception:  # one turn that fails must not be the last
+            logger.exception("a turn of putting hints off failed")
+
+    def _look_at_schema(self) -> None:
+        try:
+            self._fitness.look()
+        except StoreUnavailable:
+            pass  # the totals, which follow, tell it
+        except Exception:  # as above
+            logger.exception("the schema's version cannot be looked at")
+
+    def _count(self) -> None:
+        if self._fitness.refusal is not None:
+            return
+        try:
+            self._workers.count(self._process_id, "api", self._node_name, self._totals)
+        except StoreUnavailable as error:
+            logger.warning("totals are not written", extra={"reason": str(error)})
+        except Exception:  # nor may the totals end the turns
+            logger.exception("totals cannot be written")

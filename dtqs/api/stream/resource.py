@@ -1,0 +1,147 @@
+"""GET /sse: the events of up to a hundred tasks in one stream, resumed by Last-Event-ID. What is sent when is watch.py's and opening.py's."""
+
+import time
+from collections.abc import Iterator
+
+import falcon
+
+from dtqs.api.access.auth import Auth
+from dtqs.api.access.tickets import Tickets
+from dtqs.api.http.body import close_connection, wait_for_client
+from dtqs.api.http.query import Query, checked_id
+from dtqs.api.stream.client_socket import HEADERS, ClientSocket, StreamPace
+from dtqs.api.stream.frames import HEARTBEAT, encode, retry
+from dtqs.api.stream.opening import begin
+from dtqs.api.stream.position import ENDED
+from dtqs.api.stream.position import decode as decode_position
+from dtqs.api.stream.position import encode as encode_position
+from dtqs.api.stream.watch import Hub, Watcher
+from dtqs.config import ApiSection
+from dtqs.errors import NotFound, StoreUnavailable
+from dtqs.store.reads import Reads
+
+TASKS_LIMIT = 100
+_CHUNK_FRAMES, _CHUNK_BYTES = 64, 1 << 20
+
+
+class Sse:
+    def __init__(self, auth: Auth, tickets: Tickets, reads: Reads, hub: Hub, section: ApiSection) -> None:
+        self._auth, self._tickets, self._reads, self._hub, self._section = auth, tickets, reads, hub, section
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        query = Query(req, ("task_id", "ticket", "last_event_id"))
+        named = query.texts("task_id", TASKS_LIMIT)
+        query.check()
+        task_ids = list(dict.fromkeys(map(checked_id, named)))
+        seen = decode_position(req.get_header("Last-Event-ID") or query.first("last_event_id"), task_ids)
+        try:
+            owner = self._permit(req, query.first("ticket"), task_ids)
+            if all(seen.get(task_id) == ENDED for task_id in task_ids):
+                resp.status = falcon.HTTP_204
+                return
+            resp.stream = self._open(req, task_ids, seen, owner)
+        except StoreUnavailable:
+            # an EventSource never comes back after an error, but it does after an end
+            resp.stream = [retry(self._section.sse_retry_seconds)]
+        resp.content_type = "text/event-stream"
+        resp.set_headers(HEADERS)
+        wait_for_client(req.env, None)  # a stream's client may be slow for longer: see STALLED_SECONDS
+        close_connection(req)
+
+    def _permit(self, req: falcon.Request, ticket: str, task_ids: list[str]) -> str | None:
+        """Return whose tasks are shown. A ticket is for its own tasks, whoever holds it. Raises HTTPUnauthorized, HTTPForbidden, NotFound, StoreUnavailable."""
+        if not ticket or not self._auth.enabled:
+            return self._auth.require(req, "read").owner
+        allowed = self._tickets.allowed(ticket, task_ids)
+        if len(allowed) < len(task_ids):
+            raise NotFound("task", next(task_id for task_id in task_ids if task_id not in allowed))
+        return None
+
+    def _open(
+        self, req: falcon.Request, task_ids: list[str], seen: dict[str, int], owner: str | None
+    ) -> Iterator[bytes]:
+        if self._hub.closing or self._hub.count >= self._section.max_streams:
+            return iter([retry(self._section.sse_retry_seconds)])
+        line = ClientSocket(req.env.get("gunicorn.socket"))
+        watcher = Watcher(
+            {task_id: seen.get(task_id, 0) for task_id in task_ids if seen.get(task_id) != ENDED}, line.cut
+        )
+        stream = Stream(
+            self._hub,
+            watcher,
+            line,
+            task_ids,
+            seen,
+            StreamPace(self._section.sse_heartbeat_seconds, self._section.sse_retry_seconds),
+        )
+        self._hub.add(watcher)
+        try:
+            begin(self._reads, self._hub, watcher, seen, task_ids, owner)
+        except BaseException:
+            stream.close()
+            raise
+        self._hub.ready(watcher)
+        line.watch(watcher.leave)
+        return stream
+
+
+class Stream:
+    """What the server iterates over: frames as they come, a heartbeat when none do, and the end."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        watcher: Watcher,
+        line: ClientSocket,
+        task_ids: list[str],
+        seen: dict[str, int],
+        pace: StreamPace,
+    ) -> None:
+        self._hub, self._watcher, self._line, self._task_ids, self._pace = hub, watcher, line, task_ids, pace
+        self._sent = dict(seen)
+        self._begun = self._over = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        self._watcher.sending_since = None
+        chunk = self._first_chunk() if not self._begun else self._next_chunk()
+        self._watcher.sending_since = time.monotonic()
+        return chunk
+
+    def close(self) -> None:
+        """The server calls it however the stream ends. Safe to call twice."""
+        self._line.unwatch()
+        self._hub.remove(self._watcher, self._task_ids)
+
+    def _first_chunk(self) -> bytes:
+        self._begun = True
+        return retry(self._pace.retry_seconds) + self._take()
+
+    def _next_chunk(self) -> bytes:
+        watcher = self._watcher
+        while True:
+            if self._over or self._line.gone or not (watcher.queue or watcher.positions):
+                raise StopIteration
+            if watcher.leaving:
+                self._over = True
+                return retry(self._pace.retry_seconds)
+            if watcher.queue:
+                return self._take()
+            watcher.wake.clear()
+            if not watcher.wake.wait(self._pace.heartbeat_seconds):
+                return HEARTBEAT
+
+    def _take(self) -> bytes:
+        """Encode what is queued, each event with the position of the whole stream after it."""
+        frames: list[bytes] = []
+        room = _CHUNK_BYTES
+        while self._watcher.queue and len(frames) < _CHUNK_FRAMES and room > 0:
+            frame = self._watcher.take()
+            room -= len(frame.data)
+            self._sent[frame.task_id] = frame.position
+            frames.append(encode(frame, encode_position(self._sent)))
+        if self._watcher.behind and self._watcher.is_low:
+            self._hub.catch_up(self._watcher)
+        return b"".join(frames)

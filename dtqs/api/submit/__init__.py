@@ -1,0 +1,1 @@
+"""From a request body to accepted tasks: validation, limits, group commit, hints."""

@@ -1,0 +1,56 @@
+"""What a submit answers with: each task's id, status and links, the stream's with its ticket."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from dtqs.api.access.tickets import Tickets
+from dtqs.id_run import is_among, next_id
+from dtqs.task import Status
+
+PAGE_LIMIT = 200
+
+
+class Links:
+    """Words links; `tickets` is None where auth is off. Without a public URL they are paths."""
+
+    def __init__(self, public_url: str, tickets: Tickets | None) -> None:
+        self._base, self._tickets = public_url.rstrip("/"), tickets
+
+    def task(self, task_id: str) -> str:
+        return f"{self._base}/tasks/{task_id}"
+
+    def file(self, file_id: str) -> str:
+        return f"{self._base}/files/{file_id}"
+
+    def page(self, query: str) -> str:
+        return f"{self._base}/tasks?{query}"
+
+    def array(self, task_ids: Sequence[str]) -> str:
+        """Return the page that shows an array's tasks: their ids follow one another."""
+        return self.page(f"after={next_id(task_ids[-1])}&limit={min(len(task_ids), PAGE_LIMIT)}")
+
+    def accepted(
+        self, task_ids: Sequence[str], statuses: Mapping[str, Status] | None = None
+    ) -> list[dict[str, object]]:
+        """Return the answer for each task. One ticket is for all of them."""
+        known, ticket_for = statuses or {}, self._ticket_for(task_ids)
+        return [
+            {
+                "task_id": task_id,
+                "status": known.get(task_id, Status.PENDING),
+                "links": {
+                    "self": f"{self._base}/tasks/{task_id}",
+                    "sse": f"{self._base}/sse?task_id={task_id}{ticket_for(task_id)}",
+                    "logs": f"{self._base}/tasks/{task_id}/logs",
+                },
+            }
+            for task_id in task_ids
+        ]
+
+    def _ticket_for(self, task_ids: Sequence[str]) -> Callable[[str], str]:
+        if (tickets := self._tickets) is None:
+            return lambda _: ""
+        count = len(task_ids)
+        if count == 1 or is_among(task_ids[-1], bytes.fromhex(task_ids[0].replace("-", "")), count):
+            ticket = f"&ticket={tickets.sign(task_ids[0], count)}"
+            return lambda _: ticket
+        return lambda task_id: f"&ticket={tickets.sign(task_id)}"

@@ -1,0 +1,157 @@
+"""One connection with one channel that comes back by itself, on whichever event loop its process runs: pika's own in a thread, or gevent's.
+
+What is done on the channel is its owner's: it gets `on_channel` each time a fresh one is open, and `on_lost` with the reason when it is gone.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pika.channel import Channel
+from pika.connection import Connection, Parameters
+from pika.exceptions import ChannelClosedByBroker
+
+from dtqs.backoff import backoff_seconds
+
+logger = logging.getLogger(__name__)
+_RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS = 0.2, 2.0
+_REFUSED_SECONDS = 2.0
+_REFUSAL_SECONDS = 10.0
+"""A refusal is told for so long after its last time: each new channel meets it again, every two seconds."""
+_NO_PERMISSION = 403
+_AWAY_SECONDS = 10.0
+"""So long a broker may be away before that is worth a warning: at a node's start it often comes later than we do."""
+
+
+class Loop(Protocol):
+    """An event loop that opens pika connections."""
+
+    def open(
+        self,
+        to: Parameters,
+        opened: Callable[[Any], None],
+        failed: Callable[[Any, Any], None],
+        closed: Callable[[Any, Any], None],
+    ) -> Connection: ...
+    def later(self, seconds: float, call: Callable[[], None]) -> None: ...
+
+
+class BrokerConnection:
+    """Keeps one connection and its channel open. All of it runs on the loop."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        to: Parameters,
+        name: str,
+        on_channel: Callable[[Channel], None],
+        on_lost: Callable[[BaseException], None],
+        on_blocked: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._loop, self._to, self._name = loop, to, name
+        self._on_channel, self._on_lost, self._on_blocked = on_channel, on_lost, on_blocked
+        self._connection: Connection | None = None
+        self.channel: Channel | None = None
+        self._attempt, self._stopping, self._warned = 0, False, False
+        self.state, self.since = "away", time.monotonic()
+        self._refusal: str | None = None
+        self._refused_at = 0.0
+
+    @property
+    def refusal(self) -> str | None:
+        """The broker's words for its last refusal for want of permission; None: there was none lately."""
+        return self._refusal if time.monotonic() - self._refused_at < _REFUSAL_SECONDS else None
+
+    def start(self) -> None:
+        if self._stopping:
+            return
+        try:
+            self._connection = self._loop.open(self._to, self._opened, self._failed, self._closed)
+        except Exception as error:  # name resolution and the like: pika lets the socket module's own through
+            self._failed(None, error)
+
+    def stop(self) -> None:
+        self._stopping = True
+        if self._connection is not None and self._connection.is_open:
+            self._connection.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._connection is None or self._connection.is_closed
+
+    def reopen_channel(self) -> None:
+        """Open a channel in place of one that the broker closed: a failed passive declare does that."""
+        if self._connection is not None and self._connection.is_open and not self._stopping:
+            self._connection.channel(on_open_callback=self._channel_open)
+
+    def _enter(self, state: str) -> None:
+        if state != self.state:
+            self.state, self.since = state, time.monotonic()
+            logger.info("broker connection", extra={"connection": self._name, "state": state})
+
+    def _opened(self, connection: Connection) -> None:
+        self._connection = connection
+        connection.add_on_connection_blocked_callback(lambda *_: self._blocked())
+        connection.add_on_connection_unblocked_callback(lambda *_: self._enter("connected"))
+        if self._stopping:
+            connection.close()
+        else:
+            connection.channel(on_open_callback=self._channel_open)
+
+    def _blocked(self) -> None:
+        """An alarm: nothing that was published will be confirmed before its end."""
+        self._enter("blocked")
+        self._on_blocked()
+
+    def _channel_open(self, channel: Channel) -> None:
+        self._attempt, self._warned, self.channel = 0, False, channel
+        channel.add_on_close_callback(self._channel_closed)
+        if self.state == "away":
+            self._enter("connected")
+        self._on_channel(channel)
+
+    def _channel_closed(self, channel: Channel, reason: BaseException) -> None:
+        if channel is not self.channel:
+            return
+        self.channel = None
+        if isinstance(reason, ChannelClosedByBroker) and reason.reply_code == _NO_PERMISSION:
+            self._refusal, self._refused_at = reason.reply_text, time.monotonic()
+        self._on_lost(reason)
+        if self._connection is not None and self._connection.is_open and not self._stopping:
+            refused = isinstance(reason, ChannelClosedByBroker) and not is_missing(reason)
+            logger.log(
+                logging.WARNING if refused else logging.DEBUG,
+                "broker channel closed",
+                extra={"connection": self._name, "reason": str(reason)},
+            )
+            # what the broker refuses (a queue of another kind, no permission) it will refuse again: that must not spin
+            self._loop.later(_REFUSED_SECONDS if refused else 0.05, self.reopen_channel)
+
+    def _failed(self, _: object, error: BaseException) -> None:
+        reason = str(error) or type(error).__name__
+        if not self._warned and time.monotonic() - self.since >= _AWAY_SECONDS:
+            self._warned = True
+            logger.warning("broker cannot be reached", extra={"connection": self._name, "reason": reason})
+        else:
+            logger.debug("broker not reached", extra={"connection": self._name, "reason": reason})
+        self._again()
+
+    def _closed(self, _: object, reason: BaseException) -> None:
+        if self.channel is not None:
+            self.channel = None
+            self._on_lost(reason)
+        if not self._stopping:
+            logger.warning("broker connection lost", extra={"connection": self._name, "reason": str(reason)})
+            self._again()
+
+    def _again(self) -> None:
+        self._enter("away")
+        self._attempt += 1
+        if not self._stopping:
+            self._loop.later(0.05 + backoff_seconds(self._attempt, _RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS), self.start)
+
+
+def is_missing(reason: BaseException) -> bool:
+    """Tell whether a channel was closed because what it named is not there."""
+    return isinstance(reason, ChannelClosedByBroker) and reason.reply_code == 404

@@ -1,0 +1,1 @@
+"""PostgreSQL through psycopg: connections, statements, schema. No other package calls the driver."""

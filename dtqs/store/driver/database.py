@@ -1,0 +1,239 @@
+"""Connections to PostgreSQL, opened after the fork: limits on every wait, retries of what may be said again, and errors in our own words.
+
+What a statement says is not its business. Works under gevent too, where psycopg waits through the patched select.
+"""
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar, TypeVar
+
+import orjson
+import psycopg
+import psycopg.errors
+from psycopg import sql
+from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg_pool import ConnectionPool, PoolTimeout
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
+
+from dtqs.config import PostgresqlSection
+from dtqs.deadline import Deadline
+from dtqs.errors import StoreRefused, StoreUnavailable
+from dtqs.json_value import loads
+from dtqs.store.driver.plain import PLAIN, plain
+from dtqs.store.driver.schema import refusal
+from dtqs.store.driver.statements import statement
+
+Row = tuple[Any, ...]
+T = TypeVar("T")
+_AGAIN = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+_TOO_MUCH = "54"
+"""The class of SQLSTATEs of a value that is too large for an index, or nested too deep: to the driver a fault in its working, and as good as any value's."""
+_REPLY_SECONDS = 2.0
+"""What a reply may take beyond the server's own statement timeout before the connection is given up."""
+
+
+class LimitedConnection(psycopg.Connection[Row]):
+    """A connection whose every wait ends, also when the server is frozen and can time out nothing itself."""
+
+    limit_seconds: float | None = None
+    prepared: set[bytes] | None = None
+    """Which plain statements (plain.py) it has prepared; None: it is not to prepare any."""
+
+    def wait(self, gen: Generator[Any, Any, T], interval: float = 0.1, timeout: float | None = None) -> T:
+        try:
+            return super().wait(gen, interval=interval, timeout=timeout if timeout is not None else self.limit_seconds)
+        except psycopg.errors._WaitTimeout as error:
+            self.pgconn.finish()  # its reply may come at any time: nobody else must get this connection
+            raise psycopg.OperationalError(f"no reply within {self.limit_seconds:g} s") from error
+
+
+class Database:
+    """A pool of at most `size` connections of one process."""
+
+    connection_class: ClassVar[type[LimitedConnection]] = LimitedConnection
+
+    def __init__(self, section: PostgresqlSection, size: int, name: str) -> None:
+        self._section, self._size, self._name = section, size, name
+        self._pool: ConnectionPool[LimitedConnection] | None = None
+
+    def start(self) -> None:
+        """Open the pool; connections are made in the background and on demand. Safe to call twice."""
+        if self._pool is not None:
+            return
+        section = self._section
+        self._pool = ConnectionPool(
+            section.dsn.get_secret_value(),
+            connection_class=self.connection_class,
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": 0 if section.prepared_statements else None,
+                "application_name": self._name,
+                "connect_timeout": max(2, int(section.connect_timeout_seconds)),
+            },
+            open=True,
+            min_size=1,
+            max_size=self._size,
+            timeout=section.connect_timeout_seconds,
+            reconnect_timeout=1.0,  # its delays double up to this: after an outage the next try is never further away
+            configure=self._configure,
+            name=self._name,
+        )
+
+    def stop(self) -> None:
+        """Close all connections. Safe to call twice."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            pool.close(timeout=1.0)
+
+    def _configure(self, connection: LimitedConnection) -> None:
+        set_json_loads(loads, connection)
+        set_json_dumps(orjson.dumps, connection)
+        # the server's own limit is a setting of the role (schema.py): a session SET would leak to others through PgBouncer
+        connection.limit_seconds = self._section.statement_timeout_seconds + _REPLY_SECONDS
+        connection.prepared = set() if self._section.prepared_statements else None
+
+    def _borrow(self, pool: "ConnectionPool[LimitedConnection]") -> AbstractContextManager[LimitedConnection]:
+        return pool.connection()
+
+    @contextmanager
+    def _connection(self) -> Iterator[LimitedConnection]:
+        """Borrow a connection; a driver's exception about it leaves as StoreUnavailable."""
+        if self._pool is None:
+            raise StoreUnavailable("the connection pool is closed")
+        try:
+            with self._borrow(self._pool) as connection:
+                yield connection
+        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, PoolTimeout) as error:
+            if isinstance(error, _AGAIN):
+                raise
+            if isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith(_TOO_MUCH):
+                raise StoreRefused(f"PostgreSQL: {error.diag.message_primary or error}") from error
+            raise StoreUnavailable(f"PostgreSQL: {str(error).strip() or type(error).__name__}") from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise StoreUnavailable(
+                f"PostgreSQL: {error.diag.message_primary}: run dtqs migrate as this role, which must own the database"
+            ) from error
+        except (
+            psycopg.errors.UndefinedTable,
+            psycopg.errors.UndefinedColumn,
+            psycopg.errors.UndefinedFunction,
+        ) as error:
+            raise StoreUnavailable(
+                f"PostgreSQL: {error.diag.message_primary}: the schema is missing or older than this version; run dtqs migrate"
+            ) from error
+        except psycopg.DataError as error:
+            raise StoreRefused(f"PostgreSQL: {error.diag.message_primary or error}") from error
+
+    def schema_refusal(self) -> str | None:
+        """Say why this code must not work on this database's schema; None where it may. Raises StoreUnavailable, also where there is none yet."""
+        ((version, compatible, _),) = self.run_once("schema_state")
+        return refusal(version, compatible)
+
+    def state(self, deadline: Deadline) -> tuple[str | None, bool]:
+        """Say why this code must not work on this schema (None: it may), and whether nothing can be written.
+
+        That is so on a standby, and on a server that was made read-only. Raises StoreUnavailable.
+        """
+        ((version, compatible, read_only),) = self.run("schema_state", None, deadline)
+        return refusal(version, compatible), bool(read_only)
+
+    def run_once(self, name: str, parameters: Mapping[str, Any] | None = None, few: bool = False) -> list[Row]:
+        """Run one statement and commit it. Deadlocks are retried (nothing happened); a lost connection is not (it may have). Raises StoreUnavailable.
+
+        `few`: it comes to some rows at most, and is said without the driver's cursor (plain.py).
+        """
+        return self.transaction_once(lambda run: run(name, parameters, few), pair=False)
+
+    def run(
+        self,
+        name: str,
+        parameters: Mapping[str, Any] | None = None,
+        deadline: Deadline | None = None,
+        few: bool = False,
+    ) -> list[Row]:
+        """Run a statement that may be said again: a lost connection is retried until the deadline. Raises StoreUnavailable."""
+        return self._again(lambda: self.run_once(name, parameters, few), deadline)
+
+    def transaction(self, work: "Callable[[Run], T]", deadline: Deadline | None = None) -> T:
+        """Run several statements in one transaction that may be said again. Raises StoreUnavailable."""
+        return self._again(lambda: self.transaction_once(work), deadline)
+
+    def transaction_once(self, work: "Callable[[Run], T]", pair: bool = True) -> T:
+        """The same without saying it again after a lost connection. With `pair` off the one statement commits by itself."""
+        for _ in range(20):
+            try:
+                with self._connection() as connection:
+
+                    def run(name: str, parameters: Mapping[str, Any] | None = None, few: bool = False) -> list[Row]:
+                        if few or name in PLAIN:
+                            return plain(name).run(connection, connection.prepared, parameters or {})
+                        cursor = connection.execute(statement(name), parameters)
+                        return (
+                            cursor.fetchall() if cursor.rownumber is not None else []
+                        )  # `description` would describe each column
+
+                    if not pair:
+                        return work(run)
+                    with connection.transaction():
+                        return work(run)
+            except _AGAIN:
+                time.sleep(random.uniform(0.001, 0.02))
+            except psycopg.errors.CheckViolation as error:
+                if error.diag.table_name != "logs" or error.diag.constraint_name:
+                    raise
+                self._make_partition()
+        raise StoreUnavailable("PostgreSQL: twenty deadlocks in a row")
+
+    def select(self, command: sql.Composed, parameters: Mapping[str, Any]) -> list[Row]:
+        """Run a statement on a table that it names only now: one day's partition. Raises StoreUnavailable."""
+        with self._connection() as connection:
+            return connection.execute(command, parameters).fetchall()
+
+    def another(self, name: str, limit_seconds: float) -> "Database":
+        """Return a database of one connection, whose waits end sooner than ours: for those that would rather know nothing than wait."""
+        limits = {"connect_timeout_seconds": limit_seconds, "statement_timeout_seconds": limit_seconds}
+        return type(self)(self._section.model_copy(update=limits), 1, name)
+
+    def administer(self, command: sql.Composed, alone: bool = False) -> None:
+        """Run one DDL command, giving up soon where it would have others wait behind it. Raises StoreUnavailable.
+
+        `alone`: one that no transaction may hold; it ends by the role's statement timeout, since a session's lock timeout would leak through PgBouncer.
+        """
+        with (
+            self._connection() as connection,
+            contextlib.suppress(psycopg.errors.UndefinedTable),
+        ):  # another keeper was quicker
+            if alone:
+                connection.execute(command)
+                return
+            with connection.transaction():
+                connection.execute("SET LOCAL lock_timeout = '1s'")
+                connection.execute(command)
+
+    def _make_partition(self) -> None:
+        """A log row found no partition for its day: the keeper was away for a week. Make it; the statement is said again."""
+        with self._connection() as connection:
+            connection.execute(
+                "SELECT make_logs_partition((now() AT TIME ZONE 'UTC')::date + d) FROM generate_series(0, 1) d"
+            )
+
+    def _again(self, call: Callable[[], T], deadline: Deadline | None) -> T:
+        try:
+            return call()  # tenacity costs 20 µs a call: only for those that need it
+        except StoreUnavailable:
+            seconds = deadline.remaining if deadline else self._section.statement_timeout_seconds
+            if seconds <= 0 or self._pool is None:
+                raise
+        return Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, StoreUnavailable) and self._pool is not None),
+            wait=wait_exponential_jitter(multiplier=0.02, max=1.0, jitter=0.02),
+            stop=stop_after_delay(seconds),
+            reraise=True,
+        )(call)
+
+
+Run = Callable[..., list[Row]]
+"""What a transaction's work gets: run a statement by name with its parameters."""

@@ -1,0 +1,99 @@
+"""Little films made by ffmpeg for the tests, and looks at what became of them that do not go through the product."""
+
+import io
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from dtqs.processors.video import VideoProcessor
+from dtqs.processors.video.payload import VideoPayload
+from dtqs.processors.video.settings import VideoSettings
+from tests.support.fix_processors import Attempt
+
+FAST = {"speed": "ultrafast"}
+QUARTERS = ("red", "lime", "blue", "yellow")
+"""Upper left, upper right, lower left, lower right: turned or mirrored, it never looks the same."""
+_FFMPEG = ("ffmpeg", "-v", "error", "-nostdin", "-y")
+Made = list[tuple[dict[str, Any], Path]]
+Run = Callable[..., Made]
+
+
+def ffmpeg(*arguments: str | Path) -> bytes:
+    return subprocess.run([*_FFMPEG, *map(str, arguments)], check=True, capture_output=True, timeout=60).stdout
+
+
+def film(path: Path, *options: str, seconds: float = 2, size: tuple[int, int] = (96, 64), sound: bool = True) -> Path:
+    """Make a film of four quarters, 25 pictures a second, with a tone; the format follows the path's ending."""
+    inputs: list[str] = []
+    for colour in QUARTERS:
+        inputs += ["-f", "lavfi", "-i", f"color={colour}:s={size[0] // 2}x{size[1] // 2}:r=25:d={seconds}"]
+    inputs += ["-f", "lavfi", "-i", f"sine=440:d={seconds}"] if sound else []
+    graph = "[0][1][2][3]xstack=inputs=4:layout=0_0|w0_0|0_h0|w0_h0[v]"
+    streams = ["-map", "[v]", *(["-map", "4:a"] if sound else [])]
+    ffmpeg(*inputs, "-filter_complex", graph, *streams, "-pix_fmt", "yuv420p", *(options or ("-g", "25")), path)
+    return path
+
+
+def facts(path: Path | str, *options: str) -> dict[str, Any]:
+    """What ffprobe says of a file, asked by ourselves: the format's fields, and `streams` by their sort."""
+    command = ["ffprobe", "-v", "error", "-print_format", "json", "-show_format", "-show_streams", *options, str(path)]
+    said = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
+    streams: dict[str, dict[str, Any]] = {}
+    for stream in said["streams"]:
+        streams.setdefault(stream["codec_type"], stream)
+    return {**said["format"], **streams}
+
+
+def picture_at(path: Path | str, seconds: float, *options: str) -> Image.Image:
+    """Return the picture there."""
+    jump = ("-ss", str(seconds)) if seconds else ()
+    data = ffmpeg(*options, *jump, "-i", path, "-frames:v", "1", "-f", "image2pipe", "-c:v", "ppm", "-")
+    return decoded(data)
+
+
+def decoded(data: bytes) -> Image.Image:
+    head = data.split(b"\n", 3)
+    width, height = map(int, head[1].split())
+    return Image.frombytes("RGB", (width, height), head[3])
+
+
+def opened(path: Path) -> Image.Image:
+    return Image.open(io.BytesIO(path.read_bytes()))
+
+
+def near(picture: Image.Image, at: tuple[float, float], colour: str, tolerance: int = 40) -> bool:
+    """Tell whether the pixel there (as a part of width and height) has about this colour."""
+    pixel = picture.convert("RGB").getpixel((int(picture.width * at[0]), int(picture.height * at[1])))
+    wanted = Image.new("RGB", (1, 1), colour).getpixel((0, 0))
+    assert isinstance(pixel, tuple)
+    assert isinstance(wanted, tuple)
+    return all(abs(a - b) <= tolerance for a, b in zip(pixel, wanted, strict=True))
+
+
+def quarters(picture: Image.Image) -> list[str]:
+    """Return the colours of the four quarters, `?` for one that is none of the four."""
+    places = [(0.25 + index % 2 * 0.5, 0.25 + index // 2 * 0.5) for index in range(4)]
+    return [next((colour for colour in QUARTERS if near(picture, place, colour)), "?") for place in places]
+
+
+def runner(attempt: Attempt, folder: Path) -> Run:
+    """Return what runs the processor on a film: its outputs' facts, each with the path of what was stored. Sources lie in the folder."""
+
+    def run(source: Path, *outputs: dict[str, Any], **settings: Any) -> Made:
+        asked = {"outputs": [{"name": f"o{index}", **output} for index, output in enumerate(outputs)]}
+        payload = VideoPayload.model_validate({"source": f"file:{source}", **asked})
+        processor = VideoProcessor(VideoSettings(**settings))
+        assert processor.problems(payload) == []
+        context = attempt.context()
+        try:
+            result = processor.run(payload, context)
+        finally:
+            context.close()
+        return [(output, attempt.space.path_of(output["uri"].removeprefix("upload:"))) for output in result["outputs"]]
+
+    folder.mkdir(exist_ok=True)
+    return run

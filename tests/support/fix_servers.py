@@ -1,0 +1,199 @@
+"""Fixtures: private PostgreSQL and RabbitMQ for the session, a fresh database and virtual host for each test, and servers that a test may kill."""
+
+import secrets
+import select
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from pydantic import SecretStr
+
+from dtqs.config import PostgresqlSection
+from dtqs.deadline import Deadline
+from dtqs.sandbox.ports import free_ports
+from dtqs.sandbox.postgres import DATABASE, PrivatePostgres
+from dtqs.sandbox.rabbitmq import NODE, PrivateRabbitmq
+from dtqs.store.driver.schema import migrate
+
+_READY_SECONDS = 60.0
+_TEMPLATE = "dtqs_template"
+# takes the name of a virtual host a line, makes it (or deletes it, after a minus) and says so: milliseconds, where rabbitmqctl takes seconds
+_VHOSTS = """
+Node = '%s', true = net_kernel:connect_node(Node),
+Loop = fun(Loop) -> case io:get_line("") of eof -> halt(); {error, _} -> halt(); Line ->
+    case string:trim(Line) of
+        "-" ++ Name -> ok = rpc:call(Node, rabbit_vhost, delete, [list_to_binary(Name), <<"tests">>]);
+        Name -> Vhost = list_to_binary(Name),
+            ok = rpc:call(Node, rabbit_vhost, add, [Vhost, <<"tests">>]),
+            ok = rpc:call(Node, rabbit_auth_backend_internal, set_permissions, [<<"dtqs">>, Vhost, <<".*">>, <<".*">>, <<".*">>, <<"tests">>])
+    end, io:format("ok~n"), Loop(Loop) end end,
+Loop(Loop).
+"""
+
+
+@pytest.fixture(scope="session")
+def servers_dir() -> Iterator[Path]:
+    """A folder that the servers' own users can reach; pytest's are closed to them when we are root."""
+    folder = Path(tempfile.mkdtemp(prefix="dtqs-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(servers_dir: Path) -> Iterator[PrivatePostgres]:
+    """The session's PostgreSQL: not to be stopped or frozen."""
+    yield from _postgres(servers_dir / "postgresql")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(servers_dir: Path) -> Iterator[PrivateRabbitmq]:
+    """The session's RabbitMQ: not to be stopped or frozen."""
+    yield from _rabbitmq(servers_dir / "rabbitmq")
+
+
+@pytest.fixture
+def own_postgres(servers_dir: Path) -> Iterator[PrivatePostgres]:
+    """A PostgreSQL for this test alone, to be killed and frozen; its database has the schema."""
+    for server in _postgres(servers_dir / f"postgresql-{secrets.token_hex(4)}"):
+        migrate(PostgresqlSection(dsn=SecretStr(server.dsn)))
+        yield server
+
+
+@pytest.fixture
+def own_rabbitmq(servers_dir: Path) -> Iterator[PrivateRabbitmq]:
+    """A RabbitMQ for this test alone, to be killed and frozen (five seconds)."""
+    yield from _rabbitmq(servers_dir / f"rabbitmq-{secrets.token_hex(4)}")
+
+
+def _postgres(directory: Path) -> Iterator[PrivatePostgres]:
+    server = PrivatePostgres(directory, free_ports(1)[0])
+    try:
+        server.start()
+        server.wait_ready(Deadline(_READY_SECONDS))
+        yield server
+    finally:
+        server.thaw()
+        server.stop()
+
+
+def _rabbitmq(directory: Path) -> Iterator[PrivateRabbitmq]:
+    port, distribution_port, epmd_port = free_ports(3)
+    server = PrivateRabbitmq(directory, port, distribution_port, epmd_port)
+    try:
+        server.start()
+        server.wait_ready(Deadline(_READY_SECONDS))
+        yield server
+    finally:
+        server.thaw()
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def new_dsn(postgres: PrivatePostgres) -> Iterator[Callable[[], str]]:
+    """Make a database with the schema, as a copy of one that was migrated once; all of them go at the session's end with the server."""
+    template_dsn = _named(postgres.dsn, _TEMPLATE)
+    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
+        migrate(PostgresqlSection(dsn=SecretStr(template_dsn)))
+        yield lambda: _copy_template(connection, postgres.dsn)
+
+
+@pytest.fixture
+def dsn(new_dsn: Callable[[], str], postgres: PrivatePostgres) -> Iterator[str]:
+    """A fresh database with the schema."""
+    made = new_dsn()
+    yield made
+    # as administrator: the product's role may not end an autovacuum that is in there
+    with psycopg.connect(postgres.admin_dsn, autocommit=True) as connection:
+        name = made.rpartition("/")[2]
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _copy_template(connection: "psycopg.Connection[tuple[object, ...]]", dsn: str) -> str:
+    name = f"test_{secrets.token_hex(6)}"
+    connection.execute(
+        sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(_TEMPLATE))
+    )
+    # what `ALTER ROLE … IN DATABASE … SET` says is not part of a template
+    settings = connection.execute(
+        "SELECT r.rolname, unnest(s.setconfig) FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
+        " JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = %s",
+        [_TEMPLATE],
+    )
+    for role, setting in settings.fetchall():
+        key, _, value = str(setting).partition("=")
+        statement = sql.SQL("ALTER ROLE {} IN DATABASE {} SET {} = {}")
+        connection.execute(
+            statement.format(sql.Identifier(str(role)), sql.Identifier(name), sql.Identifier(key), sql.Literal(value))
+        )
+    return _named(dsn, name)
+
+
+def _named(dsn: str, database: str) -> str:
+    return f"{dsn.removesuffix(DATABASE)}{database}"
+
+
+class VhostMaker:
+    """Makes and deletes virtual hosts of the session's broker."""
+
+    def __init__(self, broker: PrivateRabbitmq) -> None:
+        self._broker = broker
+        command = [
+            "erl",
+            "-noshell",
+            "-hidden",
+            "-sname",
+            "tests@localhost",
+            "-start_epmd",
+            "false",
+            "-kernel",
+            "inet_dist_use_interface",
+            "{127,0,0,1}",
+        ]
+        self._shell = subprocess.Popen(
+            broker.as_server(*command, "-eval", _VHOSTS % NODE),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=broker.environment(), cwd=broker.directory,
+        )  # fmt: skip
+
+    def make(self) -> str:
+        """Return the URL of a new virtual host."""
+        name = f"test_{secrets.token_hex(6)}"
+        self._say(name)
+        return f"{self._broker.url.removesuffix('%2F')}{name}"
+
+    def delete(self, url: str) -> None:
+        self._say(f"-{url.rpartition('/')[2]}")
+
+    def close(self) -> None:
+        with suppress(BrokenPipeError):
+            self._shell.communicate("", timeout=10)
+
+    def _say(self, line: str) -> None:
+        assert self._shell.stdin
+        assert self._shell.stdout
+        self._shell.stdin.write(f"{line}\n")
+        answered = select.select([self._shell.stdout], [], [], 20)[0]
+        answer = self._shell.stdout.readline() if answered else "nothing"
+        assert answer == "ok\n", f"the broker did not do {line!r}: {answer!r}"
+
+
+@pytest.fixture(scope="session")
+def vhosts(rabbitmq: PrivateRabbitmq) -> Iterator[VhostMaker]:
+    maker = VhostMaker(rabbitmq)
+    yield maker
+    maker.close()
+
+
+@pytest.fixture
+def amqp_url(vhosts: VhostMaker) -> Iterator[str]:
+    """A fresh virtual host: no queue, no exchange but the broker's own."""
+    url = vhosts.make()
+    yield url
+    vhosts.delete(url)

@@ -1,0 +1,307 @@
+"""The store on a fresh database, and transactions of it that a test holds open while others run into them."""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
+
+import orjson
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.types.json import set_json_dumps, set_json_loads
+from pydantic import SecretStr
+
+from dtqs.config import LeaseSection, PostgresqlSection
+from dtqs.errors import WorkerDied
+from dtqs.settlement import Kind, Settlement
+from dtqs.store import Store
+from dtqs.store.driver.database import Database, LimitedConnection, Row, Run
+from dtqs.store.driver.statements import statement
+from dtqs.store.workers import WorkerIdentity, WorkerReport
+from dtqs.task import NewTask
+from dtqs.uuid7 import uuid7
+from tests.support.helpers import eventually
+
+T = TypeVar("T")
+NODE, BOOT = uuid7(), uuid7()
+DIED = WorkerDied("signal 9 (SIGKILL)")
+TABLES = (
+    "tasks",
+    "backlog",
+    "leases",
+    "logs",
+    "workers",
+    "counters",
+    "failures",
+    "idempotency_keys",
+    "api_keys",
+    "rates",
+    "files",
+)
+REPORT = WorkerReport("ready", None, None, None, 0, 0, 0)
+
+
+def settled(
+    task_ids: Sequence[str], kind: Kind = Kind.COMPLETED, value: str | None = None, delay_seconds: float = 0.0
+) -> list[Settlement]:
+    """Settle each of the tasks in the same way."""
+    words = {Kind.COMPLETED: '{"ok": true}', Kind.UNSPENT: None}.get(kind, '{"message": "no luck"}')
+    return [Settlement(task_id, kind, value or words, delay_seconds) for task_id in task_ids]
+
+
+class OpenDatabase(Database):
+    """Runs the store's own methods in one transaction, which stays open until the test ends it."""
+
+    def __init__(self, section: PostgresqlSection) -> None:
+        super().__init__(section, 1, "held open")
+        self.connection = LimitedConnection.connect(section.dsn.get_secret_value(), application_name="held open")
+        set_json_loads(orjson.loads, self.connection)
+        set_json_dumps(orjson.dumps, self.connection)
+
+        self._skipped: dict[str, list[Row]] = {}
+
+    def skip(self, name: str, rows: list[Row]) -> None:
+        """Say of a statement that it returned these rows, and do not run it: to see what the next one does without it."""
+        self._skipped[name] = rows
+
+    def transaction_once(self, work: Callable[[Run], T], pair: bool = True) -> T:
+        return work(self._run)
+
+    def _run(self, name: str, parameters: Any = None, few: bool = False) -> list[Row]:
+        if name in self._skipped:
+            return self._skipped[name]
+        cursor = self.connection.execute(statement(name), parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+class StrictDatabase(Database):
+    """Does not hide a deadlock by saying it again: the order of locks allows none."""
+
+    @contextmanager
+    def _connection(self) -> Iterator[LimitedConnection]:
+        with super()._connection() as connection:
+            try:
+                yield connection
+            except psycopg.errors.DeadlockDetected as error:
+                raise AssertionError(f"deadlock: {error}") from error
+
+
+class StoreOn(Store):
+    """A store over a database of the test's making."""
+
+    def __init__(self, database: Database, lease: LeaseSection) -> None:
+        super().__init__(database._section, lease, 1, "replaced")
+        self.database = database
+        for part in vars(self).values():
+            if hasattr(part, "_database"):
+                part._database = database
+
+
+class OpenStore(StoreOn):
+    """A store in one open transaction: everything that it does is seen by nobody until `commit`, and its locks are held until then."""
+
+    def __init__(self, section: PostgresqlSection, lease: LeaseSection) -> None:
+        self.open = OpenDatabase(section)
+        super().__init__(self.open, lease)
+
+    def run(self, name: str, **parameters: object) -> list[Row]:
+        """Run one statement of the store, for a transaction that is to stand between two of its own."""
+        return self.open.run_once(name, parameters)
+
+    def commit(self) -> None:
+        self.open.connection.commit()
+
+    def close(self) -> None:
+        self.open.connection.close()
+
+
+class Meeting(Generic[T]):
+    """A call in a thread of its own, which runs into what a test holds open."""
+
+    def __init__(self, world: "World", call: Callable[[Store], T]) -> None:
+        self._world, self._name = world, f"meeting {next(world.numbers)}"
+        self._call = call
+        self._result: list[T] = []
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread.start()
+
+    def waits(self) -> "Meeting[T]":
+        """It is seen to wait for a lock."""
+        eventually(self._is_waiting, what=f"{self._name} waits for a lock")
+        return self
+
+    def result(self) -> T:
+        """Return what the call came to, which it does without anybody's help from here on."""
+        self._thread.join(8)
+        assert not self._thread.is_alive(), f"{self._name} still waits: {self._world.activity()}"
+        if self._error:
+            raise self._error
+        return self._result[0]
+
+    def _is_waiting(self) -> bool:
+        assert self._thread.is_alive(), f"it did not wait: {self._result or self._error}"
+        rows = self._world.rows(
+            "SELECT 1 FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'", self._name
+        )
+        return bool(rows)
+
+    def _run(self) -> None:
+        store = self._world.new_store(self._name)
+        try:
+            self._result.append(self._call(store))
+        except BaseException as error:  # the test's own thread raises it
+            self._error = error
+        finally:
+            store.stop()
+
+
+class World:
+    """A fresh database with a store, and the verbs that tests of the protocol speak."""
+
+    def __init__(self, dsn: str) -> None:
+        self.section = PostgresqlSection(dsn=SecretStr(dsn), connect_timeout_seconds=5)
+        self.lease = LeaseSection()
+        self.numbers = itertools.count(1)
+        self._looking = psycopg.connect(dsn, autocommit=True, application_name="the test")
+        for table in TABLES:
+            self._looking.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
+        self.store = self.new_store("the test's store")
+
+    def new_store(self, name: str) -> Store:
+        store = StoreOn(StrictDatabase(self.section, 1, name), self.lease)
+        store.start()
+        return store
+
+    def close(self) -> None:
+        self.store.stop()
+        self._looking.close()
+
+    def rows(self, query: str, *parameters: object) -> list[Row]:
+        return self._looking.execute(query.encode(), parameters).fetchall()
+
+    def execute(self, *commands: str) -> None:
+        for command in commands:
+            self._looking.execute(command.encode())
+
+    def value(self, query: str, *parameters: object) -> Any:
+        ((value,),) = self.rows(query, *parameters)
+        return value
+
+    @contextmanager
+    def held_open(self) -> Iterator[OpenStore]:
+        store = OpenStore(self.section, self.lease)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def meet(self, call: Callable[[Store], T]) -> Meeting[T]:
+        return Meeting(self, call)
+
+    def activity(self) -> list[Row]:
+        return self.rows(
+            "SELECT application_name, state, wait_event_type, left(query, 60) FROM pg_stat_activity WHERE datname = current_database()"
+        )
+
+    def submit(self, count: int = 1, **fields: Any) -> list[str]:
+        """Store light tasks; `fields` as of NewTask."""
+        defaults: dict[str, Any] = {"task_type": "echo", "light": True, "payload": "{}"}
+        tasks = [NewTask(uuid7(), **defaults | fields) for _ in range(count)]
+        self.store.tasks.insert(tasks)
+        return sorted(task.task_id for task in tasks)
+
+    def worker(self, node_id: str = NODE, boot_id: str = BOOT) -> str:
+        worker_id = uuid7()
+        self.store.workers.register(WorkerIdentity(worker_id, node_id, boot_id, "node", "default", 0, 1))
+        return worker_id
+
+    def claim(self, worker_id: str, task_ids: Sequence[str]) -> str:
+        """Claim the tasks, all of them; returns the lease."""
+        lease_id = uuid7()
+        claimed, _ = self.store.leases.claim(worker_id, lease_id, task_ids)
+        assert sorted(task.task_id for task in claimed) == sorted(task_ids)
+        return lease_id
+
+    def run(self, task_ids: Sequence[str], kind: Kind = Kind.COMPLETED, **fields: Any) -> None:
+        """Claim the tasks with a worker of their own and settle them."""
+        lease_id = self.claim(self.worker(), task_ids)
+        self.store.leases.finish(lease_id, settled(task_ids, kind, **fields))
+
+    def heartbeat(self, worker_id: str) -> str:
+        """The sight of this worker that a keeper has."""
+        return self.store.workers.heartbeats()[worker_id]
+
+    def grow_old(self, worker_id: str, seconds: float = 60.0) -> None:
+        """The worker's last heartbeat is that long ago."""
+        self.rows(
+            "UPDATE workers SET heartbeat_at = now() - %s * interval '1 s' WHERE id = %s RETURNING 1",
+            seconds,
+            worker_id,
+        )
+
+    def status(self, task_id: str) -> str:
+        return str(self.value("SELECT status FROM task_status WHERE id = %s", task_id))
+
+    def statuses(self, task_ids: Sequence[str]) -> list[str]:
+        return [self.status(task_id) for task_id in task_ids]
+
+    def attempts(self, task_id: str) -> int:
+        return int(self.value("SELECT attempts FROM tasks WHERE id = %s", task_id))
+
+    def events(self, task_id: str) -> list[str]:
+        return [row.event for row in self.store.reads.logs(task_id)]
+
+    def leased_to(self, task_id: str) -> list[str]:
+        """The workers in whose leases the task is."""
+        return [row[0] for row in self.rows("SELECT worker_id::text FROM leases WHERE %s = ANY (task_ids)", task_id)]
+
+    def make_due(self, task_ids: Sequence[str]) -> None:
+        self.rows(
+            "UPDATE backlog SET due_at = now(), publish_at = now() WHERE task_id = ANY (%s::uuid[]) RETURNING 1",
+            list(task_ids),
+        )
+
+    def check(self) -> None:
+        """Law 3 holds for every task."""
+        after: str | None = None
+        while True:
+            audited = self.store.reads.audit(after, 1000)
+            assert not audited.violations
+            after = audited.after
+            if after is None:
+                break
+        assert not self.store.reads.audit_strays()
+
+
+@pytest.fixture(scope="session")
+def shared_dsn(new_dsn: Callable[[], str]) -> str:
+    """A database that tests use one after the other: to make one for each would take longer than most of them."""
+    return new_dsn()
+
+
+@pytest.fixture
+def world(shared_dsn: str) -> Iterator[World]:
+    """The store on a database with empty tables."""
+    yield from _world(shared_dsn)
+
+
+@pytest.fixture
+def held(world: World) -> Iterator[OpenStore]:
+    """A transaction of the store that stays open until the test ends it."""
+    with world.held_open() as store:
+        yield store
+
+
+@pytest.fixture
+def fresh_world(dsn: str) -> Iterator[World]:
+    """The store on a database of this test's own, for what empty tables do not show: plans, statistics, partitions, settings."""
+    yield from _world(dsn)
+
+
+def _world(dsn: str) -> Iterator[World]:
+    made = World(dsn)
+    yield made
+    made.close()

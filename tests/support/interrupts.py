@@ -1,0 +1,59 @@
+"""Interrupts as a worker's limits make them, at a moment that a test chooses."""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from dtqs.worker.limits import Interrupted, Reason
+from tests.support.helpers import eventually
+
+_SECONDS = 30.0
+
+
+@contextmanager
+def interrupted(when: Callable[[], bool]) -> Iterator[None]:
+    """Interrupt what runs within, in the main thread, as a worker's time limit does; it must let that through."""
+
+    def interrupt(_: int, __: object) -> None:
+        raise Interrupted(Reason.TIME_LIMIT)
+
+    def watch() -> None:
+        eventually(when, 10, "it is time to interrupt")
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+    main, before = threading.main_thread().ident or 0, signal.signal(signal.SIGUSR1, interrupt)
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    except Interrupted:
+        return
+    finally:
+        watcher.join(_SECONDS)
+        signal.signal(signal.SIGUSR1, before)
+    raise AssertionError("the interrupt has not come through")
+
+
+@contextmanager
+def stopped_at(name: str, message: str) -> Iterator[None]:
+    """Interrupt what runs within, as a worker's stop does, when the logger of that name logs that message; it must let that through."""
+
+    def interrupt(record: logging.LogRecord) -> bool:
+        if record.getMessage() == message:
+            raise Interrupted(Reason.STOP)
+        return True
+
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addFilter(interrupt)
+    try:
+        yield
+    except Interrupted:
+        return
+    finally:
+        logger.removeFilter(interrupt)
+        logger.setLevel(level)
+    raise AssertionError(f"{message!r} was not logged, or the interrupt has not come through")

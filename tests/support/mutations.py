@@ -1,0 +1,472 @@
+"""Takes away one condition of one statement at a time and runs the store's tests: each such mutation must be killed by a test.
+
+    python -m tests.support.mutations [WORD …]     all, or those whose file or text has one of the words; prints what survived, exit status 1 if anything did
+
+Not part of the suite's own run. It is also the pytest plugin that puts the mutation in place (`-p tests.support.mutations`, MUTATION=number).
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+SQL = Path(__file__).parents[2] / "dtqs" / "store" / "sql"
+TESTS = (
+    "architecture/test_statements.py",
+    "integration/test_pairs*.py",
+    "integration/test_store_[!op]*.py",
+    "integration/test_store_[op]*.py",
+    "integration/test_stress.py",
+)
+"""Below tests, the quickest first."""
+TIMEOUT_SECONDS = 300
+NOTHING = "nothing"
+"""No mutation: the tests must pass, or a failure would say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One change of one statement. `text` stands in it exactly once."""
+
+    file: str
+    text: str
+    instead: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.text!r} → {self.instead!r}"
+
+
+def _of(file: str, *pairs: tuple[str, str] | str) -> list[Mutation]:
+    return [Mutation(file, *((pair, "") if isinstance(pair, str) else pair)) for pair in pairs]
+
+
+MUTATIONS = [
+    *_of(
+        "claim.sql",
+        " AND dead_at IS NULL",
+        (" FOR KEY SHARE", ""),
+        (" FOR KEY SHARE", " FOR SHARE"),
+        (" JOIN me ON true", ""),
+        " AND b.due_at <= now()",
+        " AND (b.light OR %(named)s = 1)",
+        ("(b.light OR %(named)s = 1)", "b.light"),
+        (" ORDER BY b.task_id FOR UPDATE OF b", " FOR UPDATE OF b"),
+        (" ORDER BY b.task_id FOR UPDATE OF b", " ORDER BY b.task_id"),
+        ("FOR UPDATE OF b", "FOR UPDATE OF b SKIP LOCKED"),
+        (" HAVING count(*) > 0", ""),
+        (" WHERE NOT d.light", ""),
+        ("t.attempts + 1, t.max_retries", "t.attempts, t.max_retries"),
+        ("'in_progress', t.attempts + 1", "'in_progress', t.attempts"),
+        ("FROM d JOIN tasks t ON t.id = d.task_id\n", "FROM l d JOIN tasks t ON t.id = d.task_id\n"),
+    ),
+    *_of(
+        "complete.sql",
+        (
+            "DELETE FROM leases WHERE id = %(lease_id)s::uuid AND task_ids = %(ids)s::text::uuid[] RETURNING worker_id, started_at",
+            "SELECT worker_id, started_at FROM leases WHERE id = %(lease_id)s::uuid AND task_ids = %(ids)s::text::uuid[]",
+        ),
+        (" AND task_ids = %(ids)s::text::uuid[]", ""),
+        ("task_ids = %(ids)s::text::uuid[]", "task_ids @> %(ids)s::text::uuid[]"),
+        ("task_ids = %(ids)s::text::uuid[]", "task_ids <@ %(ids)s::text::uuid[]"),
+        ("id = %(lease_id)s::uuid AND ", ""),
+        (" ORDER BY x.id", " ORDER BY x.id DESC"),
+        ("attempts = t.attempts + 1", "attempts = 1"),
+        (", error = NULL", ""),
+        ("started_at = k.started_at", "started_at = now()"),
+        (", worker_id = k.worker_id", ""),
+        ("k.value::json", "t.payload"),
+        ("finished_at = now(), ", ""),
+        (" AND t.outcome IS NULL", ""),
+        ("'completed', attempts, worker_id", "'completed', attempts - 1, worker_id"),
+    ),
+    *_of(
+        "finish.sql",
+        (
+            "DELETE FROM leases WHERE id = %(lease_id)s::uuid RETURNING worker_id, started_at, task_ids, effect",
+            "SELECT worker_id, started_at, task_ids, effect FROM leases WHERE id = %(lease_id)s::uuid",
+        ),
+        ("LEFT JOIN {named}", "JOIN {named}"),
+        (" ORDER BY u.id", " ORDER BY x.value, u.id DESC"),
+        ("CASE mine.effect WHEN 'fail' THEN 'failed' ELSE 'unspent' END", "'unspent'"),
+        ("x.kind IS NULL AND mine.effect = 'fail'", "mine.effect = 'fail'"),
+        (
+            "coalesce(x.kind, CASE mine.effect",
+            "coalesce(CASE WHEN mine.effect IS NULL THEN x.kind END, CASE mine.effect",
+        ),
+        ("coalesce(x.delay, 0)", "0::float8"),
+        ("replace(%(unknown)s, '[processor:TYPE]', '[processor:' || t.task_type || ']')", "x.value"),
+    ),
+    *_of(
+        "part.sql",
+        " AND dead_at IS NULL",
+        (" FOR KEY SHARE", ""),
+        (" FOR KEY SHARE", " FOR SHARE"),
+        (" AND x.worker_id = me.id", ""),
+        (" WHERE u = ANY (%(keep)s::text::uuid[])", ""),
+        (" WHERE u.id <> ALL (%(keep)s::text::uuid[])", ""),
+        ("LEFT JOIN {named}", "JOIN {named}"),
+        (" ORDER BY u.id", " ORDER BY u.id DESC"),
+        ("worker_id, array_agg(u), started_at FROM mine", "worker_id, array_agg(u), now() FROM mine"),
+        (
+            "DELETE FROM leases x USING me WHERE",
+            "DELETE FROM leases x USING (SELECT %(worker_id)s::uuid AS id) me WHERE",
+        ),
+    ),
+    *_of(
+        "settle.part.sql",
+        " AND t.outcome IS NULL\n",
+        ("t.attempts + (k.kind <> 'unspent')::int", "t.attempts + 1"),
+        ("t.attempts + (k.kind <> 'unspent')::int", "t.attempts + (k.kind NOT IN ('unspent', 'retry'))::int"),
+        ("result = CASE WHEN k.kind = 'completed' THEN k.value::json END", "result = k.value::json"),
+        (" WHEN k.kind = 'unspent' THEN t.error END", " END"),
+        (
+            "CASE WHEN k.kind IN ('failed', 'retry') THEN k.value::json WHEN",
+            "CASE WHEN k.kind = 'failed' THEN k.value::json WHEN",
+        ),
+        ("WHEN k.kind = 'unspent' THEN t.error END", "ELSE t.error END"),
+        ("CASE WHEN k.kind = 'unspent' THEN t.started_at ELSE k.started_at END", "k.started_at"),
+        ("CASE WHEN k.kind = 'unspent' THEN t.started_at ELSE k.started_at END", "t.started_at"),
+        ("CASE WHEN k.kind = 'unspent' THEN t.worker_id ELSE k.worker_id END", "k.worker_id"),
+        ("CASE WHEN k.kind = 'unspent' THEN t.worker_id ELSE k.worker_id END", "t.worker_id"),
+        (
+            "finished_at = CASE WHEN k.kind IN ('completed', 'failed') OR",
+            "finished_at = CASE WHEN k.kind = 'completed' OR",
+        ),
+        ("OR t.cancel_requested_at IS NOT NULL OR", "OR"),
+        (" OR k.kind = 'retry' AND t.attempts >= t.max_retries THEN now()", " THEN now()"),
+        (" WHEN t.cancel_requested_at IS NOT NULL THEN 'cancelled'\n", "\n"),
+        (
+            "THEN k.kind WHEN t.cancel_requested_at IS NOT NULL THEN 'cancelled'",
+            "THEN CASE WHEN t.cancel_requested_at IS NULL THEN k.kind ELSE 'cancelled' END",
+        ),
+        ("WHEN k.kind = 'retry' AND t.attempts >= t.max_retries THEN 'failed' END", "END"),
+        (
+            "WHEN k.kind = 'retry' AND t.attempts >= t.max_retries THEN 'failed'",
+            "WHEN k.kind = 'retry' AND t.attempts > t.max_retries THEN 'failed'",
+        ),
+        (
+            "WHEN k.kind = 'retry' AND t.attempts >= t.max_retries THEN 'failed'",
+            "WHEN t.attempts >= t.max_retries THEN 'failed'",
+        ),
+        ("CASE WHEN t.deaths > 0 THEN 0 ELSE t.priority END", "t.priority"),
+        ("t.light AND t.attempts = 0 AS light", "t.light"),
+        ("t.light AND t.attempts = 0 AS light", "false AS light"),
+        ("now() + delay * interval '1 s', now()", "now(), now()"),
+        ("CASE WHEN delay > 0 THEN delay ELSE %(grace)s END", "%(grace)s"),
+        ("CASE WHEN delay > 0 THEN delay ELSE %(grace)s END", "delay"),
+        (" FROM f WHERE outcome IS NULL\n", " FROM f\n"),
+        (" FROM f WHERE outcome IS NULL\n", " FROM f WHERE false\n"),
+        (" WHERE outcome IN ('failed', 'cancelled')", ""),
+        ("IN ('failed', 'cancelled')", "IN ('failed')"),
+        ("IN ('failed', 'cancelled')", "IN ('cancelled')"),
+        (" WHERE f.outcome = 'completed'", ""),
+        ("JOIN f ON f.id = x.task_id", "CROSS JOIN f"),
+        ("f.submitted_by\n", "NULL\n"),
+        ("attempts + (kind = 'unspent')::int, worker_id", "attempts, worker_id"),
+        (
+            "WHEN kind = 'completed' OR kind = 'unspent' OR outcome = 'cancelled' THEN 'info'",
+            "WHEN kind = 'completed' OR kind = 'unspent' THEN 'info'",
+        ),
+        ("WHEN outcome = 'failed' THEN 'error' ELSE 'warning'", "ELSE 'warning'"),
+        ("CASE WHEN kind IN ('failed', 'retry') THEN value::json END\n", "value::json\n"),
+        ("coalesce(outcome, 'pending')", "coalesce(outcome, kind)"),
+    ),
+    *_of(
+        "mark_dead.sql",
+        (" FOR UPDATE\n", "\n"),
+        (" FOR UPDATE\n", " FOR NO KEY UPDATE\n"),
+        " AND dead_at IS NULL",
+        "OR heartbeat_at = %(seen)s::timestamptz",
+        (
+            "(%(seen)s::timestamptz IS NULL OR heartbeat_at = %(seen)s::timestamptz)",
+            "(%(seen)s::timestamptz IS NULL OR true)",
+        ),
+        ("%(seen)s::timestamptz IS NULL OR ", ""),
+    ),
+    *_of(
+        "take_back.sql",
+        " AND w.dead_at IS NOT NULL",
+        ("l.worker_id = %(worker_id)s::uuid AND ", ""),
+        (" FOR UPDATE OF l", ""),
+        (" ORDER BY u.id\n", " ORDER BY u.id DESC\n"),
+        ("ON task.id = u.id ORDER BY u.id\n", "ON task.id = u.id ORDER BY mine.started_at, u.id\n"),
+        ("CASE WHEN mine.effect = 'fail' THEN 'failed'\n", "CASE WHEN false THEN 'failed'\n"),
+        ("WHEN %(idle)s OR u.id <> %(culprit)s::uuid THEN 'unspent'", "WHEN u.id <> %(culprit)s::uuid THEN 'unspent'"),
+        ("WHEN %(idle)s OR u.id <> %(culprit)s::uuid THEN 'unspent'", "WHEN %(idle)s THEN 'unspent'"),
+        ("            WHEN NOT %(blamed)s THEN 'retry'\n", ""),
+        ("WHEN NOT %(blamed)s THEN 'retry'", "WHEN NOT %(blamed)s THEN 'unspent'"),
+        ("            WHEN task.deaths + 1 >= %(max_deaths)s THEN 'last_death'\n", ""),
+    ),
+    *_of(
+        "cancel_lock.sql",
+        " AND t.outcome IS NULL",
+        (" ORDER BY t.id", ""),
+        (" ORDER BY t.id", " ORDER BY t.id DESC"),
+        (" FOR NO KEY UPDATE", ""),
+        (" FOR NO KEY UPDATE", " FOR NO KEY UPDATE SKIP LOCKED"),
+    ),
+    *_of(
+        "cancel.sql",
+        " AND t.outcome IS NULL",
+        (" ORDER BY task_id FOR UPDATE", " ORDER BY task_id"),
+        (" ORDER BY task_id FOR UPDATE", " ORDER BY task_id FOR UPDATE SKIP LOCKED"),
+        ("USING k WHERE b.task_id = k.task_id", "USING k WHERE b.task_id = k.task_id AND false"),
+        ("coalesce(t.cancel_requested_at, now())", "now()"),
+        ("outcome = CASE WHEN d.task_id IS NOT NULL THEN 'cancelled' END", "outcome = 'cancelled'"),
+        ("finished_at = CASE WHEN d.task_id IS NOT NULL THEN now() END", "finished_at = NULL"),
+        ("SELECT id, task_type, outcome FROM c WHERE outcome IS NOT NULL", "SELECT id, task_type, 'cancelled' FROM c"),
+        ("'cancelled before it ran' FROM c WHERE outcome IS NOT NULL", "'cancelled before it ran' FROM c"),
+        ("LEFT JOIN g", "JOIN g"),
+    ),
+    *_of(
+        "relay.sql",
+        ("WHERE publish_at >= %(mark)s::timestamptz AND ", "WHERE "),
+        ("WHERE publish_at >= %(mark)s", "WHERE publish_at > %(mark)s"),
+        " AND publish_at <= now()",
+        (" ORDER BY publish_at LIMIT", " LIMIT"),
+        " LIMIT %(limit)s",
+        " SKIP LOCKED",
+        ("2 ^ least(b.publishes, 20)", "1"),
+        (
+            "least(%(grace)s * 2 ^ least(b.publishes, 20), %(far_out)s)",
+            "(%(grace)s * 2 ^ least(b.publishes, 20) + 0 * %(far_out)s)",
+        ),
+        ("least(b.publishes + 1, 1000)", "b.publishes"),
+        (", published_at = now()", ""),
+        (" AND b.publish_at <= now()", ""),
+        (" AND b.task_id NOT IN (SELECT l.task_id FROM l)", ""),
+        (" ORDER BY b.publish_at LIMIT", " ORDER BY b.publish_at DESC LIMIT"),
+    ),
+    *_of("relay_mark.sql", (" - interval '5 s'", "")),
+    *_of(
+        "far_out.sql",
+        " AND b.publish_at = x.at",
+        ("b.publish_at = x.at", "b.publish_at <= x.at"),
+        ("b.publish_at = x.at", "b.publish_at >= x.at"),
+        " SKIP LOCKED",
+        (" FOR UPDATE OF b SKIP LOCKED", ""),
+        ("now() + %(far_out)s * interval '1 s'", "b.publish_at + 0 * %(far_out)s * interval '1 s'"),
+        (", published_at = now()", ""),
+    ),
+    *_of(
+        "put_off.sql",
+        " SKIP LOCKED",
+        ("greatest(b.due_at, now() + %(seconds)s * interval '1 s')", "now() + %(seconds)s * interval '1 s'"),
+    ),
+    *_of(
+        "repair.sql",
+        ("due_at <= now() AND ", ""),
+        (" AND publish_at > now()", ""),
+        ("published_at <= now() - %(older_than)s * interval '1 s'", "true"),
+        ("%(older_than)s = 0)", "false)"),
+        ("%(older_than)s = 0)", "true)"),
+        ("task_id > %(after)s::uuid", "true"),
+        (" ORDER BY task_id LIMIT", " LIMIT"),
+        (" SKIP LOCKED", ""),
+        ("WHERE seen.lost", "WHERE true"),
+    ),
+    *_of("due_hints.sql", " AND due_at <= now()"),
+    *_of("beat.sql", " AND dead_at IS NULL", ("heartbeat_at = now(), ", "")),
+    *_of("heartbeats.sql", " WHERE dead_at IS NULL"),
+    *_of("vouch.sql", " AND w.heartbeat_at = x.at", "w.dead_at IS NULL AND "),
+    *_of(
+        "due_again.sql",
+        ("due_at <= to_timestamp(%(until)s) AND ", ""),
+        " AND b.due_at <= to_timestamp(%(until)s)",
+        ("task_id > %(after)s::uuid", "true"),
+    ),
+    *_of(
+        "former_workers.sql",
+        ("dead_at IS NULL AND ", ""),
+        ("node_id = %(node_id)s::uuid AND ", ""),
+        (" AND boot_id <> %(boot_id)s::uuid", ""),
+    ),
+    *_of("register_worker.sql", " ON CONFLICT (id) DO NOTHING"),
+    *_of("lock_rates.sql", " ORDER BY u.key"),
+    *_of(
+        "read_back.sql",
+        (" WHERE l.worker_id = %(worker_id)s::uuid", ""),
+        (" AND t.cancel_requested_at IS NOT NULL", ""),
+    ),
+    *_of(
+        "mark_effect.sql",
+        ("id = %(lease_id)s::uuid AND ", ""),
+        (" AND task_ids = ARRAY[%(task_id)s::uuid]", ""),
+        ("task_ids = ARRAY[%(task_id)s::uuid]", "%(task_id)s::uuid = ANY (task_ids)"),
+    ),
+    *_of(
+        "report.sql",
+        (" AND %(task_id)s::uuid = ANY (task_ids)", ""),
+        ("id = %(lease_id)s::uuid AND ", ""),
+        (" FOR KEY SHARE", ""),
+        (" FOR KEY SHARE", " FOR KEY SHARE SKIP LOCKED"),
+    ),
+    *_of(
+        "insert_tasks.sql",
+        "ON CONFLICT (id) DO NOTHING ",
+        ("coalesce(a, now() + w * interval '1 s')", "a"),
+        (
+            "coalesce(CASE WHEN due_at > now() THEN due_at END, now() + %(grace)s * interval '1 s')",
+            "now() + %(grace)s * interval '1 s'",
+        ),
+        (
+            "coalesce(CASE WHEN due_at > now() THEN due_at END, now() + %(grace)s * interval '1 s')",
+            "coalesce(due_at, now() + %(grace)s * interval '1 s')",
+        ),
+    ),
+    *_of("insert_key.sql", "ON CONFLICT (api_key_id, key) DO NOTHING "),
+    *_of(
+        "expire_key.sql",
+        (" AND created_at < now() - %(hours)s * interval '1 hour'", ""),
+        ("api_key_id = %(api_key_id)s::uuid AND key", "key"),
+        (" AND key = %(key)s", ""),
+    ),
+    *_of(
+        "insert_retry.sql",
+        (" AND outcome IN ('failed', 'cancelled')", ""),
+        "ON CONFLICT (retry_of) WHERE retry_of IS NOT NULL DO NOTHING ",
+        ("least(max_retries, %(max_retries)s::int)", "max_retries"),
+        ("least(timeout_seconds, %(max_timeout)s::float8)", "timeout_seconds"),
+        ("THEN %(default_timeout)s::float8", "THEN NULL"),
+    ),
+    *_of(
+        "prune_tasks.sql",
+        (
+            "outcome IS NOT NULL AND finished_at < now() - %(days)s * interval '1 day' AS old",
+            "outcome IS NOT NULL AS old",
+        ),
+        ("outcome IS NOT NULL AND finished_at < now() - %(days)s * interval '1 day' AS old", "true AS old"),
+        ("id > %(after)s::uuid", "true"),
+        " AND id < %(before)s::uuid",
+        " LIMIT %(limit)s",
+        ("AND seen.old ", ""),
+        ("DELETE FROM failures USING t WHERE failures.task_id = t.id", "SELECT 1"),
+    ),
+    *_of(
+        "prune_small.sql",
+        (" WHERE created_at < now() - %(hours)s * interval '1 hour'", ""),
+        ("w.dead_at < now() - interval '1 day' AND ", ""),
+        " AND l.id IS NULL",
+    ),
+    *_of("expired_files.sql", " WHERE kept_from < now() - %(days)s * interval '1 day'"),
+    *_of(
+        "fold_counters.sql",
+        (" AND updated_at < now() - interval '1 hour'", ""),
+        ("submitted = o.submitted + excluded.submitted", "submitted = excluded.submitted"),
+    ),
+    *_of(
+        "old_partitions.sql",
+        (" AND c.relname < 'logs_' || to_char((now() AT TIME ZONE 'UTC')::date - %(days)s::int, 'YYYYMMDD')", ""),
+    ),
+    *_of(
+        "audit.sql",
+        (" FILTER (WHERE w.dead_at IS NULL AND w.id IS NOT NULL)", ""),
+        ("w.dead_at IS NULL AND ", ""),
+        (" AND w.id IS NOT NULL", ""),
+        ("id > %(after)s::uuid", "true"),
+        ("coalesce(held.n, 0)", "least(held.n, 1)"),
+    ),
+    *_of(
+        "page_tasks.sql",
+        ("id < %(after)s::uuid", "true"),
+        " LIMIT %(look)s",
+        ("(%(status)s::text IS NULL OR outcome = %(status)s)", "true"),
+    ),
+    *_of(
+        "page_pending.sql",
+        ("task_id < %(after)s::uuid", "true"),
+        ("(%(owner)s::uuid IS NULL OR t.submitted_by = %(owner)s::uuid)", "true"),
+    ),
+    *_of(
+        "page_failures.sql",
+        ("outcome = %(status)s AND ", ""),
+        ("task_id < %(after)s::uuid", "true"),
+        ("t.tags @> ARRAY[%(tag)s::text]", "true"),
+    ),
+    *_of("page_in_progress.sql", ("u.id < %(after)s::uuid", "true"), ("t.task_type = %(task_type)s", "true")),
+    *_of("read_tasks.sql", (" AND (%(owner)s::uuid IS NULL OR s.submitted_by = %(owner)s::uuid)", "")),
+    *_of("read_owners.sql", (" AND (%(owner)s::uuid IS NULL OR submitted_by = %(owner)s::uuid)", "")),
+    *_of("watch.sql", ("g.id > x.after", "true"), (" LIMIT %(limit)s", "")),
+    *_of("read_logs.sql", (" AND id > %(after)s", ""), ("task_id = %(task_id)s::uuid", "true")),
+]
+
+
+def pytest_configure() -> None:
+    """Put the mutation in place, before any statement is loaded."""
+    from dtqs.store.driver import statements
+
+    if (number := os.environ["MUTATION"]) == NOTHING:
+        return
+    mutation, read = MUTATIONS[int(number)], statements._read
+    statements._read = lambda file_name: (
+        mutated(read(file_name), mutation) if file_name == mutation.file else read(file_name)
+    )
+
+
+def mutated(text: str, mutation: Mutation) -> str:
+    code = re.sub(r"(?m)^--.*\n", "", text)
+    if code.count(mutation.text) != 1:
+        raise ValueError(f"{mutation}: stands there {code.count(mutation.text)} times")
+    return code.replace(mutation.text, mutation.instead)
+
+
+def killed_by(number: int | None) -> str | None:
+    """Run the tests with one mutation, or with none; return the test that failed, or None."""
+    for pattern in TESTS:
+        files = sorted(map(str, Path("tests").glob(pattern)))
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "--no-header",
+            "--tb=no",
+            "-p",
+            "tests.support.mutations",
+            "-p",
+            "no:cacheprovider",
+            *files,
+        ]
+        try:
+            done = subprocess.run(
+                command,
+                env={**os.environ, "MUTATION": NOTHING if number is None else str(number)},
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return "a time limit"
+        if done.returncode not in (0, 1):
+            raise SystemExit(f"mutation {number}: pytest could not run\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        if done.returncode == 1:
+            found = re.search(r"(?m)^(?:FAILED|ERROR) (\S+)", done.stdout)
+            return found[1].rpartition("::")[2] if found else "a test"
+    return None
+
+
+def main(words: list[str]) -> int:
+    for mutation in MUTATIONS:
+        mutated((SQL / mutation.file).read_text(encoding="utf-8"), mutation)
+    chosen = [n for n, mutation in enumerate(MUTATIONS) if not words or any(word in str(mutation) for word in words)]
+    if failed := killed_by(None):
+        raise SystemExit(f"{failed} fails without any mutation")
+    survived = []
+    for number in chosen:
+        began, killer = time.monotonic(), killed_by(number)
+        print(
+            f"{'killed  ' if killer else 'SURVIVED'} {time.monotonic() - began:4.0f} s  {MUTATIONS[number]}  {killer or ''}",
+            flush=True,
+        )
+        survived += [] if killer else [number]
+    print(f"{len(chosen)} mutations, {len(survived)} survived")
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

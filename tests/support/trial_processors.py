@@ -1,0 +1,202 @@
+"""Task types that misbehave in ways that `echo` does not; installed for the systems under trial by `install_processors`."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from dtqs import Context, Payload, TransientError, processor
+from dtqs.errors import Postponed
+
+
+class NapPayload(Payload):
+    seconds: float = 0.0
+    kill: bool = False
+
+
+@processor("nap", payload=NapPayload, light=True)
+def nap(payload: NapPayload, context: Context) -> dict[str, int]:
+    """Claim to be light, and take long or kill the worker."""
+    if payload.kill:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(payload.seconds)
+    return {"attempt": context.attempt}
+
+
+class FamilyPayload(Payload):
+    pid_file: str
+
+
+@processor("family", payload=FamilyPayload, max_retries=1)
+def family(payload: FamilyPayload, context: Context) -> None:
+    """Start a process in the worker's group and one in a session of its own, and wait for them."""
+    near = subprocess.Popen(["sleep", "1000"])
+    far = subprocess.Popen(["sh", "-c", "sleep 1000 & wait"], start_new_session=True)
+    Path(payload.pid_file).write_text(f"{near.pid} {far.pid}", encoding="utf-8")
+    near.wait()
+
+
+class StubbornPayload(Payload):
+    marker: str
+
+
+@processor("stubborn", payload=StubbornPayload, max_retries=0)
+def stubborn(payload: StubbornPayload, context: Context) -> None:
+    """Swallow everything that is to interrupt it."""
+    Path(payload.marker).touch()
+    while True:
+        try:
+            time.sleep(1000)
+        except BaseException:
+            continue
+
+
+class ShapePayload(Payload):
+    shape: str
+
+
+@processor("shape", payload=ShapePayload, light=True)
+def shape(payload: ShapePayload, context: Context) -> object:
+    """Return what cannot be stored."""
+    shapes = {
+        "set": {1, 2},
+        "nul": {"text": "a\0b"},
+        "surrogate": "\ud800",
+        "integer": 1 << 70,
+        "huge": "x" * (64 << 20),
+        "words": {"a": "ü\\u0000"},
+    }
+    return shapes[payload.shape]
+
+
+class OddPayload(Payload):
+    what: str
+
+
+class _Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
+class _Mute(Exception):
+    def __str__(self) -> str:
+        time.sleep(1000)
+        return ""
+
+
+class _Patient(TransientError):
+    retry_after_seconds = "5"  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "patient")
+
+
+class _Never(Postponed):
+    def __init__(self) -> None:
+        Exception.__init__(self, "never")
+        self.delay_seconds = -5
+
+
+@processor("odd", payload=OddPayload, max_retries=0, timeout_seconds=1)
+def odd(payload: OddPayload, context: Context) -> object:
+    """Give the context, or raise, what nobody can use."""
+
+    def write(file: BinaryIO) -> None:
+        file.write(b"x")
+
+    def fail(error: BaseException) -> None:
+        raise error
+
+    acts: dict[str, Callable[[], object]] = {
+        "path": lambda: context.add_output(Path("a"), write, "text/plain"),  # type: ignore[arg-type]
+        "bytes": lambda: context.add_output("\udc80.png", write, "image/png"),
+        "media": lambda: context.add_output("a", write, "text/plain\r\nX: y"),
+        "nan": lambda: {"score": float("nan")},
+        "progress": lambda: context.progress(float("nan")),
+        "level": lambda: context.log("a", level="loud"),
+        "data": lambda: context.log("a", data={1, 2}),
+        "turn": lambda: context.take("a", float("nan")),
+        "retry_after": lambda: fail(TransientError("a", retry_after_seconds="5")),  # type: ignore[arg-type]
+        "patient": lambda: fail(_Patient()),
+        "postponed": lambda: fail(Postponed(-5, "a")),
+        "never": lambda: fail(_Never()),
+        "unspeakable": lambda: fail(_Unspeakable()),
+        "mute": lambda: fail(_Mute()),
+        "exit": lambda: fail(SystemExit(3)),
+        "invalid": lambda: OddPayload.model_validate({}),
+    }
+    return acts[payload.what]()
+
+
+class MarksPayload(Payload):
+    leave: bool = False
+
+
+@processor("marks", payload=MarksPayload, max_retries=0, timeout_seconds=0.5)
+def marks(payload: MarksPayload, context: Context) -> None:
+    """Leave the process's signals as no worker wants them, or run into the time limit."""
+    if payload.leave:
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGRTMIN + 6, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        os.chdir("/")
+        return
+    time.sleep(60)
+
+
+class EffectPayload(Payload):
+    on_ambiguous: str
+    seconds: float
+
+
+@processor("effect", payload=EffectPayload)
+def effect(payload: EffectPayload, context: Context) -> None:
+    """Say that an effect begins, and take time over it in the first attempt."""
+    context.effect_begins(payload.on_ambiguous)
+    if context.attempt == 1:
+        time.sleep(payload.seconds)
+
+
+class NoPayload(Payload):
+    pass
+
+
+@processor("once", payload=NoPayload, retry_on_timeout=False)
+def once(payload: NoPayload, context: Context) -> None:
+    """Take long, and be worth no second attempt."""
+    time.sleep(1000)
+
+
+class HoardPayload(Payload):
+    seconds: float
+
+
+@processor("hoard", payload=HoardPayload)
+def hoard(payload: HoardPayload, context: Context) -> None:
+    """Fill a folder, store a file, and take long over the next one in the first attempt."""
+
+    def write(file: BinaryIO) -> None:
+        file.write(b"x" * 1000)
+        file.flush()
+        if context.attempt == 1:
+            time.sleep(payload.seconds)
+
+    (context.work_dir() / "film").write_bytes(b"x" * 1000)
+    context.add_output("whole", lambda file: file.write(b"y" * 1000), "text/plain")
+    context.add_output("half", write, "text/plain")
+
+
+class HoldsPayload(Payload):
+    seconds: int
+
+
+@processor("holds", payload=HoldsPayload, max_retries=1)
+def holds(payload: HoldsPayload, context: Context) -> None:
+    """Call C code that keeps Python's lock: no thread of the worker runs meanwhile."""
+    ctypes.PyDLL(None).sleep(payload.seconds)
