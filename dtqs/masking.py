@@ -1,4 +1,4 @@
-"""What is secret by its name or look is shown to nobody. The rules are data, secrets.json, so that console, command line and web page mask the same."""
+"""Mask values that are secret by name or look. The rules stand in masking.json: console, command line and web page share them."""
 
 import json
 import re

@@ -168,7 +168,10 @@ class Calls:
         return "" if state == "connected" else ": PostgreSQL is away, or does not answer it"
 
     def _no_key(self) -> str:
-        return f"no key was shown to {self.url} ({self._origin}): {KEY} is not set in the environment; `. client.env` alone sets it for the shell only: export it"
+        return (
+            f"no key was shown to {self.url} ({self._origin}): {KEY} is not set in the environment; "
+            "`. client.env` alone sets it for the shell only: export it"
+        )
 
 
 def _within(seconds: float) -> httpx.Timeout:

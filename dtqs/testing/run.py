@@ -44,11 +44,7 @@ def run(
     Raises Invalid where a submit would refuse the payload, TypeError where `processor` is none, pydantic's ValidationError for wrong settings.
     """
     built = _built(processor, settings)
-    document = (
-        payload.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        if isinstance(payload, BaseModel)
-        else dict(payload)
-    )
+    document = _document(payload)
     catalog = Catalog([built])
     _, valid = catalog.validate(built.name, document)
     limits = AlarmLimits(timeout_seconds)
@@ -68,6 +64,12 @@ def run(
         finally:
             watched.close()
             files.close()
+
+
+def _document(payload: Mapping[str, Any] | BaseModel) -> dict[str, Any]:
+    if isinstance(payload, BaseModel):
+        return payload.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return dict(payload)
 
 
 def _built(processor: object, settings: Mapping[str, Any] | None) -> Processor[Any, Any]:

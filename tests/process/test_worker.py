@@ -66,7 +66,11 @@ def test_a_cut_that_postgresql_does_not_take_is_said_again(trial: Try) -> None:
         system.holder(long)
         # the claim has landed; the cut waits behind this, and is lost with its connection
         connection.execute("LOCK TABLE leases IN SHARE MODE")
-        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND strpos(query, %s) > 0"
+        ended = """
+            SELECT pg_terminate_backend(pid)
+            FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock' AND strpos(query, %s) > 0
+        """
         eventually(lambda: system.rows(ended, "rest AS"), 10, "the cut waits")
     assert set(system.outcomes(after, 5)) == {"completed"}
     assert system.rows("SELECT outcome FROM tasks WHERE id = %s", long) == [(None,)]
