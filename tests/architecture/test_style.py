@@ -114,3 +114,12 @@ def unnamed_times(path: Path) -> set[str]:
         argument.arg for argument in arguments if argument.annotation and "float" in ast.unparse(argument.annotation)
     }
     return {name for name in floats if re.search(r"(^|_)(timeout|interval|duration|delay|period)$", name)} - overridden
+
+
+def test_a_class_name_stands_for_one_class() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in PRODUCT:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(name_of(path))
+    assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
