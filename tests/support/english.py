@@ -95,8 +95,9 @@ def _comments(text: str) -> Iterator[Prose]:
 
 def _strings(text: str) -> Iterator[Prose]:
     """Yield docstrings and messages; a string without two spaces is a name and not prose. SQL is code."""
-    for node in ast.walk(ast.parse(text)):
-        value = node.value if isinstance(node, ast.Constant) else None
+    texts = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
+    for node in texts:
+        value = node.value
         if isinstance(value, str) and value.count(" ") >= 2 and not _CODE_TEXT.match(value):
             yield Prose(node.lineno, value)
 
