@@ -18,7 +18,7 @@ MARK_BYTES = 128
 _ID_LENGTH = 36
 _NO_ID = bytes(_ID_LENGTH)
 _DOUBLE, _INT = struct.Struct("<d"), struct.Struct("<i")
-_BEAT, _KILL_AT, _PID, _STATE, _SETTLED = 0, 8, 16, 20, 21
+_BEAT, _KILL_AT, _PID, _STATE, _SETTLED, _WORKED = 0, 8, 16, 20, 21, 22
 _WORKER, _TASK = 0, 64
 """Within a mark."""
 
@@ -44,6 +44,7 @@ class SlotRecord:
     deaths_settled: bool
     worker_id: str | None
     task_id: str | None
+    worked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,10 @@ class Slot:
     def settled_deaths(self) -> None:
         """The predecessors' leases, of which this child was told at its fork, are taken back."""
         self._memory[self._at + _SETTLED] = 1
+
+    def worked(self) -> None:
+        """The outcome of a task was written."""
+        self._memory[self._at + _WORKED] = 1
 
     def run(self, task_id: str) -> None:
         """An attempt of this task starts."""
@@ -130,6 +135,7 @@ class Scoreboard:
             deaths_settled=bool(record[_SETTLED]),
             worker_id=mark.worker_id,
             task_id=mark.task_id,
+            worked=bool(record[_WORKED]),
         )
 
     def _mark_at(self, index: int) -> int:

@@ -56,7 +56,15 @@ def _worker(config: Config, catalog: Catalog, pool: str, number: int) -> ChildSp
 def _work(config: Config, catalog: Catalog, pool: str, number: int, start: ChildStart) -> int:
     log.set_up(config.log.level, config.log.format, f"worker {pool}/{number}")
     seat = WorkerSeat(
-        pool, number, start.slot, start.node_id, start.boot_id, start.deaths, start.last_words, start.offer_stacks
+        pool,
+        number,
+        start.slot,
+        start.node_id,
+        start.boot_id,
+        start.deaths,
+        start.last_words,
+        start.offer_stacks,
+        start.wait_seconds,
     )
     return Worker(config, catalog, seat).run()
 

@@ -43,6 +43,7 @@ class Births:
             parent_alive=lambda: os.getppid() == parent,
             former=self._former,
             last_words=functools.partial(self._words.say, seat.index),
+            wait_seconds=seat.restart.wait_seconds,
             board=functools.partial(self._scoreboard.records, self._workers),
         )
 

@@ -31,9 +31,17 @@ class Child:
 
     __slots__ = (
         "_boots_since", "_inquest", "_owes_term", "_section", "deaths", "kill_cause", "killed_at", "next_step_at", "pid", "seen_ready", "stage", "started_at",
+        "takes_from", "wait_seconds",
     )  # fmt: skip
 
-    def __init__(self, pid: int, started_at: float, deaths: tuple[Death, ...], section: SupervisorSection) -> None:
+    def __init__(
+        self,
+        pid: int,
+        started_at: float,
+        deaths: tuple[Death, ...],
+        section: SupervisorSection,
+        wait_seconds: float = 0.0,
+    ) -> None:
         self.pid, self.started_at, self.deaths = pid, started_at, deaths
         self.stage = Stage.LEFT_ALONE
         self.next_step_at = _NEVER
@@ -41,6 +49,9 @@ class Child:
         self.kill_cause: str | None = None
         """Why it was killed; None also when it was killed only because it did not end in time, which is no fault of its task."""
         self.seen_ready = False
+        self.wait_seconds = wait_seconds
+        """How long it takes no task once it is ready."""
+        self.takes_from = _NEVER
         self._boots_since = started_at
         self._owes_term = False
         self._inquest: Inquest | None = None
@@ -81,6 +92,10 @@ class Child:
             self.stop(now)
         else:
             self.kill(now)
+
+    def is_ready(self, now: float) -> None:
+        """It has said so."""
+        self.seen_ready, self.takes_from = True, now + self.wait_seconds
 
     @property
     def waits_for_word(self) -> bool:

@@ -59,7 +59,7 @@ class Roster:
 
     def filled(self, seat: SlotState, pid: int, now: float, settler: bool) -> Child:
         """Note that a child was forked."""
-        seat.child = Child(pid, now, seat.deaths, self._section)
+        seat.child = Child(pid, now, seat.deaths, self._section, seat.restart.wait_seconds)
         seat.settlers += settler
         return seat.child
 
@@ -76,13 +76,15 @@ class Roster:
         owed = () if record.deaths_settled else child.deaths
         seat.deaths = (*owed, death)[-MOST_DEATHS:] if death else owed
         asked = child.stage in (Stage.DRAINING, Stage.STOPPING) and end.status == 0
-        # A death with a task is the task's: it waits for its own backoff and counts its deaths. A slot that waited too would keep everybody else's tasks.
-        blameless = asked or (death is not None and death.task_id is not None)
         ready = child.seen_ready or record.state in (ChildState.READY, ChildState.DRAINING)
-        lived = now - child.started_at
-        seat.restart = (
-            seat.restart.after_request(now) if blameless else seat.restart.after_death(lived, now, self._section, ready)
-        )
+        if asked:
+            seat.restart = seat.restart.after_request(now)
+        elif death is not None and death.task_id is not None:
+            # it is the task's, which waits for its own backoff and counts its deaths: a slot left empty would keep what the dead held
+            soon = not record.worked and now - child.takes_from <= self._section.young_seconds
+            seat.restart = seat.restart.after_task_death(now, self._section, soon)
+        else:
+            seat.restart = seat.restart.after_death(now - child.started_at, now, self._section, ready)
         seat.child = None
         return death
 
@@ -91,10 +93,16 @@ class Roster:
         return seat.restart.given_up(self._section)
 
     def words(self) -> str:
-        """Say how many children are ready, and which slots are given up."""
+        """Say how many children are ready, and which slots are given up or slowed down."""
         ready = sum(child.seen_ready for _, child in self.taken())
         names = [seat.spec.name for seat in self.seats if self.is_given_up(seat)]
-        return f"{ready} of {len(self.seats)} children ready" + (f"; given up: {', '.join(names)}" if names else "")
+        words = f"{ready} of {len(self.seats)} children ready" + (f"; given up: {', '.join(names)}" if names else "")
+        slow = [
+            f"{seat.spec.name} ({seat.restart.fruitless} deaths)" for seat in self.seats if seat.restart.wait_seconds
+        ]
+        return words + (
+            f"; slowed down, since tasks kill its workers before they finish any: {', '.join(slow)}" if slow else ""
+        )
 
     def try_again(self) -> None:
         """Forget, at an operator's word, why slots were to wait."""

@@ -44,6 +44,8 @@ class ChildStart:
     """Leaves a line that says why this child ends; its parent repeats it."""
     board: Callable[[], Sequence[SlotRecord]] = tuple
     """The scoreboard of this node's workers, read anew at each call."""
+    wait_seconds: float = 0.0
+    """It takes no task for so long once it is ready: tasks have killed those before it, and none was finished."""
     former: tuple[Death, ...] = ()
     """The tasks that workers of this node's earlier supervisors ran when they were killed."""
     offer_stacks: Callable[[], None] = lambda: None

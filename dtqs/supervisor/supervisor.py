@@ -28,6 +28,7 @@ from dtqs.supervisor.signals import Signals
 from dtqs.supervisor.silence import keep_stacks
 from dtqs.supervisor.spawn import ChildSpec, spawn
 from dtqs.supervisor.systemd import Notifier
+from dtqs.supervisor.verdict import tell_what_follows
 
 logger = logging.getLogger(__name__)
 
@@ -200,31 +201,18 @@ class Supervisor:
             times = "" if refused else f"{seat.restart.unready} times in a row, "
             self._reason["reason"] = f"{seat.spec.name} ended {times}before it was ready: {words}"
             self._stop(now, self._reason["reason"])
-        elif self._roster.is_given_up(seat):
-            fields = {
-                "child": seat.spec.name,
-                "times": seat.restart.unready,
-                "reason": words,
-                "again_in_seconds": round(seat.restart.not_before - now),
-            }
-            logger.error("slot given up: it is tried rarely from now on, and at once after SIGHUP", extra=fields)
-        elif seat.restart.not_before > now:
-            logger.info(
-                "restarting later",
-                extra={
-                    "child": seat.spec.name,
-                    "in_seconds": round(seat.restart.not_before - now, 2),
-                    "young": seat.restart.young,
-                },
-            )
+        else:
+            tell_what_follows(seat, words, now, self._section)
 
     def _watch(self, now: float) -> None:
         for seat, child in self._roster.taken():
             record = self._births.read(seat, child)
             if record.state in (ChildState.READY, ChildState.DRAINING) and not child.seen_ready:
-                child.seen_ready = True
+                child.is_ready(now)
                 seat.restart = seat.restart.after_ready()
                 logger.info("child ready", extra={"child": seat.spec.name, "pid": child.pid})
+            if record.worked:
+                seat.restart = seat.restart.after_work()
             child.remind(record)
             self._kill_overdue(seat, child, record, now)
             before = child.stage

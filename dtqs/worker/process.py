@@ -65,6 +65,8 @@ class WorkerSeat:
     """Leaves a line that says why this process ends."""
     offer_stacks: Callable[[], None] = lambda: None
     """Answers the supervisor's request for stacks again, after a task may have taken its signal."""
+    wait_seconds: float = 0.0
+    """Take no task for so long: those before us in this seat died of theirs."""
 
 
 class Worker:
@@ -125,6 +127,7 @@ class Worker:
         self._beat.start()
         self._seat.slot.state(ChildState.READY)
         self._finisher.tell(settled, ())
+        self._drain.wait(self._seat.wait_seconds)
         self._link.consume(self._pace.prefetch)
         while not self._drain.requested:
             self._turn()
@@ -272,6 +275,8 @@ class Worker:
         self._all_written = self._finisher.finish()
         self._files.settled()
         self._seat.slot.rest()
+        if ran and self._all_written:
+            self._seat.slot.worked()
 
     def _restore(self, light: bool) -> None:
         """Put back what the attempts have left changed; where that fails, the outcomes are written all the same, and another process follows."""

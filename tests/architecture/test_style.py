@@ -16,7 +16,7 @@ LONGER = {
     "dtqs/console/screen.py": 335,
     "dtqs/processors/video/ffmpeg.py": 326,
     "dtqs/processors/video/film.py": 327,
-    "dtqs/supervisor/supervisor.py": 333,
+    "dtqs/supervisor/supervisor.py": 321,
     "dtqs/worker/process.py": 320,
 }
 """Files that the shorter lines made too long. The list only shrinks."""

@@ -193,6 +193,22 @@ def exits_in_task(start: ChildStart) -> int:
     os._exit(0)
 
 
+def dies_of_tasks(start: ChildStart) -> int:
+    """Settle, be ready, wait as told, and die of a task; where a file says so, finish one before."""
+    start.slot.worker(uuid7())
+    tell(start, "settled", deaths=len(start.deaths))
+    start.slot.settled_deaths()
+    start.slot.state(ChildState.READY)
+    tell(start, "waits", wait_seconds=start.wait_seconds)
+    signal.sigtimedwait((), start.wait_seconds)
+    if (FOLDER / "healed").exists():
+        start.slot.worked()
+        tell(start, "worked")
+    start.slot.run(TASK_ID)
+    os.kill(os.getpid(), signal.SIGKILL)
+    return os.EX_SOFTWARE
+
+
 def never_settles(start: ChildStart) -> int:
     """Die with a task; what comes after it never manages to settle."""
     Requests()

@@ -113,6 +113,22 @@ def test_a_child_that_dies_young_is_restarted_later_and_later(start_node: Start)
     assert at[4] - at[3] >= 0.4
 
 
+def test_workers_that_tasks_kill_settle_at_once_but_wait_longer_and_longer_until_one_finishes_a_task(
+    start_node: Start,
+) -> None:
+    node = start_node("dies_of_tasks", restart_max_seconds=0.7)
+    node.wait_for("waits", count=5)
+    waits = [told["wait_seconds"] for told in node.told("waits")]
+    assert (waits[:3], 0.5 <= waits[3] <= 0.625, 0.7 <= waits[4] <= 0.875) == ([0, 0, 0], True, True)
+    assert [told["deaths"] for told in node.told("settled")][:5] == [0, 1, 1, 1, 1]
+    node.wait_for_log("slot slowed down: tasks kill its workers before they finish any")
+    assert "child=default/0 deaths=3 cause=signal 9 (SIGKILL) wait_seconds=0." in node.log
+    (node.folder / "healed").touch()
+    node.wait_for("worked")
+    before = len(node.told("waits"))
+    assert node.wait_for("waits", count=before + 1)["wait_seconds"] == 0
+
+
 def test_no_grandchild_outlives_its_worker_not_even_in_a_session_of_its_own(start_node: Start) -> None:
     node = start_node("parent_of_many+steady")
     family = node.wait_for("family")

@@ -167,12 +167,14 @@ def test_a_new_child_in_a_slot_says_nothing_of_the_one_before() -> None:
         one.worker(uuid7())
         one.run(uuid7())
         one.settled_deaths()
+        one.worked()
         one.state(ChildState.DRAINING)
         one.kill_at(1.0)
     before = board.read(1)
     slot.begin()
     record = board.read(0)
     assert (record.worker_id, record.task_id, record.deaths_settled, record.kill_at) == (None, None, False, 0.0)
+    assert (record.worked, before.worked) == (False, True)
     assert (record.pid, record.state) == (os.getpid(), ChildState.STARTING)
     assert board.read(1) == before
 

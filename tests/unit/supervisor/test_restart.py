@@ -44,5 +44,34 @@ def test_a_child_that_lived_for_a_while_is_restarted_at_once_and_forgives_its_pr
     assert Restart(7, 90.0).after_death(10.1, 100.0, SECTION) == Restart(0, 100.0)
 
 
+def after_deaths(count: int, section: SupervisorSection = SECTION) -> Restart:
+    restart = Restart()
+    for _ in range(count):
+        restart = restart.after_task_death(100.0, section, soon=True)
+    return restart
+
+
+def test_a_slot_whose_tasks_kill_its_workers_is_filled_at_once_and_takes_tasks_later_and_later() -> None:
+    section = SupervisorSection()
+    waits = [after_deaths(deaths, section).wait_seconds for deaths in range(1, 12)]
+    bases = [0, 0, 0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+    assert all(base <= wait <= base * 1.25 for base, wait in zip(bases, waits, strict=True)), waits
+    assert after_deaths(100_000).wait_seconds <= SECTION.restart_max_seconds * 1.25
+    assert after_deaths(5).not_before == 100.0
+    assert len({after_deaths(5).wait_seconds for _ in range(50)}) > 40, "spread"
+
+
+def test_a_task_that_is_finished_and_a_worker_that_lived_for_a_while_end_the_wait() -> None:
+    slow = after_deaths(5)
+    assert slow.after_ready().after_request(100.0).after_failed_fork(100.0, SECTION).wait_seconds == slow.wait_seconds
+    assert slow.after_death(0.5, 100.0, SECTION).wait_seconds == slow.wait_seconds
+    for end in (
+        slow.after_work(),
+        slow.after_task_death(100.0, SECTION, soon=False),
+        slow.after_death(10.1, 100.0, SECTION),
+    ):
+        assert (end.fruitless, end.wait_seconds) == (0, 0.0)
+
+
 def test_an_end_that_was_asked_for_changes_no_count() -> None:
     assert Restart(3, 90.0).after_request(100.0) == Restart(3, 100.0)

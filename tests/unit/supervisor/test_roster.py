@@ -135,6 +135,34 @@ def test_a_slot_does_not_wait_because_a_task_killed_its_workers() -> None:
     assert roster.vacant(200.0) == []
 
 
+def slowed(roster: Roster, deaths: int, ready_at: float, died_at: float, worked: bool = False) -> float:
+    """Let a task kill so many children, one after the other; return how long the next one waits."""
+    (seat,) = roster.seats
+    for _ in range(deaths):
+        child = roster.filled(seat, 7, 100.0, settler=False)
+        child.is_ready(ready_at)
+        said = replace(record(task_id=TASK_ID), worked=worked)
+        roster.vacated(seat, child, KILLED, said, died_at + child.wait_seconds, out_of_memory=False)
+        assert roster.vacant(died_at + 100.0) == [seat]
+    return seat.restart.wait_seconds
+
+
+def test_workers_that_die_of_tasks_soon_after_they_take_them_slow_their_slot_down_and_its_node_says_so() -> None:
+    roster = make_roster()
+    assert slowed(roster, 2, 130.0, 139.0) == 0
+    assert "slowed" not in roster.words()
+    assert slowed(roster, 3, 130.0, 139.0) >= 2.0, "its wait is not its life"
+    told = "; slowed down, since tasks kill its workers before they finish any: default/0 (5 deaths)"
+    assert roster.words() == f"0 of 1 children ready{told}"
+    roster.try_again()
+    assert "slowed" not in roster.words()
+
+
+def test_a_slot_is_not_slowed_down_by_workers_that_have_worked() -> None:
+    assert slowed(make_roster(), 5, 130.0, 141.0) == 0, "each lived for a while"
+    assert slowed(make_roster(), 5, 130.0, 139.0, worked=True) == 0
+
+
 def test_a_failed_fork_backs_off_like_a_young_death() -> None:
     roster = make_roster()
     for _ in range(3):
