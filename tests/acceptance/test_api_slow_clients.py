@@ -14,6 +14,7 @@ import pytest
 
 from dtqs.resources import resource
 from tests.acceptance.hasty_api import CLIENT_SECONDS
+from tests.acceptance.hasty_worker import HEAD_SECONDS
 from tests.support.fix_system import System
 from tests.support.helpers import eventually
 
@@ -36,6 +37,7 @@ def hasty(tmp_path_factory: pytest.TempPathFactory, new_dsn: Callable[[], str], 
         "--config",
         str(resource("conf/gunicorn.conf.py")),
     ]
+    command += ["--worker-class", "tests.acceptance.hasty_worker.HastyWorker"]
     environment = os.environ | {"DTQS_CONFIG": str(one.config_path), "PYTHONPATH": os.getcwd()}
     with (
         (one.folder / "api.log").open("ab") as log,
@@ -64,9 +66,13 @@ def ready(system: System) -> bool:
     return False
 
 
+def connected(system: System) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(system.url.rpartition(":")[2])), timeout=20)
+
+
 def opened(system: System, request: str) -> socket.socket:
     """Send the beginning of a request and nothing more."""
-    connection = socket.create_connection(("127.0.0.1", int(system.url.rpartition(":")[2])), timeout=20)
+    connection = connected(system)
     connection.sendall(f"{request}Authorization: Bearer {system.key}\r\nHost: localhost\r\n\r\n".encode())
     return connection
 
@@ -83,6 +89,16 @@ def rest(connection: socket.socket) -> bytes:
         while piece := connection.recv(1 << 20):
             received += piece
     return received
+
+
+@pytest.mark.parametrize("begin", ["GET /healthz HTTP/1.1\r\nHost: a\r\n", "GET /heal"])
+def test_a_head_that_does_not_end_is_not_waited_for(hasty: System, begin: str) -> None:
+    connection = connected(hasty)
+    connection.sendall(begin.encode())
+    answer = rest(connection)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"application/problem+json" in answer
+    assert f"did not end within {HEAD_SECONDS:g} s".encode() in answer
 
 
 @pytest.mark.parametrize("path", ["/submit", "/files"])
@@ -167,7 +183,7 @@ def test_the_head_of_a_stream_comes_with_its_first_event(hasty: System) -> None:
 def test_requests_that_follow_one_another_at_once_are_all_answered(hasty: System) -> None:
     one = f"GET /healthz HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {hasty.key}\r\n\r\n"
     read = b""
-    with socket.create_connection(("127.0.0.1", int(hasty.url.rpartition(":")[2])), timeout=20) as connection:
+    with connected(hasty) as connection:
         connection.sendall(3 * one.encode())
         while read.count(b"HTTP/1.1 200") < 3:
             part = connection.recv(1 << 16)
@@ -182,6 +198,30 @@ def test_a_client_that_asks_first_is_told_to_go_on(hasty: System) -> None:
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 100")
         connection.sendall(body)
         assert b"202" in connection.recv(1 << 16)[:20]
+
+
+@pytest.mark.parametrize(
+    ("path", "refusing", "status"),
+    [
+        ("/submit", "Content-Length: 9999999999\r\n", 413),
+        ("/files", "Content-Length: 99999999999999\r\n", 413),
+        ("/submit", "Content-Length: 36\r\nContent-Type: text/plain\r\n", 415),
+        ("/nowhere", "Content-Length: 36\r\n", 404),
+        ("/tasks", "Content-Length: 36\r\n", 405),
+    ],
+)
+def test_a_client_that_asks_first_is_refused_at_once(hasty: System, path: str, refusing: str, status: int) -> None:
+    with opened(hasty, f"POST {path} HTTP/1.1\r\nExpect: 100-continue\r\n{refusing}") as connection:
+        assert connection.recv(1 << 16).startswith(f"HTTP/1.1 {status} ".encode())
+
+
+@pytest.mark.parametrize("path", ["/submit", "/files"])
+@pytest.mark.parametrize("key", ["", "Authorization: Bearer none\r\n"])
+def test_a_client_that_asks_first_without_a_key_is_refused_at_once(hasty: System, path: str, key: str) -> None:
+    with connected(hasty) as connection:
+        head = f"POST {path} HTTP/1.1\r\nHost: a\r\n{key}Content-Length: 36\r\nExpect: 100-continue\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 401 ")
 
 
 def test_an_empty_file_is_answered_whole(hasty: System) -> None:

@@ -4,9 +4,6 @@ Idle connections end as soon as the worker ends. A request that cannot be unders
 of its body can read why, since its connection is not reset under it.
 """
 
-import socket
-import time
-from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -15,11 +12,21 @@ from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
 from dtqs.api.http.refusal import reply
+from dtqs.api.server.connection import (
+    Asked,
+    Connection,
+    HeadTimeout,
+    Joining,
+    Wait,
+    is_unread,
+    linger,
+    say_last,
+    take_rest,
+)
 
-_FIRST_SECONDS = 30.0
-"""For so long a new connection's first request is waited for."""
 _AT_ONCE_SECONDS = 0.01
 _STATUSES: dict[type[Exception], HTTPStatus] = {
+    HeadTimeout: HTTPStatus.REQUEST_TIMEOUT,
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
     errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     errors.UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
@@ -30,24 +37,31 @@ _STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.InvalidResponseHeaderName: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 _DETAIL_CHARACTERS = 300
-_LINGER_SECONDS, _LINGER_IDLE_SECONDS, _LINGER_BYTES = 10.0, 2.0, 64 << 20
-"""A refused client may go on sending its body for so long, and so much of it, before its connection is reset."""
 
 
 class ApiWorker(GeventWorker):  # type: ignore[misc]
     """Knows which connections have had an answer and wait for another request."""
 
+    first_seconds = 30.0
+    """For so long a new connection's first byte is waited for."""
+    head_seconds = 30.0
+    """A head may take so long from its first byte to its end."""
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._idle: set[_Idle] = set()
+        self._idle: set[Wait] = set()
 
-    def timeout_ctx(self) -> gevent.Timeout:
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        connection = gevent.getcurrent().connection = Connection(client, self.head_seconds)
+        super().handle(listener, connection, addr)
+
+    def timeout_ctx(self) -> Wait:
         """Return the limit of the wait for a connection's next request; its first one is waited for also when we are to end."""
-        connection = gevent.getcurrent()
-        if not getattr(connection, "answered", False):
+        connection: Connection = gevent.getcurrent().connection
+        if not connection.answered:
             connection.answered = True
-            return gevent.Timeout(_FIRST_SECONDS, False)
-        return _Idle(self._idle, self.cfg.keepalive if self.alive else _AT_ONCE_SECONDS)
+            return Wait(connection, self.first_seconds, None)
+        return Wait(connection, self.cfg.keepalive if self.alive else _AT_ONCE_SECONDS, self._idle)
 
     def init_process(self) -> None:
         # gunicorn looks each setting up through a method, sixty times for a request
@@ -56,16 +70,23 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         _check_head(req)
-        joining = _Joining(sock)
+        joining = Joining(sock)
+        if req._expected_100_continue:
+            req._expected_100_continue = False  # gunicorn would ask at once, also for what is refused
+            if is_unread(req):
+                req.body = Asked(req, sock)
         try:
             super().handle_request(listener_name, req, joining, addr)
         except StopIteration:  # the reply was the connection's last
             joining.flush()
-            if _is_unread(req):
+            if is_unread(req):
                 linger(sock)
             raise
         joining.flush()
+        if is_unread(req) and not take_rest(req):
+            raise StopIteration
         sock.settimeout(None)  # the limit of a request is not that of the wait for the next
+        sock.has_begun = req.unreader.buf.getbuffer().nbytes > 0
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer a request that gunicorn could not read, or whose application failed, with a problem document."""
@@ -80,10 +101,7 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
         else:
             detail = str(exc)[:_DETAIL_CHARACTERS]
             self.log.warning("Invalid request from ip=%s: %s", addr[0] if addr else "", detail)
-        with suppress(OSError):
-            client.settimeout(_LINGER_IDLE_SECONDS)
-            client.sendall(reply(status, detail))
-            linger(client)
+        say_last(client, reply(status, detail))
 
     def end_idle(self) -> None:
         """End the connections that wait for another request."""
@@ -108,69 +126,3 @@ def _check_head(req: Any) -> None:
             raise errors.UnsupportedTransferCoding(value)
     if not has_host:
         raise NoHost
-
-
-def _is_unread(req: Any) -> bool:
-    """Tell whether a part of the request's body may still come."""
-    reader = req.body.reader
-    return req.body.failed or getattr(reader, "length", 0) > 0 or getattr(reader, "parser", None) is not None
-
-
-def linger(connection: Any) -> None:
-    """Say that nothing more comes from here, and take what the client still sends: a connection closed with unread bytes is reset, and the reply lost."""
-    until, left = time.monotonic() + _LINGER_SECONDS, _LINGER_BYTES
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_WR)
-        connection.settimeout(_LINGER_IDLE_SECONDS)
-        while left > 0 and time.monotonic() < until and (piece := connection.recv(1 << 16)):
-            left -= len(piece)
-
-
-class _Joining:
-    """A connection whose first write, a reply's head, goes out with the second: one packet, and one waking of the client. Else it is the connection."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection, self._head, self._first = connection, b"", True
-
-    def sendall(self, data: bytes) -> None:
-        if self._first:
-            self._head, self._first = data, False
-            return
-        head, self._head = self._head, b""
-        self._connection.sendall(head + data if head else data)
-
-    def sendfile(self, *arguments: Any, **options: Any) -> Any:
-        self.flush()
-        return self._connection.sendfile(*arguments, **options)
-
-    def flush(self) -> None:
-        """Send what no second write has come for."""
-        head, self._head = self._head, b""
-        if head:
-            self._connection.sendall(head)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-
-class _Idle(gevent.Timeout):  # type: ignore[misc]
-    """A limit that can be made to pass at once."""
-
-    def __init__(self, among: set["_Idle"], seconds: float) -> None:
-        super().__init__(seconds, False)
-        self._among, self._connection = among, gevent.getcurrent()
-
-    def __enter__(self) -> "_Idle":
-        self._among.add(self)
-        return super().__enter__()  # type: ignore[no-any-return]
-
-    def __exit__(self, *raised: Any) -> Any:
-        self._among.discard(self)
-        return super().__exit__(*raised)
-
-    def end(self) -> None:
-        gevent.get_hub().loop.run_callback(self._throw)
-
-    def _throw(self) -> None:
-        if self in self._among:  # else a request has come in this very turn
-            self._connection.throw(self)

@@ -1,8 +1,11 @@
-"""The private parts of gunicorn that dtqs/api/server/worker.py and body.py rely on: a new version that has changed them fails here and not in operation."""
+"""The private parts of gunicorn that worker.py, connection.py and body.py of dtqs/api rely on.
+
+A new version that has changed them fails here and not in operation.
+"""
 
 import inspect
 
-from gunicorn.http import body, errors, message
+from gunicorn.http import body, errors, message, unreader, wsgi
 from gunicorn.http.wsgi import Response
 from gunicorn.workers import base, base_async, ggevent
 
@@ -30,7 +33,10 @@ def test_errors_of_reading_go_to_handle_error() -> None:
 
 
 def test_a_request_has_what_is_looked_at() -> None:
-    assert {"version", "headers", "body"} <= set(message.Message.__init__.__code__.co_names)
+    looked_at = {"version", "headers", "body", "unreader", "must_close", "_expected_100_continue"}
+    assert looked_at <= set(message.Message.__init__.__code__.co_names)
+    assert {"buf"} <= set(unreader.Unreader.__init__.__code__.co_names)
+    assert "req._expected_100_continue" in inspect.getsource(wsgi.create)
     assert {"length"} <= set(body.LengthReader.__init__.__code__.co_names)
     assert {"parser"} <= set(body.ChunkedReader.__init__.__code__.co_names)
     assert {"reader", "failed"} <= set(body.Body.__init__.__code__.co_names)

@@ -1,0 +1,193 @@
+"""The API's worker on real connections: heads that do not end, idleness, and clients that wait to be asked."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import gevent
+import pytest
+from gevent import socket
+from gevent.server import StreamServer
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+
+from dtqs.api.server.connection import HeadTimeout
+from dtqs.api.server.worker import ApiWorker
+
+GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+LONG_SECONDS, SHORT_SECONDS = 10.0, 0.1
+Connect = Callable[[bytes], Any]
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Read the body of a POST to /read; refuse others unread."""
+    body = environ["wsgi.input"].read() if environ["PATH_INFO"] == "/read" else b""
+    answer = b"%s:%d" % (environ["PATH_INFO"].encode(), len(body))
+    status = "200 OK" if environ["REQUEST_METHOD"] == "GET" or body else "401 Unauthorized"
+    start_response(status, [("Content-Length", str(len(answer)))])
+    return [answer]
+
+
+@pytest.fixture
+def worker() -> Iterator[ApiWorker]:
+    config = Config()
+    config.set("keepalive", int(LONG_SECONDS))
+    config.set("loglevel", "critical")
+    one = ApiWorker(0, 0, [], None, 0, config, Logger(config))
+    one.wsgi = application
+    one.first_seconds = one.head_seconds = LONG_SECONDS
+    yield one
+    one.tmp.close()
+
+
+@pytest.fixture
+def connect(worker: ApiWorker) -> Iterator[Connect]:
+    made: list[Any] = []
+    server: Any = StreamServer(("127.0.0.1", 0), lambda client, address: worker.handle(server.socket, client, address))
+    server.start()
+
+    def connected(begin: bytes) -> Any:
+        made.append(socket.create_connection(server.address, timeout=2 * LONG_SECONDS))
+        made[-1].sendall(begin)
+        return made[-1]
+
+    yield connected
+    for one in made:
+        one.close()
+    server.stop(timeout=1)
+
+
+def rest(connection: Any) -> bytes:
+    return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+def until(connection: Any, end: bytes) -> bytes:
+    read = b""
+    while not read.endswith(end):
+        piece = connection.recv(1 << 16)
+        assert piece, read
+        read += piece
+    return read
+
+
+def is_refused_late(answer: bytes) -> bool:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 "), answer
+    assert b"Connection: close" in head
+    assert b"Content-Type: application/problem+json" in head
+    return str(HeadTimeout(SHORT_SECONDS)).encode() in body
+
+
+# --- heads
+
+
+def test_a_head_that_stands_still_is_answered_and_the_connection_ends(worker: ApiWorker, connect: Connect) -> None:
+    worker.head_seconds = SHORT_SECONDS
+    assert is_refused_late(rest(connect(GET[:-2])))
+
+
+def test_a_head_that_comes_byte_by_byte_has_a_limit_in_all(worker: ApiWorker, connect: Connect) -> None:
+    worker.head_seconds = SHORT_SECONDS
+    connection, answer, began = connect(b"GET / HTTP/1.1\r\nX: "), b"", time.monotonic()
+    connection.settimeout(SHORT_SECONDS / 10)
+    while not answer and time.monotonic() < began + LONG_SECONDS:
+        with suppress(TimeoutError):
+            answer = connection.recv(1 << 16)
+        connection.sendall(b"a")
+    connection.shutdown(socket.SHUT_WR)
+    connection.settimeout(LONG_SECONDS)
+    assert is_refused_late(answer + rest(connection))
+
+
+def test_a_head_after_an_answer_has_the_same_limit(worker: ApiWorker, connect: Connect) -> None:
+    worker.head_seconds = SHORT_SECONDS
+    connection = connect(GET)
+    until(connection, b"/a:0")
+    connection.sendall(GET[:-2])
+    assert is_refused_late(rest(connection))
+
+
+def test_so_has_one_that_comes_with_the_request_before(worker: ApiWorker, connect: Connect) -> None:
+    worker.head_seconds = SHORT_SECONDS
+    answered, _, late = rest(connect(GET + GET[:-2])).partition(b"/a:0")
+    assert answered.startswith(b"HTTP/1.1 200")
+    assert is_refused_late(late)
+
+
+def test_a_head_in_two_pieces_is_answered(connect: Connect) -> None:
+    connection = connect(GET[:5])
+    gevent.sleep(SHORT_SECONDS)
+    connection.sendall(GET[5:])
+    assert until(connection, b"/a:0").startswith(b"HTTP/1.1 200")
+
+
+def test_a_connection_on_which_nothing_comes_ends_in_silence(worker: ApiWorker, connect: Connect) -> None:
+    worker.first_seconds = SHORT_SECONDS
+    assert rest(connect(b"")) == b""
+
+
+def test_so_does_one_that_is_idle_after_an_answer(worker: ApiWorker, connect: Connect) -> None:
+    worker.cfg.__dict__["keepalive"] = SHORT_SECONDS
+    connection = connect(GET)
+    until(connection, b"/a:0")
+    assert rest(connection) == b""
+
+
+def test_the_end_of_the_worker_ends_what_is_idle_and_no_begun_head(worker: ApiWorker, connect: Connect) -> None:
+    idle, begun = connect(GET), connect(GET)
+    for one in (idle, begun):
+        until(one, b"/a:0")
+    begun.sendall(GET[:5])
+    while len(worker._idle) > 1:
+        gevent.sleep(0.001)
+    worker.alive = False
+    worker.end_idle()
+    assert rest(idle) == b""
+    begun.sendall(GET[5:])
+    assert rest(begun).startswith(b"HTTP/1.1 200")
+
+
+# --- bodies that are asked for, or left
+
+
+def post(path: bytes, framing: bytes) -> bytes:
+    return b"POST %s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n%s\r\n\r\n" % (path, framing)
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
+def test_a_client_that_is_refused_is_not_asked_for_its_body(connect: Connect, framing: bytes) -> None:
+    connection = connect(post(b"/refused", framing))
+    head = until(connection, b"/refused:0")
+    assert head.startswith(b"HTTP/1.1 401 ")
+    assert b"Connection: close" in head
+    connection.shutdown(socket.SHUT_WR)
+    assert rest(connection) == b""
+
+
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [(b"Content-Length: 5", b"12345"), (b"Transfer-Encoding: chunked", b"5\r\n12345\r\n0\r\n\r\n")],
+)
+def test_a_client_whose_body_is_wanted_is_asked_once(connect: Connect, framing: bytes, body: bytes) -> None:
+    connection = connect(post(b"/read", framing))
+    assert until(connection, b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    connection.sendall(body)
+    head = until(connection, b"/read:5")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"Connection: keep-alive" in head
+    connection.sendall(GET)
+    assert until(connection, b"/a:0").startswith(b"HTTP/1.1 200 ")
+
+
+def test_nobody_is_asked_for_an_empty_body(connect: Connect) -> None:
+    assert until(connect(post(b"/read", b"Content-Length: 0")), b"/read:0").startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_body_that_nobody_has_read_is_no_head(worker: ApiWorker, connect: Connect) -> None:
+    worker.head_seconds = SHORT_SECONDS
+    connection = connect(b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n12")
+    until(connection, b"/refused:0")
+    gevent.sleep(2 * SHORT_SECONDS)
+    connection.sendall(b"34" + GET)
+    assert until(connection, b"/a:0").startswith(b"HTTP/1.1 200 ")
