@@ -9,8 +9,8 @@ import click
 
 from dtqs.cli.options import configuration
 from dtqs.cli.output import json_text
+from dtqs.cli.reading import opened_reader
 from dtqs.cli.show import entry_line
-from dtqs.cli.system import opened_reader
 from dtqs.client import WaitOver
 from dtqs.deadline import Deadline
 from dtqs.readings import SystemLogRow, SystemReader

@@ -14,8 +14,8 @@ import httpx
 from dtqs.amounts import plural, size
 from dtqs.api.access.secret import file_fault
 from dtqs.broker.checkup import look_once, write_refusal
-from dtqs.cli.admin import opened_store
 from dtqs.cli.endpoint import Endpoint
+from dtqs.cli.store import opened_store
 from dtqs.client.calls import is_local
 from dtqs.config import Config
 from dtqs.errors import BrokerUnavailable, FilesUnavailable, StoreUnavailable

@@ -9,12 +9,12 @@ from dataclasses import asdict, replace
 import click
 
 from dtqs.cli import checks, reach
-from dtqs.cli.admin import opened_store
 from dtqs.cli.checks import FAILED, OK, Check
 from dtqs.cli.endpoint import find_endpoint
 from dtqs.cli.jail import jail
 from dtqs.cli.options import configuration, configuration_path, json_option
 from dtqs.cli.output import print_json, print_table
+from dtqs.cli.store import opened_store
 from dtqs.config import Config
 from dtqs.errors import ConfigError
 from dtqs.processors.catalog import Catalog

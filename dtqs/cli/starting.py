@@ -3,7 +3,7 @@
 import socket
 
 from dtqs.api.access.secret import another_secret, api_secret, fingerprint
-from dtqs.cli.admin import opened_store
+from dtqs.cli.store import opened_store
 from dtqs.config import Config
 from dtqs.errors import ConfigError, StoreUnavailable
 

@@ -20,7 +20,9 @@ from rich.text import Text
 
 from dtqs.cli.options import configuration, json_option
 from dtqs.cli.output import STYLES, cell_text, print_json
-from dtqs.cli.system import depth_words, opened_reader, worker_row
+from dtqs.cli.queue import depth_words
+from dtqs.cli.reading import opened_reader
+from dtqs.cli.workers import worker_row
 from dtqs.console.lines import spark
 from dtqs.log import visible
 from dtqs.masking import masked_text

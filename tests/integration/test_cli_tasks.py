@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from click.testing import CliRunner, Result
 
-from dtqs.cli import change, look, main
+from dtqs.cli import bulk, main
 from dtqs.uuid7 import first_uuid7
 from tests.integration.test_client import TASK, Answer, Server
 
@@ -53,7 +53,7 @@ def test_a_listing_goes_on_through_pages_where_nothing_fits(server: Server) -> N
 
 
 def test_a_listing_that_looks_no_further_says_how_far_it_came(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(look, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("dtqs.cli.tasks.LOOK_SECONDS", 0.0)
     server.answers = {"GET /tasks": pages(server, None)}
     ended = dtqs(server, "tasks", "--tag", "x")
     assert ended.exit_code == 0
@@ -89,9 +89,9 @@ def test_more_than_the_limit_is_said(server: Server) -> None:
 
 
 def test_the_question_tells_how_many_of_how_many() -> None:
-    assert change.question("cancel", 1, False) == "cancel 1 task?"
-    assert change.question("cancel", 1000, False) == "cancel 1,000 tasks?"
-    assert change.question("retry", 1000, True) == "retry 1,000 tasks, and leave others that fit (--limit)?"
+    assert bulk.question("cancel", 1, False) == "cancel 1 task?"
+    assert bulk.question("cancel", 1000, False) == "cancel 1,000 tasks?"
+    assert bulk.question("retry", 1000, True) == "retry 1,000 tasks, and leave others that fit (--limit)?"
 
 
 def test_a_running_task_is_not_said_to_be_cancelled_yet(server: Server) -> None:

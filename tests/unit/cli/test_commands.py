@@ -128,7 +128,7 @@ def test_an_error_of_ours_is_told_without_a_traceback(monkeypatch: pytest.Monkey
     def failing() -> None:
         raise ConfigError(["first\x1b[2J", "second"])
 
-    monkeypatch.setattr("dtqs.cli.admin.migrate", failing)
+    monkeypatch.setattr("dtqs.cli.migrate.migrate", failing)
     result = CliRunner().invoke(main, ["migrate"])
     assert (result.exit_code, result.output) == (os.EX_CONFIG, "first\\x1b[2J\nsecond\n")
 

@@ -11,8 +11,9 @@ from dtqs.cli.checks import FAILED, Check
 from dtqs.cli.columns import fitting
 from dtqs.cli.doctor import show_checks
 from dtqs.cli.output import print_table
+from dtqs.cli.queue import QUEUE_COLUMNS, QUEUE_SPARE
 from dtqs.cli.show import show_tasks
-from dtqs.cli.system import QUEUE_COLUMNS, QUEUE_SPARE, WORKER_COLUMNS, WORKER_SPARE
+from dtqs.cli.workers import WORKER_COLUMNS, WORKER_SPARE
 
 ID = "01a20e65-6296-704d-a8d1-e4b70c3f5e56"
 AT = "2026-11-24T16:30:55.123456Z"

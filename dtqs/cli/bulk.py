@@ -1,4 +1,4 @@
-"""The commands cancel and retry: of tasks by their ids, or of all that fit."""
+"""The shared parts of `cancel` and `retry`: choose tasks by id or by status, type and tag, and change each in turn."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from dtqs.task import Status
 
 F = TypeVar("F", bound=Callable[..., Any])
 CHOSEN_LIMIT = 100_000
-STATUSES = "Exit status: 0 all done, 2 one or more were refused (they have ended, or there is no such task); others as with submit."
+BULK_STATUSES = "Exit status: 0 all done, 2 one or more were refused (they have ended, or there is no such task); others as with submit."
 
 
 def choosing(function: F) -> F:
@@ -40,56 +40,7 @@ def choosing(function: F) -> F:
     return function
 
 
-@click.command(epilog=STATUSES)
-@click.argument("task_ids", nargs=-1, metavar="[ID]...")
-@click.option("--pending", is_flag=True, help="All that wait, newest first.")
-@click.option("--in-progress", "in_progress", is_flag=True, help="All that run.")
-@choosing
-def cancel(task_ids: tuple[str, ...], pending: bool, in_progress: bool, **choice: Any) -> None:
-    """Cancel tasks: pending ones at once, running ones are interrupted.
-
-    \b
-      dtqs cancel 019a8b6c-2f5e-7c31-9d1f-0e6a5b7c8d90
-      dtqs cancel --pending --type video
-    """
-    statuses = [Status.PENDING] * pending + [Status.IN_PROGRESS] * in_progress
-    _change(
-        "cancel",
-        task_ids,
-        statuses,
-        "--pending or --in-progress",
-        lambda client, task_id: client.cancel(task_id).json,
-        choice,
-    )
-
-
-@click.command(epilog=STATUSES)
-@click.argument("task_ids", nargs=-1, metavar="[ID]...")
-@click.option("--failed", is_flag=True, help="All that have failed, newest first.")
-@click.option("--cancelled", is_flag=True, help="All that were cancelled.")
-@choosing
-def retry(task_ids: tuple[str, ...], failed: bool, cancelled: bool, **choice: Any) -> None:
-    """Submit failed or cancelled tasks anew; prints the id of each new task.
-
-    An outcome stays an outcome: the new task names the old one (retry_of). What was retried once already is not
-    submitted twice: its new task is shown.
-
-    \b
-      dtqs retry 019a8b6c-2f5e-7c31-9d1f-0e6a5b7c8d90
-      dtqs retry --failed --type image --tag holiday
-    """
-    statuses = [Status.FAILED] * failed + [Status.CANCELLED] * cancelled
-    _change(
-        "retry",
-        task_ids,
-        statuses,
-        "--failed or --cancelled",
-        lambda client, task_id: client.retry(task_id).json,
-        choice,
-    )
-
-
-def _change(
+def change(
     verb: str,
     task_ids: Sequence[str],
     statuses: Sequence[Status],

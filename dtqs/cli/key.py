@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from dtqs.cli.admin import opened_store
 from dtqs.cli.options import Group, configuration, json_option
 from dtqs.cli.output import print_json, print_table
+from dtqs.cli.store import opened_store
 from dtqs.store.api_keys import REMEMBERED_SECONDS, SCOPES, Ceilings
 from dtqs.task import PRIORITY_MAX, TIMEOUT_SECONDS_LIMIT
 

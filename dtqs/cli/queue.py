@@ -1,0 +1,79 @@
+"""The command `queue`, and the depth of the backlog in words."""
+
+from dataclasses import asdict
+
+import click
+
+from dtqs.amounts import plural
+from dtqs.cli.options import json_option
+from dtqs.cli.output import print_json, print_table
+from dtqs.cli.reading import READING_STATUSES, print_alarms, read_system
+from dtqs.readings import Depth, QueuedTask, Reading
+from dtqs.readings.alarms import age
+
+MORE = "+"
+"""Behind a count that stopped at its limit."""
+QUEUE_COLUMNS = ("task", "type", "priority", "submitted", "due", "attempts", "tags")
+QUEUE_SPARE = ("tags", "attempts", "submitted", "due", "priority")
+
+
+@click.command(epilog=READING_STATUSES)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 500),
+    default=5,
+    show_default=True,
+    help="Show at most so many of the next and of the later tasks.",
+)
+@json_option
+def queue(limit: int, as_json: bool) -> None:
+    """Show what waits: how much of which priority and type, the next tasks, and those that are due later.
+
+    \b
+      dtqs queue
+      dtqs queue --limit 50
+      dtqs queue --json | jq .depth.pending
+    """
+    reading = read_system(limit)
+    if as_json:
+        names = ("depth", "queue", "next_tasks", "later_tasks", "alarms")
+        print_json({name: value for name, value in asdict(reading).items() if name in names})
+    else:
+        _show_queue(reading)
+    print_alarms(reading)
+
+
+def queued_row(task: QueuedTask) -> tuple[str | None, ...]:
+    """Write one waiting task as the cells of QUEUE_COLUMNS."""
+    times = (task.submitted_at[:19] + "Z", task.due_at[:19] + "Z")
+    return (task.task_id, task.task_type, str(task.priority), *times, str(task.attempts), ",".join(task.tags) or None)
+
+
+def depth_words(depth: Depth) -> str:
+    """Say how much waits and runs, on one line."""
+    more = MORE if depth.more else ""
+    oldest = "" if depth.oldest_seconds is None else f", the oldest for {age(depth.oldest_seconds)}"
+    return f"{depth.pending:,}{more} pending{oldest}; {depth.later:,}{more} later (scheduled, or to be retried); {depth.in_progress:,} in progress"
+
+
+def _show_queue(reading: Reading) -> None:
+    depth = reading.depth
+    if depth is None:
+        return
+    click.echo(depth_words(depth))
+    if reading.queue is not None:
+        click.echo(
+            f"RabbitMQ: {plural(reading.queue.ready, 'hint')}, of one or more tasks each; {plural(reading.queue.consumers, 'consumer')}"
+        )
+    if depth.pending:
+        click.echo()
+        print_table(
+            ("priority", "pending"),
+            [(str(i), f"{count:,}") for i, count in reversed(list(enumerate(depth.by_priority))) if count],
+        )
+        click.echo()
+        print_table(("type", "pending"), [(name, f"{count:,}") for name, count in depth.by_type])
+    for title, found in (("next", reading.next_tasks), ("later", reading.later_tasks)):
+        if found:
+            click.echo(f"\n{title}:")
+            print_table(QUEUE_COLUMNS, [queued_row(task) for task in found], spare=QUEUE_SPARE)
