@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import gevent
 import pytest
 
-from dtqs.api.stream import watch
+from dtqs.api.stream import watcher as watchers
+from dtqs.api.stream.hub import Hub
 from dtqs.api.stream.opening import begin
 from dtqs.api.stream.position import decode, encode
-from dtqs.api.stream.watch import Hub, Watcher
+from dtqs.api.stream.watcher import Watcher
 from dtqs.settlement import Kind
 from dtqs.store import reads as store_reads
 from dtqs.store.reads import Reads, TaskLogRow
@@ -119,7 +120,7 @@ def test_of_many_large_tasks_that_have_ended_no_more_is_held_than_a_stream_may_q
     world: World, monkeypatch: pytest.MonkeyPatch, has_log: bool
 ) -> None:
     monkeypatch.setattr(store_reads, "SLICE_BYTES", 5000)
-    monkeypatch.setattr(watch, "QUEUE_BYTES", 5000)
+    monkeypatch.setattr(watchers, "QUEUE_BYTES", 5000)
     task_ids = world.submit(30, payload='"' + "x" * 2000 + '"', light=False)
     for task_id in task_ids:
         world.run([task_id])

@@ -16,8 +16,8 @@ from dtqs.api.http import problems
 from dtqs.api.http.answer import Answer
 from dtqs.api.openapi.document import OpenApi
 from dtqs.api.stream.client_socket import StreamPace
+from dtqs.api.stream.hub import Hub
 from dtqs.api.stream.resource import Sse
-from dtqs.api.stream.watch import Hub
 from dtqs.api.submit.ceilings import SubmitLimits
 from dtqs.api.submit.examine import Elsewhere
 from dtqs.api.submit.gather import Gather

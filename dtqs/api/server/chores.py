@@ -11,7 +11,7 @@ import gevent
 
 from dtqs.api.fitness import Fitness
 from dtqs.api.stream.client_socket import STALLED_SECONDS
-from dtqs.api.stream.watch import Hub
+from dtqs.api.stream.hub import Hub
 from dtqs.api.submit.gather import Gather
 from dtqs.api.submit.hinting import Hinting
 from dtqs.config import LeaseSection

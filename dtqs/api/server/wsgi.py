@@ -15,7 +15,7 @@ from dtqs.api.fitness import Fitness
 from dtqs.api.http.body import CLIENT_SECONDS, RESPONSE, in_pieces, wait_for_client
 from dtqs.api.server.app import App, AppParts, create_app
 from dtqs.api.server.chores import Chores
-from dtqs.api.stream.watch import Hub
+from dtqs.api.stream.hub import Hub
 from dtqs.api.submit.ceilings import SubmitLimits
 from dtqs.api.submit.examine import Elsewhere, Inline
 from dtqs.api.submit.gather import Gather

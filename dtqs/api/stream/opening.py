@@ -7,8 +7,9 @@ a long one from now on. Of many tasks only where they are is read here; the reco
 from collections.abc import Mapping, Sequence, Set
 
 from dtqs.api.stream.frames import StreamFrame, final, of_row, of_status
+from dtqs.api.stream.hub import Hub
 from dtqs.api.stream.position import AT_THE_END
-from dtqs.api.stream.watch import Hub, Watcher
+from dtqs.api.stream.watcher import Watcher
 from dtqs.errors import NotFound
 from dtqs.store.reads import FEW_TASKS, Reads, TaskLogRow, TaskState, Watched
 from dtqs.task import OUTCOMES, Status, TaskRecord

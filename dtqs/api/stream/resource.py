@@ -11,11 +11,12 @@ from dtqs.api.http.body import close_connection, wait_for_client
 from dtqs.api.http.query import Query, checked_id
 from dtqs.api.stream.client_socket import HEADERS, ClientSocket, StreamPace
 from dtqs.api.stream.frames import HEARTBEAT, encode, retry
+from dtqs.api.stream.hub import Hub
 from dtqs.api.stream.opening import begin
 from dtqs.api.stream.position import ENDED
 from dtqs.api.stream.position import decode as decode_position
 from dtqs.api.stream.position import encode as encode_position
-from dtqs.api.stream.watch import Hub, Watcher
+from dtqs.api.stream.watcher import Watcher
 from dtqs.config import ApiSection
 from dtqs.errors import NotFound, StoreUnavailable
 from dtqs.store.reads import Reads

@@ -1,0 +1,135 @@
+"""One reader for all streams of a process. Events only wake it; it reads the news itself, from PostgreSQL."""
+
+import logging
+import time
+from collections.abc import Iterable, KeysView
+
+import gevent
+from gevent.event import Event as Wake
+
+from dtqs.api.stream.frames import StreamFrame
+from dtqs.api.stream.reading import read_news
+from dtqs.api.stream.registry import TASKS_PER_TURN, Registry
+from dtqs.api.stream.watcher import Watcher
+from dtqs.errors import StoreUnavailable
+from dtqs.event import TaskEvent
+from dtqs.store.reads import Reads
+from dtqs.task import OUTCOMES
+
+logger = logging.getLogger(__name__)
+
+
+class Hub:
+    """Runs in greenlets of one process."""
+
+    def __init__(self, reads: Reads, reread_seconds: float) -> None:
+        self._reads, self._reread_seconds = reads, reread_seconds
+        self._registry = Registry()
+        self._announced: set[str] = set()
+        self._wake = Wake()
+        self._greenlet: gevent.Greenlet | None = None
+        self.closing = False
+
+    @property
+    def count(self) -> int:
+        return self._registry.count
+
+    @property
+    def watched(self) -> KeysView[str]:
+        """The ids of the watched tasks, as a view that follows changes."""
+        return self._registry.watched
+
+    def start(self) -> None:
+        """Safe to call twice."""
+        if self._greenlet is None:
+            self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        """Safe to call twice."""
+        self.end_streams()
+        if self._greenlet is not None:
+            self._greenlet.kill()
+            self._greenlet = None
+
+    def end_streams(self) -> None:
+        """Let every stream end itself. New ones end at once from now on."""
+        self.closing = True
+        self._registry.end_streams()
+
+    def add(self, watcher: Watcher) -> None:
+        self._registry.add(watcher)
+
+    def remove(self, watcher: Watcher, task_ids: Iterable[str]) -> None:
+        """Forget a stream and its tasks. Safe to call twice."""
+        self._registry.remove(watcher, task_ids)
+
+    def ready(self, watcher: Watcher) -> None:
+        """Begin to serve a stream, with the news that came before it was ready."""
+        watcher.ready = True
+        self.catch_up(watcher)
+
+    def catch_up(self, watcher: Watcher) -> None:
+        """Read what a stream missed while it had no room."""
+        behind, watcher.behind = watcher.behind, set()
+        self._note_news(behind)
+
+    def finish(self, watcher: Watcher, frame: StreamFrame) -> None:
+        """Give a stream the final event of one of its tasks, once."""
+        self._registry.finish(watcher, frame)
+
+    def cut_stalled(self, limit_seconds: float) -> None:
+        """Cut the connections of clients that have taken nothing for this time."""
+        for watcher in self._registry.stalled(limit_seconds):
+            watcher.cut()
+
+    def on_events(self, events: list[TaskEvent]) -> None:
+        """Wake the reader for these events of watched tasks. The broker's link calls it, so it must not wait."""
+        # the claim of a light task writes no log row, so there is nothing to read
+        logged = [event for event in events if event.log_id is not None]
+        self._announced.update(event.task_id for event in logged if event.event in OUTCOMES)
+        self._note_news(event.task_id for event in logged)
+
+    def _note_news(self, task_ids: Iterable[str]) -> None:
+        self._registry.note_news(task_ids)
+        if self._registry.has_news:
+            self._wake.set()
+
+    def _run(self) -> None:
+        reread_at = time.monotonic() + self._reread_seconds
+        while True:
+            self._wake.wait(max(0.0, reread_at - time.monotonic()))
+            self._wake.clear()
+            try:
+                self._read_all(set())
+                if time.monotonic() >= reread_at:
+                    self._reread()
+                    reread_at = time.monotonic() + self._reread_seconds
+            except StoreUnavailable as error:
+                logger.warning("streams wait for the store", extra={"reason": str(error)})
+                self._pause()
+            except Exception:  # one unreadable row must not end every stream
+                logger.exception("a turn of the streams failed")
+                self._pause()
+
+    def _pause(self) -> None:
+        gevent.sleep(min(1.0, self._reread_seconds))
+        self._wake.set()
+
+    def _read_all(self, known_ended: set[str]) -> None:
+        while self._registry.has_news:
+            announced, self._announced = self._announced, set()
+            read_news(self._reads, self._registry, announced, known_ended)
+
+    def _reread(self) -> None:
+        """Check all watched tasks: an event may be lost, and a log row pruned."""
+        watched = list(self.watched)
+        for start in range(0, len(watched), TASKS_PER_TURN):
+            part = [task_id for task_id in watched[start : start + TASKS_PER_TURN] if task_id in self.watched]
+            found = self._reads.watched(part) if part else []
+            ended = {one.task_id for one in found if one.status in OUTCOMES}
+            self._registry.note_news(ended)
+            self._registry.note_news(one.task_id for one in found if self._is_newer(one.task_id, one.last_log_id))
+            self._read_all(ended)
+
+    def _is_newer(self, task_id: str, last_log_id: int) -> bool:
+        return any(last_log_id > watcher.positions[task_id] for watcher in self._registry.watchers(task_id))

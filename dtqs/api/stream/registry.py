@@ -1,0 +1,83 @@
+"""The streams of one process, the tasks that they watch, and the tasks with news."""
+
+import time
+from collections.abc import Iterable, KeysView, Sequence
+
+from dtqs.api.stream.frames import StreamFrame
+from dtqs.api.stream.watcher import Watcher
+
+TASKS_PER_TURN = 200
+
+
+class Registry:
+    """All methods run in greenlets of one process and do not wait, so they need no lock."""
+
+    def __init__(self) -> None:
+        self._by_task: dict[str, set[Watcher]] = {}
+        self._all: set[Watcher] = set()
+        self._news: dict[str, None] = {}
+
+    @property
+    def count(self) -> int:
+        return len(self._all)
+
+    @property
+    def watched(self) -> KeysView[str]:
+        """The ids of the watched tasks, as a view that follows changes."""
+        return self._by_task.keys()
+
+    @property
+    def has_news(self) -> bool:
+        return bool(self._news)
+
+    def add(self, watcher: Watcher) -> None:
+        self._all.add(watcher)
+        for task_id in watcher.positions:
+            self._by_task.setdefault(task_id, set()).add(watcher)
+
+    def remove(self, watcher: Watcher, task_ids: Iterable[str]) -> None:
+        """Forget a stream and its tasks. Safe to call twice."""
+        self._all.discard(watcher)
+        for task_id in task_ids:
+            self._unwatch(watcher, task_id)
+
+    def note_news(self, task_ids: Iterable[str]) -> None:
+        self._news.update(dict.fromkeys(task_ids))
+
+    def take_news(self) -> dict[str, list[Watcher]]:
+        """Return some tasks with news, each with its streams that have room. Mark the other streams as behind."""
+        taken: dict[str, list[Watcher]] = {}
+        while self._news and len(taken) < TASKS_PER_TURN:
+            task_id = next(iter(self._news))
+            del self._news[task_id]
+            for watcher in self.watchers(task_id):
+                if watcher.has_room:
+                    taken.setdefault(task_id, []).append(watcher)
+                else:
+                    watcher.behind.add(task_id)
+        return taken
+
+    def watchers(self, task_id: str) -> Iterable[Watcher]:
+        return self._by_task.get(task_id, ())
+
+    def finish(self, watcher: Watcher, frame: StreamFrame) -> None:
+        """Give a stream the final event of one of its tasks, once."""
+        if watcher.positions.pop(frame.task_id, None) is not None:
+            watcher.put(frame)
+            self._unwatch(watcher, frame.task_id)
+
+    def end_streams(self) -> None:
+        for watcher in list(self._all):
+            watcher.leave()
+
+    def stalled(self, limit_seconds: float) -> Sequence[Watcher]:
+        """Return the streams whose clients have taken nothing for this time."""
+        oldest = time.monotonic() - limit_seconds
+        return [one for one in self._all if one.sending_since and one.sending_since < oldest]
+
+    def _unwatch(self, watcher: Watcher, task_id: str) -> None:
+        watchers = self._by_task.get(task_id)
+        if watchers is not None:
+            watchers.discard(watcher)
+            if not watchers:
+                del self._by_task[task_id]
