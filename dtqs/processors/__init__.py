@@ -1,1 +1,1 @@
-"""What DTQS can do: the built-in processors, and the catalog of all."""
+"""The built-in processors, and the catalog of all task types."""

@@ -1,4 +1,7 @@
-"""What a processor is, and the Context that its attempt gets. It knows files and the kernel, never the store or the broker."""
+"""Processor, the base class of a task type, and Context, its way to reach the worker.
+
+Both know files and the kernel, never the store or the broker.
+"""
 
 import tempfile
 from collections import Counter
@@ -19,7 +22,7 @@ from dtqs.task import MAX_RETRIES_LIMIT, TIMEOUT_SECONDS_LIMIT, Effect, OutputFi
 from dtqs.turn import Turn
 
 Json = Any
-"""What orjson can write: None, bool, int, float, str, list, dict with str keys."""
+"""A value that orjson can write: None, bool, int, float, str, list, dict with str keys."""
 
 
 class Payload(BaseModel):
@@ -31,30 +34,30 @@ class Payload(BaseModel):
 Source = Annotated[
     str,
     AfterValidator(check),
-    Field(description=f"where the input comes from: {ALLOWED}", json_schema_extra={"x-dtqs-source": True}),
+    Field(description=f"URI of the input: {ALLOWED}", json_schema_extra={"x-dtqs-source": True}),
 ]
 """The type of a payload's field that names an input."""
 
 
 class ProcessorSettings(Section):
-    """The keys that `[processor:NAME]` has for every type; settings models extend it."""
+    """The keys of `[processor:NAME]` that every type has. Settings models extend it."""
 
     max_retries: int | None = Field(
         default=None,
         ge=0,
         le=MAX_RETRIES_LIMIT,
-        description="retries after the first attempt; left out: the type's own",
+        description="retries after the first attempt; left out: the task type's default",
     )
     timeout_seconds: float | None = Field(
         default=None,
         ge=0.1,
         le=TIMEOUT_SECONDS_LIMIT,
-        description="seconds that an attempt may take; left out: the type's own",
+        description="seconds that an attempt may take; left out: the task type's default",
     )
 
 
 class NoSettings(ProcessorSettings):
-    """The settings of a processor that has no keys of its own."""
+    """The settings of a processor without keys of its own."""
 
 
 P = TypeVar("P", bound=BaseModel)
@@ -62,7 +65,10 @@ S = TypeVar("S", bound=Section)
 
 
 class Reporter(Protocol):
-    """Where a context's reports go; the worker writes them through the task's lease. Each may raise LeaseLost or StoreUnavailable."""
+    """The receiver of a context's reports. The worker writes them through the task's lease.
+
+    Each method may raise LeaseLost or StoreUnavailable.
+    """
 
     def progress(self, task_id: str, attempt: int, fraction: float, message: str) -> None: ...
     def log(self, task_id: str, attempt: int, level: str, message: str, data: Json) -> None: ...
@@ -71,11 +77,11 @@ class Reporter(Protocol):
 
 
 Permit = Callable[[str, str, str], None]
-"""Judges whether a task may open an upload: task id, URI, file id. Raises InputRefused, StoreUnavailable."""
+"""A check that a task may open an upload: task id, URI, file id. Raises InputRefused, StoreUnavailable."""
 
 
 class Processor(Generic[P, S]):
-    """Does one task type. One instance serves all attempts of a worker process, one at a time."""
+    """Base class for one task type. One instance serves all attempts of a worker process, one at a time."""
 
     name: ClassVar[str]
     """The task type: lower-case letters, digits, `_` and `-`."""
@@ -83,7 +89,7 @@ class Processor(Generic[P, S]):
     settings_model: ClassVar[type[Section]] = NoSettings
     """The keys of `[processor:NAME]`."""
     light: ClassVar[bool] = False
-    """Short and without an outside effect: may share a hint, a claim and a finish with others."""
+    """Short and without an outside effect: may share a hint, a claim and a finish with other tasks."""
     max_retries: int | None = None
     """None: `[retry] max_retries`."""
     timeout_seconds: float | None = None
@@ -101,19 +107,25 @@ class Processor(Generic[P, S]):
             )
 
     def is_light(self, payload: P) -> bool:
-        """Tell whether this very payload is light; asked once, at submit."""
+        """Tell whether this payload is light. Called once, at submit."""
         return self.light
 
     def problems(self, payload: P) -> Sequence[Problem]:
-        """Return what the settings forbid of a payload that its model allows; asked at submit, all at once. Fields as in `outputs[0].width`."""
+        """Return every reason why the settings forbid a payload that its model allows. Called at submit.
+
+        Fields are named as in `outputs[0].width`.
+        """
         return ()
 
     def problems_beside(self, payload: Json) -> Sequence[Problem]:
-        """Return what else is to be said of a payload, as it came, that the model refuses: of the fields that are well formed, so that all is told at once."""
+        """Return further problems of a raw payload that its model refuses, judging only its well-formed fields.
+
+        The client thus gets all problems in one answer.
+        """
         return ()
 
     def sources(self, payload: P) -> Sequence[str]:
-        """Return the URIs that the payload names; at submit, `upload:` ones must exist and be the caller's."""
+        """Return the URIs in the payload. At submit, each `upload:` URI must exist and belong to the caller."""
         return ()
 
     def run(self, payload: P, context: "Context") -> Json:
@@ -121,15 +133,18 @@ class Processor(Generic[P, S]):
         raise NotImplementedError
 
     def close(self) -> None:
-        """Give back, within a second or two, what is kept for further attempts; called when a worker process that ran some ends in order."""
+        """Release, within a second or two, everything kept for further attempts.
+
+        Called when a worker process that ran an attempt ends in order.
+        """
 
     def kept_pids(self) -> Collection[int]:
-        """Return the child processes that this processor keeps for its next attempts: what else an attempt leaves behind is killed at its end."""
+        """Return the child processes kept for the next attempts. All others are killed when an attempt ends."""
         return ()
 
 
 class Context:
-    """What an attempt may ask of its worker."""
+    """The worker, as an attempt sees it."""
 
     __slots__ = (
         "_attempt",
@@ -164,47 +179,51 @@ class Context:
 
     @property
     def effect(self) -> Effect | None:
-        """The mark that `effect_begins` has set."""
+        """The mark that `effect_begins` set."""
         return self._effect
 
     @property
     def known_result(self) -> str | None:
-        """The result that `effect_happened` has told, as JSON text."""
+        """The result that `effect_happened` reported, as JSON text."""
         return self._known_result
 
     def progress(self, fraction: float, message: str = "") -> None:
-        """Report how much is done, from 0 to 1. Written and streamed at once: a millisecond, so report steps, not bytes. Raises ValueRefused."""
-        words = checks.message("progress", message, checks.PROGRESS_MESSAGE_LIMIT)
-        self._reporter.progress(self._task_id, self._attempt, checks.fraction(fraction), words)
+        """Report how much is done, from 0 to 1. Raises ValueRefused.
+
+        Each report is written and streamed at once and costs a millisecond, so report steps, not bytes.
+        """
+        text = checks.message("progress", message, checks.PROGRESS_MESSAGE_LIMIT)
+        self._reporter.progress(self._task_id, self._attempt, checks.fraction(fraction), text)
 
     def log(self, message: str, *, level: str = "info", **data: Json) -> None:
-        """Write a row of the task's log: level is debug, info, warning or error. Raises ValueRefused for data that cannot be kept as it is."""
-        words, level = checks.message("log", message), checks.level(level)
+        """Write a row to the task's log; level is debug, info, warning or error. Raises ValueRefused for bad data."""
+        text, level = checks.message("log", message), checks.level(level)
         if data:
             json_text("the log's data", data, LOG_LIMIT)
-        self._reporter.log(self._task_id, self._attempt, level, words, data or None)
+        self._reporter.log(self._task_id, self._attempt, level, text, data or None)
 
     def open_input(self, uri: str) -> BinaryIO:
-        """Open a source for reading, as a file of the disk. Raises InputRefused (no such file, not allowed) or FilesUnavailable."""
+        """Open a source for reading, as a file on disk. Raises InputRefused or FilesUnavailable."""
         if self._permit is not None and (file_id := upload_id(uri)):
             self._permit(self._task_id, uri, file_id)
         return self._files.open_input(uri)
 
     def work_dir(self) -> Path:
-        """Return a private folder that goes with the attempt."""
+        """Return a private folder, which is removed at the end of the attempt."""
         if self._work_dir is None:
             self._work_dir = self._files.temporary_dir(self._task_id)
         return Path(self._work_dir.name)
 
     @property
     def jail(self) -> Jail:
-        """How programs that read hostile files are held here, by `[files] jail`."""
+        """The isolation, by `[files] jail`, of programs that read hostile files."""
         return Jail(self._files.jail)
 
     def add_output(self, name: str, write: Callable[[BinaryIO], object], media_type: str) -> dict[str, Json]:
-        """Store one output: `write` is called with an open file. Returns `{"name", "uri", "media_type", "size_bytes", "sha256"}`.
+        """Store one output by calling `write` with an open file. Return name, uri, media_type, size_bytes and sha256.
 
-        It is durable on return, and becomes visible when the task is completed. Raises ValueRefused, FilesUnavailable when the disk is full.
+        The file is durable on return. It becomes visible when the task is completed.
+        Raises ValueRefused, or FilesUnavailable when the disk is full.
         """
         name, media_type = checks.output_name(name), checks.media_type(media_type)
         checks.writer(write)
@@ -219,28 +238,31 @@ class Context:
         }
 
     def take(self, key: str, per_second: float, burst: int = 1) -> None:
-        """Take one of `per_second` turns a second that all workers share under this key, after a pause up to `burst` at once.
+        """Take one of the `per_second` turns a second that all workers share under this key.
 
-        Raises Postponed, which is to be let through, where there is no turn now: the task comes again when there is one, and begins anew.
-        So take it before what costs much, and before `effect_begins()`.
+        After a pause, up to `burst` turns are available at once. With no turn free, this raises Postponed: let it pass.
+        The task then starts again from its beginning when a turn is free.
+        So take turns before expensive work, and before `effect_begins()`.
         """
         self.take_all([Turn(key, per_second, burst)])
 
     def take_all(self, turns: Sequence[Turn]) -> None:
-        """Take a turn of each of several limits: of all of them, or of none where one has no turn now. Equal ones count once. Else as `take`."""
+        """Take one turn of each limit, or no turn at all if one limit has none free. Equal turns count once."""
         wanted = checks.turns(turns)
         for key, count in Counter(turn.key for turn in wanted).items():
             if count > 1:
                 raise PermanentError(
-                    f"the rate limit {key} is asked for twice, with different rates or bursts; allowed is one of each key"
+                    f"the rate limit {key} is given twice, with different rates or bursts; "
+                    "allowed: one rate and burst per key"
                 )
         if wanted:
             self._reporter.take(wanted)
 
     def effect_begins(self, on_ambiguous: Effect | str = Effect.FAIL) -> None:
-        """Say, just before it, that something begins that must not happen twice: SMTP's DATA, the SMS request.
+        """Mark the start of an effect that must not happen twice (SMTP's DATA, an SMS request). Call it just before.
 
-        From then on only what `run` itself returns or raises settles the task otherwise than `on_ambiguous` says. Not for light tasks.
+        If the worker dies after this, `on_ambiguous` settles the task; a return or an error of `run` still settles it
+        as usual. Not for light tasks.
         """
         if on_ambiguous not in list(Effect):
             raise ValueRefused(f"effect_begins: on_ambiguous = {on_ambiguous!a:.100}; allowed are {', '.join(Effect)}")
@@ -249,10 +271,11 @@ class Context:
         self._effect = effect
 
     def effect_happened(self, result: dict[str, Json]) -> None:
-        """Say at once that the effect has happened, and what the result is as far as it is known.
+        """Report at once that the effect has happened, with the result as far as it is known.
 
-        Whatever ends `run` from here on, a stop or an error, completes the task with that result. If the worker dies, the task fails: it must not happen
-        twice; unless PostgreSQL was away, and the lease still says what `effect_begins` was told. Raises PermanentError where the result cannot be stored.
+        From here on a stop or an error in `run` completes the task with this result. If the worker dies, the task fails
+        because the effect must not happen twice. Exception: PostgreSQL was down, and the lease still holds the mark of
+        `effect_begins`. Raises PermanentError if the result cannot be stored.
         """
         self._known_result = json_text("the result", result)
         if self._effect is not Effect.FAIL:
@@ -263,13 +286,13 @@ class Context:
         return tuple(self._outputs)
 
     def discard(self) -> None:
-        """Remove what was stored, since the attempt has come to nothing; what lies in a bucket is left to the keeper's sweep, which may take its time."""
+        """Remove the stored outputs of a failed attempt. Objects in a bucket are left to the keeper's slower sweep."""
         outputs, self._outputs = self._outputs, []
         for output in () if self._files.over_network else outputs:
             self._files.remove(output.file_id)
 
     def close(self) -> None:
-        """Remove the private folder; the worker calls it when the attempt has ended."""
+        """Remove the private folder. The worker calls it when the attempt has ended."""
         if self._work_dir is not None:
             self._work_dir.cleanup()
             self._work_dir = None

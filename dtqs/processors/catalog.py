@@ -1,6 +1,6 @@
-"""Which task types there are: the built-in ones and those of others' packages, each with its settings.
+"""The catalog of task types: the built-in ones and those of other packages, each with its settings.
 
-What is wrong with a payload, faults.py puts into words.
+faults.py words the problems of a payload.
 """
 
 import re
@@ -24,7 +24,7 @@ from dtqs.processors.sms import SmsProcessor
 from dtqs.processors.video import VideoProcessor
 
 GROUP = "dtqs.processors"
-"""The entry-point group in which packages register their processors."""
+"""The entry-point group where packages register their processors."""
 
 BUILT_IN: tuple[type[Processor[Any, Any]], ...] = (
     EchoProcessor,
@@ -60,14 +60,14 @@ class Catalog:
         return sorted(self._processors)
 
     def get(self, task_type: str) -> Processor[Any, Any]:
-        """Return the processor of a task type. Raises NotFound, which lists those that there are."""
+        """Return the processor of a task type. Raises NotFound, which lists the known types."""
         try:
             return self._processors[task_type]
         except KeyError:
             raise NotFound("task type", f"{task_type!r:.100}{suggestion(task_type, self.names())}") from None
 
     def validate(self, task_type: str, payload: Json) -> tuple[Processor[Any, Any], BaseModel]:
-        """Return the processor and the validated payload. Raises NotFound, or Invalid with everything that is wrong."""
+        """Return the processor and the validated payload. Raises NotFound, or Invalid with all problems."""
         processor = self.get(task_type)
         if task_type in self._bounds and (too_many := list(count_problems(self._bounds[task_type], payload))):
             raise Invalid(too_many[:PROBLEMS_LIMIT])
@@ -85,7 +85,7 @@ class Catalog:
 
 
 def _classes(problems: list[str]) -> dict[str, type[Processor[Any, Any]]]:
-    """Every processor class by its name; one name that two claim is a problem."""
+    """Return every processor class by name. A name that two classes claim is a problem."""
     classes: dict[str, type[Processor[Any, Any]]] = {processor.name: processor for processor in BUILT_IN}
     for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
         found = _load(point, problems)
@@ -93,22 +93,27 @@ def _classes(problems: list[str]) -> dict[str, type[Processor[Any, Any]]]:
             continue
         if not _NAME.fullmatch(found.name):
             problems.append(
-                f"{_where(point)}: {found.name!r} is no name for a task type; allowed: lower-case letters, digits, _ and -, a letter first"
+                f"{_where(point)}: {found.name!r} is not a valid task type name; "
+                "allowed: lower-case letters, digits, _ and -, starting with a letter"
             )
         elif classes.setdefault(found.name, found) is not found:
-            problems.append(f"{_where(point)}: the task type {found.name} is taken by {classes[found.name].__module__}")
+            problems.append(
+                f"{_where(point)}: task type {found.name} is already defined by {classes[found.name].__module__}"
+            )
     return classes
 
 
 def _load(point: EntryPoint, problems: list[str]) -> type[Processor[Any, Any]] | None:
     try:
         found = point.load()
-    except Exception as error:  # others' code, which may raise anything; all that is broken is told at once
+    except Exception as error:  # foreign code may raise anything, and all broken packages are reported together
         problems.append(f"{_where(point)}: cannot be loaded: {type(error).__name__}: {error}")
         return None
     if (kind := processor_class(found)) is None:
-        wanted = "not a processor; allowed: a subclass of dtqs.Processor with name and payload_model, or a function with @dtqs.processor"
-        problems.append(f"{_where(point)}: {wanted}")
+        problems.append(
+            f"{_where(point)}: not a processor; allowed: a subclass of dtqs.Processor with name and payload_model, "
+            "or a function with @dtqs.processor"
+        )
     return kind
 
 
@@ -122,9 +127,8 @@ def _unknown_sections(config: Config, classes: dict[str, type[Processor[Any, Any
     for name in config.processor_names():
         if name not in classes:
             entry = next(iter(config.raw[f"processor:{name}"].values()), None)
-            problems.append(
-                f"{entry.where if entry else config.path}: [processor:{name}]: no such task type{suggestion(name, sorted(classes))}"
-            )
+            where = entry.where if entry else config.path
+            problems.append(f"{where}: [processor:{name}]: no such task type{suggestion(name, sorted(classes))}")
     return problems
 
 
@@ -136,7 +140,7 @@ def _build(found: type[Processor[Any, Any]], config: Config, problems: list[str]
         return built
     except ConfigError as error:
         problems += error.problems
-    except Exception as error:  # others' constructors, as above
+    except Exception as error:  # foreign constructors, as above
         problems.append(
             f"processor {found.name} ({found.__module__}): cannot be built: {type(error).__name__}: {error}"
         )

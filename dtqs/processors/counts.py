@@ -1,6 +1,6 @@
-"""How many members the lists and objects of a payload may have, asked before its model validates each of them; pure.
+"""Limits on how many members the lists and objects of a payload have, checked before pydantic validates them; pure.
 
-pydantic judges every member of a list that is far too long, and keeps an error for each: 130,000 empty outputs took 0.7 s.
+pydantic validates every member of an overlong list and keeps an error for each: 130,000 empty outputs took 0.7 s.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _NESTED_LIMIT = 8
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The bounds of one field, and of the model inside it."""
+    """The limit of one field, and the limits of the model inside it."""
 
     name: str
     most: int | None
@@ -27,7 +27,7 @@ class Bound:
 
 
 def bounds(model: type[BaseModel], levels: int = _NESTED_LIMIT) -> tuple[Bound, ...]:
-    """Return the bounds of a model's fields; none for a model without any."""
+    """Return the limits of a model's fields; empty if it has no limits."""
     found = []
     for name, field in model.model_fields.items():
         inside = model_in(field.annotation)
@@ -39,7 +39,7 @@ def bounds(model: type[BaseModel], levels: int = _NESTED_LIMIT) -> tuple[Bound, 
 
 
 def count_problems(allowed: tuple[Bound, ...], value: Any, where: str = "payload") -> Iterator[Problem]:
-    """Name the lists and objects that have more members than is allowed."""
+    """Yield a problem for each list or object with too many members."""
     for bound in allowed:
         member = value.get(bound.name) if isinstance(value, dict) else None
         if not isinstance(member, list | dict):
@@ -54,7 +54,7 @@ def count_problems(allowed: tuple[Bound, ...], value: Any, where: str = "payload
 
 
 def _most(field: FieldInfo) -> int | None:
-    """Return the greatest length that a field states, also in an arm of a union."""
+    """Return the maximum length of a field, also from an arm of a union."""
     lengths = [
         each.max_length
         for each in [*field.metadata, *_marks(field.annotation)]
@@ -64,7 +64,7 @@ def _most(field: FieldInfo) -> int | None:
 
 
 def _has_members(annotation: Any) -> bool:
-    """Tell whether a type is a list or object, or a union with one; a text is judged by its own length, elsewhere."""
+    """Tell whether a type is a list or object, or a union with one. The length of a text is checked elsewhere."""
     origin = get_origin(annotation)
     if origin is Annotated or origin in (Union, UnionType):
         return any(_has_members(part) for part in get_args(annotation))
@@ -72,7 +72,7 @@ def _has_members(annotation: Any) -> bool:
 
 
 def _marks(annotation: Any) -> list[Any]:
-    """Return what is said of a type itself and of the arms of a union, and nothing of the members of a list."""
+    """Return the annotations of a type and of the arms of a union, without those of a list's members."""
     origin = get_origin(annotation)
     if origin is Annotated:
         inner, *marks = get_args(annotation)
@@ -82,5 +82,5 @@ def _marks(annotation: Any) -> list[Any]:
         ]
     if origin in (Union, UnionType):
         arms = [arm for arm in get_args(annotation) if arm is not type(None)]
-        return _marks(arms[0]) if len(arms) == 1 else []  # of several arms another one may allow more
+        return _marks(arms[0]) if len(arms) == 1 else []  # with several arms, another one may allow more
     return []

@@ -1,6 +1,7 @@
-"""The task type `echo`: gives its payload back. For health checks, tests and benchmarks; some fields make it slow, fail or die.
+"""The task type `echo`: returns its payload. For health checks, tests and benchmarks; some fields make it slow or fail.
 
-The fields that take a worker from others, by death or for long, need `[processor:echo] faults = on`: one caller could stop the service with them.
+Fields that kill a worker or occupy it for long need `[processor:echo] faults = on`: with them one caller could
+stop the service.
 """
 
 import os
@@ -14,7 +15,7 @@ from dtqs.errors import PermanentError, Problem, TransientError
 from dtqs.processors.base import Context, Json, Processor, ProcessorSettings
 
 SLEEP_SECONDS_LIMIT = 10.0
-"""Longer sleeps need the setting."""
+"""The setting `faults` allows longer sleeps."""
 
 
 class EchoSettings(ProcessorSettings):
@@ -22,13 +23,13 @@ class EchoSettings(ProcessorSettings):
 
     faults: bool = Field(
         False,
-        description=f"exit, spin_seconds and a sleep_seconds above {SLEEP_SECONDS_LIMIT:g} are obeyed; for tests: "
-        "one caller can stop all workers with them",
+        description=f"obey exit, spin_seconds and a sleep_seconds above {SLEEP_SECONDS_LIMIT:g}; for tests only: "
+        "with them one caller can stop all workers",
     )
 
 
 class EchoPayload(BaseModel):
-    """Any JSON object. Its known fields are obeyed, and returned like the others."""
+    """Any JSON object. Known fields are obeyed, and returned with the others."""
 
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, frozen=True)
 
@@ -39,11 +40,14 @@ class EchoPayload(BaseModel):
     fail: Literal["transient", "permanent"] | None = Field(
         default=None, description="end every attempt with an error of this sort"
     )
-    fail_times: int = Field(default=0, ge=0, le=1000, description="so many attempts fail with a transient error")
-    steps: int = Field(default=0, ge=0, le=1000, description="report progress so many times")
-    exit: int | None = Field(default=None, ge=0, le=255, description="the worker process dies with this exit status")
+    fail_times: int = Field(
+        default=0, ge=0, le=1000, description="number of first attempts that fail with a transient error"
+    )
+    steps: int = Field(default=0, ge=0, le=1000, description="number of progress reports")
+    exit: int | None = Field(default=None, ge=0, le=255, description="exit status with which the worker process dies")
     effect: Literal["retry", "fail"] | None = Field(
-        default=None, description="say first that an outside effect begins, and what to do if nobody knows how it went"
+        default=None,
+        description="mark an outside effect first; the value says how to settle the task if its end is unknown",
     )
 
     _given: Json = PrivateAttr(default=None)
@@ -52,7 +56,7 @@ class EchoPayload(BaseModel):
     def model_validate(cls, obj: Any, **options: Any) -> Self:
         """Validate, and keep the object as it was given.
 
-        One without a known field has nothing to validate: that is most of them, and it saves half of what a tiny task costs here.
+        An object without known fields, the usual case, skips validation. It saves half the cost of a tiny task here.
         """
         if type(obj) is not dict or not _KNOWN.isdisjoint(obj):
             payload = super().model_validate(obj, **options)
@@ -74,7 +78,7 @@ _set = object.__setattr__
 
 
 class EchoProcessor(Processor[EchoPayload, EchoSettings]):
-    """Light, unless its payload asks for something that takes long, may be seen or may kill."""
+    """Light, unless the payload asks for a delay, an effect or a death."""
 
     name = "echo"
     payload_model = EchoPayload
@@ -88,21 +92,17 @@ class EchoProcessor(Processor[EchoPayload, EchoSettings]):
     def problems(self, payload: EchoPayload) -> Sequence[Problem]:
         if self.settings.faults or payload.__pydantic_fields_set__ is _NONE_SET:
             return ()
-        needs = "needs [processor:echo] faults = on here, which is for tests"
-        found = [(name, f"{needs}; without it this field is left out") for name in _forbidden(payload)]
+        needs = "needs [processor:echo] faults = on, which is for tests"
+        found = [(name, f"{needs}; otherwise leave this field out") for name in _forbidden(payload)]
         if payload.sleep_seconds > SLEEP_SECONDS_LIMIT:
-            found.append(
-                (
-                    "sleep_seconds",
-                    f"above {SLEEP_SECONDS_LIMIT:g} {needs}; without it, 0 to {SLEEP_SECONDS_LIMIT:g} is allowed",
-                )
-            )
+            limit = f"{SLEEP_SECONDS_LIMIT:g}"
+            found.append(("sleep_seconds", f"above {limit} {needs}; otherwise 0 to {limit} is allowed"))
         return [Problem(f"payload.{name}", message) for name, message in found]
 
     def run(self, payload: EchoPayload, context: Context) -> Json:
         if payload.__pydantic_fields_set__ is _NONE_SET:
             return payload.__pydantic_extra__
-        # Again here: the setting may have changed since the submit.
+        # Checked again here: the setting may have changed since the submit.
         if problems := self.problems(payload):
             raise PermanentError("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
         _obey(payload, context)
@@ -110,7 +110,7 @@ class EchoProcessor(Processor[EchoPayload, EchoSettings]):
 
 
 def _forbidden(payload: EchoPayload) -> list[str]:
-    """Return the fields that no value makes harmless, where they ask for something."""
+    """Return the given fields that are dangerous with any value."""
     return [
         name for name, asks in (("exit", payload.exit is not None), ("spin_seconds", payload.spin_seconds > 0)) if asks
     ]
@@ -128,7 +128,7 @@ def _obey(payload: EchoPayload, context: Context) -> None:
         raise TransientError("the payload asks for a transient error")
     if context.attempt <= payload.fail_times:
         raise TransientError(
-            f"the payload asks that the first {payload.fail_times} attempts fail; this is attempt {context.attempt}"
+            f"the payload asks for {payload.fail_times} failed attempts; this is attempt {context.attempt}"
         )
 
 

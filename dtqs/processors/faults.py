@@ -1,4 +1,4 @@
-"""Words for what is wrong with a payload: pydantic's errors as our problems, each with its place and with what is allowed; pure."""
+"""Validation errors of payloads as problems: pydantic's errors with their place and the allowed values; pure."""
 
 import difflib
 import functools
@@ -15,7 +15,7 @@ from dtqs.masking import masked
 
 PROBLEMS_LIMIT = 100
 _SUGGESTIONS, _NAME_CHARACTERS = 10, 60
-"""Only the first problems of a payload get a suggestion, and only a name as short as names are: looking for one costs a millisecond."""
+"""Only the first problems of a payload get a suggestion, and only short names: each search costs a millisecond."""
 _SHOWN_CHARACTERS = 40
 _WANTED = {
     "int_type": "a whole number",
@@ -32,14 +32,14 @@ _WANTED = {
     "model_type": "an object",
     "model_attributes_type": "an object",
 }
-"""The types that pydantic's errors want, in words."""
+"""The expected type for each of pydantic's type errors."""
 
 
 def payload_problems(error: ValidationError, model: type[BaseModel], root: str = "payload") -> list[Problem]:
-    """Return a problem for each error, PROBLEMS_LIMIT at most and then one that says how many more there are."""
+    """Return a problem for each error, at most PROBLEMS_LIMIT, then one with the number of the others."""
     faults = error.errors(include_url=False, include_context=False)
     problems = [
-        _problem(root, fault["loc"], fault["type"], _said(fault), model, at < _SUGGESTIONS)
+        _problem(root, fault["loc"], fault["type"], _message(fault), model, at < _SUGGESTIONS)
         for at, fault in enumerate(faults[:PROBLEMS_LIMIT])
     ]
     if len(faults) > PROBLEMS_LIMIT:
@@ -48,18 +48,18 @@ def payload_problems(error: ValidationError, model: type[BaseModel], root: str =
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """Return "; did you mean …?" where one is close, and what is known."""
+    """Return "; did you mean …?" if a known name is close, and the list of known names."""
     close = difflib.get_close_matches(name, known, 1, 0.6) if 0 < len(name) <= _NAME_CHARACTERS else []
     return f"{f'; did you mean {close[0]}?' if close else ''}; known: {', '.join(known)}"
 
 
 def place(root: str, loc: Sequence[int | str]) -> str:
-    """Return where a field is, as in `payload.outputs[0].width`."""
+    """Return the path of a field, as in `payload.outputs[0].width`."""
     return root + "".join(f"[{part}]" if isinstance(part, int) else f".{part[:100]}" for part in loc)
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the model that a field's type holds, if it holds one."""
+    """Return the model inside a field's type, or None."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for part in get_args(annotation) if (found := model_in(part))), None)
@@ -68,7 +68,7 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
 def _problem(
     root: str, loc: tuple[int | str, ...], kind: str, message: str, model: type[BaseModel], suggests: bool
 ) -> Problem:
-    if loc and loc[-1] == "[key]":  # what is wrong is a name in an object whose names are free
+    if loc and loc[-1] == "[key]":  # the fault is a key of an object with free keys
         loc = loc[:-1]
     where = place(root, loc)
     if kind == "extra_forbidden":
@@ -77,21 +77,22 @@ def _problem(
         return Problem(where, f"no such field{suggestion(str(loc[-1]) if suggests else '', known)}")
     if kind == "missing":
         return Problem(where, f"must be given{_allowed(model, loc)}")
-    if kind == "string_pattern_mismatch" and (allowed := _allowed(model, loc)):  # a pattern is for programs
-        return Problem(where, f"is not of the form that is allowed{allowed}")
-    if kind == "value_error":  # our own words, which say what is allowed
+    # users cannot read a regular expression
+    if kind == "string_pattern_mismatch" and (allowed := _allowed(model, loc)):
+        return Problem(where, f"does not have the allowed form{allowed}")
+    if kind == "value_error":  # a message of our own, which already says what is allowed
         return Problem(where, message.removeprefix("Value error, "))
     return Problem(where, message.replace("Input should", "should") + _allowed(model, loc))
 
 
-def _said(fault: ErrorDetails) -> str:
-    """Word one error of pydantic; where the type is wrong, with the value that was given instead."""
+def _message(fault: ErrorDetails) -> str:
+    """Return the message of one pydantic error. For a wrong type it includes the given value."""
     wanted = _WANTED.get(fault["type"])
-    return f"must be {wanted}, not {_shown(fault['loc'], fault['input'])}" if wanted else fault["msg"]
+    return f"must be {wanted}, not {_excerpt(fault['loc'], fault['input'])}" if wanted else fault["msg"]
 
 
-def _shown(loc: Sequence[int | str], value: Any) -> str:
-    """Show a value of the wrong type, shortened, and without its secrets."""
+def _excerpt(loc: Sequence[int | str], value: Any) -> str:
+    """Return a value of the wrong type, shortened and with secrets masked."""
     if isinstance(value, dict | list | tuple):
         return "an object" if isinstance(value, dict) else "a list"
     name = next((part for part in reversed(loc) if isinstance(part, str)), "")
@@ -102,14 +103,14 @@ def _shown(loc: Sequence[int | str], value: Any) -> str:
 
 
 def _allowed(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
-    """The field's own description says what is allowed in more words than the one check that failed."""
+    """Return the field's description: it says what is allowed more fully than the one failed check."""
     parent = _model_at(model, loc[:-1])
     field = _fields(parent).get(str(loc[-1])) if parent and loc else None
     return f"; {field.description}" if field and field.description else ""
 
 
 def _model_at(model: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel] | None:
-    """Walk down the models along an error's place; None where that leads through something else."""
+    """Return the model at an error's place; None if the path leads through anything but models."""
     at: type[BaseModel] | None = model
     for part in loc:
         if isinstance(part, int) or at is None:
@@ -121,5 +122,5 @@ def _model_at(model: type[BaseModel], loc: Sequence[int | str]) -> type[BaseMode
 
 @functools.cache
 def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Return a model's fields by the names that payloads use."""
+    """Return a model's fields by their names in payloads."""
     return {field.alias or name: field for name, field in model.model_fields.items()}

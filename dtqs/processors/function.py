@@ -1,4 +1,4 @@
-"""Makes a processor of a plain function: `@processor("name", payload=Model)`. The function stays what it was, and can be called."""
+"""The decorator `@processor("name", payload=Model)`: makes a function a processor. The function stays callable."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -21,7 +21,10 @@ def processor(
     timeout_seconds: float | None = None,
     retry_on_timeout: bool = True,
 ) -> Callable[[F], F]:
-    """Return a decorator that registers `def run(payload, context)` as a task type. Processor explains the arguments."""
+    """Return a decorator that registers `def run(payload, context)` as a task type.
+
+    Processor documents the arguments.
+    """
 
     def decorate(run: F) -> F:
         def run_method(self: Any, payload: P, context: Context) -> Json:
@@ -45,7 +48,7 @@ def processor(
 
 
 def processor_class(value: object) -> type[Processor[Any, Any]] | None:
-    """Return the Processor class that a class or a decorated function stands for; None where it stands for none."""
+    """Return the Processor class of a class or a decorated function; None for anything else."""
     found = getattr(value, _CLASS, value)
     if not (isinstance(found, type) and issubclass(found, Processor)):
         return None

@@ -1,6 +1,6 @@
-"""The outputs of task types that make several files of one source: what they must keep to together.
+"""Rules for a list of outputs made from one source.
 
-They are judged also where some are wrong in themselves, so that a payload's every fault is told at once.
+They are checked even if some outputs are invalid, so that the client gets all problems in one answer.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,10 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class OutputPart(Generic[M]):
-    """One output as far as it is well formed: fields that are wrong in themselves hold what of them is not, else their defaults, and are named in `wrong`."""
+    """One output, as far as it is well formed.
+
+    `wrong` names the invalid fields; each holds its well-formed inner part, or else its default.
+    """
 
     index: int
     output: M
@@ -31,8 +34,8 @@ class OutputPart(Generic[M]):
 
 
 def check_some(items: Sequence[M], left_out: str) -> Sequence[M]:
-    """Want at least one; `left_out` says what is made where none is named. Raises ValueError."""
-    # not min_length: with that, an invalid only item is also told as one too few
+    """Require at least one item; `left_out` says which output is made without the field. Raises ValueError."""
+    # not min_length: with it, a single invalid item is also reported as one too few
     if not items:
         raise ValueError(f"at least one is needed; left out: {left_out}")
     return items
@@ -44,26 +47,26 @@ def whole(outputs: Sequence[M]) -> list[OutputPart[M]]:
 
 
 def well_formed(model: type[M], payload: Json) -> list[OutputPart[M]]:
-    """Return what there is to judge of the outputs of a payload that is not valid."""
+    """Return the usable parts of the outputs of an invalid payload."""
     given = payload.get("outputs") if isinstance(payload, dict) else None
     items = given[:OUTPUTS_LIMIT] if isinstance(given, list) else []
     return [_part(model, index, item if isinstance(item, dict) else {}) for index, item in enumerate(items)]
 
 
 def common_problems(parts: Sequence[OutputPart[M]], most: int) -> list[Problem]:
-    """Want no more outputs than the settings allow, and a name of its own for each."""
+    """Check that there are at most `most` outputs and that their names differ."""
     found = (
         [Problem("payload.outputs", f"{len(parts)} outputs; at most {most} are allowed")] if len(parts) > most else []
     )
     first: dict[str, int] = {}
     for part in parts:
         name = None if "name" in part.wrong else vars(part.output)["name"]
-        # a client that saves them side by side may be on a disk that ignores case
+        # a client may save them side by side on a file system that ignores case
         if name and (index := first.setdefault(name.lower(), part.index)) != part.index:
             found.append(
                 part.problem(
                     "name",
-                    f"outputs[{index}] has it as well; allowed: a name of its own for each, letters of either case being the same",
+                    f"outputs[{index}] has the same name; allowed: a different name for each, ignoring case",
                 )
             )
     return found
@@ -75,7 +78,10 @@ def _part(model: type[M], index: int, item: dict[str, Json]) -> OutputPart[M]:
 
 
 def _sound(model: type[M], item: dict[str, Json]) -> tuple[M, set[str]]:
-    """Set each field that validates by itself; of those that do not, what is well formed within. What must be there and is not becomes None."""
+    """Set each field that validates by itself, and the well-formed inside of each that does not.
+
+    A required field without a usable value becomes None.
+    """
     made, wrong = model.model_construct(_fields_set={name for name in model.model_fields if name in item}), set()
     for name, field in model.model_fields.items():
         if name not in item and not field.is_required():
@@ -84,7 +90,7 @@ def _sound(model: type[M], item: dict[str, Json]) -> tuple[M, set[str]]:
             model.__pydantic_validator__.validate_assignment(made, name, item.get(name))
         except ValidationError as error:
             wrong.add(name)
-            # told of something inside: the value has the right shape
+            # the error is inside the value, so the value itself has the right shape
             is_inside = any(
                 len(fault["loc"]) > 1
                 for fault in error.errors(include_url=False, include_context=False, include_input=False)
@@ -95,7 +101,7 @@ def _sound(model: type[M], item: dict[str, Json]) -> tuple[M, set[str]]:
 
 
 def _within(model: type[BaseModel], value: Json) -> Any:
-    """Return what is well formed of a model, or of a list of them."""
+    """Return the well-formed part of a model, or of a list of models."""
     if isinstance(value, dict):
         return _sound(model, value)[0]
     return tuple(_sound(model, each if isinstance(each, dict) else {})[0] for each in value[:OUTPUTS_LIMIT])

@@ -179,7 +179,7 @@ def test_the_log_shows_what_a_row_was_found_by(page: Page, shared: System) -> No
     task_id = shared.submit({"fail_times": 1})
     shared.wait_for(task_id)
     go(page, f"log?task_id={task_id}")
-    page.wait(".log", "asks that the first 1 attempts fail")
+    page.wait(".log", "asks for 1 failed attempts")
     page.wait(".log td.message code", "TransientError")
     page.type("#task", "no id")
     page.run("document.querySelector('form.filters').requestSubmit()")

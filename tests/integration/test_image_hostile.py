@@ -166,7 +166,7 @@ def test_a_picture_that_takes_too_long_fails_for_good(run: Run, noise: bytes) ->
         (
             signal.SIGKILL,
             TransientError,
-            r"the process that decoded the image was killed from outside \(SIGKILL\), most likely because the machine had no memory left",
+            r"the process that decoded the image was killed from outside \(SIGKILL\), most likely because the machine ran out of memory",
         ),
         (signal.SIGTERM, TransientError, r"the process that decoded the image was killed from outside \(SIGTERM\)"),
     ],

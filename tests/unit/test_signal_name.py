@@ -24,4 +24,4 @@ def test_a_signal_has_a_name(number: int, name: str) -> None:
 
 
 def test_a_death_of_a_real_time_signal_can_be_said() -> None:
-    assert deaths.words(-(signal.SIGRTMIN + 6)) == "was killed from outside (SIGRTMIN+6)"
+    assert deaths.outside_cause(-(signal.SIGRTMIN + 6)) == "was killed from outside (SIGRTMIN+6)"

@@ -169,7 +169,7 @@ class ImageProcess:
                 f"the image takes more than the allowed {self._settings.max_cpu_seconds} s of processor time (max_cpu_seconds)"
             )
         if deaths.is_from_outside(status):
-            return TransientError(f"the process that decoded the image {deaths.words(status)}")
+            return TransientError(f"the process that decoded the image {deaths.outside_cause(status)}")
         name = signal_name(-status) if status < 0 else f"exit status {status}"
         return PermanentError(f"the image has crashed the process that decodes it ({name})")
 

@@ -214,7 +214,7 @@ class Ffmpeg:
         if status == -signal.SIGXFSZ or _says(lines, _TOO_LONG):
             return PermanentError(f"an output is longer than {bounds.file_bytes} bytes, which is the limit{said}")
         if deaths.is_from_outside(status):
-            return TransientError(f"{name} {deaths.words(status)}{said}")
+            return TransientError(f"{name} {deaths.outside_cause(status)}{said}")
         if status == os.EX_TEMPFAIL:  # a small program of ours that could not enter its jail
             return TransientError(f"{name} could not begin{said}")
         if status < 0:

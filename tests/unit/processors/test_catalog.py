@@ -113,8 +113,8 @@ def test_an_operator_can_set_every_types_limits(config: Callable[..., Config], i
         ("1 / 0", "shout = theirs:Shout", "cannot be loaded: ZeroDivisionError"),
         (SHOUT, "shout = theirs:Missing", "cannot be loaded: AttributeError"),
         (SHOUT, "text = theirs:Text", "not a processor"),
-        (SHOUT + "Shout.name = 'echo'", "shout = theirs:Shout", "taken by dtqs.processors.echo"),
-        (SHOUT + "Shout.name = 'Shout It'", "shout = theirs:Shout", "no name for a task type"),
+        (SHOUT + "Shout.name = 'echo'", "shout = theirs:Shout", "already defined by dtqs.processors.echo"),
+        (SHOUT + "Shout.name = 'Shout It'", "shout = theirs:Shout", "is not a valid task type name"),
         (SHOUT + "del Shout.payload_model", "shout = theirs:Shout", "not a processor"),
         (
             SHOUT + "Shout.__init__ = lambda self, settings: 1 / 0",
@@ -175,7 +175,7 @@ def test_everything_that_is_wrong_with_a_payload_is_told_at_once(config: Callabl
         "payload.outputs[1].width",
         "payload.outputs[2]",
     }
-    assert problems["payload.outputs[1].name"].startswith("outputs[0] has it as well; allowed: a name of its own")
+    assert problems["payload.outputs[1].name"].startswith("outputs[0] has the same name; allowed: a different name")
     assert problems["payload.extra"] == "no such field; known: source, outputs"
     assert problems["payload.outputs[0].heigth"].startswith("no such field; did you mean height?; known: name, ")
     assert "greater than or equal to 1" in problems["payload.outputs[0].width"]
@@ -188,7 +188,7 @@ VIDEO = {
     "payload.source": "upload:ID",
     "payload.outputs[0].crf": "less than or equal to 63",
     "payload.outputs[0].video_codec": "webm does not hold h264; allowed: vp9, av1",
-    "payload.outputs[1].name": "outputs[0] has it as well; allowed: a name of its own for each, letters of either case being the same",
+    "payload.outputs[1].name": "outputs[0] has the same name; allowed: a different name for each, ignoring case",
     "payload.outputs[1].preset": "no such preset; did you mean web-720p?",
     "payload.outputs[1].width": "excludes short_side",
     "payload.outputs[2].format": "'mp4', 'webm'",
@@ -197,7 +197,7 @@ VIDEO = {
     "payload.outputs[3].name": "must be given",
     "payload.outputs[3].two_pass": "needs video_bit_rate or max_bytes",
     "payload.outputs[4]": "must be an object",
-    "payload.outputs[5].subtitles.language": "is not of the form that is allowed",
+    "payload.outputs[5].subtitles.language": "does not have the allowed form",
     "payload.outputs[5].subtitles.mode": "gif has no tracks; allowed: burn",
     "payload.outputs[6].renditions[0].short_side": "must be given",
     "payload.outputs[6].renditions[0].crf": "h264 has 0 to 51",
@@ -320,7 +320,7 @@ def test_a_text_of_the_wrong_form_is_answered_in_words_and_not_with_a_pattern(
     with pytest.raises(Invalid) as caught:
         Catalog.load(config()).validate(task_type, {**source, **payload})
     (problem,) = caught.value.problems
-    assert problem.message.startswith("is not of the form that is allowed; ")
+    assert problem.message.startswith("does not have the allowed form; ")
     assert allowed in problem.message
     assert "^" not in problem.message
 
@@ -339,7 +339,7 @@ def test_a_missing_field_is_named_with_what_it_should_be(config: Callable[..., C
     with pytest.raises(Invalid) as caught:
         Catalog.load(config()).validate("image", {})
     assert [p.field for p in caught.value.problems] == ["payload.source"]
-    assert caught.value.problems[0].message.startswith("must be given; where the input comes from: upload:ID")
+    assert caught.value.problems[0].message.startswith("must be given; URI of the input: upload:ID")
 
 
 def test_the_list_of_problems_has_an_end(config: Callable[..., Config]) -> None:

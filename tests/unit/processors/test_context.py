@@ -16,7 +16,7 @@ def test_a_limit_that_is_named_twice_is_one_limit(attempt: Attempt) -> None:
 
 @pytest.mark.parametrize("other", [Turn("a", 2), Turn("a", 1, 5)])
 def test_two_rates_of_one_limit_are_refused_in_words_and_nothing_is_taken(attempt: Attempt, other: Turn) -> None:
-    with pytest.raises(PermanentError, match="the rate limit a is asked for twice, with different rates or bursts"):
+    with pytest.raises(PermanentError, match="the rate limit a is given twice, with different rates or bursts"):
         attempt.context().take_all([Turn("b", 1), Turn("a", 1), other])
     assert attempt.reports.turns == []
 

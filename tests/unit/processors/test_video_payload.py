@@ -150,7 +150,7 @@ def test_all_that_is_wrong_with_presets_is_told_in_words() -> None:
     text = str(caught.value)
     for words in (
         "a.backgroud: no such field; did you mean background?",
-        "a.background: is not of the form that is allowed; colour of the bars",
+        "a.background: does not have the allowed form; colour of the bars",
         "b.crf: should be",
     ):
         assert words in text
