@@ -1,14 +1,14 @@
 """Who imports whom, and that importing a module has no effect (STYLE: import direction)."""
 
 import ast
+import functools
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from tests.support.source import ROOT, nodes
 
-ROOT = Path(__file__).parents[2]
 LAYERS = [
     {"kernel"},
     {"store", "broker", "files", "jail", "metrics", "client"},
@@ -62,10 +62,11 @@ def layer_of(package: str) -> int:
     return next(number for number, layer in enumerate(LAYERS) if package in layer)
 
 
-def imports(path: Path) -> set[str]:
-    """Every module that a file imports, wherever in it."""
+@functools.cache
+def imports(path: Path) -> frozenset[str]:
+    """Return every module that a file imports, wherever in it."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -73,53 +74,61 @@ def imports(path: Path) -> set[str]:
             module = node.module or ""
             below = {f"{module}.{alias.name}" for alias in node.names} & NAMES
             found |= below or {module}
-    return found
+    return frozenset(found)
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in MODULES if path.parent.name != "dtqs" or path.stem != "__init__"], ids=name_of
-)
-def test_a_layer_imports_only_layers_below_it(path: Path) -> None:
-    mine = package_of(name_of(path))
-    for module in imports(path):
-        if module.split(".")[0] != "dtqs":
-            continue
-        theirs = package_of(module)
-        below = (
-            layer_of(theirs) < layer_of(mine)
-            or theirs == mine
-            or (layer_of(theirs) == layer_of(mine) and layer_of(mine) in MAY_MEET)
-        )
-        assert below, f"{name_of(path)} ({mine}) imports {module} ({theirs})"
+def may_import(mine: str, theirs: str) -> bool:
+    floor, their_floor = layer_of(mine), layer_of(theirs)
+    return their_floor < floor or theirs == mine or (their_floor == floor and floor in MAY_MEET)
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if package_of(name_of(path)) == "supervisor"], ids=name_of)
-def test_the_supervisor_knows_the_kernel_only(path: Path) -> None:
-    ours = {module for module in imports(path) if module.split(".")[0] == "dtqs"}
-    assert {package_of(module) for module in ours} <= {"kernel", "supervisor"}
+def test_a_layer_imports_only_layers_below_it() -> None:
+    upwards = {
+        (name_of(path), module)
+        for path in MODULES
+        for module in imports(path)
+        if path != ROOT / "dtqs" / "__init__.py"
+        and module.split(".")[0] == "dtqs"
+        and not may_import(package_of(name_of(path)), package_of(module))
+    }
+    assert upwards == set()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_driver_is_known_to_its_adapter_only(path: Path) -> None:
-    forbidden = FORBIDDEN.get(package_of(name_of(path)), set()) - KNOWN_BESIDE.get(name_of(path), set())
-    assert not {module.split(".")[0] for module in imports(path)} & forbidden
+def test_the_supervisor_knows_the_kernel_only() -> None:
+    known = {
+        package_of(module)
+        for path in MODULES
+        if package_of(name_of(path)) == "supervisor"
+        for module in imports(path)
+        if module.split(".")[0] == "dtqs"
+    }
+    assert known == {"kernel", "supervisor"}
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if package_of(name_of(path)) == "kernel"], ids=name_of)
-def test_the_kernel_stands_on_the_standard_library(path: Path) -> None:
-    others = {module.split(".")[0] for module in imports(path)} - set(sys.stdlib_module_names) - {"dtqs"}
-    assert others <= KERNEL_LIBRARIES
+def test_a_driver_is_known_to_its_adapter_only() -> None:
+    strangers = {}
+    for path in MODULES:
+        forbidden = FORBIDDEN.get(package_of(name_of(path)), set()) - KNOWN_BESIDE.get(name_of(path), set())
+        if found := {module.split(".")[0] for module in imports(path)} & forbidden:
+            strangers[name_of(path)] = found
+    assert strangers == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_no_import_hides_in_a_function(path: Path) -> None:
-    hidden = set()
-    for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            hidden |= {
-                ast.unparse(node) for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)
-            }
-    assert hidden == IMPORTED_LATE.get(name_of(path), set())
+def test_the_kernel_stands_on_the_standard_library() -> None:
+    kernel = [path for path in MODULES if package_of(name_of(path)) == "kernel"]
+    assert len(kernel) > 10
+    used = {module.split(".")[0] for path in kernel for module in imports(path)}
+    assert used - set(sys.stdlib_module_names) - {"dtqs"} <= KERNEL_LIBRARIES
+
+
+def test_no_import_hides_in_a_function() -> None:
+    assert {name_of(path): found for path in MODULES if (found := hidden_imports(path))} == IMPORTED_LATE
+
+
+def hidden_imports(path: Path) -> set[str]:
+    functions = [node for node in nodes(path) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)]
+    inner = [node for function in functions for node in ast.walk(function)]
+    return {ast.unparse(node) for node in inner if isinstance(node, ast.Import | ast.ImportFrom)}
 
 
 def test_there_is_no_cycle() -> None:

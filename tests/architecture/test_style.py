@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.source import ROOT, nodes, tree
+
 PRODUCT = sorted(path for path in (ROOT / "dtqs").rglob("*.py") if "_data" not in path.parts)
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 LONGER = {
@@ -35,7 +36,7 @@ def name_of(path: Path) -> str:
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -64,11 +65,7 @@ def test_no_function_is_long_and_most_are_short() -> None:
 
 
 def test_a_module_opens_with_what_it_is_for() -> None:
-    openings = {
-        path: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        for path in PRODUCT
-        if path.name not in EXPLAINED_AT_LENGTH
-    }
+    openings = {path: ast.get_docstring(tree(path)) or "" for path in PRODUCT if path.name not in EXPLAINED_AT_LENGTH}
     assert {str(path): opening for path, opening in openings.items() if not 1 <= len(opening.splitlines()) <= 4} == {}
 
 
@@ -78,12 +75,11 @@ def test_names_are_words_of_the_glossary() -> None:
 
 def words(path: Path) -> set[str]:
     """Return the words of all names that a file gives."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     names = {
-        node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        node.name for node in nodes(path) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     }
-    names |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    names |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    names |= {node.arg for node in nodes(path) if isinstance(node, ast.arg)}
+    names |= {node.id for node in nodes(path) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     return {word for name in names for word in re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower().split("_")}
 
 
@@ -119,7 +115,7 @@ def unnamed_times(path: Path) -> set[str]:
 def test_a_class_name_stands_for_one_class() -> None:
     homes: dict[str, list[str]] = {}
     for path in PRODUCT:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef):
                 homes.setdefault(node.name, []).append(name_of(path))
     assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
