@@ -1,4 +1,7 @@
-"""gunicorn's settings for `dtqs api`: taken from DTQS's own configuration. Nothing is opened here, in the master; see dtqs/api/server/wsgi.py."""
+"""The settings of gunicorn for `dtqs api`, taken from the configuration of DTQS.
+
+gunicorn reads this file in its master, so nothing is opened here; dtqs/api/server/wsgi.py does that in each process.
+"""
 
 import os
 import sys
@@ -19,10 +22,10 @@ def _config() -> Config:
         sys.exit(os.EX_CONFIG)
 
 
-# before gunicorn makes its loggers: a reader of standard error that hangs must hold up neither master nor processes
+# runs before gunicorn makes its loggers: a reader of standard error that hangs must not block master or processes
 guard()
 loaded = _config()
-"""The configuration, checked; dtqs.api.server.master gives it to each worker process."""
+"""The checked configuration; dtqs.api.server.master passes it to each worker process."""
 _api = loaded.api
 
 bind = f"[{_api.host}]:{_api.port}" if ":" in _api.host else f"{_api.host}:{_api.port}"
@@ -31,16 +34,16 @@ worker_class = "dtqs.api.server.worker.ApiWorker"
 worker_connections = _api.max_connections
 graceful_timeout = max(1, round(_api.shutdown_seconds))
 timeout = 60
-# longer than the proxies before it keep theirs (nginx: 60 s), so that none meets a closed one
+# longer than proxies keep idle connections (nginx: 60 s), so that no proxy reuses a closed one
 keepalive = 75
-# a stream of a hundred tasks names them all in its URL
+# the URL of a stream names up to a hundred tasks
 limit_request_line = 8190
 preload_app = False
 control_socket_disable = True
 accesslog = None
 errorlog = "-"
 loglevel = loaded.log.level
-# gunicorn would make its own titles, and make them again on a reload
+# otherwise gunicorn sets its own titles, and sets them again on a reload
 util._setproctitle = lambda title: setproctitle(f"dtqs: api {title.partition(' ')[0]}")
 
 

@@ -1,21 +1,20 @@
-"""The configuration: one INI file with environment overrides, read into frozen sections. Other packages import it from here."""
+"""The configuration: one INI file with environment overrides, read into frozen sections."""
 
+from dtqs.config.allowed import allowed, number
 from dtqs.config.file import find, foreign, looked_at
-from dtqs.config.reader import SECTIONS, Config, is_silent, load
+from dtqs.config.files_section import FilesSection
+from dtqs.config.reader import Config, is_silent, load
+from dtqs.config.section import Section, is_network
 from dtqs.config.sections import (
+    SECTIONS,
     ApiSection,
-    FilesSection,
     LeaseSection,
     LimitsSection,
     PoolSection,
     PostgresqlSection,
     RabbitmqSection,
     RetrySection,
-    Section,
     SupervisorSection,
-    allowed,
-    is_network,
-    number,
 )
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The place of the INI file: named, or found, and read only where nobody else can have written it."""
+"""Find the INI file, and refuse one in the current folder that another user may have written."""
 
 import grp
 import os
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 PLACES = ("var/dtqs.ini", "/etc/dtqs/dtqs.ini")
-"""Where commands look for the file when neither --config nor DTQS_CONFIG names one."""
+"""Places of the file when neither --config nor DTQS_CONFIG names one, in the order in which commands look."""
 
 
 def find(explicit: str | None = None, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Return the file that --config or DTQS_CONFIG names, else the first of PLACES that is there and not foreign, else None."""
+    """Return the file that --config or DTQS_CONFIG names, else the first trusted file of PLACES, else None."""
     named = explicit or environ.get("DTQS_CONFIG")
     if named:
         return Path(named)
@@ -19,7 +19,10 @@ def find(explicit: str | None = None, environ: Mapping[str, str] = os.environ) -
 
 
 def foreign(path: Path) -> str | None:
-    """Tell why a file of the current folder is not read without being named: another user can have put it there. None: it is read."""
+    """Return why a file in the current folder is not trusted: another user may have written it. None: it is trusted.
+
+    An absolute path is always trusted.
+    """
     if path.is_absolute():
         return None
     for each in (path.parent, path):
@@ -32,7 +35,7 @@ def foreign(path: Path) -> str | None:
 
 
 def _is_own_group(gid: int) -> bool:
-    """Tell whether a group is the user's private one, as Debian makes it: it has the user's name."""
+    """Tell whether a group is the user's private group: on Debian it has the user's name."""
     try:
         return grp.getgrgid(gid).gr_name == pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
@@ -40,7 +43,7 @@ def _is_own_group(gid: int) -> bool:
 
 
 def looked_at() -> str:
-    """Name the files that commands look for, and why one that is there is not read."""
+    """List the places of the file, each with the reason if its file is not trusted."""
     notes = [
         f"{place} ({why}; name it with --config to trust it)" if (why := _why_not(Path(place))) else place
         for place in PLACES

@@ -1,6 +1,6 @@
-"""The INI file and its environment overrides as frozen, validated sections; every error at once, with file, line, key and what is allowed.
+"""Read the INI file and its environment overrides into frozen, validated sections, and report every error at once.
 
-Which processors exist is not known here: their sections are kept raw and read by `Config.processor` with the processor's own settings model.
+The processors are unknown here. Their sections stay raw; `Config.processor` reads one with the processor's own model.
 """
 
 import configparser
@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from dtqs.config.file import find, foreign, looked_at
+from dtqs.config.allowed import allowed, is_list, is_secret, may_be_empty
+from dtqs.config.files_section import FilesSection
+from dtqs.config.section import Section
 from dtqs.config.sections import (
     SECTIONS,
     ApiSection,
-    FilesSection,
     LeaseSection,
     LimitsSection,
     LogSection,
@@ -27,50 +28,24 @@ from dtqs.config.sections import (
     PostgresqlSection,
     RabbitmqSection,
     RetrySection,
-    Section,
     SupervisorSection,
-    allowed,
-    is_list,
-    is_secret,
-    may_be_empty,
 )
 from dtqs.errors import ConfigError
-
-__all__ = [
-    "SECTIONS",
-    "ApiSection",
-    "Config",
-    "Entry",
-    "FilesSection",
-    "LeaseSection",
-    "LimitsSection",
-    "LogSection",
-    "PoolSection",
-    "PostgresqlSection",
-    "RabbitmqSection",
-    "RetrySection",
-    "Section",
-    "SupervisorSection",
-    "find",
-    "foreign",
-    "load",
-    "looked_at",
-]
 
 ENVIRONMENT_PREFIX = "DTQS_"
 RESERVED_ENVIRONMENT = frozenset({"DTQS_CONFIG", "DTQS_URL", "DTQS_API_KEY"})
 LIST_LIMIT = 30
-"""Most names that a message lists as known."""
+"""A message lists the known names only if there are at most this many."""
 
 _FAMILY = re.compile(r"(pool|processor):([a-z][a-z0-9_-]*)")
 _Model = TypeVar("_Model", bound=Section)
 _UNREADABLE = object()
-"""Stands for a secret whose file cannot be read: that is one problem, not two."""
+"""Marks a secret whose file cannot be read, so that it is reported once and not as a missing value too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One value as it was written, and where: `conf/dtqs.ini line 12`, or `environment DTQS_API_PORT`."""
+    """One value as written, and its place: `conf/dtqs.ini line 12`, or `environment DTQS_API_PORT`."""
 
     text: str
     where: str
@@ -81,7 +56,7 @@ Raw = Mapping[str, Mapping[str, Entry]]
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole configuration. `path` is None where no file was read."""
+    """The whole configuration. `path` stays None without a file."""
 
     path: Path | None
     postgresql: PostgresqlSection
@@ -106,17 +81,17 @@ class Config:
         return value
 
     def processor_names(self) -> list[str]:
-        """Names of the processor sections that file and environment have."""
+        """Return the names of the processor sections in file and environment."""
         return [name.partition(":")[2] for name in self.raw if name.startswith("processor:")]
 
 
 def is_silent(environ: Mapping[str, str] = os.environ) -> bool:
-    """Tell whether the environment sets nothing of the configuration either."""
+    """Tell whether the environment holds no setting."""
     return not any(name.startswith(ENVIRONMENT_PREFIX) and name not in RESERVED_ENVIRONMENT for name in environ)
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
-    """Read the file and the environment. Raises ConfigError with every problem found."""
+    """Read the file and the environment. Raises ConfigError that lists every problem."""
     problems: list[str] = []
     raw = _overlay(_parse(path, problems) if path else {}, environ, problems)
     values: dict[str, Section | None] = {
@@ -135,7 +110,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
 
 
 def _contradictions(values: Mapping[str, Any], raw: Raw) -> list[str]:
-    """What no single key can tell."""
+    """Return the problems that only several keys together show."""
     problems = []
     api, lease, rabbitmq = values["api"], values["lease"], values["rabbitmq"]
 
@@ -145,7 +120,8 @@ def _contradictions(values: Mapping[str, Any], raw: Raw) -> list[str]:
 
     if not api.auth and api.host not in ("127.0.0.1", "::1", "localhost"):
         problems.append(
-            f"{where('api', 'auth')}: off is possible only on loopback, but host is {api.host}; allowed: on, or host = 127.0.0.1"
+            f"{where('api', 'auth')}: off is allowed only on loopback, but host is {api.host}; "
+            "allowed: on, or host = 127.0.0.1"
         )
     short = where("lease", "lease_seconds") + f": {lease.lease_seconds:g} is"
     if lease.lease_seconds < rabbitmq.heartbeat_seconds:
@@ -160,7 +136,7 @@ def _contradictions(values: Mapping[str, Any], raw: Raw) -> list[str]:
 
 
 def _parse(path: Path, problems: list[str]) -> dict[str, dict[str, Entry]]:
-    """Read the file with configparser for its values, and by hand for the line of each key."""
+    """Read the values with configparser, and find the line of each key, which configparser does not tell."""
     parser = configparser.ConfigParser(
         interpolation=None, strict=True, default_section="\0", inline_comment_prefixes=None
     )
@@ -183,14 +159,13 @@ def _parse(path: Path, problems: list[str]) -> dict[str, dict[str, Entry]]:
             }
         else:
             line = lines.get((name, ""), "?")
-            problems.append(
-                f"{path} line {line}: [{name}]: no such section{_suggest(name, [*SECTIONS, 'pool:default', 'processor:image'])}"
-            )
+            close = _suggest(name, [*SECTIONS, "pool:default", "processor:image"])
+            problems.append(f"{path} line {line}: [{name}]: no such section{close}")
     return known
 
 
 def _lines(text: str) -> dict[tuple[str, str], int]:
-    """Return the line of each (section, key), and of each section's own header under the key ""."""
+    """Return the line of each (section, key); the key "" stands for the section's header."""
     lines: dict[tuple[str, str], int] = {}
     section = ""
     for number, line in enumerate(text.splitlines(), 1):
@@ -205,7 +180,10 @@ def _lines(text: str) -> dict[tuple[str, str], int]:
 def _overlay(
     raw: dict[str, dict[str, Entry]], environ: Mapping[str, str], problems: list[str]
 ) -> dict[str, dict[str, Entry]]:
-    """Lay DTQS_SECTION_KEY over the file's values; a pool or processor named NAME is DTQS_POOL_NAME_KEY, in upper case, `-` as `_`."""
+    """Override the file's values by DTQS_SECTION_KEY variables.
+
+    The keys of a pool or processor are DTQS_POOL_NAME_KEY, with the name in upper case and `_` for `-`.
+    """
     for name, text in sorted(environ.items()):
         if not name.startswith(ENVIRONMENT_PREFIX) or name in RESERVED_ENVIRONMENT:
             continue
@@ -214,7 +192,7 @@ def _overlay(
             problems.append(f"environment {name}: no such setting{_suggest(name, _environment_names())}")
             continue
         entries = raw.setdefault(section, {})
-        # an override by value beats a file that names the secret, and the other way round
+        # a secret by value in the environment replaces a secret file of the INI file, and the reverse
         entries.pop(f"{key}_file" if not key.endswith("_file") else key.removesuffix("_file"), None)
         entries[key] = Entry(text, f"environment {name}")
     return raw
@@ -229,7 +207,7 @@ def _environment_names() -> list[str]:
 
 
 def _place(rest: str, raw: Raw) -> tuple[str, str]:
-    """Split `pool_default_workers` into section and key; a section that the file has wins, since its name may hold a `_` itself."""
+    """Split `pool_default_workers` into section and key. Sections of the file go first: their names may hold a `_`."""
     for section in sorted((name for name in raw if ":" in name), key=len, reverse=True):
         prefix = re.sub("[:-]", "_", section) + "_"
         if rest.startswith(prefix):
@@ -262,7 +240,7 @@ def _read(section: str, model: type[_Model], entries: Mapping[str, Entry], probl
 
 
 def _fault(section: str, model: type[Section], entries: Mapping[str, Entry], fault: ErrorDetails) -> str:
-    """Word one wrong value: where it stands, what it is, why it is wrong, what is allowed. A secret is not shown."""
+    """Describe one wrong value: its place, the value unless it is a secret, the fault, and the allowed values."""
     key = str(fault["loc"][0]) if fault["loc"] else ""
     if key not in model.model_fields:
         return f"[{section}]: {fault['msg'].removeprefix('Value error, ')}"
@@ -270,7 +248,10 @@ def _fault(section: str, model: type[Section], entries: Mapping[str, Entry], fau
     entry = entries.get(key) or entries.get(f"{key}_file") or Entry("", "default")
     shown = "" if is_secret(model_field) else f" {entry.text!r}"
     hint = "; a comment needs a line of its own" if re.search(r"\s[;#]", entry.text) else ""
-    return f"{entry.where}: [{section}] {key} ={shown}: {fault['msg']}{hint}; allowed: {allowed(model_field)} ({model_field.description})"
+    return (
+        f"{entry.where}: [{section}] {key} ={shown}: {fault['msg']}{hint}; "
+        f"allowed: {allowed(model_field)} ({model_field.description})"
+    )
 
 
 def _secret(section: str, key: str, entry: Entry, problems: list[str]) -> object:
@@ -278,7 +259,8 @@ def _secret(section: str, key: str, entry: Entry, problems: list[str]) -> object
         return Path(entry.text).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         problems.append(
-            f"{entry.where}: [{section}] {key} = {entry.text!r}: {error}; allowed: a readable file that holds the secret"
+            f"{entry.where}: [{section}] {key} = {entry.text!r}: {error}; "
+            "allowed: a readable file that holds the secret"
         )
         return _UNREADABLE
 

@@ -1,6 +1,7 @@
-"""The configuration in words: conf/dtqs.ini, `dtqs config show` and docs/configuration.md, all made from the models; pure."""
+"""Write conf/dtqs.ini, `dtqs config show` and docs/configuration.md from the models; pure."""
 
 import re
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,10 +9,14 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from dtqs.config.reader import SECTIONS, Config, PoolSection, Section
-from dtqs.config.sections import allowed, is_secret, number
+from dtqs.config.allowed import allowed, is_list, is_secret, number
+from dtqs.config.reader import Config
+from dtqs.config.section import Section
+from dtqs.config.sections import SECTIONS, PoolSection
 
 MASK = "********"
+WIDTH = 120
+"""Comments and lists in the INI file are wrapped at this column."""
 Models = Mapping[str, type[Section]]
 """Settings models by the name of their section, in the order of the file."""
 
@@ -20,49 +25,63 @@ ABOUT = {
     "rabbitmq": "RabbitMQ, which carries the hints",
     "api": "The HTTP API",
     "supervisor": "The supervisor of this node's processes",
-    "pool:default": "The workers; a further [pool:NAME] is a second set of them",
+    "pool:default": "The workers; a further [pool:NAME] adds a second set of workers",
     "retry": "Retries of tasks, and the time limit of an attempt",
-    "limits": "Bounds for every caller; one API key gets ceilings of its own: dtqs key create --help",
-    "lease": "How workers hold tasks, and when those are published or taken back",
-    "files": "Uploads and outputs",
-    "log": "What the processes write",
+    "limits": "Limits of all callers; `dtqs key create --help` shows the limits of one API key",
+    "lease": "How workers hold tasks, and when tasks are published again or taken back",
+    "files": "Uploads, outputs and sources",
+    "log": "The processes' logs, and the log rows of tasks",
 }
 _INI_HEAD = """\
-; DTQS: every setting, with its default. Print this file anew with: dtqs config default
+; DTQS: every setting with its default. `dtqs config default` prints this file.
 ;
-; Commands look for it as --config PATH, DTQS_CONFIG, ./var/dtqs.ini, /etc/dtqs/dtqs.ini, in this order.
+; Commands take the first of: --config PATH, DTQS_CONFIG, ./var/dtqs.ini, /etc/dtqs/dtqs.ini.
 ; DTQS_SECTION_KEY in the environment overrides a key: DTQS_API_PORT=9000, DTQS_POOL_DEFAULT_WORKERS=4.
-; A secret can stand in a file of its own: dsn_file = /run/secrets/dsn, url_file = ...
-; Check it with: dtqs config check. A comment needs a line of its own.
+; A secret may stand in a file of its own: dsn_file = /run/secrets/dsn, url_file = ...
+; `dtqs config check` checks this file. A comment needs a line of its own.
 """
 _REFERENCE_HEAD = """\
 # Configuration
 
-One INI file, `conf/dtqs.ini` as shipped, has every key with its default and a comment. This page is made from the same models: `dtqs config reference`.
+DTQS reads one INI file. The shipped `conf/dtqs.ini` has every key with its default and a comment. This page is
+generated from the same models by `dtqs config reference`.
 
-**Where the file is.** A command takes the first of: `--config PATH`, the environment variable `DTQS_CONFIG`, `./var/dtqs.ini` (written by `dtqs up`),
-`/etc/dtqs/dtqs.ini`. Without any of them, all defaults are in force.
+## Place of the file
 
-**The environment overrides the file**: `DTQS_SECTION_KEY`, for example `DTQS_API_PORT=9000`, `DTQS_LEASE_LEASE_SECONDS=60`, `DTQS_POOL_DEFAULT_WORKERS=4`,
-`DTQS_PROCESSOR_IMAGE_MAX_PIXELS=20000000` (a `-` in a name is a `_` there). In Kubernetes set `enableServiceLinks: false`: a Service named `dtqs-api` would
-put variables of the same form into every pod.
+A command takes the first of: `--config PATH`, the environment variable `DTQS_CONFIG`, `./var/dtqs.ini` (written by
+`dtqs up`), `/etc/dtqs/dtqs.ini`. Without a file, the defaults apply.
 
-**Secrets from files.** `dsn` and `url` may stand in a file of their own: `dsn_file = /run/secrets/dsn`, or `DTQS_POSTGRESQL_DSN_FILE`: one of the two.
+## Environment variables
 
-**Mistakes.** Values are checked when a command starts, all at once; each is told with its file and line (or variable), its key, what is wrong and what is
-allowed, and the command ends with exit status 78. An unknown section, key or `DTQS_` variable is a mistake too. A comment needs a line of its own.
+`DTQS_SECTION_KEY` overrides a key of the file: `DTQS_API_PORT=9000`, `DTQS_LEASE_LEASE_SECONDS=60`,
+`DTQS_POOL_DEFAULT_WORKERS=4`, `DTQS_PROCESSOR_IMAGE_MAX_PIXELS=20000000`. A `-` in a name becomes a `_`. In Kubernetes
+set `enableServiceLinks: false`: otherwise a Service named `dtqs-api` puts variables of the same form into every pod.
 
-    dtqs config check      # check everything, processors' settings included
-    dtqs config show       # what is in force and where it comes from, secrets masked
-    dtqs config default    # the file with every default
+## Secrets in files
 
-Times are seconds unless the name says otherwise, sizes are bytes. A further `[pool:NAME]` is a second set of workers with settings of its own.
-A processor of another package has its section `[processor:NAME]` likewise; `dtqs config default` lists those that are installed.
+A secret may stand in a file of its own: set `dsn_file = /run/secrets/dsn` instead of `dsn`, or the variable
+`DTQS_POSTGRESQL_DSN_FILE`. Setting both is an error.
+
+## Errors
+
+Every command checks all values when it starts. It reports all errors at once and ends with exit status 78. Each error
+names the file and line (or the variable), the key, the fault and the allowed values. An unknown section, key or `DTQS_`
+variable is an error, too. A comment needs a line of its own.
+
+    dtqs config check      # check everything, settings of processors included
+    dtqs config show       # show each value in effect and its origin, with secrets masked
+    dtqs config default    # print the file with every default
+
+## Units and sections
+
+Times are in seconds and sizes in bytes, unless the name says otherwise. A further `[pool:NAME]` adds a second set of
+workers with its own settings. A processor of another package has a section `[processor:NAME]`, too;
+`dtqs config default` lists the installed ones.
 """
 
 
 def models(processors: Models) -> dict[str, type[Section]]:
-    """Return all sections in the order of the file; `processors` is settings models by task type."""
+    """Return all sections in the order of the file; `processors` holds the settings models by task type."""
     known: dict[str, type[Section]] = {}
     for name, model in SECTIONS.items():
         known[name] = model
@@ -72,24 +91,23 @@ def models(processors: Models) -> dict[str, type[Section]]:
 
 
 def default_ini(processors: Models) -> str:
-    """Write the file with every key at its default, a comment above each."""
+    """Return the INI file: every key at its default, below a comment."""
     parts = [_INI_HEAD]
     for name, model in models(processors).items():
         parts.append(f"\n; {_about(name)}.\n[{name}]\n")
         for key, field in model.model_fields.items():
-            parts.append(
-                f"; {field.description} ({allowed(field)}; default {_default(field) or 'empty'})\n{_assign(key, _default(field))}\n"
-            )
+            comment = f"{field.description} ({allowed(field)}; default {_default(field) or 'empty'})"
+            assignment = _assign(key, _default(field))
+            parts.append(f"{_comment(comment)}\n{_wrapped(assignment, '    ') if is_list(field) else assignment}\n")
     return "".join(parts)
 
 
 def reference(processors: Models) -> str:
-    """Write docs/configuration.md: every key with what it may hold, its default and what it is."""
+    """Return docs/configuration.md: every key with its default, the allowed values and its meaning."""
     parts = [_REFERENCE_HEAD]
     for name, model in models(processors).items():
-        parts.append(
-            f"\n## [{name}]\n\n{_about(name)}.\n\n| key | default | allowed | what it is |\n| --- | --- | --- | --- |\n"
-        )
+        table_head = "| key | default | allowed | meaning |\n| --- | --- | --- | --- |\n"
+        parts.append(f"\n## [{name}]\n\n{_about(name)}.\n\n{table_head}")
         for key, field in model.model_fields.items():
             default = f"`{_default(field)}`" if _default(field) else "empty"
             parts.append(f"| `{key}` | {default} | {_cell(allowed(field))} | {_cell(field.description or '')} |\n")
@@ -97,7 +115,7 @@ def reference(processors: Models) -> str:
 
 
 def facts(processors: Models) -> dict[str, dict[str, dict[str, str]]]:
-    """Return section → key → its default as written in the file, what it may hold, and what it is."""
+    """Return section → key → default as written in the file, allowed values, and meaning."""
     return {
         name: {
             key: {"default": _default(field), "allowed": allowed(field), "about": field.description or ""}
@@ -108,7 +126,7 @@ def facts(processors: Models) -> dict[str, dict[str, dict[str, str]]]:
 
 
 def effective(config: Config, processors: Mapping[str, Section]) -> dict[str, dict[str, tuple[str, str]]]:
-    """Return section → key → (value as written in the file, where it comes from), secrets masked."""
+    """Return section → key → (value as written in the file, origin), with secrets masked."""
     sections: dict[str, Section] = {}
     for name in SECTIONS:
         sections[name] = getattr(config, name)
@@ -128,36 +146,36 @@ def _effective(config: Config, name: str, section: Section, key: str) -> tuple[s
 
 
 def text_of(value: Any) -> str:
-    """Write a value as it stands in the file; a secret masked."""
+    """Return a value as written in the file; a secret is masked."""
     if isinstance(value, SecretStr):
-        return masked(value.get_secret_value())
+        return mask_connection_string(value.get_secret_value())
     return _plain(value)
 
 
-def masked(secret: str) -> str:
-    """Keep of a URL or connection string what tells an operator where it leads; mask everything else."""
+def mask_connection_string(secret: str) -> str:
+    """Mask a URL or libpq connection string except host, port, user and database. Any other text is masked whole."""
     try:
         url = urlsplit(secret)
         port = f":{url.port}" if url.port else ""
     except ValueError:
         return MASK
-    # an @ behind the host means a password with a / ? or # in it, and the parts are not what they seem
+    # an @ after the host means that the password holds a / ? or #: then urlsplit has cut the URL at the wrong places
     if url.scheme in ("postgresql", "postgres", "amqp", "amqps") and "@" not in url.path + url.query + url.fragment:
         password = f":{MASK}" if url.password is not None else ""
         user = f"{url.username or ''}{password}@" if "@" in url.netloc else ""
         host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or ""
         return f"{url.scheme}://{user}{host}{port}{url.path}" + (f"?{MASK}" if url.query or url.fragment else "")
-    return _masked_words(secret)
+    return _mask_keywords(secret)
 
 
-def _masked_words(secret: str) -> str:
-    """Mask a libpq `key=value` string but for the words that are no secret; anything quoted or else is masked whole."""
-    words = secret.split()
-    if not words or "'" in secret or "\\" in secret or not all(re.fullmatch(r"[a-z_]+=\S*", word) for word in words):
+def _mask_keywords(secret: str) -> str:
+    """Mask a libpq `key=value` string except its harmless keys. A string with quotes or other parts is masked whole."""
+    pairs = secret.split()
+    if not pairs or "'" in secret or "\\" in secret or not all(re.fullmatch(r"[a-z_]+=\S*", pair) for pair in pairs):
         return MASK
     harmless = ("host", "hostaddr", "port", "dbname", "user", "sslmode", "connect_timeout", "application_name")
     return " ".join(
-        word if word.partition("=")[0] in harmless else f"{word.partition('=')[0]}={MASK}" for word in words
+        pair if pair.partition("=")[0] in harmless else f"{pair.partition('=')[0]}={MASK}" for pair in pairs
     )
 
 
@@ -180,6 +198,14 @@ def _assign(key: str, value: str) -> str:
     return f"{key} = {value}".rstrip()
 
 
+def _comment(text: str) -> str:
+    return _wrapped(f"; {text}", "; ")
+
+
+def _wrapped(text: str, indent: str) -> str:
+    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
 def _about(section: str) -> str:
     if section.startswith("processor:"):
         return f"Tasks of type {section.partition(':')[2]}"
@@ -191,7 +217,7 @@ def _cell(text: str) -> str:
 
 
 def write_ini(sections: Mapping[str, Mapping[str, tuple[str, str]]]) -> str:
-    """Write effective values as INI, each with a comment that says where it comes from unless that is the default."""
+    """Return effective values as INI, each below a comment that names its origin unless that is the default."""
     parts = []
     for name, keys in sections.items():
         parts.append(f"[{name}]\n")

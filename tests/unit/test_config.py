@@ -147,7 +147,7 @@ def test_a_secret_is_never_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("[api]\nauth = off\nhost = 0.0.0.0\n", "line 2: [api] auth: off is possible only on loopback"),
+        ("[api]\nauth = off\nhost = 0.0.0.0\n", "line 2: [api] auth: off is allowed only on loopback"),
         (
             "[lease]\nlease_seconds = 19\n",
             "line 2: [lease] lease_seconds: 19 is below [rabbitmq] heartbeat_seconds = 20",

@@ -1,4 +1,4 @@
-"""What is written about the configuration: the shipped file, the effective values, and that no secret is among them."""
+"""Texts about the configuration: the shipped file, the reference, and effective values without secrets."""
 
 import configparser
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dtqs.config import Section, load
-from dtqs.config.reference import MASK, default_ini, effective, masked, models, reference, write_ini
+from dtqs.config.reference import MASK, default_ini, effective, mask_connection_string, models, reference, write_ini
 from dtqs.processors.catalog import BUILT_IN, Catalog
 from dtqs.resources import resource
 
@@ -69,8 +69,8 @@ def test_what_show_writes_can_be_read_again(tmp_path: Path) -> None:
     ],
 )
 def test_secrets_are_masked(secret: str, shown: str) -> None:
-    assert masked(secret) == shown
-    assert "ame" not in masked(secret).replace("dbname", "")
+    assert mask_connection_string(secret) == shown
+    assert "ame" not in mask_connection_string(secret).replace("dbname", "")
 
 
 def test_show_masks_secrets() -> None:
