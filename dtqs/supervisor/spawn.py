@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 import setproctitle
@@ -134,11 +135,15 @@ def _offer_stacks(place: Path) -> Callable[[], None]:
         descriptor = os.open(
             place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
         )
-        # what it is between an unregister and the next register
-        signal.signal(DUMP_SIGNAL, signal.SIG_IGN)
+        # what it is between an unregister and the next register; and what no task sets, so that a change shows
+        signal.signal(DUMP_SIGNAL, _unheard)
         _register(descriptor)
         return functools.partial(_register, descriptor)
     return lambda: None
+
+
+def _unheard(_: int, __: FrameType | None) -> None:
+    """Stand for faulthandler's own handler, of which Python does not know."""
 
 
 def _register(descriptor: int) -> None:

@@ -21,7 +21,9 @@ _COMMON = (
     signal.SIGQUIT,
     signal.SIGALRM,
     signal.SIGCHLD,
+    signal.SIGPIPE,
 )
+"""Those that this process relies on, or that tasks are known to set: by default SIGPIPE ends it where a server goes away."""
 
 
 class ProcessState:

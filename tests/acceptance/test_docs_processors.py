@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dtqs.sandbox.ports import free_ports
+from dtqs.testing import run
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PAGE = (_ROOT / "docs/processors.md").read_text(encoding="utf-8")
@@ -74,3 +76,27 @@ def test_the_page_leads_from_an_empty_folder_to_a_completed_task(folder: Path) -
     # the tests that the page shows, beside the package that it has made
     (folder / "test_words.py").write_text(block("Testing one", "python"))
     assert "2 passed" in typed(folder, "python -m pytest -q -p no:cacheprovider test_words.py")
+
+
+def test_a_program_is_started_in_the_jail_as_the_page_says() -> None:
+    names: dict[str, Any] = {"__name__": "page"}
+    exec(block("What `run` may do", "python"), names)
+    payload = {"source": "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"}
+    inputs: dict[str, bytes | Path] = {payload["source"]: b"1234567"}
+    assert run(names["measure"], payload, inputs=inputs).result == {"size_bytes": 7}
+    # a program that looks around finds itself held
+    held = Path("/usr/bin/head")
+    names |= {"WC": held, "subprocess": Swapped([str(held), "-c", "1", "/etc/passwd"])}
+    attempt = run(names["measure"], payload, inputs=inputs)
+    assert attempt.settled == "failed"
+    assert "Permission denied" in str(attempt.error)
+
+
+class Swapped:
+    """`subprocess`, which runs another command than it is told."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._command = command
+
+    def run(self, _: object, **options: Any) -> Any:
+        return subprocess.run(self._command, **options)

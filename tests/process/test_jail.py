@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from dtqs.errors import JailNotEntered, JailUnavailable, PermanentError, TransientError
-from dtqs.jail import Jail, Mode, Offer, kernel, landlock, offer, privileges, seccomp
-from dtqs.jail.linux import LANDLOCK_CREATE_RULESET, no_new_privileges
+from dtqs.jail import Jail, Mode, Offer, jail, kernel, landlock, offer, privileges, seccomp
+from dtqs.jail.linux import CLONE_NEWUSER, LANDLOCK_CREATE_RULESET, no_new_privileges
 from dtqs.processors.image import ImageProcessor
 from dtqs.processors.image.payload import ImagePayload
 from dtqs.processors.image.settings import ImageSettings
@@ -175,6 +175,42 @@ def test_limits_files_and_environment_are_its_own(tmp_path: Path, monkeypatch: p
     assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
 
 
+def test_threads_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jail, "_THREADS", 20)
+    monkeypatch.setattr(jail, "_THREADS_PER_CORE", 0)
+    python = shutil.which("python3", path="/usr/local/bin:/usr/bin")
+    if python is None:
+        pytest.skip("no python3 that any user may run")
+    start = (
+        "import json, resource, threading\n"
+        "started = 0\n"
+        "try:\n"
+        "    while started < 100:\n"
+        "        threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "        started += 1\n"
+        "except RuntimeError: pass\n"
+        "print(json.dumps([resource.getrlimit(resource.RLIMIT_NPROC), started]))\n"
+    )
+
+    def work() -> object:
+        if os.geteuid() == 0:
+            become_nobody()
+        if not kernel.tried().namespaces & CLONE_NEWUSER:
+            return None
+        return json.loads(
+            Ffmpeg(folder, BOUNDS, Jail("required", kernel.tried())).ask([python, "-I", "-S", "-c", start])
+        )
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.chown(folder, *((NOBODY, NOBODY) if os.geteuid() == 0 else (-1, -1)))
+        told = in_a_child(work)
+    if told is None:
+        pytest.skip("this machine has no user namespaces for ordinary users, and without one the limit is not set")
+    assert told[0] == [20, 20]
+    assert 10 <= told[1] < 20
+
+
 def failing(error: int) -> Callable[..., Callable[[], int]]:
     def step() -> int:
         raise OSError(error, os.strerror(error))
@@ -287,6 +323,13 @@ def test_pictures_are_refused_where_the_jail_is_required_and_incomplete(
         )
 
 
+def become_nobody() -> None:
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    attacks.prctl(PR_SET_DUMPABLE, 1)  # as a process is that was started by its user
+
+
 def in_a_child(work: Callable[[], object]) -> Any:
     """Return what it returns in a fork of this process, as JSON."""
     reader, writer = os.pipe()
@@ -342,10 +385,7 @@ def test_an_ordinary_user_is_held_as_well() -> None:
         folder = Path(name)
 
         def work() -> object:
-            os.setgroups([])
-            os.setresgid(NOBODY, NOBODY, NOBODY)
-            os.setresuid(NOBODY, NOBODY, NOBODY)
-            attacks.prctl(PR_SET_DUMPABLE, 1)  # as a process is that was started by its user
+            become_nobody()
             with ExitStack() as inner:
                 targets = prepared(folder, inner)
                 free = json.loads(

@@ -13,7 +13,7 @@ import pytest
 from dtqs.scoreboard import Scoreboard
 from dtqs.supervisor.spawn import _offer_stacks
 from dtqs.worker.limits import UNMASK_SECONDS, AttemptLimits, Interrupted, Reason
-from dtqs.worker.process_state import ProcessState
+from dtqs.worker.process_state import _COMMON, ProcessState
 
 TASK = "01929f3a-0000-7000-8000-000000000001"
 
@@ -153,7 +153,9 @@ def stacks(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
 
 
 @pytest.mark.parametrize("light", [False, True])
-@pytest.mark.parametrize("left", [lambda *_: None, signal.SIG_DFL], ids=["a handler", "none"])
+@pytest.mark.parametrize(
+    "left", [lambda *_: None, signal.SIG_DFL, signal.SIG_IGN], ids=["a handler", "none", "ignored"]
+)
 def test_the_request_for_stacks_is_answered_after_a_task_has_taken_its_signal(
     light: bool, left: "signal._HANDLER", stacks: tuple[Path, Callable[[], None]]
 ) -> None:
@@ -163,6 +165,27 @@ def test_the_request_for_stacks_is_answered_after_a_task_has_taken_its_signal(
     state.restore(light)
     os.kill(os.getpid(), signal.SIGUSR2)
     assert "test_the_request_for_stacks" in place.read_text()
+
+
+@pytest.mark.parametrize("number", _COMMON)
+@pytest.mark.parametrize(
+    "left", [lambda *_: None, signal.SIG_DFL, signal.SIG_IGN], ids=["a handler", "none", "ignored"]
+)
+def test_a_light_task_leaves_no_signal_changed_that_its_worker_relies_on(
+    number: signal.Signals, left: "signal._HANDLER"
+) -> None:
+    before = signal.signal(number, _told)
+    try:
+        state = ProcessState()
+        signal.signal(number, left)
+        state.restore(light=True)
+        assert signal.getsignal(number) is _told
+    finally:
+        signal.signal(number, before)
+
+
+def _told(_: int, __: object) -> None:
+    """Stand for the worker's own handler."""
 
 
 def test_a_mask_that_a_light_attempt_leaves_is_not_the_next_ones(limits: AttemptLimits) -> None:
