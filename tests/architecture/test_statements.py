@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from dtqs.store.driver.statements import statement
+from tests.support.mutations import unfit
 
 SQL = Path(__file__).parents[2] / "dtqs" / "store" / "sql"
 NAMES = sorted(path.stem for path in SQL.glob("*.sql") if ".part" not in path.stem)
@@ -173,3 +174,7 @@ def test_keywords_are_in_upper_case(name: str) -> None:
         r"\b(select|insert|update|delete|from|where|returning|order by|join|set|values|into|limit|with|on conflict)\b",
         words,
     )
+
+
+def test_each_mutation_fits_its_statement() -> None:
+    assert unfit() == []

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,35 +122,34 @@ MUTATIONS = [
         ("t.attempts + (k.kind <> 'unspent')::int", "t.attempts + 1"),
         ("t.attempts + (k.kind <> 'unspent')::int", "t.attempts + (k.kind NOT IN ('unspent', 'retry'))::int"),
         ("result = CASE WHEN k.kind = 'completed' THEN k.value::json END", "result = k.value::json"),
-        (" WHEN k.kind = 'unspent' THEN t.error END", " END"),
+        (" WHEN 'unspent' THEN t.error", ""),
+        ("ELSE k.value::json END", "WHEN 'failed' THEN k.value::json END"),
         (
-            "CASE WHEN k.kind IN ('failed', 'retry') THEN k.value::json WHEN",
-            "CASE WHEN k.kind = 'failed' THEN k.value::json WHEN",
+            "WHEN 'completed' THEN NULL WHEN 'unspent' THEN t.error",
+            "WHEN 'completed' THEN t.error WHEN 'unspent' THEN t.error",
         ),
-        ("WHEN k.kind = 'unspent' THEN t.error END", "ELSE t.error END"),
+        ("        deaths = t.deaths + (k.kind IN ('died', 'last_death'))::int,\n", ""),
+        ("(k.kind IN ('died', 'last_death'))", "(k.kind = 'died')"),
+        ("(k.kind IN ('died', 'last_death'))", "(k.kind IN ('died', 'last_death', 'retry'))"),
         ("CASE WHEN k.kind = 'unspent' THEN t.started_at ELSE k.started_at END", "k.started_at"),
         ("CASE WHEN k.kind = 'unspent' THEN t.started_at ELSE k.started_at END", "t.started_at"),
         ("CASE WHEN k.kind = 'unspent' THEN t.worker_id ELSE k.worker_id END", "k.worker_id"),
         ("CASE WHEN k.kind = 'unspent' THEN t.worker_id ELSE k.worker_id END", "t.worker_id"),
-        (
-            "finished_at = CASE WHEN k.kind IN ('completed', 'failed') OR",
-            "finished_at = CASE WHEN k.kind = 'completed' OR",
-        ),
-        ("OR t.cancel_requested_at IS NOT NULL OR", "OR"),
-        (" OR k.kind = 'retry' AND t.attempts >= t.max_retries THEN now()", " THEN now()"),
+        ("k.kind IN ('completed', 'failed', 'last_death')", "k.kind IN ('completed', 'last_death')"),
+        ("k.kind IN ('completed', 'failed', 'last_death')", "k.kind IN ('completed', 'failed')"),
+        (" OR t.cancel_requested_at IS NOT NULL\n", "\n"),
+        (" OR k.kind <> 'unspent' AND t.attempts >= t.max_retries THEN now()", " THEN now()"),
         (" WHEN t.cancel_requested_at IS NOT NULL THEN 'cancelled'\n", "\n"),
         (
             "THEN k.kind WHEN t.cancel_requested_at IS NOT NULL THEN 'cancelled'",
             "THEN CASE WHEN t.cancel_requested_at IS NULL THEN k.kind ELSE 'cancelled' END",
         ),
-        ("WHEN k.kind = 'retry' AND t.attempts >= t.max_retries THEN 'failed' END", "END"),
+        (" OR k.kind <> 'unspent' AND t.attempts >= t.max_retries THEN 'failed' END", " THEN 'failed' END"),
+        ("WHEN k.kind = 'last_death' OR k.kind <> 'unspent' AND", "WHEN k.kind <> 'unspent' AND"),
+        ("t.attempts >= t.max_retries THEN 'failed'", "t.attempts > t.max_retries THEN 'failed'"),
         (
-            "WHEN k.kind = 'retry' AND t.attempts >= t.max_retries THEN 'failed'",
-            "WHEN k.kind = 'retry' AND t.attempts > t.max_retries THEN 'failed'",
-        ),
-        (
-            "WHEN k.kind = 'retry' AND t.attempts >= t.max_retries THEN 'failed'",
-            "WHEN t.attempts >= t.max_retries THEN 'failed'",
+            "OR k.kind <> 'unspent' AND t.attempts >= t.max_retries THEN 'failed'",
+            "OR t.attempts >= t.max_retries THEN 'failed'",
         ),
         ("CASE WHEN t.deaths > 0 THEN 0 ELSE t.priority END", "t.priority"),
         ("t.light AND t.attempts = 0 AS light", "t.light"),
@@ -171,7 +171,7 @@ MUTATIONS = [
             "WHEN kind = 'completed' OR kind = 'unspent' THEN 'info'",
         ),
         ("WHEN outcome = 'failed' THEN 'error' ELSE 'warning'", "ELSE 'warning'"),
-        ("CASE WHEN kind IN ('failed', 'retry') THEN value::json END\n", "value::json\n"),
+        ("CASE WHEN kind NOT IN ('completed', 'unspent') THEN value::json END\n", "value::json\n"),
         ("coalesce(outcome, 'pending')", "coalesce(outcome, kind)"),
     ),
     *_of(
@@ -271,7 +271,7 @@ MUTATIONS = [
     *_of("due_hints.sql", " AND due_at <= now()"),
     *_of("beat.sql", " AND dead_at IS NULL", ("heartbeat_at = now(), ", "")),
     *_of("heartbeats.sql", " WHERE dead_at IS NULL"),
-    *_of("vouch.sql", " AND w.heartbeat_at = x.at", "w.dead_at IS NULL AND "),
+    *_of("vouch.sql", " AND w.heartbeat_at = x.at", ("WHERE w.dead_at IS NULL ", "")),
     *_of(
         "due_again.sql",
         ("due_at <= to_timestamp(%(until)s) AND ", ""),
@@ -413,6 +413,17 @@ def mutated(text: str, mutation: Mutation) -> str:
     return code.replace(mutation.text, mutation.instead)
 
 
+def unfit() -> list[str]:
+    """Say of each mutation whose text does not stand in its file exactly once, or that is there twice, what is wrong."""
+    wrong = [f"{mutation}: is there twice" for mutation, count in Counter(MUTATIONS).items() if count > 1]
+    for mutation in MUTATIONS:
+        try:
+            mutated((SQL / mutation.file).read_text(encoding="utf-8"), mutation)
+        except (OSError, ValueError) as error:
+            wrong.append(str(error))
+    return wrong
+
+
 def killed_by(number: int | None) -> str | None:
     """Run the tests with one mutation, or with none; return the test that failed, or None."""
     for pattern in TESTS:
@@ -451,8 +462,8 @@ def killed_by(number: int | None) -> str | None:
 
 
 def main(words: list[str]) -> int:
-    for mutation in MUTATIONS:
-        mutated((SQL / mutation.file).read_text(encoding="utf-8"), mutation)
+    if wrong := unfit():
+        raise SystemExit("\n".join(wrong))
     chosen = [n for n, mutation in enumerate(MUTATIONS) if not words or any(word in str(mutation) for word in words)]
     if failed := killed_by(None):
         raise SystemExit(f"{failed} fails without any mutation")
