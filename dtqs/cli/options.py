@@ -1,6 +1,5 @@
 """What commands share: the --config option and how its file becomes a Config; a wrong setting ends the command with EX_CONFIG."""
 
-import difflib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dtqs.errors import ConfigError, DtqsError, RequestError, TransientError
+from dtqs.suggestion import closest
 
 if TYPE_CHECKING:
     from dtqs.config import Config
@@ -48,10 +48,10 @@ def suggesting(
     try:
         return resolve(ctx, args)
     except click.UsageError as error:
-        close = difflib.get_close_matches(args[0][:50], names, 1, 0.6)
-        if not close or "id you mean" in error.message:
+        close = closest(args[0], names)
+        if close is None or "id you mean" in error.message:
             raise
-        raise click.UsageError(f"{error.message} Did you mean `{close[0]}`?", ctx) from error
+        raise click.UsageError(f"{error.message} Did you mean `{close}`?", ctx) from error
 
 
 class Group(click.Group):

@@ -4,12 +4,11 @@ from dataclasses import asdict
 
 import click
 
-from dtqs.amounts import plural
+from dtqs.amounts import age, plural, to_the_second
 from dtqs.cli.options import json_option
 from dtqs.cli.output import print_json, print_table
 from dtqs.cli.reading import READING_STATUSES, print_alarms, read_system
 from dtqs.readings import Depth, QueuedTask, Reading
-from dtqs.readings.alarms import age
 
 MORE = "+"
 """Behind a count that stopped at its limit."""
@@ -45,7 +44,7 @@ def queue(limit: int, as_json: bool) -> None:
 
 def queued_row(task: QueuedTask) -> tuple[str | None, ...]:
     """Write one waiting task as the cells of QUEUE_COLUMNS."""
-    times = (task.submitted_at[:19] + "Z", task.due_at[:19] + "Z")
+    times = (to_the_second(task.submitted_at), to_the_second(task.due_at))
     return (task.task_id, task.task_type, str(task.priority), *times, str(task.attempts), ",".join(task.tags) or None)
 
 

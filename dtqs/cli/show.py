@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from dtqs.amounts import size
+from dtqs.amounts import size, to_the_second
 from dtqs.cli.endpoint import Endpoint
 from dtqs.cli.output import cell_text, painted, print_json, print_table
 from dtqs.errors import NotFound
@@ -14,7 +14,6 @@ from dtqs.log import visible
 from dtqs.masking import masked, masked_text
 
 _FIELDS = ("task_type", "status", "priority", "created_at", "due_at", "started_at", "finished_at", "tags", "retry_of")
-TIME_CHARACTERS = len("2026-11-24T15:49:00")
 
 
 def show_task(record: dict[str, Any], endpoint: Endpoint) -> None:
@@ -126,7 +125,7 @@ def _reason(record: dict[str, Any]) -> str | None:
 
 
 def short_time(at: Any) -> str | None:
-    return f"{at[:TIME_CHARACTERS]}Z" if isinstance(at, str) else None
+    return to_the_second(at) if isinstance(at, str) else None
 
 
 def log_line(row: dict[str, Any]) -> str:

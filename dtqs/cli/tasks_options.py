@@ -11,7 +11,7 @@ from dtqs.cli.options import configuration_path
 from dtqs.client import Client
 from dtqs.client.client import WAIT_SECONDS
 from dtqs.errors import NotFound
-from dtqs.processors.faults import suggestion
+from dtqs.suggestion import suggestion
 
 wait_seconds_option = click.option(
     "--wait-seconds",

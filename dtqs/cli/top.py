@@ -9,7 +9,6 @@ import tty
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from datetime import datetime
 
 import click
 from rich.console import Console, Group, RenderableType
@@ -18,6 +17,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from dtqs.amounts import age, moment
 from dtqs.cli.options import configuration, json_option
 from dtqs.cli.output import STYLES, cell_text, print_json
 from dtqs.cli.queue import depth_words
@@ -27,7 +27,6 @@ from dtqs.console.lines import spark
 from dtqs.log import visible
 from dtqs.masking import masked_text
 from dtqs.readings import History, QueuedTask, Reading, SystemReader
-from dtqs.readings.alarms import age
 
 POINTS = 30
 ROWS_BESIDE = 14
@@ -190,17 +189,13 @@ def _next(reading: Reading, limit: int) -> Table:
 
 
 def _waits(task: QueuedTask, at: float) -> str:
-    return age(max(0.0, at - _seconds(task.due_at)))
-
-
-def _seconds(at: str) -> float:
-    return datetime.fromisoformat(at).timestamp()
+    return age(max(0.0, at - moment(task.due_at)))
 
 
 def _failures(reading: Reading, limit: int, wide: bool) -> Table:
     table = _table(["failed", "type", "ago", "why", *["status"] * wide])
     for failure in (reading.failures or ())[:limit]:
-        ago = age(max(0.0, reading.at - _seconds(failure.at)))
+        ago = age(max(0.0, reading.at - moment(failure.at)))
         table.add_row(
             *map(
                 _cell,

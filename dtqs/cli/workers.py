@@ -4,13 +4,12 @@ from dataclasses import asdict
 
 import click
 
-from dtqs.amounts import size
+from dtqs.amounts import age, size
 from dtqs.cli.options import json_option
 from dtqs.cli.output import print_json, print_table
 from dtqs.cli.reading import READING_STATUSES, print_alarms, read_system
 from dtqs.masking import masked_text
 from dtqs.readings import WorkerReading
-from dtqs.readings.alarms import age
 
 WORKER_COLUMNS = (
     "worker",

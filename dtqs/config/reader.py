@@ -4,7 +4,6 @@ The processors are unknown here. Their sections stay raw; `Config.processor` rea
 """
 
 import configparser
-import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -31,11 +30,14 @@ from dtqs.config.sections import (
     SupervisorSection,
 )
 from dtqs.errors import ConfigError
+from dtqs.suggestion import did_you_mean
 
 ENVIRONMENT_PREFIX = "DTQS_"
 RESERVED_ENVIRONMENT = frozenset({"DTQS_CONFIG", "DTQS_URL", "DTQS_API_KEY"})
 LIST_LIMIT = 30
 """A message lists the known names only if there are at most this many."""
+_SIMILARITY = 0.5
+"""A suggested name may be less similar than elsewhere: section and key names are long."""
 
 _FAMILY = re.compile(r"(pool|processor):([a-z][a-z0-9_-]*)")
 _Model = TypeVar("_Model", bound=Section)
@@ -270,7 +272,5 @@ def _split(text: str) -> tuple[str, ...]:
 
 
 def _suggest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, 1, 0.5)
-    return (
-        f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}" if len(known) <= LIST_LIMIT else ""
-    )
+    listed = f"; known: {', '.join(known)}" if len(known) <= LIST_LIMIT else ""
+    return did_you_mean(name, known, _SIMILARITY) or listed

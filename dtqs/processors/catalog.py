@@ -17,11 +17,12 @@ from dtqs.processors.base import Json, Processor
 from dtqs.processors.counts import bounds, count_problems
 from dtqs.processors.echo import EchoProcessor
 from dtqs.processors.email import EmailProcessor
-from dtqs.processors.faults import PROBLEMS_LIMIT, payload_problems, suggestion
+from dtqs.processors.faults import PROBLEMS_LIMIT, payload_problems
 from dtqs.processors.function import processor_class
 from dtqs.processors.image import ImageProcessor
 from dtqs.processors.sms import SmsProcessor
 from dtqs.processors.video import VideoProcessor
+from dtqs.suggestion import suggestion
 
 GROUP = "dtqs.processors"
 """The entry-point group where packages register their processors."""

@@ -1,6 +1,5 @@
 """Validation errors of payloads as problems: pydantic's errors with their place and the allowed values; pure."""
 
-import difflib
 import functools
 import json
 from collections.abc import Sequence
@@ -12,10 +11,11 @@ from pydantic_core import ErrorDetails
 
 from dtqs.errors import Problem
 from dtqs.masking import masked
+from dtqs.suggestion import suggestion
 
 PROBLEMS_LIMIT = 100
-_SUGGESTIONS, _NAME_CHARACTERS = 10, 60
-"""Only the first problems of a payload get a suggestion, and only short names: each search costs a millisecond."""
+_SUGGESTIONS = 10
+"""Only the first problems of a payload get a suggestion: each search costs a millisecond."""
 _SHOWN_CHARACTERS = 40
 _WANTED = {
     "int_type": "a whole number",
@@ -45,12 +45,6 @@ def payload_problems(error: ValidationError, model: type[BaseModel], root: str =
     if len(faults) > PROBLEMS_LIMIT:
         problems.append(Problem(root, f"{len(faults) - PROBLEMS_LIMIT} more"))
     return problems
-
-
-def suggestion(name: str, known: Sequence[str]) -> str:
-    """Return "; did you mean …?" if a known name is close, and the list of known names."""
-    close = difflib.get_close_matches(name, known, 1, 0.6) if 0 < len(name) <= _NAME_CHARACTERS else []
-    return f"{f'; did you mean {close[0]}?' if close else ''}; known: {', '.join(known)}"
 
 
 def place(root: str, loc: Sequence[int | str]) -> str:

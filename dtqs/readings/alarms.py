@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dtqs.amounts import plural
+from dtqs.amounts import age, plural
 from dtqs.config import LeaseSection
 from dtqs.readings.values import Health, Reading
 
@@ -30,14 +30,6 @@ class Seen:
 def alarms(reading: Reading, seen: Seen) -> tuple[str, ...]:
     """Return what is wrong; nothing where all is well."""
     return (*_servers(seen), *_processes(reading, seen), *_types(reading, seen), *_tasks(reading, seen))
-
-
-def age(seconds: float) -> str:
-    """Write a length of time for people: 4 s, 3 min, 2 h, 5 d."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def is_late(age_seconds: float, lease: LeaseSection) -> bool:

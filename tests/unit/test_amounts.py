@@ -2,7 +2,7 @@
 
 import pytest
 
-from dtqs.amounts import plural, span
+from dtqs.amounts import age, plural, span, to_the_second
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,14 @@ def test_a_count_agrees_with_its_noun() -> None:
         "0 workers",
         "2,000 API processes",
     ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (3 * 86400, "3 d")]
+)
+def test_an_age_has_one_unit(seconds: float, words: str) -> None:
+    assert age(seconds) == words
+
+
+def test_a_time_is_cut_to_the_second() -> None:
+    assert to_the_second("2026-11-24T15:49:00.123456+00:00") == "2026-11-24T15:49:00Z"

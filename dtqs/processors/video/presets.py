@@ -1,6 +1,5 @@
 """Presets: outputs with a name of their own, built in or from `[processor:video] presets`; and what an output becomes with its preset."""
 
-import difflib
 from collections.abc import Mapping
 
 import orjson
@@ -9,6 +8,7 @@ from pydantic import ValidationError
 from dtqs.errors import Problem
 from dtqs.processors.faults import payload_problems
 from dtqs.processors.video.payload import Fields, VideoOutput
+from dtqs.suggestion import suggestion
 
 Presets = Mapping[str, Fields]
 
@@ -56,8 +56,7 @@ def parse(text: str) -> Presets:
 
 def unknown(name: str, presets: Presets) -> str:
     """Say that there is no such preset, and which there are."""
-    close = difflib.get_close_matches(name, presets, 1, 0.6)
-    return f"no such preset{f'; did you mean {close[0]}?' if close else ''}; known: {', '.join(sorted(presets))}"
+    return f"no such preset{suggestion(name, sorted(presets))}"
 
 
 def resolve(output: VideoOutput, presets: Presets) -> VideoOutput:

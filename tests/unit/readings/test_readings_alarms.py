@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from dtqs.readings import Health, Reading, WorkerReading, alarms
-from dtqs.readings.alarms import Seen, age
+from dtqs.readings.alarms import Seen
 from tests.unit.readings.values import HEALTHY, WORKER, changed, seen, waiting
 
 AWAY = Health("PostgreSQL", "away", "connection refused")
@@ -65,13 +65,6 @@ def test_busy_workers_that_take_nothing_new_are_no_alarm_at_once() -> None:
 def test_the_server_that_is_away_is_named_first() -> None:
     known = seen(database=AWAY, queue_is_missing=True)
     assert alarms(changed(workers=(), processes=()), known)[0].startswith("PostgreSQL")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (3 * 86400, "3 d")]
-)
-def test_lengths_of_time_are_for_people(seconds: float, words: str) -> None:
-    assert age(seconds) == words
 
 
 @pytest.mark.parametrize(
