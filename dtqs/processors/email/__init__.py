@@ -1,4 +1,4 @@
-"""The task type `email`. Each step is a module: payload, addresses, headers, templates, message, signature, then smtp or folder."""
+"""The task type `email`. Each step is a module: payload, templates, message, signature, then smtp or folder."""
 
 from dtqs.processors.email.processor import EmailProcessor
 

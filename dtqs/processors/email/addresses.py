@@ -1,4 +1,7 @@
-"""Mail addresses as people write them, `Ada <ada@example.org>`, taken apart and judged; pure. How they stand in a header is headers.py's."""
+"""E-mail addresses as people write them, such as `Ada <ada@example.org>`: parsing and checks; pure.
+
+headers.py writes them into headers.
+"""
 
 import re
 from collections.abc import Iterable
@@ -12,13 +15,13 @@ ALLOWED = "ada@example.org or Ada Lovelace <ada@example.org>"
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _LOCAL = re.compile(r"[^\x00-\x20\"(),:;<>@\[\\\]\x7f]+")
-"""A dot-atom, or with letters of all the world what RFC 6532 makes of it."""
+"""A dot-atom, or its form with non-ASCII letters (RFC 6532)."""
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One mailbox. The domain is in ASCII, as DNS knows it; the local part is as it was given."""
+    """One mailbox. The domain is in ASCII, as in DNS; the local part is unchanged."""
 
     name: str
     local: str
@@ -34,25 +37,25 @@ class Address:
 
 
 def parse(text: str) -> Address:
-    """Take one address apart. Raises ValueError, which says what is allowed."""
+    """Parse one address. Raises ValueError, which says what is allowed."""
     if len(text) > ADDRESS_CHARACTERS:
         raise ValueError(f"at most {ADDRESS_CHARACTERS} characters are allowed")
     refuse_controls(text)
     name, spec = _halves(text.strip())
     local, at, domain = spec.rpartition("@")
     if not at:
-        raise ValueError(f"no mail address; allowed: {ALLOWED}")
+        raise ValueError(f"not an e-mail address; allowed: {ALLOWED}")
     return Address(_name(name), _local(local), ascii_domain(domain))
 
 
 def check(text: str) -> str:
-    """Return the address as it is, for a payload's field. Raises ValueError."""
+    """Return the address unchanged, for a payload's field. Raises ValueError."""
     parse(text)
     return text
 
 
 def refuse_controls(text: str) -> str:
-    """Return the text. Raises ValueError where it has a line end, which would begin another header, or another control character."""
+    """Return the text. Raises ValueError if it has a control character; a line end would begin another header."""
     if "\r" in text or "\n" in text:
         raise ValueError("a line end (CR or LF) is not allowed in a header")
     if found := next(
@@ -63,20 +66,20 @@ def refuse_controls(text: str) -> str:
 
 
 def ascii_domain(domain: str) -> str:
-    """Return the domain in lower case and in ASCII. Raises ValueError."""
+    """Return the domain in lower case and ASCII. Raises ValueError."""
     try:
         found = domain.lower() if domain.isascii() else idna.encode(domain, uts46=True).decode()
     except idna.IDNAError as error:
-        raise ValueError(f"{domain!r:.100} is no domain: {error}") from error
+        raise ValueError(f"{domain!r:.100} is not a domain: {error}") from error
     if len(found) > DOMAIN_CHARACTERS or not all(_LABEL.fullmatch(label) for label in found.split(".")):
         raise ValueError(
-            f"{domain!r:.100} is no domain; allowed: labels of letters, digits and - with dots between them"
+            f"{domain!r:.100} is not a domain; allowed: labels of letters, digits and -, separated by dots"
         )
     return found
 
 
 def unique(addresses: Iterable[Address]) -> list[Address]:
-    """Return them without those that were there before: a mailbox gets a mail once, however often it is named."""
+    """Return the addresses without duplicates, so that a mailbox gets an e-mail only once."""
     found: dict[str, Address] = {}
     for address in addresses:
         found.setdefault(address.spec, address)
@@ -84,9 +87,9 @@ def unique(addresses: Iterable[Address]) -> list[Address]:
 
 
 def _halves(text: str) -> tuple[str, str]:
-    """Return the name and what stands between < and > at the end; an empty name where there are no such brackets.
+    """Return the name before `<` and the address between `<` and `>`; without brackets the name is empty.
 
-    Cut by hand: an expression with a lazy name and spaces around each part took time by the fourth power of the length.
+    A regular expression with a lazy name and optional spaces took time by the fourth power of the length.
     """
     name, bracket, spec = text[:-1].rpartition("<")
     return (name, spec.strip()) if text.endswith(">") and bracket and ">" not in spec else ("", text)
@@ -97,16 +100,16 @@ def _name(text: str) -> str:
     if quoted := _QUOTED.fullmatch(text):
         return re.sub(r"\\(.)", r"\1", quoted[1])
     if found := next((c for c in text if c in '",;@'), None):
-        # two addresses in one text would be taken for one with a long name, and the first would get no mail
+        # two addresses in one text look like one with a long name, and the first would get no e-mail
         raise ValueError(
-            f"one address in each text, and a name with {found} stands in double quotes; allowed: {ALLOWED}"
+            f"give one address per text, and put a name that contains {found} in double quotes; allowed: {ALLOWED}"
         )
     return text
 
 
 def _local(local: str) -> str:
     if not _LOCAL.fullmatch(local) or local.startswith(".") or local.endswith(".") or ".." in local:
-        raise ValueError(f"{local!r:.100} is nothing that can stand before the @; allowed: {ALLOWED}")
+        raise ValueError(f"{local!r:.100} is not valid before the @; allowed: {ALLOWED}")
     if len(local.encode()) > LOCAL_BYTES:
         raise ValueError(f"before the @ at most {LOCAL_BYTES} bytes are allowed")
     return local

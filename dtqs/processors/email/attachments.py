@@ -1,4 +1,4 @@
-"""Reads the files that go with a mail, never more than a mail may hold, and finds out what they are called and what they are."""
+"""Reads the attachments of an e-mail, within its size limit, and finds their filenames and media types."""
 
 from collections.abc import Sequence
 from mimetypes import MimeTypes
@@ -11,19 +11,22 @@ from dtqs.processors.email.message import File
 from dtqs.processors.email.payload import FILENAME_CHARACTERS, Attachment
 
 HEAD_BYTES = 4096
-# the table of the standard library alone: the same on every machine, and nothing is read
+# only the table of the standard library: the same on every machine, without reading a file
 _TYPES = MimeTypes(filenames=())
 
 
 def read_files(attachments: Sequence[Attachment], context: Context, limit_bytes: int) -> list[File]:
-    """Return the attachments with their bytes. Raises InputRefused, TransientError, or PermanentError where they are more than the limit."""
+    """Return the attachments with their bytes.
+
+    Raises InputRefused, TransientError, or PermanentError if they exceed the limit.
+    """
     files, left = [], limit_bytes
     for number, attachment in enumerate(attachments, 1):
         with context.open_input(attachment.source) as source:
             data = source.read(left + 1)
         left -= len(data)
         if left < 0:
-            raise PermanentError(f"attachment {number} makes the mail longer than the allowed {limit_bytes} bytes")
+            raise PermanentError(f"with attachment {number} the e-mail exceeds the allowed {limit_bytes} bytes")
         files.append(_file(attachment, number, data))
     return files
 
@@ -39,7 +42,7 @@ def _file(attachment: Attachment, number: int, data: bytes) -> File:
 
 
 def _name_in(uri: str) -> str:
-    """Return the last part of the URI's path, if it can be a filename; an upload's id is none."""
+    """Return the last part of the URI's path if it can be a filename; empty for an upload's id."""
     parts = urlsplit(uri)
     name = unquote(parts.path).rpartition("/")[2]
     usable = (

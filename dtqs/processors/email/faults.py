@@ -1,4 +1,4 @@
-"""What can go wrong with a mail, as errors that word themselves; whether another attempt may help is their base class."""
+"""Errors of sending an e-mail, each with its own message. The base class says whether a retry may help."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dtqs.errors import PermanentError, TransientError
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One recipient that the server would not take."""
+    """One recipient that the server rejected."""
 
     address: str
     code: int
@@ -19,63 +19,64 @@ class Refusal:
 
 
 class ServerUnreachable(TransientError):
-    """No connection, or one that broke off before anything was sent, or that is not safe."""
+    """There is no safe connection, or it broke before anything was sent."""
 
     def __init__(self, where: str, why: str) -> None:
         super().__init__(f"the mail server {where} {why}; nothing was sent")
 
 
 class MailDeferred(TransientError):
-    """The server says: not now."""
+    """The server cannot take the e-mail now."""
 
-    def __init__(self, where: str, what: str, code: int, message: str) -> None:
+    def __init__(self, where: str, subject: str, code: int, message: str) -> None:
         self.code = code
-        super().__init__(f"the mail server {where} put off {what}: {code} {message}")
+        super().__init__(f"the mail server {where} deferred {subject}: {code} {message}")
 
 
 class MailRefused(PermanentError):
-    """The server says: never."""
+    """The server will never take the e-mail."""
 
-    def __init__(self, where: str, what: str, code: int, message: str) -> None:
+    def __init__(self, where: str, subject: str, code: int, message: str) -> None:
         self.code = code
-        super().__init__(f"the mail server {where} refused {what}: {code} {message}")
+        super().__init__(f"the mail server {where} refused {subject}: {code} {message}")
 
 
 class AllDeferred(TransientError):
-    """No recipient was taken, and for at least one of them it may be different later."""
+    """Every recipient was rejected, at least one of them only for now."""
 
     def __init__(self, refused: Sequence[Refusal]) -> None:
         super().__init__(f"no recipient was accepted: {_listed(refused)}")
 
 
 class AllRefused(PermanentError):
-    """No recipient was taken, and none ever will be."""
+    """Every recipient was rejected permanently."""
 
     def __init__(self, refused: Sequence[Refusal]) -> None:
         super().__init__(f"no recipient was accepted: {_listed(refused)}")
 
 
 class AnswerLost(TransientError):
-    """The mail was handed over and the server's answer did not come; the settings say that it is to be sent again."""
+    """The server's answer to the whole e-mail is lost; by the settings the e-mail is sent again."""
 
     def __init__(self, where: str, why: str) -> None:
         super().__init__(
-            f"the mail server {where} got the mail, but its answer is lost ({why}); it is sent again, under the same Message-ID"
+            f"the mail server {where} got the e-mail, but its answer is lost ({why}); "
+            "it is sent again with the same Message-ID"
         )
 
 
 class TemplateFault(PermanentError):
-    """A template is not there, or cannot be rendered with this context."""
+    """A template is missing, or cannot be rendered with this context."""
 
     def __init__(self, template: str, why: str) -> None:
         super().__init__(f"template {template}: {why}")
 
 
-def answer(where: str, what: str, code: int, message: str) -> MailDeferred | MailRefused:
-    """Return the error for what the server answered: 4xx is worth a retry, all else is not."""
-    return (MailDeferred if 400 <= code < 500 else MailRefused)(where, what, code, message)
+def answer(where: str, subject: str, code: int, message: str) -> MailDeferred | MailRefused:
+    """Return the error for a server's answer: 4xx is worth a retry, other codes are not."""
+    return (MailDeferred if 400 <= code < 500 else MailRefused)(where, subject, code, message)
 
 
 def _listed(refused: Sequence[Refusal]) -> str:
-    shown = "; ".join(map(str, refused[:5]))
-    return shown + (f"; and {len(refused) - 5} more" if len(refused) > 5 else "")
+    listed = "; ".join(map(str, refused[:5]))
+    return listed + (f"; and {len(refused) - 5} more" if len(refused) > 5 else "")

@@ -1,4 +1,4 @@
-"""Mails as files, for trying: each is written as ID.eml into a folder, whole or not at all, and read back by `dtqs mails`."""
+"""E-mails as files, for trials: each is written atomically as ID.eml into a folder. `dtqs mails` reads them."""
 
 import os
 from collections.abc import Iterator
@@ -16,16 +16,19 @@ ENVELOPE_FROM, ENVELOPE_TO = "X-Envelope-From", "X-Envelope-To"
 
 
 class MailFolder:
-    """One folder of mails. Making one touches nothing."""
+    """One folder of e-mails. Creating the object touches nothing."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def write(self, task_id: str, mail: Mail) -> str:
-        """Write a mail durably and return its file's name; another attempt's replaces it. Raises TransientError where the disk fails."""
+        """Write an e-mail durably and return its filename. A retry replaces the file.
+
+        Raises TransientError if the disk fails.
+        """
         path = self._folder / f"{task_id}{ENDING}"
         temporary = self._folder / f".{task_id}.{os.getpid()}.part"
-        # in lines of their own: the envelope is all that tells of bcc
+        # header lines of their own: only the envelope has the bcc recipients
         envelope = "".join(
             [
                 f"{ENVELOPE_FROM}: {mail.sender.spec}\r\n",
@@ -48,7 +51,7 @@ class MailFolder:
         return path.name
 
     def names(self) -> list[str]:
-        """Return the ids of the mails, the newest first: they begin with the time of their task."""
+        """Return the ids of the e-mails, newest first: an id begins with the time of its task."""
         with suppress(FileNotFoundError, NotADirectoryError):
             return sorted((path.stem for path in self._folder.iterdir() if path.suffix == ENDING), reverse=True)
         return []
@@ -57,11 +60,11 @@ class MailFolder:
         return self._path(name).stat().st_size
 
     def read(self, name: str) -> EmailMessage:
-        """Return one mail. Raises OSError."""
+        """Return one e-mail. Raises OSError."""
         return message_from_bytes(self._path(name).read_bytes(), policy=default)
 
     def newest(self, count: int) -> Iterator[tuple[str, EmailMessage]]:
-        """Return the newest mails with their ids; one that goes away meanwhile is left out."""
+        """Yield the newest e-mails with their ids; skip one that is deleted meanwhile."""
         for name in self.names()[:count]:
             with suppress(FileNotFoundError):
                 yield name, self.read(name)

@@ -1,6 +1,7 @@
-"""How header fields are written: folded, encoded where they must be, and never more than one; pure.
+"""Writes header fields: folded, encoded where necessary, and each exactly one field; pure.
 
-The standard library's own folding of address lists has lost quotes and commas in more than one release; this is small, and tested by parsing it back.
+The standard library's folding of address lists lost quotes and commas in more than one release.
+This code is small, and its tests parse the result back.
 """
 
 import re
@@ -11,15 +12,15 @@ from dtqs.processors.email.addresses import Address, refuse_controls
 
 LINE_CHARACTERS = 76
 WORD_BYTES = 900
-"""A longer word, or run of spaces, cannot be folded below the 998 octets that a line may have (RFC 5322), so it is encoded."""
+"""A longer word or run of spaces cannot be folded below the 998 octets of a line (RFC 5322), so it is encoded."""
 _NAME_BYTES = 200
-"""A longer name of an address likewise: it is one piece with the address."""
+"""A longer name is encoded as well: it cannot be folded away from its address."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,75}")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 
 
 def text_field(name: str, value: str, utf8: bool = False) -> str:
-    """Write a header of free text, with its line end. With `utf8` nothing is encoded. Raises ValueError on a line end in the value."""
+    """Write a header of free text, with its line end; `utf8` disables encoding. Raises ValueError on a line end."""
     refuse_controls(value)
     value = value.strip(" ")
     if (utf8 or value.isascii()) and "=?" not in value and not _is_too_long(value):
@@ -28,7 +29,7 @@ def text_field(name: str, value: str, utf8: bool = False) -> str:
 
 
 def _is_too_long(value: str) -> bool:
-    """Tell whether a word or a run of spaces fits no line."""
+    """Tell whether a word or a run of spaces is too long for a line."""
     return " " * WORD_BYTES in value or any(len(word.encode()) > WORD_BYTES for word in value.split(" "))
 
 
@@ -50,19 +51,19 @@ def _written(address: Address, utf8: bool) -> str:
 
 
 def _encoded(text: str, indent: int) -> str:
-    """Return the text as encoded words, folded; `indent` characters stand before it on its first line."""
+    """Return the text as folded encoded words; `indent` characters precede it on its first line."""
     return Header(text, "utf-8", maxlinelen=LINE_CHARACTERS, header_name="x" * max(0, indent - 2)).encode(
         linesep="\r\n"
     )
 
 
 def _folded(name: str, parts: Sequence[str], separator: str) -> str:
-    """Join the parts; a line that would grow too long ends behind a separator, and the next one begins with its space."""
+    """Join the parts. A line ends after a separator before it gets too long; the next begins with the space."""
     text, length, bare = f"{name}:", len(name) + 1, True
     for index, part in enumerate(parts):
         piece = part + (separator.rstrip(" ") if index + 1 < len(parts) else "")
         first, _, last = piece.partition("\r\n")
-        # a line of spaces only is no continuation: what makes two spaces in a row stays on the line that there is
+        # a line of only spaces is not a continuation, so the empty parts of double spaces stay on the current line
         if not bare and piece and length + 1 + len(first) > LINE_CHARACTERS:
             text, length, bare = f"{text}\r\n", 0, True
         text += f" {piece}"

@@ -1,4 +1,4 @@
-"""One mail as bytes: headers.py writes what stands at the top, the standard library's email package the parts below."""
+"""One e-mail as bytes: headers.py writes the top headers, the standard library's email package the parts below."""
 
 import re
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from dtqs.processors.email.addresses import Address, parse, unique
 from dtqs.processors.email.headers import address_field, text_field
 from dtqs.processors.email.payload import EmailPayload
 
-# without 8bit no server need offer 8BITMIME, and none converts what DKIM has signed
+# without 8bit the server need not offer 8BITMIME, and no relay converts the content that DKIM signed
 _POLICY = SMTP.clone(cte_type="7bit")
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """An attachment with its bytes. With a cid it is shown inside the HTML."""
+    """An attachment with its bytes. One with a cid is displayed inside the HTML."""
 
     data: bytes
     media_type: str
@@ -27,7 +27,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What the payload or its template says; at least one of text and html."""
+    """The content from the payload or its template; at least one of text and html is set."""
 
     subject: str
     text: str | None
@@ -37,7 +37,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail and its envelope. With `utf8` the server must offer SMTPUTF8."""
+    """An e-mail and its envelope. With `utf8` the server must offer SMTPUTF8."""
 
     message_id: str
     sender: Address
@@ -47,7 +47,10 @@ class Mail:
 
 
 def compose(payload: EmailPayload, body: Body, sender: Address, task_id: str) -> Mail:
-    """Make the mail, unsigned. Its Message-ID comes from the task: each attempt's is the same. Raises ValueError on a control character in a header."""
+    """Compose the e-mail, unsigned. Raises ValueError on a control character in a header.
+
+    The Message-ID is made from the task's id, so that all attempts have the same one.
+    """
     to, cc, bcc, reply_to = (
         list(map(parse, field)) for field in (payload.to, payload.cc, payload.bcc, payload.reply_to)
     )
@@ -68,13 +71,13 @@ def compose(payload: EmailPayload, body: Body, sender: Address, task_id: str) ->
 
 
 def header_names(content: bytes) -> tuple[str, ...]:
-    """Return the names of a mail's headers in lower case."""
+    """Return the names of an e-mail's headers in lower case."""
     head = content.partition(b"\r\n\r\n")[0]
     return tuple(name.decode().lower() for name in re.findall(rb"(?m)^([!-9;-~]+):", head))
 
 
 def _list_fields(payload: EmailPayload) -> list[str]:
-    """Return List-Unsubscribe and its companion: URIs are neither folded inside nor encoded."""
+    """Return List-Unsubscribe and List-Unsubscribe-Post. URIs may not be folded inside, nor encoded."""
     if not payload.list_unsubscribe:
         return []
     uris = ",\r\n ".join(f"<{uri}>" for uri in payload.list_unsubscribe)
@@ -84,7 +87,7 @@ def _list_fields(payload: EmailPayload) -> list[str]:
 
 
 def _parts(body: Body) -> EmailMessage:
-    """Return text and HTML as alternatives, the HTML with what it shows, and behind them what is attached."""
+    """Return text and HTML as alternatives, inline files related to the HTML, then the attachments."""
     message = EmailMessage(policy=_POLICY)
     if body.text is not None:
         message.set_content(body.text)
@@ -95,16 +98,16 @@ def _parts(body: Body) -> EmailMessage:
         else:
             message.add_alternative(body.html, subtype="html")
             *_, html = message.iter_parts()  # type: ignore[assignment]
-    shown = [file for file in body.files if file.cid and body.html is not None]
-    for file in shown:
+    inline = [file for file in body.files if file.cid and body.html is not None]
+    for file in inline:
         html.add_related(file.data, *_kind(file), cid=f"<{file.cid}>", filename=file.filename, disposition="inline")
     for file in body.files:
-        if file not in shown:
+        if file not in inline:
             message.add_attachment(file.data, *_kind(file), filename=file.filename)
     return message
 
 
 def _kind(file: File) -> tuple[str, str]:
     main, _, sub = file.media_type.partition("/")
-    # these two may not be encoded in base64, as all files are here
+    # these two types may not be encoded in base64, as all files are here
     return (main, sub) if main not in ("message", "multipart") else ("application", "octet-stream")

@@ -1,4 +1,4 @@
-"""What a task of type `email` may ask for; what the settings forbid of it is processor.py's."""
+"""The payload of a task of type `email`. processor.py checks the rules that depend on the settings."""
 
 import re
 from typing import Annotated, Any
@@ -13,16 +13,16 @@ _CID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,199}")
 RECIPIENTS_LIMIT, ATTACHMENTS_LIMIT, HEADERS_LIMIT = 1000, 100, 50
 SUBJECT_CHARACTERS, HEADER_CHARACTERS, FILENAME_CHARACTERS, CID_CHARACTERS = 1000, 4000, 200, 200
 URI_CHARACTERS = 950
-"""A URI in List-Unsubscribe cannot be folded, and a line of a mail has 998 octets at most (RFC 5322)."""
+"""A URI in List-Unsubscribe cannot be folded, and a line of an e-mail has at most 998 octets (RFC 5322)."""
 TEMPLATE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*(/[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*)*$"
 MEDIA_TYPE = r"^[a-z]+/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*$"
 OURS = frozenset({
     "from", "sender", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version", "return-path",
     "received", "dkim-signature", "authentication-results", "delivered-to", "x-envelope-from", "x-envelope-to",
 })  # fmt: skip
-"""Headers that have fields of their own, or that are written by us or by servers; with them `content-*`, `resent-*` and `arc-*`."""
+"""Headers that have their own fields, or that DTQS or servers write; also `content-*`, `resent-*` and `arc-*`."""
 
-Mailbox = Annotated[str, AfterValidator(addresses.check), Field(description=f"one mail address: {addresses.ALLOWED}")]
+Mailbox = Annotated[str, AfterValidator(addresses.check), Field(description=f"one e-mail address: {addresses.ALLOWED}")]
 OneLine = Annotated[str, AfterValidator(addresses.refuse_controls)]
 HeaderValue = Annotated[OneLine, Field(min_length=1, max_length=HEADER_CHARACTERS)]
 
@@ -33,16 +33,16 @@ def _uri(uri: str) -> str:
         or set(uri) & set(' <>,"')
         or not uri.lower().startswith(("https://", "http://", "mailto:"))
     ):
-        raise ValueError("an https:, http: or mailto: URI is allowed, in ASCII and without spaces, commas, < and >")
+        raise ValueError("allowed: an https:, http: or mailto: URI in ASCII, without spaces, commas, < and >")
     return uri
 
 
 def _header_name(name: str) -> str:
     lower = name.lower()
     if not NAME.fullmatch(name):
-        raise ValueError("no name for a header; allowed: up to 76 letters, digits, - and _")
+        raise ValueError("not a header name; allowed: up to 76 letters, digits, - and _")
     if lower in OURS or lower.startswith(("content-", "resent-", "arc-")):
-        raise ValueError("written by DTQS, or has a field of its own")
+        raise ValueError("DTQS writes this header, or it has its own field")
     return name
 
 
@@ -51,7 +51,7 @@ Uri = Annotated[str, Field(max_length=URI_CHARACTERS), AfterValidator(_uri)]
 
 
 class Attachment(Payload):
-    """A file that goes with the mail."""
+    """A file that is sent with the e-mail."""
 
     source: Source
     filename: OneLine | None = Field(
@@ -64,18 +64,18 @@ class Attachment(Payload):
         default=None,
         pattern=MEDIA_TYPE,
         max_length=100,
-        description="as in application/pdf; left out: by name and content",
+        description="such as application/pdf; left out: derived from name and content",
     )
     inline: bool | str = Field(
         default=False,
-        description="text: the HTML shows it as cid:TEXT; true: as cid: with the filename; false: it is attached",
+        description="text: the HTML shows it as cid:TEXT; true: as cid: with the filename; false: an attachment",
     )
 
     @field_validator("filename")
     @classmethod
     def _is_no_path(cls, filename: str | None) -> str | None:
         if filename and ("/" in filename or "\\" in filename or not filename.strip(". ")):
-            raise ValueError("a name without / and \\ is allowed")
+            raise ValueError("allowed: a name without / and \\")
         return filename
 
     @field_validator("inline", mode="before")
@@ -86,58 +86,60 @@ class Attachment(Payload):
         cid = inline if isinstance(inline, str) else info.data.get("filename", "x") if inline else "x"
         if not cid or not _CID.fullmatch(cid):
             raise ValueError(
-                f"allowed as a content id: 1 to {CID_CHARACTERS} letters, digits and . _ - @ + ; true takes the filename, which must be one"
+                f"allowed as a content id: 1 to {CID_CHARACTERS} letters, digits and . _ - @ + ; "
+                "with true, the filename must have this form"
             )
         return inline
 
 
 class EmailPayload(Payload):
-    """One mail."""
+    """One e-mail."""
 
     sender: Mailbox | None = Field(
-        default=None, alias="from", description="who it is from; left out: [processor:email] sender"
+        default=None, alias="from", description="sender address; left out: [processor:email] sender"
     )
     to: list[Mailbox] = Field(
-        min_length=1, max_length=RECIPIENTS_LIMIT, description="a list of one or more mail addresses"
+        min_length=1, max_length=RECIPIENTS_LIMIT, description="a list of one or more e-mail addresses"
     )
-    cc: list[Mailbox] = Field(default=[], max_length=RECIPIENTS_LIMIT, description="who gets a copy")
+    cc: list[Mailbox] = Field(default=[], max_length=RECIPIENTS_LIMIT, description="recipients of a copy")
     bcc: list[Mailbox] = Field(
-        default=[], max_length=RECIPIENTS_LIMIT, description="who gets a copy that the others do not know of"
+        default=[], max_length=RECIPIENTS_LIMIT, description="recipients of a copy that the others do not see"
     )
-    reply_to: list[Mailbox] = Field(default=[], max_length=20, description="where answers go")
+    reply_to: list[Mailbox] = Field(default=[], max_length=20, description="addresses for replies")
     template: str | None = Field(
         default=None,
         pattern=TEMPLATE_NAME,
         max_length=200,
-        description="name of a template: NAME.txt, NAME.html and NAME.subject.txt in the folder of [processor:email] templates",
+        description="name of a template: NAME.txt, NAME.html and NAME.subject.txt "
+        "in the folder of [processor:email] templates",
     )
-    context: dict[str, Any] | None = Field(default=None, description="what the template's names stand for")
+    context: dict[str, Any] | None = Field(default=None, description="values for the template's names")
     subject: OneLine | None = Field(
         default=None,
         max_length=SUBJECT_CHARACTERS,
         validate_default=True,
-        description="one line; may be left out with a template",
+        description="one line; optional with a template",
     )
-    html: str | None = Field(default=None, description="the HTML; with text as well, mail programs show what they can")
+    html: str | None = Field(default=None, description="the HTML; given with text, the reader's program chooses")
     text: str | None = Field(default=None, validate_default=True, description="the plain text")
     headers: dict[HeaderName, HeaderValue] = Field(
-        default={}, max_length=HEADERS_LIMIT, description="further headers, such as X-Campaign"
+        default={}, max_length=HEADERS_LIMIT, description="additional headers, such as X-Campaign"
     )
     list_unsubscribe: list[Uri] = Field(
-        default=[], max_length=4, description="https: and mailto: URIs by which one leaves a list, the best first"
+        default=[], max_length=4, description="https: and mailto: URIs for leaving a list, the preferred one first"
     )
     one_click: bool = Field(
         default=False, description="true: a POST to the first https: URI of list_unsubscribe is enough (RFC 8058)"
     )
-    attachments: list[Attachment] = Field(default=[], max_length=ATTACHMENTS_LIMIT, description="files that go with it")
+    attachments: list[Attachment] = Field(default=[], max_length=ATTACHMENTS_LIMIT, description="files to attach")
 
-    # a field that is wrong itself is not in info.data, and its own problem is enough
+    # an invalid field is missing from info.data; its own problem is enough
 
     @field_validator("subject")
     @classmethod
     def _is_given(cls, subject: str | None, info: ValidationInfo) -> str | None:
         if subject is None and info.data.get("template", "") is None:
-            raise ValueError("must be given, unless a template has it")
+            raise ValueError("must be given, unless a template has a subject")
         return subject
 
     @field_validator("text")
@@ -151,21 +153,21 @@ class EmailPayload(Payload):
     @classmethod
     def _has_a_template(cls, context: dict[str, Any] | None, info: ValidationInfo) -> dict[str, Any] | None:
         if context is not None and info.data.get("template", "") is None:
-            raise ValueError("has a meaning with a template only")
+            raise ValueError("is allowed only with a template")
         return context
 
     @field_validator("headers")
     @classmethod
     def _names_differ(cls, headers: dict[str, str]) -> dict[str, str]:
         if len({name.lower() for name in headers}) < len(headers):
-            raise ValueError("a header is given twice; letters of either case are the same")
+            raise ValueError("a header is given twice; upper and lower case are equal")
         return headers
 
     @field_validator("list_unsubscribe")
     @classmethod
-    def _is_said_once(cls, uris: list[str], info: ValidationInfo) -> list[str]:
+    def _is_given_once(cls, uris: list[str], info: ValidationInfo) -> list[str]:
         if uris and any(name.lower().startswith("list-unsubscribe") for name in info.data.get("headers", ())):
-            raise ValueError("headers has List-Unsubscribe as well; allowed: one of the two")
+            raise ValueError("headers contains List-Unsubscribe as well; allowed: one of the two")
         return uris
 
     @field_validator("one_click")
@@ -182,5 +184,5 @@ class EmailPayload(Payload):
     def _cids_differ(cls, attachments: list[Attachment]) -> list[Attachment]:
         cids = [each.inline if isinstance(each.inline, str) else each.filename for each in attachments if each.inline]
         if twice := next((cid for cid in cids if cids.count(cid) > 1), None):
-            raise ValueError(f"two of them are shown as cid:{twice}")
+            raise ValueError(f"two attachments have the content id cid:{twice}")
         return attachments

@@ -1,4 +1,4 @@
-"""The steps of one task of type `email`, in order, and what the settings forbid of a payload."""
+"""The steps of one task of type `email`, in order, and the checks of a payload that depend on the settings."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ _NO_SENDER = "must be given: no sender is configured ([processor:email] sender)"
 
 
 class EmailProcessor(Processor[EmailPayload, EmailSettings]):
-    """Sends a mail through the configured server, over a connection that it keeps."""
+    """Sends e-mails through the configured server, over a connection that it keeps open."""
 
     name = "email"
     payload_model = EmailPayload
@@ -62,20 +62,20 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
 
     def run(self, payload: EmailPayload, context: Context) -> Json:
         rendered, sender = self._rendered(payload), self._sender(payload)
-        # before files are fetched, which a mail that has to wait would do again at each of its turns
+        # before files are fetched: an e-mail that must wait for a turn would fetch them again each time
         self._keep_to_rates(payload, context)
         mail = self._mail(payload, rendered, sender, context)
         if self.settings.backend == "folder":
             file = self._folder.write(context.task_id, mail)
             return _result(mail, SmtpReceipt("", ())) | {"file": file}
         result = _result(mail, self._send(mail, context))
-        # first of all: whatever ends the rest, the server has the mail
+        # first of all: if anything interrupts the rest, the server already has the e-mail
         context.effect_happened(result)
         self._server.rest()
         return result
 
     def close(self) -> None:
-        """Say goodbye to the mail server. Safe to call twice."""
+        """Close the connection to the mail server. Safe to call twice."""
         self._server.close()
 
     def _problems(self, payload: EmailPayload) -> Iterator[Problem]:
@@ -96,7 +96,8 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
         for field, address in everyone:
             if not settings.allows_domain(address.domain):
                 yield Problem(
-                    field, f"mails to {address.domain} are not allowed; allowed: {', '.join(settings.allowed_domains)}"
+                    field,
+                    f"e-mails to {address.domain} are not allowed; allowed: {', '.join(settings.allowed_domains)}",
                 )
         for name in payload.headers:
             if not settings.allows_header(name):
@@ -107,19 +108,19 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
             yield Problem("payload.template", "no such template")
         for at, attachment in enumerate(payload.attachments):
             if attachment.inline and payload.html is None and payload.template is None:
-                yield Problem(f"payload.attachments[{at}].inline", "has a meaning with html or a template only")
+                yield Problem(f"payload.attachments[{at}].inline", "is allowed only with html or a template")
 
     def _mail(self, payload: EmailPayload, rendered: Rendered, sender: Address, context: Context) -> Mail:
-        """Read what is attached, put together and sign. Raises PermanentError where that cannot be, or is more than is allowed."""
+        """Read the attachments, compose and sign. Raises PermanentError if that is impossible or too large."""
         limit = self.settings.max_message_bytes
         files = read_files(payload.attachments, context, limit)
         body = Body(rendered.subject or "", rendered.text, rendered.html, files)
         try:
             mail = compose(payload, body, sender, context.task_id)
         except ValueError as error:
-            raise PermanentError(f"the mail cannot be written: {error}") from error
+            raise PermanentError(f"the e-mail cannot be composed: {error}") from error
         if len(mail.content) > limit:
-            raise PermanentError(f"the mail has {len(mail.content)} bytes; allowed are {limit}")
+            raise PermanentError(f"the e-mail has {len(mail.content)} bytes; allowed are {limit}")
         return self._signed(mail)
 
     def _sender(self, payload: EmailPayload) -> Address:
@@ -129,7 +130,7 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
         return parse(given)
 
     def _rendered(self, payload: EmailPayload) -> Rendered:
-        """Return subject, text and HTML; what the payload gives itself goes before its template."""
+        """Return subject, text and HTML. The payload's own values override the template's."""
         made = Rendered(None, None, None)
         if payload.template is not None:
             if self._templates is None:
@@ -137,7 +138,7 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
             made = self._templates.render(payload.template, payload.context or {})
             if payload.subject is None and made.subject is None:
                 raise TemplateFault(
-                    payload.template, f"there is no {payload.template}.subject.txt, and the task gives no subject"
+                    payload.template, f"{payload.template}.subject.txt is missing, and the task gives no subject"
                 )
         subject = made.subject if payload.subject is None else payload.subject
         text = made.text if payload.text is None else payload.text
@@ -151,7 +152,7 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
         return replace(mail, content=made + mail.content)
 
     def _keep_to_rates(self, payload: EmailPayload, context: Context) -> None:
-        """Take a turn of each domain, or of none; then the task comes again later."""
+        """Take a turn for each recipient domain, or none; then the task is postponed."""
         if per_second := self.settings.per_domain_per_second:
             domains = sorted({parse(text).domain for text in (*payload.to, *payload.cc, *payload.bcc)})
             context.take_all(

@@ -1,4 +1,4 @@
-"""The keys of `[processor:email]`, and what they say together."""
+"""The keys of `[processor:email]`, and the rules between them."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -10,20 +10,23 @@ from dtqs.processors.email import addresses
 from dtqs.processors.email.signature import check_key
 
 SAFE_HEADERS = (
-    "List-*", "Auto-Submitted", "Precedence", "Importance", "Priority", "In-Reply-To", "References", "Feedback-ID", "Organization", "Keywords",
-    "Comments", "X-Priority", "X-MSMail-Priority", "X-Mailer", "X-Campaign", "X-Campaign-ID", "X-Entity-Ref-ID", "X-Auto-Response-Suppress",
-    "X-Report-Abuse", "X-Feedback-ID",
+    "List-*", "Auto-Submitted", "Precedence", "Importance", "Priority", "In-Reply-To", "References", "Feedback-ID",
+    "Organization", "Keywords", "Comments", "X-Priority", "X-MSMail-Priority", "X-Mailer", "X-Campaign",
+    "X-Campaign-ID", "X-Entity-Ref-ID", "X-Auto-Response-Suppress", "X-Report-Abuse", "X-Feedback-ID",
 )  # fmt: skip
-"""Not X-*: relays take many of those as commands, such as further recipients (X-PM-Bcc, X-MC-BccAddress) or the whole mail anew (X-SMTPAPI)."""
+"""Not X-*: relays take many of those as commands.
+
+They add recipients (X-PM-Bcc, X-MC-BccAddress) or replace the whole e-mail (X-SMTPAPI).
+"""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
 
 class EmailSettings(ProcessorSettings):
-    """Where mails go, who they may be from, and limits."""
+    """The mail server, the allowed senders and recipients, and the limits."""
 
     backend: Literal["smtp", "folder"] = Field(
-        "smtp", description="smtp: send them; folder: write each as a file ID.eml, for trying"
+        "smtp", description="smtp: send e-mails; folder: write each as a file ID.eml, for trials"
     )
     host: str = Field("localhost", min_length=1, description="the mail server")
     port: int | None = Field(
@@ -33,9 +36,9 @@ class EmailSettings(ProcessorSettings):
         "starttls", description="encryption; with the first two the certificate must be valid for the host"
     )
     ca_file: Path | None = Field(
-        None, description="certificates that may sign the server's, in PEM; left out: those of the system"
+        None, description="PEM file of the trusted certificate authorities; left out: the system's"
     )
-    username: str | None = Field(None, description="name to log in with; left out: no login")
+    username: str | None = Field(None, description="login name; left out: no login")
     password: SecretStr | None = Field(None, description="its password; password_file names a file that holds it")
     hello_name: str | None = Field(
         None, description="name of this host in EHLO; left out: its full name, or its address"
@@ -50,42 +53,45 @@ class EmailSettings(ProcessorSettings):
         300.0,
         ge=0.1,
         le=3600,
-        description="seconds for each piece of a mail to leave, and for the answer to the whole: too few make sent mails ambiguous",
+        description="seconds to send each piece of an e-mail, and to wait for the final answer; "
+        "too few make sent e-mails ambiguous",
     )
     idle_seconds: float = Field(
-        60.0, ge=0, le=3600, description="seconds that a kept connection may be idle; 0: a new one for each mail"
+        60.0, ge=0, le=3600, description="seconds that a kept connection may be idle; 0: a new one for each e-mail"
     )
-    mails_per_connection: int = Field(100, ge=1, le=100_000, description="mails after which a new connection is made")
+    mails_per_connection: int = Field(
+        100, ge=1, le=100_000, description="e-mails after which a new connection is opened"
+    )
     on_ambiguous: Literal["retry", "fail"] = Field(
-        "fail", description="what to do with a mail of which nobody knows whether the server took it"
+        "fail", description="settlement of an e-mail when it is unknown whether the server took it"
     )
-    sender: str | None = Field(None, description="mail address that mails are from, unless the task says another one")
+    sender: str | None = Field(None, description="sender address of e-mails whose task gives none")
     allowed_senders: tuple[str, ...] = Field(
-        (), description="addresses, domains or * that a task's from may have; empty: the domain of sender"
+        (), description="addresses, domains or * allowed in a task's from; empty: the domain of sender"
     )
     allowed_headers: tuple[str, ...] = Field(
         SAFE_HEADERS,
-        description="headers that a task may add; NAME-* stands for all that begin so, but X-* lets in commands to relays",
+        description="headers that a task may add; NAME-* allows a prefix, but X-* lets in commands to relays",
     )
     allowed_domains: tuple[str, ...] = Field(
-        (), description="domains that mails may go to, subdomains included; empty: all"
+        (), description="domains that may receive e-mails, subdomains included; empty: all"
     )
-    max_recipients: int = Field(100, ge=1, le=1000, description="to, cc and bcc of one mail together")
+    max_recipients: int = Field(100, ge=1, le=1000, description="recipients of one e-mail: to, cc and bcc together")
     max_message_bytes: int = Field(
-        25_000_000, ge=1000, le=1 << 30, description="bytes of a whole mail, attachments in their encoding included"
+        25_000_000, ge=1000, le=1 << 30, description="bytes of a whole e-mail, including the encoded attachments"
     )
     per_domain_per_second: float | None = Field(
         None,
         gt=0,
         le=100_000,
-        description="mails a second to each recipients' domain, all workers together; left out: no limit",
+        description="e-mails a second to each recipient domain, all workers together; left out: no limit",
     )
     per_domain_burst: int = Field(
-        10, ge=1, le=100_000, description="mails to a domain that may go at once after a pause"
+        10, ge=1, le=100_000, description="e-mails to a domain that may go at once after a pause"
     )
-    templates: Path | None = Field(None, description="folder of templates; left out: none")
-    folder: Path = Field(Path("/var/lib/dtqs/mails"), description="folder of the files, for backend = folder")
-    dkim_domain: str | None = Field(None, description="domain that signs mails (DKIM); left out: no signature")
+    templates: Path | None = Field(None, description="folder of templates; left out: no templates")
+    folder: Path = Field(Path("/var/lib/dtqs/mails"), description="folder for the files of backend = folder")
+    dkim_domain: str | None = Field(None, description="domain that signs e-mails (DKIM); left out: no signature")
     dkim_selector: str | None = Field(None, description="name of the key below _domainkey in that domain's DNS")
     dkim_key: SecretStr | None = Field(
         None, description="private RSA key in PEM; dkim_key_file names a file that holds it"
@@ -123,20 +129,20 @@ class EmailSettings(ProcessorSettings):
     @classmethod
     def _is_ascii(cls, password: SecretStr | None) -> SecretStr | None:
         if password and not password.get_secret_value().isascii():
-            raise ValueError("only ASCII can be said to every server")
+            raise ValueError("must be ASCII: not every server accepts other characters")
         return password
 
     @model_validator(mode="after")
     def _go_together(self) -> Self:
         if (self.username is None) != (self.password is None):
-            raise ValueError("username and password go together: both, or neither")
+            raise ValueError("username and password go together: set both, or neither")
         if self.username and self.security == "none" and self.host not in _LOOPBACK:
             raise ValueError(
-                "security = none would show the password to the network; allowed: starttls or tls, or a host on loopback"
+                "security = none would send the password unencrypted; allowed: starttls or tls, or a host on loopback"
             )
         dkim = (self.dkim_domain, self.dkim_selector, self.dkim_key)
         if any(part is None for part in dkim) and any(part is not None for part in dkim):
-            raise ValueError("dkim_domain, dkim_selector and dkim_key go together: all, or none")
+            raise ValueError("dkim_domain, dkim_selector and dkim_key go together: set all, or none")
         return self
 
     @property
@@ -148,11 +154,12 @@ class EmailSettings(ProcessorSettings):
         return f"{self.host}:{self.server_port}"
 
     def refusal_of_sender(self, address: addresses.Address) -> str | None:
-        """Say why a task's `from` is not allowed; None if it is."""
+        """Return why a task's `from` is not allowed; None if it is allowed."""
         allowed = self.allowed_senders or ((addresses.parse(self.sender).domain,) if self.sender else ())
         if "*" in allowed or address.domain in allowed or address.spec in allowed:
             return None
-        return f"not allowed as a sender; allowed: {', '.join(allowed) or 'none: set [processor:email] sender or allowed_senders'}"
+        senders = ", ".join(allowed) or "none: set [processor:email] sender or allowed_senders"
+        return f"not allowed as a sender; allowed: {senders}"
 
     def allows_header(self, name: str) -> bool:
         name = name.lower()

@@ -1,4 +1,4 @@
-"""DKIM: signs the headers that readers see and the whole body (RFC 6376); which key, the settings say."""
+"""DKIM (RFC 6376): signs the visible headers and the whole body with the key of the settings."""
 
 import binascii
 
@@ -9,13 +9,13 @@ SIGNED = (
     "from", "to", "cc", "reply-to", "subject", "date", "message-id", "in-reply-to", "references", "mime-version",
     "content-type", "content-transfer-encoding", "list-unsubscribe", "list-unsubscribe-post",
 )  # fmt: skip
-"""Signed where they are there."""
+"""Headers signed if present."""
 SEALED = ("from", "to", "cc", "reply-to", "subject", "date", "message-id")
-"""Signed once more than they are there: one that is added on the way breaks the signature."""
+"""Headers signed once more than present: adding one on the way breaks the signature."""
 
 
 def signature(content: bytes, names: tuple[str, ...], domain: str, selector: str, key: str) -> bytes:
-    """Return the DKIM-Signature header of a mail that has headers of these names (lower case)."""
+    """Return the DKIM-Signature header of an e-mail that has headers of these lower-case names."""
     signed = [name for name in SIGNED if name in names] + list(SEALED)
     signer = dkim.DKIM(content)
     made: bytes = signer.sign(
@@ -25,9 +25,9 @@ def signature(content: bytes, names: tuple[str, ...], domain: str, selector: str
 
 
 def check_key(key: str) -> str:
-    """Return the key as it is. Raises ValueError where it is none that can sign."""
+    """Return the key unchanged. Raises ValueError for a key that cannot sign."""
     try:
         parse_pem_private_key(key.encode())
     except (UnparsableKeyError, KeyError, ValueError, IndexError, TypeError, binascii.Error) as error:
-        raise ValueError("no RSA key; allowed: an unencrypted private RSA key in PEM, PKCS#1 or PKCS#8") from error
+        raise ValueError("not an RSA key; allowed: an unencrypted private RSA key in PEM, PKCS#1 or PKCS#8") from error
     return key

@@ -1,6 +1,6 @@
-"""The connection to the mail server: opened when a mail is there, kept for the next ones, checked when it was idle, dropped after any doubt.
+"""The connection to the mail server: opened for the first e-mail, kept, checked when idle, and dropped in doubt.
 
-It belongs to one process. What an answer of the server means for the task, faults.py says.
+It belongs to one process. faults.py says how a server's answer settles the task.
 """
 
 import os
@@ -21,27 +21,27 @@ from dtqs.processors.email.settings import EmailSettings
 
 MESSAGE_CHARACTERS = 500
 _FRESH_SECONDS = 1.0
-"""A connection that was used so lately is not asked first whether it is there."""
+"""A connection used this recently is not checked before its next use."""
 _QUIT_SECONDS = 2.0
 _PIECE_BYTES = 1 << 16
-"""A mail goes in pieces, each with a timeout of its own: without encryption one for all of it would be what a large mail may take on a slow line."""
+"""An e-mail is sent in pieces with a timeout each: one timeout for all would have to fit large ones on slow lines."""
 _CLOSING = 421
 
 
 class AnswerMissing(Exception):
-    """The whole mail was handed over, and what the server made of it is not known."""
+    """The whole e-mail was handed over, but the server's decision is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpReceipt:
-    """What the server said to the mail, and whom it would not take it for."""
+    """The server's answer to the e-mail, and the recipients that it rejected."""
 
     answer: str
     refused: Sequence[Refusal]
 
 
 class MailServer:
-    """The configured server, as this process reaches it."""
+    """This process's connection to the configured server."""
 
     def __init__(self, settings: EmailSettings) -> None:
         self._settings, self._where = settings, settings.where
@@ -51,7 +51,7 @@ class MailServer:
         self._used_at = 0.0
 
     def deliver(self, mail: Mail, before_data: Callable[[Sequence[Refusal]], None]) -> SmtpReceipt:
-        """Send the mail; `before_data` is called when recipients are accepted and nothing of the mail is sent yet.
+        """Send the e-mail; call `before_data` after recipients are accepted and before any content is sent.
 
         Raises the errors of faults.py, and AnswerMissing.
         """
@@ -63,33 +63,36 @@ class MailServer:
             self._end_transaction(getattr(error, "code", 0))
             raise
         except BaseException:
-            # an interrupt too: nobody knows which answer would be read next
+            # an interrupt too: it is unclear which answer would be read next
             self._drop()
             raise
         self._mails, self._used_at = self._mails + 1, time.monotonic()
         return SmtpReceipt(answer, refused)
 
     def rest(self) -> None:
-        """Say goodbye after a mail, where connections are not to be kept."""
+        """Close the connection after an e-mail if connections are not kept."""
         if not self._settings.idle_seconds:
             self._quit()
 
     def look(self) -> str:
-        """Connect, encrypt and log in as for a mail, say goodbye, and return what was done. Raises ServerUnreachable, MailDeferred, MailRefused."""
+        """Connect, encrypt and log in as for an e-mail, then quit; return a description.
+
+        Raises ServerUnreachable, MailDeferred, MailRefused.
+        """
         self._smtp, self._pid = self._open(), os.getpid()
         self._quit()
         safe = "without encryption" if self._settings.security == "none" else "encrypted, its certificate valid"
         return f"{self._where}: {safe}, " + ("logged in" if self._settings.username else "no login")
 
     def close(self) -> None:
-        """Say goodbye. Safe to call twice."""
+        """Close the connection. Safe to call twice."""
         if self._smtp is not None and self._pid == os.getpid():
             self._quit()
         else:
             self._drop()
 
     def _offer(self, mail: Mail) -> list[Refusal]:
-        """Say who it is from and for whom. A kept connection that the server has closed meanwhile is opened anew, once: nothing was sent."""
+        """Send the envelope. If the server has closed a kept connection, open a new one, once: nothing was sent yet."""
         while True:
             smtp, kept = self._connected()
             try:
@@ -97,7 +100,7 @@ class MailServer:
             except OSError as error:
                 self._drop()
                 if not kept:
-                    raise ServerUnreachable(self._where, f"broke off ({_words(error)})") from error
+                    raise ServerUnreachable(self._where, f"broke off ({_reason(error)})") from error
             except faults.MailDeferred as error:
                 if error.code != _CLOSING or not kept:
                     raise
@@ -111,7 +114,7 @@ class MailServer:
         for address in mail.recipients:
             code, message = smtp.rcpt(address.spec)
             if code == _CLOSING or not 200 <= code < 600:
-                raise self._answer("the mail", code, message)
+                raise self._answer("the e-mail", code, message)
             if code >= 300:
                 refused.append(Refusal(address.spec, code, _text(message)))
         if len(refused) == len(mail.recipients):
@@ -119,52 +122,54 @@ class MailServer:
         return refused
 
     def _options(self, smtp: smtplib.SMTP, mail: Mail) -> list[str]:
-        """Return the options of MAIL. Raises PermanentError where the server cannot take this mail at all."""
+        """Return the options of MAIL. Raises PermanentError if the server cannot take this e-mail at all."""
         options, size = [], smtp.esmtp_features.get("size", "")
         if mail.utf8:
             if not smtp.has_extn("smtputf8"):
                 raise PermanentError(
-                    f"an address has letters beyond ASCII before its @, and the mail server {self._where} does not offer SMTPUTF8, which they need"
+                    "an address has non-ASCII letters before its @, "
+                    f"and the mail server {self._where} does not offer SMTPUTF8, which they need"
                 )
             options += ["SMTPUTF8", "BODY=8BITMIME"]
         if smtp.has_extn("size"):
             if size.isdecimal() and 0 < int(size) < len(mail.content):
                 raise PermanentError(
-                    f"the mail has {len(mail.content)} bytes; the mail server {self._where} takes {size} at most"
+                    f"the e-mail has {len(mail.content)} bytes; the mail server {self._where} takes {size} at most"
                 )
             options.append(f"SIZE={len(mail.content)}")
         return options
 
     def _hand_over(self, content: bytes) -> str:
-        """Send the mail itself. Until the line that ends it the server has nothing; from then on only its answer tells."""
+        """Send the content. Before its final line the server has nothing; after it only the answer decides."""
         smtp = self._smtp
         assert smtp is not None
         try:
             code, message = smtp.docmd("DATA")
             if code != 354:
-                raise self._answer("the mail", code, message)
+                raise self._answer("the e-mail", code, message)
             _timeout(smtp, self._settings.data_timeout_seconds)
             data = re.sub(rb"(?m)^\.", b"..", content)
             for start in range(0, len(data), _PIECE_BYTES):
                 smtp.send(data[start : start + _PIECE_BYTES])
         except OSError as error:
-            raise ServerUnreachable(self._where, f"broke off before the mail was whole ({_words(error)})") from error
+            reason = _reason(error)
+            raise ServerUnreachable(self._where, f"broke off before the e-mail was complete ({reason})") from error
         try:
             smtp.send(b".\r\n")
             code, message = smtp.getreply()
             _timeout(smtp, self._settings.reply_timeout_seconds)
         except OSError as error:
-            raise AnswerMissing(_words(error)) from error
+            raise AnswerMissing(_reason(error)) from error
         if not 200 <= code < 300:
             if 400 <= code < 600:
-                raise self._answer("the mail", code, message)
+                raise self._answer("the e-mail", code, message)
             raise AnswerMissing(f"it was {code} {_text(message)}")
         return f"{code} {_text(message)}"
 
     def _connected(self) -> tuple[smtplib.SMTP, bool]:
-        """Return a connection that works, and whether it is a kept one."""
+        """Return a working connection, and whether it was kept from an earlier e-mail."""
         if self._smtp is not None and self._pid != os.getpid():
-            self._drop()  # our parent's: not a byte of ours may get into it, and this sends none
+            self._drop()  # the parent's connection: closing it here sends no byte on it
         if self._smtp is not None:
             idle_seconds = time.monotonic() - self._used_at
             if (
@@ -200,15 +205,15 @@ class MailServer:
             if smtp is not None:
                 smtp.close()
             if isinstance(error, smtplib.SMTPResponseException) and 400 <= error.smtp_code < 600:
-                what = "the login" if isinstance(error, smtplib.SMTPAuthenticationError) else "the connection"
-                raise self._answer(what, error.smtp_code, error.smtp_error) from error
-            if isinstance(error, OSError | ValueError):  # ValueError: a challenge that is no base64
-                raise ServerUnreachable(self._where, f"cannot be used ({_words(error)})") from error
+                subject = "the login" if isinstance(error, smtplib.SMTPAuthenticationError) else "the connection"
+                raise self._answer(subject, error.smtp_code, error.smtp_error) from error
+            if isinstance(error, OSError | ValueError):  # ValueError: a challenge that is not base64
+                raise ServerUnreachable(self._where, f"cannot be used ({_reason(error)})") from error
             raise
 
     def _greeted(self) -> smtplib.SMTP:
         settings = self._settings
-        # a name is given, so that none is looked up; the right one is known once there is a connection
+        # a placeholder name avoids a look-up; the right one is known after connecting
         if settings.security == "tls":
             smtp: smtplib.SMTP = smtplib.SMTP_SSL(
                 settings.host,
@@ -222,7 +227,7 @@ class MailServer:
                 settings.host, settings.server_port, "localhost", timeout=settings.connect_timeout_seconds
             )
         assert smtp.sock is not None
-        # the end of a mail is a small segment behind others: it must not wait for their receipt
+        # the end of an e-mail is a small segment after others and must not wait for their acknowledgement
         smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         smtp.local_hostname = settings.hello_name or _own_name(smtp.sock)
         return smtp
@@ -233,14 +238,14 @@ class MailServer:
         return self._tls
 
     def _answer(
-        self, what: str, code: int, message: bytes | str
+        self, subject: str, code: int, message: bytes | str
     ) -> faults.MailDeferred | faults.MailRefused | ServerUnreachable:
         if not 400 <= code < 600:
-            return ServerUnreachable(self._where, f"gave an answer that means nothing here ({code} {_text(message)})")
-        return faults.answer(self._where, what, code, _text(message))
+            return ServerUnreachable(self._where, f"gave an unexpected answer ({code} {_text(message)})")
+        return faults.answer(self._where, subject, code, _text(message))
 
     def _end_transaction(self, code: int) -> None:
-        """After an answer that ends a mail the connection is as good as before, unless the server says that it closes it."""
+        """Reset the connection for the next e-mail, unless the server says that it closes it."""
         if self._smtp is None:
             return
         with suppress(OSError):
@@ -282,9 +287,9 @@ def _text(message: bytes | str) -> str:
     return " ".join(text.split())[:MESSAGE_CHARACTERS]
 
 
-def _words(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not valid: {error.verify_message}"
     if isinstance(error, smtplib.SMTPServerDisconnected) and isinstance(error.__context__, OSError):
-        error = error.__context__  # which says why
+        error = error.__context__  # it has the cause
     return _text(str(error)) or type(error).__name__

@@ -1,6 +1,6 @@
-"""Templates from the configured folder: NAME.txt, NAME.html and NAME.subject.txt, rendered in Jinja2's sandbox; HTML is escaped by itself.
+"""Templates from the configured folder: NAME.txt, NAME.html and NAME.subject.txt; HTML is escaped automatically.
 
-Templates are the operator's, what is put into them is anybody's.
+They are rendered in Jinja2's sandbox: the operator writes the templates, but anybody may supply the values.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ SUBJECT, TEXT, HTML = ".subject.txt", ".txt", ".html"
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What a template came to: None for each part that it has no file for."""
+    """The rendered parts of a template; None for each part without a file."""
 
     subject: str | None
     text: str | None
@@ -27,7 +27,7 @@ class Rendered:
 
 
 class Templates:
-    """The templates of one folder; files are read when they are needed, and again when they have changed."""
+    """The templates of one folder. A file is read when needed, and again after a change."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -40,16 +40,16 @@ class Templates:
         )
 
     def has(self, name: str) -> bool:
-        """Tell whether there is such a template; also yes where this process cannot see the folder, which the workers may."""
+        """Tell whether a template exists; True if this process cannot see the folder, since the workers may see it."""
         return not self._folder.is_dir() or any((self._folder / f"{name}{ending}").is_file() for ending in (TEXT, HTML))
 
     def render(self, name: str, context: Mapping[str, Any]) -> Rendered:
-        """Render all parts of a template. Raises TemplateFault, or TransientError where the folder cannot be read."""
+        """Render all parts of a template. Raises TemplateFault, or TransientError if the folder is unreadable."""
         subject, text, html = (self._part(f"{name}{ending}", context) for ending in (SUBJECT, TEXT, HTML))
         if text is None and html is None:
             raise TemplateFault(
                 name,
-                f"there is none; wanted: {name}{TEXT} or {name}{HTML} in the folder of [processor:email] templates",
+                f"not found; needed: {name}{TEXT} or {name}{HTML} in the folder of [processor:email] templates",
             )
         return Rendered(None if subject is None else " ".join(subject.split()), text, html)
 
@@ -59,14 +59,14 @@ class Templates:
         except TemplateNotFound as error:
             if error.name == name:
                 return None
-            raise TemplateFault(name, f"it uses {error.name}, which is not there") from error
+            raise TemplateFault(name, f"it uses {error.name}, which does not exist") from error
         except TemplateSyntaxError as error:
             raise TemplateFault(error.name or name, f"line {error.lineno}: {error.message}") from error
         except TemplateError as error:
             raise TemplateFault(name, str(error.message)) from error
         except OSError as error:
             raise TransientError(f"template {name} cannot be read: {error.strerror}") from error
-        except Exception as error:  # filters and operators raise whatever the context's values make of them
+        except Exception as error:  # filters and operators may raise anything for the context's values
             raise TemplateFault(name, f"{type(error).__name__}: {error}") from error
 
 

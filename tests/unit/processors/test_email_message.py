@@ -169,9 +169,9 @@ def test_attachments_over_the_limit_are_refused_unread(made: Any, tmp_path: Path
     with huge.open("wb") as file:
         file.truncate(1 << 40)
     source = {"source": f"file:{huge}"}
-    with pytest.raises(PermanentError, match="attachment 1 makes the mail longer than the allowed 1000000 bytes"):
+    with pytest.raises(PermanentError, match="with attachment 1 the e-mail exceeds the allowed 1000000 bytes"):
         made({"text": "x", "attachments": [source]}, max_message_bytes=1_000_000)
-    with pytest.raises(PermanentError, match=r"the mail has \d+ bytes; allowed are 2000"):
+    with pytest.raises(PermanentError, match=r"the e-mail has \d+ bytes; allowed are 2000"):
         made({"text": "x" * 1900}, max_message_bytes=2000)
 
 
@@ -252,12 +252,12 @@ def test_a_changed_template_is_read_again(made: Any, templates: Path) -> None:
     ("name", "context", "reason"),
     [
         ("welcome", {}, "template welcome.subject.txt: 'name' is undefined"),
-        ("nothing", {}, "template nothing: there is none; wanted: nothing.txt or nothing.html"),
+        ("nothing", {}, "template nothing: not found; needed: nothing.txt or nothing.html"),
         ("broken", {}, "template broken.txt: line 2: Expected an expression"),
-        ("outside", {}, "template outside.txt: it uses ../secret.txt, which is not there"),
+        ("outside", {}, "template outside.txt: it uses ../secret.txt, which does not exist"),
         ("escape", {}, "template escape.txt: access to attribute '__class__' of 'str' object is unsafe"),
         ("divide", {"n": 0}, "template divide.txt: ZeroDivisionError"),
-        ("plain", {}, "no plain.subject.txt, and the task gives no subject"),
+        ("plain", {}, "plain.subject.txt is missing, and the task gives no subject"),
     ],
 )
 def test_a_template_that_fails_says_where(
@@ -275,7 +275,7 @@ def test_control_characters_from_a_template_get_into_no_header(made: Any, templa
         {"subject": None, "template": "welcome", "context": {"name": "x\r\nBcc: eve@example.org"}}, templates=templates
     )
     assert (mail["Subject"], mail["Bcc"]) == ("Welcome, x Bcc: eve@example.org", None)
-    with pytest.raises(PermanentError, match=r"the mail cannot be written: the character U\+0000"):
+    with pytest.raises(PermanentError, match=r"the e-mail cannot be composed: the character U\+0000"):
         made({"subject": None, "template": "welcome", "context": {"name": "\0"}}, templates=templates)
 
 

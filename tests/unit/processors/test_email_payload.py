@@ -150,7 +150,7 @@ def test_settings_decide_who_may_be_written_to_and_from_whom() -> None:
     )
     assert problems(
         {**HELLO, "to": ["a@mail.example.net"], "cc": ["b@example.com"]}, allowed_domains="example.net"
-    ) == {"payload.cc[0]": "mails to example.com are not allowed; allowed: example.net"}
+    ) == {"payload.cc[0]": "e-mails to example.com are not allowed; allowed: example.net"}
     assert problems({**HELLO, "headers": {"Foo": "x", "x-campaign": "y"}}, allowed_headers="Foo, X-*") == {}
 
 
@@ -182,13 +182,13 @@ def test_a_template_that_is_not_there_is_refused_where_the_folder_can_be_seen(tm
         ({"username": "x"}, "username and password go together"),
         (
             {"username": "x", "password": "sesame", "security": "none", "host": "mx.example.org"},
-            "would show the password to the network",
+            "would send the password unencrypted",
         ),
         ({"dkim_domain": "example.org"}, "dkim_domain, dkim_selector and dkim_key go together"),
-        ({"dkim_domain": "a.b", "dkim_selector": "s", "dkim_key": "nonsense sesame"}, "no RSA key"),
-        ({"sender": "Shop"}, "no mail address"),
-        ({"allowed_senders": "a b"}, "is no domain"),
-        ({"password": "sésame", "username": "x"}, "only ASCII"),
+        ({"dkim_domain": "a.b", "dkim_selector": "s", "dkim_key": "nonsense sesame"}, "not an RSA key"),
+        ({"sender": "Shop"}, "not an e-mail address"),
+        ({"allowed_senders": "a b"}, "is not a domain"),
+        ({"password": "sésame", "username": "x"}, "must be ASCII"),
         ({"on_ambiguous": "maybe"}, "allowed: retry or fail"),
     ],
 )
