@@ -127,7 +127,7 @@ def test_twilio_chooses_the_sender_where_a_service_is_configured_and_the_task_na
             "error 21211: The 'To' number +4915…78 is not a valid",
         ),
         (refused(400, 21610, "Attempt to send to unsubscribed recipient"), PermanentError, "error 21610"),
-        (refused(401, 20003, f"Authenticate {TOKEN}"), PermanentError, "credentials are refused"),
+        (refused(401, 20003, f"Authenticate {TOKEN}"), PermanentError, "credentials were rejected"),
         (Answer(301, {}, {"Location": "/elsewhere"}), PermanentError, "HTTP 301"),
         (
             Answer(201, {"sid": "SM1", "status": "failed", "error_code": 30007, "error_message": "filtered"}),
@@ -172,7 +172,7 @@ def test_a_lost_reply_is_settled_as_the_settings_say_and_told_in_the_log(
     twilio: Send, gateway: Gateway, attempt: Attempt, on_ambiguous: str, error: type[Exception]
 ) -> None:
     gateway.answers = [Answer(lost=True)]
-    with pytest.raises(error, match="twilio has not replied"):
+    with pytest.raises(error, match="twilio did not reply"):
         twilio(on_ambiguous=on_ambiguous)
     assert attempt.reports.effects == [Effect(on_ambiguous)]
     assert attempt.reports.logs == [("warning", "nobody knows whether the message was sent")]
@@ -195,7 +195,7 @@ def test_a_reply_that_breaks_off_after_its_code_counts_as_that(twilio: Send, htt
     assert twilio()["message_id"] is None
     with pytest.raises(PermanentError, match="HTTP 400"):
         twilio()
-    with pytest.raises(EffectUnknown, match="the beginning of HTTP 200: OK, but"):
+    with pytest.raises(EffectUnknown, match="http sent an incomplete answer: HTTP 200: OK, but"):
         http(success_pattern="whom$")
 
 

@@ -151,7 +151,7 @@ def test_a_lost_response_is_settled_as_the_settings_say(
     smpp: Send, server: SmppServer, attempt: Attempt, how: str, on_ambiguous: str, error: type[Exception]
 ) -> None:
     server.statuses = [how]
-    with pytest.raises(error, match="smpp has not replied"):
+    with pytest.raises(error, match="smpp did not reply"):
         smpp(on_ambiguous=on_ambiguous, request_timeout_seconds=0.3)
     assert attempt.reports.effects == [Effect(on_ambiguous)]
     assert attempt.reports.logs == [("warning", "nobody knows whether the message was sent")]

@@ -1,4 +1,4 @@
-"""The task type `sms`: one text to one number, through twilio, SMPP, a gateway's HTTP request, or into a file. Each provider is a module."""
+"""The task type `sms`: one text to one number. Each provider is a module: twilio, smpp, http (any gateway) and sink."""
 
 from dtqs.processors.sms.processor import SmsProcessor
 

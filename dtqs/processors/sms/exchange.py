@@ -1,6 +1,6 @@
-"""One HTTP request and its reply, for the providers that speak HTTP: when it has left, what of a failure is certain.
+"""One HTTP request and its reply, for the HTTP providers: when the request was sent, and how certain a failure is.
 
-Requests go through httpx's transport: it follows no redirect, takes no proxy from the environment and, unlike its client, logs no URL.
+Requests use httpx's transport, which follows no redirect, uses no proxy from the environment and logs no URL.
 """
 
 import email.utils
@@ -15,21 +15,24 @@ from urllib.parse import urlsplit
 import httpx
 
 from dtqs.errors import PermanentError
-from dtqs.processors.sms.message import SmsNotTaken, SmsRefused, SmsUnsure, words
+from dtqs.processors.sms.message import SmsNotTaken, SmsRefused, SmsUnsure, redacted
 
 REPLY_BYTES = 64 << 10
 _KEPT_SECONDS = 3.0
+"""A connection is reused only within this time.
+
+Servers close idle connections after 5 seconds or later, and such a close may coincide with the next request.
+"""
 _DATE_CHARACTERS = 100
-"""A connection is used again within this time only: servers close idle ones, after 5 seconds at the earliest, perhaps just as a request leaves."""
 NOT_TAKEN_CODES = frozenset({408, 425, 429, 500, 503})
-"""Replies which say that the message was not taken, and may be later."""
+"""Status codes that mean: the message was not accepted, but may be later."""
 UNSURE_CODES = frozenset({502, 504, 520, 524, 598, 599})
-"""Somebody in between has lost the reply; those above 511 are the words of large proxies."""
+"""Status codes from a proxy that lost the reply; large proxies use those above 511."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back. Where it is not whole, `text` is its beginning: the code says already what became of the request."""
+    """The reply. If it is incomplete, `text` is its beginning; the code already settles the request."""
 
     code: int
     text: str
@@ -38,7 +41,7 @@ class Reply:
 
 
 class Exchange:
-    """A transport that is opened at its first request and keeps its connection for a moment."""
+    """An HTTP transport that is opened for the first request and keeps its connection for a moment."""
 
     def __init__(
         self, provider: str, connect_timeout_seconds: float, request_timeout_seconds: float, ca_file: Path | None
@@ -49,14 +52,17 @@ class Exchange:
         self._transport: httpx.HTTPTransport | None = None
 
     def ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes, begins: Callable[[], None]) -> Reply:
-        """Send a request, once; `begins` is called between connection and first octet. Raises SmsNotTaken, SmsUnsure, PermanentError."""
-        left = False
+        """Send a request once; call `begins` after connecting, before the first byte leaves.
+
+        Raises SmsNotTaken, SmsUnsure, PermanentError.
+        """
+        has_left = False
 
         def trace(event: str, _: object) -> None:
-            nonlocal left
+            nonlocal has_left
             if event.endswith(".send_request_headers.started"):
                 begins()
-                left = True
+                has_left = True
 
         try:
             request = httpx.Request(
@@ -64,19 +70,19 @@ class Exchange:
             )
             return _read(self._opened().handle_request(request), time.monotonic() + self._limit_seconds)
         except httpx.InvalidURL as error:
-            raise SmsRefused(self._provider, f"no request can be made of it: {error}") from error
+            raise SmsRefused(self._provider, f"the URL is not valid: {error}") from error
         except httpx.TransportError as error:
-            why = f"{request.url.host}: {words(str(error)) or type(error).__name__}"
-            if left:
-                raise SmsUnsure(f"{self._provider} has not replied: {why}") from error
+            why = f"{request.url.host}: {redacted(str(error)) or type(error).__name__}"
+            if has_left:
+                raise SmsUnsure(f"{self._provider} did not reply: {why}") from error
             raise SmsNotTaken(self._provider, f"no connection to {why}") from error
         except BaseException:
-            # an interrupt may come anywhere in the transport's bookkeeping: the next request begins with another one
+            # an interrupt may break the transport's bookkeeping, so the next request uses a new transport
             self.close()
             raise
 
     def look(self, url: str) -> str:
-        """Connect, with TLS where the URL says so, and say nothing; returns to where. Raises SmsNotTaken, PermanentError."""
+        """Connect, with TLS for https:, send nothing, and return the address. Raises SmsNotTaken, PermanentError."""
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         context = self._context() if parts.scheme == "https" else None
@@ -111,7 +117,7 @@ class Exchange:
 
 
 def _read(response: httpx.Response, until: float) -> Reply:
-    """Read no more than is looked at, and no longer than may be: each octet that drips in begins the transport's own time anew."""
+    """Read the reply within limits of size and time: each byte that drips in restarts the transport's own timeout."""
     data, is_whole = b"", True
     try:
         for chunk in response.iter_raw():
@@ -130,7 +136,7 @@ def _read(response: httpx.Response, until: float) -> Reply:
 
 
 def retry_after(value: str, now: float) -> float:
-    """Return the seconds that a Retry-After header asks for, given as a number or as a date; 0 where it says nothing that is known."""
+    """Return the seconds of a Retry-After header, a number or a date; 0 if it is not valid."""
     value = value[:_DATE_CHARACTERS]
     if value.strip().isdecimal() and len(value) < 10:
         return float(value)

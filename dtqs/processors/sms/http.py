@@ -1,4 +1,4 @@
-"""The provider http: a request to any gateway, made of templates, and its reply judged by code, pattern and path."""
+"""The provider http: a request to any gateway, made from templates; its reply is judged by code, pattern and path."""
 
 import re
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from dtqs.processors.sms.exchange import NOT_TAKEN_CODES, UNSURE_CODES, Exchange, Reply
-from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage, words
+from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage, redacted
 from dtqs.processors.sms.settings import SmsSettings
 from dtqs.processors.sms.template import escape_for, fill, headers, in_header, in_url
 
@@ -52,23 +52,23 @@ class Http:
         }
 
     def _judge(self, reply: Reply, message: TextMessage) -> AcceptedText:
-        said = words(reply.text, (self._token, message.secret))
-        why = f"HTTP {reply.code}" + (f": {said}" if said else "")
+        answer = redacted(reply.text, (self._token, message.secret))
+        why = f"HTTP {reply.code}" + (f": {answer}" if answer else "")
         if reply.code in self._settings.success_codes:
             if self._settings.success_pattern and not re.search(self._settings.success_pattern, reply.text):
                 if not reply.is_whole:
-                    raise SmsUnsure(f"http has answered with the beginning of {why}")
+                    raise SmsUnsure(f"http sent an incomplete answer: {why}")
                 raise SmsRefused("http", f"{why}; success_pattern does not match")
             return AcceptedText(_at(reply.text, self._settings.id_path), "accepted")
         if 200 <= reply.code < 300 or reply.code in UNSURE_CODES:
-            raise SmsUnsure(f"http has answered with {why}")
+            raise SmsUnsure(f"http answered with {why}")
         if reply.code in NOT_TAKEN_CODES or reply.code >= 500:
             raise SmsNotTaken("http", why, reply.retry_after_seconds)
         raise SmsRefused("http", why)
 
 
 def _at(text: str, path: str) -> str | None:
-    """Return what the reply has at the path, as text; None where there is nothing: the message is sent all the same."""
+    """Return the reply's value at a path, as text; None if it is missing, since the message was accepted anyway."""
     try:
         value: Any = orjson.loads(text) if path else None
         for step in path.split(".") if path else ():

@@ -1,6 +1,7 @@
-"""One SMPP connection: requests and their responses, answers to what the server asks, and a thread that tends it while nobody sends.
+"""One SMPP connection: requests and responses, answers to the server's requests, and a thread that tends it when idle.
 
-The PDUs are smpplib's. The socket is ours: its client knows neither IPv6 nor whose certificate it should see, and logs every octet, the password's too.
+smpplib encodes the PDUs, but the socket is ours. smpplib's client supports no IPv6, does not check the certificate's
+host, and logs every byte, also the password.
 """
 
 import logging
@@ -27,11 +28,14 @@ logger = logging.getLogger(__name__)
 
 
 class LinkLost(DtqsError):
-    """The connection is of no use any more; what was asked last may have been done or not."""
+    """The connection is unusable; the last request may or may not have been carried out."""
 
 
 class Link:
-    """Used by one thread beside its own; whoever holds the lock reads and writes. `on_message` returns the status of a deliver_sm's response."""
+    """Serves one thread beside its own. The holder of the lock reads and writes.
+
+    `on_message` returns the status for the response to a deliver_sm.
+    """
 
     def __init__(
         self,
@@ -48,13 +52,13 @@ class Link:
         )
         self._numbers = SimpleSequenceGenerator()
         self._buffer = b""
-        self._heard_at = time.monotonic()
+        self._received_at = time.monotonic()
         self._enquired_at: float | None = None
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._tend, name="smpp", daemon=True)
 
     def start(self) -> None:
-        """Tend the connection from now on."""
+        """Start the thread that tends the connection."""
         self._thread.start()
 
     @property
@@ -63,12 +67,12 @@ class Link:
 
     @property
     def quiet_seconds(self) -> float:
-        return time.monotonic() - self._heard_at
+        return time.monotonic() - self._received_at
 
     def ask(self, command: str, **fields: Any) -> Any:
-        """Send a request and return its response, whatever it says. Raises LinkLost."""
+        """Send a request and return its response, whatever the status. Raises LinkLost."""
         deadline = Deadline(self._timeout_seconds)
-        with self._held():
+        with self._locked():
             request = smpp.make_pdu(command, client=self._numbers, **fields)
             self._send(request)
             for pdu in self._until(deadline):
@@ -78,8 +82,8 @@ class Link:
             raise LinkLost(f"no response to {command} within {self._timeout_seconds:g} s")
 
     def serve(self, until: Callable[[], bool], deadline: Deadline) -> None:
-        """Answer what comes, until the condition holds or the time is over. Raises LinkLost."""
-        with self._held():
+        """Answer the server's requests until the condition holds or the deadline passes. Raises LinkLost."""
+        with self._locked():
             if until():
                 return
             for pdu in self._until(deadline):
@@ -88,33 +92,33 @@ class Link:
                     return
 
     def close(self) -> None:
-        """Take leave of the server, and end. Safe to call twice."""
+        """Unbind from the server, and end. Safe to call twice."""
         if self.usable:
             try:
                 self._timeout_seconds = _UNBIND_SECONDS
                 self.ask("unbind")
             except LinkLost:
-                logger.debug("no leave taken")
+                logger.debug("connection lost before unbind")
         self.end()
         if self._thread.is_alive():
             self._thread.join(2 * _TICK_SECONDS)
 
     @contextmanager
-    def _held(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         if not self.usable or not self._lock.acquire(timeout=self._timeout_seconds):
             self.end()
             raise LinkLost("the connection has ended")
         try:
             yield
         except BaseException:
-            # also where a time limit or a cancel interrupts: between two octets of a PDU, the next one would make no sense
+            # also after a timeout or a cancel: an interrupt inside a PDU makes all later bytes meaningless
             self.end()
             raise
         finally:
             self._lock.release()
 
     def end(self) -> None:
-        """End without a word. Safe to call twice, from any thread."""
+        """Close the connection without unbinding. Safe to call twice, from any thread."""
         self._ended.set()
         self._socket.close()
 
@@ -126,14 +130,14 @@ class Link:
             raise LinkLost(f"cannot send: {error}") from error
 
     def _until(self, deadline: Deadline) -> Iterator[Any]:
-        """Yield what comes until the time is over, also where the server sends so fast that there is always more."""
+        """Yield PDUs until the deadline passes, even if the server sends without a pause."""
         while (pdu := self._next(deadline)) is not None:
             yield pdu
             if deadline.passed:
                 return
 
     def _next(self, deadline: Deadline) -> Any:
-        """Return the next PDU, the first of those that have come, or None when none comes in time."""
+        """Return the next PDU, oldest first; None if none arrives in time."""
         while (raw := self._cut()) is None:
             try:
                 self._socket.settimeout(deadline.remaining)
@@ -145,16 +149,16 @@ class Link:
             if not data:
                 raise LinkLost("the server has closed the connection")
             self._buffer += data
-            self._heard_at, self._enquired_at = time.monotonic(), None
+            self._received_at, self._enquired_at = time.monotonic(), None
         return self._parse(raw)
 
     def _cut(self) -> bytes | None:
-        """Take the first whole PDU out of what has come."""
+        """Remove the first complete PDU from the buffer and return it, or None."""
         if len(self._buffer) < _HEADER_BYTES:
             return None
         (length,) = struct.unpack_from(">L", self._buffer)
         if not _HEADER_BYTES <= length <= _PDU_BYTES:
-            raise LinkLost(f"the server speaks no SMPP: a PDU of {length} octets")
+            raise LinkLost(f"the server does not speak SMPP: a PDU of {length} octets")
         if len(self._buffer) < length:
             return None
         raw, self._buffer = self._buffer[:length], self._buffer[length:]
@@ -164,7 +168,7 @@ class Link:
         try:
             return smpp.parse_pdu(raw, client=self._numbers, allow_unknown_opt_params=True)
         except UnknownCommandError:
-            # what we do not know is told to be so, and stands for nothing
+            # an unknown command is answered with generic_nack, and a harmless PDU takes its place
             unknown = smpp.make_pdu("generic_nack", status=consts.SMPP_ESME_RINVCMDID)
             (unknown.sequence,) = struct.unpack_from(">L", raw, 12)
             self._send(unknown)
@@ -173,7 +177,7 @@ class Link:
             raise LinkLost(f"the server sent a PDU that cannot be read: {error}") from error
 
     def _answer(self, pdu: Any) -> None:
-        """Answer a request of the server's; a response that nobody waits for any more is passed over."""
+        """Answer a request of the server; ignore a response that no caller waits for any more."""
         if pdu.is_response() or pdu.command == "alert_notification":
             return
         status = self._on_message(pdu) if pdu.command == "deliver_sm" else consts.SMPP_ESME_ROK
@@ -191,19 +195,18 @@ class Link:
             if not self._lock.acquire(blocking=False):
                 continue
             try:
-                self._look()
-            except (
-                Exception
-            ) as error:  # whatever it is, the next message must find out, and a thread has nobody to tell
+                self._check()
+            except Exception as error:
+                # the next message must see any failure, and a thread has no caller to raise it to
                 if self.usable:
                     logger.warning("connection to the SMPP server lost", extra={"reason": str(error)})
                 self.end()
             finally:
                 self._lock.release()
 
-    def _look(self) -> None:
-        """Answer what has come; ask for a sign of life where nothing came for long."""
-        deadline = Deadline(_TICK_SECONDS)  # so that whoever waits to send gets the connection
+    def _check(self) -> None:
+        """Answer the PDUs that have arrived; after a long silence send enquire_link."""
+        deadline = Deadline(_TICK_SECONDS)  # so that a waiting sender gets the connection
         while not deadline.passed and (pdu := self._next(Deadline(0))) is not None:
             self._answer(pdu)
         if self._enquired_at is None:

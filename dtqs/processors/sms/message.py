@@ -1,21 +1,21 @@
-"""What travels between the processor and a provider, and the three ways in which a provider says no."""
+"""The values between the processor and a provider, and the three errors of a provider."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from dtqs.errors import DtqsError, PermanentError, TransientError
-from dtqs.processors.sms.numbers import masked
+from dtqs.processors.sms.numbers import hide_numbers
 from dtqs.processors.sms.segments import TextSegments
 from dtqs.processors.sms.template import spellings
 
-_WORD_CHARACTERS, _WORDS_CHARACTERS = 200, 300
+_WORD_CHARACTERS, _LINE_CHARACTERS = 200, 300
 _SECRET_CHARACTERS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class TextMessage:
-    """One text to one number. Its task's id goes along wherever a provider has a place for a reference."""
+    """One text to one number. The task's id is sent along if the provider has a field for a reference."""
 
     task_id: str
     to: str
@@ -26,13 +26,13 @@ class TextMessage:
 
     @property
     def secret(self) -> str:
-        """The text, where hiding it would not make another server's words unreadable."""
+        """The text, unless it is so short that hiding it would make a server's message unreadable."""
         return self.text if len(self.text) >= _SECRET_CHARACTERS else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the network says of one segment: `state` in SMPP's words (DELIVRD, UNDELIV, …), `error` as the network has it."""
+    """The network's report on one segment: `state` as in SMPP (DELIVRD, UNDELIV, …), `error` in the network's form."""
 
     message_id: str
     state: str
@@ -41,7 +41,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedText:
-    """A message that the provider has accepted; `part_ids` where each segment has an id of its own."""
+    """A message that the provider has accepted; `part_ids` if each segment has its own id."""
 
     message_id: str | None
     status: str
@@ -50,21 +50,24 @@ class AcceptedText:
 
 
 class Provider(Protocol):
-    """Sends messages. It opens what it needs at the first one, keeps it, and may be used again after `close`."""
+    """Sends messages. It connects at the first message, keeps the connection, and is usable again after `close`."""
 
     def send(self, message: TextMessage, begins: Callable[[], None]) -> AcceptedText:
-        """Send one message; call `begins` just before the first octet of it leaves, when everything that can fail before that has not.
+        """Send one message; call `begins` just before its first byte leaves, after all steps that can fail earlier.
 
         Raises SmsRefused, SmsNotTaken (surely not sent) or SmsUnsure (perhaps sent).
         """
         ...
 
     def look(self) -> str | None:
-        """Connect as for a message, say nothing, and return to where; None where messages go nowhere. Raises SmsNotTaken, PermanentError."""
+        """Connect as for a message, send nothing, and return the address; None without a server.
+
+        Raises SmsNotTaken, PermanentError.
+        """
         ...
 
     def close(self) -> None:
-        """Give back what is kept. Safe to call twice."""
+        """Close kept connections. Safe to call twice."""
         ...
 
 
@@ -76,25 +79,25 @@ class SmsRefused(PermanentError):
 
 
 class SmsNotTaken(TransientError):
-    """The message has not been sent, and may be later."""
+    """The message was not sent, and may be later."""
 
     def __init__(self, provider: str, why: str, retry_after_seconds: float = 0.0) -> None:
         super().__init__(f"{provider} did not take the message: {why}", retry_after_seconds=retry_after_seconds)
 
 
 class SmsUnsure(DtqsError):
-    """The message was on its way, and nobody knows whether it was taken; the settings say what becomes of its task."""
+    """The message was being sent, and its fate is unknown; the settings say how to settle its task."""
 
 
 def plain(text: str) -> str:
-    """Return another server's word, an id or a status, as a result can hold it."""
+    """Return an id or a status from another server in a form that a result can hold."""
     return "".join(char for char in text if char.isprintable())[:_WORD_CHARACTERS]
 
 
-def words(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return what another server says as it may be shown: one short line, numbers masked, none of our secrets in it."""
+def redacted(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return another server's message as one short line, without the secrets and with phone numbers hidden."""
     for secret in filter(None, secrets):
         for spelling in sorted(spellings(secret), key=len, reverse=True):
             text = text.replace(spelling, "********")
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return masked(line)[:_WORDS_CHARACTERS]
+    return hide_numbers(line)[:_LINE_CHARACTERS]

@@ -1,4 +1,4 @@
-"""Phone numbers and sender ids: what is allowed, in which form, and how they are shown in logs."""
+"""Phone numbers and sender ids: the allowed forms, and how logs show them."""
 
 import re
 
@@ -6,7 +6,10 @@ import phonenumbers
 
 E164_PATTERN = r"^\+[1-9][0-9]{6,14}$"
 E164 = "a number in E.164 form: +, country code, number, digits only, as in +4915112345678"
-SENDERS = "a number in E.164 form, a short code of 3 to 8 digits, or 1 to 11 letters and digits with a letter among them (space, -, _ and & within)"
+SENDERS = (
+    "a number in E.164 form, a short code of 3 to 8 digits, "
+    "or 1 to 11 letters and digits with at least one letter (space, -, _ and & inside)"
+)
 PREFIX_PATTERN = r"^\+[1-9][0-9]{0,9}$"
 _ALPHANUMERIC = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9](?:[A-Za-z0-9 _&-]{0,9}[A-Za-z0-9])?")
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
@@ -14,9 +17,9 @@ _NUMBER = re.compile(r"\+?[0-9]{7,15}")
 
 
 def number(text: str) -> str:
-    """Return a valid number in E.164 form. Raises ValueError, which says what is allowed; the number itself is not repeated."""
+    """Return a valid number in E.164 form. Raises ValueError, which says what is allowed without the number itself."""
     if not re.fullmatch(E164_PATTERN, text):
-        raise ValueError(f"no phone number; allowed: {E164}")
+        raise ValueError(f"not a phone number; allowed: {E164}")
     try:
         parsed = phonenumbers.parse(text, None)
     except phonenumbers.NumberParseException:
@@ -34,23 +37,23 @@ def _why(parsed: phonenumbers.PhoneNumber) -> str:
     return (
         f" (too long {where})"
         if reason == phonenumbers.ValidationResult.TOO_LONG
-        else f" ({where} no such range is in use)"
+        else f" ({where} this range is not in use)"
     )
 
 
 def sender_id(text: str) -> str:
-    """Return a sender id as it is sent. Raises ValueError, which says what is allowed."""
+    """Return a valid sender id. Raises ValueError, which says what is allowed."""
     if text.startswith("+"):
         return number(text)
     if _SHORT_CODE.fullmatch(text) or _ALPHANUMERIC.fullmatch(text):
         return text
-    raise ValueError(f"no sender id; allowed: {SENDERS}")
+    raise ValueError(f"not a sender id; allowed: {SENDERS}")
 
 
 def is_alphanumeric(sender: str) -> bool:
     return not sender.lstrip("+").isdigit()
 
 
-def masked(text: str) -> str:
-    """Return the text with every number that is in it made unreadable but for its beginning and its end."""
+def hide_numbers(text: str) -> str:
+    """Return the text with the middle digits of every phone number replaced."""
     return _NUMBER.sub(lambda match: f"{match[0][:5]}…{match[0][-2:]}", text)

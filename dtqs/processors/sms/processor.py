@@ -1,4 +1,4 @@
-"""The steps of one task of type `sms`, in order; what a provider does is its own module's."""
+"""The steps of one task of type `sms`, in order. Each provider is a module of its own."""
 
 import hashlib
 import logging
@@ -9,7 +9,7 @@ from dtqs.errors import EffectUnknown, PermanentError, Problem, TransientError
 from dtqs.processors.base import Context, Json, Processor
 from dtqs.processors.sms.http import Http
 from dtqs.processors.sms.message import AcceptedText, Provider, Receipt, SmsUnsure, TextMessage, plain
-from dtqs.processors.sms.numbers import masked
+from dtqs.processors.sms.numbers import hide_numbers
 from dtqs.processors.sms.payload import SmsPayload
 from dtqs.processors.sms.segments import TextSegments, beyond_gsm, segment
 from dtqs.processors.sms.settings import ATTEMPT_SECONDS, SmsSettings
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class SmsProcessor(Processor[SmsPayload, SmsSettings]):
-    """Keeps one provider and what that keeps open."""
+    """Sends texts through one provider, which keeps its connection."""
 
     name = "sms"
     payload_model = SmsPayload
@@ -49,7 +49,7 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
         found = [self._number_problem(payload), *self._text_problems(payload), self._sender_problem(payload)]
         if payload.status_callback and not self._has_callback:
             found.append(
-                Problem("payload.status_callback", f"the provider {self.settings.provider} calls nobody; leave it out")
+                Problem("payload.status_callback", f"the provider {self.settings.provider} has none; leave it out")
             )
         return [problem for problem in found if problem]
 
@@ -62,19 +62,22 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
             sent = self._provider.send(message, lambda: context.effect_begins(self.settings.on_ambiguous))
         except SmsUnsure as unsure:
             self._settle_unsure(unsure, context)
-        # first of all: whatever ends the rest, the carrier has the message
+        # first of all: if anything interrupts the rest, the carrier already has the message
         context.effect_happened(self._result(message, sent))
-        self._tell(message, sent)
+        self._log_handover(message, sent)
         if self.settings.wait_receipt_seconds and isinstance(self._provider, Smpp):
             sent = self._provider.wait_receipts(sent)
         return self._result(message, sent)
 
     def look(self) -> str | None:
-        """Connect to the provider as for a message, say nothing, and return to where; None without one. Raises SmsNotTaken, PermanentError."""
+        """Connect to the provider as for a message, send nothing, and return the address; None without a server.
+
+        Raises SmsNotTaken, PermanentError.
+        """
         return self._provider.look() if self._provider else None
 
     def close(self) -> None:
-        """Give back what the provider keeps. Safe to call twice."""
+        """Close the provider's connections. Safe to call twice."""
         if self._provider is not None:
             self._provider.close()
 
@@ -90,9 +93,7 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
         allowed = self.settings.allowed_prefixes
         if not allowed or payload.to.startswith(allowed):
             return None
-        return Problem(
-            "payload.to", f"no messages are sent to such a number; allowed: those that begin with {', '.join(allowed)}"
-        )
+        return Problem("payload.to", f"messages to this number are not allowed; allowed prefixes: {', '.join(allowed)}")
 
     def _text_problems(self, payload: SmsPayload) -> list[Problem]:
         found, segments = [], segment(payload.text)
@@ -112,7 +113,7 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
     def _sender_problem(self, payload: SmsPayload) -> Problem | None:
         settings = self.settings
         if payload.sender and settings.senders and payload.sender not in (*settings.senders, settings.sender):
-            return Problem("payload.sender", f"not a sender of ours; allowed: {', '.join(settings.senders)}")
+            return Problem("payload.sender", f"not an allowed sender; allowed: {', '.join(settings.senders)}")
         if settings.provider == "twilio" and not (payload.sender or settings.sender or settings.messaging_service_sid):
             return Problem("payload.sender", "must be given: neither sender nor messaging_service_sid is configured")
         return None
@@ -129,7 +130,7 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
         )
 
     def _take_turns(self, message: TextMessage, context: Context) -> None:
-        """Wait for our turn, in the backlog."""
+        """Take a turn of each rate limit; without one, the task waits in the backlog."""
         settings, turns = self.settings, list[Turn]()
         if settings.sender_per_second and message.sender:
             turns.append(Turn(f"sms:from:{_digest(message.sender)}", settings.sender_per_second, settings.sender_burst))
@@ -140,7 +141,7 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
         context.take_all(turns)
 
     def _settle_unsure(self, unsure: SmsUnsure, context: Context) -> NoReturn:
-        """Say so in the task's log, and settle it as the settings say. Always raises."""
+        """Log the uncertainty, and raise the error that settles the task as configured."""
         context.log(
             "nobody knows whether the message was sent",
             level="warning",
@@ -148,12 +149,12 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
             on_ambiguous=self.settings.on_ambiguous,
         )
         if self.settings.on_ambiguous == "retry":
-            raise TransientError(f"{unsure}; it may have been sent, and is tried again") from unsure
+            raise TransientError(f"{unsure}; it may have been sent, and is sent again") from unsure
         raise EffectUnknown(str(unsure), self.name) from unsure
 
-    def _tell(self, message: TextMessage, sent: AcceptedText) -> None:
-        told = {"task_id": message.task_id, "provider": self.settings.provider, "to": masked(message.to)}
-        logger.info("message handed over", extra={**told, **_facts(message, sent)})
+    def _log_handover(self, message: TextMessage, sent: AcceptedText) -> None:
+        ids = {"task_id": message.task_id, "provider": self.settings.provider, "to": hide_numbers(message.to)}
+        logger.info("message handed over", extra={**ids, **_facts(message, sent)})
 
     def _result(self, message: TextMessage, sent: AcceptedText) -> dict[str, Json]:
         result = {
@@ -193,5 +194,5 @@ def _described(segments: TextSegments, text: str) -> str:
 
 
 def _digest(number: str) -> str:
-    # the keys of the limits are kept in a table of their own, which is no place for numbers
+    # the table of rate limits keeps its keys, and phone numbers must not be kept there
     return hashlib.sha256(number.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Delivery receipts as SMPP carries them: how one is told from a message, and which message it is about; pure."""
+"""Delivery receipts of SMPP: telling one from a message, and finding the message that it is about; pure."""
 
 import re
 from collections import deque
@@ -8,7 +8,7 @@ from typing import Any
 from dtqs.processors.sms.message import Receipt
 
 _KINDS, _RECEIPT, _NOTIFICATION = 0x3C, 0x04, 0x20
-"""Bits of esm_class: what sort of message it is; a receipt, a notification on the way."""
+"""Bits of esm_class: the mask of the message type, a receipt, an intermediate notification."""
 _STATES = {
     1: "ENROUTE",
     2: "DELIVRD",
@@ -22,12 +22,12 @@ _STATES = {
 _UNDER_WAY = frozenset({"ENROUTE", "ACCEPTD"})
 _KEPT = 1000
 _ID_CHARACTERS = 100
-"""Longer ids are compared as text only: SMPP allows 64 octets, and Python refuses to read thousands of digits."""
+"""Longer ids are compared as text only: SMPP allows 64 octets, and Python refuses to parse thousands of digits."""
 _BEGIN, _STATE = re.compile(r"\bid:\S"), re.compile(r"\bstat:\w")
 
 
 def receipt_in(pdu: Any) -> Receipt | None:
-    """Return the receipt in a deliver_sm; None where it is a message from somebody."""
+    """Return the receipt in a deliver_sm; None for an incoming message."""
     text = (pdu.short_message or pdu.message_payload or b"").decode("latin-1")
     if not pdu.esm_class & _KINDS & (_RECEIPT | _NOTIFICATION) and not _looks_like_one(text):
         return None
@@ -37,7 +37,10 @@ def receipt_in(pdu: Any) -> Receipt | None:
 
 
 def _looks_like_one(text: str) -> bool:
-    """Tell whether an id comes before a state. Two searches: one expression for both took time by the cube of the length."""
+    """Tell whether an id comes before a state.
+
+    Two searches, because one expression for both took time by the cube of the length.
+    """
     begin = _BEGIN.search(text)
     return begin is not None and _STATE.search(text, begin.end()) is not None
 
@@ -48,7 +51,7 @@ def _word(name: str, text: str) -> str:
 
 
 class Receipts:
-    """The receipts that came lately, for those that wait for them."""
+    """The most recent receipts, for tasks that wait for them."""
 
     def __init__(self) -> None:
         self._came: deque[Receipt] = deque(maxlen=_KEPT)
@@ -57,11 +60,9 @@ class Receipts:
         self._came.append(receipt)
 
     def of(self, message_ids: Sequence[str]) -> tuple[Receipt, ...]:
-        """Return the last word on each of the messages of which there is one, in their order."""
-        found, came = (
-            [],
-            list(self._came),
-        )  # those that come meanwhile, in the link's own thread, would end a walk over the deque itself
+        """Return the latest final receipt of each message that has one, in the order of the ids."""
+        # a copy: the link's own thread may add receipts, which breaks an iteration over the deque
+        found, came = [], list(self._came)
         for message_id in message_ids:
             about = [
                 receipt
@@ -73,7 +74,7 @@ class Receipts:
 
 
 def is_same(one: str, other: str) -> bool:
-    """Tell whether two ids are of one message: servers write them in hexadecimal here and in decimal there, with zeros before or without."""
+    """Tell whether two ids mean the same message: servers mix hexadecimal and decimal, and add leading zeros."""
     one, other = one.lower().lstrip("0"), other.lower().lstrip("0")
     return one == other or _is_hex_of(one, other) or _is_hex_of(other, one)
 

@@ -1,4 +1,4 @@
-"""How a text is cut into segments: GSM-7 with its extension table, else UCS-2; pure (3GPP TS 23.038 and 23.040)."""
+"""Cuts a text into segments: GSM-7 with its extension table, or UCS-2; pure (3GPP TS 23.038 and 23.040)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -26,12 +26,12 @@ _SEPTETS = {char: bytes((code,)) for code, char in enumerate(_BASIC) if code != 
 }
 _SINGLE = {"GSM-7": 160, "UCS-2": 70}
 _PART = {"GSM-7": 153, "UCS-2": 67}
-"""What is left of a segment beside the six octets that say which part of which message it is."""
+"""Units left in a segment after the six octets of its part header."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextSegments:
-    """A text as it travels: its parts in order, which together are the text. `units` are septets, or UTF-16 code units."""
+    """A text as it is sent. The parts in order are the whole text; `units` are septets or UTF-16 code units."""
 
     encoding: Encoding
     parts: tuple[str, ...]
@@ -43,7 +43,7 @@ class TextSegments:
 
 
 def segment(text: str) -> TextSegments:
-    """Cut a text into as few segments as it takes; no character is cut in two."""
+    """Cut a text into as few segments as possible, without splitting a character."""
     encoding: Encoding = "UCS-2" if beyond_gsm(text) else "GSM-7"
     sizes = [len(_SEPTETS[char]) for char in text] if encoding == "GSM-7" else [1 + (char > "\uffff") for char in text]
     units = sum(sizes)
@@ -52,12 +52,12 @@ def segment(text: str) -> TextSegments:
 
 
 def beyond_gsm(text: str) -> list[str]:
-    """Return the characters, each once, that GSM-7 does not have; one of them makes every segment UCS-2."""
+    """Return the distinct characters that GSM-7 lacks. Any one of them makes all segments UCS-2."""
     return [char for char in dict.fromkeys(text) if char not in _SEPTETS]
 
 
 def encode(part: str, encoding: Encoding) -> bytes:
-    """Return a part's octets: a septet in each, as SMPP has them, or UTF-16 in network order."""
+    """Return a part's octets: one septet per octet, as SMPP expects, or UTF-16 in network order."""
     return b"".join(_SEPTETS[char] for char in part) if encoding == "GSM-7" else part.encode("utf-16-be")
 
 

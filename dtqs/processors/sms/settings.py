@@ -1,4 +1,4 @@
-"""The keys of `[processor:sms]`, and what each provider needs of them."""
+"""The keys of `[processor:sms]`, and the keys that each provider needs."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from dtqs.processors.sms.numbers import PREFIX_PATTERN, sender_id
 from dtqs.processors.sms.payload import SEGMENTS_LIMIT, callback_url
 
 ATTEMPT_SECONDS = 120.0
-"""The time limit of an attempt where nobody sets one."""
+"""The default timeout of an attempt."""
 _NEEDED = {
     "twilio": ("account_sid", "auth_token"),
     "smpp": ("host", "system_id", "password"),
@@ -39,13 +39,13 @@ def _web_url(url: str) -> str:
         or "@" in parts.netloc
         or parts.fragment
     ):
-        raise ValueError("allowed: an http:// or https:// URL, its host written out, without user name or fragment")
+        raise ValueError("allowed: an http:// or https:// URL with a fixed host, without user name and fragment")
     return url
 
 
 def _callback(url: str) -> str:
     if template.names(url) - {"id"}:
-        raise ValueError("only ${id} is known here")
+        raise ValueError("only ${id} is allowed here")
     return callback_url(url)
 
 
@@ -53,7 +53,7 @@ def _headers(text: str) -> str:
     try:
         template.headers(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"no JSON: {error}") from None
+        raise ValueError(f"not JSON: {error}") from None
     return text
 
 
@@ -61,7 +61,7 @@ def _pattern(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from None
+        raise ValueError(f"not a regular expression: {error}") from None
     return text
 
 
@@ -70,61 +70,61 @@ Url = Annotated[str, _optional(_web_url)]
 
 
 class SmsSettings(ProcessorSettings):
-    """Who sends, to whom it may be sent, and how often; then each provider's own."""
+    """Provider, senders, recipients and rates; then the keys of each provider."""
 
     provider: Literal["twilio", "smpp", "http", "sink"] | None = Field(
-        None, description="who sends; sink: nobody, messages go into a file; empty: tasks fail"
+        None, description="service that sends the messages; sink: write them to a file; empty: tasks fail"
     )
     sender: Annotated[str, _optional(sender_id)] = Field(
-        "", description="sender id of messages whose payload names none"
+        "", description="sender id for messages whose payload gives none"
     )
     senders: tuple[Annotated[str, AfterValidator(sender_id)], ...] = Field(
-        (), description="sender ids that a payload may name; empty: any"
+        (), description="sender ids allowed in a payload; empty: any"
     )
     allowed_prefixes: tuple[Annotated[str, Field(pattern=PREFIX_PATTERN)], ...] = Field(
         (),
-        description="beginnings of the numbers that may be sent to, as in +49, +4366; empty: any number in the world",
+        description="allowed beginnings of recipient numbers, such as +49, +4366; empty: any number in the world",
     )
     max_segments: int = Field(10, ge=1, le=SEGMENTS_LIMIT, description="segments of one message")
     on_ambiguous: Literal["retry", "fail"] = Field(
-        "fail", description="what becomes of a task when nobody knows whether its message was sent"
+        "fail", description="settlement of a task when it is unknown whether its message was sent"
     )
     recipient_per_minute: float = Field(
-        0.0, ge=0, le=6000, description="messages a minute to one number, of all workers together; 0: no limit"
+        0.0, ge=0, le=6000, description="messages a minute to one number, all workers together; 0: no limit"
     )
-    recipient_burst: int = Field(3, ge=1, le=1000, description="messages to one number at once, after a pause")
+    recipient_burst: int = Field(3, ge=1, le=1000, description="messages to one number at once after a pause")
     sender_per_second: float = Field(
-        0.0, ge=0, le=1000, description="messages a second from one sender id, of all workers together; 0: no limit"
+        0.0, ge=0, le=1000, description="messages a second from one sender id, all workers together; 0: no limit"
     )
-    sender_burst: int = Field(1, ge=1, le=1000, description="messages from one sender id at once, after a pause")
+    sender_burst: int = Field(1, ge=1, le=1000, description="messages from one sender id at once after a pause")
     status_callback: Annotated[str, _optional(_callback)] = Field(
-        "", description="URL for the message's status (twilio, http); ${id} in it is the task's id"
+        "", description="URL for status reports (twilio, http); ${id} in it stands for the task's id"
     )
     connect_timeout_seconds: float = Field(
         5.0, ge=0.1, le=60, description="seconds to wait for a connection to the provider"
     )
     request_timeout_seconds: float = Field(15.0, ge=0.1, le=90, description="seconds to wait for the provider's reply")
     ca_file: Path | None = Field(
-        None, description="file of the certificate authorities to believe, in PEM; empty: the usual ones"
+        None, description="PEM file of the trusted certificate authorities; empty: the usual ones"
     )
     # twilio
-    account_sid: str = Field("", pattern=r"^[A-Za-z0-9]*$", description="twilio: the account, as in AC…")
+    account_sid: str = Field("", pattern=r"^[A-Za-z0-9]*$", description="twilio: the account, such as AC…")
     api_key_sid: str = Field(
-        "", pattern=r"^[A-Za-z0-9]*$", description="twilio: an API key, as in SK…, whose secret auth_token then is"
+        "", pattern=r"^[A-Za-z0-9]*$", description="twilio: an API key, such as SK…; auth_token is then its secret"
     )
     auth_token: SecretStr | None = Field(
         None, min_length=1, description="twilio: the token; auth_token_file names a file that holds it"
     )
     messaging_service_sid: str = Field(
-        "", pattern=r"^[A-Za-z0-9]*$", description="twilio: the service that chooses the sender of messages without one"
+        "", pattern=r"^[A-Za-z0-9]*$", description="twilio: the service that chooses the sender if none is given"
     )
     base_url: Annotated[str, AfterValidator(_web_url)] = Field(
-        "https://api.twilio.com", min_length=1, description="twilio: where its API is"
+        "https://api.twilio.com", min_length=1, description="twilio: URL of its API"
     )
     # smpp
     host: str = Field("", pattern=r"^[A-Za-z0-9._:-]*$", description="smpp: host name or address of the server")
     port: int = Field(2775, ge=1, le=65535, description="smpp: TCP port of the server")
-    tls: bool = Field(False, description="smpp: TLS from the first octet, the certificate checked against host")
+    tls: bool = Field(False, description="smpp: TLS from the first octet; the certificate is checked against host")
     system_id: str = Field(
         "", max_length=15, pattern=r"^[!-~]*$", description="smpp: the account, 15 characters at most"
     )
@@ -133,49 +133,51 @@ class SmsSettings(ProcessorSettings):
         max_length=8,
         description="smpp: its password, 8 characters at most; password_file names a file that holds it",
     )
-    system_type: str = Field("", max_length=12, pattern=r"^[ -~]*$", description="smpp: where the server asks for one")
+    system_type: str = Field(
+        "", max_length=12, pattern=r"^[ -~]*$", description="smpp: type, if the server asks for one"
+    )
     enquire_link_seconds: float = Field(
         30.0,
         ge=0.2,
         le=600,
-        description="smpp: seconds without a word after which the connection is tried with enquire_link",
+        description="smpp: seconds of silence after which the connection is checked with enquire_link",
     )
-    receipts: bool = Field(True, description="smpp: ask for delivery receipts; those that come are logged")
+    receipts: bool = Field(True, description="smpp: request delivery receipts, which are logged")
     wait_receipt_seconds: float = Field(
-        0.0, ge=0, le=60, description="smpp: seconds to wait for the receipts, which then are in the result"
+        0.0, ge=0, le=60, description="smpp: seconds to wait for the receipts, which then are part of the result"
     )
     # http
     method: Literal["POST", "PUT", "GET"] = Field("POST", description="http: method of the request")
-    url: Url = Field("", description="http: the gateway's URL; may hold ${to} and the like, see docs/sms.md")
+    url: Url = Field("", description="http: the gateway's URL; may contain ${to} and others, see docs/sms.md")
     headers: Annotated[str, AfterValidator(_headers)] = Field(
-        "", description='http: JSON object of headers, as in {"Authorization": "Bearer ${token}"}'
+        "", description='http: JSON object of headers, such as {"Authorization": "Bearer ${token}"}'
     )
     content_type: str = Field(
         "application/json",
         pattern=r"^[!-~]+/[ -~]+$",
-        description="http: type of the body, by which values in it are escaped",
+        description="http: type of the body; it decides how values are escaped",
     )
     body: Text = Field(
         '{"to": "${to}", "from": "${sender}", "text": "${text}", "reference": "${id}"}',
-        description="http: the body; not of a GET",
+        description="http: the body; not used with GET",
     )
     token: SecretStr | None = Field(
-        None, min_length=1, description="http: what ${token} stands for; token_file names a file that holds it"
+        None, min_length=1, description="http: value of ${token}; token_file names a file that holds it"
     )
     success_codes: tuple[Annotated[int, Field(ge=200, le=299)], ...] = Field(
         (200, 201, 202, 204), min_length=1, description="http: status codes of success"
     )
     success_pattern: Annotated[str, _optional(_pattern)] = Field(
-        "", description="http: regular expression that a reply of success also matches; empty: any"
+        "", description="http: regular expression that a successful reply must match; empty: any reply"
     )
     id_path: str = Field(
         "",
         pattern=r"^([^.\s]+(\.[^.\s]+)*)?$",
-        description="http: where the reply, as JSON, has the message's id, as in messages.0.id",
+        description="http: path of the message's id in the JSON reply, such as messages.0.id",
     )
     # sink
     sink_file: Path = Field(
-        Path("/var/lib/dtqs/sms.jsonl"), description="sink: the file that messages are appended to, a line of JSON each"
+        Path("/var/lib/dtqs/sms.jsonl"), description="sink: file for the messages, one line of JSON each"
     )
 
     @property
@@ -199,20 +201,20 @@ class SmsSettings(ProcessorSettings):
             self._check_json_body()
         total = self.connect_timeout_seconds + self.request_timeout_seconds + self.wait_receipt_seconds
         if total >= self.attempt_seconds:
-            told = {"total": f"{total:g}", "limit": f"{self.attempt_seconds:g}"}
+            seconds = {"total": f"{total:g}", "limit": f"{self.attempt_seconds:g}"}
             raise PydanticCustomError(
                 "times",
-                "connecting, waiting for replies and for receipts may take {total} s, an attempt {limit} s",
-                told,
+                "connecting, waiting for replies and for receipts may take {total} s, but an attempt only {limit} s",
+                seconds,
             )
         return self
 
     def _check_json_body(self) -> None:
-        # a place outside quotes would do for a number, and break with most texts
+        # a placeholder outside quotes works for a number but breaks with most texts
         sample = {name: "1" if name == "segments" else '"' for name in template.NAMES}
         try:
             json.loads(template.fill(self.body, sample, template.in_json))
         except ValueError as error:
             raise PydanticCustomError(
-                "body", "body = {body}: no JSON: {why}", {"body": self.body, "why": str(error)}
+                "body", "body = {body}: not JSON: {why}", {"body": self.body, "why": str(error)}
             ) from None

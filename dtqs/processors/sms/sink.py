@@ -1,4 +1,4 @@
-"""The provider sink: nobody is sent anything; each message is a line of JSON in a file, to be looked at."""
+"""The provider sink: sends nothing; each message becomes a line of JSON in a file, for trials."""
 
 import contextlib
 import fcntl
@@ -20,14 +20,13 @@ class SmsSink:
     def send(self, message: TextMessage, begins: Callable[[], None]) -> AcceptedText:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            # texts are nobody's business but their owner's
+            # only the owner may read the texts
             file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise SmsNotTaken("sink", f"{self._path}: {error.strerror}") from error
         try:
-            fcntl.flock(
-                file, fcntl.LOCK_EX
-            )  # of all workers: so that a line that could not be written whole can be taken back
+            # shared by all workers: only under the lock can an incomplete line be truncated
+            fcntl.flock(file, fcntl.LOCK_EX)
             begins()
             _append(file, self._path, _line(message))
         finally:
@@ -35,10 +34,10 @@ class SmsSink:
         return AcceptedText(message.task_id, "written")
 
     def look(self) -> None:
-        """Nobody is connected to."""
+        """Return None: there is no server to connect to."""
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: no connection is kept."""
 
 
 def _line(message: TextMessage) -> bytes:
@@ -55,11 +54,11 @@ def _line(message: TextMessage) -> bytes:
 
 
 def _append(file: int, path: Path, line: bytes) -> None:
-    """Append the whole line, on the disk, or nothing."""
+    """Append the whole line durably, or nothing."""
     size = os.fstat(file).st_size
     try:
         if os.write(file, line) < len(line):
-            raise OSError(0, "it could not be written whole")
+            raise OSError(0, "the line could not be written completely")
         os.fsync(file)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -28,10 +28,10 @@ NOT_TAKEN = frozenset(
         consts.SMPP_ESME_RINVBNDSTS,
     }
 )
-"""Statuses which say that the message was not taken, and may be later."""
+"""Statuses that mean: the message was not accepted, but may be later."""
 _CREDENTIALS = frozenset({consts.SMPP_ESME_RINVPASWD, consts.SMPP_ESME_RINVSYSID, consts.SMPP_ESME_RINVSYSTYP})
 _TRUSTED_SECONDS = 5.0
-"""A connection that was quiet for longer is tried before a message goes on it: a dead one would leave everybody unsure."""
+"""A connection quiet for longer is checked before a message uses it: on a dead one, the message's fate is unknown."""
 _AGAIN_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Smpp:
         return AcceptedText(ids[0] or None, "accepted", tuple(ids) if len(ids) > 1 else ())
 
     def wait_receipts(self, sent: AcceptedText) -> AcceptedText:
-        """Wait for the receipts of a message as long as the settings say, and return it with those that came. Raises nothing of its own."""
+        """Wait for a message's receipts, as long as configured, and return it with those that came. Never raises."""
         ids = sent.part_ids or ((sent.message_id,) if sent.message_id else ())
         if self._link is not None:
             self._serve(
@@ -67,7 +67,7 @@ class Smpp:
         return replace(sent, receipts=self._receipts.of(ids))
 
     def look(self) -> str:
-        # no bind: it might be one too many for the account, or take receipts that workers wait for
+        # no bind: it could exceed the account's limit of binds, or take receipts that workers wait for
         self._connect().close()
         return self._where
 
@@ -77,7 +77,7 @@ class Smpp:
             self._link = None
 
     def _bound(self) -> Link:
-        """Return the connection that is kept, if it answers, or else a new one. Raises SmsNotTaken, SmsRefused."""
+        """Return the kept connection if it answers, or a new one. Raises SmsNotTaken, SmsRefused."""
         if self._link is not None and self._link.usable and self._link.quiet_seconds > _TRUSTED_SECONDS:
             try:
                 self._link.ask("enquire_link")
@@ -119,41 +119,44 @@ class Smpp:
             raise SmsNotTaken("smpp", f"no connection to {self._where}: {error}") from error
 
     def _submit(self, link: Link, fields: dict[str, Any], before: str, some_taken: bool) -> str:
-        """Submit one segment and return its id. Once one is taken, the others wait here until they are: another attempt would begin anew."""
+        """Submit one segment and return its id.
+
+        After the first accepted segment the others are retried here, since another attempt would send all again.
+        """
         deadline = Deadline(self._settings.request_timeout_seconds)
         while True:
             try:
                 reply = link.ask("submit_sm", **fields)
             except LinkLost as error:
-                raise SmsUnsure(f"smpp has not replied: {error}; before that {before}") from error
+                raise SmsUnsure(f"smpp did not reply: {error}; before that {before}") from error
             if reply.status == consts.SMPP_ESME_ROK:
                 return (reply.message_id or b"").decode("latin-1")
             why = _status(reply.status)
             if reply.status not in NOT_TAKEN:
                 raise SmsRefused("smpp", f"{why}; before that {before}" if some_taken else why)
             if not some_taken:
-                self._part_with(reply.status)
+                self._close_if_unbound(reply.status)
                 raise SmsNotTaken("smpp", why)
             if deadline.passed:
-                raise SmsUnsure(f"smpp takes no more of the message: {why}; before that {before}")
+                raise SmsUnsure(f"smpp accepts no further segments: {why}; before that {before}")
             self._serve(link, lambda: False, _AGAIN_SECONDS)
 
-    def _part_with(self, status: int) -> None:
+    def _close_if_unbound(self, status: int) -> None:
         if status == consts.SMPP_ESME_RINVBNDSTS:
-            self.close()  # it thinks that we are not bound: the next attempt binds anew
+            self.close()  # the server thinks that we are not bound, so the next attempt binds anew
 
     def _serve(self, link: Link, until: Callable[[], bool], seconds: float) -> None:
         try:
             link.serve(until, Deadline(seconds))
         except LinkLost as error:
-            # what was taken stays taken; who submits next will be told
+            # accepted segments stay accepted, and the next submit sees the loss
             logger.warning("connection to the SMPP server lost", extra={"reason": str(error)})
 
     def _on_message(self, pdu: Any) -> int:
-        """Keep and log a receipt; refuse a message from somebody, which nothing here would read."""
+        """Keep and log a receipt; refuse an incoming message, since DTQS reads none."""
         receipt = receipt_in(pdu)
         if receipt is None:
-            logger.warning("message to us refused: SMS are sent here, not read")
+            logger.warning("incoming message refused: SMS are only sent here")
             return int(consts.SMPP_ESME_RX_R_APPN)
         self._receipts.add(receipt)
         logger.info(
@@ -164,7 +167,7 @@ class Smpp:
 
 
 def _addresses(message: TextMessage) -> dict[str, Any]:
-    """Say from whom and to whom; type of number and numbering plan tell a number in E.164 form, a short code and a name apart."""
+    """Return sender and recipient with type and numbering plan, which differ for numbers, short codes and names."""
     source = message.sender or ""
     types = {"source_addr_ton": consts.SMPP_TON_UNK, "source_addr_npi": consts.SMPP_NPI_UNK}
     if source.startswith("+"):
@@ -180,12 +183,12 @@ def _addresses(message: TextMessage) -> dict[str, Any]:
 
 
 def _parts(segments: TextSegments, task_id: str) -> list[dict[str, Any]]:
-    """Return each segment's own fields; parts of one message carry a header: its number, how many there are, which one this is."""
+    """Return the fields of each segment. Parts of a long message get a header: message number, count, index."""
     coding = consts.SMPP_ENCODING_DEFAULT if segments.encoding == "GSM-7" else consts.SMPP_ENCODING_ISO10646
     octets = [encode(part, segments.encoding) for part in segments.parts]
     if len(octets) == 1:
         return [{"short_message": octets[0], "data_coding": coding, "esm_class": consts.SMPP_MSGMODE_DEFAULT}]
-    # from the task's id: a phone that gets the same part again, from a retry, can see that it has it
+    # derived from the task's id, so that a phone can recognize a part that a retry repeats
     number = zlib.crc32(task_id.encode()) & 0xFF
     headers = [bytes((5, 0, 3, number, len(octets), index)) for index in range(1, len(octets) + 1)]
     esm_class = consts.SMPP_GSMFEAT_UDHI
@@ -196,4 +199,4 @@ def _parts(segments: TextSegments, task_id: str) -> list[dict[str, Any]]:
 
 
 def _status(status: int) -> str:
-    return f"{consts.DESCRIPTIONS.get(status, 'a status of its own')} (0x{status:08x})"
+    return f"{consts.DESCRIPTIONS.get(status, 'an unknown status')} (0x{status:08x})"

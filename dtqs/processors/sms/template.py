@@ -1,4 +1,4 @@
-"""Templates of the gateway's request: `${to}` and the like, each value escaped for the place where it stands; pure."""
+"""Templates for a gateway's request: `${to}` and others, each value escaped for its place; pure."""
 
 import json
 import re
@@ -13,15 +13,15 @@ Escape = Callable[[str], str]
 
 
 def fill(template: str, values: Mapping[str, str], escaped: Escape) -> str:
-    """Put the values in, all at once: what looks like a place inside a value stays text."""
+    """Insert all values in one pass, so that a placeholder inside a value stays text."""
     return _PLACE.sub(lambda match: escaped(values[match[1]]), template)
 
 
 def check(template: str) -> str:
-    """Return the template as it is. Raises ValueError where it names what there is not."""
+    """Return the template unchanged. Raises ValueError for an unknown name."""
     for name in _PLACE.findall(template):
         if name not in NAMES:
-            raise ValueError(f"there is no ${{{name}}}; allowed: {', '.join(f'${{{known}}}' for known in NAMES)}")
+            raise ValueError(f"unknown ${{{name}}}; allowed: {', '.join(f'${{{known}}}' for known in NAMES)}")
     return template
 
 
@@ -34,7 +34,7 @@ def in_url(value: str) -> str:
 
 
 def spellings(value: str) -> set[str]:
-    """Return the ways in which a value may be written where another server repeats it."""
+    """Return the spellings in which another server may repeat a value."""
     return {
         value,
         in_url(value),
@@ -48,12 +48,12 @@ def spellings(value: str) -> set[str]:
 
 
 def in_header(value: str) -> str:
-    """Leave nothing that could end the header's line, nor what its octets cannot hold."""
+    """Remove everything that could end the header's line or is not ASCII."""
     return "".join(char for char in value if char.isascii() and char.isprintable())
 
 
 def escape_for(content_type: str) -> Escape:
-    """Return how a value is escaped in a body of this type; what is no JSON, form or XML takes it as it is."""
+    """Return the escape function for a body of this type; outside JSON, forms and XML values stay unescaped."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind.endswith("json"):
         return in_json
@@ -66,11 +66,11 @@ def headers(text: str) -> dict[str, str]:
     """Read a JSON object of header names and templates. Raises ValueError."""
     value: Any = json.loads(text) if text else {}
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
-        raise ValueError('no headers; allowed: a JSON object of texts, as in {"X-Reference": "${id}"}')
+        raise ValueError('not headers; allowed: a JSON object of texts, such as {"X-Reference": "${id}"}')
     for name, template in value.items():
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or in_header(template) != template:
             raise ValueError(
-                f"no header: {name!r}; allowed: a name of letters, digits and -, a value of printable ASCII"
+                f"not a header: {name!r}; allowed: a name of letters, digits and -, a value of printable ASCII"
             )
         check(template)
     return value

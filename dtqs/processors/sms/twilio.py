@@ -8,13 +8,13 @@ from urllib.parse import urlencode
 import orjson
 
 from dtqs.processors.sms.exchange import NOT_TAKEN_CODES, UNSURE_CODES, Exchange, Reply
-from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage, words
+from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage, redacted
 from dtqs.processors.sms.settings import SmsSettings
 
 _TRANSIENT_ERRORS = frozenset({20429, 20500, 20503, 21611, 30001, 63017})
-"""Too many requests, its own faults, and its queues that are full; every other error of a 4xx is the message's own."""
+"""Too many requests, Twilio's internal errors, and its full queues. Any other error of a 4xx concerns the message."""
 _LOST_STATUSES = frozenset({"failed", "undelivered", "canceled"})
-_CREDENTIALS = "the credentials are refused: see account_sid, api_key_sid and auth_token"
+_CREDENTIALS = "the credentials were rejected: check account_sid, api_key_sid and auth_token"
 
 
 class Twilio:
@@ -55,13 +55,13 @@ class Twilio:
         return form | ({"StatusCallback": message.status_callback} if message.status_callback else {})
 
     def _judge(self, reply: Reply, message: TextMessage) -> AcceptedText:
-        """Turn the reply into what became of the message. What is written in it is shown with numbers masked and without the token and the text."""
+        """Return the accepted message, or raise the error of the reply, without secrets and phone numbers."""
         facts = _object(reply.text)
         why = f"HTTP {reply.code}"
         if error := facts.get("code") or facts.get("error_code"):
             why += f", error {error}"
-        if said := facts.get("message") or facts.get("error_message"):
-            why += f": {words(str(said), (self._token, message.secret))}"
+        if answer := facts.get("message") or facts.get("error_message"):
+            why += f": {redacted(str(answer), (self._token, message.secret))}"
         if 200 <= reply.code < 300:
             if facts.get("status") in _LOST_STATUSES:
                 raise SmsRefused("twilio", why)
@@ -71,7 +71,7 @@ class Twilio:
             raise SmsNotTaken("twilio", why, reply.retry_after_seconds)
         if reply.code >= 500:
             raise (
-                SmsUnsure(f"twilio has answered with {why}")
+                SmsUnsure(f"twilio answered with {why}")
                 if reply.code in UNSURE_CODES
                 else SmsNotTaken("twilio", why, reply.retry_after_seconds)
             )

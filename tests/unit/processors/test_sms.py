@@ -15,8 +15,8 @@ from dtqs.errors import ConfigError, Invalid, PermanentError, TransientError
 from dtqs.processors.catalog import Catalog
 from dtqs.processors.sms import SmsProcessor, template
 from dtqs.processors.sms.exchange import retry_after
-from dtqs.processors.sms.message import Receipt, words
-from dtqs.processors.sms.numbers import masked
+from dtqs.processors.sms.message import Receipt, redacted
+from dtqs.processors.sms.numbers import hide_numbers
 from dtqs.processors.sms.payload import SmsPayload
 from dtqs.processors.sms.receipts import Receipts, is_same, receipt_in
 from dtqs.processors.sms.settings import SmsSettings
@@ -58,14 +58,14 @@ def test_valid_numbers_are_taken_as_they_are(to: str) -> None:
 @pytest.mark.parametrize(
     ("to", "why"),
     [
-        ("015112345678", "no phone number"),
-        ("+49 151 12345678", "no phone number"),
-        ("+4915112345678\n", "no phone number"),
-        ("+٤٩١٥١١٢٣٤٥٦٧٨", "no phone number"),
+        ("015112345678", "not a phone number"),
+        ("+49 151 12345678", "not a phone number"),
+        ("+4915112345678\n", "not a phone number"),
+        ("+٤٩١٥١١٢٣٤٥٦٧٨", "not a phone number"),
         ("+999123456789", "no country has this code"),
         ("+1415555267", "too short for country code +1"),
         ("+1415555267111", "too long for country code +1"),
-        ("+10005552671", "no such range is in use"),
+        ("+10005552671", "this range is not in use"),
     ],
 )
 def test_a_number_that_is_none_is_refused_in_words_that_do_not_repeat_it(
@@ -94,7 +94,7 @@ def test_what_the_settings_forbid_is_told_at_submit(wrong: Callable[..., dict[st
     keys = f"{SINK}\nallowed_prefixes = +43, +4966\nsenders = DTQS, Parcels\nmax_segments = 2"
     found = wrong(keys, sender="Bank", text="“quoted” " * 20, status_callback="https://example.org/")
     assert set(found) == {"to", "sender", "text", "status_callback"}
-    assert found["to"].endswith("those that begin with +43, +4966")
+    assert found["to"].endswith("allowed prefixes: +43, +4966")
     assert found["sender"].endswith("allowed: DTQS, Parcels")
     assert found["text"] == "3 segments of UCS-2 (outside GSM-7: “ ”); at most 2 are allowed"
     assert wrong(keys, to="+436641234567", sender="DTQS") == {}
@@ -120,16 +120,16 @@ def test_a_callback_is_refused_unless_the_gateways_request_names_it(wrong: Calla
     [
         ("provider = twilio\naccount_sid = AC1", "provider = twilio needs auth_token as well"),
         ("provider = smpp\nhost = smsc", "provider = smpp needs system_id, password as well"),
-        ("provider = http\nurl = http://g/?a=${number}", "there is no ${number}; allowed: ${to}, ${text}"),
-        ("provider = http\nurl = http://${to}/", "its host written out"),
-        ('provider = http\nurl = http://g/\nbody = {"text": ${text}}', "no JSON"),
-        ('headers = {"A b": "c"}', "no header: 'A b'"),
-        ("headers = X-A: b", "no JSON"),
-        ("success_pattern = (", "no regular expression"),
+        ("provider = http\nurl = http://g/?a=${number}", "unknown ${number}; allowed: ${to}, ${text}"),
+        ("provider = http\nurl = http://${to}/", "with a fixed host"),
+        ('provider = http\nurl = http://g/\nbody = {"text": ${text}}', "not JSON"),
+        ('headers = {"A b": "c"}', "not a header: 'A b'"),
+        ("headers = X-A: b", "not JSON"),
+        ("success_pattern = (", "not a regular expression"),
         ("allowed_prefixes = 49", "allowed_prefixes"),
-        ("sender = not a sender", "no sender id"),
+        ("sender = not a sender", "not a sender id"),
         ("password = longer than eight", "password"),
-        ("timeout_seconds = 20", "an attempt 20 s"),
+        ("timeout_seconds = 20", "an attempt only 20 s"),
     ],
 )
 def test_wrong_settings_are_told_before_anything_starts(config: Callable[[str], Config], keys: str, why: str) -> None:
@@ -208,12 +208,12 @@ def test_a_sink_that_cannot_be_opened_has_begun_nothing(attempt: Attempt, tmp_pa
 
 
 def test_numbers_and_secrets_are_not_shown() -> None:
-    assert masked(f"to {TO} at 20:15, error 21211") == "to +4915…78 at 20:15, error 21211"
+    assert hide_numbers(f"to {TO} at 20:15, error 21211") == "to +4915…78 at 20:15, error 21211"
     assert (
-        words(f"bad\x1b[31m token s3cret\nfor {TO}" + "x" * 400, ("s3cret", ""))[:40]
+        redacted(f"bad\x1b[31m token s3cret\nfor {TO}" + "x" * 400, ("s3cret", ""))[:40]
         == "bad [31m token ******** for +4915…78xxxxxxxx"[:40]
     )
-    assert len(words("x" * 400)) == 300
+    assert len(redacted("x" * 400)) == 300
 
 
 def test_what_looks_like_a_place_in_a_value_stays_text() -> None:
