@@ -1,4 +1,4 @@
-"""The Python client: `from dtqs.client import Client`. It talks HTTP to the API, here or anywhere, and needs no driver of a server."""
+"""The Python client: `from dtqs.client import Client`. It uses only HTTP and needs no driver for a server."""
 
 from dtqs.client.client import Client
 from dtqs.client.errors import ApiRefusal, ApiUnavailable, TaskNotCompleted, WaitOver

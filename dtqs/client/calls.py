@@ -1,4 +1,4 @@
-"""The API's requests as calls: what may be said again is, for some seconds, and what the API refuses becomes an error of ours."""
+"""HTTP calls to the API. Safe requests are retried for some seconds; refusals become the client's errors."""
 
 import ipaddress
 import json
@@ -18,19 +18,21 @@ from dtqs.deadline import Deadline
 from dtqs.errors import ConfigError
 
 READ_SECONDS, WRITE_SECONDS = 8.0, 17.0
-"""Within so long a request that reads is answered, with all that is said again of it; and each try of one that changes something: the API itself
-gives a PostgreSQL that hangs 15 s, and then says so."""
+"""Time limits: of a reading request with all its retries, and of each try of a changing one.
+
+The API itself waits 15 s for a hanging PostgreSQL before it reports it.
+"""
 PROBE_SECONDS = 3.0
 PIECE_SECONDS = 60.0
-"""Of silence, while a file or a stream comes."""
+"""Longest silence within a file or a stream."""
 CONNECT_SECONDS = 5.0
 URL, KEY = "DTQS_URL", "DTQS_API_KEY"
-"""What the environment says."""
+"""Environment variables."""
 T = TypeVar("T")
 
 
 def is_local(url: str) -> bool:
-    """Tell whether a URL names this machine by a loopback address."""
+    """Return whether a URL names a loopback address."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -39,92 +41,91 @@ def is_local(url: str) -> bool:
 
 
 def checked_url(url: str, name: str) -> str:
-    """Return a URL without a slash at its end. Raises ConfigError, which names what said it."""
+    """Return a URL without its trailing slash. Raises ConfigError, which names the source of the URL."""
     try:
         parts = urlsplit(url)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
-        sound = False
-    if not sound:
+        valid = False
+    if not valid:
         raise ConfigError([f"{name} = {url!r}: allowed: http://HOST:PORT or https://HOST"])
     return url.rstrip("/")
 
 
 def checked_key(key: str, name: str) -> str:
-    """Raises ConfigError for a key that no request can carry, without telling it."""
+    """Check that a header can carry the key. Raises ConfigError, which does not contain the key."""
     if not (key.isascii() and key.isprintable()):
-        raise ConfigError(
-            [f"{name}: allowed are the printable ASCII characters that a key is made of, without a line's end"]
-        )
+        raise ConfigError([f"{name}: allowed are printable ASCII characters, without a line break"])
     return key
 
 
 class Calls:
-    """Requests to one API server, as JSON. `origin` says in errors who named its URL. Threads may share it. Raises ConfigError."""
+    """Requests to one API server, as JSON. Errors name `origin` as the source of the URL. Threads may share it."""
 
-    def __init__(self, url: str, key: str | None, origin: str, again_seconds: float) -> None:
+    def __init__(self, url: str, key: str | None, origin: str, retry_seconds: float) -> None:
         self.url = url
-        self._origin, self._again_seconds, self._keyless = origin, again_seconds, not key
+        self._origin, self._retry_seconds, self._keyless = origin, retry_seconds, not key
         headers = {"User-Agent": f"dtqs/{__version__}"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._client = httpx.Client(
             base_url=url,
             headers=headers,
             timeout=_within(PIECE_SECONDS),
-            # a proxy cannot reach our loopback
+            # A proxy cannot reach this machine's loopback.
             trust_env=not is_local(url),
         )
 
     def close(self) -> None:
+        """Close the connections."""
         self._client.close()
 
     def get(self, path: str, parameters: Mapping[str, Any] | None = None) -> Any:
-        """Raises ApiRefusal, ApiUnavailable."""
-        said = {name: value for name, value in (parameters or {}).items() if value is not None}
-        deadline = Deadline(max(READ_SECONDS, self._again_seconds))
-        return self.again(
+        """Get JSON; leave out parameters without a value. Raises ApiRefusal, ApiUnavailable."""
+        given = {name: value for name, value in (parameters or {}).items() if value is not None}
+        deadline = Deadline(max(READ_SECONDS, self._retry_seconds))
+        return self.retried(
             lambda: _json(
-                self._client.get(path, params=said, timeout=_within(min(READ_SECONDS, max(deadline.remaining, 0.1))))
+                self._client.get(path, params=given, timeout=_within(min(READ_SECONDS, max(deadline.remaining, 0.1))))
             )
         )
 
     def post(self, path: str) -> Any:
-        """Post without a body; for what may be said again. Raises ApiRefusal, ApiUnavailable."""
-        return self.again(lambda: self.post_once(path))
+        """Post without a body, with retries. Raises ApiRefusal, ApiUnavailable."""
+        return self.retried(lambda: self.post_once(path))
 
     def post_once(self, path: str) -> Any:
-        """For `again`: raises httpx.TransportError, ApiRefusal, ApiUnavailable."""
+        """Post without a body; for `retried`. Raises httpx.TransportError, ApiRefusal, ApiUnavailable."""
         return _json(self._client.post(path, timeout=_within(WRITE_SECONDS)))
 
     def submit(self, body: object, idempotency_key: str) -> Any:
-        """Submit one task or an array. Said again after a lost reply: the idempotency key makes that safe. Raises ApiRefusal, ApiUnavailable."""
-        # not orjson: whole numbers beyond 64 bits are the API's to judge
+        """Submit one task or an array. The idempotency key makes retries safe. Raises ApiRefusal, ApiUnavailable."""
+        # orjson would refuse integers beyond 64 bits; the API decides about them.
         content = json.dumps(body, allow_nan=False).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
-        return self.again(
+        return self.retried(
             lambda: _json(
                 self._client.post("/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS))
             )
         )
 
     def upload(self, name: str, media_type: str, size_bytes: int, pieces: Iterable[bytes]) -> Any:
-        """Upload a file in pieces. Not said again. Raises ApiRefusal, ApiUnavailable."""
+        """Upload a file in pieces, without retries. Raises ApiRefusal, ApiUnavailable."""
         headers = {"Content-Type": media_type, "Content-Length": str(size_bytes)}
         return self._once(
             lambda: _json(self._client.post("/files", params={"name": name}, content=pieces, headers=headers))
         )
 
     def download(self, file_id: str, read: Callable[[httpx.Response], T]) -> T:
-        """Open a file and have it read, from its beginning again where the line breaks. Raises ApiRefusal, ApiUnavailable."""
+        """Pass a file's response to `read`, again after a lost connection. Raises ApiRefusal, ApiUnavailable."""
 
         def call() -> T:
             with self._client.stream("GET", f"/files/{file_id}") as response:
                 check(response)
                 return read(response)
 
-        return self.again(call)
+        return self.retried(call)
 
     def stream(self, task_ids: Sequence[str], last_event_id: str) -> AbstractContextManager[httpx.Response]:
-        """Open the events of tasks from behind an event id. Raises httpx.TransportError on entry."""
+        """Open the stream of events after an event id. Raises httpx.TransportError on entry."""
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"} | (
             {"Last-Event-ID": last_event_id} if last_event_id else {}
         )
@@ -132,12 +133,12 @@ class Calls:
             "GET", "/sse", params=[("task_id", task_id) for task_id in task_ids], headers=headers
         )
 
-    def again(self, call: Callable[[], T]) -> T:
-        """Say it until it is answered, for some seconds. Raises ApiRefusal, ApiUnavailable."""
+    def retried(self, call: Callable[[], T]) -> T:
+        """Retry a call for some seconds while the API is unavailable. Raises ApiRefusal, ApiUnavailable."""
         retrying = Retrying(
             retry=retry_if_exception_type(ApiUnavailable),
             wait=wait_exponential_jitter(multiplier=0.1, max=1.0),
-            stop=stop_after_delay(self._again_seconds),
+            stop=stop_after_delay(self._retry_seconds),
             reraise=True,
         )
         result: T = retrying(self._once, call)
@@ -158,19 +159,19 @@ class Calls:
             raise
 
     def _reason(self) -> str:
-        """Ask the API why it is silent: to a PostgreSQL that hangs it gives more time than we give to it."""
+        """Ask the API for the reason of a timeout: it waits for PostgreSQL longer than the client for the API."""
         try:
             state = orjson.loads(self._client.get("/readyz", timeout=_within(PROBE_SECONDS)).content)["postgresql"][
                 "state"
             ]
         except (httpx.TransportError, ValueError, KeyError, TypeError):
             return ""
-        return "" if state == "connected" else ": PostgreSQL is away, or does not answer it"
+        return "" if state == "connected" else ": PostgreSQL is away or does not respond"
 
     def _no_key(self) -> str:
         return (
-            f"no key was shown to {self.url} ({self._origin}): {KEY} is not set in the environment; "
-            "`. client.env` alone sets it for the shell only: export it"
+            f"no key was sent to {self.url} ({self._origin}): {KEY} is not set in the environment; "
+            "`. client.env` sets it for the shell only: export it"
         )
 
 
@@ -184,5 +185,5 @@ def _json(response: httpx.Response) -> Any:
         return orjson.loads(response.content)
     except ValueError as error:
         raise ApiUnavailable(
-            f"{response.request.url.copy_with(query=None)} answered {response.status_code} with something else than JSON"
+            f"{response.request.url.copy_with(query=None)} answered {response.status_code} with a body that is not JSON"
         ) from error

@@ -1,4 +1,4 @@
-"""The client: submit tasks, follow them to their outcome, look at them, cancel and retry them, and move files. What is safe to say again is said again."""
+"""The client: submit, follow, read, cancel and retry tasks, and transfer files. Safe requests are retried."""
 
 import os
 import time
@@ -31,25 +31,25 @@ STREAM_LIMIT = 100
 """Most tasks of one stream."""
 PAGE_LIMIT = 200
 SUBMIT_SCHEMA = "submit."
-"""How the OpenAPI document's schemas of submits begin, one for each task type."""
+"""Prefix of the schemas in the OpenAPI document that describe one task type each."""
 LOGS_LIMIT = 1000
 FOLLOW_SECONDS = 0.5
-"""Between two looks at a log that is followed: the stream of events leaves out what a processor logs, so there is nothing to wait for."""
+"""Poll interval of a followed log: the stream of events does not announce log rows."""
 
 TaskId = str | Submitted | Task
-"""A task: its id, or what the client gave out about it."""
+"""A task: its id, or a value that the client returned for it."""
 
 
 def ignore(_: object) -> None:
-    """Take a report that nobody wants."""
+    """Ignore a report."""
 
 
 class Client:
-    """One API server, at `url` or DTQS_URL, shown the key `api_key` or DTQS_API_KEY. A context manager that closes its connections; threads may share it.
+    """Client of one API server: `url` or DTQS_URL, with the key `api_key` or DTQS_API_KEY.
 
-    Raises ConfigError for a URL or key that can be none. Every method may raise ApiRefusal (the request is wrong: another try is of no use)
-    and ApiUnavailable (another try may succeed).
-    A request that cannot be answered is said again for `again_seconds`, where that cannot do a thing twice.
+    A context manager that closes its connections; threads may share it. Raises ConfigError for a malformed URL or key.
+    Every method may raise ApiRefusal (the request is wrong; a retry cannot help) and ApiUnavailable (a retry may help).
+    Requests are retried for `again_seconds` if a repetition has no second effect.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Client:
         origin: str = "",
     ) -> None:
         named = os.environ.get(URL)
-        # a key goes only where it belongs: not the environment's to a server that somebody else names
+        # Send the key from the environment only to the URL from the environment, not to another server.
         key = api_key or (os.environ.get(KEY) if url in (None, named) else None)
         where = checked_url(url or named or DEFAULT_URL, "the client's url" if url else URL)
         self._calls = Calls(
@@ -73,6 +73,7 @@ class Client:
 
     @property
     def url(self) -> str:
+        """URL of the API."""
         return self._calls.url
 
     def __enter__(self) -> "Client":
@@ -84,22 +85,36 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close its connections. Safe to call twice."""
+        """Close the connections. Safe to call twice."""
         self._calls.close()
 
     def submit(
-        self, task_type: str, payload: Mapping[str, Any] | None = None, *, priority: int | None = None, max_retries: int | None = None,
-        timeout_seconds: float | None = None, delay_seconds: float | None = None, due_at: datetime | str | None = None, tags: Sequence[str] = (),
+        self,
+        task_type: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        priority: int | None = None,
+        max_retries: int | None = None,
+        timeout_seconds: float | None = None,
+        delay_seconds: float | None = None,
+        due_at: datetime | str | None = None,
+        tags: Sequence[str] = (),
         idempotency_key: str | None = None,
-    ) -> Submitted:  # fmt: skip
-        """Submit a task; it is durable when this returns. The same idempotency key again returns the first task; without one each call makes a task."""
+    ) -> Submitted:
+        """Submit a task; it is durable when this returns.
+
+        A repeated idempotency key returns the first task. Without a key every call creates a task.
+        """
         one = Submission(task_type, payload or {}, priority, max_retries, timeout_seconds, delay_seconds, due_at, tags)
         return Submitted.of(self._calls.submit(one.as_json(), idempotency_key or f"dtqs-{uuid7()}"))
 
     def submit_many(
         self, tasks: Iterable[Submission | Mapping[str, Any]], *, idempotency_key: str | None = None
     ) -> list[Submitted]:
-        """Submit tasks, as values or as the API's own JSON, in arrays of up to 1000: each array is stored all or none. Returns them in their order."""
+        """Submit tasks, as values or as JSON for the API, and return them in the same order.
+
+        Each array of up to 1000 tasks is stored completely or not at all.
+        """
         bodies = [task.as_json() if isinstance(task, Submission) else dict(task) for task in tasks]
         key = idempotency_key or f"dtqs-{uuid7()}"
         answers: list[Any] = []
@@ -120,9 +135,10 @@ class Client:
         last_event_id: str = "",
         lost: Callable[[str], None] = ignore,
     ) -> Iterator[Event]:
-        """Give out the events of up to 100 tasks as they come, until each has had its last one.
+        """Yield the events of up to 100 tasks until each task has its outcome.
 
-        Reconnects by itself and misses nothing; `lost` is told why a connection ended. Raises WaitOver after `wait_seconds`.
+        Reconnects without losing events; `lost` gets the reason of each reconnect.
+        Raises WaitOver after `wait_seconds`.
         """
         ids = [_id_of(tasks)] if isinstance(tasks, TaskId) else [_id_of(task) for task in tasks]
         for message in follow(lambda last: self._calls.stream(ids, last), Deadline(wait_seconds), lost, last_event_id):
@@ -130,11 +146,11 @@ class Client:
                 yield event
 
     def wait(self, task: TaskId, *, wait_seconds: float = WAIT_SECONDS) -> Task:
-        """Wait for a task's outcome, whichever it is, and return the task. Raises WaitOver: the task goes on then."""
+        """Wait for a task's outcome and return the task. Raises WaitOver; the task continues then."""
         return self.wait_many([task], wait_seconds=wait_seconds)[0]
 
     def wait_many(self, tasks: Iterable[TaskId], *, wait_seconds: float = WAIT_SECONDS) -> list[Task]:
-        """Wait until all tasks have their outcomes, and return them in their order. Raises WaitOver."""
+        """Wait until all tasks have their outcomes, and return them in the same order. Raises WaitOver."""
         ids, ended, deadline = [_id_of(task) for task in tasks], dict[str, Task](), Deadline(wait_seconds)
         for start in range(0, len(ids), STREAM_LIMIT):
             part = ids[start : start + STREAM_LIMIT]
@@ -146,20 +162,20 @@ class Client:
         return [ended.get(each) or self.task(each) for each in ids]
 
     def result(self, task: TaskId, *, wait_seconds: float = WAIT_SECONDS) -> Any:
-        """Wait for a task and return its result. Raises TaskNotCompleted where it has none, WaitOver."""
+        """Wait for a task and return its result. Raises TaskNotCompleted, WaitOver."""
         ended = self.wait(task, wait_seconds=wait_seconds)
         if ended.status != Status.COMPLETED:
             raise TaskNotCompleted(ended)
         return ended.result
 
     def task(self, task: TaskId) -> Task:
-        """Return a task as it is now."""
+        """Return the current state of a task."""
         return Task.of(self._calls.get(f"/tasks/{_id_of(task)}"))
 
     def tasks(
         self, *, status: Status | str | None = None, task_type: str | None = None, tag: str | None = None
     ) -> Iterator[Task]:
-        """Give out all tasks that fit, newest first, asking for pages as they are needed."""
+        """Yield all matching tasks, newest first; pages are requested on demand."""
         after: str | None = None
         while True:
             page = self.page(status=status, task_type=task_type, tag=tag, after=after)
@@ -177,7 +193,7 @@ class Client:
         limit: int = PAGE_LIMIT,
         after: str | None = None,
     ) -> Page:
-        """Return one page of a listing, of up to 200 tasks."""
+        """Return one page of a listing: up to 200 tasks, newest first."""
         answer = self._calls.get(
             "/tasks", {"status": status, "task_type": task_type, "tag": tag, "limit": limit, "after": after}
         )
@@ -186,11 +202,14 @@ class Client:
     def logs(
         self, task: TaskId, *, after: int = 0, following: bool = False, wait_seconds: float = WAIT_SECONDS
     ) -> Iterator[LogRow]:
-        """Give out the log of a task behind a row's id; with `following`, as it grows, until the task has ended. Raises WaitOver."""
+        """Yield the log of a task after a row's id; with `following`, also new rows until the outcome.
+
+        Raises WaitOver.
+        """
         task_id, deadline = _id_of(task), Deadline(wait_seconds)
         ended = not following
         while True:
-            with suppress(*((ApiUnavailable,) if following else ())):  # it comes back, or the deadline does
+            with suppress(*((ApiUnavailable,) if following else ())):  # try again until the deadline
                 ended = ended or self.task(task_id).ended
                 for row in self._new_rows(task_id, after):
                     after = row.log_id
@@ -209,43 +228,49 @@ class Client:
             position = page["next"]
 
     def cancel(self, task: TaskId) -> Task:
-        """Cancel a task: a pending one is cancelled when this returns, a running one is interrupted. Raises ApiRefusal (409) if it has ended."""
-        task_id, said = _id_of(task), 0
+        """Cancel a pending task at once, or ask the worker to interrupt a running one.
+
+        Raises ApiRefusal (409) if the task has ended.
+        """
+        task_id, tries = _id_of(task), 0
 
         def call() -> Any:
-            nonlocal said
-            said += 1
+            nonlocal tries
+            tries += 1
             return self._calls.post_once(f"/tasks/{task_id}/cancel")
 
         try:
-            return Task.of(self._calls.again(call))
+            return Task.of(self._calls.retried(call))
         except ApiRefusal as error:
-            found = self.task(task_id) if said > 1 and error.status == HTTPStatus.CONFLICT else None
-            # the reply of the first time was lost: what is found cancelled now is our doing
+            found = self.task(task_id) if tries > 1 and error.status == HTTPStatus.CONFLICT else None
+            # The first reply was lost: the task is cancelled by the first try.
             if found is None or found.status != Status.CANCELLED:
                 raise
             return found
 
     def retry(self, task: TaskId) -> Submitted:
-        """Submit a failed or cancelled task anew. A second call returns the same new task."""
+        """Submit a failed or cancelled task as a new task. A second call returns the same new task."""
         return Submitted.of(self._calls.post(f"/tasks/{_id_of(task)}/retry"))
 
     def upload(
         self, source: Source, *, name: str = "", media_type: str = "", sent: Callable[[int], None] = ignore
     ) -> StoredFile:
-        """Upload a file, by its path or its bytes; `sent` is told the size of each piece. Not said again. Raises OSError."""
+        """Upload a file from a path or from bytes, without retries; `sent` gets the size of each piece.
+
+        Raises OSError.
+        """
         opened = open_source(source, name, media_type, sent)
         answer = self._calls.upload(opened.name, opened.media_type, opened.size_bytes, opened.pieces)
         return StoredFile(answer["uri"], answer["size_bytes"], answer["sha256"], answer["media_type"])
 
     def download(self, file: StoredFile | str, path: Path | str, *, received: Callable[[int], None] = ignore) -> Path:
-        """Save a file, by its `upload:` URI, under a path, which is there only when all of it is. Raises OSError."""
+        """Save the file with this `upload:` URI. The path appears only with the complete file. Raises OSError."""
         file_id = file_id_of(file.uri if isinstance(file, StoredFile) else file)
         return self._calls.download(file_id, lambda response: keep(response, Path(path), received))
 
 
 def file_id_of(uri: str) -> str:
-    """Return the id of an `upload:` URI. Raises NotFound for what the API does not have."""
+    """Return the id in an `upload:` URI. Raises NotFound for any other URI."""
     scheme, _, file_id = uri.rpartition(":")
     if scheme not in ("", "upload"):
         raise NotFound("file of the API", uri)
@@ -256,15 +281,15 @@ def _id_of(task: TaskId) -> str:
     return _checked(task if isinstance(task, str) else task.task_id, "task")
 
 
-def _checked(text: str, what: str) -> str:
-    """Refuse what would lead to another path of the API."""
+def _checked(text: str, noun: str) -> str:
+    """Refuse an id that would lead to another path of the API."""
     if not text or not all(c.isalnum() or c == "-" for c in text):
-        raise NotFound(what, repr(text))
+        raise NotFound(noun, repr(text))
     return text
 
 
 def _event(message: ServerSentEvent) -> Event | None:
-    """Read a message; None for what is no event about a task."""
+    """Read a message; None if it is not an event of a task."""
     try:
         data = orjson.loads(message.data)
     except ValueError:

@@ -1,9 +1,9 @@
-"""Reads Server-Sent Events by the rules of the HTML standard, and follows a stream across reconnects with Last-Event-ID."""
+"""Parser for Server-Sent Events by the HTML standard, and a stream that survives reconnects with Last-Event-ID."""
 
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ from dtqs.client.errors import ApiUnavailable, WaitOver, check
 from dtqs.deadline import Deadline
 
 RETRY_SECONDS = 1.0
-"""Before a reconnect, until the server says otherwise with `retry:`."""
+"""Pause before a reconnect, unless the server sends `retry:`."""
 RETRY_MAX_SECONDS = 10.0
 MESSAGE_BYTES_LIMIT = 64 << 20
-"""Most bytes of one event: what never ends must not fill the memory."""
+"""Most bytes of one event: an endless event must not fill the memory."""
 NOTHING_MORE = 204
 _MARK = b"\xef\xbb\xbf"
 
@@ -31,22 +31,24 @@ class ServerSentEvent:
 
 
 class Parser:
-    """Turns bytes into messages, however they are cut. An event that no blank line follows is never dispatched."""
+    """Turns chunks of bytes into messages. An event without a blank line after it is never dispatched."""
 
     def __init__(self, last_event_id: str = "") -> None:
         self.last_event_id = last_event_id
         self.retry_seconds: float | None = None
+        self.fed = False
         self._pieces, self._after_cr, self._begun, self._size = list[bytes](), False, False, 0
         self._event, self._data, self._id = "", list[str](), last_event_id
 
     def feed(self, chunk: bytes) -> Iterator[ServerSentEvent]:
-        """Take the next bytes and give out the messages that they complete. Raises ApiUnavailable on an event beyond all bounds."""
+        """Yield the messages that these bytes complete. Raises ApiUnavailable for an event above the limit."""
+        self.fed = True
         for line in self._lines(chunk):
             if message := self._take(line):
                 yield message
 
     def _lines(self, chunk: bytes) -> list[str]:
-        """Cut off whole lines: they end with CR, LF or CRLF; what is left waits for the next chunk."""
+        """Return the complete lines, which end with CR, LF or CRLF; keep the rest for the next chunk."""
         if self._after_cr:
             chunk = chunk.removeprefix(b"\n")
             self._after_cr = not chunk and self._after_cr
@@ -81,37 +83,32 @@ class Parser:
     def _dispatch(self) -> ServerSentEvent | None:
         event, data = self._event or "message", self._data
         self._event, self._data, self._size = "", [], 0
-        # the id of an event without data counts too
+        # The id of an event without data counts, too.
         self.last_event_id = self._id
         return ServerSentEvent(event, "\n".join(data), self.last_event_id) if data else None
 
 
 Opener = Callable[[str], AbstractContextManager[httpx.Response]]
-"""Opens the stream; gets the last event id, empty at first."""
+"""Opens the stream after the last event id, which is empty at first."""
 
 
 def follow(
     opener: Opener, deadline: Deadline, lost: Callable[[str], None], last_event_id: str = ""
 ) -> Iterator[ServerSentEvent]:
-    """Give out the messages of a stream, opened again with Last-Event-ID whenever it ends, until the server says 204.
+    """Yield the messages of a stream and reconnect with Last-Event-ID until the server answers 204.
 
-    `lost` is told why a connection ended. Raises WaitOver at the deadline, ApiRefusal for what no reconnect mends.
+    `lost` gets the reason of each reconnect. Raises WaitOver at the deadline, and ApiRefusal.
     """
     retry_seconds, failures = RETRY_SECONDS, 0
     while True:
         parser = Parser(last_event_id)
         try:
-            with opener(last_event_id) as response, _cut_at(deadline, response):
-                if response.status_code == NOTHING_MORE:
-                    return
-                check(response)
-                for chunk in response.iter_bytes():
-                    failures = 0
-                    yield from parser.feed(chunk)
-            reason = "the stream ended"
+            if (yield from _one_connection(opener, parser, deadline)):
+                return
+            failed, reason = 0, "the stream ended"
         except (httpx.TransportError, ApiUnavailable) as error:
-            failures += 1
-            reason = str(error) or type(error).__name__
+            failed, reason = 1, str(error) or type(error).__name__
+        failures = failed if parser.fed else failures + failed
         last_event_id = parser.last_event_id
         retry_seconds = parser.retry_seconds if parser.retry_seconds is not None else retry_seconds
         pause = min(RETRY_MAX_SECONDS, retry_seconds * 2.0 ** min(failures, 10))
@@ -121,14 +118,25 @@ def follow(
         time.sleep(pause)
 
 
+def _one_connection(opener: Opener, parser: Parser, deadline: Deadline) -> Generator[ServerSentEvent, None, bool]:
+    """Yield the messages of one connection; return whether the server has no more events."""
+    with opener(parser.last_event_id) as response, _cut_at(deadline, response):
+        if response.status_code == NOTHING_MORE:
+            return True
+        check(response)
+        for chunk in response.iter_bytes():
+            yield from parser.feed(chunk)
+    return False
+
+
 @contextmanager
 def _cut_at(deadline: Deadline, response: httpx.Response) -> Iterator[None]:
-    """End the stream at the deadline: heartbeats keep it from ever running into a read timeout."""
+    """End the stream at the deadline. Heartbeats prevent a read timeout from doing it."""
     line = response.extensions["network_stream"].get_extra_info("socket")
 
     def cut() -> None:
         with suppress(OSError):
-            # of the plain socket, also under TLS, whose own shutdown may not be called while another thread reads
+            # Bypass TLS: its shutdown must not run while another thread reads.
             socket.socket.shutdown(line, socket.SHUT_RDWR)
 
     timer = threading.Timer(deadline.remaining, cut)

@@ -1,4 +1,4 @@
-"""Files on their way to the API and from it: read in pieces, and written beside their place until all of them is there."""
+"""Uploads and downloads. Files are read in pieces; a download has a temporary name until it is complete."""
 
 import hashlib
 import mimetypes
@@ -19,7 +19,7 @@ Source = Path | str | bytes
 
 @dataclass(frozen=True, slots=True)
 class OpenedSource:
-    """What is uploaded; `pieces` are read as they are sent."""
+    """A file to upload. `pieces` are read on demand."""
 
     name: str
     media_type: str
@@ -35,7 +35,7 @@ def open_source(source: Source, name: str, media_type: str, sent: Callable[[int]
         path = Path(source)
         shown, size_bytes, pieces = name or path.name, path.stat().st_size, _pieces(path)
     return OpenedSource(
-        shown, media_type or mimetypes.guess_type(shown)[0] or UNKNOWN_TYPE, size_bytes, _told(pieces, sent)
+        shown, media_type or mimetypes.guess_type(shown)[0] or UNKNOWN_TYPE, size_bytes, _reported(pieces, sent)
     )
 
 
@@ -45,14 +45,17 @@ def _pieces(path: Path) -> Iterator[bytes]:
             yield piece
 
 
-def _told(pieces: Iterator[bytes], sent: Callable[[int], None]) -> Iterator[bytes]:
+def _reported(pieces: Iterator[bytes], sent: Callable[[int], None]) -> Iterator[bytes]:
     for piece in pieces:
         yield piece
         sent(len(piece))
 
 
 def keep(response: httpx.Response, path: Path, received: Callable[[int], None]) -> Path:
-    """Write what comes beside its place, check it against the SHA-256 that the API gives as ETag, and put it there. Raises OSError, ApiUnavailable."""
+    """Write a response to a temporary file, check the SHA-256 in its ETag, and rename the file to `path`.
+
+    Raises OSError, ApiUnavailable.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     digest = hashlib.sha256()
     try:
@@ -63,7 +66,7 @@ def keep(response: httpx.Response, path: Path, received: Callable[[int], None]) 
                 received(len(piece))
         expected = response.headers.get("ETag", "").strip('"')
         if expected and expected != digest.hexdigest():
-            raise ApiUnavailable(f"{path.name} did not arrive as it was sent")
+            raise ApiUnavailable(f"{path.name} is damaged: its SHA-256 differs from the ETag of the API")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What the client takes and gives out: frozen values, each with the API's own JSON beside its fields."""
+"""Frozen values of the client's methods. Values from the API keep their JSON in `json`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A task to be submitted. What is None is the type's own default; `due_at` has a time zone."""
+    """A task to submit. None selects the default of the task type; `due_at` has a time zone."""
 
     task_type: str
     payload: Mapping[str, Any] = field(default_factory=dict)
@@ -24,8 +24,8 @@ class Submission:
     tags: Sequence[str] = ()
 
     def as_json(self) -> Json:
-        """Return the body that the API takes: without what is not said."""
-        said = {
+        """Return the body for the API, without unset fields."""
+        options = {
             "priority": self.priority,
             "max_retries": self.max_retries,
             "timeout_seconds": self.timeout_seconds,
@@ -36,13 +36,13 @@ class Submission:
             "task_type": self.task_type,
             "payload": dict(self.payload) if isinstance(self.payload, Mapping) else self.payload,
         }
-        body |= {name: value for name, value in (said | {"due_at": due_at}).items() if value is not None}
+        body |= {name: value for name, value in (options | {"due_at": due_at}).items() if value is not None}
         return body | ({"tags": list(self.tags)} if self.tags else {})
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The API's receipt: the task is durable. `links["sse"]` holds a ticket with which a browser may watch it."""
+    """The API's receipt: the task is durable. `links["sse"]` contains a ticket that lets a browser watch it."""
 
     task_id: str
     status: Status
@@ -56,7 +56,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One task as the API shows it. `attempt` is the one that runs or ran last, 0 before the first."""
+    """One task. `attempt` is the number of the current or last attempt, 0 before the first."""
 
     task_id: str
     task_type: str
@@ -87,7 +87,7 @@ class Task:
 
     @property
     def ended(self) -> bool:
-        """Whether it has its outcome, which nothing changes afterwards."""
+        """Whether the task has its final outcome."""
         return self.status in OUTCOMES
 
 
@@ -97,7 +97,7 @@ def _time(text: str | None) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a listing; `after` asks for the next one, and is None at the end. A page may be short, or empty, before that."""
+    """A part of a listing. `after` requests the next page; the last page has None. Any page may be short or empty."""
 
     tasks: tuple[Task, ...]
     after: str | None
@@ -105,7 +105,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
-    """One row of a task's log. `event` is a status, progress, or log: a line that the processor wrote."""
+    """One row of a task's log. `event` is a status, `progress`, or `log` for a line from the processor."""
 
     log_id: int
     at: datetime
@@ -133,7 +133,7 @@ class LogRow:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """An upload; `uri` is what a payload names as its source."""
+    """An upload. Payloads name it by its `uri`."""
 
     uri: str
     size_bytes: int
@@ -143,13 +143,13 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of a stream: `name` is status, progress, or the outcome, which comes last and has the whole task as its data."""
+    """One event of a stream. `name` is status or progress; the last event has the outcome, with the task as data."""
 
     name: str
     task_id: str
     data: Json
     event_id: str = field(repr=False)
-    """Sent back as `last_event_id`, it lets another stream go on behind this event."""
+    """Pass it as `last_event_id` to continue another stream after this event."""
 
     @property
     def task(self) -> Task | None:

@@ -1,1 +1,4 @@
-"""The console: the system on a terminal. Pure functions make lines of styled text of a snapshot; one thread reads, one draws."""
+"""The console shows the system on a terminal. Pure functions turn a snapshot into lines of styled text.
+
+One thread reads the snapshot, another draws it.
+"""

@@ -1,4 +1,7 @@
-"""The reading thread: reads what the screen wants, every so many seconds and when that changes, and does its actions. The screen never waits for it."""
+"""The reading thread: reads the data of the current view at an interval and when the view changes, and runs actions.
+
+The screen never waits for it.
+"""
 
 import dataclasses
 import logging
@@ -24,7 +27,7 @@ _SERIES = ("submitted", "started", "completed", "failed", "retried")
 
 
 class ConsoleFeed:
-    """`snapshot` is replaced whole by the thread; `want` and `act` are the screen's."""
+    """Source of snapshots. The thread replaces `snapshot` as a whole; the screen calls `want` and `act`."""
 
     def __init__(
         self, reader: SystemReader, reads: Reads, act: Callable[[str, str], str], every_seconds: float
@@ -42,7 +45,7 @@ class ConsoleFeed:
         self._thread.start()
 
     def stop(self) -> None:
-        """It may be waiting for a server that is away: the process need not wait for that."""
+        """End the thread. It may be waiting for a server that is down, so the wait for it is short."""
         self._end.set()
         self._wake.set()
         self._thread.join(0.5)
@@ -66,7 +69,7 @@ class ConsoleFeed:
                 if due:
                     next_at = time.monotonic() + self._every
                 self._publish(self._wanted, due)
-            except Exception as error:  # the screen must outlive what one reading meets, and say so
+            except Exception as error:  # the screen outlives a failed reading and shows the error
                 logger.exception("a reading failed")
                 self.snapshot = dataclasses.replace(self.snapshot, broken=f"{type(error).__name__}: {error}")
             self._wake.wait(max(0.0, next_at - time.monotonic()))
@@ -79,7 +82,7 @@ class ConsoleFeed:
             )
 
     def _publish(self, wanted: Wanted, due: bool) -> None:
-        """Read what the screen shows first: a task that was just opened is not to wait for the rest."""
+        """Read the current view first, so that an opened task does not wait for the whole reading."""
         last = self.snapshot
         shown = {"fault": "", **self._shown(wanted)}
         reading = (
@@ -101,7 +104,7 @@ class ConsoleFeed:
         )
 
     def _shown(self, wanted: Wanted) -> dict[str, Any]:
-        """Read what only this view shows; what cannot be read stays as it was. That PostgreSQL is away is told elsewhere."""
+        """Read the data of the current view. After an error the old data stays; the head reports a lost PostgreSQL."""
         try:
             if wanted.task_id is not None:
                 return {"detail": self._detail(wanted.task_id)}
@@ -109,7 +112,7 @@ class ConsoleFeed:
                 return {"logs": tuple(self._logs(wanted.logs)), "logs_of": wanted.logs}
             if wanted.tab == "overview" and wanted.rows >= TALL:
                 return {"logs": tuple(self._logs(LogsWanted())), "logs_of": LogsWanted()}
-            if wanted.tab == "queue" and wanted.tasks.words:
+            if wanted.tab == "queue" and wanted.tasks.text:
                 found, more = self._listing.look(wanted.tasks, wanted.further)
                 return {"listing": found, "listing_of": wanted.tasks, "listing_more": more}
         except DtqsError as error:

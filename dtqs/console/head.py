@@ -1,4 +1,4 @@
-"""The first line of the screen: the tabs, and whether all is well; pure."""
+"""The first line of the screen: the tabs and the overall health; pure."""
 
 import time
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ from dtqs.console.snapshot import Snapshot
 def head(
     snapshot: Snapshot, tabs: Sequence[str], shown: str, width: int
 ) -> tuple[ScreenLine, list[tuple[int, int, str]]]:
-    """Return the line, and the cells from which to which each tab has its name."""
+    """Return the line, and for each tab the first cell, the end cell and the name."""
     spans, places, at = [StyledText(" DTQS ", "title")], [], 6
     for number, name in enumerate(tabs, 1):
         text = f" {number} {name.capitalize()} "
         places.append((at, at + cells(text), name))
         spans.append(StyledText(text, "tab" if name == shown else "title"))
         at += cells(text)
-    words, style = _state(snapshot)
+    health, style = _health(snapshot)
     return ScreenLine(
-        (*spans, StyledText(" " * max(1, width - at - cells(words) - 1), "title"), StyledText(words + " ", style))
+        (*spans, StyledText(" " * max(1, width - at - cells(health) - 1), "title"), StyledText(health + " ", style))
     ), places
 
 
-def _state(snapshot: Snapshot) -> tuple[str, str]:
+def _health(snapshot: Snapshot) -> tuple[str, str]:
     reading = snapshot.reading
     if snapshot.broken:
         return "✗ reading failed", "title-bad"

@@ -1,4 +1,4 @@
-"""The keys, as the foot of the screen and the help page show them."""
+"""The keys, for the bottom line and the help page; pure."""
 
 from dtqs.console.lines import ScreenLine, StyledText, cells, line
 
@@ -22,46 +22,48 @@ _KEYS = {
 _CHANGES = {"c", "r"}
 _KNOWN_BEST = ("1 2 3", "↑↓", "esc", "s", "m", "t", "l", "⏎", "/")
 _HELP = """
- Tabs     1 Overview  is it healthy, what is it doing, what failed and why
-          2 Queue     which tasks come next, and which later
-          3 Logs      what happened last, of all tasks
-          Tab and Shift-Tab go round; a click works too.
+ Tabs     1 Overview  health, rates, backlog, recent failures, workers
+          2 Queue     the next tasks and the later ones
+          3 Logs      the newest log rows of all tasks
+          Tab, Shift-Tab and a click change tabs too.
 
  Move     ↑ ↓ or j k  select a line        Enter  open its task
-          PgUp PgDn   a page               g G    first, last line (Home, End)
-          Esc         back: leaves this help, a task, then a filter
+          PgUp PgDn   one page             g G    first, last line (Home, End)
+          Esc         back: close the help, then the task, then the filter
 
  Queue    /           filter: status:failed type:email tag:x id:01a2
-          s           the next status: pending, in_progress, completed, …
-          m           look further back for tasks that match
+          s           next status: pending, in_progress, completed, …
+          m           search older tasks for more matches
 
- Logs     f           follow, or hold      l      least level
-          t           only the selected line's task, or all again
-          /           search in messages, data and ids
+ Logs     f           follow or hold       l      minimum level
+          t           only the selected task, or all tasks again
+          /           search messages, data and ids
 """
 _ACTIONS = """
- Actions  c           cancel the selected or shown task (asks first)
-          r           retry a failed or cancelled one: submits it anew (asks)
+ Actions  c           cancel the selected or open task (asks first)
+          r           retry a failed or cancelled task as a new task (asks)
 """
 _SIGNS = """
- Signs    ✗           what is wrong stands on top, in words
-          grey        from before: the server that told it is away
-          12+         at least: only so much of a long backlog is looked at
-          ✓12 ✗3      a worker's tasks: completed, failed
+ Signs    ✗           an alarm: the top of the Overview explains it
+          grey        old data: PostgreSQL is away
+          12+         at least 12: a long backlog is counted in part
+          ✓12 ✗3      tasks of a worker: completed, failed
 """
 
 
 def foot(view: str, read_only: bool, width: int) -> ScreenLine:
-    """Return the keys of a view in one line; where it is too narrow for all, without those that are known best."""
-    keys = [(key, what) for key, what in (*_ALWAYS, *_KEYS[view]) if not (read_only and key in _CHANGES)]
+    """Return the keys of a view in one line. A narrow line leaves out the best-known keys."""
+    keys = [(key, label) for key, label in (*_ALWAYS, *_KEYS[view]) if not (read_only and key in _CHANGES)]
     for known in _KNOWN_BEST:
-        if sum(cells(f"  {key} {what}") for key, what in keys) < width:
+        if sum(cells(f"  {key} {label}") for key, label in keys) < width:
             break
-        keys = [(key, what) for key, what in keys if key != known]
-    words = [
-        span for key, what in keys for span in (StyledText("  "), StyledText(key, "key"), StyledText(f" {what}", "dim"))
+        keys = [(key, label) for key, label in keys if key != known]
+    spans = [
+        span
+        for key, label in keys
+        for span in (StyledText("  "), StyledText(key, "key"), StyledText(f" {label}", "dim"))
     ]
-    return ScreenLine((StyledText(" "), *words[1:]))
+    return ScreenLine((StyledText(" "), *spans[1:]))
 
 
 def help_lines(read_only: bool) -> list[ScreenLine]:

@@ -1,4 +1,7 @@
-"""Lines of styled text, measured in the cells of a terminal: Chinese and emoji take two. Whatever comes from tasks passes `safe` first."""
+"""Lines of styled text, measured in terminal cells: Chinese characters and emoji take two.
+
+Text from tasks passes `safe` first.
+"""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,16 +13,16 @@ from dtqs.log import visible
 from dtqs.masking import masked_text
 
 WIDE = 110
-"""A screen of so many cells shows ids in full."""
+"""From this width on, ids are shown in full."""
 SPARKS = " ▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _SELECTORS = str.maketrans("", "", "︎️")
-"""They ask for a form of the character before, whose width terminals then do not agree on."""
+"""Variation selectors change the width of the previous character, and terminals disagree about the new width."""
 
 
 @dataclass(frozen=True, slots=True)
 class StyledText:
-    """Text in one style: bold, dim, good, bad, warn, busy, head, key, or none."""
+    """Text in one style: bold, dim, good, bad, warn, busy, head, key or plain."""
 
     text: str
     style: str = ""
@@ -27,7 +30,7 @@ class StyledText:
 
 @dataclass(frozen=True, slots=True)
 class ScreenLine:
-    """One line. With a `key` it can be selected, with a `task_id` it can be opened."""
+    """One line of the screen. A `key` makes it selectable, a `task_id` lets it be opened."""
 
     spans: tuple[StyledText, ...] = ()
     key: str | None = None
@@ -39,22 +42,23 @@ class ScreenLine:
 
 
 def line(*parts: str | StyledText, key: str | None = None, task_id: str | None = None) -> ScreenLine:
+    """Build a line from plain and styled parts."""
     return ScreenLine(tuple(StyledText(part) if isinstance(part, str) else part for part in parts), key, task_id)
 
 
 def title(text: str, width: int, note: str = "") -> ScreenLine:
     """Draw a heading across the screen."""
-    words = f" {text} " + (f"· {note} " if note else "")
-    return line(StyledText(f"──{words}" + "─" * max(0, width - 2 - len(words)), "head"))
+    heading = f" {text} " + (f"· {note} " if note else "")
+    return line(StyledText(f"──{heading}" + "─" * max(0, width - 2 - len(heading)), "head"))
 
 
 def safe(text: object) -> str:
-    """Return text on one line that cannot steer the terminal, without the secrets that tell themselves."""
+    """Return text as one line without control characters and with recognizable secrets masked."""
     return typed(masked_text(str(text)))
 
 
 def typed(text: str) -> str:
-    """Return what was typed here, which may be anything, on one line that cannot steer the terminal."""
+    """Return the operator's own input as one line without control characters; secrets stay readable."""
     return visible(text.translate(_SELECTORS))
 
 
@@ -63,7 +67,7 @@ def cells(text: str) -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """Cut text to so many cells, with a mark where something is missing."""
+    """Cut text to a width in cells and mark the cut with an ellipsis."""
     if cell_len(text) <= width:
         return text
     kept, left = [], width - 1
@@ -76,14 +80,14 @@ def cut(text: str, width: int) -> str:
 
 
 def pad(text: str, width: int, right: bool = False) -> str:
-    """Make text exactly so many cells wide."""
+    """Cut or pad text to exactly this width in cells."""
     short = cut(text, width)
     blank = " " * (width - cell_len(short))
     return blank + short if right else short + blank
 
 
 def fit(whole: ScreenLine, width: int) -> ScreenLine:
-    """Make a line exactly so many cells wide."""
+    """Cut or pad a line to exactly this width in cells."""
     spans, left = [], width
     for span in whole.spans:
         text = cut(span.text, left)
@@ -95,11 +99,12 @@ def fit(whole: ScreenLine, width: int) -> ScreenLine:
 
 
 def restyled(whole: ScreenLine, style: str) -> ScreenLine:
+    """Return the line with one style throughout."""
     return dataclasses.replace(whole, spans=tuple(StyledText(span.text, style) for span in whole.spans))
 
 
 def beside(left: Sequence[ScreenLine], right: Sequence[ScreenLine], width: int) -> list[ScreenLine]:
-    """Put two blocks side by side; the left one gets so many cells."""
+    """Put two blocks side by side; `width` is the left block's width in cells."""
     rows = max(len(left), len(right))
     padded = [*left, *[ScreenLine()] * (rows - len(left))], [*right, *[ScreenLine()] * (rows - len(right))]
     return [
@@ -109,14 +114,17 @@ def beside(left: Sequence[ScreenLine], right: Sequence[ScreenLine], width: int) 
 
 
 def bar(fraction: float, width: int) -> str:
-    """Draw how much of a whole, in eighths of a cell."""
+    """Draw a fraction as a bar with a resolution of an eighth of a cell."""
     eighths = round(max(0.0, min(1.0, fraction)) * width * 8)
     full, rest = divmod(eighths, 8)
     return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(width, "·")
 
 
 def spark(values: Sequence[float], width: int) -> str:
-    """Draw values as a small chart that ends at the right; what is not zero can be seen, also where several values share a column."""
+    """Draw values as a small chart, the newest at the right.
+
+    A column shows its largest value. Values above zero are always visible.
+    """
     drawn = [0.0, *values]
     if len(drawn) > width:
         count = len(values)
@@ -128,7 +136,7 @@ def spark(values: Sequence[float], width: int) -> str:
 
 
 def paragraph(text: str, width: int) -> list[str]:
-    """Break text between its words, and a word that is wider than a row within it."""
+    """Break text between words; break a word only if it is wider than a row."""
     rows = [""]
     for word in text.split(" "):
         joined = f"{rows[-1]} {word}" if rows[-1] else word
@@ -141,7 +149,7 @@ def paragraph(text: str, width: int) -> list[str]:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Break text at so many cells."""
+    """Break text at a width in cells."""
     rows, row, used = [], "", 0
     for character in text:
         size = cell_len(character)

@@ -1,4 +1,4 @@
-"""The tasks that match a filter: looked for page by page, a bounded number of them at a time, and further back whenever the person asks for it."""
+"""Tasks that match a filter. Each search reads a bounded number of tasks; the operator can continue it further back."""
 
 import dataclasses
 import time
@@ -16,7 +16,7 @@ _LAST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
 class Listing:
-    """Its first look is made anew each time; what was found further back stays, with its status read again."""
+    """The search of the Queue tab. A refresh repeats the first search; of older finds it reads only the status."""
 
     def __init__(self, reads: Reads) -> None:
         self._reads = reads
@@ -26,7 +26,10 @@ class Listing:
         self._looks = 0
 
     def look(self, wanted: TaskWanted, further: int) -> tuple[tuple[TaskRecord, ...], bool]:
-        """Return what matches, newest first, and whether there may be more, after so many further looks. Raises StoreUnavailable, StoreRefused."""
+        """Return the matches after `further` continued searches, newest first, and whether older tasks remain.
+
+        Raises StoreUnavailable, StoreRefused.
+        """
         if len(wanted.prefix) == _ID_CHARACTERS:
             return self._one(wanted), False
         if wanted != self._of or further < self._looks or not further:
@@ -54,7 +57,7 @@ class Listing:
         return (task,) if fits else ()
 
     def _pages(self, wanted: TaskWanted, after: str | None) -> tuple[list[TaskRecord], str | None]:
-        """Return what is found from a cursor on, and where to go on; None at the end."""
+        """Return the matches after a cursor, and the next cursor, None at the end."""
         wanted_tasks = TaskFilter(
             Status(wanted.status) if wanted.status else None, wanted.task_type or None, wanted.tag or None
         )

@@ -1,31 +1,25 @@
-"""The Overview tab: is it healthy, what is it doing, what failed and why; pure."""
+"""The Overview tab: health, rates, backlog, recent failures and workers; pure."""
 
 from collections.abc import Iterator, Sequence
 
 from dtqs.amounts import plural, size
+from dtqs.console.formats import age, amount, clock, cut_marks, rate, seconds, short_id
 from dtqs.console.lines import WIDE, ScreenLine, StyledText, bar, beside, cut, line, pad, restyled, safe, spark, title
 from dtqs.console.logs import log_line
 from dtqs.console.snapshot import LogsWanted, Snapshot
-from dtqs.console.words import age, amount, clock, cut_marks, rate, seconds, short_id
 from dtqs.readings import Depth, Failure, Health, Reading, WorkerReading
 
-_RATES = (
-    ("submitted", "submitted"),
-    ("started", "started"),
-    ("completed", "completed"),
-    ("failed", "failed"),
-    ("retried", "retried"),
-)
+_RATES = ("submitted", "started", "completed", "failed", "retried")
 _STATE_STYLES = {"ready": "good", "busy": "busy", "draining": "warn"}
 _ALARMS_LIMIT = 4
 _LOG_FROM = 6
-"""With so many lines left the end of the log is shown too."""
+"""Minimum of free lines for the end of the log."""
 TALL = 36
-"""A tab of so many lines may well have them: on a smaller one the log is not read, and what another tab has read of it would stand still."""
+"""Minimum height for the end of the log. On a lower tab the log is not read, so old rows would stand still."""
 
 
 def overview(snapshot: Snapshot, width: int, height: int, now: float) -> list[ScreenLine]:
-    """Return the lines of the tab, fitted to so many rows as far as that goes: what is left over is scrolled to."""
+    """Return the lines of the tab, fitted to the height where possible; the operator scrolls to the rest."""
     if snapshot.reading is None:
         return [*_broken(snapshot), line(StyledText(" Reading PostgreSQL and RabbitMQ …", "dim"))]
     top = [*_health(snapshot, width, now)]
@@ -44,9 +38,7 @@ def overview(snapshot: Snapshot, width: int, height: int, now: float) -> list[Sc
 
 def _broken(snapshot: Snapshot) -> Iterator[ScreenLine]:
     if snapshot.broken:
-        yield line(
-            StyledText(f" ✗ the console itself failed, what stands here is from before: {safe(snapshot.broken)}", "bad")
-        )
+        yield line(StyledText(f" ✗ console error, old data shown: {safe(snapshot.broken)}", "bad"))
 
 
 def _health(snapshot: Snapshot, width: int, now: float) -> Iterator[ScreenLine]:
@@ -55,8 +47,8 @@ def _health(snapshot: Snapshot, width: int, now: float) -> Iterator[ScreenLine]:
     alarms = reading.alarms
     yield from _broken(snapshot)
     if alarms:
-        for words in alarms[:_ALARMS_LIMIT]:
-            yield line(StyledText(f" ✗ {safe(words)}", "bad"))
+        for alarm in alarms[:_ALARMS_LIMIT]:
+            yield line(StyledText(f" ✗ {safe(alarm)}", "bad"))
         if len(alarms) > _ALARMS_LIMIT:
             yield line(StyledText(f"   and {len(alarms) - _ALARMS_LIMIT} more", "bad"))
     elif not snapshot.broken:
@@ -73,12 +65,12 @@ def _health(snapshot: Snapshot, width: int, now: float) -> Iterator[ScreenLine]:
 
 def _counted(reading: Reading) -> str:
     workers, processes = reading.workers or (), reading.processes or ()
-    words = [plural(len(workers) + reading.more_workers, "worker")]
+    counts = [plural(len(workers) + reading.more_workers, "worker")]
     roles = (("keeper", "keeper"), ("api", "API process"))
-    words += [
+    counts += [
         plural(count, noun) for role, noun in roles if (count := sum(process.role == role for process in processes))
     ]
-    return ", ".join(words)
+    return ", ".join(counts)
 
 
 def _server(health: Health, since: float | None, now: float) -> list[str | StyledText]:
@@ -87,39 +79,37 @@ def _server(health: Health, since: float | None, now: float) -> list[str | Style
             StyledText(f"✗ {health.name} away", "bad"),
             StyledText(f" for {age(max(0.0, now - (since or now)))}: {cut(safe(health.words), 40)}", "bad"),
         ]
-    words = f" {safe(health.words).removeprefix('version ')}"
+    version = f" {safe(health.words).removeprefix('version ')}"
     return [
         StyledText("● ", "good" if "alarm" not in health.words else "bad"),
         health.name,
-        StyledText(words + f" {seconds(health.latency_seconds)}", "dim"),
+        StyledText(version + f" {seconds(health.latency_seconds)}", "dim"),
     ]
 
 
 def _flow(snapshot: Snapshot, good: Reading, width: int) -> list[ScreenLine]:
-    """Put rates and backlog side by side."""
+    """Put the rates and the backlog side by side."""
     left = width * 11 // 20
-    rates = [title("Tasks a second", left - 1, "last 5 min"), *_rates(snapshot, good, left - 2)]
+    rates = [title("Tasks per second", left - 1, "last 5 min"), *_rates(snapshot, good, left - 2)]
     depth = [title("Backlog", width - left), *_depth(good.depth, width - left, len(rates) - 1)] if good.depth else []
     return beside(rates, depth, left)
 
 
 def _rates(snapshot: Snapshot, good: Reading, width: int) -> Iterator[ScreenLine]:
     totals = good.totals
-    for name, word in _RATES:
+    for name in _RATES:
         value = getattr(snapshot.rates, name) if snapshot.rates else 0.0
         total = getattr(totals, "claimed" if name == "started" else name)
-        style = (
-            "bad"
-            if name == "failed" and value
-            else "warn"
-            if name == "retried" and value
-            else "bold"
-            if value
-            else "dim"
-        )
+        style = {"failed": "bad", "retried": "warn"}.get(name, "bold") if value else "dim"
         room = max(4, width - 11 - 7 - 8)
-        yield line(f" {word:<10}", StyledText(pad(rate(value), 6, right=True), style), " ", StyledText(pad(amount(total), 7, right=True), "dim"), " ",
-                   StyledText(spark(snapshot.series.get(name, []), room), style if value else "dim"))  # fmt: skip
+        yield line(
+            f" {name:<10}",
+            StyledText(pad(rate(value), 6, right=True), style),
+            " ",
+            StyledText(pad(amount(total), 7, right=True), "dim"),
+            " ",
+            StyledText(spark(snapshot.series.get(name, []), room), style if value else "dim"),
+        )
 
 
 def _depth(depth: Depth, width: int, rows: int) -> Iterator[ScreenLine]:
@@ -136,7 +126,7 @@ def _depth(depth: Depth, width: int, rows: int) -> Iterator[ScreenLine]:
     )
     waiting = [(priority, count) for priority, count in enumerate(depth.by_priority) if count][::-1]
     if not waiting:
-        yield line(StyledText(" nothing waits", "dim"))
+        yield line(StyledText(" no pending tasks", "dim"))
         return
     types = " ".join(f"{safe(name)} {amount(count)}" for name, count in depth.by_type[:4])
     yield line(StyledText(cut(f" {oldest}   {types}", width), "dim"))
@@ -158,7 +148,7 @@ def _depth(depth: Depth, width: int, rows: int) -> Iterator[ScreenLine]:
 
 def _failures(good: Reading, width: int, now: float, limit: int) -> Iterator[ScreenLine]:
     failures = good.failures or ()
-    yield title("Recent failures", width, "" if failures else "nothing has failed")
+    yield title("Recent failures", width, "" if failures else "no failures")
     for failure in failures[:limit]:
         yield _failure(failure, width, now)
 
@@ -176,7 +166,7 @@ def _failure(failure: Failure, width: int, now: float) -> ScreenLine:
         how,
         f"{name} ",
         StyledText(f"{identity} ", "dim"),
-        safe(failure.message or "no reason was given"),
+        safe(failure.message or "no error message"),
         key=f"failure {failure.task_id}",
         task_id=failure.task_id,
     )
@@ -188,7 +178,7 @@ def _workers(good: Reading, width: int) -> Iterator[ScreenLine]:
     for worker in workers:
         groups.setdefault((worker.node_name, worker.pool), []).append(worker)
     if not groups:
-        yield title("Workers", width, "none is running")
+        yield title("Workers", width, "no worker is running")
     for (node, pool), members in groups.items():
         busy = sum(worker.task_id is not None for worker in members)
         keepers = [
@@ -216,8 +206,16 @@ def _worker(worker: WorkerReading, width: int) -> ScreenLine:
     wide = width >= WIDE
     task = f"{pad(safe(worker.task_type or '-'), 14 if wide else 8)} {short_id(worker.task_id, 36 if wide else 13)} "
     running = pad(seconds(worker.busy_seconds), 7, right=True)
-    return line(head, state, task, StyledText(f"{running} ", "busy"), *_progress(worker, 24 if wide else 8), StyledText(f" {tail}", "dim"),
-                key=f"worker {worker.worker_id}", task_id=worker.task_id)  # fmt: skip
+    return line(
+        head,
+        state,
+        task,
+        StyledText(f"{running} ", "busy"),
+        *_progress(worker, 24 if wide else 8),
+        StyledText(f" {tail}", "dim"),
+        key=f"worker {worker.worker_id}",
+        task_id=worker.task_id,
+    )
 
 
 def _progress(worker: WorkerReading, width: int) -> Sequence[str | StyledText]:

@@ -1,10 +1,10 @@
-"""The Queue tab: which tasks come next and which are due later; or, with a filter, the tasks that match; pure."""
+"""The Queue tab: the next tasks and the later ones, or the tasks that match a filter; pure."""
 
 from collections.abc import Iterator, Sequence
 
+from dtqs.console.formats import age, clock, cut_marks, moment, short_id
 from dtqs.console.lines import WIDE, ScreenLine, StyledText, line, pad, restyled, safe, title, typed
 from dtqs.console.snapshot import Snapshot, TaskWanted
-from dtqs.console.words import age, clock, cut_marks, moment, short_id
 from dtqs.readings import QueuedTask
 from dtqs.task import TaskRecord
 
@@ -13,10 +13,10 @@ STATUS_STYLES = {"completed": "good", "failed": "bad", "cancelled": "warn", "in_
 
 def queue(snapshot: Snapshot, wanted: TaskWanted, width: int, height: int, now: float) -> list[ScreenLine]:
     """Return the lines of the tab."""
-    if wanted.words:
+    if wanted.text:
         lines = list(_matching(snapshot, wanted, width, now))
     elif snapshot.good is None:
-        return [line(StyledText(" Nothing has been read yet.", "dim"))]
+        return [line(StyledText(" Reading PostgreSQL …", "dim"))]
     else:
         lines = list(_coming(snapshot, width, height, now))
     return [restyled(each, "dim") for each in lines] if snapshot.stale else lines
@@ -27,42 +27,39 @@ def _coming(snapshot: Snapshot, width: int, height: int, now: float) -> Iterator
     assert good is not None
     depth, following, later = good.depth, good.next_tasks or (), good.later_tasks or ()
     more, more_later = cut_marks(depth) if depth else ("", "")
-    # what is due later gets its half of the screen only as far as it needs it
+    # Later tasks take at most a third of the tab: the next tasks matter more.
     room = max(5, height - 4 - min(len(later), max(2, (height - 4) // 3)))
-    looked = " of those looked at" if more else ""
-    yield title("Next", width, f"{depth.pending:,}{more} pending, by priority, then by time{looked}" if depth else "")
-    yield _head(width, "waits")
-    yield from _queued(following[:room], width, now, "no task is pending: all that were due have been taken")
+    partly = " (counted in part)" if more else ""
+    yield title("Next", width, f"{depth.pending:,}{more} pending, by priority and time{partly}" if depth else "")
+    yield _head(width, "waiting")
+    yield from _queued(following[:room], width, now, "no pending tasks")
     yield title("Later", width, f"{depth.later:,}{more_later} scheduled or waiting for a retry" if depth else "")
-    yield from _queued(later, width, now, "nothing is scheduled, and nothing waits for a retry")
+    yield from _queued(later, width, now, "no tasks are scheduled or waiting for a retry")
 
 
 def _head(width: int, last: str) -> ScreenLine:
     identity = 36 if width >= WIDE else 13
     return line(
-        StyledText(
-            f" {pad('id', identity)} {pad('type', 14 if width >= WIDE else 10)} pri  {pad('submitted', 12)} {pad(last, 9)} ",
-            "head",
-        ),
-        StyledText("tags", "head"),
+        StyledText(f" {pad('id', identity)} {pad('type', 14 if width >= WIDE else 10)} pri  ", "head"),
+        StyledText(f"{pad('submitted', 12)} {pad(last, 9)} tags", "head"),
     )
 
 
-def _queued(tasks: Sequence[QueuedTask], width: int, now: float, otherwise: str) -> Iterator[ScreenLine]:
+def _queued(tasks: Sequence[QueuedTask], width: int, now: float, if_empty: str) -> Iterator[ScreenLine]:
     if not tasks:
-        yield line(StyledText(f" {otherwise}", "dim"))
+        yield line(StyledText(f" {if_empty}", "dim"))
     for task in tasks:
         identity = short_id(task.task_id, 36 if width >= WIDE else 13)
         gap = now - moment(task.due_at)
         when = age(max(0.0, gap)) if task.due else f"in {age(max(0.0, -gap))}"
-        why = "" if task.due else "retry " if task.attempts else "scheduled "
+        reason = "" if task.due else "retry " if task.attempts else "scheduled "
         attempts = f"attempt {task.attempts + 1} " if task.attempts else ""
         yield line(
             f" {identity} {pad(safe(task.task_type), 14 if width >= WIDE else 10)}",
             StyledText(f"  {task.priority}  ", "bold"),
             f"{pad(clock(task.submitted_at, now), 12)} ",
             StyledText(pad(when, 10), "busy" if task.due else "dim"),
-            StyledText(f"{why}{attempts}", "warn" if task.attempts else "dim"),
+            StyledText(f"{reason}{attempts}", "warn" if task.attempts else "dim"),
             tagged(task.tags),
             key=task.task_id,
             task_id=task.task_id,
@@ -71,17 +68,17 @@ def _queued(tasks: Sequence[QueuedTask], width: int, now: float, otherwise: str)
 
 def _matching(snapshot: Snapshot, wanted: TaskWanted, width: int, now: float) -> Iterator[ScreenLine]:
     if snapshot.listing_of != wanted:
-        yield title("Tasks", width, typed(wanted.words))
+        yield title("Tasks", width, typed(wanted.text))
         yield line(
-            StyledText(f" ✗ {safe(snapshot.fault)}", "bad") if snapshot.fault else StyledText(" Looking …", "dim")
+            StyledText(f" ✗ {safe(snapshot.fault)}", "bad") if snapshot.fault else StyledText(" Searching …", "dim")
         )
         return
-    found = f"{len(snapshot.listing)} found, newest first" + (", m looks further" if snapshot.listing_more else "")
-    yield title("Tasks", width, f"{typed(wanted.words)} · {found}")
+    found = f"{len(snapshot.listing)} found, newest first" + (", m searches further" if snapshot.listing_more else "")
+    yield title("Tasks", width, f"{typed(wanted.text)} · {found}")
     if not snapshot.listing:
         yield line(
             StyledText(
-                " None of the tasks looked at matches; m looks further."
+                " No match so far; m searches older tasks."
                 if snapshot.listing_more
                 else " No task matches. Esc clears the filter.",
                 "dim",
@@ -109,4 +106,5 @@ def _record(record: TaskRecord, width: int, now: float) -> ScreenLine:
 
 
 def tagged(tags: Sequence[str]) -> str:
+    """Write tags, each with its hash sign."""
     return safe(" ".join(f"#{tag}" for tag in tags))

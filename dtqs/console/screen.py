@@ -1,53 +1,39 @@
-"""What is on the screen and what a key or click does to it; knows neither curses nor servers. `frame` draws it as lines of styled text."""
+"""State of the screen, changed by keys and clicks. `frame` draws it as lines of styled text.
+
+Independent of curses and of servers.
+"""
 
 import dataclasses
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from dtqs.console.head import head
 from dtqs.console.help import foot, help_lines
-from dtqs.console.lines import ScreenLine, StyledText, fit, line, restyled, safe, typed
+from dtqs.console.lines import ScreenLine, StyledText, fit, line, safe
 from dtqs.console.logs import LEVELS, logs
 from dtqs.console.overview import overview
+from dtqs.console.place import ENDS, PAGES, STEPS, Place
+from dtqs.console.prompt import Question, input_line, question_line
 from dtqs.console.queue import queue
 from dtqs.console.snapshot import STATUSES, FilterRefused, LogsWanted, Snapshot, TaskWanted, Wanted, read_filter
 from dtqs.console.task import task, value_lines
-from dtqs.console.words import short_id
 from dtqs.readings import SystemLogRow
 from dtqs.task import TaskRecord
 
 TABS = ("overview", "queue", "logs")
-_PAGE_KEYS = {"pagedown": 1, "pageup": -1}
 INPUT_LIMIT = 200
 NOTICE_SECONDS = 10.0
 
 
-@dataclass(slots=True)
-class Place:
-    """Where one view stands: its first line on the screen, and the key of the line that is selected."""
-
-    scroll: int = 0
-    selected: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """An action that waits for a yes."""
-
-    action: str
-    task_id: str
-
-
 class Screen:
-    """`act` is called with the action (cancel, retry) and the task's id, once it is confirmed; None: read only."""
+    """The screen. `act` gets the action (cancel, retry) and the task id after a yes; None: read-only."""
 
     def __init__(self, act: Callable[[str, str], None] | None) -> None:
         self._act = act
         self.snapshot = Snapshot()
         self.tab, self.running = "overview", True
         self.opened: list[str] = []
-        """The tasks that were opened, each from the one before; the last one is shown."""
+        """Path of opened tasks; the last one is on the screen."""
         self.tasks, self.further, self.logs_wanted, self.follow = TaskWanted(), 0, LogsWanted(), True
         self.input: str | None = None
         self._refused = ""
@@ -64,15 +50,17 @@ class Screen:
 
     @property
     def view(self) -> str:
+        """Name of the current view: a tab, help, or a task with its id."""
         return "help" if self.help else f"task {self.opened[-1]}" if self.opened else self.tab
 
     @property
     def place(self) -> Place:
+        """Scroll position and selection of the current view."""
         return self._places.setdefault(self.view, Place())
 
     @property
     def wanted(self) -> Wanted:
-        """What the reading thread is to read for this screen."""
+        """The data that this screen needs from the reading thread."""
         return Wanted(
             self.tab,
             max(5, self._room),
@@ -85,7 +73,7 @@ class Screen:
     # --- drawing
 
     def frame(self, width: int, height: int, now: float | None = None) -> list[ScreenLine]:
-        """Return the whole screen: exactly so many lines of exactly so many cells."""
+        """Return the whole screen: exactly `height` lines of exactly `width` cells."""
         self._room = max(1, height - 2)
         now = time.time() if now is None else now
         whole = self._body(width, now)
@@ -95,12 +83,7 @@ class Screen:
         place = self.place
         if self.view == "logs" and self.follow:
             place.scroll, place.selected = len(self._lines), None
-        place.scroll = max(0, min(place.scroll, len(self._lines) - self._room))
-        shown = [fit(each, width) for each in self._lines[place.scroll : place.scroll + self._room]]
-        shown = [
-            restyled(each, "selected") if each.key is not None and each.key == place.selected else each
-            for each in shown
-        ]
+        shown = place.visible(self._lines, self._room, width)
         shown += [ScreenLine()] * (self._room - len(shown))
         title, self._tabs_at = head(self.snapshot, TABS, self.tab, width)
         return [fit(each, width) for each in (title, *self._head, *shown, self._foot(width, now))][:height]
@@ -113,34 +96,21 @@ class Screen:
         if self.tab == "queue":
             return queue(self.snapshot, self.tasks, width, self._room, now)
         if self.tab == "logs":
-            return logs(
-                self.snapshot,
-                self.snapshot.logs if self.follow else self._held,
-                self.logs_wanted,
-                self.follow,
-                width,
-                now,
-            )
+            entries = self.snapshot.logs if self.follow else self._held
+            return logs(self.snapshot, entries, self.logs_wanted, self.follow, width, now)
         return overview(self.snapshot, width, self._room, now)
 
     def _value_lines(self, record: TaskRecord, width: int) -> list[ScreenLine]:
-        """Keep what was written last: frames come many times a second, and payloads may be large."""
+        """Cache the lines of the open task: frames come several times per second, payloads may be large."""
         if self._values is None or self._values[1] != width or self._values[0] != record:
             self._values = (record, width, list(value_lines(record, width)))
         return self._values[2]
 
     def _foot(self, width: int, now: float) -> ScreenLine:
         if self.question is not None:
-            return line(
-                StyledText(
-                    f" {self.question.action} task {short_id(self.question.task_id, 36 if width >= 70 else 13)}?  y yes   n no",
-                    "ask",
-                )
-            )
+            return question_line(self.question, width)
         if self.input is not None:
-            name = "Filter (status:failed type:email tag:x id:01a2)" if self.tab == "queue" else "Search"
-            before, after = ("", f"  ✗ {typed(self._refused)}") if self._refused else (f"{name}: ", "")
-            return line(StyledText(f" {before}{typed(self.input)}▏{after}", "ask"))
+            return input_line(self.tab, self.input, self._refused)
         if self.snapshot.notice_number != self._notice_number:
             self._notice_number, self._notice_until = self.snapshot.notice_number, now + NOTICE_SECONDS
         if self.snapshot.notice and now < self._notice_until:
@@ -152,7 +122,7 @@ class Screen:
     # --- keys
 
     def press(self, key: str) -> None:
-        """Take a key: a character, or up, down, pageup, pagedown, home, end, enter, escape, tab, backtab, backspace."""
+        """Handle a key: a character, up, down, pageup, pagedown, home, end, enter, escape, tab, backtab, backspace."""
         self._notice_until = 0.0
         if self.question is not None:
             self._answer(key)
@@ -210,7 +180,7 @@ class Screen:
         self.opened.clear()
 
     def _back(self) -> None:
-        """Leave what is on top: help, a task, or a filter."""
+        """Close the topmost of help, task and filter."""
         if self.help:
             self.help = False
         elif self.opened:
@@ -221,48 +191,21 @@ class Screen:
             self.logs_wanted, self.follow = LogsWanted(), True
 
     def _move(self, key: str) -> bool:
-        place, last = self.place, len(self._lines)
-        if key in ("down", "j", "up", "k"):
-            self._select(1 if key in ("down", "j") else -1)
-        elif key in _PAGE_KEYS:
-            self._hold()
-            place.scroll = max(0, min(place.scroll + _PAGE_KEYS[key] * (self._room - 1), last - self._room))
-            place.selected = None
-        elif key in ("home", "g", "end", "G"):
-            self._hold()
-            place.scroll, place.selected = (0, None) if key in ("home", "g") else (last, None)
-        else:
+        if not (key in STEPS or key in PAGES or key in ENDS):
             return False
+        self._hold()
+        self.place.move(key, self._lines, self._room)
         return True
 
-    def _select(self, step: int) -> None:
-        """Select the next line that can be; where there is none further on, scroll."""
-        self._hold()
-        place = self.place
-        keyed = [number for number, each in enumerate(self._lines) if each.key is not None]
-        current = next((number for number in keyed if self._lines[number].key == place.selected), None)
-        if current is None:
-            inside = [number for number in keyed if place.scroll <= number < place.scroll + self._room]
-            target = (inside[0] if step > 0 else inside[-1]) if inside else None
-        else:
-            target = next(
-                (number for number in (keyed if step > 0 else keyed[::-1]) if (number - current) * step > 0), None
-            )
-        if target is None:
-            place.scroll = max(0, place.scroll + step)
-            return
-        place.selected = self._lines[target].key
-        place.scroll = max(min(place.scroll, target if target > keyed[0] else 0), target - self._room + 1)
-
     def _hold(self) -> None:
-        """Whoever moves about in the log does not want it to run away."""
+        """Stop following the log: the lines must not move under the operator."""
         if self.view == "logs" and self.follow:
             self.follow, self._held = False, self.snapshot.logs
 
     def _press_here(self, key: str) -> None:
-        selected = self._selected()
+        selected = self.place.selected_task(self._lines)
         if key in ("enter", "c", "r") and self.place.selected is None and not (self.opened or self.help):
-            self._move("down")  # nothing is selected yet: show what a second press would be about
+            self._move("down")  # select a line first: the second press acts on it
         elif key == "enter" and selected is not None:
             self.opened.append(selected)
         elif key in ("c", "r") and self._act is not None and (target := self.opened[-1] if self.opened else selected):
@@ -274,19 +217,15 @@ class Screen:
         elif self.tab == "logs":
             self._press_logs(key, selected)
 
-    def _selected(self) -> str | None:
-        chosen = self.place.selected
-        return next((each.task_id for each in self._lines if chosen is not None and each.key == chosen), None)
-
     def _press_queue(self, key: str) -> None:
         if key == "/":
-            self.input = self.tasks.words
+            self.input = self.tasks.text
         elif key == "s":
             choices = ("", *STATUSES)
             following = choices[(choices.index(self.tasks.status) + 1) % len(choices)]
             self.tasks, self.further = dataclasses.replace(self.tasks, status=following), 0
             self._places.pop("queue", None)
-        elif key == "m" and self.tasks.words and self.snapshot.listing_more:
+        elif key == "m" and self.tasks.text and self.snapshot.listing_more:
             self.further += 1
 
     def _press_logs(self, key: str, selected: str | None) -> None:
@@ -296,32 +235,24 @@ class Screen:
         elif key == "f":
             self.follow, self._held = not self.follow, self.snapshot.logs
         elif key == "l":
-            self.logs_wanted, self.follow = (
-                dataclasses.replace(wanted, level=LEVELS[(LEVELS.index(wanted.level) + 1) % len(LEVELS)]),
-                True,
-            )
+            level = LEVELS[(LEVELS.index(wanted.level) + 1) % len(LEVELS)]
+            self.logs_wanted, self.follow = dataclasses.replace(wanted, level=level), True
         elif key == "t" and (selected or wanted.task_id):
-            self.logs_wanted, self.follow = (
-                dataclasses.replace(wanted, task_id="" if wanted.task_id else selected or ""),
-                True,
-            )
+            task_id = "" if wanted.task_id else selected or ""
+            self.logs_wanted, self.follow = dataclasses.replace(wanted, task_id=task_id), True
 
     # --- mouse
 
     def click(self, column: int, row: int) -> None:
-        """Take a click: a tab, or a line; a line that is selected already is opened."""
+        """Handle a click on a tab or a line. A click on the selected line opens its task."""
         if row == 0:
             for start, end, name in self._tabs_at:
                 if start <= column < end:
                     self._show(name)
             return
         number = self.place.scroll + row - 1 - len(self._head)
-        if (
-            row > self._room + len(self._head)
-            or not 0 <= number < len(self._lines)
-            or self.question is not None
-            or self.input is not None
-        ):
+        on_a_line = row <= self._room + len(self._head) and 0 <= number < len(self._lines)
+        if not on_a_line or self.question is not None or self.input is not None:
             return
         chosen, place = self._lines[number], self.place
         if chosen.key is not None and place.selected == chosen.key and chosen.task_id is not None:
@@ -331,5 +262,6 @@ class Screen:
             place.selected = chosen.key
 
     def wheel(self, step: int) -> None:
+        """Scroll three lines up or down."""
         self._hold()
-        self.place.scroll = max(0, min(self.place.scroll + 3 * step, len(self._lines) - self._room))
+        self.place.scroll_by(3 * step, self._lines, self._room)

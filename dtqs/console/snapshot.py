@@ -1,4 +1,4 @@
-"""What the screen wants to know, and what was read last: the two values that the drawing and the reading thread pass to each other."""
+"""The values that the two threads exchange: `Wanted` from the screen, `Snapshot` from the reading thread."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ STATUSES = tuple(str(status) for status in Status)
 
 @dataclass(frozen=True, slots=True)
 class TaskWanted:
-    """A filter of tasks; empty: what comes next."""
+    """A filter of tasks. The empty one shows the next tasks."""
 
     status: str = ""
     task_type: str = ""
@@ -21,14 +21,15 @@ class TaskWanted:
     prefix: str = ""
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
+        """The filter as the operator types it."""
         named = (("status", self.status), ("type", self.task_type), ("tag", self.tag), ("id", self.prefix))
         return " ".join(f"{name}:{value}" for name, value in named if value)
 
 
 @dataclass(frozen=True, slots=True)
 class LogsWanted:
-    """A filter of log rows; empty: all."""
+    """A filter of log rows. The empty one shows all."""
 
     level: str = ""
     task_id: str = ""
@@ -37,20 +38,20 @@ class LogsWanted:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is on the screen, and how many rows it has."""
+    """The view on the screen and its number of rows."""
 
     tab: str = "overview"
     rows: int = 24
     tasks: TaskWanted = TaskWanted()
     further: int = 0
-    """How many more looks the filter's tasks are worth."""
+    """How often the operator continued the search."""
     logs: LogsWanted = LogsWanted()
     task_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """One task with the end of its log; `record` is None where there is no such task."""
+    """One task with the end of its log. An unknown task has no `record`."""
 
     task_id: str
     record: TaskRecord | None
@@ -59,12 +60,12 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was read last. `reading` is the newest, `good` the newest that PostgreSQL had a part in: what is shown greyed while it is away."""
+    """The newest data. `good` is the last reading with PostgreSQL: shown in grey while PostgreSQL is away."""
 
     reading: Reading | None = None
     good: Reading | None = None
     away: Mapping[str, float] = field(default_factory=dict)
-    """Server → since when it is away, in Unix time."""
+    """Server → Unix time of its loss."""
     rates: Throughput | None = None
     series: Mapping[str, list[float]] = field(default_factory=dict)
     logs: tuple[SystemLogRow, ...] = ()
@@ -74,44 +75,47 @@ class Snapshot:
     listing_more: bool = False
     detail: Detail | None = None
     notice: str = ""
-    """What came of the last action, in words."""
+    """Result of the last action."""
     notice_number: int = 0
-    """Of as many actions: the same words may come twice."""
+    """Number of actions so far: tells two equal notices apart."""
     fault: str = ""
-    """Why what the view wants could not be read, in words."""
+    """Error of the last reading for the current view."""
     broken: str = ""
-    """What the last turn of the reading thread failed of, other than a server that is away."""
+    """Error of the reading thread itself, not of a lost server."""
 
     @property
     def stale(self) -> bool:
-        """What PostgreSQL said is from before."""
+        """Whether the data from PostgreSQL is old."""
         return self.reading is None or self.reading.totals is None or bool(self.broken)
 
 
 class FilterRefused(RequestError):
-    """What was typed is no filter."""
+    """The text is not a filter."""
 
 
 def read_filter(text: str) -> TaskWanted:
-    """Read what was typed: status:failed type:email tag:x id:01a2, or bare words of which each says by its look what it is. Raises FilterRefused."""
+    """Read a filter such as `status:failed type:email tag:x id:01a2`; a bare word is recognized by its form.
+
+    Raises FilterRefused.
+    """
     found = {"status": "", "type": "", "tag": "", "id": ""}
     for word in text.split():
         name, colon, value = word.partition(":")
         if not colon:
             name, value = _guess(word)
         elif name not in found:
-            raise FilterRefused(f"{name}: is no filter; allowed are status: type: tag: id:")
+            raise FilterRefused(f"{name}: is not a filter; allowed: status: type: tag: id:")
         found[name] = value
     if found["status"] and found["status"] not in STATUSES:
-        raise FilterRefused(f"status: allowed are {', '.join(STATUSES)}")
+        raise FilterRefused(f"status: allowed: {', '.join(STATUSES)}")
     return TaskWanted(found["status"], found["type"], found["tag"], _prefix(found["id"]))
 
 
 def _prefix(text: str) -> str:
-    """Write the beginning of an id with its dashes."""
+    """Put the dashes into the beginning of an id."""
     digits = text.lower().replace("-", "")
     if len(digits) > 32 or set(digits) - set("0123456789abcdef"):
-        raise FilterRefused("id: allowed is the beginning of an id: digits, a to f, dashes")
+        raise FilterRefused("id: allowed: the beginning of an id (digits, a to f, dashes)")
     return "-".join(filter(None, (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])))
 
 

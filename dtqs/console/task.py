@@ -1,4 +1,4 @@
-"""The view of one task: where it is, its attempts with their errors, payload, result, files and log; secrets masked; pure."""
+"""The view of one task: status, attempts with errors, payload, result, files and log, secrets masked; pure."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 
 from dtqs.amounts import size
+from dtqs.console.formats import age, clock, moment, seconds
 from dtqs.console.lines import ScreenLine, StyledText, bar, cells, line, pad, paragraph, safe, title, wrapped
-from dtqs.console.logs import event_span, said
+from dtqs.console.logs import event_span, log_text
 from dtqs.console.queue import STATUS_STYLES
 from dtqs.console.snapshot import Detail, Snapshot
-from dtqs.console.words import age, clock, moment, seconds
 from dtqs.json_value import dumps
 from dtqs.masking import masked
 from dtqs.readings import SystemLogRow
@@ -19,20 +19,23 @@ from dtqs.task import TaskRecord
 
 _JSON_LINES = 200
 _LOG_LINES = 300
-_WORDS_CELLS = 23
-"""Room for how an attempt ended."""
+_END_CELLS = 23
+"""Width of the end of an attempt, such as "failed, retried later"."""
 _ENDS = ("completed", "failed", "cancelled", "pending")
 
 
 def task(
     snapshot: Snapshot, task_id: str, width: int, now: float, values: Callable[[TaskRecord, int], Sequence[ScreenLine]]
 ) -> list[ScreenLine]:
-    """Return the lines of the view; `values` writes the task's payload and result, as `value_lines` does."""
+    """Return the lines of the view. `values` writes payload and result: `value_lines` or a cache of it."""
     detail = snapshot.detail
     if detail is None or detail.task_id != task_id:
         return [title(f"Task {task_id}", width), line(StyledText(" Reading …", "dim"))]
     if detail.record is None:
-        return [title(f"Task {task_id}", width), line(StyledText(" There is no such task (any more).", "bad"))]
+        return [
+            title(f"Task {task_id}", width),
+            line(StyledText(" No such task: the id is unknown, or the task has been deleted.", "bad")),
+        ]
     return [
         *_facts(detail.record, width, now),
         *_attempts(detail, width, now),
@@ -43,7 +46,7 @@ def task(
 
 def _facts(record: TaskRecord, width: int, now: float) -> Iterator[ScreenLine]:
     yield title(f"Task {record.task_id}", width, safe(record.task_type))
-    attempt = f"attempt {record.attempt} of {record.max_retries + 1}" if record.attempt else "not begun"
+    attempt = f"attempt {record.attempt} of {record.max_retries + 1}" if record.attempt else "not started"
     yield line(
         " ",
         StyledText(record.status, STATUS_STYLES.get(record.status) or "bold"),
@@ -66,18 +69,18 @@ def _facts(record: TaskRecord, width: int, now: float) -> Iterator[ScreenLine]:
 
 
 def _times(record: TaskRecord, now: float) -> str:
-    words = [f"submitted {clock(record.created_at, now)}"]
+    times = [f"submitted {clock(record.created_at, now)}"]
     if record.due_at and record.status == "pending" and (left := moment(record.due_at) - now) > 0:
-        words.append(f"due in {age(left)}")
+        times.append(f"due in {age(left)}")
     if record.started_at and record.status != "pending":
         end = moment(record.finished_at) if record.finished_at else now
-        words += [
+        times += [
             f"started {clock(record.started_at, now)}",
-            f"{'ran' if record.finished_at else 'runs for'} {seconds(max(0.0, end - moment(record.started_at)))}",
+            f"{'ran' if record.finished_at else 'running for'} {seconds(max(0.0, end - moment(record.started_at)))}",
         ]
     if record.finished_at:
-        words.append(f"ended {clock(record.finished_at, now)}")
-    return "   ".join(words)
+        times.append(f"ended {clock(record.finished_at, now)}")
+    return "   ".join(times)
 
 
 def _attempts(detail: Detail, width: int, now: float) -> Iterator[ScreenLine]:
@@ -86,19 +89,16 @@ def _attempts(detail: Detail, width: int, now: float) -> Iterator[ScreenLine]:
         return
     yield title("Attempts", width)
     for row in ended:
-        words = {"pending": "failed, retried later" if row.level == "warning" else "given back"}.get(
-            row.event, row.event
-        )
-        style = (
-            "bad" if row.event == "failed" else "warn" if row.level == "warning" else STATUS_STYLES.get(row.event, "")
-        )
+        retried = row.level == "warning"
+        end = {"pending": "failed, retried later" if retried else "given back"}.get(row.event, row.event)
+        style = "bad" if row.event == "failed" else "warn" if retried else STATUS_STYLES.get(row.event, "")
         kind = row.data.get("type") if isinstance(row.data, dict) else None
         head = f" {row.attempt:>3}  {pad(clock(row.at, now), 12)}"
         reason = (f"{safe(kind)}: " if kind else "") + safe(row.message or "")
-        if cells(reason) <= width - cells(head) - _WORDS_CELLS:
-            yield line(head, StyledText(pad(words, _WORDS_CELLS), style), reason)
+        if cells(reason) <= width - cells(head) - _END_CELLS:
+            yield line(head, StyledText(pad(end, _END_CELLS), style), reason)
         else:
-            yield line(head, StyledText(words, style))
+            yield line(head, StyledText(end, style))
             yield from (line(f"        {part}") for part in paragraph(reason, max(20, width - 9)))
         yield from _traceback(row, width)
 
@@ -113,7 +113,7 @@ def _traceback(row: SystemLogRow, width: int) -> Iterator[ScreenLine]:
 
 
 def value_lines(record: TaskRecord, width: int) -> Iterator[ScreenLine]:
-    """Write payload, result, files and error: of a large payload that takes so long that it is not for each frame."""
+    """Write payload, error, files and result. Slow for a large payload: cache the lines."""
     yield title("Payload", width)
     yield from _json(record.payload, width)
     if record.error is not None and record.status not in ("completed", "failed"):
@@ -131,13 +131,13 @@ def value_lines(record: TaskRecord, width: int) -> Iterator[ScreenLine]:
 def _output(output: dict[str, Any]) -> ScreenLine:
     size_bytes = output.get("size_bytes")
     pixels = f"{output.get('width')} × {output.get('height')}" if output.get("width") else ""
-    words = [
+    columns = [
         pad(safe(output.get("name") or "-"), 24),
         pad(pixels, 14),
         f"{size(size_bytes) if isinstance(size_bytes, int) else '-':>9}",
         safe(output.get("media_type") or ""),
     ]
-    return line(" " + " ".join(words) + "  ", StyledText(safe(output["uri"]), "dim"))
+    return line(" " + " ".join(columns) + "  ", StyledText(safe(output["uri"]), "dim"))
 
 
 def _json(value: Any, width: int) -> Iterator[ScreenLine]:
@@ -151,17 +151,17 @@ def _json(value: Any, width: int) -> Iterator[ScreenLine]:
 
 def _log(rows: Sequence[SystemLogRow], width: int, now: float) -> Iterator[ScreenLine]:
     yield title("Log", width, "" if rows else "empty")
-    # of progress that follows on progress only the last says where the task is
-    told = [
+    # Show only the last of consecutive progress rows: the others are outdated.
+    shown = [
         row
         for row, after in zip(rows, (*rows[1:], None), strict=False)
         if row.event != "progress" or after is None or after.event != "progress"
     ]
-    for row in told[-_LOG_LINES:]:
+    for row in shown[-_LOG_LINES:]:
         level = StyledText(pad(row.level, 8), "bad" if row.level == "error" else "dim")
         head = line(f" {pad(clock(row.at, now), 12)}", level, event_span(row.event, row.level))
         first, *rest = paragraph(
-            said(row.event, row.attempt, row.message, row.data), max(20, width - cells(head.text) - 1)
+            log_text(row.event, row.attempt, row.message, row.data), max(20, width - cells(head.text) - 1)
         )
         yield line(*head.spans, first)
         yield from (line(" " * cells(head.text), part) for part in rest)

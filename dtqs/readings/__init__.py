@@ -1,4 +1,4 @@
-"""Readings: one frozen reading of the whole system at a time, and what several of them tell; for console, web and command line."""
+"""Readings of the whole system, and rates computed from several; for console, web page and command line."""
 
 from dtqs.readings.alarms import alarms
 from dtqs.readings.history import History

@@ -1,4 +1,4 @@
-"""What is wrong, in words for people, worst first; pure. What counts as wrong is said here and nowhere else."""
+"""Alarms as sentences, the most serious first; pure. Only this module decides which condition is an alarm."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from dtqs.config import LeaseSection
 from dtqs.readings.values import Health, Reading
 
 LATE_SECONDS = 60.0
-"""A task that is due for longer is worth a word."""
+"""A task that is due for longer raises an alarm."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a reading has no field for. `quiet_seconds`: for so long nobody has claimed a task, as far as the reader has seen."""
+    """Conditions without a field in a reading. `quiet_seconds` is the time since the reader saw a claim."""
 
     database: Health
     broker: Health
@@ -22,13 +22,13 @@ class Seen:
     quiet_seconds: float
     lease: LeaseSection
     refusal: str | None = None
-    """Why RabbitMQ refuses messages, in its words."""
+    """RabbitMQ's reason for refusing messages."""
     read_only: bool = False
-    """PostgreSQL takes no writes."""
+    """PostgreSQL accepts no writes."""
 
 
 def alarms(reading: Reading, seen: Seen) -> tuple[str, ...]:
-    """Return what is wrong; nothing where all is well."""
+    """Return the alarms; empty if the system is healthy."""
     return (*_servers(seen), *_processes(reading, seen), *_types(reading, seen), *_tasks(reading, seen))
 
 
@@ -39,29 +39,30 @@ def is_late(age_seconds: float, lease: LeaseSection) -> bool:
 
 def _servers(seen: Seen) -> Iterator[str]:
     if seen.database.state == "away":
-        yield "PostgreSQL is away: nothing can be submitted, and no task begins or ends"
+        yield "PostgreSQL is away: tasks cannot be submitted, started or finished"
     if seen.broker.state == "away":
-        yield "RabbitMQ is away: tasks are accepted and wait"
+        yield "RabbitMQ is away: submitted tasks are accepted and wait"
     if seen.read_only:
-        yield "PostgreSQL is read-only: nothing can be submitted, and no task begins or ends"
+        yield "PostgreSQL is read-only: tasks cannot be submitted, started or finished"
     if seen.refusal:
-        yield f"RabbitMQ refuses messages: {seen.refusal}. No task is handed out; give its user the permissions"
+        yield f"RabbitMQ refuses messages: {seen.refusal}. Tasks do not start; grant its user the permissions"
     if seen.blocked:
-        yield "RabbitMQ takes no messages (its alarm of memory or disk): tasks are accepted and wait"
+        yield "RabbitMQ is blocked by a memory or disk alarm: submitted tasks are accepted and wait"
     if seen.queue_is_missing:
-        yield "task_queue is missing in RabbitMQ: a worker or keeper declares it as soon as one runs"
+        yield "task_queue is missing in RabbitMQ: start a worker or keeper, which declares it"
 
 
 def _processes(reading: Reading, seen: Seen) -> Iterator[str]:
     if reading.workers is not None:
         live = [worker for worker in reading.workers if worker.age_seconds <= seen.lease.lease_seconds]
         if not live:
-            yield "no worker is running: start one with dtqs supervisor, or dtqs up"
+            yield "no worker is running: start one with dtqs supervisor or dtqs up"
         elif all(worker.state == "draining" for worker in live):
-            yield "no worker takes tasks: all of them are draining"
+            yield "no worker takes tasks: all workers are draining"
         for worker in reading.workers:
             if worker.late:
-                yield f"worker {worker.pool}/{worker.slot} on {worker.node_name} gave no heartbeat for {age(worker.age_seconds)}"
+                name = f"worker {worker.pool}/{worker.slot} on {worker.node_name}"
+                yield f"{name} has sent no heartbeat for {age(worker.age_seconds)}"
     if reading.processes is not None:
         keepers = [
             process
@@ -69,11 +70,11 @@ def _processes(reading: Reading, seen: Seen) -> Iterator[str]:
             if process.role == "keeper" and process.age_seconds <= seen.lease.lease_seconds
         ]
         if not keepers:
-            yield "no keeper is running: what a dead worker held is not taken back, and what is scheduled does not start"
+            yield "no keeper is running: scheduled tasks do not start; tasks of dead workers stay in progress"
 
 
 def _types(reading: Reading, seen: Seen) -> Iterator[str]:
-    """Name each type that waits and that no worker does; nothing where that is not known of every worker."""
+    """Name each pending task type without a worker. Say nothing unless the types of all workers are known."""
     live = [worker for worker in reading.workers or () if worker.age_seconds <= seen.lease.lease_seconds]
     known = [worker.task_types for worker in live]
     if reading.depth is None or not live or reading.more_workers or None in known:
@@ -81,19 +82,20 @@ def _types(reading: Reading, seen: Seen) -> Iterator[str]:
     done = {name for types in known for name in types or ()}
     for task_type, count in reading.depth.by_type:
         if task_type not in done:
-            yield f"no worker does the task type {task_type}, and {plural(count, 'task')} of it wait: install it where the workers run, and restart them"
+            waiting = plural(count, "task")
+            yield f"no worker runs the task type {task_type} ({waiting} pending): install it and restart the workers"
 
 
 def _tasks(reading: Reading, seen: Seen) -> Iterator[str]:
     depth, workers = reading.depth, reading.workers
     if depth is None or not workers or not depth.pending or depth.oldest_seconds is None:
         return
-    # while nothing waited there was nothing to take
+    # Without a pending task there was nothing to claim.
     quiet_seconds = min(seen.quiet_seconds, depth.oldest_seconds)
     if quiet_seconds >= max(10.0, 3 * seen.lease.heartbeat_seconds) and any(
         worker.state == "ready" for worker in workers
     ):
-        yield f"no worker has taken a task for {age(quiet_seconds)}, and {depth.pending:,} wait"
+        yield f"no worker has claimed a task for {age(quiet_seconds)}, and {depth.pending:,} are pending"
     elif depth.oldest_seconds >= LATE_SECONDS:
         busy = all(worker.state == "busy" for worker in workers)
         yield f"a task has been due for {age(depth.oldest_seconds)}" + (": all workers are busy" if busy else "")

@@ -1,4 +1,4 @@
-"""What is new in the log of all tasks, each row once: also what commits late, behind rows begun after it, and however much comes between two looks."""
+"""New rows of the log of all tasks, each once. A row that commits after younger rows is not lost."""
 
 from collections.abc import Iterator
 
@@ -6,21 +6,23 @@ from dtqs.readings.reader import SystemReader
 from dtqs.readings.values import SystemLogRow
 
 LATE_SECONDS = 10.0
-"""A row's time is that of its transaction's beginning: so long ago is looked at anew each time."""
+"""Span that each poll reads again: a row's time is the start of its transaction, which commits later."""
 SPAN_SECONDS = 60.0
-"""As much is looked at at once, when much has been missed."""
+"""Longest span of one query, for a reader that is far behind."""
 ROWS_LIMIT = 1000
-"""As many are read at once."""
+"""Most rows of one query."""
 
 
 class Following:
+    """Follows the log with a level and a search."""
+
     def __init__(self, reader: SystemReader, level: str | None, search: str | None) -> None:
         self._reader, self._level, self._search = reader, level, search
         self._since = 0.0
         self._seen: set[int] = set()
 
     def begin(self, limit: int) -> list[SystemLogRow]:
-        """Return the newest rows, at most so many. Raises StoreUnavailable."""
+        """Return the newest rows, at most `limit`. Raises StoreUnavailable."""
         _, now = self._reader.log_ids(0.0, 0.0, self._level, self._search)
         self._since = now - LATE_SECONDS
         newest = self._reader.newest_logs(limit, self._level, None, self._search)
@@ -30,7 +32,7 @@ class Following:
         return newest
 
     def new(self) -> Iterator[SystemLogRow]:
-        """Give out what has come since. Raises StoreUnavailable."""
+        """Yield the rows that are new since the last call. Raises StoreUnavailable."""
         behind = True
         while behind:
             since = self._since

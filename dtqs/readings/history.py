@@ -1,4 +1,4 @@
-"""What several readings tell: rates, and series of the last minutes; pure."""
+"""Rates over the last seconds, and series over the last minutes; pure."""
 
 import bisect
 from collections import deque
@@ -7,7 +7,7 @@ from dtqs.readings.values import Reading, Throughput
 
 KEPT_SECONDS = 300.0
 SPAN_SECONDS = 10.0
-"""A rate is taken over so long at least: processes write their counters every few seconds only."""
+"""Minimum span of a rate: processes write their counters only every few seconds."""
 _COUNTERS = {
     "submitted": "submitted",
     "started": "claimed",
@@ -18,12 +18,13 @@ _COUNTERS = {
 
 
 class History:
-    """Keeps the readings of the last five minutes; those without the database's part are left out."""
+    """The readings of the last five minutes, except those without PostgreSQL."""
 
     def __init__(self) -> None:
         self._readings: deque[Reading] = deque()
 
     def add(self, reading: Reading) -> None:
+        """Add a reading and drop the outdated ones."""
         if reading.totals is None:
             return
         self._readings.append(reading)
@@ -32,14 +33,14 @@ class History:
 
     @property
     def rates(self) -> Throughput | None:
-        """Tasks a second of late; None before there are two readings."""
+        """Current rates in tasks per second; None before the second reading."""
         if len(self._readings) < 2:
             return None
         at = self._readings[-1].at
         return Throughput(**{name: self._rate(name, at) or 0.0 for name in _COUNTERS})
 
     def series(self, name: str, points: int) -> list[float]:
-        """Return a rate of the last five minutes in equal parts, oldest first: at most so many, fewer where there are no readings yet."""
+        """Return a rate at equal steps of the last five minutes, oldest first; fewer than `points` at the start."""
         if not self._readings:
             return []
         step, newest, first = KEPT_SECONDS / points, self._readings[-1].at, self._readings[0].at
@@ -47,7 +48,7 @@ class History:
         return [self._rate(name, end) or 0.0 for end in ends if end > first or end == newest]
 
     def _before(self, at: float) -> Reading | None:
-        """Return the last reading up to a time."""
+        """Return the last reading at or before a time."""
         index = bisect.bisect_right(self._readings, at, key=lambda reading: reading.at)
         return self._readings[index - 1] if index else None
 

@@ -1,4 +1,4 @@
-"""Reads PostgreSQL and RabbitMQ into one reading. A server that is away is told in it and costs a few seconds at most; nothing is raised."""
+"""Reads PostgreSQL and RabbitMQ into one reading. A lost server costs a few seconds and is reported in the reading."""
 
 import time
 from collections.abc import Sequence
@@ -28,15 +28,15 @@ from dtqs.store.overview import BacklogReading, LogQuery, Overview, Recent
 from dtqs.task import Status
 
 _LIMIT_SECONDS = 2.0
-"""What a server may take for one answer before it counts as away."""
+"""Time limit of one answer; a slower server counts as away."""
 _LOG_LIMIT_SECONDS = 5.0
-"""What a look at the log may take: it may wait for others."""
+"""Time limit of one query of the log, which may wait for other queries."""
 _PROCESS_AGE_SECONDS = 60.0
-"""Keepers and API processes that have not counted for longer are gone."""
+"""A keeper or API process without counters for longer is gone."""
 
 
 class SystemReader:
-    """Reads with connections of its own, made by the first reading: one for readings and one for the log, whose searches must keep no reading waiting.
+    """Reads through its own connections, opened by the first reading. Slow searches of the log have a separate one.
 
     One reading at a time; `close` may be called twice.
     """
@@ -51,26 +51,30 @@ class SystemReader:
         self._claimed_at = time.monotonic()
 
     def read(self, next_limit: int = 5, later_limit: int = 5, failures: int = 10) -> Reading:
-        """Read everything once. Raises nothing."""
+        """Read everything once. Raises no errors."""
         self._database.start()
         database, parts, read_only = self._read_database(next_limit, later_limit, failures)
         broker, look = self._read_broker()
         seen = Seen(
-            database, broker, look is not None and look.queue is None, look is not None and look.blocked, self._quiet_seconds(parts), self._lease,
-            look.refusal if look else None, read_only,
-        )  # fmt: skip
-        reading = Reading(
-            at=time.time(), database=database, broker=broker, queue=BrokerReading(look.queue.ready, look.queue.consumers) if look and look.queue else None,
-            alarms=(), **parts,
-        )  # fmt: skip
+            database,
+            broker,
+            queue_is_missing=look is not None and look.queue is None,
+            blocked=look is not None and look.blocked,
+            quiet_seconds=self._quiet_seconds(parts),
+            lease=self._lease,
+            refusal=look.refusal if look else None,
+            read_only=read_only,
+        )
+        queue = BrokerReading(look.queue.ready, look.queue.consumers) if look and look.queue else None
+        reading = Reading(at=time.time(), database=database, broker=broker, queue=queue, alarms=(), **parts)
         return _with_alarms(reading, seen)
 
     def newest_logs(
         self, limit: int, level: str | None = None, task_id: str | None = None, search: str | None = None
     ) -> list[SystemLogRow]:
-        """Return the newest log rows, oldest of them first: of a level or above (debug, info, warning, error), of one task, with a text in them.
+        """Return the newest log rows in order of time, filtered by minimum level, task and text.
 
-        Without a task the search looks at the newest 50,000 rows, more or less. Raises StoreUnavailable.
+        Without a task the search reads about the newest 50,000 rows. Raises StoreUnavailable.
         """
         self._log_database.start()
         query = LogQuery(limit, level, search or None)
@@ -80,16 +84,20 @@ class SystemReader:
     def log_ids(
         self, since: float, span_seconds: float, level: str | None, search: str | None
     ) -> tuple[list[int], float]:
-        """Return the ids of all log rows of a span of time that begins at a Unix time, and PostgreSQL's Unix time. Raises StoreUnavailable."""
+        """Return the ids of the log rows in a span from a Unix time on, and PostgreSQL's time.
+
+        Raises StoreUnavailable.
+        """
         self._log_database.start()
         return self._logs.log_ids(since, span_seconds, LogQuery(0, level, search or None))
 
     def named_logs(self, since: float, log_ids: Sequence[int]) -> list[SystemLogRow]:
-        """Return log rows by their ids, all of them since a Unix time. Raises StoreUnavailable."""
+        """Return log rows by their ids; all are younger than a Unix time. Raises StoreUnavailable."""
         self._log_database.start()
         return [SystemLogRow(*row) for row in self._logs.named_logs(since, log_ids)]
 
     def close(self) -> None:
+        """Close the connections."""
         for database in (self._database, self._log_database):
             database.stop()
         self._link.close()
@@ -123,11 +131,11 @@ class SystemReader:
             look = self._link.look(Deadline(_LIMIT_SECONDS))
         except BrokerUnavailable as error:
             return Health("RabbitMQ", "away", str(error).removeprefix("RabbitMQ: ").removeprefix("RabbitMQ ")), None
-        words = "blocked by an alarm of memory or disk" if look.blocked else f"version {look.version}"
+        words = "blocked by a memory or disk alarm" if look.blocked else f"version {look.version}"
         return Health("RabbitMQ", "ok", words, look.latency_seconds), look
 
     def _quiet_seconds(self, parts: dict[str, Any]) -> float:
-        """Return for how long nobody has claimed anything, as far as this reader has seen."""
+        """Return the time since this reader saw the number of claims change."""
         totals = parts["totals"]
         if totals is not None and totals.claimed != self._claimed:
             self._claimed, self._claimed_at = totals.claimed, time.monotonic()
@@ -184,7 +192,7 @@ def _queued(row: Row) -> QueuedTask:
 
 
 def _failures(failed: Sequence[Row], recent: Recent, limit: int) -> tuple[Failure, ...]:
-    """Put together what failed and what failed but will be retried, newest first, each task once."""
+    """Merge failed tasks and tasks waiting for a retry, newest first, each task once."""
     rows = {row[0]: row for row in (*recent.retrying, *failed)}
     newest = sorted(rows.values(), key=lambda row: str(row[3]), reverse=True)[:limit]
     return tuple(

@@ -1,4 +1,4 @@
-"""One reading of the whole system, for console, web and command line: what PostgreSQL and RabbitMQ say at one moment, in frozen values."""
+"""Frozen values of one reading of the whole system, for console, web page and command line."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from dtqs.task import Status
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """One server as the reader met it. `state` is ok or away; `words` says what is wrong, or what it is (version, latency)."""
+    """Health of one server. `state` is ok or away; `words` gives the fault, or the version."""
 
     name: str
     state: str
@@ -18,7 +18,10 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReading:
-    """One worker process. `age_seconds` since its heartbeat, `late`: too long; `fraction` and `message`: its task's last progress, null where there is none."""
+    """One worker process. `fraction` and `message` are its task's last progress.
+
+    `age_seconds` is the time since its heartbeat; `late` marks it as too long.
+    """
 
     worker_id: str
     node_name: str
@@ -37,7 +40,7 @@ class WorkerReading:
     age_seconds: float
     late: bool = False
     task_types: tuple[str, ...] | None = None
-    """Those that it does; null: it is of a version that does not say."""
+    """Task types that it runs; null for a worker of an old version, which does not report them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class KeeperReading:
 
 @dataclass(frozen=True, slots=True)
 class SystemTotals:
-    """Sums over all processes, the folded ones of the past included: rates are differences of two readings."""
+    """Sums over all processes, also past ones. Rates are differences of two readings."""
 
     submitted: int
     claimed: int
@@ -67,22 +70,25 @@ class SystemTotals:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """The backlog. `pending` are due; `later` are scheduled or wait for their retry. Looked at is a bounded number of rows; `more`: there are more."""
+    """The backlog: `pending` tasks are due, `later` ones are scheduled or wait for a retry.
+
+    A bounded number of rows is counted; `more` means that rows were left out.
+    """
 
     pending: int
     later: int
     in_progress: int
     by_priority: tuple[int, ...]
-    """Index is the priority, 0 to 9; due ones only."""
+    """Pending tasks; the index is the priority, 0 to 9."""
     by_type: tuple[tuple[str, int], ...]
     oldest_seconds: float | None
-    """Since when the task that is due for longest could have run."""
+    """Time for which the oldest pending task has been due."""
     more: bool
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedTask:
-    """A task that waits: due, scheduled (attempts == 0) or retrying."""
+    """A waiting task: due, scheduled (attempts == 0) or before a retry."""
 
     task_id: str
     task_type: str
@@ -96,7 +102,7 @@ class QueuedTask:
 
 @dataclass(frozen=True, slots=True)
 class SystemLogRow:
-    """A row of the log, of any task."""
+    """One row of the log of all tasks."""
 
     log_id: int
     at: str
@@ -111,7 +117,10 @@ class SystemLogRow:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Of the tasks that completed last: from due to start, and from start to end, in seconds: median and 95th percentile. Null where none did of late."""
+    """Percentiles of the last completed tasks in seconds: `wait` from due to start, `run` from start to end.
+
+    Null if no task has completed recently.
+    """
 
     wait_p50: float | None
     wait_p95: float | None
@@ -121,7 +130,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A task that failed lately, and why."""
+    """A task that failed recently, with its error message."""
 
     task_id: str
     task_type: str
@@ -132,7 +141,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class BrokerReading:
-    """The task queue: messages are hints, of one or more tasks each."""
+    """The task queue in RabbitMQ. Each message is a hint for one or more tasks."""
 
     ready: int
     consumers: int
@@ -140,10 +149,10 @@ class BrokerReading:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All of it. A part is None where its server is away: `database` and `broker` say so."""
+    """The whole system. A lost server leaves its parts empty (None); `database` and `broker` report the loss."""
 
     at: float
-    """Unix time of the reader's clock."""
+    """Unix time by the reader's clock."""
     database: Health
     broker: Health
     workers: tuple[WorkerReading, ...] | None
@@ -156,14 +165,14 @@ class Reading:
     latency: Latency | None
     queue: BrokerReading | None
     alarms: tuple[str, ...]
-    """What is wrong, in words, worst first; empty: healthy."""
+    """Alarms as sentences, the most serious first; empty if healthy."""
     more_workers: int = 0
-    """How many there are beside those in `workers`, which are the newest 500."""
+    """Number of workers beyond the newest 500 in `workers`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Tasks a second, over the last seconds between two readings."""
+    """Tasks per second between two readings."""
 
     submitted: float
     started: float

@@ -62,7 +62,7 @@ def test_the_console_shows_a_busy_system_and_acts_on_it(busy: System, tmp_path: 
         terminal.press("/")
         terminal.type("permanent")
         terminal.press("Enter")
-        screen = terminal.until("with “permanent”", "the payload asks", without="progress")
+        screen = terminal.until("matching “permanent”", "the payload asks", without="progress")
         # one task: secrets masked, hostile text visible and harmless
         terminal.press("2", "s", "s")
         terminal.until("status:in_progress", "2 found")

@@ -13,7 +13,6 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 LONGER = {
     "dtqs/cli/checks.py": 321,
     "dtqs/cli/up.py": 310,
-    "dtqs/console/screen.py": 335,
     "dtqs/processors/video/ffmpeg.py": 326,
     "dtqs/processors/video/film.py": 327,
     "dtqs/supervisor/supervisor.py": 321,

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from dtqs.console.formats import amount, rate, seconds, short_id
 from dtqs.console.lines import StyledText, bar, beside, cut, fit, line, pad, paragraph, safe, spark, wrapped
 from dtqs.console.snapshot import FilterRefused, TaskWanted, read_filter
-from dtqs.console.words import amount, rate, seconds, short_id
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\n\u202egnp.exe\x9b31m"
 
@@ -90,10 +90,10 @@ def test_a_filter_is_read_as_it_is_typed(typed: str, wanted: TaskWanted) -> None
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("status:faild", "allowed are pending, in_progress"),
-        ("id:xyz", "id: allowed is"),
-        (f"id:{'0' * 33}", "id: allowed is"),
-        ("colour:red", "colour: is no filter"),
+        ("status:faild", "allowed: pending, in_progress"),
+        ("id:xyz", "id: allowed:"),
+        (f"id:{'0' * 33}", "id: allowed:"),
+        ("colour:red", "colour: is not a filter"),
     ],
 )
 def test_what_is_no_filter_is_told(typed: str, words: str) -> None:

@@ -274,7 +274,7 @@ def test_a_filter_that_is_none_is_told_and_can_be_mended() -> None:
     trial = Trial()
     trial.press("2", "/")
     trial.type("status:faild")
-    assert "✗ status: allowed are pending" in trial.press("enter").split("\n")[-1]
+    assert "✗ status: allowed: pending" in trial.press("enter").split("\n")[-1]
     trial.press("backspace", "backspace", "backspace")
     trial.type("iled")
     trial.press("enter")
@@ -284,7 +284,7 @@ def test_a_filter_that_is_none_is_told_and_can_be_mended() -> None:
 def test_more_is_looked_for_where_there_may_be_more() -> None:
     trial = Trial(dataclasses.replace(SNAPSHOT, listing_more=True))
     trial.press("2", "s", "s", "s", "s")
-    assert "m looks further" in trial.press("m")
+    assert "m searches further" in trial.press("m")
     assert trial.screen.wanted.further == 1
     trial.press("s")
     assert trial.screen.wanted.further == 0
@@ -335,7 +335,7 @@ def test_the_log_is_filtered_by_level_task_and_text() -> None:
     trial.type("no luck")
     trial.press("enter")
     assert trial.screen.wanted.logs == LogsWanted("warning", IDS[0], "no luck")
-    assert "Looking" in trial.press()
+    assert "Searching" in trial.press()
     trial.press("escape")
     assert trial.screen.wanted.logs == LogsWanted()
 

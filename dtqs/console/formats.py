@@ -1,4 +1,4 @@
-"""Numbers, times and ids as people read them; pure."""
+"""Numbers, times and ids in a form for people; pure."""
 
 from dtqs.amounts import age, amount, clock, moment, rate, seconds
 from dtqs.readings import Depth
@@ -8,14 +8,14 @@ __all__ = ["age", "amount", "clock", "cut_marks", "moment", "rate", "seconds", "
 
 
 def cut_marks(depth: Depth) -> tuple[str, str]:
-    """Return what stands after the counts of pending and later tasks: a plus where there are more than were looked at."""
+    """Return the marks after the counts of pending and later tasks: a plus if the count is a minimum."""
     later = depth.more and depth.later >= LATER_LIMIT
     pending = depth.more and (not later or depth.pending >= LOOK_LIMIT)
     return "+" if pending else "", "+" if later else ""
 
 
 def short_id(task_id: str | None, width: int) -> str:
-    """Write an id so that it can be told from others: in full, or its beginning and its end (the beginning is a time, which many share)."""
+    """Write an id in full, or its beginning and end: the beginning is a time, which many tasks share."""
     if task_id is None:
         return "-"
     return task_id if width >= len(task_id) else f"{task_id[:8]}…{task_id[-4:]}"
