@@ -23,15 +23,23 @@ def test_a_healthy_system_raises_no_alarm() -> None:
     [
         (changed(workers=None, processes=None, depth=None), seen(database=AWAY), "PostgreSQL is away"),
         (HEALTHY, seen(broker=dataclasses.replace(AWAY, name="RabbitMQ")), "RabbitMQ is away"),
-        (HEALTHY, seen(blocked=True), "takes no messages"),
+        (HEALTHY, seen(blocked=True), "blocked by a memory or disk alarm"),
         (HEALTHY, seen(queue_is_missing=True), "task_queue is missing"),
         (changed(workers=()), seen(), "no worker is running"),
         (changed(workers=(LATE,)), seen(), "no worker is running"),
         (changed(workers=(dataclasses.replace(WORKER, state="draining"),)), seen(), "all workers are draining"),
         (changed(workers=(WORKER, LATE)), seen(), "worker default/1 on node has sent no heartbeat for 40 s"),
         (changed(processes=()), seen(), "no keeper is running"),
-        (changed(depth=waiting(3, 50.0)), seen(quiet_seconds=40.0), "no worker has claimed a task for 40 s, and 3 are pending"),
-        (changed(depth=waiting(3, 20.0)), seen(quiet_seconds=400.0), "no worker has claimed a task for 20 s, and 3 are pending"),
+        (
+            changed(depth=waiting(3, 50.0)),
+            seen(quiet_seconds=40.0),
+            "no worker has claimed a task for 40 s, and 3 are pending",
+        ),
+        (
+            changed(depth=waiting(3, 20.0)),
+            seen(quiet_seconds=400.0),
+            "no worker has claimed a task for 20 s, and 3 are pending",
+        ),
         (
             changed(depth=waiting(3, 90.0), workers=(BUSY,)),
             seen(quiet_seconds=90.0),
