@@ -15,10 +15,10 @@ import orjson
 from dtqs.client.calls import KEY, URL, Calls, checked_key, checked_url
 from dtqs.client.errors import ApiRefusal, ApiUnavailable, TaskNotCompleted, WaitOver
 from dtqs.client.events import ServerSentEvent, follow
+from dtqs.client.ids import file_id_of, task_id_of
 from dtqs.client.transfers import Source, keep, open_source
 from dtqs.client.values import Event, LogRow, Page, StoredFile, Submission, Submitted, Task
 from dtqs.deadline import Deadline
-from dtqs.errors import NotFound
 from dtqs.task import OUTCOMES, Status
 from dtqs.uuid7 import uuid7
 
@@ -140,7 +140,7 @@ class Client:
         Reconnects without losing events; `lost` gets the reason of each reconnect.
         Raises WaitOver after `wait_seconds`.
         """
-        ids = [_id_of(tasks)] if isinstance(tasks, TaskId) else [_id_of(task) for task in tasks]
+        ids = [task_id_of(tasks)] if isinstance(tasks, TaskId) else [task_id_of(task) for task in tasks]
         for message in follow(lambda last: self._calls.stream(ids, last), Deadline(wait_seconds), lost, last_event_id):
             if event := _event(message):
                 yield event
@@ -151,7 +151,7 @@ class Client:
 
     def wait_many(self, tasks: Iterable[TaskId], *, wait_seconds: float = WAIT_SECONDS) -> list[Task]:
         """Wait until all tasks have their outcomes, and return them in the same order. Raises WaitOver."""
-        ids, ended, deadline = [_id_of(task) for task in tasks], dict[str, Task](), Deadline(wait_seconds)
+        ids, ended, deadline = [task_id_of(task) for task in tasks], dict[str, Task](), Deadline(wait_seconds)
         for start in range(0, len(ids), STREAM_LIMIT):
             part = ids[start : start + STREAM_LIMIT]
             for event in self.stream(part, wait_seconds=deadline.remaining):
@@ -170,7 +170,7 @@ class Client:
 
     def task(self, task: TaskId) -> Task:
         """Return the current state of a task."""
-        return Task.of(self._calls.get(f"/tasks/{_id_of(task)}"))
+        return Task.of(self._calls.get(f"/tasks/{task_id_of(task)}"))
 
     def tasks(
         self, *, status: Status | str | None = None, task_type: str | None = None, tag: str | None = None
@@ -206,7 +206,7 @@ class Client:
 
         Raises WaitOver.
         """
-        task_id, deadline = _id_of(task), Deadline(wait_seconds)
+        task_id, deadline = task_id_of(task), Deadline(wait_seconds)
         ended = not following
         while True:
             with suppress(*((ApiUnavailable,) if following else ())):  # try again until the deadline
@@ -232,7 +232,7 @@ class Client:
 
         Raises ApiRefusal (409) if the task has ended.
         """
-        task_id, tries = _id_of(task), 0
+        task_id, tries = task_id_of(task), 0
 
         def call() -> Any:
             nonlocal tries
@@ -250,7 +250,7 @@ class Client:
 
     def retry(self, task: TaskId) -> Submitted:
         """Submit a failed or cancelled task as a new task. A second call returns the same new task."""
-        return Submitted.of(self._calls.post(f"/tasks/{_id_of(task)}/retry"))
+        return Submitted.of(self._calls.post(f"/tasks/{task_id_of(task)}/retry"))
 
     def upload(
         self, source: Source, *, name: str = "", media_type: str = "", sent: Callable[[int], None] = ignore
@@ -267,25 +267,6 @@ class Client:
         """Save the file with this `upload:` URI. The path appears only with the complete file. Raises OSError."""
         file_id = file_id_of(file.uri if isinstance(file, StoredFile) else file)
         return self._calls.download(file_id, lambda response: keep(response, Path(path), received))
-
-
-def file_id_of(uri: str) -> str:
-    """Return the id in an `upload:` URI. Raises NotFound for any other URI."""
-    scheme, _, file_id = uri.rpartition(":")
-    if scheme not in ("", "upload"):
-        raise NotFound("file of the API", uri)
-    return _checked(file_id, "file")
-
-
-def _id_of(task: TaskId) -> str:
-    return _checked(task if isinstance(task, str) else task.task_id, "task")
-
-
-def _checked(text: str, noun: str) -> str:
-    """Refuse an id that would lead to another path of the API."""
-    if not text or not all(c.isalnum() or c == "-" for c in text):
-        raise NotFound(noun, repr(text))
-    return text
 
 
 def _event(message: ServerSentEvent) -> Event | None:
