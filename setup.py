@@ -1,4 +1,4 @@
-"""Packaging. What stays at the top of the checkout (schema, configuration) is copied into dtqs/_data when a wheel is built."""
+"""Packaging. What stays at the top of the checkout (schema, migrations, configuration) is copied into dtqs/_data when a wheel is built."""
 
 import re
 import shutil
@@ -8,7 +8,8 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-RESOURCES = ("schema.sql", "conf/dtqs.ini", "conf/gunicorn.conf.py")
+MIGRATIONS = sorted(f"migrations/{path.name}" for path in (ROOT / "migrations").glob("*.sql"))
+RESOURCES = ("schema.sql", *MIGRATIONS, "conf/dtqs.ini", "conf/gunicorn.conf.py")
 VERSION = re.search(r'__version__ = "([^"]+)"', (ROOT / "dtqs/__init__.py").read_text(encoding="utf-8"))
 
 

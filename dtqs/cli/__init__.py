@@ -31,7 +31,7 @@ COMMANDS = {
     "workers": ("dtqs.cli.workers", "List the worker processes and what each does."),
     "queue": ("dtqs.cli.queue", "Show what waits, and what is next."),
     "doctor": ("dtqs.cli.doctor", "Check every part of the system; say what to do about each failure."),
-    "migrate": ("dtqs.cli.migrate", "Apply the schema to the database."),
+    "migrate": ("dtqs.cli.migrate", "Bring the schema of the database to this version."),
     "key": ("dtqs.cli.key", "Make, list, change and revoke API keys."),
     "config": ("dtqs.cli.config", "Check and show the configuration."),
     "completion": ("dtqs.cli.completion", "Print the completion of commands for a shell."),

@@ -17,6 +17,7 @@ from dtqs.cli import main
 from dtqs.sandbox.postgres import PrivatePostgres
 from dtqs.store.driver.schema import SCHEMA_VERSION
 from dtqs.uuid7 import uuid7
+from tests.integration.old_schemas import become
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,36 @@ def test_migrate_may_be_repeated(dtqs: Run) -> None:
     for _ in range(2):
         result = dtqs("migrate")
         assert (result.returncode, result.stdout) == (0, f"the schema is at version {SCHEMA_VERSION}\n"), result.stderr
+
+
+def test_migrate_tells_what_it_would_do_and_then_what_it_did(dtqs: Run, dsn: str) -> None:
+    assert dtqs("migrate", "--plan").stdout == f"nothing to do: the schema is at version {SCHEMA_VERSION}\n"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        become(connection, "version_5")
+    assert json.loads(dtqs("migrate", "--plan", "--json").stdout)["files"][0] == {
+        "file": "006_task_types_of_workers.sql",
+        "purpose": "Workers name the task types that they do.",
+        "safe_beside_running": True,
+    }
+    begin, columns, first, *_ = dtqs("migrate", "--plan").stdout.splitlines()
+    assert begin == f"the schema is at version 5; `dtqs migrate` brings it to version {SCHEMA_VERSION}:"
+    assert columns.split() == ["file", "beside", "running", "processes", "purpose"]
+    assert first.split()[:2] == ["006_task_types_of_workers.sql", "safe"]
+    done = dtqs("migrate")
+    assert done.stdout == f"the schema is at version {SCHEMA_VERSION}\n"
+    assert done.stderr.startswith("006_task_types_of_workers.sql is applied: the schema has version 6\n")
+
+
+def test_a_plan_says_when_all_must_stop(dtqs: Run, dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        become(connection, "version_2")
+    assert "003_json.sql" in (planned := dtqs("migrate", "--plan").stdout)
+    assert planned.count("stop all supervisors and APIs first") == SCHEMA_VERSION - 2
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        become(connection, None)
+    planned = dtqs("migrate", "--plan").stdout
+    assert planned.startswith(f"the database has no schema; `dtqs migrate` brings it to version {SCHEMA_VERSION}:\n")
+    assert "schema.sql" in planned
 
 
 def test_a_key_is_printed_once_and_listed_without_its_text(dtqs: Run) -> None:

@@ -12,7 +12,6 @@ from dtqs.files import FileSpace
 from dtqs.keeper.prune import BATCH, Prune
 from dtqs.settlement import Kind
 from dtqs.store.backlog import FIRST_ID
-from dtqs.store.driver.schema import migrate
 from dtqs.store.tasks import IdempotencyKey
 from dtqs.store.workers import ProcessTotals
 from dtqs.task import NewTask, OutputFile
@@ -222,8 +221,6 @@ def test_days_of_logs_are_made_a_week_ahead(fresh_world: World) -> None:
 
 
 def test_no_vacuum_frees_the_ends_of_a_days_pages(fresh_world: World) -> None:
-    fresh_world.execute(f"ALTER TABLE {partitions(fresh_world)[0]} RESET (autovacuum_vacuum_insert_threshold)")
-    migrate(fresh_world.section)
     options = fresh_world.rows(
         "SELECT DISTINCT c.reloptions FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'logs'::regclass"
     )

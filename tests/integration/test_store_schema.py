@@ -10,7 +10,6 @@ from pydantic import SecretStr
 from dtqs.config import PostgresqlSection
 from dtqs.errors import ConfigError, StoreUnavailable
 from dtqs.store.driver.schema import SCHEMA_VERSION, migrate
-from dtqs.turn import Turn
 from tests.support.fix_store import World
 from tests.support.helpers import free_port
 
@@ -52,12 +51,6 @@ def test_schema_and_code_that_do_not_fit_are_told_apart(fresh_world: World) -> N
     assert "update DTQS on this host" in (database.schema_refusal() or "")
     put_version(fresh_world, "schema_version", SCHEMA_VERSION - 1)
     assert "run `dtqs migrate`" in (database.schema_refusal() or "")
-
-
-def test_a_column_that_an_older_version_wrote_goes(fresh_world: World) -> None:
-    fresh_world.execute("ALTER TABLE rates ADD COLUMN taken boolean NOT NULL")
-    migrate(fresh_world.section)
-    assert fresh_world.store.rates.take([Turn("a", 1, 1)]) == {}
 
 
 def test_two_may_apply_the_schema_at_once(fresh_world: World) -> None:

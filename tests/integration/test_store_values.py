@@ -3,7 +3,6 @@
 import orjson
 
 from dtqs.settlement import Kind, Settlement
-from dtqs.store.driver.schema import migrate
 from tests.support.fix_store import World
 
 ODD = '{"z":1e16,"a":-0.0,"whole":18446744073709551615,"small":5e-324,"deep":%s}' % ("[" * 200 + "]" * 200)
@@ -30,20 +29,3 @@ def test_an_error_keeps_its_place_beside_many_outcomes(world: World) -> None:
     )
     assert repr(world.store.reads.task(tasks[1]).result) == repr(orjson.loads(ODD))
     assert world.store.reads.task(tasks[0]).error == {"message": "no luck"}
-
-
-def test_what_version_2_stored_is_there_after_the_schema_of_today(fresh_world: World) -> None:
-    (task,) = fresh_world.submit(payload='{"a":1.5}')
-    fresh_world.run([task], value='{"b":[2]}')
-    fresh_world.execute("DROP VIEW task_status")
-    fresh_world.execute(
-        "ALTER TABLE tasks ALTER payload TYPE jsonb USING payload::jsonb, ALTER result TYPE jsonb USING result::jsonb, ALTER error TYPE jsonb"
-    )
-    fresh_world.execute("ALTER TABLE logs ALTER data TYPE jsonb USING data::jsonb")
-    migrate(fresh_world.section)
-    migrate(fresh_world.section)
-    record = fresh_world.store.reads.task(task)
-    assert (record.payload, record.result) == ({"a": 1.5}, {"b": [2]})
-    types = "SELECT DISTINCT udt_name FROM information_schema.columns WHERE table_name IN ('tasks', 'logs') AND udt_name LIKE 'json%%'"
-    assert fresh_world.value(types) == "json"
-    fresh_world.check()

@@ -33,7 +33,7 @@ def _needs(names: set[NormalizedName]) -> set[NormalizedName]:
     return found
 
 
-@pytest.mark.parametrize("name", ["schema.sql", "conf/dtqs.ini", "conf/gunicorn.conf.py"])
+@pytest.mark.parametrize("name", ["schema.sql", "migrations", "conf/dtqs.ini", "conf/gunicorn.conf.py"])
 def test_what_ships_beside_the_code_is_found(name: str) -> None:
     assert resource(name) == ROOT / name
 

@@ -1,7 +1,11 @@
-"""Applies schema.sql, knows its version, and tells which versions of schema and code go together."""
+"""Brings a database's schema to this code's version, and tells which versions of schema and code go together."""
 
 import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -9,19 +13,25 @@ from psycopg import sql
 from dtqs.config import PostgresqlSection
 from dtqs.errors import ConfigError, StoreUnavailable
 from dtqs.resources import resource
+from dtqs.store.driver.migrations import Migration, pending
 from dtqs.store.driver.statements import statement
 
 logger = logging.getLogger(__name__)
 SCHEMA_VERSION = 6
-"""The version that schema.sql makes, and the oldest that this code works on."""
+"""The version that schema.sql and the last migration make, and the oldest that this code works on."""
 SCHEMA_COMPATIBLE = 3
 """The oldest version of code that may work on it: workers of before an update run on beside the new schema."""
-_BREAKS_UNASKED = 2
-"""Code up to this version writes jsonb where there is json since, which fails, and does not ask first whether the schema fits."""
 _HEARD_SECONDS = 90.0
 """Heartbeats may be set to a minute."""
 _ATTEMPTS, _LOCK_SECONDS, _PAUSE_SECONDS = 5, 3.0, 2.0
 """While it waits for a lock, claims and finishes wait behind it: so a short wait, some times."""
+_NEXT_LOCK_SECONDS = 0.5
+"""Others may hold the next table and wait for the first: it gives way before PostgreSQL ends one of them, after 1 s."""
+_TURN_SECONDS = 30.0
+"""How long one attempt waits for another `dtqs migrate`."""
+_FRESH = "schema.sql"
+
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def refusal(version: int | None, compatible: int | None) -> str | None:
@@ -29,88 +39,203 @@ def refusal(version: int | None, compatible: int | None) -> str | None:
     if version is None:
         return "the database has no version of its schema: run `dtqs migrate`"
     if version < SCHEMA_VERSION:
-        return f"the schema of the database has version {version}, and this DTQS needs {SCHEMA_VERSION}: run `dtqs migrate`"
+        needed = f"this DTQS needs {SCHEMA_VERSION}: run `dtqs migrate`"
+        return f"the schema of the database has version {version}, and {needed}"
     if compatible is not None and compatible > SCHEMA_VERSION:
-        known = f"this one knows {SCHEMA_VERSION}"
-        return f"the schema of the database has version {version}, for DTQS from version {compatible} of it on; {known}: update DTQS on this host"
+        known = f"this one knows {SCHEMA_VERSION}: update DTQS on this host"
+        return f"the schema of the database has version {version}, for DTQS from version {compatible} of it on; {known}"
     return None
 
 
-def migrate(section: PostgresqlSection) -> int:
-    """Apply the schema in one transaction; safe to repeat, and to run twice at once. Returns its version.
+@dataclass(frozen=True)
+class PlannedFile:
+    """One file that `dtqs migrate` would apply."""
 
-    Raises ConfigError where a newer DTQS has made the schema, or processes run that would break on it; StoreUnavailable.
+    file_name: str
+    purpose: str
+    is_safe: bool
+    """Processes of the database's version may run on beside it."""
+
+
+def plan(section: PostgresqlSection) -> tuple[int | None, list[PlannedFile]]:
+    """Return the version of the database's schema, None for an empty one, and the files that lead to this code's.
+
+    Changes nothing. Raises ConfigError where a newer DTQS has made the schema; StoreUnavailable.
     """
-    for left in reversed(range(_ATTEMPTS)):
+    with _connected(section) as connection:
+        connection.read_only = True
+        with connection.transaction():
+            version = _version(connection)
+    if version is None:
+        return None, [PlannedFile(_FRESH, "The whole schema, in an empty database.", True)]
+    missing = pending(version)
+    return version, [PlannedFile(each.file_name, each.purpose, each.compatible <= version) for each in missing]
+
+
+def migrate(section: PostgresqlSection, told: Callable[[str], None] = logger.info) -> int:
+    """Bring the schema to this code's version, which it returns. Safe to repeat, and to run twice at once.
+
+    Each version is one transaction: where one fails, the database stays at the version before. `told` hears of each.
+    Raises ConfigError where a newer DTQS has made the schema, or processes run that would break; StoreUnavailable.
+    """
+    with _connected(section) as connection:
+        version = 0
+        while version != SCHEMA_VERSION:
+            version = _persist(_Upgrade(connection, section, told))
+    return version
+
+
+@contextmanager
+def _connected(section: PostgresqlSection) -> Iterator[Connection]:
+    """Connect for a while. Nothing is prepared or set for the session: through PgBouncer others would meet it."""
+    dsn, seconds = section.dsn.get_secret_value(), max(2, int(section.connect_timeout_seconds))
+    try:
+        with psycopg.connect(
+            dsn, autocommit=True, prepare_threshold=None, connect_timeout=seconds, application_name="dtqs migrate"
+        ) as connection:
+            yield connection
+    except psycopg.errors.InsufficientPrivilege as error:
+        advice = "make the role the owner of the database: ALTER DATABASE … OWNER TO …"
+        raise StoreUnavailable(f"PostgreSQL: {error.diag.message_primary}; {advice}") from error
+    except psycopg.Error as error:
+        raise StoreUnavailable(f"PostgreSQL: {str(error).strip()}") from error
+
+
+def _persist(upgrade: "_Upgrade") -> int:
+    """Run one transaction, again where a lock does not come. Returns the version that the database has then."""
+    for attempt in range(1, _ATTEMPTS + 1):
         try:
-            _apply(section)
-            return SCHEMA_VERSION
+            return upgrade.run()
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
-            words = f"PostgreSQL: {error.diag.message_primary}: other transactions hold what must be changed"
-            if not left:
-                advice = (
-                    "when they have ended (a dump, a transaction left open, another migrate), run `dtqs migrate` again"
-                )
-                raise StoreUnavailable(
-                    f"{words}, also at attempt {_ATTEMPTS}, and nothing was changed; {advice}"
-                ) from error
-            logger.warning("%s; the migration is tried again", words)
+            words = upgrade.held_up(error)
+            if attempt == _ATTEMPTS:
+                advice = "End that transaction or wait for its end (a dump, a session left open)"
+                words = f"{words}, also at attempt {attempt}: {upgrade.stays()}"
+                raise StoreUnavailable(f"{words}. {advice}, then run `dtqs migrate` again") from error
+            logger.warning("%s; attempt %d of %d follows in %g s", words, attempt + 1, _ATTEMPTS, _PAUSE_SECONDS)
             time.sleep(_PAUSE_SECONDS)
-        except psycopg.errors.InsufficientPrivilege as error:
-            advice = "make the role the owner of the database: ALTER DATABASE … OWNER TO …"
-            raise StoreUnavailable(f"PostgreSQL: {error.diag.message_primary}; {advice}") from error
+        except psycopg.errors.InsufficientPrivilege:
+            raise
         except psycopg.Error as error:
-            raise StoreUnavailable(f"PostgreSQL: {str(error).strip()}") from error
+            raise StoreUnavailable(f"PostgreSQL: {str(error).strip()}; {upgrade.stays()}") from error
     raise AssertionError("the last attempt returns or raises")
 
 
-def _apply(section: PostgresqlSection) -> None:
-    dsn, seconds = section.dsn.get_secret_value(), max(2, int(section.connect_timeout_seconds))
-    timeout = f"{int(section.statement_timeout_seconds * 1000)}ms"
-    with psycopg.connect(dsn, connect_timeout=seconds, application_name="dtqs migrate") as connection:
-        connection.execute("SET LOCAL lock_timeout = '30s'")
-        connection.execute("SET LOCAL statement_timeout = '1h'")
-        connection.execute("SELECT pg_advisory_xact_lock(hashtext('dtqs'), hashtext('migrate'))")
-        connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(f"{int(_LOCK_SECONDS * 1000)}ms")))
-        _refuse_older(connection)
-        connection.execute(resource("schema.sql").read_bytes())
-        # in the role, since a session SET would leak to others through PgBouncer
-        row = connection.execute("SELECT current_user, current_database()").fetchone()
-        assert row is not None
-        role, database = sql.Identifier(row[0]), sql.Identifier(row[1])
-        connection.execute(
-            sql.SQL("ALTER ROLE {} IN DATABASE {} SET statement_timeout = {}").format(
-                role, database, sql.Literal(timeout)
-            )
-        )
-        for name, value in (("schema_version", SCHEMA_VERSION), ("schema_compatible", SCHEMA_COMPATIBLE)):
-            connection.execute(statement("put_setting"), {"name": name, "value": str(value)})
+class _Upgrade:
+    """One transaction of `dtqs migrate`: the next version and the role's settings, or these alone."""
+
+    def __init__(self, connection: Connection, section: PostgresqlSection, told: Callable[[str], None]) -> None:
+        self._connection, self._told = connection, told
+        self._statement_timeout = f"{int(section.statement_timeout_seconds * 1000)}ms"
+        self._version: int | None = None
+        self._file_name: str | None = None
+        self._awaited: str | None = None
+
+    def run(self) -> int:
+        """Return the version that it comes to. Raises ConfigError and the driver's errors, and changes nothing then."""
+        self._file_name = None
+        with self._connection.transaction():
+            self._take_turn()
+            self._version = _version(self._connection)
+            version = self._make_whole() if self._version is None else self._advance(self._version)
+            for (command,) in self._run("role_settings", statement_timeout=self._statement_timeout):
+                self._connection.execute(command)
+        if self._file_name:
+            self._told(f"{self._file_name} is applied: the schema has version {version}")
+        return version
+
+    def stays(self) -> str:
+        """Say what a failure has left."""
+        if self._connection.closed:
+            return "the connection was lost; `dtqs migrate --plan` says what is left to do"
+        version = f"stays at version {self._version}" if self._version else "is as it was"
+        return f"{self._file_name} is not applied and " * bool(self._file_name) + f"the database {version}"
+
+    def held_up(self, error: psycopg.Error) -> str:
+        """Say what the transaction waited for in vain."""
+        if self._awaited is None:
+            return f"PostgreSQL: {error.diag.message_primary}: other transactions hold what must be changed"
+        if self._file_name is None:
+            return self._awaited
+        found = self._run("lock_holders", table=self._awaited)
+        holders = [f"process {pid} ({name or 'no name'}, role {role}{since})" for pid, role, name, since in found]
+        return f"table {self._awaited} is in use by {', '.join(holders) or 'another transaction'}"
+
+    def _run(self, name: str, **parameters: object) -> list[tuple[Any, ...]]:
+        return self._connection.execute(statement(name), parameters).fetchall()
+
+    def _limit(self, setting: str, seconds: float) -> None:
+        milliseconds = sql.Literal(f"{max(1, int(seconds * 1000))}ms")
+        self._connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(setting), milliseconds))
+
+    def _take_turn(self) -> None:
+        self._limit("statement_timeout", 3600)
+        self._limit("lock_timeout", _TURN_SECONDS)
+        self._awaited = "another `dtqs migrate` is at work on this database"
+        self._connection.execute("SELECT pg_advisory_xact_lock(hashtext('dtqs'), hashtext('migrate'))")
+        self._awaited = None
+        self._limit("lock_timeout", _LOCK_SECONDS)
+
+    def _make_whole(self) -> int:
+        self._file_name = _FRESH
+        try:
+            self._connection.execute(resource(_FRESH).read_bytes())
+        except psycopg.errors.DuplicateTable as error:
+            found = f"the database has no version of a DTQS schema, but is not empty ({error.diag.message_primary})"
+            raise ConfigError([f"{found}: nothing was changed; give DTQS an empty database of its own"]) from error
+        return self._record(SCHEMA_VERSION, SCHEMA_COMPATIBLE)
+
+    def _advance(self, version: int) -> int:
+        if version == SCHEMA_VERSION:
+            return version
+        missing = pending(version)
+        if not missing or missing[0].version != version + 1:
+            lacking = f"this installation of DTQS has no migration to version {version + 1}"
+            raise ConfigError([f"{lacking}: nothing was changed; install DTQS again"])
+        _refuse_beside_old(self._connection, version, missing)
+        self._file_name = missing[0].file_name
+        self._lock(missing[0].locks)
+        self._connection.execute(missing[0].text)
+        return self._record(missing[0].version, missing[0].compatible)
+
+    def _lock(self, tables: tuple[str, ...]) -> None:
+        """Lock the tables before anything is changed: the one that does not come is known, and one limit is for all."""
+        given_up_at = time.monotonic() + _LOCK_SECONDS
+        there = [table for table in tables if self._run("has_table", table=table) == [(True,)]]
+        for table in there:
+            self._awaited, left = table, given_up_at - time.monotonic()
+            self._limit("lock_timeout", left if table == there[0] else min(left, _NEXT_LOCK_SECONDS))
+            self._connection.execute(sql.SQL("LOCK TABLE {}").format(sql.Identifier(table)))
+        self._awaited = None
+        self._limit("lock_timeout", _LOCK_SECONDS)
+
+    def _record(self, version: int, compatible: int) -> int:
+        for name, value in (("schema_version", version), ("schema_compatible", compatible)):
+            self._connection.execute(statement("put_setting"), {"name": name, "value": str(value)})
+        return version
 
 
-def _refuse_older(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
-    """Raises ConfigError before anything is changed."""
-    there = connection.execute("SELECT to_regclass('settings') IS NOT NULL").fetchone()
-    row = connection.execute(statement("schema_state")).fetchone() if there and there[0] else None
-    if row is None or not isinstance(row[0], int):
+def _version(connection: Connection) -> int | None:
+    """Return the version of the schema, None where there is none. Raises ConfigError where a newer DTQS has made it."""
+    ((is_there,),) = connection.execute(statement("has_table"), {"table": "settings"}).fetchall()
+    if not is_there:
+        return None
+    ((version, _, _),) = connection.execute(statement("schema_state")).fetchall()
+    if version is not None and version > SCHEMA_VERSION:
+        known = f"this `dtqs migrate` knows {SCHEMA_VERSION}: nothing was changed; update DTQS on this host"
+        raise ConfigError([f"the schema of this database has version {version}, and {known}"])
+    return None if version is None else int(version)
+
+
+def _refuse_beside_old(connection: Connection, version: int, missing: list[Migration]) -> None:
+    """Raises ConfigError where processes run that one of the missing migrations would break."""
+    breaking = next((each for each in missing if each.compatible > version), None)
+    if breaking is None:
         return
-    version = f"the schema of this database has version {row[0]}"
-    if row[0] > SCHEMA_VERSION:
-        raise ConfigError(
-            [
-                f"{version}, and this `dtqs migrate` knows {SCHEMA_VERSION}: nothing was changed; update DTQS on this host"
-            ]
-        )
-    heard = (
-        connection.execute(statement("heard_of"), {"age": _HEARD_SECONDS}).fetchall()
-        if row[0] <= _BREAKS_UNASKED
-        else []
-    )
+    heard = connection.execute(statement("heard_of"), {"age": _HEARD_SECONDS}).fetchall()
     if heard:
+        words = f"processes that run on version {version} of the schema break on {breaking.file_name}"
+        advice = f"stop all supervisors and APIs, then run `dtqs migrate` {_HEARD_SECONDS:g} s later"
         seen = ", ".join(f"{node} ({count} {role})" for node, role, count in heard)
-        words = f"{version}, and what runs with it breaks on version {SCHEMA_VERSION}: nothing was changed"
-        advice = f"run `dtqs migrate` {_HEARD_SECONDS:g} s later"
-        raise ConfigError(
-            [
-                f"{words}; stop all supervisors and APIs, then {advice}. Heard of in the last {_HEARD_SECONDS:g} s: {seen}"
-            ]
-        )
+        words = f"{words}: the database stays at that version; {advice}"
+        raise ConfigError([f"{words}. Heard of in the last {_HEARD_SECONDS:g} s: {seen}"])

@@ -1,0 +1,45 @@
+"""The files in migrations/: each makes one version of the schema out of the version before."""
+
+import functools
+import re
+from dataclasses import dataclass
+
+from dtqs.resources import resource
+
+_NAME = re.compile(r"(\d{3})_\w+\.sql")
+_HEADER = re.compile(r"-- (?P<purpose>.+)\n-- compatible: (?P<compatible>\d+)\n-- locks: (?P<locks>\w+(?:, \w+)*)\n\n")
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file, as its name and its first three lines describe it."""
+
+    version: int
+    """The version that it makes."""
+    file_name: str
+    purpose: str
+    compatible: int
+    """The oldest version of code that may work on the schema from here on."""
+    locks: tuple[str, ...]
+    """The tables that it changes, in the order in which they are locked."""
+    text: bytes
+
+
+@functools.cache
+def migrations() -> tuple[Migration, ...]:
+    """Return all of them in order. Raises ValueError for a file that does not say what it must."""
+    paths = sorted(resource("migrations").glob("*.sql"))
+    return tuple(_read(path.name, path.read_text(encoding="utf-8")) for path in paths)
+
+
+def pending(version: int) -> list[Migration]:
+    """Return those that a database of this version lacks, in order."""
+    return [migration for migration in migrations() if migration.version > version]
+
+
+def _read(file_name: str, text: str) -> Migration:
+    name, header = _NAME.fullmatch(file_name), _HEADER.match(text)
+    if name is None or header is None:
+        raise ValueError(f"{file_name}: it must be NNN_words.sql and begin with purpose, compatible, locks")
+    locks, compatible = tuple(header["locks"].split(", ")), int(header["compatible"])
+    return Migration(int(name[1]), file_name, header["purpose"], compatible, locks, text.encode())
