@@ -74,13 +74,13 @@ def test_the_page_leads_from_an_empty_folder_to_a_completed_task(folder: Path) -
     assert re.search(r'\{\s*"words": 6\s*\}\s*$', typed(folder, commands))
     assert "count-words, echo" in typed(folder, "dtqs doctor || true")
     # the tests that the page shows, beside the package that it has made
-    (folder / "test_words.py").write_text(block("Testing one", "python"))
+    (folder / "test_words.py").write_text(block("Test a processor", "python"))
     assert "2 passed" in typed(folder, "python -m pytest -q -p no:cacheprovider test_words.py")
 
 
 def test_a_program_is_started_in_the_jail_as_the_page_says() -> None:
     names: dict[str, Any] = {"__name__": "page"}
-    exec(block("What `run` may do", "python"), names)
+    exec(block("The context", "python"), names)
     payload = {"source": "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"}
     inputs: dict[str, bytes | Path] = {payload["source"]: b"1234567"}
     assert run(names["measure"], payload, inputs=inputs).result == {"size_bytes": 7}
