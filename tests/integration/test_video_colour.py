@@ -1,7 +1,6 @@
 """Colours and tracks of real films, seen through decoders of our own that believe the tags of what was made."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -10,7 +9,7 @@ from dtqs.errors import PermanentError
 from dtqs.processors.video import VideoProcessor
 from dtqs.processors.video.payload import VideoPayload
 from dtqs.processors.video.settings import VideoSettings
-from tests.support.films import FAST, Run, facts, ffmpeg, opened, runner
+from tests.support.films import FAST, Run, ffmpeg, frames, opened, runner
 from tests.support.fix_processors import Attempt
 
 GREEN = (0, 192, 0)
@@ -35,74 +34,98 @@ def plain(path: Path, colour: str, *options: str, size: str = "64x48", graph: st
     return path
 
 
+def tracks(path: Path, colour: str, *ways: tuple[str, dict[str, str]]) -> Path:
+    """Make a film of one colour with a picture track for each way of writing it; a way: the size, and options, of which `vf` are filters."""
+    inputs, outputs = [], []
+    for number, (size, options) in enumerate(ways):
+        inputs += ["-f", "lavfi", "-i", f"color={colour}:s={size}:r=5:d=0.6,format=rgb24"]
+        outputs += ["-map", str(number)]
+        for name, value in options.items():
+            outputs += [f"-filter:v:{number}" if name == "vf" else f"-{name}:v:{number}", value]
+    ffmpeg(*inputs, *outputs, path)
+    return path
+
+
 def matrix(name: str, reach: str = "tv") -> str:
     return f"scale=out_color_matrix={name}:out_range={reach},format=yuv420p"
 
 
-def shown(path: Path, at: tuple[float, float] = (0.5, 0.5)) -> PIXEL:
-    """The pixel that a player shows who believes the tags, and fails without them."""
-    seen = facts(path).get("video", {})
-    if path.read_bytes()[:4] in (b"\x89PNG", b"RIFF", b"GIF8") or path.read_bytes()[:2] == b"\xff\xd8":
-        picture: Any = opened(path).convert(
-            "RGBA" if "A" in opened(path).mode or "transparency" in opened(path).info else "RGB"
-        )
-    else:
-        names = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601"}
-        options = f"in_color_matrix={names[seen['color_space']]}:in_range={seen['color_range']}"
-        data = ffmpeg(
-            "-i", path, "-frames:v", "1", "-vf", f"scale={options},format=gbrp,format=rgb24", "-f", "rawvideo", "-"
-        )
-        picture = Image.frombytes("RGB", (seen["width"], seen["height"]), data)
-    pixel = picture.getpixel((int(picture.width * at[0]), int(picture.height * at[1])))
-    assert isinstance(pixel, tuple)
-    return pixel
+def looked(*paths: Path) -> list[Image.Image]:
+    """The pictures that a player shows who believes the tags of a film, and fails without them. One ffmpeg reads all films."""
+    pictures = {
+        path: opened(path)
+        for path in paths
+        if path.read_bytes()[:4] in (b"\x89PNG", b"RIFF", b"GIF8") or path.read_bytes()[:2] == b"\xff\xd8"
+    }
+    if films := [path for path in paths if path not in pictures]:
+        inputs = [word for path in films for word in ("-i", path)]
+        graph = ("-frames:v", "1", "-vf", "zscale=matrix=gbr:range=full,format=gbrp")
+        outputs = [
+            word
+            for number, path in enumerate(films)
+            for word in ("-map", f"{number}:v", *graph, path.with_suffix(".ppm"))
+        ]
+        ffmpeg(*inputs, *outputs)
+    seen = [pictures[path] if path in pictures else Image.open(path.with_suffix(".ppm")) for path in paths]
+    return [
+        picture.convert("RGBA" if "A" in picture.mode or "transparency" in picture.info else "RGB") for picture in seen
+    ]
+
+
+def pixel(picture: Image.Image, at: tuple[float, float] = (0.5, 0.5)) -> PIXEL:
+    found = picture.getpixel((int(picture.width * at[0]), int(picture.height * at[1])))
+    assert isinstance(found, tuple)
+    return found
 
 
 def near(pixel: PIXEL, colour: PIXEL, tolerance: int = 6) -> bool:
     return all(abs(one - other) <= tolerance for one, other in zip(pixel, colour, strict=True))
 
 
-ALL = (
-    {"width": 32, **FAST},
-    {"format": "poster"},
-    {"format": "png"},
-    {"format": "webp"},
-    {"format": "gif"},
-    {"format": "sprite", "interval_seconds": 0.3},
-)
-H264 = ("-c:v", "libx264")
+HD, SD = "64x720", "64x48"
+"""Players take films without tags for BT.709 from 720 lines on."""
+H264 = {"c": "libx264", "preset": "ultrafast"}
+UNSAID = ",setparams=colorspace=unknown"
 SOURCES = {
-    "hd-tagged": ((*H264, "-colorspace", "bt709"), {"size": "1280x720", "graph": matrix("bt709")}),
-    "hd-untagged": (H264, {"size": "1280x720", "graph": matrix("bt709") + ",setparams=colorspace=unknown"}),
-    "sd-untagged": (H264, {"graph": matrix("bt601") + ",setparams=colorspace=unknown"}),
-    "sd-of-bt709": ((*H264, "-colorspace", "bt709"), {"graph": matrix("bt709")}),
+    "hd-tagged": (HD, {**H264, "colorspace": "bt709", "vf": matrix("bt709")}),
+    "hd-untagged": (HD, {**H264, "vf": matrix("bt709") + UNSAID}),
+    "sd-untagged": (SD, {**H264, "vf": matrix("bt601") + UNSAID}),
+    "sd-of-bt709": (SD, {**H264, "colorspace": "bt709", "vf": matrix("bt709")}),
     "full-range": (
-        (*H264, "-color_range", "pc", "-colorspace", "bt709"),
-        {"graph": matrix("bt709", "pc") + ",setparams=range=pc"},
+        SD,
+        {**H264, "color_range": "pc", "colorspace": "bt709", "vf": matrix("bt709", "pc") + ",setparams=range=pc"},
     ),
-    "rgb": (("-c:v", "qtrle"), {"size": "1280x720"}),
-    "png": (("-c:v", "png"), {}),
-    "mjpeg": (
-        ("-c:v", "mjpeg", "-q:v", "2"),
-        {"size": "1280x720", "graph": matrix("bt601", "pc").replace("yuv420p", "yuvj420p")},
-    ),
-    "bt2020": ((*H264, "-colorspace", "smpte240m"), {"graph": matrix("smpte240m")}),
+    "rgb": (HD, {"c": "qtrle"}),
+    "png": (SD, {"c": "png"}),
+    "mjpeg": (HD, {"c": "mjpeg", "q": "2", "vf": matrix("bt601", "pc").replace("yuv420p", "yuvj420p")}),
+    "smpte240m": (SD, {**H264, "colorspace": "smpte240m", "vf": matrix("smpte240m")}),
 }
+EVERY = ({"format": "poster"}, {"format": "webp"}, {"format": "gif"}, {"format": "sprite", "interval_seconds": 0.3})
+"""These become what they are from red, green and blue, as a PNG does."""
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_every_output_shows_the_colour_of_its_source(run: Run, sources: Path, name: str) -> None:
-    options, how = SOURCES[name]
-    source = plain(sources / "source.mov", "0x00C000", *options, **how)
-    made = [(output, path) for output, path in run(source, *ALL) if output["media_type"] != "text/vtt"]
-    seen = {output["name"]: shown(path)[:3] for output, path in made}
-    assert len(seen) == len(ALL)
-    assert all(near(pixel, GREEN) for pixel in seen.values()), seen
+def test_every_output_shows_the_colour_of_its_source(run: Run, sources: Path) -> None:
+    source = tracks(sources / "source.mov", "0x00C000", *SOURCES.values())
+    asked = [
+        {"video_track": number, **kind}
+        for number in range(len(SOURCES))
+        for kind in ({"width": 32, **FAST}, {"format": "png"})
+    ]
+    made = [
+        path
+        for output, path in run(source, *asked, *({"video_track": 0, **kind} for kind in EVERY), max_outputs=30)
+        if output["media_type"] != "text/vtt"
+    ]
+    seen = [pixel(picture)[:3] for picture in looked(*made)]
+    assert len(seen) == len(asked) + len(EVERY)
+    assert all(near(colour, GREEN) for colour in seen), dict(
+        zip([f"{name} {kind}" for name in SOURCES for kind in ("film", "png")], seen, strict=False)
+    )
 
 
 DISC = "format=rgba,geq=r=255:g='if(lt(hypot(X-32,Y-24),12),0,0)':b='if(lt(hypot(X-32,Y-24),12),0,255)':a='if(lt(hypot(X-32,Y-24),12),255,0)'"
 CLEAR = ({"format": "png"}, {"format": "webp"}, {"format": "gif"})
-FLAT = ({**FAST}, {"format": "poster"}, {"background": "#00c000", **FAST}, {"format": "png", "background": "#00c000"})
+FLAT = ({**FAST}, {"format": "poster"}, {"background": "#00c000", **FAST})
 
 
 def test_what_is_transparent_stays_so_or_gets_a_background_and_never_shows_its_hidden_colour(
@@ -110,22 +133,23 @@ def test_what_is_transparent_stays_so_or_gets_a_background_and_never_shows_its_h
 ) -> None:
     """A red disc; around it, fully transparent, magenta is hidden."""
     source = plain(sources / "disc.mov", "magenta", "-c:v", "qtrle", "-pix_fmt", "argb", graph=DISC)
-    corner = (0.05, 0.05)
-    made = run(source, *CLEAR, *FLAT, {"format": "png", "width": 16}, {"format": "webm", **FAST})
-    clear, flat, small, (_, webm) = [path for _, path in made[:3]], [path for _, path in made[3:7]], made[7][1], made[8]
-    assert [(shown(path, corner)[3], shown(path)[3]) for path in clear] == [(0, 255)] * 3
-    assert near(shown(clear[0], corner), (0, 0, 0, 0))
-    black, green = (0, 0, 0), GREEN
+    corner, black = (0.05, 0.05), (0, 0, 0)
+    made = [path for _, path in run(source, *CLEAR, *FLAT, {"format": "png", "width": 16}, {"format": "webm", **FAST})]
+    pictures = looked(*made[:7])
+    assert [(pixel(picture, corner)[3], pixel(picture)[3]) for picture in pictures[:3]] == [(0, 255)] * 3
+    assert near(pixel(pictures[0], corner), (0, 0, 0, 0))
     assert [
-        near(shown(path, corner)[:3], colour, 10)
-        for path, colour in zip(flat, (black, black, green, green), strict=True)
-    ] == [True] * 4
-    assert [near(shown(path)[:3], (255, 0, 0), 10) for path in (*clear, *flat)] == [True] * 7
+        near(pixel(picture, corner), colour, 10)
+        for picture, colour in zip(pictures[3:6], (black, black, GREEN), strict=True)
+    ] == [True] * 3
+    assert [near(pixel(picture)[:3], (255, 0, 0), 10) for picture in pictures[:6]] == [True] * 6
     # half of each pixel of the edge is transparent in the smaller picture
-    assert opened(small).convert("RGB").getchannel("B").getextrema()[1] < 60
-    (_, again), (_, flattened) = run(_copied(webm, sources / "again.webm"), {"format": "png"}, FAST)
-    assert (shown(again, corner)[3], shown(again)[3]) == (0, 255)
-    assert near(shown(flattened, corner), black, 10)
+    assert pictures[6].convert("RGB").getchannel("B").getextrema()[1] < 60
+    again, flattened = looked(
+        *(path for _, path in run(_copied(made[7], sources / "again.webm"), {"format": "png"}, FAST))
+    )
+    assert (pixel(again, corner)[3], pixel(again)[3]) == (0, 255)
+    assert near(pixel(flattened, corner), black, 10)
 
 
 def _copied(path: Path, to: Path) -> Path:
@@ -133,34 +157,52 @@ def _copied(path: Path, to: Path) -> Path:
     return to
 
 
-@pytest.mark.parametrize(
-    "said", ["transfer=smpte2084", "transfer=smpte2084:colormatrix=bt2020nc", "transfer=arib-std-b67"]
-)
-def test_a_high_dynamic_range_of_incomplete_tags_is_taken_for_bt2020(run: Run, sources: Path, said: str) -> None:
-    def hdr(tags: str, name: str) -> list[PIXEL]:
-        options = ("-c:v", "libx265", "-x265-params", f"log-level=error:{tags}", "-preset", "ultrafast")
-        graph = "scale=out_color_matrix=bt2020:out_range=tv,format=yuv420p10le"
-        source = plain(sources / name, "0x306090", *options, graph=graph)
-        return [shown(path)[:3] for _, path in run(source, FAST, {"format": "png"}, {"format": "poster"})]
+HDR = {
+    "transfer=smpte2084": ("transfer=smpte2084", "transfer=smpte2084:colormatrix=bt2020nc"),
+    "transfer=arib-std-b67": ("transfer=arib-std-b67",),
+}
 
-    curve = said.partition(":")[0]
-    seen, right = hdr(said, "part.mp4"), hdr(f"{curve}:colormatrix=bt2020nc:colorprim=bt2020", "whole.mp4")
-    assert seen == right
-    assert near(seen[0], seen[1])
-    assert near(seen[0], seen[2])
+
+def test_a_high_dynamic_range_of_incomplete_tags_is_taken_for_bt2020(run: Run, sources: Path) -> None:
+    """For each curve a track of whole tags, and what lacks some of them must look the same."""
+    said = [
+        tags
+        for curve, incomplete in HDR.items()
+        for tags in (f"{curve}:colormatrix=bt2020nc:colorprim=bt2020", *incomplete)
+    ]
+    graph = "scale=out_color_matrix=bt2020:out_range=tv,format=yuv420p10le"
+    ways = [
+        (SD, {"c": "libx265", "x265-params": f"log-level=error:pools=1:{tags}", "preset": "ultrafast", "vf": graph})
+        for tags in said
+    ]
+    source = tracks(sources / "hdr.mp4", "0x306090", *ways)
+    asked = [{"video_track": number, **kind} for number in range(len(said)) for kind in (FAST, {"format": "png"})]
+    seen = [pixel(picture)[:3] for picture in looked(*(path for _, path in run(source, *asked)))]
+    pairs = list(zip(seen[::2], seen[1::2], strict=True))
+    assert pairs[1:3] == [pairs[0]] * 2
+    assert pairs[4] == pairs[3]
+    assert all(near(*pair) for pair in pairs)
 
 
 def test_a_watermark_and_bars_have_their_own_colours_on_a_film_of_high_definition(run: Run, sources: Path) -> None:
-    source = plain(sources / "film.mp4", "gray", *H264, "-colorspace", "bt709", graph=matrix("bt709"))
+    source = plain(sources / "film.mp4", "gray", "-c:v", "libx264", "-colorspace", "bt709", graph=matrix("bt709"))
     Image.new("RGBA", (20, 20), "#00c000").save(sources / "mark.png")
     mark = {"source": f"file:{sources}/mark.png", "position": "centre", "width_fraction": 0.5, "margin": 0}
     pad = {"width": 64, "height": 64, "fit": "pad", "background": "#00c000"}
-    for _, path in run(source, {"watermark": mark, **FAST}, {"format": "webp", "watermark": mark}):
-        assert near(shown(path)[:3], GREEN, 8)
-        assert near(shown(path, (0.05, 0.5))[:3], (128, 128, 128))
-    for _, path in run(source, {**pad, **FAST}, {**pad, "format": "png"}):
-        assert near(shown(path, (0.5, 0.03))[:3], GREEN, 8)
-        assert near(shown(path)[:3], (128, 128, 128))
+    made = run(
+        source,
+        {"watermark": mark, **FAST},
+        {"format": "webp", "watermark": mark},
+        {**pad, **FAST},
+        {**pad, "format": "png"},
+    )
+    *marked, barred, other = looked(*(path for _, path in made))
+    for picture in marked:
+        assert near(pixel(picture)[:3], GREEN, 8)
+        assert near(pixel(picture, (0.05, 0.5))[:3], (128, 128, 128))
+    for picture in (barred, other):
+        assert near(pixel(picture, (0.5, 0.03))[:3], GREEN, 8)
+        assert near(pixel(picture)[:3], (128, 128, 128))
 
 
 def test_a_crop_counts_pixels_as_they_are_shown(run: Run, sources: Path) -> None:
@@ -178,30 +220,23 @@ def test_a_crop_counts_pixels_as_they_are_shown(run: Run, sources: Path) -> None
     ffmpeg(*halves, "-filter_complex", "hstack,setsar=64/45", "-pix_fmt", "yuv420p", sources / "wide.mp4")
     left, right = ({"x": x, "y": 0, "width": 10, "height": 58} for x in (38, 54))
     made = run(sources / "wide.mp4", {"format": "png", "crop": left}, {"format": "png", "crop": right})
+    pictures = looked(*(path for _, path in made))
     assert [
-        near(shown(path)[:3], colour, 10) for (_, path), colour in zip(made, ((255, 0, 0), GREEN), strict=True)
+        near(pixel(picture), colour, 10) for picture, colour in zip(pictures, ((255, 0, 0), GREEN), strict=True)
     ] == [True, True]
 
 
 def test_a_picture_that_changes_its_size_is_letterboxed(run: Run, sources: Path) -> None:
-    for name, size, begin in (("a", "64x36", "0"), ("b", "36x64", "1")):
-        ffmpeg(
-            "-f",
-            "lavfi",
-            "-i",
-            f"color=red:s={size}:r=5:d=1",
-            "-pix_fmt",
-            "yuv420p",
-            "-output_ts_offset",
-            begin,
-            sources / f"{name}.ts",
-        )
-    (sources / "in.ts").write_bytes((sources / "a.ts").read_bytes() + (sources / "b.ts").read_bytes())
+    parts = [("-map", f"{number}", "-output_ts_offset", f"{number}", sources / f"{number}.ts") for number in (0, 1)]
+    inputs = [
+        word
+        for size in ("64x36", "36x64")
+        for word in ("-f", "lavfi", "-i", f"color=red:s={size}:r=5:d=1,format=yuv420p")
+    ]
+    ffmpeg(*inputs, *parts[0], *parts[1])
+    (sources / "in.ts").write_bytes((sources / "0.ts").read_bytes() + (sources / "1.ts").read_bytes())
     ((_, path),) = run(sources / "in.ts", FAST)
-    data = ffmpeg("-i", path, "-vf", "select=eq(n\\,8)", "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
-    last = Image.frombytes("RGB", (64, 36), data)
-    pixels = [last.getpixel(at) for at in ((5, 18), (32, 18), (58, 18))]
-    assert [isinstance(pixel, tuple) and pixel[0] > 200 for pixel in pixels] == [False, True, False]
+    assert [pixel(frames(path)[8], at)[0] > 200 for at in ((0.1, 0.5), (0.5, 0.5), (0.9, 0.5))] == [False, True, False]
 
 
 def test_the_default_track_is_taken_and_a_track_of_an_unread_codec_fails_only_what_needs_it(

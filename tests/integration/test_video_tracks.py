@@ -1,5 +1,6 @@
 """Films of several picture tracks: each output goes by the track that it takes, in its length and in its limits."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from dtqs.processors.video import VideoProcessor
 from dtqs.processors.video.payload import VideoPayload
 from dtqs.processors.video.settings import VideoSettings
 from dtqs.processors.video.studio import Studio
-from tests.support.films import Run, facts, ffmpeg, runner
+from tests.support.films import Run, ffmpeg, runner
 from tests.support.fix_processors import Attempt
 
 FAST = {"speed": "ultrafast", "crf": 40}
@@ -18,11 +19,22 @@ SHORT, LONG = {"video_track": 0}, {"video_track": 1}
 TRACKS = "testsrc2=s=128x72:d=1:r=5[out0];testsrc2=s=64x36:d=4:r=5[out1]"
 
 
-@pytest.fixture
-def sources(tmp_path: Path) -> Path:
-    folder = tmp_path / "sources"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second of 128 × 72 pixels, and beside it four of 64 × 36; no sound. The default is the first in Matroska, the second in MP4."""
+    folder = tmp_path_factory.mktemp("two")
+    outputs: list[str | Path] = []
+    for name, marks in (("two.mkv", ("default", "0")), ("two.mp4", ("0", "default"))):
+        marked = [word for number, mark in enumerate(marks) for word in (f"-disposition:v:{number}", mark)]
+        outputs += ["-map", "0", "-c:v", "libx264", "-preset", "ultrafast", *marked, folder / name]
+    ffmpeg("-f", "lavfi", "-i", TRACKS, *outputs)
+    ffmpeg("-i", folder / "two.mkv", "-map", "0", "-c", "copy", "-f", "matroska", "-live", "1", folder / "live.mkv")
     return folder
+
+
+@pytest.fixture
+def sources(tmp_path: Path, made: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "sources"))
 
 
 @pytest.fixture
@@ -30,33 +42,27 @@ def run(attempt: Attempt, sources: Path) -> Run:
     return runner(attempt, sources)
 
 
-def two(path: Path, default: int) -> Path:
-    """A second of 128 × 72 pixels, and beside it four of 64 × 36; no sound."""
-    marks = ("-disposition:v:0", "0", "-disposition:v:1", "0", f"-disposition:v:{default}", "default")
-    ffmpeg("-f", "lavfi", "-i", TRACKS, "-map", "0", "-c:v", "libx264", "-preset", "ultrafast", *marks, path)
-    return path
-
-
-@pytest.mark.parametrize(("name", "default"), [("two.mkv", 0), ("two.mp4", 1)])
-def test_lengths_go_by_the_track_that_an_output_takes(run: Run, sources: Path, name: str, default: int) -> None:
-    source = two(sources / name, default)
+def test_lengths_go_by_the_track_that_an_output_takes(run: Run, sources: Path) -> None:
+    source = sources / "two.mkv"
     kinds: tuple[dict[str, Any], ...] = ({}, SHORT, LONG | {"start_seconds": 3})
     still, sheet = LONG | {"format": "png", "at_seconds": 3.5}, SHORT | {"format": "sprite", "interval_seconds": 1}
     *films, (picture, _), (listing, _), _ = run(source, *(kind | FAST for kind in kinds), still, sheet)
-    assert [output["duration_seconds"] for output, _ in films] == pytest.approx([(1, 4)[default], 1, 1], abs=0.05)
+    assert [output["duration_seconds"] for output, _ in films] == pytest.approx([1, 1, 1], abs=0.05)
     assert (picture["width"], listing["tiles"]) == (64, 1)
     for output in ({"format": "png", "at_seconds": 3.5}, {"start_seconds": 3, **FAST}):
         with pytest.raises(PermanentError, match=r"and the film ends at 1\.0"):
             run(source, {**SHORT, **output})
+    films = run(sources / "two.mp4", FAST, SHORT | FAST)
+    assert [output["duration_seconds"] for output, _ in films] == pytest.approx([4, 1], abs=0.05)
 
 
 def test_every_picture_track_that_an_output_takes_is_judged(
     run: Run, sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, limits = two(sources / "two.mkv", 1), {"max_pixels": 64 * 36, "max_duration_seconds": 2}
+    source = sources / "two.mp4"
     with pytest.raises(PermanentError, match="takes 4 s; allowed are 2"):
-        run(source, LONG | FAST, **limits | {"max_pixels": 128 * 72})
-    assert facts(run(source, LONG | FAST, max_pixels=64 * 36)[0][1])["video"]["width"] == 64, (
+        run(source, LONG | FAST, max_duration_seconds=2)
+    assert run(source, LONG | FAST, max_pixels=64 * 36)[0][0]["width"] == 64, (
         "a large track that nobody takes harms nobody"
     )
     assert run(source, SHORT | FAST, max_duration_seconds=2)[0][0]["width"] == 128
@@ -67,8 +73,6 @@ def test_every_picture_track_that_an_output_takes_is_judged(
 
 
 def test_a_track_that_is_longer_than_its_index_says_is_too_long(run: Run, sources: Path) -> None:
-    (sources / "live.mkv").write_bytes(two(sources / "two.mkv", 0).read_bytes())
-    ffmpeg("-i", sources / "two.mkv", "-map", "0", "-c", "copy", "-f", "matroska", "-live", "1", sources / "live.mkv")
     with pytest.raises(PermanentError, match="takes 4 s; allowed are 2"):
         run(sources / "live.mkv", SHORT | FAST, LONG | FAST | {"end_seconds": 3}, max_duration_seconds=2)
 

@@ -2,8 +2,12 @@
 
 import io
 import json
+import math
+import re
 import subprocess
 from collections.abc import Callable
+from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +52,26 @@ def facts(path: Path | str, *options: str) -> dict[str, Any]:
     return {**said["format"], **streams}
 
 
+def times(*paths: Path, kind: str = "v") -> list[list[float]]:
+    """When each picture of each file is shown, as its packets say it; one ffmpeg reads them all, for its start is what costs."""
+    inputs = [word for path in paths for word in ("-i", path)]
+    maps = [word for number in range(len(paths)) for word in ("-map", f"{number}:{kind}:0")]
+    said = ffmpeg("-copyts", *inputs, *maps, "-c", "copy", "-f", "framecrc", "-").decode()
+    seconds = {number: float(Fraction(beat)) for number, beat in re.findall(r"^#tb (\d+): (\S+)$", said, re.MULTILINE)}
+    found: list[list[float]] = [[] for _ in paths]
+    for number, shown in re.findall(r"^(\d+), +-?\d+, +(-?\d+),", said, re.MULTILINE):
+        found[int(number)].append(int(shown) * seconds[number])
+    return [sorted(each) for each in found]
+
+
+def frames(path: Path | str) -> list[Image.Image]:
+    """Return all pictures of a small film."""
+    data = ffmpeg("-i", path, "-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm", "-")
+    head = data.split(b"\n", 2)
+    length = sum(len(line) + 1 for line in head[:2]) + len(b"255\n") + 3 * math.prod(map(int, head[1].split()))
+    return [decoded(data[begin : begin + length]) for begin in range(0, len(data), length)]
+
+
 def picture_at(path: Path | str, seconds: float, *options: str) -> Image.Image:
     """Return the picture there."""
     jump = ("-ss", str(seconds)) if seconds else ()
@@ -80,13 +104,19 @@ def quarters(picture: Image.Image) -> list[str]:
     return [next((colour for colour in QUARTERS if near(picture, place, colour)), "?") for place in places]
 
 
+@cache
+def _processor(**settings: Any) -> VideoProcessor:
+    """Like a worker, keep the processor from one task to the next: it asks ffmpeg once for its encoders."""
+    return VideoProcessor(VideoSettings(**settings))
+
+
 def runner(attempt: Attempt, folder: Path) -> Run:
     """Return what runs the processor on a film: its outputs' facts, each with the path of what was stored. Sources lie in the folder."""
 
     def run(source: Path, *outputs: dict[str, Any], **settings: Any) -> Made:
         asked = {"outputs": [{"name": f"o{index}", **output} for index, output in enumerate(outputs)]}
         payload = VideoPayload.model_validate({"source": f"file:{source}", **asked})
-        processor = VideoProcessor(VideoSettings(**settings))
+        processor = _processor(**settings)
         assert processor.problems(payload) == []
         context = attempt.context()
         try:

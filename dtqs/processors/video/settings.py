@@ -16,7 +16,10 @@ class VideoSettings(ProcessorSettings):
         default=21600.0, gt=0, le=7 * 86400, description="seconds of a source, and of each output"
     )
     max_pixels: int = Field(
-        default=36_000_000, ge=1, le=1_000_000_000, description="width × height of a source, and of each output"
+        default=36_000_000,
+        ge=1,
+        le=1_000_000_000,
+        description="width × height of each picture track that is taken, and of each output",
     )
     max_streams: int = Field(
         default=64, ge=1, le=1000, description="streams of a source: pictures, sounds, subtitles and others"

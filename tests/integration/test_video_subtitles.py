@@ -1,0 +1,76 @@
+"""Subtitles of real films: text of any hand is read, and what stands beside it does no harm."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dtqs.errors import PermanentError
+from tests.support.films import Run, ffmpeg, film, frames, runner
+from tests.support.fix_processors import Attempt
+
+FAST = {"speed": "ultrafast", "crf": 40}
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return film(tmp_path_factory.mktemp("clip") / "film.mp4", sound=False)
+
+
+@pytest.fixture
+def source(tmp_path: Path, clip: Path) -> Path:
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    (folder / "film.mp4").write_bytes(clip.read_bytes())
+    return folder / "film.mp4"
+
+
+@pytest.fixture
+def run(attempt: Attempt, source: Path) -> Run:
+    return runner(attempt, source.parent)
+
+
+STYLED = "WEBVTT\n\nSTYLE\n::cue{color:red}\n\nREGION\nid:fred\n\n00:01.000 --> 00:01.500 line:0 position:10%\nHello <c.red>red</c>\n"
+
+
+def carried(*paths: Path) -> list[str]:
+    """Return the subtitles of each film as SubRip."""
+    inputs = [word for path in paths for word in ("-i", path)]
+    outputs = [word for number, path in enumerate(paths) for word in ("-map", f"{number}:s", path.with_suffix(".srt"))]
+    ffmpeg(*inputs, *outputs)
+    return [path.with_suffix(".srt").read_text() for path in paths]
+
+
+def test_subtitles_with_styles_regions_and_settings_keep_their_cues(run: Run, source: Path) -> None:
+    (source.parent / "text.vtt").write_text(STYLED)
+    text: dict[str, Any] = {"source": f"file:{source.parent}/text.vtt", "mode": "carry", "language": "en"}
+    burnt, kinds = (
+        {"subtitles": text | {"mode": "burn"}, **FAST},
+        ({**FAST}, {"format": "webm", **FAST}, {"format": "hls", "speed": "ultrafast"}),
+    )
+    made = run(source, *({"subtitles": text, **kind} for kind in kinds), burnt)
+    listing = next(path for output, path in made if output["name"].endswith("subtitles.vtt"))
+    assert "00:00:01,000 --> 00:00:01,500\nHello red" in carried(made[0][1])[0]
+    assert b"line:0 position:10%\nHello <c.red>red</c>" in ffmpeg("-i", made[1][1], "-c", "copy", "-f", "webvtt", "-")
+    assert listing.read_text() == STYLED.replace("00:01.", "00:00:01.")
+    pictures = frames(made[-1][1])
+    assert pictures[12].tobytes() != pictures[30].tobytes()
+    (source.parent / "text.vtt").write_text("WEBVTT\n\nSTYLE\n::cue{}\n")
+    with pytest.raises(PermanentError, match="the subtitles hold no cue"):
+        run(source, {"subtitles": text, **FAST})
+
+
+def test_subrip_of_any_hand_is_read(run: Run, source: Path) -> None:
+    texts = (
+        "\ufeff1\r\n00:00:01,000 --> 00:00:01,500\r\n{\\an8}Hello\r\n",
+        "1\r00:00:01,000 --> 00:00:01,500 X1:1 X2:9 Y1:1 Y2:9\rHello\r",
+        "0:0:1,000 --> 0:0:1,500\nHello\n",
+    )
+    for number, text in enumerate(texts):
+        (source.parent / f"{number}.srt").write_bytes(text.encode())
+    outputs = (
+        {"subtitles": {"source": f"file:{source.parent}/{number}.srt", "mode": "carry"}, **FAST}
+        for number in range(len(texts))
+    )
+    for said in carried(*(path for _, path in run(source, *outputs))):
+        assert "00:00:01,000 --> 00:00:01,500\nHello" in said
