@@ -152,7 +152,7 @@ BY_HAND: dict[str, tuple[Callable[[str], object], str, list[str]]] = {
     "unsubscribe URI": (email._uri, "https://", ["a", " "]),
     "receipt": (receipt, "", ["id:a ", "id:a", "a", "stat:"]),
     "message id": (lambda text: receipts.is_same(text, text + "1"), "", ["1", "f", "0"]),
-    "provider's words": (sms_message.words, "", ["1", " ", "\x01"]),
+    "provider's words": (sms_message.redacted, "", ["1", " ", "\x01"]),
     "Retry-After": (lambda text: exchange.retry_after(text, 0.0), "", ["1", "a <", ", ", ":"]),
     "callback URL": (sms.callback_url, "https://", ["a", "@", "[", "ａ"]),
     "SMS text": (sms._text, "", ["a", "\x01"]),
