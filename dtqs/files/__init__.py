@@ -1,4 +1,4 @@
-"""Inputs and outputs of tasks by URI: what a processor may open, and where its outputs go."""
+"""Inputs and outputs of tasks: opens sources by URI, and stores uploads and outputs."""
 
 from dtqs.files.pending import PendingFile, TooLarge
 from dtqs.files.sniff import sniff

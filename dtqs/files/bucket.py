@@ -1,4 +1,4 @@
-"""Uploads and outputs in a bucket of S3-compatible object storage, and sources of s3: URIs. What an object's bytes go through is s3.py's."""
+"""Uploads and outputs in an S3-compatible bucket, and sources of s3: URIs. s3.py sends the requests."""
 
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -27,7 +27,7 @@ class BucketStore:
         self._after = ""
 
     def begin(self, limit_bytes: int | None) -> PendingFile:
-        """Begin a new file; until it is whole it lies on the disk. Raises FilesUnavailable."""
+        """Begin a new file, which is on the disk until it is complete. Raises FilesUnavailable."""
         file_id = uuid7()
         return PendingFile(file_id, self._scratch.part(file_id), self._keep, limit_bytes)
 
@@ -36,17 +36,17 @@ class BucketStore:
         return self._scratch.filled(lambda file: self._copy(name, file_id, file))
 
     def reader(self, file_id: str, start: int, end: int) -> "ObjectReader":
-        """Raises NotFound when the object is gone, FilesUnavailable."""
+        """Begin to read a part of a file. Raises NotFound for a missing object, FilesUnavailable."""
         return ObjectReader(lambda at: self._open(file_id, at, end), start, end)
 
     def remove(self, file_id: str) -> bool:
-        """Tell that it is gone; whether it was there, the storage does not say. Raises FilesUnavailable."""
+        """Delete an object. Always returns True: S3 does not say whether it existed. Raises FilesUnavailable."""
         with _refusals():
             self._client.delete(self._bucket, self._key(file_id))
         return True
 
     def sweep(self, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float, limit: int) -> int:
-        """Delete objects that are older and not kept, and uploads in parts that nobody ended; see FileSpace. Raises FilesUnavailable."""
+        """Delete old objects that are not kept, and old multipart uploads; see FileSpace. Raises FilesUnavailable."""
         before = time.time() - older_than_seconds
         with _refusals():
             old = [listed for listed in self._next(min(limit, _LISTED_AT_ONCE)) if listed.at < before]
@@ -58,7 +58,7 @@ class BucketStore:
         return gone
 
     def look(self) -> None:
-        """See whether the bucket can be reached and read. Raises FilesUnavailable."""
+        """Check that the bucket can be reached and read. Raises FilesUnavailable."""
         with _refusals():
             self._client.look(self._bucket)
 
@@ -74,7 +74,7 @@ class BucketStore:
         try:
             stream = self._open(file_id, 0, None)
         except NotFound as error:
-            raise InputRefused(name, "there is no such file") from error
+            raise InputRefused(name, "no such file") from error
         pour(name, stream, into, None, None)
 
     def _open(self, file_id: str, start: int, end: int | None) -> ObjectStream:
@@ -86,7 +86,7 @@ class BucketStore:
             raise FilesUnavailable(str(error)) from error
 
     def _next(self, limit: int) -> list[Listed]:
-        """List on from where the last call ended; at the end of a round, the next one begins anew."""
+        """List the objects after the last call's end. At the end of a round the next one starts from the beginning."""
         found = self._client.objects(self._bucket, self._prefix, self._after, limit)
         self._after = found[-1].key if len(found) == limit else ""
         return [listed for listed in found if is_uuid(self._id(listed))]
@@ -115,13 +115,13 @@ class BucketSources:
         self._own = f"{section.s3_bucket}/{section.s3_prefix}" if section.s3_bucket else None
 
     def refusal(self, place: str) -> str | None:
-        """Say why `bucket/key` is not opened; None where it may be."""
+        """Return why `bucket/key` may not be opened; None if it may."""
         if not self._section.s3_sources:
             return "s3: sources are not configured; allowed buckets are listed in [files] s3_sources"
         if not any(place.startswith(source if "/" in source else f"{source}/") for source in self._section.s3_sources):
             return "not in a bucket of [files] s3_sources"
         if self._own and place.startswith(self._own):
-            return "uploads and outputs are opened by upload:ID only, which knows whose they are"
+            return "uploads and outputs can be opened only as upload:ID, which checks their owner"
         return None
 
     def fetch(self, name: str, place: str, into: BinaryIO) -> None:
@@ -133,14 +133,14 @@ class BucketSources:
         try:
             stream = self._client.open(bucket, key)
         except S3Refused as error:
-            raise InputRefused(name, "there is no such object" if error.status == 404 else str(error)) from error
+            raise InputRefused(name, "no such object" if error.status == 404 else str(error)) from error
         except FilesUnavailable as error:
             raise FilesUnavailable(f"{name}: {error}") from error
         pour(name, stream, into, self._section.fetch_max_bytes, deadline)
 
 
 class ObjectReader:
-    """The bytes of an object from one place to another; where the connection was cut, as one that waits for a slow client may be, it opens another."""
+    """Reads a range of an object. It reopens a connection that the storage cut, as it may while a slow client reads."""
 
     over_network = True
 
@@ -150,7 +150,7 @@ class ObjectReader:
         self._rest = b""
 
     def read(self, size: int) -> bytes:
-        """Return at most so many bytes, none at the end. Raises FilesUnavailable."""
+        """Return at most `size` bytes, empty at the end. Raises FilesUnavailable."""
         if not self._rest and self._stream:
             self._rest = self._next()
         piece, self._rest = self._rest[:size], self._rest[size:]
@@ -168,14 +168,14 @@ class ObjectReader:
         return piece
 
     def close(self) -> None:
-        """Safe to call twice."""
+        """Close the connection. Safe to call twice."""
         stream, self._stream = self._stream, None
         if stream:
             stream.close()
 
 
 def pour(name: str, stream: ObjectStream, into: BinaryIO, limit_bytes: int | None, deadline: Deadline | None) -> None:
-    """Write what comes into an open file, and close the stream. Raises TooLarge, FilesUnavailable."""
+    """Copy a stream into an open file, and close the stream. Raises TooLarge, FilesUnavailable."""
     taken = 0
     try:
         while piece := stream.read():
@@ -183,7 +183,7 @@ def pour(name: str, stream: ObjectStream, into: BinaryIO, limit_bytes: int | Non
             if limit_bytes is not None and max(taken, stream.size_bytes or 0) > limit_bytes:
                 raise TooLarge(name, limit_bytes)
             if deadline and deadline.passed:
-                raise FilesUnavailable(f"{name}: could not be fetched in time")
+                raise FilesUnavailable(f"{name}: not fetched in time")
             with disk_faults():
                 into.write(piece)
     finally:
@@ -192,7 +192,7 @@ def pour(name: str, stream: ObjectStream, into: BinaryIO, limit_bytes: int | Non
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Of the store's own bucket, a refusal is the operator's to mend: the task or request is worth another try."""
+    """Turn refusals of the store's own bucket into FilesUnavailable: the operator can fix them, so a retry may help."""
     try:
         yield
     except S3Refused as error:

@@ -1,4 +1,4 @@
-"""Fetches http: and https: sources: one GET, redirects judged anew, a bound on bytes and time. Where it may go, guard.py says."""
+"""Fetches http: and https: sources: one GET with limits on bytes and time. guard.py checks each redirect's host."""
 
 import ssl
 from typing import BinaryIO
@@ -11,13 +11,13 @@ from dtqs.errors import FilesUnavailable, InputRefused
 from dtqs.files.guard import Guard
 from dtqs.files.network import FetchTimeouts, GuardedNetwork, HostRefused
 from dtqs.files.pending import TooLarge, disk_faults
-from dtqs.files.uri import Url, parse_url, worded
+from dtqs.files.uri import Url, parse_url, redacted
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OK = 200
 _TRANSIENT = frozenset({408, 425, 429})
 _FAULTS = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
-# what is packed could unpack to anything, so it is asked for as it is
+# a compressed body could expand to any size, so an uncompressed one is requested
 _HEADERS = [("User-Agent", "dtqs"), ("Accept", "*/*"), ("Accept-Encoding", "identity"), ("Connection", "close")]
 
 
@@ -27,7 +27,7 @@ class Fetcher:
         self._context: ssl.SSLContext | None = None
 
     def fetch(self, name: str, url: Url, into: BinaryIO) -> None:
-        """Write the body into an open file; `name` is what people are told of the source. Raises InputRefused, FilesUnavailable."""
+        """Copy the body into an open file; messages call it `name`. Raises InputRefused, FilesUnavailable."""
         patience = FetchTimeouts(Deadline(self._section.fetch_timeout_seconds), self._section.fetch_silence_seconds)
         network, at = GuardedNetwork(self._guard, patience), name
         with httpcore.ConnectionPool(
@@ -37,13 +37,13 @@ class Fetcher:
                 target = self._ask(pool, at, url, into, patience)
                 if target is None:
                     return
-                url, at = target, f"{name}, redirected to {worded(target.text)}"
+                url, at = target, f"{name}, redirected to {redacted(target.text)}"
         raise InputRefused(at, f"redirects more than {self._section.fetch_max_redirects} times")
 
     def _ask(
         self, pool: httpcore.ConnectionPool, name: str, url: Url, into: BinaryIO, patience: FetchTimeouts
     ) -> Url | None:
-        """Send one request: write the body, or return where it is to be asked for instead. Raises InputRefused, FilesUnavailable."""
+        """Send one request: copy the body, or return the redirect's target. Raises InputRefused, FilesUnavailable."""
         try:
             if refusal := self._guard.refusal(url):
                 raise HostRefused(refusal)
@@ -58,11 +58,11 @@ class Fetcher:
         return None
 
     def _take(self, name: str, response: httpcore.Response, into: BinaryIO) -> None:
-        """Write the body of a last answer, if it is one that has the file."""
+        """Copy the body of the final response, after checking status, encoding and length."""
         _check_status(name, response)
         encoding = _header(response, b"content-encoding")
         if encoding.lower() not in ("", "identity"):
-            raise InputRefused(name, f"its server sends it packed ({encoding[:40]}), though asked not to")
+            raise InputRefused(name, f"its server sends a compressed body ({encoding[:40]}) although asked not to")
         limit, taken = self._section.fetch_max_bytes, 0
         length = _header(response, b"content-length")
         if length.isdecimal() and int(length) > limit:
@@ -78,32 +78,35 @@ class Fetcher:
         if fault := _certificate_fault(error):
             return InputRefused(name, f"the certificate of its host is not valid: {fault.verify_message}")
         if patience.deadline.passed:
-            return FilesUnavailable(f"{name}: could not be fetched within {self._section.fetch_timeout_seconds:g} s")
+            return FilesUnavailable(f"{name}: not fetched within {self._section.fetch_timeout_seconds:g} s")
         if isinstance(error, httpcore.TimeoutException):
             return FilesUnavailable(f"{name}: its server was silent for {self._section.fetch_silence_seconds:g} s")
         return FilesUnavailable(f"{name}: could not be fetched: {error or type(error).__name__}")
 
     def _tls(self) -> ssl.SSLContext:
-        """Made at the first fetch, since it takes some tens of milliseconds; trusts the system's authorities and those of certifi."""
+        """Return the TLS context, made at the first fetch: it takes tens of milliseconds.
+
+        It trusts the system's authorities and certifi's.
+        """
         if self._context is None:
             self._context = httpcore.default_ssl_context()
         return self._context
 
 
 def _core(url: Url) -> httpcore.URL:
-    """The parts as they were judged: not a text that httpcore might take apart otherwise."""
+    """Return the URL from its checked parts, since httpcore might split a text differently."""
     return httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target)
 
 
 def _target(name: str, response: httpcore.Response, url: Url) -> Url:
-    """Return where a redirect leads. Raises InputRefused."""
+    """Return the target of a redirect. Raises InputRefused."""
     location = _header(response, b"location")
     try:
         target = parse_url(location, url)
     except ValueError as error:
-        raise InputRefused(name, f"redirects to {worded(location)}, which is not fetched: {error}") from error
+        raise InputRefused(name, f"redirects to {redacted(location)}, which is not fetched: {error}") from error
     if url.scheme == "https" and target.scheme != "https":
-        raise InputRefused(name, f"redirects from https: to http: ({worded(target.text)}), which is not followed")
+        raise InputRefused(name, f"redirects from https: to http: ({redacted(target.text)}), which is not followed")
     return target
 
 

@@ -1,4 +1,7 @@
-"""Which servers may be fetched from: public addresses, on the allowed ports, and what the configuration opens beside. Pure; connecting is network.py's."""
+"""Decides which servers may be fetched from: public addresses, allowed ports, and configured hosts; pure.
+
+network.py connects.
+"""
 
 import ipaddress
 import socket
@@ -11,7 +14,7 @@ from dtqs.files.uri import Url
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# named here and not taken from the standard library, whose lists differ from one Python to the next
+# listed here because the standard library's lists differ between Python versions
 _CLOSED: tuple[tuple[Network, str], ...] = tuple(
     (ipaddress.ip_network(network), word)
     for networks, word in (
@@ -26,10 +29,8 @@ _CLOSED: tuple[tuple[Network, str], ...] = tuple(
             "a reserved address",
         ),
         ("2001::/23 2001:db8::/32 3fff::/20 5f00::/16", "a reserved address"),
-        (
-            "168.63.129.16/32",
-            "a reserved address",
-        ),  # public by its number, but the host of virtual machines answers there
+        # public by its number, but on a virtual machine the host answers there
+        ("168.63.129.16/32", "a reserved address"),
     )
     for network in networks.split()
 )
@@ -41,7 +42,7 @@ _V4_INSIDE: tuple[tuple[IPv6Network, int], ...] = (
     (IPv6Network("64:ff9b::/96"), 0),  # NAT64
     (IPv6Network("2002::/16"), 80),  # 6to4
 )
-"""Networks of IPv6 in which an address of IPv4 is meant, and how many bits stand behind it."""
+"""IPv6 networks that embed an IPv4 address, and the number of bits after it."""
 
 
 class Guard:
@@ -52,7 +53,7 @@ class Guard:
         self._names = frozenset(host for host in hosts if not is_network(host))
 
     def refusal(self, url: Url) -> str | None:
-        """Say why the URL is not fetched, whatever its host's addresses are; None when that remains to be seen."""
+        """Return why the URL may not be fetched, judged without resolving its host; None if nothing forbids it yet."""
         if not self._ports:
             return "http: and https: sources are not configured; allowed ports are listed in [files] fetch_ports"
         if url.port not in self._ports:
@@ -60,11 +61,11 @@ class Guard:
         return self.judge(url.host, address) if (address := literal(url.host)) else None
 
     def judge(self, host: str, address: Address) -> str | None:
-        """Say why a host that has this address is not fetched from; None when it may be."""
+        """Return why a host with this address may not be fetched from; None if it may."""
         word = closed(address)
         if word is None or self._opens(host, address):
             return None
-        return f"its host has {word}; only public ones are fetched from, and what [files] fetch_allow_hosts names"
+        return f"its host has {word}; allowed: public addresses, and the hosts of [files] fetch_allow_hosts"
 
     def _opens(self, host: str, address: Address) -> bool:
         parents = host.split(".")
@@ -80,7 +81,7 @@ class Guard:
 
 
 def closed(address: Address) -> str | None:
-    """Return in a word what an address is that is not public; None for a public one. An IPv4 address inside another is judged as itself."""
+    """Return the kind of a non-public address; None for a public one. An embedded IPv4 address is judged as itself."""
     if meant := inside(address):
         address = meant
     for network, word in _CLOSED:
@@ -90,7 +91,7 @@ def closed(address: Address) -> str | None:
 
 
 def inside(address: Address) -> IPv4Address | None:
-    """Return the IPv4 address that an IPv6 one stands for, in any of the forms that a gateway or the system itself would understand."""
+    """Return the IPv4 address that an IPv6 address embeds, in any form that a gateway or the system understands."""
     if isinstance(address, IPv4Address) or address in (IPv6Address("::"), IPv6Address("::1")):
         return None
     return next(
@@ -99,7 +100,10 @@ def inside(address: Address) -> IPv4Address | None:
 
 
 def literal(host: str) -> Address | None:
-    """Return the address that a host is itself, also in the old forms that the system's resolver takes for one (127.1, 0x7f000001); None for a name."""
+    """Return the address of a host that is one; None for a name.
+
+    The old forms that the system's resolver accepts count too (127.1, 0x7f000001).
+    """
     with suppress(ValueError):
         return ipaddress.ip_address(host)
     with suppress(OSError):

@@ -1,9 +1,9 @@
-"""How people call a media type, for messages: "the file is a HEIC image"."""
+"""Names of media types for messages, such as "the file is a HEIC image"."""
 
 from dtqs.files.sniff import UNKNOWN
 
-_WORDS = {
-    "application/applefile": "the Mac's companion of a file, which holds no data of that file",
+_NAMES = {
+    "application/applefile": "the Mac's companion of a file, without that file's data",
     "application/dicom": "a DICOM scan",
     "application/gzip": "a gzip archive",
     "application/pdf": "a PDF document",
@@ -57,12 +57,12 @@ _WORDS = {
     "text/html": "a web page (HTML)",
     "text/plain": "plain text",
     "video/x-mng": "an MNG animation",
-    UNKNOWN: "of no kind that is known here",
+    UNKNOWN: "of an unknown type",
 }
 _FAMILIES = {"video": "a video", "audio": "a sound file", "image": "an image"}
 
 
-def words(media_type: str) -> str:
-    """Return what completes the sentence "the file is …"."""
+def description(media_type: str) -> str:
+    """Return the end of the sentence "the file is …"."""
     family = _FAMILIES.get(media_type.partition("/")[0])
-    return _WORDS.get(media_type) or (f"{family} ({media_type})" if family else f"of type {media_type}")
+    return _NAMES.get(media_type) or (f"{family} ({media_type})" if family else f"of type {media_type}")

@@ -1,6 +1,6 @@
-"""What workers left in the folder of temporary files: one folder each, named after its id. Which of them are dead, PostgreSQL tells the caller.
+"""Files that dead workers left: each worker has a temporary folder named after its id. PostgreSQL knows the dead ones.
 
-That is right on any machine that shares the folder, where a pid says nothing.
+Unlike a pid, the id is valid on every machine that shares the folder.
 """
 
 import time
@@ -15,7 +15,7 @@ from dtqs.uuid7 import is_uuid
 
 
 class Leftovers:
-    """`remove` deletes a stored file by its id, and tells whether it was there."""
+    """Leftovers by worker. `remove` deletes a stored file by its id, and tells whether it existed."""
 
     def __init__(self, temporary: Path, remove: Callable[[str], bool]) -> None:
         self._temporary, self._remove = temporary, remove
@@ -25,25 +25,26 @@ class Leftovers:
         return sorted(path.name for path in entries(self._temporary) if is_uuid(path.name))
 
     def clear(self, owner: str, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float) -> int:
-        """Delete what a worker has left, if all of it is older: its folder, and what it stored that `keep`, asked with the ids, does not return.
+        """Delete a worker's leftovers if all are older; return the number of deleted files and folders.
 
-        Tells how many files and folders are gone by that. Raises FilesUnavailable while any is left: a later call goes on with it.
+        Leftovers are its folder, and its stored files without a row. `keep` returns those ids that must stay.
+        Raises FilesUnavailable while any is left; a later call continues.
         """
         folder = self._temporary / owner
         if older_than_seconds and newest(folder) >= time.time() - older_than_seconds:
             return 0
         try:
-            # the large ones first: they need no row and no bucket
+            # temporary files first: they are large and need neither rows nor a bucket
             gone = sum(delete(path) for path in entries(folder) if path.name != NOTE)
             gone += self._remove_stored(_stored(folder / NOTE), keep)
         except OSError as error:
             raise FilesUnavailable(
-                f"what worker {owner} left could not be removed: {error.strerror or error}"
+                f"leftovers of worker {owner} could not be removed: {error.strerror or error}"
             ) from error
         delete(folder)
         if folder.exists():
             left = next((path.name for path in entries(folder)), "its folder")
-            raise FilesUnavailable(f"what worker {owner} left could not be removed: {left} is still there")
+            raise FilesUnavailable(f"leftovers of worker {owner} could not be removed: {left} still exists")
         return gone
 
     def _remove_stored(self, stored: Sequence[str], keep: Callable[[Sequence[str]], Container[str]]) -> int:
@@ -52,7 +53,7 @@ class Leftovers:
 
 
 def _stored(note: Path) -> list[str]:
-    """A note whose writer was killed may end in the middle of a line."""
+    """Return the ids in a note. A note may end in the middle of a line, if its writer was killed."""
     with suppress(FileNotFoundError):
         return [line for line in note.read_text(encoding="ascii", errors="replace").split() if is_uuid(line)]
     return []

@@ -1,4 +1,4 @@
-"""Uploads and outputs in a folder of the disk, which all nodes share: where each lies, and how it gets there."""
+"""Uploads and outputs in a folder that all nodes share: the path of each file, and its way there."""
 
 import os
 from collections.abc import Callable, Container, Sequence
@@ -21,9 +21,9 @@ class LocalStore:
         self._sweeper = Sweeper(directory, scratch.root)
 
     def path_of(self, file_id: str) -> Path:
-        """Return where a file is, or would be. Raises NotFound for what is no id.
+        """Return the path that a file has or would have. Raises NotFound for a malformed id.
 
-        Folders are named after the id's last digits: its first ones are a clock, and would put the files of a month into one.
+        Folders are named after the id's last digits. Its first digits are a clock: one folder would fill up.
         """
         if not is_uuid(file_id):
             raise NotFound("file", file_id)
@@ -35,18 +35,18 @@ class LocalStore:
         return PendingFile(file_id, self._scratch.part(file_id), self._keep, limit_bytes)
 
     def open(self, name: str, file_id: str) -> BinaryIO:
-        """Raises InputRefused, FilesUnavailable."""
+        """Open a file. Raises InputRefused, FilesUnavailable."""
         return open_file(name, self.path_of(file_id))
 
     def reader(self, file_id: str, start: int, end: int) -> "LocalReader":
-        """Raises NotFound when the bytes are gone."""
+        """Begin to read a part of a file. Raises NotFound if the file is gone."""
         try:
             return LocalReader(os.open(self.path_of(file_id), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), start, end)
         except FileNotFoundError:
             raise NotFound("file", file_id) from None
 
     def remove(self, file_id: str) -> bool:
-        """Delete a file, and tell whether it was there; one that is not is none of ours to wonder at."""
+        """Delete a file, and tell whether it existed. Deleting a missing file is not an error."""
         try:
             self.path_of(file_id).unlink()
         except FileNotFoundError:
@@ -57,7 +57,7 @@ class LocalStore:
         return self._sweeper.sweep(keep, older_than_seconds, limit)
 
     def look(self) -> None:
-        """The folder is looked at with the disks."""
+        """Do nothing: the disk checks cover the folder."""
 
     def _keep(self, pending: PendingFile) -> None:
         final = self.path_of(pending.file_id)
@@ -68,7 +68,7 @@ class LocalStore:
 
 
 class LocalReader:
-    """The bytes of an open file from one place to another."""
+    """Reads a range of an open file."""
 
     over_network = False
 
@@ -76,13 +76,13 @@ class LocalReader:
         self._fd, self._at, self._end = fd, start, end
 
     def read(self, size: int) -> bytes:
-        """Return at most so many bytes, none at the end."""
+        """Return at most `size` bytes, empty at the end."""
         piece = os.pread(self._fd, min(size, self._end - self._at), self._at)
         self._at += len(piece)
         return piece
 
     def close(self) -> None:
-        """Safe to call twice."""
+        """Close the file. Safe to call twice."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

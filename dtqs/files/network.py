@@ -1,4 +1,4 @@
-"""Connections for fetching: to an address that the guard has judged, and to none other; every wait on them ends with the fetch's own deadline."""
+"""Connections for fetching: only to addresses that the guard allows, and every wait ends with the fetch's deadline."""
 
 import socket
 import threading
@@ -18,25 +18,25 @@ _NO_SUCH_HOST = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
 
 
 class HostRefused(Exception):
-    """The host must not be fetched from, or is none."""
+    """The host may not be fetched from, or does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchTimeouts:
-    """How long things may take: all of the fetch, and each silence in it."""
+    """Time limits: one for the whole fetch, and one for each silence."""
 
     deadline: Deadline
     silence_seconds: float
 
     def left(self) -> float:
-        """Return the seconds for the next step. Raises httpcore.ReadTimeout when the time of the whole is over."""
+        """Return the seconds for the next step. Raises httpcore.ReadTimeout after the fetch's deadline."""
         if self.deadline.passed:
-            raise httpcore.ReadTimeout("the time of the whole is over")
+            raise httpcore.ReadTimeout("the fetch's deadline has passed")
         return min(self.silence_seconds, self.deadline.remaining)
 
 
 class GuardedNetwork(httpcore.NetworkBackend):
-    """Resolves, judges every address, and connects to the first that answers. TLS still goes by the host's name."""
+    """Resolves a host, checks every address, and connects to the first that answers. TLS still uses the host's name."""
 
     def __init__(self, guard: Guard, patience: FetchTimeouts) -> None:
         self._guard, self._patience = guard, patience
@@ -50,7 +50,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Raises HostRefused, httpcore.ConnectError, httpcore.ConnectTimeout."""
+        """Connect to a host. Raises HostRefused, httpcore.ConnectError, httpcore.ConnectTimeout."""
         addresses = self._addresses(host, port)
         for address in addresses:
             if refusal := self._guard.judge(host, ip_address(address)):
@@ -67,7 +67,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
         raise failure
 
     def _addresses(self, host: str, port: int) -> list[str]:
-        """Ask the system's resolver, in a thread: it cannot be interrupted, and may take longer than we may wait."""
+        """Ask the system's resolver in a thread: it cannot be interrupted, and may take longer than the deadline."""
         answers: SimpleQueue[list[str] | OSError] = SimpleQueue()
         threading.Thread(target=_resolve, args=(host, port, answers), name="resolver", daemon=True).start()
         try:
@@ -77,12 +77,12 @@ class GuardedNetwork(httpcore.NetworkBackend):
         if isinstance(answer, list):
             return answer
         if answer.errno in _NO_SUCH_HOST:
-            raise HostRefused("there is no host of that name")
-        raise httpcore.ConnectError(f"its host's name could not be resolved: {answer.strerror}")
+            raise HostRefused("no host has this name")
+        raise httpcore.ConnectError(f"the host's name could not be resolved: {answer.strerror}")
 
 
 class _Timed(httpcore.NetworkStream):
-    """A connection on which no wait is longer than patience allows, whatever limit the caller names: one byte at a time is no way around it."""
+    """A connection whose waits keep to the limits, whatever timeout the caller passes, even for single bytes."""
 
     def __init__(self, stream: httpcore.NetworkStream, patience: FetchTimeouts) -> None:
         self._stream, self._patience = stream, patience
@@ -110,7 +110,7 @@ def _resolve(host: str, port: int, answers: "SimpleQueue[list[str] | OSError]") 
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         answers.put(error)
-    except UnicodeError:  # the resolver's own encoding of names refuses a label that is too long
-        answers.put(socket.gaierror(socket.EAI_NONAME, "no name of a host"))
+    except UnicodeError:  # the resolver's encoding of names rejects an overlong label
+        answers.put(socket.gaierror(socket.EAI_NONAME, "not a host name"))
     else:
         answers.put([str(address[0]) for _, _, _, _, address in found])

@@ -1,4 +1,4 @@
-"""A file that is being written: under a temporary name until it is whole, then kept under its id. Where that is, its store says."""
+"""A file that is being written: first under a temporary name, then kept under its id, where its store decides."""
 
 import errno
 import hashlib
@@ -17,7 +17,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class TooLarge(InputRefused):
-    """A file is longer than is allowed."""
+    """A file is longer than allowed."""
 
     def __init__(self, uri: str, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
@@ -25,10 +25,10 @@ class TooLarge(InputRefused):
 
 
 class PendingFile:
-    """One new file. Write it in chunks, then `commit` or `abort`; as a context manager it aborts what was not committed.
+    """One new file. Write it in chunks, then `commit` or `abort`; leaving the context without a commit aborts.
 
-    `keep` makes the file durable under its id, and leaves nothing at `temporary`. An attempt's interrupt may come after any step: what is opened
-    is in the hands of an object by then that closes it, and what nobody holds any more is aborted.
+    `keep` makes the file durable under its id, and leaves nothing at `temporary`. An interrupt may come after any step.
+    So every opened file already belongs to an object that closes it, and an abandoned file is aborted.
     """
 
     _begun = False
@@ -44,13 +44,14 @@ class PendingFile:
             with disk_faults():
                 make_parents(temporary)
                 self._begun = True
-                self._file = open(temporary, "xb+", buffering=0, opener=partial(os.open, mode=FILE_MODE))  # noqa: SIM115 this object is its holder
+                opener = partial(os.open, mode=FILE_MODE)
+                self._file = open(temporary, "xb+", buffering=0, opener=opener)  # noqa: SIM115 this object closes it
         except FilesUnavailable:
-            self._begun = False  # what may be there is another's
+            self._begun = False  # an existing file belongs to another writer
             raise
 
     def write(self, chunk: bytes) -> None:
-        """Append. Raises TooLarge, or FilesUnavailable when the disk is full; the file is gone then."""
+        """Append a chunk. Raises TooLarge, or FilesUnavailable on a full disk; either removes the file."""
         try:
             self.size_bytes += len(chunk)
             if self._limit is not None and self.size_bytes > self._limit:
@@ -63,7 +64,7 @@ class PendingFile:
             raise
 
     def commit(self) -> tuple[str, int, str]:
-        """Make the file durable under its id, and return that, the size in bytes and the SHA-256 in hexadecimal. Raises FilesUnavailable."""
+        """Make the file durable; return its id, size in bytes and SHA-256 in hexadecimal. Raises FilesUnavailable."""
         try:
             with disk_faults():
                 self._keep(self)
@@ -75,30 +76,30 @@ class PendingFile:
         return self.file_id, self.size_bytes, self.sha256
 
     def abort(self) -> None:
-        """Remove what there is of the file. Safe to call again, and after a commit."""
+        """Remove the unfinished file. Safe to call twice, and after a commit."""
         self._close()
         if self._begun:
-            with suppress(OSError):  # what stays is swept; an error here would hide why it was to go
+            with suppress(OSError):  # the sweep removes it later; an error here would hide the first one
                 os.unlink(self.temporary)
             self._begun = False
 
     @property
     def sha256(self) -> str:
-        """Of what was written so far, in hexadecimal."""
+        """The hash of the bytes so far, in hexadecimal."""
         return self._hash.hexdigest()
 
     @property
     def media_type(self) -> str:
-        """What the bytes so far say that the file is."""
+        """The media type that the bytes so far indicate."""
         return sniff(self._head)
 
     def fileno(self) -> int:
-        """Return the descriptor, for a writer that seeks; `remeasure` must follow."""
+        """Return the descriptor, for a writer that seeks. Call `remeasure` afterwards."""
         assert self._file
         return self._file.fileno()
 
     def remeasure(self) -> None:
-        """Take size and hash from the file itself, after something else has written to it."""
+        """Read size and hash from the file itself, after another writer changed it."""
         fd = self.fileno()
         os.lseek(fd, 0, os.SEEK_SET)
         self.size_bytes, self._hash, self._head = 0, hashlib.sha256(), b""
@@ -127,13 +128,13 @@ class PendingFile:
 
     def _close(self) -> None:
         if self._file:
-            with suppress(OSError):  # what was written is on the disk by now, or not wanted
+            with suppress(OSError):  # the data is already on the disk, or unwanted
                 self._file.close()
 
 
 @contextmanager
 def disk_faults() -> Iterator[None]:
-    """Turn what a disk may answer into errors of ours: all are worth a retry, a full disk above all."""
+    """Turn errors of the disk into FilesUnavailable: all are worth a retry, a full disk above all."""
     try:
         yield
     except OSError as error:
@@ -143,7 +144,7 @@ def disk_faults() -> Iterator[None]:
 
 
 def make_parents(path: Path) -> Path:
-    """Make the folders above the path, durably, and return the path."""
+    """Create the folders above the path durably, and return the path."""
     folder = path.parent
     if not folder.is_dir():
         make_parents(folder)
@@ -154,12 +155,11 @@ def make_parents(path: Path) -> Path:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the folder's entries on the disk: a rename alone may be forgotten in a crash."""
+    """Write the folder's entries to the disk: without this, a crash may undo a rename."""
     fds: list[int] = []
     try:
-        fds += map(
-            os.open, [folder], [os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC]
-        )  # in one step: no interrupt comes before it is in the list
+        # map appends in one step: no interrupt comes between the open and the append
+        fds += map(os.open, [folder], [os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC])
         os.fsync(fds[0])
     finally:
         for fd in fds:

@@ -1,4 +1,4 @@
-"""Sources of file: URIs, below the configured folders; and how any file of the disk is opened, of which we cannot know what it is."""
+"""Sources of file: URIs, below the configured folders, and the safe way to open any file of the disk."""
 
 import errno
 import os
@@ -14,17 +14,19 @@ _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENXIO, errn
 
 
 class Roots:
-    """`closed` is the folder of uploads and outputs, in which nothing is opened by its path."""
+    """Opens files below the roots. `closed` is the folder of uploads and outputs, which has no access by path."""
 
     def __init__(self, roots: Sequence[Path], closed: Path) -> None:
         self._roots, self._closed = roots, closed
 
     def refusal(self) -> str | None:
-        """Say why no file: source at all is opened; None where some are."""
+        """Return why no file: source may be opened; None if there are roots."""
         return None if self._roots else "file: sources are not configured; allowed folders are listed in [files] roots"
 
     def open(self, name: str, path: str) -> BinaryIO:
-        """Open a file whose real path is below a root, judged before the open and, since links may change, of what was opened.
+        """Open a file whose real path is below a root.
+
+        The path is checked before the open and again on the open file, since links may change in between.
 
         Raises InputRefused, FilesUnavailable.
         """
@@ -41,11 +43,11 @@ class Roots:
         return file
 
     def _judge(self, name: str, real: str) -> None:
-        # one wording whether the file is there or not: what lies elsewhere on the disk is nobody's to probe
+        # the same message whether the file exists or not, so that nobody can probe the disk
         if not any(_below(real, root) for root in self._roots):
             raise InputRefused(name, "not below a folder of [files] roots")
         if _below(real, self._closed):
-            raise InputRefused(name, "uploads and outputs are opened by upload:ID only, which knows whose they are")
+            raise InputRefused(name, "uploads and outputs can be opened only as upload:ID, which checks their owner")
 
 
 def _below(real: str, folder: Path) -> bool:
@@ -54,17 +56,17 @@ def _below(real: str, folder: Path) -> bool:
 
 
 def open_file(name: str, path: Path) -> BinaryIO:
-    """Open a plain file for reading. Raises InputRefused, or FilesUnavailable where the disk fails."""
+    """Open a regular file for reading. Raises InputRefused, or FilesUnavailable if the disk fails."""
     try:
-        # a pipe or device must not hold the open, and a link put there in between must not be followed
+        # the flags keep a pipe or device from blocking the open, and refuse a link swapped in meanwhile
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
         if error.errno in _MISSING:
-            raise InputRefused(name, "there is no such file") from error
+            raise InputRefused(name, "no such file") from error
         if error.errno in _REFUSED:
             raise InputRefused(name, f"cannot be read: {error.strerror}") from error
         raise FilesUnavailable(f"{name}: could not be opened: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise InputRefused(name, "not a file: a folder, pipe or device")
+        raise InputRefused(name, "not a regular file but a folder, pipe or device")
     return open(fd, "rb")

@@ -1,4 +1,4 @@
-"""A client of S3-compatible object storage: the requests that files need. How one is sent, s3_wire.py knows; which objects are whose, bucket.py."""
+"""A client of S3-compatible object storage. s3_wire.py sends its requests; bucket.py uses it."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from dtqs.errors import FilesUnavailable
 from dtqs.files.s3_wire import FilePart, ObjectStream, Request, S3Refused, S3Wire, name, text
 
 PART_BYTES = 8 << 20
-"""A file that is longer is sent in parts of this size, or of a larger one where they would be too many."""
+"""A longer file is sent in parts of this size, or larger if there would be too many parts."""
 PARTS_LIMIT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One object, or upload in parts that has not ended, and when it was written (begun): seconds since 1970."""
+    """One object, or an unfinished multipart upload; `at` is its time of writing or start in seconds since 1970."""
 
     key: str
     at: float
@@ -27,29 +27,29 @@ class Listed:
 
 
 class S3Client:
-    """Every method raises S3Refused where the storage says no, and FilesUnavailable where it is away."""
+    """Every method raises S3Refused if the storage refuses, and FilesUnavailable if it cannot be reached."""
 
     def __init__(self, section: FilesSection) -> None:
         self._wire = S3Wire(section)
 
     def put(self, bucket: str, key: str, fd: int, size: int, sha256: str) -> None:
-        """Store an open file; it is there when it is whole."""
+        """Store an open file; the object exists only when it is complete."""
         if size <= PART_BYTES:
             self._wire.ask(Request("PUT", bucket, key, body=FilePart(fd, 0, size), sha256=sha256))
         else:
             self._put_in_parts(bucket, key, fd, size)
 
     def open(self, bucket: str, key: str, start: int = 0, end: int | None = None) -> ObjectStream:
-        """Begin to read an object, or the part of it from `start` to before `end`."""
+        """Begin to read an object from `start` to before `end`."""
         part = f"bytes={start}-{'' if end is None else end - 1}" if start or end is not None else ""
         return self._wire.open(Request("GET", bucket, key, part=part))
 
     def delete(self, bucket: str, key: str) -> None:
-        """One that is not there is deleted already."""
+        """Delete an object. Deleting a missing one is not an error."""
         self._wire.ask(Request("DELETE", bucket, key))
 
     def objects(self, bucket: str, prefix: str, after: str, limit: int) -> list[Listed]:
-        """List objects in the order of their keys, from behind `after` on."""
+        """List objects in the order of their keys, starting after the key `after`."""
         query = [("list-type", "2"), ("encoding-type", "url"), ("prefix", prefix), ("max-keys", str(limit))]
         answer = self._wire.ask(Request("GET", bucket, query=[*query, ("start-after", after)] if after else query))[0]
         return [
@@ -57,7 +57,7 @@ class S3Client:
         ]
 
     def unended(self, bucket: str, prefix: str, limit: int) -> list[Listed]:
-        """List uploads in parts that nobody has brought to an end."""
+        """List unfinished multipart uploads."""
         query = [("uploads", ""), ("encoding-type", "url"), ("prefix", prefix), ("max-uploads", str(limit))]
         answer = self._wire.ask(Request("GET", bucket, query=query))[0]
         return [
@@ -66,11 +66,11 @@ class S3Client:
         ]
 
     def abort(self, bucket: str, key: str, upload_id: str) -> None:
-        """Drop an upload in parts."""
+        """Cancel a multipart upload."""
         self._wire.ask(Request("DELETE", bucket, key, query=[("uploadId", upload_id)]))
 
     def look(self, bucket: str) -> None:
-        """See whether the bucket is there and ours to read."""
+        """Check that the bucket exists and can be read."""
         self._wire.ask(Request("GET", bucket, query=[("list-type", "2"), ("max-keys", "1")]))
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ class S3Client:
                 tags.append(self._wire.ask(Request("PUT", bucket, key, query, part, part.sha256()))[1])
             self._complete(bucket, key, upload_id, tags)
         except BaseException:
-            with suppress(S3Refused, FilesUnavailable):  # a keeper drops what is left
+            with suppress(S3Refused, FilesUnavailable):  # the keeper removes leftovers
                 self.abort(bucket, key, upload_id)
             raise
 
@@ -95,10 +95,11 @@ class S3Client:
         parts = "".join(
             f"<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>" for number, tag in enumerate(tags, 1)
         )
-        body = f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{parts}</CompleteMultipartUpload>'.encode()
+        root = 'CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+        body = f"<{root}>{parts}</CompleteMultipartUpload>".encode()
         request = Request("POST", bucket, key, [("uploadId", upload_id)], body, hashlib.sha256(body).hexdigest())
         answer, _ = self._wire.ask(request)
-        if name(answer) == "Error":  # the status had been sent before it turned out
+        if name(answer) == "Error":  # the storage may send the status before it finds the error
             raise FilesUnavailable(f"the object storage answers {text(answer, 'Code')}")
 
 
@@ -106,9 +107,9 @@ def _all(answer: ElementTree.Element, wanted: str) -> list[ElementTree.Element]:
     return [each for each in answer.iter() if name(each) == wanted]
 
 
-def _time(said: str) -> float:
-    """Return the time that a listing says, and one that is never old where it says none."""
+def _time(stamp: str) -> float:
+    """Return the time of a listing; infinity, which is never old, if it has none."""
     try:
-        return datetime.fromisoformat(said).timestamp()
+        return datetime.fromisoformat(stamp).timestamp()
     except ValueError:
         return float("inf")

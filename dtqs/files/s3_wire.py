@@ -1,4 +1,4 @@
-"""Requests to S3-compatible object storage: signed, limited in time and answer, said again where that may help. Which requests, s3.py knows."""
+"""Sends requests to S3-compatible object storage: signed, limited in time and size, and retried. s3.py makes them."""
 
 import hashlib
 import os
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class S3Refused(Exception):
-    """The object storage answered that it does not do this. `code` is its own word: NoSuchKey, AccessDenied."""
+    """The object storage refused the request. `code` is its error code, such as NoSuchKey or AccessDenied."""
 
     def __init__(self, status: int, code: str) -> None:
         self.status, self.code = status, code
@@ -36,7 +36,7 @@ class S3Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """A part of an open file as the body of a request: read as it is sent, as often as it is."""
+    """A part of an open file as the body of a request. Each time it is sent, it is read again."""
 
     fd: int
     start: int
@@ -47,7 +47,7 @@ class FilePart:
         while at < end:
             piece = os.pread(self.fd, min(_PIECE_BYTES, end - at), at)
             if not piece:
-                raise FilesUnavailable("a file became shorter while it was stored")
+                raise FilesUnavailable("a file became shorter while it was being stored")
             at += len(piece)
             yield piece
 
@@ -60,7 +60,7 @@ class FilePart:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for; `part` is the value of a Range header."""
+    """One request; `part` is the value of a Range header."""
 
     method: str
     bucket: str
@@ -72,7 +72,7 @@ class Request:
 
 
 class S3Wire:
-    """Opens its connections at the first request; one per process, for any number of threads or greenlets."""
+    """The HTTP side, opened at the first request. One per process serves any number of threads or greenlets."""
 
     def __init__(self, section: FilesSection) -> None:
         secret = section.s3_secret_key.get_secret_value() if section.s3_secret_key else ""
@@ -82,7 +82,7 @@ class S3Wire:
         self._pool: httpcore.ConnectionPool | None = None
 
     def ask(self, request: Request) -> tuple[ElementTree.Element, str]:
-        """Send a request with a short answer; returns its XML and its ETag. Raises S3Refused, FilesUnavailable."""
+        """Send a request with a short answer; return its XML and its ETag. Raises S3Refused, FilesUnavailable."""
 
         def ask() -> tuple[ElementTree.Element, str]:
             response = self._send(request)
@@ -91,28 +91,28 @@ class S3Wire:
             finally:
                 response.close()
 
-        return _patiently(ask)
+        return _with_retries(ask)
 
     def open(self, request: Request) -> "ObjectStream":
         """Send a request for an object. Raises S3Refused, FilesUnavailable."""
-        response = _patiently(lambda: self._send(request))
+        response = _with_retries(lambda: self._send(request))
         if request.part and response.status != 206:
             response.close()
-            raise FilesUnavailable("the object storage sends the whole object instead of a part")
+            raise FilesUnavailable("the object storage sent the whole object instead of a part")
         return ObjectStream(response)
 
     def close(self) -> None:
-        """Close the connections that are kept. Safe to call twice."""
+        """Close the kept connections. Safe to call twice."""
         pool, self._pool = self._pool, None
         if pool:
             pool.close()
 
     def _send(self, request: Request) -> httpcore.Response:
-        """Send once; returns a response that is to be closed."""
+        """Send once and return the response; the caller closes it."""
         try:
             response = self._connections().handle_request(self._made(request))
         except _FAULTS as error:
-            raise _away(error) from error
+            raise _unreachable(error) from error
         if response.status >= 300:
             _raise(response)
         return response
@@ -141,7 +141,7 @@ class S3Wire:
 
 
 class ObjectStream:
-    """The bytes of an object as they come; to be closed."""
+    """The bytes of an object as they arrive; the caller closes it."""
 
     def __init__(self, response: httpcore.Response) -> None:
         self._response = response
@@ -149,23 +149,23 @@ class ObjectStream:
 
     @property
     def size_bytes(self) -> int | None:
-        """How many bytes are to come in all, where that was said."""
+        """The announced number of bytes, if there is one."""
         length = _header(self._response, b"content-length")
         return int(length) if length.isdecimal() else None
 
     def read(self) -> bytes:
-        """Return what comes next, empty at the end. Raises FilesUnavailable."""
+        """Return the next bytes, empty at the end. Raises FilesUnavailable."""
         try:
             return next((piece for piece in self._pieces if piece), b"")
         except _FAULTS as error:
-            raise _away(error) from error
+            raise _unreachable(error) from error
 
     def close(self) -> None:
         self._response.close()
 
 
-def _patiently(call: Callable[[], T]) -> T:
-    """Call again, a moment later, where the storage was away: what an attempt has made is worth more than that moment."""
+def _with_retries(call: Callable[[], T]) -> T:
+    """Call again after a moment if the storage is unavailable: an attempt's work is worth more than the wait."""
     wait = wait_exponential_jitter(multiplier=0.2, max=2.0, jitter=0.2)
     return Retrying(
         retry=retry_if_exception_type(FilesUnavailable), stop=stop_after_attempt(_ATTEMPTS), wait=wait, reraise=True
@@ -173,7 +173,7 @@ def _patiently(call: Callable[[], T]) -> T:
 
 
 def _raise(response: httpcore.Response) -> None:
-    """Raises S3Refused, or FilesUnavailable for what may pass."""
+    """Raise S3Refused, or FilesUnavailable for a temporary fault."""
     code = ""
     try:
         with suppress(FilesUnavailable):
@@ -191,31 +191,31 @@ def _read(response: httpcore.Response) -> bytes:
         for piece in response.iter_stream():
             body += piece
             if len(body) > _ANSWER_BYTES:
-                raise FilesUnavailable("the object storage's answer is longer than any should be")
+                raise FilesUnavailable("the object storage's answer is too long")
     except _FAULTS as error:
-        raise _away(error) from error
+        raise _unreachable(error) from error
     return bytes(body)
 
 
-def _away(error: Exception) -> FilesUnavailable:
+def _unreachable(error: Exception) -> FilesUnavailable:
     return FilesUnavailable(f"the object storage could not be reached: {error or type(error).__name__}")
 
 
 def _parse(body: bytes) -> ElementTree.Element:
-    """Nothing is an answer too; what is no XML is none."""
+    """Return an answer as XML; an empty answer is allowed, other text raises FilesUnavailable."""
     try:
         return ElementTree.fromstring(body) if body.strip() else ElementTree.Element("Nothing")
     except ElementTree.ParseError as error:
-        raise FilesUnavailable(f"the object storage's answer is no XML: {error}") from error
+        raise FilesUnavailable(f"the object storage's answer is not XML: {error}") from error
 
 
 def name(element: ElementTree.Element) -> str:
-    """Return an element's name without its name space, which not every storage writes."""
+    """Return an element's name without its namespace, which some storages omit."""
     return element.tag.rpartition("}")[2]
 
 
 def text(answer: ElementTree.Element, wanted: str) -> str:
-    """Return what the first element of a name says."""
+    """Return the text of the first element with this name."""
     return next((each.text or "" for each in answer.iter() if name(each) == wanted), "")
 
 

@@ -1,6 +1,6 @@
-"""Temporary files below one folder: those that are being written, those that were fetched, and the private folders of attempts.
+"""Temporary files below one folder: files being written, fetched files, and the private folders of attempts.
 
-A worker has a folder of its own in it, named after its id: so what a dead one has left can be told from what lives (leftovers.py).
+Each worker has its own folder there, named after its id, so that leftovers.py can tell the dead from the living.
 """
 
 import tempfile
@@ -12,11 +12,11 @@ from typing import BinaryIO
 from dtqs.files.pending import disk_faults, make_parents
 
 NOTE = "stored"
-"""The file in a worker's folder that names what it has stored since its last finish."""
+"""The file in a worker's folder that lists the files it stored since its last finish."""
 
 
 class Scratch:
-    """`owner` is the worker that writes here, none for others. One attempt at a time writes in a worker's folder."""
+    """`owner` is the worker that writes here, or None. One attempt at a time writes in a worker's folder."""
 
     def __init__(self, root: Path, owner: str | None = None) -> None:
         self.root, self.folder = root, root / owner if owner else root
@@ -24,11 +24,11 @@ class Scratch:
         self._settled = True
 
     def part(self, file_id: str) -> Path:
-        """Return where a file lies that is not whole yet."""
+        """Return the path of an unfinished file."""
         return self.folder / f"{file_id}.part"
 
     def stores(self, file_id: str) -> None:
-        """Write down that the file is about to lie in the store, where no row tells of it before its task ends. Raises FilesUnavailable."""
+        """Note that a file is about to be stored: until its task ends, no row names it. Raises FilesUnavailable."""
         if self._note is None:
             return
         mode, self._settled = "w" if self._settled else "a", False
@@ -36,11 +36,11 @@ class Scratch:
             note.write(f"{file_id}\n")
 
     def settled(self) -> None:
-        """What was stored so far has its row, or never will: the next note begins anew."""
+        """Begin a new note at the next file: each file stored so far has its row, or will never get one."""
         self._settled = True
 
     def filled(self, fill: Callable[[BinaryIO], object]) -> BinaryIO:
-        """Return an open file with what `fill` has written into it, at its beginning; it has no name, and goes when it is closed.
+        """Return an unnamed temporary file that `fill` has written, at its beginning; closing it removes it.
 
         Raises FilesUnavailable when the disk is full.
         """
@@ -52,13 +52,13 @@ class Scratch:
             with disk_faults():
                 file.seek(0)
         except BaseException:
-            with suppress(OSError):  # it writes what is left to the same full disk
+            with suppress(OSError):  # closing flushes the buffer to the same full disk
                 file.close()
             raise
         return file
 
     def private_folder(self, name: str) -> tempfile.TemporaryDirectory[str]:
-        """Make a folder that only this user may enter. Raises FilesUnavailable when the disk is full."""
+        """Create a folder that only this user may enter. Raises FilesUnavailable when the disk is full."""
         with disk_faults():
             make_parents(self.folder / name)
             return tempfile.TemporaryDirectory(prefix=f"{name}.", dir=self.folder, ignore_cleanup_errors=True)

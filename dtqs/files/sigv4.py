@@ -1,4 +1,4 @@
-"""Signs requests to an S3-compatible object storage (AWS Signature Version 4, the header form); pure."""
+"""Signs requests to S3-compatible object storage (AWS Signature Version 4, header form); pure."""
 
 import hashlib
 import hmac
@@ -19,7 +19,7 @@ class Credentials:
 
 
 def encoded_path(path: str) -> str:
-    """Return a path as it is sent and signed: each byte encoded but those that never need it."""
+    """Return a path as it is sent and signed, with all bytes encoded except the unreserved ones."""
     return quote(path, safe="/~")
 
 
@@ -30,7 +30,7 @@ def encoded_query(query: Query) -> str:
 def signed_headers(
     method: str, host: str, path: str, query: Query, payload_sha256: str, credentials: Credentials, at: datetime
 ) -> Mapping[str, str]:
-    """Return the headers that make a request ours: `host`, time, hash of the body, signature. `at` is UTC."""
+    """Return the headers that authenticate a request: `host`, time, body hash, signature. `at` is UTC."""
     headers = {"host": host, "x-amz-content-sha256": payload_sha256, "x-amz-date": f"{at:%Y%m%dT%H%M%SZ}"}
     names = ";".join(headers)
     lines = "".join(f"{name}:{value}\n" for name, value in headers.items())

@@ -1,13 +1,13 @@
-"""The media type of a file, told from its first bytes alone: names and senders' words are not believed.
+"""The media type of a file, from its first bytes alone; names and declared types are not trusted.
 
-How people call a media type is in kinds.py.
+kinds.py has names of media types for people.
 """
 
 import codecs
 import re
 
 HEAD_BYTES = 4096
-"""So many bytes from the beginning tell every kind that is known here."""
+"""Number of leading bytes that identify every known type."""
 UNKNOWN = "application/octet-stream"
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -100,14 +100,14 @@ _MAGIC_LATER: tuple[tuple[int, bytes, str], ...] = (
     (128, b"DICM", "application/dicom"),
 )
 _PORTABLE = re.compile(rb"P(?:[1-6]|[Ff])\s+(?:#[^\n]*\n\s*)?-?[0-9]+\s|P7\nWIDTH ")
-"""PBM, PGM and PPM in letters and in bytes, PFM and PAM."""
+"""PBM, PGM and PPM in text and binary form, PFM and PAM."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _MARKUP = re.compile(rb"<(!doctype html|html|head|body|script|iframe|svg)\b", re.IGNORECASE)
 _PROLOGUE = ((b"<!--", b"-->"), (b"<?xml", b"?>"), (b"<!doctype svg", b">"))
 
 
 def sniff(head: bytes) -> str:
-    """Return the media type of a file that begins with these bytes; UNKNOWN where they tell nothing."""
+    """Return the media type of a file that begins with these bytes, or UNKNOWN."""
     for magic, media_type in _MAGIC:
         if head.startswith(magic):
             return "image/x-canon-cr2" if media_type == "image/tiff" and head[8:11] == b"CR\x02" else media_type
@@ -128,17 +128,17 @@ def sniff(head: bytes) -> str:
 
 
 def _icon(head: bytes) -> str | None:
-    """An icon's magic is short; the first entry of its list must make sense as well."""
+    """Return the type of an icon. Its magic is short, so the first directory entry must be plausible as well."""
     kind = {b"\0\0\1\0": "image/vnd.microsoft.icon", b"\0\0\2\0": "image/x-win-bitmap"}.get(head[:4])
     entries, reserved, size = int.from_bytes(head[4:6], "little"), head[9:10], int.from_bytes(head[14:18], "little")
     return kind if 0 < entries <= 1024 and reserved in (b"\0", b"\xff") and size else None
 
 
 def _brand(head: bytes) -> str:
-    """An ISO media file says what it is by its brands: the major one first, then those it is compatible with."""
+    """Return the type of an ISO media file by its brands: the major one, then the compatible ones."""
     size = min(int.from_bytes(head[:4], "big"), len(head))
     brands = [head[8:12], *(head[at : at + 4] for at in range(16, size - 3, 4))]
-    # mif1 and its like say only "some HEIF"; files name it before the brand that tells which
+    # mif1 and similar brands mean only "some HEIF", and may come before the specific brand
     if b"avif" in brands or b"avis" in brands:
         return "image/avif"
     kind = _BRANDS.get(brands[0], "video/mp4")
@@ -151,9 +151,8 @@ def _text(head: bytes) -> str:
     if not head or _CONTROL.search(head):
         return UNKNOWN
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(
-            head
-        )  # incremental: a character that is cut off at the end is no fault
+        # incremental, because the head may end inside a character
+        codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return UNKNOWN
     if match := _MARKUP.match(_skip_prologue(head)):
@@ -162,7 +161,7 @@ def _text(head: bytes) -> str:
 
 
 def _skip_prologue(head: bytes) -> bytes:
-    """Drop comments and declarations before the first element, in one pass: a pattern for it could be made to backtrack for ever."""
+    """Drop comments and declarations before the first element, in one pass: a pattern could backtrack endlessly."""
     rest = head.lstrip()
     while end := next((end for start, end in _PROLOGUE if rest[: len(start)].lower() == start), b""):
         rest = rest.partition(end)[2].lstrip()

@@ -1,4 +1,4 @@
-"""The files that tasks read and write, as worker, API and keeper see them: sources by their URI, uploads and outputs by their id."""
+"""The files of tasks, for worker, API and keeper: sources by URI, uploads and outputs by id."""
 
 from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
@@ -17,12 +17,12 @@ from dtqs.files.pending import PendingFile, disk_faults
 from dtqs.files.roots import Roots
 from dtqs.files.s3 import S3Client
 from dtqs.files.scratch import Scratch
-from dtqs.files.uri import SourceUri, parse, parse_url, worded
+from dtqs.files.uri import SourceUri, parse, parse_url, redacted
 from dtqs.task import OutputFile
 
 
 class StoredBytes(Protocol):
-    """A part of a stored file, to be read from its beginning to its end."""
+    """A part of a stored file, read from its beginning to its end."""
 
     over_network: bool
 
@@ -31,9 +31,10 @@ class StoredBytes(Protocol):
 
 
 class FileSpace:
-    """Making one touches nothing. What `[files] store` says is where new files go; those that lie in the folder are found there all the same.
+    """All files of one configuration. Creating the object touches nothing.
 
-    `owner` is the id of the worker that writes: what it leaves when it is killed is found by that.
+    `[files] store` says where new files go; files already in the folder are found there as well.
+    `owner` is the id of the worker that writes, by which its leftovers are found if it is killed.
     """
 
     def __init__(self, section: FilesSection, owner: str | None = None) -> None:
@@ -50,11 +51,11 @@ class FileSpace:
 
     @property
     def over_network(self) -> bool:
-        """New files go over the network at their commit, and not to the disk."""
+        """Whether a commit sends new files over the network instead of to the disk."""
         return self._store.over_network
 
     def refusal(self, uri: str) -> str | None:
-        """Say why a source would not be opened, as far as that is known without looking; None where it may be."""
+        """Return why a source may not be opened, as far as the URI alone tells; None if nothing forbids it yet."""
         try:
             source = parse(uri)
         except ValueError as error:
@@ -69,8 +70,8 @@ class FileSpace:
         return self._guard.refusal(parse_url(uri))
 
     def open_input(self, uri: str) -> BinaryIO:
-        """Open a source for reading: a file of the disk, whatever it was before. Raises InputRefused, FilesUnavailable."""
-        name = worded(uri)  # what errors say: the URI itself may hold secrets
+        """Open a source for reading, as a file on disk. Raises InputRefused, FilesUnavailable."""
+        name = redacted(uri)  # for errors: the URI itself may contain secrets
         try:
             source = parse(uri)
         except ValueError as error:
@@ -78,19 +79,19 @@ class FileSpace:
         return self._open(name, source)
 
     def path_of(self, file_id: str) -> Path:
-        """Return where a file is, or would be, in the folder. Raises NotFound for what is no id."""
+        """Return the path that a file has or would have in the folder. Raises NotFound for a malformed id."""
         return self._local.path_of(file_id)
 
     def reader(self, file_id: str, start: int, end: int) -> StoredBytes:
-        """Begin to read an upload or output from one place to another. Raises NotFound when its bytes are gone, FilesUnavailable."""
+        """Begin to read a part of an upload or output. Raises NotFound if its bytes are gone, FilesUnavailable."""
         return self._store_of(file_id).reader(file_id, start, end)
 
     def new_upload(self) -> PendingFile:
-        """Begin a file that is not to be longer than an upload may be. Raises FilesUnavailable when the disk is full."""
+        """Begin a file with the size limit of uploads. Raises FilesUnavailable when the disk is full."""
         return self._store.begin(self._max_upload_bytes)
 
     def add_output(self, name: str, write: Callable[[BinaryIO], object], media_type: str) -> OutputFile:
-        """Store what `write` writes into the open file that it gets, durably, under a new id. Raises FilesUnavailable when the disk is full."""
+        """Store the bytes that `write` writes, durably, under a new id. Raises FilesUnavailable on a full disk."""
         pending = self._store.begin(None)
         try:
             with pending:
@@ -102,50 +103,53 @@ class FileSpace:
             return OutputFile(file_id, name, media_type, size_bytes, sha256)
         except BaseException:
             if not self.over_network:
-                with suppress(OSError):  # it is swept then; the interrupt must not be lost
-                    self._local.remove(pending.file_id)  # one may come when it is stored, and nobody knows of it
+                with suppress(OSError):  # the sweep removes the file then; the interrupt must not be lost
+                    self._local.remove(pending.file_id)  # an interrupt after storing leaves a file without a row
             raise
 
     def temporary_dir(self, task_id: str) -> TemporaryDirectory[str]:
-        """Make a folder that only this user may enter. Raises FilesUnavailable when the disk is full."""
+        """Create a folder that only this user may enter. Raises FilesUnavailable when the disk is full."""
         return self._scratch.private_folder(task_id)
 
     def sweep(self, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float, limit: int) -> int:
-        """Delete files that are older and that `keep`, asked with many ids at once, does not return; tell how many. Raises FilesUnavailable.
+        """Delete old files that `keep` does not return; return their number. Raises FilesUnavailable.
 
-        At most `limit` files and folders are looked at, and the next call goes on from there. An output has no row until its task ends,
-        so older than must be longer than any attempt may take.
+        `keep` gets many ids per call. A sweep looks at up to `limit` files and folders, and the next one continues.
+        An output has no row until its task ends, so `older_than_seconds` must exceed the longest attempt.
         """
         gone = self._local.sweep(keep, older_than_seconds, limit)
         return gone + (self._bucket.sweep(keep, older_than_seconds, limit) if self._bucket else 0)
 
     def settled(self) -> None:
-        """The tasks of what was stored so far have got their outcomes, or others have them: it is no leftover of ours from here on."""
+        """Stop treating the files stored so far as leftovers: their tasks have outcomes, or other workers have them."""
         self._scratch.settled()
 
     def owners(self) -> list[str]:
-        """Return the ids of the workers that have temporary files, or have left some."""
+        """Return the ids of the workers that have temporary files here, or left some."""
         return self._leftovers.owners()
 
     def clear(
         self, owner: str, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float = 0.0
     ) -> int:
-        """Delete what a dead worker left, if all of it is older, and tell how much: temporary files, and stored ones that `keep` does not return.
+        """Delete a dead worker's leftovers if all are older, and return their number.
 
-        Raises FilesUnavailable.
+        They are its temporary files, and its stored files that `keep` does not return. Raises FilesUnavailable.
         """
         return self._leftovers.clear(owner, keep, older_than_seconds)
 
     def remove(self, file_id: str) -> bool:
-        """Delete a file, and tell whether it was there, as far as that is known; one that is not is none of ours to wonder at. Raises FilesUnavailable."""
+        """Delete a file, and tell whether it existed, if the store knows. Raises FilesUnavailable.
+
+        Deleting a missing file is not an error.
+        """
         return self._store_of(file_id).remove(file_id)
 
     def look(self) -> None:
-        """See whether the store can be reached. Raises FilesUnavailable."""
+        """Check that the store can be reached. Raises FilesUnavailable."""
         self._store.look()
 
     def close(self) -> None:
-        """Close connections that are kept for the next file. Safe to call twice, and not the end of it."""
+        """Close the kept connections. Safe to call twice; the object stays usable."""
         self._client.close()
 
     def _open(self, name: str, source: SourceUri) -> BinaryIO:

@@ -1,6 +1,6 @@
-"""Deletes what nobody knows any more: files without a row, and temporary ones that a dead process left. A bounded part at each call.
+"""Deletes unknown files: stored ones without a row, and old temporary ones. Each call does a bounded part.
 
-What lies in the folder of a worker is not judged by its age but by that worker: leftovers.py.
+leftovers.py judges the folders of workers, by the worker and not by age.
 """
 
 import os
@@ -18,14 +18,14 @@ _SHARD = re.compile("[0-9a-f]{2}")
 
 
 class Sweeper:
-    """Walks the folders of one file space in rounds, each call from where the last one ended."""
+    """Walks the folders of one file space in rounds. Each call continues where the last one ended."""
 
     def __init__(self, directory: Path, temporary: Path) -> None:
         self._directory, self._temporary = directory, temporary
         self._walk = self._round()
 
     def sweep(self, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float, limit: int) -> int:
-        """Delete what is older and not kept; look at no more than `limit` temporary files, and as many folders and files, to the end of the round."""
+        """Delete old files that are not kept; look at up to `limit` temporary files, and as many stored ones."""
         before = time.time() - older_than_seconds
         temporary = (path for path in entries(self._temporary) if not is_uuid(path.name))
         gone = sum(delete(path) for path in islice(temporary, limit) if newest(path) < before)
@@ -40,7 +40,7 @@ class Sweeper:
         return gone
 
     def _round(self) -> Iterator[Path]:
-        """Every folder and file once; folders too, so that empty ones count as work."""
+        """Yield every folder and file once; folders count as work, so that empty ones do not make a call endless."""
         for first in _shards(self._directory):
             yield first
             for second in _shards(first):
@@ -53,7 +53,7 @@ def _shards(folder: Path) -> Iterator[Path]:
 
 
 def entries(folder: Path) -> Iterator[Path]:
-    """What lies in a folder; nothing where it is none."""
+    """Yield the entries of a folder; nothing if it does not exist."""
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries]
@@ -63,7 +63,7 @@ def entries(folder: Path) -> Iterator[Path]:
 
 
 def newest(path: Path) -> float:
-    """When the file, or anything in the folder, was last written; a folder's own time says nothing of writes to the files in it."""
+    """Return the last write to the file, or to anything in the folder: a folder's own time omits those to its files."""
     try:
         times = [path.lstat().st_mtime]
         if path.is_dir() and not path.is_symlink():
@@ -76,7 +76,7 @@ def newest(path: Path) -> float:
 
 
 def delete(path: Path) -> int:
-    """Delete a file, or a folder with all that is in it; tell how many of them are gone by that."""
+    """Delete a file, or a folder with its content; return the number of deleted entries, 0 or 1."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
         return int(not path.exists())

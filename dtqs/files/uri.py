@@ -1,4 +1,4 @@
-"""What a source URI may look like: upload:, http:, https:, s3: or file:. Whether it may be opened is FileSpace's question."""
+"""The form of source URIs: upload:, http:, https:, s3: or file:. FileSpace decides whether one may be opened."""
 
 import ipaddress
 import re
@@ -14,16 +14,16 @@ URI_CHARACTERS = 2048
 ALLOWED = "upload:ID, https://host/path, http://host/path, s3://bucket/key or file:/path"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 S3_KEY_BYTES = 1024
-WORDED_CHARACTERS = 300
+REDACTED_CHARACTERS = 300
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
-_WANTED_BRACKETS = "between [ and ] an IPv6 address is allowed, without a zone"
+_WANTED_BRACKETS = "allowed between [ and ]: an IPv6 address without a zone"
 _USER_INFO = re.compile(
     rf"^((?:(?:{'|'.join(SCHEMES)}|[a-z][a-z0-9+.-]*(?=:[/\\])):)?[/\\]*+).*@", re.IGNORECASE | re.DOTALL
 )
 _QUERY = re.compile(r"\?|%(?:25)*3F", re.IGNORECASE)
-"""Where a query begins; what some program has encoded once too often is one all the same."""
+"""The beginning of a query, also if a program encoded it once too often."""
 _NAMED = re.compile(r"([\w.~[\]-]*=)=*[^=].*", re.DOTALL)
 _PATH_PARAMETER = re.compile("(?<=[;&])[^/;&]*=[^/;&]*")
 _TARGET_SAFE = "/?%:@!$&'()*+,;=~[]|"
@@ -31,7 +31,7 @@ _TARGET_SAFE = "/?%:@!$&'()*+,;=~[]|"
 
 @dataclass(frozen=True, slots=True)
 class SourceUri:
-    """A source taken apart: `rest` is an upload's id, a file's decoded absolute path, `bucket/key`, or the URL as it will be asked for."""
+    """A parsed source. `rest` is an upload's id, a file's decoded path, `bucket/key`, or the normalized URL."""
 
     scheme: str
     rest: str
@@ -39,7 +39,7 @@ class SourceUri:
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """An http: or https: URL taken apart: `host` in ASCII, without brackets; `target` is path and query as they are sent."""
+    """A parsed http: or https: URL: `host` in ASCII, without brackets; `target` is path and query as sent."""
 
     scheme: str
     host: str
@@ -48,7 +48,7 @@ class Url:
 
     @property
     def authority(self) -> str:
-        """The host, with its port where that is not the scheme's own."""
+        """The host, with its port unless it is the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -58,11 +58,11 @@ class Url:
 
 
 def parse(uri: str) -> SourceUri:
-    """Take a source URI apart. Raises ValueError, which says what is allowed."""
+    """Parse a source URI. Raises ValueError, which says what is allowed."""
     scheme, colon, rest = uri.partition(":")
     scheme = scheme.lower()
     if not colon or scheme not in SCHEMES:
-        raise ValueError(f"no source that is known here; allowed: {ALLOWED}")
+        raise ValueError(f"not a known source; allowed: {ALLOWED}")
     if len(uri) > URI_CHARACTERS or not uri.isprintable():
         raise ValueError(f"at most {URI_CHARACTERS} printable characters are allowed")
     match scheme:
@@ -75,32 +75,34 @@ def parse(uri: str) -> SourceUri:
     return SourceUri(scheme, parse_url(uri).text)
 
 
-def worded(uri: str) -> str:
-    """Name a source, or what was to be one, to people: without user name and password, and without the values of parameters, which may be signatures."""
+def redacted(uri: str) -> str:
+    """Return a source, valid or not, for messages: without credentials, and without parameter values.
+
+    The values may be signatures.
+    """
     try:
         parse(uri)
-    except (
-        ValueError
-    ):  # one that has user info is none of ours: then all before an @ may be that, however it is written
+    except ValueError:
+        # a URI with user info is never valid, so anything before an @ in an invalid one may be a password
         uri = _USER_INFO.sub(r"\1…@", uri)
     place, fragment, _ = uri.partition("#")
     query = _QUERY.search(place)
     start, end = query.span() if query else (len(place), len(place))
     path = _PATH_PARAMETER.sub(lambda found: _without_value(found[0]), place[:start])
     parameters = "&".join(map(_without_value, place[end:].split("&")))
-    said = f"{path}{place[start:end]}{parameters}{fragment and '#…'}"
-    text = "".join(sign if sign.isprintable() else "\ufffd" for sign in said[: WORDED_CHARACTERS + 1])
-    return text if len(text) <= WORDED_CHARACTERS else f"{text[:WORDED_CHARACTERS]}…"
+    clean = f"{path}{place[start:end]}{parameters}{fragment and '#…'}"
+    text = "".join(sign if sign.isprintable() else "\ufffd" for sign in clean[: REDACTED_CHARACTERS + 1])
+    return text if len(text) <= REDACTED_CHARACTERS else f"{text[:REDACTED_CHARACTERS]}…"
 
 
 def check(uri: str) -> str:
-    """Return the URI as it is, for a payload's field. Raises ValueError."""
+    """Return the URI unchanged, for a payload's field. Raises ValueError."""
     parse(uri)
     return uri
 
 
 def upload_id(uri: str) -> str | None:
-    """Return the id of the upload that a URI names; None for other sources, and for what is none."""
+    """Return the id of the upload that a URI names; None for other sources and invalid URIs."""
     try:
         source = parse(uri)
     except ValueError:
@@ -109,23 +111,23 @@ def upload_id(uri: str) -> str | None:
 
 
 def parse_url(text: str, base: Url | None = None) -> Url:
-    """Take an http: or https: URL apart, of a redirect one that may be relative to `base`. Raises ValueError, which says what is allowed."""
+    """Parse an http: or https: URL; a redirect's may be relative to `base`. Raises ValueError."""
     if not text.isprintable():
-        raise ValueError("a URL of printable characters is allowed")
+        raise ValueError("allowed: a URL of printable characters")
     try:
         parts = urlsplit(urljoin(base.text, text) if base else text)
     except ValueError:
         raise ValueError(_WANTED_BRACKETS) from None
     if parts.scheme not in DEFAULT_PORTS:
-        raise ValueError("only http: and https: are fetched; allowed: https://host/path")
+        raise ValueError("only http: and https: can be fetched; allowed: https://host/path")
     if "@" in parts.netloc or "\\" in parts.netloc:
-        raise ValueError("no user name or password may stand in it; allowed: https://host/path")
+        raise ValueError("a user name or password is not allowed; allowed: https://host/path")
     try:
         port = parts.port
     except ValueError:
         port = 0
     if port == 0:
-        raise ValueError("allowed after the host is a port from 1 to 65535")
+        raise ValueError("the port is not valid; allowed: 1 to 65535")
     target = quote(parts.path or "/", safe=_TARGET_SAFE) + (
         f"?{quote(parts.query, safe=_TARGET_SAFE)}" if parts.query else ""
     )
@@ -133,7 +135,7 @@ def parse_url(text: str, base: Url | None = None) -> Url:
 
 
 def _without_value(parameter: str) -> str:
-    """Leave a parameter's name, if it is one: what has no value may be a token, and one in base64 may end in `=`."""
+    """Return a parameter's name without its value; hide a parameter without `=`, since it may be a token."""
     named = _NAMED.fullmatch(parameter)
     return f"{named[1]}…" if named else parameter and "…"
 
@@ -154,27 +156,24 @@ def _host(host: str) -> str:
         name = ""
     name = name.lower().removesuffix(".")
     if not _HOST.fullmatch(name) or len(name) > 253 or ".." in name:
-        raise ValueError("there is no host in it; allowed: https://host/path")
+        raise ValueError("the host is missing or not valid; allowed: https://host/path")
     return name
 
 
 def _upload_id(rest: str) -> str:
     if not is_uuid(rest):
-        raise ValueError("allowed after upload: is the id of a file, a UUID in lower case")
+        raise ValueError("allowed after upload: the id of a file, a UUID in lower case")
     return rest
 
 
 def _bucket_and_key(rest: str) -> str:
-    """The key is what it says, not percent-encoded. What a server or proxy on the way may understand as another key is none."""
+    """Return `bucket/key`; keys are literal, not percent-encoded. Keys that a proxy could rewrite are refused."""
     bucket, slash, key = rest.removeprefix("//").partition("/")
     if not rest.startswith("//") or not slash or not _BUCKET.fullmatch(bucket) or not key:
-        raise ValueError("allowed after s3: is //bucket/key")
-    if {"", ".", ".."} & set(key.removesuffix("/").split("/")) or len(
-        key.encode("utf-8", "surrogatepass")
-    ) > S3_KEY_BYTES:
-        raise ValueError(
-            f"a key without empty parts and parts named . or .. is allowed, of at most {S3_KEY_BYTES} bytes"
-        )
+        raise ValueError("allowed after s3: //bucket/key")
+    too_long = len(key.encode("utf-8", "surrogatepass")) > S3_KEY_BYTES
+    if too_long or {"", ".", ".."} & set(key.removesuffix("/").split("/")):
+        raise ValueError(f"allowed: a key of at most {S3_KEY_BYTES} bytes, without empty parts, . and ..")
     return f"{bucket}/{key}"
 
 
@@ -186,5 +185,5 @@ def _path(rest: str) -> str:
         rest = f"/{tail}"
     path = unquote(rest, errors="surrogateescape")
     if not path.startswith("/") or "\0" in path:
-        raise ValueError("allowed after file: is an absolute path")
+        raise ValueError("allowed after file: an absolute path")
     return path

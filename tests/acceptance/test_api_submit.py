@@ -209,7 +209,7 @@ def test_a_source_must_be_there_and_the_problem_names_its_field(shared: System) 
     ("source", "reason"),
     [
         ("ftp://example.org/a.jpg", "upload:ID, https://host/path"),
-        ("https://user:secret@example.org/a.jpg", "no user name or password"),
+        ("https://user:secret@example.org/a.jpg", "a user name or password is not allowed"),
         ("https://example.org:8443/a.jpg", "port 8443 is not allowed"),
         ("http://[::ffff:169.254.169.254]/latest/", "link-local"),
         ("s3://bucket/key", "not configured"),

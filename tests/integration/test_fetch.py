@@ -151,7 +151,7 @@ def test_the_next_address_is_tried_where_the_first_does_not_answer(
         ("http://internal.example:{port}/", "http://internal.example:{port}/", "private"),
         ("file:///etc/passwd", "file:///etc/passwd", "only http: and https:"),
         ("ftp://127.0.0.1/", "ftp://127.0.0.1/", "only http: and https:"),
-        ("http://ada:secret@127.0.0.1:{port}/", "http://…@127.0.0.1:{port}/", "no user name"),
+        ("http://ada:secret@127.0.0.1:{port}/", "http://…@127.0.0.1:{port}/", "a user name"),
         ("", "http://127.0.0.1:{port}/again?sig=…", "redirects more than 5 times"),
         ("/again?sig=secret", "http://127.0.0.1:{port}/again?sig=…", "redirects more than 5 times"),
         ("/missing", "http://127.0.0.1:{port}/missing", "its server answers 404"),
@@ -181,7 +181,7 @@ def test_no_error_tells_the_secrets_of_a_signed_url(site: Site, space: Space, an
 
 
 def test_no_error_tells_a_password(space: Space) -> None:
-    with pytest.raises(InputRefused, match="no user name or password") as refused:
+    with pytest.raises(InputRefused, match="a user name or password is not allowed") as refused:
         space().open_input("https://ada:secret@example.org/a")
     assert "secret" not in str(refused.value)
 
@@ -242,7 +242,7 @@ def test_a_host_that_does_not_answer_is_worth_a_retry_and_one_that_is_none_is_no
     with pytest.raises(FilesUnavailable, match="refused"):
         space().open_input(site.url("/", "gone.example"))
     names["none.example"] = ["nothing.invalid"]
-    with pytest.raises((InputRefused, FilesUnavailable), match=r"no host of that name|could not be resolved"):
+    with pytest.raises((InputRefused, FilesUnavailable), match=r"no host has this name|could not be resolved"):
         space().open_input(site.url("/", "none.example"))
 
 
@@ -265,7 +265,7 @@ def test_a_body_over_the_limit_is_refused_by_its_announced_length_and_by_its_own
 
 def test_a_packed_body_is_refused_since_it_could_unpack_to_anything(site: Site, space: Space) -> None:
     site.answers["/"] = (200, {"Content-Encoding": "gzip"}, gzip.compress(b"0" * 10_000_000))
-    with pytest.raises(InputRefused, match=r"packed \(gzip\)"):
+    with pytest.raises(InputRefused, match=r"compressed body \(gzip\)"):
         space().open_input(site.url("/"))
 
 

@@ -203,7 +203,7 @@ def test_where_sources_may_lie_is_configured(space: Space, bucket: Bucket) -> No
 
 def test_uploads_and_outputs_are_no_sources_by_their_key(space: Space, bucket: Bucket) -> None:
     files = space(s3_sources=(bucket.name,))
-    with pytest.raises(InputRefused, match="by upload:ID only"):
+    with pytest.raises(InputRefused, match="only as upload:ID"):
         files.open_input(f"s3://{bucket.name}/dtqs/{output(files, b'x')}")
 
 

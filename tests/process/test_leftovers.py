@@ -49,7 +49,7 @@ def test_what_cannot_be_removed_is_said_and_not_called_removed(tmp_path: Path, s
     )
     assert (
         done.stdout.splitlines()
-        == [f"what worker {worker} left could not be removed: {stubborn.split('/')[0]} is still there"] * 2
+        == [f"leftovers of worker {worker} could not be removed: {stubborn.split('/')[0]} still exists"] * 2
     )
     assert not space.path_of(left).exists()
     space.clear(worker, lambda ids: set())

@@ -161,7 +161,7 @@ BY_HAND: dict[str, tuple[Callable[[str], object], str, list[str]]] = {
     "sender id": (numbers.sender_id, "", ["a", " ", "1"]),
     "template": (template.names, "", ["${", "$"]),
     "source": (uri.parse, "https://", ["a", "@", "[", ":", "ü", "%"]),
-    "worded source": (uri.worded, "", ["/", "\\", "&a=", "=", "%25", "a+", ";"]),
+    "redacted source": (uri.redacted, "", ["/", "\\", "&a=", "=", "%25", "a+", ";"]),
     "redirect": (uri.parse_url, "https://", ["a", "/../", "ü.", "?"]),
     "playlist": (playlist.read, "", ["\n", "#EXTINF:1,\n", "a"]),
     "playlist's codecs": (lambda text: playlist.codecs(f"#EXT-X-STREAM-INF:{text}\nv0"), "", ["A", "A=,", 'A="']),

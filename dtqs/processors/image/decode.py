@@ -14,7 +14,7 @@ from PIL.ExifTags import Base as Tag
 from PIL.ImageFile import ImageFile
 
 from dtqs.errors import PermanentError, TransientError
-from dtqs.files.kinds import words
+from dtqs.files.kinds import description
 from dtqs.files.sniff import HEAD_BYTES, sniff
 from dtqs.processors.image.geometry import Size
 from dtqs.processors.image.sources import ALLOWED, ANIMATIONS, WORDS, open_source
@@ -48,7 +48,7 @@ def check_source(file: BinaryIO, max_bytes: int) -> tuple[str, int]:
         raise PermanentError(f"the file has {size} bytes; allowed are {max_bytes}")
     media_type = sniff(file.read(HEAD_BYTES))
     if media_type not in WORDS:
-        raise PermanentError(f"the file is {words(media_type)}, not an image that can be read: {ALLOWED}")
+        raise PermanentError(f"the file is {description(media_type)}, not an image that can be read: {ALLOWED}")
     file.seek(0)
     return media_type, size
 
@@ -80,7 +80,7 @@ def _header(file: BinaryIO, media_type: str) -> ImageFile:
         ValueError,
     ) as error:  # readers' words for a header without sense
         reason = f": {_short(error)}" if str(error) else ""
-        what = f"{words(media_type)}, but is broken, or of a sort that cannot be read"
+        what = f"{description(media_type)}, but is broken, or of a sort that cannot be read"
         raise PermanentError(f"the file begins like {what}{reason}") from error
 
 

@@ -122,7 +122,7 @@ def refusal(url: str, **settings: Any) -> str:
 def test_a_literal_address_is_refused_without_a_look(url: str) -> None:
     assert (
         refusal(url)
-        == "its host has a loopback address; only public ones are fetched from, and what [files] fetch_allow_hosts names"
+        == "its host has a loopback address; allowed: public addresses, and the hosts of [files] fetch_allow_hosts"
     )
 
 

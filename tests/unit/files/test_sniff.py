@@ -7,7 +7,7 @@ import zipfile
 import pytest
 from PIL import Image
 
-from dtqs.files.kinds import words
+from dtqs.files.kinds import description
 from dtqs.files.sniff import HEAD_BYTES, sniff
 
 
@@ -85,14 +85,14 @@ def _saved(kind: str) -> bytes:
         (b"P2 # grey\n3 2\n255\n", "a PPM image (or PBM, PGM, PFM, PAM)"),
         (b"Page 1 of 2\n", "plain text"),
         (b"P1 is urgent\n", "plain text"),
-        (b"\0\0\1\0" + bytes(40), "of no kind that is known here"),
+        (b"\0\0\1\0" + bytes(40), "of an unknown type"),
         (b"%PDF-1.7\n%\xe2\xe3", "a PDF document"),
         (b"<svg xmlns=''>", "an SVG drawing"),
         (b"fLaC\0\0\0\x22", "a sound file (audio/flac)"),
     ],
 )
 def test_a_refusal_can_name_what_a_file_is(head: bytes, said: str) -> None:
-    assert words(sniff(head)) == said
+    assert description(sniff(head)) == said
 
 
 def test_a_head_made_to_confuse_costs_no_time() -> None:

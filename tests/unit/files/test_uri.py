@@ -2,7 +2,7 @@
 
 import pytest
 
-from dtqs.files.uri import SourceUri, parse, upload_id, worded
+from dtqs.files.uri import SourceUri, parse, redacted, upload_id
 
 UPLOAD = "018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
 
@@ -107,7 +107,7 @@ def test_what_is_no_source_is_refused_with_what_is_allowed(uri: str) -> None:
     ],
 )
 def test_people_are_told_a_sources_name_without_its_secrets(uri: str, words: str) -> None:
-    assert worded(uri) == words
+    assert redacted(uri) == words
 
 
 def test_why_a_uri_is_refused_does_not_tell_its_secrets() -> None:
