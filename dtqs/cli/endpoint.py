@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dtqs.cli.options import no_configuration
 from dtqs.client.calls import KEY, URL, checked_url, is_local
-from dtqs.config import Config, foreign, is_silent, load
+from dtqs.config import Config, load, sets_nothing, why_distrusted
 from dtqs.errors import ConfigError
 
 CLIENT_ENV = "client.env"
@@ -26,7 +26,7 @@ class Endpoint:
 
 def find_endpoint(path: Path | None, environ: Mapping[str, str] = os.environ) -> Endpoint:
     """Find the API. Raises ConfigError."""
-    if path is None and not environ.get(URL) and not environ.get(KEY) and is_silent(environ):
+    if path is None and not environ.get(URL) and not environ.get(KEY) and sets_nothing(environ):
         raise no_configuration()
     beside = _beside(path)
     url = environ.get(URL) or beside.get(URL)
@@ -48,7 +48,7 @@ def _beside(path: Path | None) -> dict[str, str]:
     file = path.parent / CLIENT_ENV if path else None
     if file is None or not file.is_file():
         return {}
-    if why := foreign(file):
+    if why := why_distrusted(file):
         raise ConfigError(
             [f"{file} is not read: {why}. Name the configuration with --config and its full path to trust it"]
         )

@@ -90,21 +90,21 @@ def configuration(needed: bool = False) -> "Config":
 
     `needed`: without any configuration the defaults would only lead to a server that is not there.
     """
-    from dtqs.config import is_silent, load  # a third of a second, which --help and `up` do without
+    from dtqs.config import load, sets_nothing  # a third of a second, which --help and `up` do without
 
     path = configuration_path()
-    if needed and path is None and is_silent():
+    if needed and path is None and sets_nothing():
         raise no_configuration()
     return load(path)
 
 
 def no_configuration() -> ConfigError:
     """Word the error of a command that found nothing to go by."""
-    from dtqs.config import looked_at
+    from dtqs.config import list_places
 
     return ConfigError(
         [
-            f"no configuration found (looked at {looked_at()})",
+            f"no configuration found (looked at {list_places()})",
             "run this in the folder of `dtqs up`, name the file with --config or DTQS_CONFIG,",
             "or set DTQS_URL and DTQS_API_KEY for commands over the API",
         ]

@@ -1,9 +1,9 @@
 """The configuration: one INI file with environment overrides, read into frozen sections."""
 
 from dtqs.config.allowed import allowed, number
-from dtqs.config.file import find, foreign, looked_at
+from dtqs.config.file import find, list_places, why_distrusted
 from dtqs.config.files_section import FilesSection
-from dtqs.config.reader import Config, is_silent, load
+from dtqs.config.reader import Config, load, sets_nothing
 from dtqs.config.section import Section, is_network
 from dtqs.config.sections import (
     SECTIONS,
@@ -32,10 +32,10 @@ __all__ = [
     "SupervisorSection",
     "allowed",
     "find",
-    "foreign",
     "is_network",
-    "is_silent",
+    "list_places",
     "load",
-    "looked_at",
     "number",
+    "sets_nothing",
+    "why_distrusted",
 ]

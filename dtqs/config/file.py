@@ -15,10 +15,10 @@ def find(explicit: str | None = None, environ: Mapping[str, str] = os.environ) -
     named = explicit or environ.get("DTQS_CONFIG")
     if named:
         return Path(named)
-    return next((Path(place) for place in PLACES if Path(place).is_file() and not foreign(Path(place))), None)
+    return next((Path(place) for place in PLACES if Path(place).is_file() and not why_distrusted(Path(place))), None)
 
 
-def foreign(path: Path) -> str | None:
+def why_distrusted(path: Path) -> str | None:
     """Return why a file in the current folder is not trusted: another user may have written it. None: it is trusted.
 
     An absolute path is always trusted.
@@ -42,7 +42,7 @@ def _is_own_group(gid: int) -> bool:
         return False
 
 
-def looked_at() -> str:
+def list_places() -> str:
     """List the places of the file, each with the reason if its file is not trusted."""
     notes = [
         f"{place} ({why}; name it with --config to trust it)" if (why := _why_not(Path(place))) else place
@@ -52,4 +52,4 @@ def looked_at() -> str:
 
 
 def _why_not(path: Path) -> str | None:
-    return foreign(path) if path.is_file() else None
+    return why_distrusted(path) if path.is_file() else None

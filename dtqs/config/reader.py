@@ -87,7 +87,7 @@ class Config:
         return [name.partition(":")[2] for name in self.raw if name.startswith("processor:")]
 
 
-def is_silent(environ: Mapping[str, str] = os.environ) -> bool:
+def sets_nothing(environ: Mapping[str, str] = os.environ) -> bool:
     """Tell whether the environment holds no setting."""
     return not any(name.startswith(ENVIRONMENT_PREFIX) and name not in RESERVED_ENVIRONMENT for name in environ)
 

@@ -33,8 +33,8 @@ IMPORTED_LATE = {
     "dtqs.api.server.master": {"from dtqs.api.server.wsgi import application"},
     "dtqs.cli.logs": {"from dtqs.cli.all_logs import print_entries"},
     "dtqs.cli.options": {
-        "from dtqs.config import is_silent, load",
-        "from dtqs.config import looked_at",
+        "from dtqs.config import load, sets_nothing",
+        "from dtqs.config import list_places",
         "from dtqs.config import find",
     },
     "dtqs.sandbox.stack": {"from dtqs.sandbox import product"},

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from pydantic import Field
 
-from dtqs.config import SECTIONS, Config, Section, allowed, find, load, looked_at
+from dtqs.config import SECTIONS, Config, Section, allowed, find, list_places, load
 from dtqs.errors import ConfigError
 
 
@@ -219,14 +219,14 @@ def test_a_file_of_the_current_folder_that_others_may_have_made_is_not_read(
         mode = Path(path).stat().st_mode
         Path(path).chmod(0o777)
         assert find(None, {}) in (None, Path("/etc/dtqs/dtqs.ini"))
-        assert f"{path} can be written by others (mode 0777); name it with --config to trust it" in looked_at()
+        assert f"{path} can be written by others (mode 0777); name it with --config to trust it" in list_places()
         Path(path).chmod(mode)
     assert find(None, {}) == Path("var/dtqs.ini")
     if os.geteuid() == 0:
         os.chown("var", -1, 12345)
         Path("var").chmod(0o775)
-        assert "var can be written by others (mode 0775)" in looked_at()
+        assert "var can be written by others (mode 0775)" in list_places()
         Path("var").chmod(0o755)
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     assert find(None, {}) in (None, Path("/etc/dtqs/dtqs.ini"))
-    assert "var belongs to another user" in looked_at()
+    assert "var belongs to another user" in list_places()

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def _pins() -> tuple[set[NormalizedName], set[NormalizedName]]:
     """Return what is pinned for running, and what is pinned in all."""
     text = (ROOT / "conf/constraints.txt").read_text(encoding="utf-8")
-    first, _, _ = text.partition("# what its tests")
+    first, _, _ = text.partition("# tests and checks")
     names = [
         {canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", part, re.MULTILINE)} for part in (first, text)
     ]
