@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
 from gevent import monkey
 
 from dtqs.api.submit.aside import Aside
+from dtqs.api.submit.examine import Elsewhere, Inline
 from dtqs.api.submit.turns import Turns
 from dtqs.errors import ExaminerBusy, Invalid, Problem
 from tests.support.helpers import eventually
@@ -141,6 +143,43 @@ one = Aside(work, Turns(1.0, 100), 5.0)
 print("answer", repr(one.ask(sys.argv[1], None, 1)))
 sink.finish(5.0)
 """
+
+
+class SpinningIntake:
+    """Stands for the validation of a payload that takes long; it says where it ran."""
+
+    def needed(self, task_type: str, payload: Any) -> dict[str, Problem]:
+        until = time.monotonic() + 0.3
+        while time.monotonic() < until:
+            pass
+        return {f"{task_type} of {len(payload['text'])}": Problem("payload", str(os.getpid()))}
+
+
+def test_a_large_payload_is_looked_at_there_before_its_retry() -> None:
+    stand_in: Any = SpinningIntake()
+    one, turns = Elsewhere(Inline(stand_in, stand_in), 5.0), 0
+    one.start()
+
+    def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            gevent.sleep(0.001)
+
+    beside = gevent.spawn(turn)
+    found = one.needed("mail", {"text": "a" * 300_000}, "key")
+    beside.kill()
+    one.stop()
+    ((named, problem),) = found.items()
+    assert named == "mail of 300000"
+    assert int(problem.message) != os.getpid()
+    assert turns > 10, "the loop goes on meanwhile"
+
+
+def test_a_small_payload_is_looked_at_here() -> None:
+    stand_in: Any = SpinningIntake()
+    ((_, problem),) = Elsewhere(Inline(stand_in, stand_in), 5.0).needed("mail", {"text": "a"}, "key").items()
+    assert int(problem.message) == os.getpid()
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "file"])

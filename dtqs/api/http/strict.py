@@ -28,13 +28,22 @@ _SMALL = re.compile(rb"[eE]-[0-9]{3}")
 _NEGATIVE_ZERO = re.compile(rb"-0(?=[\],}\s]|\Z)")
 
 
-def decode(body: bytes) -> tuple[Any, list[Problem]]:
-    """Return the value, and what is in it that must not be stored. Raises HTTPBadRequest for what is no JSON, Invalid for what is nested too deep."""
+class TooDear(Exception):
+    """What takes too long for the API's own loop; the process beside it does it."""
+
+
+def decode(body: bytes, slow_bytes: int | None = None) -> tuple[Any, list[Problem]]:
+    """Return the value, and what is in it that must not be stored. Raises HTTPBadRequest for what is no JSON, Invalid for what is nested too deep,
+    TooDear for a body longer than `slow_bytes` that must be read slowly."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise falcon.HTTPBadRequest(description=f"the body is not valid JSON: {error}"[:500]) from None
-    return value, [] if _is_plain(body, value) else _problems(body)
+    if _is_plain(body, value):
+        return value, []
+    if slow_bytes is not None and len(body) > slow_bytes:
+        raise TooDear
+    return value, _problems(body)
 
 
 def _problems(body: bytes) -> list[Problem]:

@@ -75,7 +75,7 @@ def create_app(parts: AppParts) -> App:
     links = Links(api.public_url, tickets if api.auth else None)
     app: App = falcon.App(response_type=Answer)
     problems.add_handlers(app)
-    intake, limits, room = parts.intake, parts.limits, Room(store.tasks.pending_of)
+    limits, room = parts.limits, Room(store.tasks.pending_of)
     app.add_route("/submit", _submit(parts, auth, room, links))
     app.add_route("/sse", Sse(auth, tickets, store.reads, parts.hub, api))
     app.add_route("/tasks", TaskList(auth, store.reads, links, Cursors(parts.secret)))
@@ -84,7 +84,7 @@ def create_app(parts: AppParts) -> App:
     app.add_route("/tasks/{task_id}/cancel", Cancel(auth, store.reads, store.tasks, parts.link, parts.totals))
     app.add_route(
         "/tasks/{task_id}/retry",
-        Retry(auth, intake, limits, room, store.reads, store.tasks, parts.hinting, links, parts.totals),
+        Retry(auth, parts.examiner, limits, room, store.reads, store.tasks, parts.hinting, links, parts.totals),
     )
     app.add_route("/files", Uploads(auth, parts.space, store.files, links, parts.config.files.max_upload_bytes))
     app.add_route("/files/{file_id}", Downloads(auth, parts.space, store.files))

@@ -1,20 +1,25 @@
 """Whether a submit's body can become tasks: here at once where it is small, in the process beside the API where it is large."""
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import falcon
 import orjson
 
-from dtqs.api.http.strict import decode
+from dtqs.api.http.strict import TooDear, decode
 from dtqs.api.submit.aside import Aside
+from dtqs.api.submit.bound import SLOW_BYTES, LoopBound, is_dear
 from dtqs.api.submit.ceilings import SubmitLimits
 from dtqs.api.submit.intake import Examined, Intake, each_once
 from dtqs.api.submit.turns import Turns
+from dtqs.errors import Problem
+from dtqs.json_value import dumps
 
-INLINE_BYTES, INLINE_BEYOND_ASCII_BYTES = 32 << 10, 8 << 10
-"""A larger body takes so long at its worst that other requests would notice. Domains beyond ASCII are the dearest thing known: 5 ms for each KB."""
+INLINE_BYTES = 20 << 10
+"""Reading it and its envelopes holds the loop: 500 tasks with due times of this size cost 4.6 ms, the dearest known.
+For their payloads see bound.py."""
 LIMIT_SECONDS = 6.0
 """Most bodies of 4 MB take 0.1 s, mails to 100,000 addresses 2 s. It is less than the patience of those that wait behind one that never ends."""
 WAITING_BYTES = 64 << 20
@@ -39,6 +44,14 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class _StoredPayload:
+    """The payload of a task that was accepted before, as JSON."""
+
+    task_type: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class _NotJson:
     """The body is no JSON; falcon's error cannot go from process to process."""
 
@@ -46,9 +59,11 @@ class _NotJson:
 
 
 class Examiner(Protocol):
-    """One question of Submit."""
+    """The questions of Submit and of Retry."""
 
     def judge(self, submitted: SubmittedBody) -> Judged: ...
+
+    def needed(self, task_type: str, payload: Any, key_id: str | None) -> dict[str, Problem]: ...
 
 
 class Inline:
@@ -57,21 +72,25 @@ class Inline:
     def __init__(self, intake: Intake, limits: SubmitLimits) -> None:
         self._intake, self._limits = intake, limits
 
-    def judge(self, submitted: SubmittedBody) -> Judged:
-        """Raises Invalid with what is wrong, HTTPBadRequest."""
-        value, problems = decode(submitted.body)
+    def judge(self, submitted: SubmittedBody, bound: LoopBound | None = None) -> Judged:
+        """Raises Invalid with what is wrong, HTTPBadRequest; TooDear above the bound of the API's loop."""
+        value, problems = decode(submitted.body, None if bound is None else SLOW_BYTES)
         beyond = self._limits.problems(value)
         found = each_once(problems, beyond) if problems and beyond else problems or beyond
-        examined = self._intake.examine(value, found, submitted.key_id)
+        examined = self._intake.examine(value, found, submitted.key_id, bound)
         return Judged(examined, isinstance(value, list), _hash(value) if submitted.hashed else b"")
+
+    def needed(self, task_type: str, payload: Any) -> dict[str, Problem]:
+        """Return the uploads that a retry needs, as Intake does."""
+        return self._intake.needed(task_type, payload)
 
 
 class Elsewhere:
-    """Examines large bodies in a process of their own: neither JSON nor pydantic lets others run while it works."""
+    """Examines large and dear bodies in a process of their own: neither JSON nor pydantic lets others run while it works."""
 
     def __init__(self, inline: Inline, patience_seconds: float) -> None:
         self._inline = inline
-        self._aside: Aside[SubmittedBody, Judged | _NotJson] = Aside(
+        self._aside: Aside[SubmittedBody | _StoredPayload, Any] = Aside(
             self._work, Turns(patience_seconds, WAITING_BYTES), LIMIT_SECONDS
         )
 
@@ -84,22 +103,29 @@ class Elsewhere:
 
     def judge(self, submitted: SubmittedBody) -> Judged:
         """Raises as Inline, and ExaminerBusy."""
-        if _is_small(submitted.body):
-            return self._inline.judge(submitted)
-        judged = self._aside.ask(submitted, submitted.key_id, len(submitted.body))
+        if len(submitted.body) <= INLINE_BYTES:
+            with suppress(TooDear):
+                return self._inline.judge(submitted, LoopBound())
+        judged: Judged | _NotJson = self._aside.ask(submitted, submitted.key_id, len(submitted.body))
         if isinstance(judged, _NotJson):
             raise falcon.HTTPBadRequest(description=judged.description)
         return judged
 
-    def _work(self, submitted: SubmittedBody) -> Judged | _NotJson:
+    def needed(self, task_type: str, payload: Any, key_id: str | None) -> dict[str, Problem]:
+        """Return the uploads that a retry of a task with this payload needs. Raises ExaminerBusy."""
+        text = dumps(payload)
+        if len(text) <= INLINE_BYTES and not is_dear(text.decode()):
+            return self._inline.needed(task_type, payload)
+        found: dict[str, Problem] = self._aside.ask(_StoredPayload(task_type, text), key_id, len(text))
+        return found
+
+    def _work(self, asked: SubmittedBody | _StoredPayload) -> Judged | _NotJson | dict[str, Problem]:
+        if isinstance(asked, _StoredPayload):
+            return self._inline.needed(asked.task_type, orjson.loads(asked.payload))
         try:
-            return self._inline.judge(submitted)
+            return self._inline.judge(asked)
         except falcon.HTTPBadRequest as error:
             return _NotJson(error.description or "")
-
-
-def _is_small(body: bytes) -> bool:
-    return len(body) <= (INLINE_BYTES if body.isascii() and b"\\u" not in body else INLINE_BEYOND_ASCII_BYTES)
 
 
 def _hash(value: Any) -> bytes:

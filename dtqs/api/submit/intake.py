@@ -12,6 +12,7 @@ import orjson
 
 from dtqs.api.access.auth import Caller
 from dtqs.api.http.strict import shown
+from dtqs.api.submit.bound import LoopBound
 from dtqs.api.submit.envelope import TaskBody, field_name, parse, valid_parts
 from dtqs.errors import Invalid, NotFound, Problem
 from dtqs.files.uri import upload_id
@@ -59,17 +60,20 @@ class Intake:
         """Examine and complete a submit. Raises Invalid, StoreUnavailable."""
         return self.complete(self.examine(value, found, caller.key_id), caller.owner)
 
-    def examine(self, value: Any, found: Sequence[Problem], key_id: str | None) -> Examined:
+    def examine(
+        self, value: Any, found: Sequence[Problem], key_id: str | None, bound: LoopBound | None = None
+    ) -> Examined:
         """Judge a submit, one task or an array, as far as its text tells; `found` is known to be wrong already.
 
-        Raises Invalid where there can be no tasks. It stops after PROBLEMS_LIMIT problems: naming them all costs more than the body itself.
+        Raises Invalid where there can be no tasks, TooDear above the bound. It stops after PROBLEMS_LIMIT problems:
+        naming them all costs more than the body itself.
         """
         many = isinstance(value, list)
         try:
             bodies = parse(value)
         except Invalid as error:
             raise Invalid(
-                each_once(found, error.problems, self._payload_problems(value, len(error.problems)))
+                each_once(found, error.problems, self._payload_problems(value, len(error.problems), bound))
             ) from None
         problems: list[Problem] = []
         uploads: list[UploadSource] = []
@@ -77,7 +81,9 @@ class Intake:
         tasks = []
         for index, body in enumerate(bodies):
             try:
-                tasks.append(self._task(body, ids[index], key_id, uploads, index if many else None))
+                if bound is not None:
+                    bound.pause()
+                tasks.append(self._task(body, ids[index], key_id, uploads, index if many else None, bound))
             except (Invalid, NotFound) as error:
                 problems += _placed(index if many else None, error)
                 if len(problems) > PROBLEMS_LIMIT:
@@ -107,13 +113,21 @@ class Intake:
         }
 
     def _task(
-        self, body: TaskBody, task_id: str, key_id: str | None, uploads: list[UploadSource], index: int | None
+        self,
+        body: TaskBody,
+        task_id: str,
+        key_id: str | None,
+        uploads: list[UploadSource],
+        index: int | None,
+        bound: LoopBound | None,
     ) -> NewTask:
+        text = orjson.dumps(body.payload).decode()
+        if bound is not None:
+            bound.look_at(text)
         processor, payload = self._catalog.validate(body.task_type, body.payload)
         if sources := processor.sources(payload):
             self._look_at(sources, body, uploads, index)
         retries = processor.max_retries if body.max_retries is None else body.max_retries
-        text = orjson.dumps(body.payload).decode()
         return NewTask(
             task_id, body.task_type, len(text) <= LIGHT_CHARACTERS and processor.is_light(payload), text, body.priority,
             self._max_retries if retries is None else retries, body.timeout_seconds, body.delay_seconds or 0.0, body.due_at,
@@ -149,12 +163,15 @@ class Intake:
                 break
         return missing
 
-    def _payload_problems(self, value: Any, known: int) -> list[Problem]:
+    def _payload_problems(self, value: Any, known: int, bound: LoopBound | None) -> list[Problem]:
         """Tell what is wrong with payloads, where the envelope is wrong already in `known` fields."""
         problems: list[Problem] = []
         for index, task_type, payload in valid_parts(value):
             if known + len(problems) > PROBLEMS_LIMIT:
                 break
+            if bound is not None:
+                bound.pause()
+                bound.look_at(orjson.dumps(payload).decode())
             try:
                 self._catalog.validate(task_type, payload)
             except (Invalid, NotFound) as error:

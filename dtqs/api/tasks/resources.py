@@ -9,8 +9,8 @@ from dtqs.api.access.auth import Auth, Caller
 from dtqs.api.http.answer import answer
 from dtqs.api.http.query import Query, checked_id, refuse_parameters
 from dtqs.api.submit.ceilings import SubmitLimits
+from dtqs.api.submit.examine import Examiner
 from dtqs.api.submit.hinting import Hinting
-from dtqs.api.submit.intake import Intake
 from dtqs.api.submit.room import Room
 from dtqs.api.submit.task_links import PAGE_LIMIT, Links
 from dtqs.api.tasks.cursor import Cursors
@@ -125,7 +125,7 @@ class Retry:
     def __init__(
         self,
         auth: Auth,
-        intake: Intake,
+        examiner: Examiner,
         limits: SubmitLimits,
         room: Room,
         reads: Reads,
@@ -134,7 +134,7 @@ class Retry:
         links: Links,
         totals: ProcessTotals,
     ) -> None:
-        self._auth, self._intake, self._limits, self._room = auth, intake, limits, room
+        self._auth, self._examiner, self._limits, self._room = auth, examiner, limits, room
         self._reads, self._tasks, self._hinting, self._links, self._totals = reads, tasks, hinting, links, totals
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
@@ -154,14 +154,13 @@ class Retry:
     def _retry(self, task: TaskRecord, caller: Caller) -> NewRetry:
         """A retry is a new task, and under the limits and ceilings like one; what an earlier call submitted is there already.
 
-        Raises AboveCeiling, TooManyRequests, Conflict, Invalid, NotFound, StoreUnavailable.
+        Raises AboveCeiling, TooManyRequests, Conflict, Invalid, NotFound, StoreUnavailable, ExaminerBusy.
         """
         try:
             caps = self._limits.of_retry(task, caller.ceilings or NO_CEILINGS)
             with self._room_for(caller):
-                return self._tasks.retry(
-                    task.task_id, new_ids(1)[0], caller.owner, self._intake.needed(task.task_type, task.payload), caps
-                )
+                needed = self._examiner.needed(task.task_type, task.payload, caller.key_id)
+                return self._tasks.retry(task.task_id, new_ids(1)[0], caller.owner, needed, caps)
         except (AboveCeiling, TooManyRequests):
             earlier = self._tasks.retried(task.task_id)
             if earlier is None:

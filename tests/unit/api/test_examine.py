@@ -4,18 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from dtqs.api.http.strict import TooDear
+from dtqs.api.submit import bound
+from dtqs.api.submit.bound import ADDRESSES_BEYOND_ASCII, MEMBERS, OBJECTS, PAYLOAD_CHARACTERS, SLOW_BYTES, LoopBound
 from dtqs.api.submit.ceilings import SubmitLimits
-from dtqs.api.submit.examine import (
-    INLINE_BEYOND_ASCII_BYTES,
-    INLINE_BYTES,
-    Elsewhere,
-    Inline,
-    Judged,
-    SubmittedBody,
-    _is_small,
-)
+from dtqs.api.submit.examine import INLINE_BYTES, Elsewhere, Inline, Judged, SubmittedBody
 from dtqs.api.submit.intake import Examined, Intake, _places
 from dtqs.config import LimitsSection, load
 from dtqs.errors import Invalid
@@ -98,18 +94,72 @@ def test_what_is_no_list_is_left_to_the_model() -> None:
     assert not list(count_problems(bounds(VideoPayload), {"outputs": [{"name": ["text"] * 5000}]}))
 
 
-@pytest.mark.parametrize(
-    ("body", "is_small"),
-    [
-        (b" " * INLINE_BYTES, True),
-        (b" " * (INLINE_BYTES + 1), False),
-        ("ü".encode() * (INLINE_BEYOND_ASCII_BYTES // 2), True),
-        ("ü".encode() * INLINE_BEYOND_ASCII_BYTES, False),
-        (b"\\u00fc" + b" " * INLINE_BEYOND_ASCII_BYTES, False),
-    ],
-)
-def test_how_dear_a_body_may_be_is_told_by_its_bytes(body: bytes, is_small: bool) -> None:
-    assert _is_small(body) is is_small
+PAYLOADS: dict[str, tuple[Any, Any]] = {
+    "long text": ("a" * (PAYLOAD_CHARACTERS - 20), "a" * PAYLOAD_CHARACTERS),
+    "members": ({f"k{number}": 0 for number in range(MEMBERS)}, {f"k{number}": 0 for number in range(MEMBERS + 2)}),
+    "objects": ([{}] * (OBJECTS - 1) + ["a" * 100], [{}] * (OBJECTS + 1) + ["a" * 100]),
+    "addresses": (["a@b.de"] * MEMBERS, ["a@b.de"] * (MEMBERS + 2)),
+    "addresses beyond ASCII": (
+        ["a@" + "ü." * 30 + "de"] * ADDRESSES_BEYOND_ASCII,
+        ["a@" + "ü." * 30 + "de"] * (ADDRESSES_BEYOND_ASCII + 1),
+    ),
+}
+
+
+def asked_elsewhere(intake: Intake, body: bytes, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Tell whether the process beside the API is asked for this body; it is not started here."""
+    examiner = Elsewhere(Inline(intake, SubmitLimits(LimitsSection(), lambda task_type: 1.0)), 1.0)
+    asked: list[bytes] = []
+
+    def ask(submitted: SubmittedBody, key_id: str | None, size: int) -> None:
+        asked.append(submitted.body)
+
+    monkeypatch.setattr(examiner._aside, "ask", ask)
+    try:
+        examiner.judge(SubmittedBody(body, "key", False))
+    except Invalid:
+        assert not asked
+    return bool(asked)
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("envelope", [{}, {"priority": 99}])
+@pytest.mark.parametrize("name", PAYLOADS)
+def test_a_dear_payload_is_examined_elsewhere(
+    intake: Intake, name: str, envelope: dict[str, Any], many: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for is_dear, value in enumerate(PAYLOADS[name]):
+        task = {"task_type": "echo", "payload": {"a": value} if name == "long text" else value} | envelope
+        body = orjson.dumps([task] if many else task)
+        assert asked_elsewhere(intake, body, monkeypatch) is bool(is_dear)
+
+
+def test_a_long_body_and_one_that_must_be_read_slowly_are_examined_elsewhere(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = b'{"task_type": "echo", "payload": {}}'
+    assert not asked_elsewhere(intake, task + b" " * (INLINE_BYTES - len(task)), monkeypatch)
+    assert asked_elsewhere(intake, task + b" " * INLINE_BYTES, monkeypatch)
+    tiny = b'{"task_type": "echo", "payload": {"a": 1e-300}}'
+    assert not asked_elsewhere(intake, tiny, monkeypatch)
+    assert asked_elsewhere(intake, tiny + b" " * SLOW_BYTES, monkeypatch)
+
+
+def test_an_array_lets_others_run(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    paused: list[float] = []
+    monkeypatch.setattr("gevent.sleep", paused.append)
+    tasks = [{"task_type": "echo", "payload": {}}] * 20
+    intake.examine(tasks, [], None, LoopBound())
+    some = len(paused)
+    monkeypatch.setattr(bound, "SLICE_SECONDS", 0.0)
+    intake.examine(tasks, [], None, LoopBound())
+    assert len(paused) == some + len(tasks)
+
+
+def test_the_examiner_itself_knows_no_bound(intake: Intake) -> None:
+    with pytest.raises(TooDear):
+        intake.examine({"task_type": "echo", "payload": {"a": "a" * PAYLOAD_CHARACTERS}}, [], None, LoopBound())
+    assert intake.examine({"task_type": "echo", "payload": {"a": "a" * PAYLOAD_CHARACTERS}}, [], None).tasks
 
 
 def test_small_bodies_are_judged_here(intake: Intake) -> None:
