@@ -1,5 +1,5 @@
 """When a slot may be forked again, and when its child may take tasks: pure. Children that die young are put off; a slot
-whose children are never ready is given up, and tried rarely. A child that a task kills is replaced at once, to take back
+whose children are never ready is given up and tried rarely. A child that a task kills is replaced at once, to take back
 what it held; but where none of them has finished a task, each next one waits longer before it takes any.
 """
 

@@ -143,6 +143,7 @@ def test_a_task_fails_after_its_third_death_however_often_it_may_be_retried(worl
     record = world.store.reads.task(task)
     assert (record.status, record.error["type"], record.error["transient"]) == ("failed", "TooManyDeaths", False)
     assert "[retry] max_deaths = 3" in record.error["message"]
+    assert world.rows("SELECT deaths, finished_at IS NOT NULL FROM tasks") == [(3, True)], "the last one counts too"
     assert str(DIED) in record.error["message"]
     assert world.store.reads.logs(task)[-1].message == record.error["message"]
     world.check()
