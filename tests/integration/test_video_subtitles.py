@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dtqs.errors import PermanentError
+from tests.integration.test_video_colour import looked, near, pixel
 from tests.support.films import Run, ffmpeg, film, frames, runner
 from tests.support.fix_processors import Attempt
 
@@ -74,3 +75,37 @@ def test_subrip_of_any_hand_is_read(run: Run, source: Path) -> None:
     )
     for said in carried(*(path for _, path in run(source, *outputs))):
         assert "00:00:01,000 --> 00:00:01,500\nHello" in said
+
+
+RED_BOX = """[Script Info]
+PlayResX: 64
+PlayResY: 720
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, Outline, Shadow, Alignment
+Style: Default,Sans,20,&H000000FF,0,0,7
+
+[Events]
+Format: Layer, Start, End, Style, Text
+Dialogue: 0,0:00:00.00,0:00:05.00,Default,{\\pos(0,0)\\p1}m 0 0 l 64 0 64 360 0 360
+"""
+
+
+@pytest.mark.parametrize(("matrix", "lines"), [("bt709", 720), ("smpte170m", 48)])
+def test_burnt_subtitles_have_their_own_colours_and_the_picture_keeps_its(
+    run: Run, source: Path, matrix: str, lines: int
+) -> None:
+    """The upper half is drawn over, red; the lower half stays as it is, a green that the two matrices show differently."""
+    graph = f"scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p"
+    green = ("-f", "lavfi", "-i", f"color=0x00C000:s=64x{lines}:r=5:d=0.4,format=rgb24")
+    film_path = source.parent / "green.mp4"
+    ffmpeg(*green, "-vf", graph, "-c:v", "libx264", "-preset", "ultrafast", "-colorspace", matrix, film_path)
+    (source.parent / "box.ass").write_text(RED_BOX)
+    drawn = {"subtitles": {"source": f"file:{source.parent}/box.ass"}}
+    kinds = ({**FAST, "crf": 10}, {"format": "hls", "crf": 10, "speed": "ultrafast"}, {"format": "webp"})
+    made = run(film_path, *({**drawn, **kind} for kind in kinds))
+    pictures = looked(*(path for output, path in made if output["media_type"] in ("video/mp4", "image/webp")))
+    assert len(pictures) == len(kinds)
+    for picture in pictures:
+        assert near(pixel(picture, (0.5, 0.25))[:3], (255, 0, 0), 8)
+        assert near(pixel(picture, (0.5, 0.75))[:3], (0, 192, 0), 8)

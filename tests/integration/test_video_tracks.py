@@ -68,13 +68,53 @@ def test_every_picture_track_that_an_output_takes_is_judged(
     assert run(source, SHORT | FAST, max_duration_seconds=2)[0][0]["width"] == 128
     monkeypatch.setattr(Studio, "source", lambda *_: pytest.fail("it was read"))
     for output in ({**FAST}, {"format": "png"}, {"format": "gif"}, {"format": "hls"}, {"format": "sprite"}):
-        with pytest.raises(PermanentError, match="128 × 72 pixels; allowed are 2304 in all"):
+        with pytest.raises(
+            PermanentError, match="the film's video track 0 has 128 × 72 pixels; allowed are 2304 in all"
+        ):
             run(source, {**LONG, "format": "png", "width": 16}, SHORT | output, max_pixels=64 * 36)
 
 
 def test_a_track_that_is_longer_than_its_index_says_is_too_long(run: Run, sources: Path) -> None:
     with pytest.raises(PermanentError, match="takes 4 s; allowed are 2"):
         run(sources / "live.mkv", SHORT | FAST, LONG | FAST | {"end_seconds": 3}, max_duration_seconds=2)
+
+
+def test_sound_is_taken_by_its_language_and_a_codec_that_is_not_read_is_told_with_its_track(
+    run: Run, sources: Path
+) -> None:
+    """English, German, and French in a codec that is not read."""
+    tones = ("-f", "lavfi", "-i", "sine=440:d=0.4", "-f", "lavfi", "-i", "testsrc2=s=64x36:d=0.4:r=5")
+    ways: list[str] = []
+    for number, (language, channels, codec) in enumerate(
+        (("eng", "1", "aac"), ("ger", "2", "aac"), ("fre", "1", "tta"))
+    ):
+        ways += ["-map", "0", f"-c:a:{number}", codec, f"-ac:a:{number}", channels]
+        ways += [f"-metadata:s:a:{number}", f"language={language}"]
+    ffmpeg(*tones, *ways, "-map", "1", "-c:v", "libx264", "-preset", "ultrafast", sources / "three.mkv")
+    german, sound = run(
+        sources / "three.mkv", {"audio_language": "de", **FAST}, {"format": "mp3", "audio_language": "en"}
+    )
+    assert (german[0]["audio_channels"], sound[0]["audio_channels"]) == (2, 1)
+    with pytest.raises(PermanentError, match="the film's audio track 2 is tta, which is not read here"):
+        run(sources / "three.mkv", {"format": "mp3", "audio_language": "fr"})
+    with pytest.raises(PermanentError, match="language nl: track 0 is eng, track 1 is ger, track 2 is fre"):
+        run(sources / "three.mkv", {"audio_language": "nl", **FAST})
+
+
+def test_bytes_are_shared_out_by_the_tracks_that_are_kept(run: Run, sources: Path) -> None:
+    """A second of noise, or four, and six of sound: each output fits, and uses what it may."""
+    graph = "testsrc2=s=128x96:r=25:d=4,noise=alls=40:allf=t,split[a][out1];[a]trim=end=1[out0]"
+    tracks = ("-f", "lavfi", "-i", graph, "-f", "lavfi", "-i", "anoisesrc=d=6")
+    kept = ("-map", "0", "-map", "1", "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac")
+    ffmpeg(*tracks, *kept, sources / "noise.mkv")
+    limits = (6_000, 20_000, 40_000)
+    asked = (SHORT | {"mute": True}, LONG | {"mute": True}, LONG)
+    kinds = (kind | {"max_bytes": limit, "speed": "ultrafast"} for kind, limit in zip(asked, limits, strict=True))
+    made = run(sources / "noise.mkv", *kinds)
+    sizes = [path.stat().st_size for _, path in made]
+    assert [limit / 2 < size <= limit for size, limit in zip(sizes, limits, strict=True)] == [True] * 3, sizes
+    assert [output["duration_seconds"] for output, _ in made] == pytest.approx([1, 4, 6], abs=0.1)
+    assert ["audio_codec" in output for output, _ in made] == [False, False, True]
 
 
 def test_the_cover_of_a_sound_is_judged(attempt: Attempt, sources: Path) -> None:

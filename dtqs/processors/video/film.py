@@ -82,6 +82,7 @@ class Sound:
     is_default: bool
     end_seconds: float | None = None
     packets: int | None = None
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +193,6 @@ def chosen(pictures: Sequence[Picture]) -> Picture | None:
     return max(marked, key=lambda picture: picture.pixels, default=None)
 
 
-def no_track(what: str, number: int, count: int) -> str:
-    """Say that there is no track of that number, and which there are."""
-    there = "none" if count == 0 else "only track 0" if count == 1 else f"tracks 0 to {count - 1}"
-    return f"no {what} track {number}, counted from 0: it has {there}"
-
-
 def number(text: object) -> float | None:
     """Return a finite number that is not negative; None for anything else."""
     try:
@@ -249,9 +244,8 @@ def _sound(stream: Mapping[str, Any]) -> Sound:
     codec, channels = _codec(stream), whole_number(stream.get("channels")) or 1
     sample_rate, rate = whole_number(stream.get("sample_rate")) or 48000, whole_number(stream.get("bit_rate"))
     duration, end, packets = _duration(stream), _end(stream), whole_number(stream.get("nb_frames"))
-    return Sound(
-        _index(stream), codec, channels, sample_rate, rate, duration, _disposition(stream, "default"), end, packets
-    )
+    default, language = _disposition(stream, "default"), str(stream.get("tags", {}).get("language", ""))
+    return Sound(_index(stream), codec, channels, sample_rate, rate, duration, default, end, packets, language)
 
 
 def _index(stream: Mapping[str, Any]) -> int:

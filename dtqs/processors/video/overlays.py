@@ -8,11 +8,11 @@ from typing import BinaryIO
 
 from dtqs.errors import PermanentError
 from dtqs.processors.video.command import Stream, TimeSpan, compiled, output, own
-from dtqs.processors.video.film import no_track
 from dtqs.processors.video.geometry import Size
 from dtqs.processors.video.payload import Subtitles, VideoOutput, VideoWatermark
 from dtqs.processors.video.storing import read_text
 from dtqs.processors.video.studio import Studio
+from dtqs.processors.video.tracks import no_track
 from dtqs.processors.video.vtt import Script, read
 
 _MARK = Path(__file__).with_name("mark.py")

@@ -62,6 +62,20 @@ def marked(stream: Stream, mark: Stream, watermark: VideoWatermark, surface: Sur
     return _over(stream, mark.filter("format", "gbrap"), (x, y), surface)
 
 
+def lettered(stream: Stream, name: str, start_seconds: float, surface: Surface) -> Stream:
+    """Burn in subtitles, which have their own colours whatever the picture's are."""
+    colour = surface.colour
+    if colour.is_rgb or colour.scale_name == "bt601":
+        return filters.subtitled(stream, name, start_seconds)
+    # ffmpeg's filters that draw know one matrix only, BT.601, and no option says another: drawn so, red on BT.709 is orange
+    stream = stream.filter("scale", **conversion(colour, SRGB)).filter(
+        "format", "gbrap" if surface.has_alpha else "gbrp"
+    )
+    stream = filters.subtitled(stream, name, start_seconds)
+    stream = stream.filter("scale", **conversion(SRGB, colour)).filter("format", surface.pixels)
+    return stream.filter("setparams", **colour.tags())
+
+
 def for_jpeg(stream: Stream) -> Stream:
     """Bring a picture to the colours of JFIF: BT.601, full range."""
     return stream.filter("scale", out_color_matrix="bt601", out_range="pc").filter("format", "yuvj420p")

@@ -11,6 +11,7 @@ from dtqs.processors.outputs import OUTPUTS_LIMIT, check_some
 SIDE_LIMIT, RENDITIONS_LIMIT = 16384, 10
 SECONDS_LIMIT = 7 * 86400.0
 _USUAL_SIZES = "1080, 720, 480, 360 and 240, none larger than the film"
+LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 Format = Literal[
@@ -61,7 +62,7 @@ class Subtitles(Payload):
     )
     language: str = Field(
         default="und",
-        pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$",
+        pattern=LANGUAGE,
         max_length=35,
         description="the track's language, as `en`, `deu` or `pt-BR`",
     )
@@ -160,6 +161,12 @@ class Fields(Payload):
         ge=0,
         le=999,
         description="which of the film's audio tracks, counted from 0; left out: its default",
+    )
+    audio_language: str | None = Field(
+        default=None,
+        pattern=LANGUAGE,
+        max_length=35,
+        description="instead of audio_track: the film's audio track in this language, as `en`, `deu` or `pt-BR`",
     )
     loudness_lufs: float | None = Field(
         default=None, ge=-70, le=-5, description="bring the sound to this loudness (EBU R128): -16 for podcasts, say"

@@ -9,7 +9,7 @@ from dtqs.processors.base import Context, Json, Processor
 from dtqs.processors.outputs import OutputPart, common_problems, well_formed, whole
 from dtqs.processors.video import presets, rules
 from dtqs.processors.video.container import Container, recognise
-from dtqs.processors.video.film import Film, no_track
+from dtqs.processors.video.film import Film
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import USUAL, USUAL_OF_SOUND, VideoOutput, VideoPayload
 from dtqs.processors.video.reel import INDEXED
@@ -20,6 +20,7 @@ from dtqs.processors.video.stills import AnimatedClip, Sheet, Still
 from dtqs.processors.video.streams import RenditionLadder
 from dtqs.processors.video.studio import Programs, Studio
 from dtqs.processors.video.takes import Take
+from dtqs.processors.video.tracks import no_track, picture_name
 
 _SHARES = {
     "mp4": 100,
@@ -151,7 +152,7 @@ class VideoProcessor(Processor[VideoPayload, VideoSettings]):
                 raise PermanentError(f"the file has {film.streams} streams; allowed are {limits.max_streams}")
             if film.picture and film.picture.pixels > limits.max_pixels:
                 raise PermanentError(
-                    f"the film has {film.picture.width} × {film.picture.height} pixels; allowed are {limits.max_pixels} in all"
+                    f"the film's {picture_name(film)} has {film.picture.width} × {film.picture.height} pixels; allowed are {limits.max_pixels} in all"
                 )
             # other lengths are guesses: the packets will tell
             if demuxer in INDEXED and film.duration_seconds and film.duration_seconds > limits.max_duration_seconds:

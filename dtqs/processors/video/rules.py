@@ -31,7 +31,15 @@ ONLY: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("video_codec", "crf", "speed", "mute"), FILMS),
     **dict.fromkeys(("video_bit_rate", "max_bit_rate", "two_pass", "keyframe_seconds"), _FILES),
     **dict.fromkeys(
-        ("audio_codec", "audio_bit_rate", "audio_channels", "audio_sample_rate", "audio_track", "loudness_lufs"),
+        (
+            "audio_codec",
+            "audio_bit_rate",
+            "audio_channels",
+            "audio_sample_rate",
+            "audio_track",
+            "audio_language",
+            "loudness_lufs",
+        ),
         (*FILMS, *SOUNDS),
     ),
     **dict.fromkeys(("max_bytes",), (*_FILES, *SOUNDS)),
@@ -131,6 +139,8 @@ def _sizes(output: VideoOutput) -> Iterator[Clash]:
 
 
 def _sounds(output: VideoOutput, format: str) -> Iterator[Clash]:
+    if output.audio_track is not None and output.audio_language is not None:
+        yield Clash("audio_language", "excludes audio_track: a number or a language")
     if output.mute:
         for name in (
             "audio_codec",
@@ -138,6 +148,7 @@ def _sounds(output: VideoOutput, format: str) -> Iterator[Clash]:
             "audio_channels",
             "audio_sample_rate",
             "audio_track",
+            "audio_language",
             "loudness_lufs",
         ):
             if getattr(output, name) is not None:

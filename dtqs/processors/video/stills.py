@@ -123,7 +123,7 @@ class AnimatedClip:
                 stream, overlays.watermark(self._studio, asked.watermark, self._frame.size), asked.watermark, surface
             )
         if text := overlays.subtitles(self._studio, asked, self._cut.span, self._seconds):
-            stream = filters.subtitled(stream, text.ass, self._cut.span.start_seconds)
+            stream = paint.lettered(stream, text.ass, self._cut.span.start_seconds, surface)
         return paint.limited_palette(stream) if self._is_gif else stream
 
     def _options(self) -> dict[str, Any]:

@@ -144,7 +144,7 @@ class RenditionLadder:
                 stream, overlays.watermark(studio, asked.watermark, largest.size), asked.watermark, surface
             )
         if self._text and asked.subtitles and asked.subtitles.mode == "burn":
-            stream = filters.subtitled(stream, self._text.ass, self._cut.span.start_seconds)
+            stream = paint.lettered(stream, self._text.ass, self._cut.span.start_seconds, surface)
         if len(self._rungs) == 1:
             return [stream]
         branches = stream.filter_multi_output("split", len(self._rungs))

@@ -14,7 +14,7 @@ from dtqs.processors.video.command import Stream, TimeSpan
 from dtqs.processors.video.container import READ, Container
 from dtqs.processors.video.cut import Cut, cut
 from dtqs.processors.video.ffmpeg import CodecUnread, Ffmpeg
-from dtqs.processors.video.film import Film, Picture, Sound, no_track
+from dtqs.processors.video.film import Film, Picture, Sound
 from dtqs.processors.video.geometry import VideoFrame, frame, rendition
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.packets import JUMPING, PacketReader, PacketTrack
@@ -22,6 +22,7 @@ from dtqs.processors.video.payload import VideoOutput
 from dtqs.processors.video.reel import Reel
 from dtqs.processors.video.settings import VideoSettings
 from dtqs.processors.video.sources import Sources
+from dtqs.processors.video.tracks import picture_name, sound_of
 
 _MOST_UNREAD = 8
 _HAIR_SECONDS = 0.00001
@@ -138,30 +139,20 @@ class Studio:
         """Raises PermanentError where there is none."""
         if self.film.picture is None:
             raise PermanentError("the source has no picture, only sound")
-        self._must_be_read("picture", self.film.picture)
+        self._must_be_read("picture", picture_name(self.film), self.film.picture)
         return self.film.picture
 
     def sound(self, output: VideoOutput) -> Sound | None:
-        """Return the track that the output takes. Raises PermanentError for one that is not there."""
-        sounds = self.film.sounds
-        if output.mute or (not sounds and output.audio_track is None):
-            return None
-        if output.audio_track is not None:
-            if output.audio_track >= len(sounds):
-                raise PermanentError(
-                    f"output {output.name}: the source has {no_track('audio', output.audio_track, len(sounds))}"
-                )
-            wanted = sounds[output.audio_track]
-        else:
-            wanted = next((sound for sound in sounds if sound.is_default), sounds[0])
-        self._must_be_read("sound", wanted, "; mute makes a film without it, audio_track takes another track")
+        """Return the track that the output takes. Raises PermanentError for one that is not there, or is not read."""
+        if wanted := sound_of(output, self.film.sounds):
+            hint = "; mute makes a film without it, audio_track and audio_language take another track"
+            self._must_be_read("sound", f"audio track {self.film.sounds.index(wanted)}", wanted, hint)
         return wanted
 
-    def _must_be_read(self, what: str, track: Picture | Sound, hint: str = "") -> None:
+    def _must_be_read(self, what: str, name: str, track: Picture | Sound, hint: str = "") -> None:
         if track.codec in self.film.unread:
-            raise PermanentError(
-                f"the film's {what} is {track.codec}, which is not read here: allowed are {READ[what]}{hint}"
-            )
+            why = f"is {track.codec}, which is not read here: allowed are {READ[what]}"
+            raise PermanentError(f"the film's {name} {why}{hint}")
 
     def cut(self, output: VideoOutput, picture: Picture | None, sound: Sound | None) -> Cut:
         """Decide which part is read, and what these tracks have in it. Raises PermanentError."""

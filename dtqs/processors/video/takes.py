@@ -164,7 +164,7 @@ class Take:
                 stream, overlays.watermark(self._studio, asked.watermark, frame.size), asked.watermark, self._surface
             )
         if asked.subtitles and asked.subtitles.mode == "burn" and self._parts.text:
-            stream = filters.subtitled(stream, self._parts.text.ass, self._parts.cut.span.start_seconds)
+            stream = paint.lettered(stream, self._parts.text.ass, self._parts.cut.span.start_seconds, self._surface)
         return stream
 
     @property

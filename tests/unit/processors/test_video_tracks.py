@@ -1,0 +1,66 @@
+"""Which audio track a language finds, whatever the container calls it."""
+
+import pytest
+
+from dtqs.errors import PermanentError
+from dtqs.processors.video.film import Sound
+from dtqs.processors.video.payload import VideoOutput
+from dtqs.processors.video.rules import contradictions
+from dtqs.processors.video.tracks import sound_of
+
+
+def sounds(*languages: str, default: int = -1) -> list[Sound]:
+    return [
+        Sound(index, "aac", 2, 48000, None, None, index == default, language=language)
+        for index, language in enumerate(languages)
+    ]
+
+
+def found(language: str, tracks: list[Sound]) -> int:
+    sound = sound_of(VideoOutput(name="o", audio_language=language), tracks)
+    assert sound
+    return sound.index
+
+
+@pytest.mark.parametrize(
+    ("wanted", "languages", "index"),
+    [
+        ("de", ("eng", "ger"), 1),
+        ("de", ("eng", "deu"), 1),
+        ("ger", ("en", "de-AT"), 1),
+        ("DEU", ("eng", "Ger"), 1),
+        ("fr", ("fry", "fre"), 1),
+        ("yue", ("zho", "yue"), 1),
+        ("pt-BR", ("por", "pt-PT", "pt-BR"), 2),
+        ("pt-BR", ("pt-PT", "por"), 1),
+        ("pt", ("pt-BR",), 0),
+        ("und", ("eng", ""), 1),
+    ],
+)
+def test_a_track_is_found_by_its_language(wanted: str, languages: tuple[str, ...], index: int) -> None:
+    assert found(wanted, sounds(*languages)) == index
+
+
+def test_of_several_tracks_of_a_language_the_default_is_taken() -> None:
+    assert found("en", sounds("eng", "eng", "ger", default=1)) == 1
+    assert found("en", sounds("ger", "eng", "eng", default=0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("languages", "told"),
+    [
+        (("ger", "eng", "<b>"), "no audio track of language fr: track 0 is ger, track 1 is eng, track 2 is und"),
+        ((), "no audio track of language fr: it has none"),
+        (("ger",) * 22, r"track 19 is ger, and 2 more$"),
+    ],
+)
+def test_a_language_that_is_not_there_is_told_with_those_that_are(languages: tuple[str, ...], told: str) -> None:
+    with pytest.raises(PermanentError, match=told):
+        found("fr", sounds(*languages))
+
+
+def test_a_number_and_a_language_exclude_each_other() -> None:
+    clashes = contradictions(VideoOutput(name="o", audio_track=1, audio_language="de"))
+    assert [(clash.field, clash.message) for clash in clashes] == [
+        ("audio_language", "excludes audio_track: a number or a language")
+    ]
