@@ -1,4 +1,4 @@
-"""The command line: the group `main`, which imports a command only when it is called for, so that `dtqs --help` is quick."""
+"""The command line: the group `main`. A command is imported only when it runs, so that --help is quick."""
 
 import errno
 import importlib
@@ -17,28 +17,28 @@ from dtqs.errors import DtqsError
 from dtqs.log import visible
 
 COMMANDS = {
-    "up": ("dtqs.cli.up", "Start a private PostgreSQL, RabbitMQ, API and supervisor below ./var."),
-    "down": ("dtqs.cli.up", "Stop what `dtqs up` started."),
-    "submit": ("dtqs.cli.submit", "Submit a task; with --wait, follow it to its end."),
+    "up": ("dtqs.cli.up", "Start a private PostgreSQL, RabbitMQ, API and supervisor in ./var."),
+    "down": ("dtqs.cli.down", "Stop the servers that `dtqs up` started."),
+    "submit": ("dtqs.cli.submit", "Submit a task. --wait follows it to its end."),
     "task": ("dtqs.cli.task", "Show one task."),
     "tasks": ("dtqs.cli.tasks", "List tasks."),
-    "logs": ("dtqs.cli.logs", "Show the log of a task, or of all tasks; --follow goes on."),
-    "cancel": ("dtqs.cli.cancel", "Cancel tasks, by id or all that fit."),
-    "retry": ("dtqs.cli.retry", "Submit failed or cancelled tasks anew, by id or all that fit."),
-    "mails": ("dtqs.cli.mails", "Show the mails of a sandbox, which are kept in a folder."),
-    "console": ("dtqs.cli.console", "Watch the system on this terminal, and act on its tasks."),
-    "top": ("dtqs.cli.top", "Show the whole system on one page, live."),
-    "workers": ("dtqs.cli.workers", "List the worker processes and what each does."),
-    "queue": ("dtqs.cli.queue", "Show what waits, and what is next."),
-    "doctor": ("dtqs.cli.doctor", "Check every part of the system; say what to do about each failure."),
+    "logs": ("dtqs.cli.logs", "Show the log of a task, or of all tasks. --follow prints new rows."),
+    "cancel": ("dtqs.cli.cancel", "Cancel tasks by id, or all tasks that match."),
+    "retry": ("dtqs.cli.retry", "Submit failed or cancelled tasks again, by id or all that match."),
+    "mails": ("dtqs.cli.mails", "Show the e-mails of a sandbox. It keeps them in a folder."),
+    "console": ("dtqs.cli.console", "Watch the system on this terminal; cancel and retry tasks."),
+    "top": ("dtqs.cli.top", "Show the whole system on one live page."),
+    "workers": ("dtqs.cli.workers", "List the worker processes and their tasks."),
+    "queue": ("dtqs.cli.queue", "Show the backlog and the next tasks."),
+    "doctor": ("dtqs.cli.doctor", "Check every part of the system, with advice for each failure."),
     "migrate": ("dtqs.cli.migrate", "Bring the schema of the database to this version."),
-    "key": ("dtqs.cli.key", "Make, list, change and revoke API keys."),
+    "key": ("dtqs.cli.key", "Create, list, change and revoke API keys."),
     "config": ("dtqs.cli.config", "Check and show the configuration."),
-    "completion": ("dtqs.cli.completion", "Print the completion of commands for a shell."),
-    "api": ("dtqs.cli.api", "Run the HTTP API, with the dashboard."),
+    "completion": ("dtqs.cli.completion", "Print the completion script for a shell."),
+    "api": ("dtqs.cli.api", "Run the HTTP API and the dashboard."),
     "supervisor": ("dtqs.cli.supervisor", "Run the workers and the keeper of this node."),
 }
-"""Each command's module and its line of help."""
+"""The module and the help line of each command."""
 GROUPS = (
     ("Try it", ("up", "down")),
     ("Tasks, over the API", ("submit", "task", "tasks", "logs", "cancel", "retry", "mails")),
@@ -57,29 +57,31 @@ dtqs top
 
 NOTES = (
     (
-        "Where it looks",
-        "The configuration is --config, DTQS_CONFIG, ./var/dtqs.ini or /etc/dtqs/dtqs.ini, the first that is there. Commands over the API talk "
-        "to DTQS_URL with the key DTQS_API_KEY, else as client.env beside the configuration says; the others to PostgreSQL and RabbitMQ.",
+        "Configuration",
+        "The configuration file is --config, DTQS_CONFIG, ./var/dtqs.ini or /etc/dtqs/dtqs.ini: the first that exists. "
+        "Commands over the API use the URL DTQS_URL and the key DTQS_API_KEY, or else client.env beside the "
+        "configuration file. The other commands connect to PostgreSQL and RabbitMQ.",
     ),
     (
-        "What it prints",
-        "Tables on a terminal, plain columns elsewhere, JSON with --json. Colours on a terminal only, and not with NO_COLOR. Progress and "
-        "errors go to standard error.",
+        "Output",
+        "Tables on a terminal, plain columns elsewhere, JSON with --json. Only a terminal gets colours, and NO_COLOR "
+        "turns them off. Progress and errors go to standard error.",
     ),
     (
         "Exit status",
-        "0 done; 1 the task failed, or a check; 2 refused, or wrongly used; 3 the task was cancelled; 69 a server cannot be reached; "
-        "74 the output cannot be written; 75 come back later; 77 no key, or not good for this; 78 the configuration is wrong; 130 Ctrl-C.",
+        "0 done; 1 the task or a check failed; 2 wrong usage, or refused; 3 the task was cancelled; 69 a server cannot "
+        "be reached; 74 the output cannot be written; 75 try again later; 77 the API key is missing or not allowed to "
+        "do this; 78 the configuration is wrong; 130 Ctrl-C.",
     ),
 )
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""What a write to standard output meets; an error with a file's name is another one's."""
+"""Errors of a write to standard output. An error that names a file comes from elsewhere."""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called, not when their help lines are shown."""
+    """A group that imports a command when it runs, and not to show its help line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -112,8 +114,8 @@ class LazyGroup(click.Group):
             try:
                 return super().invoke(ctx)
             finally:
-                sys.stdout.flush()  # at the interpreter's end it would be too late to tell of an error
-        except BrokenPipeError:  # whoever reads has read enough
+                sys.stdout.flush()  # an error at the interpreter's end could not be reported
+        except BrokenPipeError:  # the reader has read enough, as in `| head`
             discard_output()
             sys.exit(os.EX_OK)
         except DtqsError as error:
@@ -143,7 +145,10 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="dtqs")
 @config_option
 def main() -> None:
-    """DTQS, a durable task queue: tasks come in over HTTP, PostgreSQL keeps them, worker processes run them, and each ends in exactly one outcome.
+    """DTQS, a durable task queue.
+
+    Clients submit tasks over HTTP, PostgreSQL stores them, and worker processes run them. Each task ends in exactly one
+    outcome.
 
     `dtqs COMMAND --help` explains a command, with examples.
     """

@@ -1,4 +1,4 @@
-"""The log of all tasks, from the database that the configuration names: what `logs` without an id prints."""
+"""Print the log of all tasks, read from the database: the command `logs` without an id."""
 
 import time
 from collections.abc import Iterator
@@ -17,12 +17,13 @@ from dtqs.readings import SystemLogRow, SystemReader
 from dtqs.readings.following import Following
 
 FOLLOW_SECONDS = 1.0
-"""Between two looks."""
+"""Pause between two reads of the log."""
 
 
 def print_entries(
     following: bool, level: str | None, search: str | None, limit: int, deadline: Deadline, as_json: bool
 ) -> None:
+    """Print the newest rows; if `following`, also new rows until the deadline. Raises WaitOver, StoreUnavailable."""
     with opened_reader(configuration(needed=True), "dtqs logs") as reader:
         for entry in _entries(reader, following, level, search, limit, deadline):
             row: dict[str, Any] = asdict(entry)
@@ -32,13 +33,13 @@ def print_entries(
 def _entries(
     reader: SystemReader, following: bool, level: str | None, search: str | None, limit: int, deadline: Deadline
 ) -> Iterator[SystemLogRow]:
-    """Give out the newest rows, and then those that come. Raises WaitOver, StoreUnavailable."""
+    """Yield the newest rows; if `following`, then each new row. Raises WaitOver, StoreUnavailable."""
     if not following:
         yield from reader.newest_logs(limit, level, None, search)
         return
-    coming = Following(reader, level, search)
-    yield from coming.begin(limit)
+    new_rows = Following(reader, level, search)
+    yield from new_rows.begin(limit)
     while not deadline.passed:
         time.sleep(min(FOLLOW_SECONDS, deadline.remaining))
-        yield from coming.new()
+        yield from new_rows.new()
     raise WaitOver

@@ -1,4 +1,4 @@
-"""The shared parts of `cancel` and `retry`: choose tasks by id or by status, type and tag, and change each in turn."""
+"""Shared by `cancel` and `retry`: choose tasks by id, or by status, type and tag, and change each in turn."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from dtqs.amounts import plural
 from dtqs.cli.options import exit_status, json_option
 from dtqs.cli.output import print_json
 from dtqs.cli.tasks_options import opened_api, refuse_unknown_type
@@ -18,23 +19,25 @@ from dtqs.task import Status
 
 F = TypeVar("F", bound=Callable[..., Any])
 CHOSEN_LIMIT = 100_000
-BULK_STATUSES = "Exit status: 0 all done, 2 one or more were refused (they have ended, or there is no such task); others as with submit."
+BULK_STATUSES = (
+    "Exit status: 0 all done, 2 one or more were refused (the task has ended, or does not exist); others as for submit."
+)
 
 
 def choosing(function: F) -> F:
-    """Give a command the options that choose tasks, and how it tells what it did."""
+    """Add the options that choose tasks, --yes and --json to a command."""
     for option in (
         json_option,
-        click.option("--yes", "-y", is_flag=True, help="Do not ask, where it would on a terminal."),
+        click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation."),
         click.option(
             "--limit",
             type=click.IntRange(1, CHOSEN_LIMIT),
             default=1000,
             show_default=True,
-            help="At most so many of those that fit.",
+            help="Most tasks that are changed.",
         ),
-        click.option("--tag", help="Of those that fit, the ones with this tag."),
-        click.option("--type", "task_type", metavar="TYPE", help="Of those that fit, the ones of this type."),
+        click.option("--tag", help="Only tasks with this tag."),
+        click.option("--type", "task_type", metavar="TYPE", help="Only tasks of this type."),
     ):
         function = option(function)
     return function
@@ -48,30 +51,33 @@ def change(
     ask: Callable[[Client, str], dict[str, Any]],
     choice: dict[str, Any],
 ) -> None:
-    """Find the tasks that are meant, and ask for one thing about each."""
+    """Find the chosen tasks, ask for confirmation on a terminal, change each, and exit with the status."""
     if bool(task_ids) == bool(statuses):
-        raise click.UsageError(f"name tasks by their ids, or choose them with {flags}")
+        raise click.UsageError(f"give the ids of tasks, or choose tasks with {flags}")
     if task_ids and (choice["task_type"] or choice["tag"]):
-        raise click.UsageError(f"--type and --tag go with {flags}")
+        raise click.UsageError(f"--type and --tag need {flags}")
     with opened_api() as api:
         chosen, more = (task_ids, False) if task_ids else _chosen(api.client, statuses, choice)
         if not chosen:
             refuse_unknown_type(api.client, choice["task_type"])
-            click.echo("no task fits", err=True)
+            click.echo("no task matches", err=True)
         elif statuses and not choice["yes"] and sys.stdin.isatty():
             click.confirm(question(verb, len(chosen), more), abort=True, err=True)
         elif more:
-            click.echo(f"more of them fit than --limit {choice['limit']}", err=True)
+            click.echo(f"more tasks match than --limit {choice['limit']}", err=True)
         sys.exit(_each(verb, api.client, chosen, ask, choice["as_json"]))
 
 
 def question(verb: str, count: int, more: bool) -> str:
-    """Ask whether so many tasks are meant; `more`: others fit, too."""
-    return f"{verb} {count:,} task{'' if count == 1 else 's'}{', and leave others that fit (--limit)' if more else ''}?"
+    """Word the confirmation. `more`: tasks beyond the limit match too."""
+    return f"{verb} {plural(count, 'task')}{', and leave other tasks that match (--limit)' if more else ''}?"
 
 
 def _chosen(client: Client, statuses: Sequence[Status], choice: dict[str, Any]) -> tuple[list[str], bool]:
-    """Return the ids of the tasks that fit, and whether more do: all of them first, since what is done to them moves them to another listing."""
+    """Return the ids of the tasks that match, up to the limit, and whether more match.
+
+    All ids are read before the first change: a changed task moves to another listing.
+    """
     found = (
         task
         for status in statuses
@@ -84,27 +90,32 @@ def _chosen(client: Client, statuses: Sequence[Status], choice: dict[str, Any]) 
 def _each(
     verb: str, client: Client, task_ids: Sequence[str], ask: Callable[[Client, str], dict[str, Any]], as_json: bool
 ) -> int:
-    """Ask for one thing about each task in turn; a refusal of one does not stop the others, and is the exit status."""
+    """Change each task in turn, and return the exit status. A refused task sets the status; the rest goes on."""
     status, answers = 0, list[Any]()
     shown = sys.stderr.isatty() and not sys.stdout.isatty() and len(task_ids) > 1
     with click.progressbar(task_ids, file=sys.stderr, hidden=not shown) as bar:
         for task_id in bar:
             try:
-                answers.append(ask(client, task_id))
+                answer = ask(client, task_id)
             except RequestError as error:
                 status = exit_status(error)
                 click.echo(f"{task_id}: {visible(str(error))}", err=True)
-            else:
-                if not as_json:
-                    with may_be_unread():
-                        click.echo(_line(verb, answers[-1]))
+                continue
+            answers.append(answer)
+            if not as_json:
+                _print(_line(verb, answer))
     if as_json:
         with may_be_unread():
             print_json(answers)
     return status
 
 
+def _print(line: str) -> None:
+    with may_be_unread():
+        click.echo(line)
+
+
 def _line(verb: str, task: dict[str, Any]) -> str:
-    """Say what has become of a task; one that runs is not cancelled before its worker has let go of it."""
+    """Format the new status of a task. A running task is cancelled only when its worker has let go of it."""
     running = verb == "cancel" and task["status"] == Status.IN_PROGRESS
     return f"{task['task_id']} {task['status']}{' (is being interrupted)' if running else ''}"

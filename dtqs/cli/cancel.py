@@ -10,11 +10,11 @@ from dtqs.task import Status
 
 @click.command(epilog=BULK_STATUSES)
 @click.argument("task_ids", nargs=-1, metavar="[ID]...")
-@click.option("--pending", is_flag=True, help="All that wait, newest first.")
-@click.option("--in-progress", "in_progress", is_flag=True, help="All that run.")
+@click.option("--pending", is_flag=True, help="All pending tasks, newest first.")
+@click.option("--in-progress", "in_progress", is_flag=True, help="All running tasks.")
 @choosing
 def cancel(task_ids: tuple[str, ...], pending: bool, in_progress: bool, **choice: Any) -> None:
-    """Cancel tasks: pending ones at once, running ones are interrupted.
+    """Cancel tasks. A pending task ends at once; a running task is interrupted.
 
     \b
       dtqs cancel 019a8b6c-2f5e-7c31-9d1f-0e6a5b7c8d90

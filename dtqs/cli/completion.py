@@ -1,4 +1,4 @@
-"""The command completion: prints what makes a shell complete commands and options."""
+"""The command `completion`."""
 
 import json
 
@@ -14,7 +14,7 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS))
 @json_option
 def completion(shell: str, as_json: bool) -> None:
-    """Print the completion of commands and options for a shell.
+    """Print the script that completes commands and options in a shell.
 
     \b
       eval "$(dtqs completion bash)"                                      # in ~/.bashrc

@@ -1,4 +1,4 @@
-"""The command `config`: check, show, and print the file with every default."""
+"""The command `config`: check and show the configuration, and print the file with every default."""
 
 import sys
 
@@ -26,7 +26,7 @@ def config() -> None:
 @config.command()
 @json_option
 def check(as_json: bool) -> None:
-    """Check every key; print what is wrong, a line each. Exit status 78 if anything is.
+    """Check every key and print one line per mistake. The exit status is 78 if there is a mistake.
 
     \b
       dtqs config check
@@ -37,13 +37,13 @@ def check(as_json: bool) -> None:
     if as_json:
         print_json({"ok": True, "path": current.path and str(current.path)})
         return
-    click.echo(f"{current.path or 'no file (defaults and environment)'}: nothing is wrong")
+    click.echo(f"{current.path or 'no file (defaults and environment)'}: the configuration is valid")
 
 
 @config.command()
 @json_option
 def show(as_json: bool) -> None:
-    """Show every key in effect and where it comes from, secrets masked.
+    """Show every key in effect and its origin. Secrets are masked.
 
     \b
       dtqs config show
@@ -65,7 +65,7 @@ def show(as_json: bool) -> None:
 @config.command()
 @json_option
 def default(as_json: bool) -> None:
-    """Print conf/dtqs.ini: every key with its default and a comment; with --json, the defaults alone.
+    """Print conf/dtqs.ini: every key with its default and a comment. --json prints the defaults alone.
 
     \b
       dtqs config default > dtqs.ini
@@ -84,7 +84,7 @@ def default(as_json: bool) -> None:
 @config.command()
 @json_option
 def reference(as_json: bool) -> None:
-    """Print docs/configuration.md: every key with its default and what is allowed.
+    """Print docs/configuration.md: every key with its default and its allowed values.
 
     \b
       dtqs config reference | less

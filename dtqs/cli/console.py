@@ -1,4 +1,4 @@
-"""The command `console`: the system on this terminal, or one reading of it printed."""
+"""The command `console`: draw the system on this terminal, or print one reading."""
 
 import curses
 import dataclasses
@@ -34,7 +34,7 @@ _ONCE_WIDTH, _ONCE_HEIGHT = 110, 1000
 
 
 class NoTerminal(RequestError):
-    """Standard input or output is not a terminal on which the console can be drawn."""
+    """The console cannot draw: standard input or output is not a terminal, or it cannot move the cursor."""
 
 
 @click.command()
@@ -45,28 +45,28 @@ class NoTerminal(RequestError):
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time between two readings.",
+    help="Pause between two readings.",
 )
-@click.option("--read-only", is_flag=True, help="No cancel and no retry.")
-@click.option("--once", is_flag=True, help="Print one reading and end.")
-@click.option("--json", "as_json", is_flag=True, help="With --once: print it as JSON.")
+@click.option("--read-only", is_flag=True, help="Disable cancel and retry.")
+@click.option("--once", is_flag=True, help="Print one reading and exit.")
+@click.option("--json", "as_json", is_flag=True, help="With --once: print JSON.")
 def console(every_seconds: float, read_only: bool, once: bool, as_json: bool) -> None:
     """Watch the system on this terminal: workers, tasks, backlog, failures, logs.
 
-    It reads PostgreSQL and RabbitMQ as the configuration names them. Keys stand at the foot of the screen; ? explains them.
+    It reads PostgreSQL and RabbitMQ directly, as configured. The last line of the screen lists keys; ? explains them.
 
     \b
       dtqs console
       dtqs console --every 5 --read-only
       dtqs console --once --json
 
-    Exit status of --once: 0 healthy, 1 something is wrong (alarms), 78 configuration.
+    Exit status of --once: 0 healthy, 1 alarms, 78 configuration.
     """
     if as_json and not once:
-        raise click.UsageError("--json is for --once")
+        raise click.UsageError("--json needs --once")
     if not once:
         _check_terminal()
-    # what drivers and connections say of themselves would be written across the screen
+    # log lines of drivers and connections would overwrite the screen
     logging.disable(logging.CRITICAL)
     with _opened(configuration(needed=True)) as (config, store, reader):
         if once:
@@ -102,9 +102,9 @@ def _watch(config: Config, store: Store, reader: SystemReader, every_seconds: fl
 
 
 def _check_terminal() -> None:
-    """Raises NoTerminal where there is none, or one of a kind that is not known on this machine or has no screen to draw on."""
+    """Raise NoTerminal if there is no terminal, or if its type is unknown here or cannot move the cursor."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise NoTerminal("the console needs a terminal; without one: dtqs console --once")
+        raise NoTerminal("the console needs a terminal; print one reading without it: dtqs console --once")
     name = os.environ.get("TERM", "")
     try:
         curses.setupterm(name, sys.stdout.fileno())
@@ -113,12 +113,12 @@ def _check_terminal() -> None:
         able = False
     if not able:
         raise NoTerminal(
-            f"TERM={name}: the console cannot draw on this kind of terminal, or does not know it; try: TERM=xterm-256color dtqs console"
+            f"TERM={name}: the console cannot draw on this type of terminal; try: TERM=xterm-256color dtqs console"
         )
 
 
 def _speak_utf8() -> None:
-    """Lines and bars need UTF-8, which every terminal of today shows, whatever the machine's locale says."""
+    """Switch to UTF-8 for lines and bars. Current terminals show it even under another locale."""
     locale.setlocale(locale.LC_ALL, "")
     if locale.getpreferredencoding(False).upper().replace("-", "") != "UTF8":
         os.environ["LC_ALL"] = "C.UTF-8"

@@ -1,4 +1,4 @@
-"""The command `doctor`: every check in a table with what to do about each failure, and the audit of law 3."""
+"""The command `doctor`: every check in a table with advice for each failure, and the audit that no task is lost."""
 
 import itertools
 import sys
@@ -8,10 +8,11 @@ from dataclasses import asdict, replace
 
 import click
 
-from dtqs.cli import checks, reach
-from dtqs.cli.checks import FAILED, OK, Check
+from dtqs.cli.checks import machine, senders, servers
+from dtqs.cli.checks.check import FAILED, OK, Check, skipped
+from dtqs.cli.checks.jail import jail
+from dtqs.cli.checks.postgresql import postgresql
 from dtqs.cli.endpoint import find_endpoint
-from dtqs.cli.jail import jail
 from dtqs.cli.options import configuration, configuration_path, json_option
 from dtqs.cli.output import print_json, print_table
 from dtqs.cli.store import opened_store
@@ -24,20 +25,20 @@ from dtqs.uuid7 import made_at
 AUDIT_BATCH = 5000
 BAR_STEPS = 1000
 SHOWN_LIMIT = 1000
-"""Most violations that are listed; all are counted."""
+"""Most violations that are listed. All are counted."""
 
 
 @click.command()
 @click.option(
     "--audit",
     is_flag=True,
-    help="Prove instead that every task without an outcome is in exactly one place; in bounded batches, at any time.",
+    help="Instead, check that every task without an outcome is in exactly one place. Safe at any time.",
 )
 @json_option
 def doctor(audit: bool, as_json: bool) -> None:
-    """Check every part of the system; say what to do about each failure.
+    """Check every part of the system, with advice for each failure.
 
-    Exit status: 0 if nothing failed (warnings do not count), 1 if anything did.
+    Exit status: 0 no check failed (warnings do not count), 1 a check failed.
 
     \b
       dtqs doctor
@@ -59,7 +60,7 @@ def _check(as_json: bool) -> int:
 
 def show_checks(found: Sequence[Check]) -> None:
     print_table(
-        ("part", "state", "found", "what to do"),
+        ("part", "state", "found", "advice"),
         [(check.part, check.state, check.found, check.advice) for check in found],
     )
 
@@ -70,29 +71,29 @@ def _all_checks() -> Iterator[Check]:
         catalog = Catalog.load(config)
     except ConfigError as error:
         for problem in error.problems:
-            yield Check("configuration", FAILED, problem, "edit it; check it with: dtqs config check")
-        yield from checks.skipped(["PostgreSQL", "RabbitMQ", "API", "files", "state"], "the configuration")
-        yield from checks.programs()
+            yield Check("configuration", FAILED, problem, "edit the file, then run: dtqs config check")
+        yield from skipped(["PostgreSQL", "RabbitMQ", "API", "files", "state"], "the configuration")
+        yield from machine.programs()
         return
     yield Check("configuration", OK, str(config.path or "no file: defaults and environment"))
     yield Check("task types", OK, f"{', '.join(catalog.names())}; installed in {sys.prefix}")
     yield from _servers(config, catalog.names())
-    yield from checks.programs()
+    yield from machine.programs()
     yield from jail(config)
-    yield from checks.storage(config)
-    yield from reach.mail_server(config)
-    yield from reach.sms_provider(config)
-    yield from checks.disks(config)
-    yield from checks.signing(config)
+    yield from servers.storage(config)
+    yield from senders.mail_server(config)
+    yield from senders.sms_provider(config)
+    yield from machine.disks(config)
+    yield from machine.signing(config)
 
 
 def _servers(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
-    """Check what is reached over the network; what a stopped sandbox would run has no other cure than its start."""
-    sandbox = checks.sandbox(config.path)
+    """Check PostgreSQL, RabbitMQ and API. If the sandbox is stopped, its start is the advice for each of them."""
+    sandbox = servers.sandbox(config.path)
     if sandbox:
         yield sandbox
     for check in itertools.chain(
-        checks.postgresql(config, task_types), checks.rabbitmq(config), checks.api(find_endpoint(configuration_path()))
+        postgresql(config, task_types), servers.rabbitmq(config), servers.api(find_endpoint(configuration_path()))
     ):
         yield (
             replace(check, advice=sandbox.advice)
@@ -122,13 +123,17 @@ def _audit(config: Config, as_json: bool) -> int:
     if violations:
         print_table(("task", "violation"), [(violation.task_id, violation.words) for violation in violations])
     click.echo(
-        f"{count} violations of the rule that a task without an outcome is in exactly one place; {looked_at} tasks looked at"
+        f"{count} violations of the rule that a task without an outcome is in exactly one place; "
+        f"{looked_at} tasks checked"
     )
     return 1 if count else 0
 
 
 def _audit_batches(config: Config) -> Iterator[tuple[list[Violation], int, float]]:
-    """Yield what each batch has found, of how many tasks it was, and how far that is: ids sort by the time of the submit."""
+    """Yield the violations, the number of tasks and the progress of each batch.
+
+    The progress is the share of the time since the first submit: ids sort by the time of the submit.
+    """
     with opened_store(config, "dtqs doctor") as store:
         after: str | None = None
         first: float | None = None

@@ -1,4 +1,7 @@
-"""Where the API is and which key to show it: DTQS_URL and DTQS_API_KEY, else client.env beside the configuration file, else its [api] section."""
+"""Find the URL of the API and the key for it.
+
+Sources: DTQS_URL and DTQS_API_KEY, else client.env beside the configuration file, else its [api] section.
+"""
 
 import os
 import shlex
@@ -16,7 +19,7 @@ CLIENT_ENV = "client.env"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The API as a client sees it. `origin` says who named it; `config` is there where it is on this machine and its file can be read."""
+    """URL and key of the API, and their source. `config`: only of an API on this machine with a readable file."""
 
     url: str
     key: str | None = field(repr=False)
@@ -31,7 +34,7 @@ def find_endpoint(path: Path | None, environ: Mapping[str, str] = os.environ) ->
     beside = _beside(path)
     url = environ.get(URL) or beside.get(URL)
     _keep_key(path, url, environ)
-    # a key goes only where it belongs: not the one of the file to a server that the environment names
+    # the key of the file must not go to another server, which the environment names
     own = environ.get(URL) in (None, "", beside.get(URL))
     key = environ.get(KEY) or (beside.get(KEY) if own else None)
     if url:
@@ -39,34 +42,38 @@ def find_endpoint(path: Path | None, environ: Mapping[str, str] = os.environ) ->
         return Endpoint(checked_url(url, URL), key, origin, _readable(path) if is_local(url) else None)
     config = load(path, environ)
     return Endpoint(
-        _listening(config), key, f"[api] of {path}" if path else f"the default; {URL} names another one", config
+        _listening(config), key, f"[api] of {path}" if path else f"the default; set {URL} to change it", config
     )
 
 
 def _beside(path: Path | None) -> dict[str, str]:
-    """Read client.env beside the configuration. Raises ConfigError where it is another user's."""
+    """Read client.env beside the configuration. Raises ConfigError if it belongs to another user."""
     file = path.parent / CLIENT_ENV if path else None
     if file is None or not file.is_file():
         return {}
     if why := why_distrusted(file):
         raise ConfigError(
-            [f"{file} is not read: {why}. Name the configuration with --config and its full path to trust it"]
+            [f"{file} is ignored: {why}. To trust it, give the full path of the configuration with --config"]
         )
     return client_env(file)
 
 
 def _keep_key(path: Path | None, url: str | None, environ: Mapping[str, str]) -> None:
-    """Refuse to show the environment's key to a server that only a file names: the folder may be somebody else's. Raises ConfigError."""
+    """Refuse to send the environment's key to a server that only a file names. Raises ConfigError.
+
+    The file may be in a folder of another user, who would receive the key.
+    """
     if path and url and environ.get(KEY) and not environ.get(URL) and not is_local(checked_url(url, URL)):
         raise ConfigError(
             [
-                f"{path.parent / CLIENT_ENV} names {url}, and {KEY} of the environment may not belong there: set {URL} too, or unset {KEY}"
+                f"{path.parent / CLIENT_ENV} names {url}, and the environment's {KEY} may be for another server: "
+                f"set {URL} too, or unset {KEY}"
             ]
         )
 
 
 def _readable(path: Path | None) -> Config | None:
-    """Read the configuration of this machine's API, which only adds to what is shown: a client may not be allowed to read it."""
+    """Read the configuration of the API on this machine. None: it is not readable; a client can do without it."""
     try:
         return load(path) if path else None
     except ConfigError:
@@ -81,7 +88,7 @@ def _listening(config: Config) -> str:
 
 
 def client_env(path: Path) -> dict[str, str]:
-    """Read the lines NAME=VALUE of a file for the shell; an empty dict where there is none."""
+    """Read the NAME=VALUE lines of a shell file. A missing file has none."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:

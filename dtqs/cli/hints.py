@@ -1,4 +1,4 @@
-"""Hints to a refused payload: the pair KEY=VALUE that was typed, written so that it is accepted."""
+"""Hints for a refused payload: show how to write the KEY=VALUE pair so that the API accepts it."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from dtqs.client import ApiRefusal
 
 
 def hinted(error: ApiRefusal, pairs: Sequence[str]) -> ApiRefusal:
-    """Return the refusal with a line for each pair that can be written otherwise."""
+    """Return the refusal with a hint line for each pair that can be corrected."""
     lines = dict.fromkeys(
         line for fault in error.problem.get("errors") or () if isinstance(fault, dict) for line in _hints(fault, pairs)
     )
@@ -27,7 +27,7 @@ def _hints(fault: dict[str, object], pairs: Sequence[str]) -> Iterator[str]:
 
 
 def _place(key: str) -> str:
-    """Return what the API calls a key: `payload.outputs[0].width` for outputs.0.width."""
+    """Return the API's name of a key: `payload.outputs[0].width` for outputs.0.width."""
     return "payload" + "".join(f"[{step}]" if step.isdecimal() else f".{step}" for step in key.split("."))
 
 

@@ -1,4 +1,4 @@
-"""dtqs key: make, list, change and revoke API keys."""
+"""The command `key`: create, list, change and revoke API keys."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -20,7 +20,7 @@ _NONE = "none"
 
 @click.group(cls=Group)
 def key() -> None:
-    """Make, list, change and revoke API keys.
+    """Create, list, change and revoke API keys.
 
     \b
       dtqs key create ci --scope submit,read
@@ -45,7 +45,7 @@ def _name(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
 
 
 class _Ceiling(click.ParamType[Any]):
-    """A number within bounds, or `none` for no ceiling."""
+    """A number between two bounds, or `none` for no ceiling."""
 
     def __init__(self, name: str, least: float, most: float, kind: type[int] | type[float] = int) -> None:
         self.name, self._least, self._most, self._kind = name, least, most, kind
@@ -66,7 +66,7 @@ class _Ceiling(click.ParamType[Any]):
 
 
 class _Types(click.ParamType[Any]):
-    """Names of task types; which there are, only the API and the workers know."""
+    """Names of task types. They are not checked: only the API and the workers know the task types."""
 
     name = "types"
 
@@ -80,22 +80,22 @@ class _Types(click.ParamType[Any]):
 
 
 def _ceiling_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add an option for each ceiling; one that is not given is None, and `none` takes a ceiling away."""
+    """Add an option for each ceiling. The value `none` removes a ceiling; a missing option changes nothing."""
     options = (
-        click.option("--max-priority", type=_Ceiling("0-9", 0, PRIORITY_MAX), help="Highest priority of its tasks."),
+        click.option("--max-priority", type=_Ceiling("0-9", 0, PRIORITY_MAX), help="Highest priority of a task."),
         click.option(
             "--max-pending",
             type=_Ceiling("tasks", 1, _PENDING_LIMIT),
-            help="Most tasks that it may have pending at a time.",
+            help="Most pending tasks of this key at a time.",
         ),
-        click.option("--max-upload-bytes", type=_Ceiling("bytes", 1, _UPLOAD_BYTES_LIMIT), help="Bytes of one upload."),
+        click.option("--max-upload-bytes", type=_Ceiling("bytes", 1, _UPLOAD_BYTES_LIMIT), help="Largest upload."),
         click.option(
             "--max-timeout",
             "max_timeout_seconds",
             type=_Ceiling("seconds", 0.1, TIMEOUT_SECONDS_LIMIT, float),
-            help="Longest time limit.",
+            help="Longest time limit of an attempt.",
         ),
-        click.option("--task-types", type=_Types(), help="The task types that it may submit, separated by commas."),
+        click.option("--task-types", type=_Types(), help="Allowed task types, separated by commas."),
     )
     for option in reversed(options):
         command = option(command)
@@ -114,17 +114,17 @@ def _ceilings(given: dict[str, Any]) -> Ceilings:
     default="submit,read",
     show_default=True,
     callback=_scopes,
-    help="What the key may do: submit, read, admin.",
+    help="Permissions of the key: submit, read, admin.",
 )
 @_ceiling_options
 @json_option
 def create(name: str, scopes: tuple[str, ...], as_json: bool, **given: Any) -> None:
-    """Make a key and print it. It is shown this once; only its hash is kept.
+    """Create a key and print it. It cannot be shown again, since only its hash is stored.
 
     \b
       dtqs key create ci
       dtqs key create ops --scope admin --json
-      dtqs key create partner --task-types image --max-pending 1000 --max-priority 5 --max-upload-bytes 50000000 --max-timeout 60
+      dtqs key create partner --task-types image --max-pending 1000 --max-upload-bytes 50000000 --max-timeout 60
     """
     ceilings = _ceilings(given)
     with opened_store(configuration(needed=True), "dtqs key") as store:
@@ -133,8 +133,10 @@ def create(name: str, scopes: tuple[str, ...], as_json: bool, **given: Any) -> N
         print_json({"key": secret, "key_id": key_id, "name": name, "scopes": scopes, "ceilings": asdict(ceilings)})
     else:
         click.echo(secret)
-        allows = f"; {words}" if (words := _words(ceilings)) else ""
-        click.echo(f"key {name} ({', '.join(scopes)}{allows}), id {key_id}: keep it, it is shown this once", err=True)
+        limits = f"; {text}" if (text := _ceilings_text(ceilings)) else ""
+        click.echo(
+            f"key {name} ({', '.join(scopes)}{limits}), id {key_id}: keep it safe, it is not shown again", err=True
+        )
 
 
 @key.command()
@@ -142,7 +144,7 @@ def create(name: str, scopes: tuple[str, ...], as_json: bool, **given: Any) -> N
 @_ceiling_options
 @json_option
 def change(name_or_id: str, as_json: bool, **given: Any) -> None:
-    """Change a key's ceilings, by its name or id; those that are not named stay, and `none` takes one away.
+    """Change ceilings of a key, by its name or id. Other ceilings stay; the value `none` removes one.
 
     \b
       dtqs key change partner --max-pending 5000
@@ -150,22 +152,22 @@ def change(name_or_id: str, as_json: bool, **given: Any) -> None:
     """
     named = {name: value for name, value in given.items() if value is not None}
     if not named:
-        raise click.UsageError("nothing to change: name one or more of the --max-... options or --task-types")
+        raise click.UsageError("nothing to change: give one or more of the --max-... options or --task-types")
     with opened_store(configuration(needed=True), "dtqs key") as store:
         changed = store.api_keys.change(name_or_id, list(named), _ceilings(named))
     if as_json:
         print_json(asdict(changed))
         return
-    now = _words(changed.ceilings) or "no ceilings"
+    ceilings = _ceilings_text(changed.ceilings) or "no ceilings"
     click.echo(
-        f"key {changed.name}: {now}; API processes that have just seen it may take the old ones for {REMEMBERED_SECONDS:g} s more"
+        f"key {changed.name}: {ceilings}; API processes may apply the old ceilings for {REMEMBERED_SECONDS:g} s more"
     )
 
 
 @key.command("list")
 @json_option
 def list_keys(as_json: bool) -> None:
-    """List the keys and their ceilings, revoked ones included; never their text.
+    """List all keys, also revoked ones, with their ceilings. The keys themselves are not shown.
 
     \b
       dtqs key list
@@ -179,7 +181,14 @@ def list_keys(as_json: bool) -> None:
     print_table(
         ("name", "id", "scopes", "ceilings", "created", "revoked"),
         [
-            (each.name, each.key_id, ",".join(each.scopes), _words(each.ceilings), each.created_at, each.revoked_at)
+            (
+                each.name,
+                each.key_id,
+                ",".join(each.scopes),
+                _ceilings_text(each.ceilings),
+                each.created_at,
+                each.revoked_at,
+            )
             for each in keys
         ],
     )
@@ -199,10 +208,8 @@ def revoke(name_or_id: str, as_json: bool) -> None:
     if as_json:
         print_json({"key_id": key_id})
         return
-    click.echo(
-        f"revoked {name_or_id}, id {key_id}; API processes that have just seen it may take it for {REMEMBERED_SECONDS:g} s more"
-    )
+    click.echo(f"revoked {name_or_id}, id {key_id}; API processes may accept the key for {REMEMBERED_SECONDS:g} s more")
 
 
-def _words(ceilings: Ceilings) -> str:
+def _ceilings_text(ceilings: Ceilings) -> str:
     return " ".join(f"{name}={value}" for name, value in ceilings.words().items())

@@ -1,4 +1,4 @@
-"""Load the processors for a service, within a limit: a module that hangs in its import is named, and the start ends."""
+"""Load the processors of a service within a time limit. If an import hangs, the start ends and names the module."""
 
 import faulthandler
 import signal
@@ -10,21 +10,22 @@ from dtqs.errors import ConfigError
 from dtqs.processors.catalog import Catalog
 
 _BEYOND_SECONDS = 5.0
-"""An import that lets no handler run, since C code holds Python's lock, is ended by a thread so much later."""
+"""Extra time until a thread ends the process: no handler can run while C code holds the GIL."""
 
 
 def load_in_time(config: Config) -> Catalog:
-    """Load the catalog within `[supervisor] boot_timeout_seconds`. Raises ConfigError, which names the module that was being imported."""
+    """Load the catalog within `[supervisor] boot_timeout_seconds`. Raises ConfigError with the hanging module."""
     seconds = config.supervisor.boot_timeout_seconds
 
-    def late(_: int, frame: FrameType | None) -> None:
+    def refuse(_: int, frame: FrameType | None) -> None:
         raise ConfigError(
             [
-                f"processors: the import of {_importing(frame)} did not end within [supervisor] boot_timeout_seconds = {seconds:g}"
+                f"processors: the import of {_importing(frame)} did not end within "
+                f"[supervisor] boot_timeout_seconds = {seconds:g}"
             ]
         )
 
-    before = signal.signal(signal.SIGALRM, late)
+    before = signal.signal(signal.SIGALRM, refuse)
     faulthandler.dump_traceback_later(seconds + _BEYOND_SECONDS, exit=True, file=sys.__stderr__ or sys.stderr)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
@@ -36,7 +37,7 @@ def load_in_time(config: Config) -> Catalog:
 
 
 def _importing(frame: FrameType | None) -> str:
-    """Return where the import stands: the innermost module whose body runs."""
+    """Return the position of the import: the innermost module whose body runs."""
     while frame is not None:
         if frame.f_code.co_name == "<module>":
             return f"{frame.f_globals.get('__name__', '?')} (line {frame.f_lineno} of {frame.f_code.co_filename})"

@@ -1,4 +1,7 @@
-"""The command `mails`: looks at the folder into which a sandbox's mails go. What is in them was written by others and cannot steer the terminal."""
+"""The command `mails`: show the folder that keeps the e-mails of a sandbox.
+
+Their content comes from clients. Its control characters are made visible, so that it cannot steer the terminal.
+"""
 
 from email.message import EmailMessage
 from typing import Any
@@ -18,10 +21,12 @@ HEADERS = ("From", "To", "Cc", "Reply-To", "Subject", "Date", "Message-ID")
 
 @click.command()
 @click.argument("which", metavar="[ID|N]", required=False)
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="List at most so many.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Most e-mails that are listed."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def mails(which: str | None, limit: int, as_json: bool) -> None:
-    """List the mails of [processor:email] folder, newest first, or show one: by its task's ID, or N, 1 being the newest.
+    """List the e-mails in [processor:email] folder, newest first. Show one by its task's ID, or by N (1: newest).
 
     \b
       dtqs mails
@@ -39,25 +44,26 @@ def mails(which: str | None, limit: int, as_json: bool) -> None:
     elif rows:
         print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
     else:
-        click.echo("there are no mails")
+        click.echo("the folder has no e-mails")
 
 
 def _folder() -> MailFolder:
     settings = configuration(needed=True).processor("email", EmailSettings)
     if settings.backend != "folder":
         raise Conflict(
-            f"mails are sent, through {settings.where}; they are kept where [processor:email] backend = folder, as in a sandbox"
+            f"e-mails are sent through {settings.where} and not kept; "
+            "to keep them, as a sandbox does, set [processor:email] backend = folder"
         )
     return MailFolder(settings.folder)
 
 
 def _one(folder: MailFolder, which: str) -> tuple[str, EmailMessage]:
-    """Return the mail of that id or number. Raises NotFound."""
+    """Return the e-mail with this id or number. Raises NotFound."""
     names = folder.names()
     number = int(which) if which.isascii() and which.isdecimal() and len(which) < 9 else 0
     name = names[number - 1] if 1 <= number <= len(names) else which
-    if name not in names:  # never a path: only what the folder itself lists
-        raise NotFound("mail", f"{which!r:.100}; there are {len(names)}, the newest is 1")
+    if name not in names:  # a path is refused: only names that the folder lists are read
+        raise NotFound("e-mail", f"{which!r:.100}; the folder has {len(names)}, and 1 is the newest")
     return name, folder.read(name)
 
 
@@ -101,13 +107,12 @@ def _show(name: str, mail: EmailMessage, as_json: bool) -> None:
             click.echo(f"\n--- {title}")
             click.echo("\n".join(map(visible, content.splitlines())))
     for file in files:
-        click.echo(
-            f"\n--- attachment {cell_text(file['filename'])}, {cell_text(file['content_type'])}, {size(int(str(file['size_bytes'])))}"
-        )
+        name, content_type = cell_text(file["filename"]), cell_text(file["content_type"])
+        click.echo(f"\n--- attachment {name}, {content_type}, {size(int(str(file['size_bytes'])))}")
 
 
 def _files(mail: EmailMessage) -> list[EmailMessage]:
-    """Return what is attached, and what the HTML shows."""
+    """Return the attachments and the files that the HTML shows."""
     return [
         part
         for part in mail.walk()

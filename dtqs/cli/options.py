@@ -1,4 +1,4 @@
-"""What commands share: the --config option and how its file becomes a Config; a wrong setting ends the command with EX_CONFIG."""
+"""Shared by all commands: the options --config and --json, reading the configuration, and exit statuses."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 _JSON = "dtqs.json"
 EX_REFUSED = 2
-"""What was asked for cannot be done as asked: the same as for a wrong use of the command."""
+"""The request was refused. click exits with the same status on wrong usage."""
 _META = "dtqs.config_path"
 
 
@@ -34,7 +34,7 @@ json_option = click.option("--json", "as_json", is_flag=True, callback=_note_jso
 
 
 def wants_json(ctx: click.Context) -> bool:
-    """Tell whether the command that was called has --json."""
+    """Tell whether the command was called with --json."""
     return bool(ctx.meta.get(_JSON))
 
 
@@ -44,7 +44,7 @@ Resolved = tuple[str | None, click.Command | None, list[str]]
 def suggesting(
     resolve: Callable[[click.Context, list[str]], Resolved], names: Sequence[str], ctx: click.Context, args: list[str]
 ) -> Resolved:
-    """Find a group's command, and name one that is close where there is none of that name."""
+    """Find a command of a group. The error for an unknown name suggests a similar one."""
     try:
         return resolve(ctx, args)
     except click.UsageError as error:
@@ -55,7 +55,7 @@ def suggesting(
 
 
 class Group(click.Group):
-    """A group that names a command that is close to a mistyped one."""
+    """A group that suggests a similar command for a mistyped one."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Resolved:
         return suggesting(super().resolve_command, self.list_commands(ctx), ctx, args)
@@ -72,12 +72,12 @@ _ATTRIBUTES: dict[str, Any] = {
 
 
 def config_option(function: F) -> F:
-    """Give a command the option --config; `configuration()` reads what it names."""
+    """Add the option --config to a command; `configuration()` reads the file."""
     return click.option(*_NAMES, **_ATTRIBUTES)(function)
 
 
 def add_config_option(command: click.Command) -> None:
-    """Give a command and those below it the option --config, unless they have one of their own."""
+    """Add the option --config to a command and its subcommands, unless they have it."""
     if not any("--config" in parameter.opts for parameter in command.params):
         command.params.append(click.Option(_NAMES, **_ATTRIBUTES))
     if isinstance(command, click.Group):
@@ -86,11 +86,11 @@ def add_config_option(command: click.Command) -> None:
 
 
 def configuration(needed: bool = False) -> "Config":
-    """Read the configuration that --config names or that is found. Raises ConfigError, which ends the command with EX_CONFIG.
+    """Read the configuration that --config names or that is found. Raises ConfigError: the exit status is EX_CONFIG.
 
-    `needed`: without any configuration the defaults would only lead to a server that is not there.
+    `needed`: refuse to go on with defaults alone, since they lead to servers that do not exist.
     """
-    from dtqs.config import load, sets_nothing  # a third of a second, which --help and `up` do without
+    from dtqs.config import load, sets_nothing  # takes a third of a second; --help and `up` do not need it
 
     path = configuration_path()
     if needed and path is None and sets_nothing():
@@ -99,20 +99,20 @@ def configuration(needed: bool = False) -> "Config":
 
 
 def no_configuration() -> ConfigError:
-    """Word the error of a command that found nothing to go by."""
+    """Return the error for a command that found no configuration."""
     from dtqs.config import list_places
 
     return ConfigError(
         [
-            f"no configuration found (looked at {list_places()})",
-            "run this in the folder of `dtqs up`, name the file with --config or DTQS_CONFIG,",
-            "or set DTQS_URL and DTQS_API_KEY for commands over the API",
+            f"no configuration found (searched: {list_places()})",
+            "run the command in the folder of `dtqs up`, name the file with --config or DTQS_CONFIG,",
+            "or set DTQS_URL and DTQS_API_KEY for a command over the API",
         ]
     )
 
 
 def configuration_path() -> Path | None:
-    """Return the file that --config names or that is found."""
+    """Return the file that --config names or that is found. The result may be None."""
     from dtqs.config import find
 
     return find(click.get_current_context().meta.get(_META))

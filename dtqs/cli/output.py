@@ -1,4 +1,4 @@
-"""How commands print: tables on a terminal, plain and stable columns elsewhere, JSON on demand. What came from tasks cannot steer the terminal."""
+"""Print tables on a terminal, plain columns elsewhere, and JSON. Text from tasks cannot steer the terminal."""
 
 import os
 import sys
@@ -28,11 +28,11 @@ STYLES = {
     "busy": "cyan",
     "draining": "yellow",
 }
-"""Colours of words that stand alone in a cell."""
+"""Colours of words that are alone in a cell."""
 
 
 def painted(text: str, style: str, err: bool = False) -> str:
-    """Colour a text in a line as the word `style` would be; on a terminal only, and not with NO_COLOR. `err`: it goes to standard error."""
+    """Colour a text as the word `style`, on a terminal without NO_COLOR. `err`: the text goes to standard error."""
     if (
         style not in STYLES
         or not (sys.stderr if err else sys.stdout).isatty()
@@ -44,11 +44,15 @@ def painted(text: str, style: str, err: bool = False) -> str:
 
 
 def print_json(value: Any) -> None:
+    """Print a value as indented JSON."""
     click.echo(json_text(value, orjson.OPT_INDENT_2))
 
 
 def json_text(value: Any, option: int = 0) -> str:
-    """Write JSON whose every character can be seen: JSON leaves DEL, C1 controls and marks of direction as they are, and a terminal obeys them."""
+    """Write JSON with every invisible character escaped.
+
+    JSON itself leaves DEL, C1 controls and direction marks as they are, and a terminal obeys them.
+    """
     text = dumps(value, option).decode()
     return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
 
@@ -61,10 +65,10 @@ def _escaped(character: str) -> str:
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[Any]], fold: bool = True, spare: Sequence[str] = ()
 ) -> None:
-    """Print rows: a drawn table on a terminal, else columns of plain text under their names.
+    """Print rows: a drawn table on a terminal, else plain columns under their names.
 
-    The columns in `spare` are left out, the first ones first, of a table that is too wide for its terminal. What is too wide still is printed plain:
-    an id that was cut in pieces cannot be copied; with `fold` off, that is also so for prose, such as a path with spaces.
+    A table too wide for the terminal drops columns in `spare`, in their order. If it is still too wide, it is printed
+    plain, since a broken id cannot be copied. Without `fold`, prose is not broken either: a path may have spaces.
     """
     texts = [[cell_text(cell) for cell in row] for row in rows]
     console = Console()
@@ -95,7 +99,7 @@ def _print_plain(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> None
 
 
 def cell_text(value: Any) -> str:
-    """Write one value on one line: text as it is with control characters made visible, other things as JSON."""
+    """Write one value on one line: text with its control characters made visible, other values as JSON."""
     if value is None:
         return NOTHING
     return visible(value if isinstance(value, str) else dumps(value, default=str).decode())

@@ -1,6 +1,6 @@
-"""Builds a payload from what stands on the command line: JSON, @file and key=value pairs; pure but for the files that it is told to read.
+"""Build a payload from the command line: JSON, @file and KEY=VALUE pairs. Only the caller reads and uploads files.
 
-A value `@file` becomes an Upload, which the caller turns into a URI with `resolve`.
+A value `@file` becomes a LocalUpload, which the caller replaces by a URI with `resolve`.
 """
 
 import json
@@ -14,27 +14,32 @@ from typing import Any
 from dtqs.errors import RequestError
 
 LIST_LIMIT = 10_000
-"""Most entries that a list of a payload gets from keys such as outputs.0.width."""
+"""Most entries of a list that is built from keys such as outputs.0.width."""
 
 
 class PayloadError(RequestError):
-    """The payload on the command line is not well formed."""
+    """The payload on the command line is malformed."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalUpload:
-    """A local file that is to be uploaded, and its URI put in its place."""
+    """A local file to upload. Its URI takes its place in the payload."""
 
     path: Path
 
 
 def build(options: Sequence[str], pairs: Sequence[str], read: Callable[[str], str]) -> Any:
-    """Build the payload from every --payload in turn, then from the pairs. `read` returns the text of a file. Raises PayloadError."""
+    """Build the payload from each --payload in turn, then from the pairs. `read` returns the text of a file.
+
+    Raises PayloadError.
+    """
     payload: Any = None
     for option in options:
         if option.startswith("@") or option.lstrip().startswith(("{", "[")):
             if payload is not None:
-                raise PayloadError("--payload: a whole payload comes first and once; add to it with key=value")
+                raise PayloadError(
+                    "--payload: a whole payload must come first and only once; add fields with KEY=VALUE"
+                )
             payload = _json(read(option[1:]) if option.startswith("@") else option, option)
         else:
             payload = _put(payload, option)
@@ -47,7 +52,7 @@ def _json(text: str, shown: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
-        raise PayloadError(f"--payload {shown[:60]}: not JSON: {error}") from error
+        raise PayloadError(f"--payload {shown[:60]}: invalid JSON: {error}") from error
 
 
 def _refuse_constant(name: str) -> Any:
@@ -57,7 +62,7 @@ def _refuse_constant(name: str) -> Any:
 def _put(payload: Any, pair: str) -> Any:
     key, separator, text = pair.partition("=")
     if not separator or not key:
-        raise PayloadError(f"{pair[:60]!r}: allowed are key=value, key=@file, a JSON object, or @file with one")
+        raise PayloadError(f"{pair[:60]!r}: allowed: KEY=VALUE, KEY=@FILE, a JSON object, or @FILE with a JSON object")
     payload = {} if payload is None else payload
     container, steps = payload, [step.replace("\\.", ".") for step in re.split(r"(?<!\\)\.", key)]
     for step, following in pairwise(steps):
@@ -67,7 +72,10 @@ def _put(payload: Any, pair: str) -> Any:
 
 
 def _enter(container: Any, step: str, fresh: Any, key: str, last: bool = False) -> Any:
-    """Return the entry of a dict or list that a step names, made fresh where there is none; the last step is set."""
+    """Return the entry of a dict or list that a step names. A missing entry is set to `fresh`.
+
+    The `last` step of a key must be missing: it sets the value.
+    """
     if isinstance(container, dict):
         if last and step in container:
             raise PayloadError(f"{key}: given twice")
@@ -79,12 +87,12 @@ def _enter(container: Any, step: str, fresh: Any, key: str, last: bool = False) 
             raise PayloadError(f"{key}: given twice")
         return container[int(step)]
     if isinstance(container, list):
-        raise PayloadError(f"{key}: {step} is not the next place of its list; allowed: a number up to {len(container)}")
-    raise PayloadError(f"{key}: there is a value already where an object would be")
+        raise PayloadError(f"{key}: {step} is not an index of its list; allowed: a number from 0 to {len(container)}")
+    raise PayloadError(f"{key}: a part of this key has a value already, and is not an object or a list")
 
 
 def value(text: str) -> Any:
-    """Read a value: @file, JSON if it is that, else the text itself."""
+    """Parse a value: @file, JSON if it is valid JSON, else the text itself."""
     if text.startswith("@"):
         return LocalUpload(Path(text[1:]))
     try:
@@ -94,7 +102,7 @@ def value(text: str) -> Any:
 
 
 def uploads(payload: Any) -> list[LocalUpload]:
-    """Return what has to be uploaded, each file once, in the order of the payload."""
+    """Return the files to upload, each once, in the order of the payload."""
     if isinstance(payload, LocalUpload):
         return [payload]
     inner = payload.values() if isinstance(payload, dict) else payload if isinstance(payload, list) else ()
@@ -102,7 +110,7 @@ def uploads(payload: Any) -> list[LocalUpload]:
 
 
 def resolve(payload: Any, uri_of: Callable[[LocalUpload], str]) -> Any:
-    """Return the payload with a URI in the place of each Upload."""
+    """Return the payload with each LocalUpload replaced by its URI."""
     if isinstance(payload, LocalUpload):
         return uri_of(payload)
     if isinstance(payload, dict):

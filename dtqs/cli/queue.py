@@ -1,4 +1,4 @@
-"""The command `queue`, and the depth of the backlog in words."""
+"""The command `queue`, and the depth of the backlog as text."""
 
 from dataclasses import asdict
 
@@ -11,7 +11,7 @@ from dtqs.cli.reading import READING_STATUSES, print_alarms, read_system
 from dtqs.readings import Depth, QueuedTask, Reading
 
 MORE = "+"
-"""Behind a count that stopped at its limit."""
+"""Follows a count that stopped at its limit."""
 QUEUE_COLUMNS = ("task", "type", "priority", "submitted", "due", "attempts", "tags")
 QUEUE_SPARE = ("tags", "attempts", "submitted", "due", "priority")
 
@@ -22,11 +22,11 @@ QUEUE_SPARE = ("tags", "attempts", "submitted", "due", "priority")
     type=click.IntRange(1, 500),
     default=5,
     show_default=True,
-    help="Show at most so many of the next and of the later tasks.",
+    help="Most tasks that are listed of the next and of the later ones.",
 )
 @json_option
 def queue(limit: int, as_json: bool) -> None:
-    """Show what waits: how much of which priority and type, the next tasks, and those that are due later.
+    """Show the backlog: pending tasks by priority and type, the next tasks, and the tasks that are due later.
 
     \b
       dtqs queue
@@ -43,27 +43,27 @@ def queue(limit: int, as_json: bool) -> None:
 
 
 def queued_row(task: QueuedTask) -> tuple[str | None, ...]:
-    """Write one waiting task as the cells of QUEUE_COLUMNS."""
+    """Return the cells of a waiting task, in the order of QUEUE_COLUMNS."""
     times = (to_the_second(task.submitted_at), to_the_second(task.due_at))
     return (task.task_id, task.task_type, str(task.priority), *times, str(task.attempts), ",".join(task.tags) or None)
 
 
-def depth_words(depth: Depth) -> str:
-    """Say how much waits and runs, on one line."""
+def depth_text(depth: Depth) -> str:
+    """Write on one line how many tasks are pending, due later and in progress."""
     more = MORE if depth.more else ""
     oldest = "" if depth.oldest_seconds is None else f", the oldest for {age(depth.oldest_seconds)}"
-    return f"{depth.pending:,}{more} pending{oldest}; {depth.later:,}{more} later (scheduled, or to be retried); {depth.in_progress:,} in progress"
+    later = f"{depth.later:,}{more} later (scheduled, or waiting for a retry)"
+    return f"{depth.pending:,}{more} pending{oldest}; {later}; {depth.in_progress:,} in progress"
 
 
 def _show_queue(reading: Reading) -> None:
     depth = reading.depth
     if depth is None:
         return
-    click.echo(depth_words(depth))
+    click.echo(depth_text(depth))
     if reading.queue is not None:
-        click.echo(
-            f"RabbitMQ: {plural(reading.queue.ready, 'hint')}, of one or more tasks each; {plural(reading.queue.consumers, 'consumer')}"
-        )
+        consumers = plural(reading.queue.consumers, "consumer")
+        click.echo(f"RabbitMQ: {plural(reading.queue.ready, 'hint')} of one or more tasks each; {consumers}")
     if depth.pending:
         click.echo()
         print_table(

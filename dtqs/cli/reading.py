@@ -1,4 +1,4 @@
-"""Readings of the whole system for the commands `workers`, `queue`, `top` and `logs`: open a reader, read once, print the alarms."""
+"""Read the whole system for a command: open a reader, read once, print the alarms."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,9 @@ from dtqs.errors import StoreUnavailable
 from dtqs.log import visible
 from dtqs.readings import Reading, SystemReader
 
-READING_STATUSES = "Exit status: 0 as long as PostgreSQL answers, else 69; 78 configuration. What is wrong otherwise is told on standard error."
+READING_STATUSES = (
+    "Exit status: 0 as long as PostgreSQL answers, else 69; 78 configuration. Alarms are printed on standard error."
+)
 
 
 @contextmanager

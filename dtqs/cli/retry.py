@@ -10,14 +10,14 @@ from dtqs.task import Status
 
 @click.command(epilog=BULK_STATUSES)
 @click.argument("task_ids", nargs=-1, metavar="[ID]...")
-@click.option("--failed", is_flag=True, help="All that have failed, newest first.")
-@click.option("--cancelled", is_flag=True, help="All that were cancelled.")
+@click.option("--failed", is_flag=True, help="All failed tasks, newest first.")
+@click.option("--cancelled", is_flag=True, help="All cancelled tasks.")
 @choosing
 def retry(task_ids: tuple[str, ...], failed: bool, cancelled: bool, **choice: Any) -> None:
-    """Submit failed or cancelled tasks anew; prints the id of each new task.
+    """Submit failed or cancelled tasks again, and print the id of each new task.
 
-    An outcome stays an outcome: the new task names the old one (retry_of). What was retried once already is not
-    submitted twice: its new task is shown.
+    The old task keeps its outcome; the new task names it in retry_of. A task that was retried before is not submitted
+    twice: its existing new task is shown.
 
     \b
       dtqs retry 019a8b6c-2f5e-7c31-9d1f-0e6a5b7c8d90

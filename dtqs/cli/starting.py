@@ -1,4 +1,4 @@
-"""Checks of a service before it starts: a mistake is told here, once and in one line, and not by each of its processes."""
+"""Check the API before it starts, so that a mistake is reported once and not by each of its processes."""
 
 import socket
 
@@ -9,15 +9,15 @@ from dtqs.errors import ConfigError, StoreUnavailable
 
 
 def check_api(config: Config) -> None:
-    """Have the API's secret ready, the same as on other hosts, and see that the schema is one for this code. Raises ConfigError."""
-    key, host = api_secret(config), None
+    """Make or read the API's secret, compare it with other hosts, and check the schema version. Raises ConfigError."""
+    secret, host = api_secret(config), None
     try:
         with opened_store(config, "dtqs api") as store:
             if refused := store.database.schema_refusal():
                 raise ConfigError([refused])
             if config.api.auth:
-                host = store.api_keys.other_secret(fingerprint(key), socket.gethostname())
+                host = store.api_keys.other_secret(fingerprint(secret), socket.gethostname())
     except StoreUnavailable:
-        return  # the API waits for PostgreSQL and for the schema, and its next start looks again
+        return  # the API itself waits for PostgreSQL and the schema; its next start checks again
     if host is not None:
         raise another_secret(config, host)

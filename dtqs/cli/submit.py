@@ -1,4 +1,4 @@
-"""The command submit: it talks HTTP to the API, here or anywhere."""
+"""The command `submit`."""
 
 import sys
 from pathlib import Path
@@ -19,8 +19,9 @@ from dtqs.cli.wait import exit_status, wait_for
 from dtqs.client import ApiRefusal, WaitOver
 from dtqs.task import PRIORITY_DEFAULT, PRIORITY_MAX, PRIORITY_MIN
 
-STATUSES = """Exit status: 0 completed, 1 failed, 2 refused or wrongly used, 3 cancelled, 69 the API is not available,
-75 the wait has reached its limit (the task goes on) or the API asks to come back later, 77 the key is not good for this, 78 configuration."""
+STATUSES = """Exit status: 0 submitted, or completed with --wait; 1 failed; 2 wrong usage, or refused; 3 cancelled;
+69 the API is unavailable; 75 the wait reached its limit (the task goes on), or the API asks to try again later;
+77 the API key is missing or not allowed to do this; 78 configuration."""
 
 
 @click.command(epilog=STATUSES)
@@ -32,26 +33,30 @@ STATUSES = """Exit status: 0 completed, 1 failed, 2 refused or wrongly used, 3 c
     "options",
     multiple=True,
     metavar="JSON|@FILE|KEY=VALUE",
-    help="The payload, or a part of it; @- reads standard input.",
+    help="The payload, or a part of it. @- reads standard input.",
 )
 @click.option(
-    "--priority", type=click.IntRange(PRIORITY_MIN, PRIORITY_MAX), help=f"9 is first.  [default: {PRIORITY_DEFAULT}]"
+    "--priority", type=click.IntRange(PRIORITY_MIN, PRIORITY_MAX), help=f"9 runs first.  [default: {PRIORITY_DEFAULT}]"
 )
-@click.option("--max-retries", type=int, metavar="N", help="Retries after the first attempt.  [default: the type's]")
+@click.option(
+    "--max-retries", type=int, metavar="N", help="Most retries after the first attempt.  [default: set by the type]"
+)
 @click.option(
     "--timeout",
     "timeout_seconds",
     type=float,
     metavar="SECONDS",
-    help="Time limit of an attempt.  [default: the type's]",
+    help="Time limit of an attempt.  [default: set by the type]",
 )
-@click.option("--delay", "delay_seconds", type=float, metavar="SECONDS", help="Run it no sooner than this from now.")
-@click.option("--due-at", metavar="TIME", help="Run it no sooner than this: 2026-12-24T18:00:00+01:00.")
-@click.option("--tag", "tags", multiple=True, help="A word to find it by; may be repeated.")
+@click.option("--delay", "delay_seconds", type=float, metavar="SECONDS", help="Run the task after this delay.")
+@click.option("--due-at", metavar="TIME", help="Run the task after this time: 2026-12-24T18:00:00+01:00.")
+@click.option("--tag", "tags", multiple=True, help="Tag to find the task by. May be repeated.")
 @click.option(
-    "--idempotency-key", metavar="KEY", help="The same key again returns the first task.  [default: a fresh one]"
+    "--idempotency-key",
+    metavar="KEY",
+    help="A second submit with this key returns the first task.  [default: a new key]",
 )
-@click.option("--wait", is_flag=True, help="Follow it to its end.")
+@click.option("--wait", is_flag=True, help="Follow the task to its end.")
 @wait_seconds_option
 @json_option
 def submit(
@@ -63,10 +68,10 @@ def submit(
     as_json: bool,
     **fields: Any,
 ) -> None:
-    """Submit a task of TYPE; with --wait, follow it to its end.
+    """Submit a task of TYPE. --wait follows it to its end.
 
-    The payload is made of KEY=VALUE pairs: a value is JSON if it reads as such, else text; @PATH uploads that file and puts
-    its URI there; dots lead inside:
+    KEY=VALUE pairs make the payload. A value is JSON if it is valid JSON, else text. The value @PATH uploads that file
+    and becomes its URI. Dots in a key lead into objects and lists:
 
     \b
       dtqs submit echo greeting=hello --wait
@@ -98,12 +103,12 @@ def _read(name: str) -> str:
 
 
 def _upload(api: Api, upload: LocalUpload) -> str:
-    """Upload a file under a progress bar; return its URI."""
+    """Upload a file with a progress bar. Return its URI."""
     path = upload.path
     if path.is_dir():
-        raise PayloadError(f"@{path} is a folder; name a file")
+        raise PayloadError(f"@{path} is a folder; give a file")
     if not path.is_file():
-        raise PayloadError(f"@{path}: there is no such file")
+        raise PayloadError(f"@{path}: the file does not exist")
     label = f"upload {path.name} ({size(path.stat().st_size)})"
     try:
         with click.progressbar(
@@ -115,7 +120,7 @@ def _upload(api: Api, upload: LocalUpload) -> str:
 
 
 def _wait(api: Api, task_id: str, task_type: str, wait_seconds: float, as_json: bool) -> int:
-    """Follow a task, print what it came to, and return the exit status that says how it ended."""
+    """Follow a task, print its outcome, and return the exit status for it."""
     click.echo(f"task {task_id}", err=True)
     try:
         record = wait_for(api.client, task_id, task_type, wait_seconds)

@@ -1,4 +1,4 @@
-"""The command `dtqs supervisor`. What its children do is put together here."""
+"""The command `supervisor`. It builds the keeper and the workers of this node from the configuration."""
 
 import functools
 import os
@@ -19,12 +19,12 @@ from dtqs.supervisor.supervisor import Supervisor
 from dtqs.worker.process import Worker, WorkerSeat
 
 _LAST_WORDS_SECONDS = 1.0
-"""Given to a slow reader of the log at the end."""
+"""Time that a slow reader of the log gets at the end."""
 
 
 @click.command()
 def supervisor() -> None:
-    """Run the workers and the keeper of this node, until SIGTERM (drain) or SIGINT (stop now).
+    """Run the workers and the keeper of this node. SIGTERM drains them; SIGINT stops them at once.
 
     \b
       dtqs supervisor

@@ -12,7 +12,7 @@ from dtqs.cli.unread import may_be_unread
 from dtqs.cli.wait import exit_status
 
 
-@click.command(epilog="Exit status: 0 completed or not ended yet, 1 failed, 3 cancelled; others as with submit.")
+@click.command(epilog="Exit status: 0 completed or not ended yet, 1 failed, 3 cancelled; others as for submit.")
 @click.argument("task_id", metavar="ID")
 @json_option
 def task(task_id: str, as_json: bool) -> None:

@@ -15,18 +15,20 @@ from dtqs.task import Status
 from dtqs.uuid7 import made_at
 
 LOOK_SECONDS = 10.0
-"""So long pages are asked for until a listing is full: each looks at a bounded number of rows, some thousand, and may find none."""
+"""Time limit of a listing. Each page searches a few thousand rows and may find no task."""
 
 
 @click.command()
-@click.option("--status", type=click.Choice([status.value for status in Status]), help="Only these.")
+@click.option("--status", type=click.Choice([status.value for status in Status]), help="Only tasks with this status.")
 @click.option("--type", "task_type", metavar="TYPE", help="Only tasks of this type.")
 @click.option("--tag", help="Only tasks with this tag.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most so many.")
-@click.option("--after", metavar="CURSOR", help="Go on where a listing ended.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Most tasks that are listed."
+)
+@click.option("--after", metavar="CURSOR", help="Continue an earlier listing.")
 @json_option
 def tasks(limit: int, after: str | None, as_json: bool, **wanted: str | None) -> None:
-    """List tasks, newest first; for ten seconds at most, which is some hundred thousand tasks where few fit.
+    """List tasks, newest first. If few tasks match, the search ends after ten seconds, some hundred thousand tasks.
 
     \b
       dtqs tasks
@@ -45,17 +47,17 @@ def tasks(limit: int, after: str | None, as_json: bool, **wanted: str | None) ->
     if following and len(found) < limit:
         back_to = datetime.fromtimestamp(made_at(following), UTC)
         click.echo(
-            f"looked through the tasks back to {back_to:%Y-%m-%dT%H:%M:%SZ}; for older ones: --after {following}",
+            f"searched back to {back_to:%Y-%m-%dT%H:%M:%SZ}; for older tasks: --after {following}",
             err=True,
         )
     elif following:
-        click.echo(f"there may be more: --after {following}", err=True)
+        click.echo(f"there may be more tasks: --after {following}", err=True)
 
 
 def _list(
     client: Client, wanted: dict[str, str | None], limit: int, after: str | None
 ) -> tuple[list[Task], str | None]:
-    """Ask for pages until there are `limit` tasks, or it has taken long; return them and where to go on."""
+    """Read pages until `limit` tasks are found or LOOK_SECONDS have passed. Return the tasks and the next cursor."""
     found, deadline = list[Task](), Deadline(LOOK_SECONDS)
     while True:
         page = client.page(**wanted, limit=min(limit - len(found), PAGE_LIMIT), after=after)

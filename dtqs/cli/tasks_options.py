@@ -1,4 +1,4 @@
-"""What the commands about tasks share: the client and where it talks to, and their options."""
+"""Shared by the commands over the API: the client and its endpoint, and --wait-seconds."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,20 +19,20 @@ wait_seconds_option = click.option(
     default=WAIT_SECONDS,
     show_default=True,
     metavar="SECONDS",
-    help="Wait no longer than this.",
+    help="Longest wait.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """The API that a command talks to."""
+    """The client of a command and the endpoint that it uses."""
 
     client: Client
     endpoint: Endpoint
 
 
 def refuse_unknown_type(client: Client, task_type: str | None) -> None:
-    """Raise NotFound, with the known ones, for a task type that the API does not know; nothing fits it, whichever was meant."""
+    """Raise NotFound, with the known task types, if the API does not know this one. None: no type was given."""
     known = client.task_types() if task_type is not None else ()
     if task_type is not None and task_type not in known:
         raise NotFound("task type", f"{task_type[:100]!r}{suggestion(task_type, known)}")
@@ -40,6 +40,7 @@ def refuse_unknown_type(client: Client, task_type: str | None) -> None:
 
 @contextmanager
 def opened_api() -> Iterator[Api]:
+    """Open a client of the configured API for the length of a command."""
     endpoint = find_endpoint(configuration_path())
     with Client(endpoint.url, endpoint.key, origin=endpoint.origin) as client:
         yield Api(client, endpoint)

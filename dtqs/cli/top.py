@@ -1,4 +1,4 @@
-"""The command top: the whole system on one page of the terminal, as it goes on. What the page shows is made by pure functions of readings."""
+"""The command `top`: the whole system on one live page. Pure functions build the page from readings."""
 
 import select
 import signal
@@ -20,7 +20,7 @@ from rich.text import Text
 from dtqs.amounts import age, moment
 from dtqs.cli.options import configuration, json_option
 from dtqs.cli.output import STYLES, cell_text, print_json
-from dtqs.cli.queue import depth_words
+from dtqs.cli.queue import depth_text
 from dtqs.cli.reading import opened_reader
 from dtqs.cli.workers import worker_row
 from dtqs.console.lines import spark
@@ -30,30 +30,30 @@ from dtqs.readings import History, QueuedTask, Reading, SystemReader
 
 POINTS = 30
 ROWS_BESIDE = 14
-"""Lines of the page that are no row of a table."""
+"""Lines of the page that are not rows of a table."""
 _RATES = ("submitted", "started", "completed", "failed", "retried")
 _WIDE = 110
-"""From so many columns on there is room for all of it."""
+"""Least width of the terminal, in columns, for the whole page."""
 _NARROW_WORKERS = (("worker", 0), ("state", 3), ("type", 4), ("for", 6), ("task", 5), ("progress", 7))
 _WORKERS = (*_NARROW_WORKERS, ("memory", 8), ("done", 9), ("failed", 10), ("node", 1))
-"""Columns of the page, and their places in a worker's row."""
+"""Columns of the page, and their indexes in a worker's row."""
 
 
-@click.command(epilog="Exit status: 0; 69 where PostgreSQL cannot be reached at the start; 78 configuration.")
+@click.command(epilog="Exit status: 0; 69 PostgreSQL cannot be reached at the start; 78 configuration.")
 @click.option(
     "--every",
     type=click.FloatRange(0.2, 3600),
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="Read so often.",
+    help="Pause between two readings.",
 )
 @json_option
 def top(every: float, as_json: bool) -> None:
-    """Show the whole system on one page, live, until q or Ctrl-C.
+    """Show the whole system on one live page, until q or Ctrl-C.
 
-    Health and alarms, rates of the last minutes, what waits, what each worker does, what failed last and why. It only reads. Where
-    standard output is no terminal, and with --json, one reading is printed.
+    It shows health, alarms, rates of the last minutes, the backlog, the workers with their tasks, and the last
+    failures with their reasons. It changes nothing. Without a terminal, and with --json, it prints one reading.
 
     \b
       dtqs top
@@ -70,7 +70,7 @@ def top(every: float, as_json: bool) -> None:
 
 
 def _live(reader: SystemReader, every_seconds: float) -> None:
-    """Draw one reading after the other. The screen is given back however it ends."""
+    """Draw one reading after the other. The terminal is restored at every kind of end."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console, history = Console(), History()
     with (
@@ -88,7 +88,7 @@ def _live(reader: SystemReader, every_seconds: float) -> None:
 
 @contextmanager
 def _keys() -> Iterator["KeyReader"]:
-    """Have keys come one by one, unseen; with no terminal to read from there are none."""
+    """Read keys one by one, without echo. If standard input is no terminal, there are no keys."""
     if not sys.stdin.isatty():
         yield KeyReader(None)
         return
@@ -102,7 +102,7 @@ def _keys() -> Iterator["KeyReader"]:
 
 
 class KeyReader:
-    """Waits for a key: any key ends the wait."""
+    """Wait for a key, or until the time is over."""
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
@@ -116,14 +116,14 @@ class KeyReader:
 
 
 def page(reading: Reading, history: History, width: int, height: int) -> RenderableType:
-    """Lay out one page of so many columns and lines."""
+    """Lay out one page of `width` columns and `height` lines."""
     wide = width >= _WIDE
     rows = max(3, height - ROWS_BESIDE - len(reading.alarms))
     running = min(len(reading.workers or ()), max(2, rows // 2))
     failed = min(len(reading.failures or ()), max(1, rows // 4))
     parts: list[RenderableType] = [*_head(reading), _rates(history), Rule("q quits", align="right", style="dim")]
     if reading.depth is not None:
-        parts.append(Text(visible(depth_words(reading.depth)), no_wrap=True, overflow="ellipsis"))
+        parts.append(Text(visible(depth_text(reading.depth)), no_wrap=True, overflow="ellipsis"))
     parts += [
         _workers(reading, running, wide),
         _next(reading, max(1, rows - running - failed)),
@@ -135,7 +135,7 @@ def page(reading: Reading, history: History, width: int, height: int) -> Rendera
 def _head(reading: Reading) -> Iterator[Text]:
     at = time.strftime("%H:%M:%S", time.localtime(reading.at))
     count = len(reading.alarms)
-    well = (
+    verdict = (
         Text("healthy", style="bold green")
         if not reading.alarms
         else Text(f"{count} alarm{'s' * (count > 1)}", style="bold red")
@@ -144,7 +144,7 @@ def _head(reading: Reading) -> Iterator[Text]:
         f"{health.name} {health.state}, {visible(health.words)}" for health in (reading.database, reading.broker)
     ]
     yield Text.assemble(
-        ("dtqs top", "bold"), f"  {at}  ", well, "  ", " · ".join(servers), no_wrap=True, overflow="ellipsis"
+        ("dtqs top", "bold"), f"  {at}  ", verdict, "  ", " · ".join(servers), no_wrap=True, overflow="ellipsis"
     )
     for alarm in reading.alarms:
         yield Text(f"! {visible(alarm)}", style="red", no_wrap=True, overflow="ellipsis")
@@ -154,17 +154,17 @@ def _rates(history: History) -> Table:
     rates = history.rates
     table = Table.grid(padding=(0, 2))
     for name in _RATES:
-        words = "-" if rates is None else f"{getattr(rates, name):,.1f}/s"
+        text = "-" if rates is None else f"{getattr(rates, name):,.1f}/s"
         table.add_row(
             name,
-            Text(words, justify="right"),
+            Text(text, justify="right"),
             Text(spark(history.series(name, POINTS), POINTS), style="red" if name == "failed" else "cyan"),
         )
     return table
 
 
 def _workers(reading: Reading, limit: int, wide: bool) -> Table:
-    """Show the workers that run a task before the others."""
+    """Return the table of workers; workers with a task come first."""
     columns = _WORKERS if wide else _NARROW_WORKERS
     table = _table([name for name, _ in columns])
     found = sorted(
@@ -177,7 +177,7 @@ def _workers(reading: Reading, limit: int, wide: bool) -> Table:
 
 
 def _next(reading: Reading, limit: int) -> Table:
-    table = _table(["next", "type", "priority", "waits for", "attempts"])
+    table = _table(["next", "type", "priority", "due for", "attempts"])
     waiting = reading.next_tasks or ()
     for task in waiting[:limit]:
         table.add_row(
@@ -218,9 +218,9 @@ def _table(columns: list[str]) -> Table:
     return table
 
 
-def _with_rest(table: Table, count: int, what: str) -> Table:
+def _with_rest(table: Table, count: int, noun: str) -> Table:
     if count > 0:
-        table.add_row(Text(f"and {count} more {what}", style="dim"))
+        table.add_row(Text(f"and {count} more {noun}", style="dim"))
     return table
 
 

@@ -1,4 +1,4 @@
-"""Standard output whose reader has gone, as behind `| head`: what is printed from then on is dropped, and not an error."""
+"""Drop output if the reader of standard output has gone, as in `| head`. It is not an error."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def may_be_unread() -> Iterator[None]:
-    """Go on behind this where nobody reads what is printed: it was not what the command is for."""
+    """Ignore a gone reader, for output that is not the purpose of the command."""
     try:
         yield
     except BrokenPipeError:
@@ -16,9 +16,7 @@ def may_be_unread() -> Iterator[None]:
 
 
 def discard_output() -> None:
-    """Have nothing more come to standard output, not even what stands in its buffer at the interpreter's end."""
-    with (
-        suppress(OSError, ValueError),
-        open(os.devnull, "wb") as nothing,
-    ):  # one that is no file, as in tests, has no end to fear
+    """Send all further output nowhere, also the text in the buffer at the interpreter's end."""
+    # standard output without a descriptor, as in tests, has no buffer to flush
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
         os.dup2(nothing.fileno(), sys.stdout.fileno())

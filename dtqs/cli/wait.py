@@ -1,4 +1,4 @@
-"""Follows a task to its outcome, with a progress bar on a terminal and lines elsewhere."""
+"""Follow a task to its outcome, with a progress bar on a terminal and lines elsewhere."""
 
 import sys
 import threading
@@ -14,18 +14,18 @@ from dtqs.log import visible
 from dtqs.task import OUTCOMES, Status
 
 EXIT_STATUSES = {Status.COMPLETED: 0, Status.FAILED: 1, Status.CANCELLED: 3}
-"""How a command ends that waited for a task."""
+"""Exit status of a command that waited for a task, by outcome."""
 _PATIENCE_SECONDS = 5.0
 
 
 class Lines:
-    """Shows what happens as lines on standard error."""
+    """Show events as lines on standard error."""
 
     def __init__(self, name: str) -> None:
         self._name, self._last = name, ""
 
-    def status(self, words: str) -> None:
-        self._print(words)
+    def status(self, text: str) -> None:
+        self._print(text)
 
     def progress(self, fraction: float, message: str) -> None:
         self._print(f"{fraction:.0%} {visible(message)}".rstrip())
@@ -33,35 +33,35 @@ class Lines:
     def lost(self, reason: str) -> None:
         self._print(f"reconnecting: {visible(reason)}")
 
-    def _print(self, words: str) -> None:
-        if words != self._last:
-            self._last = words
-            click.echo(f"{self._name}: {words}", err=True)
+    def _print(self, text: str) -> None:
+        if text != self._last:
+            self._last = text
+            click.echo(f"{self._name}: {text}", err=True)
 
 
 class Bar:
-    """Shows what happens as a progress bar on standard error."""
+    """Show events as a progress bar on standard error."""
 
     def __init__(self, name: str, progress: Progress) -> None:
         self._progress = progress
-        self._row = progress.add_task(name, total=1.0, words="submitted")
+        self._row = progress.add_task(name, total=1.0, text="submitted")
 
-    def status(self, words: str) -> None:
-        self._progress.update(self._row, words=words, completed=1.0 if words == Status.COMPLETED else None)
+    def status(self, text: str) -> None:
+        self._progress.update(self._row, text=text, completed=1.0 if text == Status.COMPLETED else None)
 
     def progress(self, fraction: float, message: str) -> None:
-        self._progress.update(self._row, completed=fraction, words=visible(message))
+        self._progress.update(self._row, completed=fraction, text=visible(message))
 
     def lost(self, reason: str) -> None:
-        self._progress.update(self._row, words=f"reconnecting: {visible(reason)}")
+        self._progress.update(self._row, text=f"reconnecting: {visible(reason)}")
 
 
 class WaitNotice:
-    """Tell once that a task still waits for a worker, unless it has begun by then."""
+    """Print a note once if the task is still pending after five seconds."""
 
     def __init__(self, display: "Lines | Bar") -> None:
-        words = "still pending: is a worker running that does this type? `dtqs doctor` and `dtqs workers` tell"
-        self._timer = threading.Timer(_PATIENCE_SECONDS, display.status, [words])
+        note = "still pending: does a worker run this task type? check with `dtqs doctor` and `dtqs workers`"
+        self._timer = threading.Timer(_PATIENCE_SECONDS, display.status, [note])
         self._timer.daemon = True
         self._timer.start()
 
@@ -74,19 +74,24 @@ def wait_for(client: Client, task_id: str, name: str, wait_seconds: float) -> di
     progress = _progress() if sys.stderr.isatty() else None
     around: AbstractContextManager[object] = progress or nullcontext()
     with around:
-        display = Bar(name, progress) if progress else Lines(name)
-        patience = WaitNotice(display)
-        try:
-            for event in client.stream(task_id, wait_seconds=wait_seconds, lost=display.lost):
-                if event.data.get("status") != Status.PENDING:
-                    patience.over()
-                show_event(event, display)
-                if event.task:
-                    return event.data
-        finally:
-            patience.over()
-    # the stream has nothing more to say, so the outcome is in the record
-    return client.task(task_id).json
+        record = _follow(client, task_id, wait_seconds, Bar(name, progress) if progress else Lines(name))
+    # a stream that ends without the record: the API has it
+    return client.task(task_id).json if record is None else record
+
+
+def _follow(client: Client, task_id: str, wait_seconds: float, display: Lines | Bar) -> dict[str, Any] | None:
+    """Show the events of a task. Return its final record, or None if the stream ends without it."""
+    notice = WaitNotice(display)
+    try:
+        for event in client.stream(task_id, wait_seconds=wait_seconds, lost=display.lost):
+            if event.data.get("status") != Status.PENDING:
+                notice.over()
+            show_event(event, display)
+            if event.task:
+                return event.data
+    finally:
+        notice.over()
+    return None
 
 
 def _progress() -> Progress:
@@ -95,17 +100,17 @@ def _progress() -> Progress:
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[words]}", markup=False),
+        TextColumn("{task.fields[text]}", markup=False),
         console=Console(stderr=True),
     )
 
 
 def show_event(event: Event, display: Lines | Bar) -> None:
-    """Show one event."""
+    """Show one event on the display."""
     if event.name in OUTCOMES:
         display.status(event.name)
     elif event.name == "progress":
-        # a task that is found in progress may be told with its whole progress in one field
+        # the first event of a running task may hold the whole progress in one field
         progress = event.data["progress"] if isinstance(event.data.get("progress"), dict) else event.data
         if isinstance(fraction := progress.get("fraction"), int | float):
             display.progress(fraction, str(progress.get("message") or ""))
@@ -116,5 +121,5 @@ def show_event(event: Event, display: Lines | Bar) -> None:
 
 
 def exit_status(record: dict[str, Any]) -> int:
-    """Return how a command about one task ends; a task without an outcome is no failure."""
+    """Return the exit status for a task. A task without an outcome is not a failure."""
     return EXIT_STATUSES.get(Status(record["status"]), 0)

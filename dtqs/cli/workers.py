@@ -1,4 +1,4 @@
-"""The command `workers`, and a worker as cells of a table."""
+"""The command `workers`, and the cells of a worker in a table."""
 
 from dataclasses import asdict
 
@@ -26,13 +26,13 @@ WORKER_COLUMNS = (
     "heartbeat",
 )
 WORKER_SPARE = ("memory", "done", "failed", "heartbeat", "progress", "node", "for", "type")
-"""What a narrow terminal does without, the first ones first."""
+"""Columns that a narrow terminal drops, in this order."""
 
 
 @click.command(epilog=READING_STATUSES)
 @json_option
 def workers(as_json: bool) -> None:
-    """List the worker processes of all nodes: what each does, for how long, and how far it is.
+    """List the worker processes of all nodes: the task of each, its running time and its progress.
 
     \b
       dtqs workers
@@ -50,7 +50,7 @@ def workers(as_json: bool) -> None:
 
 
 def worker_row(worker: WorkerReading) -> tuple[str | None, ...]:
-    """Write one worker as the cells of WORKER_COLUMNS."""
+    """Return the cells of a worker, in the order of WORKER_COLUMNS."""
     return (
         f"{worker.pool}/{worker.slot}",
         worker.node_name,

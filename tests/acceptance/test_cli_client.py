@@ -127,7 +127,7 @@ def test_local_files_are_uploaded_and_outputs_shown_with_their_paths(system: Fac
     assert (output["name"], output["width"], output["media_type"]) == ("small", 100, "image/png")
     assert record["payload"]["source"].startswith("upload:")
     missing = one.run("submit", "image", "source=@/nowhere.jpg")
-    assert (missing.returncode, missing.stderr) == (2, "@/nowhere.jpg: there is no such file\n")
+    assert (missing.returncode, missing.stderr) == (2, "@/nowhere.jpg: the file does not exist\n")
 
 
 def test_a_wait_goes_on_over_a_killed_api(system: Factory, begin: Begin, tmp_path: Path) -> None:

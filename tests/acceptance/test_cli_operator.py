@@ -203,7 +203,7 @@ def test_processors_sections_are_checked_too(dtqs: Run, tmp_path: Path) -> None:
     assert "image" in result.stderr
     assert "[processor:image] max_pixels = '0'" in result.stderr
     good = dtqs("config", "check")
-    assert (good.returncode, good.stdout) == (0, "var/dtqs.ini: nothing is wrong\n")
+    assert (good.returncode, good.stdout) == (0, "var/dtqs.ini: the configuration is valid\n")
 
 
 def test_a_database_that_is_away_is_told_at_once_and_why(dtqs: Run) -> None:
@@ -330,4 +330,4 @@ def test_the_audit_finds_every_way_to_break_the_rule(dtqs: Run, dsn: str) -> Non
 
 def test_the_audit_of_a_sound_database_finds_nothing(dtqs: Run) -> None:
     result = dtqs("doctor", "--audit")
-    assert (result.returncode, result.stdout[:13], "; 0 tasks looked at" in result.stdout) == (0, "0 violations ", True)
+    assert (result.returncode, result.stdout[:13], "; 0 tasks checked" in result.stdout) == (0, "0 violations ", True)

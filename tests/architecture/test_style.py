@@ -11,8 +11,6 @@ from tests.support.source import ROOT, nodes, tree
 PRODUCT = sorted(path for path in (ROOT / "dtqs").rglob("*.py") if "_data" not in path.parts)
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 LONGER = {
-    "dtqs/cli/checks.py": 321,
-    "dtqs/cli/up.py": 310,
     "dtqs/processors/video/ffmpeg.py": 326,
     "dtqs/processors/video/film.py": 327,
     "dtqs/supervisor/supervisor.py": 321,

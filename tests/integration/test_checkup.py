@@ -5,7 +5,7 @@ from contextlib import closing
 from urllib.parse import urlsplit
 
 from dtqs.broker.look_link import LookLink
-from dtqs.cli.checks import rabbitmq as check_rabbitmq
+from dtqs.cli.checks.servers import rabbitmq as check_rabbitmq
 from dtqs.config import Config, load
 from dtqs.deadline import Deadline
 from dtqs.sandbox.rabbitmq import PrivateRabbitmq

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import trustme
 
-from dtqs.cli.checks import Check
-from dtqs.cli.reach import mail_server, sms_provider
+from dtqs.cli.checks.check import Check
+from dtqs.cli.checks.senders import mail_server, sms_provider
 from dtqs.config import Config, load
 from tests.support.fix_mail import Serve
 from tests.support.helpers import free_port
@@ -70,7 +70,7 @@ def test_what_is_wrong_with_a_mail_server_is_told_with_what_to_do(serve: Serve, 
 
 
 def test_a_mail_server_that_says_nothing_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dtqs.cli.reach.LIMIT_SECONDS", 0.2)
+    monkeypatch.setattr("dtqs.cli.checks.senders.LIMIT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         (check,) = mail(tmp_path, host="127.0.0.1", port=silent.getsockname()[1], sender="a@b.c")
     assert (check.state, "timed out" in check.found) == ("failed", True)
@@ -91,7 +91,7 @@ def test_an_sms_provider_is_connected_to_and_no_word_is_said(tmp_path: Path) -> 
         smpp.stop()
         gateway.stop()
     assert [check.state for check in (bound, asked, twilio)] == ["ok"] * 3
-    assert bound.found == f"smpp: 127.0.0.1:{smpp.port} is reachable; no login was tried"
+    assert bound.found == f"smpp: 127.0.0.1:{smpp.port} is reachable; login not checked"
     assert (smpp.got, gateway.asked) == ([], [])
 
 

@@ -57,19 +57,19 @@ def test_a_listing_that_looks_no_further_says_how_far_it_came(server: Server, mo
     server.answers = {"GET /tasks": pages(server, None)}
     ended = dtqs(server, "tasks", "--tag", "x")
     assert ended.exit_code == 0
-    assert ended.stderr == f"looked through the tasks back to 2026-10-27T12:00:00Z; for older ones: --after {IDS[0]}\n"
+    assert ended.stderr == f"searched back to 2026-10-27T12:00:00Z; for older tasks: --after {IDS[0]}\n"
 
 
 def test_a_full_listing_says_where_it_goes_on(server: Server) -> None:
     server.answers = {"GET /tasks": (200, {"tasks": [TASK], "next": IDS[3]})}
-    assert dtqs(server, "tasks", "--limit", "1").stderr == f"there may be more: --after {IDS[3]}\n"
+    assert dtqs(server, "tasks", "--limit", "1").stderr == f"there may be more tasks: --after {IDS[3]}\n"
 
 
 def test_nothing_that_fits_is_said(server: Server) -> None:
     server.answers = {"GET /tasks": (200, {"tasks": [], "next": None})}
     for command in (("retry", "--failed"), ("cancel", "--pending")):
         ended = dtqs(server, *command)
-        assert (ended.exit_code, ended.stdout, ended.stderr) == (0, "", "no task fits\n")
+        assert (ended.exit_code, ended.stdout, ended.stderr) == (0, "", "no task matches\n")
     assert json.loads(dtqs(server, "retry", "--failed", "--json").stdout) == []
 
 
@@ -83,7 +83,7 @@ def test_more_than_the_limit_is_said(server: Server) -> None:
         for each in "ab"
     }
     ended = dtqs(server, "retry", "--failed", "--limit", "1")
-    assert (ended.stdout, ended.stderr) == ("new-a in_progress\n", "more of them fit than --limit 1\n")
+    assert (ended.stdout, ended.stderr) == ("new-a in_progress\n", "more tasks match than --limit 1\n")
     ended = dtqs(server, "retry", "--failed", "--limit", "2")
     assert (ended.stdout, ended.stderr) == ("new-a in_progress\nnew-b pending\n", "")
 
@@ -91,7 +91,7 @@ def test_more_than_the_limit_is_said(server: Server) -> None:
 def test_the_question_tells_how_many_of_how_many() -> None:
     assert bulk.question("cancel", 1, False) == "cancel 1 task?"
     assert bulk.question("cancel", 1000, False) == "cancel 1,000 tasks?"
-    assert bulk.question("retry", 1000, True) == "retry 1,000 tasks, and leave others that fit (--limit)?"
+    assert bulk.question("retry", 1000, True) == "retry 1,000 tasks, and leave other tasks that match (--limit)?"
 
 
 def test_a_running_task_is_not_said_to_be_cancelled_yet(server: Server) -> None:

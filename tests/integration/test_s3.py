@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from dtqs.cli import checks
+from dtqs.cli.checks import servers
 from dtqs.config import FilesSection, load
 from dtqs.errors import FilesUnavailable, InputRefused, NotFound
 from dtqs.files import FileSpace, TooLarge, s3
@@ -225,12 +225,12 @@ def test_the_doctor_says_whether_the_bucket_can_be_reached(bucket: Bucket, tmp_p
     def found(**settings: Any) -> list[tuple[str, str, str]]:
         path = tmp_path / "dtqs.ini"
         path.write_text("[files]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items()))
-        return [(check.part, check.state, check.found) for check in checks.storage(load(path, {}))]
+        return [(check.part, check.state, check.found) for check in servers.storage(load(path, {}))]
 
     place = f"{bucket.endpoint}: {bucket.name}"
-    assert found(**bucket.settings()) == [("object storage", checks.OK, place)]
+    assert found(**bucket.settings()) == [("object storage", servers.OK, place)]
     assert found(**bucket.settings(s3_secret_key="wrong")) == [
-        ("object storage", checks.FAILED, f"{place}: the object storage answers 403 SignatureDoesNotMatch")
+        ("object storage", servers.FAILED, f"{place}: the object storage answers 403 SignatureDoesNotMatch")
     ]
     assert found(store="local") == []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dtqs.api.access.secret import FILE_NAME, api_secret, file_fault, fingerprint
-from dtqs.cli.checks import signing
+from dtqs.cli.checks.machine import signing
 from dtqs.config import Config, load
 from dtqs.errors import ConfigError
 

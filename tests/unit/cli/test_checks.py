@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dtqs.cli.checks import _server, start_command
+from dtqs.cli.checks.postgresql import _server
+from dtqs.cli.checks.servers import start_command
 from dtqs.store.checkup import ServerFacts
 
 

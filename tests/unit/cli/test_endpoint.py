@@ -50,7 +50,7 @@ def test_without_a_file_the_default_address_is_tried_with_the_key_of_the_environ
 
 
 def test_without_any_configuration_the_places_are_named() -> None:
-    with pytest.raises(ConfigError, match=r"looked at var/dtqs\.ini, /etc/dtqs/dtqs\.ini") as caught:
+    with pytest.raises(ConfigError, match=r"searched: var/dtqs\.ini, /etc/dtqs/dtqs\.ini") as caught:
         find_endpoint(None, {})
     assert "or set DTQS_URL and DTQS_API_KEY" in str(caught.value)
 
@@ -58,7 +58,7 @@ def test_without_any_configuration_the_places_are_named() -> None:
 def test_the_key_of_the_environment_is_not_shown_to_a_server_that_only_a_file_names(tmp_path: Path) -> None:
     (tmp_path / "client.env").write_text("DTQS_URL=https://evil.example\n", encoding="utf-8")
     with pytest.raises(
-        ConfigError, match=r"names https://evil\.example, and DTQS_API_KEY of the environment may not belong there"
+        ConfigError, match=r"names https://evil\.example, and the environment's DTQS_API_KEY may be for another server"
     ):
         find_endpoint(tmp_path / "dtqs.ini", {"DTQS_API_KEY": "k"})
     assert find_endpoint(tmp_path / "dtqs.ini", {"DTQS_API_KEY": "k", "DTQS_URL": "https://evil.example"}).key == "k"
@@ -84,7 +84,7 @@ def test_a_client_env_that_others_may_have_written_is_not_read(ini: Path, monkey
     relative = ini.relative_to(ini.parent.parent)
     assert find_endpoint(relative, {}).key == "k 1"
     (ini.parent / "client.env").chmod(0o666)
-    with pytest.raises(ConfigError, match=r"client\.env is not read: .*can be written by others \(mode 0666\)"):
+    with pytest.raises(ConfigError, match=r"client\.env is ignored: .*can be written by others \(mode 0666\)"):
         find_endpoint(relative, {})
     assert find_endpoint(ini, {}).key == "k 1"
 

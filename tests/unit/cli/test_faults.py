@@ -90,5 +90,5 @@ def test_a_terminal_that_nobody_knows_is_told_in_words(name: str) -> None:
     assert ended.returncode == 2
     assert (
         ended.stderr
-        == f"TERM={name}: the console cannot draw on this kind of terminal, or does not know it; try: TERM=xterm-256color dtqs console\n"
+        == f"TERM={name}: the console cannot draw on this type of terminal; try: TERM=xterm-256color dtqs console\n"
     )

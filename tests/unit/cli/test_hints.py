@@ -66,7 +66,7 @@ def test_a_folder_is_no_upload(tmp_path: Path) -> None:
     result = CliRunner().invoke(
         main, ["submit", "image", f"source=@{tmp_path}"], env={"DTQS_URL": "http://127.0.0.1:9", "DTQS_API_KEY": "k"}
     )
-    assert (result.exit_code, f"@{tmp_path} is a folder; name a file" in result.output) == (2, True)
+    assert (result.exit_code, f"@{tmp_path} is a folder; give a file" in result.output) == (2, True)
     assert LocalUpload(tmp_path)
 
 
@@ -75,7 +75,7 @@ def test_a_taken_port_is_told_at_once_and_a_free_one_is_left_free() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(PortTaken, match=f"port {port} of 127.0.0.1 is taken by another program"):
+        with pytest.raises(PortTaken, match=f"port {port} of 127.0.0.1 is in use by another program"):
             refuse_taken_port("127.0.0.1", port)
     refuse_taken_port("127.0.0.1", port)
     refuse_taken_port("127.0.0.1", port)

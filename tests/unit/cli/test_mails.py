@@ -62,10 +62,10 @@ def test_a_mail_is_shown_by_number_or_task_and_cannot_steer_the_terminal(ini: Pa
 @pytest.mark.parametrize("which", ["3", "0", "../dtqs", "x"])
 def test_what_is_not_there_is_told(ini: Path, which: str) -> None:
     result = mails(ini, which)
-    assert (result.exit_code, "there are 2, the newest is 1" in result.output) == (2, True)
+    assert (result.exit_code, "the folder has 2, and 1 is the newest" in result.output) == (2, True)
 
 
 def test_where_mails_are_sent_there_are_none_to_look_at(tmp_path: Path) -> None:
     (tmp_path / "dtqs.ini").write_text("[processor:email]\nhost = mx.example.org\n", encoding="utf-8")
     result = mails(tmp_path / "dtqs.ini")
-    assert (result.exit_code, "mails are sent, through mx.example.org:587" in result.output) == (2, True)
+    assert (result.exit_code, "e-mails are sent through mx.example.org:587" in result.output) == (2, True)

@@ -9,7 +9,7 @@ import pytest
 from dtqs.amounts import size
 from dtqs.cli.endpoint import Endpoint
 from dtqs.cli.output import print_table
-from dtqs.cli.show import attempt, log_line, progress_words, show_result, show_task, show_tasks, where
+from dtqs.cli.show import attempt, location, log_line, progress_text, show_result, show_task, show_tasks
 from dtqs.config import load
 from dtqs.files import FileSpace
 
@@ -38,14 +38,14 @@ def test_sizes_are_written_for_people(count: int, words: str) -> None:
 
 
 def test_a_file_on_this_machine_is_shown_by_its_path_another_by_its_url(endpoint: Endpoint, tmp_path: Path) -> None:
-    assert where(f"upload:{FILE_ID}", endpoint) == f"http://127.0.0.1:1/files/{FILE_ID}"
+    assert location(f"upload:{FILE_ID}", endpoint) == f"http://127.0.0.1:1/files/{FILE_ID}"
     assert endpoint.config is not None
     path = FileSpace(endpoint.config.files).path_of(FILE_ID)
     path.parent.mkdir(parents=True)
     path.touch()
-    assert where(f"upload:{FILE_ID}", endpoint) == str(path)
-    assert where("upload:../../etc/passwd", endpoint) == "http://127.0.0.1:1/files/../../etc/passwd"
-    assert where("s3://bucket/x", endpoint) == "s3://bucket/x"
+    assert location(f"upload:{FILE_ID}", endpoint) == str(path)
+    assert location("upload:../../etc/passwd", endpoint) == "http://127.0.0.1:1/files/../../etc/passwd"
+    assert location("s3://bucket/x", endpoint) == "s3://bucket/x"
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_a_secret_in_a_payload_is_not_shown(endpoint: Endpoint, capsys: pytest.C
 
 
 def test_progress_and_attempts_are_worded() -> None:
-    assert progress_words({"fraction": 0.333, "message": "a\nb"}) == "33% a\\nb"
-    assert (progress_words(None), progress_words({"fraction": None})) == ("", "")
+    assert progress_text({"fraction": 0.333, "message": "a\nb"}) == "33% a\\nb"
+    assert (progress_text(None), progress_text({"fraction": None})) == ("", "")
     assert attempt({"attempt": 1, "max_retries": 5}) == "1 of 6"
 
 

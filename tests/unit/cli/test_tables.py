@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from dtqs.cli.checks import FAILED, Check
+from dtqs.cli.checks.check import FAILED, Check
 from dtqs.cli.columns import fitting
 from dtqs.cli.doctor import show_checks
 from dtqs.cli.output import print_table

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dtqs.cli import jail as checks
+from dtqs.cli.checks import jail as checks
 from dtqs.config import Config, load
 from dtqs.jail import Offer, exposed
 
@@ -39,8 +39,8 @@ def test_a_whole_jail_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("mode", "state", "words"),
     [
-        ("best", "warning", "could read what the worker's user may read"),
-        ("required", "failed", "are refused on this node"),
+        ("best", "warning", "could read files of the worker's user"),
+        ("required", "failed", "this node refuses image and video tasks"),
     ],
 )
 def test_a_missing_part_says_what_it_means(
@@ -59,7 +59,7 @@ def test_a_missing_part_says_what_it_means(
 
 
 def test_secrets_where_programs_lie_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = Path(os.path.abspath(checks.__file__)).parents[1]
+    package = Path(os.path.abspath(checks.__file__)).parents[2]
     assert exposed(package / "dtqs.ini")
     assert not exposed(package.parent / "dtqs.ini")
     monkeypatch.setattr(checks, "exposed", lambda path: path.name in ("dtqs.ini", "dsn"))
@@ -69,6 +69,6 @@ def test_secrets_where_programs_lie_are_told(tmp_path: Path, monkeypatch: pytest
     *_, (part, state, found, advice) = told(monkeypatch, WHOLE, load(tmp_path / "dtqs.ini", {}))
     assert (part, state) == ("jail", "warning")
     assert found.startswith(
-        f"this configuration ({tmp_path}/dtqs.ini), [postgresql] dsn_file ({secret}) lies where programs and libraries lie"
+        f"this configuration ({tmp_path}/dtqs.ini), [postgresql] dsn_file ({secret}) is in a folder of programs and libraries"
     )
     assert "/etc/dtqs" in advice

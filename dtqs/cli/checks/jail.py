@@ -1,27 +1,29 @@
-"""The doctor's look at the jail of image decoder and ffmpeg: which parts this machine has, and what a missing one means."""
+"""Check the jail of the image decoder and ffmpeg: the parts that work here, and the harm of a missing one."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from dtqs.cli.checks import FAILED, OK, WARNING, Check
+from dtqs.cli.checks.check import FAILED, OK, WARNING, Check
 from dtqs.config import Config
 from dtqs.jail import Offer, exposed, offer
 
 _MEANING = {
-    "landlock": "could read what the worker's user may read, such as passwords in this configuration and other tasks' files",
+    "landlock": "could read files of the worker's user, such as passwords of this configuration and other tasks' files",
     "seccomp": "could connect to servers, start programs, and signal other processes",
 }
-"""The harm that a taken-over program could do without each part."""
+"""The harm that a hijacked program could do without each part."""
 
 
 def jail(config: Config) -> Iterator[Check]:
-    """Check the jail as this process would get it: a service may have more or less."""
+    """Check the jail that this process would get. A service may get more or less."""
     found = offer()
     yield from _parts(found, config)
     open_to_all = [f"{name} ({path})" for name, path in _secret_places(config) if exposed(path)]
     if found.landlock_abi and open_to_all:
-        words = f"{', '.join(open_to_all)} lies where programs and libraries lie, which jailed programs may read"
-        yield Check("jail", WARNING, words, "move it out of there: /etc/dtqs and /var/lib/dtqs are made for it")
+        found_text = (
+            f"{', '.join(open_to_all)} is in a folder of programs and libraries, which jailed programs may read"
+        )
+        yield Check("jail", WARNING, found_text, "move it to another folder, for example /etc/dtqs or /var/lib/dtqs")
 
 
 def _secret_places(config: Config) -> Iterator[tuple[str, Path]]:
@@ -45,10 +47,10 @@ def _parts(found: Offer, config: Config) -> Iterator[Check]:
         return
     is_required = config.files.jail == "required"
     for part in found.missing:
-        what_to_do = (
-            "image and video tasks are refused on this node"
+        effect = (
+            "this node refuses image and video tasks"
             if is_required
             else f"without it a hostile file that takes over ffmpeg {_MEANING[part]}"
         )
-        advice = f"{what_to_do}; give this machine the part, or run image and video tasks on other nodes"
+        advice = f"{effect}; enable {part} on this machine, or run image and video tasks on other nodes"
         yield Check(f"jail: {part}", FAILED if is_required else WARNING, found.why_not[part], advice)

@@ -1,9 +1,9 @@
-"""The doctor's checks of what mails and SMS go through: connected to as for sending, and nothing is sent."""
+"""Check the mail server and the SMS provider: connect as for sending, and send nothing."""
 
 from collections.abc import Iterator
 from typing import TypeVar
 
-from dtqs.cli.checks import FAILED, OK, Check
+from dtqs.cli.checks.check import FAILED, OK, Check
 from dtqs.config import Config
 from dtqs.errors import PermanentError, TransientError
 from dtqs.processors.email.faults import MailRefused
@@ -14,22 +14,22 @@ from dtqs.processors.sms.settings import SmsSettings
 
 S = TypeVar("S", EmailSettings, SmsSettings)
 LIMIT_SECONDS = 5.0
-"""Each answer that is waited for comes within this time, or the server is as good as away."""
+"""Longest wait for an answer. A slower server counts as unavailable."""
 
 
 def mail_server(config: Config) -> Iterator[Check]:
-    """Check the mail server by EHLO, STARTTLS and login, where mails are sent and somebody may be their sender."""
+    """Check the mail server by EHLO, STARTTLS and login, if e-mails are sent and a sender is configured."""
     settings = config.processor("email", EmailSettings)
     if settings.backend != "smtp" or not (settings.sender or settings.allowed_senders):
         return
     try:
-        found = MailServer(_hasty(settings, "connect_timeout_seconds", "reply_timeout_seconds")).look()
+        found = MailServer(_impatient(settings, "connect_timeout_seconds", "reply_timeout_seconds")).look()
     except MailRefused as error:
         yield Check(
             "mail server",
             FAILED,
             str(error),
-            "are username, password and security of [processor:email] right? Mails fail meanwhile",
+            "are username, password and security of [processor:email] right? e-mail tasks fail until then",
         )
     except TransientError as error:
         why, keys = str(error).removesuffix("; nothing was sent"), "host, port, security and ca_file"
@@ -37,16 +37,16 @@ def mail_server(config: Config) -> Iterator[Check]:
             "mail server",
             FAILED,
             why,
-            f"is it running, and are {keys} of [processor:email] right? Mails are tried again meanwhile",
+            f"is it running, and are {keys} of [processor:email] right? e-mail tasks are retried until then",
         )
     else:
         yield Check("mail server", OK, found)
 
 
 def sms_provider(config: Config) -> Iterator[Check]:
-    """Check that the provider can be connected to; no word is said, since each may cost something."""
+    """Check that the provider accepts a connection. Nothing is sent on it, since each request may cost money."""
     settings = config.processor("sms", SmsSettings)
-    processor = SmsProcessor(_hasty(settings, "connect_timeout_seconds"))
+    processor = SmsProcessor(_impatient(settings, "connect_timeout_seconds"))
     try:
         where = processor.look()
     except (PermanentError, TransientError) as error:
@@ -59,8 +59,8 @@ def sms_provider(config: Config) -> Iterator[Check]:
         )
     else:
         if where:
-            yield Check("SMS provider", OK, f"{settings.provider}: {where} is reachable; no login was tried")
+            yield Check("SMS provider", OK, f"{settings.provider}: {where} is reachable; login not checked")
 
 
-def _hasty(settings: S, *names: str) -> S:
+def _impatient(settings: S, *names: str) -> S:
     return settings.model_copy(update={name: min(LIMIT_SECONDS, getattr(settings, name)) for name in names})

@@ -1,0 +1,1 @@
+"""The checks of `dtqs doctor`: one module per part of the system, one function per check."""

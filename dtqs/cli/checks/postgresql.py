@@ -1,0 +1,120 @@
+"""Check PostgreSQL and, through it, schema, settings, clock and workers."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+from dtqs.amounts import plural
+from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
+from dtqs.cli.store import opened_store
+from dtqs.config import Config
+from dtqs.errors import StoreUnavailable
+from dtqs.store.checkup import POSTGRESQL_VERSION, LiveWorker, ServerFacts, live_workers, server_facts
+from dtqs.store.driver.schema import SCHEMA_VERSION
+
+CLOCK_WARNING_SECONDS, CLOCK_FAILED_SECONDS = 2.0, 60.0
+_BAD_PLANS = "query plans get slow while tables grow; run: dtqs migrate"
+_LOST_TASKS = "a crash of the server can lose accepted tasks"
+_WANTED = {
+    "enable_seqscan": ("off", FAILED, _BAD_PLANS),
+    "jit": ("off", FAILED, _BAD_PLANS),
+    "fsync": ("on", WARNING, f"{_LOST_TASKS}; set fsync = on in postgresql.conf"),
+    "synchronous_commit": ("on", WARNING, f"{_LOST_TASKS}; set synchronous_commit = on for this role"),
+}
+"""Settings of PostgreSQL: the right value, the state if it is another one, and the advice."""
+
+
+def postgresql(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
+    """Check server, schema, settings, clock and workers, and that the workers run all of `task_types`."""
+    left = ["schema", "settings", "clock", "workers", "workers' types"]
+    try:
+        for check in _database(config, task_types):
+            done = "settings" if check.part.startswith("setting ") else check.part
+            left = [part for part in left if part != done]
+            yield check
+    except StoreUnavailable as error:
+        yield Check(
+            "PostgreSQL",
+            FAILED,
+            str(error).removeprefix("PostgreSQL: "),
+            "is it running, and is [postgresql] dsn right? see: dtqs config show",
+        )
+        yield from skipped(left, "PostgreSQL")
+    else:
+        yield from skipped(left, "the schema")
+
+
+def _database(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
+    with opened_store(config, "dtqs doctor") as store:
+        before = time.time()
+        facts = server_facts(store.database)
+        yield _server(facts)
+        yield _schema(facts)
+        yield from _settings(facts)
+        # the server read its clock at some moment between the two readings of ours
+        yield _clock(facts.clock - (before + time.time()) / 2)
+        if facts.schema_version == SCHEMA_VERSION:
+            workers = live_workers(store.database)
+            yield _workers(workers, config.lease.lease_seconds)
+            yield _types(workers, task_types)
+
+
+def _server(facts: ServerFacts) -> Check:
+    found = f"version {facts.version}"
+    if facts.major_version < POSTGRESQL_VERSION:
+        return Check("PostgreSQL", FAILED, found, f"install PostgreSQL {POSTGRESQL_VERSION} or later")
+    if facts.read_only:
+        advice = "is it a standby, or is default_transaction_read_only set? name the primary in [postgresql] dsn"
+        return Check("PostgreSQL", FAILED, f"{found}, read-only", advice)
+    return Check("PostgreSQL", OK, found)
+
+
+def _schema(facts: ServerFacts) -> Check:
+    version = facts.schema_version
+    if version is None:
+        return Check("schema", FAILED, "the database has no schema", "run: dtqs migrate")
+    if version == SCHEMA_VERSION:
+        return Check("schema", OK, f"version {version}")
+    advice = "run: dtqs migrate" if version < SCHEMA_VERSION else "install the newer DTQS on this machine too"
+    return Check("schema", FAILED, f"version {version}; this DTQS needs {SCHEMA_VERSION}", advice)
+
+
+def _settings(facts: ServerFacts) -> Iterator[Check]:
+    wrong = [(name, *_WANTED[name]) for name, value in facts.settings.items() if value != _WANTED[name][0]]
+    for name, wanted, state, advice in wrong:
+        yield Check(f"setting {name}", state, f"{facts.settings[name]} instead of {wanted}", advice)
+    if not wrong:
+        yield Check("settings", OK, ", ".join(f"{name} = {value}" for name, value in facts.settings.items()))
+
+
+def _clock(difference_seconds: float) -> Check:
+    off = abs(difference_seconds)
+    direction = "behind" if difference_seconds > 0 else "ahead of"
+    found = f"{off:.1f} s {direction} PostgreSQL's" if off >= 0.1 else "the same as PostgreSQL's"
+    state = FAILED if off > CLOCK_FAILED_SECONDS else WARNING if off > CLOCK_WARNING_SECONDS else OK
+    advice = "" if state == OK else "keep the clocks of both machines in step by NTP: timedatectl set-ntp true"
+    return Check("clock", state, found, advice)
+
+
+def _workers(workers: list[LiveWorker], lease_seconds: float) -> Check:
+    alive = [worker for worker in workers if worker.beat_age_seconds <= lease_seconds]
+    if not alive:
+        late = f"; {len(workers)} gave no heartbeat for {lease_seconds:g} s" if workers else ""
+        return Check("workers", FAILED, f"no worker is alive{late}", "start them: dtqs supervisor, or dtqs up")
+    nodes = plural(len({worker.node_name for worker in alive}), "node")
+    found = f"{len(alive)} alive on {nodes}, {sum(worker.task_id is not None for worker in alive)} with a task"
+    if len(alive) == len(workers):
+        return Check("workers", OK, found)
+    advice = "a keeper reclaims their tasks; see the logs of these workers"
+    return Check("workers", WARNING, f"{found}; {len(workers) - len(alive)} with a late heartbeat", advice)
+
+
+def _types(workers: list[LiveWorker], task_types: Sequence[str]) -> Check:
+    """Compare the task types accepted here with those of the workers. Workers of older versions do not report them."""
+    reported = [worker.task_types for worker in workers if worker.task_types is not None]
+    missing = sorted(set(task_types) - {name for types in reported for name in types})
+    if missing and reported and len(reported) == len(workers):
+        found = f"no worker runs: {', '.join(missing)}; their tasks would wait"
+        advice = "install their package on the machines of the workers, and restart the supervisor"
+        return Check("workers' types", WARNING, found, advice)
+    found = "workers run every known type" if reported else "these workers do not report their types"
+    return Check("workers' types", OK, found)

@@ -1,0 +1,97 @@
+"""Check the sandbox, RabbitMQ, the API and the object storage."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+
+from dtqs.amounts import plural
+from dtqs.broker.checkup import look_once, write_refusal
+from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
+from dtqs.cli.endpoint import Endpoint
+from dtqs.client.calls import is_local
+from dtqs.config import Config
+from dtqs.errors import BrokerUnavailable, FilesUnavailable
+from dtqs.files import FileSpace
+from dtqs.sandbox.places import SandboxPaths
+from dtqs.sandbox.processes import running
+
+_API_SECONDS = 5.0
+
+
+def sandbox(path: Path | None) -> Check | None:
+    """Check that the sandbox of this configuration runs. None: the configuration is not a sandbox's."""
+    if path is None or not SandboxPaths(path.parent).ports.exists():
+        return None
+    places = SandboxPaths(path.parent.absolute())
+    if pid := running(places.pid_file("sandbox")):
+        return Check("sandbox", OK, f"{places.var} runs, process {pid}")
+    return Check("sandbox", FAILED, f"{places.var} is stopped", f"start it: {start_command(places.var)}")
+
+
+def start_command(var: Path) -> str:
+    """Return the command that starts the sandbox in a folder from here."""
+    return "dtqs up" if var == Path("var").absolute() else f"dtqs up --var {os.path.relpath(var)}"
+
+
+def rabbitmq(config: Config) -> Iterator[Check]:
+    """Check the broker and its queue."""
+    try:
+        look = look_once(config.rabbitmq, "dtqs doctor")
+        refusal = write_refusal(config.rabbitmq, "dtqs doctor")
+    except BrokerUnavailable as error:
+        advice = (
+            "is it running, and is [rabbitmq] url right? see: dtqs config show. Tasks are accepted and wait until then"
+        )
+        yield Check("RabbitMQ", FAILED, str(error).removeprefix("RabbitMQ: "), advice)
+        yield from skipped(["queue"], "RabbitMQ")
+        return
+    if refusal is None:
+        yield Check("RabbitMQ", OK, "reachable, and accepts messages")
+    else:
+        advice = "give its user the permissions: rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'"
+        yield Check("RabbitMQ", FAILED, f"reachable, but refuses messages: {refusal}", advice)
+    if look is None:
+        advice = "start a supervisor: it declares the queue and publishes all due tasks again"
+        yield Check("queue", FAILED, "task_queue is missing", advice)
+    else:
+        yield Check("queue", OK, f"{look.ready} ready, {plural(look.consumers, 'consumer')}")
+
+
+def api(endpoint: Endpoint) -> Iterator[Check]:
+    """Check that the API is ready. A failure is a warning, since a node may run workers alone."""
+    try:
+        answer = httpx.get(f"{endpoint.url}/readyz", timeout=_API_SECONDS, trust_env=not is_local(endpoint.url))
+    except httpx.HTTPError as error:
+        found = f"{endpoint.url}: {error or type(error).__name__}"
+        yield Check("API", WARNING, found, "if it should run here: dtqs api, or dtqs up")
+        return
+    if answer.status_code == 200:
+        yield Check("API", OK, f"{endpoint.url} is ready")
+    else:
+        yield Check("API", WARNING, f"{endpoint.url} answers {answer.status_code}{_reason(answer)}", "see its log")
+
+
+def _reason(answer: httpx.Response) -> str:
+    """Return the reason that the API gives for not being ready; empty if it gives none."""
+    try:
+        return f": {answer.json()['reason']}"
+    except (ValueError, LookupError, TypeError):
+        return ""
+
+
+def storage(config: Config) -> Iterator[Check]:
+    """Check that the bucket is reachable, if uploads and outputs are in object storage."""
+    if config.files.store != "s3":
+        return
+    place = f"{config.files.s3_endpoint or 'Amazon S3'}: {config.files.s3_bucket}"
+    try:
+        with closing(FileSpace(config.files)) as space:
+            space.look()
+    except FilesUnavailable as error:
+        advice = "is it running, and are the s3_… keys of [files] right? Files cannot be stored or read until then"
+        yield Check("object storage", FAILED, f"{place}: {error}", advice)
+        return
+    yield Check("object storage", OK, place)
