@@ -1,4 +1,4 @@
-"""Packaging. What stays at the top of the checkout (schema, migrations, configuration) is copied into dtqs/_data when a wheel is built."""
+"""Packaging. The build of a wheel copies schema, migrations and configuration into dtqs/_data."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ VERSION = re.search(r'__version__ = "([^"]+)"', (ROOT / "dtqs/__init__.py").read
 
 
 class BuildWithResources(build_py):
-    """Put the resources where dtqs.resources finds them in an installed package."""
+    """Copy the resources into the package, where dtqs.resources finds them."""
 
     def run(self) -> None:
         super().run()
@@ -27,7 +27,7 @@ class BuildWithResources(build_py):
 setup(
     name="dtqs",
     version=VERSION[1] if VERSION else "0",
-    description="A distributed task queue: PostgreSQL keeps every task, RabbitMQ hands them out, worker processes run them",
+    description="A task queue: PostgreSQL stores every task, RabbitMQ distributes them, worker processes run them",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
@@ -47,11 +47,11 @@ setup(
         "idna",
         "jinja2",
         "npyscreen",
-        "numpy>=2",  # JPEG XL, and TIFFs of wide numbers; imported with the first of them
+        "numpy>=2",  # JPEG XL, and TIFFs with more than 8 bits; imported with the first one
         "orjson",
-        "packaging",  # gunicorn's gevent worker needs it and does not say so
-        "pi-heif>=1",  # pillow-heif without its encoder, which is under the GPL
-        "phonenumberslite",  # phonenumbers without its maps of places, carriers and time zones
+        "packaging",  # gunicorn's gevent worker needs it and does not declare it
+        "pi-heif>=1",  # pillow-heif without its encoder, which has the GPL
+        "phonenumberslite",  # phonenumbers without its data of places, carriers and time zones
         "pika>=1.3",
         "pillow>=11",
         "prometheus-client",
@@ -76,7 +76,7 @@ setup(
             "pytest-xdist",
             "ruff",
             "schemathesis",
-            "setuptools",  # a test builds a package of its own
+            "setuptools",  # a test builds a package
             "trustme",
         ]
     },

@@ -34,7 +34,7 @@ def choosing(function: F) -> F:
             type=click.IntRange(1, CHOSEN_LIMIT),
             default=1000,
             show_default=True,
-            help="Most tasks that are changed.",
+            help="Maximum number of tasks to change.",
         ),
         click.option("--tag", help="Only tasks with this tag."),
         click.option("--type", "task_type", metavar="TYPE", help="Only tasks of this type."),

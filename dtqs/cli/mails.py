@@ -22,7 +22,7 @@ HEADERS = ("From", "To", "Cc", "Reply-To", "Subject", "Date", "Message-ID")
 @click.command()
 @click.argument("which", metavar="[ID|N]", required=False)
 @click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Most e-mails that are listed."
+    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Maximum number of e-mails to list."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def mails(which: str | None, limit: int, as_json: bool) -> None:

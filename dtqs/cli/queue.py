@@ -22,7 +22,7 @@ QUEUE_SPARE = ("tags", "attempts", "submitted", "due", "priority")
     type=click.IntRange(1, 500),
     default=5,
     show_default=True,
-    help="Most tasks that are listed of the next and of the later ones.",
+    help="Maximum number of next tasks, and of later tasks, to list.",
 )
 @json_option
 def queue(limit: int, as_json: bool) -> None:

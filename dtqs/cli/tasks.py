@@ -23,7 +23,7 @@ LOOK_SECONDS = 10.0
 @click.option("--type", "task_type", metavar="TYPE", help="Only tasks of this type.")
 @click.option("--tag", help="Only tasks with this tag.")
 @click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Most tasks that are listed."
+    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Maximum number of tasks to list."
 )
 @click.option("--after", metavar="CURSOR", help="Continue an earlier listing.")
 @json_option

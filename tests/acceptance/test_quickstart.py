@@ -35,7 +35,7 @@ def test_servers_that_were_begun_end_when_the_packages_cannot_be_installed(check
         check=False,
     )
     assert done.returncode == os.EX_UNAVAILABLE, done.stdout + done.stderr
-    assert "What conf/constraints.txt pins could not be installed" in done.stderr
+    assert "The packages in conf/constraints.txt could not be installed" in done.stderr
     places = SandboxPaths(checkout / "var")
     assert "Starting PostgreSQL and RabbitMQ" in places.log("sandbox").read_text(), "they were begun"
     assert [name for name in _PARTS if running(places.pid_file(name))] == []
