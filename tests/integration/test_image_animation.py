@@ -137,7 +137,7 @@ def test_an_apng_with_a_picture_in_front_shows_its_frames_only(run: Run) -> None
 
 def test_the_frames_of_an_animation_are_limited_in_number_and_in_size(run: Run) -> None:
     data = _animation("gif")
-    with pytest.raises(PermanentError, match="the image has 3 frames; allowed are 2, or one of them"):
+    with pytest.raises(PermanentError, match="the image has 3 frames; allowed are 2, or a single one"):
         run(data, {"format": "webp"}, max_frames=2)
     with pytest.raises(PermanentError, match="the image has 120 × 60 pixels; allowed are 7000"):
         run(data, {"format": "webp"}, max_pixels=7000)
@@ -212,7 +212,7 @@ def test_each_page_of_a_document_can_be_had(run: Run) -> None:
 
 
 def test_a_page_that_is_not_there_fails_for_good(run: Run) -> None:
-    with pytest.raises(PermanentError, match="page 4 is asked for; the image has 3"):
+    with pytest.raises(PermanentError, match="page 4 does not exist; the image has 3"):
         run(_document(), {"page": 4})
-    with pytest.raises(PermanentError, match="page 2 is asked for; the image has 1"):
+    with pytest.raises(PermanentError, match="page 2 does not exist; the image has 1"):
         run(saved(quarters(), "jpeg"), {"page": 2})

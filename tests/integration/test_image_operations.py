@@ -75,7 +75,7 @@ def test_a_crop_keeps_its_part_and_is_resized_after_that(
 
 def test_a_crop_beside_the_picture_fails_for_good(run: Run) -> None:
     with pytest.raises(
-        PermanentError, match="output o0: the crop begins at 400, 0, beside the picture, which has 400 × 200 pixels"
+        PermanentError, match="output o0: the crop begins at 400, 0, outside the image of 400 × 200 pixels"
     ):
         run(saved(quarters(), "png"), {"crop": {"left": 400, "top": 0, "width": 10, "height": 10}})
 
@@ -281,7 +281,7 @@ def test_what_cannot_fit_fails_for_good(run: Run) -> None:
         PermanentError, match=r"output o0 has \d+ bytes even with the lowest quality; allowed are 500 \(max_bytes\)"
     ):
         run(CAT, {"format": "jpeg", "max_bytes": 500})
-    with pytest.raises(PermanentError, match=r"output o0 has \d+ bytes as png, which loses nothing; allowed are 500"):
+    with pytest.raises(PermanentError, match=r"output o0 has \d+ bytes as png, which is lossless; allowed are 500"):
         run(CAT, {"format": "png", "max_bytes": 500})
 
 

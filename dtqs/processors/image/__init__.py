@@ -1,4 +1,4 @@
-"""The task type `image`: one picture in, any number of sizes and formats out. Payload, process and result; the steps in between are in modules of their own."""
+"""The task type `image`: one image in, any number of sizes and formats out. Each step is a module of its own."""
 
 from dtqs.processors.image.processor import ImageProcessor
 

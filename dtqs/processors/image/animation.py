@@ -1,4 +1,4 @@
-"""The frames of an animation in time: which outputs keep them, how long each is shown, and how often all of them."""
+"""Animations in time: the outputs that keep their frames, the duration of each frame, and the number of loops."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,20 +11,20 @@ from dtqs.processors.image.payload import ANIMATED_FORMATS, ImageOutput
 from dtqs.processors.image.sources import ANIMATIONS
 
 _LONGEST_MILLISECONDS = 0xFFFF * 10
-"""What a GIF can say."""
+"""The longest duration in a GIF."""
 _MOST_LOOPS = 0xFFFF
 
 
 @dataclass(slots=True)
 class Timing:
-    """Filled in while the frames go by; 0 loops are endless."""
+    """Durations and loops, filled in while the frames are decoded; 0 loops means endless."""
 
     milliseconds: list[int] = field(default_factory=list)
     loops: int = 0
 
 
 class AnimatedImage(Image.Image):
-    """An animation whose frames are made when a writer asks for them; one is held at a time."""
+    """An animation whose frames are made when a writer asks for them. It holds one at a time."""
 
     def __init__(self, count: int, make: Callable[[int], Image.Image]) -> None:
         super().__init__()
@@ -47,13 +47,13 @@ class AnimatedImage(Image.Image):
 
 
 def is_kept(image: ImageFile, output: ImageOutput, frames: int) -> bool:
-    """Tell whether an output shows all frames."""
+    """Tell whether an output keeps all frames."""
     wanted = output.animated and output.page is None and (output.format == "auto" or output.format in ANIMATED_FORMATS)
     return wanted and frames > 1 and image.format in ANIMATIONS
 
 
 def timed(image: ImageFile, frames: int, timing: Timing) -> Iterator[None]:
-    """Go through the frames; each is to be loaded before the next."""
+    """Go through the frames. The caller loads each one before the next."""
     timing.loops = _loops(image)
     for number in range(first(image, frames), frames):
         with decoding(image.format or ""):
@@ -65,7 +65,7 @@ def timed(image: ImageFile, frames: int, timing: Timing) -> Iterator[None]:
 
 
 def first(image: ImageFile, frames: int) -> int:
-    """Return where the animation begins: an APNG may have a picture in front for those that cannot show animations."""
+    """Return the number of the first frame: an APNG may begin with a still image for programs without animations."""
     return 1 if image.info.get("default_image") and frames > 1 else 0
 
 

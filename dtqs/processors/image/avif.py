@@ -1,4 +1,4 @@
-"""Opens an AVIF, with what Pillow leaves out of its container: the colours by code points, and the clean aperture."""
+"""Opens an AVIF, and reads two properties that Pillow ignores: colours by code points, and the clean aperture."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -9,11 +9,11 @@ from PIL.AvifImagePlugin import AvifImageFile
 
 _CONTAINERS = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8, b"av01": 78}
 _HEAD_BYTES = 1 << 20
-"""The container's directory lies in these; Pillow has refused a file that has none."""
+"""The container's directory lies in these bytes; Pillow refuses a file without one."""
 
 
 class AvifFile(AvifImageFile):
-    """An AVIF; what lies beside its clean aperture is not shown."""
+    """An AVIF, cropped to its clean aperture."""
 
     def _open(self) -> None:
         assert self.fp is not None
@@ -24,7 +24,7 @@ class AvifFile(AvifImageFile):
         super()._open()
         if code := properties.get(b"nclx"):
             self.info["cicp"] = (*(int.from_bytes(code[at : at + 2], "big") for at in (0, 2, 4)), code[6] >> 7)
-        self._stored = self.size
+        self._coded_size = self.size
         self._box = _aperture(properties.get(b"clap", b""), self.size)
         if self._box:
             self._size = self._box[2] - self._box[0], self._box[3] - self._box[1]
@@ -32,29 +32,29 @@ class AvifFile(AvifImageFile):
     def load(self) -> Any:
         if not self.tile or self._box is None:
             return super().load()
-        shown, self._size = self._size, self._stored
+        visible, self._size = self._size, self._coded_size
         self._im = None
-        self.tile = [tile._replace(extents=(0, 0, *self._stored)) for tile in self.tile]
+        self.tile = [tile._replace(extents=(0, 0, *self._coded_size)) for tile in self.tile]
         super().load()
-        self._im, self._size = self.im.crop(self._box), shown
+        self._im, self._size = self.im.crop(self._box), visible
         return Image.Image.load(self)
 
 
 def _properties(data: bytes) -> dict[bytes, bytes]:
-    """Return colours and aperture of the primary picture, or else of the track."""
+    """Return colours and aperture of the primary image, or else of the track."""
     try:
         for kind, start, end in _boxes(data, 0, len(data)):
             if kind == b"meta":
-                return _of_picture(data, start + 4, end)
+                return _item_properties(data, start + 4, end)
         for kind, start, end in _boxes(data, 0, len(data)):
             if kind == b"moov":
-                return _of_track(data, start, end)
+                return _track_properties(data, start, end)
     except (IndexError, ValueError):
         return {}
     return {}
 
 
-def _of_picture(data: bytes, start: int, end: int) -> dict[bytes, bytes]:
+def _item_properties(data: bytes, start: int, end: int) -> dict[bytes, bytes]:
     inside = {kind: (begin, stop) for kind, begin, stop in _boxes(data, start, end)}
     primary = data[slice(*inside[b"pitm"])] if b"pitm" in inside else b""
     wide = primary[:1] > b"\0"
@@ -66,11 +66,11 @@ def _of_picture(data: bytes, start: int, end: int) -> dict[bytes, bytes]:
         for index in _associated(data[slice(*parts.get(b"ipma", (0, 0)))], item)
         if 0 < index <= len(known)
     ]
-    return _named(data, chosen)
+    return _by_name(data, chosen)
 
 
 def _associated(data: bytes, item: int) -> Iterator[int]:
-    """Return which properties an item has, counted from 1."""
+    """Yield the numbers, from 1, of an item's properties."""
     if len(data) < 8:
         return
     wide_ids, wide_indices, at = data[0] > 0, data[3] & 1, 8
@@ -84,17 +84,17 @@ def _associated(data: bytes, item: int) -> Iterator[int]:
             at += step
 
 
-def _of_track(data: bytes, start: int, end: int) -> dict[bytes, bytes]:
+def _track_properties(data: bytes, start: int, end: int) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     for kind, begin, stop in _boxes(data, start, end):
         if kind in _CONTAINERS:
-            found = _of_track(data, begin + _CONTAINERS[kind], stop) | found
+            found = _track_properties(data, begin + _CONTAINERS[kind], stop) | found
         elif kind in (b"colr", b"clap"):
-            found = _named(data, [(kind, begin, stop)]) | found
+            found = _by_name(data, [(kind, begin, stop)]) | found
     return found
 
 
-def _named(data: bytes, boxes: list[tuple[bytes, int, int]]) -> dict[bytes, bytes]:
+def _by_name(data: bytes, boxes: list[tuple[bytes, int, int]]) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     for kind, start, end in boxes:
         if kind == b"colr" and data[start : start + 4] == b"nclx" and end - start >= 11:
@@ -105,7 +105,7 @@ def _named(data: bytes, boxes: list[tuple[bytes, int, int]]) -> dict[bytes, byte
 
 
 def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Return the kind of each box, and where its content begins and ends."""
+    """Yield the kind of each box, and the beginning and end of its content."""
     while start + 8 <= end:
         size, kind, head = int.from_bytes(data[start : start + 4], "big"), data[start + 4 : start + 8], 8
         if size == 1:
@@ -118,7 +118,7 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]
 
 
 def _aperture(clap: bytes, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    """Return the box that is shown; None where all is, or the aperture makes no sense."""
+    """Return the visible box; None if it is the whole image, or the aperture is not valid."""
     numbers = (
         [int.from_bytes(clap[at : at + 4], "big", signed=at >= 16 and at % 8 == 0) for at in range(0, 32, 4)]
         if clap

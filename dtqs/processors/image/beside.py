@@ -1,4 +1,4 @@
-"""A second look at an open file: with a place of its own, and without opening it again, which the jail refuses."""
+"""A second, independent view of an open file. It does not open the file again, which the jail would refuse."""
 
 import io
 import os
@@ -6,12 +6,12 @@ from typing import Any, BinaryIO
 
 
 def beside(file: BinaryIO) -> BinaryIO:
-    """Return the same file from its beginning; reading it moves nothing in the first one, which must stay open meanwhile."""
+    """Return a reader of the same file with its own position. The first file must stay open meanwhile."""
     return io.BufferedReader(_Beside(file.fileno()))
 
 
 class _Beside(io.RawIOBase):
-    """Libraries in C must not learn the number of the open file: they would move its place."""
+    """Hides the file's descriptor from libraries in C, which would move the shared position."""
 
     def __init__(self, fd: int) -> None:
         super().__init__()
@@ -31,6 +31,6 @@ class _Beside(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         begin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: os.fstat(self._fd).st_size}[whence]
         if begin + offset < 0:
-            raise OSError("a place before the beginning")
+            raise OSError("a position before the beginning")
         self._at = begin + offset
         return self._at

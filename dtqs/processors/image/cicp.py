@@ -1,6 +1,6 @@
-"""Colours said by code points (CICP, ITU-T H.273) or by bare numbers become a profile.
+"""Builds colour profiles from code points (CICP, ITU-T H.273) or plain numbers.
 
-AVIF, HEIC, JPEG XL and PNG say their colours so where they have no profile. HDR has none: see hdr.py.
+AVIF, HEIC, JPEG XL and PNG have these if they have no profile. HDR has no profile: see hdr.py.
 """
 
 import struct
@@ -33,15 +33,15 @@ _SAME_POINT = 0.004
 
 
 def is_hdr(code: Code) -> bool:
-    """Tell whether the numbers go beyond white."""
+    """Tell whether the values go beyond white."""
     return code[1] in (PQ, HLG)
 
 
 @lru_cache(maxsize=16)
 def profile(code: Code) -> bytes | None:
-    """Return the profile for code points; None for sRGB, which most are, and for what has no meaning here.
+    """Return the profile for code points; None for sRGB, the usual case, and for unknown code points.
 
-    The curve of BT.709 is taken for sRGB's, as browsers do: it says how a camera saw, not how a screen shows.
+    BT.709's curve is treated as sRGB's, as browsers do: it describes a camera, not a screen.
     """
     primaries, gamma = PRIMARIES.get(code[0]), _GAMMAS.get(code[1])
     known = code[0] in PRIMARIES and code[0] != SRGB
@@ -52,7 +52,7 @@ def profile(code: Code) -> bytes | None:
 
 @lru_cache(maxsize=16)
 def profile_of_numbers(gamma: float, points: tuple[float, ...] | None) -> bytes | None:
-    """Return the profile for a PNG's gAMA and cHRM (white, red, green, blue); None where these say sRGB."""
+    """Return the profile for a PNG's gAMA and cHRM (white, red, green, blue); None if they mean sRGB."""
     usual = PRIMARIES[SRGB]
     white, *colours = list(zip(points[::2], points[1::2], strict=True)) if points else [usual[3], *usual[:3]]
     given = (*colours, white)
@@ -70,7 +70,7 @@ def profile_of_numbers(gamma: float, points: tuple[float, ...] | None) -> bytes 
 
 
 def _built(primaries: tuple[Point, Point, Point, Point], gamma: float | None) -> bytes:
-    """Return an ICC profile: three colours and one curve; without a gamma, sRGB's curve."""
+    """Return an ICC profile of three colours and one curve; without a gamma, sRGB's curve."""
     colours = product(_adaptation(primaries[3]), to_xyz(primaries))
     if gamma is None:
         curve = b"".join(
@@ -111,7 +111,7 @@ def _fixed(value: float) -> bytes:
 
 
 def to_xyz(primaries: tuple[Point, Point, Point, Point]) -> Matrix:
-    """Return the matrix from linear colours to XYZ, its white being as bright as 1."""
+    """Return the matrix from linear colours to XYZ, with white at brightness 1."""
     red, green, blue, white = (_xyz(point) for point in primaries)
     columns: Matrix = (red, green, blue)
     rows = _transposed(columns)
@@ -120,7 +120,7 @@ def to_xyz(primaries: tuple[Point, Point, Point, Point]) -> Matrix:
 
 
 def _adaptation(white: Point) -> Matrix:
-    """Return the matrix that turns this white into that of profiles (Bradford)."""
+    """Return the matrix from this white to the profiles' white (Bradford)."""
     source, target = ([_dot(row, xyz) for row in _BRADFORD] for xyz in (_xyz(white), _D50))
     scaled = tuple(
         (t / s * row[0], t / s * row[1], t / s * row[2]) for s, t, row in zip(source, target, _BRADFORD, strict=True)
@@ -150,7 +150,7 @@ def inverse(m: Matrix) -> Matrix:
     (a, b, c), (d, e, f), (g, h, i) = m
     whole = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
     if not whole:
-        raise ValueError("colours that lie on one line")
+        raise ValueError("the primary colours lie on one line")
     return (
         ((e * i - f * h) / whole, (c * h - b * i) / whole, (b * f - c * e) / whole),
         ((f * g - d * i) / whole, (a * i - c * g) / whole, (c * d - a * f) / whole),

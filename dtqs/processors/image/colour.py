@@ -1,4 +1,4 @@
-"""What the numbers of a pixel mean: every mode of Pillow's becomes 8-bit grey or sRGB, with or without alpha, by the embedded profile if there is one."""
+"""Converts pixels of every mode to 8-bit grey or sRGB, with or without alpha, using the embedded profile if any."""
 
 import io
 import math
@@ -13,16 +13,16 @@ from dtqs.processors.image import cicp
 PLAIN = frozenset({"L", "LA", "RGB", "RGBA"})
 _SCALABLE = PLAIN | {"CMYK"}
 _UNSEEN = 3
-"""Profiles of sRGB by several makers differ by so many levels of 255, at most."""
+"""sRGB profiles of different makers differ by at most this number of levels, of 255."""
 _TRANSPARENT = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 
 
 def scalable(image: Image.Image) -> Image.Image:
-    """Return the picture in a mode whose pixels may be averaged: no palette, no bits, no 16-bit numbers, transparency as alpha."""
+    """Return the image in a mode whose pixels can be averaged: no palette, bits or 16-bit values; alpha kept."""
     if image.mode.startswith("I") or image.mode == "F":
         return _eight_bits(image)
     if "transparency" in image.info and image.mode in _TRANSPARENT:
-        # by way of RGBA: Pillow has no direct way for every mode
+        # through RGBA, because Pillow cannot convert every mode directly
         return image.convert("RGBA").convert(_TRANSPARENT[image.mode])
     if image.mode in _SCALABLE:
         return image
@@ -31,8 +31,8 @@ def scalable(image: Image.Image) -> Image.Image:
     return image.convert({"1": "L", "La": "LA", "PA": "RGBA", "RGBa": "RGBA"}.get(image.mode, _of_palette(image)))
 
 
-def described(info: Mapping[Any, Any]) -> tuple[bytes | None, cicp.Code | None]:
-    """Return the profile of a loaded picture, embedded or made from what else it says; or the code of its HDR."""
+def colour_profile(info: Mapping[Any, Any]) -> tuple[bytes | None, cicp.Code | None]:
+    """Return the profile of a loaded image, embedded or built from its other colour data; or its HDR code."""
     profile, code = info.get("icc_profile"), info.get("cicp")
     if isinstance(profile, bytes) and profile:
         return profile, None
@@ -45,18 +45,18 @@ def described(info: Mapping[Any, Any]) -> tuple[bytes | None, cicp.Code | None]:
 
 
 def srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str | None]:
-    """Return the picture in grey or sRGB, and a remark when its profile could not be used."""
+    """Return the image in grey or sRGB, and a remark if its profile could not be used."""
     remark = None
     if profile:
         try:
             return _by_profile(image, profile), None
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
-            remark = f"the colour profile cannot be used, and was ignored: {error}"[:300]
+            remark = f"the colour profile cannot be used and was ignored: {error}"[:300]
     return (image if image.mode in PLAIN else image.convert("RGB")), remark
 
 
 def fitting_profile(image: Image.Image, profile: bytes | None) -> bytes | None:
-    """Return the profile if it is one for pixels of this sort, so that it may be kept with them."""
+    """Return the profile if it fits this kind of pixels and may stay with them."""
     if not profile:
         return None
     try:
@@ -67,7 +67,7 @@ def fitting_profile(image: Image.Image, profile: bytes | None) -> bytes | None:
 
 
 def has_transparency(image: Image.Image) -> bool:
-    """Tell whether any pixel can be seen through."""
+    """Tell whether any pixel is transparent, at least partly."""
     if image.mode not in ("LA", "RGBA"):
         return False
     lowest = image.getchannel("A").getextrema()[0]
@@ -75,7 +75,7 @@ def has_transparency(image: Image.Image) -> bool:
 
 
 def flatten(image: Image.Image, background: str) -> Image.Image:
-    """Return the picture without alpha, on a background."""
+    """Return the image on a background, without alpha."""
     if image.mode not in ("LA", "RGBA"):
         return image
     base = Image.new("RGBA", image.size, background)
@@ -87,7 +87,7 @@ def _of_palette(image: Image.Image) -> str:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale larger numbers down; Pillow's own conversion cuts everything above 255 off."""
+    """Scale larger values down. Pillow's own conversion clips everything above 255."""
     low, high = _range(image)
     scale = 255.0 / (high - low) if high > low else 1.0
     wide = image if image.mode == "F" else image.convert("I")
@@ -95,7 +95,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _range(image: Image.Image) -> tuple[float, float]:
-    """What is black and what is white: by the mode where it says so, else the next usual range that holds all values."""
+    """Return the values of black and white: from the mode, or the next usual range that contains all values."""
     if image.mode.startswith("I;16"):
         return 0.0, 65535.0
     low, high = image.getextrema()
@@ -116,7 +116,7 @@ def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:
     if colours.mode == "L" and source.profile.xcolor_space.strip() == "RGB":
         colours = colours.convert("RGB")
     converted = _converted(colours, source)
-    converted.info = {}  # the writers would embed the profile that it has there
+    converted.info = {}  # otherwise the writers embed the profile in it
     if image.mode in ("L", "LA"):
         converted = converted.convert("L")
     if alpha:
@@ -135,7 +135,7 @@ def _converted(colours: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.
 
 @lru_cache(maxsize=32)
 def _is_srgb(profile: bytes) -> bool:
-    """Tell whether a profile changes no colour, whatever its name is: most are sRGB's, and need no work."""
+    """Tell whether a profile changes no colour, whatever its name. Most are sRGB's and need no conversion."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     if source.profile.xcolor_space.strip() != "RGB":
         return False

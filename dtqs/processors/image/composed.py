@@ -1,6 +1,6 @@
-"""Animations whose frames are parts of a canvas (GIF, APNG): composed as browsers do it, one frame at a time.
+"""Animations whose frames are parts of a canvas (GIF, APNG), composed as browsers do, one frame at a time.
 
-Pixels that no frame has painted are transparent. gif.py and png.py know where the parts of a file lie.
+Pixels that no frame has painted are transparent. gif.py and png.py find the parts in a file.
 """
 
 from abc import abstractmethod
@@ -14,7 +14,7 @@ from PIL.ImageFile import ImageFile
 
 
 class Dispose(Enum):
-    """The fate of a part before the next one is painted."""
+    """The treatment of a part before the next one is painted."""
 
     KEEP = 0
     CLEAR = 1
@@ -30,31 +30,31 @@ class Piece:
     milliseconds: float
     dispose: Dispose
     over: bool
-    """Painted over what is there; else it replaces it, with its transparent pixels."""
+    """Whether the part is blended over the canvas; if not, it replaces the canvas with its own alpha."""
     decode: Callable[[], Image.Image]
-    apart: bool = False
-    """A picture that stands before the animation and is no part of it."""
+    is_default_image: bool = False
+    """Whether the part is a still image before the animation, and not one of its frames."""
 
 
 class Composed(ImageFile):
-    """Frames are composed when they are loaded; only the canvas, and what is to be restored, is held."""
+    """Composes frames when they are loaded. It holds only the canvas, and the area to restore."""
 
     stored_mode = "RGBA"
-    """How the file stores its pixels."""
+    """The mode of the file's own pixels."""
     opaque = False
-    """No pixel of any frame can be transparent."""
+    """Whether no pixel of any frame can be transparent."""
 
     def _open(self) -> None:
         self._next, self._wanted = 0, 0
         self.pieces = self.read_pieces()
         self._mode = "RGB" if self.opaque else "RGBA"
         self.tile = []
-        if self.pieces[0].apart:
+        if self.pieces[0].is_default_image:
             self.info["default_image"] = True
 
     @abstractmethod
     def read_pieces(self) -> Sequence[Piece]:
-        """Read the file's structure; set the size, `info`, `stored_mode` and `opaque`. Raises what Pillow's readers do."""
+        """Read the file's structure; set the size, `info`, `stored_mode` and `opaque`. Raises like Pillow's readers."""
 
     @property
     def n_frames(self) -> int:
@@ -74,11 +74,11 @@ class Composed(ImageFile):
         self.info["duration"] = self.pieces[frame].milliseconds
 
     def load(self) -> Any:
-        """Compose up to the frame that is wanted, from the start where it lies behind. The next frame changes its pixels."""
+        """Compose up to the wanted frame, from the start if it lies behind. The next frame changes its pixels."""
         if self._next > self._wanted + 1:
             self._next = 0
         while self._next <= self._wanted:
-            if self._next == 0 or self.pieces[self._next - 1].apart:
+            if self._next == 0 or self.pieces[self._next - 1].is_default_image:
                 self._canvas, self._restore = Image.new(self._mode, self.size), _nothing
             self._restore()
             self._restore = self._paint(self.pieces[self._next])
@@ -87,7 +87,7 @@ class Composed(ImageFile):
         return Image.Image.load(self)
 
     def _paint(self, piece: Piece) -> Callable[[], None]:
-        """Paint a part, as far as it lies on the canvas; return what disposes of it."""
+        """Paint the visible area of a part; return the function that disposes of it."""
         part, canvas, corner = piece.decode(), self._canvas, (piece.left, piece.top)
         size = max(0, min(part.width, self.width - piece.left)), max(0, min(part.height, self.height - piece.top))
         if not all(size):
@@ -110,4 +110,4 @@ class Composed(ImageFile):
 
 
 def _nothing() -> None:
-    """Leave the canvas as it is."""
+    """Leave the canvas unchanged."""

@@ -1,4 +1,4 @@
-"""Opens what claims to be a picture, with suspicion: known decoders only, limits before the first pixel, and every failure in plain words."""
+"""Opens files of unknown content safely: known decoders only, limits before the first pixel, clear errors."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ from dtqs.errors import PermanentError, TransientError
 from dtqs.files.kinds import description
 from dtqs.files.sniff import HEAD_BYTES, sniff
 from dtqs.processors.image.geometry import Size
-from dtqs.processors.image.sources import ALLOWED, ANIMATIONS, WORDS, open_source
+from dtqs.processors.image.sources import ALLOWED, ANIMATIONS, FORMAT_NAMES, open_source
 
 BROKEN = (
     *(
@@ -34,12 +34,12 @@ BROKEN = (
     ),
     *(struct.error, zlib.error),
 )
-"""What Pillow is known to raise on garbage. No bare Exception: an interrupt by the worker must pass."""
+"""Exceptions that Pillow raises on garbage. Not all of Exception: an interrupt by the worker must pass."""
 _DISK = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
 
 
 def check_source(file: BinaryIO, max_bytes: int) -> tuple[str, int]:
-    """Return the media type and the size in bytes of what is there. Raises PermanentError for no image, or too long a one."""
+    """Return the media type and the size in bytes. Raises PermanentError for a non-image or a too large file."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if size == 0:
@@ -47,7 +47,7 @@ def check_source(file: BinaryIO, max_bytes: int) -> tuple[str, int]:
     if size > max_bytes:
         raise PermanentError(f"the file has {size} bytes; allowed are {max_bytes}")
     media_type = sniff(file.read(HEAD_BYTES))
-    if media_type not in WORDS:
+    if media_type not in FORMAT_NAMES:
         raise PermanentError(f"the file is {description(media_type)}, not an image that can be read: {ALLOWED}")
     file.seek(0)
     return media_type, size
@@ -55,12 +55,12 @@ def check_source(file: BinaryIO, max_bytes: int) -> tuple[str, int]:
 
 @contextmanager
 def opened(file: BinaryIO, media_type: str, max_pixels: int) -> Iterator[ImageFile]:
-    """Open the picture's header with the one decoder for its type. What reads more of it belongs into `decoding`."""
-    word = WORDS[media_type]
+    """Open the image's header with the one decoder for its type. Read anything further inside `decoding`."""
+    word = FORMAT_NAMES[media_type]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of broken metadata, which costs nobody his thumbnail
+        warnings.simplefilter("ignore")  # broken metadata must not prevent a thumbnail
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        # the header is judged here, with its figures; what a reader finds behind it, or at once, by Pillow
+        # the header is checked below, with its figures; Pillow checks the sizes that readers find later
         Image.MAX_IMAGE_PIXELS = max_pixels
         with decoding(word):
             image = _header(file, media_type)
@@ -72,21 +72,15 @@ def opened(file: BinaryIO, media_type: str, max_pixels: int) -> Iterator[ImageFi
 def _header(file: BinaryIO, media_type: str) -> ImageFile:
     try:
         return open_source(file, media_type)
-    except (
-        SyntaxError,
-        EOFError,
-        LookupError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # readers' words for a header without sense
+    except (SyntaxError, EOFError, LookupError, RuntimeError, ValueError) as error:  # an invalid header
         reason = f": {_short(error)}" if str(error) else ""
-        what = f"{description(media_type)}, but is broken, or of a sort that cannot be read"
-        raise PermanentError(f"the file begins like {what}{reason}") from error
+        kind = f"{description(media_type)}, but is broken, or of an unsupported variant"
+        raise PermanentError(f"the file begins like {kind}{reason}") from error
 
 
 @contextmanager
 def decoding(word: str) -> Iterator[None]:
-    """Put into plain words what a decoder may raise; `word` is its name."""
+    """Turn a decoder's exceptions into clear errors; `word` is the decoder's name."""
     try:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -100,30 +94,30 @@ def decoding(word: str) -> Iterator[None]:
 
 
 def count_frames(image: ImageFile) -> int:
-    """Return how many frames or pages there are; a picture of another kind has one."""
+    """Return the number of frames or pages; other images have one."""
     counted = getattr(image, "n_frames", 1) if image.format in ANIMATIONS or image.format == "TIFF" else 1
     return counted if isinstance(counted, int) and counted > 0 else 1
 
 
 def go_to(image: ImageFile, frame: int, max_pixels: int) -> None:
-    """Go to a frame or page, counted from 0, whose size may be another one."""
+    """Go to a frame or page, counted from 0, which may have another size."""
     if frame != image.tell():
         image.seek(frame)
     _check_pixels(image.size, max_pixels)
 
 
 def check_frames(frames: int, max_frames: int) -> None:
-    """Raise PermanentError where an animation has too many frames."""
+    """Raise PermanentError if an animation has too many frames."""
     if frames > max_frames:
         raise PermanentError(
-            f"the image has {frames} frames; allowed are {max_frames}, or one of them (page, or animated = false)"
+            f"the image has {frames} frames; allowed are {max_frames}, or a single one (page, or animated = false)"
         )
 
 
 def orientation(image: ImageFile) -> int:
-    """Return the EXIF orientation, 1 to 8, that is still to be applied; 1 where there is none or it is broken."""
+    """Return the EXIF orientation, 1 to 8, that remains to be applied; 1 if it is missing or broken."""
     if image.format == "TIFF":
-        return 1  # Pillow applies it when it loads one
+        return 1  # Pillow applies it when loading a TIFF
     try:
         value = image.getexif().get(Tag.Orientation, 1)
     except BROKEN:

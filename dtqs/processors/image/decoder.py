@@ -1,6 +1,6 @@
-"""The process that decodes: one for each worker, used for one task after the other, with limits on what it may take from the machine.
+"""The process that decodes: one per worker, reused for task after task, with limits on memory and processor time.
 
-Its only way out is the socket that it gets as standard input. Whatever a picture does to it, the worker lives and starts another one.
+It has no connection but the socket on its standard input. If an image crashes it, the worker starts another.
 """
 
 import gc
@@ -30,16 +30,16 @@ def main() -> None:
     """Serve the worker whose process id is the first argument, until it closes its end."""
     die_with_parent()
     if os.getppid() != int(sys.argv[1]):
-        os._exit(os.EX_OK)  # it died before that
+        os._exit(os.EX_OK)  # the worker has died already
     worker = socket.socket(fileno=os.dup(0))
     settings = ImageSettings.model_validate_json(sys.argv[2])
     _limit(settings)
-    # there is a worker per core already
+    # there is one worker per core already
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     enter(sys.argv[3], has_socket=True)
     wire.send(worker, {"ready": os.getpid()})
-    # libraries in C write their complaints about broken pictures there
+    # libraries in C write complaints about broken images to standard error
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     try:
         while True:
@@ -52,7 +52,7 @@ def main() -> None:
 def _limit(settings: ImageSettings) -> None:
     memory = settings.max_memory_bytes
     with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-        file.write("1000")  # where memory is short, the kernel is to end this process and not the worker
+        file.write("1000")  # if memory runs out, the kernel must kill this process and not the worker
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it writes to its socket only
@@ -84,17 +84,18 @@ def _answer(worker: socket.socket, payload: str, sources: Mapping[str, BinaryIO]
     except MemoryError:
         gc.collect()
         return {
-            "refused": f"the image needs more memory than the allowed {settings.max_memory_bytes} bytes (max_memory_bytes)",
+            "refused": f"the image needs more memory than the allowed {settings.max_memory_bytes} bytes "
+            "(max_memory_bytes)",
             "transient": False,
         }
     except wire.Gone:
         raise
-    except Exception:  # a fault of ours, or of a library's in a way that is not known yet: the worker tells it, and the next task has a chance
+    except Exception:  # an unknown fault of ours or of a library: the worker reports it, and the next task may succeed
         return {"fault": traceback.format_exc()[-_TRACEBACK_CHARACTERS:]}
 
 
 def _allow_cpu(seconds: int) -> None:
-    """So much more from now on; the kernel ends the process when it is used up."""
+    """Allow this much more processor time; the kernel ends the process when it is used up."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (int(usage.ru_utime + usage.ru_stime) + seconds + 1, hard))

@@ -1,4 +1,4 @@
-"""What is done to a picture after it has its size, in the order of the issue: pad, turn, blur, tones, background, corners, watermark, border."""
+"""Effects on an image of final size, in this order: pad, turn, blur, tones, background, corners, watermark, border."""
 
 from collections.abc import Callable
 
@@ -17,12 +17,12 @@ _FLIPS = {
 }
 _SOFT_SIDE = 48
 _SMOOTH = 4
-"""A corner is drawn so many times as large, and shrunk."""
+"""A corner is drawn this many times larger, and then shrunk."""
 Stamp = Callable[[Image.Image], Image.Image]
 
 
 def apply(picture: Image.Image, output: ImageOutput, canvas: Size | None, stamp: Stamp | None) -> Image.Image:
-    """Return the picture with everything done to it that the output asks for; `stamp` puts the watermark on."""
+    """Return the image with all effects of the output; `stamp` adds the watermark."""
     picture = _turned(_padded(picture, output, canvas), output)
     picture = _toned(_sharpened(picture, output), output)
     if output.background:
@@ -35,7 +35,7 @@ def apply(picture: Image.Image, output: ImageOutput, canvas: Size | None, stamp:
 
 
 def needs_rgb(output: ImageOutput) -> bool:
-    """Tell whether something is asked for that cannot be done to inks."""
+    """Tell whether an effect is wanted that inks (CMYK) do not support."""
     toned = output.grayscale or (output.brightness, output.contrast, output.saturation) != (1, 1, 1)
     drawn = (
         output.background
@@ -57,7 +57,7 @@ def _padded(picture: Image.Image, output: ImageOutput, canvas: Size | None) -> I
         return picture
     colour = output.pad_with or output.background
     base = (
-        _out_of_focus(picture, canvas) if colour == "blur" else Image.new("RGBA", canvas, colour or (255, 255, 255, 0))
+        _blurred_fill(picture, canvas) if colour == "blur" else Image.new("RGBA", canvas, colour or (255, 255, 255, 0))
     )
     at = anchored(output.gravity, canvas, picture.size)
     if colour:
@@ -67,8 +67,8 @@ def _padded(picture: Image.Image, output: ImageOutput, canvas: Size | None) -> I
     return base
 
 
-def _out_of_focus(picture: Image.Image, canvas: Size) -> Image.Image:
-    """Fill the canvas with the picture's middle: small, blurred and enlarged, which costs little and shows no detail."""
+def _blurred_fill(picture: Image.Image, canvas: Size) -> Image.Image:
+    """Fill the canvas with the image's middle, shrunk, blurred and enlarged: that is cheap and hides details."""
     scale = _SOFT_SIDE / max(canvas)
     size = max(1, round(canvas[0] * scale)), max(1, round(canvas[1] * scale))
     part = min(picture.width / size[0], picture.height / size[1])
@@ -100,7 +100,7 @@ def _sharpened(picture: Image.Image, output: ImageOutput) -> Image.Image:
         filters.append(ImageFilter.UnsharpMask(radius=1, percent=round(100 * output.sharpen), threshold=2))
     if not filters:
         return picture
-    # by way of colours that are weighted by their alpha: else what shows through bleeds into the edges
+    # with alpha-weighted colours: otherwise hidden colours bleed into the edges
     weighted = {"RGBA": "RGBa", "LA": "La"}.get(picture.mode)
     work = picture.convert(weighted) if weighted else picture
     for each in filters:
@@ -134,7 +134,7 @@ def _rounded(picture: Image.Image, radius: int) -> Image.Image:
 
 
 def _shape(size: Size, radius: int) -> Image.Image:
-    """A rectangle with smooth round corners, white on black."""
+    """Return a rectangle with smooth round corners, white on black."""
     shape, radius = Image.new("L", size, 255), min(radius, min(size) // 2)
     if radius < 1:
         return shape

@@ -1,4 +1,4 @@
-"""Writes a finished picture or animation in one of the output formats: which options each takes, and what it can hold."""
+"""Writes a finished image or animation in one of the output formats, with the format's options and limits."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -25,11 +25,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "webp": {"quality": 80, "method": 4},
     "gif": {},
     "tiff": {"compression": "tiff_adobe_deflate"},
-    # one thread: there is a worker per core already
+    # one thread: there is one worker per core already
     "avif": {"quality": 65, "speed": 7, "max_threads": 1},
 }
 _WITH_METADATA = {"tiff": {"compression": "raw"}}
-"""The compressing writer of TIFF cannot write EXIF."""
+"""Pillow's compressing TIFF writer cannot write EXIF."""
 _LONGEST_SIDE = {"jpeg": 65500, "webp": 16383, "avif": 65535, "gif": 65535}
 _OPAQUE = frozenset({"jpeg"})
 _WITH_PALETTE = frozenset({"png", "gif"})
@@ -42,9 +42,9 @@ Options = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The pictures to write: one, or the frames of an animation with their milliseconds; 0 loops are endless.
+    """The images to write: one, or the frames of an animation with their milliseconds; 0 loops means endless.
 
-    Of an animation that is too large to be held, only the first frame is there, and `make` makes each.
+    Of an animation too large to hold, only the first frame is here, and `make` makes each frame.
     """
 
     frames: Sequence[Image.Image]
@@ -58,7 +58,7 @@ class Finished:
 
     @property
     def transparent(self) -> bool:
-        """Something can be seen through, or may be in frames that are not made yet."""
+        """Whether any pixel is transparent, or may be in frames not made yet."""
         if self.make:
             return self.frames[0].mode in ("LA", "RGBA")
         return any(has_transparency(frame) for frame in self.frames)
@@ -66,7 +66,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A file, and what it holds: writers merge frames that are equal, and a still picture has no time."""
+    """A file and its content. Writers merge equal frames, and a still image has no duration."""
 
     data: bytes
     media_type: str
@@ -75,16 +75,16 @@ class Encoded:
 
 
 def encode(finished: Finished, output: ImageOutput, metadata: Metadata, profile: bytes | None = None) -> Encoded:
-    """Return the file's bytes and its media type. In memory: an encoder's error and a full disk must not look the same."""
+    """Return the encoded file. It is made in memory, so that an encoder's error differs from a full disk's."""
     formats = (output.format,) if output.format != "auto" else _by_content(finished)
     for format in formats[:-1]:
         data = _written(finished, format, output, metadata, profile)
         if output.max_bytes is None or len(data) <= output.max_bytes:
-            return _held(data, format, finished)
-    return _held(_written(finished, formats[-1], output, metadata, profile, fit=True), formats[-1], finished)
+            return _encoded(data, format, finished)
+    return _encoded(_written(finished, formats[-1], output, metadata, profile, fit=True), formats[-1], finished)
 
 
-def _held(data: bytes, format: str, finished: Finished) -> Encoded:
+def _encoded(data: bytes, format: str, finished: Finished) -> Encoded:
     times: Sequence[float] = ()
     if finished.count > 1:
         times = _TIMES[format](data) if format in _TIMES else finished.milliseconds
@@ -104,7 +104,7 @@ _TIMES: dict[str, Callable[[bytes], Sequence[float]]] = {"gif": _gif_times, "png
 
 
 def check_side(output: ImageOutput, size: tuple[int, int]) -> None:
-    """Raise PermanentError where the format cannot hold so large a picture."""
+    """Raise PermanentError if the format cannot hold an image of this size."""
     limit = _LONGEST_SIDE.get(output.format)
     if limit and max(size) > limit:
         raise PermanentError(
@@ -113,7 +113,10 @@ def check_side(output: ImageOutput, size: tuple[int, int]) -> None:
 
 
 def _by_content(finished: Finished) -> tuple[str, ...]:
-    """Choose what shows the picture well in few bytes, and what every program and browser reads; a second choice where the first may be too long."""
+    """Choose formats that show the image well in few bytes, and that all browsers read.
+
+    The second is a fallback if the file of the first is too large.
+    """
     picture = finished.frames[0]
     if finished.count > 1:
         return ("webp",)
@@ -131,15 +134,14 @@ def _written(
     options = _options(format, output, profile) | _timing(format, finished, frames)
     write = _fitting if fit and output.max_bytes else _saved_for
     if kept := fitting(metadata, format):
-        with suppress(
-            *BROKEN
-        ):  # tags that a reader let pass and a writer cannot write cost the metadata, not the picture
+        # if a tag passes the reader but not the writer, only the metadata is lost, not the image
+        with suppress(*BROKEN):
             return write(frames, format, output, options | kept | _WITH_METADATA.get(format, {}))
     return write(frames, format, output, options)
 
 
 def _frames(finished: Finished, output: ImageOutput, format: str) -> list[Image.Image]:
-    """Return what a writer takes. Frames share alpha, where one needs it; but in a GIF each has its own palette."""
+    """Return the frames for the writer. If one has alpha, all get it; but each frame of a GIF has its own palette."""
     alpha = finished.count > 1 and format != "gif" and finished.transparent
     if not finished.make:
         return [_prepared(frame, output, format, alpha) for frame in _alike(finished.frames)]
@@ -148,7 +150,7 @@ def _frames(finished: Finished, output: ImageOutput, format: str) -> list[Image.
 
 
 def _alike(frames: Sequence[Image.Image]) -> Sequence[Image.Image]:
-    """Frames of one animation share a mode."""
+    """Convert the frames of one animation to a common mode."""
     if len({frame.mode for frame in frames}) < 2:
         return frames
     mode = "RGBA" if any(frame.mode in ("LA", "RGBA") for frame in frames) else "RGB"
@@ -177,21 +179,22 @@ def _timing(format: str, finished: Finished, frames: Sequence[Image.Image]) -> O
         return {}
     options: Options = {"save_all": True, "append_images": frames[1:], "duration": list(finished.milliseconds)}
     if format == "gif":
-        # a GIF counts how often it is shown again, and says nothing where that is never
+        # a GIF counts the repetitions after the first loop, and has no count for a single loop
         again = {} if finished.loops == 1 else {"loop": max(0, finished.loops - 1)}
-        # what a frame leaves must not show through the holes of the next
+        # pixels of one frame must not show through the holes of the next
         return options | again | {"disposal": 2 if finished.transparent else 1}
     return options if format == "avif" else options | {"loop": finished.loops}
 
 
 def _fitting(frames: Sequence[Image.Image], format: str, output: ImageOutput, options: Options) -> bytes:
-    """Write with the highest quality, up to the one that is wanted, at which the file is no longer than is allowed."""
+    """Write with the highest quality, up to the wanted one, that keeps the file within its limit."""
     limit, data = output.max_bytes or 0, _saved(frames, format, options)
     if len(data) <= limit:
         return data
     if "quality" not in options or "lossless" in options:
         raise PermanentError(
-            f"output {output.name} has {len(data)} bytes as {format}, which loses nothing; allowed are {limit} (max_bytes)"
+            f"output {output.name} has {len(data)} bytes as {format}, which is lossless; "
+            f"allowed are {limit} (max_bytes)"
         )
     best, low, high = b"", _LOWEST_QUALITY, options["quality"] - 1
     while low <= high:
@@ -203,7 +206,8 @@ def _fitting(frames: Sequence[Image.Image], format: str, output: ImageOutput, op
             high = quality - 1
     if not best:
         raise PermanentError(
-            f"output {output.name} has {len(data)} bytes even with the lowest quality; allowed are {limit} (max_bytes): make it smaller"
+            f"output {output.name} has {len(data)} bytes even with the lowest quality; "
+            f"allowed are {limit} (max_bytes): make it smaller"
         )
     return best
 
@@ -220,7 +224,7 @@ def _saved(frames: Sequence[Image.Image], format: str, options: Options) -> byte
         and "save_all" in options
         and any(isinstance(frame, AnimatedImage) or has_transparency(frame) for frame in frames)
     ):
-        # the writer looks at its frames only, which need not cover the canvas
+        # the writer sets the alpha flag by the frames alone, but they need not cover the canvas
         return webp.with_alpha(buffer.getvalue()) if frames[0].mode in ("LA", "RGBA") else buffer.getvalue()
     return buffer.getvalue()
 

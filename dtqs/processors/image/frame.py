@@ -1,4 +1,4 @@
-"""One decoded frame or page, and what each output makes of its parts: the size by a ladder in the right colours, then the effects."""
+"""One decoded frame or page. Each output scales a part of it down a ladder of sizes, then applies its effects."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,11 +14,11 @@ from dtqs.processors.image.watermark import stamped
 
 _WITH_INKS = frozenset({"jpeg", "tiff"})
 MarkOf = Callable[[str], Image.Image]
-"""Gives the watermark picture of a URI."""
+"""Returns the watermark image of a URI."""
 
 
 class ImageFrame:
-    """Its parts in sRGB, and as they were stored for outputs that keep the profile; each made when first asked for."""
+    """The parts in sRGB, and unconverted for outputs that keep the profile. Each is made when first needed."""
 
     def __init__(self, parts: Mapping[Box, Loaded], mark_of: MarkOf) -> None:
         self._parts, self._mark_of = parts, mark_of
@@ -28,7 +28,7 @@ class ImageFrame:
         self.remark: str | None = None
 
     def make(self, output: ImageOutput, plan: Plan) -> Image.Image:
-        """Return the finished picture of an output. Larger ones should come first."""
+        """Return the finished image of an output. Ask for larger ones first."""
         picture = self._ladder(plan.part, self.profile_for(output) is not None).make(plan)
         mark = output.watermark
         stamp = (
@@ -37,11 +37,11 @@ class ImageFrame:
         return apply(picture, output, plan.canvas, stamp)
 
     def placed(self, plan: Plan) -> Plan:
-        """Return the plan with its box where there is most to see, if it is for us to choose."""
+        """Return the plan with its box on the most interesting area, if the box may move."""
         return plan if plan.area is None else smart.placed(self._parts[plan.part].picture, plan)
 
     def profile_for(self, output: ImageOutput) -> bytes | None:
-        """Return the profile that an output is to keep; None where its colours become sRGB."""
+        """Return the profile that an output keeps; None if its colours become sRGB."""
         inks = self._any.picture.mode not in PLAIN
         if (
             not output.keep_profile
@@ -52,7 +52,7 @@ class ImageFrame:
         return self._profile
 
     def small(self, whole: Box) -> Image.Image:
-        """Return the smallest sRGB picture of the whole that there is by now."""
+        """Return the smallest sRGB version of the whole image made so far."""
         if (whole, False) not in self._ladders and (whole, True) in self._ladders:
             return srgb(self._ladders[whole, True].smallest, self._any.profile)[0]
         return self._ladder(whole, keep=False).smallest

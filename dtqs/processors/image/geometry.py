@@ -1,4 +1,4 @@
-"""How large a picture becomes and which part of it stays; pure arithmetic on sizes, no pixel in sight."""
+"""The size of each output, and the part of the source that it shows; pure arithmetic without pixels."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,10 +13,10 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Cut `part` out of the source, scale it to `full`, then keep what lies in `box` (in pixels of `full`).
+    """Cut `part` out of the source, scale it to `full`, then keep `box` (in pixels of `full`).
 
-    Boxes are left, top, right, bottom. A free part may lie anywhere in the source, and the box anywhere in `area`:
-    content decides. The canvas, if there is one, is what the result is put on.
+    Boxes are left, top, right, bottom. The content places a free part in the source, and the box in `area`.
+    The result is put on the canvas, if there is one.
     """
 
     part: Box
@@ -39,18 +39,18 @@ class Plan:
         return self.size == self.full
 
     def moved(self, left: int, top: int) -> "Plan":
-        """Return it with the box at another place."""
+        """Return the plan with its box at another place."""
         return replace(self, box=_at(left, top, self.size), area=None)
 
     def taken(self, left: int, top: int) -> "Plan":
-        """Return it with the part at another place of the source."""
+        """Return the plan with its part at another place in the source."""
         return replace(self, part=_at(left, top, extent(self.part)), free=False)
 
 
 def plan(source: Size, output: ImageOutput) -> Plan:
-    """Decide size and part of one output of a source, as it is shown (after its orientation).
+    """Return the plan of one output for a source after its orientation is applied.
 
-    Raises PermanentError for a crop beside the source.
+    Raises PermanentError for a crop outside the source.
     """
     part = _cropped(source, output)
     free = output.crop is not None and output.crop.gravity == "smart" and part != (0, 0, *source)
@@ -63,7 +63,7 @@ def extent(box: Box) -> Size:
 
 
 def needed(plans: Iterable[Plan]) -> dict[Box, Size]:
-    """Return the size at which each part must be had so that no plan loses sharpness: never above the source's."""
+    """Return the size that each part needs so that no plan loses sharpness, at most the source's size."""
     sizes: dict[Box, Size] = {}
     for each in plans:
         before, most = sizes.get(each.part, (1, 1)), extent(each.part)
@@ -72,12 +72,12 @@ def needed(plans: Iterable[Plan]) -> dict[Box, Size]:
 
 
 def contained(size: Size, side: int) -> Size:
-    """Return a size in the same proportions, neither side longer than `side`, and never larger."""
+    """Return a size of the same proportions whose sides are at most `side`; never enlarge."""
     return _scaled(size, min(1.0, side / max(size)))
 
 
 def anchored(gravity: str, outer: Size, inner: Size) -> tuple[int, int]:
-    """Return where the inner one's left upper corner is, so that it lies in the outer one as the gravity says."""
+    """Return the upper left corner that places the inner size in the outer one by gravity."""
     across = 0.0 if "left" in gravity else 1.0 if "right" in gravity else 0.5
     down = 0.0 if "top" in gravity else 1.0 if "bottom" in gravity else 0.5
     return int((outer[0] - inner[0]) * across), int((outer[1] - inner[1]) * down)
@@ -102,7 +102,7 @@ def _box(source: Size, name: str, crop: ImageCrop, units: tuple[float, float]) -
     left, top = round((crop.left or 0) * units[0]), round((crop.top or 0) * units[1])
     if left >= source[0] or top >= source[1]:
         raise PermanentError(
-            f"output {name}: the crop begins at {left}, {top}, beside the picture, which has {source[0]} × {source[1]} pixels"
+            f"output {name}: the crop begins at {left}, {top}, outside the image of {source[0]} × {source[1]} pixels"
         )
     return (
         left,

@@ -1,8 +1,9 @@
-"""Reads the structure of a GIF: its parts, their times, and how often all are shown. Pillow decodes each part."""
+"""Reads the structure of a GIF: its parts, their durations, and the number of loops. Pillow decodes each part."""
 
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import IO
 
 from PIL import GifImagePlugin, Image
@@ -17,7 +18,7 @@ _DISPOSE = {2: Dispose.CLEAR, 3: Dispose.RESTORE}
 
 @dataclass(slots=True)
 class _Control:
-    """An extension, which describes the part that follows it."""
+    """The graphic control extension of the following part."""
 
     dispose: Dispose = Dispose.KEEP
     milliseconds: int = 0
@@ -26,7 +27,7 @@ class _Control:
 
 @dataclass(frozen=True, slots=True)
 class _GifPart:
-    """Where one part's pixels are in the file, and what is needed to decode them alone."""
+    """The place of one part's pixels in the file, and the data for decoding it alone."""
 
     size: tuple[int, int]
     flags: int
@@ -36,7 +37,7 @@ class _GifPart:
     end: int
 
     def alone(self, file: IO[bytes]) -> Image.Image:
-        """Decode it, by way of a GIF that holds nothing else."""
+        """Decode the part from a temporary GIF that contains only this part."""
         if not all(self.size):
             return Image.new("RGBA", self.size)
         if Image.MAX_IMAGE_PIXELS and self.size[0] * self.size[1] > Image.MAX_IMAGE_PIXELS:
@@ -53,7 +54,7 @@ class _GifPart:
 
 
 class GifFile(Composed):
-    """A GIF; what its first part leaves free is transparent."""
+    """A GIF. Pixels that its first part does not cover are transparent."""
 
     format = "GIF"
     stored_mode = "P"
@@ -75,13 +76,13 @@ class GifFile(Composed):
             elif kind[0] == _IMAGE:
                 corner, part = _read_part(file, shared, control)
                 parts.append(part)
-                over = Piece(*corner, control.milliseconds, control.dispose, True, lambda part=part: part.alone(file))  # type: ignore[misc]
-                pieces.append(over)
+                decode = partial(part.alone, file)
+                pieces.append(Piece(*corner, control.milliseconds, control.dispose, over=True, decode=decode))
                 control = _Control()
         if not pieces:
-            raise EOFError("there is no image in it")
+            raise EOFError("the file contains no image")
         first, at = parts[0], (pieces[0].left, pieces[0].top)
-        # files whose screen is too small for their first part are shown whole by browsers, too
+        # browsers, too, show the first part whole if the screen is too small for it
         self._size = max(screen[0], at[0] + first.size[0]), max(screen[1], at[1] + first.size[1])
         self.opaque = at == (0, 0) and first.size == self._size and first.transparent is None
         self.opaque &= all(piece.dispose is not Dispose.CLEAR for piece in pieces[:-1])

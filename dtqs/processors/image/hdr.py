@@ -1,4 +1,4 @@
-"""Brings HDR down to sRGB. Imported with the first HDR picture: NumPy is large."""
+"""Converts HDR to sRGB. Imported with the first HDR image, because NumPy is large."""
 
 from functools import lru_cache
 from typing import Any
@@ -11,12 +11,12 @@ from dtqs.processors.image.cicp import BT2020, HLG, PRIMARIES, SRGB, Code, inver
 
 Array = NDArray[Any]
 _WHITE_NITS, _PEAK_NITS = 203.0, 1000.0
-"""Reference white of HDR (ITU-R BT.2408), which becomes a light grey, and the brightest that is told apart."""
+"""Reference white of HDR (ITU-R BT.2408), which becomes a light grey, and the brightest distinguished level."""
 _ROWS_AT_ONCE = 128
 
 
 def tone_mapped(image: Image.Image, code: Code) -> Image.Image:
-    """Return the picture in sRGB: up to about half of white as it is, above that compressed (ITU-R BT.2390)."""
+    """Return the image in sRGB: unchanged up to about half of white, compressed above (ITU-R BT.2390)."""
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     numbers = np.asarray(image.convert("RGB"))
     table, matrix, luma = _tables(code[0] if code[0] in PRIMARIES else BT2020, code[1])
@@ -24,10 +24,10 @@ def tone_mapped(image: Image.Image, code: Code) -> Image.Image:
     for top in range(0, len(numbers), _ROWS_AT_ONCE):
         light = table[numbers[top : top + _ROWS_AT_ONCE]]
         if code[1] == HLG:
-            # what a screen of 1000 nits shows of the scene
+            # the light of a screen of 1000 nits for this scene
             light = light * (_PEAK_NITS / _WHITE_NITS) * np.maximum(light @ luma, 1e-6)[..., None] ** 0.2
-        shown = np.clip(_compressed(light) @ matrix.T, 0, 1)
-        encoded = np.where(shown <= 0.0031308, 12.92 * shown, 1.055 * shown ** (1 / 2.4) - 0.055)
+        linear = np.clip(_compressed(light) @ matrix.T, 0, 1)
+        encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
         made[top : top + _ROWS_AT_ONCE] = np.rint(255 * encoded)
     mapped = Image.frombytes("RGB", image.size, made.tobytes())
     if alpha:
@@ -37,7 +37,7 @@ def tone_mapped(image: Image.Image, code: Code) -> Image.Image:
 
 @lru_cache(maxsize=4)
 def _tables(primaries: int, transfer: int) -> tuple[Array, Array, Array]:
-    """Return the light of each level in parts of white, the matrix to sRGB's colours, and how bright each colour is."""
+    """Return the light of each level relative to white, the matrix to sRGB, and the brightness of each colour."""
     levels = np.arange(256) / 255
     if transfer == HLG:
         light = np.where(levels <= 0.5, levels**2 / 3, (np.exp((levels - 0.55991073) / 0.17883277) + 0.28466892) / 12)
@@ -48,7 +48,7 @@ def _tables(primaries: int, transfer: int) -> tuple[Array, Array, Array]:
 
 
 def _compressed(light: Array) -> Array:
-    """Bring the brightest channel below white, and the others by as much: the hue stays."""
+    """Bring the brightest channel below white and scale the others equally, which keeps the hue."""
     most = np.maximum(light.max(axis=-1), 1e-9)
     peak, white = _nits_pq(_PEAK_NITS), _nits_pq(_WHITE_NITS)
     top, value = white / peak, np.minimum(1.0, _nits_pq(most * _WHITE_NITS) / peak)

@@ -1,4 +1,4 @@
-"""Opens a HEIC by libheif: the picture that the file calls its primary one. Imported with the first HEIC."""
+"""Opens the primary image of a HEIC with libheif. Imported with the first HEIC."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ _NCLX = ("color_primaries", "transfer_characteristics", "matrix_coefficients", "
 
 
 class HeicFile(ImageFile):
-    """One picture. libheif turns, mirrors and crops it as the file says; the EXIF orientation is then done with."""
+    """One image. libheif applies the file's rotation, mirroring and crop, so the EXIF orientation is dropped."""
 
     format = "HEIC"
 
     def _open(self) -> None:
-        options.DECODE_THREADS = 1  # there is a worker per core already
+        options.DECODE_THREADS = 1  # there is one worker per core already
         options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
         container = HeifFile(self.fp, convert_hdr_to_8bit=True, hdr_to_16bit=True, remove_stride=False)
         self._picture = container[container.primary_index]

@@ -1,4 +1,4 @@
-"""Opens a JPEG XL by libjxl; of an animation, the first frame. Imported with the first JPEG XL: NumPy is large."""
+"""Opens a JPEG XL with libjxl; of an animation, the first frame. Imported with the first one: NumPy is large."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
 class JxlFile(ImageFile):
-    """One picture, which libjxl turns upright."""
+    """One image, which libjxl turns upright."""
 
     format = "JPEG XL"
 
@@ -29,9 +29,9 @@ class JxlFile(ImageFile):
 
     def load(self) -> Any:
         if not self._decoded:
-            with pylibjxl.JXL(threads=1, pool_size=1) as library:  # there is a worker per core already
+            with pylibjxl.JXL(threads=1, pool_size=1) as library:  # there is one worker per core already
                 pixels, boxes = library.decode(self._data, metadata=True)
-                if self._animated:  # on its way to the metadata it has gone on to the last frame
+                if self._animated:  # reading the metadata has moved on to the last frame
                     pixels = library.decode(self._data)
             pixels = np.ascontiguousarray(pixels)
             self._mode = _MODES[pixels.shape[2] if pixels.ndim == 3 else 1]
@@ -42,7 +42,7 @@ class JxlFile(ImageFile):
         return Image.Image.load(self)
 
     def _keep(self, boxes: dict[str, bytes]) -> None:
-        """Keep the profile and the metadata. The orientation is done with."""
+        """Keep the profile and the metadata, without the orientation, which is already applied."""
         self.info |= {name: boxes[key] for name, key in (("icc_profile", "icc"), ("xmp", "xmp")) if boxes.get(key)}
         if data := boxes.get("exif"):
             exif = Image.Exif()

@@ -1,6 +1,6 @@
-"""The colours that the header of a JPEG XL codestream names, in the code points of CICP (ISO/IEC 18181-1, annex A).
+"""Reads the colours in the header of a JPEG XL codestream, as code points of CICP (ISO/IEC 18181-1, annex A).
 
-libjxl converts to these colours, and our binding to it does not tell which they are.
+libjxl converts to these colours, but its Python binding does not return them.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,13 +17,13 @@ _MOST_CHANNELS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The colours; None where they are said by a profile, or in numbers that have no code point."""
+    """The colours; None if a profile gives them, or if they have no code point."""
 
     cicp: tuple[int, int, int, int] | None
 
 
 class _Bits:
-    """Reads bits, the lowest of each byte first. Raises ValueError at the end."""
+    """Reads bits, the lowest of each byte first. Raises ValueError at the end of the data."""
 
     def __init__(self, data: bytes) -> None:
         self._number, self._left = int.from_bytes(data, "little"), 8 * len(data)
@@ -40,7 +40,7 @@ class _Bits:
         return bool(self.take(1))
 
     def one_of(self, *choices: tuple[int, int]) -> int:
-        """Read two bits that choose how many bits follow, and what is added to them."""
+        """Read two bits that select the number of further bits, and the value to add to them."""
         bits, base = choices[self.take(2)]
         return base + self.take(bits)
 
@@ -49,12 +49,12 @@ class _Bits:
 
 
 def read_header(data: bytes) -> Header:
-    """Read the colours. Raises ValueError for what is no header."""
+    """Return the header's colours. Raises ValueError if the header is not valid."""
     bits = _Bits(b"".join(_codestream(data))[:4096])
     if bits.take(16) != int.from_bytes(_CODESTREAM, "little"):
         raise ValueError("it has no codestream")
     _size(bits)
-    if bits.flag():  # all is as usual
+    if bits.flag():  # all defaults
         return Header(_SRGB)
     if bits.flag():
         _extras(bits)
@@ -68,7 +68,7 @@ def read_header(data: bytes) -> Header:
 
 
 def _codestream(data: bytes) -> Iterator[bytes]:
-    """Return the beginning of the codestream, which may lie in boxes, and in several."""
+    """Yield the beginning of the codestream, which may be split over several boxes."""
     if not data.startswith(_CONTAINER):
         yield data[:4096]
         return
@@ -98,14 +98,14 @@ def _size(bits: _Bits) -> None:
 
 
 def _sides(bits: _Bits, side: Callable[[], None]) -> None:
-    """A height, then a ratio, or else a width."""
+    """Skip a height and a ratio, or a height and a width."""
     side()
     if not bits.take(3):
         side()
 
 
 def _extras(bits: _Bits) -> None:
-    """Orientation, another size to be shown at, a preview, an animation."""
+    """Skip the orientation, the intrinsic size, the preview and the animation header."""
     bits.take(3)
     if bits.flag():
         _size(bits)
@@ -155,7 +155,7 @@ def _colours(bits: _Bits) -> tuple[int, int, int, int] | None:
     primaries = 1 if space == _GREY else bits.code()
     if primaries == _CUSTOM:
         _points(bits, 3)
-    if bits.flag():  # a bare gamma
+    if bits.flag():  # a plain gamma
         return None
     transfer = bits.code()
     if primaries == _P3_DCI:

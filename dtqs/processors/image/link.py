@@ -1,4 +1,4 @@
-"""A worker's end of its image process: starts it when there is a task, hands that over, takes the outputs, and outlives whatever becomes of it."""
+"""The worker's side of its image process: starts it, sends it a task, takes the outputs, and survives its death."""
 
 import os
 import signal
@@ -23,14 +23,14 @@ from dtqs.signal_name import signal_name
 _START_SECONDS = 30.0
 _ANSWER_SPARE_SECONDS = 60.0
 _SLOWED_DOWN = 10
-"""Where others want the processor, too, its time takes so many times as long."""
+"""Factor by which the process may take longer than its processor time on a busy machine."""
 _END_SECONDS = 2.0
 _TASKS_PER_PROCESS = 1000
-"""What libraries lose goes with the process."""
+"""A new process frees the memory that libraries leak."""
 
 
 class OutputFacts(BaseModel):
-    """What the process says of an output. It has read hostile bytes, so it is not believed."""
+    """The process's description of an output. It has read hostile bytes, so every field is checked."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -43,7 +43,7 @@ class OutputFacts(BaseModel):
 
 
 class _Answer(BaseModel):
-    """The last word on a task: one of `done`, `refused` and `fault`."""
+    """The final answer on a task: one of `done`, `refused` and `fault`."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -55,11 +55,11 @@ class _Answer(BaseModel):
 
 
 Store = Callable[[OutputFacts, Iterator[bytes]], None]
-"""Takes one output and its bytes."""
+"""Stores one output from its bytes."""
 
 
 class ImageProcess:
-    """At most one child, for one task at a time, from the main thread."""
+    """At most one child, for one task at a time, used from the main thread."""
 
     def __init__(self, settings: ImageSettings) -> None:
         self._settings = settings
@@ -71,15 +71,15 @@ class ImageProcess:
 
     @property
     def pid(self) -> int | None:
-        """The child that waits for the next task; None where there is none, or it is in an unknown state."""
+        """The child that waits for the next task; None without a child, or if its state is unknown."""
         return self._child.pid if self._child is not None and self._idle else None
 
     def run(
         self, payload: ImagePayload, sources: Mapping[str, BinaryIO], store: Store, jail: Jail
     ) -> tuple[dict[str, Any], list[str]]:
-        """Have one task done: return what is known of its source, and remarks. Raises PermanentError or TransientError.
+        """Run one task in the child; return facts about its source, and remarks. Raises PermanentError, TransientError.
 
-        Whatever else comes out (an interrupt, a full disk) leaves the child in the middle of a task: the next one gets a new child.
+        Any other exception (an interrupt, a full disk) leaves the child inside a task; the next task gets a new one.
         """
         link = self._ready(jail)
         self._idle = False
@@ -92,7 +92,7 @@ class ImageProcess:
                 self.end()
 
     def end(self) -> None:
-        """Kill the child, if there is one. Safe to call twice."""
+        """Kill the child, if any. Safe to call twice."""
         self._idle, self._child, self._socket = False, None, None
         self._ending()
 
@@ -114,7 +114,7 @@ class ImageProcess:
                 raise wire.Gone
             store(facts, wire.chunks(link, size_bytes))
         self._idle = True
-        return _judged(answer)
+        return _result(answer)
 
     def _ready(self, jail: Jail) -> socket.socket:
         if self._tasks >= _TASKS_PER_PROCESS or not self._idle or self._child is None or self._child.poll() is not None:
@@ -128,7 +128,7 @@ class ImageProcess:
         module = ["-P", "-m", "dtqs.processors.image.decoder"]
         command = [sys.executable, *module, str(os.getpid()), self._settings.model_dump_json(), jail.orders()]
         ours, theirs = socket.socketpair()
-        # nothing of ours goes along: no open file, and no environment, which may hold passwords
+        # the child inherits no open file and no environment, which may contain passwords
         environment = {
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             "MALLOC_ARENA_MAX": "1",
@@ -151,30 +151,31 @@ class ImageProcess:
         except wire.Gone as error:
             self.end()
             raise TransientError(
-                "the process that decodes images did not start; the worker's own log may say why"
+                "the process that decodes images did not start; see the worker's log for the reason"
             ) from error
         ours.settimeout(_SLOWED_DOWN * self._settings.max_cpu_seconds + _ANSWER_SPARE_SECONDS)
         return ours
 
     def _death(self, error: Exception) -> Exception:
-        """Put into words why the child is gone or silent."""
+        """Return the error that says why the child is gone or silent."""
         if isinstance(error, wire.Silent) or self._child is None:
             return TransientError("the process that decodes images does not answer")
         try:
             status = self._child.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
-            return PermanentError("the image has made the process that decodes it say things that make no sense")
+            return PermanentError("the image made the process that decodes it send invalid messages")
         if status == -signal.SIGXCPU:
             return PermanentError(
-                f"the image takes more than the allowed {self._settings.max_cpu_seconds} s of processor time (max_cpu_seconds)"
+                f"the image takes more than the allowed {self._settings.max_cpu_seconds} s of processor time "
+                "(max_cpu_seconds)"
             )
         if deaths.is_from_outside(status):
             return TransientError(f"the process that decoded the image {deaths.outside_cause(status)}")
         name = signal_name(-status) if status < 0 else f"exit status {status}"
-        return PermanentError(f"the image has crashed the process that decodes it ({name})")
+        return PermanentError(f"the image crashed the process that decodes it ({name})")
 
 
-def _judged(answer: _Answer) -> tuple[dict[str, Any], list[str]]:
+def _result(answer: _Answer) -> tuple[dict[str, Any], list[str]]:
     if answer.fault is not None:
         raise RuntimeError(f"in the process that decodes images:\n{answer.fault}")
     if answer.done is None:
@@ -185,6 +186,6 @@ def _judged(answer: _Answer) -> tuple[dict[str, Any], list[str]]:
 def _end(child: "subprocess.Popen[bytes]", link: socket.socket) -> None:
     link.close()
     child.kill()
-    # one that cannot be killed yet is found, and reaped, among what the attempt has left behind
+    # a child that cannot be killed yet is reaped among the leftovers of the attempt
     with suppress(subprocess.TimeoutExpired):
         child.wait(_END_SECONDS)

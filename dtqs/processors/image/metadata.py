@@ -1,4 +1,4 @@
-"""EXIF and XMP for outputs that keep them: without what was true of the source's pixels only."""
+"""EXIF and XMP for outputs that keep them, without the tags that describe only the source's pixels."""
 
 import re
 
@@ -10,8 +10,8 @@ from PIL.ImageFile import ImageFile
 from dtqs.processors.image.decode import BROKEN
 
 _SEGMENT_BYTES = 65000
-"""A little less than a JPEG can hold of each."""
-# a TIFF keeps the layout of its pixels, its profile and its XMP among the same tags
+"""Slightly below the limit of one JPEG segment."""
+# a TIFF has its pixel layout, its profile and its XMP among the same tags
 _LAYOUT = {
     *range(254, 267),
     *range(273, 285),
@@ -24,27 +24,27 @@ _LAYOUT = {
     34675,
 }
 _PARTS = (IFD.Exif, IFD.GPSInfo)
-_POINTERS = {int(part) for part in IFD}  # to places in the source's file
+_POINTERS = {int(part) for part in IFD}  # offsets into the source's file
 _DROPPED = _LAYOUT | _POINTERS | {int(Tag.Orientation)}
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>')
 Metadata = dict[str, bytes]
 
 
 def read(image: ImageFile) -> Metadata:
-    """Return the `exif` and `xmp` of a loaded picture, as Pillow's writers take them; nothing where it is broken."""
+    """Return `exif` and `xmp` of a loaded image, in the form of Pillow's writers; broken ones are left out."""
     kept = {"exif": _exif(image), "xmp": _xmp(image)}
     return {name: value for name, value in kept.items() if value}
 
 
 def fitting(metadata: Metadata, format: str) -> Metadata:
-    """Return what a format can hold of it. The writers of PNG and TIFF leave XMP out by themselves."""
+    """Return the metadata that a format can hold. The writers of PNG and TIFF skip XMP by themselves."""
     if format == "gif":
         return {}
     return {name: value for name, value in metadata.items() if format != "jpeg" or len(value) <= _SEGMENT_BYTES}
 
 
 def _exif(image: ImageFile) -> bytes:
-    """The source's tags, written anew: its own bytes may be of a sort that the formats do not share (those of a BigTIFF)."""
+    """Return the source's tags rewritten: the formats do not share every layout of their bytes (BigTIFF's, for one)."""
     try:
         exif, kept = image.getexif(), Image.Exif()
         for tag in exif.keys() - _DROPPED:

@@ -1,4 +1,4 @@
-"""Opens a PNG, or an APNG by its parts. Pillow decodes; which chunks it gets to see, png_chunks.py decides."""
+"""Opens a PNG, or an APNG by its parts. Pillow decodes only the chunks that png_chunks.py lets through."""
 
 import io
 from collections.abc import Sequence
@@ -42,32 +42,32 @@ def open_png(file: IO[bytes]) -> ImageFile:
         image.info["icc_profile"] = structure.profile
     if code := structure.read(file, b"cICP"):
         image.info["cicp"] = tuple(code[:4])
-        image.info.pop("icc_profile", None)  # is for readers that do not know the code points
+        image.info.pop("icc_profile", None)  # it is for readers that do not know the code points
     return image
 
 
 class _Still(PngImageFile):
-    """A PNG of one picture."""
+    """A PNG with a single image."""
 
     def __init__(self, file: IO[bytes], structure: Structure) -> None:
         self._structure, self._source = structure, file
         super().__init__(file)
         key = self.info.get("transparency")
         if structure.colour == _GREY and structure.depth in (2, 4) and isinstance(key, int):
-            # Pillow stretches the pixels to 8 bits, and not the colour that is transparent
+            # Pillow scales the pixels to 8 bits, but not the transparent colour
             self.info["transparency"] = key * 255 // ((1 << structure.depth) - 1)
 
     def load(self) -> Any:
-        """Decode; a 16-bit picture with a transparent colour gets its alpha here, before its low bits are dropped."""
+        """Decode. A 16-bit image with a transparent colour gets its alpha first, before its low bits are dropped."""
         wide = self._structure.depth == 16 and self._structure.colour in KEY_BYTES
         if self.tile and wide and "transparency" in self.info:
             key = self.info.pop("transparency")
-            made = self._without(key if isinstance(key, tuple) else (key,))
+            made = self._keyed(key if isinstance(key, tuple) else (key,))
             self._im, self._mode, self.tile = made.im, made.mode, []
         return super().load()
 
-    def _without(self, key: tuple[int, ...]) -> Image.Image:
-        """Return 8-bit pixels with alpha. Pillow has no 16-bit colours, but it can read both halves of them."""
+    def _keyed(self, key: tuple[int, ...]) -> Image.Image:
+        """Return 8-bit pixels with alpha. Pillow has no 16-bit colours, but can read their high and low bytes."""
         high, low = (self._half(raw) for raw in (("L;16B", "L;16") if len(key) == 1 else ("RGB;16B", "RGB;16L")))
         mask = Image.new("L", self.size, 255)
         for half, shift in ((high, 8), (low, 0)):
@@ -89,7 +89,7 @@ class _Still(PngImageFile):
 
 @dataclass(frozen=True, slots=True)
 class _ApngPart:
-    """One part of an APNG: its size, and where its pixels are."""
+    """One part of an APNG: its size, and the chunks of its pixels."""
 
     size: tuple[int, int]
     data: Sequence[Chunk]
@@ -97,7 +97,7 @@ class _ApngPart:
     """Bytes before the pixels in each chunk."""
 
     def alone(self, file: IO[bytes], structure: Structure) -> Image.Image:
-        """Decode it, by way of a PNG that holds nothing else."""
+        """Decode the part from a temporary PNG that contains only this part."""
         header = b"".join(side.to_bytes(4, "big") for side in self.size) + structure.header[8:]
         chunks = [(b"IHDR", header)] + [
             (chunk.kind, chunk.read(file)) for chunk in structure.chunks if chunk.kind in _SHARED
@@ -109,7 +109,7 @@ class _ApngPart:
 
 
 class _Apng(Composed):
-    """An APNG; what no part has painted is transparent."""
+    """An APNG. Pixels that no part has painted are transparent."""
 
     format = "PNG"
 
@@ -132,7 +132,7 @@ class _Apng(Composed):
         self.info["duration"] = pieces[0].milliseconds
         clears = (
             any(piece.dispose is Dispose.CLEAR for piece in pieces[:-1])
-            or pieces[int(pieces[0].apart)].dispose is Dispose.RESTORE
+            or pieces[int(pieces[0].is_default_image)].dispose is Dispose.RESTORE
         )
         covered = next((part.size == self._size for control, part in self._parts if control), False)
         self.opaque = not keyed and structure.colour in (0, 2, 3) and not clears and covered
@@ -144,7 +144,7 @@ def _piece(control: bytes, part: _ApngPart, file: IO[bytes], structure: Structur
         return part.alone(file, structure)
 
     if not control:
-        return Piece(0, 0, 0, Dispose.KEEP, False, decode, apart=True)
+        return Piece(0, 0, 0, Dispose.KEEP, False, decode, is_default_image=True)
     left, top = (int.from_bytes(control[at : at + 4], "big") for at in (12, 16))
     counter, divisor = (int.from_bytes(control[at : at + 2], "big") for at in (20, 22))
     dispose = {1: Dispose.CLEAR, 2: Dispose.RESTORE}.get(control[24], Dispose.KEEP)
@@ -152,7 +152,7 @@ def _piece(control: bytes, part: _ApngPart, file: IO[bytes], structure: Structur
 
 
 def _parts(structure: Structure, file: IO[bytes]) -> list[tuple[bytes, _ApngPart]]:
-    """Return the parts of an APNG, each with its control; nothing where it is no APNG, or its animation is broken."""
+    """Return the parts of an APNG with their controls; nothing if it is not one, or its animation is broken."""
     if not any(chunk.kind == b"acTL" for chunk in structure.chunks) or not _in_sequence(structure, file):
         return []
     controls: list[tuple[bytes, list[Chunk]]] = []
@@ -168,12 +168,12 @@ def _parts(structure: Structure, file: IO[bytes]) -> list[tuple[bytes, _ApngPart
             return []
         found.append((control, _ApngPart((width, height), data, 4 if data[0].kind == b"fdAT" else 0)))
     still = [chunk for chunk in structure.chunks if chunk.kind == b"IDAT"]
-    apart = [(b"", _ApngPart(structure.size, still, 0))] if found and found[0][1].skipped and still else []
-    return apart + found
+    default = [(b"", _ApngPart(structure.size, still, 0))] if found and found[0][1].skipped and still else []
+    return default + found
 
 
 def _in_sequence(structure: Structure, file: IO[bytes]) -> bool:
-    """The chunks of an animation are numbered; where one is missing, the still picture is what is left."""
+    """Tell whether the chunks of an animation are complete, by their numbers; if not, only the still image is used."""
     numbers = []
     for chunk in structure.chunks:
         if chunk.kind in (b"fcTL", b"fdAT"):

@@ -1,6 +1,6 @@
-"""The chunks of a PNG, read before Pillow reads them: what is broken and not needed is left out.
+"""Reads the chunks of a PNG before Pillow does, and leaves out broken ones that are not needed.
 
-A broken critical chunk makes a broken picture. Anything else that is broken costs the chunk, and not the picture.
+A broken critical chunk makes the image broken. Any other broken chunk is only dropped.
 """
 
 import io
@@ -11,19 +11,19 @@ from typing import IO
 MAGIC = b"\x89PNG\r\n\x1a\n"
 ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
 KEY_BYTES = {0: 2, 2: 6}
-"""How long the transparent colour is, by colour type."""
+"""Length of the transparent colour, by colour type."""
 _SHORTEST = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"cICP": 4, b"acTL": 8, b"fcTL": 26, b"fdAT": 4}
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _KEPT_TEXTS = (b"XML:com.adobe.xmp\0", b"Raw profile type ")
 _TEXT_LIMIT = 1 << 20
-"""Pillow refuses a picture with a longer text or profile."""
+"""Pillow refuses an image with a longer text or profile."""
 _PROFILE_LIMIT = 8 << 20
 _BLOCK_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One chunk: where its data begins, and whether its checksum is right and it is whole."""
+    """One chunk: the place of its data, and whether it is complete with a correct checksum."""
 
     kind: bytes
     start: int
@@ -62,7 +62,7 @@ class Structure:
 
 
 def read_structure(file: IO[bytes]) -> Structure:
-    """Read the list of chunks. Raises SyntaxError where a critical one is broken."""
+    """Read the list of chunks. Raises SyntaxError if a critical one is broken."""
     if file.read(8) != MAGIC:
         raise SyntaxError("no PNG signature")
     structure: Structure | None = None
@@ -73,7 +73,7 @@ def read_structure(file: IO[bytes]) -> Structure:
         critical = not head[4] & 0x20
         if structure is None:
             if chunk.kind != b"IHDR" or chunk.size < 13 or not chunk.whole:
-                raise SyntaxError("its header is broken")
+                raise SyntaxError("the header is broken")
             structure = Structure(chunk.read(file))
             file.seek(chunk.start + chunk.size + 4)
         if critical and not chunk.whole and not _cut_off(file, chunk):
@@ -87,7 +87,7 @@ def read_structure(file: IO[bytes]) -> Structure:
             break
         file.seek(chunk.start + chunk.size + 4)
     if structure is None:
-        raise SyntaxError("it has no header")
+        raise SyntaxError("the header is missing")
     return structure
 
 
@@ -100,12 +100,12 @@ def _chunk(file: IO[bytes], head: bytes) -> Chunk:
 
 
 def _cut_off(file: IO[bytes], chunk: Chunk) -> bool:
-    """The file ends in it: the decoder says how much is missing."""
+    """Tell whether the file ends inside the chunk; the decoder then reports how much is missing."""
     return file.seek(0, io.SEEK_END) < chunk.start + chunk.size + 4
 
 
 def _fits(chunk: Chunk, structure: Structure, file: IO[bytes]) -> bool:
-    """Tell whether Pillow can read it; what it cannot costs the chunk, not the picture."""
+    """Tell whether Pillow can read the chunk; if not, only the chunk is dropped."""
     kind = chunk.kind
     if kind == b"tRNS":
         return chunk.size >= KEY_BYTES.get(structure.colour, 0)
@@ -117,7 +117,7 @@ def _fits(chunk: Chunk, structure: Structure, file: IO[bytes]) -> bool:
 
 
 def _profile(data: bytes, structure: Structure) -> bool:
-    """Keep the profile, which may be longer than Pillow reads; tell whether Pillow reads it, too."""
+    """Keep the profile, even if it is too long for Pillow; tell whether Pillow can read it as well."""
     _, found, packed = data.partition(b"\0")
     if not found or packed[:1] != b"\0":
         return False
@@ -132,7 +132,7 @@ def _profile(data: bytes, structure: Structure) -> bool:
 
 
 def _text(chunk: Chunk, file: IO[bytes]) -> bool:
-    """Texts are dropped, but for those that hold EXIF or XMP."""
+    """Tell whether a text is kept: only texts with EXIF or XMP are."""
     data = chunk.read(file)
     if not data.startswith(_KEPT_TEXTS) or len(data) > _TEXT_LIMIT:
         return False
@@ -146,7 +146,7 @@ def _text(chunk: Chunk, file: IO[bytes]) -> bool:
 
 
 def rewritten(file: IO[bytes], structure: Structure) -> IO[bytes]:
-    """Return the PNG without what was dropped."""
+    """Return the PNG without the dropped chunks."""
     made = io.BytesIO()
     made.write(MAGIC)
     for chunk in structure.chunks:

@@ -1,4 +1,4 @@
-"""The task type `image`: sources in, outputs stored. What happens to the pixels happens in a process of its own, on the other side of link.py."""
+"""The task type `image`: opens the sources and stores the outputs. A process of its own, behind link.py, makes them."""
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
@@ -15,7 +15,7 @@ _UPLOAD = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
 
 
 class ImageProcessor(Processor[ImagePayload, ImageSettings]):
-    """Decodes once, and makes all outputs from that."""
+    """Decodes a source once, and makes all outputs from it."""
 
     name = "image"
     payload_model = ImagePayload
@@ -53,12 +53,12 @@ class ImageProcessor(Processor[ImagePayload, ImageSettings]):
         self._process = ImageProcess(settings)
 
     def problems(self, payload: ImagePayload) -> Sequence[Problem]:
-        return self._judged(whole(payload.outputs))
+        return self._output_problems(whole(payload.outputs))
 
     def problems_beside(self, payload: Json) -> Sequence[Problem]:
-        return self._judged(well_formed(ImageOutput, payload))
+        return self._output_problems(well_formed(ImageOutput, payload))
 
-    def _judged(self, parts: Sequence[OutputPart[ImageOutput]]) -> list[Problem]:
+    def _output_problems(self, parts: Sequence[OutputPart[ImageOutput]]) -> list[Problem]:
         most = self.settings.max_side_pixels
         over = [
             (part, side) for part in parts for side in ("width", "height") if (getattr(part.output, side) or 0) > most
@@ -88,7 +88,7 @@ class ImageProcessor(Processor[ImagePayload, ImageSettings]):
 
 
 class _Outputs:
-    """What was made so far; they come the largest first, and are listed as they were asked for."""
+    """The outputs made so far. They arrive largest first, and are listed in the payload's order."""
 
     def __init__(self, payload: ImagePayload, context: Context) -> None:
         self._asked, self._context = payload.outputs, context
@@ -96,7 +96,7 @@ class _Outputs:
 
     def add(self, facts: OutputFacts, data: Iterator[bytes]) -> None:
         if facts.index >= len(self._asked) or facts.index in self._made:
-            raise PermanentError("the image has made the process that decodes it say things that make no sense")
+            raise PermanentError("the image made the process that decodes it send invalid messages")
         name = self._asked[facts.index].name
 
         def write(file: BinaryIO) -> None:
@@ -107,7 +107,7 @@ class _Outputs:
         if facts.frames > 1 or facts.milliseconds:
             made |= {"frames": facts.frames, "duration_seconds": facts.milliseconds / 1000}
         self._made[facts.index] = made
-        if len(self._asked) > 1:  # a single one is told by the outcome
+        if len(self._asked) > 1:  # for a single one the outcome is enough
             self._context.progress(len(self._made) / len(self._asked), f"{name}: {facts.width} × {facts.height}")
 
     def in_order(self) -> list[Json]:

@@ -1,4 +1,4 @@
-"""Makes all sizes from one decode: each from the smallest picture at hand that is large enough for it. What sizes, geometry says."""
+"""Makes all sizes from one decode, each from the smallest image at hand that is large enough. geometry.py plans."""
 
 import importlib
 from collections.abc import Mapping
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from dtqs.processors.image.colour import described, scalable
+from dtqs.processors.image.colour import colour_profile, scalable
 from dtqs.processors.image.decode import orientation
 from dtqs.processors.image.geometry import Box, Plan, Size
 
 ENOUGH = 2.0
-"""A picture is made from a smaller one that was made before only if that has so many times its pixels each way."""
+"""An image is made from a smaller one made before only if that one has this many times its pixels each way."""
 _DRAFT = 1.25
-"""A JPEG is decoded at a size that is so many times the one that is needed each way: nearer to it, the loss would begin to show."""
+"""A JPEG is decoded at this many times the needed size each way; closer to it, the loss becomes visible."""
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -27,49 +27,49 @@ _TURNS = {
 
 _MIRRORED_ACROSS, _MIRRORED_DOWN = frozenset({2, 3, 6, 7}), frozenset({3, 4, 7, 8})
 _GAP = 3.0
-"""Before Lanczos, pixels are averaged down to so many times the size each way: nobody sees it, and it is a fraction of the work."""
+"""Before Lanczos, pixels are averaged down to this many times the size each way: invisible, and much less work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A part of a decoded picture: upright, at the size that is needed, its colours as they were stored; and what its profile says of them."""
+    """A part of a decoded image: upright, at the needed size, in its stored colours, which `profile` describes."""
 
     picture: Image.Image
     profile: bytes | None
 
 
-def shown_size(image: ImageFile) -> Size:
-    """Return width and height as people see the picture."""
+def upright_size(image: ImageFile) -> Size:
+    """Return width and height of the upright image."""
     return _turned(image.size, orientation(image))
 
 
 class Decoded:
-    """A decoded picture as it is stored, from which parts are taken.
+    """A decoded image as stored, from which parts are taken.
 
-    A part is cut out exactly before it is shrunk: nothing of its surroundings shows in it. Where the whole picture is all
-    that is needed, a JPEG is decoded at a half, a quarter or an eighth if that is still larger than the size.
+    A part is cut out before it is shrunk, so that nothing around it bleeds in. If only the whole image is needed,
+    a JPEG is decoded at a half, a quarter or an eighth, as long as that exceeds the size.
     """
 
     def __init__(self, image: ImageFile, needs: Mapping[Box, Size]) -> None:
-        self._turn, self._shown = orientation(image), shown_size(image)
+        self._turn, self._upright = orientation(image), upright_size(image)
         if set(needs) == {self.whole}:
             width, height = _turned(needs[self.whole], self._turn)
             image.draft(None, (int(width * _DRAFT), int(height * _DRAFT)))
         image.load()
         self._picture = scalable(image)
-        self._profile, self._hdr = described(image.info)
+        self._profile, self._hdr = colour_profile(image.info)
 
     @property
     def whole(self) -> Box:
-        return (0, 0, *self._shown)
+        return (0, 0, *self._upright)
 
     def part(self, part: Box, size: Size) -> Loaded:
-        """Return a part (as shown) at a size, upright. Shrinking comes first: all that follows costs by the pixel."""
-        picture, stored = self._picture, _turned(size, self._turn)
+        """Return a part of the upright image at a size. It is shrunk first, since all later steps cost by the pixel."""
+        picture, stored_size = self._picture, _turned(size, self._turn)
         if part != self.whole:
-            picture = picture.crop(_stored(part, self._shown, self._turn))
-        if picture.size != stored:
-            picture = picture.resize(stored, Image.Resampling.LANCZOS, reducing_gap=_GAP)
+            picture = picture.crop(_stored_box(part, self._upright, self._turn))
+        if picture.size != stored_size:
+            picture = picture.resize(stored_size, Image.Resampling.LANCZOS, reducing_gap=_GAP)
         if self._turn in _TURNS:
             picture = picture.transpose(_TURNS[self._turn])
         picture = _bare(picture)
@@ -78,18 +78,18 @@ class Decoded:
         return Loaded(picture, self._profile)
 
 
-def _stored(part: Box, shown: Size, turn: int) -> Box:
-    """Return where a part of the picture as shown lies in the picture as stored."""
+def _stored_box(part: Box, upright: Size, turn: int) -> Box:
+    """Return the place, in the stored image, of a part of the upright image."""
     left, top, right, bottom = part
     if turn in _MIRRORED_ACROSS:
-        left, right = shown[0] - right, shown[0] - left
+        left, right = upright[0] - right, upright[0] - left
     if turn in _MIRRORED_DOWN:
-        top, bottom = shown[1] - bottom, shown[1] - top
+        top, bottom = upright[1] - bottom, upright[1] - top
     return (top, left, bottom, right) if turn >= 5 else (left, top, right, bottom)
 
 
 class SizeLadder:
-    """One part of the picture at the sizes it was made in so far, largest first."""
+    """One part of the image at the sizes made so far, largest first."""
 
     def __init__(self, picture: Image.Image) -> None:
         self._rungs = [picture]
@@ -99,7 +99,7 @@ class SizeLadder:
         return self._rungs[-1]
 
     def make(self, plan: Plan) -> Image.Image:
-        """Return the picture for a plan. Larger plans should come first, so that smaller ones can use them."""
+        """Return the image for a plan. Ask for larger plans first, so that smaller ones can use them."""
         rung = self._rung(plan.full)
         if rung.size == plan.full:
             return rung if plan.whole else rung.crop(plan.box)
@@ -119,10 +119,10 @@ class SizeLadder:
 
 
 def _bare(picture: Image.Image) -> Image.Image:
-    """A picture with nothing but pixels. Writers take along, unasked, what `info` has: a comment, a profile, EXIF."""
+    """Return an image of only pixels: writers would also write a comment, profile or EXIF in `info`."""
     bare = picture
     if isinstance(picture, ImageFile):
-        # a reader that goes on to other frames paints over its pixels; the others' may be shared, which halves what a large picture needs
+        # a reader paints later frames over its pixels; sharing other readers' pixels halves the memory of a large image
         bare = picture.copy() if getattr(picture, "n_frames", 1) > 1 else picture._new(picture.im)
     bare.info = {}
     return bare

@@ -1,4 +1,4 @@
-"""Where a picture has most to show: edges, colours and skin, looked at on a small copy, decide what a smart crop keeps."""
+"""Finds the most interesting area for a smart crop: edges, colours and skin in a small copy of the image."""
 
 from itertools import accumulate
 
@@ -8,21 +8,21 @@ from dtqs.processors.image.geometry import Box, Plan, Size
 
 _SIDE = 96
 _STEPS = 24
-"""So many places are tried each way, at most."""
+"""The number of positions to try each way."""
 _SKIN_WEIGHT, _COLOUR_WEIGHT = 1.0, 0.1
 _CENTRE_WEIGHT = 0.15
-"""How much less a place at the very edge counts: where nothing else decides, the middle stays."""
+"""How much less a position at the very edge counts: without other differences, the middle is kept."""
 _EDGES = ImageFilter.Kernel((3, 3), (-1, -1, -1, -1, 8, -1, -1, -1, -1), scale=1)
 Sums = list[list[float]]
 
 
 def placed(picture: Image.Image, plan: Plan) -> Plan:
-    """Return the plan with its box where it holds most of what there is to see; `picture` is its part, at any size."""
+    """Return the plan with its box on the most interesting area; `picture` is its part, at any size."""
     return plan if plan.area is None else plan.moved(*best(picture, plan.full, plan.area, plan.size))
 
 
 def best(picture: Image.Image, full: Size, area: Box, size: Size) -> Size:
-    """Return where a box of a size should lie in an area, left and top; all are in pixels of `full`."""
+    """Return the best left and top of a box of a size in an area, all in pixels of `full`."""
     left, top, right, bottom = area
     free = right - left - size[0], bottom - top - size[1]
     small = _small(picture)
@@ -39,7 +39,7 @@ def best(picture: Image.Image, full: Size, area: Box, size: Size) -> Size:
 
 
 def interest(small: Image.Image) -> Image.Image:
-    """Return how much each pixel has to show, in 8-bit grey."""
+    """Return how interesting each pixel is, as 8-bit grey."""
     base = Image.new("RGB", small.size, "#ffffff")
     base.paste(small, mask=small.getchannel("A") if small.mode.endswith("A") else None)
     grey = base.convert("L")
@@ -56,7 +56,7 @@ def interest(small: Image.Image) -> Image.Image:
 
 
 def _edges(grey: Image.Image) -> Image.Image:
-    """Without the outermost pixels, which the filter leaves as they were."""
+    """Return the edges. The outermost pixels are black, since the filter does not process them."""
     inner = (1, 1, max(1, grey.width - 1), max(1, grey.height - 1))
     edges = Image.new("L", grey.size, 0)
     edges.paste(grey.filter(_EDGES).crop(inner), inner)
@@ -72,9 +72,9 @@ def _small(picture: Image.Image) -> Image.Image:
 
 
 def _sums(interesting: Image.Image) -> Sums:
-    """Sums over everything above and to the left, so that a box costs four looks."""
+    """Return sums over the area above and to the left of each pixel, so that a box takes four look-ups."""
     width, data = interesting.width, interesting.tobytes()
-    # what is everywhere tells nothing
+    # texture that is everywhere is not interesting
     level = ImageStat.Stat(interesting).mean[0] / 2
     above: list[float] = [0.0] * (width + 1)
     rows = [above]

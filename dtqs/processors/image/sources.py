@@ -1,6 +1,6 @@
-"""Which reader opens which sort of picture: the allow-list. Pillow has some forty more readers, in which its holes have been.
+"""The allow-list of readers by media type. Pillow's forty other readers had most of its security holes.
 
-Readers for what is seldom sent are imported with the first picture of their sort: most workers never need their memory.
+Readers for rare types are imported with the first image of the type, because most workers never need their memory.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from dtqs.processors.image.tiff import NumbersFile
 from dtqs.processors.image.webp import open_webp
 
 ALLOWED = "allowed are JPEG, PNG, WebP, GIF, TIFF, AVIF, HEIC, JPEG XL, BMP and ICO"
-WORDS = {
+FORMAT_NAMES = {
     "image/jpeg": "JPEG",
     "image/png": "PNG",
     "image/webp": "WEBP",
@@ -30,11 +30,11 @@ WORDS = {
     "image/bmp": "BMP",
     "image/vnd.microsoft.icon": "ICO",
 }
-"""The sorts that can be read, and how a message calls them."""
+"""The readable types, and their names in messages."""
 NAMES = {"image/vnd.microsoft.icon": "ico"}
-"""How the result calls a sort whose media type does not end in its name."""
+"""Names in the result for types whose media type does not end in the name."""
 ANIMATIONS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
-"""Formats whose further frames go on with the first; the frames of others are pages, previews or views from other sides."""
+"""Formats whose frames form an animation; the frames of other formats are pages, previews or other views."""
 _SELDOM = {
     "image/heic": ("dtqs.processors.image.heic", "HeicFile"),
     "image/heif": ("dtqs.processors.image.heic", "HeicFile"),
@@ -45,7 +45,7 @@ _SELDOM = {
 
 
 def open_source(file: IO[bytes], media_type: str) -> ImageFile:
-    """Open a picture's header with the one reader for its media type. Raises what Pillow's readers do."""
+    """Open an image's header with the one reader for its media type. Raises like Pillow's readers."""
     if media_type in _SELDOM:
         module, name = _SELDOM[media_type]
         opener: Callable[[IO[bytes]], ImageFile] = getattr(importlib.import_module(module), name)

@@ -1,4 +1,4 @@
-"""What stands for a picture before it is there: its BlurHash (see blurha.sh) and its dominant colour."""
+"""Placeholders for an image that is still loading: its BlurHash (see blurha.sh) and its dominant colour."""
 
 import math
 from functools import lru_cache
@@ -18,14 +18,14 @@ Colour = tuple[float, float, float]
 
 
 def shrunk(picture: Image.Image) -> Image.Image:
-    """Return the small copy that the other two look at."""
+    """Return the small copy for the two functions below."""
     scale = min(1.0, _SIDE / max(picture.size))
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     return picture if size == picture.size else picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
 
 
 def blurhash(small: Image.Image) -> str:
-    """Return the BlurHash of four by three components; three by four of an upright picture. Transparent parts count as white."""
+    """Return the BlurHash of 4 × 3 components, or 3 × 4 for an upright image. Transparent parts count as white."""
     small = _opaque(small)
     across, down = _COMPONENTS if small.width >= small.height else _COMPONENTS[::-1]
     factors = _factors(small, across, down)
@@ -36,7 +36,7 @@ def blurhash(small: Image.Image) -> str:
 
 
 def dominant_color(small: Image.Image) -> str:
-    """Return, as #rrggbb, the middle of the group of colours that covers most of what can be seen."""
+    """Return, as #rrggbb, the centre of the group of colours that covers most of the visible pixels."""
     quantised = small.convert("RGB").quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     seen = small.getchannel("A").point([0] * 128 + [255] * 128) if small.mode in ("LA", "RGBA") else None
     counts = quantised.histogram(seen)
@@ -54,7 +54,7 @@ def _opaque(small: Image.Image) -> Image.Image:
 
 
 def _factors(small: Image.Image, across: int, down: int) -> list[Colour]:
-    """The cosine transform, along the rows first, each sum one call of C."""
+    """Return the cosine transform, rows first; each sum is one call of C code."""
     width, height = small.size
     waves, columns = _waves(width, across), _waves(height, down)
     channels = []

@@ -1,4 +1,4 @@
-"""Opens a TIFF: by Pillow where that reads it right, else (wide numbers, planes, alpha beside inks) by its numbers."""
+"""Opens a TIFF with Pillow if it reads it correctly; if not (wide numbers, planes, inks with alpha), by its numbers."""
 
 import importlib
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, INKS, LAB = 0, 1, 2, 3, 5, 8
 _COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, INKS: 4, LAB: 3}
 _MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA", (4, False): "CMYK", (4, True): "RGBA"}
 _LOSSLESS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
-"""None, LZW, Deflate (twice), PackBits, LZMA and Zstandard: what they hold are bytes, whatever these mean."""
+"""None, LZW, Deflate (twice), PackBits, LZMA and Zstandard: they decompress to bytes of any meaning."""
 _MOST_SAMPLES = 64
 _DEPTHS = {1: (8, 16, 32, 64), 2: (8, 16, 32, 64), 3: (16, 32, 64)}
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL, _SAMPLES, _PLANES, _EXTRA, _FORMAT, _PROFILE = (
@@ -32,9 +32,9 @@ class Layout:
     samples: int
     planes: bool
     alpha: int | None
-    """Which sample is the opacity."""
+    """Index of the sample with the opacity."""
     weighted: bool
-    """The colours are multiplied by it."""
+    """Whether the colours are multiplied by the opacity."""
 
     @property
     def colours(self) -> int:
@@ -46,7 +46,7 @@ class Layout:
 
 
 class NumbersFile(TiffImageFile):
-    """A TIFF, each page read by Pillow or by its numbers."""
+    """A TIFF. Each page is read by Pillow or by its numbers."""
 
     def _setup(self) -> None:
         self._layout = _layout(self.tag_v2)
@@ -76,7 +76,7 @@ class NumbersFile(TiffImageFile):
 
 
 def _layout(tags: ImageFileDirectory_v2) -> Layout | None:
-    """Return how to read the numbers; None where Pillow does it right, or nobody can."""
+    """Return the layout for reading the numbers; None if Pillow reads them correctly, or the layout is unsupported."""
     bits, format = _first(tags.get(_BITS, (1,))), _first(tags.get(_FORMAT, (UNSIGNED,)))
     photometric, samples = tags.get(_PHOTOMETRIC, 0), tags.get(_SAMPLES, 1)
     extra, planes = tags.get(_EXTRA, ()), tags.get(_PLANES, 1) == 2

@@ -1,6 +1,6 @@
-"""Turns the numbers of a TIFF into 8-bit pixels. Imported with the first TIFF that needs it: NumPy is large.
+"""Turns the numbers of a TIFF into 8-bit pixels. Imported with the first TIFF that needs it, as NumPy is large.
 
-libtiff decompresses: it is shown the same bytes as a TIFF of 8-bit grey, which it hands on as they are.
+libtiff decompresses: it gets the same bytes declared as a TIFF of 8-bit grey, and returns them unchanged.
 """
 
 import io
@@ -24,26 +24,26 @@ _DIFFERENCES, _FLOAT_DIFFERENCES = 2, 3
 _ROWS_AT_ONCE = 128
 _USUAL = (255, 65535, 2**32 - 1)
 _PLAIN_FLOAT, _SMALL_FLOAT = 1.0, 16.0
-"""Floats up to 1 are parts of white. Those up to 255 mean 8-bit numbers, unless all are so small that these would be black."""
+"""Floats up to 1 are fractions of white. Floats up to 255 are 8-bit values, unless all would then be nearly black."""
 
 
 def picture(
     file: IO[bytes], tags: ImageFileDirectory_v2, layout: Layout, profile: bytes | None
 ) -> tuple[Image.Image, bool]:
-    """Return the pixels, upright or not as the file has them, and whether the profile is applied to them already."""
+    """Return the pixels, not yet turned upright, and whether the profile is already applied to them."""
     data = _with_room(file)
     numbers = _numbers(data, tags, layout)
     colours = numbers[:, :, : layout.colours]
     pixels = _lab(colours) if layout.photometric == LAB else _eight_bits(colours, layout)
     if layout.photometric == WHITE_IS_ZERO:
         pixels = 255 - pixels
-    made = _made({1: "L", 3: "LAB" if layout.photometric == LAB else "RGB", 4: "CMYK"}[layout.colours], pixels)
+    made = _image({1: "L", 3: "LAB" if layout.photometric == LAB else "RGB", 4: "CMYK"}[layout.colours], pixels)
     used = layout.photometric in (LAB, INKS) and layout.alpha is not None
     if used:
         made = srgb(made, profile)[0]
     if layout.alpha is None:
         return made, used
-    opacity = _made("L", _eight_bits(numbers[:, :, layout.alpha : layout.alpha + 1], layout, opacity=True))
+    opacity = _image("L", _eight_bits(numbers[:, :, layout.alpha : layout.alpha + 1], layout, opacity=True))
     made.putalpha(opacity)
     if layout.weighted:
         mode = "RGBa" if made.mode == "RGBA" else "La"
@@ -52,13 +52,13 @@ def picture(
 
 
 def _numbers(data: io.BytesIO, tags: ImageFileDirectory_v2, layout: Layout) -> Array:
-    """Return rows, columns and samples."""
+    """Return the numbers as an array of rows, columns and samples."""
     parts = tags[_TILES] if _TILES in tags else tags[_STRIPS]
     if not layout.planes:
         return _decoded(data, tags, layout, layout.samples, slice(None))
     count = len(parts) // layout.samples
     if count * layout.samples != len(parts):
-        raise ValueError("its planes are not of one size")
+        raise ValueError("the planes differ in size")
     planes = [_decoded(data, tags, layout, 1, slice(at * count, (at + 1) * count)) for at in range(layout.samples)]
     return np.concatenate(planes, axis=2)
 
@@ -84,7 +84,7 @@ def _decoded(data: io.BytesIO, tags: ImageFileDirectory_v2, layout: Layout, samp
 
 
 def _summed_floats(block: Array, samples: int, size: int) -> Array:
-    """Undo the predictor of floats: differences of bytes, the most significant bytes of a row first."""
+    """Undo the predictor of floats: differences of bytes, with the most significant bytes of a row first."""
     rows = block.shape[0]
     summed = np.cumsum(block.reshape(rows, -1, samples), axis=1, dtype=np.uint8)
     ordered = np.ascontiguousarray(summed.reshape(rows, size, -1).transpose(0, 2, 1))
@@ -92,9 +92,9 @@ def _summed_floats(block: Array, samples: int, size: int) -> Array:
 
 
 def _bytes(data: io.BytesIO, tags: ImageFileDirectory_v2, layout: Layout, pixel_bytes: int, parts: slice) -> Array:
-    """Decompress: rows of bytes. The directory is written behind the file, and the file's header points to it."""
+    """Decompress into rows of bytes, described by a new directory after the file's end; the header points to it."""
     tile = tags[_TILE_WIDTH] if _TILES in tags else layout.width
-    width = -(-layout.width // tile) * tile * pixel_bytes  # with what fills the last tile of a row
+    width = -(-layout.width // tile) * tile * pixel_bytes  # including the padding of a row's last tile
     entries = {256: width, 257: layout.height, 258: 8, _COMPRESSION: tags.get(_COMPRESSION, 1), 262: 1, 277: 1}
     entries |= {_FILL: tags.get(_FILL, 1), _PREDICTOR: 1}
     if _TILES in tags:
@@ -105,7 +105,7 @@ def _bytes(data: io.BytesIO, tags: ImageFileDirectory_v2, layout: Layout, pixel_
         lists = {_STRIPS: tags[_STRIPS][parts], _STRIP_BYTES: tags[_STRIP_BYTES][parts]}
     end, limit = len(data.getvalue()), Image.MAX_IMAGE_PIXELS
     try:
-        Image.MAX_IMAGE_PIXELS = None  # it sees bytes; the pixels are judged already, and memory has its own limit
+        Image.MAX_IMAGE_PIXELS = None  # Pillow counts bytes here; pixels and memory have their own limits
         directory = _directory(end, {tag: (value,) for tag, value in entries.items()} | lists)
         data.seek(0)
         data.write(b"II*\0" + struct.pack("<I", end))
@@ -121,7 +121,7 @@ def _bytes(data: io.BytesIO, tags: ImageFileDirectory_v2, layout: Layout, pixel_
 
 
 def _directory(at: int, entries: dict[int, tuple[int, ...]]) -> bytes:
-    """Return a directory of numbers of 32 bits for a place in a file; lists lie behind it."""
+    """Return a directory of 32-bit numbers for a place in a file, followed by its lists."""
     behind = at + 2 + 12 * len(entries) + 4
     head, body = struct.pack("<H", len(entries)), b""
     for tag, values in sorted(entries.items()):
@@ -133,7 +133,7 @@ def _directory(at: int, entries: dict[int, tuple[int, ...]]) -> bytes:
 
 
 def _with_room(file: IO[bytes]) -> io.BytesIO:
-    """Return the file in memory, with an even number of bytes."""
+    """Return the file in memory, padded to an even number of bytes."""
     file.seek(0)
     data = io.BytesIO(file.read())
     if data.seek(0, io.SEEK_END) % 2:
@@ -158,7 +158,7 @@ def _eight_bits(numbers: Array, layout: Layout, opacity: bool = False) -> NDArra
 
 
 def _extremes(numbers: Array) -> tuple[float, float]:
-    """The smallest and the largest number that is one."""
+    """Return the smallest and the largest finite number."""
     found: list[float] = []
     for top in range(0, len(numbers), _ROWS_AT_ONCE):
         rows = numbers[top : top + _ROWS_AT_ONCE]
@@ -176,7 +176,7 @@ def _float_range(low: float, high: float) -> tuple[float, float]:
 
 
 def _whole_range(low: float, high: float, layout: Layout) -> tuple[float, float]:
-    """Black and white: all that the bits can say, or the next smaller usual range that holds all values."""
+    """Return black and white: the full range of the bits, or the next smaller usual range that fits all values."""
     if layout.format == SIGNED:
         return (0.0, next((float(top) for top in _USUAL if high <= top), high)) if low >= 0 else (low, high)
     top = 2.0**layout.bits - 1
@@ -184,9 +184,9 @@ def _whole_range(low: float, high: float, layout: Layout) -> tuple[float, float]
 
 
 def _lab(numbers: Array) -> NDArray[np.uint8]:
-    """The upper bytes; Pillow's unpacker knows that two of three have a sign."""
+    """Return the upper bytes. Pillow's unpacker handles the sign of two of the three."""
     return (numbers.astype(np.int64) >> (8 * (numbers.dtype.itemsize - 1)) & 255).astype(np.uint8)
 
 
-def _made(mode: str, pixels: NDArray[np.uint8]) -> Image.Image:
+def _image(mode: str, pixels: NDArray[np.uint8]) -> Image.Image:
     return Image.frombytes(mode, (pixels.shape[1], pixels.shape[0]), np.ascontiguousarray(pixels).tobytes())

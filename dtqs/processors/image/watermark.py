@@ -1,4 +1,4 @@
-"""Puts a picture or a text over an output."""
+"""Puts an image or a text over an output."""
 
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
@@ -11,7 +11,7 @@ _LARGEST_FONT_PIXELS = 4000
 
 
 def stamped(picture: Image.Image, mark: ImageWatermark, image: Image.Image | None) -> Image.Image:
-    """Return the picture with the watermark on it; `image` is the one that it names, if it is one."""
+    """Return the output with the watermark on it; `image` is the watermark's image, or None for a text."""
     drawn = _drawn(mark, picture.size) if image is None else _fitted(image, mark.scale, picture.size)
     layer = Image.new("RGBA", picture.size, (0, 0, 0, 0))
     if mark.tile:
@@ -26,7 +26,7 @@ def stamped(picture: Image.Image, mark: ImageWatermark, image: Image.Image | Non
 
 
 def _at(mark: ImageWatermark, outer: Size, inner: Size) -> tuple[int, int]:
-    """The margin is kept as far as there is room."""
+    """Return the position; the margin shrinks if there is too little room."""
     across, down = (min(mark.margin, (whole - part) // 2) for whole, part in zip(outer, inner, strict=True))
     left, top = anchored(mark.position, (outer[0] - 2 * across, outer[1] - 2 * down), inner)
     return left + across, top + down
@@ -39,7 +39,7 @@ def _fitted(image: Image.Image, share: float, size: Size) -> Image.Image:
 
 
 def _drawn(mark: ImageWatermark, size: Size) -> Image.Image:
-    """Draw the text at the size that makes it as wide as is wanted."""
+    """Draw the text in the size that gives it the wanted width."""
     text = mark.text or ""
     left, top, right, bottom = _extent(text, _TRIAL_PIXELS)
     scale = min(size[0] * mark.scale / max(1.0, right - left), size[1] / max(1.0, bottom - top))

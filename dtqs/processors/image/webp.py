@@ -1,4 +1,4 @@
-"""The chunks of an animated WebP: what its header does not say, and how long it is shown."""
+"""Reads the chunks of an animated WebP: alpha that its header does not declare, and the frames' durations."""
 
 import io
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _FRAME_HEAD = 16
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """One frame: its place, its time, and whether something can be seen through it or is cleared after it."""
+    """One frame: its place and duration, whether it is cleared afterwards, and whether it has alpha."""
 
     box: tuple[int, int, int, int]
     milliseconds: int
@@ -23,7 +23,7 @@ class _Frame:
 
 
 def open_webp(file: IO[bytes]) -> ImageFile:
-    """Open a WebP. An animation may leave parts of its canvas free without saying that it has alpha: the reader is told so."""
+    """Open a WebP. An animation may leave parts of its canvas empty without the alpha flag, which is set here."""
     head = file.read(30)
     file.seek(0)
     if not _animated(head) or head[_FLAGS_AT] & _ALPHA:
@@ -37,14 +37,14 @@ def open_webp(file: IO[bytes]) -> ImageFile:
 
 
 def with_alpha(data: bytes) -> bytes:
-    """Return an animation that says that it has alpha."""
+    """Return an animation with the alpha flag set."""
     return (
         data[:_FLAGS_AT] + bytes((data[_FLAGS_AT] | _ALPHA,)) + data[_FLAGS_AT + 1 :] if _animated(data[:30]) else data
     )
 
 
 def times(data: bytes) -> list[int]:
-    """Return the milliseconds of each frame; nothing for a still picture."""
+    """Return the milliseconds of each frame; nothing for a still image."""
     return [frame.milliseconds for frame in _frames(data)] if _animated(data[:30]) else []
 
 
@@ -59,7 +59,7 @@ def _frames(data: bytes) -> Iterator[_Frame]:
                 int.from_bytes(data[start + at : start + at + 3], "little") for at in (0, 3, 6, 9, 12)
             )
             inner = list(_chunks(data, start + _FRAME_HEAD, end))
-            # a lossless frame has its own flag for alpha, behind its signature and its sides
+            # a lossless frame has its own alpha flag, after its signature and its size
             alpha = any(
                 kind == b"ALPH" or (kind == b"VP8L" and data[at + 4 : at + 5] >= b"\x10") for kind, at, _ in inner
             )
@@ -67,7 +67,7 @@ def _frames(data: bytes) -> Iterator[_Frame]:
 
 
 def _chunks(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Return the kind of each chunk, and where its data begins and ends."""
+    """Yield the kind of each chunk, and the beginning and end of its data."""
     while start + 8 <= end:
         size = int.from_bytes(data[start + 4 : start + 8], "little")
         yield data[start : start + 4], start + 8, min(end, start + 8 + size)

@@ -1,4 +1,4 @@
-"""What a worker and its image process say to each other over a socket: frames of JSON, each with bytes behind it if there are any."""
+"""The messages between a worker and its image process, over a socket: JSON frames, optionally followed by bytes."""
 
 import socket
 import struct
@@ -15,15 +15,15 @@ _MOST_FILES = 128
 
 
 class Gone(Exception):
-    """The other side has closed its end, or speaks nonsense."""
+    """The other side closed its end, or sent an invalid message."""
 
 
 class Silent(Gone):
-    """The other side does not answer in time."""
+    """The other side did not answer in time."""
 
 
 def send(to: socket.socket, value: Any, blob: bytes = b"", files: Sequence[int] = ()) -> None:
-    """Send a frame; open files go with its first bytes. Raises Gone."""
+    """Send a frame, with open files attached to its first bytes. Raises Gone."""
     text = orjson.dumps(value)
     with _faults():
         start = _HEAD.pack(len(text), len(blob)) + text
@@ -34,12 +34,12 @@ def send(to: socket.socket, value: Any, blob: bytes = b"", files: Sequence[int] 
 
 
 def receive(of: socket.socket) -> tuple[Any, int]:
-    """Return a frame's value, and how many bytes follow it. Raises Gone."""
+    """Return a frame's value, and the number of bytes that follow it. Raises Gone."""
     return _value(of, _exactly(of, _HEAD.size))
 
 
 def receive_with_files(of: socket.socket) -> tuple[Any, list[int]]:
-    """Return a frame's value and the open files that came with it. Raises Gone."""
+    """Return a frame's value, and the open files attached to it. Raises Gone."""
     with _faults():
         head, files, _, _ = socket.recv_fds(of, _HEAD.size, _MOST_FILES)
     if not head:
@@ -49,7 +49,7 @@ def receive_with_files(of: socket.socket) -> tuple[Any, list[int]]:
 
 
 def chunks(of: socket.socket, size_bytes: int) -> Iterator[bytes]:
-    """Return the bytes that follow a frame, in pieces. Raises Gone."""
+    """Yield the bytes that follow a frame, in chunks. Raises Gone."""
     while size_bytes:
         with _faults():
             chunk = of.recv(min(size_bytes, _CHUNK_BYTES))
@@ -61,7 +61,7 @@ def chunks(of: socket.socket, size_bytes: int) -> Iterator[bytes]:
 
 @contextmanager
 def _faults() -> Iterator[None]:
-    """A socket's errors must not look like those of a disk."""
+    """Translate a socket's errors, so that they do not look like a disk's."""
     try:
         yield
     except TimeoutError as error:

@@ -1,4 +1,4 @@
-"""One task from its open sources to the bytes of its outputs: in the process that may die of it, which knows nothing of tasks, stores or workers."""
+"""Makes the outputs of one task from its open sources. It runs in a process that may crash."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ from dtqs.processors.image.frame import ImageFrame
 from dtqs.processors.image.geometry import Box, Plan, Size, contained, extent, needed, plan
 from dtqs.processors.image.metadata import Metadata, read
 from dtqs.processors.image.payload import ImageOutput, ImagePayload
-from dtqs.processors.image.resize import Decoded, shown_size
+from dtqs.processors.image.resize import Decoded, upright_size
 from dtqs.processors.image.settings import ImageSettings
 from dtqs.processors.image.smart import best
 from dtqs.processors.image.sources import NAMES
@@ -35,13 +35,13 @@ from dtqs.processors.image.summary import blurhash, dominant_color, shrunk
 
 _MARK_SIDE, _SMALL_SIDE = 2000, 96
 _PIXEL_BYTES, _HELD_PART = 4, 8
-"""The frames of all animations that are made may take an eighth of the memory that is allowed; else they are not held."""
+"""The frames of all animations may take an eighth of the allowed memory; beyond that, they are not held."""
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One output: which of the payload's it is, its file, and the size of its picture."""
+    """One output: its index in the payload, its file, and the size of its image."""
 
     index: int
     encoded: Encoded
@@ -49,23 +49,23 @@ class Made:
 
 
 class Work:
-    """Decodes once for each page that is asked for, and makes all outputs from that."""
+    """Decodes each needed page once, and makes all outputs from it."""
 
     def __init__(
         self,
         payload: ImagePayload,
         settings: ImageSettings,
         sources: Mapping[str, BinaryIO],
-        made: Callable[[Made], None],
+        hand_over: Callable[[Made], None],
     ) -> None:
-        self._payload, self._settings, self._sources, self._made = payload, settings, sources, made
+        self._payload, self._settings, self._sources, self._hand_over = payload, settings, sources, hand_over
         self._marks: dict[str, Image.Image] = {}
         self._bytes_left = settings.max_output_bytes
         self._summary: Json = {}
         self.remarks: list[str] = []
 
     def run(self) -> Json:
-        """Make everything, and return what there is to know of the source. Raises PermanentError or TransientError."""
+        """Make all outputs, and return the facts about the source. Raises PermanentError or TransientError."""
         file = self._sources[self._payload.source]
         media_type, size_bytes = check_source(file, self._settings.max_source_bytes)
         with opened(file, media_type, self._settings.max_pixels) as image:
@@ -75,14 +75,14 @@ class Work:
             facts = {"media_type": media_type, "format": name, **header, "size_bytes": size_bytes, "frames": frames}
             for page, indices in sorted(self._pages().items()):
                 if page >= frames:
-                    raise PermanentError(f"page {page + 1} is asked for; the image has {frames}")
+                    raise PermanentError(f"page {page + 1} does not exist; the image has {frames}")
                 with decoding(image.format or ""):
                     go_to(image, page, self._settings.max_pixels)
                 self._page(image, indices, frames)
         return {"source": facts, **self._summary}
 
     def _pages(self) -> dict[int, list[int]]:
-        """Which outputs are made from which page, counted from 0."""
+        """Return the outputs of each page; pages count from 0."""
         pages: dict[int, list[int]] = defaultdict(list)
         for index, output in enumerate(self._payload.outputs):
             pages[(output.page or 1) - 1].append(index)
@@ -91,10 +91,10 @@ class Work:
     def _page(self, image: ImageFile, indices: Sequence[int], frames: int) -> None:
         outputs = self._payload.outputs
         moving = {index for index in indices if is_kept(image, outputs[index], frames)}
-        shown = shown_size(image)
+        upright = upright_size(image)
         if moving:
             check_frames(frames, self._settings.max_frames)
-        plans = {index: self._plan(shown, outputs[index]) for index in indices}
+        plans = {index: self._plan(upright, outputs[index]) for index in indices}
         with decoding(image.format or ""):
             decoded, plans = self._decode(image, plans)
             frame = self._frame(decoded, plans)
@@ -104,10 +104,10 @@ class Work:
             self._finish(index, Finished([frame.make(outputs[index], plans[index])]), frame, metadata)
         if moving:
             self._animate(image, frame, {index: plans[index] for index in plans if index in moving}, frames, metadata)
-        self._sum_up(frame, decoded.whole)
+        self._summarise(frame, decoded.whole)
 
     def _decode(self, image: ImageFile, plans: Mapping[int, Plan]) -> tuple[Decoded, dict[int, Plan]]:
-        """Return the decoded picture, and the plans with their parts where there is most to see."""
+        """Return the decoded image, and the plans with free parts moved to the most interesting area."""
         decoded = Decoded(image, needed(plans.values()))
         if not any(each.free for each in plans.values()):
             return decoded, dict(plans)
@@ -120,7 +120,7 @@ class Work:
         return decoded, {index: taken(each) for index, each in plans.items()}
 
     def _frame(self, decoded: Decoded, plans: Mapping[int, Plan]) -> ImageFrame:
-        """Return all parts that are asked for, and the whole picture, which the summary looks at."""
+        """Return the needed parts, and the whole image, which the summary uses."""
         needs = {decoded.whole: contained(extent(decoded.whole), _SMALL_SIDE)} | needed(plans.values())
         return ImageFrame({part: decoded.part(part, size) for part, size in needs.items()}, self._mark)
 
@@ -129,14 +129,14 @@ class Work:
     ) -> None:
         pixels = frames * sum(planned.final[0] * planned.final[1] for planned in plans.values())
         together = pixels * _PIXEL_BYTES <= self._settings.max_memory_bytes // _HELD_PART
-        finished = self._held if together else self._streamed
+        finished = self._in_memory if together else self._streamed
         for index, made in finished(image, begins, plans, frames):
             self._finish(index, made, begins, metadata)
 
-    def _held(
+    def _in_memory(
         self, image: ImageFile, begins: ImageFrame, plans: Mapping[int, Plan], frames: int
     ) -> Iterator[tuple[int, Finished]]:
-        """Decode each frame once, and hold what all outputs make of it."""
+        """Decode each frame once, and hold its pixels for all outputs."""
         outputs, timing, needs = self._payload.outputs, Timing(), needed(plans.values())
         pictures: dict[int, list[Image.Image]] = {index: [] for index in plans}
         for _ in timed(image, frames, timing):
@@ -149,7 +149,7 @@ class Work:
     def _streamed(
         self, image: ImageFile, begins: ImageFrame, plans: Mapping[int, Plan], frames: int
     ) -> Iterator[tuple[int, Finished]]:
-        """Decode the animation once for its times, and anew for each output, whose writer asks for one frame after the other."""
+        """Decode the animation once for its durations, and again for each output, whose writer asks frame by frame."""
         timing, start = Timing(), first(image, frames)
         for _ in timed(image, frames, timing):
             with decoding(image.format or ""):
@@ -172,7 +172,7 @@ class Work:
             return ImageFrame({part: decoded.part(part, size) for part, size in needs.items()}, self._mark)
 
     def _finish(self, index: int, finished: Finished, frame: ImageFrame, metadata: Metadata) -> None:
-        """Encode one output and hand it on."""
+        """Encode one output and hand it over."""
         output, size = self._payload.outputs[index], finished.frames[0].size
         self._check_size(output, size)
         try:
@@ -184,13 +184,13 @@ class Work:
         self._bytes_left -= len(encoded.data)
         if self._bytes_left < 0:
             raise PermanentError(
-                f"the outputs have more bytes than the allowed {self._settings.max_output_bytes}, {output.name} being the first too many"
+                f"the outputs exceed the allowed {self._settings.max_output_bytes} bytes, beginning with {output.name}"
             )
-        self._made(Made(index, encoded, size))
+        self._hand_over(Made(index, encoded, size))
 
-    def _plan(self, shown: Size, output: ImageOutput) -> Plan:
-        """Decide one output's size. Raises PermanentError where that is more than is allowed, before a pixel is decoded."""
-        planned = plan(shown, output)
+    def _plan(self, upright: Size, output: ImageOutput) -> Plan:
+        """Plan one output. Raises PermanentError for a size above the limits, before any pixel is decoded."""
+        planned = plan(upright, output)
         self._check_size(output, planned.final)
         self._check_size(output, planned.size)
         return planned
@@ -202,9 +202,9 @@ class Work:
         check_side(output, size)
 
     def _mark(self, uri: str) -> Image.Image:
-        """Return the watermark picture of a URI, opened as suspiciously as any other, and kept for the next output."""
+        """Return the watermark image of a URI, opened as carefully as a source, and kept for the next output."""
         if uri not in self._marks:
-            # it may be the source itself, which is read from at another place
+            # it may be the source itself, which needs its own position
             with beside(self._sources[uri]) as file:
                 self._marks[uri] = self._read_mark(file)
         return self._marks[uri]
@@ -212,11 +212,11 @@ class Work:
     def _read_mark(self, file: BinaryIO) -> Image.Image:
         media_type, _ = check_source(file, self._settings.max_source_bytes)
         with opened(file, media_type, self._settings.max_pixels) as image, decoding(image.format or ""):
-            whole = (0, 0, *shown_size(image))
+            whole = (0, 0, *upright_size(image))
             frame = self._next(image, {whole: contained(extent(whole), _MARK_SIDE)})
             return frame.small(whole)
 
-    def _sum_up(self, frame: ImageFrame, whole: Box) -> None:
+    def _summarise(self, frame: ImageFrame, whole: Box) -> None:
         if not self._summary:
             small = shrunk(frame.small(whole))
             self._summary = {"blurhash": blurhash(small), "dominant_color": dominant_color(small)}
@@ -225,8 +225,8 @@ class Work:
 
 
 def _facts(image: ImageFile) -> Json:
-    """What the header says."""
-    width, height = shown_size(image)
+    """Return the facts in the header."""
+    width, height = upright_size(image)
     composed = image if isinstance(image, Composed) else None
     mode = composed.stored_mode if composed else image.mode
     return {
@@ -240,5 +240,5 @@ def _facts(image: ImageFile) -> Json:
 
 
 def _by_size(plans: Mapping[int, Plan]) -> list[int]:
-    """The largest first, so that smaller ones can use it."""
+    """Return the indices of the plans, largest first, so that smaller images can be made from larger ones."""
     return sorted(plans, key=lambda index: -plans[index].full[0] * plans[index].full[1])

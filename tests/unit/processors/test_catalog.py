@@ -291,14 +291,14 @@ def test_what_settings_forbid_is_told_with_all_others(config: Callable[..., Conf
 @pytest.mark.parametrize(
     ("task_type", "payload", "allowed"),
     [
-        ("image", {"outputs": [{"name": "a/b"}]}, "letters, digits, dots, _ and -, a letter or digit first"),
+        ("image", {"outputs": [{"name": "a/b"}]}, "letters, digits, dots, _ and -"),
         (
             "image",
             {"outputs": [{"name": "a", "pad_with": "red"}]},
-            "blur (the picture itself, out of focus) or #rrggbb",
+            "blur (the blurred image itself) or #rrggbb",
         ),
         ("image", {"outputs": [{"name": "a", "border": {"color": "red"}}]}, "as #rrggbb"),
-        ("video", {"outputs": [{"name": "-a"}]}, "letters, digits, dots, _ and -, a letter or digit first"),
+        ("video", {"outputs": [{"name": "-a"}]}, "letters, digits, dots, _ and -"),
         (
             "video",
             {"outputs": [{"name": "a", "background": "white", "fit": "pad", "width": 10, "height": 10}]},

@@ -122,7 +122,7 @@ def test_smart_may_move_in_what_is_kept_by_the_crop_only() -> None:
 
 
 def test_a_crop_beside_the_picture_is_refused() -> None:
-    with pytest.raises(PermanentError, match="beside the picture, which has 400 × 200 pixels"):
+    with pytest.raises(PermanentError, match="outside the image of 400 × 200 pixels"):
         _plan((400, 200), crop=ImageCrop(left=0, top=200, width=1, height=1))
 
 
