@@ -1,1 +1,1 @@
-"""The private PostgreSQL and RabbitMQ, the whole stack on them, and its demonstration: what `dtqs up` and the tests run."""
+"""Private PostgreSQL and RabbitMQ servers and the whole stack on them, for `dtqs up` and for tests."""

@@ -1,6 +1,6 @@
-"""The process behind `dtqs up`: owns the stack, and reports to the command.
+"""The process behind `dtqs up`: it owns the stack and reports to the command.
 
-bin/quickstart starts it before there are any packages, so until it is told to go on it needs nothing but Python.
+bin/quickstart starts it before the packages are installed, so it needs only Python until the go-ahead.
 """
 
 import importlib
@@ -20,11 +20,14 @@ from dtqs.sandbox.stack import Stack
 
 logger = logging.getLogger(__name__)
 _PACKAGES_SECONDS = 600.0
-"""How long the installation of the packages may take."""
+"""Time limit for the installation of the packages."""
 
 
-def main(var: str, api_port: str, workers: str, report_descriptor: str, word_descriptor: str) -> int:
-    """Run the stack until SIGTERM or SIGINT. An empty text stands for what was not asked for. It goes beyond the servers at a word through the last pipe."""
+def main(var: str, api_port: str, workers: str, report_descriptor: str, go_ahead_descriptor: str) -> int:
+    """Run the stack until SIGTERM or SIGINT. Empty arguments select defaults.
+
+    A byte through the last pipe is the go-ahead for the parts after the servers.
+    """
     report = Report(int(report_descriptor))
     try:
         _log_to(SandboxPaths(Path(var)))
@@ -32,12 +35,12 @@ def main(var: str, api_port: str, workers: str, report_descriptor: str, word_des
         report.say(f"{ERROR}{error}")
         return os.EX_UNAVAILABLE
     log.set_up("info", "text", "sandbox")
-    # a shell may have started us with SIGINT ignored
+    # A shell may start its background processes with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     stack = Stack(Path(var), int(api_port) if api_port else None, int(workers) if workers else None, report.say)
     try:
-        stack.start(lambda: _await_word(int(word_descriptor)))
+        stack.start(lambda: _await_go_ahead(int(go_ahead_descriptor)))
         report.say(READY)
         stack.watch()
     except KeyboardInterrupt:
@@ -48,9 +51,8 @@ def main(var: str, api_port: str, workers: str, report_descriptor: str, word_des
         return os.EX_UNAVAILABLE
     except Exception as error:
         logger.exception("the sandbox failed")
-        report.say(
-            f"{ERROR}the sandbox failed, {type(error).__name__}: {error}; its log: {SandboxPaths(Path(var)).log('sandbox')}"
-        )
+        path = SandboxPaths(Path(var)).log("sandbox")
+        report.say(f"{ERROR}the sandbox failed, {type(error).__name__}: {error}; its log: {path}")
         return os.EX_SOFTWARE
     finally:
         stack.stop()
@@ -64,13 +66,15 @@ def _log_to(places: SandboxPaths) -> None:
             os.dup2(file.fileno(), descriptor)
 
 
-def _await_word(descriptor: int) -> None:
-    """Wait for the word of the one who started us, or who took over from that one. Raises SandboxError when it can no longer come."""
+def _await_go_ahead(descriptor: int) -> None:
+    """Wait for the go-ahead of the starting command. Raises SandboxError at the time limit or if the command ends."""
     readable, _, _ = select.select([descriptor], [], [], _PACKAGES_SECONDS)
     if not readable or not os.read(descriptor, 1):
-        raise SandboxError("what started the servers has ended, or has not gone on in time")
+        raise SandboxError(
+            f"the command that started the servers ended or gave no go-ahead within {_PACKAGES_SECONDS:g} s"
+        )
     os.close(descriptor)
-    # there may be packages now that were not there when we started
+    # Packages may have been installed since the start.
     importlib.invalidate_caches()
 
 

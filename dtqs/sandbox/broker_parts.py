@@ -1,4 +1,7 @@
-"""Which of RabbitMQ's applications a broker without plugins needs: it reads all that lie in its plugins folder at every start, for a second or two."""
+"""A plugins folder with only the applications that RabbitMQ needs.
+
+Reading the full folder at each start takes RabbitMQ one or two seconds.
+"""
 
 import re
 import shutil
@@ -8,9 +11,9 @@ _NEEDS = re.compile(r"\{\s*applications\s*,\s*\[(.*?)\]", re.DOTALL)
 
 
 def link_needed(server: Path, folder: Path) -> None:
-    """Fill `folder` with links to what the program `rabbitmq-server` at `server` needs.
+    """Fill `folder` with links to the applications that `rabbitmq-server` at `server` needs.
 
-    Without it, and so where an installation is laid out in another way, the broker reads its own folder.
+    An installation with another layout gets no folder: the broker then reads its own.
     """
     found = {path.stem: path for path in (server.resolve().parent.parent / "plugins").glob("*/ebin/*.app")}
     shutil.rmtree(folder, ignore_errors=True)
@@ -27,7 +30,7 @@ def _closure(found: dict[str, Path]) -> set[str]:
     pending = ["rabbit"]
     while pending:
         name = pending.pop()
-        # what is not here belongs to Erlang itself
+        # Other applications belong to Erlang.
         if name in found and name not in needed:
             needed.add(name)
             applications = _NEEDS.search(found[name].read_text(encoding="utf-8", errors="replace"))

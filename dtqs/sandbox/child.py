@@ -1,6 +1,6 @@
-"""One process that the sandbox owns: started as our own child, as an unprivileged user where we are root, and ended with all its children.
+"""A child process of the sandbox. Under root it runs as an unprivileged user; it ends with all its children.
 
-What a server needs to be told belongs to postgres.py and rabbitmq.py; who is restarted when, to stack.py.
+postgres.py and rabbitmq.py know the servers' arguments; stack.py restarts.
 """
 
 import os
@@ -18,14 +18,14 @@ from dtqs.sandbox.processes import end_family, end_leftover, family, identity, k
 
 
 class SandboxError(DtqsError):
-    """A part of the sandbox cannot be started; the message says what to do."""
+    """A part of the sandbox cannot be started. The message names the remedy."""
 
     exit_status = os.EX_UNAVAILABLE
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The unprivileged user that a server runs as when we are root: PostgreSQL refuses root."""
+    """The unprivileged user of a server if the sandbox runs as root: PostgreSQL refuses root."""
 
     name: str
     uid: int
@@ -33,7 +33,7 @@ class Account:
 
     @classmethod
     def choose(cls, *names: str) -> "Account | None":
-        """Return the first of the users that exists, or nobody; None when we are an ordinary user ourselves."""
+        """Return the first existing user, or nobody; None unless the sandbox runs as root."""
         if os.geteuid() != 0:
             return None
         for name in (*names, "nobody"):
@@ -41,14 +41,15 @@ class Account:
                 entry = pwd.getpwnam(name)
                 return cls(name, entry.pw_uid, entry.pw_gid)
         raise SandboxError(
-            f"root cannot run the servers itself, and none of the users {', '.join(names)}, nobody exists"
+            f"the servers refuse to run as root, and no user exists of: {', '.join(names)}, nobody; create one of them"
         )
 
     def prefix(self) -> list[str]:
+        """Return the options of setpriv that select this user."""
         return ["--reuid", str(self.uid), "--regid", str(self.gid), "--clear-groups"]
 
     def can_reach(self, directory: Path) -> bool:
-        """Tell whether the user can pass through every folder above."""
+        """Return whether the user can pass through all parent folders."""
         return all(self._can_pass(parent.stat()) for parent in directory.absolute().parents if parent.exists())
 
     def _can_pass(self, folder: os.stat_result) -> bool:
@@ -57,7 +58,7 @@ class Account:
 
 
 def make_folder(path: Path, account: Account | None, mode: int = 0o700) -> None:
-    """Make a folder that belongs to the server's user."""
+    """Create a folder that belongs to the server's user."""
     path.mkdir(parents=True, exist_ok=True)
     path.chmod(mode)
     if account:
@@ -65,7 +66,7 @@ def make_folder(path: Path, account: Account | None, mode: int = 0o700) -> None:
 
 
 def write_private(path: Path, text: str, account: Account | None = None, mode: int = 0o600) -> None:
-    """Write a file that only its owner may read, all of it or nothing."""
+    """Write a file atomically; only its owner may read it."""
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
@@ -78,14 +79,14 @@ def write_private(path: Path, text: str, account: Account | None = None, mode: i
 
 
 def _private(path: str, flags: int) -> int:
-    """Open a log for its owner alone: it may quote what tasks and servers say. One of an earlier version loses the rights of others."""
+    """Open a log that only its owner may read, since it may quote tasks. Tighten the mode of an older log."""
     descriptor = os.open(path, flags, 0o600)
     os.fchmod(descriptor, 0o600)
     return descriptor
 
 
 class SandboxProcess:
-    """A process in a session of its own. Start it from the main thread: `death_signal` reaches it when that thread ends without stopping it."""
+    """A process in its own session. Start it from the main thread: its end sends `death_signal` to the process."""
 
     def __init__(
         self,
@@ -103,21 +104,23 @@ class SandboxProcess:
 
     @property
     def alive(self) -> bool:
+        """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def exit_status(self) -> int | None:
-        """The status of the last process; negative for a signal. None while it runs or before it started."""
+        """Exit status of the last process, negative for a signal; None while it runs and before the first start."""
         return self._process.poll() if self._process else None
 
     @property
     def pid(self) -> int:
+        """Process id of the last process."""
         if self._process is None:
             raise SandboxError(f"{self.name} was never started")
         return self._process.pid
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None) -> None:
-        """Start it unless it lives; what is left of an earlier one is ended first."""
+        """Start the process unless it runs. First end leftovers of an earlier one."""
         if self.alive:
             return
         if self._process:
@@ -144,7 +147,7 @@ class SandboxProcess:
         write_private(self._pid_file, identity(self._process.pid, self._pid_file))
 
     def wait(self, seconds: float) -> bool:
-        """Wait for its end, and tell whether it ended."""
+        """Wait for the end of the process, and return whether it ended."""
         if self._process is None:
             return True
         with suppress(subprocess.TimeoutExpired):
@@ -153,14 +156,16 @@ class SandboxProcess:
         return False
 
     def send(self, number: signal.Signals) -> None:
+        """Send a signal to the process."""
         if self._process:
             self._process.send_signal(number)
 
     def ask_to_stop(self) -> None:
+        """Send the stop signal."""
         self.send(self._stop_signal)
 
     def stop(self, seconds: float) -> None:
-        """Ask it to end, and kill it and its children when it has not by then. Safe to call twice, and without a start."""
+        """Ask the process to end; after `seconds` kill it and its children. Safe to call twice and before a start."""
         if self.alive:
             self.ask_to_stop()
             if not self.wait(seconds):
@@ -169,31 +174,34 @@ class SandboxProcess:
         self._pid_file.unlink(missing_ok=True)
 
     def kill(self) -> None:
-        """Kill it and everything below it with SIGKILL, and wait until they are gone."""
+        """Kill the process and its descendants with SIGKILL, and wait for their end."""
         if self.alive:
             end_family(self.pid, Deadline(10))
             self.wait(10)
 
     def freeze(self) -> None:
-        """Halt it and everything below it."""
-        # twice: what it started before it was halted itself was not in the first list
+        """Halt the process and its descendants."""
+        # Twice: the first list misses children that start while it is read.
         for pid in family(self.pid) + family(self.pid):
             send(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
+        """Continue the process and its descendants."""
         for pid in family(self.pid):
             send(pid, signal.SIGCONT)
 
 
 class Program:
-    """A command of ours that runs as a child until it is stopped."""
+    """A command of DTQS that runs as a child until it is stopped."""
 
     def __init__(self, child: SandboxProcess, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self.child = child
         self._command, self._environment = command, environment
 
     def start(self) -> None:
+        """Start the command."""
         self.child.start(self._command, self._environment)
 
     def stop(self, seconds: float = 20.0) -> None:
+        """Stop the command; kill it after `seconds`."""
         self.child.stop(seconds)

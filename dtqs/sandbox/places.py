@@ -1,4 +1,4 @@
-"""Where the sandbox keeps what: the folder var, the ports chosen once, and the two files that every other command reads."""
+"""Files and ports of the sandbox: the folder var, the ports, and the two files that other commands read."""
 
 import configparser
 import hashlib
@@ -16,14 +16,14 @@ from dtqs.sandbox.ports import free_ports, is_free
 
 _USUAL_API_PORT = 8080
 _ELSEWHERE = Path("/var/lib/dtqs-sandbox")
-_HEADER = "# Written by `dtqs up` at each start. Keys that you change or add stay, but for those of places and ports; comments do not.\n"
+_HEADER = "# Written by `dtqs up` at each start. Your changes stay, except keys of folders and ports, and comments.\n"
 Keys = Mapping[str, Mapping[str, str]]
-"""Values as they stand in the file, by section and key."""
+"""Values of the INI file by section and key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """All on loopback."""
+    """Ports of the parts, all on loopback."""
 
     api: int
     postgresql: int
@@ -34,42 +34,48 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class SandboxPaths:
-    """The folder var and what is in it."""
+    """The folder var and the paths in it."""
 
     var: Path
 
     @property
     def ini(self) -> Path:
+        """Configuration of the stack."""
         return self.var / "dtqs.ini"
 
     @property
     def client_env(self) -> Path:
+        """URL and API key for clients."""
         return self.var / "client.env"
 
     @property
     def ports(self) -> Path:
+        """Ports of the last start."""
         return self.var / "ports.json"
 
     @property
     def lock(self) -> Path:
+        """File whose lock the running sandbox holds."""
         return self.var / "run" / "lock"
 
     def pid_file(self, name: str) -> Path:
+        """Return the pid file of a part."""
         return self.var / "run" / f"{name}.pid"
 
     def log(self, name: str) -> Path:
+        """Return the log of a part."""
         return self.var / "log" / f"{name}.log"
 
     @property
     def servers(self) -> Path:
-        """The folder of the servers' data: another one where the user that root gives them to cannot come into var."""
+        """Folder of the servers' data. Under root it is outside var if the servers' user cannot reach var."""
         accounts = (Account.choose("postgres"), Account.choose("rabbitmq", "postgres"))
         if all(account is None or account.can_reach(self.var / "data") for account in accounts):
             return self.var
         return _ELSEWHERE / hashlib.sha256(str(self.var).encode()).hexdigest()[:12]
 
     def refuse_others(self) -> None:
-        """Raise SandboxError where the folder is another user's: root's, after a start with sudo."""
+        """Raise SandboxError if the folder belongs to another user, such as root after a start with sudo."""
         foreign = [
             path
             for path in (self.var, self.lock.parent, self.log("").parent)
@@ -77,19 +83,26 @@ class SandboxPaths:
         ]
         if foreign:
             raise SandboxError(
-                f"{foreign[0]} belongs to {foreign[0].owner()}: run this as that user, or name another folder with --var"
+                f"{foreign[0]} belongs to {foreign[0].owner()}: "
+                "run this as that user, or choose another folder with --var"
             )
 
     def make(self) -> None:
+        """Create the folders. Raises SandboxError."""
         try:
             for folder in (self.var, self.lock.parent, self.log("").parent, self.servers):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SandboxError(f"cannot make the sandbox's folder: {error}; name another one with --var") from error
+            raise SandboxError(
+                f"cannot create the folder of the sandbox: {error}; choose another one with --var"
+            ) from error
 
 
 def choose_ports(places: SandboxPaths, api: int | None) -> Ports:
-    """Return the ports of last time; those that are taken now, or were never chosen, are chosen anew. Call it when nothing of ours runs."""
+    """Return the ports of the last start, and free ones in place of those that are taken.
+
+    Call it while no part runs: the sandbox's own ports would count as taken.
+    """
     file = places.ports
     ports = Ports(*free_ports(len(fields(Ports))))
     if is_free(_USUAL_API_PORT):
@@ -99,14 +112,14 @@ def choose_ports(places: SandboxPaths, api: int | None) -> Ports:
         ports = replace(ports, **{name: port for name, port in kept.items() if is_free(port)})
     if api is not None:
         if not is_free(api):
-            raise SandboxError(f"port {api} is taken by another program: choose another one with --api-port")
+            raise SandboxError(f"port {api} is taken by another program: choose another port with --api-port")
         ports = replace(ports, api=api)
     write_private(file, json.dumps(asdict(ports), indent=1) + "\n")
     return ports
 
 
 def write_ini(places: SandboxPaths, ours: Keys, proposed: Keys = MappingProxyType({})) -> None:
-    """Write the effective configuration: our keys over those that are there, and what is proposed where there is none."""
+    """Write the configuration. Keys in `ours` replace those in the file; keys in `proposed` only fill gaps."""
     parser = configparser.ConfigParser(interpolation=None, default_section="\0")
     with suppress(FileNotFoundError):
         parser.read_string(places.ini.read_text(encoding="utf-8"))
@@ -124,7 +137,7 @@ def write_ini(places: SandboxPaths, ours: Keys, proposed: Keys = MappingProxyTyp
 
 
 def read_client_env(path: Path) -> dict[str, str]:
-    """Read the lines NAME=VALUE that the sandbox wrote; nothing where there is no file."""
+    """Read the lines NAME=VALUE of client.env; empty without the file."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -133,7 +146,7 @@ def read_client_env(path: Path) -> dict[str, str]:
 
 
 def environment_without(ours: Keys) -> dict[str, str]:
-    """Return our environment without what would lead the API and the supervisor to other servers than these."""
+    """Return the environment without variables that would lead API and supervisor to other servers."""
     names = {
         f"DTQS_{section}_{key}".upper() for section, values in ours.items() for key in values if ":" not in section
     }

@@ -1,4 +1,4 @@
-"""Ports that are free: below the range that outgoing connections take theirs from, so that one kept in a file is still free tomorrow."""
+"""Free ports. They lie below the range of outgoing connections, so a port from a file is likely to stay free."""
 
 import random
 import socket
@@ -7,7 +7,7 @@ _FIRST, _LAST = 20000, 30000
 
 
 def is_free(port: int) -> bool:
-    """Tell whether nobody listens on the port of loopback."""
+    """Return whether a port on loopback is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -18,7 +18,7 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return so many different free ports, at random: several suites and sandboxes choose at the same time."""
+    """Return different free ports. The choice is random because several sandboxes may choose at the same time."""
     found: list[int] = []
     while len(found) < count:
         port = random.randrange(_FIRST, _LAST)

@@ -1,4 +1,4 @@
-"""A private PostgreSQL below one folder: own data, password and port, loopback only, every commit on disk."""
+"""A private PostgreSQL in one folder, with its own data, password and port; on loopback, every commit on disk."""
 
 import os
 import secrets
@@ -15,7 +15,7 @@ ROLE = DATABASE = "dtqs"
 _ADMIN = "postgres"
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",  # a path below a deep checkout would be too long for a socket
+    "unix_socket_directories": "",  # a deep folder makes the path too long for a socket
     "max_connections": "200",
     "fsync": "on",
     "synchronous_commit": "on",
@@ -24,13 +24,13 @@ _SETTINGS = {
 
 
 class PrivatePostgres:
-    """One PostgreSQL of our own. `start` returns at once, `wait_ready` waits; data, password and role outlive everything."""
+    """A private PostgreSQL. `start` returns at once, `wait_ready` waits. Data, password and role survive restarts."""
 
     def __init__(self, directory: Path, port: int, log: Path | None = None, pid_file: Path | None = None) -> None:
         self.directory, self.port = directory, port
         self._account = Account.choose("postgres")
         self._data = directory / "data"
-        # fast shutdown, also when we are killed: no recovery at the next start
+        # Fast shutdown even if the sandbox is killed: the next start needs no recovery.
         self.child = SandboxProcess(
             "postgresql",
             pid_file or directory / "pid",
@@ -42,23 +42,26 @@ class PrivatePostgres:
 
     @property
     def dsn(self) -> str:
-        """Of the product's own role, an ordinary one that may make databases."""
+        """DSN of the role of DTQS, an ordinary role that may create databases."""
         return f"postgresql://{ROLE}:{self._secret(ROLE)}@127.0.0.1:{self.port}/{DATABASE}"
 
     @property
     def admin_dsn(self) -> str:
+        """DSN of the superuser."""
         return f"postgresql://{_ADMIN}:{self._secret(_ADMIN)}@127.0.0.1:{self.port}/{DATABASE}"
 
     @property
     def alive(self) -> bool:
+        """Whether the server runs."""
         return self.child.alive
 
     @property
     def pid(self) -> int:
+        """Process id of the server."""
         return self.child.pid
 
     def start(self) -> None:
-        """Make the cluster if there is none, and start the server."""
+        """Create the cluster at the first start, and start the server."""
         if self.alive:
             return
         if not self._data.exists():
@@ -70,37 +73,40 @@ class PrivatePostgres:
         self.child.start([binary("postgres"), "-D", str(self._data), *options], _environment(), self.directory)
 
     def wait_ready(self, deadline: Deadline) -> None:
-        """Wait until it takes connections. Raises SandboxError when it ends first or the time is over."""
+        """Wait until the server accepts connections. Raises SandboxError if it ends or at the deadline."""
         probe = [binary("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-t", "2"]
         while subprocess.run(probe, env=_environment(), timeout=10, check=False).returncode != 0:
             if self.child.wait(0.05):
                 raise SandboxError(f"PostgreSQL ended with status {self.child.exit_status}; its log: {self.child.log}")
             if deadline.passed:
-                raise SandboxError(f"PostgreSQL is not ready in time; its log: {self.child.log}")
+                raise SandboxError(f"PostgreSQL did not get ready in time; its log: {self.child.log}")
 
     def stop(self, seconds: float = 20.0) -> None:
+        """Stop the server; kill it after `seconds`."""
         self.child.stop(seconds)
 
     def kill(self) -> None:
-        """SIGKILL to the server and all its processes."""
+        """Kill the server and all its processes with SIGKILL."""
         self.child.kill()
 
     def freeze(self) -> None:
+        """Halt the server."""
         self.child.freeze()
 
     def thaw(self) -> None:
+        """Continue the server."""
         self.child.thaw()
 
     def _clear_remains(self) -> None:
-        """End what a killed server has left, all of which works in the data folder, and its lock file, if only a zombie keeps that valid."""
-        # a grandchild's zombie goes when the machine's first process gets round to it, and in some containers never
+        """End remains of a killed server, found by their working folder; remove a lock file that names a zombie."""
+        # Only process 1 reaps the zombie of a grandchild, and in some containers it never does.
         end_all(working_in(self._data), Deadline(10))
         lock = self._data / "postmaster.pid"
         if lock.exists() and is_zombie(int(lock.read_text(encoding="utf-8").split()[0])):
             lock.unlink()
 
     def _initialise(self) -> None:
-        """Make the cluster, our role and database beside their place, and move them there when they are whole."""
+        """Create cluster, role and database in a temporary folder, and rename the complete folder."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o755)
         making = self.directory / "making"
@@ -123,11 +129,13 @@ class PrivatePostgres:
             "UTF8",
             "--locale=C.UTF-8",
         )
-        # one statement a line: single-user mode ends them at the newline
-        self._run(
-            "postgres", "--single", "-D", str(data), "postgres",
-            text=f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{self._secret(ROLE)}'\nCREATE DATABASE {DATABASE} OWNER {ROLE}\n",
-        )  # fmt: skip
+        # In single-user mode a newline ends the statement.
+        statements = (
+            f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{self._secret(ROLE)}'",
+            f"CREATE DATABASE {DATABASE} OWNER {ROLE}",
+        )
+        text = "".join(f"{statement}\n" for statement in statements)
+        self._run("postgres", "--single", "-D", str(data), "postgres", text=text)
         data.rename(self._data)
         shutil.rmtree(making)
 
@@ -149,7 +157,7 @@ class PrivatePostgres:
             )
 
     def _secret(self, role: str) -> str:
-        """Read the role's password, or make it."""
+        """Return the password of a role; create it the first time."""
         path = self.directory / f"{role}.password"
         if not path.exists():
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -158,18 +166,19 @@ class PrivatePostgres:
 
 
 def binary(name: str) -> str:
-    """Return the path of one of PostgreSQL's programs, of the newest version there is. Raises SandboxError."""
+    """Return the path of a program of the newest installed PostgreSQL. Raises SandboxError."""
     versions = sorted(
         Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: float(path.parts[4]), reverse=True
     )
     found = str(versions[0]) if versions else shutil.which(name)
     if not found:
         raise SandboxError(
-            f"PostgreSQL's program {name} is missing: install PostgreSQL 14 or later (Debian and Ubuntu: apt-get install postgresql)"
+            f"PostgreSQL's program {name} is missing: install PostgreSQL 14 or later "
+            "(Debian and Ubuntu: apt-get install postgresql)"
         )
     return found
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of the caller's PG* variables: they would lead elsewhere."""
+    """Return an environment without PG* variables, which would name other servers."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"}

@@ -1,4 +1,4 @@
-"""Processes as /proc shows them: found again by a pid file after a crash, with all that they started, and waited for though they are not our children."""
+"""Processes in /proc: found by a pid file after a crash, with their descendants, and awaited without being children."""
 
 import os
 import select
@@ -10,17 +10,17 @@ from pathlib import Path
 from dtqs.deadline import Deadline
 
 _PARENT, _SESSION, _STARTED_AT = 1, 3, 19
-"""Fields of /proc/PID/stat, counted from the state on."""
+"""Indexes of fields in /proc/PID/stat, counted from the state."""
 
 
 def identity(pid: int, pid_file: Path) -> str:
-    """Say which process this is so that nothing else can be taken for it: pids come again, and folders are copied."""
+    """Return a line that identifies a process uniquely, although pids are reused and folders copied."""
     fields = _stat(pid)
     return f"{pid} {fields[_STARTED_AT] if fields else '-'} {_boot()} {pid_file.absolute()}\n"
 
 
 def running(pid_file: Path) -> int | None:
-    """Return the pid of the process that the file names, if that very process still lives."""
+    """Return the pid in the file if exactly that process still runs."""
     try:
         text = pid_file.read_text(encoding="utf-8")
         pid = int(text.split()[0])
@@ -30,7 +30,7 @@ def running(pid_file: Path) -> int | None:
 
 
 def end_leftover(pid_file: Path, deadline: Deadline) -> bool:
-    """End what is left of the session that the file's process led: it may be ending by itself. Tell whether there was anything."""
+    """End the remaining processes of the session in the file, and return whether there were any."""
     left = _left_over(pid_file)
     end_all([member for pid in left for member in family(pid)], deadline)
     pid_file.unlink(missing_ok=True)
@@ -38,7 +38,7 @@ def end_leftover(pid_file: Path, deadline: Deadline) -> bool:
 
 
 def _left_over(pid_file: Path) -> list[int]:
-    """Return the processes of that session. Its number is not given to others while one of them lives, so the leader may be gone."""
+    """Return the processes of the session. Its leader may be gone: the number is not reused while a member lives."""
     try:
         pid_text, started_at, boot, path = pid_file.read_text(encoding="utf-8").split(maxsplit=3)
     except (FileNotFoundError, ValueError):
@@ -54,7 +54,7 @@ def _left_over(pid_file: Path) -> list[int]:
 
 
 def wait_gone(pids: Sequence[int], deadline: Deadline) -> bool:
-    """Wait until none of the processes, children of ours or not, is left; tell whether that came true."""
+    """Wait for the end of all processes, children or not; return whether all ended."""
     for pid in pids:
         try:
             handle = os.pidfd_open(pid)
@@ -69,7 +69,7 @@ def wait_gone(pids: Sequence[int], deadline: Deadline) -> bool:
 
 
 def family(pid: int) -> list[int]:
-    """Return the process and everything below it, parents before children."""
+    """Return the process and its descendants, parents before children."""
     parents: dict[int, list[int]] = {}
     for each in _all_pids():
         if fields := _stat(each):
@@ -81,7 +81,7 @@ def family(pid: int) -> list[int]:
 
 
 def working_in(folder: Path) -> list[int]:
-    """Return the processes whose working directory is this folder, as far as we may look."""
+    """Return the visible processes whose working directory is this folder."""
     found = []
     for pid in _all_pids():
         with suppress(OSError):
@@ -91,7 +91,7 @@ def working_in(folder: Path) -> list[int]:
 
 
 def end_all(pids: Sequence[int], deadline: Deadline) -> None:
-    """Give the processes half of the time to end by themselves, then kill them."""
+    """Wait half of the time for the processes to end, then kill them."""
     if not wait_gone(pids, Deadline(deadline.remaining / 2)):
         for pid in pids:
             send(pid, signal.SIGKILL)
@@ -99,11 +99,12 @@ def end_all(pids: Sequence[int], deadline: Deadline) -> None:
 
 
 def is_zombie(pid: int) -> bool:
-    """Tell whether the process has ended and nobody has asked for its status."""
+    """Return whether the process has ended but was not reaped."""
     return not _stat(pid) and Path(f"/proc/{pid}").exists()
 
 
 def end_family(pid: int, deadline: Deadline) -> None:
+    """Kill the process and its descendants, and wait for the descendants."""
     members = family(pid)
     for member in members:
         send(member, signal.SIGKILL)
@@ -112,18 +113,19 @@ def end_family(pid: int, deadline: Deadline) -> None:
 
 
 def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal, unless the process is gone."""
     with suppress(ProcessLookupError):
         os.kill(pid, number)
 
 
 def kill_group(pid: int) -> None:
-    """Kill what is left of the session: gunicorn's workers would hold the port."""
+    """Kill the rest of a process group: remaining gunicorn workers would hold the port."""
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
 
 
 def _stat(pid: int) -> list[str]:
-    """Return the fields of /proc/PID/stat from the state on, or nothing for a process that is gone or a zombie."""
+    """Return the fields of /proc/PID/stat from the state on; empty for a missing process or a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""What the sandbox does with DTQS's own code. Imported only when its servers have been started: it takes as long to import as PostgreSQL to start."""
+"""The sandbox's use of DTQS itself. Imported after the servers' start: the import takes as long as that start."""
 
 import secrets
 import shlex
@@ -17,25 +17,25 @@ from dtqs.store.driver.schema import migrate
 
 
 def entitle() -> None:
-    """Tell ps what our process is."""
+    """Set the process title for ps."""
     setproctitle.setproctitle("dtqs: sandbox")
 
 
 def migrated(places: SandboxPaths, environment: Mapping[str, str]) -> Config:
-    """Read the configuration that was written, and bring the database up to this version. Raises ConfigError, StoreUnavailable."""
+    """Read the configuration and migrate the database to this version. Raises ConfigError, StoreUnavailable."""
     config = load(places.ini, environment)
     migrate(config.postgresql)
     return config
 
 
 def write_client_env(places: SandboxPaths, config: Config) -> None:
-    """Write what commands need to talk to the API: its URL and a key that the database knows. Raises StoreUnavailable."""
+    """Write the URL of the API and a valid key for other commands. Raises StoreUnavailable."""
     key = _working_key(config, read_client_env(places.client_env).get("DTQS_API_KEY", ""))
     write_private(places.client_env, f"DTQS_URL=http://127.0.0.1:{config.api.port}\nDTQS_API_KEY={shlex.quote(key)}\n")
 
 
 def has_consumers(section: RabbitmqSection) -> bool:
-    """Tell whether a worker waits for tasks: they are ready without RabbitMQ, and look for it from time to time."""
+    """Return whether a worker consumes: workers report ready without RabbitMQ and connect later."""
     with suppress(BrokerUnavailable):
         look = look_once(section, "dtqs sandbox")
         return look is not None and look.consumers > 0
@@ -43,13 +43,13 @@ def has_consumers(section: RabbitmqSection) -> bool:
 
 
 def _working_key(config: Config, kept: str) -> str:
-    """Return the key that was kept if the database knows it, else a new one. Raises StoreUnavailable."""
+    """Return the old key if the database has it, or else a new one. Raises StoreUnavailable."""
     store = Store(config.postgresql, config.lease, size=1, name="dtqs sandbox")
     store.start()
     try:
         if kept and store.api_keys.find(kept):
             return kept
-        # names are unique: a lost key cannot be read again, and its name stays taken
+        # Names are unique, and the name of a lost key stays taken.
         taken = any(key.name == "sandbox" for key in store.api_keys.list())
         return store.api_keys.create(
             f"sandbox-{secrets.token_hex(3)}" if taken else "sandbox", ("submit", "read", "admin")

@@ -1,4 +1,4 @@
-"""A private RabbitMQ below one folder: own data, node, cookie, user, epmd and ports, loopback only."""
+"""A private RabbitMQ in one folder, with its own data, node, cookie, user, epmd and ports; on loopback."""
 
 import os
 import secrets
@@ -15,12 +15,12 @@ NODE = "dtqs@localhost"
 _USER = "dtqs"
 _HOMES = (Path("/usr/lib/rabbitmq/bin"), Path("/opt/homebrew/sbin"), Path("/usr/local/sbin"))
 _HANDSHAKE = b"AMQP\x00\x00\x09\x01"
-# one scheduler: on few cores it starts 2 s sooner and takes less from its neighbours
+# With one scheduler RabbitMQ starts 2 s sooner on few cores and uses less CPU.
 _ERLANG = "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1 +SDcpu 1:1 +SDio 1 +A 1"
 
 
 class PrivateRabbitmq:
-    """One RabbitMQ of our own, with its own epmd. `start` returns at once, `wait_ready` waits; durable queues outlive everything."""
+    """A private RabbitMQ with epmd. `start` returns at once, `wait_ready` waits. Durable queues survive restarts."""
 
     def __init__(
         self,
@@ -41,19 +41,23 @@ class PrivateRabbitmq:
 
     @property
     def url(self) -> str:
+        """AMQP URL with user and password."""
         return f"amqp://{_USER}:{self._password()}@127.0.0.1:{self.port}/%2F"
 
     @property
     def alive(self) -> bool:
+        """Whether the broker runs."""
         return self.child.alive
 
     @property
     def pid(self) -> int:
+        """Process id of the broker."""
         return self.child.pid
 
     def start(self) -> None:
+        """Start epmd and the broker."""
         self._prepare()
-        # ours and in the foreground: an epmd that the broker starts by itself would outlive it for ever
+        # A child of the sandbox: an epmd that the broker starts itself would outlive it.
         self._epmd.start(
             [_program("epmd"), "-port", str(self._epmd_port), "-address", "127.0.0.1"],
             self.environment(),
@@ -62,29 +66,32 @@ class PrivateRabbitmq:
         self.child.start([_program("rabbitmq-server")], self.environment(), self.directory)
 
     def wait_ready(self, deadline: Deadline) -> None:
-        """Wait until it answers AMQP. Raises SandboxError when it ends first or the time is over."""
+        """Wait until the broker answers AMQP. Raises SandboxError if it ends or at the deadline."""
         while not self._answers():
             if self.child.wait(0.05):
                 raise SandboxError(f"RabbitMQ ended with status {self.child.exit_status}; its log: {self.child.log}")
             if deadline.passed:
-                raise SandboxError(f"RabbitMQ is not ready in time; its log: {self.child.log}")
+                raise SandboxError(f"RabbitMQ did not get ready in time; its log: {self.child.log}")
 
     def stop(self, seconds: float = 20.0) -> None:
+        """Stop broker and epmd; kill the broker after `seconds`."""
         self.child.stop(seconds)
         self._epmd.stop(5)
 
     def kill(self) -> None:
-        """SIGKILL to the broker and all its processes."""
+        """Kill the broker and all its processes with SIGKILL."""
         self.child.kill()
 
     def freeze(self) -> None:
+        """Halt the broker."""
         self.child.freeze()
 
     def thaw(self) -> None:
+        """Continue the broker."""
         self.child.thaw()
 
     def ctl(self, *arguments: str) -> str:
-        """Run rabbitmqctl (a second or two of CPU) and return what it prints. Raises SandboxError."""
+        """Run rabbitmqctl (one or two seconds of CPU) and return its output. Raises SandboxError."""
         command = self.as_server(_program("rabbitmqctl"), "-q", "-n", NODE, *arguments)
         done = subprocess.run(
             command, capture_output=True, text=True, env=self.environment(), cwd=self.directory, timeout=60, check=False
@@ -94,11 +101,11 @@ class PrivateRabbitmq:
         return done.stdout
 
     def as_server(self, *command: str) -> list[str]:
-        """Return the command as one that runs as the server's user, which alone may read the cookie."""
+        """Return the command for the server's user, who alone may read the cookie."""
         return ["setpriv", *self._account.prefix(), "--", *command] if self._account else list(command)
 
     def environment(self) -> dict[str, str]:
-        """All that the node and its tools must agree on; nothing comes from /etc/rabbitmq."""
+        """Return the environment of the node and its tools. Nothing comes from /etc/rabbitmq."""
         place = self.directory
         plugins = {"RABBITMQ_PLUGINS_DIR": str(place / "plugins")} if (place / "plugins").is_dir() else {}
         return {
@@ -119,13 +126,13 @@ class PrivateRabbitmq:
             "RABBITMQ_LOG": "-color",
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _ERLANG,
-            # the start script then becomes the broker instead of watching over it
+            # The start script then replaces itself with the broker instead of watching it.
             "RUNNING_UNDER_SYSTEMD": "true",
             **plugins,
         }
 
     def _prepare(self) -> None:
-        """Make folders, cookie and configuration; the cookie and the password are made once."""
+        """Create folders and configuration, and the first time cookie and password."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o755)
         for name in ("home", "data"):
@@ -135,8 +142,15 @@ class PrivateRabbitmq:
             write_private(cookie, secrets.token_hex(24), self._account, 0o400)
         link_needed(Path(_program("rabbitmq-server")), self.directory / "plugins")
         write_private(self.directory / "enabled_plugins", "[].\n", self._account)
-        settings = f"default_user = {_USER}\ndefault_pass = {self._password()}\nlog.console = true\nlog.console.level = info\nlog.file = false\n"
-        write_private(self.directory / "rabbitmq.conf", settings, self._account)
+        settings = {
+            "default_user": _USER,
+            "default_pass": self._password(),
+            "log.console": "true",
+            "log.console.level": "info",
+            "log.file": "false",
+        }
+        text = "".join(f"{name} = {value}\n" for name, value in settings.items())
+        write_private(self.directory / "rabbitmq.conf", text, self._account)
 
     def _password(self) -> str:
         path = self.directory / "password"
@@ -155,7 +169,7 @@ class PrivateRabbitmq:
 
 
 def _program(name: str) -> str:
-    """Return the path of one of RabbitMQ's or Erlang's programs; Debian's wrappers in /usr/sbin do not do, they want root."""
+    """Return the path of a program of RabbitMQ or Erlang; Debian's wrappers in /usr/sbin would need root."""
     for home in _HOMES:
         if os.access(home / name, os.X_OK):
             return str(home / name)

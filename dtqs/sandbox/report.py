@@ -1,4 +1,4 @@
-"""What the sandbox's own process tells the command that started it: a line for each step, through a pipe."""
+"""Progress of the sandbox for the command that started it: one line per step, through a pipe."""
 
 import logging
 import os
@@ -10,13 +10,14 @@ logger = logging.getLogger(__name__)
 
 
 class Report:
-    """Lines to the command that started us, as long as it listens, and to our own log."""
+    """Writes lines to the starting command while it listens, and to the log."""
 
     def __init__(self, descriptor: int) -> None:
         self._pipe = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8")
 
     def say(self, line: str) -> None:
+        """Report one line."""
         logger.info(line)
-        # `dtqs up --detach` has gone when all is ready
+        # `dtqs up --detach` ends once the stack is ready.
         with suppress(BrokenPipeError):
             self._pipe.write(f"{line}\n")

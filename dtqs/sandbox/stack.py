@@ -1,6 +1,6 @@
-"""The whole system below one folder: private servers, API and supervisor as our children, started together, restarted when they die, stopped in order.
+"""The whole system in one folder: private servers, API and supervisor as children, restarted after a crash.
 
-Single-threaded. How each server starts belongs to postgres.py and rabbitmq.py; what the operator sees, to dtqs.cli.up.
+Single-threaded. postgres.py and rabbitmq.py start the servers; dtqs.cli.up talks to the operator.
 """
 
 import fcntl
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 class ServerState(Protocol):
-    """What the stack knows of each of its four parts."""
+    """Interface of the four parts of the stack."""
 
     child: SandboxProcess
 
@@ -44,7 +44,7 @@ class ServerState(Protocol):
 
 @dataclass(slots=True)
 class StackPart:
-    """One of the four, and when it may be started again."""
+    """One of the four parts, with its restart time."""
 
     server: ServerState
     deaths: int = 0
@@ -52,11 +52,12 @@ class StackPart:
     restart_at: float | None = None
 
     def start(self) -> None:
+        """Start the part now."""
         self.started_at, self.restart_at = time.monotonic(), None
         self.server.start()
 
     def look_after(self, now: float) -> str:
-        """Plan the restart of what has died, or start what may be started; say what was done, if anything."""
+        """Plan the restart of a dead part, or carry out a planned one. Return a message about it, or empty text."""
         child = self.server.child
         if self.restart_at is not None and now >= self.restart_at:
             self.start()
@@ -72,7 +73,7 @@ class StackPart:
 
 
 class Stack:
-    """The four parts of one var folder. Use it from the main thread: the children are told when that ends."""
+    """The four parts of one folder var. Use it from the main thread: its end ends the children."""
 
     def __init__(self, var: Path, api_port: int | None, workers: int | None, say: Callable[[str], None]) -> None:
         self._places, self._say = SandboxPaths(var), say
@@ -80,8 +81,11 @@ class Stack:
         self._lock: IO[str] | None = None
         self._parts: dict[str, StackPart] = {}
 
-    def start(self, await_word: Callable[[], None]) -> None:
-        """Start the servers, then at a word the rest, and wait until tasks can be submitted and run. Raises SandboxError, StoreUnavailable."""
+    def start(self, await_go_ahead: Callable[[], None]) -> None:
+        """Start the servers, after the go-ahead the rest, and wait until tasks can be submitted and run.
+
+        Raises SandboxError, StoreUnavailable.
+        """
         self._places.make()
         self._take_lock()
         self._end_leftovers()
@@ -90,16 +94,16 @@ class Stack:
         is_first, ours = not self._places.ini.exists(), self._settings(ports, postgres, rabbitmq)
         write_ini(self._places, ours, self._proposed())
         environment = environment_without(ours)
-        await_word()
+        await_go_ahead()
         postgres.wait_ready(Deadline(_READY_SECONDS))
         self._say(f"PostgreSQL is ready on port {ports.postgresql}")
         with ReadySocket() as workers_ready:
-            # while RabbitMQ still starts: they wait for it by themselves. A first time also before the schema is there, since they take more than a second
-            # to load; later there may be tasks, and work on them must not meet a change of the schema
+            # API and supervisor wait for RabbitMQ themselves. Loading takes them over a second, so the first time they
+            # start before the schema exists. Later there may be tasks, which must not run during a migration.
             places = {"DTQS_CONFIG": str(self._places.ini), "NOTIFY_SOCKET": workers_ready.address}
             if is_first:
                 self._start_product(environment | places)
-            from dtqs.sandbox import product  # takes long, and needs the packages
+            from dtqs.sandbox import product  # a slow import that needs the packages
 
             product.entitle()
             config = product.migrated(self._places, environment)
@@ -114,18 +118,24 @@ class Stack:
             self._say("The workers are ready")
 
     def watch(self) -> None:
-        """Restart what dies, until a KeyboardInterrupt."""
+        """Restart dead parts until a KeyboardInterrupt."""
         with Wakeup() as wakeup:
             while True:
-                now = time.monotonic()
-                for part in self._parts.values():
-                    if done := part.look_after(now):
-                        self._say(done)
+                self._look_after_parts()
                 times = [part.restart_at for part in self._parts.values() if part.restart_at is not None]
                 wakeup.wait(max(0.0, min(times) - time.monotonic()) if times else 60.0)
 
+    def _look_after_parts(self) -> None:
+        now = time.monotonic()
+        for part in self._parts.values():
+            if message := part.look_after(now):
+                self._say(message)
+
     def stop(self) -> None:
-        """Stop API and supervisor, then the servers. A KeyboardInterrupt makes the workers give back what they run. Safe to call twice."""
+        """Stop API and supervisor, then the servers. After a KeyboardInterrupt the workers give back their tasks.
+
+        Safe to call twice.
+        """
         if not self._lock:
             return
         for names, seconds in ((("api", "supervisor"), _DRAIN_SECONDS), (("rabbitmq", "postgresql"), 20.0)):
@@ -148,7 +158,7 @@ class Stack:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
-            raise SandboxError(f"a sandbox runs below {self._places.var} already: stop it with `dtqs down`") from None
+            raise SandboxError(f"a sandbox already runs in {self._places.var}: stop it with `dtqs down`") from None
         self._lock = lock
         pid_file = self._places.pid_file("sandbox")
         write_private(pid_file, identity(os.getpid(), pid_file))
@@ -156,10 +166,10 @@ class Stack:
     def _end_leftovers(self) -> None:
         for name in ("supervisor", "api", "rabbitmq", "epmd", "postgresql"):
             if end_leftover(self._places.pid_file(name), Deadline(20)):
-                logger.warning("ended what an earlier sandbox had left over", extra={"part": name})
+                logger.warning("ended leftovers of an earlier sandbox", extra={"part": name})
 
     def _start_servers(self, ports: Ports) -> tuple[PrivatePostgres, PrivateRabbitmq]:
-        """Start both; RabbitMQ first, which takes longer, while PostgreSQL makes its cluster."""
+        """Start RabbitMQ first: it takes longer, while PostgreSQL creates its cluster."""
         places = self._places
         rabbitmq = PrivateRabbitmq(
             places.servers / "rabbitmq",
@@ -175,10 +185,8 @@ class Stack:
         self._parts = {"rabbitmq": StackPart(rabbitmq), "postgresql": StackPart(postgres)}
         self._say(f"Starting PostgreSQL and RabbitMQ, data in {places.servers}")
         if os.geteuid() == 0:
-            # another user could often not read this checkout, nor what the person who tries it wants to submit
-            self._say(
-                "You are root, so API and workers run as root: to work on files that you do not trust, run this as an ordinary user"
-            )
+            # Another user often cannot read this checkout or the files to submit.
+            self._say("API and workers run as root, like you. For files that you do not trust, use an ordinary user")
         for part in self._parts.values():
             part.start()
         return postgres, rabbitmq
@@ -186,7 +194,7 @@ class Stack:
     def _settings(
         self, ports: Ports, postgres: PrivatePostgres, rabbitmq: PrivateRabbitmq
     ) -> dict[str, dict[str, str]]:
-        """Return the keys that the sandbox decides."""
+        """Return the keys that the sandbox sets at every start."""
         settings = {
             "postgresql": {"dsn": postgres.dsn},
             "rabbitmq": {"url": rabbitmq.url},
@@ -197,9 +205,9 @@ class Stack:
         return settings | ({"pool:default": {"workers": str(self._workers)}} if self._workers is not None else {})
 
     def _proposed(self) -> dict[str, dict[str, str]]:
-        """Return what a fresh sandbox begins with, for its owner to change: nothing that is sent leaves the folder."""
+        """Return the defaults of a new sandbox, for its owner to change. E-mail and SMS stay in the folder."""
         var = self._places.var
-        mails = {
+        email = {
             "backend": "folder",
             "folder": str(var / "mails"),
             "templates": str(var / "templates"),
@@ -207,7 +215,7 @@ class Stack:
         }
         return {
             "processor:echo": {"faults": "on"},
-            "processor:email": mails | {"allowed_senders": "*"},
+            "processor:email": email | {"allowed_senders": "*"},
             "processor:sms": {"provider": "sink", "sink_file": str(var / "sms.jsonl")},
         }
 
@@ -227,16 +235,13 @@ class Stack:
         child, deadline = self._parts[name].server.child, Deadline(_READY_SECONDS)
         while not ready():
             if child.wait(0.05) or deadline.passed:
-                how = (
-                    f"ended with status {child.exit_status}"
-                    if not child.alive
-                    else f"is not ready after {_READY_SECONDS:g} s"
-                )
-                raise SandboxError(f"the {name} {how}; the end of its log, {child.log}:\n{_tail(child.log)}")
+                late = f"is not ready after {_READY_SECONDS:g} s"
+                fault = late if child.alive else f"ended with status {child.exit_status}"
+                raise SandboxError(f"the {name} {fault}; the end of its log, {child.log}:\n{_tail(child.log)}")
 
 
 def is_ready(url: str) -> bool:
-    """Tell whether the API answers and has found RabbitMQ: it takes tasks without it, but they would wait for the relay."""
+    """Return whether the API answers and is connected to RabbitMQ, so that tasks start without the relay."""
     with (
         suppress(urllib.error.URLError, OSError, ValueError),
         urllib.request.urlopen(f"{url}/readyz", timeout=5) as response,

@@ -1,4 +1,4 @@
-"""Waiting for what children do: for their end, through a pipe that the interpreter writes to at a signal, and for their READY=1."""
+"""Waiting for the end of children, through the signal wake-up pipe, and for their READY=1."""
 
 import os
 import select
@@ -9,7 +9,7 @@ from types import FrameType, TracebackType
 
 
 class Wakeup:
-    """Makes `wait` return as soon as a child has ended. A context manager, for the main thread."""
+    """Lets `wait` return when a child ends. A context manager for the main thread."""
 
     def __enter__(self) -> "Wakeup":
         self._read, self._write = os.pipe()
@@ -28,21 +28,21 @@ class Wakeup:
         os.close(self._write)
 
     def wait(self, seconds: float) -> None:
-        """Wait for a signal, or for so many seconds."""
+        """Wait for a signal, at most `seconds`."""
         if select.select([self._read], [], [], seconds)[0]:
             os.read(self._read, 4096)
 
 
 def _nothing(_number: int, _frame: FrameType | None) -> None:
-    """A signal without a handler would not be written to the pipe."""
+    """Do nothing: Python writes only signals with a handler to the pipe."""
 
 
 class ReadySocket:
-    """Where a child says READY=1 as it would to systemd. A context manager."""
+    """A socket for READY=1 from a child, as systemd has one. A context manager."""
 
     def __enter__(self) -> "ReadySocket":
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind("")  # the kernel chooses an abstract name, which has no path that could be too long
+        self._socket.bind("")  # an abstract name from the kernel: a path could be too long
         self._socket.setblocking(False)
         self._ready = False
         return self
@@ -54,11 +54,12 @@ class ReadySocket:
 
     @property
     def address(self) -> str:
+        """Value of NOTIFY_SOCKET."""
         name: bytes = self._socket.getsockname()
         return f"@{name[1:].decode()}"
 
     def seen(self) -> bool:
-        """Tell whether READY=1 has come."""
+        """Return whether READY=1 has arrived."""
         with suppress(BlockingIOError):
             while not self._ready:
                 self._ready = b"READY=1" in self._socket.recv(4096).split(b"\n")

@@ -171,4 +171,4 @@ def test_the_servers_start_before_there_are_packages_and_end_with_what_began_the
     assert process.wait(60) == os.EX_UNAVAILABLE
     assert wait_gone(started, Deadline(0))
     with os.fdopen(reading, encoding="utf-8") as told:
-        assert "error: what started the servers has ended" in told.read()
+        assert "error: the command that started the servers ended" in told.read()

@@ -48,7 +48,7 @@ def test_a_task_is_followed_over_a_restart_of_the_api(page: Page, shared: System
     page.wait("#progress", "%")
     page.wait("#live", "live")
     kill_api(shared)
-    page.wait("#live", "it comes back by itself")
+    page.wait("#live", "reconnecting")
     shared.start_api()
     page.wait("#live", "live")
     page.wait("#task-status", "completed", 20)

@@ -52,7 +52,7 @@ def test_what_an_api_that_stands_still_showed_last_is_not_called_healthy(page: P
         with frozen(shared):
             told = "#verdict" if place == "overview" else "#alarms"
             page.wait(told, "The API cannot be reached", 15)
-            assert "This is what was seen at" in page.text(told)
+            assert "The data below is from" in page.text(told)
             assert "Healthy" not in page.text()
             assert page.count(f".stale {old}") == 1
             for scheme in ("light", "dark"):

@@ -87,12 +87,12 @@ def test_an_address_that_names_no_task_shows_nothing_else_as_one(page: Page, sha
         go(page, "workers")
         page.wait("h1", "Workers")
         go(page, place)
-        page.wait("main .banner.bad", "no id of a task")
+        page.wait("main .banner.bad", "not a task id")
         assert "forged" not in page.text()
     go(page, "workers")
     page.wait("h1", "Workers")
     go(page, "tasks/%E0%A4%A")
-    page.wait("main .banner.bad", "%E0%A4%A is no id of a task")
+    page.wait("main .banner.bad", "%E0%A4%A is not a task id")
     assert page.complaints() == []
 
 
@@ -103,7 +103,7 @@ def test_a_log_out_that_fails_is_told_and_tried_again(page: Page, shared: System
         {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1},
     )
     page.click("#logout")
-    page.wait("#notes", "still logged in")
+    page.wait("#notes", "Logging out failed")
     assert page.run("window.before") == 1
     page.send(
         "Network.emulateNetworkConditions",
@@ -162,14 +162,14 @@ def test_a_task_is_not_submitted_without_the_file_that_is_being_uploaded(page: P
 
 def test_the_list_of_tasks_is_live_and_find_looks_again(page: Page, shared: System) -> None:
     go(page, "tasks?tag=lively")
-    page.wait("main", "There are no such tasks")
+    page.wait("main", "No tasks match")
     task_id = shared.submit({"sleep_seconds": 3}, tags=["lively"])
     page.wait("tbody", task_id[-8:])
     page.run("document.querySelector('tbody a.rowlink').focus()")
     page.wait("tbody .badge", "completed", 15)
     assert page.run("document.activeElement.getAttribute('href')") == f"#/tasks/{task_id}"
     go(page, "tasks?tag=lively&text=nowhere")
-    page.wait("main", "There are no such tasks")
+    page.wait("main", "No tasks match")
     second = shared.submit({"found": "nowhere"}, tags=["lively"])
     page.click("#find")
     page.wait("tbody", second[-8:])

@@ -1,1 +1,1 @@
-"""The dashboard: pages for people with a browser, made of static modules that use the same HTTP API as everybody else."""
+"""The dashboard: web pages made of static modules that use the public HTTP API."""

@@ -1,4 +1,7 @@
-"""The dashboard's own files: the one page at `/`, and what it loads, under a name that changes with any of it, so that it may be kept for ever."""
+"""The files of the dashboard: the page at `/` and its static files.
+
+A path contains the hash of all files, so browsers may cache each file permanently.
+"""
 
 import gzip
 import hashlib
@@ -17,10 +20,11 @@ _TYPES = {
 }
 _PAGE = "index.html"
 _SECRETS = "secrets.js"
-"""What is masked, made of the same file as on the terminal."""
+"""Masking rules, generated from the file that the terminal uses, too."""
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
+    "trusted-types 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": _POLICY,
@@ -31,20 +35,20 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
-_FOR_EVER = "public, max-age=31536000, immutable"
-_ASK = "no-cache"
+_PERMANENT = "public, max-age=31536000, immutable"
+_REVALIDATE = "no-cache"
 
 
 @dataclass(frozen=True, slots=True)
 class _Asset:
     media_type: str
     plain: bytes
-    packed: bytes
+    compressed: bytes
     etag: str
 
 
 class Assets:
-    """All of them, read once, each also packed. `version` names them all."""
+    """All files, read once, each also compressed. `version` is the hash of all."""
 
     def __init__(self) -> None:
         folder = resources.files("dtqs.api.web") / "static"
@@ -63,11 +67,12 @@ class Assets:
         self.page = self._assets.pop(_PAGE)
 
     def get(self, name: str) -> _Asset | None:
+        """Return a file, None for an unknown name."""
         return self._assets.get(name)
 
 
 class DashboardPage:
-    """GET / is the dashboard for who takes HTML, and for others says where it and the description of the API are."""
+    """GET /: the dashboard for clients that accept HTML; for others, JSON with links."""
 
     def __init__(self, assets: Assets) -> None:
         self._assets = assets
@@ -75,7 +80,7 @@ class DashboardPage:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.append_header("Vary", "Accept")
         if "text/html" in (req.get_header("Accept") or ""):
-            _send(req, resp, self._assets.page, _ASK)
+            _send(req, resp, self._assets.page, _REVALIDATE)
         else:
             answer(resp, {"name": "dtqs", "dashboard": "/", "description": "/openapi.json"})
 
@@ -83,7 +88,7 @@ class DashboardPage:
 
 
 class Static:
-    """/web/{version}/{name}. Of another version, while processes of two versions answer, what is there is better than nothing, but not to be kept."""
+    """/web/{version}/{name}. Two versions may run during an upgrade: a file of the other one is not cached."""
 
     def __init__(self, assets: Assets) -> None:
         self._assets = assets
@@ -91,8 +96,8 @@ class Static:
     def on_get(self, req: falcon.Request, resp: falcon.Response, version: str, name: str) -> None:
         asset = self._assets.get(name)
         if asset is None:
-            raise falcon.HTTPNotFound(description="there is no such file")
-        _send(req, resp, asset, _FOR_EVER if version == self._assets.version else _ASK)
+            raise falcon.HTTPNotFound(description="no such file")
+        _send(req, resp, asset, _PERMANENT if version == self._assets.version else _REVALIDATE)
 
     on_head = on_get
 
@@ -106,7 +111,7 @@ def _send(req: falcon.Request, resp: falcon.Response, asset: _Asset, keep: str) 
     resp.content_type = asset.media_type
     if "gzip" in (req.get_header("Accept-Encoding") or ""):
         resp.set_header("Content-Encoding", "gzip")
-        resp.data = asset.packed
+        resp.data = asset.compressed
     else:
         resp.data = asset.plain
 

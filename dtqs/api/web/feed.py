@@ -1,4 +1,4 @@
-"""The system's readings for whoever looks at them: one reader for all streams of a process, which reads only while somebody looks."""
+"""Readings of the system for the dashboard. One reader serves all streams of a process; it pauses without streams."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ from dtqs.readings import History, Reading, Throughput
 
 EVERY_SECONDS = 2.0
 LINGER_SECONDS = 20.0
-"""It goes on reading for so long after the last has left: a page that is loaded anew finds its charts."""
+"""Time for which reading continues without streams: a reloaded page finds its charts."""
 POINTS = 150
 VIEWERS_LIMIT = 200
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What the charts show of one reading; null where its server was away."""
+    """Values of one reading for the charts; null for a server that was away."""
 
     at: float
     submitted: float | None
@@ -42,7 +42,7 @@ class Point:
 
 
 class Viewer:
-    """One stream's place. It is sent the newest reading only, however slowly it takes them."""
+    """One stream. A slow stream skips readings and gets only the newest."""
 
     def __init__(self) -> None:
         self.wake = Wake()
@@ -56,7 +56,7 @@ class Viewer:
 
 
 class DashboardFeed:
-    """Reads, and tells. `read` waits for servers, so it runs in a greenlet. All of it in greenlets of one process."""
+    """Reads the system and wakes the streams. `read` waits for servers, so it runs in a greenlet."""
 
     def __init__(self, read: Callable[[], Reading]) -> None:
         self._read = read
@@ -72,15 +72,17 @@ class DashboardFeed:
 
     @property
     def is_full(self) -> bool:
+        """Whether a new stream must be refused."""
         return self.closing or len(self._viewers) >= VIEWERS_LIMIT
 
     def add(self, viewer: Viewer) -> None:
+        """Add a stream; start reading with the first one."""
         self._viewers.add(viewer)
         if self._greenlet is None:
             self._greenlet = gevent.spawn(self._run)
 
     def remove(self, viewer: Viewer) -> None:
-        """Safe to call twice."""
+        """Remove a stream. Safe to call twice."""
         self._viewers.discard(viewer)
         self._left_at = time.monotonic()
 
@@ -89,17 +91,17 @@ class DashboardFeed:
         return orjson.dumps(list(self._points))
 
     def one(self) -> bytes:
-        """Return a reading of now, or of moments ago where others look, as JSON."""
+        """Return the newest reading as JSON; without streams, take a new one."""
         return self.newest or self._take()
 
     def end_streams(self) -> None:
-        """Let every stream end itself; from now on there are no new ones."""
+        """End all streams and refuse new ones."""
         self.closing = True
         for viewer in list(self._viewers):
             viewer.leave()
 
     def stop(self) -> None:
-        """Safe to call twice."""
+        """End streams and reading. Safe to call twice."""
         self.end_streams()
         if self._greenlet is not None:
             self._greenlet.kill()
@@ -111,7 +113,7 @@ class DashboardFeed:
             try:
                 self.newest = self._take()
                 self.number += 1
-            except Exception:  # one turn that fails must not end everybody's streams
+            except Exception:  # a failed reading must not end all streams
                 logger.exception("a reading failed")
             for viewer in self._viewers:
                 viewer.wake.set()

@@ -1,4 +1,4 @@
-"""/session: a browser gives an API key once and gets a cookie for it that no script can read; and it gives it back."""
+"""/session: log in with an API key, which sets a cookie that scripts cannot read; log out."""
 
 import time
 
@@ -18,7 +18,7 @@ _BODY_LIMIT = 4096
 
 
 class Login(BaseModel):
-    """An API key, to be turned into a session."""
+    """An API key for a new session."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -32,7 +32,7 @@ class SessionResource:
         self._auth, self._sessions = auth, sessions
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Say who is logged in; nobody is no error."""
+        """Return the session; without one, empty fields."""
         refuse_parameters(req)
         session = self._sessions.of(req) if self._auth.enabled else None
         scopes = list(session.key.scopes) if session else [] if self._auth.enabled else ["submit", "read", "admin"]
@@ -40,19 +40,19 @@ class SessionResource:
         answer(resp, {"auth": self._auth.enabled, "key_name": name, "scopes": scopes, "expires_at": expires_at})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Begin one."""
+        """Start a session."""
         refuse_parameters(req)
         refuse_foreign(req, is_browser=True)
         require_json(req)
         key = self._auth.find(req, _secret(read_body(req, _BODY_LIMIT)))
         if key is None:
-            raise falcon.HTTPForbidden(description="no such API key, or it was revoked")
+            raise falcon.HTTPForbidden(description="unknown or revoked API key")
         cookie, expires_at = self._sessions.begin(key.key_id)
         self._set(req, resp, cookie, expires_at)
         answer(resp, {"auth": True, "key_name": key.name, "scopes": list(key.scopes), "expires_at": expires_at})
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """End it, also for whoever has a copy of its cookie."""
+        """End the session, also for copies of its cookie."""
         refuse_parameters(req)
         refuse_foreign(req, is_browser=True)
         self._sessions.end(req)
@@ -72,4 +72,4 @@ def _secret(body: bytes) -> str:
     try:
         return Login.model_validate(orjson.loads(body)).api_key
     except (orjson.JSONDecodeError, ValidationError):
-        raise Invalid([Problem("api_key", "an object with an API key is needed")]) from None
+        raise Invalid([Problem("api_key", "required: an object with the field api_key")]) from None

@@ -1,4 +1,7 @@
-"""/overview, /overview/stream and /logs: the whole system at one moment, as it goes on, and everybody's newest log rows; for keys with the scope admin."""
+"""/overview, /overview/stream and /logs: one reading of the system, a stream of readings, and the newest log rows.
+
+All need a key with the scope admin.
+"""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -21,7 +24,7 @@ from dtqs.event import LEVELS
 from dtqs.readings import SystemReader
 
 TURN_SECONDS = 5.0
-"""A search of the log waits so long for those before it: one runs at a time, since each may read megabytes."""
+"""Time limit of the wait for other searches of the log: one runs at a time, since each may read megabytes."""
 
 
 class OverviewResource:
@@ -37,7 +40,7 @@ class OverviewResource:
 
 
 class OverviewStream:
-    """/overview/stream: first `history`, the points of the last minutes, then a `reading` every two seconds."""
+    """/overview/stream: first an event `history` with recent points, then a `reading` every two seconds."""
 
     def __init__(self, auth: Auth, feed: DashboardFeed, pace: StreamPace) -> None:
         self._auth, self._feed, self._pace = auth, feed, pace
@@ -57,7 +60,7 @@ class OverviewStream:
 
 
 class Readings:
-    """What the server iterates over, until the client has left or may look no more: `permit` judges it again with every reading."""
+    """The body of a stream. It ends when the client leaves or when `permit`, asked with every reading, refuses."""
 
     def __init__(self, feed: DashboardFeed, permit: Callable[[], object], line: ClientSocket, pace: StreamPace) -> None:
         self._feed, self._permit, self._line, self._pace = feed, permit, line, pace
@@ -86,12 +89,12 @@ class Readings:
         raise StopIteration
 
     def close(self) -> None:
-        """The server calls it however the stream ends. Safe to call twice."""
+        """Leave the feed. The server calls it at the end of every stream. Safe to call twice."""
         self._line.unwatch()
         self._feed.remove(self._viewer)
 
     def _judge(self) -> None:
-        """Ask beside the stream: while PostgreSQL is away the question takes long, and that it is away must be told."""
+        """Ask in another greenlet: without PostgreSQL the answer is slow, and the stream must report the loss."""
         if self._judging is None or self._judging.ready():
             self._judging = gevent.spawn(self._leave_if_refused)
 
@@ -101,7 +104,7 @@ class Readings:
         except falcon.HTTPError:
             self._viewer.leave()
         except StoreUnavailable:
-            pass  # nobody can tell now; it is asked again with the next reading
+            pass  # unknown now; the next reading asks again
 
     def _news(self) -> bytes:
         if not self._feed.newest or self._viewer.seen == self._feed.number:
@@ -120,13 +123,12 @@ class Logs:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         self._auth.require(req, "admin")
         query = Query(req, ("limit", "level", "task_id", "search"))
-        limit, level, task_id, search = (
-            query.number("limit", LOGS_DEFAULT, 1, LOGS_LIMIT), query.choice("level", LEVELS), query.task_id("task_id"), query.text("search"),
-        )  # fmt: skip
+        limit, level = query.number("limit", LOGS_DEFAULT, 1, LOGS_LIMIT), query.choice("level", LEVELS)
+        task_id, search = query.task_id("task_id"), query.text("search")
         query.check()
         if not self._turn.acquire(timeout=TURN_SECONDS):
             raise falcon.HTTPServiceUnavailable(
-                description="too many searches of the log at once; try again in a moment",
+                description="too many searches of the log; try again in a moment",
                 retry_after=int(RETRY_AFTER_SECONDS),
             )
         try:

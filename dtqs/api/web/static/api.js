@@ -1,4 +1,4 @@
-// The HTTP API, as everybody uses it; the session's cookie goes along by itself.
+// Calls to the public HTTP API. The browser adds the session cookie.
 
 export class Problem extends Error {
   constructor(status, document) {
@@ -9,66 +9,90 @@ export class Problem extends Error {
 }
 
 let onLoggedOut = () => {};
-export const whenLoggedOut = (call) => { onLoggedOut = call; };
-/** A stream was refused, and a browser does not say why: look whether the login is over. */
+export const whenLoggedOut = (call) => {
+  onLoggedOut = call;
+};
+/** A browser hides the reason of a refused stream, so check whether the session has ended. */
 export const mayBeLoggedOut = () => onLoggedOut();
 
-const WAIT_SECONDS = 30, SHORT_SECONDS = 4;
+const WAIT_SECONDS = 30,
+  SHORT_SECONDS = 4;
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-/** Whether a text names a task or a file, and nothing else of the API's. */
+/** Return whether a text is the id of a task or file. */
 export const isId = (text) => ID.test(text);
 
 export async function call(method, path, body, headers = {}, waitSeconds = WAIT_SECONDS) {
   let response;
   try {
     response = await fetch(path, {
-      method, cache: "no-store", headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers }, body: body === undefined ? undefined : JSON.stringify(body),
+      method,
+      cache: "no-store",
+      headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers },
+      body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.timeout(1000 * waitSeconds),
     });
   } catch {
-    throw new Problem(0, { detail: "the API cannot be reached; nothing was lost, try again" });
+    throw new Problem(0, { detail: "the API cannot be reached; try again" });
   }
   const text = await response.text();
   let document = null;
-  try { document = text ? JSON.parse(text) : null; } catch { /* a proxy's own page */ }
+  try {
+    document = text ? JSON.parse(text) : null;
+  } catch {
+    /* a proxy's error page */
+  }
   if (response.ok) return document;
   if (response.status === 401 && path !== "session") onLoggedOut();
   throw new Problem(response.status, document);
 }
 
 export const get = (path) => call("GET", path);
-/** Who is logged in; an answer that does not come soon is none. */
+/** Return the session. A short timeout keeps the page from waiting for a hanging API. */
 export const getSession = () => call("GET", "session", undefined, {}, SHORT_SECONDS);
 export const post = (path, body, headers) => call("POST", path, body, headers);
 
-export const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value !== "" && value !== null && value !== undefined)).toString();
+export const query = (values) =>
+  new URLSearchParams(
+    Object.entries(values).filter(([, value]) => value !== "" && value !== null && value !== undefined),
+  ).toString();
 
-/** What is away, in words: the API itself tells it without a login, which could not be looked up. */
+/** Say which server is away. /readyz needs no login, which could not be checked now. */
 export async function trouble() {
   let document = null;
   try {
     const response = await fetch("readyz", { cache: "no-store", signal: AbortSignal.timeout(1000 * SHORT_SECONDS) });
     document = await response.json();
-  } catch { /* nobody, or a proxy's own page */ }
+  } catch {
+    /* no answer, or a proxy's error page */
+  }
   if (!document?.postgresql) return "The API cannot be reached";
   if (document.reason) return document.reason;
-  return document.postgresql.state === "away" ? "PostgreSQL is away, so nobody's login can be looked up" : "The API answers, but no reading of the system comes";
+  return document.postgresql.state === "away"
+    ? "PostgreSQL is away: logins cannot be checked"
+    : "The API answers but sends no readings";
 }
 
-/** Upload with progress, which fetch does not tell. */
+/** Upload a file and report its progress, which fetch cannot do. */
 export function upload(file, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", `files?name=${encodeURIComponent(file.name)}`);
     request.setRequestHeader("Content-Type", "application/octet-stream");
-    request.upload.addEventListener("progress", (event) => event.lengthComputable && onProgress(event.loaded / event.total));
+    request.upload.addEventListener(
+      "progress",
+      (event) => event.lengthComputable && onProgress(event.loaded / event.total),
+    );
     request.addEventListener("load", () => {
       let document = null;
-      try { document = JSON.parse(request.responseText); } catch { /* a proxy's own page */ }
+      try {
+        document = JSON.parse(request.responseText);
+      } catch {
+        /* a proxy's error page */
+      }
       if (request.status === 201) resolve(document);
       else reject(new Problem(request.status, document));
     });
-    request.addEventListener("error", () => reject(new Problem(0, { detail: "the upload was cut off" })));
+    request.addEventListener("error", () => reject(new Problem(0, { detail: "the upload was interrupted" })));
     request.send(file);
   });
 }
@@ -76,7 +100,10 @@ export function upload(file, onProgress) {
 let description = null;
 /** The OpenAPI document, read once: task types and the schemas of their payloads. */
 export async function openapi() {
-  return (description ??= get("openapi.json").catch((error) => { description = null; throw error; }));
+  return (description ??= get("openapi.json").catch((error) => {
+    description = null;
+    throw error;
+  }));
 }
 export async function taskTypes() {
   const names = Object.keys((await openapi()).components.schemas).filter((name) => name.startsWith("submit."));

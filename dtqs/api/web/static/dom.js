@@ -1,4 +1,4 @@
-// Elements out of data. Text only ever becomes a text node: nothing that comes from a task can be markup.
+// Builds elements from data. Text becomes a text node, so nothing from a task can be markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -6,55 +6,97 @@ function fill(element, properties, children) {
   for (const [name, value] of Object.entries(properties)) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "value" || name === "checked" || name === "disabled" || name === "indeterminate") element[name] = value;
+    else if (name === "value" || name === "checked" || name === "disabled" || name === "indeterminate")
+      element[name] = value;
     else if (name === "style") for (const [rule, text] of Object.entries(value)) element.style.setProperty(rule, text);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
 export const h = (tag, properties = {}, ...children) => fill(document.createElement(tag), properties, children);
-export const svg = (tag, properties = {}, ...children) => fill(document.createElementNS(SVG, tag), properties, children);
+export const svg = (tag, properties = {}, ...children) =>
+  fill(document.createElementNS(SVG, tag), properties, children);
 
 const nameOf = (one) => one.getAttribute("href") || one.id || (one.tagName === "SUMMARY" ? one.parentElement.id : "");
 
-/** Replace what an element holds, unless it would look the same: a reader's place and the focus stay where they are, and what was opened stays open. */
+/** Replace the content of an element if it changes. Scroll position, focus and open details stay. */
 export function put(element, ...children) {
   const wanted = h(element.tagName, {}, ...children);
-  for (const fold of element.querySelectorAll("details[id][open]")) wanted.querySelector(`#${CSS.escape(fold.id)}`)?.setAttribute("open", "");
-  if (wanted.childNodes.length === element.childNodes.length && [...wanted.childNodes].every((node, i) => node.isEqualNode(element.childNodes[i]))) return;
+  for (const fold of element.querySelectorAll("details[id][open]"))
+    wanted.querySelector(`#${CSS.escape(fold.id)}`)?.setAttribute("open", "");
+  if (
+    wanted.childNodes.length === element.childNodes.length &&
+    [...wanted.childNodes].every((node, i) => node.isEqualNode(element.childNodes[i]))
+  )
+    return;
   const focused = element.contains(document.activeElement) ? nameOf(document.activeElement) : null;
   element.replaceChildren(...wanted.childNodes);
-  if (focused) [...element.querySelectorAll("a, button, input, summary")].find((one) => nameOf(one) === focused)?.focus({ preventScroll: true });
+  if (focused)
+    [...element.querySelectorAll("a, button, input, summary")]
+      .find((one) => nameOf(one) === focused)
+      ?.focus({ preventScroll: true });
 }
 
 const ICONS = {
-  completed: "M4 10l4 4 8-9", failed: "M5 5l10 10M15 5L5 15", cancelled: "M10 3a7 7 0 100 14 7 7 0 000-14M5 15L15 5", pending: "M10 3a7 7 0 100 14 7 7 0 000-14M10 6v4l3 2",
-  in_progress: "M6 4l10 6-10 6z", ok: "M4 10l4 4 8-9", alarm: "M10 3L2 17h16zM10 8v4M10 14v1", sun: "M10 6a4 4 0 100 8 4 4 0 000-8M10 1v2M10 17v2M1 10h2M17 10h2M4 4l1 1M15 15l1 1M16 4l-1 1M5 15l-1 1",
-  moon: "M15 12A7 7 0 018 3a7 7 0 107 9z", auto: "M10 3a7 7 0 100 14 7 7 0 000-14M10 3v14",
+  completed: "M4 10l4 4 8-9",
+  failed: "M5 5l10 10M15 5L5 15",
+  cancelled: "M10 3a7 7 0 100 14 7 7 0 000-14M5 15L15 5",
+  pending: "M10 3a7 7 0 100 14 7 7 0 000-14M10 6v4l3 2",
+  in_progress: "M6 4l10 6-10 6z",
+  ok: "M4 10l4 4 8-9",
+  alarm: "M10 3L2 17h16zM10 8v4M10 14v1",
+  sun: "M10 6a4 4 0 100 8 4 4 0 000-8M10 1v2M10 17v2M1 10h2M17 10h2M4 4l1 1M15 15l1 1M16 4l-1 1M5 15l-1 1",
+  moon: "M15 12A7 7 0 018 3a7 7 0 107 9z",
+  auto: "M10 3a7 7 0 100 14 7 7 0 000-14M10 3v14",
 };
 
-export const icon = (name) => svg("svg", { class: "icon", viewBox: "0 0 20 20", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
+export const icon = (name) =>
+  svg("svg", { class: "icon", viewBox: "0 0 20 20", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 
-export const WORDS = { pending: "pending", in_progress: "in progress", completed: "completed", failed: "failed", cancelled: "cancelled" };
-export const badge = (status) => h("span", { class: `badge ${status}` }, ICONS[status] ? icon(status) : null, WORDS[status] || status);
+export const WORDS = {
+  pending: "pending",
+  in_progress: "in progress",
+  completed: "completed",
+  failed: "failed",
+  cancelled: "cancelled",
+};
+export const badge = (status) =>
+  h("span", { class: `badge ${status}` }, ICONS[status] ? icon(status) : null, WORDS[status] || status);
 
-/** A short word at the foot of the page. */
+/** Show a short message at the bottom of the page. */
 export function note(text, isBad = false) {
   const one = h("p", { class: isBad ? "note bad" : "note" }, text);
   document.getElementById("notes").append(one);
   setTimeout(() => one.remove(), isBad ? 10000 : 5000);
 }
 
-/** Ask before something that cannot be undone; resolves to whether it is to be done. */
+/** Ask before an action that cannot be undone; resolves to true for yes. */
 export function confirm(title, text, verb) {
   return new Promise((resolve) => {
-    const dialog = h("dialog", { "aria-labelledby": "dialog-title" },
-      h("form", { method: "dialog" },
-        h("h2", { id: "dialog-title" }, title), h("p", {}, text),
-        h("div", { class: "row end" }, h("button", { value: "no", class: "plain" }, "No"), h("button", { value: "yes", class: "danger", id: "confirm-yes" }, verb))));
-    dialog.addEventListener("close", () => { resolve(dialog.returnValue === "yes"); dialog.remove(); });
+    const dialog = h(
+      "dialog",
+      { "aria-labelledby": "dialog-title" },
+      h(
+        "form",
+        { method: "dialog" },
+        h("h2", { id: "dialog-title" }, title),
+        h("p", {}, text),
+        h(
+          "div",
+          { class: "row end" },
+          h("button", { value: "no", class: "plain" }, "No"),
+          h("button", { value: "yes", class: "danger", id: "confirm-yes" }, verb),
+        ),
+      ),
+    );
+    dialog.addEventListener("close", () => {
+      resolve(dialog.returnValue === "yes");
+      dialog.remove();
+    });
     document.body.append(dialog);
     dialog.showModal();
   });

@@ -1,13 +1,14 @@
-// A form out of a JSON schema. Each editor has an element, get() (undefined: left out) and set(value); errors find their field by its path.
+// A form built from a JSON schema. Each editor has an element, get() (undefined: not set) and set(value).
+// Errors find their field by its path.
 
 import { upload } from "./api.js";
 import { h, note } from "./dom.js";
 import { bytes, isSecretName, percent } from "./format.js";
 
-const FIRST = 6; // so many optional fields are shown at once, the rest on demand
+const FIRST = 6; // optional fields shown at first; a fold has the rest
 
 export class Form {
-  /** `onUploads` is called whenever an upload begins or ends; `uploads` run. */
+  /** `onUploads` is called when an upload begins or ends; `uploads` counts the running ones. */
   constructor(document, onUploads) {
     this.schemas = document.components.schemas;
     this.errors = new Map();
@@ -15,7 +16,7 @@ export class Form {
     this.onUploads = onUploads;
   }
 
-  /** The editor of a schema. `path` is what the API calls the field. */
+  /** Make the editor of a schema. `path` is the name of the field in the API's errors. */
   editor(schema, path, name, isRequired) {
     const { inner, isNullable } = this.resolve(schema);
     const optional = !isRequired || isNullable;
@@ -23,18 +24,25 @@ export class Form {
     if (inner.enum) return this.choice(inner, path, name, optional);
     if (inner.type === "boolean") return this.flag(inner, path, name);
     if (inner.type === "integer" || inner.type === "number") return this.number(inner, path, name, optional);
-    if (inner.type === "string") return inner["x-dtqs-source"] ? this.file(inner, path, name, optional) : this.text(inner, path, name, optional);
+    if (inner.type === "string")
+      return inner["x-dtqs-source"] ? this.file(inner, path, name, optional) : this.text(inner, path, name, optional);
     if (inner.type === "array" && inner.items) return this.list(inner, path, name, optional);
     if (inner.type === "object" && inner.properties) return this.object(inner, path, name, optional);
     return this.json(inner, path, name, optional);
   }
 
-  /** Follow references, and take null out of a choice: it means left out. */
+  /** Follow references. Remove null from a choice: it means "not set". */
   resolve(schema) {
-    let isNullable = false, inner = schema, said = {};
+    let isNullable = false,
+      inner = schema,
+      outer = {};
     for (let i = 0; i < 10; i++) {
       const { description, default: standard } = inner;
-      said = { ...(description ? { description } : {}), ...(standard !== undefined ? { default: standard } : {}), ...said };
+      outer = {
+        ...(description ? { description } : {}),
+        ...(standard !== undefined ? { default: standard } : {}),
+        ...outer,
+      };
       const choices = inner.anyOf || inner.oneOf || inner.allOf;
       if (inner.$ref) inner = this.schemas[inner.$ref.split("/").pop()];
       else if (choices) {
@@ -44,10 +52,10 @@ export class Form {
         inner = real[0];
       } else break;
     }
-    return { inner: { ...inner, ...said }, isNullable };
+    return { inner: { ...inner, ...outer }, isNullable };
   }
 
-  /** What stands around every field: its name, what it is for, and what is wrong with it. */
+  /** Wrap a control with its name, description and error. */
   field(path, name, schema, control, optional) {
     const error = h("p", { class: "error", id: `e-${path}`, role: "alert" });
     this.errors.set(path, error);
@@ -55,20 +63,62 @@ export class Form {
     const hint = schema.description ? h("p", { class: "hint", id: `h-${path}` }, schema.description) : null;
     control.setAttribute("aria-describedby", `${hint ? `h-${path} ` : ""}e-${path}`);
     const isWide = control.type === "text" || control.type === "password" || control.tagName === "TEXTAREA";
-    return h("div", { class: isWide ? "field wide" : "field" }, h("label", { for: control.id, title: path }, name.replaceAll("_", " "), optional ? null : h("span", { class: "needed" }, " needed")), control, hint, error);
+    return h(
+      "div",
+      { class: isWide ? "field wide" : "field" },
+      h(
+        "label",
+        { for: control.id, title: path },
+        name.replaceAll("_", " "),
+        optional ? null : h("span", { class: "needed" }, " required"),
+      ),
+      control,
+      hint,
+      error,
+    );
   }
 
   text(schema, path, name, optional) {
     const isLong = (schema.maxLength ?? 0) > 1000 || /^(text|html|body)$/.test(name);
-    const control = isLong ? h("textarea", { rows: 4, required: !optional }) : h("input", {
-      type: isSecretName(name) ? "password" : "text", autocomplete: "off", spellcheck: "false", required: !optional, placeholder: typeof schema.default === "string" ? schema.default : schema.format === "date-time" ? "2030-01-31T12:00:00Z" : "",
-    });
-    return { element: this.field(path, name, schema, control, optional), get: () => (control.value === "" ? undefined : control.value), set: (value) => { control.value = value ?? ""; } };
+    const control = isLong
+      ? h("textarea", { rows: 4, required: !optional })
+      : h("input", {
+          type: isSecretName(name) ? "password" : "text",
+          autocomplete: "off",
+          spellcheck: "false",
+          required: !optional,
+          placeholder:
+            typeof schema.default === "string"
+              ? schema.default
+              : schema.format === "date-time"
+                ? "2030-01-31T12:00:00Z"
+                : "",
+        });
+    return {
+      element: this.field(path, name, schema, control, optional),
+      get: () => (control.value === "" ? undefined : control.value),
+      set: (value) => {
+        control.value = value ?? "";
+      },
+    };
   }
 
   number(schema, path, name, optional) {
-    const control = h("input", { type: "number", step: schema.type === "integer" ? 1 : "any", min: schema.minimum, max: schema.maximum, required: !optional, placeholder: schema.default ?? "" });
-    return { element: this.field(path, name, schema, control, optional), get: () => (control.value === "" ? undefined : Number(control.value)), set: (value) => { control.value = value ?? ""; } };
+    const control = h("input", {
+      type: "number",
+      step: schema.type === "integer" ? 1 : "any",
+      min: schema.minimum,
+      max: schema.maximum,
+      required: !optional,
+      placeholder: schema.default ?? "",
+    });
+    return {
+      element: this.field(path, name, schema, control, optional),
+      get: () => (control.value === "" ? undefined : Number(control.value)),
+      set: (value) => {
+        control.value = value ?? "";
+      },
+    };
   }
 
   flag(schema, path, name) {
@@ -76,29 +126,59 @@ export class Form {
     const control = h("input", { type: "checkbox", checked: standard });
     const element = this.field(path, name, schema, control, true);
     element.classList.add("check");
-    return { element, get: () => (control.checked === standard ? undefined : control.checked), set: (value) => { control.checked = value ?? standard; } };
+    return {
+      element,
+      get: () => (control.checked === standard ? undefined : control.checked),
+      set: (value) => {
+        control.checked = value ?? standard;
+      },
+    };
   }
 
   choice(schema, path, name, optional) {
-    const control = h("select", { required: !optional }, optional ? h("option", { value: "" }, schema.default ? `${schema.default} (left out)` : "left out") : null, schema.enum.map((one) => h("option", { value: String(one) }, String(one))));
-    return { element: this.field(path, name, schema, control, optional), get: () => (control.value === "" ? undefined : schema.enum.find((one) => String(one) === control.value)), set: (value) => { control.value = value === null || value === undefined ? "" : String(value); } };
+    const control = h(
+      "select",
+      { required: !optional },
+      optional ? h("option", { value: "" }, schema.default ? `${schema.default} (default)` : "not set") : null,
+      schema.enum.map((one) => h("option", { value: String(one) }, String(one))),
+    );
+    return {
+      element: this.field(path, name, schema, control, optional),
+      get: () => (control.value === "" ? undefined : schema.enum.find((one) => String(one) === control.value)),
+      set: (value) => {
+        control.value = value === null || value === undefined ? "" : String(value);
+      },
+    };
   }
 
-  /** A source: typed in, or a file of this computer, which is uploaded at once. */
+  /** Make the editor of a source: a typed URI, or a local file that is uploaded at once. */
   file(schema, path, name, optional) {
-    const control = h("input", { type: "text", autocomplete: "off", spellcheck: "false", required: !optional, placeholder: "upload:…, https://…, s3://…" });
-    const said = h("span", { class: "hint", "aria-live": "polite" });
-    const chooser = h("input", { type: "file", class: "visually-hidden", id: `u-${path}`, onchange: () => chooser.files[0] && take(chooser.files[0]) });
+    const control = h("input", {
+      type: "text",
+      autocomplete: "off",
+      spellcheck: "false",
+      required: !optional,
+      placeholder: "upload:…, https://…, s3://…",
+    });
+    const state = h("span", { class: "hint", "aria-live": "polite" });
+    const chooser = h("input", {
+      type: "file",
+      class: "visually-hidden",
+      id: `u-${path}`,
+      onchange: () => chooser.files[0] && take(chooser.files[0]),
+    });
     const take = async (file) => {
-      said.textContent = `${file.name}: uploading…`;
+      state.textContent = `${file.name}: uploading…`;
       this.uploads += 1;
       this.onUploads();
       try {
-        const stored = await upload(file, (part) => { said.textContent = `${file.name}: ${percent(part)}`; });
+        const stored = await upload(file, (part) => {
+          state.textContent = `${file.name}: ${percent(part)}`;
+        });
         control.value = stored.uri;
-        said.textContent = `${file.name}, ${bytes(stored.size_bytes)}, ${stored.media_type}`;
+        state.textContent = `${file.name}, ${bytes(stored.size_bytes)}, ${stored.media_type}`;
       } catch (problem) {
-        said.textContent = "";
+        state.textContent = "";
         note(`${file.name}: ${problem.message}`, true);
       }
       this.uploads -= 1;
@@ -106,44 +186,127 @@ export class Form {
       chooser.value = "";
     };
     const element = this.field(path, name, schema, control, optional);
-    const drop = h("div", {
-      class: "drop",
-      ondragover: (event) => { event.preventDefault(); drop.classList.add("over"); }, ondragleave: () => drop.classList.remove("over"),
-      ondrop: (event) => { event.preventDefault(); drop.classList.remove("over"); if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]); },
-    }, chooser, h("label", { for: `u-${path}`, class: "button plain" }, "Upload a file"), h("span", { class: "hint" }, "or drop it here "), said);
+    const drop = h(
+      "div",
+      {
+        class: "drop",
+        ondragover: (event) => {
+          event.preventDefault();
+          drop.classList.add("over");
+        },
+        ondragleave: () => drop.classList.remove("over"),
+        ondrop: (event) => {
+          event.preventDefault();
+          drop.classList.remove("over");
+          if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
+        },
+      },
+      chooser,
+      h("label", { for: `u-${path}`, class: "button plain" }, "Upload a file"),
+      h("span", { class: "hint" }, "or drop it here "),
+      state,
+    );
     control.after(drop);
-    return { element, get: () => (control.value.trim() === "" ? undefined : control.value.trim()), set: (value) => { if ((value ?? "") !== control.value) said.textContent = ""; control.value = value ?? ""; } };
+    return {
+      element,
+      get: () => (control.value.trim() === "" ? undefined : control.value.trim()),
+      set: (value) => {
+        if ((value ?? "") !== control.value) state.textContent = "";
+        control.value = value ?? "";
+      },
+    };
   }
 
   json(schema, path, name, optional) {
-    const control = h("textarea", { rows: 3, spellcheck: "false", class: "code", placeholder: "JSON", required: !optional });
+    const control = h("textarea", {
+      rows: 3,
+      spellcheck: "false",
+      class: "code",
+      placeholder: "JSON",
+      required: !optional,
+    });
     const get = () => {
       if (control.value.trim() === "") return undefined;
-      try { return JSON.parse(control.value); } catch (error) { throw new FieldError(path, `no JSON: ${error.message}`); }
+      try {
+        return JSON.parse(control.value);
+      } catch (error) {
+        throw new FieldError(path, `not JSON: ${error.message}`);
+      }
     };
-    return { element: this.field(path, name, schema, control, optional), get, set: (value) => { control.value = value === undefined || value === null ? "" : JSON.stringify(value, null, 2); } };
+    return {
+      element: this.field(path, name, schema, control, optional),
+      get,
+      set: (value) => {
+        control.value = value === undefined || value === null ? "" : JSON.stringify(value, null, 2);
+      },
+    };
   }
 
   list(schema, path, name, optional) {
-    const box = h("div", { class: "items" }), error = h("p", { class: "error", role: "alert" }), items = [];
+    const box = h("div", { class: "items" }),
+      error = h("p", { class: "error", role: "alert" }),
+      items = [];
     this.errors.set(path, error);
     const most = schema.maxItems ?? Infinity;
     const add = (value) => {
       const editor = this.editor(schema.items, `${path}[${items.length}]`, `${name} ${items.length + 1}`, true);
-      const item = { editor, row: h("div", { class: "item" }, editor.element, h("button", { type: "button", class: "plain small", "aria-label": `Remove ${name} ${items.length + 1}`, onclick: () => remove(item) }, "Remove")) };
+      const item = {
+        editor,
+        row: h(
+          "div",
+          { class: "item" },
+          editor.element,
+          h(
+            "button",
+            {
+              type: "button",
+              class: "plain small",
+              "aria-label": `Remove ${name} ${items.length + 1}`,
+              onclick: () => remove(item),
+            },
+            "Remove",
+          ),
+        ),
+      };
       items.push(item);
       box.append(item.row);
       if (value !== undefined) editor.set(value);
     };
-    const remove = (item) => { // made anew, so that every path is its place again
-      const values = items.filter((one) => one !== item).map((one) => { try { return one.editor.get() ?? null; } catch { return null; } });
+    const remove = (item) => {
+      // rebuild the list, so that every path has its new index
+      const values = items
+        .filter((one) => one !== item)
+        .map((one) => {
+          try {
+            return one.editor.get() ?? null;
+          } catch {
+            return null;
+          }
+        });
       set(values);
     };
-    const set = (values) => { items.splice(0); box.replaceChildren(); for (const value of values ?? []) add(value ?? null); if (!optional && !items.length) add(); };
-    const element = h("fieldset", {}, h("legend", {}, name.replaceAll("_", " ")), schema.description ? h("p", { class: "hint" }, schema.description) : null, error, box,
-      h("button", { type: "button", class: "plain small", id: `add-${path}`, onclick: () => items.length < most && add() }, "Add one"));
+    const set = (values) => {
+      items.splice(0);
+      box.replaceChildren();
+      for (const value of values ?? []) add(value ?? null);
+      if (!optional && !items.length) add();
+    };
+    const element = h(
+      "fieldset",
+      {},
+      h("legend", {}, name.replaceAll("_", " ")),
+      schema.description ? h("p", { class: "hint" }, schema.description) : null,
+      error,
+      box,
+      h(
+        "button",
+        { type: "button", class: "plain small", id: `add-${path}`, onclick: () => items.length < most && add() },
+        "Add",
+      ),
+    );
     set();
-    const get = () => { // what is left empty is not there
+    const get = () => {
+      // leave out empty items
       const values = items.map((one) => one.editor.get()).filter((value) => value !== undefined);
       return values.length ? values : undefined;
     };
@@ -151,29 +314,58 @@ export class Form {
   }
 
   object(schema, path, name, optional, isTop = false) {
-    const required = new Set(schema.required || []), editors = {}, shown = [], hidden = [];
+    const required = new Set(schema.required || []),
+      editors = {},
+      shown = [],
+      hidden = [];
     const isPart = (one) => ["object", "array"].includes(this.resolve(one).inner.type);
-    // what is needed comes first, and what has parts of its own last
-    for (const [key, one] of Object.entries(schema.properties).sort(([a, x], [b, y]) => required.has(b) - required.has(a) || isPart(x) - isPart(y))) {
-      const editor = (editors[key] = this.editor(one, path ? `${path}.${key}` : key, key, required.has(key) && !optional));
+    // required fields come first, fields with parts last
+    for (const [key, one] of Object.entries(schema.properties).sort(
+      ([a, x], [b, y]) => required.has(b) - required.has(a) || isPart(x) - isPart(y),
+    )) {
+      const editor = (editors[key] = this.editor(
+        one,
+        path ? `${path}.${key}` : key,
+        key,
+        required.has(key) && !optional,
+      ));
       (required.has(key) || shown.length < FIRST ? shown : hidden).push(editor.element);
     }
     const isOpen = schema.additionalProperties === true;
-    const other = isOpen ? this.json({ description: "further fields, as a JSON object" }, `${path}.*`, "more", true) : null;
+    const other = isOpen
+      ? this.json({ description: "further fields, as a JSON object" }, `${path}.*`, "more", true)
+      : null;
     if (other) shown.push(other.element);
-    const fold = hidden.length ? h("details", {}, h("summary", {}, `${hidden.length} more fields`), h("div", { class: "fields" }, hidden)) : null;
+    const fold = hidden.length
+      ? h("details", {}, h("summary", {}, `${hidden.length} more fields`), h("div", { class: "fields" }, hidden))
+      : null;
     const error = h("p", { class: "error", role: "alert" });
     this.errors.set(path, error);
-    const body = [isTop ? null : schema.description ? h("p", { class: "hint" }, schema.description) : null, error, h("div", { class: "fields" }, shown), fold];
-    const element = isTop ? h("div", {}, body) : optional ? h("details", { class: "part" }, h("summary", {}, name.replaceAll("_", " ")), body) : h("fieldset", {}, h("legend", {}, name.replaceAll("_", " ")), body);
+    const body = [
+      isTop ? null : schema.description ? h("p", { class: "hint" }, schema.description) : null,
+      error,
+      h("div", { class: "fields" }, shown),
+      fold,
+    ];
+    const element = isTop
+      ? h("div", {}, body)
+      : optional
+        ? h("details", { class: "part" }, h("summary", {}, name.replaceAll("_", " ")), body)
+        : h("fieldset", {}, h("legend", {}, name.replaceAll("_", " ")), body);
     const get = () => {
       const made = { ...(other?.get() ?? {}) };
-      for (const [key, editor] of Object.entries(editors)) { const value = editor.get(); if (value !== undefined) made[key] = value; }
+      for (const [key, editor] of Object.entries(editors)) {
+        const value = editor.get();
+        if (value !== undefined) made[key] = value;
+      }
       return optional && !Object.keys(made).length ? undefined : made;
     };
     const set = (value) => {
       for (const [key, editor] of Object.entries(editors)) editor.set(value?.[key]);
-      if (other) { const rest = Object.fromEntries(Object.entries(value ?? {}).filter(([key]) => !(key in editors))); other.set(Object.keys(rest).length ? rest : undefined); }
+      if (other) {
+        const rest = Object.fromEntries(Object.entries(value ?? {}).filter(([key]) => !(key in editors)));
+        other.set(Object.keys(rest).length ? rest : undefined);
+      }
       if (element.tagName === "DETAILS") element.open = Boolean(value);
     };
     return { element, get, set, editors };
@@ -183,23 +375,26 @@ export class Form {
     for (const error of this.errors.values()) error.textContent = "";
   }
 
-  /** Show what the API found wrong at its fields; returns what has no field here. */
+  /** Show the API's errors at their fields; return those without a field. */
   showErrors(problems) {
-    const homeless = [];
+    const unplaced = [];
     let first = null;
     for (const { field, message } of problems) {
       const error = this.errors.get(field);
-      if (!error) { homeless.push(`${field}: ${message}`); continue; }
+      if (!error) {
+        unplaced.push(`${field}: ${message}`);
+        continue;
+      }
       error.textContent = message;
       for (let fold = error.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
       first ??= error;
     }
     first?.parentElement.querySelector("input, select, textarea")?.focus();
-    return homeless;
+    return unplaced;
   }
 }
 
-/** A field whose text cannot even be read. */
+/** The text of a field cannot be parsed. */
 export class FieldError extends Error {
   constructor(path, message) {
     super(message);

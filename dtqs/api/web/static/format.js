@@ -1,4 +1,4 @@
-// Values as people read them.
+// Values in a form for people.
 
 import secrets from "./secrets.js";
 
@@ -17,7 +17,8 @@ export function seconds(value) {
 export function bytes(value) {
   if (value === null || value === undefined) return "–";
   for (const unit of ["B", "KiB", "MiB", "GiB"]) {
-    if (value < 1024 || unit === "GiB") return `${unit === "B" || value >= 100 ? Math.round(value) : value.toFixed(1)} ${unit}`;
+    if (value < 1024 || unit === "GiB")
+      return `${unit === "B" || value >= 100 ? Math.round(value) : value.toFixed(1)} ${unit}`;
     value /= 1024;
   }
 }
@@ -26,44 +27,57 @@ export const count = (value) => (value === null || value === undefined ? "–" :
 
 export function rate(value) {
   if (value === null || value === undefined) return "–";
-  return value >= 100 ? Math.round(value).toLocaleString("en") : value >= 10 ? value.toFixed(0) : value.toFixed(value && value < 0.1 ? 2 : 1);
+  return value >= 100
+    ? Math.round(value).toLocaleString("en")
+    : value >= 10
+      ? value.toFixed(0)
+      : value.toFixed(value && value < 0.1 ? 2 : 1);
 }
 
 const two = (number) => String(number).padStart(2, "0");
 
-/** The local time of day, with the date where it is not today's. */
+/** Return the local time of day, with the date unless it is today. */
 export function time(text) {
   if (!text) return "–";
   const at = new Date(text);
-  const day = at.toDateString() === new Date().toDateString() ? "" : `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} `;
+  const day =
+    at.toDateString() === new Date().toDateString()
+      ? ""
+      : `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} `;
   return `${day}${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 }
 
 export const since = (text, now = Date.now()) => (now - new Date(text).getTime()) / 1000;
 export const ago = (text) => `${seconds(since(text))} ago`;
-/** The end of a UUIDv7 tells tasks apart; its beginning is the time. */
+/** The end of a UUIDv7 distinguishes tasks; its beginning is the time. */
 export const short = (id) => `…${id.slice(-8)}`;
 export const percent = (fraction) => `${Math.round(100 * (fraction || 0))} %`;
 
-// the rules are dtqs/masking.json: console and command line mask the same
+// The rules come from dtqs/masking.json, which console and command line use, too.
 export const MASK = secrets.mask;
-const NAMES = new RegExp(secrets.names), TEXTS = secrets.texts.map((text) => new RegExp(text, "gi"));
+const NAMES = new RegExp(secrets.names),
+  TEXTS = secrets.texts.map((text) => new RegExp(text, "gi"));
 
 export const isSecretName = (name) => NAMES.test(name.replace(/([a-z0-9])(?=[A-Z])/g, "$1_").toLowerCase());
 const maskedText = (text) => TEXTS.reduce((shown, one) => shown.replace(one, `$1${MASK}`), text);
 
-/** The same value with what is secret by its name or look covered. */
+/** Return the value with secrets masked, recognized by name or form. */
 export function masked(value, name = "") {
   if (name && value !== null && value !== "" && typeof value !== "boolean" && isSecretName(name)) return MASK;
   if (Array.isArray(value)) return value.map((one) => masked(one));
-  if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, masked(one, key)]));
+  if (value && typeof value === "object")
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, masked(one, key)]));
   return typeof value === "string" ? maskedText(value) : value;
 }
 
-/** A text as it may be shown: its secrets covered, and what cannot be seen, or turns the direction of writing, made visible. */
-export const visible = (text) => maskedText(String(text)).replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (c) => (c === "\n" || c === "\t" ? c : named(c)));
+/** Return a text with secrets masked, and with control and direction characters made visible. */
+export const visible = (text) =>
+  maskedText(String(text)).replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (c) =>
+    c === "\n" || c === "\t" ? c : named(c),
+  );
 
 function named(character) {
-  const code = character.codePointAt(0), digits = code.toString(16).padStart(4, "0");
+  const code = character.codePointAt(0),
+    digits = code.toString(16).padStart(4, "0");
   return code < 0x20 ? String.fromCharCode(0x2400 + code) : digits.length > 4 ? `\\u{${digits}}` : `\\u${digits}`;
 }

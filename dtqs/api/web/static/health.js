@@ -1,4 +1,4 @@
-// The health of the system on every page: a dot in the bar, and the alarms under it. Overview shows its own verdict.
+// The health of the system on every page: a dot in the bar and a banner of alarms. The overview has its own banner.
 
 import { h, icon, put } from "./dom.js";
 import { visible } from "./format.js";
@@ -7,9 +7,10 @@ import { quietPart } from "./quiet.js";
 
 export const dot = h("a", { id: "health", class: "dot", href: "#/overview", hidden: true });
 export const banner = h("section", { id: "alarms", "aria-label": "Alarms", hidden: true });
-let endWatch = null, isOwnVerdict = false;
+let endWatch = null,
+  isOwnVerdict = false;
 
-/** Watch, or stop watching; a page with a verdict of its own needs no banner. */
+/** Start or stop watching. A page with its own verdict needs no banner. */
 export function showHealth(isWanted, hasOwnVerdict) {
   isOwnVerdict = hasOwnVerdict;
   if (isWanted && !endWatch) endWatch = watchSystem(draw);
@@ -22,12 +23,35 @@ export function showHealth(isWanted, hasOwnVerdict) {
 }
 
 function draw(system) {
-  const { reading, trouble, isStale } = system, alarms = isStale || !reading ? [] : reading.alarms;
-  const [kind, words] = trouble ? ["bad", trouble] : isStale || !reading ? ["", "Reading…"] : alarms.length ? ["bad", alarms.map(visible).join("; ")] : ["good", "Healthy"];
+  const { reading, trouble, isStale } = system,
+    alarms = isStale || !reading ? [] : reading.alarms;
+  const [kind, text] = trouble
+    ? ["bad", trouble]
+    : isStale || !reading
+      ? ["", "Reading…"]
+      : alarms.length
+        ? ["bad", alarms.map(visible).join("; ")]
+        : ["good", "Healthy"];
   dot.className = `dot ${kind}`;
-  dot.title = words;
-  dot.setAttribute("aria-label", `Health: ${words}`);
+  dot.title = text;
+  dot.setAttribute("aria-label", `Health: ${text}`);
   put(dot, icon(kind === "bad" ? "alarm" : kind === "good" ? "ok" : "pending"));
-  put(banner, trouble ? quietPart(system) : alarms.length ? h("div", { class: "banner bad", role: "alert" }, icon("alarm"), h("ul", {}, alarms.map((one) => h("li", {}, visible(one))))) : null);
+  put(
+    banner,
+    trouble
+      ? quietPart(system)
+      : alarms.length
+        ? h(
+            "div",
+            { class: "banner bad", role: "alert" },
+            icon("alarm"),
+            h(
+              "ul",
+              {},
+              alarms.map((one) => h("li", {}, visible(one))),
+            ),
+          )
+        : null,
+  );
   banner.hidden = !endWatch || isOwnVerdict || !banner.hasChildNodes();
 }

@@ -1,10 +1,15 @@
-// The words for a system that cannot be read at the moment.
+// The banner for a system that cannot be read.
 
 import { h, icon } from "./dom.js";
 import { time } from "./format.js";
 
-/** The banner while no reading is there, or only an old one. A screen reader reads it aloud, so it changes only with its words. */
+/** Make the banner for a missing or old reading. A screen reader announces it, so it changes only with its text. */
 export function quietPart({ reading, trouble }, id = null) {
   if (!trouble) return h("p", { class: "banner" }, "Reading…");
-  return h("p", { class: "banner bad", id, role: "alert" }, icon("alarm"), `${trouble}; trying again.${reading ? ` This is what was seen at ${time(1000 * reading.at)}.` : ""}`);
+  return h(
+    "p",
+    { class: "banner bad", id, role: "alert" },
+    icon("alarm"),
+    `${trouble}; retrying.${reading ? ` The data below is from ${time(1000 * reading.at)}.` : ""}`,
+  );
 }

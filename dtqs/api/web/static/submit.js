@@ -1,4 +1,4 @@
-// Submit: a form out of the task type's own schema, or its payload as JSON.
+// The submit page: a form from the task type's schema, or the payload as JSON.
 
 import { get, openapi, post, taskTypes } from "./api.js";
 import { h, put } from "./dom.js";
@@ -14,7 +14,8 @@ export function submitPage(main, context, likeId) {
   async function begin() {
     const [document, names, like] = await Promise.all([openapi(), taskTypes(), likeId ? get(`tasks/${likeId}`) : null]);
     if (over) return;
-    const wanted = like?.task_type || context.parameters.get("task_type") || (names.includes("image") ? "image" : names[0]);
+    const wanted =
+      like?.task_type || context.parameters.get("task_type") || (names.includes("image") ? "image" : names[0]);
     const form = h("div");
     let current = taskForm(document, wanted, like);
     const change = () => {
@@ -23,35 +24,55 @@ export function submitPage(main, context, likeId) {
       current.keep(given);
       form.replaceChildren(current.element);
     };
-    const type = h("select", { id: "task-type", onchange: change }, names.map((name) => h("option", { value: name, selected: name === wanted }, name)));
+    const type = h(
+      "select",
+      { id: "task-type", onchange: change },
+      names.map((name) => h("option", { value: name, selected: name === wanted }, name)),
+    );
     form.append(current.element);
     body.replaceChildren(h("div", { class: "field" }, h("label", { for: "task-type" }, "Task type"), type), form);
   }
-  return () => { over = true; };
+  return () => {
+    over = true;
+  };
 }
 
-/** An example, with a file that was given already in the place of each made-up upload. */
+/** Return an example whose placeholder uploads are replaced by the files given so far. */
 export function withUploads(example, given) {
   if (typeof example === "string") return example.startsWith("upload:") && typeof given === "string" ? given : example;
   if (Array.isArray(example)) return example.map((one, i) => withUploads(one, given?.[i]));
-  if (example && typeof example === "object") return Object.fromEntries(Object.entries(example).map(([key, one]) => [key, withUploads(one, given?.[key])]));
+  if (example && typeof example === "object")
+    return Object.fromEntries(Object.entries(example).map(([key, one]) => [key, withUploads(one, given?.[key])]));
   return example;
 }
 
 function taskForm(document, taskType, like) {
-  const form = new Form(document, lock), schemas = document.components.schemas, schema = schemas[`payload.${taskType}`], envelope = schemas[`submit.${taskType}`];
+  const form = new Form(document, lock),
+    schemas = document.components.schemas,
+    schema = schemas[`payload.${taskType}`],
+    envelope = schemas[`submit.${taskType}`];
   const payload = form.object(form.resolve(schema).inner, "payload", "payload", false, true);
   const { task_type: _type, payload: _payload, ...options } = envelope.properties;
   const rest = form.object({ properties: options, type: "object" }, "", "options", false, true);
-  const text = h("textarea", { rows: 16, spellcheck: "false", class: "code", id: "payload-json", "aria-label": "Payload as JSON" });
+  const text = h("textarea", {
+    rows: 16,
+    spellcheck: "false",
+    class: "code",
+    id: "payload-json",
+    "aria-label": "Payload as JSON",
+  });
   const error = h("div", { class: "error", role: "alert", id: "submit-error" });
-  const asForm = h("div", {}, payload.element), asText = h("div", { hidden: true }, text);
+  const asForm = h("div", {}, payload.element),
+    asText = h("div", { hidden: true }, text);
   const turn = h("button", { type: "button", class: "plain small", id: "as-json", onclick: swap }, "Edit as JSON");
   const button = h("button", { class: "main", id: "submit" }, "Submit");
   const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
-  let isText = false, isSending = false, tries = 0, sentBefore = "";
+  let isText = false,
+    isSending = false,
+    tries = 0,
+    sentBefore = "";
 
-  /** What is being uploaded is not in the payload yet. */
+  /** Block submitting during an upload: the payload lacks its URI. */
   function lock() {
     button.disabled = isSending || form.uploads > 0;
     button.textContent = form.uploads ? "Uploading…" : "Submit";
@@ -59,13 +80,18 @@ function taskForm(document, taskType, like) {
 
   function value() {
     if (!isText) return payload.get() ?? {};
-    try { return JSON.parse(text.value || "{}"); } catch (problem) { throw new FieldError("payload", `no JSON: ${problem.message}`); }
+    try {
+      return JSON.parse(text.value || "{}");
+    } catch (problem) {
+      throw new FieldError("payload", `not JSON: ${problem.message}`);
+    }
   }
 
   function swap() {
     try {
       const now = value();
-      if (isText) payload.set(now); else text.value = JSON.stringify(now, null, 2);
+      if (isText) payload.set(now);
+      else text.value = JSON.stringify(now, null, 2);
     } catch (problem) {
       return void put(error, problem.message);
     }
@@ -82,50 +108,92 @@ function taskForm(document, taskType, like) {
     text.value = JSON.stringify(begun, null, 2);
   }
 
-  /** The payload as far as it can be read. */
+  /** Return the payload, empty if it cannot be parsed. */
   function given() {
-    try { return value(); } catch { return {}; }
+    try {
+      return value();
+    } catch {
+      return {};
+    }
   }
 
   async function send(event) {
     event.preventDefault();
     form.clearErrors();
-    put(error, form.uploads ? "A file is still being uploaded." : null);
+    put(error, form.uploads ? "Wait for the upload to finish." : null);
     if (form.uploads || isSending) return;
     isSending = true;
     lock();
     try {
       const wanted = { task_type: taskType, payload: value(), ...(rest.get() ?? {}) };
       const sent = JSON.stringify(wanted);
-      if (sent !== sentBefore) tries += 1; // the same again, after an answer that was lost, is the same submit
+      if (sent !== sentBefore) tries += 1; // a repetition after a lost answer keeps its idempotency key
       sentBefore = sent;
       const accepted = await post("submit", wanted, { "Idempotency-Key": `dashboard-${key}-${tries}` });
       location.hash = `#/tasks/${accepted.task_id}`;
     } catch (problem) {
       isSending = false;
       lock();
-      if (problem instanceof FieldError) put(error, form.showErrors([{ field: problem.path, message: problem.message }]).join("; "));
+      if (problem instanceof FieldError)
+        put(error, form.showErrors([{ field: problem.path, message: problem.message }]).join("; "));
       else showProblem(problem);
     }
   }
 
   function showProblem(problem) {
-    const homeless = form.showErrors(isText ? [] : problem.errors).concat(isText ? problem.errors.map((one) => `${one.field}: ${one.message}`) : []);
-    put(error, h("p", {}, problem.message), homeless.length ? h("ul", {}, homeless.map((words) => h("li", {}, visible(words)))) : null);
+    const unplaced = form
+      .showErrors(isText ? [] : problem.errors)
+      .concat(isText ? problem.errors.map((one) => `${one.field}: ${one.message}`) : []);
+    put(
+      error,
+      h("p", {}, problem.message),
+      unplaced.length
+        ? h(
+            "ul",
+            {},
+            unplaced.map((text) => h("li", {}, visible(text))),
+          )
+        : null,
+    );
   }
 
   const examples = schema.examples || [];
-  const element = h("form", { class: "card submit", onsubmit: send, novalidate: true },
+  const element = h(
+    "form",
+    { class: "card submit", onsubmit: send, novalidate: true },
     h("div", { class: "line" }, h("h2", {}, "Payload"), h("div", { class: "push row" }, turn)),
-    examples.length ? h("p", { class: "line" }, h("span", { class: "hint" }, "Begin with an example:"), examples.map((example, index) => h("button", { type: "button", class: "plain small", onclick: () => use(example) }, `${index + 1}: ${Object.keys(example).join(", ").slice(0, 40)}`))) : null,
-    schema.description ? h("p", { class: "hint" }, schema.description) : null, asForm, asText,
-    h("details", { class: "part" }, h("summary", {}, "When, how often, and how urgent"), rest.element), error, h("div", { class: "row" }, button));
+    examples.length
+      ? h(
+          "p",
+          { class: "line" },
+          h("span", { class: "hint" }, "Start from an example:"),
+          examples.map((example, index) =>
+            h(
+              "button",
+              { type: "button", class: "plain small", onclick: () => use(example) },
+              `${index + 1}: ${Object.keys(example).join(", ").slice(0, 40)}`,
+            ),
+          ),
+        )
+      : null,
+    schema.description ? h("p", { class: "hint" }, schema.description) : null,
+    asForm,
+    asText,
+    h("details", { class: "part" }, h("summary", {}, "Options: schedule, retries, priority"), rest.element),
+    error,
+    h("div", { class: "row" }, button),
+  );
   if (like) {
     payload.set(like.payload);
     text.value = JSON.stringify(like.payload, null, 2);
-    rest.set({ priority: like.priority, max_retries: like.max_retries, tags: like.tags.length ? like.tags : undefined });
+    rest.set({
+      priority: like.priority,
+      max_retries: like.max_retries,
+      tags: like.tags.length ? like.tags : undefined,
+    });
   }
-  /** Take over an upload from the form of another type: a file is uploaded once. */
-  const keep = ({ source }) => typeof source === "string" && source.startsWith("upload:") && payload.editors.source?.set(source);
+  /** Keep an upload when the task type changes. */
+  const keep = ({ source }) =>
+    typeof source === "string" && source.startsWith("upload:") && payload.editors.source?.set(source);
   return { element, given, keep };
 }
