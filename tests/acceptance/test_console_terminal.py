@@ -39,12 +39,16 @@ def busy(system: Factory) -> System:
 
 
 def fitted(terminal: Terminal, columns: int, rows: int) -> list[str]:
-    """Return the lines of the Overview once they fill a terminal of this size: its first line is right up to the edge, its last one the keys."""
+    """Return the lines of the Overview once they fill a terminal of this size: the first line ends at the edge.
+
+    The last line has the keys. A slow server may show an error there for a moment, which is not a fault of the drawing.
+    """
     lines = terminal.screen().rstrip("\n").split("\n")
     whole = (
         len(lines) == rows
         and lines[0].startswith(" DTQS  1 Overview")
         and columns - 2 <= len(lines[0].rstrip()) <= columns
+        and lines[-1].startswith(" ? help  q quit")
     )
     return lines if whole and any("Recent failures" in line for line in lines) else []
 
@@ -83,10 +87,9 @@ def test_the_console_shows_a_busy_system_and_acts_on_it(busy: System, tmp_path: 
             terminal.press("1")
             drawn = partial(fitted, terminal, columns, rows)
             try:
-                lines = eventually(drawn, 15, f"a screen of {columns} × {rows}")
+                eventually(drawn, 15, f"a screen of {columns} × {rows}")
             except AssertionError as error:
                 raise AssertionError(f"{error}; the screen:\n{terminal.screen()}") from None
-            assert lines[-1].startswith(" ? help  q quit")
         terminal.press("q")
         terminal.until("ended with 0")
 

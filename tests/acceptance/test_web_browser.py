@@ -43,7 +43,7 @@ def test_a_photograph_is_submitted_and_its_thumbnails_are_seen(page: Page, share
 
 
 def test_a_task_is_followed_over_a_restart_of_the_api(page: Page, shared: System) -> None:
-    task_id = shared.submit({"sleep_seconds": 8, "steps": 40})
+    task_id = shared.submit({"sleep_seconds": 20, "steps": 40})
     go(page, f"tasks/{task_id}")
     page.wait("#progress", "%")
     page.wait("#live", "live")
