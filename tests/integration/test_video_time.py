@@ -10,10 +10,7 @@ import pytest
 from PIL import Image
 
 from dtqs.errors import PermanentError
-from dtqs.processors.video.command import TimeSpan
-from dtqs.processors.video.cut import Cut
-from dtqs.processors.video.studio import Source, Studio
-from tests.support.films import Made, Run, facts, ffmpeg, film, frames, near, opened, runner, times
+from tests.support.films import Made, Run, facts, ffmpeg, frames, near, opened, runner, times
 from tests.support.fix_processors import Attempt
 
 FAST = {"speed": "ultrafast", "crf": 40}
@@ -291,93 +288,3 @@ def test_the_picture_that_is_shown_at_a_time_is_taken_though_none_begins_then(ru
         True
     ] * 2
     assert cut["duration_seconds"] == 2.0
-
-
-def test_a_film_of_one_picture_makes_a_preview_of_one(run: Run, sources: Path) -> None:
-    film(sources / "one.mp4", "-frames:v", "1", seconds=0.04, sound=False)
-    made = run(
-        sources / "one.mp4", {"preset": "preview"}, {"format": "gif"}, {"format": "sprite"}, WEBM, {"fps": 8, **FAST}
-    )
-    assert [getattr(opened(path), "n_frames", 1) for _, path in made[:2]] == [1, 1]
-    assert [len(shown) for shown in times(media(made, "o3"), media(made, "o4"))] == [1, 1]
-
-
-@pytest.mark.parametrize("name", ["live.webm", "live.mp4"])
-def test_a_film_that_does_not_say_its_length_is_measured(run: Run, sources: Path, name: str) -> None:
-    inputs = ("-f", "lavfi", "-i", "testsrc2=s=64x48:d=3:r=25", "-f", "lavfi", "-i", "sine=440:d=3")
-    how: tuple[str, ...] = (
-        "-c:v",
-        "libvpx",
-        "-deadline",
-        "realtime",
-        "-cpu-used",
-        "8",
-        "-c:a",
-        "libopus",
-        "-f",
-        "webm",
-        "-live",
-        "1",
-    )
-    how = how if name == "live.webm" else (*SMALL, "-movflags", "empty_moov+frag_keyframe", "-f", "mp4")
-    (sources / name).write_bytes(ffmpeg(*inputs, *how, "-"))
-    others = (
-        ({"format": "sprite", "interval_seconds": 1}, {"max_bytes": 60_000, "speed": "ultrafast"})
-        if name == "live.webm"
-        else ()
-    )
-    made = run(sources / name, PART, *others)
-    assert made[0][0]["duration_seconds"] == pytest.approx(2, abs=0.1)
-    assert [output["tiles"] for output, _ in made[1:2]] == [3][: len(others)]
-    with pytest.raises(PermanentError, match=r"takes 3 s; allowed are 2"):
-        run(sources / name, FAST, max_duration_seconds=2)
-
-
-def test_a_clock_that_begins_late_or_jumps_is_followed(run: Run, sources: Path) -> None:
-    pieces: list[str | Path] = []
-    # 33 bits of a clock of 90 kHz are full after 95,443.7 s
-    for begin, name in (("95442.5", "wraps.ts"), ("100", "later.ts"), ("20", "earlier.ts")):
-        pieces += ["-map", "0", "-map", "1", *SMALL, "-output_ts_offset", begin, sources / name]
-    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:d=2:r=25", "-f", "lavfi", "-i", "sine=440:d=2", *pieces)
-    (sources / "joined.ts").write_bytes((sources / "later.ts").read_bytes() + (sources / "earlier.ts").read_bytes())
-    made = [
-        run(sources / name, FAST, {"format": "sprite", "interval_seconds": 1}) for name in ("wraps.ts", "joined.ts")
-    ]
-    films = [outputs[0][1] for outputs in made]
-    assert ends(*films) == [pytest.approx([seconds, seconds], abs=0.15) for seconds in (2, 4)]
-    assert [len(shown) for shown in times(*films)] == [50, 100]
-    assert [outputs[1][0]["tiles"] for outputs in made] == [2, 4]
-
-
-MARKS = ({"format": "mp3"}, STREAM, {"format": "gif"}, {"format": "sprite"})
-
-
-@pytest.mark.parametrize(("name", "outputs"), [("film.mkv", (FAST, *MARKS)), ("film.mp4", (FAST, MARKS[0]))])
-def test_a_film_that_lacks_its_end_is_told_before_it_is_encoded(
-    run: Run, sources: Path, name: str, outputs: tuple[dict[str, Any], ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clip = film(sources / name, "-g", "25", *(("-movflags", "+faststart") if name == "film.mp4" else ()), seconds=4)
-    data = clip.read_bytes()
-    clip.write_bytes(data[: len(data) // 2])
-    assert run(clip, {"end_seconds": 1, **FAST}), "what is there can be had"
-    monkeypatch.setattr("dtqs.processors.video.studio.Studio.run", lambda *_, **__: pytest.fail("it was encoded"))
-    for output in outputs:
-        with pytest.raises(
-            PermanentError,
-            match=r"the film is cut short or broken: its (picture|sound) goes on to 4\.\d+ s by its index, and ends at",
-        ):
-            run(clip, output)
-
-
-def test_an_encode_that_lost_its_end_is_a_failure(run: Run, sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clip, reading = film(sources / "film.mp4", seconds=4), Studio.source
-
-    def shorter(studio: Studio, part: Cut | TimeSpan) -> Source:
-        source = reading(studio, part)
-        source.made.node.kwargs["t"] = "2.0"
-        return source
-
-    monkeypatch.setattr(Studio, "source", shorter)
-    for output in (FAST, {"format": "mp3"}, STREAM, WEBM):
-        with pytest.raises(PermanentError, match=r"its (picture|sound) ends at 2\.\d+ s, not at 4\.00 s"):
-            run(clip, output)
