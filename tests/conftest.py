@@ -1,5 +1,11 @@
 """Fixtures of the whole suite; each concern has its own file."""
 
+import signal
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell ignores SIGINT for what it starts in the background, and the commands under test would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 pytest_plugins = [
     "tests.support.fix_servers",
     "tests.support.fix_system",

@@ -14,8 +14,9 @@ _JITTER = 0.25
 """Up to so much is added to each wait: slots and nodes that fail together do not come back together."""
 _GIVEN_UP_TIMES = 10
 """So many times the longest wait lies between two tries of a slot that was given up."""
-_FREE_DEATHS, _WAIT_SECONDS = 2, 0.5
-"""So many deaths cost no wait, and the next one the base of it: a single poison task is not to slow down a slot."""
+_FREE_DEATHS, _WAIT_SECONDS, _WAIT_MAX_SECONDS = 2, 0.25, 1.0
+"""The first deaths cost no wait: one poison task must not slow a slot. The longest wait is short: poison tasks of one
+caller delay the tasks of others by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ def backoff_seconds(young: int, section: SupervisorSection) -> float:
 def _fruitless_seconds(deaths: int, section: SupervisorSection) -> float:
     if deaths <= _FREE_DEATHS:
         return 0.0
-    return float(min(section.restart_max_seconds, _WAIT_SECONDS * 2 ** min(deaths - _FREE_DEATHS - 1, _MOST_DOUBLINGS)))
+    most = min(section.restart_max_seconds, _WAIT_MAX_SECONDS)
+    return float(min(most, _WAIT_SECONDS * 2 ** min(deaths - _FREE_DEATHS - 1, _MOST_DOUBLINGS)))
 
 
 def _spread(seconds: float) -> float:

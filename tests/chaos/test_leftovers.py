@@ -14,12 +14,20 @@ def _files(system: Trial) -> set[Path]:
     return {path for path in system.config.files.directory.rglob("*") if path.is_file()}
 
 
+def _size(path: Path) -> int:
+    """Return the file's size, or -1 when it has moved on meanwhile: a stored output gets its final name."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
+
+
 def _hoards(system: Trial) -> tuple[str, set[Path]]:
     """Begin a task; returns its id and the files that its first attempt has written when it is in the middle: in its folder, whole, and half."""
     before = _files(system)
     task_id = system.put_one({"seconds": 1000}, task_type="hoard")
     eventually(
-        lambda: len([path for path in _files(system) - before if path.stat().st_size == 1000]) == 3,
+        lambda: len([path for path in _files(system) - before if _size(path) == 1000]) == 3,
         20,
         "three files are written",
     )

@@ -37,7 +37,13 @@ def waiting(trial: Try, smpp: SmppServer, on_ambiguous: str) -> tuple[Trial, str
         "password": "sesame",
         "on_ambiguous": on_ambiguous,
     }
-    system = trial({"pool:default": {"workers": 1}, "processor:sms": {**keys, "wait_receipt_seconds": 60}})
+    system = trial(
+        {
+            "pool:default": {"workers": 1},
+            "supervisor": {"drain_seconds": 1, "stop_seconds": 20},
+            "processor:sms": {**keys, "wait_receipt_seconds": 60},
+        }
+    )
     task_id = system.put_one({"to": "+4915112345678", "text": "hello"}, task_type="sms")
     smpp.wait_for("submit_sm")
     eventually(

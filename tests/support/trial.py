@@ -32,7 +32,7 @@ SHORT: Sections = {
     "api": {"workers": 1, "shutdown_seconds": 2, "reread_seconds": 0.5},
     "supervisor": {
         "drain_seconds": 10,
-        "stop_seconds": 1,
+        "stop_seconds": 5,
         "hard_limit_seconds": 0.5,
         "restart_base_seconds": 0.05,
         "restart_max_seconds": 0.2,
