@@ -51,7 +51,7 @@ class BucketStore:
         with _refusals():
             old = [listed for listed in self._next(min(limit, _LISTED_AT_ONCE)) if listed.at < before]
             gone = sum(self._delete(old[at : at + _ASK_AT_ONCE], keep) for at in range(0, len(old), _ASK_AT_ONCE))
-            for listed in self._client.unended(self._bucket, self._prefix, min(limit, _LISTED_AT_ONCE)):
+            for listed in self._client.unfinished_uploads(self._bucket, self._prefix, min(limit, _LISTED_AT_ONCE)):
                 if listed.at < before and is_uuid(self._id(listed)):
                     self._client.abort(self._bucket, listed.key, listed.upload_id)
                     gone += 1

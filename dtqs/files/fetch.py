@@ -9,14 +9,13 @@ from dtqs.config import FilesSection
 from dtqs.deadline import Deadline
 from dtqs.errors import FilesUnavailable, InputRefused
 from dtqs.files.guard import Guard
-from dtqs.files.network import FetchTimeouts, GuardedNetwork, HostRefused
+from dtqs.files.network import HTTP_FAULTS, FetchTimeouts, GuardedNetwork, HostRefused, header
 from dtqs.files.pending import TooLarge, disk_faults
 from dtqs.files.uri import Url, parse_url, redacted
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OK = 200
 _TRANSIENT = frozenset({408, 425, 429})
-_FAULTS = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
 # a compressed body could expand to any size, so an uncompressed one is requested
 _HEADERS = [("User-Agent", "dtqs"), ("Accept", "*/*"), ("Accept-Encoding", "identity"), ("Connection", "close")]
 
@@ -28,20 +27,20 @@ class Fetcher:
 
     def fetch(self, name: str, url: Url, into: BinaryIO) -> None:
         """Copy the body into an open file; messages call it `name`. Raises InputRefused, FilesUnavailable."""
-        patience = FetchTimeouts(Deadline(self._section.fetch_timeout_seconds), self._section.fetch_silence_seconds)
-        network, at = GuardedNetwork(self._guard, patience), name
+        timeouts = FetchTimeouts(Deadline(self._section.fetch_timeout_seconds), self._section.fetch_silence_seconds)
+        network, at = GuardedNetwork(self._guard, timeouts), name
         with httpcore.ConnectionPool(
             self._tls(), max_connections=1, max_keepalive_connections=0, network_backend=network
         ) as pool:
             for _ in range(self._section.fetch_max_redirects + 1):
-                target = self._ask(pool, at, url, into, patience)
+                target = self._ask(pool, at, url, into, timeouts)
                 if target is None:
                     return
                 url, at = target, f"{name}, redirected to {redacted(target.text)}"
         raise InputRefused(at, f"redirects more than {self._section.fetch_max_redirects} times")
 
     def _ask(
-        self, pool: httpcore.ConnectionPool, name: str, url: Url, into: BinaryIO, patience: FetchTimeouts
+        self, pool: httpcore.ConnectionPool, name: str, url: Url, into: BinaryIO, timeouts: FetchTimeouts
     ) -> Url | None:
         """Send one request: copy the body, or return the redirect's target. Raises InputRefused, FilesUnavailable."""
         try:
@@ -53,18 +52,18 @@ class Fetcher:
                 self._take(name, response, into)
         except HostRefused as error:
             raise InputRefused(name, str(error)) from error
-        except _FAULTS as error:
-            raise self._fault(name, error, patience) from error
+        except HTTP_FAULTS as error:
+            raise self._fault(name, error, timeouts) from error
         return None
 
     def _take(self, name: str, response: httpcore.Response, into: BinaryIO) -> None:
         """Copy the body of the final response, after checking status, encoding and length."""
         _check_status(name, response)
-        encoding = _header(response, b"content-encoding")
+        encoding = header(response, b"content-encoding")
         if encoding.lower() not in ("", "identity"):
             raise InputRefused(name, f"its server sends a compressed body ({encoding[:40]}) although asked not to")
         limit, taken = self._section.fetch_max_bytes, 0
-        length = _header(response, b"content-length")
+        length = header(response, b"content-length")
         if length.isdecimal() and int(length) > limit:
             raise TooLarge(name, limit)
         for piece in response.iter_stream():
@@ -74,10 +73,10 @@ class Fetcher:
             with disk_faults():
                 into.write(piece)
 
-    def _fault(self, name: str, error: Exception, patience: FetchTimeouts) -> FilesUnavailable | InputRefused:
+    def _fault(self, name: str, error: Exception, timeouts: FetchTimeouts) -> FilesUnavailable | InputRefused:
         if fault := _certificate_fault(error):
             return InputRefused(name, f"the certificate of its host is not valid: {fault.verify_message}")
-        if patience.deadline.passed:
+        if timeouts.deadline.passed:
             return FilesUnavailable(f"{name}: not fetched within {self._section.fetch_timeout_seconds:g} s")
         if isinstance(error, httpcore.TimeoutException):
             return FilesUnavailable(f"{name}: its server was silent for {self._section.fetch_silence_seconds:g} s")
@@ -100,7 +99,7 @@ def _core(url: Url) -> httpcore.URL:
 
 def _target(name: str, response: httpcore.Response, url: Url) -> Url:
     """Return the target of a redirect. Raises InputRefused."""
-    location = _header(response, b"location")
+    location = header(response, b"location")
     try:
         target = parse_url(location, url)
     except ValueError as error:
@@ -119,15 +118,9 @@ def _certificate_fault(error: BaseException | None) -> ssl.SSLCertVerificationEr
 def _check_status(name: str, response: httpcore.Response) -> None:
     status = response.status
     if status >= 500 or status in _TRANSIENT:
-        wait = _header(response, b"retry-after")
+        wait = header(response, b"retry-after")
         raise FilesUnavailable(
             f"{name}: its server answers {status}", retry_after_seconds=float(wait) if wait.isdecimal() else 0.0
         )
     if status != _OK:
         raise InputRefused(name, f"its server answers {status}")
-
-
-def _header(response: httpcore.Response, name: bytes) -> str:
-    return next(
-        (value.decode("utf-8", "replace") for key, value in response.headers if key.lower() == name), ""
-    ).strip()

@@ -16,8 +16,8 @@ Network = IPv4Network | IPv6Network
 
 # listed here because the standard library's lists differ between Python versions
 _CLOSED: tuple[tuple[Network, str], ...] = tuple(
-    (ipaddress.ip_network(network), word)
-    for networks, word in (
+    (ipaddress.ip_network(network), kind)
+    for networks, kind in (
         ("127.0.0.0/8 ::1/128", "a loopback address"),
         ("0.0.0.0/8 ::/128", "an unspecified address"),
         ("10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7 fec0::/10", "a private address"),
@@ -62,10 +62,10 @@ class Guard:
 
     def judge(self, host: str, address: Address) -> str | None:
         """Return why a host with this address may not be fetched from; None if it may."""
-        word = closed(address)
-        if word is None or self._opens(host, address):
+        kind = nonpublic_kind(address)
+        if kind is None or self._opens(host, address):
             return None
-        return f"its host has {word}; allowed: public addresses, and the hosts of [files] fetch_allow_hosts"
+        return f"its host has {kind}; allowed: public addresses, and the hosts of [files] fetch_allow_hosts"
 
     def _opens(self, host: str, address: Address) -> bool:
         parents = host.split(".")
@@ -73,24 +73,24 @@ class Guard:
             return True
         return any(
             each in network
-            for each in (address, inside(address))
+            for each in (address, embedded_ipv4(address))
             if each
             for network in self._networks
             if network.version == each.version
         )
 
 
-def closed(address: Address) -> str | None:
+def nonpublic_kind(address: Address) -> str | None:
     """Return the kind of a non-public address; None for a public one. An embedded IPv4 address is judged as itself."""
-    if meant := inside(address):
-        address = meant
-    for network, word in _CLOSED:
+    if embedded := embedded_ipv4(address):
+        address = embedded
+    for network, kind in _CLOSED:
         if address.version == network.version and address in network:
-            return word
+            return kind
     return None if isinstance(address, IPv4Address) or address in _PUBLIC_V6 else "a reserved address"
 
 
-def inside(address: Address) -> IPv4Address | None:
+def embedded_ipv4(address: Address) -> IPv4Address | None:
     """Return the IPv4 address that an IPv6 address embeds, in any form that a gateway or the system understands."""
     if isinstance(address, IPv4Address) or address in (IPv6Address("::"), IPv6Address("::1")):
         return None

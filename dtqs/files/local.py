@@ -23,7 +23,7 @@ class LocalStore:
     def path_of(self, file_id: str) -> Path:
         """Return the path that a file has or would have. Raises NotFound for a malformed id.
 
-        Folders are named after the id's last digits. Its first digits are a clock: one folder would fill up.
+        Folders are named after the id's last digits. Its first digits are a clock: a month would share one folder.
         """
         if not is_uuid(file_id):
             raise NotFound("file", file_id)

@@ -14,6 +14,7 @@ import httpcore
 from dtqs.deadline import Deadline
 from dtqs.files.guard import Guard
 
+HTTP_FAULTS = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
 _NO_SUCH_HOST = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
 
 
@@ -38,8 +39,8 @@ class FetchTimeouts:
 class GuardedNetwork(httpcore.NetworkBackend):
     """Resolves a host, checks every address, and connects to the first that answers. TLS still uses the host's name."""
 
-    def __init__(self, guard: Guard, patience: FetchTimeouts) -> None:
-        self._guard, self._patience = guard, patience
+    def __init__(self, guard: Guard, timeouts: FetchTimeouts) -> None:
+        self._guard, self._timeouts = guard, timeouts
         self._plain = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -59,8 +60,8 @@ class GuardedNetwork(httpcore.NetworkBackend):
         for address in addresses:
             try:
                 return _Timed(
-                    self._plain.connect_tcp(address, port, self._patience.left(), local_address, socket_options),
-                    self._patience,
+                    self._plain.connect_tcp(address, port, self._timeouts.left(), local_address, socket_options),
+                    self._timeouts,
                 )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
@@ -71,7 +72,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
         answers: SimpleQueue[list[str] | OSError] = SimpleQueue()
         threading.Thread(target=_resolve, args=(host, port, answers), name="resolver", daemon=True).start()
         try:
-            answer = answers.get(timeout=self._patience.left())
+            answer = answers.get(timeout=self._timeouts.left())
         except Empty:
             raise httpcore.ConnectTimeout("name resolution took too long") from None
         if isinstance(answer, list):
@@ -84,14 +85,14 @@ class GuardedNetwork(httpcore.NetworkBackend):
 class _Timed(httpcore.NetworkStream):
     """A connection whose waits keep to the limits, whatever timeout the caller passes, even for single bytes."""
 
-    def __init__(self, stream: httpcore.NetworkStream, patience: FetchTimeouts) -> None:
-        self._stream, self._patience = stream, patience
+    def __init__(self, stream: httpcore.NetworkStream, timeouts: FetchTimeouts) -> None:
+        self._stream, self._timeouts = stream, timeouts
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._patience.left())
+        return self._stream.read(max_bytes, self._timeouts.left())
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._patience.left())
+        self._stream.write(buffer, self._timeouts.left())
 
     def close(self) -> None:
         self._stream.close()
@@ -99,10 +100,16 @@ class _Timed(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _Timed(self._stream.start_tls(ssl_context, server_hostname, self._patience.left()), self._patience)
+        return _Timed(self._stream.start_tls(ssl_context, server_hostname, self._timeouts.left()), self._timeouts)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
+
+
+def header(response: httpcore.Response, name: bytes) -> str:
+    """Return a header by its lower-case name; empty if it is missing."""
+    values = (value.decode("utf-8", "replace") for key, value in response.headers if key.lower() == name)
+    return next(values, "").strip()
 
 
 def _resolve(host: str, port: int, answers: "SimpleQueue[list[str] | OSError]") -> None:

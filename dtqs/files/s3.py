@@ -56,7 +56,7 @@ class S3Client:
             Listed(unquote(text(each, "Key")), _time(text(each, "LastModified"))) for each in _all(answer, "Contents")
         ]
 
-    def unended(self, bucket: str, prefix: str, limit: int) -> list[Listed]:
+    def unfinished_uploads(self, bucket: str, prefix: str, limit: int) -> list[Listed]:
         """List unfinished multipart uploads."""
         query = [("uploads", ""), ("encoding-type", "url"), ("prefix", prefix), ("max-uploads", str(limit))]
         answer = self._wire.ask(Request("GET", bucket, query=query))[0]

@@ -14,6 +14,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from dtqs.config import FilesSection
 from dtqs.errors import FilesUnavailable
+from dtqs.files.network import HTTP_FAULTS, header
 from dtqs.files.sigv4 import EMPTY_SHA256, Credentials, Query, encoded_path, encoded_query, signed_headers
 from dtqs.files.uri import parse_url
 
@@ -21,7 +22,6 @@ _PIECE_BYTES = 256 << 10
 _ANSWER_BYTES = 8 << 20
 _ATTEMPTS = 3
 _CONNECTIONS, _IDLE_SECONDS = 20, 20.0
-_FAULTS = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
 _PASSING = frozenset({"RequestTimeout", "SlowDown"})
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ class S3Wire:
         def ask() -> tuple[ElementTree.Element, str]:
             response = self._send(request)
             try:
-                return _parse(_read(response)), _header(response, b"etag")
+                return _parse(_read(response)), header(response, b"etag")
             finally:
                 response.close()
 
@@ -111,7 +111,7 @@ class S3Wire:
         """Send once and return the response; the caller closes it."""
         try:
             response = self._connections().handle_request(self._made(request))
-        except _FAULTS as error:
+        except HTTP_FAULTS as error:
             raise _unreachable(error) from error
         if response.status >= 300:
             _raise(response)
@@ -150,14 +150,14 @@ class ObjectStream:
     @property
     def size_bytes(self) -> int | None:
         """The announced number of bytes, if there is one."""
-        length = _header(self._response, b"content-length")
+        length = header(self._response, b"content-length")
         return int(length) if length.isdecimal() else None
 
     def read(self) -> bytes:
         """Return the next bytes, empty at the end. Raises FilesUnavailable."""
         try:
             return next((piece for piece in self._pieces if piece), b"")
-        except _FAULTS as error:
+        except HTTP_FAULTS as error:
             raise _unreachable(error) from error
 
     def close(self) -> None:
@@ -192,7 +192,7 @@ def _read(response: httpcore.Response) -> bytes:
             body += piece
             if len(body) > _ANSWER_BYTES:
                 raise FilesUnavailable("the object storage's answer is too long")
-    except _FAULTS as error:
+    except HTTP_FAULTS as error:
         raise _unreachable(error) from error
     return bytes(body)
 
@@ -217,7 +217,3 @@ def name(element: ElementTree.Element) -> str:
 def text(answer: ElementTree.Element, wanted: str) -> str:
     """Return the text of the first element with this name."""
     return next((each.text or "" for each in answer.iter() if name(each) == wanted), "")
-
-
-def _header(response: httpcore.Response, wanted: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in response.headers if key.lower() == wanted), "")

@@ -261,8 +261,8 @@ class Context:
     def effect_begins(self, on_ambiguous: Effect | str = Effect.FAIL) -> None:
         """Mark the start of an effect that must not happen twice (SMTP's DATA, an SMS request). Call it just before.
 
-        If the worker dies after this, `on_ambiguous` settles the task; a return or an error of `run` still settles it
-        as usual. Not for light tasks.
+        After this, a return or an error of `run` itself settles the task as usual. Anything else, such as a death or a
+        stop, settles it by `on_ambiguous`. Not for light tasks.
         """
         if on_ambiguous not in list(Effect):
             raise ValueRefused(f"effect_begins: on_ambiguous = {on_ambiguous!a:.100}; allowed are {', '.join(Effect)}")

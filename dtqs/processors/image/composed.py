@@ -74,7 +74,7 @@ class Composed(ImageFile):
         self.info["duration"] = self.pieces[frame].milliseconds
 
     def load(self) -> Any:
-        """Compose up to the wanted frame, from the start if it lies behind. The next frame changes its pixels."""
+        """Compose up to the wanted frame, restarting for an earlier one. The next frame changes its pixels."""
         if self._next > self._wanted + 1:
             self._next = 0
         while self._next <= self._wanted:

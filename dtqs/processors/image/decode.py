@@ -56,13 +56,13 @@ def check_source(file: BinaryIO, max_bytes: int) -> tuple[str, int]:
 @contextmanager
 def opened(file: BinaryIO, media_type: str, max_pixels: int) -> Iterator[ImageFile]:
     """Open the image's header with the one decoder for its type. Read anything further inside `decoding`."""
-    word = FORMAT_NAMES[media_type]
+    format_name = FORMAT_NAMES[media_type]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # broken metadata must not prevent a thumbnail
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         # the header is checked below, with its figures; Pillow checks the sizes that readers find later
         Image.MAX_IMAGE_PIXELS = max_pixels
-        with decoding(word):
+        with decoding(format_name):
             image = _header(file, media_type)
         with image:
             _check_pixels(image.size, max_pixels)
@@ -79,8 +79,8 @@ def _header(file: BinaryIO, media_type: str) -> ImageFile:
 
 
 @contextmanager
-def decoding(word: str) -> Iterator[None]:
-    """Turn a decoder's exceptions into clear errors; `word` is the decoder's name."""
+def decoding(format_name: str) -> Iterator[None]:
+    """Turn a decoder's exceptions into clear errors; `format_name` is the decoder's name."""
     try:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -90,7 +90,7 @@ def decoding(word: str) -> Iterator[None]:
     except BROKEN as error:
         if isinstance(error, OSError) and error.errno in _DISK:
             raise TransientError(f"the file could not be read: {error.strerror}") from error
-        raise PermanentError(f"the {word} image is broken: {_short(error)}") from error
+        raise PermanentError(f"the {format_name} image is broken: {_short(error)}") from error
 
 
 def count_frames(image: ImageFile) -> int:

@@ -38,11 +38,11 @@ class Plan:
     def whole(self) -> bool:
         return self.size == self.full
 
-    def moved(self, left: int, top: int) -> "Plan":
+    def with_box_at(self, left: int, top: int) -> "Plan":
         """Return the plan with its box at another place."""
         return replace(self, box=_at(left, top, self.size), area=None)
 
-    def taken(self, left: int, top: int) -> "Plan":
+    def with_part_at(self, left: int, top: int) -> "Plan":
         """Return the plan with its part at another place in the source."""
         return replace(self, part=_at(left, top, extent(self.part)), free=False)
 

@@ -47,7 +47,7 @@ class Decoded:
     """A decoded image as stored, from which parts are taken.
 
     A part is cut out before it is shrunk, so that nothing around it bleeds in. If only the whole image is needed,
-    a JPEG is decoded at a half, a quarter or an eighth, as long as that exceeds the size.
+    a JPEG is decoded at a half, a quarter or an eighth that still exceeds the size.
     """
 
     def __init__(self, image: ImageFile, needs: Mapping[Box, Size]) -> None:

@@ -18,7 +18,7 @@ Sums = list[list[float]]
 
 def placed(picture: Image.Image, plan: Plan) -> Plan:
     """Return the plan with its box on the most interesting area; `picture` is its part, at any size."""
-    return plan if plan.area is None else plan.moved(*best(picture, plan.full, plan.area, plan.size))
+    return plan if plan.area is None else plan.with_box_at(*best(picture, plan.full, plan.area, plan.size))
 
 
 def best(picture: Image.Image, full: Size, area: Box, size: Size) -> Size:

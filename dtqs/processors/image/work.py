@@ -114,10 +114,10 @@ class Work:
         full = extent(decoded.whole)
         small = decoded.part(decoded.whole, contained(full, _SMALL_SIDE)).picture
 
-        def taken(each: Plan) -> Plan:
-            return each.taken(*best(small, full, decoded.whole, extent(each.part))) if each.free else each
+        def with_best_part(each: Plan) -> Plan:
+            return each.with_part_at(*best(small, full, decoded.whole, extent(each.part))) if each.free else each
 
-        return decoded, {index: taken(each) for index, each in plans.items()}
+        return decoded, {index: with_best_part(each) for index, each in plans.items()}
 
     def _frame(self, decoded: Decoded, plans: Mapping[int, Plan]) -> ImageFrame:
         """Return the needed parts, and the whole image, which the summary uses."""

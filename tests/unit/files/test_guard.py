@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtqs.config import FilesSection
-from dtqs.files.guard import Guard, closed, literal
+from dtqs.files.guard import Guard, literal, nonpublic_kind
 from dtqs.files.uri import parse_url
 
 INTERNAL_V4 = {
@@ -47,19 +47,19 @@ FORMS = ["::ffff:{}", "::ffff:0:{}", "::{}", "64:ff9b::{}"]
 
 @pytest.mark.parametrize(("address", "word"), INTERNAL_V4.items())
 def test_an_internal_address_is_known_in_every_form(address: str, word: str) -> None:
-    assert word in (closed(ipaddress.ip_address(address)) or "")
+    assert word in (nonpublic_kind(ipaddress.ip_address(address)) or "")
     for form in FORMS:
-        assert closed(ipaddress.ip_address(form.format(address))), form
+        assert nonpublic_kind(ipaddress.ip_address(form.format(address))), form
     number = int(ipaddress.IPv4Address(address))
-    assert word in (closed(ipaddress.IPv6Address((0x2002 << 112) | number << 80)) or "")
+    assert word in (nonpublic_kind(ipaddress.IPv6Address((0x2002 << 112) | number << 80)) or "")
     assert literal(str(number)) == literal(hex(number)) == ipaddress.ip_address(address)
 
 
 @pytest.mark.parametrize("address", PUBLIC_V4)
 def test_a_public_address_is_open_in_every_form_that_a_gateway_makes_of_it(address: str) -> None:
-    assert closed(ipaddress.ip_address(address)) is None
-    assert closed(ipaddress.ip_address(f"64:ff9b::{address}")) is None
-    assert closed(ipaddress.ip_address(f"::ffff:{address}")) is None
+    assert nonpublic_kind(ipaddress.ip_address(address)) is None
+    assert nonpublic_kind(ipaddress.ip_address(f"64:ff9b::{address}")) is None
+    assert nonpublic_kind(ipaddress.ip_address(f"::ffff:{address}")) is None
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,12 @@ def test_a_public_address_is_open_in_every_form_that_a_gateway_makes_of_it(addre
     ],
 )
 def test_internal_addresses_of_ipv6(address: str, word: str) -> None:
-    assert word in (closed(ipaddress.ip_address(address)) or "")
+    assert word in (nonpublic_kind(ipaddress.ip_address(address)) or "")
 
 
 @pytest.mark.parametrize("address", ["2606:4700:4700::1111", "2a00:1450:4001::8a", "2400::1"])
 def test_public_addresses_of_ipv6(address: str) -> None:
-    assert closed(ipaddress.ip_address(address)) is None
+    assert nonpublic_kind(ipaddress.ip_address(address)) is None
 
 
 @given(st.ip_addresses())
@@ -100,7 +100,7 @@ def test_nothing_is_open_that_the_standard_library_calls_internal(address: Any) 
         or address.is_unspecified
         or (address.is_private and address.version == 4)
     ):
-        assert closed(address)
+        assert nonpublic_kind(address)
 
 
 def refusal(url: str, **settings: Any) -> str:

@@ -118,7 +118,7 @@ def test_smart_may_move_in_what_is_kept_by_the_crop_only() -> None:
     assert within == Plan((200, 0, 400, 100), (100, 50), (25, 0, 75, 50), area=(0, 0, 100, 50))
     free = _plan((400, 200), crop=ImageCrop(width=100, height=100, gravity="smart"))
     assert free.free
-    assert free.taken(7, 9) == Plan((7, 9, 107, 109), (100, 100), (0, 0, 100, 100))
+    assert free.with_part_at(7, 9) == Plan((7, 9, 107, 109), (100, 100), (0, 0, 100, 100))
 
 
 def test_a_crop_beside_the_picture_is_refused() -> None:
