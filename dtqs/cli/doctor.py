@@ -104,17 +104,17 @@ def _servers(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
 
 def _audit(config: Config, as_json: bool) -> int:
     violations: list[Violation] = []
-    count = looked_at = 0
+    count = checked = 0
     with click.progressbar(length=BAR_STEPS, label="auditing", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
-        for found, tasks, part in _audit_batches(config):
-            count, looked_at = count + len(found), looked_at + tasks
+        for found, tasks, progress in _audit_batches(config):
+            count, checked = count + len(found), checked + tasks
             violations += found[: SHOWN_LIMIT - len(violations)]
-            bar.update(max(0, int(part * BAR_STEPS) - bar.pos))
+            bar.update(max(0, int(progress * BAR_STEPS) - bar.pos))
     if as_json:
         print_json(
             {
                 "ok": count == 0,
-                "tasks": looked_at,
+                "tasks": checked,
                 "violations": count,
                 "listed": [asdict(violation) for violation in violations],
             }
@@ -124,7 +124,7 @@ def _audit(config: Config, as_json: bool) -> int:
         print_table(("task", "violation"), [(violation.task_id, violation.words) for violation in violations])
     click.echo(
         f"{count} violations of the rule that a task without an outcome is in exactly one place; "
-        f"{looked_at} tasks checked"
+        f"{checked} tasks checked"
     )
     return 1 if count else 0
 

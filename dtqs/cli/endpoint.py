@@ -35,8 +35,8 @@ def find_endpoint(path: Path | None, environ: Mapping[str, str] = os.environ) ->
     url = environ.get(URL) or beside.get(URL)
     _keep_key(path, url, environ)
     # the key of the file must not go to another server, which the environment names
-    own = environ.get(URL) in (None, "", beside.get(URL))
-    key = environ.get(KEY) or (beside.get(KEY) if own else None)
+    same_server = environ.get(URL) in (None, "", beside.get(URL))
+    key = environ.get(KEY) or (beside.get(KEY) if same_server else None)
     if url:
         origin = URL if environ.get(URL) else str(path and path.parent / CLIENT_ENV)
         return Endpoint(checked_url(url, URL), key, origin, _readable(path) if is_local(url) else None)
@@ -47,7 +47,7 @@ def find_endpoint(path: Path | None, environ: Mapping[str, str] = os.environ) ->
 
 
 def _beside(path: Path | None) -> dict[str, str]:
-    """Read client.env beside the configuration. Raises ConfigError if it belongs to another user."""
+    """Read client.env beside the configuration. Raises ConfigError if another user could have written it."""
     file = path.parent / CLIENT_ENV if path else None
     if file is None or not file.is_file():
         return {}

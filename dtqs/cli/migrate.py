@@ -10,16 +10,16 @@ from dtqs.store.driver.schema import migrate as apply_schema
 
 
 @click.command()
-@click.option("--plan", "only_plan", is_flag=True, help="Print what would run, and change nothing.")
+@click.option("--plan", "only_plan", is_flag=True, help="List the migrations that would run, and change nothing.")
 @json_option
 def migrate(only_plan: bool, as_json: bool) -> None:
-    """Bring the schema of the database to this version of DTQS.
+    """Bring the schema of the database to the version of this DTQS.
 
-    An empty database gets the whole schema. One of an earlier version gets what it lacks, a version at a time, each in
-    a transaction: if one fails, the database stays at the version before. Safe to repeat.
+    An empty database gets the whole schema. A database of an earlier version gets one migration per version, each in a
+    transaction: if one fails, the database stays at the version before it. Safe to repeat.
 
     \b
-      dtqs migrate --plan     what would run, and whether beside running processes
+      dtqs migrate --plan     # the migrations, and whether they are safe beside running processes
       dtqs migrate
       dtqs migrate --config /etc/dtqs/dtqs.ini
     """

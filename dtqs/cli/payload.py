@@ -88,7 +88,7 @@ def _enter(container: Any, step: str, fresh: Any, key: str, last: bool = False) 
         return container[int(step)]
     if isinstance(container, list):
         raise PayloadError(f"{key}: {step} is not an index of its list; allowed: a number from 0 to {len(container)}")
-    raise PayloadError(f"{key}: a part of this key has a value already, and is not an object or a list")
+    raise PayloadError(f"{key}: a part of this key already has a value that is not an object or a list")
 
 
 def value(text: str) -> Any:

@@ -1,10 +1,7 @@
-"""Numbers, times and ids in a form for people; pure."""
+"""Ids and counts in the form that the console shows; pure."""
 
-from dtqs.amounts import age, amount, clock, moment, rate, seconds
 from dtqs.readings import Depth
 from dtqs.store.overview import LATER_LIMIT, LOOK_LIMIT
-
-__all__ = ["age", "amount", "clock", "cut_marks", "moment", "rate", "seconds", "short_id"]
 
 
 def cut_marks(depth: Depth) -> tuple[str, str]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from dtqs.console.formats import clock, short_id
+from dtqs.amounts import clock
+from dtqs.console.formats import short_id
 from dtqs.console.lines import WIDE, ScreenLine, StyledText, line, pad, restyled, safe, title, typed
 from dtqs.console.snapshot import LogsWanted, Snapshot
 from dtqs.event import LEVELS as ROW_LEVELS

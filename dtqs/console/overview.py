@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from dtqs.amounts import plural, size
-from dtqs.console.formats import age, amount, clock, cut_marks, rate, seconds, short_id
+from dtqs.amounts import age, amount, clock, plural, rate, seconds, size
+from dtqs.console.formats import cut_marks, short_id
 from dtqs.console.lines import WIDE, ScreenLine, StyledText, bar, beside, cut, line, pad, restyled, safe, spark, title
 from dtqs.console.logs import log_line
 from dtqs.console.snapshot import LogsWanted, Snapshot

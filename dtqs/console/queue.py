@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from dtqs.console.formats import age, clock, cut_marks, moment, short_id
+from dtqs.amounts import age, clock, moment
+from dtqs.console.formats import cut_marks, short_id
 from dtqs.console.lines import WIDE, ScreenLine, StyledText, line, pad, restyled, safe, title, typed
 from dtqs.console.snapshot import Snapshot, TaskWanted
 from dtqs.readings import QueuedTask

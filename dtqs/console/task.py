@@ -6,8 +6,7 @@ from typing import Any
 
 import orjson
 
-from dtqs.amounts import size
-from dtqs.console.formats import age, clock, moment, seconds
+from dtqs.amounts import age, clock, moment, seconds, size
 from dtqs.console.lines import ScreenLine, StyledText, bar, cells, line, pad, paragraph, safe, title, wrapped
 from dtqs.console.logs import event_span, log_text
 from dtqs.console.queue import STATUS_STYLES

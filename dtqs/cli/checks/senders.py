@@ -29,7 +29,7 @@ def mail_server(config: Config) -> Iterator[Check]:
             "mail server",
             FAILED,
             str(error),
-            "are username, password and security of [processor:email] right? e-mail tasks fail until then",
+            "are username, password and security of [processor:email] right? E-mail tasks fail until then",
         )
     except TransientError as error:
         why, keys = str(error).removesuffix("; nothing was sent"), "host, port, security and ca_file"
@@ -37,7 +37,7 @@ def mail_server(config: Config) -> Iterator[Check]:
             "mail server",
             FAILED,
             why,
-            f"is it running, and are {keys} of [processor:email] right? e-mail tasks are retried until then",
+            f"is it running, and are {keys} of [processor:email] right? E-mail tasks are retried until then",
         )
     else:
         yield Check("mail server", OK, found)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from dtqs.console.formats import amount, rate, seconds, short_id
+from dtqs.amounts import amount, rate, seconds
+from dtqs.console.formats import short_id
 from dtqs.console.lines import StyledText, bar, beside, cut, fit, line, pad, paragraph, safe, spark, wrapped
 from dtqs.console.snapshot import FilterRefused, TaskWanted, read_filter
 
