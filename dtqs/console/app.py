@@ -176,12 +176,12 @@ class Console(npyscreen.NPSAppManaged):  # type: ignore[misc]
 def show(screen: Screen, feed: ConsoleFeed) -> None:
     """Show the screen until the operator quits."""
     os.environ.setdefault("ESCDELAY", "25")
-    with _stderr_closed():
+    with _stderr_discarded():
         Console(screen, feed).run()
 
 
 @contextmanager
-def _stderr_closed() -> Iterator[None]:
+def _stderr_discarded() -> Iterator[None]:
     """Discard standard error: a warning or a thread's traceback would scroll the terminal behind curses' back."""
     sys.stderr.flush()
     kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)

@@ -30,6 +30,7 @@ _HELP = """
  Move     ↑ ↓ or j k  select a line        Enter  open its task
           PgUp PgDn   one page             g G    first, last line (Home, End)
           Esc         back: close the help, then the task, then the filter
+          Ctrl-L      repaint the screen
 
  Queue    /           filter: status:failed type:email tag:x id:01a2
           s           next status: pending, in_progress, completed, …

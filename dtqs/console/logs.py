@@ -57,7 +57,7 @@ def event_span(event: str, level: str) -> StyledText:
     """Write the event. A pending task was given back, or failed and waits for a retry (a warning)."""
     if event == "pending":
         return StyledText(
-            pad("will retry" if level == "warning" else "given back", 12), "warn" if level == "warning" else ""
+            pad("retrying" if level == "warning" else "given back", 12), "warn" if level == "warning" else ""
         )
     return StyledText(pad(event, 12), _EVENT_STYLES.get(event, ""))
 

@@ -32,7 +32,7 @@ def _coming(snapshot: Snapshot, width: int, height: int, now: float) -> Iterator
     room = max(5, height - 4 - min(len(later), max(2, (height - 4) // 3)))
     partly = " (counted in part)" if more else ""
     yield title("Next", width, f"{depth.pending:,}{more} pending, by priority and time{partly}" if depth else "")
-    yield _head(width, "waiting")
+    yield _head(width, "due for")
     yield from _queued(following[:room], width, now, "no pending tasks")
     yield title("Later", width, f"{depth.later:,}{more_later} scheduled or waiting for a retry" if depth else "")
     yield from _queued(later, width, now, "no tasks are scheduled or waiting for a retry")

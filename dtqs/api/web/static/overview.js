@@ -179,7 +179,7 @@ function tileParts({ reading, rates }) {
     h(
       "div",
       { class: `tile ${kind}` },
-      h("span", { class: "what" }, title),
+      h("span", { class: "label" }, title),
       h("b", {}, value),
       h("span", { class: "hint" }, detail),
     );
