@@ -133,3 +133,8 @@ def _leaves(where: str, value: object) -> Iterator[tuple[str, object]]:
             left += [(f"{place}.{field.name}", getattr(one, field.name, None)) for field in fields(one)]
         else:
             yield place, one
+
+
+def shown_key(name: str) -> str:
+    """Return a JSON key as messages show it: at most 100 characters, all printable."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name[:100])

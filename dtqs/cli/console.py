@@ -89,7 +89,7 @@ def _opened(config: Config) -> Iterator[tuple[Config, Store, SystemReader]]:
 
 def _watch(config: Config, store: Store, reader: SystemReader, every_seconds: float, read_only: bool) -> None:
     _speak_utf8()
-    actions = Actions(store, config.rabbitmq, _NAME, socket.gethostname())
+    actions = Actions(store, config, _NAME, socket.gethostname())
     feed = ConsoleFeed(reader, store.reads, actions.act, every_seconds)
     feed.start()
     try:

@@ -12,7 +12,7 @@ from tests.support.source import ROOT, nodes
 LAYERS = [
     {"kernel"},
     {"store", "broker", "files", "jail", "metrics", "client"},
-    {"processors", "readings"},
+    {"processors", "readings", "operations"},
     {"worker", "keeper"},
     {"api", "console", "supervisor", "testing"},
     {"cli", "sandbox", "__main__"},

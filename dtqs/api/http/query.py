@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import falcon
 
-from dtqs.api.http.strict import shown
 from dtqs.errors import Invalid, NotFound, Problem
+from dtqs.json_value import shown_key
 from dtqs.uuid7 import is_uuid
 
 TEXT_LIMIT = 100
@@ -23,7 +23,7 @@ class Query:
     def __init__(self, req: falcon.Request, known: Sequence[str]) -> None:
         self._values: Mapping[str, str | list[str]] = req.params
         self._problems = [
-            Problem(shown(name), f"no such parameter; allowed: {', '.join(known) or 'none'}")
+            Problem(shown_key(name), f"no such parameter; allowed: {', '.join(known) or 'none'}")
             for name in self._values
             if name not in known
         ]

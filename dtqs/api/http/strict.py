@@ -14,7 +14,7 @@ import falcon
 import orjson
 
 from dtqs.errors import Invalid, Problem
-from dtqs.json_value import DEPTH_LIMIT, is_carried
+from dtqs.json_value import DEPTH_LIMIT, is_carried, shown_key
 
 INTEGER_MIN, INTEGER_MAX = -(1 << 63), (1 << 64) - 1
 _PROBLEMS_LIMIT = 100
@@ -127,7 +127,7 @@ def _object(pairs: list[tuple[str, Any]]) -> _Object:
 def _faults(where: str, value: Any) -> Iterator[Problem]:
     if isinstance(value, _Object):
         for name, member in value.items():
-            yield from _member_faults(f"{where}.{shown(name)}".lstrip("."), name, name in value.doubled, member)
+            yield from _member_faults(f"{where}.{shown_key(name)}".lstrip("."), name, name in value.doubled, member)
     elif isinstance(value, list):
         for index, member in enumerate(value):
             yield from _faults(f"{where}[{index}]", member)
@@ -151,8 +151,3 @@ def _member_faults(where: str, name: str, doubled: bool, member: Any) -> Iterato
     if "\0" in name:
         yield Problem(where, "keys without NUL characters are allowed")
     yield from _faults(where, member)
-
-
-def shown(name: str) -> str:
-    """Return a key as it is named in a problem: short, and without what cannot be printed."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name[:100])

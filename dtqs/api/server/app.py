@@ -1,4 +1,4 @@
-"""The WSGI application out of its parts: which resource answers where."""
+"""The WSGI application: maps each path to its resource."""
 
 from dataclasses import dataclass
 
@@ -35,6 +35,7 @@ from dtqs.api.web.overview import Logs, OverviewResource, OverviewStream
 from dtqs.broker.api_link import ApiLink
 from dtqs.config import Config
 from dtqs.files import FileSpace
+from dtqs.operations import Notices, Operations
 from dtqs.processors.catalog import Catalog
 from dtqs.readings import SystemReader
 from dtqs.store import Store
@@ -45,7 +46,7 @@ App = falcon.App[falcon.Request, falcon.Response]
 
 @dataclass(frozen=True, slots=True)
 class AppParts:
-    """What the application uses; whoever built them starts and stops them."""
+    """The parts of the application. Service (wsgi.py) starts and stops them."""
 
     config: Config
     secret: bytes
@@ -81,11 +82,11 @@ def create_app(parts: AppParts) -> App:
     app.add_route("/tasks", TaskList(auth, store.reads, links, Cursors(parts.secret)))
     app.add_route("/tasks/{task_id}", TaskResource(auth, store.reads))
     app.add_route("/tasks/{task_id}/logs", TaskLogs(auth, store.reads, links))
-    app.add_route("/tasks/{task_id}/cancel", Cancel(auth, store.reads, store.tasks, parts.link, parts.totals))
-    app.add_route(
-        "/tasks/{task_id}/retry",
-        Retry(auth, parts.examiner, limits, room, store.reads, store.tasks, parts.hinting, links, parts.totals),
-    )
+    notices = Notices(parts.hinting.publish, parts.link.publish_events, parts.link.publish_cancel)
+    operations = Operations(store.tasks, notices, parts.totals)
+    app.add_route("/tasks/{task_id}/cancel", Cancel(auth, store.reads, operations))
+    retry = Retry(auth, parts.examiner, limits, room, store.reads, store.tasks, operations, links)
+    app.add_route("/tasks/{task_id}/retry", retry)
     app.add_route("/files", Uploads(auth, parts.space, store.files, links, parts.config.files.max_upload_bytes))
     app.add_route("/files/{file_id}", Downloads(auth, parts.space, store.files))
     app.add_route("/healthz", Healthz())

@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 
 from dtqs.api.access.auth import Caller
-from dtqs.api.http.strict import shown
 from dtqs.api.submit.bound import LoopBound
 from dtqs.api.submit.envelope import TaskBody, field_name, parse, valid_parts
 from dtqs.errors import Invalid, NotFound, Problem
@@ -19,6 +18,7 @@ from dtqs.files.uri import upload_id
 from dtqs.id_run import new_ids
 from dtqs.processors.catalog import Catalog
 from dtqs.processors.faults import PROBLEMS_LIMIT
+from dtqs.processors.sources import missing_upload, needed_uploads, places
 from dtqs.store.file_rows import FileRows, Named
 from dtqs.task import NewTask
 
@@ -27,7 +27,6 @@ LIGHT_CHARACTERS = 64 << 10
 UPLOADS_LIMIT = 2000
 """Uploads that one submit may name: each is looked for, and goes from process to process."""
 _NAMED_AT_ONCE = 1000
-_PLACE_CHARACTERS = 500
 
 
 @dataclass(slots=True)
@@ -100,17 +99,8 @@ class Intake:
         return examined.tasks
 
     def needed(self, task_type: str, payload: Any) -> dict[str, Problem]:
-        """Return the uploads that a task of an earlier submit names, each with what to say when it is gone; none of a payload that is no longer valid."""
-        try:
-            processor, valid = self._catalog.validate(task_type, payload)
-        except (Invalid, NotFound):
-            return {}
-        named = {file_id: uri for uri in processor.sources(valid) if (file_id := upload_id(uri))}
-        places = _places(payload, set(named.values()))
-        return {
-            file_id: Problem(places.get(uri, "payload"), f"{_gone(uri)} and submit a new task")
-            for file_id, uri in named.items()
-        }
+        """Return the uploads that a retry of a stored task needs, each with the problem to report if it is gone."""
+        return needed_uploads(self._catalog, task_type, payload)
 
     def _task(
         self,
@@ -137,9 +127,9 @@ class Intake:
     def _look_at(self, sources: Sequence[str], body: TaskBody, uploads: list[UploadSource], index: int | None) -> None:
         """Note the uploads. Raises Invalid for other sources that would not be opened."""
         problems: list[Problem] = []
-        places = _places(body.payload, set(sources))
+        fields = places(body.payload, set(sources))
         for uri in sources:
-            place = places.get(uri, "payload")
+            place = fields.get(uri, "payload")
             if file_id := upload_id(uri):
                 uploads.append(
                     UploadSource(uri, field_name(index, place), Named(file_id, body.due_at, body.delay_seconds or 0.0))
@@ -157,7 +147,8 @@ class Intake:
             found = self._files.name([each.named for each in some], owner)
             gone = (each for each in some if each.named.file_id not in found)
             missing += [
-                Problem(each.field, _gone(each.uri)) for each in islice(gone, PROBLEMS_LIMIT + 1 - len(missing))
+                Problem(each.field, missing_upload(each.uri))
+                for each in islice(gone, PROBLEMS_LIMIT + 1 - len(missing))
             ]
             if len(missing) > PROBLEMS_LIMIT:
                 break
@@ -182,10 +173,6 @@ class Intake:
 _TOO_MANY_UPLOADS = Problem("body", f"names more than {UPLOADS_LIMIT} uploads; submit fewer tasks at a time")
 
 
-def _gone(uri: str) -> str:
-    return f"there is no file {uri}; upload it first (POST /files)"
-
-
 def each_once(*found: Sequence[Problem]) -> list[Problem]:
     """Put together what several looks have found; of a field only what the first look that minds it says: later ones see but what that left of it."""
     problems: list[Problem] = []
@@ -200,25 +187,3 @@ def _placed(index: int | None, error: Invalid | NotFound) -> list[Problem]:
     if isinstance(error, NotFound):
         return [Problem(field_name(index, "task_type"), str(error))]
     return [Problem(field_name(index, problem.field), problem.message) for problem in error.problems]
-
-
-def _places(payload: Any, wanted: set[str]) -> dict[str, str]:
-    """Return where in a payload each of these texts stands first, in one walk that ends when all are found."""
-    found: dict[str, str] = {}
-    _find(payload, wanted, ["payload"], found)
-    return found
-
-
-def _find(value: Any, wanted: set[str], path: list[str | int], found: dict[str, str]) -> None:
-    if isinstance(value, str):
-        if value in wanted and value not in found:
-            place = "".join(f"[{step}]" if isinstance(step, int) else f".{shown(step)}" for step in path).lstrip(".")
-            found[value] = place if len(place) <= _PLACE_CHARACTERS else "payload"
-        return
-    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for step, member in members:
-        if len(found) == len(wanted):
-            return
-        path.append(step)
-        _find(member, wanted, path, found)
-        path.pop()

@@ -1,8 +1,9 @@
-"""What a submit answers with: each task's id, status and links, the stream's with its ticket."""
+"""Links to tasks, files and pages, and the answer of a submit. A stream's link carries its ticket."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 from dtqs.api.access.tickets import Tickets
+from dtqs.api.tasks.records import accepted
 from dtqs.id_run import is_among, next_id
 from dtqs.task import Status
 
@@ -10,7 +11,7 @@ PAGE_LIMIT = 200
 
 
 class Links:
-    """Words links; `tickets` is None where auth is off. Without a public URL they are paths."""
+    """Makes links. `tickets` is None with auth off. Without a public URL, links are paths."""
 
     def __init__(self, public_url: str, tickets: Tickets | None) -> None:
         self._base, self._tickets = public_url.rstrip("/"), tickets
@@ -25,24 +26,16 @@ class Links:
         return f"{self._base}/tasks?{query}"
 
     def array(self, task_ids: Sequence[str]) -> str:
-        """Return the page that shows an array's tasks: their ids follow one another."""
+        """Return the page that shows the tasks of an array, whose ids follow one another."""
         return self.page(f"after={next_id(task_ids[-1])}&limit={min(len(task_ids), PAGE_LIMIT)}")
 
     def accepted(
         self, task_ids: Sequence[str], statuses: Mapping[str, Status] | None = None
     ) -> list[dict[str, object]]:
-        """Return the answer for each task. One ticket is for all of them."""
+        """Return the answer for each task. One ticket serves all of them if their ids follow one another."""
         known, ticket_for = statuses or {}, self._ticket_for(task_ids)
         return [
-            {
-                "task_id": task_id,
-                "status": known.get(task_id, Status.PENDING),
-                "links": {
-                    "self": f"{self._base}/tasks/{task_id}",
-                    "sse": f"{self._base}/sse?task_id={task_id}{ticket_for(task_id)}",
-                    "logs": f"{self._base}/tasks/{task_id}/logs",
-                },
-            }
+            accepted(self._base, task_id, known.get(task_id, Status.PENDING), ticket_for(task_id))
             for task_id in task_ids
         ]
 

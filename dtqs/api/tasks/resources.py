@@ -1,4 +1,7 @@
-"""Tasks as resources: one, a page of them, one's log; cancel, and retry by a person. Others' tasks are as good as none."""
+"""The resources of tasks: one task, a page of tasks, a task's log, cancel and retry.
+
+A task of another key answers as if it did not exist.
+"""
 
 from contextlib import AbstractContextManager, nullcontext
 from urllib.parse import urlencode
@@ -10,19 +13,16 @@ from dtqs.api.http.answer import answer
 from dtqs.api.http.query import Query, checked_id, refuse_parameters
 from dtqs.api.submit.ceilings import SubmitLimits
 from dtqs.api.submit.examine import Examiner
-from dtqs.api.submit.hinting import Hinting
 from dtqs.api.submit.room import Room
 from dtqs.api.submit.task_links import PAGE_LIMIT, Links
 from dtqs.api.tasks.cursor import Cursors
 from dtqs.api.tasks.records import log_row, record
-from dtqs.broker.api_link import ApiLink
 from dtqs.errors import AboveCeiling, Conflict, NotFound, TooManyRequests
-from dtqs.id_run import new_ids
+from dtqs.operations import Operations
 from dtqs.store.api_keys import NO_CEILINGS
 from dtqs.store.reads import Reads, TaskFilter
 from dtqs.store.tasks import NewRetry, Tasks
-from dtqs.store.workers import ProcessTotals
-from dtqs.task import Due, Status, TaskRecord
+from dtqs.task import Status, TaskRecord
 
 PAGE_DEFAULT = 50
 LOGS_DEFAULT, LOGS_LIMIT = 200, 1000
@@ -42,7 +42,10 @@ class TaskResource:
 
 
 class TaskList:
-    """/tasks: newest first; a page looks at a bounded number of rows, so it may hold few or none and have a next all the same."""
+    """/tasks, newest first.
+
+    A page looks at a bounded number of rows. So it may hold few tasks or none, and still have a next page.
+    """
 
     def __init__(self, auth: Auth, reads: Reads, links: Links, cursors: Cursors) -> None:
         self._auth, self._reads, self._links, self._cursors = auth, reads, links, cursors
@@ -78,7 +81,7 @@ class TaskList:
 
 
 class TaskLogs:
-    """/tasks/{task_id}/logs: in their order; `after` is a row's id, and `next` the one to go on with."""
+    """/tasks/{task_id}/logs, oldest first. `after` is the id of a row; `next` is the `after` of the next page."""
 
     def __init__(self, auth: Auth, reads: Reads, links: Links) -> None:
         self._auth, self._reads, self._links = auth, reads, links
@@ -99,28 +102,25 @@ class TaskLogs:
 class Cancel:
     """/tasks/{task_id}/cancel: a pending task ends at once (200), a running one is interrupted (202)."""
 
-    def __init__(self, auth: Auth, reads: Reads, tasks: Tasks, link: ApiLink, totals: ProcessTotals) -> None:
-        self._auth, self._reads, self._tasks, self._link, self._totals = auth, reads, tasks, link, totals
+    def __init__(self, auth: Auth, reads: Reads, operations: Operations) -> None:
+        self._auth, self._reads, self._operations = auth, reads, operations
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         caller = self._auth.require(req, "submit")
         refuse_parameters(req)
         known = require_task(self._reads, task_id, caller)
-        done = self._tasks.cancel([known])
-        if not done:
-            raise Conflict(f"the task has ended already: it is {read_task(self._reads, known, caller).status}")
-        if done[0].ended:
-            self._totals.cancelled += 1
-            self._link.publish_events([(done[0].log_id, known, Status.CANCELLED.value)])
-        else:
-            self._link.publish_cancel([known])
-        answer(
-            resp, record(read_task(self._reads, known, caller)), falcon.HTTP_200 if done[0].ended else falcon.HTTP_202
-        )
+        cancelled = self._operations.cancel(known)
+        task = read_task(self._reads, known, caller)
+        if cancelled is None:
+            raise Conflict(f"the task has ended already: it is {task.status}")
+        answer(resp, record(task), falcon.HTTP_200 if cancelled.ended else falcon.HTTP_202)
 
 
 class Retry:
-    """/tasks/{task_id}/retry: submits a new task like a failed or cancelled one, if its uploads are there; a second call returns the first one's."""
+    """/tasks/{task_id}/retry: submits a new task like a failed or cancelled one, if its uploads still exist.
+
+    A second call returns the new task of the first.
+    """
 
     def __init__(
         self,
@@ -130,21 +130,16 @@ class Retry:
         room: Room,
         reads: Reads,
         tasks: Tasks,
-        hinting: Hinting,
+        operations: Operations,
         links: Links,
-        totals: ProcessTotals,
     ) -> None:
         self._auth, self._examiner, self._limits, self._room = auth, examiner, limits, room
-        self._reads, self._tasks, self._hinting, self._links, self._totals = reads, tasks, hinting, links, totals
+        self._reads, self._tasks, self._operations, self._links = reads, tasks, operations, links
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         caller = self._auth.require(req, "submit")
         refuse_parameters(req)
-        task = read_task(self._reads, task_id, caller)
-        new = self._retry(task, caller)
-        if new.fresh:
-            self._totals.submitted += 1
-            self._hinting.publish([Due(new.task_id, new.task_type, new.light, new.priority, new.publish_at)])
+        new = self._retry(read_task(self._reads, task_id, caller), caller)
         statuses = (
             {} if new.fresh else {watched.task_id: watched.status for watched in self._reads.watched([new.task_id])}
         )
@@ -152,7 +147,7 @@ class Retry:
         answer(resp, self._links.accepted([new.task_id], statuses)[0], falcon.HTTP_202)
 
     def _retry(self, task: TaskRecord, caller: Caller) -> NewRetry:
-        """A retry is a new task, and under the limits and ceilings like one; what an earlier call submitted is there already.
+        """Retry within the limits and ceilings of a new submit, unless an earlier call has submitted the new task.
 
         Raises AboveCeiling, TooManyRequests, Conflict, Invalid, NotFound, StoreUnavailable, ExaminerBusy.
         """
@@ -160,7 +155,7 @@ class Retry:
             caps = self._limits.of_retry(task, caller.ceilings or NO_CEILINGS)
             with self._room_for(caller):
                 needed = self._examiner.needed(task.task_type, task.payload, caller.key_id)
-                return self._tasks.retry(task.task_id, new_ids(1)[0], caller.owner, needed, caps)
+                return self._operations.retry(task.task_id, needed, caps, caller.owner)
         except (AboveCeiling, TooManyRequests):
             earlier = self._tasks.retried(task.task_id)
             if earlier is None:
@@ -174,7 +169,7 @@ class Retry:
 
 
 def require_task(reads: Reads, task_id: str, caller: Caller) -> str:
-    """Return the id of a task that is there and that the caller may see. Raises NotFound, StoreUnavailable."""
+    """Return the id of a task that exists and that the caller may see. Raises NotFound, StoreUnavailable."""
     known = checked_id(task_id)
     if known not in reads.existing([known], caller.owner):
         raise NotFound("task", known)
@@ -182,5 +177,5 @@ def require_task(reads: Reads, task_id: str, caller: Caller) -> str:
 
 
 def read_task(reads: Reads, task_id: str, caller: Caller) -> TaskRecord:
-    """Raises NotFound, StoreUnavailable."""
+    """Return a task that the caller may see. Raises NotFound, StoreUnavailable."""
     return reads.task(checked_id(task_id), caller.owner)

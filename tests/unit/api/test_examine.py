@@ -12,12 +12,13 @@ from dtqs.api.submit import bound
 from dtqs.api.submit.bound import ADDRESSES_BEYOND_ASCII, MEMBERS, OBJECTS, PAYLOAD_CHARACTERS, SLOW_BYTES, LoopBound
 from dtqs.api.submit.ceilings import SubmitLimits
 from dtqs.api.submit.examine import INLINE_BYTES, Elsewhere, Inline, Judged, SubmittedBody
-from dtqs.api.submit.intake import Examined, Intake, _places
+from dtqs.api.submit.intake import Examined, Intake
 from dtqs.config import LimitsSection, load
 from dtqs.errors import Invalid
 from dtqs.processors.catalog import Catalog
 from dtqs.processors.counts import bounds, count_problems
 from dtqs.processors.faults import PROBLEMS_LIMIT
+from dtqs.processors.sources import places
 from dtqs.processors.video.payload import VideoPayload
 
 SOURCE = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
@@ -41,16 +42,16 @@ def intake() -> Intake:
 
 def test_all_sources_are_found_in_one_walk() -> None:
     members = Counted([{"source": f"file:/{number}"} for number in range(100)])
-    places = _places({"a": members}, {f"file:/{number}" for number in range(100)} | {"file:/none"})
+    found = places({"a": members}, {f"file:/{number}" for number in range(100)} | {"file:/none"})
     assert members.walks == 1
-    assert (places["file:/0"], places["file:/99"], len(places)) == ("payload.a[0].source", "payload.a[99].source", 100)
+    assert (found["file:/0"], found["file:/99"], len(found)) == ("payload.a[0].source", "payload.a[99].source", 100)
 
 
 def test_a_place_is_short_however_deep_it_is() -> None:
     value: Any = "x"
     for _ in range(200):
         value = {"k" * 100: value}
-    assert _places(value, {"x"}) == {"x": "payload"}
+    assert places(value, {"x"}) == {"x": "payload"}
 
 
 def test_a_submit_names_so_many_uploads_and_no_more(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +63,7 @@ def test_a_submit_names_so_many_uploads_and_no_more(intake: Intake, monkeypatch:
 
 
 def test_a_source_that_is_there_twice_has_its_first_place() -> None:
-    assert _places({"a": ["x", {"b": "y"}], "c": "y"}, {"y"}) == {"y": "payload.a[1].b"}
+    assert places({"a": ["x", {"b": "y"}], "c": "y"}, {"y"}) == {"y": "payload.a[1].b"}
 
 
 def test_an_array_of_wrong_tasks_is_given_up_after_some_problems(intake: Intake) -> None:
