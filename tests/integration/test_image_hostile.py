@@ -112,9 +112,7 @@ def test_an_output_over_the_limit_is_refused_before_the_decode(run: Run) -> None
 def test_outputs_over_the_limit_in_bytes_are_refused(run: Run) -> None:
     grain = saved(Image.frombytes("L", (30, 30), random.Random(5).randbytes(900)), "png")
     run(grain, {"format": "png"}, max_output_bytes=1000)
-    with pytest.raises(
-        PermanentError, match="the outputs exceed the allowed 1000 bytes, beginning with o1"
-    ):
+    with pytest.raises(PermanentError, match="the outputs exceed the allowed 1000 bytes, beginning with o1"):
         run(grain, {"format": "png"}, {"format": "png", "flip": "both"}, max_output_bytes=1000)
 
 

@@ -1,6 +1,7 @@
-"""The attempts of a program that a hostile file has taken over. Standard library only: its text is run inside the jail, where this file cannot be read.
+"""Attempts of a program that a hostile file has taken over.
 
-`tried(targets)` makes each attempt and tells how it ended: "done", or the name of the error.
+The text of this file runs inside the jail, where no project file is readable: it imports the standard library only.
+`tried(targets)` makes each attempt and returns how it ended: "done", or the name of the error.
 """
 
 import ctypes
@@ -13,6 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 MACHINE = os.uname().machine
@@ -94,7 +96,7 @@ def trace(pid: int) -> None:
 
 
 def signal_by_the_kernel(pid: int) -> None:
-    """Have the kernel send it: it signals the process that an open file says."""
+    """Let the kernel send the signal: it signals the owner of an open file."""
     reader, writer = os.pipe()
     fcntl.fcntl(reader, fcntl.F_SETOWN, pid)
     os.close(reader)
@@ -164,10 +166,10 @@ def attempts(targets: dict[str, Any]) -> dict[str, Callable[[], object]]:
 
 
 PRIVILEGED = (
-    "add_key", "bpf", "chroot", "io_uring_setup", "kcmp", "keyctl", "mount", "move_mount", "open_by_handle_at", "perf_event_open", "pidfd_getfd",
-    "pidfd_send_signal", "process_vm_writev", "setns", "unshare", "userfaultfd",
+    "add_key", "bpf", "chroot", "io_uring_setup", "kcmp", "keyctl", "mount", "move_mount", "open_by_handle_at",
+    "perf_event_open", "pidfd_getfd", "pidfd_send_signal", "process_vm_writev", "setns", "unshare", "userfaultfd",
 )  # fmt: skip
-"""Refused whatever the arguments: the kernel would judge those first by another error."""
+"""System calls that the filter refuses for all arguments. The kernel alone would report another error first."""
 
 
 def ended(attempt: Callable[[], object]) -> str:
@@ -179,14 +181,14 @@ def ended(attempt: Callable[[], object]) -> str:
 
 
 def tried(targets: dict[str, Any]) -> dict[str, str]:
-    told = {name: ended(attempt) for name, attempt in attempts(targets).items()}
-    told |= {f"call {name}": ended(lambda name=name: raw(name, -1, -1, -1, -1, -1)) for name in PRIVILEGED}  # type: ignore[misc]
-    told |= {f"in its own folder, {name}": ended(attempt) for name, attempt in harmless(targets).items()}
-    return told
+    endings = {name: ended(attempt) for name, attempt in attempts(targets).items()}
+    endings |= {f"call {name}": ended(partial(raw, name, -1, -1, -1, -1, -1)) for name in PRIVILEGED}
+    endings |= {f"in its own folder, {name}": ended(attempt) for name, attempt in harmless(targets).items()}
+    return endings
 
 
 def harmless(targets: dict[str, Any]) -> dict[str, Callable[[], object]]:
-    """The calls that must work."""
+    """Return the attempts that must work."""
     work = targets["work"]
     return {
         "write": lambda: write(f"{work}/mine"),

@@ -1,4 +1,4 @@
-"""A headless Chromium, steered through its own debugging pipe: no driver and no library between. Every wait has an end."""
+"""A headless Chromium, driven through its debugging pipe without a driver or library. Every wait has a limit."""
 
 import base64
 import itertools
@@ -20,8 +20,9 @@ from tests.support.helpers import PATIENCE, eventually
 NAMES = ("chromium", "chromium-headless-shell", "google-chrome", "chromium-browser")
 _ANSWER_SECONDS = 20.0
 _ARGUMENTS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-extensions", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--mute-audio", "--hide-scrollbars", "--remote-debugging-pipe", "--window-size=1280,900",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-extensions",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--mute-audio",
+    "--hide-scrollbars", "--remote-debugging-pipe", "--window-size=1280,900",
 )  # fmt: skip
 
 
@@ -30,13 +31,13 @@ def find_chromium() -> str | None:
 
 
 class Browser:
-    """One process of it, with a profile of its own, and pages."""
+    """A Chromium process with its own profile, and the pages in it."""
 
     def __init__(self, program: str) -> None:
         self._profile = tempfile.mkdtemp(prefix="dtqs-browser-")
         commands, self._writing = os.pipe()
         self._reading, answers = os.pipe()
-        # it reads what it is told from descriptor 3, and answers on 4; nothing may outlive a suite that is killed
+        # Chromium reads commands from descriptor 3 and answers on 4. It must die with a test run that is killed.
         script = f'exec setpriv --pdeathsig KILL -- "$0" "$@" 3<&{commands} 4>&{answers}'
         command = ["bash", "-c", script, program, *_ARGUMENTS, f"--user-data-dir={self._profile}"]
         self._process = subprocess.Popen(
@@ -62,7 +63,7 @@ class Browser:
         shutil.rmtree(self._profile, ignore_errors=True)
 
     def page(self, url: str, width: int = 1280, height: int = 900) -> "Page":
-        """Open a page in a context of its own: it shares no cookies with others."""
+        """Open a page in its own browser context, which shares no cookies with others."""
         context = self.send("Target.createBrowserContext")["browserContextId"]
         target = self.send(
             "Target.createTarget", {"url": "about:blank", "browserContextId": context, "width": width, "height": height}
@@ -77,7 +78,7 @@ class Browser:
     def send(
         self, method: str, parameters: Mapping[str, Any] | None = None, session: str | None = None
     ) -> dict[str, Any]:
-        """Give a command and wait for its answer; events that come meanwhile are kept."""
+        """Send a command and return its answer; keep the events that arrive meanwhile."""
         number = next(self._numbers)
         message: dict[str, Any] = {"id": number, "method": method, "params": parameters or {}}
         os.write(self._writing, orjson.dumps(message | ({"sessionId": session} if session else {})) + b"\0")
@@ -108,7 +109,7 @@ class Page:
         self._browser, self._session, self._context = browser, session, context
 
     def close(self) -> None:
-        """Close the page, with its context and all that this holds."""
+        """Close the page and its browser context."""
         self._browser.send("Target.disposeBrowserContext", {"browserContextId": self._context})
 
     def send(self, method: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -119,20 +120,20 @@ class Page:
         eventually(lambda: self.run("document.readyState") == "complete", 10, f"{url} is loaded")
 
     def run(self, script: str) -> Any:
-        """Evaluate an expression, a promise's value included."""
+        """Evaluate an expression; await it if it is a promise."""
         answer = self.send("Runtime.evaluate", {"expression": script, "returnByValue": True, "awaitPromise": True})
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
     def text(self, selector: str = "body") -> str:
-        """Return what is read at the first element of a selector; empty where there is none."""
+        """Return the visible text of the first element of a selector, or an empty text if no element matches."""
         return str(self.run(f"document.querySelector({_quoted(selector)})?.innerText ?? ''"))
 
     def count(self, selector: str) -> int:
         return int(self.run(f"document.querySelectorAll({_quoted(selector)}).length"))
 
     def wait(self, selector: str, words: str = "", seconds: float = 10.0) -> None:
-        """Wait for an element, and for words in it."""
+        """Wait for an element that contains these words."""
         try:
             eventually(
                 lambda: self.count(selector) and words in self.text(selector), seconds, f"{words!r} in {selector}"
@@ -145,7 +146,7 @@ class Page:
         self.run(f"document.querySelector({_quoted(selector)}).click()")
 
     def type(self, selector: str, text: str) -> None:
-        """Put the focus on a field and write into it, as fingers would."""
+        """Focus a field and insert text as a keyboard does."""
         self.wait(selector)
         self.run(f"document.querySelector({_quoted(selector)}).focus()")
         self.send("Input.insertText", {"text": text})
@@ -164,7 +165,7 @@ class Page:
         self.send("DOM.setFileInputFiles", {"nodeId": node, "files": [str(path)]})
 
     def complaints(self) -> list[str]:
-        """Return what the page's console was told that is wrong: errors, exceptions, and what its policy stopped."""
+        """Return the errors of the page's console: messages, exceptions and violations of the content policy."""
         self.run("0")
         found = []
         for event in [one for one in self._browser.events if one.get("sessionId") == self._session]:
@@ -176,7 +177,7 @@ class Page:
         return found
 
     def look(self, width: int, height: int, scheme: str = "light") -> None:
-        """Make the page so large, and prefer a colour scheme."""
+        """Set the size of the page and the preferred colour scheme."""
         self.send(
             "Emulation.setDeviceMetricsOverride",
             {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},

@@ -1,4 +1,7 @@
-"""Plain English, measured: prose of the project, and what it must not say. `python -m tests.support.english PATH…` lists the faults of files."""
+"""Measure plain English in the project's prose.
+
+`python -m tests.support.english PATH…` lists the faults of files.
+"""
 
 import ast
 import io
@@ -18,8 +21,8 @@ _NOT_OURS = ("tests/data/", "docs/media/", "conf/constraints.txt", "tests/fixtur
 _SUFFIXES = {".py", ".sql", ".js", ".css", ".html", ".md", ".sh", ".ini", ""}
 _OPENING = re.compile(r"(?:^|(?<=[.!?:;]\s)|(?<=\|\s)|(?<=[-*#]\s))(What|Who|Whoever|Of|That)\b(?!')")
 _PHRASES = re.compile(
-    r"\b(that of|so many|is to be|are to be|for ever|none of ours|as good as|had rather|at a word|whoever|whomever|is none\b"
-    r"|are none\b)",
+    r"\b(that[ ]of|so[ ]many|(is|are)[ ]to[ ]be|for[ ]ever|none[ ]of[ ]ours|as[ ]good[ ]as|had[ ]rather|at[ ]a[ ]word"
+    r"|who(ever|mever)|(is|are)[ ]none)\b",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]*")
@@ -59,7 +62,10 @@ def files(names: Iterable[str] = ()) -> list[Path]:
 
 
 def kind(path: Path) -> str:
-    """Return the suffix that says how a file is read; scripts without one go by their first line. Empty: not read."""
+    """Return the suffix that decides how to read a file, or an empty text for a file that is not read.
+
+    The first line of a script without a suffix decides.
+    """
     if path.suffix:
         return path.suffix
     first = path.read_bytes()[:60]
@@ -69,7 +75,7 @@ def kind(path: Path) -> str:
 
 
 def prose(path: Path) -> list[Prose]:
-    """Return comments, docstrings and texts of several words; of Markdown every line outside code."""
+    """Return the comments, docstrings and texts of several words; in Markdown, every line outside code."""
     text = path.read_text(encoding="utf-8")
     sort = kind(path)
     if sort == ".py":
@@ -94,7 +100,7 @@ def _comments(text: str) -> Iterator[Prose]:
 
 
 def _strings(text: str) -> Iterator[Prose]:
-    """Yield docstrings and messages; a string without two spaces is a name and not prose. SQL is code."""
+    """Yield docstrings and messages. A string with fewer than two spaces is a name; SQL is code."""
     texts = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
     for node in texts:
         value = node.value
@@ -112,7 +118,7 @@ def _markdown(text: str) -> Iterator[Prose]:
 
 
 def faults(path: Path) -> Iterator[Fault]:
-    """Yield the sentences, phrases, widths and depths that the style forbids."""
+    """Yield forbidden openings and phrases, lines that are too wide and functions that nest too deep."""
     for part in prose(path):
         said = _CODE.sub("X", part.text)
         for match in [*_OPENING.finditer(said), *_PHRASES.finditer(said)]:
@@ -135,7 +141,7 @@ _BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, as
 
 
 def nesting(node: ast.AST) -> int:
-    """Return how many blocks stand in one another below a function; an elif is no deeper than its if."""
+    """Return how deep the blocks of a function nest; an elif is as deep as its if."""
     deepest = 0
     for field, value in ast.iter_fields(node):
         for child in value if isinstance(value, list) else [value]:
@@ -149,7 +155,7 @@ def nesting(node: ast.AST) -> int:
 
 
 def what_per_thousand(paths: Iterable[Path]) -> float:
-    """Return how often a thousand words of prose say "what"."""
+    """Return how often the word "what" occurs in a thousand words of prose."""
     words = [
         word.lower() for path in paths for part in prose(path) for word in _WORD.findall(_CODE.sub("X", part.text))
     ]

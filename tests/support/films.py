@@ -1,4 +1,4 @@
-"""Little films made by ffmpeg for the tests, and looks at what became of them that do not go through the product."""
+"""Small videos that ffmpeg makes for the tests, and checks of results that do not use the product."""
 
 import io
 import json
@@ -20,7 +20,7 @@ from tests.support.fix_processors import Attempt
 
 FAST = {"speed": "ultrafast"}
 QUARTERS = ("red", "lime", "blue", "yellow")
-"""Upper left, upper right, lower left, lower right: turned or mirrored, it never looks the same."""
+"""Upper left, upper right, lower left, lower right: a turned or mirrored copy always looks different."""
 _FFMPEG = ("ffmpeg", "-v", "error", "-nostdin", "-y")
 Made = list[tuple[dict[str, Any], Path]]
 Run = Callable[..., Made]
@@ -31,7 +31,7 @@ def ffmpeg(*arguments: str | Path) -> bytes:
 
 
 def film(path: Path, *options: str, seconds: float = 2, size: tuple[int, int] = (96, 64), sound: bool = True) -> Path:
-    """Make a film of four quarters, 25 pictures a second, with a tone; the format follows the path's ending."""
+    """Make a video of four coloured quarters, 25 frames a second, with a tone; the path's suffix sets the format."""
     inputs: list[str] = []
     for colour in QUARTERS:
         inputs += ["-f", "lavfi", "-i", f"color={colour}:s={size[0] // 2}x{size[1] // 2}:r=25:d={seconds}"]
@@ -43,7 +43,7 @@ def film(path: Path, *options: str, seconds: float = 2, size: tuple[int, int] = 
 
 
 def facts(path: Path | str, *options: str) -> dict[str, Any]:
-    """What ffprobe says of a file, asked by ourselves: the format's fields, and `streams` by their sort."""
+    """Return the fields that ffprobe reports for the format, and the first stream of each type by type."""
     command = ["ffprobe", "-v", "error", "-print_format", "json", "-show_format", "-show_streams", *options, str(path)]
     said = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
     streams: dict[str, dict[str, Any]] = {}
@@ -53,7 +53,10 @@ def facts(path: Path | str, *options: str) -> dict[str, Any]:
 
 
 def times(*paths: Path, kind: str = "v") -> list[list[float]]:
-    """When each picture of each file is shown, as its packets say it; one ffmpeg reads them all, for its start is what costs."""
+    """Return when each frame of each file is shown, as its packets say.
+
+    One ffmpeg reads all files, because starting it takes most of the time.
+    """
     inputs = [word for path in paths for word in ("-i", path)]
     maps = [word for number in range(len(paths)) for word in ("-map", f"{number}:{kind}:0")]
     said = ffmpeg("-copyts", *inputs, *maps, "-c", "copy", "-f", "framecrc", "-").decode()
@@ -65,7 +68,7 @@ def times(*paths: Path, kind: str = "v") -> list[list[float]]:
 
 
 def frames(path: Path | str) -> list[Image.Image]:
-    """Return all pictures of a small film."""
+    """Return all frames of a small video."""
     data = ffmpeg("-i", path, "-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm", "-")
     head = data.split(b"\n", 2)
     length = sum(len(line) + 1 for line in head[:2]) + len(b"255\n") + 3 * math.prod(map(int, head[1].split()))
@@ -73,7 +76,7 @@ def frames(path: Path | str) -> list[Image.Image]:
 
 
 def picture_at(path: Path | str, seconds: float, *options: str) -> Image.Image:
-    """Return the picture there."""
+    """Return the frame at this time."""
     jump = ("-ss", str(seconds)) if seconds else ()
     data = ffmpeg(*options, *jump, "-i", path, "-frames:v", "1", "-f", "image2pipe", "-c:v", "ppm", "-")
     return decoded(data)
@@ -90,7 +93,7 @@ def opened(path: Path) -> Image.Image:
 
 
 def near(picture: Image.Image, at: tuple[float, float], colour: str, tolerance: int = 40) -> bool:
-    """Tell whether the pixel there (as a part of width and height) has about this colour."""
+    """Return whether the pixel at this fraction of width and height has about this colour."""
     pixel = picture.convert("RGB").getpixel((int(picture.width * at[0]), int(picture.height * at[1])))
     wanted = Image.new("RGB", (1, 1), colour).getpixel((0, 0))
     assert isinstance(pixel, tuple)
@@ -99,19 +102,22 @@ def near(picture: Image.Image, at: tuple[float, float], colour: str, tolerance: 
 
 
 def quarters(picture: Image.Image) -> list[str]:
-    """Return the colours of the four quarters, `?` for one that is none of the four."""
+    """Return the colours of the four quarters, `?` for any other colour."""
     places = [(0.25 + index % 2 * 0.5, 0.25 + index // 2 * 0.5) for index in range(4)]
     return [next((colour for colour in QUARTERS if near(picture, place, colour)), "?") for place in places]
 
 
 @cache
 def _processor(**settings: Any) -> VideoProcessor:
-    """Like a worker, keep the processor from one task to the next: it asks ffmpeg once for its encoders."""
+    """Keep one processor for all tasks, as a worker does: it asks ffmpeg once for its encoders."""
     return VideoProcessor(VideoSettings(**settings))
 
 
 def runner(attempt: Attempt, folder: Path) -> Run:
-    """Return what runs the processor on a film: its outputs' facts, each with the path of what was stored. Sources lie in the folder."""
+    """Return a function that runs the processor on a video in the folder.
+
+    It returns the facts of each output with the path of the stored file.
+    """
 
     def run(source: Path, *outputs: dict[str, Any], **settings: Any) -> Made:
         asked = {"outputs": [{"name": f"o{index}", **output} for index, output in enumerate(outputs)]}

@@ -1,4 +1,4 @@
-"""Fixtures of the API's tests: a system that the tests of one file share, keys, and a reader of streams."""
+"""Fixtures of the API's tests: a system that the tests of one file share, API keys, and a reader of streams."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ from tests.support.helpers import eventually
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, new_dsn: Callable[[], str], vhosts: Any) -> Iterator[System]:
-    """A running system for all tests of a file: none may stop a part of it, or count on being alone."""
+    """A running system for all tests of a file. A test must not stop a part of it or assume that it is alone."""
     url = vhosts.make()
     one = System(tmp_path_factory.mktemp("shared") / "system", new_dsn(), url, {"pool:default": {"workers": 1}})
     try:
@@ -32,7 +32,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, new_dsn: Callable[[], str],
 
 @contextmanager
 def open_store(system: System) -> Iterator[Store]:
-    """The system's store, for what no request can do."""
+    """Open the system's store, for actions that no request offers."""
     store = Store(system.config.postgresql, system.config.lease, size=1, name="tests")
     store.start()
     try:
@@ -46,7 +46,7 @@ NewKey = Callable[..., httpx.Client]
 
 @pytest.fixture
 def new_key(shared: System) -> Iterator[NewKey]:
-    """Make another key of the shared system, `new_key(name, *scopes, **ceilings)`, and return a client that uses it."""
+    """Make another key of the shared system, `new_key(name, *scopes, **ceilings)`, and return a client with it."""
     clients: list[httpx.Client] = []
 
     def make(name: str, *scopes: str, **ceilings: Any) -> httpx.Client:
@@ -70,7 +70,7 @@ class Received:
 
 
 class Reader:
-    """Reads a stream in a thread of its own, as it comes, until it ends."""
+    """Reads a stream in its own thread until the stream ends."""
 
     def __init__(self, client: httpx.Client, url: str, headers: dict[str, str] | None = None) -> None:
         self.events: list[Received] = []
@@ -94,7 +94,7 @@ class Reader:
         return self
 
     def wait_for(self, event: str, seconds: float = 15.0) -> Received:
-        """Wait for the first event of a name."""
+        """Wait for the first event of this name."""
         return (
             eventually(
                 lambda: next((one for one in self.events if one.event == event), None), seconds, f"event {event}"
@@ -114,7 +114,7 @@ class Reader:
 
 
 def parse(text: str) -> list[Received]:
-    """Return the whole events of a stream's text."""
+    """Return the complete events in a stream's text."""
     found = []
     for block in text.split("\n\n")[:-1]:
         fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))

@@ -1,4 +1,4 @@
-"""Chromium, for what only a browser can tell, and a page of it that has logged in."""
+"""Fixtures for tests that need a browser: Chromium, and a page that has logged in."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.support.fix_system import System
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The program; tests that want it are skipped where there is none."""
+    """The path of Chromium; tests that use it are skipped on machines without it."""
     program = find_chromium()
     if program is None:
         pytest.skip(
@@ -28,14 +28,14 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, shared: System) -> Iterator[Page]:
-    """A page that has logged in as people do, on the overview of the shared system."""
+    """The overview page of the shared system, after a login through the form."""
     one = log_in(browser, shared)
     yield one
     one.close()
 
 
 def log_in(browser: Browser, system: System, url: str = "") -> Page:
-    """Open a page, by another way to the system if one is named, and log in with the system's key."""
+    """Open a page of the system, at `url` if given, and log in with the system's key."""
     one = browser.page(url or f"{system.url}/")
     one.type("#api-key", system.key)
     one.click("#login")

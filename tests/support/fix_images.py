@@ -1,4 +1,4 @@
-"""Fixtures `source` and `run`: the image processor on bytes of a test's own, and pictures on which every wrong turn shows."""
+"""Fixtures `source` and `run`: the image processor on bytes of a test, and images on which every wrong turn shows."""
 
 import functools
 import hashlib
@@ -38,7 +38,7 @@ def source(tmp_path: Path) -> Callable[[bytes], str]:
 
 @functools.cache
 def processor(**settings: int) -> ImageProcessor:
-    """One for all tests with these settings, as one serves all tasks of a worker: its process is started once."""
+    """Return one processor for all tests with these settings, as a worker has: its process starts once."""
     return ImageProcessor(ImageSettings(**settings))
 
 
@@ -61,7 +61,7 @@ def run(attempt: Attempt, source: Callable[[bytes], str]) -> Run:
             assert facts["size_bytes"] == len(stored)
             assert facts["sha256"] == hashlib.sha256(stored).hexdigest()
             assert (facts["width"], facts["height"]) == picture.size
-            # an APNG is a PNG to whoever shows it
+            # Pillow says image/apng; for clients an APNG is a PNG
             assert facts["media_type"] == str(picture.get_format_mimetype()).replace("apng", "png")
             made.append(picture)
         return result, made
@@ -76,7 +76,7 @@ def saved(picture: Image.Image, format: str, **options: Any) -> bytes:
 
 
 def quarters(size: tuple[int, int] = (400, 200)) -> Image.Image:
-    """Red and green above blue and yellow: turned or mirrored, it never looks the same."""
+    """Return red and green above blue and yellow: a turned or mirrored copy always looks different."""
     width, height = size
     picture = Image.new("RGB", size)
     for index, colour in enumerate(QUARTERS):
@@ -86,7 +86,7 @@ def quarters(size: tuple[int, int] = (400, 200)) -> Image.Image:
 
 
 def near(picture: Image.Image, at: tuple[float, float], colour: str | tuple[int, ...], tolerance: int = 12) -> bool:
-    """Tell whether the pixel there (as a part of width and height) has about this colour."""
+    """Return whether the pixel at this fraction of width and height has about this colour."""
     pixel = picture.convert("RGB").getpixel((int(picture.width * at[0]), int(picture.height * at[1])))
     wanted = Image.new("RGB", (1, 1), colour).getpixel((0, 0))
     assert isinstance(pixel, tuple)
@@ -102,7 +102,7 @@ def upright(picture: Image.Image) -> bool:
 
 
 def difference(a: Image.Image, b: Image.Image) -> float:
-    """Root of the mean squared difference, 0 to 255."""
+    """Return the root of the mean squared difference, 0 to 255."""
     return max(ImageStat.Stat(ImageChops.difference(a.convert("RGB"), b.convert("RGB"))).rms)
 
 

@@ -1,4 +1,4 @@
-"""Mail servers for tests, as many as one asks for."""
+"""Fixture `serve`: starts any number of mail servers for a test."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files made byte by byte, for what Pillow's writers do not write: GIFs, PNGs and APNGs of any parts."""
+"""GIFs, PNGs and APNGs made byte by byte, for variants that Pillow does not write."""
 
 import struct
 import zlib
@@ -38,7 +38,7 @@ def gif(size: tuple[int, int], parts: Sequence[GifPart], loop: int | None = 0) -
 
 
 def _pixels(indices: Sequence[int]) -> bytes:
-    """LZW without compression: the table is cleared before it makes the codes longer."""
+    """Encode LZW without compression: clear the table before the codes get longer."""
     bits = length = 0
     packed = bytearray()
     codes = [4]
@@ -57,7 +57,7 @@ def _pixels(indices: Sequence[int]) -> bytes:
 
 
 def chunk(kind: bytes, data: bytes, wrong: int = 0) -> bytes:
-    """A PNG's chunk; `wrong` changes its checksum."""
+    """Return a chunk of a PNG; `wrong` changes its checksum."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data) ^ wrong)
 
 
@@ -70,7 +70,7 @@ def pixels(row: bytes, rows: int) -> bytes:
 
 
 def png(size: tuple[int, int], depth: int, colour: int, row: bytes, *chunks: bytes) -> bytes:
-    """A PNG of equal rows, with chunks before them."""
+    """Return a PNG of equal rows, with chunks before them."""
     body = b"".join(chunks) + chunk(b"IDAT", pixels(row, size[1])) + chunk(b"IEND", b"")
     return PNG_MAGIC + header(size, depth, colour) + body
 
@@ -90,7 +90,7 @@ class ApngPart:
 
 
 def apng(size: tuple[int, int], colour: int, parts: Sequence[ApngPart], still: bytes | None = None) -> bytes:
-    """An APNG; `still` is the pixel of a picture before the animation, which is no part of it."""
+    """Return an APNG; `still` is the pixel of a first image that does not belong to the animation."""
     data = PNG_MAGIC + header(size, 8, colour) + chunk(b"acTL", struct.pack(">II", len(parts), 0))
     number = 0
     if still is not None:

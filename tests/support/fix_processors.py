@@ -1,4 +1,4 @@
-"""An attempt without a worker: a Context whose reports are kept in lists, on a file space of its own."""
+"""An attempt without a worker: a Context whose reports are kept in lists, with its own file space."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from dtqs.uuid7 import uuid7
 
 @dataclass
 class Reports:
-    """What an attempt reported, in order."""
+    """The reports of an attempt, in order."""
 
     fractions: list[float] = field(default_factory=list)
     logs: list[tuple[str, str]] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Reports:
 
 @dataclass
 class Attempt:
-    """A file space and a place for reports; `context` makes one attempt's."""
+    """A file space and its reports; `context` makes the Context of one attempt."""
 
     space: FileSpace
     reports: Reports = field(default_factory=Reports)
@@ -49,5 +49,5 @@ class Attempt:
 
 @pytest.fixture
 def attempt(tmp_path: Path) -> Attempt:
-    """Sources may lie in the test's own folder, or be uploads."""
+    """An attempt whose sources may be uploads or lie in the test's own folder."""
     return Attempt(FileSpace(FilesSection(directory=tmp_path / "space", roots=(tmp_path / "sources",))))

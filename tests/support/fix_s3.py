@@ -1,4 +1,4 @@
-"""Fixture `bucket`: an S3-compatible server of our own on loopback, which checks signatures, and a fresh bucket in it."""
+"""Fixture `bucket`: a fresh bucket on a private S3-compatible server, which runs on loopback and checks signatures."""
 
 import json
 import os
@@ -24,7 +24,7 @@ _POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": 
 
 @dataclass(frozen=True)
 class Bucket:
-    """`client` is boto3's, which looks at what ours does."""
+    """A bucket. `client` is boto3's client, with which tests check what the product stored."""
 
     endpoint: str
     name: str
@@ -33,7 +33,7 @@ class Bucket:
     client: Any = field(repr=False)
 
     def settings(self, **others: Any) -> dict[str, Any]:
-        """Keys of [files] that make this bucket the store."""
+        """Return the keys of [files] that make this bucket the store."""
         own = {
             "s3_endpoint": self.endpoint,
             "s3_region": _REGION,
@@ -66,7 +66,7 @@ class _Server:
 
 @pytest.fixture(scope="session")
 def s3_server(servers_dir: Path) -> Iterator[_Server]:
-    """The session's server. The first three calls make a user and its key; from then on it refuses what is not signed with that."""
+    """The session's server. Its first three calls make a user and a key; then it refuses requests without that key."""
     port = free_ports(1)[0]
     environment = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "3", "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
@@ -103,15 +103,20 @@ def _with_user(endpoint: str) -> _Server:
 
 
 def _client(service: str, endpoint: str, access_key: str, secret_key: str) -> Any:
-    import boto3  # a quarter of a second, which only the tests of it should wait
+    import boto3  # takes a quarter of a second, which only the tests of S3 should wait
     from botocore.config import Config
 
     plain = Config(
         proxies={}, retries={"max_attempts": 1}, connect_timeout=5, read_timeout=20, s3={"addressing_style": "path"}
     )
     return boto3.client(
-        service, endpoint_url=endpoint, region_name=_REGION, aws_access_key_id=access_key, aws_secret_access_key=secret_key, config=plain
-    )  # fmt: skip
+        service,
+        endpoint_url=endpoint,
+        region_name=_REGION,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=plain,
+    )
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""Fixtures: private PostgreSQL and RabbitMQ for the session, a fresh database and virtual host for each test, and servers that a test may kill."""
+"""Fixtures: PostgreSQL and RabbitMQ for the session, a fresh database and virtual host for each test.
+
+`own_postgres` and `own_rabbitmq` are servers that one test may kill.
+"""
 
 import secrets
 import select
@@ -23,7 +26,8 @@ from dtqs.store.driver.schema import migrate
 
 _READY_SECONDS = 60.0
 _TEMPLATE = "dtqs_template"
-# takes the name of a virtual host a line, makes it (or deletes it, after a minus) and says so: milliseconds, where rabbitmqctl takes seconds
+# Reads one name of a virtual host a line, makes it (or deletes it, after a minus) and prints "ok".
+# This takes milliseconds; rabbitmqctl takes seconds.
 _VHOSTS = """
 Node = '%s', true = net_kernel:connect_node(Node),
 Loop = fun(Loop) -> case io:get_line("") of eof -> halt(); {error, _} -> halt(); Line ->
@@ -31,7 +35,8 @@ Loop = fun(Loop) -> case io:get_line("") of eof -> halt(); {error, _} -> halt();
         "-" ++ Name -> ok = rpc:call(Node, rabbit_vhost, delete, [list_to_binary(Name), <<"tests">>]);
         Name -> Vhost = list_to_binary(Name),
             ok = rpc:call(Node, rabbit_vhost, add, [Vhost, <<"tests">>]),
-            ok = rpc:call(Node, rabbit_auth_backend_internal, set_permissions, [<<"dtqs">>, Vhost, <<".*">>, <<".*">>, <<".*">>, <<"tests">>])
+            ok = rpc:call(Node, rabbit_auth_backend_internal, set_permissions,
+                [<<"dtqs">>, Vhost, <<".*">>, <<".*">>, <<".*">>, <<"tests">>])
     end, io:format("ok~n"), Loop(Loop) end end,
 Loop(Loop).
 """
@@ -39,7 +44,7 @@ Loop(Loop).
 
 @pytest.fixture(scope="session")
 def servers_dir() -> Iterator[Path]:
-    """A folder that the servers' own users can reach; pytest's are closed to them when we are root."""
+    """A folder that the servers' own users can reach. As root, pytest's folders are closed to them."""
     folder = Path(tempfile.mkdtemp(prefix="dtqs-test-"))
     folder.chmod(0o755)
     yield folder
@@ -48,19 +53,19 @@ def servers_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres(servers_dir: Path) -> Iterator[PrivatePostgres]:
-    """The session's PostgreSQL: not to be stopped or frozen."""
+    """The session's PostgreSQL; tests must not stop or freeze it."""
     yield from _postgres(servers_dir / "postgresql")
 
 
 @pytest.fixture(scope="session")
 def rabbitmq(servers_dir: Path) -> Iterator[PrivateRabbitmq]:
-    """The session's RabbitMQ: not to be stopped or frozen."""
+    """The session's RabbitMQ; tests must not stop or freeze it."""
     yield from _rabbitmq(servers_dir / "rabbitmq")
 
 
 @pytest.fixture
 def own_postgres(servers_dir: Path) -> Iterator[PrivatePostgres]:
-    """A PostgreSQL for this test alone, to be killed and frozen; its database has the schema."""
+    """A PostgreSQL for this test alone, which may kill and freeze it; its database has the schema."""
     for server in _postgres(servers_dir / f"postgresql-{secrets.token_hex(4)}"):
         migrate(PostgresqlSection(dsn=SecretStr(server.dsn)))
         yield server
@@ -68,7 +73,7 @@ def own_postgres(servers_dir: Path) -> Iterator[PrivatePostgres]:
 
 @pytest.fixture
 def own_rabbitmq(servers_dir: Path) -> Iterator[PrivateRabbitmq]:
-    """A RabbitMQ for this test alone, to be killed and frozen (five seconds)."""
+    """A RabbitMQ for this test alone, which may kill and freeze it. Its start takes five seconds."""
     yield from _rabbitmq(servers_dir / f"rabbitmq-{secrets.token_hex(4)}")
 
 
@@ -97,7 +102,10 @@ def _rabbitmq(directory: Path) -> Iterator[PrivateRabbitmq]:
 
 @pytest.fixture(scope="session")
 def new_dsn(postgres: PrivatePostgres) -> Iterator[Callable[[], str]]:
-    """Make a database with the schema, as a copy of one that was migrated once; all of them go at the session's end with the server."""
+    """Make a database with the schema, as a copy of one that is migrated once.
+
+    All databases go at the session's end with the server.
+    """
     template_dsn = _named(postgres.dsn, _TEMPLATE)
     with psycopg.connect(postgres.dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
@@ -110,7 +118,7 @@ def dsn(new_dsn: Callable[[], str], postgres: PrivatePostgres) -> Iterator[str]:
     """A fresh database with the schema."""
     made = new_dsn()
     yield made
-    # as administrator: the product's role may not end an autovacuum that is in there
+    # as administrator: the product's role may not end an autovacuum in that database
     with psycopg.connect(postgres.admin_dsn, autocommit=True) as connection:
         name = made.rpartition("/")[2]
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -121,7 +129,7 @@ def _copy_template(connection: "psycopg.Connection[tuple[object, ...]]", dsn: st
     connection.execute(
         sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(_TEMPLATE))
     )
-    # what `ALTER ROLE … IN DATABASE … SET` says is not part of a template
+    # a template does not include the settings of `ALTER ROLE … IN DATABASE … SET`
     settings = connection.execute(
         "SELECT r.rolname, unnest(s.setconfig) FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
         " JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = %s",
@@ -159,8 +167,13 @@ class VhostMaker:
         ]
         self._shell = subprocess.Popen(
             broker.as_server(*command, "-eval", _VHOSTS % NODE),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=broker.environment(), cwd=broker.directory,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env=broker.environment(),
+            cwd=broker.directory,
+        )
 
     def make(self) -> str:
         """Return the URL of a new virtual host."""
@@ -193,7 +206,7 @@ def vhosts(rabbitmq: PrivateRabbitmq) -> Iterator[VhostMaker]:
 
 @pytest.fixture
 def amqp_url(vhosts: VhostMaker) -> Iterator[str]:
-    """A fresh virtual host: no queue, no exchange but the broker's own."""
+    """A fresh virtual host, without queues and with the broker's default exchanges only."""
     url = vhosts.make()
     yield url
     vhosts.delete(url)

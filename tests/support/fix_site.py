@@ -1,4 +1,4 @@
-"""Fixture `site`: a web server on loopback that answers as a test says, also in the ways that no server should."""
+"""Fixture `site`: a web server on loopback that gives the answers of a test, including broken ones."""
 
 import socket
 import ssl
@@ -18,11 +18,14 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:
-        """Clients that go away, and handshakes that fail, are what tests are made of."""
+        """Print nothing: tests cause lost clients and failed handshakes on purpose."""
 
 
 class Site:
-    """`answers` by path; `seen` are the paths that were asked for, with their headers. What is no answer is sent by a function on the bare connection."""
+    """`answers` has the answer for each path; `seen` lists the requested paths with their headers.
+
+    A function in `answers` writes to the bare connection, for anything that is not a proper answer.
+    """
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self.answers: dict[str, Answer] = {}
@@ -48,7 +51,7 @@ class Site:
         return f"{self._scheme}://{host}:{self.port}{path}"
 
     def trickle(self, first: bytes) -> Callable[[socket.socket], None]:
-        """Send this, and then one byte after the other, ten seconds long."""
+        """Return an answer that sends these bytes, and then single bytes for ten seconds."""
 
         def send(connection: socket.socket) -> None:
             connection.sendall(first)
@@ -60,7 +63,7 @@ class Site:
         return send
 
     def silence(self, first: bytes) -> Callable[[socket.socket], None]:
-        """Send this, and then nothing more."""
+        """Return an answer that sends these bytes, and then nothing more."""
 
         def send(connection: socket.socket) -> None:
             connection.sendall(first)
@@ -109,7 +112,7 @@ def site() -> Iterator[Site]:
 
 
 class Clock:
-    """How long something took."""
+    """Measures how long a block takes."""
 
     def __enter__(self) -> "Clock":
         self._began = time.monotonic()

@@ -1,4 +1,4 @@
-"""The store on a fresh database, and transactions of it that a test holds open while others run into them."""
+"""The store on a fresh database, and open transactions of it that other calls of a test run into."""
 
 import itertools
 import threading
@@ -46,7 +46,7 @@ REPORT = WorkerReport("ready", None, None, None, 0, 0, 0)
 def settled(
     task_ids: Sequence[str], kind: Kind = Kind.COMPLETED, value: str | None = None, delay_seconds: float = 0.0
 ) -> list[Settlement]:
-    """Settle each of the tasks in the same way."""
+    """Return a settlement of each task, all of the same kind."""
     words = {Kind.COMPLETED: '{"ok": true}', Kind.UNSPENT: None}.get(kind, '{"message": "no luck"}')
     return [Settlement(task_id, kind, value or words, delay_seconds) for task_id in task_ids]
 
@@ -63,7 +63,7 @@ class OpenDatabase(Database):
         self._skipped: dict[str, list[Row]] = {}
 
     def skip(self, name: str, rows: list[Row]) -> None:
-        """Say of a statement that it returned these rows, and do not run it: to see what the next one does without it."""
+        """Let a statement return these rows without running it, to test the next statement on its own."""
         self._skipped[name] = rows
 
     def transaction_once(self, work: Callable[[Run], T], pair: bool = True) -> T:
@@ -77,7 +77,7 @@ class OpenDatabase(Database):
 
 
 class StrictDatabase(Database):
-    """Does not hide a deadlock by saying it again: the order of locks allows none."""
+    """Raises at a deadlock instead of retrying: the order of locks allows no deadlock."""
 
     @contextmanager
     def _connection(self) -> Iterator[LimitedConnection]:
@@ -89,7 +89,7 @@ class StrictDatabase(Database):
 
 
 class StoreOn(Store):
-    """A store over a database of the test's making."""
+    """A store over a database that the test made."""
 
     def __init__(self, database: Database, lease: LeaseSection) -> None:
         super().__init__(database._section, lease, 1, "replaced")
@@ -100,14 +100,14 @@ class StoreOn(Store):
 
 
 class OpenStore(StoreOn):
-    """A store in one open transaction: everything that it does is seen by nobody until `commit`, and its locks are held until then."""
+    """A store in one open transaction: nobody sees its changes until `commit`, and it holds its locks until then."""
 
     def __init__(self, section: PostgresqlSection, lease: LeaseSection) -> None:
         self.open = OpenDatabase(section)
         super().__init__(self.open, lease)
 
     def run(self, name: str, **parameters: object) -> list[Row]:
-        """Run one statement of the store, for a transaction that is to stand between two of its own."""
+        """Run one statement of the store, for a transaction that stands between two others."""
         return self.open.run_once(name, parameters)
 
     def commit(self) -> None:
@@ -118,7 +118,7 @@ class OpenStore(StoreOn):
 
 
 class Meeting(Generic[T]):
-    """A call in a thread of its own, which runs into what a test holds open."""
+    """A call in its own thread, which runs into a transaction that the test holds open."""
 
     def __init__(self, world: "World", call: Callable[[Store], T]) -> None:
         self._world, self._name = world, f"meeting {next(world.numbers)}"
@@ -129,12 +129,12 @@ class Meeting(Generic[T]):
         self._thread.start()
 
     def waits(self) -> "Meeting[T]":
-        """It is seen to wait for a lock."""
+        """Wait until the call waits for a lock."""
         eventually(self._is_waiting, what=f"{self._name} waits for a lock")
         return self
 
     def result(self) -> T:
-        """Return what the call came to, which it does without anybody's help from here on."""
+        """Return the result of the call, which needs no more help from here on."""
         self._thread.join(8)
         assert not self._thread.is_alive(), f"{self._name} still waits: {self._world.activity()}"
         if self._error:
@@ -159,7 +159,7 @@ class Meeting(Generic[T]):
 
 
 class World:
-    """A fresh database with a store, and the verbs that tests of the protocol speak."""
+    """A fresh database with a store, and the verbs of the protocol's tests."""
 
     def __init__(self, dsn: str) -> None:
         self.section = PostgresqlSection(dsn=SecretStr(dsn), connect_timeout_seconds=5)
@@ -203,11 +203,12 @@ class World:
 
     def activity(self) -> list[Row]:
         return self.rows(
-            "SELECT application_name, state, wait_event_type, left(query, 60) FROM pg_stat_activity WHERE datname = current_database()"
+            "SELECT application_name, state, wait_event_type, left(query, 60)"
+            " FROM pg_stat_activity WHERE datname = current_database()"
         )
 
     def submit(self, count: int = 1, **fields: Any) -> list[str]:
-        """Store light tasks; `fields` as of NewTask."""
+        """Store light tasks; `fields` are those of NewTask."""
         defaults: dict[str, Any] = {"task_type": "echo", "light": True, "payload": "{}"}
         tasks = [NewTask(uuid7(), **defaults | fields) for _ in range(count)]
         self.store.tasks.insert(tasks)
@@ -219,7 +220,7 @@ class World:
         return worker_id
 
     def claim(self, worker_id: str, task_ids: Sequence[str]) -> str:
-        """Claim the tasks, all of them; returns the lease."""
+        """Claim all of the tasks and return the lease."""
         lease_id = uuid7()
         claimed, _ = self.store.leases.claim(worker_id, lease_id, task_ids)
         assert sorted(task.task_id for task in claimed) == sorted(task_ids)
@@ -231,11 +232,11 @@ class World:
         self.store.leases.finish(lease_id, settled(task_ids, kind, **fields))
 
     def heartbeat(self, worker_id: str) -> str:
-        """The sight of this worker that a keeper has."""
+        """Return this worker's last heartbeat as a keeper reads it."""
         return self.store.workers.heartbeats()[worker_id]
 
     def grow_old(self, worker_id: str, seconds: float = 60.0) -> None:
-        """The worker's last heartbeat is that long ago."""
+        """Set the worker's last heartbeat this long ago."""
         self.rows(
             "UPDATE workers SET heartbeat_at = now() - %s * interval '1 s' WHERE id = %s RETURNING 1",
             seconds,
@@ -255,7 +256,7 @@ class World:
         return [row.event for row in self.store.reads.logs(task_id)]
 
     def leased_to(self, task_id: str) -> list[str]:
-        """The workers in whose leases the task is."""
+        """Return the workers whose leases hold the task."""
         return [row[0] for row in self.rows("SELECT worker_id::text FROM leases WHERE %s = ANY (task_ids)", task_id)]
 
     def make_due(self, task_ids: Sequence[str]) -> None:
@@ -265,7 +266,7 @@ class World:
         )
 
     def check(self) -> None:
-        """Law 3 holds for every task."""
+        """Check law 3 for every task: a task is in exactly one place until it has an outcome, and then in none."""
         after: str | None = None
         while True:
             audited = self.store.reads.audit(after, 1000)
@@ -278,7 +279,7 @@ class World:
 
 @pytest.fixture(scope="session")
 def shared_dsn(new_dsn: Callable[[], str]) -> str:
-    """A database that tests use one after the other: to make one for each would take longer than most of them."""
+    """A database that tests use one after the other: making one takes longer than most tests."""
     return new_dsn()
 
 
@@ -297,7 +298,7 @@ def held(world: World) -> Iterator[OpenStore]:
 
 @pytest.fixture
 def fresh_world(dsn: str) -> Iterator[World]:
-    """The store on a database of this test's own, for what empty tables do not show: plans, statistics, partitions, settings."""
+    """The store on a new database, for tests of plans, statistics, partitions and settings, which emptying keeps."""
     yield from _world(dsn)
 
 

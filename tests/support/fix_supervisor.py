@@ -1,4 +1,4 @@
-"""A supervisor in a process of its own, and what its children tell."""
+"""A supervisor in its own process, and the events that its children report in a file."""
 
 import json
 import os
@@ -54,13 +54,13 @@ class Node:
         return (self.folder / "log").read_text()
 
     def told(self, event: str, child: str = "default/0") -> list[Told]:
-        """What this child told of that event so far; the last line may still be in the writing."""
+        """Return this child's reports of the event so far; the last line of the file may still be incomplete."""
         told = self.folder / "told"
         lines = told.read_text().split("\n")[:-1] if told.exists() else []
         return [entry for entry in map(json.loads, lines) if entry["event"] == event and entry["child"] == child]
 
     def wait_for(self, event: str, child: str = "default/0", count: int = 1) -> Told:
-        """Wait until the child has told it so many times, and return the last one."""
+        """Wait until the child has reported the event `count` times, and return the last report."""
         self.wait_until(lambda: len(self.told(event, child)) >= count, f"{count} × {event} from {child}")
         return self.told(event, child)[count - 1]
 
@@ -81,7 +81,7 @@ class Node:
 
 
 def alive(pid: int) -> bool:
-    """Tell whether the process is there and no zombie."""
+    """Return whether the process exists and is no zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

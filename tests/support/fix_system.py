@@ -1,4 +1,4 @@
-"""Fixture `system`: whole running systems, API and supervisor as real processes on a fresh database and virtual host."""
+"""Fixture `system`: whole running systems, with real processes, a fresh database and a fresh virtual host."""
 
 import itertools
 import os
@@ -32,11 +32,11 @@ _QUICK: Sections = {
     "processor:echo": {"faults": "on"},
     "lease": {"heartbeat_seconds": 0.5, "lease_seconds": 5, "grace_seconds": 1, "relay_seconds": 0.2},
 }
-"""Times short enough for tests; what a test is about it sets itself."""
+"""Times short enough for tests. A test sets the values that it is about."""
 
 
 class System:
-    """One running system. Its processes may be killed, and started again with start_api and start_supervisor."""
+    """One running system. A test may kill its processes, and start them again with start_api and start_supervisor."""
 
     def __init__(self, folder: Path, dsn: str, amqp_url: str, config: Sections) -> None:
         self.folder, self.dsn, self.amqp_url = folder, dsn, amqp_url
@@ -66,7 +66,7 @@ class System:
         self.client = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
 
     def start_api(self, **environment: str) -> None:
-        """Start the API, with more in its environment, and wait until it answers."""
+        """Start the API, with these additions to its environment, and wait until it answers."""
         process = self.api = self._spawn("api", environment)
 
         def ready() -> bool:
@@ -99,7 +99,7 @@ class System:
     def submit_many(
         self, count: int, payload: Mapping[str, object] | None = None, task_type: str = "echo", **fields: object
     ) -> list[str]:
-        """Submit so many equal tasks, in arrays of up to 1000, and return their ids."""
+        """Submit `count` equal tasks, in arrays of up to 1000, and return their ids."""
         ids: list[str] = []
         while len(ids) < count:
             body = [{"task_type": task_type, "payload": payload or {}, **fields}] * min(1000, count - len(ids))
@@ -126,7 +126,7 @@ class System:
         return task
 
     def wait_all(self, timeout: float = 30.0) -> dict[str, int]:
-        """Wait until every task has an outcome, and return how many have which."""
+        """Wait until every task has an outcome, and return the count of each outcome."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             eventually(lambda: self._open_tasks(connection) == 0, timeout, "every task has an outcome")
             rows = connection.execute("SELECT outcome, count(*) FROM tasks GROUP BY outcome").fetchall()
@@ -138,7 +138,7 @@ class System:
             return connection.execute(query.encode(), parameters).fetchall()
 
     def run(self, *arguments: str, timeout: float = 60.0) -> "subprocess.CompletedProcess[str]":
-        """Run the command `dtqs` as a user of this system would."""
+        """Run the command `dtqs` as a user of this system."""
         command = [sys.executable, "-m", "dtqs", *arguments]
         return subprocess.run(
             command,
@@ -154,13 +154,13 @@ class System:
         return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
     def stop_supervisor(self, number: signal.Signals = signal.SIGTERM, timeout: float = 20.0) -> int:
-        """Stop it, SIGTERM to drain or SIGINT to stop now, and return its exit status."""
+        """Stop the supervisor, SIGTERM to drain or SIGINT to stop now, and return its exit status."""
         assert self.supervisor
         self.supervisor.send_signal(number)
         return self.supervisor.wait(timeout)
 
     def stop(self) -> None:
-        """End everything, whatever state it is in. Safe to call twice."""
+        """End every process, also a frozen one. Safe to call twice."""
         for process in (self.supervisor, self.api):
             if process and process.poll() is None:
                 process.send_signal(signal.SIGCONT)
@@ -171,7 +171,7 @@ class System:
         self.client.close()
 
     def _spawn(self, name: str, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-        # nothing may outlive a suite that is killed
+        # a process must not outlive a test run that is killed
         command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "dtqs", name]
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
@@ -199,7 +199,10 @@ class System:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Wait for its end, then kill what is left of its session: the API's own processes outlive a killed one for some seconds."""
+    """Wait for the process and kill the rest of its session.
+
+    The API's child processes outlive a killed parent for some seconds.
+    """
     with suppress(subprocess.TimeoutExpired):
         process.wait(15)
     with suppress(ProcessLookupError):
@@ -219,7 +222,10 @@ Factory = Callable[..., System]
 
 @pytest.fixture
 def system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Factory]:
-    """Make a running system: `system({"lease": {"grace_seconds": 2}})`. With `dsn` and `amqp_url` it stands on the servers that those name."""
+    """Make a running system: `system({"lease": {"grace_seconds": 2}})`.
+
+    `dsn` and `amqp_url` name servers to use instead of the session's.
+    """
     made: list[System] = []
     vhosts: list[str] = []
 
@@ -230,7 +236,7 @@ def system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Factory]:
     def make(
         config: Sections | None = None, *, dsn: str = "", amqp_url: str = "", api: bool = True, supervisor: bool = True
     ) -> System:
-        # not those of the fixtures dsn and amqp_url: they would be gone before our processes are
+        # The fixtures dsn and amqp_url would end before the system's processes do.
         one = System(
             tmp_path / f"system-{len(made)}",
             dsn or request.getfixturevalue("new_dsn")(),

@@ -1,4 +1,4 @@
-"""TIFFs of any numbers, written byte by byte: depths, signs, floats, planes, tiles, predictors and byte orders."""
+"""TIFFs written byte by byte: any depth, sign, float, plane, tile, predictor and byte order."""
 
 import struct
 import zlib
@@ -36,15 +36,16 @@ class Numbers:
 
 
 def tiff(how: Numbers, size: tuple[int, int], pixel: Callable[[int, int], Pixel]) -> bytes:
-    """Return a TIFF whose pixel at x, y has these samples."""
+    """Return a TIFF with these samples at each x, y."""
     samples = len(pixel(0, 0))
     planes = [[index] for index in range(samples)] if how.planar else [list(range(samples))]
     parts = [_part(how, box, plane, pixel, size) for plane in planes for box in _boxes(how, size)]
     if how.deflated:
         parts = [zlib.compress(part) for part in parts]
     tags: dict[int, tuple[int, ...]] = {
-        256: (size[0],), 257: (size[1],), 258: (how.bits,) * samples, 259: (8 if how.deflated else 1,), 262: (how.photometric,),
-        277: (samples,), 284: (2 if how.planar else 1,), 317: (how.predictor,), 339: (how.format,) * samples,
+        256: (size[0],), 257: (size[1],), 258: (how.bits,) * samples, 259: (8 if how.deflated else 1,),
+        262: (how.photometric,), 277: (samples,), 284: (2 if how.planar else 1,), 317: (how.predictor,),
+        339: (how.format,) * samples,
     }  # fmt: skip
     if how.extra:
         tags[338] = how.extra

@@ -1,4 +1,4 @@
-"""Fixture `trial`: running systems with short times and task types that misbehave, to be maltreated."""
+"""Fixture `trial`: running systems with short times and task types that misbehave, for tests that break things."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +13,10 @@ Try = Callable[..., Trial]
 
 @pytest.fixture
 def trial(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Try]:
-    """Make a running system with short times: `trial({"pool:default": {"workers": 1}}, api=True)`; without `api` tests submit through the store."""
+    """Make a running system with short times: `trial({"pool:default": {"workers": 1}}, api=True)`.
+
+    Without `api` tests submit through the store.
+    """
     made: list[Trial] = []
     packages = install_processors(tmp_path / "packages")
 

@@ -1,4 +1,4 @@
-"""What tests of every floor use: waiting for a condition, and ports that are free."""
+"""Helpers for tests of every floor: wait for a condition, and find a free port."""
 
 import socket
 import time
@@ -7,23 +7,26 @@ from typing import TypeVar
 
 T = TypeVar("T")
 PATIENCE = 3.0
-"""A limit is for what never comes: on a machine that others use too, what comes may take so much longer."""
+"""Factor of every wait. A limit catches events that never come; on a busy machine events may take this much longer."""
 
 
 def eventually(condition: Callable[[], T], timeout_seconds: float = 10.0, what: str = "") -> T:
-    """Ask every 20 ms until the condition returns something true, and return that; fail with `what` when the time is over."""
+    """Call the condition every 20 ms until it returns something true, and return that.
+
+    Fail with `what` when the time is over.
+    """
     deadline = time.monotonic() + PATIENCE * timeout_seconds
     while not (value := condition()):
         if time.monotonic() >= deadline:
-            raise AssertionError(
-                f"not within {PATIENCE * timeout_seconds:g} s: {what or getattr(condition, '__name__', 'condition')} (last seen: {value!r})"
-            )
+            limit = f"{PATIENCE * timeout_seconds:g} s"
+            name = what or getattr(condition, "__name__", "condition")
+            raise AssertionError(f"not within {limit}: {name} (last seen: {value!r})")
         time.sleep(0.02)
     return value
 
 
 def free_port() -> int:
-    """Return a TCP port on loopback that nobody listens on now."""
+    """Return a TCP port on loopback that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,8 +1,9 @@
-"""Runs the image processor on every file of a folder, as one worker would: nothing may come out but outputs or an error that says why in plain words.
+"""Run the image processor on every file of a folder, as one worker does.
 
     python -m tests.support.image_folder FOLDER [--verbose]
 
-Made for the test folder of Pillow's source distribution, which has over a thousand pictures, whole, broken and hostile ones.
+Each file must end with outputs, or with an error that says why in plain words. The program was written for the test
+folder of Pillow's source distribution: over a thousand images, some of them broken or hostile.
 """
 
 import argparse
@@ -54,7 +55,7 @@ SLOW_SECONDS = 5.0
 
 
 def look(folder: Path, verbose: bool) -> int:
-    """Return how many files ended otherwise than they may."""
+    """Return how many files ended in a way that is not allowed."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     processor = ImageProcessor(ImageSettings(max_cpu_seconds=30))
     endings: Counter[str] = Counter()
@@ -81,7 +82,7 @@ def attempt(processor: ImageProcessor, place: FileSpace, path: Path) -> tuple[st
         processor.run(payload, context)
     except PermanentError as error:
         return ("died" if "the process that decode" in str(error) else "refused"), str(error)
-    except Exception as error:  # this is what we are looking for
+    except Exception as error:  # the program looks for these errors
         return "WRONG", f"{type(error).__name__}: {error}"
     return "made", ""
 

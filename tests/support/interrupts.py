@@ -1,4 +1,4 @@
-"""Interrupts as a worker's limits make them, at a moment that a test chooses."""
+"""Interrupts of a worker's limits, at a moment that a test chooses."""
 
 import logging
 import signal
@@ -14,13 +14,16 @@ _SECONDS = 30.0
 
 @contextmanager
 def interrupted(when: Callable[[], bool]) -> Iterator[None]:
-    """Interrupt what runs within, in the main thread, as a worker's time limit does; it must let that through."""
+    """Interrupt the block in the main thread, as a worker's time limit does.
+
+    The block must let the interrupt through.
+    """
 
     def interrupt(_: int, __: object) -> None:
         raise Interrupted(Reason.TIME_LIMIT)
 
     def watch() -> None:
-        eventually(when, 10, "it is time to interrupt")
+        eventually(when, 10, "the moment to interrupt")
         signal.pthread_kill(main, signal.SIGUSR1)
 
     main, before = threading.main_thread().ident or 0, signal.signal(signal.SIGUSR1, interrupt)
@@ -33,12 +36,15 @@ def interrupted(when: Callable[[], bool]) -> Iterator[None]:
     finally:
         watcher.join(_SECONDS)
         signal.signal(signal.SIGUSR1, before)
-    raise AssertionError("the interrupt has not come through")
+    raise AssertionError("the block did not let the interrupt through")
 
 
 @contextmanager
 def stopped_at(name: str, message: str) -> Iterator[None]:
-    """Interrupt what runs within, as a worker's stop does, when the logger of that name logs that message; it must let that through."""
+    """Interrupt the block, as a worker's stop does, when the named logger logs the message.
+
+    The block must let the interrupt through.
+    """
 
     def interrupt(record: logging.LogRecord) -> bool:
         if record.getMessage() == message:
@@ -56,4 +62,4 @@ def stopped_at(name: str, message: str) -> Iterator[None]:
     finally:
         logger.removeFilter(interrupt)
         logger.setLevel(level)
-    raise AssertionError(f"{message!r} was not logged, or the interrupt has not come through")
+    raise AssertionError(f"{message!r} was not logged, or the block did not let the interrupt through")

@@ -1,4 +1,4 @@
-"""A real mail server on loopback, in a thread of its own: STARTTLS and AUTH, and answers that a test may choose."""
+"""A real mail server on loopback in its own thread, with STARTTLS, AUTH and answers that a test chooses."""
 
 import asyncio
 import ssl
@@ -20,7 +20,7 @@ USERNAME, PASSWORD = "dtqs", "sesame"
 
 @dataclass
 class Received:
-    """One mail that the server has taken."""
+    """An e-mail that the server accepted."""
 
     sender: str
     recipients: list[str]
@@ -35,7 +35,7 @@ class Received:
 
 @dataclass
 class MailServerUnderTest:
-    """Listens on a port of its own; `start`, `stop` and `hang_up` as often as a test likes."""
+    """Listens on its own port; a test may call `start`, `stop` and `hang_up` any number of times."""
 
     folder: Path
     names: tuple[str, ...] = ("localhost",)
@@ -49,12 +49,12 @@ class MailServerUnderTest:
     sender_answers: list[str] = field(default_factory=list)
     recipient_answers: dict[str, str] = field(default_factory=dict)
     data_answers: list[str] = field(default_factory=list)
-    """Said to the next mails instead of 250; `drop` closes the connection, `stall` says nothing until `release`."""
+    """Replies to the next e-mails instead of 250; `drop` closes the connection, `stall` is silent until `release`."""
 
     quit_stalls: bool = False
-    """QUIT gets no answer until `release`."""
+    """Give QUIT no reply until `release`."""
     data_command_answers: list[str] = field(default_factory=list)
-    """Said to the next DATA commands instead of 354; `drop` closes the connection."""
+    """Replies to the next DATA commands instead of 354; `drop` closes the connection."""
 
     def __post_init__(self) -> None:
         authority = trustme.CA()
@@ -74,11 +74,11 @@ class MailServerUnderTest:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def stop(self) -> None:
-        """Listen no more and close every connection."""
+        """Stop listening and close every connection."""
         self._do(self._close())
 
     def hang_up(self) -> None:
-        """Close every connection, as a server does that is restarted."""
+        """Close every connection, as a server does at a restart."""
         self._do(self._abort())
 
     def end(self) -> None:
@@ -88,7 +88,7 @@ class MailServerUnderTest:
         self._loop.close()
 
     def settings(self, **more: Any) -> dict[str, Any]:
-        """Return the keys of [processor:email] that lead here."""
+        """Return the keys of [processor:email] for this server."""
         security = "tls" if self.tls_first else "starttls" if self.starttls else "none"
         own = {
             "host": "localhost",
@@ -121,7 +121,7 @@ class MailServerUnderTest:
         self.release = asyncio.Event()
         for connection in self.connections:
             connection.abort()
-        await asyncio.sleep(0.02)  # the loop's own turn, in which the connections end
+        await asyncio.sleep(0.02)  # gives the loop a turn, in which the connections end
 
     def _do(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
@@ -189,7 +189,7 @@ class MailServerUnderTest:
 
 
 class _Connection(SMTP):
-    """One connection; the server's handler is the test's own."""
+    """One connection; the server object is its handler."""
 
     def __init__(self, owner: MailServerUnderTest) -> None:
         super().__init__(owner, **owner.new_connection(self))

@@ -1,10 +1,10 @@
-"""Mounts for one command alone, where the system allows them."""
+"""Private mounts for one command, on systems that allow them."""
 
 import subprocess
 
 
 def own_mounts() -> list[str]:
-    """How a command gets mounts of its own: by right as root, or in a user namespace where the system allows it; nothing where neither works."""
+    """Return the command prefix for private mounts: as root, else in a user namespace; empty if neither works."""
     for way in (["unshare", "--mount"], ["unshare", "--mount", "--map-root-user"]):
         if (
             subprocess.run(

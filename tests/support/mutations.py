@@ -1,8 +1,10 @@
-"""Takes away one condition of one statement at a time and runs the store's tests: each such mutation must be killed by a test.
+"""Remove one condition of one statement at a time and run the store's tests: a test must fail for each mutation.
 
-    python -m tests.support.mutations [WORD …]     all, or those whose file or text has one of the words; prints what survived, exit status 1 if anything did
+    python -m tests.support.mutations [WORD …]
 
-Not part of the suite's own run. It is also the pytest plugin that puts the mutation in place (`-p tests.support.mutations`, MUTATION=number).
+runs all mutations, or those whose file or text has one of the words. It prints the survivors and exits with status 1
+if there are any. It is not part of the test suite. It is also the pytest plugin that puts a mutation in place
+(`-p tests.support.mutations`, MUTATION=number).
 """
 
 import os
@@ -22,15 +24,15 @@ TESTS = (
     "integration/test_store_[op]*.py",
     "integration/test_stress.py",
 )
-"""Below tests, the quickest first."""
+"""Files below tests, the quickest first."""
 TIMEOUT_SECONDS = 300
 NOTHING = "nothing"
-"""No mutation: the tests must pass, or a failure would say nothing."""
+"""Run without a mutation: the tests must pass, or a failure would prove nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One change of one statement. `text` stands in it exactly once."""
+    """One change of one statement. The file contains `text` exactly once."""
 
     file: str
     text: str
@@ -66,8 +68,10 @@ MUTATIONS = [
     *_of(
         "complete.sql",
         (
-            "DELETE FROM leases WHERE id = %(lease_id)s::uuid AND task_ids = %(ids)s::text::uuid[] RETURNING worker_id, started_at",
-            "SELECT worker_id, started_at FROM leases WHERE id = %(lease_id)s::uuid AND task_ids = %(ids)s::text::uuid[]",
+            "DELETE FROM leases WHERE id = %(lease_id)s::uuid AND task_ids = %(ids)s::text::uuid[]"
+            " RETURNING worker_id, started_at",
+            "SELECT worker_id, started_at FROM leases"
+            " WHERE id = %(lease_id)s::uuid AND task_ids = %(ids)s::text::uuid[]",
         ),
         (" AND task_ids = %(ids)s::text::uuid[]", ""),
         ("task_ids = %(ids)s::text::uuid[]", "task_ids @> %(ids)s::text::uuid[]"),
@@ -409,13 +413,13 @@ def pytest_configure() -> None:
 def mutated(text: str, mutation: Mutation) -> str:
     code = re.sub(r"(?m)^--.*\n", "", text)
     if code.count(mutation.text) != 1:
-        raise ValueError(f"{mutation}: stands there {code.count(mutation.text)} times")
+        raise ValueError(f"{mutation}: found {code.count(mutation.text)} times; expected once")
     return code.replace(mutation.text, mutation.instead)
 
 
 def unfit() -> list[str]:
-    """Say of each mutation whose text does not stand in its file exactly once, or that is there twice, what is wrong."""
-    wrong = [f"{mutation}: is there twice" for mutation, count in Counter(MUTATIONS).items() if count > 1]
+    """Return the errors of mutations that are listed twice, or whose text is not exactly once in the file."""
+    wrong = [f"{mutation}: is listed twice" for mutation, count in Counter(MUTATIONS).items() if count > 1]
     for mutation in MUTATIONS:
         try:
             mutated((SQL / mutation.file).read_text(encoding="utf-8"), mutation)
@@ -425,7 +429,7 @@ def unfit() -> list[str]:
 
 
 def killed_by(number: int | None) -> str | None:
-    """Run the tests with one mutation, or with none; return the test that failed, or None."""
+    """Run the tests with one mutation, or without; return the test that failed, or None."""
     for pattern in TESTS:
         files = sorted(map(str, Path("tests").glob(pattern)))
         command = [
@@ -466,14 +470,12 @@ def main(words: list[str]) -> int:
         raise SystemExit("\n".join(wrong))
     chosen = [n for n, mutation in enumerate(MUTATIONS) if not words or any(word in str(mutation) for word in words)]
     if failed := killed_by(None):
-        raise SystemExit(f"{failed} fails without any mutation")
+        raise SystemExit(f"{failed} fails without a mutation")
     survived = []
     for number in chosen:
         began, killer = time.monotonic(), killed_by(number)
-        print(
-            f"{'killed  ' if killer else 'SURVIVED'} {time.monotonic() - began:4.0f} s  {MUTATIONS[number]}  {killer or ''}",
-            flush=True,
-        )
+        result = "killed  " if killer else "SURVIVED"
+        print(f"{result} {time.monotonic() - began:4.0f} s  {MUTATIONS[number]}  {killer or ''}", flush=True)
         survived += [] if killer else [number]
     print(f"{len(chosen)} mutations, {len(survived)} survived")
     return 1 if survived else 0

@@ -1,4 +1,4 @@
-"""A relay of TCP connections on loopback, which tests cut: what a network does to a client between which and the server it stands."""
+"""A relay of TCP connections on loopback that tests cut, as a network between client and server fails."""
 
 import socket
 import threading
@@ -6,7 +6,7 @@ from contextlib import suppress
 
 
 class Relay:
-    """Passes on what comes, both ways. `cut` ends the connections that are there; while `is_open` is false, new ones end at once."""
+    """Passes data on both ways. `cut` ends present connections; while `is_open` is false, new ones end at once."""
 
     def __init__(self, port: int) -> None:
         self.is_open = True

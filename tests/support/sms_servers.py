@@ -1,4 +1,4 @@
-"""Servers that speak what SMS providers speak, on loopback: an HTTP gateway and an SMPP server. Each is told what to answer, and keeps what it got."""
+"""Servers of SMS providers on loopback: an HTTP gateway and an SMPP server. They give set answers and keep requests."""
 
 import contextlib
 import socket
@@ -22,7 +22,10 @@ _SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP reply. With `lost` the connection is closed instead, with `until` once that is set; with `cut` in the middle of the body."""
+    """An HTTP reply.
+
+    With `lost` the connection closes without a reply, with `until` once the event is set, with `cut` within the body.
+    """
 
     code: int = 201
     body: Any = None
@@ -34,7 +37,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it came."""
+    """A request as it arrived."""
 
     method: str
     path: str
@@ -47,7 +50,7 @@ class Asked:
 
 
 class Gateway:
-    """Answers in the order of `answers`; once those are used up, as Twilio does when all is well."""
+    """Gives `answers` in order, and then the replies of Twilio to valid requests."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.answers: list[Answer] = []
@@ -105,7 +108,7 @@ def accepted(number: int) -> Answer:
 
 
 def refused(http_code: int, error: int, message: str, **headers: str) -> Answer:
-    """Answer as Twilio does when something is wrong."""
+    """Answer as Twilio does to a wrong request."""
     about = {
         "code": error,
         "message": message,
@@ -116,11 +119,11 @@ def refused(http_code: int, error: int, message: str, **headers: str) -> Answer:
 
 
 LOSE, SILENCE = "lose", "silence"
-"""What the SMPP server may do with a submit_sm instead of answering it: close the connection, say nothing."""
+"""Instead of a reply to submit_sm, the SMPP server may close the connection (`LOSE`) or stay silent (`SILENCE`)."""
 
 
 class SmppServer:
-    """Answers binds and submits with the statuses in `bind_statuses` and `statuses`, in order, and with success once those are used up."""
+    """Answers binds and submits with `bind_statuses` and `statuses` in order, and then with success."""
 
     def __init__(self, system_id: str = "dtqs", password: str = "sesame", tls: ssl.SSLContext | None = None) -> None:
         self._account, self._tls = (system_id.encode(), password.encode()), tls
@@ -142,12 +145,12 @@ class SmppServer:
         return [pdu.command for pdu in self.got]
 
     def wait_for(self, command: str, count: int = 1) -> Any:
-        """Wait until so many PDUs of the sort have come, and return the last."""
+        """Wait until `count` PDUs of this command have arrived, and return the last."""
         eventually(lambda: self.commands().count(command) >= count, 10, f"{count} {command}")
         return [pdu for pdu in self.got if pdu.command == command][-1]
 
     def request(self, command: str, **fields: Any) -> None:
-        """Ask something of the client."""
+        """Send a request to the client."""
         self.send_raw(smpp.make_pdu(command, client=self._numbers, **fields).generate())
 
     def send_raw(self, data: bytes) -> None:
@@ -155,7 +158,7 @@ class SmppServer:
             self.connections[-1].sendall(data)
 
     def lose(self) -> None:
-        """Close the newest connection without a word."""
+        """Close the newest connection without a reply."""
         with contextlib.suppress(OSError):
             self.connections[-1].shutdown(socket.SHUT_RDWR)
 
@@ -193,7 +196,7 @@ class SmppServer:
                     return
 
     def _answer(self, connection: socket.socket, pdu: Any) -> bool:
-        """Answer a request; False ends the connection."""
+        """Answer a request; return False to end the connection."""
         if pdu.is_response() or self.is_mute:
             return True
         status: int | str = consts.SMPP_ESME_ROK

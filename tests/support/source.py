@@ -1,4 +1,4 @@
-"""The product's own source files, parsed once for all checks of a process."""
+"""The product's source files, parsed once for all checks of a process."""
 
 import ast
 import functools
@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 @functools.cache
 def tree(path: Path) -> ast.Module:
-    """Return the parsed file. Callers do not change it."""
+    """Return the parsed file. Callers must not change it."""
     return ast.parse(path.read_text(encoding="utf-8"))
 
 

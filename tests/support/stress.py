@@ -1,6 +1,6 @@
-"""What a random stress of the store is made of: a database with faults, and the parts that workers, keepers, publishers and clients play on it.
+"""Parts of a random stress of the store: a database with faults, and players for all processes that use it.
 
-The laws are asserted by tests/integration/test_stress.py.
+The players act as workers, keepers, publishers and clients. tests/integration/test_stress.py asserts the laws.
 """
 
 import random
@@ -28,7 +28,7 @@ MAX_RETRIES = 3
 
 
 class FaultyDatabase(Database):
-    """Naps before a commit, gives a statement up while the server still runs it, and loses replies after the commit."""
+    """Waits before commits, gives up statements that the server still runs, and loses replies after commits."""
 
     def __init__(self, world: World, name: str, chance: random.Random) -> None:
         super().__init__(world.section, 1, name)
@@ -58,14 +58,14 @@ class FaultyDatabase(Database):
 
         def napping(run: Run) -> T:
             result = work(run)
-            time.sleep(self._chance.uniform(0, 0.008))  # the fault itself: others run into what is not committed yet
+            time.sleep(self._chance.uniform(0, 0.008))  # the fault itself: others run into the uncommitted work
             return result
 
         return super().transaction_once(napping, pair=True)
 
 
 class Scene:
-    """What all parts know: the tasks that were accepted, the workers that ever were, and how often what was done."""
+    """The knowledge of all parts: the accepted tasks, all workers that ever registered, and a count of each action."""
 
     def __init__(self) -> None:
         self.tasks: list[str] = []
@@ -73,16 +73,19 @@ class Scene:
         self.counts: dict[str, int] = {}
 
     def some_tasks(self, chance: random.Random, most: int) -> list[str]:
-        """The newest more often, since the old ones have ended; in no order."""
+        """Return some tasks in no order, mostly from the newest, since the old ones have ended."""
         known = self.tasks[-150:] if chance.random() < 0.9 else self.tasks
         return list({chance.choice(known) for _ in range(chance.randint(1, most))}) if known else []
 
-    def count(self, what: str, number: int = 1) -> None:
-        self.counts[what] = self.counts.get(what, 0) + number
+    def count(self, action: str, number: int = 1) -> None:
+        self.counts[action] = self.counts.get(action, 0) + number
 
 
 class Part:
-    """Plays one process in a thread of its own, with a store and chances of its own; `turn` may end with StoreUnavailable at any point."""
+    """Plays one process in its own thread, with its own store and random numbers.
+
+    `turn` may end with StoreUnavailable at any point.
+    """
 
     def __init__(self, scene: Scene, store: Store, chance: random.Random) -> None:
         self.scene, self.store, self.chance = scene, store, chance
@@ -92,7 +95,7 @@ class Part:
 
 
 class Client(Part):
-    """Submits, says it again, cancels, and retries what has failed."""
+    """Submits, repeats submits, cancels, and retries failed tasks."""
 
     def turn(self) -> None:
         self.chance.choice([self._submit, self._submit, self._submit_once, self._cancel, self._retry])()
@@ -136,7 +139,10 @@ class Client(Part):
 
 
 class Publisher(Part):
-    """Relays, puts far out, puts off and repairs; nobody reads its hints, since any worker may name any task at any time."""
+    """Relays, puts far out, puts off and repairs.
+
+    Nobody reads its hints, since any worker may name any task at any time.
+    """
 
     def turn(self) -> None:
         self.chance.choice([self._relay, self._relay, self._put_off, self._far_out, self._repair])()
@@ -160,7 +166,7 @@ class Publisher(Part):
 
 
 class Keeper(Part):
-    """Judges workers dead: those that are, those that only seem so, and those that run."""
+    """Marks workers dead: dead ones, ones that only seem dead, and running ones."""
 
     def turn(self) -> None:
         if self.chance.random() < 0.5:
@@ -170,7 +176,7 @@ class Keeper(Part):
                 self._reclaim(worker_id, heartbeat)
         elif self.scene.workers:
             self._reclaim(self.chance.choice(self.scene.workers[-8:]), None)
-        time.sleep(self.chance.uniform(0, 0.05))  # its period: with none the workers would get nothing done
+        time.sleep(self.chance.uniform(0, 0.05))  # its period: without it the workers would get nothing done
 
     def _reclaim(self, worker_id: str, seen: str | None) -> None:
         known = Death(
@@ -183,7 +189,7 @@ class Keeper(Part):
 
 
 class Worker(Part):
-    """Claims, runs, reports, finishes in every way, gives back, dies without a word, and goes on though it was judged dead."""
+    """Claims, runs, reports, finishes in every way, gives back, dies, and goes on after it was marked dead."""
 
     def __init__(self, scene: Scene, store: Store, chance: random.Random) -> None:
         super().__init__(scene, store, chance)
@@ -196,7 +202,7 @@ class Worker(Part):
             [self._claim] * (4 if len(self._held) < 3 else 0) + [self._beat] + [self._settle] * (6 if self._held else 0)
         )
         if self.chance.random() < 0.01:
-            self._begin()  # it dies: what it holds is for a keeper to find
+            self._begin()  # it dies, and a keeper must find its leases
         elif self.chance.random() < 0.005:
             self.store.workers.retire(self._id)
             self._begin()
@@ -231,8 +237,8 @@ class Worker(Part):
 
     def _beat(self) -> None:
         if not self.store.workers.beat(self._id, REPORT):
-            self.scene.count("found itself dead")
-            if self.chance.random() < 0.7:  # else it was frozen just now, and goes on with what it believes to hold
+            self.scene.count("found itself marked dead")
+            if self.chance.random() < 0.7:  # else it was frozen, and goes on with its old leases
                 self._begin()
             return
         for held in self.store.leases.held(self._id):
@@ -277,7 +283,7 @@ class Worker(Part):
             )
         )
         self._forget(lease_id)
-        # the answer to what was said twice does not tell whether the first had landed: the database does
+        # The answer to a repeated finish does not say whether the first one had landed; the database does.
         if following in self._until_answered(lambda: [held.lease_id for held in self.store.leases.held(self._id)]):
             self._held[following] = keep
             self.scene.count("went on after a part")
@@ -295,12 +301,12 @@ class Worker(Part):
             self.chance.choice([0.0, 0.05]),
         )
 
-    def _until_answered(self, say: Callable[[], list[T]]) -> list[T]:
+    def _until_answered(self, call: Callable[[], list[T]]) -> list[T]:
         while True:
             try:
-                return say()
+                return call()
             except StoreUnavailable:
-                self.scene.count("said again")
+                self.scene.count("repeated")
 
     def _forget(self, lease_id: str) -> None:
         self._known.discard(lease_id)

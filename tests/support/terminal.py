@@ -1,4 +1,4 @@
-"""A real terminal for tests: tmux, with a server of its own, in which a command runs and whose screen is read."""
+"""A real terminal for tests: tmux with its own server, in which a command runs and whose screen tests read."""
 
 import os
 import shlex
@@ -13,15 +13,15 @@ from tests.support.helpers import eventually
 
 
 class Terminal:
-    """A command in a terminal of so many columns and rows. A context manager."""
+    """A command in a terminal of `columns` and `rows`. A context manager."""
 
     def __init__(
         self, folder: Path, command: list[str], environment: Mapping[str, str], columns: int = 80, rows: int = 24
     ) -> None:
         if shutil.which("tmux") is None:
-            pytest.skip("there is no tmux")
+            pytest.skip("tmux is not installed")
         self._socket = folder / "tmux"
-        # what is left on the screen after the end tells how it ended
+        # the line on the screen after the end shows the exit status
         line = f"{shlex.join(command)}; echo ended with $?; cat"
         self._environment = {**os.environ, **environment, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
         self._tmux("-f", "/dev/null", "new-session", "-d", "-s", "test", "-x", str(columns), "-y", str(rows), line)
@@ -36,11 +36,11 @@ class Terminal:
         return self._tmux("capture-pane", "-p", "-t", "test")
 
     def styled(self) -> str:
-        """The screen with the escape sequences of its styles."""
+        """Return the screen with the escape sequences of its styles."""
         return self._tmux("capture-pane", "-p", "-e", "-t", "test")
 
     def press(self, *keys: str) -> None:
-        """Press keys, named as tmux names them: Enter, Down, PPage, Escape, or a character."""
+        """Press keys by tmux's names: Enter, Down, PPage, Escape, or a character."""
         for key in keys:
             self._tmux("send-keys", "-t", "test", key)
 
@@ -51,7 +51,7 @@ class Terminal:
         self._tmux("resize-window", "-t", "test", "-x", str(columns), "-y", str(rows))
 
     def until(self, *words: str, without: str = "", seconds: float = 15.0) -> str:
-        """Wait until all these words are on the screen, and some are not; return it."""
+        """Wait until the screen has all these words and lacks `without`; return it."""
 
         def there() -> str:
             screen = self.screen()

@@ -1,4 +1,4 @@
-"""A system under trial: the verbs of the tests that kill, cut and stop, and the promise that every one of them checks."""
+"""A system under trial: verbs for the tests that kill, cut and stop its parts, and the check of the promise."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ SHORT: Sections = {
 
 @dataclass(frozen=True, slots=True)
 class LiveWorker:
-    """A worker that is not marked dead, as its row says."""
+    """A worker that is not marked dead, as its row shows it."""
 
     worker_id: str
     pid: int
@@ -54,7 +54,7 @@ class LiveWorker:
 
 
 class Trial(System):
-    """A running system whose parts may be maltreated. Tasks go in through the store (a keeper relays them), or through HTTP."""
+    """A running system whose parts a test may break. Tasks go in through the store (a keeper relays them) or HTTP."""
 
     def __init__(self, folder: Path, dsn: str, amqp_url: str, config: Sections, packages: Path) -> None:
         super().__init__(folder, dsn, amqp_url, _merge(SHORT, config))
@@ -71,7 +71,7 @@ class Trial(System):
         self.store.stop()
 
     def start_another_supervisor(self) -> "subprocess.Popen[bytes]":
-        """Start one more on the same configuration and state folder, and wait until its children are ready."""
+        """Start another supervisor on the same configuration and state folder; wait until its children are ready."""
         with ReadySocket() as listener:
             process = self._spawn("supervisor", {"NOTIFY_SOCKET": listener.address})
             self._others.append(process)
@@ -87,7 +87,7 @@ class Trial(System):
         light: bool = True,
         **fields: Any,
     ) -> list[str]:
-        """Store so many equal tasks; `fields` as of NewTask. Their ids in the order of the submit."""
+        """Store `count` equal tasks and return their ids in order; `fields` are those of NewTask."""
         text = orjson.dumps(payload or {}).decode()
         tasks = [NewTask(uuid7(), task_type, light, text, **fields) for _ in range(count)]
         for start in range(0, count, 1000):
@@ -102,16 +102,16 @@ class Trial(System):
         light: bool = False,
         **fields: Any,
     ) -> str:
-        """Store one task, a heavy one unless said otherwise."""
+        """Store one task, heavy by default."""
         return self.put(payload, task_type=task_type, light=light, **fields)[0]
 
     def hint(self, task_ids: Sequence[str], *, light: bool = False, task_type: str = "echo", times: int = 1) -> None:
-        """Publish hints as anybody might: too many, too early, for tasks that ended."""
+        """Publish hints as a faulty publisher might: too many, too early, for tasks that have ended."""
         self.publish(encode_hint(task_type, light, task_ids), times)
 
     def publish(self, body: bytes, times: int = 1) -> None:
-        """Publish to the task queue, once it is there."""
-        eventually(lambda: look_once(self.config.rabbitmq, "trial") is not None, 10, "the queue is there")
+        """Publish to the task queue, once it exists."""
+        eventually(lambda: look_once(self.config.rabbitmq, "trial") is not None, 10, "the queue exists")
         with pika.BlockingConnection(pika.URLParameters(self.amqp_url)) as connection:
             channel = connection.channel()
             for _ in range(times):
@@ -132,7 +132,7 @@ class Trial(System):
         return LiveWorker(*eventually(lambda: self.rows(query, task_id), 10, f"a worker holds {task_id}")[0])
 
     def running(self, task_id: str) -> LiveWorker:
-        """Wait until a worker's heartbeat says that it runs the task, and return it."""
+        """Wait until a worker's heartbeat shows that it runs the task, and return the worker."""
         return eventually(
             lambda: [worker for worker in self.workers() if worker.task_id == task_id], 10, f"a worker runs {task_id}"
         )[0]
@@ -166,7 +166,7 @@ class Trial(System):
         return Counter(row[0] for row in self.rows("SELECT outcome FROM tasks"))
 
     def check(self) -> None:
-        """The promise: each task that ended did so once, those that did not are in one place, and nothing else is anywhere."""
+        """Check the promise: a task that ended has one final event, any other is in one place, and nothing strays."""
         after: str | None = None
         while True:
             audited = self.store.reads.audit(after, 1000)
@@ -176,7 +176,8 @@ class Trial(System):
                 break
         assert not self.store.reads.audit_strays()
         wrong = self.rows(
-            "SELECT t.id::text, t.outcome, count(g.id), min(g.event) FROM tasks t LEFT JOIN logs g ON g.task_id = t.id AND g.event = ANY (%s)"
+            "SELECT t.id::text, t.outcome, count(g.id), min(g.event)"
+            " FROM tasks t LEFT JOIN logs g ON g.task_id = t.id AND g.event = ANY (%s)"
             " GROUP BY t.id HAVING count(g.id) <> (t.outcome IS NOT NULL)::int OR min(g.event) <> t.outcome",
             list(OUTCOMES),
         )
@@ -195,11 +196,11 @@ class Trial(System):
         return [row.event for row in self.logs(task_id)]
 
     def spent(self) -> dict[int, int]:
-        """How many tasks have spent how many attempts."""
+        """Return the number of tasks for each number of spent attempts."""
         return dict(self.rows("SELECT attempts, count(*) FROM tasks GROUP BY 1"))
 
     def pids(self) -> list[int]:
-        """Every process of the system."""
+        """Return every process of the system."""
         roots = [process.pid for process in (self.api, self.supervisor, *self._others) if process]
         return [pid for root in roots for pid in family(root)]
 
@@ -207,7 +208,7 @@ class Trial(System):
         os.kill(pid, signal.SIGKILL)
 
     def kill_supervisor(self) -> list[int]:
-        """Kill it, and return the processes that it had."""
+        """Kill the supervisor and return its processes."""
         assert self.supervisor
         pids = family(self.supervisor.pid)
         self.supervisor.kill()
@@ -222,7 +223,7 @@ class Trial(System):
 
 
 def alive(pids: Sequence[int]) -> list[int]:
-    """Return those that are there and no zombies."""
+    """Return the processes that exist and are no zombies."""
     return [pid for pid in pids if family(pid)]
 
 
@@ -236,7 +237,7 @@ def delete_queue(url: str) -> None:
 
 
 def install_processors(folder: Path) -> Path:
-    """Make a folder which, on PYTHONPATH, registers tests/support/trial_processors.py as an installed package would."""
+    """Make a folder that, on PYTHONPATH, registers trial_processors.py as an installed package would."""
     about = folder / "dtqs_trial-1.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: dtqs-trial\nVersion: 1\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Task types that misbehave in ways that `echo` does not; installed for the systems under trial by `install_processors`."""
+"""Task types that misbehave in ways that `echo` does not; `install_processors` installs them for systems on trial."""
 
 import ctypes
 import os
@@ -46,7 +46,7 @@ class StubbornPayload(Payload):
 
 @processor("stubborn", payload=StubbornPayload, max_retries=0)
 def stubborn(payload: StubbornPayload, context: Context) -> None:
-    """Swallow everything that is to interrupt it."""
+    """Swallow every interrupt."""
     Path(payload.marker).touch()
     while True:
         try:
@@ -61,7 +61,7 @@ class ShapePayload(Payload):
 
 @processor("shape", payload=ShapePayload, light=True)
 def shape(payload: ShapePayload, context: Context) -> object:
-    """Return what cannot be stored."""
+    """Return a value that the store cannot keep."""
     shapes = {
         "set": {1, 2},
         "nul": {"text": "a\0b"},
@@ -103,7 +103,7 @@ class _Never(Postponed):
 
 @processor("odd", payload=OddPayload, max_retries=0, timeout_seconds=1)
 def odd(payload: OddPayload, context: Context) -> object:
-    """Give the context, or raise, what nobody can use."""
+    """Give the context an unusable value, or raise an unusable error."""
 
     def write(file: BinaryIO) -> None:
         file.write(b"x")
@@ -138,7 +138,7 @@ class MarksPayload(Payload):
 
 @processor("marks", payload=MarksPayload, max_retries=0, timeout_seconds=0.5)
 def marks(payload: MarksPayload, context: Context) -> None:
-    """Leave the process's signals as no worker wants them, or run into the time limit."""
+    """Change the process's signals in ways that break a worker, or run into the time limit."""
     if payload.leave:
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -157,7 +157,7 @@ class EffectPayload(Payload):
 
 @processor("effect", payload=EffectPayload)
 def effect(payload: EffectPayload, context: Context) -> None:
-    """Say that an effect begins, and take time over it in the first attempt."""
+    """Report that an effect begins, and take long over it in the first attempt."""
     context.effect_begins(payload.on_ambiguous)
     if context.attempt == 1:
         time.sleep(payload.seconds)
@@ -169,7 +169,7 @@ class NoPayload(Payload):
 
 @processor("once", payload=NoPayload, retry_on_timeout=False)
 def once(payload: NoPayload, context: Context) -> None:
-    """Take long, and be worth no second attempt."""
+    """Take long, and allow no second attempt after the time limit."""
     time.sleep(1000)
 
 
@@ -179,7 +179,7 @@ class HoardPayload(Payload):
 
 @processor("hoard", payload=HoardPayload)
 def hoard(payload: HoardPayload, context: Context) -> None:
-    """Fill a folder, store a file, and take long over the next one in the first attempt."""
+    """Fill a folder, store a file, and take long over the next file in the first attempt."""
 
     def write(file: BinaryIO) -> None:
         file.write(b"x" * 1000)
@@ -198,5 +198,5 @@ class HoldsPayload(Payload):
 
 @processor("holds", payload=HoldsPayload, max_retries=1)
 def holds(payload: HoldsPayload, context: Context) -> None:
-    """Call C code that keeps Python's lock: no thread of the worker runs meanwhile."""
+    """Call C code that keeps the interpreter lock: no other thread of the worker runs meanwhile."""
     ctypes.PyDLL(None).sleep(payload.seconds)
