@@ -1,6 +1,6 @@
-"""Whether this code may work on the database's schema, which may change while it runs.
+"""Checks that this code fits the database's schema, which may change while it runs.
 
-The clock and /readyz look at it; a request only reads what they saw.
+A chore and /readyz ask the database. Requests only read the last answer.
 """
 
 import logging
@@ -12,18 +12,18 @@ logger = logging.getLogger(__name__)
 
 
 class Fitness:
-    """`ask` is the store's: why this code must not work on that schema, or None."""
+    """The last answer. `ask` is the store's: it returns the reason against running on the schema, or None."""
 
     def __init__(self, ask: Callable[[], str | None]) -> None:
         self._ask = ask
         self.refusal: str | None = None
 
     def look(self) -> None:
-        """Ask the database. Raises StoreUnavailable: then what was known holds."""
+        """Ask the database. Raises StoreUnavailable, and then keeps the last answer."""
         self.learn(self._ask())
 
     def learn(self, refusal: str | None) -> None:
-        """Remember an answer, and log it where it is another one."""
+        """Keep an answer, and log it if it differs from the last."""
         before, self.refusal = self.refusal, refusal
         if refusal is not None and refusal != before:
             logger.critical("cannot work on this database any more: submits are refused", extra={"reason": refusal})
@@ -31,6 +31,6 @@ class Fitness:
             logger.warning("the schema fits again: submits are accepted")
 
     def require(self) -> None:
-        """Raises SchemaUnfit."""
+        """Raise SchemaUnfit if this code does not fit the schema."""
         if self.refusal is not None:
             raise SchemaUnfit(self.refusal)

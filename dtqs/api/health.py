@@ -1,4 +1,4 @@
-"""Is this process there (/healthz), and can it take tasks (/readyz)? Without RabbitMQ submits are accepted all the same."""
+"""/healthz: the process runs. /readyz: it can accept tasks. It accepts them also while RabbitMQ is away."""
 
 import time
 
@@ -28,7 +28,7 @@ class Readyz:
 
     def on_get(self, _: falcon.Request, resp: falcon.Response) -> None:
         state = self._probe()
-        # a broker that refuses is not one that is away: no wait helps, and what is accepted would never be handed out
+        # a broker that refuses the login needs an operator: accepted tasks would never reach a worker
         there = state == "connected" and self._link.state != "refused" and self._fitness.refusal is None
         rabbitmq = {"state": self._link.state, "since_seconds": round(time.monotonic() - self._link.since, 1)}
         document: dict[str, object] = {
@@ -43,7 +43,7 @@ class Readyz:
     on_head = on_get
 
     def _probe(self) -> str:
-        """Ask the database, and wait for no longer than a load balancer does: the pool's own limits are those of requests."""
+        """Return the database's state within 2 s: load balancers wait no longer, and the pool's own limits are longer."""
         probe = gevent.spawn(self._ask)
         try:
             return str(probe.get(timeout=PROBE_SECONDS))
@@ -52,7 +52,7 @@ class Readyz:
             return "away"
 
     def _ask(self) -> str:
-        """A server that only reads takes no task: a standby, or one whose disk is being rescued."""
+        """Ask the database. A read-only server, such as a standby, cannot accept tasks."""
         try:
             refusal, read_only = self._database.state(Deadline(PROBE_SECONDS))
         except StoreUnavailable:

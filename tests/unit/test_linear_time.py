@@ -14,7 +14,7 @@ import pytest
 
 import dtqs
 from dtqs import masking as secrets
-from dtqs.api.access import origin, sessions
+from dtqs.api.access import origin, sessions, signing
 from dtqs.api.files import downloads
 from dtqs.api.http import names, strict
 from dtqs.api.stream import position
@@ -144,6 +144,11 @@ def receipt(text: str) -> object:
     return receipts.receipt_in(pdu)
 
 
+def opened(token: str) -> None:
+    with suppress(signing.TokenForged):
+        signing.Signer(b"k", sessions._SESSION, 1).open(token)
+
+
 BY_HAND: dict[str, tuple[Callable[[str], object], str, list[str]]] = {
     "mail address": (addresses.parse, "", [" ", "<", "< ", "a <", ".", '"', "\\"]),
     "mail domain": (addresses.ascii_domain, "", ["a", "a.", "ü", "xn--"]),
@@ -172,7 +177,7 @@ BY_HAND: dict[str, tuple[Callable[[str], object], str, list[str]]] = {
     "disposition": (lambda text: names.disposition(text, "text/plain"), "", ["\\", "ü"]),
     "Range": (downloads._RANGE.fullmatch, "bytes=", ["1", "-"]),
     "Host": (origin._name, "", ["a", ":", "[", "ａ"]),
-    "cookie": (sessions._decoded, "", ["a", "_"]),
+    "token": (opened, "", ["a", "_"]),
     "Last-Event-ID": (lambda text: position.decode(text, []), "", ["_", "A"]),
     "due_at": (envelope._due_at, "2030-01-31T12:00:00.", ["1"]),
     "JSON": (lambda text: strict.decode(text.encode()), "", ["[", '{"a":', "[1,", "1"]),

@@ -1,4 +1,7 @@
-"""Who calls, and what the key allows: `Authorization: Bearer KEY`, looked up by its hash and remembered for some seconds; or the session of a browser."""
+"""Authentication: an API key (`Authorization: Bearer KEY`) or the session of a browser.
+
+A key is looked up by its hash, and remembered for some seconds.
+"""
 
 import hashlib
 import ipaddress
@@ -21,9 +24,9 @@ _CHALLENGE = 'Bearer realm="dtqs"'
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A key's holder, or anybody where auth is off. `owner` is the key whose tasks and files it sees; None: everybody's.
+    """The caller of a request: an API key, or anybody with auth off.
 
-    `ceilings` is None for most: then nothing is to be looked at.
+    `owner` is the key whose tasks and files the caller sees; None means all. `ceilings` is None for most keys.
     """
 
     key_id: str | None
@@ -33,7 +36,7 @@ class Caller:
 
     @property
     def name_space(self) -> str:
-        """Whose idempotency keys these are."""
+        """The owner of the caller's idempotency keys."""
         return self.key_id or _NOBODY
 
 
@@ -41,9 +44,10 @@ _ANYBODY = Caller(None, None, frozenset(("submit", "read", "admin")))
 
 
 class Auth:
-    """Judges requests. `find` is the store's look-up of a secret; `hosts` judges where it is not `enabled`; `proxies` are addresses and networks.
+    """Authenticates requests.
 
-    `may_write` is asked before each request that writes, and raises where none may now.
+    `find` is the store's look-up of a secret. `hosts` checks requests if auth is not `enabled`. `proxies` are addresses
+    and networks of trusted proxies. `may_write` runs before each request that writes, and raises to refuse it.
     """
 
     def __init__(
@@ -63,8 +67,11 @@ class Auth:
         self._proxies = tuple(ipaddress.ip_network(each) for each in proxies)
 
     def require(self, req: falcon.Request, scope: str) -> Caller:
-        """Return the caller. Raises HTTPUnauthorized (no key, or none of ours), HTTPForbidden (not its scope; another site's page),
-        TooManyRequests, StoreUnavailable, and what `may_write` raises."""
+        """Return the caller.
+
+        Raises HTTPUnauthorized (no key, or an unknown one), HTTPForbidden (lacks the scope; another site's page),
+        TooManyRequests, StoreUnavailable, and the errors of `may_write`.
+        """
         caller = self._known(req, scope) if self.enabled else self._anybody(req)
         if scope == "submit":
             self._may_write()
@@ -84,22 +91,28 @@ class Auth:
         return caller
 
     def find(self, req: falcon.Request, secret: str) -> ApiKey | None:
-        """Return the key with this secret. Raises TooManyRequests where this address has shown too many that are none, StoreUnavailable."""
+        """Return the key with this secret, or None.
+
+        Raises TooManyRequests if this address has sent too many unknown keys, StoreUnavailable.
+        """
         digest = hashlib.sha256(secret.encode("latin-1", "replace")).digest()
         expires_at, key = self._remembered.get(digest, _NOT_REMEMBERED)
         return key if time.monotonic() < expires_at else self._look_up(req, secret, digest)
 
     def _look_up(self, req: falcon.Request, secret: str, digest: bytes) -> ApiKey | None:
         address = address_of(req, self._proxies)
-        if digest not in self._good:  # others behind the same proxy may guess; that must not lock out who does not
+        # others behind the same proxy may guess keys: that must not lock out the holder of a good key
+        if digest not in self._good:
             self._throttle.wait_turn(address)
         now = time.monotonic()
         expires_at, key = self._remembered.get(digest, _NOT_REMEMBERED)
-        if now < expires_at:  # another request with this key had its turn before
+        # another request with this key may have looked it up during the wait
+        if now < expires_at:
             return key
         key = self._find(secret)
         for known in (self._remembered, self._good):
-            if len(known) >= _REMEMBERED_LIMIT:  # a flood of invented keys must not fill the memory
+            # a flood of invented keys must not fill the memory
+            if len(known) >= _REMEMBERED_LIMIT:
                 known.clear()
         self._remembered[digest] = (now + REMEMBERED_SECONDS, key)
         if key is None:
@@ -118,7 +131,7 @@ class Auth:
         caller = _caller_of(self.find(req, secret.strip()))
         if caller is None:
             raise falcon.HTTPUnauthorized(
-                description="no such API key, or it was revoked", challenges=[f'{_CHALLENGE}, error="invalid_token"']
+                description="the API key is unknown or revoked", challenges=[f'{_CHALLENGE}, error="invalid_token"']
             )
         return caller
 
@@ -127,15 +140,16 @@ class Auth:
         caller = _caller_of(session.key if session else None)
         if caller is None:
             raise falcon.HTTPUnauthorized(
-                description="the login is over, or its API key was revoked: log in again", challenges=[_CHALLENGE]
+                description="the session has ended, or its API key was revoked: log in again", challenges=[_CHALLENGE]
             )
         refuse_foreign(req, is_browser=True)
         return caller
 
 
 def lacking(scope: str, scopes: Iterable[str]) -> str:
-    """Word the refusal of a key that lacks a scope."""
-    return f"this key lacks scope `{scope}` (it has: {', '.join(sorted(scopes))}); create one with `dtqs key create NAME --scope {scope}`"
+    """Return the message for a key that lacks a scope."""
+    owned = ", ".join(sorted(scopes))
+    return f"this key lacks scope `{scope}` (it has: {owned}); create one with `dtqs key create NAME --scope {scope}`"
 
 
 def _caller_of(key: ApiKey | None) -> Caller | None:

@@ -1,4 +1,4 @@
-"""Where a request of a browser comes from: what a cookie, or no key at all, is good for must not be done for other people's pages."""
+"""The origin of a browser's request: pages of other sites must not use a user's cookie, or an API without keys."""
 
 import ipaddress
 from contextlib import suppress
@@ -8,14 +8,17 @@ import falcon
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _KNOWN_LIMIT = 64
-_NOT_OURS = "without API keys ([api] auth = off) the Host must be a name of loopback (localhost, 127.0.0.1, [::1]) or the host of [api] public_url"
+_NOT_OURS = (
+    "without API keys ([api] auth = off) the Host must be a loopback name (localhost, 127.0.0.1, [::1])"
+    " or the host of [api] public_url"
+)
 
 
 class OwnHosts:
-    """By which names we may be called where no key is asked for: those of loopback, and the one of `public_url`.
+    """The host names that an API without keys accepts: loopback names, and the host of `public_url`.
 
-    A page of evil.example whose name its owner has turned to 127.0.0.1 (DNS rebinding) is to the browser of our own site: it may read answers, and says
-    `same-origin`. Only the name tells it, which no page can choose.
+    With DNS rebinding, evil.example resolves to 127.0.0.1. The browser then treats its page as same-origin and lets it
+    read answers. Only the Host header gives it away, because no page can choose it.
     """
 
     def __init__(self, public_url: str) -> None:
@@ -23,22 +26,22 @@ class OwnHosts:
         self._known: set[str] = set()
 
     def require(self, req: falcon.Request) -> None:
-        """Raises HTTPForbidden. Who sends no Host at all is no browser."""
+        """Raise HTTPForbidden for a foreign Host. Browsers always send one, so a request without it passes."""
         host = req.env.get("HTTP_HOST")
         if host is None or host in self._known:
             return
         if not self._is_ours(host):
             raise falcon.HTTPForbidden(description=_NOT_OURS)
-        if len(self._known) < _KNOWN_LIMIT:  # every port is another text
+        # each port makes another text, so the cache needs a limit
+        if len(self._known) < _KNOWN_LIMIT:
             self._known.add(host)
 
     def _is_ours(self, host: str) -> bool:
         name = _name(host)
         if not name:
             return False
-        if name in ("localhost", self._public) or name.endswith(
-            ".localhost"
-        ):  # which is loopback's for ever (RFC 6761)
+        # RFC 6761 reserves names below .localhost for loopback
+        if name in ("localhost", self._public) or name.endswith(".localhost"):
             return True
         with suppress(ValueError):
             return ipaddress.ip_address(name).is_loopback
@@ -46,7 +49,7 @@ class OwnHosts:
 
 
 def _name(host: str) -> str:
-    """Return a Host's name without its port, as it is compared; empty for what is none."""
+    """Return the name in a Host header without its port; empty if it holds no name."""
     try:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:
@@ -54,9 +57,10 @@ def _name(host: str) -> str:
 
 
 def refuse_foreign(req: falcon.Request, is_browser: bool) -> None:
-    """Refuse a change that another site's page asks for. `is_browser`: one that does not say where it comes from is refused too. Raises HTTPForbidden.
+    """Raise HTTPForbidden for a change that another site's page requests.
 
-    Sec-Fetch-Site is the browser's own word, but only sent to https and loopback; Origin comes with every change that a browser of these years makes.
+    With `is_browser`, a request that does not tell its origin is refused too. Browsers send Sec-Fetch-Site only to https
+    and loopback. Current browsers send Origin with every change.
     """
     if req.method in SAFE_METHODS:
         return
@@ -68,6 +72,4 @@ def refuse_foreign(req: falcon.Request, is_browser: bool) -> None:
     else:
         ours = not is_browser
     if not ours:
-        raise falcon.HTTPForbidden(
-            description="a page of another site must not do this; with an API key it can be done from anywhere"
-        )
+        raise falcon.HTTPForbidden(description="a page of another site may not do this with a session; use an API key")

@@ -1,4 +1,7 @@
-"""The secret that signs tickets and sessions. It is a file, never in the database: else everybody who may read that could sign as an admin."""
+"""The secret that signs tickets and sessions.
+
+It is a file and not in the database: otherwise every reader of the database could sign as an admin.
+"""
 
 import hashlib
 import os
@@ -19,7 +22,7 @@ _HOW = "make one with `openssl rand -hex 32 > FILE; chmod 600 FILE`, and give ev
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with who may read or change the file, and what to do; the API starts all the same unless it is `refused`."""
+    """A fault of the file's owner or mode, and advice. The API still starts, unless `refused` is set."""
 
     found: str
     advice: str
@@ -27,7 +30,10 @@ class Fault:
 
 
 def file_fault(config: Config) -> Fault | None:
-    """Look at the file in the state folder; None where it is right, not used, or not there. Root may look for the user whose the folder is."""
+    """Check the file in the state folder. Return None if it is right, unused or missing.
+
+    Root checks it for the owner of the folder.
+    """
     path, me = config.supervisor.state_dir / FILE_NAME, os.geteuid()
     if not config.api.auth or config.api.secret is not None:
         return None
@@ -37,9 +43,9 @@ def file_fault(config: Config) -> Fault | None:
 
 
 def api_secret(config: Config) -> bytes:
-    """Return the signing key of `[api] secret_file`, or else of a file in the state folder, which the first API of the host makes.
+    """Return the signing key, from `[api] secret_file` or from a file in the state folder. Raises ConfigError.
 
-    Raises ConfigError. With auth off nothing is signed.
+    The first API of the host makes the file in the state folder. With auth off, the key is random: nothing is signed.
     """
     if not config.api.auth:
         return secrets.token_bytes(32)
@@ -54,15 +60,15 @@ def api_secret(config: Config) -> bytes:
 
 
 def fingerprint(key: bytes) -> str:
-    """Return what tells one key from another, and nothing of the key."""
+    """Return a fingerprint that tells keys apart and reveals nothing of them."""
     return hashlib.blake2b(b"", key=key, digest_size=8, person=b"dtqs fingerprint").hexdigest()
 
 
 def another_secret(config: Config, host: str) -> ConfigError:
-    """Word that a running API host of this database has another secret."""
+    """Return the error for a running API host on this database that has another secret."""
     file = config.supervisor.state_dir / FILE_NAME if config.api.secret is None else "[api] secret_file"
     return ConfigError([
-        f"{file}: the API on {host} signs tickets and sessions with another secret, so each host would refuse what the other has signed;"
+        f"{file}: the API on {host} signs tickets and sessions with another secret, so each host would refuse those of the other;"
         f" copy the file of {host} to this host, or set [api] secret_file on both"
     ])  # fmt: skip
 
@@ -76,15 +82,12 @@ def _read_or_make(path: Path) -> str:
         return _read(path)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(
-            [
-                f"[api] secret_file is not set, and {path} cannot be made or read: {reason}; {_HOW}, or set [supervisor] state_dir"
-            ]
-        ) from error
+        fault = f"[api] secret_file is not set, and {path} cannot be made or read: {reason}"
+        raise ConfigError([f"{fault}; {_HOW}, or set [supervisor] state_dir"]) from error
 
 
 def _read(path: Path) -> str:
-    """Raises ConfigError where somebody else may have written it, OSError, ValueError."""
+    """Return the text of the file. Raises ConfigError if another user may have written it, OSError, ValueError."""
     with path.open(encoding="utf-8") as file:
         fault = _fault(path, os.fstat(file.fileno()), {_ROOT, os.geteuid()})
         if fault is not None and fault.refused:
@@ -93,24 +96,24 @@ def _read(path: Path) -> str:
 
 
 def _fault(path: Path, found: os.stat_result, owners: set[int]) -> Fault | None:
-    """Judge owner and mode. The group may read a file of root's: else no service could."""
+    """Check owner and mode. The group may read a file of root's, since otherwise no service could."""
     mode = f"{stat.S_IMODE(found.st_mode):04o}"
     if found.st_uid not in owners:
         advice = "delete it and start `dtqs api` again, or give it to that user: chown USER FILE; or run as its owner"
         return Fault(
-            f"{path}: it belongs to user {found.st_uid}, who is neither root nor the user of `dtqs api`", advice, True
+            f"{path}: it belongs to user {found.st_uid}, which is neither root nor the user of `dtqs api`", advice, True
         )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        advice = "delete it if somebody else may have changed it, and start `dtqs api` again; or else: chmod 600 FILE"
-        return Fault(f"{path}: others than its owner may write it (mode {mode})", advice, True)
+        advice = "if another user may have changed it, delete it and start `dtqs api` again; otherwise: chmod 600 FILE"
+        return Fault(f"{path}: users other than its owner may write it (mode {mode})", advice, True)
     if found.st_mode & (stat.S_IROTH if found.st_uid == _ROOT else stat.S_IRGRP | stat.S_IROTH):
-        advice = "who reads it can sign as anybody: delete it and restart `dtqs api` on every host, or at least: chmod 600 FILE"
-        return Fault(f"{path}: others than its owner may read it (mode {mode})", advice, False)
+        advice = "its readers can sign in as anybody: delete it and restart `dtqs api` on every host, or at least: chmod 600 FILE"
+        return Fault(f"{path}: users other than its owner may read it (mode {mode})", advice, False)
     return None
 
 
 def _make(path: Path) -> None:
-    """Make the file whole or not at all; where another process makes it too, one of them wins."""
+    """Make the file whole or not at all. If another process makes it at the same time, one of the two wins."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:

@@ -1,7 +1,7 @@
-"""How many keys that are none of ours one address may show: each costs a look into the database. Memory is bounded.
+"""Limits on unknown API keys from one address, because each costs a look into the database. Memory is bounded.
 
-A right key that this process has not seen yet looks like a wrong one, and many callers may share one address. So an address with too many failures is
-not refused: its look-ups take turns, a few a second, and only those are refused that would have to wait too long.
+A good key that is new to this process looks like an unknown one, and many callers may share an address. So an address
+with too many failures stays allowed: its look-ups take turns, a few a second. A look-up with too long a wait is refused.
 """
 
 import ipaddress
@@ -26,14 +26,14 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(slots=True)
 class _Failures:
-    """When the failures of an address are worked off, and when its next turn is."""
+    """The failures of one address: the time when they expire, and the time of its next turn."""
 
     worked_off_at: float
     turn_at: float = 0.0
 
 
 class Throttle:
-    """`now` is the monotonic clock. An address is remembered only while it has failures to work off."""
+    """Counts failures by address. `now` is the monotonic clock. An address is forgotten when its failures have expired."""
 
     def __init__(
         self, now: Callable[[], float] = time.monotonic, sleep: Callable[[float], object] = gevent.sleep
@@ -43,15 +43,13 @@ class Throttle:
         self._turn_at = 0.0
 
     def wait_turn(self, address: str) -> None:
-        """Wait for a look-up's turn, where the address has no failure left. Raises TooManyRequests if that takes too long."""
+        """Wait for a turn, if the address has used up its failures. Raises TooManyRequests for too long a wait."""
         now, known = self._now(), self._addresses.get(address)
         if known is None or known.worked_off_at - now <= (BURST - 1) / PER_SECOND:
             return
         at = max(now, known.turn_at, self._turn_at)
         if at - now > PATIENCE_SECONDS:
-            raise TooManyRequests(
-                "too many API keys from this address that are none of ours; check the key, and wait", 1
-            )
+            raise TooManyRequests("too many unknown API keys from this address; check the key, and try again later", 1)
         known.turn_at = at + 1 / TURNS_PER_SECOND
         self._turn_at = max(now, self._turn_at) + 1 / ALL_TURNS_PER_SECOND
         self._sleep(at - now)
@@ -64,14 +62,15 @@ class Throttle:
             if len(self._addresses) >= _ADDRESSES_LIMIT:
                 self._addresses.clear()
         known = self._addresses.setdefault(address, _Failures(now))
-        # no more than a burst is owed: what waits for its turn must not make the address wait for hours afterwards
+        # at most a burst: failures while others wait must not block the address for hours afterwards
         known.worked_off_at = min(max(now, known.worked_off_at) + 1 / PER_SECOND, now + BURST / PER_SECOND)
 
 
 def address_of(req: falcon.Request, proxies: Sequence[Network] = ()) -> str:
-    """Return whose failures count together: an address, or an IPv6 network of 64 bits, which one host can have.
+    """Return the address whose failures count together: an IPv4 address, or an IPv6 /64, which one host may own.
 
-    A proxy on this machine, or one of `proxies`, says whom it serves in the last entry of X-Forwarded-For; from elsewhere that header may be invented.
+    A proxy on this machine, or one of `proxies`, names its client in the last entry of X-Forwarded-For. Other senders
+    may forge this header.
     """
     address = _parsed(req.env.get("REMOTE_ADDR") or "127.0.0.1")
     entries = (req.env.get("HTTP_X_FORWARDED_FOR") or "").split(",")
@@ -90,7 +89,7 @@ def _is_proxy(address: ipaddress.IPv4Address | ipaddress.IPv6Address, proxies: S
 
 
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the address; one of IPv4 that is written as one of IPv6 is what it is."""
+    """Return the address; an IPv4-mapped IPv6 address becomes IPv4."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

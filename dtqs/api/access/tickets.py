@@ -1,65 +1,35 @@
-"""Signed tickets for the URLs of streams: who holds one may watch the tasks of one submit until it expires, and nothing else.
+"""Tickets in the URLs of streams. Until it expires, a ticket lets its holder watch the tasks of one submit, and no more."""
 
-A ticket is base64url of version, expiry, first id, number of ids and a signature of 128 bits (keyed BLAKE2b,
-a tenth of the time of HMAC-SHA256 for so short a text). The key that signs is secret.py's.
-"""
-
-import base64
-import binascii
-import hashlib
-import hmac
-import struct
-import time
 from collections.abc import Sequence
 
 import falcon
 
+from dtqs.api.access.signing import Signer, TokenExpired, TokenForged, TokenKind
 from dtqs.id_run import is_among
 
-_FORM = struct.Struct(">BQ16sH")
-_VERSION = 1
-_SIGNATURE_BYTES = 16
+_TICKET = TokenKind(version=1, fields="16sH", person=b"", signature_bytes=16)
+"""First task id and number of ids. Every accepted task's answer holds a ticket, so its signature is short."""
 
 
 class Tickets:
-    """Signs and judges tickets."""
+    """Signs and checks tickets."""
 
     def __init__(self, key: bytes, valid_seconds: float) -> None:
-        self._key, self._valid_seconds = key, valid_seconds
+        self._signer = Signer(key, _TICKET, valid_seconds)
 
     def sign(self, first_id: str, count: int = 1) -> str:
-        """Return a ticket for the tasks whose ids follow one another from the first."""
-        expires_at = int(time.time() + self._valid_seconds)
-        body = _FORM.pack(_VERSION, expires_at, bytes.fromhex(first_id.replace("-", "")), count)
-        return _text(body + self._signature(body))
+        """Return a ticket for `count` tasks whose ids follow one another from the first."""
+        return self._signer.sign(bytes.fromhex(first_id.replace("-", "")), count)[0]
 
     def allowed(self, ticket: str, task_ids: Sequence[str]) -> list[str]:
-        """Return those of the ids that the ticket is for. Raises HTTPUnauthorized when it is forged or has expired."""
-        body, signature = _take_apart(ticket)
-        if not hmac.compare_digest(signature, self._signature(body)):
-            raise _unauthorized("no ticket of ours")
-        _, expires_at, first_id, count = _FORM.unpack(body)
-        if time.time() >= expires_at:
-            raise _unauthorized("it has expired")
+        """Return the ids that the ticket covers. Raises HTTPUnauthorized if it is forged or has expired."""
+        try:
+            _, first_id, count = self._signer.open(ticket)
+        except TokenForged:
+            raise _unauthorized("this API has not signed it") from None
+        except TokenExpired:
+            raise _unauthorized("it has expired") from None
         return [task_id for task_id in task_ids if is_among(task_id, first_id, count)]
-
-    def _signature(self, body: bytes) -> bytes:
-        return hashlib.blake2b(body, key=self._key, digest_size=_SIGNATURE_BYTES).digest()
-
-
-def _take_apart(ticket: str) -> tuple[bytes, bytes]:
-    try:
-        value = base64.b64decode(ticket.encode("ascii") + b"=" * (-len(ticket) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raise _unauthorized("no ticket of ours") from None
-    # the last character has bits that mean nothing: only one text is a ticket
-    if len(value) != _FORM.size + _SIGNATURE_BYTES or value[0] != _VERSION or _text(value) != ticket:
-        raise _unauthorized("no ticket of ours")
-    return value[: _FORM.size], value[_FORM.size :]
-
-
-def _text(value: bytes) -> str:
-    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
 def _unauthorized(reason: str) -> falcon.HTTPUnauthorized:

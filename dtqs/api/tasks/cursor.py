@@ -1,6 +1,7 @@
-"""Cursors of listings. A page may end at a task of another key, whose id is nobody else's to know: then the id is sealed.
+"""Cursors of listings. A page may end at a task of another key, whose id must stay secret: that cursor is sealed.
 
-A sealed cursor is 16 bytes, enciphered by four Feistel rounds over keyed BLAKE2b: a permutation that nobody without the API's secret can undo.
+A sealed cursor is the id's 16 bytes, enciphered by four Feistel rounds over keyed BLAKE2b. Without the API's secret,
+nobody can reverse this permutation.
 """
 
 import base64
@@ -25,7 +26,10 @@ class Cursors:
         return _MARK + base64.urlsafe_b64encode(left + right).rstrip(b"=").decode()
 
     def open(self, cursor: str) -> str | None:
-        """Return the id of a sealed cursor; None for what has not its form. One that is invented stands for some id, and shows only what its key may see."""
+        """Return the id of a sealed cursor; None for a text of another form.
+
+        A forged cursor stands for a random id, and its page still shows only tasks of the caller.
+        """
         if len(cursor) != _LENGTH or not cursor.startswith(_MARK):
             return None
         try:

@@ -1,4 +1,4 @@
-"""The shapes of tasks, log rows and links in answers and streams: each as a function, and as a model for OpenAPI; pure."""
+"""The shapes of tasks, log rows and links in answers and streams, as functions and as models for OpenAPI; pure."""
 
 from typing import Any, Literal
 
@@ -68,13 +68,13 @@ def record(task: TaskRecord) -> dict[str, Any]:
 
 def log_row(row: TaskLogRow) -> dict[str, Any]:
     return {
-        "id": row.log_id, "event": row.event, "attempt": row.attempt, "level": row.level, "message": row.message, "data": row.data,
-        "at": row.at, "worker_id": row.worker_id,
+        "id": row.log_id, "event": row.event, "attempt": row.attempt, "level": row.level, "message": row.message,
+        "data": row.data, "at": row.at, "worker_id": row.worker_id,
     }  # fmt: skip
 
 
 def accepted(base: str, task_id: str, status: Status, ticket: str) -> dict[str, object]:
-    """Return the answer for one accepted task. `base` begins each link; `ticket` is a parameter of the stream's link."""
+    """Return the answer for one accepted task. `base` begins each link; `ticket` ends the stream's link."""
     task = f"{base}/tasks/{task_id}"
     links = {"self": task, "sse": f"{base}/sse?task_id={task_id}{ticket}", "logs": f"{task}/logs"}
     return {"task_id": task_id, "status": status, "links": links}
@@ -89,7 +89,8 @@ def progress_event(row: TaskLogRow) -> dict[str, Any]:
 def status_event(row: TaskLogRow) -> dict[str, Any]:
     """Return the data of a `status` event that a log row announces."""
     return {
-        "task_id": row.task_id, "status": row.event, "attempt": row.attempt, "message": row.message, "error": row.data, "at": row.at,
+        "task_id": row.task_id, "status": row.event, "attempt": row.attempt, "message": row.message,
+        "error": row.data, "at": row.at,
     }  # fmt: skip
 
 

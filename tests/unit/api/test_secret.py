@@ -80,7 +80,7 @@ def test_a_file_that_others_may_write_is_refused_and_one_that_they_may_read_is_t
     if os.geteuid() == 0:
         os.chown(path, 0, -1)
     if state == "failed":
-        with pytest.raises(ConfigError, match=f"others than its owner may write it .mode 0{mode:o}.; .*chmod 600"):
+        with pytest.raises(ConfigError, match=f"users other than its owner may write it .mode 0{mode:o}.; .*chmod 600"):
             api_secret(config(tmp_path))
     else:
         assert api_secret(config(tmp_path)) == made
