@@ -9,6 +9,7 @@ from typing import Any
 import click
 from setproctitle import setproctitle
 
+from dtqs.api.server.service import is_socket_activated
 from dtqs.cli.loading import load_in_time
 from dtqs.cli.options import configuration, configuration_path
 from dtqs.cli.starting import check_api
@@ -65,7 +66,8 @@ def api() -> None:
     path = configuration_path()
     if path is not None:
         os.environ["DTQS_CONFIG"] = str(path.resolve())
-    refuse_taken_port(config.api.host, config.api.port)
+    if not is_socket_activated():
+        refuse_taken_port(config.api.host, config.api.port)
     check_api(config)
     setproctitle("dtqs: api")
     # -P: a module in the current folder must not replace a module of DTQS

@@ -27,8 +27,8 @@ from dtqs.supervisor.roster import Roster, SlotState, cause_of, telling_status
 from dtqs.supervisor.signals import Signals
 from dtqs.supervisor.silence import keep_stacks
 from dtqs.supervisor.spawn import ChildSpec, spawn
-from dtqs.supervisor.systemd import Notifier
 from dtqs.supervisor.verdict import tell_what_follows
+from dtqs.systemd import Notifier
 
 logger = logging.getLogger(__name__)
 

@@ -65,6 +65,11 @@ class System:
         places.client_env.write_text(f"DTQS_URL={self.url}\nDTQS_API_KEY={self.key}\n", encoding="utf-8")
         self.client = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment of its processes."""
+        return self._environment
+
     def start_api(self, **environment: str) -> None:
         """Start the API, with these additions to its environment, and wait until it answers."""
         process = self.api = self._spawn("api", environment)

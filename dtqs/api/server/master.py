@@ -5,6 +5,7 @@ and at a reload with a bad file. Here a reload is checked in a fresh process fir
 """
 
 import mmap
+import os
 import random
 import struct
 import sys
@@ -17,8 +18,10 @@ from gunicorn.errors import HaltServer
 
 from dtqs.api.access.secret import api_secret, file_fault
 from dtqs.api.server.checking import ConfigCheck
+from dtqs.api.server.service import ServiceReports
 from dtqs.config import Config
 from dtqs.resources import resource
+from dtqs.systemd import Notifier
 
 _BACKOFF_SECONDS, _BACKOFF_LIMIT_SECONDS = 1.0, 30.0
 _FAULTS_LIMIT = 20
@@ -83,6 +86,7 @@ class Master(Arbiter):  # type: ignore[misc]
         # for USR2, which runs this again
         self.START_CTX["args"] = [sys.executable, "-P", "-m", "dtqs.api.server.master"]
         self._check: ConfigCheck | None = None
+        self._service = ServiceReports(Notifier.from_environment(os.environ))
         self._faults, self._fault_at, self._spawn_at = 0, 0.0, 0.0
 
     def setup(self, app: ApiMaster) -> None:
@@ -97,6 +101,7 @@ class Master(Arbiter):  # type: ignore[misc]
         self._check = ConfigCheck()
 
     def stop(self, graceful: bool = True) -> None:
+        self._service.stopping()
         self._end_check()
         super().stop(graceful)
 
@@ -117,12 +122,15 @@ class Master(Arbiter):  # type: ignore[misc]
             self._obey(check.problem())
         if time.monotonic() >= self._spawn_at:
             super().manage_workers()
+        self._service.turn(self.app.served.at, len(self.WORKERS))
 
     def _obey(self, problem: str | None) -> None:
         """Reload if nothing is wrong; else tell it, and serve on."""
         if problem is None:
+            self._service.reloading()
             super().handle_hup()
         else:
+            self._service.refused(problem)
             self.log.error("not reloaded, the running configuration stays: %s", problem)
 
     def _end_check(self) -> None:

@@ -15,6 +15,8 @@ from gunicorn.errors import HaltServer
 
 from dtqs.api.server.checking import ConfigCheck
 from dtqs.api.server.master import Master, Served
+from dtqs.api.server.service import ServiceReports
+from dtqs.systemd import Notifier
 from tests.support.helpers import eventually
 
 TRIED = {"27.0"}
@@ -56,6 +58,7 @@ class Failing(Master):
     def __init__(self, served: Served) -> None:
         self.app = SimpleNamespace(served=served)  # type: ignore[assignment]
         self.log = logging.getLogger("tests")
+        self._service = ServiceReports(Notifier(None))
         self._check, self._faults, self._fault_at, self._spawn_at = None, 0, 0.0, 0.0
         self.managed, self.boots = 0, 1
 

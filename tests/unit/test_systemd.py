@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dtqs.supervisor.systemd import Notifier
+from dtqs.systemd import Notifier
 
 
 @pytest.fixture

@@ -1,0 +1,41 @@
+"""The API's master as a service of systemd: READY when a process serves, the watchdog's ping, and the status."""
+
+import os
+import time
+from collections.abc import Mapping
+
+from dtqs.systemd import Notifier
+
+
+def is_socket_activated(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether systemd has opened the API's port for this process (sd_listen_fds(3))."""
+    return environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS", "0") != "0"
+
+
+class ServiceReports:
+    """Reports to the service manager. gunicorn itself would report READY before any process has loaded."""
+
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+        self._ready_after: float | None = 0.0
+        """READY is due when a process becomes ready after this monotonic time; None: nothing is due."""
+
+    def turn(self, served_at: float, processes: int) -> None:
+        """Ping the watchdog, and report READY when it is due. `served_at`: when a process became ready last, or 0.0."""
+        self._notifier.ping(time.monotonic())
+        if self._ready_after is not None and served_at > self._ready_after:
+            self._ready_after = None
+            self._notifier.ready()
+        if self._ready_after is None:
+            self._notifier.status(f"serving with {processes} processes")
+
+    def reloading(self) -> None:
+        self._ready_after = time.monotonic()
+        self._notifier.reloading()
+
+    def refused(self, problem: str) -> None:
+        """Report that a reload was refused. The first line of the problem is enough for a status."""
+        self._notifier.status(f"not reloaded: {problem.splitlines()[0]}")
+
+    def stopping(self) -> None:
+        self._notifier.stopping()
