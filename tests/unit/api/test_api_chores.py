@@ -1,4 +1,4 @@
-"""What an API process does by the clock goes on after a turn that failed, whatever failed in it."""
+"""The periodic chores of an API process continue after a turn in which every part failed."""
 
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ from dtqs.store.workers import ProcessTotals
 
 
 class Faulty:
-    """Stands for each part that the chores use; all of it fails, and is counted."""
+    """Stand in for each part that the chores use; count the calls and fail each of them."""
 
     def __init__(self, enough: int) -> None:
         self.calls: dict[str, int] = {}
@@ -30,7 +30,7 @@ class Faulty:
         return fail
 
 
-def test_turns_go_on_after_one_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chores_continue_after_a_turn_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chores, "_TURN_SECONDS", 0.01)
     lease = load(None, {"DTQS_LEASE_HEARTBEAT_SECONDS": "0.1"}).lease
     faulty = Faulty(2)

@@ -1,4 +1,4 @@
-"""The small pure parts of the API: ids, tickets, names, the beginning of a story, times."""
+"""The small pure parts of the API: ids, tickets, file names, the start of a task's events, times."""
 
 import time
 
@@ -23,7 +23,7 @@ def first_bytes(task_id: str) -> bytes:
     return bytes.fromhex(task_id.replace("-", ""))
 
 
-def test_ids_of_one_submit_follow_one_another_and_stay_uuids_of_version_7() -> None:
+def test_ids_of_one_submit_are_consecutive_and_remain_uuids_of_version_7() -> None:
     for _ in range(50):
         ids = new_ids(1000)
         assert ids == sorted(set(ids))
@@ -33,7 +33,7 @@ def test_ids_of_one_submit_follow_one_another_and_stay_uuids_of_version_7() -> N
         assert not is_among(next_id(ids[-1]), first_bytes(ids[0]), 1000)
 
 
-def test_a_ticket_is_for_its_ids_and_its_time() -> None:
+def test_a_ticket_is_valid_for_its_ids_and_its_time_only() -> None:
     tickets, ids = Tickets(KEY, 60), new_ids(3)
     ticket = tickets.sign(ids[0], 3)
     assert tickets.allowed(ticket, [*ids, uuid7()]) == ids
@@ -44,7 +44,7 @@ def test_a_ticket_is_for_its_ids_and_its_time() -> None:
         tickets.allowed(late, ids)
 
 
-def test_every_changed_character_of_a_ticket_is_noticed() -> None:
+def test_every_changed_character_of_a_ticket_is_detected() -> None:
     tickets, ids = Tickets(KEY, 60), new_ids(1)
     ticket = tickets.sign(ids[0])
     for at, character in enumerate(ticket):
@@ -53,7 +53,7 @@ def test_every_changed_character_of_a_ticket_is_noticed() -> None:
             tickets.allowed(changed, ids)
 
 
-def test_ids_that_do_not_follow_one_another_get_tickets_of_their_own() -> None:
+def test_ids_that_are_not_consecutive_get_a_ticket_each() -> None:
     tickets, ids = Tickets(KEY, 60), [uuid7(), uuid7()]
     for answer, task_id in zip(Links("https://example.org/", tickets).accepted(ids), ids, strict=True):
         links = answer["links"]
@@ -75,7 +75,7 @@ def test_ids_that_do_not_follow_one_another_get_tickets_of_their_own() -> None:
         (None, None),
     ],
 )
-def test_a_name_is_read_from_its_header(header: str | None, name: str | None) -> None:
+def test_a_file_name_is_read_from_its_header(header: str | None, name: str | None) -> None:
     assert name_of(header) == name
 
 
@@ -90,11 +90,11 @@ def test_a_name_is_read_from_its_header(header: str | None, name: str | None) ->
         ("x" * 999, "x" * 200),
     ],
 )
-def test_a_name_is_made_safe(name: str, safe: str) -> None:
+def test_a_file_name_is_made_safe(name: str, safe: str) -> None:
     assert safe_name(name) == safe
 
 
-def test_what_browsers_run_is_an_attachment() -> None:
+def test_a_file_that_a_browser_would_run_is_an_attachment() -> None:
     assert disposition("a.png", "image/png").startswith("inline")
     for media_type in ("text/html", "image/svg+xml", "application/pdf", "application/xml", "application/octet-stream"):
         assert disposition("a", media_type).startswith("attachment")
@@ -121,7 +121,9 @@ def row(log_id: int, event: str) -> TaskLogRow:
         (Status.CANCELLED, ["in_progress", "pending", "cancelled"], 1),
     ],
 )
-def test_a_story_is_told_from_what_the_status_began_with(status: Status, events: list[str], start: int) -> None:
+def test_events_are_replayed_from_the_start_of_the_current_status(
+    status: Status, events: list[str], start: int
+) -> None:
     assert story_start(status, [row(index, event) for index, event in enumerate(events, 1)]) == start
 
 

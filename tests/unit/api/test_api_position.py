@@ -1,4 +1,4 @@
-"""Last-Event-ID: what is encoded comes back; what is not ours is nothing."""
+"""Last-Event-ID: an encoded position is decoded unchanged; other text is no position."""
 
 import os
 import random
@@ -14,7 +14,7 @@ POSITIONS = st.dictionaries(st.sampled_from(IDS), st.one_of(st.just(ENDED), st.i
 
 
 @given(POSITIONS)
-def test_positions_survive_the_way_to_a_client_and_back(positions: dict[str, int]) -> None:
+def test_a_position_is_decoded_as_it_was_encoded(positions: dict[str, int]) -> None:
     text = encode(positions)
     assert decode(text, IDS) == positions
     assert len(text) <= TEXT_LIMIT
@@ -22,7 +22,7 @@ def test_positions_survive_the_way_to_a_client_and_back(positions: dict[str, int
     assert text.isprintable()
 
 
-def test_only_the_tasks_that_are_asked_for_are_answered() -> None:
+def test_a_position_names_only_the_requested_tasks() -> None:
     assert decode(encode({IDS[0]: 5, IDS[1]: ENDED}), [IDS[1], IDS[2]]) == {IDS[1]: ENDED}
 
 
@@ -31,7 +31,7 @@ def test_other_text_is_no_position(text: str) -> None:
     assert all(task_id in IDS for task_id in decode(text, IDS))
 
 
-def test_a_cut_or_changed_text_never_fails() -> None:
+def test_a_cut_or_changed_position_never_raises() -> None:
     whole = encode(dict.fromkeys(IDS, 1 << 62))
     for _ in range(300):
         at = random.randrange(len(whole))

@@ -1,4 +1,4 @@
-"""Strict JSON: nothing that must not be stored passes, and the quick tests never hide it."""
+"""Strict JSON: a value that cannot be stored is refused, and the quick checks never hide one."""
 
 import json
 from typing import Any
@@ -29,14 +29,14 @@ def problems(body: str) -> dict[str, str]:
 
 
 @given(JSON, st.booleans())
-def test_what_json_can_say_is_accepted(value: Any, ascii_only: bool) -> None:
+def test_valid_json_is_accepted(value: Any, ascii_only: bool) -> None:
     got, wrong = decode(json.dumps(value, ensure_ascii=ascii_only).encode())
     assert wrong == []
     assert got == orjson.loads(orjson.dumps(value))
 
 
 @given(JSON, TEXT, JSON, JSON)
-def test_a_doubled_key_is_always_found(around: Any, key: str, first: Any, second: Any) -> None:
+def test_a_duplicate_key_is_always_found(around: Any, key: str, first: Any, second: Any) -> None:
     name = json.dumps(key)
     body = f'{{"around": {json.dumps(around)}, "in": [{{{name}: {json.dumps(first)}, {name}: {json.dumps(second)}}}]}}'
     assert "the key is there more than once" in problems(body).values()
@@ -63,7 +63,7 @@ def test_a_doubled_key_is_always_found(around: Any, key: str, first: Any, second
         ('{"x\\u003a": {"a": 1, "a": 2}}', "x:.a"),
     ],
 )
-def test_what_is_wrong_is_named_by_its_field(body: str, field: str) -> None:
+def test_a_fault_is_reported_at_its_field(body: str, field: str) -> None:
     assert list(problems(body)) == [field]
 
 
@@ -78,24 +78,24 @@ def test_what_is_wrong_is_named_by_its_field(body: str, field: str) -> None:
         '{"a:": "b:c", "d": "\\u003a"}',
     ],
 )
-def test_what_only_looks_wrong_is_accepted(body: str) -> None:
+def test_text_that_only_resembles_a_fault_is_accepted(body: str) -> None:
     assert problems(body) == {}
 
 
-def test_no_json_at_all_is_a_bad_request() -> None:
+def test_a_body_that_is_no_json_is_a_bad_request() -> None:
     for body in (b"", b"{", b"[1,]", b"NaN", b"'a'", b"\xff", b'{"a": Infinity}', b"1 2"):
         with pytest.raises(falcon.HTTPBadRequest):
             decode(body)
 
 
-def test_depth_has_a_limit_that_leaves_room_for_what_answers_put_around() -> None:
+def test_the_limit_of_depth_leaves_room_for_the_members_that_answers_add() -> None:
     assert decode(b"[" * 250 + b"]" * 250)[1] == []
     for depth in (251, 1000):
         with pytest.raises(Invalid):
             decode(b"[" * depth + b"]" * depth)
 
 
-def test_many_faults_are_named_in_good_time() -> None:
+def test_many_faults_are_reported_quickly() -> None:
     body = b"{" + b",".join(b'"a": 1' for _ in range(200_000)) + b"}"
     assert len(decode(body)[1]) == 1
     assert len(decode(b'["\\u0000"' + b',"\\u0000"' * 5000 + b"]")[1]) == 100
@@ -110,12 +110,12 @@ def test_many_faults_are_named_in_good_time() -> None:
         '{"version": "1.2.3.4.5.6.7.8.9.10.11"}',
     ],
 )
-def test_numbers_come_as_they_were_sent(body: str) -> None:
+def test_numbers_are_kept_as_they_were_sent(body: str) -> None:
     value, wrong = decode(body.encode())
     assert (json.dumps(value), wrong) == (json.dumps(json.loads(body)), [])
 
 
-def test_a_doubled_key_whose_first_value_is_nested_by_the_thousand_is_refused() -> None:
+def test_a_duplicate_key_whose_first_value_is_nested_a_thousand_deep_is_refused() -> None:
     body = b'{"a": ' + b"[" * 1000 + b"]" * 1000 + b', "a": 1}'
     with pytest.raises(Invalid, match="nested more than 250 levels"):
         decode(body)

@@ -1,4 +1,4 @@
-"""The API's worker on real connections: heads that do not end, idleness, and clients that wait to be asked."""
+"""The API's worker on real connections: unfinished heads, idle connections, and `Expect: 100-continue`."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +21,7 @@ Connect = Callable[[bytes], Any]
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Read the body of a POST to /read; refuse others unread."""
+    """Read the body of a POST to /read; refuse every other request without reading its body."""
     body = environ["wsgi.input"].read() if environ["PATH_INFO"] == "/read" else b""
     answer = b"%s:%d" % (environ["PATH_INFO"].encode(), len(body))
     status = "200 OK" if environ["REQUEST_METHOD"] == "GET" or body else "401 Unauthorized"
@@ -82,12 +82,12 @@ def is_refused_late(answer: bytes) -> bool:
 # --- heads
 
 
-def test_a_head_that_stands_still_is_answered_and_the_connection_ends(worker: ApiWorker, connect: Connect) -> None:
+def test_a_head_that_stalls_is_answered_and_the_connection_ends(worker: ApiWorker, connect: Connect) -> None:
     worker.head_seconds = SHORT_SECONDS
     assert is_refused_late(rest(connect(GET[:-2])))
 
 
-def test_a_head_that_comes_byte_by_byte_has_a_limit_in_all(worker: ApiWorker, connect: Connect) -> None:
+def test_a_head_that_comes_byte_by_byte_has_one_limit_for_all_its_bytes(worker: ApiWorker, connect: Connect) -> None:
     worker.head_seconds = SHORT_SECONDS
     connection, answer, began = connect(b"GET / HTTP/1.1\r\nX: "), b"", time.monotonic()
     connection.settimeout(SHORT_SECONDS / 10)
@@ -108,7 +108,7 @@ def test_a_head_after_an_answer_has_the_same_limit(worker: ApiWorker, connect: C
     assert is_refused_late(rest(connection))
 
 
-def test_so_has_one_that_comes_with_the_request_before(worker: ApiWorker, connect: Connect) -> None:
+def test_a_head_that_arrives_with_the_request_before_it_has_the_same_limit(worker: ApiWorker, connect: Connect) -> None:
     worker.head_seconds = SHORT_SECONDS
     answered, _, late = rest(connect(GET + GET[:-2])).partition(b"/a:0")
     assert answered.startswith(b"HTTP/1.1 200")
@@ -122,19 +122,21 @@ def test_a_head_in_two_pieces_is_answered(connect: Connect) -> None:
     assert until(connection, b"/a:0").startswith(b"HTTP/1.1 200")
 
 
-def test_a_connection_on_which_nothing_comes_ends_in_silence(worker: ApiWorker, connect: Connect) -> None:
+def test_a_connection_without_a_byte_is_closed_without_an_answer(worker: ApiWorker, connect: Connect) -> None:
     worker.first_seconds = SHORT_SECONDS
     assert rest(connect(b"")) == b""
 
 
-def test_so_does_one_that_is_idle_after_an_answer(worker: ApiWorker, connect: Connect) -> None:
+def test_a_connection_that_is_idle_after_an_answer_is_closed(worker: ApiWorker, connect: Connect) -> None:
     worker.cfg.__dict__["keepalive"] = SHORT_SECONDS
     connection = connect(GET)
     until(connection, b"/a:0")
     assert rest(connection) == b""
 
 
-def test_the_end_of_the_worker_ends_what_is_idle_and_no_begun_head(worker: ApiWorker, connect: Connect) -> None:
+def test_a_worker_that_ends_closes_idle_connections_and_answers_a_begun_head(
+    worker: ApiWorker, connect: Connect
+) -> None:
     idle, begun = connect(GET), connect(GET)
     for one in (idle, begun):
         until(one, b"/a:0")
@@ -148,7 +150,7 @@ def test_the_end_of_the_worker_ends_what_is_idle_and_no_begun_head(worker: ApiWo
     assert rest(begun).startswith(b"HTTP/1.1 200")
 
 
-# --- bodies that are asked for, or left
+# --- bodies: requested from the client, or left unread
 
 
 def post(path: bytes, framing: bytes) -> bytes:
@@ -156,7 +158,7 @@ def post(path: bytes, framing: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
-def test_a_client_that_is_refused_is_not_asked_for_its_body(connect: Connect, framing: bytes) -> None:
+def test_a_refused_client_is_not_asked_for_its_body(connect: Connect, framing: bytes) -> None:
     connection = connect(post(b"/refused", framing))
     head = until(connection, b"/refused:0")
     assert head.startswith(b"HTTP/1.1 401 ")
@@ -169,7 +171,7 @@ def test_a_client_that_is_refused_is_not_asked_for_its_body(connect: Connect, fr
     ("framing", "body"),
     [(b"Content-Length: 5", b"12345"), (b"Transfer-Encoding: chunked", b"5\r\n12345\r\n0\r\n\r\n")],
 )
-def test_a_client_whose_body_is_wanted_is_asked_once(connect: Connect, framing: bytes, body: bytes) -> None:
+def test_a_client_is_asked_once_for_a_body_that_is_read(connect: Connect, framing: bytes, body: bytes) -> None:
     connection = connect(post(b"/read", framing))
     assert until(connection, b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
     connection.sendall(body)
@@ -180,11 +182,11 @@ def test_a_client_whose_body_is_wanted_is_asked_once(connect: Connect, framing: 
     assert until(connection, b"/a:0").startswith(b"HTTP/1.1 200 ")
 
 
-def test_nobody_is_asked_for_an_empty_body(connect: Connect) -> None:
+def test_a_client_is_not_asked_for_an_empty_body(connect: Connect) -> None:
     assert until(connect(post(b"/read", b"Content-Length: 0")), b"/read:0").startswith(b"HTTP/1.1 401 ")
 
 
-def test_a_body_that_nobody_has_read_is_no_head(worker: ApiWorker, connect: Connect) -> None:
+def test_an_unread_body_is_not_taken_for_a_head(worker: ApiWorker, connect: Connect) -> None:
     worker.head_seconds = SHORT_SECONDS
     connection = connect(b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n12")
     until(connection, b"/refused:0")

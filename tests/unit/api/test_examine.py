@@ -1,4 +1,4 @@
-"""The cost of a submit's body: one walk for all sources, no more than some hundred problems, and lists that are too long are not looked into."""
+"""The cost of a submit's body: one walk finds all sources, the list of problems ends, long lists are not read."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ SOURCE = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
 
 
 class Counted(list[Any]):
-    """A list that counts how often it is walked."""
+    """A list that counts how often it is iterated."""
 
     walks = 0
 
@@ -47,14 +47,14 @@ def test_all_sources_are_found_in_one_walk() -> None:
     assert (found["file:/0"], found["file:/99"], len(found)) == ("payload.a[0].source", "payload.a[99].source", 100)
 
 
-def test_a_place_is_short_however_deep_it_is() -> None:
+def test_a_reported_place_is_short_at_every_depth() -> None:
     value: Any = "x"
     for _ in range(200):
         value = {"k" * 100: value}
     assert places(value, {"x"}) == {"x": "payload"}
 
 
-def test_a_submit_names_so_many_uploads_and_no_more(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_uploads_that_a_submit_may_name_are_limited(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dtqs.api.submit.intake.UPLOADS_LIMIT", 5)
     task = {"task_type": "video", "payload": {"source": SOURCE}}
     assert len(intake.examine([task] * 5, [], None).uploads) == 5
@@ -62,7 +62,7 @@ def test_a_submit_names_so_many_uploads_and_no_more(intake: Intake, monkeypatch:
         intake.examine([task] * 6, [], None)
 
 
-def test_a_source_that_is_there_twice_has_its_first_place() -> None:
+def test_a_source_that_occurs_twice_is_reported_at_its_first_place() -> None:
     assert places({"a": ["x", {"b": "y"}], "c": "y"}, {"y"}) == {"y": "payload.a[1].b"}
 
 
@@ -72,7 +72,7 @@ def test_an_array_of_wrong_tasks_is_given_up_after_some_problems(intake: Intake)
     assert PROBLEMS_LIMIT < len(found.problems) <= 2 * PROBLEMS_LIMIT
 
 
-def test_an_array_of_wrong_envelopes_too(intake: Intake) -> None:
+def test_an_array_of_wrong_envelopes_is_given_up_after_some_problems(intake: Intake) -> None:
     with pytest.raises(Invalid) as caught:
         intake.examine([{"task_type": "echo", "payload": {}, "priority": 99}] * 1000, [], None)
     assert PROBLEMS_LIMIT < len(caught.value.problems) <= 2 * PROBLEMS_LIMIT
@@ -84,12 +84,12 @@ def test_a_list_that_is_too_long_is_one_problem(intake: Intake) -> None:
     assert "not 5000" in found.problems[0].message
 
 
-def test_lists_within_lists_are_counted_too() -> None:
+def test_a_list_inside_a_list_is_counted_too() -> None:
     problems = list(count_problems(bounds(VideoPayload), {"outputs": [{}, {"renditions": [{}] * 5000}]}))
     assert [problem.field for problem in problems] == ["payload.outputs[1].renditions"]
 
 
-def test_what_is_no_list_is_left_to_the_model() -> None:
+def test_a_value_that_is_no_list_is_left_to_the_model() -> None:
     assert not list(count_problems(bounds(VideoPayload), {"outputs": "text", "source": 1}))
     assert not list(count_problems(bounds(VideoPayload), ["text"]))
     assert not list(count_problems(bounds(VideoPayload), {"outputs": [{"name": ["text"] * 5000}]}))
@@ -108,7 +108,7 @@ PAYLOADS: dict[str, tuple[Any, Any]] = {
 
 
 def asked_elsewhere(intake: Intake, body: bytes, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Tell whether the process beside the API is asked for this body; it is not started here."""
+    """Tell whether the examiner process is asked to examine this body; the test does not start it."""
     examiner = Elsewhere(Inline(intake, SubmitLimits(LimitsSection(), lambda task_type: 1.0)), 1.0)
     asked: list[bytes] = []
 
@@ -126,7 +126,7 @@ def asked_elsewhere(intake: Intake, body: bytes, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("envelope", [{}, {"priority": 99}])
 @pytest.mark.parametrize("name", PAYLOADS)
-def test_a_dear_payload_is_examined_elsewhere(
+def test_a_payload_that_takes_long_is_examined_in_the_other_process(
     intake: Intake, name: str, envelope: dict[str, Any], many: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for is_dear, value in enumerate(PAYLOADS[name]):
@@ -135,7 +135,7 @@ def test_a_dear_payload_is_examined_elsewhere(
         assert asked_elsewhere(intake, body, monkeypatch) is bool(is_dear)
 
 
-def test_a_long_body_and_one_that_must_be_read_slowly_are_examined_elsewhere(
+def test_a_long_body_and_one_that_needs_the_slow_reader_are_examined_in_the_other_process(
     intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = b'{"task_type": "echo", "payload": {}}'
@@ -146,7 +146,7 @@ def test_a_long_body_and_one_that_must_be_read_slowly_are_examined_elsewhere(
     assert asked_elsewhere(intake, tiny + b" " * SLOW_BYTES, monkeypatch)
 
 
-def test_an_array_lets_others_run(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_array_lets_other_requests_run_between_its_tasks(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     paused: list[float] = []
     monkeypatch.setattr("gevent.sleep", paused.append)
     tasks = [{"task_type": "echo", "payload": {}}] * 20
@@ -157,16 +157,16 @@ def test_an_array_lets_others_run(intake: Intake, monkeypatch: pytest.MonkeyPatc
     assert len(paused) == some + len(tasks)
 
 
-def test_the_examiner_itself_knows_no_bound(intake: Intake) -> None:
+def test_the_examiner_itself_has_no_limit(intake: Intake) -> None:
     with pytest.raises(TooDear):
         intake.examine({"task_type": "echo", "payload": {"a": "a" * PAYLOAD_CHARACTERS}}, [], None, LoopBound())
     assert intake.examine({"task_type": "echo", "payload": {"a": "a" * PAYLOAD_CHARACTERS}}, [], None).tasks
 
 
-def test_small_bodies_are_judged_here(intake: Intake) -> None:
+def test_small_bodies_are_examined_in_the_api(intake: Intake) -> None:
     examiner = Elsewhere(
         Inline(intake, SubmitLimits(LimitsSection(), lambda task_type: 1.0)), 1.0
-    )  # not started: there is no other process
+    )  # the examiner is not started: no other process can answer
     judged = examiner.judge(SubmittedBody(b'[{"task_type": "echo", "payload": {}}]', "key", True))
     assert isinstance(judged, Judged)
     assert isinstance(judged.examined, Examined)

@@ -1,4 +1,4 @@
-"""The feed of readings: one reader for all who look, and none while nobody does."""
+"""The feed of readings: one reader serves all viewers, and nothing is read without a viewer."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from dtqs.readings import Health, Reading
 
 
 class Source:
-    """Counts how often it is read, and fails when it is told to."""
+    """Count the readings, and fail on request."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -41,14 +41,16 @@ def feed(source: Source, monkeypatch: pytest.MonkeyPatch) -> Iterator[DashboardF
 
 
 def wait(condition: object) -> None:
-    """Let greenlets run until it is so."""
+    """Let greenlets run until the condition holds."""
     assert callable(condition)
     with gevent.Timeout(5):
         while not condition():
             gevent.sleep(0.005)
 
 
-def test_it_reads_once_for_all_while_somebody_looks_and_then_no_more(feed: DashboardFeed, source: Source) -> None:
+def test_one_reading_serves_all_viewers_and_reading_ends_with_the_last_viewer(
+    feed: DashboardFeed, source: Source
+) -> None:
     viewers = [Viewer() for _ in range(10)]
     for viewer in viewers:
         feed.add(viewer)
@@ -65,7 +67,7 @@ def test_it_reads_once_for_all_while_somebody_looks_and_then_no_more(feed: Dashb
     wait(lambda: source.count > count)
 
 
-def test_a_single_reading_is_of_now_and_starts_nothing(feed: DashboardFeed, source: Source) -> None:
+def test_a_single_reading_is_current_and_starts_no_feed(feed: DashboardFeed, source: Source) -> None:
     assert [orjson.loads(feed.one())["reading"]["at"] for _ in range(2)] == [1, 2]
     assert (feed.number, feed.newest) == (0, b"")
     feed.add(Viewer())
@@ -73,7 +75,7 @@ def test_a_single_reading_is_of_now_and_starts_nothing(feed: DashboardFeed, sour
     assert orjson.loads(feed.one()) == orjson.loads(feed.newest)
 
 
-def test_a_reading_that_fails_is_not_the_last(feed: DashboardFeed, source: Source) -> None:
+def test_the_feed_continues_after_a_reading_that_failed(feed: DashboardFeed, source: Source) -> None:
     feed.add(Viewer())
     wait(lambda: feed.number)
     source.fails = True
@@ -82,7 +84,7 @@ def test_a_reading_that_fails_is_not_the_last(feed: DashboardFeed, source: Sourc
     wait(lambda: feed.number > number)
 
 
-def test_at_shutdown_viewers_are_told_to_leave_and_no_more_come(feed: DashboardFeed) -> None:
+def test_at_shutdown_viewers_are_told_to_leave_and_new_ones_are_refused(feed: DashboardFeed) -> None:
     viewer = Viewer()
     feed.add(viewer)
     feed.end_streams()
@@ -90,7 +92,7 @@ def test_at_shutdown_viewers_are_told_to_leave_and_no_more_come(feed: DashboardF
     assert feed.is_full
 
 
-def test_what_the_charts_need_is_null_where_a_server_is_away(feed: DashboardFeed) -> None:
+def test_a_chart_value_is_null_while_its_server_is_unreachable(feed: DashboardFeed) -> None:
     feed.one()
     (point,) = orjson.loads(feed.history())
     assert point.pop("at") == 1

@@ -1,4 +1,4 @@
-"""The private parts of gunicorn that dtqs/api/server/master.py relies on. A new version that changes one fails here first."""
+"""The private parts of gunicorn on which dtqs/api/server/master.py relies. A changed one fails here first."""
 
 import inspect
 import logging
@@ -23,7 +23,7 @@ TRIED = {"27.0"}
 """The versions that were tried, by major and minor number."""
 
 
-def test_the_version_was_tried() -> None:
+def test_the_installed_version_of_gunicorn_is_a_tested_one() -> None:
     assert ".".join(gunicorn.__version__.split(".")[:2]) in TRIED
 
 
@@ -40,20 +40,20 @@ def test_the_version_was_tried() -> None:
         (util._setproctitle, ["title"]),
     ],
 )
-def test_a_method_that_is_replaced_takes_the_same_arguments(function: object, parameters: list[str]) -> None:
+def test_a_replaced_method_takes_the_same_arguments(function: object, parameters: list[str]) -> None:
     assert list(inspect.signature(function).parameters) == parameters  # type: ignore[arg-type]
 
 
-def test_an_arbiter_starts_again_by_its_context_and_ends_by_an_exception() -> None:
+def test_an_arbiter_restarts_from_its_context_and_ends_with_an_exception() -> None:
     assert isinstance(Arbiter.START_CTX, dict)
     assert HaltServer("why", 4).reason == "why"
     source = inspect.getsource(Arbiter.reap_workers)
     assert "raise HaltServer(reason, self.APP_LOAD_ERROR)" in source
-    assert "self.WORKERS.pop(wpid, None)" in source, "a process that could not boot is forgotten before the exception"
+    assert "self.WORKERS.pop(wpid, None)" in source, "gunicorn forgets a process that could not boot before it raises"
 
 
 class Failing(Master):
-    """A master whose processes cannot boot, without sockets, forks or a log of its own."""
+    """A master whose processes cannot boot; it has no sockets, forks or log of its own."""
 
     def __init__(self, served: Served) -> None:
         self.app = SimpleNamespace(served=served)  # type: ignore[assignment]
@@ -78,12 +78,12 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Served], Failing]:
     return Failing
 
 
-def test_a_boot_that_fails_ends_a_server_that_has_never_served(failing: Callable[[Served], Failing]) -> None:
+def test_a_failed_boot_ends_a_server_that_has_never_served(failing: Callable[[Served], Failing]) -> None:
     with pytest.raises(HaltServer):
         failing(Served()).reap_workers()
 
 
-def test_a_later_boot_that_fails_is_put_off_longer_each_time(failing: Callable[[Served], Failing]) -> None:
+def test_each_further_failed_boot_is_delayed_longer(failing: Callable[[Served], Failing]) -> None:
     served = Served()
     served.ready()
     master = failing(served)
@@ -93,17 +93,19 @@ def test_a_later_boot_that_fails_is_put_off_longer_each_time(failing: Callable[[
         master.reap_workers()
         waits.append(master._spawn_at - master._fault_at)
         master.manage_workers()
-    assert master.managed == 0, "no process is started before its time"
+    assert master.managed == 0, "no process starts before its delay is over"
     assert 0.5 <= waits[0] <= 1.0
     assert waits[1] <= 2.0 < waits[4]
     assert 15.0 <= waits[-1] <= 30.0
     served.ready()
     master.boots = 1
     master.reap_workers()
-    assert master._spawn_at - master._fault_at <= 1.0, "a process that was ready ends the row"
+    assert master._spawn_at - master._fault_at <= 1.0, "a process that was ready resets the delay"
 
 
-def test_a_wrong_file_is_told_and_a_check_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_file_is_reported_and_a_check_that_hangs_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "dtqs.ini").write_text("[api]\nport = none\n")
     monkeypatch.setenv("DTQS_CONFIG", str(tmp_path / "dtqs.ini"))
     check = ConfigCheck()

@@ -1,4 +1,4 @@
-"""Problem documents: a 503 says which part is away, and nothing of what its driver said."""
+"""Problem documents: a 503 names the part that is unreachable, and repeats nothing from its driver."""
 
 import falcon
 import falcon.testing
@@ -25,7 +25,7 @@ class Failing:
         (TransientError("7"), "a part that this needs cannot be reached"),
     ],
 )
-def test_a_503_says_which_part_is_away(error: Exception, words: str) -> None:
+def test_a_503_names_the_part_that_is_unreachable(error: Exception, words: str) -> None:
     app = falcon.App()
     add_handlers(app)
     app.add_route("/", Failing(error))

@@ -1,4 +1,4 @@
-"""Room under max_pending: how often PostgreSQL is asked, and what is in flight."""
+"""Room under max_pending: how often PostgreSQL is asked, and how requests in progress count."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from dtqs.errors import TooManyRequests
 
 
 class Counter:
-    """Stands for the store's count: `pending` of every key."""
+    """Stand in for the store's count: every key has `pending` tasks."""
 
     def __init__(self, pending: int) -> None:
         self.pending, self.asked = pending, 0
@@ -17,7 +17,7 @@ class Counter:
         return min(self.pending, limit)
 
 
-def test_far_below_the_ceiling_few_submits_ask() -> None:
+def test_far_below_the_ceiling_few_submits_ask_postgresql() -> None:
     counter = Counter(0)
     room = Room(counter)
     for _ in range(600):
@@ -26,7 +26,7 @@ def test_far_below_the_ceiling_few_submits_ask() -> None:
     assert counter.asked < 20
 
 
-def test_near_the_ceiling_each_asks_and_the_ceiling_holds() -> None:
+def test_near_the_ceiling_each_submit_asks_and_the_ceiling_holds() -> None:
     counter = Counter(8)
     room = Room(counter)
     for _ in range(2):
@@ -40,13 +40,13 @@ def test_near_the_ceiling_each_asks_and_the_ceiling_holds() -> None:
         pass
 
 
-def test_what_is_in_flight_counts() -> None:
+def test_submits_in_progress_count() -> None:
     room = Room(Counter(8))
     with room.taken("a", 10, 1), room.taken("a", 10, 1), pytest.raises(TooManyRequests), room.taken("a", 10, 1):
         pass
 
 
-def test_what_is_accepted_while_the_count_is_under_way_counts() -> None:
+def test_tasks_accepted_while_the_count_runs_are_counted() -> None:
     counter = Counter(0)
     room = Room(counter)
     with room.taken("a", 4, 1):
@@ -54,7 +54,7 @@ def test_what_is_accepted_while_the_count_is_under_way_counts() -> None:
 
     def count(key_id: str, limit: int) -> int:
         room._count = counter
-        with room.taken("a", 4, 3):  # committed after the other's snapshot, and gone before its answer
+        with room.taken("a", 4, 3):  # committed after the other submit's snapshot, and gone before its answer
             pass
         return 0
 
@@ -63,7 +63,7 @@ def test_what_is_accepted_while_the_count_is_under_way_counts() -> None:
         pass
 
 
-def test_keys_do_not_share_room() -> None:
+def test_each_key_has_room_of_its_own() -> None:
     room = Room(Counter(0))
     with room.taken("a", 1, 1), room.taken("b", 1, 1):
         pass

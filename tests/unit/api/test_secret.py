@@ -1,4 +1,4 @@
-"""The secret that signs: from a file that is named, or from one that the first API of a host makes."""
+"""The signing secret: read from the configured file, or made by the first API process of a host."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ def config(folder: Path, **environ: str) -> Config:
     return load(None, {"DTQS_SUPERVISOR_STATE_DIR": str(folder), **environ})
 
 
-def test_it_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+def test_the_secret_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
     first = api_secret(config(tmp_path / "state"))
     assert api_secret(config(tmp_path / "state")) == first
     assert api_secret(config(tmp_path / "other")) != first
@@ -24,7 +24,7 @@ def test_it_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "state").iterdir()] == [FILE_NAME]
 
 
-def test_hosts_with_the_same_file_have_the_same(tmp_path: Path) -> None:
+def test_hosts_with_the_same_file_have_the_same_secret(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("s" * 64 + "\n")
     keys = {api_secret(config(tmp_path / host, DTQS_API_SECRET_FILE=str(tmp_path / "secret"))) for host in "ab"}
     assert len(keys) == 1
@@ -33,7 +33,7 @@ def test_hosts_with_the_same_file_have_the_same(tmp_path: Path) -> None:
     assert key.hex() not in fingerprint(key)
 
 
-def test_where_it_cannot_be_made_what_to_do_is_said(tmp_path: Path) -> None:
+def test_a_secret_that_cannot_be_made_is_refused_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
         ConfigError, match=r"secret_file is not set, and .*api-secret cannot be made or read: .*openssl rand"
@@ -43,13 +43,13 @@ def test_where_it_cannot_be_made_what_to_do_is_said(tmp_path: Path) -> None:
         config(tmp_path, DTQS_API_SECRET_FILE=str(tmp_path / "missing"))
 
 
-def test_a_short_one_is_refused(tmp_path: Path) -> None:
+def test_a_short_secret_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text("short\n")
     with pytest.raises(ConfigError, match="shorter than 32"):
         api_secret(config(tmp_path))
 
 
-def test_without_auth_nothing_is_made(tmp_path: Path) -> None:
+def test_without_auth_no_secret_is_made(tmp_path: Path) -> None:
     api_secret(config(tmp_path / "state", DTQS_API_AUTH="off"))
     assert not (tmp_path / "state").exists()
 
@@ -67,14 +67,14 @@ def test_without_auth_nothing_is_made(tmp_path: Path) -> None:
         (0o666, "failed"),
     ],
 )
-def test_a_file_that_others_may_write_is_refused_and_one_that_they_may_read_is_told(
+def test_a_file_that_others_may_write_is_refused_and_one_that_they_may_read_is_reported(
     tmp_path: Path, mode: int, state: str
 ) -> None:
     made = api_secret(config(tmp_path))
     path = tmp_path / FILE_NAME
     if os.geteuid() == 0:
         os.chown(tmp_path, 1234, -1)
-        os.chown(path, 1234, -1)  # root's file may be read by its group
+        os.chown(path, 1234, -1)  # the group may read a file of root
     path.chmod(mode)
     assert [check.state for check in signing(config(tmp_path))] == ([] if state == "ok" else [state])
     if os.geteuid() == 0:
@@ -95,10 +95,10 @@ def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
         api_secret(config(tmp_path))
     assert [check.state for check in signing(config(tmp_path))] == ["failed"]
     os.chown(tmp_path, 1234, -1)
-    assert file_fault(config(tmp_path)) is None, "root looks for the user of the service"
+    assert file_fault(config(tmp_path)) is None, "root checks for the user of the service"
 
 
-def test_root_may_let_its_services_group_read(tmp_path: Path) -> None:
+def test_root_may_let_the_group_of_its_service_read_the_file(tmp_path: Path) -> None:
     made = api_secret(config(tmp_path))
     (tmp_path / FILE_NAME).chmod(0o640)
     if os.geteuid() == 0:
@@ -106,7 +106,7 @@ def test_root_may_let_its_services_group_read(tmp_path: Path) -> None:
     assert api_secret(config(tmp_path)) == made
 
 
-def test_a_secret_that_is_not_used_is_not_judged(tmp_path: Path) -> None:
+def test_an_unused_secret_is_not_checked(tmp_path: Path) -> None:
     api_secret(config(tmp_path))
     (tmp_path / FILE_NAME).chmod(0o666)
     assert (

@@ -1,4 +1,4 @@
-"""Sessions of browsers: what a cookie is good for, and for how long."""
+"""Sessions of browsers: the key of a cookie, and how long it is valid."""
 
 import time
 
@@ -25,7 +25,7 @@ def request(cookie: str) -> falcon.Request:
     return falcon.Request(create_environ(headers={"Cookie": f"{COOKIE}={cookie}"}))
 
 
-def test_a_session_is_its_keys_until_it_ends() -> None:
+def test_a_session_has_its_key_until_it_expires() -> None:
     cookie, expires_at = sessions().begin(KEY.key_id)
     session = sessions().of(request(cookie))
     assert session
@@ -33,20 +33,20 @@ def test_a_session_is_its_keys_until_it_ends() -> None:
     assert session.expires_at == expires_at == pytest.approx(time.time() + 60, abs=2)
 
 
-def test_one_that_is_over_is_none() -> None:
+def test_an_expired_session_has_no_key() -> None:
     assert sessions().of(request(sessions(valid_seconds=-1).begin(KEY.key_id)[0])) is None
 
 
-def test_one_of_a_revoked_key_is_none() -> None:
+def test_a_session_of_a_revoked_key_has_no_key() -> None:
     assert sessions(None).of(request(sessions().begin(KEY.key_id)[0])) is None
 
 
-def test_one_that_another_key_signed_is_none() -> None:
+def test_a_session_signed_with_another_secret_has_no_key() -> None:
     other = Sessions(b"o" * 32, lambda *_: KEY, lambda *_: None, 60)
     assert sessions().of(request(other.begin(KEY.key_id)[0])) is None
 
 
-def test_one_that_was_ended_is_none_also_for_a_copy_of_its_cookie() -> None:
+def test_an_ended_session_stays_ended_for_a_copy_of_its_cookie() -> None:
     ended: set[str] = set()
     known = Sessions(
         SIGNING_KEY,
@@ -66,7 +66,7 @@ def test_one_that_was_ended_is_none_also_for_a_copy_of_its_cookie() -> None:
 
 
 @pytest.mark.parametrize("secure", [True, False])
-def test_over_tls_only_the_cookie_of_this_very_host_counts(secure: bool) -> None:
+def test_over_tls_only_the_cookie_of_this_host_counts(secure: bool) -> None:
     cookie = sessions().begin(KEY.key_id)[0]
     headers = {"X-Forwarded-Proto": "https"} if secure else {}
     found = {

@@ -1,4 +1,4 @@
-"""Failed keys: how many an address may show, who counts as one, and what a flood may cost."""
+"""Failed keys: how many an address may show, which callers count as one, and the cost of a flood."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def request(address: str, headers: Mapping[str, str] | None = None) -> falcon.Re
 
 
 class Clock:
-    """A clock that only sleepers turn, and only where the test lets them."""
+    """A clock that only sleepers advance, and only when the test lets them."""
 
     def __init__(self) -> None:
         self.at, self.slept = 100.0, [0.0]
@@ -50,7 +50,7 @@ def exhausted(clock: Clock, *addresses: str) -> Throttle:
 
 
 def turns(throttle: Throttle, address: str) -> int:
-    """Ask for turns until one is refused."""
+    """Ask for turns until one is refused, and return their number."""
     for count in range(10_000):
         try:
             throttle.wait_turn(address)
@@ -59,17 +59,17 @@ def turns(throttle: Throttle, address: str) -> int:
     raise AssertionError("turns without end")
 
 
-def test_after_a_burst_an_address_gets_its_look_ups_in_turn() -> None:
+def test_after_a_burst_the_look_ups_of_an_address_are_spaced() -> None:
     clock = Clock()
     throttle = exhausted(clock, "a")
-    assert clock.slept == [0.0], "a burst waits for nothing"
+    assert clock.slept == [0.0], "a burst does not wait"
     assert turns(throttle, "a") == 1 + PATIENCE_SECONDS * TURNS_PER_SECOND
     assert max(clock.slept) == pytest.approx(PATIENCE_SECONDS)
     waits = len(clock.slept)
     throttle.wait_turn("b")
     clock.at += 1
     throttle.wait_turn("a")
-    assert len(clock.slept) == waits, "a failure was worked off"
+    assert len(clock.slept) == waits, "one failure has expired"
 
 
 def test_all_addresses_together_get_a_bounded_number_of_turns() -> None:
@@ -81,7 +81,7 @@ def test_all_addresses_together_get_a_bounded_number_of_turns() -> None:
     assert max(clock.slept) <= PATIENCE_SECONDS
 
 
-def test_an_address_owes_no_more_than_a_burst() -> None:
+def test_an_address_owes_at_most_one_burst() -> None:
     clock = Clock()
     throttle = exhausted(clock, "a")
     for _ in range(1000):
@@ -92,7 +92,7 @@ def test_an_address_owes_no_more_than_a_burst() -> None:
     assert len(clock.slept) == before
 
 
-def test_its_memory_is_bounded() -> None:
+def test_the_memory_of_the_throttle_is_bounded() -> None:
     throttle = Throttle()
     for number in range(20_000):
         throttle.failed(str(number))
@@ -111,7 +111,7 @@ def test_its_memory_is_bounded() -> None:
         ("", "198.51.100.1", "198.51.100.1"),
     ],
 )
-def test_who_counts_as_one(remote: str, forwarded: str | None, address: str) -> None:
+def test_only_loopback_may_forward_a_callers_address(remote: str, forwarded: str | None, address: str) -> None:
     assert address_of(request(remote, {"X-Forwarded-For": forwarded} if forwarded else None)) == address
 
 
@@ -128,7 +128,7 @@ def test_who_counts_as_one(remote: str, forwarded: str | None, address: str) -> 
         ("192.0.2.1", "198.51.100.1", "192.0.2.1"),
     ],
 )
-def test_a_proxy_that_is_trusted_tells_the_caller(remote: str, forwarded: str | None, address: str) -> None:
+def test_a_trusted_proxy_names_the_caller(remote: str, forwarded: str | None, address: str) -> None:
     proxies = [ipaddress.ip_network("10.0.0.0/24"), ipaddress.ip_network("2001:db8::1")]
     assert address_of(request(remote, {"X-Forwarded-For": forwarded} if forwarded else None), proxies) == address
 
@@ -152,19 +152,19 @@ class Asked:
         for number in range(times):
             with suppress(TooManyRequests):
                 assert self.auth.find(request(address, headers), f"bad {number}") is None
-        self.auth._remembered.clear()  # as after five seconds
+        self.auth._remembered.clear()  # the state five seconds later
 
 
-def test_a_key_that_is_not_known_yet_gets_in_beside_a_caller_who_guesses_on() -> None:
+def test_a_new_valid_key_is_accepted_beside_a_caller_who_keeps_guessing() -> None:
     asked = Asked()
     asked.guess(BURST + 5, "10.0.0.1")
-    asked.clock.at += 1  # one bad key a second goes on
+    asked.clock.at += 1  # time for one more bad key: the guesses continue
     asked.guess(1, "10.0.0.1")
     assert asked.auth.find(request("10.0.0.1"), "good") == KEY
     assert asked.clock.slept[-1] <= 0.2
 
 
-def test_guesses_are_bounded_and_lock_out_nobody_who_is_known() -> None:
+def test_guesses_are_limited_and_lock_out_no_known_key() -> None:
     asked = Asked()
     assert asked.auth.find(request("10.0.0.1"), "good") == KEY
     asked.guess(1000, "10.0.0.1")
@@ -176,7 +176,7 @@ def test_guesses_are_bounded_and_lock_out_nobody_who_is_known() -> None:
     assert asked.auth.find(request("10.0.0.2"), "bad from elsewhere") is None
 
 
-def test_who_guesses_through_a_trusted_proxy_delays_nobody_else_behind_it() -> None:
+def test_a_guesser_behind_a_trusted_proxy_delays_nobody_else_behind_it() -> None:
     asked = Asked(("10.0.0.0/24",))
     asked.guess(1000, "10.0.0.1", {"X-Forwarded-For": "198.51.100.1"})
     waits = len(asked.clock.slept)

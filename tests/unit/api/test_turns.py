@@ -1,4 +1,4 @@
-"""Turns: one at a time, fair between keys, and bounded in what waits."""
+"""Turns: one at a time, fair between keys, and with a bounded queue."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ PATIENCE_SECONDS = 30.0
 
 
 class Callers:
-    """Requests that hold their turn until they are let go, each in a greenlet; `served` names them in the order of their turns."""
+    """Requests that hold their turn until released, each in a greenlet. `served` lists their names in turn order."""
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
@@ -21,7 +21,7 @@ class Callers:
         self._free = Event()
 
     def come(self, name: str, size: int = 1) -> "gevent.Greenlet[[], None]":
-        """The first character of the name is the key."""
+        """Start a request; the first character of its name is its key."""
         greenlet = gevent.spawn(self._ask, name, size)
         gevent.idle()
         return greenlet
@@ -43,7 +43,7 @@ def refused(greenlet: "gevent.Greenlet[[], None]") -> bool:
     return isinstance(greenlet.exception, ExaminerBusy)
 
 
-def test_keys_take_turns_however_many_requests_one_of_them_has() -> None:
+def test_keys_take_turns_even_if_one_has_many_requests() -> None:
     callers = Callers(Turns(PATIENCE_SECONDS, 100))
     came = [callers.come(name) for name in ("a1", "a2", "a3", "a4", "b1", "c1", "b2")]
     assert callers.served == ["a1"]
@@ -52,7 +52,7 @@ def test_keys_take_turns_however_many_requests_one_of_them_has() -> None:
     assert callers.served == ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]
 
 
-def test_who_finds_no_room_is_refused_at_once() -> None:
+def test_a_request_without_room_in_the_queue_is_refused_at_once() -> None:
     callers = Callers(Turns(PATIENCE_SECONDS, 3))
     came = [callers.come(name) for name in ("a1", "a2", "a3", "a4", "a5")]
     assert [refused(one) for one in came] == [False, False, False, False, True]
@@ -61,7 +61,7 @@ def test_who_finds_no_room_is_refused_at_once() -> None:
     assert callers.served == ["a1", "a2", "a3", "a4"]
 
 
-def test_the_greediest_key_gives_way_to_one_with_less() -> None:
+def test_a_new_key_displaces_a_request_of_the_key_with_the_most() -> None:
     callers = Callers(Turns(PATIENCE_SECONDS, 3))
     came = [callers.come(name) for name in ("a1", "a2", "a3", "a4", "b1", "b2")]
     assert [refused(one) for one in came] == [False, False, False, True, False, True]
@@ -70,7 +70,7 @@ def test_the_greediest_key_gives_way_to_one_with_less() -> None:
     assert callers.served == ["a1", "b1", "a2", "a3"]
 
 
-def test_patience_ends_and_leaves_nothing() -> None:
+def test_a_wait_ends_after_its_limit_and_leaves_nothing_behind() -> None:
     turns = Turns(0.01, 1)
     with turns.taken("a", 1):
         for _ in range(3):
@@ -81,7 +81,7 @@ def test_patience_ends_and_leaves_nothing() -> None:
 
 
 @pytest.mark.parametrize("when", ["while it waits", "as it gets its turn"])
-def test_a_waiter_that_is_killed_keeps_no_turn(when: str) -> None:
+def test_a_killed_waiter_keeps_no_turn(when: str) -> None:
     callers = Callers(Turns(PATIENCE_SECONDS, 100))
     first, second, third = (callers.come(name) for name in ("a", "b", "c"))
     steps: list[Callable[[], None]] = [lambda: second.kill(block=False), callers.let_go]

@@ -1,6 +1,6 @@
-"""The private parts of gunicorn that worker.py, connection.py and body.py of dtqs/api rely on.
+"""The private parts of gunicorn on which worker.py, connection.py and body.py of dtqs/api rely.
 
-A new version that has changed them fails here and not in operation.
+A version of gunicorn that has changed them fails here and not in operation.
 """
 
 import inspect
@@ -12,7 +12,7 @@ from gunicorn.workers import base, base_async, ggevent
 from dtqs.api.server.worker import ApiWorker
 
 
-def test_the_methods_that_are_overridden_are_there() -> None:
+def test_the_overridden_methods_exist() -> None:
     assert list(inspect.signature(base.Worker.handle_error).parameters) == ["self", "req", "client", "addr", "exc"]
     assert list(inspect.signature(ggevent.GeventWorker.handle_request).parameters) == [
         "self",
@@ -25,14 +25,14 @@ def test_the_methods_that_are_overridden_are_there() -> None:
     assert issubclass(ApiWorker, ggevent.GeventWorker)
 
 
-def test_errors_of_reading_go_to_handle_error() -> None:
+def test_read_errors_go_to_handle_error() -> None:
     source = inspect.getsource(base_async.AsyncWorker.handle)
     assert source.count("self.handle_error(req, client, addr, e)") >= 2
     assert "self.handle_request(listener_name, req, client, addr)" in source
     assert "except StopIteration" in source
 
 
-def test_a_request_has_what_is_looked_at() -> None:
+def test_a_request_has_the_attributes_that_the_worker_reads() -> None:
     looked_at = {"version", "headers", "body", "unreader", "must_close", "_expected_100_continue"}
     assert looked_at <= set(message.Message.__init__.__code__.co_names)
     assert {"buf"} <= set(unreader.Unreader.__init__.__code__.co_names)
@@ -43,7 +43,7 @@ def test_a_request_has_what_is_looked_at() -> None:
     assert hasattr(Response, "force_close")
 
 
-def test_the_errors_that_have_a_status_of_their_own_are_there() -> None:
+def test_the_errors_with_a_status_of_their_own_exist() -> None:
     for name in (
         "LimitRequestLine",
         "LimitRequestHeaders",

@@ -1,4 +1,4 @@
-"""A connection to a broker that is not there: tried again and again, and said once it has lasted."""
+"""A connection to an unreachable broker: it retries, and warns once the outage has lasted."""
 
 import logging
 
@@ -13,7 +13,7 @@ from dtqs.deadline import Deadline
 from tests.support.helpers import eventually, free_port
 
 
-def test_a_broker_that_comes_later_than_we_do_is_no_warning_and_one_that_stays_away_is_one(
+def test_a_broker_that_starts_a_little_later_is_no_warning_and_one_that_stays_away_is(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(connection, "_AWAY_SECONDS", 1.0)

@@ -1,4 +1,4 @@
-"""The broker's loop is served by one thread at a time: its own, or the one that waits for what it brings."""
+"""One thread at a time serves the broker's loop: its own thread, or a thread that waits for a message."""
 
 import os
 import signal
@@ -17,11 +17,11 @@ from dtqs.errors import BrokerUnavailable
 from tests.support.helpers import eventually
 
 LONG = 20.0
-"""Of a wait that must not be waited out."""
+"""Length of a wait that a test must end early."""
 
 
 class Line:
-    """A socket on a loop: which threads have read what came."""
+    """A socket on a loop that notes which thread read each byte."""
 
     def __init__(self, loop: SharedThreadLoop) -> None:
         self.ours, self.theirs = socket.socketpair()
@@ -59,16 +59,16 @@ def line(loop: SharedThreadLoop) -> Line:
 
 
 def poll_waits(loop: SharedThreadLoop) -> bool:
-    """Tell whether the loop's own thread is in another wait than for a lock: that for events."""
+    """Tell whether the loop's own thread waits for events, and not for a lock."""
     return "futex" not in Path(f"/proc/self/task/{loop._thread.native_id}/wchan").read_text(encoding="ascii")
 
 
-def test_who_leads_reads_what_comes_and_the_loops_own_thread_reads_it_otherwise(
+def test_a_leading_thread_reads_messages_and_otherwise_the_loops_own_thread_reads_them(
     loop: SharedThreadLoop, line: Line
 ) -> None:
     for turn in range(5):
         line.ours.send(b"x")
-        eventually(line.has_read(2 * turn + 1), 5, "its own thread reads")
+        eventually(line.has_read(2 * turn + 1), 5, "the loop's own thread has read")
         loop.lead(lambda: True, LONG)
         threading.Timer(0.01, line.ours.send, (b"x",)).start()
         loop.lead(line.has_read(2 * turn + 2), LONG)
@@ -76,7 +76,7 @@ def test_who_leads_reads_what_comes_and_the_loops_own_thread_reads_it_otherwise(
     assert line.readers == [loop._thread, threading.main_thread()] * 5
 
 
-def test_what_comes_in_the_moment_of_the_change_is_read_once(loop: SharedThreadLoop, line: Line) -> None:
+def test_a_message_that_arrives_while_the_lead_changes_is_read_once(loop: SharedThreadLoop, line: Line) -> None:
     for turn in range(50):
         sender = threading.Timer(0.0002 * (turn % 4), line.ours.send, (b"x",))
         sender.start()
@@ -86,7 +86,7 @@ def test_what_comes_in_the_moment_of_the_change_is_read_once(loop: SharedThreadL
         assert len(line.readers) == turn + 1
 
 
-def test_what_comes_while_the_loop_is_kept_waits_for_the_next_lead_or_the_release(
+def test_a_message_that_arrives_while_the_loop_is_kept_waits_for_the_next_lead_or_the_release(
     loop: SharedThreadLoop, line: Line
 ) -> None:
     loop.lead(lambda: True, LONG)
@@ -94,21 +94,21 @@ def test_what_comes_while_the_loop_is_kept_waits_for_the_next_lead_or_the_releas
     loop.lead(line.has_read(1), LONG)
     line.ours.send(b"x")
     loop.release()
-    eventually(line.has_read(2), 5, "its own thread reads")
+    eventually(line.has_read(2), 5, "the loop's own thread has read")
     assert line.readers == [threading.main_thread(), loop._thread]
 
 
 def test_a_loop_that_is_kept_for_long_is_served_by_its_own_thread_again(loop: SharedThreadLoop, line: Line) -> None:
     loop.lead(lambda: True, LONG)
     line.ours.send(b"x")
-    eventually(line.has_read(1), 5, "its own thread reads")
+    eventually(line.has_read(1), 5, "the loop's own thread has read")
     assert line.readers == [loop._thread]
     threading.Timer(0.05, line.ours.send, (b"x",)).start()
     loop.lead(line.has_read(2), LONG)
     assert line.readers[1] is threading.main_thread()
 
 
-def test_a_release_by_another_thread_leaves_the_loop_to_who_is_about_to_lead(
+def test_a_release_by_another_thread_leaves_the_loop_to_the_thread_that_is_about_to_lead(
     loop: SharedThreadLoop, line: Line
 ) -> None:
     over = threading.Event()
@@ -124,25 +124,25 @@ def test_a_release_by_another_thread_leaves_the_loop_to_who_is_about_to_lead(
             threading.Timer(0.005, line.ours.send, (b"x",)).start()
             began = time.monotonic()
             loop.lead(line.has_read(turn + 1), LONG)
-            assert time.monotonic() - began < 0.9, "it was not blind until its own thread was given up"
+            assert time.monotonic() - began < 0.9, "the loop served events before its own thread's time limit"
     finally:
         over.set()
         thread.join()
 
 
-def test_what_came_of_a_socket_that_another_thread_gave_up_meanwhile_is_dropped(
+def test_an_event_of_a_socket_that_another_thread_closed_meanwhile_is_dropped(
     loop: SharedThreadLoop, line: Line
 ) -> None:
     ioloop = loop._ioloop
-    with ioloop.lock:  # as `now` holds it
+    with ioloop.lock:  # `now` holds the lock in the same way
         line.ours.close()
-        # the loop's thread has come out of its wait with the hang-up, and waits for the lock
-        eventually(lambda: not poll_waits(loop), 5, "it waits for the lock")
+        # the loop's thread has left its wait because of the hang-up, and waits for the lock
+        eventually(lambda: not poll_waits(loop), 5, "the loop's thread waits for the lock")
         ioloop.remove_handler(line.theirs.fileno())
     assert loop.ask(lambda reply: reply("alive"), Deadline(5)) == "alive"
 
 
-def test_now_keeps_the_order_of_what_was_called_before(loop: SharedThreadLoop) -> None:
+def test_now_runs_after_the_calls_made_before_it(loop: SharedThreadLoop) -> None:
     ran: list[int] = []
     loop.lead(lambda: True, LONG)
     loop.call(lambda: ran.append(1))
@@ -151,7 +151,7 @@ def test_now_keeps_the_order_of_what_was_called_before(loop: SharedThreadLoop) -
     assert ran == [1, 2]
 
 
-def test_a_lead_ends_in_its_time_and_at_a_bell_that_was_rung_before_it(loop: SharedThreadLoop) -> None:
+def test_a_lead_ends_at_its_time_limit_and_at_a_wake_up_from_before_it(loop: SharedThreadLoop) -> None:
     began = time.monotonic()
     loop.lead(lambda: False, 0.05)
     assert 0.05 <= time.monotonic() - began < 5
@@ -174,14 +174,14 @@ def test_a_signal_handler_ends_a_lead(loop: SharedThreadLoop) -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_a_call_runs_whoever_serves_and_one_of_now_in_its_own_thread(loop: SharedThreadLoop) -> None:
+def test_a_call_runs_in_the_serving_thread_and_a_call_of_now_in_its_own(loop: SharedThreadLoop) -> None:
     ran: list[threading.Thread] = []
 
     def call() -> None:
         ran.append(threading.current_thread())
 
     loop.call(call)
-    eventually(lambda: len(ran) == 1, 5, "it ran")
+    eventually(lambda: len(ran) == 1, 5, "the call has run")
     loop.now(call)
     threading.Timer(0.05, loop.call, (call,)).start()
     loop.lead(lambda: len(ran) == 3, LONG)
@@ -189,7 +189,7 @@ def test_a_call_runs_whoever_serves_and_one_of_now_in_its_own_thread(loop: Share
     assert ran == [loop._thread, threading.main_thread(), threading.main_thread(), threading.main_thread()]
 
 
-def test_a_question_is_answered_while_another_thread_has_taken_the_loop(loop: SharedThreadLoop) -> None:
+def test_a_question_is_answered_while_another_thread_holds_the_loop(loop: SharedThreadLoop) -> None:
     loop.lead(lambda: True, LONG)
     assert loop.ask(lambda reply: reply("yes"), Deadline(5)) == "yes"
     answers: list[str] = []

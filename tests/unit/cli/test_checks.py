@@ -1,4 +1,4 @@
-"""The doctor's words for what cannot be had in a test: servers of other versions, and folders elsewhere."""
+"""The doctor's texts for conditions that a test cannot create: servers of other versions, and folders elsewhere."""
 
 from pathlib import Path
 
@@ -15,7 +15,9 @@ def test_a_server_that_is_too_old_is_a_failure(version: int, state: str) -> None
     assert (check.state, "14 or later" in check.advice) == (state, state == "failed")
 
 
-def test_a_sandbox_elsewhere_is_started_by_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sandbox_in_another_folder_is_started_by_naming_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert start_command(tmp_path / "var") == "dtqs up"
     assert start_command(tmp_path / "other") == "dtqs up --var other"

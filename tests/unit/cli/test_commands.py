@@ -1,4 +1,4 @@
-"""The command group: quick help, lazy commands, and exit statuses."""
+"""The group of commands: quick help, lazily loaded commands, and exit statuses."""
 
 import json
 import os
@@ -21,21 +21,21 @@ HEAVY = ("httpx", "rich", "psycopg", "pika", "PIL", "falcon", "gevent")
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_can_be_loaded_and_explains_itself(name: str) -> None:
+def test_every_command_can_be_loaded_and_has_a_help_text(name: str) -> None:
     result = CliRunner().invoke(main, [name, "--help"])
     assert result.exit_code == 0, result.output
     assert "Usage:" in result.output
 
 
 def below(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Give out the command's path and those of the commands below it."""
+    """Yield the command's path and those of the commands below it."""
     yield path
     for name, each in command.commands.items() if isinstance(command, click.Group) else ():
         yield from below(each, (*path, name))
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_has_examples_that_its_options_allow(name: str) -> None:
+def test_the_examples_of_a_command_use_only_its_options(name: str) -> None:
     command = main.get_command(click.Context(main), name)
     assert command
     texts = {
@@ -56,7 +56,7 @@ def test_every_command_takes_the_configuration_file(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"supervisor", "api"}))
-def test_every_command_that_tells_something_tells_it_as_json_too(name: str) -> None:
+def test_every_command_that_prints_data_prints_it_as_json_too(name: str) -> None:
     command = main.get_command(click.Context(main), name)
     assert command
     for path in below(command, (name,)):
@@ -68,7 +68,7 @@ def test_every_command_that_tells_something_tells_it_as_json_too(name: str) -> N
     ("arguments", "key"),
     [(["completion", "fish"], "script"), (["config", "default"], "api"), (["config", "reference"], "postgresql")],
 )
-def test_what_is_a_file_otherwise_is_an_object_with_json(arguments: list[str], key: str) -> None:
+def test_a_command_that_prints_a_file_prints_an_object_with_json(arguments: list[str], key: str) -> None:
     result = CliRunner().invoke(main, [*arguments, "--json"])
     assert result.exit_code == 0, result.output
     assert json.loads(result.output)[key]
@@ -81,14 +81,17 @@ def test_help_names_every_command() -> None:
 
 
 def test_help_imports_no_driver() -> None:
-    program = f"import sys; from dtqs.cli import main; main(['--help'], standalone_mode=False); sys.exit([m for m in {HEAVY!r} if m in sys.modules] or 0)"
+    program = (
+        "import sys; from dtqs.cli import main; main(['--help'], standalone_mode=False); "
+        f"sys.exit([m for m in {HEAVY!r} if m in sys.modules] or 0)"
+    )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
     assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("name", ["submit", "task", "tasks", "cancel", "retry", "logs"])
-def test_a_command_over_the_api_loads_no_driver_of_a_server(name: str) -> None:
-    """Half a second of processor time for each command that a script says."""
+def test_a_command_over_the_api_imports_no_driver_of_a_server(name: str) -> None:
+    """Protect scripts: a driver costs each command half a second of processor time."""
     program = (
         f"import sys; from dtqs.cli import main; main([{name!r}, '--help'], standalone_mode=False); print(*sys.modules)"
     )
@@ -103,7 +106,7 @@ def test_each_shell_gets_its_completion(shell: str) -> None:
     assert f"_DTQS_COMPLETE={shell}_complete" in CliRunner().invoke(main, ["completion", shell]).output
 
 
-def test_a_shell_is_told_commands_and_options() -> None:
+def test_a_shell_completes_commands_and_options() -> None:
     def completed(words: str) -> str:
         environment = {
             "_DTQS_COMPLETE": "bash_complete",
@@ -117,13 +120,13 @@ def test_a_shell_is_told_commands_and_options() -> None:
     assert "--failed" in completed("dtqs retry --f")
 
 
-def test_an_unknown_command_is_a_wrong_use() -> None:
+def test_an_unknown_command_is_a_usage_error() -> None:
     result = CliRunner().invoke(main, ["sumbit"])
     assert result.exit_code == 2
     assert "No such command 'sumbit'" in result.output
 
 
-def test_an_error_of_ours_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_dtqs_is_reported_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     @click.command()
     def failing() -> None:
         raise ConfigError(["first\x1b[2J", "second"])
@@ -152,7 +155,7 @@ def test_errors_have_their_exit_status(error: DtqsError, status: int) -> None:
     assert exit_status(error) == status
 
 
-def test_a_problem_document_is_worded_with_each_field_on_a_line() -> None:
+def test_a_problem_document_is_printed_with_each_field_on_a_line() -> None:
     errors = [{"field": "payload.a", "message": "x"}, {"field": "priority", "message": "y"}]
     problem = {"title": "Unprocessable Entity", "detail": "2 fields are wrong", "errors": errors}
     assert problem_words(problem, 422) == "Unprocessable Entity: 2 fields are wrong\n  payload.a: x\n  priority: y"

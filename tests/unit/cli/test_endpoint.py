@@ -1,4 +1,4 @@
-"""Which API a command talks to, and which key it shows it."""
+"""The API that a command talks to, and the key that it shows there."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_the_key_of_the_file_is_not_shown_to_another_server(ini: Path) -> None:
 @pytest.mark.parametrize(
     ("host", "url"), [("0.0.0.0", "http://127.0.0.1:9"), ("::1", "http://[::1]:9"), ("10.0.0.7", "http://10.0.0.7:9")]
 )
-def test_without_client_env_the_api_section_says_where(tmp_path: Path, host: str, url: str) -> None:
+def test_without_client_env_the_api_section_gives_the_url(tmp_path: Path, host: str, url: str) -> None:
     (tmp_path / "dtqs.ini").write_text(f"[api]\nhost = {host}\nport = 9\n", encoding="utf-8")
     assert find_endpoint(tmp_path / "dtqs.ini", {}).url == url
 
@@ -49,7 +49,7 @@ def test_without_a_file_the_default_address_is_tried_with_the_key_of_the_environ
     assert (endpoint.url, endpoint.key) == ("http://127.0.0.1:8080", "k")
 
 
-def test_without_any_configuration_the_places_are_named() -> None:
+def test_without_any_configuration_the_error_names_the_searched_places() -> None:
     with pytest.raises(ConfigError, match=r"searched: var/dtqs\.ini, /etc/dtqs/dtqs\.ini") as caught:
         find_endpoint(None, {})
     assert "or set DTQS_URL and DTQS_API_KEY" in str(caught.value)
@@ -65,12 +65,12 @@ def test_the_key_of_the_environment_is_not_shown_to_a_server_that_only_a_file_na
 
 
 @pytest.mark.parametrize("url", ["tasks.example", "ftp://tasks.example", "http://"])
-def test_what_is_no_url_is_refused(url: str) -> None:
+def test_text_that_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="DTQS_URL"):
         find_endpoint(None, {"DTQS_URL": url})
 
 
-def test_a_key_is_not_in_the_endpoints_words(ini: Path) -> None:
+def test_the_text_of_an_endpoint_hides_its_key(ini: Path) -> None:
     assert "k 1" not in repr(find_endpoint(ini, {}))
 
 
@@ -89,5 +89,5 @@ def test_a_client_env_that_others_may_have_written_is_not_read(ini: Path, monkey
     assert find_endpoint(ini, {}).key == "k 1"
 
 
-def test_a_missing_client_env_is_none(tmp_path: Path) -> None:
+def test_a_missing_client_env_gives_nothing(tmp_path: Path) -> None:
     assert client_env(tmp_path / "client.env") == {}

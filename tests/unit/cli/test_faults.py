@@ -1,4 +1,4 @@
-"""Faults of the world around a command: they are told in words, or not at all where nobody listens, and never with a traceback."""
+"""Faults around a command: each is reported in words or, if nobody reads, not at all. None prints a traceback."""
 
 import os
 import signal
@@ -18,15 +18,20 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     places = {"PYTHONPATH": str(ROOT), "DTQS_URL": "http://127.0.0.1:9"}
     return subprocess.run(
-        [*DTQS, *words], stdout=stdout if stdout is not None else subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60,
-        env={**os.environ, **places, **(environment or {})}, check=False,
-    )  # fmt: skip
+        [*DTQS, *words],
+        stdout=stdout if stdout is not None else subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        env={**os.environ, **places, **(environment or {})},
+        check=False,
+    )
 
 
 @pytest.mark.parametrize(
     "words", [("--help",), ("config", "default"), ("config", "default", "--help"), ("completion", "bash")]
 )
-def test_a_full_disk_behind_standard_output_is_told_in_words(words: tuple[str, ...]) -> None:
+def test_a_full_disk_behind_standard_output_is_reported_in_words(words: tuple[str, ...]) -> None:
     with Path("/dev/full").open("wb") as full:
         ended = run(*words, stdout=full.fileno())
     assert (ended.returncode, ended.stderr) == (
@@ -36,7 +41,7 @@ def test_a_full_disk_behind_standard_output_is_told_in_words(words: tuple[str, .
 
 
 @pytest.mark.parametrize("words", [("config", "default"), ("completion", "bash")])
-def test_a_reader_that_has_read_enough_is_no_fault(words: tuple[str, ...]) -> None:
+def test_a_reader_that_closes_early_is_no_fault(words: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -47,7 +52,7 @@ def test_a_reader_that_has_read_enough_is_no_fault(words: tuple[str, ...]) -> No
 
 
 @pytest.mark.parametrize("key", ["schlüssel", "a\nb", "a\x7f"])
-def test_a_key_that_can_be_none_is_refused_before_anything_is_asked(key: str) -> None:
+def test_a_key_of_an_impossible_form_is_refused_before_any_request(key: str) -> None:
     ended = run("tasks", environment={"DTQS_API_KEY": key})
     assert ended.returncode == os.EX_CONFIG
     assert ended.stderr.startswith("DTQS_API_KEY: allowed are")
@@ -55,7 +60,7 @@ def test_a_key_that_can_be_none_is_refused_before_anything_is_asked(key: str) ->
     assert key not in ended.stderr
 
 
-def test_ctrl_c_while_commands_load_ends_without_a_word(tmp_path: Path) -> None:
+def test_ctrl_c_while_commands_load_ends_without_a_message(tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n", encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
     with subprocess.Popen(
@@ -70,7 +75,7 @@ def test_ctrl_c_while_commands_load_ends_without_a_word(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nope", "dumb", ""])
-def test_a_terminal_that_nobody_knows_is_told_in_words(name: str) -> None:
+def test_an_unknown_terminal_is_reported_in_words(name: str) -> None:
     ours, theirs = os.openpty()
     try:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": name}

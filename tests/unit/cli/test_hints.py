@@ -1,4 +1,4 @@
-"""Words for a newcomer: a mistyped command, a refused pair, a taken port, a type that is not there."""
+"""Hints for a newcomer: a mistyped command, a refused pair, a port in use, an unknown task type."""
 
 import json
 import socket
@@ -28,17 +28,17 @@ def refusal(*faults: tuple[str, str]) -> ApiRefusal:
     ("arguments", "meant"),
     [(["submti", "echo"], "submit"), (["key", "creat"], "create"), (["config", "shwo"], "show")],
 )
-def test_a_command_that_is_close_is_named(arguments: list[str], meant: str) -> None:
+def test_a_mistyped_command_is_corrected(arguments: list[str], meant: str) -> None:
     result = CliRunner().invoke(main, arguments)
     assert (result.exit_code, f"Did you mean `{meant}`?" in result.output) == (2, True), result.output
 
 
-def test_a_command_that_is_like_none_is_only_refused() -> None:
+def test_a_command_that_resembles_no_other_is_only_refused() -> None:
     result = CliRunner().invoke(main, ["xyzzy"])
     assert (result.exit_code, "mean" in result.output) == (2, False)
 
 
-def test_a_pair_for_a_list_is_shown_as_it_must_be_written() -> None:
+def test_a_pair_for_a_list_is_shown_in_its_correct_form() -> None:
     error = hinted(
         refusal(("payload.to", 'must be a list, not "ada@example.org"')), ["to=ada@example.org", "subject=x"]
     )
@@ -46,7 +46,7 @@ def test_a_pair_for_a_list_is_shown_as_it_must_be_written() -> None:
     assert (error.status, error.problem["title"]) == (422, "Unprocessable")
 
 
-def test_a_local_file_is_shown_with_its_sign(tmp_path: Path) -> None:
+def test_a_local_file_is_shown_with_its_at_sign(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.touch()
     error = hinted(
@@ -58,7 +58,7 @@ def test_a_local_file_is_shown_with_its_sign(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "pair", ["source=nosuch.jpg", "source=@there.jpg", "other=x", "source=" + "a" * 5000, "source=a\0b", "source"]
 )
-def test_what_is_no_local_file_gets_no_hint(pair: str) -> None:
+def test_a_value_that_names_no_local_file_gets_no_hint(pair: str) -> None:
     assert str(hinted(refusal(("payload.source", "no source")), [pair])) == "refused"
 
 
@@ -70,7 +70,7 @@ def test_a_folder_is_no_upload(tmp_path: Path) -> None:
     assert LocalUpload(tmp_path)
 
 
-def test_a_taken_port_is_told_at_once_and_a_free_one_is_left_free() -> None:
+def test_a_port_in_use_is_reported_at_once_and_a_free_one_stays_free() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -82,12 +82,12 @@ def test_a_taken_port_is_told_at_once_and_a_free_one_is_left_free() -> None:
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])
-def test_a_host_that_is_not_ours_is_a_wrong_setting(host: str) -> None:
+def test_a_host_of_another_machine_is_a_wrong_setting(host: str) -> None:
     with pytest.raises(ConfigError, match=r"\[api\] host = "):
         refuse_taken_port(host, 8080)
 
 
-def test_a_refusal_is_told_as_json_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_is_printed_as_json_too(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise refusal(("payload.to", "must be given"))
 

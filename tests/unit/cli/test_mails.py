@@ -1,4 +1,4 @@
-"""The command `mails`: what it lists and shows, and that a mail's text cannot steer the terminal."""
+"""The command `mails`: it lists and shows e-mails, and their text cannot control the terminal."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.support.fix_processors import Attempt
 
 @pytest.fixture
 def ini(tmp_path: Path, attempt: Attempt) -> Path:
-    """A configuration whose folder has two mails."""
+    """Return a configuration whose folder holds two e-mails."""
     processor = EmailProcessor(
         EmailSettings.model_validate({"backend": "folder", "folder": tmp_path / "mails", "sender": "a@b.c"})
     )
@@ -38,7 +38,7 @@ def mails(ini: Path, *arguments: str) -> Result:
     return CliRunner().invoke(main, ["mails", "--config", str(ini), *arguments])
 
 
-def test_mails_are_listed_newest_first(ini: Path) -> None:
+def test_emails_are_listed_newest_first(ini: Path) -> None:
     lines = mails(ini).output.splitlines()
     assert ["second\\u202e" in lines[1], "first" in lines[2]] == [True, True]
     assert "ada@x.org, eve@x.org" in lines[1]
@@ -46,7 +46,7 @@ def test_mails_are_listed_newest_first(ini: Path) -> None:
     assert [(each["n"], each["subject"]) for each in listed] == [(1, "second\u202e")]
 
 
-def test_a_mail_is_shown_by_number_or_task_and_cannot_steer_the_terminal(ini: Path) -> None:
+def test_an_email_is_shown_by_number_or_task_and_cannot_control_the_terminal(ini: Path) -> None:
     output = mails(ini, "1").output
     assert "Subject: second\\u202e" in output
     assert "\none\\x1b[2J\ntwo\n" in output
@@ -60,12 +60,12 @@ def test_a_mail_is_shown_by_number_or_task_and_cannot_steer_the_terminal(ini: Pa
 
 
 @pytest.mark.parametrize("which", ["3", "0", "../dtqs", "x"])
-def test_what_is_not_there_is_told(ini: Path, which: str) -> None:
+def test_an_email_that_does_not_exist_is_reported(ini: Path, which: str) -> None:
     result = mails(ini, which)
     assert (result.exit_code, "the folder has 2, and 1 is the newest" in result.output) == (2, True)
 
 
-def test_where_mails_are_sent_there_are_none_to_look_at(tmp_path: Path) -> None:
+def test_a_configuration_that_sends_emails_has_none_to_show(tmp_path: Path) -> None:
     (tmp_path / "dtqs.ini").write_text("[processor:email]\nhost = mx.example.org\n", encoding="utf-8")
     result = mails(tmp_path / "dtqs.ini")
     assert (result.exit_code, "e-mails are sent through mx.example.org:587" in result.output) == (2, True)

@@ -1,4 +1,4 @@
-"""Payloads from the command line."""
+"""Payloads from the arguments of a command."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def test_pairs_become_a_payload(pairs: tuple[str, ...], payload: Any) -> None:
     assert made(*pairs) == payload
 
 
-def test_a_whole_payload_can_be_added_to() -> None:
+def test_pairs_extend_a_whole_payload() -> None:
     assert made("b=2", "c.d=3", options=('{"a": 1}',)) == {"a": 1, "b": 2, "c": {"d": 3}}
     assert made("outputs.0.width=7", options=("@payload.json",)) == {"source": "upload:1", "outputs": [{"width": 7}]}
     assert made(options=("@-",)) == {"from": "stdin"}
@@ -64,12 +64,12 @@ def test_a_whole_payload_can_be_added_to() -> None:
         (("a=1",), ("[1]",)),
     ],
 )
-def test_what_makes_no_sense_is_refused(pairs: tuple[str, ...], options: tuple[str, ...]) -> None:
+def test_arguments_that_make_no_payload_are_refused(pairs: tuple[str, ...], options: tuple[str, ...]) -> None:
     with pytest.raises(PayloadError):
         made(*pairs, options=options)
 
 
-def test_files_are_named_once_and_replaced_by_their_uris() -> None:
+def test_each_file_is_uploaded_once_and_replaced_by_its_uri() -> None:
     payload = made("source=@a/photo.jpg", "more.0=@a/photo.jpg", "more.1=@b.jpg")
     first, second = LocalUpload(Path("a/photo.jpg")), LocalUpload(Path("b.jpg"))
     assert uploads(payload) == [first, second]

@@ -1,4 +1,4 @@
-"""How tasks, results and logs are worded, on a terminal and elsewhere."""
+"""The text of tasks, results and logs, on a terminal and elsewhere."""
 
 import sys
 from pathlib import Path
@@ -109,7 +109,7 @@ def test_a_secret_in_a_payload_is_not_shown(endpoint: Endpoint, capsys: pytest.C
     assert "ada" in printed.out
 
 
-def test_progress_and_attempts_are_worded() -> None:
+def test_progress_and_attempts_are_written_for_people() -> None:
     assert progress_text({"fraction": 0.333, "message": "a\nb"}) == "33% a\\nb"
     assert (progress_text(None), progress_text({"fraction": None})) == ("", "")
     assert attempt({"attempt": 1, "max_retries": 5}) == "1 of 6"
@@ -136,12 +136,12 @@ def test_an_error_goes_to_standard_error_and_a_result_to_standard_output(
     assert "http://127.0.0.1:1/files/x" in out
 
 
-def test_columns_are_plain_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_columns_are_plain_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("a", "bb"), [("1\n2", None), ("x", [1])])
     assert capsys.readouterr().out == "a     bb\n1\\n2  -\nx     [1]\n"
 
 
-def test_a_table_on_a_terminal_keeps_what_must_not_be_cut(
+def test_a_table_on_a_terminal_never_cuts_ids(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -154,7 +154,7 @@ def test_a_table_on_a_terminal_keeps_what_must_not_be_cut(
     assert "y" * 60 not in out
 
 
-def test_an_error_of_a_task_that_is_looked_at_goes_to_standard_output(
+def test_the_error_of_a_shown_task_goes_to_standard_output(
     endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
 ) -> None:
     show_task(

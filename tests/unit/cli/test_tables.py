@@ -1,4 +1,4 @@
-"""Tables on terminals of every width: what is copied from one is never broken, and whole lines fit."""
+"""Tables on terminals of every width: a text that people copy is never broken, and whole lines fit."""
 
 import re
 import sys
@@ -18,7 +18,8 @@ from dtqs.cli.workers import WORKER_COLUMNS, WORKER_SPARE
 ID = "01a20e65-6296-704d-a8d1-e4b70c3f5e56"
 AT = "2026-11-24T16:30:55.123456Z"
 TASK: dict[str, Any] = {
-    "task_id": ID, "task_type": "echo", "status": "in_progress", "attempt": 1, "max_retries": 5, "created_at": AT, "tags": ["holiday", "of-a-customer"],
+    "task_id": ID, "task_type": "echo", "status": "in_progress", "attempt": 1, "max_retries": 5, "created_at": AT,
+    "tags": ["holiday", "of-a-customer"],
     "progress": {"fraction": 0.4, "message": "two of five steps are done"},
 }  # fmt: skip
 WORKER = (
@@ -44,7 +45,7 @@ def in_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
 
 
 def plain(capsys: pytest.CaptureFixture[str]) -> str:
-    """What was printed, without its colours."""
+    """Return the printed text without its colours."""
     return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
 
 
@@ -108,7 +109,7 @@ def test_prose_is_broken_between_words_and_no_check_is_left_out(
     assert "Connection" in " ".join(lines)
 
 
-def test_columns_without_a_value_go_first_and_then_the_spare_ones_in_their_order() -> None:
+def test_columns_without_a_value_go_first_and_then_the_optional_ones_in_their_order() -> None:
     columns, rows = ("id", "a", "b", "c"), [("x" * 10, "1" * 10, "-", "2" * 10)]
     assert fitting(columns, rows, ("a", "b"), 100) == (0, 1, 2, 3)
     assert fitting(columns, rows, ("a", "b"), 41) == (0, 1, 3)

@@ -1,4 +1,4 @@
-"""The page that `dtqs top` draws: it fits, it says what is wrong, and what comes from tasks cannot steer the terminal."""
+"""The page of `dtqs top`: it fits, it names problems, and text of a task cannot control the terminal."""
 
 from io import StringIO
 
@@ -26,7 +26,7 @@ TIME = "2027-01-15T08:00:00Z"
 
 
 def reading(workers: int, waiting: int, alarms: tuple[str, ...] = ()) -> Reading:
-    """A reading of so many busy workers and waiting tasks."""
+    """Return a reading with this number of busy workers and of waiting tasks."""
     busy = [
         WorkerReading(f"w{n}", "node", "default", n, n, "busy", f"t{n}", EVIL, 3.0, 0.5, EVIL, 1 << 20, 1, 0, 0.5)
         for n in range(workers)
@@ -67,14 +67,14 @@ def test_the_page_fits(width: int, height: int) -> None:
     assert sum(line.startswith("default/") for line in lines) >= 2
 
 
-def test_what_is_wrong_stands_on_top() -> None:
+def test_alarms_are_at_the_top() -> None:
     assert drawn(reading(0, 0), 120, 30)[0].split("  ")[2] == "healthy"
     lines = drawn(reading(0, 0, (f"RabbitMQ is away{EVIL}",)), 120, 30)
     assert "1 alarm " in lines[0]
     assert lines[1] == "! RabbitMQ is away\\x1b[2J[red]\\n"
 
 
-def test_a_tasks_text_cannot_steer_the_terminal() -> None:
+def test_text_of_a_task_cannot_control_the_terminal() -> None:
     text = "\n".join(drawn(reading(2, 2), 160, 40))
     assert "\x1b" not in text
     assert "\\x1b[2J[red]\\n" in text

@@ -18,7 +18,7 @@ def test_importing_the_client_imports_no_driver() -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_the_environments_key_is_not_shown_to_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_of_the_environment_is_not_shown_to_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DTQS_URL", "https://tasks.example")
     monkeypatch.setenv("DTQS_API_KEY", "secret")
 
@@ -33,12 +33,12 @@ def test_the_environments_key_is_not_shown_to_another_server(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("url", ["ftp://tasks.example", "tasks.example", "http://", "http://h:0", "http://h:x"])
-def test_what_can_be_no_url_is_refused_at_once(url: str) -> None:
+def test_text_that_can_be_no_url_is_refused_at_once(url: str) -> None:
     with pytest.raises(ConfigError, match=r"the client's url = .*allowed: http://HOST:PORT"):
         Client(url)
 
 
-def test_a_key_that_no_request_can_carry_is_refused_and_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_no_request_can_carry_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="the client's api_key: allowed are") as refused:
         Client("https://tasks.example", "schlüssel")
     assert "schl" not in str(refused.value)
@@ -47,7 +47,7 @@ def test_a_key_that_no_request_can_carry_is_refused_and_not_told(monkeypatch: py
         Client()
 
 
-def test_a_submission_says_only_what_was_said() -> None:
+def test_a_submission_contains_only_the_fields_that_were_given() -> None:
     assert Submission("echo").as_json() == {"task_type": "echo", "payload": {}}
     due = Submission("echo", {"a": 1}, priority=0, due_at=datetime(2026, 12, 24, 18, tzinfo=UTC), tags=("x",)).as_json()
     assert due == {

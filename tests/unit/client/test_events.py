@@ -28,12 +28,12 @@ def test_messages_are_read_with_every_line_ending(ending: bytes) -> None:
 
 @pytest.mark.parametrize("ending", [b"\n", b"\r", b"\r\n"])
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-def test_messages_are_read_however_they_are_cut(ending: bytes, size: int) -> None:
+def test_messages_are_read_in_pieces_of_any_size(ending: bytes, size: int) -> None:
     text = TEXT.replace(b"\n", ending)
     assert parsed(*(text[i : i + size] for i in range(0, len(text), size))) == MESSAGES
 
 
-def test_a_message_is_given_out_as_soon_as_its_blank_line_is_there() -> None:
+def test_a_message_is_delivered_as_soon_as_its_blank_line_arrives() -> None:
     parser = Parser()
     assert list(parser.feed(b"data: 1\r\n\r")) == [ServerSentEvent("message", "1", "")]
     assert list(parser.feed(b"\ndata: 2\n\n")) == [ServerSentEvent("message", "2", "")]
@@ -57,7 +57,7 @@ def test_odd_fields_are_ignored() -> None:
     assert (parser.last_event_id, parser.retry_seconds) == ("", None)
 
 
-def test_an_empty_id_resets() -> None:
+def test_an_empty_id_resets_the_position() -> None:
     assert parsed(b"id: 1\ndata: a\n\nid\ndata: b\n\n") == [
         ServerSentEvent("message", "a", "1"),
         ServerSentEvent("message", "b", ""),
@@ -77,6 +77,6 @@ def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         list(parser.feed(b"x" * 200))
 
 
-def test_many_small_events_are_not_taken_for_one_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_small_events_are_not_taken_for_a_large_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "MESSAGE_BYTES_LIMIT", 1000)
     assert len(parsed(*[b"data: x\n\n"] * 1000)) == 1000
