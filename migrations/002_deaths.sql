@@ -1,10 +1,11 @@
--- Tasks count the worker processes that died alone under them.
+-- Tasks count the worker processes that died while running them.
 -- compatible: 1
 -- locks: tasks, backlog, rates, files
 
 ALTER TABLE tasks ADD COLUMN deaths smallint NOT NULL DEFAULT 0;
 
--- Version 1 was in use while it still changed: the rest is for databases of its first days, and does nothing on later ones.
+-- Version 1 was in use while it still changed. The rest brings its first databases up to date.
+-- On later databases of version 1 it changes nothing.
 ALTER TABLE tasks SET (fillfactor = 35);
 DROP INDEX IF EXISTS backlog_order;
 ALTER TABLE files ADD COLUMN IF NOT EXISTS kept_from timestamptz NOT NULL DEFAULT now();
@@ -18,7 +19,7 @@ CREATE UNLOGGED TABLE IF NOT EXISTS rates (
 ALTER TABLE rates DROP COLUMN IF EXISTS taken;
 CREATE INDEX IF NOT EXISTS rates_free_at ON rates (free_at);
 
--- Make one day's partition of logs: apart, then attached, so that finishes wait for a moment only. Days are UTC days.
+-- Create one day's partition of logs, then attach it: finishes wait only for the attach. Days are UTC days.
 CREATE OR REPLACE FUNCTION make_logs_partition(day date) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     part text := 'logs_' || to_char(day, 'YYYYMMDD');

@@ -1,8 +1,8 @@
--- Payloads, results, errors and log data become json: tasks and logs are written anew, some seconds for a million rows.
+-- Payloads, results, errors and log data become json. This rewrites tasks and logs: some seconds for a million rows.
 -- compatible: 3
 -- locks: tasks, logs, schedules
 
--- The view must go while the types change. Grants on it are kept here and given again at the end.
+-- The column types cannot change while the view uses them. So drop the view, keep its grants, and restore both below.
 SELECT set_config('dtqs.view_grants', coalesce(string_agg(format('GRANT %s%s ON task_status TO %s%s',
     a.privilege_type, held.columns, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END,
     CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' END), '; '), ''), true)

@@ -8,7 +8,7 @@ CREATE TABLE ended_sessions (
 );
 CREATE INDEX ended_sessions_expires_at ON ended_sessions (expires_at);
 
--- Later databases of version 3 have the ceilings.
+-- Later databases of version 3 already have the ceilings.
 ALTER TABLE backlog ADD COLUMN IF NOT EXISTS counted_for uuid;
 CREATE INDEX IF NOT EXISTS backlog_counted_for ON backlog (counted_for) WHERE counted_for IS NOT NULL;
 ALTER TABLE api_keys

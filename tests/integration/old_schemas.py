@@ -32,7 +32,12 @@ CATALOG = {
         SELECT DISTINCT {DAY.format("conrelid::regclass::text")}, {DAY.format("conname")}, pg_get_constraintdef(oid)
         FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2""",
     "views": "SELECT viewname, definition FROM pg_views WHERE schemaname = 'public'",
-    "functions": "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1",
+    # apart from comments, line breaks and where a text is split
+    "functions": r"""
+        SELECT regexp_replace(
+            regexp_replace(pg_get_functiondef(oid), E'\'\\s+\'', '', 'g'), E'(--[^\\n]*\\n|\\s)+', ' ', 'g')
+        FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1
+    """,
     "triggers": "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
     "grants": f"SELECT relname, relacl::text FROM pg_class WHERE {OURS} AND relacl IS NOT NULL ORDER BY 1",
     "role": """
