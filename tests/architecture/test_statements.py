@@ -13,7 +13,7 @@ NAMES = sorted(path.stem for path in SQL.glob("*.sql") if ".part" not in path.st
 LOCK = re.compile(r"FOR (?:NO KEY UPDATE|UPDATE|KEY SHARE|SHARE)\b")
 CHANGE = re.compile(r"\b(UPDATE|DELETE FROM) (workers|leases|tasks|backlog)\b")
 ORDER = ["workers", "leases", "tasks", "backlog"]
-BY_ID = re.compile(r"(?<![.\w])(?:x\.)?(?:id|worker_id|process_id) = %\(\w+_id\)s::uuid")
+BY_ID = re.compile(r"(?<![.\w])(?:lease\.)?(?:id|worker_id|process_id) = %\(\w+_id\)s::uuid")
 PRUNED = {"prune_small"}
 """Deletes the rows of workers that are long dead and hold nothing: nobody locks those any more."""
 COUNTING = {"reading_log_rows", "count_pending"}
@@ -110,25 +110,25 @@ def test_many_rows_are_changed_in_the_order_of_a_selection(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["finish", "part", "take_back"])
 def test_tasks_are_settled_in_the_order_of_their_ids(name: str) -> None:
-    assert re.search(r"ORDER BY u\.id\)$", ctes(code(name))["k"])
+    assert re.search(r"ORDER BY member\.id\)$", ctes(code(name))["settlement"])
 
 
 BACKLOG_LOCKS = [
-    ("claim", "l", "b.task_id"),
-    ("cancel", "k", "task_id"),
-    ("far_out", "l", "b.task_id"),
-    ("put_off", "l", "task_id"),
-    ("repair", "l", "b.task_id"),
+    ("claim", "waiting.task_id"),
+    ("cancel", "task_id"),
+    ("far_out", "waiting.task_id"),
+    ("put_off", "task_id"),
+    ("repair", "waiting.task_id"),
 ]
 
 
-@pytest.mark.parametrize(("name", "part", "order"), BACKLOG_LOCKS)
-def test_backlog_rows_are_locked_in_the_order_of_their_ids(name: str, part: str, order: str) -> None:
-    assert f" ORDER BY {order} FOR UPDATE" in ctes(code(name))[part]
+@pytest.mark.parametrize(("name", "order"), BACKLOG_LOCKS)
+def test_backlog_rows_are_locked_in_the_order_of_their_ids(name: str, order: str) -> None:
+    assert f" ORDER BY {order} FOR UPDATE" in ctes(code(name))["locked"]
 
 
 def test_tasks_are_locked_by_a_cancel_in_the_order_of_their_ids() -> None:
-    assert code("cancel_lock").endswith(" ORDER BY t.id FOR NO KEY UPDATE")
+    assert code("cancel_lock").endswith(" ORDER BY task.id FOR NO KEY UPDATE")
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in LOCKED_BEFORE])
@@ -164,7 +164,7 @@ def test_a_bounded_look_says_its_order(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if re.search(r"\bUPDATE tasks\b", code(name))])
 def test_a_change_of_tasks_says_that_they_have_no_outcome_and_returns_what_it_changed(name: str) -> None:
     (part,) = [part for part in ctes(code(name)).values() if "UPDATE tasks" in part]
-    assert "t.outcome IS NULL RETURNING" in part
+    assert "task.outcome IS NULL RETURNING" in part
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,2 +1,7 @@
--- And of the leases, of which there are as many as workers.
-SELECT u.id::text FROM leases l CROSS JOIN unnest(l.task_ids) u(id) WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = u.id) ORDER BY u.id LIMIT 100
+-- The audit: task ids in leases that name no task. There are about as many leases as workers.
+SELECT member.id::text
+FROM leases lease
+CROSS JOIN unnest(lease.task_ids) member(id)
+WHERE NOT EXISTS (SELECT 1 FROM tasks task WHERE task.id = member.id)
+ORDER BY member.id
+LIMIT 100

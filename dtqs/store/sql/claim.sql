@@ -1,17 +1,51 @@
--- A worker takes the tasks of its hints. Locks: own worker row (a reclaim waits for us, or we find the worker dead and take nothing), then the backlog
--- rows in id order, waiting: a row skipped because a relay had it locked would lose its only hint, since the hint is acked afterwards. A row that came
--- back while we waited cannot be seen and stays where it is. No row of tasks is written: in progress means in a lease.
-WITH me AS MATERIALIZED (SELECT id FROM workers WHERE id = %(worker_id)s::uuid AND dead_at IS NULL FOR KEY SHARE),
-l AS MATERIALIZED (
-    SELECT b.task_id FROM backlog b JOIN me ON true
-    WHERE b.task_id = ANY (%(ids)s::text::uuid[]) AND b.due_at <= now() AND (b.light OR %(named)s = 1) ORDER BY b.task_id FOR UPDATE OF b
+-- A worker claims the tasks of its hints. It writes no row of tasks: a task in a lease is in progress.
+-- Locks: first its own worker row. A reclaim waits for this claim, or it finds the worker dead and takes nothing.
+-- Then the backlog rows in the order of their ids. It waits for each: the hint is acked afterwards, so a row that it
+-- skipped because of a relay's lock would lose its only hint. A row that comes back meanwhile is not seen, and stays.
+WITH me AS MATERIALIZED (
+    SELECT id
+    FROM workers
+    WHERE id = %(worker_id)s::uuid AND dead_at IS NULL
+    FOR KEY SHARE
 ),
-d AS (DELETE FROM backlog b USING l WHERE b.task_id = l.task_id RETURNING b.task_id, b.light),
-h AS (INSERT INTO leases (id, worker_id, task_ids) SELECT %(lease_id)s::uuid, %(worker_id)s::uuid, array_agg(task_id ORDER BY task_id) FROM d HAVING count(*) > 0),
-g AS (
+locked AS MATERIALIZED (
+    SELECT waiting.task_id
+    FROM backlog waiting
+    JOIN me ON true
+    WHERE waiting.task_id = ANY (%(ids)s::text::uuid[])
+        AND waiting.due_at <= now()
+        AND (waiting.light OR %(named)s = 1)
+    ORDER BY waiting.task_id
+    FOR UPDATE OF waiting
+),
+taken AS (
+    DELETE FROM backlog waiting
+    USING locked
+    WHERE waiting.task_id = locked.task_id
+    RETURNING waiting.task_id, waiting.light
+),
+held AS (
+    INSERT INTO leases (id, worker_id, task_ids)
+    SELECT %(lease_id)s::uuid, %(worker_id)s::uuid, array_agg(task_id ORDER BY task_id)
+    FROM taken
+    HAVING count(*) > 0
+),
+logged AS (
     INSERT INTO logs (task_id, event, attempt, worker_id, level)
-    SELECT d.task_id, 'in_progress', t.attempts + 1, %(worker_id)s::uuid, 'info' FROM d JOIN tasks t ON t.id = d.task_id WHERE NOT d.light
+    SELECT taken.task_id, 'in_progress', task.attempts + 1, %(worker_id)s::uuid, 'info'
+    FROM taken
+    JOIN tasks task ON task.id = taken.task_id
+    WHERE NOT taken.light
     RETURNING id, task_id
 )
-SELECT t.id::text, t.task_type, t.payload::text, t.attempts + 1, t.max_retries, t.timeout_seconds, d.light, (SELECT g.id FROM g WHERE g.task_id = t.id)
-FROM d JOIN tasks t ON t.id = d.task_id
+SELECT
+    task.id::text,
+    task.task_type,
+    task.payload::text,
+    task.attempts + 1,
+    task.max_retries,
+    task.timeout_seconds,
+    taken.light,
+    (SELECT logged.id FROM logged WHERE logged.task_id = task.id)
+FROM taken
+JOIN tasks task ON task.id = taken.task_id

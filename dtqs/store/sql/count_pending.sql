@@ -1,2 +1,8 @@
--- The API, for a key with max_pending: how many of its tasks are pending, counted up to a limit.
-SELECT count(*)::int FROM (SELECT 1 FROM backlog WHERE counted_for = %(key_id)s::uuid LIMIT %(limit)s) b
+-- The API, for a key with max_pending: the number of its pending tasks, counted up to a limit.
+SELECT count(*)::int
+FROM (
+    SELECT 1
+    FROM backlog
+    WHERE counted_for = %(key_id)s::uuid
+    LIMIT %(limit)s
+) counted

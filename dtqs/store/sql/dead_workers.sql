@@ -1,2 +1,4 @@
--- A keeper looks which of the workers that have files in the folder of temporary ones are marked dead.
-SELECT id::text, dead_at IS NOT NULL FROM workers WHERE id = ANY (%(ids)s::text::uuid[])
+-- A keeper: which owners of folders of temporary files are marked dead.
+SELECT id::text, dead_at IS NOT NULL
+FROM workers
+WHERE id = ANY (%(ids)s::text::uuid[])

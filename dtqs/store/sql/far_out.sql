@@ -1,6 +1,14 @@
--- Who published and got the broker's confirm: no need to look at these for long, where publish_at is still the value that this publisher wrote.
-WITH l AS MATERIALIZED (
-    SELECT b.task_id FROM backlog b JOIN unnest(%(ids)s::text::uuid[], %(publish_ats)s::timestamptz[]) x(id, at) ON b.task_id = x.id AND b.publish_at = x.at
-    ORDER BY b.task_id FOR UPDATE OF b SKIP LOCKED
+-- A publisher, after the broker's confirm: publish these rows again only after a long time. It changes only rows whose
+-- publish_at is still the value that this publisher wrote.
+WITH locked AS MATERIALIZED (
+    SELECT waiting.task_id
+    FROM backlog waiting
+    JOIN unnest(%(ids)s::text::uuid[], %(publish_ats)s::timestamptz[]) published(id, at)
+        ON waiting.task_id = published.id AND waiting.publish_at = published.at
+    ORDER BY waiting.task_id
+    FOR UPDATE OF waiting SKIP LOCKED
 )
-UPDATE backlog b SET publish_at = now() + %(far_out)s * interval '1 s', published_at = now() FROM l WHERE b.task_id = l.task_id
+UPDATE backlog waiting
+SET publish_at = now() + %(far_out)s * interval '1 s', published_at = now()
+FROM locked
+WHERE waiting.task_id = locked.task_id

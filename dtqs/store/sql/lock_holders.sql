@@ -1,11 +1,18 @@
--- dtqs migrate, where a lock did not come: who holds the table or a partition of it, the longest transactions first.
-SELECT a.pid, a.usename, a.application_name,
-    coalesce(', for ' || extract(epoch FROM now() - a.xact_start)::int || ' s', '')
-FROM pg_stat_activity a
-WHERE a.pid IN (
-    SELECT l.pid FROM pg_locks l
-    WHERE l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND (l.relation = to_regclass(%(table)s)
-            OR l.relation IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass(%(table)s)))
-) AND a.pid <> pg_backend_pid()
-ORDER BY a.xact_start LIMIT 3
+-- `dtqs migrate`, after it waited in vain for a lock: the sessions that hold the table or one of its partitions, the
+-- longest transactions first.
+SELECT
+    session.pid, session.usename, session.application_name,
+    coalesce(', for ' || extract(epoch FROM now() - session.xact_start)::int || ' s', '')
+FROM pg_stat_activity session
+WHERE session.pid IN (
+    SELECT lock.pid
+    FROM pg_locks lock
+    WHERE lock.granted
+        AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND (
+            lock.relation = to_regclass(%(table)s)
+            OR lock.relation IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass(%(table)s))
+        )
+) AND session.pid <> pg_backend_pid()
+ORDER BY session.xact_start
+LIMIT 3

@@ -1,2 +1,3 @@
--- The keeper: days of logs a week ahead.
-SELECT make_logs_partition((now() AT TIME ZONE 'UTC')::date + d) FROM generate_series(0, 7) AS d
+-- A keeper: the log's partitions for a week ahead.
+SELECT make_logs_partition((now() AT TIME ZONE 'UTC')::date + days)
+FROM generate_series(0, 7) AS days

@@ -1,2 +1,5 @@
--- A running task says that an outside effect begins: durable before it does.
-UPDATE leases SET effect = %(effect)s WHERE id = %(lease_id)s::uuid AND task_ids = ARRAY[%(task_id)s::uuid] RETURNING 1
+-- A running task, before its outside effect begins: the mark is durable before the effect.
+UPDATE leases
+SET effect = %(effect)s
+WHERE id = %(lease_id)s::uuid AND task_ids = ARRAY[%(task_id)s::uuid]
+RETURNING 1

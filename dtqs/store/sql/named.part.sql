@@ -1,1 +1,2 @@
-unnest(%(ids)s::text::uuid[], %(kinds)s::text[], %(values)s::text[], %(delays)s::float8[]) x(id, kind, value, delay)
+unnest(%(ids)s::text::uuid[], %(kinds)s::text[], %(values)s::text[], %(delays)s::float8[])
+        named(id, kind, value, delay)

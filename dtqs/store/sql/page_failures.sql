@@ -1,5 +1,16 @@
--- A page of failed or cancelled tasks: from the rows that are written only then.
-WITH seen AS MATERIALIZED (SELECT task_id FROM failures WHERE outcome = %(status)s AND task_id < %(after)s::uuid ORDER BY task_id DESC LIMIT %(look)s)
-SELECT t.id::text, (%(task_type)s::text IS NULL OR t.task_type = %(task_type)s) AND (%(tag)s::text IS NULL OR t.tags @> ARRAY[%(tag)s::text])
-    AND (%(owner)s::uuid IS NULL OR t.submitted_by = %(owner)s::uuid)
-FROM seen JOIN tasks t ON t.id = seen.task_id ORDER BY t.id DESC
+-- A page of failed or cancelled tasks, from the table that has only those.
+WITH seen AS MATERIALIZED (
+    SELECT task_id
+    FROM failures
+    WHERE outcome = %(status)s AND task_id < %(after)s::uuid
+    ORDER BY task_id DESC
+    LIMIT %(look)s
+)
+SELECT
+    task.id::text,
+    (%(task_type)s::text IS NULL OR task.task_type = %(task_type)s)
+        AND (%(tag)s::text IS NULL OR task.tags @> ARRAY[%(tag)s::text])
+        AND (%(owner)s::uuid IS NULL OR task.submitted_by = %(owner)s::uuid)
+FROM seen
+JOIN tasks task ON task.id = seen.task_id
+ORDER BY task.id DESC

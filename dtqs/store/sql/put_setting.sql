@@ -1,2 +1,4 @@
--- dtqs migrate: the schema's version.
-INSERT INTO settings (name, value) VALUES (%(name)s, %(value)s::jsonb) ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = now()
+-- `dtqs migrate`: the version of the schema.
+INSERT INTO settings (name, value)
+VALUES (%(name)s, %(value)s::jsonb)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = now()

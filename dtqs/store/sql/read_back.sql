@@ -1,2 +1,10 @@
--- After each heartbeat: the leases that the database says this worker holds, and whether one of their tasks is to be cancelled.
-SELECT l.id::text, ARRAY(SELECT t.id::text FROM tasks t WHERE t.id = ANY (l.task_ids) AND t.cancel_requested_at IS NOT NULL) FROM leases l WHERE l.worker_id = %(worker_id)s::uuid
+-- A worker, after each heartbeat: the leases that the database has for it, and their tasks with a cancel request.
+SELECT
+    lease.id::text,
+    ARRAY(
+        SELECT task.id::text
+        FROM tasks task
+        WHERE task.id = ANY (lease.task_ids) AND task.cancel_requested_at IS NOT NULL
+    )
+FROM leases lease
+WHERE lease.worker_id = %(worker_id)s::uuid

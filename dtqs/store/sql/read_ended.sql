@@ -1,6 +1,19 @@
--- Streams: those of the tasks that have ended, whole, each with how many rows of its log its streams have not seen (2: some): one is the end's.
--- Not from the view: who has ended is in no other table, and to open those takes longer than the read.
+-- Streams: the tasks that have ended, whole, each with the number of log rows that its streams have not seen. 2 means
+-- two or more; one of them is the row of the end. It reads tasks and not the view: an ended task is in no other table,
+-- and opening the view's tables takes longer than the read.
 {record},
-    (SELECT count(*) FROM (SELECT FROM logs g WHERE g.task_id = s.id AND {lived g.at} AND g.id > x.after LIMIT 2) g)
-FROM unnest(%(ids)s::text::uuid[], %(after)s::bigint[]) x(id, after)
-JOIN (SELECT t.*, t.outcome AS status, t.attempts AS attempt FROM tasks t WHERE t.outcome IS NOT NULL) s ON s.id = x.id
+    (
+        SELECT count(*)
+        FROM (
+            SELECT
+            FROM logs log
+            WHERE log.task_id = task.id AND {lived log.at} AND log.id > watched.after
+            LIMIT 2
+        ) log
+    )
+FROM unnest(%(ids)s::text::uuid[], %(after)s::bigint[]) watched(id, after)
+JOIN (
+    SELECT ended.*, ended.outcome AS status, ended.attempts AS attempt
+    FROM tasks ended
+    WHERE ended.outcome IS NOT NULL
+) task ON task.id = watched.id

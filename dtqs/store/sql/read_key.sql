@@ -1,2 +1,5 @@
--- A loser reads the winner's row, in a statement of its own: the one before could not see it.
-SELECT body_hash, task_ids::text[] FROM idempotency_keys WHERE api_key_id = %(api_key_id)s::uuid AND key = %(key)s
+-- The API, after insert_key found the key taken: the row of the submit that took it. It is a statement of its own
+-- because the snapshot of insert_key does not contain that row.
+SELECT body_hash, task_ids::text[]
+FROM idempotency_keys
+WHERE api_key_id = %(api_key_id)s::uuid AND key = %(key)s

@@ -1,2 +1,4 @@
--- The retry that is there already, and how the old task ended.
-SELECT t.outcome, (SELECT r.id::text FROM tasks r WHERE r.retry_of = t.id) FROM tasks t WHERE t.id = %(retry_of)s::uuid
+-- The API, for a retry: the outcome of the old task, and the retry that exists already.
+SELECT task.outcome, (SELECT retry.id::text FROM tasks retry WHERE retry.retry_of = task.id)
+FROM tasks task
+WHERE task.id = %(retry_of)s::uuid

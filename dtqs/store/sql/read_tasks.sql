@@ -1,4 +1,4 @@
--- API and console: some tasks whole, by id.
+-- The API and the console: some tasks whole, by id.
 {record}
-FROM task_status s
-WHERE s.id = ANY (%(ids)s::text::uuid[]) AND (%(owner)s::uuid IS NULL OR s.submitted_by = %(owner)s::uuid)
+FROM task_status task
+WHERE task.id = ANY (%(ids)s::text::uuid[]) AND (%(owner)s::uuid IS NULL OR task.submitted_by = %(owner)s::uuid)

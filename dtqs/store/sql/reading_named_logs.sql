@@ -1,3 +1,9 @@
--- Readings: log rows by their ids, all of them since a time.
-SELECT g.id, {utc g.at}, g.task_id::text, (SELECT t.task_type FROM tasks t WHERE t.id = g.task_id), g.event, g.attempt, g.level, g.message, g.data
-FROM logs g WHERE g.at >= to_timestamp(%(since)s::float8) AND g.at < now() + interval '1 day' AND g.id = ANY (%(ids)s::bigint[]) ORDER BY g.id
+-- Readings: log rows by their ids, all of them younger than a time.
+SELECT
+    log.id, {utc log.at}, log.task_id::text, (SELECT task.task_type FROM tasks task WHERE task.id = log.task_id),
+    log.event, log.attempt, log.level, log.message, log.data
+FROM logs log
+WHERE log.at >= to_timestamp(%(since)s::float8)
+    AND log.at < now() + interval '1 day'
+    AND log.id = ANY (%(ids)s::bigint[])
+ORDER BY log.id

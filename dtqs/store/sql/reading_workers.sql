@@ -1,11 +1,30 @@
--- Readings: the workers that are not marked dead, with the last progress of what each runs, if it is among the last rows of that task's log; and how many workers there are.
-SELECT w.id::text, w.node_name, w.pool, w.slot, w.pid, w.state, w.task_id::text, w.task_type, extract(epoch FROM now() - w.task_started_at)::float8, p.data,
-    w.memory_bytes, w.completed, w.failed, extract(epoch FROM now() - w.heartbeat_at)::float8, w.task_types, w.living
-FROM (SELECT *, count(*) OVER () AS living FROM workers WHERE dead_at IS NULL ORDER BY id DESC LIMIT %(limit)s) w
+-- Readings: the workers that are not marked dead, and their number. Each has the last progress of its task, if that is
+-- among the last rows of the task's log.
+SELECT
+    worker.id::text, worker.node_name, worker.pool, worker.slot, worker.pid, worker.state,
+    worker.task_id::text, worker.task_type, extract(epoch FROM now() - worker.task_started_at)::float8, progress.data,
+    worker.memory_bytes, worker.completed, worker.failed, extract(epoch FROM now() - worker.heartbeat_at)::float8,
+    worker.task_types, worker.living
+FROM (
+    SELECT *, count(*) OVER () AS living
+    FROM workers
+    WHERE dead_at IS NULL
+    ORDER BY id DESC
+    LIMIT %(limit)s
+) worker
 LEFT JOIN LATERAL (
-    SELECT l.data FROM (
-        SELECT g.id, g.event, g.data FROM logs g
-        WHERE g.task_id = w.task_id AND g.at >= w.task_started_at - interval '1 min' AND g.at < now() + interval '1 day' ORDER BY g.id DESC LIMIT %(look)s
-    ) l WHERE l.event = 'progress' ORDER BY l.id DESC LIMIT 1
-) p ON true
-ORDER BY w.node_name, w.pool, w.slot, w.id
+    SELECT last_rows.data
+    FROM (
+        SELECT log.id, log.event, log.data
+        FROM logs log
+        WHERE log.task_id = worker.task_id
+            AND log.at >= worker.task_started_at - interval '1 min'
+            AND log.at < now() + interval '1 day'
+        ORDER BY log.id DESC
+        LIMIT %(look)s
+    ) last_rows
+    WHERE last_rows.event = 'progress'
+    ORDER BY last_rows.id DESC
+    LIMIT 1
+) progress ON true
+ORDER BY worker.node_name, worker.pool, worker.slot, worker.id

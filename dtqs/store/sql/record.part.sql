@@ -1,4 +1,12 @@
-SELECT s.id::text, s.task_type, s.status, s.priority, s.attempt, s.max_retries, s.payload, s.result, s.error, to_json(coalesce(s.tags, '{}')),
-    CASE WHEN s.attempt > 0 AND NOT (s.light AND s.status = 'completed') THEN (
-        SELECT g.data FROM logs g WHERE g.task_id = s.id AND {lived g.at} AND g.event = 'progress' AND g.attempt = s.attempt ORDER BY g.id DESC LIMIT 1) END,
-    s.retry_of::text, {utc s.created_at}, {utc s.due_at}, {utc s.started_at}, {utc s.finished_at}, s.submitted_by::text
+SELECT
+    task.id::text, task.task_type, task.status, task.priority, task.attempt, task.max_retries,
+    task.payload, task.result, task.error, to_json(coalesce(task.tags, '{}')),
+    CASE WHEN task.attempt > 0 AND NOT (task.light AND task.status = 'completed') THEN (
+        SELECT log.data
+        FROM logs log
+        WHERE log.task_id = task.id AND {lived log.at} AND log.event = 'progress' AND log.attempt = task.attempt
+        ORDER BY log.id DESC
+        LIMIT 1
+    ) END,
+    task.retry_of::text, {utc task.created_at}, {utc task.due_at}, {utc task.started_at}, {utc task.finished_at},
+    task.submitted_by::text

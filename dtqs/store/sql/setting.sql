@@ -1,2 +1,4 @@
--- Anybody: one setting.
-SELECT value FROM settings WHERE name = %(name)s
+-- One setting, by name.
+SELECT value
+FROM settings
+WHERE name = %(name)s

@@ -1,6 +1,14 @@
--- The keeper: have the BRIN index of the log's times know what was written of late; until then every look at the newest rows reads all of that. The server does it by
--- itself only as far as its short list of such work goes. Not while somebody analyzes or vacuums the day: who waits for those ends them.
-SELECT brin_summarize_new_values(i.indexrelid::regclass) FROM generate_series(0, 1) d
-JOIN pg_index i ON i.indrelid = to_regclass('logs_' || to_char((now() AT TIME ZONE 'UTC')::date - d, 'YYYYMMDD'))
-JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam AND a.amname = 'brin'
-WHERE NOT EXISTS (SELECT FROM pg_locks l WHERE l.relation = i.indrelid AND l.mode = 'ShareUpdateExclusiveLock')
+-- A keeper: summarize the newest rows in the BRIN index on the time of log rows. Until then each look at the newest
+-- rows reads all that are not summarized, and the server's own summaries are limited by a short list of such work. It
+-- leaves out a day that is being analyzed or vacuumed: a wait for one of these ends it.
+SELECT brin_summarize_new_values(day_index.indexrelid::regclass)
+FROM generate_series(0, 1) days
+JOIN pg_index day_index
+    ON day_index.indrelid = to_regclass('logs_' || to_char((now() AT TIME ZONE 'UTC')::date - days, 'YYYYMMDD'))
+JOIN pg_class relation ON relation.oid = day_index.indexrelid
+JOIN pg_am method ON method.oid = relation.relam AND method.amname = 'brin'
+WHERE NOT EXISTS (
+    SELECT
+    FROM pg_locks lock
+    WHERE lock.relation = day_index.indrelid AND lock.mode = 'ShareUpdateExclusiveLock'
+)

@@ -1,7 +1,17 @@
--- A keeper writes the heartbeats of silent workers of its own node whose processes live, where they are still the ones that it saw.
+-- A keeper writes the heartbeats of silent workers of its own node whose processes live. It changes only heartbeats
+-- that are still the ones it saw.
 WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
-l AS MATERIALIZED (
-    SELECT w.id FROM workers w JOIN unnest(%(ids)s::text::uuid[], %(seen)s::timestamptz[]) x(id, at) ON w.id = x.id AND w.heartbeat_at = x.at
-    WHERE w.dead_at IS NULL ORDER BY w.id FOR NO KEY UPDATE OF w
+locked AS MATERIALIZED (
+    SELECT worker.id
+    FROM workers worker
+    JOIN unnest(%(ids)s::text::uuid[], %(seen)s::timestamptz[]) silent(id, at)
+        ON worker.id = silent.id AND worker.heartbeat_at = silent.at
+    WHERE worker.dead_at IS NULL
+    ORDER BY worker.id
+    FOR NO KEY UPDATE OF worker
 )
-UPDATE workers w SET heartbeat_at = now() FROM l, quick WHERE w.id = l.id RETURNING w.id::text, w.heartbeat_at::text
+UPDATE workers worker
+SET heartbeat_at = now()
+FROM locked, quick
+WHERE worker.id = locked.id
+RETURNING worker.id::text, worker.heartbeat_at::text

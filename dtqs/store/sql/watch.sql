@@ -1,4 +1,11 @@
--- Streams: what is new in the logs of the watched tasks, each after its own position.
-SELECT g.id, x.id::text, g.event, g.attempt, g.level, g.message, g.data, {utc g.at}
-FROM unnest(%(ids)s::text::uuid[], %(after)s::bigint[]) x(id, after) CROSS JOIN LATERAL (
-    SELECT g.* FROM logs g WHERE g.task_id = x.id AND {lived g.at} AND g.id > x.after ORDER BY g.id LIMIT %(limit)s) g ORDER BY g.id
+-- Streams: the new log rows of the watched tasks, each from its own position on.
+SELECT log.id, watched.id::text, log.event, log.attempt, log.level, log.message, log.data, {utc log.at}
+FROM unnest(%(ids)s::text::uuid[], %(after)s::bigint[]) watched(id, after)
+CROSS JOIN LATERAL (
+    SELECT log.*
+    FROM logs log
+    WHERE log.task_id = watched.id AND {lived log.at} AND log.id > watched.after
+    ORDER BY log.id
+    LIMIT %(limit)s
+) log
+ORDER BY log.id

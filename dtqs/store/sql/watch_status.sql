@@ -1,2 +1,8 @@
 -- Streams: where the watched tasks are now, and the last log row of each.
-SELECT s.id::text, s.status, s.attempt, (SELECT g.id FROM logs g WHERE g.task_id = s.id AND {lived g.at} ORDER BY g.id DESC LIMIT 1) FROM task_status s WHERE s.id = ANY (%(ids)s::text::uuid[])
+SELECT
+    task.id::text,
+    task.status,
+    task.attempt,
+    (SELECT log.id FROM logs log WHERE log.task_id = task.id AND {lived log.at} ORDER BY log.id DESC LIMIT 1)
+FROM task_status task
+WHERE task.id = ANY (%(ids)s::text::uuid[])
