@@ -1,4 +1,4 @@
-"""PostgreSQL: the only code that talks to it. `Store` is all of its parts over one pool of connections of one process."""
+"""PostgreSQL: the only code that talks to it. `Store` holds all parts over one connection pool of one process."""
 
 from dtqs.config import LeaseSection, PostgresqlSection, RetrySection
 from dtqs.store.api_keys import ApiKeys
@@ -14,7 +14,10 @@ from dtqs.store.workers import Workers
 
 
 class Store:
-    """The parts, by name. Build it after the fork; `start` opens the pool. Under gevent with cooperative.py's class of database, in a worker with kept.py's."""
+    """The parts, by name. Build it after the fork; `start` opens the pool.
+
+    Under gevent pass the database class of cooperative.py, in a worker the one of kept.py.
+    """
 
     def __init__(
         self,
@@ -25,7 +28,7 @@ class Store:
         database_class: type[Database] = Database,
         retry: RetrySection | None = None,
     ) -> None:
-        """The caller that settles deaths gives `retry`: its backoff and its limit."""
+        """Pass `retry`, with its backoff and limit of deaths, if this process reclaims leases."""
         self.database = database_class(section, size, name)
         self.lease_section = lease
         self.tasks = Tasks(self.database, lease.grace_seconds)

@@ -1,4 +1,4 @@
-"""API keys: made, listed, revoked, found by their hash; only the hash is stored. Also which sessions were ended."""
+"""API keys: create, list, change, revoke, and find by their hash. Only the hash is stored. Also ended sessions."""
 
 import hashlib
 import secrets
@@ -12,12 +12,12 @@ from dtqs.uuid7 import uuid7
 
 SCOPES = ("submit", "read", "admin")
 REMEMBERED_SECONDS = 5.0
-"""For so long an API process remembers what it was told of a key, so a revoked one may still be good."""
+"""How long an API process caches a key. A revoked key may work for so long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ceilings:
-    """The ceilings that the operator sets for one key; None: no ceiling of its own."""
+    """The ceilings that the operator sets for one key. None: no ceiling for this key."""
 
     max_priority: int | None = None
     max_pending: int | None = None
@@ -26,7 +26,7 @@ class Ceilings:
     task_types: tuple[str, ...] | None = None
 
     def words(self) -> dict[str, str]:
-        """Return the ceilings that are set, by name, as a person writes them."""
+        """Return the ceilings that are set, by name, as the command line writes them."""
         values = {name: getattr(self, name) for name in CEILINGS}
         return {
             name: ",".join(value) if name == "task_types" else number(value)
@@ -41,7 +41,7 @@ NO_CEILINGS = Ceilings()
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it is known, never its secret. `admin` sees everybody's tasks, and may do what submit and read may."""
+    """A key without its secret. The scope `admin` includes submit and read, and covers the tasks of all keys."""
 
     key_id: str
     name: str
@@ -56,7 +56,10 @@ class ApiKeys:
         self._database = database
 
     def create(self, name: str, scopes: Sequence[str], ceilings: Ceilings = NO_CEILINGS) -> tuple[str, str]:
-        """Make a key; returns its id and its secret text, which is shown once. Raises Conflict (the name is taken), StoreUnavailable."""
+        """Create a key. Returns its id and its secret text, which is shown once.
+
+        Raises Conflict (the name is taken), StoreUnavailable.
+        """
         key_id, secret = uuid7(), f"dtqs_{secrets.token_urlsafe(32)}"
         parameters = {
             "id": key_id,
@@ -66,17 +69,17 @@ class ApiKeys:
             **_columns(ceilings),
         }
         if not self._database.run_once("create_key", parameters):
-            raise Conflict(f"there is a key named {name} already; revoke it first, or take another name")
+            raise Conflict(f"a key named {name} exists already; revoke it first, or choose another name")
         return key_id, secret
 
     def list(self) -> list[ApiKey]:
-        """Raises StoreUnavailable."""
+        """Return all keys. Raises StoreUnavailable."""
         return [_key(row) for row in self._database.run("list_keys")]
 
     def change(self, name: str, named: Sequence[str], ceilings: Ceilings) -> ApiKey:
         """Set the named ceilings of a key, given by its name or id. Raises NotFound, StoreUnavailable.
 
-        Tasks that were submitted while the key had no `max_pending` are not counted.
+        Tasks submitted while the key had no `max_pending` are not counted.
         """
         rows = self._database.run_once("change_key", {"name": name, "named": list(named), **_columns(ceilings)})
         if not rows:
@@ -84,28 +87,31 @@ class ApiKeys:
         return _key(rows[0])
 
     def revoke(self, name: str) -> str:
-        """Revoke by name or id; returns the id. Raises NotFound, StoreUnavailable."""
+        """Revoke a key by its name or id. Returns the id. Raises NotFound, StoreUnavailable."""
         rows = self._database.run_once("revoke_key", {"name": name})
         if not rows:
             raise NotFound("key", name)
         return str(rows[0][0])
 
     def find(self, secret: str) -> ApiKey | None:
-        """Raises StoreUnavailable."""
+        """Return the key with this secret, unless it was revoked. Raises StoreUnavailable."""
         rows = self._database.run("find_key", {"hash": key_hash(secret)})
         return _key(rows[0]) if rows else None
 
     def find_of_session(self, key_id: str, session_id: str) -> ApiKey | None:
-        """Return the key of a session, unless it was revoked or the session was ended. Raises StoreUnavailable."""
+        """Return the key of a session, unless the key was revoked or the session ended. Raises StoreUnavailable."""
         rows = self._database.run("find_key_of_session", {"id": key_id, "session_id": session_id})
         return _key(rows[0]) if rows else None
 
     def end_session(self, session_id: str, expires_at: int) -> None:
-        """Raises StoreUnavailable."""
+        """Refuse the session from now on. Raises StoreUnavailable."""
         self._database.run("end_session", {"session_id": session_id, "expires_at": expires_at})
 
     def other_secret(self, fingerprint: str, host: str) -> str | None:
-        """Say which secret signs on this host; returns the name of a host that runs the API with another one, or None. Raises StoreUnavailable."""
+        """Record which secret signs on this host, unless another host runs the API with another one.
+
+        Returns the name of that host, or None. Raises StoreUnavailable.
+        """
         if self._database.run_once("agree_on_secret", {"fingerprint": fingerprint, "host": host}):
             return None
         ((value,),) = self._database.run_once("setting", {"name": "api_secret"})
@@ -117,7 +123,7 @@ def _columns(ceilings: Ceilings) -> dict[str, object]:
 
 
 def _key(row: Row) -> ApiKey:
-    """Make a key of `id, name, scopes, {ceilings}` and, in lists, its times."""
+    """Build a key from a row: `id, name, scopes, {ceilings}` and, in lists, its times."""
     key_id, name, scopes, priority, pending, upload_bytes, timeout_seconds, task_types, *times = row
     ceilings = Ceilings(
         priority, pending, upload_bytes, timeout_seconds, None if task_types is None else tuple(task_types)
@@ -126,5 +132,5 @@ def _key(row: Row) -> ApiKey:
 
 
 def key_hash(secret: str) -> bytes:
-    """One round is enough for 256 random bits; there is nothing to guess."""
+    """Return the hash under which a key is stored. One round is enough: a key has 256 random bits."""
     return hashlib.sha256(secret.encode()).digest()

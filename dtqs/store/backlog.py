@@ -1,4 +1,4 @@
-"""The backlog as publishers see it: what is due to be published, and when to look again."""
+"""The backlog as publishers use it: rows due for publishing, and the time of their next publish."""
 
 from collections.abc import Sequence
 
@@ -15,24 +15,26 @@ class Backlog:
         self._database, self._grace, self._far_out = database, grace_seconds, far_out_seconds
 
     def now(self) -> tuple[str, float]:
-        """Return where the mark may move to when a scan has read everything (some seconds ago), and the database's clock in seconds."""
+        """Return the mark for a complete scan, which lies some seconds back, and the database's clock in seconds."""
         ((mark, at),) = self._database.run("relay_mark")
         return str(mark), float(at)
 
     def due_again(self, until: float, after: str, limit: int) -> tuple[str | None, int]:
-        """The database's clock was stepped back: let a batch of rows that were due before stay due; `until` is what it would show now.
+        """Keep a batch of rows due after the database's clock stepped back. `until`: the time without the step.
 
-        Returns where it ended (None: at the end) and how many it changed. Raises StoreUnavailable.
+        Returns the last id of the batch (None: the end is reached) and the number of changed rows.
+        Raises StoreUnavailable.
         """
         parameters = {"until": until, "after": after, "limit": limit, "far_out": self._far_out}
         ((last, changed),) = self._database.run("due_again", parameters)
         return last, int(changed)
 
     def relay(self, mark: str, limit: int) -> tuple[list[Due], str | None]:
-        """Take at most `limit` rows whose publish time has come, from the mark on; returns also where to go on, None when all were taken.
+        """Take at most `limit` rows whose publish time has come, from the mark on. Returns also the next mark.
 
-        What was taken is committed with a later time: publish it, then say far_out for what was confirmed. What somebody else has locked is left
-        over, and the next look begins there: it may be given up. Raises StoreUnavailable.
+        The mark is `None` if all rows were taken. The rows are committed with a later publish time: publish them, then
+        call far_out for the confirmed ones. Rows that another session has locked are left over, since it may give them
+        up: the next mark is the first of them. Raises StoreUnavailable.
         """
         rows = self._database.run_once(
             "relay", {"mark": mark, "limit": limit, "grace": self._grace, "far_out": self._far_out}
@@ -40,24 +42,29 @@ class Backlog:
         return [Due(*row[:5]) for row in rows if row[0] is not None], rows[0][5]
 
     def far_out(self, confirmed: Sequence[tuple[str, str]]) -> None:
-        """Put off (task id, publish_at) pairs whose hints the broker has, where publish_at is still that. Raises StoreUnavailable."""
+        """Put off the next publish of (task id, publish_at) pairs that the broker has confirmed.
+
+        Rows whose publish_at has changed stay as they are. Raises StoreUnavailable.
+        """
         ids, ats = array([i for i, _ in confirmed]), "{" + ",".join(f'"{at}"' for _, at in confirmed) + "}"
         self._database.run("far_out", {"ids": ids, "publish_ats": ats, "far_out": self._far_out})
 
     def put_off(self, task_ids: Sequence[str], task_type: str, seconds: float) -> None:
-        """Leave those of these tasks that are of a type that we do not know for others. Raises StoreUnavailable."""
+        """Put off the next publish of tasks whose type this worker does not know. Raises StoreUnavailable."""
         self._database.run(
             "put_off", {"ids": array(list(task_ids)), "task_type": task_type.replace("\0", ""), "seconds": seconds}
         )
 
     def due(self, task_ids: Sequence[str]) -> list[Due]:
-        """Which of these are in the backlog and due now: what to publish after a give back. Raises StoreUnavailable."""
+        """Return those tasks in the backlog that are due now, to publish after a give back. Raises StoreUnavailable."""
         return [Due(*row) for row in self._database.run("due_hints", {"ids": array(list(task_ids))})]
 
     def repair(self, after: str, limit: int, older_than_seconds: float) -> tuple[str | None, int]:
-        """Make due rows due for publishing, a batch in the order of ids; returns where it ended (None: at the end) and how many it changed.
+        """Make a batch of due rows due for publishing, in the order of ids.
 
-        With 0 the queue was lost: all of them; else those published longer ago than that. Raises StoreUnavailable.
+        `older_than_seconds`: only rows that were published longer ago; 0, after the queue was lost, means all rows.
+        Returns the last id of the batch (None: the end is reached) and the number of changed rows.
+        Raises StoreUnavailable.
         """
         ((last, changed),) = self._database.run(
             "repair", {"after": after, "limit": limit, "older_than": older_than_seconds}

@@ -1,4 +1,4 @@
-"""What the doctor asks of PostgreSQL: the server, its clock, the schema's version, the role's settings, and the workers that it knows."""
+"""The doctor's questions to PostgreSQL: server, clock, version of the schema, settings of the role, live workers."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from dtqs.errors import StoreUnavailable
 from dtqs.store.driver.database import Database
 
 POSTGRESQL_VERSION = 14
-"""The oldest that will do: days of logs are detached beside those who write."""
+"""The oldest major version that works: version 14 can detach a day of logs while others write."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """The server as a session of ours finds it. `schema_version` is None where there is no schema."""
+    """The server as one of our sessions sees it. `schema_version` is `None` if there is no schema."""
 
     version: str
     major_version: int
@@ -27,7 +27,7 @@ class ServerFacts:
 
 @dataclass(frozen=True, slots=True)
 class LiveWorker:
-    """A worker that is not marked dead, and how old its heartbeat is."""
+    """A worker that is not marked dead, and the age of its heartbeat."""
 
     worker_id: str
     node_name: str
@@ -42,33 +42,36 @@ class LiveWorker:
 
 
 class LoginRefused(StoreUnavailable):
-    """PostgreSQL does not believe who we are: waiting does not help, another configuration does."""
+    """PostgreSQL refuses the login. Waiting does not help; another user or password does."""
 
 
 class NotLetIn(StoreUnavailable):
-    """PostgreSQL answers, and has no place for us: it is being restored or set up, or the configuration is wrong. Nobody can tell which."""
+    """PostgreSQL answers and refuses the connection. It is being restored or set up, or the configuration is wrong."""
 
 
 _REFUSALS = ("authentication failed", "no password supplied")
-_NO_PLACE = ("does not exist", "pg_hba.conf", "not permitted to log in", "permission denied for database")
-"""The server's words; before the login it sends no code with them that the driver tells. Other languages are taken for a server that is away."""
+_NOT_LET_IN = ("does not exist", "pg_hba.conf", "not permitted to log in", "permission denied for database")
+"""Parts of the server's messages: before the login the driver gives no code. In other languages they do not match, and
+the error counts as an unreachable server."""
 
 
 def reach(section: PostgresqlSection, name: str) -> None:
-    """Connect once, without a retry: a pool would only say that it got no connection, and not why. Raises StoreUnavailable, LoginRefused, NotLetIn."""
+    """Connect once, without a retry, since a pool would not say why it got no connection.
+
+    Raises StoreUnavailable, LoginRefused, NotLetIn.
+    """
     try:
         limit_seconds = max(2, int(section.connect_timeout_seconds))
         psycopg.connect(section.dsn.get_secret_value(), connect_timeout=limit_seconds, application_name=name).close()
     except psycopg.Error as error:
-        words = f"PostgreSQL: {' '.join(str(error).split())}"
-        kinds = ((LoginRefused, _REFUSALS), (NotLetIn, _NO_PLACE)) if "FATAL:" in words else ()
-        raise next((kind for kind, signs in kinds if any(sign in words for sign in signs)), StoreUnavailable)(
-            words
-        ) from error
+        message = f"PostgreSQL: {' '.join(str(error).split())}"
+        kinds = ((LoginRefused, _REFUSALS), (NotLetIn, _NOT_LET_IN)) if "FATAL:" in message else ()
+        kind = next((kind for kind, signs in kinds if any(sign in message for sign in signs)), StoreUnavailable)
+        raise kind(message) from error
 
 
 def server_facts(database: Database) -> ServerFacts:
-    """Raises StoreUnavailable."""
+    """Return the facts that the doctor checks. Raises StoreUnavailable."""
     ((version, major_version, clock, seqscan, jit, fsync, commit, read_only),) = database.run_once("server_facts")
     settings = {"enable_seqscan": seqscan, "jit": jit, "fsync": fsync, "synchronous_commit": commit}
     return ServerFacts(version, major_version, clock, settings, _schema_version(database), read_only)
@@ -78,7 +81,7 @@ def _schema_version(database: Database) -> int | None:
     try:
         rows = database.run_once("setting", {"name": "schema_version"})
     except StoreUnavailable as error:
-        # told apart by its cause: to everybody else a missing schema is worth waiting for
+        # only the cause shows it: other callers wait for a missing schema as for a server that is away
         if isinstance(error.__cause__, psycopg.errors.UndefinedTable):
             return None
         raise
@@ -86,5 +89,5 @@ def _schema_version(database: Database) -> int | None:
 
 
 def live_workers(database: Database) -> list[LiveWorker]:
-    """Raises StoreUnavailable."""
+    """Return the workers that are not marked dead. Raises StoreUnavailable."""
     return [LiveWorker(*row) for row in database.run_once("live_workers")]

@@ -1,4 +1,4 @@
-"""Rows of uploads and outputs; the bytes are dtqs/files. An output's row is inserted by the finish of its task."""
+"""Rows of uploads and outputs; dtqs/files stores the bytes. The finish of a task inserts the rows of its outputs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,10 @@ class FileRow:
 
 @dataclass(slots=True)
 class Named:
-    """A file that a new task names, and when that is due: at `due_at` (RFC 3339), or so many seconds from now. Not frozen: that makes it dear to pickle."""
+    """A file that a new task names, and when that task is due: at `due_at` (RFC 3339) or `delay_seconds` from now.
+
+    It is not frozen, since a frozen one costs more to pickle.
+    """
 
     file_id: str
     due_at: str | None
@@ -33,21 +36,24 @@ class FileRows:
         self._database = database
 
     def insert(self, upload: OutputFile, owner: str | None) -> None:
-        """Raises StoreUnavailable."""
+        """Store the row of an upload. Raises StoreUnavailable."""
         parameters = {"file_id": upload.file_id, "name": upload.name, "media_type": upload.media_type}
         self._database.run(
             "insert_file", parameters | {"size_bytes": upload.size_bytes, "sha256": upload.sha256, "owner": owner}
         )
 
     def get(self, file_id: str, owner: str | None = None) -> FileRow:
-        """Raises NotFound (also when it is not the owner's), StoreUnavailable."""
+        """Return one file's row. Raises NotFound (also for another owner's file), StoreUnavailable."""
         rows = self._database.run("read_files", {"ids": array([file_id]), "owner": owner})
         if not rows:
             raise NotFound("file", file_id)
         return FileRow(*rows[0])
 
     def name(self, named: Sequence[Named], owner: str | None = None) -> set[str]:
-        """Return which of these are there and the owner's, and keep those until their tasks are due, and for the retention after. Raises StoreUnavailable."""
+        """Return which of these files exist and belong to the owner. Their retention begins when their tasks are due.
+
+        Raises StoreUnavailable.
+        """
         parameters = {
             "ids": array([each.file_id for each in named]),
             "due_ats": sparse([each.due_at for each in named]),
@@ -56,9 +62,12 @@ class FileRows:
         return {row[0] for row in self._database.run("name_files", parameters | {"owner": owner})}
 
     def may_open(self, task_id: str, file_id: str) -> bool:
-        """Tell whether a task may read a file: it is there, and the task's key's, or the task is an admin's. Raises StoreUnavailable."""
+        """Tell whether a task may read a file: it exists, and belongs to the task's key or that key has scope admin.
+
+        Raises StoreUnavailable.
+        """
         return bool(self._database.run("may_open", {"task_id": task_id, "file_id": file_id}))
 
     def existing(self, file_ids: Sequence[str], owner: str | None = None) -> set[str]:
-        """Return which of these are there and the owner's. Raises StoreUnavailable."""
+        """Return which of these files exist and belong to the owner. Raises StoreUnavailable."""
         return {row[0] for row in self._database.run("read_files", {"ids": array(file_ids), "owner": owner})}

@@ -1,4 +1,4 @@
-"""What a keeper removes when its time has come, and the partitions that it makes ahead; everything in bounded pieces."""
+"""A keeper's deletes of expired rows, and the partitions that it makes ahead; all in bounded pieces."""
 
 import time
 
@@ -13,15 +13,20 @@ class Housekeeping:
         self._database = database
 
     def prune_tasks(self, after: str, days: float, limit: int) -> tuple[str | None, int]:
-        """Delete tasks whose outcome is older, on a walk from a mark on; returns where it ended and how many went. Raises StoreUnavailable."""
-        before = first_uuid7(time.time() - days * 86400)  # ids sort by time: nothing younger need be looked at
+        """Delete expired tasks, a batch from a mark on. Returns the next mark and the number of deleted tasks.
+
+        Raises StoreUnavailable.
+        """
+        before = first_uuid7(time.time() - days * 86400)  # ids sort by time, so skip all younger tasks
         ((last, count),) = self._database.run_once(
             "prune_tasks", {"after": after, "before": before, "days": days, "limit": limit}
         )
         return last, int(count)
 
     def prune_small(self, idempotency_hours: float, limit: int) -> bool:
-        """Delete a batch of old idempotency keys, workers and rate limits, and fold old counters; tell whether there may be more.
+        """Delete a batch of old idempotency keys, workers and rate limits, and fold old counters.
+
+        Returns whether more may remain.
 
         Raises StoreUnavailable.
         """
@@ -30,21 +35,22 @@ class Housekeeping:
         return most == limit or (bool(folded) and folded[0][0] == limit)
 
     def expire_files(self, days: float, limit: int) -> list[str]:
-        """Delete rows of files past their time; returns their ids. Raises StoreUnavailable."""
+        """Delete rows of expired files. Returns their ids. Raises StoreUnavailable."""
         return [row[0] for row in self._database.run_once("expired_files", {"days": days, "limit": limit})]
 
     def make_partitions(self) -> None:
-        """Raises StoreUnavailable."""
+        """Create the log's partitions for a week ahead. Raises StoreUnavailable."""
         self._database.run("make_partitions")
 
     def summarize_logs(self) -> None:
-        """Raises StoreUnavailable."""
+        """Bring the index on the time of log rows up to date. Raises StoreUnavailable."""
         self._database.run_once("summarize_logs")
 
     def drop_partitions(self, days: int) -> list[str]:
-        """Detach and drop days of logs past their time. A plain DROP would queue behind a backup, and every finish behind the DROP.
+        """Detach and drop expired days of logs. Returns the names of their partitions.
 
-        What somebody looks at stays for a later turn. Raises StoreUnavailable.
+        A plain DROP would queue behind a backup, and every finish behind the DROP. A day in use stays for a later turn.
+        Raises StoreUnavailable.
         """
         old = self._database.run("old_partitions", {"days": days})
         for name, attached, half_detached in old:

@@ -1,4 +1,4 @@
-"""Leases: claim, finish, settle a part, give back, take back. Every write of a worker goes through here."""
+"""Leases: claim, finish, settle a part, give back, reclaim. Every write of a worker goes through here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from dtqs.uuid7 import uuid7
 
 _NO_FILES = "[]"
 _FEW = 4
-"""Tasks of a claim or a finish; of more the driver's cursor reads the rows sooner."""
+"""Tasks of a claim or a finish. For more tasks the driver's cursor reads the rows faster."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldLease:
-    """A lease that the database says a worker holds, and those of its tasks that are to be cancelled."""
+    """A lease that the database has for a worker, and its tasks with a cancel request."""
 
     lease_id: str
     cancel_requested: tuple[str, ...]
@@ -34,7 +34,7 @@ class Leases:
         self._database, self._grace, self._retry = database, grace_seconds, retry
 
     def warm_up(self, worker_id: str) -> None:
-        """Say the hot statements where they change nothing: planned, and with the server's caches full, they are ready when a task comes.
+        """Run the hot statements where they change nothing. This plans them and fills the server's caches.
 
         Raises StoreUnavailable.
         """
@@ -42,9 +42,9 @@ class Leases:
         self.finish(uuid7(), [Settlement(worker_id, Kind.COMPLETED, "{}")])
 
     def claim(self, worker_id: str, lease_id: str, task_ids: Sequence[str]) -> tuple[list[Claimed], list[LogRef]]:
-        """Take the named tasks that are due into a lease of ours; also the log rows of heavy ones.
+        """Take the named tasks that are due into a new lease. Returns also the log rows of heavy tasks.
 
-        Raises StoreUnavailable: then it may have happened all the same, and the next heartbeat finds the lease.
+        Raises StoreUnavailable. Even then the claim may have happened; the next heartbeat finds its lease.
         """
         claimed = {"worker_id": worker_id, "lease_id": lease_id, "ids": array(list(task_ids)), "named": len(task_ids)}
         rows = self._database.run_once("claim", claimed, few=len(task_ids) <= _FEW)
@@ -55,7 +55,10 @@ class Leases:
     def finish(
         self, lease_id: str, settlements: Sequence[Settlement], deadline: Deadline | None = None
     ) -> list[LogRef]:
-        """End a lease; what is not named is given back unspent. Returns no rows when the lease is gone. Raises StoreUnavailable."""
+        """End a lease and settle its tasks; tasks without a settlement are given back unspent.
+
+        Returns no rows if the lease is gone. Raises StoreUnavailable.
+        """
         if settlements and all(s.kind is Kind.COMPLETED and not s.files for s in settlements):
             completed = {
                 "lease_id": lease_id,
@@ -69,9 +72,9 @@ class Leases:
     def finish_part(
         self, worker_id: str, lease_id: str, next_id: str, settlements: Sequence[Settlement], keep: Sequence[str]
     ) -> list[LogRef]:
-        """Settle a part of a batch and give back what is neither named nor kept; those in `keep` go on under the lease `next_id`.
+        """Settle part of a batch. The tasks in `keep` go on under the lease `next_id`; all others are given back.
 
-        Returns no rows when the lease is gone. Raises StoreUnavailable: then the part may have landed, or not.
+        Returns no rows if the lease is gone. Raises StoreUnavailable: then the part may be settled or not.
         """
         parameters = self._settled(lease_id, settlements) | {
             "worker_id": worker_id,
@@ -81,20 +84,23 @@ class Leases:
         return self._database.run_once("part", parameters)
 
     def landed(self, worker_id: str, task_ids: Sequence[str]) -> list[LogRef]:
-        """After a finish that changed nothing: those tasks whose last spent attempt is that worker's, as events without a log row. Raises StoreUnavailable."""
+        """Return the tasks whose last spent attempt is this worker's, as events without a log row.
+
+        After a finish that changed nothing, they show whether an earlier try succeeded. Raises StoreUnavailable.
+        """
         return [
             (None, task_id, event)
             for task_id, event in self._database.run("landed", {"worker_id": worker_id, "ids": array(list(task_ids))})
         ]
 
     def give_back(self, lease_id: str, deadline: Deadline | None = None) -> list[LogRef]:
-        """A finish that names nothing: everything is pending again and no attempt is spent. Raises StoreUnavailable."""
+        """End a lease: all its tasks are pending again and no attempt is spent. Raises StoreUnavailable."""
         return self.finish(lease_id, (), deadline)
 
     def report(
         self, lease_id: str, task_id: str, attempt: int, event: str, level: str, message: str, data: object
     ) -> int:
-        """Write a running task's progress or log row; returns its id. Raises LeaseLost, StoreUnavailable."""
+        """Write a running task's progress or log row. Returns its id. Raises LeaseLost, StoreUnavailable."""
         parameters = {
             "lease_id": lease_id,
             "task_id": task_id,
@@ -111,12 +117,12 @@ class Leases:
         return int(rows[0][0])
 
     def mark_effect(self, lease_id: str, task_id: str, effect: Effect) -> None:
-        """Mark that an outside effect begins; durable on return. Raises LeaseLost, StoreUnavailable."""
+        """Mark that an outside effect begins. The mark is durable on return. Raises LeaseLost, StoreUnavailable."""
         if not self._database.run("mark_effect", {"lease_id": lease_id, "task_id": task_id, "effect": str(effect)}):
             raise LeaseLost(lease_id)
 
     def held(self, worker_id: str) -> list[HeldLease]:
-        """Raises StoreUnavailable."""
+        """Return the leases that the database has for a worker. Raises StoreUnavailable."""
         return [
             HeldLease(lease_id, tuple(ids))
             for lease_id, ids in self._database.run_once("read_back", {"worker_id": worker_id})
@@ -125,12 +131,12 @@ class Leases:
     def reclaim(
         self, worker_id: str, error: BaseException, death: Death | None = None, seen: str | None = None
     ) -> list[LogRef] | None:
-        """Mark a worker dead and take back what it holds: one transaction of two statements.
+        """Mark a worker dead and end its leases, in one transaction of two statements.
 
-        `seen`: only if its heartbeat is still that one; None: its process is known to be gone. `death` tells which task spends
-        its attempt; without it nobody knows, and every one does. It is retried after the backoff, or fails after `max_deaths` that are blamed on it.
-        Returns None when the worker was not there to be marked.
-        Raises StoreUnavailable.
+        `seen`: do so only if this is still its heartbeat; None: its process is known to be gone. `death` tells which
+        task spends its attempt; without it each task does. The task is retried after the backoff, and fails after
+        `max_deaths` deaths that are blamed on it.
+        Returns None if no worker could be marked. Raises StoreUnavailable.
         """
         mark = {"worker_id": worker_id, "seen": seen}
         take = self._shared() | {

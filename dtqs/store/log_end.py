@@ -1,27 +1,32 @@
-"""Since when the log has its newest so many rows. Neither their ids nor their places in the table tell that cheaply; counts of short times do."""
+"""Find the time since which the log has a given number of rows. Counts over short spans find it cheaply; neither the
+ids of rows nor their places in the table do.
+"""
 
 import time
 
 from dtqs.store.driver.database import Database
 
 LOG_SECONDS = 31 * 86400.0
-"""Nobody looks further back for what is new."""
+"""The search for new rows goes back no further."""
 _STEP = 4.0
 _SLACK = 2
-"""A time with up to so many times the rows is as good."""
+"""A span with up to this many times the wanted rows is accepted."""
 _NARROW_SECONDS = 0.01
 _TURNS = 40
 
 
 class LogEnd:
-    """Remembers the times that it found: from one reading to the next they seldom change much."""
+    """Caches the times that it found: they seldom change much from one reading to the next."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: dict[int, float] = {}
 
     def since(self, rows: int) -> float:
-        """Return a Unix time since which there are at least so many rows, seldom many times more; or LOG_SECONDS ago. Raises StoreUnavailable."""
+        """Return a Unix time since which the log has at least `rows` rows, and seldom many times more.
+
+        It is at most LOG_SECONDS ago. Raises StoreUnavailable.
+        """
         since = self._known.get(rows, time.time() - 1.0)
         few: float | None = None
         many: float | None = None
@@ -43,7 +48,10 @@ class LogEnd:
 
 
 def _between(few: float | None, many: float | None, now: float) -> float:
-    """Step back or forth; once there is a time on either side their middle: with a long pause between them no step would meet its edge."""
+    """Return the next time to try: a step back or forth, or the middle once both sides are known.
+
+    Steps alone would never meet the edge of a long pause without rows.
+    """
     if few is not None and many is not None:
         return (few + many) / 2
     if many is not None:

@@ -1,4 +1,6 @@
-"""What readings ask of PostgreSQL, in rows whose columns are those of the readings' values. Every statement looks at a bounded number of rows."""
+"""The reads of dtqs.readings, as rows whose columns are the fields of the readings. Each statement looks at a bounded
+number of rows.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,27 +11,27 @@ from dtqs.store.driver.statements import lived_since
 from dtqs.store.log_end import LogEnd
 
 LOOK_LIMIT = 11_000
-"""Most rows of the backlog that are looked at, of those that are due or soon will be."""
+"""Most backlog rows read that are due now or soon."""
 LATER_LIMIT = 2_000
-"""And of those that are due beyond that."""
+"""Most backlog rows read that are due later."""
 _HIGHER_LIMIT, _HIGHER_PAGES = 2_000, "(2000,0)"
-"""And of those of a higher priority than most, in the first pages of the table: some 150,000 rows."""
+"""Most rows read with a higher priority, and the pages searched for them, which hold some 150,000 rows."""
 WORKERS_LIMIT = 500
 _PROGRESS_LOOK = 50
-"""A task's progress is looked for among so many of its newest log rows."""
+"""How many of a task's newest log rows are searched for its progress."""
 _FAILURES_LOOK = 500
 _COMPLETED_LIMIT = 200
 _RECENT_LOOK = 5_000
 LOG_LOOKS = (2_000, 20_000, 50_000)
-"""How many of the newest log rows are looked at, more each time until enough is found."""
+"""How many of the newest log rows are read: the next number if the one before finds too few matches."""
 _TASK_LOG_LOOK = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class BacklogReading:
-    """What a look at the backlog saw: counts as (type, priority, due, count, seconds since the oldest's due), and the tasks that come next and later.
+    """Counts of the backlog as (type, priority, due, count, seconds since the oldest was due), and the next tasks.
 
-    `more`: it was cut somewhere; those of the highest priorities may still be all.
+    `more`: a limit cut the counts. Those of the highest priorities may still be complete.
     """
 
     counts: tuple[tuple[str, int, bool, int, float], ...]
@@ -40,7 +42,7 @@ class BacklogReading:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """Of what happened last: median and 95th percentile of waits and runs (None where nothing completed), and rows of tasks that are to be retried."""
+    """The last minutes: p50 and p95 of waits and runs (None if nothing completed), and tasks that will be retried."""
 
     wait: tuple[float, float] | None
     run: tuple[float, float] | None
@@ -49,7 +51,7 @@ class Recent:
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """Which log rows are wanted: the newest `limit` of a level or above, with a text in them."""
+    """The wanted log rows: the newest `limit` of a level or above that contain a text."""
 
     limit: int
     level: str | None = None
@@ -66,20 +68,23 @@ class Overview:
         self._log_end = LogEnd(database)
 
     def totals(self) -> tuple[Row, str, bool]:
-        """Return the sums of all counters, the server's version, and whether it is read-only. Raises StoreUnavailable."""
+        """Return the sums of all counters, the server's version, and if it is read-only. Raises StoreUnavailable."""
         (row,) = self._database.run_once("reading_totals")
         return row[:-2], row[-2], row[-1]
 
     def processes(self, age_seconds: float) -> list[Row]:
-        """Raises StoreUnavailable."""
+        """Return the keepers and API processes heard of lately. Raises StoreUnavailable."""
         return self._database.run_once("reading_processes", {"age": age_seconds})
 
     def workers(self) -> list[Row]:
-        """Return a row for each living worker, the tenth column being its task's last progress and the last how many there are. Raises StoreUnavailable."""
+        """Return a row per live worker. Column 10 is its task's last progress, the last column the number of workers.
+
+        Raises StoreUnavailable.
+        """
         return self._database.run_once("reading_workers", {"limit": WORKERS_LIMIT, "look": _PROGRESS_LOOK})
 
     def backlog(self, far_out_seconds: float, next_limit: int, later_limit: int) -> BacklogReading:
-        """Raises StoreUnavailable."""
+        """Return counts of the backlog and the next tasks. Raises StoreUnavailable."""
         limits = {
             "look": LOOK_LIMIT,
             "look_higher": _HIGHER_LIMIT,
@@ -99,11 +104,11 @@ class Overview:
         )
 
     def failures(self, limit: int) -> list[Row]:
-        """Return the newest failed tasks, of the 500 failed ones that were submitted last. Raises StoreUnavailable."""
+        """Return the newest failures among the 500 failed tasks submitted last. Raises StoreUnavailable."""
         return self._database.run_once("reading_failures", {"look": _FAILURES_LOOK, "limit": limit})
 
     def recent(self, limit: int) -> Recent:
-        """Look at what the log says of the last minutes, or of less where that is much. Raises StoreUnavailable."""
+        """Return a summary of the log's last minutes, or of less if it has many rows. Raises StoreUnavailable."""
         parameters = {"since": self._log_end.since(_RECENT_LOOK), "completed": _COMPLETED_LIMIT, "limit": limit}
         ((wait, run, retrying),) = self._database.run_once("reading_recent", parameters)
         return Recent(_pair(wait), _pair(run), tuple(tuple(row) for row in retrying))
@@ -120,7 +125,10 @@ class Overview:
         return self._database.run_once("reading_task_logs", parameters)
 
     def logs(self, query: LogQuery) -> list[Row]:
-        """Return the newest log rows, oldest first; those that a filter leaves are searched for only so far back. Raises StoreUnavailable."""
+        """Return the newest log rows, oldest first. The search for matches ends after the last of LOG_LOOKS rows.
+
+        Raises StoreUnavailable.
+        """
         rows: list[Row] = []
         since: float | None = None
         for look in LOG_LOOKS:
@@ -134,7 +142,10 @@ class Overview:
         return rows
 
     def log_ids(self, since: float, span_seconds: float, query: LogQuery) -> tuple[list[int], float]:
-        """Return the ids of the log rows of a span of time that begins at a Unix time, and the server's Unix time. Raises StoreUnavailable."""
+        """Return the ids of the log rows of a span that begins at a Unix time, and the server's Unix time.
+
+        Raises StoreUnavailable.
+        """
         ((ids, now),) = self._database.run_once(
             "reading_log_ids", {"since": since, "span": span_seconds, **_filter(query)}
         )
@@ -150,7 +161,7 @@ def _filter(query: LogQuery) -> dict[str, object]:
 
 
 def _ids(search: str | None) -> dict[str, object]:
-    """Return the ids that begin with a text, where it may be the beginning of one."""
+    """Return the first and last id that begin with a text, or None if no id can begin so."""
     digits = (search or "").lower().replace("-", "")
     if not 4 <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
         return {"first_id": None, "last_id": None}

@@ -1,4 +1,4 @@
-"""Rate limits that all workers share: one row a key, and one short transaction for the turns of an attempt."""
+"""Rate limits that all workers share: one row per key, and one short transaction for the turns of an attempt."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,10 @@ class RateLimits:
         self._database = database
 
     def take(self, turns: Sequence[Turn]) -> dict[str, float]:
-        """Take all of the turns, of different limits, or none. Returns the limits without room, and the seconds after which to ask again.
+        """Take one turn of each limit, or none. Returns the limits without room, with the seconds to wait for each.
 
-        Turns whose reply was lost are lost: a limit may be kept a little too well, never broken. Raises StoreUnavailable, StoreRefused.
+        Turns whose reply was lost are lost: a limit may be stricter for a moment, and is never exceeded.
+        Raises StoreUnavailable, StoreRefused.
         """
         keys = text_array([turn.key for turn in turns])
         lengths = [1.0 / turn.per_second for turn in turns]

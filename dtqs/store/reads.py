@@ -1,4 +1,6 @@
-"""What API, streams, command line and doctor look at: tasks, pages, logs, the audit. Every read looks at a bounded number of rows."""
+"""The reads of API, streams, command line and doctor: tasks, pages, logs, the audit. Each looks at a bounded number of
+rows.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +13,11 @@ from dtqs.store.driver.statements import array, lived_since
 from dtqs.task import OUTCOMES, Status, TaskRecord
 
 LOOK_LIMIT = 1000
-"""Most rows that a page of a listing looks at."""
+"""Most rows that are read for a page of a listing."""
 SLICE_BYTES = 8 << 20
-"""Payloads and results that are read at once come to little more than this."""
+"""Payloads and results read at once have about this size at most."""
 FEW_TASKS = 8
-"""So few are read at once without a look at their sizes: a body, and so a payload, has a limit of its own."""
+"""Up to this many tasks are read at once without asking for their sizes: each payload has a limit of its own."""
 _LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 _PAGES = {
     Status.PENDING: "page_pending",
@@ -29,7 +31,7 @@ _PAGES = {
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """What a listing shows; None: any. `owner` is the API key whose tasks are shown."""
+    """The filter of a listing; None: any. `owner` is the API key whose tasks are listed."""
 
     status: Status | None = None
     task_type: str | None = None
@@ -39,17 +41,17 @@ class TaskFilter:
 
 @dataclass(frozen=True, slots=True)
 class TaskListing:
-    """Tasks, newest first, and where to go on: also when the page is not full; None at the end."""
+    """Tasks, newest first, and the cursor of the next page: None at the end. A page may be short before the end."""
 
     tasks: tuple[TaskRecord, ...]
     after: str | None
     after_matches: bool = True
-    """Off where the page ends at a task that is not asked for: it may be another owner's."""
+    """False if the cursor is a task that does not match the filter: it may belong to another owner."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskLogRow:
-    """One row of a task's log. `event` is a status, or progress, or log."""
+    """One row of a task's log. `event` is a status, progress or log."""
 
     log_id: int
     task_id: str
@@ -64,7 +66,7 @@ class TaskLogRow:
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """Where a task is and how far, without what it carries."""
+    """Status and progress of a task, without payload and result."""
 
     task_id: str
     status: Status
@@ -74,7 +76,7 @@ class TaskState:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Where a watched task is now; `last_log_id` is 0 where it has no log row."""
+    """Status of a watched task now. `last_log_id` is 0 if it has no log row."""
 
     task_id: str
     status: Status
@@ -84,7 +86,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A task that is not in exactly the places where law 3 wants it."""
+    """A task that breaks law 3: it is not in exactly the places where it must be."""
 
     task_id: str
     words: str
@@ -92,7 +94,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """What the audit of a batch has found, of how many tasks, and where it ended; `after` is None at the end of all."""
+    """The audit of a batch: its violations, its number of tasks, and its last id; `after` is `None` at the end."""
 
     violations: list[Violation]
     tasks: int
@@ -104,27 +106,30 @@ class Reads:
         self._database = database
 
     def task(self, task_id: str, owner: str | None = None) -> TaskRecord:
-        """Raises NotFound (also when it is not the owner's), StoreUnavailable."""
+        """Return one task. Raises NotFound (also for another owner's task), StoreUnavailable."""
         found = self.tasks([task_id], owner)
         if not found:
             raise NotFound("task", task_id)
         return found[0]
 
     def tasks(self, task_ids: Sequence[str], owner: str | None = None) -> list[TaskRecord]:
-        """Return those that are there, in the given order. Raises StoreUnavailable."""
+        """Return the tasks that exist, in the given order. Raises StoreUnavailable."""
         rows = {row[0]: _record(row) for row in self._database.run("read_tasks", _by_ids(task_ids, owner=owner))}
         return [rows[i] for i in task_ids if i in rows]
 
     def ended(self, positions: Mapping[str, int]) -> list[tuple[TaskRecord, bool]]:
-        """Return those of these tasks that have ended, and whether nothing but that is new in the log after a position (id → last log id seen).
+        """Return the ended tasks among these. `positions` maps each id to the last log id seen.
 
-        Raises StoreUnavailable.
+        The flag is true if the row of the end is the only new row of the task's log. Raises StoreUnavailable.
         """
         rows = self._database.run("read_ended", _by_ids(list(positions), after=_after(positions)))
         return [(_record(row[:-1]), row[-1] <= 1) for row in rows]
 
     def states(self, task_ids: Sequence[str], owner: str | None = None) -> list[TaskState]:
-        """Return those that are there, in the given order: of many tasks, whose records may be too large to be read at once. Raises StoreUnavailable."""
+        """Return the states of the tasks that exist, in the given order. Raises StoreUnavailable.
+
+        For many tasks, whose records may be too large to read at once.
+        """
         found = self._database.run("read_states", _by_ids(task_ids, owner=owner))
         rows = {
             task_id: TaskState(task_id, Status(status), attempt, progress)
@@ -133,7 +138,7 @@ class Reads:
         return [rows[i] for i in task_ids if i in rows]
 
     def slices(self, task_ids: Sequence[str]) -> list[list[str]]:
-        """Cut ids, in their order, into parts whose tasks may be read at once. Raises StoreUnavailable."""
+        """Split ids, in their order, into parts whose tasks may be read at once. Raises StoreUnavailable."""
         if len(task_ids) <= FEW_TASKS:
             return [list(task_ids)] if task_ids else []
         sizes: dict[str, int] = dict(self._database.run("read_sizes", {"ids": array(task_ids)}))
@@ -148,11 +153,14 @@ class Reads:
         return parts
 
     def existing(self, task_ids: Sequence[str], owner: str | None = None) -> set[str]:
-        """Return which of these tasks are there and the owner's. Raises StoreUnavailable."""
+        """Return which of these tasks exist and belong to the owner. Raises StoreUnavailable."""
         return {row[0] for row in self._database.run("read_owners", {"ids": array(task_ids), "owner": owner})}
 
     def page(self, wanted: TaskFilter, limit: int, after: str | None = None) -> TaskListing:
-        """Return a page of a listing, shorter where its tasks are large; `after` is the cursor of the page before. Raises StoreUnavailable."""
+        """Return a page of a listing, shorter if its tasks are large. `after` is the cursor of the page before.
+
+        Raises StoreUnavailable.
+        """
         parameters = {"status": wanted.status, "task_type": wanted.task_type, "tag": wanted.tag, "owner": wanted.owner}
         rows = self._database.run(_PAGES[wanted.status], parameters | {"after": after or _LAST_ID, "look": LOOK_LIMIT})
         matching = [task_id for task_id, matches in rows if matches]
@@ -176,12 +184,15 @@ class Reads:
         return [TaskLogRow(row[0], task_id, *row[1:]) for row in rows]
 
     def watch(self, positions: dict[str, int], limit: int = 200) -> list[TaskLogRow]:
-        """Return what is new in the logs of tasks (id → last log id seen), at most `limit` rows each. Raises StoreUnavailable."""
+        """Return the new log rows of tasks, at most `limit` of each. `positions` maps each id to the last log id seen.
+
+        Raises StoreUnavailable.
+        """
         parameters = _by_ids(list(positions), after=_after(positions), limit=limit)
         return [TaskLogRow(*row) for row in self._database.run("watch", parameters)]
 
     def watched(self, task_ids: Sequence[str]) -> list[Watched]:
-        """Return where tasks are now. Raises StoreUnavailable."""
+        """Return the status of each task now. Raises StoreUnavailable."""
         rows = self._database.run("watch_status", _by_ids(task_ids))
         return [Watched(task_id, Status(status), attempt, last or 0) for task_id, status, attempt, last in rows]
 
@@ -193,7 +204,10 @@ class Reads:
         )
 
     def audit_strays(self) -> list[Violation]:
-        """Return what lies in backlog or leases without being a task, at most 100 of each; in bounded batches. Raises StoreUnavailable."""
+        """Return the ids in backlog and leases that belong to no task, at most 100 of each. It reads bounded batches.
+
+        Raises StoreUnavailable.
+        """
         strays: list[str] = []
         after, count = FIRST_ID, LOOK_LIMIT
         while count == LOOK_LIMIT and len(strays) < 100:

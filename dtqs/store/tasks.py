@@ -1,4 +1,4 @@
-"""Tasks: insert, cancel, retry by a person. What a worker does to them goes through its lease (leases.py)."""
+"""Tasks: insert, cancel, retry by a person. A worker changes tasks through its lease (leases.py)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from dtqs.task import NewTask
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One stored task: when a relay would publish it, as text with the exact value of its row, and whether it is due now."""
+    """One stored task. `publish_at` is the exact value of its backlog row, as text; `due`: it is due now."""
 
     task_id: str
     publish_at: str
@@ -20,7 +20,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """The client's name for a submit. It belongs to its API key; `body_hash` tells the same submit from another one."""
+    """The client's name for a submit. It belongs to an API key; `body_hash` shows whether the submit is the same."""
 
     api_key_id: str
     key: str
@@ -30,7 +30,7 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """What a cancel did to one task: ended it (`log_id` of its row), or left a request because it runs."""
+    """The result of a cancel for one task: it ended (`log_id` is its log row), or runs and has a request now."""
 
     task_id: str
     ended: bool
@@ -39,7 +39,7 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class NewRetry:
-    """The task that a person's retry submitted, or the one that an earlier call did (then `fresh` is off and the rest is empty)."""
+    """The task that a person's retry submitted. If an earlier call did, `fresh` is false and the rest is empty."""
 
     task_id: str
     fresh: bool
@@ -51,7 +51,10 @@ class NewRetry:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """How much a retry may take over from the old task; `default_timeout_seconds` is for one without a time limit of its own. None: no cap."""
+    """The maximum that a retry takes over from the old task. None: no maximum.
+
+    `default_timeout_seconds` is for a task without a time limit of its own.
+    """
 
     max_retries: int | None = None
     max_timeout_seconds: float | None = None
@@ -66,16 +69,16 @@ class Tasks:
         self._database, self._grace = database, grace_seconds
 
     def insert(self, tasks: Sequence[NewTask]) -> list[Stored]:
-        """Store tasks, all or none, in one commit. Returns those that this call inserted: none of a group that is said again.
+        """Store tasks, all or none, in one commit. Returns those that this call inserted: none if it is a repetition.
 
         Raises StoreUnavailable.
         """
         return [_stored(row) for row in self._database.run("insert_tasks", _columns(tasks, self._grace))]
 
     def insert_once(self, tasks: Sequence[NewTask], key: IdempotencyKey) -> tuple[list[str], list[Stored]]:
-        """Store tasks under an idempotency key: returns the ids of the key's first submit, and what this call inserted.
+        """Store tasks under an idempotency key. Returns the ids of the key's first submit, and the tasks inserted now.
 
-        Raises Conflict when the key was used with another body, StoreUnavailable.
+        Raises Conflict if the key was used with another body, StoreUnavailable.
         """
         ids = [task.task_id for task in tasks]
         parameters = {
@@ -91,7 +94,7 @@ class Tasks:
             if run("insert_key", parameters):
                 return ids, run("insert_tasks", _columns(tasks, self._grace))
             found = run("read_key", parameters)
-            if not found:  # it expired in this very moment
+            if not found:  # it expired between the two statements
                 raise StoreUnavailable("the idempotency key has just expired")
             body_hash, first_ids = found[0]
             if body_hash != key.body_hash:
@@ -102,20 +105,26 @@ class Tasks:
         return first, [_stored(row) for row in rows]
 
     def pending_of(self, key_id: str, limit: int) -> int:
-        """Return how many tasks of a key with `max_pending` are pending, counted up to the limit. Raises StoreUnavailable."""
+        """Return the number of pending tasks of a key with `max_pending`, counted up to the limit.
+
+        Raises StoreUnavailable.
+        """
         ((count,),) = self._database.run("count_pending", {"key_id": key_id, "limit": limit})
         return int(count)
 
     def is_known(self, key: IdempotencyKey) -> bool:
-        """Tell whether this very submit was accepted before. Raises StoreUnavailable."""
+        """Tell whether the same submit was accepted before. Raises StoreUnavailable."""
         rows = self._database.run("read_key", {"api_key_id": key.api_key_id, "key": key.key})
         return bool(rows) and rows[0][0] == key.body_hash
 
     def cancel(self, task_ids: Sequence[str]) -> list[Cancelled]:
-        """Cancel tasks that have no outcome: pending ones end, running ones get a request. Others are not in the answer. Raises StoreUnavailable."""
+        """Cancel tasks that have no outcome: pending ones end, running ones get a request. Other tasks are left out.
+
+        Raises StoreUnavailable.
+        """
 
         def work(run: Run) -> list[Row]:
-            # only what is locked: a task that is committed in between could be claimed and come back unseen
+            # Only the locked tasks: one committed in between could be claimed and come back unseen.
             locked = [row[0] for row in run("cancel_lock", {"ids": array(task_ids)})]
             return run("cancel", {"ids": array(locked)}) if locked else []
 
@@ -132,17 +141,23 @@ class Tasks:
         needed: Mapping[str, Problem] | None = None,
         caps: Caps = _NO_CAPS,
     ) -> NewRetry:
-        """Submit a new task like a failed or cancelled one, for the same owner; a second call returns the first one's.
+        """Submit a copy of a failed or cancelled task, for the same owner. A second call returns the first one's task.
 
-        The files that its payload names, and those `needed`, are kept as those of a new task, if they are `owner`'s (of all when it is None).
-        `needed` are the ids of those without which there is none, each with what is to be said then. Raises NotFound, Conflict (the task has no such
-        outcome), Invalid, StoreUnavailable.
+        The retention of the files that its payload names, and of those in `needed`, begins anew, if they belong to
+        `owner` (None: to anybody). `needed` maps the ids of files that must exist to the problem to report otherwise.
+        Raises NotFound, Conflict (the task is neither failed nor cancelled), Invalid, StoreUnavailable.
         """
         needed = needed or {}
         parameters = {
-            "id": new_id, "retry_of": task_id, "grace": self._grace, "owner": owner, "needed": array(list(needed)),
-            "max_retries": caps.max_retries, "max_timeout": caps.max_timeout_seconds, "default_timeout": caps.default_timeout_seconds,
-        }  # fmt: skip
+            "id": new_id,
+            "retry_of": task_id,
+            "grace": self._grace,
+            "owner": owner,
+            "needed": array(list(needed)),
+            "max_retries": caps.max_retries,
+            "max_timeout": caps.max_timeout_seconds,
+            "default_timeout": caps.default_timeout_seconds,
+        }
 
         def work(run: Run) -> list[Row]:
             inserted = run("insert_retry", parameters)
@@ -164,7 +179,7 @@ class Tasks:
         return NewRetry(retry_id, False)
 
     def retried(self, task_id: str) -> NewRetry | None:
-        """Return the retry of a task that is there already. Raises StoreUnavailable."""
+        """Return the existing retry of a task, or None. Raises StoreUnavailable."""
         found = self._database.run("read_retry", {"retry_of": task_id})
         return NewRetry(found[0][1], False) if found and found[0][1] else None
 
@@ -174,7 +189,7 @@ def _stored(row: Row) -> Stored:
 
 
 def _columns(tasks: Sequence[NewTask], grace_seconds: float) -> dict[str, object]:
-    """Turn tasks into arrays. Ids and numbers go as one literal each, and a column that nobody uses as an empty one, which unnest fills up with nulls."""
+    """Return tasks as arrays, one literal per column. For an unused column unnest fills an empty array with nulls."""
     tagged = any(task.tags for task in tasks)
     return {
         "ids": array([task.task_id for task in tasks]),
@@ -186,7 +201,7 @@ def _columns(tasks: Sequence[NewTask], grace_seconds: float) -> dict[str, object
         "timeouts": sparse([task.timeout_seconds for task in tasks]),
         "due_ats": sparse([task.due_at for task in tasks]),
         "delays": sparse([task.delay_seconds or None for task in tasks]),
-        # unnest takes nested arrays apart, so each task's tags travel as the text of an array
+        # unnest would flatten nested arrays, so each task's tags are the text of an array
         "tags": text_array([text_array(task.tags) if task.tags else None for task in tasks]) if tagged else "{}",
         "owners": sparse([task.submitted_by for task in tasks]),
         "counted": array(list({task.submitted_by for task in tasks if task.counted and task.submitted_by})),

@@ -1,4 +1,4 @@
-"""Workers' rows and everybody's counters: register, beat, count, and who is to be judged dead (leases.py does it)."""
+"""Rows of workers and counters of all processes: register, beat, count, and the facts to judge a worker dead."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from dtqs.store.leases import Leases
 
 @dataclass(frozen=True, slots=True)
 class WorkerIdentity:
-    """Who a worker process is. `worker_id` is fresh for every process start."""
+    """The identity of a worker process. `worker_id` is new for each process."""
 
     worker_id: str
     node_id: str
@@ -28,7 +28,7 @@ class WorkerIdentity:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """What a heartbeat says. `busy_seconds` since the running task began; null fields while idle."""
+    """The contents of a heartbeat. `busy_seconds`: since the running task began. An idle worker has no task fields."""
 
     state: str
     task_id: str | None
@@ -41,7 +41,7 @@ class WorkerReport:
 
 @dataclass(slots=True)
 class ProcessTotals:
-    """What a process has done so far; each counts tasks."""
+    """Totals of a process since its start, in tasks."""
 
     submitted: int = 0
     claimed: int = 0
@@ -59,29 +59,32 @@ class Workers:
         self._database, self._leases = database, leases
 
     def register(self, identity: WorkerIdentity) -> None:
-        """Raises StoreUnavailable."""
+        """Store the row of a worker. Raises StoreUnavailable."""
         types = None if identity.task_types is None else array(identity.task_types)
         self._database.run("register_worker", {**dataclasses.asdict(identity), "task_types": types})
 
     def beat(self, worker_id: str, report: WorkerReport) -> bool:
-        """Write a heartbeat; False: this worker is marked dead and must stop at once. Raises StoreUnavailable."""
+        """Write a heartbeat. False: this worker is marked dead and must stop at once. Raises StoreUnavailable."""
         return bool(self._database.run_once("beat", {"worker_id": worker_id, **dataclasses.asdict(report)}))
 
     def retire(self, worker_id: str) -> list[LogRef]:
-        """A worker that runs nothing ends in good order. Raises StoreUnavailable.
+        """Mark an idle worker dead at its regular end. Raises StoreUnavailable.
 
-        What the database says it holds all the same is given back, and returned: a claim whose reply was lost may still be in flight.
+        A claim whose reply was lost may have left a lease, or be in flight. Its tasks are given back and returned.
         """
         return (
             self._leases.reclaim(worker_id, WorkerDied("retired"), Death(worker_id, "retired", None, idle=True)) or []
         )
 
     def heartbeats(self) -> dict[str, str]:
-        """Return the last heartbeat of each worker that is not marked dead; told apart, never compared with a clock. Raises StoreUnavailable."""
+        """Return the last heartbeat of each worker that is not marked dead. Raises StoreUnavailable.
+
+        Compare it only with an earlier heartbeat of the same worker, never with a clock.
+        """
         return dict(self._database.run_once("heartbeats"))
 
     def vouch(self, seen: Mapping[str, str]) -> dict[str, str]:
-        """Write the heartbeats of these workers where they are still as seen; return those written. Raises StoreUnavailable."""
+        """Write these workers' heartbeats if they are still as seen; return the new ones. Raises StoreUnavailable."""
         parameters = {"ids": array(list(seen)), "seen": list(seen.values())}
         return dict(self._database.run_once("vouch", parameters))
 
@@ -90,7 +93,7 @@ class Workers:
         return [row[0] for row in self._database.run("former_workers", {"node_id": node_id, "boot_id": boot_id})]
 
     def dead(self, worker_ids: Sequence[str]) -> dict[str, bool]:
-        """Tell of those of these workers that have a row whether they are marked dead. Raises StoreUnavailable."""
+        """Return, for each of these workers that has a row, whether it is marked dead. Raises StoreUnavailable."""
         return {row[0]: row[1] for row in self._database.run("dead_workers", {"ids": array(worker_ids)})}
 
     def count(self, process_id: str, role: str, node_name: str, totals: ProcessTotals) -> None:

@@ -1,1 +1,1 @@
-"""PostgreSQL through psycopg: connections, statements, schema. No other package calls the driver."""
+"""PostgreSQL through psycopg: connections, statements and schema. No other package calls the driver."""

@@ -1,6 +1,5 @@
-"""Connections to PostgreSQL, opened after the fork: limits on every wait, retries of what may be said again, and errors in our own words.
-
-What a statement says is not its business. Works under gevent too, where psycopg waits through the patched select.
+"""Connections to PostgreSQL, opened after the fork. Each wait has a limit, repeatable work is retried, and the driver's
+errors become ours. It does not know the statements. Under gevent psycopg waits through the patched select.
 """
 
 import contextlib
@@ -29,24 +28,26 @@ from dtqs.store.driver.statements import statement
 Row = tuple[Any, ...]
 T = TypeVar("T")
 _AGAIN = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+_AUTOCOMMIT = contextlib.nullcontext()
 _TOO_MUCH = "54"
-"""The class of SQLSTATEs of a value that is too large for an index, or nested too deep: to the driver a fault in its working, and as good as any value's."""
+"""The SQLSTATE class of a value that is too large for an index or nested too deep. psycopg raises it as an
+OperationalError, but the fault is the value's."""
 _REPLY_SECONDS = 2.0
-"""What a reply may take beyond the server's own statement timeout before the connection is given up."""
+"""How long a reply may take beyond the server's statement timeout before the connection is closed."""
 
 
 class LimitedConnection(psycopg.Connection[Row]):
-    """A connection whose every wait ends, also when the server is frozen and can time out nothing itself."""
+    """A connection with a limit on each wait: a frozen server enforces no timeout itself."""
 
     limit_seconds: float | None = None
     prepared: set[bytes] | None = None
-    """Which plain statements (plain.py) it has prepared; None: it is not to prepare any."""
+    """The plain statements (plain.py) that it has prepared; None: prepare none."""
 
     def wait(self, gen: Generator[Any, Any, T], interval: float = 0.1, timeout: float | None = None) -> T:
         try:
             return super().wait(gen, interval=interval, timeout=timeout if timeout is not None else self.limit_seconds)
         except psycopg.errors._WaitTimeout as error:
-            self.pgconn.finish()  # its reply may come at any time: nobody else must get this connection
+            self.pgconn.finish()  # its reply may still come, so no other caller may get this connection
             raise psycopg.OperationalError(f"no reply within {self.limit_seconds:g} s") from error
 
 
@@ -60,7 +61,7 @@ class Database:
         self._pool: ConnectionPool[LimitedConnection] | None = None
 
     def start(self) -> None:
-        """Open the pool; connections are made in the background and on demand. Safe to call twice."""
+        """Open the pool. It connects in the background and on demand. Safe to call twice."""
         if self._pool is not None:
             return
         section = self._section
@@ -77,7 +78,7 @@ class Database:
             min_size=1,
             max_size=self._size,
             timeout=section.connect_timeout_seconds,
-            reconnect_timeout=1.0,  # its delays double up to this: after an outage the next try is never further away
+            reconnect_timeout=1.0,  # the longest delay before the next try after an outage
             configure=self._configure,
             name=self._name,
         )
@@ -91,7 +92,7 @@ class Database:
     def _configure(self, connection: LimitedConnection) -> None:
         set_json_loads(loads, connection)
         set_json_dumps(orjson.dumps, connection)
-        # the server's own limit is a setting of the role (schema.py): a session SET would leak to others through PgBouncer
+        # The server's own limit is a setting of the role (schema.py): a SET would leak to others through PgBouncer.
         connection.limit_seconds = self._section.statement_timeout_seconds + _REPLY_SECONDS
         connection.prepared = set() if self._section.prepared_statements else None
 
@@ -100,7 +101,7 @@ class Database:
 
     @contextmanager
     def _connection(self) -> Iterator[LimitedConnection]:
-        """Borrow a connection; a driver's exception about it leaves as StoreUnavailable."""
+        """Borrow a connection. The driver's exceptions leave as StoreUnavailable or StoreRefused."""
         if self._pool is None:
             raise StoreUnavailable("the connection pool is closed")
         try:
@@ -121,29 +122,32 @@ class Database:
             psycopg.errors.UndefinedColumn,
             psycopg.errors.UndefinedFunction,
         ) as error:
-            raise StoreUnavailable(
-                f"PostgreSQL: {error.diag.message_primary}: the schema is missing or older than this version; run dtqs migrate"
-            ) from error
+            advice = "the schema is missing or older than this version; run dtqs migrate"
+            raise StoreUnavailable(f"PostgreSQL: {error.diag.message_primary}: {advice}") from error
         except psycopg.DataError as error:
             raise StoreRefused(f"PostgreSQL: {error.diag.message_primary or error}") from error
 
     def schema_refusal(self) -> str | None:
-        """Say why this code must not work on this database's schema; None where it may. Raises StoreUnavailable, also where there is none yet."""
+        """Return why this code must not work on the database's schema, or None.
+
+        Raises StoreUnavailable, also if there is no schema yet.
+        """
         ((version, compatible, _),) = self.run_once("schema_state")
         return refusal(version, compatible)
 
     def state(self, deadline: Deadline) -> tuple[str | None, bool]:
-        """Say why this code must not work on this schema (None: it may), and whether nothing can be written.
+        """Return why this code must not work on the schema, or None, and whether the server is read-only.
 
-        That is so on a standby, and on a server that was made read-only. Raises StoreUnavailable.
+        A standby is read-only, and so is a server that was set to it. Raises StoreUnavailable.
         """
         ((version, compatible, read_only),) = self.run("schema_state", None, deadline)
         return refusal(version, compatible), bool(read_only)
 
     def run_once(self, name: str, parameters: Mapping[str, Any] | None = None, few: bool = False) -> list[Row]:
-        """Run one statement and commit it. Deadlocks are retried (nothing happened); a lost connection is not (it may have). Raises StoreUnavailable.
+        """Run one statement and commit it. Raises StoreUnavailable.
 
-        `few`: it comes to some rows at most, and is said without the driver's cursor (plain.py).
+        After a deadlock it is retried, since nothing happened. After a lost connection it is not: it may have happened.
+        `few`: the result has few rows, so run it without the driver's cursor (plain.py).
         """
         return self.transaction_once(lambda run: run(name, parameters, few), pair=False)
 
@@ -154,31 +158,30 @@ class Database:
         deadline: Deadline | None = None,
         few: bool = False,
     ) -> list[Row]:
-        """Run a statement that may be said again: a lost connection is retried until the deadline. Raises StoreUnavailable."""
+        """Run a repeatable statement; retry after a lost connection until the deadline. Raises StoreUnavailable."""
         return self._again(lambda: self.run_once(name, parameters, few), deadline)
 
     def transaction(self, work: "Callable[[Run], T]", deadline: Deadline | None = None) -> T:
-        """Run several statements in one transaction that may be said again. Raises StoreUnavailable."""
+        """Run several statements in one repeatable transaction. Raises StoreUnavailable."""
         return self._again(lambda: self.transaction_once(work), deadline)
 
     def transaction_once(self, work: "Callable[[Run], T]", pair: bool = True) -> T:
-        """The same without saying it again after a lost connection. With `pair` off the one statement commits by itself."""
+        """Run several statements in one transaction, without a retry after a lost connection. Raises StoreUnavailable.
+
+        With `pair` false, `work` runs one statement, which commits by itself.
+        """
         for _ in range(20):
             try:
-                with self._connection() as connection:
+                with self._connection() as connection, connection.transaction() if pair else _AUTOCOMMIT:
 
                     def run(name: str, parameters: Mapping[str, Any] | None = None, few: bool = False) -> list[Row]:
                         if few or name in PLAIN:
                             return plain(name).run(connection, connection.prepared, parameters or {})
                         cursor = connection.execute(statement(name), parameters)
-                        return (
-                            cursor.fetchall() if cursor.rownumber is not None else []
-                        )  # `description` would describe each column
+                        # `rownumber` tells if there are rows; `description` would describe each column first
+                        return cursor.fetchall() if cursor.rownumber is not None else []
 
-                    if not pair:
-                        return work(run)
-                    with connection.transaction():
-                        return work(run)
+                    return work(run)
             except _AGAIN:
                 time.sleep(random.uniform(0.001, 0.02))
             except psycopg.errors.CheckViolation as error:
@@ -188,24 +191,25 @@ class Database:
         raise StoreUnavailable("PostgreSQL: twenty deadlocks in a row")
 
     def select(self, command: sql.Composed, parameters: Mapping[str, Any]) -> list[Row]:
-        """Run a statement on a table that it names only now: one day's partition. Raises StoreUnavailable."""
+        """Run a composed statement, on one day's partition. Raises StoreUnavailable."""
         with self._connection() as connection:
             return connection.execute(command, parameters).fetchall()
 
     def another(self, name: str, limit_seconds: float) -> "Database":
-        """Return a database of one connection, whose waits end sooner than ours: for those that would rather know nothing than wait."""
+        """Return a one-connection database with short timeouts, for status pages."""
         limits = {"connect_timeout_seconds": limit_seconds, "statement_timeout_seconds": limit_seconds}
         return type(self)(self._section.model_copy(update=limits), 1, name)
 
     def administer(self, command: sql.Composed, alone: bool = False) -> None:
-        """Run one DDL command, giving up soon where it would have others wait behind it. Raises StoreUnavailable.
+        """Run one DDL command. It gives up after 1 s of waiting, since others would wait behind it.
 
-        `alone`: one that no transaction may hold; it ends by the role's statement timeout, since a session's lock timeout would leak through PgBouncer.
+        `alone`: the command cannot run in a transaction. Only the role's statement timeout ends it, since a session's
+        lock timeout would leak through PgBouncer. Raises StoreUnavailable.
         """
         with (
             self._connection() as connection,
-            contextlib.suppress(psycopg.errors.UndefinedTable),
-        ):  # another keeper was quicker
+            contextlib.suppress(psycopg.errors.UndefinedTable),  # another keeper was faster
+        ):
             if alone:
                 connection.execute(command)
                 return
@@ -214,15 +218,18 @@ class Database:
                 connection.execute(command)
 
     def _make_partition(self) -> None:
-        """A log row found no partition for its day: the keeper was away for a week. Make it; the statement is said again."""
+        """Create the partition of a log row's day, which is missing after a week without a keeper.
+
+        The caller repeats its statement then.
+        """
         with self._connection() as connection:
             connection.execute(
-                "SELECT make_logs_partition((now() AT TIME ZONE 'UTC')::date + d) FROM generate_series(0, 1) d"
+                "SELECT make_logs_partition((now() AT TIME ZONE 'UTC')::date + days) FROM generate_series(0, 1) days"
             )
 
     def _again(self, call: Callable[[], T], deadline: Deadline | None) -> T:
         try:
-            return call()  # tenacity costs 20 µs a call: only for those that need it
+            return call()  # tenacity costs 20 µs per call, so use it only for a retry
         except StoreUnavailable:
             seconds = deadline.remaining if deadline else self._section.statement_timeout_seconds
             if seconds <= 0 or self._pool is None:
@@ -236,4 +243,4 @@ class Database:
 
 
 Run = Callable[..., list[Row]]
-"""What a transaction's work gets: run a statement by name with its parameters."""
+"""The function that a transaction's work gets: it runs a statement by name with its parameters."""

@@ -1,6 +1,7 @@
 """A worker's database: the thread that opens it keeps its connection from one statement to the next.
 
-The pool lends in turns, so that thread would find now one backend's caches warm and now the other's; and its lending costs a tenth of a tiny task.
+The pool lends its connections in turns, so the caches of a backend would often be cold. Lending also costs a tenth of
+a tiny task.
 """
 
 import threading
@@ -13,11 +14,11 @@ from psycopg_pool import ConnectionPool
 from dtqs.store.driver.database import Database, LimitedConnection
 
 _FRESH_SECONDS = 5.0
-"""A connection that nobody has used for longer goes through the pool: others have found out meanwhile whether the server is the same."""
+"""A connection unused for longer goes through the pool, which knows by then whether the server was replaced."""
 
 
 class KeptDatabase(Database):
-    """Other threads share what is left of the pool, which so must have a connection more than that thread's."""
+    """Other threads share the rest of the pool, so the pool needs at least two connections."""
 
     def start(self) -> None:
         if self._pool is None:
@@ -42,7 +43,7 @@ class KeptDatabase(Database):
         try:
             yield connection
         except BaseException:
-            pool.putconn(connection)  # it judges what state the connection is in
+            pool.putconn(connection)  # the pool checks the state of the connection
             raise
         if self._pool is pool and self._kept is None:
             self._kept, self._used_at = connection, time.monotonic()
@@ -50,7 +51,7 @@ class KeptDatabase(Database):
             pool.putconn(connection)
 
     def _take(self, pool: ConnectionPool[LimitedConnection]) -> LimitedConnection:
-        kept, self._kept = self._kept, None  # None while it is in use: who borrows within gets another
+        kept, self._kept = self._kept, None  # None while in use: a nested borrow gets another one
         if kept is not None and time.monotonic() - self._used_at > _FRESH_SECONDS:
             pool.putconn(kept)
             kept = None

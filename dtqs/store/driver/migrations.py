@@ -1,4 +1,4 @@
-"""The files in migrations/: each makes one version of the schema out of the version before."""
+"""The files in migrations/: each turns one version of the schema into the next."""
 
 import functools
 import re
@@ -12,28 +12,28 @@ _HEADER = re.compile(r"-- (?P<purpose>.+)\n-- compatible: (?P<compatible>\d+)\n-
 
 @dataclass(frozen=True)
 class Migration:
-    """One file, as its name and its first three lines describe it."""
+    """One file, described by its name and its first three lines."""
 
     version: int
     """The version that it makes."""
     file_name: str
     purpose: str
     compatible: int
-    """The oldest version of code that may work on the schema from here on."""
+    """The oldest version of code that may work on the resulting schema."""
     locks: tuple[str, ...]
-    """The tables that it changes, in the order in which they are locked."""
+    """The tables that it changes, in the order of their locks."""
     text: bytes
 
 
 @functools.cache
 def migrations() -> tuple[Migration, ...]:
-    """Return all of them in order. Raises ValueError for a file that does not say what it must."""
+    """Return all migrations in order. Raises ValueError for a file without a valid name or header."""
     paths = sorted(resource("migrations").glob("*.sql"))
     return tuple(_read(path.name, path.read_text(encoding="utf-8")) for path in paths)
 
 
 def pending(version: int) -> list[Migration]:
-    """Return those that a database of this version lacks, in order."""
+    """Return the migrations that a database of this version lacks, in order."""
     return [migration for migration in migrations() if migration.version > version]
 
 

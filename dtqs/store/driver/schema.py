@@ -1,4 +1,4 @@
-"""Brings a database's schema to this code's version, and tells which versions of schema and code go together."""
+"""Migrate a database's schema to this code's version, and decide which versions of schema and code work together."""
 
 import logging
 import time
@@ -18,15 +18,16 @@ from dtqs.store.driver.statements import statement
 
 logger = logging.getLogger(__name__)
 SCHEMA_VERSION = 6
-"""The version that schema.sql and the last migration make, and the oldest that this code works on."""
+"""The version of schema.sql and of the last migration, and the oldest one that this code works on."""
 SCHEMA_COMPATIBLE = 3
-"""The oldest version of code that may work on it: workers of before an update run on beside the new schema."""
+"""The oldest version of code that may work on it: old workers run on beside the new schema during an update."""
 _HEARD_SECONDS = 90.0
 """Heartbeats may be set to a minute."""
 _ATTEMPTS, _LOCK_SECONDS, _PAUSE_SECONDS = 5, 3.0, 2.0
-"""While it waits for a lock, claims and finishes wait behind it: so a short wait, some times."""
+"""Claims and finishes wait behind a migration that waits for a lock, so it waits shortly, several times."""
 _NEXT_LOCK_SECONDS = 0.5
-"""Others may hold the next table and wait for the first: it gives way before PostgreSQL ends one of them, after 1 s."""
+"""Another session may hold the next table and wait for the first. The migration gives way before PostgreSQL, after 1 s,
+ends one of the two."""
 _TURN_SECONDS = 30.0
 """How long one attempt waits for another `dtqs migrate`."""
 _FRESH = "schema.sql"
@@ -35,7 +36,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def refusal(version: int | None, compatible: int | None) -> str | None:
-    """Say why this code must not work on a database with that schema; None where it may."""
+    """Return why this code must not work on a database with that schema, or None."""
     if version is None:
         return "the database has no version of its schema: run `dtqs migrate`"
     if version < SCHEMA_VERSION:
@@ -58,9 +59,9 @@ class PlannedFile:
 
 
 def plan(section: PostgresqlSection) -> tuple[int | None, list[PlannedFile]]:
-    """Return the version of the database's schema, None for an empty one, and the files that lead to this code's.
+    """Return the version of the database's schema (None: empty) and the files that bring it to this code's version.
 
-    Changes nothing. Raises ConfigError where a newer DTQS has made the schema; StoreUnavailable.
+    It changes nothing. Raises ConfigError if a newer DTQS created the schema, StoreUnavailable.
     """
     with _connected(section) as connection:
         connection.read_only = True
@@ -72,22 +73,22 @@ def plan(section: PostgresqlSection) -> tuple[int | None, list[PlannedFile]]:
     return version, [PlannedFile(each.file_name, each.purpose, each.compatible <= version) for each in missing]
 
 
-def migrate(section: PostgresqlSection, told: Callable[[str], None] = logger.info) -> int:
-    """Bring the schema to this code's version, which it returns. Safe to repeat, and to run twice at once.
+def migrate(section: PostgresqlSection, report: Callable[[str], None] = logger.info) -> int:
+    """Bring the schema to this code's version and return that. Safe to repeat, and to run twice at once.
 
-    Each version is one transaction: where one fails, the database stays at the version before. `told` hears of each.
-    Raises ConfigError where a newer DTQS has made the schema, or processes run that would break; StoreUnavailable.
+    Each version is one transaction. If one fails, the database stays at the version before. `report` gets a line for
+    each. Raises ConfigError if a newer DTQS created the schema or if running processes would break, StoreUnavailable.
     """
     with _connected(section) as connection:
         version = 0
         while version != SCHEMA_VERSION:
-            version = _persist(_Upgrade(connection, section, told))
+            version = _persist(_Upgrade(connection, section, report))
     return version
 
 
 @contextmanager
 def _connected(section: PostgresqlSection) -> Iterator[Connection]:
-    """Connect for a while. Nothing is prepared or set for the session: through PgBouncer others would meet it."""
+    """Connect and disconnect. It prepares and sets nothing for the session, which would leak through PgBouncer."""
     dsn, seconds = section.dsn.get_secret_value(), max(2, int(section.connect_timeout_seconds))
     try:
         with psycopg.connect(
@@ -102,17 +103,17 @@ def _connected(section: PostgresqlSection) -> Iterator[Connection]:
 
 
 def _persist(upgrade: "_Upgrade") -> int:
-    """Run one transaction, again where a lock does not come. Returns the version that the database has then."""
+    """Run one transaction, and again if a lock does not come. Returns the resulting version of the database."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return upgrade.run()
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
-            words = upgrade.held_up(error)
+            cause = upgrade.held_up(error)
             if attempt == _ATTEMPTS:
                 advice = "End that transaction or wait for its end (a dump, a session left open)"
-                words = f"{words}, also at attempt {attempt}: {upgrade.stays()}"
-                raise StoreUnavailable(f"{words}. {advice}, then run `dtqs migrate` again") from error
-            logger.warning("%s; attempt %d of %d follows in %g s", words, attempt + 1, _ATTEMPTS, _PAUSE_SECONDS)
+                failure = f"{cause}, also at attempt {attempt}: {upgrade.stays()}"
+                raise StoreUnavailable(f"{failure}. {advice}, then run `dtqs migrate` again") from error
+            logger.warning("%s; attempt %d of %d follows in %g s", cause, attempt + 1, _ATTEMPTS, _PAUSE_SECONDS)
             time.sleep(_PAUSE_SECONDS)
         except psycopg.errors.InsufficientPrivilege:
             raise
@@ -124,15 +125,15 @@ def _persist(upgrade: "_Upgrade") -> int:
 class _Upgrade:
     """One transaction of `dtqs migrate`: the next version and the role's settings, or these alone."""
 
-    def __init__(self, connection: Connection, section: PostgresqlSection, told: Callable[[str], None]) -> None:
-        self._connection, self._told = connection, told
+    def __init__(self, connection: Connection, section: PostgresqlSection, report: Callable[[str], None]) -> None:
+        self._connection, self._report = connection, report
         self._statement_timeout = f"{int(section.statement_timeout_seconds * 1000)}ms"
         self._version: int | None = None
         self._file_name: str | None = None
         self._awaited: str | None = None
 
     def run(self) -> int:
-        """Return the version that it comes to. Raises ConfigError and the driver's errors, and changes nothing then."""
+        """Apply the transaction and return the resulting version. Raises ConfigError and the driver's errors."""
         self._file_name = None
         with self._connection.transaction():
             self._take_turn()
@@ -141,18 +142,18 @@ class _Upgrade:
             for (command,) in self._run("role_settings", statement_timeout=self._statement_timeout):
                 self._connection.execute(command)
         if self._file_name:
-            self._told(f"{self._file_name} is applied: the schema has version {version}")
+            self._report(f"{self._file_name} is applied: the schema has version {version}")
         return version
 
     def stays(self) -> str:
-        """Say what a failure has left."""
+        """Describe the database after a failure."""
         if self._connection.closed:
-            return "the connection was lost; `dtqs migrate --plan` says what is left to do"
+            return "the connection was lost; `dtqs migrate --plan` shows the remaining files"
         version = f"stays at version {self._version}" if self._version else "is as it was"
         return f"{self._file_name} is not applied and " * bool(self._file_name) + f"the database {version}"
 
     def held_up(self, error: psycopg.Error) -> str:
-        """Say what the transaction waited for in vain."""
+        """Describe the lock that the transaction did not get."""
         if self._awaited is None:
             return f"PostgreSQL: {error.diag.message_primary}: other transactions hold what must be changed"
         if self._file_name is None:
@@ -199,7 +200,7 @@ class _Upgrade:
         return self._record(missing[0].version, missing[0].compatible)
 
     def _lock(self, tables: tuple[str, ...]) -> None:
-        """Lock the tables before anything is changed: the one that does not come is known, and one limit is for all."""
+        """Lock the tables before any change, so that a failure can name the table. One time limit covers all."""
         given_up_at = time.monotonic() + _LOCK_SECONDS
         there = [table for table in tables if self._run("has_table", table=table) == [(True,)]]
         for table in there:
@@ -216,7 +217,7 @@ class _Upgrade:
 
 
 def _version(connection: Connection) -> int | None:
-    """Return the version of the schema, None where there is none. Raises ConfigError where a newer DTQS has made it."""
+    """Return the version of the schema, or None. Raises ConfigError if a newer DTQS created the schema."""
     ((is_there,),) = connection.execute(statement("has_table"), {"table": "settings"}).fetchall()
     if not is_there:
         return None
@@ -228,14 +229,14 @@ def _version(connection: Connection) -> int | None:
 
 
 def _refuse_beside_old(connection: Connection, version: int, missing: list[Migration]) -> None:
-    """Raises ConfigError where processes run that one of the missing migrations would break."""
+    """Raise ConfigError if processes run that one of the missing migrations would break."""
     breaking = next((each for each in missing if each.compatible > version), None)
     if breaking is None:
         return
     heard = connection.execute(statement("heard_of"), {"age": _HEARD_SECONDS}).fetchall()
     if heard:
-        words = f"processes that run on version {version} of the schema break on {breaking.file_name}"
+        problem = f"processes that run on version {version} of the schema break on {breaking.file_name}"
         advice = f"stop all supervisors and APIs, then run `dtqs migrate` {_HEARD_SECONDS:g} s later"
         seen = ", ".join(f"{node} ({count} {role})" for node, role, count in heard)
-        words = f"{words}: the database stays at that version; {advice}"
-        raise ConfigError([f"{words}. Heard of in the last {_HEARD_SECONDS:g} s: {seen}"])
+        message = f"{problem}: the database stays at that version; {advice}"
+        raise ConfigError([f"{message}. Heard of in the last {_HEARD_SECONDS:g} s: {seen}"])

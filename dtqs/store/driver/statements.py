@@ -1,4 +1,6 @@
-"""The statements of dtqs/store/sql/, each loaded once; `{settle}`, `{named}`, `{record}`, `{fits}` and `{ceilings}` stand for the parts that several share."""
+"""The statements of dtqs/store/sql/, each loaded once. `{settle}`, `{named}`, `{record}`, `{fits}` and `{ceilings}`
+stand for parts that several statements share.
+"""
 
 import functools
 import re
@@ -9,15 +11,15 @@ from dtqs.uuid7 import made_at
 
 _WRONG_CLOCK_SECONDS = 86_400.0
 _LIVED = r"\1 >= least(to_timestamp(%(since)s::float8), now() - interval '1 day') AND \1 < now() + interval '1 day'"
-"""Whatever an id says, a running task's rows are seen: those of the last day."""
+"""Rows of the last day are always included, so a wrong id cannot hide the rows of a running task."""
 
 
 @functools.cache
 def statement(name: str) -> bytes:
-    """Return the text of one statement, named as its file. `{utc COLUMN}` is that time as RFC 3339 text in UTC.
+    """Return the text of one statement, named like its file. `{utc COLUMN}` is the time as RFC 3339 text in UTC.
 
-    `{lived COLUMN}` bounds the time of log rows by the life of their tasks, whose beginning is the parameter `since` (`lived_since`): a plan has all days'
-    partitions, and to open those that cannot matter takes longer than the rest of a read.
+    `{lived COLUMN}` bounds the time of log rows by the life of their tasks, which begins at the parameter `since`
+    (`lived_since`). A plan covers the partitions of all days, and opening the others takes longer than the read.
     """
     text = re.sub(
         r"\{(settle|named|record|fits|ceilings)\}",
@@ -34,17 +36,23 @@ def _read(file_name: str) -> str:
 
 
 def lived_since(task_ids: Iterable[str]) -> float:
-    """Return a time before which none of these tasks has a log row, in seconds since 1970: their ids tell, where the API's clock is right to a day."""
+    """Return a Unix time before which these tasks have no log rows.
+
+    It comes from their ids, and holds if the clock of the API is right to a day.
+    """
     return min(map(made_at, task_ids), default=0.0) - _WRONG_CLOCK_SECONDS
 
 
 def array(texts: Sequence[str]) -> str:
-    """Return ids or numbers as one array literal: 37 bytes an id, and no Python object each. Not for text that needs quoting."""
+    """Return ids or numbers as one array literal: 37 bytes per id, without a Python object each.
+
+    Not for text that needs quoting.
+    """
     return "{" + ",".join(texts) + "}"
 
 
 def text_array(texts: Sequence[str | None]) -> str:
-    """Return any texts as one array literal: a quarter of what the driver takes for a list of them."""
+    """Return any texts as one array literal, in a quarter of the driver's time for a list."""
     return (
         "{"
         + ",".join(
@@ -55,7 +63,7 @@ def text_array(texts: Sequence[str | None]) -> str:
 
 
 def sparse(values: Sequence[object]) -> str:
-    """Return numbers or times as one array literal; an empty one, which unnest fills up with nulls, where there is none among them."""
+    """Return numbers or times as one array literal. It is empty without any value: unnest adds nulls."""
     if all(value is None for value in values):
         return "{}"
     return "{" + ",".join("NULL" if value is None else f'"{value}"' for value in values) + "}"
