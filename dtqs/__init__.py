@@ -1,4 +1,4 @@
-"""DTQS: a distributed task queue on PostgreSQL and RabbitMQ. What a processor's author imports is here."""
+"""DTQS: a distributed task queue on PostgreSQL and RabbitMQ. Authors of processors import the names of this module."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name at its first use: the supervisor, too, imports this package, and it needs none of them."""
+    """Import a name at its first use. The supervisor imports this package as well, and needs no name of it."""
     if name not in _HOME:
         raise AttributeError(f"module 'dtqs' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

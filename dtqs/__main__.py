@@ -4,7 +4,7 @@ import signal
 
 HANDLED = signal.getsignal(signal.SIGINT) is signal.default_int_handler
 if HANDLED:
-    # loading takes a moment; until a command can handle Ctrl-C, it ends the process without a traceback
+    # the imports take a moment: during them Ctrl-C ends the process without a traceback
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from dtqs.cli import main  # noqa: E402

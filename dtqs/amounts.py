@@ -1,4 +1,4 @@
-"""Amounts, lengths of time and times of day as people read them; pure."""
+"""Formats amounts, lengths of time and times of day for people; pure."""
 
 from datetime import UTC, datetime
 

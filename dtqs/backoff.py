@@ -1,13 +1,13 @@
-"""How long to wait before the next attempt; pure."""
+"""The delay before the next attempt; pure."""
 
 import random
 
 
 def backoff_seconds(attempt: int, base_seconds: float, max_seconds: float, jitter: float | None = None) -> float:
-    """Return the delay after the given attempt (1 is the first): full jitter over base × 2^(attempt-1), capped.
+    """Return the delay after an attempt (1 is the first): full jitter over base × 2^(attempt-1), at most the maximum.
 
-    Full jitter spreads a crowd of retries best (AWS Architecture Blog, "Exponential Backoff And Jitter").
-    `jitter` is a number from 0 to 1, drawn at random where it is not given.
+    Full jitter spreads many retries best (AWS Architecture Blog, "Exponential Backoff And Jitter").
+    `jitter` is a number from 0 to 1; the default is a random one.
     """
     ceiling = min(max_seconds, base_seconds * 2.0 ** min(attempt - 1, 64))
     return ceiling * (random.random() if jitter is None else jitter)

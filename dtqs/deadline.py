@@ -1,4 +1,4 @@
-"""When to give up (Deadline) and whether somebody asked us to end (Stop): what every wait takes."""
+"""The two limits of a wait: a Deadline is a point in time, a Stop is a request to end."""
 
 import contextlib
 import time
@@ -15,7 +15,7 @@ class Deadline:
 
     @property
     def remaining(self) -> float:
-        """Seconds that are left, never below zero."""
+        """The seconds that are left; 0 after the deadline."""
         return max(0.0, self.at - time.monotonic())
 
     @property
@@ -24,11 +24,11 @@ class Deadline:
 
 
 class Stop:
-    """A request to end, made once and never taken back; safe to set from a signal handler or any thread."""
+    """A request to end. It is never taken back. Signal handlers and all threads may set it."""
 
     def __init__(self) -> None:
         self._requested = False
-        # a SimpleQueue may be put to from a signal handler; an Event's lock may be held by the very thread that the signal interrupts
+        # A signal handler may put to a SimpleQueue. It must not set an Event: the interrupted thread may hold its lock.
         self._bell: SimpleQueue[None] = SimpleQueue()
 
     def set(self) -> None:
@@ -40,9 +40,9 @@ class Stop:
         return self._requested
 
     def wait(self, seconds: float) -> bool:
-        """Wait until the stop is requested, or for so many seconds; tell whether it was."""
+        """Wait until the stop is requested, for at most `seconds`. Return whether it was requested."""
         if not self._requested:
             with contextlib.suppress(Empty):
                 self._bell.get(timeout=max(0.0, seconds))
-                self._bell.put(None)  # for others who wait
+                self._bell.put(None)  # wakes the next thread that waits
         return self._requested

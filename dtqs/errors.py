@@ -1,32 +1,32 @@
-"""Every exception that DTQS raises on purpose, in one tree; each class is built from facts and words itself.
+"""All exceptions that DTQS raises on purpose, in one tree. Each class takes facts and builds its message.
 
 DtqsError
 ├── ConfigError                 a setting is wrong: nothing starts
 ├── TransientError              worth a retry
-│   ├── StoreUnavailable        PostgreSQL is away or too slow
+│   ├── StoreUnavailable        PostgreSQL is down or too slow
 │   ├── SchemaUnfit             the schema is for another version of this code
-│   ├── BrokerUnavailable       RabbitMQ is away, blocked or too slow
+│   ├── BrokerUnavailable       RabbitMQ is down, blocked or too slow
 │   ├── ExaminerBusy            a large body cannot be examined now
-│   ├── FilesUnavailable        a disk is full, or a source or the object storage is away
-│   ├── JailUnavailable         `[files] jail = required`, and this node lacks a part of it
-│   ├── JailNotEntered          the jail of this node could not be entered this time
-│   ├── TaskTimedOut            an attempt ran into its time limit
-│   └── WorkerDied              the process that ran the attempt is gone
+│   ├── FilesUnavailable        a disk is full, or a source or the object storage is down
+│   ├── JailUnavailable         `[files] jail = required`, and this node lacks a part of the jail
+│   ├── JailNotEntered          a program could not enter the jail of this node this time
+│   ├── TaskTimedOut            an attempt exceeded its time limit
+│   └── WorkerDied              the process that ran the attempt has died
 ├── PermanentError              not worth a retry
 │   ├── StoreRefused            PostgreSQL cannot store a value
-│   ├── ValueRefused            a processor gave a value that cannot be kept as it is
-│   ├── InputRefused            a source that cannot or must not be read
-│   ├── TooManyDeaths           the task was running each time its worker died
-│   └── EffectUnknown           nobody knows whether an outside effect happened
+│   ├── ValueRefused            a processor gave a value that cannot be stored unchanged
+│   ├── InputRefused            a source cannot or must not be read
+│   ├── TooManyDeaths           the task ran each time when its worker died
+│   └── EffectUnknown           it is unknown whether an outside effect happened
 ├── RequestError                a caller asked for something that cannot be done
 │   ├── NotFound
 │   ├── Conflict
 │   ├── Invalid                 one or more fields are wrong, all of them listed
-│   ├── AboveCeiling            the operator does not let this API key ask for it
-│   └── TooManyRequests         not now: this caller has enough of it already
-├── Postponed                   not now: a rate limit has no room, and no attempt is spent
+│   ├── AboveCeiling            more than the operator allows this API key
+│   └── TooManyRequests         the caller must wait
+├── Postponed                   a rate limit has no turn; no attempt is spent
 ├── TaskCancelled               a cancel interrupted an attempt
-└── LeaseLost                   what we held was settled by somebody else
+└── LeaseLost                   another process has settled the tasks of this lease
 """
 
 from collections.abc import Sequence
@@ -49,53 +49,55 @@ class ConfigError(DtqsError):
 
 
 class TransientError(DtqsError):
-    """Raised by a processor: this attempt failed, another may succeed, but not before `retry_after_seconds`."""
+    """This attempt failed; another may succeed after `retry_after_seconds`. Processors raise it."""
 
     retry_after_seconds: float = 0.0
 
     def __init__(self, message: str, *, retry_after_seconds: float = 0.0) -> None:
         if not _is_seconds(retry_after_seconds):
-            raise TypeError(f"retry_after_seconds = {retry_after_seconds!a:.100}; allowed is a number of seconds")
+            raise TypeError(f"retry_after_seconds = {retry_after_seconds!a:.100}; allowed: a number of seconds")
         self.retry_after_seconds = retry_after_seconds
         super().__init__(message)
 
 
 class StoreUnavailable(TransientError):
-    """PostgreSQL could not be reached, or did not answer in time."""
+    """PostgreSQL is unreachable, or did not answer in time."""
 
 
 class SchemaUnfit(TransientError):
-    """The database's schema is for another version of this code, which must not work on it; the message says what to do."""
+    """The schema of the database is for another version of DTQS. The message names the remedy."""
 
 
 class BrokerUnavailable(TransientError):
-    """RabbitMQ could not be reached, or did not answer in time."""
+    """RabbitMQ is unreachable, or did not answer in time."""
 
 
 class ExaminerBusy(TransientError):
-    """The process that examines large bodies has too many before it, has died, or took too long."""
+    """The process that examines large request bodies has a full queue, has died, or took too long."""
 
 
 class FilesUnavailable(TransientError):
-    """A file could not be read, fetched or stored, and may be at the next attempt: a full disk, a server that is away."""
+    """A file cannot be read, fetched or stored now (full disk, server down). A retry may succeed."""
 
 
 class JailUnavailable(TransientError):
-    """This node cannot hold hostile input as `[files] jail = required` demands; another node may."""
+    """This node lacks a part of the jail that `[files] jail = required` demands. Another node may have it."""
 
     def __init__(self, missing: Sequence[str]) -> None:
         self.missing = tuple(missing)
         super().__init__(
-            f"this node has no complete jail for programs that read foreign files ({'; '.join(missing)}), and [files] jail is required: "
-            "run such tasks on a node that has one (see: dtqs doctor), or set jail = best"
+            f"this node has no complete jail for programs that read foreign files ({'; '.join(missing)}), "
+            "and [files] jail = required: run such tasks on a node that has one (see: dtqs doctor), or set jail = best"
         )
 
 
 class JailNotEntered(TransientError):
-    """A program could not go into the jail that its node has: an error of this moment, and not a part that the kernel lacks."""
+    """A program could not enter the jail this time, although the kernel has all parts. A retry may succeed."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the jail for programs that read foreign files could not be entered: {reason}")
+        super().__init__(
+            f"a program that reads foreign files could not enter its jail this time, so it did not run: {reason}"
+        )
 
 
 class TaskTimedOut(TransientError):
@@ -103,11 +105,13 @@ class TaskTimedOut(TransientError):
 
     def __init__(self, limit_seconds: float) -> None:
         self.limit_seconds = limit_seconds
-        super().__init__(f"the attempt ran into its time limit of {limit_seconds:g} s")
+        super().__init__(
+            f"the attempt was interrupted at its time limit of {limit_seconds:g} s; for more time, set timeout_seconds"
+        )
 
 
 class WorkerDied(TransientError):
-    """The worker process that ran the attempt died."""
+    """The worker process that ran the attempt has died."""
 
     def __init__(self, cause: str) -> None:
         self.cause = cause
@@ -115,19 +119,19 @@ class WorkerDied(TransientError):
 
 
 class PermanentError(DtqsError):
-    """Raised by a processor: no further attempt can succeed."""
+    """This attempt failed, and no other can succeed. Processors raise it."""
 
 
 class StoreRefused(PermanentError):
-    """PostgreSQL cannot store a value, for example text with a NUL in it; nothing of the statement happened."""
+    """PostgreSQL cannot store a value, for example text with a NUL. The statement changed nothing."""
 
 
 class ValueRefused(PermanentError):
-    """A value that a processor gave is of a wrong type, or cannot be kept as it is."""
+    """A value from a processor has a wrong type, or cannot be stored unchanged."""
 
 
 class InputRefused(PermanentError):
-    """A source cannot be read, or must not be."""
+    """A source cannot or must not be read."""
 
     def __init__(self, uri: str, reason: str) -> None:
         self.uri, self.reason = uri, reason
@@ -135,30 +139,31 @@ class InputRefused(PermanentError):
 
 
 class TooManyDeaths(PermanentError):
-    """The workers that ran a task died, one after the other: it counts as the cause."""
+    """Several workers died while they ran a task, so the task counts as the cause."""
 
     def __init__(self, limit: int, last: str) -> None:
         super().__init__(
-            f"{last}; it is not tried again, since {limit} of its workers have died while they ran it ([retry] max_deaths = {limit})"
+            f"{last}; there is no retry, since {limit} workers died while they ran the task "
+            f"([retry] max_deaths = {limit})"
         )
 
 
 class EffectUnknown(PermanentError):
-    """An attempt ended after `effect_begins()`, and nobody knows whether the effect happened."""
+    """An attempt ended after `effect_begins()`. It is unknown whether the effect happened."""
 
     def __init__(self, how: str, task_type: str = "TYPE") -> None:
-        setting = f"where its type has the setting: [processor:{task_type}] on_ambiguous"
         super().__init__(
-            f"{how} after the effect had begun; whether it happened is not known, so it is not tried again ({setting})"
+            f"{how} after the effect had begun; whether it happened is not known, so there is no retry "
+            f"(a type that has the setting [processor:{task_type}] on_ambiguous can allow it)"
         )
 
 
 class RequestError(DtqsError):
-    """What a caller asked for cannot be done."""
+    """The request of a caller cannot be carried out."""
 
 
 class NotFound(RequestError):
-    """There is no such thing, or it is not the caller's to see."""
+    """The thing does not exist, or the caller may not see it."""
 
     def __init__(self, what: str, name: str) -> None:
         self.what, self.name = what, name
@@ -166,12 +171,12 @@ class NotFound(RequestError):
 
 
 class Conflict(RequestError):
-    """The thing is there, but not in a state that allows this."""
+    """The thing exists, but its state does not allow the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one field: where it is (`payload.outputs[0].width`), and what is allowed."""
+    """An error in one field: its path (`payload.outputs[0].width`), and the allowed values."""
 
     field: str
     message: str
@@ -185,11 +190,11 @@ class Invalid(RequestError):
         super().__init__("; ".join(f"{p.field}: {p.message}" for p in self.problems))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.problems,)  # built anew in another process
+        return type(self), (self.problems,)  # a pickle of it must build it from the problems
 
 
 class AboveCeiling(Invalid):
-    """One or more fields ask for more than the operator lets this API key have."""
+    """One or more fields ask for more than the operator allows this API key."""
 
 
 class TooManyRequests(RequestError):
@@ -201,32 +206,32 @@ class TooManyRequests(RequestError):
 
 
 class Postponed(DtqsError):
-    """The attempt may not go on before a time: the task is given back, due then, and no attempt is spent."""
+    """The attempt may not go on before a time. The task is given back, due then, and no attempt is spent."""
 
     def __init__(self, delay_seconds: float, why: str) -> None:
         if not (_is_seconds(delay_seconds) and 0 < delay_seconds <= DELAY_SECONDS_LIMIT):
             raise ValueError(
-                f"delay_seconds = {delay_seconds!a:.100}; allowed is a number above 0, up to {DELAY_SECONDS_LIMIT:g}"
+                f"delay_seconds = {delay_seconds!a:.100}; allowed: a number above 0, up to {DELAY_SECONDS_LIMIT:g}"
             )
         self.delay_seconds = delay_seconds
-        super().__init__(f"put off by {delay_seconds:.3g} s: {why}")
+        super().__init__(f"postponed by {delay_seconds:.3g} s: {why}")
 
 
 class TaskCancelled(DtqsError):
-    """A cancel interrupted the attempt: it has failed, and no other is wanted."""
+    """A cancel interrupted the attempt. There is no further attempt."""
 
     def __init__(self) -> None:
-        super().__init__("cancelled by request while it ran")
+        super().__init__("a cancel request interrupted the running attempt")
 
 
 class LeaseLost(DtqsError):
-    """The lease that a write went through is gone: somebody else has settled its tasks."""
+    """The lease of a write has ended: another process has settled its tasks."""
 
     def __init__(self, lease_id: str) -> None:
         self.lease_id = lease_id
-        super().__init__(f"lease {lease_id} is gone")
+        super().__init__(f"lease {lease_id} has ended: another process has settled its tasks")
 
 
 def _is_seconds(value: object) -> bool:
-    """Tell whether this is a number, as which neither True nor NaN counts."""
+    """Tell whether this is a number. True, False and NaN are not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and value == value

@@ -1,7 +1,7 @@
-"""Events and hints as they travel through RabbitMQ: encode and decode; pure. What does not decode is a dead letter.
+"""Encode and decode the messages in RabbitMQ; pure. A message that does not decode is a dead letter.
 
-Anybody who may publish there can forge each of them, so none is believed. A hint says "claim these if they are due", an event "look again at this task",
-a cancel "look whether this task is to be cancelled": PostgreSQL says what is so. One message carries the events of a whole batch.
+Anybody who may publish to RabbitMQ can forge a message, so a message only makes its reader look into PostgreSQL:
+a hint names tasks that may be due, an event tasks that changed (a whole batch in one message), a cancel cancelled ones.
 """
 
 from collections.abc import Container, Sequence
@@ -13,25 +13,25 @@ from dtqs.errors import DtqsError
 from dtqs.uuid7 import is_uuid
 
 HINT_LIMIT = 50
-"""Most light tasks that one hint names."""
+"""Light tasks that one hint names at most."""
 
 _HINT_BYTES, _CONTROL_BYTES = 4096, 128 << 10
-"""Longer messages are none of ours; a longer one would only cost time."""
+"""DTQS publishes no longer messages. A longer one is refused before it costs time."""
 
 LEVELS = ("debug", "info", "warning", "error")
-"""Of rows of the log, each above those before it."""
+"""Levels of rows in the task log, in ascending order."""
 
 LogRef = tuple[int | None, str, str]
-"""(log id, task id, event): a row of the log as an event message carries it; no id where no row was written."""
+"""(log id, task id, event): a log row as an event message carries it. No row has the id None."""
 
 
 class DeadLetter(DtqsError):
-    """A message that is not ours, or from a version that we do not know."""
+    """A message that DTQS did not publish, or that an unknown version published."""
 
 
 @dataclass(slots=True)
 class Hint:
-    """The ids of due tasks of one type; a heavy task is always alone."""
+    """The ids of due tasks of one type. A heavy task has a hint of its own."""
 
     task_type: str
     light: bool
@@ -40,7 +40,7 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class TaskEvent:
-    """One change of one task; `log_id` is None where no log row was written (the claim of a light task)."""
+    """One change of one task. `log_id` is missing if it has no log row, as the claim of a light task."""
 
     task_id: str
     event: str
@@ -52,9 +52,9 @@ def encode_hint(task_type: str, light: bool, task_ids: Sequence[str]) -> bytes:
 
 
 def decode_hint(body: bytes) -> Hint:
-    """Raises DeadLetter."""
+    """Decode a hint. Raises DeadLetter."""
     if len(body) > _HINT_BYTES:
-        raise DeadLetter("not a hint: too long")
+        raise DeadLetter(f"not a hint: longer than {_HINT_BYTES} bytes")
     try:
         value = orjson.loads(body)
         hint = Hint(value["task_type"], value["light"], value["ids"])
@@ -74,7 +74,7 @@ def encode_events(events: Sequence[LogRef]) -> bytes:
 
 
 def decode_events(body: bytes, wanted: Container[str]) -> list[TaskEvent]:
-    """Return the events of the tasks that are wanted: every API process hears of all tasks, and watches few. Raises DeadLetter."""
+    """Return the events of the wanted tasks. An API process receives all events and watches few. Raises DeadLetter."""
     try:
         events = [
             TaskEvent(task_id, event, log_id) for log_id, task_id, event in orjson.loads(body) if task_id in wanted
@@ -87,14 +87,14 @@ def decode_events(body: bytes, wanted: Container[str]) -> list[TaskEvent]:
 
 
 def encode_cancel(task_ids: Sequence[str]) -> bytes:
-    """A message of the exchange `task_control`."""
+    """Encode a message of the exchange `task_control`."""
     return orjson.dumps({"cancel": task_ids})
 
 
 def decode_cancel(body: bytes) -> list[str]:
-    """Raises DeadLetter."""
+    """Decode a message of the exchange `task_control`. Raises DeadLetter."""
     if len(body) > _CONTROL_BYTES:
-        raise DeadLetter("not a control message: too long")
+        raise DeadLetter(f"not a control message: longer than {_CONTROL_BYTES} bytes")
     try:
         ids = orjson.loads(body)["cancel"]
         if not all(type(i) is str for i in ids):

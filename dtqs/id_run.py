@@ -1,13 +1,13 @@
-"""Ids of the tasks of one submit: they follow one another, so that a ticket or a page names all of them by the first and their number; pure."""
+"""Consecutive ids for the tasks of one submit: the first id and the count name all of them; pure."""
 
 from dtqs.uuid7 import uuid7
 
 _ROOM = 1 << 61
-"""Kept clear in an array's first id: counting on from it never runs into the bits that say which kind of UUID it is."""
+"""This bit is clear in the first id of several: so counting up never changes the variant bits of the UUID."""
 
 
 def new_ids(count: int) -> list[str]:
-    """Return new ids, each the one before plus one."""
+    """Return new ids; each is the one before plus one."""
     if count == 1:
         return [uuid7()]
     first = _number(uuid7()) & ~_ROOM
@@ -20,7 +20,7 @@ def next_id(task_id: str) -> str:
 
 
 def is_among(task_id: str, first_id: bytes, count: int) -> bool:
-    """Tell whether an id is one of `count` that follow one another from the first."""
+    """Tell whether an id is one of `count` consecutive ids from the first."""
     return 0 <= _number(task_id) - int.from_bytes(first_id, "big") < count
 
 

@@ -1,6 +1,7 @@
-"""JSON that may be stored: one set of bounds for payloads, results, log data and progress. A value is kept as it is, or refused where it enters.
+"""JSON that may be stored: one set of limits for payloads, results, log data and progress.
 
-Readers also survive what an earlier version, or a person with psql, has stored beyond the bounds.
+A value is stored unchanged or refused when it arrives. Readers also cope with values beyond the limits: an earlier
+version of DTQS, or a person with psql, may have stored them.
 """
 
 import json
@@ -17,35 +18,38 @@ import orjson
 from dtqs.errors import ValueRefused
 
 DEPTH_LIMIT = 250
-"""orjson writes 254 levels; answers put up to four around a stored value."""
+"""orjson writes 254 levels at most; a response adds up to four around a stored value."""
 RESULT_LIMIT = 16 << 20
-"""Characters of JSON."""
+"""Characters of JSON in a result."""
 LOG_LIMIT = 1 << 20
-"""Characters of the data of one log row, and of its message."""
+"""Characters of JSON in the data of one log row, and of its message."""
 _MOST_DIGITS = 800
 """No 64-bit float has more significant digits in its exact decimal form."""
 _LEAST_DEEP = 2 * DEPTH_LIMIT
-"""Shorter JSON is not nested too deep."""
+"""Shorter JSON cannot be nested too deep."""
 
 
-def json_text(what: str, value: object, limit: int = RESULT_LIMIT) -> str:
-    """Return the value as JSON text. `what` names it in messages: `the result`. Raises ValueRefused where it cannot be kept as it is."""
+def json_text(name: str, value: object, limit: int = RESULT_LIMIT) -> str:
+    """Return the value as JSON text. Raises ValueRefused if it cannot be stored unchanged.
+
+    `name` is its name in messages, for example `the result`.
+    """
     try:
         text = orjson.dumps(value).decode()
     except TypeError as error:
-        raise ValueRefused(_too_deep(what) if _is_depth(error) else f"{what} is not JSON: {error}") from error
+        raise ValueRefused(_too_deep(name) if _is_depth(error) else f"{name} is not JSON: {error}") from error
     if len(text) > _LEAST_DEEP:
-        _refuse_large(what, value, text, limit)
-    # orjson writes null for a number that JSON does not have
+        _refuse_large(name, value, text, limit)
+    # orjson writes null for NaN and infinities, which JSON does not have
     if "null" in text:
-        _refuse_odd_numbers(what, value)
+        _refuse_odd_numbers(name, value)
     if "\\u0000" in text:
-        _refuse_nul(what, orjson.loads(text))
+        _refuse_nul(name, orjson.loads(text))
     return text
 
 
 def fits_depth(value: object) -> bool:
-    """Tell whether the value is nested no deeper than may be stored."""
+    """Tell whether the value is nested no deeper than `DEPTH_LIMIT`."""
     try:
         orjson.dumps([[[[value]]]])
     except TypeError:
@@ -54,7 +58,7 @@ def fits_depth(value: object) -> bool:
 
 
 def dumps(value: object, option: int = 0, default: Callable[[object], object] | None = None) -> bytes:
-    """Write a value that was stored, however deep it is nested."""
+    """Write a stored value as JSON, also one that is nested too deep for orjson."""
     try:
         return orjson.dumps(value, default, option)
     except TypeError as error:
@@ -66,15 +70,18 @@ def dumps(value: object, option: int = 0, default: Callable[[object], object] | 
 
 
 def loads(text: bytes | str) -> Any:
-    """Read a value that was stored; one that no reader can hold is shown as such."""
+    """Read a stored value. For one that orjson cannot read, return an object with the key `unreadable`."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        return {"unreadable": f"this value was stored, but cannot be read: {error}"[:500]}
+        return {"unreadable": f"this value is stored but cannot be read: {error}"[:500]}
 
 
 def is_carried(text: str) -> bool:
-    """Tell whether a 64-bit float carries this decimal number: written with as many digits, or in its shortest form, it is the same again."""
+    """Tell whether a 64-bit float can hold this decimal number.
+
+    It can if the float, written with as many digits or in its shortest form, is the same number again.
+    """
     mantissa = text.lower().partition("e")[0].lstrip("-").replace(".", "").strip("0")
     if not mantissa:
         return True
@@ -83,50 +90,50 @@ def is_carried(text: str) -> bool:
         return False
     if len(mantissa) <= sys.float_info.dig and abs(value) >= sys.float_info.min:
         return True
-    # its shortest form, as most languages write it, may round a tie the other way
+    # the shortest form, which most languages write, may round a tie the other way
     return Decimal(text) in (Decimal(repr(value)), Decimal(f"{value:.{len(mantissa) - 1}e}"))
 
 
 def _is_depth(error: TypeError) -> bool:
-    """Tell whether orjson refused a value for its depth, in its words."""
+    """Tell whether orjson refused a value for its depth, by the text of its error."""
     return "Recursion limit" in str(error)
 
 
-def _too_deep(what: str) -> str:
-    return f"{what} is nested too deep; at most {DEPTH_LIMIT} levels are allowed"
+def _too_deep(name: str) -> str:
+    return f"{name} is nested too deep; at most {DEPTH_LIMIT} levels are allowed"
 
 
-def _refuse_large(what: str, value: object, text: str, limit: int) -> None:
+def _refuse_large(name: str, value: object, text: str, limit: int) -> None:
     if len(text) > limit:
         raise ValueRefused(
-            f"{what} is {len(text)} characters of JSON, {limit} are allowed; store what is large as an output"
+            f"{name} has {len(text)} characters of JSON; at most {limit} are allowed; store large data as an output"
         )
     if text.count("[") + text.count("{") > DEPTH_LIMIT and not fits_depth(value):
-        raise ValueRefused(_too_deep(what))
+        raise ValueRefused(_too_deep(name))
 
 
-def _refuse_odd_numbers(what: str, value: object) -> None:
-    for where, leaf in _leaves(what, value):
+def _refuse_odd_numbers(name: str, value: object) -> None:
+    for where, leaf in _leaves(name, value):
         if isinstance(leaf, float) and not isfinite(leaf):
-            raise ValueRefused(f"{where} is {leaf}, which JSON does not have; allowed are finite numbers, or null")
+            raise ValueRefused(f"{where} is {leaf}, which JSON does not have; allowed: finite numbers and null")
 
 
-def _refuse_nul(what: str, value: object) -> None:
-    for where, leaf in _leaves(what, value):
+def _refuse_nul(name: str, value: object) -> None:
+    for where, leaf in _leaves(name, value):
         if isinstance(leaf, str) and "\0" in leaf:
-            raise ValueRefused(f"{where} holds text with a NUL character, which cannot be stored")
+            raise ValueRefused(f"{where} contains a NUL character, which PostgreSQL cannot store; remove it")
 
 
 def _leaves(where: str, value: object) -> Iterator[tuple[str, object]]:
-    """Yield what a value holds, keys included, each with its place: `the result.score[3]`."""
+    """Yield every scalar and key of a value, each with its place, for example `the result.score[3]`."""
     left = [(where, value)]
     while left:
         place, one = left.pop()
         if isinstance(one, Enum):
             left.append((place, one.value))
         elif isinstance(one, dict):
-            left += [(f"a key of {place}", name) for name in one]
-            left += [(f"{place}.{name:.100}", member) for name, member in one.items()]
+            left += [(f"a key of {place}", key) for key in one]
+            left += [(f"{place}.{key:.100}", member) for key, member in one.items()]
         elif isinstance(one, list | tuple):
             left += [(f"{place}[{index}]", member) for index, member in enumerate(one)]
         elif is_dataclass(one) and not isinstance(one, type):

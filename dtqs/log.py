@@ -1,4 +1,4 @@
-"""Log set-up and line format: a line each on standard error, constant text and fields; text for people or JSON for machines."""
+"""Log set-up and line format: entries go to standard error, as text for people or as JSON for machines."""
 
 import json
 import logging
@@ -10,11 +10,11 @@ from dtqs.sink import LineSink, guard, sink_of
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _CONTINUED = "    | "
-"""Begins each line of a traceback; an entry begins with its time."""
+"""Prefix of each line of a traceback; an entry begins with its time."""
 
 
 def set_up(level: str, style: Literal["text", "json"], role: str) -> None:
-    """Send every logger to standard error. `role` names the process in each line. No line, and nothing that is printed, waits for its reader."""
+    """Send every logger to standard error. `role` names the process. Neither logs nor prints wait for a reader."""
     guard()
     formatter = _Json(role) if style == "json" else _Text(role)
     sink = sink_of(sys.stderr)
@@ -23,15 +23,15 @@ def set_up(level: str, style: Literal["text", "json"], role: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # pika logs every step of a connection at info, and each failed one with a traceback; ours says it in one line
+    # pika logs each step of a connection at info, and each failure with a traceback; DTQS logs one line instead
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     logging.getLogger("psycopg").setLevel(logging.ERROR)
-    # Pillow's debug lines hold what is in users' files
+    # Pillow's debug lines contain data of users' files
     logging.getLogger("PIL").setLevel(logging.WARNING)
 
 
 class _SinkHandler(logging.Handler):
-    """Gives each entry to a sink as one line, and the sink words for what it had to drop."""
+    """Writes each entry to a sink, which logs dropped lines through this handler, too."""
 
     def __init__(self, sink: LineSink, formatter: logging.Formatter) -> None:
         super().__init__()
@@ -41,9 +41,7 @@ class _SinkHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._sink.put(f"{self.format(record)}\n".encode(errors="backslashreplace"))
-        except (
-            Exception
-        ):  # as every handler of the library: an entry that cannot be made must not fail what it tells of
+        except Exception:  # like the handlers of `logging`: a faulty entry must not break the code that logs it
             self.handleError(record)
 
     def flush(self) -> None:
@@ -62,7 +60,7 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 
 
 def visible(text: str) -> str:
-    """Make control and escape characters visible, so that a task's text cannot steer a terminal nor start a line."""
+    """Escape control characters, so that a task's text can neither steer a terminal nor start a new line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -74,9 +72,10 @@ class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         fields = "".join(f" {key}={visible(str(value))}" for key, value in _fields(record).items())
-        line = f"{at}.{int(record.msecs):03d}Z {record.levelname.lower():7} {self._role}: {visible(record.getMessage())}{fields}"
+        level, message = record.levelname.lower(), visible(record.getMessage())
+        line = f"{at}.{int(record.msecs):03d}Z {level:7} {self._role}: {message}{fields}"
         if record.exc_info:
-            # The exception's text may hold line feeds: the prefix keeps a line of it from passing for an entry of its own.
+            # The exception's text may contain line feeds. The prefix shows that such a line is not an entry.
             line += "".join(
                 f"\n{_CONTINUED}{visible(part)}" for part in self.formatException(record.exc_info).split("\n")
             )

@@ -1,4 +1,4 @@
-"""Mask values that are secret by name or look. The rules stand in masking.json: console, command line and web page share them."""
+"""Mask secrets in values, by name or by form. The console, the command line and the dashboard share masking.json."""
 
 import json
 import re
@@ -8,14 +8,17 @@ from typing import Any
 _RULES: dict[str, Any] = json.loads((resources.files("dtqs") / "masking.json").read_text(encoding="utf-8"))
 MASK: str = _RULES["mask"]
 _NAMES = re.compile(_RULES["names"])
-"""Names of values, in lower case and with a `_` between the words of a camelCase one."""
+"""Matches names of secret values, in lower case and with a `_` between the words of a camelCase name."""
 _TEXTS = [re.compile(text, re.IGNORECASE) for text in _RULES["texts"]]
-"""What is secret inside a text, behind the first group, which is shown."""
+"""Each matches a secret inside a text. The first group stays visible, the rest is masked."""
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def masked(value: Any) -> Any:
-    """Return a value with its secrets covered: what stands under a telling name, unless it is null, empty, true or false; and what tells itself in a text."""
+    """Return a value with its secrets masked: values under a secret name, and secrets inside texts.
+
+    Null, true, false and an empty text are not masked.
+    """
     if isinstance(value, dict):
         return {name: MASK if _is_secret(str(name), inner) else masked(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

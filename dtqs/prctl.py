@@ -1,4 +1,4 @@
-"""The two requests to Linux that Python has no name for: a child dies with its parent, and orphans come to us."""
+"""Two calls of Linux that Python lacks: a child dies with its parent, and this process adopts orphans."""
 
 import ctypes
 import os
@@ -10,25 +10,26 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that forked it is gone. Raises OSError."""
+    """Have the kernel kill this process when the thread that forked it ends. Raises OSError."""
     dying_with_parent()()
 
 
 def dying_with_parent() -> Callable[[], None]:
     """Return `die_with_parent`, ready for a child between fork and exec.
 
-    That child must not load or look up anything: another thread of its parent may have held the loader's lock, which nobody releases there.
+    That child must not load or look up a library. A thread of its parent may have held the loader's lock at the fork;
+    in the child nobody releases it.
     """
     return _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def adopt_orphans(wanted: bool = True) -> None:
-    """Become the parent of every descendant whose own parent dies. Not inherited by children. Raises OSError."""
+    """Become the parent of every descendant whose parent dies. Children do not inherit this. Raises OSError."""
     _prctl(_PR_SET_CHILD_SUBREAPER, int(wanted))()
 
 
 def _prctl(option: int, value: int) -> Callable[[], None]:
-    # the C library is loaded already; this only looks it up
+    # the C library is loaded: this only looks up the function
     function, argument = ctypes.CDLL(None, use_errno=True).prctl, ctypes.c_ulong(value)
 
     def request() -> None:

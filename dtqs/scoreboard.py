@@ -1,7 +1,7 @@
-"""One fixed record per slot in shared memory, made before the fork: written by the child, read by its parent.
+"""One fixed record per slot in shared memory, made before the fork: the child writes it, its parent reads it.
 
-The child says what it is doing, so that its death can be judged: which worker row was its own, which task ran, and until when it may run.
-Each field has one writer and is written in one piece. Worker and task stand in marks, which may lie in a file: beats wait for no disk.
+With it the parent judges a death. Each field has one writer and is written at once. The ids of worker and task are
+marks in other memory, which may be a file: so beats wait for no disk.
 """
 
 import contextlib
@@ -20,22 +20,22 @@ _NO_ID = bytes(_ID_LENGTH)
 _DOUBLE, _INT = struct.Struct("<d"), struct.Struct("<i")
 _BEAT, _KILL_AT, _PID, _STATE, _SETTLED, _WORKED = 0, 8, 16, 20, 21, 22
 _WORKER, _TASK = 0, 64
-"""Within a mark."""
+"""Offsets within a mark."""
 
 
 class ChildState(IntEnum):
-    """What a child says of itself; that it is gone says the reaping."""
+    """The state that a child reports of itself. The reaping reports its end."""
 
     STARTING = 0
     READY = 1
     DRAINING = 2
     WAITING = 3
-    """Not ready yet, since it waits for PostgreSQL: that may take as long as it takes."""
+    """Not ready, because it waits for PostgreSQL. This state has no time limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotRecord:
-    """What a child last said. Times are on the monotonic clock, `kill_at` is 0 for never."""
+    """The last record of a child. Times are on the monotonic clock; a `kill_at` of 0 means never."""
 
     pid: int
     beat: float
@@ -49,14 +49,14 @@ class SlotRecord:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Which worker sat in a slot, and which task it ran."""
+    """The worker of a slot, and its running task."""
 
     worker_id: str | None
     task_id: str | None
 
 
 class Slot:
-    """The child's side of one record."""
+    """One record, as the child writes it."""
 
     __slots__ = ("_at", "_marks", "_memory", "_task_at", "_worker_at")
 
@@ -65,7 +65,7 @@ class Slot:
         self._marks, self._worker_at, self._task_at = marks, mark_at + _WORKER, mark_at + _TASK
 
     def begin(self) -> None:
-        """Start the record anew: a fresh child, not ready yet."""
+        """Clear the record for a new child, which is not ready yet."""
         self._memory[self._at : self._at + _SIZE] = bytes(_SIZE)
         self.rest()
         self._marks[self._worker_at : self._worker_at + _ID_LENGTH] = _NO_ID
@@ -82,28 +82,31 @@ class Slot:
         self._marks[self._worker_at : self._worker_at + _ID_LENGTH] = worker_id.encode()
 
     def settled_deaths(self) -> None:
-        """The predecessors' leases, of which this child was told at its fork, are taken back."""
+        """Note that this child has taken back the leases of the predecessors that its fork named."""
         self._memory[self._at + _SETTLED] = 1
 
     def worked(self) -> None:
-        """The outcome of a task was written."""
+        """Note that the outcome of a task is written."""
         self._memory[self._at + _WORKED] = 1
 
     def run(self, task_id: str) -> None:
-        """An attempt of this task starts."""
+        """Note that an attempt of this task starts."""
         self._marks[self._task_at : self._task_at + _ID_LENGTH] = task_id.encode()
 
     def rest(self) -> None:
-        """No attempt runs."""
+        """Note that no attempt runs."""
         self._marks[self._task_at : self._task_at + _ID_LENGTH] = _NO_ID
 
     def kill_at(self, at: float) -> None:
-        """The parent is to kill this process group at this time (monotonic seconds); 0: never."""
+        """Ask the parent to kill this process group at a time (monotonic seconds). 0 means never."""
         _DOUBLE.pack_into(self._memory, self._at + _KILL_AT, at)
 
 
 class Scoreboard:
-    """The parent's side: anonymous shared memory for so many slots. `marks` is the mapped file of their marks, which begin at `marks_at`."""
+    """All records, as the parent reads them, in anonymous shared memory.
+
+    `marks` is the mapped file with the marks, which begin at `marks_at`.
+    """
 
     def __init__(self, slots: int, marks: mmap.mmap | None = None, marks_at: int = 0) -> None:
         self._memory = mmap.mmap(-1, slots * _SIZE)
@@ -113,11 +116,11 @@ class Scoreboard:
         return Slot(self._memory, index, self._marks, self._mark_at(index))
 
     def vacate(self, index: int) -> None:
-        """The child of this slot was reaped: its record is nobody's, and its pid may become another's."""
+        """Detach the record from its reaped child, whose pid another process may get."""
         _INT.pack_into(self._memory, index * _SIZE + _PID, 0)
 
     def records(self, indices: Sequence[int]) -> list[SlotRecord]:
-        """Return what the children of these slots said last; a damaged record is left out."""
+        """Return the records of these slots, without damaged ones."""
         found = []
         for index in indices:
             with contextlib.suppress(ValueError):
@@ -144,10 +147,11 @@ class Scoreboard:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """How a child ended, as its parent saw it; what the replacement needs to take back its leases.
+    """The end of a child. Its replacement takes back its leases with it.
 
-    `cause` is words for people (`signal 9 (SIGKILL)`, `exit status 3`, `time limit`); `task_id` the task that ran;
-    with `idle` it is known that nothing ran, with neither nobody knows. A task that is `blamed` has most likely caused it.
+    `cause` is text for people (`signal 9 (SIGKILL)`, `exit status 3`, `time limit`). `task_id` is the running task.
+    `idle` means that no task ran. Without both it is unknown which task ran. If `blamed`, the task probably caused the
+    death.
     """
 
     worker_id: str
@@ -158,7 +162,7 @@ class Death:
 
 
 def read_mark(marks: bytes | mmap.mmap, at: int) -> Mark:
-    """Read the mark that begins there."""
+    """Read the mark at an offset."""
     return Mark(_id(marks, at + _WORKER), _id(marks, at + _TASK))
 
 

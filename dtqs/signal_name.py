@@ -1,4 +1,4 @@
-"""A signal's name, for any number: Python knows none for most real-time signals, and what we say of a death must not fail over that."""
+"""The name of a signal, for any number. Python has no names for most real-time signals and raises ValueError."""
 
 import signal
 
@@ -8,6 +8,5 @@ def signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
-        return (
-            f"SIGRTMIN+{number - signal.SIGRTMIN}" if signal.SIGRTMIN < number < signal.SIGRTMAX else f"signal {number}"
-        )
+        real_time = signal.SIGRTMIN < number < signal.SIGRTMAX
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}" if real_time else f"signal {number}"

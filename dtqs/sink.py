@@ -1,6 +1,6 @@
-"""Output that never waits for its reader: what a full pipe does not take is kept, up to a bound; what goes beyond is dropped and counted.
+"""Output that never waits for its reader. Lines for a full pipe are kept up to a limit, then dropped and counted.
 
-The descriptor may be shared with other programs, so its own mode is left alone: O_NONBLOCK belongs to the open file, not to us.
+Other programs may share the descriptor. O_NONBLOCK belongs to the open file, so this module does not change it.
 """
 
 import _socket
@@ -18,20 +18,20 @@ from collections import deque
 from collections.abc import Callable
 
 MOST_BYTES = 256 * 1024
-"""Kept for a slow reader, per process and descriptor, beyond what the pipe itself holds."""
+"""Kept for a slow reader, per process and descriptor, in addition to the buffer of the pipe."""
 _Write = Callable[[bytes], int]
 _Close = Callable[[], None]
 
 
 class LineSink:
-    """Whole lines in order to one descriptor, from any thread. No call waits, but `finish` for as long as it is told."""
+    """Writes whole lines in order to one descriptor, from any thread. Only `finish` waits."""
 
     def __init__(self, descriptor: int, notice: Callable[[int], bytes] | None = None) -> None:
         self._descriptor = descriptor
         self._write, self._close = _way(descriptor)
         self.notice = notice or _notice
-        """Makes the line that says how many were dropped."""
-        # reentrant: a signal handler of a task may print while its thread prints
+        """Makes the line with the number of dropped lines."""
+        # reentrant: a signal handler of a task may print while the same thread prints
         self._lock = threading.RLock()
         self._pending: deque[bytes] = deque()
         self._pending_bytes = self._dropped = 0
@@ -40,11 +40,11 @@ class LineSink:
 
     @property
     def behind(self) -> bool:
-        """Tell whether the reader has not taken everything."""
+        """Tell whether lines wait for the reader, or were dropped and not yet reported."""
         return bool(self._pending or self._dropped)
 
     def put(self, line: bytes) -> None:
-        """Write a line, or keep it, or drop and count it."""
+        """Write a line, keep it for later, or drop and count it."""
         with self._lock:
             self.flush()
             if self._dropped or (self._pending and self._pending_bytes + len(line) > MOST_BYTES):
@@ -55,13 +55,13 @@ class LineSink:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is kept as far as the reader takes it."""
+        """Write as many kept lines as the reader takes."""
         with self._lock:
             while self.behind and self._write_one():
                 pass
 
     def finish(self, seconds: float) -> None:
-        """Write what is kept, before this process ends: for so many seconds at most."""
+        """Write the kept lines before this process ends. Wait at most `seconds` for the reader."""
         until = time.monotonic() + seconds
         self.flush()
         while self.behind and (left := until - time.monotonic()) > 0:
@@ -70,25 +70,28 @@ class LineSink:
             self.flush()
 
     def close(self) -> None:
-        """Close what this sink has opened itself; nothing may be put afterwards."""
+        """Close the descriptors that this sink has opened. No line may be put afterwards."""
         self._close()
 
     def renew(self) -> None:
-        """Find the way anew, in a forked process that has closed what this sink had opened."""
+        """Open the sink again, in a forked process that has closed its descriptors."""
         try:
             self._write, self._close = _way(self._descriptor)
         except OSError:
-            # closed as well: its number may soon be another file's
+            # the descriptor is closed as well: its number may soon belong to another file
             self._write, self._close = len, lambda: None
 
     def _begin_in_child(self) -> None:
-        """After a fork another thread may have held the lock, which nobody releases here; what is kept is the parent's to write."""
+        """Start empty after a fork: the parent writes the kept lines.
+
+        Another thread may have held the lock at the fork, and nobody releases it in the child.
+        """
         self._lock = threading.RLock()
         self._dropped = self._pending_bytes = 0
         self._pending = deque()
 
     def _write_one(self) -> bool:
-        """Write the next line, or a part of it; False: not now."""
+        """Write the next line or a part of it. Return False if the reader takes nothing now."""
         kept = bool(self._pending)
         line = self._pending[0] if kept else self.notice(self._dropped)
         try:
@@ -96,7 +99,7 @@ class LineSink:
         except BlockingIOError:
             return False
         except OSError:
-            # the reader is gone, or the disk is full: nobody can be told now
+            # the reader has gone, or the disk is full: nobody can learn of it now
             self._dropped += len(self._pending)
             self._pending.clear()
             self._pending_bytes = 0
@@ -113,7 +116,7 @@ class LineSink:
 
 
 class SinkStream(io.RawIOBase):
-    """A sink as the raw file below sys.stdout or sys.stderr."""
+    """A sink as the raw file of sys.stdout or sys.stderr."""
 
     def __init__(self, sink: LineSink, descriptor: int) -> None:
         super().__init__()
@@ -138,7 +141,7 @@ class SinkStream(io.RawIOBase):
 
 
 def guard() -> None:
-    """Let what this process prints go through sinks. Safe to call twice; a stream that has no descriptor is left as it is."""
+    """Send standard output and error through sinks, unless a stream has no descriptor. Safe to call twice."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if sink_of(stream) is not None:
@@ -153,29 +156,32 @@ def guard() -> None:
 
 
 def sink_of(stream: object) -> LineSink | None:
-    """Return the sink below a stream, if it has one."""
+    """Return the sink of a stream, if it has one."""
     raw = getattr(stream, "buffer", None)
     return raw.sink if isinstance(raw, SinkStream) else None
 
 
 def flush() -> None:
-    """Write what is kept of this process's output as far as the readers take it."""
+    """Write as many kept lines of this process as the readers take."""
     for sink in _own():
         if sink.behind:
             sink.flush()
 
 
 def finish(seconds: float) -> None:
-    """Write what is kept before this process ends; all readers together get so many seconds."""
+    """Write the kept lines before this process ends. All readers together get `seconds`."""
     until = time.monotonic() + seconds
     for sink in _own():
         sink.finish(until - time.monotonic())
 
 
 def renew() -> None:
-    """Let this process's sinks write again, after a fork and the closing of all descriptors but the first three. Nothing may have been opened since."""
+    """Open the sinks of this process again, after a fork that closed all descriptors but the first three.
+
+    No file may have been opened since.
+    """
     for sink in _own():
-        # what holds a closed number must not close it later, when it is another file's
+        # a sink that still holds a closed number would close it later, when another file has it
         with contextlib.suppress(OSError):
             sink.close()
     for sink in _own():
@@ -191,26 +197,27 @@ def _notice(dropped: int) -> bytes:
 
 
 def _way(descriptor: int) -> tuple[_Write, _Close]:
-    """Choose how to write without waiting, by what the descriptor is."""
+    """Choose the write and close functions for a kind of descriptor, so that no write waits."""
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISSOCK(mode):
-        # journald's; a socket cannot be opened again, but each send may say that it does not wait. Not gevent's class, which changes the mode
+        # as journald gives it. A socket cannot be opened again, but each send may refuse to wait.
+        # Not gevent's class: that changes the mode
         end = _socket.socket(fileno=os.dup(descriptor))
         return lambda data: end.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL), end.close
     if stat.S_ISFIFO(mode) or os.isatty(descriptor):
         try:
-            # an open file of our own, which alone does not wait
+            # a second open file for the same pipe: only this one is non-blocking
             own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         except OSError:
-            # it belongs to another user, as in some containers
+            # the pipe belongs to another user, as in some containers
             return _spliced(descriptor) if stat.S_ISFIFO(mode) else _polled(descriptor)
         return lambda data: os.write(own, data), lambda: os.close(own)
-    # a file or a device that holds nobody up; opened again it would begin at its start
+    # a file or a device never blocks; a second open file would write from its start
     return lambda data: os.write(descriptor, data), lambda: None
 
 
 def _spliced(descriptor: int) -> tuple[_Write, _Close]:
-    """Move the data from a pipe of our own: the kernel does not wait then, whatever the mode of the other pipe."""
+    """Move the data through a pipe of this process: then the kernel does not wait, in any mode of the other pipe."""
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def write(data: bytes) -> int:
@@ -231,7 +238,7 @@ def _spliced(descriptor: int) -> tuple[_Write, _Close]:
 
 
 def _polled(descriptor: int) -> tuple[_Write, _Close]:
-    """Write little, and only when there is room: a terminal that somebody holds up says that it has none."""
+    """Write little, and only if poll reports room: a stopped terminal reports none."""
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
 

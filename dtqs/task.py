@@ -1,4 +1,4 @@
-"""What a task is: its words, its limits, and the values that travel between submit, claim and finish."""
+"""A task: its states, its limits, and the values that submit, claim and finish exchange."""
 
 import enum
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ TIMEOUT_SECONDS_LIMIT = 7 * 86400.0
 
 
 class Status(enum.StrEnum):
-    """Where a task is. It is read from the view `task_status` and stored nowhere."""
+    """The status of a task. The view `task_status` computes it; no column stores it."""
 
     PENDING = "pending"
     IN_PROGRESS = "in_progress"
@@ -29,7 +29,7 @@ OUTCOMES = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
 
 class Effect(enum.StrEnum):
-    """What to do with a task whose outside effect began and of which nobody knows how it went."""
+    """How to settle a task if its outside effect began and it is unknown whether the effect happened."""
 
     RETRY = "retry"
     FAIL = "fail"
@@ -37,7 +37,10 @@ class Effect(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A validated task that waits to be stored. `payload` is JSON text; `delay_seconds` counts from the commit, `due_at` is RFC 3339 text."""
+    """A validated task before it is stored.
+
+    `payload` is JSON text, `due_at` is RFC 3339 text, and `delay_seconds` counts from the commit.
+    """
 
     task_id: str
     task_type: str
@@ -52,12 +55,12 @@ class NewTask:
     submitted_by: str | None = None
     retry_of: str | None = None
     counted: bool = False
-    """Its API key has `max_pending`."""
+    """Whether it counts against `max_pending` of its API key."""
 
 
 @dataclass(slots=True)
 class Claimed:
-    """One task that a claim took: what its attempt needs. Not frozen: freezing costs 0.5 µs of a tiny task's 12."""
+    """A claimed task, as its attempt needs it. Not frozen: that would cost 0.5 µs of the 12 µs of a tiny task."""
 
     task_id: str
     task_type: str
@@ -70,7 +73,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A task whose hint is to be published; `publish_at` is the exact text of its backlog row's value, which far_out asks for."""
+    """A task whose hint is due. `publish_at` is the exact text of its backlog row, as `far_out` needs it."""
 
     task_id: str
     task_type: str
@@ -81,7 +84,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
-    """A file that an attempt wrote under a new id; its row is inserted by the finish."""
+    """A file that an attempt wrote under a new id. The finish inserts its row."""
 
     file_id: str
     name: str
@@ -92,7 +95,7 @@ class OutputFile:
 
 @dataclass(frozen=True, slots=True)
 class TaskRecord:
-    """One task as a reader sees it: a row of `task_status`. Times are RFC 3339 text in UTC."""
+    """One task for readers: a row of `task_status`. Times are RFC 3339 text in UTC."""
 
     task_id: str
     task_type: str

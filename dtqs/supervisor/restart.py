@@ -40,7 +40,10 @@ class Restart:
         """Return what follows a child's end: the first restart comes at once, the second after the base, then doubled."""
         if ready and lived_seconds > section.young_seconds:
             return Restart(0, now)
-        unready, not_before = 0 if ready else self.unready + 1, now + _spread(backoff_seconds(self.young, section))
+        unready, not_before = (
+            0 if ready else self.unready + 1,
+            now + _spread(restart_delay_seconds(self.young, section)),
+        )
         after = replace(self, young=self.young + 1, not_before=not_before, unready=unready)
         if after.given_up(section):
             return replace(after, not_before=now + _spread(_GIVEN_UP_TIMES * section.restart_max_seconds))
@@ -62,7 +65,7 @@ class Restart:
 
     def after_failed_fork(self, now: float, section: SupervisorSection) -> "Restart":
         """Return what follows a fork that failed: the slot backs off, and nothing is said about what would run in it."""
-        return replace(self, young=self.young + 1, not_before=now + _spread(backoff_seconds(self.young, section)))
+        return replace(self, young=self.young + 1, not_before=now + _spread(restart_delay_seconds(self.young, section)))
 
     def after_request(self, now: float) -> "Restart":
         """Return what follows an end that we asked for ourselves."""
@@ -77,7 +80,7 @@ class Restart:
         return self.unready >= section.restart_limit
 
 
-def backoff_seconds(young: int, section: SupervisorSection) -> float:
+def restart_delay_seconds(young: int, section: SupervisorSection) -> float:
     """Return the delay after one more young death when there were so many before, without its jitter."""
     if young == 0:
         return 0.0

@@ -9,7 +9,7 @@ from dtqs.broker.worker_link import WorkerLink
 from dtqs.deadline import Deadline
 from dtqs.errors import StoreRefused, StoreUnavailable
 from dtqs.event import LogRef
-from dtqs.settlement import Kind, Settlement, error_json, words
+from dtqs.settlement import Kind, Settlement, describe, error_json
 from dtqs.store import Store
 from dtqs.store.workers import ProcessTotals
 from dtqs.worker.hold import Hold
@@ -46,11 +46,13 @@ class Finisher:
                     rows = self._settle()
             except Exception as error:  # the outcome is as good as before, and the worker lives on
                 if self._give_up():
-                    logger.error("outcome not written", extra={"lease_id": self._hold.lease_id, "reason": words(error)})
+                    logger.error(
+                        "outcome not written", extra={"lease_id": self._hold.lease_id, "reason": describe(error)}
+                    )
                     return False
                 unknown = not isinstance(error, StoreUnavailable)
                 logger.warning(
-                    "outcome held", extra={"lease_id": self._hold.lease_id, "reason": words(error)}, exc_info=unknown
+                    "outcome held", extra={"lease_id": self._hold.lease_id, "reason": describe(error)}, exc_info=unknown
                 )
                 faults += unknown
                 if unknown:

@@ -24,7 +24,7 @@ from dtqs.files import FileSpace
 from dtqs.json_value import json_text
 from dtqs.processors.base import Context, Permit, Processor, Reporter
 from dtqs.processors.catalog import Catalog
-from dtqs.settlement import Kind, RetryPolicy, Settlement, decide, error_json, words
+from dtqs.settlement import Kind, RetryPolicy, Settlement, decide, describe, error_json
 from dtqs.task import DELAY_SECONDS_LIMIT, Claimed, Effect
 from dtqs.worker.descendants import kill_descendants
 from dtqs.worker.limits import Interrupted, Reason
@@ -139,9 +139,9 @@ class Runner:
             error = TaskTimedOut(limit_seconds) if error.reason is Reason.TIME_LIMIT else TaskCancelled()
         elif isinstance(error, StoreUnavailable | LeaseLost):
             # not the processor's doing: a database that is away spends no attempt
-            return _given_back(task, context, words(error))
+            return _given_back(task, context, describe(error))
         elif isinstance(error, Postponed) and 0 < error.delay_seconds <= DELAY_SECONDS_LIMIT:
-            return _given_back(task, context, words(error), error.delay_seconds)
+            return _given_back(task, context, describe(error), error.delay_seconds)
         return decide(task.task_id, error, task.attempt, policy, context.effect)
 
     def _kept_pids(self) -> list[int]:

@@ -262,7 +262,7 @@ def test_a_part_on_offer_that_fails_now_is_an_error(
 ) -> None:
     found = offer()
     monkeypatch.setattr(seccomp, "install", failing(errno.EINVAL))
-    with pytest.raises(JailNotEntered, match="could not be entered: a step of true"):
+    with pytest.raises(JailNotEntered, match="could not enter its jail this time, so it did not run: a step of true"):
         Ffmpeg(tmp_path, BOUNDS, Jail(mode, found)).run(["true"])
 
 
@@ -272,7 +272,7 @@ def test_a_program_of_ours_that_cannot_enter_ends_in_a_transient_error(tmp_path:
         f"import sys\nsys.path[:0] = {sys.path!r}\nfrom dtqs.jail import jail\n"
         "jail.no_new_privileges = lambda: lambda: open('/nowhere')\njail.enter(sys.argv[1])\n"
     )
-    with pytest.raises(TransientError, match=r"could not begin.*jail .* could not be entered: .*/nowhere"):
+    with pytest.raises(TransientError, match=r"could not begin.*could not enter its jail .*/nowhere"):
         Ffmpeg(tmp_path, BOUNDS, Jail("best")).python(script, [])
 
 

@@ -155,7 +155,7 @@ def test_whatever_an_author_gives_fails_its_task_and_never_ends_the_worker(trial
         "path": "add_output: name = PosixPath('a'); allowed is text", "bytes": "add_output: name", "media": "add_output: media_type",
         "nan": "the result.score is nan", "progress": "progress: fraction = nan", "level": "log: level = 'loud'", "data": "the log's data is not JSON",
         "turn": "take: per_second = nan", "retry_after": "retry_after_seconds = '5'", "patient": "patient", "postponed": "delay_seconds = -5",
-        "never": "never", "unspeakable": "whose text cannot be made", "mute": "time limit of 1 s", "exit": "3", "invalid": "validation error",
+        "never": "never", "unspeakable": "its text is missing", "mute": "time limit of 1 s", "exit": "3", "invalid": "validation error",
     }  # fmt: skip
     ids = {what: system.put_one({"what": what}, task_type="odd", max_retries=0) for what in words}
     system.start_supervisor()

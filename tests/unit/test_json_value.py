@@ -53,14 +53,14 @@ def test_what_can_be_kept_is_kept(value: Any) -> None:
     [
         (
             {"scores": [1.0, NAN]},
-            "the result.scores[1] is nan, which JSON does not have; allowed are finite numbers, or null",
+            "the result.scores[1] is nan, which JSON does not have; allowed: finite numbers and null",
         ),
         ([None, float("-inf")], "the result[1] is -inf, which"),
         (Point(1.0, NAN), "the result.y is nan"),
         ({"a": Colour.NONE}, "the result.a is nan"),
         ((1, {"b": (NAN,)}), "the result[1].b[0] is nan"),
-        ({"a": {"b\0": 1}}, "a key of the result.a holds text with a NUL character"),
-        (["a\0"], "the result[0] holds text with a NUL character"),
+        ({"a": {"b\0": 1}}, "a key of the result.a contains a NUL character"),
+        (["a\0"], "the result[0] contains a NUL character"),
         (1 << 64, "the result is not JSON: Integer exceeds 64-bit range"),
         ("\ud800", "the result is not JSON: "),
         ({1: 2}, "the result is not JSON: Dict key must be str"),
@@ -81,7 +81,7 @@ def test_what_holds_itself_is_refused() -> None:
 
 
 def test_a_value_beyond_its_size_is_refused() -> None:
-    with pytest.raises(ValueRefused, match="the data is 602 characters of JSON, 601 are allowed"):
+    with pytest.raises(ValueRefused, match="the data has 602 characters of JSON; at most 601 are allowed"):
         json_text("the data", "x" * 600, 601)
 
 

@@ -193,5 +193,5 @@ def test_an_exception_that_cannot_say_what_it_is_settles_its_task_all_the_same(e
         raise Unspeakable
     except Unspeakable as error:
         value = stored(decide("id", error, 1, POLICY, effect))
-    assert "Unspeakable, whose text cannot be made: RuntimeError" in str(value["message"])
+    assert "Unspeakable (its text is missing: its __str__ raised RuntimeError)" in str(value["message"])
     assert effect or "test_kernel_settlement" in str(value["traceback"])

@@ -3,7 +3,7 @@
 import pytest
 
 from dtqs.config import SupervisorSection
-from dtqs.supervisor.restart import Restart, backoff_seconds
+from dtqs.supervisor.restart import Restart, restart_delay_seconds
 
 SECTION = SupervisorSection(restart_base_seconds=0.1, restart_max_seconds=5.0, young_seconds=10.0)
 
@@ -34,10 +34,10 @@ def test_a_fork_that_fails_says_nothing_about_the_slot() -> None:
 
 
 def test_young_deaths_in_a_row_double_the_wait_up_to_the_most() -> None:
-    assert [backoff_seconds(young, SECTION) for young in range(8)] == pytest.approx(
+    assert [restart_delay_seconds(young, SECTION) for young in range(8)] == pytest.approx(
         [0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
     )
-    assert backoff_seconds(100_000, SECTION) == 5.0
+    assert restart_delay_seconds(100_000, SECTION) == 5.0
 
 
 def test_a_child_that_lived_for_a_while_is_restarted_at_once_and_forgives_its_predecessors() -> None:
