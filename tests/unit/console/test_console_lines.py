@@ -1,4 +1,4 @@
-"""Text in the cells of a terminal, numbers for people."""
+"""Text in the cells of a terminal, and numbers for people."""
 
 import pytest
 from hypothesis import given
@@ -32,7 +32,7 @@ def test_hostile_text_is_made_visible() -> None:
     assert "\\x1b[2J" in shown
 
 
-def test_blocks_stand_side_by_side() -> None:
+def test_blocks_are_placed_side_by_side() -> None:
     rows = beside([line("电影")], [line("a"), line("b")], 6)
     assert [row.text for row in rows] == ["电影  a", "      b"]
 
@@ -43,10 +43,10 @@ def test_a_bar_is_as_full_as_its_fraction() -> None:
     assert bar(7.0, 4) == "████"
 
 
-def test_a_small_chart_ends_with_the_newest_and_shows_what_is_not_zero() -> None:
+def test_a_small_chart_ends_with_the_newest_value_and_shows_every_value_above_zero() -> None:
     assert spark([0, 8, 0.01], 3) == "▁█▁"
     assert spark([8, 0.01], 3) == "▁█▁"
-    assert spark([8, 0, 0, 0, 0, 0.01], 3) == "█▁▁", "the whole time, in as many columns as there are"
+    assert spark([8, 0, 0, 0, 0, 0.01], 3) == "█▁▁", "the chart covers the whole time in its columns"
     assert spark([], 3) == "▁"
 
 
@@ -57,7 +57,7 @@ def test_counts_are_short(value: float, words: str) -> None:
     assert amount(value) == words
 
 
-def test_rates_and_times_have_as_many_digits_as_they_are_worth() -> None:
+def test_rates_and_times_have_only_significant_digits() -> None:
     assert [rate(0.5), rate(250.4)] == ["0.5", "250"]
     assert [seconds(None), seconds(0.0042), seconds(0.5), seconds(1.25), seconds(300)] == [
         "-",
@@ -68,7 +68,7 @@ def test_rates_and_times_have_as_many_digits_as_they_are_worth() -> None:
     ]
 
 
-def test_a_short_id_tells_tasks_of_the_same_moment_apart() -> None:
+def test_a_short_id_distinguishes_tasks_of_the_same_moment() -> None:
     assert short_id("01a20f62-c58a-7434-8918-84a0160d8521", 13) == "01a20f62…8521"
     assert short_id("01a20f62-c58a-7434-8918-84a0160d8521", 36) == "01a20f62-c58a-7434-8918-84a0160d8521"
 
@@ -97,7 +97,7 @@ def test_a_filter_is_read_as_it_is_typed(typed: str, wanted: TaskWanted) -> None
         ("colour:red", "colour: is not a filter"),
     ],
 )
-def test_what_is_no_filter_is_told(typed: str, words: str) -> None:
+def test_a_wrong_filter_is_reported(typed: str, words: str) -> None:
     with pytest.raises(FilterRefused, match=words):
         read_filter(typed)
 
@@ -111,7 +111,7 @@ def test_a_paragraph_breaks_between_words_and_loses_none() -> None:
 
 
 @given(st.text(), st.integers(2, 40))
-def test_a_paragraph_of_anything_fits_and_keeps_every_character(text: str, width: int) -> None:
+def test_a_paragraph_of_any_text_fits_and_keeps_every_character(text: str, width: int) -> None:
     shown = safe(text)
     rows = paragraph(shown, width)
     assert all(cell_len(row) <= width for row in rows)

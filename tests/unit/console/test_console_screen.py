@@ -1,4 +1,4 @@
-"""The screen without a terminal: every frame fits, keys and clicks do what the foot says, and nothing from a task steers the terminal."""
+"""The screen without a terminal: frames fit, keys and clicks act as shown, a task's text controls nothing."""
 
 import dataclasses
 from typing import Any
@@ -39,7 +39,8 @@ def entry(number: int) -> SystemLogRow:
 def record(**fields: Any) -> TaskRecord:
     payload = {"password": "geheim", HOSTILE: [HOSTILE]}
     made = TaskRecord(
-        IDS[0], HOSTILE, Status.FAILED, 5, 2, 5, payload, None, {"type": "X", "message": HOSTILE}, (HOSTILE,), None, IDS[1], AT, AT, AT, AT
+        IDS[0], HOSTILE, Status.FAILED, 5, 2, 5, payload, None, {"type": "X", "message": HOSTILE}, (HOSTILE,), None,
+        IDS[1], AT, AT, AT, AT
     )  # fmt: skip
     return dataclasses.replace(made, **fields)
 
@@ -74,7 +75,7 @@ SNAPSHOT = Snapshot(
 
 
 class Trial:
-    """A screen with a snapshot, and what its actions did."""
+    """A screen with a snapshot; it notes the actions that were requested."""
 
     def __init__(
         self, snapshot: Snapshot = SNAPSHOT, read_only: bool = False, width: int = 80, height: int = 24
@@ -137,14 +138,14 @@ def test_every_frame_fits_and_is_printable(size: tuple[int, int], keys: tuple[st
     assert all(row.isprintable() for row in rows)
 
 
-def test_the_first_screen_says_whether_it_is_healthy() -> None:
+def test_the_first_screen_tells_whether_the_system_is_healthy() -> None:
     assert "✓ healthy" in Trial(Snapshot(HEALTHY, HEALTHY)).press()
     shown = Trial(Snapshot(changed(alarms=("no worker is running",)), HEALTHY)).press()
     assert "✗ 1 alarm" in shown
     assert "✗ no worker is running" in shown
 
 
-def test_a_server_that_is_away_is_named_with_its_time_and_the_rest_is_grey() -> None:
+def test_an_unreachable_server_is_named_with_its_outage_and_the_rest_is_grey() -> None:
     away = changed(totals=None, database=Health("PostgreSQL", "away", "connection refused"))
     trial = Trial(Snapshot(away, HEALTHY, {"PostgreSQL": NOW - 42.4}))
     assert "PostgreSQL away for 42 s: connection refused" in trial.press()
@@ -162,7 +163,7 @@ def test_keys_tab_and_clicks_change_tabs() -> None:
     assert [*seen, trial.screen.tab] == ["overview", "queue", "logs", "overview", "logs", "overview", "queue"]
 
 
-def test_a_selected_task_is_opened_and_left_again() -> None:
+def test_a_selected_task_is_opened_and_closed_again() -> None:
     trial = Trial()
     shown = trial.press("2", "down", "enter")
     assert f"Task {IDS[0]}" in shown
@@ -172,8 +173,8 @@ def test_a_selected_task_is_opened_and_left_again() -> None:
 
 
 @pytest.mark.parametrize("entries", [0, 1, 2])
-def test_a_task_is_opened_however_short_its_log_is(entries: int) -> None:
-    """One that waits has none."""
+def test_a_task_is_opened_even_if_its_log_is_short(entries: int) -> None:
+    """A waiting task has no log row."""
     detail = Detail(
         IDS[0], record(status=Status.PENDING, error=None), tuple(entry(number) for number in range(entries))
     )
@@ -192,13 +193,13 @@ def test_a_key_for_a_task_first_selects_one(key: str) -> None:
     assert trial.screen.opened or trial.screen.question
 
 
-def test_the_task_that_was_retried_can_be_opened_from_the_retry() -> None:
+def test_a_retried_task_can_be_opened_from_its_retry() -> None:
     trial = Trial()
     trial.press("2", "down", "enter", "down", "enter")
     assert trial.screen.opened == [IDS[0], IDS[1]]
 
 
-def test_a_click_selects_and_another_one_opens() -> None:
+def test_a_click_selects_and_a_second_click_opens() -> None:
     trial = Trial()
     row = next(number for number, text in enumerate(trial.press("2").split("\n")) if "01a20f62…8503" in text)
     trial.screen.click(5, row)
@@ -233,7 +234,7 @@ def test_read_only_offers_no_action() -> None:
     assert "Actions" not in trial.press("?")
 
 
-def test_what_came_of_an_action_is_told_until_the_next_key_or_for_a_while() -> None:
+def test_the_notice_of_an_action_stays_until_the_next_key_or_for_some_seconds() -> None:
     trial = Trial(dataclasses.replace(SNAPSHOT, notice="cancelled x"))
     assert "cancelled x" in trial.draw()[-1]
     assert "cancelled x" not in trial.screen.frame(80, 24, NOW + 30)[-1].text
@@ -242,14 +243,14 @@ def test_what_came_of_an_action_is_told_until_the_next_key_or_for_a_while() -> N
     assert "cancelled x" not in trial.draw()[-1]
 
 
-def test_the_same_words_are_told_again_when_they_come_again() -> None:
+def test_a_repeated_notice_is_shown_again() -> None:
     trial = Trial(dataclasses.replace(SNAPSHOT, notice="cancel: PostgreSQL is away", notice_number=1))
     trial.press("1")
     trial.screen.snapshot = dataclasses.replace(SNAPSHOT, notice="cancel: PostgreSQL is away", notice_number=2)
     assert "cancel: PostgreSQL is away" in trial.draw()[-1]
 
 
-def test_a_narrow_screen_has_room_for_what_matters_at_its_foot() -> None:
+def test_a_narrow_screen_shows_the_important_keys_at_its_foot() -> None:
     trial = Trial(width=60, height=15)
     for tab in ("1", "2"):
         foot = trial.press(tab).split("\n")[-1]
@@ -260,7 +261,7 @@ def test_a_narrow_screen_has_room_for_what_matters_at_its_foot() -> None:
     assert "y yes   n no" in asked
 
 
-def test_what_could_not_be_read_is_told() -> None:
+def test_a_failed_read_is_reported() -> None:
     trial = Trial(dataclasses.replace(SNAPSHOT, fault="PostgreSQL: canceling statement"))
     assert "PostgreSQL: canceling statement" in trial.press("3").split("\n")[-1]
     trial = Trial(dataclasses.replace(Snapshot(HEALTHY, HEALTHY), broken="KeyError: 'x'"))
@@ -270,7 +271,7 @@ def test_what_could_not_be_read_is_told() -> None:
     assert "healthy" not in shown
 
 
-def test_a_filter_that_is_none_is_told_and_can_be_mended() -> None:
+def test_a_wrong_filter_is_reported_and_can_be_corrected() -> None:
     trial = Trial()
     trial.press("2", "/")
     trial.type("status:faild")
@@ -281,7 +282,7 @@ def test_a_filter_that_is_none_is_told_and_can_be_mended() -> None:
     assert trial.screen.wanted.tasks == TaskWanted("failed")
 
 
-def test_more_is_looked_for_where_there_may_be_more() -> None:
+def test_a_search_goes_further_where_there_may_be_more() -> None:
     trial = Trial(dataclasses.replace(SNAPSHOT, listing_more=True))
     trial.press("2", "s", "s", "s", "s")
     assert "m searches further" in trial.press("m")
@@ -290,7 +291,7 @@ def test_more_is_looked_for_where_there_may_be_more() -> None:
     assert trial.screen.wanted.further == 0
 
 
-def test_a_payload_is_written_once_and_not_for_each_frame() -> None:
+def test_a_payload_is_formatted_once_and_not_for_each_frame() -> None:
     trial = Trial()
     trial.press("2", "down", "enter")
     first = trial.screen._values
@@ -314,7 +315,7 @@ def test_a_filter_is_typed_cycled_and_cleared() -> None:
     assert trial.screen.tasks == TaskWanted()
 
 
-def test_the_log_is_followed_and_held() -> None:
+def test_the_log_is_followed_until_a_row_is_selected() -> None:
     trial = Trial()
     assert "line 49 " in trial.press("3")
     trial.press("up")
@@ -340,7 +341,7 @@ def test_the_log_is_filtered_by_level_task_and_text() -> None:
     assert trial.screen.wanted.logs == LogsWanted()
 
 
-def test_what_is_too_long_for_the_screen_can_be_reached() -> None:
+def test_text_below_the_screen_can_be_scrolled_to() -> None:
     trial = Trial(height=15)
     assert "11 ready" not in trial.press("1")
     assert "11 ready" in trial.press("end")
@@ -350,7 +351,7 @@ def test_what_is_too_long_for_the_screen_can_be_reached() -> None:
     assert "11 ready" in trial.selected[0]
 
 
-def test_q_ends_it() -> None:
+def test_q_ends_the_console() -> None:
     trial = Trial()
     trial.press("q")
     assert not trial.screen.running
@@ -364,4 +365,4 @@ def test_a_long_reason_is_shown_whole_in_the_tasks_view() -> None:
     snapshot = dataclasses.replace(SNAPSHOT, detail=Detail(IDS[0], record(payload={}), (failed,)))
     trial = Trial(snapshot, width=80, height=60)
     shown = " ".join(trial.press("2", "down", "enter").split())
-    assert shown.count(reason) == 2, shown  # among the attempts, and in the log
+    assert shown.count(reason) == 2, shown  # once among the attempts, once in the log

@@ -1,4 +1,4 @@
-"""What [files] says of fetching and object storage is checked as a whole, and each mistake is told with what is allowed."""
+"""The section [files]: fetching and object storage are checked together, and each error names the allowed values."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def problems(tmp_path: Path, keys: str) -> str:
         "fetch_ports =\n",
     ],
 )
-def test_what_makes_sense_is_taken(tmp_path: Path, keys: str) -> None:
+def test_consistent_settings_are_accepted(tmp_path: Path, keys: str) -> None:
     assert problems(tmp_path, keys) == ""
 
 
@@ -48,12 +48,12 @@ def test_what_makes_sense_is_taken(tmp_path: Path, keys: str) -> None:
         ("fetch_ports = 80, 0\n", "greater than or equal to 1"),
     ],
 )
-def test_what_makes_none_is_told(tmp_path: Path, keys: str, told: str) -> None:
+def test_contradictory_settings_are_reported(tmp_path: Path, keys: str, told: str) -> None:
     assert told in problems(tmp_path, keys)
     assert "hidden" not in problems(tmp_path, keys)
 
 
-def test_the_secret_may_stand_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
+def test_the_secret_may_be_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("hidden\n")
     path = tmp_path / "dtqs.ini"
     path.write_text("[files]\n" + S3.replace("s3_secret_key = hidden", f"s3_secret_key_file = {tmp_path}/secret"))

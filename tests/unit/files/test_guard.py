@@ -1,4 +1,4 @@
-"""Which addresses are public, in every form in which one can be written; and what the configuration opens beside them."""
+"""Public addresses in each of their written forms, and the internal ones that the configuration opens."""
 
 import ipaddress
 from typing import Any
@@ -46,7 +46,7 @@ FORMS = ["::ffff:{}", "::ffff:0:{}", "::{}", "64:ff9b::{}"]
 
 
 @pytest.mark.parametrize(("address", "word"), INTERNAL_V4.items())
-def test_an_internal_address_is_known_in_every_form(address: str, word: str) -> None:
+def test_an_internal_address_is_recognised_in_every_form(address: str, word: str) -> None:
     assert word in (nonpublic_kind(ipaddress.ip_address(address)) or "")
     for form in FORMS:
         assert nonpublic_kind(ipaddress.ip_address(form.format(address))), form
@@ -82,17 +82,17 @@ def test_a_public_address_is_open_in_every_form_that_a_gateway_makes_of_it(addre
         *(("4000::1", "reserved"), ("100::1", "reserved"), ("3fff::1", "reserved")),
     ],
 )
-def test_internal_addresses_of_ipv6(address: str, word: str) -> None:
+def test_internal_addresses_of_ipv6_are_recognised(address: str, word: str) -> None:
     assert word in (nonpublic_kind(ipaddress.ip_address(address)) or "")
 
 
 @pytest.mark.parametrize("address", ["2606:4700:4700::1111", "2a00:1450:4001::8a", "2400::1"])
-def test_public_addresses_of_ipv6(address: str) -> None:
+def test_public_addresses_of_ipv6_are_open(address: str) -> None:
     assert nonpublic_kind(ipaddress.ip_address(address)) is None
 
 
 @given(st.ip_addresses())
-def test_nothing_is_open_that_the_standard_library_calls_internal(address: Any) -> None:
+def test_no_address_is_open_that_the_standard_library_calls_internal(address: Any) -> None:
     if (
         address.is_loopback
         or address.is_link_local
@@ -119,7 +119,7 @@ def refusal(url: str, **settings: Any) -> str:
         "http://１２７.0.0.1/",
     ],
 )
-def test_a_literal_address_is_refused_without_a_look(url: str) -> None:
+def test_a_literal_address_is_refused_without_a_look_up(url: str) -> None:
     assert (
         refusal(url)
         == "its host has a loopback address; allowed: public addresses, and the hosts of [files] fetch_allow_hosts"
@@ -134,7 +134,7 @@ def test_ports_that_are_not_listed_are_refused() -> None:
 
 
 @pytest.mark.parametrize("opened", ["10.1.0.0/16", "10.1.2.3", "files.internal", "*.internal", "FILES.internal"])
-def test_what_is_configured_is_open(opened: str) -> None:
+def test_a_configured_address_or_host_is_open(opened: str) -> None:
     guard = Guard(FilesSection(fetch_allow_hosts=(opened,)))
     assert guard.judge("files.internal", ipaddress.ip_address("10.1.2.3")) is None
     assert guard.judge("files.internal", ipaddress.ip_address("::ffff:10.1.2.3")) is None
@@ -142,7 +142,7 @@ def test_what_is_configured_is_open(opened: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["internal", "files.internal.example", "xinternal", "example"])
-def test_a_domain_opens_what_is_below_it_and_nothing_else(host: str) -> None:
+def test_a_wildcard_opens_only_the_hosts_below_its_domain(host: str) -> None:
     assert Guard(FilesSection(fetch_allow_hosts=("*.internal", "file.example"))).judge(
         host, ipaddress.ip_address("10.1.2.3")
     )

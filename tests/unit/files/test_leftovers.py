@@ -1,4 +1,4 @@
-"""What a dead worker left: its temporary files go, and what it stored for tasks that never took it over."""
+"""Leftovers of a dead worker: its temporary files, and files stored for tasks that never finished, are deleted."""
 
 import os
 import time
@@ -17,7 +17,7 @@ WORKER, OTHER = uuid7(), uuid7()
 
 @pytest.fixture
 def spaces(tmp_path: Path) -> tuple[FileSpace, FileSpace, FileSpace]:
-    """The folder as two workers see it, and as a keeper does."""
+    """Return the folder as two workers see it, and as a keeper does."""
     section = FilesSection(directory=tmp_path)
     return FileSpace(section, WORKER), FileSpace(section, OTHER), FileSpace(section)
 
@@ -34,7 +34,7 @@ def _there(tmp_path: Path) -> set[str]:
     return {path.name for path in tmp_path.rglob("*") if path.is_file() and path.name != "stored"}
 
 
-def test_only_what_one_worker_has_left_goes(spaces: tuple[FileSpace, ...], tmp_path: Path) -> None:
+def test_only_the_leftovers_of_one_worker_are_deleted(spaces: tuple[FileSpace, ...], tmp_path: Path) -> None:
     worker, other, keeper = spaces
     with keeper.new_upload() as upload, other.new_upload() as half, other.temporary_dir("task") as folder:
         (Path(folder) / "film").write_text("x")
@@ -55,7 +55,7 @@ def test_only_what_one_worker_has_left_goes(spaces: tuple[FileSpace, ...], tmp_p
         assert keeper.clear(WORKER, _none) == 0
 
 
-def test_what_was_stored_before_the_last_finish_is_no_leftover(spaces: tuple[FileSpace, ...], tmp_path: Path) -> None:
+def test_a_file_stored_before_the_last_finish_is_no_leftover(spaces: tuple[FileSpace, ...], tmp_path: Path) -> None:
     worker, _, keeper = spaces
     delivered = _store(worker)
     worker.settled()
@@ -64,14 +64,14 @@ def test_what_was_stored_before_the_last_finish_is_no_leftover(spaces: tuple[Fil
     assert _there(tmp_path) == {delivered}
 
 
-def test_only_what_was_there_counts_as_removed(spaces: tuple[FileSpace, ...]) -> None:
+def test_only_files_that_existed_count_as_removed(spaces: tuple[FileSpace, ...]) -> None:
     worker, _, keeper = spaces
     worker.remove(_store(worker))
     assert keeper.clear(WORKER, _none) == 0
     assert keeper.owners() == []
 
 
-def test_a_note_that_was_cut_off_names_what_is_whole_in_it(spaces: tuple[FileSpace, ...], tmp_path: Path) -> None:
+def test_a_note_that_was_cut_off_names_its_complete_ids(spaces: tuple[FileSpace, ...], tmp_path: Path) -> None:
     worker, _, keeper = spaces
     left = _store(worker)
     with (tmp_path / "tmp" / WORKER / "stored").open("a") as note:
@@ -80,9 +80,7 @@ def test_a_note_that_was_cut_off_names_what_is_whole_in_it(spaces: tuple[FileSpa
     assert _there(tmp_path) == set()
 
 
-def test_the_folder_of_a_worker_that_nobody_knows_stays_until_it_is_old(
-    spaces: tuple[FileSpace, ...], tmp_path: Path
-) -> None:
+def test_the_folder_of_an_unknown_worker_stays_until_it_is_old(spaces: tuple[FileSpace, ...], tmp_path: Path) -> None:
     worker, _, keeper = spaces
     _store(worker)
     with worker.temporary_dir("task"):
@@ -96,7 +94,7 @@ def test_the_folder_of_a_worker_that_nobody_knows_stays_until_it_is_old(
     assert keeper.owners() == []
 
 
-def test_no_age_makes_a_living_workers_folder_go(spaces: tuple[FileSpace, ...], tmp_path: Path) -> None:
+def test_the_folder_of_a_living_worker_is_never_too_old(spaces: tuple[FileSpace, ...], tmp_path: Path) -> None:
     worker, _, keeper = spaces
     with worker.new_upload() as half:
         at = time.time() - 100 * DAY

@@ -1,4 +1,4 @@
-"""The file space on a real disk: what may be opened, and how a file gets there."""
+"""The file space on a real disk: which files may be opened, and how a file is stored."""
 
 import errno
 import hashlib
@@ -33,7 +33,7 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def test_making_a_file_space_touches_nothing(tmp_path: Path) -> None:
+def test_making_a_file_space_touches_no_file(tmp_path: Path) -> None:
     FileSpace(FilesSection(directory=tmp_path / "files"))
     assert list(tmp_path.iterdir()) == []
 
@@ -50,7 +50,7 @@ def test_an_upload_is_stored_under_its_id_with_its_hash(space: FileSpace, tmp_pa
         assert file.read() == b"%PDF-1.7"
 
 
-def test_files_and_folders_are_not_for_everybody(space: FileSpace, tmp_path: Path) -> None:
+def test_files_and_folders_are_closed_to_other_users(space: FileSpace, tmp_path: Path) -> None:
     old = os.umask(0)
     try:
         file_id, _, _ = space.new_upload().commit()
@@ -61,7 +61,7 @@ def test_files_and_folders_are_not_for_everybody(space: FileSpace, tmp_path: Pat
     assert path.parent.stat().st_mode & 0o7777 == 0o750
 
 
-def test_an_upload_over_the_limit_is_refused_and_leaves_nothing(space: FileSpace, tmp_path: Path) -> None:
+def test_an_upload_over_the_limit_is_refused_and_leaves_no_file(space: FileSpace, tmp_path: Path) -> None:
     pending = space.new_upload()
     pending.write(b"x" * 1000)
     with pytest.raises(TooLarge, match="1000 bytes"):
@@ -69,7 +69,7 @@ def test_an_upload_over_the_limit_is_refused_and_leaves_nothing(space: FileSpace
     assert _files(tmp_path / "files") == []
 
 
-def test_an_aborted_upload_leaves_nothing(space: FileSpace, tmp_path: Path) -> None:
+def test_an_aborted_upload_leaves_no_file(space: FileSpace, tmp_path: Path) -> None:
     with space.new_upload() as pending:
         pending.write(b"x")
     pending.abort()
@@ -82,7 +82,7 @@ def test_abort_after_commit_keeps_the_file(space: FileSpace) -> None:
     assert space.path_of(file_id).exists()
 
 
-def test_a_full_disk_is_worth_a_retry_and_leaves_nothing(
+def test_a_full_disk_is_worth_a_retry_and_leaves_no_file(
     space: FileSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pending = space.new_upload()
@@ -110,7 +110,7 @@ def test_an_output_may_be_written_with_seeks(space: FileSpace) -> None:
     assert (output.size_bytes, output.sha256) == (8, hashlib.sha256(b"headdata").hexdigest())
 
 
-def test_an_output_whose_writer_fails_leaves_nothing(space: FileSpace, tmp_path: Path) -> None:
+def test_an_output_whose_writer_fails_leaves_no_file(space: FileSpace, tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         space.add_output("o", lambda file: 1 // 0, "text/plain")
     assert _files(tmp_path / "files") == []
@@ -130,7 +130,7 @@ def test_a_file_below_a_root_is_opened(space: FileSpace, root: Path) -> None:
     "path",
     ["../secret.txt", "../missing.txt", "sub/../../secret.txt", "%2e%2e/secret.txt", "link", "folder/secret.txt", ""],
 )
-def test_a_file_elsewhere_is_refused_in_the_same_words_whether_it_is_there_or_not(
+def test_a_file_outside_the_roots_gets_the_same_refusal_whether_it_exists_or_not(
     space: FileSpace, root: Path, path: str
 ) -> None:
     (root / "link").symlink_to(root.parent / "secret.txt")
@@ -153,7 +153,7 @@ def test_a_link_that_stays_below_the_root_is_followed(space: FileSpace, root: Pa
         assert file.read() == b"inside"
 
 
-def test_a_link_put_there_between_look_and_open_is_not_followed(
+def test_a_link_made_between_check_and_open_is_not_followed(
     space: FileSpace, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.path.realpath
@@ -170,7 +170,7 @@ def test_a_link_put_there_between_look_and_open_is_not_followed(
         space.open_input(f"file:{root}/a b.txt")
 
 
-def test_a_folder_swapped_for_a_link_between_look_and_open_is_noticed(
+def test_a_folder_replaced_by_a_link_between_check_and_open_is_noticed(
     space: FileSpace, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (root / "sub").mkdir()
@@ -189,7 +189,7 @@ def test_a_folder_swapped_for_a_link_between_look_and_open_is_noticed(
         space.open_input(f"file:{root}/sub/secret.txt")
 
 
-def test_a_pipe_is_refused_and_not_waited_for(space: FileSpace, root: Path) -> None:
+def test_a_pipe_is_refused_without_a_wait(space: FileSpace, root: Path) -> None:
     os.mkfifo(root / "pipe")
     with pytest.raises(InputRefused, match="not a regular file"):
         space.open_input(f"file:{root}/pipe")
@@ -211,7 +211,7 @@ def test_uploads_are_not_opened_by_path(tmp_path: Path) -> None:
         ("x", "allowed"),
     ],
 )
-def test_what_cannot_be_had_is_refused_with_its_reason(space: FileSpace, uri: str, reason: str) -> None:
+def test_an_unavailable_source_is_refused_with_its_reason(space: FileSpace, uri: str, reason: str) -> None:
     with pytest.raises(InputRefused, match=reason):
         space.open_input(uri)
 
@@ -222,16 +222,16 @@ def test_without_roots_no_path_is_opened(tmp_path: Path, root: Path) -> None:
 
 
 @pytest.mark.parametrize("file_id", ["", "..", "../../../etc/passwd", "018F6B2E-4A57-7C31-9D2E-5B8F0A6C1D42"])
-def test_what_is_no_id_has_no_path(space: FileSpace, file_id: str) -> None:
+def test_a_text_that_is_no_id_has_no_path(space: FileSpace, file_id: str) -> None:
     with pytest.raises(NotFound):
         space.path_of(file_id)
 
 
-def test_files_made_together_lie_in_different_folders(space: FileSpace) -> None:
+def test_files_of_the_same_moment_are_in_different_folders(space: FileSpace) -> None:
     assert len({space.path_of(uuid7()).parent for _ in range(100)}) > 90
 
 
-def test_a_temporary_folder_is_private_and_goes(space: FileSpace) -> None:
+def test_a_temporary_folder_is_private_and_is_removed(space: FileSpace) -> None:
     with space.temporary_dir(uuid7()) as folder:
         assert Path(folder).stat().st_mode & 0o7777 == 0o700
         (Path(folder) / "a").write_text("x")
@@ -245,7 +245,7 @@ def test_removing_twice_is_no_error(space: FileSpace) -> None:
     assert not space.path_of(file_id).exists()
 
 
-def test_it_works_in_a_process_that_gevent_has_patched(tmp_path: Path) -> None:
+def test_files_work_in_a_process_that_gevent_has_patched(tmp_path: Path) -> None:
     program = """
 import gevent.monkey; gevent.monkey.patch_all()
 import sys

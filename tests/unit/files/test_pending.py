@@ -1,4 +1,4 @@
-"""A file that is being written, and an interrupt that comes as a time limit's does: after any call of the system, before its value is in anybody's hands."""
+"""A file that is being written, and an interrupt after any system call, before its value is assigned."""
 
 import os
 import sys
@@ -20,12 +20,12 @@ CODE = str(Path(files.__file__).parent)
 
 
 class Interrupt(BaseException):
-    """As the worker's: no Exception."""
+    """Derive from BaseException, as the worker's interrupt does."""
 
 
 @contextmanager
 def interrupted(after: int) -> Iterator[None]:
-    """Raise when so many built-in functions have returned to the code of files: a signal's handler runs there, too."""
+    """Raise after this many built-in functions have returned to the code of files, as a signal handler may."""
     left = after
 
     def look(frame: FrameType, event: str, _: object) -> None:
@@ -43,7 +43,7 @@ def interrupted(after: int) -> Iterator[None]:
 
 
 def _held() -> list[str]:
-    """The descriptors that this process has open."""
+    """Return the open descriptors of this process."""
     return sorted(os.listdir("/proc/self/fd"))
 
 
@@ -67,7 +67,7 @@ def test_an_interrupt_leaves_no_descriptor_and_no_file(tmp_path: Path, owner: st
 
 
 @pytest.mark.parametrize("stubborn", ["temporary", "stored"])
-def test_what_cannot_be_removed_does_not_hide_why_it_was_to_be(tmp_path: Path, stubborn: str) -> None:
+def test_a_file_that_cannot_be_removed_does_not_hide_the_first_error(tmp_path: Path, stubborn: str) -> None:
     space = FileSpace(FilesSection(directory=tmp_path))
 
     def write(file: BinaryIO) -> None:
@@ -76,14 +76,14 @@ def test_what_cannot_be_removed_does_not_hide_why_it_was_to_be(tmp_path: Path, s
             path.unlink()
         else:
             path = space.path_of(path.stem)
-        path.mkdir(parents=True)  # which no unlink removes
+        path.mkdir(parents=True)  # unlink removes no folder
         raise Interrupt
 
     with pytest.raises(Interrupt):
         space.add_output("o", write, "text/plain")
 
 
-def test_a_file_that_is_anothers_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_of_another_writer_is_left_alone(tmp_path: Path) -> None:
     there = tmp_path / "a.part"
     there.write_text("another's")
     with pytest.raises(FilesUnavailable, match="exists"):
@@ -91,7 +91,7 @@ def test_a_file_that_is_anothers_is_left_alone(tmp_path: Path) -> None:
     assert there.read_text() == "another's"
 
 
-def test_a_file_that_nobody_holds_any_more_is_aborted(tmp_path: Path) -> None:
+def test_a_file_without_a_holder_is_aborted(tmp_path: Path) -> None:
     before = _held()
     PendingFile("a", tmp_path / "a.part", lambda pending: None)
     assert list(tmp_path.iterdir()) == []

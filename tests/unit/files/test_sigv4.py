@@ -1,4 +1,4 @@
-"""Signatures, against the examples that the signature's authors publish."""
+"""Signatures, compared with the examples that the authors of the algorithm publish."""
 
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ AT = datetime(2013, 5, 24, tzinfo=UTC)
         ([("prefix", "J"), ("max-keys", "2")], "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"),
     ],
 )
-def test_the_published_examples_are_signed_as_published(query: list[tuple[str, str]], signature: str) -> None:
+def test_the_published_examples_get_the_published_signatures(query: list[tuple[str, str]], signature: str) -> None:
     headers = signed_headers("GET", "examplebucket.s3.amazonaws.com", "/", query, EMPTY_SHA256, EXAMPLE, AT)
     assert headers["authorization"] == (
         "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, "

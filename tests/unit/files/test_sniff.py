@@ -1,4 +1,4 @@
-"""Kinds of files, told by their first bytes."""
+"""Media types, recognised by a file's first bytes."""
 
 import io
 import time
@@ -12,7 +12,7 @@ from dtqs.files.sniff import HEAD_BYTES, sniff
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "webp", "tiff", "avif", "bmp"])
-def test_a_picture_is_known_by_its_bytes(kind: str) -> None:
+def test_an_image_is_recognised_by_its_bytes(kind: str) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8), "red").save(buffer, kind)
     assert sniff(buffer.getvalue()[:HEAD_BYTES]) == f"image/{kind}"
@@ -44,7 +44,7 @@ def _zip() -> bytes:
         (b"", "application/octet-stream"),
     ],
 )
-def test_other_files_are_known_by_their_bytes(head: bytes, media_type: str) -> None:
+def test_other_files_are_recognised_by_their_bytes(head: bytes, media_type: str) -> None:
     assert sniff(head) == media_type
 
 
@@ -91,7 +91,7 @@ def _saved(kind: str) -> bytes:
         (b"fLaC\0\0\0\x22", "a sound file (audio/flac)"),
     ],
 )
-def test_a_refusal_can_name_what_a_file_is(head: bytes, said: str) -> None:
+def test_a_refusal_can_describe_the_file(head: bytes, said: str) -> None:
     assert description(sniff(head)) == said
 
 

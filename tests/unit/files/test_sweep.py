@@ -1,4 +1,4 @@
-"""What has no row goes, in bounded steps; what has one, or is young, stays."""
+"""The sweep deletes old files without a row, in bounded steps. Files with a row and young files stay."""
 
 import os
 import time
@@ -44,7 +44,7 @@ def test_only_old_files_without_a_row_are_deleted(space: FileSpace) -> None:
     assert sorted(asked) == sorted([known, unknown])
 
 
-def test_each_call_goes_on_where_the_last_one_ended(space: FileSpace) -> None:
+def test_each_call_continues_where_the_last_one_ended(space: FileSpace) -> None:
     ids = [_stored(space, old=True) for _ in range(5)]
     calls = 0
     while any(space.path_of(i).exists() for i in ids):
@@ -54,13 +54,13 @@ def test_each_call_goes_on_where_the_last_one_ended(space: FileSpace) -> None:
     assert calls > 1
 
 
-def test_a_round_that_has_ended_begins_again(space: FileSpace) -> None:
+def test_a_finished_round_begins_again(space: FileSpace) -> None:
     for _ in range(3):
         _stored(space, old=True)
         assert space.sweep(lambda ids: (), HOUR, ALL) == 1
 
 
-def test_files_that_are_not_ours_stay(space: FileSpace, tmp_path: Path) -> None:
+def test_files_of_other_programs_stay(space: FileSpace, tmp_path: Path) -> None:
     foreign = tmp_path / "00" / "00" / "README"
     foreign.parent.mkdir(parents=True)
     foreign.write_text("x")
@@ -68,7 +68,7 @@ def test_files_that_are_not_ours_stay(space: FileSpace, tmp_path: Path) -> None:
     assert space.sweep(lambda ids: (), HOUR, ALL) == 0
 
 
-def test_what_a_dead_process_left_half_written_goes_and_what_is_written_now_stays(
+def test_a_file_half_written_by_a_dead_process_is_deleted_and_one_being_written_stays(
     space: FileSpace, tmp_path: Path
 ) -> None:
     left, now = space.new_upload(), space.new_upload()

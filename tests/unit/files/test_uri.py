@@ -1,4 +1,4 @@
-"""What a source URI may look like."""
+"""The allowed forms of a source URI."""
 
 import pytest
 
@@ -23,7 +23,7 @@ UPLOAD = "018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
         ("s3://bucket/a/b c%20.jpg", SourceUri("s3", "bucket/a/b c%20.jpg")),
     ],
 )
-def test_a_uri_is_taken_apart(uri: str, expected: SourceUri) -> None:
+def test_a_uri_is_split_into_its_parts(uri: str, expected: SourceUri) -> None:
     assert parse(uri) == expected
 
 
@@ -65,7 +65,7 @@ def test_a_uri_is_taken_apart(uri: str, expected: SourceUri) -> None:
         *("s3://bucket/" + "a" * 1025, "s3://bu%2fcket/a"),
     ],
 )
-def test_what_is_no_source_is_refused_with_what_is_allowed(uri: str) -> None:
+def test_text_that_is_no_source_is_refused_with_the_allowed_forms(uri: str) -> None:
     with pytest.raises(ValueError, match=r"allowed|cannot be read"):
         parse(uri)
 
@@ -106,11 +106,11 @@ def test_what_is_no_source_is_refused_with_what_is_allowed(uri: str) -> None:
         ("", ""),
     ],
 )
-def test_people_are_told_a_sources_name_without_its_secrets(uri: str, words: str) -> None:
+def test_a_redacted_source_has_no_secrets(uri: str, words: str) -> None:
     assert redacted(uri) == words
 
 
-def test_why_a_uri_is_refused_does_not_tell_its_secrets() -> None:
+def test_the_reason_of_a_refusal_contains_no_secret() -> None:
     for uri in (
         "https://ada:secret@h/",
         "https://ada:secret/",
@@ -124,7 +124,7 @@ def test_why_a_uri_is_refused_does_not_tell_its_secrets() -> None:
         assert "secret" not in str(refused.value)
 
 
-def test_an_upload_is_one_however_its_scheme_is_written() -> None:
+def test_an_upload_is_recognised_in_every_spelling_of_its_scheme() -> None:
     assert [upload_id(uri) for uri in (f"upload:{UPLOAD}", f"UpLoad:{UPLOAD}", "upload:x", f"file:/{UPLOAD}", "")] == [
         UPLOAD,
         UPLOAD,

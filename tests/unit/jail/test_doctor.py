@@ -1,4 +1,4 @@
-"""The doctor's words about the jail, for kernels that are not here."""
+"""The doctor's texts about the jail, for kernels that this machine does not have."""
 
 import os
 from dataclasses import replace
@@ -26,7 +26,7 @@ def told(monkeypatch: pytest.MonkeyPatch, offer: Offer, config: Config) -> list[
     return [(check.part, check.state, check.found, check.advice) for check in checks.jail(config)]
 
 
-def test_a_whole_jail_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_jail_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(monkeypatch, WHOLE, config(tmp_path, "best")) == [
         ("jail", "ok", "Landlock (ABI 7), seccomp, a network namespace", "")
     ]
@@ -43,7 +43,7 @@ def test_a_whole_jail_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("required", "failed", "this node refuses image and video tasks"),
     ],
 )
-def test_a_missing_part_says_what_it_means(
+def test_a_missing_part_is_reported_with_its_consequence(
     mode: str, state: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offer = replace(
@@ -58,7 +58,7 @@ def test_a_missing_part_says_what_it_means(
     assert words in advice
 
 
-def test_secrets_where_programs_lie_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_in_a_folder_of_programs_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = Path(os.path.abspath(checks.__file__)).parents[2]
     assert exposed(package / "dtqs.ini")
     assert not exposed(package.parent / "dtqs.ini")
@@ -69,6 +69,7 @@ def test_secrets_where_programs_lie_are_told(tmp_path: Path, monkeypatch: pytest
     *_, (part, state, found, advice) = told(monkeypatch, WHOLE, load(tmp_path / "dtqs.ini", {}))
     assert (part, state) == ("jail", "warning")
     assert found.startswith(
-        f"this configuration ({tmp_path}/dtqs.ini), [postgresql] dsn_file ({secret}) is in a folder of programs and libraries"
+        f"this configuration ({tmp_path}/dtqs.ini), [postgresql] dsn_file ({secret}) is in a folder "
+        "of programs and libraries"
     )
     assert "/etc/dtqs" in advice

@@ -1,4 +1,4 @@
-"""The filter of system calls, run by a small machine of the test's own: so arm64 is judged on any computer."""
+"""The filter of system calls, run by an interpreter of this test, so that arm64 is checked on any machine."""
 
 import errno
 import re
@@ -57,7 +57,7 @@ def test_each_kind_of_process_has_its_own_calls(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_what_reaches_other_processes_is_refused(machine: str) -> None:
+def test_calls_that_reach_other_processes_are_refused(machine: str) -> None:
     allowed = set(syscalls.plain(machine)) | set(syscalls.judged(machine)) | set(syscalls.socket(machine))
     assert not allowed & {
         "socket",
@@ -90,13 +90,13 @@ def test_what_reaches_other_processes_is_refused(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_libraries_hear_of_newer_calls_that_the_kernel_has_none(machine: str) -> None:
+def test_newer_calls_are_answered_as_unknown_so_that_libraries_fall_back(machine: str) -> None:
     assert judge(machine, FFMPEG, "clone3") == UNKNOWN
     assert judge(machine, FFMPEG, 457) == judge(machine, FFMPEG, 0x3FFFFFFF) == UNKNOWN
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_another_processors_calls_end_the_process(machine: str) -> None:
+def test_calls_of_another_processor_end_the_process(machine: str) -> None:
     for audit in (0x40000003, 0x40000028, *(word for name, word in MACHINES.items() if name != machine)):
         assert judge(machine, FFMPEG, 0, audit=audit) == KILL
     x32 = 0x40000000
@@ -104,7 +104,7 @@ def test_another_processors_calls_end_the_process(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_the_numbers_are_those_of_the_kernels_headers(machine: str) -> None:
+def test_the_call_numbers_equal_the_kernels_headers(machine: str) -> None:
     header = Path(HEADERS[machine])
     if not header.exists():
         pytest.skip(f"no {header}: install linux-libc-dev")
@@ -115,5 +115,5 @@ def test_the_numbers_are_those_of_the_kernels_headers(machine: str) -> None:
     told = {name: known.get(other_names.get(name, name)) for name in ours}
     assert {name: number for name, number in told.items() if number not in (None, ours[name])} == {}
     assert {name for name, number in told.items() if number is None} <= {"futex_wake", "futex_wait", "futex_requeue"}, (
-        "newer than the header"
+        "the call is newer than the header"
     )

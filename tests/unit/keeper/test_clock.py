@@ -1,4 +1,4 @@
-"""A step of the database's clock is seen against the monotonic clock, however long replies take."""
+"""A step of the database's clock is detected against the monotonic clock, also with slow replies."""
 
 import pytest
 
@@ -12,12 +12,14 @@ from dtqs.keeper.clock import DatabaseClock, Step
         (5000.31, None),  # a reply of 0.2 s explains it
         (5001.6, None),
         (4940.5, Step(pytest.approx(-59.8), pytest.approx(5000.7))),
-        (4999.4, None),  # back by 0.9 s: not worth it
+        (4999.4, None),  # back by 0.9 s: too small to act on
         (4999.2, Step(pytest.approx(-1.1), pytest.approx(5000.7))),
         (8600.5, Step(pytest.approx(3599.8), 8600.5)),
     ],
 )
-def test_a_step_is_what_no_time_between_the_looks_explains(shown: float, expected: Step | None) -> None:
+def test_a_step_is_a_change_that_the_time_between_two_looks_does_not_explain(
+    shown: float, expected: Step | None
+) -> None:
     clock = DatabaseClock()
     assert clock.looked(5000.0, 100.0, 100.1) is None
     assert clock.looked(shown, 100.4, 100.7) == expected

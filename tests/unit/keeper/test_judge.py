@@ -1,4 +1,4 @@
-"""A keeper judges by its own clock and by heartbeats that do not change, and a node vouches for its own."""
+"""A keeper uses its own clock and unchanged heartbeats to find dead workers; a node vouches for its own workers."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ def watched(judge: Judge, heartbeat: str, start: float, seconds: float) -> float
     return at
 
 
-def test_a_heartbeat_that_does_not_change_for_a_lease_is_a_dead_workers() -> None:
+def test_a_worker_whose_heartbeat_is_unchanged_for_a_lease_is_dead() -> None:
     judge = Judge(30.0, 2.5)
     at = watched(judge, "a", 0.0, 30.0)
     assert judge.dead(at) == {}
@@ -29,14 +29,14 @@ def test_a_heartbeat_that_does_not_change_for_a_lease_is_a_dead_workers() -> Non
     assert judge.dead(at) == {"w": "a"}
 
 
-def test_any_change_is_a_sign_of_life_also_one_back_in_time() -> None:
+def test_any_change_is_a_sign_of_life_even_an_earlier_time() -> None:
     judge = Judge(30.0, 2.5)
     at = watched(judge, "12:00", 0.0, 25.0)
     at = watched(judge, "11:00", at, 25.0)
     assert judge.dead(at) == {}
 
 
-def test_a_keeper_that_stood_still_or_could_not_look_begins_anew() -> None:
+def test_a_keeper_that_was_suspended_or_could_not_look_starts_again() -> None:
     judge = Judge(30.0, 2.5)
     at = watched(judge, "a", 0.0, 28.0)
     at = watched(judge, "a", at + 60.0, 25.0)
@@ -46,7 +46,7 @@ def test_a_keeper_that_stood_still_or_could_not_look_begins_anew() -> None:
     assert judge.dead(at) == {}
 
 
-def test_a_worker_whose_row_is_gone_is_nobodys_to_judge() -> None:
+def test_a_worker_without_a_row_is_not_judged() -> None:
     judge = Judge(30.0, 2.5)
     at = watched(judge, "a", 0.0, 40.0)
     judge.looked({}, at + 1)
@@ -54,7 +54,7 @@ def test_a_worker_whose_row_is_gone_is_nobodys_to_judge() -> None:
     assert judge.silent_seconds("w", at + 1) is None
 
 
-def test_what_the_keeper_writes_for_a_worker_lets_it_live_and_is_no_word_of_its_own() -> None:
+def test_a_heartbeat_written_by_the_keeper_prolongs_a_life_and_is_no_sign_of_it() -> None:
     judge = Judge(30.0, 2.5)
     at = watched(judge, "a", 0.0, 29.0)
     judge.vouched({"w": "b"}, at)
@@ -68,17 +68,18 @@ def test_what_the_keeper_writes_for_a_worker_lets_it_live_and_is_no_word_of_its_
     ("changes", "silent", "now", "expected"),
     [
         ({}, 1.0, 1001.0, False),
-        ({}, 11.0, 1001.0, True),  # gives signs of life, and cannot reach PostgreSQL
+        ({}, 11.0, 1001.0, True),  # signs of life on the scoreboard, but no connection to PostgreSQL
         ({}, 61.0, 1001.0, False),
-        ({"kill_at": 2000.0}, 61.0, 1001.0, True),  # for as long as its attempt may run
-        ({}, 1.0, 1006.0, True),  # its interpreter is held
+        ({"kill_at": 2000.0}, 61.0, 1001.0, True),  # until the end of its attempt's time limit
+        ({}, 1.0, 1006.0, True),  # a library holds its interpreter
         ({"kill_at": 1050.0}, 45.0, 1045.0, True),
-        ({"kill_at": 1050.0}, 45.0, 1056.0, False),  # its supervisor has not killed it
+        ({"kill_at": 1050.0}, 45.0, 1056.0, False),  # its supervisor should have killed it
         ({"kill_at": 2000.0}, 45.0, 1186.0, False),
         ({"pid": 0}, 11.0, 1001.0, False),
     ],
 )
-def test_a_node_vouches_until_its_supervisor_kills(
+def test_a_node_vouches_for_a_worker_until_its_supervisor_would_kill_it(
     changes: dict[str, float], silent: float, now: float, expected: bool
 ) -> None:
-    assert vouches(dataclasses.replace(RECORD, **changes), silent, now, LEASE, LIMITS) is expected  # type: ignore[arg-type]
+    record = dataclasses.replace(RECORD, **changes)  # type: ignore[arg-type]
+    assert vouches(record, silent, now, LEASE, LIMITS) is expected

@@ -1,4 +1,4 @@
-"""The relay after steps of the database's clock: each counts for itself, once what it calls for is done."""
+"""The relay after steps of the database's clock: each step is handled once."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,7 +13,7 @@ NOON = 12 * HOUR
 
 
 class SteppedBacklog:
-    """Shows the time that a test sets, and notes each pass over the backlog: until when what was due stays due, and where the batch begins."""
+    """Show the time that a test sets, and note each pass: the time until which tasks count as due, and its first id."""
 
     def __init__(self) -> None:
         self.shown, self.batches, self.seen = NOON, 1, list[tuple[float, str]]()
@@ -41,14 +41,14 @@ def relay(backlog: SteppedBacklog) -> Relay:
     return made
 
 
-def test_a_second_step_back_does_not_bring_the_first_ones_time_again(relay: Relay, backlog: SteppedBacklog) -> None:
+def test_a_second_step_back_is_handled_from_its_own_time(relay: Relay, backlog: SteppedBacklog) -> None:
     for shown in (NOON - HOUR, NOON - HOUR + 600, NOON - HOUR + 590):
         backlog.shown = shown
         relay.turn()
     assert [until for until, _ in backlog.seen] == [pytest.approx(NOON, abs=5), pytest.approx(NOON - HOUR + 600, abs=5)]
 
 
-def test_a_step_back_while_the_first_is_worked_on_keeps_its_time_and_begins_again(
+def test_a_step_back_during_the_first_ones_pass_keeps_its_time_and_starts_the_pass_again(
     relay: Relay, backlog: SteppedBacklog
 ) -> None:
     backlog.batches = 3

@@ -1,4 +1,4 @@
-"""Which processors there are, from where, with which settings, and what they refuse."""
+"""The catalog: built-in and installed processors, their settings, and the payloads that they refuse."""
 
 import sys
 from collections.abc import Callable
@@ -72,13 +72,15 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     return write
 
 
-def test_the_built_in_ones_are_there(config: Callable[..., Config]) -> None:
+def test_the_built_in_processors_are_found(config: Callable[..., Config]) -> None:
     catalog = Catalog.load(config())
     assert {"echo", "image"} <= set(catalog.names())
     assert catalog.get("echo").name == "echo"
 
 
-def test_those_of_other_packages_are_there_with_their_settings(config: Callable[..., Config], install: Install) -> None:
+def test_processors_of_other_packages_are_found_with_their_settings(
+    config: Callable[..., Config], install: Install
+) -> None:
     install(SHOUT, "shout = theirs:Shout\nwhisper = theirs:whisper")
     catalog = Catalog.load(config("[processor:shout]\nmark = ?\n"))
     shout, payload = catalog.validate("shout", {"text": "hey"})
@@ -93,11 +95,12 @@ def test_those_of_other_packages_are_there_with_their_settings(config: Callable[
     )
 
 
-def test_an_operator_can_set_every_types_limits(config: Callable[..., Config], install: Install) -> None:
+def test_an_operator_can_set_the_limits_of_every_type(config: Callable[..., Config], install: Install) -> None:
     install(SHOUT, "shout = theirs:Shout\nwhisper = theirs:whisper")
     catalog = Catalog.load(
         config(
-            "[processor:shout]\ntimeout_seconds = 3.5\n[processor:whisper]\nmax_retries = 0\n[processor:echo]\nmax_retries = 7\n"
+            "[processor:shout]\ntimeout_seconds = 3.5\n[processor:whisper]\nmax_retries = 0\n[processor:echo]\n"
+            "max_retries = 7\n"
         )
     )
     limits = {
@@ -123,7 +126,7 @@ def test_an_operator_can_set_every_types_limits(config: Callable[..., Config], i
         ),
     ],
 )
-def test_a_broken_one_of_another_package_is_named(
+def test_a_broken_processor_of_another_package_is_named(
     config: Callable[..., Config], install: Install, source: str, point: str, problem: str
 ) -> None:
     install(source, point)
@@ -132,7 +135,7 @@ def test_a_broken_one_of_another_package_is_named(
     assert "theirs" in str(caught.value)
 
 
-def test_all_that_is_wrong_with_the_settings_is_told_at_once(config: Callable[..., Config]) -> None:
+def test_all_wrong_settings_are_reported_at_once(config: Callable[..., Config]) -> None:
     with pytest.raises(ConfigError) as caught:
         Catalog.load(
             config(
@@ -154,13 +157,13 @@ def test_an_unknown_task_type_is_answered_with_the_known_ones(config: Callable[.
         Catalog.load(config()).get("ecko")
 
 
-def test_a_valid_payload_comes_back_as_its_model(config: Callable[..., Config]) -> None:
+def test_a_valid_payload_is_returned_as_its_model(config: Callable[..., Config]) -> None:
     processor, payload = Catalog.load(config()).validate("image", {"source": UPLOAD, "outputs": [{"name": "a"}]})
     assert processor.name == "image"
     assert isinstance(payload, ImagePayload)
 
 
-def test_everything_that_is_wrong_with_a_payload_is_told_at_once(config: Callable[..., Config]) -> None:
+def test_all_faults_of_a_payload_are_reported_at_once(config: Callable[..., Config]) -> None:
     outputs = [{"name": "a", "width": 0, "heigth": 1, "format": "bmp"}, {"name": "a", "width": "10"}, 7]
     with pytest.raises(Invalid) as caught:
         Catalog.load(config()).validate("image", {"source": "ftp://x", "outputs": outputs, "extra": 1})
@@ -205,7 +208,9 @@ VIDEO = {
 }
 
 
-def test_faults_between_the_fields_of_a_film_are_told_with_all_others(config: Callable[..., Config]) -> None:
+def test_contradictions_between_the_fields_of_a_video_are_reported_with_all_other_faults(
+    config: Callable[..., Config],
+) -> None:
     outputs = [
         {"name": "a", "format": "webm", "video_codec": "h264", "crf": 64},
         {"name": "A", "preset": "web-720", "short_side": 720, "width": 100},
@@ -246,7 +251,7 @@ FIELDS = st.sampled_from(sorted({*ImageOutput.model_fields, *VideoOutput.model_f
     VALUES
     | st.fixed_dictionaries({"outputs": VALUES | st.lists(VALUES | st.dictionaries(FIELDS, VALUES), max_size=3)}),
 )
-def test_whatever_a_payload_is_made_of_it_is_answered_with_each_wrong_field_once(task_type: str, payload: Any) -> None:
+def test_each_wrong_field_of_any_payload_is_reported_once(task_type: str, payload: Any) -> None:
     with pytest.raises(Invalid) as caught:
         CATALOG.validate(task_type, payload)
     fields = [problem.field for problem in caught.value.problems if problem.field != "payload"]
@@ -267,7 +272,7 @@ def test_whatever_a_payload_is_made_of_it_is_answered_with_each_wrong_field_once
         {"start_seconds": -1, "end_seconds": 0},
     ],
 )
-def test_a_field_that_is_wrong_itself_makes_no_other_one_wrong(
+def test_a_wrong_field_causes_no_fault_at_another_field(
     config: Callable[..., Config], output: dict[str, object]
 ) -> None:
     with pytest.raises(Invalid) as caught:
@@ -275,7 +280,7 @@ def test_a_field_that_is_wrong_itself_makes_no_other_one_wrong(
     assert len(caught.value.problems) == 1
 
 
-def test_what_settings_forbid_is_told_with_all_others(config: Callable[..., Config]) -> None:
+def test_faults_against_the_settings_are_reported_with_all_others(config: Callable[..., Config]) -> None:
     outputs = [{"name": "a", "width": 101, "format": "bmp"}, {"name": "b"}, {"name": "c"}]
     with pytest.raises(Invalid) as caught:
         Catalog.load(config("[processor:image]\nmax_outputs = 2\nmax_side_pixels = 100\n")).validate(
@@ -335,21 +340,21 @@ def test_a_payload_that_is_no_object_is_refused(config: Callable[..., Config], t
     assert message.startswith("must be an object, not ")
 
 
-def test_a_missing_field_is_named_with_what_it_should_be(config: Callable[..., Config]) -> None:
+def test_a_missing_field_is_named_with_its_description(config: Callable[..., Config]) -> None:
     with pytest.raises(Invalid) as caught:
         Catalog.load(config()).validate("image", {})
     assert [p.field for p in caught.value.problems] == ["payload.source"]
     assert caught.value.problems[0].message.startswith("must be given; URI of the input: upload:ID")
 
 
-def test_the_list_of_problems_has_an_end(config: Callable[..., Config]) -> None:
+def test_the_list_of_problems_is_limited(config: Callable[..., Config]) -> None:
     with pytest.raises(Invalid) as caught:
         Catalog.load(config()).validate("image", {"source": UPLOAD, **{f"x{n}": n for n in range(150)}})
     assert len(caught.value.problems) == 101
     assert caught.value.problems[-1].message == "50 more"
 
 
-def test_what_settings_forbid_is_told_at_submit(config: Callable[..., Config]) -> None:
+def test_faults_against_the_settings_are_reported_at_submit(config: Callable[..., Config]) -> None:
     catalog = Catalog.load(config("[processor:image]\nmax_outputs = 1\nmax_side_pixels = 100\n"))
     with pytest.raises(Invalid) as caught:
         catalog.validate(

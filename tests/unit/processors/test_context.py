@@ -1,4 +1,4 @@
-"""What a processor's Context does of itself, before anything reaches the worker."""
+"""The parts of a processor's Context that work without a worker."""
 
 import pytest
 
@@ -9,20 +9,20 @@ from dtqs.uuid7 import uuid7
 from tests.support.fix_processors import Attempt
 
 
-def test_a_limit_that_is_named_twice_is_one_limit(attempt: Attempt) -> None:
+def test_a_limit_named_twice_is_one_limit(attempt: Attempt) -> None:
     attempt.context().take_all([Turn("b", 1), Turn("a", 1), Turn("b", 1)])
     assert attempt.reports.turns == [Turn("b", 1), Turn("a", 1)]
 
 
 @pytest.mark.parametrize("other", [Turn("a", 2), Turn("a", 1, 5)])
-def test_two_rates_of_one_limit_are_refused_in_words_and_nothing_is_taken(attempt: Attempt, other: Turn) -> None:
+def test_two_rates_of_one_limit_are_refused_with_a_message_and_take_no_turn(attempt: Attempt, other: Turn) -> None:
     with pytest.raises(PermanentError, match="the rate limit a is given twice, with different rates or bursts"):
         attempt.context().take_all([Turn("b", 1), Turn("a", 1), other])
     assert attempt.reports.turns == []
 
 
 @pytest.mark.parametrize("form", ["upload:{}", "UPLOAD:{}", "Upload:{}"])
-def test_an_upload_is_opened_only_where_its_owner_is_the_tasks(attempt: Attempt, form: str) -> None:
+def test_an_upload_is_opened_only_if_its_owner_is_the_tasks(attempt: Attempt, form: str) -> None:
     asked = []
 
     def refuse(task_id: str, uri: str, file_id: str) -> None:

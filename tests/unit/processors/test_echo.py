@@ -1,4 +1,4 @@
-"""The processor `echo`: what it returns, obeys and costs."""
+"""The processor `echo`: its results, the fields that it obeys, and its cost."""
 
 import os
 import time
@@ -32,7 +32,7 @@ def _run(payload: dict[str, Any], number: int = 1) -> testing.Attempt:
         {"fail_times": 0, "steps": 0},
     ],
 )
-def test_it_returns_its_payload_as_it_was_given(payload: dict[str, Any]) -> None:
+def test_echo_returns_its_payload_unchanged(payload: dict[str, Any]) -> None:
     assert orjson.dumps(_run(payload).result) == orjson.dumps(payload)
 
 
@@ -44,7 +44,7 @@ def test_it_returns_its_payload_as_it_was_given(payload: dict[str, Any]) -> None
         *(({name: 0, "a": 1}, False) for name in ("sleep_seconds", "spin_seconds", "fail_times", "steps", "exit")),
     ],
 )
-def test_it_is_light_unless_a_known_field_is_given(payload: dict[str, Any], light: bool) -> None:
+def test_echo_is_light_unless_a_known_field_is_given(payload: dict[str, Any], light: bool) -> None:
     assert echo.is_light(EchoPayload.model_validate(payload)) is light
 
 
@@ -64,7 +64,7 @@ def test_known_fields_are_typed_and_bounded(payload: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 1, "a", [1]])
-def test_what_is_no_object_is_refused(value: object) -> None:
+def test_a_payload_that_is_no_object_is_refused(value: object) -> None:
     with pytest.raises(ValidationError):
         EchoPayload.model_validate(value)
 
@@ -72,31 +72,31 @@ def test_what_is_no_object_is_refused(value: object) -> None:
 @pytest.mark.parametrize(
     ("how", "kind", "settled"), [("transient", TransientError, "retry"), ("permanent", PermanentError, "failed")]
 )
-def test_it_fails_as_asked(how: str, kind: type[Exception], settled: str) -> None:
+def test_echo_fails_as_requested(how: str, kind: type[Exception], settled: str) -> None:
     attempt = _run({"fail": how})
     assert (type(attempt.error), attempt.settled) == (kind, settled)
 
 
-def test_it_fails_so_many_times_and_then_succeeds() -> None:
+def test_echo_fails_the_requested_number_of_times_and_then_succeeds() -> None:
     attempts = [_run({"fail_times": 2}, number) for number in (1, 2, 3)]
     assert [attempt.settled for attempt in attempts] == ["retry", "retry", "completed"]
     assert attempts[-1].result == {"fail_times": 2}
 
 
-def test_it_reports_each_step_and_spreads_the_sleep_over_them() -> None:
+def test_echo_reports_each_step_and_spreads_the_sleep_over_them() -> None:
     started = time.monotonic()
     attempt = _run({"steps": 4, "sleep_seconds": 0.08})
     assert [each.fraction for each in attempt.progress] == [0.25, 0.5, 0.75, 1.0]
     assert 0.08 <= time.monotonic() - started < 1
 
 
-def test_it_spins() -> None:
+def test_echo_computes_for_the_requested_time() -> None:
     def computed() -> float:
         started = time.process_time()
         _run({"spin_seconds": 0.1})
         return time.process_time() - started
 
-    # the best of some: a loaded machine may give the process a small part of that time
+    # the best of several runs: a loaded machine may give the process a small part of that time
     assert any(computed() > 0.02 for _ in range(40))
 
 
@@ -105,7 +105,7 @@ def test_the_effect_is_marked_before_everything_else() -> None:
     assert (attempt.settled, attempt.effects) == ("retry", (Effect.RETRY,))
 
 
-def test_it_dies_as_asked_after_its_steps(attempt: Attempt) -> None:
+def test_echo_exits_as_requested_after_its_steps(attempt: Attempt) -> None:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -121,7 +121,7 @@ def test_it_dies_as_asked_after_its_steps(attempt: Attempt) -> None:
 @pytest.mark.parametrize(
     "payload", [{"exit": 0}, {"spin_seconds": 0.1}, {"sleep_seconds": 10.1}, {"sleep_seconds": 86400, "exit": 1}]
 )
-def test_what_takes_a_worker_from_others_needs_the_setting(payload: dict[str, Any], attempt: Attempt) -> None:
+def test_a_payload_that_holds_up_a_worker_needs_the_setting(payload: dict[str, Any], attempt: Attempt) -> None:
     valid = EchoPayload.model_validate(payload)
     problems = guarded.problems(valid)
     assert {problem.field for problem in problems} == {f"payload.{name}" for name in payload}
@@ -141,11 +141,11 @@ def test_what_takes_a_worker_from_others_needs_the_setting(payload: dict[str, An
         {"a": 1},
     ],
 )
-def test_what_is_harmless_does_not(payload: dict[str, Any]) -> None:
+def test_a_harmless_payload_needs_no_setting(payload: dict[str, Any]) -> None:
     assert not guarded.problems(EchoPayload.model_validate(payload))
 
 
-def test_a_tiny_task_costs_little(attempt: Attempt) -> None:
+def test_a_tiny_task_costs_at_most_2_5_microseconds(attempt: Attempt) -> None:
     context, payload = attempt.context(), {"a": 1}
 
     def microseconds() -> float:
@@ -154,11 +154,12 @@ def test_a_tiny_task_costs_little(attempt: Attempt) -> None:
             echo.run(EchoPayload.model_validate(payload), context)
         return (time.thread_time() - started) / 2000 * 1e6
 
-    # this thread's own time, and the best of many: other processes share the machine; validation by the model itself takes twice as long
+    # Thread time and the best of many runs, because other processes share the machine.
+    # Validation by the model itself takes twice as long.
     assert min(microseconds() for _ in range(60)) < 2.5
 
 
-def test_payloads_without_known_fields_do_not_share_what_they_hold() -> None:
+def test_payloads_without_known_fields_share_no_mutable_value() -> None:
     first, second = EchoPayload.model_validate({"a": 1}), EchoPayload.model_validate({"b": 2})
     assert (first.model_extra, second.model_extra, first.steps) == ({"a": 1}, {"b": 2}, 0)
     with pytest.raises(ValidationError):

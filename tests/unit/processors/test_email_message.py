@@ -1,4 +1,4 @@
-"""What a mail is as bytes: read back by the standard library's parser, and its signature by a verifier."""
+"""An e-mail's bytes: read back by the standard library's parser, and its signature by a verifier."""
 
 from email import message_from_bytes
 from email.header import decode_header, make_header
@@ -36,7 +36,7 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl
 def read(field: str) -> EmailMessage:
     assert field.endswith("\r\n")
     lines = field.removesuffix("\r\n").split("\r\n")
-    assert all(line.startswith(" ") and line.strip(" ") for line in lines[1:]), "nothing but one header"
+    assert all(line.startswith(" ") and line.strip(" ") for line in lines[1:]), "the field is one header"
     assert all(len(line.encode()) <= 998 for line in lines)
     return message_from_bytes(field.encode() + b"\r\n", policy=default)
 
@@ -63,7 +63,7 @@ def test_a_text_is_read_back_from_its_header(text: str) -> None:
 def test_addresses_are_read_back_from_their_header(addresses: list[Address]) -> None:
     field = address_field("To", addresses)
     read(field)
-    # not by the newer parser, which takes the space between two encoded words of a name for a part of it (RFC 2047, 6.2)
+    # The newer parser takes the space between two encoded words of a name for a part of it (RFC 2047, 6.2).
     found = [(str(make_header(decode_header(name))), spec) for name, spec in getaddresses([field.removeprefix("To:")])]
     assert [(name.split(), spec) for name, spec in found] == [(each.name.split(), each.spec) for each in addresses]
 
@@ -73,7 +73,7 @@ def body(part: Any) -> str:
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
-def test_no_header_is_written_with_a_line_end_in_it(end: str) -> None:
+def test_no_header_contains_a_line_end(end: str) -> None:
     with pytest.raises(ValueError, match="line end"):
         text_field("Subject", f"a{end}Bcc: eve@example.org")
     with pytest.raises(ValueError, match="line end"):
@@ -82,7 +82,7 @@ def test_no_header_is_written_with_a_line_end_in_it(end: str) -> None:
 
 @pytest.fixture
 def made(attempt: Attempt, tmp_path: Path) -> Any:
-    """Run a task whose mail goes into a folder, and return the mail and the result."""
+    """Run a task whose e-mail goes into a folder, and return the e-mail and the result."""
     (tmp_path / "sources").mkdir()
     (tmp_path / "sources" / "logo.png").write_bytes(PNG)
     (tmp_path / "sources" / "data").write_bytes(b"a,b\n" * 10)
@@ -100,7 +100,7 @@ def made(attempt: Attempt, tmp_path: Path) -> Any:
     return run
 
 
-def test_a_mail_in_the_folder_has_its_envelope(made: Any) -> None:
+def test_an_email_in_the_folder_has_its_envelope(made: Any) -> None:
     mail = made(
         {
             "text": "hello\n",
@@ -114,9 +114,7 @@ def test_a_mail_in_the_folder_has_its_envelope(made: Any) -> None:
     assert (mail["From"], mail["Reply-To"], mail["Bcc"]) == ("Boss <boss@example.org>", "Help <help@example.org>", None)
 
 
-def test_text_and_html_are_alternatives_with_what_the_html_shows_and_what_is_attached(
-    made: Any, tmp_path: Path
-) -> None:
+def test_text_and_html_are_alternatives_with_inline_images_and_attachments(made: Any, tmp_path: Path) -> None:
     source = f"file:{tmp_path}/sources/"
     mail = made(
         {
@@ -137,7 +135,7 @@ def test_text_and_html_are_alternatives_with_what_the_html_shows_and_what_is_att
         "multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png",
     ]  # fmt: skip
     assert text.get_content().strip() == "Grüße"
-    assert mail.as_bytes().isascii(), "no server need be asked whether it takes more"
+    assert mail.as_bytes().isascii(), "a server without 8BITMIME accepts the e-mail"
     assert (logo["Content-ID"], logo.get_content_disposition(), logo.get_content()) == ("<logo>", "inline", PNG)
     assert (table.get_filename(), table.get_content_type(), table.get_payload(decode=True)) == (
         "Übersicht.csv",
@@ -148,7 +146,7 @@ def test_text_and_html_are_alternatives_with_what_the_html_shows_and_what_is_att
     assert mail.get_body(("html",)).get_content().strip() == '<img src="cid:logo">'
 
 
-def test_html_alone_and_what_it_shows(made: Any, tmp_path: Path) -> None:
+def test_html_alone_may_have_inline_images(made: Any, tmp_path: Path) -> None:
     source = {"source": f"file:{tmp_path}/sources/logo.png", "filename": "logo.png", "inline": True}
     assert made({"html": "<p>x"}).get_content_type() == "text/html"
     mail = made({"html": "<p>x", "attachments": [source]})
@@ -156,7 +154,7 @@ def test_html_alone_and_what_it_shows(made: Any, tmp_path: Path) -> None:
     assert list(mail.iter_parts())[1]["Content-ID"] == "<logo.png>"
 
 
-def test_an_upload_gets_a_name_by_its_content(made: Any, attempt: Attempt) -> None:
+def test_an_upload_is_named_after_its_content(made: Any, attempt: Attempt) -> None:
     with attempt.space.new_upload() as upload:
         upload.write(PNG)
         upload.commit()
@@ -175,7 +173,7 @@ def test_attachments_over_the_limit_are_refused_unread(made: Any, tmp_path: Path
         made({"text": "x" * 1900}, max_message_bytes=2000)
 
 
-def test_lists_are_left_as_the_mail_says(made: Any) -> None:
+def test_the_unsubscribe_headers_are_as_requested(made: Any) -> None:
     mail = made(
         {
             "text": "x",
@@ -189,7 +187,7 @@ def test_lists_are_left_as_the_mail_says(made: Any) -> None:
     assert mail["X-Campaign"] == "Frühling"
 
 
-def test_a_header_of_a_list_may_be_given_whole(made: Any) -> None:
+def test_a_header_of_a_list_may_be_given_complete(made: Any) -> None:
     uris = f"<https://example.org/u?token={'x' * 300}>, <mailto:u@example.org?subject=unsubscribe>"
     mail = made(
         {"text": "x", "headers": {"List-Unsubscribe": uris, "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}}
@@ -217,7 +215,7 @@ def templates(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_mailbox_that_only_the_envelope_names_needs_the_servers_help_too() -> None:
+def test_a_non_ascii_mailbox_only_in_the_envelope_needs_smtputf8_too() -> None:
     payload = EmailPayload.model_validate(
         {"to": ["a@b.c"], "bcc": ["jürgen@b.c", "a@b.c"], "subject": "s", "text": "t"}
     )
@@ -260,7 +258,7 @@ def test_a_changed_template_is_read_again(made: Any, templates: Path) -> None:
         ("plain", {}, "plain.subject.txt is missing, and the task gives no subject"),
     ],
 )
-def test_a_template_that_fails_says_where(
+def test_a_template_error_names_its_place(
     made: Any, templates: Path, name: str, context: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(TemplateFault, match=reason):
@@ -270,7 +268,7 @@ def test_a_template_that_fails_says_where(
         )
 
 
-def test_control_characters_from_a_template_get_into_no_header(made: Any, templates: Path) -> None:
+def test_control_characters_from_a_template_reach_no_header(made: Any, templates: Path) -> None:
     mail = made(
         {"subject": None, "template": "welcome", "context": {"name": "x\r\nBcc: eve@example.org"}}, templates=templates
     )
@@ -279,7 +277,7 @@ def test_control_characters_from_a_template_get_into_no_header(made: Any, templa
         made({"subject": None, "template": "welcome", "context": {"name": "\0"}}, templates=templates)
 
 
-def test_a_signature_is_good_and_breaks_with_every_change(attempt: Attempt, tmp_path: Path) -> None:
+def test_a_signature_is_valid_and_every_change_breaks_it(attempt: Attempt, tmp_path: Path) -> None:
     key = rsa.generate_private_key(65537, 2048)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     public = "".join(
@@ -317,7 +315,7 @@ def test_a_signature_is_good_and_breaks_with_every_change(attempt: Attempt, tmp_
     assert not verified(b"From: eve@example.com\r\n" + content)
 
 
-def test_another_attempt_replaces_the_file_of_the_first(attempt: Attempt, tmp_path: Path) -> None:
+def test_a_second_attempt_replaces_the_file_of_the_first(attempt: Attempt, tmp_path: Path) -> None:
     processor = EmailProcessor(
         EmailSettings.model_validate({"backend": "folder", "folder": tmp_path / "mails", "sender": "a@b.c"})
     )
@@ -328,7 +326,7 @@ def test_another_attempt_replaces_the_file_of_the_first(attempt: Attempt, tmp_pa
     assert body(MailFolder(tmp_path / "mails").read(context.task_id)) == "second\n"
 
 
-def test_each_domain_takes_its_turn(attempt: Attempt, tmp_path: Path) -> None:
+def test_each_recipient_domain_takes_a_turn(attempt: Attempt, tmp_path: Path) -> None:
     section = {
         "backend": "folder",
         "folder": tmp_path,
@@ -341,7 +339,7 @@ def test_each_domain_takes_its_turn(attempt: Attempt, tmp_path: Path) -> None:
     assert attempt.reports.turns == [Turn("email:x.org", 2.0, 5), Turn("email:y.org", 2.0, 5)]
 
 
-def test_a_mail_whose_turn_has_not_come_reads_no_attachment(
+def test_an_email_whose_turn_has_not_come_reads_no_attachment(
     attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def later(_: object) -> None:
@@ -356,7 +354,9 @@ def test_a_mail_whose_turn_has_not_come_reads_no_attachment(
     )
     monkeypatch.setattr(attempt.reports, "take", later)
     with pytest.raises(Postponed):
-        processor.run(payload, attempt.context())  # there is no such file, which whoever opens it is told
+        processor.run(
+            payload, attempt.context()
+        )  # the file does not exist: an attempt to open it would raise InputRefused
     monkeypatch.undo()
     with pytest.raises(InputRefused):
         processor.run(payload, attempt.context())
@@ -374,11 +374,12 @@ LONG = {
 
 @pytest.mark.parametrize("kind", LONG)
 @pytest.mark.parametrize("local", ["ada", "ädä"])
-def test_no_line_is_longer_than_a_mail_may_have(kind: str, local: str) -> None:
+def test_no_line_is_longer_than_an_email_may_have(kind: str, local: str) -> None:
     value = LONG[kind]
     name = value.strip()[:450].replace('"', "")
     fields: dict[str, Any] = {
-        "subject": value[:1000], "text": value * 3, "html": value, "from": f"{name} <{local}@example.org>", "cc": [f"{name} <b@example.org>"] * 3,
+        "subject": value[:1000], "text": value * 3, "html": value, "from": f"{name} <{local}@example.org>",
+        "cc": [f"{name} <b@example.org>"] * 3,
         "headers": {"X-" + "N" * 74: value[:4000], "References": value[:4000]},
         "list_unsubscribe": ["https://example.org/" + "x" * 930, "mailto:" + "y" * 943],
     }  # fmt: skip
@@ -393,7 +394,7 @@ def test_no_line_is_longer_than_a_mail_may_have(kind: str, local: str) -> None:
     assert str(mail["Subject"]).split() == value[:1000].split()
 
 
-def test_an_unsubscribe_uri_that_fits_no_line_is_refused() -> None:
+def test_an_unsubscribe_uri_too_long_for_a_line_is_refused() -> None:
     with pytest.raises(ValidationError, match="list_unsubscribe"):
         EmailPayload.model_validate(
             {"to": ["a@b.c"], "subject": "x", "text": "x", "list_unsubscribe": ["https://example.org/" + "x" * 950]}

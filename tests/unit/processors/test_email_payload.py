@@ -1,4 +1,4 @@
-"""What a mail may ask for: addresses, headers and bodies, and what the settings forbid; everything wrong is told at once, at its field."""
+"""The payload of an e-mail: addresses, headers, bodies, settings. All faults are reported at once, by field."""
 
 from pathlib import Path
 from typing import Any
@@ -48,20 +48,23 @@ def test_an_address_is_read_as_people_write_it(text: str, address: Address) -> N
 @pytest.mark.parametrize(
     "text",
     [
-        "", "ada", "@example.org", "ada@", "ada@-x.org", "ada@a..b", "a b@example.org", ".ada@example.org", "a..b@example.org", "ada@[127.0.0.1]",
-        "a@b@c <x>", "ada@example.org, bob@example.org", "ada@example.org, Bob <bob@example.org>", "Ada <ada@example.org> <x@y.z>", "Ada; <a@b.c>",
-        'A"da <a@b.c>', "Ada\r\nBcc: eve@example.org <a@b.c>", "a@b.c\n", "A\0 <a@b.c>", "A\x7f <a@b.c>", "A\u2028 <a@b.c>", f"{'a' * 65}@b.c",
+        "", "ada", "@example.org", "ada@", "ada@-x.org", "ada@a..b", "a b@example.org", ".ada@example.org",
+        "a..b@example.org", "ada@[127.0.0.1]",
+        "a@b@c <x>", "ada@example.org, bob@example.org", "ada@example.org, Bob <bob@example.org>",
+        "Ada <ada@example.org> <x@y.z>", "Ada; <a@b.c>",
+        'A"da <a@b.c>', "Ada\r\nBcc: eve@example.org <a@b.c>", "a@b.c\n", "A\0 <a@b.c>", "A\x7f <a@b.c>",
+        "A\u2028 <a@b.c>", f"{'a' * 65}@b.c",
         f"a@{'b' * 64}.c", "x" * 501,
     ],
 )  # fmt: skip
-def test_what_is_not_one_address_is_refused(text: str) -> None:
+def test_text_that_is_not_exactly_one_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"allowed|no domain"):
         parse(text)
 
 
 @settings(deadline=None, derandomize=True, database=None)
 @given(st.text(max_size=80))
-def test_no_text_makes_reading_an_address_fail_otherwise(text: str) -> None:
+def test_reading_an_address_raises_no_other_error(text: str) -> None:
     try:
         address = parse(text)
     except ValueError:
@@ -69,11 +72,11 @@ def test_no_text_makes_reading_an_address_fail_otherwise(text: str) -> None:
     assert "\n" not in address.name + address.spec
 
 
-def test_a_mailbox_counts_once_however_it_is_named() -> None:
+def test_a_mailbox_counts_once_in_all_its_spellings() -> None:
     assert [each.name for each in unique(map(parse, ["Ada <a@x.org>", "b@x.org", "a@X.org"]))] == ["Ada", ""]
 
 
-def test_everything_that_is_wrong_is_told_at_its_field() -> None:
+def test_every_fault_is_reported_at_its_field() -> None:
     wrong = {
         "to": ["ada@example.org", "x"],
         "subject": "a\r\nBcc: eve@example.org",
@@ -84,18 +87,21 @@ def test_everything_that_is_wrong_is_told_at_its_field() -> None:
         "reply_too": [],
     }
     assert set(problems(wrong)) == {
-        "payload.to[1]", "payload.subject", "payload.headers.Subject", "payload.headers.X-A", "payload.headers.Content-Type", "payload.headers.x y",
-        "payload.list_unsubscribe[0]", "payload.attachments[0].source", "payload.attachments[0].filename", "payload.attachments[0].inline",
+        "payload.to[1]", "payload.subject", "payload.headers.Subject", "payload.headers.X-A",
+        "payload.headers.Content-Type", "payload.headers.x y",
+        "payload.list_unsubscribe[0]", "payload.attachments[0].source", "payload.attachments[0].filename",
+        "payload.attachments[0].inline",
         "payload.context", "payload.text", "payload.reply_too",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("field", ["subject", "from", "to", "cc", "bcc", "reply_to", "headers", "filename"])
 @pytest.mark.parametrize("end", ["\r\n", "\r", "\n"])
-def test_a_line_end_in_what_becomes_a_header_is_refused_with_its_field(field: str, end: str) -> None:
+def test_a_line_end_in_a_future_header_is_refused_with_its_field(field: str, end: str) -> None:
     text = f"a{end}Bcc: eve@example.org"
     given: dict[str, Any] = {
-        "subject": text, "from": f"{text} <a@b.c>", "headers": {"X-A": text}, "filename": [{"source": "file:/x", "filename": text}],
+        "subject": text, "from": f"{text} <a@b.c>", "headers": {"X-A": text},
+        "filename": [{"source": "file:/x", "filename": text}],
     }  # fmt: skip
     key = "attachments" if field == "filename" else field
     found = problems({**HELLO, key: given.get(field, [f"{text} <a@b.c>"])})
@@ -136,11 +142,11 @@ def test_a_line_end_in_what_becomes_a_header_is_refused_with_its_field(field: st
         ({"to": [f"u{n}@example.org" for n in range(101)]}, "payload.to"),
     ],
 )
-def test_what_is_not_allowed_is_told_at_its_field(change: dict[str, Any], field: str) -> None:
+def test_a_value_that_is_not_allowed_is_reported_at_its_field(change: dict[str, Any], field: str) -> None:
     assert list(problems({**HELLO, **change})) == [field]
 
 
-def test_settings_decide_who_may_be_written_to_and_from_whom() -> None:
+def test_settings_limit_recipients_and_senders() -> None:
     assert problems({**HELLO, "from": "Other <other@example.org>"}) == {}
     assert problems({**HELLO, "from": "shop@example.com"}, allowed_senders="boss@example.org, example.com") == {}
     assert problems({**HELLO, "from": "anybody@anywhere.example"}, allowed_senders="*") == {}
@@ -154,7 +160,7 @@ def test_settings_decide_who_may_be_written_to_and_from_whom() -> None:
     assert problems({**HELLO, "headers": {"Foo": "x", "x-campaign": "y"}}, allowed_headers="Foo, X-*") == {}
 
 
-def test_without_any_setting_a_mail_is_refused_in_words_that_help() -> None:
+def test_without_settings_an_email_is_refused_with_a_remedy() -> None:
     nothing = Catalog.load(load(None, {}))
     with pytest.raises(
         Invalid, match=r"payload.from: must be given: no sender is configured \(\[processor:email\] sender\)"
@@ -166,7 +172,7 @@ def test_without_any_setting_a_mail_is_refused_in_words_that_help() -> None:
         nothing.validate("email", {**HELLO, "from": "a@b.c"})
 
 
-def test_a_template_that_is_not_there_is_refused_where_the_folder_can_be_seen(tmp_path: Path) -> None:
+def test_a_missing_template_is_refused_if_the_folder_is_readable_here(tmp_path: Path) -> None:
     (tmp_path / "welcome.txt").write_text("Hello {{ name }}")
     mail = {"to": ["a@b.c"], "template": "welcome", "context": {"name": "Ada"}}
     assert problems(mail, templates=str(tmp_path)) == {}
@@ -192,7 +198,7 @@ def test_a_template_that_is_not_there_is_refused_where_the_folder_can_be_seen(tm
         ({"on_ambiguous": "maybe"}, "allowed: retry or fail"),
     ],
 )
-def test_settings_that_contradict_each_other_stop_every_command(keys: dict[str, str], words: str) -> None:
+def test_contradictory_settings_stop_every_command(keys: dict[str, str], words: str) -> None:
     environ = {f"DTQS_PROCESSOR_EMAIL_{key.upper()}": value for key, value in keys.items()}
     with pytest.raises(ConfigError, match=words) as caught:
         Catalog.load(load(None, environ))

@@ -1,4 +1,4 @@
-"""Sizes and crops, by arithmetic alone."""
+"""Sizes and crops of images, by arithmetic alone."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def _plan(source: tuple[int, int], **wanted: Any) -> Plan:
         ((400, 300), {"width": 50, "height": 600, "fit": "stretch", "enlarge": True}, (50, 600)),
     ],
 )
-def test_an_output_has_the_size_that_was_asked_for(
+def test_an_output_has_the_requested_size(
     source: tuple[int, int], wanted: dict[str, Any], size: tuple[int, int]
 ) -> None:
     assert _plan(source, **wanted).size == size
@@ -80,32 +80,32 @@ def test_every_plan_fits_its_box_and_its_source(
         assert planned.size == (across, down)
 
 
-def test_the_decode_is_as_large_as_the_largest_output_needs_and_never_larger_than_the_source() -> None:
+def test_the_decoded_size_is_that_of_the_largest_output_and_at_most_the_sources() -> None:
     source = (4000, 3000)
     plans = [_plan(source, width=100), _plan(source, width=1000, height=1000, fit="cover")]
     assert needed(plans) == {(0, 0, *source): (1333, 1000)}
     assert needed([_plan(source, width=9000, enlarge=True)]) == {(0, 0, *source): source}
 
 
-def test_each_crop_is_had_at_the_size_that_its_outputs_need() -> None:
+def test_each_crop_is_decoded_at_the_size_that_its_outputs_need() -> None:
     crop = ImageCrop(left=100, top=50, width=2000, height=1000)
     plans = [_plan((4000, 3000), crop=crop, width=width) for width in (50, 500)] + [_plan((4000, 3000), width=40)]
     assert needed(plans) == {(100, 50, 2100, 1050): (500, 250), (0, 0, 4000, 3000): (40, 30)}
 
 
-def test_pad_has_the_size_of_its_box_whatever_the_picture_has() -> None:
+def test_pad_gives_the_size_of_the_box_for_every_image() -> None:
     assert _plan((640, 427), width=200, height=200, fit="pad").final == (200, 200)
     assert _plan((64, 42), width=200, height=200, fit="pad").final == (200, 200)
     assert _plan((64, 42), width=200, height=200, fit="pad").size == (64, 42)
     assert _plan((64, 42), width=32, fit="pad").final == (32, 21)
 
 
-def test_a_crop_is_a_part_of_the_source_that_is_scaled_by_itself() -> None:
+def test_a_crop_is_scaled_from_its_part_of_the_source() -> None:
     planned = _plan((400, 200), crop=ImageCrop(left=105, top=50, width=100, height=100), width=10)
     assert planned == Plan((105, 50, 205, 150), (10, 10), (0, 0, 10, 10))
 
 
-def test_smart_may_move_in_what_is_kept_by_the_crop_only() -> None:
+def test_smart_gravity_stays_inside_the_crop() -> None:
     assert _plan((400, 200), width=100, height=100, fit="cover", gravity="smart").area == (0, 0, 200, 100)
     within = _plan(
         (400, 200),
@@ -121,7 +121,7 @@ def test_smart_may_move_in_what_is_kept_by_the_crop_only() -> None:
     assert free.with_part_at(7, 9) == Plan((7, 9, 107, 109), (100, 100), (0, 0, 100, 100))
 
 
-def test_a_crop_beside_the_picture_is_refused() -> None:
+def test_a_crop_outside_the_image_is_refused() -> None:
     with pytest.raises(PermanentError, match="outside the image of 400 × 200 pixels"):
         _plan((400, 200), crop=ImageCrop(left=0, top=200, width=1, height=1))
 
@@ -135,7 +135,7 @@ def test_a_crop_beside_the_picture_is_refused() -> None:
     st.sampled_from(["contain", "cover", "stretch", "pad"]),
     st.booleans(),
 )
-def test_what_is_kept_of_a_crop_lies_inside_the_picture(
+def test_the_kept_part_of_a_crop_lies_inside_the_image(
     width: int, height: int, crop: ImageCrop, across: int | None, down: int | None, fit: str, enlarge: bool
 ) -> None:
     planned = _plan((width, height), crop=crop, width=across, height=down, fit=fit, enlarge=enlarge)

@@ -1,4 +1,4 @@
-"""What a task of type `image` may and may not ask for."""
+"""The payload of the task type `image`: allowed and refused fields."""
 
 from typing import Any
 
@@ -71,15 +71,13 @@ def test_a_wrong_output_is_refused(output: Any) -> None:
         ({"lossless": True, "format": "png"}, "payload.outputs[0].lossless"),
     ],
 )
-def test_fields_that_do_not_go_together_are_told_by_the_one_that_is_too_many(
-    output: dict[str, Any], field: str
-) -> None:
+def test_contradictory_fields_are_reported_at_the_superfluous_one(output: dict[str, Any], field: str) -> None:
     with pytest.raises(ValidationError) as caught:
         ImagePayload.model_validate({"source": UPLOAD, "outputs": [{"name": "a", **output}]})
     assert [problem.field for problem in payload_problems(caught.value, ImagePayload)] == [field]
 
 
-def test_each_side_of_a_crop_is_told_by_itself() -> None:
+def test_each_side_of_a_crop_is_reported_separately() -> None:
     with pytest.raises(ValidationError) as caught:
         ImagePayload.model_validate(
             {
@@ -94,7 +92,7 @@ def test_each_side_of_a_crop_is_told_by_itself() -> None:
     ]
 
 
-def test_every_picture_that_a_payload_names_is_a_source_of_it_once() -> None:
+def test_every_image_that_a_payload_names_is_a_source_once() -> None:
     mark = {"source": "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d43"}
     outputs = [
         {"name": "a", "watermark": mark},

@@ -1,4 +1,4 @@
-"""BlurHash, dominant colour and smart crop, on small pictures that are made here."""
+"""BlurHash, dominant colour and smart crop, on small images made by the tests."""
 
 import pytest
 from PIL import Image
@@ -17,17 +17,17 @@ def _gradient(size: tuple[int, int] = (24, 16)) -> Image.Image:
 @pytest.mark.parametrize(
     ("picture", "expected"),
     [
-        # by the reference implementation in Python, 4 × 3 and 3 × 4 components
+        # from the reference implementation in Python, with 4 × 3 and 3 × 4 components
         (_gradient(), "LoF=?d2jwzbZqKWFjue:gIfkfQfj"),
         (_gradient((16, 24)), "TkAVOIF:o0m*a%fRdNe=fQppbYfQ"),
         (Image.new("RGB", (20, 20), "#ff8000"), "LGTNoS}VfQ}V}VoKfQoKfQfQfQfQ"),
     ],
 )
-def test_a_blurhash_is_what_others_compute(picture: Image.Image, expected: str) -> None:
+def test_a_blurhash_equals_the_reference_implementations(picture: Image.Image, expected: str) -> None:
     assert blurhash(picture) == expected
 
 
-def test_what_is_transparent_counts_as_white_in_a_blurhash_and_not_at_all_in_the_dominant_colour() -> None:
+def test_transparent_pixels_are_white_in_a_blurhash_and_absent_from_the_dominant_colour() -> None:
     picture = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
     picture.paste((0, 0, 255, 255), (0, 0, 20, 8))
     flat = Image.new("RGB", (20, 20), "#ffffff")
@@ -37,7 +37,7 @@ def test_what_is_transparent_counts_as_white_in_a_blurhash_and_not_at_all_in_the
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1000, 1), (1, 1000), (24, 24), (4000, 3000)])
-def test_the_small_copy_is_small_and_every_shape_has_a_hash(size: tuple[int, int]) -> None:
+def test_every_shape_has_a_small_copy_and_a_blurhash(size: tuple[int, int]) -> None:
     small = shrunk(Image.new("L", size, 77))
     assert max(small.size) <= 24
     assert len(blurhash(small)) == 28
@@ -45,7 +45,7 @@ def test_the_small_copy_is_small_and_every_shape_has_a_hash(size: tuple[int, int
 
 
 @pytest.mark.parametrize("at", [(0, 0), (300, 0), (150, 100), (300, 200)])
-def test_a_smart_box_holds_what_there_is_to_see(at: tuple[int, int]) -> None:
+def test_a_smart_box_contains_the_detailed_area(at: tuple[int, int]) -> None:
     picture = Image.new("RGB", (400, 300), "#335577")
     for step in range(0, 100, 10):
         picture.paste("#ffffff" if step % 20 else "#000000", (at[0] + step, at[1], at[0] + step + 10, at[1] + 100))
@@ -57,7 +57,7 @@ def test_a_smart_box_holds_what_there_is_to_see(at: tuple[int, int]) -> None:
     assert (box[2] - box[0], box[3] - box[1]) == (200, 150)
 
 
-def test_where_nothing_is_to_be_seen_the_middle_stays() -> None:
+def test_a_smart_box_of_a_plain_image_stays_in_the_middle() -> None:
     plan = Plan((0, 0, 400, 300), (400, 300), (100, 0, 300, 300), area=(0, 0, 400, 300))
     assert placed(Image.new("RGB", (400, 300), "#335577"), plan).box == (100, 0, 300, 300)
     assert placed(Image.new("RGB", (400, 300)), Plan((0, 0, 400, 300), (400, 300), (0, 0, 200, 300))).box == (

@@ -1,4 +1,4 @@
-"""SMS before it is sent: what a payload may say, what the settings forbid, templates, receipts, and what a sink keeps."""
+"""SMS before sending: payloads, settings, templates, receipts, and the sink."""
 
 import email.utils
 import resource
@@ -38,7 +38,7 @@ def config(tmp_path: Path) -> Callable[[str], Config]:
 
 @pytest.fixture
 def wrong(config: Callable[[str], Config]) -> Callable[..., dict[str, str]]:
-    """Submit a payload under settings, and return what is wrong with which field."""
+    """Submit a payload under these settings, and return the fault of each field."""
 
     def ask(keys: str, **payload: Any) -> dict[str, str]:
         try:
@@ -51,7 +51,7 @@ def wrong(config: Callable[[str], Config]) -> Callable[..., dict[str, str]]:
 
 
 @pytest.mark.parametrize("to", [TO, "+14155552671", "+393331234567", "+390612345678"])
-def test_valid_numbers_are_taken_as_they_are(to: str) -> None:
+def test_valid_numbers_are_kept_unchanged(to: str) -> None:
     assert SmsPayload.model_validate({"to": to, "text": "a"}).to == to
 
 
@@ -68,7 +68,7 @@ def test_valid_numbers_are_taken_as_they_are(to: str) -> None:
         ("+10005552671", "this range is not in use"),
     ],
 )
-def test_a_number_that_is_none_is_refused_in_words_that_do_not_repeat_it(
+def test_an_invalid_number_is_refused_without_being_repeated(
     wrong: Callable[..., dict[str, str]], to: str, why: str
 ) -> None:
     found = wrong(SINK, to=to)
@@ -79,18 +79,18 @@ def test_a_number_that_is_none_is_refused_in_words_that_do_not_repeat_it(
 
 
 @pytest.mark.parametrize("sender", ["DTQS", "My Shop", "A&B", "a1", "ABCDEFGHIJK", "12345", "+15005550006"])
-def test_senders_are_numbers_short_codes_and_names(wrong: Callable[..., dict[str, str]], sender: str) -> None:
+def test_a_sender_is_a_number_a_short_code_or_a_name(wrong: Callable[..., dict[str, str]], sender: str) -> None:
     assert wrong(SINK, sender=sender) == {}
 
 
 @pytest.mark.parametrize("sender", ["", "ABCDEFGHIJKL", "12", "123456789", "Müller", "a\nb", " a", "+123", "---"])
-def test_everything_that_is_wrong_is_told_at_once(wrong: Callable[..., dict[str, str]], sender: str) -> None:
+def test_all_faults_are_reported_at_once(wrong: Callable[..., dict[str, str]], sender: str) -> None:
     found = wrong(SINK, sender=sender, text=" \n", status_callback="javascript:alert(1)", priority="high")
     assert set(found) == {"sender", "text", "status_callback", "priority"}
     assert "visible character" in found["text"]
 
 
-def test_what_the_settings_forbid_is_told_at_submit(wrong: Callable[..., dict[str, str]]) -> None:
+def test_faults_against_the_settings_are_reported_at_submit(wrong: Callable[..., dict[str, str]]) -> None:
     keys = f"{SINK}\nallowed_prefixes = +43, +4966\nsenders = DTQS, Parcels\nmax_segments = 2"
     found = wrong(keys, sender="Bank", text="“quoted” " * 20, status_callback="https://example.org/")
     assert set(found) == {"to", "sender", "text", "status_callback"}
@@ -100,7 +100,7 @@ def test_what_the_settings_forbid_is_told_at_submit(wrong: Callable[..., dict[st
     assert wrong(keys, to="+436641234567", sender="DTQS") == {}
 
 
-def test_twilio_needs_a_sender_and_takes_so_much_text(wrong: Callable[..., dict[str, str]]) -> None:
+def test_twilio_needs_a_sender_and_limits_the_text(wrong: Callable[..., dict[str, str]]) -> None:
     assert set(wrong(f"{TWILIO}\nmax_segments = 20", text="x" * 1601)) == {"sender", "text"}
     assert wrong(f"{TWILIO}\nmessaging_service_sid = MG1", status_callback="https://example.org/") == {}
 
@@ -132,20 +132,22 @@ def test_a_callback_is_refused_unless_the_gateways_request_names_it(wrong: Calla
         ("timeout_seconds = 20", "an attempt only 20 s"),
     ],
 )
-def test_wrong_settings_are_told_before_anything_starts(config: Callable[[str], Config], keys: str, why: str) -> None:
+def test_wrong_settings_are_reported_before_anything_starts(
+    config: Callable[[str], Config], keys: str, why: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         Catalog.load(config(keys))
     assert why in str(caught.value)
     assert "longer than eight" not in str(caught.value)
 
 
-def test_without_a_provider_a_task_fails_and_says_what_to_configure(attempt: Attempt) -> None:
+def test_without_a_provider_a_task_fails_and_names_the_setting(attempt: Attempt) -> None:
     with pytest.raises(PermanentError, match=r"\[processor:sms\] provider"):
         SmsProcessor(SmsSettings()).run(SmsPayload(to=TO, text="hello"), attempt.context())
     assert attempt.reports.effects == []
 
 
-def test_turns_are_taken_by_sender_and_by_recipient_and_no_number_is_in_their_keys(
+def test_turns_are_taken_by_sender_and_by_recipient_and_their_keys_contain_no_number(
     attempt: Attempt, tmp_path: Path
 ) -> None:
     settings = SmsSettings(
@@ -167,7 +169,9 @@ def test_turns_are_taken_by_sender_and_by_recipient_and_no_number_is_in_their_ke
     assert not any("15112345678" in key for key in keys)
 
 
-def test_a_sink_keeps_a_line_for_each_message_that_only_its_owner_reads(attempt: Attempt, tmp_path: Path) -> None:
+def test_a_sink_keeps_one_line_for_each_message_and_only_its_owner_may_read_it(
+    attempt: Attempt, tmp_path: Path
+) -> None:
     file = tmp_path / "new" / "sms.jsonl"
     processor = SmsProcessor(SmsSettings(provider="sink", sink_file=file, sender="DTQS"))
     context = attempt.context()
@@ -175,16 +179,18 @@ def test_a_sink_keeps_a_line_for_each_message_that_only_its_owner_reads(attempt:
     processor.run(SmsPayload(to=TO, text="two"), attempt.context())
     lines = [orjson.loads(line) for line in file.read_bytes().splitlines()]
     assert {**lines[0], "at": ""} == {
-        "at": "", "task_id": context.task_id, "to": TO, "sender": "DTQS", "text": "one\n€", "segments": 1, "encoding": "GSM-7",
+        "at": "", "task_id": context.task_id, "to": TO, "sender": "DTQS", "text": "one\n€", "segments": 1,
+        "encoding": "GSM-7",
     }  # fmt: skip
     assert lines[1]["text"] == "two"
     assert result == {
-        "message_id": context.task_id, "status": "written", "to": TO, "sender": "DTQS", "segments": 1, "encoding": "GSM-7", "provider": "sink",
+        "message_id": context.task_id, "status": "written", "to": TO, "sender": "DTQS", "segments": 1,
+        "encoding": "GSM-7", "provider": "sink",
     }  # fmt: skip
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_sink_that_is_full_keeps_no_half_line_and_the_task_is_tried_again(attempt: Attempt, tmp_path: Path) -> None:
+def test_a_full_sink_keeps_no_partial_line_and_the_task_is_retried(attempt: Attempt, tmp_path: Path) -> None:
     file = tmp_path / "sms.jsonl"
     file.write_bytes(b"before\n")
     _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -199,7 +205,7 @@ def test_a_sink_that_is_full_keeps_no_half_line_and_the_task_is_tried_again(atte
     assert file.read_bytes() == b"before\n"
 
 
-def test_a_sink_that_cannot_be_opened_has_begun_nothing(attempt: Attempt, tmp_path: Path) -> None:
+def test_a_sink_that_cannot_be_opened_begins_no_effect(attempt: Attempt, tmp_path: Path) -> None:
     with pytest.raises(TransientError, match="Is a directory"):
         SmsProcessor(SmsSettings(provider="sink", sink_file=tmp_path)).run(
             SmsPayload(to=TO, text="hello"), attempt.context()
@@ -216,28 +222,28 @@ def test_numbers_and_secrets_are_not_shown() -> None:
     assert len(redacted("x" * 400)) == 300
 
 
-def test_what_looks_like_a_place_in_a_value_stays_text() -> None:
+def test_a_placeholder_inside_a_value_stays_text() -> None:
     values = dict.fromkeys(template.NAMES, "") | {"text": "${token}", "token": "secret"}
     assert template.fill("a=${text}&b=${token}", values, str) == "a=${token}&b=secret"
 
 
-def test_a_header_cannot_be_ended_by_a_value() -> None:
+def test_a_value_cannot_end_a_header() -> None:
     assert template.fill("x ${text}", {"text": "a\r\nEvil: ü1"}, template.in_header) == "x aEvil: 1"
 
 
 @pytest.mark.parametrize(
     ("value", "seconds"), [("120", 120), ("0", 0), (" 5 ", 5), ("-1", 0), ("soon", 0), ("", 0), ("9" * 30, 0)]
 )
-def test_retry_after_is_a_number_of_seconds(value: str, seconds: float) -> None:
+def test_retry_after_may_be_a_number_of_seconds(value: str, seconds: float) -> None:
     assert retry_after(value, 0) == seconds
 
 
-def test_retry_after_is_a_date() -> None:
+def test_retry_after_may_be_a_date() -> None:
     assert retry_after(email.utils.formatdate(1030, usegmt=True), 1000) == 30
     assert retry_after(email.utils.formatdate(970, usegmt=True), 1000) == 0
 
 
-def test_a_receipt_is_told_from_a_message_to_us() -> None:
+def test_a_receipt_is_distinguished_from_an_incoming_message() -> None:
     text = b"id:12 sub:001 dlvrd:001 submit date:1 done date:2 stat:EXPIRED err:0B1 text:id:13"
     assert receipt_in(_deliver(esm_class=4, short_message=text)) == Receipt("12", "EXPIRED", "0B1")
     assert receipt_in(_deliver(short_message=text)) == Receipt("12", "EXPIRED", "0B1")
@@ -251,11 +257,11 @@ def test_a_receipt_is_told_from_a_message_to_us() -> None:
     ("one", "other", "same"),
     [("0001", "1", True), ("ff", "FF", True), ("ff", "255", True), ("10", "16", True), ("a", "b", False)],
 )
-def test_ids_of_one_message_are_known_in_either_form(one: str, other: str, same: bool) -> None:
+def test_ids_of_one_message_are_equal_in_decimal_and_hexadecimal(one: str, other: str, same: bool) -> None:
     assert is_same(one, other) == is_same(other, one) == same
 
 
-def test_of_several_receipts_the_last_that_says_how_it_ended_counts() -> None:
+def test_the_last_final_receipt_of_a_message_counts() -> None:
     receipts = Receipts()
     for receipt in (
         Receipt("1", "ENROUTE", None),
@@ -267,11 +273,11 @@ def test_of_several_receipts_the_last_that_says_how_it_ended_counts() -> None:
     assert receipts.of(["1", "3", "2"]) == (Receipt("1", "UNDELIV", "7"), Receipt("2", "DELIVRD", None))
 
 
-def test_receipts_may_come_while_they_are_looked_through() -> None:
+def test_receipts_may_arrive_during_a_look_up() -> None:
     receipts = Receipts()
 
     class Comes(str):
-        """An id; whoever compares it sees another receipt come, as from the thread that tends the link."""
+        """An id whose comparison adds a receipt, as the thread of the link may at any time."""
 
         def lower(self) -> str:
             receipts.add(Receipt("3", "DELIVRD", None))

@@ -1,4 +1,4 @@
-"""Segments: what a text takes is what the network charges, and the parts are the text."""
+"""Segments: their number is the number that the network charges, and together the parts are the text."""
 
 import pytest
 from hypothesis import given, settings
@@ -6,7 +6,10 @@ from hypothesis import strategies as st
 
 from dtqs.processors.sms.segments import beyond_gsm, encode, segment
 
-GSM = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+GSM = (
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
 TWICE = "\f^{}\\[~]|€"
 TEXTS = st.one_of(
     st.text(st.sampled_from(GSM + TWICE), min_size=1, max_size=500),
@@ -24,7 +27,7 @@ TEXTS = st.one_of(
         ("a" * 307, "GSM-7", 3, 307),
         ("€" * 80, "GSM-7", 1, 160),
         ("€" * 81, "GSM-7", 2, 162),
-        # 153 septets hold 76 of two, and one is left over in each part
+        # 153 septets hold 76 characters of two septets; one septet of each part is unused
         ("€" * 152, "GSM-7", 2, 304),
         ("€" * 153, "GSM-7", 3, 306),
         ("a" * 159 + "`", "UCS-2", 3, 160),
@@ -44,7 +47,7 @@ def test_segments_are_counted_as_networks_count_them(text: str, encoding: str, c
 
 @given(TEXTS)
 @settings(max_examples=150, deadline=None)
-def test_the_parts_are_the_text_and_each_fits(text: str) -> None:
+def test_the_parts_together_are_the_text_and_each_fits(text: str) -> None:
     segments = segment(text)
     assert "".join(segments.parts) == text
     octets = [encode(part, segments.encoding) for part in segments.parts]
@@ -53,7 +56,7 @@ def test_the_parts_are_the_text_and_each_fits(text: str) -> None:
     assert max(units) <= (single if len(units) == 1 else limit)
     assert sum(units) == segments.units
     assert (len(units) == 1) == (segments.units <= single)
-    # a part but for the last is full: at most one unit, half a character, is left
+    # each part except the last is full: at most one unit, half a character, is free
     assert all(used >= limit - 1 for used in units[:-1])
     if segments.encoding == "UCS-2":
         assert [each.decode("utf-16-be") for each in octets] == list(segments.parts)
@@ -63,7 +66,7 @@ def test_the_parts_are_the_text_and_each_fits(text: str) -> None:
 
 @given(TEXTS)
 @settings(max_examples=50, deadline=None)
-def test_one_character_beyond_gsm_7_makes_it_ucs_2(text: str) -> None:
+def test_one_character_outside_gsm_7_makes_a_text_ucs_2(text: str) -> None:
     odd = [char for char in dict.fromkeys(text) if char not in GSM + TWICE]
     assert beyond_gsm(text) == odd
     assert (segment(text).encoding == "UCS-2") == bool(odd)

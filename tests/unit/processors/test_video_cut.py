@@ -1,4 +1,4 @@
-"""The contents of a part of a film, and the packets that tell them: decided without ffmpeg."""
+"""The cut of a part of a video, and the packets that describe it, without ffmpeg."""
 
 from array import array
 from fractions import Fraction
@@ -19,7 +19,7 @@ def picture(*times: float, end: float, held: float | None = None) -> Reach:
     return Reach(times[0], end, end if held is None else held, array("d", times))
 
 
-def test_a_part_begins_with_the_picture_that_is_shown_then() -> None:
+def test_a_part_begins_with_the_frame_shown_at_that_time() -> None:
     made = cut("a", (3.0, 9.0), picture(0, 2, 4, 6, end=20), None)
     assert made.shown
     assert (made.shown.from_seconds, made.shown.begin_seconds, made.shown.last_seconds, made.shown.end_seconds) == (
@@ -41,7 +41,7 @@ def test_a_part_begins_with_the_picture_that_is_shown_then() -> None:
     assert [shown_at(array("d", [1, 2, 4]), seconds) for seconds in (0, 1, 3.9, 4, 99)] == [0, 0, 1, 2, 2]
 
 
-def test_pictures_are_on_the_beat_of_a_rate_or_on_none() -> None:
+def test_frames_follow_a_constant_rate_or_have_none() -> None:
     def rate(*times: float) -> Fraction | None:
         shown = cut("a", (0.0, None), picture(*times, end=times[-1] + 0.04), None, RATES).shown
         return shown.rate if shown else None
@@ -52,7 +52,7 @@ def test_pictures_are_on_the_beat_of_a_rate_or_on_none() -> None:
     assert rate(0, 0.04, 0.04, 0.08) is None
 
 
-def test_tracks_of_unequal_length_are_judged_each_by_its_own() -> None:
+def test_tracks_of_different_lengths_are_cut_separately() -> None:
     shown, heard = picture(*(n / 25 for n in range(50)), end=2), Reach(1.5, 6, 6)
     whole = cut("a", (0.0, None), shown, heard)
     assert whole.shown
@@ -84,7 +84,10 @@ def test_tracks_of_unequal_length_are_judged_each_by_its_own() -> None:
 
 
 def test_packets_are_read_and_jumps_of_the_clock_are_closed() -> None:
-    lines = b"0,1.0,0.9,0.1,5,K__\n1,1.0,1.0,0.5,9,K__\n0,1.1,1.0,0.1,20,_D_\nx\n7,1,1,1,1,K__\n1,N/A,N/A,0.5,N/A,K__\n0,90.0,90.0,0.1,N/A,K__,\n\n"
+    lines = (
+        b"0,1.0,0.9,0.1,5,K__\n1,1.0,1.0,0.5,9,K__\n0,1.1,1.0,0.1,20,_D_\nx\n7,1,1,1,1,K__\n1,N/A,N/A,0.5,N/A,K__\n"
+        b"0,90.0,90.0,0.1,N/A,K__,\n\n"
+    )
     reader = PacketReader([0], [1], "mov")
     assert [reader.take(lines[:30]), reader.take(lines[30:]), reader.take(b"")] == [True, True, False]
     pictures, sounds = reader.tracks[0], reader.tracks[1]
@@ -101,7 +104,10 @@ def test_packets_are_read_and_jumps_of_the_clock_are_closed() -> None:
 
 
 def test_a_segment_is_as_long_as_its_packets() -> None:
-    text = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6.0,\n#EXT-X-BYTERANGE:1000@800\na\n#EXTINF:0.5,\n#EXT-X-BYTERANGE:500@1800\na\n"
+    text = (
+        "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6.0,\n#EXT-X-BYTERANGE:1000@800\na\n#EXTINF:0.5,\n"
+        "#EXT-X-BYTERANGE:500@1800\na\n"
+    )
     timed = playlist.timed(playlist.read(text), [0.0, 3.0, 6.2, 9.0], [800, 900, 1800, 2000], 13.5)
     assert [line for line in timed.lines if line.startswith("#EXT")][1:4:2] == [
         "#EXT-X-TARGETDURATION:8",
@@ -111,7 +117,7 @@ def test_a_segment_is_as_long_as_its_packets() -> None:
     assert (timed.seconds, timed.end_bytes) == (13.5, 2300)
 
 
-def test_each_muxer_gets_a_clock_that_it_takes_as_it_is() -> None:
+def test_each_muxer_gets_a_time_base_that_it_keeps() -> None:
     even = cut("a", (0.0, None), picture(0, 0.04, 0.08, end=0.12), None, RATES).shown
     held = cut("a", (0.0, None), picture(0, 0.04, 0.08, end=5), None, RATES).shown
     assert timing(even, None, "mp4") == {"enc_time_base:v": "1/25"}

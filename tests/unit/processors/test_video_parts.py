@@ -1,4 +1,4 @@
-"""The parts of the video processor that need no ffmpeg: sizes, our look at the bytes, playlists, subtitles, progress, the list of options."""
+"""The video processor without ffmpeg: sizes, file types, playlists, subtitles, progress, allowed options."""
 
 import io
 from contextlib import suppress
@@ -79,9 +79,7 @@ ASKED = st.fixed_dictionaries(
     st.tuples(st.integers(2, 700), st.integers(2, 700)),
     ASKED | st.fixed_dictionaries({"short_side": SIDE}, optional={"enlarge": st.booleans()}),
 )
-def test_nothing_is_enlarged_unasked_and_nothing_grows_out_of_its_box(
-    shown: tuple[int, int], asked: dict[str, Any]
-) -> None:
+def test_nothing_is_enlarged_unasked_or_exceeds_its_box(shown: tuple[int, int], asked: dict[str, Any]) -> None:
     decided = frame(shown, VideoOutput.model_validate({"name": "a", **asked}))
     assert all(side >= 2 and side % 2 == 0 for side in (*decided.scaled, *decided.size))
     assert asked.get("enlarge") or all(side <= own for side, own in zip(decided.scaled, shown, strict=True))
@@ -91,12 +89,12 @@ def test_nothing_is_enlarged_unasked_and_nothing_grows_out_of_its_box(
         assert all(side <= asked[name] for side, name in zip(decided.size, ("width", "height"), strict=True))
 
 
-def test_the_middle_may_be_written_in_two_ways() -> None:
+def test_the_middle_has_two_spellings() -> None:
     assert paint.place_of("center", 5) == paint.place_of("centre", 5) == ("(W-w)/2", "(H-h)/2")
     assert paint.place_of("top-left", 5) == ("5", "5")
 
 
-def test_a_crop_outside_of_the_picture_is_refused() -> None:
+def test_a_crop_outside_the_frame_is_refused() -> None:
     with pytest.raises(ValueError, match="100 × 50"):
         frame(
             (100, 50), VideoOutput.model_validate({"name": "a", "crop": {"x": 90, "y": 0, "width": 20, "height": 20}})
@@ -133,7 +131,7 @@ def test_a_crop_outside_of_the_picture_is_refused() -> None:
         (b"\0\0\x01\xb3\x02", "mpegvideo"),
     ],
 )
-def test_the_demuxer_is_told_from_the_bytes(head: bytes, demuxer: str) -> None:
+def test_the_demuxer_is_chosen_by_the_bytes(head: bytes, demuxer: str) -> None:
     assert container.recognise(io.BytesIO(head)).demuxer == demuxer
 
 
@@ -150,17 +148,19 @@ def test_the_demuxer_is_told_from_the_bytes(head: bytes, demuxer: str) -> None:
         (bytes(500), "of no kind"),
     ],
 )
-def test_what_is_no_film_is_called_by_its_name(head: bytes, words: str) -> None:
+def test_a_file_that_is_no_video_is_refused_with_its_type(head: bytes, words: str) -> None:
     with pytest.raises(PermanentError, match=words):
         container.recognise(io.BytesIO(head))
 
 
-def test_what_ffprobe_says_is_read_with_suspicion() -> None:
+def test_the_output_of_ffprobe_is_not_trusted() -> None:
     hostile = b"""{"streams": [
         {"index": 0, "codec_type": "video", "disposition": {"attached_pic": 1}},
-        {"index": 1, "codec_type": "video", "codec_name": "h264", "width": 720, "height": 576, "sample_aspect_ratio": "16:15", "avg_frame_rate": "0/0",
+        {"index": 1, "codec_type": "video", "codec_name": "h264", "width": 720, "height": 576,
+         "sample_aspect_ratio": "16:15", "avg_frame_rate": "0/0",
          "r_frame_rate": "25/1", "side_data_list": [{"rotation": -90}], "tags": {"DURATION": "00:01:02.500"}},
-        {"index": 2, "codec_type": "audio", "codec_name": "aac", "channels": 2, "sample_rate": "nan", "duration": "-5", "tags": {"DURATION": "x"}}
+        {"index": 2, "codec_type": "audio", "codec_name": "aac", "channels": 2, "sample_rate": "nan", "duration": "-5",
+         "tags": {"DURATION": "x"}}
         ], "format": {"duration": "61.5", "bit_rate": "inf"}}"""
     read = film.read(hostile, "mov", 5)
     assert read.picture
@@ -178,7 +178,7 @@ def test_what_ffprobe_says_is_read_with_suspicion() -> None:
 
 
 @given(st.integers(1, 1 << 20), st.integers(1, 1 << 20))
-def test_a_decoders_room_is_a_few_times_the_film_however_thin_it_is(width: int, height: int) -> None:
+def test_a_decoders_buffer_is_at_most_four_times_the_frame_even_if_it_is_narrow(width: int, height: int) -> None:
     picture = film.Picture(0, "h264", width, height, (width, height), 25.0, 0, False, None, None)
     assert picture.pixels < picture.decoded_pixels <= 4 * picture.pixels
 
@@ -190,9 +190,10 @@ def test_an_option_that_is_not_on_the_list_is_refused() -> None:
             checked(["ffmpeg", "-v", "error", option, "x"])
 
 
-def test_an_encoder_is_chosen_from_those_that_there_are() -> None:
+def test_an_encoder_is_chosen_from_the_installed_ones() -> None:
     known = listed(
-        b"Encoders:\n V..... = Video\n ------\n V....D libx264    x (codec h264)\n V..... libaom-av1    y\n A....D aac   z\n"
+        b"Encoders:\n V..... = Video\n ------\n V....D libx264    x (codec h264)\n V..... libaom-av1    y\n"
+        b" A....D aac   z\n"
     )
     assert (encoder("h264", known), encoder("av1", known)) == ("libx264", "libaom-av1")
     with pytest.raises(PermanentError, match="no encoder for hevc: libx265 would do"):
@@ -218,7 +219,7 @@ a-0.m4s
 """
 
 
-def test_a_playlist_is_measured_and_renamed() -> None:
+def test_a_playlist_is_measured_and_its_files_renamed() -> None:
     segments = playlist.read(MEDIA)
     assert (segments.seconds, segments.end_bytes, segments.peak_bit_rate, segments.mean_bit_rate) == (
         3.0,
@@ -241,22 +242,31 @@ def test_a_master_playlist_adds_the_sound_to_each_size() -> None:
         (100, 80),
     )
     assert (
-        '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subtitles",NAME="English",LANGUAGE="en",DEFAULT=NO,AUTOSELECT=YES,URI="S"'
-        in text
+        '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subtitles",NAME="English",LANGUAGE="en",DEFAULT=NO,AUTOSELECT=YES,URI='
+        '"S"' in text
     )
-    expected = 'BANDWIDTH=1100,AVERAGE-BANDWIDTH=880,RESOLUTION=640x360,FRAME-RATE=25.000,CODECS="avc1.64,mp4a.40.2",AUDIO="audio",SUBTITLES="subtitles"\nV\n'
+    expected = (
+        'BANDWIDTH=1100,AVERAGE-BANDWIDTH=880,RESOLUTION=640x360,FRAME-RATE=25.000,'
+        'CODECS="avc1.64,mp4a.40.2",AUDIO="audio",SUBTITLES="subtitles"\nV\n'
+    )
     assert expected in text
 
 
-def test_subtitles_follow_a_film_that_begins_later_and_ends_earlier() -> None:
-    text = "WEBVTT\n\n00:01.000 --> 00:02.000\nbefore\n\n1\n00:00:03.000 --> 00:00:06.500 align:left\nin\nit\n\n01:00:00.000 --> 01:00:01.000\nbehind\n"
+def test_subtitles_are_cut_with_their_video() -> None:
+    text = (
+        "WEBVTT\n\n00:01.000 --> 00:02.000\nbefore\n\n1\n00:00:03.000 --> 00:00:06.500 align:left\nin\nit\n\n"
+        "01:00:00.000 --> 01:00:01.000\nbehind\n"
+    )
     assert vtt.read(text).moved(4.0, 2.0).text() == "WEBVTT\n\n00:00:00.000 --> 00:00:02.000 align:left\nin\nit\n"
     assert vtt.read(text).moved(10.0, 2.0).text() == "WEBVTT\n"
 
 
-def test_styles_regions_and_settings_of_subtitles_are_kept_and_cues_are_found_beside_them() -> None:
+def test_styles_regions_and_settings_of_subtitles_are_kept() -> None:
     styles = "STYLE\n::cue { color: red }\n\nREGION\nid:fred"
-    text = f"WEBVTT - a title\nX: y\n\nNOTE no\n\n{styles}\r\n \r\nname\r\n00:01.5\t-->  00:02.000 \t line:0 region:fred\r\n<c.red>a</c>\r\n"
+    text = (
+        f"WEBVTT - a title\nX: y\n\nNOTE no\n\n{styles}\r\n \r\nname\r\n"
+        "00:01.5\t-->  00:02.000 \t line:0 region:fred\r\n<c.red>a</c>\r\n"
+    )
     script = vtt.read(text)
     cue = "00:00:01.500 --> 00:00:02.000 line:0 region:fred\n<c.red>a</c>\n"
     assert script.text() == f"WEBVTT\n\n{styles}\n\n{cue}"
@@ -264,14 +274,17 @@ def test_styles_regions_and_settings_of_subtitles_are_kept_and_cues_are_found_be
     assert vtt.read("WEBVTT\n\nSTYLE\n::cue{}\n").cues == ()
 
 
-def test_fonts_and_pictures_are_dropped_from_subtitles() -> None:
-    text = "[Script Info]\nTitle: a\n[Fonts]\nfontname: evil.ttf\n!!!!\n[V4+ Styles]\nStyle: b\n[Graphics]\nfilename: c\n[Events]\nDialogue: d\n"
+def test_fonts_and_images_are_removed_from_subtitles() -> None:
+    text = (
+        "[Script Info]\nTitle: a\n[Fonts]\nfontname: evil.ttf\n!!!!\n[V4+ Styles]\nStyle: b\n[Graphics]\n"
+        "filename: c\n[Events]\nDialogue: d\n"
+    )
     assert (
         overlays.without_attachments(text) == "[Script Info]\nTitle: a\n[V4+ Styles]\nStyle: b\n[Events]\nDialogue: d\n"
     )
 
 
-def test_progress_never_goes_back_and_is_told_once_a_second() -> None:
+def test_progress_never_falls_and_is_reported_once_a_second() -> None:
     now = [0.0]
     told: list[tuple[float, str]] = []
     meter = Meter(lambda fraction, message: told.append((round(fraction, 3), message)), [3, 1], lambda: now[0])
@@ -290,8 +303,10 @@ def test_progress_never_goes_back_and_is_told_once_a_second() -> None:
 
 
 TWO_TRACKS = b"""{"streams": [
-    {"index": 0, "codec_type": "video", "codec_name": "h264", "width": 160, "height": 90, "duration": "60", "tags": {"DURATION": "00:00:05.000"}},
-    {"index": 1, "codec_type": "video", "codec_name": "h264", "width": 640, "height": 360, "disposition": {"default": 1}, "tags": {"DURATION": "00:01:00"}},
+    {"index": 0, "codec_type": "video", "codec_name": "h264", "width": 160, "height": 90, "duration": "60",
+     "tags": {"DURATION": "00:00:05.000"}},
+    {"index": 1, "codec_type": "video", "codec_name": "h264", "width": 640, "height": 360,
+     "disposition": {"default": 1}, "tags": {"DURATION": "00:01:00"}},
     {"index": 2, "codec_type": "video", "codec_name": "h264"}
     ], "format": {"duration": "61"}}"""
 HOSTILE = st.recursive(
@@ -326,7 +341,7 @@ PLACES = [
     ),
     HOSTILE,
 )
-def test_an_answer_of_any_shape_is_a_film_or_a_refusal(place: str, hostile: Any) -> None:
+def test_any_answer_of_ffprobe_is_a_video_or_a_refusal(place: str, hostile: Any) -> None:
     said = orjson.loads(TWO_TRACKS)
     without: Any = {
         "streams": [{name: value for name, value in said["streams"][0].items() if name != place}],
@@ -347,7 +362,7 @@ def test_an_answer_of_any_shape_is_a_film_or_a_refusal(place: str, hostile: Any)
         film.read(b'{"streams": [{"codec_type": "video"}]}', "matroska", 5)
 
 
-def test_a_film_is_as_long_as_the_picture_track_that_is_taken() -> None:
+def test_a_video_is_as_long_as_its_chosen_video_track() -> None:
     said = film.read(TWO_TRACKS, "matroska", 5)
     assert said.duration_seconds == 60
     assert [said.showing(picture).duration_seconds for picture in said.pictures] == [5, 60, 61]

@@ -1,4 +1,4 @@
-"""What a task of type `video` may and may not ask for; presets; and what settings forbid."""
+"""The payload of the task type `video`: allowed and refused fields, presets, and limits by settings."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def problems(*outputs: dict[str, Any], **settings: Any) -> list[tuple[str, str]]
     ]
 
 
-def test_without_outputs_a_film_for_the_web_and_a_poster_are_made() -> None:
+def test_without_outputs_a_video_for_the_web_and_a_poster_are_made() -> None:
     payload = VideoPayload.model_validate({"source": UPLOAD})
     assert [(output.name, output.preset) for output in payload.outputs] == [("web", "web-720p"), ("poster", "poster")]
     assert VideoProcessor(VideoSettings()).problems(payload) == []
@@ -53,7 +53,7 @@ def test_a_wrong_output_is_refused(output: Any) -> None:
         VideoPayload.model_validate({"source": UPLOAD, "outputs": [output]})
 
 
-def test_every_wrong_field_is_told_at_once() -> None:
+def test_every_wrong_field_is_reported_at_once() -> None:
     wrong = {
         "source": "ftp:x",
         "outputs": [
@@ -104,11 +104,11 @@ def test_a_wrong_list_of_outputs_is_refused(outputs: Any) -> None:
         ({"preset": "audio-podcast", "crf": 20}, "crf"),
     ],
 )
-def test_what_does_not_fit_together_is_told_at_its_field(output: dict[str, Any], field: str) -> None:
+def test_a_contradiction_is_reported_at_its_field(output: dict[str, Any], field: str) -> None:
     assert [where for where, _ in problems(output)] == [f"outputs[0].{field}"]
 
 
-def test_words_name_what_is_allowed() -> None:
+def test_messages_name_the_allowed_values() -> None:
     assert problems({"preset": "web-720"})[0][1].startswith("no such preset; did you mean web-720p?; known: ")
     assert problems({"format": "hls", "video_codec": "vp9"}) == [
         ("outputs[0].video_codec", "hls does not hold vp9; allowed: h264, hevc, av1")
@@ -116,11 +116,11 @@ def test_words_name_what_is_allowed() -> None:
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_every_built_in_preset_can_be_used_as_it_is(name: str) -> None:
+def test_every_built_in_preset_is_valid_unchanged(name: str) -> None:
     assert problems({"preset": name}) == []
 
 
-def test_an_output_says_more_than_its_preset() -> None:
+def test_an_output_overrides_its_preset() -> None:
     def whole(**fields: Any) -> VideoOutput:
         return resolve(VideoOutput.model_validate({"name": "a", "preset": "web-720p", **fields}), BUILT_IN)
 
@@ -130,7 +130,7 @@ def test_an_output_says_more_than_its_preset() -> None:
     assert whole(short_side=None).short_side is None
 
 
-def test_settings_bring_presets_and_limits() -> None:
+def test_settings_add_presets_and_limits() -> None:
     text = '{"mine": {"format": "webm",\n  "crf": 40}, "web-720p": {"format": "mp4", "crf": 30}}'
     assert problems({"preset": "mine"}, {"preset": "web-720p"}, presets=text) == []
     assert [where for where, _ in problems({}, {}, max_outputs=1)] == ["outputs"]
@@ -139,12 +139,12 @@ def test_settings_bring_presets_and_limits() -> None:
 @pytest.mark.parametrize(
     "text", ["{", "[]", '{"a": {"crf": 99}}', '{"a": {"name": "b"}}', '{"a": {"vf": "movie=/etc/passwd"}}']
 )
-def test_presets_that_cannot_be_read_are_refused_at_the_start(text: str) -> None:
+def test_invalid_presets_are_refused_at_the_start(text: str) -> None:
     with pytest.raises(ValidationError):
         VideoSettings(presets=text)
 
 
-def test_all_that_is_wrong_with_presets_is_told_in_words() -> None:
+def test_all_faults_of_presets_are_reported_in_words() -> None:
     with pytest.raises(ValidationError) as caught:
         VideoSettings(presets='{"a": {"backgroud": "#fff", "background": "white"}, "b": {"crf": 99}}')
     text = str(caught.value)
@@ -156,7 +156,7 @@ def test_all_that_is_wrong_with_presets_is_told_in_words() -> None:
         assert words in text
 
 
-def test_sources_are_the_film_and_what_comes_over_it() -> None:
+def test_the_sources_are_the_video_and_its_overlays() -> None:
     mark, text = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d43", "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d44"
     outputs = [
         {"name": "a", "watermark": {"source": mark}},
@@ -166,7 +166,7 @@ def test_sources_are_the_film_and_what_comes_over_it() -> None:
     assert VideoProcessor(VideoSettings()).sources(payload) == (UPLOAD, mark, text)
 
 
-def test_each_field_has_a_meaning_for_some_format_that_there_is() -> None:
+def test_each_field_applies_to_an_existing_format() -> None:
     known = {*rules.FILMS, *rules.SOUNDS, *rules.STILLS, *rules.MOVING, "sprite"}
     assert {format for formats in rules.ONLY.values() for format in formats} <= known
     assert set(rules.ONLY) <= set(VideoOutput.model_fields)

@@ -1,4 +1,4 @@
-"""What a taken-over ffmpeg or ffprobe may print: it is no line, or none that ends, and takes no memory of ours."""
+"""Output of a subverted ffmpeg or ffprobe: overlong lines and endless keys take no memory."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from dtqs.processors.video.ffmpeg import EncodeProgress, _Blocks
 from dtqs.processors.video.packets import PacketReader
 
 
-def test_progress_is_read_from_what_ffmpeg_prints() -> None:
+def test_progress_is_read_from_the_output_of_ffmpeg() -> None:
     seen: list[EncodeProgress] = []
     take = _Blocks(seen.append).take
     block = b"frame=12\nfps=0.0\nstream_0_0_q=1.0\ntotal_size=48\nout_time_us=2500000\nspeed=2.5x\nprogress=continue\n"
@@ -21,7 +21,7 @@ def test_progress_is_read_from_what_ffmpeg_prints() -> None:
     "sample", [b"x" * 65_536, b"".join(b"k%d=%s\n" % (number, b"v" * 50) for number in range(1000))]
 )
 @pytest.mark.parametrize("reader", [lambda: _Blocks(None).take, lambda: PacketReader([0], [1], "mov").take])
-def test_lines_without_an_end_and_keys_without_number_take_no_memory(
+def test_endless_lines_and_endless_keys_take_no_memory(
     reader: Callable[[], Callable[[bytes], bool]], sample: bytes
 ) -> None:
     take = reader()
@@ -35,7 +35,7 @@ def test_lines_without_an_end_and_keys_without_number_take_no_memory(
     assert kept < 1 << 18
 
 
-def test_numbers_that_are_none_are_passed_over() -> None:
+def test_invalid_numbers_are_ignored() -> None:
     reader = PacketReader([0], [1], "mov")
     reader.take(b"9" * 5000 + b",1,1,1,1,K\n0,nan,inf,1,9" + b"9" * 30 + b",K\n0,1.0,nan,1.0," + b"9" * 30 + b",K\n")
     track = reader.tracks[0]

@@ -1,4 +1,4 @@
-"""Which audio track a language finds, whatever the container calls it."""
+"""The audio track of a language, in the spellings of every container."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_a_track_is_found_by_its_language(wanted: str, languages: tuple[str, ...
     assert found(wanted, sounds(*languages)) == index
 
 
-def test_of_several_tracks_of_a_language_the_default_is_taken() -> None:
+def test_the_default_track_of_a_language_is_preferred() -> None:
     assert found("en", sounds("eng", "eng", "ger", default=1)) == 1
     assert found("en", sounds("ger", "eng", "eng", default=0)) == 1
 
@@ -54,7 +54,7 @@ def test_of_several_tracks_of_a_language_the_default_is_taken() -> None:
         (("ger",) * 22, r"track 19 is ger, and 2 more$"),
     ],
 )
-def test_a_language_that_is_not_there_is_told_with_those_that_are(languages: tuple[str, ...], told: str) -> None:
+def test_a_missing_language_is_reported_with_the_available_ones(languages: tuple[str, ...], told: str) -> None:
     with pytest.raises(PermanentError, match=told):
         found("fr", sounds(*languages))
 

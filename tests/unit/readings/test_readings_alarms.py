@@ -1,4 +1,4 @@
-"""What is wrong in a reading, in words; a healthy system has nothing to say."""
+"""Alarms of a reading, in words; a healthy system has none."""
 
 import dataclasses
 
@@ -54,7 +54,7 @@ def test_a_healthy_system_raises_no_alarm() -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_words(reading: Reading, known: Seen, words: str) -> None:
+def test_each_problem_raises_its_alarm(reading: Reading, known: Seen, words: str) -> None:
     assert any(words in alarm for alarm in alarms(reading, known)), alarms(reading, known)
 
 
@@ -62,15 +62,15 @@ def test_a_short_wait_is_no_alarm() -> None:
     assert alarms(changed(depth=waiting(1000, 3.0)), seen(quiet_seconds=5.0)) == ()
 
 
-def test_tasks_that_come_after_a_long_quiet_are_no_alarm() -> None:
+def test_tasks_that_arrive_after_an_idle_time_are_no_alarm() -> None:
     assert alarms(changed(depth=waiting(60, 0.5)), seen(quiet_seconds=130.0)) == ()
 
 
-def test_busy_workers_that_take_nothing_new_are_no_alarm_at_once() -> None:
+def test_busy_workers_that_claim_nothing_are_no_alarm_at_once() -> None:
     assert alarms(changed(depth=waiting(2, 30.0), workers=(BUSY,)), seen(quiet_seconds=30.0)) == ()
 
 
-def test_the_server_that_is_away_is_named_first() -> None:
+def test_an_unreachable_server_is_named_first() -> None:
     known = seen(database=AWAY, queue_is_missing=True)
     assert alarms(changed(workers=(), processes=()), known)[0].startswith("PostgreSQL")
 
@@ -78,5 +78,7 @@ def test_the_server_that_is_away_is_named_first() -> None:
 @pytest.mark.parametrize(
     "workers", [(KNOWS, WORKER), (KNOWS, dataclasses.replace(WORKER, task_types=("echo",))), (WORKER,)]
 )
-def test_a_type_is_missed_only_where_every_worker_has_said_what_it_does(workers: tuple[WorkerReading, ...]) -> None:
+def test_a_type_without_a_worker_is_reported_only_if_every_worker_has_named_its_types(
+    workers: tuple[WorkerReading, ...],
+) -> None:
     assert alarms(changed(depth=waiting(3, 1.0), workers=workers), seen()) == ()

@@ -1,4 +1,4 @@
-"""Rates and series out of several readings: differences of totals, over long enough, and never below nothing."""
+"""Rates and series from several readings: differences of totals over a minimum time, never negative."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ def history(*readings: Reading) -> History:
     return made
 
 
-def test_one_reading_tells_no_rate() -> None:
+def test_one_reading_gives_no_rate() -> None:
     assert history(HEALTHY).rates is None
     assert History().series("completed", 10) == []
 
@@ -30,13 +30,13 @@ def test_a_rate_is_the_difference_of_totals_over_the_last_seconds() -> None:
     assert rates.failed == 0.0
 
 
-def test_counters_that_are_written_every_few_seconds_make_a_steady_rate() -> None:
+def test_counters_that_are_written_every_few_seconds_give_a_steady_rate() -> None:
     rates = history(*(at(i, 5 * (i // 5 * 5)) for i in range(61))).rates
     assert rates is not None
     assert rates.completed == 5.0
 
 
-def test_totals_that_fell_are_no_negative_rate() -> None:
+def test_falling_totals_give_no_negative_rate() -> None:
     rates = history(at(0, 100), at(10, 3)).rates
     assert rates is not None
     assert rates.completed == 0.0
@@ -53,7 +53,7 @@ def test_a_series_of_a_young_history_is_short() -> None:
     assert history(at(0, 0), at(2, 4)).series("completed", 30) == [2.0]
 
 
-def test_a_reading_without_the_database_leaves_the_history_as_it_is() -> None:
+def test_a_reading_without_the_database_leaves_the_history_unchanged() -> None:
     made = history(at(0, 0), at(10, 20))
     made.add(changed(at=1012.0, totals=None))
     assert made.rates is not None

@@ -1,4 +1,4 @@
-"""Readings to test with: a healthy one, and what is changed in it."""
+"""Readings for tests: a healthy one, and copies with changed fields."""
 
 import dataclasses
 from typing import Any
@@ -34,7 +34,7 @@ def waiting(count: int, oldest_seconds: float) -> Depth:
 
 
 def seen(**fields: Any) -> Seen:
-    """What goes with a healthy reading, with some of it changed."""
+    """Return the facts that accompany a healthy reading, with these fields changed."""
     healthy = Seen(
         HEALTHY.database, HEALTHY.broker, queue_is_missing=False, blocked=False, quiet_seconds=0.0, lease=LeaseSection()
     )

@@ -1,4 +1,4 @@
-"""What a private broker is given of RabbitMQ's applications: all that its own needs, and no plugins."""
+"""The RabbitMQ applications of a private broker: those that its own needs, and no plugins."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from dtqs.sandbox.broker_parts import link_needed
 
 @pytest.fixture
 def server(tmp_path: Path) -> Path:
-    """An installation laid out as RabbitMQ's, with a plugin that nothing needs; its start script stands behind a link, as Debian's does."""
+    """Return an installation with an unneeded plugin; its start script is behind a link, as on Debian."""
     needs = {
         "rabbit-3": "kernel, ra, \n rabbit_common",
         "ra-2": "stdlib,aten",
@@ -29,7 +29,7 @@ def server(tmp_path: Path) -> Path:
     return tmp_path / "rabbitmq-server"
 
 
-def test_only_what_the_broker_needs_is_linked(server: Path, tmp_path: Path) -> None:
+def test_only_needed_applications_are_linked(server: Path, tmp_path: Path) -> None:
     for _ in range(2):
         link_needed(server, tmp_path / "plugins")
         assert {path.name for path in (tmp_path / "plugins").iterdir()} == {
@@ -41,7 +41,7 @@ def test_only_what_the_broker_needs_is_linked(server: Path, tmp_path: Path) -> N
         assert (tmp_path / "plugins/ra-2/ebin/ra.app").is_file()
 
 
-def test_an_installation_laid_out_in_another_way_keeps_its_own_folder(tmp_path: Path) -> None:
+def test_an_installation_of_another_layout_keeps_its_own_folder(tmp_path: Path) -> None:
     (tmp_path / "plugins").mkdir()
     link_needed(tmp_path / "bin/rabbitmq-server", tmp_path / "plugins")
     assert not (tmp_path / "plugins").exists()

@@ -1,4 +1,4 @@
-"""What the sandbox keeps in its folder, and what it leaves alone."""
+"""The sandbox's own folder: which files and settings it rewrites, and which it leaves alone."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ from dtqs.sandbox.places import SandboxPaths, choose_ports, environment_without,
 OURS = {"postgresql": {"dsn": "postgresql://127.0.0.1:1/dtqs"}, "api": {"port": "8081"}}
 
 
-def test_a_key_that_the_user_added_stays_and_ours_are_written_anew(tmp_path: Path) -> None:
+def test_a_key_that_the_user_added_stays_and_the_sandboxs_keys_are_rewritten(tmp_path: Path) -> None:
     places = SandboxPaths(tmp_path)
     write_ini(places, OURS)
     text = (
@@ -29,7 +29,7 @@ def test_a_key_that_the_user_added_stays_and_ours_are_written_anew(tmp_path: Pat
     assert stat.S_IMODE(places.ini.stat().st_mode) == 0o600
 
 
-def test_what_is_proposed_is_written_once_and_is_its_owners_to_change(tmp_path: Path) -> None:
+def test_a_proposed_setting_is_written_once_and_may_be_changed(tmp_path: Path) -> None:
     places = SandboxPaths(tmp_path)
     proposed = {"processor:sms": {"provider": "sink", "sink_file": "/var/sms.jsonl"}}
     write_ini(places, OURS, proposed)
@@ -52,7 +52,7 @@ def test_ports_stay_the_same_until_one_is_taken(tmp_path: Path) -> None:
     assert (second.api, second.rabbitmq, second.epmd) == (first.api, first.rabbitmq, first.epmd)
 
 
-def test_an_api_port_that_is_asked_for_and_taken_is_an_error(tmp_path: Path) -> None:
+def test_a_requested_api_port_that_is_in_use_is_an_error(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -61,7 +61,7 @@ def test_an_api_port_that_is_asked_for_and_taken_is_an_error(tmp_path: Path) -> 
             choose_ports(SandboxPaths(tmp_path), port)
 
 
-def test_what_would_lead_to_other_servers_is_taken_out_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_that_name_other_servers_are_removed_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DTQS_POSTGRESQL_DSN", "postgresql://elsewhere/dtqs")
     monkeypatch.setenv("DTQS_POSTGRESQL_DSN_FILE", "/elsewhere")
     monkeypatch.setenv("DTQS_LOG_LEVEL", "debug")
@@ -71,7 +71,7 @@ def test_what_would_lead_to_other_servers_is_taken_out_of_the_environment(monkey
     assert environment["DTQS_LOG_LEVEL"] == "debug"
 
 
-def test_a_user_cannot_reach_what_lies_below_a_closed_folder(tmp_path: Path) -> None:
+def test_a_user_cannot_reach_a_file_below_a_closed_folder(tmp_path: Path) -> None:
     stranger = Account("stranger", 4242, 4242)
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
@@ -80,7 +80,7 @@ def test_a_user_cannot_reach_what_lies_below_a_closed_folder(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_another_user_made_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_folder_of_another_user_is_refused_with_a_message(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir(mode=0o500)
     with pytest.raises(SandboxError, match="belongs to"):
         SandboxPaths(tmp_path).refuse_others()
