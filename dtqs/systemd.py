@@ -1,4 +1,4 @@
-"""Tell the service manager how the node is (sd_notify): one datagram each, never an error, and nothing at all where nobody listens."""
+"""Tells the service manager the state of the node (sd_notify): one datagram each. Errors are ignored."""
 
 import contextlib
 import os
@@ -11,18 +11,18 @@ _EXTEND_EVERY_SECONDS = 2.0
 
 
 class Notifier:
-    """What only the supervisor itself may say; children inherit neither the address nor a socket."""
+    """Sends the datagrams of a process to its service manager. Children inherit neither the address nor a socket."""
 
     def __init__(self, address: str | None, watchdog_seconds: float | None = None) -> None:
         self._address = f"\0{address[1:]}" if address and address.startswith("@") else address
-        # half of the limit, as the manual of the service manager advises
+        # half of the limit, as sd_watchdog_enabled(3) advises
         self._ping_every = watchdog_seconds / 2 if watchdog_seconds else None
         self._next_ping = self._next_extension = 0.0
         self._status = ""
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str]) -> "Notifier":
-        """Take address and watchdog out of the environment, so that no child finds them there."""
+        """Remove address and watchdog from the environment, so that no child finds them there."""
         address = environment.pop("NOTIFY_SOCKET", None)
         usec, pid = environment.pop("WATCHDOG_USEC", ""), environment.pop("WATCHDOG_PID", "")
         meant = usec.isdecimal() and int(usec) > 0 and pid in ("", str(os.getpid()))
@@ -30,7 +30,7 @@ class Notifier:
 
     @property
     def turn_seconds(self) -> float:
-        """The longest time that may pass between two calls of `ping`."""
+        """The longest time between two calls of `ping`."""
         return self._ping_every / 2 if self._ping_every else float("inf")
 
     def ready(self) -> None:
@@ -43,19 +43,19 @@ class Notifier:
         self._send("STOPPING=1")
 
     def status(self, text: str) -> None:
-        """Show this text in the unit's status, sent when it has changed."""
+        """Show a text in the status of the unit. It is sent only if it has changed."""
         if text != self._status:
             self._status = text
             self._send(f"STATUS={text}")
 
     def ping(self, now: float) -> None:
-        """Say that the loop goes round."""
+        """Report that the supervisor's loop still runs."""
         if self._ping_every and now >= self._next_ping:
             self._next_ping = now + self._ping_every
             self._send("WATCHDOG=1")
 
     def extend(self, now: float) -> None:
-        """Ask for more time while a drain goes on; our own deadlines bound it."""
+        """Ask for more time during a drain. The supervisor's deadlines limit it."""
         if now >= self._next_extension:
             self._next_extension = now + _EXTEND_EVERY_SECONDS
             self._send(f"EXTEND_TIMEOUT_USEC={int(_EXTENSION_SECONDS * 1e6)}")
@@ -63,7 +63,7 @@ class Notifier:
     def _send(self, *lines: str) -> None:
         if not self._address:
             return
-        # a service manager that is restarting or slow must not end or delay the node
+        # a restarting or slow service manager must neither end nor delay the node
         with (
             contextlib.suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as out,

@@ -1,4 +1,4 @@
-"""The parent of all worker processes of a node. It knows the kernel only; what its children run arrives as functions."""
+"""The parent of all processes of a node. It imports the kernel only: the code of its children arrives as functions."""
 
 from dtqs.supervisor.node import NodeLock
 from dtqs.supervisor.spawn import ChildSpec, ChildStart

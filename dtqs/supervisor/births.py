@@ -1,4 +1,4 @@
-"""The things that children of a node are born with, and tell afterwards: scoreboard, marks and last words."""
+"""The shared memory of a node's children: each gets its part at the fork and reports through it."""
 
 import contextlib
 import functools
@@ -11,12 +11,12 @@ from dtqs.scoreboard import Death, Scoreboard, SlotRecord
 from dtqs.supervisor import marks
 from dtqs.supervisor.child import Child
 from dtqs.supervisor.node import NodeLock
-from dtqs.supervisor.roster import SlotState, heard
+from dtqs.supervisor.roster import SlotState, record_of
 from dtqs.supervisor.spawn import ChildStart
 
 
 class Births:
-    """Made before the first fork; `begin` once the node's identity is held."""
+    """Scoreboard, marks and last words, made before the first fork. Call `begin` once the node holds its identity."""
 
     def __init__(self, seats: Sequence[SlotState], lock: NodeLock) -> None:
         self._lock, self._slots = lock, len(seats)
@@ -26,12 +26,12 @@ class Births:
         self.boot_id = str(uuid.uuid4())
 
     def begin(self) -> None:
-        """Read what earlier supervisors left, and make this one's marks."""
+        """Read the marks of earlier supervisors, and make those of this one."""
         self._former = marks.former(self._lock.folder)
         self._scoreboard = marks.board(self._lock.folder, self.boot_id, self._slots)
 
     def start_of(self, seat: SlotState) -> ChildStart:
-        """Return what the next child of this seat gets."""
+        """Return the start values of the next child of this seat."""
         self._words.clear(seat.index)
         parent = os.getpid()
         return ChildStart(
@@ -48,17 +48,17 @@ class Births:
         )
 
     def read(self, seat: SlotState, child: Child) -> SlotRecord:
-        """Return what this child has said so far."""
+        """Return the current record of this child."""
         record = None
-        # a task that writes wild into shared memory must not bring us down
+        # a task that overwrites shared memory must not end the supervisor
         with contextlib.suppress(ValueError):
             record = self._scoreboard.read(seat.index)
-        return heard(record, child)
+        return record_of(record, child)
 
     def ended(self, seat: SlotState) -> None:
-        """The child of this seat was reaped, and its record has been read."""
+        """Detach the record of the reaped child. Read the record before."""
         self._scoreboard.vacate(seat.index)
 
     def last_words(self, seat: SlotState) -> str:
-        """Return why its last child ended, in that one's own words; empty where it said nothing."""
+        """Return why the last child of this seat ended, in its own words, or an empty text."""
         return self._words.read(seat.index)

@@ -1,6 +1,6 @@
-"""One child as its parent sees it: what it was told at its fork, and the escalation drain → stop → kill once it is to end.
+"""One child as its parent sees it: the facts of its fork, and the escalation drain → stop → kill.
 
-Its pid is safe to signal for as long as it was not reaped, which only the supervisor does.
+Its pid is safe to signal until it is reaped, and only the supervisor reaps.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ SILENT = "no sign of life"
 
 
 class Stage(IntEnum):
-    """How far the parent has gone with a child."""
+    """The last request that the parent has sent to a child."""
 
     LEFT_ALONE = 0
     DRAINING = 1
@@ -30,8 +30,8 @@ class Child:
     """A process in a slot. Times are monotonic."""
 
     __slots__ = (
-        "_boots_since", "_inquest", "_owes_term", "_section", "deaths", "kill_cause", "killed_at", "next_step_at", "pid", "seen_ready", "stage", "started_at",
-        "takes_from", "wait_seconds",
+        "_boots_since", "_inquest", "_owes_term", "_section", "deaths", "kill_cause", "killed_at", "next_step_at",
+        "pid", "seen_ready", "stage", "started_at", "takes_from", "wait_seconds",
     )  # fmt: skip
 
     def __init__(
@@ -47,10 +47,10 @@ class Child:
         self.next_step_at = _NEVER
         self.killed_at = _NEVER
         self.kill_cause: str | None = None
-        """Why it was killed; None also when it was killed only because it did not end in time, which is no fault of its task."""
+        """Why it was killed. It stays None if it only did not end in time: then its task is not at fault."""
         self.seen_ready = False
         self.wait_seconds = wait_seconds
-        """How long it takes no task once it is ready."""
+        """How long it takes no task after it has become ready."""
         self.takes_from = _NEVER
         self._boots_since = started_at
         self._owes_term = False
@@ -58,22 +58,24 @@ class Child:
         self._section = section
 
     def drain(self, record: SlotRecord, now: float, seconds: float) -> None:
-        """Ask it to take nothing more and to end within so many seconds. Said once; what follows is `escalate`'s."""
+        """Ask it to take no more tasks and to end within `seconds`. Only the first call counts; then see `escalate`."""
         if self.stage is Stage.LEFT_ALONE:
             self.stage, self.next_step_at, self._owes_term = Stage.DRAINING, now + seconds, True
-        self.remind(record)
+        self.send_owed_term(record)
 
-    def remind(self, record: SlotRecord) -> None:
-        """Send the SIGTERM that it is owed. A child that starts with deaths to settle gets it only after that, lest it die before it can."""
-        settles = (
-            self.deaths and not record.deaths_settled and record.state is ChildState.STARTING
-        )  # one that waits for PostgreSQL cannot
+    def send_owed_term(self, record: SlotRecord) -> None:
+        """Send a SIGTERM that `drain` has left for later.
+
+        A starting child first settles the deaths of its predecessors: SIGTERM could end it before.
+        """
+        # a child that waits for PostgreSQL cannot settle anything
+        settles = self.deaths and not record.deaths_settled and record.state is ChildState.STARTING
         if self._owes_term and not settles:
             self._owes_term = False
             self._send(signal.SIGTERM)
 
     def stop(self, now: float) -> None:
-        """Ask it to end at once and to give back what it holds."""
+        """Ask it to end at once and to give back its tasks."""
         if self.stage < Stage.STOPPING:
             self.stage, self.next_step_at, self._owes_term = Stage.STOPPING, now + self._section.stop_seconds, False
             self._send(signal.SIGINT)
@@ -85,7 +87,7 @@ class Child:
             kill_group(self.pid)
 
     def escalate(self, now: float) -> None:
-        """Take the next step when its time has come."""
+        """Take the next step if its time has come."""
         if now < self.next_step_at:
             return
         if self.stage is Stage.DRAINING:
@@ -93,21 +95,24 @@ class Child:
         else:
             self.kill(now)
 
-    def is_ready(self, now: float) -> None:
-        """It has said so."""
+    def note_ready(self, now: float) -> None:
+        """Note that it has reported to be ready."""
         self.seen_ready, self.takes_from = True, now + self.wait_seconds
 
     @property
-    def waits_for_word(self) -> bool:
-        """What it says next on the scoreboard is waited for: that it is ready, or has settled its deaths."""
+    def report_is_due(self) -> bool:
+        """Tell whether the scoreboard should soon say that it is ready, or has settled its deaths."""
         return self._owes_term or (self.stage is Stage.LEFT_ALONE and not self.seen_ready)
 
     def beyond_reach(self, now: float) -> bool:
-        """It was killed and yet does not end: it hangs in the kernel, and waiting longer helps nobody."""
+        """Tell whether it was killed but does not end: it hangs in the kernel, and a longer wait does not help."""
         return now - self.killed_at > self._section.stop_seconds
 
     def overdue(self, record: SlotRecord, now: float, awake_since: float) -> str | None:
-        """Return why it must be killed, or None. What was due before `awake_since` is counted from then: until then we slept ourselves."""
+        """Return why it must be killed, or None.
+
+        No time limit runs before `awake_since`: until then this supervisor slept, too.
+        """
         section = self._section
         if self.stage is Stage.KILLED:
             return None
@@ -117,18 +122,21 @@ class Child:
             late = now - max(self._boots_since, awake_since) > section.boot_timeout_seconds
             return f"not ready within {section.boot_timeout_seconds:g} s" if late else None
         if record.state is ChildState.WAITING:
-            self._boots_since = now  # its wait is no part of its start
+            self._boots_since = now  # the wait for PostgreSQL does not count as start time
         silent = now - max(record.beat, awake_since) > section.beat_timeout_seconds
         return f"{SILENT} for {section.beat_timeout_seconds:g} s" if silent else None
 
-    def last_words(self, record: SlotRecord, now: float, awake_since: float) -> str | None:
-        """Ask a silent child how its threads stand; None while that is waited for, or while the machine keeps it from running."""
+    def thread_report(self, record: SlotRecord, now: float, awake_since: float) -> str | None:
+        """Return the states of a silent child's threads once it may be killed.
+
+        Return None before the second look at them, and while the machine keeps the child from running.
+        """
         if self._inquest is None:
             self._inquest = Inquest(self.pid, max(record.beat, awake_since), now)
-        return self._inquest.account(now, self._section.beat_timeout_seconds)
+        return self._inquest.report(now, self._section.beat_timeout_seconds)
 
-    def is_heard(self) -> None:
-        """It has given a sign of life."""
+    def note_sign_of_life(self) -> None:
+        """End the inquest, if there is one."""
         self._inquest = None
 
     def _send(self, number: int) -> None:

@@ -1,6 +1,6 @@
-"""The file behind the scoreboard's marks: which worker sat in each slot, and which task it ran. It survives the supervisor, so the next one knows.
+"""The file of the scoreboard's marks: the worker of each slot, and its running task. The next supervisor reads it.
 
-It is believed only while the same kernel runs: after a loss of power the disk may hold marks of any earlier moment.
+It is valid only while the same kernel runs: after a loss of power the disk may hold marks of any earlier moment.
 """
 
 import logging
@@ -17,23 +17,26 @@ _KERNEL = Path("/proc/sys/kernel/random/boot_id")
 _MAGIC = b"dtqs marks 1\n"
 _HEAD_BYTES = 64
 _MOST_FILES = 4
-"""Earlier supervisors whose marks are kept: one may have died before its keeper had settled what the one before had left."""
+"""Files kept of earlier supervisors: one may have died before its keeper settled the leases of the one before."""
 _MOST_BYTES = 1 << 20
 
 
 def board(folder: Path, boot_id: str, slots: int) -> Scoreboard:
-    """Make a scoreboard whose marks lie in this supervisor's file, or in memory alone where the folder cannot hold one."""
+    """Make a scoreboard with its marks in a file, or only in memory if the folder cannot hold the file."""
     return Scoreboard(slots, _make(folder, boot_id, slots), _HEAD_BYTES)
 
 
 def former(folder: Path) -> tuple[Death, ...]:
-    """Return what the workers of earlier supervisors ran when they were killed; files beyond the last few are removed."""
+    """Return the deaths of workers that died with earlier supervisors. Remove all but the newest files."""
     try:
         files = sorted(folder.glob("marks-*"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
         for file in files[_MOST_FILES:]:
             file.unlink()
     except OSError as error:
-        logger.warning("marks of earlier supervisors cannot be read", extra={"reason": str(error)})
+        logger.warning(
+            "marks of earlier supervisors cannot be read: each task that they held spends its attempt",
+            extra={"reason": str(error)},
+        )
         return ()
     return tuple(death for file in files[:_MOST_FILES] for death in _deaths(file))
 
@@ -44,7 +47,7 @@ def _make(folder: Path, boot_id: str, slots: int) -> mmap.mmap | None:
     try:
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            # a page without room on its disk would end whoever writes to it (SIGBUS)
+            # without room on the disk, a write to the mapped page would end the writer (SIGBUS)
             os.posix_fallocate(descriptor, 0, size)
             os.pwrite(descriptor, _head(), 0)
             return mmap.mmap(descriptor, size)
@@ -52,7 +55,7 @@ def _make(folder: Path, boot_id: str, slots: int) -> mmap.mmap | None:
             os.close(descriptor)
     except (OSError, ValueError) as error:
         logger.warning(
-            "no file for marks: after a kill of this supervisor every task that was held spends its attempt",
+            "no file for marks: if this supervisor is killed, each task that its workers hold spends its attempt",
             extra={"reason": str(error)},
         )
         return None
@@ -73,7 +76,7 @@ def _deaths(file: Path) -> Iterator[Death]:
 
 
 def _death(mark: Mark) -> Death | None:
-    """A mark that a task has written over says nothing: then each task of that worker spends its attempt."""
+    """Return the death of the worker, or None if a task has overwritten the mark: then all tasks spend an attempt."""
     if (
         mark.worker_id is None
         or not is_uuid(mark.worker_id)
@@ -87,5 +90,5 @@ def _head() -> bytes:
     try:
         kernel = _KERNEL.read_bytes().strip()
     except OSError:
-        kernel = os.urandom(16).hex().encode()  # nobody can tell whether it is the same: nothing is believed
+        kernel = os.urandom(16).hex().encode()  # the kernel is unknown: no file of another time may match
     return (_MAGIC + kernel).ljust(_HEAD_BYTES, b"\0")[:_HEAD_BYTES]

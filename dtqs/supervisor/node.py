@@ -1,6 +1,7 @@
-"""The identity of this node: a UUID in a file of the state folder, locked for the supervisor's life. Two supervisors on one host are two nodes.
+"""The identity of this node: a UUID in a file of the state folder, locked while the supervisor lives.
 
-The lock says that earlier workers under this identity are gone. A copy has a lock of its own, so an identity holds only where, and while, it was made.
+Two supervisors on one host are two nodes. The lock proves that earlier workers under this identity have ended.
+A copy of the file has a lock of its own, so an identity is valid only for its original file and kernel.
 """
 
 import contextlib
@@ -18,11 +19,11 @@ from dtqs.uuid7 import is_uuid
 logger = logging.getLogger(__name__)
 _KERNEL = Path("/proc/sys/kernel/random/boot_id")
 MOST_NODES = 64
-"""Supervisors that one state folder serves at the same time."""
+"""Supervisors that can use one state folder at the same time."""
 
 
 class StateFolderUnusable(DtqsError):
-    """The state folder cannot hold this node's identity; `exit_status` says which way."""
+    """The state folder cannot hold the identity. `exit_status` tells a wrong setting from a lack of space or rights."""
 
     def __init__(self, folder: Path, reason: str, exit_status: int) -> None:
         self.folder, self.exit_status = folder, exit_status
@@ -32,9 +33,9 @@ class StateFolderUnusable(DtqsError):
 
 
 class NodeLock:
-    """The first identity below the folder that no living supervisor holds: `node-0/id`, `node-1/id`, …
+    """The first identity in the folder that no living supervisor holds: `node-0/id`, `node-1/id`, …
 
-    The kernel drops the lock with the last copy of its descriptor, so a killed supervisor leaves its identity to the next one.
+    The kernel drops the lock with the last copy of its descriptor, so the next supervisor gets a killed one's identity.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -50,15 +51,15 @@ class NodeLock:
 
     @property
     def folder(self) -> Path:
-        """The folder of the identity that is held: what lies in it is this node's alone."""
+        """The folder of the held identity. Only this node uses the files in it."""
         return self._held
 
     def acquire(self) -> str:
-        """Take an identity, made anew where there is none to take, and return it. Safe to call twice. Raises StateFolderUnusable."""
+        """Take a free identity, or make one, and return it. Safe to call twice. Raises StateFolderUnusable."""
         if self._descriptor >= 0:
             return self._node_id
         try:
-            # its parent must be there: a mistyped path is no place for an identity
+            # only the last folder is made: under a mistyped path an identity would be lost
             self._folder.mkdir(mode=0o700, exist_ok=True)
             for number in range(MOST_NODES):
                 if self._take(self._folder / f"node-{number}"):
@@ -70,11 +71,13 @@ class NodeLock:
                 self._folder, f"{error.strerror}: {error.filename or self._folder}", os.EX_CANTCREAT
             ) from error
         raise StateFolderUnusable(
-            self._folder, f"all {MOST_NODES} identities are held by running supervisors", os.EX_CANTCREAT
+            self._folder,
+            f"{MOST_NODES} running supervisors already use it, the most that one folder allows",
+            os.EX_CANTCREAT,
         )
 
     def release(self) -> None:
-        """Close our copy of the descriptor. Safe to call twice; a fresh child calls it on its own copy, which leaves the lock with its parent."""
+        """Close the descriptor. Safe to call twice. A new child closes its copy: the lock stays with its parent."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -109,12 +112,12 @@ def _read_or_make(descriptor: int) -> str:
     here = _mark(descriptor)
     if is_uuid(known) and mark == here:
         return known
-    # empty, or torn by a crash of the machine: nobody can have worked under it
+    # an empty or torn file has never served a node
     fresh = str(uuid.uuid4())
     if is_uuid(known):
-        # workers of the original may live: nobody here may say that they are gone
+        # workers under the old identity may live: this node must not declare them dead
         logger.warning(
-            "new identity: the machine has started anew, or this state folder is a copy",
+            "new identity for this node: the machine has restarted, or this state folder is a copy",
             extra={"node_id": fresh, "before": known},
         )
     os.ftruncate(descriptor, 0)
@@ -124,9 +127,10 @@ def _read_or_make(descriptor: int) -> str:
 
 
 def _mark(descriptor: int) -> str:
-    """Return what no copy of this file has: the run of the kernel that holds its lock, and its place on the disk.
+    """Return a text that differs for each copy of this file: a hash of kernel run, device and inode.
 
-    A cloned disk has the same places, but is read by another kernel. /etc/machine-id would tell neither clones nor containers apart.
+    On a cloned disk, device and inode are the same but the kernel differs. /etc/machine-id differs neither for clones
+    nor for containers.
     """
     with contextlib.suppress(OSError):
         kernel = _KERNEL.read_text(encoding="ascii").strip()

@@ -1,14 +1,14 @@
-"""Whether the kernel has just killed something of our control group for want of memory; best effort, nothing depends on it."""
+"""Tells whether the kernel has just killed a process of this control group for lack of memory; for messages only."""
 
 import re
 from pathlib import Path
 
 RECENT_SECONDS = 2.0
-"""The counter rises when the victim is chosen; a large process takes its time to die."""
+"""The counter rises when the kernel chooses the victim. A large process takes a while to die."""
 
 
 class OomWatch:
-    """Reads the group's counter of such kills and remembers when it last rose."""
+    """Reads the counter of such kills, and remembers when it last rose."""
 
     def __init__(self, counter: Path | None) -> None:
         self._counter = counter
@@ -19,15 +19,15 @@ class OomWatch:
     def of_own_group(cls) -> "OomWatch":
         return cls(find_counter(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")))
 
-    def look(self, now: float) -> None:
-        """Take a reading; call it at least once a second."""
+    def update(self, now: float) -> None:
+        """Read the counter. Call it at least once a second."""
         count = self._read()
         if count > self._count:
             self._rose_at = now
         self._count = count
 
     def struck(self, now: float) -> bool:
-        """Tell whether there was such a kill a moment ago."""
+        """Tell whether such a kill happened in the last two seconds."""
         return now - self._rose_at <= RECENT_SECONDS
 
     def _read(self) -> int:
@@ -39,7 +39,7 @@ class OomWatch:
 
 
 def find_counter(membership: Path, root: Path) -> Path | None:
-    """Return the file that counts the kills in the group of which `membership` (/proc/PID/cgroup) tells, in either version of control groups."""
+    """Return the file with the counter, for both versions of control groups. `membership` is /proc/PID/cgroup."""
     try:
         lines = [line.split(":", 2) for line in membership.read_text().splitlines()]
     except OSError:

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class Phase(IntEnum):
-    """How far the node's end has come."""
+    """One phase; the numbers rise towards the end."""
 
     RUNNING = 0
     DRAINING = 1

@@ -1,6 +1,7 @@
-"""The dead and the orphaned: who ended and how, whose process group goes with it, and which strangers were left to us.
+"""Reaps ended children, kills their process groups, and kills orphans.
 
-As a subreaper, or as PID 1 of a container, the supervisor becomes the parent of processes that it never started. They are reaped, never judged.
+As a subreaper, or as PID 1 of a container, the supervisor becomes the parent of strangers: processes that it did not
+start. It reaps them, but their end has no further effect.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ _STRANGERS_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a process ended: its exit status, or the signal that ended it (then `status` is None)."""
+    """The end of a process: its exit status, or the signal that ended it and a `status` of None."""
 
     pid: int
     status: int | None
@@ -27,7 +28,7 @@ class End:
 
     @property
     def cause(self) -> str:
-        """Words for people: `exit status 3`, `signal 9 (SIGKILL)`."""
+        """The cause as text for people: `exit status 3`, `signal 9 (SIGKILL)`."""
         if self.status is not None:
             return f"exit status {self.status}"
         name, number = signal_name(self.signal_number), f"signal {self.signal_number}"
@@ -35,7 +36,7 @@ class End:
 
 
 def ended(own: Callable[[int], bool]) -> Iterator[End]:
-    """Yield every child of this process that has ended, strangers included, each reaped; what is left of an own child's group is killed before."""
+    """Reap and yield all ended children, strangers as well. First kill the rest of an own child's process group."""
     while True:
         try:
             dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -44,7 +45,7 @@ def ended(own: Callable[[int], bool]) -> Iterator[End]:
         if dead is None:
             return
         if own(dead.si_pid):
-            # while it is a zombie, nobody else can have its pid, nor a group of that number
+            # while it is a zombie, no other process or group can have its number
             kill_group(dead.si_pid)
         pid, status, usage = os.wait4(dead.si_pid, 0)
         code = os.waitstatus_to_exitcode(status)
@@ -52,7 +53,7 @@ def ended(own: Callable[[int], bool]) -> Iterator[End]:
 
 
 def leave_nothing_behind(spared: Collection[int], wait: Callable[[float], None]) -> None:
-    """Kill and reap what children have left, for two seconds at most."""
+    """Kill and reap the orphans of dead children, for two seconds at most."""
     deadline = time.monotonic() + _STRANGERS_SECONDS
     while time.monotonic() < deadline:
         list(ended(lambda pid: False))
@@ -69,7 +70,7 @@ def kill_group(pid: int) -> None:
 
 
 def children_of_ours() -> set[int]:
-    """Return the pids of this process's children, zombies included; empty where Linux does not tell."""
+    """Return the pids of this process's children, with zombies. Without /proc the set is empty."""
     pid = os.getpid()
     try:
         return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
@@ -78,15 +79,16 @@ def children_of_ours() -> set[int]:
 
 
 def kill_strangers(spared: Collection[int]) -> int:
-    """Kill the children that are not spared and whose group no spared process leads; return how many were met.
+    """Kill all children but the spared ones and those in a group that a spared one leads. Return their number.
 
-    They were orphaned by a child that died. As PID 1 we also inherit what an operator's shell in the container leaves behind: that is of another session.
+    They are orphans of a dead child. PID 1 of a container also inherits orphans of an operator's shell. These belong to
+    another session and stay alive.
     """
-    met = 0
+    killed = 0
     for pid in children_of_ours() - set(spared):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             ours = os.getpid() != 1 or os.getsid(pid) == os.getsid(0)
             if ours and os.getpgid(pid) not in spared:
                 os.kill(pid, signal.SIGKILL)
-                met += 1
-    return met
+                killed += 1
+    return killed

@@ -1,4 +1,4 @@
-"""Which slot holds which child, what each slot still owes its dead, and what is to happen next. No system call, so its test never forks."""
+"""The slots, their children, the deaths that each slot must settle, and the next steps. It makes no system call."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,14 +13,14 @@ from dtqs.supervisor.spawn import ChildSpec
 from dtqs.uuid7 import is_uuid
 
 MOST_DEATHS = 64
-"""Deaths that one slot remembers; what is dropped beyond that, a keeper reclaims after the lease time."""
+"""Deaths that one slot remembers. A keeper reclaims the leases of older ones after the lease time."""
 _MOST_SETTLERS = 2
-"""Replacements that one slot gets during a drain, only to take back what its dead have left."""
+"""Replacements that one slot gets during a drain, only to take back the leases of its dead children."""
 
 
 @dataclass(slots=True)
 class SlotState:
-    """A slot and what the supervisor knows of it."""
+    """The state of one slot."""
 
     index: int
     spec: ChildSpec
@@ -38,7 +38,7 @@ class Roster:
         self._section = section
 
     def taken(self) -> Iterator[tuple[SlotState, Child]]:
-        """Yield the seats that have a child, and it."""
+        """Yield the seats that have a child, with the child."""
         for seat in self.seats:
             if seat.child:
                 yield seat, seat.child
@@ -50,11 +50,11 @@ class Roster:
         return next((seat for seat, child in self.taken() if child.pid == pid), None)
 
     def vacant(self, now: float) -> list[SlotState]:
-        """Return the seats that are to be filled now."""
+        """Return the empty seats whose next fork is due."""
         return [seat for seat in self.seats if not seat.child and seat.restart.not_before <= now]
 
     def owing(self) -> list[SlotState]:
-        """Return the seats that, in a drain, need one more child to take back what their dead have left."""
+        """Return the seats that need one more child during a drain, to take back the leases of their dead children."""
         return [seat for seat in self.seats if not seat.child and seat.deaths and seat.settlers < _MOST_SETTLERS]
 
     def filled(self, seat: SlotState, pid: int, now: float, settler: bool) -> Child:
@@ -71,7 +71,7 @@ class Roster:
     def vacated(
         self, seat: SlotState, child: Child, end: End, record: SlotRecord, now: float, out_of_memory: bool
     ) -> Death | None:
-        """Note that a child has ended, and return the death that its successor is to settle, if it left any."""
+        """Note that a child has ended. Return the death that its successor must settle, if there is one."""
         death = _death(child, end, record, out_of_memory)
         owed = () if record.deaths_settled else child.deaths
         seat.deaths = (*owed, death)[-MOST_DEATHS:] if death else owed
@@ -80,7 +80,7 @@ class Roster:
         if asked:
             seat.restart = seat.restart.after_request(now)
         elif death is not None and death.task_id is not None:
-            # it is the task's, which waits for its own backoff and counts its deaths: a slot left empty would keep what the dead held
+            # the task counts its deaths and has its own backoff; an empty slot would only delay taking back the leases
             soon = not record.worked and now - child.takes_from <= self._section.young_seconds
             seat.restart = seat.restart.after_task_death(now, self._section, soon)
         else:
@@ -89,23 +89,23 @@ class Roster:
         return death
 
     def is_given_up(self, seat: SlotState) -> bool:
-        """Tell whether its children end again and again before they are ready."""
+        """Tell whether too many of its children have ended before they were ready."""
         return seat.restart.given_up(self._section)
 
-    def words(self) -> str:
-        """Say how many children are ready, and which slots are given up or slowed down."""
+    def summary(self) -> str:
+        """Return how many children are ready, and which slots are given up or slowed down, as text for people."""
         ready = sum(child.seen_ready for _, child in self.taken())
         names = [seat.spec.name for seat in self.seats if self.is_given_up(seat)]
-        words = f"{ready} of {len(self.seats)} children ready" + (f"; given up: {', '.join(names)}" if names else "")
+        text = f"{ready} of {len(self.seats)} children ready" + (f"; given up: {', '.join(names)}" if names else "")
         slow = [
             f"{seat.spec.name} ({seat.restart.fruitless} deaths)" for seat in self.seats if seat.restart.wait_seconds
         ]
-        return words + (
+        return text + (
             f"; slowed down, since tasks kill its workers before they finish any: {', '.join(slow)}" if slow else ""
         )
 
     def try_again(self) -> None:
-        """Forget, at an operator's word, why slots were to wait."""
+        """Cancel the waits of all slots, as an operator asked."""
         for seat in self.seats:
             seat.restart = Restart()
 
@@ -113,31 +113,34 @@ class Roster:
         return all(seat.child and seat.child.seen_ready for seat in self.seats)
 
     def workers_gone(self) -> bool:
-        """Tell whether, in a drain, no worker is left nor wanted: the keeper may end."""
+        """Tell whether, in a drain, no worker is left and none is needed: then the keeper may end."""
         return not any(seat.spec.is_worker for seat, _ in self.taken()) and not any(
             seat.spec.is_worker for seat in self.owing()
         )
 
     def to_roll(self, since: float) -> SlotState | None:
-        """Return the next seat to renew in a rolling restart asked for at that time.
+        """Return the next seat to renew in a rolling restart that was requested at `since`.
 
-        One at a time, and only while every other is ready: a child that cannot come up again costs one seat, not all.
+        One seat at a time, and only while all others are ready: a child that cannot start again costs one seat.
         """
         if not self.all_ready() or any(child.stage is not Stage.LEFT_ALONE for _, child in self.taken()):
             return None
         return next((seat for seat, child in self.taken() if child.started_at < since), None)
 
     def rolled(self, since: float) -> bool:
-        """Tell whether every child was started after that time and is ready."""
+        """Tell whether every child was started after `since` and is ready."""
         return self.all_ready() and all(child.started_at >= since for _, child in self.taken())
 
     def steps(self) -> list[float]:
-        """Return the known times at which a child is to be pressed further, or a seat filled again."""
+        """Return the times of the next escalations and forks."""
         return [seat.child.next_step_at if seat.child else seat.restart.not_before for seat in self.seats]
 
 
-def heard(record: SlotRecord | None, child: Child) -> SlotRecord:
-    """Return what this child has said. Until it has begun its record, and when it is damaged, that is nothing: neither ready nor at work."""
+def record_of(record: SlotRecord | None, child: Child) -> SlotRecord:
+    """Return the record if this child wrote it, else an empty one: the child is starting, without worker and task.
+
+    The record may be damaged (None), or still be the one of the previous child.
+    """
     if record and record.pid == child.pid:
         return record
     return SlotRecord(
@@ -146,26 +149,26 @@ def heard(record: SlotRecord | None, child: Child) -> SlotRecord:
 
 
 def _death(child: Child, end: End, record: SlotRecord, out_of_memory: bool) -> Death | None:
-    """Say what a successor must take back. A child that ended well, or had no row in `workers` yet, has left nothing."""
-    # a task whose code calls exit(0) has not ended well
+    """Return the death that a successor must settle. A child that ended well, or had no worker row, has left none."""
+    # a child whose task calls exit(0) has not ended well
     if (end.status == 0 and record.task_id is None) or record.worker_id is None or not is_uuid(record.worker_id):
         return None
     if child.stage is Stage.KILLED and child.kill_cause is None and end.signal_number == 9:
-        # ended by us for our own sake: no attempt is spent
+        # the supervisor killed it only because it was late: no attempt is spent
         return Death(record.worker_id, "did not end in time when the node was stopped", None, idle=True)
     if record.task_id is None or is_uuid(record.task_id):
         return Death(record.worker_id, cause_of(child, end, out_of_memory), record.task_id, idle=record.task_id is None)
-    # what it wrote is no id: nobody knows what ran
+    # the task id is damaged: it is unknown which task ran
     return Death(record.worker_id, cause_of(child, end, out_of_memory), None, idle=False)
 
 
 def telling_status(end: End) -> int:
-    """Return the exit status of a node that ends because its children cannot begin: theirs where it says what is wrong."""
+    """Return the exit status of a node whose children cannot start: theirs if it names a cause, else EX_UNAVAILABLE."""
     return end.status if end.status in (os.EX_TEMPFAIL, os.EX_CONFIG) else os.EX_UNAVAILABLE
 
 
 def cause_of(child: Child, end: End, out_of_memory: bool) -> str:
-    """Return the cause of an end in words for people."""
+    """Return the cause of an end as text for people."""
     if end.signal_number == 9 and child.kill_cause:
         return child.kill_cause
     if end.signal_number == 9 and child.stage is not Stage.KILLED and out_of_memory:

@@ -1,6 +1,6 @@
-"""Facts about a child that gives no sign of life, before it is killed: how its threads stand, and their stacks.
+"""Facts about a silent child before it is killed: the states and the stacks of its threads.
 
-A child that is kept from running is no dead one: where the machine is starved, it is given more time.
+A child that the machine keeps from running is not dead: it gets more time.
 """
 
 import contextlib
@@ -12,21 +12,22 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 DUMP_SIGNAL = signal.SIGUSR2
-"""Has a child write the stacks of its threads, also while a call in C holds Python's lock (faulthandler)."""
-LAST_WORD_SECONDS = 1.0
-"""Between the question and the kill."""
+"""Makes a child write the stacks of its threads (faulthandler), also while C code holds Python's lock."""
+ANSWER_SECONDS = 1.0
+"""Between the request for stacks and the kill."""
 PATIENCE = 3.0
-"""A starved child may be silent for so many times the limit."""
+"""A starved child may be silent for this many times the limit."""
 _MOST_DUMPS = 10
 _MOST_THREADS = 50
 _STARVED_SHARE = 0.5
-"""The part of the time between two looks that a thread waited for a processor."""
+"""A thread is starved if it waited for a processor for this share of the time between two looks."""
 _RAN_SHARE = 0.05
+"""A runnable thread is starved if it ran for less than this share."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadState:
-    """How one thread stands. How long it has run, and waited for a processor, in all; 0 where the kernel does not tell."""
+    """The state of one thread, and its total times of running and of waiting for a processor (0 if unknown)."""
 
     name: str
     state: str
@@ -41,8 +42,8 @@ class ThreadState:
 Threads = dict[str, ThreadState]
 
 
-def look(pid: int) -> Threads:
-    """Return the threads of a process by their ids; none where it is gone."""
+def read_threads(pid: int) -> Threads:
+    """Return the threads of a process by their ids. For an ended process the result is empty."""
     threads: Threads = {}
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task")[:_MOST_THREADS]:
@@ -55,14 +56,14 @@ def look(pid: int) -> Threads:
 
 
 def is_starved(before: Threads, after: Threads, seconds: float) -> bool:
-    """Tell whether a thread was kept from running between two looks: it waited for a processor, or all the while for a disk (state D)."""
+    """Tell whether the machine kept a thread from running between two looks: no processor, or a slow disk (state D)."""
     return any(_is_kept(before[thread], now, seconds) for thread, now in after.items() if thread in before)
 
 
 def _is_kept(then: ThreadState, now: ThreadState, seconds: float) -> bool:
     if now.state == then.state == "D" or now.waited_seconds - then.waited_seconds >= _STARVED_SHARE * seconds:
         return True
-    # the kernel adds up the wait when it is over; one that goes on shows as a thread that could run and does not
+    # the kernel counts a wait only at its end; during the wait the thread is runnable and does not run
     return (
         now.state == then.state == "R"
         and now.ran_seconds > 0
@@ -71,52 +72,54 @@ def _is_kept(then: ThreadState, now: ThreadState, seconds: float) -> bool:
 
 
 class Inquest:
-    """Asks a silent child once, and tells when it may be killed."""
+    """Asks a silent child once for its stacks, and decides when it may be killed."""
 
     def __init__(self, pid: int, since: float, now: float) -> None:
         self._pid, self._since, self._looked_at = pid, since, now
-        self._threads = look(pid)
-        self._told = False
+        self._threads = read_threads(pid)
+        self._is_logged = False
         if _catches(pid, DUMP_SIGNAL):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, DUMP_SIGNAL)
 
-    def account(self, now: float, limit_seconds: float) -> str | None:
-        """Return how its threads stand, when it may be killed; None: wait."""
+    def report(self, now: float, limit_seconds: float) -> str | None:
+        """Return the states of its threads if it may be killed, or None if it must be given more time."""
         passed = now - self._looked_at
-        if passed < LAST_WORD_SECONDS:
+        if passed < ANSWER_SECONDS:
             return None
-        before, self._threads, self._looked_at = self._threads, look(self._pid), now
+        before, self._threads, self._looked_at = self._threads, read_threads(self._pid), now
         if is_starved(before, self._threads, passed) and now - self._since < PATIENCE * limit_seconds:
-            if not self._told:
-                self._told = True
+            if not self._is_logged:
+                self._is_logged = True
                 logger.warning(
-                    "child gets no time on this machine: it is waited for",
-                    extra={"pid": self._pid, "threads": self._words()},
+                    "child is silent because the machine keeps it from running: it gets more time",
+                    extra={"pid": self._pid, "threads": self._text()},
                 )
             return None
-        return self._words()
+        return self._text()
 
-    def _words(self) -> str:
+    def _text(self) -> str:
         return "; ".join(map(str, self._threads.values()))
 
 
 def stacks_file(folder: Path, child: str) -> Path:
-    """Return where a child writes its stacks."""
+    """Return the file to which a child writes its stacks."""
     return folder / f"stacks-{child.replace('/', '-')}"
 
 
 def keep_stacks(folder: Path, child: str, pid: int) -> str | None:
-    """Keep what a child has written from its successor, and return where; None where there is nothing. Only the last few are kept."""
+    """Rename the stacks of a child, so that its successor does not overwrite them, and return the path.
+
+    Without stacks return None. Remove all but the newest such files.
+    """
     file = stacks_file(folder, child)
     kept = folder / f"{file.name}-of-{pid}"
     try:
         if not file.stat().st_size:
             return None
         os.replace(file, kept)
-        for old in sorted(folder.glob("stacks-*-of-*"), key=lambda each: each.stat().st_mtime_ns, reverse=True)[
-            _MOST_DUMPS:
-        ]:
+        dumps = sorted(folder.glob("stacks-*-of-*"), key=lambda each: each.stat().st_mtime_ns, reverse=True)
+        for old in dumps[_MOST_DUMPS:]:
             old.unlink()
     except OSError:
         return None
@@ -124,7 +127,7 @@ def keep_stacks(folder: Path, child: str, pid: int) -> str | None:
 
 
 def _catches(pid: int, number: int) -> bool:
-    """Tell whether a process has a handler for the signal: without one it would end of it."""
+    """Tell whether a process has a handler for the signal. Without one, the signal would end it."""
     for line in _read(f"/proc/{pid}/status").splitlines():
         if line.startswith("SigCgt:"):
             return bool(int(line.split()[1], 16) >> (number - 1) & 1)

@@ -1,4 +1,4 @@
-"""Fork a child, and undo in it all that belongs to its parent. What the child does then arrives as a function."""
+"""Forks a child and removes the state of its parent from it. The child then calls the `main` of its spec."""
 
 import contextlib
 import faulthandler
@@ -23,16 +23,17 @@ from dtqs.supervisor.silence import DUMP_SIGNAL, stacks_file
 logger = logging.getLogger(__name__)
 
 _OOM_SCORE_RISE = 100
-"""A child is to be killed for want of memory before its supervisor is."""
+"""If memory is short, the kernel should kill a child rather than the supervisor."""
 _LAST_WORDS_SECONDS = 0.5
-"""Given to a slow reader of the log when a child ends."""
+"""How long an ending child waits for a slow reader of its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildStart:
-    """What a child's main gets.
+    """The argument of a child's `main`.
 
-    `deaths` are predecessors of this slot whose leases nobody has taken back yet; the child says `slot.settled_deaths()` when it has.
+    `deaths` are predecessors in this slot whose leases nobody has taken back yet. The child takes them back and then
+    calls `slot.settled_deaths()`.
     """
 
     spec_name: str
@@ -42,20 +43,20 @@ class ChildStart:
     boot_id: str
     parent_alive: Callable[[], bool]
     last_words: Callable[[str], None] = print
-    """Leaves a line that says why this child ends; its parent repeats it."""
+    """Stores one line that says why this child ends. Its parent logs it."""
     board: Callable[[], Sequence[SlotRecord]] = tuple
-    """The scoreboard of this node's workers, read anew at each call."""
+    """Reads the scoreboard of this node's workers."""
     wait_seconds: float = 0.0
-    """It takes no task for so long once it is ready: tasks have killed those before it, and none was finished."""
+    """How long it takes no task after it is ready: tasks killed its predecessors before they finished one."""
     former: tuple[Death, ...] = ()
-    """The tasks that workers of this node's earlier supervisors ran when they were killed."""
+    """The deaths of workers under earlier supervisors of this node."""
     offer_stacks: Callable[[], None] = lambda: None
-    """Answers the parent's request for stacks again, after a task may have taken its signal."""
+    """Registers the handler that writes stacks again: a task may have replaced it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """One child that the supervisor keeps alive: `keeper`, or `POOL/NUMBER` for a worker. `main` returns its exit status."""
+    """One child of the supervisor: `keeper`, or `POOL/NUMBER` for a worker. `main` returns the exit status."""
 
     name: str
     title: str
@@ -63,15 +64,18 @@ class ChildSpec:
 
     @property
     def is_worker(self) -> bool:
-        """Workers end before the others, which serve them."""
+        """Tell whether it is a worker. Workers end before the children that serve them."""
         return "/" in self.name
 
 
 def spawn(spec: ChildSpec, start: ChildStart, leave: Callable[[], None], folder: Path) -> int:
-    """Fork and return the child's pid. `leave` closes the child's copies of what only its parent needs; stacks go to `folder`. Raises OSError."""
+    """Fork, and return the pid of the child. Raises OSError.
+
+    In the child, `leave` closes the descriptors that only its parent needs. Stacks go to a file in `folder`.
+    """
     parent = os.getpid()
     _flush()
-    # no signal may reach the child while its handlers are still the supervisor's
+    # no signal may reach the child while it still has the supervisor's handlers
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()
@@ -79,26 +83,26 @@ def spawn(spec: ChildSpec, start: ChildStart, leave: Callable[[], None], folder:
             _live(spec, start, parent, leave, folder)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    # both sides do it, so that neither has to wait for the other
+    # both processes do it, so that neither has to wait for the other
     with contextlib.suppress(OSError):
         os.setpgid(pid, pid)
     return pid
 
 
 def _live(spec: ChildSpec, start: ChildStart, parent: int, leave: Callable[[], None], folder: Path) -> NoReturn:
-    """Be the child, from the fork to its end."""
+    """Run the child, from the fork to its end."""
     status = os.EX_SOFTWARE
     try:
         _become_child(spec, start, parent, leave)
         status = spec.main(replace(start, offer_stacks=_offer_stacks(stacks_file(folder, spec.name))))
     except SystemExit as request:
         status = _status_of(request)
-    # whatever else comes out must not unwind into the supervisor's own frames
+    # no other exception may unwind into the supervisor's frames
     except BaseException as error:
         start.last_words(f"{type(error).__name__}: {error}")
         logger.critical("child failed", exc_info=True, extra={"child": spec.name})
     finally:
-        # this end runs no clean-up
+        # os._exit runs no clean-up, and so flushes nothing
         _flush()
         sink.finish(_LAST_WORDS_SECONDS)
         os._exit(status & 0xFF)
@@ -107,7 +111,7 @@ def _live(spec: ChildSpec, start: ChildStart, parent: int, leave: Callable[[], N
 def _become_child(spec: ChildSpec, start: ChildStart, parent: int, leave: Callable[[], None]) -> None:
     die_with_parent()
     if os.getppid() != parent:
-        # it died before we asked to die with it
+        # the parent died before die_with_parent
         os._exit(os.EX_TEMPFAIL)
     with contextlib.suppress(OSError):
         os.setpgid(0, 0)
@@ -117,43 +121,47 @@ def _become_child(spec: ChildSpec, start: ChildStart, parent: int, leave: Callab
     _offer_to_oom_killer()
     setproctitle.setproctitle(spec.title)
     start.slot.begin()
-    # what was frozen before the fork stays frozen: collecting it would copy every page that we share
+    # objects that were frozen before the fork stay frozen: a collection would copy every shared page
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _reset_signals() -> None:
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        # SIGPIPE and SIGXFSZ stay ignored: Python's own convention
+        # SIGPIPE and SIGXFSZ stay ignored, as Python sets them at its start
         if callable(signal.getsignal(number)) or number in (signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_DFL)
 
 
 def _offer_stacks(place: Path) -> Callable[[], None]:
-    """Have the stacks of all threads written into a file when the parent asks for them; returns what has it done again."""
+    """Register a handler that writes the stacks of all threads to a file when the parent asks for them.
+
+    Return a function that registers it again.
+    """
     with contextlib.suppress(OSError):
         descriptor = os.open(
             place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
         )
-        # what it is between an unregister and the next register; and what no task sets, so that a change shows
-        signal.signal(DUMP_SIGNAL, _unheard)
+        # Python sees this handler instead of faulthandler's: a different one shows that a task has replaced it.
+        # It also stands in between an unregister and the next register
+        signal.signal(DUMP_SIGNAL, _stand_in)
         _register(descriptor)
         return functools.partial(_register, descriptor)
     return lambda: None
 
 
-def _unheard(_: int, __: FrameType | None) -> None:
-    """Stand for faulthandler's own handler, of which Python does not know."""
+def _stand_in(_: int, __: FrameType | None) -> None:
+    """Stand for faulthandler's handler, which Python does not see."""
 
 
 def _register(descriptor: int) -> None:
-    # where it believes to be registered, it changes the file alone and not the handler
+    # while it counts as registered, faulthandler changes only the file and not the handler
     faulthandler.unregister(DUMP_SIGNAL)
     faulthandler.register(DUMP_SIGNAL, file=descriptor, all_threads=True)
 
 
 def _detach_stdin() -> None:
-    """Leave the operator's terminal to the supervisor; a group in its background would be stopped when it reads."""
+    """Leave the terminal to the supervisor: a background group that reads from it would be stopped."""
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     os.dup2(null, 0)
     if null != 0:
@@ -171,7 +179,7 @@ def _offer_to_oom_killer() -> None:
 
 
 def _status_of(request: SystemExit) -> int:
-    """Read `sys.exit`'s argument as Python does."""
+    """Return the exit status for an argument of `sys.exit`, as Python does."""
     if request.code is None or isinstance(request.code, int):
         return request.code or os.EX_OK
     logger.critical("child failed", extra={"reason": request.code})
@@ -179,8 +187,8 @@ def _status_of(request: SystemExit) -> int:
 
 
 def _flush() -> None:
-    """Write out what is buffered: before the fork, lest both write it."""
+    """Flush the output: before a fork, so that the child does not write it again."""
     for stream in (sys.stdout, sys.stderr):
-        # a closed or broken pipe must not change how the child ended
+        # a closed or broken pipe must not change the exit status
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()

@@ -1,6 +1,7 @@
-"""The supervisor: boot → supervise → drain → stop. It forks, watches, signals and reaps; it opens no connection and runs no task code.
+"""The loop of the supervisor: boot → supervise → drain → stop. It forks, signals and reaps.
 
-What is to happen is decided in `roster`, `child` and `restart`; this loop reads clock and scoreboard, acts, and says what it did.
+The modules `roster`, `child` and `restart` decide; this loop acts and logs. The supervisor opens no connection and runs
+no code of tasks.
 """
 
 import gc
@@ -15,39 +16,37 @@ import setproctitle
 from dtqs import sink
 from dtqs.config import SupervisorSection
 from dtqs.prctl import adopt_orphans
-from dtqs.scoreboard import ChildState, SlotRecord
 from dtqs.signal_name import signal_name
 from dtqs.supervisor.births import Births
-from dtqs.supervisor.child import SILENT, Child
+from dtqs.supervisor.child import Child
 from dtqs.supervisor.node import NodeLock, StateFolderUnusable
 from dtqs.supervisor.oom import OomWatch
 from dtqs.supervisor.phase import Phase
 from dtqs.supervisor.reaping import End, children_of_ours, ended, kill_strangers, leave_nothing_behind
 from dtqs.supervisor.roster import Roster, SlotState, cause_of, telling_status
 from dtqs.supervisor.signals import Signals
-from dtqs.supervisor.silence import keep_stacks
 from dtqs.supervisor.spawn import ChildSpec, spawn
-from dtqs.supervisor.verdict import tell_what_follows
+from dtqs.supervisor.verdict import log_consequence
+from dtqs.supervisor.watch import Watch
 from dtqs.systemd import Notifier
 
 logger = logging.getLogger(__name__)
 
 _TURN_SECONDS = 0.5
 _EAGER_TURN_SECONDS = 0.05
-"""While a child's word is waited for: the scoreboard wakes nobody."""
-_ASLEEP_SECONDS = 2.0
-"""A turn that comes so much later than the last one says that this process, or the machine, was frozen."""
+"""While a child's report is due: a change of the scoreboard does not wake the supervisor."""
 _STOPS_TO_END = 3
-"""So many times `stop_seconds` the node's end may take beyond the drain: one for its workers, one for those that settle for them, one for the keeper."""
+"""After the drain the node may take this many times `stop_seconds`: for workers, their replacements, and the keeper."""
 
 
 class Supervisor:
-    """Keeps one child in each slot for the node's life. `run` is called once."""
+    """Keeps one child in each slot while the node lives. Call `run` once."""
 
     def __init__(self, section: SupervisorSection, specs: Sequence[ChildSpec], lock: NodeLock) -> None:
         self._section, self._lock = section, lock
         self._roster = Roster(specs, section)
         self._births = Births(self._roster.seats, lock)
+        self._watch = Watch(section, self._roster, self._births, lock)
         self._signals = Signals()
         self._notifier = Notifier(None)
         self._oom = OomWatch(None)
@@ -56,11 +55,10 @@ class Supervisor:
         self._was_ready = False
         self._end_by = float("inf")
         self._roll_since: float | None = None
-        self._awake_since = float("-inf")
         self._born_with: frozenset[int] = frozenset()
 
     def run(self) -> int:
-        """Run until the node is told to end. Returns an exit status."""
+        """Run until a signal ends the node. Return the exit status."""
         setproctitle.setproctitle("dtqs: supervisor")
         try:
             self._lock.acquire()
@@ -93,34 +91,31 @@ class Supervisor:
             "children": len(self._roster.seats),
         }
         logger.info("supervisor started", extra=identity)
-        # everything is imported by now: what is frozen is never written to by a collection, and stays shared
+        # all modules are imported by now; a collection writes to no page of frozen objects, so children share these
         gc.collect()
         gc.freeze()
 
     def _supervise(self) -> None:
-        last_turn_at = now = time.monotonic()
         while True:
-            if now - last_turn_at > _ASLEEP_SECONDS:
-                self._awake_since = now
-            last_turn_at = now
-            self._turn(now)
-            if self._over():
-                return
-            self._signals.wait(self._pause(now))
             now = time.monotonic()
+            self._watch.note_turn(now)
+            self._turn(now)
+            if self._is_over():
+                return
+            self._signals.wait(self._pause_seconds(now))
 
     def _turn(self, now: float) -> None:
         self._obey(now)
         self._reap(now)
-        self._watch(now)
+        self._watch.check(now)
         self._roll(now)
         self._end_in_order(now)
         self._fill(now)
         self._tell_service_manager(now)
         sink.flush()
 
-    def _over(self) -> bool:
-        """Tell whether nothing is left to wait for."""
+    def _is_over(self) -> bool:
+        """Tell whether the node may end: no child is left, and no death that a replacement could settle."""
         now = time.monotonic()
         waiting = any(not child.beyond_reach(now) for _, child in self._roster.taken())
         return (
@@ -166,7 +161,7 @@ class Supervisor:
 
     def _reap(self, now: float) -> None:
         dead = list(ended(lambda pid: self._roster.seat_of(pid) is not None))
-        self._oom.look(now)
+        self._oom.update(now)
         for end in dead:
             if (seat := self._roster.seat_of(end.pid)) and seat.child:
                 self._bury(seat, seat.child, end, now)
@@ -194,52 +189,18 @@ class Supervisor:
             self._go_on_after(seat, end, cause_of(child, end, struck), now)
 
     def _go_on_after(self, seat: SlotState, end: End, cause: str, now: float) -> None:
-        """Say what follows a child's end; a node that was never ready ends with the reason, one that was keeps its other slots at work."""
-        words, refused = self._births.last_words(seat) or cause, end.status == os.EX_CONFIG
+        """Log the consequence of a child's end. A node that was never ready ends with the reason.
+
+        A node that was ready keeps its other slots at work.
+        """
+        reason, refused = self._births.last_words(seat) or cause, end.status == os.EX_CONFIG
         if not self._was_ready and (refused or self._roster.is_given_up(seat)):
             self._exit_status = telling_status(end)
             times = "" if refused else f"{seat.restart.unready} times in a row, "
-            self._reason["reason"] = f"{seat.spec.name} ended {times}before it was ready: {words}"
+            self._reason["reason"] = f"{seat.spec.name} ended {times}before it was ready: {reason}"
             self._stop(now, self._reason["reason"])
         else:
-            tell_what_follows(seat, words, now, self._section)
-
-    def _watch(self, now: float) -> None:
-        for seat, child in self._roster.taken():
-            record = self._births.read(seat, child)
-            if record.state in (ChildState.READY, ChildState.DRAINING) and not child.seen_ready:
-                child.is_ready(now)
-                seat.restart = seat.restart.after_ready()
-                logger.info("child ready", extra={"child": seat.spec.name, "pid": child.pid})
-            if record.worked:
-                seat.restart = seat.restart.after_work()
-            child.remind(record)
-            self._kill_overdue(seat, child, record, now)
-            before = child.stage
-            child.escalate(now)
-            if child.stage is not before:
-                logger.warning(
-                    "child did not end in time",
-                    extra={"child": seat.spec.name, "pid": child.pid, "next": child.stage.name.lower()},
-                )
-
-    def _kill_overdue(self, seat: SlotState, child: Child, record: SlotRecord, now: float) -> None:
-        cause = child.overdue(record, now, self._awake_since)
-        if cause is None:
-            child.is_heard()
-            return
-        fields: dict[str, object] = {
-            "child": seat.spec.name,
-            "pid": child.pid,
-            "cause": cause,
-            "task_id": record.task_id,
-        }
-        if cause.startswith(SILENT):
-            if (threads := child.last_words(record, now, self._awake_since)) is None:
-                return
-            fields |= {"threads": threads, "stacks": keep_stacks(self._lock.folder, seat.spec.name, child.pid)}
-        logger.warning("killing child", extra=fields)
-        child.kill(now, cause)
+            log_consequence(seat, reason, now, self._section)
 
     def _roll(self, now: float) -> None:
         if self._roll_since is None:
@@ -252,17 +213,17 @@ class Supervisor:
             seat.child.drain(self._births.read(seat, seat.child), now, self._section.drain_seconds)
 
     def _end_in_order(self, now: float) -> None:
-        """Once the node is to end: the workers first, with the grace period; then those that served them."""
+        """Drain the workers first, with the grace period, then the children that serve them."""
         if self._phase is Phase.RUNNING:
             return
         if self._phase is not Phase.KILLING and now >= self._end_by:
-            self._enter(Phase.KILLING, "killing", "the node's time to end is over")
+            self._enter(Phase.KILLING, "killing", "the node did not end within its time")
         workers_gone = self._roster.workers_gone()
         for seat, child in self._roster.taken():
             if self._phase is Phase.KILLING:
                 child.kill(now)
             elif seat.spec.is_worker:
-                # a replacement that came only to settle, or one asked to stop already, is left as it is
+                # this leaves replacements that only settle deaths, and children that stop already, as they are
                 child.drain(self._births.read(seat, child), now, self._section.drain_seconds)
             elif workers_gone:
                 child.drain(self._births.read(seat, child), now, self._section.stop_seconds)
@@ -287,7 +248,7 @@ class Supervisor:
         return self._roster.filled(seat, pid, now, settler)
 
     def _leave_to_parent(self) -> None:
-        """Close a fresh child's copies of what is its parent's."""
+        """Close a new child's copies of its parent's descriptors."""
         self._signals.close()
         self._lock.release()
 
@@ -298,24 +259,24 @@ class Supervisor:
             self._notifier.ready()
             logger.info("all children ready", extra={"children": ready})
         if self._phase is Phase.RUNNING:
-            self._notifier.status(self._roster.words())
+            self._notifier.status(self._roster.summary())
         else:
             self._notifier.status(f"{self._phase.name.lower()}: {len(self._roster.pids())} children left")
             self._notifier.extend(now)
         self._notifier.ping(now)
 
-    def _pause(self, now: float) -> float:
-        """Seconds until the next turn, unless a signal comes before."""
-        eager = any(child.waits_for_word for _, child in self._roster.taken())
+    def _pause_seconds(self, now: float) -> float:
+        """Return the seconds until the next turn. A signal ends the pause before."""
+        eager = any(child.report_is_due for _, child in self._roster.taken())
         due = [self._end_by, *self._roster.steps()] + [
             self._births.read(seat, child).kill_at for seat, child in self._roster.taken()
         ]
-        # what lies behind has been acted on in this turn, or cannot be
+        # times in the past were handled in this turn, or cannot be handled
         ahead = [at - now for at in due if at > now]
         return min(_EAGER_TURN_SECONDS if eager else _TURN_SECONDS, self._notifier.turn_seconds, *ahead)
 
     def _leave_nothing_behind(self) -> None:
-        """Kill what is left: on the ordinary way out only strangers, after an error of our own the children too."""
+        """Kill the remaining processes: at an ordinary end only strangers, after an exception the children as well."""
         for _, child in self._roster.taken():
             child.kill(time.monotonic())
         leave_nothing_behind(self._born_with, self._signals.wait)

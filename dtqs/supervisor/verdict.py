@@ -1,4 +1,4 @@
-"""Tells an operator what follows the end of a child, where its slot does not simply go on; `restart` has decided it."""
+"""Logs the consequence of a child's end for its slot, as `restart` has decided it."""
 
 import logging
 
@@ -8,13 +8,13 @@ from dtqs.supervisor.roster import SlotState
 logger = logging.getLogger(__name__)
 
 
-def tell_what_follows(seat: SlotState, cause: str, now: float, section: SupervisorSection) -> None:
-    """Log that the slot was given up, is slowed down, or is filled later, and why."""
+def log_consequence(seat: SlotState, cause: str, now: float, section: SupervisorSection) -> None:
+    """Log that the slot was given up, is slowed down, or is filled later, and the cause."""
     restart, child = seat.restart, {"child": seat.spec.name}
     in_seconds = round(restart.not_before - now, 2)
     if restart.given_up(section):
         fields = {"times": restart.unready, "reason": cause, "again_in_seconds": round(in_seconds)}
-        logger.error("slot given up: it is tried rarely from now on, and at once after SIGHUP", extra=child | fields)
+        logger.error("slot given up: the next try comes later, or at once after SIGHUP", extra=child | fields)
     elif restart.wait_seconds:
         fields = {"deaths": restart.fruitless, "cause": cause, "wait_seconds": round(restart.wait_seconds, 2)}
         logger.warning("slot slowed down: tasks kill its workers before they finish any", extra=child | fields)

@@ -70,7 +70,7 @@ def test_a_folder_in_which_nothing_can_be_made_says_so() -> None:
 def test_the_number_of_nodes_on_one_folder_has_a_bound(tmp_path: Path) -> None:
     held = [NodeLock(tmp_path) for _ in range(MOST_NODES)]
     assert len({lock.acquire() for lock in held}) == MOST_NODES
-    with pytest.raises(StateFolderUnusable, match="held by running supervisors"):
+    with pytest.raises(StateFolderUnusable, match="64 running supervisors already use it"):
         NodeLock(tmp_path).acquire()
     for lock in held:
         lock.release()

@@ -9,18 +9,18 @@ def test_a_rise_of_the_counter_is_remembered_for_a_moment(tmp_path: Path) -> Non
     counter = tmp_path / "memory.events"
     counter.write_text("oom 4\noom_kill 3\noom_group_kill 0\n")
     watch = OomWatch(counter)
-    watch.look(10.0)
+    watch.update(10.0)
     assert not watch.struck(10.0)
     counter.write_text("oom 5\noom_kill 4\noom_group_kill 0\n")
-    watch.look(20.0)
-    watch.look(21.0)
+    watch.update(20.0)
+    watch.update(21.0)
     assert watch.struck(21.5)
     assert not watch.struck(22.5)
 
 
 def test_without_a_counter_nothing_ever_struck(tmp_path: Path) -> None:
     for watch in (OomWatch(None), OomWatch(tmp_path / "absent")):
-        watch.look(1.0)
+        watch.update(1.0)
         assert not watch.struck(1.0)
 
 

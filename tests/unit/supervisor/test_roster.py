@@ -9,7 +9,7 @@ from dtqs.config import SupervisorSection
 from dtqs.scoreboard import ChildState, Death, SlotRecord
 from dtqs.supervisor.child import Child, Stage
 from dtqs.supervisor.reaping import End
-from dtqs.supervisor.roster import MOST_DEATHS, Roster, SlotState, cause_of, heard
+from dtqs.supervisor.roster import MOST_DEATHS, Roster, SlotState, cause_of, record_of
 from dtqs.supervisor.spawn import ChildSpec, ChildStart
 from dtqs.uuid7 import uuid7
 
@@ -140,7 +140,7 @@ def slowed(roster: Roster, deaths: int, ready_at: float, died_at: float, worked:
     (seat,) = roster.seats
     for _ in range(deaths):
         child = roster.filled(seat, 7, 100.0, settler=False)
-        child.is_ready(ready_at)
+        child.note_ready(ready_at)
         said = replace(record(task_id=TASK_ID), worked=worked)
         roster.vacated(seat, child, KILLED, said, died_at + child.wait_seconds, out_of_memory=False)
         assert roster.vacant(died_at + 100.0) == [seat]
@@ -150,12 +150,12 @@ def slowed(roster: Roster, deaths: int, ready_at: float, died_at: float, worked:
 def test_workers_that_die_of_tasks_soon_after_they_take_them_slow_their_slot_down_and_its_node_says_so() -> None:
     roster = make_roster()
     assert slowed(roster, 2, 130.0, 139.0) == 0
-    assert "slowed" not in roster.words()
+    assert "slowed" not in roster.summary()
     assert slowed(roster, 3, 130.0, 139.0) >= 1.0, "its wait is not its life"
     told = "; slowed down, since tasks kill its workers before they finish any: default/0 (5 deaths)"
-    assert roster.words() == f"0 of 1 children ready{told}"
+    assert roster.summary() == f"0 of 1 children ready{told}"
     roster.try_again()
-    assert "slowed" not in roster.words()
+    assert "slowed" not in roster.summary()
 
 
 def test_a_slot_is_not_slowed_down_by_workers_that_have_worked() -> None:
@@ -204,9 +204,9 @@ def test_a_rolling_restart_takes_one_old_child_at_a_time_and_waits_until_all_are
 
 def test_a_record_of_a_predecessor_or_a_damaged_one_says_nothing() -> None:
     child = Child(7, 50.0, (), SECTION)
-    assert heard(record(pid=7), child) == record(pid=7)
+    assert record_of(record(pid=7), child) == record(pid=7)
     for said in (record(pid=6, kill_at=1.0), None):
-        blank = heard(said, child)
+        blank = record_of(said, child)
         assert (blank.worker_id, blank.kill_at, blank.state, blank.beat) == (None, 0.0, ChildState.STARTING, 50.0)
 
 
@@ -217,7 +217,7 @@ def test_a_child_is_overdue_by_its_limit_or_its_silence() -> None:
     assert child.overdue(record(kill_at=200.0, beat=200.0), 200.0, long_ago) == "time limit"
     assert child.overdue(record(beat=100.0), 160.0, long_ago) is None
     assert child.overdue(record(beat=100.0), 160.1, long_ago) == "no sign of life for 60 s"
-    assert child.overdue(heard(None, child), 160.1, long_ago) == "not ready within 60 s"
+    assert child.overdue(record_of(None, child), 160.1, long_ago) == "not ready within 60 s"
 
 
 def test_the_time_of_a_start_counts_anew_after_a_wait_for_postgresql() -> None:
@@ -234,4 +234,4 @@ def test_who_was_frozen_together_with_its_supervisor_is_given_time_again() -> No
     assert child.overdue(record(beat=100.0), 500.0, 490.0) is None
     assert child.overdue(record(beat=500.0, kill_at=200.0), 494.9, 490.0) is None
     assert child.overdue(record(beat=500.0, kill_at=200.0), 495.0, 490.0) == "time limit"
-    assert child.overdue(heard(None, child), 500.0, 490.0) is None
+    assert child.overdue(record_of(None, child), 500.0, 490.0) is None

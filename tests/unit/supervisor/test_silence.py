@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dtqs.supervisor import silence
-from dtqs.supervisor.silence import Inquest, ThreadState, is_starved, look
+from dtqs.supervisor.silence import Inquest, ThreadState, is_starved, read_threads
 from tests.support.helpers import eventually
 
 
@@ -40,9 +40,9 @@ def test_a_thread_that_is_kept_from_running_is_told_from_one_that_sleeps_or_work
 
 
 def test_the_threads_of_a_process_are_seen() -> None:
-    found = look(os.getpid())
+    found = read_threads(os.getpid())
     assert str(os.getpid()) in found
-    assert look(1 << 30) == {}
+    assert read_threads(1 << 30) == {}
 
 
 @pytest.fixture
@@ -63,25 +63,25 @@ def test_a_silent_child_is_asked_for_its_stacks_and_killed_no_sooner(
     child: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
     inquest = Inquest(child.pid, 0.0, 100.0)
-    assert inquest.account(100.5, 60.0) is None
+    assert inquest.report(100.5, 60.0) is None
     eventually(
         lambda: (
             "time.sleep" in (tmp_path / "stacks-a-1").read_text() or "<string>" in (tmp_path / "stacks-a-1").read_text()
         ),
         10,
     )
-    assert " S" in str(inquest.account(101.5, 60.0))
+    assert " S" in str(inquest.report(101.5, 60.0))
     kept = silence.keep_stacks(tmp_path, "a/1", child.pid)
     assert kept == str(tmp_path / f"stacks-a-1-of-{child.pid}")
     assert silence.keep_stacks(tmp_path, "a/1", child.pid) is None
 
 
 def test_a_starved_child_is_waited_for_but_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(silence, "look", lambda pid: thread("D"))
+    monkeypatch.setattr(silence, "read_threads", lambda pid: thread("D"))
     inquest = Inquest(os.getpid(), 0.0, 60.0)
-    assert inquest.account(62.0, 60.0) is None
-    assert inquest.account(170.0, 60.0) is None
-    assert inquest.account(181.0, 60.0) == "limits D"
+    assert inquest.report(62.0, 60.0) is None
+    assert inquest.report(170.0, 60.0) is None
+    assert inquest.report(181.0, 60.0) == "limits D"
 
 
 def test_a_child_without_a_handler_is_not_ended_by_the_question() -> None:

@@ -1,0 +1,70 @@
+"""Watches the living children: notes that they are ready or have worked, escalates ends, and kills overdue ones."""
+
+import logging
+
+from dtqs.config import SupervisorSection
+from dtqs.scoreboard import ChildState, SlotRecord
+from dtqs.supervisor.births import Births
+from dtqs.supervisor.child import SILENT, Child
+from dtqs.supervisor.node import NodeLock
+from dtqs.supervisor.roster import Roster, SlotState
+from dtqs.supervisor.silence import keep_stacks
+
+logger = logging.getLogger(__name__)
+_ASLEEP_SECONDS = 2.0
+"""A longer time between two turns shows that this process, or the machine, was frozen."""
+
+
+class Watch:
+    """Reads the scoreboard each turn. After a freeze of the machine, silence and time limits count from its end."""
+
+    def __init__(self, section: SupervisorSection, roster: Roster, births: Births, lock: NodeLock) -> None:
+        self._section, self._roster, self._births, self._lock = section, roster, births, lock
+        self._last_turn_at = float("inf")
+        self._awake_since = float("-inf")
+
+    def note_turn(self, now: float) -> None:
+        """Note that a turn of the supervisor begins."""
+        if now - self._last_turn_at > _ASLEEP_SECONDS:
+            self._awake_since = now
+        self._last_turn_at = now
+
+    def check(self, now: float) -> None:
+        """Act on the records of all children."""
+        for seat, child in self._roster.taken():
+            record = self._births.read(seat, child)
+            _note_progress(seat, child, record, now)
+            child.send_owed_term(record)
+            self._kill_overdue(seat, child, record, now)
+            before = child.stage
+            child.escalate(now)
+            if child.stage is not before:
+                fields = {"child": seat.spec.name, "pid": child.pid, "next": child.stage.name.lower()}
+                logger.warning("child did not end in time", extra=fields)
+
+    def _kill_overdue(self, seat: SlotState, child: Child, record: SlotRecord, now: float) -> None:
+        cause = child.overdue(record, now, self._awake_since)
+        if cause is None:
+            child.note_sign_of_life()
+            return
+        fields: dict[str, object] = {
+            "child": seat.spec.name,
+            "pid": child.pid,
+            "cause": cause,
+            "task_id": record.task_id,
+        }
+        if cause.startswith(SILENT):
+            if (threads := child.thread_report(record, now, self._awake_since)) is None:
+                return
+            fields |= {"threads": threads, "stacks": keep_stacks(self._lock.folder, seat.spec.name, child.pid)}
+        logger.warning("killing child", extra=fields)
+        child.kill(now, cause)
+
+
+def _note_progress(seat: SlotState, child: Child, record: SlotRecord, now: float) -> None:
+    if record.state in (ChildState.READY, ChildState.DRAINING) and not child.seen_ready:
+        child.note_ready(now)
+        seat.restart = seat.restart.after_ready()
+        logger.info("child ready", extra={"child": seat.spec.name, "pid": child.pid})
+    if record.worked:
+        seat.restart = seat.restart.after_work()
