@@ -3,7 +3,7 @@
 import signal
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # a shell ignores SIGINT for what it starts in the background, and the commands under test would inherit that
+    # A shell ignores SIGINT for background commands, and the commands under test would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = [

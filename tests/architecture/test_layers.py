@@ -1,4 +1,4 @@
-"""Who imports whom, and that importing a module has no effect (STYLE: import direction)."""
+"""The import direction of the layers, and imports without effects (STYLE: import direction)."""
 
 import ast
 import functools
@@ -17,7 +17,7 @@ LAYERS = [
     {"api", "console", "supervisor", "testing"},
     {"cli", "sandbox", "__main__"},
 ]
-"""From the bottom up. Siblings import each other in the third and the last one only."""
+"""From the bottom up. Siblings import each other in the third and the last layer only."""
 MAY_MEET = {2, 5}
 KERNEL_LIBRARIES = {"orjson", "pydantic", "pydantic_core", "annotated_types"}
 FORBIDDEN = {
@@ -28,7 +28,7 @@ FORBIDDEN = {
     "broker": {"psycopg", "psycopg_pool", "falcon"},
 }
 KNOWN_BESIDE = {"dtqs.store.driver.cooperative": {"gevent"}}
-"""How psycopg waits under gevent is that module's job; API processes alone load it."""
+"""This module decides how psycopg waits under gevent; only API processes load it."""
 IMPORTED_LATE = {
     "dtqs.api.server.master": {"from dtqs.api.server.wsgi import application"},
     "dtqs.cli.logs": {"from dtqs.cli.all_logs import print_entries"},
@@ -39,9 +39,9 @@ IMPORTED_LATE = {
     },
     "dtqs.sandbox.stack": {"from dtqs.sandbox import product"},
 }
-"""What takes a third of a second and more to import, and is not wanted by every command, or not before servers have been started."""
+"""Imports that take a third of a second or more, and that many commands or the start of servers do not need."""
 LOADED_BY_A_SERVER = {"dtqs.api.server.wsgi", "dtqs.__main__"}
-"""What gunicorn or python -m loads to run: its effect is its purpose."""
+"""Modules that gunicorn or `python -m` loads to run: their effect is their purpose."""
 MODULES = sorted(path for path in (ROOT / "dtqs").rglob("*.py") if "_data" not in path.parts)
 
 
@@ -53,7 +53,7 @@ NAMES = {name_of(path) for path in MODULES}
 
 
 def package_of(module: str) -> str:
-    """Return the package of ours that a module belongs to; the files right below dtqs are the kernel."""
+    """Return the product's package of a module; the files directly below dtqs are the kernel."""
     first = module.split(".")[1] if "." in module else ""
     return first if any(first in layer for layer in LAYERS) else "kernel"
 
@@ -64,7 +64,7 @@ def layer_of(package: str) -> int:
 
 @functools.cache
 def imports(path: Path) -> frozenset[str]:
-    """Return every module that a file imports, wherever in it."""
+    """Return every module that a file imports, at any depth."""
     found: set[str] = set()
     for node in nodes(path):
         if isinstance(node, ast.Import):
@@ -94,7 +94,7 @@ def test_a_layer_imports_only_layers_below_it() -> None:
     assert upwards == set()
 
 
-def test_the_supervisor_knows_the_kernel_only() -> None:
+def test_the_supervisor_imports_the_kernel_only() -> None:
     known = {
         package_of(module)
         for path in MODULES
@@ -105,7 +105,7 @@ def test_the_supervisor_knows_the_kernel_only() -> None:
     assert known == {"kernel", "supervisor"}
 
 
-def test_a_driver_is_known_to_its_adapter_only() -> None:
+def test_only_its_adapter_imports_a_driver() -> None:
     strangers = {}
     for path in MODULES:
         forbidden = FORBIDDEN.get(package_of(name_of(path)), set()) - KNOWN_BESIDE.get(name_of(path), set())
@@ -114,14 +114,14 @@ def test_a_driver_is_known_to_its_adapter_only() -> None:
     assert strangers == {}
 
 
-def test_the_kernel_stands_on_the_standard_library() -> None:
+def test_the_kernel_imports_the_standard_library_and_listed_packages_only() -> None:
     kernel = [path for path in MODULES if package_of(name_of(path)) == "kernel"]
     assert len(kernel) > 10
     used = {module.split(".")[0] for path in kernel for module in imports(path)}
     assert used - set(sys.stdlib_module_names) - {"dtqs"} <= KERNEL_LIBRARIES
 
 
-def test_no_import_hides_in_a_function() -> None:
+def test_only_listed_imports_are_inside_functions() -> None:
     assert {name_of(path): found for path in MODULES if (found := hidden_imports(path))} == IMPORTED_LATE
 
 
@@ -131,7 +131,7 @@ def hidden_imports(path: Path) -> set[str]:
     return {ast.unparse(node) for node in inner if isinstance(node, ast.Import | ast.ImportFrom)}
 
 
-def test_there_is_no_cycle() -> None:
+def test_imports_have_no_cycle() -> None:
     graph = {name_of(path): imports(path) & NAMES for path in MODULES}
     while graph:
         leaves = {module for module, needs in graph.items() if not (needs - {module}) & graph.keys()}
@@ -156,7 +156,8 @@ def by_our_module(frame):
         frame = frame.f_back
 
 def hook(event, arguments):
-    if event.startswith(FORBIDDEN) or (event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")):
+    writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+    if event.startswith(FORBIDDEN) or writes:
         effects.append((event, str(arguments)[:100], by_our_module(sys._getframe(1))))
 
 class Watched(dict):
@@ -172,7 +173,7 @@ class Watched(dict):
 def state():
     return {number: signal.getsignal(number) for number in signal.valid_signals()}, threading.active_count()
 
-import numpy  # puts a variable into the environment, and takes it out again
+import numpy  # sets an environment variable and removes it again
 before, fds = state(), set(os.listdir("/proc/self/fd"))
 os.environ = Watched(os.environ)
 sys.addaudithook(hook)

@@ -1,4 +1,4 @@
-"""Each version has its migration, its old schema to upgrade from, and no statement that its transaction cannot hold."""
+"""Each version has its migration and an old schema to upgrade from; each migration is one transaction."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ LEAKING = re.compile(r"(?m)^\s*SET (?!LOCAL)|set_config\((?![^$]*, true\))", re.
 
 
 def code(text: str) -> str:
-    """Return SQL without comments, in which each statement is a line."""
+    """Return SQL without comments, one statement a line."""
     return " ".join(re.sub(r"--.*", "", text).split()).replace("; ", ";\n")
 
 
@@ -27,14 +27,14 @@ def test_the_last_migration_and_the_whole_schema_agree_with_the_code() -> None:
     assert f"version: {SCHEMA_VERSION}\n" in (ROOT / "schema.sql").read_text(encoding="utf-8")
 
 
-def test_no_version_lets_older_code_in_again() -> None:
+def test_no_version_is_compatible_with_older_code_than_the_version_before() -> None:
     compatible = [migration.compatible for migration in migrations()]
     assert compatible == sorted(compatible)
     assert all(migration.compatible <= migration.version for migration in migrations())
 
 
 @pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
-def test_a_test_upgrades_from_every_earlier_version(version: int) -> None:
+def test_every_earlier_version_has_a_schema_for_the_upgrade_tests(version: int) -> None:
     schema = ROOT / "tests" / "integration" / "schemas" / f"version_{version}.sql"
     assert f"version: {version}\n" in schema.read_text(encoding="utf-8")
 
@@ -50,5 +50,5 @@ def test_a_migration_is_one_transaction_and_leaves_nothing_set(migration: Migrat
     "text",
     ["CREATE INDEX CONCURRENTLY a ON b (c);", "SELECT 1; SET lock_timeout = 1;", "SELECT set_config('a', 'b', false);"],
 )
-def test_the_rules_see_a_statement_that_breaks_them(text: str) -> None:
+def test_a_forbidden_statement_is_found(text: str) -> None:
     assert OUTSIDE.search(code(text)) or LEAKING.search(code(text))

@@ -1,4 +1,7 @@
-"""The statements of the store: one a file, and locks taken in one order, by a selection that says it (DESIGN.md section 4, Locks)."""
+"""The statements of the store: one a file, locks in one order, and locking selections that state their order.
+
+DESIGN.md section 4 (Locks) has the order.
+"""
 
 import re
 from pathlib import Path
@@ -15,21 +18,21 @@ CHANGE = re.compile(r"\b(UPDATE|DELETE FROM) (workers|leases|tasks|backlog)\b")
 ORDER = ["workers", "leases", "tasks", "backlog"]
 BY_ID = re.compile(r"(?<![.\w])(?:lease\.)?(?:id|worker_id|process_id) = %\(\w+_id\)s::uuid")
 PRUNED = {"prune_small"}
-"""Deletes the rows of workers that are long dead and hold nothing: nobody locks those any more."""
+"""Deletes rows of workers that are long dead and hold no lease: nobody locks these rows any more."""
 COUNTING = {"reading_log_rows", "count_pending"}
-"""Counts up to a bound: which rows it counts is nothing to it."""
+"""Count up to a bound: it does not matter which rows they count."""
 LOCKED_BEFORE = {"cancel"}
-"""The second of two statements: the tasks that it changes are locked by the first."""
+"""The second of two statements: the first locks the tasks that it changes."""
 
 
 def code(name: str) -> str:
-    """Return the statement without its comments, in one line."""
+    """Return the statement without its comments, on one line."""
     text = " ".join(re.sub(r"(?m)^\s*--.*$", "", statement(name).decode()).split())
     return text.replace("( ", "(").replace(" )", ")")
 
 
 def ctes(text: str) -> dict[str, str]:
-    """Return the text of each named part of a statement, and of its rest under the name ''."""
+    """Return the text of each CTE of a statement, and the rest under the name ''."""
     parts: dict[str, str] = {}
     rest, position = "", 0
     for match in re.finditer(r"(?:WITH |\), )(\w+) AS (?:MATERIALIZED )?\(", text):
@@ -52,7 +55,7 @@ def closing(text: str, opening: int) -> int:
 
 
 def is_ordered(part: str) -> bool:
-    """The part says in which order its rows come, at its own level, not in a selection inside it."""
+    """Return whether the part orders its rows at its own level, not in a selection inside it."""
     return (
         re.search(
             r"ORDER BY [\w.]+(?: LIMIT %\(limit\)s)?(?: FOR [A-Z ]+(?: OF \w+)?(?: SKIP LOCKED)?)?\)?$", part.strip()
@@ -62,12 +65,12 @@ def is_ordered(part: str) -> bool:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_statement_begins_with_who_runs_it(name: str) -> None:
+def test_a_statement_begins_with_a_comment(name: str) -> None:
     assert re.match(r"-- \S", (SQL / f"{name}.sql").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_selection_that_locks_names_one_row_or_an_order_and_is_made_before_all_else(name: str) -> None:
+def test_a_locking_selection_names_one_row_or_an_order_and_is_materialized(name: str) -> None:
     for title, part in ctes(code(name)).items():
         for lock in LOCK.finditer(part):
             inner = innermost(part, lock.start())
@@ -79,7 +82,7 @@ def test_a_selection_that_locks_names_one_row_or_an_order_and_is_made_before_all
 
 
 def innermost(part: str, position: int) -> str:
-    """Return what stands before a position in the selection that it belongs to."""
+    """Return the text before a position within the selection that contains it."""
     depth = 0
     for at in range(position - 1, -1, -1):
         depth += {")": 1, "(": -1}.get(part[at], 0)
@@ -89,7 +92,7 @@ def innermost(part: str, position: int) -> str:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in PRUNED])
-def test_many_rows_are_changed_in_the_order_of_a_selection(name: str) -> None:
+def test_a_change_of_many_rows_follows_the_order_of_a_selection(name: str) -> None:
     parts = ctes(code(name))
     for title, part in parts.items():
         for change in CHANGE.finditer(part):
@@ -127,7 +130,7 @@ def test_backlog_rows_are_locked_in_the_order_of_their_ids(name: str, order: str
     assert f" ORDER BY {order} FOR UPDATE" in ctes(code(name))["locked"]
 
 
-def test_tasks_are_locked_by_a_cancel_in_the_order_of_their_ids() -> None:
+def test_a_cancel_locks_tasks_in_the_order_of_their_ids() -> None:
     assert code("cancel_lock").endswith(" ORDER BY task.id FOR NO KEY UPDATE")
 
 
@@ -146,23 +149,23 @@ def test_locks_are_taken_from_the_worker_to_the_backlog(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["relay", "far_out", "put_off", "repair"])
-def test_what_only_touches_the_backlog_skips_what_is_locked(name: str) -> None:
+def test_a_statement_on_the_backlog_alone_skips_locked_rows(name: str) -> None:
     assert "SKIP LOCKED" in code(name)
 
 
 @pytest.mark.parametrize("name", ["claim", "cancel", "finish", "part", "take_back", "cancel_lock", "mark_dead"])
-def test_what_must_not_lose_a_row_waits_for_it(name: str) -> None:
+def test_a_statement_that_must_change_all_its_rows_waits_for_locks(name: str) -> None:
     assert not re.search("SKIP LOCKED|NOWAIT", code(name))
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in COUNTING])
-def test_a_bounded_look_says_its_order(name: str) -> None:
+def test_a_selection_with_a_limit_states_its_order(name: str) -> None:
     for before in re.split(r"LIMIT %\(", code(name))[:-1]:
         assert re.search(r"ORDER BY [\w.]+(?: DESC)? $", before), before
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if re.search(r"\bUPDATE tasks\b", code(name))])
-def test_a_change_of_tasks_says_that_they_have_no_outcome_and_returns_what_it_changed(name: str) -> None:
+def test_a_change_of_tasks_requires_no_outcome_and_returns_the_changed_rows(name: str) -> None:
     (part,) = [part for part in ctes(code(name)).values() if "UPDATE tasks" in part]
     assert "task.outcome IS NULL RETURNING" in part
 

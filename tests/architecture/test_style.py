@@ -1,4 +1,4 @@
-"""Sizes, words and openings (STYLE: layout, glossary, style)."""
+"""Sizes, words and openings of the code (STYLE: layout, glossary, style)."""
 
 import ast
 import re
@@ -19,10 +19,11 @@ LONGER = {
 EXPLAINED_AT_LENGTH = {"errors.py"}
 """Draws its tree at the top."""
 OTHER_WORDS = {
-    "job", "jobs", "actor", "actors", "eta", "outbox", "dlq", "redeliver", "redelivery", "dequeue", "requeued", "snooze", "rescue", "retried_of", "redrive",
-    "cooldown", "murder", "arbiter", "visibility", "staler", "dispatcher", "stager", "forwarder", "keepalive",
+    "job", "jobs", "actor", "actors", "eta", "outbox", "dlq", "redeliver", "redelivery", "dequeue", "requeued",
+    "snooze", "rescue", "retried_of", "redrive", "cooldown", "murder", "arbiter", "visibility", "staler", "dispatcher",
+    "stager", "forwarder", "keepalive",
 }  # fmt: skip
-"""What other systems call the things of our glossary."""
+"""Words of other systems for concepts of the glossary."""
 FORBIDDEN_MODULES = {"utils", "common", "helpers", "manager", "misc", "util"}
 
 

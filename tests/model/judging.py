@@ -1,25 +1,28 @@
 #!/usr/bin/env python3
 # ruff: noqa
 # mypy: ignore-errors
-"""An executable model of who judges the living: one worker, the keeper of its own node, one of another node, and a database whose clock may be stepped.
+"""An executable model of how workers are judged dead.
+
+It has one worker, the keeper of the worker's node, a keeper of another node, and a database whose clock may be stepped.
 
     python3 judging.py                  all rules in force: no violation
     python3 judging.py --without RULE   drop one rule; prints the shortest story that breaks a law
-    python3 judging.py --all            the first, then each rule dropped in turn: every rule must prove that it is needed
+    python3 judging.py --all            both, for each rule in turn: every rule must prove that it is needed
 
-Time goes in ticks: in each, one thing may happen from outside, and worker and keepers act once, in any order;
+Time goes in ticks. In each tick one thing may happen from outside, and worker and keepers act once, in any order;
 the worker may leave out every second heartbeat. A lease is three ticks. A keeper looks, decides, and marks dead
-in its next act, so that a heartbeat may come in between. Faults: a step of the clock, a database that is away, a keeper that is frozen, C code that holds Python's lock, a death.
+in its next act, so that a heartbeat may come in between. Faults: a step of the clock, a database that is away,
+a frozen keeper, C code that holds the interpreter lock, a death.
 """
 
 import argparse, collections, dataclasses, itertools, sys
 
 RULES = {
     "own-clock": "a keeper measures silence by its own clock (not by the database's, against the time in the row)",
-    "still-seen": "it marks dead only where the heartbeat is still the one that it saw",
-    "no-gap": "what it saw before it, or the database, stood still counts for nothing",
+    "still-seen": "it marks a worker dead only while the heartbeat is still the one that it saw",
+    "no-gap": "observations from before the keeper or the database stood still count for nothing",
     "vouch": "the keeper of the same node writes the heartbeat of a silent worker whose process lives",
-    "vouch-ends": "it does so no longer once the process is gone, or its supervisor should have killed it",
+    "vouch-ends": "it stops this once the process is gone, or its supervisor should have killed it",
 }
 BEATS, HELD, DEAD = "beats", "is held", "is dead"
 LEASE, HOLD, PATIENCE = 3, 5, 10
@@ -28,8 +31,8 @@ LEASE, HOLD, PATIENCE = 3, 5, 10
 @dataclasses.dataclass(frozen=True)
 class Keeper:
     awake: bool = True
-    watched: int = 0  # ticks since it saw the heartbeat change
-    decided: bool = False  # to mark dead in its next act
+    watched: int = 0  # ticks since the keeper saw the heartbeat change
+    decided: bool = False  # marks the worker dead in its next act
     changed: bool = False  # the heartbeat has changed since its last look
 
 
@@ -40,10 +43,10 @@ class State:
     age: int = 0  # of the heartbeat, by the database's clock
     marked: bool = False
     away: bool = False
-    keepers: tuple = (Keeper(), Keeper())  # of its own node, of another
+    keepers: tuple = (Keeper(), Keeper())  # the keeper of its own node, and of another
     undisturbed: int = 0  # ticks in which both keepers were awake and the database was there
-    gone: int = 0  # such ticks since it died
-    skipped: bool = False  # the worker has not written in the last tick: then it does in this one
+    gone: int = 0  # undisturbed ticks since the worker died
+    skipped: bool = False  # the worker skipped the last tick's heartbeat and must write in this one
     faults: int = 3
 
 
@@ -112,7 +115,7 @@ class Model:
         return self.keeper(s, k, watched=watched, decided=dead, changed=False)
 
     def steps(self, s):
-        """Yield (words, state) of each way in which a tick may go."""
+        """Yield (words, state) for each way in which a tick may go."""
         for words, begun in self.outside(s):
             begun = dataclasses.replace(begun, age=min(begun.age + 1, 2 * LEASE))
             calm = not begun.away and all(k.awake for k in begun.keepers)
@@ -143,13 +146,13 @@ class Model:
         if s.marked and s.mode == BEATS and s.undisturbed:
             return "a worker that beats is marked dead"
         if s.marked and s.mode == HELD and s.undisturbed >= LEASE:
-            return "a worker that lives on a node that lives is marked dead"
+            return "a living worker on a living node is marked dead"
         if s.mode == DEAD and not s.marked and s.gone > PATIENCE:
             return "a dead worker is never marked"
 
 
 def explore(model):
-    """Breadth first over all states. Returns (states, None or (law, story))."""
+    """Search breadth first over all states. Return (states, None or (law, story))."""
     parent, queue = {model.first: None}, collections.deque([model.first])
     while queue:
         s = queue.popleft()
@@ -164,7 +167,7 @@ def explore(model):
                     story.insert(0, words)
                 return len(parent), (law, story)
             if not after.marked:
-                queue.append(after)  # what follows is protocol.py's: the lease is gone
+                queue.append(after)  # the lease is gone; protocol.py models the rest
     return len(parent), None
 
 

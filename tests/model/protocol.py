@@ -1,16 +1,22 @@
 #!/usr/bin/env python3
 # ruff: noqa
 # mypy: ignore-errors
-"""An executable model of claim, lease, finish, give back, reclaim and cancel: it walks through every interleaving of a small system and checks the laws.
+"""An executable model of claim, lease, finish, give back, reclaim and cancel.
+
+It walks through every interleaving of a small system and checks the laws.
 
     python3 protocol.py                  all rules in force: no violation
     python3 protocol.py --without RULE   drop one rule; prints the shortest story that breaks a law
-    python3 protocol.py --all            the first, then each rule dropped in turn: every rule must prove that it is needed
+    python3 protocol.py --all            both, for each rule in turn: every rule must prove that it is needed
 
-A task without an outcome is a token that lies in exactly one place: a backlog row, or a lease. One step is one transaction or one event in a process; but one statement at a time may be in flight, as PostgreSQL's
-READ COMMITTED has it: it takes its snapshot, others commit, then it goes on. It finds rows by its snapshot, reads those that it locks in their newest version, and never sees a row that was inserted in between.
-Hints are not modelled: since a hint may be duplicated, late, reordered or lost, a worker here may try to claim any task at any time. Faults: a process killed at any point, a reply lost after its commit, a worker judged
-dead while it still runs, work given back unspent (drain, deploy), cancels, and a poison task that kills every worker that runs it. Standard library only.
+A task without an outcome is a token that lies in exactly one place: a backlog row, or a lease.
+One step is one transaction or one event in a process. One statement at a time may be in flight, as under PostgreSQL's
+READ COMMITTED: it takes its snapshot, others commit, then it goes on. It finds rows by its snapshot, reads the rows
+that it locks in their newest version, and never sees a row that was inserted in between.
+Hints are not modelled. A hint may be duplicated, late, reordered or lost, so a worker here may try to claim any task
+at any time. Faults: a process killed at any point, a reply lost after its commit, a worker marked dead while it still
+runs, work given back unspent (drain, deploy), cancels, and a poison task that kills every worker that runs it.
+Standard library only.
 """
 
 import argparse, collections, dataclasses, itertools, sys
@@ -19,18 +25,20 @@ COMPLETED, FAILED, CANCELLED = "completed", "failed", "cancelled"
 RETRY, DIED, UNSPENT = "to be retried", "died", "unspent"
 RULES = {
     "fence": "finish and give back act only through the lease: no lease row, no effect",
-    "fence-is-the-lease": "the fence is the lease's id, which is never used twice (not the number of attempts, which a give back leaves as it was)",
+    "fence-is-the-lease": "the fence is the lease's id, which is never used twice"
+    " (not the number of attempts, which a give back does not change)",
     "live-row": "a claim takes nothing for a worker whose row says dead, and locks that row",
-    "every-insert-locks": "whoever else inserts a lease (part of a batch goes on under a new one) locks its worker's row too",
+    "every-insert-locks": "every other insert of a lease (part of a batch goes on under a new one)"
+    " locks its worker's row too",
     "reclaim": "a dead worker's leases are taken back",
     "mark-first": "reclaim marks the worker dead first and finds its leases with a snapshot taken after that",
     "cancel-locks-first": "cancel locks the task first and looks where it is with a snapshot taken after that",
-    "backlog": "what leaves a lease without an outcome returns to the backlog in the same commit",
-    "readback": "at each heartbeat a worker gives back a lease of its own that it does not know (a claim whose reply was lost)",
+    "backlog": "a task that leaves a lease without an outcome returns to the backlog in the same commit",
+    "readback": "at each heartbeat a worker gives back its leases that it does not know (their claim's reply was lost)",
     "asked-is-known": "a worker knows a lease from the moment that it asks for it, not only from the reply on",
     "cancel-request": "a retry, give back or reclaim of a task with a cancel request ends as cancelled",
     "deaths-count": "a death spends an attempt",
-    "deaths-end": "a task fails after max_deaths workers have died alone over it, however many attempts it has left",
+    "deaths-end": "a task fails after max_deaths workers have died running it alone, whatever attempts are left",
 }
 
 
@@ -38,10 +46,10 @@ RULES = {
 class Task:
     outcome: str | None = None
     attempts: int = 0  # spent
-    deaths: int = 0  # attempts whose worker died alone
+    deaths: int = 0  # attempts whose worker died running it alone
     cancel: bool = False
-    moves: int = 0  # how often it was claimed: tells one backlog row of it from the next
-    outcomes: int = 0  # how often it got one; only the checker reads it
+    moves: int = 0  # number of claims: tells one backlog row of the task from the next
+    outcomes: int = 0  # number of outcomes; only the checker reads it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,24 +58,22 @@ class State:
     backlog: frozenset  # rows: (task, moves when it was inserted)
     leases: frozenset  # rows: (lease, worker, tasks)
     live: frozenset  # workers whose row does not say dead
-    slots: tuple  # per slot (worker, the lease it holds or None, ((task, attempts when claimed), ...), phase), or None where no process is
-    faults: int  # how many faults may still happen
-    flight: tuple | None = (
-        None  # the statement in flight: (kind, worker or None, slot or None, tasks, what its snapshot shows)
-    )
+    # per slot (worker, its lease or None, ((task, attempts when claimed), ...), phase); None without a process
+    slots: tuple
+    faults: int  # number of faults that may still happen
+    # the statement in flight: (kind, worker or None, slot or None, tasks, rows of its snapshot)
+    flight: tuple | None = None
 
 
-IDLE, ASKING, ASKED, RUNS, SAID = (
-    "idle",
-    "asking",
-    "asked",
-    "runs",
-    "said",
-)  # ASKED: the claim is committed, its reply on the way; SAID: the finish is committed, its reply lost
+# ASKED: the claim is committed, its reply on the way; SAID: the finish is committed, its reply lost
+IDLE, ASKING, ASKED, RUNS, SAID = "idle", "asking", "asked", "runs", "said"
 
 
 def canonical(s):
-    """Rename workers and leases by their place, so that states that differ in labels only are one; forget what an ended task no longer needs."""
+    """Rename workers and leases by their place, so that states that differ only in labels are equal.
+
+    Drop the fields that an ended task no longer needs.
+    """
     ended = {t for t, task in enumerate(s.tasks) if task.outcome}
     tasks = tuple(Task(outcome=t.outcome, outcomes=t.outcomes) if t.outcome else t for t in s.tasks)
     names = {slot[0]: k for k, slot in enumerate(s.slots) if slot}
@@ -120,9 +126,12 @@ class Model:
     def on(self, rule):
         return rule not in self.off
 
-    # --- the statements; seen: what the statement's snapshot shows of the table that it searches
+    # --- the statements; seen: the rows of the searched table in the statement's snapshot
     def claim(self, s, worker, wanted, seen):
-        """One statement: share-lock the own worker row; delete the backlog rows; insert the lease. Returns the state, the lease, and the tasks with their attempts."""
+        """Run one statement: share-lock the own worker row, delete the backlog rows, insert the lease.
+
+        Return the state, the lease, and the tasks with their attempts.
+        """
         if self.on("live-row") and worker not in s.live:
             return s, None, ()
         rows = frozenset(row for row in seen & s.backlog if row[0] in wanted)
@@ -139,7 +148,11 @@ class Model:
         )
 
     def settle(self, s, lease, moves, keep=()):
-        """One statement: delete the lease row (no row: do nothing); give each task its outcome or a new backlog row; what is kept goes on under a new lease. moves: (task, attempts when claimed, to)."""
+        """Run one statement: delete the lease row, and give each task its outcome or a new backlog row.
+
+        Without a lease row, do nothing. Tasks in `keep` go on under a new lease.
+        `moves` has (task, attempts when claimed, to).
+        """
         row = next((x for x in s.leases if x[0] == lease), None)
         if row is None and self.on("fence") and self.on("fence-is-the-lease"):
             return s
@@ -178,7 +191,10 @@ class Model:
         return s
 
     def cancel(self, s, t, seen):
-        """Two statements: lock the task; then, with a new snapshot, delete its backlog row and end it, or, where there was none, leave a request."""
+        """Run two statements: lock the task; then, with a new snapshot, delete its backlog row and end it.
+
+        Without a backlog row, leave a cancel request.
+        """
         task = s.tasks[t]
         rows = frozenset(row for row in seen & s.backlog if row[0] == t)
         if task.outcome:
@@ -190,6 +206,7 @@ class Model:
         )
         return dataclasses.replace(s, tasks=s.tasks[:t] + (new,) + s.tasks[t + 1 :], backlog=s.backlog - rows)
 
+    # --- the possible next steps: (words, state)
     # --- what can happen next: (words, state)
     def steps(self, s):
         less = dataclasses.replace(s, faults=s.faults - 1) if s.faults else None
@@ -234,7 +251,7 @@ class Model:
             yield from self.flight_steps(s, less)
 
     def locked(self, s, took):
-        """A cancel in flight has locked its task: who wants to write that task waits."""
+        """Return whether a cancel in flight has locked one of these tasks: a write of that task waits."""
         return (
             bool(s.flight)
             and s.flight[0] == "cancel"
@@ -293,7 +310,7 @@ class Model:
                 if lease is not None:
                     yield f"worker {worker} claims {[t for t, _ in took]}", put(after, (worker, lease, took, ASKED))
         if worker not in s.live:
-            yield f"worker {worker} sees that it was judged dead and stops", put(s, None)
+            yield f"worker {worker} sees that it was marked dead and stops", put(s, None)
 
     def busy_steps(self, s, less, worker, lease, took, phase, put):
         for to in itertools.product((COMPLETED, RETRY), repeat=len(took)):
@@ -304,7 +321,7 @@ class Model:
                 yield (
                     words + ", the reply is lost",
                     put(dataclasses.replace(after, faults=less.faults), (worker, lease, took, SAID)),
-                )  # it will say it again
+                )  # it will repeat the finish
         if phase == SAID:
             return
         if len(took) > 1 and lease in {x[0] for x in s.leases}:
@@ -329,9 +346,9 @@ class Model:
         running, seen = {slot[0] for slot in s.slots if slot}, frozenset(x[0] for x in s.leases)
         for worker in sorted(s.live):
             state, words = (
-                (s, f"what dead worker {worker} held")
+                (s, f"the leases of dead worker {worker}")
                 if worker not in running
-                else (less, f"what worker {worker} holds, judged dead though it runs")
+                else (less, f"the leases of worker {worker}, marked dead though it runs")
             )
             if state is None:
                 continue
@@ -368,7 +385,7 @@ class Model:
             if not task.outcome and rows[t] + held[t] != 1:
                 return f"task {t} has no outcome and is in {rows[t]} backlog rows and {held[t]} leases"
             if rows[t] and task.cancel:
-                return f"task {t} was to be cancelled and is in the backlog"
+                return f"task {t} has a cancel request and is in the backlog"
             if task.attempts > self.max_attempts:
                 return f"task {t} has spent {task.attempts} attempts of {self.max_attempts}"
             if task.deaths > self.max_deaths:
@@ -377,10 +394,10 @@ class Model:
                 return f"task {t} is claimed without end"
         for slot in s.slots:
             if slot and slot[3] == RUNS and slot[0] in s.live and slot[1] not in {x[0] for x in s.leases}:
-                return f"worker {slot[0]} runs what it has given back itself"
+                return f"worker {slot[0]} runs tasks that it has given back itself"
 
     def foreign(self, s, after, words):
-        """An outcome or give back may change only tasks that the worker holds at that moment."""
+        """Check that an outcome or give back changes only tasks that the worker holds at that moment."""
         if not words.startswith("worker") or not ("finishes" in words or "gives" in words):
             return None
         worker = int(words.split()[1].removesuffix("'s"))
@@ -391,7 +408,10 @@ class Model:
 
 
 def explore(model, limit=3_000_000):
-    """Breadth first over all states, then backwards from the ends: from every state all tasks can still end. Returns (states, None or (law, story))."""
+    """Search breadth first over all states, then backwards from the ends: every state must let all tasks end.
+
+    Return (states, None or (law, story)).
+    """
     parent, queue, before = {model.first: None}, collections.deque([model.first]), collections.defaultdict(list)
 
     def story(s, *last):
@@ -457,10 +477,8 @@ if __name__ == "__main__":
     for dropped in [args.without] + (list(RULES) if args.all else []):
         found = check((dropped,) if dropped else ())
         if dropped:
-            print(
-                f"\nwithout '{dropped}' ({RULES[dropped]}):\n  {found[0] if found else 'no violation in these small systems'}",
-                flush=True,
-            )
+            law = found[0] if found else "no violation in these small systems"
+            print(f"\nwithout '{dropped}' ({RULES[dropped]}):\n  {law}", flush=True)
         for i, line in enumerate(found[1] if found else (), 1):
             print(f"  {i:2}. {line}")
         wrong |= bool(found) != bool(dropped)

@@ -1,6 +1,7 @@
-"""The model of the protocol: with all rules no law breaks, and a dropped rule breaks one.
+"""The model of the protocol: with all rules no law breaks, and without any one of them a law breaks.
 
-`python tests/model/protocol.py --all` walks through its largest system too, and drops the rules that only that one needs; it takes minutes.
+`python tests/model/protocol.py --all` also walks through its largest system and drops the rules that only that system
+needs; it takes minutes.
 """
 
 import pytest
@@ -19,7 +20,7 @@ def test_no_law_breaks_in_any_order_of_steps(name: str) -> None:
 
 
 @pytest.mark.parametrize("rule", QUICK)
-def test_every_rule_is_needed(rule: str) -> None:
+def test_dropping_any_rule_breaks_a_law(rule: str) -> None:
     law, story = check((rule,))  # type: ignore[no-untyped-call]
     assert law
     assert story

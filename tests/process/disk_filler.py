@@ -1,4 +1,4 @@
-"""What runs on a disk that is full: attempts of a worker's runner, uploads, and a source that is fetched. Prints what each came to."""
+"""Work on a full disk: attempts of a worker's runner, uploads, and the fetch of a source. Prints how each ended."""
 
 import json
 import sys
@@ -26,7 +26,7 @@ class Size(Payload):
 
 
 class Writes(Processor[Size, NoSettings]):
-    """Makes an output, or a file in its folder, of that size."""
+    """Stores an output of the given size."""
 
     name = "writes"
     payload_model = Size
@@ -40,19 +40,19 @@ def main(directory: Path, url: str) -> None:
     space = FileSpace(FilesSection(directory=directory, fetch_ports=(port,), fetch_allow_hosts=("127.0.0.1",)))
     limits = AttemptLimits(Scoreboard(1).slot(0), 5.0)
     runner = Runner(Catalog([Writes(NoSettings())]), space, Reports(), limits, RetrySection())
-    said: list[Any] = []
+    ended: list[Any] = []
     for size in (10, MANY, 10):
         settlement = runner.attempt(
             Claimed(uuid7(), "writes", json.dumps({"size_bytes": size}), 1, 5, None, False), light=False
         )
-        said.append([settlement.kind, json.loads(settlement.value or "{}").get("message")])
-    said += [
+        ended.append([settlement.kind, json.loads(settlement.value or "{}").get("message")])
+    ended += [
         _attempt(lambda: _upload(space, MANY)),
         _attempt(lambda: _upload(space, 10)),
         _attempt(lambda: space.open_input(url).close()),
     ]
     left = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-    print(json.dumps({"said": said, "left_bytes": left}))
+    print(json.dumps({"ended": ended, "left_bytes": left}))
 
 
 def _upload(space: FileSpace, size: int) -> None:

@@ -1,6 +1,7 @@
-"""A supervisor of its own process with small children, run by the tests: `python -m tests.process.supervised_node SCENARIO FOLDER SETTINGS`.
+"""A supervisor in its own process with small children.
 
-Every child appends what it does to FOLDER/told, a JSON object a line.
+Tests run `python -m tests.process.supervised_node SCENARIO FOLDER SETTINGS`.
+Every child appends its reports to FOLDER/reports, one JSON object a line.
 """
 
 import json
@@ -25,10 +26,10 @@ FOLDER = Path()
 TASK_ID = "01929f3a-0000-7000-8000-000000000001"
 
 
-def tell(start: ChildStart, event: str, **fields: object) -> None:
+def report(start: ChildStart, event: str, **fields: object) -> None:
     line = json.dumps({"child": start.spec_name, "pid": os.getpid(), "event": event} | fields)
-    with open(FOLDER / "told", "a", encoding="utf-8") as told:
-        told.write(f"{line}\n")
+    with open(FOLDER / "reports", "a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
 
 
 def nap() -> None:
@@ -36,7 +37,7 @@ def nap() -> None:
 
 
 class Requests:
-    """What a child was asked to do, by the signals that a worker obeys."""
+    """The requests that a child received through the signals of a worker."""
 
     def __init__(self) -> None:
         self.drain = self.stop = False
@@ -49,10 +50,10 @@ class Requests:
 
 
 def steady(start: ChildStart) -> int:
-    """Obey: settle deaths, be ready, end when asked."""
+    """Obey every request: settle deaths, become ready, end when asked."""
     requests = Requests()
     start.slot.worker(uuid7())
-    tell(
+    report(
         start,
         "settled",
         deaths=[asdict(death) for death in start.deaths],
@@ -62,39 +63,39 @@ def steady(start: ChildStart) -> int:
     )
     start.slot.settled_deaths()
     start.slot.state(ChildState.READY)
-    tell(start, "ready")
+    report(start, "ready")
     while not (requests.drain or requests.stop):
         start.slot.beat()
         nap()
-    tell(start, "stopped" if requests.stop else "drained")
+    report(start, "stopped" if requests.stop else "drained")
     return os.EX_OK
 
 
 def busy(start: ChildStart) -> int:
-    """Obey only a stop: a task runs, and it takes longer than any drain."""
+    """Obey only a stop: the task takes longer than any drain."""
     requests = Requests()
     start.slot.worker(uuid7())
-    tell(start, "settled", deaths=[asdict(death) for death in start.deaths])
+    report(start, "settled", deaths=[asdict(death) for death in start.deaths])
     start.slot.settled_deaths()
     if start.deaths:
-        # the replacement of one that was killed comes to settle only
+        # the replacement of a killed child only settles
         return os.EX_OK
     start.slot.state(ChildState.READY)
     start.slot.run(TASK_ID)
-    tell(start, "ready")
+    report(start, "ready")
     turns_since_drain = 0
     while not requests.stop:
         start.slot.beat()
         nap()
         turns_since_drain += requests.drain
         if event := {1: "drain asked", 50: "long after"}.get(turns_since_drain):
-            tell(start, event)
-    tell(start, "stopped")
+            report(start, event)
+    report(start, "stopped")
     return os.EX_OK
 
 
 def stubborn(start: ChildStart) -> int:
-    """Obey nothing but SIGKILL, unless it is a replacement with deaths to settle."""
+    """Ignore every signal but SIGKILL, except as a replacement with deaths to settle."""
     if start.deaths:
         return steady(start)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
@@ -103,14 +104,14 @@ def stubborn(start: ChildStart) -> int:
     start.slot.run(TASK_ID)
     grandchild = subprocess.Popen(["sleep", "1000"])
     start.slot.state(ChildState.READY)
-    tell(start, "ready", grandchild=grandchild.pid)
+    report(start, "ready", grandchild=grandchild.pid)
     while True:
         start.slot.beat()
         nap()
 
 
 def overdue(start: ChildStart) -> int:
-    """Run a task beyond its hard limit, once; its process group has one more member."""
+    """Run a task beyond its hard limit, with one more process in the group; behave as a replacement."""
     if start.deaths:
         return steady(start)
     start.slot.worker(uuid7())
@@ -118,25 +119,25 @@ def overdue(start: ChildStart) -> int:
     grandchild = subprocess.Popen(["sleep", "1000"])
     start.slot.state(ChildState.READY)
     start.slot.kill_at(time.monotonic() + 0.2)
-    tell(start, "ready", grandchild=grandchild.pid)
+    report(start, "ready", grandchild=grandchild.pid)
     while True:
         start.slot.beat()
         nap()
 
 
 def silent(start: ChildStart) -> int:
-    """Beat never again after the start, once."""
+    """Stop beating after the start; behave as a replacement."""
     if start.deaths:
         return steady(start)
     start.slot.worker(uuid7())
     start.slot.state(ChildState.READY)
-    tell(start, "ready")
+    report(start, "ready")
     while True:
         signal.pause()
 
 
 def never_ready(start: ChildStart) -> int:
-    tell(start, "begun")
+    report(start, "begun")
     while True:
         signal.pause()
 
@@ -146,13 +147,13 @@ def misconfigured(start: ChildStart) -> int:
 
 
 def dies_at_once(start: ChildStart) -> int:
-    tell(start, "begun", at=time.monotonic(), deaths=len(start.deaths))
+    report(start, "begun", at=time.monotonic(), deaths=len(start.deaths))
     start.slot.worker(uuid7())
     return 3
 
 
 def explains(start: ChildStart) -> int:
-    """End before it is ready, with the reason."""
+    """End before it is ready, and give the reason."""
     start.last_words("the moon is in the wrong house")
     return os.EX_TEMPFAIL
 
@@ -161,31 +162,31 @@ def waits(start: ChildStart) -> int:
     """Wait for PostgreSQL for longer than a start may take."""
     start.slot.worker(uuid7())
     start.slot.state(ChildState.WAITING)
-    tell(start, "waits")
+    report(start, "waits")
     while True:
         start.slot.beat()
         nap()
 
 
 def ready_once(start: ChildStart) -> int:
-    """Be ready and die of it; whoever comes afterwards never gets so far."""
+    """Become ready and die; later children die before they are ready."""
     if (FOLDER / "was ready").exists():
-        tell(start, "died")
+        report(start, "died")
         raise ZeroDivisionError("from a child that cannot begin")
     (FOLDER / "was ready").touch()
     start.slot.state(ChildState.READY)
-    tell(start, "ready")
+    report(start, "ready")
     signal.sigtimedwait((), 0.5)
     return 3
 
 
 def raises(start: ChildStart) -> int:
-    tell(start, "begun")
+    report(start, "begun")
     raise ZeroDivisionError("from a child")
 
 
 def exits_in_task(start: ChildStart) -> int:
-    """Die with status 0 inside a task, as code that calls exit() does; once."""
+    """Die with status 0 inside a task, as code that calls exit() does; behave as a replacement."""
     if start.deaths:
         return steady(start)
     start.slot.worker(uuid7())
@@ -194,26 +195,26 @@ def exits_in_task(start: ChildStart) -> int:
 
 
 def dies_of_tasks(start: ChildStart) -> int:
-    """Settle, be ready, wait as told, and die of a task; where a file says so, finish one before."""
+    """Settle, become ready, wait as told, and die of a task; after the test's file `healed`, finish one first."""
     start.slot.worker(uuid7())
-    tell(start, "settled", deaths=len(start.deaths))
+    report(start, "settled", deaths=len(start.deaths))
     start.slot.settled_deaths()
     start.slot.state(ChildState.READY)
-    tell(start, "waits", wait_seconds=start.wait_seconds)
+    report(start, "waits", wait_seconds=start.wait_seconds)
     signal.sigtimedwait((), start.wait_seconds)
     if (FOLDER / "healed").exists():
         start.slot.worked()
-        tell(start, "worked")
+        report(start, "worked")
     start.slot.run(TASK_ID)
     os.kill(os.getpid(), signal.SIGKILL)
     return os.EX_SOFTWARE
 
 
 def never_settles(start: ChildStart) -> int:
-    """Die with a task; what comes after it never manages to settle."""
+    """Die with a task; replacements never settle."""
     Requests()
     start.slot.worker(uuid7())
-    tell(start, "begun", deaths=[asdict(death) for death in start.deaths])
+    report(start, "begun", deaths=[asdict(death) for death in start.deaths])
     start.slot.run(TASK_ID)
     start.slot.state(ChildState.READY)
     while True:
@@ -222,16 +223,16 @@ def never_settles(start: ChildStart) -> int:
 
 
 def parent_of_many(start: ChildStart) -> int:
-    """Have a child in the own process group and one in a session of its own."""
+    """Start a child in the own process group and one in a session of its own."""
     if not start.deaths:
         near = subprocess.Popen(["sleep", "1000"])
         far = subprocess.Popen(["sleep", "1000"], start_new_session=True)
-        tell(start, "family", near=near.pid, far=far.pid)
+        report(start, "family", near=near.pid, far=far.pid)
     return steady(start)
 
 
 def looks_around(start: ChildStart) -> int:
-    """Say what a child finds after the fork."""
+    """Report the state of the process after the fork."""
     handlers = {
         number.name: str(signal.getsignal(number))
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD, signal.SIGUSR1)
@@ -247,7 +248,7 @@ def looks_around(start: ChildStart) -> int:
         "files": open_files,
         "random": random.random(),
     }
-    tell(
+    report(
         start,
         "seen",
         leads=os.getpgid(0) == os.getpid(),
@@ -261,7 +262,7 @@ def looks_around(start: ChildStart) -> int:
 def main() -> int:
     global FOLDER
     scenario, FOLDER, settings = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
-    # below the limits of the file, so that a test takes no longer than it must
+    # below the configuration's limits, so that tests are quick
     section = SupervisorSection.model_construct(
         **{**SupervisorSection(state_dir=FOLDER / "state").model_dump(), **settings}
     )

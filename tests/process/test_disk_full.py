@@ -1,4 +1,7 @@
-"""A disk that is full: a real one of a megabyte, and a limit on the size of files. Tasks are retried, say why, and what comes after them goes on."""
+"""A full disk: a real one of a megabyte, and a limit on the size of files.
+
+Tasks on it are retried with the reason, and later tasks run.
+"""
 
 import json
 import resource
@@ -26,13 +29,13 @@ def fill(directory: Path, site: Site, *before: str) -> dict[str, Any]:
     return found
 
 
-def test_a_full_disk_is_worth_a_retry_says_so_and_the_worker_goes_on(site: Site, tmp_path: Path) -> None:
+def test_a_full_disk_causes_a_retry_with_the_reason_and_the_worker_goes_on(site: Site, tmp_path: Path) -> None:
     way = own_mounts()
     if not way:
-        pytest.skip("no mount is allowed here; the test with a limit on files stands for it")
+        pytest.skip("mounts are not allowed here; the test with a file size limit covers this")
     found = fill(tmp_path, site, *way, "sh", "-c", _MOUNT, str(tmp_path))
     full = "the disk that holds the files is full (No space left on device)"
-    assert found["said"] == [
+    assert found["ended"] == [
         ["completed", None],
         ["retry", full],
         ["completed", None],
@@ -43,7 +46,7 @@ def test_a_full_disk_is_worth_a_retry_says_so_and_the_worker_goes_on(site: Site,
     assert found["left_bytes"] == 30
 
 
-def test_a_file_that_may_not_grow_is_worth_a_retry_and_the_worker_goes_on(site: Site, tmp_path: Path) -> None:
+def test_a_file_above_the_size_limit_causes_a_retry_and_the_worker_goes_on(site: Site, tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT_BYTES, before[1]))
     try:
@@ -51,7 +54,7 @@ def test_a_file_that_may_not_grow_is_worth_a_retry_and_the_worker_goes_on(site: 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     large = "a file could not be written: File too large"
-    assert found["said"] == [
+    assert found["ended"] == [
         ["completed", None],
         ["retry", large],
         ["completed", None],

@@ -1,4 +1,4 @@
-"""The process that examines large bodies: its own processor time, one request at a time, and a new one after its death."""
+"""The process that examines large bodies: it has a processor time limit, takes one request at a time, is replaced."""
 
 import errno
 import os
@@ -53,13 +53,13 @@ def aside() -> Iterator[Aside[str, str]]:
     one.stop()
 
 
-def test_it_works_in_another_process(aside: Aside[str, str]) -> None:
-    said, _, pid = ask(aside, "x" * 1_000_000).partition(" by ")
-    assert said == "x" * 1_000_000
+def test_the_examiner_works_in_another_process(aside: Aside[str, str]) -> None:
+    answer, _, pid = ask(aside, "x" * 1_000_000).partition(" by ")
+    assert answer == "x" * 1_000_000
     assert int(pid) != os.getpid()
 
 
-def test_what_is_wrong_arrives_as_it_was_raised(aside: Aside[str, str]) -> None:
+def test_errors_arrive_as_they_were_raised(aside: Aside[str, str]) -> None:
     with pytest.raises(Invalid) as caught:
         ask(aside, "invalid")
     assert caught.value.problems == (Problem("a", "is wrong"),)
@@ -67,7 +67,7 @@ def test_what_is_wrong_arrives_as_it_was_raised(aside: Aside[str, str]) -> None:
         ask(aside, "odd")
 
 
-def test_the_loop_goes_on_meanwhile_and_nothing_waits_without_end(aside: Aside[str, str]) -> None:
+def test_the_loop_runs_during_an_examination_and_every_wait_has_a_limit(aside: Aside[str, str]) -> None:
     ask(aside, "warm")
     turns: list[float] = []
 
@@ -88,13 +88,13 @@ def test_the_loop_goes_on_meanwhile_and_nothing_waits_without_end(aside: Aside[s
     assert ask(aside, "again").startswith("again by ")
 
 
-def test_a_dead_one_is_replaced(aside: Aside[str, str]) -> None:
+def test_a_dead_examiner_is_replaced(aside: Aside[str, str]) -> None:
     with pytest.raises(ExaminerBusy, match="died"):
         ask(aside, "die")
     assert ask(aside, "again").startswith("again by ")
 
 
-def test_a_body_that_kills_it_costs_no_copy_at_once(aside: Aside[str, str]) -> None:
+def test_a_second_death_of_the_examiner_delays_the_next_start(aside: Aside[str, str]) -> None:
     began = time.monotonic()
     for _ in range(2):
         with pytest.raises(ExaminerBusy, match="died"):
@@ -102,7 +102,7 @@ def test_a_body_that_kills_it_costs_no_copy_at_once(aside: Aside[str, str]) -> N
     assert time.monotonic() - began > 0.9
 
 
-def test_no_room_for_another_file_is_told_as_busy() -> None:
+def test_a_lack_of_file_descriptors_is_reported_as_busy() -> None:
     one, (soft, hard) = made(), resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
@@ -112,12 +112,12 @@ def test_no_room_for_another_file_is_told_as_busy() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_no_room_for_another_process_is_told_as_busy_and_nothing_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_fork_is_reported_as_busy_and_leaves_no_open_file(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> int:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     one, before = made(), os.listdir("/proc/self/fd")
-    monkeypatch.setitem(monkey.saved.setdefault("os", {}), "fork", refuse)  # root has no such limit
+    monkeypatch.setitem(monkey.saved.setdefault("os", {}), "fork", refuse)  # root has no process limit
     with pytest.raises(ExaminerBusy, match="started"):
         ask(one, "x")
     assert os.listdir("/proc/self/fd") == before
@@ -132,7 +132,7 @@ from dtqs.api.submit.turns import Turns
 def work(path):
     log.logging.getLogger("validator").info("logged")
     print("printed")
-    with open(path, "w+") as file:  # gets the first number that is free
+    with open(path, "w+") as file:  # gets the lowest free file descriptor
         print("printed again")
         log.logging.getLogger("validator").info("logged again")
         file.seek(0)
@@ -146,7 +146,7 @@ sink.finish(5.0)
 
 
 class SpinningIntake:
-    """Stands for the validation of a payload that takes long; it says where it ran."""
+    """Stands for the validation of a slow payload; it returns the process that it ran in."""
 
     def needed(self, task_type: str, payload: Any) -> dict[str, Problem]:
         until = time.monotonic() + 0.3
@@ -155,7 +155,7 @@ class SpinningIntake:
         return {f"{task_type} of {len(payload['text'])}": Problem("payload", str(os.getpid()))}
 
 
-def test_a_large_payload_is_looked_at_there_before_its_retry() -> None:
+def test_a_large_payload_is_validated_in_the_examiner_before_a_retry() -> None:
     stand_in: Any = SpinningIntake()
     one, turns = Elsewhere(Inline(stand_in, stand_in), 5.0), 0
     one.start()
@@ -176,38 +176,38 @@ def test_a_large_payload_is_looked_at_there_before_its_retry() -> None:
     assert turns > 10, "the loop goes on meanwhile"
 
 
-def test_a_small_payload_is_looked_at_here() -> None:
+def test_a_small_payload_is_validated_in_the_api_process() -> None:
     stand_in: Any = SpinningIntake()
     ((_, problem),) = Elsewhere(Inline(stand_in, stand_in), 5.0).needed("mail", {"text": "a"}, "key").items()
     assert int(problem.message) == os.getpid()
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "file"])
-def test_prints_and_logs_of_its_work_arrive_and_in_no_other_file(kind: str, tmp_path: Path) -> None:
+def test_prints_and_logs_of_the_examiner_arrive_in_the_log_and_no_other_file(kind: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", TALKER, str(tmp_path / "own")]
     if kind == "file":
         with (tmp_path / "out").open("wb") as out:
             subprocess.run(command, stdout=out, stderr=out, check=True, timeout=30)
-        said = (tmp_path / "out").read_text()
+        printed = (tmp_path / "out").read_text()
     elif kind == "pipe":
-        said = subprocess.run(
+        printed = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True, timeout=30
         ).stdout
     else:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             subprocess.run(command, stdout=theirs, stderr=theirs, check=True, timeout=30)
-            said = ours.recv(1 << 16).decode()
+            printed = ours.recv(1 << 16).decode()
     for line in ("logged", "printed", "printed again", "logged again", "answer ''"):
-        assert f"{line}\n" in said
+        assert f"{line}\n" in printed
 
 
-def test_it_ends_with_its_parent() -> None:
+def test_the_examiner_ends_with_its_parent_and_ignores_signals() -> None:
     one = made()
     one.start()
     pid = int(ask(one, "x").partition(" by ")[2])
     for number in (signal.SIGTERM, signal.SIGINT):
-        os.kill(pid, number)  # a terminal's Ctrl-C reaches it too: its parent decides
+        os.kill(pid, number)  # a terminal's Ctrl-C reaches it too; only its parent may end it
     assert ask(one, "x").endswith(str(pid))
     one.stop()
     one.stop()

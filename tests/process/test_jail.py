@@ -1,4 +1,4 @@
-"""The jail from inside: a program in the place of ffmpeg, and in the place of the decoder's work, tries to get out."""
+"""The jail from inside: a program in place of ffmpeg, and code in place of the decoder's work, tries to get out."""
 
 import errno
 import json
@@ -34,14 +34,14 @@ from tests.support.fix_processors import Attempt
 ATTACKS = Path(attacks.__file__).read_text(encoding="utf-8")
 PYTHON = os.path.realpath(sys.executable)
 BOUNDS = Bounds(4 << 30, 60, 1 << 30, 30.0)
-Told = Mapping[str, str]
+Endings = Mapping[str, str]
 NOBODY = 65534
 PR_SET_DUMPABLE = 4
 
 
 @pytest.fixture
 def targets(tmp_path: Path) -> Iterator[dict[str, Any]]:
-    """The surroundings of a worker: its configuration, another task's file, servers that listen, and another process."""
+    """The surroundings of a worker: its configuration, another task's file, listening servers and another process."""
     with ExitStack() as stack:
         yield prepared(tmp_path, stack)
 
@@ -63,46 +63,46 @@ def prepared(folder: Path, stack: ExitStack) -> dict[str, Any]:
         listener.bind(address)
         listener.listen(64)
     return {
-        "secret": str(secret), "other": str(other), "work": str(folder / "work"), "parent": os.getpid(), "victim": victim.pid,
-        "tcp": listeners[0].getsockname(), "unix": str(folder / "s"), "abstract": abstract,
+        "secret": str(secret), "other": str(other), "work": str(folder / "work"), "parent": os.getpid(),
+        "victim": victim.pid, "tcp": listeners[0].getsockname(), "unix": str(folder / "s"), "abstract": abstract,
     }  # fmt: skip
 
 
-def as_ffmpeg(targets: Mapping[str, Any], jail: Jail, python: str = PYTHON) -> Told:
-    """Start the attacker as ffmpeg is started."""
-    told: Told = json.loads(
+def as_ffmpeg(targets: Mapping[str, Any], jail: Jail, python: str = PYTHON) -> Endings:
+    """Start the attacker as the product starts ffmpeg."""
+    endings: Endings = json.loads(
         Ffmpeg(Path(targets["work"]), BOUNDS, jail).ask([python, "-I", "-S", "-c", ATTACKS, json.dumps(targets)])
     )
-    return told
+    return endings
 
 
-def got_away_with(told: Told) -> set[str]:
-    return {name for name, end in told.items() if end == "done" and not name.startswith("in its own folder")}
+def succeeded(endings: Endings) -> set[str]:
+    return {name for name, end in endings.items() if end == "done" and not name.startswith("in its own folder")}
 
 
-def works(told: Told) -> bool:
-    return all(end == "done" for name, end in told.items() if name.startswith("in its own folder"))
+def works(endings: Endings) -> bool:
+    return all(end == "done" for name, end in endings.items() if name.startswith("in its own folder"))
 
 
 def test_without_a_jail_each_attempt_succeeds(targets: dict[str, Any]) -> None:
     done = subprocess.run(
         [PYTHON, "-I", "-S", "-c", ATTACKS, json.dumps(targets)], capture_output=True, check=True, timeout=60
     )
-    told = json.loads(done.stdout)
-    assert {name: end for name, end in told.items() if end != "done" and not name.startswith("call ")} == {}
+    endings = json.loads(done.stdout)
+    assert {name: end for name, end in endings.items() if end != "done" and not name.startswith("call ")} == {}
 
 
-def test_a_program_in_the_place_of_ffmpeg_is_refused_everything(targets: dict[str, Any]) -> None:
-    told = as_ffmpeg(targets, Jail("required"))
-    assert got_away_with(told) == set()
-    assert works(told), told
-    assert {told[f"call {name}"] for name in attacks.PRIVILEGED} == {"EPERM"}
+def test_every_attempt_of_a_program_in_place_of_ffmpeg_fails(targets: dict[str, Any]) -> None:
+    endings = as_ffmpeg(targets, Jail("required"))
+    assert succeeded(endings) == set()
+    assert works(endings), endings
+    assert {endings[f"call {name}"] for name in attacks.PRIVILEGED} == {"EPERM"}
 
 
-def test_the_decoder_is_refused_everything(
+def test_every_attempt_of_the_decoder_fails(
     targets: dict[str, Any], attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its own process, at the point where a picture is worked on."""
+    """Run the attacks in the decoder's process, in place of its work on an image."""
     modules = tmp_path / "site-packages"
     modules.mkdir()
     (modules / "sitecustomize.py").write_text(
@@ -118,13 +118,12 @@ def test_the_decoder_is_refused_everything(
     payload = ImagePayload.model_validate({"source": f"file:{tmp_path}/sources/picture.png"})
     try:
         with attempt.context().open_input(payload.source) as file:
-            told, _ = image._process.run(payload, {payload.source: file}, lambda *_: None, Jail("required"))
+            endings, _ = image._process.run(payload, {payload.source: file}, lambda *_: None, Jail("required"))
     finally:
         image.close()
-    assert got_away_with(told) == set()
-    assert {told[name] for name in told if name.startswith("in its own folder") and "kill" not in name} <= {"EACCES"}, (
-        "it has no folder"
-    )
+    assert succeeded(endings) == set()
+    in_folder = {name for name in endings if name.startswith("in its own folder") and "kill" not in name}
+    assert {endings[name] for name in in_folder} <= {"EACCES"}, "the decoder has no folder"
 
 
 FILES = {
@@ -138,24 +137,25 @@ FILES = {
 PROCESSES = {"fork", "slow another process", "pin another process", "limit another process", "outlive the worker"}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="what an ordinary user gets away with depends on its namespaces")
-def test_each_part_does_its_own_share(targets: dict[str, Any]) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="as an ordinary user, the result depends on the user's namespaces")
+def test_seccomp_and_landlock_each_stop_their_own_attempts(targets: dict[str, Any]) -> None:
     found = offer()
-    by_seccomp_alone = got_away_with(as_ffmpeg(targets, Jail(found=replace(found, landlock_abi=0, namespaces=0))))
+    by_seccomp_alone = succeeded(as_ffmpeg(targets, Jail(found=replace(found, landlock_abi=0, namespaces=0))))
     assert by_seccomp_alone == FILES | {"list the worker's open files"}
-    by_landlock_alone = got_away_with(as_ffmpeg(targets, Jail(found=replace(found, has_seccomp=False, namespaces=0))))
+    by_landlock_alone = succeeded(as_ffmpeg(targets, Jail(found=replace(found, has_seccomp=False, namespaces=0))))
     assert not by_landlock_alone & FILES
     assert by_landlock_alone >= {"fork", "outlive the worker"}
     assert "connect by TCP" not in by_landlock_alone or found.landlock_abi < 4
 
 
-def test_limits_files_and_environment_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_gets_its_own_limits_files_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DTQS_POSTGRESQL_DSN", "postgresql://dtqs:sesame@localhost/dtqs")
     look = (
         "import json, os, resource as r\n"
         "names = ('RLIMIT_AS', 'RLIMIT_CPU', 'RLIMIT_FSIZE', 'RLIMIT_CORE', 'RLIMIT_NOFILE')\n"
         "status = dict(line.split(':\\t') for line in open('/proc/self/status').read().splitlines())\n"
-        "print(json.dumps([{name: r.getrlimit(getattr(r, name))[1] for name in names}, sorted(os.environ), len(os.listdir('/proc/self/fd')), status]))\n"
+        "limits = {name: r.getrlimit(getattr(r, name))[1] for name in names}\n"
+        "print(json.dumps([limits, sorted(os.environ), len(os.listdir('/proc/self/fd')), status]))\n"
     )
     with open(os.devnull, "rb") as kept:
         os.set_inheritable(kept.fileno(), True)
@@ -170,7 +170,7 @@ def test_limits_files_and_environment_are_its_own(tmp_path: Path, monkeypatch: p
         "RLIMIT_NOFILE": 512,
     }
     assert environment == ["HOME", "LC_ALL", "PATH", "SVT_LOG"]
-    assert open_files == 4, "three streams, and the look itself"
+    assert open_files == 4, "three streams, and the listing itself"
     assert int(status["CapEff"], 16) & ~0b100 == 0
     assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
 
@@ -180,7 +180,7 @@ def test_threads_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jail, "_THREADS_PER_CORE", 0)
     python = shutil.which("python3", path="/usr/local/bin:/usr/bin")
     if python is None:
-        pytest.skip("no python3 that any user may run")
+        pytest.skip("this machine has no python3 that every user may run")
     start = (
         "import json, resource, threading\n"
         "started = 0\n"
@@ -204,11 +204,11 @@ def test_threads_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.chown(folder, *((NOBODY, NOBODY) if os.geteuid() == 0 else (-1, -1)))
-        told = in_a_child(work)
-    if told is None:
-        pytest.skip("this machine has no user namespaces for ordinary users, and without one the limit is not set")
-    assert told[0] == [20, 20]
-    assert 10 <= told[1] < 20
+        endings = in_a_child(work)
+    if endings is None:
+        pytest.skip("the limit needs a user namespace, which ordinary users of this machine do not get")
+    assert endings[0] == [20, 20]
+    assert 10 <= endings[1] < 20
 
 
 def failing(error: int) -> Callable[..., Callable[[], int]]:
@@ -233,7 +233,7 @@ def killing(*_: object) -> Callable[[], int]:
 @pytest.mark.parametrize(
     ("broken", "reason"), [(failing(errno.ENOSYS), "Function not implemented"), (killing, "killed by SIGSYS")]
 )
-def test_a_part_that_the_kernel_lacks_is_found_out(
+def test_a_missing_kernel_feature_is_detected(
     part: str,
     module: ModuleType,
     name: str,
@@ -257,7 +257,7 @@ def test_a_part_that_the_kernel_lacks_is_found_out(
 
 
 @pytest.mark.parametrize("mode", ["best", "required"])
-def test_a_part_on_offer_that_fails_now_is_an_error(
+def test_the_failure_of_an_available_feature_is_an_error(
     mode: Mode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = offer()
@@ -266,7 +266,7 @@ def test_a_part_on_offer_that_fails_now_is_an_error(
         Ffmpeg(tmp_path, BOUNDS, Jail(mode, found)).run(["true"])
 
 
-def test_a_program_of_ours_that_cannot_enter_ends_in_a_transient_error(tmp_path: Path) -> None:
+def test_a_python_program_that_cannot_enter_the_jail_ends_in_a_transient_error(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         f"import sys\nsys.path[:0] = {sys.path!r}\nfrom dtqs.jail import jail\n"
@@ -296,7 +296,7 @@ def hanging(*_: object) -> Callable[[], int]:
     ("broken", "reason"),
     [(hanging, "no answer within 1 s"), (passing, "killed by SIGKILL"), (failing(errno.ENOMEM), "allocate memory")],
 )
-def test_a_trial_without_an_answer_is_made_again(
+def test_a_trial_without_an_answer_is_repeated(
     broken: Callable[..., Any], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kernel, "_told", [])
@@ -310,7 +310,7 @@ def test_a_trial_without_an_answer_is_made_again(
     assert offer() is offer()
 
 
-def test_pictures_are_refused_where_the_jail_is_required_and_incomplete(
+def test_images_are_refused_if_the_jail_is_required_and_incomplete(
     attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sources").mkdir()
@@ -327,11 +327,11 @@ def become_nobody() -> None:
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
-    attacks.prctl(PR_SET_DUMPABLE, 1)  # as a process is that was started by its user
+    attacks.prctl(PR_SET_DUMPABLE, 1)  # like a process that its user started
 
 
 def in_a_child(work: Callable[[], object]) -> Any:
-    """Return what it returns in a fork of this process, as JSON."""
+    """Return the result of the call in a fork of this process, as JSON."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -343,14 +343,14 @@ def in_a_child(work: Callable[[], object]) -> Any:
         os._exit(0)
     os.close(writer)
     with open(reader) as file:
-        told = json.load(file)
+        endings = json.load(file)
     os.waitpid(pid, 0)
-    return told
+    return endings
 
 
 @pytest.mark.parametrize("answer", [seccomp.ERROR | errno.EPERM, seccomp.KILL])
-def test_a_filter_that_is_in_force_already_is_lived_with(answer: int, tmp_path: Path) -> None:
-    """As systemd and containers set: calls that they do not know are refused, or answered by the end of the process."""
+def test_the_jail_works_under_a_filter_that_is_already_in_force(answer: int, tmp_path: Path) -> None:
+    """Install a filter as systemd and containers do: it refuses unknown calls, or ends the process that makes one."""
     unshare, newer_seccomp = {"x86_64": (272, 317), "aarch64": (97, 277)}[os.uname().machine]
     calls = (unshare, newer_seccomp, LANDLOCK_CREATE_RULESET)
     tests = [(0x15, len(calls) - at, 0, call) for at, call in enumerate(calls)]
@@ -368,19 +368,19 @@ def test_a_filter_that_is_in_force_already_is_lived_with(answer: int, tmp_path: 
     assert in_a_child(work) == [["landlock"], True, True, 0]
 
 
-def test_older_kernels_close_the_files_too(targets: dict[str, Any]) -> None:
-    """A kernel takes the rules of all versions of Landlock before its own."""
+def test_older_versions_of_landlock_protect_files_too(targets: dict[str, Any]) -> None:
+    """Enforce the rules of each older version of Landlock, which a kernel also accepts."""
     for abi in range(1, offer().landlock_abi + 1):
-        told = as_ffmpeg(targets, Jail("required", replace(offer(), landlock_abi=abi)))
-        assert got_away_with(told) == set(), abi
-        assert works(told), (abi, told)
+        endings = as_ffmpeg(targets, Jail("required", replace(offer(), landlock_abi=abi)))
+        assert succeeded(endings) == set(), abi
+        assert works(endings), (abi, endings)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="the other tests are this one")
-def test_an_ordinary_user_is_held_as_well() -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="the other tests cover this for ordinary users")
+def test_the_jail_holds_an_ordinary_user() -> None:
     python = shutil.which("python3", path="/usr/local/bin:/usr/bin")
     if python is None:
-        pytest.skip("no python3 that any user may run")
+        pytest.skip("this machine has no python3 that every user may run")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
 
@@ -396,17 +396,17 @@ def test_an_ordinary_user_is_held_as_well() -> None:
                 return [free, as_ffmpeg(targets, Jail("required"), python)]
 
         os.chown(folder, NOBODY, NOBODY)
-        free, told = in_a_child(work)
-    assert got_away_with(free) >= FILES | PROCESSES | {
+        free, endings = in_a_child(work)
+    assert succeeded(free) >= FILES | PROCESSES | {
         "read the worker's environment",
         "connect by TCP",
         "kill another process",
     }
-    assert got_away_with(told) == set()
-    assert works(told), told
+    assert succeeded(endings) == set()
+    assert works(endings), endings
 
 
-def test_a_picture_that_ffmpeg_made_is_opened_in_the_jail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_made_by_ffmpeg_is_opened_in_the_jail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture, garbage, script = tmp_path / "picture.png", tmp_path / "garbage.png", tmp_path / "taken_over.py"
     picture.write_bytes(saved(quarters(), "png"))
     garbage.write_bytes(picture.read_bytes()[:60])

@@ -1,4 +1,4 @@
-"""A real keeper: what it publishes and when, and what it takes back."""
+"""A real keeper: its publishes, and its reclaims of dead workers' leases."""
 
 import time
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def test_a_retrys_delay_holds_however_many_hints_arrive(trial: Try) -> None:
     system = trial({"retry": {"base_seconds": 30, "max_seconds": 30}})
     task_id = system.put_one({"fail_times": 1})
     eventually(lambda: system.attempts(task_id) == 1, 10)
-    # full jitter may have chosen hardly any delay: fix it
+    # full jitter may have chosen almost no delay: set it
     system.rows("UPDATE backlog SET due_at = now() + interval '2 s', publish_at = now() + interval '2 s' RETURNING 1")
     until = time.monotonic() + 1.5
     while time.monotonic() < until:
@@ -46,7 +46,7 @@ def test_a_retrys_delay_holds_however_many_hints_arrive(trial: Try) -> None:
     system.check()
 
 
-def test_duplicate_hints_run_nothing_twice(trial: Try) -> None:
+def test_duplicate_hints_run_no_task_twice(trial: Try) -> None:
     system = trial()
     ids = system.put({"a": 1}, 200) + system.put({"sleep_seconds": 0.005}, 30, light=False)
     for _ in range(10):
@@ -57,14 +57,17 @@ def test_duplicate_hints_run_nothing_twice(trial: Try) -> None:
     assert system.spent() == {1: 230}
 
 
-def test_what_no_api_has_published_a_keeper_does(trial: Try) -> None:
+def test_a_keeper_publishes_tasks_that_no_api_published(trial: Try) -> None:
     system = trial({**ONE, "lease": {"grace_seconds": 0.5}})
     ids = system.put({"a": 1}, 1200)
     assert set(system.outcomes(ids, 5)) == {"completed"}
 
 
-def test_a_hint_that_is_lost_for_ever_is_missed_when_the_queue_is_empty(trial: Try) -> None:
-    """Somebody confirmed it and it is not there: ten minutes until the next publish, if nobody wondered why nothing is in the queue."""
+def test_a_lost_hint_is_published_again_when_the_queue_is_empty(trial: Try) -> None:
+    """Simulate a confirmed hint that the broker lost.
+
+    The next publish is ten minutes away, so only a look at the empty queue finds it.
+    """
     system = trial({**ONE, "lease": {"grace_seconds": 0.5}})
     task_id = system.put_one(delay_seconds=0.0)
     system.rows(
@@ -75,7 +78,7 @@ def test_a_hint_that_is_lost_for_ever_is_missed_when_the_queue_is_empty(trial: T
     system.check()
 
 
-def test_several_keepers_publish_each_task_once_between_them(trial: Try) -> None:
+def test_two_keepers_share_the_publishes(trial: Try) -> None:
     system = trial(supervisor=False)
     ids = system.put({"a": 1}, 1000)
     system.start_supervisor()
@@ -85,19 +88,17 @@ def test_several_keepers_publish_each_task_once_between_them(trial: Try) -> None
     eventually(
         lambda: system.rows("SELECT sum(published) FROM counters WHERE role = 'keeper'") >= [(1000,)],
         5,
-        f"all are counted, last {published}",
+        f"all publishes are counted, last {published}",
     )
     system.check()
 
 
-def test_a_worker_is_dead_after_a_lease_of_silence_and_not_before_the_keeper_has_been_sound_for_as_long(
+def test_a_worker_is_marked_dead_after_the_keeper_saw_a_lease_of_silence(
     trial: Try,
 ) -> None:
     system = trial({**ONE, "lease": {"lease_seconds": 3, "heartbeat_seconds": 0.5}}, supervisor=False)
-    long_silent, just_silent = (
-        elsewhere(system, 3600),
-        elsewhere(system, -3600),
-    )  # a step of the clock, seen from either side
+    # a step of the clock, seen from either side
+    long_silent, just_silent = elsewhere(system, 3600), elsewhere(system, -3600)
     tasks = system.put(count=2)
     for worker_id, task_id in zip((long_silent, just_silent), tasks, strict=True):
         system.store.leases.claim(worker_id, uuid7(), [task_id])
@@ -115,7 +116,7 @@ def test_a_worker_is_dead_after_a_lease_of_silence_and_not_before_the_keeper_has
     system.check()
 
 
-def test_a_step_of_the_databases_clock_kills_nobody_and_holds_nothing_that_was_due(trial: Try) -> None:
+def test_a_step_of_the_databases_clock_marks_no_worker_dead_and_delays_no_due_task(trial: Try) -> None:
     system = trial({"pool:default": {"workers": 1}}, supervisor=False)
     step = install_clock(system)
     system.start_supervisor()
@@ -140,13 +141,14 @@ def test_a_step_of_the_databases_clock_kills_nobody_and_holds_nothing_that_was_d
 
 
 def install_clock(system: Trial) -> Callable[[float], None]:
-    """Put a clock before PostgreSQL's own for every connection made from now on; return what steps it to so many seconds ahead."""
+    """Put a clock before PostgreSQL's own for every new connection; return a function that sets it ahead by seconds."""
     ((role, database),) = system.rows("SELECT current_user, current_database()")
     with psycopg.connect(system.dsn, autocommit=True) as connection:
         for command in (
             "CREATE SCHEMA clock",
             "CREATE TABLE clock.step AS SELECT interval '0 s' AS ahead",
-            "CREATE FUNCTION clock.now() RETURNS timestamptz STABLE LANGUAGE sql AS 'SELECT pg_catalog.now() + ahead FROM clock.step'",
+            "CREATE FUNCTION clock.now() RETURNS timestamptz STABLE LANGUAGE sql"
+            " AS 'SELECT pg_catalog.now() + ahead FROM clock.step'",
             f'ALTER ROLE "{role}" IN DATABASE "{database}" SET search_path = clock, pg_catalog, public',
         ):
             connection.execute(command.encode())
@@ -159,7 +161,7 @@ def install_clock(system: Trial) -> Callable[[float], None]:
     return step
 
 
-def test_a_c_call_that_holds_pythons_lock_for_longer_than_the_lease_completes_at_its_first_attempt(trial: Try) -> None:
+def test_a_c_call_that_holds_the_interpreter_lock_beyond_the_lease_completes_at_its_first_attempt(trial: Try) -> None:
     system = trial({"pool:default": {"workers": 2}})
     task = system.put_one({"seconds": 7}, task_type="holds")
     assert system.outcome(task, 30) == "completed"
@@ -169,7 +171,7 @@ def test_a_c_call_that_holds_pythons_lock_for_longer_than_the_lease_completes_at
 
 
 def elsewhere(system: Trial, silent_seconds: float) -> str:
-    """A worker of another node, whose last heartbeat is that long ago."""
+    """Register a worker of another node, whose last heartbeat is `silent_seconds` ago; return its id."""
     worker_id, node_id = uuid7(), uuid7()
     system.store.workers.register(WorkerIdentity(worker_id, node_id, node_id, "elsewhere", "default", 0, 1))
     system.rows(

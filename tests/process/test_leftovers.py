@@ -1,4 +1,4 @@
-"""What a dead worker left and nobody can remove: a file that is a mount of its own, as a broken disk's might be."""
+"""Files of a dead worker that cannot be removed: a file is a mount of its own, like one on a broken disk."""
 
 import subprocess
 import sys
@@ -29,10 +29,10 @@ for _ in range(2):
 
 
 @pytest.mark.parametrize("stubborn", ["stored", "task.a/film"])
-def test_what_cannot_be_removed_is_said_and_not_called_removed(tmp_path: Path, stubborn: str) -> None:
+def test_a_file_that_cannot_be_removed_is_reported_as_left(tmp_path: Path, stubborn: str) -> None:
     way = own_mounts()
     if not way:
-        pytest.skip("no mount is allowed here")
+        pytest.skip("mounts are not allowed here")
     section, worker = FilesSection(directory=tmp_path), uuid7()
     space, folder = FileSpace(section, worker), tmp_path / "tmp" / worker
     left = space.add_output("o", lambda file: file.write(b"x"), "text/plain").file_id

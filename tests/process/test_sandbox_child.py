@@ -1,4 +1,4 @@
-"""A child of the sandbox: ended with all that it started, known again by its pid file, never taken for another."""
+"""A process of the sandbox: it ends with all its children, and its pid file never names another process."""
 
 import os
 import subprocess
@@ -55,7 +55,7 @@ def test_a_frozen_child_goes_on_when_it_is_thawed(child: SandboxProcess) -> None
     child.stop(5)
 
 
-def test_a_pid_file_names_one_process_and_no_later_one_of_the_same_pid(child: SandboxProcess, tmp_path: Path) -> None:
+def test_a_pid_file_does_not_name_a_later_process_with_the_same_pid(child: SandboxProcess, tmp_path: Path) -> None:
     child.start(["sleep", "600"], os.environ)
     file = tmp_path / "pid"
     assert running(file) == child.pid
@@ -70,7 +70,7 @@ def test_a_pid_file_names_one_process_and_no_later_one_of_the_same_pid(child: Sa
     child.stop(5)
 
 
-def test_what_a_dead_owner_left_is_ended_though_its_leader_is_gone(tmp_path: Path) -> None:
+def test_the_processes_of_a_dead_leader_are_ended(tmp_path: Path) -> None:
     file = tmp_path / "pid"
     command = ["sh", "-c", "sleep 600 & echo $!; read line"]
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What a worker keeps for SMS: one bound connection for all its tasks, and a farewell when it ends."""
+"""SMS in a worker: one bound connection for all its tasks, and an unbind when it ends."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def server() -> Iterator[SmppServer]:
 
 
 def keys(server: SmppServer) -> dict[str, object]:
-    """Return those of [processor:sms] that lead to the server."""
+    """Return the keys of [processor:sms] for this server."""
     return {
         "provider": "smpp",
         "host": "127.0.0.1",
@@ -28,9 +28,7 @@ def keys(server: SmppServer) -> dict[str, object]:
     }
 
 
-def test_a_worker_keeps_its_connection_from_task_to_task_and_takes_leave_when_it_ends(
-    trial: Try, server: SmppServer
-) -> None:
+def test_a_worker_keeps_its_connection_between_tasks_and_unbinds_when_it_ends(trial: Try, server: SmppServer) -> None:
     system = trial({"pool:default": {"workers": 1}, "processor:sms": keys(server)})
     tasks = [
         system.put_one({"to": "+4915112345678", "text": text}, task_type="sms") for text in ("one", "two", "three")
@@ -42,13 +40,17 @@ def test_a_worker_keeps_its_connection_from_task_to_task_and_takes_leave_when_it
     system.check()
 
 
-def test_a_message_that_was_accepted_is_not_sent_again_when_its_worker_dies(trial: Try, server: SmppServer) -> None:
+def test_an_accepted_message_is_not_sent_again_when_its_worker_dies(trial: Try, server: SmppServer) -> None:
     more = {"on_ambiguous": "retry", "wait_receipt_seconds": 60}
     system = trial(
         {"pool:default": {"workers": 1}, "retry": {"base_seconds": 0.1}, "processor:sms": {**keys(server), **more}}
     )
     task = system.put_one({"to": "+4915112345678", "text": "one"}, task_type="sms")
-    eventually(lambda: system.rows("SELECT 1 FROM leases WHERE effect = 'fail'"), 15, "that it was accepted is noted")
+    eventually(
+        lambda: system.rows("SELECT 1 FROM leases WHERE effect = 'fail'"),
+        15,
+        "the lease has the mark of the accepted message",
+    )
     system.kill(system.holder(task).pid)
     assert system.outcome(task) == "failed"
     assert "on_ambiguous" in system.error(task)

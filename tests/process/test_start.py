@@ -1,4 +1,4 @@
-"""The start of a real node that cannot begin: what is wrong is told on the last line, and a request to end is obeyed at once."""
+"""The start of a real node that cannot begin: its last log line gives the reason, and it obeys a stop at once."""
 
 import os
 import signal
@@ -20,7 +20,10 @@ ROOT = Path(__file__).parents[2]
 class Node:
     def __init__(self, folder: Path, dsn: str, **environment: str) -> None:
         self._log = folder / "log"
-        ini = f"[postgresql]\ndsn = {dsn}\n[supervisor]\nstate_dir = {folder}/state\nboot_timeout_seconds = 1\n[files]\ndirectory = {folder}/files\n"
+        ini = (
+            f"[postgresql]\ndsn = {dsn}\n[supervisor]\nstate_dir = {folder}/state\nboot_timeout_seconds = 1\n"
+            f"[files]\ndirectory = {folder}/files\n"
+        )
         (folder / "dtqs.ini").write_text(
             f"{ini}[rabbitmq]\nurl = amqp://127.0.0.1:1/\n[pool:default]\nworkers = 2\n", encoding="utf-8"
         )
@@ -52,7 +55,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         node.process.wait(10)
 
 
-def test_a_database_that_is_not_there_is_waited_for_until_the_start_has_failed(start: Start, dsn: str) -> None:
+def test_a_node_without_its_database_waits_and_then_ends_with_the_reason(start: Start, dsn: str) -> None:
     node = start(f"{dsn}x", DTQS_SUPERVISOR_RESTART_LIMIT="2")
     assert node.process.wait(60) == os.EX_TEMPFAIL
     last = node.log.splitlines()[-1]
@@ -70,7 +73,7 @@ def test_a_password_that_postgresql_refuses_ends_the_node_at_once(start: Start) 
 
 
 def refuse_all(server: socket.socket) -> None:
-    """Answer every login as PostgreSQL does where the password is wrong."""
+    """Answer every login as PostgreSQL answers a wrong password."""
     fields = b'SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for user "dtqs"\0\0'
     while True:
         try:
@@ -83,11 +86,11 @@ def refuse_all(server: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("away", ["refuses connections", "answers nothing"])
-def test_a_node_that_waits_for_postgresql_is_patient_and_obeys_at_once(start: Start, away: str) -> None:
+def test_a_node_that_waits_for_postgresql_is_not_late_and_stops_at_once(start: Start, away: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = 1 if away == "refuses connections" else server.getsockname()[1]
         node = start(f"postgresql://dtqs@127.0.0.1:{port}/dtqs")
-        eventually(lambda: node.log.count("child started") == 3, 20, "the children are there")
+        eventually(lambda: node.log.count("child started") == 3, 20, "all children have started")
         if away == "refuses connections":
             eventually(lambda: node.log.count("waiting for PostgreSQL") >= 2, 20, "the workers wait")
             signal.sigtimedwait((), 1.5)
@@ -98,7 +101,7 @@ def test_a_node_that_waits_for_postgresql_is_patient_and_obeys_at_once(start: St
         assert time.monotonic() - began < 4.5, node.log
 
 
-def test_an_import_that_hangs_ends_the_start_and_is_named(start: Start, tmp_path: Path) -> None:
+def test_an_import_that_hangs_ends_the_start_and_is_named_in_the_log(start: Start, tmp_path: Path) -> None:
     about = tmp_path / "packages" / "hanging-1.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: hanging\nVersion: 1\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""One or two real workers on real servers: what they take, what they pass on, and what they make of hostile hints and results."""
+"""One or two real workers on real servers: the tasks they take and pass on, and hostile hints and results."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tests.support.helpers import eventually
 from tests.support.trial import Trial, gone
 
 ONE = {"pool:default": {"workers": 1}}
-# tasks that nobody publishes again within a test's time: a lost hint would show
+# No keeper publishes a task again within a test's time, so a lost hint shows.
 ONCE = {"lease": {"grace_seconds": 20, "lease_seconds": 30}}
 
 
@@ -25,8 +25,8 @@ def test_hints_that_come_while_a_worker_is_busy_go_to_the_other_one(trial: Try) 
     assert system.task(long)["status"] == "in_progress"
 
 
-def test_what_lies_in_a_busy_workers_hands_is_returned_to_the_others(trial: Try) -> None:
-    """The worker has learnt that such tasks are short and holds many hints, when one of them turns out long."""
+def test_a_busy_worker_returns_its_hints_for_the_other_workers(trial: Try) -> None:
+    """Let the worker learn that such tasks are short, so that it holds many hints when one turns out long."""
     system = trial({**ONCE, "pool:default": {"workers": 1}}, api=True)
     system.submit_many(3000)
     system.done()
@@ -40,23 +40,23 @@ def test_what_lies_in_a_busy_workers_hands_is_returned_to_the_others(trial: Try)
     assert system.task(long)["status"] == "in_progress"
 
 
-def test_a_batch_is_cut_behind_a_light_task_that_takes_long(trial: Try) -> None:
+def test_a_batch_is_cut_after_a_light_task_that_takes_long(trial: Try) -> None:
     system = trial(ONCE, supervisor=False)
     before = system.put({}, 5, task_type="nap")
     long = system.put({"seconds": 6}, task_type="nap")[0]
     after = system.put({}, 20, task_type="nap")
     system.start_supervisor()
-    # one hint for all of them, as a group of submits shares one
+    # one hint for all tasks, as a group of submits shares one
     system.hint([*before, long, *after], light=True, task_type="nap")
     assert set(system.outcomes([*before, *after], 5)) == {"completed"}
     assert system.rows("SELECT outcome FROM tasks WHERE id = %s", long) == [(None,)]
     assert system.outcome(long) == "completed"
-    assert system.spent() == {1: 26}, "what was given back has spent nothing"
+    assert system.spent() == {1: 26}, "a give back spends no attempt"
     assert "given back" in {row.message for task_id in after for row in system.logs(task_id)}
     system.check()
 
 
-def test_a_cut_that_postgresql_does_not_take_is_said_again(trial: Try) -> None:
+def test_a_cut_that_postgresql_refuses_is_repeated(trial: Try) -> None:
     system = trial(ONCE, supervisor=False)
     long = system.put({"seconds": 6}, task_type="nap")[0]
     after = system.put({}, 5, task_type="nap")
@@ -64,7 +64,7 @@ def test_a_cut_that_postgresql_does_not_take_is_said_again(trial: Try) -> None:
     with psycopg.connect(system.dsn) as connection:
         system.hint([long, *after], light=True, task_type="nap")
         system.holder(long)
-        # the claim has landed; the cut waits behind this, and is lost with its connection
+        # the claim has landed; the cut waits behind this lock, and is lost with its connection
         connection.execute("LOCK TABLE leases IN SHARE MODE")
         ended = """
             SELECT pg_terminate_backend(pid)
@@ -84,23 +84,23 @@ def test_a_hint_of_an_unknown_type_is_put_off_and_not_lost(trial: Try) -> None:
     task_id = system.put_one(task_type="future")
     system.hint([task_id], task_type="future")
     eventually(lambda: "unknown task type put off" in system.log("supervisor"), 5)
-    # a keeper that saw the new queue be made may make all hints due once more: then it is put off a second time
+    # A keeper that saw the new queue may make all hints due once more, and then the task is put off a second time.
     seconds = (
         "SELECT 1 FROM backlog JOIN tasks ON id = task_id WHERE extract(epoch FROM publish_at - now()) BETWEEN 5 AND 10"
     )
-    eventually(lambda: system.rows(seconds), 5, "it is put off by ten seconds")
+    eventually(lambda: system.rows(seconds), 5, "the task is put off by ten seconds")
     assert system.outcome(system.put_one(), 25) == "completed"
     assert system.rows("SELECT outcome FROM tasks WHERE id = %s", task_id) == [(None,)]
     system.check()
 
 
-def test_a_hint_that_lies_about_the_type_harms_nobody(trial: Try) -> None:
+def test_a_hint_with_a_wrong_task_type_does_no_harm(trial: Try) -> None:
     system = trial({**ONE, **ONCE})
     unknown, known = system.put_one(task_type="future"), system.put_one({"a": 1}, task_type="shape", light=True)
     system.hint([unknown], task_type="echo")
     system.hint([known], task_type="echo", light=True)
     eventually(lambda: "unknown task type put off" in system.log("supervisor"), 5)
-    assert len(system.rows("SELECT 1 FROM workers")) == 1, "it killed no worker"
+    assert len(system.rows("SELECT 1 FROM workers")) == 1, "the hint killed no worker"
     assert system.attempts(unknown) == 0
     system.check()
 
@@ -124,7 +124,7 @@ def test_dead_letters_are_dropped_and_logged_and_the_worker_goes_on(trial: Try) 
     assert len(system.rows("SELECT 1 FROM workers")) == 1
 
 
-def test_results_that_cannot_be_stored_fail_their_own_task_only(trial: Try) -> None:
+def test_a_result_that_cannot_be_stored_fails_its_own_task_only(trial: Try) -> None:
     system = trial(ONE, supervisor=False)
     odd = {
         name: system.put({"shape": name}, task_type="shape", max_retries=1)[0]
@@ -142,34 +142,36 @@ def test_results_that_cannot_be_stored_fail_their_own_task_only(trial: Try) -> N
         "words": "completed",
     }
     assert set(system.outcomes(good)) == {"completed"}
-    assert system.spent() == {1: 16}, "they fail at once: no retry can help"
+    assert system.spent() == {1: 16}, "bad results fail at once, since no retry can help"
     assert "NUL" in system.error(odd["nul"])
     assert "16777216 are allowed" in system.error(odd["huge"])
     assert system.rows("SELECT result FROM tasks WHERE id = %s", odd["words"]) == [({"a": "ü\\u0000"},)]
     system.check()
 
 
-def test_whatever_an_author_gives_fails_its_task_and_never_ends_the_worker(trial: Try) -> None:
+def test_an_unusable_value_from_a_processor_fails_its_task_and_not_the_worker(trial: Try) -> None:
     system = trial(ONE, supervisor=False)
-    words = {
-        "path": "add_output: name = PosixPath('a'); allowed is text", "bytes": "add_output: name", "media": "add_output: media_type",
-        "nan": "the result.score is nan", "progress": "progress: fraction = nan", "level": "log: level = 'loud'", "data": "the log's data is not JSON",
-        "turn": "take: per_second = nan", "retry_after": "retry_after_seconds = '5'", "patient": "patient", "postponed": "delay_seconds = -5",
-        "never": "never", "unspeakable": "its text is missing", "mute": "time limit of 1 s", "exit": "3", "invalid": "validation error",
+    expected = {
+        "path": "add_output: name = PosixPath('a'); allowed is text", "bytes": "add_output: name",
+        "media": "add_output: media_type", "nan": "the result.score is nan", "progress": "progress: fraction = nan",
+        "level": "log: level = 'loud'", "data": "the log's data is not JSON", "turn": "take: per_second = nan",
+        "retry_after": "retry_after_seconds = '5'", "patient": "patient", "postponed": "delay_seconds = -5",
+        "never": "never", "unspeakable": "its text is missing", "mute": "time limit of 1 s", "exit": "3",
+        "invalid": "validation error",
     }  # fmt: skip
-    ids = {what: system.put_one({"what": what}, task_type="odd", max_retries=0) for what in words}
+    ids = {case: system.put_one({"what": case}, task_type="odd", max_retries=0) for case in expected}
     system.start_supervisor()
     assert set(system.outcomes(list(ids.values()), 60)) == {"failed"}
-    told = {what: system.error(task_id) for what, task_id in ids.items()}
-    assert {what: text for what, text in told.items() if words[what] not in text} == {}
+    errors = {case: system.error(task_id) for case, task_id in ids.items()}
+    assert {case: text for case, text in errors.items() if expected[case] not in text} == {}
     assert len(system.rows("SELECT 1 FROM workers")) == 1
     assert "in odd" in str(system.rows("SELECT error ->> 'traceback' FROM tasks WHERE id = %s", ids["invalid"])), (
-        "it is no fault of the payload"
+        "the processor raised it, so it is not a fault of the payload"
     )
     system.check()
 
 
-def test_the_signals_that_one_task_leaves_changed_are_the_next_ones_no_more(trial: Try) -> None:
+def test_signal_handlers_that_a_task_changed_are_restored_for_the_next_task(trial: Try) -> None:
     system = trial({**ONE, **ONCE})
     for light in (False, True):
         assert system.outcome(system.put_one({"leave": True}, task_type="marks", light=light)) == "completed"
@@ -181,7 +183,7 @@ def test_the_signals_that_one_task_leaves_changed_are_the_next_ones_no_more(tria
     assert "did not end in time" not in system.log("supervisor")
 
 
-def test_a_slot_whose_every_task_kills_its_worker_is_slowed_down_until_a_task_is_finished(trial: Try) -> None:
+def test_a_slot_whose_tasks_kill_each_worker_slows_down_until_a_task_finishes(trial: Try) -> None:
     system = trial({**ONE, "supervisor": {"restart_max_seconds": 30}})
     deadly = [system.put_one({"kill": True}, task_type="nap", max_retries=0) for _ in range(4)]
     assert [system.outcome(task_id) for task_id in deadly] == ["failed"] * 4
@@ -192,11 +194,11 @@ def test_a_slot_whose_every_task_kills_its_worker_is_slowed_down_until_a_task_is
     ((died,),) = system.rows("SELECT max(finished_at) FROM tasks WHERE id = ANY (%s::uuid[])", deadly)
     ((began,),) = system.rows("SELECT started_at FROM tasks WHERE id = %s", good)
     assert (began - died).total_seconds() > 0.4, (
-        "the last death was settled before the wait, and the next task taken after it"
+        "the last death is settled before the wait, the next task starts after it"
     )
     assert system.outcome(system.put_one({"kill": True}, task_type="nap", max_retries=0)) == "failed"
     assert system.outcome(system.put_one(task_type="nap")) == "completed"
-    assert system.log("supervisor").count("slot slowed down") == 2, "a finished task ends it"
+    assert system.log("supervisor").count("slot slowed down") == 2, "a finished task ends the slowdown"
     system.check()
 
 
@@ -215,7 +217,7 @@ def test_outcomes_too_large_for_one_finish_are_written_in_several(trial: Try) ->
 
 
 def test_a_worker_gives_back_a_lease_that_it_does_not_know(trial: Try) -> None:
-    """A claim whose reply was lost."""
+    """Simulate a claim whose reply was lost."""
     system = trial({**ONE, **ONCE})
     task_id = system.put_one()
     lease_id = "01929f3a-0000-7000-8000-000000000001"
@@ -226,8 +228,8 @@ def test_a_worker_gives_back_a_lease_that_it_does_not_know(trial: Try) -> None:
     system.check()
 
 
-def test_what_a_worker_finds_that_it_holds_when_it_leaves_goes_to_the_others_at_once(trial: Try) -> None:
-    """A claim whose reply was lost, and no heartbeat has looked since."""
+def test_a_worker_that_ends_gives_back_an_unknown_lease_at_once(trial: Try) -> None:
+    """Simulate a claim whose reply was lost, before any heartbeat could find it."""
     system = trial({**ONE, "lease": {"grace_seconds": 20, "lease_seconds": 60, "heartbeat_seconds": 20}})
     (leaving,) = system.workers()
     system.start_another_supervisor()
@@ -239,7 +241,7 @@ def test_what_a_worker_finds_that_it_holds_when_it_leaves_goes_to_the_others_at_
     system.check()
 
 
-def test_an_outcome_that_postgresql_does_not_take_is_held_until_it_does(trial: Try) -> None:
+def test_an_outcome_is_held_until_postgresql_takes_it(trial: Try) -> None:
     system = trial({**ONE, "postgresql": {"statement_timeout_seconds": 1}, "lease": {"lease_seconds": 30}})
     task_id = system.put_one({"sleep_seconds": 0.5})
     system.running(task_id)
@@ -251,7 +253,7 @@ def test_an_outcome_that_postgresql_does_not_take_is_held_until_it_does(trial: T
     system.check()
 
 
-def test_a_heartbeat_tells_what_a_worker_does(trial: Try) -> None:
+def test_a_heartbeat_reports_the_workers_state_and_task(trial: Try) -> None:
     system = trial(ONE)
     task_id = system.put_one({"sleep_seconds": 1})
     system.running(task_id)
@@ -268,7 +270,7 @@ def titles(system: Trial, title: str) -> int:
     return [Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0") for pid in system.pids()].count(title)
 
 
-def test_progress_and_log_rows_of_a_task_are_in_the_order_of_its_reports(trial: Try) -> None:
+def test_log_rows_of_a_task_are_in_the_order_of_its_reports(trial: Try) -> None:
     system = trial(ONE)
     task_id = system.put_one({"steps": 5, "fail_times": 1})
     assert system.outcome(task_id) == "completed"
@@ -283,7 +285,7 @@ def test_progress_and_log_rows_of_a_task_are_in_the_order_of_its_reports(trial: 
     ] * 2
 
 
-def test_a_busy_worker_that_is_told_to_stop_gives_back_once_and_ends(trial: Try) -> None:
+def test_a_busy_worker_that_stops_gives_its_task_back_once_and_ends(trial: Try) -> None:
     system = trial({**ONE, **ONCE})
     task_id = system.put_one({"sleep_seconds": 60})
     for number in (signal.SIGINT, signal.SIGQUIT):

@@ -21,7 +21,7 @@ QUICK = {
     "restart_base_seconds": 0.05,
     "hard_limit_seconds": 0.1,
 }
-Told = dict[str, Any]
+Report = dict[str, Any]
 
 
 class Node:
@@ -53,16 +53,16 @@ class Node:
     def log(self) -> str:
         return (self.folder / "log").read_text()
 
-    def told(self, event: str, child: str = "default/0") -> list[Told]:
+    def reports(self, event: str, child: str = "default/0") -> list[Report]:
         """Return this child's reports of the event so far; the last line of the file may still be incomplete."""
-        told = self.folder / "told"
-        lines = told.read_text().split("\n")[:-1] if told.exists() else []
+        reports = self.folder / "reports"
+        lines = reports.read_text().split("\n")[:-1] if reports.exists() else []
         return [entry for entry in map(json.loads, lines) if entry["event"] == event and entry["child"] == child]
 
-    def wait_for(self, event: str, child: str = "default/0", count: int = 1) -> Told:
+    def wait_for(self, event: str, child: str = "default/0", count: int = 1) -> Report:
         """Wait until the child has reported the event `count` times, and return the last report."""
-        self.wait_until(lambda: len(self.told(event, child)) >= count, f"{count} × {event} from {child}")
-        return self.told(event, child)[count - 1]
+        self.wait_until(lambda: len(self.reports(event, child)) >= count, f"{count} × {event} from {child}")
+        return self.reports(event, child)[count - 1]
 
     def wait_for_log(self, text: str) -> None:
         self.wait_until(lambda: text in self.log, f"the log says {text!r}")
