@@ -1,4 +1,4 @@
-"""What gunicorn loads in tests of slow clients: the API, but it waits for a client for a moment only."""
+"""The API for tests of slow clients, as gunicorn loads it: it waits only half a second for a client."""
 
 from dtqs.api.server.wsgi import Service
 

@@ -1,4 +1,4 @@
-"""gunicorn's worker in tests of slow clients: it waits for a request's head for a moment only.
+"""gunicorn's worker for tests of slow clients: it waits only half a second for a request's head.
 
 gunicorn's master loads it, so it must not import what gevent patches later.
 """

@@ -1,4 +1,4 @@
-"""POST /files and GET /files/{id}: to the disk and back, in every way that clients send and ask."""
+"""POST /files and GET /files/{id}: uploads and downloads in every form that clients use."""
 
 import hashlib
 import socket
@@ -23,7 +23,7 @@ def stored(system: System) -> list[Path]:
     return [path for path in (system.folder / "files").rglob("*") if path.is_file()]
 
 
-def test_a_raw_upload_is_measured_and_can_be_had_again(shared: System) -> None:
+def test_a_raw_upload_is_measured_and_can_be_downloaded(shared: System) -> None:
     response = shared.client.post("/files", content=PNG, headers={"Content-Type": "text/html"})
     answer = response.json()
     assert response.status_code == 201
@@ -63,7 +63,7 @@ def test_a_name_in_plain_utf_8_is_kept(shared: System, kind: str) -> None:
     )
 
 
-def test_a_form_of_anything_else_is_refused_and_leaves_nothing(shared: System) -> None:
+def test_a_form_without_exactly_one_file_is_refused_and_leaves_no_file(shared: System) -> None:
     before = len(stored(shared))
     many = [("a", ("a", b"1")), ("b", ("b", b"2"))]
     assert shared.client.post("/files", files=many).status_code == 422
@@ -103,7 +103,7 @@ def test_an_upload_in_chunks_needs_no_length(shared: System) -> None:
     assert response.json()["size_bytes"] == 500 * len(PNG)
 
 
-def test_an_upload_over_the_limit_is_refused_and_leaves_nothing(system: Factory) -> None:
+def test_an_upload_over_the_limit_is_refused_and_leaves_no_file(system: Factory) -> None:
     one = system({"files": {"max_upload_bytes": 100_000}}, supervisor=False)
 
     def chunks() -> Iterator[bytes]:
@@ -116,7 +116,7 @@ def test_an_upload_over_the_limit_is_refused_and_leaves_nothing(system: Factory)
     assert len(stored(one)) == 1
 
 
-def test_a_client_that_goes_away_leaves_nothing(shared: System) -> None:
+def test_an_upload_whose_client_goes_away_leaves_no_file(shared: System) -> None:
     before = len(stored(shared))
     port = int(shared.url.rpartition(":")[2])
     for header in (b"Content-Length: 5000000", b"Transfer-Encoding: chunked"):
@@ -130,10 +130,10 @@ def test_a_client_that_goes_away_leaves_nothing(shared: System) -> None:
             )
             line.sendall(head + (b"ffffff\r\n" if b"chunked" in header else b"") + b"x" * 2_000_000)
             eventually(lambda: len(stored(shared)) > before, 10, "the upload has begun")
-        eventually(lambda: len(stored(shared)) == before, 10, "nothing is left")
+        eventually(lambda: len(stored(shared)) == before, 10, "no file is left")
 
 
-def test_a_client_may_ask_first(shared: System) -> None:
+def test_an_upload_may_expect_100_continue(shared: System) -> None:
     port = int(shared.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
         line.sendall(
@@ -156,7 +156,7 @@ def test_a_client_may_ask_first(shared: System) -> None:
         ("bytes=0-0", (0, 1)),
     ],
 )
-def test_a_range_is_a_part(shared: System, asked: str, expected: tuple[int, int | None]) -> None:
+def test_a_range_returns_a_part_of_the_file(shared: System, asked: str, expected: tuple[int, int | None]) -> None:
     file_id = uploaded(shared, PNG)
     response = shared.client.get(f"/files/{file_id}", headers={"Range": asked})
     part = PNG[expected[0] : expected[1]]
@@ -167,19 +167,19 @@ def test_a_range_is_a_part(shared: System, asked: str, expected: tuple[int, int 
 
 
 @pytest.mark.parametrize("asked", ["bytes=5-2", "bytes=0-1,4-5", "lines=1-2", "bytes=x-y", "bytes=-", "bytes=\u00b2-"])
-def test_what_is_no_single_range_asks_for_the_whole(shared: System, asked: str) -> None:
+def test_an_invalid_or_multiple_range_returns_the_whole_file(shared: System, asked: str) -> None:
     response = shared.client.get(f"/files/{uploaded(shared, PNG)}", headers=[(b"Range", asked.encode("latin-1"))])
     assert response.status_code == 200
     assert response.content == PNG
 
 
-def test_a_range_beyond_the_end_cannot_be_had(shared: System) -> None:
+def test_a_range_beyond_the_end_is_refused(shared: System) -> None:
     response = shared.client.get(f"/files/{uploaded(shared, PNG)}", headers={"Range": f"bytes={len(PNG)}-"})
     assert response.status_code == 416
     assert response.headers["content-range"] == f"bytes */{len(PNG)}"
 
 
-def test_a_copy_is_validated_by_its_etag(shared: System) -> None:
+def test_a_cached_copy_is_validated_by_its_etag(shared: System) -> None:
     file_id = uploaded(shared, PNG)
     first = shared.client.get(f"/files/{file_id}")
     etag = first.headers["etag"]
@@ -194,7 +194,7 @@ def test_a_copy_is_validated_by_its_etag(shared: System) -> None:
     assert (head.status_code, head.headers["content-length"], head.content) == (200, str(len(PNG)), b"")
 
 
-def test_a_download_may_be_given_a_name(shared: System) -> None:
+def test_a_query_parameter_names_a_download(shared: System) -> None:
     file_id = uploaded(shared, PNG, {"Content-Disposition": "attachment; filename=old.png"})
     response = shared.client.get(f"/files/{file_id}?name=part.m4s", headers={"Range": "bytes=0-3"})
     assert (response.status_code, response.content) == (206, PNG[:4])
@@ -205,14 +205,14 @@ def test_a_download_may_be_given_a_name(shared: System) -> None:
     "content",
     [b"<html><script>alert(1)</script>", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7", b"PK\x03\x04"],
 )
-def test_what_a_browser_would_run_is_to_be_saved(shared: System, content: bytes) -> None:
+def test_a_file_that_a_browser_could_run_is_an_attachment(shared: System, content: bytes) -> None:
     response = shared.client.get(f"/files/{uploaded(shared, content)}")
     assert response.headers["content-disposition"].startswith("attachment")
     assert response.headers["x-content-type-options"] == "nosniff"
     assert "sandbox" in response.headers["content-security-policy"]
 
 
-def test_a_hostile_name_stays_a_name(shared: System) -> None:
+def test_a_hostile_file_name_cannot_add_paths_or_headers(shared: System) -> None:
     hostile = 'attachment; filename="../../et\\"c/pass\twd\u2028; x=1"'
     file_id = uploaded(shared, PNG, {"Content-Disposition": hostile.encode("utf-8")})  # type: ignore[dict-item]
     disposition = shared.client.get(f"/files/{file_id}").headers["content-disposition"]

@@ -1,4 +1,4 @@
-"""HTTP as such: requests that are no requests, and refusals that a client can read although it has not sent all of its body."""
+"""HTTP itself: malformed requests, and refusals that a client can read before it has sent its whole body."""
 
 import socket
 import threading
@@ -13,11 +13,14 @@ from tests.support.fix_system import System
 from tests.support.helpers import eventually
 
 CLOSE_WAIT = 8
-"""Linux's number of the state of a connection whose other side says nothing more."""
+"""Linux's number of the state of a connection whose other side has ended its sending."""
 
 
 def exchange(system: System, request: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Send these bytes on a connection of their own; return status, headers and body of the answer, read until the server closes."""
+    """Send these bytes on a new connection and read until the server closes it.
+
+    Return the answer's status, headers and body.
+    """
     with socket.create_connection(("127.0.0.1", int(system.url.rpartition(":")[2])), timeout=20) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
@@ -30,11 +33,14 @@ def exchange(system: System, request: bytes) -> tuple[int, dict[str, str], bytes
 
 
 def is_reset(connection: socket.socket) -> bool:
-    """Tell whether the other side has closed. Sends nothing before that: the first byte to a closed side is answered with a reset."""
+    """Return whether the other side has closed the connection.
+
+    Nothing is sent before the server ends its side: the first byte to a closed side is answered with a reset.
+    """
     with suppress(OSError):
         state: int = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
         if state == CLOSE_WAIT:
-            time.sleep(2.5)  # longer than an idle client is waited for
+            time.sleep(2.5)  # longer than the server waits for an idle client
             connection.sendall(b"x")
             time.sleep(0.1)
             connection.sendall(b"x")
@@ -45,8 +51,8 @@ def is_reset(connection: socket.socket) -> bool:
 def submit(
     system: System, headers: str, body: bytes = b'{"task_type": "echo", "payload": {}}', version: str = "1.1"
 ) -> bytes:
-    head = f"POST /submit HTTP/{version}\r\nAuthorization: Bearer {system.key}\r\nContent-Type: application/json\r\n{headers}\r\n"
-    return head.encode() + body
+    head = f"POST /submit HTTP/{version}\r\nAuthorization: Bearer {system.key}\r\n"
+    return f"{head}Content-Type: application/json\r\n{headers}\r\n".encode() + body
 
 
 REFUSED = {
@@ -77,7 +83,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_request_gets_a_problem_document(shared: System, name: str) -> None:
+def test_a_malformed_request_gets_a_problem_document(shared: System, name: str) -> None:
     request, expected = REFUSED[name]
     status, headers, body = exchange(shared, request)
     assert (status, headers["content-type"], headers["connection"]) == (expected, "application/problem+json", "close")
@@ -96,7 +102,7 @@ def test_http_1_0_needs_no_host(shared: System) -> None:
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 @pytest.mark.parametrize("path", ["/submit", "/nowhere"])
-def test_a_client_that_sends_all_before_it_reads_reads_the_refusal(shared: System, framing: str, path: str) -> None:
+def test_a_client_that_sends_its_whole_body_first_can_read_the_refusal(shared: System, framing: str, path: str) -> None:
     size, connection = 24 << 20, socket.create_connection(("127.0.0.1", int(shared.url.rpartition(":")[2])), timeout=20)
     kind = f"Content-Length: {size}" if framing == "length" else "Transfer-Encoding: chunked"
     with connection:
@@ -111,17 +117,17 @@ def test_a_client_that_sends_all_before_it_reads_reads_the_refusal(shared: Syste
     assert b"application/problem+json" in answer
 
 
-def test_a_refused_client_that_neither_ends_nor_sends_is_let_go(shared: System) -> None:
+def test_the_connection_of_an_idle_refused_client_is_closed(shared: System) -> None:
     with socket.create_connection(("127.0.0.1", int(shared.url.rpartition(":")[2])), timeout=20) as connection:
         connection.sendall(submit(shared, "Host: a\r\nContent-Length: 99999999\r\n"))
         answer = b""
         while piece := connection.recv(1 << 16):
             answer += piece
         assert answer.startswith(b"HTTP/1.1 413 ")
-        eventually(lambda: is_reset(connection), 10, "the server closes")
+        eventually(lambda: is_reset(connection), 10, "the server has closed the connection")
 
 
-# --- one caller does not take the service from the others
+# --- one caller must not slow down the others
 
 HOSTILE = {
     "unknown fields": b'{"task_type": "video", "payload": {"source": "file:/a", '
@@ -133,7 +139,8 @@ HOSTILE = {
     "nested values": b'{"task_type": "echo", "payload": {"a": ['
     + b",".join([b'{"a":{"b":[[],1]}}'] * 150_000)
     + b'], "\\u0061": 1}}',
-    "attachments": b'{"task_type": "email", "payload": {"to": ["a@example.org"], "subject": "a", "text": "b", "attachments": ['
+    "attachments": b'{"task_type": "email", "payload": {"to": ["a@example.org"], "subject": "a", "text": "b",'
+    + b' "attachments": ['
     + b", ".join(
         b'{"source": "upload:018f6b2e-4a57-7c31-9d2e-%012d", "filename": "%s"}' % (n, b"a" * 190) for n in range(100)
     )
@@ -148,7 +155,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_body_delays_nobody(shared: System, name: str) -> None:
+def test_a_hostile_body_does_not_delay_other_callers(shared: System, name: str) -> None:
     answers: list[httpx.Response] = []
     with httpx.Client(
         base_url=shared.url,

@@ -1,4 +1,4 @@
-"""API keys, scopes and tickets: who may do what, and sees what."""
+"""API keys, scopes, ceilings and tickets: each caller sees and does only the things that its key allows."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,7 +22,7 @@ def submitted(client: httpx.Client) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Basic abc", "Bearer nonsense", "Bearer \u00ff"])
-def test_without_a_key_of_ours_nothing_is_shown(shared: System, header: str | None) -> None:
+def test_a_request_without_a_valid_key_is_refused(shared: System, header: str | None) -> None:
     headers = [] if header is None else [(b"Authorization", header.encode("latin-1"))]
     for method, path in (
         ("POST", "/submit"),
@@ -36,7 +36,7 @@ def test_without_a_key_of_ours_nothing_is_shown(shared: System, header: str | No
         assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_a_scope_allows_only_its_own(shared: System, new_key: NewKey) -> None:
+def test_a_scope_allows_only_its_own_requests(shared: System, new_key: NewKey) -> None:
     reader, submitter = new_key("reader", "read"), new_key("submitter", "submit")
     assert reader.post("/submit", json=ECHO).status_code == 403
     assert reader.post("/files", content=b"x").status_code == 403
@@ -47,7 +47,7 @@ def test_a_scope_allows_only_its_own(shared: System, new_key: NewKey) -> None:
     assert submitter.post(f"/tasks/{task_id}/cancel").status_code in (200, 202, 409)
 
 
-def test_a_key_sees_only_what_was_submitted_with_it(shared: System, new_key: NewKey) -> None:
+def test_a_key_sees_only_its_own_tasks_and_files(shared: System, new_key: NewKey) -> None:
     mine, other = new_key("mine", "submit", "read"), new_key("other", "submit", "read")
     task_id = submitted(mine)["task_id"]
     file_id = mine.post("/files", content=b"secret").json()["uri"].removeprefix("upload:")
@@ -67,7 +67,7 @@ def test_a_key_sees_only_what_was_submitted_with_it(shared: System, new_key: New
         assert refused.json()["errors"][0]["field"] == "payload.source"
 
 
-def test_what_an_admin_retries_stays_its_owners(shared: System, new_key: NewKey) -> None:
+def test_a_task_retried_by_an_admin_stays_its_owners(shared: System, new_key: NewKey) -> None:
     mine = new_key("owner of a failure", "submit", "read")
     failing = {"task_type": "echo", "payload": {"fail": "permanent"}}
     task_id = mine.post("/submit", json=failing).json()["task_id"]
@@ -87,7 +87,7 @@ def test_idempotency_keys_belong_to_their_api_key(new_key: NewKey) -> None:
     assert len(ids) == 2
 
 
-def test_a_revoked_key_ends_within_seconds(shared: System, new_key: NewKey) -> None:
+def test_a_revoked_key_is_refused_within_seconds(shared: System, new_key: NewKey) -> None:
     client = new_key("short", "read")
     assert client.get("/tasks").status_code == 200
     with open_store(shared) as store:
@@ -95,7 +95,7 @@ def test_a_revoked_key_ends_within_seconds(shared: System, new_key: NewKey) -> N
     eventually(lambda: client.get("/tasks").status_code == 401, 8)
 
 
-def test_every_answer_says_that_nobody_keeps_it_guesses_its_type_or_embeds_it(shared: System) -> None:
+def test_every_answer_forbids_caching_type_guessing_and_embedding(shared: System) -> None:
     task_id = shared.submit({"a": 1})
     paths = [
         f"/tasks/{task_id}",
@@ -119,7 +119,7 @@ def test_every_answer_says_that_nobody_keeps_it_guesses_its_type_or_embeds_it(sh
     client.close()
 
 
-def test_an_address_that_shows_many_keys_that_are_none_must_wait(system: Factory) -> None:
+def test_an_address_that_tries_many_wrong_keys_must_wait(system: Factory) -> None:
     one = system(supervisor=False)
     with open_store(one) as store:
         _, fresh = store.api_keys.create("not seen yet", ["read"])
@@ -136,13 +136,13 @@ def test_an_address_that_shows_many_keys_that_are_none_must_wait(system: Factory
         eventually(
             lambda: stranger.get("/tasks", headers=key).status_code == 200,
             10,
-            "a right key gets in, although its address has no failure left",
+            "a valid key gets in, although its address has no failures left",
         )
         assert stranger.post("/session", json={"api_key": fresh}, headers={"Origin": one.url}).status_code == 200
     assert one.client.get("/tasks").status_code == 200
 
 
-def test_a_list_tells_no_id_of_another_keys_task(shared: System, new_key: NewKey) -> None:
+def test_a_list_shows_no_id_of_another_keys_task(shared: System, new_key: NewKey) -> None:
     client, later = new_key("lister", "submit", "read"), {**ECHO, "delay_seconds": 3600}
     mine = client.post("/submit", json=later).json()["task_id"]
     foreign = [task["task_id"] for _ in range(2) for task in shared.client.post("/submit", json=[later] * 1000).json()]
@@ -166,7 +166,7 @@ def errors(response: httpx.Response) -> dict[str, str]:
     return {problem["field"]: problem["message"] for problem in response.json()["errors"]}
 
 
-def test_what_a_key_may_not_ask_for_is_told_with_what_it_may(new_key: NewKey) -> None:
+def test_a_request_above_a_keys_ceilings_is_refused_with_the_allowed_values(new_key: NewKey) -> None:
     client = new_key(
         "ceilings", "submit", "read", max_priority=5, max_timeout_seconds=60.0, task_types=("echo", "image")
     )
@@ -181,7 +181,7 @@ def test_what_a_key_may_not_ask_for_is_told_with_what_it_may(new_key: NewKey) ->
     assert allowed.status_code == 202
 
 
-def test_a_task_without_a_time_limit_gets_its_keys(shared: System, new_key: NewKey) -> None:
+def test_a_task_without_a_time_limit_gets_the_limit_of_its_key(shared: System, new_key: NewKey) -> None:
     client = new_key("short of time", "submit", "read", max_timeout_seconds=7.0)
     task_id = submitted(client)["task_id"]
     with psycopg.connect(shared.dsn) as connection:
@@ -189,7 +189,7 @@ def test_a_task_without_a_time_limit_gets_its_keys(shared: System, new_key: NewK
     assert row == (7.0,)
 
 
-def test_a_key_has_no_more_tasks_pending_than_it_may(shared: System, new_key: NewKey) -> None:
+def test_a_key_cannot_exceed_its_ceiling_of_pending_tasks(shared: System, new_key: NewKey) -> None:
     client, later = new_key("few", "submit", "read", max_pending=3), {**ECHO, "delay_seconds": 3600}
     assert client.post("/submit", json=[later] * 4).status_code == 403
     first = client.post("/submit", json=[later] * 2, headers={"Idempotency-Key": "two"})
@@ -203,25 +203,26 @@ def test_a_key_has_no_more_tasks_pending_than_it_may(shared: System, new_key: Ne
     assert client.post("/submit", json=later, headers={"Idempotency-Key": "another"}).status_code == 429
     assert client.post(f"/tasks/{last}/cancel").status_code == 200
     assert client.post(f"/tasks/{last}/retry").status_code == 202
-    # The retry is due now, and soon taken.
-    eventually(lambda: client.post("/submit", json=ECHO).status_code == 202, what="there is room again")
+    # The retry is due now, and a worker soon takes it.
+    eventually(lambda: client.post("/submit", json=ECHO).status_code == 202, what="a task is accepted again")
     assert shared.client.post("/submit", json=later).status_code == 202
 
 
-def test_a_retry_that_is_asked_for_again_is_answered_also_at_the_ceiling(new_key: NewKey) -> None:
+def test_a_repeated_retry_is_answered_at_the_ceiling_too(new_key: NewKey) -> None:
     client, later = new_key("one", "submit", "read", max_pending=1), {**ECHO, "delay_seconds": 3600}
     old = client.post("/submit", json=later).json()["task_id"]
     assert client.post(f"/tasks/{old}/cancel").status_code == 200
     first = client.post(f"/tasks/{old}/retry").json()["task_id"]
     eventually(
-        lambda: client.post("/submit", json=later).status_code == 202, what="the retry is taken, and its room too"
+        lambda: client.post("/submit", json=later).status_code == 202,
+        what="the retry has been taken, and another task has its place",
     )
     assert client.post("/submit", json=later).status_code == 429
     again = client.post(f"/tasks/{old}/retry")
     assert (again.status_code, again.json()["task_id"]) == (202, first)
 
 
-def test_a_retry_gets_no_more_time_than_its_caller_may_ask_for(shared: System, new_key: NewKey) -> None:
+def test_a_retry_gets_at_most_its_callers_time_limit(shared: System, new_key: NewKey) -> None:
     lowered, rows = new_key("lowered", "admin", max_timeout_seconds=60.0), []
     for limit in ({"timeout_seconds": 86400}, {}):
         old = shared.client.post("/submit", json={**ECHO, **limit, "delay_seconds": 3600}).json()["task_id"]
@@ -232,18 +233,18 @@ def test_a_retry_gets_no_more_time_than_its_caller_may_ask_for(shared: System, n
     assert rows == [(60.0,), (60.0,)]
 
 
-def test_together_they_are_no_more_either(new_key: NewKey) -> None:
+def test_concurrent_submits_cannot_exceed_the_ceiling_of_pending_tasks(new_key: NewKey) -> None:
     client, later = new_key("many at once", "submit", max_pending=20), {**ECHO, "delay_seconds": 3600}
     with ThreadPoolExecutor(16) as pool:
         statuses = list(pool.map(lambda _: client.post("/submit", json=later).status_code, range(60)))
     assert set(statuses) == {202, 429}
-    # A commit in flight counts twice at worst: a few tasks too few may be accepted, never one too many.
+    # A commit in flight counts twice at worst: too few tasks may be accepted, never too many.
     assert 4 <= statuses.count(202) <= 20
     one_by_one = [client.post("/submit", json=later).status_code for _ in range(21)]
     assert statuses.count(202) + one_by_one.count(202) == 20
 
 
-def test_an_upload_is_no_longer_than_its_key_allows(new_key: NewKey) -> None:
+def test_an_upload_above_its_keys_ceiling_is_refused(new_key: NewKey) -> None:
     client = new_key("small files", "submit", max_upload_bytes=10)
     assert client.post("/files", content=b"x" * 10).status_code == 201
     for refused in (
@@ -254,7 +255,7 @@ def test_an_upload_is_no_longer_than_its_key_allows(new_key: NewKey) -> None:
         assert "the allowed 10 bytes" in refused.json()["detail"]
 
 
-def test_what_everybody_may_ask_for_is_limited(shared: System) -> None:
+def test_values_above_the_general_limits_are_refused(shared: System) -> None:
     refused = shared.client.post("/submit", json={**ECHO, "max_retries": 101, "timeout_seconds": 86401, "priority": 10})
     assert refused.status_code == 422
     assert errors(refused) == {
@@ -271,7 +272,7 @@ def test_a_long_payload_makes_a_task_heavy(shared: System) -> None:
     assert rows == [(True,), (False,)]
 
 
-def test_a_ticket_shows_its_tasks_and_nothing_else(shared: System) -> None:
+def test_a_ticket_opens_the_stream_of_its_tasks_only(shared: System) -> None:
     answer = shared.client.post("/submit", json=[ECHO, ECHO]).json()
     other = str(submitted(shared.client)["task_id"])
     ids, ticket = [task["task_id"] for task in answer], answer[0]["links"]["sse"].partition("&ticket=")[2]
@@ -309,7 +310,7 @@ def test_a_forged_or_expired_ticket_is_refused(shared: System) -> None:
     )
 
 
-def test_with_auth_off_everybody_may(system: Factory) -> None:
+def test_without_authentication_every_request_is_allowed(system: Factory) -> None:
     one = system({"api": {"auth": "off"}}, supervisor=False)
     with httpx.Client(base_url=one.url) as anybody:
         answer = submitted(anybody)

@@ -1,4 +1,4 @@
-"""GET /openapi.json: says what is accepted and answered, and the API keeps to it."""
+"""GET /openapi.json describes all requests and answers, and the API follows it."""
 
 from typing import Any
 
@@ -17,12 +17,13 @@ from schemathesis.specs.openapi.checks import (
 from tests.support.fix_system import System
 
 PLAIN = [
-    ("POST", "/submit"), ("GET", "/tasks"), ("GET", "/tasks/{task_id}"), ("GET", "/tasks/{task_id}/logs"), ("POST", "/tasks/{task_id}/cancel"),
-    ("POST", "/tasks/{task_id}/retry"), ("POST", "/files"), ("GET", "/files/{file_id}"), ("GET", "/sse"), ("GET", "/healthz"), ("GET", "/readyz"),
-    ("GET", "/overview"), ("GET", "/logs"), ("POST", "/session"), ("DELETE", "/session"),
+    ("POST", "/submit"), ("GET", "/tasks"), ("GET", "/tasks/{task_id}"), ("GET", "/tasks/{task_id}/logs"),
+    ("POST", "/tasks/{task_id}/cancel"), ("POST", "/tasks/{task_id}/retry"), ("POST", "/files"),
+    ("GET", "/files/{file_id}"), ("GET", "/sse"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/overview"),
+    ("GET", "/logs"), ("POST", "/session"), ("DELETE", "/session"),
 ]  # fmt: skip
 DESCRIBED = [*PLAIN, ("GET", "/session"), ("GET", "/overview/stream")]
-"""The stream goes on for ever."""
+"""The stream never ends, so generated requests leave it out."""
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
@@ -34,7 +35,7 @@ def validator(whole: dict[str, Any], name: str) -> Any:
     return jsonschema_rs.validator_for({"$ref": f"#/components/schemas/{name}", "components": whole["components"]})
 
 
-def test_every_route_is_described_and_every_reference_leads_somewhere(shared: System) -> None:
+def test_every_route_is_described_and_every_reference_resolves(shared: System) -> None:
     whole = document(shared)
     assert {(method.upper(), path) for path, methods in whole["paths"].items() for method in methods} == set(DESCRIBED)
     names = set(whole["components"]["schemas"])
@@ -48,7 +49,7 @@ def test_every_route_is_described_and_every_reference_leads_somewhere(shared: Sy
         "ProblemShape",
     } <= names
     for name in names:
-        validator(whole, name)  # resolves what it refers to
+        validator(whole, name)  # resolves the references
 
 
 def test_examples_are_valid_and_accepted(shared: System) -> None:
@@ -75,12 +76,12 @@ def test_examples_are_valid_and_accepted(shared: System) -> None:
         {"task_type": "echo", "payload": {}, "delay_seconds": 1, "due_at": "2026-01-01T00:00:00Z"},
     ],
 )
-def test_document_and_api_refuse_the_same(shared: System, body: dict[str, Any]) -> None:
+def test_the_document_and_the_api_refuse_the_same_bodies(shared: System, body: dict[str, Any]) -> None:
     assert not validator(document(shared), "Submit").is_valid(body)
     assert shared.client.post("/submit", json=body).status_code == 422
 
 
-def test_answers_are_as_they_are_described(shared: System) -> None:
+def test_answers_match_their_description(shared: System) -> None:
     whole = document(shared)
     task = shared.wait_for(shared.submit({"steps": 1}))
     logs = shared.client.get(f"/tasks/{task['task_id']}/logs").json()
@@ -100,7 +101,7 @@ def test_answers_are_as_they_are_described(shared: System) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("method", "path"), PLAIN)
-def test_generated_requests_are_answered_as_described(shared: System, method: str, path: str) -> None:
+def test_answers_to_generated_requests_match_their_description(shared: System, method: str, path: str) -> None:
     schema = schemathesis.openapi.from_url(f"{shared.url}/openapi.json")
     operation = schema[path][method]
 

@@ -1,4 +1,4 @@
-"""The API while its files on disk are wrong: it serves on with the configuration that it has checked."""
+"""The API while its files on disk are wrong: it goes on with the configuration that it has checked."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ def kill_process(one: System) -> int:
     assert one.api
     (process,) = children(one.api.pid)
     os.kill(process, signal.SIGKILL)
-    eventually(lambda: process not in children(one.api.pid) if one.api else False, 10, "the process is gone")
+    eventually(lambda: process not in children(one.api.pid) if one.api else False, 10, "the process has ended")
     return one.api.pid
 
 
@@ -53,7 +53,7 @@ def one(system: Factory) -> Iterator[System]:
     made.stop()
 
 
-def test_all_processes_sign_with_the_same_whatever_becomes_of_the_file(one: System) -> None:
+def test_processes_keep_their_signing_secret_until_a_reload(one: System) -> None:
     later = {"task_type": "echo", "payload": {}, "delay_seconds": 3600}
     before = one.client.post("/submit", json=later).json()["links"]["sse"]
     (one.config.supervisor.state_dir / FILE_NAME).unlink()
@@ -62,14 +62,14 @@ def test_all_processes_sign_with_the_same_whatever_becomes_of_the_file(one: Syst
     assert status_of_stream(one, before) == 200
     os.kill(master, signal.SIGHUP)
     eventually(
-        lambda: served(one) and status_of_stream(one, before) == 401, 30, "a reload reads the file, or makes one"
+        lambda: served(one) and status_of_stream(one, before) == 401, 30, "after a reload the file is read or made anew"
     )
     after = one.client.post("/submit", json=later).json()["links"]["sse"]
     assert status_of_stream(one, after) == 200
 
 
 def status_of_stream(one: System, link: str) -> int:
-    """Return the status of a stream that only a ticket opens; 0 where nobody serves just now."""
+    """Return the status of a stream that only a ticket opens; 0 if nothing serves at the moment."""
     with (
         suppress(httpx.TransportError),
         httpx.stream("GET", f"{one.url}{link}" if link.startswith("/") else link) as response,
@@ -78,28 +78,28 @@ def status_of_stream(one: System, link: str) -> int:
     return 0
 
 
-def largest_body(one: System) -> int:
-    """Return a status for a body of 4 KiB."""
+def status_of_body(one: System) -> int:
+    """Return the status of a submit with a body of 4 KiB."""
     return one.client.post("/submit", json={"task_type": "echo", "payload": {"text": "x" * 4096}}).status_code
 
 
-def test_a_wrong_file_changes_nothing_and_a_right_one_is_obeyed(one: System) -> None:
+def test_a_wrong_configuration_is_ignored_and_a_right_one_is_loaded(one: System) -> None:
     assert one.api
     right = one.config_path.read_text()
     one.config_path.write_text(right.replace("max_body_bytes = 5000", "max_body_bytes = many"))
     master = kill_process(one)
-    eventually(lambda: served(one), 20, "another process serves with the configuration that the master has")
-    assert largest_body(one) == 202
+    eventually(lambda: served(one), 20, "another process serves with the master's configuration")
+    assert status_of_body(one) == 202
     one.api.send_signal(signal.SIGHUP)
     words = "not reloaded, the running configuration stays"
-    eventually(lambda: words in one.log("api"), 20, "the fault is told")
+    eventually(lambda: words in one.log("api"), 20, "the fault is logged")
     assert "[api] max_body_bytes = 'many'" in one.log("api")
-    assert (served(one), largest_body(one)) == (True, 202)
+    assert (served(one), status_of_body(one)) == (True, 202)
     one.config_path.write_text(right.replace("max_body_bytes = 5000", "max_body_bytes = 2000"))
     one.api.send_signal(signal.SIGHUP)
-    eventually(lambda: served(one) and largest_body(one) == 413, 20, "the right file is obeyed")
+    eventually(lambda: served(one) and status_of_body(one) == 413, 20, "the right file is in force")
     assert (one.api.poll(), one.api.pid) == (None, master)
-    # a start, unlike a reload, has nothing to go on with
+    # a start, unlike a reload, has no earlier configuration
     one.api.send_signal(signal.SIGTERM)
     assert one.api.wait(20) == 0
     one.config_path.write_text("[api]\nport = none\n")
@@ -107,7 +107,7 @@ def test_a_wrong_file_changes_nothing_and_a_right_one_is_obeyed(one: System) -> 
     assert (done.returncode, "[api] port = 'none'" in done.stderr) == (os.EX_CONFIG, True), done.stderr
 
 
-def test_a_processor_that_breaks_later_ends_no_server(system: Factory, tmp_path: Path) -> None:
+def test_a_processor_that_breaks_later_does_not_end_the_api(system: Factory, tmp_path: Path) -> None:
     info = tmp_path / f"{PACKAGE}-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {PACKAGE}\nVersion: 1\n")
@@ -121,10 +121,10 @@ def test_a_processor_that_breaks_later_ends_no_server(system: Factory, tmp_path:
     one.start_api(PYTHONPATH=f"{tmp_path}:{Path(__file__).parents[2]}", PYTHONDONTWRITEBYTECODE="1")
     module.write_text("raise RuntimeError('broken')")
     kill_process(one)
-    eventually(lambda: "a process could not start" in one.log("api"), 20, "the fault is told")
+    eventually(lambda: "a process could not start" in one.log("api"), 20, "the fault is logged")
     assert "cannot be loaded: RuntimeError: broken" in one.log("api")
     one.api.send_signal(signal.SIGHUP)
-    eventually(lambda: "not reloaded" in one.log("api"), 20, "a reload is refused too")
+    eventually(lambda: "not reloaded" in one.log("api"), 20, "the reload is refused too")
     module.write_text(RIGHT)
-    eventually(lambda: served(one), 40, "it comes back when the processor is right again")
+    eventually(lambda: served(one), 40, "the API serves again after the repair of the processor")
     assert one.api.poll() is None

@@ -1,4 +1,4 @@
-"""Clients that stand still in the middle of a request or of an answer: they are let go, and only they."""
+"""Clients that stall in the middle of a request or an answer: the server closes their connections, and no others."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ from tests.support.fix_system import System
 from tests.support.helpers import eventually
 
 BIG_BYTES = 32 << 20
-"""More than what the kernel buffers for a connection that nobody reads from."""
+"""More than the kernel buffers for a connection that nobody reads from."""
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def opened(system: System, request: str) -> socket.socket:
 
 
 def socket_errors(system: System) -> int:
-    """How often the server has given a client up so far."""
+    """Return how many clients the server has given up so far."""
     return system.log("api").count("Socket error")
 
 
@@ -92,7 +92,7 @@ def rest(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("begin", ["GET /healthz HTTP/1.1\r\nHost: a\r\n", "GET /heal"])
-def test_a_head_that_does_not_end_is_not_waited_for(hasty: System, begin: str) -> None:
+def test_a_head_that_does_not_end_is_answered_with_408(hasty: System, begin: str) -> None:
     connection = connected(hasty)
     connection.sendall(begin.encode())
     answer = rest(connection)
@@ -103,7 +103,7 @@ def test_a_head_that_does_not_end_is_not_waited_for(hasty: System, begin: str) -
 
 @pytest.mark.parametrize("path", ["/submit", "/files"])
 @pytest.mark.parametrize("framing", ["Content-Length: 100", "Transfer-Encoding: chunked"])
-def test_a_body_that_does_not_come_is_not_waited_for(hasty: System, path: str, framing: str) -> None:
+def test_a_body_that_does_not_come_is_answered_with_408(hasty: System, path: str, framing: str) -> None:
     answer = rest(opened(hasty, f"POST {path} HTTP/1.1\r\n{framing}\r\n"))
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"application/problem+json" in answer
@@ -112,7 +112,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(hasty: System, path: str, f
 
 @pytest.mark.parametrize("path", ["/submit", "/files"])
 @pytest.mark.parametrize("framing", ["Content-Length: 10000", "Transfer-Encoding: chunked"])
-def test_a_body_that_comes_byte_by_byte_has_a_limit_in_all(hasty: System, path: str, framing: str) -> None:
+def test_a_body_that_comes_byte_by_byte_has_a_limit_on_its_whole_time(hasty: System, path: str, framing: str) -> None:
     connection = opened(hasty, f"POST {path} HTTP/1.1\r\n{framing}\r\n")
     byte = b"1\r\n[\r\n" if "chunked" in framing else b"["
     give_up = time.monotonic() + 60 * CLIENT_SECONDS
@@ -127,15 +127,15 @@ def test_a_body_that_comes_byte_by_byte_has_a_limit_in_all(hasty: System, path: 
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-def test_an_answer_that_nobody_takes_is_given_up(hasty: System) -> None:
+def test_an_answer_that_its_client_does_not_read_is_given_up(hasty: System) -> None:
     uploaded = hasty.client.post("/files", content=b"x" * BIG_BYTES).headers["location"]
     connection = opened(hasty, f"GET {uploaded} HTTP/1.1\r\n")
     before = socket_errors(hasty)
-    eventually(lambda: socket_errors(hasty) > before, 10 * CLIENT_SECONDS + 10, "the server gives up")
+    eventually(lambda: socket_errors(hasty) > before, 10 * CLIENT_SECONDS + 10, "the server gives up the client")
     assert len(rest(connection)) < BIG_BYTES
 
 
-def test_a_stream_waits_for_longer_than_that(hasty: System) -> None:
+def test_a_stream_waits_longer_for_its_client(hasty: System) -> None:
     ids = [hasty.submit({"text": "x" * 900_000}, delay_seconds=600) for _ in range(16)]
     for task_id in ids:
         hasty.client.post(f"/tasks/{task_id}/cancel")
@@ -146,11 +146,11 @@ def test_a_stream_waits_for_longer_than_that(hasty: System) -> None:
     assert rest(connection).count(b"event: cancelled\n") == len(ids)
 
 
-# --- replies leave whole, and at once
+# --- replies are sent whole, and at once
 
 
 def answered(system: System, request: str, until: bytes) -> bytes:
-    """Send a whole request on a connection that stays open; return what comes back until it holds this."""
+    """Send a whole request on a connection that stays open; return the answer once it contains `until`."""
     read = b""
     with opened(system, request) as connection:
         while until not in read:
@@ -180,7 +180,7 @@ def test_the_head_of_a_stream_comes_with_its_first_event(hasty: System) -> None:
     assert b"event: status" in first
 
 
-def test_requests_that_follow_one_another_at_once_are_all_answered(hasty: System) -> None:
+def test_pipelined_requests_are_all_answered(hasty: System) -> None:
     one = f"GET /healthz HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {hasty.key}\r\n\r\n"
     read = b""
     with connected(hasty) as connection:
@@ -191,9 +191,12 @@ def test_requests_that_follow_one_another_at_once_are_all_answered(hasty: System
             read += part
 
 
-def test_a_client_that_asks_first_is_told_to_go_on(hasty: System) -> None:
+def test_a_client_that_expects_100_continue_gets_it(hasty: System) -> None:
     body = b'{"task_type": "echo", "payload": {}}'
-    head = f"POST /submit HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n"
+    head = (
+        "POST /submit HTTP/1.1\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n"
+    )
     with opened(hasty, head) as connection:
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 100")
         connection.sendall(body)
@@ -210,20 +213,24 @@ def test_a_client_that_asks_first_is_told_to_go_on(hasty: System) -> None:
         ("/tasks", "Content-Length: 36\r\n", 405),
     ],
 )
-def test_a_client_that_asks_first_is_refused_at_once(hasty: System, path: str, refusing: str, status: int) -> None:
+def test_a_client_that_expects_100_continue_is_refused_at_once(
+    hasty: System, path: str, refusing: str, status: int
+) -> None:
     with opened(hasty, f"POST {path} HTTP/1.1\r\nExpect: 100-continue\r\n{refusing}") as connection:
         assert connection.recv(1 << 16).startswith(f"HTTP/1.1 {status} ".encode())
 
 
 @pytest.mark.parametrize("path", ["/submit", "/files"])
 @pytest.mark.parametrize("key", ["", "Authorization: Bearer none\r\n"])
-def test_a_client_that_asks_first_without_a_key_is_refused_at_once(hasty: System, path: str, key: str) -> None:
+def test_a_client_without_a_key_that_expects_100_continue_is_refused_at_once(
+    hasty: System, path: str, key: str
+) -> None:
     with connected(hasty) as connection:
         head = f"POST {path} HTTP/1.1\r\nHost: a\r\n{key}Content-Length: 36\r\nExpect: 100-continue\r\n\r\n"
         connection.sendall(head.encode())
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 401 ")
 
 
-def test_an_empty_file_is_answered_whole(hasty: System) -> None:
+def test_an_empty_file_is_downloaded_with_its_length(hasty: System) -> None:
     uri = hasty.client.post("/files", content=b"").json()["uri"].removeprefix("upload:")
     assert b"content-length: 0" in answered(hasty, f"GET /files/{uri} HTTP/1.1\r\n", b"\r\n\r\n").lower()

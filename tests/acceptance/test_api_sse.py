@@ -1,4 +1,4 @@
-"""GET /sse: the whole story of each task, once; resumed from any event without loss or repeat; ended by the server when it must."""
+"""GET /sse: every event of each task once, resumed without loss or repeat, and ended by the server when it must."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def connections(system: System) -> int:
         return sum(1 for line in table if line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "01")
 
 
-def test_a_stream_tells_status_progress_and_one_outcome(shared: System) -> None:
+def test_a_stream_has_status_progress_and_one_outcome(shared: System) -> None:
     stream = watch(shared.client, [shared.submit({"steps": 3, "sleep_seconds": 0.6})]).wait_end()
     assert stream.headers["content-type"].startswith("text/event-stream")
     assert stream.headers["cache-control"] == "no-store, no-transform"
@@ -44,13 +44,13 @@ def test_a_stream_tells_status_progress_and_one_outcome(shared: System) -> None:
 
 
 @pytest.mark.parametrize("fail", ["permanent", "transient"])
-def test_a_failure_is_told_with_its_retries(shared: System, fail: str) -> None:
+def test_a_failed_event_has_the_number_of_attempts(shared: System, fail: str) -> None:
     stream = watch(shared.client, [shared.submit({"fail": fail, "steps": 1}, max_retries=1)]).wait_end()
     assert stream.events[-1].event == "failed"
     assert stream.events[-1].data["attempt"] == (1 if fail == "permanent" else 2)
 
 
-def test_a_stream_that_begins_after_the_end_tells_the_last_attempt(shared: System) -> None:
+def test_a_stream_that_begins_after_the_end_shows_the_last_attempt(shared: System) -> None:
     task_id = shared.submit({"steps": 2, "fail_times": 1})
     shared.wait_for(task_id)
     assert watch(shared.client, [task_id]).wait_end().names == ["status", "progress", "progress", "completed"]
@@ -70,7 +70,7 @@ def test_a_stream_resumes_after_each_of_its_events_without_loss_or_repeat(shared
         shared.submit({"fail": "permanent"}),
     ]
     whole = watch(shared.client, ids).wait_end().events
-    # before the third, a task whose status was not told yet is told anew, as it is then
+    # before the third event, a resumed stream sends the present status of tasks that have had no status event
     for index, event in list(enumerate(whole[:-1]))[2:]:
         rest = watch(shared.client, ids, event.id).wait_end()
         assert sorted((one.event, one.data["task_id"], str(one.data)) for one in rest.events) == sorted(
@@ -79,7 +79,7 @@ def test_a_stream_resumes_after_each_of_its_events_without_loss_or_repeat(shared
     assert watch(shared.client, ids, whole[-1].id).wait_end().status == 204
 
 
-def test_a_stream_that_is_cut_all_the_time_misses_and_repeats_nothing(shared: System) -> None:
+def test_a_stream_that_is_cut_after_each_event_misses_and_repeats_none(shared: System) -> None:
     task_id = shared.submit({"steps": 40, "sleep_seconds": 2})
     seen, last_id = [], ""
     while True:
@@ -111,14 +111,14 @@ def test_the_last_event_id_may_be_in_the_url_and_the_list_may_change(shared: Sys
 
 
 @pytest.mark.parametrize("junk", ["x", "AAAA", "AQ", "\u00e9", "A" * 5000, "AcF1btepIP_______________w"])
-def test_an_id_that_is_not_ours_begins_anew(shared: System, junk: str) -> None:
+def test_an_invalid_last_event_id_starts_the_stream_anew(shared: System, junk: str) -> None:
     task_id = shared.submit()
     shared.wait_for(task_id)
     url = f"/sse?task_id={task_id}&last_event_id={junk}"
     assert Reader(shared.client, url).wait_end().names == ["status", "completed"]
 
 
-def test_what_cannot_be_watched_is_said_before_the_stream(shared: System) -> None:
+def test_a_request_for_an_impossible_stream_is_refused(shared: System) -> None:
     task_id = shared.submit()
     missing = "0192f3a0-0000-7000-8000-000000000000"
     assert shared.client.get(f"/sse?task_id={task_id}&task_id={missing}").status_code == 404
@@ -133,7 +133,7 @@ def test_a_quiet_stream_has_heartbeats(system: Factory) -> None:
     assert stream.names == ["status"]
 
 
-def test_a_long_story_is_told_from_now_on_and_resumed_in_whole(shared: System) -> None:
+def test_a_long_history_is_left_out_at_first_and_resumed_completely(shared: System) -> None:
     task_id = shared.submit({"steps": 600, "sleep_seconds": 1.0})
     early = watch(shared.client, [task_id])
     early.wait_for("progress")
@@ -152,9 +152,11 @@ def test_a_long_story_is_told_from_now_on_and_resumed_in_whole(shared: System) -
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_shutdown_and_reload_end_streams_at_once_and_nothing_is_missed(system: Factory, number: signal.Signals) -> None:
+def test_shutdown_and_reload_end_streams_at_once_and_no_event_is_missed(
+    system: Factory, number: signal.Signals
+) -> None:
     one = system({"api": {"shutdown_seconds": 20}})
-    # a reload checks the configuration first, for a second or two
+    # a reload first checks the configuration for a second or two
     task_id = one.submit({"steps": 30, "sleep_seconds": 3 if number == signal.SIGTERM else 10})
     stream = watch(one.client, [task_id])
     stream.wait_for("progress")
@@ -175,12 +177,12 @@ def test_shutdown_and_reload_end_streams_at_once_and_nothing_is_missed(system: F
 
 
 def _followed(system: System, task_id: str, last_id: str) -> Reader | None:
-    """Follow to the end, unless the connection is refused or ended before the outcome."""
+    """Follow the task to its end; return None if the connection is refused or ends before the outcome."""
     reader = watch(system.client, [task_id], last_id).wait_end(30)
     return reader if reader.names[-1:] == ["completed"] else None
 
 
-def test_a_client_that_leaves_is_seen_at_once(shared: System) -> None:
+def test_a_client_that_leaves_is_noticed_at_once(shared: System) -> None:
     task_id = shared.submit(delay_seconds=600)
     before = connections(shared)
     port = int(shared.url.rpartition(":")[2])
@@ -194,7 +196,7 @@ def test_a_client_that_leaves_is_seen_at_once(shared: System) -> None:
     assert connections(shared) >= 20
     for line in lines:
         line.close()
-    # well before a heartbeat would find out
+    # well before a heartbeat would notice it
     eventually(lambda: connections(shared) <= before, 3, "the streams have ended")
 
 
@@ -206,7 +208,7 @@ def _until(line: socket.socket, wanted: bytes) -> bytes:
     return got
 
 
-def test_above_the_limit_a_stream_is_told_to_come_back(system: Factory) -> None:
+def test_a_stream_above_the_limit_ends_with_a_retry_interval(system: Factory) -> None:
     one = system({"api": {"max_streams": 1}}, supervisor=False)
     task_id = one.submit(delay_seconds=600)
     first = watch(one.client, [task_id])
@@ -217,9 +219,11 @@ def test_above_the_limit_a_stream_is_told_to_come_back(system: Factory) -> None:
 
 
 @pytest.fixture(scope="module")
-def deaf(tmp_path_factory: pytest.TempPathFactory, new_dsn: Callable[[], str]) -> Iterator[System]:
-    """An API that no event reaches."""
-    one = System(tmp_path_factory.mktemp("deaf") / "system", new_dsn(), "amqp://nobody:nothing@127.0.0.1:1/%2F", {})
+def without_events(tmp_path_factory: pytest.TempPathFactory, new_dsn: Callable[[], str]) -> Iterator[System]:
+    """An API that receives no events from the broker."""
+    one = System(
+        tmp_path_factory.mktemp("without_events") / "system", new_dsn(), "amqp://nobody:nothing@127.0.0.1:1/%2F", {}
+    )
     try:
         one.start_api()
         yield one
@@ -227,26 +231,26 @@ def deaf(tmp_path_factory: pytest.TempPathFactory, new_dsn: Callable[[], str]) -
         one.stop()
 
 
-def test_a_lost_event_only_delays(deaf: System) -> None:
-    task_id = deaf.submit(delay_seconds=600)
-    stream = watch(deaf.client, [task_id])
+def test_a_lost_event_only_delays_a_stream(without_events: System) -> None:
+    task_id = without_events.submit(delay_seconds=600)
+    stream = watch(without_events.client, [task_id])
     stream.wait_for("status")
-    with open_store(deaf) as store:
-        store.tasks.cancel([task_id])  # nobody says so
+    with open_store(without_events) as store:
+        store.tasks.cancel([task_id])  # publishes no event
     assert stream.wait_end(5).names == ["status", "cancelled"]
 
 
-def test_an_outcome_whose_log_is_gone_is_told_all_the_same(deaf: System) -> None:
-    task_id = deaf.submit(delay_seconds=600)
-    stream = watch(deaf.client, [task_id])
+def test_an_outcome_without_a_log_row_ends_the_stream(without_events: System) -> None:
+    task_id = without_events.submit(delay_seconds=600)
+    stream = watch(without_events.client, [task_id])
     stream.wait_for("status")
-    with psycopg.connect(deaf.dsn, autocommit=True) as connection, connection.transaction():
+    with psycopg.connect(without_events.dsn, autocommit=True) as connection, connection.transaction():
         connection.execute("DELETE FROM backlog WHERE task_id = %s", [task_id])
         connection.execute("UPDATE tasks SET outcome = 'cancelled', finished_at = now() WHERE id = %s", [task_id])
     assert stream.wait_end(5).names == ["status", "cancelled"]
 
 
-def test_streams_outlive_a_database_that_is_away(system: Factory, own_postgres: PrivatePostgres) -> None:
+def test_streams_survive_an_outage_of_the_database(system: Factory, own_postgres: PrivatePostgres) -> None:
     one = system({"postgresql": {"statement_timeout_seconds": 2, "connect_timeout_seconds": 1}}, dsn=own_postgres.dsn)
     task_id = one.submit({"sleep_seconds": 4, "steps": 4})
     stream = watch(one.client, [task_id])
@@ -264,7 +268,7 @@ def test_streams_outlive_a_database_that_is_away(system: Factory, own_postgres: 
     assert eventually(lambda: one.client.get("/readyz").status_code == 200, 20)
 
 
-def test_a_client_that_reads_slowly_gets_everything(shared: System) -> None:
+def test_a_client_that_reads_slowly_gets_every_event(shared: System) -> None:
     ids = shared.submit_many(100, {"text": "x" * 20_000})
     shared.wait_for(ids[-1], timeout=60)
     query = "&".join(f"task_id={task_id}" for task_id in ids)
@@ -280,7 +284,7 @@ def test_a_client_that_reads_slowly_gets_everything(shared: System) -> None:
     assert got.count(b"event: completed") == 100
 
 
-def test_a_killed_api_process_loses_no_story(system: Factory) -> None:
+def test_a_stream_resumes_after_a_kill_of_its_api_process(system: Factory) -> None:
     one = system()
     task_id = one.submit({"steps": 10, "sleep_seconds": 2})
     stream = watch(one.client, [task_id])
@@ -289,7 +293,7 @@ def test_a_killed_api_process_loses_no_story(system: Factory) -> None:
     (worker,) = map(int, Path(f"/proc/{one.api.pid}/task/{one.api.pid}/children").read_text(encoding="ascii").split())
     os.kill(worker, signal.SIGKILL)
     stream.wait_end(5)
-    eventually(lambda: _answers(one), 20, "another process has taken its place")
+    eventually(lambda: _answers(one), 20, "another process serves")
     rest = watch(one.client, [task_id], stream.events[-1].id).wait_end(20)
     assert [e.data["fraction"] for e in stream.events + rest.events if e.event == "progress"] == pytest.approx(
         [step / 10 for step in range(1, 11)]

@@ -1,4 +1,4 @@
-"""POST /submit: what is accepted, what is refused and how, and that a repeated submit is one."""
+"""POST /submit: accepted and refused tasks, error messages, and repeated submits."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ ECHO = {"task_type": "echo", "payload": {"n": 1}}
 
 
 def fields(response: httpx.Response) -> dict[str, str]:
-    """Return the wrong fields of a refusal with what is said of them."""
+    """Return the wrong fields of a refusal with their messages."""
     assert response.headers["content-type"] == "application/problem+json"
     problem = response.json()
     assert problem["status"] == response.status_code
@@ -37,7 +37,7 @@ def test_a_task_is_accepted_with_its_links(shared: System) -> None:
     assert shared.wait_for(task_id)["result"] == {"n": 1}
 
 
-def test_an_array_is_accepted_in_its_order_under_ids_that_follow_one_another(shared: System) -> None:
+def test_the_tasks_of_an_array_get_ascending_ids_in_their_order(shared: System) -> None:
     response = shared.client.post("/submit", json=[{"task_type": "echo", "payload": {"n": n}} for n in range(5)])
     answer = response.json()
     ids = [task["task_id"] for task in answer]
@@ -48,7 +48,7 @@ def test_an_array_is_accepted_in_its_order_under_ids_that_follow_one_another(sha
     assert [task["task_id"] for task in page["tasks"]] == ids[::-1]
 
 
-def test_an_array_with_one_wrong_task_stores_none(shared: System) -> None:
+def test_an_array_with_a_wrong_task_stores_no_task(shared: System) -> None:
     marked = {"task_type": "echo", "payload": {}, "tags": ["none-of-these"]}
     response = shared.client.post(
         "/submit", json=[marked, {**marked, "priority": 10}, {**marked, "payload": {"steps": -1}}]
@@ -60,21 +60,22 @@ def test_an_array_with_one_wrong_task_stores_none(shared: System) -> None:
 
 def test_every_wrong_field_is_listed_with_what_is_allowed(shared: System) -> None:
     body = {
-        "task_type": "echo", "payload": {"sleep_seconds": "long"}, "priority": 1.5, "max_retries": -1, "timeout_seconds": 0, "delay_seconds": "1",
-        "due_at": "tomorrow", "tags": ["x", ""], "colour": "red",
+        "task_type": "echo", "payload": {"sleep_seconds": "long"}, "priority": 1.5, "max_retries": -1,
+        "timeout_seconds": 0, "delay_seconds": "1", "due_at": "tomorrow", "tags": ["x", ""], "colour": "red",
     }  # fmt: skip
     response = shared.client.post("/submit", json=body)
     assert response.status_code == 422
     named = fields(response)
     assert set(named) == {
-        "priority", "max_retries", "timeout_seconds", "delay_seconds", "due_at", "tags[1]", "colour", "payload.sleep_seconds",
+        "priority", "max_retries", "timeout_seconds", "delay_seconds", "due_at", "tags[1]", "colour",
+        "payload.sleep_seconds",
     }  # fmt: skip
-    told = [error["message"] for error in response.json()["errors"] if error["field"] == "due_at"]
-    assert ["RFC 3339" in message or "delay_seconds" in message for message in told] == [True, True]
+    messages = [error["message"] for error in response.json()["errors"] if error["field"] == "due_at"]
+    assert ["RFC 3339" in message or "delay_seconds" in message for message in messages] == [True, True]
     assert "priority" in named["colour"]
 
 
-def test_a_field_that_two_looks_mind_is_listed_once(shared: System) -> None:
+def test_a_field_that_fails_two_checks_is_listed_once(shared: System) -> None:
     body = '{"task_type": "echo", "payload": {}, "max_retries": 99999999999999999999999, "priority": 10}'
     response = shared.client.post("/submit", content=body, headers={"Content-Type": "application/json"})
     assert sorted(error["field"] for error in response.json()["errors"]) == ["max_retries", "priority"]
@@ -120,13 +121,13 @@ def test_an_unknown_task_type_lists_the_known_ones(shared: System) -> None:
         (b'{"task_type": "echo", "payload": {}, "due_at": "2026-02-20T00:00:00Z", "delay_seconds": 1}', 422),
     ],
 )
-def test_what_must_not_be_stored_is_refused(shared: System, body: bytes, status: int) -> None:
+def test_an_invalid_body_is_refused(shared: System, body: bytes, status: int) -> None:
     response = post(shared, body)
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_unusual_json_that_is_valid_is_kept_as_it_is(shared: System) -> None:
+def test_unusual_but_valid_json_is_kept_unchanged(shared: System) -> None:
     payload = {
         "a:b": "x:y",
         "\u00e9\U0001f600": [1.5, -0.0, 1e300, 18446744073709551615, -9223372036854775808],
@@ -137,13 +138,13 @@ def test_unusual_json_that_is_valid_is_kept_as_it_is(shared: System) -> None:
     assert shared.wait_for(task_id)["result"] == payload
 
 
-def test_a_body_that_says_it_is_something_else_is_refused(shared: System) -> None:
+def test_a_body_of_another_media_type_is_refused(shared: System) -> None:
     response = post(shared, b"a=b", **{"Content-Type": "application/x-www-form-urlencoded"})
     assert response.status_code == 415
     assert "application/json" in response.json()["detail"]
 
 
-def test_a_body_over_the_limit_is_refused_announced_or_not(shared: System) -> None:
+def test_a_body_over_the_limit_is_refused_with_and_without_a_length(shared: System) -> None:
     limit = shared.config.api.max_body_bytes
     assert post(shared, b" " * (limit + 1)).status_code == 413
 
@@ -174,7 +175,7 @@ def test_limits_and_times_reach_the_task(shared: System) -> None:
     assert task["due_at"] == "2026-01-02T01:04:05.678000Z"
 
 
-def test_the_same_idempotency_key_stores_once(shared: System) -> None:
+def test_a_repeated_idempotency_key_stores_one_task(shared: System) -> None:
     first = post(shared, '{"task_type": "echo", "payload": {"a": 1, "b": 2}}', **{"Idempotency-Key": "k1"})
     again = post(shared, '{"payload": {"b": 2, "a": 1}, "task_type": "echo"}', **{"Idempotency-Key": "k1"})
     assert first.status_code == again.status_code == 202
@@ -190,7 +191,7 @@ def test_the_same_idempotency_key_with_another_body_is_refused(shared: System) -
     assert post(shared, '{"task_type": "echo", "payload": {}}', **{"Idempotency-Key": "with space"}).status_code == 422
 
 
-def test_an_array_under_an_idempotency_key_returns_the_first_ones(shared: System) -> None:
+def test_a_repeated_array_under_an_idempotency_key_returns_the_first_tasks(shared: System) -> None:
     bodies = [{"task_type": "echo", "payload": {"n": n}} for n in range(3)]
     first, again = (
         shared.client.post("/submit", json=bodies, headers={"Idempotency-Key": "k3"}).json() for _ in range(2)
@@ -198,7 +199,7 @@ def test_an_array_under_an_idempotency_key_returns_the_first_ones(shared: System
     assert [task["task_id"] for task in again] == [task["task_id"] for task in first]
 
 
-def test_a_source_must_be_there_and_the_problem_names_its_field(shared: System) -> None:
+def test_a_missing_source_is_refused_with_its_field(shared: System) -> None:
     missing = "upload:0192f3a0-0000-7000-8000-000000000000"
     response = shared.client.post("/submit", json=[ECHO, {"task_type": "image", "payload": {"source": missing}}])
     assert response.status_code == 422
@@ -216,9 +217,7 @@ def test_a_source_must_be_there_and_the_problem_names_its_field(shared: System) 
         ("file:/etc/passwd", "not configured"),
     ],
 )
-def test_a_source_that_would_not_be_opened_is_refused_with_what_is_allowed(
-    shared: System, source: str, reason: str
-) -> None:
+def test_a_source_that_may_not_be_opened_is_refused_with_the_reason(shared: System, source: str, reason: str) -> None:
     response = shared.client.post("/submit", json=[ECHO, {"task_type": "image", "payload": {"source": source}}])
     assert response.status_code == 422
     assert list(fields(response)) == ["[1].payload.source"]

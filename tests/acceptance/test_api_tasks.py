@@ -1,4 +1,4 @@
-"""Tasks over HTTP: one, pages, logs, cancel, retry; and what every route answers to what it does not know."""
+"""Tasks over HTTP: one task, pages, logs, cancel, retry; and the answers to unknown ids, parameters and routes."""
 
 import signal
 import socket
@@ -12,8 +12,8 @@ from tests.support.fix_system import Factory, System
 from tests.support.helpers import eventually
 
 FIELDS = [
-    "task_id", "task_type", "status", "priority", "attempt", "max_retries", "payload", "result", "error", "tags", "progress", "retry_of",
-    "created_at", "due_at", "started_at", "finished_at",
+    "task_id", "task_type", "status", "priority", "attempt", "max_retries", "payload", "result", "error", "tags",
+    "progress", "retry_of", "created_at", "due_at", "started_at", "finished_at",
 ]  # fmt: skip
 UNKNOWN = "0192f3a0-0000-7000-8000-000000000000"
 
@@ -27,7 +27,7 @@ def test_a_task_has_exactly_its_fields(shared: System) -> None:
     assert task["created_at"] <= task["started_at"] <= task["finished_at"]
 
 
-def test_a_waiting_task_is_pending_and_in_its_first_attempt_none(shared: System) -> None:
+def test_a_delayed_task_is_pending_with_no_attempt(shared: System) -> None:
     task = shared.task(shared.submit(delay_seconds=600))
     assert (task["status"], task["attempt"], task["result"]) == ("pending", 0, None)
     assert task["due_at"] > task["created_at"]
@@ -48,7 +48,7 @@ def test_pages_show_every_task_once_newest_first(shared: System) -> None:
     assert seen == ids[::-1]
 
 
-def test_a_page_can_be_of_one_status_and_type(shared: System) -> None:
+def test_a_page_can_be_filtered_by_status_and_type(shared: System) -> None:
     failed = shared.wait_for(shared.submit({"fail": "permanent"}, tags=["chosen"]))
     waiting = shared.submit(delay_seconds=600, tags=["chosen"])
     done = shared.wait_for(shared.submit(tags=["chosen"]))
@@ -61,9 +61,9 @@ def test_a_page_can_be_of_one_status_and_type(shared: System) -> None:
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        ("limit=0", "limit"), ("limit=201", "limit"), ("limit=1.5", "limit"), ("limit=1&limit=2", "limit"), ("limit=\u0661", "limit"),
-        ("status=done", "status"),
-        ("after=x", "after"), ("after=1&after=2", "after"), ("tag=%00", "tag"), ("task_type=" + "x" * 101, "task_type"), ("colour=red", "colour"),
+        ("limit=0", "limit"), ("limit=201", "limit"), ("limit=1.5", "limit"), ("limit=1&limit=2", "limit"),
+        ("limit=\u0661", "limit"), ("status=done", "status"), ("after=x", "after"), ("after=1&after=2", "after"),
+        ("tag=%00", "tag"), ("task_type=" + "x" * 101, "task_type"), ("colour=red", "colour"),
     ],
 )  # fmt: skip
 def test_a_wrong_parameter_is_named(shared: System, query: str, field: str) -> None:
@@ -75,11 +75,12 @@ def test_a_wrong_parameter_is_named(shared: System, query: str, field: str) -> N
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/submit"), ("POST", "/files"), ("GET", "/files/{file}"), ("GET", "/sse?task_id={task}"), ("GET", "/tasks/{task}"),
-        ("GET", "/tasks/{task}/logs"), ("POST", "/tasks/{task}/cancel"), ("POST", "/tasks/{task}/retry"),
+        ("POST", "/submit"), ("POST", "/files"), ("GET", "/files/{file}"), ("GET", "/sse?task_id={task}"),
+        ("GET", "/tasks/{task}"), ("GET", "/tasks/{task}/logs"), ("POST", "/tasks/{task}/cancel"),
+        ("POST", "/tasks/{task}/retry"),
     ],
 )  # fmt: skip
-def test_a_parameter_that_nobody_knows_is_refused_everywhere(shared: System, method: str, path: str) -> None:
+def test_every_route_refuses_an_unknown_parameter(shared: System, method: str, path: str) -> None:
     task = shared.submit(delay_seconds=600)
     file = shared.client.post("/files?name=a", content=b"a").json()["uri"].removeprefix("upload:")
     place = path.format(task=task, file=file)
@@ -91,14 +92,14 @@ def test_a_parameter_that_nobody_knows_is_refused_everywhere(shared: System, met
     assert shared.task(task)["status"] == "pending"
 
 
-def test_the_log_tells_each_attempt(shared: System) -> None:
+def test_the_log_shows_each_attempt(shared: System) -> None:
     task_id = shared.submit({"fail_times": 1, "steps": 2})
     shared.wait_for(task_id)
     logs = shared.client.get(f"/tasks/{task_id}/logs").json()
     assert logs["next"] is None
     assert list(logs["logs"][0])[:7] == ["id", "event", "attempt", "level", "message", "data", "at"]
-    told = [(row["event"], row["attempt"]) for row in logs["logs"] if row["event"] != "progress"]
-    assert told == [("in_progress", 1), ("pending", 1), ("in_progress", 2), ("completed", 2)]
+    events = [(row["event"], row["attempt"]) for row in logs["logs"] if row["event"] != "progress"]
+    assert events == [("in_progress", 1), ("pending", 1), ("in_progress", 2), ("completed", 2)]
     first = shared.client.get(f"/tasks/{task_id}/logs?limit=2").json()
     rest = shared.client.get(f"/tasks/{task_id}/logs?after={first['next']}").json()
     assert first["logs"] + rest["logs"] == logs["logs"]
@@ -126,7 +127,7 @@ def test_a_running_task_is_interrupted(shared: System) -> None:
     assert shared.wait_for(task_id)["status"] == "cancelled"
 
 
-def test_a_retry_is_a_new_task_and_only_one(shared: System) -> None:
+def test_a_retry_makes_one_new_task(shared: System) -> None:
     failed = shared.wait_for(shared.submit({"fail": "permanent"}, priority=7, tags=["t"]))
     response = shared.client.post(f"/tasks/{failed['task_id']}/retry")
     new_id = response.json()["task_id"]
@@ -145,7 +146,7 @@ def test_a_retry_is_a_new_task_and_only_one(shared: System) -> None:
     assert shared.task(failed["task_id"])["status"] == "failed"
 
 
-def test_a_retry_keeps_its_upload_and_is_refused_when_that_is_gone(shared: System) -> None:
+def test_a_retry_keeps_its_upload_and_is_refused_without_it(shared: System) -> None:
     uri = shared.client.post("/files", content=b"no picture").json()["uri"]
     file_id = uri.removeprefix("upload:")
     first, second = (shared.wait_for(shared.submit({"source": uri}, "image"), "failed")["task_id"] for _ in range(2))
@@ -162,7 +163,7 @@ def test_a_retry_keeps_its_upload_and_is_refused_when_that_is_gone(shared: Syste
     assert shared.client.post(f"/tasks/{first}/retry").json()["task_id"] == retried.json()["task_id"]
 
 
-def test_only_what_failed_or_was_cancelled_can_be_retried(shared: System) -> None:
+def test_only_failed_and_cancelled_tasks_can_be_retried(shared: System) -> None:
     done = shared.wait_for(shared.submit())
     for task_id in (done["task_id"], shared.submit(delay_seconds=600)):
         assert shared.client.post(f"/tasks/{task_id}/retry").status_code == 409
@@ -195,7 +196,7 @@ def test_health_needs_no_key(shared: System) -> None:
     assert ready.json()["rabbitmq"]["state"] == "connected"
 
 
-def test_idle_connections_do_not_hold_a_shutdown(system: Factory) -> None:
+def test_idle_connections_do_not_delay_a_shutdown(system: Factory) -> None:
     one = system({"api": {"shutdown_seconds": 30}}, supervisor=False)
     assert one.client.get("/healthz").status_code == 200
     assert one.api
@@ -206,10 +207,14 @@ def test_idle_connections_do_not_hold_a_shutdown(system: Factory) -> None:
 def test_a_request_that_runs_at_shutdown_is_answered(system: Factory) -> None:
     one = system({"api": {"shutdown_seconds": 30}}, supervisor=False)
     body = b'{"task_type": "echo", "payload": {}}'
-    head = f"POST /submit HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {one.key}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    head = (
+        f"POST /submit HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {one.key}\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
     with socket.create_connection(("127.0.0.1", int(one.url.rpartition(":")[2])), timeout=20) as line:
         line.sendall(head + body[:10])
-        assert one.client.get("/healthz").status_code == 200  # by the one process, which has begun with ours
+        assert (
+            one.client.get("/healthz").status_code == 200
+        )  # the only process answers, so it has begun with the submit
         assert one.api
         one.api.send_signal(signal.SIGTERM)
         eventually(lambda: "Handling signal" in one.log("api"))
@@ -218,7 +223,7 @@ def test_a_request_that_runs_at_shutdown_is_answered(system: Factory) -> None:
     assert one.api.wait(10) == 0
 
 
-def test_what_was_stored_too_deep_spoils_no_answer(shared: System) -> None:
+def test_deeply_nested_stored_json_does_not_break_an_answer(shared: System) -> None:
     task = shared.wait_for(shared.submit(tags=["deep"]))
     deep = "[" * 600 + "]" * 600
     with psycopg.connect(shared.dsn) as connection:

@@ -1,4 +1,4 @@
-"""The commands about tasks against a running system: submit and wait, look, cancel and retry, and what their exit statuses say."""
+"""The commands about tasks against a running system: submit and wait, show, cancel, retry, and their exit statuses."""
 
 import json
 import os
@@ -25,7 +25,7 @@ Begin = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Begin:
-    """Start a command beside the test, its output in files."""
+    """Return a function that starts a command in the background, with its output in files."""
 
     def start(system: System, *arguments: str) -> "subprocess.Popen[str]":
         environment = os.environ | {
@@ -40,14 +40,15 @@ def begin(tmp_path: Path) -> Begin:
     return start
 
 
-def told(tmp_path: Path) -> str:
+def printed(tmp_path: Path) -> str:
     return (tmp_path / "err").read_text(encoding="utf-8")
 
 
 def waited_task(tmp_path: Path) -> str:
-    """Return the id that `submit --wait` tells before it waits."""
+    """Return the id that `submit --wait` prints before it waits."""
     match = eventually(
-        lambda: re.search(r"^task (\S+)$", told(tmp_path), re.MULTILINE), what="the command has told the task's id"
+        lambda: re.search(r"^task (\S+)$", printed(tmp_path), re.MULTILINE),
+        what="the command has printed the task's id",
     )
     assert match
     return match[1]
@@ -58,7 +59,7 @@ def as_json(result: "subprocess.CompletedProcess[str]") -> Any:
     return json.loads(result.stdout)
 
 
-def test_the_exit_status_says_how_the_task_ended(system: Factory, begin: Begin, tmp_path: Path) -> None:
+def test_the_exit_status_gives_the_tasks_outcome(system: Factory, begin: Begin, tmp_path: Path) -> None:
     one = system()
     completed = one.run("submit", "echo", "greeting=hello", "n=1", "--wait")
     assert (completed.returncode, json.loads(completed.stdout)) == (0, {"greeting": "hello", "n": 1}), completed.stderr
@@ -97,11 +98,11 @@ def test_the_exit_status_says_how_the_task_ended(system: Factory, begin: Begin, 
 def test_a_command_that_waits_can_be_interrupted(system: Factory, begin: Begin, tmp_path: Path) -> None:
     waiting = begin(system(supervisor=False), "submit", "echo", "--wait")
     waited_task(tmp_path)
-    eventually(lambda: "echo: pending" in told(tmp_path), what="the stream has begun")
+    eventually(lambda: "echo: pending" in printed(tmp_path), what="the stream has begun")
     waiting.send_signal(signal.SIGINT)
     assert waiting.wait(30) == 128 + signal.SIGINT
-    assert "the task goes on: dtqs task" in told(tmp_path)
-    assert "Traceback" not in told(tmp_path)
+    assert "the task goes on: dtqs task" in printed(tmp_path)
+    assert "Traceback" not in printed(tmp_path)
 
 
 def test_local_files_are_uploaded_and_outputs_shown_with_their_paths(system: Factory, tmp_path: Path) -> None:
@@ -130,21 +131,21 @@ def test_local_files_are_uploaded_and_outputs_shown_with_their_paths(system: Fac
     assert (missing.returncode, missing.stderr) == (2, "@/nowhere.jpg: the file does not exist\n")
 
 
-def test_a_wait_goes_on_over_a_killed_api(system: Factory, begin: Begin, tmp_path: Path) -> None:
+def test_a_wait_continues_after_a_kill_of_the_api(system: Factory, begin: Begin, tmp_path: Path) -> None:
     one = system({"supervisor": {"drain_seconds": 20}})
     waiting = begin(one, "submit", "echo", "steps=10", "sleep_seconds=5", "--wait")
-    eventually(lambda: "step 2 of 10" in told(tmp_path), what="the second step is shown")
+    eventually(lambda: "step 2 of 10" in printed(tmp_path), what="the second step is printed")
     assert one.api
     os.killpg(one.api.pid, signal.SIGKILL)
     one.api.wait(30)
     one.start_api()
-    assert waiting.wait(30) == 0, told(tmp_path)
-    assert "echo: reconnecting: " in told(tmp_path)
-    steps = re.findall(r"step (\d+) of 10", told(tmp_path))
+    assert waiting.wait(30) == 0, printed(tmp_path)
+    assert "echo: reconnecting: " in printed(tmp_path)
+    steps = re.findall(r"step (\d+) of 10", printed(tmp_path))
     assert steps == [str(number) for number in range(1, 11)]
 
 
-def test_a_submit_is_said_again_while_the_api_restarts_and_makes_one_task(system: Factory, begin: Begin) -> None:
+def test_a_submit_is_repeated_while_the_api_restarts_and_makes_one_task(system: Factory, begin: Begin) -> None:
     one = system(api=False, supervisor=False)
     waiting = begin(one, "submit", "echo", "a=1")
     one.start_api()
@@ -175,65 +176,65 @@ def test_tasks_are_listed_shown_cancelled_and_retried(system: Factory) -> None:
     assert as_json(one.run("task", again, "--json"))["retry_of"] == first
 
 
-def here(system: System, *arguments: str) -> Result:
-    """Run a command in this very process: there is no interpreter to wait for."""
+def run_here(system: System, *arguments: str) -> Result:
+    """Run a command in this process, which is faster than a new interpreter."""
     return CliRunner().invoke(main, arguments, env={"DTQS_CONFIG": str(system.config_path)})
 
 
-def test_all_that_fit_are_retried_or_cancelled(system: Factory) -> None:
+def test_tasks_that_match_a_filter_are_retried_or_cancelled(system: Factory) -> None:
     one = system({"pool:default": {"workers": 1}})
     failed = [one.submit({"fail": "permanent", "n": n}, tags=["a"]) for n in range(2)]
     other = one.submit({"fail": "permanent"}, tags=["b"])
     one.wait_all()
-    again = json.loads(here(one, "retry", "--failed", "--type", "echo", "--tag", "a", "--json").stdout)
+    again = json.loads(run_here(one, "retry", "--failed", "--type", "echo", "--tag", "a", "--json").stdout)
     assert {one.task(task["task_id"])["retry_of"] for task in again} == set(failed)
     assert one.rows("SELECT count(*) FROM tasks WHERE retry_of = %s", other) == [(0,)]
     waiting = {one.submit(delay_seconds=600) for _ in range(2)}
-    cancelled = here(one, "cancel", "--pending", "--type", "echo")
+    cancelled = run_here(one, "cancel", "--pending", "--type", "echo")
     assert (cancelled.exit_code, {line.split()[0] for line in cancelled.stdout.splitlines()}) == (0, waiting), (
         cancelled.output
     )
     for wrong in (["retry"], ["retry", other, "--failed"], ["cancel", other, "--tag", "a"]):
-        assert here(one, *wrong).exit_code == 2
+        assert run_here(one, *wrong).exit_code == 2
 
 
-def test_the_system_is_shown_as_a_whole(system: Factory) -> None:
+def test_commands_show_workers_queue_overview_and_logs(system: Factory) -> None:
     one = system()
     one.wait_for(one.submit({"fail": "permanent"}, tags=["\x1b[2J"]))
     running = one.submit({"steps": 1, "sleep_seconds": 60})
     later = one.submit(delay_seconds=600, priority=8)
-    eventually(lambda: running in here(one, "workers").stdout, what="a worker shows what it runs")
-    busy = [worker for worker in json.loads(here(one, "workers", "--json").stdout)["workers"] if worker["task_id"]]
+    eventually(lambda: running in run_here(one, "workers").stdout, what="a worker shows its task")
+    busy = [worker for worker in json.loads(run_here(one, "workers", "--json").stdout)["workers"] if worker["task_id"]]
     assert [(worker["state"], worker["task_id"]) for worker in busy] == [("busy", running)]
-    queue = json.loads(here(one, "queue", "--json").stdout)
+    queue = json.loads(run_here(one, "queue", "--json").stdout)
     assert ([task["task_id"] for task in queue["later_tasks"]], queue["depth"]["later"], queue["depth"]["pending"]) == (
         [later],
         1,
         0,
     )
-    assert later in here(one, "queue").stdout
-    top = here(one, "top")
+    assert later in run_here(one, "queue").stdout
+    top = run_here(one, "top")
     assert (top.exit_code, "healthy" in top.stdout, "the payload asks for a permanent error" in top.stdout) == (
         0,
         True,
         True,
     )
-    assert json.loads(here(one, "top", "--json").stdout)["alarms"] == []
-    rows = [json.loads(line) for line in here(one, "logs", "--level", "error", "--json").stdout.splitlines()]
+    assert json.loads(run_here(one, "top", "--json").stdout)["alarms"] == []
+    rows = [json.loads(line) for line in run_here(one, "logs", "--level", "error", "--json").stdout.splitlines()]
     assert [(row["event"], row["task_type"]) for row in rows] == [("failed", "echo")]
-    assert here(one, "logs", "--search", "permanent").stdout.count("\n") == 1
+    assert run_here(one, "logs", "--search", "permanent").stdout.count("\n") == 1
     one.client.post(f"/tasks/{running}/cancel")
 
 
 @pytest.mark.parametrize("command", ["workers", "queue", "top", "logs"])
-def test_where_there_is_no_database_a_look_says_so_at_once(command: str, tmp_path: Path) -> None:
+def test_commands_report_a_missing_database_at_once(command: str, tmp_path: Path) -> None:
     (tmp_path / "dtqs.ini").write_text("[postgresql]\ndsn = host=127.0.0.1 port=1 dbname=x\n", encoding="utf-8")
     away = CliRunner().invoke(main, [command, "--config", str(tmp_path / "dtqs.ini")])
     assert (away.exit_code, away.stdout) == (os.EX_UNAVAILABLE, "")
     assert "PostgreSQL" in away.stderr
 
 
-def test_logs_are_shown_followed_and_cannot_steer_the_terminal(system: Factory) -> None:
+def test_logs_are_shown_and_followed_and_cannot_control_the_terminal(system: Factory) -> None:
     one = system()
     task_id = one.submit({"steps": 4, "sleep_seconds": 1.5})
     followed = one.run("logs", task_id, "--follow")
@@ -253,7 +254,7 @@ def test_logs_are_shown_followed_and_cannot_steer_the_terminal(system: Factory) 
     assert one.run("logs", evil, "--follow").returncode == 1
 
 
-def test_what_the_api_refuses_is_told_field_by_field(system: Factory) -> None:
+def test_a_refusal_of_the_api_is_printed_field_by_field(system: Factory) -> None:
     one = system(supervisor=False)
     wrong = one.run("submit", "echo", "steps=x", "fail=z", "--max-retries", "-1")
     assert wrong.returncode == 2
@@ -277,7 +278,7 @@ def test_what_the_api_refuses_is_told_field_by_field(system: Factory) -> None:
     assert (away.returncode, "the API at http://127.0.0.1:1 (" in away.stderr) == (os.EX_UNAVAILABLE, True)
 
 
-def test_the_doctor_and_its_audit_are_content_with_a_running_system(system: Factory) -> None:
+def test_the_doctor_and_its_audit_find_no_fault_in_a_running_system(system: Factory) -> None:
     one = system()
     one.submit_many(50)
     one.wait_all()

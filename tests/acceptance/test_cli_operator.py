@@ -22,7 +22,7 @@ from tests.integration.old_schemas import become
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a command ended, and what it printed."""
+    """The end of a command: its exit status and its output."""
 
     returncode: int
     stdout: str
@@ -34,12 +34,18 @@ Run = Callable[..., Done]
 
 @pytest.fixture
 def dtqs(tmp_path: Path, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command in a folder of its own, whose var/dtqs.ini names the test's database; in this process, since a fresh one takes a second to begin."""
+    """Run a command in a folder of its own, whose var/dtqs.ini names the test's database.
+
+    Commands run in this process, since a new interpreter takes a second to start.
+    """
     for name in [name for name in os.environ if name.startswith("DTQS_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "var").mkdir()
-    text = f"[postgresql]\ndsn = {dsn}\n[files]\ndirectory = {tmp_path}/files\n[supervisor]\nstate_dir = {tmp_path}/state\n"
+    text = (
+        f"[postgresql]\ndsn = {dsn}\n[files]\ndirectory = {tmp_path}/files\n"
+        f"[supervisor]\nstate_dir = {tmp_path}/state\n"
+    )
     (tmp_path / "var/dtqs.ini").write_text(text, encoding="utf-8")
 
     def run(*arguments: str, **environ: str) -> Done:
@@ -77,7 +83,7 @@ def test_migrate_may_be_repeated(dtqs: Run) -> None:
         assert (result.returncode, result.stdout) == (0, f"the schema is at version {SCHEMA_VERSION}\n"), result.stderr
 
 
-def test_migrate_tells_what_it_would_do_and_then_what_it_did(dtqs: Run, dsn: str) -> None:
+def test_migrate_prints_its_plan_and_then_the_applied_files(dtqs: Run, dsn: str) -> None:
     assert dtqs("migrate", "--plan").stdout == f"nothing to do: the schema is at version {SCHEMA_VERSION}\n"
     with psycopg.connect(dsn, autocommit=True) as connection:
         become(connection, "version_5")
@@ -95,7 +101,7 @@ def test_migrate_tells_what_it_would_do_and_then_what_it_did(dtqs: Run, dsn: str
     assert done.stderr.startswith("006_task_types_of_workers.sql is applied: the schema has version 6\n")
 
 
-def test_a_plan_says_when_all_must_stop(dtqs: Run, dsn: str) -> None:
+def test_a_plan_names_migrations_that_need_a_full_stop(dtqs: Run, dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         become(connection, "version_2")
     assert "003_json.sql" in (planned := dtqs("migrate", "--plan").stdout)
@@ -118,7 +124,7 @@ def test_a_key_is_printed_once_and_listed_without_its_text(dtqs: Run) -> None:
     assert secret not in dtqs("key", "list").stdout
 
 
-def test_a_key_as_json(dtqs: Run) -> None:
+def test_a_new_key_can_be_printed_as_json(dtqs: Run) -> None:
     made = json.loads(dtqs("key", "create", "sandbox", "--scope", "submit,read,admin", "--json").stdout)
     assert made["key"].startswith("dtqs_")
     assert (made["name"], made["scopes"]) == ("sandbox", ["submit", "read", "admin"])
@@ -172,14 +178,14 @@ def test_a_name_is_taken_until_its_key_is_revoked(dtqs: Run) -> None:
     assert (former["revoked_at"] is not None, current["revoked_at"]) == (True, None)
 
 
-def test_keys_that_are_not_there_and_scopes_that_are_none_are_refused(dtqs: Run) -> None:
+def test_unknown_keys_and_unknown_scopes_are_refused(dtqs: Run) -> None:
     assert dtqs("key", "revoke", "nobody").returncode == 2
     assert dtqs("key", "create", "x" * 101).returncode == 2
     wrong = dtqs("key", "create", "x", "--scope", "submit,everything")
     assert (wrong.returncode, "allowed: one or more of submit, read, admin" in wrong.stderr) == (2, True)
 
 
-def test_a_wrong_setting_ends_every_command_with_its_place(dtqs: Run, tmp_path: Path) -> None:
+def test_every_command_reports_a_wrong_setting_with_its_line(dtqs: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.ini").write_text("[api]\nprot = 1\n[processor:imag]\n", encoding="utf-8")
     for command in (
         ["key", "list"],
@@ -196,7 +202,7 @@ def test_a_wrong_setting_ends_every_command_with_its_place(dtqs: Run, tmp_path: 
         assert "Traceback" not in result.stderr
 
 
-def test_processors_sections_are_checked_too(dtqs: Run, tmp_path: Path) -> None:
+def test_config_check_includes_the_sections_of_processors(dtqs: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.ini").write_text("[processor:imag]\nx = 1\n[processor:image]\nmax_pixels = 0\n", encoding="utf-8")
     result = dtqs("config", "check", "--config", "bad.ini")
     assert result.returncode == os.EX_CONFIG
@@ -206,14 +212,14 @@ def test_processors_sections_are_checked_too(dtqs: Run, tmp_path: Path) -> None:
     assert (good.returncode, good.stdout) == (0, "var/dtqs.ini: the configuration is valid\n")
 
 
-def test_a_database_that_is_away_is_told_at_once_and_why(dtqs: Run) -> None:
+def test_a_database_that_is_away_is_reported_at_once_with_the_reason(dtqs: Run) -> None:
     result = dtqs("key", "list", DTQS_POSTGRESQL_DSN="postgresql://dtqs@127.0.0.1:1/dtqs")
     assert result.returncode == os.EX_UNAVAILABLE
     assert "Connection refused" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_the_doctor_finds_a_sound_database_and_broker(dtqs: Run, amqp_url: str) -> None:
+def test_the_doctor_finds_no_fault_in_a_sound_database_and_broker(dtqs: Run, amqp_url: str) -> None:
     found = checks(dtqs, DTQS_RABBITMQ_URL=amqp_url)
     assert {
         found[part]["state"]
@@ -223,7 +229,7 @@ def test_the_doctor_finds_a_sound_database_and_broker(dtqs: Run, amqp_url: str) 
     assert "supervisor" in found["queue"]["advice"]
 
 
-def test_the_doctor_looks_at_queue_and_workers(dtqs: Run, dsn: str, amqp_url: str) -> None:
+def test_the_doctor_reports_queue_and_workers(dtqs: Run, dsn: str, amqp_url: str) -> None:
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
         channel = connection.channel()
         channel.queue_declare("task_queue", durable=True, arguments={"x-max-priority": 10})
@@ -236,7 +242,7 @@ def test_the_doctor_looks_at_queue_and_workers(dtqs: Run, dsn: str, amqp_url: st
     assert checks(dtqs)["workers"]["state"] == "warning"
 
 
-def test_the_doctor_says_what_to_do_about_each_failure(dtqs: Run, tmp_path: Path) -> None:
+def test_the_doctor_gives_advice_for_each_failure(dtqs: Run, tmp_path: Path) -> None:
     environ = {
         "DTQS_POSTGRESQL_DSN": "dbname=x host=127.0.0.1 port=1",
         "DTQS_RABBITMQ_URL": "amqp://guest:sesame@127.0.0.1:1/",
@@ -266,7 +272,7 @@ def test_the_doctor_says_how_to_start_a_stopped_sandbox(dtqs: Run, tmp_path: Pat
     assert (found["sandbox"]["state"], found["ffmpeg"]["state"]) == ("failed", "ok")
 
 
-def test_the_doctor_tells_a_wrong_configuration_and_goes_on(dtqs: Run, tmp_path: Path) -> None:
+def test_the_doctor_reports_a_wrong_configuration_and_goes_on(dtqs: Run, tmp_path: Path) -> None:
     (tmp_path / "var/dtqs.ini").write_text("[api]\nport = 0\n", encoding="utf-8")
     result = dtqs("doctor")
     assert result.returncode == 1
@@ -281,7 +287,7 @@ def test_the_doctor_finds_a_database_without_schema(dtqs: Run, dsn: str) -> None
     assert found["workers"]["state"] == "skipped"
 
 
-def test_the_doctor_finds_settings_that_let_plans_go_bad(dtqs: Run, dsn: str) -> None:
+def test_the_doctor_finds_settings_that_cause_slow_plans(dtqs: Run, dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         database = sql.Identifier(dsn.rpartition("/")[2])
         connection.execute(sql.SQL("ALTER ROLE CURRENT_USER IN DATABASE {} RESET enable_seqscan").format(database))
@@ -298,7 +304,7 @@ def test_the_doctor_does_not_wait_for_a_frozen_database(dtqs: Run, own_postgres:
     assert found["PostgreSQL"]["state"] == "failed"
 
 
-def test_the_audit_finds_every_way_to_break_the_rule(dtqs: Run, dsn: str) -> None:
+def test_the_audit_finds_every_kind_of_violation(dtqs: Run, dsn: str) -> None:
     pending, lost, doubled, ended = (uuid7() for _ in range(4))
     for task_id, outcome in ((pending, None), (lost, None), (doubled, None), (ended, "completed")):
         execute(
@@ -307,7 +313,10 @@ def test_the_audit_finds_every_way_to_break_the_rule(dtqs: Run, dsn: str) -> Non
             task_id,
             outcome,
         )
-    put = "INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at) VALUES (%s, 'echo', true, 5, now(), now())"
+    put = (
+        "INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at)"
+        " VALUES (%s, 'echo', true, 5, now(), now())"
+    )
     execute(dsn, put, pending)
     execute(dsn, put, doubled)
     worker = insert_worker(dsn, slot=0, beat_age_seconds=0)
@@ -321,10 +330,10 @@ def test_the_audit_finds_every_way_to_break_the_rule(dtqs: Run, dsn: str) -> Non
     stray = uuid7()
     execute(dsn, put, stray)
     result = dtqs("doctor", "--audit", "--json")
-    told = json.loads(result.stdout)
+    audit = json.loads(result.stdout)
     assert result.returncode == 1
-    assert (told["ok"], told["tasks"], told["violations"]) == (False, 4, 4)
-    assert {violation["task_id"] for violation in told["listed"]} == {lost, doubled, ended, stray}
+    assert (audit["ok"], audit["tasks"], audit["violations"]) == (False, 4, 4)
+    assert {violation["task_id"] for violation in audit["listed"]} == {lost, doubled, ended, stray}
     assert "4 violations" in dtqs("doctor", "--audit").stdout
 
 

@@ -1,4 +1,4 @@
-"""The console in a real terminal: tabs, keys, actions, sizes and hostile text; servers that go away and come back; and one reading printed."""
+"""The console in a real terminal: tabs, keys, actions, sizes, hostile text, server outages, and a printed reading."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def fitted(terminal: Terminal, columns: int, rows: int) -> list[str]:
 
 def test_the_console_shows_a_busy_system_and_acts_on_it(busy: System, tmp_path: Path) -> None:
     with console(busy, tmp_path / "tmux") as terminal:
-        # ten seconds' questions: is it healthy, what is it doing, what failed and why
+        # the questions of ten seconds: health, present work, recent failures and their reasons
         screen = terminal.until("✓ healthy", "10,001 pending", "2 running", "1 later", "2 of 2 busy", "%", seconds=20)
         assert "the payload asks for a permanent" in screen
         terminal.press("2")
@@ -103,7 +103,7 @@ def test_the_console_survives_servers_that_go_away_and_come_back(
         own_postgres.freeze()
         own_rabbitmq.kill()
         terminal.until("✗ PostgreSQL is away", "✗ RabbitMQ is away", "Backlog")
-        # the screen does not wait with the reading
+        # the screen does not wait for the reading
         terminal.press("2")
         terminal.until("Next", seconds=1)
         terminal.press("1")
@@ -114,7 +114,7 @@ def test_the_console_survives_servers_that_go_away_and_come_back(
         terminal.until("ended with 0")
 
 
-def test_one_reading_is_printed(busy: System) -> None:
+def test_console_once_prints_one_reading(busy: System) -> None:
     shown = busy.run("console", "--once")
     assert shown.returncode == 0, shown.stderr
     assert "10,001 pending" in shown.stdout

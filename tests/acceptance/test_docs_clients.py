@@ -1,4 +1,4 @@
-"""The examples of docs/clients.md do what the page says, as they stand there: what is copied from it works."""
+"""The examples of docs/clients.md run as printed and do what the page says."""
 
 import json
 import os
@@ -15,8 +15,10 @@ from tests.support.fix_system import System
 
 ROOT = Path(__file__).parents[2]
 ACCEPTED = {"task_id": "t", "status": "pending", "links": {"sse": "/sse?task_id=t"}}
-SOON = "const slow = setTimeout; globalThis.setTimeout = (call, milliseconds, ...rest) => slow(call, milliseconds / 100, ...rest);\n"
-"""The lengths of pauses between tries are not what is looked at."""
+SOON = """const slow = setTimeout;
+globalThis.setTimeout = (call, milliseconds, ...rest) => slow(call, milliseconds / 100, ...rest);
+"""
+"""Shortens pauses between tries, whose length these tests do not check."""
 
 
 @pytest.fixture
@@ -27,22 +29,22 @@ def server() -> Iterator[Server]:
 
 
 def example(title: str, language: str) -> str:
-    """The first block of a language below a heading."""
+    """Return the first code block of a language below a heading."""
     text = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8").partition(f"\n## {title}\n")[2]
     found = re.search(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert found, title
     return found[1]
 
 
-def needed(*programs: str) -> None:
+def require(*programs: str) -> None:
     for program in programs:
         if shutil.which(program) is None:
-            pytest.skip(f"there is no {program}")
+            pytest.skip(f"{program} is not installed")
 
 
 def node(server: Server, more: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Run the page's `submit`, and what is done with it."""
-    needed("node")
+    """Run the page's `submit` function, followed by `more`."""
+    require("node")
     functions = example("JavaScript", "js").partition("\nconst { task_id")[0]
     program = folder / "program.mjs"
     program.write_text(SOON + functions + more, encoding="utf-8")
@@ -50,8 +52,8 @@ def node(server: Server, more: str, folder: Path) -> "subprocess.CompletedProces
     return subprocess.run(["node", program], capture_output=True, text=True, env=environment, timeout=60, check=False)
 
 
-def test_the_lines_for_the_shell_run_one_after_the_other(shared: System, tmp_path: Path) -> None:
-    needed("bash", "curl", "jq")
+def test_the_shell_example_runs(shared: System, tmp_path: Path) -> None:
+    require("bash", "curl", "jq")
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     environment = {**os.environ, "DTQS_URL": shared.url, "DTQS_API_KEY": shared.key}
     script = "set -euo pipefail\n" + example("curl", "sh")
@@ -63,7 +65,7 @@ def test_the_lines_for_the_shell_run_one_after_the_other(shared: System, tmp_pat
     assert (tmp_path / "small.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
 
 
-def test_the_javascript_submits_and_names_its_key_in_the_header_alone(server: Server, tmp_path: Path) -> None:
+def test_the_javascript_submits_with_the_idempotency_key_in_the_header_only(server: Server, tmp_path: Path) -> None:
     server.answers = {"POST /submit": (202, ACCEPTED)}
     ended = node(
         server,
@@ -76,7 +78,7 @@ def test_the_javascript_submits_and_names_its_key_in_the_header_alone(server: Se
     assert headers["idempotency-key"] == "order-17"
 
 
-def test_the_javascript_says_again_what_may_be_said_again_under_one_key(server: Server, tmp_path: Path) -> None:
+def test_the_javascript_repeats_a_failed_submit_under_one_key(server: Server, tmp_path: Path) -> None:
     server.lost, server.answers = (
         1,
         {"POST /submit": lambda _: (503, {"title": "away"}) if len(server.seen) < 4 else (202, ACCEPTED)},
@@ -87,12 +89,13 @@ def test_the_javascript_says_again_what_may_be_said_again_under_one_key(server: 
 
 
 @pytest.mark.parametrize(("status", "tries"), [(503, 5), (500, 5), (429, 5), (422, 1), (401, 1)])
-def test_the_javascript_gives_up(server: Server, tmp_path: Path, status: int, tries: int) -> None:
+def test_the_javascript_gives_up_after_its_tries(server: Server, tmp_path: Path, status: int, tries: int) -> None:
     problem = {"title": "No", "detail": "in words", "errors": [{"field": "payload.n", "message": "x"}]}
     server.answers = {"POST /submit": lambda _: (status, problem) if len(server.seen) < 20 else (202, ACCEPTED)}
     ended = node(
         server,
-        'try { await submit("echo", {}); } catch (error) { console.log(JSON.stringify([error.message, error.status, error.errors])); }',
+        'try { await submit("echo", {}); }'
+        " catch (error) { console.log(JSON.stringify([error.message, error.status, error.errors])); }",
         tmp_path,
     )
     assert json.loads(ended.stdout or "null") == ["in words", status, problem["errors"]], ended.stderr

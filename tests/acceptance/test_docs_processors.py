@@ -1,4 +1,4 @@
-"""docs/processors.md, typed as it stands: from an empty folder to a completed task, and a processor's own tests."""
+"""docs/processors.md, typed as printed: from an empty folder to a completed task, and a processor's own tests."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def block(section: str, language: str) -> str:
 
 @pytest.fixture
 def folder(servers_dir: Path) -> Iterator[Path]:
-    """A folder whose .venv is an environment of its own, in which the packages of this one are found."""
+    """A folder with its own virtual environment, which also finds the packages of the test environment."""
     folder = servers_dir / "newcomer"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / ".venv"], check=True, timeout=60)
     (site,) = folder.glob(".venv/lib/python*/site-packages")
@@ -43,11 +43,11 @@ def folder(servers_dir: Path) -> Iterator[Path]:
 
 
 def typed(folder: Path, commands: str) -> str:
-    """Type the commands into a shell in the folder; return what the last one prints."""
+    """Type the commands into a shell in the folder; return the output of the last one."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("DTQS_", "PYTHON", "PIP_"))
     }
-    # setuptools is there: the page must not need the package index
+    # setuptools is installed: the page must not need the package index
     environment |= {
         "PATH": f"{folder}/.venv/bin:{environment['PATH']}",
         "PIP_NO_BUILD_ISOLATION": "0",
@@ -69,22 +69,22 @@ def typed(folder: Path, commands: str) -> str:
 def test_the_page_leads_from_an_empty_folder_to_a_completed_task(folder: Path) -> None:
     commands = block("From an empty folder to a completed task", "sh")
     assert "dtqs up --detach\n" in commands
-    # not 8080, which a neighbour may take
+    # not 8080, which another program may use
     commands = commands.replace("dtqs up --detach\n", f"dtqs up --detach --workers 1 --api-port {free_ports(1)[0]}\n")
     assert re.search(r'\{\s*"words": 6\s*\}\s*$', typed(folder, commands))
     assert "count-words, echo" in typed(folder, "dtqs doctor || true")
-    # the tests that the page shows, beside the package that it has made
+    # the tests that the page shows, next to the package that it has made
     (folder / "test_words.py").write_text(block("Test a processor", "python"))
     assert "2 passed" in typed(folder, "python -m pytest -q -p no:cacheprovider test_words.py")
 
 
-def test_a_program_is_started_in_the_jail_as_the_page_says() -> None:
+def test_the_pages_example_runs_its_program_in_the_jail() -> None:
     names: dict[str, Any] = {"__name__": "page"}
     exec(block("The context", "python"), names)
     payload = {"source": "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"}
     inputs: dict[str, bytes | Path] = {payload["source"]: b"1234567"}
     assert run(names["measure"], payload, inputs=inputs).result == {"size_bytes": 7}
-    # a program that looks around finds itself held
+    # a program that reads elsewhere is stopped by the jail
     held = Path("/usr/bin/head")
     names |= {"WC": held, "subprocess": Swapped([str(held), "-c", "1", "/etc/passwd"])}
     attempt = run(names["measure"], payload, inputs=inputs)
@@ -93,7 +93,7 @@ def test_a_program_is_started_in_the_jail_as_the_page_says() -> None:
 
 
 class Swapped:
-    """`subprocess`, which runs another command than it is told."""
+    """Stands for `subprocess` and runs its own command instead of the given one."""
 
     def __init__(self, command: list[str]) -> None:
         self._command = command

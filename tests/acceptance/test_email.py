@@ -1,4 +1,4 @@
-"""E-mail through the whole system: submitted over HTTP, with an upload attached, delivered to a server with STARTTLS and AUTH."""
+"""E-mail through the whole system: submitted over HTTP with an attached upload, sent with STARTTLS and AUTH."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,9 @@ def server(tmp_path: Path) -> Iterator[MailServerUnderTest]:
     server.end()
 
 
-def test_mails_arrive_with_their_attachments_and_in_turn(system: Factory, server: MailServerUnderTest) -> None:
+def test_emails_arrive_with_their_attachments_and_wait_for_their_turn(
+    system: Factory, server: MailServerUnderTest
+) -> None:
     (server.folder / "password").write_text(f"{PASSWORD}\n", encoding="utf-8")
     keys = {
         key: value
@@ -56,7 +58,7 @@ def test_mails_arrive_with_their_attachments_and_in_turn(system: Factory, server
         b"%PDF-1.7\n",
     )
 
-    # those that have to wait for their turn spend no attempt by it
+    # e-mails that wait for their turn spend no attempt
     tasks = [
         running.wait_for(task_id)
         for task_id in running.submit_many(3, {"to": ["ada@example.net"], "subject": "s", "text": "t"}, "email")

@@ -1,4 +1,4 @@
-"""A whole system whose files lie in object storage: uploaded, fetched, made, downloaded."""
+"""A whole system whose files are in object storage: uploaded, fetched, made, downloaded."""
 
 import hashlib
 import io
@@ -17,7 +17,9 @@ def picture(colour: str) -> bytes:
     return file.getvalue()
 
 
-def test_sources_from_everywhere_and_outputs_in_the_bucket(system: Factory, bucket: Bucket, site: Site) -> None:
+def test_sources_from_web_bucket_and_upload_become_outputs_in_the_bucket(
+    system: Factory, bucket: Bucket, site: Site
+) -> None:
     fetching = {"fetch_ports": site.port, "fetch_allow_hosts": "127.0.0.1", "s3_sources": f"{bucket.name}/pictures"}
     one = system({"files": bucket.settings(**fetching)})
     site.answers["/a.png"] = (200, {}, picture("red"))
@@ -42,7 +44,7 @@ def test_sources_from_everywhere_and_outputs_in_the_bucket(system: Factory, buck
     assert list(colours.values()) == [(255, 0, 0), (0, 128, 0), (0, 0, 255)]
     assert sum(key.startswith("dtqs/") for key in bucket.listed()) == 4  # the upload and three outputs
     assert {path.name for path in (one.folder / "files").rglob("*") if path.is_file()} <= {"stored"}, (
-        "only workers' notes of what is in the bucket"
+        "only the workers' lists of files in the bucket"
     )
 
     large = b"0123456789abcdef" * (9 << 16)

@@ -1,4 +1,4 @@
-"""`dtqs up` and `dtqs down`: what they start, restart, keep and leave behind."""
+"""`dtqs up` and `dtqs down`: starts, restarts, kept data and clean ends."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ class Sandbox:
         }
 
     def run(self, *arguments: str, status: int = 0) -> str:
-        """Run a dtqs command in the folder; return what it prints."""
+        """Run a dtqs command in the folder; return its output."""
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
@@ -59,7 +59,7 @@ class Sandbox:
         return [pid for name in names if (pid := self.pid(name))]
 
     def echo(self, text: str) -> None:
-        """Submit a task and see it completed."""
+        """Submit a task and check that it completes."""
         assert text in self.run("submit", "echo", f"text={text}", "--wait", "--json")
 
     def is_ready(self) -> bool:
@@ -80,8 +80,8 @@ def sandbox(servers_dir: Path, request: pytest.FixtureRequest) -> Iterator[Sandb
     assert one.pids() == []
 
 
-def test_what_was_submitted_before_a_crash_is_there_after_it(sandbox: Sandbox) -> None:
-    # not 8080, which a neighbour may take in between
+def test_tasks_submitted_before_a_crash_are_kept(sandbox: Sandbox) -> None:
+    # not 8080, which another program may take in between
     sandbox.run("up", "--detach", "--workers", "1", "--api-port", str(free_ports(1)[0]))
     sandbox.echo("before")
     client = sandbox.places.client_env.read_text()
@@ -94,14 +94,14 @@ def test_what_was_submitted_before_a_crash_is_there_after_it(sandbox: Sandbox) -
     assert wait_gone(everything, Deadline(10))
     assert "runs already" not in sandbox.run("up", "--detach")
     assert sandbox.places.client_env.read_text() == client, (
-        "the same key, and the same port although processes of the API outlived it"
+        "the same key and port, although processes of the API outlived the sandbox"
     )
     assert "completed" in sandbox.run("tasks")
     sandbox.echo("after")
     assert "workers = 1" in sandbox.places.ini.read_text()
 
 
-def test_nothing_outlives_a_killed_sandbox_and_what_dies_is_started_again(sandbox: Sandbox) -> None:
+def test_dead_parts_are_restarted_and_all_end_with_a_killed_sandbox(sandbox: Sandbox) -> None:
     sandbox.run("up", "--detach", "--workers", "1")
     before = {name: sandbox.pid(name) for name in _PARTS}
     for pid in before.values():
@@ -123,7 +123,7 @@ def test_ctrl_c_stops_everything(sandbox: Sandbox) -> None:
     process = subprocess.Popen(
         sandbox.command("up", "--workers", "1"), cwd=sandbox.folder, env=sandbox.environment(), stdout=log, stderr=log
     )
-    eventually(lambda: "Ctrl-C" in (sandbox.folder / "out").read_text(), 60, "it says how to stop it")
+    eventually(lambda: "Ctrl-C" in (sandbox.folder / "out").read_text(), 60, "the output says how to stop it")
     everything = sandbox.pids()
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0
@@ -131,7 +131,7 @@ def test_ctrl_c_stops_everything(sandbox: Sandbox) -> None:
     log.close()
 
 
-def test_two_sandboxes_run_side_by_side_and_a_second_start_says_so(sandbox: Sandbox) -> None:
+def test_two_sandboxes_run_side_by_side_and_a_second_start_reports_the_first(sandbox: Sandbox) -> None:
     sandbox.run("up", "--detach", "--workers", "1")
     sandbox.run("up", "--detach", "--workers", "1", "--var", "other")
     try:
@@ -146,19 +146,19 @@ def test_two_sandboxes_run_side_by_side_and_a_second_start_says_so(sandbox: Sand
             ).status_code
             == 401
         )
-        told = sandbox.run("up", "--detach")
-        assert "runs already" in told
-        assert f"open {ours['DTQS_URL']}/ in a browser" in told
-        assert "dtqs mails" in told
+        output = sandbox.run("up", "--detach")
+        assert "runs already" in output
+        assert f"open {ours['DTQS_URL']}/ in a browser" in output
+        assert "dtqs mails" in output
     finally:
         sandbox.run("down", "--var", "other")
     sandbox.echo("ours is still there")
 
 
-def test_the_servers_start_before_there_are_packages_and_end_with_what_began_them(sandbox: Sandbox) -> None:
+def test_the_servers_start_without_packages_and_end_with_the_command_that_started_them(sandbox: Sandbox) -> None:
     reading, report = os.pipe()
     word, writing = os.pipe()
-    # without site-packages: as in a first bin/quickstart, which installs them meanwhile
+    # without site-packages, as in a first bin/quickstart, which installs them meanwhile
     command = [sys.executable, "-S", "-m", "dtqs.sandbox", str(sandbox.places.var), "", "", str(report), str(word)]
     process = subprocess.Popen(
         command, cwd=sandbox.folder, env=sandbox.environment(), pass_fds=[report, word], start_new_session=True
@@ -170,5 +170,5 @@ def test_the_servers_start_before_there_are_packages_and_end_with_what_began_the
     os.close(writing)
     assert process.wait(60) == os.EX_UNAVAILABLE
     assert wait_gone(started, Deadline(0))
-    with os.fdopen(reading, encoding="utf-8") as told:
-        assert "error: the command that started the servers ended" in told.read()
+    with os.fdopen(reading, encoding="utf-8") as output:
+        assert "error: the command that started the servers ended" in output.read()

@@ -17,7 +17,7 @@ def gateway() -> Iterator[Gateway]:
     server.stop()
 
 
-def test_messages_are_sent_once_retried_when_asked_to_and_taken_in_turn(system: Factory, gateway: Gateway) -> None:
+def test_messages_are_retried_on_request_and_wait_for_their_turn(system: Factory, gateway: Gateway) -> None:
     keys = {"provider": "twilio", "account_sid": "AC1", "auth_token": TOKEN, "base_url": gateway.url, "sender": "DTQS"}
     running = system({"processor:sms": {**keys, "recipient_per_minute": 240, "recipient_burst": 1}})
     refusal = running.client.post("/submit", json={"task_type": "sms", "payload": {"to": "0151", "text": ""}})
@@ -28,7 +28,7 @@ def test_messages_are_sent_once_retried_when_asked_to_and_taken_in_turn(system: 
     first = running.submit({"to": TO, "text": "one"}, "sms")
     sent = running.wait_for(first)
     assert (sent["status"], sent["result"]["status"], sent["attempt"]) == ("completed", "queued", 2)
-    # the next one has to wait for its turn, which costs it no attempt
+    # the next messages wait for their turn, which spends no attempt
     others = [running.submit({"to": TO, "text": text}, "sms") for text in ("two", "three")]
     assert [(task["status"], task["attempt"]) for task in map(running.wait_for, others)] == [("completed", 1)] * 2
     assert sorted(asked.form["Body"] for asked in gateway.asked) == ["one", "one", "three", "two"]

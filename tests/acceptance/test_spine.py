@@ -1,4 +1,7 @@
-"""The main job through the front doors: a photograph becomes thumbnails while a client watches, and a client that retries loses and doubles nothing."""
+"""The main use through HTTP: a photograph becomes thumbnails while a client watches.
+
+A client that repeats its submits loses and doubles no task.
+"""
 
 import hashlib
 import threading
@@ -17,13 +20,13 @@ PHOTOGRAPH = Path(__file__).parents[2] / "docs" / "media" / "rocket.jpg"
 SOI = b"\xff\xd8\xff"
 
 
-def test_a_photograph_comes_back_as_thumbnails_while_its_client_watches(trial: Try) -> None:
+def test_a_client_watches_its_photograph_become_thumbnails(trial: Try) -> None:
     system = trial(api=True)
     upload = system.client.post("/files", content=PHOTOGRAPH.read_bytes(), headers={"Content-Type": "image/jpeg"})
     assert upload.status_code == 201, upload.text
     accepted = system.client.post("/submit", json={"task_type": "image", "payload": {"source": upload.json()["uri"]}})
     assert accepted.status_code == 202, accepted.text
-    # with the ticket in its link, and no key
+    # with the ticket in the link, without a key
     with httpx.Client(base_url=system.url) as anybody:
         reader = Reader(anybody, accepted.json()["links"]["sse"]).wait_end()
     names = reader.names
@@ -42,7 +45,7 @@ def test_a_photograph_comes_back_as_thumbnails_while_its_client_watches(trial: T
     system.check()
 
 
-def test_a_picture_whose_worker_is_killed_has_the_outputs_of_one_attempt(trial: Try) -> None:
+def test_an_image_whose_worker_was_killed_has_the_outputs_of_one_attempt(trial: Try) -> None:
     system = trial({"pool:default": {"workers": 1}}, api=True)
     uri = system.client.post("/files", content=PHOTOGRAPH.read_bytes()).json()["uri"]
     task_id = system.submit({"source": uri}, "image", max_retries=1)
@@ -56,13 +59,13 @@ def test_a_picture_whose_worker_is_killed_has_the_outputs_of_one_attempt(trial: 
 
 
 class Client:
-    """Submits, and says it again under the same Idempotency-Key until it has a 202: as an application should."""
+    """Submits, and repeats each submit with its Idempotency-Key until a 202, as an application should."""
 
     def __init__(self, system: Trial, end: threading.Event) -> None:
         self._http = httpx.Client(base_url=system.url, headers=system.client.headers, timeout=10)
         self._end = end
         self.accepted: list[str] = []
-        self.said_again = 0
+        self.repeats = 0
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -81,8 +84,8 @@ class Client:
             try:
                 response = self._http.post("/submit", json=body, headers=headers)
             except httpx.TransportError:
-                self.said_again += 1
-                # the next API is on its way; a connection refused comes back at once
+                self.repeats += 1
+                # the next API is starting; a refused connection fails at once
                 self._end.wait(0.02)
                 continue
             assert response.status_code == 202, response.text
@@ -90,13 +93,13 @@ class Client:
             return
 
 
-def test_an_api_killed_during_submits_loses_and_doubles_nothing(trial: Try) -> None:
+def test_an_api_killed_during_submits_loses_and_doubles_no_task(trial: Try) -> None:
     system = trial({"api": {"workers": 2}}, api=True)
     plain: list[str] = []
     end = threading.Event()
 
     def submit_plainly() -> None:
-        # what has no key and no reply may be there or not; what got its 202 must be
+        # without a key and a reply the task may exist or not; after a 202 it must exist
         with httpx.Client(base_url=system.url, headers=system.client.headers, timeout=10) as http:
             while not end.is_set():
                 try:
@@ -113,26 +116,26 @@ def test_an_api_killed_during_submits_loses_and_doubles_nothing(trial: Try) -> N
     thread.start()
     try:
         for _ in range(2):
-            many(clients, 200)
+            wait_for_more(clients, 200)
             system.kill_api()
             system.start_api()
-        many(clients, 100)
+        wait_for_more(clients, 100)
     finally:
         end.set()
         for client in clients:
             client.join()
         thread.join(30)
     keyed = [task_id for client in clients for task_id in client.accepted]
-    assert sum(client.said_again for client in clients) > 0, "nobody was interrupted"
+    assert sum(client.repeats for client in clients) > 0, "the kills interrupted no submit"
     assert len(set(keyed)) == len(keyed)
     assert set(system.outcomes([*keyed, *plain], 30)) == {"completed"}
     system.done()
-    # one task for each key, however often it was said
+    # one task for each key, whatever the number of submits
     keys = system.rows("SELECT count(*), count(DISTINCT payload ->> 'key') FROM tasks WHERE payload::jsonb ? 'key'")
     assert keys == [(len(keyed), len(keyed))]
     assert system.spent().keys() == {1}
 
 
-def many(clients: Sequence[Client], more: int) -> None:
+def wait_for_more(clients: Sequence[Client], more: int) -> None:
     at = sum(len(client.accepted) for client in clients)
     eventually(lambda: sum(len(client.accepted) for client in clients) >= at + more, 20, "submits are accepted")

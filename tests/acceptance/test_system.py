@@ -1,4 +1,4 @@
-"""The thinnest line through everything: submitted over HTTP, claimed, run, finished, seen."""
+"""The shortest path through the whole system: a task is submitted over HTTP, claimed, run, finished and read."""
 
 import os
 from typing import Any
@@ -21,7 +21,7 @@ def test_a_submitted_task_comes_back_completed(system: Factory) -> None:
     assert task["attempt"] == 1
 
 
-def test_an_array_of_tasks_is_worked_off_and_the_audit_finds_nothing(system: Factory) -> None:
+def test_an_array_of_tasks_completes_and_the_audit_finds_no_violation(system: Factory) -> None:
     running = system()
     running.submit_many(300)
     assert running.wait_all() == {"completed": 300}
@@ -29,7 +29,7 @@ def test_an_array_of_tasks_is_worked_off_and_the_audit_finds_nothing(system: Fac
     assert audit.returncode == 0, audit.stdout + audit.stderr
 
 
-def test_a_drained_supervisor_ends_with_status_0_and_its_tasks_are_done_by_the_next(system: Factory) -> None:
+def test_a_drained_supervisor_ends_with_status_0_and_the_next_one_does_new_tasks(system: Factory) -> None:
     running = system()
     assert running.stop_supervisor() == 0
     task_id = running.submit()
@@ -37,7 +37,7 @@ def test_a_drained_supervisor_ends_with_status_0_and_its_tasks_are_done_by_the_n
     assert running.wait_for(task_id)["status"] == "completed"
 
 
-def test_an_api_before_a_read_only_database_is_not_ready(system: Factory) -> None:
+def test_an_api_on_a_read_only_database_is_not_ready(system: Factory) -> None:
     one = system(supervisor=False)
     with psycopg.connect(one.dsn, autocommit=True) as connection:
         connection.execute(
@@ -45,7 +45,10 @@ def test_an_api_before_a_read_only_database_is_not_ready(system: Factory) -> Non
                 sql.Identifier(one.dsn.rpartition("/")[2])
             )
         )
-        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        others = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
         connection.execute(others)
     answer = eventually(
         lambda: (found := one.client.get("/readyz")).json()["postgresql"]["state"] == "read-only" and found
@@ -57,7 +60,7 @@ def test_an_api_before_a_read_only_database_is_not_ready(system: Factory) -> Non
 
 
 @pytest.mark.parametrize("part", ["supervisor", "api"])
-def test_code_that_is_too_old_for_the_schema_ends_and_says_so(system: Factory, part: str) -> None:
+def test_code_that_is_too_old_for_the_schema_ends_with_the_reason(system: Factory, part: str) -> None:
     one = system(api=False, supervisor=False)
     with psycopg.connect(one.dsn, autocommit=True) as connection:
         connection.execute("UPDATE settings SET value = '99' WHERE name IN ('schema_version', 'schema_compatible')")
@@ -65,7 +68,7 @@ def test_code_that_is_too_old_for_the_schema_ends_and_says_so(system: Factory, p
     assert "update DTQS on this host" in one.log(part)
 
 
-def test_an_api_takes_no_tasks_while_the_schema_is_one_for_newer_code(system: Factory) -> None:
+def test_an_api_refuses_tasks_while_the_schema_needs_newer_code(system: Factory) -> None:
     one = system(supervisor=False)
     echo, upload = (
         {"task_type": "echo", "payload": {}},
@@ -78,7 +81,7 @@ def test_an_api_takes_no_tasks_while_the_schema_is_one_for_newer_code(system: Fa
 
     def put(**versions: int) -> None:
         with psycopg.connect(one.dsn) as connection:
-            connection.execute("ALTER TABLE settings DISABLE TRIGGER USER")  # it would not let the version be set back
+            connection.execute("ALTER TABLE settings DISABLE TRIGGER USER")  # the trigger forbids lower versions
             for name, version in versions.items():
                 connection.execute("UPDATE settings SET value = to_jsonb(%s::int) WHERE name = %s", (version, name))
             connection.execute("ALTER TABLE settings ENABLE TRIGGER USER")
@@ -88,18 +91,21 @@ def test_an_api_takes_no_tasks_while_the_schema_is_one_for_newer_code(system: Fa
         return str(answer.json()["detail"]) if answer.status_code == 503 else ""
 
     put(schema_version=99, schema_compatible=99)
-    said = eventually(lambda: refused("/submit", json=echo), 10, "submits are refused")
-    assert said.startswith(
+    detail = eventually(lambda: refused("/submit", json=echo), 10, "submits are refused")
+    assert detail.startswith(
         "this API takes no tasks: the schema of the database has version 99, for DTQS from version 99"
     )
-    assert said.endswith(f"; this one knows {SCHEMA_VERSION}: update DTQS on this host")
+    assert detail.endswith(f"; this one knows {SCHEMA_VERSION}: update DTQS on this host")
     assert (
-        refused("/files", **upload) == refused(f"/tasks/{task_id}/cancel") == refused(f"/tasks/{task_id}/retry") == said
+        refused("/files", **upload)
+        == refused(f"/tasks/{task_id}/cancel")
+        == refused(f"/tasks/{task_id}/retry")
+        == detail
     )
-    assert one.task(task_id)["status"] == "pending", "what only reads goes on"
+    assert one.task(task_id)["status"] == "pending", "requests that only read are answered"
     ready = one.client.get("/readyz")
     assert (ready.status_code, ready.json()["status"]) == (503, "unready")
-    assert said.endswith(ready.json()["reason"])
+    assert detail.endswith(ready.json()["reason"])
     assert ready.json()["reason"] in one.run("doctor").stdout
     put(**before)
     eventually(lambda: one.client.post("/submit", json=echo).status_code == 202, 10, "submits are accepted")

@@ -1,4 +1,4 @@
-"""Films as their viewers get them: through the API, in a player and in a browser."""
+"""Videos as viewers get them: through the API, in a player and in a browser."""
 
 import json
 import os
@@ -20,8 +20,8 @@ from tests.support.fix_system import System
 from tests.support.helpers import eventually
 
 OUTPUTS = [
-    {"name": "stream", "format": "hls", "renditions": [{"short_side": 64}, {"short_side": 32}], "segment_seconds": 1, "speed": "ultrafast",
-     "subtitles": {"mode": "carry", "language": "en", "title": "English"}},
+    {"name": "stream", "format": "hls", "renditions": [{"short_side": 64}, {"short_side": 32}], "segment_seconds": 1,
+     "speed": "ultrafast", "subtitles": {"mode": "carry", "language": "en", "title": "English"}},
     {"name": "film", "format": "mp4", "speed": "ultrafast"},
     {"name": "web", "format": "webm", "speed": "ultrafast"},
 ]  # fmt: skip
@@ -29,7 +29,10 @@ PAGE = """<!doctype html><body><script>
 async function see(name, address) {
   const video = Object.assign(document.createElement("video"), {muted: true, src: address, playbackRate: 4});
   document.body.append(video);
-  const told = new Promise(done => { video.onended = () => done("ended"); video.onerror = () => done("error " + video.error.message); });
+  const told = new Promise(done => {
+    video.onended = () => done("ended");
+    video.onerror = () => done("error " + video.error.message);
+  });
   await new Promise(done => video.onloadedmetadata = done);
   video.currentTime = 1.5;
   await video.play().catch(() => {});
@@ -50,7 +53,7 @@ async function see(name, address) {
 
 @pytest.fixture(scope="module")
 def made(shared: System, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A film with subtitles, uploaded, and made into a stream and two films; by the outputs' names."""
+    """The outputs of an uploaded video with subtitles, a stream and two videos, by their names."""
     folder = tmp_path_factory.mktemp("film")
     (folder / "text.srt").write_text("1\n00:00:00,500 --> 00:00:02,500\nHello\n", encoding="utf-8")
     ffmpeg(
@@ -74,7 +77,7 @@ def address(output: dict[str, Any]) -> str:
     return f"/files/{output['uri'].removeprefix('upload:')}"
 
 
-def test_a_stream_plays_from_what_the_api_serves(shared: System, made: dict[str, Any]) -> None:
+def test_a_stream_plays_from_the_api(shared: System, made: dict[str, Any]) -> None:
     key = ("-headers", f"Authorization: Bearer {shared.key}\r\n")
     url = shared.url + address(made["stream"])
     streams = json.loads(
@@ -94,9 +97,7 @@ def test_a_stream_plays_from_what_the_api_serves(shared: System, made: dict[str,
     assert quarters(picture_at(url, 0, *key)) == list(QUARTERS)
 
 
-def test_a_streams_playlists_name_files_that_are_there_in_their_whole_length(
-    shared: System, made: dict[str, Any]
-) -> None:
+def test_a_streams_playlists_cover_the_whole_length_of_its_files(shared: System, made: dict[str, Any]) -> None:
     names = [
         "stream",
         "stream/64p.m3u8",
@@ -126,7 +127,7 @@ def test_a_streams_playlists_name_files_that_are_there_in_their_whole_length(
 
 @contextmanager
 def _served(shared: System, films: dict[str, str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A site that shows the films, and hands them on from the API with the key that a browser has not."""
+    """Serve a page with the videos, and pass their files on from the API with its key, which the browser lacks."""
     seen: list[dict[str, Any]] = []
 
     class Site(BaseHTTPRequestHandler):
@@ -152,7 +153,7 @@ def _served(shared: System, films: dict[str, str]) -> Iterator[tuple[str, list[d
             for name, value in {**headers, "Content-Length": str(len(content))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            with suppress(ConnectionError):  # a player that has seen enough goes away
+            with suppress(ConnectionError):  # a player closes the connection once it has enough
                 self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
@@ -168,7 +169,7 @@ def _served(shared: System, films: dict[str, str]) -> Iterator[tuple[str, list[d
             thread.join(10)
 
 
-def test_films_play_in_a_browser_from_the_middle_to_their_end(
+def test_videos_play_in_a_browser_from_the_middle_to_the_end(
     chromium: str, shared: System, made: dict[str, Any], tmp_path: Path
 ) -> None:
     films = {name: address(made[name]) for name in ("film", "web", "stream")}
@@ -184,13 +185,13 @@ def test_films_play_in_a_browser_from_the_middle_to_their_end(
         with (tmp_path / "log").open("wb") as log:
             browser = subprocess.Popen([chromium, *options, url], stdout=log, stderr=log, start_new_session=True)
         try:
-            eventually(lambda: seen, 30, "the browser has seen the films")
+            eventually(lambda: seen, 30, "the browser has played the videos")
         finally:
-            os.killpg(browser.pid, signal.SIGKILL)  # what is started may be a script that starts the browser
+            os.killpg(browser.pid, signal.SIGKILL)  # the program may be a script that starts the browser
             browser.wait(10)
     for name in films:
         assert seen[0][name]["how"] == "ended", seen
-        # of a stream it takes the size that it likes
+        # the player of a stream chooses its own rendition
         assert seen[0][name]["size"] in ([96, 64], [48, 32] if name == "stream" else None)
         assert abs(seen[0][name]["seconds"] - 3) < 0.15
         red, green, blue, yellow = (seen[0][name]["colours"][at : at + 3] for at in (0, 4, 8, 12))

@@ -1,4 +1,4 @@
-"""The dashboard's side of the API: logins, where requests come from, its files, and the whole system for who may see it."""
+"""The dashboard's side of the API: logins, origins of requests, static files and the overview of the whole system."""
 
 import time
 from collections.abc import Iterator
@@ -15,20 +15,22 @@ from tests.support.helpers import eventually
 
 _ADD_ROWS = """
     INSERT INTO logs (task_id, event, level, message, at)
-    SELECT gen_random_uuid(), 'log', 'info', repeat(md5(i::text), 8), now() FROM generate_series(1, 40000) i RETURNING 1"""
+    SELECT gen_random_uuid(), 'log', 'info', repeat(md5(i::text), 8), now()
+    FROM generate_series(1, 40000) i
+    RETURNING 1"""
 HERE = {"Sec-Fetch-Site": "same-origin"}
 
 
 @contextmanager
 def log_in(system: System, secret: str) -> Iterator[httpx.Client]:
-    """A client that has a session and no key."""
+    """Open a client with a session and without a key."""
     with httpx.Client(base_url=system.url, headers=HERE, timeout=30) as client:
         answer = client.post("/session", json={"api_key": secret})
         assert answer.status_code == 200, answer.text
         yield client
 
 
-def test_a_login_is_a_cookie_that_scripts_and_other_sites_do_not_get(shared: System) -> None:
+def test_a_login_cookie_is_hidden_from_scripts_and_other_sites(shared: System) -> None:
     with log_in(shared, shared.key) as client:
         (cookie,) = client.cookies.jar
         assert (cookie.has_nonstandard_attr("HttpOnly"), cookie.get_nonstandard_attr("SameSite"), cookie.path) == (
@@ -61,13 +63,13 @@ def test_behind_https_the_cookie_is_for_https_only(shared: System) -> None:
 
 
 @pytest.mark.parametrize("body", [b'{"api_key": "dtqs_no_such_key"}', b"{}", b"[]", b"no json", b'{"api_key": 1}'])
-def test_what_is_no_key_of_ours_logs_nobody_in(shared: System, body: bytes) -> None:
+def test_a_login_without_a_valid_key_is_refused(shared: System, body: bytes) -> None:
     answer = httpx.post(f"{shared.url}/session", content=body, headers=HERE)
     assert answer.status_code == (403 if b"dtqs" in body else 422)
     assert "set-cookie" not in answer.headers
 
 
-def test_a_cookie_that_was_tampered_with_is_none(shared: System) -> None:
+def test_a_changed_cookie_is_refused(shared: System) -> None:
     with log_in(shared, shared.key) as client:
         good = next(iter(client.cookies.jar)).value or ""
     for value in (
@@ -82,7 +84,7 @@ def test_a_cookie_that_was_tampered_with_is_none(shared: System) -> None:
     assert httpx.get(f"{shared.url}/tasks", headers={"Cookie": f"dtqs_session={good}"}).status_code == 200
 
 
-def test_a_session_may_do_what_its_key_may_and_ends_with_it(shared: System, new_key: NewKey) -> None:
+def test_a_session_has_the_scopes_of_its_key_and_ends_with_it(shared: System, new_key: NewKey) -> None:
     secret = new_key("leaver", "read").headers["authorization"].removeprefix("Bearer ")
     with log_in(shared, secret) as client:
         assert client.get("/tasks").status_code == 200
@@ -107,7 +109,9 @@ def test_a_session_may_do_what_its_key_may_and_ends_with_it(shared: System, new_
         ({}, 403),
     ],
 )
-def test_only_our_own_pages_may_change_anything_by_cookie(shared: System, headers: dict[str, str], status: int) -> None:
+def test_only_the_dashboards_own_pages_may_change_tasks_by_cookie(
+    shared: System, headers: dict[str, str], status: int
+) -> None:
     with log_in(shared, shared.key) as client:
         client.headers = httpx.Headers({name: value.replace("HERE", shared.url) for name, value in headers.items()})
         task_id = shared.submit({}, delay_seconds=60)
@@ -115,11 +119,11 @@ def test_only_our_own_pages_may_change_anything_by_cookie(shared: System, header
         assert client.delete("/session").status_code == (204 if status == 200 else 403)
         assert shared.task(task_id)["status"] == ("cancelled" if status == 200 else "pending")
         assert shared.client.post(f"/tasks/{task_id}/retry", headers=headers).status_code in (202, 409), (
-            "a key is no cookie: who has it may be anywhere"
+            "a request with a key is not a cookie request: its origin does not matter"
         )
 
 
-def test_a_login_cannot_be_made_for_somebody_by_another_site(shared: System) -> None:
+def test_another_site_cannot_log_a_browser_in(shared: System) -> None:
     answer = httpx.post(
         f"{shared.url}/session", json={"api_key": shared.key}, headers={"Origin": "http://evil.example"}
     )
@@ -127,7 +131,7 @@ def test_a_login_cannot_be_made_for_somebody_by_another_site(shared: System) -> 
     assert "set-cookie" not in answer.headers
 
 
-def test_without_keys_other_sites_may_still_change_nothing(system: Factory) -> None:
+def test_without_keys_other_sites_cannot_change_anything(system: Factory) -> None:
     open_to_all = system({"api": {"auth": "off"}}, supervisor=False)
     assert httpx.get(f"{open_to_all.url}/session").json() == {
         "auth": False,
@@ -137,7 +141,7 @@ def test_without_keys_other_sites_may_still_change_nothing(system: Factory) -> N
     }
     task = {"task_type": "echo", "payload": {}}
     assert httpx.post(f"{open_to_all.url}/submit", json=task).status_code == 202, (
-        "what is no browser says nothing of where it comes from"
+        "a client that is not a browser sends no origin"
     )
     assert httpx.post(f"{open_to_all.url}/submit", json=task, headers=HERE).status_code == 202
     assert (
@@ -146,8 +150,8 @@ def test_without_keys_other_sites_may_still_change_nothing(system: Factory) -> N
     assert httpx.get(f"{open_to_all.url}/overview").status_code == 200
 
 
-def test_without_keys_a_name_of_another_site_that_leads_to_us_opens_nothing(system: Factory) -> None:
-    """DNS rebinding: to the browser the attacker's page and we are one site, but the name is still the attacker's."""
+def test_without_keys_requests_to_a_foreign_host_name_are_refused(system: Factory) -> None:
+    """Simulate DNS rebinding: the attacker's name leads to this server, so the browser sees one site."""
     open_to_all = system({"api": {"auth": "off", "public_url": "https://Queue.Example/dtqs"}}, supervisor=False)
     port = open_to_all.url.rpartition(":")[2]
 
@@ -192,7 +196,7 @@ def test_without_keys_a_name_of_another_site_that_leads_to_us_opens_nothing(syst
         assert ask("GET", "/tasks", host).status_code == 200, host
 
 
-def test_a_browser_gets_the_dashboard_and_what_it_loads_may_be_kept(shared: System) -> None:
+def test_a_browser_gets_the_dashboard_and_may_cache_its_files(shared: System) -> None:
     page = httpx.get(shared.url, headers={"Accept": "text/html,*/*"})
     policy = page.headers["content-security-policy"]
     for rule in (
@@ -246,7 +250,7 @@ def test_an_open_stream_of_the_overview_ends_with_its_key(shared: System, new_ke
     assert client.get("/overview").status_code == 401
 
 
-def test_many_searches_of_the_log_wait_their_turn_and_keep_no_reading_waiting(shared: System) -> None:
+def test_many_searches_of_the_log_do_not_delay_readings(shared: System) -> None:
     shared.wait_for(shared.submit({"sleep_seconds": 0.1}))
     assert len(shared.rows(_ADD_ROWS)) == 40000
     with (
@@ -272,7 +276,7 @@ def test_many_searches_of_the_log_wait_their_turn_and_keep_no_reading_waiting(sh
     assert shared.client.get("/logs", params={"search": "no such text"}).status_code == 200
 
 
-def test_an_overview_shows_the_system_and_streams_it(shared: System) -> None:
+def test_the_overview_and_its_stream_show_the_system(shared: System) -> None:
     shared.wait_for(shared.submit({"fail": "permanent"}))
     document = shared.client.get("/overview").json()["reading"]
     assert (document["database"]["state"], document["broker"]["state"], len(document["workers"])) == ("ok", "ok", 1)
@@ -295,7 +299,7 @@ def test_an_overview_shows_the_system_and_streams_it(shared: System) -> None:
     assert set(second["point"]) >= {"at", "submitted", "pending", "wait_p50", "busy"}
 
 
-def test_the_newest_rows_of_all_logs_are_found_by_level_text_and_task(shared: System) -> None:
+def test_log_rows_are_found_by_level_text_and_task(shared: System) -> None:
     task_id = shared.submit({"fail": "permanent"})
     shared.wait_for(task_id)
 

@@ -1,4 +1,4 @@
-"""The dashboard in a real headless Chromium: what people do with it, what happens while servers go and come, and what hostile tasks cannot do."""
+"""The dashboard in a real headless Chromium: normal use, restarts of the API, and attacks through hostile tasks."""
 
 import os
 import signal
@@ -18,13 +18,13 @@ _CONTRAST = (Path(__file__).parents[1] / "data/contrast.js").read_text(encoding=
 
 
 def kill_api(system: System) -> None:
-    """Kill every process of it at once."""
+    """Kill every process of the API at once."""
     assert system.api
     os.killpg(system.api.pid, signal.SIGKILL)
     system.api.wait(10)
 
 
-def test_a_photograph_is_submitted_and_its_thumbnails_are_seen(page: Page, shared: System) -> None:
+def test_a_photograph_is_submitted_and_its_thumbnails_are_shown(page: Page, shared: System) -> None:
     go(page, "submit?task_type=image")
     page.wait("input[type=file]")
     page.give_file("input[type=file]", PHOTO)
@@ -42,7 +42,7 @@ def test_a_photograph_is_submitted_and_its_thumbnails_are_seen(page: Page, share
     assert "thumb-480" not in page.text()
 
 
-def test_a_task_is_followed_over_a_restart_of_the_api(page: Page, shared: System) -> None:
+def test_a_task_page_follows_its_task_across_a_restart_of_the_api(page: Page, shared: System) -> None:
     task_id = shared.submit({"sleep_seconds": 20, "steps": 40})
     go(page, f"tasks/{task_id}")
     page.wait("#progress", "%")
@@ -57,7 +57,7 @@ def test_a_task_is_followed_over_a_restart_of_the_api(page: Page, shared: System
     page.wait("#verdict", "Healthy", 20)
 
 
-def test_markup_in_a_task_is_text_everywhere(page: Page, shared: System) -> None:
+def test_markup_in_a_task_is_shown_as_text_on_every_page(page: Page, shared: System) -> None:
     harm = {
         "text": MARKUP,
         MARKUP: [MARKUP],
@@ -107,7 +107,9 @@ def test_a_file_that_could_run_is_saved_and_never_shown(page: Page, shared: Syst
     assert page.count("#result figure a[download]") == 2
     assert page.count("#result img[alt=harm]") == 0
     eventually(
-        lambda: page.run("document.querySelector('#result img[alt=lie]').complete"), 5, "as a picture it was asked for"
+        lambda: page.run("document.querySelector('#result img[alt=lie]').complete"),
+        5,
+        "the browser tried to load it as an image",
     )
     answer = shared.client.get(f"/files/{uri.removeprefix('upload:')}")
     assert answer.headers["content-disposition"].startswith("attachment")
@@ -117,14 +119,13 @@ def test_a_file_that_could_run_is_saved_and_never_shown(page: Page, shared: Syst
 
 def test_another_sites_page_cannot_use_the_login(page: Page, shared: System, site: Site) -> None:
     task_id = shared.submit({}, delay_seconds=60)
-    # the same host, so that its pages are of the same site: the cookie would go along
+    # the same host, so its pages belong to the same site and the browser would send the cookie
     form = f'<form id=f method=post action="{shared.url}/tasks/{task_id}/cancel"></form>'
     site.answers["/"] = (200, {"Content-Type": "text/html"}, f"<!doctype html><title>evil</title>{form}".encode())
     go(page, "tasks")
     page.go(site.url("/"))
-    page.run(
-        f"fetch('{shared.url}/tasks/{task_id}/cancel', {{method: 'POST', credentials: 'include', mode: 'no-cors'}}).catch(() => 0)"
-    )
+    cancel = f"'{shared.url}/tasks/{task_id}/cancel', {{method: 'POST', credentials: 'include', mode: 'no-cors'}}"
+    page.run(f"fetch({cancel}).catch(() => 0)")
     assert (
         page.run(f"fetch('{shared.url}/tasks', {{credentials: 'include'}}).then((r) => r.ok, () => 'refused')")
         == "refused"
@@ -153,7 +154,7 @@ def test_many_tasks_are_retried_together(page: Page, shared: System) -> None:
     page.wait("tbody", first[-8:])
 
 
-def test_what_the_schema_says_is_asked_for_and_what_is_wrong_is_said_at_its_field(page: Page, shared: System) -> None:
+def test_the_form_follows_the_schema_and_shows_errors_at_their_fields(page: Page, shared: System) -> None:
     go(page, "submit?task_type=sms")
     page.type("#f-payload\\.to", "12345")
     page.type("#f-payload\\.text", "hello")
@@ -170,7 +171,7 @@ def test_what_the_schema_says_is_asked_for_and_what_is_wrong_is_said_at_its_fiel
 
 
 @pytest.mark.parametrize(("width", "height", "scheme"), [(1280, 900, "light"), (390, 844, "dark")])
-def test_every_page_can_be_read_on_a_screen_and_on_a_phone(
+def test_every_page_is_readable_on_a_screen_and_on_a_phone(
     page: Page, shared: System, width: int, height: int, scheme: str
 ) -> None:
     failed, running = (
@@ -193,7 +194,8 @@ def test_every_page_can_be_read_on_a_screen_and_on_a_phone(
         page.wait("main", "echo" if "submit" not in place else "outputs")
         assert page.run(_CONTRAST) == [], place
         assert page.run("document.documentElement.scrollWidth") <= width, place
-        unnamed = "[...document.querySelectorAll('input, select, textarea')].filter((one) => !one.labels.length && !one.getAttribute('aria-label')).length"
+        fields = "[...document.querySelectorAll('input, select, textarea')]"
+        unnamed = f"{fields}.filter((one) => !one.labels.length && !one.getAttribute('aria-label')).length"
         assert page.run(unnamed) == 0, place
     assert shared.client.post(f"/tasks/{running}/cancel").status_code == 202
     assert page.complaints() == []
@@ -209,16 +211,19 @@ def test_an_example_and_another_type_keep_the_file_that_was_uploaded(page: Page,
     page.run("[...document.querySelectorAll('form.submit > p button')].at(-1).click()")
     source = "document.getElementById('f-payload.source').value"
     assert page.run(source) == uploaded
-    assert page.run("document.getElementById('f-payload.outputs[2].name').value") == "full", "the rest is the example's"
+    assert page.run("document.getElementById('f-payload.outputs[2].name').value") == "full", (
+        "the other fields have the example's values"
+    )
     assert page.count("[id='u-payload.outputs[2].watermark.source']") == 1, "every source can be uploaded"
     page.run(
-        "{ const type = document.getElementById('task-type'); type.value = 'video'; type.dispatchEvent(new Event('change')); }"
+        "{ const type = document.getElementById('task-type'); type.value = 'video';"
+        " type.dispatchEvent(new Event('change')); }"
     )
     assert page.run(source) == uploaded
     assert page.complaints() == []
 
 
-def test_alarms_stand_on_every_page(page: Page, shared: System) -> None:
+def test_every_page_shows_the_alarms(page: Page, shared: System) -> None:
     go(page, "tasks")
     page.wait("#health.good")
     assert page.run("document.getElementById('alarms').hidden")

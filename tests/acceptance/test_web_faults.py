@@ -1,4 +1,4 @@
-"""The dashboard in a browser while servers stand still, go and come: it says what is away, never calls old values new, and comes back by itself."""
+"""The dashboard in a browser during outages: it names the missing server, marks old values, and recovers by itself."""
 
 import functools
 import os
@@ -19,13 +19,14 @@ from tests.support.relay import Relay
 _CONTRAST = (Path(__file__).parents[1] / "data/contrast.js").read_text(encoding="utf-8")
 _WATCH_ALERTS = """
     window.alerts = [];
-    new MutationObserver(() => document.querySelectorAll('main [role=alert]').forEach((one) => window.alerts.push(one.innerText)))
-        .observe(document.getElementById('main'), {childList: true, subtree: true})"""
+    const note = () =>
+        document.querySelectorAll('main [role=alert]').forEach((one) => window.alerts.push(one.innerText));
+    new MutationObserver(note).observe(document.getElementById('main'), {childList: true, subtree: true})"""
 
 
 @contextmanager
 def frozen(system: System) -> Iterator[None]:
-    """Stop every process of the API where it is, for a while."""
+    """Stop every process of the API during the block."""
     assert system.api
     os.killpg(system.api.pid, signal.SIGSTOP)
     try:
@@ -35,7 +36,7 @@ def frozen(system: System) -> Iterator[None]:
 
 
 def readings(page: Page) -> int:
-    """How many readings the page has had, as far as its charts show."""
+    """Return how many readings the page has had, as its charts show."""
     return int(page.run("document.querySelector('.chart [role=slider]')?.getAttribute('aria-valuemax') ?? 0"))
 
 
@@ -43,23 +44,23 @@ def has_more(page: Page, than: int) -> bool:
     return readings(page) > than
 
 
-def test_what_an_api_that_stands_still_showed_last_is_not_called_healthy(page: Page, shared: System) -> None:
+def test_values_of_a_frozen_api_are_marked_as_old_and_not_called_healthy(page: Page, shared: System) -> None:
     shared.wait_for(shared.submit({"fail": "permanent"}))
     page.wait("#failures", "permanent error")
     for place, old in (("overview", "#failures"), ("workers", "table")):
         go(page, place)
         page.wait(old)
         with frozen(shared):
-            told = "#verdict" if place == "overview" else "#alarms"
-            page.wait(told, "The API cannot be reached", 15)
-            assert "The data below is from" in page.text(told)
+            alert = "#verdict" if place == "overview" else "#alarms"
+            page.wait(alert, "The API cannot be reached", 15)
+            assert "The data below is from" in page.text(alert)
             assert "Healthy" not in page.text()
             assert page.count(f".stale {old}") == 1
             for scheme in ("light", "dark"):
                 page.look(1280, 900, scheme)
                 assert page.run(_CONTRAST) == [], (place, scheme)
                 page.run("document.querySelector('main').style.opacity = 0.55")
-                assert page.run(_CONTRAST) != [], "what shines through has less contrast"
+                assert page.run(_CONTRAST) != [], "transparent text has less contrast"
                 page.run("document.querySelector('main').style.opacity = ''")
         eventually(lambda: not page.count(".stale"), 15, f"{place} is live again")
         page.look(1280, 900)
@@ -69,10 +70,10 @@ def test_what_an_api_that_stands_still_showed_last_is_not_called_healthy(page: P
         page.wait(".stale", seconds=15)
         go(page, "submit")
         page.wait("h1", "Submit")
-        assert page.count(".stale") == 0, "it belongs to the page that was left"
+        assert page.count(".stale") == 0, "the mark belongs to the page that was left"
 
 
-def test_a_stream_that_ends_and_goes_on_at_once_is_no_alarm(browser: Browser, shared: System) -> None:
+def test_a_stream_that_reconnects_at_once_causes_no_alarm(browser: Browser, shared: System) -> None:
     relay = Relay(int(shared.url.rpartition(":")[2]))
     try:
         page = log_in(browser, shared, f"http://127.0.0.1:{relay.port}/")
@@ -92,7 +93,7 @@ def test_a_stream_that_ends_and_goes_on_at_once_is_no_alarm(browser: Browser, sh
         relay.close()
 
 
-def test_a_page_whose_key_is_revoked_shows_no_more(browser: Browser, shared: System, new_key: NewKey) -> None:
+def test_a_page_whose_key_is_revoked_shows_the_login(browser: Browser, shared: System, new_key: NewKey) -> None:
     page = browser.page(f"{shared.url}/")
     page.type("#api-key", new_key("leaver", "admin").headers["authorization"].removeprefix("Bearer "))
     page.click("#login")
@@ -104,7 +105,7 @@ def test_a_page_whose_key_is_revoked_shows_no_more(browser: Browser, shared: Sys
     page.close()
 
 
-def test_while_postgresql_is_away_the_page_opens_and_says_so(
+def test_the_page_opens_and_reports_an_outage_of_postgresql(
     browser: Browser, system: Factory, own_postgres: PrivatePostgres
 ) -> None:
     one = system(dsn=own_postgres.dsn)

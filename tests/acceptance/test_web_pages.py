@@ -1,4 +1,4 @@
-"""The dashboard's pages in a browser, one by one: what each shows of what there is, and that it stays true while one looks."""
+"""The dashboard's pages in a browser, one by one: they show the present data and stay up to date."""
 
 import json
 from collections.abc import Iterator
@@ -18,32 +18,34 @@ PHOTO = Path(__file__).parents[2] / "docs/media/rocket.jpg"
 MASKED: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data/masked.json").read_text(encoding="utf-8"))
 _ADD_ROWS = """
     INSERT INTO logs (task_id, event, attempt, level, message, data, at)
-    SELECT %s::uuid, 'progress', 1, 'info', 'step ' || i, '{"fraction": 0.5}', now() FROM generate_series(1, %s) i RETURNING 1"""
+    SELECT %s::uuid, 'progress', 1, 'info', 'step ' || i, '{"fraction": 0.5}', now()
+    FROM generate_series(1, %s) i
+    RETURNING 1"""
 
 
-def of_module(page: Page, script: str) -> Any:
-    """Evaluate an expression on what the dashboard's module format.js exports, as `format`."""
+def run_with_format(page: Page, script: str) -> Any:
+    """Evaluate an expression in which `format` is the dashboard's module format.js."""
     here = "document.querySelector('script[type=module]').src.replace('app.js', 'format.js')"
     return page.run(f"import({here}).then((format) => {script})")
 
 
-def test_the_same_is_masked_as_on_the_terminal(page: Page) -> None:
+def test_the_dashboard_masks_the_same_values_as_the_terminal(page: Page) -> None:
     values = json.dumps(
         [{"outer": [{name: value}]} for name in MASKED["secret_names"] for value in MASKED["secret_values"]]
     )
-    mask = of_module(page, "format.MASK")
-    assert of_module(page, f"{values}.map((one) => format.masked(one))") == [
+    mask = run_with_format(page, "format.MASK")
+    assert run_with_format(page, f"{values}.map((one) => format.masked(one))") == [
         {"outer": [{name: mask}]} for name in MASKED["secret_names"] for _ in MASKED["secret_values"]
     ]
     plain: list[object] = [{name: "shown"} for name in MASKED["plain_names"]]
     plain += [{"token": value} for value in MASKED["plain_values"]]
-    assert of_module(page, f"{json.dumps(plain)}.map((one) => format.masked(one))") == plain
-    assert of_module(
+    assert run_with_format(page, f"{json.dumps(plain)}.map((one) => format.masked(one))") == plain
+    assert run_with_format(
         page, f"{json.dumps([text for text, _ in MASKED['texts']])}.map((one) => format.masked([{{a: one}}])[0].a)"
     ) == [shown for _, shown in MASKED["texts"]]
 
 
-def test_what_is_invisible_in_a_text_is_made_visible(page: Page) -> None:
+def test_invisible_characters_are_made_visible(page: Page) -> None:
     for code in (
         0x1B,
         0x7F,
@@ -61,12 +63,12 @@ def test_what_is_invisible_in_a_text_is_made_visible(page: Page) -> None:
         0xE0041,
         0xD800,
     ):
-        shown = of_module(page, f"format.visible('a' + String.fromCodePoint({code}) + 'b')")
+        shown = run_with_format(page, f"format.visible('a' + String.fromCodePoint({code}) + 'b')")
         assert shown in (f"a\\u{code:04x}b", f"a\\u{{{code:x}}}b", f"a{chr(0x2400 + code)}b"), hex(code)
-    assert of_module(page, "format.visible('caf\\u00e9 \\ud83d\\ude80\\n\\t')") == "caf\u00e9 \U0001f680\n\t"
+    assert run_with_format(page, "format.visible('caf\\u00e9 \\ud83d\\ude80\\n\\t')") == "caf\u00e9 \U0001f680\n\t"
 
 
-def test_an_address_that_names_no_task_shows_nothing_else_as_one(page: Page, shared: System) -> None:
+def test_an_address_with_an_invalid_task_id_shows_no_file_as_a_task(page: Page, shared: System) -> None:
     task = {
         "task_id": "x",
         "task_type": "forged",
@@ -96,7 +98,7 @@ def test_an_address_that_names_no_task_shows_nothing_else_as_one(page: Page, sha
     assert page.complaints() == []
 
 
-def test_a_log_out_that_fails_is_told_and_tried_again(page: Page, shared: System) -> None:
+def test_a_failed_logout_is_reported_and_can_be_repeated(page: Page, shared: System) -> None:
     page.run("window.before = 1")
     page.send(
         "Network.emulateNetworkConditions",
@@ -114,7 +116,7 @@ def test_a_log_out_that_fails_is_told_and_tried_again(page: Page, shared: System
     assert page.run("fetch('tasks').then((answer) => answer.status)") == 401
 
 
-def test_the_log_of_a_running_task_goes_on_however_fast_it_reports_and_what_was_opened_stays_open(
+def test_the_log_of_a_fast_reporting_task_stays_up_to_date_and_open_details_stay_open(
     page: Page, shared: System
 ) -> None:
     task_id = shared.submit({"sleep_seconds": 20, "steps": 160})
@@ -126,11 +128,11 @@ def test_the_log_of_a_running_task_goes_on_however_fast_it_reports_and_what_was_
     assert page.count("#steps[open]") == 1
     eventually(lambda: page.count("#steps tbody tr") > seen + 8, 10, "more rows")
     assert page.count("#steps[open]") == 1
-    assert shared.task(task_id)["status"] == "in_progress", "all that was seen while it ran"
+    assert shared.task(task_id)["status"] == "in_progress", "the page showed all this while the task ran"
     assert shared.client.post(f"/tasks/{task_id}/cancel").status_code == 202
 
 
-def test_the_attempts_of_a_task_with_a_long_log_are_told_to_their_end(page: Page, shared: System) -> None:
+def test_the_attempts_of_a_task_with_a_long_log_show_their_end(page: Page, shared: System) -> None:
     task_id = shared.submit({"sleep_seconds": 1, "steps": 1})
     shared.wait_for(task_id, "in_progress")
     assert len(shared.rows(_ADD_ROWS, task_id, 7000)) == 7000
@@ -160,7 +162,7 @@ def test_a_task_is_not_submitted_without_the_file_that_is_being_uploaded(page: P
     page.wait("#task-status", "completed", 20)
 
 
-def test_the_list_of_tasks_is_live_and_find_looks_again(page: Page, shared: System) -> None:
+def test_the_list_of_tasks_is_live_and_find_searches_again(page: Page, shared: System) -> None:
     go(page, "tasks?tag=lively")
     page.wait("main", "No tasks match")
     task_id = shared.submit({"sleep_seconds": 3}, tags=["lively"])
@@ -175,7 +177,7 @@ def test_the_list_of_tasks_is_live_and_find_looks_again(page: Page, shared: Syst
     page.wait("tbody", second[-8:])
 
 
-def test_the_log_shows_what_a_row_was_found_by(page: Page, shared: System) -> None:
+def test_the_log_shows_the_text_that_a_search_matched(page: Page, shared: System) -> None:
     task_id = shared.submit({"fail_times": 1})
     shared.wait_for(task_id)
     go(page, f"log?task_id={task_id}")
@@ -186,7 +188,7 @@ def test_the_log_shows_what_a_row_was_found_by(page: Page, shared: System) -> No
     page.wait("main .error", "task_id: a task's whole id is allowed")
 
 
-def test_single_keys_can_be_switched_off(page: Page) -> None:
+def test_single_key_shortcuts_can_be_switched_off(page: Page) -> None:
     def press(key: str) -> None:
         for kind in ("keyDown", "keyUp"):
             page.send("Input.dispatchKeyEvent", {"type": kind, "key": key, "text": key if kind == "keyDown" else ""})
@@ -212,7 +214,7 @@ def test_single_keys_can_be_switched_off(page: Page) -> None:
     page.wait("h1", "Tasks")
 
 
-def test_charts_can_be_told_apart_without_colours_and_read_with_the_keyboard(page: Page, shared: System) -> None:
+def test_charts_are_readable_without_colours_and_with_the_keyboard(page: Page, shared: System) -> None:
     shared.wait_for(shared.submit())
     page.wait(".chart .legend", "submitted")
     dash = "[...chart.querySelectorAll('.plot .curve')].map((curve) => getComputedStyle(curve).strokeDasharray)"
@@ -238,9 +240,7 @@ def test_charts_can_be_told_apart_without_colours_and_read_with_the_keyboard(pag
 
 
 @pytest.mark.parametrize("scope", ["read", "admin"])
-def test_a_page_that_is_not_in_front_asks_for_nothing(
-    browser: Browser, shared: System, new_key: NewKey, scope: str
-) -> None:
+def test_a_hidden_page_sends_no_requests(browser: Browser, shared: System, new_key: NewKey, scope: str) -> None:
     secret = new_key(f"hidden-{scope}", scope).headers["authorization"].removeprefix("Bearer ")
     page = browser.page(f"{shared.url}/")
     page.type("#api-key", secret)
@@ -249,7 +249,8 @@ def test_a_page_that_is_not_in_front_asks_for_nothing(
     go(page, "log" if scope == "admin" else "overview")
     page.wait("main h2, main table")
     page.run(
-        "Object.defineProperty(document, 'hidden', {value: true, configurable: true}); document.dispatchEvent(new Event('visibilitychange'))"
+        "Object.defineProperty(document, 'hidden', {value: true, configurable: true});"
+        " document.dispatchEvent(new Event('visibilitychange'))"
     )
     page.run("new Promise((done) => setTimeout(done, 500))")
     count = "performance.getEntriesByType('resource').length"
@@ -257,11 +258,11 @@ def test_a_page_that_is_not_in_front_asks_for_nothing(
     page.run("new Promise((done) => setTimeout(done, 7000))")
     assert page.run(count) == before
     page.run("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
-    eventually(lambda: page.run(count) > before, 5, "it asks again")
+    eventually(lambda: page.run(count) > before, 5, "the page sends requests again")
     page.close()
 
 
-def test_what_a_reading_has_no_room_for_is_counted_and_said(page: Page, shared: System) -> None:
+def test_workers_beyond_the_size_of_a_reading_are_counted(page: Page, shared: System) -> None:
     page.wait("main", "1 worker on 1 node")
     with crowd(shared, 509):
         page.wait("main", "510 workers")
@@ -275,15 +276,18 @@ def test_a_worker_whose_heartbeat_is_late_is_marked(page: Page, shared: System) 
     assert page.count("tbody .why") == 0
     late = "UPDATE workers SET heartbeat_at = now() - interval '3.5 s' WHERE node_name = 'crowd' RETURNING 1"
     with crowd(shared, 1):
-        eventually(lambda: shared.rows(late) and "ago" in page.text("tbody .why"), 10, "its heartbeat is marked")
+        eventually(lambda: shared.rows(late) and "ago" in page.text("tbody .why"), 10, "the late heartbeat is marked")
 
 
 @contextmanager
 def crowd(system: System, count: int) -> Iterator[None]:
-    """So many more workers, of a node of their own, that do nothing."""
+    """Add idle workers, each on its own node, for the time of the block."""
     others = """
         INSERT INTO workers (id, node_id, boot_id, node_name, pool, slot, pid, state, heartbeat_at)
-        SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'crowd', 'default', i, i, 'ready', now() + interval '1 h' FROM generate_series(1, %s) i
+        SELECT
+            gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'crowd', 'default', i, i, 'ready',
+            now() + interval '1 h'
+        FROM generate_series(1, %s) i
         RETURNING id"""
     assert len(system.rows(others, count)) == count
     try:

@@ -60,7 +60,7 @@ def test_no_function_is_long_and_most_are_short() -> None:
     assert statistics.median(sizes.values()) <= 8
 
 
-def test_a_module_opens_with_what_it_is_for() -> None:
+def test_a_module_opens_with_a_short_docstring() -> None:
     openings = {path: ast.get_docstring(tree(path)) or "" for path in PRODUCT if path.name not in EXPLAINED_AT_LENGTH}
     assert {str(path): opening for path, opening in openings.items() if not 1 <= len(opening.splitlines()) <= 4} == {}
 
@@ -79,11 +79,11 @@ def words(path: Path) -> set[str]:
     return {word for name in names for word in re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower().split("_")}
 
 
-def test_no_module_is_a_drawer_for_everything() -> None:
+def test_no_module_has_a_catch_all_name() -> None:
     assert not {path.stem for path in PRODUCT} & FORBIDDEN_MODULES
 
 
-def test_nothing_is_left_for_later() -> None:
+def test_no_file_has_a_todo_comment() -> None:
     left = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
     assert [
         path for path in [*PRODUCT, *TESTS] if path != Path(__file__) and left.search(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Fixtures of the floor that kills, cuts and stops: servers of its own, shared by a module's tests."""
+"""Fixtures for tests that kill, cut and stop: servers that only the tests of one module share."""
 
 import secrets
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _READY_SECONDS = 60.0
 
 @pytest.fixture(scope="module")
 def mortal_postgres(servers_dir: Path) -> Iterator[PrivatePostgres]:
-    """A PostgreSQL that a module's tests may kill and freeze, if each leaves it running."""
+    """A PostgreSQL that a module's tests may kill and freeze. Each test must leave it running."""
     server = PrivatePostgres(servers_dir / f"postgresql-{secrets.token_hex(4)}", free_ports(1)[0])
     try:
         server.start()
@@ -35,7 +35,7 @@ def mortal_postgres(servers_dir: Path) -> Iterator[PrivatePostgres]:
 
 @pytest.fixture
 def mortal_dsn(mortal_postgres: PrivatePostgres) -> str:
-    """A fresh database there, with the schema."""
+    """A fresh database on it, with the schema."""
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(mortal_postgres.dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -46,7 +46,7 @@ def mortal_dsn(mortal_postgres: PrivatePostgres) -> str:
 
 @pytest.fixture(scope="module")
 def mortal_rabbitmq(servers_dir: Path) -> Iterator[PrivateRabbitmq]:
-    """A RabbitMQ that a module's tests may kill, freeze and alarm, if each leaves it running."""
+    """A RabbitMQ that a module's tests may kill, freeze and alarm. Each test must leave it running."""
     port, distribution_port, epmd_port = free_ports(3)
     server = PrivateRabbitmq(servers_dir / f"rabbitmq-{secrets.token_hex(4)}", port, distribution_port, epmd_port)
     try:
@@ -60,6 +60,6 @@ def mortal_rabbitmq(servers_dir: Path) -> Iterator[PrivateRabbitmq]:
 
 @pytest.fixture
 def mortal_amqp_url(mortal_rabbitmq: PrivateRabbitmq) -> str:
-    """Its virtual host, in which no earlier test has left a queue."""
+    """The URL of its virtual host, after the removal of a queue that an earlier test left."""
     delete_queue(mortal_rabbitmq.url)
     return mortal_rabbitmq.url

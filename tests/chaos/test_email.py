@@ -1,4 +1,7 @@
-"""A worker that dies between a mail and the server's answer: nobody knows whether it was taken, and it is not sent again unless the settings say so."""
+"""A worker that dies between an e-mail and the server's answer.
+
+Nobody knows whether the server took the e-mail. It is sent again only if the settings say so.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,13 +24,13 @@ def server(tmp_path: Path) -> Iterator[MailServerUnderTest]:
 
 
 @pytest.mark.parametrize(("on_ambiguous", "outcome", "mails"), [("fail", "failed", 1), ("retry", "completed", 2)])
-def test_a_worker_killed_before_the_answer_leaves_it_to_the_settings(
+def test_on_ambiguous_decides_after_a_worker_was_killed_before_the_answer(
     trial: Try, server: MailServerUnderTest, on_ambiguous: str, outcome: str, mails: int
 ) -> None:
     server.data_answers = ["stall"]
     system = trial({"pool:default": {"workers": 1}, "processor:email": server.settings(on_ambiguous=on_ambiguous)})
     task_id = system.put_one(HELLO, task_type="email")
-    eventually(lambda: server.mails, 10, "the mail has come")
+    eventually(lambda: server.mails, 10, "the server has received the e-mail")
     system.kill(system.holder(task_id).pid)
     assert system.outcome(task_id) == outcome
     assert len(server.mails) == mails

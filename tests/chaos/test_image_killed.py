@@ -1,4 +1,4 @@
-"""A worker, or the process that decodes for it, is killed in the middle of a picture."""
+"""A kill of the worker, or of its decoding process, in the middle of an image."""
 
 import random
 from pathlib import Path
@@ -14,7 +14,7 @@ ONE = {"pool:default": {"workers": 1}}
 
 
 def _system(trial: Try, folder: Path) -> tuple[Trial, str]:
-    """Return a running system, and the URI of a picture that it takes half a second to write as AVIF."""
+    """Return a running system, and the URI of an image that takes half a second to write as AVIF."""
     sources = folder / "sources"
     sources.mkdir()
     Image.frombytes("RGB", (800, 600), random.Random(3).randbytes(1_440_000)).save(
@@ -24,14 +24,12 @@ def _system(trial: Try, folder: Path) -> tuple[Trial, str]:
 
 
 def _stored(system: Trial) -> list[Path]:
-    """Return the files that look finished: those that are still written are in a folder of their own."""
+    """Return the files that look finished: files that are still written are in a folder of their own."""
     folder = system.config.files.directory
     return [path for path in folder.rglob("*") if path.is_file() and "tmp" not in path.relative_to(folder).parts]
 
 
-def test_a_worker_killed_in_the_middle_of_a_picture_leaves_no_half_output_and_no_process_and_the_next_attempt_makes_it(
-    trial: Try, tmp_path: Path
-) -> None:
+def test_a_worker_killed_in_an_image_leaves_no_half_output_and_no_process(trial: Try, tmp_path: Path) -> None:
     system, source = _system(trial, tmp_path)
     outputs = [
         {"name": "first", "width": 800, "format": "jpeg"},
@@ -39,9 +37,9 @@ def test_a_worker_killed_in_the_middle_of_a_picture_leaves_no_half_output_and_no
     ]
     task_id = system.put_one({"source": source, "outputs": outputs}, task_type="image")
     worker = system.running(task_id)
-    eventually(lambda: _stored(system), 10, "the first output is there")
+    eventually(lambda: _stored(system), 10, "the first output is stored")
     pids = family(worker.pid)
-    assert len(pids) == 2, "the worker and the process that decodes for it"
+    assert len(pids) == 2, "the worker and its decoding process"
     system.kill(worker.pid)
     gone(pids)
     assert system.outcome(task_id, 30) == "completed"
@@ -54,9 +52,7 @@ def test_a_worker_killed_in_the_middle_of_a_picture_leaves_no_half_output_and_no
     system.check()
 
 
-def test_the_process_that_decodes_serves_one_task_after_the_other_and_is_replaced_after_its_death(
-    trial: Try, tmp_path: Path
-) -> None:
+def test_the_decoding_process_serves_many_tasks_and_is_replaced_after_its_death(trial: Try, tmp_path: Path) -> None:
     system, source = _system(trial, tmp_path)
     small = {"source": source, "outputs": [{"name": "a", "width": 50}]}
     assert system.outcome(system.put_one(small, task_type="image")) == "completed"
@@ -65,15 +61,15 @@ def test_the_process_that_decodes_serves_one_task_after_the_other_and_is_replace
     assert len(pids) == 2
     assert system.outcome(system.put_one({"sleep_seconds": 0.01})) == "completed"
     assert system.outcome(system.put_one(small, task_type="image")) == "completed"
-    assert family(worker.pid) == pids, "neither a task of another type nor the next picture has cost it"
+    assert family(worker.pid) == pids, "neither a task of another type nor the next image ended the process"
     before = len(_stored(system))
     slow = system.put_one(
         {"source": source, "outputs": [{"name": f"o{n}", "format": "avif", "quality": 95 - n} for n in range(3)]},
         task_type="image",
     )
-    eventually(lambda: len(_stored(system)) > before, 10, "the first output is there")
+    eventually(lambda: len(_stored(system)) > before, 10, "the first output is stored")
     system.kill(pids[1])
-    assert system.outcome(slow, 30) == "completed", "the kernel may have chosen it for memory that others took"
+    assert system.outcome(slow, 30) == "completed", "the kernel may have killed it for the memory use of others"
     assert system.attempts(slow) == 2
     assert any(
         "the process that decoded the image was killed from outside (SIGKILL)" in (row.message or "")

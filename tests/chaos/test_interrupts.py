@@ -1,4 +1,4 @@
-"""Cancel, time limit, and what an outside effect's mark makes of a death, a stop and a cancel."""
+"""Cancel, time limit, and the effect mark's influence on a death, a stop and a cancel."""
 
 import signal
 import time
@@ -39,12 +39,12 @@ def test_a_pending_task_is_cancelled_at_once_and_a_running_one_is_interrupted_wi
     gone(pids)
     assert system.attempts(running) == 1
     assert system.outcome(system.put_one()) == "completed"
-    assert [one.pid for one in system.workers()] == [worker.pid], "the worker itself goes on"
+    assert [one.pid for one in system.workers()] == [worker.pid], "the worker itself is not killed"
     assert system.attempts(pending) == 0
     system.check()
 
 
-def test_a_forged_cancel_interrupts_nothing(trial: Try) -> None:
+def test_a_forged_cancel_does_not_interrupt_a_task(trial: Try) -> None:
     system = trial(ONE, api=True)
     task_id = system.put_one({"sleep_seconds": 1.5})
     system.running(task_id)
@@ -83,11 +83,11 @@ def test_code_that_swallows_interrupts_is_killed_at_its_time_limit(trial: Try, t
     system.check()
 
 
-def test_a_time_limit_is_a_transient_failure_of_whatever_takes_too_long(trial: Try) -> None:
+def test_any_task_that_exceeds_its_time_limit_fails_transiently(trial: Try) -> None:
     system = trial()
     limits: dict[str, Any] = {"timeout_seconds": 0.5, "max_retries": 1}
     tasks = [system.put_one(payload, **limits) for payload in ({"sleep_seconds": 60}, {"spin_seconds": 60})]
-    tasks += system.put({"seconds": 60}, task_type="nap", **limits)  # which says that it is light
+    tasks += system.put({"seconds": 60}, task_type="nap", **limits)  # claims to be light
     assert system.outcomes(tasks) == ["failed"] * 3
     assert system.spent() == {2: 3}
     assert all("time limit of 0.5 s" in system.error(task_id) for task_id in tasks)
@@ -95,20 +95,20 @@ def test_a_time_limit_is_a_transient_failure_of_whatever_takes_too_long(trial: T
     system.check()
 
 
-def test_a_time_limit_fails_at_once_where_the_type_says_so(trial: Try) -> None:
+def test_a_time_limit_fails_at_once_for_a_type_without_retry_on_timeout(trial: Try) -> None:
     system = trial(ONE)
     task_id = system.put_one({}, task_type="once", timeout_seconds=0.5, max_retries=5)
     assert system.outcome(task_id, 10) == "failed"
     assert system.attempts(task_id) == 1
 
 
-def test_a_worker_killed_after_an_effect_began_obeys_its_mark(trial: Try) -> None:
+def test_a_kill_after_an_effect_began_follows_its_mark(trial: Try) -> None:
     system = trial()
     fail, again = (
         system.put_one({"on_ambiguous": mark, "seconds": 30}, task_type="effect") for mark in ("fail", "retry")
     )
     for task_id in (fail, again):
-        marked(system, task_id)
+        wait_until_marked(system, task_id)
     for task_id in (fail, again):
         system.kill(system.holder(task_id).pid)
     assert system.outcomes([fail, again]) == ["failed", "completed"]
@@ -117,7 +117,7 @@ def test_a_worker_killed_after_an_effect_began_obeys_its_mark(trial: Try) -> Non
     system.check()
 
 
-def test_a_marked_tasks_own_answer_settles_it_and_its_death_does_not(trial: Try) -> None:
+def test_a_marked_task_is_settled_by_its_own_error_and_fails_after_a_death(trial: Try) -> None:
     system = trial()
     answers: list[dict[str, object]] = [{"fail": "permanent"}, {"fail": "transient"}, {"exit": 3}]
     tasks = [system.put_one({"effect": "fail", **answer}, max_retries=1) for answer in answers]
@@ -128,10 +128,10 @@ def test_a_marked_tasks_own_answer_settles_it_and_its_death_does_not(trial: Try)
 
 
 @pytest.mark.parametrize(("mark", "outcome"), [("fail", "failed"), ("retry", None)])
-def test_a_stop_obeys_the_mark_of_an_effect(trial: Try, mark: str, outcome: str | None) -> None:
+def test_a_stop_follows_the_mark_of_an_effect(trial: Try, mark: str, outcome: str | None) -> None:
     system = trial(ONE)
     task_id = system.put_one({"on_ambiguous": mark, "seconds": 30}, task_type="effect")
-    marked(system, task_id)
+    wait_until_marked(system, task_id)
     assert system.stop_supervisor(signal.SIGINT, 5) == 0
     assert system.rows("SELECT outcome, attempts FROM tasks") == [(outcome, 1 if outcome else 0)]
     if outcome:
@@ -139,16 +139,16 @@ def test_a_stop_obeys_the_mark_of_an_effect(trial: Try, mark: str, outcome: str 
     system.check()
 
 
-def test_a_cancel_obeys_the_mark_of_an_effect(trial: Try) -> None:
+def test_a_cancel_follows_the_mark_of_an_effect(trial: Try) -> None:
     system = trial(ONE, api=True)
     task_id = system.put_one({"on_ambiguous": "fail", "seconds": 30}, task_type="effect")
-    marked(system, task_id)
+    wait_until_marked(system, task_id)
     cancel(system, task_id)
     assert system.outcome(task_id, 5) == "failed"
     assert "after the effect had begun" in system.error(task_id)
 
 
-def test_a_cancel_that_no_worker_hears_is_found_at_the_next_heartbeat(trial: Try) -> None:
+def test_a_heartbeat_finds_a_cancel_whose_event_was_lost(trial: Try) -> None:
     system = trial(ONE)
     task_id = system.put_one({"sleep_seconds": 60})
     system.running(task_id)
@@ -159,8 +159,8 @@ def test_a_cancel_that_no_worker_hears_is_found_at_the_next_heartbeat(trial: Try
     system.check()
 
 
-def marked(system: Trial, task_id: str) -> None:
-    """Wait until the effect's mark is on the lease."""
+def wait_until_marked(system: Trial, task_id: str) -> None:
+    """Wait until the effect mark is on the lease."""
     eventually(
         lambda: system.rows("SELECT 1 FROM leases WHERE %s::uuid = ANY (task_ids) AND effect IS NOT NULL", task_id), 10
     )

@@ -1,4 +1,4 @@
-"""The broker's queue deleted: with a thousand pending tasks in it, again and again while it is used, and while nobody consumes."""
+"""A deleted task queue: with a thousand pending tasks in it, repeatedly while it is used, and without consumers."""
 
 import threading
 import time
@@ -7,11 +7,11 @@ from tests.support.fix_trial import Try
 from tests.support.helpers import eventually
 from tests.support.trial import Trial, delete_queue
 
-# nothing but the repair helps within a test's time: what was confirmed is published again after ten minutes
+# within a test's time only the repair helps: a confirmed hint is published again after ten minutes
 LONG = {"lease": {"grace_seconds": 20, "far_out_seconds": 600}}
 
 
-def test_a_thousand_pending_tasks_whose_queue_is_deleted_are_done_within_seconds(trial: Try) -> None:
+def test_a_thousand_pending_tasks_are_done_within_seconds_after_their_queue_was_deleted(trial: Try) -> None:
     system = trial({**LONG, "pool:default": {"workers": 2}}, api=True)
     busy = [system.put_one({"sleep_seconds": 1.5}) for _ in range(2)]
     system.hint(busy[:1])
@@ -25,7 +25,7 @@ def test_a_thousand_pending_tasks_whose_queue_is_deleted_are_done_within_seconds
     assert time.monotonic() - deleted_at < 12
 
 
-def test_tasks_whose_queue_is_deleted_while_no_worker_is_there_are_done_when_one_comes(trial: Try) -> None:
+def test_tasks_whose_queue_was_deleted_without_workers_are_done_when_workers_start(trial: Try) -> None:
     system = trial(LONG, api=True)
     assert system.stop_supervisor() == 0
     system.submit_many(300)
@@ -34,8 +34,8 @@ def test_tasks_whose_queue_is_deleted_while_no_worker_is_there_are_done_when_one
     assert system.done(15) == {"completed": 300}
 
 
-def test_a_keeper_notices_a_deleted_queue_that_nobody_consumes(trial: Try) -> None:
-    """Workers that are busy hold no consumer, so the broker tells them nothing."""
+def test_a_keeper_notices_a_deleted_queue_without_consumers(trial: Try) -> None:
+    """Busy workers have no consumer, so the broker tells them nothing about the queue."""
     system = trial({**LONG, "pool:default": {"workers": 1}}, api=True)
     busy = system.put_one({"sleep_seconds": 4})
     system.hint([busy])
@@ -47,7 +47,7 @@ def test_a_keeper_notices_a_deleted_queue_that_nobody_consumes(trial: Try) -> No
     system.done()
 
 
-def test_a_queue_deleted_again_and_again_while_it_is_used_loses_nothing(trial: Try) -> None:
+def test_a_queue_deleted_repeatedly_under_load_loses_no_task(trial: Try) -> None:
     system = trial({"lease": {"grace_seconds": 2}}, api=True)
     ids: list[str] = []
     end = threading.Event()

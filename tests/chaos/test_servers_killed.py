@@ -1,4 +1,4 @@
-"""RabbitMQ and PostgreSQL killed, frozen and in an alarm, under load: nothing is lost or doubled, and work goes on as soon as it can."""
+"""RabbitMQ and PostgreSQL killed, frozen and in an alarm, under load: no task is lost or doubled."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ from tests.support.fix_trial import Try
 from tests.support.helpers import eventually
 from tests.support.trial import Trial
 
-# a restart on a busy machine may take longer than a trial's lease; what a stall longer than the lease does has a test of its own
+# A restart on a busy machine may outlast a trial's lease. Another test covers stalls longer than the lease.
 PATIENT = {"lease": {"lease_seconds": 30}}
 
 
@@ -32,50 +32,50 @@ def completed(system: Trial) -> int:
     return int(system.rows("SELECT count(*) FROM tasks WHERE outcome IS NOT NULL")[0][0])
 
 
-def work_goes_on(system: Trial, tasks: int = 100, seconds: float = 10) -> None:
+def wait_for_outcomes(system: Trial, tasks: int = 100, seconds: float = 10) -> None:
     at = completed(system)
-    eventually(lambda: completed(system) >= at + tasks, seconds, "tasks are worked")
+    eventually(lambda: completed(system) >= at + tasks, seconds, "more tasks have an outcome")
 
 
 def load(system: Trial) -> None:
-    """A thousand and more tasks, light and heavy ones, some that fail at first."""
+    """Submit 1,750 tasks, light and heavy ones, some of which fail at first."""
     system.put({"a": 1}, 1500)
     system.put({"sleep_seconds": 0.01}, 200, light=False)
     system.put({"fail_times": 1}, 50, light=False)
 
 
-def test_rabbitmq_killed_under_load_and_again_loses_and_doubles_nothing(
+def test_rabbitmq_killed_twice_under_load_loses_and_doubles_no_task(
     trial: Try, mortal_rabbitmq: PrivateRabbitmq, mortal_amqp_url: str
 ) -> None:
     system = trial(PATIENT, amqp_url=mortal_amqp_url, api=True)
     for _ in range(2):
         load(system)
         system.submit_many(500, {"over": "HTTP"})
-        work_goes_on(system)
+        wait_for_outcomes(system)
         mortal_rabbitmq.kill()
-        # accepted though there is no broker
+        # accepted without a broker
         system.submit_many(200, {"while": "away"})
         restart(mortal_rabbitmq)
     assert system.done(40) == {"completed": 2 * 2450}
-    # the broker's death is no attempt of anybody
+    # the broker's death spends no attempt
     assert system.spent() == {1: 2 * 2400, 2: 100}
 
 
-def test_postgresql_killed_under_load_and_again_loses_and_doubles_nothing(
+def test_postgresql_killed_twice_under_load_loses_and_doubles_no_task(
     trial: Try, mortal_postgres: PrivatePostgres, mortal_dsn: str
 ) -> None:
     system = trial(PATIENT, dsn=mortal_dsn)
     pids = {worker.pid for worker in system.workers()}
     for _ in range(2):
         load(system)
-        work_goes_on(system)
+        wait_for_outcomes(system)
         restart(mortal_postgres)
     assert system.done(30) == {"completed": 2 * 1750}
-    assert system.spent() == {1: 2 * 1700, 2: 100}, "no attempt is spent by it"
-    assert {worker.pid for worker in system.workers()} == pids, "the workers outlive it"
+    assert system.spent() == {1: 2 * 1700, 2: 100}, "the restart spends no attempt"
+    assert {worker.pid for worker in system.workers()} == pids, "the workers survive the restart"
 
 
-def test_a_long_task_outlives_restarts_of_both_servers_in_its_first_attempt(
+def test_a_long_task_survives_restarts_of_both_servers_in_its_first_attempt(
     trial: Try,
     mortal_postgres: PrivatePostgres,
     mortal_dsn: str,
@@ -94,7 +94,7 @@ def test_a_long_task_outlives_restarts_of_both_servers_in_its_first_attempt(
     system.check()
 
 
-def test_postgresql_frozen_for_longer_than_the_lease_kills_nobody_and_spends_no_attempt(
+def test_postgresql_frozen_for_longer_than_the_lease_ends_no_worker_and_spends_no_attempt(
     trial: Try, mortal_postgres: PrivatePostgres, mortal_dsn: str
 ) -> None:
     system = trial({"postgresql": {"statement_timeout_seconds": 1}}, dsn=mortal_dsn)
@@ -103,11 +103,11 @@ def test_postgresql_frozen_for_longer_than_the_lease_kills_nobody_and_spends_no_
     system.running(long)
     system.put({"sleep_seconds": 0.01}, 300, light=False)
     system.put({"a": 1}, 1000)
-    # longer than the clients wait for a reply (3 s), too
+    # also longer than the 3 s that clients wait for a reply
     with frozen(mortal_postgres, 5.0):
         pass
     thawed_at = time.monotonic()
-    work_goes_on(system, 1, 4)
+    wait_for_outcomes(system, 1, 4)
     assert system.done() == {"completed": 1301}
     assert time.monotonic() - thawed_at < 15
     assert system.spent() == {1: 1301}
@@ -115,7 +115,7 @@ def test_postgresql_frozen_for_longer_than_the_lease_kills_nobody_and_spends_no_
     assert system.rows("SELECT id FROM workers WHERE dead_at IS NOT NULL") == []
 
 
-def test_rabbitmq_frozen_for_a_while_only_delays(
+def test_rabbitmq_frozen_for_five_seconds_only_delays_tasks(
     trial: Try, mortal_rabbitmq: PrivateRabbitmq, mortal_amqp_url: str
 ) -> None:
     system = trial(amqp_url=mortal_amqp_url, api=True)
@@ -128,7 +128,7 @@ def test_rabbitmq_frozen_for_a_while_only_delays(
     assert system.spent() == {1: 601}
 
 
-def test_a_memory_alarm_delays_what_is_submitted_and_stops_nothing_that_was_delivered(
+def test_a_memory_alarm_delays_new_tasks_and_does_not_stop_delivered_ones(
     trial: Try, mortal_rabbitmq: PrivateRabbitmq, mortal_amqp_url: str
 ) -> None:
     system = trial({"pool:default": {"workers": 1}}, amqp_url=mortal_amqp_url, api=True)
@@ -136,17 +136,17 @@ def test_a_memory_alarm_delays_what_is_submitted_and_stops_nothing_that_was_deli
     system.running(busy)
     before = system.submit_many(30, {"before": True})
     delayed = system.submit_many(20, {"sleep_seconds": 0.01})
-    eventually(lambda: queue_length(system) >= 21, 10, "their hints are in the queue")
-    # its connection is closed when the alarm is over: before, the broker would not read that
+    eventually(lambda: queue_length(system) >= 21, 10, "the hints are in the queue")
+    # The link closes after the alarm: during an alarm the broker does not read the close.
     with publishing(system) as link:
         mortal_rabbitmq.ctl("set_vm_memory_high_watermark", "0.0001")
         try:
-            # what the broker has is delivered, worked and acked, though it reads no publisher any more
+            # During an alarm the broker delivers and takes acks, and reads from no publisher.
             assert set(system.outcomes([busy, *before, *delayed])) == {"completed"}
             asked_at = time.monotonic()
             during = system.submit_many(300, {"during": True}) + [system.submit() for _ in range(10)]
             assert time.monotonic() - asked_at < 5, "submits do not wait for the broker"
-            assert published_within(link, 60) < 15, "a keeper does not wait for confirms that an alarm keeps back"
+            assert published_within(link, 60) < 15, "an alarm delays confirms, and a keeper does not wait for them"
         finally:
             mortal_rabbitmq.ctl("set_vm_memory_high_watermark", "0.6")
     assert set(system.outcomes(during)) == {"completed"}
@@ -166,7 +166,7 @@ def publishing(system: Trial) -> Iterator[KeeperLink]:
 
 
 def published_within(link: KeeperLink, seconds: float) -> float:
-    """Publish a hint as a keeper does, which waits for its confirm for so long; return how long that took."""
+    """Publish a hint as a keeper does, with `seconds` to wait for its confirm; return the seconds that it took."""
     eventually(lambda: link.can_publish, 10)
     began = time.monotonic()
     link.publish_hints([Due(uuid7(), "echo", True, 5, "")], Deadline(seconds))
@@ -181,7 +181,7 @@ def queue_length(system: Trial) -> int:
     return look.ready if isinstance(look, QueueLook) else 0
 
 
-def test_submits_while_both_servers_come_and_go_are_accepted_or_refused_and_never_lost(
+def test_submits_during_restarts_of_both_servers_are_accepted_or_refused_and_never_lost(
     trial: Try,
     mortal_postgres: PrivatePostgres,
     mortal_dsn: str,
@@ -220,7 +220,7 @@ def test_submits_while_both_servers_come_and_go_are_accepted_or_refused_and_neve
 
 @contextmanager
 def frozen(server: PrivatePostgres | PrivateRabbitmq, seconds: float) -> Iterator[None]:
-    """Halt the server; it goes on so many seconds later, or when the block ends if that takes longer."""
+    """Halt the server for the time given, or until the end of the block if that comes later."""
     server.freeze()
     try:
         until = time.monotonic() + seconds

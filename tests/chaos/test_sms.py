@@ -1,4 +1,7 @@
-"""A worker that dies between an SMS and the provider's reply: nobody knows whether it was sent, and it is not sent again unless the settings say so."""
+"""A worker that dies between an SMS and the provider's reply.
+
+Nobody knows whether the SMS was sent. It is sent again only if the settings say so.
+"""
 
 import os
 import signal
@@ -28,7 +31,7 @@ def smpp() -> Iterator[SmppServer]:
 
 
 def waiting(trial: Try, smpp: SmppServer, on_ambiguous: str) -> tuple[Trial, str]:
-    """Send a message whose receipt never comes; return when it is accepted and waited for."""
+    """Send a message whose receipt never comes; return once the server has accepted it and the worker waits."""
     keys = {
         "provider": "smpp",
         "host": "127.0.0.1",
@@ -49,14 +52,14 @@ def waiting(trial: Try, smpp: SmppServer, on_ambiguous: str) -> tuple[Trial, str
     eventually(
         lambda: system.rows("SELECT 1 FROM leases WHERE effect = 'fail'"),
         10,
-        "the lease says that it must not be sent again",
+        "the lease has the mark against a second send",
     )
     return system, task_id
 
 
 @pytest.mark.parametrize("on_ambiguous", ["fail", "retry"])
 @pytest.mark.parametrize("how", ["stop", "drain"])
-def test_a_worker_stopped_while_it_waits_for_a_receipt_has_sent_the_message(
+def test_a_stop_while_waiting_for_a_receipt_completes_the_task(
     trial: Try, smpp: SmppServer, on_ambiguous: str, how: str
 ) -> None:
     system, task_id = waiting(trial, smpp, on_ambiguous)
@@ -68,7 +71,7 @@ def test_a_worker_stopped_while_it_waits_for_a_receipt_has_sent_the_message(
     system.check()
 
 
-def test_a_worker_killed_while_it_waits_for_a_receipt_sends_nothing_twice(trial: Try, smpp: SmppServer) -> None:
+def test_a_kill_while_waiting_for_a_receipt_sends_no_second_message(trial: Try, smpp: SmppServer) -> None:
     system, task_id = waiting(trial, smpp, "retry")
     system.kill(system.holder(task_id).pid)
     assert system.outcome(task_id) == "failed"
@@ -78,7 +81,7 @@ def test_a_worker_killed_while_it_waits_for_a_receipt_sends_nothing_twice(trial:
 
 
 @pytest.mark.parametrize(("on_ambiguous", "outcome", "requests"), [("fail", "failed", 1), ("retry", "completed", 2)])
-def test_a_worker_killed_before_the_reply_leaves_it_to_the_settings(
+def test_on_ambiguous_decides_after_a_worker_was_killed_before_the_reply(
     trial: Try, gateway: Gateway, on_ambiguous: str, outcome: str, requests: int
 ) -> None:
     keys = {
@@ -93,7 +96,7 @@ def test_a_worker_killed_before_the_reply_leaves_it_to_the_settings(
     never = threading.Event()
     gateway.answers = [Answer(until=never)]
     task_id = system.put_one({"to": "+4915112345678", "text": "hello"}, task_type="sms")
-    eventually(lambda: gateway.asked, 10, "the request has come")
+    eventually(lambda: gateway.asked, 10, "the gateway has received the request")
     os.kill(system.holder(task_id).pid, signal.SIGKILL)
     assert system.outcome(task_id) == outcome
     assert len(gateway.asked) == requests

@@ -1,4 +1,4 @@
-"""The end of a supervisor, however it comes: SIGKILL, SIGTERM under load, twice, SIGINT; and two of them on one host."""
+"""The end of a supervisor: SIGKILL, SIGTERM under load, SIGTERM twice, SIGINT; and two supervisors on one host."""
 
 import os
 import signal
@@ -15,12 +15,12 @@ from tests.support.trial import Trial, alive, gone
 ONE = {"pool:default": {"workers": 1}}
 
 
-def nothing_in_progress(system: Trial) -> None:
+def assert_nothing_in_progress(system: Trial) -> None:
     assert system.rows("SELECT * FROM leases") == []
     assert system.workers() == []
 
 
-def test_a_killed_supervisor_takes_its_children_along_and_the_next_one_finishes_their_tasks(trial: Try) -> None:
+def test_the_children_of_a_killed_supervisor_die_and_the_next_one_finishes_their_tasks(trial: Try) -> None:
     system = trial()
     long = system.put_one({"sleep_seconds": 1})
     system.running(long)
@@ -39,7 +39,7 @@ def test_a_killed_supervisor_takes_its_children_along_and_the_next_one_finishes_
     assert time.monotonic() - restarted_at < 15
 
 
-def test_of_a_batch_whose_node_is_killed_only_the_task_that_ran_spends_its_attempt(trial: Try) -> None:
+def test_only_the_running_task_of_a_killed_nodes_batch_spends_its_attempt(trial: Try) -> None:
     # no batch is cut within this test's time
     system = trial(
         {"pool:default": {"workers": 1, "moment_seconds": 10}, "lease": {"lease_seconds": 60, "grace_seconds": 20}},
@@ -66,17 +66,19 @@ def test_a_terminated_supervisor_under_load_leaves_nothing_in_progress_and_spend
     system.put({"sleep_seconds": 0.02}, 400, light=False)
     eventually(lambda: system.rows("SELECT count(*) FROM tasks WHERE outcome IS NOT NULL")[0][0] > 500, 10)
     assert system.stop_supervisor() == 0
-    nothing_in_progress(system)
+    assert_nothing_in_progress(system)
     system.check()
-    assert system.rows("SELECT 1 FROM tasks WHERE outcome IS NULL LIMIT 1"), "it was to be stopped in the middle"
-    # one attempt for what is completed, none for what is not
+    assert system.rows("SELECT 1 FROM tasks WHERE outcome IS NULL LIMIT 1"), (
+        "the stop came too late: every task has an outcome"
+    )
+    # one attempt for a completed task, none for a pending one
     assert system.rows("SELECT DISTINCT outcome, attempts FROM tasks ORDER BY 1") == [("completed", 1), (None, 0)]
 
 
 @pytest.mark.parametrize(
     "numbers", [(signal.SIGINT,), (signal.SIGTERM, signal.SIGTERM)], ids=["SIGINT", "SIGTERM twice"]
 )
-def test_a_stop_gives_back_what_runs_unspent_and_ends_its_children(
+def test_a_stop_gives_running_tasks_back_unspent_and_ends_their_processes(
     trial: Try, tmp_path: Path, numbers: tuple[signal.Signals, ...]
 ) -> None:
     system = trial()
@@ -91,32 +93,32 @@ def test_a_stop_gives_back_what_runs_unspent_and_ends_its_children(
         system.supervisor.send_signal(number)
         eventually(lambda: "draining" in system.log("supervisor"), 5)
     assert system.stop_supervisor(numbers[-1], 5) == 0
-    nothing_in_progress(system)
+    assert_nothing_in_progress(system)
     assert [system.attempts(task_id) for task_id in tasks] == [0, 0]
     assert [system.events(task_id)[-1] for task_id in tasks] == ["pending", "pending"]
     assert not alive(pids)
     system.check()
 
 
-def test_a_drain_gives_back_what_takes_longer(trial: Try) -> None:
+def test_a_drain_gives_back_a_task_that_outlasts_it(trial: Try) -> None:
     system = trial({"supervisor": {"drain_seconds": 0.5}})
     long, short = system.put_one({"sleep_seconds": 60}), system.put_one({"sleep_seconds": 0.7})
     system.running(long)
     system.running(short)
     assert system.stop_supervisor(timeout=8) == 0
-    nothing_in_progress(system)
+    assert_nothing_in_progress(system)
     assert system.attempts(long) == 0
     system.check()
 
 
-def test_a_stop_kills_what_does_not_listen_and_spends_no_attempt(trial: Try, tmp_path: Path) -> None:
+def test_a_stop_kills_a_worker_that_ignores_it_and_spends_no_attempt(trial: Try, tmp_path: Path) -> None:
     system = trial()
     marker = tmp_path / "marker"
     task_id = system.put_one({"marker": str(marker)}, task_type="stubborn")
     eventually(marker.exists, 10)
     pids = system.pids()
     assert system.stop_supervisor(signal.SIGINT, 10) == 0
-    nothing_in_progress(system)
+    assert_nothing_in_progress(system)
     assert system.attempts(task_id) == 0
     assert not alive(pids)
     system.check()
@@ -127,17 +129,17 @@ def test_a_stop_while_postgresql_does_not_answer_ends_in_time(trial: Try) -> Non
     ran = system.put_one({"sleep_seconds": 1.0})
     system.running(ran)
     with psycopg.connect(system.dsn) as connection:
-        # every claim, finish and heartbeat waits behind this
+        # every claim, finish and heartbeat waits behind this lock
         connection.execute("LOCK TABLE leases, workers IN ACCESS EXCLUSIVE MODE")
         stopped_at = time.monotonic()
-        # drain, stop, and two replacements which try to take back what the killed ones held
+        # drain, stop, and two replacements that try to take back the leases of the killed workers
         assert system.stop_supervisor() == 0
         assert time.monotonic() - stopped_at < PATIENCE * (1 + 7 * 0.5)
     system.start_supervisor()
     assert system.done() == {"completed": 1}
 
 
-def test_of_two_supervisors_on_one_host_one_takes_back_what_the_killed_one_held(trial: Try) -> None:
+def test_a_second_supervisor_on_the_host_takes_back_the_leases_of_a_killed_one(trial: Try) -> None:
     system = trial(ONE)
     other = system.start_another_supervisor()
     assert len({row[0] for row in system.rows("SELECT DISTINCT node_id FROM workers")}) == 2
@@ -160,6 +162,6 @@ def test_a_killed_keeper_is_replaced_and_its_chores_go_on(trial: Try) -> None:
     for _ in range(3):
         keeper = [pid for pid in system.pids() if b"keeper" in Path(f"/proc/{pid}/cmdline").read_bytes()]
         os.kill(keeper[0], signal.SIGKILL)
-        # nobody but a keeper publishes these
+        # only a keeper publishes these
         assert system.outcome(system.put_one(delay_seconds=0.1)) == "completed"
     system.check()

@@ -1,4 +1,4 @@
-"""SIGKILL of a worker, in whatever it does: at most an attempt is lost, only by the task that ran, and the next worker goes on at once."""
+"""SIGKILL of a worker: at most the running task loses an attempt, and the next worker goes on at once."""
 
 import os
 import signal
@@ -18,10 +18,12 @@ def test_a_task_whose_worker_is_killed_spends_its_attempt_and_runs_again_at_once
     os.kill(system.running(task_id).pid, signal.SIGKILL)
     killed_at = time.monotonic()
     eventually(
-        lambda: len(system.workers()) == 1 and system.attempts(task_id) == 1, 10, "its replacement has taken it back"
+        lambda: len(system.workers()) == 1 and system.attempts(task_id) == 1,
+        10,
+        "the replacement has taken the task back",
     )
     system.running(task_id)
-    # long before the lease ends: the replacement knows how its predecessor died
+    # long before the lease ends: the replacement learns of the death from the supervisor
     assert time.monotonic() - killed_at < 5
     assert system.outcome(task_id) == "completed"
     assert system.attempts(task_id) == 2
@@ -30,7 +32,7 @@ def test_a_task_whose_worker_is_killed_spends_its_attempt_and_runs_again_at_once
     system.check()
 
 
-def test_workers_killed_again_and_again_in_batches_of_light_tasks_lose_nothing(trial: Try) -> None:
+def test_workers_killed_repeatedly_in_batches_of_light_tasks_lose_no_task(trial: Try) -> None:
     system = trial()
     system.put({"a": 1}, 3000)
     deaths = 0
@@ -39,7 +41,7 @@ def test_workers_killed_again_and_again_in_batches_of_light_tasks_lose_nothing(t
             if alive([worker.pid]) and deaths < 6:
                 os.kill(worker.pid, signal.SIGKILL)
                 deaths += 1
-        eventually(lambda: len(system.workers()) == 2, 10, "both seats are taken again")
+        eventually(lambda: len(system.workers()) == 2, 10, "both slots have a worker again")
     assert system.done() == {"completed": 3000}
     assert deaths
 
@@ -66,7 +68,7 @@ def test_a_task_that_ends_its_worker_with_a_status_fails_with_that_cause(trial: 
     system.check()
 
 
-def test_nothing_that_a_killed_workers_task_has_started_is_left(trial: Try, tmp_path: Path) -> None:
+def test_every_process_that_a_killed_workers_task_started_is_ended(trial: Try, tmp_path: Path) -> None:
     system = trial(ONE)
     pid_file = tmp_path / "pids"
     task_id = system.put_one({"pid_file": str(pid_file)}, task_type="family", max_retries=0)
