@@ -1,1 +1,3 @@
-"""RabbitMQ: the only code that talks to it. A process opens its links after the fork: WorkerLink, KeeperLink, or ApiLink (under gevent)."""
+"""RabbitMQ: the only code that talks to it. A process opens its link after the fork: WorkerLink, KeeperLink, or ApiLink
+under gevent. Commands and readings use OperatorLink and LookLink.
+"""

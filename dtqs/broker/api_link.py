@@ -1,19 +1,22 @@
-"""An API process's two connections on gevent's loop: one consumes task_events from a queue of its own, one publishes. Nothing here blocks but `stop`."""
+"""An API process's two connections on gevent's loop: one consumes task_events from a queue of its own, one publishes.
+
+Only `stop` blocks.
+"""
 
 import logging
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import gevent
-from pika.adapters.gevent_connection import _GeventSelectorIOLoop
 from pika.channel import Channel
 from pika.connection import Connection, Parameters
 from pika.spec import Basic
 
 from dtqs.broker.loop.connection import BrokerConnection
-from dtqs.broker.loop.prompt import JoinedGeventConnection, PromptGeventServices, when_open
-from dtqs.broker.publisher import Confirmed, Publisher
-from dtqs.broker.topology import EVENTS, EVENTS_LENGTH, declare_exchanges, parameters
+from dtqs.broker.loop.pika_parts import open_gevent_connection
+from dtqs.broker.publisher import Confirmed
+from dtqs.broker.publishing import PublishingLine
+from dtqs.broker.topology import EVENTS, EVENTS_LENGTH, declare_exchanges
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
 from dtqs.event import DeadLetter, LogRef, TaskEvent, decode_events
@@ -30,15 +33,14 @@ class _GeventLoop:
         failed: Callable[[Any, Any], None],
         closed: Callable[[Any, Any], None],
     ) -> Connection:
-        services = PromptGeventServices(_GeventSelectorIOLoop(gevent.get_hub()))
-        return JoinedGeventConnection(to, when_open(services, opened), failed, closed, custom_ioloop=services)
+        return open_gevent_connection(to, opened, failed, closed)
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         gevent.spawn_later(seconds, call)
 
 
 class ApiLink:
-    """`on_events` gets what workers, keepers and APIs said of `watched` tasks; it runs on the hub's callbacks and must not wait."""
+    """`on_events` gets the events of `watched` tasks. It runs on the hub's callbacks and must not wait."""
 
     def __init__(
         self,
@@ -49,39 +51,40 @@ class ApiLink:
     ) -> None:
         self._watched, self._on_events = watched, on_events
         loop = _GeventLoop()
-        hears, speaks = f"{name} consumes", f"{name} publishes"
-        self._publisher = Publisher(lambda: self._speaking.state == "connected")
-        self._hearing = BrokerConnection(
-            loop, parameters(section, hears), hears, self._on_consuming_channel, lambda _: None
-        )
-        self._speaking = BrokerConnection(
-            loop, parameters(section, speaks), speaks, self._publisher.attach, lambda _: self._publisher.detach()
-        )
+        self._consuming = BrokerConnection(loop, section, f"{name} consumes", self._on_consuming_channel)
+        line = PublishingLine(loop, section, f"{name} publishes")
+        self._publishing, self._publisher = line.connection, line.publisher
 
     def start(self) -> None:
-        self._hearing.start()
-        self._speaking.start()
+        self._consuming.start()
+        self._publishing.start()
 
     def stop(self, deadline: Deadline) -> None:
-        self._hearing.stop()
-        self._speaking.stop()
-        while not (self._hearing.closed and self._speaking.closed) and not deadline.passed:
+        self._consuming.stop()
+        self._publishing.stop()
+        while not (self._consuming.closed and self._publishing.closed) and not deadline.passed:
             gevent.sleep(0.01)
 
     @property
     def state(self) -> str:
-        """connected, blocked (an alarm: submits are accepted, the relay publishes later), refused (no permission) or away."""
-        if self._hearing.refusal or self._speaking.refusal:
+        """connected, blocked, refused (no permission) or away.
+
+        Blocked means an alarm: submits are accepted, and the relay publishes later.
+        """
+        if self._consuming.refusal or self._publishing.refusal:
             return "refused"
-        return "away" if self._hearing.state == "away" else self._speaking.state
+        return "away" if self._consuming.state == "away" else self._publishing.state
 
     @property
     def since(self) -> float:
-        """When that state began, on the monotonic clock."""
-        return max(self._hearing.since, self._speaking.since)
+        """The beginning of that state, on the monotonic clock."""
+        return max(self._consuming.since, self._publishing.since)
 
     def publish_hints(self, dues: Sequence[Due]) -> int:
-        """Publish what there is room for; returns how many tasks that were. The relay publishes the rest."""
+        """Publish as many hints as there is room for, and return the number of their tasks.
+
+        The relay publishes the rest.
+        """
         return self._publisher.publish_hints(dues)
 
     def publish_events(self, rows: Sequence[LogRef]) -> None:
@@ -91,7 +94,7 @@ class ApiLink:
         self._publisher.publish_cancel(task_ids)
 
     def confirmed(self) -> list[Confirmed]:
-        """Return what the broker has confirmed since the last call, for far_out shortly before the grace ends."""
+        """Return the hints confirmed since the last call, for far_out shortly before the grace ends."""
         return self._publisher.take_confirmed()
 
     def _on_consuming_channel(self, channel: Channel) -> None:
@@ -101,16 +104,16 @@ class ApiLink:
             "",
             exclusive=True,
             arguments=arguments,
-            callback=lambda frame: self._hear_events(channel, frame.method.queue),
+            callback=lambda frame: self._consume_events(channel, frame.method.queue),
         )
 
-    def _hear_events(self, channel: Channel, queue: str) -> None:
+    def _consume_events(self, channel: Channel, queue: str) -> None:
         channel.queue_bind(queue, EVENTS)
-        channel.basic_consume(queue, self._event, auto_ack=True)
+        channel.basic_consume(queue, self._on_message, auto_ack=True)
 
-    def _event(self, _: Channel, __: Basic.Deliver, ___: object, body: bytes) -> None:
+    def _on_message(self, _: Channel, __: Basic.Deliver, ___: object, body: bytes) -> None:
         if not self._watched:
-            return  # nobody asked: what a batch's message costs should be next to nothing then
+            return  # without watchers the message of a batch must cost next to nothing
         try:
             events = decode_events(body, self._watched)
         except DeadLetter:

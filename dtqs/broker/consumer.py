@@ -1,6 +1,7 @@
-"""Consuming hints: deliveries as they come, their acks and returns, and a prefetch that changes by consuming anew. It runs on the loop.
+"""Consuming hints: deliveries, their acks and returns, and a variable prefetch. It runs on the loop.
 
-`basic.qos` does not touch a running consumer, so each change cancels it first. Deliveries are numbered by channel: a tag of a lost one is never acked.
+`basic.qos` does not change a running consumer, so each change of the prefetch cancels it and consumes again.
+Each delivery has the number of its channel, so no tag of a lost channel is acked.
 """
 
 import logging
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Delivery:
-    """One hint as it reached us: unclaimed until it is acked. Not frozen: thousands a second."""
+    """One received hint, unclaimed until it is acked. It is not frozen, since thousands come per second."""
 
     channel_number: int
     tag: int
@@ -36,7 +37,7 @@ class Consumer:
         self._prefetch, self._wanted, self._changing = 0, 0, False
 
     def attach(self, channel: Channel) -> None:
-        """A fresh channel on which the queue is there."""
+        """Use a new channel; the queue exists."""
         self._channel, self._consumer_tag, self._prefetch, self._changing = channel, None, 0, False
         self._number += 1
         channel.add_on_cancel_callback(self._cancelled_by_broker)
@@ -46,17 +47,17 @@ class Consumer:
         self._channel, self._consumer_tag, self._prefetch, self._changing = None, None, 0, False
 
     def want(self, prefetch: int) -> None:
-        """Hold at most so many unacked deliveries from now on; 0: consume nothing."""
+        """Hold at most `prefetch` unacked deliveries from now on. 0: consume nothing."""
         self._wanted = prefetch
         self._apply()
 
     def ack(self, delivery: Delivery) -> None:
-        """Ack this delivery and all before it: they are claimed in order."""
+        """Ack this delivery and all before it, which are claimed in order."""
         if self._channel is not None and delivery.channel_number == self._number:
             self._channel.basic_ack(delivery.tag, multiple=True)
 
     def give_up(self, deliveries: Sequence[Delivery]) -> None:
-        """Return deliveries unclaimed: others get them."""
+        """Return deliveries unclaimed, so that other workers get them."""
         for delivery in deliveries:
             if self._channel is not None and delivery.channel_number == self._number:
                 self._channel.basic_nack(delivery.tag, requeue=True)
@@ -105,6 +106,6 @@ class Consumer:
             channel.basic_nack(tag, requeue=True)
 
     def _cancelled_by_broker(self, _: Any) -> None:
-        """The queue was deleted, or moved away."""
+        """Note that the queue was deleted or moved."""
         self.detach()
         self._on_cancelled()

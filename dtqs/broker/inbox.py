@@ -1,4 +1,6 @@
-"""Unclaimed deliveries in their order: whoever serves the broker's loop puts, the main thread takes, either empties. Bounded by the prefetch."""
+"""Unclaimed deliveries in their order. The thread that serves the broker's loop puts, the main thread takes, and both
+may empty it. The prefetch bounds it.
+"""
 
 import threading
 from collections import deque
@@ -19,7 +21,10 @@ class Inbox:
         return bool(self._waiting)
 
     def take(self, limit: Callable[[str], int]) -> list[Delivery]:
-        """Take what makes one claim: a heavy hint alone, or light ones of one type until `limit(type)` tasks are together. None: nothing is there."""
+        """Take the deliveries of one claim: one heavy hint, or light hints of one type with up to `limit(type)` tasks.
+
+        The last hint may exceed the limit. Empty if no delivery waits.
+        """
         with self._lock:
             if not self._waiting:
                 return []

@@ -1,6 +1,6 @@
-"""Publishing: hints with confirms (mandatory, persistent, by priority), events and control without. It runs on the loop and never blocks.
+"""Publishing: hints with confirms (mandatory, persistent, by priority), events and control without.
 
-What it has no room for is dropped and said to nobody: a hint that is not confirmed is published again by the relay.
+It runs on the loop and never blocks. Messages without room are dropped: the relay publishes an unconfirmed hint again.
 """
 
 import itertools
@@ -16,16 +16,16 @@ from dtqs.event import HINT_LIMIT, LogRef, decode_hint, encode_cancel, encode_ev
 from dtqs.task import Due
 
 WINDOW = 2000
-"""Most hints that wait for their confirm."""
+"""The most hints that wait for their confirm."""
 CONFIRMED_LIMIT = 200_000
 _EVENTS_PER_MESSAGE = 1000
 
 Confirmed = tuple[str, str]
-"""(task id, publish_at) of a task whose hint the broker has."""
+"""(task id, publish_at) of a task whose hint the broker has confirmed."""
 
 
 def hints(dues: Sequence[Due]) -> Iterator[tuple[int, bytes, list[Due]]]:
-    """Group tasks into hints: (priority, body, its tasks). Light ones of one type and priority share, heavy ones are alone."""
+    """Group tasks into hints: (priority, body, tasks). Only light tasks of one type and priority share a hint."""
     groups: dict[tuple[str, int], list[Due]] = {}
     for due in dues:
         if due.light:
@@ -39,7 +39,7 @@ def hints(dues: Sequence[Due]) -> Iterator[tuple[int, bytes, list[Due]]]:
 
 
 class Publisher:
-    """What one channel publishes. Its owner says when the channel is there and when it is lost."""
+    """The messages of one channel. Its owner calls `attach` and `detach` when the channel opens and closes."""
 
     def __init__(self, is_free: Callable[[], bool], on_idle: Callable[[], None] = lambda: None) -> None:
         self._is_free, self._on_idle = is_free, on_idle
@@ -53,7 +53,7 @@ class Publisher:
         self._tag, self._confirming = 0, False
         self._waiting.clear()
         channel.add_on_return_callback(self._returned)
-        # without the permission to publish the channel is closed at once, and not first with a task's hint
+        # Without the permission to publish, this closes the channel at once, and not a hint of a task later.
         channel.basic_publish("", NOBODY, b"")
         self._channel = channel
 
@@ -64,16 +64,16 @@ class Publisher:
 
     @property
     def waiting(self) -> int:
-        """Hints without an answer."""
+        """The number of hints without an answer."""
         return len(self._waiting)
 
     def publish_hints(self, dues: Sequence[Due]) -> int:
-        """Publish what there is room for; returns how many tasks that were."""
+        """Publish as many hints as there is room for. Returns the number of their tasks."""
         count = 0
         if self._channel is None or not self._is_free():
             return 0
         if not self._confirming:
-            # only now: a worker hardly ever publishes hints, and to be told that events have arrived costs it as much as to publish them
+            # Only now: a worker seldom publishes hints, and a confirm of events costs it as much as publishing them.
             self._channel.confirm_delivery(self._answered)
             self._confirming = True
         for priority, body, members in hints(dues):
@@ -87,15 +87,16 @@ class Publisher:
         return count
 
     def publish_events(self, rows: Sequence[LogRef]) -> None:
-        """Tell every API process to look again; a lost event only delays."""
+        """Tell all API processes to look again. A lost event only delays a stream."""
         for start in range(0, len(rows), _EVENTS_PER_MESSAGE):
             self._tell(EVENTS, encode_events(rows[start : start + _EVENTS_PER_MESSAGE]))
 
     def publish_cancel(self, task_ids: Sequence[str]) -> None:
-        """Tell every worker; one that does not hear it finds the request at its next heartbeat."""
+        """Tell all workers. A worker that misses it finds the request at its next heartbeat."""
         self._tell(CONTROL, encode_cancel(task_ids))
 
     def take_confirmed(self) -> list[Confirmed]:
+        """Return the hints confirmed since the last call."""
         taken, self._confirmed = self._confirmed, []
         return taken
 
@@ -115,9 +116,12 @@ class Publisher:
             self._on_idle()
 
     def _returned(self, _: Channel, __: Basic.Return, ___: BasicProperties, body: bytes) -> None:
-        """No queue took it: the broker confirms it all the same, afterwards. A keeper finds the queue missing and repairs."""
+        """Forget a hint that no queue took: the broker confirms it afterwards nevertheless.
+
+        A keeper finds the queue missing and repairs it.
+        """
         first_id = decode_hint(body).task_ids[0]
-        # a message id in each hint would make every delivery dearer, for what hardly ever happens
+        # A message id would find the hint, but make each delivery more expensive for a rare case.
         for tag, members in self._waiting.items():
             if members[0].task_id == first_id:
                 del self._waiting[tag]

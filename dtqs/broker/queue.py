@@ -1,4 +1,6 @@
-"""The task queue: look whether it is there before declaring it. Whoever finds it missing says so, since everything due must then be published again."""
+"""The task queue: look whether it exists before declaring it. If it was missing, everything due must be published
+again, so the keeper is told.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,21 +16,24 @@ from dtqs.config import RabbitmqSection
 
 @dataclass(frozen=True, slots=True)
 class QueueLook:
-    """What a passive declare says: messages ready for delivery, and consumers."""
+    """The result of a passive declare: messages ready for delivery, and consumers."""
 
     ready: int
     consumers: int
 
 
 class QueueKeeper:
-    """Declares the queue on a line's channels. A failed passive declare closes its channel, so the declaration comes on the next one."""
+    """Declares the queue on the channels of a connection.
+
+    A failed passive declare closes its channel, so the declaration follows on the next one.
+    """
 
     def __init__(self, section: RabbitmqSection, on_missing: Callable[[], None]) -> None:
         self._arguments, self._on_missing = queue_arguments(section), on_missing
         self._missing = False
 
     def ensure(self, channel: Channel, then: Callable[[], None]) -> None:
-        """Go on with `then` when the queue is there; when it is not, the channel closes and this is to be called again with the next one."""
+        """Call `then` if the queue exists. Otherwise the channel closes: call this again with the next one."""
         if self._missing:
             channel.queue_declare(
                 QUEUE, durable=True, arguments=self._arguments, callback=lambda _: self._declared(then)
@@ -37,7 +42,7 @@ class QueueKeeper:
             channel.queue_declare(QUEUE, passive=True, callback=lambda _: then())
 
     def lost(self, reason: BaseException) -> None:
-        """The channel is gone: because the queue is missing?"""
+        """Note whether the channel closed because the queue is missing."""
         self._missing = is_missing(reason) if isinstance(reason, ChannelClosedByBroker) else self._missing
 
     def _declared(self, then: Callable[[], None]) -> None:
@@ -47,7 +52,7 @@ class QueueKeeper:
 
 
 def look(channel: Channel, reply: Callable[[QueueLook], None]) -> None:
-    """Ask passively; when the queue is missing the channel closes and no answer comes."""
+    """Declare the queue passively. If it is missing, the channel closes and no answer comes."""
 
     def answered(frame: Method) -> None:
         reply(QueueLook(frame.method.message_count, frame.method.consumer_count))

@@ -1,4 +1,4 @@
-"""Every name and argument in RabbitMQ: one queue for hints, one exchange for events, one for control."""
+"""All names and arguments in RabbitMQ: one queue for hints, one exchange for events, one for control."""
 
 from typing import Any
 
@@ -12,21 +12,19 @@ QUEUE = "task_queue"
 EVENTS = "task_events"
 CONTROL = "task_control"
 EVENTS_LENGTH = 10_000
-"""Most messages that wait for one API process: a lost event only delays."""
+"""The most messages that wait for one API process. A lost event only delays a stream."""
 PERSISTENT = 2
 NOBODY = "dtqs.nobody"
-"""A routing key that no queue has: the broker drops the message, but says first if it refuses it, or takes none."""
+"""A routing key without a queue. The broker drops the message, but first reports a refusal or an alarm."""
 
 
 def parameters(section: RabbitmqSection, name: str) -> pika.URLParameters:
-    """Connection parameters with a limit on every step. Raises ValueError for a URL that is none."""
+    """Return connection parameters with a limit on each step. Raises ValueError for an invalid URL."""
     value = pika.URLParameters(section.url.get_secret_value())
     value.heartbeat = section.heartbeat_seconds
     value.socket_timeout = section.connect_timeout_seconds
     value.stack_timeout = section.connect_timeout_seconds * 2
-    value.blocked_connection_timeout = (
-        None  # a blocked publisher waits; what it has no room for, the relay publishes later
-    )
+    value.blocked_connection_timeout = None  # a blocked publisher waits; the relay publishes later what it drops
     value.connection_attempts = 1
     value.client_properties = {"connection_name": name}
     return value
@@ -34,7 +32,7 @@ def parameters(section: RabbitmqSection, name: str) -> pika.URLParameters:
 
 def queue_arguments(section: RabbitmqSection) -> dict[str, Any]:
     if section.queue_type == "quorum":
-        # returns count as deliveries there, and a worker returns hints as a matter of course
+        # A quorum queue counts returns as deliveries, and workers often return hints.
         return {"x-queue-type": "quorum", "x-delivery-limit": -1}
     return {"x-max-priority": 10}
 

@@ -1,6 +1,6 @@
-"""A worker's two connections on one loop: one consumes and acks, one only publishes; in an alarm the broker stops reading one that has published.
-
-The I/O thread serves the loop while the main thread runs a task; while that waits for one it serves the loop itself, and keeps it through tiny ones.
+"""A worker's two connections on one loop. One consumes and acks; the other publishes, since in an alarm the broker
+stops reading a connection that has published. The I/O thread serves the loop while the main thread runs a task. While
+the main thread waits for a task, it serves the loop itself, and keeps it during tiny tasks.
 """
 
 import contextlib
@@ -13,9 +13,9 @@ from dtqs.broker.consumer import Consumer, Delivery
 from dtqs.broker.inbox import Inbox
 from dtqs.broker.loop.connection import BrokerConnection
 from dtqs.broker.loop.shared import SharedThreadLoop
-from dtqs.broker.publisher import Publisher
+from dtqs.broker.publishing import PublishingLine
 from dtqs.broker.queue import QueueKeeper
-from dtqs.broker.topology import CONTROL, declare_exchanges, parameters
+from dtqs.broker.topology import CONTROL, declare_exchanges
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
@@ -24,7 +24,7 @@ from dtqs.task import Due
 
 
 class WorkerLink:
-    """What a worker asks of the broker; nothing here blocks but `stop` and `publish_hints`, which take a deadline."""
+    """The broker as a worker uses it. Only `stop` and `publish_hints` block; they take a deadline."""
 
     def __init__(
         self,
@@ -38,65 +38,59 @@ class WorkerLink:
         self._loop = SharedThreadLoop("broker")
         self._consumer = Consumer(self.inbox.put, self._reopen)
         self._queue = QueueKeeper(section, on_queue_missing)
-        hears, speaks = f"{name} consumes", f"{name} publishes"
-        self._publisher = Publisher(lambda: self._speaking.state == "connected", self._idle)
-        self._hearing = BrokerConnection(
-            self._loop, parameters(section, hears), hears, self._on_consuming_channel, self._on_consuming_lost
+        self._consuming = BrokerConnection(
+            self._loop, section, f"{name} consumes", self._on_consuming_channel, self._on_consuming_lost
         )
-        self._speaking = BrokerConnection(
-            self._loop,
-            parameters(section, speaks),
-            speaks,
-            self._publisher.attach,
-            lambda _: self._publisher.detach(),
-            self._idle,
-        )
-        self._idle_replies: list[Callable[[bool], None]] = []
+        self._publishing = PublishingLine(self._loop, section, f"{name} publishes")
+        self._publisher = self._publishing.publisher
 
     def start(self) -> None:
         self._loop.start()
-        self._loop.call(self._hearing.start)
-        self._loop.call(self._speaking.start)
+        self._loop.call(self._consuming.start)
+        self._loop.call(self._publishing.connection.start)
 
     def stop(self, deadline: Deadline) -> None:
-        """Close both connections, after what was said before. Unclaimed deliveries go back to the queue."""
+        """Close both connections, after all earlier calls. Unclaimed deliveries return to the queue."""
 
         def close(reply: Callable[[bool], None]) -> None:
-            self._hearing.stop()
-            self._speaking.stop()
+            self._consuming.stop()
+            self._publishing.connection.stop()
             self._when_closed(reply)
 
-        with contextlib.suppress(BrokerUnavailable):  # it is away: there is nothing to close
+        with contextlib.suppress(BrokerUnavailable):  # the broker is away, so nothing is open
             self._loop.ask(close, Deadline(min(1.0, deadline.remaining)))
         self._loop.stop(deadline)
 
     def wait(self, seconds: float) -> None:
-        """Wait until a delivery is in the inbox, somebody wakes us, or the time is over. The main thread's; it serves the loop, and keeps it until `serve`."""
+        """Wait for a delivery in the inbox, for `wake` or for the end of the time. For the main thread.
+
+        It serves the loop meanwhile, and keeps it until `serve`.
+        """
         self._loop.lead(self.inbox.has_any, seconds)
 
     def wake(self) -> None:
-        """Have the main thread's wait end; safe in a signal handler."""
+        """End the main thread's wait. Safe in a signal handler."""
         self._loop.ring()
 
     def serve(self) -> None:
-        """From now on the I/O thread serves the loop, until the main thread waits again."""
+        """Let the I/O thread serve the loop until the main thread waits again."""
         self._loop.release()
 
     def consume(self, prefetch: int) -> None:
-        """Hold at most so many unclaimed deliveries from now on."""
+        """Hold at most `prefetch` unclaimed deliveries from now on."""
         self._loop.call(lambda: self._consumer.want(prefetch))
 
     def pause(self) -> None:
-        """Consume nothing from now on and return every unclaimed delivery."""
+        """Stop consuming and return all unclaimed deliveries."""
         self._loop.call(self._pause)
         self._loop.release()
 
     def ack(self, delivery: Delivery) -> None:
-        """Ack it and all before it. The main thread's, and not from an attempt."""
+        """Ack this delivery and all before it. For the main thread, outside an attempt."""
         self._loop.now(lambda: self._consumer.ack(delivery))
 
     def give_up(self, deliveries: Sequence[Delivery]) -> None:
-        """Return these unclaimed."""
+        """Return these deliveries unclaimed."""
         self._loop.call(lambda: self._consumer.give_up(deliveries))
         self._loop.release()
 
@@ -104,35 +98,21 @@ class WorkerLink:
         self._loop.call(lambda: self._publisher.publish_events(rows))
 
     def publish_events_now(self, rows: Sequence[LogRef]) -> None:
-        """The same in the calling thread, sooner; not from an attempt, which may be interrupted anywhere."""
+        """Publish events at once, in the calling thread. Not from an attempt, which may be interrupted anywhere."""
         self._loop.now(lambda: self._publisher.publish_events(rows))
 
     def publish_hints(self, dues: Sequence[Due], deadline: Deadline) -> None:
-        """Publish hints and wait for their confirms, or until the deadline: the relay is the safety net."""
+        """Publish hints and wait for their confirms until the deadline. The relay publishes the rest later."""
 
         def question(reply: Callable[[bool], None]) -> None:
-            if self._speaking.channel is None and not deadline.passed:
-                self._loop.later(0.02, lambda: question(reply))  # a fresh process: the connection is on its way
-                return
-            # none were published: the broker is blocked, and what waits for its confirm already may wait for long
-            if self._publisher.publish_hints(dues) and self._publisher.waiting:
-                self._idle_replies.append(reply)
-            else:
-                reply(True)
+            self._publishing.when_open(lambda: self._publishing.publish_and_wait(dues, reply), deadline)
 
-        try:
+        with contextlib.suppress(BrokerUnavailable):
             self._loop.ask(question, deadline)
-        except BrokerUnavailable:
-            return
 
     def _pause(self) -> None:
         self._consumer.want(0)
         self._consumer.give_up(self.inbox.empty())
-
-    def _idle(self) -> None:
-        replies, self._idle_replies = self._idle_replies, []
-        for reply in replies:
-            reply(True)
 
     def _on_consuming_channel(self, channel: Channel) -> None:
         self._queue.ensure(channel, lambda: self._consume_on(channel))
@@ -140,34 +120,34 @@ class WorkerLink:
     def _consume_on(self, channel: Channel) -> None:
         declare_exchanges(channel)
         channel.queue_declare(
-            "", exclusive=True, callback=lambda frame: self._hear_control(channel, frame.method.queue)
+            "", exclusive=True, callback=lambda frame: self._consume_control(channel, frame.method.queue)
         )
         self._consumer.attach(channel)
 
-    def _hear_control(self, channel: Channel, queue: str) -> None:
+    def _consume_control(self, channel: Channel, queue: str) -> None:
         channel.queue_bind(queue, CONTROL)
-        channel.basic_consume(queue, self._control, auto_ack=True)
+        channel.basic_consume(queue, self._on_control, auto_ack=True)
 
-    def _control(self, _: Channel, __: Basic.Deliver, ___: object, body: bytes) -> None:
+    def _on_control(self, _: Channel, __: Basic.Deliver, ___: object, body: bytes) -> None:
         try:
             self._on_cancel(decode_cancel(body))
         except DeadLetter:
-            return  # from a version that knows more
+            return  # a newer version sent it
 
     def _on_consuming_lost(self, reason: BaseException) -> None:
         self._queue.lost(reason)
         self._consumer.detach()
-        # what was delivered on it goes back to the queue by itself; claiming it would do no harm, but others may have it already
+        # The broker returns its deliveries to the queue. A claim would do no harm, but others may have them already.
         self.inbox.empty()
 
     def _reopen(self) -> None:
-        """The broker cancelled our consumer: begin anew on a fresh channel, which looks for the queue first."""
-        channel = self._hearing.channel
+        """Begin again on a new channel, which looks for the queue first: the broker cancelled our consumer."""
+        channel = self._consuming.channel
         if channel is not None and channel.is_open:
             channel.close()
 
     def _when_closed(self, reply: Callable[[bool], None]) -> None:
-        if self._hearing.closed and self._speaking.closed:
+        if self._consuming.closed and self._publishing.connection.closed:
             reply(True)
         else:
             self._loop.later(0.02, lambda: self._when_closed(reply))

@@ -37,7 +37,7 @@ def link(url: str) -> Iterator[WorkerLink]:
 def test_hints_are_confirmed_before_and_after_events(url: str, link: WorkerLink) -> None:
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         channel = connection.channel()
-        eventually(lambda: link._speaking.channel is not None, 10, "it is connected")
+        eventually(lambda: link._publishing.channel is not None, 10, "it is connected")
         channel.exchange_declare(EVENTS, "fanout", durable=True)
         channel.queue_declare(QUEUE, durable=True, arguments={"x-max-priority": 10})
         heard = channel.queue_declare("", exclusive=True).method.queue

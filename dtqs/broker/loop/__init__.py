@@ -1,1 +1,1 @@
-"""RabbitMQ through pika: one connection, and the loop that serves it."""
+"""RabbitMQ through pika: one connection and the loop that serves it."""

@@ -1,6 +1,6 @@
-"""One connection with one channel that comes back by itself, on whichever event loop its process runs: pika's own in a thread, or gevent's.
+"""One connection with one channel that comes back by itself, on the event loop of its process: pika's own or gevent's.
 
-What is done on the channel is its owner's: it gets `on_channel` each time a fresh one is open, and `on_lost` with the reason when it is gone.
+Its owner uses the channel. It gets `on_channel` for each newly opened channel, and `on_lost` with the reason.
 """
 
 import logging
@@ -13,15 +13,17 @@ from pika.connection import Connection, Parameters
 from pika.exceptions import ChannelClosedByBroker
 
 from dtqs.backoff import backoff_seconds
+from dtqs.broker.topology import parameters
+from dtqs.config import RabbitmqSection
 
 logger = logging.getLogger(__name__)
 _RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS = 0.2, 2.0
 _REFUSED_SECONDS = 2.0
 _REFUSAL_SECONDS = 10.0
-"""A refusal is told for so long after its last time: each new channel meets it again, every two seconds."""
+"""How long a refusal stays visible. Each new channel meets it again, every two seconds."""
 _NO_PERMISSION = 403
 _AWAY_SECONDS = 10.0
-"""So long a broker may be away before that is worth a warning: at a node's start it often comes later than we do."""
+"""How long a broker may be away without a warning. At the start of a node it often comes up last."""
 
 
 class Loop(Protocol):
@@ -38,18 +40,18 @@ class Loop(Protocol):
 
 
 class BrokerConnection:
-    """Keeps one connection and its channel open. All of it runs on the loop."""
+    """Keep one connection and its channel open. All of it runs on the loop."""
 
     def __init__(
         self,
         loop: Loop,
-        to: Parameters,
+        section: RabbitmqSection,
         name: str,
-        on_channel: Callable[[Channel], None],
-        on_lost: Callable[[BaseException], None],
+        on_channel: Callable[[Channel], None] = lambda _: None,
+        on_lost: Callable[[BaseException], None] = lambda _: None,
         on_blocked: Callable[[], None] = lambda: None,
     ) -> None:
-        self._loop, self._to, self._name = loop, to, name
+        self._loop, self._to, self._name = loop, parameters(section, name), name
         self._on_channel, self._on_lost, self._on_blocked = on_channel, on_lost, on_blocked
         self._connection: Connection | None = None
         self.channel: Channel | None = None
@@ -60,7 +62,7 @@ class BrokerConnection:
 
     @property
     def refusal(self) -> str | None:
-        """The broker's words for its last refusal for want of permission; None: there was none lately."""
+        """The broker's message if it refused a channel lately because a permission is missing, or None."""
         return self._refusal if time.monotonic() - self._refused_at < _REFUSAL_SECONDS else None
 
     def start(self) -> None:
@@ -68,7 +70,7 @@ class BrokerConnection:
             return
         try:
             self._connection = self._loop.open(self._to, self._opened, self._failed, self._closed)
-        except Exception as error:  # name resolution and the like: pika lets the socket module's own through
+        except Exception as error:  # pika passes on errors of the socket module, such as a failed name resolution
             self._failed(None, error)
 
     def stop(self) -> None:
@@ -81,7 +83,7 @@ class BrokerConnection:
         return self._connection is None or self._connection.is_closed
 
     def reopen_channel(self) -> None:
-        """Open a channel in place of one that the broker closed: a failed passive declare does that."""
+        """Open a new channel after the broker closed the last one, which a failed passive declare does."""
         if self._connection is not None and self._connection.is_open and not self._stopping:
             self._connection.channel(on_open_callback=self._channel_open)
 
@@ -100,7 +102,7 @@ class BrokerConnection:
             connection.channel(on_open_callback=self._channel_open)
 
     def _blocked(self) -> None:
-        """An alarm: nothing that was published will be confirmed before its end."""
+        """Note an alarm: the broker confirms nothing before its end."""
         self._enter("blocked")
         self._on_blocked()
 
@@ -125,7 +127,7 @@ class BrokerConnection:
                 "broker channel closed",
                 extra={"connection": self._name, "reason": str(reason)},
             )
-            # what the broker refuses (a queue of another kind, no permission) it will refuse again: that must not spin
+            # The broker will refuse a queue of another kind or a missing permission again, so this must not spin.
             self._loop.later(_REFUSED_SECONDS if refused else 0.05, self.reopen_channel)
 
     def _failed(self, _: object, error: BaseException) -> None:
@@ -153,5 +155,5 @@ class BrokerConnection:
 
 
 def is_missing(reason: BaseException) -> bool:
-    """Tell whether a channel was closed because what it named is not there."""
+    """Tell whether a channel was closed because it named something that does not exist."""
     return isinstance(reason, ChannelClosedByBroker) and reason.reply_code == 404

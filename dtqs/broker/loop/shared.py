@@ -1,85 +1,56 @@
-"""pika's loop, served by whichever thread has time for it: its own, or one that waits for what it brings and so need not be woken by another.
+"""pika's loop, served by its own thread or by another thread that waits for a message and so needs no wake-up.
 
-To hand something from thread to thread takes a fifth of a millisecond, and a tiny task would wait for that twice. Whoever serves the loop holds a lock,
-but for the wait itself; who holds the lock may do meanwhile what a callback may.
+Passing a message between threads takes a fifth of a millisecond, and a tiny task would wait for that twice. The serving
+thread holds a lock, except during the wait for events. A thread with the lock may do all that a callback may.
 """
 
 import os
 import threading
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from pika.adapters.select_connection import EPollPoller, IOLoop, PollEvents
+from pika.adapters.select_connection import PollEvents
 
+from dtqs.broker.loop.pika_parts import LockedLoop
 from dtqs.broker.loop.threads import ThreadLoop
 from dtqs.deadline import Deadline
 
 _PARK_SECONDS = 1.0
 _KEPT_SECONDS = 0.1
-"""So long the loop may be kept by a thread that is at work; then its own takes it back. The broker's heartbeats, and cancels, wait for no longer."""
+"""How long a busy thread may keep the loop before the loop's own thread takes it back. Broker heartbeats and cancels
+wait no longer.
+"""
 _TURN_SECONDS = 0.02
 T = TypeVar("T")
 
 
-class _Unlocked:
-    """An epoll object whose wait is done without the lock; what it brings of a socket that was given up meanwhile is dropped."""
+class SharedLoop(LockedLoop):
+    """`start` is for its own thread, which parks while another thread has the loop.
 
-    def __init__(self, poll: Any, lock: threading.Lock, known: Container[int]) -> None:
-        self._poll, self._lock, self._known = poll, lock, known
-        self.register, self.modify, self.unregister, self.close = (
-            poll.register,
-            poll.modify,
-            poll.unregister,
-            poll.close,
-        )
-
-    def poll(self, seconds: float) -> Any:
-        self._lock.release()
-        try:
-            events = self._poll.poll(seconds)
-        finally:
-            self._lock.acquire()
-        return [(descriptor, event) for descriptor, event in events if descriptor in self._known]
-
-
-class _Poller(EPollPoller):  # type: ignore[misc]  # pika tells no types
-    lock: threading.Lock
-    _poll: Any
-    _fd_handlers: Any
-
-    def _init_poller(self) -> None:
-        super()._init_poller()
-        self._poll = _Unlocked(self._poll, self.lock, self._fd_handlers)
-
-
-class SharedLoop(IOLoop):  # type: ignore[misc]
-    """`start` is for its own thread, which parks while the other one has taken the loop: from `lead` until `release`, or until that is at work for long."""
+    The other thread has it from `lead` until `release`, or until it was busy for _KEPT_SECONDS.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.lock = self._poller.lock = threading.Lock()
         self._turn = threading.Condition(self.lock)
         self._taken = self._leading = self._parked = self._ended = self._rang = self._closed = False
-        # written by signal handlers too: pika's own way to wake it takes a lock
+        # signal handlers write to it; pika's own wake-up takes a lock
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.add_handler(self._bell, self._hear_bell, PollEvents.READ)
+        self.add_handler(self._bell, self._on_bell, PollEvents.READ)
 
     def start(self) -> None:
-        """Serve it until `stop`."""
+        """Serve the loop until `stop`."""
         with self.lock:
             self.activate_poller()
             try:
                 while not self._ended:
-                    if self._taken:
-                        self._park()
-                    else:
-                        self._serve()
+                    self._park() if self._taken else self._serve()
             finally:
                 self.deactivate_poller()
 
     def stop(self) -> None:
-        """To be called on the loop."""
+        """End `start`. Call it on the loop."""
         self._ended = True
 
     def close(self) -> None:
@@ -91,7 +62,7 @@ class SharedLoop(IOLoop):  # type: ignore[misc]
             super().close()
 
     def lead(self, until: Callable[[], bool], seconds: float) -> None:
-        """Serve it in the calling thread until something has come about, somebody rings, or the time is over; it stays taken afterwards."""
+        """Serve the loop in the calling thread until `until()`, `ring` or the end of the time; keep it afterwards."""
         with self.lock:
             self._leading = True
             try:
@@ -101,21 +72,16 @@ class SharedLoop(IOLoop):  # type: ignore[misc]
                 self._leading = False
 
     def release(self) -> None:
-        """Leave it to its own thread; no matter to one that leads."""
+        """Leave the loop to its own thread. It changes nothing during `lead`."""
         with self.lock:
             if self._taken and not self._leading:
                 self._taken = False
                 self._turn.notify_all()
 
     def ring(self) -> None:
-        """Have `lead` return, now or when it is next called; safe in a signal handler."""
+        """End this or the next `lead`. Safe in a signal handler."""
         if not self._closed:
             os.eventfd_write(self._bell, 1)
-
-    @property
-    def has_callbacks(self) -> bool:
-        """Something was to be run on the loop and has not been yet."""
-        return bool(self._callbacks)
 
     def _serve_until(self, until: Callable[[], bool], seconds: float) -> None:
         deadline, end = Deadline(seconds), self.call_later(seconds, _nothing)
@@ -129,9 +95,9 @@ class SharedLoop(IOLoop):  # type: ignore[misc]
         self.process_timeouts()
 
     def _take(self) -> bool:
-        """Wait until its own thread has parked: two that poll would each take what the other waits for."""
+        """Wait until its own thread has parked: of two polling threads each would take the other's events."""
         self._taken = True
-        self._poller.wake_threadsafe()
+        self.wake()
         if not self._turn.wait_for(lambda: self._parked, _PARK_SECONDS):
             self._taken = False
             return False
@@ -145,18 +111,17 @@ class SharedLoop(IOLoop):  # type: ignore[misc]
                 self._taken = False
         self._parked = False
 
-    def _hear_bell(self, *_: object) -> None:
-        with suppress(BlockingIOError):  # heard already
+    def _on_bell(self, *_: object) -> None:
+        with suppress(BlockingIOError):  # read already
             os.eventfd_read(self._bell)
             self._rang = True
 
-    @staticmethod
-    def _get_poller(get_wait_seconds: Callable[[], float | None], process_timeouts: Callable[[], None]) -> _Poller:
-        return _Poller(get_wait_seconds=get_wait_seconds, process_timeouts=process_timeouts)
-
 
 class SharedThreadLoop(ThreadLoop):
-    """The loop with its thread, and what another may do with it. A `call` may wait for a tenth of a second, where the loop is kept by a thread at work."""
+    """The loop with its thread, for use by a second thread.
+
+    A `call` may wait a tenth of a second if a busy thread keeps the loop.
+    """
 
     _ioloop: SharedLoop
 
@@ -168,21 +133,24 @@ class SharedThreadLoop(ThreadLoop):
         super().stop(deadline)
 
     def lead(self, until: Callable[[], bool], seconds: float) -> None:
-        """Serve the loop in the calling thread until something has come about, `ring`, or for so long, and keep it from its own thread until `release`."""
+        """Serve the loop in the calling thread until `until()`, `ring` or the end of the time.
+
+        It keeps the loop until `release`.
+        """
         self._guard(lambda: self._ioloop.lead(until, seconds))
 
     def release(self) -> None:
-        """Leave the loop to its own thread: the caller has other work."""
+        """Leave the loop to its own thread."""
         self._ioloop.release()
 
     def ring(self) -> None:
-        """Have `lead` return; safe in a signal handler."""
+        """End `lead`. Safe in a signal handler."""
         self._ioloop.ring()
 
     def now(self, call: Callable[[], None]) -> None:
-        """Run it in the calling thread, while the loop waits; it must need no timer, and nothing may interrupt it.
+        """Run in the calling thread while the loop waits. The call must not need a timer or be interrupted.
 
-        Where the loop is busy, or something else is to be run before: as by `call`.
+        If the loop is busy, or other calls wait for it, this is like `call`.
         """
         if not self._ioloop.lock.acquire(timeout=_TURN_SECONDS):
             self.call(call)
@@ -201,4 +169,4 @@ class SharedThreadLoop(ThreadLoop):
 
 
 def _nothing() -> None:
-    """Let a wait end."""
+    """Do nothing: the timer that calls it ends a wait."""

@@ -1,4 +1,4 @@
-"""pika's own event loop in a thread of its own, started after the fork: broker heartbeats never stop while a task runs in the main thread.
+"""pika's event loop in a thread, started after the fork: broker heartbeats go on while a task runs in the main thread.
 
 A worker's main thread also serves its loop while it waits: see shared.py.
 """
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pika.adapters.select_connection import IOLoop
 from pika.connection import Connection, Parameters
 
-from dtqs.broker.loop.prompt import JoinedConnection, PromptServices, when_open
+from dtqs.broker.loop.pika_parts import open_connection
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class ThreadLoop:
-    """The loop and its thread; `Line` sees it as a Loop, other threads come in by `call` and `ask`."""
+    """The loop and its thread. A BrokerConnection uses it as its Loop; other threads use `call` and `ask`."""
 
     def __init__(self, name: str, ioloop: IOLoop | None = None) -> None:
         self._ioloop = ioloop or IOLoop()
@@ -42,7 +42,7 @@ class ThreadLoop:
                 self._ioloop.close()
 
     def close(self) -> None:
-        """Give back its sockets, after `stop`: for processes that go on without it. Nothing may be called afterwards."""
+        """Close its sockets, after `stop`, in a process that goes on without it. Call nothing afterwards."""
         if not self._thread.is_alive():
             self._ioloop.close()
 
@@ -53,7 +53,7 @@ class ThreadLoop:
         try:
             serve()
         except BaseException:
-            # a process that is deaf and does not know it would be worse than one that dies and is replaced
+            # A process that no longer hears the broker would do harm unnoticed. One that ends is replaced.
             logger.critical("the broker's loop failed: this process ends", exc_info=True)
             os._exit(os.EX_SOFTWARE)
 
@@ -64,18 +64,17 @@ class ThreadLoop:
         failed: Callable[[Any, Any], None],
         closed: Callable[[Any, Any], None],
     ) -> Connection:
-        services = PromptServices(self._ioloop)
-        return JoinedConnection(to, when_open(services, opened), failed, closed, custom_ioloop=services)
+        return open_connection(self._ioloop, to, opened, failed, closed)
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         self._ioloop.call_later(seconds, call)
 
     def call(self, call: Callable[[], None]) -> None:
-        """Run on the loop, soon, in the order of the calls; from any thread."""
+        """Run on the loop, soon, in the order of the calls. From any thread."""
         self._ioloop.add_callback_threadsafe(call)
 
     def ask(self, question: Callable[[Callable[[T], None]], None], deadline: Deadline) -> T:
-        """Run on the loop and wait for its answer. Raises BrokerUnavailable when none comes in time."""
+        """Run on the loop and wait for the answer. Raises BrokerUnavailable at the deadline."""
         answer: Future[T] = Future()
 
         def reply(value: T) -> None:

@@ -7,7 +7,6 @@ import pytest
 from dtqs.broker.loop import connection
 from dtqs.broker.loop.connection import BrokerConnection
 from dtqs.broker.loop.threads import ThreadLoop
-from dtqs.broker.topology import parameters
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
 from tests.support.helpers import eventually, free_port
@@ -21,7 +20,7 @@ def test_a_broker_that_starts_a_little_later_is_no_warning_and_one_that_stays_aw
     caplog.set_level(logging.DEBUG, "dtqs")
     section = RabbitmqSection.model_validate({"url": f"amqp://guest:guest@127.0.0.1:{free_port()}/"})
     loop = ThreadLoop("broker")
-    line = BrokerConnection(loop, parameters(section, "test"), "test", lambda _: None, lambda _: None)
+    line = BrokerConnection(loop, section, "test")
 
     def told(level: int) -> int:
         return sum(record.name == connection.__name__ and record.levelno == level for record in caplog.records)
