@@ -1,4 +1,4 @@
-"""Amounts for people."""
+"""Amounts, ages and times for people."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The configuration: where it is found, what overrides what, and how a wrong setting is told."""
+"""The configuration: where it is found, which source wins, and how a wrong setting is reported."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     assert (config.api.port, config.api.workers, config.pools["default"].workers) == (2, 3, 7)
 
 
-def test_variables_of_the_client_are_no_settings() -> None:
+def test_variables_of_the_client_are_not_taken_for_settings() -> None:
     load(None, {"DTQS_URL": "x", "DTQS_API_KEY": "x", "DTQS_CONFIG": "x"})
 
 
@@ -51,13 +51,13 @@ def test_a_variable_reaches_a_section_whose_name_has_a_dash(tmp_path: Path) -> N
     assert config.pools["big-ones"].workers == 9
 
 
-def test_a_wrong_value_is_told_with_its_place_and_what_is_allowed(tmp_path: Path) -> None:
+def test_a_wrong_value_is_reported_with_its_place_and_the_allowed_values(tmp_path: Path) -> None:
     (told,) = problems(tmp_path, "[log]\nlevel = info\n\n[api]\n; a comment\nport = 99999\n")
     assert told.startswith(f"{tmp_path}/dtqs.ini line 6: [api] port = '99999': ")
     assert told.endswith("allowed: a whole number from 1 to 65535 (TCP port to listen on)")
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     told = problems(
         tmp_path,
         "[api]\nport = x\nauth = perhaps\n[nowhere]\na = 1\n[log]\nlevel = warn\n",
@@ -87,13 +87,13 @@ def test_an_unknown_variable_is_an_error_with_a_suggestion() -> None:
 
 
 @pytest.mark.parametrize("text", ["port = 1\n", "[api]\nport\n", "[api]\nport = 1\nport = 2\n", "[api]\n[api]\n"])
-def test_a_file_that_is_no_ini_is_told_with_its_line(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_ini_is_reported_with_its_line(tmp_path: Path, text: str) -> None:
     (told,) = problems(tmp_path, text)
     assert str(tmp_path) in told
     assert re.search(r"\[?line:? +\d", told)
 
 
-def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         load(tmp_path / "absent.ini", {})
 
@@ -105,7 +105,7 @@ def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
         load(path, {})
 
 
-def test_a_comment_behind_a_value_is_told_as_such(tmp_path: Path) -> None:
+def test_a_comment_behind_a_value_is_reported_as_a_comment(tmp_path: Path) -> None:
     (told,) = problems(tmp_path, "[api]\nport = 80 ; the usual\n")
     assert "a comment needs a line of its own" in told
 
@@ -121,7 +121,7 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
     assert config.postgresql.dsn.get_secret_value() == "postgresql://u:p@h/d"
 
 
-def test_a_secret_by_value_in_the_environment_beats_a_file_that_holds_one(tmp_path: Path) -> None:
+def test_a_secret_in_the_environment_wins_over_the_file_of_a_secret(tmp_path: Path) -> None:
     config = load(written(tmp_path, "[postgresql]\ndsn_file = /nowhere\n"), {"DTQS_POSTGRESQL_DSN": "dbname=x"})
     assert config.postgresql.dsn.get_secret_value() == "dbname=x"
 
@@ -131,7 +131,7 @@ def test_a_secrets_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> No
     assert "line 2: [rabbitmq] url_file = '/nowhere/at/all'" in told
 
 
-def test_a_secret_twice_is_an_error(tmp_path: Path) -> None:
+def test_a_secret_given_twice_is_an_error(tmp_path: Path) -> None:
     (told,) = problems(tmp_path, "[postgresql]\ndsn = dbname=a\ndsn_file = /nowhere\n")
     assert "allowed: one of the two" in told
 
@@ -158,7 +158,7 @@ def test_a_secret_is_never_shown(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_settings_that_contradict_each_other_are_errors(tmp_path: Path, text: str, part: str) -> None:
+def test_contradictory_settings_are_errors(tmp_path: Path, text: str, part: str) -> None:
     assert any(part in told for told in problems(tmp_path, text))
 
 
@@ -185,7 +185,7 @@ def test_an_optional_key_may_be_empty(tmp_path: Path) -> None:
     assert toy(tmp_path, "[processor:toy]\nlimit =\n").limit is None
 
 
-def test_every_key_says_what_it_is_and_what_it_allows() -> None:
+def test_every_key_has_a_description_and_its_allowed_values() -> None:
     for model in SECTIONS.values():
         for key, field in model.model_fields.items():
             assert field.description, key
@@ -197,7 +197,7 @@ def test_every_key_says_what_it_is_and_what_it_allows() -> None:
             ), key
 
 
-def test_find_prefers_the_option_then_the_variable_then_the_places(
+def test_find_prefers_the_option_then_the_variable_then_the_default_places(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -209,7 +209,7 @@ def test_find_prefers_the_option_then_the_variable_then_the_places(
     assert find("a.ini", {"DTQS_CONFIG": "b.ini"}) == Path("a.ini")
 
 
-def test_a_file_of_the_current_folder_that_others_may_have_made_is_not_read(
+def test_a_file_of_the_current_folder_that_others_may_have_written_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

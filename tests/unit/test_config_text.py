@@ -15,13 +15,13 @@ BUILT_IN_MODELS: dict[str, type[Section]] = {
 }
 
 
-def test_the_shipped_file_is_what_the_models_say() -> None:
+def test_the_shipped_file_equals_the_models() -> None:
     assert resource("conf/dtqs.ini").read_text(encoding="utf-8") == default_ini(BUILT_IN_MODELS), (
         "run: dtqs config default > conf/dtqs.ini"
     )
 
 
-def test_the_reference_is_what_the_models_say() -> None:
+def test_the_reference_equals_the_models() -> None:
     text = (Path(__file__).parents[2] / "docs/configuration.md").read_text(encoding="utf-8")
     assert text == reference(BUILT_IN_MODELS), "run: dtqs config reference > docs/configuration.md"
 
@@ -41,7 +41,7 @@ def test_the_shipped_file_sets_every_key_to_its_default() -> None:
     assert named == {(section, key) for section, model in models(BUILT_IN_MODELS).items() for key in model.model_fields}
 
 
-def test_what_show_writes_can_be_read_again(tmp_path: Path) -> None:
+def test_the_output_of_show_can_be_read_again(tmp_path: Path) -> None:
     first = load(None, {"DTQS_API_PORT": "81", "DTQS_FILES_ROOTS": "/a, /b c", "DTQS_API_AUTH": "off"})
     (tmp_path / "again.ini").write_text(write_ini(effective(first, {})), encoding="utf-8")
     again = load(tmp_path / "again.ini", {})

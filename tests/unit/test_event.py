@@ -1,4 +1,4 @@
-"""Messages of the broker: what is not ours, too long or of the wrong form is a dead letter."""
+"""Messages of the broker: a foreign, overlong or malformed message is a dead letter."""
 
 import orjson
 import pytest
@@ -21,7 +21,7 @@ TASK = uuid7()
         [],
     ],
 )
-def test_what_is_no_hint_is_a_dead_letter(value: object) -> None:
+def test_a_message_that_is_no_hint_is_a_dead_letter(value: object) -> None:
     with pytest.raises(DeadLetter):
         decode_hint(orjson.dumps(value))
 
@@ -42,7 +42,7 @@ def test_a_forged_event_of_a_wrong_form_reaches_no_stream(row: object) -> None:
         decode_events(orjson.dumps([row]), {TASK})
 
 
-def test_events_of_others_are_not_looked_at() -> None:
+def test_events_of_unwatched_tasks_are_not_decoded() -> None:
     assert decode_events(orjson.dumps([[1, uuid7(), []], [2, TASK, "completed"]]), {TASK}) == [
         TaskEvent(TASK, "completed", 2)
     ]

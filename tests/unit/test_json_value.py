@@ -1,4 +1,4 @@
-"""JSON that may be stored: values that are kept as they are, values that are refused with words, and rows beyond the bounds."""
+"""JSON that may be stored: accepted values, refused values with their messages, and rows beyond the limits."""
 
 import json
 import re
@@ -43,7 +43,7 @@ class Point:
         nested(250),
     ],
 )
-def test_what_can_be_kept_is_kept(value: Any) -> None:
+def test_a_valid_value_is_kept_unchanged(value: Any) -> None:
     assert json.loads(json_text("it", value)) == value
     assert json_text("it", -0.0) == "-0.0"
 
@@ -68,12 +68,12 @@ def test_what_can_be_kept_is_kept(value: Any) -> None:
         (nested(100_000, 1), "nested too deep"),
     ],
 )
-def test_what_cannot_be_kept_is_refused_and_named(value: Any, words: str) -> None:
+def test_an_invalid_value_is_refused_with_its_place(value: Any, words: str) -> None:
     with pytest.raises(ValueRefused, match=re.escape(words)):
         json_text("the result", value)
 
 
-def test_what_holds_itself_is_refused() -> None:
+def test_a_value_that_contains_itself_is_refused() -> None:
     value: list[Any] = []
     value.append(value)
     with pytest.raises(ValueRefused, match="nested too deep"):
@@ -86,16 +86,16 @@ def test_a_value_beyond_its_size_is_refused() -> None:
 
 
 @pytest.mark.parametrize("value", [nested(252), {"tasks": [{"result": nested(600)}]}])
-def test_what_is_stored_too_deep_is_written_all_the_same(value: Any) -> None:
+def test_a_stored_value_that_is_nested_too_deep_is_still_written_out(value: Any) -> None:
     assert json.loads(dumps(value)) == json.loads(dumps(value, orjson.OPT_INDENT_2)) == value
 
 
-def test_what_is_no_json_for_another_reason_is_an_error_of_ours() -> None:
+def test_another_value_that_is_no_json_raises_a_type_error() -> None:
     with pytest.raises(TypeError):
         dumps(object())
 
 
-def test_what_no_reader_can_hold_is_shown_as_such() -> None:
+def test_a_value_too_deep_to_read_is_shown_as_unreadable() -> None:
     assert "cannot be read" in loads("[" * 5000 + "]" * 5000)["unreadable"]
 
 
@@ -114,7 +114,7 @@ def test_what_no_reader_can_hold_is_shown_as_such() -> None:
         "0e-999",
     ],
 )
-def test_a_decimal_that_a_float_carries(text: str) -> None:
+def test_a_decimal_that_a_float_keeps_is_accepted(text: str) -> None:
     assert is_carried(text)
 
 
@@ -131,5 +131,5 @@ def test_a_decimal_that_a_float_carries(text: str) -> None:
         "12345678901234567.89",
     ],
 )
-def test_a_decimal_that_a_float_would_change(text: str) -> None:
+def test_a_decimal_that_a_float_would_change_is_refused(text: str) -> None:
     assert not is_carried(text)

@@ -1,4 +1,4 @@
-"""The decision from an attempt's exception to its settlement, the text that is kept of an error, and the backoff."""
+"""The settlement of an attempt by its exception, the stored text of an error, and the backoff."""
 
 import orjson
 import pytest
@@ -68,11 +68,11 @@ def test_an_exception_decides_whether_another_attempt_is_worth_it(
         TaskTimedOut(5.0),
         KeyboardInterrupt(),
         FilesUnavailable("the disk is full"),
-        InputRefused("upload:1", "there is none"),
+        InputRefused("upload:1", "no such file"),
     ],
 )
 @pytest.mark.parametrize("policy", [POLICY, NO_RETRY_ON_TIMEOUT])
-def test_an_effect_that_must_not_happen_twice_fails_where_the_processor_gave_no_answer(
+def test_an_effect_that_must_not_happen_twice_fails_without_an_answer_of_the_processor(
     error: BaseException, policy: RetryPolicy
 ) -> None:
     settlement = decide("id", error, 1, policy, Effect.FAIL)
@@ -86,19 +86,19 @@ def test_an_effect_that_must_not_happen_twice_fails_where_the_processor_gave_no_
 
 
 @pytest.mark.parametrize("effect", list(Effect))
-def test_the_processors_own_answer_beats_the_mark(effect: Effect) -> None:
+def test_the_processors_own_answer_wins_over_the_mark(effect: Effect) -> None:
     assert decide("id", TransientError("not sent"), 1, POLICY, effect).kind is Kind.RETRY
     assert decide("id", PermanentError("refused"), 1, POLICY, effect).kind is Kind.FAILED
     assert stored(decide("id", PermanentError("refused"), 1, POLICY, effect))["type"] == "PermanentError"
 
 
 @pytest.mark.parametrize("policy", [POLICY, NO_RETRY_ON_TIMEOUT])
-def test_a_time_limit_obeys_the_mark_that_says_retry(policy: RetryPolicy) -> None:
+def test_a_time_limit_obeys_a_mark_of_retry(policy: RetryPolicy) -> None:
     assert decide("id", TaskTimedOut(5.0), 1, policy, Effect.RETRY).kind is Kind.RETRY
 
 
 @given(attempt=st.integers(1, 2000), jitter=st.floats(0, 1))
-def test_the_delay_lies_between_nothing_and_the_ceiling(attempt: int, jitter: float) -> None:
+def test_the_delay_lies_between_zero_and_the_ceiling(attempt: int, jitter: float) -> None:
     assert 0 <= backoff_seconds(attempt, 2.0, 600.0, jitter) <= 600.0
 
 
@@ -106,16 +106,16 @@ def test_the_delay_doubles_with_each_attempt_up_to_its_ceiling() -> None:
     assert [backoff_seconds(attempt, 2.0, 20.0, 1.0) for attempt in range(1, 7)] == [2.0, 4.0, 8.0, 16.0, 20.0, 20.0]
 
 
-def test_the_jitter_is_full_and_drawn_anew() -> None:
+def test_the_jitter_is_full_and_drawn_for_each_retry() -> None:
     delays = {decide("id", TransientError("again"), 3, POLICY).delay_seconds for _ in range(50)}
     assert len(delays) == 50
     assert min(delays) < 2.0 < 6.0 < max(delays) <= 8.0
 
 
-# --- what is stored of an error
+# --- the stored text of an error
 
 
-def test_an_error_of_ours_words_itself_and_others_bring_their_traceback() -> None:
+def test_an_error_of_dtqs_has_its_own_text_and_others_bring_their_traceback() -> None:
     ours = orjson.loads(error_json(WorkerDied("signal 9 (SIGKILL)"), transient=True))
     assert ours == {
         "type": "WorkerDied",
@@ -127,15 +127,15 @@ def test_an_error_of_ours_words_itself_and_others_bring_their_traceback() -> Non
     except ValueError as error:
         others = orjson.loads(error_json(error, transient=True))
     assert (others["type"], others["message"]) == ("ValueError", "a defect")
-    assert "test_an_error_of_ours" in others["traceback"]
+    assert "test_an_error_of_dtqs" in others["traceback"]
 
 
-def test_an_error_without_words_is_named() -> None:
+def test_an_error_without_text_has_its_name() -> None:
     assert orjson.loads(error_json(KeyError(), transient=True))["message"] == "KeyError"
 
 
 @given(st.text())
-def test_whatever_an_error_says_can_be_stored(text: str) -> None:
+def test_every_text_of_an_error_can_be_stored(text: str) -> None:
     value = error_json(TransientError(text), transient=True)
     assert "\\u0000" not in value
     assert orjson.loads(value)["message"] or not text
@@ -145,7 +145,7 @@ def test_text_that_postgresql_cannot_hold_is_made_visible() -> None:
     assert orjson.loads(error_json(TransientError("a\0b\ud800c"), transient=True))["message"] == "a\\0b\\ud800c"
 
 
-def test_what_is_stored_of_an_error_has_a_bound() -> None:
+def test_the_stored_text_of_an_error_is_limited() -> None:
     value = orjson.loads(error_json(ValueError("x" * 100_000), transient=True))
     assert (len(value["message"]), len(value["traceback"])) == (MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS)
 
@@ -157,7 +157,7 @@ def test_every_error_is_in_one_tree() -> None:
     assert issubclass(PermanentError, DtqsError)
 
 
-def test_a_retry_is_not_due_before_the_time_that_was_asked_for() -> None:
+def test_a_retry_is_not_due_before_the_requested_time() -> None:
     asked = decide("id", TransientError("throttled", retry_after_seconds=100.0), 1, POLICY)
     assert asked.delay_seconds == 100.0
     for much in (1e9, float("inf"), 10**400):
@@ -172,12 +172,12 @@ def test_a_retry_is_not_due_before_the_time_that_was_asked_for() -> None:
     )
 
 
-def test_the_error_of_a_cancelled_task_does_not_promise_a_retry() -> None:
+def test_the_error_of_a_cancelled_task_promises_no_retry() -> None:
     assert stored(decide("id", TaskCancelled(), 1, POLICY))["transient"] is False
 
 
 class Unspeakable(Exception):
-    """Cannot say what it is."""
+    """An exception whose text cannot be read."""
 
     def __str__(self) -> str:
         raise RuntimeError("no words")
@@ -188,7 +188,7 @@ class Unspeakable(Exception):
 
 
 @pytest.mark.parametrize("effect", [None, Effect.FAIL])
-def test_an_exception_that_cannot_say_what_it_is_settles_its_task_all_the_same(effect: Effect | None) -> None:
+def test_an_exception_without_readable_text_still_settles_its_task(effect: Effect | None) -> None:
     try:
         raise Unspeakable
     except Unspeakable as error:

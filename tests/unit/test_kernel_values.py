@@ -36,14 +36,14 @@ JSON = st.recursive(
 # --- ids
 
 
-def test_an_id_is_a_uuid_of_version_7_with_the_time_of_its_making() -> None:
+def test_an_id_is_a_uuid_of_version_7_with_the_time_of_its_creation() -> None:
     before, made, after = time.time_ns() // 1_000_000, uuid7(), time.time_ns() // 1_000_000
     assert is_uuid(made)
     assert (made[14], made[19] in "89ab") == ("7", True)
     assert before <= int(made[:8] + made[9:13], 16) <= after
 
 
-def test_an_id_tells_when_it_was_made_if_it_is_of_a_kind_that_does() -> None:
+def test_an_id_of_version_7_tells_its_time_and_another_gives_0() -> None:
     assert abs(made_at(uuid7()) - time.time()) < 5
     assert made_at(first_uuid7(1_700_000_000.25)) == 1_700_000_000.25
     assert made_at(str(uuid.uuid4())) == 0
@@ -53,7 +53,7 @@ def test_ids_differ() -> None:
     assert len({uuid7() for _ in range(10_000)}) == 10_000
 
 
-def test_the_first_id_of_a_time_parts_what_was_made_before_from_what_was_made_after() -> None:
+def test_the_first_id_of_a_time_separates_earlier_ids_from_later_ones() -> None:
     now = time.time()
     assert first_uuid7(now - 1) < uuid7() < first_uuid7(now + 60)
     assert is_uuid(first_uuid7(now))
@@ -65,14 +65,14 @@ ID = "0192f3ac-0000-7000-8000-000000000000"
 @pytest.mark.parametrize(
     "text", ["", "x", "0192F3AC-0000-7000-8000-000000000000", "0192f3ac-0000-7000-8000-00000000000", f"{ID}\n"]
 )
-def test_what_is_no_canonical_id_is_refused(text: str) -> None:
+def test_text_that_is_no_canonical_id_is_refused(text: str) -> None:
     assert not is_uuid(text)
 
 
 # --- events and hints
 
 
-def test_hints_events_and_cancels_arrive_as_they_were_sent() -> None:
+def test_hints_events_and_cancels_are_decoded_unchanged() -> None:
     ids = [uuid7(), uuid7()]
     hint = decode_hint(encode_hint("echo", True, ids))
     assert (hint.task_type, hint.light, hint.task_ids) == ("echo", True, ids)
@@ -98,14 +98,14 @@ def test_hints_events_and_cancels_arrive_as_they_were_sent() -> None:
         None,
     ],
 )
-def test_what_is_no_hint_is_a_dead_letter(value: object) -> None:
+def test_a_message_that_is_no_hint_is_a_dead_letter(value: object) -> None:
     with pytest.raises(DeadLetter):
         decode_hint(orjson.dumps(value))
 
 
 @pytest.mark.parametrize("decode", [decode_hint, partial(decode_events, wanted={}), decode_cancel])
 @given(value=JSON, noise=st.binary(max_size=20))
-def test_no_message_brings_a_reader_down(decode: Callable[[bytes], object], value: object, noise: bytes) -> None:
+def test_no_message_makes_a_decoder_fail(decode: Callable[[bytes], object], value: object, noise: bytes) -> None:
     for body in (noise, orjson.dumps(value)):
         try:
             decode(body)
@@ -116,7 +116,7 @@ def test_no_message_brings_a_reader_down(decode: Callable[[bytes], object], valu
 # --- deadlines
 
 
-def test_a_deadline_passes_and_nothing_remains() -> None:
+def test_a_deadline_passes_and_no_time_remains() -> None:
     deadline = Deadline(60.0)
     assert not deadline.passed
     assert 59 < deadline.remaining <= 60
@@ -124,7 +124,7 @@ def test_a_deadline_passes_and_nothing_remains() -> None:
     assert (over.passed, over.remaining) == (True, 0.0)
 
 
-def test_a_stop_wakes_who_waits_and_is_never_taken_back() -> None:
+def test_a_stop_wakes_its_waiters_and_is_never_reset() -> None:
     stop, told = Stop(), list[bool]()
     assert not stop.requested
     assert not stop.wait(0.0)
@@ -141,7 +141,7 @@ def test_a_stop_wakes_who_waits_and_is_never_taken_back() -> None:
 # --- the scoreboard
 
 
-def test_the_parent_reads_what_the_child_has_written_in_another_process() -> None:
+def test_the_parent_reads_the_values_that_the_child_wrote_in_another_process() -> None:
     board, worker, task = Scoreboard(2), uuid7(), uuid7()
     if (child := os.fork()) == 0:
         slot = board.slot(1)
@@ -159,7 +159,7 @@ def test_the_parent_reads_what_the_child_has_written_in_another_process() -> Non
     assert board.read(0).pid == 0
 
 
-def test_a_new_child_in_a_slot_says_nothing_of_the_one_before() -> None:
+def test_a_new_child_in_a_slot_clears_the_record_of_the_last() -> None:
     board = Scoreboard(2)
     slot, neighbour = board.slot(0), board.slot(1)
     for one in (slot, neighbour):
@@ -179,7 +179,7 @@ def test_a_new_child_in_a_slot_says_nothing_of_the_one_before() -> None:
     assert board.read(1) == before
 
 
-def test_a_child_at_rest_runs_no_task() -> None:
+def test_an_idle_child_has_no_task() -> None:
     board = Scoreboard(1)
     slot = board.slot(0)
     slot.begin()

@@ -1,4 +1,4 @@
-"""Outside input costs linear time: every regular expression of the package, and every function that takes such input apart by hand."""
+"""Outside input costs linear time, in every regular expression and in every hand-written parser."""
 
 import ast
 import importlib
@@ -35,7 +35,7 @@ MOST_RATIO = 11.0
 
 
 def seconds(work: Callable[[Any], object], text: Any, runs: int = 3) -> float:
-    """Return this thread's own processor time, the least of some runs: what others do on the machine hardly counts."""
+    """Return the least processor time of this thread in several runs, so that other processes hardly count."""
     best = float("inf")
     for _ in range(runs):
         began = time.thread_time()
@@ -56,11 +56,14 @@ def check(work: Callable[[Any], object], seed: Any, prefix: Any, end: Any) -> No
     pytest.fail(f"more than linear: {4 * SIZE} characters of {seed!r} and {end!r} take {long:.3f} s")
 
 
-# --- every regular expression, with hostile texts made of what it mentions
+# --- every regular expression, with hostile texts made from its own characters
 
 
 def expressions() -> Iterator[tuple[str, re.Pattern[Any], bool]]:
-    """Every expression of the package, and whether it searches: the compiled ones of each module, and the literals in calls of `re`."""
+    """Yield every expression of the package, and whether it searches.
+
+    Compiled expressions come from the modules, literals from calls of `re`.
+    """
     root = Path(dtqs.__file__).parent
     for path in sorted(root.rglob("*.py")):
         name = ".".join(("dtqs", *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")
@@ -85,7 +88,7 @@ def expressions() -> Iterator[tuple[str, re.Pattern[Any], bool]]:
 
 
 def characters(parsed: Any) -> Iterator[str]:
-    """Name one character for each thing that an expression mentions."""
+    """Yield one character for each part of an expression."""
     for operator, value in parsed:
         match str(operator):
             case "LITERAL":
@@ -110,8 +113,9 @@ def characters(parsed: Any) -> Iterator[str]:
 
 
 def seeds(pattern: re.Pattern[Any]) -> list[str]:
-    """Return what to repeat: each mentioned character, neighbours, and all of them in their order."""
-    mentioned = list(characters(re._parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)))  # type: ignore[attr-defined]
+    """Return texts to repeat: each character of the expression, pairs, and all in their order."""
+    parsed = re._parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)  # type: ignore[attr-defined]
+    mentioned = list(characters(parsed))
     pairs = ["".join(mentioned[at : at + 2]) for at in range(len(mentioned))]
     wholes = ["".join(mentioned[:end]) for end in (3, 6, 12, len(mentioned))]
     return [seed for seed in dict.fromkeys([*mentioned, *pairs, *wholes, "a", " "]) if seed][:24]
@@ -130,7 +134,7 @@ def test_no_regular_expression_takes_more_than_linear_time(pattern: re.Pattern[A
             check(use, hostile, hostile[:0], last)
 
 
-# --- what takes input apart by hand
+# --- hand-written parsers
 
 
 def receipt(text: str) -> object:
@@ -195,7 +199,7 @@ def test_no_input_takes_more_than_linear_time(name: str) -> None:
             check(work, seed, prefix, end)
 
 
-def test_the_worst_address_that_may_be_given_is_judged_at_once() -> None:
+def test_the_worst_allowed_address_is_parsed_at_once() -> None:
     for seed in ("<", " ", "< ", "a <", "ü", '"\\'):
         text = (seed * addresses.ADDRESS_CHARACTERS)[: addresses.ADDRESS_CHARACTERS - 1] + "@"
         assert seconds(addresses.parse, text) < 0.02
@@ -219,8 +223,8 @@ def test_an_address_is_cut_at_its_last_bracket(text: str, name: str, spec: str) 
 @pytest.mark.parametrize(
     "text", ["<>", "Ada <>", "Ada <a@b.org> x", "<a>@b.org>", "<<a@b.org>", "ada@example.org>", ">"]
 )
-def test_brackets_out_of_place_make_no_address(text: str) -> None:
-    if text == "<<a@b.org>":  # a name may hold a bracket, as before
+def test_misplaced_brackets_make_no_address(text: str) -> None:
+    if text == "<<a@b.org>":  # a name may contain a bracket
         assert addresses.parse(text).name == "<"
         return
     with pytest.raises(ValueError, match="allowed"):
@@ -231,7 +235,7 @@ def test_brackets_out_of_place_make_no_address(text: str) -> None:
     ("text", "is_receipt"),
     [("id:1 stat:DELIVRD", True), ("id:1stat:x", False), ("stat:D id:1", False), ("id: stat:D", False)],
 )
-def test_a_receipt_names_an_id_and_then_a_state(text: str, is_receipt: bool) -> None:
+def test_a_receipt_has_an_id_and_then_a_state(text: str, is_receipt: bool) -> None:
     assert (receipt(text) is not None) == is_receipt
 
 

@@ -1,4 +1,4 @@
-"""Log lines: what came from outside can neither steer a terminal nor start a line of its own."""
+"""Log lines: outside text can neither control a terminal nor begin a line of its own."""
 
 import logging
 import sys
@@ -6,7 +6,7 @@ import sys
 from dtqs.log import _Text
 
 
-def test_an_exceptions_text_cannot_steer_a_terminal() -> None:
+def test_the_text_of_an_exception_cannot_control_a_terminal() -> None:
     try:
         raise ValueError("\x1b[2Jgone\r\u202eback\x9b")
     except ValueError:
@@ -18,7 +18,7 @@ def test_an_exceptions_text_cannot_steer_a_terminal() -> None:
     assert all(line.isprintable() for line in [first, *rest])
 
 
-def test_an_exceptions_text_cannot_begin_an_entry() -> None:
+def test_the_text_of_an_exception_cannot_begin_an_entry() -> None:
     try:
         raise ValueError("first\n2026-11-28T00:00:00.000Z info    api: key created key=root")
     except ValueError:

@@ -1,4 +1,4 @@
-"""What ships beside the code is found, and the pins are whole: they are installed as they stand."""
+"""The files beside the code are found, and the pinned requirements are complete."""
 
 import re
 from importlib.metadata import distributions, requires
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def _pins() -> tuple[set[NormalizedName], set[NormalizedName]]:
-    """Return what is pinned for running, and what is pinned in all."""
+    """Return the packages pinned for running, and all pinned packages."""
     text = (ROOT / "conf/constraints.txt").read_text(encoding="utf-8")
     first, _, _ = text.partition("# tests and checks")
     names = [
@@ -24,7 +24,7 @@ def _pins() -> tuple[set[NormalizedName], set[NormalizedName]]:
 
 
 def _needs(names: set[NormalizedName]) -> set[NormalizedName]:
-    """Return what these packages need here, extras left out."""
+    """Return the packages that these need here, without extras."""
     found = set()
     for name in names & {canonicalize_name(each.name) for each in distributions()}:
         for requirement in map(Requirement, requires(name) or ()):
@@ -34,7 +34,7 @@ def _needs(names: set[NormalizedName]) -> set[NormalizedName]:
 
 
 @pytest.mark.parametrize("name", ["schema.sql", "migrations", "conf/dtqs.ini", "conf/gunicorn.conf.py"])
-def test_what_ships_beside_the_code_is_found(name: str) -> None:
+def test_the_files_beside_the_code_are_found(name: str) -> None:
     assert resource(name) == ROOT / name
 
 
@@ -43,7 +43,7 @@ def test_a_resource_that_does_not_exist_is_an_error() -> None:
         resource("no-such.file")
 
 
-def test_the_pins_name_all_that_setup_needs() -> None:
+def test_the_pins_name_every_package_that_setup_needs() -> None:
     running, everything = _pins()
     text = (ROOT / "setup.py").read_text(encoding="utf-8")
     asked = re.search(r"install_requires=\[(.*?)\n    \]", text, re.DOTALL)
@@ -54,7 +54,7 @@ def test_the_pins_name_all_that_setup_needs() -> None:
     assert {"hypothesis", "mypy", "pytest", "ruff", "schemathesis"} <= everything
 
 
-def test_the_pins_are_whole() -> None:
+def test_the_pins_are_complete() -> None:
     running, everything = _pins()
     assert _needs(running) <= running
     assert _needs(everything) <= everything

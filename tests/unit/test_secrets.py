@@ -1,4 +1,4 @@
-"""Secrets are masked by their names and looks. The examples are data: the web page's masking is held to the same ones."""
+"""Secrets are masked by name and by form. A test of the web page's masking uses the same examples."""
 
 import json
 from pathlib import Path
@@ -12,17 +12,17 @@ EXAMPLES: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data" / "mas
 
 
 @pytest.mark.parametrize("name", EXAMPLES["secret_names"])
-def test_what_stands_under_a_telling_name_is_masked(name: str) -> None:
+def test_a_value_under_the_name_of_a_secret_is_masked(name: str) -> None:
     values = EXAMPLES["secret_values"]
     assert [masked({"outer": [{name: value}]}) for value in values] == [{"outer": [{name: MASK}]}] * len(values)
 
 
 @pytest.mark.parametrize("name", EXAMPLES["plain_names"])
-def test_other_names_tell_of_no_secret(name: str) -> None:
+def test_other_names_mask_nothing(name: str) -> None:
     assert masked({name: "shown"}) == {name: "shown"}
 
 
-def test_what_is_no_secret_in_itself_is_shown_under_any_name() -> None:
+def test_a_value_that_can_be_no_secret_is_shown_under_any_name() -> None:
     values = EXAMPLES["plain_values"]
     assert [masked({"token": value}) for value in values] == [{"token": value} for value in values]
 

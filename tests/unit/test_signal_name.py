@@ -1,4 +1,4 @@
-"""Every number has a name: an exit status may carry any."""
+"""Every signal number has a name, because an exit status may carry any."""
 
 import signal
 
@@ -23,5 +23,5 @@ def test_a_signal_has_a_name(number: int, name: str) -> None:
     assert signal_name(number) == name
 
 
-def test_a_death_of_a_real_time_signal_can_be_said() -> None:
+def test_a_death_by_a_real_time_signal_has_a_name() -> None:
     assert deaths.outside_cause(-(signal.SIGRTMIN + 6)) == "was killed from outside (SIGRTMIN+6)"

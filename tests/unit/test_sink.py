@@ -1,4 +1,4 @@
-"""Output never waits for its reader: it is kept up to a bound, and what is dropped is counted and told."""
+"""Output never waits for its reader: it is buffered up to a limit, and dropped lines are counted and reported."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ LINE = b"x" * 999 + b"\n"
 
 
 def read_all(reader: int, sink: LineSink) -> bytes:
-    """Read until nothing is left, with the flushes that a loop does."""
+    """Read until the pipe stays empty, with the flushes of a process's loop."""
     os.set_blocking(reader, False)
     parts = []
     while True:
@@ -32,7 +32,7 @@ def read_all(reader: int, sink: LineSink) -> bytes:
 
 
 @pytest.mark.parametrize("way", ["opened again", "spliced"])
-def test_a_pipe_that_nobody_reads_drops_and_counts(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_that_nobody_reads_drops_and_counts_lines(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     if way == "spliced":
         monkeypatch.setattr("os.open", refuse)
@@ -40,7 +40,7 @@ def test_a_pipe_that_nobody_reads_drops_and_counts(way: str, monkeypatch: pytest
     monkeypatch.undo()
     for number in range(2 * (MOST_BYTES + 65536) // len(LINE)):
         sink.put(f"{number:8d} ".encode() + LINE)
-    assert os.get_blocking(writer), "others who share the open file still wait"
+    assert os.get_blocking(writer), "the shared open file still blocks for other processes"
     told = read_all(reader, sink).splitlines()
     numbers = [int(line.split()[0]) for line in told[:-1]]
     assert numbers == list(range(len(numbers)))
@@ -55,7 +55,7 @@ def refuse(*_: object) -> int:
     raise PermissionError
 
 
-def test_a_socket_that_nobody_reads_drops_and_counts() -> None:
+def test_a_socket_that_nobody_reads_drops_and_counts_lines() -> None:
     ours, theirs = socket.socketpair()
     sink = LineSink(ours.fileno())
     for _ in range(5 * MOST_BYTES // len(LINE)):
@@ -66,7 +66,7 @@ def test_a_socket_that_nobody_reads_drops_and_counts() -> None:
         end.close()
 
 
-def test_a_file_is_written_where_others_write_it_too(tmp_path: Path) -> None:
+def test_a_file_is_written_even_if_others_write_it_too(tmp_path: Path) -> None:
     descriptor = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
     sink = LineSink(descriptor)
     sink.put(b"ours\n")
@@ -75,7 +75,7 @@ def test_a_file_is_written_where_others_write_it_too(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_bytes() == b"ours\ntheirs\nours\n"
 
 
-def test_a_reader_that_is_gone_costs_nothing() -> None:
+def test_a_closed_reader_costs_nothing() -> None:
     reader, writer = os.pipe()
     sink = LineSink(writer)
     os.close(reader)
@@ -85,7 +85,7 @@ def test_a_reader_that_is_gone_costs_nothing() -> None:
     sink.finish(0.0)
 
 
-def test_what_is_kept_at_a_fork_is_written_by_the_parent_alone() -> None:
+def test_only_the_parent_writes_the_lines_buffered_at_a_fork() -> None:
     reader, writer = os.pipe()
     sink = LineSink(writer)
     count = 0
@@ -100,7 +100,7 @@ def test_what_is_kept_at_a_fork_is_written_by_the_parent_alone() -> None:
     assert read_all(reader, sink).count(b"\n") == count
 
 
-def test_the_log_says_in_its_own_format_how_much_was_dropped() -> None:
+def test_the_log_reports_in_its_own_format_how_much_was_dropped() -> None:
     reader, writer = os.pipe()
     sink = LineSink(writer)
     handler = _SinkHandler(sink, _Json("worker"))
@@ -111,7 +111,7 @@ def test_the_log_says_in_its_own_format_how_much_was_dropped() -> None:
     assert b'"role": "worker", "message": "log lines dropped: nobody read them", "lines": ' in last
 
 
-def test_what_is_printed_goes_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_printed_lines_are_buffered_and_dropped_too(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     with os.fdopen(writer, "w", encoding="utf-8") as out:
         monkeypatch.setattr("sys.stdout", out)
@@ -126,7 +126,7 @@ def test_what_is_printed_goes_the_same_way(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.undo()
 
 
-def test_a_child_that_is_forked_while_another_thread_prints_may_print(tmp_path: Path) -> None:
+def test_a_child_forked_while_another_thread_prints_may_print(tmp_path: Path) -> None:
     with (tmp_path / "out").open("wb") as file:
         sink = LineSink(file.fileno())
         held, ends = threading.Event(), threading.Event()

@@ -1,4 +1,4 @@
-"""What the service manager is told, and that it can do no harm."""
+"""Messages to the service manager, which never do harm."""
 
 import os
 import socket
@@ -33,7 +33,7 @@ def test_a_status_is_sent_when_it_has_changed(manager: socket.socket) -> None:
     assert heard(manager) == ["STATUS=one", "STATUS=two"]
 
 
-def test_the_watchdog_is_fed_at_half_its_limit(manager: socket.socket) -> None:
+def test_the_watchdog_is_notified_at_half_its_limit(manager: socket.socket) -> None:
     notifier = Notifier(manager.getsockname(), watchdog_seconds=4.0)
     for now in (10.0, 11.0, 12.0, 13.9, 14.0):
         notifier.ping(now)
@@ -59,13 +59,15 @@ def test_the_environment_is_read_once_and_cleared(manager: socket.socket) -> Non
     "watchdog",
     [{"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "soon"}, {}],
 )
-def test_a_watchdog_of_others_or_none_is_not_fed(manager: socket.socket, watchdog: dict[str, str]) -> None:
+def test_a_watchdog_for_another_process_or_an_invalid_one_is_not_notified(
+    manager: socket.socket, watchdog: dict[str, str]
+) -> None:
     notifier = Notifier.from_environment({"NOTIFY_SOCKET": manager.getsockname()} | watchdog)
     notifier.ping(1.0)
     assert heard(manager) == []
 
 
-def test_a_reload_is_stamped_with_the_monotonic_clock(manager: socket.socket) -> None:
+def test_a_reload_carries_the_monotonic_time(manager: socket.socket) -> None:
     Notifier(manager.getsockname()).reloading()
     [text] = heard(manager)
     assert text.startswith("RELOADING=1\nMONOTONIC_USEC=")

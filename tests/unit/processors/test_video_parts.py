@@ -246,7 +246,7 @@ def test_a_master_playlist_adds_the_sound_to_each_size() -> None:
         '"S"' in text
     )
     expected = (
-        'BANDWIDTH=1100,AVERAGE-BANDWIDTH=880,RESOLUTION=640x360,FRAME-RATE=25.000,'
+        "BANDWIDTH=1100,AVERAGE-BANDWIDTH=880,RESOLUTION=640x360,FRAME-RATE=25.000,"
         'CODECS="avc1.64,mp4a.40.2",AUDIO="audio",SUBTITLES="subtitles"\nV\n'
     )
     assert expected in text

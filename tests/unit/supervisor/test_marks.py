@@ -1,4 +1,4 @@
-"""The file of the marks: what the next supervisor learns from it, and when it believes nothing."""
+"""The file of marks: a supervisor learns from it which workers its predecessor had. It ignores doubtful files."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ IDLE, BUSY, TASK = uuid7(), uuid7(), uuid7()
 
 
 def leave(folder: Path, boot_id: str = "one") -> Path:
-    """Leave the marks of a supervisor with an idle worker, one that runs a task, and a seat without any."""
+    """Leave the marks of a supervisor with an idle worker, one that runs a task, and an empty slot."""
     board = marks.board(folder, boot_id, 3)
     for index, worker in enumerate((IDLE, BUSY)):
         board.slot(index).begin()
@@ -23,7 +23,7 @@ def leave(folder: Path, boot_id: str = "one") -> Path:
     return folder / f"marks-{boot_id}"
 
 
-def test_the_next_supervisor_knows_what_ran(tmp_path: Path) -> None:
+def test_the_next_supervisor_knows_the_workers_and_tasks_of_the_last(tmp_path: Path) -> None:
     leave(tmp_path)
     why = "its supervisor ended"
     assert marks.former(tmp_path) == (
@@ -32,7 +32,7 @@ def test_the_next_supervisor_knows_what_ran(tmp_path: Path) -> None:
     )
 
 
-def test_what_another_kernel_has_left_is_not_believed(tmp_path: Path) -> None:
+def test_the_marks_of_another_kernel_are_ignored(tmp_path: Path) -> None:
     file = leave(tmp_path)
     content = bytearray(file.read_bytes())
     content[20] ^= 1
@@ -41,12 +41,12 @@ def test_what_another_kernel_has_left_is_not_believed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"dtqs marks 1\n", b"\0" * 10_000])
-def test_a_torn_file_says_nothing(tmp_path: Path, content: bytes) -> None:
+def test_a_torn_file_is_ignored(tmp_path: Path, content: bytes) -> None:
     leave(tmp_path).write_bytes(content)
     assert marks.former(tmp_path) == ()
 
 
-def test_a_mark_that_a_task_has_written_over_says_nothing(tmp_path: Path) -> None:
+def test_an_overwritten_mark_is_ignored(tmp_path: Path) -> None:
     file = leave(tmp_path)
     file.write_bytes(file.read_bytes().replace(TASK.encode(), b"x" * 36))
     assert [death.worker_id for death in marks.former(tmp_path)] == [IDLE]
@@ -59,7 +59,7 @@ def test_the_marks_of_the_last_few_supervisors_are_kept(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_a_folder_that_can_hold_no_file_costs_no_supervisor_its_life(tmp_path: Path) -> None:
+def test_a_folder_that_can_hold_no_file_does_not_stop_a_supervisor(tmp_path: Path) -> None:
     board = marks.board(tmp_path / "missing", "one", 1)
     board.slot(0).worker(BUSY)
     assert board.read(0).worker_id == BUSY

@@ -1,4 +1,4 @@
-"""A node's identity outlives its supervisor, and is held by one at a time."""
+"""A node's identity outlives its supervisor, and one supervisor at a time holds it."""
 
 import os
 import shutil
@@ -11,10 +11,10 @@ from dtqs.supervisor.node import MOST_NODES, NodeLock, StateFolderUnusable
 from dtqs.uuid7 import is_uuid
 
 
-def test_the_identity_stays_the_same_from_life_to_life(tmp_path: Path) -> None:
+def test_the_identity_survives_restarts(tmp_path: Path) -> None:
     with NodeLock(tmp_path) as lock:
         node_id = lock.node_id
-        assert lock.acquire() == node_id, "safe to call twice"
+        assert lock.acquire() == node_id, "a second call returns the same identity"
     lock.release()
     assert is_uuid(node_id)
     assert NodeLock(tmp_path).acquire() == node_id
@@ -28,7 +28,7 @@ def test_a_second_supervisor_gets_another_identity_and_keeps_it(tmp_path: Path) 
         assert NodeLock(tmp_path).acquire() == other
 
 
-def test_a_torn_identity_is_made_anew(tmp_path: Path) -> None:
+def test_a_torn_identity_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "node-0").mkdir()
     (tmp_path / "node-0" / "id").write_text("0192f3aa-77")
     with NodeLock(tmp_path) as lock:
@@ -36,7 +36,7 @@ def test_a_torn_identity_is_made_anew(tmp_path: Path) -> None:
     assert NodeLock(tmp_path).acquire() == lock.node_id
 
 
-def test_the_last_folder_of_the_path_is_made(tmp_path: Path) -> None:
+def test_the_last_folder_of_the_path_is_created(tmp_path: Path) -> None:
     assert is_uuid(NodeLock(tmp_path / "state").acquire())
 
 
@@ -54,20 +54,20 @@ def _below_a_file(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("place", [_missing_parent, _a_file, _below_a_file])
-def test_a_folder_that_is_none_is_a_wrong_setting(tmp_path: Path, place: Callable[[Path], Path]) -> None:
+def test_a_path_that_is_no_folder_is_a_wrong_setting(tmp_path: Path, place: Callable[[Path], Path]) -> None:
     with pytest.raises(StateFolderUnusable, match="state_dir") as caught:
         NodeLock(place(tmp_path)).acquire()
     assert caught.value.exit_status == os.EX_CONFIG
 
 
-def test_a_folder_in_which_nothing_can_be_made_says_so() -> None:
-    # also root cannot make a folder there
+def test_a_folder_that_cannot_be_written_is_reported() -> None:
+    # not even root can make a folder there
     with pytest.raises(StateFolderUnusable, match="state_dir") as caught:
         NodeLock(Path("/proc/self")).acquire()
     assert caught.value.exit_status in (os.EX_CANTCREAT, os.EX_CONFIG)
 
 
-def test_the_number_of_nodes_on_one_folder_has_a_bound(tmp_path: Path) -> None:
+def test_the_number_of_nodes_on_one_folder_is_limited(tmp_path: Path) -> None:
     held = [NodeLock(tmp_path) for _ in range(MOST_NODES)]
     assert len({lock.acquire() for lock in held}) == MOST_NODES
     with pytest.raises(StateFolderUnusable, match="64 running supervisors already use it"):
@@ -76,7 +76,7 @@ def test_the_number_of_nodes_on_one_folder_has_a_bound(tmp_path: Path) -> None:
         lock.release()
 
 
-def test_a_copy_of_the_state_folder_is_another_node_and_says_so(
+def test_a_copy_of_the_state_folder_becomes_another_node_and_reports_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with NodeLock(tmp_path / "original") as lock:

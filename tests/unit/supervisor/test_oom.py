@@ -1,4 +1,4 @@
-"""Whether a death was for want of memory."""
+"""Deaths for lack of memory, recognised by the kernel's counter."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def test_a_rise_of_the_counter_is_remembered_for_a_moment(tmp_path: Path) -> Non
     assert not watch.struck(22.5)
 
 
-def test_without_a_counter_nothing_ever_struck(tmp_path: Path) -> None:
+def test_without_a_counter_no_death_is_for_lack_of_memory(tmp_path: Path) -> None:
     for watch in (OomWatch(None), OomWatch(tmp_path / "absent")):
         watch.update(1.0)
         assert not watch.struck(1.0)

@@ -1,4 +1,4 @@
-"""Seats, deaths and what follows them: without a fork or a signal."""
+"""Seats, deaths and their consequences, without a fork or a signal."""
 
 import os
 from dataclasses import replace
@@ -64,7 +64,7 @@ def die(
         (KILLED, record(worker_id="rubbish"), None),
     ],
 )
-def test_an_end_leaves_the_death_that_a_successor_must_settle(
+def test_an_exit_leaves_the_death_that_a_successor_must_settle(
     end: End, said: SlotRecord, expected: Death | None
 ) -> None:
     roster = make_roster()
@@ -72,7 +72,7 @@ def test_an_end_leaves_the_death_that_a_successor_must_settle(
     assert roster.seats[0].deaths == ((expected,) if expected else ())
 
 
-def test_deaths_that_were_not_settled_are_kept_with_the_next() -> None:
+def test_unsettled_deaths_are_kept_with_the_next() -> None:
     roster = make_roster()
     seat = roster.seats[0]
     first, second = die(roster, seat, CRASHED, record()), die(roster, seat, KILLED, record())
@@ -81,27 +81,27 @@ def test_deaths_that_were_not_settled_are_kept_with_the_next() -> None:
     assert not seat.deaths
 
 
-def test_a_slot_remembers_a_bounded_number_of_deaths_the_newest() -> None:
+def test_a_slot_remembers_the_newest_deaths_up_to_a_limit() -> None:
     roster = make_roster()
     deaths = [die(roster, roster.seats[0], CRASHED, record()) for _ in range(MOST_DEATHS + 5)]
     assert roster.seats[0].deaths == tuple(deaths[5:])
 
 
-def test_a_kill_for_the_nodes_own_sake_spends_no_attempt() -> None:
+def test_a_kill_for_the_nodes_sake_spends_no_attempt() -> None:
     roster = make_roster()
     death = die(roster, roster.seats[0], KILLED, record(task_id=TASK_ID), Stage.KILLED)
     assert death
     assert (death.task_id, death.idle) == (None, True)
 
 
-def test_a_crash_on_the_way_to_the_end_is_still_the_tasks() -> None:
+def test_a_crash_during_a_stop_counts_against_the_task() -> None:
     roster = make_roster()
     assert die(roster, roster.seats[0], CRASHED, record(task_id=TASK_ID), Stage.KILLED) == Death(
         WORKER_ID, "exit status 3", TASK_ID, idle=False
     )
 
 
-def test_causes_in_words() -> None:
+def test_causes_of_death_are_written_in_words() -> None:
     child = Child(7, 0.0, (), SECTION)
     assert cause_of(child, KILLED, out_of_memory=True) == "out of memory"
     assert cause_of(child, CRASHED, out_of_memory=True) == "exit status 3"
@@ -122,7 +122,7 @@ def test_a_seat_in_its_backoff_is_not_vacant_yet() -> None:
     assert roster.vacant(200.5) == [seat]
 
 
-def test_a_slot_does_not_wait_because_a_task_killed_its_workers() -> None:
+def test_a_slot_does_not_wait_after_a_death_caused_by_a_task() -> None:
     roster = make_roster()
     (seat,) = roster.seats
     for _ in range(5):
@@ -136,7 +136,7 @@ def test_a_slot_does_not_wait_because_a_task_killed_its_workers() -> None:
 
 
 def slowed(roster: Roster, deaths: int, ready_at: float, died_at: float, worked: bool = False) -> float:
-    """Let a task kill so many children, one after the other; return how long the next one waits."""
+    """Let a task kill this many children, one after the other; return the delay of the next one."""
     (seat,) = roster.seats
     for _ in range(deaths):
         child = roster.filled(seat, 7, 100.0, settler=False)
@@ -147,11 +147,11 @@ def slowed(roster: Roster, deaths: int, ready_at: float, died_at: float, worked:
     return seat.restart.wait_seconds
 
 
-def test_workers_that_die_of_tasks_soon_after_they_take_them_slow_their_slot_down_and_its_node_says_so() -> None:
+def test_a_slot_whose_workers_die_of_tasks_early_is_slowed_down_and_named() -> None:
     roster = make_roster()
     assert slowed(roster, 2, 130.0, 139.0) == 0
     assert "slowed" not in roster.summary()
-    assert slowed(roster, 3, 130.0, 139.0) >= 1.0, "its wait is not its life"
+    assert slowed(roster, 3, 130.0, 139.0) >= 1.0, "the delay does not count as lifetime"
     told = "; slowed down, since tasks kill its workers before they finish any: default/0 (5 deaths)"
     assert roster.summary() == f"0 of 1 children ready{told}"
     roster.try_again()
@@ -159,11 +159,11 @@ def test_workers_that_die_of_tasks_soon_after_they_take_them_slow_their_slot_dow
 
 
 def test_a_slot_is_not_slowed_down_by_workers_that_have_worked() -> None:
-    assert slowed(make_roster(), 5, 130.0, 141.0) == 0, "each lived for a while"
+    assert slowed(make_roster(), 5, 130.0, 141.0) == 0, "each worker lived for a while"
     assert slowed(make_roster(), 5, 130.0, 139.0, worked=True) == 0
 
 
-def test_a_failed_fork_backs_off_like_a_young_death() -> None:
+def test_a_failed_fork_backs_off_like_an_early_death() -> None:
     roster = make_roster()
     for _ in range(3):
         roster.not_filled(roster.seats[0], 100.0, settler=False)
@@ -171,7 +171,7 @@ def test_a_failed_fork_backs_off_like_a_young_death() -> None:
     assert roster.seats[0].settlers == 0
 
 
-def test_in_a_drain_a_seat_that_owes_gets_so_many_settlers_and_no_more() -> None:
+def test_in_a_drain_a_seat_with_unsettled_deaths_gets_a_limited_number_of_settlers() -> None:
     roster = make_roster("keeper", "default/0")
     seat = roster.seats[1]
     die(roster, seat, CRASHED, record())
@@ -185,7 +185,7 @@ def test_in_a_drain_a_seat_that_owes_gets_so_many_settlers_and_no_more() -> None
     assert roster.workers_gone()
 
 
-def test_a_rolling_restart_takes_one_old_child_at_a_time_and_waits_until_all_are_ready() -> None:
+def test_a_rolling_restart_replaces_one_old_child_at_a_time_and_waits_until_all_are_ready() -> None:
     roster = make_roster("keeper", "default/0", "default/1")
     for seat, at in zip(roster.seats, (10.0, 20.0, 30.0), strict=True):
         roster.filled(seat, seat.index, at, settler=False).seen_ready = True
@@ -202,7 +202,7 @@ def test_a_rolling_restart_takes_one_old_child_at_a_time_and_waits_until_all_are
     assert roster.rolled(10.0)
 
 
-def test_a_record_of_a_predecessor_or_a_damaged_one_says_nothing() -> None:
+def test_a_record_of_a_predecessor_or_a_damaged_one_is_ignored() -> None:
     child = Child(7, 50.0, (), SECTION)
     assert record_of(record(pid=7), child) == record(pid=7)
     for said in (record(pid=6, kill_at=1.0), None):
@@ -220,7 +220,7 @@ def test_a_child_is_overdue_by_its_limit_or_its_silence() -> None:
     assert child.overdue(record_of(None, child), 160.1, long_ago) == "not ready within 60 s"
 
 
-def test_the_time_of_a_start_counts_anew_after_a_wait_for_postgresql() -> None:
+def test_the_start_limit_begins_again_after_a_wait_for_postgresql() -> None:
     child = Child(os.getpid(), 100.0, (), SECTION)
     long_ago = float("-inf")
     waits = replace(record(beat=500.0), state=ChildState.WAITING)
@@ -229,7 +229,7 @@ def test_the_time_of_a_start_counts_anew_after_a_wait_for_postgresql() -> None:
     assert child.overdue(replace(waits, state=ChildState.STARTING), 560.1, long_ago) == "not ready within 60 s"
 
 
-def test_who_was_frozen_together_with_its_supervisor_is_given_time_again() -> None:
+def test_a_child_frozen_together_with_its_supervisor_gets_time_again() -> None:
     child = Child(os.getpid(), 100.0, (), SECTION)
     assert child.overdue(record(beat=100.0), 500.0, 490.0) is None
     assert child.overdue(record(beat=500.0, kill_at=200.0), 494.9, 490.0) is None

@@ -1,4 +1,4 @@
-"""Facts about a silent process: its threads, its stacks, and whether it was kept from running."""
+"""Facts about a silent process: its threads, its stacks, and whether it got processor time."""
 
 import contextlib
 import os
@@ -33,7 +33,7 @@ def thread(state: str, ran: float = 1.0, waited: float = 0.0) -> silence.Threads
         ({}, thread("D"), False),
     ],
 )
-def test_a_thread_that_is_kept_from_running_is_told_from_one_that_sleeps_or_works(
+def test_a_starved_thread_is_distinguished_from_one_that_sleeps_or_works(
     before: silence.Threads, after: silence.Threads, expected: bool
 ) -> None:
     assert is_starved(before, after, 1.0) is expected
@@ -47,8 +47,11 @@ def test_the_threads_of_a_process_are_seen() -> None:
 
 @pytest.fixture
 def child(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that sleeps, and writes its stacks when it is asked."""
-    code = "import faulthandler, signal, sys, time\nfaulthandler.register(signal.SIGUSR2, file=open(sys.argv[1], 'w'))\nprint(flush=True)\ntime.sleep(60)"
+    """Start a process that sleeps, and writes its stacks on request."""
+    code = (
+        "import faulthandler, signal, sys, time\nfaulthandler.register(signal.SIGUSR2, file=open(sys.argv[1], 'w'))\n"
+        "print(flush=True)\ntime.sleep(60)"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path / "stacks-a-1")], stdout=subprocess.PIPE
     ) as process:
@@ -59,7 +62,7 @@ def child(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
             process.kill()
 
 
-def test_a_silent_child_is_asked_for_its_stacks_and_killed_no_sooner(
+def test_a_silent_child_is_asked_for_its_stacks_before_it_is_killed(
     child: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
     inquest = Inquest(child.pid, 0.0, 100.0)
@@ -69,6 +72,7 @@ def test_a_silent_child_is_asked_for_its_stacks_and_killed_no_sooner(
             "time.sleep" in (tmp_path / "stacks-a-1").read_text() or "<string>" in (tmp_path / "stacks-a-1").read_text()
         ),
         10,
+        "the child writes its stacks",
     )
     assert " S" in str(inquest.report(101.5, 60.0))
     kept = silence.keep_stacks(tmp_path, "a/1", child.pid)
@@ -76,7 +80,7 @@ def test_a_silent_child_is_asked_for_its_stacks_and_killed_no_sooner(
     assert silence.keep_stacks(tmp_path, "a/1", child.pid) is None
 
 
-def test_a_starved_child_is_waited_for_but_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_starved_child_gets_more_time_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(silence, "read_threads", lambda pid: thread("D"))
     inquest = Inquest(os.getpid(), 0.0, 60.0)
     assert inquest.report(62.0, 60.0) is None
@@ -84,7 +88,7 @@ def test_a_starved_child_is_waited_for_but_not_without_end(monkeypatch: pytest.M
     assert inquest.report(181.0, 60.0) == "limits D"
 
 
-def test_a_child_without_a_handler_is_not_ended_by_the_question() -> None:
+def test_a_child_without_a_handler_survives_the_request_for_stacks() -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
         Inquest(process.pid, 0.0, 0.0)
         process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""`dtqs.testing.run`: an attempt without a worker tells all that the processor did, and what becomes of the task."""
+"""`dtqs.testing.run`: an attempt without a worker reports the processor's actions and the task's settlement."""
 
 import hashlib
 import sys
@@ -78,7 +78,7 @@ def test_a_decorated_function_can_be_called_like_any_other() -> None:
     assert (add.__name__, add.__doc__) == ("add", "Add.")
 
 
-def test_all_that_an_attempt_did_is_told() -> None:
+def test_every_action_of_an_attempt_is_reported() -> None:
     done = run(Copier, {"source": PHOTO, "times": 2}, settings={"mark": "?"}, inputs={PHOTO: b"ab"})
     assert done.settled == "completed"
     assert (done.progress, done.logs) == ((Progress(0.5, "half"),), (LogEntry("warning", "copied", {"size": 5}),))
@@ -98,7 +98,7 @@ def test_an_input_may_be_a_file_and_the_payload_a_model(tmp_path: Path) -> None:
     )
 
 
-def test_an_input_that_is_not_given_is_refused_with_those_that_are() -> None:
+def test_a_missing_input_is_refused_with_the_names_of_the_given_ones() -> None:
     done = run(Copier, {"source": PHOTO}, inputs={"file:/x": b""})
     assert isinstance(done.error, InputRefused)
     assert "the test gives no such input; run(..., inputs=...) has: file:/x" in str(done.error)
@@ -106,19 +106,19 @@ def test_an_input_that_is_not_given_is_refused_with_those_that_are() -> None:
         _ = done.result
 
 
-def test_a_payload_that_a_submit_would_refuse_is_refused_with_its_field() -> None:
+def test_an_invalid_payload_is_refused_with_its_field() -> None:
     with pytest.raises(Invalid, match=r"payload\.sourc"):
         run(Copier, {"sourc": PHOTO})
 
 
-def test_wrong_settings_and_what_is_no_processor_are_refused() -> None:
+def test_wrong_settings_and_a_value_that_is_no_processor_are_refused() -> None:
     with pytest.raises(ValidationError, match="marc"):
         run(Copier, {"source": PHOTO}, settings={"marc": "?"})
     with pytest.raises(TypeError, match=r"allowed: a function with @dtqs\.processor"):
         run(lambda: None, {})
 
 
-def test_effects_and_turns_are_told_and_a_known_result_completes() -> None:
+def test_effects_and_turns_are_reported_and_a_known_result_completes() -> None:
     done = run(send, {})
     assert (done.settled, done.result, done.effects, done.turns) == (
         "completed",
@@ -129,7 +129,7 @@ def test_effects_and_turns_are_told_and_a_known_result_completes() -> None:
     assert isinstance(done.error, TransientError)
 
 
-def test_a_turn_that_is_not_there_postpones_the_task_and_spends_nothing() -> None:
+def test_a_missing_turn_postpones_the_task_and_spends_no_attempt() -> None:
     done = run(send, {}, no_turn={"carrier": 3.5})
     assert (done.settled, done.delay_seconds, done.effects) == ("unspent", 3.5, ())
     assert isinstance(done.error, Postponed)
@@ -168,18 +168,18 @@ def test_a_time_limit_interrupts() -> None:
     assert time.monotonic() - began < 10
 
 
-def test_an_instance_serves_for_several_attempts_and_is_left_as_it_was() -> None:
+def test_an_instance_serves_several_attempts_and_stays_unchanged() -> None:
     copier = Copier(Mark())
     for _ in range(2):
         assert run(copier, {"source": PHOTO}, inputs={PHOTO: b"a"}).outputs["copy"].content == b"a!"
     assert "run" not in vars(copier)
 
 
-def test_a_built_in_type_can_be_tried_too() -> None:
+def test_a_built_in_type_can_be_run_too() -> None:
     assert run(EchoProcessor, {"a": 1, "steps": 2}).result == {"a": 1, "steps": 2}
 
 
-def test_ctrl_c_is_not_taken_for_the_tasks_error() -> None:
+def test_ctrl_c_is_not_taken_for_an_error_of_the_task() -> None:
     @processor("interrupted", payload=Nothing)
     def interrupted(payload: Nothing, context: Context) -> Json:
         raise KeyboardInterrupt
@@ -188,7 +188,7 @@ def test_ctrl_c_is_not_taken_for_the_tasks_error() -> None:
         run(interrupted, {})
 
 
-def test_an_exit_of_the_code_is_the_tasks_error() -> None:
+def test_an_exit_of_the_processor_is_an_error_of_the_task() -> None:
     @processor("leaves", payload=Nothing)
     def leaves(payload: Nothing, context: Context) -> Json:
         sys.exit(0)

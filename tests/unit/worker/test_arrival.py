@@ -1,11 +1,11 @@
-"""A worker that waits for PostgreSQL says so for as long as it waits, and no longer."""
+"""A worker that waits for PostgreSQL reports the state `waiting` exactly as long as it waits."""
 
 from dtqs.errors import StoreUnavailable
 from dtqs.scoreboard import ChildState, Scoreboard
 from dtqs.worker.arrival import Waiting
 
 
-def test_the_start_goes_on_when_the_wait_ends() -> None:
+def test_the_start_continues_when_the_wait_ends() -> None:
     board = Scoreboard(1)
     board.slot(0).begin()
     waiting = Waiting(board.slot(0))

@@ -1,4 +1,4 @@
-"""What becomes of an outcome that cannot be written: a value's fault ends its task, any other fault ends nothing."""
+"""Outcomes that cannot be written: a fault in a value ends its task, any other fault ends nothing."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -21,7 +21,7 @@ DONE = Settlement(TASK.task_id, Kind.COMPLETED, "1")
 
 
 class Faulty:
-    """A store, its leases and the broker's link at once: a finish meets these faults, where it names a task."""
+    """Stand in for a store, its leases and the broker's link. A finish that names a task meets these faults."""
 
     def __init__(self, *faults: Exception) -> None:
         self.leases = self.backlog = self
@@ -61,7 +61,7 @@ FAULTS = [MemoryError(), psycopg.ProgrammingError("a changed schema"), KeyError(
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
-def test_a_fault_that_is_no_values_is_outlived(fault: Exception) -> None:
+def test_a_fault_outside_the_value_is_retried(fault: Exception) -> None:
     store = Faulty(fault, fault)
     hold, finisher, totals = held(store)
     assert finisher.finish()
@@ -69,7 +69,7 @@ def test_a_fault_that_is_no_values_is_outlived(fault: Exception) -> None:
     assert (totals.completed, totals.failed, hold.lease_id) == (1, 0, None)
 
 
-def test_after_many_such_faults_the_lease_is_given_back_and_names_nothing() -> None:
+def test_after_many_faults_the_lease_is_given_back_without_an_outcome() -> None:
     store = Faulty(*[MemoryError()] * 1000)
     hold, finisher, totals = held(store)
     assert finisher.finish()
@@ -78,7 +78,7 @@ def test_after_many_such_faults_the_lease_is_given_back_and_names_nothing() -> N
     assert (totals.completed, totals.failed, totals.given_back, hold.lease_id) == (0, 0, 1, None)
 
 
-def test_a_worker_that_must_stop_bears_no_fault_any_longer() -> None:
+def test_a_worker_that_must_stop_retries_no_fault() -> None:
     _, finisher, _ = held(Faulty(MemoryError()), stops=True)
     assert not finisher.finish()
 
@@ -96,7 +96,7 @@ def test_a_value_that_cannot_be_stored_fails_its_task(fault: Exception) -> None:
 
 
 @pytest.mark.parametrize(("fault", "kind"), [(MemoryError(), Kind.COMPLETED), (StoreRefused("a NUL"), Kind.FAILED)])
-def test_a_cut_that_meets_a_fault_keeps_the_outcomes(fault: Exception, kind: Kind) -> None:
+def test_a_part_of_a_batch_that_meets_a_fault_keeps_its_outcomes(fault: Exception, kind: Kind) -> None:
     store = Faulty(fault)
     hold, finisher, _ = held(store)
     hold.tasks = [TASK, TASK, TASK]

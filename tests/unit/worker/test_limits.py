@@ -1,4 +1,4 @@
-"""How an attempt is interrupted: signals, limits, threads that report, and code that leaves its marks on the process."""
+"""Interrupts of an attempt: signals, limits, threads that report, and code that changes the process."""
 
 import faulthandler
 import os
@@ -20,7 +20,7 @@ TASK = "01929f3a-0000-7000-8000-000000000001"
 
 @pytest.fixture
 def limits() -> Iterator[AttemptLimits]:
-    """Limits of this process, whose own handlers are as before afterwards."""
+    """Return limits of this process, and restore its own handlers afterwards."""
     numbers = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
     before = {number: signal.getsignal(number) for number in numbers}
     limits = AttemptLimits(Scoreboard(1).slot(0), 5.0)
@@ -38,7 +38,7 @@ def interrupted(
     step: Callable[[], object] = lambda: time.sleep(0.01),
     seconds: float = 10.0,
 ) -> Reason | None:
-    """Make an attempt that repeats the step until it is interrupted, for so many seconds at most; tell why it was."""
+    """Make an attempt that repeats the step until interrupted or out of time; return the reason."""
     until = time.monotonic() + seconds
     try:
         try:
@@ -54,7 +54,7 @@ def interrupted(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_a_signal_asks_for_is_done_to_its_end_although_it_interrupts_the_attempt(
+def test_a_signals_action_runs_to_its_end_although_it_interrupts_the_attempt(
     limits: AttemptLimits, number: signal.Signals
 ) -> None:
     done: list[str] = []
@@ -105,19 +105,19 @@ def test_a_limit_fires_in_an_attempt_that_only_reports(limits: AttemptLimits) ->
     assert interrupted(limits, 0.3, lambda: masked_for(limits, 0.01)) is Reason.TIME_LIMIT
 
 
-def test_a_stall_of_the_database_is_not_the_attempts_time(limits: AttemptLimits) -> None:
+def test_a_stall_of_the_database_does_not_count_as_the_attempts_time(limits: AttemptLimits) -> None:
     limits.start()
     stalls = iter([1.0])
     assert interrupted(limits, 0.6, lambda: masked_for(limits, next(stalls, 0.0)), seconds=1.2) is None
 
 
-def test_a_handler_that_an_attempt_has_set_is_not_the_next_ones(limits: AttemptLimits) -> None:
+def test_a_handler_set_by_an_attempt_does_not_stay_for_the_next(limits: AttemptLimits) -> None:
     limits.start()
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     assert interrupted(limits, 0.1, seconds=5.0) is Reason.TIME_LIMIT
 
 
-def test_what_an_attempt_leaves_changed_in_its_process_is_put_back(tmp_path: Path) -> None:
+def test_changes_that_an_attempt_makes_to_its_process_are_undone(tmp_path: Path) -> None:
     numbers = (signal.SIGALRM, signal.SIGUSR2, signal.SIGCHLD, signal.SIGRTMIN + 6)
     before = (
         [signal.getsignal(number) for number in numbers],
@@ -128,7 +128,7 @@ def test_what_an_attempt_leaves_changed_in_its_process_is_put_back(tmp_path: Pat
     for number in numbers:
         signal.signal(number, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    # it waits behind the mask: by default it would end the process as soon as that is lifted
+    # The mask keeps it pending: by default it would end the process as soon as the mask is lifted.
     os.kill(os.getpid(), signal.SIGUSR2)
     signal.setitimer(signal.ITIMER_REAL, 0.01)
     mask = os.umask(0o007)
@@ -145,7 +145,7 @@ def test_what_an_attempt_leaves_changed_in_its_process_is_put_back(tmp_path: Pat
 
 @pytest.fixture
 def stacks(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
-    """The file that the supervisor's request fills, and what offers that again."""
+    """Return the file that the supervisor's request fills, and the function that restores the handler."""
     before = signal.getsignal(signal.SIGUSR2)
     yield tmp_path / "stacks", _offer_stacks(tmp_path / "stacks")
     faulthandler.unregister(signal.SIGUSR2)
@@ -171,9 +171,7 @@ def test_the_request_for_stacks_is_answered_after_a_task_has_taken_its_signal(
 @pytest.mark.parametrize(
     "left", [lambda *_: None, signal.SIG_DFL, signal.SIG_IGN], ids=["a handler", "none", "ignored"]
 )
-def test_a_light_task_leaves_no_signal_changed_that_its_worker_relies_on(
-    number: signal.Signals, left: "signal._HANDLER"
-) -> None:
+def test_a_light_task_leaves_the_worker_its_signals(number: signal.Signals, left: "signal._HANDLER") -> None:
     before = signal.signal(number, _told)
     try:
         state = ProcessState()
@@ -185,14 +183,14 @@ def test_a_light_task_leaves_no_signal_changed_that_its_worker_relies_on(
 
 
 def _told(_: int, __: object) -> None:
-    """Stand for the worker's own handler."""
+    """Stand in for the worker's own handler."""
 
 
-def test_a_mask_that_a_light_attempt_leaves_is_not_the_next_ones(limits: AttemptLimits) -> None:
+def test_a_mask_set_by_a_light_attempt_does_not_stay_for_the_next(limits: AttemptLimits) -> None:
     limits.start()
     limits.arm(TASK, 60.0)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
     limits.disarm()
-    # as long as it takes until the mask is looked at again
+    # the time until the next look at the mask
     time.sleep(UNMASK_SECONDS)
     assert interrupted(limits, 0.1, seconds=5.0) is Reason.TIME_LIMIT

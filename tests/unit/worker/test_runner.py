@@ -1,4 +1,4 @@
-"""One attempt, with a processor that is a function of the test: what becomes of a child that it forks."""
+"""One attempt with a function of the test as its processor, and the fate of a child that it forks."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ class Nothing(Payload):
 
 
 def fork(in_child: Callable[[], Json], board: Scoreboard) -> Json:
-    """Fork, and return how the child ended and whether our own attempt still counts as one that runs."""
+    """Fork, and return how the child ended and whether this process's attempt still counts as running."""
     pid = os.fork()
     if pid == 0:
         signal.alarm(20)
@@ -45,12 +45,15 @@ def raises() -> Json:
 
 
 def attempted(runner: Runner, name: str) -> Settlement:
-    """Run a first attempt, as of a light task: after a heavy one the runner ends every child of this process, which here are the servers of other tests."""
+    """Run a first attempt as a light task.
+
+    After a heavy one the runner ends every child of this process, which here are the servers of other tests.
+    """
     return runner.attempt(Claimed(uuid7(), name, "{}", 1, 5, None, True), light=True)
 
 
 @pytest.mark.parametrize("in_child", [raises, lambda: None], ids=["raises", "returns"])
-def test_a_child_that_a_processor_forks_is_no_second_worker_and_ends_no_attempt(
+def test_a_child_forked_by_a_processor_neither_works_on_nor_ends_the_attempt(
     attempt: Attempt, in_child: Callable[[], Json]
 ) -> None:
     board, ours = Scoreboard(1), os.getpid()
@@ -66,7 +69,7 @@ def test_a_child_that_a_processor_forks_is_no_second_worker_and_ends_no_attempt(
     assert (settlement.kind, settlement.value) == (Kind.COMPLETED, "[70,true]")
 
 
-def test_what_an_attempt_that_came_to_nothing_has_stored_does_not_stay_on_the_disk(attempt: Attempt) -> None:
+def test_files_of_an_unsuccessful_attempt_are_removed_from_the_disk(attempt: Attempt) -> None:
     @processor("stores", payload=Nothing)
     def stores(payload: Nothing, context: Context) -> Json:
         context.add_output("first", lambda file: file.write(b"some"), "text/plain")
@@ -96,7 +99,7 @@ def test_what_an_attempt_that_came_to_nothing_has_stored_does_not_stay_on_the_di
         ValueError(),
     ],
 )
-def test_an_effect_that_has_happened_completes_its_task_whatever_comes_after_it(
+def test_an_effect_that_has_happened_completes_its_task_despite_a_later_error(
     attempt: Attempt, fault: BaseException
 ) -> None:
     @processor("sends", payload=Nothing)
@@ -112,10 +115,10 @@ def test_an_effect_that_has_happened_completes_its_task_whatever_comes_after_it(
     settlement = attempted(runner, "sends")
     assert (settlement.kind, settlement.value, len(settlement.files)) == (Kind.COMPLETED, '{"id":7}', 1)
     assert attempt.space.path_of(settlement.files[0].file_id).exists()
-    assert attempt.reports.effects == [Effect.RETRY, Effect.FAIL], "a death from then on must not have it happen twice"
+    assert attempt.reports.effects == [Effect.RETRY, Effect.FAIL], "a later death must not repeat the effect"
 
 
-def test_an_effect_whose_mark_cannot_be_written_completes_its_task_all_the_same(attempt: Attempt) -> None:
+def test_an_effect_whose_mark_cannot_be_written_still_completes_its_task(attempt: Attempt) -> None:
     class Away(Reports):
         def effect_begins(self, task_id: str, effect: Effect) -> None:
             if effect is Effect.FAIL:
@@ -132,7 +135,7 @@ def test_an_effect_whose_mark_cannot_be_written_completes_its_task_all_the_same(
     assert (settlement.kind, settlement.value) == (Kind.COMPLETED, '{"id":7}')
 
 
-def test_a_known_result_that_cannot_be_stored_fails_its_task_at_once_and_leaves_nothing_on_the_disk(
+def test_a_known_result_that_cannot_be_stored_fails_its_task_at_once_and_removes_its_files(
     attempt: Attempt,
 ) -> None:
     ids: list[object] = []
@@ -157,7 +160,7 @@ def test_a_known_result_that_cannot_be_stored_fails_its_task_at_once_and_leaves_
     assert not attempt.space.path_of(str(output)).exists()
 
 
-def test_a_result_that_cannot_be_stored_gives_way_to_the_one_that_was_known_before(attempt: Attempt) -> None:
+def test_a_result_that_cannot_be_stored_is_replaced_by_the_known_one(attempt: Attempt) -> None:
     @processor("sends", payload=Nothing)
     def sends(payload: Nothing, context: Context) -> Json:
         result: dict[str, Json] = {"id": 7}
