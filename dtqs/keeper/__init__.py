@@ -1,1 +1,1 @@
-"""The keeper: a child process that relays what is due, reclaims what dead workers held, repairs the broker's queue and prunes."""
+"""The keeper: a child process that relays due tasks, reclaims leases of dead workers, repairs the queue and prunes."""

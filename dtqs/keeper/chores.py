@@ -1,4 +1,4 @@
-"""The one periodic loop: each chore has its turn when its time has come; one that fails is tried again, and keeps no other from its turn."""
+"""The one periodic loop. Each chore has its turn when it is due. A failed chore is tried again and delays no other."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ _AGAIN_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Chore:
-    """`turn` does a bounded piece; True: there is more, come back at once."""
+    """A periodic job. `turn` does a bounded piece and returns whether more remains, to be done at once."""
 
     name: str
     every_seconds: float
@@ -40,18 +40,18 @@ def run(chores: Sequence[Chore], stop: Stop, beat: Callable[[], None]) -> None:
 
 
 def _turn(chore: Chore) -> float:
-    """Have one turn; returns the seconds until the next."""
+    """Run one turn and return the seconds until the next."""
     soon = min(chore.every_seconds, _AGAIN_SECONDS)
     try:
         more = chore.turn()
     except BrokerUnavailable:
-        return soon  # its connection says so when that lasts
+        return soon  # its connection warns if this lasts
     except (StoreUnavailable, FilesUnavailable) as error:
         if not chore.failing:
             logger.warning("chore cannot be done now", extra={"chore": chore.name, "reason": str(error)})
         chore.failing = True
         return soon
-    except Exception:  # a fault in one chore must not stop the others
+    except Exception:  # an error in one chore must not stop the others
         logger.exception("chore failed", extra={"chore": chore.name})
         return soon
     if chore.failing:

@@ -1,29 +1,31 @@
-"""Whether the database's clock was stepped: pure. It is compared with the monotonic clock, which nobody steps."""
+"""Detect steps of the database's clock, by comparison with the monotonic clock. Pure."""
 
 from dataclasses import dataclass
 
 _BACK_SECONDS = 1.0
-"""Less is not worth a pass over the whole backlog: tasks are late by that much at most, and the relay's mark trails by more."""
+"""A smaller step back delays tasks by no more than itself, and the relay's mark lies further back. So it is not worth a
+pass over the whole backlog.
+"""
 _AHEAD_SECONDS = 1.0
-"""Less is not told from a reply that took its time; ahead is harmless."""
+"""A smaller step ahead looks like a slow reply. Steps ahead do no harm."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far it was stepped (negative: back), and what it would show now without that, in its own seconds."""
+    """The length of a step (negative: back), and the database's time now without it, in its own seconds."""
 
     seconds: float
     until: float
 
 
 class DatabaseClock:
-    """The last look: the database's clock, and between which two monotonic moments it was read."""
+    """The last reading of the database's clock, and the two monotonic times between which it was read."""
 
     def __init__(self) -> None:
         self._last: tuple[float, float, float] | None = None
 
     def looked(self, shown: float, began: float, ended: float) -> Step | None:
-        """Note a look; return the step that lies between it and the one before."""
+        """Note a reading and return the step since the one before, or None."""
         last, self._last = self._last, (shown, began, ended)
         if last is None:
             return None

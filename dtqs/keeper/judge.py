@@ -1,6 +1,6 @@
-"""Who is dead, by this keeper's own clock: pure but for what it remembers. A worker is dead whose heartbeat has not changed for a lease time.
+"""Judge which workers are dead: those whose heartbeat has not changed for a lease time, by this keeper's own clock.
 
-A node vouches for its own workers: `vouches` says for which.
+A node vouches for its own workers; `vouches` decides for which.
 """
 
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from dtqs.config import LeaseSection, SupervisorSection
 from dtqs.scoreboard import SlotRecord
 
 _STARVED_TIMES = 3
-"""So many times `beat_timeout_seconds` a supervisor gives a child that the machine keeps from running."""
+"""How many times `beat_timeout_seconds` a supervisor waits for a child that gets no CPU time."""
 
 
 @dataclass(slots=True)
 class _Seen:
-    """A heartbeat, when we saw it change last, and when the worker itself last changed it. Times are monotonic."""
+    """A heartbeat, its last change, and its last change by the worker itself. Times are monotonic."""
 
     heartbeat: str
     changed_at: float
@@ -23,7 +23,7 @@ class _Seen:
 
 
 class Judge:
-    """Judges only what it has watched on time, without a gap, for a full lease time."""
+    """Judges a worker only after watching it for a full lease time, on time and without a gap."""
 
     def __init__(self, lease_seconds: float, every_seconds: float) -> None:
         self._lease, self._late = lease_seconds, 2 * every_seconds + 1.0
@@ -31,9 +31,9 @@ class Judge:
         self._last = float("-inf")
 
     def looked(self, heartbeats: Mapping[str, str], now: float) -> None:
-        """Note what all heartbeats are now."""
+        """Note the heartbeats of all workers."""
         if now - self._last > self._late:
-            # we, or the database, stood still: nobody can be blamed for that time
+            # This keeper or the database stood still, so that time counts against no worker.
             self._seen.clear()
         self._last = now
         for gone in self._seen.keys() - heartbeats.keys():
@@ -44,26 +44,26 @@ class Judge:
                 self._seen[worker_id] = _Seen(heartbeat, now, now)
 
     def vouched(self, heartbeats: Mapping[str, str], now: float) -> None:
-        """Note what this keeper has written itself: the worker is as silent as before."""
+        """Note heartbeats that this keeper wrote. Their workers are as silent as before."""
         for worker_id, heartbeat in heartbeats.items():
             if seen := self._seen.get(worker_id):
                 seen.heartbeat, seen.changed_at = heartbeat, now
 
     def failed(self) -> None:
-        """A look failed or was slow: heartbeats were kept waiting as well."""
+        """Start again after a failed or slow read: heartbeats had to wait as well."""
         self._seen.clear()
 
     def silent_seconds(self, worker_id: str, now: float) -> float | None:
-        """Return for how long this worker has not written itself; None: it has no row, or is marked dead."""
+        """Return how long this worker has written nothing itself; None if it has no row or is marked dead."""
         seen = self._seen.get(worker_id)
         return None if seen is None else now - seen.own_at
 
     def heartbeat(self, worker_id: str) -> str:
-        """Return the heartbeat that was seen last."""
+        """Return the last seen heartbeat."""
         return self._seen[worker_id].heartbeat
 
     def dead(self, now: float) -> dict[str, str]:
-        """Return the workers to be marked dead, each with the heartbeat that it must still have then."""
+        """Return the workers to mark dead, each with the heartbeat that it must still have then."""
         return {
             worker_id: seen.heartbeat for worker_id, seen in self._seen.items() if now - seen.changed_at >= self._lease
         }
@@ -72,16 +72,17 @@ class Judge:
 def vouches(
     record: SlotRecord, silent_seconds: float, now: float, lease: LeaseSection, limits: SupervisorSection
 ) -> bool:
-    """Tell whether a node is to vouch for the worker of this record, if its process is there.
+    """Tell whether a node vouches for the worker of this record, if its process exists.
 
-    Only until its supervisor kills it, with `stop_seconds` to do so: a supervisor that stands still must not keep tasks from others.
-    A worker that gives signs of life but cannot reach PostgreSQL is vouched for while its attempt may run, or else for `beat_timeout_seconds`.
+    It does so only until the supervisor must have killed the worker, which may take `stop_seconds`. A supervisor that
+    stands still must not keep tasks from others. A worker that beats but cannot reach PostgreSQL is vouched for while
+    its attempt may run, otherwise for `beat_timeout_seconds`.
     """
-    mute = now - record.beat
-    if record.pid == 0 or mute > _STARVED_TIMES * limits.beat_timeout_seconds + limits.stop_seconds:
+    beatless_seconds = now - record.beat
+    if record.pid == 0 or beatless_seconds > _STARVED_TIMES * limits.beat_timeout_seconds + limits.stop_seconds:
         return False
     if record.kill_at and now > record.kill_at + limits.stop_seconds:
         return False
-    if mute < lease.heartbeat_seconds and silent_seconds < 2 * lease.heartbeat_seconds:
-        return False  # it speaks for itself
+    if beatless_seconds < lease.heartbeat_seconds and silent_seconds < 2 * lease.heartbeat_seconds:
+        return False  # it writes its own heartbeats
     return record.kill_at > 0 or silent_seconds <= limits.beat_timeout_seconds

@@ -1,4 +1,4 @@
-"""A keeper process from its fork to its end. Any number may run at once: they take work with SKIP LOCKED."""
+"""A keeper process from its fork to its end. Any number may run at once: they take rows with SKIP LOCKED."""
 
 import logging
 import os
@@ -28,10 +28,10 @@ _STORE_CONNECTIONS = 2
 _REPAIR_SECONDS = 1.0
 SCHEMA_SECONDS = 30.0
 _END_SECONDS = 2.0
-"""From the request to end on. A chore that waits for PostgreSQL would take ten."""
+"""The most time from the request to end. A chore that waits for PostgreSQL would take ten seconds."""
 _LAST_WORDS_SECONDS = 0.2
 _FILES_SECONDS = 1.0
-"""How long the removal of a file in hand is waited for at the end; what is left of it is swept later."""
+"""How long the end waits for the removal of files. Later sweeps remove the rest."""
 
 
 class Keeper:
@@ -58,12 +58,12 @@ class Keeper:
             Chore("logs", 3600.0, prune.logs),
             Chore("log times", 5.0, prune.log_times),
         ]
-        # in a thread of their own: a disk or object storage that does not answer must keep no task waiting
+        # In a thread of their own: a disk or object storage that does not answer must not delay tasks.
         files = [Chore("leftovers", lease.heartbeat_seconds, prune.leftovers), Chore("files", 300.0, prune.files)]
         self._files = threading.Thread(target=run, args=(files, self._stop, lambda: None), name="files", daemon=True)
 
     def run(self) -> int:
-        """Do chores until told to end; returns the exit status."""
+        """Run the chores until a signal to end. Returns the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, lambda *_: self._stop.set())
         threading.Thread(target=self._end_in_time, name="end", daemon=True).start()
@@ -78,7 +78,7 @@ class Keeper:
         return self._exit_status
 
     def _check_schema(self) -> bool:
-        """Raises StoreUnavailable."""
+        """End this process if its code must not work on the schema. Raises StoreUnavailable."""
         if refused := self._store.database.schema_refusal():
             logger.critical("cannot work on this database", extra={"reason": refused})
             self._exit_status = os.EX_CONFIG
@@ -86,7 +86,10 @@ class Keeper:
         return False
 
     def _end_in_time(self) -> None:
-        """End this process soon after it is told to, whatever its chores wait for: each may be cut off anywhere, and any keeper does it again."""
+        """End this process soon after the request, whatever its chores wait for.
+
+        Each chore may be cut off anywhere: a keeper does it again.
+        """
         while not self._stop.wait(3600.0):
             pass
         time.sleep(_END_SECONDS)

@@ -1,4 +1,4 @@
-"""Prune: what has been kept for its time goes, a bounded piece a turn; days of logs are made ahead."""
+"""Prune: delete expired rows and files, a bounded piece per turn, and create days of logs ahead."""
 
 import logging
 from collections.abc import Sequence
@@ -21,17 +21,17 @@ class Prune:
         self._after = FIRST_ID
 
     def tasks(self) -> bool:
-        """Raises StoreUnavailable."""
+        """Delete expired tasks. Raises StoreUnavailable."""
         last, _ = self._store.housekeeping.prune_tasks(self._after, self._config.postgresql.retention_days, BATCH)
         self._after = last or FIRST_ID
         return last is not None
 
     def small(self) -> bool:
-        """Raises StoreUnavailable."""
+        """Delete expired rows of the small tables. Raises StoreUnavailable."""
         return self._store.housekeeping.prune_small(self._config.api.idempotency_hours, BATCH)
 
     def logs(self) -> bool:
-        """Raises StoreUnavailable: also when a backup holds its lock; then the next turn tries again."""
+        """Create and drop days of logs. Raises StoreUnavailable, also while a backup holds its lock."""
         self._store.housekeeping.make_partitions()
         dropped = self._store.housekeeping.drop_partitions(self._config.log.retention_days)
         if dropped:
@@ -39,12 +39,15 @@ class Prune:
         return False
 
     def log_times(self) -> bool:
-        """Raises StoreUnavailable."""
+        """Bring the index on the time of log rows up to date. Raises StoreUnavailable."""
         self._store.housekeeping.summarize_logs()
         return False
 
     def files(self) -> bool:
-        """Raises StoreUnavailable, FilesUnavailable: what has lost its row is swept then."""
+        """Delete expired files, and files without a row. Raises StoreUnavailable, FilesUnavailable.
+
+        After FilesUnavailable a later sweep removes the files whose rows are gone.
+        """
         gone = self._store.housekeeping.expire_files(self._config.files.retention_days, BATCH)
         for file_id in gone:
             self._files.remove(file_id)
@@ -52,7 +55,7 @@ class Prune:
         return len(gone) == BATCH
 
     def leftovers(self) -> bool:
-        """Delete what dead workers left. Raises StoreUnavailable, FilesUnavailable: then what could be removed is gone all the same."""
+        """Delete the temporary files of dead workers. Raises StoreUnavailable, FilesUnavailable (after all owners)."""
         owners = self._files.owners()
         dead = self._store.workers.dead(owners) if owners else {}
         failures = []
@@ -67,10 +70,10 @@ class Prune:
         return False
 
     def _clear(self, owner: str, known: bool) -> None:
-        """One without a row is most likely dead, too, but nobody says so."""
+        """Delete the files of one owner. One without a row is probably dead, so only its old files go."""
         gone = self._files.clear(owner, self._owned, 0.0 if known else _UNOWNED_SECONDS)
         if gone:
-            logger.info("what a dead worker left is removed", extra={"worker_id": owner, "files": gone})
+            logger.info("files of a dead worker removed", extra={"worker_id": owner, "files": gone})
 
     def _owned(self, file_ids: Sequence[str]) -> set[str]:
         return self._store.files.existing(file_ids)

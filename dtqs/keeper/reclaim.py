@@ -1,6 +1,6 @@
-"""Reclaim: take back what workers held whose heartbeat no longer changes, and, at the start, what this node's former workers held.
+"""Reclaim: end the leases of workers whose heartbeat does not change and, at the start, of this node's former workers.
 
-For the silent workers of its own node whose processes live, the keeper writes the heartbeat: the node vouches for them.
+The keeper writes the heartbeats of its node's silent workers whose processes live: the node vouches for them.
 """
 
 import logging
@@ -22,18 +22,18 @@ from dtqs.store.workers import ProcessTotals
 logger = logging.getLogger(__name__)
 _HINT_SECONDS = 2.0
 _SLOW_SECONDS = 1.0
-"""A look that takes longer says that the database keeps heartbeats waiting as well."""
+"""A read of the heartbeats that takes longer shows that the database delays heartbeats too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The node of a keeper: its identity, this start of its supervisor, and what its workers say on the scoreboard."""
+    """The node of a keeper: its identity, this start of its supervisor, and the scoreboard of its workers."""
 
     node_id: str
     boot_id: str
     board: Callable[[], Sequence[SlotRecord]]
     former: Sequence[Death] = ()
-    """The tasks that workers of this node's earlier supervisors ran when they were killed."""
+    """The deaths of workers of this node's earlier supervisors, with the tasks that they ran."""
 
 
 class Reclaim:
@@ -53,16 +53,17 @@ class Reclaim:
         self._vouched: frozenset[str] = frozenset()
 
     def former(self) -> bool:
-        """Take back what workers of this node held before its supervisor started: the node's lock says that they are gone. Raises StoreUnavailable.
+        """End the leases of this node's workers from before its supervisor started. Raises StoreUnavailable.
 
-        The marks of that supervisor tell which task ran; without one, every task of a lease spends its attempt.
+        The supervisor holds the node's lock, so they are gone. The marks of the old supervisor tell which task ran;
+        without a mark each task of a lease spends its attempt.
         """
         for worker_id in self._store.workers.former(self._node.node_id, self._node.boot_id):
             self._take_back(worker_id, WorkerDied("its supervisor ended"), None, self._known.get(worker_id))
         return False
 
     def turn(self) -> bool:
-        """Raises StoreUnavailable."""
+        """Read all heartbeats, vouch for silent workers and reclaim from dead ones. Raises StoreUnavailable."""
         began = time.monotonic()
         try:
             heartbeats = self._store.workers.heartbeats()
@@ -79,7 +80,7 @@ class Reclaim:
         return False
 
     def _vouch(self, now: float) -> None:
-        """Write the heartbeats of this node's silent workers that live."""
+        """Write the heartbeats of this node's silent workers whose processes live."""
         silent = {}
         for record in self._node.board():
             seconds = self._judge.silent_seconds(record.worker_id, now) if record.worker_id else None
@@ -115,9 +116,9 @@ class Reclaim:
 
 
 def is_sibling(pid: int) -> bool:
-    """Tell whether this is a child of our own supervisor that may be at work: no stranger that got the number of a dead one.
+    """Tell whether this is a running child of our own supervisor, and not a stranger with the number of a dead one.
 
-    One that a signal has halted (SIGSTOP) works on nothing: others may have its tasks, and its leases fence it when it wakes.
+    A process halted by SIGSTOP counts as not running: others may have its tasks, and its leases fence it when it wakes.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""The relay: publish what is due in the backlog, again and again but ever rarer, until somebody has claimed it."""
+"""The relay: publish the due rows of the backlog, with growing pauses, until a worker claims them."""
 
 import logging
 import time
@@ -17,7 +17,10 @@ _FULL_SCAN_SECONDS = 60.0
 
 
 class Relay:
-    """Scans behind a moving mark, since a held snapshot keeps the dead index entries below it; everything once a minute, and after a step of the clock."""
+    """Scans the backlog from a moving mark on: a held snapshot would keep the dead index entries below it.
+
+    It scans everything once a minute, and after a step of the clock.
+    """
 
     def __init__(self, store: Store, link: KeeperLink, totals: ProcessTotals, publish_timeout_seconds: float) -> None:
         self._store, self._link, self._totals, self._timeout = store, link, totals, publish_timeout_seconds
@@ -28,7 +31,7 @@ class Relay:
         self._due_after: str | None = None
 
     def turn(self) -> bool:
-        """Relay one batch. Rows are committed with a later time before they are published: no transaction is open while we wait for the broker.
+        """Relay one batch. Its rows are committed with a later time first, so no transaction waits for the broker.
 
         Raises StoreUnavailable, BrokerUnavailable.
         """
@@ -38,11 +41,10 @@ class Relay:
         if self._due_after is not None:
             self._due_after, _ = self._store.backlog.due_again(self._due_until, self._due_after, _STEP_BATCH)
             if self._due_after is None:
-                self._due_until = (
-                    0.0  # else the next step would make due what was submitted since for a time before this one's
-                )
+                # otherwise the next step would make tasks due that were submitted since for a time before this one
+                self._due_until = 0.0
         if not self._link.can_publish:
-            return self._due_after is not None  # what is due stays due
+            return self._due_after is not None  # the rows stay due
         dues, rest = self._store.backlog.relay(self._mark, BATCH)
         self._mark = behind if rest is None else rest
         if dues:
@@ -53,7 +55,7 @@ class Relay:
         return len(dues) == BATCH or self._due_after is not None
 
     def _look_at_clock(self) -> str:
-        """Return where the mark may move to. After a step of the clock the mark means nothing; after one back, what was due is to stay due."""
+        """Return the next mark. After a step of the clock the scan restarts; after a step back, due rows must stay due."""
         began = time.monotonic()
         behind, shown = self._store.backlog.now()
         if step := self._clock.looked(shown, began, time.monotonic()):
