@@ -16,7 +16,8 @@ from dtqs.processors.catalog import Catalog
 from dtqs.supervisor.node import NodeLock
 from dtqs.supervisor.spawn import ChildSpec, ChildStart
 from dtqs.supervisor.supervisor import Supervisor
-from dtqs.worker.process import Worker, WorkerSeat
+from dtqs.worker.process import Worker
+from dtqs.worker.seat import WorkerSeat
 
 _LAST_WORDS_SECONDS = 1.0
 """Time that a slow reader of the log gets at the end."""

@@ -36,12 +36,14 @@ class RecordingReporter:
     def take(self, turns: Sequence[Turn]) -> None:
         for turn in turns:
             if turn.key in self._waits:
-                raise Postponed(self._waits[turn.key], f"{turn.key} may be used {turn.per_second:g} times a second")
+                raise Postponed(
+                    self._waits[turn.key], f"the rate limit {turn.key} allows {turn.per_second:g} turns a second"
+                )
         self.turns += turns
 
     def effect_begins(self, task_id: str, effect: Effect) -> None:
         if self._is_light:
-            raise PermanentError("a light task may not have an effect: its processor must not say that it is light")
+            raise PermanentError("a light task may not have an effect; its processor must not declare it light")
         self.effects.append(effect)
 
 

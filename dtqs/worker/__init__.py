@@ -1,1 +1,1 @@
-"""The worker: a child process that consumes hints, claims tasks, runs them one after the other and writes their outcomes."""
+"""The worker: a child process that consumes hints, claims tasks, runs them one by one, and writes their outcomes."""

@@ -1,4 +1,4 @@
-"""The first thing that a worker does: wait until PostgreSQL lets it in. Nothing is held yet."""
+"""The first step of a worker: wait until PostgreSQL accepts its login. It holds no task yet."""
 
 import logging
 import os
@@ -14,33 +14,33 @@ _AGAIN_SECONDS = 0.2
 
 
 class Waiting:
-    """Whether PostgreSQL is waited for: told to the supervisor, which gives all the time that it takes, and once for each reason to the log."""
+    """Reports a wait for PostgreSQL to the supervisor, which then has no time limit, and logs each reason once."""
 
     def __init__(self, slot: Slot) -> None:
         self._slot, self._reason = slot, ""
-        self.now = False
+        self.is_on = False
 
-    def begins(self, error: StoreUnavailable) -> None:
-        """A try has failed."""
-        self.now = True
+    def note_failure(self, error: StoreUnavailable) -> None:
+        """Begin or continue the wait after a failed try."""
+        self.is_on = True
         self._slot.beat()
         self._slot.state(ChildState.WAITING)
         if str(error) != self._reason:
             self._reason = str(error)
             logger.warning("waiting for PostgreSQL", extra={"reason": self._reason})
 
-    def ends(self) -> None:
-        """PostgreSQL has answered: the time of a start counts again, from now."""
-        if self.now:
-            self.now, self._reason = False, ""
+    def note_answer(self) -> None:
+        """End the wait: PostgreSQL has answered. The time of the start counts again, from now."""
+        if self.is_on:
+            self.is_on, self._reason = False, ""
             self._slot.state(ChildState.STARTING)
 
 
 def arrive(section: PostgresqlSection, name: str, waiting: Waiting, patience_seconds: float) -> tuple[int, str] | None:
-    """Wait until PostgreSQL lets us in, or return the exit status and why it does not: at once where we are not believed, after some time where
-    it has no place for us, since it may be on its way back from a backup.
+    """Wait until PostgreSQL accepts the login. If it refuses, return the exit status and the reason.
 
-    Called while signals are as the kernel has them: a request to end is obeyed at once, also inside a look-up of a name.
+    A wrong password is final. A missing database or role may come back from a backup: it is final after
+    `patience_seconds`. No signal handler is set yet, so a signal ends the process at once, even in a look-up of a name.
     """
     began = None
     while True:
@@ -50,12 +50,12 @@ def arrive(section: PostgresqlSection, name: str, waiting: Waiting, patience_sec
             logger.critical("PostgreSQL refuses this configuration", extra={"reason": str(error)})
             return os.EX_CONFIG, f"[postgresql] dsn: {error}"
         except StoreUnavailable as error:
-            waiting.begins(error)
+            waiting.note_failure(error)
             now = time.monotonic()
             began = (began or now) if isinstance(error, NotLetIn) else None
             if began is not None and now - began > patience_seconds:
                 return os.EX_TEMPFAIL, f"[postgresql] dsn: {error}"
             time.sleep(_AGAIN_SECONDS)
         else:
-            waiting.ends()
+            waiting.note_answer()
             return None

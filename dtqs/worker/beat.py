@@ -1,4 +1,4 @@
-"""The beating thread of a worker: its heartbeat, the leases that it does not know, and what is to happen when work takes longer than a moment."""
+"""The beat thread of a worker: writes heartbeats, gives back unknown leases, and after a moment all waiting work."""
 
 import logging
 import os
@@ -31,7 +31,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class BeatParts:
-    """What the thread works with."""
+    """The objects that the thread uses."""
 
     identity: WorkerIdentity
     store: Store
@@ -51,11 +51,11 @@ class Beat:
         self._busy_since: float | None = None
         self._paused = False
         self.repair_wanted = False
-        """The broker's queue was missing and was declared by us: everything due is to be published again."""
+        """The queue of the broker was missing and this process declared it: all due tasks need new hints."""
         self._repaired_to: str | None = None
         self._next_beat_at = 0.0
         self._next_schema_at = time.monotonic() + _SCHEMA_SECONDS
-        self._cancel_said = False
+        self._cancel_noted = False
         self._early_from = 0.0
         self._wake = threading.Event()
         self._end = threading.Event()
@@ -69,30 +69,30 @@ class Beat:
         self._wake.set()
         self._thread.join(1.0)
 
-    def cancel_said(self, task_ids: list[str]) -> None:
-        """Look whether a task is to be cancelled, if it runs here: a message on the broker says so, and anybody who may publish there can forge it.
+    def note_cancel(self, task_ids: list[str]) -> None:
+        """Let the thread check for a cancel if one of these tasks runs here. Callable from any thread.
 
-        From any thread; a flood of such messages brings one look in half a moment.
+        A message of the broker may be forged, so PostgreSQL decides. Many messages cause one check in half a moment.
         """
         running, now = self._p.hold.running, time.monotonic()
         if running is not None and running.task_id in task_ids:
-            self._cancel_said = True
+            self._cancel_noted = True
             if now >= self._early_from:
                 self._early_from = now + self._moment / 2
                 self._wake.set()
 
     def busy(self) -> None:
-        """The main thread asks for a claim, and is not back until it has written the outcomes."""
+        """Note that the main thread begins a claim. It is busy until it has written the outcomes."""
         self._busy_since = time.monotonic()
 
     def idle(self) -> bool:
-        """It is back; tells whether the consumer was stopped meanwhile and is to be started again."""
+        """Note that the main thread is back. Return whether the consumer was paused and must be started again."""
         with self._pause_lock:
             paused, self._paused, self._busy_since = self._paused, False, None
         return paused
 
     def beat(self) -> None:
-        """Write the heartbeat; a worker that finds itself marked dead ends here. Raises StoreUnavailable."""
+        """Write the heartbeat. A worker that is marked dead ends here. Raises StoreUnavailable."""
         if not self._p.store.workers.beat(self._p.identity.worker_id, self._report()) and not self._end.is_set():
             self._die()
 
@@ -103,8 +103,8 @@ class Beat:
             if self._end.is_set():
                 return
             duties = (
-                self._look_for_cancel,
-                self._look_at_work,
+                self._check_cancel,
+                self._give_away_late_work,
                 self._beat_when_due,
                 self._check_schema,
                 self._repair_a_piece,
@@ -114,30 +114,30 @@ class Beat:
                 self._try(duty)
 
     def _try(self, duty: Callable[[], None]) -> None:
-        """One that fails keeps no other from its turn."""
+        """Call one duty. If it fails, the others still run."""
         try:
             duty()
         except StoreUnavailable as error:
             logger.warning("heartbeat failed", extra={"worker_id": self._p.identity.worker_id, "reason": str(error)})
-        except Exception:  # this thread must outlive one bad turn: without it the worker would be judged dead
+        except Exception:  # without this thread the worker would be marked dead
             logger.exception("heartbeat failed")
 
-    def _look_at_work(self) -> None:
-        """Law 4: after a moment hold no unclaimed delivery, and nothing that waits behind the running task."""
+    def _give_away_late_work(self) -> None:
+        """After a moment, hold no unclaimed delivery and no task behind the running one (law 4 of DESIGN.md)."""
         self._pause_when_late()
         hold = self._p.hold
         if not hold.lock.acquire(blocking=False):
             return  # the main thread is writing an outcome
         try:
             late = hold.running is not None and time.monotonic() - hold.began > self._moment
-            told = self._cut_locked() if late else None
+            part = self._cut_locked() if late else None
         finally:
             hold.lock.release()
-        if told:
-            self._p.finisher.tell(*told)
+        if part:
+            self._p.finisher.announce(*part)
 
     def _pause_when_late(self) -> None:
-        """Also while PostgreSQL keeps a claim or a finish waiting: then others, who may reach it, get the hints."""
+        """Pause the consumer after a moment, also while PostgreSQL is slow: other workers may reach it."""
         with self._pause_lock:
             since = self._busy_since
             late = since is not None and time.monotonic() - since > self._moment
@@ -146,15 +146,15 @@ class Beat:
                 self._p.link.pause()
 
     def _cut_locked(self) -> tuple[list[LogRef], list[Settlement]] | None:
-        """Write the outcomes that are there and give back the tasks that were not begun; the running one goes on alone."""
+        """Write the finished outcomes and give back the tasks that have not begun. The running task goes on alone."""
         hold = self._p.hold
         if hold.rest_locked and not hold.cut:
-            hold.part_begins_locked(uuid7())
+            hold.begin_part_locked(uuid7())
         if hold.earlier_id is None or hold.lease_id is None or hold.running is None:
             return None
         settled = hold.earlier
         try:
-            # said again at the next turn after any other fault: if it has landed, it changes nothing
+            # the next turn repeats this after any other error; if it was committed, the repetition changes nothing
             rows = self._p.store.leases.finish_part(
                 self._p.identity.worker_id, hold.earlier_id, hold.lease_id, settled, [hold.running.task_id]
             )
@@ -163,7 +163,7 @@ class Beat:
                 logger.exception("outcome refused", extra={"lease_id": hold.earlier_id})
             hold.earlier = refused(settled, error)
             return None
-        hold.part_landed_locked()
+        hold.end_part_locked()
         return rows, settled
 
     def _beat_when_due(self) -> None:
@@ -172,29 +172,29 @@ class Beat:
         self._next_beat_at = time.monotonic() + self._lease.heartbeat_seconds
         p, worker_id = self._p, self._p.identity.worker_id
         self.beat()
-        self._look_at_leases()
+        self._check_leases()
         p.store.workers.count(worker_id, "worker", p.identity.node_name, p.totals)
 
     def _check_schema(self) -> None:
-        """Drain when the schema has become one for newer code: the next process in this seat says so and ends."""
+        """Drain if the schema has become one for newer code. The next process in this seat reports that and ends."""
         if time.monotonic() < self._next_schema_at:
             return
         self._next_schema_at = time.monotonic() + _SCHEMA_SECONDS
         if refused := self._p.store.database.schema_refusal():
-            logger.critical("cannot work on this database any more: draining", extra={"reason": refused})
+            logger.critical("the schema no longer fits this version of DTQS: draining", extra={"reason": refused})
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def _look_for_cancel(self) -> None:
-        if self._cancel_said:
-            self._cancel_said = False
-            self._look_at_leases()
+    def _check_cancel(self) -> None:
+        if self._cancel_noted:
+            self._cancel_noted = False
+            self._check_leases()
 
-    def _look_at_leases(self) -> None:
+    def _check_leases(self) -> None:
         p = self._p
         for lease in p.store.leases.held(p.identity.worker_id):
             if lease.lease_id not in p.hold.known:
                 logger.warning("unknown lease given back", extra={"lease_id": lease.lease_id})
-                p.finisher.tell(p.store.leases.give_back(lease.lease_id), ())
+                p.finisher.announce(p.store.leases.give_back(lease.lease_id), ())
             elif lease.cancel_requested:
                 p.limits.cancel(list(lease.cancel_requested))
 
@@ -212,13 +212,13 @@ class Beat:
         )
 
     def _die(self) -> None:
-        """We were judged dead and others have our tasks: stop at once, whatever the main thread does."""
+        """End at once, because this worker was marked dead and others have its tasks."""
         logger.error("marked dead: stopping at once", extra={"worker_id": self._p.identity.worker_id})
         kill_descendants()
         os._exit(os.EX_TEMPFAIL)
 
     def _repair_a_piece(self) -> None:
-        """Repair for a moment: a long backlog must not keep the heartbeat waiting."""
+        """Repair for a moment at most: a long backlog must not delay the heartbeat."""
         if self.repair_wanted:
             self.repair_wanted, self._repaired_to = False, FIRST_ID
         until = time.monotonic() + self._moment

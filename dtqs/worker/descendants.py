@@ -1,4 +1,4 @@
-"""Child processes that an attempt left behind: found through /proc and killed, so that nothing runs on after a cancel or a time limit."""
+"""Kills processes that an attempt left behind, so that none goes on after a cancel or a time limit. Uses /proc."""
 
 import contextlib
 import os
@@ -10,13 +10,12 @@ _WAIT_SECONDS = 2.0
 
 
 def kill_descendants(spared: Collection[int] = ()) -> None:
-    """Kill and reap every descendant of this process but the spared children; returns when they are gone, or after two seconds."""
+    """Kill and reap all descendants of this process but the spared children, for two seconds at most."""
     give_up = time.monotonic() + _WAIT_SECONDS
     while children := [pid for pid in _children(os.getpid()) if pid not in spared]:
-        for pid in children:
-            for descendant in [*_below(pid), pid]:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(descendant, signal.SIGKILL)
+        for descendant in [process for pid in children for process in (*_below(pid), pid)]:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(descendant, signal.SIGKILL)
         for pid in children:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
@@ -33,7 +32,7 @@ def _below(pid: int) -> list[int]:
 
 
 def _children(pid: int) -> list[int]:
-    """Children of all threads of a process; none where it is gone."""
+    """Return the children of all threads of a process. For an ended process the list is empty."""
     children: list[int] = []
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):

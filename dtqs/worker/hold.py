@@ -1,6 +1,6 @@
-"""What a worker holds at one moment: a lease, its tasks, and the settlements so far; shared by the main thread and the beating one, under one lock.
+"""The held lease of a worker, its tasks and their settlements. Main thread and beat thread share them under a lock.
 
-Also which leases this process knows: from the moment that it asks for one until its finish is confirmed or the claim has failed.
+It also has the known leases of this process: from the request of a claim until it fails or its finish is confirmed.
 """
 
 import threading
@@ -11,56 +11,59 @@ from dtqs.settlement import Settlement
 from dtqs.task import Claimed
 
 ROOM_BYTES = 32 << 20
-"""Of outcomes that one finish should carry: PostgreSQL takes no statement of a gigabyte."""
+"""Bytes of outcomes that one finish carries, about: PostgreSQL refuses a statement of a gigabyte."""
 
 
 class Hold:
-    """One claim at a time. Methods that end in `_locked` want the lock held; the others take it themselves."""
+    """One claim at a time. Callers of methods that end in `_locked` hold the lock; the other methods take it."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.known: set[str] = set()  # single set operations need no lock
         self.lease_id: str | None = None
         self.earlier_id: str | None = None
-        """The lease before, while nobody knows whether its part was settled (the reply was lost)."""
+        """The previous lease, while it is unknown whether its part was settled (the reply was lost)."""
         self.tasks: Sequence[Claimed] = ()
         self.earlier: list[Settlement] = []
         self.settled: list[Settlement] = []
         self.running: Claimed | None = None
         self.cut = False
-        """The tasks not begun were given back: they are not to be run."""
+        """The tasks that had not begun were given back: they must not run."""
         self.began = self.attempt_began = 0.0
         self._bytes = 0
 
-    def asks(self, lease_id: str) -> None:
+    def expect(self, lease_id: str) -> None:
+        """Note that a claim with this lease is requested."""
         self.known.add(lease_id)
 
-    def forgets(self, lease_id: str) -> None:
+    def forget(self, lease_id: str) -> None:
+        """Note that the claim of this lease failed or was empty."""
         self.known.discard(lease_id)
 
     def begin(self, lease_id: str, tasks: Sequence[Claimed]) -> None:
-        """The claim has come back with these."""
+        """Begin with the tasks of a claim."""
         with self.lock:
             self.lease_id, self.earlier_id = lease_id, None
             self.tasks, self.earlier, self.settled, self.running, self.cut = tasks, [], [], None, False
             self.began, self._bytes = time.monotonic(), 0
 
-    def starts(self, task: Claimed) -> bool:
-        """The main thread wants to run this one; False: it was given back, or is to be."""
+    def start(self, task: Claimed) -> bool:
+        """Note that the main thread starts a task. Return False if it must not: the task was or will be given back."""
         with self.lock:
             if self.cut or self._bytes > ROOM_BYTES:
                 return False
             self.running, self.attempt_began = task, time.monotonic()
             return True
 
-    def ends(self, settlement: Settlement) -> None:
+    def end(self, settlement: Settlement) -> None:
+        """Note the settlement of the running task."""
         with self.lock:
             self.settled.append(settlement)
             self._bytes += len(settlement.value or "")
             self.running = None
 
     def done(self) -> None:
-        """The finish is confirmed: nothing is held."""
+        """Hold nothing: the finish is confirmed."""
         with self.lock:
             self.known.discard(self.lease_id or "")
             self.known.discard(self.earlier_id or "")
@@ -69,16 +72,17 @@ class Hold:
 
     @property
     def rest_locked(self) -> int:
-        """How many tasks wait behind the running one."""
+        """The number of tasks that wait behind the running one."""
         return len(self.tasks) - len(self.settled) - 1 if self.running else 0
 
-    def part_begins_locked(self, next_id: str) -> None:
-        """What is settled goes out, what is not begun goes back, the running task goes on under the next lease."""
+    def begin_part_locked(self, next_id: str) -> None:
+        """Move the running task to the next lease. The settled tasks get finished, the others are given back."""
         self.known.add(next_id)
         self.earlier_id, self.lease_id = self.lease_id, next_id
         self.earlier, self.settled, self.cut = self.settled, [], True
         self.tasks = (self.running,) if self.running else ()
 
-    def part_landed_locked(self) -> None:
+    def end_part_locked(self) -> None:
+        """Forget the earlier lease: its part is settled."""
         self.known.discard(self.earlier_id or "")
         self.earlier_id, self.earlier = None, []

@@ -1,7 +1,7 @@
-"""Interrupting the main thread: at a task's time limit, at its cancel, when the worker must stop. Also the sign of life for the supervisor.
+"""Interrupts the main thread at a time limit, a cancel, or a stop of the worker. Also beats for the supervisor.
 
-A small thread looks ten times a second, and acts on signals, whose handlers only enqueue. Its own signal has Interrupted raised in the main thread,
-out of the processor; again and again, since code may swallow even that. The supervisor kills an attempt that swallows all of them.
+A thread checks ten times a second and acts on queued signals. It sends a signal that raises Interrupted inside the
+processor. It repeats this, since code may catch even that. The supervisor kills an attempt that catches all of them.
 """
 
 import enum
@@ -9,7 +9,7 @@ import logging
 import signal
 import threading
 import time
-from _signal import getsignal, pthread_sigmask  # type: ignore[import-not-found]  # a tenth of signal.getsignal: it looks for no name
+from _signal import getsignal, pthread_sigmask  # type: ignore[import-not-found]  # takes a tenth of signal.getsignal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ from dtqs.scoreboard import Slot
 logger = logging.getLogger(__name__)
 _TICK_SECONDS = 0.1
 _OWN_SECONDS = 0.1
-"""So much of each report is the attempt's own time, however it is spent: else an attempt that reports without end would never run into its limit."""
+"""This much of each report counts as time of the attempt: else endless reports would never meet the time limit."""
 _AGAIN_SECONDS = 1.0
 UNMASK_SECONDS = 0.0001
-"""So often at most the mask is looked at: that takes up to a microsecond, a fifth of what a tiny task costs, and so a hundredth of the time."""
+"""The signal is unblocked at most this often. It takes up to 1 µs, a fifth of a tiny task, so 1 % of the time."""
 _OURS = (int(signal.SIGUSR1),)
 
 
@@ -35,7 +35,7 @@ class Reason(enum.Enum):
 
 
 class Interrupted(BaseException):
-    """Raised inside a processor's `run`. Not an Exception, so that ordinary handlers let it through."""
+    """Interrupts the `run` of a processor. It is not an Exception, so `except Exception` does not catch it."""
 
     def __init__(self, reason: Reason) -> None:
         self.reason = reason
@@ -44,7 +44,7 @@ class Interrupted(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """Which attempt is to be interrupted: it may end and the next one begin while another thread says so."""
+    """A request to interrupt one attempt. Its task id tells it from the next attempt, which may begin meanwhile."""
 
     task_id: str
     reason: Reason
@@ -52,7 +52,7 @@ class _Request:
 
 
 class AttemptLimits:
-    """Arms and disarms around each attempt; one attempt at a time."""
+    """Interrupts one attempt at a time, between `arm` and `disarm`."""
 
     def __init__(self, slot: Slot, hard_limit_seconds: float) -> None:
         self._slot, self._hard = slot, hard_limit_seconds
@@ -61,17 +61,17 @@ class AttemptLimits:
         self._deadline = 0.0
         self._request: _Request | None = None
         self._again_at = self._unmask_at = 0.0
-        self._stopping = self._masked = False
+        self._stopping = self._is_deferring = False
         self._ended = False
         self._signals: SimpleQueue[int] = SimpleQueue()
         self._acts: dict[int, Callable[[], None]] = {}
         self._handler: Callable[[int, FrameType | None], None] | None = None
         self._thread = threading.Thread(target=self._watch, name="limits", daemon=True)
 
-    def hear(self, number: int, act: Callable[[], None]) -> None:
-        """Have the watching thread do this whenever the signal comes. Call it in the main thread, before `start`."""
+    def on_signal(self, number: int, act: Callable[[], None]) -> None:
+        """Let the thread call `act` at each such signal. Call it in the main thread, before `start`."""
         self._acts[number] = act
-        # a handler in C, which Interrupted cannot leave halfway: it comes out of another handler of the same thread
+        # a handler in C: Interrupted, which another handler of this thread raises, cannot leave it halfway
         signal.signal(number, self._signals.put)  # type: ignore[arg-type]
 
     def start(self) -> None:
@@ -83,11 +83,11 @@ class AttemptLimits:
         self._ended = True
 
     def arm(self, task_id: str, limit_seconds: float) -> None:
-        """An attempt begins in the calling main thread; the supervisor is told until when it may run at all."""
+        """Begin an attempt in the calling main thread, and tell the supervisor when to kill it."""
         now = time.monotonic()
         self._request, self._deadline = None, now + limit_seconds
         self._slot.kill_at(self._deadline + self._hard)
-        # the attempt before may have set another; without one the signal would end the process
+        # the previous attempt may have replaced the handler; without one the signal would end the process
         if self._handler is not None and getsignal(signal.SIGUSR1) is not self._handler:
             signal.signal(signal.SIGUSR1, self._handler)
         if now >= self._unmask_at:
@@ -96,33 +96,34 @@ class AttemptLimits:
         self._armed = task_id
 
     def disarm(self) -> None:
-        """It has ended: nothing is raised from here on."""
+        """End the attempt: from now on nothing is raised."""
         self._armed = None
-        self._slot.kill_at(0.0)  # what follows may wait for PostgreSQL, and is not the attempt's time
+        self._slot.kill_at(0.0)  # the next steps may wait for PostgreSQL, and are not the attempt's time
 
     def cancel(self, task_ids: list[str]) -> None:
-        """Interrupt the attempt if it is of one of these tasks; from any thread."""
+        """Interrupt the attempt if it is one of these tasks. Callable from any thread."""
         armed = self._armed
         if armed is not None and armed in task_ids:
             self._interrupt(armed, Reason.CANCEL)
 
     def stop_attempt(self) -> None:
-        """Interrupt whatever runs: the worker must stop; from any thread."""
+        """Interrupt the running attempt, because the worker must stop. Callable from any thread."""
         self._stopping = True
         armed = self._armed
         if armed is not None:
             self._interrupt(armed, Reason.STOP)
 
     @contextmanager
-    def masked(self) -> Iterator[None]:
-        """Raise nothing within: the main thread talks to PostgreSQL or holds a lock for its task. Raised right afterwards.
+    def interrupts_deferred(self) -> Iterator[None]:
+        """Defer interrupts to the end of the block, in which the main thread talks to PostgreSQL or holds a lock.
 
-        A stall of the database is not the attempt's time: the limit moves by as much. Other threads are not interrupted, and move nothing.
+        The time limit moves by the time of the block beyond `_OWN_SECONDS`: a slow database is not the attempt's fault.
+        In other threads this does nothing.
         """
         if threading.get_ident() != self._main:
             yield
             return
-        self._masked, began = True, time.monotonic()
+        self._is_deferring, began = True, time.monotonic()
         self._slot.kill_at(0.0)
         try:
             yield
@@ -130,39 +131,39 @@ class AttemptLimits:
             now = time.monotonic()
             self._deadline += max(0.0, now - began - _OWN_SECONDS)
             self._slot.kill_at(self._deadline + self._hard)
-            self._masked = False
+            self._is_deferring = False
         armed = self._armed
-        # the watching thread may never meet an attempt that reports without end outside of a report
-        if armed is not None and now >= self._deadline and self._wanted() is None:
+        # the thread may never find an attempt with endless reports outside of a report
+        if armed is not None and now >= self._deadline and self._pending() is None:
             self._request = _Request(armed, Reason.TIME_LIMIT, now)
-        self._obey()
+        self._raise_if_requested()
 
-    def _wanted(self) -> "_Request | None":
-        """The request to interrupt the armed attempt, if there is one."""
+    def _pending(self) -> "_Request | None":
+        """Return the request to interrupt the armed attempt, if there is one."""
         request = self._request
         return request if request is not None and request.task_id == self._armed else None
 
     def _interrupt(self, armed: str, reason: Reason) -> None:
-        if self._armed == armed and self._wanted() is None:
+        if self._armed == armed and self._pending() is None:
             self._request = _Request(armed, reason, time.monotonic())
-            self._raise()
+            self._send_own_signal()
 
-    def _raise(self) -> None:
+    def _send_own_signal(self) -> None:
         self._again_at = time.monotonic() + _AGAIN_SECONDS
         signal.pthread_kill(self._main, signal.SIGUSR1)
 
     def _handle(self, _: int, __: FrameType | None) -> None:
-        # in the main thread; between arm and disarm it is inside the processor, or a step beside it where Interrupted is caught as well
-        if not self._masked:
-            self._obey()
+        # runs in the main thread: in the processor, or near it between arm and disarm, where Interrupted is caught, too
+        if not self._is_deferring:
+            self._raise_if_requested()
 
-    def _obey(self) -> None:
-        """In the main thread: interrupt the attempt, if it is to be."""
-        request = self._wanted()
+    def _raise_if_requested(self) -> None:
+        """Raise Interrupted in the main thread if there is a request."""
+        request = self._pending()
         if request is None:
             return
         if request.reason is not Reason.STOP:
-            # what does not end now is killed by the supervisor, which has its own time for a stop
+            # from now on the supervisor kills an attempt that does not end; for a stop it has its own limit
             self._slot.kill_at(request.at + self._hard)
         raise Interrupted(request.reason)
 
@@ -170,28 +171,28 @@ class AttemptLimits:
         while not self._ended:
             self._slot.beat()
             try:
-                self._obey_signal()
-                self._look()
-            except Exception:  # a thread that ends here would have its worker killed for silence
-                logger.exception("the time limit's turn failed")
+                self._handle_queued_signal()
+                self._check_limits()
+            except Exception:  # without this thread, the supervisor would kill the worker for its silence
+                logger.exception("the check of the time limit failed: it is repeated")
 
-    def _obey_signal(self) -> None:
-        """Wait for a signal, for one tick at most, and act on it."""
+    def _handle_queued_signal(self) -> None:
+        """Wait for a signal for one tick at most, and act on it."""
         try:
             number = self._signals.get(timeout=_TICK_SECONDS)
         except Empty:
             return
         self._acts[number]()
 
-    def _look(self) -> None:
-        """Interrupt the attempt if it is time."""
+    def _check_limits(self) -> None:
+        """Interrupt the attempt if its time limit is over, or a request is pending."""
         armed, now = self._armed, time.monotonic()
         if armed is None:
             return
-        if self._wanted() is not None:
+        if self._pending() is not None:
             if now >= self._again_at:
-                self._raise()
-        elif now >= self._deadline and not self._masked:
+                self._send_own_signal()
+        elif now >= self._deadline and not self._is_deferring:
             self._interrupt(armed, Reason.TIME_LIMIT)
-        elif self._stopping:  # the request came between two attempts
+        elif self._stopping:  # the stop came between two attempts
             self._interrupt(armed, Reason.STOP)

@@ -1,15 +1,12 @@
-"""A worker process from its fork to its end: consume → claim → run → finish, until it is told to drain or to stop."""
+"""A worker process from its fork to its end: consume → claim → run → finish, until a drain or a stop."""
 
-import functools
 import logging
 import os
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Sequence
 
 from setproctitle import setproctitle
 
@@ -18,12 +15,11 @@ from dtqs.broker.consumer import Delivery
 from dtqs.broker.worker_link import WorkerLink
 from dtqs.config import Config
 from dtqs.deadline import Deadline, Stop
-from dtqs.errors import StoreUnavailable, WorkerDied
-from dtqs.event import LogRef
+from dtqs.errors import StoreUnavailable
 from dtqs.files import FileSpace
 from dtqs.prctl import adopt_orphans
 from dtqs.processors.catalog import Catalog
-from dtqs.scoreboard import ChildState, Death, Slot
+from dtqs.scoreboard import ChildState
 from dtqs.store import Store
 from dtqs.store.driver.kept import KeptDatabase
 from dtqs.store.workers import ProcessTotals, WorkerIdentity
@@ -38,6 +34,8 @@ from dtqs.worker.pace import Pace
 from dtqs.worker.process_state import ProcessState
 from dtqs.worker.reports import WorkerReporter
 from dtqs.worker.runner import Runner
+from dtqs.worker.seat import WorkerSeat
+from dtqs.worker.startup import Startup
 
 logger = logging.getLogger(__name__)
 _STORE_CONNECTIONS = 2
@@ -47,29 +45,12 @@ _GOODBYE_SECONDS = 2.0
 _LAST_WORDS_SECONDS = 0.2
 _AFTER_FAULT_SECONDS = 0.2
 _TINY = 4
-"""So few light tasks of one hint are done before the I/O thread would have woken up: the main thread keeps the broker's loop meanwhile."""
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSeat:
-    """Where a worker process sits: its pool and number, its scoreboard slot, its node, and the deaths before it that nobody has settled."""
-
-    pool: str
-    number: int
-    slot: Slot
-    node_id: str
-    boot_id: str
-    deaths: tuple[Death, ...]
-    last_words: Callable[[str], None] = lambda text: None
-    """Leaves a line that says why this process ends."""
-    offer_stacks: Callable[[], None] = lambda: None
-    """Answers the supervisor's request for stacks again, after a task may have taken its signal."""
-    wait_seconds: float = 0.0
-    """Take no task for so long: those before us in this seat died of theirs."""
+"""A hint of up to this many light tasks is done before the I/O thread would wake up: the main thread keeps the loop."""
 
 
 class Worker:
+    """One worker process. `run` is its whole life."""
+
     def __init__(self, config: Config, catalog: Catalog, seat: WorkerSeat) -> None:
         self._seat, self._config = seat, config
         pool = config.pools[seat.pool]
@@ -93,7 +74,7 @@ class Worker:
             config.postgresql, config.lease, _STORE_CONNECTIONS, self._title, KeptDatabase, config.retry
         )
         self._link = WorkerLink(
-            config.rabbitmq, self._title, lambda ids: self._beat.cancel_said(ids), self._queue_is_missing
+            config.rabbitmq, self._title, lambda ids: self._beat.note_cancel(ids), self._queue_is_missing
         )
         self._finisher = Finisher(
             self._identity.worker_id, self._store, self._link, self._hold, self._totals, lambda: self._stop.requested
@@ -107,38 +88,39 @@ class Worker:
         self._beat = Beat(parts, config.lease, pool.moment_seconds, lambda: self._drain.requested)
 
     def run(self) -> int:
-        """Live until told to drain or stop; returns the exit status."""
+        """Run until a drain or a stop. Return the exit status."""
         if fault := arrive(
             self._config.postgresql, self._title, self._waiting, self._config.supervisor.boot_timeout_seconds
         ):
-            status, words = fault
-            self._seat.last_words(words)
+            status, reason = fault
+            self._seat.last_words(reason)
             return status
         self._handle_signals()
         adopt_orphans()
         self._store.start()
-        if refused := self._persist(self._store.database.schema_refusal):
+        startup = Startup(self._seat, self._identity, self._store, self._waiting, self._stop)
+        if refused := startup.schema_refusal():
             logger.critical("cannot work on this database", extra={"reason": refused})
             return os.EX_CONFIG
-        settled = self._settle_deaths()
-        if not self._register():
+        settled = startup.settle_deaths(self._totals)
+        if not startup.register():
             return os.EX_OK
         self._link.start()
         self._beat.start()
         self._seat.slot.state(ChildState.READY)
-        self._finisher.tell(settled, ())
+        self._finisher.announce(settled, ())
         self._drain.wait(self._seat.wait_seconds)
         self._link.consume(self._pace.prefetch)
         while not self._drain.requested:
             self._turn()
         self._leave()
-        # what could not be written is told to the next process in this seat: a clean end would tell it nothing
+        # EX_TEMPFAIL tells the supervisor that leases are left, so the next process in this seat takes them back
         return os.EX_OK if self._all_written else os.EX_TEMPFAIL
 
     def _handle_signals(self) -> None:
         def drain() -> None:
-            if self._waiting.now:
-                # at the start, and PostgreSQL went away: nothing is held that could be given back
+            if self._waiting.is_on:
+                # PostgreSQL went down during the start: this process holds nothing that it could give back
                 sink.finish(_LAST_WORDS_SECONDS)
                 os._exit(os.EX_OK)
             self._drain.set()
@@ -149,51 +131,14 @@ class Worker:
             drain()
             self._limits.stop_attempt()
 
-        self._limits.hear(signal.SIGTERM, drain)
-        self._limits.hear(signal.SIGINT, stop)
-        self._limits.hear(signal.SIGQUIT, stop)
+        self._limits.on_signal(signal.SIGTERM, drain)
+        self._limits.on_signal(signal.SIGINT, stop)
+        self._limits.on_signal(signal.SIGQUIT, stop)
         self._limits.start()
         self._state = ProcessState(self._seat.offer_stacks)
 
-    def _settle_deaths(self) -> list[LogRef]:
-        """Take back at once what the processes before us in this seat held: recovery must not wait for a lease time."""
-        rows: list[LogRef] = []
-        for death in self._seat.deaths:
-            taken = self._persist(
-                functools.partial(self._store.leases.reclaim, death.worker_id, WorkerDied(death.cause), death)
-            )
-            if taken:
-                self._totals.reclaimed += len(taken)
-                rows += taken
-                logger.warning(
-                    "dead worker's tasks taken back",
-                    extra={"worker_id": death.worker_id, "cause": death.cause, "tasks": len(taken)},
-                )
-        if not self._stop.requested:
-            self._seat.slot.settled_deaths()
-        return rows
-
-    def _register(self) -> bool:
-        self._seat.slot.worker(self._identity.worker_id)
-        self._persist(lambda: self._store.workers.register(self._identity))
-        self._persist(lambda: self._store.leases.warm_up(self._identity.worker_id))
-        return not self._stop.requested
-
-    def _persist(self, call: Callable[[], T]) -> T | None:
-        """Say it until PostgreSQL answers, or until we must stop (None)."""
-        while not self._stop.requested:
-            try:
-                found = call()
-            except StoreUnavailable as error:
-                self._waiting.begins(error)
-                self._stop.wait(_AFTER_FAULT_SECONDS)
-            else:
-                self._waiting.ends()
-                return found
-        return None
-
     def _turn(self) -> None:
-        """Take what makes one claim, and work on it."""
+        """Take the deliveries of one claim, and work on them."""
         if not self._link.inbox.has_any():
             self._link.wait(1.0)
         deliveries = self._link.inbox.take(self._pace.batch)
@@ -205,7 +150,7 @@ class Worker:
             self._work(deliveries)
 
     def _put_off(self, deliveries: Sequence[Delivery]) -> None:
-        """An old worker during a deploy does not know the type: leave the tasks in the backlog for others."""
+        """Leave tasks of an unknown type to other workers: during a deploy, old workers do not know new types."""
         self._link.serve()
         try:
             self._store.backlog.put_off(_ids(deliveries), deliveries[0].hint.task_type, _UNKNOWN_TYPE_SECONDS)
@@ -216,7 +161,7 @@ class Worker:
             self._link.ack(deliveries[-1])
 
     def _work(self, deliveries: Sequence[Delivery]) -> None:
-        """Claim, ack, run, finish. The hints are acked only after the claim that named them is committed."""
+        """Claim, ack, run, finish. The hints are acked only after the commit of their claim."""
         self._beat.busy()
         first = deliveries[0].hint
         if len(deliveries) > 1 or len(first.task_ids) > _TINY or not first.light:
@@ -229,15 +174,15 @@ class Worker:
 
     def _claim_and_run(self, deliveries: Sequence[Delivery]) -> None:
         lease_id = uuid7()
-        self._hold.asks(lease_id)
+        self._hold.expect(lease_id)
         try:
             tasks, rows = self._store.leases.claim(self._identity.worker_id, lease_id, _ids(deliveries))
             if not tasks:
-                # a duplicate; or we were marked dead and get nothing: then the hint is for others, and we end here
+                # a duplicate hint; or this worker is marked dead: then beat() ends it, and others get the hint
                 self._beat.beat()
         except StoreUnavailable as error:
-            # if it landed all the same, the next heartbeat finds a lease that is not known and gives it back
-            self._hold.forgets(lease_id)
+            # if it was committed all the same, the next heartbeat finds an unknown lease and gives it back
+            self._hold.forget(lease_id)
             self._link.give_up(deliveries)
             logger.warning("claim failed", extra={"reason": str(error)})
             self._drain.wait(_AFTER_FAULT_SECONDS)
@@ -246,13 +191,12 @@ class Worker:
         if tasks:
             self._totals.claimed += len(tasks)
             self._hold.begin(lease_id, sorted(tasks, key=_by_id))
-            if (
-                rows
-            ):  # of light tasks there are none, and what is only queued would have the outcome's event wait behind it
+            # light tasks have no rows; without rows, a queued message would only delay the event of the outcome
+            if rows:
                 self._link.publish_events(rows)
             self._run_all(len(deliveries))
         else:
-            self._hold.forgets(lease_id)
+            self._hold.forget(lease_id)
 
     def _run_all(self, hints: int) -> None:
         tasks, light = self._hold.tasks, all(task.light for task in self._hold.tasks)
@@ -261,10 +205,10 @@ class Worker:
             setproctitle(f"{self._title} {tasks[0].task_type} {tasks[0].task_id}")
         ran = 0
         for task in tasks:
-            if self._stop.requested or not self._hold.starts(task):
+            if self._stop.requested or not self._hold.start(task):
                 break
             self._seat.slot.run(task.task_id)
-            self._hold.ends(self._runner.attempt(task, light))
+            self._hold.end(self._runner.attempt(task, light))
             ran += 1
         self._restore(light)
         if not light:
@@ -279,31 +223,31 @@ class Worker:
             self._seat.slot.worked()
 
     def _restore(self, light: bool) -> None:
-        """Put back what the attempts have left changed; where that fails, the outcomes are written all the same, and another process follows."""
+        """Restore the process state after attempts. If that fails, write the outcomes all the same, then drain."""
         try:
             self._state.restore(light)
-        except BaseException:  # a handler that a task has left may raise anything here
-            logger.exception("what a task left changed could not be put back: draining")
+        except BaseException:  # a signal handler that a task has left may raise any exception here
+            logger.exception("could not restore the process state that a task has changed: draining")
             self._drain.set()
 
     def _leave(self) -> None:
-        """Return what is unclaimed, say goodbye, close. Nothing is held here: the last turn has ended."""
+        """Return unclaimed hints, retire the worker's row, and close. The last turn has ended, so no lease is held."""
         self._seat.slot.state(ChildState.DRAINING)
         self._beat.stop()
         self._limits.stop()
         self._link.pause()
         self._runner.close()
-        # a PostgreSQL that does not answer must not hold up the end: then a keeper finds the row
-        goodbye = threading.Thread(target=self._say_goodbye, name="goodbye", daemon=True)
+        # PostgreSQL may not answer, and must not delay the end: then a keeper finds the row
+        goodbye = threading.Thread(target=self._retire, name="goodbye", daemon=True)
         goodbye.start()
         goodbye.join(_GOODBYE_SECONDS)
         self._link.stop(Deadline(_CLOSE_SECONDS))
         if not goodbye.is_alive():
             self._store.stop()
 
-    def _say_goodbye(self) -> None:
+    def _retire(self) -> None:
         try:
-            self._finisher.tell(self._store.workers.retire(self._identity.worker_id), ())
+            self._finisher.announce(self._store.workers.retire(self._identity.worker_id), ())
             self._store.workers.count(self._identity.worker_id, "worker", self._identity.node_name, self._totals)
         except StoreUnavailable as error:
             logger.warning("worker row not retired", extra={"reason": str(error)})

@@ -1,4 +1,4 @@
-"""State of a process that an attempt may change, and the next one must not meet: signal handlers and mask, timers, wakeup descriptor, umask, folder."""
+"""Restores the process state that attempts may change: signals, timers, wakeup descriptor, umask and folder."""
 
 import contextlib
 import logging
@@ -23,13 +23,13 @@ _COMMON = (
     signal.SIGCHLD,
     signal.SIGPIPE,
 )
-"""Those that this process relies on, or that tasks are known to set: by default SIGPIPE ends it where a server goes away."""
+"""Signals that this process needs, or that tasks often set. The default of SIGPIPE ends it when a server closes."""
 
 
 class ProcessState:
-    """Remembers the state at its making, in the main thread; `restore` puts back what it finds changed.
+    """Saves the state when it is made, in the main thread. `restore` undoes changes.
 
-    `offer_stacks` sets the one handler that Python does not know of.
+    `offer_stacks` sets the handler of faulthandler again, which Python does not see.
     """
 
     def __init__(self, offer_stacks: Callable[[], None] = lambda: None) -> None:
@@ -41,12 +41,12 @@ class ProcessState:
         self._umask = os.umask(0o077)
         os.umask(self._umask)
         self._folder, self._folder_id = -1, (0, 0)
-        with contextlib.suppress(OSError):  # it may be gone, or not ours to enter
+        with contextlib.suppress(OSError):  # the folder may be gone, or not accessible
             self._folder = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             self._folder_id = _folder_id()
 
     def restore(self, light: bool) -> None:
-        """Put back what an attempt has left changed. After light tasks only what is usual is looked at: two microseconds a batch."""
+        """Undo the changes of an attempt. After light tasks it checks only the common ones: 2 µs a batch."""
         changed = self._changed(_COMMON if light else self._handlers)
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         timers = _TIMERS[:1] if light else _TIMERS
@@ -66,7 +66,7 @@ class ProcessState:
         logger.warning("a task left signals changed", extra={"signals": [signal_name(number) for number in changed]})
         for timer in _TIMERS:
             signal.setitimer(timer, 0.0)
-        # a signal that waits behind the mask is dropped where it is ignored; by default it might end the process
+        # ignoring a signal drops a pending one; with the default handler it might end the process after the unblock
         for number in {*changed, signal.SIGALRM}:
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)

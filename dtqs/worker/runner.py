@@ -1,4 +1,4 @@
-"""One attempt: validate, run, and turn whatever comes out into a settlement. Writes nothing; the finisher does."""
+"""Runs one attempt: validates the payload, runs the processor, and makes a settlement. The finisher writes it."""
 
 import logging
 import os
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 class Limiter(Protocol):
-    """Interrupt the attempt between `arm` and `disarm`: dtqs.worker.limits in a worker, a simulation in tests."""
+    """Interrupts the attempt between `arm` and `disarm`: dtqs.worker.limits in a worker, a stand-in in tests."""
 
     def arm(self, task_id: str, limit_seconds: float) -> None: ...
     def disarm(self) -> None: ...
@@ -41,7 +41,7 @@ class Limiter(Protocol):
 
 @dataclass(slots=True)
 class _Type:
-    """What an attempt needs of a processor, looked up once: a tiny task's own cost is some microseconds."""
+    """The parts of a processor for an attempt, looked up once: a tiny task costs only some microseconds."""
 
     validate: Callable[[object], BaseModel]
     run: Callable[[Any, Context], object]
@@ -49,11 +49,13 @@ class _Type:
     policy: RetryPolicy
 
 
-class _Untold(DtqsError):
-    """An exception whose own text ended in another one that ordinary handlers let through."""
+class _ExceptionWithoutText(DtqsError):
+    """The text of the attempt's exception raised another exception, which `except Exception` does not catch."""
 
     def __init__(self, error: BaseException) -> None:
-        super().__init__(f"the attempt's exception has a text that cannot be made: {type(error).__name__}")
+        super().__init__(
+            f"the attempt raised an exception whose __str__ failed with {type(error).__name__}; correct its __str__"
+        )
 
 
 class Runner:
@@ -66,7 +68,7 @@ class Runner:
         retry: RetrySection,
         permit: Permit | None = None,
     ) -> None:
-        """Without `permit` uploads belong to nobody: only for a test of one processor."""
+        """Make a runner. Without `permit`, uploads have no owner: only tests of a processor do this."""
         self._files, self._reporter, self._limits, self._retry, self._permit = files, reporter, limits, retry, permit
         self._pid = os.getpid()
         self._kept: list[int] = []
@@ -77,20 +79,20 @@ class Runner:
         return task_type in self._types
 
     def attempt(self, task: Claimed, light: bool) -> Settlement:
-        """Run one attempt to its end; raises nothing that comes out of a processor."""
+        """Run one attempt to its end. No exception of a processor leaves this method."""
         kind = self._types.get(task.task_type)
         if kind is None:
-            return Settlement(
-                task.task_id, Kind.UNSPENT
-            )  # its hint named another type: one with the right name follows
+            # the hint named another type: a hint with the right type follows
+            return Settlement(task.task_id, Kind.UNSPENT)
         context = Context(task.task_id, task.attempt, self._reporter, self._files, self._permit)
         limit = task.timeout_seconds or kind.limit_seconds
         self._kept = []
         try:
-            settlement = self._armed(task, kind, context, limit, light)
-        except BaseException as error:  # an interrupt between two steps, or an exception whose text cannot be made
+            settlement = self._run_limited(task, kind, context, limit, light)
+        except BaseException as error:  # an interrupt between two steps, or an exception whose __str__ failed
             self._limits.disarm()
-            settlement = self._settle(task, error if isinstance(error, Interrupted) else _Untold(error), context, limit)
+            cause = error if isinstance(error, Interrupted) else _ExceptionWithoutText(error)
+            settlement = self._settle(task, cause, context, limit)
         if settlement.kind is not Kind.COMPLETED:
             _quietly(context.discard)
         if not light:
@@ -98,8 +100,8 @@ class Runner:
             _quietly(context.close)
         return settlement
 
-    def _armed(self, task: Claimed, kind: _Type, context: Context, limit: float, light: bool) -> Settlement:
-        """All of the author's code runs here, also the words of its exceptions: the time limit, a cancel and a stop interrupt it."""
+    def _run_limited(self, task: Claimed, kind: _Type, context: Context, limit: float, light: bool) -> Settlement:
+        """Run the author's code, with the `__str__` of its exceptions. Time limit, cancel and stop interrupt it."""
         try:
             self._limits.arm(task.task_id, limit)
             try:
@@ -110,7 +112,7 @@ class Runner:
             settlement = Settlement(
                 task.task_id, Kind.COMPLETED, json_text("the result", kind.run(payload, context)), 0.0, context.outputs
             )
-        except BaseException as error:  # whatever a processor raises is its task's end, never the worker's
+        except BaseException as error:  # an exception of a processor ends its task, but never the worker
             self._end_forked()
             settlement = self._settle(task, error, context, limit)
         self._end_forked()
@@ -120,12 +122,15 @@ class Runner:
         return settlement
 
     def _end_forked(self) -> None:
-        """A child that the processor forked ends here: it must not go on as a second worker, nor say through shared memory that the attempt has ended."""
+        """End this process if the processor forked it.
+
+        It must neither go on as a second worker nor report the end of the attempt through shared memory.
+        """
         if os.getpid() != self._pid:
             os._exit(os.EX_SOFTWARE)
 
     def close(self) -> None:
-        """Let every processor give back what it keeps."""
+        """Close all processors."""
         for processor in self._processors:
             _quietly(processor.close)
 
@@ -135,13 +140,13 @@ class Runner:
             return Settlement(task.task_id, Kind.COMPLETED, context.known_result, 0.0, context.outputs)
         if isinstance(error, Interrupted):
             if error.reason is Reason.STOP:
-                return _given_back(task, context, "its worker was stopped")
+                return _give_back(task, context, "its worker was stopped")
             error = TaskTimedOut(limit_seconds) if error.reason is Reason.TIME_LIMIT else TaskCancelled()
         elif isinstance(error, StoreUnavailable | LeaseLost):
-            # not the processor's doing: a database that is away spends no attempt
-            return _given_back(task, context, describe(error))
+            # the database is down, which is not the processor's fault: no attempt is spent
+            return _give_back(task, context, describe(error))
         elif isinstance(error, Postponed) and 0 < error.delay_seconds <= DELAY_SECONDS_LIMIT:
-            return _given_back(task, context, describe(error), error.delay_seconds)
+            return _give_back(task, context, describe(error), error.delay_seconds)
         return decide(task.task_id, error, task.attempt, policy, context.effect)
 
     def _kept_pids(self) -> list[int]:
@@ -161,8 +166,8 @@ class Runner:
         )
 
 
-def _given_back(task: Claimed, context: Context, why: str, delay_seconds: float = 0.0) -> Settlement:
-    """No attempt is spent, unless an effect has begun that must not happen twice."""
+def _give_back(task: Claimed, context: Context, why: str, delay_seconds: float = 0.0) -> Settlement:
+    """Give the task back without spending an attempt, unless an effect has begun that must not happen twice."""
     if context.effect is Effect.FAIL:
         return Settlement(task.task_id, Kind.FAILED, error_json(EffectUnknown(why, task.task_type), transient=False))
     return Settlement(task.task_id, Kind.UNSPENT, None, delay_seconds)
@@ -171,9 +176,6 @@ def _given_back(task: Claimed, context: Context, why: str, delay_seconds: float 
 def _quietly(clean_up: Callable[[], None]) -> None:
     try:
         clean_up()
-    except (
-        Exception,
-        SystemExit,
-        KeyboardInterrupt,
-    ):  # the attempt has its settlement; what could not be cleared away is for the log
+    # the attempt has its settlement, so a failed clean-up is only logged
+    except (Exception, SystemExit, KeyboardInterrupt):
         logger.exception("clean-up after an attempt failed")

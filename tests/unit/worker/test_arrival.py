@@ -10,14 +10,14 @@ def test_the_start_continues_when_the_wait_ends() -> None:
     board.slot(0).begin()
     waiting = Waiting(board.slot(0))
     for _ in range(2):
-        waiting.begins(StoreUnavailable("away"))
-        assert (waiting.now, board.read(0).state) == (True, ChildState.WAITING)
-        waiting.ends()
-        assert (waiting.now, board.read(0).state) == (False, ChildState.STARTING)
+        waiting.note_failure(StoreUnavailable("away"))
+        assert (waiting.is_on, board.read(0).state) == (True, ChildState.WAITING)
+        waiting.note_answer()
+        assert (waiting.is_on, board.read(0).state) == (False, ChildState.STARTING)
 
 
 def test_an_answer_without_a_wait_changes_no_state() -> None:
     board = Scoreboard(1)
     board.slot(0).state(ChildState.READY)
-    Waiting(board.slot(0)).ends()
+    Waiting(board.slot(0)).note_answer()
     assert board.read(0).state is ChildState.READY

@@ -108,7 +108,7 @@ def test_a_part_of_a_batch_that_meets_a_fault_keeps_its_outcomes(fault: Exceptio
         0.0,
         lambda: False,
     )
-    beat._try(beat._look_at_work)
+    beat._try(beat._give_away_late_work)
     assert [one.kind for one in hold.earlier] == [kind]
-    beat._try(beat._look_at_work)
+    beat._try(beat._give_away_late_work)
     assert (store.said[-1], hold.earlier_id) == ([kind], None)

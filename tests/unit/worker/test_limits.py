@@ -63,7 +63,7 @@ def test_a_signals_action_runs_to_its_end_although_it_interrupts_the_attempt(
         limits.stop_attempt()
         done.append("after the interrupt")
 
-    limits.hear(number, stop)
+    limits.on_signal(number, stop)
     limits.start()
     asked = iter([number])
 
@@ -80,7 +80,7 @@ def test_a_limit_fires_while_several_threads_report(limits: AttemptLimits) -> No
 
     def report() -> None:
         while not ended.is_set():
-            with limits.masked():
+            with limits.interrupts_deferred():
                 time.sleep(0.02)
 
     threads = [threading.Thread(target=report) for _ in range(4)]
@@ -96,7 +96,7 @@ def test_a_limit_fires_while_several_threads_report(limits: AttemptLimits) -> No
 
 
 def masked_for(limits: AttemptLimits, seconds: float) -> None:
-    with limits.masked():
+    with limits.interrupts_deferred():
         time.sleep(seconds)
 
 

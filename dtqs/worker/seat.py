@@ -1,0 +1,24 @@
+"""The seat of a worker process: its place in the node, and the channels to its supervisor."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dtqs.scoreboard import Death, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSeat:
+    """Pool and number of a worker, its scoreboard slot, its node, and the deaths before it that nobody has settled."""
+
+    pool: str
+    number: int
+    slot: Slot
+    node_id: str
+    boot_id: str
+    deaths: tuple[Death, ...]
+    last_words: Callable[[str], None] = lambda text: None
+    """Stores one line that says why this process ends."""
+    offer_stacks: Callable[[], None] = lambda: None
+    """Registers the handler that writes stacks again: a task may have replaced it."""
+    wait_seconds: float = 0.0
+    """How long it takes no task after it is ready: tasks have killed its predecessors in this seat."""

@@ -1,0 +1,64 @@
+"""The start of a worker, once PostgreSQL has accepted its login: settle the deaths before it, and register."""
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from dtqs.deadline import Stop
+from dtqs.errors import StoreUnavailable, WorkerDied
+from dtqs.event import LogRef
+from dtqs.store import Store
+from dtqs.store.workers import ProcessTotals, WorkerIdentity
+from dtqs.worker.arrival import Waiting
+from dtqs.worker.seat import WorkerSeat
+
+logger = logging.getLogger(__name__)
+_AGAIN_SECONDS = 0.2
+T = TypeVar("T")
+
+
+class Startup:
+    """Repeats each step until PostgreSQL answers or the worker must stop."""
+
+    def __init__(self, seat: WorkerSeat, identity: WorkerIdentity, store: Store, waiting: Waiting, stop: Stop) -> None:
+        self._seat, self._identity, self._store, self._waiting, self._stop = seat, identity, store, waiting, stop
+
+    def schema_refusal(self) -> str | None:
+        """Return why the schema does not fit this code, or None."""
+        return self._persist(self._store.database.schema_refusal)
+
+    def settle_deaths(self, totals: ProcessTotals) -> list[LogRef]:
+        """Take back the leases of the predecessors in this seat at once: recovery must not wait for a lease time."""
+        rows: list[LogRef] = []
+        for death in self._seat.deaths:
+            cause = WorkerDied(death.cause)
+            taken = self._persist(functools.partial(self._store.leases.reclaim, death.worker_id, cause, death))
+            if taken:
+                totals.reclaimed += len(taken)
+                rows += taken
+                fields = {"worker_id": death.worker_id, "cause": death.cause, "tasks": len(taken)}
+                logger.warning("dead worker's tasks taken back", extra=fields)
+        if not self._stop.requested:
+            self._seat.slot.settled_deaths()
+        return rows
+
+    def register(self) -> bool:
+        """Insert the worker's row. Return False if the worker must stop."""
+        self._seat.slot.worker(self._identity.worker_id)
+        self._persist(lambda: self._store.workers.register(self._identity))
+        self._persist(lambda: self._store.leases.warm_up(self._identity.worker_id))
+        return not self._stop.requested
+
+    def _persist(self, call: Callable[[], T]) -> T | None:
+        """Repeat a call until PostgreSQL answers. Return None if the worker must stop before."""
+        while not self._stop.requested:
+            try:
+                found = call()
+            except StoreUnavailable as error:
+                self._waiting.note_failure(error)
+                self._stop.wait(_AGAIN_SECONDS)
+            else:
+                self._waiting.note_answer()
+                return found
+        return None
