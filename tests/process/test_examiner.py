@@ -17,7 +17,7 @@ import pytest
 from gevent import monkey
 
 from dtqs.api.submit.aside import Aside
-from dtqs.api.submit.examine import Elsewhere, Inline
+from dtqs.api.submit.examine import Examiner, Inline
 from dtqs.api.submit.turns import Turns
 from dtqs.errors import ExaminerBusy, Invalid, Problem
 from tests.support.helpers import eventually
@@ -157,7 +157,7 @@ class SpinningIntake:
 
 def test_a_large_payload_is_validated_in_the_examiner_before_a_retry() -> None:
     stand_in: Any = SpinningIntake()
-    one, turns = Elsewhere(Inline(stand_in, stand_in), 5.0), 0
+    one, turns = Examiner(Inline(stand_in, stand_in), 5.0), 0
     one.start()
 
     def turn() -> None:
@@ -178,7 +178,7 @@ def test_a_large_payload_is_validated_in_the_examiner_before_a_retry() -> None:
 
 def test_a_small_payload_is_validated_in_the_api_process() -> None:
     stand_in: Any = SpinningIntake()
-    ((_, problem),) = Elsewhere(Inline(stand_in, stand_in), 5.0).needed("mail", {"text": "a"}, "key").items()
+    ((_, problem),) = Examiner(Inline(stand_in, stand_in), 5.0).needed("mail", {"text": "a"}, "key").items()
     assert int(problem.message) == os.getpid()
 
 

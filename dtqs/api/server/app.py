@@ -19,7 +19,7 @@ from dtqs.api.stream.client_socket import StreamPace
 from dtqs.api.stream.hub import Hub
 from dtqs.api.stream.resource import Sse
 from dtqs.api.submit.ceilings import SubmitLimits
-from dtqs.api.submit.examine import Elsewhere
+from dtqs.api.submit.examine import Examiner
 from dtqs.api.submit.gather import Gather
 from dtqs.api.submit.hinting import Hinting
 from dtqs.api.submit.intake import Intake
@@ -63,7 +63,7 @@ class AppParts:
     totals: ProcessTotals
     intake: Intake
     limits: SubmitLimits
-    examiner: Elsewhere
+    examiner: Examiner
 
 
 def create_app(parts: AppParts) -> App:

@@ -17,7 +17,7 @@ from dtqs.api.server.app import App, AppParts, create_app
 from dtqs.api.server.chores import Chores
 from dtqs.api.stream.hub import Hub
 from dtqs.api.submit.ceilings import SubmitLimits
-from dtqs.api.submit.examine import Elsewhere, Inline
+from dtqs.api.submit.examine import Examiner, Inline
 from dtqs.api.submit.gather import Gather
 from dtqs.api.submit.hinting import Hinting
 from dtqs.api.submit.intake import Intake
@@ -130,7 +130,7 @@ def build(config: Config, catalog: Catalog, secret: bytes) -> AppParts:
     limits = SubmitLimits(
         config.limits, lambda task_type: catalog.get(task_type).timeout_seconds or config.retry.timeout_seconds
     )
-    examiner = Elsewhere(Inline(intake, limits), config.postgresql.statement_timeout_seconds)
+    examiner = Examiner(Inline(intake, limits), config.postgresql.statement_timeout_seconds)
     return AppParts(
         config,
         secret,

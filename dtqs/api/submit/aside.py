@@ -1,6 +1,6 @@
-"""One process beside an API process, for work that computes long: it holds its own Python lock, so the loop and its requests go on meanwhile.
+"""A process beside an API process, for long computations: it has its own GIL, so the API's loop stays free.
 
-It is forked before anything is opened, does one request at a time, and dies with its parent. It knows no connection and no store.
+It is forked before anything is opened, does one request at a time, and dies with its parent. It has no connections.
 """
 
 import gc
@@ -25,7 +25,7 @@ from dtqs.errors import ExaminerBusy, Invalid
 TITLE = "dtqs: api examiner"
 _LENGTH = struct.Struct(">Q")
 _FORK_PAUSE_SECONDS = 1.0
-"""At least so long after one fork comes the next: a body that kills the process must not cost a copy of it each time."""
+"""Shortest time between two forks: repeated bodies that kill the process must not cost a fork each."""
 A = TypeVar("A")
 R = TypeVar("R")
 
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 class Aside(Generic[A, R]):
-    """Runs `work` in the process, for requests that have a turn, each for at most `limit_seconds`."""
+    """Runs `work` in the process, one request at a time, each for at most `limit_seconds`."""
 
     def __init__(self, work: Callable[[A], R], turns: Turns, limit_seconds: float) -> None:
         self._work, self._turns, self._limit_seconds = work, turns, limit_seconds
@@ -42,13 +42,13 @@ class Aside(Generic[A, R]):
         self._next_fork = 0.0
 
     def start(self) -> None:
-        """Fork the process. Safe to call again after its death. Raises ExaminerBusy where the system has no room for it."""
+        """Fork the process. Safe to call again after its death. Raises ExaminerBusy if the system cannot fork."""
         die_with_parent = prctl.dying_with_parent()
         self._next_fork = time.monotonic() + _FORK_PAUSE_SECONDS
         pair: tuple[Any, ...] = ()
         try:
             pair = ours, theirs = socket.socketpair()
-            # not gevent's: the child never runs a loop
+            # not gevent's fork: the child never runs a loop
             pid = monkey.get_original("os", "fork")()
         except OSError as error:
             for end in pair:
@@ -75,7 +75,7 @@ class Aside(Generic[A, R]):
             monkey.get_original("os", "waitpid")(pid, 0)
 
     def ask(self, argument: A, key: str | None, size: int) -> R:
-        """Return the work's value. `key` and `size` are for the turn. Raises what the work raises, and ExaminerBusy."""
+        """Return the work's value. `key` and `size` are for the turn. Raises the work's errors, and ExaminerBusy."""
         with self._turns.taken(key, size):
             if self._connection is None:
                 gevent.sleep(max(0.0, self._next_fork - time.monotonic()))
@@ -94,7 +94,8 @@ class Aside(Generic[A, R]):
         except (OSError, EOFError) as error:
             raise ExaminerBusy("the process that examines large bodies has died") from error
         finally:
-            if not answered:  # what it would say belongs to no request any more
+            # a late answer would go to the next request
+            if not answered:
                 self.stop()
         if not worked:
             raise value
@@ -111,7 +112,7 @@ def _receive(connection: Any) -> bytes:
 
 
 def _exactly(read: Callable[[int], bytes], size: int) -> bytes:
-    """Raises EOFError where the other side has closed."""
+    """Read exactly `size` bytes. Raises EOFError if the other side has closed."""
     pieces: list[bytes] = []
     while size > 0:
         piece = read(min(size, 1 << 20))
@@ -123,9 +124,9 @@ def _exactly(read: Callable[[int], bytes], size: int) -> bytes:
 
 
 def _serve(work: Callable[[A], R], connection: int) -> None:
-    """Answer requests until the parent closes its end: the child's whole life."""
+    """Answer requests until the parent closes its end. This is the child's whole life."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)  # the parent's end is its end
+        signal.signal(number, signal.SIG_IGN)  # the child ends with its parent
     signal.set_wakeup_fd(-1)
     os.closerange(3, connection)
     os.closerange(connection + 1, os.sysconf("SC_OPEN_MAX"))
@@ -155,6 +156,6 @@ def _answer(work: Callable[[A], R], request: bytes) -> bytes:
         return pickle.dumps((True, work(pickle.loads(request))), protocol=5)
     except Invalid as error:
         return pickle.dumps((False, error), protocol=5)
-    except Exception as error:  # a processor's own validators may raise anything, also what cannot be sent
+    except Exception as error:  # a processor's own validators may raise anything, also errors that cannot be pickled
         logger.error("a large body cannot be examined", exc_info=True)
         return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")), protocol=5)

@@ -1,4 +1,4 @@
-"""Bounds of a request: [limits] hold for everybody, a key's own ceilings for that key; room.py bounds its pending tasks."""
+"""Limits of a submit: [limits] for everybody, and the ceilings of an API key. room.py limits a key's pending tasks."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,19 +15,19 @@ from dtqs.task import NewTask, TaskRecord
 
 
 class SubmitLimits:
-    """Judges submits. `timeout_seconds` tells a task type's own time limit."""
+    """Checks submits. `timeout_seconds` returns a task type's own time limit."""
 
     def __init__(self, section: LimitsSection, timeout_seconds: Callable[[str], float]) -> None:
         self._section, self._timeout_seconds = section, timeout_seconds
 
     def problems(self, value: Any) -> list[Problem]:
-        """Return what asks for more than [limits] allow, in a body that is not validated yet: all that is wrong is told at once."""
+        """Return the fields above [limits]. The body is not validated yet, so that all faults are reported together."""
         if isinstance(value, list):
             return [found for index, body in enumerate(islice(value, ARRAY_LIMIT)) for found in self._of(body, index)]
         return self._of(value, None)
 
     def within(self, tasks: Sequence[NewTask], ceilings: Ceilings, is_array: bool) -> list[NewTask]:
-        """Return the tasks as a key with ceilings may submit them: one without a time limit gets the key's. Raises AboveCeiling."""
+        """Return the tasks within a key's ceilings. A task without a time limit gets the key's. Raises AboveCeiling."""
         asked = [(field_name(index if is_array else None, ""), task) for index, task in enumerate(tasks)]
         problems = [
             Problem(f"{place}.{name}".lstrip("."), message)
@@ -43,7 +43,7 @@ class SubmitLimits:
         return [self._limited(task, ceilings) for task in tasks]
 
     def of_retry(self, task: TaskRecord, ceilings: Ceilings) -> Caps:
-        """Judge a person's retry of a task that was accepted before; returns how much of its retries and its time is allowed now. Raises AboveCeiling."""
+        """Return the limits on retries and time for a retry of an accepted task. Raises AboveCeiling."""
         if found := _above(ceilings, task.task_type, task.priority, None):
             raise AboveCeiling([Problem(name, message) for name, message in found])
         most, own = self._section.max_timeout_seconds, ceilings.max_timeout_seconds
@@ -74,7 +74,10 @@ class SubmitLimits:
         return replace(task, timeout_seconds=timeout, counted=ceilings.max_pending is not None)
 
     def _default(self, task_type: str, most: float | None) -> float | None:
-        """Return the time limit of a task that asks for none: the key's, where its type's own is longer, or the type is not known here."""
+        """Return the time limit of a task without one.
+
+        It is the key's, if the task type's own is longer or the type is unknown here.
+        """
         with suppress(NotFound):
             if most is not None and self._timeout_seconds(task_type) <= most:
                 return None
@@ -82,16 +85,13 @@ class SubmitLimits:
 
 
 def _above(ceilings: Ceilings, task_type: str, priority: int, timeout_seconds: float | None) -> list[tuple[str, str]]:
-    """Return the fields that are above a ceiling, each with what is allowed."""
+    """Return the fields above a ceiling, each with the allowed values."""
     found = []
     if ceilings.task_types is not None and task_type not in ceilings.task_types:
         found.append(("task_type", f"this API key may submit: {', '.join(ceilings.task_types)}"))
     if ceilings.max_priority is not None and priority > ceilings.max_priority:
         found.append(
-            (
-                "priority",
-                f"this API key may ask for at most {ceilings.max_priority}; the default is 5 where the field is left out",
-            )
+            ("priority", f"this API key may ask for at most {ceilings.max_priority}; without the field it is 5")
         )
     most = ceilings.max_timeout_seconds
     if most is not None and timeout_seconds is not None and timeout_seconds > most:

@@ -1,4 +1,7 @@
-"""What a submit says of each task: the model that validates it, and its problems by field; payloads are the catalog's. The OpenAPI document is made of it."""
+"""The envelope of a submitted task: its model, and its problems by field. OpenAPI uses the model too.
+
+The catalog validates the payload.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -23,7 +26,7 @@ from dtqs.task import (
 
 ARRAY_LIMIT = 1000
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-_TIME_ALLOWED = "allowed is a time as in RFC 3339, with its offset: 2030-01-31T12:00:00Z"
+_TIME_ALLOWED = "allowed is an RFC 3339 time with its offset: 2030-01-31T12:00:00Z"
 
 
 def _due_at(text: str) -> str:
@@ -50,8 +53,8 @@ class TaskBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    task_type: str = Field(min_length=1, max_length=100, description="what kind of work")
-    payload: Any = Field(description="an object, as the task type's own schema says")
+    task_type: str = Field(min_length=1, max_length=100, description="the kind of work")
+    payload: Any = Field(description="an object that fits the schema of the task type")
     priority: int = Field(PRIORITY_DEFAULT, ge=PRIORITY_MIN, le=PRIORITY_MAX, description="9 first, 0 last")
     max_retries: int | None = Field(
         None, ge=0, le=MAX_RETRIES_LIMIT, description="retries after the first attempt; left out: the type's own, or 5"
@@ -68,7 +71,7 @@ class TaskBody(BaseModel):
         json_schema_extra={"format": "date-time"},
     )
     tags: list[Annotated[str, Field(min_length=1, max_length=TAG_LENGTH_LIMIT)]] | None = Field(
-        default=None, max_length=TAGS_LIMIT, description="words to find the task by"
+        default=None, max_length=TAGS_LIMIT, description="words that find the task in listings"
     )
 
 
@@ -76,7 +79,7 @@ _MANY: TypeAdapter[list[TaskBody]] = TypeAdapter(list[TaskBody])
 
 
 def parse(value: Any) -> list[TaskBody]:
-    """Validate a submit, one task or an array of them. Raises Invalid with everything that is wrong, apart from payloads."""
+    """Validate a submit, one task or an array. Raises Invalid with all problems outside payloads."""
     many = isinstance(value, list)
     if many and not 0 < len(value) <= ARRAY_LIMIT:
         raise Invalid([Problem("body", f"an array of 1 to {ARRAY_LIMIT} tasks is allowed, not of {len(value)}")])
@@ -91,7 +94,7 @@ def parse(value: Any) -> list[TaskBody]:
 
 
 def field_name(index: int | None, name: str) -> str:
-    """Return where a field is: `priority`, or `[3].priority` in an array."""
+    """Return the full name of a field: `priority`, or `[3].priority` in an array."""
     return name if index is None else f"[{index}].{name}" if name else f"[{index}]"
 
 
@@ -100,7 +103,7 @@ def _first_problems(values: Sequence[Any], many: bool) -> list[Problem]:
 
 
 def _problems(values: Sequence[Any], many: bool) -> Iterator[Problem]:
-    """Name what is wrong with each, one by one: the whole array's errors have no place to ask for what is allowed."""
+    """Yield the problems, task by task: errors of the whole array would lack the allowed values."""
     for index, value in enumerate(values):
         where = index if many else None
         try:
@@ -113,7 +116,7 @@ def _problems(values: Sequence[Any], many: bool) -> Iterator[Problem]:
 
 
 def valid_parts(value: Any) -> list[tuple[int | None, str, Any]]:
-    """Return (index, task type, payload) of what can be judged by the catalog although other fields are wrong."""
+    """Return index, task type and payload of the tasks whose payload can be checked although other fields are wrong."""
     values = enumerate(value) if isinstance(value, list) else [(None, value)]
     return [
         (index, one["task_type"], one["payload"])

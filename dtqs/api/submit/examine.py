@@ -1,9 +1,12 @@
-"""Whether a submit's body can become tasks: here at once where it is small, in the process beside the API where it is large."""
+"""Examines the body of a submit: a small one in the API process, a large one in the process beside it.
+
+Both run the same code, `Inline`.
+"""
 
 import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import falcon
 import orjson
@@ -18,16 +21,20 @@ from dtqs.errors import Problem
 from dtqs.json_value import dumps
 
 INLINE_BYTES = 20 << 10
-"""Reading it and its envelopes holds the loop: 500 tasks with due times of this size cost 4.6 ms, the dearest known.
-For their payloads see bound.py."""
+"""Largest body that the API process examines. JSON and envelopes hold its loop: 500 tasks with due times, the costliest
+known body of this size, take 4.6 ms. bound.py limits their payloads."""
 LIMIT_SECONDS = 6.0
-"""Most bodies of 4 MB take 0.1 s, mails to 100,000 addresses 2 s. It is less than the patience of those that wait behind one that never ends."""
+"""Most bodies of 4 MB take 0.1 s, e-mails to 100,000 addresses 2 s. It must be shorter than the patience of requests
+that wait behind an endless examination."""
 WAITING_BYTES = 64 << 20
 
 
 @dataclass(slots=True)
 class SubmittedBody:
-    """A body as it came; `hashed`: its value's hash is wanted too. Not frozen, like the next one: three of them a submit cost 1.2 µs more."""
+    """A body as it came. With `hashed`, the hash of its value is wanted too.
+
+    This class and the next are not frozen: three frozen objects a submit cost 1.2 µs more.
+    """
 
     body: bytes
     key_id: str | None
@@ -36,7 +43,7 @@ class SubmittedBody:
 
 @dataclass(slots=True)
 class Judged:
-    """The contents of a body. `many`: an array."""
+    """The contents of a body. `many` is set for an array."""
 
     examined: Examined
     many: bool
@@ -45,7 +52,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class _StoredPayload:
-    """The payload of a task that was accepted before, as JSON."""
+    """The payload of an accepted task, as JSON."""
 
     task_type: str
     payload: bytes
@@ -53,27 +60,19 @@ class _StoredPayload:
 
 @dataclass(frozen=True, slots=True)
 class _NotJson:
-    """The body is no JSON; falcon's error cannot go from process to process."""
+    """The body is not valid JSON. Falcon's error cannot be pickled."""
 
     description: str
 
 
-class Examiner(Protocol):
-    """The questions of Submit and of Retry."""
-
-    def judge(self, submitted: SubmittedBody) -> Judged: ...
-
-    def needed(self, task_type: str, payload: Any, key_id: str | None) -> dict[str, Problem]: ...
-
-
 class Inline:
-    """Examines here and now."""
+    """Examines in the calling process."""
 
     def __init__(self, intake: Intake, limits: SubmitLimits) -> None:
         self._intake, self._limits = intake, limits
 
     def judge(self, submitted: SubmittedBody, bound: LoopBound | None = None) -> Judged:
-        """Raises Invalid with what is wrong, HTTPBadRequest; TooDear above the bound of the API's loop."""
+        """Return the contents of a body. Raises Invalid, HTTPBadRequest; TooDear above the bound of the API's loop."""
         value, problems = decode(submitted.body, None if bound is None else SLOW_BYTES)
         beyond = self._limits.problems(value)
         found = each_once(problems, beyond) if problems and beyond else problems or beyond
@@ -81,12 +80,12 @@ class Inline:
         return Judged(examined, isinstance(value, list), _hash(value) if submitted.hashed else b"")
 
     def needed(self, task_type: str, payload: Any) -> dict[str, Problem]:
-        """Return the uploads that a retry needs, as Intake does."""
+        """Return the uploads that a retry needs, each with the problem to report if it is gone."""
         return self._intake.needed(task_type, payload)
 
 
-class Elsewhere:
-    """Examines large and dear bodies in a process of their own: neither JSON nor pydantic lets others run while it works."""
+class Examiner:
+    """Examines large or costly bodies in a process of their own: JSON and pydantic hold the loop while they work."""
 
     def __init__(self, inline: Inline, patience_seconds: float) -> None:
         self._inline = inline
@@ -95,14 +94,14 @@ class Elsewhere:
         )
 
     def start(self) -> None:
-        """Fork the process; before anything is opened."""
+        """Fork the process, before anything is opened."""
         self._aside.start()
 
     def stop(self) -> None:
         self._aside.stop()
 
     def judge(self, submitted: SubmittedBody) -> Judged:
-        """Raises as Inline, and ExaminerBusy."""
+        """Return the contents of a body. Raises Invalid, HTTPBadRequest, ExaminerBusy."""
         if len(submitted.body) <= INLINE_BYTES:
             with suppress(TooDear):
                 return self._inline.judge(submitted, LoopBound())
@@ -112,7 +111,7 @@ class Elsewhere:
         return judged
 
     def needed(self, task_type: str, payload: Any, key_id: str | None) -> dict[str, Problem]:
-        """Return the uploads that a retry of a task with this payload needs. Raises ExaminerBusy."""
+        """Return the uploads that a retry needs, each with the problem to report if it is gone. Raises ExaminerBusy."""
         text = dumps(payload)
         if len(text) <= INLINE_BYTES and not is_dear(text.decode()):
             return self._inline.needed(task_type, payload)
@@ -129,5 +128,5 @@ class Elsewhere:
 
 
 def _hash(value: Any) -> bytes:
-    """Return the hash of a body's value: space and the order of keys do not make another submit."""
+    """Return the hash of a body's value. Spaces and the order of keys do not matter."""
     return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()

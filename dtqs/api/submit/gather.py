@@ -1,7 +1,8 @@
-"""Group commit: submits that arrive together share one, and one that comes alone waits for nobody.
+"""Group commit: submits that arrive together share one commit, and a lone one commits at once.
 
-The request that finds no commit in flight leads: it commits at once itself. Those that arrive meanwhile wait, and one of them, promoted by the
-leader before, commits them all together. All of it runs in greenlets of one process, so what stands between two waits needs no lock.
+The request that finds no commit in flight leads: it commits at once. Requests that arrive meanwhile wait. Then the
+leader promotes the first of them, which commits all of them together. All run in greenlets of one process, so code
+between two waits needs no lock.
 """
 
 import time
@@ -18,10 +19,10 @@ from dtqs.task import NewTask
 GROUP_LIMIT = 500
 """Most tasks of one commit."""
 GROUP_BYTES = 16 << 20
-"""A commit takes no further task when its payloads come to so much."""
+"""Most characters of payloads in one commit."""
 WAITING_LIMIT = 10 * GROUP_LIMIT
 WAITING_BYTES = 64 << 20
-"""Most that the payloads of waiting submits come to; the process holds each several times over."""
+"""Most characters of waiting payloads. The process holds several copies of each."""
 _PROMOTED = object()
 _DONE = object()
 
@@ -29,25 +30,26 @@ Insert = Callable[[Sequence[NewTask]], list[Stored]]
 
 
 class _Member:
-    """A request that waits: for its answer, or to be promoted."""
+    """A request that waits for its answer, or for its promotion to leader."""
 
     __slots__ = ("answer", "since", "size_bytes", "task", "waiter")
 
     def __init__(self, task: NewTask) -> None:
         self.task, self.since = task, time.monotonic()
-        self.size_bytes = len(task.payload)  # of its characters: near enough, and costs nothing
+        # characters stand for bytes: counting those would encode the payload once more
+        self.size_bytes = len(task.payload)
         self.waiter = Waiter()
         self.answer: object = None
 
     def resolve(self, answer: object) -> None:
-        """Give the answer, once, and wake the request in the loop's next turn; a waiter must not be switched to from another greenlet."""
+        """Set the answer, once, and let the hub wake the request: only the hub may switch to a waiter."""
         if self.answer is None or self.answer is _PROMOTED:
             self.answer = answer
             get_hub().loop.run_callback(self.waiter.switch, answer)
 
 
 class _Waiting:
-    """Those that wait, in their order, and what their payloads come to."""
+    """The waiting requests in their order, and the size of their payloads."""
 
     def __init__(self) -> None:
         self._members: deque[_Member] = deque()
@@ -82,7 +84,10 @@ class _Waiting:
 
 
 class Gather:
-    """Stores single tasks. `insert` is the store's, may be said again under the same ids; `committed` is told what each commit stored."""
+    """Stores single tasks.
+
+    `insert` is the store's, and safe to repeat with the same ids. `committed` gets the result of each commit.
+    """
 
     def __init__(
         self, insert: Insert, committed: Callable[[Sequence[NewTask], Sequence[Stored]], None], patience_seconds: float
@@ -92,7 +97,7 @@ class Gather:
         self._waiting = _Waiting()
 
     def submit(self, task: NewTask) -> None:
-        """Return when the task is durable. Raises StoreUnavailable (also when too many wait), StoreRefused."""
+        """Return when the task is durable. Raises StoreUnavailable (also if too many wait), StoreRefused."""
         if not self._leading:
             self._leading = True
             self._lead(_Member(task))
@@ -104,7 +109,7 @@ class Gather:
         self._wait(member)
 
     def expire(self) -> None:
-        """Refuse those that have waited for too long to be part of a commit: the database is slower than they come."""
+        """Refuse requests that have waited too long for a commit: they arrive faster than the database commits."""
         oldest = time.monotonic() - self._patience
         while self._waiting and self._waiting.first.since < oldest:
             self._waiting.popleft().resolve(StoreUnavailable("waited too long for a commit"))
@@ -113,7 +118,7 @@ class Gather:
         try:
             answer = member.waiter.get()
         except BaseException:
-            # killed while it waited: a place in the queue, or the lead that it has just been given, goes on to others
+            # killed while it waited: give up its place in the queue, or pass on the lead that it has just got
             if member.answer is _PROMOTED:
                 self._hand_over()
             elif member in self._waiting:
@@ -125,21 +130,26 @@ class Gather:
             raise answer
 
     def _lead(self, leader: _Member) -> None:
-        """Commit the leader's task and those that wait, then hand over, however this ends."""
-        group, size_bytes = [leader], leader.size_bytes
-        while self._waiting and len(group) < GROUP_LIMIT and size_bytes + self._waiting.first.size_bytes <= GROUP_BYTES:
-            group.append(self._waiting.popleft())
-            size_bytes += group[-1].size_bytes
+        """Commit the leader's task and the waiting ones, then hand over, however this ends."""
+        group = self._group(leader)
         try:
             self._commit(group, leader)
         finally:
-            # killed in the middle: whether the commit landed is not known, and the next leader says it again under the same ids
+            # killed during the commit: it may have landed, so the next leader repeats it with the same ids
             for member in reversed(group):
                 if member is not leader and member.answer is None:
                     self._waiting.put_back(member)
             self._hand_over()
         if isinstance(leader.answer, BaseException):
             raise leader.answer
+
+    def _group(self, leader: _Member) -> list[_Member]:
+        """Take as many waiting requests as one commit holds."""
+        group, size_bytes = [leader], leader.size_bytes
+        while self._waiting and len(group) < GROUP_LIMIT and size_bytes + self._waiting.first.size_bytes <= GROUP_BYTES:
+            group.append(self._waiting.popleft())
+            size_bytes += group[-1].size_bytes
+        return group
 
     def _hand_over(self) -> None:
         if self._waiting:
@@ -148,12 +158,12 @@ class Gather:
             self._leading = False
 
     def _commit(self, group: list[_Member], leader: _Member) -> None:
-        """Store a group and answer each of it; one that cannot be stored is found by halving, and fails alone."""
+        """Store a group and answer its members. Halving finds a task that cannot be stored, and only that one fails."""
         try:
             stored = self._insert([member.task for member in group])
         except StoreUnavailable as error:
             self._answer(group, leader, error)
-        except Exception as error:  # whatever is wrong with one row must not fail the others
+        except Exception as error:  # a fault of one row must not fail the others
             if len(group) == 1:
                 self._answer(group, leader, error)
                 return

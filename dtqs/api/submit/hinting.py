@@ -1,6 +1,6 @@
-"""Hints of what was just stored: published at once, and put off in the backlog shortly before their grace ends, where the broker has them.
+"""Publishes hints for tasks that were just stored. Shortly before the grace ends, it puts off the confirmed ones.
 
-Nothing here delays or fails a submit: what is not published, or not put off, a keeper's relay publishes.
+Nothing here delays or fails a submit: a keeper's relay publishes hints that were not published or not put off.
 """
 
 import time
@@ -17,13 +17,13 @@ from dtqs.store.workers import ProcessTotals
 from dtqs.task import Due, NewTask
 
 PAUSE_SECONDS, BUSY_PAUSE_SECONDS = 0.005, 0.02
-"""Between two publishes, each of which costs a process as much as a whole submit. A hint that comes alone does not wait."""
+"""Pauses between two publishes. A publish costs a process as much as a whole submit. A lone hint does not wait."""
 BUSY_TASKS = 4
-"""So many tasks in one publish mean that submits come fast, and that workers gain more by hints that are shared than by early ones."""
+"""With this many tasks in one publish, the longer pause holds: shared hints help workers more than early ones."""
 _HELD_LIMIT = 200_000
 _AT_ONCE = 2000
 _HELD_PART = 0.6
-"""Of the grace: then most tasks are claimed and cost nothing, and there is time left to say it."""
+"""Part of the grace to wait before hints are put off. By then most tasks are claimed, and need nothing."""
 
 
 class Hinting:
@@ -37,7 +37,7 @@ class Hinting:
         self._timer: Any = None
 
     def stored(self, tasks: Sequence[NewTask], stored: Sequence[Stored]) -> None:
-        """Publish hints for those of the tasks that are due; `stored` is what the commit says of them."""
+        """Publish hints for the tasks that are due. `stored` is the result of their commit."""
         self._totals.submitted += len(stored)
         by_id = {task.task_id: task for task in tasks}
         dues = [
@@ -49,7 +49,7 @@ class Hinting:
             self.publish(dues)
 
     def publish(self, dues: Sequence[Due]) -> None:
-        """Publish one that comes alone at once, more of them after the reply; what comes within a pause after that goes together, and shares hints."""
+        """Publish a lone hint at once, and several after the reply. Hints within the following pause go together."""
         first = not self._pending
         self._pending += dues
         if not first:
@@ -59,19 +59,19 @@ class Hinting:
             self._timer = loop.timer(wait)
             self._timer.start(self.flush)
         elif len(dues) == 1:
-            self.flush()  # it waits for nothing, and after the reply there is the client's next request
+            self.flush()  # after the reply, the client's next request would delay it
         else:
             loop.run_callback(self.flush)
 
     def flush(self) -> None:
-        """Publish what waits for its turn."""
+        """Publish all waiting hints."""
         self._last_at = time.monotonic()
         dues, self._pending = self._pending, []
         self._pause_seconds = BUSY_PAUSE_SECONDS if len(dues) >= BUSY_TASKS else PAUSE_SECONDS
         self._totals.published += self._link.publish_hints(dues)
 
     def put_far_out(self) -> None:
-        """Put off what was confirmed some time ago; to be called several times in a grace. Raises StoreUnavailable."""
+        """Put off hints confirmed some time ago; to be called several times in a grace. Raises StoreUnavailable."""
         if (confirmed := self._link.confirmed()) and self._held_count < _HELD_LIMIT:
             self._held.append((time.monotonic() + self._hold_seconds, confirmed))
             self._held_count += len(confirmed)
@@ -79,7 +79,7 @@ class Hinting:
             self._backlog.far_out(part)
 
     def _ripe(self) -> Iterator[list[tuple[str, str]]]:
-        """Give out what is to be put off now; it is forgotten first, since what cannot be put off is only published again."""
+        """Yield the hints to put off now, and forget them first: after a failure the relay publishes them again."""
         while self._held and self._held[0][0] <= time.monotonic():
             _, pairs = self._held.popleft()
             self._held_count -= len(pairs)

@@ -1,7 +1,8 @@
 """Room for a key's tasks under its `max_pending`. Keys without that ceiling never come here.
 
-PostgreSQL counts. A count lets this process accept a sixteenth of the free room without another one, for a second at most. So the ceiling is exact
-within a process, and several processes together exceed it by no more than what they accept at the same moment.
+PostgreSQL counts the tasks. After a count, this process may accept a sixteenth of the free room without another count,
+for at most a second. So the ceiling is exact within a process. Several processes together exceed it at most by the
+tasks that they accept at the same moment.
 """
 
 import time
@@ -19,7 +20,10 @@ _REMEMBERED_LIMIT = 4096
 
 @dataclass(slots=True)
 class _Key:
-    """The knowledge of this process about one key. `accepted` only grows: a count that is under way sees how many came meanwhile."""
+    """The state of one key in this process.
+
+    `accepted` only grows, so a count can tell how many tasks came while it ran.
+    """
 
     in_flight: int = 0
     accepted: int = 0
@@ -28,7 +32,7 @@ class _Key:
 
 
 class Room:
-    """`count` is the store's: how many tasks of a key are pending, up to a limit."""
+    """`count` is the store's: it counts the pending tasks of a key, up to a limit."""
 
     def __init__(self, count: Callable[[str, int], int]) -> None:
         self._count = count
@@ -36,7 +40,7 @@ class Room:
 
     @contextmanager
     def taken(self, key_id: str, most: int, tasks: int) -> Iterator[None]:
-        """Hold room for so many tasks while they are stored. Raises TooManyRequests, StoreUnavailable."""
+        """Hold room for `tasks` tasks while they are stored. Raises TooManyRequests, StoreUnavailable."""
         known = self._known(key_id)
         self._take(known, key_id, most, tasks)
         known.in_flight += tasks
@@ -50,14 +54,14 @@ class Room:
         if time.monotonic() < known.fresh_until and tasks <= known.allowance:
             known.allowance -= tasks
             return
-        # A commit in flight may come before the count or after it: it counts here in any case.
+        # a commit in flight may land before or after the count, so it is counted here in any case
         before, accepted = known.in_flight, known.accepted
         pending = self._count(key_id, most + 1)
         free = most - pending - before - (known.accepted - accepted) - tasks
         if free < 0:
             known.allowance = 0
-            words = f"this API key has {min(pending, most)} tasks pending; at most {most} are allowed (max_pending)"
-            raise TooManyRequests(f"{words}: wait until workers have taken some", _RETRY_AFTER_SECONDS)
+            message = f"this API key has {min(pending, most)} pending tasks; at most {most} are allowed (max_pending)"
+            raise TooManyRequests(f"{message}: wait until workers have taken some", _RETRY_AFTER_SECONDS)
         known.allowance, known.fresh_until = free // _SHARE, time.monotonic() + _FRESH_SECONDS
 
     def _known(self, key_id: str) -> _Key:

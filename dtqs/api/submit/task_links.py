@@ -11,7 +11,7 @@ PAGE_LIMIT = 200
 
 
 class Links:
-    """Makes links. `tickets` is None with auth off. Without a public URL, links are paths."""
+    """Makes links: with auth off, without tickets; without a public URL, as paths."""
 
     def __init__(self, public_url: str, tickets: Tickets | None) -> None:
         self._base, self._tickets = public_url.rstrip("/"), tickets

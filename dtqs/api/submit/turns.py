@@ -1,4 +1,4 @@
-"""Turns at something that serves one request at a time: fair between keys, and bounded in what waits."""
+"""Turns at a resource that serves one request at a time: fair between API keys, with bounded waiting."""
 
 from collections import OrderedDict, deque
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from dtqs.errors import ExaminerBusy
 @dataclass(eq=False, slots=True)
 class _Waiter:
     size: int
-    told: Event = field(default_factory=Event)
+    woken: Event = field(default_factory=Event)
     has_turn: bool = False
 
 
 @dataclass(slots=True)
 class _Line:
-    """The waiters of one key, the oldest first."""
+    """The waiters of one key, oldest first."""
 
     waiters: deque[_Waiter] = field(default_factory=deque)
     size: int = 0
@@ -34,9 +34,10 @@ class _Line:
 
 
 class Turns:
-    """One turn at a time, of the keys that wait one after the other. A waiter waits at most `patience_seconds`.
+    """Gives one turn at a time, to each waiting key in turn. A request waits at most `patience_seconds`.
 
-    Waiters together have at most `most_bytes`. Where that is full, the key with the most loses its newest waiter to a key that has less.
+    All waiters together hold at most `most_bytes`. Above that, the key with the most bytes loses its newest waiter to a
+    key with fewer.
     """
 
     def __init__(self, patience_seconds: float, most_bytes: int) -> None:
@@ -46,7 +47,7 @@ class Turns:
 
     @contextmanager
     def taken(self, key: str | None, size: int) -> Iterator[None]:
-        """Hold a turn; `size` is what the request keeps in memory while it waits. Raises ExaminerBusy."""
+        """Hold a turn. `size` is the memory of the request while it waits. Raises ExaminerBusy."""
         if self._taken:
             self._wait(key, _Waiter(size))
         self._taken = True
@@ -59,13 +60,13 @@ class Turns:
         self._make_room(key, waiter.size)
         self._lines.setdefault(key, _Line()).add(waiter)
         try:
-            waiter.told.wait(self._patience_seconds)
+            waiter.woken.wait(self._patience_seconds)
         except BaseException:
             if waiter.has_turn:
                 self._pass_on(key)
             raise
         finally:
-            if not waiter.told.is_set():
+            if not waiter.woken.is_set():
                 self._leave(key, waiter)
         if not waiter.has_turn:
             raise ExaminerBusy("too many large bodies wait to be examined")
@@ -78,7 +79,7 @@ class Turns:
                 raise ExaminerBusy("too many large bodies wait to be examined")
             newest = line.waiters[-1]
             self._leave(greediest, newest)
-            newest.told.set()
+            newest.woken.set()
 
     def _leave(self, key: str | None, waiter: _Waiter) -> None:
         line = self._lines[key]
@@ -87,7 +88,7 @@ class Turns:
             del self._lines[key]
 
     def _pass_on(self, key: str | None) -> None:
-        """Give the turn to the next key; the one that has just had it comes last."""
+        """Give the turn to the next key. The key that has just had it comes last."""
         self._taken = False
         if key in self._lines:
             self._lines.move_to_end(key)
@@ -97,5 +98,5 @@ class Turns:
             if following in self._lines:
                 self._lines.move_to_end(following)
             self._taken = waiter.has_turn = True
-            waiter.told.set()
+            waiter.woken.set()
             return

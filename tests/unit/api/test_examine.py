@@ -11,7 +11,7 @@ from dtqs.api.http.strict import TooDear
 from dtqs.api.submit import bound
 from dtqs.api.submit.bound import ADDRESSES_BEYOND_ASCII, MEMBERS, OBJECTS, PAYLOAD_CHARACTERS, SLOW_BYTES, LoopBound
 from dtqs.api.submit.ceilings import SubmitLimits
-from dtqs.api.submit.examine import INLINE_BYTES, Elsewhere, Inline, Judged, SubmittedBody
+from dtqs.api.submit.examine import INLINE_BYTES, Examiner, Inline, Judged, SubmittedBody
 from dtqs.api.submit.intake import Examined, Intake
 from dtqs.config import LimitsSection, load
 from dtqs.errors import Invalid
@@ -109,7 +109,7 @@ PAYLOADS: dict[str, tuple[Any, Any]] = {
 
 def asked_elsewhere(intake: Intake, body: bytes, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Tell whether the examiner process is asked to examine this body; the test does not start it."""
-    examiner = Elsewhere(Inline(intake, SubmitLimits(LimitsSection(), lambda task_type: 1.0)), 1.0)
+    examiner = Examiner(Inline(intake, SubmitLimits(LimitsSection(), lambda task_type: 1.0)), 1.0)
     asked: list[bytes] = []
 
     def ask(submitted: SubmittedBody, key_id: str | None, size: int) -> None:
@@ -164,7 +164,7 @@ def test_the_examiner_itself_has_no_limit(intake: Intake) -> None:
 
 
 def test_small_bodies_are_examined_in_the_api(intake: Intake) -> None:
-    examiner = Elsewhere(
+    examiner = Examiner(
         Inline(intake, SubmitLimits(LimitsSection(), lambda task_type: 1.0)), 1.0
     )  # the examiner is not started: no other process can answer
     judged = examiner.judge(SubmittedBody(b'[{"task_type": "echo", "payload": {}}]', "key", True))

@@ -33,7 +33,7 @@ def test_near_the_ceiling_each_submit_asks_and_the_ceiling_holds() -> None:
         with room.taken("a", 10, 1):
             counter.pending += 1
     for _ in range(3):
-        with pytest.raises(TooManyRequests, match="10 tasks pending; at most 10"), room.taken("a", 10, 1):
+        with pytest.raises(TooManyRequests, match="10 pending tasks; at most 10"), room.taken("a", 10, 1):
             pass
     counter.pending = 5
     with room.taken("a", 10, 5):
