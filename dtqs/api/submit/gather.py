@@ -1,8 +1,7 @@
 """Group commit: submits that arrive together share one commit, and a lone one commits at once.
 
-The request that finds no commit in flight leads: it commits at once. Requests that arrive meanwhile wait. Then the
-leader promotes the first of them, which commits all of them together. All run in greenlets of one process, so code
-between two waits needs no lock.
+A request that finds no commit in flight leads. Others wait until it promotes the first of them, which commits them all.
+All run in greenlets of one process, so code between two waits needs no lock.
 """
 
 import time

@@ -1,8 +1,7 @@
 """Room for a key's tasks under its `max_pending`. Keys without that ceiling never come here.
 
-PostgreSQL counts the tasks. After a count, this process may accept a sixteenth of the free room without another count,
-for at most a second. So the ceiling is exact within a process. Several processes together exceed it at most by the
-tasks that they accept at the same moment.
+PostgreSQL counts. After a count, this process may fill a sixteenth of the free room within a second without another.
+So the ceiling is exact within a process; several processes exceed it at most by what they accept at the same moment.
 """
 
 import time
