@@ -1,4 +1,4 @@
-"""Databases with the schema of an earlier version, the data that was in them, and a whole catalog to compare."""
+"""Databases with an earlier schema and data in them, and the whole catalog for comparisons."""
 
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def section_of(dsn: str) -> PostgresqlSection:
 
 
 def become(connection: Connection, name: str | None) -> int:
-    """Empty the database and give it an old schema, as `dtqs migrate` of its time did. Returns its version or 0."""
+    """Empty the database and give it an old schema, as `dtqs migrate` of its time did. Return its version or 0."""
     connection.execute("DROP OWNED BY current_user")
     row = connection.execute("SELECT current_user, current_database()").fetchone()
     assert row
@@ -73,7 +73,7 @@ def catalog(connection: Connection) -> dict[str, list[Any]]:
 
 
 def fill(connection: Connection) -> dict[str, str]:
-    """Store rows in every table that the first version had. Returns a task for each status."""
+    """Store rows in every table of the first version. Return a task for each status."""
     worker, tasks = uuid7(), {status: uuid7() for status in ("pending", "in_progress", "completed", "failed")}
     for status, task in tasks.items():
         outcome = status if status in ("completed", "failed") else None
@@ -118,7 +118,7 @@ def fill(connection: Connection) -> dict[str, str]:
 
 
 def contents(connection: Connection) -> dict[str, list[dict[str, Any]]]:
-    """Return all rows of all tables but the versions. The values of json and jsonb are alike here."""
+    """Return all rows of all tables except the versions, with json and jsonb values in one form."""
     names = f"SELECT relname FROM pg_class WHERE {OURS} AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY 1"
     found = {}
     for (name,) in connection.execute(names.encode()).fetchall():

@@ -1,4 +1,7 @@
-"""What greenlets do with the API's pool, in a process that gevent has patched as gunicorn's worker does: `patched_pool.py DSN BEHAVIOUR`."""
+"""Greenlets on the API's pool, in a process that gevent has patched as gunicorn's worker does.
+
+Usage: `patched_pool.py DSN BEHAVIOUR`.
+"""
 
 from gevent import monkey
 
@@ -26,7 +29,7 @@ def more_greenlets_than_connections_take_turns(small: CooperativeDatabase) -> No
     assert all(one.successful() for one in naps)
 
 
-def a_connection_at_hand_goes_to_who_waits_for_the_pool(small: CooperativeDatabase) -> None:
+def a_connection_in_use_does_not_delay_a_greenlet_that_waits_for_the_pool(small: CooperativeDatabase) -> None:
     nap(small, 0)
     holders = [gevent.spawn(nap, small, 0.2) for _ in range(2)]
     gevent.sleep(0.05)
@@ -35,7 +38,7 @@ def a_connection_at_hand_goes_to_who_waits_for_the_pool(small: CooperativeDataba
     gevent.joinall(holders, timeout=5, raise_error=True)
 
 
-def a_greenlet_that_is_killed_leaves_no_connection_in_use(small: CooperativeDatabase) -> None:
+def a_killed_greenlet_leaves_no_connection_in_use(small: CooperativeDatabase) -> None:
     for _ in range(4):
         killed = gevent.spawn(nap, small, 60)
         gevent.sleep(0.1)
@@ -44,7 +47,7 @@ def a_greenlet_that_is_killed_leaves_no_connection_in_use(small: CooperativeData
     assert small.run("setting", {"name": "schema_version"})
 
 
-def a_pool_that_is_empty_gives_up_in_time(small: CooperativeDatabase) -> None:
+def an_exhausted_pool_gives_up_in_time(small: CooperativeDatabase) -> None:
     holders = [gevent.spawn(nap, small, 60) for _ in range(2)]
     gevent.sleep(0.1)
     began = time.monotonic()
@@ -57,14 +60,14 @@ def a_pool_that_is_empty_gives_up_in_time(small: CooperativeDatabase) -> None:
     gevent.killall(holders, timeout=5)
 
 
-def a_start_that_is_said_again_loses_no_connection(small: CooperativeDatabase) -> None:
+def a_repeated_start_loses_no_connection(small: CooperativeDatabase) -> None:
     for _ in range(4):
         nap(small, 0)
         small.start()
 
 
 def main() -> None:
-    """Run one of the above on a database of two connections."""
+    """Run the named behaviour on a pool of two connections."""
     database = CooperativeDatabase(PostgresqlSection(dsn=SecretStr(sys.argv[1]), connect_timeout_seconds=2), 2, "test")
     database.start()
     globals()[sys.argv[2]](database)

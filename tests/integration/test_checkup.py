@@ -1,4 +1,4 @@
-"""The doctor's look at a broker that is frozen: it fails in words, and soon."""
+"""The doctor's check of a broker that refuses, is frozen or is stopped: it fails soon, with a message."""
 
 import time
 from contextlib import closing
@@ -26,9 +26,11 @@ def test_a_broker_that_refuses_or_is_frozen_is_a_failed_check(own_rabbitmq: Priv
     assert (refused.part, refused.state) == ("RabbitMQ", "failed")
     assert "refuses messages: ACCESS_REFUSED" in refused.found
     assert "rabbitmqctl set_permissions" in refused.advice
-    # what the console and the dashboard look at; a connection of before keeps its permission for a while
+    # Console and dashboard use this link. An older connection keeps its permission for a while.
     with closing(LookLink(section, "test")) as link:
-        eventually(lambda: "ACCESS_REFUSED" in (link.look(Deadline(30)).refusal or ""), 20, "the refusal is seen")
+        eventually(
+            lambda: "ACCESS_REFUSED" in (link.look(Deadline(30)).refusal or ""), 20, "the link reports the refusal"
+        )
     own_rabbitmq.freeze()
     began = time.monotonic()
     found = {check.part: check for check in check_rabbitmq(config(own_rabbitmq.url))}
@@ -37,7 +39,7 @@ def test_a_broker_that_refuses_or_is_frozen_is_a_failed_check(own_rabbitmq: Priv
     assert found["queue"].state == "skipped"
 
 
-def test_a_broker_that_is_away_is_a_failed_check(own_rabbitmq: PrivateRabbitmq) -> None:
+def test_an_unreachable_broker_is_a_failed_check(own_rabbitmq: PrivateRabbitmq) -> None:
     own_rabbitmq.kill()
     found = {check.part: check for check in check_rabbitmq(config(own_rabbitmq.url))}
     assert found["RabbitMQ"].state == "failed"

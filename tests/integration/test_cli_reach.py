@@ -1,4 +1,4 @@
-"""The doctor's look at what mails and SMS go through: real servers on loopback, and nothing is sent."""
+"""The doctor's checks of mail servers and SMS providers: real servers on loopback, and nothing is sent."""
 
 import socket
 import ssl
@@ -49,7 +49,7 @@ def test_a_mail_server_is_greeted_and_logged_in_to(serve: Serve, tmp_path: Path,
     assert server.mails == []
 
 
-def test_what_is_wrong_with_a_mail_server_is_told_with_what_to_do(serve: Serve, tmp_path: Path) -> None:
+def test_a_fault_of_a_mail_server_is_reported_with_a_remedy(serve: Serve, tmp_path: Path) -> None:
     server = serve()
     (refused,) = mail(tmp_path, **server.settings(password="open"))
     assert (refused.state, "refused the login: 535" in refused.found, "password" in refused.advice) == (
@@ -69,19 +69,19 @@ def test_what_is_wrong_with_a_mail_server_is_told_with_what_to_do(serve: Serve, 
     assert PASSWORD not in refused.found + untrusted.found + away.found
 
 
-def test_a_mail_server_that_says_nothing_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wait_for_a_silent_mail_server_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dtqs.cli.checks.senders.LIMIT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         (check,) = mail(tmp_path, host="127.0.0.1", port=silent.getsockname()[1], sender="a@b.c")
     assert (check.state, "timed out" in check.found) == ("failed", True)
 
 
-def test_where_no_mail_leaves_the_machine_there_is_no_server_to_look_at(tmp_path: Path) -> None:
-    assert mail(tmp_path) == [], "nobody may be a sender: nothing is configured"
+def test_without_a_mail_server_there_is_no_check(tmp_path: Path) -> None:
+    assert mail(tmp_path) == [], "without a sender nothing is configured"
     assert mail(tmp_path, backend="folder", folder=tmp_path, sender="a@b.c") == []
 
 
-def test_an_sms_provider_is_connected_to_and_no_word_is_said(tmp_path: Path) -> None:
+def test_an_sms_provider_is_connected_to_and_gets_no_message(tmp_path: Path) -> None:
     smpp, gateway = SmppServer(), Gateway()
     try:
         (bound,) = sms(tmp_path, **SMPP, port=smpp.port)
@@ -95,7 +95,7 @@ def test_an_sms_provider_is_connected_to_and_no_word_is_said(tmp_path: Path) -> 
     assert (smpp.got, gateway.asked) == ([], [])
 
 
-def test_what_is_wrong_on_the_way_to_an_sms_provider_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_a_fault_on_the_way_to_an_sms_provider_is_reported_with_a_remedy(tmp_path: Path) -> None:
     (away,) = sms(tmp_path, **SMPP, port=free_port())
     assert (away.state, "Connection refused" in away.found, "host, port, tls" in away.advice) == ("failed", True, True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -118,6 +118,6 @@ def test_what_is_wrong_on_the_way_to_an_sms_provider_is_told_with_what_to_do(tmp
     assert (missing.state, "ca_file" in missing.found) == ("failed", True)
 
 
-def test_where_no_sms_is_sent_there_is_no_provider_to_look_at(tmp_path: Path) -> None:
+def test_without_an_sms_provider_there_is_no_check(tmp_path: Path) -> None:
     assert sms(tmp_path) == []
     assert sms(tmp_path, provider="sink", sink_file=tmp_path / "sms.jsonl") == []

@@ -1,4 +1,4 @@
-"""The commands tasks, cancel and retry against a server whose answers are known: how far they look, what they say of it, and what they go on with."""
+"""The commands tasks, cancel and retry against a server with known answers: their searches, messages and endings."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def dtqs(server: Server, *words: str) -> Result:
 
 
 def pages(server: Server, found_at: int | None) -> Any:
-    """Pages of a listing, each a minute of tasks further back: none fits, but one on page `found_at`, after which nothing comes."""
+    """Return pages of a listing, each a minute of tasks older. Only page `found_at` has a match, and it is the last."""
 
     def answer(_: object) -> Answer:
         after = parse_qs(urlsplit(server.seen[-1][0]).query).get("after")
@@ -44,7 +44,7 @@ def pages(server: Server, found_at: int | None) -> Any:
     return answer
 
 
-def test_a_listing_goes_on_through_pages_where_nothing_fits(server: Server) -> None:
+def test_a_listing_continues_through_pages_without_a_match(server: Server) -> None:
     server.answers = {"GET /tasks": pages(server, 150)}
     ended = dtqs(server, "tasks", "--tag", "x")
     assert ended.exit_code == 0
@@ -52,7 +52,9 @@ def test_a_listing_goes_on_through_pages_where_nothing_fits(server: Server) -> N
     assert ended.stderr == ""
 
 
-def test_a_listing_that_looks_no_further_says_how_far_it_came(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listing_that_stops_its_search_names_the_time_that_it_reached(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("dtqs.cli.tasks.LOOK_SECONDS", 0.0)
     server.answers = {"GET /tasks": pages(server, None)}
     ended = dtqs(server, "tasks", "--tag", "x")
@@ -60,12 +62,12 @@ def test_a_listing_that_looks_no_further_says_how_far_it_came(server: Server, mo
     assert ended.stderr == f"searched back to 2026-10-27T12:00:00Z; for older tasks: --after {IDS[0]}\n"
 
 
-def test_a_full_listing_says_where_it_goes_on(server: Server) -> None:
+def test_a_full_listing_names_the_place_to_continue(server: Server) -> None:
     server.answers = {"GET /tasks": (200, {"tasks": [TASK], "next": IDS[3]})}
     assert dtqs(server, "tasks", "--limit", "1").stderr == f"there may be more tasks: --after {IDS[3]}\n"
 
 
-def test_nothing_that_fits_is_said(server: Server) -> None:
+def test_a_search_without_a_match_is_reported(server: Server) -> None:
     server.answers = {"GET /tasks": (200, {"tasks": [], "next": None})}
     for command in (("retry", "--failed"), ("cancel", "--pending")):
         ended = dtqs(server, *command)
@@ -73,7 +75,7 @@ def test_nothing_that_fits_is_said(server: Server) -> None:
     assert json.loads(dtqs(server, "retry", "--failed", "--json").stdout) == []
 
 
-def test_more_than_the_limit_is_said(server: Server) -> None:
+def test_more_matches_than_the_limit_are_reported(server: Server) -> None:
     server.answers = {"GET /tasks": (200, {"tasks": [TASK | {"task_id": each} for each in "ab"], "next": None})}
     server.answers |= {
         f"POST /tasks/{each}/retry": (
@@ -88,13 +90,13 @@ def test_more_than_the_limit_is_said(server: Server) -> None:
     assert (ended.stdout, ended.stderr) == ("new-a in_progress\nnew-b pending\n", "")
 
 
-def test_the_question_tells_how_many_of_how_many() -> None:
+def test_the_question_names_the_number_of_tasks() -> None:
     assert bulk.question("cancel", 1, False) == "cancel 1 task?"
     assert bulk.question("cancel", 1000, False) == "cancel 1,000 tasks?"
     assert bulk.question("retry", 1000, True) == "retry 1,000 tasks, and leave other tasks that match (--limit)?"
 
 
-def test_a_running_task_is_not_said_to_be_cancelled_yet(server: Server) -> None:
+def test_a_running_task_is_not_reported_as_cancelled_yet(server: Server) -> None:
     server.answers = {
         "POST /tasks/t/cancel": (202, TASK | {"status": "in_progress"}),
         "POST /tasks/u/cancel": (200, TASK | {"task_id": "u", "status": "cancelled"}),
@@ -102,7 +104,7 @@ def test_a_running_task_is_not_said_to_be_cancelled_yet(server: Server) -> None:
     assert dtqs(server, "cancel", "t", "u").stdout == "t in_progress (is being interrupted)\nu cancelled\n"
 
 
-def test_tasks_are_cancelled_also_when_nobody_reads_of_it_any_more(server: Server) -> None:
+def test_tasks_are_cancelled_even_if_nobody_reads_the_output(server: Server) -> None:
     ids = [f"t{number}" for number in range(5)]
     server.answers = {
         f"POST /tasks/{each}/cancel": (200, TASK | {"task_id": each, "status": "cancelled"}) for each in ids[:4]
@@ -131,7 +133,9 @@ def test_tasks_are_cancelled_also_when_nobody_reads_of_it_any_more(server: Serve
 
 
 @pytest.mark.parametrize(("status", "code"), [("failed", 1), ("completed", 0)])
-def test_how_a_task_ended_is_told_also_when_nobody_reads_of_it(server: Server, status: str, code: int) -> None:
+def test_the_exit_status_tells_the_outcome_even_if_nobody_reads_the_output(
+    server: Server, status: str, code: int
+) -> None:
     server.answers = {"GET /tasks/t": (200, TASK | {"status": status})}
     reading, writing = os.pipe()
     os.close(reading)

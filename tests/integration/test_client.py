@@ -1,4 +1,4 @@
-"""What the client says again, against a server that loses replies, and what it makes of answers that are none."""
+"""The client's retries against a server that loses replies, and its errors for invalid answers."""
 
 import hashlib
 import json
@@ -16,15 +16,20 @@ from dtqs.client import ApiRefusal, ApiUnavailable, Client, Submission, TaskNotC
 from dtqs.errors import NotFound
 
 TASK = {
-    "task_id": "t", "task_type": "echo", "status": "completed", "priority": 5, "attempt": 1, "max_retries": 5, "payload": {}, "result": {"n": 1},
-    "error": None, "tags": ["a"], "progress": None, "retry_of": None, "created_at": "2026-11-24T16:30:55.123456Z", "due_at": None,
+    "task_id": "t", "task_type": "echo", "status": "completed", "priority": 5, "attempt": 1, "max_retries": 5,
+    "payload": {}, "result": {"n": 1},
+    "error": None, "tags": ["a"], "progress": None, "retry_of": None, "created_at": "2026-11-24T16:30:55.123456Z",
+    "due_at": None,
     "started_at": "2026-11-24T16:30:56Z", "finished_at": "2026-11-24T16:30:57Z",
 }  # fmt: skip
 Answer = tuple[int, object]
 
 
 class Server:
-    """Answers each request from `answers` by its method and path; the first `lost` replies never come. `seen` are the requests, with body and headers."""
+    """Answer each request from `answers` by its method and path.
+
+    The first `lost` replies never come. `seen` lists the requests with body and headers.
+    """
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer | Callable[[Any], Answer]] = {}
@@ -92,7 +97,7 @@ def accepted(body: Any) -> Answer:
     return 202, tasks if isinstance(body, list) else tasks[0]
 
 
-def test_a_cancel_whose_reply_was_lost_is_done(server: Server, client: Client) -> None:
+def test_a_cancel_whose_reply_was_lost_counts_as_done(server: Server, client: Client) -> None:
     server.lost = 1
     server.answers = {
         "POST /tasks/t/cancel": (409, {"title": "Conflict"}),
@@ -102,7 +107,7 @@ def test_a_cancel_whose_reply_was_lost_is_done(server: Server, client: Client) -
 
 
 @pytest.mark.parametrize(("status", "lost"), [("cancelled", 0), ("completed", 1)])
-def test_a_cancel_of_what_had_ended_is_refused(server: Server, client: Client, status: str, lost: int) -> None:
+def test_a_cancel_of_an_ended_task_is_refused(server: Server, client: Client, status: str, lost: int) -> None:
     server.lost = lost
     server.answers = {
         "POST /tasks/t/cancel": (409, {"title": "Conflict", "detail": status}),
@@ -112,7 +117,7 @@ def test_a_cancel_of_what_had_ended_is_refused(server: Server, client: Client, s
         client.cancel("t")
 
 
-def test_a_submit_is_said_again_under_the_same_idempotency_key(server: Server, client: Client) -> None:
+def test_a_submit_is_repeated_under_the_same_idempotency_key(server: Server, client: Client) -> None:
     server.lost = 2
     server.answers = {"POST /submit": accepted}
     assert client.submit("echo", {"n": 7}, priority=9, tags=["a"]).task_id == "7"
@@ -122,7 +127,7 @@ def test_a_submit_is_said_again_under_the_same_idempotency_key(server: Server, c
     assert len({headers["idempotency-key"] for _, _, headers in server.seen}) == 1
 
 
-def test_many_tasks_go_in_arrays_of_a_thousand_each_under_its_own_key(server: Server, client: Client) -> None:
+def test_many_tasks_are_sent_in_arrays_of_a_thousand_each_under_its_own_key(server: Server, client: Client) -> None:
     server.answers = {"POST /submit": accepted}
     tasks = [Submission("echo", {"n": n}) if n % 2 else {"task_type": "echo", "payload": {"n": n}} for n in range(1001)]
     assert [each.task_id for each in client.submit_many(tasks, idempotency_key="k")] == [str(n) for n in range(1001)]
@@ -130,7 +135,7 @@ def test_many_tasks_go_in_arrays_of_a_thousand_each_under_its_own_key(server: Se
     assert client.submit_many([]) == []
 
 
-def test_a_server_that_stays_away_is_given_up_in_time(server: Server) -> None:
+def test_an_unreachable_server_is_given_up_in_time(server: Server) -> None:
     server.answers = {"GET /tasks/t": (503, {"title": "Service Unavailable", "detail": "PostgreSQL is away"})}
     with Client(server.url, again_seconds=0.3) as client, pytest.raises(ApiUnavailable, match="PostgreSQL is away"):
         client.task("t")
@@ -138,7 +143,7 @@ def test_a_server_that_stays_away_is_given_up_in_time(server: Server) -> None:
 
 
 @pytest.mark.parametrize(("state", "words"), [("away", "PostgreSQL is away"), ("connected", "does not answer$")])
-def test_a_silent_server_is_given_up_and_asked_why(
+def test_a_silent_server_is_given_up_and_its_readiness_is_asked_for(
     server: Server, monkeypatch: pytest.MonkeyPatch, state: str, words: str
 ) -> None:
     monkeypatch.setattr(calls, "READ_SECONDS", 0.5)
@@ -158,7 +163,7 @@ def test_a_silent_server_is_given_up_and_asked_why(
     assert time.monotonic() - began < 5
 
 
-def test_a_server_that_is_frozen_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frozen_server_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "READ_SECONDS", 0.5)
     monkeypatch.setattr(calls, "PROBE_SECONDS", 0.5)
     frozen = socket.create_server(("127.0.0.1", 0))
@@ -167,12 +172,14 @@ def test_a_server_that_is_frozen_is_given_up_in_time(monkeypatch: pytest.MonkeyP
         client.task("t")
 
 
-def test_reads_and_submits_are_not_waited_for_a_minute() -> None:
+def test_reads_and_submits_wait_less_than_a_minute() -> None:
     assert calls.READ_SECONDS + calls.PROBE_SECONDS < 12
     assert calls.WRITE_SECONDS + calls.PROBE_SECONDS < 21
 
 
-def test_a_refusal_for_want_of_a_key_says_where_one_comes_from(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_of_a_request_without_key_names_the_missing_variable(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("DTQS_API_KEY", raising=False)
     server.answers = {"GET /tasks/t": (401, {"title": "Unauthorized", "detail": "an API key is needed"})}
     with (
@@ -184,7 +191,7 @@ def test_a_refusal_for_want_of_a_key_says_where_one_comes_from(server: Server, m
         client.task("t")
 
 
-def test_a_refusal_is_not_said_again_and_has_its_fields(server: Server, client: Client) -> None:
+def test_a_refusal_is_not_repeated_and_has_its_fields(server: Server, client: Client) -> None:
     fields = [{"field": "payload.n", "message": "x"}]
     server.answers = {"POST /submit": (422, {"title": "Unprocessable", "errors": fields})}
     with pytest.raises(ApiRefusal) as caught:
@@ -192,19 +199,20 @@ def test_a_refusal_is_not_said_again_and_has_its_fields(server: Server, client: 
     assert (caught.value.status, caught.value.problem["errors"], len(server.seen)) == (422, fields, 1)
 
 
-def test_what_is_no_json_is_no_answer(server: Server) -> None:
+def test_an_answer_that_is_no_json_is_an_error(server: Server) -> None:
     server.answers = {"GET /tasks/t": (200, b"<html>")}
     with Client(server.url, again_seconds=0) as client, pytest.raises(ApiUnavailable, match="a body that is not JSON"):
         client.task("t")
 
 
-def test_a_stream_that_is_cut_goes_on_behind_the_last_event(server: Server, client: Client) -> None:
+def test_a_stream_that_is_cut_continues_after_its_last_event(server: Server, client: Client) -> None:
     def events(_: object) -> Answer:
         last = server.seen[-1][2].get("last-event-id")
         if last is None:
             return (
                 200,
-                b'retry: 1\n\nevent: status\nid: 1\ndata: {"task_id": "t", "status": "in_progress"}\n\nevent: progress\nid: 2\nda',
+                b'retry: 1\n\nevent: status\nid: 1\ndata: {"task_id": "t", "status": "in_progress"}\n\n'
+                b"event: progress\nid: 2\nda",
             )
         return 200, b"event: completed\nid: 3\ndata: " + json.dumps(TASK).encode() + b"\n\n"
 
@@ -223,7 +231,7 @@ def test_a_stream_that_is_cut_goes_on_behind_the_last_event(server: Server, clie
     assert [headers.get("last-event-id") for _, _, headers in server.seen] == [None, "1"]
 
 
-def test_a_wait_for_what_has_long_ended_reads_the_task(server: Server, client: Client) -> None:
+def test_a_wait_for_a_task_that_ended_long_ago_reads_the_task(server: Server, client: Client) -> None:
     server.answers = {"GET /sse": (204, b""), "GET /tasks/t": (200, TASK)}
     task = client.wait("t")
     assert (task.ended, task.tags, task.started_at and task.started_at.isoformat()) == (
@@ -234,7 +242,7 @@ def test_a_wait_for_what_has_long_ended_reads_the_task(server: Server, client: C
     assert client.result("t") == {"n": 1}
 
 
-def test_a_result_that_is_not_there_is_an_error(server: Server, client: Client) -> None:
+def test_a_missing_result_is_an_error(server: Server, client: Client) -> None:
     server.answers = {
         "GET /sse": (204, b""),
         "GET /tasks/t": (200, TASK | {"status": "failed", "error": {"type": "E", "message": "no luck"}}),
@@ -243,13 +251,13 @@ def test_a_result_that_is_not_there_is_an_error(server: Server, client: Client) 
         client.result("t")
 
 
-def test_a_wait_has_a_limit(server: Server, client: Client) -> None:
+def test_a_wait_ends_at_its_limit(server: Server, client: Client) -> None:
     server.answers = {"GET /sse": (200, b"retry: 10\n\n")}
     with pytest.raises(WaitOver):
         client.wait("t", wait_seconds=0.3)
 
 
-def test_a_download_is_there_whole_or_not_at_all(server: Server, tmp_path: Path) -> None:
+def test_a_download_is_stored_whole_or_not_at_all(server: Server, tmp_path: Path) -> None:
     server.answers = {
         "GET /files/f": (200, b"whole"),
         "GET /files/g": (200, b"whol"),

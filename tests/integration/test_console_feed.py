@@ -1,4 +1,4 @@
-"""What the console finds of the tasks that match a filter, and what it says when it cannot read."""
+"""The console's search for tasks that match a filter, and its reports of failed reads."""
 
 from collections.abc import Iterator
 
@@ -32,7 +32,7 @@ def ids(found: tuple[TaskRecord, ...]) -> list[str]:
 
 
 def later(world: World, count: int, task_type: str) -> list[str]:
-    """Submit tasks whose ids sort behind those of before: within a millisecond they may not."""
+    """Submit tasks whose ids follow all earlier ones; ids of one millisecond may be out of order."""
     world.execute("SELECT pg_sleep(0.002)")
     return world.submit(count, task_type=task_type)
 
@@ -45,13 +45,13 @@ def test_a_whole_id_finds_its_task(world: World) -> None:
     assert Listing(world.store.reads).look(TaskWanted(prefix="00000000-0000-7000-8000-000000000000"), 0) == ((), False)
 
 
-def test_the_beginning_of_an_id_finds_all_that_begin_so(world: World) -> None:
+def test_the_beginning_of_an_id_finds_all_tasks_with_it(world: World) -> None:
     tasks = world.submit(3)
     found, more = Listing(world.store.reads).look(TaskWanted(prefix=tasks[0][:13]), 0)
     assert (set(ids(found)) >= {tasks[0]}, more) == (True, False)
 
 
-def test_what_matches_is_found_behind_many_that_do_not(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_match_is_found_behind_many_other_tasks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reads, "LOOK_LIMIT", 5)
     monkeypatch.setattr(listing, "_PAGES", 2)
     (old,), _, (near,), _ = (
@@ -69,7 +69,7 @@ def test_what_matches_is_found_behind_many_that_do_not(world: World, monkeypatch
     assert looking.look(wanted, 0) == ((), True)
 
 
-def test_what_an_action_came_to_is_numbered(feed: ConsoleFeed) -> None:
+def test_the_notice_of_an_action_is_numbered(feed: ConsoleFeed) -> None:
     feed.act("cancel", "x")
     eventually(lambda: feed.snapshot.notice_number == 1, what="the first notice")
     feed.act("cancel", "x")
@@ -77,7 +77,7 @@ def test_what_an_action_came_to_is_numbered(feed: ConsoleFeed) -> None:
     assert feed.snapshot.notice == "cancel x"
 
 
-def test_a_reading_that_fails_is_told_until_one_does_not(feed: ConsoleFeed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_reading_is_reported_until_one_succeeds(feed: ConsoleFeed, monkeypatch: pytest.MonkeyPatch) -> None:
     eventually(lambda: feed.snapshot.reading is not None, what="a reading")
     with monkeypatch.context() as broken:
         broken.setattr(SystemReader, "read", lambda *_: int("no number"))
@@ -86,7 +86,7 @@ def test_a_reading_that_fails_is_told_until_one_does_not(feed: ConsoleFeed, monk
     eventually(lambda: not feed.snapshot.broken, what="a reading again")
 
 
-def test_what_postgresql_refuses_is_told(feed: ConsoleFeed) -> None:
+def test_a_refusal_of_postgresql_is_reported(feed: ConsoleFeed) -> None:
     eventually(lambda: feed.snapshot.reading is not None, what="a reading")
     feed.want(Wanted("queue", tasks=TaskWanted(prefix="zzzz")))
     eventually(lambda: "invalid input syntax" in feed.snapshot.fault, what="the fault")

@@ -1,4 +1,4 @@
-"""The API's connections: greenlets wait beside one another, and no wait is without an end."""
+"""The API's connections: greenlets wait at the same time, and every wait ends."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ def connect(dsn: str, limit_seconds: float = 10.0) -> CooperativeConnection:
     return connection
 
 
-def test_greenlets_wait_beside_one_another(dsn: str) -> None:
+def test_greenlets_wait_at_the_same_time(dsn: str) -> None:
     with connect(dsn) as first, connect(dsn) as second:
         began = time.monotonic()
         both = [gevent.spawn(one.execute, "SELECT pg_sleep(0.5)") for one in (first, second)]
@@ -27,7 +27,7 @@ def test_greenlets_wait_beside_one_another(dsn: str) -> None:
         assert time.monotonic() - began < 0.95
 
 
-def test_more_than_a_socket_holds_goes_both_ways(dsn: str) -> None:
+def test_more_bytes_than_a_socket_buffers_go_both_ways(dsn: str) -> None:
     text = "x" * 20_000_000
     with connect(dsn) as connection:
         assert connection.execute("SELECT %s::text", [text]).fetchall() == [(text,)]
@@ -45,14 +45,14 @@ def test_a_frozen_server_is_given_up(own_postgres: PrivatePostgres) -> None:
     connection.close()
 
 
-def test_a_timeout_of_the_caller_is_his_own(dsn: str) -> None:
+def test_a_timeout_of_the_caller_passes_through(dsn: str) -> None:
     connection = connect(dsn)
     with pytest.raises(gevent.Timeout), gevent.Timeout(0.1):
         connection.execute("SELECT pg_sleep(10)")
     connection.close()
 
 
-def test_a_server_that_goes_away_is_an_error_at_once(own_postgres: PrivatePostgres) -> None:
+def test_a_server_that_stops_is_an_error_at_once(own_postgres: PrivatePostgres) -> None:
     connection = connect(own_postgres.dsn)
     waiting = gevent.spawn(connection.execute, "SELECT pg_sleep(60)")
     gevent.sleep(0.1)
@@ -66,13 +66,13 @@ def test_a_server_that_goes_away_is_an_error_at_once(own_postgres: PrivatePostgr
     "behaviour",
     [
         "more_greenlets_than_connections_take_turns",
-        "a_connection_at_hand_goes_to_who_waits_for_the_pool",
-        "a_greenlet_that_is_killed_leaves_no_connection_in_use",
-        "a_pool_that_is_empty_gives_up_in_time",
-        "a_start_that_is_said_again_loses_no_connection",
+        "a_connection_in_use_does_not_delay_a_greenlet_that_waits_for_the_pool",
+        "a_killed_greenlet_leaves_no_connection_in_use",
+        "an_exhausted_pool_gives_up_in_time",
+        "a_repeated_start_loses_no_connection",
     ],
 )
-def test_in_a_patched_process(dsn: str, behaviour: str) -> None:
+def test_the_pool_works_in_a_process_that_gevent_has_patched(dsn: str, behaviour: str) -> None:
     command = [sys.executable, "-m", "tests.integration.patched_pool", dsn, behaviour]
     done = subprocess.run(
         command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=False

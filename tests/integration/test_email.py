@@ -1,4 +1,4 @@
-"""Mails through a real SMTP server with STARTTLS and AUTH: what arrives, what is kept open, and what each answer and fault makes of the task."""
+"""E-mails through a real SMTP server with STARTTLS and AUTH: delivery, kept connections, answers and faults."""
 
 import io
 import os
@@ -66,7 +66,7 @@ def send(
     return sender.run(EmailPayload.model_validate(payload), context or attempt.context())
 
 
-def test_a_mail_arrives_encrypted_and_after_a_login(
+def test_an_email_arrives_encrypted_and_after_a_login(
     server: MailServerUnderTest, processor: Make, attempt: Attempt
 ) -> None:
     context = attempt.context()
@@ -79,10 +79,11 @@ def test_a_mail_arrives_encrypted_and_after_a_login(
     (mail,) = server.mails
     assert mail.login
     assert mail.sender == "shop@example.org"
-    assert mail.recipients == ["ada@example.net", "grace@example.net", "eve@example.com"], "each once"
+    assert mail.recipients == ["ada@example.net", "grace@example.net", "eve@example.com"], "each recipient once"
     message = mail.message
     assert {name: message[name] for name in ("From", "To", "Cc", "Bcc", "Subject")} == {
-        "From": "Shop <shop@example.org>", "To": "Ada <ada@example.net>", "Cc": "Grace <grace@example.net>", "Bcc": None, "Subject": "Hello",
+        "From": "Shop <shop@example.org>", "To": "Ada <ada@example.net>", "Cc": "Grace <grace@example.net>",
+        "Bcc": None, "Subject": "Hello",
     }  # fmt: skip
     assert message["Message-ID"] == f"<{context.task_id}@example.org>"
     assert content(mail) == "How are you?\n"
@@ -97,7 +98,7 @@ def test_a_mail_arrives_encrypted_and_after_a_login(
     assert attempt.reports.logs == [("info", "handing the mail over")]
 
 
-def test_a_connection_is_kept_for_the_next_mails_and_asked_when_it_was_idle(
+def test_a_connection_is_kept_for_the_next_emails_and_checked_after_an_idle_time(
     server: MailServerUnderTest, processor: Make, attempt: Attempt
 ) -> None:
     sender = processor(server, mails_per_connection=3)
@@ -109,13 +110,15 @@ def test_a_connection_is_kept_for_the_next_mails_and_asked_when_it_was_idle(
     assert server.commands.count("NOOP") == 1
     assert len({id(mail.connection) for mail in server.mails}) == 1
     send(sender, attempt)
-    assert len({id(mail.connection) for mail in server.mails}) == 2, "three mails, then a new one"
+    assert len({id(mail.connection) for mail in server.mails}) == 2, "after three e-mails comes a new connection"
     sender._server._used_at -= 61
     send(sender, attempt)
-    assert len({id(mail.connection) for mail in server.mails}) == 3, "longer idle than is allowed"
+    assert len({id(mail.connection) for mail in server.mails}) == 3, (
+        "a connection that was idle for too long is replaced"
+    )
 
 
-def test_a_worker_that_ends_says_goodbye(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
+def test_a_worker_that_ends_sends_quit(server: MailServerUnderTest, processor: Make, attempt: Attempt) -> None:
     sender = processor(server)
     send(sender, attempt)
     assert "QUIT" not in server.commands
@@ -124,7 +127,7 @@ def test_a_worker_that_ends_says_goodbye(server: MailServerUnderTest, processor:
     assert server.commands.count("QUIT") == 1
 
 
-def test_a_mail_that_was_taken_says_so_before_the_goodbye(serve: Serve, processor: Make, attempt: Attempt) -> None:
+def test_an_accepted_email_is_known_before_quit(serve: Serve, processor: Make, attempt: Attempt) -> None:
     server, context = serve(quit_stalls=True), attempt.context()
     with interrupted(lambda: "QUIT" in server.commands):
         send(processor(server, idle_seconds=0, on_ambiguous="retry"), attempt, context=context)
@@ -133,7 +136,7 @@ def test_a_mail_that_was_taken_says_so_before_the_goodbye(serve: Serve, processo
     assert len(server.mails) == 1
 
 
-def test_a_server_that_was_restarted_gets_the_next_mail_over_a_new_connection(
+def test_a_restarted_server_gets_the_next_email_over_a_new_connection(
     server: MailServerUnderTest, processor: Make, attempt: Attempt
 ) -> None:
     sender = processor(server)
@@ -153,7 +156,7 @@ def test_a_server_that_was_restarted_gets_the_next_mail_over_a_new_connection(
     assert len(server.mails) == 4
 
 
-def test_a_kept_connection_that_the_server_ends_in_words_is_opened_anew(
+def test_a_kept_connection_that_the_server_ends_with_421_is_replaced(
     server: MailServerUnderTest, processor: Make, attempt: Attempt
 ) -> None:
     sender = processor(server)
@@ -166,7 +169,7 @@ def test_a_kept_connection_that_the_server_ends_in_words_is_opened_anew(
         send(sender, attempt)
 
 
-def test_implicit_tls(serve: Serve, processor: Make, attempt: Attempt) -> None:
+def test_implicit_tls_works(serve: Serve, processor: Make, attempt: Attempt) -> None:
     server = serve(tls_first=True)
     send(processor(server), attempt)
     assert server.mails[0].login
@@ -181,7 +184,7 @@ def test_implicit_tls(serve: Serve, processor: Make, attempt: Attempt) -> None:
         ({"starttls": False}, {"security": "starttls"}, "STARTTLS extension not supported"),
     ],
 )
-def test_a_server_that_cannot_be_trusted_gets_nothing(
+def test_an_untrusted_server_gets_nothing(
     serve: Serve, processor: Make, attempt: Attempt, options: Any, settings: Any, reason: str
 ) -> None:
     server = serve(**options)
@@ -198,7 +201,7 @@ def test_a_wrong_password_is_a_permanent_error_that_does_not_show_it(
     assert "open" not in str(caught.value)
 
 
-def test_recipients_that_are_refused_are_in_the_result_and_the_others_get_the_mail(
+def test_refused_recipients_are_in_the_result_and_the_others_get_the_email(
     server: MailServerUnderTest, processor: Make, attempt: Attempt
 ) -> None:
     server.recipient_answers = {
@@ -224,7 +227,7 @@ def test_recipients_that_are_refused_are_in_the_result_and_the_others_get_the_ma
         ({"a@example.net": "550 no such user", "b@example.net": "450 greylisted"}, AllDeferred),
     ],
 )
-def test_a_mail_that_no_recipient_gets_is_an_error_before_any_effect(
+def test_an_email_without_an_accepted_recipient_is_an_error_before_any_effect(
     server: MailServerUnderTest, processor: Make, attempt: Attempt, answers: Any, error: Any
 ) -> None:
     server.recipient_answers = answers
@@ -233,7 +236,7 @@ def test_a_mail_that_no_recipient_gets_is_an_error_before_any_effect(
         send(sender, attempt, {**HELLO, "to": list(answers)})
     assert attempt.reports.effects == []
     send(sender, attempt)
-    assert len(server.connections) == 1, "an answer costs no connection"
+    assert len(server.connections) == 1, "an answer keeps the connection"
 
 
 @pytest.mark.parametrize(
@@ -245,7 +248,7 @@ def test_a_mail_that_no_recipient_gets_is_an_error_before_any_effect(
     ],
 )
 @pytest.mark.parametrize("on_ambiguous", ["fail", "retry"])
-def test_the_servers_answer_decides_whatever_the_mark_says(
+def test_the_servers_answer_decides_with_every_setting(
     server: MailServerUnderTest,
     processor: Make,
     attempt: Attempt,
@@ -274,7 +277,7 @@ def test_a_sender_may_be_refused(
 @pytest.mark.parametrize(
     ("answer", "error"), [("drop", ServerUnreachable), ("451 4.3.0 later", MailDeferred), ("554 5.5.1 no", MailRefused)]
 )
-def test_what_ends_before_the_mail_is_handed_over_leaves_no_doubt(
+def test_a_failure_before_the_handover_leaves_no_doubt(
     server: MailServerUnderTest, processor: Make, attempt: Attempt, answer: str, error: type[Exception]
 ) -> None:
     server.data_command_answers = [answer]
@@ -286,7 +289,7 @@ def test_what_ends_before_the_mail_is_handed_over_leaves_no_doubt(
     assert len(server.mails) == 1
 
 
-def test_an_answer_that_is_none_leaves_it_open_whether_the_mail_was_taken(
+def test_an_invalid_answer_leaves_the_delivery_unknown(
     server: MailServerUnderTest, processor: Make, attempt: Attempt
 ) -> None:
     server.data_answers = ["hello?"]
@@ -296,7 +299,7 @@ def test_an_answer_that_is_none_leaves_it_open_whether_the_mail_was_taken(
 
 @pytest.mark.parametrize("fault", ["drop", "stall"])
 @pytest.mark.parametrize(("on_ambiguous", "error"), [("fail", EffectUnknown), ("retry", AnswerLost)])
-def test_an_answer_that_is_lost_obeys_the_setting(
+def test_a_lost_answer_obeys_the_setting(
     server: MailServerUnderTest,
     processor: Make,
     attempt: Attempt,
@@ -309,18 +312,18 @@ def test_an_answer_that_is_lost_obeys_the_setting(
     context, began = attempt.context(), time.monotonic()
     with pytest.raises(error, match=r"timed out|unexpectedly closed"):
         send(sender, attempt, HELLO, context)
-    assert time.monotonic() - began < 4, "the wait for the answer to a mail has a limit of its own"
+    assert time.monotonic() - began < 4, "the wait for the final answer has a limit of its own"
     assert issubclass(error, PermanentError) == (on_ambiguous == "fail")
     assert attempt.reports.effects == [Effect(on_ambiguous)]
     assert attempt.reports.logs[-1] == ("warning", "nobody knows whether the server took the mail")
     send(sender, attempt, HELLO, Context(context.task_id, 2, attempt.reports, attempt.space))
     first, second = server.mails
-    assert first.message["Message-ID"] == second.message["Message-ID"], "so that the receiver can tell"
+    assert first.message["Message-ID"] == second.message["Message-ID"], (
+        "the receiver can recognise the second copy by the id"
+    )
 
 
-def test_a_mail_for_which_a_letter_beyond_ascii_needs_the_servers_help(
-    serve: Serve, processor: Make, attempt: Attempt
-) -> None:
+def test_an_address_beyond_ascii_needs_smtputf8(serve: Serve, processor: Make, attempt: Attempt) -> None:
     payload = {**HELLO, "to": ["Jürgen <jürgen@bücher.example>"], "subject": "Grüße 🎉"}
     able, unable = serve(), serve(smtputf8=False)
     send(processor(able), attempt, payload)
@@ -334,14 +337,14 @@ def test_a_mail_for_which_a_letter_beyond_ascii_needs_the_servers_help(
     assert unable.mails[0].content.isascii()
 
 
-def test_a_mail_that_the_server_says_is_too_long_is_not_sent(serve: Serve, processor: Make, attempt: Attempt) -> None:
+def test_an_email_over_the_servers_size_limit_is_not_sent(serve: Serve, processor: Make, attempt: Attempt) -> None:
     server = serve(size_limit=2000)
     with pytest.raises(PermanentError, match="takes 2000 at most"):
         send(processor(server), attempt, {**HELLO, "text": "x" * 3000})
     assert (server.mails, attempt.reports.effects) == ([], [])
 
 
-def test_lines_that_begin_with_a_dot_and_long_ones_arrive_as_they_were(
+def test_lines_that_begin_with_a_dot_and_long_ones_arrive_unchanged(
     server: MailServerUnderTest, processor: Make, attempt: Attempt
 ) -> None:
     text = ".\n..x\n.\r\nFrom here\n" + "y" * 5000 + "\nü\n"
@@ -350,8 +353,8 @@ def test_lines_that_begin_with_a_dot_and_long_ones_arrive_as_they_were(
     assert max(map(len, server.mails[0].content.split(b"\r\n"))) <= 998
 
 
-def test_a_large_mail_may_take_longer_than_an_answer_may_also_without_encryption() -> None:
-    content = (b"x" * 76 + b"\r\n") * 160_000  # more than the network holds
+def test_the_transfer_of_a_large_email_may_take_longer_than_an_answer() -> None:
+    content = (b"x" * 76 + b"\r\n") * 160_000  # more than the network buffers
     with slow_server() as (port, taken):
         keys = {
             "host": "127.0.0.1",
@@ -372,7 +375,7 @@ def test_a_large_mail_may_take_longer_than_an_answer_may_also_without_encryption
             ),
             lambda _: None,
         )
-        assert time.monotonic() - began > 1, "it was no slow server"
+        assert time.monotonic() - began > 1, "the server must read slowly"
         server.close()
     assert sent.answer == "250 OK"
     assert taken == [len(content)]
@@ -380,7 +383,7 @@ def test_a_large_mail_may_take_longer_than_an_answer_may_also_without_encryption
 
 @contextmanager
 def slow_server() -> Iterator[tuple[int, list[int]]]:
-    """A server without encryption that takes mails in a few megabytes a second; its port, and how many bytes each had."""
+    """Start a server without encryption that reads a few megabytes a second; yield its port and the sizes received."""
     taken: list[int] = []
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
@@ -403,7 +406,7 @@ def slow_server() -> Iterator[tuple[int, list[int]]]:
 
 
 def _read_slowly(stream: io.BufferedReader) -> int:
-    """Read a mail, and return how many bytes it has."""
+    """Read an e-mail, and return its number of bytes."""
     pace, count, end = threading.Event(), 0, b""
     while not end.endswith(b"\r\n.\r\n"):
         data = stream.read1(1 << 16)
@@ -412,7 +415,7 @@ def _read_slowly(stream: io.BufferedReader) -> int:
     return count - len(b".\r\n")
 
 
-def test_a_kept_connection_is_not_used_by_a_forked_process(
+def test_a_forked_process_does_not_use_the_kept_connection(
     server: MailServerUnderTest, processor: Make, attempt: Attempt
 ) -> None:
     sender = processor(server)
@@ -429,7 +432,7 @@ def test_a_kept_connection_is_not_used_by_a_forked_process(
     assert [server.connections.index(mail.connection) for mail in server.mails] == [0, 1, 0]
 
 
-def test_an_interrupted_conversation_is_not_gone_on_with(
+def test_an_interrupted_conversation_is_not_continued(
     server: MailServerUnderTest, processor: Make, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sender = processor(server)

@@ -1,4 +1,4 @@
-"""Sources that are fetched from real web servers: what comes, what is refused before anything is asked, and what ends in time."""
+"""Sources fetched from real web servers: their bodies, refusals before any request, and time limits."""
 
 import gzip
 import os
@@ -35,7 +35,7 @@ def space(site: Site, tmp_path: Path) -> Space:
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """Addresses by name, in place of the system's: a name of our own with such answers as we want is not to be had otherwise."""
+    """Replace the system's resolver: real names cannot have the addresses that these tests need."""
     known: dict[str, list[str]] = {}
     real = socket.getaddrinfo
 
@@ -57,7 +57,7 @@ def left_over(tmp_path: Path) -> list[Path]:
     return [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-# --- what comes
+# --- bodies
 
 
 def test_a_body_is_an_open_file_without_a_name(site: Site, space: Space, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_body_is_an_open_file_without_a_name(site: Site, space: Space, tmp_pat
     }
 
 
-def test_an_empty_body_and_one_in_chunks_are_bodies_too(site: Site, space: Space) -> None:
+def test_an_empty_body_and_a_chunked_one_are_bodies_too(site: Site, space: Space) -> None:
     site.answers["/empty"] = (200, {}, b"")
     site.answers["/chunks"] = lambda connection: connection.sendall(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
@@ -87,7 +87,7 @@ def test_an_empty_body_and_one_in_chunks_are_bodies_too(site: Site, space: Space
     assert [read(space(), site.url(path)) for path in ("/empty", "/chunks", "/until-closed")] == [b"", b"abcde", b"abc"]
 
 
-def test_nothing_of_the_environment_changes_where_it_goes(
+def test_the_environment_does_not_change_the_destination(
     site: Site, space: Space, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b")
@@ -100,11 +100,11 @@ def test_nothing_of_the_environment_changes_where_it_goes(
     assert "Authorization" not in site.seen[0][1]
 
 
-# --- where it may go
+# --- allowed destinations
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "[::ffff:127.0.0.1]"])
-def test_an_internal_host_is_not_even_called(site: Site, space: Space, host: str) -> None:
+def test_an_internal_host_gets_no_connection(site: Site, space: Space, host: str) -> None:
     site.answers["/"] = (200, {}, b"x")
     with pytest.raises(InputRefused, match="loopback") as refused:
         space(fetch_allow_hosts=()).open_input(site.url("/", host))
@@ -120,7 +120,7 @@ def test_a_host_is_refused_if_one_of_its_addresses_is_internal(
         space().open_input(site.url("/", "mixed.example"))
 
 
-def test_what_is_connected_to_is_the_address_that_was_judged(
+def test_the_connection_goes_to_the_address_that_was_checked(
     site: Site, space: Space, names: dict[str, list[str]]
 ) -> None:
     names["rebound.example"] = ["127.0.0.1"]
@@ -130,7 +130,7 @@ def test_what_is_connected_to_is_the_address_that_was_judged(
     assert site.seen[0][1]["Host"] == f"rebound.example:{site.port}"
 
 
-def test_the_next_address_is_tried_where_the_first_does_not_answer(
+def test_the_next_address_is_tried_if_the_first_does_not_answer(
     site: Site, space: Space, names: dict[str, list[str]]
 ) -> None:
     names["two.example"] = ["127.0.0.99", "127.0.0.1"]
@@ -157,7 +157,7 @@ def test_the_next_address_is_tried_where_the_first_does_not_answer(
         ("/missing", "http://127.0.0.1:{port}/missing", "its server answers 404"),
     ],
 )
-def test_a_redirect_is_judged_like_the_first_url_and_both_are_named(
+def test_a_redirect_is_checked_like_the_first_url_and_both_are_named(
     site: Site, space: Space, names: dict[str, list[str]], target: str, named: str, reason: str
 ) -> None:
     names["internal.example"] = ["10.0.0.1"]
@@ -173,14 +173,14 @@ def test_a_redirect_is_judged_like_the_first_url_and_both_are_named(
 @pytest.mark.parametrize(
     "answer", [(404, {}, b""), (503, {}, b""), (200, {"Content-Encoding": "gzip"}, b"x"), (200, {}, b"x" * 11)]
 )
-def test_no_error_tells_the_secrets_of_a_signed_url(site: Site, space: Space, answer: Any) -> None:
+def test_no_error_shows_the_secrets_of_a_signed_url(site: Site, space: Space, answer: Any) -> None:
     site.answers["/a?X-Amz-Signature=secret"] = answer
     with pytest.raises((InputRefused, FilesUnavailable), match=r"/a\?X-Amz-Signature=…: ") as failed:
         space(fetch_max_bytes=10).open_input(site.url("/a?X-Amz-Signature=secret"))
     assert "secret" not in str(failed.value)
 
 
-def test_no_error_tells_a_password(space: Space) -> None:
+def test_no_error_shows_a_password(space: Space) -> None:
     with pytest.raises(InputRefused, match="a user name or password is not allowed") as refused:
         space().open_input("https://ada:secret@example.org/a")
     assert "secret" not in str(refused.value)
@@ -192,14 +192,14 @@ def test_a_redirect_is_followed(site: Site, space: Space, status: int) -> None:
     assert read(space(), site.url("/from")) == b"there"
 
 
-def test_no_redirect_is_followed_where_none_is_allowed(site: Site, space: Space) -> None:
+def test_no_redirect_is_followed_if_none_is_allowed(site: Site, space: Space) -> None:
     site.answers |= {"/from": (301, {"Location": "/to"}, b""), "/to": (200, {}, b"there")}
     with pytest.raises(InputRefused, match="more than 0 times"):
         space(fetch_max_redirects=0).open_input(site.url("/from"))
     assert site.paths == ["/from"]
 
 
-# --- what goes wrong
+# --- faults
 
 
 @pytest.mark.parametrize("status", [204, 206, 300, 304, 400, 401, 403, 404, 405, 410, 451])
@@ -226,7 +226,7 @@ def test_an_answer_that_may_change_is_worth_a_retry(site: Site, space: Space, st
         b"",
     ],
 )
-def test_an_answer_that_is_cut_off_or_none_is_worth_a_retry_and_leaves_nothing(
+def test_a_cut_or_invalid_answer_is_worth_a_retry_and_leaves_no_file(
     site: Site, space: Space, tmp_path: Path, answer: bytes
 ) -> None:
     site.answers["/"] = lambda connection: connection.sendall(answer)
@@ -235,9 +235,7 @@ def test_an_answer_that_is_cut_off_or_none_is_worth_a_retry_and_leaves_nothing(
     assert left_over(tmp_path) == []
 
 
-def test_a_host_that_does_not_answer_is_worth_a_retry_and_one_that_is_none_is_not(
-    site: Site, space: Space, names: dict[str, list[str]]
-) -> None:
+def test_a_host_that_does_not_answer_is_worth_a_retry(site: Site, space: Space, names: dict[str, list[str]]) -> None:
     names["gone.example"] = ["127.0.0.99"]
     with pytest.raises(FilesUnavailable, match="refused"):
         space().open_input(site.url("/", "gone.example"))
@@ -246,7 +244,7 @@ def test_a_host_that_does_not_answer_is_worth_a_retry_and_one_that_is_none_is_no
         space().open_input(site.url("/", "none.example"))
 
 
-def test_a_body_over_the_limit_is_refused_by_its_announced_length_and_by_its_own(
+def test_a_body_over_the_limit_is_refused_by_its_announced_and_its_actual_length(
     site: Site, space: Space, tmp_path: Path
 ) -> None:
     bomb = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + 20 * (b"100\r\n" + b"x" * 256 + b"\r\n")
@@ -263,19 +261,19 @@ def test_a_body_over_the_limit_is_refused_by_its_announced_length_and_by_its_own
     assert left_over(tmp_path) == []
 
 
-def test_a_packed_body_is_refused_since_it_could_unpack_to_anything(site: Site, space: Space) -> None:
+def test_a_compressed_body_is_refused_because_its_size_is_unknown(site: Site, space: Space) -> None:
     site.answers["/"] = (200, {"Content-Encoding": "gzip"}, gzip.compress(b"0" * 10_000_000))
     with pytest.raises(InputRefused, match=r"compressed body \(gzip\)"):
         space().open_input(site.url("/"))
 
 
-# --- what takes too long
+# --- time limits
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
 
 
 @pytest.mark.parametrize("first", [HEAD, b"HTTP/1.1 200 OK\r\nX-Long: "])
-def test_a_trickle_ends_with_the_time_of_the_whole(site: Site, space: Space, first: bytes) -> None:
+def test_a_trickle_ends_at_the_limit_of_the_whole_fetch(site: Site, space: Space, first: bytes) -> None:
     site.answers["/"] = site.trickle(first)
     with Clock() as clock, pytest.raises(FilesUnavailable, match="within 1 s"):
         space(fetch_timeout_seconds=1).open_input(site.url("/"))
@@ -283,14 +281,14 @@ def test_a_trickle_ends_with_the_time_of_the_whole(site: Site, space: Space, fir
 
 
 @pytest.mark.parametrize("first", [HEAD + b"abc", b""])
-def test_silence_ends_sooner(site: Site, space: Space, first: bytes) -> None:
+def test_silence_ends_earlier(site: Site, space: Space, first: bytes) -> None:
     site.answers["/"] = site.silence(first)
     with Clock() as clock, pytest.raises(FilesUnavailable, match=r"silent for 0\.5 s"):
         space(fetch_silence_seconds=0.5).open_input(site.url("/"))
     assert clock.seconds < 3
 
 
-def test_name_resolution_is_waited_for_no_longer_than_anything_else(
+def test_name_resolution_has_the_same_limit_as_other_waits(
     site: Site, space: Space, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end = threading.Event()
@@ -302,12 +300,12 @@ def test_name_resolution_is_waited_for_no_longer_than_anything_else(
 
 
 class Interrupt(BaseException):
-    """As the worker's: no Exception."""
+    """Derive from BaseException, as the worker's interrupt does."""
 
 
 @pytest.fixture
 def interrupted() -> Iterator[None]:
-    """A signal comes in a moment, and its handler raises."""
+    """Send this process a signal in a moment, whose handler raises."""
 
     def handle(*_: object) -> None:
         raise Interrupt
@@ -339,7 +337,7 @@ def test_a_time_limit_or_a_cancel_ends_a_fetch(
 
 @pytest.fixture
 def authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> trustme.CA:
-    """An authority that the system trusts."""
+    """Return an authority that the system trusts."""
     made = trustme.CA()
     made.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
@@ -348,7 +346,7 @@ def authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> trustme.CA:
 
 @pytest.fixture
 def secure(authority: trustme.CA) -> Iterator[Site]:
-    """A site whose certificate is for files.example."""
+    """Start a site whose certificate is for files.example."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("files.example").configure_cert(context)
     made = Site(context)
@@ -356,7 +354,7 @@ def secure(authority: trustme.CA) -> Iterator[Site]:
     made.close()
 
 
-def test_the_certificate_is_checked_by_the_hosts_name_although_the_address_is_connected_to(
+def test_the_certificate_is_checked_against_the_hosts_name_and_not_its_address(
     secure: Site, space: Space, names: dict[str, list[str]], site: Site
 ) -> None:
     names |= {"files.example": ["127.0.0.1"], "other.example": ["127.0.0.1"]}

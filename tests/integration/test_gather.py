@@ -1,4 +1,4 @@
-"""Group commit on a real store: who shares a commit, and what happens to a group whose members or leader fail."""
+"""Group commit on a real store: shared commits, and groups whose members or leader fail."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -17,7 +17,7 @@ from tests.support.fix_store import World
 
 
 class Line:
-    """A gather on the store, whose commits a test can hold; it counts them."""
+    """A gather on the store that counts its commits; a test can hold them."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -45,7 +45,7 @@ class Line:
         return task.task_id, greenlet
 
     def held(self, count: int) -> list[tuple[str, gevent.Greenlet]]:
-        """Submit so many: the first is in its commit and held there, the others wait."""
+        """Submit this many: the first is held in its commit, the others wait."""
         self.gate.clear()
         return [self.submit() for _ in range(count)]
 
@@ -66,7 +66,7 @@ def there(line: Line, *task_ids: str) -> bool:
     return line.world.store.reads.existing(task_ids) == set(task_ids)
 
 
-def test_one_that_comes_alone_commits_at_once(line: Line) -> None:
+def test_a_submit_that_comes_alone_commits_at_once(line: Line) -> None:
     first, greenlet = line.submit()
     greenlet.get(timeout=5)
     assert line.groups == [[first]]
@@ -74,7 +74,7 @@ def test_one_that_comes_alone_commits_at_once(line: Line) -> None:
     assert line.told == [first]
 
 
-def test_those_that_arrive_meanwhile_share_the_next_commit(line: Line) -> None:
+def test_submits_that_arrive_during_a_commit_share_the_next_one(line: Line) -> None:
     submits = line.held(20)
     line.release(*(greenlet for _, greenlet in submits))
     ids = [task_id for task_id, _ in submits]
@@ -84,14 +84,14 @@ def test_those_that_arrive_meanwhile_share_the_next_commit(line: Line) -> None:
     assert sorted(line.told) == sorted(ids)
 
 
-def test_a_group_has_a_bound_and_those_beyond_it_follow(line: Line) -> None:
+def test_a_group_is_limited_in_number_and_the_rest_follows(line: Line) -> None:
     submits = line.held(GROUP_LIMIT + 10)
     line.release(*(greenlet for _, greenlet in submits))
     assert [len(group) for group in line.groups] == [1, GROUP_LIMIT, 9]
     assert there(line, *(task_id for task_id, _ in submits))
 
 
-def test_a_group_has_a_bound_in_bytes(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_is_limited_in_bytes(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gather, "GROUP_BYTES", 250)
     payload = '"' + "x" * 98 + '"'
     line.gate.clear()
@@ -101,14 +101,14 @@ def test_a_group_has_a_bound_in_bytes(line: Line, monkeypatch: pytest.MonkeyPatc
     assert there(line, *(task_id for task_id, _ in submits))
 
 
-def test_the_queue_has_a_bound_in_bytes(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_queue_is_limited_in_bytes(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gather, "WAITING_BYTES", 250)
     payload = '"' + "x" * 98 + '"'
     line.gate.clear()
     submits = [line.submit(payload) for _ in range(4)]
     refused = submits.pop()[1]
     assert isinstance(refused.exception, StoreUnavailable)
-    submits[2][1].kill()  # one that waits no longer makes room
+    submits[2][1].kill()  # a waiter that is gone makes room
     submits[2] = line.submit(payload)
     line.release(*(greenlet for _, greenlet in submits))
     assert there(line, *(task_id for task_id, _ in submits))
@@ -144,7 +144,7 @@ def test_an_unexpected_error_of_one_member_fails_it_alone(line: Line) -> None:
     ] * 2
 
 
-def test_a_store_that_is_away_fails_the_group_and_the_next_one_is_tried(line: Line) -> None:
+def test_an_unreachable_store_fails_the_group_and_the_next_one_is_tried(line: Line) -> None:
     submits = line.held(5)
 
     def before() -> None:
@@ -160,7 +160,7 @@ def test_a_store_that_is_away_fails_the_group_and_the_next_one_is_tried(line: Li
     assert there(line, last)
 
 
-def test_a_leader_that_is_killed_in_its_commit_hands_over(line: Line) -> None:
+def test_a_leader_killed_in_its_commit_hands_over(line: Line) -> None:
     submits = line.held(4)
     submits[0][1].kill(block=False)
     gevent.sleep(0)
@@ -169,7 +169,7 @@ def test_a_leader_that_is_killed_in_its_commit_hands_over(line: Line) -> None:
     assert all(greenlet.successful() for _, greenlet in submits[1:])
 
 
-def test_a_leader_that_is_killed_after_its_commit_landed_stores_nobody_twice(line: Line) -> None:
+def test_a_leader_killed_after_its_commit_stores_no_task_twice(line: Line) -> None:
     first = line.held(1)
     group = [line.submit() for _ in range(4)]
     leader = group[0][1]
@@ -177,7 +177,7 @@ def test_a_leader_that_is_killed_after_its_commit_landed_stores_nobody_twice(lin
     def after() -> None:
         if len(line.groups) == 2:
             leader.kill(block=False)
-            gevent.sleep(0)  # killed here: the rows are there, and nobody was told
+            gevent.sleep(0)  # killed here: the rows are stored, and no submit has its answer
 
     line.after = after
     line.release(*(greenlet for _, greenlet in first + group))
@@ -187,7 +187,7 @@ def test_a_leader_that_is_killed_after_its_commit_landed_stores_nobody_twice(lin
     assert line.world.store.reads.audit(None, 1000).violations == []
 
 
-def test_one_that_is_killed_while_it_waits_is_not_waited_for(line: Line) -> None:
+def test_a_submit_killed_while_it_waits_delays_no_other(line: Line) -> None:
     submits = line.held(4)
     killed, greenlet = submits.pop(1)
     greenlet.kill(timeout=5)
@@ -196,13 +196,13 @@ def test_one_that_is_killed_while_it_waits_is_not_waited_for(line: Line) -> None
     assert not there(line, killed)
 
 
-def test_one_that_is_killed_when_it_was_just_promoted_passes_the_lead_on(line: Line) -> None:
+def test_a_submit_killed_right_after_its_promotion_hands_over_the_lead(line: Line) -> None:
     submits = line.held(4)
     promoted = submits[1][1]
 
     def after() -> None:
         if len(line.groups) == 1:
-            # in the loop's turn before that in which it would be woken to lead
+            # in the turn of the loop before the one that would wake it to lead
             get_hub().loop.run_callback(promoted.throw, gevent.GreenletExit)
 
     line.after = after
@@ -215,7 +215,7 @@ def test_one_that_is_killed_when_it_was_just_promoted_passes_the_lead_on(line: L
     assert there(line, last)
 
 
-def test_a_wait_has_an_end_and_so_has_the_queue(line: Line) -> None:
+def test_a_wait_and_the_queue_are_limited(line: Line) -> None:
     line.gather = Gather(line._insert, line._committed, 0.0)
     submits = line.held(WAITING_LIMIT + 1)
     _, beyond = line.submit()

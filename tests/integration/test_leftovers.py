@@ -1,4 +1,4 @@
-"""The keeper's chore over what workers left, with the rows of workers as they may stand: dead, living, and not there."""
+"""The keeper's chore for files that workers left, with rows of dead, living and unknown workers."""
 
 import os
 import time
@@ -24,7 +24,7 @@ def _dead(world: World) -> str:
 
 
 def _leave(directory: Path, owner: str, stored: str = "") -> Path:
-    """Make a folder as a worker that was killed leaves it."""
+    """Make a folder as a killed worker leaves it."""
     folder = directory / "tmp" / owner
     (folder / "task.abc").mkdir(parents=True)
     (folder / "task.abc" / "film").write_text("x")
@@ -33,7 +33,7 @@ def _leave(directory: Path, owner: str, stored: str = "") -> Path:
     return folder
 
 
-def test_only_what_a_worker_left_that_is_marked_dead_goes(world: World, tmp_path: Path) -> None:
+def test_only_the_leftovers_of_workers_marked_dead_are_removed(world: World, tmp_path: Path) -> None:
     prune = Prune(world.store, FileSpace(FilesSection(directory=tmp_path)), load(None, {}))
     dead, living, unknown, unknown_and_old = (
         _leave(tmp_path, owner) for owner in (_dead(world), world.worker(), uuid7(), uuid7())
@@ -46,7 +46,7 @@ def test_only_what_a_worker_left_that_is_marked_dead_goes(world: World, tmp_path
     assert [folder.exists() for folder in (dead, living, unknown, unknown_and_old)] == [False, True, True, False]
 
 
-def test_what_cannot_be_removed_now_keeps_nothing_else(world: World, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_removed_now_does_not_stop_the_chore(world: World, tmp_path: Path) -> None:
     away = FilesSection(
         directory=tmp_path,
         store="s3",
