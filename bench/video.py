@@ -28,14 +28,14 @@ from dtqs.config import FilesSection
 from dtqs.files import FileSpace
 from dtqs.processors.base import Context, Json
 from dtqs.processors.video import VideoProcessor
-from dtqs.processors.video.command import place
+from dtqs.processors.video.command import fd_path
 from dtqs.processors.video.container import recognise
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import VideoOutput, VideoPayload
 from dtqs.processors.video.settings import VideoSettings
+from dtqs.processors.video.single_file import SingleFile
 from dtqs.processors.video.sources import Sources
 from dtqs.processors.video.studio import Programs, Studio
-from dtqs.processors.video.takes import Take
 from dtqs.task import Effect
 from dtqs.turn import Turn
 from dtqs.uuid7 import uuid7
@@ -107,10 +107,10 @@ class Alone:
                 programs = Programs(VideoSettings(), context.work_dir())
                 container = recognise(file)
                 film = programs.probe(file, container)
-                reel = programs.reel(file, container, film)
-                studio = Studio(programs, context, sources, file, container, film, reel, programs.encoders())
-                words = Take(studio, VideoOutput.model_validate(OUTPUT), Meter(context.progress, [1])).command(made)
-                names = {place(file): self._payload.source.removeprefix("file:"), place(made): str(target)}
+                timeline = programs.timeline(file, container, film)
+                studio = Studio(programs, context, sources, file, container, film, timeline, programs.encoders())
+                words = SingleFile(studio, VideoOutput.model_validate(OUTPUT), Meter(context.progress, [1])).command(made)
+                names = {fd_path(file): self._payload.source.removeprefix("file:"), fd_path(made): str(target)}
         finally:
             context.close()
         return shlex.join([names.get(word, word) for word in words])

@@ -84,7 +84,7 @@ def test_a_part_is_cut_out_to_the_picture(run: Run, sources: Path) -> None:
     assert output["duration_seconds"] == 1.0
     assert near(picture_at(path, 0.3), (0.5, 0.5), "black")
     assert near(picture_at(path, 0.5), (0.5, 0.5), "white")
-    with pytest.raises(PermanentError, match=r"start_seconds is 5, and the film ends at 2\.0"):
+    with pytest.raises(PermanentError, match=r"start_seconds is 5, but the video ends at 2\.0"):
         run(turning, {"start_seconds": 5})
 
 
@@ -199,11 +199,11 @@ def test_a_watermark_stands_where_it_was_put(run: Run, source: Path, sources: Pa
     assert near(seen, (0.1, 0.3), "red")
     assert near(seen, (0.4, 0.1), "red")
     (sources / "mark.png").write_bytes(b"%!PS")
-    with pytest.raises(PermanentError, match="the watermark is no picture"):
+    with pytest.raises(PermanentError, match="the watermark cannot be read as an image"):
         run(source, {"watermark": {"source": f"file:{sources}/mark.png"}, **FAST})
     Image.new("L", (1, 60_000_000 // 40)).save(sources / "tall.png")
     with pytest.raises(
-        PermanentError, match="the watermark would have 96 × 144000000 pixels on the film; allowed are 40000000"
+        PermanentError, match="the watermark would have 96 × 144000000 pixels on the video; allowed are 40000000"
     ):
         run(source, {"watermark": {"source": f"file:{sources}/tall.png", "width_fraction": 1}, **FAST})
 

@@ -262,7 +262,9 @@ def test_the_default_track_is_taken_and_a_track_of_an_unread_codec_fails_only_wh
     flash = ("-f", "lavfi", "-i", "sine=440:d=0.4:r=22050", "-c:v", "flv1", "-c:a", "nellymoser", "-ac", "1")
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x36:d=0.4:r=5", *flash, sources / "flash.flv")
     assert len(run(sources / "flash.flv", {"format": "poster"}, {"mute": True, **FAST})) == 2
-    with pytest.raises(PermanentError, match="audio track 0 is nellymoser, which is not read here: allowed are AAC"):
+    with pytest.raises(
+        PermanentError, match="audio track 0 has the codec nellymoser, which is not supported: allowed are AAC"
+    ):
         run(sources / "flash.flv", FAST)
 
 

@@ -13,7 +13,9 @@ import pytest
 
 from dtqs.errors import PermanentError, TransientError
 from dtqs.jail import Jail, Offer
-from dtqs.processors.video.ffmpeg import Bounds, EncodeProgress, Ffmpeg
+from dtqs.processors.video.ffmpeg import Ffmpeg
+from dtqs.processors.video.ffmpeg_output import EncodeProgress
+from dtqs.processors.video.launch import Bounds
 from dtqs.sandbox.processes import family
 from tests.support.films import film
 from tests.support.helpers import eventually
@@ -90,7 +92,7 @@ def test_an_interrupt_kills_it_and_all_that_it_started(
 
 def test_it_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     script = (
-        "from pathlib import Path; from dtqs.processors.video.ffmpeg import Bounds, Ffmpeg\n"
+        "from pathlib import Path; from dtqs.processors.video.ffmpeg import Ffmpeg; from dtqs.processors.video.launch import Bounds\n"
         "Ffmpeg(Path.cwd(), Bounds(4 << 30, 60, 1 << 30, 100.0)).run(['sh', '-c', 'echo $$ > pid; exec sleep 100'])"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -105,7 +107,7 @@ def test_it_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
 def test_nothing_is_loaded_between_fork_and_exec(tmp_path: Path) -> None:
     """A thread of the worker may hold the loader's lock in that moment, and nobody would ever release it in the child."""
     script = (
-        "import os, sys; from pathlib import Path; from dtqs.processors.video.ffmpeg import Bounds, Ffmpeg\n"
+        "import os, sys; from pathlib import Path; from dtqs.processors.video.ffmpeg import Ffmpeg; from dtqs.processors.video.launch import Bounds\n"
         "parent, told = os.getpid(), os.open('told', os.O_WRONLY | os.O_CREAT | os.O_APPEND)\n"
         "sys.addaudithook(lambda name, _: os.write(told, name.encode() + b' ') if os.getpid() != parent else None)\n"
         "Ffmpeg(Path.cwd(), Bounds(4 << 30, 60, 1 << 30, 100.0)).run(['true'])"
@@ -124,7 +126,7 @@ def test_it_is_stopped_when_no_picture_is_made(
     writer = os.open(tmp_path / "pipe", os.O_RDWR)
     began = time.monotonic()
     try:
-        with pytest.raises(PermanentError, match="nothing came out of the encoder for 1 s"):
+        with pytest.raises(PermanentError, match="made no progress for 1 s"):
             programs.run(
                 [
                     "ffmpeg",
@@ -151,7 +153,7 @@ def test_one_that_holds_pictures_back_lives_while_it_works_on_them(programs: Ffm
     works = [sys.executable, "-c", "import time\nwhile time.process_time() < 2.5: pass"]
     programs.run(works, holds_back=True)
     for command, holds_back in ((works, False), (["sleep", "100"], True)):
-        with pytest.raises(PermanentError, match="nothing came out of the encoder for 1 s"):
+        with pytest.raises(PermanentError, match="made no progress for 1 s"):
             programs.run(command, holds_back=holds_back)
 
 
@@ -164,7 +166,7 @@ def test_a_full_disk_and_a_kill_are_worth_a_retry_and_the_rest_is_not(programs: 
             programs.run(["sh", "-c", f"kill -{name} $$"])
     with pytest.raises(PermanentError, match="died of SIGSEGV"):
         programs.run(["sh", "-c", "kill -SEGV $$"])
-    with pytest.raises(PermanentError, match=r"failed with status 1; its last words: .*No such file"):
+    with pytest.raises(PermanentError, match=r"failed with status 1; its last lines: .*No such file"):
         programs.run(["ffmpeg", "-v", "error", "-i", "missing.mp4", "-f", "null", "-"])
 
 
@@ -173,7 +175,7 @@ def test_what_it_says_is_kept_short_and_plain(programs: Ffmpeg) -> None:
         programs.run(["sh", "-c", r"yes 'many words' | head -c 1000000 >&2; printf '\033[31mlast\n' >&2; exit 3"])
     assert len(str(error.value)) < 6000
     assert str(error.value).endswith("[31mlast")
-    with pytest.raises(PermanentError, match="says more of itself"):
+    with pytest.raises(PermanentError, match="description of the file is longer"):
         programs.ask(["sh", "-c", "yes | head -c 20000000"])
 
 

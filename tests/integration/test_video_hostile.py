@@ -85,7 +85,7 @@ def test_a_playlist_that_is_called_a_film_reads_no_file_and_calls_nobody(
     secret = film(tmp_path / "secret.mp4") if name == "hls" else tmp_path / "secret.mp4"
     attack = sources / "film.mp4"
     attack.write_text(attacks(secret, listener.url)[name], encoding="utf-8")
-    with pytest.raises(PermanentError, match="not a film") as error:
+    with pytest.raises(PermanentError, match="not a supported video") as error:
         run(attack, {})
     assert str(secret) not in str(error.value)
     # and were it taken for a film: no demuxer but the one that is named, and no other file
@@ -102,7 +102,7 @@ def test_subtitles_that_are_a_playlist_read_nothing(
     shutil.copy(clip, sources / "film.mp4")
     for text in attacks(tmp_path / "secret", listener.url).values():
         (sources / "text.srt").write_text(text, encoding="utf-8")
-        with pytest.raises(PermanentError, match="subtitles are of no kind"):
+        with pytest.raises(PermanentError, match="format of the subtitles is not supported"):
             run(sources / "film.mp4", {"subtitles": {"source": f"file:{sources}/text.srt"}})
     assert not listener.was_called()
 
@@ -114,7 +114,7 @@ def test_a_films_own_subtitles_that_are_too_much_are_not_read_into_the_worker(
     ffmpeg("-i", clip, "-i", sources / "text.srt", "-c", "copy", "-c:s", "srt", sources / "film.mkv")
     assert run(sources / "film.mkv", {"subtitles": {"mode": "carry"}, **FAST})
     monkeypatch.setattr("dtqs.processors.video.storing._TEXT_BYTES", 2000)
-    with pytest.raises(PermanentError, match="the subtitles come to"):
+    with pytest.raises(PermanentError, match="the subtitles are longer"):
         run(sources / "film.mkv", {"subtitles": {"mode": "carry"}, **FAST})
 
 
@@ -173,7 +173,7 @@ def test_a_film_whose_data_is_said_to_be_in_another_file_is_not_believed(
     assert near(picture_at(attack, 0, "-enable_drefs", "1", "-use_absolute_path", "1"), (0.5, 0.5), "red"), (
         "the attack is none"
     )
-    with pytest.raises(PermanentError, match="the film is cut short or broken"):
+    with pytest.raises(PermanentError, match="the source is cut short or broken"):
         run(attack, FAST)
 
 
@@ -196,20 +196,20 @@ def test_a_film_that_ends_before_it_can_be_read_is_called_incomplete(
     path = sources / name
     ffmpeg("-i", clip, "-c", "copy", path)  # an mp4 whose index stands at its end
     path.write_bytes(path.read_bytes()[:600])
-    with pytest.raises(PermanentError, match="the film is incomplete: its file is cut short, or was never finished"):
+    with pytest.raises(PermanentError, match="the video is incomplete: its file is cut short, or was never finished"):
         run(path, FAST)
 
 
 @pytest.mark.parametrize(
     ("settings", "output", "words"),
     [
-        ({"max_duration_seconds": 1}, {}, "takes 2 s; allowed are 1"),
+        ({"max_duration_seconds": 1}, {}, "lasts 2 s; allowed are 1"),
         ({"max_pixels": 6000}, {}, "96 × 64 pixels; allowed are 6000 in all"),
         ({"max_streams": 1}, {}, "stream"),
         ({"max_source_bytes": 1000}, {}, "bytes; allowed are 1000"),
         ({"max_pixels": 7000}, {"width": 200, "enlarge": True}, "would have 200 × 134 pixels"),
-        ({"max_output_bytes": 1000}, FAST, "longer than 1000 bytes, which is the limit"),
-        ({"max_memory_bytes": 1 << 30}, {"width": 6000, "enlarge": True}, "of memory, which is the limit"),
+        ({"max_output_bytes": 1000}, FAST, "larger than 1000 bytes, the limit max_output_bytes"),
+        ({"max_memory_bytes": 1 << 30}, {"width": 6000, "enlarge": True}, "of memory, the limit max_memory_bytes"),
         ({"ffmpeg": "no-such-ffmpeg"}, {}, "no-such-ffmpeg is not installed"),
     ],
 )
@@ -232,17 +232,17 @@ def test_a_film_of_which_nothing_is_there_says_so(run: Run, clip: Path, sources:
     ffmpeg("-i", clip, "-an", "-c", "copy", sources / "mute.mp4")
     shutil.copy(clip, sources / "film.mp4")
     for source, output, words in (
-        ("sound.m4a", {}, "no picture, only sound"),
-        ("mute.mp4", {"format": "mp3"}, "has no sound"),
+        ("sound.m4a", {}, "no video track, only audio"),
+        ("mute.mp4", {"format": "mp3"}, "has no audio track"),
         ("mute.mp4", {"audio_track": 1}, "the source has no audio track 1, counted from 0: it has none"),
         ("film.mp4", {"audio_track": 1}, "the source has no audio track 1, counted from 0: it has only track 0"),
-        ("film.mp4", {"subtitles": {"track": 2}}, "the film has no subtitle track 2, counted from 0: it has none"),
+        ("film.mp4", {"subtitles": {"track": 2}}, "the source has no subtitle track 2, counted from 0: it has none"),
         (
             "mute.mp4",
             {"crop": {"x": 90, "y": 0, "width": 50, "height": 50}},
-            "outside of the picture, which has 96 × 64 pixels",
+            "outside of the frame, which has 96 × 64 pixels",
         ),
-        ("mute.mp4", {"format": "png", "at_seconds": 9}, "the film ends at 2"),
+        ("mute.mp4", {"format": "png", "at_seconds": 9}, "the video ends at 2"),
     ):
         with pytest.raises(PermanentError, match=words):
             run(sources / source, output)

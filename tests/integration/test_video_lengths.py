@@ -7,7 +7,7 @@ import pytest
 
 from dtqs.errors import PermanentError
 from dtqs.processors.video.command import TimeSpan
-from dtqs.processors.video.cut import Cut
+from dtqs.processors.video.excerpt import Excerpt
 from dtqs.processors.video.studio import Source, Studio
 from tests.integration.test_video_time import FAST, PART, SMALL, STREAM, WEBM, ends, media
 from tests.support.films import Run, ffmpeg, film, opened, runner, times
@@ -62,7 +62,7 @@ def test_a_film_that_does_not_say_its_length_is_measured(run: Run, sources: Path
     made = run(sources / name, PART, *others)
     assert made[0][0]["duration_seconds"] == pytest.approx(2, abs=0.1)
     assert [output["tiles"] for output, _ in made[1:2]] == [3][: len(others)]
-    with pytest.raises(PermanentError, match=r"takes 3 s; allowed are 2"):
+    with pytest.raises(PermanentError, match=r"lasts 3 s; allowed are 2"):
         run(sources / name, FAST, max_duration_seconds=2)
 
 
@@ -97,7 +97,7 @@ def test_a_film_that_lacks_its_end_is_told_before_it_is_encoded(
     for output in outputs:
         with pytest.raises(
             PermanentError,
-            match=r"the film is cut short or broken: its (picture|sound) goes on to 4\.\d+ s by its index, and ends at",
+            match=r"the source is cut short or broken: by its index its (video|audio) ends at 4\.\d+ s, but the data ends at",
         ):
             run(clip, output)
 
@@ -105,12 +105,12 @@ def test_a_film_that_lacks_its_end_is_told_before_it_is_encoded(
 def test_an_encode_that_lost_its_end_is_a_failure(run: Run, sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip, reading = film(sources / "film.mp4", seconds=4), Studio.source
 
-    def shorter(studio: Studio, part: Cut | TimeSpan) -> Source:
+    def shorter(studio: Studio, part: Excerpt | TimeSpan) -> Source:
         source = reading(studio, part)
         source.made.node.kwargs["t"] = "2.0"
         return source
 
     monkeypatch.setattr(Studio, "source", shorter)
     for output in (FAST, {"format": "mp3"}, STREAM, WEBM):
-        with pytest.raises(PermanentError, match=r"its (picture|sound) ends at 2\.\d+ s, not at 4\.00 s"):
+        with pytest.raises(PermanentError, match=r"its (video|audio) ends at 2\.\d+ s, not at 4\.00 s"):
             run(clip, output)

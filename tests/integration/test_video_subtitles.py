@@ -57,7 +57,7 @@ def test_subtitles_with_styles_regions_and_settings_keep_their_cues(run: Run, so
     pictures = frames(made[-1][1])
     assert pictures[12].tobytes() != pictures[30].tobytes()
     (source.parent / "text.vtt").write_text("WEBVTT\n\nSTYLE\n::cue{}\n")
-    with pytest.raises(PermanentError, match="the subtitles hold no cue"):
+    with pytest.raises(PermanentError, match="the subtitles have no cue"):
         run(source, {"subtitles": text, **FAST})
 
 

@@ -258,7 +258,7 @@ def test_a_part_behind_the_end_of_a_track_is_a_film_all_the_same(run: Run, sourc
     made = run(short_sound, part | FAST, part | STREAM)
     assert ends(media(made, "o0")) == [pytest.approx([2], abs=0.05)], "without sound"
     assert [output["name"] for output, _ in made[1:]] == ["o1", "o1/48p.m3u8", "o1/48p.m4s"]
-    with pytest.raises(PermanentError, match=r"start_seconds is 3, and the film ends at 2\."):
+    with pytest.raises(PermanentError, match=r"start_seconds is 3, but the video ends at 2\."):
         run(short_sound, part | {"format": "mp3"})
     stills = (
         {"format": "png", "at_seconds": 5},

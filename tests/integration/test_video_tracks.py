@@ -50,7 +50,7 @@ def test_lengths_go_by_the_track_that_an_output_takes(run: Run, sources: Path) -
     assert [output["duration_seconds"] for output, _ in films] == pytest.approx([1, 1, 1], abs=0.05)
     assert (picture["width"], listing["tiles"]) == (64, 1)
     for output in ({"format": "png", "at_seconds": 3.5}, {"start_seconds": 3, **FAST}):
-        with pytest.raises(PermanentError, match=r"and the film ends at 1\.0"):
+        with pytest.raises(PermanentError, match=r"but the video ends at 1\.0"):
             run(source, {**SHORT, **output})
     films = run(sources / "two.mp4", FAST, SHORT | FAST)
     assert [output["duration_seconds"] for output, _ in films] == pytest.approx([4, 1], abs=0.05)
@@ -60,7 +60,7 @@ def test_every_picture_track_that_an_output_takes_is_judged(
     run: Run, sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = sources / "two.mp4"
-    with pytest.raises(PermanentError, match="takes 4 s; allowed are 2"):
+    with pytest.raises(PermanentError, match="lasts 4 s; allowed are 2"):
         run(source, LONG | FAST, max_duration_seconds=2)
     assert run(source, LONG | FAST, max_pixels=64 * 36)[0][0]["width"] == 64, (
         "a large track that nobody takes harms nobody"
@@ -69,13 +69,13 @@ def test_every_picture_track_that_an_output_takes_is_judged(
     monkeypatch.setattr(Studio, "source", lambda *_: pytest.fail("it was read"))
     for output in ({**FAST}, {"format": "png"}, {"format": "gif"}, {"format": "hls"}, {"format": "sprite"}):
         with pytest.raises(
-            PermanentError, match="the film's video track 0 has 128 × 72 pixels; allowed are 2304 in all"
+            PermanentError, match="the source's video track 0 has 128 × 72 pixels; allowed are 2304 in all"
         ):
             run(source, {**LONG, "format": "png", "width": 16}, SHORT | output, max_pixels=64 * 36)
 
 
 def test_a_track_that_is_longer_than_its_index_says_is_too_long(run: Run, sources: Path) -> None:
-    with pytest.raises(PermanentError, match="takes 4 s; allowed are 2"):
+    with pytest.raises(PermanentError, match="lasts 4 s; allowed are 2"):
         run(sources / "live.mkv", SHORT | FAST, LONG | FAST | {"end_seconds": 3}, max_duration_seconds=2)
 
 
@@ -95,7 +95,7 @@ def test_sound_is_taken_by_its_language_and_a_codec_that_is_not_read_is_told_wit
         sources / "three.mkv", {"audio_language": "de", **FAST}, {"format": "mp3", "audio_language": "en"}
     )
     assert (german[0]["audio_channels"], sound[0]["audio_channels"]) == (2, 1)
-    with pytest.raises(PermanentError, match="the film's audio track 2 is tta, which is not read here"):
+    with pytest.raises(PermanentError, match="the source's audio track 2 has the codec tta, which is not supported"):
         run(sources / "three.mkv", {"format": "mp3", "audio_language": "fr"})
     with pytest.raises(PermanentError, match="language nl: track 0 is eng, track 1 is ger, track 2 is fre"):
         run(sources / "three.mkv", {"audio_language": "nl", **FAST})

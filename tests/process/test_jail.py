@@ -26,7 +26,8 @@ from dtqs.processors.image import ImageProcessor
 from dtqs.processors.image.payload import ImagePayload
 from dtqs.processors.image.settings import ImageSettings
 from dtqs.processors.video import verify
-from dtqs.processors.video.ffmpeg import Bounds, Ffmpeg
+from dtqs.processors.video.ffmpeg import Ffmpeg
+from dtqs.processors.video.launch import Bounds
 from tests.support import attacks
 from tests.support.fix_images import quarters, saved
 from tests.support.fix_processors import Attempt
@@ -415,7 +416,7 @@ def test_an_image_made_by_ffmpeg_is_opened_in_the_jail(tmp_path: Path, monkeypat
     with picture.open("rb") as good, garbage.open("rb") as bad:
         assert verify.check_picture(programs, "poster", good, "PNG", size) == (1, 0.0)
         with pytest.raises(
-            PermanentError, match="output poster was made, but is not what it should be: it cannot be opened again: "
+            PermanentError, match="output poster was made, but is not correct: it cannot be opened again: "
         ):
             verify.check_picture(programs, "poster", bad, "PNG", size)
         with pytest.raises(PermanentError, match=f"it has {size[0]} × {size[1]} pixels, not 1 × 1"):

@@ -1,11 +1,11 @@
-"""The encoders: which of ffmpeg's does which codec, and how each is told quality, bit rate, speed and pass; pure."""
+"""Map codecs to ffmpeg's encoders, and build each encoder's options for quality, bit rate, speed and pass; pure."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from dtqs.errors import PermanentError
-from dtqs.processors.video.cut import Shown
+from dtqs.processors.video.excerpt import VideoTiming
 from dtqs.processors.video.payload import Speed
 
 Options = dict[str, str | int | float]
@@ -18,17 +18,17 @@ ENCODERS: Mapping[str, tuple[str, ...]] = {
     "opus": ("libopus",),
     "mp3": ("libmp3lame",),
 }
-"""The better one first; what a build of ffmpeg has differs."""
+"""The encoders of each codec, the better one first: builds of ffmpeg differ."""
 TWO_PASSES = frozenset({"libx264", "libx265", "libvpx-vp9", "libaom-av1"})
 TRANSPARENT: Options = {"pix_fmt": "yuva420p", "auto-alt-ref": 0}
-"""libvpx cannot look ahead in films that are transparent."""
+"""libvpx cannot use its look-ahead (alternate reference frames) with transparency."""
 PASS_LOG = "passes"
-"""A name in the attempt's own folder, in which ffmpeg runs."""
+"""A file name in the attempt's own folder, where ffmpeg runs."""
 
 _TICKS = {"mp4": Fraction(1, 90_000), "hls": Fraction(1, 90_000), "webm": Fraction(1, 1000)}
-"""The clock of pictures that come on no beat: one that the muxer takes as it is, in which `setts` counts."""
+"""The clock of frames without a fixed rate. The muxer keeps it, so `setts` can count in it."""
 _COARSE = Fraction(1, 100)
-_HAIR_SECONDS, _SPARSE_SECONDS = 0.0005, 0.5
+_ROUNDING_SECONDS, _SPARSE_SECONDS = 0.0005, 0.5
 _UNEVEN = 1.5
 _CRF = {"libx264": 23, "libx265": 26, "libsvtav1": 35, "libaom-av1": 32, "libvpx-vp9": 32}
 _SPEEDS: tuple[Speed, ...] = (
@@ -47,12 +47,12 @@ _NUMBERS = {
     "libaom-av1": ("cpu-used", (8, 8, 8, 7, 6, 5, 4, 3, 2)),
     "libvpx-vp9": ("cpu-used", (5, 5, 5, 4, 3, 2, 1, 1, 0)),
 }
-"""Where a speed has no name but a number."""
+"""The encoders whose speed is a number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How the bits are spent: constant quality (crf), perhaps below a rate, or a rate in bits per second; and those of the sound."""
+    """Either constant quality (crf), perhaps with a highest bit rate, or a bit rate; and the bit rate of the audio."""
 
     crf: int | None = None
     bit_rate: int | None = None
@@ -61,22 +61,22 @@ class Rate:
 
 
 def encoder(codec: str, known: Collection[str]) -> str:
-    """Return the first encoder for a codec that this ffmpeg has. Raises PermanentError."""
+    """Return the codec's first encoder that this ffmpeg has. Raises PermanentError."""
     for name in ENCODERS[codec]:
         if name in known:
             return name
-    raise PermanentError(f"this node's ffmpeg has no encoder for {codec}: {' or '.join(ENCODERS[codec])} would do")
+    raise PermanentError(f"this node's ffmpeg has no encoder for {codec}: it needs {' or '.join(ENCODERS[codec])}")
 
 
-def listed(answer: bytes) -> frozenset[str]:
-    """Read the names out of what `ffmpeg -encoders` prints."""
+def parse_encoders(answer: bytes) -> frozenset[str]:
+    """Read the names from the output of `ffmpeg -encoders`."""
     lines = (line.split() for line in answer.decode("utf-8", "replace").splitlines())
     return frozenset(words[1] for words in lines if len(words) > 2 and len(words[0]) == 6 and words[0][0] in "VAS")
 
 
 def video(name: str, rate: Rate, speed: Speed | None, keyframe_seconds: float | None = None) -> Options:
-    """Return the options of a video encoder, for both passes where there are two."""
-    # never filled up to a fixed rate: some films claim thousands of pictures a second; and both passes must see the same pictures
+    """Return the options of a video encoder, the same in both passes."""
+    # no fixed rate: some videos claim thousands of frames a second, and both passes must see the same frames
     options: Options = {
         "pix_fmt": "yuv420p",
         "fps_mode:v": "vfr",
@@ -86,37 +86,36 @@ def video(name: str, rate: Rate, speed: Speed | None, keyframe_seconds: float | 
     if keyframe_seconds:
         options["force_key_frames"] = f"expr:gte(t,n_forced*{keyframe_seconds:g})"
     if name == "libx265":
-        options |= {"tag:v": "hvc1", "x265-params": "log-level=error"}  # the tag by which players of one maker know it
+        options |= {"tag:v": "hvc1", "x265-params": "log-level=error"}  # Apple's players need this tag
     return options
 
 
-def timing(shown: Shown | None, fps: float | None, format: str) -> Options:
-    """Return the options by which each picture keeps its time, and the last one lasts as long as it should."""
-    if shown is None or not shown.is_known or fps:
+def timing(frames: VideoTiming | None, fps: float | None, format: str) -> Options:
+    """Return the options that keep the time of each frame, and the duration of the last one."""
+    if frames is None or not frames.is_known or fps:
         return {}
-    tick = 1 / shown.rate if shown.rate and not shown.is_held else _TICKS[format]
+    tick = 1 / frames.rate if frames.rate and not frames.is_held else _TICKS[format]
     options: Options = {"enc_time_base:v": f"{tick.numerator}/{tick.denominator}"}
-    lasts = "DURATION"
-    if shown.is_held:
-        last, end = ((seconds / _TICKS[format]) for seconds in (shown.last_seconds - _HAIR_SECONDS, shown.end_seconds))
-        lasts = f"if(gt(PTS\\,{last:.1f})\\,max(1\\,{end:.0f}-PTS)\\,DURATION)"
-    is_uneven = shown.rate is None or shown.longest_seconds > _UNEVEN * shown.usual_seconds
-    if (
-        format == "hls" and is_uneven
-    ):  # a fragment begins where the lengths before it end, and its muxer guesses the last one
-        lasts = f"if(gt(NEXT_DTS\\,DTS)\\,NEXT_DTS-DTS\\,{lasts})"
-    if lasts != "DURATION":
-        options["bsf:v"] = f"setts=duration={lasts}"
-    if shown.is_held or shown.longest_seconds > _SPARSE_SECONDS or (format == "hls" and is_uneven):
-        options["bf"] = 0  # a picture that is decoded late would end the film late, or early
+    duration = "DURATION"
+    if frames.is_held:
+        last, end = (frames.last_seconds - _ROUNDING_SECONDS) / _TICKS[format], frames.end_seconds / _TICKS[format]
+        duration = f"if(gt(PTS\\,{last:.1f})\\,max(1\\,{end:.0f}-PTS)\\,DURATION)"
+    is_uneven = frames.rate is None or frames.longest_seconds > _UNEVEN * frames.usual_seconds
+    # a fragment begins at the sum of the durations before it, and the muxer guesses the last duration of each
+    if format == "hls" and is_uneven:
+        duration = f"if(gt(NEXT_DTS\\,DTS)\\,NEXT_DTS-DTS\\,{duration})"
+    if duration != "DURATION":
+        options["bsf:v"] = f"setts=duration={duration}"
+    if frames.is_held or frames.longest_seconds > _SPARSE_SECONDS or (format == "hls" and is_uneven):
+        options["bf"] = 0  # with B-frames, which are decoded out of order, the video would end early or late
     return options
 
 
 def paced(options: Options, fps: float) -> Options:
-    """Return options of libvpx's two passes on a fine clock.
+    """Return the options of libvpx's two passes, with a coarser clock if the clock is fine.
 
-    It takes each picture to last one tick of the clock, and shares out bits by that. A coarser clock and a rate that is raised alike bring it near the
-    rate that was asked for; pictures are up to 5 ms off.
+    libvpx assumes that each frame lasts one tick of the clock, and distributes bits accordingly. A coarser clock, and
+    a bit rate raised by the same factor, bring it near the requested rate. Frames are then up to 5 ms off.
     """
     if options.get("enc_time_base:v") != f"1/{_TICKS['webm'].denominator}":
         return options
@@ -125,7 +124,7 @@ def paced(options: Options, fps: float) -> Options:
 
 
 def pass_options(name: str, number: int) -> Options:
-    """Return what one of two passes needs beside."""
+    """Return the additional options of one of two passes."""
     if name == "libx265":
         return {"x265-params": f"log-level=error:pass={number}:stats={PASS_LOG}.x265"}
     return {"pass": number, "passlogfile": PASS_LOG}
@@ -137,7 +136,7 @@ def _quality(name: str, rate: Rate) -> Options:
         return {"b:v": rate.bit_rate} | most
     quality: Options = {"crf": _CRF[name] if rate.crf is None else rate.crf}
     if name == "libvpx-vp9":
-        # its crf holds below the bit rate, and without one only if that is nought
+        # its crf counts as a quality only below this bit rate; 0 means no limit
         return quality | {"b:v": rate.max_bit_rate or 0}
     if name == "libaom-av1":
         return quality | {"b:v": rate.max_bit_rate or 0}

@@ -1,4 +1,7 @@
-"""Our own look at the bytes: which demuxer reads a source. ffmpeg never guesses: a file may look like a playlist that names others."""
+"""Detect a source's format by its bytes, and choose its demuxer.
+
+ffmpeg is never left to guess: a hostile file may look like a playlist that names other files.
+"""
 
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -9,14 +12,14 @@ from dtqs.files.sniff import HEAD_BYTES, UNKNOWN, sniff
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What a file is: ffmpeg's demuxer for it, and its media type."""
+    """A file format: ffmpeg's demuxer for it, and its media type."""
 
     demuxer: str
     media_type: str
 
     @property
     def has_no_index(self) -> bool:
-        """Nothing says where its key pictures are: a jump may land behind the one that is needed."""
+        """Tell whether the format lacks an index of key frames: a seek may land after the one that is needed."""
         return self.demuxer in ("mpegts", "mpeg", "h264", "hevc", "mpegvideo")
 
 
@@ -55,13 +58,13 @@ _MAGIC: tuple[tuple[int, bytes, Container], ...] = (
         for atom in (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
     ),
 )
-"""What sniff does not know, since no browser shows it."""
+"""Formats that `sniff` does not know, because no browser shows them."""
 _ALLOWED = (
-    "allowed are MP4, MOV, Matroska, WebM, AVI, MPEG-TS, MPEG-PS, FLV, Ogg, ASF, MXF, WAV, MP3, AAC, FLAC, AIFF, WavPack, AC-3, GIF, "
-    "and streams of H.264, HEVC and MPEG-2 without a container"
+    "allowed are MP4, MOV, Matroska, WebM, AVI, MPEG-TS, MPEG-PS, FLV, Ogg, ASF, MXF, WAV, MP3, AAC, FLAC, AIFF, "
+    "WavPack, AC-3, GIF, and streams of H.264, HEVC and MPEG-2 without a container"
 )
-_WORDS = {
-    UNKNOWN: "of no kind that is known here",
+_DESCRIPTIONS = {
+    UNKNOWN: "of an unknown format",
     "text/plain": "plain text",
     "application/pdf": "a PDF",
     "text/html": "a web page (HTML)",
@@ -69,54 +72,58 @@ _WORDS = {
 _TS_PACKETS = ((0, 188), (4, 192))
 
 DECODERS = (
-    "h264,hevc,libdav1d,libaom-av1,av1,vp8,vp9,libvpx,libvpx-vp9,mpeg1video,mpeg2video,mpegvideo,mpeg4,msmpeg4v1,msmpeg4v2,msmpeg4,h263,h263p,flv,vp6,vp6a,vp6f,"
-    "wmv1,wmv2,wmv3,vc1,mjpeg,png,gif,prores,dnxhd,ffv1,huffyuv,ffvhuff,utvideo,rawvideo,v210,theora,svq1,svq3,cinepak,dvvideo,qtrle,"
-    "aac,aac_latm,mp3,mp3float,mp2,mp2float,mp1,mp1float,opus,libopus,vorbis,flac,alac,ac3,eac3,dca,truehd,mlp,amrnb,amrwb,wmav1,wmav2,wmapro,speex,libspeex,"
-    "wavpack,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,"
-    "pcm_alaw,pcm_mulaw,pcm_bluray,pcm_dvd,mov_text,subrip,srt,ass,ssa,webvtt,text,pgssub,dvdsub,dvbsub,xsub,cc_dec,libzvbi_teletextdec"
+    "h264,hevc,libdav1d,libaom-av1,av1,vp8,vp9,libvpx,libvpx-vp9,mpeg1video,mpeg2video,mpegvideo,mpeg4,"
+    "msmpeg4v1,msmpeg4v2,msmpeg4,h263,h263p,flv,vp6,vp6a,vp6f,wmv1,wmv2,wmv3,vc1,mjpeg,png,gif,prores,dnxhd,"
+    "ffv1,huffyuv,ffvhuff,utvideo,rawvideo,v210,theora,svq1,svq3,cinepak,dvvideo,qtrle,"
+    "aac,aac_latm,mp3,mp3float,mp2,mp2float,mp1,mp1float,opus,libopus,vorbis,flac,alac,ac3,eac3,dca,truehd,mlp,"
+    "amrnb,amrwb,wmav1,wmav2,wmapro,speex,libspeex,wavpack,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,"
+    "pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,"
+    "pcm_f64be,pcm_alaw,pcm_mulaw,pcm_bluray,pcm_dvd,"
+    "mov_text,subrip,srt,ass,ssa,webvtt,text,pgssub,dvdsub,dvbsub,xsub,cc_dec,libzvbi_teletextdec"
 )
-"""The allow-list of decoders. ffmpeg has some four hundred more, for formats of games and of the nineties, in which its holes have been."""
-READ = {
-    "picture": "H.264, HEVC, AV1, VP8, VP9, MPEG-1, -2 and -4, H.263, WMV, VC-1, ProRes, DNxHD, MJPEG, PNG, GIF, FFV1 and others that are usual",
-    "sound": "AAC, MP3, MP2, Opus, Vorbis, FLAC, ALAC, AC-3, E-AC-3, DTS, TrueHD, AMR, WMA, Speex, WavPack and PCM",
+"""The allow-list of decoders. ffmpeg has about four hundred more, for formats of games and of the nineties, where most
+of its vulnerabilities were."""
+SUPPORTED = {
+    "video": "H.264, HEVC, AV1, VP8, VP9, MPEG-1, -2 and -4, H.263, WMV, VC-1, ProRes, DNxHD, MJPEG, PNG, GIF, FFV1 "
+    "and other common codecs",
+    "audio": "AAC, MP3, MP2, Opus, Vorbis, FLAC, ALAC, AC-3, E-AC-3, DTS, TrueHD, AMR, WMA, Speex, WavPack and PCM",
 }
-"""The list in words."""
+"""The list as users know the codecs."""
 
 
 def recognise(file: BinaryIO) -> Container:
-    """Tell what an open file is. Raises PermanentError for what is no film and no sound."""
+    """Return the format of an open file. Raises PermanentError if it is neither video nor audio."""
     file.seek(0)
     head = file.read(HEAD_BYTES)
     if not head:
-        raise PermanentError(f"the file is empty, not a film: {_ALLOWED}")
+        raise PermanentError(f"the file is empty, not a video: {_ALLOWED}")
     if head.startswith(b"ID3") and len(head) > 10:
-        head = _behind_tags(file, head)
+        head = _skip_tag(file, head)
     for at, magic, container in _MAGIC:
         if head[at : at + len(magic)] == magic:
             return container
     if found := _elementary(head):
         return found
-    media_type = _packets(head) or sniff(head)
+    media_type = _packet_format(head) or sniff(head)
     if media_type not in _BY_TYPE:
-        raise PermanentError(
-            f"the file is {_WORDS.get(media_type, f'of type {media_type}')}, not a film or sound that can be read: {_ALLOWED}"
-        )
+        description = _DESCRIPTIONS.get(media_type, f"of type {media_type}")
+        raise PermanentError(f"the file is {description}, not a supported video or audio file: {_ALLOWED}")
     return Container(_BY_TYPE[media_type], media_type)
 
 
-def _behind_tags(file: BinaryIO, head: bytes) -> bytes:
-    """An ID3 tag may stand before several sorts of sound; what is behind it tells."""
+def _skip_tag(file: BinaryIO, head: bytes) -> bytes:
+    """Return the bytes after an ID3 tag, which several audio formats may begin with, if they tell the format."""
     size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
     file.seek(10 + size)
-    behind = file.read(HEAD_BYTES)
-    return behind if behind[:4] == b"fLaC" or _packets(behind) == "audio/aac" else head
+    after = file.read(HEAD_BYTES)
+    return after if after[:4] == b"fLaC" or _packet_format(after) == "audio/aac" else head
 
 
 def _elementary(head: bytes) -> Container | None:
-    """Tell sounds in IFF and streams without a container by their first bytes."""
+    """Recognise audio in IFF, and streams without a container, by their first bytes."""
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return Container("aiff", "audio/aiff")
-    if head[:2] == b"\x0b\x77" and len(head) > 6:  # the version stands behind 40 bits
+    if head[:2] == b"\x0b\x77" and len(head) > 6:  # the version follows after 40 bits
         return Container("eac3", "audio/eac3") if head[5] >> 3 > 10 else Container("ac3", "audio/ac3")
     start = 4 if head[:4] == b"\0\0\0\x01" else 3 if head[:3] == b"\0\0\x01" else 0
     if not start or len(head) < start + 3:
@@ -129,8 +136,8 @@ def _elementary(head: bytes) -> Container | None:
     return None
 
 
-def _packets(head: bytes) -> str | None:
-    """What has no magic of its own, but a sync word at the start of each packet."""
+def _packet_format(head: bytes) -> str | None:
+    """Recognise formats without a signature, by the sync word at the start of each packet."""
     for first, length in _TS_PACKETS:
         if len(head) > first + 3 * length and all(head[first + n * length] == 0x47 for n in range(4)):
             return "video/mp2t"

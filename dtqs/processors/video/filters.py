@@ -1,75 +1,84 @@
-"""Filters for times, text and sound. Those for the look of the picture stand in paint.py."""
+"""Filters for times, subtitles and audio. `paint` has those for the look of the frames."""
 
 from typing import Any
 
 from dtqs.processors.video.command import Stream
-from dtqs.processors.video.cut import Heard, Shown
+from dtqs.processors.video.excerpt import AudioTiming, VideoTiming
 
-_HAIR_SECONDS = 0.00001
+_ROUNDING_SECONDS = 0.00001
 _GAP_SECONDS, _NEVER_SECONDS = 0.03, 1e6
 
 
-def beat(stream: Stream, fps: float | None) -> Stream:
-    """Show so many pictures per second; None: as many as come."""
-    # the last picture may be the only one, and a filter drops what does not fill half a beat
-    return repeated(stream).filter("fps", fps=f"{fps:g}", start_time=0, eof_action="pass") if fps else stream
+def constant_rate(stream: Stream, fps: float | None) -> Stream:
+    """Convert to this frame rate; None keeps the frames as they are."""
+    if not fps:
+        return stream
+    # the last frame may be the only one, and the filter drops one that lasts less than half an interval
+    return repeat_last(stream).filter("fps", fps=f"{fps:g}", start_time=0, eof_action="pass")
 
 
-def picture_from(stream: Stream, seconds: float) -> Stream:
-    """Drop what is before, and begin the clock there."""
-    return (
-        stream.filter("trim", start=_exact(seconds)).filter("setpts", f"PTS-{_exact(seconds)}/TB")
-        if seconds
-        else stream
-    )
+def trim_video(stream: Stream, seconds: float) -> Stream:
+    """Drop the frames before this time, and start the clock there."""
+    if not seconds:
+        return stream
+    return stream.filter("trim", start=_exact(seconds)).filter("setpts", f"PTS-{_exact(seconds)}/TB")
 
 
-def repeated(stream: Stream) -> Stream:
-    """Show the last picture twice."""
+def repeat_last(stream: Stream) -> Stream:
+    """Show the last frame twice."""
     return stream.filter("tpad", stop=1, stop_mode="clone")
 
 
-def placed(
-    stream: Stream, lead_seconds: float, before_seconds: float, shown: Shown, *, repeats_last: bool, from_start: bool
+def retime(
+    stream: Stream,
+    lead_seconds: float,
+    before_seconds: float,
+    timing: VideoTiming,
+    *,
+    repeats_last: bool,
+    from_start: bool,
 ) -> Stream:
-    """Put each picture to its time in the part, which begins that long after the input does, and its first picture so long before the part."""
-    if lead_seconds - before_seconds > 2 * _HAIR_SECONDS:
-        stream = stream.filter("trim", start=_exact(lead_seconds - before_seconds - _HAIR_SECONDS))
+    """Set each frame to its time in the excerpt.
+
+    The input begins `lead_seconds` before the excerpt, and the first frame `before_seconds` before it.
+    """
+    if lead_seconds - before_seconds > 2 * _ROUNDING_SECONDS:
+        stream = stream.filter("trim", start=_exact(lead_seconds - before_seconds - _ROUNDING_SECONDS))
     if lead_seconds:
         stream = stream.filter("settb", "AVTB")
-    time = usual = f"round(PTS-{_exact(lead_seconds)}/TB)" if lead_seconds else "PTS"
-    if repeats_last and shown.is_held:
-        last = _exact(shown.last_seconds + lead_seconds + _HAIR_SECONDS / 2)
-        time = f"if(gt(T,{last}),{_exact(shown.end_seconds - shown.usual_seconds)}/TB,{time})"
-    if before_seconds and (from_start or not shown.begin_seconds):
+    time = shifted = f"round(PTS-{_exact(lead_seconds)}/TB)" if lead_seconds else "PTS"
+    if repeats_last and timing.is_held:
+        last = _exact(timing.last_seconds + lead_seconds + _ROUNDING_SECONDS / 2)
+        time = f"if(gt(T,{last}),{_exact(timing.end_seconds - timing.usual_seconds)}/TB,{time})"
+    if before_seconds and (from_start or not timing.begin_seconds):
         time = f"if(eq(N,0),0,{time})"
-    return stream if time == usual == "PTS" else stream.filter("setpts", time)
+    return stream if time == shifted == "PTS" else stream.filter("setpts", time)
 
 
-def held(stream: Stream, fps: float | None, shown: Shown | None) -> Stream:
-    """Let pictures of a rate that was asked for go on to the end, the last one again and again."""
-    if not fps or shown is None or not shown.is_known:
+def hold_last(stream: Stream, fps: float | None, timing: VideoTiming | None) -> Stream:
+    """Repeat the last frame up to the end of the excerpt, if a frame rate is requested."""
+    if not fps or timing is None or not timing.is_known:
         return stream
-    count = max(1, round(shown.end_seconds * fps))
+    count = max(1, round(timing.end_seconds * fps))
     return stream.filter("tpad", stop=-1, stop_mode="clone").filter("trim", end_frame=count)
 
 
-def filled(stream: Stream, heard: Heard) -> Stream:
-    """Put silence where the sound has none yet, and into its gaps."""
-    least = _GAP_SECONDS if heard.has_gaps else _NEVER_SECONDS
+def fill_gaps(stream: Stream, timing: AudioTiming) -> Stream:
+    """Insert silence before late audio, and into its gaps."""
+    least = _GAP_SECONDS if timing.has_gaps else _NEVER_SECONDS
     options = {"async": 1, "first_pts": 0, "min_hard_comp": f"{least:g}"}
     return stream.filter("aresample", **options)
 
 
-def sound_from(stream: Stream, seconds: float) -> Stream:
-    """Drop what is before, and begin the clock there."""
+def trim_audio(stream: Stream, seconds: float) -> Stream:
+    """Drop the audio before this time, and start the clock there."""
     if seconds > 0:
         stream = stream.filter("atrim", start=_exact(seconds))
     return stream.filter("asetpts", f"round(PTS-{_exact(seconds)}/TB)") if seconds else stream
 
 
-def subtitled(stream: Stream, name: str, start_seconds: float) -> Stream:
-    """Burn in subtitles, whose clock is that of the whole film."""
+def burn_subtitles(stream: Stream, name: str, start_seconds: float) -> Stream:
+    """Draw subtitles into the frames. Their times are on the clock of the whole video."""
     if not start_seconds:
         return stream.filter("ass", filename=name)
     shift = f"{_exact(start_seconds)}/TB"
@@ -77,7 +86,7 @@ def subtitled(stream: Stream, name: str, start_seconds: float) -> Stream:
 
 
 def loudness(stream: Stream, lufs: float, measured: dict[str, float] | None = None) -> Stream:
-    """Measure the loudness, or, with what was measured, bring it to this one. True peak 1.5 dB under the limit."""
+    """Measure the loudness, or change it to the target if it is measured. True peak: -1.5 dB."""
     options: dict[str, Any] = {"I": f"{lufs:g}", "TP": "-1.5", "LRA": "11"}
     if measured is None:
         return stream.filter("loudnorm", print_format="json", **options)

@@ -1,4 +1,4 @@
-"""How ffmpeg, ffprobe and our own small programs are started: what happens in the child before it becomes one of them."""
+"""Start ffmpeg, ffprobe and our own small programs: the steps in the child between fork and exec."""
 
 import os
 import resource
@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +19,24 @@ _OOM_SCORE = b"700"
 _NO_STEP: Step = lambda: None  # noqa: E731
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The limits of one process."""
+
+    memory_bytes: int
+    cpu_seconds: int
+    file_bytes: int
+    stall_seconds: float
+
+    def limits(self) -> dict[int, int]:
+        return {
+            resource.RLIMIT_AS: self.memory_bytes,
+            resource.RLIMIT_CPU: self.cpu_seconds,
+            resource.RLIMIT_FSIZE: self.file_bytes,
+            resource.RLIMIT_CORE: 0,
+        }
+
+
 def start(
     command: Sequence[str],
     folder: Path,
@@ -26,26 +45,35 @@ def start(
     jail: Jail | None,
     files: Sequence[BinaryIO],
 ) -> "subprocess.Popen[bytes]":
-    """Start a program in the folder, with those open files and no others; None: it enters the jail itself.
+    """Start a program in the folder with only these open files. Without a jail the program enters one itself.
 
-    To be called in the main thread: the child ends with the thread that started it. Raises PermanentError, JailUnavailable, JailNotEntered.
+    Call it in the main thread: the child ends with the thread that started it.
+    Raises PermanentError, JailUnavailable or JailNotEntered.
     """
     fds = [file.fileno() for file in files]
-    program = _found(command[0])
+    program = _find(command[0])
     with _jailed(jail, program, folder, fds) as enter:
         try:
             return subprocess.Popen(
-                command, executable=program, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder,
-                env=dict(environment), pass_fds=fds, start_new_session=True, preexec_fn=_preparation(limits, enter),
-            )  # fmt: skip
+                command,
+                executable=program,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=folder,
+                env=dict(environment),
+                pass_fds=fds,
+                start_new_session=True,
+                preexec_fn=_preparation(limits, enter),
+            )
         except FileNotFoundError as error:
             raise _missing(command[0]) from error
-        except subprocess.SubprocessError as error:  # the step has failed; why, the child cannot tell
-            raise JailNotEntered(f"a step of {command[0]} between fork and exec has failed") from error
+        except subprocess.SubprocessError as error:  # the child has no way to report the reason
+            raise JailNotEntered(f"a step of {command[0]} between fork and exec failed") from error
 
 
-def _found(name: str) -> str:
-    """Return the program's path, as it is seen from here: the jail must know where it lies."""
+def _find(name: str) -> str:
+    """Return the program's path in our file system, which the jail needs."""
     found = shutil.which(name)
     if found is None:
         raise _missing(name)
@@ -66,25 +94,29 @@ def _jailed(jail: Jail | None, program: str, folder: Path, fds: Sequence[int]) -
 
 
 def _preparation(limits: Mapping[int, int], enter: Step) -> Step:
-    """Return what the child does between fork and exec. All it needs is loaded before: the worker's other threads are gone there, and their locks are not."""
+    """Return the child's steps between fork and exec.
+
+    Everything they need is loaded before the fork: in the child the worker's other threads are gone, but their locks
+    may still be held.
+    """
     parent = os.getpid()
-    lowered = [(what, _lowered(what, limit)) for what, limit in limits.items()]
+    lowered = [(resource_id, _lowered(resource_id, limit)) for resource_id, limit in limits.items()]
     die_with_parent = prctl.dying_with_parent()
 
     def prepare() -> None:
         die_with_parent()
-        if os.getppid() != parent:  # it died before the line above
+        if os.getppid() != parent:  # the parent died before the line above
             os._exit(os.EX_TEMPFAIL)
-        for what, limit in lowered:
-            resource.setrlimit(what, (limit, limit))
-        with suppress(OSError):  # when memory runs out, the encoder goes and the worker stays
+        for resource_id, limit in lowered:
+            resource.setrlimit(resource_id, (limit, limit))
+        with suppress(OSError):  # when memory runs out, the kernel kills the encoder and not the worker
             os.write(os.open("/proc/self/oom_score_adj", os.O_WRONLY), _OOM_SCORE)
         enter()
 
     return prepare
 
 
-def _lowered(what: int, limit: int) -> int:
-    """The worker's own limit may be lower, and cannot be raised."""
-    most = resource.getrlimit(what)[1]
+def _lowered(resource_id: int, limit: int) -> int:
+    """Return the limit, or the worker's own if that is lower: a process cannot raise it."""
+    most = resource.getrlimit(resource_id)[1]
     return limit if most == resource.RLIM_INFINITY else min(limit, most)

@@ -1,6 +1,7 @@
-"""Opens a picture that ffmpeg made, whole, in a process of its own: an ffmpeg that a film has taken over may have made one that does harm.
+"""Decode an image that ffmpeg made, in a process of its own: a hostile video may have made ffmpeg write a harmful one.
 
-A program, run by its path so that it loads little: the jail's orders, a descriptor, a format, a width, a height. It prints JSON.
+This is a program, run by its path so that it loads little. Its arguments: the jail's orders, a file descriptor, a
+format, a width, a height. It prints JSON.
 """
 
 import json
@@ -22,7 +23,7 @@ def main() -> None:
 
 
 def look(file: BinaryIO, format: str, size: tuple[int, int]) -> dict[str, Any]:
-    """Return its frames and the milliseconds that they take, or what is wrong with it."""
+    """Return the number of frames and their milliseconds, or the fault of the image."""
     file.seek(0)
     try:
         with Image.open(file, formats=(format,)) as picture:

@@ -1,6 +1,7 @@
-"""Makes a watermark out of a hostile picture, in a process of its own, run by its path so that it loads little.
+"""Make a watermark from an image that may be hostile, in a process of its own.
 
-Its arguments: the jail's orders, a descriptor, a name, a width, an opacity. It prints what is wrong with the picture, or nothing.
+This is a program, run by its path so that it loads little. Its arguments: the jail's orders, a file descriptor, a
+name, a width, an opacity. It prints the fault of the image, or nothing.
 """
 
 import sys
@@ -18,15 +19,15 @@ _BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, I
 def main() -> None:
     orders, descriptor, name, width, opacity = sys.argv[1:]
     enter(orders, Path.cwd())
-    Image.MAX_IMAGE_PIXELS = None  # the header is judged here, with its figures
+    Image.MAX_IMAGE_PIXELS = None  # make() checks the size itself, for a better message
     with open(int(descriptor), "rb") as file:
         print(make(file, name, int(width), float(opacity)), end="")
 
 
 def make(file: BinaryIO, name: str, width: int, opacity: float) -> str:
-    """Write the picture as a PNG of that width; returns what is wrong with it, or nothing."""
+    """Write the image as a PNG of this width; return its fault, or an empty string."""
     if file.seek(0, 2) > _BYTES:
-        return f"the watermark has more than {_BYTES} bytes, which is the limit"
+        return f"the watermark has more than {_BYTES} bytes, the limit"
     file.seek(0)
     try:
         with Image.open(file, formats=_FORMATS) as opened:
@@ -35,12 +36,12 @@ def make(file: BinaryIO, name: str, width: int, opacity: float) -> str:
             picture = ImageOps.exif_transpose(opened).convert("RGBA")
         size = width, max(1, round(picture.height * width / picture.width))
         if size[0] * size[1] > _PIXELS:
-            return f"the watermark would have {size[0]} × {size[1]} pixels on the film; allowed are {_PIXELS}"
+            return f"the watermark would have {size[0]} × {size[1]} pixels on the video; allowed are {_PIXELS}"
         picture = picture.resize(size, Image.Resampling.LANCZOS)
     except _BROKEN:
-        return "the watermark is no picture that can be read: allowed are PNG, JPEG, WebP and GIF"
+        return "the watermark cannot be read as an image: allowed are PNG, JPEG, WebP and GIF"
     except MemoryError:
-        return "the watermark takes more memory than an ffmpeg may have"
+        return "the watermark needs more memory than the limit max_memory_bytes"
     if opacity < 1:
         picture.putalpha(picture.getchannel("A").point(lambda value: round(value * opacity)))
     picture.save(name, "PNG", compress_level=1)

@@ -1,4 +1,4 @@
-"""What comes over the picture or beside it from another source: a watermark, and subtitles. Both are made anew before ffmpeg's filters see them."""
+"""Watermarks and subtitles from other sources. Both are written anew before ffmpeg's filters see them."""
 
 import hashlib
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dtqs.errors import PermanentError
-from dtqs.processors.video.command import Stream, TimeSpan, compiled, output, own
+from dtqs.processors.video.command import Stream, TimeSpan, compiled, output, own_file
 from dtqs.processors.video.geometry import Size
 from dtqs.processors.video.payload import Subtitles, VideoOutput, VideoWatermark
 from dtqs.processors.video.storing import read_text
@@ -25,7 +25,10 @@ _SUBRIP = re.compile(r"(?:\d+[ \t]*\n\s*)?\d+:\d{1,2}:\d{1,2}(?:[,.:]\d+)?[ \t]*
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Subtitles as files of the attempt's folder: ASS for burning in; for a track WebVTT by the output's own clock, plain for ffmpeg, or with its styles."""
+    """Names of subtitle files in the attempt's folder.
+
+    `ass` is for burning in. The others are WebVTT on the output's clock: `vtt` is plain, for ffmpeg; `styled` is not.
+    """
 
     ass: str
     vtt: str
@@ -34,7 +37,10 @@ class Text:
 
 
 def watermark(studio: Studio, wanted: VideoWatermark, size: Size) -> Stream:
-    """Return the picture as an input, in its final size; made once for all passes. Raises PermanentError for what is no picture."""
+    """Return the watermark as an input, in its final size. It is made once for all passes.
+
+    Raises PermanentError for a source that is not an image.
+    """
     width = max(1, round(size[0] * wanted.width_fraction))
     name = f"watermark-{hashlib.sha256(f'{wanted.source} {width} {wanted.opacity}'.encode()).hexdigest()}.png"
     if not (studio.programs.folder / name).exists():
@@ -44,17 +50,17 @@ def watermark(studio: Studio, wanted: VideoWatermark, size: Size) -> Stream:
         )
         if problem:
             raise PermanentError(problem.decode("utf-8", "replace"))
-    return own(name, "png_pipe")
+    return own_file(name, "png_pipe")
 
 
 def subtitles(studio: Studio, asked: VideoOutput, span: TimeSpan, seconds: float) -> Text | None:
-    """Make an output's subtitles. Raises PermanentError for what is none."""
+    """Make an output's subtitles. Raises PermanentError if they cannot be read."""
     if asked.subtitles is None:
         return None
     stem = f"subtitles-{asked.name}"
     if asked.subtitles.source is not None:
-        demuxer, script = _written(studio, studio.sources.open(asked.subtitles.source), stem)
-        track = own(f"{stem}.in", demuxer)["s:0"]
+        demuxer, script = _write_as_utf8(studio, studio.sources.open(asked.subtitles.source), stem)
+        track = own_file(f"{stem}.in", demuxer)["s:0"]
         files: tuple[BinaryIO, ...] = ()
     else:
         script = None
@@ -62,16 +68,16 @@ def subtitles(studio: Studio, asked: VideoOutput, span: TimeSpan, seconds: float
     for muxer, codec in (("ass", "ass"), ("webvtt", "webvtt")):
         made = output([track], f"file:{stem}.{muxer}", muxer, **{"c:s": codec})
         studio.programs.ffmpeg.run(compiled(studio.programs.settings.ffmpeg, made), files)
-    return _finished(studio, stem, script, span, seconds)
+    return _subtitle_files(studio, stem, script, span, seconds)
 
 
-def _finished(studio: Studio, stem: str, script: Script | None, span: TimeSpan, seconds: float) -> Text:
+def _subtitle_files(studio: Studio, stem: str, script: Script | None, span: TimeSpan, seconds: float) -> Text:
     folder = studio.programs.folder
     ass, vtt = folder / f"{stem}.ass", folder / f"{stem}.webvtt"
     ass.write_text(without_attachments(read_text(ass, "the subtitles")), encoding="utf-8")
     whole = script or read(read_text(vtt, "the subtitles"))
     if not whole.cues:
-        raise PermanentError("the subtitles hold no cue: no text and when it is shown")
+        raise PermanentError("the subtitles have no cue, a text with the time at which it is shown")
     part, styled = whole.moved(span.start_seconds, seconds), folder / f"{stem}.styled.vtt"
     vtt.write_text(part.text(styled=False), encoding="utf-8")
     styled.write_text(part.text(), encoding="utf-8")
@@ -79,7 +85,7 @@ def _finished(studio: Studio, stem: str, script: Script | None, span: TimeSpan, 
 
 
 def without_attachments(ass: str) -> str:
-    """Drop the sections of an ASS file that hold fonts and pictures, and whatever else is not text and its style."""
+    """Drop the sections of an ASS file that are neither text nor its style, such as fonts and images."""
     kept, keep = [], False
     for line in ass.splitlines():
         if line.strip().startswith("["):
@@ -90,20 +96,22 @@ def without_attachments(ass: str) -> str:
 
 
 def _own_track(studio: Studio, wanted: Subtitles) -> int:
-    tracks = studio.film.subtitles
+    tracks = studio.video.subtitles
     if wanted.track >= len(tracks):
-        raise PermanentError(f"the film has {no_track('subtitle', wanted.track, len(tracks))}")
+        raise PermanentError(f"the source has {no_track('subtitle', wanted.track, len(tracks))}")
     index, codec = tracks[wanted.track]
     if codec in _PICTURE_SUBTITLES:
-        raise PermanentError(f"the film's subtitle track {wanted.track} is made of pictures ({codec}), not of text")
+        raise PermanentError(
+            f"the source's subtitle track {wanted.track} consists of images ({codec}); allowed are text tracks"
+        )
     return index
 
 
-def _written(studio: Studio, file: BinaryIO, stem: str) -> tuple[str, Script | None]:
-    """Write the text as UTF-8 into the folder; return the demuxer for what our own look says that it is, and WebVTT as it was read."""
+def _write_as_utf8(studio: Studio, file: BinaryIO, stem: str) -> tuple[str, Script | None]:
+    """Write the text as UTF-8 into the folder; return its demuxer, detected by its first bytes, and WebVTT parsed."""
     data = file.read(_TEXT_BYTES + 1)
     if len(data) > _TEXT_BYTES:
-        raise PermanentError(f"the subtitles are longer than {_TEXT_BYTES} bytes, which is the limit")
+        raise PermanentError(f"the subtitles are longer than {_TEXT_BYTES} bytes, the limit")
     text = _decoded(data)
     path, head = studio.programs.folder / f"{stem}.in", text.lstrip()[:4096]
     if head.startswith("WEBVTT"):
@@ -115,7 +123,7 @@ def _written(studio: Studio, file: BinaryIO, stem: str) -> tuple[str, Script | N
         return "ass", None
     if _SUBRIP.match(head):
         return "srt", None
-    raise PermanentError("the subtitles are of no kind that can be read: allowed are SubRip (.srt), WebVTT and ASS")
+    raise PermanentError("the format of the subtitles is not supported: allowed are SubRip (.srt), WebVTT and ASS")
 
 
 def _decoded(data: bytes) -> str:

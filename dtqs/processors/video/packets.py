@@ -1,4 +1,4 @@
-"""Reads when each packet of a file is shown: what its tracks really hold, whatever its index says. One ffprobe pass over the file's bytes."""
+"""Read the time of each packet of a file: its tracks' real contents, independent of its index. One pass of ffprobe."""
 
 import math
 from array import array
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from dtqs.errors import PermanentError
 
 FIELDS = "packet=stream_index,pts_time,dts_time,duration_time,pos,flags"
-"""ffprobe prints them in this order, whatever the order here."""
+"""ffprobe prints them in this order; the order in the option has no effect."""
 CUT_SHORT = ("File ended prematurely", "partial file", "Truncating packet", "truncated")
 LINE_BYTES = 1 << 16
-"""More than a line of ffmpeg or ffprobe has; one that was taken over may print a line without an end."""
+"""More than the longest line of ffmpeg or ffprobe. One that a hostile file controls may print an endless line."""
 _MOST_PACKETS, _MOST_PICTURES = 100_000_000, 10_000_000
-"""Six hours of 240 pictures a second are 5 million; a picture takes 8 bytes of memory."""
+"""Six hours at 240 frames a second are 5 million. A frame takes 8 bytes of memory."""
 _JUMP_SECONDS, _BACK_SECONDS = 10.0, 0.1
-"""ffmpeg closes such jumps of the clock in streams that may have them."""
+"""ffmpeg closes jumps of the clock of this size, in formats whose clock may jump."""
 _GAP_SECONDS = 0.03
 _DIGITS = 18
 JUMPING = frozenset({"mpegts", "mpeg", "ogg"})
@@ -39,7 +39,7 @@ class PacketTrack:
 
 
 class PacketReader:
-    """Takes what ffprobe prints, line by line; keeps the times of pictures, and of other tracks the beginning and end."""
+    """Read ffprobe's output line by line. It keeps the times of all frames, and the begin and end of other tracks."""
 
     def __init__(self, pictures: Collection[int], others: Collection[int], demuxer: str) -> None:
         self.tracks = {index: PacketTrack() for index in (*pictures, *others)}
@@ -55,49 +55,49 @@ class PacketReader:
                 self._line(line)
         self._count += len(whole)
         if self._count > _MOST_PACKETS:
-            raise PermanentError(f"the film has more than {_MOST_PACKETS} packets, which is the limit")
+            raise PermanentError(f"the video has more than {_MOST_PACKETS} packets, the limit")
         return bool(sample)
 
     def _line(self, line: bytes) -> None:
-        words = line.split(b",")
-        index = _whole(words[0])
-        if len(words) < 6 or (track := self.tracks.get(index)) is None:
+        fields = line.split(b",")
+        index = _whole(fields[0])
+        if len(fields) < 6 or (track := self.tracks.get(index)) is None:
             return
         track.count += 1
-        if b"D" in words[5]:  # outside of the track's edit list: decoded, never shown
+        if b"D" in fields[5]:  # outside of the track's edit list: decoded, but never shown
             return
-        shown, decoded, lasts = _seconds(words[1]), _seconds(words[2]), _seconds(words[3]) or 0.0
+        shown, decoded, duration = _seconds(fields[1]), _seconds(fields[2]), _seconds(fields[3]) or 0.0
         at = shown if shown is not None else decoded
-        if at is None:  # it follows the one before
-            track.is_timed, track.end_seconds = False, track.end_seconds + lasts
+        if at is None:  # it follows the packet before
+            track.is_timed, track.end_seconds = False, track.end_seconds + duration
             return
-        at += self._shifted(index, decoded if decoded is not None else at, lasts)
+        at += self._shift_for(index, decoded if decoded is not None else at, duration)
         if index in self._pictures:
-            self._picture(track, at, shown is not None, words[4])
+            self._picture(track, at, shown is not None, fields[4])
         elif at - track.end_seconds > _GAP_SECONDS and not track.is_empty:
             track.has_gaps = True
         track.begin_seconds = min(track.begin_seconds, at)
-        track.end_seconds = max(track.end_seconds, at + lasts)
+        track.end_seconds = max(track.end_seconds, at + duration)
 
     def _picture(self, track: PacketTrack, at: float, is_timed: bool, position: bytes) -> None:
         track.is_timed = track.is_timed and is_timed
         track.times.append(at)
         track.positions.append(_whole(position))
         if len(track.times) > _MOST_PICTURES:
-            raise PermanentError(f"the film has more than {_MOST_PICTURES} pictures, which is the limit")
+            raise PermanentError(f"the video has more than {_MOST_PICTURES} frames, the limit")
 
-    def _shifted(self, index: int, decoded: float, lasts: float) -> float:
-        """Return what closes the jumps so far; ffmpeg does the same before it decodes."""
+    def _shift_for(self, index: int, decoded: float, duration: float) -> float:
+        """Return the shift that closes all jumps so far. ffmpeg applies the same shift before it decodes."""
         if not self._jumps:
             return 0.0
         decoded += self._shift
         expected = self._next.get(index)
         if expected is not None:
             jump = decoded - expected
-            if abs(jump) > _JUMP_SECONDS or jump < -_BACK_SECONDS - lasts:
+            if abs(jump) > _JUMP_SECONDS or jump < -_BACK_SECONDS - duration:
                 self._shift -= jump
                 decoded = expected
-        self._next[index] = decoded + lasts
+        self._next[index] = decoded + duration
         return self._shift
 
 

@@ -1,4 +1,4 @@
-"""What a task of type `video` may ask for, field by field, with all limits that no setting changes. What fits together, rules.py says."""
+"""The fields of a `video` task's payload, with the limits that no setting changes. `rules` checks combinations."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -10,7 +10,7 @@ from dtqs.processors.outputs import OUTPUTS_LIMIT, check_some
 
 SIDE_LIMIT, RENDITIONS_LIMIT = 16384, 10
 SECONDS_LIMIT = 7 * 86400.0
-_USUAL_SIZES = "1080, 720, 480, 360 and 240, none larger than the film"
+_DEFAULT_SIZES = "1080, 720, 480, 360 and 240, none larger than the video"
 LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
@@ -30,7 +30,7 @@ BitRate = Annotated[int, Field(ge=8_000, le=500_000_000)]
 
 
 class VideoCrop(Payload):
-    """A part of the picture, in pixels of the picture as it is shown."""
+    """A part of the frame, in pixels of the video as shown."""
 
     x: int = Field(ge=0, le=SIDE_LIMIT, description="pixels from the left")
     y: int = Field(ge=0, le=SIDE_LIMIT, description="pixels from the top")
@@ -39,38 +39,38 @@ class VideoCrop(Payload):
 
 
 class VideoWatermark(Payload):
-    """A picture over the film."""
+    """An image over the video."""
 
     source: Source
-    position: Position = Field(default="bottom-right", description="where it stands")
-    width_fraction: float = Field(default=0.15, gt=0, le=1, description="its width as a part of the film's")
+    position: Position = Field(default="bottom-right", description="its corner or edge, or the centre")
+    width_fraction: float = Field(default=0.15, gt=0, le=1, description="its width as a fraction of the video's")
     margin: int = Field(default=16, ge=0, le=SIDE_LIMIT, description="pixels between it and the edges")
-    opacity: float = Field(default=1.0, gt=0, le=1, description="1: as it is; 0.5: half transparent")
+    opacity: float = Field(default=1.0, gt=0, le=1, description="1: opaque; 0.5: half transparent")
 
 
 class Subtitles(Payload):
-    """Text under the film."""
+    """Subtitles of the video."""
 
     source: Source | None = Field(
-        default=None, description="a SubRip (.srt), WebVTT or ASS file; left out: a text track of the film itself"
+        default=None, description="a SubRip (.srt), WebVTT or ASS file; default: a text track of the video itself"
     )
     track: int = Field(
-        default=0, ge=0, le=999, description="without a source: which of the film's subtitle tracks, counted from 0"
+        default=0, ge=0, le=999, description="without a source: number of the video's subtitle track, from 0"
     )
     mode: Literal["burn", "carry"] = Field(
-        default="burn", description="burn: into the picture; carry: as a track that a player can switch on"
+        default="burn", description="burn: drawn into the frames; carry: a track that a player can switch on"
     )
     language: str = Field(
         default="und",
         pattern=LANGUAGE,
         max_length=35,
-        description="the track's language, as `en`, `deu` or `pt-BR`",
+        description="the track's language, such as `en`, `deu` or `pt-BR`",
     )
     title: str = Field(
         default="Subtitles",
         pattern=r'^[^"\x00-\x1f\x7f]+$',
         max_length=100,
-        description="what a player calls the track in a stream, without quotation marks and control characters",
+        description="the track's name in players of a stream, without quotation marks and control characters",
     )
 
 
@@ -78,43 +78,44 @@ class Rendition(Payload):
     """One size of a stream."""
 
     short_side: Side = Field(
-        description="pixels of the shorter side: 720 makes 720p, upright films too; larger than the film: left away"
+        description="pixels of the shorter side: 720 is 720p, for portrait videos too; skipped if larger than the video"
     )
     video_bit_rate: BitRate | None = Field(
-        default=None, description="bits per second; left out: constant quality below max_bit_rate"
+        default=None, description="bits per second; default: constant quality below max_bit_rate"
     )
-    max_bit_rate: BitRate | None = Field(default=None, description="most bits per second; left out: by the size")
-    crf: int | None = Field(default=None, ge=0, le=63, description="constant quality; left out: the output's")
+    max_bit_rate: BitRate | None = Field(default=None, description="most bits per second; default: by the size")
+    crf: int | None = Field(default=None, ge=0, le=63, description="constant quality; default: the output's")
 
 
 class Fields(Payload):
-    """What an output, or a preset, may say. Left out: the preset's value, else the type's own."""
+    """The fields of an output or a preset. The default is the preset's value, then the task type's."""
 
     format: Format | None = Field(
         default=None,
-        description="films: mp4, webm, hls; sound: aac (m4a), mp3, opus (ogg); pictures: poster (jpeg), png, sprite, and, moving, gif, webp; left out: mp4",
+        description="videos: mp4, webm, hls; audio: aac (m4a), mp3, opus (ogg); images: poster (jpeg), png, sprite; "
+        "moving previews: gif, webp; default: mp4",
     )
-    start_seconds: Seconds | None = Field(default=None, description="begin here in the film")
-    end_seconds: Seconds | None = Field(default=None, description="end here in the film")
-    width: Side | None = Field(default=None, description="pixels; left out: by the height and the film's proportions")
-    height: Side | None = Field(default=None, description="pixels; left out: by the width and the film's proportions")
-    short_side: Side | None = Field(
-        default=None, description="instead of width and height: pixels of the shorter side, whichever that is"
-    )
+    start_seconds: Seconds | None = Field(default=None, description="begin at this time of the video")
+    end_seconds: Seconds | None = Field(default=None, description="end at this time of the video")
+    width: Side | None = Field(default=None, description="pixels; default: by the height and the proportions")
+    height: Side | None = Field(default=None, description="pixels; default: by the width and the proportions")
+    short_side: Side | None = Field(default=None, description="instead of width and height: pixels of the shorter side")
     fit: Fit | None = Field(
         default=None,
-        description="contain: whole, inside the box; cover: fill it, cut off the rest; pad: whole, with bars; stretch: lose the proportions",
+        description="contain: whole, inside the box; cover: fills the box and cuts off the rest; "
+        "pad: whole, with bars; stretch: changes the proportions",
     )
     background: str | None = Field(
         default=None,
         pattern=r"^#[0-9A-Fa-f]{6}$",
-        description="colour of the bars and behind what is transparent, as #rrggbb; left out: black; png, gif, webp and vp9 stay transparent",
+        description="colour of bars and behind transparent parts, as #rrggbb; "
+        "default: black, but png, gif, webp and vp9 stay transparent",
     )
-    enlarge: bool | None = Field(default=None, description="true: larger than the film, too")
-    crop: VideoCrop | None = Field(default=None, description="take this part of the picture, before it is scaled")
-    fps: float | None = Field(default=None, gt=0, le=240, description="pictures per second; left out: the film's")
-    deinterlace: bool | None = Field(default=None, description="true: make whole pictures of interlaced ones")
-    video_codec: VideoCodec | None = Field(default=None, description="left out: h264; in webm vp9")
+    enlarge: bool | None = Field(default=None, description="true: the output may be larger than the video")
+    crop: VideoCrop | None = Field(default=None, description="use this part of the frame, before scaling")
+    fps: float | None = Field(default=None, gt=0, le=240, description="frames per second; default: the video's")
+    deinterlace: bool | None = Field(default=None, description="true: make whole frames of interlaced ones")
+    video_codec: VideoCodec | None = Field(default=None, description="default: h264; in webm vp9")
     crf: int | None = Field(
         default=None,
         ge=0,
@@ -124,117 +125,116 @@ class Fields(Payload):
     video_bit_rate: BitRate | None = Field(default=None, description="bits per second, instead of crf")
     max_bit_rate: BitRate | None = Field(default=None, description="most bits per second")
     two_pass: bool | None = Field(
-        default=None, description="true: look at the film once before, so that a bit rate is spent where it is needed"
+        default=None, description="true: encode in two passes, which distributes a bit rate by need"
     )
     max_bytes: int | None = Field(
         default=None,
         ge=1_000,
         le=1 << 40,
-        description="the whole file has at most so many bytes; instead of crf and bit rates",
+        description="largest size of the whole file, instead of crf and bit rates",
     )
-    speed: Speed | None = Field(
-        default=None, description="of the encoder: slower makes smaller files; left out: medium"
-    )
+    speed: Speed | None = Field(default=None, description="of the encoder: slower makes smaller files; default: medium")
     keyframe_seconds: float | None = Field(
         default=None,
         gt=0,
         le=60,
-        description="a picture to jump to every so many seconds; left out: the encoder's choice",
+        description="most seconds between key frames, which players can jump to; default: the encoder's choice",
     )
-    mute: bool | None = Field(default=None, description="true: no sound")
-    audio_codec: AudioCodec | None = Field(default=None, description="left out: aac; in webm opus")
+    mute: bool | None = Field(default=None, description="true: leave out the audio")
+    audio_codec: AudioCodec | None = Field(default=None, description="default: aac; in webm opus")
     audio_bit_rate: BitRate | None = Field(
-        default=None, description="bits per second; left out: 64000 a channel, of opus 48000"
+        default=None, description="bits per second; default: 64000 per channel, opus 48000"
     )
-    audio_channels: int | None = Field(default=None, ge=1, le=8, description="left out: the film's, 2 at most")
+    audio_channels: int | None = Field(default=None, ge=1, le=8, description="default: the video's, 2 at most")
     audio_sample_rate: Literal[8000, 12000, 16000, 22050, 24000, 32000, 44100, 48000] | None = Field(
-        default=None, description="samples per second; left out: the film's where that is 44100 or 48000, else 48000"
+        default=None, description="samples per second; default: the video's if that is 44100 or 48000, else 48000"
     )
     video_track: int | None = Field(
         default=None,
         ge=0,
         le=999,
-        description="which of the film's picture tracks, counted from 0; left out: the default, else the largest",
+        description="number of the video track, from 0; default: the track marked as default, else the largest",
     )
     audio_track: int | None = Field(
         default=None,
         ge=0,
         le=999,
-        description="which of the film's audio tracks, counted from 0; left out: its default",
+        description="number of the audio track, from 0; default: the track marked as default",
     )
     audio_language: str | None = Field(
         default=None,
         pattern=LANGUAGE,
         max_length=35,
-        description="instead of audio_track: the film's audio track in this language, as `en`, `deu` or `pt-BR`",
+        description="instead of audio_track: the audio track in this language, such as `en`, `deu` or `pt-BR`",
     )
     loudness_lufs: float | None = Field(
-        default=None, ge=-70, le=-5, description="bring the sound to this loudness (EBU R128): -16 for podcasts, say"
+        default=None, ge=-70, le=-5, description="normalise to this loudness (EBU R128), such as -16 for podcasts"
     )
     faststart: bool | None = Field(
         default=None,
-        description="false: the index at the end of an mp4, which then cannot be played before it is whole",
+        description="false: put the index at the end of an mp4, so that it cannot play while it loads",
     )
     keep_metadata: bool | None = Field(default=None, description="true: keep title, date, place and chapters")
-    watermark: VideoWatermark | None = Field(default=None, description="a picture over the film")
-    subtitles: Subtitles | None = Field(default=None, description="text under the film")
+    watermark: VideoWatermark | None = Field(default=None, description="an image over the video")
+    subtitles: Subtitles | None = Field(default=None, description="subtitles of the video")
     renditions: (
         Annotated[
             tuple[Rendition, ...], Field(strict=False, max_length=RENDITIONS_LIMIT, json_schema_extra={"minItems": 1})
         ]
         | None
-    ) = Field(default=None, description=f"of hls: the sizes; left out: {_USUAL_SIZES}")
-    segment_seconds: float | None = Field(
-        default=None, ge=1, le=60, description="of hls: length of a segment; left out: 6"
-    )
+    ) = Field(default=None, description=f"hls: the sizes; default: {_DEFAULT_SIZES}")
+    segment_seconds: float | None = Field(default=None, ge=1, le=60, description="hls: length of a segment; default: 6")
     at_seconds: Seconds | None = Field(
-        default=None, description="of poster, jpeg and png: the picture there; left out: one that looks typical"
+        default=None, description="poster, jpeg and png: the frame shown at this time; default: a typical frame"
     )
-    quality: int | None = Field(
-        default=None, ge=1, le=100, description="of pictures: 1 to 100; left out: 82, of webp 75"
-    )
+    quality: int | None = Field(default=None, ge=1, le=100, description="images: 1 to 100; default: 82, webp 75")
     interval_seconds: float | None = Field(
-        default=None, ge=0.1, le=3600, description="of a sprite: seconds between its pictures; left out: 100 of them"
+        default=None,
+        ge=0.1,
+        le=3600,
+        description="sprite: seconds between two images; default: such that there are 100",
     )
-    columns: int | None = Field(default=None, ge=1, le=100, description="of a sprite: pictures in a row; left out: 10")
-    rows: int | None = Field(default=None, ge=1, le=100, description="of a sprite: rows of a sheet; left out: 10")
-    loop: bool | None = Field(default=None, description="of gif and webp: false: play once")
+    columns: int | None = Field(default=None, ge=1, le=100, description="sprite: images in a row; default: 10")
+    rows: int | None = Field(default=None, ge=1, le=100, description="sprite: rows of a sheet; default: 10")
+    loop: bool | None = Field(default=None, description="gif and webp: false plays once")
 
     @field_validator("renditions")
     @classmethod
     def _there_are_sizes(cls, renditions: tuple[Rendition, ...] | None) -> Sequence[Rendition] | None:
-        return renditions if renditions is None else check_some(renditions, _USUAL_SIZES)
+        return renditions if renditions is None else check_some(renditions, _DEFAULT_SIZES)
 
 
 class VideoOutput(Fields):
-    """One thing to make."""
+    """One requested output."""
 
     name: str = Field(
         pattern=NAME,
         max_length=100,
-        description="letters, digits, dots, _ and -, a letter or digit first; different from the others",
+        description="letters, digits, dots, _ and -, a letter or digit first; unique among the outputs",
     )
     preset: str | None = Field(
-        default=None, max_length=100, description="what is left out here, this preset says: web-720p, hls-adaptive, …"
+        default=None,
+        max_length=100,
+        description="sets the fields that the output leaves out: web-720p, hls-adaptive, …",
     )
 
 
-USUAL = (VideoOutput(name="web", preset="web-720p"), VideoOutput(name="poster", preset="poster"))
-"""The outputs of a task that names none."""
-USUAL_OF_SOUND = (VideoOutput(name="sound", format="aac"), VideoOutput(name="poster", format="poster"))
-"""The same of a source without a film; the poster is its cover, if it has one."""
+DEFAULT_OUTPUTS = (VideoOutput(name="web", preset="web-720p"), VideoOutput(name="poster", preset="poster"))
+"""The outputs of a task without `outputs`."""
+DEFAULT_AUDIO_OUTPUTS = (VideoOutput(name="sound", format="aac"), VideoOutput(name="poster", format="poster"))
+"""The same for a source without video; the poster is its cover, if it has one."""
 
 
 class VideoPayload(Payload):
-    """A film, and what to make of it."""
+    """A video, and the requested outputs."""
 
     source: Source
     outputs: tuple[VideoOutput, ...] = Field(
-        default=USUAL,
+        default=DEFAULT_OUTPUTS,
         max_length=OUTPUTS_LIMIT,
         strict=False,
         json_schema_extra={"minItems": 1},
-        description="left out: an mp4 of 720p and a poster; of sound alone: an m4a, and its cover",
+        description="default: an mp4 of 720p and a poster; for audio alone an m4a, and the cover",
     )
 
     @field_validator("outputs")

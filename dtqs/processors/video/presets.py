@@ -1,4 +1,4 @@
-"""Presets: outputs with a name of their own, built in or from `[processor:video] presets`; and what an output becomes with its preset."""
+"""Presets: named sets of output fields, built in or from `[processor:video] presets`, and how outputs use them."""
 
 from collections.abc import Mapping
 
@@ -29,19 +29,19 @@ BUILT_IN: Presets = {
     "preview": Fields(format="webp", width=320, fps=8.0, end_seconds=6.0),
     "preview-gif": Fields(format="gif", width=320, fps=8.0, end_seconds=6.0),
 }
-_TOGETHER = (
+_GROUPS = (
     {"width", "height", "short_side"},
     {"crf", "video_bit_rate", "max_bit_rate", "two_pass", "max_bytes"},
     {"start_seconds", "end_seconds"},
 )
-"""Fields that belong together: an output that says one of them has said them all, and its preset none."""
+"""Fields that belong together: an output that sets one field of a group gets none of the group from its preset."""
 
 
 def parse(text: str) -> Presets:
-    """Read presets from JSON, an object by name. Raises ValueError, which says of all of them what is wrong where."""
+    """Read presets from a JSON object by name. Raises ValueError that lists the faults of all presets."""
     given = orjson.loads(text) if text.strip() else {}
     if not isinstance(given, dict):
-        raise ValueError("must be an object of presets by their names")
+        raise ValueError("must be a JSON object of presets by name")
     presets: dict[str, Fields] = {}
     problems: list[Problem] = []
     for name, fields in given.items():
@@ -55,21 +55,25 @@ def parse(text: str) -> Presets:
 
 
 def unknown(name: str, presets: Presets) -> str:
-    """Say that there is no such preset, and which there are."""
+    """Return a message that the preset does not exist, with similar names."""
     return f"no such preset{suggestion(name, sorted(presets))}"
 
 
 def resolve(output: VideoOutput, presets: Presets) -> VideoOutput:
-    """Return the output with what its preset says where it says nothing itself. Raises KeyError for a preset that is not there."""
+    """Return the output, with its preset's values for the fields that it leaves out.
+
+    Raises KeyError for an unknown preset.
+    """
     if output.preset is None:
         return output
     preset = presets[output.preset]
-    return output.model_copy(update={name: getattr(preset, name) for name in preset.model_fields_set - said(output)})
+    names = preset.model_fields_set - settled_fields(output)
+    return output.model_copy(update={name: getattr(preset, name) for name in names})
 
 
-def said(output: VideoOutput) -> set[str]:
-    """Return the fields of which no preset says anything more, since the output itself has."""
+def settled_fields(output: VideoOutput) -> set[str]:
+    """Return the fields that no preset may change: those that the output sets, with their groups."""
     names = set(output.model_fields_set)
-    for group in _TOGETHER:
+    for group in _GROUPS:
         names |= group if group & names else set()
     return names

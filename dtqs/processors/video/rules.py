@@ -1,11 +1,14 @@
-"""Which fields of an output fit together: what each format can have, and what excludes what; pure. Asked at submit, of outputs with their presets."""
+"""The rules for an output's fields: those that a format allows, and those that exclude each other; pure.
+
+They are checked at submit, after presets have been applied.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dtqs.processors.video.payload import VideoOutput
 
-FILMS = ("mp4", "webm", "hls")
+VIDEOS = ("mp4", "webm", "hls")
 SOUNDS = ("aac", "mp3", "opus")
 STILLS = ("jpeg", "png")
 MOVING = ("gif", "webp")
@@ -19,16 +22,16 @@ AUDIO_CODECS = {
     "mp3": ("mp3",),
     "opus": ("opus",),
 }
-"""What each format holds, its usual codec first."""
+"""The codecs that each format can hold, its default first."""
 CRF_LIMITS = {"h264": 51, "hevc": 51, "vp9": 63, "av1": 63}
 
-_PICTURES = (*FILMS, *STILLS, "sprite", *MOVING)
+_VISUAL = (*VIDEOS, *STILLS, "sprite", *MOVING)
 _FILES = ("mp4", "webm")
 ONLY: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("crop", "deinterlace", "background", "video_track"), _PICTURES),
+    **dict.fromkeys(("crop", "deinterlace", "background", "video_track"), _VISUAL),
     **dict.fromkeys(("width", "height", "short_side", "fit", "enlarge"), ("mp4", "webm", *STILLS, "sprite", *MOVING)),
-    **dict.fromkeys(("fps", "watermark"), (*FILMS, *MOVING)),
-    **dict.fromkeys(("video_codec", "crf", "speed", "mute"), FILMS),
+    **dict.fromkeys(("fps", "watermark"), (*VIDEOS, *MOVING)),
+    **dict.fromkeys(("video_codec", "crf", "speed", "mute"), VIDEOS),
     **dict.fromkeys(("video_bit_rate", "max_bit_rate", "two_pass", "keyframe_seconds"), _FILES),
     **dict.fromkeys(
         (
@@ -40,12 +43,12 @@ ONLY: dict[str, tuple[str, ...]] = {
             "audio_language",
             "loudness_lufs",
         ),
-        (*FILMS, *SOUNDS),
+        (*VIDEOS, *SOUNDS),
     ),
     **dict.fromkeys(("max_bytes",), (*_FILES, *SOUNDS)),
     **dict.fromkeys(("keep_metadata",), (*_FILES, *SOUNDS)),
-    **dict.fromkeys(("start_seconds", "end_seconds"), (*FILMS, *SOUNDS, "sprite", *MOVING)),
-    "subtitles": (*FILMS, *MOVING),
+    **dict.fromkeys(("start_seconds", "end_seconds"), (*VIDEOS, *SOUNDS, "sprite", *MOVING)),
+    "subtitles": (*VIDEOS, *MOVING),
     "faststart": ("mp4",),
     **dict.fromkeys(("renditions", "segment_seconds"), ("hls",)),
     "at_seconds": STILLS,
@@ -53,11 +56,11 @@ ONLY: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("interval_seconds", "columns", "rows"), ("sprite",)),
     "loop": MOVING,
 }
-"""Fields that have a meaning for some formats only."""
+"""Fields that only some formats allow."""
 
 
 def format_of(output: VideoOutput) -> str:
-    """Return the output's format, of two names for one the usual one."""
+    """Return the output's format, with aliases replaced."""
     return ALIASES.get(output.format or "mp4", output.format or "mp4")
 
 
@@ -71,7 +74,10 @@ def audio_codec_of(output: VideoOutput) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Clash:
-    """A field that does not fit, and what is allowed; `beside`: those whose values or absence make it so; it is none where one of them is not known."""
+    """A field that is not allowed, with the reason.
+
+    `beside`: the fields whose values or absence cause it. It is not reported if one of them is itself invalid.
+    """
 
     field: str
     message: str
@@ -79,7 +85,10 @@ class Clash:
 
 
 def contradictions(output: VideoOutput) -> Iterator[Clash]:
-    """Find each field that does not fit. One that is not known counts as left out, so a clash of two that are there names neither in `beside`."""
+    """Find each field that is not allowed.
+
+    An invalid field counts as left out. So a clash between two present fields names neither of them in `beside`.
+    """
     format = format_of(output)
     for name, formats in ONLY.items():
         if getattr(output, name) not in (None, False) and format not in formats:
@@ -89,7 +98,7 @@ def contradictions(output: VideoOutput) -> Iterator[Clash]:
     yield from _sizes(output)
     yield from _sounds(output, format)
     if output.end_seconds is not None and output.end_seconds <= (output.start_seconds or 0):
-        yield Clash("end_seconds", "must be behind start_seconds", ("start_seconds",))
+        yield Clash("end_seconds", "must be greater than start_seconds", ("start_seconds",))
     if output.subtitles and output.subtitles.mode == "carry" and format in MOVING:
         yield Clash("subtitles.mode", f"{format} has no tracks; allowed: burn", ("format",))
 
@@ -99,48 +108,48 @@ def _codecs(output: VideoOutput, format: str) -> Iterator[Clash]:
         codec = getattr(output, name)
         if codec and format in known and codec not in known[format]:
             yield Clash(name, f"{format} does not hold {codec}; allowed: {', '.join(known[format])}", ("format",))
-    if format in FILMS:
+    if format in VIDEOS:
         limit = CRF_LIMITS[video_codec_of(output)]
         for name, crf in (
             ("crf", output.crf),
             *((f"renditions[{n}].crf", each.crf) for n, each in enumerate(output.renditions or ())),
         ):
             if crf is not None and crf > limit:
-                yield Clash(name, f"{video_codec_of(output)} has 0 to {limit}", ("format", "video_codec"))
+                yield Clash(name, f"{video_codec_of(output)} allows 0 to {limit}", ("format", "video_codec"))
 
 
 def _rates(output: VideoOutput, format: str) -> Iterator[Clash]:
     if output.crf is not None and output.video_bit_rate is not None:
-        yield Clash("crf", "excludes video_bit_rate: constant quality or a bit rate")
+        yield Clash("crf", "cannot be combined with video_bit_rate: choose constant quality or a bit rate")
     if output.max_bytes is not None:
         for name in ("crf", "video_bit_rate", "max_bit_rate"):
             if getattr(output, name) is not None:
-                yield Clash(name, "excludes max_bytes, which decides the bit rate")
+                yield Clash(name, "cannot be combined with max_bytes, which decides the bit rate")
         if format in SOUNDS and output.audio_bit_rate is not None:
-            yield Clash("audio_bit_rate", "excludes max_bytes, which decides it", ("format",))
+            yield Clash("audio_bit_rate", "cannot be combined with max_bytes, which decides it", ("format",))
     elif output.two_pass and output.video_bit_rate is None:
-        message = "needs video_bit_rate or max_bytes: with constant quality there is nothing to share out"
+        message = "needs video_bit_rate or max_bytes: with constant quality there is no bit rate to distribute"
         yield Clash("two_pass", message, ("video_bit_rate", "max_bytes"))
     if (
         output.max_bit_rate is not None
         and output.video_bit_rate is not None
         and output.max_bit_rate < output.video_bit_rate
     ):
-        yield Clash("max_bit_rate", "is below video_bit_rate")
+        yield Clash("max_bit_rate", "must not be below video_bit_rate")
 
 
 def _sizes(output: VideoOutput) -> Iterator[Clash]:
     if output.short_side is not None:
         for name in ("width", "height"):
             if getattr(output, name) is not None:
-                yield Clash(name, "excludes short_side")
+                yield Clash(name, "cannot be combined with short_side")
     if output.fit == "pad" and (output.width is None or output.height is None):
         yield Clash("fit", "pad needs width and height", ("width", "height"))
 
 
 def _sounds(output: VideoOutput, format: str) -> Iterator[Clash]:
     if output.audio_track is not None and output.audio_language is not None:
-        yield Clash("audio_language", "excludes audio_track: a number or a language")
+        yield Clash("audio_language", "cannot be combined with audio_track: choose a number or a language")
     if output.mute:
         for name in (
             "audio_codec",
@@ -152,12 +161,12 @@ def _sounds(output: VideoOutput, format: str) -> Iterator[Clash]:
             "loudness_lufs",
         ):
             if getattr(output, name) is not None:
-                yield Clash(name, "excludes mute")
+                yield Clash(name, "cannot be combined with mute")
     if format in AUDIO_CODECS and audio_codec_of(output) == "mp3" and (output.audio_channels or 0) > 2:
-        yield Clash("audio_channels", "mp3 has at most 2", ("format", "audio_codec"))
+        yield Clash("audio_channels", "mp3 allows at most 2", ("format", "audio_codec"))
     if (
         format in AUDIO_CODECS
         and audio_codec_of(output) == "opus"
         and output.audio_sample_rate in (22050, 32000, 44100)
     ):
-        yield Clash("audio_sample_rate", "opus has 8000, 12000, 16000, 24000 or 48000", ("format", "audio_codec"))
+        yield Clash("audio_sample_rate", "opus allows 8000, 12000, 16000, 24000 or 48000", ("format", "audio_codec"))

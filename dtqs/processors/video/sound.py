@@ -1,4 +1,4 @@
-"""The sound of an output: its codec's options, and its loudness, which is measured first."""
+"""The audio of an output: the options of its codec, and its loudness, which is measured first."""
 
 from math import isfinite
 
@@ -8,15 +8,15 @@ from dtqs.errors import PermanentError
 from dtqs.processors.video import filters
 from dtqs.processors.video.codecs import Options
 from dtqs.processors.video.command import Stream, output
-from dtqs.processors.video.cut import Cut
-from dtqs.processors.video.film import Sound
+from dtqs.processors.video.excerpt import Excerpt
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import VideoOutput
 from dtqs.processors.video.rules import audio_codec_of
 from dtqs.processors.video.studio import Source, Studio
+from dtqs.processors.video.video_info import Sound
 
 _PER_CHANNEL = {"aac": 64_000, "opus": 48_000, "mp3": 64_000}
-_USUAL_RATES = (44100, 48000)
+_KEPT_SAMPLE_RATES = (44100, 48000)
 _MEASURED = {"I": "input_i", "TP": "input_tp", "LRA": "input_lra", "thresh": "input_thresh"}
 
 
@@ -31,34 +31,38 @@ def bit_rate_of(asked: VideoOutput, sound: Sound) -> int:
 def options(studio: Studio, asked: VideoOutput, sound: Sound) -> Options:
     """Return the encoder's options."""
     codec = audio_codec_of(asked)
-    usual = sound.sample_rate if sound.sample_rate in _USUAL_RATES and codec != "opus" else 48000
+    default = sound.sample_rate if sound.sample_rate in _KEPT_SAMPLE_RATES and codec != "opus" else 48000
     return {
         "c:a": studio.encoder(codec),
         "b:a": bit_rate_of(asked, sound),
-        "ar": asked.audio_sample_rate or usual,
+        "ar": asked.audio_sample_rate or default,
         "ac": channels_of(asked, sound),
     }
 
 
 def stream(source: Source, sound: Sound, asked: VideoOutput, measured: dict[str, float] | None) -> Stream:
-    """Return the track of the film, at the loudness that was asked for."""
+    """Return the source's audio track, at the requested loudness."""
     track = source.sound(sound)
     if asked.loudness_lufs is None or measured is None:
         return track
     return filters.loudness(track, asked.loudness_lufs, measured)
 
 
-def measure(studio: Studio, asked: VideoOutput, sound: Sound | None, cut: Cut, meter: Meter) -> dict[str, float] | None:
-    """Listen to the film once; None where nothing is to be done: not asked for, or silence. Raises PermanentError."""
+def measure(
+    studio: Studio, asked: VideoOutput, sound: Sound | None, excerpt: Excerpt, meter: Meter
+) -> dict[str, float] | None:
+    """Measure the loudness of the audio. Return None for silence, or if none is requested. Raises PermanentError."""
     if asked.loudness_lufs is None or sound is None:
         return None
-    heard = filters.loudness(studio.source(cut).sound(sound), asked.loudness_lufs)
-    made = studio.programs.compiled(output([heard], "-", "null"), "info")
-    said = studio.programs.ffmpeg.run(made, (studio.file,), meter.watch(cut.seconds, 1, 10))
-    start, end = said.rfind("{"), said.rfind("}")
+    stream = filters.loudness(studio.source(excerpt).sound(sound), asked.loudness_lufs)
+    command = studio.programs.compiled(output([stream], "-", "null"), "info")
+    log = studio.programs.ffmpeg.run(command, (studio.file,), meter.watch(excerpt.seconds, 1, 10))
+    start, end = log.rfind("{"), log.rfind("}")
     try:
-        figures = orjson.loads(said[start : end + 1])
+        figures = orjson.loads(log[start : end + 1])
         measured = {name: float(figures[key]) for name, key in _MEASURED.items()}
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise PermanentError(f"output {asked.name}: the loudness could not be measured") from error
+        raise PermanentError(
+            f"output {asked.name}: the loudness could not be measured: ffmpeg reported no figures"
+        ) from error
     return measured if all(isfinite(value) for value in measured.values()) else None

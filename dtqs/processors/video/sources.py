@@ -1,4 +1,4 @@
-"""The sources of one task, the film and what comes over it: each is fetched once, however many outputs and passes want it."""
+"""The sources of one task: the video, its watermarks and its subtitles. Each is fetched only once."""
 
 from contextlib import ExitStack
 from typing import BinaryIO, Self
@@ -7,7 +7,7 @@ from dtqs.processors.base import Context
 
 
 class Sources:
-    """A context manager that closes what it has opened."""
+    """A context manager that closes the files it opened."""
 
     def __init__(self, context: Context) -> None:
         self._context, self._stack = context, ExitStack()

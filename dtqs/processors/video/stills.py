@@ -1,4 +1,4 @@
-"""Pictures of a film: a poster, a moving preview, and sheets of small pictures with a WebVTT file that says which shows what."""
+"""Make images of a video: a poster, a moving preview, and sheets of small images with a WebVTT index."""
 
 import math
 from typing import Any, BinaryIO
@@ -6,29 +6,29 @@ from typing import Any, BinaryIO
 from dtqs.errors import PermanentError
 from dtqs.processors.base import Json
 from dtqs.processors.video import filters, overlays, paint, vtt
-from dtqs.processors.video.colour import Surface, picture_surface
-from dtqs.processors.video.command import Stream, TimeSpan, output, place
-from dtqs.processors.video.cut import shown_at
-from dtqs.processors.video.film import Picture
+from dtqs.processors.video.colour import Surface, image_surface
+from dtqs.processors.video.command import Stream, TimeSpan, fd_path, output
+from dtqs.processors.video.excerpt import frame_at
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import VideoOutput
 from dtqs.processors.video.rules import format_of
 from dtqs.processors.video.storing import store_file
 from dtqs.processors.video.studio import Studio
 from dtqs.processors.video.verify import check_picture, check_seconds
+from dtqs.processors.video.video_info import Picture
 
 _TYPICAL_OF, _TYPICAL_FROM = 30, 0.1
-"""The typical picture is looked for among so many, after this part of the film."""
+"""A typical frame is chosen among the first number of frames after the second part of the video."""
 _MOVING_FPS, _MOVING_FRAMES = 10.0, 3000
-_SHEET_SIDE, _TILES, _USUAL_TILES = 16_000, 10_000, 100
-_HAIR_SECONDS = 0.04
-"""A tile that would stand for less than one picture is left away."""
+_SHEET_SIDE, _MOST_TILES, _DEFAULT_TILES = 16_000, 10_000, 100
+_LEAST_TILE_SECONDS = 0.04
+"""A last tile that covers less than one frame is left out."""
 _JPEG_Q = (31, 2)
-"""ffmpeg's worst and best."""
+"""ffmpeg's worst and best quality."""
 
 
 class Still:
-    """One picture of the film."""
+    """One frame of the video as an image."""
 
     def __init__(self, studio: Studio, asked: VideoOutput, meter: Meter) -> None:
         self._studio, self._asked, self._meter = studio, asked, meter
@@ -38,7 +38,7 @@ class Still:
     def make(self) -> list[Json]:
         asked, studio = self._asked, self._studio
         picture = studio.picture()
-        surface = picture_surface(picture.colour, keeps_alpha=self._is_png and asked.background is None)
+        surface = image_surface(picture.colour, keeps_alpha=self._is_png and asked.background is None)
         stream = paint.picture(
             studio.source(TimeSpan(self._at(picture))).picture(picture), self._frame, asked, picture, surface
         )
@@ -48,7 +48,7 @@ class Still:
             stream = paint.for_jpeg(stream)
 
         def write(file: BinaryIO) -> None:
-            made = output([stream], place(file), "image2pipe", **({"frames:v": 1} | self._options(surface)))
+            made = output([stream], fd_path(file), "image2pipe", **({"frames:v": 1} | self._options(surface)))
             studio.run(made, self._meter, None, (file,))
             check_picture(studio.programs.ffmpeg, asked.name, file, "PNG" if self._is_png else "JPEG", self._frame.size)
 
@@ -56,17 +56,17 @@ class Still:
         return [stored | {"width": self._frame.size[0], "height": self._frame.size[1]}]
 
     def _at(self, picture: Picture) -> float:
-        """Return when the picture that is shown at the wanted time begins. Raises PermanentError for a time behind the film's end."""
-        reel, wanted = self._studio.reel, self._asked.at_seconds
-        reach, ends = reel.reach(picture), reel.seconds(picture)
+        """Return the begin of the frame shown at the requested time. Raises PermanentError after the video's end."""
+        timeline, wanted = self._studio.timeline, self._asked.at_seconds
+        extent, ends = timeline.extent(picture), timeline.seconds(picture)
         if wanted is not None and wanted > ends:
             raise PermanentError(
-                f"output {self._asked.name}: at_seconds is {wanted:g}, and the film ends at {ends:.3f}"
+                f"output {self._asked.name}: at_seconds is {wanted:g}, but the video ends at {ends:.3f}"
             )
-        at = reach.end_seconds * _TYPICAL_FROM if wanted is None else wanted
-        if reach.times:
-            return reach.times[shown_at(reach.times, at)]
-        return max(0.0, min(at, reach.end_seconds - max(0.1, 1.5 / (picture.fps or 25.0))))
+        at = extent.end_seconds * _TYPICAL_FROM if wanted is None else wanted
+        if extent.times:
+            return extent.times[frame_at(extent.times, at)]
+        return max(0.0, min(at, extent.end_seconds - max(0.1, 1.5 / (picture.fps or 25.0))))
 
     def _options(self, surface: Surface) -> dict[str, Any]:
         return (
@@ -77,53 +77,57 @@ class Still:
 
 
 class AnimatedClip:
-    """A GIF or WebP that moves."""
+    """An animated GIF or WebP."""
 
     def __init__(self, studio: Studio, asked: VideoOutput, meter: Meter) -> None:
         self._studio, self._meter = studio, meter
         self._asked = asked if asked.fps else asked.model_copy(update={"fps": _MOVING_FPS})
-        self._frame, self._cut = studio.frame(asked), studio.cut(asked, studio.picture(), None)
-        self._is_gif, self._seconds = format_of(asked) == "gif", self._cut.seconds
+        self._frame, self._excerpt = studio.frame(asked), studio.excerpt(asked, studio.picture(), None)
+        self._is_gif, self._seconds = format_of(asked) == "gif", self._excerpt.seconds
         if self._seconds * (self._asked.fps or 0) > _MOVING_FRAMES:
             raise PermanentError(
-                f"output {asked.name} would have more than {_MOVING_FRAMES} pictures: give end_seconds, or a lower fps"
+                f"output {asked.name} would have more than {_MOVING_FRAMES} frames, the limit:"
+                " set end_seconds, or a lower fps"
             )
 
     def make(self) -> list[Json]:
-        studio, asked, took = self._studio, self._asked, [0.0]
+        studio, asked, duration = self._studio, self._asked, [0.0]
 
         def write(file: BinaryIO) -> None:
             made = output(
                 [self._stream()],
-                place(file),
+                fd_path(file),
                 "gif" if self._is_gif else "webp",
                 **({"frames:v": _MOVING_FRAMES} | self._options()),
             )
             studio.run(made, self._meter, self._seconds, (file,), holds_back=True)
-            frames, took[0] = check_picture(
+            frames, duration[0] = check_picture(
                 studio.programs.ffmpeg, asked.name, file, "GIF" if self._is_gif else "WEBP", self._frame.size
             )
-            if self._is_gif or frames > 1:  # pictures that are all the same become one in a WebP, which has no duration
+            # WebP merges frames that are all the same into one, which has no duration
+            if self._is_gif or frames > 1:
                 check_seconds(
-                    asked.name, "picture", took[0], self._seconds, studio.programs.settings.max_duration_seconds
+                    asked.name, "video", duration[0], self._seconds, studio.programs.settings.max_duration_seconds
                 )
 
         stored = studio.context.add_output(asked.name, write, f"image/{'gif' if self._is_gif else 'webp'}")
         width, height = self._frame.size
-        moves = {"duration_seconds": round(took[0], 3), "fps": asked.fps} if took[0] else {}
-        return [stored | {"width": width, "height": height} | moves]
+        timing = {"duration_seconds": round(duration[0], 3), "fps": asked.fps} if duration[0] else {}
+        return [stored | {"width": width, "height": height} | timing]
 
     def _stream(self) -> Stream:
         asked, picture = self._asked, self._studio.picture()
-        surface = picture_surface(picture.colour, keeps_alpha=asked.background is None)
-        stream = paint.picture(self._studio.source(self._cut).picture(picture), self._frame, asked, picture, surface)
-        stream = filters.held(stream, asked.fps, self._cut.shown)
+        surface = image_surface(picture.colour, keeps_alpha=asked.background is None)
+        stream = paint.picture(
+            self._studio.source(self._excerpt).picture(picture), self._frame, asked, picture, surface
+        )
+        stream = filters.hold_last(stream, asked.fps, self._excerpt.video)
         if asked.watermark:
-            stream = paint.marked(
+            stream = paint.add_watermark(
                 stream, overlays.watermark(self._studio, asked.watermark, self._frame.size), asked.watermark, surface
             )
-        if text := overlays.subtitles(self._studio, asked, self._cut.span, self._seconds):
-            stream = paint.lettered(stream, text.ass, self._cut.span.start_seconds, surface)
+        if text := overlays.subtitles(self._studio, asked, self._excerpt.span, self._seconds):
+            stream = paint.add_subtitles(stream, text.ass, self._excerpt.span.start_seconds, surface)
         return paint.limited_palette(stream) if self._is_gif else stream
 
     def _options(self) -> dict[str, Any]:
@@ -139,23 +143,24 @@ class AnimatedClip:
 
 
 class Sheet:
-    """Small pictures at even distances, side by side: a contact sheet, and the pictures above a player's timeline."""
+    """Small images at even intervals, side by side: a contact sheet, or the previews of a player's timeline."""
 
     def __init__(self, studio: Studio, asked: VideoOutput, meter: Meter) -> None:
         self._studio, self._meter = studio, meter
         self._asked = (
             asked if asked.width or asked.height or asked.short_side else asked.model_copy(update={"width": 160})
         )
-        self._frame, self._cut = studio.frame(self._asked), studio.cut(asked, studio.picture(), None)
-        seconds = self._seconds = self._cut.seconds
-        self._interval = asked.interval_seconds or max(0.1, seconds / _USUAL_TILES)
-        self._tiles = max(1, math.ceil((seconds - _HAIR_SECONDS) / self._interval))
-        if self._tiles > _TILES:
+        self._frame, self._excerpt = studio.frame(self._asked), studio.excerpt(asked, studio.picture(), None)
+        seconds = self._seconds = self._excerpt.seconds
+        self._interval = asked.interval_seconds or max(0.1, seconds / _DEFAULT_TILES)
+        self._tiles = max(1, math.ceil((seconds - _LEAST_TILE_SECONDS) / self._interval))
+        if self._tiles > _MOST_TILES:
             raise PermanentError(
-                f"output {asked.name} would have {self._tiles} pictures; allowed are {_TILES}: make interval_seconds longer"
+                f"output {asked.name} would have {self._tiles} images; allowed are {_MOST_TILES}:"
+                " make interval_seconds longer"
             )
         (width, height), pixels = self._frame.size, studio.programs.settings.max_pixels
-        # a sheet is a picture as well, and the worker opens it again
+        # max_pixels holds for the whole sheet too, since it is decoded again for the check
         self._columns = min(
             asked.columns or 10, self._tiles, max(1, _SHEET_SIDE // width), max(1, pixels // (width * height))
         )
@@ -165,7 +170,7 @@ class Sheet:
         )
 
     def make(self) -> list[Json]:
-        """The WebVTT file stands first, under the output's name, then its sheets."""
+        """Return the WebVTT file first, under the output's name, then its sheets."""
         asked, folder = self._asked, self._studio.programs.folder
         options = {"fps_mode:v": "passthrough"} | _jpeg(asked.quality)
         made = output([self._stream()], f"file:{asked.name}-%d.jpg", "image2", start_number=1, **options)
@@ -176,7 +181,7 @@ class Sheet:
             size = self._columns * self._frame.size[0], self._rows * self._frame.size[1]
             if not path.is_file():
                 raise PermanentError(
-                    f"output {asked.name}: sheet {number} was not made: the source is cut short or broken"
+                    f"output {asked.name}: sheet {number} is missing: the source is cut short or broken"
                 )
             with path.open("rb") as file:
                 check_picture(self._studio.programs.ffmpeg, asked.name, file, "JPEG", size)
@@ -193,11 +198,11 @@ class Sheet:
 
     def _stream(self) -> Stream:
         picture = self._studio.picture()
-        # the picture at each interval's beginning; the last one again, where the film ends a little early
-        stream = filters.repeated(self._studio.source(self._cut).picture(picture))
+        # the frame at the begin of each interval; the last one is repeated in case the video ends a little early
+        stream = filters.repeat_last(self._studio.source(self._excerpt).picture(picture))
         stream = stream.filter("fps", fps=f"1/{self._interval:.6f}", start_time=0, round="up")
         stream = stream.filter("tpad", stop=-1, stop_mode="clone").filter("trim", end_frame=self._tiles)
-        stream = paint.picture(stream, self._frame, self._asked, picture, picture_surface(picture.colour))
+        stream = paint.picture(stream, self._frame, self._asked, picture, image_surface(picture.colour))
         return paint.for_jpeg(stream.filter("tile", layout=f"{self._columns}x{self._rows}"))
 
     def _cues(self, sheet_ids: list[str]) -> str:
@@ -208,7 +213,8 @@ class Sheet:
             x, y = at % self._columns * width, at // self._columns * height
             begin, end = tile * self._interval, min((tile + 1) * self._interval, self._seconds)
             blocks.append(
-                f"{vtt.stamp(begin)} --> {vtt.stamp(end)}\n{sheet_ids[sheet]}?name={sheet + 1}.jpg#xywh={x},{y},{width},{height}"
+                f"{vtt.stamp(begin)} --> {vtt.stamp(end)}\n"
+                f"{sheet_ids[sheet]}?name={sheet + 1}.jpg#xywh={x},{y},{width},{height}"
             )
         return "\n\n".join(blocks) + "\n"
 

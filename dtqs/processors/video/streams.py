@@ -1,6 +1,7 @@
-"""A film as an HLS stream: a ladder of sizes from one decode, the sound once, subtitles as a track. One media file each, played by byte ranges.
+"""Make an HLS stream: several sizes from one decode, the audio once, and subtitles as a track.
 
-The playlists name files by their ids, relative to themselves: what `GET /files/ID` serves plays as it is, and so does a folder of files named by their ids.
+Each is one media file, played by byte ranges. The playlists name files by id, relative to themselves. So a stream
+plays from `GET /files/ID`, and also from a folder with files named by their ids.
 """
 
 from dataclasses import dataclass
@@ -10,10 +11,9 @@ from dtqs.errors import PermanentError
 from dtqs.processors.base import Json
 from dtqs.processors.video import codecs, filters, overlays, paint, playlist, sound
 from dtqs.processors.video.codecs import Rate
-from dtqs.processors.video.colour import film_surface
+from dtqs.processors.video.colour import video_surface
 from dtqs.processors.video.command import Stream, output
 from dtqs.processors.video.container import Container
-from dtqs.processors.video.film import Film
 from dtqs.processors.video.geometry import VideoFrame
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import Rendition, VideoOutput
@@ -22,6 +22,7 @@ from dtqs.processors.video.rules import audio_codec_of, video_codec_of
 from dtqs.processors.video.storing import read_text, store_file
 from dtqs.processors.video.studio import Source, Studio
 from dtqs.processors.video.verify import Expected, check
+from dtqs.processors.video.video_info import VideoInfo
 
 MEDIA_TYPE = "application/vnd.apple.mpegurl"
 _RATES = {
@@ -33,7 +34,7 @@ _RATES = {
     360: 800_000,
     240: 400_000,
 }
-_USUAL = tuple(Rendition(short_side=side) for side in (1080, 720, 480, 360, 240))
+_DEFAULT_SIZES = tuple(Rendition(short_side=side) for side in (1080, 720, 480, 360, 240))
 _CHEAPER = {"h264": 1.0, "hevc": 0.65, "av1": 0.55}
 _SEGMENT_SECONDS = 6.0
 _READER = Container("mov", "video/mp4")
@@ -41,7 +42,7 @@ _READER = Container("mov", "video/mp4")
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One size of the ladder, and the bits that it may take."""
+    """One size of the ladder, and its bit rate."""
 
     name: str
     frame: VideoFrame
@@ -49,39 +50,42 @@ class Rung:
 
 
 class RenditionLadder:
-    """Makes one stream, which is many files."""
+    """Make one stream, which has several files."""
 
     def __init__(self, studio: Studio, asked: VideoOutput, meter: Meter) -> None:
         self._studio, self._asked, self._meter = studio, asked, meter
         track = studio.sound(asked)
-        self._cut = studio.cut(asked, studio.picture(), track)
-        self._sound, self._seconds = track if self._cut.heard else None, self._cut.seconds
+        self._excerpt = studio.excerpt(asked, studio.picture(), track)
+        self._sound, self._seconds = track if self._excerpt.audio else None, self._excerpt.seconds
         self._rungs = self._ladder()
-        self._text = overlays.subtitles(studio, asked, self._cut.span, self._seconds)
-        self._measured = sound.measure(studio, asked, self._sound, self._cut, meter)
+        self._text = overlays.subtitles(studio, asked, self._excerpt.span, self._seconds)
+        self._measured = sound.measure(studio, asked, self._sound, self._excerpt, meter)
 
     def make(self) -> list[Json]:
-        """Encode all at once, look at each, store them from the media files up; the master playlist is the first of the result."""
+        """Encode all sizes at once, check each, and store media files before the playlists that name them.
+
+        The master playlist is the first entry of the result.
+        """
         self._studio.run(self._command(), self._meter, self._seconds)
         known = playlist.codecs(read_text(self._folder / self._name("master.m3u8"), "the playlists"))
         parts: list[Json] = []
         variants: list[Variant] = []
         for number, rung in enumerate(self._rungs):
-            segments, film = self._checked(number, rung)
-            uri, made = self._stored(number, rung.name, segments, film, "video/mp4")
+            segments, video = self._check(number, rung)
+            uri, made = self._store(number, rung.name, segments, video, "video/mp4")
             parts += made
-            fps = film.picture.fps if film.picture else None
+            fps = video.picture.fps if video.picture else None
             codec = known.get(self._name(f"{number}.m3u8"), "")
             variants.append(Variant(uri, rung.frame.size, fps, codec, segments.peak_bit_rate, segments.mean_bit_rate))
         tracks, rates = self._tracks(parts)
         return [self._master(variants, tracks, rates), *parts]
 
     def _ladder(self) -> list[Rung]:
-        """The sizes that are no larger than the film; the film's own where all are."""
+        """Return the sizes that are no larger than the video, or its own size if all are larger."""
         picture, asked = self._studio.picture(), self._asked
         whole = (asked.crop.width, asked.crop.height) if asked.crop else (picture.width, picture.height)
         most = min(whole)
-        steps = [step for step in asked.renditions or _USUAL if step.short_side <= most]
+        steps = [step for step in asked.renditions or _DEFAULT_SIZES if step.short_side <= most]
         steps = steps or [Rendition(short_side=most - most % 2 or 2)]
         rungs = [
             Rung(f"{step.short_side}p", self._studio.frame(asked, step.short_side), self._rate(step)) for step in steps
@@ -95,25 +99,25 @@ class RenditionLadder:
         if step.video_bit_rate is not None:
             return Rate(bit_rate=step.video_bit_rate, max_bit_rate=step.max_bit_rate or step.video_bit_rate * 3 // 2)
         nearest = min(_RATES, key=lambda side: abs(side - step.short_side))
-        usual = round(_RATES[nearest] * (step.short_side / nearest) ** 1.5 * _CHEAPER[video_codec_of(self._asked)])
+        default = round(_RATES[nearest] * (step.short_side / nearest) ** 1.5 * _CHEAPER[video_codec_of(self._asked)])
         return Rate(
-            step.crf if step.crf is not None else self._asked.crf, None, step.max_bit_rate or max(100_000, usual)
+            step.crf if step.crf is not None else self._asked.crf, None, step.max_bit_rate or max(100_000, default)
         )
 
     def _command(self) -> Stream:
         studio, asked = self._studio, self._asked
-        source = studio.source(self._cut)
+        source = studio.source(self._excerpt)
         streams = self._pictures(source)
         segment = asked.segment_seconds or _SEGMENT_SECONDS
         options: dict[str, Any] = {"map_metadata": -1, "map_chapters": -1, "threads": studio.programs.settings.threads}
         encoder = studio.encoder(video_codec_of(asked))
         for number, rung in enumerate(self._rungs):
-            own = (
+            options_of_rung = (
                 {"c": encoder}
                 | codecs.video(encoder, rung.rate, asked.speed, segment)
-                | codecs.timing(self._cut.shown, asked.fps, "hls")
+                | codecs.timing(self._excerpt.video, asked.fps, "hls")
             )
-            options |= {f"{name.partition(':')[0]}:v:{number}": value for name, value in own.items()}
+            options |= {f"{name.partition(':')[0]}:v:{number}": value for name, value in options_of_rung.items()}
         groups = [f"v:{number}" + (",agroup:sound" if self._sound else "") for number in range(len(streams))]
         if self._sound:
             streams.append(sound.stream(source, self._sound, asked, self._measured))
@@ -133,74 +137,75 @@ class RenditionLadder:
         return output(streams, self._name("%v.m3u8"), "hls", **options)
 
     def _pictures(self, source: Source) -> list[Stream]:
-        """Decode once, and branch off each size."""
+        """Decode once, then branch for each size."""
         studio, asked, picture = self._studio, self._asked, self._studio.picture()
         largest = self._rungs[0].frame
-        surface = film_surface(picture.colour)
+        surface = video_surface(picture.colour)
         stream = paint.picture(source.picture(picture, from_start=True), largest, asked, picture, surface)
-        stream = filters.held(stream, asked.fps, self._cut.shown)
+        stream = filters.hold_last(stream, asked.fps, self._excerpt.video)
         if asked.watermark:
-            stream = paint.marked(
+            stream = paint.add_watermark(
                 stream, overlays.watermark(studio, asked.watermark, largest.size), asked.watermark, surface
             )
         if self._text and asked.subtitles and asked.subtitles.mode == "burn":
-            stream = paint.lettered(stream, self._text.ass, self._cut.span.start_seconds, surface)
+            stream = paint.add_subtitles(stream, self._text.ass, self._excerpt.span.start_seconds, surface)
         if len(self._rungs) == 1:
             return [stream]
         branches = stream.filter_multi_output("split", len(self._rungs))
         return [
             branches[0],
             *(
-                paint.smaller(branches[number], self._rungs[number].frame, surface)
+                paint.shrink(branches[number], self._rungs[number].frame, surface)
                 for number in range(1, len(self._rungs))
             ),
         ]
 
-    def _checked(self, number: int, rung: Rung | None) -> tuple[MediaPlaylist, Film]:
-        """Look at a rendition, or, without a rung, at the sound. Raises PermanentError."""
-        asked, cut, programs = self._asked, self._cut, self._studio.programs
+    def _check(self, number: int, rung: Rung | None) -> tuple[MediaPlaylist, VideoInfo]:
+        """Check a rendition, or the audio if there is no rung. Raises PermanentError."""
+        asked, excerpt, programs = self._asked, self._excerpt, self._studio.programs
         segments = playlist.read(read_text(self._folder / self._name(f"{number}.m3u8"), "the playlists"))
         with (self._folder / self._name(f"{number}.m4s")).open("rb") as file:
-            film = programs.probe(file, _READER)
+            video = programs.probe(file, _READER)
             tracks, _ = programs.packets(file, _READER, [0])
-        if segments.end_bytes > film.size_bytes:
+        if segments.end_bytes > video.size_bytes:
             raise PermanentError(
-                f"output {asked.name}: {rung.name if rung else 'the sound'} has {film.size_bytes} bytes of {segments.end_bytes}"
+                f"output {asked.name}: {rung.name if rung else 'the audio'} is cut short:"
+                f" it has {video.size_bytes} of {segments.end_bytes} bytes"
             )
         if rung:
             expected = Expected(
                 video_codec=video_codec_of(asked),
                 size=rung.frame.size,
-                picture_seconds=cut.shown.end_seconds if cut.shown else None,
+                picture_seconds=excerpt.video.end_seconds if excerpt.video else None,
             )
         else:
             expected = Expected(
-                audio_codec=audio_codec_of(asked), sound_seconds=cut.heard.end_seconds if cut.heard else None
+                audio_codec=audio_codec_of(asked), sound_seconds=excerpt.audio.end_seconds if excerpt.audio else None
             )
-        check(asked.name, film, expected, programs.settings.max_duration_seconds)
-        ends = max(tracks[0].end_seconds, film.start_seconds + (film.duration_seconds or 0.0))
-        return playlist.timed(segments, tracks[0].times, tracks[0].positions, ends), film
+        check(asked.name, video, expected, programs.settings.max_duration_seconds)
+        ends = max(tracks[0].end_seconds, video.start_seconds + (video.duration_seconds or 0.0))
+        return playlist.with_packet_times(segments, tracks[0].times, tracks[0].positions, ends), video
 
-    def _stored(
-        self, number: int, label: str, segments: MediaPlaylist, film: Film, media_type: str
+    def _store(
+        self, number: int, label: str, segments: MediaPlaylist, video: VideoInfo, media_type: str
     ) -> tuple[str, list[Json]]:
-        """Store a media file and its playlist; returns how the master playlist names it, and what the result says of both."""
+        """Store a media file and its playlist; return the playlist's relative URI and both entries of the result."""
         context, about = self._studio.context, {"part_of": self._asked.name}
-        facts = film.facts() | {"duration_seconds": round(segments.seconds, 3), "bit_rate": segments.mean_bit_rate}
+        facts = video.facts() | {"duration_seconds": round(segments.seconds, 3), "bit_rate": segments.mean_bit_rate}
         media = store_file(
             context, self._folder / self._name(f"{number}.m4s"), f"{self._asked.name}/{label}.m4s", media_type
         )
-        text = playlist.renamed(segments, _relative(media, f"{label}.m4s")).encode()
+        text = playlist.with_uri(segments, _relative(media, f"{label}.m4s")).encode()
         listing = context.add_output(f"{self._asked.name}/{label}.m3u8", lambda file: file.write(text), MEDIA_TYPE)
         return _relative(listing, f"{label}.m3u8"), [listing | about, media | about | facts]
 
     def _tracks(self, parts: list[Json]) -> tuple[list[PlaylistTrack], tuple[int, int]]:
-        """Store sound and subtitles, and say how they are listed, and the sound's bit rates."""
+        """Store audio and subtitles; return their entries of the master playlist, and the audio's bit rates."""
         tracks, rates = [], (0, 0)
         if self._sound:
             number = len(self._rungs)
-            segments, film = self._checked(number, None)
-            uri, made = self._stored(number, "sound", segments, film, "audio/mp4")
+            segments, audio = self._check(number, None)
+            uri, made = self._store(number, "sound", segments, audio, "audio/mp4")
             parts += made
             tracks.append(PlaylistTrack("AUDIO", uri, "Sound", None))
             rates = segments.peak_bit_rate, segments.mean_bit_rate
@@ -225,7 +230,7 @@ class RenditionLadder:
             "width": width,
             "height": height,
             "video_codec": video_codec_of(self._asked),
-            "renditions": [r.name for r in self._rungs],
+            "renditions": [rung.name for rung in self._rungs],
         }
         facts["duration_seconds"] = round(self._seconds, 3)
         if self._sound:
@@ -241,5 +246,5 @@ class RenditionLadder:
 
 
 def _relative(stored: dict[str, Json], name: str) -> str:
-    """Return the URI by which a playlist beside it finds a file; the name is for players that want to see one."""
+    """Return a file's URI relative to a playlist; the name is for players that need a file extension."""
     return f"{stored['uri'].removeprefix('upload:')}?name={name}"

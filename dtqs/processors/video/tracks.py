@@ -1,14 +1,14 @@
-"""Which track an output takes, by its number or its language, and the words for one that is not there; pure."""
+"""Choose an output's audio track by number or language, and name the tracks that exist; pure."""
 
 import re
 from collections.abc import Sequence
 
 from dtqs.errors import PermanentError
-from dtqs.processors.video.film import Film, Sound
 from dtqs.processors.video.payload import VideoOutput
+from dtqs.processors.video.video_info import Sound, VideoInfo
 
 _UNKNOWN = "und"
-_TOLD = 20
+_LISTED = 20
 _TAG = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}")
 _ISO_639 = """
 aa aar ab abk ae ave af afr ak aka am amh an arg ar ara as asm av ava ay aym az aze ba bak be bel bg bul bi bis bm
@@ -25,29 +25,29 @@ tt tat tw twi ty tah ug uig uk ukr ur urd uz uzb ve ven vi vie vo vol wa wln wo 
 zho zu zul
 """
 _CODES = _ISO_639.split()
-_LONG = dict(zip(_CODES[::2], _CODES[1::2], strict=True))
+_ISO_639_2 = dict(zip(_CODES[::2], _CODES[1::2], strict=True))
 _OLDER = (
     "alb sqi arm hye baq eus bur mya chi zho cze ces dut nld fre fra geo kat ger deu gre ell ice isl mac mkd mao mri "
     "may msa per fas rum ron slo slk tib bod wel cym"
 )
 _BIBLIOGRAPHIC = _OLDER.split()
-_LONG |= dict(zip(_BIBLIOGRAPHIC[::2], _BIBLIOGRAPHIC[1::2], strict=True))
-"""Each code of two letters, and each older one of three, as the terminological code of ISO 639-2."""
+_ISO_639_2 |= dict(zip(_BIBLIOGRAPHIC[::2], _BIBLIOGRAPHIC[1::2], strict=True))
+"""Maps each two-letter code, and each bibliographic three-letter code, to the terminological code of ISO 639-2."""
 
 
-def no_track(what: str, number: int, count: int) -> str:
-    """Say that there is no track of that number, and which there are."""
-    there = "none" if count == 0 else "only track 0" if count == 1 else f"tracks 0 to {count - 1}"
-    return f"no {what} track {number}, counted from 0: it has {there}"
+def no_track(kind: str, number: int, count: int) -> str:
+    """Return a message that this track does not exist, with the numbers that do."""
+    existing = "none" if count == 0 else "only track 0" if count == 1 else f"tracks 0 to {count - 1}"
+    return f"no {kind} track {number}, counted from 0: it has {existing}"
 
 
-def picture_name(film: Film) -> str:
-    """Name the picture that is taken as the payload does."""
-    return f"video track {film.pictures.index(film.picture)}" if film.picture in film.pictures else "cover"
+def picture_name(video: VideoInfo) -> str:
+    """Name the selected video track as the payload does."""
+    return f"video track {video.pictures.index(video.picture)}" if video.picture in video.pictures else "cover"
 
 
 def sound_of(output: VideoOutput, sounds: Sequence[Sound]) -> Sound | None:
-    """Return the track that the output takes. Raises PermanentError for one that is not there."""
+    """Return the output's audio track. Raises PermanentError if it does not exist."""
     if output.mute:
         return None
     if (number := output.audio_track) is not None:
@@ -61,15 +61,15 @@ def sound_of(output: VideoOutput, sounds: Sequence[Sound]) -> Sound | None:
 
 def _by_language(name: str, wanted: str, sounds: Sequence[Sound]) -> Sound:
     tag = _normal(wanted)
-    told = [sound.language if _TAG.fullmatch(sound.language) else _UNKNOWN for sound in sounds]
-    said = [_normal(language) for language in told]
-    # a container of three letters cannot say a region, so such a track is what comes next
-    exact = [sound for sound, found in zip(sounds, said, strict=True) if found[: len(tag)] == tag]
-    if tracks := exact or [sound for sound, found in zip(sounds, said, strict=True) if found == tag[:1]]:
+    languages = [sound.language if _TAG.fullmatch(sound.language) else _UNKNOWN for sound in sounds]
+    tags = [_normal(language) for language in languages]
+    # a container with three-letter codes cannot store a region, so a track without one is the second choice
+    exact = [sound for sound, found in zip(sounds, tags, strict=True) if found[: len(tag)] == tag]
+    if tracks := exact or [sound for sound, found in zip(sounds, tags, strict=True) if found == tag[:1]]:
         return _first_choice(tracks)
-    there = [f"track {number} is {language}" for number, language in enumerate(told)]
-    more = f", and {len(there) - _TOLD} more" if len(there) > _TOLD else ""
-    listed = ", ".join(there[:_TOLD]) + more if there else "it has none"
+    names = [f"track {number} is {language}" for number, language in enumerate(languages)]
+    more = f", and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    listed = ", ".join(names[:_LISTED]) + more if names else "it has none"
     raise PermanentError(f"output {name}: the source has no audio track of language {wanted}: {listed}")
 
 
@@ -78,6 +78,6 @@ def _first_choice(sounds: Sequence[Sound]) -> Sound:
 
 
 def _normal(language: str) -> tuple[str, ...]:
-    """Return a tag's parts: its language as three letters, then its script and region."""
+    """Return the parts of a tag: the language as three letters, then script and region."""
     first, *rest = language.lower().replace("_", "-").split("-")
-    return _LONG.get(first, first), *rest
+    return _ISO_639_2.get(first, first), *rest

@@ -1,4 +1,7 @@
-"""WebVTT as text: cues with their settings, styles and regions; pure. ffmpeg's reader finds no cue in a file that has a style."""
+"""Read and write WebVTT: cues with their settings, styles and regions; pure.
+
+ffmpeg's own reader finds no cue in a file that has a style.
+"""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +15,7 @@ _BREAKS = re.compile(r"\n(?:[ \t]*+\n)++")
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """One text and when it is shown."""
+    """One text and the time at which it is shown."""
 
     begin_seconds: float
     end_seconds: float
@@ -28,7 +31,7 @@ class Script:
     cues: tuple[Cue, ...]
 
     def moved(self, start_seconds: float, seconds: float | None) -> "Script":
-        """Set it to the clock of a film that begins later and ends earlier."""
+        """Return the cues of an excerpt, with times on the excerpt's clock."""
         cues = []
         for cue in self.cues:
             begin, end = cue.begin_seconds - start_seconds, cue.end_seconds - start_seconds
@@ -37,7 +40,7 @@ class Script:
         return Script(self.blocks, tuple(cues))
 
     def text(self, *, styled: bool = True) -> str:
-        """Write it; not `styled`: the cues alone, as ffmpeg reads them."""
+        """Return the file's text. Without `styled` it has the cues alone, which ffmpeg can read."""
         cues = (
             f"{stamp(cue.begin_seconds)} --> {stamp(cue.end_seconds)}{cue.settings and ' ' + cue.settings}\n{cue.text}"
             for cue in self.cues
@@ -46,23 +49,25 @@ class Script:
 
 
 def read(text: str) -> Script:
-    """Read WebVTT, or what looks like it."""
-    found = list(_BREAKS.split(text.replace("\r\n", "\n").replace("\r", "\n").strip()))
-    blocks = tuple(block for block in found[1:] if block.split("\n", 1)[0].strip() in _BLOCKS and "-->" not in block)
-    return Script(blocks, tuple(_cues(found)))
+    """Read WebVTT. Faulty parts are skipped."""
+    parts = list(_BREAKS.split(text.replace("\r\n", "\n").replace("\r", "\n").strip()))
+    blocks = tuple(part for part in parts[1:] if part.split("\n", 1)[0].strip() in _BLOCKS and "-->" not in part)
+    return Script(blocks, tuple(_cues(parts)))
 
 
 def _cues(blocks: list[str]) -> Iterator[Cue]:
     for block in blocks:
         lines = block.split("\n")
-        # a header or an identifier may stand before the times
+        # the times may follow a header or an identifier
         for number, line in enumerate(lines[:3]):
             if match := _TIMING.fullmatch(line.rstrip()):
-                yield Cue(_clock(match[1]), _clock(match[2]), (match[3] or "").strip(), "\n".join(lines[number + 1 :]))
+                yield Cue(
+                    _seconds(match[1]), _seconds(match[2]), (match[3] or "").strip(), "\n".join(lines[number + 1 :])
+                )
                 break
 
 
-def _clock(stamp: str) -> float:
+def _seconds(stamp: str) -> float:
     seconds = 0.0
     for part in stamp.replace(",", ".").split(":"):
         seconds = seconds * 60 + float(part)

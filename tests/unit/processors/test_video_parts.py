@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtqs.errors import PermanentError
-from dtqs.processors.video import container, film, overlays, paint, playlist, vtt
-from dtqs.processors.video.codecs import Rate, encoder, listed, video
+from dtqs.processors.video import container, ffprobe, overlays, paint, playlist, vtt
+from dtqs.processors.video.codecs import Rate, encoder, parse_encoders, video
 from dtqs.processors.video.command import checked
-from dtqs.processors.video.ffmpeg import EncodeProgress
+from dtqs.processors.video.ffmpeg_output import EncodeProgress
 from dtqs.processors.video.geometry import frame
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import VideoOutput
+from dtqs.processors.video.video_info import Picture
 
 WIDE = (1920, 1080)
 
@@ -90,8 +91,8 @@ def test_nothing_is_enlarged_unasked_or_exceeds_its_box(shown: tuple[int, int], 
 
 
 def test_the_middle_has_two_spellings() -> None:
-    assert paint.place_of("center", 5) == paint.place_of("centre", 5) == ("(W-w)/2", "(H-h)/2")
-    assert paint.place_of("top-left", 5) == ("5", "5")
+    assert paint.overlay_position("center", 5) == paint.overlay_position("centre", 5) == ("(W-w)/2", "(H-h)/2")
+    assert paint.overlay_position("top-left", 5) == ("5", "5")
 
 
 def test_a_crop_outside_the_frame_is_refused() -> None:
@@ -145,7 +146,7 @@ def test_the_demuxer_is_chosen_by_the_bytes(head: bytes, demuxer: str) -> None:
         (b"<?xml version='1.0'?><MPD/>", "application/xml"),
         (b"\xff\xd8\xff\xe0", "image/jpeg"),
         (b"%PDF-1.7", "a PDF"),
-        (bytes(500), "of no kind"),
+        (bytes(500), "of an unknown format"),
     ],
 )
 def test_a_file_that_is_no_video_is_refused_with_its_type(head: bytes, words: str) -> None:
@@ -162,7 +163,7 @@ def test_the_output_of_ffprobe_is_not_trusted() -> None:
         {"index": 2, "codec_type": "audio", "codec_name": "aac", "channels": 2, "sample_rate": "nan", "duration": "-5",
          "tags": {"DURATION": "x"}}
         ], "format": {"duration": "61.5", "bit_rate": "inf"}}"""
-    read = film.read(hostile, "mov", 5)
+    read = ffprobe.read(hostile, "mov", 5)
     assert read.picture
     assert (read.picture.index, read.picture.width, read.picture.height, read.picture.fps, read.picture.rotation) == (
         1,
@@ -174,12 +175,12 @@ def test_the_output_of_ffprobe_is_not_trusted() -> None:
     assert (read.duration_seconds, read.bit_rate, read.sounds[0].sample_rate) == (61.5, None, 48000)
     for empty in (b"{}", b"[]", b"", b'{"streams": [{"codec_type": "data"}]}'):
         with pytest.raises(PermanentError):
-            film.read(empty, "mov", 5)
+            ffprobe.read(empty, "mov", 5)
 
 
 @given(st.integers(1, 1 << 20), st.integers(1, 1 << 20))
 def test_a_decoders_buffer_is_at_most_four_times_the_frame_even_if_it_is_narrow(width: int, height: int) -> None:
-    picture = film.Picture(0, "h264", width, height, (width, height), 25.0, 0, False, None, None)
+    picture = Picture(0, "h264", width, height, (width, height), 25.0, 0, False, None, None)
     assert picture.pixels < picture.decoded_pixels <= 4 * picture.pixels
 
 
@@ -191,12 +192,12 @@ def test_an_option_that_is_not_on_the_list_is_refused() -> None:
 
 
 def test_an_encoder_is_chosen_from_the_installed_ones() -> None:
-    known = listed(
+    known = parse_encoders(
         b"Encoders:\n V..... = Video\n ------\n V....D libx264    x (codec h264)\n V..... libaom-av1    y\n"
         b" A....D aac   z\n"
     )
     assert (encoder("h264", known), encoder("av1", known)) == ("libx264", "libaom-av1")
-    with pytest.raises(PermanentError, match="no encoder for hevc: libx265 would do"):
+    with pytest.raises(PermanentError, match="no encoder for hevc: it needs libx265"):
         encoder("hevc", known)
     assert video("libx264", Rate(bit_rate=5000), None) == {
         "pix_fmt": "yuv420p",
@@ -227,7 +228,7 @@ def test_a_playlist_is_measured_and_its_files_renamed() -> None:
         5600,
         4533,
     )
-    assert playlist.renamed(segments, "ID") == MEDIA.replace("a-0.m4s", "ID")
+    assert playlist.with_uri(segments, "ID") == MEDIA.replace("a-0.m4s", "ID")
 
 
 def test_a_master_playlist_adds_the_sound_to_each_size() -> None:
@@ -356,13 +357,13 @@ def test_any_answer_of_ffprobe_is_a_video_or_a_refusal(place: str, hostile: Any)
         hostile,
     ):
         with suppress(PermanentError):
-            read = film.read(orjson.dumps(answer), "matroska", 5)
+            read = ffprobe.read(orjson.dumps(answer), "matroska", 5)
             assert orjson.loads(orjson.dumps(read.facts())) == read.facts()
-    with pytest.raises(PermanentError, match="nothing that can be understood"):
-        film.read(b'{"streams": [{"codec_type": "video"}]}', "matroska", 5)
+    with pytest.raises(PermanentError, match="report on this file cannot be read"):
+        ffprobe.read(b'{"streams": [{"codec_type": "video"}]}', "matroska", 5)
 
 
 def test_a_video_is_as_long_as_its_chosen_video_track() -> None:
-    said = film.read(TWO_TRACKS, "matroska", 5)
+    said = ffprobe.read(TWO_TRACKS, "matroska", 5)
     assert said.duration_seconds == 60
     assert [said.showing(picture).duration_seconds for picture in said.pictures] == [5, 60, 61]

@@ -150,7 +150,7 @@ def test_all_faults_of_presets_are_reported_in_words() -> None:
     text = str(caught.value)
     for words in (
         "a.backgroud: no such field; did you mean background?",
-        "a.background: does not have the allowed form; colour of the bars",
+        "a.background: does not have the allowed form; colour of bars",
         "b.crf: should be",
     ):
         assert words in text
@@ -167,6 +167,6 @@ def test_the_sources_are_the_video_and_its_overlays() -> None:
 
 
 def test_each_field_applies_to_an_existing_format() -> None:
-    known = {*rules.FILMS, *rules.SOUNDS, *rules.STILLS, *rules.MOVING, "sprite"}
+    known = {*rules.VIDEOS, *rules.SOUNDS, *rules.STILLS, *rules.MOVING, "sprite"}
     assert {format for formats in rules.ONLY.values() for format in formats} <= known
     assert set(rules.ONLY) <= set(VideoOutput.model_fields)

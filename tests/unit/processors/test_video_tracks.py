@@ -3,10 +3,10 @@
 import pytest
 
 from dtqs.errors import PermanentError
-from dtqs.processors.video.film import Sound
 from dtqs.processors.video.payload import VideoOutput
 from dtqs.processors.video.rules import contradictions
 from dtqs.processors.video.tracks import sound_of
+from dtqs.processors.video.video_info import Sound
 
 
 def sounds(*languages: str, default: int = -1) -> list[Sound]:
@@ -62,5 +62,5 @@ def test_a_missing_language_is_reported_with_the_available_ones(languages: tuple
 def test_a_number_and_a_language_exclude_each_other() -> None:
     clashes = contradictions(VideoOutput(name="o", audio_track=1, audio_language="de"))
     assert [(clash.field, clash.message) for clash in clashes] == [
-        ("audio_language", "excludes audio_track: a number or a language")
+        ("audio_language", "cannot be combined with audio_track: choose a number or a language")
     ]

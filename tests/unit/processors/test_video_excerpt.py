@@ -8,42 +8,42 @@ import pytest
 from dtqs.errors import PermanentError
 from dtqs.processors.video import playlist
 from dtqs.processors.video.codecs import paced, timing
-from dtqs.processors.video.cut import cut, shown_at
+from dtqs.processors.video.excerpt import choose_excerpt, frame_at
 from dtqs.processors.video.packets import PacketReader
-from dtqs.processors.video.reel import Reach
+from dtqs.processors.video.timeline import TrackExtent
 
 RATES = (Fraction(25), Fraction(30000, 1001))
 
 
-def picture(*times: float, end: float, held: float | None = None) -> Reach:
-    return Reach(times[0], end, end if held is None else held, array("d", times))
+def picture(*times: float, end: float, held: float | None = None) -> TrackExtent:
+    return TrackExtent(times[0], end, end if held is None else held, array("d", times))
 
 
 def test_a_part_begins_with_the_frame_shown_at_that_time() -> None:
-    made = cut("a", (3.0, 9.0), picture(0, 2, 4, 6, end=20), None)
-    assert made.shown
-    assert (made.shown.from_seconds, made.shown.begin_seconds, made.shown.last_seconds, made.shown.end_seconds) == (
+    made = choose_excerpt("a", (3.0, 9.0), picture(0, 2, 4, 6, end=20), None)
+    assert made.video
+    assert (made.video.from_seconds, made.video.begin_seconds, made.video.last_seconds, made.video.end_seconds) == (
         2,
         0,
         3,
         6,
     )
-    assert made.shown.is_held
-    fast = cut("a", (0.0, None), picture(0, 1 / 60, 2 / 60, end=0.05), None, (Fraction(60),)).shown
+    assert made.video.is_held
+    fast = choose_excerpt("a", (0.0, None), picture(0, 1 / 60, 2 / 60, end=0.05), None, (Fraction(60),)).video
     assert fast
     assert (fast.from_seconds, fast.rate) == (0, Fraction(60))
-    near = cut("a", (0.99, None), picture(0, 0.5, 1, end=2), None).shown
+    near = choose_excerpt("a", (0.99, None), picture(0, 0.5, 1, end=2), None).video
     assert near
     assert (near.from_seconds, near.begin_seconds) == (1, 0)
-    moved = cut("a", (0.0, None), picture(0.021, 0.061, 0.101, end=0.141), Reach(0, 2, 2), RATES)
-    assert moved.shown
-    assert (moved.span.start_seconds, moved.shown.rate) == (0.021, 25)
-    assert [shown_at(array("d", [1, 2, 4]), seconds) for seconds in (0, 1, 3.9, 4, 99)] == [0, 0, 1, 2, 2]
+    moved = choose_excerpt("a", (0.0, None), picture(0.021, 0.061, 0.101, end=0.141), TrackExtent(0, 2, 2), RATES)
+    assert moved.video
+    assert (moved.span.start_seconds, moved.video.rate) == (0.021, 25)
+    assert [frame_at(array("d", [1, 2, 4]), seconds) for seconds in (0, 1, 3.9, 4, 99)] == [0, 0, 1, 2, 2]
 
 
 def test_frames_follow_a_constant_rate_or_have_none() -> None:
     def rate(*times: float) -> Fraction | None:
-        shown = cut("a", (0.0, None), picture(*times, end=times[-1] + 0.04), None, RATES).shown
+        shown = choose_excerpt("a", (0.0, None), picture(*times, end=times[-1] + 0.04), None, RATES).video
         return shown.rate if shown else None
 
     assert rate(0, 0.04, 0.08, 0.16) == 25
@@ -53,34 +53,34 @@ def test_frames_follow_a_constant_rate_or_have_none() -> None:
 
 
 def test_tracks_of_different_lengths_are_cut_separately() -> None:
-    shown, heard = picture(*(n / 25 for n in range(50)), end=2), Reach(1.5, 6, 6)
-    whole = cut("a", (0.0, None), shown, heard)
-    assert whole.shown
-    assert whole.heard
-    assert (whole.seconds, whole.shown.end_seconds, whole.heard.begin_seconds, whole.heard.end_seconds) == (
+    shown, heard = picture(*(n / 25 for n in range(50)), end=2), TrackExtent(1.5, 6, 6)
+    whole = choose_excerpt("a", (0.0, None), shown, heard)
+    assert whole.video
+    assert whole.audio
+    assert (whole.seconds, whole.video.end_seconds, whole.audio.begin_seconds, whole.audio.end_seconds) == (
         6,
         2,
         1.5,
         6,
     )
-    assert whole.heard.is_late
-    behind = cut("a", (4.0, 5.0), shown, heard)
-    assert behind.shown
-    assert (behind.shown.from_seconds, behind.shown.end_seconds) == (49 / 25, 1)
-    assert cut("a", (0.0, 1.0), shown, heard).heard is None
+    assert whole.audio.is_late
+    behind = choose_excerpt("a", (4.0, 5.0), shown, heard)
+    assert behind.video
+    assert (behind.video.from_seconds, behind.video.end_seconds) == (49 / 25, 1)
+    assert choose_excerpt("a", (0.0, 1.0), shown, heard).audio is None
     for wanted, tracks, words in (
-        ((7.0, None), (shown, heard), "start_seconds is 7, and the film ends at 6"),
-        ((0.0, 1.0), (None, heard), "no sound from 0 to 1 s: it begins at 1.5"),
-        ((0.0, 1.0), (picture(1.5, end=3), None), "no picture before 1 s: it begins at 1.5"),
+        ((7.0, None), (shown, heard), "start_seconds is 7, but the video ends at 6"),
+        ((0.0, 1.0), (None, heard), "no audio from 0 to 1 s: it begins at 1.5"),
+        ((0.0, 1.0), (picture(1.5, end=3), None), "no frame before 1 s: the video track begins at 1.5"),
         (
             (0.0, None),
             (picture(0, end=9, held=4), None),
-            "cut short or broken: its picture goes on to 9.00 s by its index, and ends at 4.00 s",
+            "cut short or broken: by its index its video ends at 9.00 s, but the data ends at 4.00 s",
         ),
     ):
         with pytest.raises(PermanentError, match=words):
-            cut("a", wanted, *tracks)
-    assert cut("a", (0.0, 4.0), picture(0, end=9, held=4), None).seconds == 4
+            choose_excerpt("a", wanted, *tracks)
+    assert choose_excerpt("a", (0.0, 4.0), picture(0, end=9, held=4), None).seconds == 4
 
 
 def test_packets_are_read_and_jumps_of_the_clock_are_closed() -> None:
@@ -108,7 +108,7 @@ def test_a_segment_is_as_long_as_its_packets() -> None:
         "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6.0,\n#EXT-X-BYTERANGE:1000@800\na\n#EXTINF:0.5,\n"
         "#EXT-X-BYTERANGE:500@1800\na\n"
     )
-    timed = playlist.timed(playlist.read(text), [0.0, 3.0, 6.2, 9.0], [800, 900, 1800, 2000], 13.5)
+    timed = playlist.with_packet_times(playlist.read(text), [0.0, 3.0, 6.2, 9.0], [800, 900, 1800, 2000], 13.5)
     assert [line for line in timed.lines if line.startswith("#EXT")][1:4:2] == [
         "#EXT-X-TARGETDURATION:8",
         "#EXT-X-BYTERANGE:1000@800",
@@ -118,8 +118,8 @@ def test_a_segment_is_as_long_as_its_packets() -> None:
 
 
 def test_each_muxer_gets_a_time_base_that_it_keeps() -> None:
-    even = cut("a", (0.0, None), picture(0, 0.04, 0.08, end=0.12), None, RATES).shown
-    held = cut("a", (0.0, None), picture(0, 0.04, 0.08, end=5), None, RATES).shown
+    even = choose_excerpt("a", (0.0, None), picture(0, 0.04, 0.08, end=0.12), None, RATES).video
+    held = choose_excerpt("a", (0.0, None), picture(0, 0.04, 0.08, end=5), None, RATES).video
     assert timing(even, None, "mp4") == {"enc_time_base:v": "1/25"}
     assert timing(even, 10.0, "mp4") == {}
     assert timing(held, None, "mp4") == {

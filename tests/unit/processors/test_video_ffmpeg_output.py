@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
-from dtqs.processors.video.ffmpeg import EncodeProgress, _Blocks
+from dtqs.processors.video.ffmpeg_output import EncodeProgress, ProgressReader
 from dtqs.processors.video.packets import PacketReader
 
 
 def test_progress_is_read_from_the_output_of_ffmpeg() -> None:
     seen: list[EncodeProgress] = []
-    take = _Blocks(seen.append).take
+    take = ProgressReader(seen.append).take
     block = b"frame=12\nfps=0.0\nstream_0_0_q=1.0\ntotal_size=48\nout_time_us=2500000\nspeed=2.5x\nprogress=continue\n"
     assert [take(block[:20]), take(block[20:]), take(block), take(b"")] == [False, True, False, False]
     assert seen == [EncodeProgress(2.5, 12, 48, 2.5)] * 2
@@ -20,7 +20,7 @@ def test_progress_is_read_from_the_output_of_ffmpeg() -> None:
 @pytest.mark.parametrize(
     "sample", [b"x" * 65_536, b"".join(b"k%d=%s\n" % (number, b"v" * 50) for number in range(1000))]
 )
-@pytest.mark.parametrize("reader", [lambda: _Blocks(None).take, lambda: PacketReader([0], [1], "mov").take])
+@pytest.mark.parametrize("reader", [lambda: ProgressReader(None).take, lambda: PacketReader([0], [1], "mov").take])
 def test_endless_lines_and_endless_keys_take_no_memory(
     reader: Callable[[], Callable[[bytes], bool]], sample: bytes
 ) -> None:
