@@ -66,18 +66,18 @@ class PacketReader:
         track.count += 1
         if b"D" in fields[5]:  # outside of the track's edit list: decoded, but never shown
             return
-        shown, decoded, duration = _seconds(fields[1]), _seconds(fields[2]), _seconds(fields[3]) or 0.0
+        shown, decoded, duration_seconds = _seconds(fields[1]), _seconds(fields[2]), _seconds(fields[3]) or 0.0
         at = shown if shown is not None else decoded
         if at is None:  # it follows the packet before
-            track.is_timed, track.end_seconds = False, track.end_seconds + duration
+            track.is_timed, track.end_seconds = False, track.end_seconds + duration_seconds
             return
-        at += self._shift_for(index, decoded if decoded is not None else at, duration)
+        at += self._shift_for(index, decoded if decoded is not None else at, duration_seconds)
         if index in self._pictures:
             self._picture(track, at, shown is not None, fields[4])
         elif at - track.end_seconds > _GAP_SECONDS and not track.is_empty:
             track.has_gaps = True
         track.begin_seconds = min(track.begin_seconds, at)
-        track.end_seconds = max(track.end_seconds, at + duration)
+        track.end_seconds = max(track.end_seconds, at + duration_seconds)
 
     def _picture(self, track: PacketTrack, at: float, is_timed: bool, position: bytes) -> None:
         track.is_timed = track.is_timed and is_timed
@@ -86,7 +86,7 @@ class PacketReader:
         if len(track.times) > _MOST_PICTURES:
             raise PermanentError(f"the video has more than {_MOST_PICTURES} frames, the limit")
 
-    def _shift_for(self, index: int, decoded: float, duration: float) -> float:
+    def _shift_for(self, index: int, decoded: float, duration_seconds: float) -> float:
         """Return the shift that closes all jumps so far. ffmpeg applies the same shift before it decodes."""
         if not self._jumps:
             return 0.0
@@ -94,10 +94,10 @@ class PacketReader:
         expected = self._next.get(index)
         if expected is not None:
             jump = decoded - expected
-            if abs(jump) > _JUMP_SECONDS or jump < -_BACK_SECONDS - duration:
+            if abs(jump) > _JUMP_SECONDS or jump < -_BACK_SECONDS - duration_seconds:
                 self._shift -= jump
                 decoded = expected
-        self._next[index] = decoded + duration
+        self._next[index] = decoded + duration_seconds
         return self._shift
 
 
