@@ -165,9 +165,9 @@ class RequestError(DtqsError):
 class NotFound(RequestError):
     """The thing does not exist, or the caller may not see it."""
 
-    def __init__(self, what: str, name: str) -> None:
-        self.what, self.name = what, name
-        super().__init__(f"no {what} {name}")
+    def __init__(self, kind: str, name: str) -> None:
+        self.kind, self.name = kind, name
+        super().__init__(f"there is no {kind} {name}")
 
 
 class Conflict(RequestError):

@@ -28,7 +28,7 @@ class LineSink:
 
     def __init__(self, descriptor: int, notice: Callable[[int], bytes] | None = None) -> None:
         self._descriptor = descriptor
-        self._write, self._close = _way(descriptor)
+        self._write, self._close = _writer(descriptor)
         self.notice = notice or _notice
         """Makes the line with the number of dropped lines."""
         # reentrant: a signal handler of a task may print while the same thread prints
@@ -76,7 +76,7 @@ class LineSink:
     def renew(self) -> None:
         """Open the sink again, in a forked process that has closed its descriptors."""
         try:
-            self._write, self._close = _way(self._descriptor)
+            self._write, self._close = _writer(self._descriptor)
         except OSError:
             # the descriptor is closed as well: its number may soon belong to another file
             self._write, self._close = len, lambda: None
@@ -163,7 +163,7 @@ def sink_of(stream: object) -> LineSink | None:
 
 def flush() -> None:
     """Write as many kept lines of this process as the readers take."""
-    for sink in _own():
+    for sink in _sinks():
         if sink.behind:
             sink.flush()
 
@@ -171,7 +171,7 @@ def flush() -> None:
 def finish(seconds: float) -> None:
     """Write the kept lines before this process ends. All readers together get `seconds`."""
     until = time.monotonic() + seconds
-    for sink in _own():
+    for sink in _sinks():
         sink.finish(until - time.monotonic())
 
 
@@ -180,15 +180,15 @@ def renew() -> None:
 
     No file may have been opened since.
     """
-    for sink in _own():
+    for sink in _sinks():
         # a sink that still holds a closed number would close it later, when another file has it
         with contextlib.suppress(OSError):
             sink.close()
-    for sink in _own():
+    for sink in _sinks():
         sink.renew()
 
 
-def _own() -> list[LineSink]:
+def _sinks() -> list[LineSink]:
     return [sink for sink in (sink_of(sys.stdout), sink_of(sys.stderr)) if sink is not None]
 
 
@@ -196,7 +196,7 @@ def _notice(dropped: int) -> bytes:
     return f"[{dropped} lines dropped: nobody read them]\n".encode()
 
 
-def _way(descriptor: int) -> tuple[_Write, _Close]:
+def _writer(descriptor: int) -> tuple[_Write, _Close]:
     """Choose the write and close functions for a kind of descriptor, so that no write waits."""
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISSOCK(mode):

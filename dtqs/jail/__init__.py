@@ -1,4 +1,4 @@
-"""Holds processes that read hostile bytes: ffmpeg, ffprobe and the image decoder. The door is `Jail`; each other module knows one part of Linux."""
+"""Confines processes that read hostile bytes: ffmpeg, ffprobe and the image decoder. Callers use `Jail`."""
 
 from dtqs.jail.jail import Jail, Mode, enter
 from dtqs.jail.kernel import Offer, offer

@@ -1,4 +1,4 @@
-"""The door: `Jail` prepares what a child does to itself before it becomes ffmpeg; `enter` is for a Python process that does it at its own start."""
+"""The two ways into the jail: `Jail` prepares it for a child that becomes ffmpeg; a Python process calls `enter`."""
 
 import logging
 import os
@@ -30,19 +30,19 @@ _THREADS, _THREADS_PER_CORE = 1024, 32
 
 @dataclass(frozen=True, slots=True)
 class Jail:
-    """`[files] jail`: with `required` nothing runs where a part is missing, with `best` whatever the kernel lacks is left out."""
+    """The setting `[files] jail`: `required` runs nothing if a part is missing, `best` leaves out missing parts."""
 
     mode: Mode = "best"
     found: Offer | None = None
-    """The parts that the kernel offers; None: they are tried at the first use."""
+    """The parts that the kernel offers. None means that the first use tries them."""
 
     def offer(self) -> Offer:
-        """Return what the kernel offers. Raises JailUnavailable where that is too little, or not known at the moment."""
+        """Return the offer of the kernel. Raises JailUnavailable, or JailNotEntered if a trial gave no answer."""
         found = self.found or kernel.offer()
-        if not_told := [part for part in found.missing if part in found.not_told]:
+        if unknown := [part for part in found.missing if part in found.unknown]:
             raise JailNotEntered(
-                "the kernel did not tell whether it has it: "
-                + "; ".join(f"{part}: {found.why_not[part]}" for part in not_told)
+                "it is unknown at the moment whether the kernel has these parts: "
+                + "; ".join(f"{part}: {found.why_not[part]}" for part in unknown)
             )
         if self.mode == "required" and found.missing:
             raise JailUnavailable([f"{part}: {found.why_not[part]}" for part in found.missing])
@@ -52,9 +52,9 @@ class Jail:
 
     @contextmanager
     def prepared(self, program: Path, work: Path, files: Sequence[int]) -> Iterator[Step]:
-        """Yield the step for a child that is to become the program, which works in one folder and gets some open files.
+        """Yield the step for a child before it becomes the program. The program works in one folder and inherits files.
 
-        Nothing is loaded in that step. Raises JailUnavailable; the step raises OSError where a part fails that was on offer.
+        The step loads no library. It raises OSError if an offered part fails. Raises JailUnavailable.
         """
         offered = self.offer()
         allowed = AllowedPaths(places.programs(program), places.read(), (work,), places.devices(), tuple(files))
@@ -62,11 +62,11 @@ class Jail:
             yield self._steps(offered, ruleset, Wishes(runs_program=True, has_socket=False))
 
     def orders(self) -> str:
-        """Return the text that tells a Python process of ours how to `enter`. Raises JailUnavailable."""
+        """Return the orders with which a Python process of DTQS can `enter`, as text. Raises JailUnavailable."""
         return orjson.dumps({"mode": self.mode, "offer": asdict(self.offer())}).decode()
 
     def _steps(self, offered: Offer, ruleset: Ruleset | None, wishes: Wishes) -> Step:
-        """Return all parts as one step. The order matters: the last one refuses the calls of those before."""
+        """Return all parts as one step. The order matters: the last part refuses the system calls of the others."""
         optional = _optional(_namespaces(offered))
         firm = [no_new_privileges() if ruleset or offered.has_seccomp else _optional(no_new_privileges())]
         if ruleset:
@@ -83,15 +83,16 @@ class Jail:
 
 
 def enter(orders: str, work: Path | None = None, *, has_socket: bool = False) -> None:
-    """Go into the jail, for good, by the orders of the worker. The process has one thread, and has loaded what it needs from foreign places.
+    """Enter the jail for good, by the orders of the worker. Before, load all modules from other places.
 
-    It may read the modules of Python, and write in its folder if it has one. Raises RuntimeError where there is a second thread, which would
-    stay outside. Where a part fails that was on offer, it says so and ends the process with EX_TEMPFAIL.
+    In the jail the process may read Python's modules, and write in its folder if it has one. Raises RuntimeError if
+    there is a second thread: that one would stay outside. If an offered part fails, this prints the error and ends the
+    process with EX_TEMPFAIL.
     """
     if _threads() > 1:
-        raise RuntimeError("a library has started a thread before the jail: import it later")
-    told = orjson.loads(orders)
-    jail, offered = Jail(told["mode"]), Offer(**told["offer"])
+        raise RuntimeError("a library has started a second thread, which would stay outside the jail: import it later")
+    decoded = orjson.loads(orders)
+    jail, offered = Jail(decoded["mode"]), Offer(**decoded["offer"])
     read = (*places.programs(), *places.read(), *places.python())
     allowed = AllowedPaths(read=read, work=(work,) if work else (), devices=places.devices())
     with _ruleset(offered, allowed) as ruleset:
@@ -104,9 +105,9 @@ def enter(orders: str, work: Path | None = None, *, has_socket: bool = False) ->
 
 @cache
 def _warn(missing: tuple[str, ...]) -> None:
-    """Tell it once for each process."""
+    """Log it once per process."""
     logger.warning(
-        "the jail of programs that read foreign files lacks a part; see: dtqs doctor",
+        "the jail for programs that read foreign files lacks a part; see: dtqs doctor",
         extra={"missing": ", ".join(missing)},
     )
 
@@ -131,11 +132,11 @@ def _ruleset(offered: Offer, allowed: AllowedPaths) -> Iterator[Ruleset | None]:
 
 
 def _namespaces(offered: Offer) -> Step:
-    """Return the steps that take away the network, capabilities, and too many open files and threads."""
+    """Return the step that removes network and capabilities, and limits open files and threads."""
     unshare = privileges.unshare(offered.namespaces) if offered.namespaces else None
     drop = privileges.drop_capabilities()
     files = min(_OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    # elsewhere the count is that of all processes of the user, and a limit would hit by what others do
+    # without a user namespace the kernel counts all processes of the user, so others could exhaust the limit
     threads = _THREADS + _THREADS_PER_CORE * (os.cpu_count() or 1) if offered.namespaces & CLONE_NEWUSER else None
 
     def step() -> None:

@@ -1,4 +1,4 @@
-"""The parts of a jail that this kernel and this process's own limits allow: children try each part for good."""
+"""Finds the parts of a jail that this kernel, and the limits of this process, allow. A child tries each part."""
 
 import errno
 import os
@@ -13,42 +13,41 @@ from dtqs.signal_name import signal_name
 
 _TRIAL_SECONDS = 10
 _FOR_NOW = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EINTR})
-"""Of a machine that has too little at the moment."""
-_LANDLOCK_KERNEL = "it needs Linux 5.13 or later with Landlock among CONFIG_LSM, and a container that allows it"
+"""Errors of a machine that lacks memory or another resource at the moment."""
+_LANDLOCK_KERNEL = "Landlock needs Linux 5.13 or later with landlock in CONFIG_LSM, and a container that allows it"
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The parts that are there; `why_not` says of each missing one what its trial came to."""
+    """The available parts. `why_not` has the reason for each missing part."""
 
     landlock_abi: int
     has_seccomp: bool
     namespaces: int
     why_not: dict[str, str]
     by_prctl: bool = False
-    """seccomp's newer call is refused, for instance by a filter of systemd that does not know it; the older one does."""
-    not_told: tuple[str, ...] = ()
-    """Parts whose trials had no answer, for instance under load: another trial may have one."""
+    """Only the older call of seccomp works. A filter of systemd, for example, may refuse the newer call as unknown."""
+    unknown: tuple[str, ...] = ()
+    """Parts whose trials gave no answer, for example under load. Another trial may give one."""
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The parts without which a jail has a hole. A network namespace is none of them: seccomp refuses sockets as well."""
-        return tuple(
-            part for part, is_there in (("landlock", self.landlock_abi), ("seccomp", self.has_seccomp)) if not is_there
-        )
+        """The missing parts that the jail needs. A network namespace is optional: seccomp refuses sockets, too."""
+        needed = (("landlock", self.landlock_abi), ("seccomp", self.has_seccomp))
+        return tuple(part for part, is_there in needed if not is_there)
 
 
-_told: list[Offer] = []
-"""The answer of this process, once it has one."""
+_known: list[Offer] = []
+"""The answer for this process, once it is known."""
 
 
 def offer() -> Offer:
-    """Return what is there. Each part is tried once, in some milliseconds, and again where the trial had no answer."""
-    if _told:
-        return _told[0]
+    """Return the available parts. Each is tried once, in some milliseconds, and again if the trial gave no answer."""
+    if _known:
+        return _known[0]
     found = tried()
-    if not found.not_told:
-        _told.append(found)
+    if not found.unknown:
+        _known.append(found)
     return found
 
 
@@ -60,12 +59,12 @@ def tried() -> Offer:
     namespaces = privileges.own_network()
     if refusal := _trial(privileges.unshare(namespaces)):
         why_not["namespace"], namespaces = refusal, 0
-    words = {part: refusal.words for part, refusal in why_not.items()}
+    reasons = {part: refusal.text for part, refusal in why_not.items()}
     return Offer(
         abi,
         has_seccomp,
         namespaces,
-        words,
+        reasons,
         by_prctl,
         tuple(part for part, refusal in why_not.items() if not refusal.is_final),
     )
@@ -73,14 +72,14 @@ def tried() -> Offer:
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """Why a trial failed, and whether another one would as well."""
+    """The reason why a trial failed. `is_final` means that another trial would fail as well."""
 
-    words: str
+    text: str
     is_final: bool = True
 
 
 def _landlock(why_not: dict[str, _Refusal]) -> int:
-    # asked in a child as well: a filter of system calls that is in force may kill for the question
+    # a child asks for the version as well: an existing filter of system calls may kill for the question
     refusal = _trial(landlock.version())
     if refusal is None:
         ruleset = landlock.Ruleset(landlock.version()(), landlock.AllowedPaths())
@@ -88,7 +87,7 @@ def _landlock(why_not: dict[str, _Refusal]) -> int:
         ruleset.close()
     if refusal:
         why_not["landlock"] = (
-            replace(refusal, words=f"{refusal.words}: {_LANDLOCK_KERNEL}") if refusal.is_final else refusal
+            replace(refusal, text=f"{refusal.text}: {_LANDLOCK_KERNEL}") if refusal.is_final else refusal
         )
         return 0
     return landlock.version()()
@@ -96,7 +95,7 @@ def _landlock(why_not: dict[str, _Refusal]) -> int:
 
 def _seccomp(why_not: dict[str, _Refusal]) -> tuple[bool, bool]:
     if not seccomp.is_known(seccomp.machine()):
-        why_not["seccomp"] = _Refusal(f"no list of system calls for {seccomp.machine()}")
+        why_not["seccomp"] = _Refusal(f"DTQS has no list of system calls for {seccomp.machine()}")
         return False, False
     for by_prctl in (False, True):
         refusal = _trial(seccomp.install(seccomp.Wishes(runs_program=True, has_socket=False), by_prctl))
@@ -108,11 +107,11 @@ def _seccomp(why_not: dict[str, _Refusal]) -> tuple[bool, bool]:
 
 
 def _trial(part: Callable[[], object]) -> _Refusal | None:
-    """Let a child take the step; return why it could not, or None."""
+    """Let a child take the step. Return why it failed, or None."""
     unprivileged = no_new_privileges()
 
     def prepare() -> None:
-        # the child ends itself: its parent comes no further than Popen before that
+        # Popen in the parent returns only after the end of this function, so the child must limit its own time
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
         signal.alarm(_TRIAL_SECONDS)
@@ -129,6 +128,6 @@ def _trial(part: Callable[[], object]) -> _Refusal | None:
     status = child.wait()
     if status == -signal.SIGALRM:
         return _Refusal(f"no answer within {_TRIAL_SECONDS} s", is_final=False)
-    if status < 0:  # SIGKILL is no answer of the kernel to this call: memory is short, or somebody sent it
+    if status < 0:  # the kernel does not answer a call with SIGKILL: memory is short, or somebody sent it
         return _Refusal(f"its trial was killed by {signal_name(-status)}", is_final=status != -signal.SIGKILL)
     return _Refusal(os.strerror(status), is_final=status not in _FOR_NOW) if status else None

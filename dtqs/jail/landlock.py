@@ -1,6 +1,7 @@
-"""Landlock: which files a process may open. A file that no rule names is closed: configuration, state, other tasks' files, and `/proc` of other processes.
+"""Landlock limits the files that a process may open. Only files that a rule names are open.
 
-Newer kernels close TCP, device controls, abstract sockets and signals to processes outside as well.
+Closed are the configuration, the state, the files of other tasks, and `/proc` of other processes. Newer kernels also
+close TCP, device controls, abstract sockets, and signals to processes outside.
 """
 
 import ctypes
@@ -18,7 +19,7 @@ _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_DIR, _REMOVE_FILE = (1 << 
 _MAKE_DIR, _MAKE_REG, _REFER, _TRUNCATE = 1 << 7, 1 << 8, 1 << 13, 1 << 14
 _READ = _READ_FILE | _READ_DIR
 _WORK = _READ | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _REFER | _TRUNCATE
-"""No symbolic link, pipe, socket or device: the worker opens what it finds there."""
+"""Without symbolic links, pipes, sockets and devices: the worker opens all files that it finds there."""
 _OF_A_FILE = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 _FILE_BITS = {1: 13, 2: 14, 3: 15, 4: 15}
 _MOST_FILE_BITS = 16
@@ -43,7 +44,7 @@ class _Beneath(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class AllowedPaths:
-    """The files that may be opened: `programs` may be run as well; `files` are open ones, each as far as it is open itself."""
+    """The files that may be opened. `programs` may run as well. `files` are open files: each keeps its access mode."""
 
     programs: tuple[Path, ...] = ()
     read: tuple[Path, ...] = ()
@@ -53,12 +54,12 @@ class AllowedPaths:
 
 
 def version() -> Callable[[], int]:
-    """Return the question for the kernel's ABI of Landlock, which raises OSError where there is none."""
+    """Return a call that asks for the kernel's ABI of Landlock. It raises OSError if the kernel has no Landlock."""
     return call(LANDLOCK_CREATE_RULESET, None, 0, _VERSION)
 
 
 class Ruleset:
-    """An open ruleset, to be closed by its maker. A place that does not exist is left out."""
+    """An open ruleset. Its maker closes it. Places that do not exist are left out."""
 
     def __init__(self, abi: int, places: AllowedPaths) -> None:
         self._handled = (1 << _FILE_BITS.get(abi, _MOST_FILE_BITS)) - 1
@@ -75,13 +76,13 @@ class Ruleset:
         os.close(self.fd)
 
     def restrict(self) -> Step:
-        """Return the step that puts the ruleset in force for the calling thread, and opens its own entry of `/proc` for reading."""
+        """Return the step that restricts the calling thread. The thread's own entry of `/proc` stays readable."""
         rule = _Beneath(_READ & self._handled, -1)
         add = call(LANDLOCK_ADD_RULE, self.fd, _RULE_PATH_BENEATH, ctypes.byref(rule), 0)
         restrict = call(LANDLOCK_RESTRICT_SELF, self.fd, 0)
 
         def step() -> None:
-            with suppress(OSError):  # there may be no /proc at all
+            with suppress(OSError):  # /proc may be missing
                 rule.parent_fd = os.open("/proc/self", os.O_PATH | os.O_CLOEXEC)
                 add()
                 os.close(rule.parent_fd)
@@ -96,7 +97,7 @@ class Ruleset:
         self._allow(places.devices, _READ_FILE | _WRITE_FILE)
         for fd in places.files:
             is_writable = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
-            with suppress(OSError):  # a pipe or the like has no place, and Landlock leaves it alone
+            with suppress(OSError):  # a pipe or the like has no path: Landlock does not restrict it
                 self._add(fd, _READ_FILE | (_WRITE_FILE | _TRUNCATE if is_writable else 0))
 
     def _allow(self, paths: Iterable[Path], rights: int) -> None:

@@ -1,4 +1,4 @@
-"""The calls to Linux that Python has no name for, looked up once: a child between fork and exec must not load anything."""
+"""Calls of Linux that Python lacks, looked up in advance: a child between fork and exec must not load a library."""
 
 import ctypes
 import os
@@ -10,14 +10,14 @@ SECCOMP_MODE_FILTER = 2
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446
-"""The same numbers on every processor but Alpha."""
+"""The same numbers on all processors but Alpha."""
 
 Step = Callable[[], None]
-"""Something that a process does to itself, ready to be called between fork and exec. Raises OSError."""
+"""A change that a process makes to itself, callable between fork and exec. Raises OSError."""
 
 
 def call(number: int, *arguments: object) -> Callable[[], int]:
-    """Return the system call, ready. An argument is a whole number, bytes, a ctypes object or None. Raises OSError when called."""
+    """Return a ready system call. Arguments are integers, bytes, ctypes objects or None. The call raises OSError."""
     function = ctypes.CDLL(None, use_errno=True).syscall
     function.restype = ctypes.c_long
     ready = [ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments]
@@ -33,7 +33,7 @@ def call(number: int, *arguments: object) -> Callable[[], int]:
 
 
 def library(name: str, *arguments: object) -> Step:
-    """Return a call of the C library that answers 0 where all is well. Raises OSError when called."""
+    """Return a ready call of a C library function that returns 0 on success. The call raises OSError."""
     function = getattr(ctypes.CDLL(None, use_errno=True), name)
     ready = [ctypes.c_ulong(argument) if isinstance(argument, int) else argument for argument in arguments]
 
@@ -46,5 +46,5 @@ def library(name: str, *arguments: object) -> Step:
 
 
 def no_new_privileges() -> Step:
-    """Give up all that a set-user-id program could bring. The parts that follow need it."""
+    """Return the step that refuses privileges of set-user-id programs. Landlock and seccomp need it."""
     return library("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""The parts of the machine that a program needs to run: libraries, fonts, a few devices and facts of the kernel. None of it is a secret."""
+"""The paths that a jailed program needs: libraries, fonts, devices and facts of the kernel. They hold no secrets."""
 
 import os
 import sys
@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PROGRAMS = (
-    "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/local/bin", "/usr/local/lib", "/usr/local/lib64",
-    "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store",
+    "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/local/bin", "/usr/local/lib",
+    "/usr/local/lib64", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store",
 )  # fmt: skip
-"""Not all of /usr: people keep configuration and checkouts in /usr/local/etc and /usr/src."""
+"""Not all of /usr: /usr/local/etc and /usr/src may contain configuration and checkouts."""
 _READ = (
-    "/usr/share", "/usr/local/share", "/etc/fonts", "/var/cache/fontconfig", "/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/localtime",
-    "/proc/cpuinfo", "/proc/meminfo", "/proc/filesystems", "/proc/sys/crypto/fips_enabled", "/proc/sys/vm/overcommit_memory",
-    "/sys/devices/system/cpu", "/sys/devices/system/node", "/dev/urandom", "/dev/random",
+    "/usr/share", "/usr/local/share", "/etc/fonts", "/var/cache/fontconfig", "/etc/ld.so.cache",
+    "/etc/ld.so.preload", "/etc/localtime", "/proc/cpuinfo", "/proc/meminfo", "/proc/filesystems",
+    "/proc/sys/crypto/fips_enabled", "/proc/sys/vm/overcommit_memory", "/sys/devices/system/cpu",
+    "/sys/devices/system/node", "/dev/urandom", "/dev/random",
 )  # fmt: skip
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -22,7 +23,7 @@ _SITE = frozenset({"site-packages", "dist-packages"})
 
 
 def programs(program: Path | None = None) -> tuple[Path, ...]:
-    """Return what may be read and run: the usual folders and, where the program lies elsewhere, itself and its libraries beside."""
+    """Return the paths that may be read and run: the usual folders, and a program elsewhere with its libraries."""
     usual = tuple(Path(path) for path in _PROGRAMS)
     if program is None or any(program.is_relative_to(path) for path in usual):
         return usual
@@ -38,12 +39,12 @@ def devices() -> tuple[Path, ...]:
 
 
 def python() -> tuple[Path, ...]:
-    """Return where this Python's modules lie. A checkout on the path gives its package only: its folder may hold a configuration."""
+    """Return the paths of Python's modules. A checkout adds only its package: its folder may hold a configuration."""
     return tuple(dict.fromkeys(Path(path) for path in _python()))
 
 
 def exposed(path: Path) -> bool:
-    """Tell whether a jailed process could read what lies there."""
+    """Tell whether a jailed process could read this path."""
     real = path.resolve()
     return any(real.is_relative_to(place.resolve()) for place in (*programs(), *read(), *python()))
 

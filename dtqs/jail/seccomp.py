@@ -1,6 +1,6 @@
-"""seccomp: which system calls a process may make. The filter is a small program, assembled here, that the kernel runs at each call.
+"""seccomp limits the system calls of a process. This module assembles the filter, which the kernel runs at each call.
 
-It is a list of what is allowed: no sockets, no other processes, no new programs or namespaces, no links, no change of owner or mode.
+It allows only listed calls: no sockets, other processes, new programs or namespaces, links, changes of owner or mode.
 """
 
 import ctypes
@@ -21,28 +21,28 @@ _INSTRUCTION = struct.Struct("HBBI")
 _AUDIT = {syscalls.X86_64: 0xC000003E, syscalls.AARCH64: 0xC00000B7}
 _SECCOMP = {syscalls.X86_64: 317, syscalls.AARCH64: 277}
 _NEWEST = 456
-"""Libraries expect ENOSYS of calls that are newer than the kernel: so they get it of calls newer than this list."""
+"""Calls above this number give ENOSYS, as calls do that are newer than the kernel: libraries expect that."""
 _X32 = 0x40000000
 _CLONE_THREAD, _CLONE_NEW = 0x00010000, 0x7E020080
 _SET_MODE_FILTER, _SPEC_ALLOW = 1, 1 << 2
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
-"""Ask a terminal for its settings and size, ask for waiting bytes, set non-blocking, set and clear close-on-exec."""
+"""Read settings and size of a terminal and the number of waiting bytes; set non-blocking and close-on-exec."""
 _FCNTL_REFUSED = (8, 10, 15)
-"""F_SETOWN, F_SETSIG, F_SETOWN_EX: with them the kernel sends a signal of one's choice to another process."""
+"""F_SETOWN, F_SETSIG, F_SETOWN_EX: with them a process makes the kernel send any signal to another process."""
 _PRCTLS = (3, 15, 16, 21, 23, 39, 0x53564D41)
-"""Ask for dumpable, seccomp, bounding set and no_new_privs; names of threads and of memory."""
+"""Read dumpable, seccomp, bounding set and no_new_privs; read and set names of threads and of memory."""
 
 Instruction = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """The needs of one kind of process beside files, memory and threads."""
+    """The needs of one kind of process, in addition to files, memory and threads."""
 
     runs_program: bool
-    """It is still to become its program; whatever it runs afterwards keeps the jail."""
+    """It may exec its program. All programs after that stay in the jail."""
     has_socket: bool
-    """It talks through a socket that it got."""
+    """It uses a socket that it inherits."""
 
 
 def machine() -> str:
@@ -54,7 +54,7 @@ def is_known(machine: str) -> bool:
 
 
 def program(machine: str, wishes: Wishes, pid: int) -> list[Instruction]:
-    """Assemble the filter for the process of that id."""
+    """Assemble the filter for the process with this id."""
     numbers = syscalls.judged(machine)
     judged = _judged(numbers, pid)
     if not wishes.runs_program:
@@ -63,7 +63,7 @@ def program(machine: str, wishes: Wishes, pid: int) -> list[Instruction]:
     if wishes.has_socket:
         allowed |= set(syscalls.socket(machine).values())
     made = [(_LOAD, 0, 0, _MACHINE), (_EQUAL, 1, 0, _AUDIT[machine]), (_RETURN, 0, 0, KILL), (_LOAD, 0, 0, _NUMBER)]
-    if machine == syscalls.X86_64:  # x32 has numbers of its own, and the same processor
+    if machine == syscalls.X86_64:  # x32 programs run on the same processor with other numbers
         made += [(_AT_LEAST, 0, 1, _X32), (_RETURN, 0, 0, KILL)]
     made += [(_ABOVE, 0, 1, _NEWEST), (_RETURN, 0, 0, ERROR | errno.ENOSYS)]
     for first, last in _runs(allowed):
@@ -74,16 +74,16 @@ def program(machine: str, wishes: Wishes, pid: int) -> list[Instruction]:
 
 
 def install(wishes: Wishes, by_prctl: bool = False) -> Step:
-    """Return the step that puts the filter in force for the calling process, which must have one thread. The processor is a known one."""
+    """Return the step that filters the calls of the calling process. It must have one thread, and a known processor."""
     return loading(program(machine(), wishes, _PID_PLACE), by_prctl)
 
 
 def loading(instructions: Sequence[Instruction], by_prctl: bool = False) -> Step:
-    """Return the step that hands a program to the kernel."""
+    """Return the step that gives a program to the kernel."""
     code = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*instruction) for instruction in instructions))
     places = [at * _INSTRUCTION.size + 4 for at, instruction in enumerate(instructions) if instruction[3] == _PID_PLACE]
     whole = _Program(len(instructions), ctypes.addressof(code))
-    # a filter switches a costly guard of the processor on, unless it says that it does without; the older call cannot say so
+    # a filter enables a costly protection of the processor, unless it opts out; only the newer call can opt out
     newer = call(_SECCOMP[machine()], _SET_MODE_FILTER, _SPEC_ALLOW, ctypes.byref(whole))
     older = library("prctl", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(whole))
 
@@ -96,7 +96,7 @@ def loading(instructions: Sequence[Instruction], by_prctl: bool = False) -> Step
 
 
 _PID_PLACE = 0xFFFFFFF0
-"""Stands for the id of a process that is not there yet."""
+"""Stands for the id of a process that does not exist yet."""
 
 
 class _Program(ctypes.Structure):
@@ -104,9 +104,9 @@ class _Program(ctypes.Structure):
 
 
 def _judged(numbers: dict[str, int], pid: int) -> dict[str, list[Instruction]]:
-    """Return what follows the number of each call that depends on its arguments."""
+    """Return the instructions for each call that is allowed only with some arguments."""
     blocks: dict[str, list[Instruction]] = {
-        # a thread, and no process; in no new namespace
+        # only for a thread, and only without a new namespace
         "clone": [
             _argument(0),
             (_ANY_BIT, 0, 2, _CLONE_THREAD),
@@ -114,7 +114,7 @@ def _judged(numbers: dict[str, int], pid: int) -> dict[str, list[Instruction]]:
             (_RETURN, 0, 0, ALLOW),
             _refuse(),
         ],
-        # its arguments lie in memory, where a filter cannot look: the C library takes clone instead
+        # a filter cannot read its arguments, which lie in memory: with ENOSYS the C library uses clone instead
         "clone3": [(_RETURN, 0, 0, ERROR | errno.ENOSYS)],
         "kill": _only(0, [pid]),
         "tgkill": _only(0, [pid]),
@@ -134,12 +134,12 @@ def _only(index: int, values: Sequence[int]) -> list[Instruction]:
 
 
 def _skips(values: Sequence[int]) -> list[Instruction]:
-    """Jump over the next return for each of the values."""
+    """Skip the next return if the argument is one of the values."""
     return [(_EQUAL, len(values) - at, 0, value) for at, value in enumerate(values)]
 
 
 def _argument(index: int) -> Instruction:
-    """Load the lower half of an argument: the kernel reads no more of a whole number of 32 bits, and both processors store it first."""
+    """Load the lower half of an argument: a 32-bit integer has no more. Both processors store it first."""
     return (_LOAD, 0, 0, _ARGUMENTS + 8 * index)
 
 
@@ -148,7 +148,7 @@ def _refuse() -> Instruction:
 
 
 def _runs(numbers: set[int]) -> Iterator[tuple[int, int]]:
-    """Return whole numbers as pairs of first and last."""
+    """Yield runs of consecutive numbers as pairs of first and last."""
     ordered = sorted(numbers)
     first = last = ordered[0]
     for number in ordered[1:]:

@@ -1,4 +1,4 @@
-"""Numbers of the system calls that a jailed process may make, on x86-64 and on arm64. A call that is not listed is refused."""
+"""Numbers of the system calls that a jailed process may make, on x86-64 and arm64. All others are refused."""
 
 X86_64, AARCH64 = "x86_64", "aarch64"
 
@@ -30,7 +30,7 @@ _PLAIN = """
     sched_yield 24 124; sched_getaffinity 204 123; sched_getparam 143 121; sched_getscheduler 145 120;
     sched_get_priority_max 146 125; sched_get_priority_min 147 126; sched_rr_get_interval 148 127; arch_prctl 158 -;
 """
-"""Name, number on x86-64, number on arm64. They touch the process itself, its open files and the paths that Landlock judges."""
+"""Name, number on x86-64, number on arm64. They affect only the process, its open files, and paths under Landlock."""
 
 _JUDGED = """
     clone 56 220; clone3 435 435; kill 62 129; tgkill 234 131; prlimit64 302 261; sched_setaffinity 203 122;
@@ -42,11 +42,11 @@ _SOCKET = """
     sendmsg 46 211; recvmsg 47 212; sendto 44 206; recvfrom 45 207; shutdown 48 210; getsockopt 55 209;
     setsockopt 54 208; getsockname 51 204; getpeername 52 205;
 """
-"""Talk through a socket that is open already. No call that makes or binds one is listed."""
+"""Use a socket that is open already. Calls that make or bind a socket are not listed."""
 
 
 def _numbers(table: str, machine: str) -> dict[str, int]:
-    """Return the calls of a table that the processor has."""
+    """Return the calls of a table that exist on the processor."""
     rows = [row.split() for row in table.replace("\n", " ").split(";") if row.strip()]
     column = (X86_64, AARCH64).index(machine) + 1
     return {row[0]: int(row[column]) for row in rows if row[column] != "-"}

@@ -17,7 +17,7 @@ from dtqs import sink
 from dtqs.config import SupervisorSection
 from dtqs.prctl import adopt_orphans
 from dtqs.signal_name import signal_name
-from dtqs.supervisor.births import Births
+from dtqs.supervisor.channels import ChildChannels
 from dtqs.supervisor.child import Child
 from dtqs.supervisor.node import NodeLock, StateFolderUnusable
 from dtqs.supervisor.oom import OomWatch
@@ -45,8 +45,8 @@ class Supervisor:
     def __init__(self, section: SupervisorSection, specs: Sequence[ChildSpec], lock: NodeLock) -> None:
         self._section, self._lock = section, lock
         self._roster = Roster(specs, section)
-        self._births = Births(self._roster.seats, lock)
-        self._watch = Watch(section, self._roster, self._births, lock)
+        self._channels = ChildChannels(self._roster.seats, lock)
+        self._watch = Watch(section, self._roster, self._channels, lock)
         self._signals = Signals()
         self._notifier = Notifier(None)
         self._oom = OomWatch(None)
@@ -80,14 +80,14 @@ class Supervisor:
 
     def _boot(self) -> None:
         adopt_orphans()
-        self._births.begin()
+        self._channels.begin()
         self._notifier = Notifier.from_environment(os.environ)
         self._oom = OomWatch.of_own_group()
         self._born_with = frozenset(children_of_ours())
         identity = {
             "pid": os.getpid(),
             "node_id": self._lock.node_id,
-            "boot_id": self._births.boot_id,
+            "boot_id": self._channels.boot_id,
             "children": len(self._roster.seats),
         }
         logger.info("supervisor started", extra=identity)
@@ -171,8 +171,8 @@ class Supervisor:
 
     def _bury(self, seat: SlotState, child: Child, end: End, now: float) -> None:
         struck = self._oom.struck(now)
-        death = self._roster.vacated(seat, child, end, self._births.read(seat, child), now, struck)
-        self._births.ended(seat)
+        death = self._roster.vacated(seat, child, end, self._channels.read(seat, child), now, struck)
+        self._channels.ended(seat)
         level = logging.INFO if end.status == 0 and not death else logging.WARNING
         fields = {
             "child": seat.spec.name,
@@ -193,7 +193,7 @@ class Supervisor:
 
         A node that was ready keeps its other slots at work.
         """
-        reason, refused = self._births.last_words(seat) or cause, end.status == os.EX_CONFIG
+        reason, refused = self._channels.last_words(seat) or cause, end.status == os.EX_CONFIG
         if not self._was_ready and (refused or self._roster.is_given_up(seat)):
             self._exit_status = telling_status(end)
             times = "" if refused else f"{seat.restart.unready} times in a row, "
@@ -210,7 +210,7 @@ class Supervisor:
             self._notifier.ready()
             logger.info("rolling restart done")
         elif (seat := self._roster.to_roll(self._roll_since)) and seat.child:
-            seat.child.drain(self._births.read(seat, seat.child), now, self._section.drain_seconds)
+            seat.child.drain(self._channels.read(seat, seat.child), now, self._section.drain_seconds)
 
     def _end_in_order(self, now: float) -> None:
         """Drain the workers first, with the grace period, then the children that serve them."""
@@ -224,9 +224,9 @@ class Supervisor:
                 child.kill(now)
             elif seat.spec.is_worker:
                 # this leaves replacements that only settle deaths, and children that stop already, as they are
-                child.drain(self._births.read(seat, child), now, self._section.drain_seconds)
+                child.drain(self._channels.read(seat, child), now, self._section.drain_seconds)
             elif workers_gone:
-                child.drain(self._births.read(seat, child), now, self._section.stop_seconds)
+                child.drain(self._channels.read(seat, child), now, self._section.stop_seconds)
 
     def _fill(self, now: float) -> None:
         if self._phase is Phase.RUNNING:
@@ -235,11 +235,11 @@ class Supervisor:
         elif self._phase is not Phase.KILLING:
             for seat in self._roster.owing():
                 if child := self._fork(seat, now, settler=True):
-                    child.drain(self._births.read(seat, child), now, self._section.stop_seconds)
+                    child.drain(self._channels.read(seat, child), now, self._section.stop_seconds)
 
     def _fork(self, seat: SlotState, now: float, settler: bool) -> Child | None:
         try:
-            pid = spawn(seat.spec, self._births.start_of(seat), self._leave_to_parent, self._lock.folder)
+            pid = spawn(seat.spec, self._channels.start_of(seat), self._leave_to_parent, self._lock.folder)
         except OSError as error:
             self._roster.not_filled(seat, now, settler)
             logger.error("fork failed", extra={"child": seat.spec.name, "reason": str(error)})
@@ -269,7 +269,7 @@ class Supervisor:
         """Return the seconds until the next turn. A signal ends the pause before."""
         eager = any(child.report_is_due for _, child in self._roster.taken())
         due = [self._end_by, *self._roster.steps()] + [
-            self._births.read(seat, child).kill_at for seat, child in self._roster.taken()
+            self._channels.read(seat, child).kill_at for seat, child in self._roster.taken()
         ]
         # times in the past were handled in this turn, or cannot be handled
         ahead = [at - now for at in due if at > now]

@@ -4,7 +4,7 @@ import logging
 
 from dtqs.config import SupervisorSection
 from dtqs.scoreboard import ChildState, SlotRecord
-from dtqs.supervisor.births import Births
+from dtqs.supervisor.channels import ChildChannels
 from dtqs.supervisor.child import SILENT, Child
 from dtqs.supervisor.node import NodeLock
 from dtqs.supervisor.roster import Roster, SlotState
@@ -18,8 +18,8 @@ _ASLEEP_SECONDS = 2.0
 class Watch:
     """Reads the scoreboard each turn. After a freeze of the machine, silence and time limits count from its end."""
 
-    def __init__(self, section: SupervisorSection, roster: Roster, births: Births, lock: NodeLock) -> None:
-        self._section, self._roster, self._births, self._lock = section, roster, births, lock
+    def __init__(self, section: SupervisorSection, roster: Roster, channels: ChildChannels, lock: NodeLock) -> None:
+        self._section, self._roster, self._channels, self._lock = section, roster, channels, lock
         self._last_turn_at = float("inf")
         self._awake_since = float("-inf")
 
@@ -32,7 +32,7 @@ class Watch:
     def check(self, now: float) -> None:
         """Act on the records of all children."""
         for seat, child in self._roster.taken():
-            record = self._births.read(seat, child)
+            record = self._channels.read(seat, child)
             _note_progress(seat, child, record, now)
             child.send_owed_term(record)
             self._kill_overdue(seat, child, record, now)

@@ -1,4 +1,4 @@
-"""Tests of processors without a worker, a server or a file store: `run(processor, payload)` makes one attempt."""
+"""Test processors without a worker, a server or a file store: `run(processor, payload)` makes one attempt."""
 
 from dtqs.testing.attempt import Attempt, LogEntry, Output, Progress
 from dtqs.testing.run import run

@@ -1,4 +1,4 @@
-"""The values that a test reads after an attempt."""
+"""The values that a test checks after an attempt."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -42,10 +42,11 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt and all that it did, in order.
+    """One attempt and all its effects, in order.
 
-    `settled` says what becomes of the task: `completed`; `failed`; `retry` (again after a backoff of `delay_seconds`);
-    `unspent` (again, and no attempt is spent: `Postponed`, a stop); `cancelled`. `stored_error` is the error as `dtqs task` shows it.
+    `settled` is the settlement of the task: `completed`; `failed`; `retry` (again after a backoff of `delay_seconds`);
+    `unspent` (again without spending an attempt, after `Postponed` or a stop); `cancelled`.
+    `stored_error` is the error as `dtqs task` shows it.
     """
 
     settled: Settled
@@ -61,7 +62,9 @@ class Attempt:
 
     @property
     def result(self) -> Any:
-        """The result as JSON gives it back. Raises the attempt's own error where there is no result."""
+        """The result, decoded from JSON. Without a result this raises the error of the attempt."""
         if self.settled != "completed":
-            raise self.error or AssertionError(f"the attempt is {self.settled}: {self.stored_error}")
+            raise self.error or AssertionError(
+                f"the attempt has no result, since it is {self.settled}: {self.stored_error}"
+            )
         return self.stored_result

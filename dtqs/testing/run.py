@@ -1,4 +1,4 @@
-"""Makes one attempt with the code that a worker runs."""
+"""Runs one attempt with the code of a worker."""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -34,14 +34,16 @@ def run(
     stop_at: float | None = None,
     no_turn: Mapping[str, float] | None = None,
 ) -> Attempt:
-    """Run attempt number `attempt` of a processor in this process, as a worker would, and return all that it did.
+    """Run one attempt of a processor in this process, as a worker would, and return all its effects.
 
-    `processor` is a decorated function, a Processor class or an instance. `settings` are the keys of its `[processor:NAME]` section.
-    `inputs` maps each source URI of the payload to its content: bytes, or the path of a file. `timeout_seconds` is a real time limit.
+    `processor` is a decorated function, a Processor class or an instance. `settings` are the keys of its section
+    `[processor:NAME]`. `inputs` maps each source URI of the payload to its content: bytes, or the path of a file.
+    `attempt` is its number; the first is 1. `timeout_seconds` is a real time limit.
     `cancel_at` and `stop_at` cancel the task, or stop its worker, at the first progress of at least that fraction.
     `no_turn` maps the key of a rate limit to the seconds until its next turn: `context.take` then raises Postponed.
 
-    Raises Invalid where a submit would refuse the payload, TypeError where `processor` is none, pydantic's ValidationError for wrong settings.
+    Raises Invalid if a submit would refuse the payload, TypeError if `processor` is not a processor, and pydantic's
+    ValidationError for wrong settings.
     """
     built = _built(processor, settings)
     document = _document(payload)
@@ -58,7 +60,7 @@ def run(
             runner = Runner(catalog, files, reports, limits, retry)
             max_retries = retry.max_retries if built.max_retries is None else built.max_retries
             claimed = Claimed(uuid7(), built.name, orjson.dumps(document).decode(), attempt, max_retries, None, True)
-            # as light: after a heavy attempt the runner ends every child process, and these are the test's own
+            # after a heavy attempt the runner kills all child processes, and here they belong to the test
             settlement = runner.attempt(claimed, light=True)
             return _attempt(settlement, attempt > max_retries, watched, reports, files, timeout_seconds)
         finally:
@@ -78,13 +80,14 @@ def _built(processor: object, settings: Mapping[str, Any] | None) -> Processor[A
     kind = processor_class(processor)
     if kind is None:
         raise TypeError(
-            f"{processor!r} is no processor; allowed: a function with @dtqs.processor, a subclass of dtqs.Processor, or an instance"
+            f"{processor!r} is not a processor; allowed: a function with @dtqs.processor, "
+            "a subclass of dtqs.Processor, or an instance of one"
         )
     return kind(kind.settings_model.model_validate(dict(settings or {})))
 
 
 class _Watched:
-    """Keep the exception and the context of the one call of a processor's `run`, while entered."""
+    """Saves the exception and the context of one call of a processor's `run`, inside the `with` block."""
 
     def __init__(self, processor: Processor[Any, Any]) -> None:
         self.error: BaseException | None = None
@@ -95,7 +98,7 @@ class _Watched:
         self._processor.run = self._watch  # type: ignore[method-assign]
 
     def __exit__(self, *_: object) -> None:
-        del self._processor.run  # the class's own is found again
+        del self._processor.run  # uncovers the method of the class
 
     def close(self) -> None:
         self._close()
@@ -109,8 +112,8 @@ class _Watched:
             raise
 
 
-def _told(error: BaseException | None, limit_seconds: float | None) -> BaseException | None:
-    """Return the error as the task gets it: an interrupt is an error of the limit or of the cancel, and a stop is none."""
+def _task_error(error: BaseException | None, limit_seconds: float | None) -> BaseException | None:
+    """Return the error of the task. An interrupt becomes TaskTimedOut or TaskCancelled; a stop has no error."""
     if not isinstance(error, Interrupted):
         return error
     if error.reason is Reason.TIME_LIMIT:
@@ -128,12 +131,12 @@ def _attempt(
 ) -> Attempt:
     error = watched.error
     if error is not None and not isinstance(error, Exception | Interrupted | SystemExit):
-        raise error  # Ctrl-C, or the test framework's own: it is not about the task
+        raise error  # Ctrl-C, or an exception of the test framework: it does not belong to the task
     value = None if settlement.value is None else orjson.loads(settlement.value)
     completed = settlement.kind is Kind.COMPLETED
     return Attempt(
         settled=_settled(settlement.kind, error, is_last),
-        error=_told(error, limit_seconds),
+        error=_task_error(error, limit_seconds),
         stored_result=value if completed else None,
         stored_error=None if completed else value,
         delay_seconds=settlement.delay_seconds,
@@ -149,7 +152,7 @@ def _attempt(
 
 
 def _settled(kind: Kind, error: BaseException | None, is_last: bool) -> Settled:
-    """Say what becomes of the task, as the statement decides that settles it."""
+    """Return the settlement of the task, as the SQL statement would decide it."""
     if kind is Kind.RETRY and isinstance(error, Interrupted) and error.reason is Reason.CANCEL:
         return "cancelled"
     if kind is Kind.RETRY and is_last:

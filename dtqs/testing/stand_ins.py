@@ -1,4 +1,4 @@
-"""The parts of a worker that an attempt meets, without the worker: reports in lists, inputs from memory, a time limit by an alarm."""
+"""Stand-ins for the parts of a worker: reports in lists, inputs from memory, a time limit by an alarm."""
 
 import signal
 import threading
@@ -17,7 +17,7 @@ from dtqs.worker.limits import Interrupted, Reason
 
 
 class RecordingReporter:
-    """A Reporter that keeps everything, refuses the turns that it is told to refuse, and interrupts at a given progress."""
+    """A Reporter that keeps all reports, refuses the turns of given keys, and interrupts at a given progress."""
 
     def __init__(self, is_light: bool, interrupts: Mapping[Reason, float], waits: Mapping[str, float]) -> None:
         self.all_progress, self.logs = list[Progress](), list[LogEntry]()
@@ -48,7 +48,7 @@ class RecordingReporter:
 
 
 class Files(FileSpace):
-    """A file space whose sources are the given contents: bytes, or the path of a file."""
+    """A file space with given contents of sources: bytes, or the path of a file."""
 
     def __init__(self, folder: Path, inputs: Mapping[str, bytes | Path]) -> None:
         super().__init__(FilesSection(directory=folder / "files"))
@@ -57,7 +57,7 @@ class Files(FileSpace):
     def open_input(self, uri: str) -> BinaryIO:
         if uri not in self._inputs:
             known = ", ".join(self._inputs) or "none"
-            raise InputRefused(uri, f"the test gives no such input; run(..., inputs=...) has: {known}")
+            raise InputRefused(uri, f"the test gives no such input; add it to run(..., inputs=...), which has: {known}")
         content = self._inputs[uri]
         if isinstance(content, bytes):
             path = self._folder / f"input-{list(self._inputs).index(uri)}"
@@ -67,11 +67,13 @@ class Files(FileSpace):
 
 
 class AlarmLimits:
-    """The time limit of one attempt by SIGALRM, which interrupts it as a worker does. None: no limit."""
+    """The time limit of one attempt: SIGALRM interrupts it, as a worker does. None means no limit."""
 
     def __init__(self, seconds: float | None) -> None:
         if seconds is not None and threading.current_thread() is not threading.main_thread():
-            raise ValueError("timeout_seconds works in the main thread only, since a signal interrupts the attempt")
+            raise ValueError(
+                "timeout_seconds works only in the main thread, since a signal interrupts the attempt; call run() there"
+            )
         self._seconds = seconds
         self._restore: Callable[[], object] = lambda: None
 

@@ -46,7 +46,7 @@ class Beat:
     def __init__(
         self, parts: BeatParts, lease: LeaseSection, moment_seconds: float, drains: Callable[[], bool]
     ) -> None:
-        self._p, self._lease, self._moment, self._drains = parts, lease, moment_seconds, drains
+        self._parts, self._lease, self._moment, self._drains = parts, lease, moment_seconds, drains
         self._pause_lock = threading.Lock()
         self._busy_since: float | None = None
         self._paused = False
@@ -74,7 +74,7 @@ class Beat:
 
         A message of the broker may be forged, so PostgreSQL decides. Many messages cause one check in half a moment.
         """
-        running, now = self._p.hold.running, time.monotonic()
+        running, now = self._parts.hold.running, time.monotonic()
         if running is not None and running.task_id in task_ids:
             self._cancel_noted = True
             if now >= self._early_from:
@@ -93,7 +93,10 @@ class Beat:
 
     def beat(self) -> None:
         """Write the heartbeat. A worker that is marked dead ends here. Raises StoreUnavailable."""
-        if not self._p.store.workers.beat(self._p.identity.worker_id, self._report()) and not self._end.is_set():
+        if (
+            not self._parts.store.workers.beat(self._parts.identity.worker_id, self._report())
+            and not self._end.is_set()
+        ):
             self._die()
 
     def _run(self) -> None:
@@ -118,14 +121,16 @@ class Beat:
         try:
             duty()
         except StoreUnavailable as error:
-            logger.warning("heartbeat failed", extra={"worker_id": self._p.identity.worker_id, "reason": str(error)})
+            logger.warning(
+                "heartbeat failed", extra={"worker_id": self._parts.identity.worker_id, "reason": str(error)}
+            )
         except Exception:  # without this thread the worker would be marked dead
             logger.exception("heartbeat failed")
 
     def _give_away_late_work(self) -> None:
         """After a moment, hold no unclaimed delivery and no task behind the running one (law 4 of DESIGN.md)."""
         self._pause_when_late()
-        hold = self._p.hold
+        hold = self._parts.hold
         if not hold.lock.acquire(blocking=False):
             return  # the main thread is writing an outcome
         try:
@@ -134,7 +139,7 @@ class Beat:
         finally:
             hold.lock.release()
         if part:
-            self._p.finisher.announce(*part)
+            self._parts.finisher.announce(*part)
 
     def _pause_when_late(self) -> None:
         """Pause the consumer after a moment, also while PostgreSQL is slow: other workers may reach it."""
@@ -143,11 +148,11 @@ class Beat:
             late = since is not None and time.monotonic() - since > self._moment
             if (late or self._drains()) and not self._paused:
                 self._paused = True
-                self._p.link.pause()
+                self._parts.link.pause()
 
     def _cut_locked(self) -> tuple[list[LogRef], list[Settlement]] | None:
         """Write the finished outcomes and give back the tasks that have not begun. The running task goes on alone."""
-        hold = self._p.hold
+        hold = self._parts.hold
         if hold.rest_locked and not hold.cut:
             hold.begin_part_locked(uuid7())
         if hold.earlier_id is None or hold.lease_id is None or hold.running is None:
@@ -155,8 +160,8 @@ class Beat:
         settled = hold.earlier
         try:
             # the next turn repeats this after any other error; if it was committed, the repetition changes nothing
-            rows = self._p.store.leases.finish_part(
-                self._p.identity.worker_id, hold.earlier_id, hold.lease_id, settled, [hold.running.task_id]
+            rows = self._parts.store.leases.finish_part(
+                self._parts.identity.worker_id, hold.earlier_id, hold.lease_id, settled, [hold.running.task_id]
             )
         except UNSTORABLE as error:  # as in the finisher
             if not isinstance(error, StoreRefused):
@@ -170,17 +175,17 @@ class Beat:
         if time.monotonic() < self._next_beat_at:
             return
         self._next_beat_at = time.monotonic() + self._lease.heartbeat_seconds
-        p, worker_id = self._p, self._p.identity.worker_id
+        parts, worker_id = self._parts, self._parts.identity.worker_id
         self.beat()
         self._check_leases()
-        p.store.workers.count(worker_id, "worker", p.identity.node_name, p.totals)
+        parts.store.workers.count(worker_id, "worker", parts.identity.node_name, parts.totals)
 
     def _check_schema(self) -> None:
         """Drain if the schema has become one for newer code. The next process in this seat reports that and ends."""
         if time.monotonic() < self._next_schema_at:
             return
         self._next_schema_at = time.monotonic() + _SCHEMA_SECONDS
-        if refused := self._p.store.database.schema_refusal():
+        if refused := self._parts.store.database.schema_refusal():
             logger.critical("the schema no longer fits this version of DTQS: draining", extra={"reason": refused})
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -190,22 +195,22 @@ class Beat:
             self._check_leases()
 
     def _check_leases(self) -> None:
-        p = self._p
-        for lease in p.store.leases.held(p.identity.worker_id):
-            if lease.lease_id not in p.hold.known:
+        parts = self._parts
+        for lease in parts.store.leases.held(parts.identity.worker_id):
+            if lease.lease_id not in parts.hold.known:
                 logger.warning("unknown lease given back", extra={"lease_id": lease.lease_id})
-                p.finisher.announce(p.store.leases.give_back(lease.lease_id), ())
+                parts.finisher.announce(parts.store.leases.give_back(lease.lease_id), ())
             elif lease.cancel_requested:
-                p.limits.cancel(list(lease.cancel_requested))
+                parts.limits.cancel(list(lease.cancel_requested))
 
     def _report(self) -> WorkerReport:
-        running, totals = self._p.hold.running, self._p.totals
+        running, totals = self._parts.hold.running, self._parts.totals
         state = "draining" if self._drains() else "busy" if running else "ready"
         return WorkerReport(
             state=state,
             task_id=running.task_id if running else None,
             task_type=running.task_type if running else None,
-            busy_seconds=time.monotonic() - self._p.hold.attempt_began if running else None,
+            busy_seconds=time.monotonic() - self._parts.hold.attempt_began if running else None,
             memory_bytes=memory_bytes(),
             completed=totals.completed,
             failed=totals.failed,
@@ -213,7 +218,7 @@ class Beat:
 
     def _die(self) -> None:
         """End at once, because this worker was marked dead and others have its tasks."""
-        logger.error("marked dead: stopping at once", extra={"worker_id": self._p.identity.worker_id})
+        logger.error("marked dead: stopping at once", extra={"worker_id": self._parts.identity.worker_id})
         kill_descendants()
         os._exit(os.EX_TEMPFAIL)
 
@@ -223,7 +228,7 @@ class Beat:
             self.repair_wanted, self._repaired_to = False, FIRST_ID
         until = time.monotonic() + self._moment
         while self._repaired_to is not None and time.monotonic() < until:
-            self._repaired_to, _ = self._p.store.backlog.repair(self._repaired_to, _REPAIR_BATCH, 0)
+            self._repaired_to, _ = self._parts.store.backlog.repair(self._repaired_to, _REPAIR_BATCH, 0)
 
 
 def memory_bytes() -> int:

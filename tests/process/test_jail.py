@@ -300,7 +300,7 @@ def hanging(*_: object) -> Callable[[], int]:
 def test_a_trial_without_an_answer_is_repeated(
     broken: Callable[..., Any], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel, "_told", [])
+    monkeypatch.setattr(kernel, "_known", [])
     monkeypatch.setattr(kernel, "_TRIAL_SECONDS", 1)
     with monkeypatch.context() as loaded:
         loaded.setattr(seccomp, "install", broken)

@@ -101,7 +101,7 @@ def test_an_input_may_be_a_file_and_the_payload_a_model(tmp_path: Path) -> None:
 def test_a_missing_input_is_refused_with_the_names_of_the_given_ones() -> None:
     done = run(Copier, {"source": PHOTO}, inputs={"file:/x": b""})
     assert isinstance(done.error, InputRefused)
-    assert "the test gives no such input; run(..., inputs=...) has: file:/x" in str(done.error)
+    assert "the test gives no such input; add it to run(..., inputs=...), which has: file:/x" in str(done.error)
     with pytest.raises(InputRefused):
         _ = done.result
 

@@ -15,7 +15,7 @@ from dtqs.supervisor.roster import SlotState, record_of
 from dtqs.supervisor.spawn import ChildStart
 
 
-class Births:
+class ChildChannels:
     """Scoreboard, marks and last words, made before the first fork. Call `begin` once the node holds its identity."""
 
     def __init__(self, seats: Sequence[SlotState], lock: NodeLock) -> None:
