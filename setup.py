@@ -65,8 +65,10 @@ setup(
         "tenacity",
     ],
     extras_require={
+        "s3": ["botocore"],  # files in object storage: credentials and signatures
         "test": [
             "aiosmtpd",
+            "botocore",
             "flask",
             "flask-cors",
             "hypothesis",

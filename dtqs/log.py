@@ -26,6 +26,8 @@ def set_up(level: str, style: Literal["text", "json"], role: str) -> None:
     # pika logs each step of a connection at info, and each failure with a traceback; DTQS logs one line instead
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     logging.getLogger("psycopg").setLevel(logging.ERROR)
+    # botocore's debug lines contain signatures and session tokens
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     # Pillow's debug lines contain data of users' files
     logging.getLogger("PIL").setLevel(logging.WARNING)
 

@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.support.fix_processors",
     "tests.support.fix_api",
     "tests.support.fix_site",
+    "tests.support.fix_aws",
     "tests.support.fix_s3",
     "tests.support.fix_images",
     "tests.support.fix_browser",

@@ -10,6 +10,7 @@ from dtqs import log, sink
 from dtqs.cli.loading import load_in_time
 from dtqs.cli.options import configuration
 from dtqs.config import Config, PoolSection
+from dtqs.files import FileSpace
 from dtqs.keeper.process import Keeper
 from dtqs.keeper.reclaim import Node
 from dtqs.processors.catalog import Catalog
@@ -33,6 +34,7 @@ def supervisor() -> None:
     """
     config = configuration()
     catalog = load_in_time(config)
+    FileSpace(config.files)  # loads botocore for object storage: the forked processes share its memory
     log.set_up(config.log.level, config.log.format, "supervisor")
     specs = [ChildSpec("keeper", "dtqs: keeper", functools.partial(_keep, config))]
     specs += [

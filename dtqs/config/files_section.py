@@ -1,6 +1,7 @@
 """The section [files]: uploads, outputs, and the sources that tasks may read."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Self
 
@@ -56,9 +57,16 @@ class FilesSection(Section):
     s3_region: str = Field("us-east-1", min_length=1, description="region that requests are signed for")
     s3_bucket: str = Field("", description="bucket of uploads and outputs")
     s3_prefix: str = Field("", description="prefix of all object names in the bucket, for example dtqs/")
-    s3_access_key: str = Field("", description="id of the access key; empty: object storage is not used")
+    s3_access_key: str = Field(
+        "",
+        description="id of the access key; empty: AWS credentials of the environment, a profile, a web identity, or "
+        "the role of container or machine",
+    )
     s3_secret_key: SecretStr | None = Field(
         None, description="secret of the access key; s3_secret_key_file names a file that holds it"
+    )
+    s3_session_token: SecretStr | None = Field(
+        None, description="session token of a temporary access key; s3_session_token_file names a file that holds it"
     )
     s3_path_style: bool = Field(True, description="put the bucket into the URL's path; off: into the host name")
     s3_sources: tuple[str, ...] = Field(
@@ -106,11 +114,20 @@ class FilesSection(Section):
                 raise ValueError(f"{source!r} is neither BUCKET nor BUCKET/PREFIX")
         return sources
 
+    @property
+    def uses_s3(self) -> bool:
+        """Whether uploads, outputs or sources are in object storage."""
+        return self.store == "s3" or bool(self.s3_sources)
+
     @model_validator(mode="after")
     def _has_the_storages_keys(self) -> Self:
-        missing = [key for key in ("s3_bucket", "s3_access_key", "s3_secret_key") if not getattr(self, key)]
-        if self.store == "s3" and missing:
-            raise ValueError(f"store = s3 needs {', '.join(missing)} too")
-        if self.s3_sources and self.store == "local" and (unset := [key for key in missing if key != "s3_bucket"]):
-            raise ValueError(f"s3_sources needs {', '.join(unset)} too")
+        if self.store == "s3" and not self.s3_bucket:
+            raise ValueError("store = s3 needs s3_bucket too")
+        if bool(self.s3_access_key) != bool(self.s3_secret_key):
+            raise ValueError("s3_access_key and s3_secret_key need each other; without both, AWS credentials are used")
+        if self.s3_session_token and not self.s3_access_key:
+            raise ValueError("s3_session_token needs s3_access_key and s3_secret_key too")
+        if self.uses_s3 and find_spec("botocore") is None:
+            setting = "store = s3" if self.store == "s3" else "s3_sources"
+            raise ValueError(f"{setting} needs the package botocore: install the extra s3 (pip install 'dtqs[s3]')")
         return self

@@ -10,11 +10,8 @@ from xml.etree import ElementTree
 
 from dtqs.config import FilesSection
 from dtqs.errors import FilesUnavailable
+from dtqs.files.s3_upload import PART_BYTES, PartsUpload
 from dtqs.files.s3_wire import FilePart, ObjectStream, Request, S3Refused, S3Wire, name, text
-
-PART_BYTES = 8 << 20
-"""A longer file is sent in parts of this size, or larger if there would be too many parts."""
-PARTS_LIMIT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +75,13 @@ class S3Client:
 
     def _put_in_parts(self, bucket: str, key: str, fd: int, size: int) -> None:
         upload_id = text(self._wire.ask(Request("POST", bucket, key, query=[("uploads", "")]))[0], "UploadId")
-        part_bytes = max(PART_BYTES, -(-size // PARTS_LIMIT))
-        tags = []
+
+        def send(number: int, part: FilePart) -> str:
+            query = [("partNumber", str(number)), ("uploadId", upload_id)]
+            return self._wire.ask(Request("PUT", bucket, key, query, part, part.sha256()))[1]
+
         try:
-            for number, start in enumerate(range(0, size, part_bytes), 1):
-                part = FilePart(fd, start, min(part_bytes, size - start))
-                query = [("partNumber", str(number)), ("uploadId", upload_id)]
-                tags.append(self._wire.ask(Request("PUT", bucket, key, query, part, part.sha256()))[1])
-            self._complete(bucket, key, upload_id, tags)
+            self._complete(bucket, key, upload_id, PartsUpload(fd, size, send).run())
         except BaseException:
             with suppress(S3Refused, FilesUnavailable):  # the keeper removes leftovers
                 self.abort(bucket, key, upload_id)

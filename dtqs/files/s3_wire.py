@@ -2,11 +2,13 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 import httpcore
@@ -15,14 +17,20 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from dtqs.config import FilesSection
 from dtqs.errors import FilesUnavailable
 from dtqs.files.network import HTTP_FAULTS, header
-from dtqs.files.sigv4 import EMPTY_SHA256, Credentials, Query, encoded_path, encoded_query, signed_headers
 from dtqs.files.uri import parse_url
+
+if TYPE_CHECKING:
+    from dtqs.files.s3_signing import RequestSigner
+
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 _PIECE_BYTES = 256 << 10
 _ANSWER_BYTES = 8 << 20
 _ATTEMPTS = 3
 _CONNECTIONS, _IDLE_SECONDS = 20, 20.0
-_PASSING = frozenset({"RequestTimeout", "SlowDown"})
+_ENDED = frozenset({"ExpiredToken", "TokenRefreshRequired"})
+_PASSING = frozenset({"RequestTimeout", "SlowDown"}) | _ENDED
+Query = Sequence[tuple[str, str]]
 T = TypeVar("T")
 
 
@@ -34,17 +42,27 @@ class S3Refused(Exception):
         super().__init__(f"the object storage answers {status} {code}".strip())
 
 
+class Stopped(Exception):
+    """The upload that a part belongs to has failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """A part of an open file as the body of a request. Each time it is sent, it is read again."""
+    """A part of an open file as the body of a request. Each time it is sent, it is read again.
+
+    Reading raises Stopped once `stop` is set.
+    """
 
     fd: int
     start: int
     size: int
+    stop: threading.Event | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         at, end = self.start, self.start + self.size
         while at < end:
+            if self.stop and self.stop.is_set():
+                raise Stopped
             piece = os.pread(self.fd, min(_PIECE_BYTES, end - at), at)
             if not piece:
                 raise FilesUnavailable("a file became shorter while it was being stored")
@@ -55,6 +73,7 @@ class FilePart:
         digest = hashlib.sha256()
         for piece in self:
             digest.update(piece)
+            time.sleep(0)  # in the API others get a turn: a large part takes longer than any of them may wait
         return digest.hexdigest()
 
 
@@ -75,8 +94,7 @@ class S3Wire:
     """The HTTP side, opened at the first request. One per process serves any number of threads or greenlets."""
 
     def __init__(self, section: FilesSection) -> None:
-        secret = section.s3_secret_key.get_secret_value() if section.s3_secret_key else ""
-        self._credentials = Credentials(section.s3_access_key, secret, section.s3_region)
+        self._signer = _signer(section) if section.uses_s3 else None
         self._endpoint = parse_url(section.s3_endpoint or f"https://s3.{section.s3_region}.amazonaws.com")
         self._path_style, self._limit_seconds = section.s3_path_style, section.s3_timeout_seconds
         self._pool: httpcore.ConnectionPool | None = None
@@ -114,24 +132,38 @@ class S3Wire:
         except HTTP_FAULTS as error:
             raise _unreachable(error) from error
         if response.status >= 300:
-            _raise(response)
+            self._raise(response)
         return response
 
     def _made(self, request: Request) -> httpcore.Request:
+        assert self._signer
         before = "" if self._path_style else f"{request.bucket}."
         path = f"/{request.bucket}/{request.key}" if self._path_style else f"/{request.key}"
-        host, body = f"{before}{self._endpoint.authority}", request.body
-        signed = signed_headers(
-            request.method, host, path, request.query, request.sha256, self._credentials, datetime.now(UTC)
-        )
-        headers = [*signed.items(), ("content-length", str(body.size if isinstance(body, FilePart) else len(body)))]
-        headers += [("range", request.part)] if request.part else []
-        target = encoded_path(path) + (f"?{encoded_query(request.query)}" if request.query else "")
+        authority, body = f"{before}{self._endpoint.authority}", request.body
+        target = _encoded_target(path, request.query)
+        headers = {"host": authority} | ({"range": request.part} if request.part else {})
+        address = f"{self._endpoint.scheme}://{authority}{target}"
+        signed = self._signer.signed(request.method, address, headers, request.sha256)
+        signed.append(("content-length", str(body.size if isinstance(body, FilePart) else len(body))))
         url = httpcore.URL(
             scheme=self._endpoint.scheme, host=f"{before}{self._endpoint.host}", port=self._endpoint.port, target=target
         )
         limits = dict.fromkeys(("connect", "read", "write", "pool"), self._limit_seconds)
-        return httpcore.Request(request.method, url, headers=headers, content=body, extensions={"timeout": limits})
+        return httpcore.Request(request.method, url, headers=signed, content=body, extensions={"timeout": limits})
+
+    def _raise(self, response: httpcore.Response) -> None:
+        """Raise S3Refused, or FilesUnavailable for a temporary fault."""
+        code = ""
+        try:
+            with suppress(FilesUnavailable):
+                code = text(_parse(_read(response)), "Code")
+        finally:
+            response.close()
+        if code in _ENDED and self._signer:
+            self._signer.forget()
+        if response.status >= 500 or code in _PASSING:
+            raise FilesUnavailable(f"the object storage answers {response.status} {code}".strip())
+        raise S3Refused(response.status, code)
 
     def _connections(self) -> httpcore.ConnectionPool:
         if self._pool is None:
@@ -164,25 +196,25 @@ class ObjectStream:
         self._response.close()
 
 
+def _signer(section: FilesSection) -> "RequestSigner":
+    # botocore is an extra, and workers without object storage do not carry it
+    from dtqs.files.s3_signing import RequestSigner
+
+    return RequestSigner(section)
+
+
+def _encoded_target(path: str, query: Query) -> str:
+    """Return path and query as they are sent and signed, with all bytes encoded except the unreserved ones."""
+    pairs = "&".join(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in sorted(query))
+    return quote(path, safe="/~") + (f"?{pairs}" if pairs else "")
+
+
 def _with_retries(call: Callable[[], T]) -> T:
     """Call again after a moment if the storage is unavailable: an attempt's work is worth more than the wait."""
     wait = wait_exponential_jitter(multiplier=0.2, max=2.0, jitter=0.2)
     return Retrying(
         retry=retry_if_exception_type(FilesUnavailable), stop=stop_after_attempt(_ATTEMPTS), wait=wait, reraise=True
     )(call)
-
-
-def _raise(response: httpcore.Response) -> None:
-    """Raise S3Refused, or FilesUnavailable for a temporary fault."""
-    code = ""
-    try:
-        with suppress(FilesUnavailable):
-            code = text(_parse(_read(response)), "Code")
-    finally:
-        response.close()
-    if response.status >= 500 or code in _PASSING:
-        raise FilesUnavailable(f"the object storage answers {response.status} {code}".strip())
-    raise S3Refused(response.status, code)
 
 
 def _read(response: httpcore.Response) -> bytes:

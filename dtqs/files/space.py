@@ -31,7 +31,7 @@ class StoredBytes(Protocol):
 
 
 class FileSpace:
-    """All files of one configuration. Creating the object touches nothing.
+    """All files of one configuration. Creating the object opens nothing; for object storage it loads botocore.
 
     `[files] store` says where new files go; files already in the folder are found there as well.
     `owner` is the id of the worker that writes, by which its leftovers are found if it is killed.

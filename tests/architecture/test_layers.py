@@ -37,6 +37,8 @@ IMPORTED_LATE = {
         "from dtqs.config import list_places",
         "from dtqs.config import find",
     },
+    "dtqs.files.s3_signing": {"from dtqs.files.s3_credentials import CredentialChain"},
+    "dtqs.files.s3_wire": {"from dtqs.files.s3_signing import RequestSigner"},
     "dtqs.sandbox.stack": {"from dtqs.sandbox import product"},
 }
 """Imports that take a third of a second or more, and that many commands or the start of servers do not need."""
@@ -174,6 +176,7 @@ def state():
     return {number: signal.getsignal(number) for number in signal.valid_signals()}, threading.active_count()
 
 import numpy  # sets an environment variable and removes it again
+import urllib3  # binds a socket to find out whether there is IPv6
 before, fds = state(), set(os.listdir("/proc/self/fd"))
 os.environ = Watched(os.environ)
 sys.addaudithook(hook)

@@ -32,6 +32,20 @@ class Bucket:
     secret_key: str
     client: Any = field(repr=False)
 
+    def temporary_keys(self) -> dict[str, str]:
+        """Keys of [files] of a role that the user takes on; the server refuses them without their session token."""
+        keys = self.access_key, self.secret_key
+        iam, sts = (_client(service, self.endpoint, *keys) for service in ("iam", "sts"))
+        role = f"role-{self.name}"
+        arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(_POLICY))["Role"]["Arn"]
+        iam.put_role_policy(RoleName=role, PolicyName="all", PolicyDocument=json.dumps(_POLICY))
+        made = sts.assume_role(RoleArn=arn, RoleSessionName="dtqs")["Credentials"]
+        return {
+            "s3_access_key": made["AccessKeyId"],
+            "s3_secret_key": made["SecretAccessKey"],
+            "s3_session_token": made["SessionToken"],
+        }
+
     def settings(self, **others: Any) -> dict[str, Any]:
         """Return the keys of [files] that make this bucket the store."""
         own = {

@@ -1,5 +1,6 @@
 """The section [files]: fetching and object storage are checked together, and each error names the allowed values."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,8 @@ def problems(tmp_path: Path, keys: str) -> str:
         S3,
         f"{S3}s3_endpoint = http://[::1]:9000/\ns3_prefix = a/b-\ns3_sources = pictures, archive/public/\n",
         "s3_access_key = me\ns3_secret_key = hidden\ns3_sources = pictures\n",
+        f"{S3}s3_session_token = hidden\n",
+        "store = s3\ns3_bucket = dtqs\ns3_sources = pictures\n",
         "fetch_ports = 80, 8080\nfetch_allow_hosts = 10.0.0.0/8, ::1, 192.0.2.1, *.internal, host_1.internal\n",
         "fetch_ports =\n",
     ],
@@ -37,8 +40,10 @@ def test_consistent_settings_are_accepted(tmp_path: Path, keys: str) -> None:
 @pytest.mark.parametrize(
     ("keys", "told"),
     [
-        ("store = s3\n", "[files]: store = s3 needs s3_bucket, s3_access_key, s3_secret_key too"),
-        ("s3_sources = pictures\n", "[files]: s3_sources needs s3_access_key, s3_secret_key too"),
+        ("store = s3\n", "[files]: store = s3 needs s3_bucket too"),
+        ("s3_access_key = me\n", "[files]: s3_access_key and s3_secret_key need each other"),
+        ("s3_secret_key = hidden\n", "[files]: s3_access_key and s3_secret_key need each other"),
+        ("s3_session_token = hidden\n", "[files]: s3_session_token needs s3_access_key and s3_secret_key too"),
         (f"{S3}s3_endpoint = https://host/path\n", "without a path"),
         (f"{S3}s3_prefix = ../a\n", "not a prefix"),
         (f"{S3}s3_sources = a//b\n", "neither BUCKET nor BUCKET/PREFIX"),
@@ -51,6 +56,13 @@ def test_consistent_settings_are_accepted(tmp_path: Path, keys: str) -> None:
 def test_contradictory_settings_are_reported(tmp_path: Path, keys: str, told: str) -> None:
     assert told in problems(tmp_path, keys)
     assert "hidden" not in problems(tmp_path, keys)
+
+
+def test_object_storage_needs_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    assert "[files]: store = s3 needs the package botocore: install the extra s3" in problems(tmp_path, S3)
+    assert "[files]: s3_sources needs the package botocore" in problems(tmp_path, "s3_sources = pictures\n")
+    assert problems(tmp_path, "s3_access_key = me\ns3_secret_key = hidden\n") == ""
 
 
 def test_the_secret_may_be_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
