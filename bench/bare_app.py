@@ -1,7 +1,7 @@
-"""What the machine does behind the same server and with the same answer: a Falcon app without a database, and one with an INSERT per request.
+"""Two apps to compare the API with: a Falcon app without a database, and one with an INSERT per request.
 
-gunicorn loads one of the two with the product's own settings, in processes of its own. BENCH_ANSWER is a reply of the product, BENCH_DSN a database
-with the yardstick's schema.
+gunicorn loads one of them with the product's own settings, in its own processes. BENCH_ANSWER is a reply of the
+product, BENCH_DSN a database with the yardstick's schema.
 """
 
 import os
@@ -20,7 +20,7 @@ _POOL_SIZE = 8
 
 
 class Bare:
-    """Reads the body and answers."""
+    """Read the body and answer."""
 
     def __init__(self, answer: str) -> None:
         self._answer = answer.encode()
@@ -32,7 +32,7 @@ class Bare:
 
 
 class OneInsert:
-    """The same with a task and its backlog row, committed by itself."""
+    """Also insert the task and its backlog row, in a commit for each request."""
 
     def __init__(self, answer: str, pool: "ConnectionPool[Any]") -> None:
         self._answer, self._first_id, self._pool = answer, str(orjson.loads(answer)["task_id"]), pool
@@ -46,7 +46,7 @@ class OneInsert:
 
 
 class Service:
-    """A WSGI application that is put together after the fork, as the product's settings for gunicorn ask for."""
+    """A WSGI application that is built after the fork, as the product's gunicorn settings require."""
 
     def __init__(self, with_insert: bool) -> None:
         self._with_insert = with_insert

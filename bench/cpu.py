@@ -1,4 +1,4 @@
-"""Where the processor's time goes: seconds that groups of processes have used, from /proc. Steadier than rates on a machine that others use too."""
+"""Measure the processor time of groups of processes, from /proc. On a shared machine it is steadier than rates."""
 
 import os
 from collections.abc import Mapping
@@ -9,11 +9,15 @@ from dtqs.sandbox.processes import family
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _USER, _OF_WAITED_SYSTEM = 11, 14
-"""Fields of /proc/PID/stat behind the name: user, system, and both of the children that were waited for."""
+"""The first and last field in /proc/PID/stat, after the name: user, system, and both for reaped children."""
 
 
 class Meter:
-    """Counts from its making on; a name stands for a process and all below it, living or gone. Ourselves are without those below."""
+    """Count processor time from now on.
+
+    A name stands for a process and all its descendants, also those that have ended. The benchmark itself counts without
+    its descendants.
+    """
 
     def __init__(self, roots: Mapping[str, int]) -> None:
         self._roots = dict(roots)
@@ -24,7 +28,7 @@ class Meter:
         return {name: 1e6 * (seconds - self._before[name]) / tasks for name, seconds in self._read().items()}
 
     def seconds(self) -> float:
-        """Return what all together have used."""
+        """Return the sum of all groups."""
         return sum(self._read().values())
 
     def _read(self) -> dict[str, float]:

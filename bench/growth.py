@@ -1,8 +1,9 @@
-"""The rate over time: from an empty database through 500,000 finished and 100,000 pending tasks, then beside a connection that holds a snapshot open.
+"""Measure the rate over time, from an empty database to 500,000 finished and 100,000 pending tasks.
 
     python bench/growth.py [--quick] [--tasks 500000] [--held-seconds 60] [--json]
 
-Submits and two workers run together throughout, so a window shows what both come to. See README.md for what the windows are.
+A second phase runs beside a connection that holds a snapshot open. Submits and two workers run together all the time,
+so a window shows the rate of both. README.md describes the windows.
 """
 
 import argparse
@@ -26,23 +27,34 @@ _ARRAY = 50
 _CONNECTIONS = 4
 _BURST = 25
 _DEPTH_HINTS = 100
-"""No more is submitted while so many hints wait: the backlog must not be what grows."""
+"""Submits pause while more hints than this wait, so that the backlog of due tasks does not grow."""
 _RUN_PER_PENDING = 5
-"""For so many tasks that run, one that is due in a week: so both tables grow together."""
+"""Arrays of due tasks for each array that is due in a week, so that both tables grow together."""
 _WEEK_SECONDS = 7 * 86400
 _WINDOWS, _HELD_WINDOWS = 10, 6
 
-_LOOK_SECONDS = 0.25
+_SAMPLE_SECONDS = 0.25
 
-_BY_COUNT = """SELECT count(*), extract(epoch FROM min(at))::float8, extract(epoch FROM max(at))::float8 FROM
-    (SELECT at, ntile({windows}) OVER (ORDER BY at, id) AS number FROM logs WHERE event = 'completed') w GROUP BY number ORDER BY number"""
-_BY_TIME = """SELECT count(l.at) FROM generate_series(0, {windows} - 1) w LEFT JOIN logs l ON l.event = 'completed'
-    AND l.at >= to_timestamp({start}) + w * interval '{seconds} s' AND l.at < to_timestamp({start}) + (w + 1) * interval '{seconds} s' GROUP BY w ORDER BY w"""
+_BY_COUNT = """SELECT count(*), extract(epoch FROM min(at))::float8, extract(epoch FROM max(at))::float8
+FROM (
+    SELECT at, ntile({windows}) OVER (ORDER BY at, id) AS number
+    FROM logs
+    WHERE event = 'completed'
+) windows
+GROUP BY number
+ORDER BY number"""
+_BY_TIME = """SELECT count(logs.at)
+FROM generate_series(0, {windows} - 1) number
+LEFT JOIN logs ON logs.event = 'completed'
+    AND logs.at >= to_timestamp({start}) + number * interval '{seconds} s'
+    AND logs.at < to_timestamp({start}) + (number + 1) * interval '{seconds} s'
+GROUP BY number
+ORDER BY number"""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How many tasks were finished in it, and what all processes together took; times as the database tells them."""
+    """The tasks finished in a window, and the processor time of all processes. Times are the database's."""
 
     finished: int
     start: float
@@ -55,13 +67,13 @@ class Window:
 
     @property
     def microseconds(self) -> float:
-        """Processor time per task: a neighbour on the machine slows the rate down, but hardly changes this."""
+        """Processor time per task. Other load on the machine lowers the rate, but hardly changes this."""
         return 1e6 * self.cpu_seconds / self.finished
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """The windows of one phase, and what the tables held at its end."""
+    """The windows of one phase, and the row counts at its end."""
 
     name: str
     windows: list[Window]
@@ -70,43 +82,43 @@ class Phase:
 
     @property
     def lowest(self) -> float:
-        """The lowest window beside the median one."""
+        """The rate of the lowest window divided by the median."""
         rates = [window.rate for window in self.windows]
         return min(rates) / statistics.median(rates)
 
     @property
     def dearest(self) -> float:
-        """The processor time of the median window beside that of the dearest."""
+        """The median processor time per task divided by the highest."""
         costs = [window.microseconds for window in self.windows]
         return statistics.median(costs) / max(costs)
 
 
 class Usage:
-    """The processor time of the whole product over time, looked at by the way."""
+    """The processor time of the whole product over time, sampled while the feed runs."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self._seen: list[tuple[float, float]] = []
+        self._samples: list[tuple[float, float]] = []
 
-    def look(self) -> None:
+    def sample(self) -> None:
         now = time.time()
-        if not self._seen or now - self._seen[-1][0] >= _LOOK_SECONDS:
-            self._seen.append((now, self._meter.seconds()))
+        if not self._samples or now - self._samples[-1][0] >= _SAMPLE_SECONDS:
+            self._samples.append((now, self._meter.seconds()))
 
     def between(self, start: float, end: float) -> float:
         return self._at(end) - self._at(start)
 
     def _at(self, moment: float) -> float:
-        """Read it off the straight line between two looks."""
-        at = bisect.bisect_left(self._seen, (moment, 0.0))
-        if at in (0, len(self._seen)):
-            return self._seen[min(at, len(self._seen) - 1)][1]
-        (before, low), (after, high) = self._seen[at - 1 : at + 1]
+        """Interpolate linearly between two samples."""
+        at = bisect.bisect_left(self._samples, (moment, 0.0))
+        if at in (0, len(self._samples)):
+            return self._samples[min(at, len(self._samples) - 1)][1]
+        (before, low), (after, high) = self._samples[at - 1 : at + 1]
         return low + (high - low) * (moment - before) / (after - before)
 
 
 class Feed:
-    """Submits as much as the workers finish, five tasks due now for one that is due in a week."""
+    """Submit as fast as the workers finish: five arrays due now for one that is due in a week."""
 
     def __init__(self, product: Product, channel: BlockingChannel, usage: Usage) -> None:
         self._port, self._channel, self._usage = product.port, channel, usage
@@ -114,7 +126,7 @@ class Feed:
         self._later = post("/submit", tiny(_ARRAY, delay_seconds=_WEEK_SECONDS), product.key)
 
     def tasks(self, count: int) -> None:
-        """Submit so many that are due now, and a fifth of that for later."""
+        """Submit at least `count` tasks that are due now, and a fifth as many for later."""
         done = 0
         with Clients(self._port, _CONNECTIONS) as clients:
             while done < count:
@@ -130,7 +142,7 @@ class Feed:
                     clients.run([self._now] * _BURST)
 
     def _is_short(self) -> bool:
-        self._usage.look()
+        self._usage.sample()
         if queue_depth(self._channel) <= _DEPTH_HINTS:
             return True
         time.sleep(0.02)
@@ -144,25 +156,25 @@ class Feed:
 
 
 def grow(product: Product, feed: Feed, usage: Usage, tasks: int) -> Phase:
-    """From empty to so many finished; windows of equally many tasks."""
+    """Grow from empty to this many finished tasks; windows have equal numbers of tasks."""
     feed.tasks(tasks)
     product.wait_drained()
-    usage.look()
-    found = product.rows(_BY_COUNT.format(windows=_WINDOWS))
-    starts = [found[0][1], *(end for _, _, end in found)]
+    usage.sample()
+    rows = product.rows(_BY_COUNT.format(windows=_WINDOWS))
+    starts = [rows[0][1], *(end for _, _, end in rows)]
     windows = [
         Window(count, start, end, usage.between(start, end))
-        for (count, _, end), start in zip(found, starts, strict=False)
+        for (count, _, end), start in zip(rows, starts, strict=False)
     ]
     return _phase(product, "growth", windows)
 
 
 def hold(product: Product, feed: Feed, usage: Usage, seconds: float) -> Phase:
-    """Go on beside a snapshot that is held open; windows of equal time."""
+    """Continue beside a snapshot that is held open; windows have equal time."""
     with product.snapshot():
         start, each = product.value("SELECT extract(epoch FROM now())::float8"), seconds / _HELD_WINDOWS
         feed.seconds(seconds)
-        usage.look()
+        usage.sample()
         counts = product.rows(_BY_TIME.format(windows=_HELD_WINDOWS, start=start, seconds=each))
     product.wait_drained()
     starts = [start + number * each for number in range(_HELD_WINDOWS)]
@@ -235,7 +247,7 @@ def main() -> None:
         "--tasks",
         type=int,
         default=500_000,
-        help="tasks that are finished in the first phase; a fifth of that stays pending",
+        help="tasks to finish in the first phase; a fifth as many stay pending",
     )
     parser.add_argument("--held-seconds", type=float, default=60.0, help="length of the second phase")
     parser.add_argument("--quick", action="store_true", help="a tenth of both")

@@ -1,6 +1,8 @@
-"""The worst known bodies: processor time of the API for each KB of them, beside an ordinary array; and another caller's latency meanwhile.
+"""Measure the worst known bodies: the API's processor time per KB, and another caller's latency meanwhile.
 
-python bench/hostile.py [--rounds 3] [--json]
+    python bench/hostile.py [--rounds 3] [--json]
+
+The processor time is compared with an ordinary array.
 """
 
 import argparse
@@ -8,6 +10,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import httpx
 import orjson
@@ -25,7 +28,7 @@ _UPLOAD = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
 
 
 def bodies() -> dict[str, bytes]:
-    """Return the worst bodies that are known, most of them refused."""
+    """Return the worst known bodies. The API refuses most of them."""
     mail = {"to": ["ada@example.org"], "subject": "a", "text": "b"}
     video = {"source": _UPLOAD}
     attachments = [{"source": f"{_UPLOAD[:-6]}{number:06d}", "filename": "a" * 190} for number in range(100)]
@@ -57,7 +60,7 @@ def _tasks(task_type: str, *payloads: object) -> bytes:
 
 
 class Other:
-    """Another caller, who submits one tiny task after the other. A context manager; `waits` are milliseconds."""
+    """Another caller that submits one tiny task after the other, as a context manager; `waits` are milliseconds."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client, self._ended = client, threading.Event()
@@ -90,17 +93,18 @@ def measure(rig: Rig, rounds: int) -> list[Compared]:
             beside = cost_per_kb(product, lambda: client.post("/submit", content=ordinary), len(ordinary))
             for name, body in bodies().items():
                 with Other(other) as caller:
-                    ours = cost_per_kb(product, lambda body=body: client.post("/submit", content=body), len(body))  # type: ignore[misc]
+                    ours = cost_per_kb(product, partial(client.post, "/submit", content=body), len(body))
                 costs[name].add(ours, beside)
                 waits[name].add(statistics.quantiles(caller.waits, n=10, method="inclusive")[8])
                 say(
-                    f"round {number} of {rounds}: {name}: {ours:.0f} µs per KB ({beside:.0f}), another caller p90 {waits[name].ours[-1]:.1f} ms"
+                    f"round {number} of {rounds}: {name}: {ours:.0f} µs per KB ({beside:.0f}), "
+                    f"another caller p90 {waits[name].ours[-1]:.1f} ms"
                 )
     return [*costs.values(), *waits.values()]
 
 
 def cost_per_kb(product: Product, send: Callable[[], object], size: int) -> float:
-    """Send it for a second at least; return microseconds of the API's processor time for each KB."""
+    """Send a request for at least a second; return microseconds of the API's processor time per KB."""
     meter, began, sent = Meter({"API": product.server.pid}), time.monotonic(), 0
     while sent == 0 or time.monotonic() - began < _EACH_SECONDS:
         send()

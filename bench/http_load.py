@@ -1,4 +1,7 @@
-"""A load generator that is cheap enough to share two cores with what it measures: keep-alive sockets, one epoll, prebuilt bytes, hardly any parsing."""
+"""A load generator that is cheap enough to share two cores with the measured server.
+
+It uses keep-alive sockets, one epoll, prebuilt bytes, and hardly any parsing.
+"""
 
 import itertools
 import json
@@ -16,7 +19,7 @@ _END = b"\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a run came to."""
+    """The result of a run."""
 
     requests: int
     seconds: float
@@ -27,14 +30,20 @@ class Load:
 
 
 class BadReply(Exception):
-    """The server answered something else than 202: what was measured would not be what was asked for."""
+    """The server answered with an unexpected status, so the measurement is void."""
 
 
 def post(path: str, body: object, key: str) -> bytes:
     """Return the bytes of a request."""
     data = json.dumps(body, separators=(",", ":")).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
-    return head.encode() + data
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"Authorization: Bearer {key}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(data)}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + data
 
 
 def get(path: str) -> bytes:
@@ -42,13 +51,13 @@ def get(path: str) -> bytes:
 
 
 def tiny(count: int | None = None, **fields: object) -> object:
-    """Return a submit's body: one tiny task, or an array of them."""
+    """Return the body of a submit: one tiny task, or an array of them."""
     task = {"task_type": "echo", "payload": {"a": 1}, **fields}
     return task if count is None else [task] * count
 
 
 def for_seconds(request: bytes, seconds: float) -> Iterator[bytes]:
-    """Repeat a request until the time is over."""
+    """Repeat a request for this time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         yield request
@@ -59,7 +68,7 @@ def times(request: bytes, count: int) -> Iterator[bytes]:
 
 
 class Clients:
-    """Connections that stay open, each with at most one request in flight. A context manager."""
+    """Connections that stay open, each with at most one request in flight, as a context manager."""
 
     def __init__(self, port: int, connections: int) -> None:
         self._sockets = [_dial(port) for _ in range(connections)]
@@ -72,37 +81,37 @@ class Clients:
             each.close()
 
     def run(self, requests: Iterable[bytes]) -> Load:
-        """Send them all, each on the next free connection, and wait for every reply. Raises BadReply, TimeoutError."""
+        """Send each request on the next free connection, and wait for all replies. Raises BadReply or TimeoutError."""
         source, start, count = iter(requests), time.monotonic(), 0
         with select.epoll() as poll:
-            flying: dict[int, tuple[socket.socket, bytes]] = {}
+            pending: dict[int, tuple[socket.socket, bytes]] = {}
             for free, request in zip(self._sockets, source, strict=False):
                 free.sendall(request)
                 poll.register(free, select.EPOLLIN)
-                flying[free.fileno()] = (free, b"")
-            while flying:
+                pending[free.fileno()] = (free, b"")
+            while pending:
                 ready = poll.poll(_REPLY_SECONDS)
                 if not ready:
                     raise TimeoutError(f"no reply within {_REPLY_SECONDS} s")
                 for number, _ in ready:
-                    free, before = flying[number]
+                    free, before = pending[number]
                     reply = before + _received(free)
-                    if not _whole(reply):
-                        flying[number] = (free, reply)
+                    if not _is_complete(reply):
+                        pending[number] = (free, reply)
                         continue
                     count += 1
                     following = next(source, None)
                     if following is None:
                         poll.unregister(free)
-                        del flying[number]
+                        del pending[number]
                     else:
                         free.sendall(following)
-                        flying[number] = (free, b"")
+                        pending[number] = (free, b"")
         return Load(count, time.monotonic() - start)
 
 
 class Client:
-    """One connection for one request after the other, with whole replies. A context manager."""
+    """One connection for one request after the other, with complete replies, as a context manager."""
 
     def __init__(self, port: int) -> None:
         self._socket = _dial(port)
@@ -117,16 +126,16 @@ class Client:
         self._socket.close()
 
     def send(self, request: bytes, status: bytes = b"202") -> bytes:
-        """Return the body of the answer. Raises BadReply when it has another status."""
+        """Return the body of the answer. Raises BadReply for another status."""
         self._socket.sendall(request)
         reply = b""
-        while not _whole(reply, status):
+        while not _is_complete(reply, status):
             reply += _received(self._socket)
         return reply.partition(_END)[2]
 
 
 def wait_for_event(port: int, path: str, event: bytes) -> None:
-    """Open a stream and read it until an event of that name. Raises BadReply when it ends without one."""
+    """Open a stream and read it until an event of this name. Raises BadReply if it ends without one."""
     with _dial(port) as stream:
         stream.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n".encode())
         read, wanted = b"", b"event: " + event
@@ -140,7 +149,7 @@ def wait_for_event(port: int, path: str, event: bytes) -> None:
 def _dial(port: int) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", port), timeout=10)
     connection.settimeout(None)
-    # limits in the kernel: Python's own would cost a poll for each call
+    # timeouts in the kernel: Python's own would cost a poll for each call
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
         connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", _REPLY_SECONDS, 0))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -154,8 +163,8 @@ def _received(connection: socket.socket) -> bytes:
     return part
 
 
-def _whole(reply: bytes, status: bytes = b"202") -> bool:
-    """Tell whether the reply is complete. Raises BadReply for one that has another status."""
+def _is_complete(reply: bytes, status: bytes = b"202") -> bool:
+    """Tell whether the reply is complete. Raises BadReply for another status."""
     end = reply.find(_END)
     if end < 0:
         return False

@@ -1,8 +1,9 @@
-"""How many thumbnails a second one core makes of 12-megapixel JPEGs: our processor beside pyvips, vipsthumbnail and Pillow; then through the whole system.
+"""Measure thumbnails per second of 12-megapixel JPEGs: our processor, pyvips, vipsthumbnail, Pillow, the whole system.
 
     python bench/image.py [--rounds 5] [--tasks 60] [--only alone|system] [--json]
 
-Every contender makes a JPEG 400 pixels wide, quality 82, from each file of one set, in turns. See README.md for what stands beside what.
+Every contender makes a JPEG 400 pixels wide, quality 82, from each file of one set, in turns, on one core. README.md
+lists the comparisons.
 """
 
 import argparse
@@ -39,33 +40,33 @@ from dtqs.task import Effect
 from dtqs.turn import Turn
 from dtqs.uuid7 import uuid7
 
-# needed by nothing but this comparison
+# optional: only this comparison needs it
 pyvips: Any = importlib.import_module("pyvips") if importlib.util.find_spec("pyvips") else None
 
 WIDTH, QUALITY = 400, 82
 _LIKE_VIPS, _OF_ALONE = 1.0, 0.8
 Thumbnail = Callable[[Path, str], bytes]
-"""Makes a thumbnail of a file in a format: jpeg, or png, which shows the picture without what coding does to it."""
+"""Makes a thumbnail of a file as jpeg, or as png, which shows the image without the losses of coding."""
 
 
 class Silence:
-    """Takes reports of an attempt that nobody watches."""
+    """Drop the reports of an attempt that has no watcher."""
 
     def progress(self, task_id: str, attempt: int, fraction: float, message: str) -> None:
-        """Drop it."""
+        """Ignore it."""
 
     def log(self, task_id: str, attempt: int, level: str, message: str, data: Json) -> None:
-        """Drop it."""
+        """Ignore it."""
 
     def effect_begins(self, task_id: str, effect: Effect) -> None:
-        """Drop it."""
+        """Ignore it."""
 
     def take(self, turns: Sequence[Turn]) -> None:
-        """There is always a turn."""
+        """Return at once: there is no rate limit."""
 
 
 class Ours:
-    """The processor from an open source to a durable output, as a worker runs it; without queue and database."""
+    """The processor as a worker runs it, from an open source to a durable output, without queue and database."""
 
     def __init__(self, folder: Path) -> None:
         self._processor = ImageProcessor(ImageSettings())
@@ -82,7 +83,7 @@ class Ours:
 
 
 def _output(format: str) -> dict[str, object]:
-    # not progressive: the others' are not, either
+    # not progressive, like the others' images
     return {
         "name": "thumb",
         "width": WIDTH,
@@ -94,29 +95,27 @@ def _output(format: str) -> dict[str, object]:
 
 def pillow_plain(path: Path, format: str) -> bytes:
     with Image.open(path) as image:
-        return _saved(image.resize((WIDTH, _height(image)), Image.Resampling.LANCZOS), format)
+        return _encoded(image.resize((WIDTH, _height(image)), Image.Resampling.LANCZOS), format)
 
 
 def pillow_draft(path: Path, format: str) -> bytes:
     with Image.open(path) as image:
         size = WIDTH, _height(image)
         image.draft(None, size)
-        return _saved(image.resize(size, Image.Resampling.LANCZOS), format)
+        return _encoded(image.resize(size, Image.Resampling.LANCZOS), format)
 
 
 def pillow_double(path: Path, format: str) -> bytes:
     with Image.open(path) as image:
         size = WIDTH, _height(image)
         image.draft(None, (2 * size[0], 2 * size[1]))
-        return _saved(image.resize(size, Image.Resampling.LANCZOS), format)
+        return _encoded(image.resize(size, Image.Resampling.LANCZOS), format)
 
 
 def with_pyvips(path: Path, format: str) -> bytes:
-    picture = pyvips.Image.thumbnail(str(path), WIDTH)
-    made: bytes = (
-        picture.jpegsave_buffer(Q=QUALITY, optimize_coding=True) if format == "jpeg" else picture.pngsave_buffer()
-    )
-    return made
+    image = pyvips.Image.thumbnail(str(path), WIDTH)
+    data: bytes = image.jpegsave_buffer(Q=QUALITY, optimize_coding=True) if format == "jpeg" else image.pngsave_buffer()
+    return data
 
 
 def with_vipsthumbnail(path: Path, format: str) -> bytes:
@@ -126,9 +125,9 @@ def with_vipsthumbnail(path: Path, format: str) -> bytes:
     return target.read_bytes()
 
 
-def _saved(picture: Image.Image, format: str) -> bytes:
+def _encoded(image: Image.Image, format: str) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, format, **({"quality": QUALITY, "optimize": True} if format == "jpeg" else {}))
+    image.save(buffer, format, **({"quality": QUALITY, "optimize": True} if format == "jpeg" else {}))
     return buffer.getvalue()
 
 
@@ -139,7 +138,7 @@ def _height(image: Image.Image) -> int:
 def _contenders() -> dict[str, Thumbnail]:
     found: dict[str, Thumbnail] = {}
     if pyvips:
-        pyvips.cache_set_max(0)  # each file is to be read anew
+        pyvips.cache_set_max(0)  # vips must read each file again
         found["pyvips"] = with_pyvips
     if shutil.which("vipsthumbnail"):
         found["vipsthumbnail, a process per file"] = with_vipsthumbnail
@@ -151,32 +150,32 @@ def _contenders() -> dict[str, Thumbnail]:
 
 
 class Alone:
-    """The contenders on one core, by processor time and by the clock."""
+    """The contenders on one core, by processor time and by wall time."""
 
     def __init__(self, folder: Path, files: Sequence[Path]) -> None:
         self._files, self._ours, self._others = files, Ours(folder), _contenders()
-        self._by_cpu, self._by_clock = (
+        self._by_cpu, self._by_wall_time = (
             {
                 name: Compared(f"thumbnails, {how}", "a second", name, at_least if name == "pyvips" else None)
                 for name in self._others
             }
-            for how, at_least in (("by processor time", _LIKE_VIPS), ("by the clock", None))
+            for how, at_least in (("by processor time", _LIKE_VIPS), ("by wall time", None))
         )
 
     @property
     def results(self) -> list[Compared]:
-        return [*self._by_cpu.values(), *self._by_clock.values()]
+        return [*self._by_cpu.values(), *self._by_wall_time.values()]
 
     def round(self) -> None:
         ours = self._rates(self._ours.thumbnail)
         for name, thumbnail in self._others.items():
             theirs = self._rates(thumbnail)
             self._by_cpu[name].add(ours[0], theirs[0])
-            self._by_clock[name].add(ours[1], theirs[1])
+            self._by_wall_time[name].add(ours[1], theirs[1])
             say(f"  ours: {ours[0]:.1f}; {name}: {theirs[0]:.1f} a second of processor time")
 
     def likeness(self) -> list[list[str]]:
-        """Return how like a full decode with Lanczos each one's pictures are: the lowest and the middle SSIM of the set."""
+        """Return the similarity of each contender's images to a full decode with Lanczos: lowest and median SSIM."""
         rows = [["thumbnails by", "SSIM, lowest", "median", "median as JPEG"]]
         best = [_opened(pillow_plain(path, "png")) for path in self._files]
         for name, thumbnail in {"ours": self._ours.thumbnail, **self._others}.items():
@@ -194,11 +193,11 @@ class Alone:
         return rows
 
     def _rates(self, thumbnail: Thumbnail) -> tuple[float, float]:
-        """Return thumbnails a second, of processor time and of the clock."""
-        thumbnail(self._files[0], "jpeg")  # starts what is to be started
+        """Return thumbnails per second of processor time, and of wall time."""
+        thumbnail(self._files[0], "jpeg")  # warm up: starts the decoder processes
         meter = Meter(self._ours.pids())
         began, used = time.monotonic(), meter.seconds()
-        for path in (*self._files, *self._files):  # the kernel counts in hundredths of a second
+        for path in (*self._files, *self._files):  # twice, because the kernel counts in hundredths of a second
             thumbnail(path, "jpeg")
         count = 2 * len(self._files)
         return count / (meter.seconds() - used), count / (time.monotonic() - began)
@@ -209,7 +208,10 @@ def _opened(data: bytes) -> Image.Image:
 
 
 def through_the_system(folder: Path, files: Sequence[Path], tasks: int, rounds: int) -> list[Compared]:
-    """Upload the set, submit, start the workers: from the first claim to the last finish, as the database tells it; beside the processor by itself."""
+    """Upload the set, submit, start the workers; measure from the first claim to the last finish, by the database.
+
+    The processor alone is measured beside it.
+    """
     one = Compared("thumbnails through the system, 1 worker", "a second", "the processor alone", _OF_ALONE)
     two = Compared("thumbnails through the system, 2 workers", "a second")
     alone = Ours(folder)
@@ -247,7 +249,9 @@ def _rate_of(rig: Rig, files: Sequence[Path], tasks: int, workers: int) -> float
         return float(done / seconds)
 
 
-_FIRST_TO_LAST = """SELECT count(*), extract(epoch FROM max(l.at) - (SELECT min(started_at) FROM tasks))::float8 FROM logs l WHERE l.event = 'completed'"""
+_FIRST_TO_LAST = """SELECT count(*), extract(epoch FROM max(at) - (SELECT min(started_at) FROM tasks))::float8
+FROM logs
+WHERE event = 'completed'"""
 
 
 def _upload(product: Product, path: Path) -> str:
@@ -262,7 +266,7 @@ def _upload(product: Product, path: Path) -> str:
 
 @contextmanager
 def on_one_core() -> Iterator[None]:
-    """Keep us, and what we start, on one core."""
+    """Bind this process and its children to one core."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(cores)})
     os.environ["VIPS_CONCURRENCY"] = "1"
@@ -288,9 +292,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="dtqs-bench-") as name:
         folder = Path(name)
         files = make_set(folder)
-        say(
-            f"{len(files)} files of 12 megapixels, {sum(path.stat().st_size for path in files) / len(files) / 1e6:.1f} MB on average"
-        )
+        average = sum(path.stat().st_size for path in files) / len(files) / 1e6
+        say(f"{len(files)} files of 12 megapixels, {average:.1f} MB on average")
         if arguments.only != "system":
             with on_one_core():
                 alone = Alone(folder, files)
@@ -303,12 +306,11 @@ def main() -> None:
             results += through_the_system(folder, files, arguments.tasks, max(1, arguments.rounds // 2))
     show("image", results, arguments.json)
     if likeness and not arguments.json:
-        print("\nagainst a full decode with Lanczos\n")
+        print("\nsimilarity to a full decode with Lanczos\n")
         print_columns(likeness)
-    for missing in [
-        name for name, there in (("pyvips", pyvips), ("vipsthumbnail", shutil.which("vipsthumbnail"))) if not there
-    ]:
-        say(f"not compared, since not installed here: {missing}")
+    for name, found in (("pyvips", pyvips), ("vipsthumbnail", shutil.which("vipsthumbnail"))):
+        if not found:
+            say(f"not compared, because it is not installed: {name}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Submit to final event at the client, over HTTP and SSE, at a low rate; beside the same chain without HTTP, in turns.
+"""Measure the time from submit to final event at the client, at a low rate, beside the same chain without HTTP.
 
     python bench/latency.py [--seconds 20] [--rate 20] [--json]
 
-The chain is: commit, hint, claim, finish, event. See README.md for what is in the time and what is not.
+The chain is: commit, hint, claim, finish, event. README.md describes the measured time.
 """
 
 import argparse
@@ -28,11 +28,11 @@ _P99_MS_AT_MOST = 25.0
 
 
 class Watcher:
-    """A client as users write it: POST on a kept connection, then a stream of its own by the link that came back. A context manager."""
+    """A typical client: POST on a kept connection, then a stream for the returned link. A context manager."""
 
     def __init__(self, product: Product) -> None:
         self._port, self._request = product.port, post("/submit", tiny(), product.key)
-        # in turns, and anew for each block: the server closes one that nobody uses for some seconds
+        # used in turns, and opened again for each block: the server closes a connection that is idle for some seconds
         self._clients = deque(Client(self._port) for _ in range(_AT_ONCE))
 
     def __enter__(self) -> "Watcher":
@@ -43,7 +43,7 @@ class Watcher:
             client.close()
 
     def once(self) -> float:
-        """Return the seconds from before the submit to the arrival of the final event."""
+        """Return the seconds from the submit to the arrival of the final event."""
         client = self._clients.popleft()
         start = time.monotonic()
         link = json.loads(client.send(self._request))["links"]["sse"]
@@ -54,7 +54,7 @@ class Watcher:
 
 
 def at_rate(once: Callable[[], float], rate: float, seconds: float) -> list[float]:
-    """Call it so many times a second, whether the ones before have come back or not; returns milliseconds."""
+    """Call a function at this rate, whether earlier calls have returned or not; return milliseconds."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         start, calls = time.monotonic(), []
         for number in range(int(rate * seconds)):
@@ -64,12 +64,12 @@ def at_rate(once: Callable[[], float], rate: float, seconds: float) -> list[floa
 
 
 def one_after_the_other(once: Callable[[], float], rate: float, seconds: float) -> list[float]:
-    """The same without threads, for what cannot be shared by them."""
-    start, taken = time.monotonic(), []
+    """Do the same without threads, for a function that threads cannot share."""
+    start, durations = time.monotonic(), []
     for number in range(int(rate * seconds)):
         time.sleep(max(0.0, start + number / rate - time.monotonic()))
-        taken.append(1000 * once())
-    return taken
+        durations.append(1000 * once())
+    return durations
 
 
 def measure(rig: Rig, rate: float, seconds: float) -> list[Compared]:
@@ -93,7 +93,8 @@ def measure(rig: Rig, rate: float, seconds: float) -> list[Compared]:
                 beside = one_after_the_other(chain.once, rate, seconds / _BLOCKS)
                 median.add(statistics.median(block), statistics.median(beside))
                 say(
-                    f"block {number} of {_BLOCKS}: {median.ours[-1]:.2f} ms; chain without HTTP: {median.theirs[-1]:.2f} ms"
+                    f"block {number} of {_BLOCKS}: {median.ours[-1]:.2f} ms; "
+                    f"chain without HTTP: {median.theirs[-1]:.2f} ms"
                 )
                 ours += block
                 theirs += beside
@@ -110,7 +111,7 @@ def _p99(values: list[float]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each of the two")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of each side's measurement")
     parser.add_argument("--rate", type=float, default=20.0, help="submits a second")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

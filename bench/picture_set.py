@@ -1,4 +1,4 @@
-"""The pictures that bench/image.py works on, the same on every machine, and a measure of how like two pictures are."""
+"""The images for bench/image.py, the same on every machine, and a measure for the similarity of two images."""
 
 import random
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ _MEDIA = Path(__file__).resolve().parents[1] / "docs" / "media"
 _NAMES = ("rocket.jpg", "astronaut.png", "chelsea.png")
 _SIZE = (4000, 3000)
 _PARTS = (0.9, 0.75)
-"""So much of each picture's width is used."""
+"""The fractions of each image's width that are used."""
 _NOISE = 14
 _BLOCK = 7
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 def make_set(folder: Path) -> Sequence[Path]:
-    """Write JPEGs of 12 megapixels: parts of photographs, enlarged, with noise as a camera has it, which makes them as long as a camera's."""
+    """Write JPEGs of 12 megapixels: enlarged parts of photographs. Noise makes the files as large as a camera's."""
     noise = Image.frombytes("L", _SIZE, random.Random(1).randbytes(_SIZE[0] * _SIZE[1])).point(
         [128 + (level - 128) * _NOISE // 128 for level in range(256)]
     )
@@ -34,7 +34,7 @@ def make_set(folder: Path) -> Sequence[Path]:
 
 
 def ssim(one: Image.Image, other: Image.Image) -> float:
-    """Return the structural similarity of two pictures' greys, 1 at most: the mean over blocks of 7 × 7."""
+    """Return the structural similarity of two images in grey, at most 1: the mean over blocks of 7 × 7."""
     a, b = (picture.convert("L").convert("F") for picture in (one, other))
     aa, bb, ab = (
         ImageMath.lambda_eval(lambda v: v["x"] * v["y"], x=x, y=y).reduce(_BLOCK) for x, y in ((a, a), (b, b), (a, b))

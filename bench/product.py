@@ -1,4 +1,7 @@
-"""The product as its users run it: `dtqs api` and `dtqs supervisor` as processes with a configuration file of their own; and apps to compare the API with."""
+"""The product as users run it: `dtqs api` and `dtqs supervisor` as processes with their own configuration file.
+
+It also runs the apps that the API is compared with.
+"""
 
 import functools
 import sys
@@ -32,17 +35,17 @@ _SUBMITS_AND_READS = ("submit", "read")
 
 @dataclass(frozen=True, slots=True)
 class HttpServer:
-    """Where a server listens, and its first process."""
+    """The port of a server, and the id of its first process."""
 
     port: int
     pid: int
 
 
 class Product:
-    """API and supervisor on one database; what is measured is looked up by a connection of the server's administrator."""
+    """API and supervisor on one database. Measurements are read through a connection of the server's administrator."""
 
-    def __init__(self, rig: Rig, dsn: str, look: "psycopg.Connection[tuple[Any, ...]]") -> None:
-        self._dsn, self._amqp_url, self._look = dsn, rig.rabbitmq.url, look
+    def __init__(self, rig: Rig, dsn: str, admin: "psycopg.Connection[tuple[Any, ...]]") -> None:
+        self._dsn, self._amqp_url, self._admin = dsn, rig.rabbitmq.url, admin
         self._folder = rig.folder / dsn.rpartition("/")[2]
         self._folder.mkdir()
         self._connect = functools.partial(rig.admin, dsn)
@@ -53,13 +56,14 @@ class Product:
         self._api, self._supervisor = self._program("api", "TERM"), self._program("supervisor", "KILL")
 
     def start_api(self) -> None:
-        """Apply the schema, empty the queue, make a key, and wait until the API answers."""
+        """Apply the schema, empty the queue, create a key, and wait until the API answers."""
         migrate(self.config.postgresql)
         self._empty_queue()
         self.key = _new_key(self.config)
         self._api.start()
         wait_until("the API answers", lambda: _answers(self.port, get("/readyz"), b"200"), _READY_SECONDS)
-        # a process that cannot publish yet leaves its first hints to the keeper, which does not run; which process answers is chance, so ask its log
+        # a process that cannot publish yet leaves its first hints to the keeper, which does not run here;
+        # any process may answer a request, so only the log tells that all are connected
         wait_until(
             "the API can publish",
             lambda: self._api.child.log.read_text().count(_CONNECTED) >= _API_PROCESSES,
@@ -71,7 +75,7 @@ class Product:
         self._supervisor.start()
 
     def wait_workers(self, count: int) -> None:
-        """Wait until so many have registered."""
+        """Wait until this many workers are ready."""
         query = "SELECT count(*) FROM workers WHERE pool = 'default' AND state = 'ready'"
         wait_until("the workers are ready", lambda: bool(self.value(query) >= count), _READY_SECONDS, 0.01)
 
@@ -91,14 +95,17 @@ class Product:
         self._api.stop()
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        return self._look.execute(query.encode()).fetchall()
+        return self._admin.execute(query.encode()).fetchall()
 
     def value(self, query: str) -> Any:
         return self.rows(query)[0][0]
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Hold a snapshot open, as a forgotten session or a long report does. The product's own role could not: its idle transactions are ended."""
+        """Hold a snapshot open, as a forgotten session or a long report does.
+
+        The product's own role cannot do this: the server ends its idle transactions.
+        """
         with self._connect() as holder:
             holder.autocommit = False
             holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -106,12 +113,15 @@ class Product:
             yield
 
     def wait_settled(self) -> None:
-        """Wait until nothing of a burst of submits is left to be done: every hint confirmed, and put off in the backlog."""
+        """Wait until a burst of submits is done: every hint confirmed, with its next publish set in the backlog."""
         query = "SELECT NOT EXISTS (SELECT 1 FROM backlog WHERE publish_at < now() + interval '1 min')"
         wait_until("all hints are confirmed", lambda: bool(self.value(query)), _SETTLED_SECONDS, 0.2)
 
     def wait_drained(self) -> None:
-        """Wait until every task that is due is finished: the queue first, since looking at the backlog costs what is measured."""
+        """Wait until every due task is finished.
+
+        It waits for the empty queue first, because queries on the backlog would slow down the measured work.
+        """
         with self.broker() as broker:
             channel = broker.channel()
             wait_until("the queue is empty", lambda: queue_depth(channel) == 0, _DRAINED_SECONDS, 0.1)
@@ -122,13 +132,13 @@ class Product:
         return pika.BlockingConnection(pika.URLParameters(self._amqp_url))
 
     def answer(self) -> str:
-        """Return what the API answers to a single submit."""
+        """Return the API's answer to a single submit."""
         with Client(self.port) as client:
             return client.send(post("/submit", tiny(), self.key)).decode()
 
     @contextmanager
     def beside(self, name: str, answer: str, dsn: str = "") -> Iterator[HttpServer]:
-        """Run the app of that name in bare_app.py behind a server with the API's own settings."""
+        """Run an app of bare_app.py behind a server with the API's own settings."""
         port, here = free_ports(1)[0], Path(__file__).parent
         environment = {**self._environment(), "DTQS_API_PORT": str(port), "BENCH_ANSWER": answer, "BENCH_DSN": dsn}
         command = [
@@ -182,7 +192,7 @@ class Product:
         )
 
     def _empty_queue(self) -> None:
-        """Declare the queue, which no worker has done yet: else the first hints would find none."""
+        """Declare the queue, because no worker has done so yet and the first hints need it."""
         with self.broker() as broker:
             channel = broker.channel()
             channel.queue_delete(QUEUE)
@@ -191,9 +201,9 @@ class Product:
 
 @contextmanager
 def running(rig: Rig) -> Iterator[Product]:
-    """The API on a fresh database and an empty queue; its workers are started by whoever wants them."""
-    with rig.database() as dsn, rig.admin(dsn) as look:
-        product = Product(rig, dsn, look)
+    """Run the API on a fresh database and an empty queue. The caller starts the workers."""
+    with rig.database() as dsn, rig.admin(dsn) as admin:
+        product = Product(rig, dsn, admin)
         try:
             product.start_api()
             yield product

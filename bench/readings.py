@@ -1,6 +1,7 @@
-"""What one refresh of a console or dashboard costs PostgreSQL, on a database of a million finished and 100,000 pending tasks.
+"""Measure PostgreSQL's time for one refresh of a console or dashboard.
 
-Every statement of a reading runs as the product runs it, prepared and by the product's own role; the server itself says how long each took (auto_explain).
+The database has a million finished and 100,000 pending tasks. Every statement runs as in the product: prepared, and
+with the product's own role. The server itself measures each (auto_explain).
 """
 
 import argparse
@@ -33,40 +34,120 @@ _SETTINGS = {
     "client_min_messages": "notice",
 }
 _SCREEN, _LOG_LINES = 60, 200
-# ids as the product makes them: they sort by the time of the submit, over the last twelve hours
-_ID = "(lpad(to_hex((extract(epoch FROM {at}) * 1000)::bigint), 12, '0') || '7' || substr(md5({n}::text), 1, 3) || '8' || substr(md5({n}::text), 4, 15))::uuid"
+# ids like the product's: they sort by the time of the submit, over the last twelve hours
+_ID = """(
+    lpad(to_hex((extract(epoch FROM {at}) * 1000)::bigint), 12, '0')
+    || '7' || substr(md5({n}::text), 1, 3)
+    || '8' || substr(md5({n}::text), 4, 15)
+)::uuid"""
 _FILL = (
-    """INSERT INTO tasks (id, task_type, light, payload, priority, attempts, outcome, result, error, created_at, started_at, finished_at)
-    SELECT {id}, 'echo', true, '{{"hello": "world"}}', n % 10, 1, CASE n % 100 WHEN 0 THEN 'failed' ELSE 'completed' END, '{{"hello": "world"}}',
-        CASE n % 100 WHEN 0 THEN '{{"type": "PermanentError", "message": "no luck"}}'::jsonb END, at, at + interval '0.01 s', at + interval '0.02 s'
-    FROM (SELECT n, now() - interval '12 hours' * (1 - n / {finished}::float8) AS at FROM generate_series(1, {finished}) n) x""",
-    "INSERT INTO failures (task_id, task_type, outcome, at) SELECT id, task_type, outcome, finished_at FROM tasks WHERE outcome = 'failed'",
+    """INSERT INTO tasks (
+        id, task_type, light, payload, priority, attempts, outcome, result, error, created_at, started_at, finished_at
+    )
+    SELECT
+        {id},
+        'echo',
+        true,
+        '{{"hello": "world"}}',
+        n % 10,
+        1,
+        CASE n % 100 WHEN 0 THEN 'failed' ELSE 'completed' END,
+        '{{"hello": "world"}}',
+        CASE n % 100 WHEN 0 THEN '{{"type": "PermanentError", "message": "no luck"}}'::jsonb END,
+        at,
+        at + interval '0.01 s',
+        at + interval '0.02 s'
+    FROM (
+        SELECT n, now() - interval '12 hours' * (1 - n / {finished}::float8) AS at
+        FROM generate_series(1, {finished}) n
+    ) numbers""",
+    """INSERT INTO failures (task_id, task_type, outcome, at)
+    SELECT id, task_type, outcome, finished_at
+    FROM tasks
+    WHERE outcome = 'failed'""",
     """INSERT INTO logs (task_id, at, event, attempt, level, message)
-    SELECT id, now() - interval '1 min' * (1 - row_number() OVER (ORDER BY id) / {finished}::float8), outcome, 1,
-        CASE outcome WHEN 'failed' THEN 'error' ELSE 'info' END, CASE outcome WHEN 'failed' THEN 'no luck' END FROM tasks ORDER BY id""",
-    # nearly all of one priority: then those of another are looked for in the whole table
+    SELECT
+        id,
+        now() - interval '1 min' * (1 - row_number() OVER (ORDER BY id) / {finished}::float8),
+        outcome,
+        1,
+        CASE outcome WHEN 'failed' THEN 'error' ELSE 'info' END,
+        CASE outcome WHEN 'failed' THEN 'no luck' END
+    FROM tasks
+    ORDER BY id""",
+    # nearly all have one priority, so a query for another one has to search the whole table
     """INSERT INTO tasks (id, task_type, light, payload, priority, created_at, tags)
-    SELECT {id}, 'type_' || n % 7, true, '{{"hello": "world"}}', CASE WHEN n % 1000 = 0 THEN 8 WHEN n % 100 = 0 THEN 2 ELSE 5 END, at, ARRAY['bench']
-    FROM (SELECT {finished} + n AS n, now() AS at FROM generate_series(1, {pending}) n) x""",
+    SELECT
+        {id},
+        'type_' || n % 7,
+        true,
+        '{{"hello": "world"}}',
+        CASE WHEN n % 1000 = 0 THEN 8 WHEN n % 100 = 0 THEN 2 ELSE 5 END,
+        at,
+        ARRAY['bench']
+    FROM (
+        SELECT {finished} + n AS n, now() AS at
+        FROM generate_series(1, {pending}) n
+    ) numbers""",
     """INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at)
-    SELECT id, task_type, light, priority, coalesce(later, created_at), coalesce(later, now() + interval '10 min' * number / {pending})
-    FROM (SELECT *, row_number() OVER () AS number,
-        CASE WHEN row_number() OVER () % 5 = 0 THEN now() + interval '7 days' * random() END AS later FROM tasks WHERE outcome IS NULL) t""",
-    """INSERT INTO workers (id, node_id, boot_id, node_name, pool, slot, pid, state, task_id, task_type, task_started_at)
-    SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'node', 'default', n, n, 'busy', t.id, t.task_type, now()
-    FROM (SELECT id, task_type, row_number() OVER () AS n FROM (SELECT id, task_type FROM tasks WHERE outcome IS NULL ORDER BY id LIMIT {workers}) t) t""",
-    "INSERT INTO logs (task_id, event, attempt, level, data) "
-    "SELECT task_id, 'progress', 1, 'info', '{{\"fraction\": 0.5}}' FROM workers CROSS JOIN generate_series(1, 100)",
-    "INSERT INTO counters (process_id, role, node_name, submitted) SELECT id, 'worker', 'node', 1 FROM workers",
-    "INSERT INTO leases (id, worker_id, task_ids) SELECT gen_random_uuid(), id, ARRAY[task_id] FROM workers",
+    SELECT
+        id,
+        task_type,
+        light,
+        priority,
+        coalesce(later, created_at),
+        coalesce(later, now() + interval '10 min' * number / {pending})
+    FROM (
+        SELECT
+            *,
+            row_number() OVER () AS number,
+            CASE WHEN row_number() OVER () % 5 = 0 THEN now() + interval '7 days' * random() END AS later
+        FROM tasks
+        WHERE outcome IS NULL
+    ) pending""",
+    """INSERT INTO workers (
+        id, node_id, boot_id, node_name, pool, slot, pid, state, task_id, task_type, task_started_at
+    )
+    SELECT
+        gen_random_uuid(),
+        gen_random_uuid(),
+        gen_random_uuid(),
+        'node',
+        'default',
+        number,
+        number,
+        'busy',
+        id,
+        task_type,
+        now()
+    FROM (
+        SELECT id, task_type, row_number() OVER () AS number
+        FROM (
+            SELECT id, task_type
+            FROM tasks
+            WHERE outcome IS NULL
+            ORDER BY id
+            LIMIT {workers}
+        ) first
+    ) numbered""",
+    """INSERT INTO logs (task_id, event, attempt, level, data)
+    SELECT task_id, 'progress', 1, 'info', '{{"fraction": 0.5}}'
+    FROM workers
+    CROSS JOIN generate_series(1, 100)""",
+    """INSERT INTO counters (process_id, role, node_name, submitted)
+    SELECT id, 'worker', 'node', 1
+    FROM workers""",
+    """INSERT INTO leases (id, worker_id, task_ids)
+    SELECT gen_random_uuid(), id, ARRAY[task_id]
+    FROM workers""",
 )
 
 
 @dataclass(slots=True)
 class Cost:
-    """What one part of a refresh took in the server, in milliseconds, run after run."""
+    """The server's milliseconds for one part of a refresh, for each run."""
 
-    what: str
+    name: str
     runs: list[float]
 
     @property
@@ -75,7 +156,7 @@ class Cost:
 
 
 class TimedDatabase(Database):
-    """Adds up how long its statements took, as the server says."""
+    """Add up the time of all statements, as the server reports it."""
 
     def __init__(self, section: PostgresqlSection) -> None:
         super().__init__(section, 1, "bench readings")
@@ -86,8 +167,8 @@ class TimedDatabase(Database):
         connection.add_notice_handler(self._add)
 
     def _add(self, notice: Diagnostic) -> None:
-        took = re.match(r"duration: ([\d.]+) ms", notice.message_primary or "")
-        self.milliseconds += float(took[1]) if took else 0.0
+        duration = re.match(r"duration: ([\d.]+) ms", notice.message_primary or "")
+        self.milliseconds += float(duration[1]) if duration else 0.0
 
 
 @contextmanager
@@ -116,14 +197,14 @@ def filled(rig: Rig, finished: int, pending: int, workers: int) -> Iterator[Time
 
 
 def explain(admin: "psycopg.Connection[tuple[object, ...]]", role: str, name: str) -> None:
-    """Have the server tell our role how long each statement took."""
+    """Let the server report the duration of each statement to our role."""
     for setting, value in _SETTINGS.items():
         command = sql.SQL("ALTER ROLE {} IN DATABASE {} SET {} = {}")
         admin.execute(command.format(sql.Identifier(role), sql.Identifier(name), sql.SQL(setting), sql.Literal(value)))
 
 
 def measure(database: TimedDatabase, rounds: int) -> tuple[list[Cost], list[Cost]]:
-    """Return the parts of a refresh, and what is read beside one at times."""
+    """Return the parts of a refresh, and further queries that users run at times."""
     overview = Overview(database)
     far_out = LeaseSection().far_out_seconds
     parts: dict[str, Callable[[], object]] = {
@@ -137,15 +218,17 @@ def measure(database: TimedDatabase, rounds: int) -> tuple[list[Cost], list[Cost
     }
     beside: dict[str, Callable[[], object]] = {
         "log rows of a level": lambda: overview.logs(LogQuery(_LOG_LINES, "error")),
-        "log rows with a text that none has": lambda: overview.logs(LogQuery(_LOG_LINES, search="nowhere to be found")),
+        "log rows with a text that no row has": lambda: overview.logs(
+            LogQuery(_LOG_LINES, search="nowhere to be found")
+        ),
     }
     return [timed(database, *part, rounds) for part in parts.items()], [
         timed(database, *part, rounds) for part in beside.items()
     ]
 
 
-def timed(database: TimedDatabase, what: str, call: Callable[[], object], rounds: int) -> Cost:
-    cost = Cost(what, [])
+def timed(database: TimedDatabase, name: str, call: Callable[[], object], rounds: int) -> Cost:
+    cost = Cost(name, [])
     for _ in range(rounds + 2):
         database.milliseconds = 0.0
         call()
@@ -158,7 +241,7 @@ def show(refresh: list[Cost], beside: list[Cost], as_json: bool) -> bool:
     total = sum(cost.median for cost in refresh)
     met = total <= LIMIT_MILLISECONDS
     if as_json:
-        figures = {cost.what: round(cost.median, 3) for cost in refresh + beside}
+        figures = {cost.name: round(cost.median, 3) for cost in refresh + beside}
         print(
             json.dumps(
                 {
@@ -172,10 +255,10 @@ def show(refresh: list[Cost], beside: list[Cost], as_json: bool) -> bool:
             )
         )
         return met
-    rows = [[cost.what, f"{cost.median:.2f} ms", f"{max(cost.runs):.2f}", ""] for cost in refresh]
+    rows = [[cost.name, f"{cost.median:.2f} ms", f"{max(cost.runs):.2f}", ""] for cost in refresh]
     rows.append(["one refresh", f"{total:.2f} ms", "", "yes" if met else "NO"])
-    rows += [[f"beside it: {cost.what}", f"{cost.median:.2f} ms", f"{max(cost.runs):.2f}", ""] for cost in beside]
-    print_columns([["what", "median", "longest", f"≤ {LIMIT_MILLISECONDS:g} ms"], *rows])
+    rows += [[f"beside it: {cost.name}", f"{cost.median:.2f} ms", f"{max(cost.runs):.2f}", ""] for cost in beside]
+    print_columns([["query", "median", "longest", f"≤ {LIMIT_MILLISECONDS:g} ms"], *rows])
     return met
 
 

@@ -1,4 +1,4 @@
-"""Results: each figure beside what was measured with it in turns, their medians, and the ratio; as a table, or as JSON."""
+"""Show each figure beside its comparison from the same run, with medians and their ratio; as a table, or as JSON."""
 
 import json
 import platform
@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Compared:
-    """One thing measured, and another one beside it in every round. The ratio is the median of the rounds' own: the machine drifts."""
+    """A measured figure, and a comparison in every round.
 
-    what: str
+    The ratio is the median of the rounds' own ratios, because the speed of the machine drifts.
+    """
+
+    name: str
     unit: str
     beside: str = ""
     at_least: float | None = None
@@ -32,7 +35,7 @@ class Compared:
 
     @property
     def met(self) -> bool | None:
-        """Whether what was expected of the ratio (or of the figure, where nothing is beside it) came true."""
+        """Whether the ratio, or the figure if there is no comparison, is within the expected limits."""
         value = self.ratio if self.beside else statistics.median(self.ours)
         if value is None or (self.at_least is None and self.at_most is None):
             return None
@@ -47,7 +50,7 @@ class Compared:
     def cells(self) -> list[str]:
         ratio = self.ratio
         return [
-            self.what,
+            self.name,
             f"{_number(statistics.median(self.ours))} {self.unit}",
             self.beside,
             _number(statistics.median(self.theirs)) if self.theirs else "",
@@ -58,37 +61,44 @@ class Compared:
 
     def record(self) -> dict[str, object]:
         return {
-            "what": self.what, "unit": self.unit, "ours": self.ours, "beside": self.beside, "theirs": self.theirs,
-            "ratio": self.ratio, "at_least": self.at_least, "at_most": self.at_most, "met": self.met,
-        }  # fmt: skip
+            "what": self.name,
+            "unit": self.unit,
+            "ours": self.ours,
+            "beside": self.beside,
+            "theirs": self.theirs,
+            "ratio": self.ratio,
+            "at_least": self.at_least,
+            "at_most": self.at_most,
+            "met": self.met,
+        }
 
 
 @dataclass(slots=True)
 class Costs:
-    """Microseconds of processor time per task, by group of processes, for each thing measured; medians of the rounds."""
+    """Microseconds of processor time per task, by group of processes, for each measured figure."""
 
     rounds: dict[tuple[str, str], list[dict[str, float]]] = field(default_factory=dict)
 
-    def add(self, what: str, whose: str, cost: dict[str, float]) -> None:
-        self.rounds.setdefault((what, whose), []).append(cost)
+    def add(self, name: str, side: str, cost: dict[str, float]) -> None:
+        self.rounds.setdefault((name, side), []).append(cost)
 
     def medians(self) -> list[tuple[str, str, dict[str, float]]]:
         return [
-            (what, whose, {name: statistics.median(one[name] for one in costs) for name in costs[0]})
-            for (what, whose), costs in self.rounds.items()
+            (name, side, {group: statistics.median(one[group] for one in costs) for group in costs[0]})
+            for (name, side), costs in self.rounds.items()
         ]
 
 
-_COLUMNS = ["measured", "median", "beside it in the same run", "median", "ratio", "expected", "met"]
+_COLUMNS = ["measured", "median", "compared with", "median", "ratio", "expected", "met"]
 _GROUPS = ("PostgreSQL", "RabbitMQ", "API", "workers", "bench itself")
 
 
 def show(title: str, results: Sequence[Compared], as_json: bool, costs: Sequence[Costs] = ()) -> None:
-    """Print what was measured."""
+    """Print the results."""
     results = [result for result in results if result.ours]
     medians = [one for each in costs for one in each.medians()]
     if as_json:
-        cpu = [{"what": what, "whose": whose, "microseconds_per_task": cost} for what, whose, cost in medians]
+        cpu = [{"what": name, "whose": side, "microseconds_per_task": cost} for name, side, cost in medians]
         print(
             json.dumps(
                 {
@@ -105,12 +115,12 @@ def show(title: str, results: Sequence[Compared], as_json: bool, costs: Sequence
     print_columns([_COLUMNS, *(result.cells() for result in results)])
     if medians:
         print("\nprocessor time, µs per task\n")
-        print_columns([["measured", "whose", *_GROUPS, "all"], *(_cost_cells(*one) for one in medians)])
+        print_columns([["measured", "side", *_GROUPS, "all"], *(_cost_cells(*one) for one in medians)])
 
 
-def _cost_cells(what: str, whose: str, cost: dict[str, float]) -> list[str]:
-    values = [cost.get(name) for name in _GROUPS]
-    return [what, whose, *("" if value is None else f"{value:.1f}" for value in values), f"{sum(cost.values()):.1f}"]
+def _cost_cells(name: str, side: str, cost: dict[str, float]) -> list[str]:
+    values = [cost.get(group) for group in _GROUPS]
+    return [name, side, *("" if value is None else f"{value:.1f}" for value in values), f"{sum(cost.values()):.1f}"]
 
 
 def print_columns(lines: Sequence[Sequence[str]]) -> None:
@@ -120,7 +130,7 @@ def print_columns(lines: Sequence[Sequence[str]]) -> None:
 
 
 def machine() -> str:
-    """Say on what: absolute figures differ by a factor of 1.4 between machines of one kind."""
+    """Describe the machine: absolute figures differ by a factor of 1.4 between machines of one kind."""
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
     return f"{len(names)} × {names[0]}, Python {platform.python_version()}" if names else platform.platform()

@@ -1,4 +1,4 @@
-"""What a benchmark stands on: private PostgreSQL and RabbitMQ in a temporary folder, and fresh databases.
+"""The servers of a benchmark: a private PostgreSQL and RabbitMQ in a temporary folder, and fresh databases.
 
 Everything is stopped and removed at the end, also after an error, Ctrl-C or SIGTERM.
 """
@@ -28,25 +28,25 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class NotReady(Exception):
-    """Something did not come about in time."""
+    """A condition was not met in time."""
 
 
 def say(line: str) -> None:
-    """Tell how far it is, beside the results."""
+    """Print progress to standard error; standard output is for the results."""
     print(line, file=sys.stderr, flush=True)
 
 
-def wait_until(what: str, ready: Callable[[], bool], seconds: float, every_seconds: float = 0.05) -> None:
-    """Raises NotReady."""
+def wait_until(condition: str, ready: Callable[[], bool], seconds: float, every_seconds: float = 0.05) -> None:
+    """Wait until `ready` returns True. Raises NotReady, which names the condition."""
     deadline = Deadline(seconds)
     while not ready():
         if deadline.passed:
-            raise NotReady(f"not within {seconds:g} s: {what}")
+            raise NotReady(f"not within {seconds:g} s: {condition}")
         time.sleep(every_seconds)
 
 
 class Rig:
-    """The two servers. A context manager."""
+    """Both servers, as a context manager."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
@@ -58,7 +58,7 @@ class Rig:
         with self._stack:
             self.folder = Path(tempfile.mkdtemp(prefix="dtqs-bench-"))
             self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-            self.folder.chmod(0o755)  # the servers' own users must pass
+            self.folder.chmod(0o755)  # the servers run as other users, who must be able to enter
             amqp, distribution, epmd, postgresql = free_ports(4)
             self.rabbitmq = PrivateRabbitmq(self.folder / "rabbitmq", amqp, distribution, epmd)
             self.postgres = PrivatePostgres(self.folder / "postgresql", postgresql)
@@ -75,7 +75,10 @@ class Rig:
 
     @contextmanager
     def database(self) -> Iterator[str]:
-        """Make an empty database, and drop it afterwards; a checkpoint first, so that none of the past falls into what is measured."""
+        """Create an empty database, and drop it afterwards.
+
+        A checkpoint comes first, so that earlier writes do not slow down the measurement.
+        """
         name = f"bench_{next(self._numbers)}"
         dsn = f"{self.postgres.dsn.removesuffix(DATABASE)}{name}"
         with psycopg.connect(self.postgres.dsn, autocommit=True) as connection:
@@ -84,18 +87,18 @@ class Rig:
             self.checkpoint()
             yield dsn
         finally:
-            # as administrator: the product's role may not end an autovacuum that is in there
+            # as administrator: the product's role may not end an autovacuum in this database
             with psycopg.connect(self.postgres.admin_dsn, autocommit=True) as connection:
                 connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
     @contextmanager
     def place(self) -> Iterator[Place]:
-        """A fresh database for the yardstick, and the broker."""
+        """Return a fresh database for the yardstick, and the broker."""
         with self.database() as dsn:
             yield Place(dsn, self.rabbitmq.url)
 
     def admin(self, dsn: str) -> "psycopg.Connection[tuple[Any, ...]]":
-        """Connect to that database as its server's administrator: none of the settings of the product's role."""
+        """Connect to a database as administrator, without the settings of the product's role."""
         return psycopg.connect(
             f"{self.postgres.admin_dsn.removesuffix(DATABASE)}{dsn.rpartition('/')[2]}", autocommit=True
         )
@@ -106,7 +109,7 @@ class Rig:
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    """End in an orderly way; a second signal must not end the clearing up, which has its own limits."""
+    """Exit with cleanup. A second signal must not interrupt the cleanup, which has time limits of its own."""
     for each in _ENDING:
         signal.signal(each, signal.SIG_IGN)
     sys.exit(128 + number)

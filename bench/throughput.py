@@ -1,8 +1,8 @@
-"""How many tiny durable tasks a second: taken in over HTTP, and finished by one and by two workers; beside what the machine itself can do.
+"""Measure tiny durable tasks per second: accepted over HTTP, and finished by one and by two workers.
 
     python bench/throughput.py [--only intake|processing] [--rounds 3] [--seconds 3] [--tasks 200000] [--cpu] [--json]
 
-Everything is measured in turns on fresh databases. See README.md for what stands beside what.
+Everything is measured in turns on fresh databases, beside the limits of the machine. README.md lists the comparisons.
 """
 
 import argparse
@@ -20,7 +20,7 @@ _ARRAY_CONNECTIONS = 4
 _WARM_SECONDS = 0.5
 _WORKERS = (1, 2)
 _SINGLES_SHARE = 5
-"""Tasks submitted singly are a fifth of those in arrays: they take longer."""
+"""Single submits take longer, so there are a fifth as many tasks as in arrays."""
 
 _BARE_EXPECTED = {64: 0.5}
 _INSERT_EXPECTED = {1: 0.9}
@@ -29,7 +29,10 @@ _SHAPE_EXPECTED = {"in arrays of 500": 0.75, "singly": 0.65}
 
 
 class Intake:
-    """Submits, workers stopped: the API, a bare app, and one with an INSERT per request, at each number of connections in turns."""
+    """Submits with the workers stopped: the API, a bare app, and one with an INSERT per request.
+
+    They take turns at each number of connections.
+    """
 
     def __init__(self, rig: Rig, seconds: float) -> None:
         self._rig, self._seconds, self.costs = rig, seconds, Costs()
@@ -60,12 +63,12 @@ class Intake:
             self._rig.checkpoint()
             inserted = yardstick.insert_rate(place, self._seconds, _ARRAY)
             self._rig.checkpoint()
-            taken = self._rate(
+            accepted = self._rate(
                 "ours", product.server, post("/submit", tiny(_ARRAY), product.key), _ARRAY_CONNECTIONS, _ARRAY
             )
-            self._arrays.add(taken, inserted)
-            self._arrays_alone.add(taken)
-            say(f"  arrays of {_ARRAY}: {taken:,.0f} tasks/s; bare INSERT: {inserted:,.0f}")
+            self._arrays.add(accepted, inserted)
+            self._arrays_alone.add(accepted)
+            say(f"  arrays of {_ARRAY}: {accepted:,.0f} tasks/s; bare INSERT: {inserted:,.0f}")
 
     def _singles(self, product: Product, connections: int, bare: HttpServer, insert: HttpServer) -> None:
         request = post("/submit", tiny(), product.key)
@@ -76,33 +79,40 @@ class Intake:
         self._bare[connections].add(ours, without)
         self._insert[connections].add(ours, inserts)
         say(
-            f"  {connections} connections: {ours:,.0f} tasks/s; bare app: {without:,.0f}; one INSERT each: {inserts:,.0f}"
+            f"  {connections} connections: {ours:,.0f} tasks/s; "
+            f"bare app: {without:,.0f}; one INSERT each: {inserts:,.0f}"
         )
 
-    def _rate(self, whose: str, server: HttpServer, request: bytes, connections: int, tasks: int = 1) -> float:
-        """Return tasks a second, so many in each request."""
+    def _rate(self, side: str, server: HttpServer, request: bytes, connections: int, tasks: int = 1) -> float:
+        """Return tasks per second, with `tasks` in each request."""
         with Clients(server.port, connections) as clients:
             clients.run(for_seconds(request, _WARM_SECONDS))
             meter = Meter({"PostgreSQL": self._rig.postgres.pid, "RabbitMQ": self._rig.rabbitmq.pid, "API": server.pid})
             load = clients.run(for_seconds(request, self._seconds))
-        what = _single(connections) if tasks == 1 else f"submits, arrays of {tasks}"
-        self.costs.add(what, whose, meter.per_task(load.requests * tasks))
+        measured = _single(connections) if tasks == 1 else f"submits, arrays of {tasks}"
+        self.costs.add(measured, side, meter.per_task(load.requests * tasks))
         return load.rate * tasks
 
 
 class Processing:
-    """A backlog first, submitted over HTTP with the workers stopped; then the workers. Timed by the database, from the first claim to the last finish."""
+    """A backlog is submitted over HTTP with the workers stopped, then the workers start.
+
+    The database tells the time, from the first claim to the last finish.
+    """
 
     def __init__(self, rig: Rig, tasks: int) -> None:
         self._rig, self.costs = rig, Costs()
         self._tasks = {"in arrays of 500": tasks, "singly": tasks // _SINGLES_SHARE}
         self._compared = {
             (how, workers): Compared(
-                f"processing, submitted {how}, {workers} worker{'s' if workers > 1 else ''}", "tasks/s",
-                f"yardstick, {shape.per_hint} per hint, up to {shape.batch}", _SHAPE_EXPECTED[how] if workers == 2 else None,
+                f"processing, submitted {how}, {workers} worker{'s' if workers > 1 else ''}",
+                "tasks/s",
+                f"yardstick, {shape.per_hint} per hint, up to {shape.batch}",
+                _SHAPE_EXPECTED[how] if workers == 2 else None,
             )
-            for how, shape in _SHAPES.items() for workers in _WORKERS
-        }  # fmt: skip
+            for how, shape in _SHAPES.items()
+            for workers in _WORKERS
+        }
 
     @property
     def results(self) -> list[Compared]:
@@ -115,26 +125,23 @@ class Processing:
                 yardstick.fill(place, _SHAPES[how], tasks)
                 meter = Meter(self._servers())
                 theirs = yardstick.drain_rate(place, _SHAPES[how], tasks, workers)
-                self.costs.add(compared.what, "yardstick", _workers_named(meter.per_task(tasks)))
+                self.costs.add(compared.name, "yardstick", _workers_named(meter.per_task(tasks)))
             with running(self._rig) as product:
-                ours = self._drain_rate(product, how, workers, compared.what)
+                ours = self._drain_rate(product, how, workers, compared.name)
             compared.add(ours, theirs)
-            say(f"  {compared.what}: {ours:,.0f} tasks/s; {compared.beside}: {theirs:,.0f}")
+            say(f"  {compared.name}: {ours:,.0f} tasks/s; {compared.beside}: {theirs:,.0f}")
 
-    def _drain_rate(self, product: Product, how: str, workers: int, what: str) -> float:
+    def _drain_rate(self, product: Product, how: str, workers: int, measured: str) -> float:
         single, tasks = how == "singly", self._tasks[how]
         with Clients(product.port, 64 if single else _ARRAY_CONNECTIONS) as clients:
-            clients.run(
-                times(
-                    post("/submit", tiny(None if single else _ARRAY), product.key), tasks if single else tasks // _ARRAY
-                )
-            )
+            request = post("/submit", tiny(None if single else _ARRAY), product.key)
+            clients.run(times(request, tasks if single else tasks // _ARRAY))
         product.wait_settled()
         product.start_workers(workers)
-        product.wait_workers(1)  # what a start costs is no part of a task
+        product.wait_workers(1)  # the start of a worker is not part of a task's cost
         meter = Meter({**self._servers(), "API": product.server.pid, "workers": product.supervisor_pid})
         product.wait_drained()
-        self.costs.add(what, "ours", meter.per_task(tasks))
+        self.costs.add(measured, "ours", meter.per_task(tasks))
         product.stop_workers()
         done, seconds = product.rows(_FIRST_TO_LAST)[0]
         if done != tasks:
@@ -145,11 +152,13 @@ class Processing:
         return {"PostgreSQL": self._rig.postgres.pid, "RabbitMQ": self._rig.rabbitmq.pid}
 
 
-_FIRST_TO_LAST = """SELECT count(*), extract(epoch FROM max(l.at) - (SELECT min(started_at) FROM tasks))::float8 FROM logs l WHERE l.event = 'completed'"""
+_FIRST_TO_LAST = """SELECT count(*), extract(epoch FROM max(at) - (SELECT min(started_at) FROM tasks))::float8
+FROM logs
+WHERE event = 'completed'"""
 
 
 def _workers_named(cost: dict[str, float]) -> dict[str, float]:
-    """The yardstick's workers are children of ours."""
+    """Count the benchmark itself as "workers": the yardstick's workers are its children."""
     return {("workers" if name == "bench itself" else name): value for name, value in cost.items()}
 
 
@@ -163,7 +172,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of one measurement of the intake")
     parser.add_argument("--tasks", type=int, default=200_000, help="tasks of one backlog, a multiple of 2500")
-    parser.add_argument("--cpu", action="store_true", help="show also what a task costs the processor, and where")
+    parser.add_argument(
+        "--cpu", action="store_true", help="also show the processor time per task, by group of processes"
+    )
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 

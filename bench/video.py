@@ -1,9 +1,9 @@
-"""What the whole task costs beside the encoding: our processor, then the whole system, beside the same ffmpeg command in a shell, in turns.
+"""Measure the cost of a `video` task beside the encoding: our processor, then the whole system, beside plain ffmpeg.
 
     python bench/video.py [--rounds 3] [--seconds 48] [--only alone|system] [--json]
 
-48 seconds of 720p become an H.264 of the same size, speed `medium`: of a shorter film the fixed cost of a task and the noise between rounds hide what is
-measured. See README.md for what stands beside what.
+The same ffmpeg command runs in a shell, in turns. 48 seconds of 720p become H.264 of the same size, speed `medium`.
+With a shorter video, the fixed cost of a task and the noise between rounds would hide the difference.
 """
 
 import argparse
@@ -41,57 +41,57 @@ from dtqs.turn import Turn
 from dtqs.uuid7 import uuid7
 
 CLIP = Path(__file__).parents[1] / "docs/media/bigbuckbunny.mp4"
-OUTPUT = {"name": "film", "format": "mp4"}
+OUTPUT = {"name": "video", "format": "mp4"}
 _AT_MOST = 1.03
 _CLIP_SECONDS = 5.3
 
 
 class Silence:
-    """Takes reports of an attempt that nobody watches."""
+    """Drop the reports of an attempt that has no watcher."""
 
     def progress(self, task_id: str, attempt: int, fraction: float, message: str) -> None:
-        """Drop it."""
+        """Ignore it."""
 
     def log(self, task_id: str, attempt: int, level: str, message: str, data: Json) -> None:
-        """Drop it."""
+        """Ignore it."""
 
     def effect_begins(self, task_id: str, effect: Effect) -> None:
-        """Drop it."""
+        """Ignore it."""
 
     def take(self, turns: Sequence[Turn]) -> None:
-        """There is always a turn."""
+        """Return at once: there is no rate limit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Took:
-    """Seconds on the clock, and of processors."""
+class Times:
+    """Seconds of wall time and of processor time."""
 
     wall: float
     cpu: float
 
 
-def took(work: Callable[[], object]) -> Took:
-    """Do it, children and all, and tell what it took."""
+def timed(work: Callable[[], object]) -> Times:
+    """Call a function and return its times, with those of its children."""
     start, before = time.monotonic(), _cpu_seconds()
     work()
-    return Took(time.monotonic() - start, _cpu_seconds() - before)
+    return Times(time.monotonic() - start, _cpu_seconds() - before)
 
 
 def _cpu_seconds() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    used = [resource.getrusage(scope) for scope in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 class Alone:
     """The processor without queue, database and API, on a folder of its own."""
 
-    def __init__(self, folder: Path, film: Path) -> None:
+    def __init__(self, folder: Path, source: Path) -> None:
         self._space = FileSpace(FilesSection(directory=folder / "files", roots=(folder,)))
-        self._payload = VideoPayload.model_validate({"source": f"file:{film}", "outputs": [OUTPUT]})
+        self._payload = VideoPayload.model_validate({"source": f"file:{source}", "outputs": [OUTPUT]})
         self._processor = VideoProcessor(VideoSettings())
 
     def once(self) -> None:
-        """The whole task: look at the source, encode, look at what came out, hash it, put it on the disk."""
+        """Run the whole task: probe the source, encode, check the output, hash it, and flush it to the disk."""
         context = self._context()
         try:
             self._processor.run(self._payload, context)
@@ -99,31 +99,32 @@ class Alone:
             context.close()
 
     def command(self, target: Path) -> str:
-        """Return the one command of the task as a person would type it, with names of files."""
+        """Return the task's encoding command as a person would type it, with file names."""
         context = self._context()
         try:
             with Sources(context) as sources, target.open("w+b") as made:
                 file = sources.open(self._payload.source)
                 programs = Programs(VideoSettings(), context.work_dir())
                 container = recognise(file)
-                film = programs.probe(file, container)
-                timeline = programs.timeline(file, container, film)
-                studio = Studio(programs, context, sources, file, container, film, timeline, programs.encoders())
-                words = SingleFile(studio, VideoOutput.model_validate(OUTPUT), Meter(context.progress, [1])).command(made)
+                video = programs.probe(file, container)
+                timeline = programs.timeline(file, container, video)
+                studio = Studio(programs, context, sources, file, container, video, timeline, programs.encoders())
+                maker = SingleFile(studio, VideoOutput.model_validate(OUTPUT), Meter(context.progress, [1]))
+                arguments = maker.command(made)
                 names = {fd_path(file): self._payload.source.removeprefix("file:"), fd_path(made): str(target)}
         finally:
             context.close()
-        return shlex.join([names.get(word, word) for word in words])
+        return shlex.join([names.get(argument, argument) for argument in arguments])
 
     def _context(self) -> Context:
         return Context(uuid7(), 1, Silence(), self._space)
 
 
 class System:
-    """The whole of it: submit over HTTP, and wait for the stream's last event."""
+    """The whole system: submit over HTTP, and wait for the stream's last event."""
 
-    def __init__(self, product: Product, film: Path) -> None:
-        self._product, self._source = product, _uploaded(product, film)
+    def __init__(self, product: Product, source: Path) -> None:
+        self._product, self._source = product, _upload(product, source)
 
     def once(self) -> None:
         body = {"task_type": "video", "payload": {"source": self._source, "outputs": [OUTPUT]}}
@@ -132,48 +133,49 @@ class System:
         wait_for_event(self._product.port, link, b"completed")
 
 
-def _uploaded(product: Product, film: Path) -> str:
+def _upload(product: Product, source: Path) -> str:
     connection = http.client.HTTPConnection("127.0.0.1", product.port, timeout=30)
-    with film.open("rb") as file:
+    with source.open("rb") as file:
         connection.request(
             "POST",
             "/files",
             file,
-            {"Authorization": f"Bearer {product.key}", "Content-Length": str(film.stat().st_size)},
+            {"Authorization": f"Bearer {product.key}", "Content-Length": str(source.stat().st_size)},
         )
         uri: str = json.loads(connection.getresponse().read())["uri"]
     connection.close()
     return uri
 
 
-def in_turns(what: str, ours: Callable[[], object], command: str, rounds: int, with_cpu: bool) -> list[Compared]:
-    """Our side and the command, one after the other, and which is first changes."""
-    clock = Compared(f"{what}, on the clock", "s", "ffmpeg in a shell", at_most=_AT_MOST)
-    processors = Compared(f"{what}, of processors", "s", "ffmpeg in a shell", at_most=_AT_MOST)
+def in_turns(name: str, ours: Callable[[], object], command: str, rounds: int, with_cpu: bool) -> list[Compared]:
+    """Run our side and the command one after the other. The order changes with each round."""
+    wall = Compared(f"{name}, wall time", "s", "ffmpeg in a shell", at_most=_AT_MOST)
+    processor = Compared(f"{name}, processor time", "s", "ffmpeg in a shell", at_most=_AT_MOST)
     sides = (
-        lambda: took(ours),
-        lambda: took(lambda: subprocess.run(["sh", "-c", command], check=True, stdout=subprocess.DEVNULL)),
+        lambda: timed(ours),
+        lambda: timed(lambda: subprocess.run(["sh", "-c", command], check=True, stdout=subprocess.DEVNULL)),
     )
     for number in range(rounds):
         order = (0, 1) if number % 2 == 0 else (1, 0)
         one, other = (result for _, result in sorted([(side, sides[side]()) for side in order]))
-        clock.add(one.wall, other.wall)
-        processors.add(one.cpu, other.cpu)
+        wall.add(one.wall, other.wall)
+        processor.add(one.cpu, other.cpu)
         say(
-            f"{what}, round {number + 1} of {rounds}: {one.wall:.2f} s; in a shell {other.wall:.2f} s: {one.wall / other.wall:.3f}"
+            f"{name}, round {number + 1} of {rounds}: {one.wall:.2f} s; "
+            f"in a shell {other.wall:.2f} s: {one.wall / other.wall:.3f}"
         )
-    return [clock, processors] if with_cpu else [clock]
+    return [wall, processor] if with_cpu else [wall]
 
 
 def measure(rounds: int, seconds: float, only: str | None) -> list[Compared]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dtqs-bench-")))
-        film = folder / "film.mp4"
+        source = folder / "source.mp4"
         times = round(seconds / _CLIP_SECONDS)
         subprocess.run(
-            ["ffmpeg", "-v", "error", "-stream_loop", str(times - 1), "-i", CLIP, "-c", "copy", film], check=True
+            ["ffmpeg", "-v", "error", "-stream_loop", str(times - 1), "-i", CLIP, "-c", "copy", source], check=True
         )
-        alone = Alone(folder, film)
+        alone = Alone(folder, source)
         command = alone.command(folder / "shell.mp4")
         say(command)
         results = [] if only == "system" else in_turns("the whole task", alone.once, command, rounds, with_cpu=True)
@@ -182,14 +184,14 @@ def measure(rounds: int, seconds: float, only: str | None) -> list[Compared]:
             product = stack.enter_context(running(rig))
             product.start_workers(1)
             product.wait_workers(1)
-            results += in_turns("submit to final event", System(product, film).once, command, rounds, with_cpu=False)
+            results += in_turns("submit to final event", System(product, source).once, command, rounds, with_cpu=False)
     return results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=48.0, help="of film")
+    parser.add_argument("--seconds", type=float, default=48.0, help="length of the video")
     parser.add_argument("--only", choices=("alone", "system"))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

@@ -1,6 +1,7 @@
-"""What this machine can do with the protocol and nothing else: its bare statements, hints and events, in worker processes of one thread.
+"""The yardstick: the protocol alone, with its bare statements, hints and events, in worker processes of one thread.
 
-Not a product: no validation, no heartbeat, no limits, no crash safety beyond the statements. The product is measured beside it in one run.
+It has no validation, no heartbeats, no limits and no crash safety beyond the statements. The product is measured beside
+it in the same run.
 """
 
 import multiprocessing
@@ -44,7 +45,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How many tasks a hint names, how many are claimed at once, and how many hints a worker holds."""
+    """The number of tasks per hint, tasks per claim, and hints that a worker holds."""
 
     per_hint: int
     batch: int
@@ -57,7 +58,7 @@ ONE_BY_ONE = Shape(per_hint=1, batch=1, prefetch=2)
 
 
 def prepare(place: Place) -> None:
-    """Make the tables, the queue and the exchange; one queue takes the events, and nobody reads it."""
+    """Create the tables, the queue, the exchange, and a queue for the events, which has no reader."""
     with psycopg.connect(place.dsn, autocommit=True) as connection:
         connection.execute(_STATEMENTS["schema"])
     with _broker(place) as broker:
@@ -71,7 +72,7 @@ def prepare(place: Place) -> None:
 
 
 def insert(database: Database, count: int) -> list[str]:
-    """Store tasks in one statement and commit; returns their ids."""
+    """Store tasks in one statement and commit; return their ids."""
     ids = [uuid7() for _ in range(count)]
     database.execute(_STATEMENTS["insert"], {"ids": _array(ids), "payloads": [PAYLOAD] * count})
     return ids
@@ -82,7 +83,7 @@ def connect(dsn: str) -> Database:
 
 
 def insert_rate(place: Place, seconds: float, at_once: int) -> float:
-    """Return how many tasks a second one connection stores, so many in a statement."""
+    """Return the tasks per second that one connection stores, with `at_once` tasks per statement."""
     with connect(place.dsn) as database:
         count, start = 0, time.monotonic()
         while time.monotonic() - start < seconds:
@@ -91,7 +92,7 @@ def insert_rate(place: Place, seconds: float, at_once: int) -> float:
 
 
 def fill(place: Place, shape: Shape, tasks: int) -> None:
-    """Make the backlog and its hints."""
+    """Create the backlog and its hints."""
     prepare(place)
     with connect(place.dsn) as database:
         ids = [task_id for _ in range(tasks // _INSERTED_AT_ONCE) for task_id in insert(database, _INSERTED_AT_ONCE)]
@@ -100,18 +101,18 @@ def fill(place: Place, shape: Shape, tasks: int) -> None:
 
 
 def drain_rate(place: Place, shape: Shape, tasks: int, workers: int) -> float:
-    """Let so many workers finish the backlog: return tasks per second from the first hint to the last finish."""
-    # a pipe each and not a queue: its feeder thread would be one more thing in the worker
+    """Let workers finish the backlog; return tasks per second, from the first hint to the last finish."""
+    # pipes and no queue: a queue's feeder thread would add work to the worker
     pipes = [_CONTEXT.Pipe(duplex=False) for _ in range(workers)]
     crew = [_start(_drain, place, shape, sending) for _, sending in pipes]
     try:
-        told = [_told(receiving) for receiving, _ in pipes]
+        reports = [_receive_report(receiving) for receiving, _ in pipes]
     finally:
         stop(crew)
-    done = sum(count for count, _, _ in told)
+    done = sum(count for count, _, _ in reports)
     if done != tasks:
         raise RuntimeError(f"the yardstick finished {done} of {tasks} tasks")
-    return done / (max(last for _, _, last in told) - min(first for _, first, _ in told if first))
+    return done / (max(last for _, _, last in reports) - min(first for _, first, _ in reports if first))
 
 
 class Chain:
@@ -121,8 +122,8 @@ class Chain:
         prepare(place)
         self._crew = [_start(_serve, place, ONE_BY_ONE) for _ in range(workers)]
         self._database = connect(place.dsn)
-        self._speaking, self._hearing = _broker(place), _broker(place)
-        self._channel, channel = self._speaking.channel(), self._hearing.channel()
+        self._publisher, self._consumer = _broker(place), _broker(place)
+        self._channel, channel = self._publisher.channel(), self._consumer.channel()
         queue = channel.queue_declare("", exclusive=True).method.queue
         channel.queue_bind(queue, EVENTS)
         self._seen: set[str] = set()
@@ -135,28 +136,28 @@ class Chain:
         _hint(self._channel, [task_id], 1)
         while task_id not in self._seen:
             if deadline.passed:
-                raise TimeoutError("the yardstick's event did not come")
-            self._hearing.process_data_events(time_limit=1)
+                raise TimeoutError("the yardstick's event did not arrive within 30 s")
+            self._consumer.process_data_events(time_limit=1)
         self._seen.discard(task_id)
         return time.monotonic() - start
 
     def keep_alive(self) -> None:
-        """Answer the broker's heartbeats while others are measured."""
-        self._speaking.process_data_events(time_limit=0)
-        self._hearing.process_data_events(time_limit=0)
+        """Answer the broker's heartbeats while the product is measured."""
+        self._publisher.process_data_events(time_limit=0)
+        self._consumer.process_data_events(time_limit=0)
 
     def close(self) -> None:
         stop(self._crew)
         self._database.close()
-        self._speaking.close()
-        self._hearing.close()
+        self._publisher.close()
+        self._consumer.close()
 
     def _see(self, body: bytes) -> None:
         self._seen.update(task_id for _, task_id, _ in orjson.loads(body))
 
 
 def stop(crew: Sequence[BaseProcess]) -> None:
-    """End worker processes that have not ended."""
+    """End the worker processes that still run."""
     for process in crew:
         process.terminate()
     for process in crew:
@@ -164,7 +165,7 @@ def stop(crew: Sequence[BaseProcess]) -> None:
 
 
 class _Worker:
-    """Takes hints up to the batch, claims, acks, runs (echo), finishes, publishes one event message."""
+    """Take hints up to the batch size, claim, ack, run (echo), finish, and publish one event message."""
 
     def __init__(self, place: Place, shape: Shape) -> None:
         self._batch, self._id, self._database = shape.batch, uuid7(), connect(place.dsn)
@@ -176,13 +177,13 @@ class _Worker:
         self._held: list[tuple[int, bytes]] = []
         self._channel.basic_consume(QUEUE, lambda _c, method, _p, body: self._held.append((method.delivery_tag, body)))
 
-    def hear(self) -> bool:
-        """Wait for a moment; tell whether there are hints."""
+    def has_hints(self) -> bool:
+        """Wait for up to 50 ms and tell whether there are hints."""
         self._broker.process_data_events(time_limit=0 if self._held else 0.05)
         return bool(self._held)
 
-    def turn(self) -> int:
-        """Do one batch; returns how many tasks it was."""
+    def run_batch(self) -> int:
+        """Run one batch; return its number of tasks."""
         ids, count, tag, held, lease_id = [], 0, 0, self._held, uuid7()
         while held and count < self._batch:
             tag, body = held.pop(0)
@@ -212,9 +213,9 @@ class _Worker:
 def _drain(place: Place, shape: Shape, sending: Any) -> None:
     worker, done, first, last = _Worker(place, shape), 0, 0.0, time.monotonic()
     while time.monotonic() - last < _IDLE_SECONDS:
-        if worker.hear():
+        if worker.has_hints():
             first = first or time.monotonic()
-            done += worker.turn()
+            done += worker.run_batch()
             last = time.monotonic()
     sending.send((done, first, last))
 
@@ -222,27 +223,27 @@ def _drain(place: Place, shape: Shape, sending: Any) -> None:
 def _serve(place: Place, shape: Shape) -> None:
     worker, deadline = _Worker(place, shape), Deadline(_LONGEST_SECONDS)
     while not deadline.passed:
-        if worker.hear():
-            worker.turn()
+        if worker.has_hints():
+            worker.run_batch()
 
 
 def _start(work: Any, *arguments: Any) -> BaseProcess:
-    process = _CONTEXT.Process(target=_quietly, args=(work, *arguments), daemon=True)
+    process = _CONTEXT.Process(target=_run_without_interrupt, args=(work, *arguments), daemon=True)
     process.start()
     return process
 
 
-def _quietly(work: Any, *arguments: Any) -> None:
-    """Ctrl-C reaches us too; whoever started us ends us."""
+def _run_without_interrupt(work: Any, *arguments: Any) -> None:
+    """Ignore Ctrl-C, which reaches the workers too: the parent process ends them."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(KeyboardInterrupt):
         work(*arguments)
 
 
-def _told(receiving: Any) -> tuple[int, float, float]:
+def _receive_report(receiving: Any) -> tuple[int, float, float]:
     if not receiving.poll(_LONGEST_SECONDS):
-        raise TimeoutError("a worker of the yardstick does not end")
+        raise TimeoutError(f"a worker of the yardstick did not finish within {_LONGEST_SECONDS:g} s")
     count, first, last = receiving.recv()
     return count, first, last
 
@@ -258,5 +259,5 @@ def _hint(channel: BlockingChannel, ids: Sequence[str], per_hint: int) -> None:
 
 
 def _array(texts: Sequence[str]) -> str:
-    """One text literal: 37 bytes an id, no Python object each."""
+    """Return an array as one text literal: 37 bytes for each id, without a Python object each."""
     return "{" + ",".join(texts) + "}"
