@@ -4,8 +4,8 @@
 
 -- One row per accepted task, written at submit and when an attempt ends. Between the two, the task's backlog row or
 -- lease tells where it is. The update at the end of an attempt must stay heap-only (HOT). So no index may mention a
--- column that it changes, not even in a predicate, and two thirds of each page stay free, since the row grows.
--- With half of each page free, a third of the updates did not fit, and the table was no smaller.
+-- column that it changes, not even in a predicate. Two thirds of each page stay free, since the row grows. With half of
+-- each page free, a third of the updates did not fit, and the table was no smaller.
 CREATE TABLE tasks (
     id uuid PRIMARY KEY,                                    -- UUIDv7: sorts by the time of the submit
     task_type text NOT NULL,

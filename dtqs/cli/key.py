@@ -212,4 +212,4 @@ def revoke(name_or_id: str, as_json: bool) -> None:
 
 
 def _ceilings_text(ceilings: Ceilings) -> str:
-    return " ".join(f"{name}={value}" for name, value in ceilings.words().items())
+    return " ".join(f"{name}={value}" for name, value in ceilings.texts().items())

@@ -24,7 +24,7 @@ class DatabaseClock:
     def __init__(self) -> None:
         self._last: tuple[float, float, float] | None = None
 
-    def looked(self, shown: float, began: float, ended: float) -> Step | None:
+    def note(self, shown: float, began: float, ended: float) -> Step | None:
         """Note a reading and return the step since the one before, or None."""
         last, self._last = self._last, (shown, began, ended)
         if last is None:

@@ -30,7 +30,7 @@ class Judge:
         self._seen: dict[str, _Seen] = {}
         self._last = float("-inf")
 
-    def looked(self, heartbeats: Mapping[str, str], now: float) -> None:
+    def note(self, heartbeats: Mapping[str, str], now: float) -> None:
         """Note the heartbeats of all workers."""
         if now - self._last > self._late:
             # This keeper or the database stood still, so that time counts against no worker.
@@ -43,13 +43,13 @@ class Judge:
             if seen is None or seen.heartbeat != heartbeat:
                 self._seen[worker_id] = _Seen(heartbeat, now, now)
 
-    def vouched(self, heartbeats: Mapping[str, str], now: float) -> None:
+    def note_vouched(self, heartbeats: Mapping[str, str], now: float) -> None:
         """Note heartbeats that this keeper wrote. Their workers are as silent as before."""
         for worker_id, heartbeat in heartbeats.items():
             if seen := self._seen.get(worker_id):
                 seen.heartbeat, seen.changed_at = heartbeat, now
 
-    def failed(self) -> None:
+    def reset(self) -> None:
         """Start again after a failed or slow read: heartbeats had to wait as well."""
         self._seen.clear()
 

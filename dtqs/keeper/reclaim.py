@@ -69,11 +69,11 @@ class Reclaim:
             heartbeats = self._store.workers.heartbeats()
             now = time.monotonic()
             if now - began > _SLOW_SECONDS:
-                self._judge.failed()
-            self._judge.looked(heartbeats, now)
+                self._judge.reset()
+            self._judge.note(heartbeats, now)
             self._vouch(now)
         except Exception:
-            self._judge.failed()
+            self._judge.reset()
             raise
         for worker_id, seen in self._judge.dead(now).items():
             self._take_back(worker_id, WorkerDied(f"no heartbeat for {self._lease.lease_seconds:g} s"), seen)
@@ -98,7 +98,7 @@ class Reclaim:
                     )
         self._vouched = frozenset(silent)
         if silent:
-            self._judge.vouched(self._store.workers.vouch(silent), now)
+            self._judge.note_vouched(self._store.workers.vouch(silent), now)
 
     def _take_back(self, worker_id: str, error: WorkerDied, seen: str | None, death: Death | None = None) -> None:
         rows = self._store.leases.reclaim(worker_id, error, death, seen)

@@ -37,7 +37,7 @@ class Relay:
         """
         if time.monotonic() >= self._full_at:
             self._full_at, self._mark = time.monotonic() + _FULL_SCAN_SECONDS, LONG_AGO
-        behind = self._look_at_clock()
+        next_mark = self._look_at_clock()
         if self._due_after is not None:
             self._due_after, _ = self._store.backlog.due_again(self._due_until, self._due_after, _STEP_BATCH)
             if self._due_after is None:
@@ -46,7 +46,7 @@ class Relay:
         if not self._link.can_publish:
             return self._due_after is not None  # the rows stay due
         dues, rest = self._store.backlog.relay(self._mark, BATCH)
-        self._mark = behind if rest is None else rest
+        self._mark = next_mark if rest is None else rest
         if dues:
             confirmed = self._link.publish_hints(dues, Deadline(self._timeout))
             self._totals.published += len(dues)
@@ -55,12 +55,12 @@ class Relay:
         return len(dues) == BATCH or self._due_after is not None
 
     def _look_at_clock(self) -> str:
-        """Return the next mark. After a step of the clock the scan restarts; after a step back, due rows must stay due."""
+        """Return the next mark. After a step of the clock the scan restarts; after one back, due rows must stay due."""
         began = time.monotonic()
-        behind, shown = self._store.backlog.now()
-        if step := self._clock.looked(shown, began, time.monotonic()):
+        next_mark, shown = self._store.backlog.now()
+        if step := self._clock.note(shown, began, time.monotonic()):
             logger.warning("the database's clock was stepped", extra={"seconds": round(step.seconds, 3)})
             self._mark = LONG_AGO
             if step.seconds < 0:
                 self._due_until, self._due_after = max(self._due_until, step.until), FIRST_ID
-        return behind
+        return next_mark

@@ -25,7 +25,7 @@ class Ceilings:
     max_timeout_seconds: float | None = None
     task_types: tuple[str, ...] | None = None
 
-    def words(self) -> dict[str, str]:
+    def texts(self) -> dict[str, str]:
         """Return the ceilings that are set, by name, as the command line writes them."""
         values = {name: getattr(self, name) for name in CEILINGS}
         return {

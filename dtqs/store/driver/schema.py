@@ -233,10 +233,10 @@ def _refuse_beside_old(connection: Connection, version: int, missing: list[Migra
     breaking = next((each for each in missing if each.compatible > version), None)
     if breaking is None:
         return
-    heard = connection.execute(statement("heard_of"), {"age": _HEARD_SECONDS}).fetchall()
-    if heard:
+    recent = connection.execute(statement("recent_processes"), {"age": _HEARD_SECONDS}).fetchall()
+    if recent:
         problem = f"processes that run on version {version} of the schema break on {breaking.file_name}"
         advice = f"stop all supervisors and APIs, then run `dtqs migrate` {_HEARD_SECONDS:g} s later"
-        seen = ", ".join(f"{node} ({count} {role})" for node, role, count in heard)
+        seen = ", ".join(f"{node} ({count} {role})" for node, role, count in recent)
         message = f"{problem}: the database stays at that version; {advice}"
         raise ConfigError([f"{message}. Heard of in the last {_HEARD_SECONDS:g} s: {seen}"])

@@ -1,8 +1,8 @@
 -- Readings: the pending tasks by priority and type, and those that come next. Each part looks at a bounded number of
 -- rows. A due row is published again after `far_out` seconds at the latest. So in the order of publish times, all due
 -- rows come before the horizon now + far_out, and rows that are due later follow.
--- If the look does not reach the horizon, `higher` searches the pages of the table for due rows of a higher priority
--- than the first that was found. An index for them would cost each submit.
+-- If the look does not reach the horizon, due rows beyond it may have a higher priority than those found. `higher`
+-- searches the pages of the table for them. An index for them would cost each submit.
 WITH near AS MATERIALIZED (
     SELECT task_id, task_type, priority, due_at, due_at <= now() AS due, publish_at
     FROM backlog

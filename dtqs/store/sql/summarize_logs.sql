@@ -1,6 +1,6 @@
--- A keeper: summarize the newest rows in the BRIN index on the time of log rows. Until then each look at the newest
--- rows reads all that are not summarized, and the server's own summaries are limited by a short list of such work. It
--- leaves out a day that is being analyzed or vacuumed: a wait for one of these ends it.
+-- A keeper: summarize the newest rows in the BRIN index on the time of log rows. A look at the newest rows reads all
+-- rows that are not summarized. The server summarizes by itself only as far as its short list of such work goes.
+-- This leaves out a day that is being analyzed or vacuumed: the server ends an autovacuum that others wait for.
 SELECT brin_summarize_new_values(day_index.indexrelid::regclass)
 FROM generate_series(0, 1) days
 JOIN pg_index day_index

@@ -21,5 +21,5 @@ def test_a_step_is_a_change_that_the_time_between_two_looks_does_not_explain(
     shown: float, expected: Step | None
 ) -> None:
     clock = DatabaseClock()
-    assert clock.looked(5000.0, 100.0, 100.1) is None
-    assert clock.looked(shown, 100.4, 100.7) == expected
+    assert clock.note(5000.0, 100.0, 100.1) is None
+    assert clock.note(shown, 100.4, 100.7) == expected

@@ -17,7 +17,7 @@ def watched(judge: Judge, heartbeat: str, start: float, seconds: float) -> float
     at = start
     while at < start + seconds:
         at += 2.5
-        judge.looked({"w": heartbeat}, at)
+        judge.note({"w": heartbeat}, at)
     return at
 
 
@@ -41,7 +41,7 @@ def test_a_keeper_that_was_suspended_or_could_not_look_starts_again() -> None:
     at = watched(judge, "a", 0.0, 28.0)
     at = watched(judge, "a", at + 60.0, 25.0)
     assert judge.dead(at) == {}
-    judge.failed()
+    judge.reset()
     at = watched(judge, "a", at, 25.0)
     assert judge.dead(at) == {}
 
@@ -49,7 +49,7 @@ def test_a_keeper_that_was_suspended_or_could_not_look_starts_again() -> None:
 def test_a_worker_without_a_row_is_not_judged() -> None:
     judge = Judge(30.0, 2.5)
     at = watched(judge, "a", 0.0, 40.0)
-    judge.looked({}, at + 1)
+    judge.note({}, at + 1)
     assert judge.dead(at + 1) == {}
     assert judge.silent_seconds("w", at + 1) is None
 
@@ -57,7 +57,7 @@ def test_a_worker_without_a_row_is_not_judged() -> None:
 def test_a_heartbeat_written_by_the_keeper_prolongs_a_life_and_is_no_sign_of_it() -> None:
     judge = Judge(30.0, 2.5)
     at = watched(judge, "a", 0.0, 29.0)
-    judge.vouched({"w": "b"}, at)
+    judge.note_vouched({"w": "b"}, at)
     at = watched(judge, "b", at, 25.0)
     assert judge.dead(at) == {}
     assert judge.silent_seconds("w", at) == pytest.approx(52.5)

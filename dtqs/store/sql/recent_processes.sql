@@ -8,6 +8,6 @@ FROM (
     SELECT node_name, role
     FROM counters
     WHERE role IN ('api', 'keeper') AND updated_at > now() - %(age)s * interval '1 s'
-) AS heard
+) AS recent
 GROUP BY node_name, role
 ORDER BY node_name, role
