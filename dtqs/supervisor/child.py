@@ -111,7 +111,7 @@ class Child:
     def overdue(self, record: SlotRecord, now: float, awake_since: float) -> str | None:
         """Return why it must be killed, or None.
 
-        No time limit runs before `awake_since`: until then this supervisor slept, too.
+        No limit counts before `awake_since`: until then the machine, or this supervisor, was frozen.
         """
         section = self._section
         if self.stage is Stage.KILLED:

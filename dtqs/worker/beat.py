@@ -128,7 +128,7 @@ class Beat:
             logger.exception("heartbeat failed")
 
     def _give_away_late_work(self) -> None:
-        """After a moment, hold no unclaimed delivery and no task behind the running one (law 4 of DESIGN.md)."""
+        """After a moment, hold no unclaimed delivery and no task behind the running one (law 4 of the architecture)."""
         self._pause_when_late()
         hold = self._parts.hold
         if not hold.lock.acquire(blocking=False):
