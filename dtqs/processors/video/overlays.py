@@ -53,18 +53,18 @@ def watermark(studio: Studio, wanted: VideoWatermark, size: Size) -> Stream:
     return own_file(name, "png_pipe")
 
 
-def subtitles(studio: Studio, asked: VideoOutput, span: TimeSpan, seconds: float) -> Text | None:
+def subtitles(studio: Studio, spec: VideoOutput, span: TimeSpan, seconds: float) -> Text | None:
     """Make an output's subtitles. Raises PermanentError if they cannot be read."""
-    if asked.subtitles is None:
+    if spec.subtitles is None:
         return None
-    stem = f"subtitles-{asked.name}"
-    if asked.subtitles.source is not None:
-        demuxer, script = _write_as_utf8(studio, studio.sources.open(asked.subtitles.source), stem)
+    stem = f"subtitles-{spec.name}"
+    if spec.subtitles.source is not None:
+        demuxer, script = _write_as_utf8(studio, studio.sources.open(spec.subtitles.source), stem)
         track = own_file(f"{stem}.in", demuxer)["s:0"]
         files: tuple[BinaryIO, ...] = ()
     else:
         script = None
-        track, files = studio.source(TimeSpan()).made[str(_own_track(studio, asked.subtitles))], (studio.file,)
+        track, files = studio.source(TimeSpan()).made[str(_own_track(studio, spec.subtitles))], (studio.file,)
     for muxer, codec in (("ass", "ass"), ("webvtt", "webvtt")):
         made = output([track], f"file:{stem}.{muxer}", muxer, **{"c:s": codec})
         studio.programs.ffmpeg.run(compiled(studio.programs.settings.ffmpeg, made), files)

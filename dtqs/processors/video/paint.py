@@ -22,7 +22,7 @@ _SAME_SHAPE = 0.02
 _MIDDLE = "(ow-iw)/2", "(oh-ih)/2"
 
 
-def picture(stream: Stream, frame: VideoFrame, asked: VideoOutput, source: Picture, surface: Surface) -> Stream:
+def picture(stream: Stream, frame: VideoFrame, spec: VideoOutput, source: Picture, surface: Surface) -> Stream:
     """Deinterlace, crop, convert, scale and pad, in this order. If the frame size changes, later frames get bars."""
     colour, ratio = source.colour, source.width / source.height
     stream = stream.filter("setparams", **colour.tags())
@@ -31,12 +31,12 @@ def picture(stream: Stream, frame: VideoFrame, asked: VideoOutput, source: Pictu
         or not colour.is_scalable
         or (colour.is_wide and (surface.colour.is_rgb or surface.colour == BT709))
     )
-    if is_simple := not (asked.deinterlace or frame.crop or needs_tonemap or colour.has_alpha):
+    if is_simple := not (spec.deinterlace or frame.crop or needs_tonemap or colour.has_alpha):
         stream = _letterbox(stream, frame.scaled, ratio, conversion(colour, surface.colour), surface.pixels)
     else:
         same = {} if colour.is_rgb else {"in_range": colour.range, "out_range": colour.range}
         stream = _letterbox(stream, (source.width, source.height) if frame.crop else source.turned, ratio, same)
-        if asked.deinterlace:
+        if spec.deinterlace:
             stream = stream.filter("bwdif", mode="send_frame")
         if crop := frame.crop:
             stream = crop_to(stream, (crop.width, crop.height), (crop.x, crop.y))
@@ -44,12 +44,12 @@ def picture(stream: Stream, frame: VideoFrame, asked: VideoOutput, source: Pictu
         stream, colour = _tonemap(stream, colour)
     if colour.has_alpha:
         stream, colour = _blend_alpha(
-            stream, colour, frame.scaled, None if surface.has_alpha else asked.background or "#000000"
+            stream, colour, frame.scaled, None if surface.has_alpha else spec.background or "#000000"
         )
     if not is_simple:
         stream = _convert(stream, frame.scaled, colour, surface)
     stream = stream.filter("setsar", "1").filter("setparams", **surface.colour.tags())
-    return filters.constant_rate(_crop_and_pad(stream, frame, asked.background, surface), asked.fps)
+    return filters.constant_rate(_crop_and_pad(stream, frame, spec.background, surface), spec.fps)
 
 
 def shrink(stream: Stream, frame: VideoFrame, surface: Surface) -> Stream:

@@ -54,9 +54,9 @@ class FilePlan:
 class SingleFile:
     """Make one file."""
 
-    def __init__(self, studio: Studio, asked: VideoOutput, meter: Meter) -> None:
-        self._studio, self._asked, self._meter = studio, asked, meter
-        self._format = format_of(asked)
+    def __init__(self, studio: Studio, spec: VideoOutput, meter: Meter) -> None:
+        self._studio, self._spec, self._meter = studio, spec, meter
+        self._format = format_of(spec)
         self._plan = self._decide()
 
     def make(self) -> list[Json]:
@@ -67,10 +67,10 @@ class SingleFile:
         def write(file: BinaryIO) -> None:
             self._encode(file)
             video = self._studio.programs.probe(file, reader)
-            check(self._asked.name, video, self._expected(), self._studio.programs.settings.max_duration_seconds)
+            check(self._spec.name, video, self._expected(), self._studio.programs.settings.max_duration_seconds)
             made.append(video)
 
-        stored = self._studio.context.add_output(self._asked.name, write, reader.media_type)
+        stored = self._studio.context.add_output(self._spec.name, write, reader.media_type)
         return [stored | made[0].facts()]
 
     def command(self, file: BinaryIO, rate: Rate | None = None) -> list[str]:
@@ -80,23 +80,23 @@ class SingleFile:
         )
 
     def _decide(self) -> FilePlan:
-        studio, asked = self._studio, self._asked
-        frame = studio.frame(asked) if self._format in VIDEOS else None
-        track = studio.sound(asked)
+        studio, spec = self._studio, self._spec
+        frame = studio.frame(spec) if self._format in VIDEOS else None
+        track = studio.sound(spec)
         if track is None and self._format in SOUNDS:
-            raise PermanentError(f"output {asked.name}: the source has no audio track")
-        excerpt = studio.excerpt(asked, studio.picture() if frame else None, track)
+            raise PermanentError(f"output {spec.name}: the source has no audio track")
+        excerpt = studio.excerpt(spec, studio.picture() if frame else None, track)
         track = track if excerpt.audio else None
-        text = overlays.subtitles(studio, asked, excerpt.span, excerpt.seconds)
-        return FilePlan(excerpt, frame, track, text, sound.measure(studio, asked, track, excerpt, self._meter))
+        text = overlays.subtitles(studio, spec, excerpt.span, excerpt.seconds)
+        return FilePlan(excerpt, frame, track, text, sound.measure(studio, spec, track, excerpt, self._meter))
 
     def _expected(self) -> Expected:
-        plan, asked = self._plan, self._asked
+        plan, spec = self._plan, self._spec
         excerpt = plan.excerpt
         return Expected(
-            video_codec=video_codec_of(asked) if plan.frame else None,
+            video_codec=video_codec_of(spec) if plan.frame else None,
             size=plan.frame.size if plan.frame else None,
-            audio_codec=audio_codec_of(asked) if plan.sound else None,
+            audio_codec=audio_codec_of(spec) if plan.sound else None,
             picture_seconds=excerpt.video.end_seconds if excerpt.video else None,
             sound_seconds=excerpt.audio.end_seconds if excerpt.audio else None,
             subtitles=int(self._carried() is not None),
@@ -104,7 +104,7 @@ class SingleFile:
 
     def _encode(self, file: BinaryIO) -> None:
         """Encode once, or again until the file fits into max_bytes."""
-        limit = self._asked.max_bytes
+        limit = self._spec.max_bytes
         rate = self._rate() if limit is None else self._rate_for(limit)
         for _ in range(_TRIES):
             self._run_passes(file, rate)
@@ -117,7 +117,7 @@ class SingleFile:
     def _run_passes(self, file: BinaryIO, rate: Rate) -> None:
         final = self._final_options()
         if self._in_two_passes(rate):
-            name = self._studio.encoder(video_codec_of(self._asked))
+            name = self._studio.encoder(video_codec_of(self._spec))
             self._run_pass(self._build_pass("-", "null", rate, codecs.pass_options(name, 1), first=True), (), 1, 2)
             self._run_pass(
                 self._build_pass(fd_path(file), _MUXERS[self._format], rate, final | codecs.pass_options(name, 2)),
@@ -129,9 +129,9 @@ class SingleFile:
             self._run_pass(self._build_pass(fd_path(file), _MUXERS[self._format], rate, final), (file,), 1, 1)
 
     def _in_two_passes(self, rate: Rate) -> bool:
-        if self._plan.frame is None or rate.bit_rate is None or not (self._asked.two_pass or self._asked.max_bytes):
+        if self._plan.frame is None or rate.bit_rate is None or not (self._spec.two_pass or self._spec.max_bytes):
             return False
-        return self._studio.encoder(video_codec_of(self._asked)) in codecs.TWO_PASSES
+        return self._studio.encoder(video_codec_of(self._spec)) in codecs.TWO_PASSES
 
     def _run_pass(self, made: Stream, files: tuple[BinaryIO, ...], number: int, of: int) -> None:
         self._studio.run(made, self._meter, self._plan.excerpt.seconds, files, number, of)
@@ -142,17 +142,17 @@ class SingleFile:
         streams: list[Stream] = []
         chosen: dict[str, Any] = {}
         if self._plan.frame:
-            name = self._studio.encoder(video_codec_of(self._asked))
+            name = self._studio.encoder(video_codec_of(self._spec))
             streams.append(self._picture(source, self._plan.frame))
-            chosen |= {"c:v": name} | codecs.video(name, rate, self._asked.speed, self._asked.keyframe_seconds)
-            chosen |= codecs.timing(self._plan.excerpt.video, self._asked.fps, self._format)
+            chosen |= {"c:v": name} | codecs.video(name, rate, self._spec.speed, self._spec.keyframe_seconds)
+            chosen |= codecs.timing(self._plan.excerpt.video, self._spec.fps, self._format)
             if name == "libvpx-vp9" and self._in_two_passes(rate):
                 chosen = codecs.paced(chosen, self._studio.picture().fps or 25.0)
             if self._surface.has_alpha:
                 chosen |= codecs.TRANSPARENT
         if self._plan.sound and not first:
-            streams.append(sound.stream(source, self._plan.sound, self._asked, self._plan.measured))
-            chosen |= sound.options(self._studio, self._asked, self._plan.sound)
+            streams.append(sound.stream(source, self._plan.sound, self._spec, self._plan.measured))
+            chosen |= sound.options(self._studio, self._spec, self._plan.sound)
             if rate.sound_bit_rate:
                 chosen["b:a"] = rate.sound_bit_rate
         if (text := self._carried()) and not first:
@@ -160,16 +160,16 @@ class SingleFile:
         return output(streams, where, muxer, **(chosen | options), threads=self._studio.programs.settings.threads)
 
     def _picture(self, source: Source, frame: VideoFrame) -> Stream:
-        asked, picture = self._asked, self._studio.picture()
+        spec, picture = self._spec, self._studio.picture()
         stream = paint.picture(
-            source.picture(picture, repeats_last=self._repeats_last), frame, asked, picture, self._surface
+            source.picture(picture, repeats_last=self._repeats_last), frame, spec, picture, self._surface
         )
-        stream = filters.hold_last(stream, asked.fps, self._plan.excerpt.video)
-        if asked.watermark:
+        stream = filters.hold_last(stream, spec.fps, self._plan.excerpt.video)
+        if spec.watermark:
             stream = paint.add_watermark(
-                stream, overlays.watermark(self._studio, asked.watermark, frame.size), asked.watermark, self._surface
+                stream, overlays.watermark(self._studio, spec.watermark, frame.size), spec.watermark, self._surface
             )
-        if asked.subtitles and asked.subtitles.mode == "burn" and self._plan.text:
+        if spec.subtitles and spec.subtitles.mode == "burn" and self._plan.text:
             stream = paint.add_subtitles(
                 stream, self._plan.text.ass, self._plan.excerpt.span.start_seconds, self._surface
             )
@@ -178,32 +178,32 @@ class SingleFile:
     @property
     def _repeats_last(self) -> bool:
         """WebM cannot store the duration of a frame. With a fixed rate, repeated frames fill the time instead."""
-        return self._format == "webm" and not self._asked.fps
+        return self._format == "webm" and not self._spec.fps
 
     @property
     def _surface(self) -> Surface:
         """The colours and pixels of the output. VP9 is the only codec with transparency."""
-        keeps_alpha = video_codec_of(self._asked) == "vp9" and self._asked.background is None
+        keeps_alpha = video_codec_of(self._spec) == "vp9" and self._spec.background is None
         return video_surface(self._studio.picture().colour, keeps_alpha=keeps_alpha)
 
     def _carried(self) -> Text | None:
         """Return the subtitles that become a track, or None if the excerpt has no cue."""
         text = self._plan.text
-        return text if text and text.cues and self._asked.subtitles and self._asked.subtitles.mode == "carry" else None
+        return text if text and text.cues and self._spec.subtitles and self._spec.subtitles.mode == "carry" else None
 
     def _final_options(self) -> Options:
-        options: Options = {} if self._asked.keep_metadata else {"map_metadata": -1, "map_chapters": -1}
-        if self._format in ("mp4", "aac") and self._asked.faststart is not False:
+        options: Options = {} if self._spec.keep_metadata else {"map_metadata": -1, "map_chapters": -1}
+        if self._format in ("mp4", "aac") and self._spec.faststart is not False:
             options["movflags"] = "+faststart"
-        if self._carried() and self._asked.subtitles:
+        if self._carried() and self._spec.subtitles:
             options |= {
                 "c:s": "mov_text" if self._format == "mp4" else "copy",
-                "metadata:s:s:0": f"language={self._asked.subtitles.language}",
+                "metadata:s:s:0": f"language={self._spec.subtitles.language}",
             }
         return options
 
     def _rate(self) -> Rate:
-        return Rate(self._asked.crf, self._asked.video_bit_rate, self._asked.max_bit_rate)
+        return Rate(self._spec.crf, self._spec.video_bit_rate, self._spec.max_bit_rate)
 
     def _rate_for(self, limit: int) -> Rate:
         """Distribute the bits per second that fit.
@@ -212,14 +212,14 @@ class SingleFile:
         """
         seconds, frame, track = self._plan.excerpt.seconds, self._plan.frame, self._plan.sound
         if not seconds:
-            raise PermanentError(f"output {self._asked.name}: max_bytes needs a source whose duration is known")
+            raise PermanentError(f"output {self._spec.name}: max_bytes needs a source whose duration is known")
         whole = int(limit * 8 / seconds * 0.98) - _OVERHEAD
         if frame is None:
             return Rate(sound_bit_rate=self._at_least(min(whole, _MOST_SOUND)))
-        default = sound.bit_rate_of(self._asked, track) if track else 0
-        share = default if self._asked.audio_bit_rate else min(default, max(_LEAST_SOUND, int(whole * _SOUND_PART)))
+        default = sound.bit_rate_of(self._spec, track) if track else 0
+        share = default if self._spec.audio_bit_rate else min(default, max(_LEAST_SOUND, int(whole * _SOUND_PART)))
         budget = self._at_least(whole - share)
-        fps = self._asked.fps or self._studio.picture().fps or 25.0
+        fps = self._spec.fps or self._studio.picture().fps or 25.0
         if budget > frame.size[0] * frame.size[1] * fps * _GENEROUS:
             return Rate(max_bit_rate=budget, sound_bit_rate=share or None)
         return Rate(bit_rate=budget, sound_bit_rate=share or None)
@@ -238,6 +238,6 @@ class SingleFile:
 
     def _does_not_fit(self) -> PermanentError:
         return PermanentError(
-            f"output {self._asked.name} does not fit into {self._asked.max_bytes} bytes: "
+            f"output {self._spec.name} does not fit into {self._spec.max_bytes} bytes: "
             "raise max_bytes, or lower the size, the fps or the length"
         )

@@ -20,41 +20,41 @@ _KEPT_SAMPLE_RATES = (44100, 48000)
 _MEASURED = {"I": "input_i", "TP": "input_tp", "LRA": "input_lra", "thresh": "input_thresh"}
 
 
-def channels_of(asked: VideoOutput, sound: Sound) -> int:
-    return asked.audio_channels or min(2, sound.channels)
+def channels_of(spec: VideoOutput, sound: Sound) -> int:
+    return spec.audio_channels or min(2, sound.channels)
 
 
-def bit_rate_of(asked: VideoOutput, sound: Sound) -> int:
-    return asked.audio_bit_rate or _PER_CHANNEL[audio_codec_of(asked)] * channels_of(asked, sound)
+def bit_rate_of(spec: VideoOutput, sound: Sound) -> int:
+    return spec.audio_bit_rate or _PER_CHANNEL[audio_codec_of(spec)] * channels_of(spec, sound)
 
 
-def options(studio: Studio, asked: VideoOutput, sound: Sound) -> Options:
+def options(studio: Studio, spec: VideoOutput, sound: Sound) -> Options:
     """Return the encoder's options."""
-    codec = audio_codec_of(asked)
+    codec = audio_codec_of(spec)
     default = sound.sample_rate if sound.sample_rate in _KEPT_SAMPLE_RATES and codec != "opus" else 48000
     return {
         "c:a": studio.encoder(codec),
-        "b:a": bit_rate_of(asked, sound),
-        "ar": asked.audio_sample_rate or default,
-        "ac": channels_of(asked, sound),
+        "b:a": bit_rate_of(spec, sound),
+        "ar": spec.audio_sample_rate or default,
+        "ac": channels_of(spec, sound),
     }
 
 
-def stream(source: Source, sound: Sound, asked: VideoOutput, measured: dict[str, float] | None) -> Stream:
+def stream(source: Source, sound: Sound, spec: VideoOutput, measured: dict[str, float] | None) -> Stream:
     """Return the source's audio track, at the requested loudness."""
     track = source.sound(sound)
-    if asked.loudness_lufs is None or measured is None:
+    if spec.loudness_lufs is None or measured is None:
         return track
-    return filters.loudness(track, asked.loudness_lufs, measured)
+    return filters.loudness(track, spec.loudness_lufs, measured)
 
 
 def measure(
-    studio: Studio, asked: VideoOutput, sound: Sound | None, excerpt: Excerpt, meter: Meter
+    studio: Studio, spec: VideoOutput, sound: Sound | None, excerpt: Excerpt, meter: Meter
 ) -> dict[str, float] | None:
     """Measure the loudness of the audio. Return None for silence, or if none is requested. Raises PermanentError."""
-    if asked.loudness_lufs is None or sound is None:
+    if spec.loudness_lufs is None or sound is None:
         return None
-    stream = filters.loudness(studio.source(excerpt).sound(sound), asked.loudness_lufs)
+    stream = filters.loudness(studio.source(excerpt).sound(sound), spec.loudness_lufs)
     command = studio.programs.compiled(output([stream], "-", "null"), "info")
     log = studio.programs.ffmpeg.run(command, (studio.file,), meter.watch(excerpt.seconds, 1, 10))
     start, end = log.rfind("{"), log.rfind("}")
@@ -63,6 +63,6 @@ def measure(
         measured = {name: float(figures[key]) for name, key in _MEASURED.items()}
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise PermanentError(
-            f"output {asked.name}: the loudness could not be measured: ffmpeg reported no figures"
+            f"output {spec.name}: the loudness could not be measured: ffmpeg reported no figures"
         ) from error
     return measured if all(isfinite(value) for value in measured.values()) else None

@@ -30,19 +30,19 @@ _JPEG_Q = (31, 2)
 class Still:
     """One frame of the video as an image."""
 
-    def __init__(self, studio: Studio, asked: VideoOutput, meter: Meter) -> None:
-        self._studio, self._asked, self._meter = studio, asked, meter
-        self._frame = studio.frame(asked)
-        self._is_png = format_of(asked) == "png"
+    def __init__(self, studio: Studio, spec: VideoOutput, meter: Meter) -> None:
+        self._studio, self._spec, self._meter = studio, spec, meter
+        self._frame = studio.frame(spec)
+        self._is_png = format_of(spec) == "png"
 
     def make(self) -> list[Json]:
-        asked, studio = self._asked, self._studio
+        spec, studio = self._spec, self._studio
         picture = studio.picture()
-        surface = image_surface(picture.colour, keeps_alpha=self._is_png and asked.background is None)
+        surface = image_surface(picture.colour, keeps_alpha=self._is_png and spec.background is None)
         stream = paint.picture(
-            studio.source(TimeSpan(self._at(picture))).picture(picture), self._frame, asked, picture, surface
+            studio.source(TimeSpan(self._at(picture))).picture(picture), self._frame, spec, picture, surface
         )
-        if asked.at_seconds is None:
+        if spec.at_seconds is None:
             stream = stream.filter("thumbnail", n=_TYPICAL_OF)
         if not self._is_png:
             stream = paint.for_jpeg(stream)
@@ -50,18 +50,18 @@ class Still:
         def write(file: BinaryIO) -> None:
             made = output([stream], fd_path(file), "image2pipe", **({"frames:v": 1} | self._options(surface)))
             studio.run(made, self._meter, None, (file,))
-            check_picture(studio.programs.ffmpeg, asked.name, file, "PNG" if self._is_png else "JPEG", self._frame.size)
+            check_picture(studio.programs.ffmpeg, spec.name, file, "PNG" if self._is_png else "JPEG", self._frame.size)
 
-        stored = studio.context.add_output(asked.name, write, f"image/{'png' if self._is_png else 'jpeg'}")
+        stored = studio.context.add_output(spec.name, write, f"image/{'png' if self._is_png else 'jpeg'}")
         return [stored | {"width": self._frame.size[0], "height": self._frame.size[1]}]
 
     def _at(self, picture: Picture) -> float:
         """Return the begin of the frame shown at the requested time. Raises PermanentError after the video's end."""
-        timeline, wanted = self._studio.timeline, self._asked.at_seconds
+        timeline, wanted = self._studio.timeline, self._spec.at_seconds
         extent, ends = timeline.extent(picture), timeline.seconds(picture)
         if wanted is not None and wanted > ends:
             raise PermanentError(
-                f"output {self._asked.name}: at_seconds is {wanted:g}, but the video ends at {ends:.3f}"
+                f"output {self._spec.name}: at_seconds is {wanted:g}, but the video ends at {ends:.3f}"
             )
         at = extent.end_seconds * _TYPICAL_FROM if wanted is None else wanted
         if extent.times:
@@ -72,26 +72,26 @@ class Still:
         return (
             {"c:v": "png", "pix_fmt": "rgba" if surface.has_alpha else "rgb24"}
             if self._is_png
-            else _jpeg(self._asked.quality)
+            else _jpeg(self._spec.quality)
         )
 
 
 class AnimatedClip:
     """An animated GIF or WebP."""
 
-    def __init__(self, studio: Studio, asked: VideoOutput, meter: Meter) -> None:
+    def __init__(self, studio: Studio, spec: VideoOutput, meter: Meter) -> None:
         self._studio, self._meter = studio, meter
-        self._asked = asked if asked.fps else asked.model_copy(update={"fps": _MOVING_FPS})
-        self._frame, self._excerpt = studio.frame(asked), studio.excerpt(asked, studio.picture(), None)
-        self._is_gif, self._seconds = format_of(asked) == "gif", self._excerpt.seconds
-        if self._seconds * (self._asked.fps or 0) > _MOVING_FRAMES:
+        self._spec = spec if spec.fps else spec.model_copy(update={"fps": _MOVING_FPS})
+        self._frame, self._excerpt = studio.frame(spec), studio.excerpt(spec, studio.picture(), None)
+        self._is_gif, self._seconds = format_of(spec) == "gif", self._excerpt.seconds
+        if self._seconds * (self._spec.fps or 0) > _MOVING_FRAMES:
             raise PermanentError(
-                f"output {asked.name} would have more than {_MOVING_FRAMES} frames, the limit:"
+                f"output {spec.name} would have more than {_MOVING_FRAMES} frames, the limit:"
                 " set end_seconds, or a lower fps"
             )
 
     def make(self) -> list[Json]:
-        studio, asked, duration = self._studio, self._asked, [0.0]
+        studio, spec, duration = self._studio, self._spec, [0.0]
 
         def write(file: BinaryIO) -> None:
             made = output(
@@ -102,42 +102,40 @@ class AnimatedClip:
             )
             studio.run(made, self._meter, self._seconds, (file,), holds_back=True)
             frames, duration[0] = check_picture(
-                studio.programs.ffmpeg, asked.name, file, "GIF" if self._is_gif else "WEBP", self._frame.size
+                studio.programs.ffmpeg, spec.name, file, "GIF" if self._is_gif else "WEBP", self._frame.size
             )
             # WebP merges frames that are all the same into one, which has no duration
             if self._is_gif or frames > 1:
                 check_seconds(
-                    asked.name, "video", duration[0], self._seconds, studio.programs.settings.max_duration_seconds
+                    spec.name, "video", duration[0], self._seconds, studio.programs.settings.max_duration_seconds
                 )
 
-        stored = studio.context.add_output(asked.name, write, f"image/{'gif' if self._is_gif else 'webp'}")
+        stored = studio.context.add_output(spec.name, write, f"image/{'gif' if self._is_gif else 'webp'}")
         width, height = self._frame.size
-        timing = {"duration_seconds": round(duration[0], 3), "fps": asked.fps} if duration[0] else {}
+        timing = {"duration_seconds": round(duration[0], 3), "fps": spec.fps} if duration[0] else {}
         return [stored | {"width": width, "height": height} | timing]
 
     def _stream(self) -> Stream:
-        asked, picture = self._asked, self._studio.picture()
-        surface = image_surface(picture.colour, keeps_alpha=asked.background is None)
-        stream = paint.picture(
-            self._studio.source(self._excerpt).picture(picture), self._frame, asked, picture, surface
-        )
-        stream = filters.hold_last(stream, asked.fps, self._excerpt.video)
-        if asked.watermark:
+        spec, picture = self._spec, self._studio.picture()
+        surface = image_surface(picture.colour, keeps_alpha=spec.background is None)
+        stream = paint.picture(self._studio.source(self._excerpt).picture(picture), self._frame, spec, picture, surface)
+        stream = filters.hold_last(stream, spec.fps, self._excerpt.video)
+        if spec.watermark:
             stream = paint.add_watermark(
-                stream, overlays.watermark(self._studio, asked.watermark, self._frame.size), asked.watermark, surface
+                stream, overlays.watermark(self._studio, spec.watermark, self._frame.size), spec.watermark, surface
             )
-        if text := overlays.subtitles(self._studio, asked, self._excerpt.span, self._seconds):
+        if text := overlays.subtitles(self._studio, spec, self._excerpt.span, self._seconds):
             stream = paint.add_subtitles(stream, text.ass, self._excerpt.span.start_seconds, surface)
         return paint.limited_palette(stream) if self._is_gif else stream
 
     def _options(self) -> dict[str, Any]:
-        once = self._asked.loop is False
+        once = self._spec.loop is False
         if self._is_gif:
             return {"loop": -1 if once else 0}
         return {
             "c:v": "libwebp_anim",
             "pix_fmt": "bgra",
-            "quality": self._asked.quality or 75,
+            "quality": self._spec.quality or 75,
             "loop": 1 if once else 0,
         }
 
@@ -145,50 +143,48 @@ class AnimatedClip:
 class Sheet:
     """Small images at even intervals, side by side: a contact sheet, or the previews of a player's timeline."""
 
-    def __init__(self, studio: Studio, asked: VideoOutput, meter: Meter) -> None:
+    def __init__(self, studio: Studio, spec: VideoOutput, meter: Meter) -> None:
         self._studio, self._meter = studio, meter
-        self._asked = (
-            asked if asked.width or asked.height or asked.short_side else asked.model_copy(update={"width": 160})
-        )
-        self._frame, self._excerpt = studio.frame(self._asked), studio.excerpt(asked, studio.picture(), None)
+        self._spec = spec if spec.width or spec.height or spec.short_side else spec.model_copy(update={"width": 160})
+        self._frame, self._excerpt = studio.frame(self._spec), studio.excerpt(spec, studio.picture(), None)
         seconds = self._seconds = self._excerpt.seconds
-        self._interval = asked.interval_seconds or max(0.1, seconds / _DEFAULT_TILES)
+        self._interval = spec.interval_seconds or max(0.1, seconds / _DEFAULT_TILES)
         self._tiles = max(1, math.ceil((seconds - _LEAST_TILE_SECONDS) / self._interval))
         if self._tiles > _MOST_TILES:
             raise PermanentError(
-                f"output {asked.name} would have {self._tiles} images; allowed are {_MOST_TILES}:"
+                f"output {spec.name} would have {self._tiles} images; allowed are {_MOST_TILES}:"
                 " make interval_seconds longer"
             )
         (width, height), pixels = self._frame.size, studio.programs.settings.max_pixels
         # max_pixels holds for the whole sheet too, since it is decoded again for the check
         self._columns = min(
-            asked.columns or 10, self._tiles, max(1, _SHEET_SIDE // width), max(1, pixels // (width * height))
+            spec.columns or 10, self._tiles, max(1, _SHEET_SIDE // width), max(1, pixels // (width * height))
         )
         most_rows = max(1, pixels // (self._columns * width * height))
         self._rows = min(
-            asked.rows or 10, math.ceil(self._tiles / self._columns), max(1, _SHEET_SIDE // height), most_rows
+            spec.rows or 10, math.ceil(self._tiles / self._columns), max(1, _SHEET_SIDE // height), most_rows
         )
 
     def make(self) -> list[Json]:
         """Return the WebVTT file first, under the output's name, then its sheets."""
-        asked, folder = self._asked, self._studio.programs.folder
-        options = {"fps_mode:v": "passthrough"} | _jpeg(asked.quality)
-        made = output([self._stream()], f"file:{asked.name}-%d.jpg", "image2", start_number=1, **options)
+        spec, folder = self._spec, self._studio.programs.folder
+        options = {"fps_mode:v": "passthrough"} | _jpeg(spec.quality)
+        made = output([self._stream()], f"file:{spec.name}-%d.jpg", "image2", start_number=1, **options)
         self._studio.run(made, self._meter, self._seconds, holds_back=True)
         sheets: list[Json] = []
         for number in range(1, math.ceil(self._tiles / (self._columns * self._rows)) + 1):
-            path = folder / f"{asked.name}-{number}.jpg"
+            path = folder / f"{spec.name}-{number}.jpg"
             size = self._columns * self._frame.size[0], self._rows * self._frame.size[1]
             if not path.is_file():
                 raise PermanentError(
-                    f"output {asked.name}: sheet {number} is missing: the source is cut short or broken"
+                    f"output {spec.name}: sheet {number} is missing: the source is cut short or broken"
                 )
             with path.open("rb") as file:
-                check_picture(self._studio.programs.ffmpeg, asked.name, file, "JPEG", size)
-            stored = store_file(self._studio.context, path, f"{asked.name}/{number}.jpg", "image/jpeg")
-            sheets.append(stored | {"part_of": asked.name, "width": size[0], "height": size[1]})
+                check_picture(self._studio.programs.ffmpeg, spec.name, file, "JPEG", size)
+            stored = store_file(self._studio.context, path, f"{spec.name}/{number}.jpg", "image/jpeg")
+            sheets.append(stored | {"part_of": spec.name, "width": size[0], "height": size[1]})
         text = self._cues([sheet["uri"].removeprefix("upload:") for sheet in sheets]).encode()
-        index = self._studio.context.add_output(asked.name, lambda file: file.write(text), "text/vtt")
+        index = self._studio.context.add_output(spec.name, lambda file: file.write(text), "text/vtt")
         size = self._frame.size
         return [
             index
@@ -202,7 +198,7 @@ class Sheet:
         stream = filters.repeat_last(self._studio.source(self._excerpt).picture(picture))
         stream = stream.filter("fps", fps=f"1/{self._interval:.6f}", start_time=0, round="up")
         stream = stream.filter("tpad", stop=-1, stop_mode="clone").filter("trim", end_frame=self._tiles)
-        stream = paint.picture(stream, self._frame, self._asked, picture, image_surface(picture.colour))
+        stream = paint.picture(stream, self._frame, self._spec, picture, image_surface(picture.colour))
         return paint.for_jpeg(stream.filter("tile", layout=f"{self._columns}x{self._rows}"))
 
     def _cues(self, sheet_ids: list[str]) -> str:

@@ -52,14 +52,14 @@ class Rung:
 class RenditionLadder:
     """Make one stream, which has several files."""
 
-    def __init__(self, studio: Studio, asked: VideoOutput, meter: Meter) -> None:
-        self._studio, self._asked, self._meter = studio, asked, meter
-        track = studio.sound(asked)
-        self._excerpt = studio.excerpt(asked, studio.picture(), track)
+    def __init__(self, studio: Studio, spec: VideoOutput, meter: Meter) -> None:
+        self._studio, self._spec, self._meter = studio, spec, meter
+        track = studio.sound(spec)
+        self._excerpt = studio.excerpt(spec, studio.picture(), track)
         self._sound, self._seconds = track if self._excerpt.audio else None, self._excerpt.seconds
         self._rungs = self._ladder()
-        self._text = overlays.subtitles(studio, asked, self._excerpt.span, self._seconds)
-        self._measured = sound.measure(studio, asked, self._sound, self._excerpt, meter)
+        self._text = overlays.subtitles(studio, spec, self._excerpt.span, self._seconds)
+        self._measured = sound.measure(studio, spec, self._sound, self._excerpt, meter)
 
     def make(self) -> list[Json]:
         """Encode all sizes at once, check each, and store media files before the playlists that name them.
@@ -82,13 +82,13 @@ class RenditionLadder:
 
     def _ladder(self) -> list[Rung]:
         """Return the sizes that are no larger than the video, or its own size if all are larger."""
-        picture, asked = self._studio.picture(), self._asked
-        whole = (asked.crop.width, asked.crop.height) if asked.crop else (picture.width, picture.height)
+        picture, spec = self._studio.picture(), self._spec
+        whole = (spec.crop.width, spec.crop.height) if spec.crop else (picture.width, picture.height)
         most = min(whole)
-        steps = [step for step in asked.renditions or _DEFAULT_SIZES if step.short_side <= most]
+        steps = [step for step in spec.renditions or _DEFAULT_SIZES if step.short_side <= most]
         steps = steps or [Rendition(short_side=most - most % 2 or 2)]
         rungs = [
-            Rung(f"{step.short_side}p", self._studio.frame(asked, step.short_side), self._rate(step)) for step in steps
+            Rung(f"{step.short_side}p", self._studio.frame(spec, step.short_side), self._rate(step)) for step in steps
         ]
         return sorted(
             {rung.frame.size: rung for rung in rungs}.values(),
@@ -99,29 +99,29 @@ class RenditionLadder:
         if step.video_bit_rate is not None:
             return Rate(bit_rate=step.video_bit_rate, max_bit_rate=step.max_bit_rate or step.video_bit_rate * 3 // 2)
         nearest = min(_RATES, key=lambda side: abs(side - step.short_side))
-        default = round(_RATES[nearest] * (step.short_side / nearest) ** 1.5 * _CHEAPER[video_codec_of(self._asked)])
+        default = round(_RATES[nearest] * (step.short_side / nearest) ** 1.5 * _CHEAPER[video_codec_of(self._spec)])
         return Rate(
-            step.crf if step.crf is not None else self._asked.crf, None, step.max_bit_rate or max(100_000, default)
+            step.crf if step.crf is not None else self._spec.crf, None, step.max_bit_rate or max(100_000, default)
         )
 
     def _command(self) -> Stream:
-        studio, asked = self._studio, self._asked
+        studio, spec = self._studio, self._spec
         source = studio.source(self._excerpt)
         streams = self._pictures(source)
-        segment = asked.segment_seconds or _SEGMENT_SECONDS
+        segment = spec.segment_seconds or _SEGMENT_SECONDS
         options: dict[str, Any] = {"map_metadata": -1, "map_chapters": -1, "threads": studio.programs.settings.threads}
-        encoder = studio.encoder(video_codec_of(asked))
+        encoder = studio.encoder(video_codec_of(spec))
         for number, rung in enumerate(self._rungs):
             options_of_rung = (
                 {"c": encoder}
-                | codecs.video(encoder, rung.rate, asked.speed, segment)
-                | codecs.timing(self._excerpt.video, asked.fps, "hls")
+                | codecs.video(encoder, rung.rate, spec.speed, segment)
+                | codecs.timing(self._excerpt.video, spec.fps, "hls")
             )
             options |= {f"{name.partition(':')[0]}:v:{number}": value for name, value in options_of_rung.items()}
         groups = [f"v:{number}" + (",agroup:sound" if self._sound else "") for number in range(len(streams))]
         if self._sound:
-            streams.append(sound.stream(source, self._sound, asked, self._measured))
-            options |= sound.options(studio, asked, self._sound)
+            streams.append(sound.stream(source, self._sound, spec, self._measured))
+            options |= sound.options(studio, spec, self._sound)
             groups.append("a:0,agroup:sound")
         options |= {
             "hls_time": f"{segment:g}",
@@ -138,16 +138,16 @@ class RenditionLadder:
 
     def _pictures(self, source: Source) -> list[Stream]:
         """Decode once, then branch for each size."""
-        studio, asked, picture = self._studio, self._asked, self._studio.picture()
+        studio, spec, picture = self._studio, self._spec, self._studio.picture()
         largest = self._rungs[0].frame
         surface = video_surface(picture.colour)
-        stream = paint.picture(source.picture(picture, from_start=True), largest, asked, picture, surface)
-        stream = filters.hold_last(stream, asked.fps, self._excerpt.video)
-        if asked.watermark:
+        stream = paint.picture(source.picture(picture, from_start=True), largest, spec, picture, surface)
+        stream = filters.hold_last(stream, spec.fps, self._excerpt.video)
+        if spec.watermark:
             stream = paint.add_watermark(
-                stream, overlays.watermark(studio, asked.watermark, largest.size), asked.watermark, surface
+                stream, overlays.watermark(studio, spec.watermark, largest.size), spec.watermark, surface
             )
-        if self._text and asked.subtitles and asked.subtitles.mode == "burn":
+        if self._text and spec.subtitles and spec.subtitles.mode == "burn":
             stream = paint.add_subtitles(stream, self._text.ass, self._excerpt.span.start_seconds, surface)
         if len(self._rungs) == 1:
             return [stream]
@@ -162,27 +162,27 @@ class RenditionLadder:
 
     def _check(self, number: int, rung: Rung | None) -> tuple[MediaPlaylist, VideoInfo]:
         """Check a rendition, or the audio if there is no rung. Raises PermanentError."""
-        asked, excerpt, programs = self._asked, self._excerpt, self._studio.programs
+        spec, excerpt, programs = self._spec, self._excerpt, self._studio.programs
         segments = playlist.read(read_text(self._folder / self._name(f"{number}.m3u8"), "the playlists"))
         with (self._folder / self._name(f"{number}.m4s")).open("rb") as file:
             video = programs.probe(file, _READER)
             tracks, _ = programs.packets(file, _READER, [0])
         if segments.end_bytes > video.size_bytes:
             raise PermanentError(
-                f"output {asked.name}: {rung.name if rung else 'the audio'} is cut short:"
+                f"output {spec.name}: {rung.name if rung else 'the audio'} is cut short:"
                 f" it has {video.size_bytes} of {segments.end_bytes} bytes"
             )
         if rung:
             expected = Expected(
-                video_codec=video_codec_of(asked),
+                video_codec=video_codec_of(spec),
                 size=rung.frame.size,
                 picture_seconds=excerpt.video.end_seconds if excerpt.video else None,
             )
         else:
             expected = Expected(
-                audio_codec=audio_codec_of(asked), sound_seconds=excerpt.audio.end_seconds if excerpt.audio else None
+                audio_codec=audio_codec_of(spec), sound_seconds=excerpt.audio.end_seconds if excerpt.audio else None
             )
-        check(asked.name, video, expected, programs.settings.max_duration_seconds)
+        check(spec.name, video, expected, programs.settings.max_duration_seconds)
         ends = max(tracks[0].end_seconds, video.start_seconds + (video.duration_seconds or 0.0))
         return playlist.with_packet_times(segments, tracks[0].times, tracks[0].positions, ends), video
 
@@ -190,13 +190,13 @@ class RenditionLadder:
         self, number: int, label: str, segments: MediaPlaylist, video: VideoInfo, media_type: str
     ) -> tuple[str, list[Json]]:
         """Store a media file and its playlist; return the playlist's relative URI and both entries of the result."""
-        context, about = self._studio.context, {"part_of": self._asked.name}
+        context, about = self._studio.context, {"part_of": self._spec.name}
         facts = video.facts() | {"duration_seconds": round(segments.seconds, 3), "bit_rate": segments.mean_bit_rate}
         media = store_file(
-            context, self._folder / self._name(f"{number}.m4s"), f"{self._asked.name}/{label}.m4s", media_type
+            context, self._folder / self._name(f"{number}.m4s"), f"{self._spec.name}/{label}.m4s", media_type
         )
         text = playlist.with_uri(segments, _relative(media, f"{label}.m4s")).encode()
-        listing = context.add_output(f"{self._asked.name}/{label}.m3u8", lambda file: file.write(text), MEDIA_TYPE)
+        listing = context.add_output(f"{self._spec.name}/{label}.m3u8", lambda file: file.write(text), MEDIA_TYPE)
         return _relative(listing, f"{label}.m3u8"), [listing | about, media | about | facts]
 
     def _tracks(self, parts: list[Json]) -> tuple[list[PlaylistTrack], tuple[int, int]]:
@@ -209,14 +209,14 @@ class RenditionLadder:
             parts += made
             tracks.append(PlaylistTrack("AUDIO", uri, "Sound", None))
             rates = segments.peak_bit_rate, segments.mean_bit_rate
-        wanted, text, context = self._asked.subtitles, self._text, self._studio.context
+        wanted, text, context = self._spec.subtitles, self._text, self._studio.context
         if wanted and text and text.cues and wanted.mode == "carry":
-            stored = store_file(context, self._folder / text.styled, f"{self._asked.name}/subtitles.vtt", "text/vtt")
+            stored = store_file(context, self._folder / text.styled, f"{self._spec.name}/subtitles.vtt", "text/vtt")
             lines = playlist.single(_relative(stored, "subtitles.vtt"), self._seconds).encode()
             listing = context.add_output(
-                f"{self._asked.name}/subtitles.m3u8", lambda file: file.write(lines), MEDIA_TYPE
+                f"{self._spec.name}/subtitles.m3u8", lambda file: file.write(lines), MEDIA_TYPE
             )
-            parts += [listing | {"part_of": self._asked.name}, stored | {"part_of": self._asked.name}]
+            parts += [listing | {"part_of": self._spec.name}, stored | {"part_of": self._spec.name}]
             tracks.append(
                 PlaylistTrack("SUBTITLES", _relative(listing, "subtitles.m3u8"), wanted.title, wanted.language)
             )
@@ -224,17 +224,17 @@ class RenditionLadder:
 
     def _master(self, variants: list[Variant], tracks: list[PlaylistTrack], rates: tuple[int, int]) -> Json:
         text = playlist.master(variants, tracks, rates).encode()
-        stored = self._studio.context.add_output(self._asked.name, lambda file: file.write(text), MEDIA_TYPE)
+        stored = self._studio.context.add_output(self._spec.name, lambda file: file.write(text), MEDIA_TYPE)
         width, height = self._rungs[0].frame.size
         facts: dict[str, Any] = {
             "width": width,
             "height": height,
-            "video_codec": video_codec_of(self._asked),
+            "video_codec": video_codec_of(self._spec),
             "renditions": [rung.name for rung in self._rungs],
         }
         facts["duration_seconds"] = round(self._seconds, 3)
         if self._sound:
-            facts["audio_codec"] = audio_codec_of(self._asked)
+            facts["audio_codec"] = audio_codec_of(self._spec)
         return stored | facts
 
     @property
@@ -242,7 +242,7 @@ class RenditionLadder:
         return self._studio.programs.folder
 
     def _name(self, rest: str) -> str:
-        return f"{self._asked.name}-{rest}"
+        return f"{self._spec.name}-{rest}"
 
 
 def _relative(stored: dict[str, Json], name: str) -> str:
