@@ -1,4 +1,4 @@
-"""The API on a socket that the service manager keeps: a restart refuses no connection, and READY means that it serves."""
+"""The API on a socket of the service manager: a restart refuses no connection, and READY means that the API serves."""
 
 import os
 import signal
@@ -50,7 +50,7 @@ def start(system: System, listener: socket.socket) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_a_restart_refuses_no_connection_and_ready_means_that_it_serves(system: Factory, port: socket.socket) -> None:
+def test_a_restart_on_the_managers_socket_refuses_no_connection(system: Factory, port: socket.socket) -> None:
     one = system(supervisor=False, api=False)
     url = f"http://127.0.0.1:{port.getsockname()[1]}"
     process = start(one, port)
@@ -61,7 +61,7 @@ def test_a_restart_refuses_no_connection_and_ready_means_that_it_serves(system: 
 
     def submit() -> None:
         while not over.is_set():
-            # a new connection each time, as many clients make
+            # a new connection for each request, as many clients do
             sent = httpx.post(f"{url}/submit", json={"task_type": "echo", "payload": {}}, headers=headers, timeout=60)
             answers.append(sent.status_code)
 

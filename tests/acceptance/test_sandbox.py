@@ -108,7 +108,9 @@ def test_dead_parts_are_restarted_and_all_end_with_a_killed_sandbox(sandbox: San
         assert pid
         os.kill(pid, signal.SIGKILL)
     eventually(
-        lambda: all(sandbox.pid(name) not in (None, before[name]) for name in _PARTS), 20, "all four are started again"
+        lambda: all(sandbox.pid(name) not in (None, before[name]) for name in _PARTS),
+        20,
+        "all four parts have been started again",
     )
     eventually(sandbox.is_ready, 30, "the API is ready again")
     sandbox.echo("again")

@@ -236,7 +236,7 @@ def test_every_page_shows_the_alarms(page: Page, shared: System) -> None:
         page.wait("#health.bad")
     go(page, "overview")
     page.wait("#verdict", "no worker is running")
-    assert page.run("document.getElementById('alarms').hidden"), "Overview says it once"
+    assert page.run("document.getElementById('alarms').hidden"), "Overview shows the alarm once"
     shared.start_supervisor()
     page.wait("#health.good", "", 30)
     assert page.complaints() == []

@@ -66,7 +66,7 @@ def test_names_are_words_of_the_glossary() -> None:
 
 
 def words(path: Path) -> set[str]:
-    """Return the words of all names that a file gives."""
+    """Return the words in all names that a file defines."""
     names = {
         node.name for node in nodes(path) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     }
@@ -91,10 +91,10 @@ def test_a_length_of_time_ends_in_its_unit() -> None:
 
 
 def unnamed_times(path: Path) -> set[str]:
-    """Return the arguments that are lengths of time and do not say their unit."""
+    """Return the arguments that are lengths of time without a unit in their names."""
     overridden = (
         {"interval", "timeout"} if path.name in ("database.py", "cooperative.py", "network.py") else set()
-    )  # the words of the driver's own method
+    )  # parameter names of the driver's methods
     arguments = [
         argument for function in functions(path) for argument in [*function.args.args, *function.args.kwonlyargs]
     ]

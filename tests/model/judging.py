@@ -44,7 +44,7 @@ class State:
     marked: bool = False
     away: bool = False
     keepers: tuple = (Keeper(), Keeper())  # the keeper of its own node, and of another
-    undisturbed: int = 0  # ticks in which both keepers were awake and the database was there
+    undisturbed: int = 0  # ticks in which both keepers were awake and the database answered
     gone: int = 0  # undisturbed ticks since the worker died
     skipped: bool = False  # the worker skipped the last tick's heartbeat and must write in this one
     faults: int = 3

@@ -207,7 +207,6 @@ class Model:
         return dataclasses.replace(s, tasks=s.tasks[:t] + (new,) + s.tasks[t + 1 :], backlog=s.backlog - rows)
 
     # --- the possible next steps: (words, state)
-    # --- what can happen next: (words, state)
     def steps(self, s):
         less = dataclasses.replace(s, faults=s.faults - 1) if s.faults else None
         for k, slot in enumerate(s.slots):

@@ -111,7 +111,7 @@ def stubborn(start: ChildStart) -> int:
 
 
 def overdue(start: ChildStart) -> int:
-    """Run a task beyond its hard limit, with one more process in the group; behave as a replacement."""
+    """Run a task beyond its hard limit, with one more process in the group. Replacements are steady."""
     if start.deaths:
         return steady(start)
     start.slot.worker(uuid7())
@@ -126,7 +126,7 @@ def overdue(start: ChildStart) -> int:
 
 
 def silent(start: ChildStart) -> int:
-    """Stop beating after the start; behave as a replacement."""
+    """Stop beating after the start. Replacements are steady."""
     if start.deaths:
         return steady(start)
     start.slot.worker(uuid7())
@@ -186,7 +186,7 @@ def raises(start: ChildStart) -> int:
 
 
 def exits_in_task(start: ChildStart) -> int:
-    """Die with status 0 inside a task, as code that calls exit() does; behave as a replacement."""
+    """Die with status 0 inside a task, as code that calls exit() does. Replacements are steady."""
     if start.deaths:
         return steady(start)
     start.slot.worker(uuid7())
@@ -195,7 +195,7 @@ def exits_in_task(start: ChildStart) -> int:
 
 
 def dies_of_tasks(start: ChildStart) -> int:
-    """Settle, become ready, wait as told, and die of a task; after the test's file `healed`, finish one first."""
+    """Settle, become ready, wait `wait_seconds`, and die of a task. With the file `healed`, finish a task first."""
     start.slot.worker(uuid7())
     report(start, "settled", deaths=len(start.deaths))
     start.slot.settled_deaths()

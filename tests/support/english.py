@@ -86,8 +86,8 @@ def prose(path: Path) -> list[Prose]:
         return []
     found = []
     for match in _COMMENTS[sort].finditer(text):
-        said = next((part for part in match.groups() if part), "")
-        found.append(Prose(text.count("\n", 0, match.start()) + 1, said))
+        comment = next((part for part in match.groups() if part), "")
+        found.append(Prose(text.count("\n", 0, match.start()) + 1, comment))
     return found
 
 
@@ -120,9 +120,9 @@ def _markdown(text: str) -> Iterator[Prose]:
 def faults(path: Path) -> Iterator[Fault]:
     """Yield forbidden openings and phrases, lines that are too wide and functions that nest too deep."""
     for part in prose(path):
-        said = _CODE.sub("X", part.text)
-        for match in [*_OPENING.finditer(said), *_PHRASES.finditer(said)]:
-            yield Fault(path, part.line, f"says {match.group()!r}: {said.strip()[:70]}")
+        plain = _CODE.sub("X", part.text)
+        for match in [*_OPENING.finditer(plain), *_PHRASES.finditer(plain)]:
+            yield Fault(path, part.line, f"says {match.group()!r}: {plain.strip()[:70]}")
     if path.suffix not in (".md", ".html"):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if len(line) > WIDTH:

@@ -45,11 +45,11 @@ def film(path: Path, *options: str, seconds: float = 2, size: tuple[int, int] = 
 def facts(path: Path | str, *options: str) -> dict[str, Any]:
     """Return the fields that ffprobe reports for the format, and the first stream of each type by type."""
     command = ["ffprobe", "-v", "error", "-print_format", "json", "-show_format", "-show_streams", *options, str(path)]
-    said = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
+    report = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
     streams: dict[str, dict[str, Any]] = {}
-    for stream in said["streams"]:
+    for stream in report["streams"]:
         streams.setdefault(stream["codec_type"], stream)
-    return {**said["format"], **streams}
+    return {**report["format"], **streams}
 
 
 def times(*paths: Path, kind: str = "v") -> list[list[float]]:
@@ -59,10 +59,12 @@ def times(*paths: Path, kind: str = "v") -> list[list[float]]:
     """
     inputs = [word for path in paths for word in ("-i", path)]
     maps = [word for number in range(len(paths)) for word in ("-map", f"{number}:{kind}:0")]
-    said = ffmpeg("-copyts", *inputs, *maps, "-c", "copy", "-f", "framecrc", "-").decode()
-    seconds = {number: float(Fraction(beat)) for number, beat in re.findall(r"^#tb (\d+): (\S+)$", said, re.MULTILINE)}
+    report = ffmpeg("-copyts", *inputs, *maps, "-c", "copy", "-f", "framecrc", "-").decode()
+    seconds = {
+        number: float(Fraction(beat)) for number, beat in re.findall(r"^#tb (\d+): (\S+)$", report, re.MULTILINE)
+    }
     found: list[list[float]] = [[] for _ in paths]
-    for number, shown in re.findall(r"^(\d+), +-?\d+, +(-?\d+),", said, re.MULTILINE):
+    for number, shown in re.findall(r"^(\d+), +-?\d+, +(-?\d+),", report, re.MULTILINE):
         found[int(number)].append(int(shown) * seconds[number])
     return [sorted(each) for each in found]
 
