@@ -1,4 +1,4 @@
-"""Real pictures in, and every output opened again and measured."""
+"""Real images as sources; every output is opened again and measured."""
 
 import io
 
@@ -17,11 +17,12 @@ def test_a_photograph_becomes_three_thumbnails(run: Run, attempt: Attempt) -> No
     assert list(result["outputs"][0]) == ["name", "uri", "media_type", "size_bytes", "sha256", "width", "height"]
     assert [picture.size for picture in made] == [(160, 107), (480, 320), (640, 427)]
     assert result["source"] == {
-        "media_type": "image/jpeg", "format": "jpeg", "width": 640, "height": 427, "orientation": 1, "color_mode": "RGB",
+        "media_type": "image/jpeg", "format": "jpeg", "width": 640, "height": 427, "orientation": 1,
+        "color_mode": "RGB",
         "has_profile": True, "has_alpha": False, "size_bytes": 112525, "frames": 1,
     }  # fmt: skip
     assert attempt.reports.fractions == [pytest.approx(1 / 3), pytest.approx(2 / 3), 1.0]
-    stored = Image.open(MEDIA / "rocket.jpg")  # in Adobe RGB
+    stored = Image.open(MEDIA / "rocket.jpg")  # its pixels are in Adobe RGB
     full = ImageCms.profileToProfile(stored, io.BytesIO(stored.info["icc_profile"]), ImageCms.createProfile("sRGB"))
     assert full is not None
     for picture in made:
@@ -31,7 +32,7 @@ def test_a_photograph_becomes_three_thumbnails(run: Run, attempt: Attempt) -> No
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "gif", "tiff", "avif"])
-def test_every_format_goes_in_and_comes_out(run: Run, format: str) -> None:
+def test_every_format_is_read_and_written(run: Run, format: str) -> None:
     result, made = run(
         saved(quarters(), format),
         *({"width": 200, "format": out} for out in ("jpeg", "png", "webp", "gif", "tiff", "avif")),
@@ -61,7 +62,7 @@ def test_the_orientation_is_applied_once(run: Run, orientation: int, format: str
     assert all(0x0112 not in picture.getexif() for picture in made)
 
 
-def test_cover_cuts_off_and_stretch_does_not(run: Run) -> None:
+def test_cover_crops_and_stretch_does_not(run: Run) -> None:
     picture = Image.new("RGB", (300, 100), "#00ff00")
     picture.paste("#ff0000", (0, 0, 100, 100))
     _, (cover, stretch) = run(
@@ -82,13 +83,13 @@ def test_an_output_made_from_another_looks_like_one_made_from_the_source(run: Ru
         assert difference(picture, alone) < 1.5
 
 
-def test_a_picture_is_enlarged_only_when_asked(run: Run) -> None:
+def test_an_image_is_enlarged_only_on_request(run: Run) -> None:
     _, made = run(saved(quarters(), "png"), {"width": 800}, {"width": 800, "enlarge": True})
     assert [picture.size for picture in made] == [(400, 200), (800, 400)]
     assert upright(made[1])
 
 
-def test_quality_is_obeyed(run: Run) -> None:
+def test_the_quality_is_obeyed(run: Run) -> None:
     data = (MEDIA / "chelsea.png").read_bytes()
     for format in ("jpeg", "webp", "avif"):
         result, _ = run(data, *({"format": format, "quality": quality} for quality in (10, 50, 95)))
@@ -97,7 +98,7 @@ def test_quality_is_obeyed(run: Run) -> None:
 
 
 @pytest.mark.parametrize("format", ["png", "webp", "gif", "tiff", "avif"])
-def test_transparency_stays_where_the_format_can_and_turns_white_where_not(run: Run, format: str) -> None:
+def test_transparency_is_kept_or_becomes_white_where_the_format_has_none(run: Run, format: str) -> None:
     data = saved(with_hole(), "png")
     _, (kept, flat, painted) = run(
         data, {"format": format}, {"format": "jpeg"}, {"format": format, "background": "#0000ff"}
@@ -109,7 +110,7 @@ def test_transparency_stays_where_the_format_can_and_turns_white_where_not(run: 
     assert all(near(picture, (0.1, 0.5), "#ff0000") for picture in (kept, flat, painted))
 
 
-def test_format_auto_is_chosen_by_content(run: Run) -> None:
+def test_the_format_auto_is_chosen_by_content(run: Run) -> None:
     cat = Image.open(MEDIA / "chelsea.png").convert("RGB")
     assert [picture.format for picture in run(saved(cat, "png"), {}, {"grayscale": True})[1]] == ["JPEG", "JPEG"]
     assert [picture.format for picture in run(saved(cat, "png"), {"corner_radius": 20})[1]] == ["WEBP"]
@@ -129,7 +130,7 @@ def test_a_palette_with_a_transparent_colour_keeps_its_colours(run: Run) -> None
     assert made.getpixel((40, 25)) == (255, 0, 0, 255)
 
 
-def test_what_shows_through_does_not_bleed_into_an_edge(run: Run) -> None:
+def test_a_transparent_colour_does_not_bleed_into_an_edge(run: Run) -> None:
     picture = Image.new("RGBA", (100, 100), (0, 255, 0, 0))
     picture.paste((255, 0, 0, 255), (0, 0, 51, 100))
     _, (made,) = run(saved(picture, "png"), {"width": 10, "format": "png"})
@@ -155,7 +156,7 @@ def test_a_bitmap_becomes_grey(run: Run) -> None:
 
 
 def _swapped_profile() -> bytes:
-    """An RGB profile whose red is what others call green, and the other way round: who ignores it is found out."""
+    """Return an RGB profile with red and green exchanged, so that a reader that ignores it is found out."""
     data = bytearray(profile("sRGB"))
     entries = {bytes(data[at : at + 4]): at for at in range(132, 132 + 12 * int.from_bytes(data[128:132], "big"), 12)}
     red, green = entries[b"rXYZ"], entries[b"gXYZ"]
@@ -177,13 +178,13 @@ def test_alpha_survives_the_conversion_of_a_profile(run: Run) -> None:
     assert made.getpixel((90, 10))[3] == 0  # type: ignore[index]
 
 
-def test_a_broken_profile_is_ignored_and_told(run: Run, attempt: Attempt) -> None:
+def test_a_broken_profile_is_ignored_and_reported(run: Run, attempt: Attempt) -> None:
     _, (made,) = run(saved(Image.new("RGB", (20, 20), "#ff0000"), "jpeg", icc_profile=b"x" * 200), {})
     assert near(made, (0.5, 0.5), "#ff0000")
     assert [level for level, message in attempt.reports.logs if "profile" in message] == ["warning"]
 
 
-def test_ink_becomes_light(run: Run) -> None:
+def test_cmyk_becomes_rgb(run: Run) -> None:
     picture = Image.new("CMYK", (40, 40), (0, 255, 255, 0))
     _, made = run(saved(picture, "jpeg", quality=95), {"format": "png"}, {"width": 20, "format": "jpeg"})
     assert [made_one.mode for made_one in made] == ["RGB", "RGB"]
@@ -199,7 +200,7 @@ def test_the_first_frame_of_an_animation_is_taken(run: Run) -> None:
         assert near(made, (0.5, 0.5), "#ff0000")
 
 
-def test_metadata_stays_only_when_asked(run: Run) -> None:
+def test_metadata_is_kept_only_on_request(run: Run) -> None:
     exif = Image.Exif()
     exif[0x013B] = "Ada"
     exif.get_ifd(0x8825)[1] = "N"
@@ -220,20 +221,20 @@ def test_metadata_stays_only_when_asked(run: Run) -> None:
         assert b"Orientation" not in kept.info.get("xmp", b"")
 
 
-def test_metadata_of_a_kind_that_others_cannot_hold_is_written_anew(run: Run) -> None:
+def test_metadata_of_a_form_that_other_formats_lack_is_rewritten(run: Run) -> None:
     data = saved(quarters(), "tiff", big_tiff=True, tiffinfo={315: "Ada"})
     _, made = run(data, *({"format": format, "keep_metadata": True} for format in ("jpeg", "tiff", "webp")))
     assert all(upright(picture) and picture.getexif()[315] == "Ada" for picture in made)
 
 
-def test_metadata_that_cannot_be_written_costs_no_picture() -> None:
+def test_metadata_that_cannot_be_written_does_not_fail_the_image() -> None:
     output = ImageOutput(name="a", format="tiff")
     encoded = encode(Finished([quarters()]), output, {"exif": b"Exif\0\0II+\0 too short"})
     assert encoded.media_type == "image/tiff"
     assert upright(Image.open(io.BytesIO(encoded.data)))
 
 
-def test_metadata_too_long_for_the_format_costs_no_picture(run: Run) -> None:
+def test_metadata_too_long_for_the_format_does_not_fail_the_image(run: Run) -> None:
     data = saved(quarters(), "webp", xmp=b"x" * 100_000)
     _, made = run(data, {"format": "jpeg", "keep_metadata": True}, {"format": "webp", "keep_metadata": True})
     assert ["xmp" in picture.info for picture in made] == [False, True]

@@ -1,4 +1,4 @@
-"""Animations that stay animations, and documents with pages: each frame of every output is looked at again."""
+"""Animations and documents with pages: every frame of each output is checked."""
 
 import io
 import tempfile
@@ -20,7 +20,7 @@ MILLISECONDS = [100, 250, 40]
 
 
 def _animation(format: str, mode: str = "RGB", **options: Any) -> bytes:
-    """Three frames: a square of another colour at another place in each, on transparency or on white."""
+    """Return three frames, each with a square of another colour at another place, on transparency or white."""
     frames = []
     for number, colour in enumerate(COLOURS):
         frame = Image.new("RGBA", (120, 60), (0, 0, 0, 0) if mode == "RGBA" else "#ffffff")
@@ -74,7 +74,7 @@ def test_an_animation_stays_one_with_its_times(run: Run, of: str, to: str, mode:
 @pytest.mark.parametrize(
     ("of", "loop", "shown"), [("gif", 0, 0), ("gif", 2, 3), ("gif", None, 1), ("webp", 3, 3), ("png", 1, 1)]
 )
-def test_an_animation_is_shown_as_often_as_before(run: Run, of: str, loop: int | None, shown: int) -> None:
+def test_an_animation_repeats_as_often_as_its_source(run: Run, of: str, loop: int | None, shown: int) -> None:
     data = _animation(of, loop=loop) if loop is not None else _without_loop()
     _, (gif, webp, png) = run(data, *({"format": format} for format in ("gif", "webp", "png")))
     assert (webp.info["loop"], png.info["loop"]) == (shown, shown)
@@ -86,7 +86,7 @@ def _without_loop() -> bytes:
     return saved(frames[0], "gif", save_all=True, append_images=frames[1:], duration=MILLISECONDS)
 
 
-def test_where_the_format_cannot_or_it_is_not_wanted_the_first_frame_is_taken(run: Run) -> None:
+def test_the_first_frame_is_taken_without_an_animated_output(run: Run) -> None:
     _, made = run(
         _animation("gif"),
         {"format": "jpeg"},
@@ -99,7 +99,7 @@ def test_where_the_format_cannot_or_it_is_not_wanted_the_first_frame_is_taken(ru
     assert near(made[3], (0.5, 0.5), GREEN, 20)
 
 
-def test_effects_are_done_to_every_frame(run: Run) -> None:
+def test_operations_apply_to_every_frame(run: Run) -> None:
     _, (made,) = run(
         _animation("webp"),
         {"format": "png", "rotate": 90, "border": {"width": 5, "color": "#ff00ff"}, "watermark": {"text": "©"}},
@@ -110,7 +110,7 @@ def test_effects_are_done_to_every_frame(run: Run) -> None:
     assert near(frames[2][0], (0.5, 5 / 6), BLUE, 24)
 
 
-def test_a_picture_may_be_its_own_watermark(run: Run, source: Callable[[bytes], str]) -> None:
+def test_an_image_may_be_its_own_watermark(run: Run, source: Callable[[bytes], str]) -> None:
     data = _animation("webp")
     _, (made,) = run(
         data,
@@ -126,7 +126,7 @@ def test_a_picture_may_be_its_own_watermark(run: Run, source: Callable[[bytes], 
     assert all(near(frame, (110 / 120, 57 / 60), RED, 60) for frame, _ in frames)
 
 
-def test_an_apng_with_a_picture_in_front_shows_its_frames_only(run: Run) -> None:
+def test_an_apng_with_a_separate_still_image_shows_only_its_frames(run: Run) -> None:
     frames = [Image.new("RGB", (20, 20), colour) for colour in (YELLOW, *COLOURS)]
     data = saved(frames[0], "png", save_all=True, append_images=frames[1:], default_image=True, duration=MILLISECONDS)
     result, (made, still) = run(data, {"format": "webp", "quality": 95}, {"format": "png", "animated": False})
@@ -148,10 +148,10 @@ def test_the_frames_of_an_animation_are_limited_in_number_and_in_size(run: Run) 
 
 @pytest.mark.parametrize("of", ["gif", "webp", "png", "avif"])
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_frames_that_are_too_many_to_be_held_are_made_one_by_one(
+def test_frames_too_many_for_the_memory_are_made_one_by_one(
     run: Run, monkeypatch: pytest.MonkeyPatch, of: str, mode: str
 ) -> None:
-    """The same files come out. The work is done in this process, so that its limit can be moved."""
+    """Compare the files of both ways. The work runs in this process, so that the test can change its limit."""
     outputs = [{"name": format, "format": format, "width": 60} for format in ("gif", "webp", "png", "avif")] + [
         {"name": "few", "format": "gif", "colors": 4}
     ]
@@ -177,8 +177,8 @@ def _worked(data: bytes, outputs: list[dict[str, Any]], monkeypatch: pytest.Monk
     return sorted(made, key=lambda each: each.index)
 
 
-def test_an_ordinary_animation_is_made_whatever_its_frames_sum_up_to(run: Run) -> None:
-    """125 frames of 800 × 600: 60 million pixels in all."""
+def test_an_ordinary_animation_is_made_even_if_its_frames_add_up_to_many_pixels(run: Run) -> None:
+    """Make 125 frames of 800 × 600 pixels: 60 million pixels together."""
     picture = Image.new("P", (800, 600))
     picture.putpalette([255, 0, 0, 0, 0, 255])
     frames = []
@@ -198,7 +198,7 @@ def _document() -> bytes:
     return buffer.getvalue()
 
 
-def test_each_page_of_a_document_can_be_had(run: Run) -> None:
+def test_each_page_of_a_document_can_be_taken(run: Run) -> None:
     result, made = run(
         _document(),
         *({"page": page, "width": 30, "format": "png"} for page in (3, 1, 2)),
@@ -211,7 +211,7 @@ def test_each_page_of_a_document_can_be_had(run: Run) -> None:
     )
 
 
-def test_a_page_that_is_not_there_fails_for_good(run: Run) -> None:
+def test_a_missing_page_fails_permanently(run: Run) -> None:
     with pytest.raises(PermanentError, match="page 4 does not exist; the image has 3"):
         run(_document(), {"page": 4})
     with pytest.raises(PermanentError, match="page 2 does not exist; the image has 1"):

@@ -1,4 +1,4 @@
-"""What a real browser makes of the outputs: Chromium decodes them, and tells size and colours."""
+"""The outputs in a real browser: Chromium decodes them and reports size and colours."""
 
 import base64
 import json
@@ -19,11 +19,13 @@ Promise.all(sources.map(async source => {
   const image = new Image();
   image.src = source;
   try { await image.decode(); } catch (error) { return String(error); }
-  const canvas = Object.assign(document.createElement("canvas"), {width: image.naturalWidth, height: image.naturalHeight});
+  const canvas = Object.assign(
+    document.createElement("canvas"), {width: image.naturalWidth, height: image.naturalHeight});
   const pen = canvas.getContext("2d");
   pen.drawImage(image, 0, 0);
   const at = (x, y) => [...pen.getImageData(image.naturalWidth * x, image.naturalHeight * y, 1, 1).data];
-  return [image.naturalWidth, image.naturalHeight, at(.25, .25), at(.75, .25), at(.25, .75), at(.75, .75), at(.999, .999)];
+  return [image.naturalWidth, image.naturalHeight,
+    at(.25, .25), at(.75, .25), at(.25, .75), at(.75, .75), at(.999, .999)];
 })).then(seen => { document.body.textContent = "SEEN" + JSON.stringify(seen) + "END"; });
 </script></body>"""
 
@@ -50,7 +52,7 @@ def test_a_browser_shows_every_format_in_its_size_and_colours(
                 pixel,
             )
     corners = [seen[6] for seen in shown[:5]]
-    assert min(corners[0]) > 240, "white where a JPEG has no transparency"
+    assert min(corners[0]) > 240, "a JPEG has white in place of transparency"
     assert all(corner[3] == 0 for corner in corners[1:])
 
 

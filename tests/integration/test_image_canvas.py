@@ -1,4 +1,4 @@
-"""Animations of parts on a canvas, as browsers show them; and results that say what the files hold."""
+"""Animations of parts on a canvas, as browsers show them, and results that describe the written files."""
 
 import io
 from typing import Any
@@ -15,17 +15,18 @@ RED, GREEN, BLUE = (255, 0, 0, 255), (0, 255, 0, 255), (0, 0, 255, 255)
 
 
 def _pixels(picture: Image.Image, *places: tuple[int, int]) -> list[list[Any]]:
-    """Return the pixels at these places in every frame; what cannot be seen counts as clear."""
+    """Return the pixels at these places in every frame; an invisible pixel counts as clear."""
     found = []
     for number in range(getattr(picture, "n_frames", 1)):
         picture.seek(number)
         frame = picture.convert("RGBA")
-        found.append([pixel if pixel[3] else CLEAR for pixel in (frame.getpixel(place) for place in places)])  # type: ignore[index]
+        seen: list[Any] = [frame.getpixel(place) for place in places]
+        found.append([pixel if pixel[3] else CLEAR for pixel in seen])
     return found
 
 
 @pytest.mark.parametrize("to", [{"format": "webp", "lossless": True}, {"format": "png"}, {"format": "gif"}])
-def test_what_the_first_frame_of_a_gif_leaves_free_is_transparent(run: Run, to: dict[str, Any]) -> None:
+def test_the_area_outside_the_first_frame_of_a_gif_is_transparent(run: Run, to: dict[str, Any]) -> None:
     data = gif((40, 40), [GifPart(10, 10, 20, 20, 1), GifPart(0, 0, 10, 10, 2)])
     result, (made, still) = run(data, to, {**to, "animated": False})
     assert result["source"]["has_alpha"]
@@ -33,7 +34,7 @@ def test_what_the_first_frame_of_a_gif_leaves_free_is_transparent(run: Run, to: 
     assert _pixels(still, (2, 2), (15, 15)) == [[CLEAR, RED]]
 
 
-def test_what_becomes_of_a_part_of_a_gif_is_as_the_part_says(run: Run) -> None:
+def test_each_part_of_a_gif_is_disposed_of_as_it_asks(run: Run) -> None:
     whole = GifPart(0, 0, 20, 20, 1)
     kept = [whole, GifPart(0, 0, 10, 10, 2), GifPart(10, 10, 5, 5, 3)]
     cleared = [whole, GifPart(0, 0, 10, 10, 2, dispose=2), GifPart(10, 10, 5, 5, 3)]
@@ -44,7 +45,7 @@ def test_what_becomes_of_a_part_of_a_gif_is_as_the_part_says(run: Run) -> None:
         assert _pixels(made, *places) == [[RED, RED, RED], [GREEN, RED, RED], [corner, BLUE, RED]]
 
 
-def test_a_hole_in_a_part_shows_what_was_there(run: Run) -> None:
+def test_a_hole_in_a_part_shows_the_frame_below(run: Run) -> None:
     parts = [GifPart(0, 0, 20, 20, 1), GifPart(5, 5, 10, 10, 2, transparent=2), GifPart(5, 5, 10, 10, 3)]
     result, (made,) = run(gif((20, 20), parts, loop=3), {"format": "png"})
     assert not result["source"]["has_alpha"]
@@ -71,7 +72,7 @@ def test_an_apng_is_composed_of_its_parts(run: Run) -> None:
     assert _pixels(made, *places) == [[RED, RED], [GREEN, RED], [CLEAR, BLUE], [CLEAR, RED]]
 
 
-def test_an_apng_begins_on_an_empty_canvas_whatever_stands_before_it(run: Run) -> None:
+def test_an_apng_begins_on_an_empty_canvas_even_with_a_still_image_before_it(run: Run) -> None:
     parts = [ApngPart(5, 5, 5, 5, bytes(GREEN)), ApngPart(0, 0, 5, 5, bytes(BLUE), over=True)]
     data = apng((20, 20), 6, parts, still=bytes(RED))
     result, (made, still) = run(data, {"format": "webp", "lossless": True}, {"format": "png", "page": 1})
@@ -80,7 +81,7 @@ def test_an_apng_begins_on_an_empty_canvas_whatever_stands_before_it(run: Run) -
     assert _pixels(still, (2, 2)) == [[RED]]
 
 
-def test_an_apng_whose_animation_is_broken_is_a_still_picture(run: Run) -> None:
+def test_an_apng_with_a_broken_animation_is_a_still_image(run: Run) -> None:
     data = apng((20, 20), 2, [ApngPart(0, 0, 20, 20, bytes(RED[:3])), ApngPart(15, 15, 10, 10, bytes(BLUE[:3]))])
     result, (made,) = run(data, {"format": "png"})
     assert result["source"]["frames"] == 1
@@ -96,7 +97,7 @@ def _webp_without_its_flag() -> bytes:
     return bytes(data)
 
 
-def test_an_animated_webp_that_does_not_say_that_it_has_alpha_keeps_it(run: Run) -> None:
+def test_an_animated_webp_without_its_alpha_flag_keeps_its_alpha(run: Run) -> None:
     data = _webp_without_its_flag()
     assert Image.open(io.BytesIO(data)).mode == "RGB"
     result, made = run(data, {"format": "png"}, {"format": "webp", "lossless": True}, {"format": "gif"})
@@ -106,8 +107,8 @@ def test_an_animated_webp_that_does_not_say_that_it_has_alpha_keeps_it(run: Run)
     assert all(output["duration_seconds"] == pytest.approx(0.14) for output in result["outputs"])
 
 
-def test_facts_of_an_animation_are_those_of_the_file(run: Run) -> None:
-    """Writers merge frames that are equal."""
+def test_the_facts_of_an_animation_describe_the_written_file(run: Run) -> None:
+    """Compare with the files, because writers merge equal frames."""
     equal = [GifPart(0, 0, 20, 20, 1, hundredths=50)] * 4
     formats = ("webp", "png", "gif", "avif")
     result, made = run(gif((20, 20), equal), *({"format": format} for format in formats))
@@ -122,7 +123,7 @@ def test_facts_of_an_animation_are_those_of_the_file(run: Run) -> None:
     assert [seconds for _, seconds in told] == [pytest.approx(2.1)] * 4
 
 
-def test_a_part_that_is_larger_than_the_canvas_counts_by_itself(run: Run) -> None:
+def test_a_part_larger_than_the_canvas_counts_separately_against_the_limit(run: Run) -> None:
     data = gif((8, 8), [GifPart(0, 0, 8, 8, 1), GifPart(0, 0, 40, 40, 2)])
     _, (made,) = run(data, {"format": "png"}, max_pixels=1600)
     assert _pixels(made, (7, 7)) == [[RED], [GREEN]]

@@ -1,4 +1,4 @@
-"""Colours as the file says them: by code points, by profiles whatever their names, and by bare numbers."""
+"""Colours of a file: by code points, by profiles under any name, and by plain numbers."""
 
 import io
 import struct
@@ -38,7 +38,7 @@ def test_colours_by_code_points_become_srgb(run: Run, name: str) -> None:
 
 
 def test_hdr_is_tone_mapped(run: Run) -> None:
-    """Reference white, 203 nits, is shown light and without a tint; what is brighter, lighter still."""
+    """Check that reference white, 203 nits, is light and without a tint; brighter areas are lighter still."""
     _, (made,) = run((PICTURES / "pq.avif").read_bytes(), PNG)
     red, green, blue = made.getpixel((30, 30))  # type: ignore[misc]
     assert 210 <= min(red, green, blue) <= max(red, green, blue) <= 245
@@ -46,9 +46,10 @@ def test_hdr_is_tone_mapped(run: Run) -> None:
 
 
 @pytest.mark.parametrize("transfer", [16, 18])
-def test_hdr_is_lighter_where_it_is_brighter_up_to_white(transfer: int) -> None:
+def test_tone_mapped_hdr_keeps_the_order_of_brightness_up_to_white(transfer: int) -> None:
     steps = Image.frombytes("L", (256, 1), bytes(range(256)))
-    levels = [level for level, _, _ in hdr.tone_mapped(steps, (9, transfer, 0, 1)).get_flattened_data()]  # type: ignore[misc]
+    pixels: Any = hdr.tone_mapped(steps, (9, transfer, 0, 1)).get_flattened_data()
+    levels = [level for level, _, _ in pixels]
     assert levels == sorted(levels)
     assert levels[0] == 0
     assert levels[-1] == 255
@@ -77,14 +78,14 @@ def test_a_profile_of_code_points_keeps_black_and_white(primaries: int, transfer
     ]
 
 
-def test_code_points_of_a_png_go_before_its_profile(run: Run) -> None:
+def test_code_points_of_a_png_win_over_its_profile(run: Run) -> None:
     body = _row(RED_IN_P3)
     for chunks in ([P3_IN_PNG], [P3_IN_PNG, chunk(b"iCCP", b"x\0\0" + zlib.compress(profile("sRGB")))]):
         _, (made,) = run(png((40, 30), 8, 2, body, *chunks), PNG)
         assert near(made, (0.5, 0.5), "#ff0000", 2)
 
 
-def test_the_gamma_of_a_png_is_applied_where_it_is_not_that_of_srgb(run: Run) -> None:
+def test_a_png_gamma_other_than_that_of_srgb_is_applied(run: Run) -> None:
     def shown(*chunks: bytes) -> Any:
         _, (made,) = run(png((40, 30), 8, 2, _row((128, 128, 128)), *chunks), PNG)
         return made.getpixel((5, 5))
@@ -98,7 +99,7 @@ def test_the_gamma_of_a_png_is_applied_where_it_is_not_that_of_srgb(run: Run) ->
 
 
 def _named_srgb() -> bytes:
-    """A profile called sRGB, whose red is what others call green, and the other way round."""
+    """Return a profile called sRGB that has red and green exchanged."""
     data = bytearray(profile("sRGB"))
     entries = {bytes(data[at : at + 4]): at for at in range(132, 132 + 12 * int.from_bytes(data[128:132], "big"), 12)}
     red, green = entries[b"rXYZ"], entries[b"gXYZ"]
@@ -106,7 +107,7 @@ def _named_srgb() -> bytes:
     return bytes(data)
 
 
-def test_a_profile_is_read_and_not_believed_by_its_name(run: Run) -> None:
+def test_a_profile_is_applied_by_its_content_and_not_its_name(run: Run) -> None:
     assert ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(_named_srgb()))).startswith("sRGB")
     _, (made,) = run(saved(Image.new("RGB", (20, 20), "#ff0000"), "png", icc_profile=_named_srgb()), PNG)
     assert near(made, (0.5, 0.5), "#00ff00")
@@ -117,7 +118,7 @@ def test_a_true_profile_of_srgb_changes_nothing(run: Run) -> None:
     assert difference(made, quarters()) == 0
 
 
-def test_grey_with_a_profile_of_colours_is_converted_by_it(run: Run, attempt: Attempt) -> None:
+def test_grey_with_a_colour_profile_is_converted(run: Run, attempt: Attempt) -> None:
     linear = cicp.profile((1, 8, 0, 1))
     _, (made,) = run(saved(Image.new("L", (20, 20), 128), "png", icc_profile=linear), PNG)
     assert made.getpixel((5, 5)) == pytest.approx(188, abs=2)
@@ -125,14 +126,14 @@ def test_grey_with_a_profile_of_colours_is_converted_by_it(run: Run, attempt: At
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_a_profile_of_another_sort_is_ignored_and_told(run: Run, attempt: Attempt, mode: str) -> None:
+def test_a_profile_of_another_sort_is_ignored_and_reported(run: Run, attempt: Attempt, mode: str) -> None:
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     _, (made,) = run(saved(Image.new(mode, (20, 20), "#808080"), "png", icc_profile=lab), PNG)
     assert near(made, (0.5, 0.5), "#808080")
     assert [level for level, message in attempt.reports.logs if "profile" in message] == ["warning"]
 
 
-def test_what_lies_beside_the_clean_aperture_is_not_shown(run: Run) -> None:
+def test_the_area_outside_the_clean_aperture_is_not_shown(run: Run) -> None:
     result, (made,) = run((PICTURES / "aperture.avif").read_bytes(), PNG)
     assert (result["source"]["width"], result["source"]["height"]) == made.size == (30, 40)
     assert all(near(made, at, "#00ff00", 30) for at in ((0.02, 0.02), (0.98, 0.98), (0.5, 0.5)))
@@ -159,7 +160,7 @@ def test_the_first_frame_of_an_animated_jpeg_xl_is_shown(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["p3_turned.heic", "p3.jxl", "animated.jxl", "p3.avif", "aperture.avif"])
-def test_garbage_in_seldom_formats_is_refused_in_words(run: Run, name: str) -> None:
+def test_garbage_in_rare_formats_is_refused_with_a_message(run: Run, name: str) -> None:
     whole = (PICTURES / name).read_bytes()
     for at in range(12, len(whole), max(1, len(whole) // 25)):
         for data in (whole[:at], whole[:at] + bytes((whole[at] ^ 0x5A,)) + whole[at + 1 :]):

@@ -1,4 +1,4 @@
-"""Crops are cut out of the source exactly, before anything is scaled: no colour of their surroundings shows in them."""
+"""Crops are cut out of the source exactly, before scaling: no surrounding colour shows in them."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ LIME = (0, 255, 0)
 
 
 def _inside_red(format: str, orientation: int = 1, **options: Any) -> bytes:
-    """A lime box at odd places, and red around it."""
+    """Return a lime box at odd coordinates with red around it."""
     picture = Image.new("RGB", (400, 200), "red")
     picture.paste(LIME, (105, 50, 206, 149))
     undo = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]
@@ -27,7 +27,7 @@ def _colours(picture: Image.Image) -> set[Any]:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_scaled_crop_holds_nothing_from_beside_it(run: Run, orientation: int) -> None:
+def test_a_scaled_crop_contains_nothing_from_outside(run: Run, orientation: int) -> None:
     smaller, larger = (
         {"width": 10, "crop": CROP, "format": "png"},
         {"width": 300, "enlarge": True, "crop": CROP, "format": "png"},
@@ -46,7 +46,7 @@ def test_a_jpeg_is_not_decoded_smaller_before_it_is_cropped(run: Run) -> None:
 
 
 def test_a_smart_crop_is_cut_out_before_it_is_scaled(run: Run) -> None:
-    """All that there is to see is on the right: the crop must lie in there, and show nothing from beside it."""
+    """Put every detail on the right: the crop must lie there and show nothing from outside."""
     picture = Image.new("RGB", (400, 200), "red")
     for at in range(200, 400, 8):
         picture.paste(LIME if at % 16 else (0, 0, 255), (at, 0, at + 8, 200))

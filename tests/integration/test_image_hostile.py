@@ -1,4 +1,4 @@
-"""Pictures that are meant to do harm: whatever they do to the process that decodes them, the worker lives, says why in plain words, and does the next task."""
+"""Hostile images: the process that decodes them may die, but the worker lives, reports why, and does the next task."""
 
 import os
 import random
@@ -32,7 +32,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _bomb(width: int, height: int) -> bytes:
-    """A PNG's header that promises much, and no pixel behind it."""
+    """Return a PNG header that announces this size, without a pixel behind it."""
     return (
         b"\x89PNG\r\n\x1a\n"
         + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
@@ -68,14 +68,14 @@ def _bomb(width: int, height: int) -> bytes:
         (_bomb(0, 0), "PNG image"),
     ],
 )
-def test_what_is_no_whole_image_fails_for_good_in_plain_words(run: Run, data: bytes, reason: str) -> None:
+def test_a_file_that_is_no_complete_image_fails_permanently_with_a_message(run: Run, data: bytes, reason: str) -> None:
     with pytest.raises(PermanentError, match=reason) as caught:
         run(data)
     assert "/" not in str(caught.value).replace("plain text", "")
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in DATA.iterdir() if path.suffix != ".md"))
-def test_files_that_once_crashed_or_stalled_decoders_fail_or_become_pictures(run: Run, name: str) -> None:
+def test_files_that_once_crashed_or_stalled_decoders_fail_or_are_decoded(run: Run, name: str) -> None:
     pids = set(processor().kept_pids())
     with suppress(PermanentError):
         run((DATA / name).read_bytes(), {"width": 50}, {"format": "tiff", "keep_metadata": True, "keep_profile": True})
@@ -83,7 +83,7 @@ def test_files_that_once_crashed_or_stalled_decoders_fail_or_become_pictures(run
     assert set(processor().kept_pids()) == pids or not pids
 
 
-def test_garbage_behind_a_good_beginning_never_raises_anything_else(run: Run) -> None:
+def test_garbage_behind_a_valid_beginning_raises_no_other_error(run: Run) -> None:
     dice = random.Random(7)
     for format in ("jpeg", "png", "webp", "gif", "tiff", "avif", "bmp", "ico"):
         whole = saved(quarters((64, 32)), format)
@@ -122,16 +122,16 @@ def test_a_missing_source_is_refused(attempt: Attempt, source: Callable[[bytes],
         processor().run(payload, attempt.context())
 
 
-# --- what the process may take, and what its death does
+# --- limits of the process, and its death
 
 
 @pytest.fixture(scope="module")
 def noise() -> bytes:
-    """A PNG that takes a second to write as an AVIF."""
+    """Return a PNG that takes a second to write as AVIF."""
     return saved(Image.frombytes("RGB", (1500, 1000), random.Random(3).randbytes(4_500_000)), "png", compress_level=0)
 
 
-def test_a_picture_that_needs_too_much_memory_fails_for_good_and_the_process_lives(run: Run) -> None:
+def test_an_image_that_needs_too_much_memory_fails_permanently_and_the_process_lives(run: Run) -> None:
     large = saved(Image.new("RGB", (7000, 7000)), "png")
     settings = {"max_memory_bytes": 256 << 20}
     with pytest.raises(
@@ -141,7 +141,7 @@ def test_a_picture_that_needs_too_much_memory_fails_for_good_and_the_process_liv
     run(JPEG, {"width": 50}, **settings)
 
 
-def test_a_picture_that_takes_too_long_fails_for_good(run: Run, noise: bytes) -> None:
+def test_an_image_that_takes_too_long_fails_permanently(run: Run, noise: bytes) -> None:
     settings = {"max_cpu_seconds": 1}
     run(JPEG, {"width": 50}, **settings)
     (pid,) = processor(**settings).kept_pids()
@@ -164,12 +164,13 @@ def test_a_picture_that_takes_too_long_fails_for_good(run: Run, noise: bytes) ->
         (
             signal.SIGKILL,
             TransientError,
-            r"the process that decoded the image was killed from outside \(SIGKILL\), most likely because the machine ran out of memory",
+            r"the process that decoded the image was killed from outside \(SIGKILL\), "
+            r"most likely because the machine ran out of memory",
         ),
         (signal.SIGTERM, TransientError, r"the process that decoded the image was killed from outside \(SIGTERM\)"),
     ],
 )
-def test_the_death_of_the_process_ends_its_attempt_and_is_for_good_where_the_picture_is_to_blame(
+def test_the_death_of_the_process_ends_its_attempt_and_is_permanent_if_the_image_caused_it(
     attempt: Attempt, source: Callable[[bytes], str], noise: bytes, number: int, wanted: type[DtqsError], reason: str
 ) -> None:
     image, context = ImageProcessor(ImageSettings()), attempt.context()
@@ -187,9 +188,7 @@ def test_the_death_of_the_process_ends_its_attempt_and_is_for_good_where_the_pic
     assert list(image.kept_pids()) != [pid]
 
 
-def test_a_process_that_dies_between_two_tasks_is_replaced_unnoticed(
-    attempt: Attempt, source: Callable[[bytes], str]
-) -> None:
+def test_a_process_that_dies_between_two_tasks_is_replaced(attempt: Attempt, source: Callable[[bytes], str]) -> None:
     image = ImageProcessor(ImageSettings())
     payload = ImagePayload.model_validate({"source": source(JPEG)})
     image.run(payload, attempt.context())
@@ -223,7 +222,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_the_process_has_nothing_of_its_workers(
+def test_the_process_inherits_nothing_from_its_worker(
     attempt: Attempt, source: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DTQS_POSTGRESQL_DSN", "postgresql://u:sesame@h/d")
@@ -240,7 +239,7 @@ def test_the_process_has_nothing_of_its_workers(
     assert os.getpgid(pid) == pid
 
 
-def test_what_is_seldom_needed_takes_no_memory_of_other_tasks(attempt: Attempt, source: Callable[[bytes], str]) -> None:
+def test_rarely_used_libraries_take_no_memory_in_other_tasks(attempt: Attempt, source: Callable[[bytes], str]) -> None:
     image = ImageProcessor(ImageSettings())
     seldom = ("numpy", "pi_heif", "pylibjxl")
     for data, mapped in ((JPEG, set()), ((DATA.parent / "pictures" / "p3.jxl").read_bytes(), {"numpy", "pylibjxl"})):

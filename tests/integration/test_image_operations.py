@@ -1,4 +1,4 @@
-"""Every operation on a picture, measured on what comes out: size, place and colour."""
+"""Every operation on an image, measured at its output: size, place and colour."""
 
 import io
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def _spread(picture: Image.Image) -> float:
         ({"width": 100, "height": 100, "gravity": "right"}, (100, 100), [GREEN, GREEN, YELLOW, YELLOW]),
     ],
 )
-def test_a_crop_keeps_its_part_and_is_resized_after_that(
+def test_a_crop_keeps_its_part_and_is_resized_afterwards(
     run: Run, crop: dict[str, Any], size: tuple[int, int], colours: list[str]
 ) -> None:
     _, (whole, small) = run(
@@ -73,7 +73,7 @@ def test_a_crop_keeps_its_part_and_is_resized_after_that(
         assert all(near(picture, place, colour) for place, colour in zip(PLACES, colours, strict=True))
 
 
-def test_a_crop_beside_the_picture_fails_for_good(run: Run) -> None:
+def test_a_crop_outside_the_image_fails_permanently(run: Run) -> None:
     with pytest.raises(
         PermanentError, match="output o0: the crop begins at 400, 0, outside the image of 400 × 200 pixels"
     ):
@@ -84,14 +84,14 @@ def test_a_crop_beside_the_picture_fails_for_good(run: Run) -> None:
     ("gravity", "colours"),
     [("left", [RED, RED, BLUE, BLUE]), ("right", [GREEN, GREEN, YELLOW, YELLOW]), ("top", QUARTERS)],
 )
-def test_cover_keeps_the_side_that_is_asked_for(run: Run, gravity: str, colours: list[str]) -> None:
+def test_cover_keeps_the_requested_side(run: Run, gravity: str, colours: list[str]) -> None:
     picture = _one(run, saved(quarters(), "png"), width=100, height=100, fit="cover", gravity=gravity)
     assert picture.size == (100, 100)
     assert all(near(picture, place, colour) for place, colour in zip(PLACES, colours, strict=True))
 
 
 @pytest.mark.parametrize("at", [20, 300, 560])
-def test_smart_keeps_what_there_is_to_see(run: Run, at: int) -> None:
+def test_smart_gravity_keeps_the_detailed_area(run: Run, at: int) -> None:
     picture = Image.new("RGB", (640, 200), "#406080")
     picture.paste(Image.open(MEDIA / "chelsea.png").resize((60, 60)), (at, 70))
     for asked in (
@@ -104,7 +104,7 @@ def test_smart_keeps_what_there_is_to_see(run: Run, at: int) -> None:
         assert _spread(centre) > 10
 
 
-def test_pad_fills_the_box_with_a_colour_with_the_picture_itself_or_with_nothing(run: Run) -> None:
+def test_pad_fills_the_box_with_a_colour_the_blurred_image_or_transparency(run: Run) -> None:
     _, made = run(
         saved(quarters(), "png"),
         *(
@@ -136,7 +136,9 @@ def test_pad_fills_the_box_with_a_colour_with_the_picture_itself_or_with_nothing
         ({"rotate": 90, "flip": "horizontal"}, (200, 400), [RED, BLUE, GREEN, YELLOW]),
     ],
 )
-def test_turns_and_flips(run: Run, asked: dict[str, Any], size: tuple[int, int], colours: list[str]) -> None:
+def test_turns_and_flips_move_the_quarters(
+    run: Run, asked: dict[str, Any], size: tuple[int, int], colours: list[str]
+) -> None:
     picture = _one(run, saved(quarters(), "png"), **asked)
     assert picture.size == size
     assert all(near(picture, place, colour) for place, colour in zip(PLACES, colours, strict=True))
@@ -152,10 +154,10 @@ def test_a_turn_by_any_angle_enlarges_the_canvas_and_fills_the_corners(run: Run)
     assert abs(holed.width - 424) <= 2
     assert _alpha(holed, (0, 0)) == 0
     assert near(filled, (0.01, 0.01), "#000080")
-    assert near(filled, (0.5, 0.25), RED)  # what was left above is now above
+    assert near(filled, (0.5, 0.25), RED)  # the part left above the centre is now above it
 
 
-def test_blur_and_sharpen(run: Run) -> None:
+def test_blur_smooths_and_sharpen_strengthens_edges(run: Run) -> None:
     _, (plain, soft, sharp) = run(CAT, *({"format": "png", **more} for more in ({}, {"blur": 4}, {"sharpen": 2})))
 
     def edges(picture: Image.Image) -> float:
@@ -166,7 +168,7 @@ def test_blur_and_sharpen(run: Run) -> None:
     assert all(abs(a - b) < 3 for a, b in zip(ImageStat.Stat(soft).mean, ImageStat.Stat(plain).mean, strict=True))
 
 
-def test_a_blur_lets_no_hidden_colour_out(run: Run) -> None:
+def test_a_blur_reveals_no_hidden_colour(run: Run) -> None:
     picture = Image.new("RGBA", (100, 100), (0, 255, 0, 0))
     picture.paste((255, 0, 0, 255), (0, 0, 50, 100))
     red, green, _, alpha = _one(run, saved(picture, "png"), blur=5).getpixel((49, 50))  # type: ignore[misc]
@@ -174,7 +176,7 @@ def test_a_blur_lets_no_hidden_colour_out(run: Run) -> None:
     assert green < 10 < red
 
 
-def test_tones(run: Run) -> None:
+def test_tones_change_as_requested(run: Run) -> None:
     asked: tuple[dict[str, Any], ...] = (
         {},
         {"grayscale": True},
@@ -219,9 +221,7 @@ def test_corners_are_round_and_a_border_follows_them(run: Run) -> None:
     assert _alpha(circle, (0.1, 0.1)) == 0
 
 
-def test_a_watermark_picture_lies_where_it_should_as_strong_as_it_should(
-    run: Run, source: Callable[[bytes], str]
-) -> None:
+def test_a_watermark_image_has_the_requested_place_and_strength(run: Run, source: Callable[[bytes], str]) -> None:
     mark = source(saved(Image.new("RGBA", (40, 20), "#ffffff"), "png")).replace("source.jpg", "mark.png")
     picture = saved(Image.new("RGB", (200, 100), "#000000"), "png")
     source(saved(Image.new("RGB", (40, 20), "#ffffff"), "png"))
@@ -241,7 +241,7 @@ def test_a_watermark_picture_lies_where_it_should_as_strong_as_it_should(
     assert ImageStat.Stat(tiled.convert("L")).mean[0] == pytest.approx(255 * 40 * 20 * 4 * 3.5 / (200 * 100), rel=0.15)
 
 
-def test_a_watermark_text_is_as_wide_as_asked_and_inside(run: Run) -> None:
+def test_a_watermark_text_has_the_requested_width_and_is_inside(run: Run) -> None:
     picture = saved(Image.new("RGB", (400, 200), "#000000"), "png")
     _, (made, tall) = run(
         picture,
@@ -260,7 +260,7 @@ def test_a_watermark_text_is_as_wide_as_asked_and_inside(run: Run) -> None:
     assert tall.getbbox()
 
 
-def test_a_watermark_that_is_no_picture_fails_for_good(run: Run, source: Callable[[bytes], str]) -> None:
+def test_a_watermark_that_is_no_image_fails_permanently(run: Run, source: Callable[[bytes], str]) -> None:
     uri = source(b"%PDF-1.7\n")
     with pytest.raises(PermanentError, match="the file is a PDF"):
         run(b"%PDF-1.7\n", {"watermark": {"source": uri}})
@@ -276,7 +276,7 @@ def test_the_quality_is_lowered_until_the_file_fits(run: Run, format: str) -> No
     assert difference(made[0], made[1]) < 12
 
 
-def test_what_cannot_fit_fails_for_good(run: Run) -> None:
+def test_an_output_that_cannot_fit_fails_permanently(run: Run) -> None:
     with pytest.raises(
         PermanentError, match=r"output o0 has \d+ bytes even with the lowest quality; allowed are 500 \(max_bytes\)"
     ):
@@ -285,7 +285,7 @@ def test_what_cannot_fit_fails_for_good(run: Run) -> None:
         run(CAT, {"format": "png", "max_bytes": 500})
 
 
-def test_a_palette_has_as_many_colours_as_asked(run: Run) -> None:
+def test_a_palette_has_the_requested_number_of_colours(run: Run) -> None:
     result, made = run(CAT, {"format": "png"}, {"format": "png", "colors": 16}, {"format": "gif", "colors": 8})
     assert [picture.mode for picture in made[1:]] == ["P", "P"]
     assert len(made[1].convert("RGB").getcolors() or ()) <= 16
@@ -294,7 +294,7 @@ def test_a_palette_has_as_many_colours_as_asked(run: Run) -> None:
     assert difference(made[0], made[1]) < 25
 
 
-def test_jpegs_are_progressive_and_subsampled_as_asked(run: Run) -> None:
+def test_jpegs_are_progressive_and_subsampled_as_requested(run: Run) -> None:
     asked: tuple[dict[str, Any], ...] = ({}, {"progressive": False}, {"subsampling": "4:4:4"})
     _, made = run(CAT, *({"format": "jpeg", **more} for more in asked))
     assert ["progressive" in picture.info for picture in made] == [True, False, True]
@@ -307,8 +307,8 @@ def test_a_lossless_webp_loses_nothing(run: Run) -> None:
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif", "tiff"])
-def test_a_profile_is_kept_with_its_colours_when_asked(run: Run, format: str) -> None:
-    data = (MEDIA / "rocket.jpg").read_bytes()  # in Adobe RGB
+def test_a_profile_is_kept_with_its_colours_on_request(run: Run, format: str) -> None:
+    data = (MEDIA / "rocket.jpg").read_bytes()  # its pixels are in Adobe RGB
     stored = Image.open(io.BytesIO(data))
     _, (kept, converted) = run(data, {"format": format, "keep_profile": True}, {"format": format})
     assert kept.info["icc_profile"] == stored.info["icc_profile"]
@@ -318,7 +318,7 @@ def test_a_profile_is_kept_with_its_colours_when_asked(run: Run, format: str) ->
     assert "icc_profile" not in converted.info
 
 
-def test_inks_are_kept_where_the_format_can(run: Run) -> None:
+def test_cmyk_is_kept_if_the_format_has_it(run: Run) -> None:
     said_to_be_of_inks = profile("sRGB")[:16] + b"CMYK" + profile("sRGB")[20:]
     data = saved(Image.new("CMYK", (40, 40), (0, 255, 255, 0)), "tiff", icc_profile=said_to_be_of_inks)
     asked: tuple[dict[str, Any], ...] = (
@@ -339,7 +339,7 @@ def test_grey_by_a_grey_profile_stays_grey(run: Run) -> None:
     assert near(made, (0.5, 0.5), "#646464")
 
 
-def test_the_summary_is_of_what_can_be_seen(run: Run) -> None:
+def test_the_summary_describes_the_visible_pixels(run: Run) -> None:
     result, _ = run(saved(with_hole(), "png"), {"width": 20})
     assert result["dominant_color"] == "#ff0000"
     assert len(result["blurhash"]) == 28
@@ -378,7 +378,7 @@ MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"]
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(mode=st.sampled_from(MODES), size=st.tuples(st.integers(1, 90), st.integers(1, 90)), output=ORDINARY)
-def test_whatever_is_asked_of_whatever_picture_is_made(
+def test_every_combination_of_operations_works_on_every_image(
     attempt: Attempt, source: Callable[[bytes], str], mode: str, size: tuple[int, int], output: dict[str, Any]
 ) -> None:
     picture = Image.new("L", size, 90).convert(mode) if mode not in ("I;16", "F") else Image.new(mode, size, 90)
@@ -394,7 +394,7 @@ def test_whatever_is_asked_of_whatever_picture_is_made(
         assert made.width <= output["width"]
 
 
-def test_an_embedded_grey_profile_of_inks_is_no_reason_to_fail(run: Run) -> None:
+def test_a_grey_profile_in_a_cmyk_image_does_not_fail_it(run: Run) -> None:
     odd = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     made = _one(run, saved(Image.new("RGB", (20, 20), RED), "png", icc_profile=odd), keep_profile=True)
     assert near(made, (0.5, 0.5), RED)

@@ -31,20 +31,20 @@ PNG = {"format": "png"}
         chunk(b"prVt", b"anything", wrong=5),
     ],
 )
-def test_a_broken_ancillary_chunk_costs_no_picture(run: Run, broken: bytes) -> None:
+def test_a_broken_ancillary_chunk_does_not_fail_the_image(run: Run, broken: bytes) -> None:
     result, (made,) = run(png((60, 40), 8, 2, RED_ROW, broken), PNG)
     assert near(made, (0.5, 0.5), "#ff0000")
     assert not result["source"]["has_alpha"]
 
 
-def test_a_broken_chunk_behind_the_pixels_costs_no_picture(run: Run) -> None:
+def test_a_broken_chunk_behind_the_pixels_does_not_fail_the_image(run: Run) -> None:
     whole = png((60, 40), 8, 2, RED_ROW)[: -len(chunk(b"IEND", b""))]
     for end in (chunk(b"tEXt", b"x", wrong=1) + chunk(b"IEND", b""), chunk(b"tEXt", b"Comment\0hello")[:11], b""):
         _, (made,) = run(whole + end, PNG)
         assert near(made, (0.5, 0.5), "#ff0000")
 
 
-def test_a_broken_critical_chunk_makes_a_broken_picture(run: Run) -> None:
+def test_a_broken_critical_chunk_breaks_the_image(run: Run) -> None:
     packed, end = pixels(RED_ROW, 40), chunk(b"IEND", b"")
     size = struct.pack(">IIBBBBB", 60, 40, 8, 2, 0, 0, 0)
     for body in (
@@ -56,7 +56,7 @@ def test_a_broken_critical_chunk_makes_a_broken_picture(run: Run) -> None:
             run(PNG_MAGIC + body, PNG)
 
 
-def test_a_profile_longer_than_the_reader_takes_is_used(run: Run) -> None:
+def test_a_profile_longer_than_the_readers_limit_is_used(run: Run) -> None:
     long = profile("sRGB")
     data = png((60, 40), 8, 2, RED_ROW, chunk(b"iCCP", b"x\0\0" + zlib.compress(long + bytes((2 << 20) - len(long)))))
     result, (made,) = run(data, PNG)
@@ -65,7 +65,7 @@ def test_a_profile_longer_than_the_reader_takes_is_used(run: Run) -> None:
 
 
 def _half(*values: int, depth: int) -> bytes:
-    """A row of 64 samples: the first half one value, the second half the other."""
+    """Return a row of 64 samples: the first half has one value, the second half the other."""
     bits = "".join(format(value, f"0{depth}b") * 32 for value in values)
     return int(bits, 2).to_bytes(len(bits) // 8, "big")
 
@@ -79,7 +79,7 @@ def test_a_transparent_grey_is_found_at_every_depth(run: Run, depth: int) -> Non
     assert [made.convert("RGBA").getpixel((x, 5))[3] for x in (5, 50)] == [0, 255]  # type: ignore[index]
 
 
-def test_a_transparent_colour_of_16_bits_is_compared_in_all_of_them(run: Run) -> None:
+def test_a_transparent_colour_of_16_bits_is_compared_in_all_bits(run: Run) -> None:
     hidden, near_it = (0x1234, 0x5678, 0x9ABC), (0x1234, 0x5678, 0x9ABD)
     row = struct.pack(">HHH", *hidden) * 32 + struct.pack(">HHH", *near_it) * 32
     _, (made,) = run(png((64, 32), 16, 2, row, chunk(b"tRNS", struct.pack(">HHH", *hidden))), PNG)

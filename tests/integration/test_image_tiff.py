@@ -1,4 +1,4 @@
-"""TIFFs whose numbers Pillow does not read, or reads as something else."""
+"""TIFFs with number formats that Pillow does not read, or misreads."""
 
 import dataclasses
 import math
@@ -39,7 +39,7 @@ def _colour(x: int, y: int) -> tuple[int, int, int]:
         Numbers(32, format=3, photometric=0),
     ],
 )
-def test_grey_of_any_numbers_is_the_grey_that_it_means(run: Run, how: Numbers, order: str) -> None:
+def test_grey_in_any_number_format_keeps_its_value(run: Run, how: Numbers, order: str) -> None:
     top = 1.0 if how.format == 3 else 2**how.bits - 1
     data = tiff(
         dataclasses.replace(how, order=order),
@@ -66,7 +66,7 @@ def test_grey_of_any_numbers_is_the_grey_that_it_means(run: Run, how: Numbers, o
         Numbers(8, photometric=2, planar=True, deflated=True, predictor=2),
     ],
 )
-def test_colours_of_any_numbers_are_the_colours_that_they_mean(run: Run, how: Numbers, order: str) -> None:
+def test_colours_in_any_number_format_keep_their_values(run: Run, how: Numbers, order: str) -> None:
     top = 1.0 if how.format == 3 else 2**how.bits - 1
 
     def pixel(x: int, y: int) -> tuple[float, ...]:
@@ -79,7 +79,7 @@ def test_colours_of_any_numbers_are_the_colours_that_they_mean(run: Run, how: Nu
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_inks_with_alpha_become_colours_with_alpha(run: Run, bits: int) -> None:
+def test_cmyk_with_alpha_becomes_rgb_with_alpha(run: Run, bits: int) -> None:
     top = 2**bits - 1
     how = Numbers(bits, photometric=5, extra=(2,))
     data = tiff(how, SIZE, lambda x, y: (0, top, top, 0, top if x < 20 else 0))
@@ -89,13 +89,13 @@ def test_inks_with_alpha_become_colours_with_alpha(run: Run, bits: int) -> None:
     assert made.getpixel((30, 5))[3] == 0  # type: ignore[index]
 
 
-def test_colours_that_are_weighted_by_their_alpha_are_divided_by_it(run: Run) -> None:
+def test_premultiplied_colours_are_divided_by_their_alpha(run: Run) -> None:
     data = tiff(Numbers(32, format=3, photometric=2, extra=(1,)), SIZE, lambda x, y: (0.5, 0.25, 0, 0.5))
     _, (made,) = run(data, PNG)
     assert made.getpixel((5, 5)) == pytest.approx((255, 128, 0, 128), abs=2)
 
 
-def test_floats_beyond_white_are_scaled_and_those_that_are_none_do_no_harm(run: Run) -> None:
+def test_floats_beyond_white_are_scaled_and_invalid_ones_do_no_harm(run: Run) -> None:
     _, (made,) = run(tiff(Numbers(32, format=3), SIZE, lambda x, y: (math.nan if y == 3 else 28.0 * x,)), PNG)
     assert [made.getpixel((x, 0)) for x in (0, 17, 34)] == pytest.approx([0, 127, 255], abs=1)
     assert made.getpixel((10, 3)) == 0
@@ -108,7 +108,7 @@ def test_colours_in_lab_are_converted(run: Run) -> None:
     assert wide.getpixel((5, 5)) == pytest.approx(made.getpixel((5, 5)), abs=1)
 
 
-def test_the_limit_on_pixels_counts_pixels_and_not_their_bytes(run: Run) -> None:
+def test_the_limit_on_pixels_counts_pixels_and_not_bytes(run: Run) -> None:
     data = tiff(Numbers(64, format=3, photometric=2, deflated=True), SIZE, lambda x, y: (0.5, 0.25, 0))
     _, (made,) = run(data, PNG, max_pixels=SIZE[0] * SIZE[1])
     assert made.size == SIZE

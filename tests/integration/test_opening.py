@@ -1,4 +1,4 @@
-"""How a stream begins beside what happens to its tasks in the same moment."""
+"""The opening of a stream while its tasks end at the same moment."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from tests.support.fix_store import World
 
 
 class ReadsBeforeTheEnd(Reads):
-    """Lets a task end between the first read of its record and that of its log."""
+    """Let a task end between the read of its record and the read of its log."""
 
     def __init__(self, world: World, task_id: str) -> None:
         super().__init__(world.store.database)
@@ -31,7 +31,7 @@ class ReadsBeforeTheEnd(Reads):
 
 
 def opened(reads: Reads, task_ids: Sequence[str], seen: dict[str, int]) -> tuple[Hub, Watcher]:
-    """Begin a stream whose hub reads nothing by itself for an hour."""
+    """Begin a stream; its hub does not read by itself for an hour."""
     hub, watcher = Hub(reads, 3600), Watcher({task_id: seen.get(task_id, 0) for task_id in task_ids}, lambda: None)
     hub.add(watcher)
     begin(reads, hub, watcher, seen, task_ids, None)
@@ -40,13 +40,13 @@ def opened(reads: Reads, task_ids: Sequence[str], seen: dict[str, int]) -> tuple
 
 
 def failed_once(world: World) -> str:
-    """Return a task that waits for its second attempt: of one that was never tried an opening reads no log."""
+    """Return a task that waits for its second attempt: without an attempt an opening reads no log."""
     (task_id,) = world.submit()
     world.run([task_id], Kind.RETRY)
     return task_id
 
 
-def test_a_task_that_ends_while_its_stream_begins_is_told_to_have_ended(world: World) -> None:
+def test_a_task_that_ends_while_its_stream_begins_is_reported_as_ended(world: World) -> None:
     task_id = failed_once(world)
     reads = ReadsBeforeTheEnd(world, task_id)
     _, watcher = opened(reads, [task_id], {})
@@ -54,7 +54,7 @@ def test_a_task_that_ends_while_its_stream_begins_is_told_to_have_ended(world: W
     assert watcher.queue[-1].event == "completed"
 
 
-def test_what_was_passed_over_of_a_task_that_had_ended_is_not_told_by_a_stream_that_resumes(world: World) -> None:
+def test_a_resumed_stream_does_not_repeat_events_that_the_opening_skipped(world: World) -> None:
     task_id = failed_once(world)
     world.run([task_id])
     _, first = opened(world.store.reads, [task_id], {})
@@ -65,12 +65,15 @@ def test_what_was_passed_over_of_a_task_that_had_ended_is_not_told_by_a_stream_t
 
 
 def write_log(world: World, task_id: str, rows: int = 500) -> None:
-    """Give a task a longer log than an opening looks at."""
-    insert = "INSERT INTO logs (task_id, event, attempt, level, message) SELECT %s::uuid, 'log', 1, 'info', 'line' FROM generate_series(1, %s) RETURNING 1"
+    """Give a task a longer log than an opening reads."""
+    insert = (
+        "INSERT INTO logs (task_id, event, attempt, level, message)"
+        " SELECT %s::uuid, 'log', 1, 'info', 'line' FROM generate_series(1, %s) RETURNING 1"
+    )
     world.rows(insert, task_id, rows)
 
 
-def test_a_task_with_a_long_log_that_has_ended_is_told_so_at_once(world: World) -> None:
+def test_an_ended_task_with_a_long_log_is_reported_as_ended_at_once(world: World) -> None:
     (task_id,) = world.submit()
     write_log(world, task_id)
     world.run([task_id])
@@ -79,7 +82,7 @@ def test_a_task_with_a_long_log_that_has_ended_is_told_so_at_once(world: World) 
     assert not watcher.positions
 
 
-def test_a_task_with_a_long_log_that_ends_while_its_stream_begins_is_told_so_at_once(world: World) -> None:
+def test_a_task_with_a_long_log_that_ends_while_its_stream_begins_is_reported_at_once(world: World) -> None:
     task_id = failed_once(world)
     write_log(world, task_id)
     _, watcher = opened(ReadsBeforeTheEnd(world, task_id), [task_id], {})
@@ -91,7 +94,7 @@ def test_a_resumed_stream_reads_a_long_log_to_its_end(world: World) -> None:
     write_log(world, task_id)
     world.run([task_id])
     hub, watcher = opened(world.store.reads, [task_id], {task_id: 1})
-    assert watcher.positions  # the opening's look ended before the outcome
+    assert watcher.positions  # the opening's read stopped before the outcome
     hub.start()
     try:
         with gevent.Timeout(10):
@@ -104,7 +107,7 @@ def test_a_resumed_stream_reads_a_long_log_to_its_end(world: World) -> None:
 
 
 class CountingReads(Reads):
-    """Remembers of how many tasks it read whole records at once."""
+    """Note how many whole records each call reads."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world.store.database)
@@ -116,7 +119,7 @@ class CountingReads(Reads):
 
 
 @pytest.mark.parametrize("has_log", [True, False], ids=["with a log", "after its days of logs were dropped"])
-def test_of_many_large_tasks_that_have_ended_no_more_is_held_than_a_stream_may_queue(
+def test_an_opening_with_many_large_ended_tasks_holds_at_most_the_queue_of_a_stream(
     world: World, monkeypatch: pytest.MonkeyPatch, has_log: bool
 ) -> None:
     monkeypatch.setattr(store_reads, "SLICE_BYTES", 5000)

@@ -1,5 +1,6 @@
-"""Pairs of statements that can meet, those that end a lease: one transaction is held open at the point that matters, the other runs into it
-(DESIGN.md section 4, Locks). For each: who waits, the rows at the end, and law 3.
+"""Pairs of statements that end a lease: one transaction is held open, and the other meets it.
+
+Each test checks the waiter, the rows at the end, and law 3 (DESIGN.md section 4, Locks).
 """
 
 import pytest
@@ -13,7 +14,7 @@ from tests.support.fix_store import DIED, OpenStore, World, settled
 # --- part of a batch × reclaim
 
 
-def test_part_reclaim_a_part_in_flight_is_waited_for_and_its_rest_taken_back(world: World, held: OpenStore) -> None:
+def test_part_reclaim_a_reclaim_waits_for_a_part_and_takes_back_the_rest(world: World, held: OpenStore) -> None:
     (a, b, c), worker = world.submit(3), world.worker()
     lease = world.claim(worker, [a, b, c])
     held.leases.finish_part(worker, lease, uuid7(), settled([a]), [b, c])
@@ -36,7 +37,7 @@ def test_part_reclaim_a_part_that_waits_for_the_mark_does_nothing(world: World, 
 
 
 def test_part_part_the_second_does_nothing(world: World, held: OpenStore) -> None:
-    # said again while the first, whose reply was lost, still runs
+    # the repetition of a part whose reply was lost and which still runs
     (a, b), worker = world.submit(2), world.worker()
     lease = world.claim(worker, [a, b])
     held.leases.finish_part(worker, lease, uuid7(), settled([a]), [b])
@@ -50,7 +51,7 @@ def test_part_part_the_second_does_nothing(world: World, held: OpenStore) -> Non
 # --- finish × reclaim
 
 
-def test_finish_reclaim_a_finish_in_flight_is_waited_for_and_stands(world: World, held: OpenStore) -> None:
+def test_finish_reclaim_a_reclaim_waits_for_a_finish_which_stands(world: World, held: OpenStore) -> None:
     (task,), worker = world.submit(), world.worker()
     held.leases.finish(world.claim(worker, [task]), settled([task]))
     reclaim = world.meet(lambda store: store.leases.reclaim(worker, DIED)).waits()
@@ -60,7 +61,7 @@ def test_finish_reclaim_a_finish_in_flight_is_waited_for_and_stands(world: World
     world.check()
 
 
-def test_finish_reclaim_a_finish_that_comes_late_changes_nothing(world: World, held: OpenStore) -> None:
+def test_finish_reclaim_a_late_finish_changes_nothing(world: World, held: OpenStore) -> None:
     (task,), worker = world.submit(), world.worker()
     lease = world.claim(worker, [task])
     held.leases.reclaim(worker, DIED)
@@ -71,8 +72,8 @@ def test_finish_reclaim_a_finish_that_comes_late_changes_nothing(world: World, h
     world.check()
 
 
-def test_finish_reclaim_a_finish_for_a_lease_of_before_does_not_touch_the_lease_of_now(world: World) -> None:
-    # a give back leaves the number of attempts as it was: only the lease's id tells the two runs apart
+def test_finish_reclaim_a_finish_of_an_earlier_lease_does_not_touch_the_present_one(world: World) -> None:
+    # a give back leaves the number of attempts unchanged: only the lease's id distinguishes the two claims
     (task,), worker, other = world.submit(), world.worker(), world.worker()
     lease = world.claim(worker, [task])
     world.store.leases.give_back(lease)
@@ -82,7 +83,7 @@ def test_finish_reclaim_a_finish_for_a_lease_of_before_does_not_touch_the_lease_
     world.check()
 
 
-def test_finish_finish_said_again_waits_for_the_first_and_writes_nothing(world: World, held: OpenStore) -> None:
+def test_finish_finish_a_repeated_finish_waits_for_the_first_and_writes_nothing(world: World, held: OpenStore) -> None:
     (task,), worker = world.submit(), world.worker()
     lease = world.claim(worker, [task])
     held.leases.finish(lease, settled([task], Kind.RETRY))
@@ -94,7 +95,8 @@ def test_finish_finish_said_again_waits_for_the_first_and_writes_nothing(world: 
 
 
 def test_finish_reclaim_two_leases_lock_their_tasks_in_one_order(world: World, held: OpenStore) -> None:
-    # the tasks of two leases interleave: taken back lease by lease, c would be locked before b, which the cancel holds while it asks for c
+    # The tasks of two leases interleave. A reclaim lease by lease would lock c before b,
+    # and the cancel holds b while it asks for c.
     (a, b, c, d), worker = world.submit(4), world.worker()
     world.claim(worker, [a, c])
     world.claim(worker, [d, b])
@@ -107,7 +109,7 @@ def test_finish_reclaim_two_leases_lock_their_tasks_in_one_order(world: World, h
     world.check()
 
 
-# --- what a running task writes × the end of its lease
+# --- reports of a running task × the end of its lease
 
 
 def test_report_finish_the_log_has_the_order_of_its_commits(world: World, held: OpenStore) -> None:
@@ -120,7 +122,7 @@ def test_report_finish_the_log_has_the_order_of_its_commits(world: World, held: 
     assert world.events(task) == ["progress", "completed"]
 
 
-def test_report_finish_a_report_that_comes_late_is_refused(world: World, held: OpenStore) -> None:
+def test_report_finish_a_late_report_is_refused(world: World, held: OpenStore) -> None:
     (task,), worker = world.submit(), world.worker()
     lease = world.claim(worker, [task])
     held.leases.finish(lease, settled([task]))
@@ -141,7 +143,7 @@ def test_effect_reclaim_a_mark_in_flight_is_obeyed(world: World, held: OpenStore
     world.check()
 
 
-def test_effect_reclaim_a_mark_that_comes_late_is_refused(world: World, held: OpenStore) -> None:
+def test_effect_reclaim_a_late_mark_is_refused(world: World, held: OpenStore) -> None:
     (task,), worker = world.submit(light=False), world.worker()
     lease = world.claim(worker, [task])
     held.leases.reclaim(worker, DIED)

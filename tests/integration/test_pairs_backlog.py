@@ -1,5 +1,6 @@
-"""Pairs of statements that can meet, those of publishers: one transaction is held open at the point that matters, the other runs into it
-(DESIGN.md section 4, Locks). For each: who waits, the rows at the end, and law 3.
+"""Pairs of statements of publishers: one transaction is held open, and the other meets it.
+
+Each test checks the waiter, the rows at the end, and law 3 (DESIGN.md section 4, Locks).
 """
 
 import pytest
@@ -31,7 +32,7 @@ def test_far_out_claim_far_out_does_not_wait_for_a_claim(world: World, held: Ope
     world.check()
 
 
-def test_far_out_claim_a_hint_that_comes_again_does_not_put_off_what_was_not_confirmed(world: World) -> None:
+def test_far_out_claim_a_repeated_hint_does_not_delay_an_unconfirmed_task(world: World) -> None:
     (task,) = world.submit()
     ((published, publish_at),) = _published(world, [task])
     world.rows("UPDATE backlog SET publish_at = publish_at + interval '1 us' RETURNING 1")
@@ -39,7 +40,7 @@ def test_far_out_claim_a_hint_that_comes_again_does_not_put_off_what_was_not_con
     assert world.value("SELECT published_at IS NULL AND publish_at < now() + interval '5 min' FROM backlog")
 
 
-def test_far_out_retry_the_new_row_of_a_retry_is_not_put_off(world: World, held: OpenStore) -> None:
+def test_far_out_retry_the_new_row_of_a_retry_is_not_delayed(world: World, held: OpenStore) -> None:
     (task,), worker = world.submit(), world.worker()
     published = _published(world, [task])
     lease = world.claim(worker, [task])
@@ -66,7 +67,7 @@ def test_far_out_retry_a_waiting_far_out_leaves_the_new_row_alone(world: World, 
 
 
 def test_relay_claim_a_claim_waits_and_takes_the_task(world: World, held: OpenStore) -> None:
-    # a claim that skipped what a relay has locked would lose the task's only hint
+    # a claim that skipped rows locked by a relay would lose the task's only hint
     (task,), worker = world.submit(), world.worker()
     world.make_due([task])
     assert len(held.backlog.relay(LONG_AGO, 10)[0]) == 1
@@ -76,7 +77,7 @@ def test_relay_claim_a_claim_waits_and_takes_the_task(world: World, held: OpenSt
     world.check()
 
 
-def test_relay_claim_a_relay_skips_what_is_being_claimed(world: World, held: OpenStore) -> None:
+def test_relay_claim_a_relay_skips_rows_that_are_being_claimed(world: World, held: OpenStore) -> None:
     (a, b), worker = world.submit(2), world.worker()
     world.make_due([a, b])
     held.leases.claim(worker, uuid7(), [a])
@@ -86,9 +87,7 @@ def test_relay_claim_a_relay_skips_what_is_being_claimed(world: World, held: Ope
     world.check()
 
 
-def test_relay_claim_a_row_that_a_failed_claim_gives_up_is_where_the_relay_goes_on(
-    world: World, held: OpenStore
-) -> None:
+def test_relay_claim_a_relay_continues_with_a_row_whose_claim_failed(world: World, held: OpenStore) -> None:
     (a, b, c), worker = world.submit(3), world.worker()
     query = "UPDATE backlog SET publish_at = now() - array_position(%s::uuid[], task_id) * interval '1 s' RETURNING 1"
     world.rows(query, [c, b, a])
@@ -111,7 +110,7 @@ def test_relay_relay_two_keepers_share_the_rows(world: World, held: OpenStore) -
 
 
 @pytest.mark.parametrize("verb", ["repair", "put off"])
-def test_backlog_claim_what_only_touches_the_backlog_skips_what_is_being_claimed(
+def test_backlog_claim_changes_of_the_backlog_skip_rows_that_are_being_claimed(
     world: World, held: OpenStore, verb: str
 ) -> None:
     (a, b), worker = world.submit(2), world.worker()
@@ -127,5 +126,5 @@ def test_backlog_claim_what_only_touches_the_backlog_skips_what_is_being_claimed
 
 
 def _published(world: World, task_ids: list[str]) -> list[tuple[str, str]]:
-    """What a publisher remembers of tasks whose hints were confirmed."""
+    """Return the ids and times that a publisher remembers of confirmed hints."""
     return [(due.task_id, due.publish_at) for due in world.store.backlog.due(task_ids)]

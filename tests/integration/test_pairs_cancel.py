@@ -1,5 +1,6 @@
-"""Pairs of statements that can meet, those with a cancel: one transaction is held open at the point that matters, the other runs into it
-(DESIGN.md section 4, Locks). For each: who waits, the rows at the end, and law 3.
+"""Pairs of statements with a cancel: one transaction is held open, and the other meets it.
+
+Each test checks the waiter, the rows at the end, and law 3 (DESIGN.md section 4, Locks).
 """
 
 import pytest
@@ -38,8 +39,8 @@ def test_cancel_claim_a_claim_in_flight_wins_and_the_cancel_leaves_a_request(wor
     world.check()
 
 
-def test_cancel_claim_the_lock_alone_keeps_nobody_from_claiming(world: World, held: OpenStore) -> None:
-    # between the two statements: the claim takes the backlog row, the second statement does not find it
+def test_cancel_claim_the_lock_alone_prevents_no_claim(world: World, held: OpenStore) -> None:
+    # between the two statements the claim takes the backlog row, and the second statement does not find it
     (task,), worker = world.submit(), world.worker()
     held.run("cancel_lock", ids=f"{{{task}}}")
     assert len(world.meet(lambda store: store.leases.claim(worker, uuid7(), [task])).result()[0]) == 1
@@ -76,7 +77,7 @@ def test_cancel_retry_a_retry_waits_for_the_cancel_and_ends_as_cancelled(world: 
 
 
 def test_cancel_retry_a_cancel_waits_for_the_retry_and_sees_its_new_row(world: World, held: OpenStore) -> None:
-    # the trap: in one statement the new backlog row would be invisible, and the task in the backlog though it is cancelled
+    # the trap: one statement would not see the new backlog row, and a cancelled task would stay in the backlog
     (task,), worker = world.submit(), world.worker()
     held.leases.finish(world.claim(worker, [task]), settled([task], Kind.RETRY, delay_seconds=60))
     cancel = world.meet(lambda store: store.tasks.cancel([task])).waits()
@@ -87,7 +88,7 @@ def test_cancel_retry_a_cancel_waits_for_the_retry_and_sees_its_new_row(world: W
 
 
 @pytest.mark.parametrize("reclaimed", [False, True])
-def test_cancel_give_back_what_comes_back_unspent_with_a_request_ends_as_cancelled(
+def test_cancel_give_back_a_task_given_back_with_a_request_ends_as_cancelled(
     world: World, held: OpenStore, reclaimed: bool
 ) -> None:
     (task,), worker = world.submit(), world.worker()
@@ -117,7 +118,7 @@ def test_cancel_finish_an_outcome_in_flight_stands(world: World, held: OpenStore
     world.check()
 
 
-def test_cancel_finish_what_is_completed_after_the_request_is_completed(world: World, held: OpenStore) -> None:
+def test_cancel_finish_a_task_completed_after_the_request_is_completed(world: World, held: OpenStore) -> None:
     (task,), worker = world.submit(), world.worker()
     lease = world.claim(worker, [task])
     held.tasks.cancel([task])
@@ -131,7 +132,7 @@ def test_cancel_finish_what_is_completed_after_the_request_is_completed(world: W
     "order", [1, -1], ids=["by the statement for completed tasks alone", "in another order than their ids'"]
 )
 def test_cancel_finish_of_several_tasks_is_no_deadlock(world: World, held: OpenStore, order: int) -> None:
-    # another order would lock c before a, which the cancel holds while it asks for c
+    # another order would lock c before a, and the cancel holds a while it asks for c
     (a, b, c), worker = world.submit(3), world.worker()
     lease = world.claim(worker, [c, b, a])
     held.run("cancel_lock", ids=f"{{{a}}}")

@@ -1,5 +1,6 @@
-"""Pairs of statements that can meet, those with a claim: one transaction is held open at the point that matters, the other runs into it
-(DESIGN.md section 4, Locks). For each: who waits, the rows at the end, and law 3.
+"""Pairs of statements with a claim: one transaction is held open, and the other meets it.
+
+Each test checks the waiter, the rows at the end, and law 3 (DESIGN.md section 4, Locks).
 """
 
 from dtqs.uuid7 import uuid7
@@ -18,7 +19,7 @@ def test_claim_claim_the_second_waits_and_takes_nothing(world: World, held: Open
     world.check()
 
 
-def test_claim_claim_the_second_takes_what_the_first_left(world: World, held: OpenStore) -> None:
+def test_claim_claim_the_second_takes_the_rest(world: World, held: OpenStore) -> None:
     (a, b), first, second = world.submit(2), world.worker(), world.worker()
     held.leases.claim(first, uuid7(), [a])
     other = world.meet(lambda store: store.leases.claim(second, uuid7(), [b, a])).waits()
@@ -38,8 +39,9 @@ def test_claim_claim_the_second_takes_all_when_the_first_rolls_back(world: World
     world.check()
 
 
-def test_claim_claim_neither_locks_in_an_order_of_its_own(world: World, held: OpenStore) -> None:
-    # the second names the tasks backwards: in the order of its hint it would lock c, then wait for a, and the first would wait for c
+def test_claim_claim_both_lock_in_the_order_of_ids(world: World, held: OpenStore) -> None:
+    # The second names the tasks backwards. In the order of its hint it would lock c and then wait for a,
+    # while the first waits for c.
     (a, b, c), first, second = world.submit(3), world.worker(), world.worker()
     held.leases.claim(first, uuid7(), [a])
     other = world.meet(lambda store: store.leases.claim(second, uuid7(), [c, b, a])).waits()
@@ -53,7 +55,7 @@ def test_claim_claim_neither_locks_in_an_order_of_its_own(world: World, held: Op
 # --- claim × reclaim
 
 
-def test_claim_reclaim_a_claim_in_flight_is_waited_for_and_taken_back(world: World, held: OpenStore) -> None:
+def test_claim_reclaim_a_reclaim_waits_for_a_claim_and_takes_it_back(world: World, held: OpenStore) -> None:
     (task,), worker = world.submit(), world.worker()
     held.leases.claim(worker, uuid7(), [task])
     reclaim = world.meet(lambda store: store.leases.reclaim(worker, DIED)).waits()
@@ -80,7 +82,7 @@ def test_claim_reclaim_a_worker_marked_dead_takes_nothing(world: World) -> None:
     world.check()
 
 
-def test_claim_reclaim_of_another_worker_do_not_meet(world: World, held: OpenStore) -> None:
+def test_claim_reclaim_a_reclaim_of_another_worker_does_not_wait(world: World, held: OpenStore) -> None:
     (a, b), first, second = world.submit(2), world.worker(), world.worker()
     world.claim(first, [a])
     held.leases.reclaim(first, DIED)
@@ -103,8 +105,8 @@ def test_reclaim_reclaim_one_of_two_keepers_takes_back(world: World, held: OpenS
 # --- claim × give back
 
 
-def test_claim_give_back_what_comes_back_meanwhile_stays_in_the_backlog(world: World, held: OpenStore) -> None:
-    # the trap: the waiting claim has its snapshot; the row that was given back since is invisible to it
+def test_claim_give_back_a_row_given_back_during_the_wait_stays_in_the_backlog(world: World, held: OpenStore) -> None:
+    # the trap: the waiting claim keeps its snapshot and does not see the row given back since
     (task,), first, second = world.submit(), world.worker(), world.worker()
     lease = uuid7()
     held.leases.claim(first, lease, [task])
@@ -129,8 +131,8 @@ def test_claim_give_back_a_claim_does_not_wait_for_a_give_back(world: World, hel
 # --- retire × claim
 
 
-def test_retire_claim_a_claim_in_flight_is_waited_for_and_given_back(world: World, held: OpenStore) -> None:
-    # its reply was lost, the worker knows nothing of it and leaves
+def test_retire_claim_a_retirement_waits_for_a_claim_and_gives_it_back(world: World, held: OpenStore) -> None:
+    # its reply was lost: the worker does not know of it and leaves
     (task,), worker = world.submit(), world.worker()
     held.leases.claim(worker, uuid7(), [task])
     retire = world.meet(lambda store: store.workers.retire(worker)).waits()
@@ -178,7 +180,7 @@ def test_heartbeat_mark_dead_a_beat_in_flight_saves_the_worker(world: World, hel
     world.check()
 
 
-def test_heartbeat_mark_dead_a_beat_that_comes_late_finds_itself_dead(world: World, held: OpenStore) -> None:
+def test_heartbeat_mark_dead_a_late_beat_finds_itself_dead(world: World, held: OpenStore) -> None:
     worker = world.worker()
     assert held.leases.reclaim(worker, DIED, seen=world.heartbeat(worker)) == []
     beat = world.meet(lambda store: store.workers.beat(worker, REPORT)).waits()
@@ -187,7 +189,7 @@ def test_heartbeat_mark_dead_a_beat_that_comes_late_finds_itself_dead(world: Wor
     assert world.value("SELECT state FROM workers WHERE id = %s", worker) == "gone"
 
 
-def test_heartbeat_mark_dead_who_beats_again_between_look_and_mark_is_let_live(world: World) -> None:
+def test_heartbeat_mark_dead_a_worker_that_beats_between_look_and_mark_lives(world: World) -> None:
     worker = world.worker()
     seen = world.heartbeat(worker)
     assert world.store.workers.beat(worker, REPORT)
@@ -195,7 +197,7 @@ def test_heartbeat_mark_dead_who_beats_again_between_look_and_mark_is_let_live(w
     assert world.store.workers.beat(worker, REPORT)
 
 
-def test_vouch_mark_dead_who_is_vouched_for_between_look_and_mark_is_let_live(world: World, held: OpenStore) -> None:
+def test_vouch_mark_dead_a_worker_vouched_for_between_look_and_mark_lives(world: World, held: OpenStore) -> None:
     worker = world.worker()
     seen = world.heartbeat(worker)
     assert list(held.workers.vouch({worker: seen})) == [worker]
@@ -205,7 +207,7 @@ def test_vouch_mark_dead_who_is_vouched_for_between_look_and_mark_is_let_live(wo
     assert world.store.workers.vouch({worker: seen}) == {}
 
 
-def test_vouch_mark_dead_nobody_vouches_for_the_dead(world: World) -> None:
+def test_vouch_mark_dead_no_node_can_vouch_for_a_dead_worker(world: World) -> None:
     worker = world.worker()
     seen = world.heartbeat(worker)
     assert world.store.leases.reclaim(worker, DIED, seen=seen) == []

@@ -1,4 +1,4 @@
-"""Readings of real servers: what waits, what runs, what failed and why; the end of the log; and servers that are away."""
+"""Readings of real servers: waiting and running tasks, failures, the end of the log, and unreachable servers."""
 
 import time
 from collections.abc import Iterator
@@ -46,10 +46,11 @@ def messages(entries: list[SystemLogRow]) -> list[str | None]:
 
 
 def logged(world: World, count: int, level: str = "info", words: str = "line") -> str:
-    """Write so many log rows of one task."""
+    """Write this many log rows of one task."""
     (task,) = world.submit()
     world.execute(
-        f"INSERT INTO logs (task_id, event, level, message) SELECT '{task}', 'log', '{level}', '{words} ' || n FROM generate_series(1, {count}) n"
+        "INSERT INTO logs (task_id, event, level, message)"
+        f" SELECT '{task}', 'log', '{level}', '{words} ' || n FROM generate_series(1, {count}) n"
     )
     return task
 
@@ -57,7 +58,9 @@ def logged(world: World, count: int, level: str = "info", words: str = "line") -
 # --- the backlog
 
 
-def test_what_is_due_is_counted_by_priority_and_type_and_comes_in_its_order(world: World, reader: SystemReader) -> None:
+def test_due_tasks_are_counted_by_priority_and_type_and_listed_in_their_order(
+    world: World, reader: SystemReader
+) -> None:
     low, high = world.submit(2, priority=1), world.submit(1, priority=9, task_type="image", tags=("电影",))
     scheduled = world.submit(1, due_at=in_seconds(3600))
     (retried,), (running,) = world.submit(), world.submit()
@@ -81,14 +84,14 @@ def test_what_is_due_is_counted_by_priority_and_type_and_comes_in_its_order(worl
     assert (reading.next_tasks or ())[0].tags == ("电影",)
 
 
-def test_what_is_due_is_found_behind_any_number_of_scheduled_tasks(
+def test_due_tasks_are_found_behind_any_number_of_scheduled_ones(
     world: World, reader: SystemReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overview, "LOOK_LIMIT", 5)
     monkeypatch.setattr(overview, "LATER_LIMIT", 3)
     world.submit(20, due_at=in_seconds(86400))
     due = world.submit(3)
-    # confirmed by the broker: published again only after ten minutes
+    # the broker has confirmed them: they are published again only after ten minutes
     world.execute("UPDATE backlog SET publish_at = now() + interval '9 min' WHERE due_at <= now()")
     reading = reader.read()
     assert reading.depth is not None
@@ -96,7 +99,7 @@ def test_what_is_due_is_found_behind_any_number_of_scheduled_tasks(
     assert (reading.depth.pending, reading.depth.later, reading.depth.more) == (3, 3, True)
 
 
-def test_what_has_a_higher_priority_is_told_behind_any_number_of_others(
+def test_tasks_of_higher_priority_are_found_behind_any_number_of_others(
     world: World, reader: SystemReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overview, "LOOK_LIMIT", 5)
@@ -104,7 +107,7 @@ def test_what_has_a_higher_priority_is_told_behind_any_number_of_others(
     urgent = world.submit(2, priority=8)
     world.submit(3, priority=2)
     world.submit(1, priority=9, due_at=in_seconds(60))
-    # confirmed by the broker in this order: to be published again only after ten minutes
+    # the broker has confirmed them in this order: they are published again only after ten minutes
     world.execute(
         "UPDATE backlog SET publish_at = now() + interval '9 min' + interval '1 ms' * priority WHERE due_at <= now()"
     )
@@ -116,7 +119,7 @@ def test_what_has_a_higher_priority_is_told_behind_any_number_of_others(
     assert reading.depth.more
 
 
-def test_what_is_due_is_told_behind_any_number_of_tasks_that_soon_will_be(
+def test_due_tasks_are_found_behind_any_number_of_tasks_due_soon(
     world: World, reader: SystemReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overview, "LOOK_LIMIT", 5)
@@ -131,7 +134,7 @@ def test_what_is_due_is_told_behind_any_number_of_tasks_that_soon_will_be(
 # --- processes, failures, latency
 
 
-def test_workers_are_told_with_the_progress_of_what_they_run(world: World, reader: SystemReader) -> None:
+def test_workers_are_listed_with_the_progress_of_their_tasks(world: World, reader: SystemReader) -> None:
     (task,), worker = world.submit(light=False), world.worker()
     lease = world.claim(worker, [task])
     world.store.leases.report(lease, task, 1, "progress", "info", "", {"fraction": 0.25, "message": "one of four"})
@@ -154,12 +157,15 @@ def test_workers_are_told_with_the_progress_of_what_they_run(world: World, reade
     assert (reading.totals.completed, reading.totals.published) == (7, 4)
 
 
-def test_progress_is_looked_for_in_the_end_of_a_tasks_log(world: World, reader: SystemReader) -> None:
+def test_progress_is_read_from_the_end_of_a_tasks_log(world: World, reader: SystemReader) -> None:
     (task,), worker = world.submit(light=False), world.worker()
     lease = world.claim(worker, [task])
     world.store.leases.report(lease, task, 1, "progress", "info", "", {"fraction": 0.25})
     world.store.workers.beat(worker, WorkerReport("busy", task, "echo", 3.0, 64 << 20, 7, 1))
-    line = f"INSERT INTO logs (task_id, event, level, message) SELECT '{task}', 'log', 'info', 'line' FROM generate_series(1, 30)"
+    line = (
+        "INSERT INTO logs (task_id, event, level, message)"
+        f" SELECT '{task}', 'log', 'info', 'line' FROM generate_series(1, 30)"
+    )
     world.execute(line)
     assert [found.fraction for found in reader.read().workers or ()] == [0.25]
     world.execute(line)
@@ -178,7 +184,7 @@ def test_workers_beyond_the_first_are_counted(
     assert [worker.worker_id for worker in reader.read().workers or () if worker.late] == [others[0]]
 
 
-def test_failures_are_told_newest_first_with_their_reason_and_so_are_retries_to_come(
+def test_failures_and_planned_retries_are_listed_newest_first_with_their_reason(
     world: World, reader: SystemReader
 ) -> None:
     tasks = world.submit(3)
@@ -193,7 +199,7 @@ def test_failures_are_told_newest_first_with_their_reason_and_so_are_retries_to_
     ]
 
 
-def test_latency_is_that_of_the_tasks_that_completed_last(world: World, reader: SystemReader) -> None:
+def test_the_latency_is_measured_on_the_latest_completed_tasks(world: World, reader: SystemReader) -> None:
     empty = reader.read().latency
     assert empty is not None
     assert empty.wait_p50 is None
@@ -225,32 +231,40 @@ def test_the_newest_log_rows_come_oldest_first_and_are_filtered(world: World, re
     assert messages(reader.newest_logs(1)) == ["newer 1"]
 
 
-def test_the_newest_log_rows_are_found_wherever_their_table_had_room(
+def test_the_newest_log_rows_are_found_in_any_page_of_their_table(
     fresh_world: World, fresh_reader: SystemReader
 ) -> None:
     task = fresh_world.submit()[0]
-    fill = f"INSERT INTO logs (task_id, event, level, message) SELECT '{task}', 'log', 'info', repeat('x', mod(n * 7919, 300)) FROM generate_series(1, 400) n"
+    fill = (
+        "INSERT INTO logs (task_id, event, level, message)"
+        f" SELECT '{task}', 'log', 'info', repeat('x', mod(n * 7919, 300)) FROM generate_series(1, 400) n"
+    )
     fresh_world.execute(*[fill] * 100, "VACUUM logs")
     for n in range(300):
         fresh_world.execute(
             f"INSERT INTO logs (task_id, event, level, message) VALUES ('{task}', 'log', 'info', '{n}')"
         )
     (pages,) = fresh_world.rows("SELECT count(DISTINCT (ctid::text::point)[0]) FROM logs WHERE length(message) < 4")[0]
-    assert pages > 100, "they are not where they are for this test to be one"
+    assert pages > 100, "the rows must spread over many pages"
     assert messages(fresh_reader.newest_logs(300)) == [str(n) for n in range(300)]
     assert messages(fresh_reader.newest_logs(2, search="17")) == ["179", "217"]
 
 
-def test_a_task_to_be_retried_is_told_wherever_its_log_row_went(fresh_world: World, fresh_reader: SystemReader) -> None:
+def test_a_task_waiting_for_its_retry_is_listed_wherever_its_log_row_is_stored(
+    fresh_world: World, fresh_reader: SystemReader
+) -> None:
     task = fresh_world.submit()[0]
-    fill = f"INSERT INTO logs (task_id, event, level, message) SELECT '{task}', 'log', 'info', repeat('x', mod(n * 7919, 300)) FROM generate_series(1, 400) n"
+    fill = (
+        "INSERT INTO logs (task_id, event, level, message)"
+        f" SELECT '{task}', 'log', 'info', repeat('x', mod(n * 7919, 300)) FROM generate_series(1, 400) n"
+    )
     fresh_world.execute(*[fill] * 50, "UPDATE logs SET at = now() - interval '2 min'", "VACUUM logs")
     (other,) = fresh_world.submit()
     fresh_world.run([other], Kind.RETRY, value='{"message": "no"}', delay_seconds=60.0)
     assert [failure.task_id for failure in fresh_reader.read().failures or ()] == [other]
 
 
-def test_a_rare_line_is_searched_for_further_back_but_only_so_far(
+def test_the_search_for_a_rare_line_goes_back_a_limited_number_of_rows(
     world: World, reader: SystemReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged(world, 1, words="needle")
@@ -274,10 +288,10 @@ def test_the_log_is_found_behind_a_pause(fresh_world: World, fresh_reader: Syste
     assert messages(fresh_reader.newest_logs(2)) == ["line 5", "newer 1"]
 
 
-# --- what is new in it
+# --- new log rows
 
 
-def test_all_that_is_new_is_given_out_once_however_much_it_is(world: World, reader: SystemReader) -> None:
+def test_each_new_row_is_returned_once_in_any_number(world: World, reader: SystemReader) -> None:
     logged(world, 3, words="old")
     following = Following(reader, None, None)
     assert messages(following.begin(2)) == ["old 2", "old 3"]
@@ -288,7 +302,7 @@ def test_all_that_is_new_is_given_out_once_however_much_it_is(world: World, read
     assert messages(list(following.new())) == ["newer 1"]
 
 
-def test_what_commits_late_is_given_out_too(world: World, reader: SystemReader) -> None:
+def test_a_row_that_commits_late_is_returned_too(world: World, reader: SystemReader) -> None:
     (task,) = world.submit()
     following = Following(reader, "warning", None)
     following.begin(10)
@@ -300,7 +314,7 @@ def test_what_commits_late_is_given_out_too(world: World, reader: SystemReader) 
     assert messages(list(following.new())) == ["late"]
 
 
-def test_who_looks_again_after_a_long_while_is_given_all_of_it(
+def test_a_reader_that_returns_after_a_long_time_gets_every_row(
     world: World, reader: SystemReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(following_module, "SPAN_SECONDS", 2.0)
@@ -315,7 +329,7 @@ def test_who_looks_again_after_a_long_while_is_given_all_of_it(
 # --- servers
 
 
-def test_the_queue_is_told_and_when_it_is_missing(reader: SystemReader, amqp_url: str) -> None:
+def test_the_queue_is_reported_and_so_is_its_absence(reader: SystemReader, amqp_url: str) -> None:
     assert any("task_queue is missing" in alarm for alarm in reader.read().alarms)
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
         channel = connection.channel()
@@ -331,7 +345,7 @@ def test_the_queue_is_told_and_when_it_is_missing(reader: SystemReader, amqp_url
     assert eventually(lambda: any("task_queue is missing" in alarm for alarm in reader.read().alarms), 5)
 
 
-def test_servers_that_are_away_are_told_soon_and_nothing_is_raised() -> None:
+def test_unreachable_servers_are_reported_soon_and_raise_nothing() -> None:
     section = PostgresqlSection(dsn=SecretStr(f"postgresql://dtqs@127.0.0.1:{free_port()}/dtqs"))
     store = Store(section, LeaseSection(), 1, "nowhere")
     reader = SystemReader(

@@ -1,4 +1,4 @@
-"""Files in object storage, on a real server that checks signatures: stored, read, swept, and what happens when it says no or is away."""
+"""Files in object storage, on a real server that checks signatures: storing, reading, sweeps, refusals and outages."""
 
 import os
 import socket
@@ -62,7 +62,7 @@ def part_of(files: FileSpace, file_id: str, start: int, end: int) -> bytes:
 # --- the store
 
 
-def test_outputs_and_uploads_lie_in_the_bucket_under_their_id_and_nowhere_else(
+def test_outputs_and_uploads_are_stored_in_the_bucket_by_id_and_nowhere_else(
     space: Space, bucket: Bucket, tmp_path: Path
 ) -> None:
     files = space()
@@ -77,7 +77,7 @@ def test_outputs_and_uploads_lie_in_the_bucket_under_their_id_and_nowhere_else(
     assert left_over(tmp_path) == []
 
 
-def test_an_input_is_a_file_that_can_be_sought_in(space: Space) -> None:
+def test_an_input_is_a_seekable_file(space: Space) -> None:
     files = space()
     with files.open_input(f"upload:{output(files, b'0123456789')}") as file:
         file.seek(7)
@@ -85,7 +85,7 @@ def test_an_input_is_a_file_that_can_be_sought_in(space: Space) -> None:
         assert os.pread(file.fileno(), 3, 1) == b"123"
 
 
-def test_a_large_file_goes_in_parts_and_is_never_held_in_memory(space: Space, bucket: Bucket) -> None:
+def test_a_large_file_is_sent_in_parts_and_never_held_in_memory(space: Space, bucket: Bucket) -> None:
     body = os.urandom(1 << 20) * 20 + b"end"
     files = space()
     tracemalloc.start()
@@ -101,7 +101,7 @@ def test_a_large_file_goes_in_parts_and_is_never_held_in_memory(space: Space, bu
     assert bucket.unended() == []
 
 
-def test_an_upload_in_parts_that_fails_is_dropped(
+def test_a_failed_upload_in_parts_is_deleted(
     space: Space, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def interrupt(*_: object) -> None:
@@ -119,7 +119,7 @@ def test_any_part_of_a_file_can_be_read(space: Space, start: int, end: int) -> N
     assert part_of(files, output(files, b"0123456789"), start, end) == b"0123456789"[start:end]
 
 
-def test_what_is_gone_is_not_found(space: Space) -> None:
+def test_a_removed_file_is_not_found(space: Space) -> None:
     files = space()
     made = output(files, b"x")
     files.remove(made)
@@ -130,7 +130,7 @@ def test_what_is_gone_is_not_found(space: Space) -> None:
         files.open_input(f"upload:{made}")
 
 
-def test_files_in_the_folder_from_before_are_found_there(space: Space, tmp_path: Path) -> None:
+def test_files_stored_in_the_folder_earlier_are_found_there(space: Space, tmp_path: Path) -> None:
     local = FileSpace(FilesSection(directory=tmp_path / "space"))
     old = output(local, b"old")
     files = space()
@@ -139,7 +139,7 @@ def test_files_in_the_folder_from_before_are_found_there(space: Space, tmp_path:
     assert not local.path_of(old).exists()
 
 
-def test_only_old_objects_of_ours_without_a_row_are_swept_and_so_are_uploads_that_nobody_ended(
+def test_a_sweep_removes_only_dtqs_own_old_objects_without_a_row_and_unfinished_uploads(
     space: Space, bucket: Bucket
 ) -> None:
     files = space()
@@ -154,7 +154,9 @@ def test_only_old_objects_of_ours_without_a_row_are_swept_and_so_are_uploads_tha
     assert len(bucket.unended()) == 1
 
 
-def test_what_a_dead_worker_stored_for_no_task_is_removed_from_the_bucket(bucket: Bucket, tmp_path: Path) -> None:
+def test_files_that_a_dead_worker_stored_for_no_task_are_removed_from_the_bucket(
+    bucket: Bucket, tmp_path: Path
+) -> None:
     section, owner = FilesSection(directory=tmp_path / "space", **bucket.settings()), uuid7()
     with closing(FileSpace(section, owner)) as worker, closing(FileSpace(section)) as keeper:
         delivered, lost = output(worker, b"one"), output(worker, b"two")
@@ -165,7 +167,7 @@ def test_what_a_dead_worker_stored_for_no_task_is_removed_from_the_bucket(bucket
     assert left_over(tmp_path) == []
 
 
-def test_each_sweep_goes_on_where_the_last_one_ended_and_a_round_begins_again(space: Space) -> None:
+def test_each_sweep_continues_where_the_last_one_ended_and_begins_again_at_the_end(space: Space) -> None:
     files = space()
     made = [output(files, b"x") for _ in range(5)]
     asked: list[str] = []
@@ -189,7 +191,7 @@ def test_an_object_of_an_allowed_bucket_is_a_source(space: Space, bucket: Bucket
         assert read(files, f"s3://{bucket.name}/{key}") == key.encode()
 
 
-def test_where_sources_may_lie_is_configured(space: Space, bucket: Bucket) -> None:
+def test_the_allowed_places_of_sources_are_configured(space: Space, bucket: Bucket) -> None:
     bucket.put("public/a", b"x")
     bucket.put("private/a", b"x")
     files = space(s3_sources=(f"{bucket.name}/public/", "another"))
@@ -201,7 +203,7 @@ def test_where_sources_may_lie_is_configured(space: Space, bucket: Bucket) -> No
     assert "not configured" in (space().refusal(f"s3://{bucket.name}/public/a") or "")
 
 
-def test_uploads_and_outputs_are_no_sources_by_their_key(space: Space, bucket: Bucket) -> None:
+def test_uploads_and_outputs_cannot_be_named_by_their_key(space: Space, bucket: Bucket) -> None:
     files = space(s3_sources=(bucket.name,))
     with pytest.raises(InputRefused, match="only as upload:ID"):
         files.open_input(f"s3://{bucket.name}/dtqs/{output(files, b'x')}")
@@ -218,10 +220,10 @@ def test_a_source_that_is_missing_or_too_long_is_refused(space: Space, bucket: B
     assert left_over(tmp_path) == []
 
 
-# --- when it says no, or is away
+# --- refusals and outages
 
 
-def test_the_doctor_says_whether_the_bucket_can_be_reached(bucket: Bucket, tmp_path: Path) -> None:
+def test_the_doctor_tells_whether_the_bucket_is_reachable(bucket: Bucket, tmp_path: Path) -> None:
     def found(**settings: Any) -> list[tuple[str, str, str]]:
         path = tmp_path / "dtqs.ini"
         path.write_text("[files]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items()))
@@ -235,7 +237,7 @@ def test_the_doctor_says_whether_the_bucket_can_be_reached(bucket: Bucket, tmp_p
     assert found(store="local") == []
 
 
-def test_a_wrong_secret_is_told_by_the_servers_own_word_and_is_worth_a_retry(
+def test_a_wrong_secret_is_reported_by_the_servers_code_and_is_worth_a_retry(
     space: Space, bucket: Bucket, tmp_path: Path
 ) -> None:
     files = space(s3_secret_key="not the secret")
@@ -247,14 +249,14 @@ def test_a_wrong_secret_is_told_by_the_servers_own_word_and_is_worth_a_retry(
     assert (bucket.listed(), left_over(tmp_path)) == ([], [])
 
 
-def test_a_server_that_is_away_is_worth_a_retry(space: Space) -> None:
+def test_an_unreachable_server_is_worth_a_retry(space: Space) -> None:
     files = space(s3_endpoint=f"http://127.0.0.1:{free_port()}")
     with Clock() as clock, pytest.raises(FilesUnavailable, match=r"could not be reached.*refused"):
         output(files, b"x")
     assert clock.seconds < 5
 
 
-def test_a_moments_fault_is_not_even_noticed(site: Site, space: Space) -> None:
+def test_a_short_fault_is_retried_at_once(site: Site, space: Space) -> None:
     answers = [
         b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n",
         b"",
@@ -266,7 +268,7 @@ def test_a_moments_fault_is_not_even_noticed(site: Site, space: Space) -> None:
     assert read(files, f"upload:{file_id}") == b"ok"
 
 
-def test_a_download_goes_on_where_its_connection_was_cut(site: Site, space: Space) -> None:
+def test_a_cut_download_continues_at_its_position(site: Site, space: Space) -> None:
     def cut(connection: socket.socket) -> None:
         first = len(site.seen) == 1
         connection.sendall(
@@ -279,7 +281,7 @@ def test_a_download_goes_on_where_its_connection_was_cut(site: Site, space: Spac
     assert [headers["range"] for _, headers in site.seen] == ["bytes=0-9", "bytes=4-9"]
 
 
-def test_the_bucket_may_be_named_by_the_host(site: Site, space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bucket_may_be_part_of_the_host_name(site: Site, space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
     real = socket.getaddrinfo
     monkeypatch.setattr(
         socket,
@@ -298,7 +300,7 @@ def test_the_bucket_may_be_named_by_the_host(site: Site, space: Space, monkeypat
     assert site.seen[0][1]["host"] == f"files.s3.example:{site.port}"
 
 
-def test_silence_ends(site: Site, space: Space) -> None:
+def test_a_wait_for_a_silent_server_ends(site: Site, space: Space) -> None:
     file_id = uuid7()
     site.answers[f"/files/{file_id}"] = site.silence(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
     with Clock() as clock, pytest.raises(FilesUnavailable, match="could not be reached"):
@@ -308,7 +310,7 @@ def test_silence_ends(site: Site, space: Space) -> None:
     assert clock.seconds < 5
 
 
-def test_others_run_while_a_patched_process_waits_for_it(site: Site, tmp_path: Path) -> None:
+def test_other_greenlets_run_while_a_patched_process_waits(site: Site, tmp_path: Path) -> None:
     program = """
 import gevent.monkey; gevent.monkey.patch_all()
 import gevent, sys
@@ -340,10 +342,10 @@ except FilesUnavailable:
 
 
 def write_nothing(file: BinaryIO) -> None:
-    """An output of no bytes."""
+    """Write an output of no bytes."""
 
 
-def test_an_empty_file_is_a_file(space: Space) -> None:
+def test_an_empty_file_can_be_stored(space: Space) -> None:
     files = space()
     made = files.add_output("o", write_nothing, "text/plain").file_id
     assert (read(files, f"upload:{made}"), part_of(files, made, 0, 0)) == (b"", b"")

@@ -1,4 +1,4 @@
-"""The private servers: what they promise to the tests and to the sandbox."""
+"""The private servers: their promises to the tests and to the sandbox."""
 
 import pika
 import psycopg
@@ -34,7 +34,7 @@ def test_virtual_hosts_share_nothing(amqp_url: str, rabbitmq: PrivateRabbitmq) -
     assert _declare(rabbitmq.url) == 0
 
 
-def test_what_rabbitmq_confirmed_outlives_a_kill(own_rabbitmq: PrivateRabbitmq) -> None:
+def test_confirmed_messages_of_rabbitmq_survive_a_kill(own_rabbitmq: PrivateRabbitmq) -> None:
     _declare(own_rabbitmq.url)
     _publish(own_rabbitmq.url)
     own_rabbitmq.kill()
@@ -45,7 +45,7 @@ def test_what_rabbitmq_confirmed_outlives_a_kill(own_rabbitmq: PrivateRabbitmq) 
     assert "/" in own_rabbitmq.ctl("list_vhosts")
 
 
-def test_what_postgresql_committed_outlives_a_kill(own_postgres: PrivatePostgres) -> None:
+def test_committed_rows_of_postgresql_survive_a_kill(own_postgres: PrivatePostgres) -> None:
     with psycopg.connect(own_postgres.dsn) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
     own_postgres.kill()
@@ -61,7 +61,7 @@ def test_a_wrong_password_is_refused(own_postgres: PrivatePostgres) -> None:
         psycopg.connect(own_postgres.dsn.replace("@", "x@"))
 
 
-def test_a_frozen_postgresql_goes_on_where_it_was(own_postgres: PrivatePostgres) -> None:
+def test_a_frozen_postgresql_continues_where_it_was(own_postgres: PrivatePostgres) -> None:
     with psycopg.connect(own_postgres.dsn) as connection:
         own_postgres.freeze()
         with pytest.raises(psycopg.OperationalError):

@@ -1,4 +1,4 @@
-"""SMS over HTTP: Twilio's API and any gateway's, each a real server on loopback; what is sent, and what becomes of every sort of answer."""
+"""SMS over HTTP: Twilio's API and a configurable gateway, each a real server on loopback, and every kind of answer."""
 
 import base64
 import json
@@ -42,7 +42,7 @@ def gateway() -> Iterator[Gateway]:
 
 @pytest.fixture
 def twilio(gateway: Gateway, attempt: Attempt) -> Iterator[Send]:
-    """Send by the Twilio of `gateway`: `twilio({"text": …}, setting=…)`."""
+    """Yield a function that sends by the Twilio of `gateway`: `twilio({"text": …}, setting=…)`."""
     yield from _sender(
         attempt,
         {
@@ -81,7 +81,7 @@ def _sender(attempt: Attempt, settings: dict[str, Any]) -> Iterator[Send]:
 # --- twilio
 
 
-def test_twilio_is_asked_as_its_api_wants_it_and_its_answer_is_the_result(
+def test_the_request_follows_twilios_api_and_its_answer_is_the_result(
     twilio: Send, gateway: Gateway, attempt: Attempt
 ) -> None:
     context = attempt.context()
@@ -96,12 +96,13 @@ def test_twilio_is_asked_as_its_api_wants_it_and_its_answer_is_the_result(
         "StatusCallback": "https://example.org/status?a=1",
     }
     assert result == {
-        "message_id": f"SM{1:032d}", "status": "queued", "to": TO, "sender": "+15005550006", "segments": 1, "encoding": "GSM-7", "provider": "twilio",
+        "message_id": f"SM{1:032d}", "status": "queued", "to": TO, "sender": "+15005550006", "segments": 1,
+        "encoding": "GSM-7", "provider": "twilio",
     }  # fmt: skip
     assert attempt.reports.effects == [Effect.FAIL]
 
 
-def test_twilio_chooses_the_sender_where_a_service_is_configured_and_the_task_names_none(
+def test_twilio_chooses_the_sender_if_a_service_is_configured_and_the_task_names_none(
     twilio: Send, gateway: Gateway, attempt: Attempt
 ) -> None:
     context = attempt.context()
@@ -146,7 +147,7 @@ def test_twilio_chooses_the_sender_where_a_service_is_configured_and_the_task_na
     ],
     ids=lambda value: str(getattr(value, "code", "")),
 )
-def test_an_answer_is_transient_permanent_or_no_answer(
+def test_each_answer_is_transient_permanent_or_unknown(
     twilio: Send, gateway: Gateway, answer: Answer, error: type[Exception], words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -160,7 +161,7 @@ def test_an_answer_is_transient_permanent_or_no_answer(
     assert TO not in str(caught.value) + caplog.text
 
 
-def test_too_many_requests_are_tried_again_when_twilio_says(twilio: Send, gateway: Gateway) -> None:
+def test_too_many_requests_are_retried_at_twilios_time(twilio: Send, gateway: Gateway) -> None:
     gateway.answers = [refused(429, 20429, "Too Many Requests", Retry_After="17")]
     with pytest.raises(TransientError, match="20429") as caught:
         twilio()
@@ -168,7 +169,7 @@ def test_too_many_requests_are_tried_again_when_twilio_says(twilio: Send, gatewa
 
 
 @pytest.mark.parametrize(("on_ambiguous", "error"), [("fail", EffectUnknown), ("retry", TransientError)])
-def test_a_lost_reply_is_settled_as_the_settings_say_and_told_in_the_log(
+def test_a_lost_reply_obeys_the_setting_and_is_logged(
     twilio: Send, gateway: Gateway, attempt: Attempt, on_ambiguous: str, error: type[Exception]
 ) -> None:
     gateway.answers = [Answer(lost=True)]
@@ -178,7 +179,7 @@ def test_a_lost_reply_is_settled_as_the_settings_say_and_told_in_the_log(
     assert attempt.reports.logs == [("warning", "nobody knows whether the message was sent")]
 
 
-def test_a_reply_that_does_not_come_is_waited_for_no_longer_than_allowed(twilio: Send, gateway: Gateway) -> None:
+def test_the_wait_for_a_reply_ends_at_its_limit(twilio: Send, gateway: Gateway) -> None:
     never = threading.Event()
     gateway.answers = [Answer(until=never)]
     with pytest.raises(EffectUnknown, match="timed out"):
@@ -186,7 +187,7 @@ def test_a_reply_that_does_not_come_is_waited_for_no_longer_than_allowed(twilio:
     never.set()
 
 
-def test_a_reply_that_breaks_off_after_its_code_counts_as_that(twilio: Send, http: Send, gateway: Gateway) -> None:
+def test_a_reply_cut_after_its_status_counts_by_the_status(twilio: Send, http: Send, gateway: Gateway) -> None:
     gateway.answers = [
         Answer(201, {"sid": "SM1"}, cut=True),
         Answer(400, {"code": 21211}, cut=True),
@@ -199,7 +200,7 @@ def test_a_reply_that_breaks_off_after_its_code_counts_as_that(twilio: Send, htt
         http(success_pattern="whom$")
 
 
-def test_after_an_interrupt_the_next_message_goes_out_as_ever(twilio: Send, gateway: Gateway, attempt: Attempt) -> None:
+def test_the_next_message_after_an_interrupt_is_sent_normally(twilio: Send, gateway: Gateway, attempt: Attempt) -> None:
     never = threading.Event()
     gateway.answers = [accepted(1), Answer(until=never)]
     twilio()
@@ -210,7 +211,7 @@ def test_after_an_interrupt_the_next_message_goes_out_as_ever(twilio: Send, gate
 
 
 @pytest.mark.parametrize("provider", ["twilio", "http"])
-def test_a_message_that_was_taken_says_so_before_anything_else(
+def test_an_accepted_message_is_known_before_anything_else_can_fail(
     twilio: Send, http: Send, gateway: Gateway, attempt: Attempt, provider: str
 ) -> None:
     context, send = attempt.context(), {"twilio": twilio, "http": http}[provider]
@@ -221,13 +222,13 @@ def test_a_message_that_was_taken_says_so_before_anything_else(
     assert attempt.reports.effects == [Effect.RETRY, Effect.FAIL]
 
 
-def test_where_nobody_listens_no_effect_has_begun_and_it_is_tried_again(twilio: Send, attempt: Attempt) -> None:
+def test_without_a_connection_no_effect_begins_and_the_task_is_retried(twilio: Send, attempt: Attempt) -> None:
     with pytest.raises(TransientError, match=r"no connection to 127\.0\.0\.1"):
         twilio(base_url=f"http://127.0.0.1:{free_port()}")
     assert attempt.reports.effects == []
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sent(
+def test_an_untrusted_certificate_is_refused_before_anything_is_sent(
     twilio: Send, attempt: Attempt, tmp_path: Path
 ) -> None:
     authority = trustme.CA()
@@ -245,7 +246,9 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sen
         server.stop()
 
 
-def test_no_proxy_of_the_environment_is_asked(twilio: Send, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_environment_are_ignored(
+    twilio: Send, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     assert twilio()["status"] == "queued"
@@ -254,7 +257,7 @@ def test_no_proxy_of_the_environment_is_asked(twilio: Send, gateway: Gateway, mo
 # --- http
 
 
-def test_a_gateway_gets_the_request_that_is_configured_with_each_value_escaped_for_its_place(
+def test_a_gateway_gets_the_configured_request_with_each_value_escaped_for_its_place(
     http: Send, gateway: Gateway, attempt: Attempt
 ) -> None:
     context = attempt.context()
@@ -276,7 +279,7 @@ def test_a_gateway_gets_the_request_that_is_configured_with_each_value_escaped_f
     assert orjson.loads(asked.body) == {"to": TO, "from": "DTQS", "text": text, "reference": context.task_id}
 
 
-def test_forms_xml_and_urls_hold_any_text(http: Send, gateway: Gateway) -> None:
+def test_forms_xml_and_urls_carry_any_text(http: Send, gateway: Gateway) -> None:
     gateway.answers = [Answer(200, b"OK: 1")] * 3
     text = 'a&b=c <"ü€'
     http({"text": text}, content_type="application/x-www-form-urlencoded", body="to=${to}&text=${text}&user=a")
@@ -293,7 +296,7 @@ def test_forms_xml_and_urls_hold_any_text(http: Send, gateway: Gateway) -> None:
     assert gateway.asked[2].body == b""
 
 
-def test_a_request_shows_its_token_to_no_log(http: Send, gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_token_of_a_request_is_in_no_log(http: Send, gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     gateway.answers = [Answer(200, b"OK"), Answer(403, f"who is {TOKEN}?".encode())]
     http(method="GET", url=f"{gateway.url}/?to=${{to}}&text=${{text}}&key=${{token}}")
@@ -309,7 +312,7 @@ SPOKEN = 'Ihr "Code": 482913 für Ä & Ö'
 
 
 @pytest.mark.parametrize("write", [str, quote, quote_plus, in_json, escape, lambda text: json.dumps({"text": text})])
-def test_a_text_that_a_provider_repeats_is_in_no_error(
+def test_a_text_repeated_by_a_provider_is_in_no_error(
     http: Send, twilio: Send, gateway: Gateway, write: Callable[[str], str]
 ) -> None:
     gateway.answers = [
@@ -336,7 +339,7 @@ def test_a_text_that_a_provider_repeats_is_in_no_error(
     ],
     ids=lambda value: str(getattr(value, "code", "")),
 )
-def test_success_is_what_code_and_pattern_say(
+def test_status_and_pattern_decide_about_success(
     http: Send, gateway: Gateway, answer: Answer, error: type[Exception]
 ) -> None:
     gateway.answers = [answer]
@@ -345,9 +348,7 @@ def test_success_is_what_code_and_pattern_say(
     assert isinstance(caught.value, EffectUnknown) == (error is EffectUnknown)
 
 
-def test_what_makes_it_a_message_is_the_answers_code_even_where_no_id_can_be_found(
-    http: Send, gateway: Gateway
-) -> None:
+def test_the_status_of_the_answer_decides_even_without_an_id(http: Send, gateway: Gateway) -> None:
     gateway.answers = [
         Answer(200, b"not json"),
         Answer(204, b""),

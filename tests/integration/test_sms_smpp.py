@@ -1,4 +1,4 @@
-"""SMS by SMPP: a real server on loopback, the PDUs that reach it, and what becomes of a message when it refuses, throttles or goes away."""
+"""SMS by SMPP: a real server on loopback, the PDUs that it receives, and its refusals, throttling and outages."""
 
 import logging
 import ssl
@@ -48,7 +48,10 @@ def processors() -> Iterator[list[SmsProcessor]]:
 
 @pytest.fixture
 def smpp(server: SmppServer, attempt: Attempt, processors: list[SmsProcessor]) -> Send:
-    """Send through `server`: `smpp({"text": …}, setting=…)`; with the same processor until a call names settings."""
+    """Yield a function that sends through `server`: `smpp({"text": …}, setting=…)`.
+
+    It keeps its processor until a call names settings.
+    """
     common = {
         "provider": "smpp",
         "host": "127.0.0.1",
@@ -67,9 +70,7 @@ def smpp(server: SmppServer, attempt: Attempt, processors: list[SmsProcessor]) -
     return send
 
 
-def test_a_message_is_one_submit_on_a_bound_connection_that_is_kept(
-    smpp: Send, server: SmppServer, attempt: Attempt
-) -> None:
+def test_a_message_is_one_submit_on_a_kept_connection(smpp: Send, server: SmppServer, attempt: Attempt) -> None:
     assert smpp({"text": "5 € @ {x}", "sender": "Parcels"})["message_id"] == "00000001"
     assert smpp({"sender": "+15005550006"})["message_id"] == "00000002"
     assert smpp({"sender": "12345"})["status"] == "accepted"
@@ -84,7 +85,7 @@ def test_a_message_is_one_submit_on_a_bound_connection_that_is_kept(
     assert attempt.reports.effects == [Effect.FAIL] * 3
 
 
-def test_a_long_message_is_sent_in_parts_that_a_phone_puts_together(smpp: Send, server: SmppServer) -> None:
+def test_a_long_message_is_sent_in_parts_that_a_phone_joins(smpp: Send, server: SmppServer) -> None:
     result = smpp({"text": "x" * 152 + "€" + "y" * 20})
     assert (result["segments"], result["encoding"], result["part_ids"]) == (2, "GSM-7", ["00000001", "00000002"])
     one, two = server.submitted()
@@ -92,12 +93,12 @@ def test_a_long_message_is_sent_in_parts_that_a_phone_puts_together(smpp: Send, 
     assert (one.short_message[:3], two.short_message[:3]) == (b"\x05\x00\x03", b"\x05\x00\x03")
     assert one.short_message[3] == two.short_message[3]
     assert (one.short_message[4:6], two.short_message[4:6]) == (b"\x02\x01", b"\x02\x02")
-    # the escape and its character stay together
+    # an escape and its character stay together
     assert one.short_message[6:] == b"x" * 152
     assert two.short_message[6:] == b"\x1b\x65" + b"y" * 20
 
 
-def test_what_gsm_7_does_not_have_goes_as_ucs_2(smpp: Send, server: SmppServer) -> None:
+def test_text_outside_gsm_7_is_sent_as_ucs_2(smpp: Send, server: SmppServer) -> None:
     text = "ж" * 66 + "😀" + "!!"
     result = smpp({"text": text})
     assert (result["segments"], result["encoding"]) == (1, "UCS-2")
@@ -118,7 +119,7 @@ def test_what_gsm_7_does_not_have_goes_as_ucs_2(smpp: Send, server: SmppServer) 
         (0x0400, PermanentError),
     ],
 )
-def test_a_status_is_transient_or_permanent_and_the_connection_goes_on(
+def test_a_status_is_transient_or_permanent_and_keeps_the_connection(
     smpp: Send, server: SmppServer, status: int, error: type[Exception]
 ) -> None:
     server.statuses = [status]
@@ -129,7 +130,7 @@ def test_a_status_is_transient_or_permanent_and_the_connection_goes_on(
     assert server.commands().count("bind_transceiver") == 1
 
 
-def test_a_server_that_thinks_us_unbound_is_bound_to_anew(smpp: Send, server: SmppServer) -> None:
+def test_a_client_that_the_server_holds_unbound_binds_again(smpp: Send, server: SmppServer) -> None:
     server.statuses = [consts.SMPP_ESME_RINVBNDSTS]
     with pytest.raises(TransientError):
         smpp()
@@ -137,9 +138,7 @@ def test_a_server_that_thinks_us_unbound_is_bound_to_anew(smpp: Send, server: Sm
     assert server.commands() == ["bind_transceiver", "submit_sm", "unbind", "bind_transceiver", "submit_sm"]
 
 
-def test_a_part_that_is_throttled_waits_for_its_turn_and_the_first_is_not_sent_twice(
-    smpp: Send, server: SmppServer
-) -> None:
+def test_a_throttled_part_is_retried_and_the_first_is_not_sent_twice(smpp: Send, server: SmppServer) -> None:
     server.statuses = [0, consts.SMPP_ESME_RTHROTTLED, 0]
     assert smpp({"text": "x" * 200})["segments"] == 2
     assert [pdu.short_message[5] for pdu in server.submitted()] == [1, 2, 2]
@@ -147,7 +146,7 @@ def test_a_part_that_is_throttled_waits_for_its_turn_and_the_first_is_not_sent_t
 
 @pytest.mark.parametrize(("on_ambiguous", "error"), [("fail", EffectUnknown), ("retry", TransientError)])
 @pytest.mark.parametrize("how", [LOSE, SILENCE])
-def test_a_lost_response_is_settled_as_the_settings_say(
+def test_a_lost_response_obeys_the_setting(
     smpp: Send, server: SmppServer, attempt: Attempt, how: str, on_ambiguous: str, error: type[Exception]
 ) -> None:
     server.statuses = [how]
@@ -167,13 +166,13 @@ def test_after_an_interrupt_the_connection_is_not_used_again(smpp: Send, server:
     assert server.commands().count("bind_transceiver") == 2
 
 
-def test_a_refusal_in_the_middle_of_a_message_says_how_much_was_taken(smpp: Send, server: SmppServer) -> None:
+def test_a_refusal_in_the_middle_of_a_message_tells_how_much_was_accepted(smpp: Send, server: SmppServer) -> None:
     server.statuses = [0, consts.SMPP_ESME_RINVDSTADR]
     with pytest.raises(PermanentError, match="before that 1 of 2 segments were taken"):
         smpp({"text": "x" * 200})
 
 
-def test_without_a_server_or_with_a_wrong_password_no_effect_has_begun(
+def test_without_a_server_or_with_a_wrong_password_no_effect_begins(
     smpp: Send, server: SmppServer, attempt: Attempt
 ) -> None:
     with pytest.raises(TransientError, match="no connection"):
@@ -187,7 +186,7 @@ def test_without_a_server_or_with_a_wrong_password_no_effect_has_begun(
     assert server.submitted() == []
 
 
-def test_an_idle_connection_answers_the_server_and_asks_it_for_signs_of_life(smpp: Send, server: SmppServer) -> None:
+def test_an_idle_connection_answers_the_server_and_asks_for_signs_of_life(smpp: Send, server: SmppServer) -> None:
     smpp(enquire_link_seconds=0.2)
     server.wait_for("enquire_link", 2)
     server.request("enquire_link")
@@ -209,7 +208,7 @@ def test_an_idle_connection_without_a_sign_of_life_is_given_up(smpp: Send, serve
     assert server.commands().count("bind_transceiver") == 2
 
 
-def test_a_connection_that_died_unseen_costs_no_message(smpp: Send, server: SmppServer) -> None:
+def test_a_connection_that_died_unnoticed_loses_no_message(smpp: Send, server: SmppServer) -> None:
     smpp()
     server.lose()
     eventually(lambda: not _threads(), 5, "the thread of the lost connection has ended")
@@ -217,7 +216,7 @@ def test_a_connection_that_died_unseen_costs_no_message(smpp: Send, server: Smpp
     assert server.commands().count("bind_transceiver") == 2
 
 
-def test_a_connection_that_was_quiet_is_tried_before_a_message_goes_on_it(
+def test_a_quiet_connection_is_checked_before_the_next_message(
     smpp: Send, server: SmppServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dtqs.processors.sms.smpp._TRUSTED_SECONDS", 0.0)
@@ -226,14 +225,14 @@ def test_a_connection_that_was_quiet_is_tried_before_a_message_goes_on_it(
     assert server.commands() == ["bind_transceiver", "submit_sm", "enquire_link", "submit_sm"]
 
 
-def test_a_server_that_speaks_something_else_is_left(smpp: Send, server: SmppServer) -> None:
+def test_a_connection_to_a_server_of_another_protocol_is_closed(smpp: Send, server: SmppServer) -> None:
     smpp()
     server.send_raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     eventually(lambda: not _threads(), 5, "the connection is given up")
     assert smpp()["status"] == "accepted"
 
 
-def test_a_receipt_is_acknowledged_and_logged_whenever_it_comes(
+def test_a_receipt_is_acknowledged_and_logged_at_any_time(
     smpp: Send, server: SmppServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -252,7 +251,7 @@ def test_a_receipt_is_acknowledged_and_logged_whenever_it_comes(
     assert "STOP" not in caplog.text
 
 
-def test_receipts_that_are_waited_for_are_in_the_result(smpp: Send, server: SmppServer) -> None:
+def test_awaited_receipts_are_in_the_result(smpp: Send, server: SmppServer) -> None:
     def deliver() -> None:
         server.wait_for("submit_sm", 2)
         server.request("deliver_sm", esm_class=4, short_message=_receipt("00000002", "UNDELIV", "001"))
@@ -268,7 +267,7 @@ def test_receipts_that_are_waited_for_are_in_the_result(smpp: Send, server: Smpp
     ]
 
 
-def test_a_receipt_that_does_not_come_or_a_connection_that_ends_takes_nothing_from_a_message_that_was_taken(
+def test_a_missing_receipt_or_a_lost_connection_changes_nothing_for_an_accepted_message(
     smpp: Send, server: SmppServer
 ) -> None:
     assert smpp(wait_receipt_seconds=0.2)["receipts"] == []
@@ -283,7 +282,7 @@ def test_a_receipt_that_does_not_come_or_a_connection_that_ends_takes_nothing_fr
     network.join(10)
 
 
-def test_a_message_that_was_accepted_says_so_before_it_waits_for_receipts(
+def test_an_accepted_message_is_known_before_the_wait_for_receipts(
     smpp: Send, server: SmppServer, attempt: Attempt
 ) -> None:
     context = attempt.context()
@@ -293,7 +292,7 @@ def test_a_message_that_was_accepted_says_so_before_it_waits_for_receipts(
     assert (known["message_id"], known["receipts"]) == ("00000001", [])
 
 
-def test_a_message_that_was_accepted_says_so_before_anything_else(smpp: Send, attempt: Attempt) -> None:
+def test_an_accepted_message_is_known_before_anything_else_can_fail(smpp: Send, attempt: Attempt) -> None:
     context = attempt.context()
     with stopped_at("dtqs.processors.sms.processor", "message handed over"):
         smpp(context=context, on_ambiguous="retry")
@@ -302,7 +301,7 @@ def test_a_message_that_was_accepted_says_so_before_anything_else(smpp: Send, at
 
 
 @pytest.mark.parametrize("keys", [{"request_timeout_seconds": 0.5}, {"wait_receipt_seconds": 0.5}])
-def test_a_server_that_never_stops_sending_holds_nobody_for_ever(
+def test_a_server_that_never_stops_sending_delays_no_task_without_end(
     smpp: Send, server: SmppServer, keys: dict[str, float]
 ) -> None:
     began = time.monotonic()
@@ -318,14 +317,14 @@ def test_a_server_that_never_stops_sending_holds_nobody_for_ever(
 
 def test_a_flooded_connection_is_free_for_the_next_message(smpp: Send, server: SmppServer) -> None:
     smpp(request_timeout_seconds=_FLOOD_SECONDS - 5)
-    # its response comes behind what the flood has left in the network
+    # the flood in the network arrives before its response
     with flooded(server, lambda: True, lambda: len(server.submitted()) == 2) as begun:
         begun.wait(10)
         assert smpp()["status"] == "accepted"
     assert server.commands().count("bind_transceiver") == 1
 
 
-def test_leaving_says_so_to_the_server(smpp: Send, server: SmppServer, processors: list[SmsProcessor]) -> None:
+def test_close_unbinds_from_the_server(smpp: Send, server: SmppServer, processors: list[SmsProcessor]) -> None:
     smpp()
     processors[-1].close()
     processors[-1].close()
@@ -333,7 +332,7 @@ def test_leaving_says_so_to_the_server(smpp: Send, server: SmppServer, processor
     assert not _threads()
 
 
-def test_tls_is_checked_against_the_host(smpp: Send, attempt: Attempt, tmp_path: Path) -> None:
+def test_the_certificate_is_checked_against_the_host(smpp: Send, attempt: Attempt, tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -359,7 +358,10 @@ _FLOOD_SECONDS = 30.0
 def flooded(
     server: SmppServer, after: Callable[[], bool], end: Callable[[], bool] = lambda: False
 ) -> Iterator[threading.Event]:
-    """From one condition to the other, let the server send without a pause what needs no answer; the event says that it does."""
+    """Let the server send PDUs that need no answer, without a pause, from one condition to the other.
+
+    The event is set as soon as it sends.
+    """
     many, begun, ended, until = (
         struct.pack(">LLLL", 16, 0x80000015, 0, 0) * 4000,
         threading.Event(),
@@ -382,7 +384,10 @@ def flooded(
 
 
 def _receipt(message_id: str, state: str, error: str = "000") -> bytes:
-    return f"id:{message_id} sub:001 dlvrd:001 submit date:2611242000 done date:2611242001 stat:{state} err:{error} text:hello".encode()
+    return (
+        f"id:{message_id} sub:001 dlvrd:001 submit date:2611242000 done date:2611242001 "
+        f"stat:{state} err:{error} text:hello"
+    ).encode()
 
 
 def _threads() -> list[threading.Thread]:

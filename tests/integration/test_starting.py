@@ -1,4 +1,4 @@
-"""What `dtqs api` looks at before it starts, on a real database."""
+"""The checks of `dtqs api` before its start, on a real database."""
 
 import socket
 from pathlib import Path
@@ -21,7 +21,7 @@ def hosts(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Hos
 
 
 class Hosts:
-    """Hosts on one database, by their names."""
+    """Hosts on one database, each with a name."""
 
     def __init__(self, world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._world, self._folder, self._monkeypatch = world, folder, monkeypatch
@@ -31,7 +31,7 @@ class Hosts:
         return load(None, {"DTQS_POSTGRESQL_DSN": dsn, "DTQS_SUPERVISOR_STATE_DIR": str(self._folder / host)})
 
     def start(self, host: str) -> None:
-        """Start as `dtqs api` does; from then on its processes count."""
+        """Start as `dtqs api` does; its processes count from then on."""
         self._monkeypatch.setattr(socket, "gethostname", lambda: host)
         check_api(self.config(host))
         self._world.store.workers.count(uuid7(), "api", host, ProcessTotals())
