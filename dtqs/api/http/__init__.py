@@ -1,1 +1,1 @@
-"""HTTP as this API speaks it: bodies, queries, headers, and errors as problem documents."""
+"""HTTP: bodies, queries, headers, and errors as problem documents."""

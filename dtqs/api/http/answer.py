@@ -1,4 +1,4 @@
-"""Answers: the headers that each carries unless its resource sets others, and JSON bodies."""
+"""Answers: default headers, and JSON bodies."""
 
 import falcon
 
@@ -7,7 +7,7 @@ from dtqs.json_value import dumps
 
 
 class Answer(falcon.Response):
-    """A response that begins with these headers."""
+    """A response with the default headers."""
 
     __slots__ = ()
 

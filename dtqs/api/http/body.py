@@ -1,4 +1,4 @@
-"""Request bodies: how many bytes are read, how long a client is waited for, and when its connection is not to be used again."""
+"""Request bodies: limits on bytes and time, and the end of the connection."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -9,26 +9,26 @@ import gevent
 from gunicorn.http.errors import ParseException
 
 RESPONSE = "dtqs.response"
-"""Where the WSGI entry leaves gunicorn's response in the environment: it alone can end the connection after the answer."""
+"""Key of gunicorn's response in the WSGI environment. Only it can end the connection after the answer."""
 CLIENT_SECONDS = 30.0
-"""A client that sends nothing of its body, or takes nothing of its answer, for so long is let go; streams have a rule of their own."""
+"""Longest time without progress of a body or an answer. Streams have a limit of their own."""
 SLOWEST_BYTES = 16 << 10
-"""A body may take that time in all and a second for each so many bytes: one that comes byte by byte would else never end."""
+"""A body may take CLIENT_SECONDS, and a second for each 16 KiB. Sent byte by byte, it would otherwise never end."""
 ANSWER_PIECE_BYTES = 256 << 10
-"""So much of an answer is sent at once: each piece has the client's time anew, so a slow client is not taken for one that stands still."""
+"""Size of the pieces of an answer. Each has the full time limit, so a slow client does not look stuck."""
 _PIECE_BYTES, _STEP_BYTES = 1 << 20, 64 << 10
 _SOCKET = "gunicorn.socket"
 
 
 def wait_for_client(environ: dict[str, Any], seconds: float | None) -> None:
-    """Let each read from the client and each send to it take so long; None: for ever."""
+    """Set the time limit of each read from the client and each send to it. None removes it."""
     connection = environ.get(_SOCKET)
     if connection is not None:
         connection.settimeout(seconds)
 
 
 def in_pieces(answer: Iterable[bytes]) -> Iterable[bytes]:
-    """Cut an answer that is there whole into pieces; what comes as a stream stays as it is."""
+    """Cut a complete answer into pieces. A stream stays as it is."""
     if isinstance(answer, list) and len(answer) == 1 and len(answer[0]) > ANSWER_PIECE_BYTES:
         whole = answer[0]
         return [whole[start : start + ANSWER_PIECE_BYTES] for start in range(0, len(whole), ANSWER_PIECE_BYTES)]
@@ -36,14 +36,14 @@ def in_pieces(answer: Iterable[bytes]) -> Iterable[bytes]:
 
 
 def close_connection(req: falcon.Request) -> None:
-    """End the connection after this response; a header of ours would be dropped, since it is hop-by-hop."""
+    """End the connection after this response. gunicorn drops a Connection header, since it is hop-by-hop."""
     response: Any = req.env.get(RESPONSE)
     if response is not None:
         response.force_close()
 
 
 def require_json(req: falcon.Request) -> None:
-    """Raises HTTPUnsupportedMediaType for a body that says it is something else."""
+    """Raise HTTPUnsupportedMediaType for a body of another type."""
     media_type = (req.content_type or "application/json").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise falcon.HTTPUnsupportedMediaType(
@@ -52,7 +52,10 @@ def require_json(req: falcon.Request) -> None:
 
 
 def read_body(req: falcon.Request, limit_bytes: int) -> bytes:
-    """Return the whole body. Raises HTTPContentTooLarge, HTTPBadRequest when it is cut off, HTTPError (408) when it does not come."""
+    """Return the whole body.
+
+    Raises HTTPContentTooLarge, HTTPBadRequest (cut off), HTTPError (408: too slow).
+    """
     length = checked_length(req, limit_bytes)
     body = _Incoming(req).read(limit_bytes + 1 if length is None else length)
     if len(body) > limit_bytes:
@@ -63,7 +66,7 @@ def read_body(req: falcon.Request, limit_bytes: int) -> bytes:
 
 
 def pieces(req: falcon.Request, limit_bytes: int) -> Iterator[bytes]:
-    """Give out the body in pieces of at most a mebibyte. Raises as read_body."""
+    """Yield the body in pieces of at most 1 MiB. Raises the errors of read_body."""
     length, total, incoming = checked_length(req, limit_bytes), 0, _Incoming(req)
     while piece := incoming.read(_PIECE_BYTES):
         total += len(piece)
@@ -75,7 +78,7 @@ def pieces(req: falcon.Request, limit_bytes: int) -> Iterator[bytes]:
 
 
 def checked_length(req: falcon.Request, limit_bytes: int) -> int | None:
-    """Return the length that the request announces, None where it is sent in chunks. Raises HTTPContentTooLarge before anything is read."""
+    """Return the announced length, or None for a chunked body. Raises HTTPContentTooLarge before reading."""
     length = req.content_length
     if length is not None and length > limit_bytes:
         raise _too_large(req, limit_bytes)
@@ -83,7 +86,7 @@ def checked_length(req: falcon.Request, limit_bytes: int) -> int | None:
 
 
 class _Incoming:
-    """A body as it comes, and the time that is left for it; what we do between two reads is not the client's."""
+    """A body as it arrives, and the time left for it. Time between two reads does not count."""
 
     def __init__(self, req: falcon.Request) -> None:
         self._req, self._stream = req, req.env["wsgi.input"]
@@ -91,7 +94,7 @@ class _Incoming:
         self._left: float | None = connection.gettimeout() if connection is not None else None
 
     def read(self, size: int) -> bytes:
-        """Return so many bytes, fewer at the end of the body."""
+        """Return `size` bytes, fewer at the end of the body."""
         if size <= _STEP_BYTES:
             return self._step(size)
         steps: list[bytes] = []

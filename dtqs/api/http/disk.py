@@ -1,4 +1,4 @@
-"""Waiting for the disk without stopping every stream of the process: calls that may block go to gevent's threads."""
+"""Runs blocking calls, such as disk writes, in gevent's threads. Otherwise they would stop every stream."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,7 +10,10 @@ _KILLED_WAIT_SECONDS = 60.0
 
 
 def in_thread(call: Callable[..., T], *arguments: object) -> T:
-    """Run it in a thread and wait. A request that is killed meanwhile still waits: what it holds is not to be closed under the thread."""
+    """Run a call in a thread and wait for it.
+
+    A killed request still waits: its files must not be closed while the thread uses them.
+    """
     running = get_hub().threadpool.spawn(call, *arguments)
     try:
         result: T = running.get()

@@ -1,4 +1,4 @@
-"""Names of files, to and from headers; pure. They are for people: no path is ever made of one."""
+"""File names, to and from headers; pure. They are for people only: none becomes a path."""
 
 import re
 from urllib.parse import quote, unquote
@@ -6,21 +6,21 @@ from urllib.parse import quote, unquote
 NAME_LIMIT = 200
 DEFAULT_NAME = "file"
 INLINE = re.compile(r"image/(jpeg|png|gif|webp|avif|tiff|bmp)|video/[\w.+-]+|audio/[\w.+-]+|text/plain")
-"""What a browser shows and never runs; everything else it is to save."""
+"""Media types that a browser may show, because it runs none of them. It saves all others."""
 
 _EXTENDED = re.compile(r"filename\*\s*=\s*UTF-8'[\w-]*'([^;]+)", re.IGNORECASE)
 _PLAIN = re.compile(r"filename\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s]+))", re.IGNORECASE)
 
 
 def safe_name(name: str | None) -> str:
-    """Return the last part of a name, printable and not too long."""
+    """Return the last part of a name, printable and at most 200 characters."""
     last = re.split(r"[/\\]", name or "")[-1]
     printable = "".join(c for c in last if c.isprintable()).strip(" .")
     return printable.encode("utf-8", "ignore").decode()[:NAME_LIMIT] or DEFAULT_NAME
 
 
 def name_of(disposition: str | None) -> str | None:
-    """Return the file name that a Content-Disposition header holds (RFC 6266), in percent-encoding or, as most clients write it, in plain UTF-8."""
+    """Return the file name in a Content-Disposition header (RFC 6266), percent-encoded or in plain UTF-8."""
     if match := _EXTENDED.search(disposition or ""):
         return unquote(match[1].strip())
     if match := _PLAIN.search(disposition or ""):
@@ -29,7 +29,7 @@ def name_of(disposition: str | None) -> str | None:
 
 
 def _from_bytes(text: str) -> str:
-    """Return what a header's bytes say, which WSGI hands on one by one as characters; what is no UTF-8 stays as it is."""
+    """Decode UTF-8 in a header. WSGI passes each byte as a character; text that is not UTF-8 stays."""
     try:
         return text.encode("latin-1").decode()
     except UnicodeError:

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents: ours by their class, Falcon's own, and the unexpected, whose text never leaves the process."""
+"""Errors as RFC 9457 problem documents. The text of an unexpected error never leaves the process."""
 
 import logging
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from dtqs.files import TooLarge
 from dtqs.uuid7 import uuid7
 
 RETRY_AFTER_SECONDS = "2"
-_AWAY = {
+_REASONS = {
     StoreUnavailable: "PostgreSQL cannot be reached, or is too slow,",
     BrokerUnavailable: "RabbitMQ cannot be reached, or is too slow,",
     ExaminerBusy: "the process that examines large bodies is too busy",
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 def add_handlers(app: "falcon.App[falcon.Request, falcon.Response]") -> None:
-    """Teach the app to answer every error with a problem document."""
+    """Make the app answer every error with a problem document."""
     app.set_error_serializer(_serialize)
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(NotFound, _not_found)
@@ -76,17 +76,17 @@ def _conflict(_: falcon.Request, resp: falcon.Response, error: Exception, __: ob
 
 def _invalid(_: falcon.Request, resp: falcon.Response, error: Invalid, __: object) -> None:
     count = len(error.problems)
-    said = f"more than {SHOWN_PROBLEMS} fields are wrong; the first {SHOWN_PROBLEMS} are listed"
+    detail = f"more than {SHOWN_PROBLEMS} fields are wrong; the first {SHOWN_PROBLEMS} are listed"
     if count <= SHOWN_PROBLEMS:
-        said = f"{count} {'field is' if count == 1 else 'fields are'} wrong"
-    write(resp, HTTPStatus.UNPROCESSABLE_ENTITY, said, error.problems)
+        detail = f"{count} {'field is' if count == 1 else 'fields are'} wrong"
+    write(resp, HTTPStatus.UNPROCESSABLE_ENTITY, detail, error.problems)
 
 
 def _above_ceiling(_: falcon.Request, resp: falcon.Response, error: AboveCeiling, __: object) -> None:
     write(
         resp,
         HTTPStatus.FORBIDDEN,
-        "this API key may not ask for that; its operator has set the ceilings",
+        "this request is above the ceilings of this API key; its operator has set them",
         error.problems,
     )
 
@@ -105,17 +105,17 @@ def _too_large(_: falcon.Request, resp: falcon.Response, error: TooLarge, __: ob
 
 
 def _unavailable(_: falcon.Request, resp: falcon.Response, error: Exception, __: object) -> None:
-    """A part is away, or slow: which one is told, but its driver's words go to the log, since they name hosts and users."""
+    """Answer that a dependency is away or slow. Its driver's message goes to the log only: it names hosts and users."""
     logger.warning("request refused: unavailable", extra={"reason": str(error)})
     resp.set_header("Retry-After", RETRY_AFTER_SECONDS)
-    away = next(
-        (words for kind, words in _AWAY.items() if isinstance(error, kind)), "a part that this needs cannot be reached"
+    reason = next(
+        (text for kind, text in _REASONS.items() if isinstance(error, kind)), "a dependency cannot be reached"
     )
-    write(resp, HTTPStatus.SERVICE_UNAVAILABLE, f"{away} at the moment; nothing is lost, try again")
+    write(resp, HTTPStatus.SERVICE_UNAVAILABLE, f"{reason} at the moment; nothing is lost, try again")
 
 
 def _unfit(_: falcon.Request, resp: falcon.Response, error: Exception, __: object) -> None:
-    """The log has it once already."""
+    """Answer that the schema does not fit. Fitness has logged it already."""
     resp.set_header("Retry-After", RETRY_AFTER_SECONDS)
     write(resp, HTTPStatus.SERVICE_UNAVAILABLE, f"this API takes no tasks: {error}")
 
@@ -128,6 +128,6 @@ def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, __
     write(
         resp,
         HTTPStatus.INTERNAL_SERVER_ERROR,
-        "an unexpected error, which is in the log under this instance's id",
+        "an unexpected error; the log has it under the id of this instance",
         instance=f"urn:uuid:{error_id}",
     )

@@ -1,4 +1,4 @@
-"""Parameters of a URL's query: known ones only, each once, and in range; every fault at once."""
+"""Parameters of a URL's query. All faults are reported together."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,13 +12,13 @@ TEXT_LIMIT = 100
 
 
 def refuse_parameters(req: falcon.Request) -> None:
-    """Refuse parameters where none is known: what is asked for would not be done. Raises Invalid."""
+    """Raise Invalid for any parameter, because it would be ignored."""
     if req.query_string:
         Query(req, ()).check()
 
 
 class Query:
-    """Reads one request's parameters; `check` raises what was found wrong."""
+    """Reads the parameters of a request. `check` raises the faults."""
 
     def __init__(self, req: falcon.Request, known: Sequence[str]) -> None:
         self._values: Mapping[str, str | list[str]] = req.params
@@ -36,15 +36,15 @@ class Query:
         return value
 
     def texts(self, name: str, most: int) -> list[str]:
-        """Return the values of a parameter that is to be there, and may be there several times."""
+        """Return the values of a required parameter that may be repeated."""
         value = self._values.get(name, [])
         values = value if isinstance(value, list) else [value]
         if not 0 < len(values) <= most:
-            self._wrong(name, f"1 to {most} of them are allowed, not {len(values)}")
+            self._wrong(name, f"1 to {most} values are allowed, not {len(values)}")
         return values
 
     def first(self, name: str) -> str:
-        """Return the first value of a parameter that judges itself; empty where there is none."""
+        """Return the first value of a parameter that its user checks; empty without one."""
         value = self._values.get(name, "")
         return value[0] if isinstance(value, list) else value
 
@@ -62,10 +62,10 @@ class Query:
         return value
 
     def cursor(self, name: str, opened: Callable[[str], str | None]) -> str | None:
-        """Return the id that a cursor stands for: a task's id, or one that `opened` knows to open."""
+        """Return the task id in a cursor: a plain id, or one that `opened` unseals."""
         value = self._values.get(name)
         sealed = opened(value) if isinstance(value, str) else None
-        return sealed or self.task_id(name, "allowed is the cursor that a page before gave as next")
+        return sealed or self.task_id(name, "allowed is the `next` of an earlier page")
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
         value = self._values.get(name)
@@ -83,7 +83,7 @@ class Query:
         return default
 
     def check(self) -> None:
-        """Raises Invalid."""
+        """Raise Invalid with all faults."""
         if self._problems:
             raise Invalid(self._problems)
 
@@ -92,7 +92,7 @@ class Query:
 
 
 def checked_id(task_id: str) -> str:
-    """Return the id in its canonical form. Raises NotFound when the text is not a UUID: no task can have it."""
+    """Return the id in its canonical form. Raises NotFound for a text that is not a UUID: no task can have it."""
     lower = task_id.lower()
     if not is_uuid(lower):
         raise NotFound("task", task_id[:100])

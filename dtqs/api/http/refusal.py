@@ -1,4 +1,7 @@
-"""Problem documents (RFC 9457) as bytes, and what every answer says of itself; pure, since gunicorn's master loads it before gevent patches."""
+"""Problem documents (RFC 9457) as bytes, and the headers of every answer; pure.
+
+gunicorn's master loads this module before gevent patches.
+"""
 
 from collections.abc import Sequence
 from email.utils import formatdate
@@ -15,7 +18,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""Answers hold tasks and tickets: nobody keeps them, guesses another type, or embeds them in a page of another site."""
+"""Answers hold tasks and tickets: no cache stores them, no browser guesses another type, no other site embeds them."""
 
 
 def document(status: HTTPStatus, detail: str, errors: Sequence[Problem] = (), instance: str | None = None) -> bytes:
@@ -29,7 +32,7 @@ def document(status: HTTPStatus, detail: str, errors: Sequence[Problem] = (), in
 
 
 def reply(status: HTTPStatus, detail: str) -> bytes:
-    """Return a whole HTTP reply, the connection's last, for a request that no application has seen."""
+    """Return the last HTTP reply of a connection, for a request that never reached the application."""
     body = document(status, detail)
     headers = {
         "Date": formatdate(usegmt=True),

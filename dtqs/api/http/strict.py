@@ -1,6 +1,7 @@
-"""JSON as RFC 8259 means it: what orjson lets pass and must not be stored (double keys, NUL in text, numbers that would change) is refused; pure.
+"""Reads JSON and refuses values that orjson accepts and the store must not hold; pure.
 
-Quick tests on the bytes tell whether there can be anything of it; only then the body is read again, slowly and exactly.
+These are repeated keys, NUL in text, and numbers that would change. Quick tests on the bytes find bodies that may hold
+one; only such a body is read a second time, slowly and exactly.
 """
 
 import json
@@ -29,12 +30,15 @@ _NEGATIVE_ZERO = re.compile(rb"-0(?=[\],}\s]|\Z)")
 
 
 class TooDear(Exception):
-    """What takes too long for the API's own loop; the process beside it does it."""
+    """The examination would hold the API's loop for too long. The process beside it takes over."""
 
 
 def decode(body: bytes, slow_bytes: int | None = None) -> tuple[Any, list[Problem]]:
-    """Return the value, and what is in it that must not be stored. Raises HTTPBadRequest for what is no JSON, Invalid for what is nested too deep,
-    TooDear for a body longer than `slow_bytes` that must be read slowly."""
+    """Return the value, and the problems of parts that must not be stored.
+
+    Raises HTTPBadRequest for invalid JSON, Invalid for too deep nesting, TooDear for a body above `slow_bytes` that
+    needs the second reading.
+    """
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -49,15 +53,15 @@ def decode(body: bytes, slow_bytes: int | None = None) -> tuple[Any, list[Proble
 def _problems(body: bytes) -> list[Problem]:
     try:
         return list(islice(_faults("", _read_slowly(body)), _PROBLEMS_LIMIT))
-    except RecursionError:  # only a value that another of the same key replaces can be nested so deep
+    except RecursionError:  # only a value under a repeated key can be nested so deep
         raise _too_deep() from None
 
 
 def _is_plain(body: bytes, value: Any) -> bool:
-    """Tell whether it certainly holds nothing of the above.
+    """Tell whether the body certainly holds no such value.
 
-    A pair that was dropped for its double key took its colon with it, so the count of colons differs from that of the
-    value written again, unless one is written as an escape.
+    orjson drops all but one pair of a repeated key, so the value written again has fewer colons than the body, unless a
+    colon is written as an escape.
     """
     try:
         again = orjson.dumps([[[[value]]]])
@@ -72,7 +76,7 @@ def _is_plain(body: bytes, value: Any) -> bool:
 
 
 def _keeps_decimals(body: bytes) -> bool:
-    """Tell whether no decimal number can have changed: those with many digits, and those next to zero. Text that looks like one counts as well."""
+    """Tell whether no decimal number can have changed: one with many digits, or close to zero. Text counts as well."""
     if (b"e-" in body or b"E-" in body) and _SMALL.search(body):
         return False
     if _LONG_DECIMAL not in body.translate(_DECIMALS):
@@ -81,7 +85,7 @@ def _keeps_decimals(body: bytes) -> bool:
 
 
 def _is_kept(text: str) -> bool:
-    """Tell whether this is a whole number, whose digits are counted elsewhere, or a decimal that a float carries."""
+    """Tell whether a float carries this decimal number. Other tests cover whole numbers."""
     return text.isdigit() or (text.count(".") <= 1 and is_carried(text))
 
 
@@ -90,7 +94,7 @@ def _too_deep() -> Invalid:
 
 
 class _Object(dict[str, Any]):
-    """A JSON object that remembers which keys were written more than once."""
+    """A JSON object that remembers its repeated keys."""
 
     doubled: frozenset[str] = frozenset()
 
@@ -100,17 +104,17 @@ def _read_slowly(body: bytes) -> Any:
 
 
 class _Changed:
-    """Stands for a decimal number that a 64-bit float does not carry."""
+    """Stands for a decimal number that a 64-bit float cannot carry."""
 
 
 class _NegativeZero:
-    """Stands for a whole number's -0, whose sign would be lost."""
+    """Stands for the whole number -0, which would lose its sign."""
 
 
 def _whole(text: str) -> int | _NegativeZero:
     if text == "-0":
         return _NegativeZero()
-    return int(text) if len(text) <= 20 else _BEYOND  # digits by the thousand are not worth converting
+    return int(text) if len(text) <= 20 else _BEYOND  # converting thousands of digits would take long
 
 
 def _decimal(text: str) -> float | _Changed:

@@ -1,1 +1,1 @@
-"""The API as a server: gunicorn's master and worker, and the application put together out of its parts."""
+"""The API as a server: gunicorn's master and worker, and the application."""

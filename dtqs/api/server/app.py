@@ -67,7 +67,7 @@ class AppParts:
 
 
 def create_app(parts: AppParts) -> App:
-    """Build the application; it opens nothing."""
+    """Build the application. Nothing is opened."""
     store, api = parts.store, parts.config.api
     keys, is_secure = store.api_keys, api.public_url.startswith("https:")
     sessions = Sessions(parts.secret, keys.find_of_session, keys.end_session, api.session_seconds, is_secure)
@@ -111,9 +111,10 @@ def _add_dashboard(app: App, parts: AppParts, auth: Auth, sessions: Sessions) ->
 
 def _submit(parts: AppParts, auth: Auth, room: Room, links: Links) -> Submit:
     config, store = parts.config, parts.store
-    # the rest of the pool is for single submits, reads and streams
+    # the other half of the pool is for single submits, reads and streams
     arrays_at_once = max(1, config.postgresql.pool_size // 2)
     return Submit(
-        auth, parts.examiner, parts.intake, parts.limits, room, parts.gather, parts.hinting, links, store.tasks, store.reads,
-        config.api.max_body_bytes, config.api.idempotency_hours, arrays_at_once, config.postgresql.statement_timeout_seconds,
+        auth, parts.examiner, parts.intake, parts.limits, room, parts.gather, parts.hinting, links, store.tasks,
+        store.reads, config.api.max_body_bytes, config.api.idempotency_hours, arrays_at_once,
+        config.postgresql.statement_timeout_seconds,
     )  # fmt: skip

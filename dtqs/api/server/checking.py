@@ -1,4 +1,4 @@
-"""A check of the files on disk beside a running master: in a fresh process, which the master never waits for."""
+"""Checks the files on disk beside a running master, in a fresh process. The master never waits for it."""
 
 import subprocess
 import sys
@@ -6,21 +6,22 @@ import tempfile
 import time
 
 _LIMIT_SECONDS = 60.0
-_SAID_BYTES = 4000
+_OUTPUT_BYTES = 4000
 
 
 class ConfigCheck:
-    """One run of `dtqs config check`. Its exit status is not read: the master reaps every child and keeps no status of strangers."""
+    """One run of `dtqs config check`. Its exit status is lost: the master reaps all children, also unknown ones."""
 
     def __init__(self) -> None:
-        self._said, self._faults = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 `problem` closes them
+        # `problem` closes both
+        self._output, self._faults = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
         self._until = time.monotonic() + _LIMIT_SECONDS
         command = [sys.executable, "-P", "-m", "dtqs", "config", "check", "--json"]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._said, stderr=self._faults)
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._faults)
 
     @property
     def is_over(self) -> bool:
-        """Tell whether it has ended; one that takes too long is ended here."""
+        """Tell whether the check has ended. A check past its time limit is ended here."""
         if time.monotonic() >= self._until:
             self.end()
         return self._process.poll() is not None
@@ -31,11 +32,14 @@ class ConfigCheck:
             self._process.wait()
 
     def problem(self) -> str | None:
-        """Return what is wrong on disk; None where all is right. Call it once, when the check is over."""
-        with self._said, self._faults:
-            self._said.seek(0)
+        """Return the problem on disk, or None. Call it once, after the check has ended."""
+        with self._output, self._faults:
+            self._output.seek(0)
             self._faults.seek(0)
-            said, faults = self._said.read(_SAID_BYTES), self._faults.read(_SAID_BYTES).decode(errors="replace").strip()
-        if b'"ok": true' in said:
+            output, faults = (
+                self._output.read(_OUTPUT_BYTES),
+                self._faults.read(_OUTPUT_BYTES).decode(errors="replace").strip(),
+            )
+        if b'"ok": true' in output:
             return None
         return faults or f"the check did not end within {_LIMIT_SECONDS:g} s, or was killed"

@@ -1,6 +1,7 @@
-"""What an API process does by the clock.
+"""The periodic chores of an API process.
 
-It puts hints off, looks at the schema, writes its totals, refuses what has waited too long, and cuts stalled clients.
+It puts hints off, checks the schema, writes its totals, refuses submits that have waited too long, and cuts stalled
+clients.
 """
 
 import logging
@@ -43,7 +44,7 @@ class Chores:
             fitness,
         )
         self._heartbeat_seconds = lease.heartbeat_seconds
-        # a tenth of the grace, so that what is put off is so before the relay looks at it
+        # a tenth of the grace, so that hints are put off before the relay looks at them
         self._turn_seconds = min(_TURN_SECONDS, lease.grace_seconds / 10)
         self._process_id, self._node_name = uuid7(), socket.gethostname()
         self._greenlets: list[gevent.Greenlet] = []
@@ -54,7 +55,7 @@ class Chores:
             self._greenlets = [gevent.spawn(self._run), gevent.spawn(self._keep_order)]
 
     def stop(self) -> None:
-        """Say the totals a last time. Safe to call twice."""
+        """Write the totals a last time. Safe to call twice."""
         if self._greenlets:
             gevent.killall(self._greenlets, timeout=1.0)
             self._greenlets = []
@@ -71,13 +72,13 @@ class Chores:
                 count_at = time.monotonic() + self._heartbeat_seconds
 
     def _keep_order(self) -> None:
-        """In a greenlet of its own: it must go on while the store is away."""
+        """Refuse and cut, in a greenlet of its own: it must go on while the store is away."""
         while True:
             gevent.sleep(_TURN_SECONDS)
             try:
                 self._gather.expire()
                 self._hub.cut_stalled(STALLED_SECONDS)
-            except Exception:  # one turn that fails must not be the last: without it stalled clients stay for ever
+            except Exception:  # a failed turn must not be the last: stalled clients would stay
                 logger.exception("a turn of refusing and cutting failed")
 
     def _put_off(self) -> None:
@@ -87,16 +88,16 @@ class Chores:
             self._hinting.put_far_out()
         except StoreUnavailable as error:
             logger.warning("hints are not put off: the relay will publish again", extra={"reason": str(error)})
-        except Exception:  # one turn that fails must not be the last
+        except Exception:  # a failed turn must not be the last
             logger.exception("a turn of putting hints off failed")
 
     def _look_at_schema(self) -> None:
         try:
             self._fitness.look()
         except StoreUnavailable:
-            pass  # the totals, which follow, tell it
+            pass  # writing the totals, which follows, logs it
         except Exception:  # as above
-            logger.exception("the schema's version cannot be looked at")
+            logger.exception("the schema's version cannot be checked")
 
     def _count(self) -> None:
         if self._fitness.refusal is not None:
@@ -105,5 +106,5 @@ class Chores:
             self._workers.count(self._process_id, "api", self._node_name, self._totals)
         except StoreUnavailable as error:
             logger.warning("totals are not written", extra={"reason": str(error)})
-        except Exception:  # nor may the totals end the turns
+        except Exception:  # as above
             logger.exception("totals cannot be written")

@@ -1,7 +1,7 @@
-"""The API's master process: gunicorn's arbiter, whose processes serve on with the checked configuration whatever the files on disk become.
+"""The API's master: gunicorn's arbiter, hardened. `dtqs api` checks the configuration, then runs this module.
 
-`python -m dtqs.api.server.master` runs it; `dtqs api` has checked the configuration before. gunicorn ends the whole server when one process cannot boot,
-and at a reload with a bad file. Here a reload is checked in a fresh process first, and a boot that fails later is tried again after a backoff.
+gunicorn ends the whole server if one process cannot boot, or a reload finds a bad file. This master first checks a
+reload in a fresh process, and tries a failed boot again after a backoff. Its processes keep the checked configuration.
 """
 
 import mmap
@@ -18,6 +18,7 @@ from gunicorn.errors import HaltServer
 
 from dtqs.api.access.secret import api_secret, file_fault
 from dtqs.api.server.checking import ConfigCheck
+from dtqs.api.server.gunicorn_private import set_restart_command
 from dtqs.api.server.service import ServiceReports
 from dtqs.config import Config
 from dtqs.resources import resource
@@ -25,28 +26,28 @@ from dtqs.systemd import Notifier
 
 _BACKOFF_SECONDS, _BACKOFF_LIMIT_SECONDS = 1.0, 30.0
 _FAULTS_LIMIT = 20
-"""Boots that fail in one turn of the arbiter, at most: one for each process."""
+"""Most failed boots in one turn of the arbiter: one for each process."""
 _AT = struct.Struct("d")
 
 
 class Served:
-    """Shared memory that tells the master when one of its processes was ready last; made before the fork."""
+    """The time when a process became ready last, in memory shared with the master; made before the fork."""
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _AT.size)
 
     def ready(self) -> None:
-        """Say in a worker process that it serves."""
+        """Note, in an API process, that it serves."""
         _AT.pack_into(self._memory, 0, time.monotonic())
 
     @property
     def at(self) -> float:
-        """The monotonic time of the last one; 0.0: none yet."""
+        """The monotonic time when a process became ready last; 0.0 before the first."""
         return float(_AT.unpack_from(self._memory)[0])
 
 
 class ApiMaster(Application):  # type: ignore[misc]
-    """Runs on gunicorn. Each worker process takes the checked `config`, and the `secret` that signs, from here and not from the disk."""
+    """The gunicorn application. Its processes take the checked `config` and the `secret` from it, not from disk."""
 
     cfg: Any
     config: Config
@@ -69,7 +70,7 @@ class ApiMaster(Application):  # type: ignore[misc]
         before = self.cfg, self.config, self.secret
         try:
             super().reload()
-        except SystemExit:  # the file has changed once more since its check
+        except SystemExit:  # the file has changed again since its check
             self.cfg, self.config, self.secret = before
 
     def run(self) -> None:
@@ -77,26 +78,25 @@ class ApiMaster(Application):  # type: ignore[misc]
 
 
 class Master(Arbiter):  # type: ignore[misc]
-    """gunicorn's arbiter with two judgements of our own: when to reload, and when a failed boot ends the server."""
+    """gunicorn's arbiter with its own decisions on reloads and failed boots."""
 
     app: ApiMaster
 
     def __init__(self, app: ApiMaster) -> None:
         super().__init__(app)
-        # for USR2, which runs this again
-        self.START_CTX["args"] = [sys.executable, "-P", "-m", "dtqs.api.server.master"]
+        set_restart_command(self, [sys.executable, "-P", "-m", "dtqs.api.server.master"])
         self._check: ConfigCheck | None = None
         self._service = ServiceReports(Notifier.from_environment(os.environ))
         self._faults, self._fault_at, self._spawn_at = 0, 0.0, 0.0
 
     def setup(self, app: ApiMaster) -> None:
-        """Take the configuration over, at the start and at a reload."""
+        """Take over the configuration, at the start and at a reload."""
         super().setup(app)
         if fault := file_fault(app.config):
             self.log.warning("%s; %s", fault.found, fault.advice)
 
     def handle_hup(self) -> None:
-        """Begin to check the configuration and the processors on disk; a check that runs already begins anew."""
+        """Start a check of the configuration and processors on disk, in place of a running one."""
         self._end_check()
         self._check = ConfigCheck()
 
@@ -111,12 +111,12 @@ class Master(Arbiter):  # type: ignore[misc]
                 return super().reap_workers()  # type: ignore[no-any-return]
             except HaltServer as fault:
                 if not self.app.served.at:
-                    raise  # nothing has ever been served: the start has failed
+                    raise  # no process has ever served: the start has failed
                 self._put_off(fault)
         return None
 
     def manage_workers(self) -> None:
-        """Look after the processes, once a second and after each signal; a check that has ended is obeyed first."""
+        """Act on a finished check, then manage the processes. It runs every second and after each signal."""
         if self._check is not None and self._check.is_over:
             check, self._check = self._check, None
             self._obey(check.problem())
@@ -125,7 +125,7 @@ class Master(Arbiter):  # type: ignore[misc]
         self._service.turn(self.app.served.at, len(self.WORKERS))
 
     def _obey(self, problem: str | None) -> None:
-        """Reload if nothing is wrong; else tell it, and serve on."""
+        """Reload if the check found no problem; otherwise log the problem and keep serving."""
         if problem is None:
             self._service.reloading()
             super().handle_hup()
@@ -139,7 +139,7 @@ class Master(Arbiter):  # type: ignore[misc]
             check.end()
 
     def _put_off(self, fault: HaltServer) -> None:
-        """Wait before the next process is started: longer each time, until one is ready again."""
+        """Delay the start of the next process, longer each time until one becomes ready."""
         self._faults = 1 if self.app.served.at > self._fault_at else self._faults + 1
         self._fault_at = time.monotonic()
         seconds = min(_BACKOFF_LIMIT_SECONDS, _BACKOFF_SECONDS * 2 ** min(self._faults - 1, 10)) * random.uniform(
@@ -147,7 +147,7 @@ class Master(Arbiter):  # type: ignore[misc]
         )
         self._spawn_at = self._fault_at + seconds
         self.log.error(
-            "a process could not start (%s); the others serve on, the next try is in %.1f s", fault.reason, seconds
+            "a process could not start (%s); the others keep serving, the next try is in %.1f s", fault.reason, seconds
         )
 
 

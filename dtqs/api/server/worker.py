@@ -1,7 +1,7 @@
-"""gunicorn's gevent worker, with what gunicorn does otherwise than we want. tests/unit/api/test_worker.py names the private parts it relies on.
+"""gunicorn's gevent worker, changed in three ways. Idle connections end as soon as the worker ends.
 
-Idle connections end as soon as the worker ends. A request that cannot be understood gets a problem document. A client that is refused in the middle
-of its body can read why, since its connection is not reset under it.
+A malformed request gets a problem document. A client that is refused in the middle of its body can read the reason,
+because its connection is not reset. gunicorn_private.py touches gunicorn's private parts.
 """
 
 from http import HTTPStatus
@@ -13,16 +13,16 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from dtqs.api.http.refusal import reply
 from dtqs.api.server.connection import (
-    Asked,
+    AwaitedBody,
     Connection,
     HeadTimeout,
     Joining,
     Wait,
-    is_unread,
     linger,
-    say_last,
+    send_last,
     take_rest,
 )
+from dtqs.api.server.gunicorn_private import cache_settings, has_next_head, is_unread, take_expectation
 
 _AT_ONCE_SECONDS = 0.01
 _STATUSES: dict[type[Exception], HTTPStatus] = {
@@ -40,12 +40,12 @@ _DETAIL_CHARACTERS = 300
 
 
 class ApiWorker(GeventWorker):  # type: ignore[misc]
-    """Knows which connections have had an answer and wait for another request."""
+    """Knows the idle connections: they have had an answer, and wait for another request."""
 
     first_seconds = 30.0
-    """For so long a new connection's first byte is waited for."""
+    """Time limit for the first byte of a new connection."""
     head_seconds = 30.0
-    """A head may take so long from its first byte to its end."""
+    """Time limit for a request's head, from its first byte to its end."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -56,7 +56,7 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
         super().handle(listener, connection, addr)
 
     def timeout_ctx(self) -> Wait:
-        """Return the limit of the wait for a connection's next request; its first one is waited for also when we are to end."""
+        """Return the limit for a wait. A connection's first request is awaited also while the worker ends."""
         connection: Connection = gevent.getcurrent().connection
         if not connection.answered:
             connection.answered = True
@@ -64,17 +64,14 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
         return Wait(connection, self.cfg.keepalive if self.alive else _AT_ONCE_SECONDS, self._idle)
 
     def init_process(self) -> None:
-        # gunicorn looks each setting up through a method, sixty times for a request
-        self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
+        cache_settings(self.cfg)
         super().init_process()
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         _check_head(req)
         joining = Joining(sock)
-        if req._expected_100_continue:
-            req._expected_100_continue = False  # gunicorn would ask at once, also for what is refused
-            if is_unread(req):
-                req.body = Asked(req, sock)
+        if take_expectation(req) and is_unread(req):
+            req.body = AwaitedBody(req, sock)
         try:
             super().handle_request(listener_name, req, joining, addr)
         except StopIteration:  # the reply was the connection's last
@@ -85,11 +82,12 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
         joining.flush()
         if is_unread(req) and not take_rest(req):
             raise StopIteration
-        sock.settimeout(None)  # the limit of a request is not that of the wait for the next
-        sock.has_begun = req.unreader.buf.getbuffer().nbytes > 0
+        # the wait for the next request has a limit of its own
+        sock.settimeout(None)
+        sock.has_begun = has_next_head(req)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answer a request that gunicorn could not read, or whose application failed, with a problem document."""
+        """Answer a malformed request, or a failed application, with a problem document."""
         status = next((status for kind, status in _STATUSES.items() if isinstance(exc, kind)), None)
         if status is None:
             status = (
@@ -97,14 +95,14 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
             )
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:
             self.log.exception("Error handling request")
-            detail = "an unexpected error, which is in the log"
+            detail = "an unexpected error; the log has it"
         else:
             detail = str(exc)[:_DETAIL_CHARACTERS]
             self.log.warning("Invalid request from ip=%s: %s", addr[0] if addr else "", detail)
-        say_last(client, reply(status, detail))
+        send_last(client, reply(status, detail))
 
     def end_idle(self) -> None:
-        """End the connections that wait for another request."""
+        """End the idle connections."""
         for idle in list(self._idle):
             idle.end()
 
@@ -113,11 +111,14 @@ class NoHost(errors.ParseException):  # type: ignore[misc]
     """HTTP/1.1 without a Host header (RFC 9112, 3.2)."""
 
     def __str__(self) -> str:
-        return "an HTTP/1.1 request names its host; allowed: one Host header"
+        return "an HTTP/1.1 request needs a Host header, exactly one"
 
 
 def _check_head(req: Any) -> None:
-    """Refuse what gunicorn lets pass. Raises NoHost, UnsupportedTransferCoding (a body that is compressed on its way would be taken for JSON)."""
+    """Refuse heads that gunicorn accepts. Raises NoHost, UnsupportedTransferCoding.
+
+    gunicorn would pass on a body with another transfer coding, such as gzip, undecoded.
+    """
     has_host = req.version < (1, 1)
     for name, value in req.headers:
         if name == "HOST":

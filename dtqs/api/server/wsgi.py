@@ -1,4 +1,4 @@
-"""What gunicorn loads: `application`, empty until a worker process has forked and starts it. Here the API is put together."""
+"""The WSGI `application` that gunicorn loads, empty until a process starts it after its fork. `build` wires the API."""
 
 import functools
 import gc
@@ -15,6 +15,7 @@ from dtqs.api.fitness import Fitness
 from dtqs.api.http.body import CLIENT_SECONDS, RESPONSE, in_pieces, wait_for_client
 from dtqs.api.server.app import App, AppParts, create_app
 from dtqs.api.server.chores import Chores
+from dtqs.api.server.gunicorn_private import response_of
 from dtqs.api.stream.hub import Hub
 from dtqs.api.submit.ceilings import SubmitLimits
 from dtqs.api.submit.examine import Examiner, Inline
@@ -35,20 +36,20 @@ from dtqs.store.workers import ProcessTotals
 
 NAME = "dtqs api"
 BOOT_ERROR = 4
-"""gunicorn ends the whole server at this exit status, instead of starting one worker after the other."""
+"""With this exit status gunicorn ends the whole server, instead of starting processes again and again."""
 _LOOK_SECONDS = 0.1
 _STOP_SECONDS = 2.0
 NEXT_TASKS, LATER_TASKS = 10, 10
-"""So many of the backlog an overview shows by name."""
+"""Pending tasks that an overview names: the next ones, and later ones."""
 
 _COLLECTOR = (50_000, 20, 20)
-"""Objects made and not yet gone before the collector looks at the youngest, and how many such looks before it looks at older ones."""
+"""Thresholds of Python's garbage collector. With the defaults it took an eighth of the processor time."""
 
 logger = logging.getLogger(__name__)
 
 
 class Service:
-    """One worker process's API: its parts, from `start` to `stop`. `client_seconds` is how long a client may let us wait."""
+    """The API of one process, from `start` to `stop`. `client_seconds` limits each read from a client."""
 
     def __init__(self, client_seconds: float = CLIENT_SECONDS) -> None:
         self._client_seconds = client_seconds
@@ -58,13 +59,14 @@ class Service:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         assert self._app is not None
-        environ[RESPONSE] = getattr(start_response, "__self__", None)
+        environ[RESPONSE] = response_of(start_response)
         wait_for_client(environ, self._client_seconds)
         return in_pieces(self._app(environ, start_response))
 
     def start(self, worker: Any) -> None:
-        """Open everything, after the fork. `worker` is gunicorn's: `alive` turns false when it is to end."""
-        server = worker.app  # dtqs.api.server.master's has the configuration that the master checked, and the secret; with gunicorn alone they are read here
+        """Open everything, after the fork. gunicorn's `worker.alive` turns false when the process must end."""
+        # ApiMaster holds the checked configuration and the secret; under plain gunicorn they are read here
+        server = worker.app
         try:
             config = getattr(server, "config", None) or load(find())
             parts = build(config, Catalog.load(config), getattr(server, "secret", None) or api_secret(config))
@@ -82,14 +84,14 @@ class Service:
         parts.hub.start()
         self._chores.start()
         gevent.spawn(self._watch, worker)
-        # what is there now stays, and what requests make goes with them: walking through it every few requests took an eighth of the time
+        # the objects of the start stay, so the collector need not visit them
         gc.freeze()
         gc.set_threshold(*_COLLECTOR)
         if (served := getattr(server, "served", None)) is not None:
             served.ready()
 
     def stop(self) -> None:
-        """Close everything; the requests have ended. Safe to call twice, and without a start."""
+        """Close everything, after the last request. Safe to call twice, and without a start."""
         parts, self._parts = self._parts, None
         if parts is None or self._chores is None:
             return
@@ -104,7 +106,7 @@ class Service:
         parts.examiner.stop()
 
     def _watch(self, worker: Any) -> None:
-        """End streams and idle connections as soon as the worker is to end: gunicorn has no hook for it, and would wait for them."""
+        """End streams and idle connections when the process must end. gunicorn has no hook, and would wait for them."""
         while worker.alive:
             gevent.sleep(_LOOK_SECONDS)
             sink.flush()
@@ -115,7 +117,7 @@ class Service:
 
 
 def build(config: Config, catalog: Catalog, secret: bytes) -> AppParts:
-    """Put the parts together; nothing is opened."""
+    """Build the parts. Nothing is opened yet."""
     totals = ProcessTotals()
     store = Store(config.postgresql, config.lease, config.postgresql.pool_size, NAME, CooperativeDatabase)
     fitness = Fitness(store.database.schema_refusal)

@@ -22,7 +22,7 @@ class Failing:
         (StoreUnavailable("user dtqs at db-7"), "PostgreSQL cannot be reached, or is too slow,"),
         (BrokerUnavailable("user dtqs at mq-7"), "RabbitMQ cannot be reached, or is too slow,"),
         (FilesUnavailable("/srv/7 is full"), "the place where files are kept cannot be reached, or is full,"),
-        (TransientError("7"), "a part that this needs cannot be reached"),
+        (TransientError("7"), "a dependency cannot be reached"),
     ],
 )
 def test_a_503_names_the_part_that_is_unreachable(error: Exception, words: str) -> None:

@@ -1,0 +1,50 @@
+"""The private parts of gunicorn in dtqs/api/server/gunicorn_private.py, by name. A changed one fails here first."""
+
+import inspect
+import re
+
+import gunicorn
+from gunicorn import util
+from gunicorn.arbiter import Arbiter
+from gunicorn.config import Config
+from gunicorn.http import body, message, unreader
+from gunicorn.http.wsgi import Response
+
+from dtqs.api.server.gunicorn_private import TESTED_VERSIONS, cache_settings
+from tests.support.source import ROOT
+
+_PRIVATE = re.compile(r"\.(_expected_100_continue|unreader|must_close|START_CTX|_setproctitle|body\.reader)\b")
+
+
+def test_the_installed_version_of_gunicorn_is_a_tested_one() -> None:
+    assert ".".join(gunicorn.__version__.split(".")[:2]) in TESTED_VERSIONS
+
+
+def test_a_request_and_its_body_have_the_attributes() -> None:
+    assert {"body", "unreader", "must_close", "_expected_100_continue"} <= set(
+        message.Message.__init__.__code__.co_names
+    )
+    assert "buf" in unreader.Unreader.__init__.__code__.co_names
+    assert "length" in body.LengthReader.__init__.__code__.co_names
+    assert "parser" in body.ChunkedReader.__init__.__code__.co_names
+    assert {"reader", "failed"} <= set(body.Body.__init__.__code__.co_names)
+
+
+def test_the_response_the_restart_command_and_the_titles_are_there() -> None:
+    assert inspect.isfunction(Response.start_response)
+    assert inspect.isfunction(Response.force_close)
+    assert isinstance(Arbiter.START_CTX, dict)
+    assert list(inspect.signature(util._setproctitle).parameters) == ["title"]
+
+
+def test_cached_settings_have_the_same_values() -> None:
+    plain, cached = Config(), Config()
+    cache_settings(cached)
+    for name in plain.settings:
+        assert getattr(cached, name) == getattr(plain, name)
+
+
+def test_no_other_file_touches_a_private_part() -> None:
+    files = [*(ROOT / "dtqs" / "api" / "server").glob("*.py"), ROOT / "conf" / "gunicorn.conf.py"]
+    touching = {path.name for path in files if _PRIVATE.search(path.read_text(encoding="utf-8"))}
+    assert touching == {"gunicorn_private.py"}
