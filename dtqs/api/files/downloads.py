@@ -1,4 +1,4 @@
-"""GET /files/{id}: an upload or an output, whole or a range of it; validated by its SHA-256, and never run by a browser."""
+"""GET /files/{id}: an upload or an output, whole or a range of it. Its ETag is its SHA-256. No browser runs it."""
 
 import re
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ class ByteRange:
 
 
 class Pieces:
-    """The bytes of a part of a stored file, which it closes."""
+    """The bytes of a part of a stored file. `close` closes the file."""
 
     def __init__(self, stored: StoredBytes, length: int) -> None:
         self._stored, self._left = stored, length
@@ -83,23 +83,25 @@ class Pieces:
         size = min(_PIECE_BYTES, self._left)
         if size <= 0:
             raise StopIteration
-        # what comes over the network lets others run while it waits
+        # a read over the network lets other requests run while it waits
         at_once = size <= _SMALL_BYTES or self._stored.over_network
         piece = self._stored.read(size) if at_once else in_thread(self._stored.read, size)
         if not piece:
-            raise OSError(
-                "the file is shorter than its row says"
-            )  # cuts the connection: a short answer must not look whole
+            # cuts the connection: a short answer must not look complete
+            raise OSError("the stored file is shorter than its row says")
         self._left -= len(piece)
         return piece
 
     def close(self) -> None:
-        """The server calls it however the answer ends. Safe to call twice."""
+        """Close the file. The server calls it however the answer ends. Safe to call twice."""
         self._stored.close()
 
 
 def _part(req: falcon.Request, size: int, etag: str) -> ByteRange | None:
-    """Return what is asked for; None for a range that the file has not. Several ranges, or one of another version, ask for the whole."""
+    """Return the requested range, or None if it lies outside the file.
+
+    Several ranges, or one of another version of the file, mean the whole file.
+    """
     match = _RANGE.fullmatch(req.get_header("Range") or "")
     condition = req.get_header("If-Range")
     if not match or match[0] == "bytes=-" or (condition is not None and condition != etag):
@@ -109,7 +111,7 @@ def _part(req: falcon.Request, size: int, etag: str) -> ByteRange | None:
         return ByteRange(size - length, length, True) if length else None
     start, end = int(match[1]), min(int(match[2]) if match[2] else size - 1, size - 1)
     if match[2] and int(match[2]) < start:
-        return ByteRange(0, size, False)  # no range at all: to be ignored
+        return ByteRange(0, size, False)  # an invalid range is ignored
     return ByteRange(start, end - start + 1, True) if start < size else None
 
 

@@ -1,4 +1,7 @@
-"""POST /files: an upload, raw or as the one file of a form, goes to the disk in pieces; it is there when it is whole, durable and has its row."""
+"""POST /files: an upload, raw or as the only file of a form, written in pieces.
+
+It exists once it is complete and durable and has its row.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,10 +23,10 @@ from dtqs.store.file_rows import FileRows
 from dtqs.task import OutputFile
 
 FORM_OVERHEAD_BYTES = 64 << 10
-"""What a form may add to its file."""
+"""Most bytes that a form may add to its file."""
 _PIECE_BYTES = 1 << 20
 _SMALL_BYTES = 64 << 10
-"""So much is written at once: less than handing it to a thread costs."""
+"""Pieces up to this size are written at once: that costs less than handing them to a thread."""
 
 
 class Uploads:
@@ -41,7 +44,7 @@ class Uploads:
             caller = self._auth.require(req, "submit")
             upload = self._receive(req, self._limit_bytes(caller))
         except BaseException:
-            close_connection(req)  # what is left of the body is not worth reading
+            close_connection(req)  # reading the rest of the body would waste time
             raise
         try:
             self._rows.insert(upload, caller.key_id)
@@ -62,7 +65,7 @@ class Uploads:
         return self._max_upload_bytes if own is None else min(own, self._max_upload_bytes)
 
     def _receive(self, req: falcon.Request, limit_bytes: int) -> OutputFile:
-        """Write the body to the disk; a client that goes away leaves nothing. Raises TooLarge, HTTPError, Invalid, TransientError."""
+        """Store the body. Nothing stays if the client leaves. Raises TooLarge, HTTPError, Invalid, TransientError."""
         query = Query(req, ("name",))
         query.check()
         if (req.content_type or "").partition(";")[0].strip().lower() == "multipart/form-data":
@@ -93,7 +96,7 @@ class Uploads:
 
 
 def _form(req: falcon.Request, limit_bytes: int) -> Iterator[Any]:
-    """Give out a form's parts as they arrive. Raises HTTPBadRequest."""
+    """Yield a form's parts as they arrive. Raises HTTPBadRequest."""
     body = pieces(req, limit_bytes)
     rest = bytearray()
 
@@ -115,7 +118,7 @@ def _form(req: falcon.Request, limit_bytes: int) -> Iterator[Any]:
 
 
 def _filename(part: Any) -> str | None:
-    """Return the name that a form gives its file. Raises HTTPBadRequest."""
+    """Return the file name of a form's part. Raises HTTPBadRequest."""
     try:
         name: str | None = part.filename
     except UnicodeDecodeError:
@@ -134,7 +137,7 @@ def _write(pending: PendingFile, body: Iterator[bytes]) -> None:
 
 
 def _commit(pending: PendingFile, name: str, over_network: bool) -> OutputFile:
-    """Keep the file, in a thread where that waits for the disk; what goes over the network lets others run while it waits."""
+    """Commit the file: in a thread if that waits for a disk. A commit over the network lets other requests run."""
     media_type = pending.media_type
     file_id, size_bytes, sha256 = pending.commit() if over_network else in_thread(pending.commit)
     return OutputFile(file_id, name, media_type, size_bytes, sha256)

@@ -1,4 +1,4 @@
-"""GET /openapi.json: the OpenAPI 3.1 document, made once from the models that validate, each task type's payload among them."""
+"""GET /openapi.json: the OpenAPI 3.1 document, made once from the models that validate, payloads included."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -44,7 +44,7 @@ def document(catalog: Catalog, section: ApiSection) -> Schema:
         "info": {
             "title": "DTQS",
             "version": __version__,
-            "description": "A durable task queue: a task that was accepted ends in exactly one outcome.",
+            "description": "A durable task queue: each accepted task ends in exactly one outcome.",
         },
         "servers": [{"url": section.public_url or "/"}],
         "paths": paths.PATHS if section.auth else paths.without_security(paths.PATHS),
@@ -60,7 +60,7 @@ def _answers() -> Schema:
 
 
 def _submits(processors: Sequence[Processor[Any, Any]]) -> Schema:
-    """One schema for each task type's submit: the envelope with the type's name and payload; together they are what is accepted."""
+    """Return a schema for the submit of each task type, the envelope with its name and payload, and their union."""
     schemas: Schema = {}
     for processor in processors:
         schemas |= _payload(processor)
@@ -83,7 +83,7 @@ def _submits(processors: Sequence[Processor[Any, Any]]) -> Schema:
 
 
 def _payload(processor: Processor[Any, Any]) -> Schema:
-    """The payload's schema, and those it refers to, under names that no other type's can have."""
+    """Return the payload's schema and its parts, under names with the task type's name as prefix."""
     prefix = f"payload.{processor.name}"
     model: type[BaseModel] = processor.payload_model
     schema = model.model_json_schema(ref_template=f"{_REF}{prefix}.{{model}}")
@@ -100,7 +100,7 @@ def _submit(processor: Processor[Any, Any]) -> Schema:
         "task_type": {"const": processor.name, "type": "string"},
         "payload": {"$ref": f"{_REF}payload.{processor.name}"},
     }
-    # what the models cannot say of each other: delay_seconds and due_at exclude each other
+    # models cannot express that delay_seconds and due_at exclude each other
     given = [
         {"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in ("delay_seconds", "due_at")
     ]

@@ -1,4 +1,4 @@
-"""The operations of the OpenAPI document; pure data and the words that make it short."""
+"""The operations of the OpenAPI document, as data; pure."""
 
 from typing import Any
 
@@ -12,20 +12,20 @@ _KEY: list[Node] = [{"key": []}]
 _PROBLEM: Node = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemShape"}}}
 _UUID: Node = {"type": "string", "format": "uuid"}
 _CODES = {
-    "400": "the body is no JSON, or was cut off",
-    "401": "no API key, or none of ours",
-    "403": "the key has not the scope that this needs",
-    "404": "there is no such thing, or it is somebody else's",
+    "400": "the body is not valid JSON, or was cut off",
+    "401": "no API key, or an unknown one",
+    "403": "the key lacks the scope for this",
+    "404": "it does not exist, or belongs to another key",
     "408": "the body did not come in time",
-    "409": "it is there, but not in a state that allows this",
+    "409": "its present state does not allow this",
     "413": "the body is too long",
     "415": "the body is not JSON",
-    "416": "the file has no such range",
-    "429": "too much of it at once; wait for the seconds of Retry-After",
+    "416": "the range lies outside the file",
+    "429": "too many requests; wait for the seconds in Retry-After",
     "422": "one or more fields are wrong; all of them are listed",
-    "503": "a part that this needs is away; try again",
+    "503": "a dependency is away; try again",
 }
-RESPONSES: Node = {f"problem{code}": {"description": words, "content": _PROBLEM} for code, words in _CODES.items()}
+RESPONSES: Node = {f"problem{code}": {"description": text, "content": _PROBLEM} for code, text in _CODES.items()}
 
 
 def _problems(*codes: int) -> Node:
@@ -63,7 +63,7 @@ def _operation(
 
 def _limit(default: int, most: int) -> Node:
     return _parameter(
-        "limit", {"type": "integer", "minimum": 1, "maximum": most, "default": default}, "most rows of the page"
+        "limit", {"type": "integer", "minimum": 1, "maximum": most, "default": default}, "most rows of a page"
     )
 
 
@@ -101,7 +101,7 @@ _SUBMIT = _operation(
         _parameter(
             "Idempotency-Key",
             {"type": "string", "pattern": "^[!-~]{1,255}$"},
-            "makes a repeated submit return the first one's tasks",
+            "makes a repeated submit return the tasks of the first",
             "header",
         )
     ],
@@ -119,10 +119,10 @@ _SUBMIT = _operation(
 }
 _SSE = _operation(
     "sse",
-    "Follow tasks: status, progress, then one of completed, failed, cancelled for each",
+    "Follow tasks: status, progress, then completed, failed or cancelled for each",
     {
         "200": {"description": "Server-Sent Events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
-        "204": {"description": "all final events were seen already"},
+        "204": {"description": "the client has seen all final events"},
     }
     | _problems(401, 403, 404, 422),
     [
@@ -130,7 +130,7 @@ _SSE = _operation(
             "task_id", {"type": "array", "items": _UUID, "minItems": 1, "maxItems": 100}, "repeatable", required=True
         ),
         _parameter("Last-Event-ID", {"type": "string"}, "resumes after that event", "header"),
-        _parameter("last_event_id", {"type": "string"}, "the same, for who cannot set a header"),
+        _parameter("last_event_id", {"type": "string"}, "the same, for clients that cannot set a header"),
     ],
     [{"key": []}, {"ticket": []}],
 )
@@ -141,16 +141,16 @@ _LIST = _operation(
     [
         _parameter("status", {"type": "string", "enum": [str(status) for status in Status]}, "only these"),
         _parameter("task_type", _TEXT, "only these"),
-        _parameter("tag", _TEXT, "only those that have it"),
+        _parameter("tag", _TEXT, "only tasks with this tag"),
         _limit(PAGE_DEFAULT, PAGE_LIMIT),
         _parameter(
-            "after", {"type": "string", "pattern": "^(~[A-Za-z0-9_-]{22}|[0-9a-f-]{36})$"}, "next of the page before"
+            "after", {"type": "string", "pattern": "^(~[A-Za-z0-9_-]{22}|[0-9a-f-]{36})$"}, "`next` of the page before"
         ),
     ],
 )
 _LOGS = _operation(
     "logs",
-    "A task's log, in its order",
+    "A task's log, oldest first",
     {"200": _json("LogPage", "a page")} | _problems(401, 403, 404, 422, 503),
     [
         _TASK,
@@ -161,19 +161,19 @@ _LOGS = _operation(
 _CANCEL = _operation(
     "cancel",
     "Cancel: a pending task at once, a running one is interrupted",
-    {"200": _json("TaskShape", "cancelled"), "202": _json("TaskShape", "it runs, and is being interrupted")}
+    {"200": _json("TaskShape", "cancelled"), "202": _json("TaskShape", "it runs, and will be interrupted")}
     | _problems(401, 403, 404, 409, 422, 503),
     [_TASK],
 )
 _RETRY = _operation(
     "retry",
-    "Submit a failed or cancelled task anew; a second call returns the first one's",
+    "Submit a failed or cancelled task again; a second call returns the new task of the first",
     {"202": _json("Accepted", "accepted")} | _problems(401, 403, 404, 409, 422, 429, 503),
     [_TASK],
 )
 _UPLOAD = _operation(
     "upload",
-    "Upload a file, raw or as a form's one file",
+    "Upload a file, raw or as the only file of a form",
     {"201": _json("Uploaded", "durable")} | _problems(400, 401, 403, 408, 413, 422, 503),
     [_parameter("name", {"type": "string"}, "its name, for people")],
 ) | {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {}}}}}
@@ -187,7 +187,7 @@ _DOWNLOAD = _operation(
         _parameter(
             "name",
             {"type": "string", "minLength": 1, "maxLength": 100},
-            "save it under this name; for players that go by a name's ending",
+            "save it under this name; some players need a certain extension",
         ),
         _parameter("Range", {"type": "string"}, "bytes=FIRST-LAST", "header"),
         _parameter("If-None-Match", {"type": "string"}, "an ETag", "header"),
@@ -200,31 +200,31 @@ _OVERVIEW = _operation(
 )
 _OVERVIEW_STREAM = _operation(
     "overviewStream",
-    "The whole system as it goes on: history, then a reading every two seconds",
+    "The whole system over time: history, then a reading every two seconds",
     {"200": {"description": "Server-Sent Events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}}
     | _problems(401, 403, 422),
 )
 _NEWEST_LOGS = _operation(
     "newestLogs",
     "The newest rows of all tasks' logs",
-    {"200": _json("NewestLogs", "what was found, the newest last")} | _problems(401, 403, 422, 503),
+    {"200": _json("NewestLogs", "the rows, newest last")} | _problems(401, 403, 422, 503),
     [
         _limit(LOGS_DEFAULT, LOGS_LIMIT),
-        _parameter("level", {"type": "string", "enum": list(LEVELS)}, "of this level or above"),
-        _parameter("task_id", _UUID, "of this task only"),
-        _parameter("search", _TEXT, "with this text in them"),
+        _parameter("level", {"type": "string", "enum": list(LEVELS)}, "only rows of this level or above"),
+        _parameter("task_id", _UUID, "only rows of this task"),
+        _parameter("search", _TEXT, "only rows with this text"),
     ],
 )
 _SESSION: Node = {
     "get": _operation(
         "session",
-        "Who is logged in with a cookie",
-        {"200": _json("SessionShape", "the session, or none")} | _problems(422),
+        "Show the session of the cookie",
+        {"200": _json("SessionShape", "the session, or nulls without one")} | _problems(422),
         security=[],
     ),
     "post": _operation(
         "login",
-        "Turn an API key into a session's cookie",
+        "Begin a session: exchange an API key for a cookie",
         {"200": _json("SessionShape", "begun")} | _problems(400, 403, 408, 413, 415, 422, 503),
         security=[],
     )
@@ -236,23 +236,23 @@ _SESSION: Node = {
     },
     "delete": _operation(
         "logout",
-        "Forget the session's cookie",
-        {"204": {"description": "forgotten"}} | _problems(403, 422),
+        "End the session",
+        {"204": {"description": "ended"}} | _problems(403, 422),
         security=[],
     ),
 }
 _HEALTHZ = _operation(
     "healthz",
-    "Is this process there",
-    {"200": {"description": "it is", "content": {"application/json": {"schema": {}}}}},
+    "Check that the process runs",
+    {"200": {"description": "it runs", "content": {"application/json": {"schema": {}}}}},
     security=[],
 )
 _READYZ = _operation(
     "readyz",
-    "Can it take tasks: is PostgreSQL there",
+    "Check that the API can accept tasks",
     {
-        code: {"description": words, "content": {"application/json": {"schema": {}}}}
-        for code, words in (("200", "it can"), ("503", "it cannot"))
+        code: {"description": text, "content": {"application/json": {"schema": {}}}}
+        for code, text in (("200", "it can"), ("503", "it cannot"))
     },
     security=[],
 )

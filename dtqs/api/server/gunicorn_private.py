@@ -26,9 +26,9 @@ def set_process_titles() -> None:
     util._setproctitle = lambda title: setproctitle(f"dtqs: api {title.partition(' ')[0]}")
 
 
-def set_restart_command(arbiter: Any, command: list[str]) -> None:
+def set_restart_command(master: Any, command: list[str]) -> None:
     """Set the command that SIGUSR2 runs."""
-    arbiter.START_CTX["args"] = command
+    master.START_CTX["args"] = command
 
 
 def take_expectation(request: Any) -> bool:

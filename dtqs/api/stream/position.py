@@ -1,7 +1,7 @@
-"""Last-Event-ID: where a stream is in the log of each of its tasks, as opaque text; pure.
+"""Last-Event-ID: the position of a stream in the log of each of its tasks, as opaque text; pure.
 
-For each task six bytes of its id and a varint: the last log id that was seen, and whether its final event was. A list of tasks that has changed
-between two connections loses nothing: what is not in the text begins anew.
+Each task has six bytes of its id and a varint: the last log id that was sent, or that the final event was. The list of
+tasks may change between two connections: a task that the text lacks begins anew.
 """
 
 import base64
@@ -11,15 +11,15 @@ from collections.abc import Iterable, Mapping
 ENDED = -1
 """The position of a task whose final event was sent."""
 AT_THE_END = (1 << 63) - 1
-"""The position of a task of which only the final event is to come: behind any log id."""
+"""The position of a task that lacks only its final event: behind any log id."""
 _NUMBERS = {ENDED: 1, AT_THE_END: 3}
-"""How these two are written; log ids are even."""
+"""Odd numbers stand for these two; log ids are written as even numbers."""
 _POSITIONS = {number: position for position, number in _NUMBERS.items()}
 _VERSION = b"\x01"
 _TAG_BYTES = 6
 _VARINT_BYTES = 10
 TEXT_LIMIT = 4000
-"""A hundred tasks with the longest of positions are 2,200 characters."""
+"""A hundred tasks with the longest positions take 2,200 characters."""
 
 
 def encode(positions: Mapping[str, int]) -> str:
@@ -35,7 +35,7 @@ def encode(positions: Mapping[str, int]) -> str:
 
 
 def decode(text: str, task_ids: Iterable[str]) -> dict[str, int]:
-    """Return the positions of those of the tasks that the text knows; none for what is no text of ours."""
+    """Return the positions of the tasks that the text holds; empty for a malformed text."""
     try:
         value = base64.b64decode(
             text[:TEXT_LIMIT].encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True
@@ -55,7 +55,7 @@ def _positions(value: bytes) -> dict[bytes, int]:
         tag, at, number, shift = value[at : at + _TAG_BYTES], at + _TAG_BYTES, 0, 0
         while True:
             if at >= len(value) or shift >= 7 * _VARINT_BYTES:
-                return {}  # cut off, or made up
+                return {}  # cut off, or forged
             byte, at = value[at], at + 1
             number |= (byte & 127) << shift
             shift += 7
@@ -68,5 +68,5 @@ def _positions(value: bytes) -> dict[bytes, int]:
 
 
 def _tag(task_id: str) -> bytes:
-    """The last six bytes are random, and differ too between the ids of one array."""
+    """Return the last six bytes: they are random, and differ between the ids of one array."""
     return bytes.fromhex(task_id[-12:])

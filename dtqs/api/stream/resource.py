@@ -1,4 +1,7 @@
-"""GET /sse: the events of up to a hundred tasks in one stream, resumed by Last-Event-ID. What is sent when is watch.py's and opening.py's."""
+"""GET /sse: the events of up to a hundred tasks in one stream, resumed by Last-Event-ID.
+
+opening.py chooses the first events, hub.py the later ones.
+"""
 
 import time
 from collections.abc import Iterator
@@ -42,7 +45,7 @@ class Sse:
                 return
             resp.stream = self._open(req, task_ids, seen, owner)
         except StoreUnavailable:
-            # an EventSource never comes back after an error, but it does after an end
+            # an EventSource reconnects after an end, but not after an error
             resp.stream = [retry(self._section.sse_retry_seconds)]
         resp.content_type = "text/event-stream"
         resp.set_headers(HEADERS)
@@ -50,7 +53,10 @@ class Sse:
         close_connection(req)
 
     def _permit(self, req: falcon.Request, ticket: str, task_ids: list[str]) -> str | None:
-        """Return whose tasks are shown. A ticket is for its own tasks, whoever holds it. Raises HTTPUnauthorized, HTTPForbidden, NotFound, StoreUnavailable."""
+        """Return the owner of the tasks to show; None for any. A ticket permits its own tasks, without a key.
+
+        Raises HTTPUnauthorized, HTTPForbidden, NotFound, StoreUnavailable.
+        """
         if not ticket or not self._auth.enabled:
             return self._auth.require(req, "read").owner
         allowed = self._tickets.allowed(ticket, task_ids)
@@ -87,7 +93,7 @@ class Sse:
 
 
 class Stream:
-    """What the server iterates over: frames as they come, a heartbeat when none do, and the end."""
+    """The body of the answer: frames as they come, a heartbeat during pauses, and the end."""
 
     def __init__(
         self,
@@ -112,7 +118,7 @@ class Stream:
         return chunk
 
     def close(self) -> None:
-        """The server calls it however the stream ends. Safe to call twice."""
+        """Leave the hub. The server calls it however the stream ends. Safe to call twice."""
         self._line.unwatch()
         self._hub.remove(self._watcher, self._task_ids)
 
@@ -135,7 +141,7 @@ class Stream:
                 return HEARTBEAT
 
     def _take(self) -> bytes:
-        """Encode what is queued, each event with the position of the whole stream after it."""
+        """Encode queued events, each with the position of the whole stream after it."""
         frames: list[bytes] = []
         room = _CHUNK_BYTES
         while self._watcher.queue and len(frames) < _CHUNK_FRAMES and room > 0:

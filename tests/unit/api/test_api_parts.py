@@ -7,7 +7,7 @@ import pytest
 
 from dtqs.api.access.tickets import Tickets
 from dtqs.api.http.names import disposition, name_of, safe_name
-from dtqs.api.stream.opening import story_start
+from dtqs.api.stream.opening import history_start
 from dtqs.api.submit.envelope import parse
 from dtqs.api.submit.task_links import Links
 from dtqs.errors import Invalid
@@ -124,7 +124,7 @@ def row(log_id: int, event: str) -> TaskLogRow:
 def test_events_are_replayed_from_the_start_of_the_current_status(
     status: Status, events: list[str], start: int
 ) -> None:
-    assert story_start(status, [row(index, event) for index, event in enumerate(events, 1)]) == start
+    assert history_start(status, [row(index, event) for index, event in enumerate(events, 1)]) == start
 
 
 @pytest.mark.parametrize(
