@@ -1,1 +1,1 @@
-"""The HTTP API: Falcon under gunicorn's gevent worker. It stores and reads tasks, publishes hints, and streams what happens."""
+"""The HTTP API: Falcon under gunicorn's gevent worker. It stores and reads tasks, publishes hints and streams events."""

@@ -43,7 +43,7 @@ class Readyz:
     on_head = on_get
 
     def _probe(self) -> str:
-        """Return the database's state within 2 s: load balancers wait no longer, and the pool's own limits are longer."""
+        """Return the database's state within 2 s. Load balancers wait no longer; the pool's limits are longer."""
         probe = gevent.spawn(self._ask)
         try:
             return str(probe.get(timeout=PROBE_SECONDS))

@@ -26,7 +26,7 @@ _CHALLENGE = 'Bearer realm="dtqs"'
 class Caller:
     """The caller of a request: an API key, or anybody with auth off.
 
-    `owner` is the key whose tasks and files the caller sees; None means all. `ceilings` is None for most keys.
+    `owner` is the key whose tasks and files the caller sees; an admin, without one, sees all. Most keys have no `ceilings`.
     """
 
     key_id: str | None
@@ -51,7 +51,8 @@ class Auth:
     """
 
     def __init__(
-        self, find: Callable[[str], ApiKey | None], sessions: Sessions, hosts: OwnHosts, enabled: bool, proxies: Iterable[str] = (),
+        self, find: Callable[[str], ApiKey | None], sessions: Sessions, hosts: OwnHosts, enabled: bool,
+        proxies: Iterable[str] = (),
         may_write: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._find, self._sessions, self._hosts, self.enabled, self._may_write = (

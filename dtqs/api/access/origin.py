@@ -59,8 +59,8 @@ def _name(host: str) -> str:
 def refuse_foreign(req: falcon.Request, is_browser: bool) -> None:
     """Raise HTTPForbidden for a change that another site's page requests.
 
-    With `is_browser`, a request that does not tell its origin is refused too. Browsers send Sec-Fetch-Site only to https
-    and loopback. Current browsers send Origin with every change.
+    With `is_browser`, a request that does not tell its origin is refused too. Browsers send Sec-Fetch-Site only to
+    https and loopback. Current browsers send Origin with every change.
     """
     if req.method in SAFE_METHODS:
         return

@@ -68,7 +68,7 @@ def another_secret(config: Config, host: str) -> ConfigError:
     """Return the error for a running API host on this database that has another secret."""
     file = config.supervisor.state_dir / FILE_NAME if config.api.secret is None else "[api] secret_file"
     return ConfigError([
-        f"{file}: the API on {host} signs tickets and sessions with another secret, so each host would refuse those of the other;"
+        f"{file}: the API on {host} signs tickets and sessions with another secret, so each host refuses those of the other;"
         f" copy the file of {host} to this host, or set [api] secret_file on both"
     ])  # fmt: skip
 
@@ -107,7 +107,9 @@ def _fault(path: Path, found: os.stat_result, owners: set[int]) -> Fault | None:
         advice = "if another user may have changed it, delete it and start `dtqs api` again; otherwise: chmod 600 FILE"
         return Fault(f"{path}: users other than its owner may write it (mode {mode})", advice, True)
     if found.st_mode & (stat.S_IROTH if found.st_uid == _ROOT else stat.S_IRGRP | stat.S_IROTH):
-        advice = "its readers can sign in as anybody: delete it and restart `dtqs api` on every host, or at least: chmod 600 FILE"
+        advice = (
+            "its readers can sign in as anybody: delete it and restart every `dtqs api`, or at least: chmod 600 FILE"
+        )
         return Fault(f"{path}: users other than its owner may read it (mode {mode})", advice, False)
     return None
 

@@ -1,7 +1,7 @@
 """Limits on unknown API keys from one address, because each costs a look into the database. Memory is bounded.
 
 A good key that is new to this process looks like an unknown one, and many callers may share an address. So an address
-with too many failures stays allowed: its look-ups take turns, a few a second. A look-up with too long a wait is refused.
+with too many failures is not refused: its look-ups take turns, a few a second. Too long a wait ends in a refusal.
 """
 
 import ipaddress
@@ -33,7 +33,7 @@ class _Failures:
 
 
 class Throttle:
-    """Counts failures by address. `now` is the monotonic clock. An address is forgotten when its failures have expired."""
+    """Counts failures by address, and forgets an address when they have expired. `now` is the monotonic clock."""
 
     def __init__(
         self, now: Callable[[], float] = time.monotonic, sleep: Callable[[float], object] = gevent.sleep

@@ -1,4 +1,4 @@
-"""Tickets in the URLs of streams. Until it expires, a ticket lets its holder watch the tasks of one submit, and no more."""
+"""Tickets in the URLs of streams. Until it expires, a ticket lets its holder watch the tasks of one submit only."""
 
 from collections.abc import Sequence
 

@@ -22,7 +22,7 @@ _WINDOW_MIN, _WINDOW_MAX, _WINDOW_TOTAL = 20, 200, 4000
 def begin(
     reads: Reads, hub: Hub, watcher: Watcher, seen: Mapping[str, int], task_ids: Sequence[str], owner: str | None
 ) -> None:
-    """Queue the first events of a stream. It is subscribed already, so it misses none. Raises NotFound, StoreUnavailable."""
+    """Queue the first events of a stream, which is already subscribed. Raises NotFound, StoreUnavailable."""
     tasks: Sequence[TaskNow] = (
         reads.tasks(task_ids, owner) if len(task_ids) <= FEW_TASKS else reads.states(task_ids, owner)
     )
