@@ -1,0 +1,117 @@
+"""bin/install and the units in systemd/, on a server that boots: install, reload, crash, restart, upgrade, power-off.
+
+The tests share one server and run in this order; each leaves it with its services running.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.support.booted import SOURCE, BootedServer, obstacle
+from tests.support.helpers import eventually
+
+WORKER, API = "dtqs-worker.service", "dtqs-api.service"
+
+pytestmark = pytest.mark.skipif(bool(obstacle()), reason=f"no server can be booted here: {obstacle()}")
+
+
+@pytest.fixture(scope="module")
+def empty_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BootedServer]:
+    one = BootedServer(tmp_path_factory.mktemp("server"))
+    try:
+        one.boot()
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def server(empty_server: BootedServer) -> BootedServer:
+    empty_server.install()
+    return empty_server
+
+
+@dataclass
+class Load:
+    """The answers to submits; filled when the load has ended."""
+
+    answers: dict[str, int] = field(default_factory=dict)
+
+
+@contextmanager
+def load(server: BootedServer) -> Iterator[Load]:
+    """Submit tasks all the time. After it, wait until all have an outcome."""
+    stop, seen = "/run/stop-submits", Load()
+    server.output("rm", "-f", stop, f"{stop}.begun")
+    program = f"{SOURCE}/tests/support/steady_submits.py"
+    client = server.start("/opt/dtqs/current/bin/python", program, stop, "/etc/dtqs/admin.key")
+    try:
+        eventually(lambda: server.run("test", "-e", f"{stop}.begun").returncode == 0, 60, "submits are answered")
+        yield seen
+    finally:
+        server.output("touch", stop)
+        output, _ = client.communicate(timeout=300)
+    seen.answers = json.loads(output)
+    eventually(lambda: server.sql("SELECT count(*) FROM tasks WHERE outcome IS NULL") == "0", 60, "all tasks end")
+
+
+def attempts(server: BootedServer) -> str:
+    """Return each number of attempts that a task has spent, with its outcome."""
+    query = "SELECT DISTINCT attempts, outcome FROM tasks ORDER BY 1, 2"
+    return server.sql(query)
+
+
+def test_a_wrong_option_installs_nothing(empty_server: BootedServer) -> None:
+    done = empty_server.run(f"{SOURCE}/bin/install", "--remove")
+    assert done.returncode == 64
+    assert "bin/install --uninstall" in done.stderr
+    assert empty_server.run("test", "-e", "/opt/dtqs").returncode == 1
+
+
+def test_an_installed_server_runs_tasks(server: BootedServer) -> None:
+    assert server.is_active(WORKER)
+    assert server.is_active(API)
+    assert server.dtqs("submit", "echo", "hello=world", "--wait") == '{\n  "hello": "world"\n}'
+    photo = f"source=@{SOURCE}/docs/media/rocket.jpg"
+    assert "400 × 267" in server.dtqs("submit", "image", photo, "outputs.0.name=small", "outputs.0.width=400", "--wait")
+
+
+def test_secrets_are_for_root_alone(server: BootedServer) -> None:
+    secrets = ("admin.key", "postgresql.dsn", "rabbitmq.url")
+    listed = server.output("stat", "-c", "%n %U %a", *(f"/etc/dtqs/{name}" for name in secrets))
+    assert listed.splitlines() == [f"/etc/dtqs/{name} root 600" for name in secrets]
+
+
+def test_a_second_installation_changes_nothing(server: BootedServer) -> None:
+    before = server.main_pid(WORKER), server.main_pid(API), server.output("cat", "/etc/dtqs/postgresql.dsn")
+    output = server.install()
+    assert "This version is installed already" in output
+    assert before == (server.main_pid(WORKER), server.main_pid(API), server.output("cat", "/etc/dtqs/postgresql.dsn"))
+
+
+def test_a_restart_of_the_api_refuses_no_connection(server: BootedServer) -> None:
+    before = server.main_pid(API)
+    with load(server) as seen:
+        server.output("systemctl", "restart", API)
+    assert server.main_pid(API) != before
+    assert set(seen.answers) == {"202"}
+
+
+def test_a_reload_of_the_workers_under_load_spends_no_attempt(server: BootedServer) -> None:
+    before = server.main_pid(WORKER)
+    with load(server) as seen:
+        server.output("systemctl", "reload", WORKER)
+        eventually(lambda: "rolling restart done" in server.journal(WORKER), 60, "the reload ends")
+    assert set(seen.answers) == {"202"}
+    assert server.main_pid(WORKER) == before
+    assert attempts(server) == "1|completed"
+
+
+def test_a_killed_supervisor_is_started_again(server: BootedServer) -> None:
+    before = server.main_pid(WORKER)
+    server.output("systemctl", "kill", "--kill-whom=main", "-s", "KILL", WORKER)
+    eventually(lambda: server.main_pid(WORKER) not in (0, before) and server.is_active(WORKER), 60, "a new supervisor")
+    server.dtqs("submit", "echo", "after=kill", "--wait")
