@@ -1,4 +1,4 @@
-"""The backlog as publishers see it: relay and its mark, far out, put off, repair, and the hints of what has just become due."""
+"""The backlog as publishers use it: relay and its mark, far out, put off, repair, and hints of due tasks."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.support.fix_store import World
 
 
 def wait_of(world: World, task_id: str) -> float:
-    """Seconds until the task is published (again)."""
+    """Return the seconds until the task is published (again)."""
     return float(
         world.value("SELECT extract(epoch FROM publish_at - now())::float8 FROM backlog WHERE task_id = %s", task_id)
     )
@@ -23,14 +23,17 @@ def set_publish(world: World, task_id: str, seconds_ago: float) -> None:
 
 
 def set_published(world: World, task_id: str, seconds_ago: float) -> None:
-    query = "UPDATE backlog SET publish_at = now() + interval '10 min', published_at = now() - %s * interval '1 s' WHERE task_id = %s RETURNING 1"
+    query = (
+        "UPDATE backlog SET publish_at = now() + interval '10 min', published_at = now() - %s * interval '1 s' WHERE "
+        "task_id = %s RETURNING 1"
+    )
     world.rows(query, seconds_ago, task_id)
 
 
 # --- relay
 
 
-def test_a_relay_takes_what_is_to_be_published_now_and_nothing_else(world: World) -> None:
+def test_a_relay_takes_only_rows_due_for_publishing(world: World) -> None:
     due, fresh = world.submit(2, priority=7, task_type="image", light=False)
     (later,) = world.submit(delay_seconds=60.0)
     set_publish(world, due, 1)
@@ -40,7 +43,7 @@ def test_a_relay_takes_what_is_to_be_published_now_and_nothing_else(world: World
     assert world.rows("SELECT task_id::text FROM backlog WHERE published_at IS NOT NULL") == [(due,)]
 
 
-def test_a_relay_returns_the_time_that_far_out_asks_for(world: World) -> None:
+def test_a_relay_returns_the_time_that_far_out_needs(world: World) -> None:
     (task,) = world.submit()
     set_publish(world, task, 1)
     (row,), _ = world.store.backlog.relay(LONG_AGO, 10)
@@ -48,7 +51,7 @@ def test_a_relay_returns_the_time_that_far_out_asks_for(world: World) -> None:
     assert wait_of(world, task) > 500
 
 
-def test_a_relay_publishes_less_and_less_often_up_to_far_out(world: World) -> None:
+def test_a_relay_publishes_with_growing_delays_up_to_far_out(world: World) -> None:
     (task,) = world.submit()
     waits = []
     for _ in range(9):
@@ -58,14 +61,14 @@ def test_a_relay_publishes_less_and_less_often_up_to_far_out(world: World) -> No
     assert waits == [5, 10, 20, 40, 80, 160, 320, 600, 600]
 
 
-def test_a_task_that_was_published_for_ever_can_be_published_again(world: World) -> None:
+def test_a_task_published_many_times_can_be_published_again(world: World) -> None:
     (task,) = world.submit()
     world.rows("UPDATE backlog SET publishes = 1000, publish_at = now() RETURNING 1")
     assert len(world.store.backlog.relay(LONG_AGO, 10)[0]) == 1
     assert wait_of(world, task) == pytest.approx(600, abs=2)
 
 
-def test_a_full_batch_of_the_relay_takes_the_oldest_and_tells_where_it_ended(world: World) -> None:
+def test_a_full_batch_of_the_relay_takes_the_oldest_and_returns_its_end(world: World) -> None:
     tasks = world.submit(4)
     for i, task in enumerate(reversed(tasks)):
         set_publish(world, task, 100 - i)
@@ -86,7 +89,7 @@ def test_a_relay_does_not_look_before_its_mark(world: World) -> None:
     assert [due.task_id for due in world.store.backlog.relay(LONG_AGO, 10)[0]] == [before]
 
 
-def test_a_relay_looks_at_its_mark_too_since_many_rows_may_share_one_time(world: World) -> None:
+def test_a_relay_includes_its_mark_because_many_rows_may_share_one_time(world: World) -> None:
     tasks = world.submit(4)
     world.rows("UPDATE backlog SET publish_at = date_trunc('second', now()) - interval '1 min' RETURNING 1")
     first, mark = world.store.backlog.relay(LONG_AGO, 2)
@@ -101,14 +104,14 @@ def test_the_mark_trails_the_clock_by_some_seconds(world: World) -> None:
     )
 
 
-def test_a_relay_of_nothing_tells_no_place(world: World) -> None:
+def test_a_relay_without_rows_returns_no_place(world: World) -> None:
     assert world.store.backlog.relay(LONG_AGO, 10) == ([], None)
 
 
 # --- far out and put off
 
 
-def test_what_the_broker_has_confirmed_is_put_far_out(world: World) -> None:
+def test_confirmed_tasks_are_put_far_out(world: World) -> None:
     a, b = world.submit(2)
     confirmed = [(due.task_id, due.publish_at) for due in world.store.backlog.due([a])]
     world.store.backlog.far_out(confirmed)
@@ -118,7 +121,7 @@ def test_what_the_broker_has_confirmed_is_put_far_out(world: World) -> None:
 
 
 @pytest.mark.parametrize("shift", ["1 us", "-1 us"])
-def test_what_somebody_else_has_put_another_time_on_is_not_put_far_out(world: World, shift: str) -> None:
+def test_a_row_whose_time_has_changed_is_not_put_far_out(world: World, shift: str) -> None:
     (task,) = world.submit()
     (due,) = world.store.backlog.due([task])
     world.rows("UPDATE backlog SET publish_at = publish_at + %s::interval RETURNING 1", shift)
@@ -127,7 +130,7 @@ def test_what_somebody_else_has_put_another_time_on_is_not_put_far_out(world: Wo
     assert world.value("SELECT published_at IS NULL FROM backlog")
 
 
-def test_what_a_worker_does_not_know_is_left_for_others(world: World) -> None:
+def test_tasks_that_a_worker_does_not_know_are_left_to_others(world: World) -> None:
     (now, other), (later,) = world.submit(2), world.submit(delay_seconds=60.0)
     world.store.backlog.put_off([later, now], "echo", 30)
     assert wait_of(world, now) == pytest.approx(30, abs=2)
@@ -142,7 +145,7 @@ def test_a_forged_hint_puts_off_no_task_of_another_type(world: World) -> None:
     assert wait_of(world, task) < 6
 
 
-def test_hints_are_made_of_what_is_due(world: World) -> None:
+def test_hints_contain_due_tasks(world: World) -> None:
     (now,), (later,), (claimed,) = (
         world.submit(priority=2, task_type="image", light=False),
         world.submit(delay_seconds=60.0),
@@ -157,7 +160,7 @@ def test_hints_are_made_of_what_is_due(world: World) -> None:
 
 
 def repaired(world: World, older_than_seconds: float) -> set[str]:
-    """Repair everything, two rows at a time; return what is due for publishing."""
+    """Repair everything, two rows at a time; return the tasks due for publishing."""
     after: str | None = FIRST_ID
     changed, batches = 0, 0
     while after is not None:
@@ -169,14 +172,14 @@ def repaired(world: World, older_than_seconds: float) -> set[str]:
     return found
 
 
-def test_a_lost_queue_makes_everything_that_is_due_due_for_publishing(world: World) -> None:
+def test_a_lost_queue_makes_every_due_task_due_for_publishing(world: World) -> None:
     tasks, (later,) = world.submit(5), world.submit(delay_seconds=60.0)
     set_published(world, tasks[0], 1)
     assert repaired(world, 0) == set(tasks)
     assert wait_of(world, later) > 50
 
 
-def test_a_queue_with_nothing_ready_makes_only_what_was_published_long_ago_due_for_publishing(world: World) -> None:
+def test_an_empty_queue_makes_only_tasks_published_long_ago_due_for_publishing(world: World) -> None:
     old, new, never, later = world.submit(4)
     set_published(world, old, 20)
     set_published(world, new, 2)
@@ -186,7 +189,7 @@ def test_a_queue_with_nothing_ready_makes_only_what_was_published_long_ago_due_f
     assert wait_of(world, never) < 6
 
 
-def test_a_repair_leaves_alone_what_the_relay_will_publish_anyhow(world: World) -> None:
+def test_a_repair_leaves_rows_that_the_relay_will_publish_anyway(world: World) -> None:
     (task,) = world.submit()
     set_publish(world, task, 30)
     assert world.store.backlog.repair(FIRST_ID, 10, 0)[1] == 0
@@ -199,16 +202,19 @@ def test_a_repair_of_a_retry_does_not_cut_its_delay_short(world: World) -> None:
     assert repaired(world, 0) == set()
 
 
-def test_a_repair_of_nothing_is_at_its_end(world: World) -> None:
+def test_a_repair_without_rows_is_at_its_end(world: World) -> None:
     assert world.store.backlog.repair(FIRST_ID, 10, 0) == (None, 0)
 
 
 # --- after a step back of the clock
 
 
-def test_what_was_due_before_a_step_back_stays_due_and_nothing_else_becomes_so(world: World) -> None:
+def test_only_tasks_due_before_a_step_back_stay_due_after_it(world: World) -> None:
     was_due, later, far, fresh = world.submit(4)
-    query = "UPDATE backlog SET due_at = now() + %s * interval '1 s', publish_at = now() + %s * interval '1 s' WHERE task_id = %s RETURNING 1"
+    query = (
+        "UPDATE backlog SET due_at = now() + %s * interval '1 s', publish_at = now() + %s * interval '1 s' WHERE "
+        "task_id = %s RETURNING 1"
+    )
     for task, due, publish in ((was_due, 50, 55), (later, 70, 70), (far, -5, 650)):
         world.rows(query, due, publish, task)
     until = float(world.value("SELECT extract(epoch FROM now() + interval '1 min')::float8"))

@@ -1,4 +1,4 @@
-"""What a claim takes, and what it leaves where it is."""
+"""The tasks that a claim takes, and those that it leaves."""
 
 from dtqs.settlement import Kind
 from dtqs.task import Claimed
@@ -7,12 +7,12 @@ from tests.support.fix_store import World, settled
 
 
 def taken(world: World, task_ids: list[str], worker: str | None = None) -> list[Claimed]:
-    """Claim with a fresh worker, and return what it took, in the order of ids."""
+    """Claim with a fresh worker, and return the claimed tasks in the order of ids."""
     claimed, _ = world.store.leases.claim(worker or world.worker(), uuid7(), task_ids)
     return sorted(claimed, key=lambda task: task.task_id)
 
 
-def test_a_claim_returns_what_an_attempt_needs(world: World) -> None:
+def test_a_claim_returns_the_facts_that_an_attempt_needs(world: World) -> None:
     (task,) = world.submit(payload='{"a": 1}', max_retries=3, timeout_seconds=1.5, light=False, task_type="image")
     (claimed,) = taken(world, [task])
     assert (claimed.task_id, claimed.task_type, claimed.payload, claimed.attempt, claimed.max_retries, claimed.timeout_seconds) == (
@@ -122,7 +122,7 @@ def test_a_heavy_task_has_a_log_row_at_the_claim_and_a_light_one_has_none(world:
     assert (row.event, row.attempt, row.worker_id, world.events(light)) == ("in_progress", 1, worker, [])
 
 
-def test_the_attempts_are_numbered_by_those_that_were_spent(world: World) -> None:
+def test_attempts_are_numbered_by_spent_attempts(world: World) -> None:
     (task,) = world.submit()
     world.run([task], Kind.RETRY)
     world.store.leases.give_back(world.claim(world.worker(), [task]))
@@ -142,7 +142,7 @@ def test_a_worker_finds_the_leases_that_it_holds(world: World) -> None:
     world.check()
 
 
-def test_a_cancelled_task_in_a_lease_is_told_to_its_worker(world: World) -> None:
+def test_a_cancelled_task_in_a_lease_is_reported_to_its_worker(world: World) -> None:
     (a, b), worker = world.submit(2), world.worker()
     lease = world.claim(worker, [a, b])
     world.store.tasks.cancel([b])

@@ -1,4 +1,4 @@
-"""Rows of files: what a new task names is there and the caller's, and stays until the task is due and its retention is over."""
+"""Rows of files: a named upload must exist, belong to the caller, and stay until its task's retention is over."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -33,11 +33,11 @@ def upload(world: World, age_days: float = 0, owner: str | None = None) -> str:
 
 
 def expired(world: World, in_days: float) -> set[str]:
-    """What a keeper would delete so many days from now, with a retention of 7 days."""
+    """Return the files that a keeper would delete this many days from now, with a retention of 7 days."""
     return set(world.store.housekeeping.expire_files(7 - in_days, 100))
 
 
-def test_a_task_may_open_only_what_is_its_keys(world: World) -> None:
+def test_a_task_may_open_only_files_of_its_own_key(world: World) -> None:
     admin = world.store.api_keys.create("admin", ("admin",))[0]
     files = {owner: upload(world, owner=owner) for owner in (OWNER, admin, None)}
     mine, everybodys, admins = (world.submit(submitted_by=owner)[0] for owner in (OWNER, None, admin))
@@ -63,7 +63,7 @@ def test_an_upload_stays_until_the_last_task_that_names_it_is_due_and_its_retent
     assert expired(world, 0) == {named}
 
 
-def test_a_task_that_is_due_now_begins_the_retention_anew(world: World) -> None:
+def test_a_task_that_is_due_now_restarts_the_retention(world: World) -> None:
     named = upload(world, 6.9)
     assert world.store.files.name([Named(named, None, 0)]) == {named}
     assert expired(world, 6.9) == set()
@@ -85,14 +85,14 @@ def test_a_fresh_upload_that_is_named_at_once_is_not_written_again(world: World)
 
 
 @pytest.mark.parametrize("age_days", [0, 6.9])
-def test_what_is_missing_or_somebody_elses_is_not_named(world: World, age_days: float) -> None:
+def test_a_missing_or_foreign_file_is_not_named(world: World, age_days: float) -> None:
     mine, theirs = upload(world, age_days, OWNER), upload(world, age_days, uuid7())
     before = world.value("SELECT kept_from FROM files WHERE id = %s", theirs)
     assert world.store.files.name([Named(each, None, 0) for each in (mine, theirs, uuid7())], OWNER) == {mine}
     assert world.value("SELECT kept_from FROM files WHERE id = %s", theirs) == before
 
 
-def test_a_file_that_a_keeper_deletes_meanwhile_is_not_there(world: World) -> None:
+def test_a_file_deleted_meanwhile_by_a_keeper_is_missing(world: World) -> None:
     named = upload(world, 8)
     with world.held_open() as keeper:
         assert keeper.housekeeping.expire_files(7, 10) == [named]
@@ -101,7 +101,7 @@ def test_a_file_that_a_keeper_deletes_meanwhile_is_not_there(world: World) -> No
         assert naming.result() == set()
 
 
-def test_a_file_that_is_named_meanwhile_is_not_deleted(world: World) -> None:
+def test_a_file_named_meanwhile_is_not_deleted(world: World) -> None:
     named = upload(world, 8)
     with world.held_open() as api:
         assert api.files.name([Named(named, None, 0)]) == {named}
@@ -110,7 +110,7 @@ def test_a_file_that_is_named_meanwhile_is_not_deleted(world: World) -> None:
     assert world.store.housekeeping.expire_files(7, 10) == []
 
 
-def test_two_that_name_a_file_at_once_both_find_it_and_the_later_wins(world: World) -> None:
+def test_two_callers_that_name_a_file_at_once_both_find_it_and_the_later_time_wins(world: World) -> None:
     named = upload(world, 5)
     with world.held_open() as first:
         assert first.files.name([Named(named, None, 20 * DAY)]) == {named}
@@ -124,7 +124,7 @@ def test_two_that_name_a_file_at_once_both_find_it_and_the_later_wins(world: Wor
 
 
 def failed(world: World, *named: str) -> str:
-    """A failed task whose payload names these files, wherever in it."""
+    """Return a failed task whose payload names these files at several places."""
     first, *others = [f"upload:{each}" for each in named]
     (task,) = world.submit(
         payload=orjson.dumps({"source": first, "others": [{"source": other} for other in others]}).decode(),
@@ -160,12 +160,10 @@ def test_a_retry_whose_upload_is_gone_is_refused_and_submits_nothing(world: Worl
     assert refused.value.problems == (needed[gone],)
     assert world.value("SELECT count(*) FROM tasks") == 1
     assert world.store.tasks.retry(task, uuid7(), OWNER, {there: needed[there]}).fresh
-    assert not world.store.tasks.retry(task, uuid7(), OWNER, needed).fresh, (
-        "a second call returns what is there already"
-    )
+    assert not world.store.tasks.retry(task, uuid7(), OWNER, needed).fresh, "a second call returns the existing retry"
 
 
-def test_a_retry_keeps_what_its_payload_names_by_a_preset_and_is_refused_when_that_is_gone(world: World) -> None:
+def test_a_retry_keeps_files_named_by_a_preset_and_is_refused_without_them(world: World) -> None:
     film, mark, other = (upload(world, 6.9, OWNER) for _ in range(3))
     presets = orjson.dumps({"branded": {"format": "mp4", "watermark": {"source": f"upload:{mark}"}}}).decode()
     intake = Intake(Catalog([VideoProcessor(VideoSettings(presets=presets))]), world.store.files, lambda uri: None, 5)
@@ -200,7 +198,7 @@ def test_a_file_that_a_keeper_deletes_while_its_task_is_retried_is_gone(world: W
     assert world.value("SELECT count(*) FROM tasks") == 1
 
 
-def test_uploads_that_are_not_there_are_named_up_to_a_limit(world: World) -> None:
+def test_missing_uploads_are_named_up_to_a_limit(world: World) -> None:
     intake = Intake(Catalog([VideoProcessor(VideoSettings())]), world.store.files, lambda uri: None, 5)
     examined = intake.examine(
         [{"task_type": "video", "payload": {"source": f"upload:{uuid7()}"}} for _ in range(1000)], [], None

@@ -1,4 +1,4 @@
-"""What a finish, a give back and a cancel do with each task, and which files, failures and log rows come of it."""
+"""The effect of a finish, a give back and a cancel on each task, its files, failures and log rows."""
 
 import pytest
 
@@ -18,7 +18,7 @@ BOTH_WAYS = pytest.mark.parametrize(
 
 
 @BOTH_WAYS
-def test_a_completed_task_keeps_its_result_and_who_made_it(world: World, files: tuple[OutputFile, ...]) -> None:
+def test_a_completed_task_keeps_its_result_and_its_worker(world: World, files: tuple[OutputFile, ...]) -> None:
     (task,), worker = world.submit(), world.worker()
     lease = world.claim(worker, [task])
     started = world.value("SELECT started_at FROM leases")
@@ -37,7 +37,7 @@ def test_a_completed_task_keeps_its_result_and_who_made_it(world: World, files: 
     world.check()
 
 
-def test_completed_tasks_have_each_its_own_result_in_whatever_order_they_are_named(world: World) -> None:
+def test_completed_tasks_keep_their_own_results_in_any_order(world: World) -> None:
     worker = world.worker()
     for order in (1, -1):
         tasks = world.submit(3)
@@ -126,7 +126,7 @@ def test_a_finish_settles_each_task_in_its_own_way(world: World) -> None:
     world.check()
 
 
-def test_what_a_finish_does_not_name_is_given_back_unspent(world: World) -> None:
+def test_tasks_that_a_finish_does_not_name_are_given_back_unspent(world: World) -> None:
     a, b = world.submit(2)
     lease = world.claim(world.worker(), [a, b])
     world.store.leases.finish(lease, settled([a]))
@@ -135,7 +135,7 @@ def test_what_a_finish_does_not_name_is_given_back_unspent(world: World) -> None
     world.check()
 
 
-def test_a_finish_does_not_touch_what_is_not_in_its_lease(world: World) -> None:
+def test_a_finish_does_not_touch_tasks_outside_its_lease(world: World) -> None:
     (a, b), worker = world.submit(2), world.worker()
     lease, other = world.claim(worker, [a]), world.claim(worker, [b])
     world.store.leases.finish(lease, settled([a, b]))
@@ -155,8 +155,8 @@ def test_a_finish_whose_lease_is_gone_writes_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [("completed", Kind.FAILED), ("failed", Kind.COMPLETED)])
-def test_an_outcome_is_never_written_over(world: World, first: str, second: Kind) -> None:
-    # no path leads here; the statements say it all the same
+def test_an_outcome_is_never_overwritten(world: World, first: str, second: Kind) -> None:
+    # no code path leads here; the statements protect the outcome themselves
     (task,), worker = world.submit(), world.worker()
     lease = world.claim(worker, [task])
     world.rows("UPDATE tasks SET outcome = %s RETURNING 1", first)
@@ -213,7 +213,7 @@ def test_a_worker_that_was_judged_dead_delivers_no_files(world: World) -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.RETRY, Kind.UNSPENT])
-def test_what_has_no_outcome_and_a_cancel_request_ends_as_cancelled(world: World, kind: Kind) -> None:
+def test_a_task_without_an_outcome_but_with_a_cancel_request_ends_as_cancelled(world: World, kind: Kind) -> None:
     (task,) = world.submit()
     lease = world.claim(world.worker(), [task])
     world.store.tasks.cancel([task])

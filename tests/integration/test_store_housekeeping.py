@@ -1,4 +1,4 @@
-"""What the keeper removes when its time has come, and what it must leave; days of logs, beside whoever looks at them."""
+"""The rows that the keeper removes at their time, those that it must leave, and days of logs beside readers."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -30,13 +30,13 @@ def age(world: World, table: str, column: str, days: float) -> None:
 
 
 def submit_old(world: World, count: int, days: float = 40) -> list[str]:
-    """Tasks that were submitted so long ago: their ids say so."""
+    """Submit tasks whose ids are this many days old."""
     ids = [first_uuid7(time.time() - days * 86400 + number) for number in range(count)]
     world.store.tasks.insert([NewTask(task_id, "echo", True, "{}") for task_id in ids])
     return ids
 
 
-def test_tasks_go_when_their_outcome_is_past_its_time(world: World) -> None:
+def test_tasks_are_removed_after_the_retention_of_their_outcome(world: World) -> None:
     old, failed, pending, running, late = submit_old(world, 5)
     world.run([old])
     world.run([failed], Kind.FAILED)
@@ -49,7 +49,7 @@ def test_tasks_go_when_their_outcome_is_past_its_time(world: World) -> None:
     world.check()
 
 
-def test_pruning_looks_at_nothing_younger_than_its_time(world: World) -> None:
+def test_pruning_reads_no_younger_tasks(world: World) -> None:
     world.run(submit_old(world, 1, days=29))
     age(world, "tasks", "finished_at", 31)
     assert world.store.housekeeping.prune_tasks(FIRST_ID, 30, 10) == (None, 0)
@@ -64,7 +64,7 @@ def test_pruning_walks_a_bounded_number_of_rows_at_a_time(world: World) -> None:
     assert world.store.housekeeping.prune_tasks(tasks[4], 30, 10) == (None, 0)
 
 
-def test_pruning_does_not_look_again_at_what_it_has_left(world: World) -> None:
+def test_pruning_does_not_read_skipped_tasks_again(world: World) -> None:
     tasks = submit_old(world, 3)
     world.run(tasks[2:])
     age(world, "tasks", "finished_at", 40)
@@ -75,7 +75,7 @@ def test_pruning_does_not_look_again_at_what_it_has_left(world: World) -> None:
 # --- small things
 
 
-def test_idempotency_keys_and_dead_workers_go_when_they_are_old(world: World) -> None:
+def test_old_idempotency_keys_and_dead_workers_are_removed(world: World) -> None:
     for _ in range(2):
         world.store.tasks.insert_once([NewTask(uuid7(), "echo", True, "{}")], IdempotencyKey(uuid7(), "k", b"x", 24.0))
     world.rows("UPDATE idempotency_keys SET created_at = now() - interval '25 h' WHERE key IN (SELECT key FROM idempotency_keys LIMIT 1)"
@@ -91,10 +91,11 @@ def test_idempotency_keys_and_dead_workers_go_when_they_are_old(world: World) ->
     assert {row[0] for row in world.rows("SELECT id::text FROM workers")} == {recent, holding, alive}
 
 
-def test_what_is_old_goes_until_none_is_left(world: World) -> None:
+def test_old_rows_are_removed_until_none_remains(world: World) -> None:
     many = BATCH + 1
     world.rows(
-        "INSERT INTO idempotency_keys SELECT gen_random_uuid(), 'k', 'x', '{}', now() - interval '25 h' FROM generate_series(1, %s) RETURNING 1",
+        "INSERT INTO idempotency_keys SELECT gen_random_uuid(), 'k', 'x', '{}', now() - interval '25 h' FROM "
+        "generate_series(1, %s) RETURNING 1",
         many,
     )
     prune = Prune(world.store, FileSpace(FilesSection()), load(None, {}))
@@ -112,16 +113,17 @@ def test_what_is_old_goes_until_none_is_left(world: World) -> None:
         assert [prune.small(), prune.small()] == [True, False]
 
 
-def test_sums_of_counters_never_fall_when_processes_are_gone(world: World) -> None:
+def test_sums_of_counters_never_fall_when_processes_end(world: World) -> None:
     gone, other, alive = uuid7(), uuid7(), uuid7()
     totals = ProcessTotals(1, 2, 3, 4, 5, 6, 7, 8, 9)
     sums = "SELECT " + ", ".join(f"sum({name})::int" for name in ProcessTotals.__dataclass_fields__) + " FROM counters"
     for process in (gone, other, alive):
         world.store.workers.count(process, "worker", "node", totals)
     for process in (gone, other):
-        # the row into which others were folded grows old as well
+        # the row with the folded counters grows old as well
         world.rows(
-            "UPDATE counters SET updated_at = now() - interval '2 h' WHERE process_id = %s OR role = 'folded' RETURNING 1",
+            "UPDATE counters SET updated_at = now() - interval '2 h' WHERE process_id = %s OR role = 'folded' "
+            "RETURNING 1",
             process,
         )
         world.store.housekeeping.prune_small(24.0, 100)
@@ -133,11 +135,14 @@ def test_a_counter_holds_the_last_totals_of_its_process(world: World) -> None:
     process = uuid7()
     world.store.workers.count(process, "api", "node", ProcessTotals(1, 1, 1, 1, 1, 1, 1, 1, 1))
     world.store.workers.count(process, "api", "node", ProcessTotals(1, 2, 3, 4, 5, 6, 7, 8, 9))
-    query = "SELECT submitted, claimed, completed, failed, cancelled, retried, given_back, published, reclaimed FROM counters"
+    query = (
+        "SELECT submitted, claimed, completed, failed, cancelled, retried, given_back, published, reclaimed FROM "
+        "counters"
+    )
     assert world.rows(query) == [(1, 2, 3, 4, 5, 6, 7, 8, 9)]
 
 
-def test_files_go_when_they_are_past_their_time(world: World) -> None:
+def test_files_are_removed_after_their_retention(world: World) -> None:
     old, new = OutputFile(uuid7(), "x", "text/plain", 1, "ab"), OutputFile(uuid7(), "y", "text/plain", 1, "ab")
     world.store.files.insert(old, None)
     age(world, "files", "kept_from", 8)
@@ -152,7 +157,7 @@ def test_files_go_when_they_are_past_their_time(world: World) -> None:
 
 @pytest.fixture
 def old_day(fresh_world: World) -> World:
-    """A database that has a day of logs past its time, with a row in it."""
+    """Return a database with an expired day of logs that has a row."""
     world = fresh_world
     world.rows("SELECT make_logs_partition(%s)", OLD_DAY)
     (task,) = world.submit()
@@ -175,10 +180,12 @@ def test_days_of_logs_past_their_time_are_dropped(old_day: World) -> None:
     assert old_day.store.housekeeping.drop_partitions(30) == []
 
 
-def test_a_day_that_somebody_looks_at_stays_for_a_later_turn_and_nobody_waits_behind_it(old_day: World) -> None:
-    # the detaching itself cannot have a time limit of its own: no transaction may hold it, and a session's setting would leak through PgBouncer
+def test_a_day_in_use_stays_for_a_later_turn_and_no_statement_waits_behind_it(old_day: World) -> None:
+    # Detaching cannot have a time limit of its own: no transaction may hold it,
+    # and a session's setting would leak through PgBouncer.
     old_day.execute(
-        "DO $$ BEGIN EXECUTE format('ALTER ROLE %I IN DATABASE %I SET statement_timeout = 1000', current_user, current_database()); END $$"
+        "DO $$ BEGIN EXECUTE format('ALTER ROLE %I IN DATABASE %I SET statement_timeout = 1000', current_user, "
+        "current_database()); END $$"
     )
     with psycopg.connect(old_day.section.dsn.get_secret_value()) as backup:
         backup.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -201,7 +208,7 @@ def test_a_day_that_was_detached_and_not_dropped_is_dropped_in_the_next_turn(old
     assert OLD_PARTITION not in partitions(old_day)
 
 
-def test_of_two_keepers_that_drop_the_same_day_neither_fails_for_long(old_day: World) -> None:
+def test_two_keepers_that_drop_the_same_day_recover(old_day: World) -> None:
     drops = [old_day.meet(lambda store: store.housekeeping.drop_partitions(30)) for _ in range(2)]
     for drop in drops:
         try:
@@ -222,27 +229,29 @@ def test_days_of_logs_are_made_a_week_ahead(fresh_world: World) -> None:
 
 def test_no_vacuum_frees_the_ends_of_a_days_pages(fresh_world: World) -> None:
     options = fresh_world.rows(
-        "SELECT DISTINCT c.reloptions FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'logs'::regclass"
+        "SELECT DISTINCT c.reloptions FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = "
+        "'logs'::regclass"
     )
     assert options == [(["autovacuum_vacuum_insert_threshold=-1"],)]
 
 
-def test_the_times_of_new_log_rows_are_known_to_their_index(fresh_world: World) -> None:
+def test_the_index_knows_the_times_of_new_log_rows(fresh_world: World) -> None:
     (task,) = fresh_world.submit()
     fresh_world.execute(
-        f"INSERT INTO logs (task_id, event, level, message) SELECT '{task}', 'log', 'info', repeat('x', 1000) FROM generate_series(1, 2000)"
+        f"INSERT INTO logs (task_id, event, level, message) SELECT '{task}', 'log', 'info', repeat('x', 1000) FROM "
+        "generate_series(1, 2000)"
     )
     fresh_world.store.housekeeping.summarize_logs()
     assert fresh_world.value(f"SELECT brin_summarize_new_values('logs_{datetime.now(UTC):%Y%m%d}_at_idx')") == 0
 
 
-def test_nobody_who_analyzes_a_day_is_ended_for_its_index(fresh_world: World) -> None:
+def test_the_index_ends_no_analyze_of_a_day(fresh_world: World) -> None:
     with psycopg.connect(fresh_world.section.dsn.get_secret_value()) as connection:
         connection.execute(f"ANALYZE logs_{datetime.now(UTC):%Y%m%d}")
         fresh_world.meet(lambda store: store.housekeeping.summarize_logs()).result()
 
 
-def test_a_finish_that_finds_no_partition_for_its_day_makes_it(fresh_world: World) -> None:
+def test_a_finish_without_a_partition_for_its_day_creates_it(fresh_world: World) -> None:
     (task,) = fresh_world.submit()
     lease = fresh_world.claim(fresh_world.worker(), [task])
     fresh_world.execute(*(f"DROP TABLE {name}" for name in partitions(fresh_world)))

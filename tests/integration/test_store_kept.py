@@ -1,4 +1,4 @@
-"""A worker's connections: its main thread's stays the same, also when other threads talk beside it, and is replaced when it breaks."""
+"""A worker's connections: the main thread keeps its own beside other threads; a broken one is replaced."""
 
 import threading
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def test_the_opening_thread_keeps_its_connection(store: Store) -> None:
     assert {backend(store) for _ in range(5)} == {own}
 
 
-def test_a_connection_that_is_borrowed_twice_at_once_is_another(store: Store) -> None:
+def test_a_connection_borrowed_twice_at_once_is_another_one(store: Store) -> None:
     with store.database._connection() as outer:
         assert backend(store) != outer.info.backend_pid
 
@@ -58,10 +58,10 @@ def test_a_broken_connection_is_replaced(store: Store, world: World) -> None:
     assert backend(store) != own
 
 
-def test_a_connection_that_nobody_has_used_for_long_goes_through_the_pool(
+def test_a_connection_unused_for_long_is_taken_from_the_pool(
     store: Store, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a restart of the server the heartbeats have found out, and the next claim need not fail."""
+    """Protect the next claim: after a restart of the server the heartbeats have met the error already."""
     own, beats = backend(store), in_a_thread(store, 4)
     monkeypatch.setattr(kept, "_FRESH_SECONDS", 0.0)
     for pid in {own, *beats}:

@@ -1,4 +1,4 @@
-"""dtqs migrate beside others: old processes, held tables, a second migrate, PgBouncer, and a migration that fails."""
+"""dtqs migrate beside old processes, held tables, a second migrate, PgBouncer, and with a failing migration."""
 
 import threading
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ BROKEN = b"ALTER TABLE workers ADD COLUMN half_done int; SELECT 1 / 0"
 
 @pytest.fixture
 def old(dsn: str) -> Iterator[Connection]:
-    """A database that becomes one of an earlier version."""
+    """Yield a database for an earlier version."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         yield connection
 
@@ -48,9 +48,7 @@ def beat(connection: Connection, seconds_ago: float, dead: bool) -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_no_migration_takes_the_ground_from_old_processes_that_break_on_it(
-    old: Connection, dsn: str, version: int
-) -> None:
+def test_no_migration_runs_beside_old_processes_that_it_would_break(old: Connection, dsn: str, version: int) -> None:
     become(old, f"version_{version}")
     for _ in range(2):
         beat(old, 5, dead=False)
@@ -65,7 +63,7 @@ def test_no_migration_takes_the_ground_from_old_processes_that_break_on_it(
     assert contents(old) == before
 
 
-def test_old_processes_that_are_gone_hold_up_no_migration(old: Connection, dsn: str) -> None:
+def test_old_processes_that_have_ended_delay_no_migration(old: Connection, dsn: str) -> None:
     become(old, "version_1")
     beat(old, 5, dead=True)
     beat(old, 600, dead=False)
@@ -74,7 +72,7 @@ def test_old_processes_that_are_gone_hold_up_no_migration(old: Connection, dsn: 
     assert migrate(section_of(dsn)) == SCHEMA_VERSION
 
 
-def test_processes_of_versions_that_fit_run_on_beside_a_migration(old: Connection, dsn: str) -> None:
+def test_compatible_processes_continue_during_a_migration(old: Connection, dsn: str) -> None:
     become(old, "version_3")
     beat(old, 5, dead=False)
     told: list[str] = []
@@ -82,7 +80,7 @@ def test_processes_of_versions_that_fit_run_on_beside_a_migration(old: Connectio
     assert told == [f"{each.file_name} is applied: the schema has version {each.version}" for each in pending(3)]
 
 
-def test_two_may_upgrade_at_once(old: Connection, dsn: str) -> None:
+def test_two_migrations_may_run_at_once(old: Connection, dsn: str) -> None:
     become(old, "version_3")
     told: list[str] = []
     threads = [threading.Thread(target=migrate, args=[section_of(dsn), told.append]) for _ in range(2)]
@@ -91,11 +89,11 @@ def test_two_may_upgrade_at_once(old: Connection, dsn: str) -> None:
     for thread in threads:
         thread.join(30)
     assert version_of(old) == SCHEMA_VERSION
-    assert len(told) == SCHEMA_VERSION - 3, "each version is made once"
+    assert len(told) == SCHEMA_VERSION - 3, "each version is applied once"
 
 
-def test_work_goes_on_while_the_schema_grows_under_it(fresh_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    # prepared statements too, which fail where the type of their rows changes; and this store hides no deadlock
+def test_work_continues_while_the_schema_grows(fresh_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Prepared statements fail if the type of their rows changes. This store hides no deadlock.
     tables = ("workers", "leases", "tasks", "backlog", "logs", "failures")
     grown = [
         Migration(version, table, "It grows.", 3, (table,), f"ALTER TABLE {table} ADD later int DEFAULT 7".encode())
@@ -145,7 +143,7 @@ def test_a_migration_gives_way_to_a_transaction_that_waits_for_its_first_table(
 
 
 @pytest.mark.parametrize("mode", ["ACCESS SHARE", "ROW EXCLUSIVE"])
-def test_a_migration_with_nothing_to_do_waits_for_nobody(
+def test_a_migration_without_changes_waits_for_no_lock(
     fresh_world: World, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     monkeypatch.setattr(schema, "_ATTEMPTS", 1)
@@ -156,7 +154,7 @@ def test_a_migration_with_nothing_to_do_waits_for_nobody(
         assert migrate(fresh_world.section) == SCHEMA_VERSION
 
 
-def test_a_table_that_is_held_is_tried_for_again_and_named_with_its_holder(
+def test_a_held_table_is_retried_and_named_with_its_holder(
     old: Connection, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     become(old, "version_3")
@@ -178,7 +176,7 @@ def test_a_table_that_is_held_is_tried_for_again_and_named_with_its_holder(
         assert migrate(section_of(dsn)) == SCHEMA_VERSION
 
 
-def test_a_day_of_logs_that_is_held_is_found_below_its_table(
+def test_a_held_day_of_logs_is_found_below_its_table(
     old: Connection, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     become(old, "version_2")
@@ -193,9 +191,7 @@ def test_a_day_of_logs_that_is_held_is_found_below_its_table(
             migrate(section_of(dsn))
 
 
-def test_a_migrate_that_takes_long_is_named_to_the_second_one(
-    fresh_world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_migration_is_named_to_a_second_one(fresh_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schema, "_TURN_SECONDS", 0.1)
     monkeypatch.setattr(schema, "_PAUSE_SECONDS", 0.0)
     with psycopg.connect(fresh_world.section.dsn.get_secret_value()) as other:
@@ -218,13 +214,13 @@ def test_a_migration_that_fails_leaves_the_version_before(
     assert old.execute("SELECT FROM pg_attribute WHERE attname = 'half_done'").rowcount == 0
 
 
-def test_an_installation_that_lacks_a_migration_says_so(fresh_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installation_without_a_migration_reports_it(fresh_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schema, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
     with pytest.raises(ConfigError, match=rf"no migration to version {SCHEMA_VERSION + 1}: .*; install DTQS again"):
         migrate(fresh_world.section)
 
 
-def test_a_database_of_somebody_else_is_left_as_it_is(old: Connection, dsn: str) -> None:
+def test_a_foreign_database_is_left_unchanged(old: Connection, dsn: str) -> None:
     become(old, None)
     old.execute("CREATE TABLE leases (theirs int)")
     said = r"not empty \(relation \"leases\" already exists\): nothing was changed; give DTQS"
@@ -234,13 +230,13 @@ def test_a_database_of_somebody_else_is_left_as_it_is(old: Connection, dsn: str)
 
 
 class Pooled(psycopg.Connection[tuple[Any, ...]]):
-    """A session that lives on when its client goes, as behind PgBouncer."""
+    """A session that survives its client, as behind PgBouncer."""
 
     def close(self) -> None:
         self.rollback()
 
 
-def test_the_next_client_of_a_pooled_session_meets_nothing_of_a_migrate(
+def test_the_next_client_of_a_pooled_session_finds_no_trace_of_a_migration(
     old: Connection, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     become(old, "version_1")

@@ -1,4 +1,4 @@
-"""A database that is frozen, killed, locked or full of deadlocks: every wait of the store ends, in our own words, and work goes on afterwards."""
+"""A frozen, killed or locked database and deadlocks: every wait ends with an error of DTQS; work continues later."""
 
 import time
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from tests.support.helpers import eventually
 
 @pytest.fixture
 def outage(own_postgres: PrivatePostgres) -> Iterator[World]:
-    """The store with short limits on a server of its own."""
+    """Yield the store with short limits on a server of its own."""
     world = World(own_postgres.dsn)
     world.section = PostgresqlSection(
         dsn=SecretStr(own_postgres.dsn), connect_timeout_seconds=1, statement_timeout_seconds=1
@@ -35,7 +35,7 @@ def outage(own_postgres: PrivatePostgres) -> Iterator[World]:
 
 
 def set_for_role(world: World, setting: str, value: str) -> None:
-    """Connections that are made from now on have it."""
+    """Apply the setting to new connections."""
     ((role, database),) = world.rows("SELECT current_user, current_database()")
     command = sql.SQL("ALTER ROLE {} IN DATABASE {} SET {} = {}")
     with psycopg.connect(world.section.dsn.get_secret_value(), autocommit=True) as connection:
@@ -44,7 +44,7 @@ def set_for_role(world: World, setting: str, value: str) -> None:
         )
 
 
-def test_a_frozen_database_is_given_up_in_time_and_work_goes_on_when_it_thaws(
+def test_a_frozen_database_is_given_up_in_time_and_work_continues_when_it_thaws(
     outage: World, own_postgres: PrivatePostgres
 ) -> None:
     (task,), worker = outage.submit(), outage.worker()
@@ -83,7 +83,7 @@ def _works(store: Store) -> bool:
         return False
 
 
-def test_a_connection_that_was_cut_is_replaced_where_the_statement_may_be_said_again(world: World) -> None:
+def test_a_cut_connection_is_replaced_if_the_statement_may_be_repeated(world: World) -> None:
     (task,) = world.submit()
     lease = world.claim(world.worker(), [task])
     cut(world)
@@ -91,7 +91,7 @@ def test_a_connection_that_was_cut_is_replaced_where_the_statement_may_be_said_a
     world.check()
 
 
-def test_a_claim_is_not_said_again_when_its_connection_was_cut(world: World) -> None:
+def test_a_claim_is_not_repeated_when_its_connection_was_cut(world: World) -> None:
     (task,), worker = world.submit(), world.worker()
     cut(world)
     with pytest.raises(StoreUnavailable):
@@ -106,7 +106,7 @@ def cut(world: World) -> None:
     ) == [(True,)]
 
 
-def test_a_statement_that_waits_for_too_long_is_given_up(fresh_world: World) -> None:
+def test_a_statement_that_waits_too_long_is_given_up(fresh_world: World) -> None:
     set_for_role(fresh_world, "statement_timeout", "300ms")
     (task,), worker = fresh_world.submit(), fresh_world.worker()
     with fresh_world.held_open() as held:
@@ -117,8 +117,8 @@ def test_a_statement_that_waits_for_too_long_is_given_up(fresh_world: World) -> 
     fresh_world.check()
 
 
-def test_a_transaction_that_idled_for_too_long_is_unavailable_and_changed_nothing(fresh_world: World) -> None:
-    # a process that was frozen between its two statements
+def test_a_transaction_that_idles_too_long_is_unavailable_and_changes_nothing(fresh_world: World) -> None:
+    # as of a process that was frozen between its two statements
     set_for_role(fresh_world, "idle_in_transaction_session_timeout", "100ms")
     (task,) = fresh_world.submit()
     store = fresh_world.new_store("frozen")
@@ -153,8 +153,8 @@ def test_a_store_that_is_not_started_is_unavailable(world: World) -> None:
         store.workers.heartbeats()
 
 
-def test_a_deadlock_is_said_again_and_nobody_hears_of_it(world: World) -> None:
-    # made by hand, against the order of locks: the statement that loses is said again
+def test_a_deadlock_is_retried_without_an_error(world: World) -> None:
+    # made by hand against the order of locks: the losing statement is repeated
     a, b = world.submit(2)
     plain = Store(world.section, world.lease, 1, "plain")
     plain.start()

@@ -1,4 +1,4 @@
-"""Statements without a cursor: what they store and say is what the driver would, in every state of a connection."""
+"""Statements without a cursor store and return the same as the driver, in every state of a connection."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def tasks(count: int) -> list[NewTask]:
 
 
 @pytest.mark.parametrize("prepared", [True, False])
-def test_what_is_stored_is_what_was_given(world: World, prepared: bool) -> None:
+def test_stored_values_equal_the_given_ones(world: World, prepared: bool) -> None:
     section = world.section.model_copy(update={"prepared_statements": prepared})
     store = Store(section, LeaseSection(), size=1, name="plain")
     store.start()
@@ -40,7 +40,7 @@ def test_what_is_stored_is_what_was_given(world: World, prepared: bool) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 6], ids=["few, without a cursor", "more, with one"])
-def test_what_is_claimed_is_what_was_stored(world: World, count: int) -> None:
+def test_claimed_values_equal_the_stored_ones(world: World, count: int) -> None:
     ids = world.submit(count, timeout_seconds=2.5, max_retries=3, payload='{"a": "\u20ac"}') + world.submit(light=False)
     claimed = [
         one for part in (ids[:count], ids[count:]) for one in world.store.leases.claim(world.worker(), uuid7(), part)[0]
@@ -51,14 +51,14 @@ def test_what_is_claimed_is_what_was_stored(world: World, count: int) -> None:
     ]
 
 
-def test_a_connection_that_has_forgotten_what_it_prepared_prepares_again(world: World) -> None:
+def test_a_connection_without_its_prepared_statements_prepares_again(world: World) -> None:
     world.store.tasks.insert(tasks(1))
     with world.store.database._connection() as connection:
         connection.execute("DEALLOCATE ALL", prepare=False)
     assert len(world.store.tasks.insert(tasks(1))) == 1
 
 
-def test_a_value_that_cannot_be_stored_is_refused_and_the_connection_goes_on(world: World) -> None:
+def test_a_value_that_cannot_be_stored_is_refused_and_the_connection_stays(world: World) -> None:
     for _ in range(3):
         with pytest.raises(StoreRefused):
             world.store.tasks.insert([NewTask(uuid7(), "echo", True, '{"a": }')])

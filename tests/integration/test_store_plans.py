@@ -1,4 +1,4 @@
-"""Plans on a fresh database, where the planner believes every table to be tiny: an index serves each hot statement, and updates of tasks stay heap-only."""
+"""Plans on a fresh database with tiny estimates: an index serves each hot statement; updates of tasks are heap-only."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ _EXPLAIN = {
 
 
 class ExplainedDatabase(StrictDatabase):
-    """Keeps the plan of every statement that it runs."""
+    """Keep the plan of every statement."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world.section, 1, "explained")
@@ -61,7 +61,7 @@ class ExplainedDatabase(StrictDatabase):
 
 @pytest.fixture
 def explained(fresh_world: World, postgres: PrivatePostgres) -> Iterator[StoreOn]:
-    """A store whose server tells every plan."""
+    """Return a store whose server reports every plan."""
     ((role, database),) = fresh_world.rows("SELECT current_user, current_database()")
     with psycopg.connect(postgres.admin_dsn, autocommit=True) as connection:
         connection.execute("LOAD 'auto_explain'")
@@ -176,7 +176,7 @@ def statement_of(plan: str) -> str:
 
 
 def may_be_scanned(table: str, part: object) -> bool:
-    """The leases are few, one for each busy worker: to look for a task in their arrays is to look at all of them. So are the rows of processes."""
+    """Tell whether a scan is acceptable: leases and processes are few, and the search reads all of them anyway."""
     return table in ("leases", "workers", "counters") and part in (watch, pages, readings)
 
 
@@ -189,7 +189,7 @@ def test_a_reclaim_is_served_by_indices_too(fresh_world: World, explained: Store
     assert {statement_of(plan) for plan in plans if "Seq Scan" in plan} == set()
 
 
-def test_tasks_are_locked_in_the_order_of_their_ids_by_every_plan(fresh_world: World, explained: StoreOn) -> None:
+def test_every_plan_locks_tasks_in_the_order_of_their_ids(fresh_world: World, explained: StoreOn) -> None:
     # a nested loop over the ordered CTE follows its order; a hash join over a scan would not
     for _ in range(TURNS):
         worker = fresh_world.worker()
@@ -209,7 +209,7 @@ def test_tasks_are_locked_in_the_order_of_their_ids_by_every_plan(fresh_world: W
 # --- what makes updates heap-only
 
 
-def test_no_index_on_tasks_mentions_what_a_finish_writes(world: World) -> None:
+def test_no_index_on_tasks_contains_a_column_that_a_finish_writes(world: World) -> None:
     # as a column of it, or in its predicate
     query = """SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid WHERE i.indrelid = 'tasks'::regclass AND (
             a.attnum = ANY (i.indkey)

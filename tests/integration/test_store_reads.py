@@ -1,4 +1,4 @@
-"""What API, streams and doctor read: records, pages, logs, and the audit that must see every break of law 3."""
+"""The reads of API, streams and doctor: records, pages, logs, and the audit, which must see every break of law 3."""
 
 import re
 import time
@@ -36,7 +36,7 @@ def all_pages(world: World, wanted: TaskFilter, limit: int) -> list[list[str]]:
 # --- records
 
 
-def test_a_record_tells_where_a_task_is_through_its_whole_life(world: World) -> None:
+def test_a_record_shows_the_status_of_a_task_through_its_whole_life(world: World) -> None:
     (task,), worker = world.submit(light=False), world.worker()
     seen = [world.store.reads.task(task)]
     lease = world.claim(worker, [task])
@@ -55,7 +55,7 @@ def test_a_record_tells_where_a_task_is_through_its_whole_life(world: World) -> 
     assert [record.finished_at is not None for record in seen] == [False, False, False, True]
 
 
-def test_the_view_tells_who_runs_a_task(world: World) -> None:
+def test_the_view_shows_the_worker_of_a_task(world: World) -> None:
     (task,), worker = world.submit(), world.worker()
     world.claim(worker, [task])
     assert world.value("SELECT worker_id::text FROM task_status") == worker
@@ -72,7 +72,7 @@ def test_a_task_is_shown_to_its_owner_only(world: World) -> None:
     assert world.store.reads.existing([task], STRANGER) == set()
 
 
-def test_tasks_come_in_the_order_that_was_asked_for(world: World) -> None:
+def test_tasks_are_returned_in_the_requested_order(world: World) -> None:
     a, b, c = world.submit(3)
     assert [record.task_id for record in world.store.reads.tasks([c, uuid7(), a, b])] == [c, a, b]
 
@@ -86,13 +86,13 @@ def test_pages_show_every_task_once_newest_first(world: World) -> None:
     assert all_pages(world, TaskFilter(), 5) == [tasks[::-1]]
 
 
-def test_each_status_is_listed_from_where_its_tasks_are(world: World) -> None:
+def test_each_status_is_listed_from_its_own_table(world: World) -> None:
     pending, running, completed, failed, cancelled = world.submit(5)
     world.claim(world.worker(), [running])
     world.run([completed])
     world.run([failed], Kind.FAILED)
     world.store.tasks.cancel([cancelled])
-    # a page of one: what has another status does not take its place
+    # a page of one: a task of another status must not take the place
     found = {status: ids(world.store.reads.page(TaskFilter(status), 1)) for status in Status}
     assert found == {
         Status.PENDING: [pending],
@@ -132,7 +132,7 @@ def bring_to(world: World, tasks: list[str], status: Status | None) -> None:
         world.run(tasks, Kind(status))
 
 
-def test_a_page_looks_at_a_bounded_number_of_rows_and_tells_where_to_go_on(
+def test_a_page_reads_a_limited_number_of_rows_and_returns_its_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reads, "LOOK_LIMIT", 10)
@@ -142,7 +142,7 @@ def test_a_page_looks_at_a_bounded_number_of_rows_and_tells_where_to_go_on(
     assert ([task for page in pages for task in page], len(pages)) == ([rare], 3)
 
 
-def test_a_page_that_is_full_at_the_end_of_its_look_goes_on_behind_its_last_task(
+def test_a_page_filled_at_its_last_row_continues_behind_its_last_task(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reads, "LOOK_LIMIT", 4)
@@ -154,7 +154,7 @@ def test_a_page_that_is_full_at_the_end_of_its_look_goes_on_behind_its_last_task
 # --- logs and streams
 
 
-def test_a_page_of_large_tasks_is_shorter_and_goes_on_behind_its_last_one(
+def test_a_page_of_large_tasks_is_shorter_and_continues_behind_its_last_one(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reads, "SLICE_BYTES", 5000)
@@ -177,8 +177,8 @@ def test_the_log_of_a_task_is_read_from_a_place_on(world: World) -> None:
 
 
 @pytest.mark.parametrize("off_by_days", [-40, -0.9, 0, 0.9, 40], ids=str)
-def test_logs_are_found_whatever_the_clock_said_that_made_the_id(world: World, off_by_days: float) -> None:
-    """Only the days that a task has lived are read; an id of a wrong clock, or of another kind, must hide nothing of today."""
+def test_logs_are_found_for_ids_of_any_clock(world: World, off_by_days: float) -> None:
+    """Check ids of a wrong clock or another kind: a read opens only the days of a task's life, today included."""
     made = first_uuid7(time.time() + 86_400 * off_by_days)
     for task_id in (made, str(uuid.uuid4())):
         world.store.tasks.insert([NewTask(task_id, "echo", False, "{}")])
@@ -197,8 +197,8 @@ def test_logs_are_found_whatever_the_clock_said_that_made_the_id(world: World, o
         assert world.store.reads.ended({task_id: began}) == [(world.store.reads.task(task_id), False)]
 
 
-def test_a_read_of_a_log_opens_the_days_of_its_task_only(world: World) -> None:
-    """Every other partition's index would be opened, too, which takes longer than the rest."""
+def test_reading_a_log_opens_only_the_days_of_its_task(world: World) -> None:
+    """Count the opened partitions: opening every index takes longer than the rest of the read."""
     task_id = uuid7()
     with world.store.database._connection() as connection:
         parameters = {"task_id": task_id, "since": lived_since([task_id]), "after": 0, "limit": 9}
@@ -207,7 +207,7 @@ def test_a_read_of_a_log_opens_the_days_of_its_task_only(world: World) -> None:
     assert len(set(re.findall(r"on (logs_\d{8})", plan))) <= 3
 
 
-def test_a_stream_reads_what_is_new_after_its_own_place_in_each_task(world: World) -> None:
+def test_a_stream_reads_new_rows_after_its_own_position_in_each_task(world: World) -> None:
     (a, b, c), worker = world.submit(3), world.worker()
     lease_a, lease_b = world.claim(worker, [a]), world.claim(worker, [b])
     seen_a = world.store.leases.report(lease_a, a, 1, "log", "info", "old", None)
@@ -223,7 +223,7 @@ def test_a_stream_reads_what_is_new_after_its_own_place_in_each_task(world: Worl
     assert [row.task_id for row in world.store.reads.watch({a: 0, b: 0}, limit=1)] == [a, b]
 
 
-def test_a_stream_reads_where_its_tasks_are(world: World) -> None:
+def test_a_stream_reads_the_status_of_its_tasks(world: World) -> None:
     a, b, c = world.submit(3)
     world.run([a])
     world.claim(world.worker(), [b])
@@ -244,7 +244,10 @@ def test_a_heartbeat_says_what_a_worker_does_and_that_it_lives(world: World) -> 
     world.grow_old(worker)
     report = type(REPORT)("busy", task, "echo", 12.0, 5000, 3, 1)
     assert world.store.workers.beat(worker, report)
-    query = "SELECT state, task_id::text, task_type, extract(epoch FROM now() - task_started_at)::int, memory_bytes, completed, failed FROM workers"
+    query = (
+        "SELECT state, task_id::text, task_type, extract(epoch FROM now() - task_started_at)::int, memory_bytes, "
+        "completed, failed FROM workers"
+    )
     assert world.rows(query) == [("busy", task, "echo", 12, 5000, 3, 1)]
     assert not world.store.workers.beat(uuid7(), report)
 
@@ -256,7 +259,7 @@ def test_a_worker_that_registers_again_after_a_lost_reply_is_registered_once(wor
     assert world.rows("SELECT id::text, state FROM workers") == [(worker.worker_id, "ready")]
 
 
-def test_the_heartbeats_of_all_but_the_dead_are_looked_at(world: World) -> None:
+def test_the_heartbeats_of_all_living_workers_are_read(world: World) -> None:
     fresh, silent, dead = world.worker(), world.worker(), world.worker()
     world.store.workers.retire(dead)
     before = world.store.workers.heartbeats()
@@ -292,12 +295,14 @@ def test_a_sound_system_has_no_violation(world: World) -> None:
     [
         ("DELETE FROM backlog", "no outcome, and in 0 backlog rows and 0 leases"),
         (
-            "INSERT INTO leases (id, worker_id, task_ids) SELECT gen_random_uuid(), w.id, ARRAY[t.id] FROM tasks t, workers w",
+            "INSERT INTO leases (id, worker_id, task_ids) SELECT gen_random_uuid(), w.id, ARRAY[t.id] FROM tasks t, "
+            "workers w",
             "in 1 backlog rows and 1 leases",
         ),
         ("UPDATE tasks SET outcome = 'completed'", "completed, and in 1 backlog rows"),
         (
-            "WITH d AS (DELETE FROM backlog) INSERT INTO leases SELECT gen_random_uuid(), gen_random_uuid(), ARRAY[id] FROM tasks",
+            "WITH d AS (DELETE FROM backlog) INSERT INTO leases SELECT gen_random_uuid(), gen_random_uuid(), "
+            "ARRAY[id] FROM tasks",
             "0 of them of living workers",
         ),
     ],
@@ -318,13 +323,14 @@ def test_the_audit_sees_a_lease_of_a_worker_marked_dead_and_a_task_that_is_held_
     world.claim(world.worker(), [b])
     world.rows("UPDATE workers SET dead_at = now() WHERE id = %s RETURNING 1", worker)
     world.rows(
-        "INSERT INTO leases (id, worker_id, task_ids) SELECT gen_random_uuid(), worker_id, task_ids FROM leases WHERE worker_id <> %s RETURNING 1",
+        "INSERT INTO leases (id, worker_id, task_ids) SELECT gen_random_uuid(), worker_id, task_ids FROM leases "
+        "WHERE worker_id <> %s RETURNING 1",
         worker,
     )
     assert [violation.task_id for violation in world.store.reads.audit(None, 10).violations] == [a, b]
 
 
-def test_the_audit_goes_through_all_tasks_in_bounded_batches(world: World) -> None:
+def test_the_audit_reads_all_tasks_in_bounded_batches(world: World) -> None:
     tasks = world.submit(5)
     world.rows("DELETE FROM backlog WHERE task_id = %s RETURNING 1", tasks[4])
     found, counts, after = list[str](), list[int](), None
@@ -338,7 +344,7 @@ def test_the_audit_goes_through_all_tasks_in_bounded_batches(world: World) -> No
 
 
 @pytest.mark.parametrize("place", ["backlog", "lease"])
-def test_the_audit_sees_what_is_no_task(world: World, place: str) -> None:
+def test_the_audit_sees_a_row_without_a_task(world: World, place: str) -> None:
     (task,) = world.submit()
     if place == "lease":
         world.claim(world.worker(), [task])

@@ -1,4 +1,4 @@
-"""What a part of a batch, a reclaim, a retirement and an effect's mark do with each task, and what a running task may write."""
+"""Parts of batches, reclaims, retirements and marks of effects, and the reports that a running task may write."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ def death(worker: str, task_id: str | None = None, idle: bool = False) -> Death:
 # --- a part of a batch
 
 
-def test_a_part_settles_what_is_named_and_the_rest_goes_on_under_a_new_lease(world: World) -> None:
+def test_a_part_settles_the_named_tasks_and_the_rest_gets_a_new_lease(world: World) -> None:
     (a, b, c), worker, following = world.submit(3), world.worker(), uuid7()
     lease = world.claim(worker, [a, b, c])
     started = world.value("SELECT started_at FROM leases")
@@ -36,7 +36,7 @@ def test_a_part_settles_what_is_named_and_the_rest_goes_on_under_a_new_lease(wor
     world.check()
 
 
-def test_a_part_that_keeps_nothing_ends_the_lease(world: World) -> None:
+def test_a_part_without_a_rest_ends_the_lease(world: World) -> None:
     (a, b), worker = world.submit(2), world.worker()
     lease = world.claim(worker, [a, b])
     world.store.leases.finish_part(worker, lease, uuid7(), settled([a]), [])
@@ -45,7 +45,7 @@ def test_a_part_that_keeps_nothing_ends_the_lease(world: World) -> None:
     world.check()
 
 
-def test_a_part_keeps_only_what_its_lease_holds(world: World) -> None:
+def test_a_part_keeps_only_tasks_of_its_lease(world: World) -> None:
     (a, b), worker, other = world.submit(2), world.worker(), world.worker()
     lease = world.claim(worker, [a])
     world.claim(other, [b])
@@ -72,7 +72,7 @@ def test_a_part_of_another_workers_lease_does_nothing(world: World) -> None:
 
 
 def test_a_part_of_a_worker_marked_dead_does_nothing(world: World) -> None:
-    # between the two statements of a reclaim nobody else can stand, so the mark is made by hand
+    # no other statement runs between the two of a reclaim, so the test sets the mark itself
     (a, b), worker = world.submit(2), world.worker()
     lease = world.claim(worker, [a, b])
     world.rows("UPDATE workers SET dead_at = now() RETURNING 1")
@@ -127,7 +127,7 @@ def test_a_task_that_kills_its_workers_fails_after_the_same_number_of_attempts(w
 
 
 def die(world: World, task: str, known: bool = True) -> str:
-    """Let the next worker of a task die alone while it runs it; returns what became of the task."""
+    """Let the next worker of a task die while it runs the task alone; return the new status."""
     world.make_due([task])
     worker = world.worker()
     world.claim(worker, [task])
@@ -163,7 +163,7 @@ def test_the_loss_of_a_node_spends_an_attempt_and_is_no_death(world: World, mark
     world.check()
 
 
-def test_a_task_whose_worker_has_died_gives_way_to_others_for_good(world: World) -> None:
+def test_a_task_whose_worker_has_died_has_the_lowest_priority_from_then_on(world: World) -> None:
     (task,) = world.submit(max_retries=10)
     assert die(world, task) == "pending"
     for kind in (Kind.RETRY, Kind.UNSPENT):
@@ -219,7 +219,7 @@ def test_the_retry_after_a_death_waits_for_the_backoff_and_the_rest_of_its_batch
     world.check()
 
 
-def test_a_worker_is_taken_back_once(world: World) -> None:
+def test_a_worker_is_reclaimed_once(world: World) -> None:
     (task,), worker = world.submit(), world.worker()
     world.claim(worker, [task])
     assert len(world.store.leases.reclaim(worker, DIED) or []) == 1
@@ -228,7 +228,7 @@ def test_a_worker_is_taken_back_once(world: World) -> None:
     assert world.attempts(task) == 1
 
 
-def test_only_a_worker_marked_dead_is_taken_back_from(world: World) -> None:
+def test_only_a_worker_marked_dead_is_reclaimed(world: World) -> None:
     (task,), worker = world.submit(), world.worker()
     world.claim(worker, [task])
     seen = world.heartbeat(worker)
@@ -240,7 +240,7 @@ def test_only_a_worker_marked_dead_is_taken_back_from(world: World) -> None:
 
 
 def test_a_lease_of_a_worker_that_is_not_marked_is_not_taken_back(world: World) -> None:
-    # the second statement alone: it asks for the mark itself
+    # the second statement alone: it checks the mark itself
     (task,), worker = world.submit(), world.worker()
     world.claim(worker, [task])
     with world.held_open() as held:
@@ -248,7 +248,7 @@ def test_a_lease_of_a_worker_that_is_not_marked_is_not_taken_back(world: World) 
         assert held.leases.reclaim(worker, DIED) == []
 
 
-def test_a_worker_that_retires_gives_back_what_it_did_not_know_of(world: World) -> None:
+def test_a_worker_that_retires_gives_back_unknown_leases(world: World) -> None:
     (task,), worker = world.submit(), world.worker()
     world.claim(worker, [task])
     world.store.workers.retire(worker)
@@ -261,7 +261,7 @@ def test_a_worker_that_retires_gives_back_what_it_did_not_know_of(world: World) 
 
 
 @pytest.mark.parametrize("ending", ["reclaimed", "culprit", "idle", "given back", "retired"])
-def test_a_task_whose_effect_must_not_happen_twice_fails_when_nobody_knows(world: World, ending: str) -> None:
+def test_a_task_whose_effect_must_not_happen_twice_fails_without_an_answer(world: World, ending: str) -> None:
     (task,), worker = world.submit(light=False), world.worker()
     lease = world.claim(worker, [task])
     world.store.leases.mark_effect(lease, task, Effect.FAIL)
@@ -274,7 +274,7 @@ def test_a_task_whose_effect_must_not_happen_twice_fails_when_nobody_knows(world
 
 
 @pytest.mark.parametrize(("ending", "spent"), [("reclaimed", 1), ("culprit", 1), ("given back", 0), ("retired", 0)])
-def test_a_task_whose_effect_may_happen_twice_is_tried_again(world: World, ending: str, spent: int) -> None:
+def test_a_task_whose_effect_may_happen_twice_is_retried(world: World, ending: str, spent: int) -> None:
     (task,), worker = world.submit(light=False), world.worker()
     lease = world.claim(worker, [task])
     world.store.leases.mark_effect(lease, task, Effect.RETRY)
@@ -298,7 +298,7 @@ def end(world: World, ending: str, worker: str, lease: str, task: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "status"), [(Kind.COMPLETED, "completed"), (Kind.RETRY, "pending"), (Kind.FAILED, "failed")]
 )
-def test_the_processors_own_answer_beats_the_mark(world: World, effect: Effect, kind: Kind, status: str) -> None:
+def test_the_processors_own_answer_wins_over_the_mark(world: World, effect: Effect, kind: Kind, status: str) -> None:
     (task,), worker = world.submit(light=False), world.worker()
     lease = world.claim(worker, [task])
     world.store.leases.mark_effect(lease, task, effect)
@@ -308,7 +308,7 @@ def test_the_processors_own_answer_beats_the_mark(world: World, effect: Effect, 
     world.check()
 
 
-def test_a_cancel_request_does_not_hide_an_effect_that_nobody_knows_of(world: World) -> None:
+def test_a_cancel_request_does_not_hide_an_unknown_effect(world: World) -> None:
     (task,), worker = world.submit(light=False), world.worker()
     lease = world.claim(worker, [task])
     world.store.leases.mark_effect(lease, task, Effect.FAIL)
@@ -349,7 +349,7 @@ def test_progress_is_written_through_the_lease(world: World) -> None:
     assert world.store.reads.task(task).progress == {"fraction": 0.5}
 
 
-def test_nobody_reports_on_a_task_that_is_not_in_the_lease(world: World) -> None:
+def test_no_report_is_written_for_a_task_outside_the_lease(world: World) -> None:
     (a, b), worker = world.submit(2), world.worker()
     lease = world.claim(worker, [a])
     with pytest.raises(LeaseLost):
@@ -357,7 +357,7 @@ def test_nobody_reports_on_a_task_that_is_not_in_the_lease(world: World) -> None
     assert world.events(b) == []
 
 
-def test_nobody_reports_through_a_lease_that_is_gone(world: World) -> None:
+def test_no_report_is_written_through_an_ended_lease(world: World) -> None:
     (task,), worker = world.submit(), world.worker()
     gone = world.claim(worker, [task])
     world.store.leases.give_back(gone)

@@ -1,4 +1,4 @@
-"""The schema: applied again and by two at once, on a database with other defaults, and its version."""
+"""The schema: applied again, by two at once, and on a database with other defaults; and its version."""
 
 import threading
 
@@ -25,7 +25,10 @@ def test_the_schema_may_be_applied_again_beside_work(fresh_world: World) -> None
 
 def put_version(world: World, name: str, version: int) -> None:
     world.execute("ALTER TABLE settings DISABLE TRIGGER ALL")
-    upsert = "INSERT INTO settings (name, value) VALUES (%s, to_jsonb(%s)) ON CONFLICT (name) DO UPDATE SET value = excluded.value RETURNING 1"
+    upsert = (
+        "INSERT INTO settings (name, value) VALUES (%s, to_jsonb(%s)) ON CONFLICT (name) DO UPDATE SET value = "
+        "excluded.value RETURNING 1"
+    )
     world.rows(upsert, name, version)
     world.execute("ALTER TABLE settings ENABLE TRIGGER ALL")
 
@@ -42,11 +45,11 @@ def test_an_older_migrate_is_refused_and_changes_nothing(fresh_world: World) -> 
     assert fresh_world.value("SELECT value::int FROM settings WHERE name = 'schema_version'") == SCHEMA_VERSION + 1
 
 
-def test_schema_and_code_that_do_not_fit_are_told_apart(fresh_world: World) -> None:
+def test_schema_and_code_that_do_not_fit_are_distinguished(fresh_world: World) -> None:
     database = fresh_world.store.database
     assert database.schema_refusal() is None
     put_version(fresh_world, "schema_version", SCHEMA_VERSION + 1)
-    assert database.schema_refusal() is None, "a newer schema that is compatible stops nobody"
+    assert database.schema_refusal() is None, "a newer compatible schema is accepted"
     put_version(fresh_world, "schema_compatible", SCHEMA_VERSION + 1)
     assert "update DTQS on this host" in (database.schema_refusal() or "")
     put_version(fresh_world, "schema_version", SCHEMA_VERSION - 1)
@@ -64,7 +67,7 @@ def test_two_may_apply_the_schema_at_once(fresh_world: World) -> None:
 
 
 def test_a_server_with_another_isolation_by_default_does_not_take_the_new_snapshot_away(fresh_world: World) -> None:
-    # in REPEATABLE READ the second statement of a reclaim would not see the claim that the first has waited for
+    # in REPEATABLE READ the second statement of a reclaim would not see a claim that the first has waited for
     ((database,),) = fresh_world.rows("SELECT current_database()")
     command = sql.SQL("ALTER DATABASE {} SET default_transaction_isolation = 'repeatable read'").format(
         sql.Identifier(database)
@@ -75,7 +78,7 @@ def test_a_server_with_another_isolation_by_default_does_not_take_the_new_snapsh
         assert connection.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
 
 
-def test_a_database_that_is_away_is_told_in_our_words() -> None:
+def test_an_unreachable_database_is_reported_in_words() -> None:
     section = PostgresqlSection(
         dsn=SecretStr(f"postgresql://dtqs@127.0.0.1:{free_port()}/dtqs"), connect_timeout_seconds=0.5
     )
@@ -87,7 +90,8 @@ def test_a_database_that_is_away_is_told_in_our_words() -> None:
 def test_no_foreign_key_locks_the_rows_of_the_protocol(world: World, table: str) -> None:
     assert (
         world.rows(
-            "SELECT conname FROM pg_constraint WHERE contype = 'f' AND (conrelid = %s::regclass OR confrelid = %s::regclass)",
+            "SELECT conname FROM pg_constraint WHERE contype = 'f' AND (conrelid = %s::regclass OR confrelid = "
+            "%s::regclass)",
             table,
             table,
         )

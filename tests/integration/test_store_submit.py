@@ -1,4 +1,4 @@
-"""Submit, as the store does it: once under one id, once under one key, all or none, and a person's retry."""
+"""A submit in the store: once per id, once per key, all or nothing, and a person's retry."""
 
 import random
 
@@ -22,7 +22,7 @@ def key(body: bytes = b"one", hours: float = 24.0, name: str = "k") -> Idempoten
     return IdempotencyKey(OWNER, name, body, hours)
 
 
-def test_a_group_that_is_said_again_is_stored_once(world: World) -> None:
+def test_a_repeated_group_is_stored_once(world: World) -> None:
     tasks = [new_task() for _ in range(3)]
     first = world.store.tasks.insert(tasks)
     again = world.store.tasks.insert([*tasks, new_task()])
@@ -32,7 +32,7 @@ def test_a_group_that_is_said_again_is_stored_once(world: World) -> None:
     world.check()
 
 
-def test_a_group_that_is_said_again_when_a_part_of_it_has_ended_brings_nothing_back(world: World) -> None:
+def test_a_group_repeated_after_a_part_of_it_ended_restores_nothing(world: World) -> None:
     tasks = [new_task() for _ in range(2)]
     world.store.tasks.insert(tasks)
     world.run([tasks[0].task_id])
@@ -40,7 +40,7 @@ def test_a_group_that_is_said_again_when_a_part_of_it_has_ended_brings_nothing_b
     world.check()
 
 
-def test_a_group_that_is_said_again_while_the_first_still_runs_waits_for_it(world: World) -> None:
+def test_a_group_repeated_while_the_first_still_runs_waits_for_it(world: World) -> None:
     tasks = [new_task() for _ in range(2)]
     with world.held_open() as held:
         held.tasks.insert(tasks)
@@ -62,7 +62,7 @@ def letters(count: int) -> str:
     return "".join(map(chr, random.Random(count).choices(range(0x20000, 0x2A6DF), k=count)))
 
 
-def test_what_an_index_cannot_hold_is_refused_and_not_tried_for_ever(world: World) -> None:
+def test_text_too_long_for_an_index_is_refused_and_not_retried(world: World) -> None:
     with pytest.raises(StoreRefused, match="index row"):
         world.store.tasks.insert([new_task(tags=(letters(5000),))])
     with pytest.raises(StoreRefused, match="index row"):
@@ -85,11 +85,12 @@ def test_every_field_of_a_task_is_stored(world: World) -> None:
     assert (record.task_type, record.payload, record.priority, record.max_retries) == ("image", {"a": [1, None]}, 9, 3)
     assert (record.tags, record.submitted_by, record.due_at) == (tags, OWNER, "2031-01-02T01:04:05.250000Z")
     assert world.rows(
-        "SELECT t.timeout_seconds, b.light, b.priority, b.publish_at = b.due_at FROM tasks t JOIN backlog b ON b.task_id = t.id"
+        "SELECT t.timeout_seconds, b.light, b.priority, b.publish_at = b.due_at FROM tasks t JOIN backlog b ON "
+        "b.task_id = t.id"
     ) == [(7.5, False, 9, True)]
 
 
-def test_what_is_due_now_is_published_by_others_only_after_the_grace(world: World) -> None:
+def test_the_relay_publishes_a_due_task_only_after_the_grace(world: World) -> None:
     stored = world.store.tasks.insert([new_task(), new_task(tags=("x",)), new_task(delay_seconds=60.0)])
     assert [s.due for s in stored] == [True, True, False]
     waits = world.rows(
@@ -149,7 +150,7 @@ def test_of_two_submits_at_once_the_second_is_stored_when_the_first_rolls_back(w
     world.check()
 
 
-def test_a_key_past_its_time_is_nobodys(world: World) -> None:
+def test_an_expired_key_is_free(world: World) -> None:
     world.store.tasks.insert_once([new_task()], key())
     world.rows("UPDATE idempotency_keys SET created_at = now() - interval '25 hours' RETURNING 1")
     _, stored = world.store.tasks.insert_once([new_task()], key(b"two"))
@@ -157,7 +158,7 @@ def test_a_key_past_its_time_is_nobodys(world: World) -> None:
     assert world.value("SELECT count(*) FROM idempotency_keys") == 1
 
 
-def test_another_key_past_its_time_is_left_alone(world: World) -> None:
+def test_another_expired_key_is_left_alone(world: World) -> None:
     for other in (key(name="other"), IdempotencyKey(uuid7(), "k", b"one", 24.0)):
         world.store.tasks.insert_once([new_task()], other)
     world.rows("UPDATE idempotency_keys SET created_at = now() - interval '25 hours' RETURNING 1")

@@ -1,4 +1,4 @@
-"""From each earlier schema to the one of today: the same catalog as a fresh database, with all data and grants."""
+"""Each earlier schema becomes today's: the same catalog as a fresh database, with all data and grants."""
 
 from collections.abc import Callable, Iterator
 
@@ -17,13 +17,13 @@ from tests.support.fix_store import NODE
 
 @pytest.fixture
 def old(dsn: str) -> Iterator[Connection]:
-    """A database that becomes one of an earlier version."""
+    """Yield a database for an earlier version."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         yield connection
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_database_of_any_version_becomes_one_of_today_with_all_that_is_in_it(
+def test_a_database_of_any_version_is_upgraded_with_all_its_data(
     old: Connection, dsn: str, new_dsn: Callable[[], str], name: str
 ) -> None:
     become(old, name)

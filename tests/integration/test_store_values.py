@@ -1,4 +1,4 @@
-"""Values on their way through PostgreSQL: they come back as they went in."""
+"""Values return from PostgreSQL unchanged."""
 
 import orjson
 
@@ -9,7 +9,7 @@ ODD = '{"z":1e16,"a":-0.0,"whole":18446744073709551615,"small":5e-324,"deep":%s}
 """jsonb would make 1e16 a whole number and -0.0 a 0.0, and sort the keys."""
 
 
-def test_numbers_and_the_order_of_keys_stay_as_they_are(world: World) -> None:
+def test_numbers_and_the_order_of_keys_stay_unchanged(world: World) -> None:
     (task,), worker = world.submit(payload=ODD), world.worker()
     lease = "01929f3a-0000-7000-8000-000000000001"
     claimed, _ = world.store.leases.claim(worker, lease, [task])

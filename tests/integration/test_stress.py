@@ -1,6 +1,8 @@
-"""Random stress of the real store: workers, keepers, publishers and clients in any order, with lost replies, killed backends and naps; then the laws.
+"""Random stress of the real store with lost replies, killed backends and pauses; then the laws are checked.
 
-STRESS_SEED repeats the chances of each part (not the order of the threads), STRESS_SECONDS says for how long; the seed is printed.
+Workers, keepers, publishers and clients run in any order.
+STRESS_SEED repeats the choices of each part (not the order of the threads), STRESS_SECONDS sets the length.
+The seed is printed.
 """
 
 import os
@@ -75,12 +77,15 @@ class Stage:
 
     def _outcomes_stay(self, chance: random.Random) -> None:
         sample = chance.sample(self.scene.tasks, min(300, len(self.scene.tasks)))
-        query = "SELECT id::text, outcome, result, error, attempts, finished_at FROM tasks WHERE outcome IS NOT NULL AND id = ANY (%s::uuid[])"
+        query = (
+            "SELECT id::text, outcome, result, error, attempts, finished_at FROM tasks WHERE outcome IS NOT NULL AND "
+            "id = ANY (%s::uuid[])"
+        )
         for task_id, *ending in self.world.rows(query, sample):
             assert self._outcomes.setdefault(task_id, tuple(ending)) == tuple(ending)
 
 
-def test_the_laws_hold_whatever_happens_in_any_order(fresh_world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_laws_hold_in_any_order_of_events(fresh_world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("ERROR", "psycopg")
     stage = Stage(fresh_world, os.environ.get("STRESS_SEED") or str(random.SystemRandom().randrange(10**9)))
     print(f"STRESS_SEED={stage.seed}")
@@ -108,7 +113,10 @@ def drain(world: World) -> None:
 def check_outcomes(world: World, scene: Scene) -> None:
     """Every accepted task has one outcome, told once, after no more attempts than it may have."""
     assert set(scene.tasks) <= {row[0] for row in world.rows("SELECT id::text FROM tasks")}
-    told = "SELECT task_id, array_agg(event) AS events FROM logs WHERE event IN ('completed', 'failed', 'cancelled') GROUP BY task_id"
+    told = (
+        "SELECT task_id, array_agg(event) AS events FROM logs WHERE event IN ('completed', 'failed', 'cancelled') "
+        "GROUP BY task_id"
+    )
     wrong = f"SELECT t.id, t.outcome, told.events FROM tasks t LEFT JOIN ({told}) told ON told.task_id = t.id"
     assert world.rows(f"{wrong} WHERE (told.events = ARRAY[t.outcome]) IS NOT TRUE") == []
     assert world.rows("SELECT id, attempts FROM tasks WHERE attempts > %s", MAX_RETRIES + 1) == []

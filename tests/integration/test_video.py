@@ -1,4 +1,4 @@
-"""Real films in, and every output opened again and measured."""
+"""Real videos as sources; every output is opened again and measured."""
 
 import hashlib
 import re
@@ -52,7 +52,7 @@ CODECS = [
 ]
 
 
-def test_every_format_holds_what_was_asked_for_and_the_result_says_so(run: Run, source: Path) -> None:
+def test_every_format_has_the_requested_contents_and_the_result_describes_them(run: Run, source: Path) -> None:
     made = run(source, *(asked for asked, *_ in CODECS))
     for (output, path), (asked, media_type, video, audio) in zip(made, CODECS, strict=True):
         stored, seen = path.read_bytes(), facts(path)
@@ -75,7 +75,7 @@ def test_every_format_holds_what_was_asked_for_and_the_result_says_so(run: Run, 
     assert facts(made[1][1])["video"]["codec_tag_string"] == "hvc1"
 
 
-def test_a_part_is_cut_out_to_the_picture(run: Run, sources: Path) -> None:
+def test_a_part_is_cut_exactly_to_the_frame(run: Run, sources: Path) -> None:
     """The film turns from black to white after a second, between key pictures."""
     turning = sources / "turning.mp4"
     ffmpeg("-f", "lavfi", "-i", "color=black:s=64x48:r=25:d=1", "-f", "lavfi", "-i", "color=white:s=64x48:r=25:d=1",
@@ -265,7 +265,7 @@ def test_a_films_own_subtitles_can_be_taken(run: Run, clip: Path, sources: Path)
         run(sources / "own.mkv", {"subtitles": {"track": 1}, **FAST})
 
 
-def test_sound_is_brought_to_the_loudness_that_was_asked_for(run: Run, sources: Path) -> None:
+def test_sound_gets_the_requested_loudness(run: Run, sources: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "sine=1000:d=5", "-af", "volume=-20dB", sources / "quiet.wav")
     ((output, path),) = run(
         sources / "quiet.wav", {"format": "mp3", "loudness_lufs": -16, "audio_channels": 1, "audio_sample_rate": 24000}
@@ -290,7 +290,7 @@ def test_silence_has_no_loudness_and_is_no_fault(run: Run, sources: Path) -> Non
     assert output["audio_codec"] == "aac"
 
 
-def test_a_file_fits_into_the_bytes_that_were_given(run: Run, sources: Path) -> None:
+def test_a_file_fits_into_the_requested_bytes(run: Run, sources: Path) -> None:
     noisy = sources / "noisy.mp4"
     ffmpeg(
         "-f",
@@ -330,7 +330,7 @@ def test_a_bit_rate_is_kept_in_two_passes(run: Run, sources: Path) -> None:
         assert 100_000 < output["video_bit_rate"] < 190_000
 
 
-def test_pictures_are_taken_from_the_film(run: Run, source: Path) -> None:
+def test_images_are_taken_from_the_video(run: Run, source: Path) -> None:
     made = run(
         source,
         {"format": "poster", "quality": 95},
@@ -351,7 +351,7 @@ def test_pictures_are_taken_from_the_film(run: Run, source: Path) -> None:
     assert (pictures[2].info["loop"], made[2][0]["fps"]) == (0, 5.0)
 
 
-def test_a_preview_moves_once_or_for_ever(run: Run, sources: Path) -> None:
+def test_a_preview_plays_once_or_repeats(run: Run, sources: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=2", sources / "moving.mp4")
     made = run(
         sources / "moving.mp4",
@@ -370,7 +370,7 @@ def test_a_preview_moves_once_or_for_ever(run: Run, sources: Path) -> None:
     assert (once.info["loop"], ever.info["loop"], "loop" in gif.info) == (1, 0, False)
 
 
-def test_a_sprite_says_which_picture_shows_what(run: Run, sources: Path) -> None:
+def test_a_sprite_tells_the_time_of_each_tile(run: Run, sources: Path) -> None:
     """The film is red in its first second, lime in its second, blue in its third."""
     colours = QUARTERS[:3]
     inputs = [word for colour in colours for word in ("-f", "lavfi", "-i", f"color={colour}:s=64x48:r=25:d=1")]
@@ -411,9 +411,11 @@ def test_progress_is_told_and_a_presets_film_is_made(attempt: Attempt, source: P
         ("poster", "image/jpeg"),
     ]
     assert result["source"] == {
-        "media_type": "video/mp4", "format": "mov", "size_bytes": source.stat().st_size, "duration_seconds": 2.0, "rotation": 0,
+        "media_type": "video/mp4", "format": "mov", "size_bytes": source.stat().st_size, "duration_seconds": 2.0,
+        "rotation": 0,
         "bit_rate": int(facts(source)["bit_rate"]), "width": 96, "height": 64, "video_codec": "h264", "fps": 25.0,
-        "video_bit_rate": int(facts(source)["video"]["bit_rate"]), "audio_codec": "aac", "audio_channels": 1, "audio_sample_rate": 44100,
+        "video_bit_rate": int(facts(source)["video"]["bit_rate"]), "audio_codec": "aac", "audio_channels": 1,
+        "audio_sample_rate": 44100,
         "audio_bit_rate": int(facts(source)["audio"]["bit_rate"]),
     }  # fmt: skip
     assert attempt.reports.fractions == sorted(attempt.reports.fractions)

@@ -1,4 +1,4 @@
-"""Colours and tracks of real films, seen through decoders of our own that believe the tags of what was made."""
+"""Colours and tracks of real videos, seen through decoders of the tests that believe the tags of the outputs."""
 
 from pathlib import Path
 
@@ -123,14 +123,15 @@ def test_every_output_shows_the_colour_of_its_source(run: Run, sources: Path) ->
     )
 
 
-DISC = "format=rgba,geq=r=255:g='if(lt(hypot(X-32,Y-24),12),0,0)':b='if(lt(hypot(X-32,Y-24),12),0,255)':a='if(lt(hypot(X-32,Y-24),12),255,0)'"
+DISC = (
+    "format=rgba,geq=r=255:g='if(lt(hypot(X-32,Y-24),12),0,0)':b='if(lt(hypot(X-32,Y-24),12),0,255)':a='if(lt(hypot(X"
+    "-32,Y-24),12),255,0)'"
+)
 CLEAR = ({"format": "png"}, {"format": "webp"}, {"format": "gif"})
 FLAT = ({**FAST}, {"format": "poster"}, {"background": "#00c000", **FAST})
 
 
-def test_what_is_transparent_stays_so_or_gets_a_background_and_never_shows_its_hidden_colour(
-    run: Run, sources: Path
-) -> None:
+def test_transparency_is_kept_or_gets_a_background_and_never_shows_its_hidden_colour(run: Run, sources: Path) -> None:
     """A red disc; around it, fully transparent, magenta is hidden."""
     source = plain(sources / "disc.mov", "magenta", "-c:v", "qtrle", "-pix_fmt", "argb", graph=DISC)
     corner, black = (0.05, 0.05), (0, 0, 0)

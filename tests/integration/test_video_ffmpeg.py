@@ -1,4 +1,4 @@
-"""How ffmpeg is run: it ends with whoever started it, when nothing comes of it, and what it says is kept short."""
+"""Runs of ffmpeg: it ends with its starter and when it makes no progress, and its messages are kept short."""
 
 import os
 import signal
@@ -72,7 +72,7 @@ def nothing_is_left() -> Callable[[], bool]:
     return lambda: set(family(os.getpid())) <= before
 
 
-def test_an_interrupt_kills_it_and_all_that_it_started(
+def test_an_interrupt_kills_ffmpeg_and_its_children(
     programs: Ffmpeg, alarm: None, tmp_path: Path, nothing_is_left: Callable[[], bool]
 ) -> None:
     seen: list[EncodeProgress] = []
@@ -90,9 +90,10 @@ def test_an_interrupt_kills_it_and_all_that_it_started(
     assert seen[-1].seconds > 0
 
 
-def test_it_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
+def test_ffmpeg_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     script = (
-        "from pathlib import Path; from dtqs.processors.video.ffmpeg import Ffmpeg; from dtqs.processors.video.launch import Bounds\n"
+        "from pathlib import Path; from dtqs.processors.video.ffmpeg import Ffmpeg; from "
+        "dtqs.processors.video.launch import Bounds\n"
         "Ffmpeg(Path.cwd(), Bounds(4 << 30, 60, 1 << 30, 100.0)).run(['sh', '-c', 'echo $$ > pid; exec sleep 100'])"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -107,7 +108,8 @@ def test_it_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
 def test_nothing_is_loaded_between_fork_and_exec(tmp_path: Path) -> None:
     """A thread of the worker may hold the loader's lock in that moment, and nobody would ever release it in the child."""
     script = (
-        "import os, sys; from pathlib import Path; from dtqs.processors.video.ffmpeg import Ffmpeg; from dtqs.processors.video.launch import Bounds\n"
+        "import os, sys; from pathlib import Path; from dtqs.processors.video.ffmpeg import Ffmpeg; from "
+        "dtqs.processors.video.launch import Bounds\n"
         "parent, told = os.getpid(), os.open('told', os.O_WRONLY | os.O_CREAT | os.O_APPEND)\n"
         "sys.addaudithook(lambda name, _: os.write(told, name.encode() + b' ') if os.getpid() != parent else None)\n"
         "Ffmpeg(Path.cwd(), Bounds(4 << 30, 60, 1 << 30, 100.0)).run(['true'])"
@@ -119,7 +121,7 @@ def test_nothing_is_loaded_between_fork_and_exec(tmp_path: Path) -> None:
     assert [name for name in told if name == "import" or name.startswith("ctypes.dl")] == []
 
 
-def test_it_is_stopped_when_no_picture_is_made(
+def test_ffmpeg_is_stopped_when_it_makes_no_frame(
     programs: Ffmpeg, tmp_path: Path, nothing_is_left: Callable[[], bool]
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
@@ -170,7 +172,7 @@ def test_a_full_disk_and_a_kill_are_worth_a_retry_and_the_rest_is_not(programs: 
         programs.run(["ffmpeg", "-v", "error", "-i", "missing.mp4", "-f", "null", "-"])
 
 
-def test_what_it_says_is_kept_short_and_plain(programs: Ffmpeg) -> None:
+def test_messages_are_kept_short_and_plain(programs: Ffmpeg) -> None:
     with pytest.raises(PermanentError) as error:
         programs.run(["sh", "-c", r"yes 'many words' | head -c 1000000 >&2; printf '\033[31mlast\n' >&2; exit 3"])
     assert len(str(error.value)) < 6000

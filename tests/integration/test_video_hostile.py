@@ -1,4 +1,4 @@
-"""Films that lie, attack, or are too much: nothing but their own bytes is read, nobody is called, and each ends in plain words."""
+"""Hostile and oversized videos: only their own bytes are read, no host is called, and each fails with a message."""
 
 import random
 import shutil
@@ -40,7 +40,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Listener:
-    """Something on loopback that is not to be called."""
+    """A server on loopback that must not be called."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -124,8 +124,10 @@ def test_subtitles_that_name_fonts_and_files_are_only_text(
     shutil.copy(clip, sources / "film.mp4")
     (sources / "text.ass").write_text(
         "[Script Info]\nScriptType: v4.00+\n[V4+ Styles]\n"
-        "Format: Name, Fontname, Fontsize, PrimaryColour\nStyle: Default,/etc/passwd,20,&H00FFFFFF\n[Fonts]\nfontname: x.ttf\n!!!!!!!!\n[Events]\n"
-        f"Format: Layer, Start, End, Style, Text\nDialogue: 0,0:00:00.00,0:00:02.00,Default,{{\\fn{listener.url}}}text\n"
+        "Format: Name, Fontname, Fontsize, PrimaryColour\nStyle: Default,/etc/passwd,20,&H00FFFFFF\n[Fonts]\n"
+        "fontname: x.ttf\n!!!!!!!!\n[Events]\n"
+        "Format: Layer, Start, End, Style, Text\n"
+        f"Dialogue: 0,0:00:00.00,0:00:02.00,Default,{{\\fn{listener.url}}}text\n"
         f"Picture: 0,0:00:00.00,0:00:02.00,Default,{listener.url}\n",
         encoding="utf-8",
     )
@@ -171,7 +173,7 @@ def test_a_film_whose_data_is_said_to_be_in_another_file_is_not_believed(
     attack = sources / "film.mov"
     attack.write_bytes(_referring(attack.read_bytes(), str(tmp_path / "secret.mov")))
     assert near(picture_at(attack, 0, "-enable_drefs", "1", "-use_absolute_path", "1"), (0.5, 0.5), "red"), (
-        "the attack is none"
+        "the prepared attack has no effect"
     )
     with pytest.raises(PermanentError, match="the source is cut short or broken"):
         run(attack, FAST)
@@ -213,7 +215,7 @@ def test_a_film_that_ends_before_it_can_be_read_is_called_incomplete(
         ({"ffmpeg": "no-such-ffmpeg"}, {}, "no-such-ffmpeg is not installed"),
     ],
 )
-def test_what_is_over_a_limit_is_refused_in_plain_words(
+def test_a_video_over_a_limit_is_refused_in_plain_words(
     run: Run, clip: Path, sources: Path, settings: dict[str, Any], output: dict[str, Any], words: str
 ) -> None:
     shutil.copy(clip, sources / "film.mp4")

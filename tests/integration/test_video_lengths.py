@@ -1,4 +1,4 @@
-"""Lengths of films that do not state them, or not truly: each is measured, and what lacks its end is a failure."""
+"""Lengths of videos that do not state them, or state them wrongly: each is measured; a missing end is a failure."""
 
 from pathlib import Path
 from typing import Any

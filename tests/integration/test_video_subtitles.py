@@ -1,4 +1,4 @@
-"""Subtitles of real films: text of any hand is read, and what stands beside it does no harm."""
+"""Subtitles of real videos: text of any author is read, and their other parts do no harm."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,10 @@ def run(attempt: Attempt, source: Path) -> Run:
     return runner(attempt, source.parent)
 
 
-STYLED = "WEBVTT\n\nSTYLE\n::cue{color:red}\n\nREGION\nid:fred\n\n00:01.000 --> 00:01.500 line:0 position:10%\nHello <c.red>red</c>\n"
+STYLED = (
+    "WEBVTT\n\nSTYLE\n::cue{color:red}\n\nREGION\nid:fred\n\n00:01.000 --> 00:01.500 line:0 position:10%\n"
+    "Hello <c.red>red</c>\n"
+)
 
 
 def carried(*paths: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Time in films: how long what was made is, when each picture is shown, and where the sound stands; all seen by ffprobe and ffmpeg themselves."""
+"""Time in videos: length, time of each frame, and place of the sound, all measured by ffprobe and ffmpeg."""
 
 import itertools
 import re
@@ -53,7 +53,7 @@ def copied(path: Path, folder: Path) -> Path:
 
 
 def slides(path: Path, *lengths: int) -> Path:
-    """A GIF of one colour after the other, each shown for so many milliseconds."""
+    """Make a GIF that shows one colour after the other, each for its number of milliseconds."""
     pictures = [
         Image.new("RGB", (64, 48), colour) for colour, _ in zip(itertools.cycle(COLOURS), lengths, strict=False)
     ]
@@ -105,7 +105,7 @@ def test_the_last_picture_is_shown_as_long_as_the_film_says(run: Run, sources: P
 def test_the_last_picture_of_a_file_that_says_it_otherwise_is_kept(
     run: Run, sources: Path, held: Path, name: str
 ) -> None:
-    """A GIF's packets say how long they last, and its index does not; in Matroska it is the other way round. What is written goes by one value of both."""
+    """Check both: a GIF tells the time of frames in its packets and not in its index, Matroska the other way round."""
     seconds = 3.4 if name == "slides.gif" else 6.96
     source = slides(sources / name, 100, 300, 3000) if name == "slides.gif" else copied(held / name, sources)
     made = run(source, FAST, {"format": "gif", "fps": 5})
@@ -156,7 +156,10 @@ def test_a_stream_of_a_film_that_slows_down_is_as_long_as_the_film(run: Run, sou
 
 @pytest.fixture(scope="module")
 def late(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Black, and white from 2 s on; silence, and a tone from 2 s on. The sound begins at 1.4 s; in early.mkv it is the picture that does."""
+    """Make black that turns white, and silence that turns to a tone, both at 2 s.
+
+    The sound begins at 1.4 s; in early.mkv the picture does.
+    """
     folder = tmp_path_factory.mktemp("late")
     inputs: list[str] = []
     for begin in (0.0, 1.4):

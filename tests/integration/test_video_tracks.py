@@ -1,4 +1,4 @@
-"""Films of several picture tracks: each output goes by the track that it takes, in its length and in its limits."""
+"""Videos with several video tracks: each output uses the length and limits of its own track."""
 
 import shutil
 from pathlib import Path
@@ -21,7 +21,10 @@ TRACKS = "testsrc2=s=128x72:d=1:r=5[out0];testsrc2=s=64x36:d=4:r=5[out1]"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A second of 128 × 72 pixels, and beside it four of 64 × 36; no sound. The default is the first in Matroska, the second in MP4."""
+    """Make a second of 128 × 72 pixels beside four of 64 × 36, without sound.
+
+    The default is the first in Matroska, the second in MP4.
+    """
     folder = tmp_path_factory.mktemp("two")
     outputs: list[str | Path] = []
     for name, marks in (("two.mkv", ("default", "0")), ("two.mp4", ("0", "default"))):

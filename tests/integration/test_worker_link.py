@@ -1,4 +1,4 @@
-"""What a worker publishes: events of which nobody is told that they arrived, and hints whose arrival it waits for, in any order."""
+"""A worker's publishing: events without confirms, and hints whose confirms it waits for, in any order."""
 
 import time
 from collections.abc import Iterator
