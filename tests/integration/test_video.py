@@ -89,10 +89,8 @@ def test_a_part_is_cut_exactly_to_the_frame(run: Run, sources: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["film.ts", "film.mpg", "film.mkv"])
-def test_a_part_is_cut_to_the_picture_where_nothing_says_which_pictures_are_keys_too(
-    run: Run, sources: Path, name: str
-) -> None:
-    """Red for 4 s, then blue, and no key picture but at the two beginnings."""
+def test_a_part_is_exact_without_an_index_of_key_frames(run: Run, sources: Path, name: str) -> None:
+    """Show red for 4 s, then blue, with a key frame only at both beginnings."""
     red, blue = (
         ("-f", "lavfi", "-i", "color=red:s=96x64:r=25:d=4"),
         ("-f", "lavfi", "-i", "color=blue:s=96x64:r=25:d=2"),
@@ -127,13 +125,13 @@ def test_a_part_is_cut_to_the_picture_where_nothing_says_which_pictures_are_keys
     assert [made["duration_seconds"] for made in (film_made, sound_made)] == pytest.approx([2, 2], abs=0.15)
 
 
-def test_a_film_is_turned_as_its_maker_held_the_camera(run: Run, clip: Path, sources: Path) -> None:
+def test_a_video_is_turned_as_its_camera_was_held(run: Run, clip: Path, sources: Path) -> None:
     turned = sources / "turned.mp4"
     ffmpeg("-i", clip, "-c", "copy", "-metadata:s:v:0", "rotate=90", turned)
     ((output, path),) = run(turned, {"short_side": 48, **FAST})
     assert (output["width"], output["height"]) == (48, 72)
     assert quarters(picture_at(path, 1, "-noautorotate")) == ["lime", "yellow", "red", "blue"]
-    assert "side_data_list" not in facts(path)["video"], "or players would turn it again"
+    assert "side_data_list" not in facts(path)["video"], "a player would turn it again"
 
 
 def test_pixels_that_are_not_square_become_so(run: Run, clip: Path, sources: Path) -> None:
@@ -145,7 +143,7 @@ def test_pixels_that_are_not_square_become_so(run: Run, clip: Path, sources: Pat
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video"])
-def test_a_film_of_as_many_pixels_as_are_allowed_is_taken_though_its_decoder_works_on_more(
+def test_a_video_with_as_many_pixels_as_allowed_is_taken_even_if_its_decoder_needs_more(
     run: Run, sources: Path, codec: str
 ) -> None:
     path = film(sources / "film.mkv", "-c:v", codec, size=(324, 180), seconds=0.2)
@@ -153,7 +151,7 @@ def test_a_film_of_as_many_pixels_as_are_allowed_is_taken_though_its_decoder_wor
     assert (made["width"], made["height"]) == (324, 180)
 
 
-def test_a_high_dynamic_range_becomes_what_every_screen_shows(run: Run, sources: Path) -> None:
+def test_a_high_dynamic_range_becomes_a_standard_one(run: Run, sources: Path) -> None:
     marks = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"
     options = ("-c:v", "libx265", "-x265-params", f"log-level=error:{marks}", "-pix_fmt", "yuv420p10le")
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=5:d=1", *options, sources / "hdr.mp4")
@@ -180,7 +178,7 @@ def test_the_picture_is_cropped_scaled_padded_and_thinned_out(run: Run, source: 
     assert (made[2][0]["fps"], facts(made[2][1])["video"]["nb_frames"]) == (5.0, "10")
 
 
-def test_a_watermark_stands_where_it_was_put(run: Run, source: Path, sources: Path) -> None:
+def test_a_watermark_has_the_requested_place(run: Run, source: Path, sources: Path) -> None:
     Image.new("RGBA", (40, 20), "#ffffff").save(sources / "mark.png")
     ((_, path),) = run(
         source,
@@ -208,7 +206,7 @@ def test_a_watermark_stands_where_it_was_put(run: Run, source: Path, sources: Pa
         run(source, {"watermark": {"source": f"file:{sources}/tall.png", "width_fraction": 1}, **FAST})
 
 
-def test_a_source_is_fetched_once_however_many_outputs_and_passes_want_it(
+def test_a_source_is_fetched_once_for_all_outputs_and_passes(
     run: Run, attempt: Attempt, source: Path, sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetched: list[str] = []
@@ -232,7 +230,7 @@ def test_a_source_is_fetched_once_however_many_outputs_and_passes_want_it(
 SRT = "1\n00:00:01,000 --> 00:00:02,000\n████████████\n"
 
 
-def test_subtitles_are_burned_in_or_carried_by_the_clock_of_the_whole_film(
+def test_subtitles_are_burned_in_or_carried_at_the_times_of_the_whole_video(
     run: Run, source: Path, sources: Path
 ) -> None:
     (sources / "text.srt").write_text(SRT, encoding="utf-8-sig")
@@ -256,7 +254,7 @@ def test_subtitles_are_burned_in_or_carried_by_the_clock_of_the_whole_film(
     assert b"00:00:00,500 --> 00:00:01,5" in ffmpeg("-i", mp4[1], "-f", "srt", "-")
 
 
-def test_a_films_own_subtitles_can_be_taken(run: Run, clip: Path, sources: Path) -> None:
+def test_a_videos_own_subtitles_can_be_taken(run: Run, clip: Path, sources: Path) -> None:
     (sources / "text.srt").write_text(SRT, encoding="utf-8")
     ffmpeg("-i", clip, "-i", sources / "text.srt", "-c", "copy", "-c:s", "srt", sources / "own.mkv")
     ((_, path),) = run(sources / "own.mkv", {"subtitles": {"mode": "carry"}, **FAST})
@@ -316,7 +314,7 @@ def test_a_file_fits_into_the_requested_bytes(run: Run, sources: Path) -> None:
     assert [
         output["size_bytes"] <= limit for (output, _), limit in zip(made, (40_000, 50_000, 20_000), strict=True)
     ] == [True] * 3
-    # and it is not far below: two passes share out what there is
+    # two passes use most of the allowed size
     assert made[0][0]["size_bytes"] > 28_000
     with pytest.raises(PermanentError, match="does not fit into 5000 bytes"):
         run(noisy, {"max_bytes": 5_000})
@@ -371,7 +369,7 @@ def test_a_preview_plays_once_or_repeats(run: Run, sources: Path) -> None:
 
 
 def test_a_sprite_tells_the_time_of_each_tile(run: Run, sources: Path) -> None:
-    """The film is red in its first second, lime in its second, blue in its third."""
+    """Show red in the first second, lime in the second, blue in the third."""
     colours = QUARTERS[:3]
     inputs = [word for colour in colours for word in ("-f", "lavfi", "-i", f"color={colour}:s=64x48:r=25:d=1")]
     ffmpeg(*inputs, "-filter_complex", "[0][1][2]concat=n=3", sources / "three.mp4")
@@ -401,7 +399,7 @@ def test_a_sheet_has_no_more_pixels_than_a_picture_may_have(run: Run, source: Pa
     assert [(sheet["width"], sheet["height"]) for sheet, _ in sheets] == [(96, 64)] * 20
 
 
-def test_progress_is_told_and_a_presets_film_is_made(attempt: Attempt, source: Path) -> None:
+def test_progress_is_reported_and_a_presets_video_is_made(attempt: Attempt, source: Path) -> None:
     payload = VideoPayload.model_validate({"source": f"file:{source}"})
     context = attempt.context()
     result: dict[str, Any] = VideoProcessor(VideoSettings()).run(payload, context)
@@ -425,7 +423,7 @@ def test_progress_is_told_and_a_presets_film_is_made(attempt: Attempt, source: P
     ("made_with", "seen"),
     [(("-c:v", "mpeg4"), "avi"), (("-c:v", "mpeg2video"), "ts"), (("-c:v", "flv1"), "flv"), ((), "mkv")],
 )
-def test_films_in_other_containers_are_read(run: Run, sources: Path, made_with: tuple[str, ...], seen: str) -> None:
+def test_videos_in_other_containers_are_read(run: Run, sources: Path, made_with: tuple[str, ...], seen: str) -> None:
     odd = film(sources / f"odd.{seen}", *made_with)
     ((output, path),) = run(odd, {"width": 48, **FAST})
     assert quarters(picture_at(path, 1)) == list(QUARTERS)

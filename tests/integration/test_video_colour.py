@@ -35,7 +35,10 @@ def plain(path: Path, colour: str, *options: str, size: str = "64x48", graph: st
 
 
 def tracks(path: Path, colour: str, *ways: tuple[str, dict[str, str]]) -> Path:
-    """Make a film of one colour with a picture track for each way of writing it; a way: the size, and options, of which `vf` are filters."""
+    """Make a video of one colour with a video track for each way of writing it.
+
+    A way is the size and the options, of which `vf` are filters.
+    """
     inputs, outputs = [], []
     for number, (size, options) in enumerate(ways):
         inputs += ["-f", "lavfi", "-i", f"color={colour}:s={size}:r=5:d=0.6,format=rgb24"]
@@ -51,7 +54,10 @@ def matrix(name: str, reach: str = "tv") -> str:
 
 
 def looked(*paths: Path) -> list[Image.Image]:
-    """The pictures that a player shows who believes the tags of a film, and fails without them. One ffmpeg reads all films."""
+    """Return the frames that a player shows that believes the tags of a video and fails without them.
+
+    One ffmpeg reads all videos.
+    """
     pictures = {
         path: opened(path)
         for path in paths
@@ -165,7 +171,7 @@ HDR = {
 
 
 def test_a_high_dynamic_range_of_incomplete_tags_is_taken_for_bt2020(run: Run, sources: Path) -> None:
-    """For each curve a track of whole tags, and what lacks some of them must look the same."""
+    """Compare for each curve a track with all tags and tracks that lack some of them."""
     said = [
         tags
         for curve, incomplete in HDR.items()
@@ -206,7 +212,7 @@ def test_a_watermark_and_bars_have_their_own_colours_on_a_film_of_high_definitio
         assert near(pixel(picture)[:3], (128, 128, 128))
 
 
-def test_a_crop_counts_pixels_as_they_are_shown(run: Run, sources: Path) -> None:
+def test_a_crop_counts_pixels_as_shown(run: Run, sources: Path) -> None:
     """Stored 72 wide, shown 102: the left half red, the right half green."""
     halves = (
         "-f",

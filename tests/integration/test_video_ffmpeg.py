@@ -67,7 +67,7 @@ def alarm() -> Iterator[None]:
 
 @pytest.fixture
 def nothing_is_left() -> Callable[[], bool]:
-    """Tell whether this process has no more children than before the test: others keep some for their next ones."""
+    """Tell whether every child started since the test began has ended; other tests keep some of their own."""
     before = set(family(os.getpid()))
     return lambda: set(family(os.getpid())) <= before
 
@@ -106,7 +106,7 @@ def test_ffmpeg_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
 
 
 def test_nothing_is_loaded_between_fork_and_exec(tmp_path: Path) -> None:
-    """A thread of the worker may hold the loader's lock in that moment, and nobody would ever release it in the child."""
+    """A thread of the worker may hold the loader's lock at the fork, and the child would wait for it without end."""
     script = (
         "import os, sys; from pathlib import Path; from dtqs.processors.video.ffmpeg import Ffmpeg; from "
         "dtqs.processors.video.launch import Bounds\n"
@@ -117,7 +117,7 @@ def test_nothing_is_loaded_between_fork_and_exec(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True, timeout=60)
     told = (tmp_path / "told").read_text().split()
-    assert "resource.setrlimit" in told, "what the child does is seen"
+    assert "resource.setrlimit" in told, "the trace shows the calls of the child"
     assert [name for name in told if name == "import" or name.startswith("ctypes.dl")] == []
 
 
@@ -151,7 +151,7 @@ def test_ffmpeg_is_stopped_when_it_makes_no_frame(
     assert nothing_is_left()
 
 
-def test_one_that_holds_pictures_back_lives_while_it_works_on_them(programs: Ffmpeg) -> None:
+def test_a_run_that_delays_its_frames_lives_while_it_works(programs: Ffmpeg) -> None:
     works = [sys.executable, "-c", "import time\nwhile time.process_time() < 2.5: pass"]
     programs.run(works, holds_back=True)
     for command, holds_back in ((works, False), (["sleep", "100"], True)):
@@ -159,7 +159,7 @@ def test_one_that_holds_pictures_back_lives_while_it_works_on_them(programs: Ffm
             programs.run(command, holds_back=holds_back)
 
 
-def test_a_full_disk_and_a_kill_are_worth_a_retry_and_the_rest_is_not(programs: Ffmpeg, tmp_path: Path) -> None:
+def test_a_full_disk_and_a_kill_are_worth_a_retry_and_other_failures_are_not(programs: Ffmpeg, tmp_path: Path) -> None:
     clip = film(tmp_path / "clip.mkv", seconds=0.2)
     with pytest.raises(TransientError, match="the disk is full"):
         programs.run(["ffmpeg", "-v", "error", "-y", "-i", str(clip), "-c", "copy", "-f", "matroska", "/dev/full"])
@@ -181,7 +181,7 @@ def test_messages_are_kept_short_and_plain(programs: Ffmpeg) -> None:
         programs.ask(["sh", "-c", "yes | head -c 20000000"])
 
 
-def test_nothing_of_the_workers_environment_reaches_it(
+def test_the_workers_environment_does_not_reach_ffmpeg(
     programs: Ffmpeg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FFREPORT", f"file={tmp_path}/report.log")

@@ -79,7 +79,7 @@ def attacks(secret: Path, url: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ["hls", "master", "concat", "dash", "sdp"])
-def test_a_playlist_that_is_called_a_film_reads_no_file_and_calls_nobody(
+def test_a_playlist_named_like_a_video_reads_no_file_and_calls_no_host(
     run: Run, sources: Path, tmp_path: Path, listener: Listener, name: str
 ) -> None:
     secret = film(tmp_path / "secret.mp4") if name == "hls" else tmp_path / "secret.mp4"
@@ -88,7 +88,7 @@ def test_a_playlist_that_is_called_a_film_reads_no_file_and_calls_nobody(
     with pytest.raises(PermanentError, match="not a supported video") as error:
         run(attack, {})
     assert str(secret) not in str(error.value)
-    # and were it taken for a film: no demuxer but the one that is named, and no other file
+    # the same with a fixed demuxer: it opens no other file
     with attack.open("rb") as file:
         for demuxer in ("mov", "mpegts", "hls", "concat"):
             with pytest.raises(PermanentError):
@@ -107,7 +107,7 @@ def test_subtitles_that_are_a_playlist_read_nothing(
     assert not listener.was_called()
 
 
-def test_a_films_own_subtitles_that_are_too_much_are_not_read_into_the_worker(
+def test_a_videos_own_oversized_subtitles_are_not_read_into_the_worker(
     run: Run, clip: Path, sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (sources / "text.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\n" + "text " * 400 + "\n", encoding="utf-8")
@@ -165,9 +165,7 @@ def _referring(data: bytes, path: str) -> bytes:
     return made
 
 
-def test_a_film_whose_data_is_said_to_be_in_another_file_is_not_believed(
-    run: Run, sources: Path, tmp_path: Path
-) -> None:
+def test_a_reference_to_data_in_another_file_is_ignored(run: Run, sources: Path, tmp_path: Path) -> None:
     for colour, path in (("blue", sources / "film.mov"), ("red", tmp_path / "secret.mov")):
         ffmpeg("-f", "lavfi", "-i", f"color={colour}:s=32x32:r=5:d=1", "-c:v", "rawvideo", "-pix_fmt", "rgb24", path)
     attack = sources / "film.mov"
@@ -179,7 +177,7 @@ def test_a_film_whose_data_is_said_to_be_in_another_file_is_not_believed(
         run(attack, FAST)
 
 
-def test_a_film_that_is_cut_short_is_a_failure_and_leaves_nothing(
+def test_a_truncated_video_is_a_failure_and_leaves_no_file(
     run: Run, attempt: Attempt, clip: Path, sources: Path
 ) -> None:
     data = clip.read_bytes()
@@ -192,7 +190,7 @@ def test_a_film_that_is_cut_short_is_a_failure_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
-def test_a_film_that_ends_before_it_can_be_read_is_called_incomplete(
+def test_a_video_that_ends_before_its_index_is_called_incomplete(
     run: Run, clip: Path, sources: Path, name: str
 ) -> None:
     path = sources / name
@@ -223,13 +221,13 @@ def test_a_video_over_a_limit_is_refused_in_plain_words(
         run(sources / "film.mp4", output, **settings)
 
 
-def test_a_film_that_takes_too_much_of_the_processor_is_stopped(run: Run, sources: Path) -> None:
+def test_a_video_over_the_limit_of_processor_time_is_stopped(run: Run, sources: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=640x480:r=25:d=8", "-preset", "ultrafast", sources / "film.mp4")
     with pytest.raises(PermanentError, match="more than 1 s of processor time"):
         run(sources / "film.mp4", {"speed": "veryslow"}, max_cpu_seconds=1)
 
 
-def test_a_film_of_which_nothing_is_there_says_so(run: Run, clip: Path, sources: Path) -> None:
+def test_a_video_without_any_frame_is_refused(run: Run, clip: Path, sources: Path) -> None:
     ffmpeg("-i", clip, "-vn", "-c", "copy", sources / "sound.m4a")
     ffmpeg("-i", clip, "-an", "-c", "copy", sources / "mute.mp4")
     shutil.copy(clip, sources / "film.mp4")
@@ -250,7 +248,7 @@ def test_a_film_of_which_nothing_is_there_says_so(run: Run, clip: Path, sources:
             run(sources / source, output)
 
 
-def test_damaged_films_end_in_an_output_or_in_words(run: Run, clip: Path, sources: Path) -> None:
+def test_damaged_videos_end_in_an_output_or_a_message(run: Run, clip: Path, sources: Path) -> None:
     dice = random.Random(7)
     whole = clip.read_bytes()
     for number in range(6):

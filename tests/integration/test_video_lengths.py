@@ -26,7 +26,7 @@ def run(attempt: Attempt, sources: Path) -> Run:
     return runner(attempt, sources)
 
 
-def test_a_film_of_one_picture_makes_a_preview_of_one(run: Run, sources: Path) -> None:
+def test_a_video_of_one_frame_makes_a_preview_of_one(run: Run, sources: Path) -> None:
     film(sources / "one.mp4", "-frames:v", "1", seconds=0.04, sound=False)
     made = run(
         sources / "one.mp4", {"preset": "preview"}, {"format": "gif"}, {"format": "sprite"}, WEBM, {"fps": 8, **FAST}
@@ -36,7 +36,7 @@ def test_a_film_of_one_picture_makes_a_preview_of_one(run: Run, sources: Path) -
 
 
 @pytest.mark.parametrize("name", ["live.webm", "live.mp4"])
-def test_a_film_that_does_not_say_its_length_is_measured(run: Run, sources: Path, name: str) -> None:
+def test_a_video_without_a_stated_length_is_measured(run: Run, sources: Path, name: str) -> None:
     inputs = ("-f", "lavfi", "-i", "testsrc2=s=64x48:d=3:r=25", "-f", "lavfi", "-i", "sine=440:d=3")
     how: tuple[str, ...] = (
         "-c:v",
@@ -86,14 +86,16 @@ MARKS = ({"format": "mp3"}, STREAM, {"format": "gif"}, {"format": "sprite"})
 
 
 @pytest.mark.parametrize(("name", "outputs"), [("film.mkv", (FAST, *MARKS)), ("film.mp4", (FAST, MARKS[0]))])
-def test_a_film_that_lacks_its_end_is_told_before_it_is_encoded(
+def test_a_video_without_its_end_is_refused_before_the_encode(
     run: Run, sources: Path, name: str, outputs: tuple[dict[str, Any], ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = film(sources / name, "-g", "25", *(("-movflags", "+faststart") if name == "film.mp4" else ()), seconds=4)
     data = clip.read_bytes()
     clip.write_bytes(data[: len(data) // 2])
     assert run(clip, {"end_seconds": 1, **FAST}), "what is there can be had"
-    monkeypatch.setattr("dtqs.processors.video.studio.Studio.run", lambda *_, **__: pytest.fail("it was encoded"))
+    monkeypatch.setattr(
+        "dtqs.processors.video.studio.Studio.run", lambda *_, **__: pytest.fail("the video was encoded")
+    )
     for output in outputs:
         with pytest.raises(
             PermanentError,

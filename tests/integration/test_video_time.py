@@ -86,13 +86,13 @@ def uneven(path: Path) -> Path:
     return path
 
 
-def test_the_last_picture_is_shown_as_long_as_the_film_says(run: Run, sources: Path, held: Path) -> None:
+def test_the_last_frame_is_shown_as_long_as_the_video_states(run: Run, sources: Path, held: Path) -> None:
     source, seconds = copied(held / "held.mp4", sources), 6.96
     made = run(source, FAST, WEBM, STREAM, {"fps": 10, **FAST})
     mp4, webm, stream, even = (media(made, label) for label in ("o0", "o1", "p.m4s", "o3"))
     shown, *kept, in_webm, beats = times(source, mp4, stream, webm, even)
     assert kept == [pytest.approx(shown, abs=0.001)] * 2
-    # WebM does not say how long a picture lasts: the last one stands there twice
+    # WebM states no length of a frame: the last one is written twice
     assert in_webm[:-1] == pytest.approx(shown, abs=0.001)
     assert ends(mp4, stream, webm) == [pytest.approx([seconds], abs=0.01)] * 3
     assert beats == pytest.approx([number / 10 for number in range(round(seconds * 10))], abs=0.001)
@@ -102,7 +102,7 @@ def test_the_last_picture_is_shown_as_long_as_the_film_says(run: Run, sources: P
 
 
 @pytest.mark.parametrize("name", ["slides.gif", "held.mkv"])
-def test_the_last_picture_of_a_file_that_says_it_otherwise_is_kept(
+def test_the_last_frame_is_kept_in_containers_that_state_its_length_elsewhere(
     run: Run, sources: Path, held: Path, name: str
 ) -> None:
     """Check both: a GIF tells the time of frames in its packets and not in its index, Matroska the other way round."""
@@ -116,7 +116,7 @@ def test_the_last_picture_of_a_file_that_says_it_otherwise_is_kept(
     assert opened(made[1][1]).format == "GIF"
 
 
-def test_every_picture_of_an_uneven_film_keeps_its_time(run: Run, sources: Path) -> None:
+def test_every_frame_of_an_uneven_video_keeps_its_time(run: Run, sources: Path) -> None:
     source = uneven(sources / "uneven.mp4")
     begin = times(source)[0][30] + 0.004
     two_passes = {"format": "webm", "video_bit_rate": 60_000, "two_pass": True, "speed": "ultrafast"}
@@ -131,7 +131,7 @@ def test_every_picture_of_an_uneven_film_keeps_its_time(run: Run, sources: Path)
     assert part == pytest.approx([0.0, *(time - begin for time in shown[31:])], abs=0.0001)
 
 
-def test_a_stream_of_a_film_that_slows_down_is_as_long_as_the_film(run: Run, sources: Path) -> None:
+def test_a_stream_of_a_video_that_slows_down_is_as_long_as_the_video(run: Run, sources: Path) -> None:
     thinned = ("-vf", "select='not(mod(n,7))+lt(n,50)'", "-fps_mode", "vfr")
     ffmpeg(
         "-f",
@@ -220,12 +220,12 @@ PART = {"start_seconds": 1, **FAST}
     [
         ("late.mkv", (FAST, PART, WEBM, STREAM, {"format": "mp3"})),
         ("early.mkv", (FAST, PART, WEBM, STREAM)),
-        # the clocks of these two begin otherwise: how the source is read differs, and what is written of it does not
+        # the clocks of these two begin at another time: the source is read in another way
         ("late.mp4", (FAST, PART)),
         ("late.ts", (FAST, PART)),
     ],
 )
-def test_sound_and_picture_keep_their_places_where_one_of_them_begins_late(
+def test_sound_and_frames_keep_their_places_if_one_of_them_begins_late(
     run: Run, sources: Path, tmp_path: Path, late: Path, name: str, asked: tuple[dict[str, Any], ...]
 ) -> None:
     made = run(copied(late / name, sources), *asked)
@@ -241,7 +241,7 @@ def test_sound_and_picture_keep_their_places_where_one_of_them_begins_late(
     assert [beep for beep, _ in beeps[len(flashes) :]] == [pytest.approx(2, abs=0.06)] * len(alone)
 
 
-def test_a_part_behind_the_end_of_a_track_is_a_film_all_the_same(run: Run, sources: Path) -> None:
+def test_a_part_behind_the_end_of_one_track_is_still_made(run: Run, sources: Path) -> None:
     inputs, outputs = [], []
     for number, (name, picture, sound) in enumerate((("sound", 6, 2), ("picture", 2, 6))):
         inputs += [
@@ -274,11 +274,11 @@ def test_a_part_behind_the_end_of_a_track_is_a_film_all_the_same(run: Run, sourc
         pytest.approx([2, 2], abs=0.05),
         pytest.approx([2, 6], abs=0.05),
     ]
-    assert media(made, "o2").read_bytes() == media(made, "o4").read_bytes(), "the last picture stands for the rest"
+    assert media(made, "o2").read_bytes() == media(made, "o4").read_bytes(), "the last frame is shown for the rest"
     assert next(output for output, _ in made if output["name"] == "o5")["tiles"] == 4
 
 
-def test_the_picture_that_is_shown_at_a_time_is_taken_though_none_begins_then(run: Run, sources: Path) -> None:
+def test_the_frame_shown_at_a_time_is_taken_even_if_none_begins_there(run: Run, sources: Path) -> None:
     """Red from 0, lime from 2 s, blue from 4 s to 6 s."""
     source = slides(sources / "slides.gif", 2000, 2000, 2000)
     stills = [{"format": "png", "at_seconds": seconds} for seconds in (1.9, 3, 6)]

@@ -45,7 +45,7 @@ def run(attempt: Attempt, sources: Path) -> Run:
     return runner(attempt, sources)
 
 
-def test_lengths_go_by_the_track_that_an_output_takes(run: Run, sources: Path) -> None:
+def test_lengths_follow_the_track_of_the_output(run: Run, sources: Path) -> None:
     source = sources / "two.mkv"
     kinds: tuple[dict[str, Any], ...] = ({}, SHORT, LONG | {"start_seconds": 3})
     still, sheet = LONG | {"format": "png", "at_seconds": 3.5}, SHORT | {"format": "sprite", "interval_seconds": 1}
@@ -59,9 +59,7 @@ def test_lengths_go_by_the_track_that_an_output_takes(run: Run, sources: Path) -
     assert [output["duration_seconds"] for output, _ in films] == pytest.approx([4, 1], abs=0.05)
 
 
-def test_every_picture_track_that_an_output_takes_is_judged(
-    run: Run, sources: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_video_track_of_an_output_is_checked(run: Run, sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = sources / "two.mp4"
     with pytest.raises(PermanentError, match="lasts 4 s; allowed are 2"):
         run(source, LONG | FAST, max_duration_seconds=2)
@@ -77,12 +75,12 @@ def test_every_picture_track_that_an_output_takes_is_judged(
             run(source, {**LONG, "format": "png", "width": 16}, SHORT | output, max_pixels=64 * 36)
 
 
-def test_a_track_that_is_longer_than_its_index_says_is_too_long(run: Run, sources: Path) -> None:
+def test_a_track_longer_than_its_index_states_is_too_long(run: Run, sources: Path) -> None:
     with pytest.raises(PermanentError, match="lasts 4 s; allowed are 2"):
         run(sources / "live.mkv", SHORT | FAST, LONG | FAST | {"end_seconds": 3}, max_duration_seconds=2)
 
 
-def test_sound_is_taken_by_its_language_and_a_codec_that_is_not_read_is_told_with_its_track(
+def test_sound_is_chosen_by_its_language_and_an_unreadable_codec_is_reported_with_its_track(
     run: Run, sources: Path
 ) -> None:
     """English, German, and French in a codec that is not read."""
@@ -104,7 +102,7 @@ def test_sound_is_taken_by_its_language_and_a_codec_that_is_not_read_is_told_wit
         run(sources / "three.mkv", {"audio_language": "nl", **FAST})
 
 
-def test_bytes_are_shared_out_by_the_tracks_that_are_kept(run: Run, sources: Path) -> None:
+def test_bytes_are_shared_among_the_kept_tracks(run: Run, sources: Path) -> None:
     """A second of noise, or four, and six of sound: each output fits, and uses what it may."""
     graph = "testsrc2=s=128x96:r=25:d=4,noise=alls=40:allf=t,split[a][out1];[a]trim=end=1[out0]"
     tracks = ("-f", "lavfi", "-i", graph, "-f", "lavfi", "-i", "anoisesrc=d=6")
@@ -120,7 +118,7 @@ def test_bytes_are_shared_out_by_the_tracks_that_are_kept(run: Run, sources: Pat
     assert ["audio_codec" in output for output, _ in made] == [False, False, True]
 
 
-def test_the_cover_of_a_sound_is_judged(attempt: Attempt, sources: Path) -> None:
+def test_the_cover_of_a_sound_is_checked(attempt: Attempt, sources: Path) -> None:
     cover = (
         "-f",
         "lavfi",
