@@ -1,1 +1,1 @@
-"""The HTTP API: Falcon under gunicorn's gevent worker. It stores and reads tasks, publishes hints and streams events."""
+"""The HTTP API: Falcon under gunicorn's gevent worker. It stores and reads tasks, publishes hints, streams events."""

@@ -26,7 +26,7 @@ _CHALLENGE = 'Bearer realm="dtqs"'
 class Caller:
     """The caller of a request: an API key, or anybody with auth off.
 
-    `owner` is the key whose tasks and files the caller sees; an admin, without one, sees all. Most keys have no `ceilings`.
+    `owner` is the key whose tasks and files the caller sees. An admin has none and sees all. Most have no `ceilings`.
     """
 
     key_id: str | None
