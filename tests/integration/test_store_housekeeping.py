@@ -78,8 +78,11 @@ def test_pruning_does_not_read_skipped_tasks_again(world: World) -> None:
 def test_old_idempotency_keys_and_dead_workers_are_removed(world: World) -> None:
     for _ in range(2):
         world.store.tasks.insert_once([NewTask(uuid7(), "echo", True, "{}")], IdempotencyKey(uuid7(), "k", b"x", 24.0))
-    world.rows("UPDATE idempotency_keys SET created_at = now() - interval '25 h' WHERE key IN (SELECT key FROM idempotency_keys LIMIT 1)"
-               " AND api_key_id IN (SELECT api_key_id FROM idempotency_keys LIMIT 1) RETURNING 1")  # fmt: skip
+    world.rows(
+        "UPDATE idempotency_keys SET created_at = now() - interval '25 h'"
+        " WHERE key IN (SELECT key FROM idempotency_keys LIMIT 1)"
+        " AND api_key_id IN (SELECT api_key_id FROM idempotency_keys LIMIT 1) RETURNING 1"
+    )
     dead, recent, holding, alive = (world.worker() for _ in range(4))
     world.claim(holding, world.submit())
     world.rows(

@@ -210,10 +210,12 @@ def test_every_plan_locks_tasks_in_the_order_of_their_ids(fresh_world: World, ex
 
 
 def test_no_index_on_tasks_contains_a_column_that_a_finish_writes(world: World) -> None:
-    # as a column of it, or in its predicate
-    query = """SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid WHERE i.indrelid = 'tasks'::regclass AND (
+    # neither as a column nor in its predicate
+    query = """SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
+        WHERE i.indrelid = 'tasks'::regclass AND (
             a.attnum = ANY (i.indkey)
-            OR EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = i.indexrelid AND d.refobjid = i.indrelid AND d.refobjsubid = a.attnum))"""
+            OR EXISTS (SELECT 1 FROM pg_depend d
+                WHERE d.objid = i.indexrelid AND d.refobjid = i.indrelid AND d.refobjsubid = a.attnum))"""
     indexed = {row[0] for row in world.rows(query)}
     assert {"id", "retry_of", "tags"} <= indexed
     assert not indexed & WHAT_A_FINISH_WRITES

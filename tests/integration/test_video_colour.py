@@ -130,8 +130,8 @@ def test_every_output_shows_the_colour_of_its_source(run: Run, sources: Path) ->
 
 
 DISC = (
-    "format=rgba,geq=r=255:g='if(lt(hypot(X-32,Y-24),12),0,0)':b='if(lt(hypot(X-32,Y-24),12),0,255)':a='if(lt(hypot(X"
-    "-32,Y-24),12),255,0)'"
+    "format=rgba,geq=r=255:g='if(lt(hypot(X-32,Y-24),12),0,0)':b='if(lt(hypot(X-32,Y-24),12),0,255)'"
+    ":a='if(lt(hypot(X-32,Y-24),12),255,0)'"
 )
 CLEAR = ({"format": "png"}, {"format": "webp"}, {"format": "gif"})
 FLAT = ({**FAST}, {"format": "poster"}, {"background": "#00c000", **FAST})

@@ -99,7 +99,8 @@ def test_a_video_without_its_end_is_refused_before_the_encode(
     for output in outputs:
         with pytest.raises(
             PermanentError,
-            match=r"the source is cut short or broken: by its index its (video|audio) ends at 4\.\d+ s, but the data ends at",
+            match=r"the source is cut short or broken: "
+            r"by its index its (video|audio) ends at 4\.\d+ s, but the data ends at",
         ):
             run(clip, output)
 

@@ -98,7 +98,7 @@ Dialogue: 0,0:00:00.00,0:00:05.00,Default,{\\pos(0,0)\\p1}m 0 0 l 64 0 64 360 0 
 def test_burnt_subtitles_have_their_own_colours_and_the_picture_keeps_its(
     run: Run, source: Path, matrix: str, lines: int
 ) -> None:
-    """The upper half is drawn over, red; the lower half stays as it is, a green that the two matrices show differently."""
+    """Draw over the upper half in red; the lower half keeps a green that the two matrices show differently."""
     graph = f"scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p"
     green = ("-f", "lavfi", "-i", f"color=0x00C000:s=64x{lines}:r=5:d=0.4,format=rgb24")
     film_path = source.parent / "green.mp4"
