@@ -68,7 +68,8 @@ def another_secret(config: Config, host: str) -> ConfigError:
     """Return the error for a running API host on this database that has another secret."""
     file = config.supervisor.state_dir / FILE_NAME if config.api.secret is None else "[api] secret_file"
     return ConfigError([
-        f"{file}: the API on {host} signs tickets and sessions with another; each host refuses those of the other;"
+        f"{file}: the API on {host} signs tickets and sessions with another secret;"
+        " each host refuses those of the other;"
         f" copy the file of {host} to this host, or set [api] secret_file on both"
     ])  # fmt: skip
 
