@@ -206,7 +206,7 @@ def test_every_plan_locks_tasks_in_the_order_of_their_ids(fresh_world: World, ex
     assert {statement for statement, how in updates if "Nested Loop" not in how or "Hash" in how} == set()
 
 
-# --- what makes updates heap-only
+# --- conditions of heap-only updates
 
 
 def test_no_index_on_tasks_contains_a_column_that_a_finish_writes(world: World) -> None:

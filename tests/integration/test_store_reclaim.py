@@ -335,7 +335,7 @@ def test_only_the_task_of_the_lease_can_begin_an_effect(world: World) -> None:
         world.store.leases.mark_effect(uuid7(), a, Effect.FAIL)
 
 
-# --- what a running task writes
+# --- reports of a running task
 
 
 def test_progress_is_written_through_the_lease(world: World) -> None:

@@ -99,7 +99,7 @@ def test_the_laws_hold_in_any_order_of_events(fresh_world: World, caplog: pytest
 
 
 def drain(world: World) -> None:
-    """Take back what the dead hold, then complete everything with a worker that does nothing else."""
+    """Reclaim the leases of dead workers, then complete every task with one worker."""
     for (worker_id,) in world.rows("SELECT id::text FROM workers WHERE dead_at IS NULL"):
         world.store.leases.reclaim(worker_id, DIED)
     worker = world.worker()

@@ -107,7 +107,7 @@ SOURCES = {
     "smpte240m": (SD, {**H264, "colorspace": "smpte240m", "vf": matrix("smpte240m")}),
 }
 EVERY = ({"format": "poster"}, {"format": "webp"}, {"format": "gif"}, {"format": "sprite", "interval_seconds": 0.3})
-"""These become what they are from red, green and blue, as a PNG does."""
+"""Outputs that ffmpeg converts from RGB, as it does a PNG."""
 
 
 def test_every_output_shows_the_colour_of_its_source(run: Run, sources: Path) -> None:

@@ -92,7 +92,7 @@ def test_a_video_without_its_end_is_refused_before_the_encode(
     clip = film(sources / name, "-g", "25", *(("-movflags", "+faststart") if name == "film.mp4" else ()), seconds=4)
     data = clip.read_bytes()
     clip.write_bytes(data[: len(data) // 2])
-    assert run(clip, {"end_seconds": 1, **FAST}), "what is there can be had"
+    assert run(clip, {"end_seconds": 1, **FAST}), "a part before the end can be made"
     monkeypatch.setattr(
         "dtqs.processors.video.studio.Studio.run", lambda *_, **__: pytest.fail("the video was encoded")
     )

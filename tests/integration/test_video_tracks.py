@@ -103,7 +103,7 @@ def test_sound_is_chosen_by_its_language_and_an_unreadable_codec_is_reported_wit
 
 
 def test_bytes_are_shared_among_the_kept_tracks(run: Run, sources: Path) -> None:
-    """A second of noise, or four, and six of sound: each output fits, and uses what it may."""
+    """Take one or four seconds of noise and six of sound: each output fits and uses most of its limit."""
     graph = "testsrc2=s=128x96:r=25:d=4,noise=alls=40:allf=t,split[a][out1];[a]trim=end=1[out0]"
     tracks = ("-f", "lavfi", "-i", graph, "-f", "lavfi", "-i", "anoisesrc=d=6")
     kept = ("-map", "0", "-map", "1", "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac")

@@ -22,4 +22,5 @@ def test_a_process_with_a_thread_cannot_enter_because_the_thread_would_stay_outs
         "except RuntimeError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.strip() == "a library has started a second thread, which would stay outside the jail: import it later"
+    expected = "a library has started a second thread, which would stay outside the jail: import it later"
+    assert done.stdout.strip() == expected
