@@ -80,7 +80,7 @@ setup(
             "schemathesis",
             "setuptools",  # a test builds a package
             "trustme",
-        ]
+        ],
     },
     entry_points={"console_scripts": ["dtqs = dtqs.__main__:run"]},
     cmdclass={"build_py": BuildWithResources},
