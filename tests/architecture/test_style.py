@@ -10,8 +10,6 @@ from tests.support.source import ROOT, nodes, tree
 
 PRODUCT = sorted(path for path in (ROOT / "dtqs").rglob("*.py") if "_data" not in path.parts)
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-LONGER: dict[str, int] = {}
-"""Files that the shorter lines made too long. The list only shrinks."""
 EXPLAINED_AT_LENGTH = {"errors.py"}
 """Draws its tree at the top."""
 OTHER_WORDS = {
@@ -41,7 +39,7 @@ def test_no_file_is_long() -> None:
     long = {
         str(path.relative_to(ROOT)): count
         for path in PRODUCT
-        if (count := len(path.read_text(encoding="utf-8").splitlines())) > LONGER.get(name_of(path), 300)
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 300
     }
     assert long == {}
 
