@@ -110,8 +110,91 @@ def test_a_reload_of_the_workers_under_load_spends_no_attempt(server: BootedServ
     assert attempts(server) == "1|completed"
 
 
+def test_a_restart_of_both_servers_under_load_spends_no_attempt(server: BootedServer) -> None:
+    before = server.main_pid(WORKER), server.main_pid(API)
+    with load(server) as seen:
+        server.output("systemctl", "restart", "postgresql.service", "rabbitmq-server.service", timeout_seconds=120)
+        eventually(lambda: server.run("dtqs", "doctor").returncode == 0, 60, "every part works again")
+    # 503 asks the client to submit again: PostgreSQL was away
+    assert set(seen.answers) <= {"202", "503"}
+    assert (server.main_pid(WORKER), server.main_pid(API)) == before
+    assert attempts(server) == "1|completed"
+
+
 def test_a_killed_supervisor_is_started_again(server: BootedServer) -> None:
     before = server.main_pid(WORKER)
     server.output("systemctl", "kill", "--kill-whom=main", "-s", "KILL", WORKER)
     eventually(lambda: server.main_pid(WORKER) not in (0, before) and server.is_active(WORKER), 60, "a new supervisor")
     server.dtqs("submit", "echo", "after=kill", "--wait")
+
+
+def test_the_watchdog_restarts_a_supervisor_that_stands_still(server: BootedServer) -> None:
+    folder = f"/run/systemd/system/{WORKER}.d"
+    server.output("sh", "-c", f"mkdir -p {folder} && printf '[Service]\\nWatchdogSec=5\\n' >{folder}/short.conf")
+    server.output("systemctl", "daemon-reload")
+    server.output("systemctl", "restart", WORKER)
+    before = server.main_pid(WORKER)
+    server.output("systemctl", "kill", "--kill-whom=main", "-s", "STOP", WORKER)
+    eventually(lambda: server.main_pid(WORKER) not in (0, before) and server.is_active(WORKER), 60, "a new supervisor")
+    assert "Watchdog timeout" in server.journal(WORKER)
+    server.output("rm", "-r", folder)
+    server.output("systemctl", "daemon-reload")
+    server.output("systemctl", "restart", WORKER)
+
+
+def submit_sleep(server: BootedServer, seconds: float) -> str:
+    """Submit a task that sleeps, wait until a worker runs it, and return its id."""
+    task = server.dtqs("submit", "echo", f"sleep_seconds={seconds}")
+    running = f"SELECT status FROM task_status WHERE id = '{task}'"
+    eventually(lambda: server.sql(running) == "in_progress", 30, "a worker runs the task")
+    return task
+
+
+def test_a_stop_finishes_a_short_task_and_gives_back_a_long_one(server: BootedServer) -> None:
+    set_in_ini(server, "drain_seconds", "6")
+    set_in_ini(server, "faults", "on")
+    set_in_ini(server, "workers", "2")
+    server.output("systemctl", "restart", WORKER, API)
+    long, short = submit_sleep(server, 600), submit_sleep(server, 2)
+    server.output("systemctl", "stop", WORKER)
+    seen = "SELECT attempts, status FROM task_status WHERE id = '{}'"
+    assert server.sql(seen.format(short)) == "1|completed"
+    assert server.sql(seen.format(long)) == "0|pending"
+    server.output("systemctl", "start", WORKER)
+    server.dtqs("cancel", long)
+
+
+def test_a_power_off_spends_no_attempt(server: BootedServer) -> None:
+    long = submit_sleep(server, 600)
+    server.power_off()
+    server.boot()
+    seen = f"SELECT attempts, status FROM task_status WHERE id = '{long}'"
+    eventually(lambda: server.is_active(WORKER) and server.is_active(API), 60, "the services start at boot")
+    eventually(lambda: server.sql(seen) == "0|in_progress", 60, "the task runs again")
+    server.dtqs("cancel", long)
+
+
+def set_in_ini(server: BootedServer, key: str, value: str) -> None:
+    server.output("sed", "-i", f"s/^{key} = .*/{key} = {value}/", "/etc/dtqs/dtqs.ini")
+
+
+def test_an_upgrade_refuses_no_connection_and_spends_no_attempt(server: BootedServer) -> None:
+    parts = "bin conf docs dtqs migrations systemd schema.sql setup.py pyproject.toml README.md LICENSE MANIFEST.in"
+    server.output("sh", "-c", f"mkdir /root/new && cd {SOURCE} && cp -R {parts} /root/new")
+    server.output("sed", "-i", 's/^__version__ = .*/__version__ = "99.0.0"/', "/root/new/dtqs/__init__.py")
+    before = server.main_pid(WORKER), server.main_pid(API)
+    with load(server) as seen:
+        server.install("/root/new")
+    assert set(seen.answers) == {"202"}
+    assert server.sql("SELECT DISTINCT attempts FROM tasks WHERE outcome = 'completed'") == "1"
+    assert not {server.main_pid(WORKER), server.main_pid(API)} & set(before)
+    assert server.output("dtqs", "--version") == "dtqs, version 99.0.0"
+
+
+def test_an_uninstallation_leaves_the_data(server: BootedServer) -> None:
+    output = server.output(f"{SOURCE}/bin/install", "--uninstall", timeout_seconds=120)
+    assert "/var/lib/dtqs" in output
+    assert server.run("test", "-e", "/opt/dtqs").returncode == 1
+    assert server.run("systemctl", "cat", WORKER).returncode != 0
+    assert int(server.sql("SELECT count(*) FROM tasks")) > 0
+    server.output("test", "-s", "/etc/dtqs/postgresql.dsn", "-a", "-d", "/var/lib/dtqs/files")
