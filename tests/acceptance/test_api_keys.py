@@ -174,7 +174,7 @@ def test_a_request_above_a_keys_ceilings_is_refused_with_the_allowed_values(new_
     above = client.post("/submit", json=[ECHO, {**ECHO, "priority": 6, "timeout_seconds": 61}, sms])
     assert above.status_code == 403
     assert {name: message.rpartition(" ")[2] for name, message in errors(above).items() if "task_type" not in name} == {
-        "[1].priority": "out", "[1].timeout_seconds": "60",
+        "[1].priority": "5", "[1].timeout_seconds": "60",
     }  # fmt: skip
     assert errors(above)["[2].task_type"].endswith("may submit: echo, image")
     allowed = client.post("/submit", json={**ECHO, "priority": 5, "timeout_seconds": 60})

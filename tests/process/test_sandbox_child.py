@@ -17,9 +17,9 @@ _STUBBORN = "trap '' TERM INT; sleep 600 & while :; do wait; done"
 _OWNER = """
 import os, sys
 from pathlib import Path
-from dtqs.sandbox.child import Child
+from dtqs.sandbox.child import SandboxProcess
 folder = Path(sys.argv[1])
-child = Child("sleep", folder / "pid", folder / "log")
+child = SandboxProcess("sleep", folder / "pid", folder / "log")
 child.start(["sleep", "600"], os.environ)
 print(child.pid, flush=True)
 sys.stdin.read()
