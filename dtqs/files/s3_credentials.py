@@ -15,10 +15,11 @@ from botocore.credentials import (
     ReadOnlyCredentials,
     create_credential_resolver,
 )
+from botocore.exceptions import BotoCoreError
 from botocore.session import Session
 
 from dtqs.deadline import Deadline
-from dtqs.errors import FilesUnavailable
+from dtqs.errors import ConfigError, FilesUnavailable
 
 _STS_SECONDS, _STS_ATTEMPTS = 5.0, 2
 _METADATA_SECONDS, _METADATA_ATTEMPTS = 2, 2
@@ -33,7 +34,7 @@ class CredentialChain:
     """Finds credentials at the first request, and renews them before they end. Threads and greenlets may share it."""
 
     def __init__(self, region: str) -> None:
-        self._session = _session(region)
+        self._session = _checked_session(region)
         self._lock = threading.Lock()
         self._found: Any = None
         self._failure, self._pause = "", Deadline(0.0)
@@ -80,6 +81,14 @@ class _Profiles(ProfileProviderBuilder):  # type: ignore[misc]
 
     def providers(self, profile_name: str, disable_env_vars: bool = False) -> list[Any]:
         return [each for each in super().providers(profile_name, disable_env_vars) if each.METHOD in _PROFILES]
+
+
+def _checked_session(region: str) -> Session:
+    """Return a session. Raises ConfigError when the profile of AWS is missing or its file cannot be read."""
+    try:
+        return _session(region)
+    except BotoCoreError as error:
+        raise ConfigError([f"the AWS profile for [files] store = s3 cannot be used: {error}"]) from error
 
 
 def _session(region: str) -> Session:

@@ -1,8 +1,10 @@
 """Sends the parts of a large file to object storage, several at once. s3.py begins and completes the upload."""
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import FileIO
 
 from dtqs.files.s3_wire import FilePart, Stopped
 
@@ -26,10 +28,10 @@ class PartsUpload:
     def run(self) -> list[str]:
         """Send all parts; return their tags in order. The first failure stops the others, and is raised."""
         lanes = min(LANES, self._count)
-        # leaving the context waits for all lanes: none may read the file after its owner has closed it
+        # an interrupt can leave a lane behind, so each has a descriptor of its own: the owner may close the file
         with ThreadPoolExecutor(lanes, "part") as pool:
             try:
-                running = [pool.submit(self._lane, lane, lanes) for lane in range(lanes)]
+                running = [pool.submit(self._lane, self._reopened(), lane, lanes) for lane in range(lanes)]
                 for each in running:
                     each.result()
             except BaseException:
@@ -37,14 +39,19 @@ class PartsUpload:
                 raise
         return self._tags
 
-    def _lane(self, first: int, step: int) -> None:
+    def _reopened(self) -> FileIO:
+        return FileIO(os.dup(self._fd))
+
+    def _lane(self, file: FileIO, first: int, step: int) -> None:
         try:
             for index in range(first, self._count, step):
                 start = index * self._part_bytes
-                part = FilePart(self._fd, start, min(self._part_bytes, self._size - start), self._stop)
+                part = FilePart(file.fileno(), start, min(self._part_bytes, self._size - start), self._stop)
                 self._tags[index] = self._send(index + 1, part)
         except Stopped:
             return  # another lane has failed, and raises
         except BaseException:
             self._stop.set()
             raise
+        finally:
+            file.close()

@@ -186,9 +186,10 @@ class Supervisor:
             extra=fields | {"max_rss_bytes": end.max_rss_bytes, "task_id": death.task_id if death else None},
         )
         if self._phase is Phase.RUNNING:
-            self._go_on_after(seat, end, cause_of(child, end, struck), now)
+            by_task = death is not None and death.task_id is not None
+            self._go_on_after(seat, end, cause_of(child, end, struck), by_task, now)
 
-    def _go_on_after(self, seat: SlotState, end: End, cause: str, now: float) -> None:
+    def _go_on_after(self, seat: SlotState, end: End, cause: str, by_task: bool, now: float) -> None:
         """Log the consequence of a child's end. A node that was never ready ends with the reason.
 
         A node that was ready keeps its other slots at work.
@@ -200,7 +201,7 @@ class Supervisor:
             self._reason["reason"] = f"{seat.spec.name} ended {times}before it was ready: {reason}"
             self._stop(now, self._reason["reason"])
         else:
-            log_consequence(seat, reason, now, self._section)
+            log_consequence(seat, reason, by_task, now, self._section)
 
     def _roll(self, now: float) -> None:
         if self._roll_since is None:

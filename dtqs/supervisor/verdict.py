@@ -8,14 +8,17 @@ from dtqs.supervisor.roster import SlotState
 logger = logging.getLogger(__name__)
 
 
-def log_consequence(seat: SlotState, cause: str, now: float, section: SupervisorSection) -> None:
-    """Log that the slot was given up, is slowed down, or is filled later, and the cause."""
+def log_consequence(seat: SlotState, cause: str, by_task: bool, now: float, section: SupervisorSection) -> None:
+    """Log that the slot was given up, is slowed down, or is filled later, and the cause.
+
+    `by_task`: a task killed this child. A slot that tasks have slowed down may lose its next child for another reason.
+    """
     restart, child = seat.restart, {"child": seat.spec.name}
     in_seconds = round(restart.not_before - now, 2)
     if restart.given_up(section):
         fields = {"times": restart.unready, "reason": cause, "again_in_seconds": round(in_seconds)}
         logger.error("slot given up: the next try comes later, or at once after SIGHUP", extra=child | fields)
-    elif restart.wait_seconds:
+    elif by_task and restart.wait_seconds:
         fields = {"deaths": restart.fruitless, "cause": cause, "wait_seconds": round(restart.wait_seconds, 2)}
         logger.warning("slot slowed down: tasks kill its workers before they finish any", extra=child | fields)
     elif in_seconds > 0:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from dtqs.sandbox.ports import free_ports
 from dtqs.sandbox.wakeup import ReadySocket
 from tests.support.fix_system import Factory, System
 from tests.support.helpers import eventually
@@ -81,3 +82,20 @@ def test_a_restart_on_the_managers_socket_refuses_no_connection(system: Factory,
     assert process.wait(30) == 0
     assert set(answers) == {202}
     assert one.rows("SELECT count(*) FROM tasks") == [(len(answers),)]
+
+
+def test_a_reload_keeps_the_socket_although_the_configured_port_changes(system: Factory, port: socket.socket) -> None:
+    one = system(supervisor=False, api=False)
+    process = start(one, port)
+    text = one.config_path.read_text(encoding="utf-8")
+    other = free_ports(1)[0]
+    one.config_path.write_text(text.replace(f"port = {one.config.api.port}", f"port = {other}"), encoding="utf-8")
+    process.send_signal(signal.SIGHUP)
+    eventually(lambda: "Hang up" in one.log("api") or "reload" in one.log("api").lower(), 30, "the API reloads")
+    url, headers = f"http://127.0.0.1:{port.getsockname()[1]}", {"Authorization": f"Bearer {one.key}"}
+    for _ in range(20):
+        assert httpx.get(f"{url}/readyz", headers=headers, timeout=20).status_code == 200
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{other}/readyz", timeout=5)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0

@@ -72,4 +72,5 @@ def refuse_foreign(req: falcon.Request, is_browser: bool) -> None:
     else:
         ours = not is_browser
     if not ours:
-        raise falcon.HTTPForbidden(description="a page of another site may not do this with a session; use an API key")
+        how = "with a session" if is_browser else "without an API key"
+        raise falcon.HTTPForbidden(description=f"a page of another site may not do this {how}; use an API key")

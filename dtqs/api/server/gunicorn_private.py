@@ -39,8 +39,8 @@ def take_expectation(request: Any) -> bool:
 
 
 def has_next_head(request: Any) -> bool:
-    """Tell whether bytes of the next request have come behind this one."""
-    return bool(request.unreader.buf.getbuffer().nbytes)
+    """Tell whether bytes of the next request have come behind this one. Empty lines before a request are ignored."""
+    return bool(request.unreader.buf.getbuffer().nbytes) and bool(request.unreader.buf.getvalue().strip(b"\r\n"))
 
 
 def is_unread(request: Any) -> bool:

@@ -19,7 +19,7 @@ from gunicorn.errors import HaltServer
 from dtqs.api.access.secret import api_secret, file_fault
 from dtqs.api.server.checking import ConfigCheck
 from dtqs.api.server.gunicorn_private import set_restart_command
-from dtqs.api.server.service import ServiceReports
+from dtqs.api.server.service import ServiceReports, is_socket_activated
 from dtqs.config import Config
 from dtqs.resources import resource
 from dtqs.systemd import Notifier
@@ -55,6 +55,7 @@ class ApiMaster(Application):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self.served = Served()
+        self.is_activated = is_socket_activated()
         super().__init__()
 
     def load_config(self) -> None:
@@ -72,6 +73,9 @@ class ApiMaster(Application):  # type: ignore[misc]
             super().reload()
         except SystemExit:  # the file has changed again since its check
             self.cfg, self.config, self.secret = before
+        if self.is_activated:
+            # with another address gunicorn would close the socket of systemd and bind one of its own
+            self.cfg.set("bind", before[0].bind)
 
     def run(self) -> None:
         Master(self).run()

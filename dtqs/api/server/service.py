@@ -19,6 +19,7 @@ class ServiceReports:
         self._notifier = notifier
         self._ready_after: float | None = 0.0
         """READY is due when a process becomes ready after this monotonic time; None: nothing is due."""
+        self._refusal = ""
 
     def turn(self, served_at: float, processes: int) -> None:
         """Ping the watchdog, and report READY when it is due. `served_at`: when a process became ready last, or 0.0."""
@@ -27,15 +28,15 @@ class ServiceReports:
             self._ready_after = None
             self._notifier.ready()
         if self._ready_after is None:
-            self._notifier.status(f"serving with {processes} processes")
+            self._notifier.status(f"serving with {processes} processes{self._refusal}")
 
     def reloading(self) -> None:
-        self._ready_after = time.monotonic()
+        self._ready_after, self._refusal = time.monotonic(), ""
         self._notifier.reloading()
 
     def refused(self, problem: str) -> None:
-        """Report that a reload was refused. The first line of the problem is enough for a status."""
-        self._notifier.status(f"not reloaded: {problem.splitlines()[0]}")
+        """Show in the status, until the next reload, that this one was refused; one line of the problem is enough."""
+        self._refusal = f"; not reloaded: {problem.splitlines()[0]}"
 
     def stopping(self) -> None:
         self._notifier.stopping()

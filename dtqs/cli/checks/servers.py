@@ -13,7 +13,7 @@ from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
 from dtqs.cli.endpoint import Endpoint
 from dtqs.client.calls import is_local
 from dtqs.config import Config
-from dtqs.errors import BrokerUnavailable, FilesUnavailable
+from dtqs.errors import BrokerUnavailable, ConfigError, FilesUnavailable
 from dtqs.files import FileSpace
 from dtqs.sandbox.places import SandboxPaths
 from dtqs.sandbox.processes import running
@@ -90,7 +90,7 @@ def storage(config: Config) -> Iterator[Check]:
     try:
         with closing(FileSpace(config.files)) as space:
             space.look()
-    except FilesUnavailable as error:
+    except (FilesUnavailable, ConfigError) as error:
         advice = "is it running, and are the s3_… keys of [files] right? Files cannot be stored or read until then"
         yield Check("object storage", FAILED, f"{place}: {error}", advice)
         return

@@ -1,16 +1,19 @@
 """The private parts of gunicorn in dtqs/api/server/gunicorn_private.py, by name. A changed one fails here first."""
 
 import inspect
+import io
 import re
+from types import SimpleNamespace
 
 import gunicorn
+import pytest
 from gunicorn import util
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.http import body, message, unreader
 from gunicorn.http.wsgi import Response
 
-from dtqs.api.server.gunicorn_private import TESTED_VERSIONS, cache_settings
+from dtqs.api.server.gunicorn_private import TESTED_VERSIONS, cache_settings, has_next_head
 from tests.support.source import ROOT
 
 _PRIVATE = re.compile(r"\.(_expected_100_continue|unreader|must_close|START_CTX|_setproctitle|body\.reader)\b")
@@ -48,3 +51,11 @@ def test_no_other_file_touches_a_private_part() -> None:
     files = [*(ROOT / "dtqs" / "api" / "server").glob("*.py"), ROOT / "conf" / "gunicorn.conf.py"]
     touching = {path.name for path in files if _PRIVATE.search(path.read_text(encoding="utf-8"))}
     assert touching == {"gunicorn_private.py"}
+
+
+@pytest.mark.parametrize(
+    ("behind", "has_begun"), [(b"", False), (b"\r\n", False), (b"\r\n\r\nG", True), (b"GET", True)]
+)
+def test_empty_lines_behind_a_request_are_no_next_head(behind: bytes, has_begun: bool) -> None:
+    request = SimpleNamespace(unreader=SimpleNamespace(buf=io.BytesIO(behind)))
+    assert has_next_head(request) is has_begun

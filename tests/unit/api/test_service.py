@@ -52,8 +52,15 @@ def test_a_reload_is_over_when_a_new_process_serves(manager: socket.socket) -> N
 
 def test_a_refused_reload_is_in_the_status(manager: socket.socket) -> None:
     reports = ServiceReports(Notifier(manager.getsockname()))
+    reports.turn(time.monotonic(), 2)
+    received(manager)
     reports.refused("[api] port = x: a whole number\nand more")
-    assert received(manager) == ["STATUS=not reloaded: [api] port = x: a whole number"]
+    reports.turn(time.monotonic(), 2)
+    reports.turn(time.monotonic(), 2)
+    assert received(manager) == ["STATUS=serving with 2 processes; not reloaded: [api] port = x: a whole number"]
+    reports.reloading()
+    reports.turn(time.monotonic(), 2)
+    assert received(manager)[-1] == "STATUS=serving with 2 processes"
 
 
 def test_a_process_knows_whether_systemd_opened_its_port() -> None:
