@@ -11,8 +11,8 @@ _SIZE = 512
 class LastWords:
     """One line of text for each slot."""
 
-    def __init__(self, slots: int) -> None:
-        self._memory = mmap.mmap(-1, slots * _SIZE)
+    def __init__(self, slots: int, memory: mmap.mmap | None = None) -> None:
+        self._memory = memory or mmap.mmap(-1, words_bytes(slots))
 
     def clear(self, index: int) -> None:
         """Erase the line of the previous child."""
@@ -27,3 +27,8 @@ class LastWords:
     def read(self, index: int) -> str:
         """Return the child's line, or an empty text if it wrote none."""
         return self._memory[index * _SIZE : (index + 1) * _SIZE].split(b"\0", 1)[0].decode(errors="ignore")
+
+
+def words_bytes(slots: int) -> int:
+    """Return the size of the memory for this many slots."""
+    return slots * _SIZE

@@ -9,7 +9,6 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -103,13 +102,15 @@ class Slot:
 
 
 class Scoreboard:
-    """All records, as the parent reads them, in anonymous shared memory.
+    """All records, as the parent reads them, in shared memory. A slot that no child has costs nothing.
 
-    `marks` is the mapped file with the marks, which begin at `marks_at`.
+    `memory` has `board_bytes` bytes. `marks` is the mapped file with the marks, which begin at `marks_at`.
     """
 
-    def __init__(self, slots: int, marks: mmap.mmap | None = None, marks_at: int = 0) -> None:
-        self._memory = mmap.mmap(-1, slots * _SIZE)
+    def __init__(
+        self, slots: int, marks: mmap.mmap | None = None, marks_at: int = 0, memory: mmap.mmap | None = None
+    ) -> None:
+        self._slots, self._memory = slots, memory or mmap.mmap(-1, board_bytes(slots))
         self._marks, self._marks_at = marks or mmap.mmap(-1, marks_at + slots * MARK_BYTES), marks_at
 
     def slot(self, index: int) -> Slot:
@@ -119,12 +120,13 @@ class Scoreboard:
         """Detach the record from its reaped child, whose pid another process may get."""
         _INT.pack_into(self._memory, index * _SIZE + _PID, 0)
 
-    def records(self, indices: Sequence[int]) -> list[SlotRecord]:
-        """Return the records of these slots, without damaged ones."""
+    def records(self) -> list[SlotRecord]:
+        """Return the records of all children that are not reaped, without damaged ones."""
         found = []
-        for index in indices:
-            with contextlib.suppress(ValueError):
-                found.append(self.read(index))
+        for index in range(self._slots):
+            if _INT.unpack_from(self._memory, index * _SIZE + _PID)[0]:
+                with contextlib.suppress(ValueError):
+                    found.append(self.read(index))
         return found
 
     def read(self, index: int) -> SlotRecord:
@@ -143,6 +145,11 @@ class Scoreboard:
 
     def _mark_at(self, index: int) -> int:
         return self._marks_at + index * MARK_BYTES
+
+
+def board_bytes(slots: int) -> int:
+    """Return the size of the memory of a scoreboard, without the marks."""
+    return slots * _SIZE
 
 
 @dataclass(frozen=True, slots=True)

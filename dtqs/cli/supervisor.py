@@ -42,7 +42,8 @@ def supervisor() -> None:
         for pool, section in config.pools.items()
         for number in range(_size(section))
     ]
-    status = Supervisor(config.supervisor, specs, NodeLock(config.supervisor.state_dir)).run()
+    hire = functools.partial(_worker, config, catalog)
+    status = Supervisor(config.supervisor, specs, NodeLock(config.supervisor.state_dir), hire).run()
     sink.finish(_LAST_WORDS_SECONDS)
     sys.exit(status)
 

@@ -98,6 +98,12 @@ class SupervisorSection(Section):
     drain_seconds: float = Field(
         30.0, ge=0, le=86400, description="seconds that running tasks get to finish after SIGTERM"
     )
+    leaving_seconds: float = Field(
+        3600.0,
+        ge=0,
+        le=7 * 86400,
+        description="seconds that a replaced worker gets to finish its task; then the task is given back",
+    )
     stop_seconds: float = Field(
         5.0, ge=0.1, le=600, description="seconds that a child gets to give back its tasks before SIGKILL"
     )

@@ -2,33 +2,77 @@
 
 import contextlib
 import functools
+import mmap
 import os
 import uuid
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-from dtqs.last_words import LastWords
-from dtqs.scoreboard import Death, Scoreboard, SlotRecord
+from dtqs.last_words import LastWords, words_bytes
+from dtqs.scoreboard import Death, Scoreboard, SlotRecord, board_bytes
 from dtqs.supervisor import marks
 from dtqs.supervisor.child import Child
 from dtqs.supervisor.node import NodeLock
 from dtqs.supervisor.roster import SlotState, record_of
 from dtqs.supervisor.spawn import ChildStart
 
+_LEAST_SLOTS = 256
+
+
+def slots_for(seats: int) -> int:
+    """Return how many slots a node with this many seats gets. Leaving children and new seats need some more."""
+    return max(_LEAST_SLOTS, 2 * seats)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedMemory:
+    """The descriptors of the memory. A supervisor that executes itself again inherits them."""
+
+    slots: int
+    board: int
+    marks: int
+    words: int
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        return self.board, self.marks, self.words
+
 
 class ChildChannels:
     """Scoreboard, marks and last words, made before the first fork. Call `begin` once the node holds its identity."""
 
-    def __init__(self, seats: Sequence[SlotState], lock: NodeLock) -> None:
-        self._lock, self._slots = lock, len(seats)
-        self._workers = [seat.index for seat in seats if seat.spec.is_worker]
-        self._scoreboard, self._words = Scoreboard(self._slots), LastWords(self._slots)
+    def __init__(self, slots: int, lock: NodeLock) -> None:
+        self._lock, self._slots = lock, slots
+        self._scoreboard, self._words = Scoreboard(1), LastWords(1)
         self._former: tuple[Death, ...] = ()
+        self.memory: SharedMemory | None = None
         self.boot_id = str(uuid.uuid4())
 
     def begin(self) -> None:
         """Read the marks of earlier supervisors, and make those of this one."""
-        self._former = marks.former(self._lock.folder)
-        self._scoreboard = marks.board(self._lock.folder, self.boot_id, self._slots)
+        folder = self._lock.folder
+        self._former = marks.former(folder)
+        self._map(
+            SharedMemory(
+                self._slots,
+                marks.memory("dtqs scoreboard", board_bytes(self._slots)),
+                marks.make(folder, self.boot_id, self._slots),
+                marks.memory("dtqs last words", words_bytes(self._slots)),
+            )
+        )
+
+    def _map(self, memory: SharedMemory) -> None:
+        slots = memory.slots
+        board = mmap.mmap(memory.board, board_bytes(slots))
+        marked = mmap.mmap(memory.marks, marks.marks_bytes(slots))
+        self._scoreboard = Scoreboard(slots, marked, marks.HEAD_BYTES, board)
+        self._words = LastWords(slots, mmap.mmap(memory.words, words_bytes(slots)))
+        self.memory = memory
+
+    def close(self) -> None:
+        """Close the descriptors. The memory stays mapped. A new child closes its copies."""
+        memory, self.memory = self.memory, None
+        for descriptor in memory.descriptors if memory else ():
+            os.close(descriptor)
 
     def start_of(self, seat: SlotState) -> ChildStart:
         """Return the start values of the next child of this seat."""
@@ -44,7 +88,7 @@ class ChildChannels:
             former=self._former,
             last_words=functools.partial(self._words.say, seat.index),
             wait_seconds=seat.restart.wait_seconds,
-            board=functools.partial(self._scoreboard.records, self._workers),
+            board=self._scoreboard.records,
         )
 
     def read(self, seat: SlotState, child: Child) -> SlotRecord:
@@ -54,6 +98,10 @@ class ChildChannels:
         with contextlib.suppress(ValueError):
             record = self._scoreboard.read(seat.index)
         return record_of(record, child)
+
+    def is_idle(self, seat: SlotState) -> bool:
+        """Tell whether this seat's child runs no task now."""
+        return seat.child is None or self.read(seat, seat.child).task_id is None
 
     def ended(self, seat: SlotState) -> None:
         """Detach the record of the reaped child. Read the record before."""

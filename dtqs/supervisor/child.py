@@ -30,8 +30,8 @@ class Child:
     """A process in a slot. Times are monotonic."""
 
     __slots__ = (
-        "_boots_since", "_inquest", "_owes_term", "_section", "deaths", "kill_cause", "killed_at", "next_step_at",
-        "pid", "seen_ready", "stage", "started_at", "takes_from", "wait_seconds",
+        "_boots_since", "_inquest", "_owes_term", "_patient", "_section", "deaths", "kill_cause", "killed_at",
+        "next_step_at", "pid", "seen_ready", "stage", "started_at", "takes_from", "wait_seconds",
     )  # fmt: skip
 
     def __init__(
@@ -53,14 +53,19 @@ class Child:
         """How long it takes no task after it has become ready."""
         self.takes_from = _NEVER
         self._boots_since = started_at
-        self._owes_term = False
+        self._owes_term = self._patient = False
         self._inquest: Inquest | None = None
         self._section = section
 
-    def drain(self, record: SlotRecord, now: float, seconds: float) -> None:
-        """Ask it to take no more tasks and to end within `seconds`. Only the first call counts; then see `escalate`."""
+    def drain(self, record: SlotRecord, now: float, seconds: float, patient: bool = False) -> None:
+        """Ask it to take no more tasks and to end within `seconds`. A later call can only shorten the time.
+
+        A `patient` parent lets it wait for PostgreSQL if it has deaths to settle.
+        """
         if self.stage is Stage.LEFT_ALONE:
-            self.stage, self.next_step_at, self._owes_term = Stage.DRAINING, now + seconds, True
+            self.stage, self._owes_term = Stage.DRAINING, True
+        if self.stage is Stage.DRAINING:
+            self.next_step_at, self._patient = min(self.next_step_at, now + seconds), patient
         self.send_owed_term(record)
 
     def send_owed_term(self, record: SlotRecord) -> None:
@@ -68,8 +73,9 @@ class Child:
 
         A starting child first settles the deaths of its predecessors: SIGTERM could end it before.
         """
-        # a child that waits for PostgreSQL cannot settle anything
-        settles = self.deaths and not record.deaths_settled and record.state is ChildState.STARTING
+        # a child that waits for PostgreSQL cannot settle anything now
+        busy = record.state is ChildState.STARTING or (self._patient and record.state is ChildState.WAITING)
+        settles = self.deaths and not record.deaths_settled and busy
         if self._owes_term and not settles:
             self._owes_term = False
             self._send(signal.SIGTERM)

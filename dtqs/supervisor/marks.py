@@ -4,32 +4,31 @@ It is valid only while the same kernel runs: after a loss of power the disk may 
 """
 
 import logging
-import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from dtqs.scoreboard import MARK_BYTES, Death, Mark, Scoreboard, read_mark
+from dtqs.scoreboard import MARK_BYTES, Death, Mark, read_mark
 from dtqs.uuid7 import is_uuid
 
 logger = logging.getLogger(__name__)
 _KERNEL = Path("/proc/sys/kernel/random/boot_id")
 _MAGIC = b"dtqs marks 1\n"
-_HEAD_BYTES = 64
+HEAD_BYTES = 64
+"""The marks begin here."""
 _MOST_FILES = 4
 """Files kept of earlier supervisors: one may have died before its keeper settled the leases of the one before."""
 _MOST_BYTES = 1 << 20
 
 
-def board(folder: Path, boot_id: str, slots: int) -> Scoreboard:
-    """Make a scoreboard with its marks in a file, or only in memory if the folder cannot hold the file."""
-    return Scoreboard(slots, _make(folder, boot_id, slots), _HEAD_BYTES)
+def former(folder: Path, own: str = "") -> tuple[Death, ...]:
+    """Return the deaths of workers that died with earlier supervisors. Remove all but the newest files.
 
-
-def former(folder: Path) -> tuple[Death, ...]:
-    """Return the deaths of workers that died with earlier supervisors. Remove all but the newest files."""
+    The file of the boot id `own` stays, and tells of no death: its workers live.
+    """
     try:
-        files = sorted(folder.glob("marks-*"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
+        files = [file for file in folder.glob("marks-*") if file.name != f"marks-{own}"]
+        files.sort(key=lambda file: file.stat().st_mtime_ns, reverse=True)
         for file in files[_MOST_FILES:]:
             file.unlink()
     except OSError as error:
@@ -41,24 +40,37 @@ def former(folder: Path) -> tuple[Death, ...]:
     return tuple(death for file in files[:_MOST_FILES] for death in _deaths(file))
 
 
-def _make(folder: Path, boot_id: str, slots: int) -> mmap.mmap | None:
-    place = folder / f"marks-{boot_id}"
-    size = _HEAD_BYTES + slots * MARK_BYTES
+def make(folder: Path, boot_id: str, slots: int) -> int:
+    """Make the file and return its descriptor, or one of mere memory if the folder cannot hold the file."""
+    place, size = folder / f"marks-{boot_id}", marks_bytes(slots)
     try:
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             # without room on the disk, a write to the mapped page would end the writer (SIGBUS)
             os.posix_fallocate(descriptor, 0, size)
             os.pwrite(descriptor, _head(), 0)
-            return mmap.mmap(descriptor, size)
-        finally:
+        except OSError:
             os.close(descriptor)
-    except (OSError, ValueError) as error:
+            raise
+    except OSError as error:
         logger.warning(
             "no file for marks: if this supervisor is killed, each task that its workers hold spends its attempt",
             extra={"reason": str(error)},
         )
-        return None
+        return memory("dtqs marks", size)
+    return descriptor
+
+
+def memory(name: str, size: int) -> int:
+    """Return a descriptor of zeroed memory. It can be mapped here and in a program that inherits it."""
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+    os.ftruncate(descriptor, size)
+    return descriptor
+
+
+def marks_bytes(slots: int) -> int:
+    """Return the size of the file."""
+    return HEAD_BYTES + slots * MARK_BYTES
 
 
 def _deaths(file: Path) -> Iterator[Death]:
@@ -67,9 +79,9 @@ def _deaths(file: Path) -> Iterator[Death]:
             content = opened.read(_MOST_BYTES)
     except OSError:
         return
-    if content[:_HEAD_BYTES] != _head():
+    if content[:HEAD_BYTES] != _head():
         return
-    for at in range(_HEAD_BYTES, len(content) - MARK_BYTES + 1, MARK_BYTES):
+    for at in range(HEAD_BYTES, len(content) - MARK_BYTES + 1, MARK_BYTES):
         mark = read_mark(content, at)
         if death := _death(mark):
             yield death
@@ -91,4 +103,4 @@ def _head() -> bytes:
         kernel = _KERNEL.read_bytes().strip()
     except OSError:
         kernel = os.urandom(16).hex().encode()  # the kernel is unknown: no file of another time may match
-    return (_MAGIC + kernel).ljust(_HEAD_BYTES, b"\0")[:_HEAD_BYTES]
+    return (_MAGIC + kernel).ljust(HEAD_BYTES, b"\0")[:HEAD_BYTES]

@@ -1,7 +1,11 @@
-"""The slots, their children, the deaths that each slot must settle, and the next steps. It makes no system call."""
+"""The seats, their children, the deaths that each must settle, and the next steps. It makes no system call.
+
+A seat is a place that the node keeps filled. Its child may leave: then the child goes to `leaving` with its slot of the
+scoreboard, and the seat gets another slot and a new child.
+"""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dtqs.config import SupervisorSection
@@ -18,9 +22,9 @@ _MOST_SETTLERS = 2
 """Replacements that one slot gets during a drain, only to take back the leases of its dead children."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SlotState:
-    """The state of one slot."""
+    """A seat, or a child that leaves. `index` is its slot of the scoreboard."""
 
     index: int
     spec: ChildSpec
@@ -28,18 +32,34 @@ class SlotState:
     deaths: tuple[Death, ...] = ()
     restart: Restart = field(default_factory=Restart)
     settlers: int = 0
+    leaves: bool = False
+    """Nobody follows in this slot. It is freed when its child has ended and its deaths are settled."""
+    successor: "SlotState | None" = None
+    """A leaving child works on until the child of this seat is ready."""
 
 
 class Roster:
-    """All seats, in the order of the specs."""
+    """All seats, in the order of the specs, and the leaving children. `hire` makes the spec of a worker of a pool."""
 
-    def __init__(self, specs: Sequence[ChildSpec], section: SupervisorSection) -> None:
-        self.seats = tuple(SlotState(index, spec) for index, spec in enumerate(specs))
-        self._section = section
+    def __init__(
+        self,
+        specs: Sequence[ChildSpec],
+        section: SupervisorSection,
+        slots: int,
+        hire: Callable[[str, int], ChildSpec] | None = None,
+    ) -> None:
+        self.seats = [SlotState(index, spec) for index, spec in enumerate(specs)]
+        self.leaving: list[SlotState] = []
+        self._section, self._slots, self._hire = section, slots, hire
+
+    def everywhere(self) -> Iterator[SlotState]:
+        """Yield all seats, then all that leave."""
+        yield from self.seats
+        yield from self.leaving
 
     def taken(self) -> Iterator[tuple[SlotState, Child]]:
-        """Yield the seats that have a child, with the child."""
-        for seat in self.seats:
+        """Yield the seats that have a child, with the child, and the leaving children."""
+        for seat in [*self.everywhere()]:
             if seat.child:
                 yield seat, seat.child
 
@@ -53,9 +73,12 @@ class Roster:
         """Return the empty seats whose next fork is due."""
         return [seat for seat in self.seats if not seat.child and seat.restart.not_before <= now]
 
-    def owing(self) -> list[SlotState]:
-        """Return the seats that need one more child during a drain, to take back the leases of their dead children."""
-        return [seat for seat in self.seats if not seat.child and seat.deaths and seat.settlers < _MOST_SETTLERS]
+    def owing(self, running: bool = False) -> list[SlotState]:
+        """Return the seats that need one more child only to take back the leases of their dead children.
+
+        In a drain these are all seats with such deaths. While the node is `running`, they are the leaving ones.
+        """
+        return [seat for seat in (self.leaving if running else self.everywhere()) if _owes(seat)]
 
     def filled(self, seat: SlotState, pid: int, now: float, settler: bool) -> Child:
         """Note that a child was forked."""
@@ -67,6 +90,7 @@ class Roster:
         """Note that the fork failed."""
         seat.restart = seat.restart.after_failed_fork(now, self._section)
         seat.settlers += settler
+        self._free(seat)
 
     def vacated(
         self, seat: SlotState, child: Child, end: End, record: SlotRecord, now: float, out_of_memory: bool
@@ -86,7 +110,13 @@ class Roster:
         else:
             seat.restart = seat.restart.after_death(now - child.started_at, now, self._section, ready)
         seat.child = None
+        self._free(seat)
         return death
+
+    def _free(self, seat: SlotState) -> None:
+        """Free the slot of a leaving child that has ended and owes nothing. A keeper takes back what is left."""
+        if seat.leaves and not seat.child and not _owes(seat):
+            self.leaving.remove(seat)
 
     def is_given_up(self, seat: SlotState) -> bool:
         """Tell whether too many of its children have ended before they were ready."""
@@ -94,9 +124,13 @@ class Roster:
 
     def summary(self) -> str:
         """Return how many children are ready, and which slots are given up or slowed down, as text for people."""
-        ready = sum(child.seen_ready for _, child in self.taken())
+        waited_for = sum(seat.child is not None and seat.child.stage is Stage.LEFT_ALONE for seat in self.leaving)
+        ready = sum(seat.child is not None and seat.child.seen_ready for seat in self.seats) + waited_for
+        left = sum(seat.child is not None for seat in self.leaving) - waited_for
         names = [seat.spec.name for seat in self.seats if self.is_given_up(seat)]
-        text = f"{ready} of {len(self.seats)} children ready" + (f"; given up: {', '.join(names)}" if names else "")
+        text = f"{min(ready, len(self.seats))} of {len(self.seats)} children ready"
+        text += f"; {left} more finish their task and leave" if left else ""
+        text += f"; given up: {', '.join(names)}" if names else ""
         slow = [
             f"{seat.spec.name} ({seat.restart.fruitless} deaths)" for seat in self.seats if seat.restart.wait_seconds
         ]
@@ -121,19 +155,91 @@ class Roster:
     def to_roll(self, since: float) -> SlotState | None:
         """Return the next seat to renew in a rolling restart that was requested at `since`.
 
-        One seat at a time, and only while all others are ready: a child that cannot start again costs one seat.
+        One seat at a time, and only while all are ready: a new child that cannot start leaves all old ones at work.
         """
-        if not self.all_ready() or any(child.stage is not Stage.LEFT_ALONE for _, child in self.taken()):
+        if not self.all_ready() or self._waits_for_successor():
             return None
-        return next((seat for seat, child in self.taken() if child.started_at < since), None)
+        return next((seat for seat in self.seats if seat.child and seat.child.started_at < since), None)
 
     def rolled(self, since: float) -> bool:
-        """Tell whether every child was started after `since` and is ready."""
-        return self.all_ready() and all(child.started_at >= since for _, child in self.taken())
+        """Tell whether every seat has a ready child that was started after `since`, and all others leave."""
+        young = all(seat.child and seat.child.started_at >= since for seat in self.seats)
+        return young and self.all_ready() and not self._waits_for_successor()
+
+    def _waits_for_successor(self) -> bool:
+        return any(seat.child and seat.child.stage is Stage.LEFT_ALONE for seat in self.leaving)
+
+    def replace(self, seat: SlotState) -> bool:
+        """Empty a seat for a new child. Its child works on until the new one is ready: see `due_to_leave`.
+
+        Return False if no slot is free: then wait until a leaving child has ended.
+        """
+        index = self._free_index()
+        if index is None or not seat.child:
+            return False
+        self.leaving.append(SlotState(seat.index, seat.spec, seat.child, leaves=True, successor=seat))
+        seat.index, seat.child, seat.deaths, seat.settlers, seat.restart = index, None, (), 0, Restart()
+        return True
+
+    def due_to_leave(self) -> list[tuple[SlotState, Child]]:
+        """Return the children that should be asked to leave now: their place is filled, or is gone."""
+        return [
+            (seat, seat.child)
+            for seat in self.leaving
+            if seat.child and seat.child.stage is Stage.LEFT_ALONE and self._is_relieved(seat)
+        ]
+
+    def _is_relieved(self, seat: SlotState) -> bool:
+        place = seat.successor
+        return place is None or place not in self.seats or (place.child is not None and place.child.seen_ready)
+
+    def pool(self, pool: str) -> list[SlotState]:
+        """Return the seats of a pool."""
+        return [seat for seat in self.seats if seat.spec.name.startswith(f"{pool}/")]
+
+    def grow(self, pool: str) -> SlotState | None:
+        """Add one seat to a pool of the configuration. The loop of the supervisor fills it in its next turn.
+
+        Return None if no slot of the scoreboard is free. The next reload or start forgets the change.
+        """
+        index, used = self._free_index(), {seat.spec.name for seat in self.pool(pool)}
+        if index is None or self._hire is None:
+            return None
+        number = next(number for number in range(len(used) + 1) if f"{pool}/{number}" not in used)
+        seat = SlotState(index, self._hire(pool, number))
+        self.seats.append(seat)
+        return seat
+
+    def shrink(self, pool: str, idle: Callable[[SlotState], bool]) -> SlotState | None:
+        """Remove one seat of a pool, the last one that has no child or an `idle` one, or else the last.
+
+        The loop asks its child to leave, so a running task is finished. Return None if the pool has no seat.
+        `ChildChannels.is_idle` tells whether the child of a seat runs no task.
+        """
+        seats = self.pool(pool)[::-1]
+        seat = next((seat for seat in seats if not seat.child or idle(seat)), seats[0] if seats else None)
+        if seat is not None:
+            self.retire(seat)
+        return seat
+
+    def retire(self, seat: SlotState) -> None:
+        """Remove a seat. Its child is asked to leave; its deaths are settled."""
+        self.seats.remove(seat)
+        seat.leaves, seat.successor = True, None
+        self.leaving.append(seat)
+        self._free(seat)
+
+    def _free_index(self) -> int | None:
+        used = {seat.index for seat in self.everywhere()}
+        return next((index for index in range(self._slots) if index not in used), None)
 
     def steps(self) -> list[float]:
         """Return the times of the next escalations and forks."""
-        return [seat.child.next_step_at if seat.child else seat.restart.not_before for seat in self.seats]
+        return [seat.child.next_step_at if seat.child else seat.restart.not_before for seat in self.everywhere()]
+
+
+def _owes(seat: SlotState) -> bool:
+    return not seat.child and bool(seat.deaths) and seat.settlers < _MOST_SETTLERS
 
 
 def record_of(record: SlotRecord | None, child: Child) -> SlotRecord:

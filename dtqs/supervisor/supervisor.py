@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import setproctitle
 
@@ -17,12 +17,13 @@ from dtqs import sink
 from dtqs.config import SupervisorSection
 from dtqs.prctl import adopt_orphans
 from dtqs.signal_name import signal_name
-from dtqs.supervisor.channels import ChildChannels
+from dtqs.supervisor.channels import ChildChannels, slots_for
 from dtqs.supervisor.child import Child
 from dtqs.supervisor.node import NodeLock, StateFolderUnusable
 from dtqs.supervisor.oom import OomWatch
 from dtqs.supervisor.phase import Phase
 from dtqs.supervisor.reaping import End, children_of_ours, ended, kill_strangers, leave_nothing_behind
+from dtqs.supervisor.rolling import Rolling
 from dtqs.supervisor.roster import Roster, SlotState, cause_of, telling_status
 from dtqs.supervisor.signals import Signals
 from dtqs.supervisor.spawn import ChildSpec, spawn
@@ -42,10 +43,18 @@ _STOPS_TO_END = 3
 class Supervisor:
     """Keeps one child in each slot while the node lives. Call `run` once."""
 
-    def __init__(self, section: SupervisorSection, specs: Sequence[ChildSpec], lock: NodeLock) -> None:
+    def __init__(
+        self,
+        section: SupervisorSection,
+        specs: Sequence[ChildSpec],
+        lock: NodeLock,
+        hire: Callable[[str, int], ChildSpec] | None = None,
+    ) -> None:
         self._section, self._lock = section, lock
-        self._roster = Roster(specs, section)
-        self._channels = ChildChannels(self._roster.seats, lock)
+        slots = slots_for(len(specs))
+        self._roster = Roster(specs, section, slots, hire)
+        self._channels = ChildChannels(slots, lock)
+        self._rolling = Rolling(section, self._roster, self._channels)
         self._watch = Watch(section, self._roster, self._channels, lock)
         self._signals = Signals()
         self._notifier = Notifier(None)
@@ -54,7 +63,6 @@ class Supervisor:
         self._phase, self._exit_status = Phase.RUNNING, os.EX_OK
         self._was_ready = False
         self._end_by = float("inf")
-        self._roll_since: float | None = None
         self._born_with: frozenset[int] = frozenset()
 
     def run(self) -> int:
@@ -139,14 +147,13 @@ class Supervisor:
 
     def _ask_to_roll(self, now: float) -> None:
         if self._phase is Phase.RUNNING:
-            self._roll_since = now
             self._roster.try_again()
             self._notifier.reloading()
-            logger.info("rolling restart", extra={"children": len(self._roster.seats)})
+            self._rolling.begin(now)
 
     def _enter(self, phase: Phase, text: str, reason: str) -> None:
         logger.info(text, extra={"reason": reason, "children": len(self._roster.pids())})
-        self._phase, self._roll_since = phase, None
+        self._phase, self._rolling.since = phase, None
         self._notifier.stopping()
 
     def _limit_end(self, now: float, drain_seconds: float) -> None:
@@ -185,7 +192,7 @@ class Supervisor:
             "child ended",
             extra=fields | {"max_rss_bytes": end.max_rss_bytes, "task_id": death.task_id if death else None},
         )
-        if self._phase is Phase.RUNNING:
+        if self._phase is Phase.RUNNING and not seat.leaves:
             by_task = death is not None and death.task_id is not None
             self._go_on_after(seat, end, cause_of(child, end, struck), by_task, now)
 
@@ -204,14 +211,8 @@ class Supervisor:
             log_consequence(seat, reason, by_task, now, self._section)
 
     def _roll(self, now: float) -> None:
-        if self._roll_since is None:
-            return
-        if self._roster.rolled(self._roll_since):
-            self._roll_since = None
+        if self._phase is Phase.RUNNING and self._rolling.turn(now):
             self._notifier.ready()
-            logger.info("rolling restart done")
-        elif (seat := self._roster.to_roll(self._roll_since)) and seat.child:
-            seat.child.drain(self._channels.read(seat, seat.child), now, self._section.drain_seconds)
 
     def _end_in_order(self, now: float) -> None:
         """Drain the workers first, with the grace period, then the children that serve them."""
@@ -233,10 +234,15 @@ class Supervisor:
         if self._phase is Phase.RUNNING:
             for seat in self._roster.vacant(now):
                 self._fork(seat, now, settler=False)
+            self._settle(now, self._section.leaving_seconds, running=True)
         elif self._phase is not Phase.KILLING:
-            for seat in self._roster.owing():
-                if child := self._fork(seat, now, settler=True):
-                    child.drain(self._channels.read(seat, child), now, self._section.stop_seconds)
+            self._settle(now, self._section.stop_seconds, running=False)
+
+    def _settle(self, now: float, seconds: float, running: bool) -> None:
+        """Fork the children that only take back the leases of dead ones, and ask them to end when that is done."""
+        for seat in self._roster.owing(running):
+            if child := self._fork(seat, now, settler=True):
+                child.drain(self._channels.read(seat, child), now, seconds, patient=running)
 
     def _fork(self, seat: SlotState, now: float, settler: bool) -> Child | None:
         try:
@@ -252,6 +258,7 @@ class Supervisor:
         """Close a new child's copies of its parent's descriptors."""
         self._signals.close()
         self._lock.release()
+        self._channels.close()
 
     def _tell_service_manager(self, now: float) -> None:
         ready = sum(child.seen_ready for _, child in self._roster.taken())

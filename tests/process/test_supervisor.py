@@ -1,6 +1,7 @@
 """A running node: children start clean, are watched, and learn how the child that they replace died."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -178,10 +179,11 @@ def test_a_hangup_replaces_all_children_one_at_a_time(start_node: Start) -> None
     node.wait_for_log("rolling restart done")
     for name in names:
         assert node.wait_for("ready", name, count=2)["pid"] != before[name]
-        assert len(node.reports("drained", name)) == 1
-    lines = (node.folder / "reports").read_text().splitlines()
-    order = [line.split('"event": ')[1].split('"')[1] for line in lines if '"settled"' not in line][3:]
-    assert order == ["drained", "ready"] * 3
+        node.wait_for("drained", name)
+    lines = map(json.loads, (node.folder / "reports").read_text().splitlines())
+    order = [(line["child"], line["event"]) for line in lines if line["event"] != "settled"][3:]
+    assert [one for one in order if one[1] == "ready"] == [(name, "ready") for name in names]
+    assert all(order.index((name, "ready")) < order.index((name, "drained")) for name in names), order
 
 
 def test_the_service_manager_is_told_when_all_are_ready_and_when_the_node_stops(

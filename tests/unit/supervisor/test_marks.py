@@ -1,19 +1,26 @@
 """The file of marks: a supervisor learns from it which workers its predecessor had. It ignores doubtful files."""
 
+import mmap
 from pathlib import Path
 
 import pytest
 
-from dtqs.scoreboard import Death
+from dtqs.scoreboard import Death, Scoreboard
 from dtqs.supervisor import marks
 from dtqs.uuid7 import uuid7
 
 IDLE, BUSY, TASK = uuid7(), uuid7(), uuid7()
 
 
+def make_board(folder: Path, boot_id: str, slots: int) -> Scoreboard:
+    descriptor = marks.make(folder, boot_id, slots)
+    with open(descriptor, "rb"):
+        return Scoreboard(slots, mmap.mmap(descriptor, marks.marks_bytes(slots)), marks.HEAD_BYTES)
+
+
 def leave(folder: Path, boot_id: str = "one") -> Path:
     """Leave the marks of a supervisor with an idle worker, one that runs a task, and an empty slot."""
-    board = marks.board(folder, boot_id, 3)
+    board = make_board(folder, boot_id, 3)
     for index, worker in enumerate((IDLE, BUSY)):
         board.slot(index).begin()
         board.slot(index).worker(worker)
@@ -30,6 +37,11 @@ def test_the_next_supervisor_knows_the_workers_and_tasks_of_the_last(tmp_path: P
         Death(IDLE, why, None, idle=True, blamed=False),
         Death(BUSY, why, TASK, idle=False, blamed=False),
     )
+
+
+def test_the_marks_of_the_own_supervisor_tell_of_no_death(tmp_path: Path) -> None:
+    leave(tmp_path)
+    assert marks.former(tmp_path, own="one") == ()
 
 
 def test_the_marks_of_another_kernel_are_ignored(tmp_path: Path) -> None:
@@ -60,7 +72,7 @@ def test_the_marks_of_the_last_few_supervisors_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_can_hold_no_file_does_not_stop_a_supervisor(tmp_path: Path) -> None:
-    board = marks.board(tmp_path / "missing", "one", 1)
+    board = make_board(tmp_path / "missing", "one", 1)
     board.slot(0).worker(BUSY)
     assert board.read(0).worker_id == BUSY
     assert marks.former(tmp_path / "missing") == ()

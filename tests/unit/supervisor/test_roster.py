@@ -23,7 +23,8 @@ def never(start: ChildStart) -> int:
 
 
 def make_roster(*names: str) -> Roster:
-    return Roster([ChildSpec(name, f"dtqs: {name}", never) for name in names or ("default/0",)], SECTION)
+    specs = [ChildSpec(name, f"dtqs: {name}", never) for name in names or ("default/0",)]
+    return Roster(specs, SECTION, 2 * len(specs) + 1, lambda pool, number: ChildSpec(f"{pool}/{number}", "dtqs", never))
 
 
 def record(
@@ -185,21 +186,81 @@ def test_in_a_drain_a_seat_with_unsettled_deaths_gets_a_limited_number_of_settle
     assert roster.workers_gone()
 
 
-def test_a_rolling_restart_replaces_one_old_child_at_a_time_and_waits_until_all_are_ready() -> None:
-    roster = make_roster("keeper", "default/0", "default/1")
-    for seat, at in zip(roster.seats, (10.0, 20.0, 30.0), strict=True):
-        roster.filled(seat, seat.index, at, settler=False).seen_ready = True
-    old, new = roster.seats[0].child, roster.seats[2].child
+def staffed(*names: str) -> Roster:
+    """Return a roster whose children are ready; the first was started at 10, the next at 20, and so on."""
+    roster = make_roster(*names)
+    for number, seat in enumerate(roster.seats):
+        roster.filled(seat, 100 + number, 10.0 * (number + 1), settler=False).seen_ready = True
+    return roster
+
+
+def test_a_rolling_restart_fills_each_seat_again_before_its_child_leaves() -> None:
+    roster = staffed("keeper", "default/0", "default/1")
+    first, second, third = roster.seats
+    assert roster.to_roll(25.0) is first
+    old = first.child
     assert old
-    assert new
-    assert roster.to_roll(25.0) is roster.seats[0]
-    old.stage = Stage.DRAINING
-    assert roster.to_roll(25.0) is None
-    old.stage, new.seen_ready = Stage.LEFT_ALONE, False
-    assert roster.to_roll(25.0) is None
+    assert roster.replace(first)
+    assert (first.child, first.index, roster.leaving[0].child, roster.leaving[0].index) == (None, 3, old, 0)
+    assert roster.vacant(100.0) == [first]
+    new = roster.filled(first, 200, 30.0, settler=False)
+    assert (roster.due_to_leave(), roster.to_roll(25.0), roster.rolled(25.0)) == ([], None, False)
+    assert roster.summary() == "3 of 3 children ready", "the old one works on"
     new.seen_ready = True
-    assert not roster.rolled(25.0)
-    assert roster.rolled(10.0)
+    assert roster.due_to_leave() == [(roster.leaving[0], old)]
+    assert roster.to_roll(25.0) is None, "the old one was not asked to leave yet"
+    old.stage = Stage.DRAINING
+    assert roster.summary() == "3 of 3 children ready; 1 more finish their task and leave"
+    assert roster.to_roll(25.0) is second
+    roster.replace(second)
+    roster.filled(second, 201, 40.0, settler=False).seen_ready = True
+    [(_, leaving)] = roster.due_to_leave()
+    leaving.stage = Stage.DRAINING
+    assert roster.rolled(25.0)
+    assert third.child
+
+
+def test_a_leaving_childs_slot_is_free_after_its_end_and_its_deaths_are_settled() -> None:
+    roster = staffed("default/0")
+    roster.replace(roster.seats[0])
+    [left] = roster.leaving
+    assert left.child
+    roster.vacated(left, left.child, KILLED, record(task_id=TASK_ID), 200.0, out_of_memory=False)
+    assert roster.owing(running=True) == [left]
+    settler = roster.filled(left, 300, 201.0, settler=True)
+    assert [death.task_id for death in settler.deaths] == [TASK_ID]
+    roster.vacated(left, settler, WELL, replace(record(pid=300), deaths_settled=True), 202.0, out_of_memory=False)
+    assert roster.leaving == []
+
+
+def test_no_child_is_replaced_without_a_free_slot() -> None:
+    roster = staffed("default/0")
+    (seat,) = roster.seats
+    for pid in (200, 201):
+        assert roster.replace(seat)
+        roster.filled(seat, pid, 50.0, settler=False)
+    assert not roster.replace(seat)
+    assert seat.child
+    assert seat.child.pid == 201
+
+
+def test_a_pool_grows_into_its_first_free_number_and_shrinks_by_an_idle_seat() -> None:
+    roster = staffed("keeper", "default/0", "default/1", "other/0")
+    grown = roster.grow("default")
+    assert grown
+    assert (grown.spec.name, grown.index, roster.vacant(1.0)) == ("default/2", 4, [grown])
+    assert roster.shrink("default", idle=lambda seat: True) is grown, "nobody works there yet"
+    assert roster.leaving == []
+    removed = roster.shrink("default", idle=lambda seat: seat.spec.name == "default/0")
+    assert removed
+    assert [(seat.spec.name, child.pid) for seat, child in roster.due_to_leave()] == [("default/0", 101)]
+    refilled = roster.grow("default")
+    assert refilled
+    assert (refilled.spec.name, refilled.index) == ("default/0", 4), "the leaving child keeps its slot"
+    last = roster.shrink("other", idle=lambda seat: False)
+    assert last
+    assert last.spec.name == "other/0"
+    assert roster.shrink("other", idle=lambda seat: True) is None
 
 
 def test_a_record_of_a_predecessor_or_a_damaged_one_is_ignored() -> None:
