@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import MutableMapping
 
+_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 _EXTENSION_SECONDS = 10.0
 _EXTEND_EVERY_SECONDS = 2.0
 
@@ -19,14 +20,18 @@ class Notifier:
         self._ping_every = watchdog_seconds / 2 if watchdog_seconds else None
         self._next_ping = self._next_extension = 0.0
         self._status = ""
+        self.environment: dict[str, str] = {}
+        """The variables that `from_environment` has removed. A program that this process executes needs them."""
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str]) -> "Notifier":
         """Remove address and watchdog from the environment, so that no child finds them there."""
-        address = environment.pop("NOTIFY_SOCKET", None)
-        usec, pid = environment.pop("WATCHDOG_USEC", ""), environment.pop("WATCHDOG_PID", "")
+        found = {name: environment.pop(name) for name in _VARIABLES if name in environment}
+        usec, pid = found.get("WATCHDOG_USEC", ""), found.get("WATCHDOG_PID", "")
         meant = usec.isdecimal() and int(usec) > 0 and pid in ("", str(os.getpid()))
-        return cls(address, int(usec) / 1e6 if meant else None)
+        notifier = cls(found.get("NOTIFY_SOCKET"), int(usec) / 1e6 if meant else None)
+        notifier.environment = found
+        return notifier
 
     @property
     def turn_seconds(self) -> float:

@@ -3,6 +3,9 @@
 import functools
 import os
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
 
 import click
 
@@ -14,6 +17,8 @@ from dtqs.files import FileSpace
 from dtqs.keeper.process import Keeper
 from dtqs.keeper.reclaim import Node
 from dtqs.processors.catalog import Catalog
+from dtqs.supervisor.again import ADOPT, CHECK
+from dtqs.supervisor.handover import Handover, refuse_unmet
 from dtqs.supervisor.node import NodeLock
 from dtqs.supervisor.spawn import ChildSpec, ChildStart
 from dtqs.supervisor.supervisor import Supervisor
@@ -24,28 +29,63 @@ _LAST_WORDS_SECONDS = 1.0
 """Time that a slow reader of the log gets at the end."""
 
 
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The configuration of a node, and the children that it wants."""
+
+    config: Config
+    specs: Sequence[ChildSpec]
+    hire: Callable[[str, int], ChildSpec]
+
+
 @click.command()
-def supervisor() -> None:
+@click.option(CHECK, "wanted", hidden=True, help="Check configuration and code for a running supervisor, and end.")
+@click.option(ADOPT, "inherited", type=int, hidden=True, help="Go on with the children of the program before this one.")
+def supervisor(wanted: str | None, inherited: int | None) -> None:
     """Run the workers and the keeper of this node. SIGTERM drains them; SIGINT stops them at once.
+
+    SIGHUP loads configuration and code again, and replaces the workers one by one; running tasks go on.
 
     \b
       dtqs supervisor
       dtqs supervisor --config /etc/dtqs/dtqs.ini
     """
-    config = configuration()
-    catalog = load_in_time(config)
-    FileSpace(config.files)  # loads botocore for object storage: the forked processes share its memory
-    log.set_up(config.log.level, config.log.format, "supervisor")
-    specs = [ChildSpec("keeper", "dtqs: keeper", functools.partial(_keep, config))]
-    specs += [
-        _worker(config, catalog, pool, number)
-        for pool, section in config.pools.items()
-        for number in range(_size(section))
-    ]
-    hire = functools.partial(_worker, config, catalog)
-    status = Supervisor(config.supervisor, specs, NodeLock(config.supervisor.state_dir), hire).run()
+    # before all else: its descriptors must not get into a program that an import starts
+    handover = Handover.take(inherited) if inherited is not None else None
+    try:
+        crew = _crew(configuration())
+    except Exception as error:  # whatever a module of processors raises
+        if handover is None:
+            raise
+        _end(_give_up(handover, error))
+    if wanted is not None:
+        refuse_unmet(wanted, len(crew.specs))
+        return
+    section = crew.config.supervisor
+    log.set_up(crew.config.log.level, crew.config.log.format, "supervisor")
+    lock = handover.node_lock() if handover else NodeLock(section.state_dir)
+    _end(Supervisor(section, crew.specs, lock, crew.hire, handover).run())
+
+
+def _end(status: int) -> NoReturn:
     sink.finish(_LAST_WORDS_SECONDS)
     sys.exit(status)
+
+
+def _give_up(handover: Handover, error: Exception) -> int:
+    """End the children in order: the files were right at the check a moment ago, and are wrong now."""
+    log.set_up("info", "text", "supervisor")
+    reason = f"configuration or code became wrong during the reload: {error}"
+    return Supervisor(handover.old_section(), (), handover.node_lock(), handover=handover).run(doomed=reason)
+
+
+def _crew(config: Config) -> Crew:
+    """Load all that the children need. Raises ConfigError."""
+    catalog = load_in_time(config)
+    FileSpace(config.files)  # loads botocore for object storage: the forked processes share its memory
+    hire = functools.partial(_worker, config, catalog)
+    workers = [hire(pool, number) for pool, section in config.pools.items() for number in range(_size(section))]
+    return Crew(config, (ChildSpec("keeper", "dtqs: keeper", functools.partial(_keep, config)), *workers), hire)
 
 
 def _size(section: PoolSection) -> int:

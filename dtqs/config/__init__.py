@@ -3,7 +3,7 @@
 from dtqs.config.allowed import allowed, number
 from dtqs.config.file import find, list_places, why_distrusted
 from dtqs.config.files_section import FilesSection
-from dtqs.config.reader import Config, load, sets_nothing
+from dtqs.config.reader import Config, load, sets_nothing, state_dir
 from dtqs.config.section import Section, is_network
 from dtqs.config.sections import (
     SECTIONS,
@@ -37,5 +37,6 @@ __all__ = [
     "load",
     "number",
     "sets_nothing",
+    "state_dir",
     "why_distrusted",
 ]

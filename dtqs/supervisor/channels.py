@@ -60,6 +60,12 @@ class ChildChannels:
             )
         )
 
+    def adopt(self, boot_id: str, memory: SharedMemory) -> None:
+        """Go on with the memory of the program before this one in the same process, instead of `begin`."""
+        self.boot_id, self._slots = boot_id, memory.slots
+        self._former = marks.former(self._lock.folder, boot_id)
+        self._map(memory)
+
     def _map(self, memory: SharedMemory) -> None:
         slots = memory.slots
         board = mmap.mmap(memory.board, board_bytes(slots))

@@ -6,7 +6,9 @@ Its pid is safe to signal until it is reaped, and only the supervisor reaps.
 import contextlib
 import os
 import signal
+from dataclasses import asdict
 from enum import IntEnum
+from typing import Any
 
 from dtqs.config import SupervisorSection
 from dtqs.scoreboard import ChildState, Death, SlotRecord
@@ -15,6 +17,10 @@ from dtqs.supervisor.silence import Inquest
 
 _NEVER = float("inf")
 SILENT = "no sign of life"
+_HANDED_OVER = (
+    "pid", "started_at", "stage", "next_step_at", "killed_at", "kill_cause", "seen_ready", "wait_seconds", "takes_from",
+    "_boots_since", "_owes_term", "_patient",
+)  # fmt: skip
 
 
 class Stage(IntEnum):
@@ -56,6 +62,19 @@ class Child:
         self._owes_term = self._patient = False
         self._inquest: Inquest | None = None
         self._section = section
+
+    def state(self) -> dict[str, Any]:
+        """Return its facts for a program that replaces this one in the same process."""
+        return {name: getattr(self, name) for name in _HANDED_OVER} | {"deaths": [asdict(one) for one in self.deaths]}
+
+    @classmethod
+    def adopted(cls, state: dict[str, Any], section: SupervisorSection) -> "Child":
+        """Make it from the facts of the program before this one."""
+        child = cls(state["pid"], state["started_at"], tuple(Death(**one) for one in state["deaths"]), section)
+        for name in _HANDED_OVER:
+            setattr(child, name, state[name])
+        child.stage = Stage(child.stage)
+        return child
 
     def drain(self, record: SlotRecord, now: float, seconds: float, patient: bool = False) -> None:
         """Ask it to take no more tasks and to end within `seconds`. A later call can only shorten the time.

@@ -44,6 +44,18 @@ class NodeLock:
         self._node_id = ""
         self._held = state_dir
 
+    @classmethod
+    def adopted(cls, folder: Path, descriptor: int, node_id: str) -> "NodeLock":
+        """Return the held lock of the program before this one in the same process."""
+        lock = cls(folder.parent)
+        lock._descriptor, lock._held, lock._node_id = descriptor, folder, node_id
+        return lock
+
+    @property
+    def descriptor(self) -> int:
+        """The open file with the lock, while it is held."""
+        return self._descriptor
+
     @property
     def node_id(self) -> str:
         """The identity, while it is held."""

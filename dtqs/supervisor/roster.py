@@ -18,7 +18,7 @@ from dtqs.uuid7 import is_uuid
 
 MOST_DEATHS = 64
 """Deaths that one slot remembers. A keeper reclaims the leases of older ones after the lease time."""
-_MOST_SETTLERS = 2
+MOST_SETTLERS = 2
 """Replacements that one slot gets during a drain, only to take back the leases of its dead children."""
 
 
@@ -50,7 +50,7 @@ class Roster:
     ) -> None:
         self.seats = [SlotState(index, spec) for index, spec in enumerate(specs)]
         self.leaving: list[SlotState] = []
-        self._section, self._slots, self._hire = section, slots, hire
+        self.slots, self._section, self._hire = slots, section, hire
 
     def everywhere(self) -> Iterator[SlotState]:
         """Yield all seats, then all that leave."""
@@ -90,7 +90,7 @@ class Roster:
         """Note that the fork failed."""
         seat.restart = seat.restart.after_failed_fork(now, self._section)
         seat.settlers += settler
-        self._free(seat)
+        self.free(seat)
 
     def vacated(
         self, seat: SlotState, child: Child, end: End, record: SlotRecord, now: float, out_of_memory: bool
@@ -110,10 +110,10 @@ class Roster:
         else:
             seat.restart = seat.restart.after_death(now - child.started_at, now, self._section, ready)
         seat.child = None
-        self._free(seat)
+        self.free(seat)
         return death
 
-    def _free(self, seat: SlotState) -> None:
+    def free(self, seat: SlotState) -> None:
         """Free the slot of a leaving child that has ended and owes nothing. A keeper takes back what is left."""
         if seat.leaves and not seat.child and not _owes(seat):
             self.leaving.remove(seat)
@@ -227,11 +227,20 @@ class Roster:
         self.seats.remove(seat)
         seat.leaves, seat.successor = True, None
         self.leaving.append(seat)
-        self._free(seat)
+        self.free(seat)
+
+    def place(self, seat: SlotState) -> bool:
+        """Give a seat a free slot. Without one remove the seat, and return False."""
+        index = self._free_index()
+        if index is None:
+            self.seats.remove(seat)
+            return False
+        seat.index = index
+        return True
 
     def _free_index(self) -> int | None:
         used = {seat.index for seat in self.everywhere()}
-        return next((index for index in range(self._slots) if index not in used), None)
+        return next((index for index in range(self.slots) if index not in used), None)
 
     def steps(self) -> list[float]:
         """Return the times of the next escalations and forks."""
@@ -239,7 +248,7 @@ class Roster:
 
 
 def _owes(seat: SlotState) -> bool:
-    return not seat.child and bool(seat.deaths) and seat.settlers < _MOST_SETTLERS
+    return not seat.child and bool(seat.deaths) and seat.settlers < MOST_SETTLERS
 
 
 def record_of(record: SlotRecord | None, child: Child) -> SlotRecord:

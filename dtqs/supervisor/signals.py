@@ -4,7 +4,8 @@ import contextlib
 import os
 import signal
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from selectors import EVENT_READ, PollSelector
 from types import FrameType, TracebackType
 from typing import Any
@@ -62,6 +63,15 @@ class Signals:
             with contextlib.suppress(BlockingIOError):
                 while os.read(self._reader, 4096):
                     pass
+
+    @contextmanager
+    def blocked(self) -> Iterator[None]:
+        """Let the signals wait. A program that this process executes inherits that, until its own `Signals` begins."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._before)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._before)
 
     def take(self) -> list[int]:
         """Return the signals since the last call, oldest first."""

@@ -107,6 +107,23 @@ def stacks_file(folder: Path, child: str) -> Path:
     return folder / f"stacks-{child.replace('/', '-')}"
 
 
+def set_stacks_aside(folder: Path, child: str, pid: int) -> None:
+    """Rename the file of a child that leaves: its successor writes to one of the same name."""
+    with contextlib.suppress(OSError):
+        os.replace(stacks_file(folder, child), _aside(folder, child, pid))
+
+
+def drop_stacks(folder: Path, child: str, pid: int) -> None:
+    """Remove the file of a child that has left."""
+    with contextlib.suppress(OSError):
+        _aside(folder, child, pid).unlink()
+
+
+def _aside(folder: Path, child: str, pid: int) -> Path:
+    file = stacks_file(folder, child)
+    return folder / f"{file.name}-leaving-{pid}"
+
+
 def keep_stacks(folder: Path, child: str, pid: int) -> str | None:
     """Rename the stacks of a child, so that its successor does not overwrite them, and return the path.
 
@@ -114,6 +131,8 @@ def keep_stacks(folder: Path, child: str, pid: int) -> str | None:
     """
     file = stacks_file(folder, child)
     kept = folder / f"{file.name}-of-{pid}"
+    if (aside := _aside(folder, child, pid)).exists():
+        file = aside
     try:
         if not file.stat().st_size:
             return None

@@ -17,16 +17,22 @@ from dtqs import sink
 from dtqs.config import SupervisorSection
 from dtqs.prctl import adopt_orphans
 from dtqs.signal_name import signal_name
-from dtqs.supervisor.channels import ChildChannels, slots_for
+from dtqs.supervisor.again import execute
+from dtqs.supervisor.channels import ChildChannels, SharedMemory, slots_for
 from dtqs.supervisor.child import Child
+from dtqs.supervisor.ending import Ending
+from dtqs.supervisor.filling import Filling
+from dtqs.supervisor.handover import Handover, adopt, requirements
 from dtqs.supervisor.node import NodeLock, StateFolderUnusable
 from dtqs.supervisor.oom import OomWatch
 from dtqs.supervisor.phase import Phase
 from dtqs.supervisor.reaping import End, children_of_ours, ended, kill_strangers, leave_nothing_behind
+from dtqs.supervisor.reload import ROLLING, Reload
 from dtqs.supervisor.rolling import Rolling
 from dtqs.supervisor.roster import Roster, SlotState, cause_of, telling_status
 from dtqs.supervisor.signals import Signals
-from dtqs.supervisor.spawn import ChildSpec, spawn
+from dtqs.supervisor.silence import drop_stacks
+from dtqs.supervisor.spawn import ChildSpec
 from dtqs.supervisor.verdict import log_consequence
 from dtqs.supervisor.watch import Watch
 from dtqs.systemd import Notifier
@@ -36,8 +42,8 @@ logger = logging.getLogger(__name__)
 _TURN_SECONDS = 0.5
 _EAGER_TURN_SECONDS = 0.05
 """While a child's report is due: a change of the scoreboard does not wake the supervisor."""
-_STOPS_TO_END = 3
-"""After the drain the node may take this many times `stop_seconds`: for workers, their replacements, and the keeper."""
+_LAST_WORDS_SECONDS = 0.5
+"""How long the program that is replaced waits for a slow reader of its log."""
 
 
 class Supervisor:
@@ -49,24 +55,30 @@ class Supervisor:
         specs: Sequence[ChildSpec],
         lock: NodeLock,
         hire: Callable[[str, int], ChildSpec] | None = None,
+        handover: Handover | None = None,
     ) -> None:
-        self._section, self._lock = section, lock
-        slots = slots_for(len(specs))
+        self._section, self._lock, self._handover = section, lock, handover
+        slots = handover.memory["slots"] if handover else slots_for(len(specs))
         self._roster = Roster(specs, section, slots, hire)
         self._channels = ChildChannels(slots, lock)
-        self._rolling = Rolling(section, self._roster, self._channels)
+        self._rolling = Rolling(section, self._roster, self._channels, lock)
+        self._ending = Ending(section, self._roster, self._channels)
+        self._reload = Reload(section)
         self._watch = Watch(section, self._roster, self._channels, lock)
         self._signals = Signals()
+        self._filling = Filling(section, self._roster, self._channels, lock, self._signals)
         self._notifier = Notifier(None)
         self._oom = OomWatch(None)
         self._reason: dict[str, str] = {}
         self._phase, self._exit_status = Phase.RUNNING, os.EX_OK
         self._was_ready = False
-        self._end_by = float("inf")
         self._born_with: frozenset[int] = frozenset()
 
-    def run(self) -> int:
-        """Run until a signal ends the node. Return the exit status."""
+    def run(self, doomed: str = "") -> int:
+        """Run until a signal ends the node. Return the exit status.
+
+        `doomed`: the program before this one could be replaced, but this one cannot work. It only ends the children.
+        """
         setproctitle.setproctitle("dtqs: supervisor")
         try:
             self._lock.acquire()
@@ -75,6 +87,10 @@ class Supervisor:
             return error.exit_status
         with self._lock, self._signals:
             self._boot()
+            if doomed:
+                self._exit_status, self._reason["reason"] = os.EX_TEMPFAIL, doomed
+                self._reload.refuse(doomed)
+                self._drain(doomed)
             try:
                 self._supervise()
             finally:
@@ -88,20 +104,45 @@ class Supervisor:
 
     def _boot(self) -> None:
         adopt_orphans()
-        self._channels.begin()
         self._notifier = Notifier.from_environment(os.environ)
         self._oom = OomWatch.of_own_group()
-        self._born_with = frozenset(children_of_ours())
+        if self._handover:
+            self._adopt(self._handover)
+        else:
+            self._channels.begin()
+            self._born_with = frozenset(children_of_ours())
+            self._reload.begin(self._lock.folder, self._notifier)
         identity = {
             "pid": os.getpid(),
             "node_id": self._lock.node_id,
             "boot_id": self._channels.boot_id,
             "children": len(self._roster.seats),
         }
-        logger.info("supervisor started", extra=identity)
+        logger.info("supervisor goes on" if self._handover else "supervisor started", extra=identity)
         # all modules are imported by now; a collection writes to no page of frozen objects, so children share these
         gc.collect()
         gc.freeze()
+
+    def _adopt(self, before: Handover) -> None:
+        """Take over from the program before this one in the same process, and replace its children."""
+        self._channels.adopt(before.boot_id, SharedMemory(**before.memory))
+        self._was_ready, self._born_with = before.was_ready, frozenset(before.born_with)
+        self._reload.begin(self._lock.folder, self._notifier, before.reload_number)
+        for name in adopt(self._roster, before.seats, self._section):
+            logger.error("no slot is free: this child comes with the next reload", extra={"child": name})
+        self._rolling.begin(time.monotonic())
+
+    def _execute(self) -> None:
+        """Go on as the program on disk. This returns only if that fails."""
+        state = Handover.of(self._lock, self._channels, self._section, self._roster, self._was_ready, self._born_with)
+        logger.info("reload: executing the code on disk")
+        sink.finish(_LAST_WORDS_SECONDS)
+        try:
+            with self._signals.blocked():
+                number = self._reload.record.number
+                execute(state.write(number), state.descriptors, self._notifier.environment)
+        except OSError as error:
+            self._reload.refuse(f"the code on disk cannot be executed: {error}")
 
     def _supervise(self) -> None:
         while True:
@@ -110,15 +151,18 @@ class Supervisor:
             self._turn(now)
             if self._is_over():
                 return
+            if self._reload.is_approved:
+                self._execute()
             self._signals.wait(self._pause_seconds(now))
 
     def _turn(self, now: float) -> None:
         self._obey(now)
         self._reap(now)
         self._watch.check(now)
+        self._reload.turn(now)
         self._roll(now)
         self._end_in_order(now)
-        self._fill(now)
+        self._filling.turn(self._phase, now)
         self._tell_service_manager(now)
         sink.flush()
 
@@ -136,50 +180,50 @@ class Supervisor:
         for number in self._signals.take():
             name = signal_name(number)
             if number == signal.SIGHUP:
-                self._ask_to_roll(now)
+                self.reload(now)
             elif number == signal.SIGTERM and self._phase is Phase.RUNNING:
-                self._enter(Phase.DRAINING, "draining", name)
-                self._limit_end(now, self._section.drain_seconds)
+                self._drain(name)
             elif self._phase < Phase.STOPPING:
                 self._stop(now, name)
             elif self._phase is Phase.STOPPING:
                 self._enter(Phase.KILLING, "killing", name)
 
-    def _ask_to_roll(self, now: float) -> None:
+    def reload(self, now: float) -> None:
+        """Check configuration and code on disk; if they are right, execute them and replace all children."""
         if self._phase is Phase.RUNNING:
-            self._roster.try_again()
-            self._notifier.reloading()
-            self._rolling.begin(now)
+            self._reload.ask(requirements(self._roster.slots), now)
 
     def _enter(self, phase: Phase, text: str, reason: str) -> None:
         logger.info(text, extra={"reason": reason, "children": len(self._roster.pids())})
         self._phase, self._rolling.since = phase, None
+        self._reload.end()
         self._notifier.stopping()
 
-    def _limit_end(self, now: float, drain_seconds: float) -> None:
-        self._end_by = min(self._end_by, now + drain_seconds + _STOPS_TO_END * self._section.stop_seconds)
+    def _drain(self, reason: str) -> None:
+        self._enter(Phase.DRAINING, "draining", reason)
+        self._ending.limit(time.monotonic(), self._section.drain_seconds)
 
     def _stop(self, now: float, reason: str) -> None:
         self._enter(Phase.STOPPING, "stopping", reason)
-        self._limit_end(now, 0.0)
-        for seat, child in self._roster.taken():
-            if seat.spec.is_worker:
-                child.stop(now)
+        self._ending.stop_workers(now)
 
     def _reap(self, now: float) -> None:
-        dead = list(ended(lambda pid: self._roster.seat_of(pid) is not None))
+        dead = list(ended(lambda pid: self._roster.seat_of(pid) is not None or pid in self._reload.pids))
         self._oom.update(now)
         for end in dead:
             if (seat := self._roster.seat_of(end.pid)) and seat.child:
                 self._bury(seat, seat.child, end, now)
+            self._reload.reaped(end)
             self._born_with -= {end.pid}
         if dead:
-            kill_strangers(self._roster.pids() | self._born_with)
+            kill_strangers(self._roster.pids() | self._born_with | self._reload.pids)
 
     def _bury(self, seat: SlotState, child: Child, end: End, now: float) -> None:
         struck = self._oom.struck(now)
         death = self._roster.vacated(seat, child, end, self._channels.read(seat, child), now, struck)
         self._channels.ended(seat)
+        if seat.leaves:
+            drop_stacks(self._lock.folder, seat.spec.name, end.pid)
         level = logging.INFO if end.status == 0 and not death else logging.WARNING
         fields = {
             "child": seat.spec.name,
@@ -211,54 +255,19 @@ class Supervisor:
             log_consequence(seat, reason, by_task, now, self._section)
 
     def _roll(self, now: float) -> None:
-        if self._phase is Phase.RUNNING and self._rolling.turn(now):
-            self._notifier.ready()
+        if self._phase is not Phase.RUNNING:
+            return
+        if self._rolling.turn(now):
+            self._reload.finish()
+        elif self._reload.record.state == ROLLING and (reason := self._rolling.stuck()):
+            self._reload.finish(reason)
 
     def _end_in_order(self, now: float) -> None:
-        """Drain the workers first, with the grace period, then the children that serve them."""
         if self._phase is Phase.RUNNING:
             return
-        if self._phase is not Phase.KILLING and now >= self._end_by:
+        if self._phase is not Phase.KILLING and now >= self._ending.by:
             self._enter(Phase.KILLING, "killing", "the node did not end within its time")
-        workers_gone = self._roster.workers_gone()
-        for seat, child in self._roster.taken():
-            if self._phase is Phase.KILLING:
-                child.kill(now)
-            elif seat.spec.is_worker:
-                # this leaves replacements that only settle deaths, and children that stop already, as they are
-                child.drain(self._channels.read(seat, child), now, self._section.drain_seconds)
-            elif workers_gone:
-                child.drain(self._channels.read(seat, child), now, self._section.stop_seconds)
-
-    def _fill(self, now: float) -> None:
-        if self._phase is Phase.RUNNING:
-            for seat in self._roster.vacant(now):
-                self._fork(seat, now, settler=False)
-            self._settle(now, self._section.leaving_seconds, running=True)
-        elif self._phase is not Phase.KILLING:
-            self._settle(now, self._section.stop_seconds, running=False)
-
-    def _settle(self, now: float, seconds: float, running: bool) -> None:
-        """Fork the children that only take back the leases of dead ones, and ask them to end when that is done."""
-        for seat in self._roster.owing(running):
-            if child := self._fork(seat, now, settler=True):
-                child.drain(self._channels.read(seat, child), now, seconds, patient=running)
-
-    def _fork(self, seat: SlotState, now: float, settler: bool) -> Child | None:
-        try:
-            pid = spawn(seat.spec, self._channels.start_of(seat), self._leave_to_parent, self._lock.folder)
-        except OSError as error:
-            self._roster.not_filled(seat, now, settler)
-            logger.error("fork failed", extra={"child": seat.spec.name, "reason": str(error)})
-            return None
-        logger.info("child started", extra={"child": seat.spec.name, "pid": pid, "deaths": len(seat.deaths)})
-        return self._roster.filled(seat, pid, now, settler)
-
-    def _leave_to_parent(self) -> None:
-        """Close a new child's copies of its parent's descriptors."""
-        self._signals.close()
-        self._lock.release()
-        self._channels.close()
+        self._ending.turn(self._phase, now)
 
     def _tell_service_manager(self, now: float) -> None:
         ready = sum(child.seen_ready for _, child in self._roster.taken())
@@ -267,7 +276,7 @@ class Supervisor:
             self._notifier.ready()
             logger.info("all children ready", extra={"children": ready})
         if self._phase is Phase.RUNNING:
-            self._notifier.status(self._roster.summary())
+            self._notifier.status(self._roster.summary() + self._reload.told)
         else:
             self._notifier.status(f"{self._phase.name.lower()}: {len(self._roster.pids())} children left")
             self._notifier.extend(now)
@@ -276,7 +285,7 @@ class Supervisor:
     def _pause_seconds(self, now: float) -> float:
         """Return the seconds until the next turn. A signal ends the pause before."""
         eager = any(child.report_is_due for _, child in self._roster.taken())
-        due = [self._end_by, *self._roster.steps()] + [
+        due = [self._ending.by, *self._roster.steps()] + [
             self._channels.read(seat, child).kill_at for seat, child in self._roster.taken()
         ]
         # times in the past were handled in this turn, or cannot be handled

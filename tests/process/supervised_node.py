@@ -20,6 +20,8 @@ from dtqs import log
 from dtqs.config import SupervisorSection
 from dtqs.scoreboard import ChildState
 from dtqs.supervisor import ChildSpec, ChildStart, NodeLock, Supervisor
+from dtqs.supervisor.again import ADOPT, CHECK
+from dtqs.supervisor.handover import Handover, refuse_unmet
 from dtqs.uuid7 import uuid7
 
 FOLDER = Path()
@@ -262,6 +264,14 @@ def looks_around(start: ChildStart) -> int:
 def main() -> int:
     global FOLDER
     scenario, FOLDER, settings = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
+    option, value = (*sys.argv[4:], "", "")[:2]
+    handover = Handover.take(int(value)) if option == ADOPT else None
+    # a test writes the next configuration here
+    if (FOLDER / "next").exists():
+        scenario = (FOLDER / "next").read_text()
+    if scenario == "refused":
+        print("[pool:default] workers = many: a whole number\nand more", file=sys.stderr)
+        return os.EX_CONFIG
     # below the configuration's limits, so that tests are quick
     section = SupervisorSection.model_construct(
         **{**SupervisorSection(state_dir=FOLDER / "state").model_dump(), **settings}
@@ -270,10 +280,17 @@ def main() -> int:
     mains: dict[str, Callable[[ChildStart], int]] = {
         name: value for name, value in globals().items() if callable(value)
     }
+    if scenario == "lost" and handover:
+        lost = Supervisor(handover.old_section(), (), handover.node_lock(), handover=handover)
+        return lost.run(doomed="the processors are gone")
     specs = [ChildSpec("keeper", "dtqs: keeper", steady)]
-    for number, name in enumerate(scenario.split("+")):
-        specs.append(ChildSpec(f"default/{number}", f"dtqs: worker default/{number}", mains[name]))
-    return Supervisor(section, specs, NodeLock(section.state_dir)).run()
+    for number, name in enumerate(scenario.removeprefix("lost").split("+")):
+        specs.append(ChildSpec(f"default/{number}", f"dtqs: worker default/{number}", mains.get(name, steady)))
+    if option == CHECK:
+        refuse_unmet(value, len(specs))
+        return os.EX_OK
+    lock = handover.node_lock() if handover else NodeLock(section.state_dir)
+    return Supervisor(section, specs, lock, handover=handover).run()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,96 @@
+"""Starts this program again with the code and the configuration on disk: beside it as a check, or in its place.
+
+The check runs in a fresh process, so that it also finds code that cannot be loaded. The supervisor does not wait for
+it: the loop reaps it like any child.
+"""
+
+import os
+import stat
+import sys
+from collections.abc import Mapping, Sequence
+
+from dtqs.supervisor.reaping import End, kill_group
+
+ADOPT, CHECK = "--adopt", "--check"
+"""Options of `dtqs supervisor`: the descriptor of a handover, and the requirements that a check must meet."""
+_BEYOND_SECONDS = 10.0
+"""A check limits its imports itself. This is its time for all the rest."""
+_OUTPUT_BYTES = 4000
+
+
+def own_command() -> list[str]:
+    """Return the command that started this process; its first word is the path of the program.
+
+    A script runs by its path, which may be a link to another version by now. Otherwise the same Python runs.
+    """
+    words = [*sys.orig_argv[1:]]
+    if ADOPT in words:
+        at = words.index(ADOPT)
+        del words[at : at + 2]
+    return words if words and _is_script(words[0]) else [sys.executable, *words]
+
+
+def _is_script(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return stat.S_ISREG(os.fstat(file.fileno()).st_mode) and os.access(path, os.X_OK) and file.read(2) == b"#!"
+    except OSError:
+        return False
+
+
+class ReloadCheck:
+    """One check in a process of its own. It leads a process group."""
+
+    def __init__(self, requirements: str, now: float, import_seconds: float) -> None:
+        """Start it. Raises OSError."""
+        command = [*own_command(), CHECK, requirements]
+        self._seconds = import_seconds + _BEYOND_SECONDS
+        self._until, self._late = now + self._seconds, False
+        self._output = os.memfd_create("dtqs check", os.MFD_CLOEXEC)
+        streams = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, self._output, 1),
+            (os.POSIX_SPAWN_DUP2, self._output, 2),
+        ]
+        try:
+            self.pid = os.posix_spawn(command[0], command, os.environ, file_actions=streams, setpgroup=0, setsigmask=())
+        except OSError:
+            os.close(self._output)
+            raise
+
+    def limit(self, now: float) -> None:
+        """End it if it takes too long."""
+        if now >= self._until and not self._late:
+            self._late = True
+            kill_group(self.pid)
+
+    def problem(self, end: End) -> str | None:
+        """Return the problem that it has found, or None. Call it once, with its end."""
+        try:
+            size = os.fstat(self._output).st_size
+            text = os.pread(self._output, _OUTPUT_BYTES, max(0, size - _OUTPUT_BYTES)).decode(errors="replace").strip()
+        finally:
+            os.close(self._output)
+        if self._late:
+            return f"the check of configuration and code did not end within {self._seconds:g} s"
+        if end.status == os.EX_OK:
+            return None
+        return text.removeprefix("error: ") or f"the check of configuration and code ended with {end.cause}"
+
+    def abandon(self) -> None:
+        """End it; its result no longer counts."""
+        os.close(self._output)
+        kill_group(self.pid)
+
+
+def execute(handover: int, descriptors: Sequence[int], environment: Mapping[str, str]) -> None:
+    """Replace this program by the one on disk, with the same pid. Returns only by an OSError: then nothing changed."""
+    command = [*own_command(), ADOPT, str(handover)]
+    try:
+        for descriptor in (handover, *descriptors):
+            os.set_inheritable(descriptor, True)
+        os.execve(command[0], command, {**os.environ, **environment})
+    finally:
+        os.close(handover)
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)

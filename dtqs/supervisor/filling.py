@@ -1,0 +1,55 @@
+"""Forks children into empty seats and, for deaths that no new child would settle, children that only settle them."""
+
+import logging
+
+from dtqs.config import SupervisorSection
+from dtqs.supervisor.channels import ChildChannels
+from dtqs.supervisor.child import Child
+from dtqs.supervisor.node import NodeLock
+from dtqs.supervisor.phase import Phase
+from dtqs.supervisor.roster import Roster, SlotState
+from dtqs.supervisor.signals import Signals
+from dtqs.supervisor.spawn import spawn
+
+logger = logging.getLogger(__name__)
+
+
+class Filling:
+    """The forks of a node."""
+
+    def __init__(
+        self, section: SupervisorSection, roster: Roster, channels: ChildChannels, lock: NodeLock, signals: Signals
+    ) -> None:
+        self._section, self._roster, self._channels = section, roster, channels
+        self._lock, self._signals = lock, signals
+
+    def turn(self, phase: Phase, now: float) -> None:
+        """Fork the children that are due in this phase."""
+        if phase is Phase.RUNNING:
+            for seat in self._roster.vacant(now):
+                self._fork(seat, now, settler=False)
+            self._settle(now, self._section.leaving_seconds, running=True)
+        elif phase is not Phase.KILLING:
+            self._settle(now, self._section.stop_seconds, running=False)
+
+    def _settle(self, now: float, seconds: float, running: bool) -> None:
+        """Fork the children that only take back the leases of dead ones, and ask them to end when that is done."""
+        for seat in self._roster.owing(running):
+            if child := self._fork(seat, now, settler=True):
+                child.drain(self._channels.read(seat, child), now, seconds, patient=running)
+
+    def _fork(self, seat: SlotState, now: float, settler: bool) -> Child | None:
+        try:
+            pid = spawn(seat.spec, self._channels.start_of(seat), self._leave_to_parent, self._lock.folder)
+        except OSError as error:
+            self._roster.not_filled(seat, now, settler)
+            logger.error("fork failed", extra={"child": seat.spec.name, "reason": str(error)})
+            return None
+        logger.info("child started", extra={"child": seat.spec.name, "pid": pid, "deaths": len(seat.deaths)})
+        return self._roster.filled(seat, pid, now, settler)
+
+    def _leave_to_parent(self) -> None:
+        """Close a new child's copies of its parent's descriptors."""
+        self._signals.close()
+        self._lock.release()
+        self._channels.close()

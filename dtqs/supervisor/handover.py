@@ -1,0 +1,166 @@
+"""All that a supervisor leaves to the program that replaces it in the same process: node, children, shared memory.
+
+It is one JSON text in memory, whose descriptor the new program inherits with those of the lock and of the shared
+memory. So the node stays locked, and the children stay children of the same process.
+"""
+
+import json
+import os
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dtqs.config import SupervisorSection
+from dtqs.errors import ConfigError
+from dtqs.scoreboard import Death
+from dtqs.supervisor.channels import ChildChannels, SharedMemory
+from dtqs.supervisor.child import Child
+from dtqs.supervisor.node import NodeLock
+from dtqs.supervisor.roster import MOST_SETTLERS, Roster, SlotState
+from dtqs.supervisor.spawn import ChildSpec, ChildStart
+
+FORMAT = 1
+"""Raise it when this state, the scoreboard, the marks or the last words change their layout: then a reload is refused,
+because old children write the old layout."""
+_MOST_BYTES = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """The state of a supervisor between its two programs."""
+
+    format: int
+    pid: int
+    node_id: str
+    boot_id: str
+    folder: str
+    lock: int
+    memory: dict[str, int]
+    section: dict[str, Any]
+    seats: list[dict[str, Any]]
+    born_with: list[int]
+    was_ready: bool
+    reload_number: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        lock: NodeLock,
+        channels: ChildChannels,
+        section: SupervisorSection,
+        roster: Roster,
+        was_ready: bool,
+        born_with: Collection[int],
+    ) -> "Handover":
+        """Return the state of a running supervisor."""
+        assert channels.memory
+        return cls(
+            format=FORMAT,
+            pid=os.getpid(),
+            node_id=lock.node_id,
+            boot_id=channels.boot_id,
+            folder=str(lock.folder),
+            lock=lock.descriptor,
+            memory=asdict(channels.memory),
+            section=section.model_dump(mode="json"),
+            seats=seats_of(roster),
+            born_with=[*born_with],
+            was_ready=was_ready,
+        )
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The open files that the new program needs."""
+        return self.lock, *SharedMemory(**self.memory).descriptors
+
+    def write(self, reload_number: int) -> int:
+        """Return the descriptor of the written state."""
+        descriptor = os.memfd_create("dtqs handover", os.MFD_CLOEXEC)
+        with open(os.dup(descriptor), "wb") as file:
+            file.write(json.dumps(asdict(replace(self, reload_number=reload_number))).encode())
+        return descriptor
+
+    @classmethod
+    def take(cls, descriptor: int) -> "Handover":
+        """Read the state that this process has left to itself. Raises ConfigError."""
+        try:
+            with open(descriptor, "rb") as file:
+                file.seek(0)
+                state = json.loads(file.read(_MOST_BYTES))
+            if state["format"] != FORMAT or state["pid"] != os.getpid():
+                raise ValueError("it is for another version or another process")
+            handover = cls(**state)
+            for each in handover.descriptors:
+                os.set_inheritable(each, False)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ConfigError([f"--adopt {descriptor}: no state of a supervisor: {error}"]) from error
+        return handover
+
+    def node_lock(self) -> NodeLock:
+        return NodeLock.adopted(Path(self.folder), self.lock, self.node_id)
+
+    def old_section(self) -> SupervisorSection:
+        """Return the settings before the reload."""
+        values = {**self.section, "state_dir": Path(self.section["state_dir"])}
+        return SupervisorSection.model_construct(**values)
+
+
+def requirements(slots: int) -> str:
+    """Return what the next program must meet, for its check."""
+    return f"{FORMAT}:{slots}"
+
+
+def refuse_unmet(wanted: str, seats: int) -> None:
+    """Compare the requirements of the running supervisor with this code. Raises ConfigError."""
+    theirs, _, slots = wanted.partition(":")
+    if theirs != str(FORMAT):
+        raise ConfigError(["this version cannot take over the running children of the other: restart the service"])
+    if slots.isdecimal() and seats > int(slots):
+        raise ConfigError(
+            [f"a running supervisor has room for {slots} children, and {seats} are wanted: restart the service"]
+        )
+
+
+def seats_of(roster: Roster) -> list[dict[str, Any]]:
+    """Return the states of all seats and leaving children."""
+    return [
+        {
+            "name": seat.spec.name,
+            "index": seat.index,
+            "leaves": seat.leaves,
+            "successor": seat.successor.spec.name if seat.successor else None,
+            "settlers": seat.settlers,
+            "deaths": [asdict(death) for death in seat.deaths],
+            "child": seat.child and seat.child.state(),
+        }
+        for seat in roster.everywhere()
+    ]
+
+
+def adopt(roster: Roster, states: Collection[dict[str, Any]], section: SupervisorSection) -> list[str]:
+    """Put the children into the seats of the same name; those without a seat leave. Return seats without a slot."""
+    named: dict[str | None, SlotState] = {seat.spec.name: seat for seat in roster.seats}
+    for seat in roster.seats:
+        seat.index = -1
+    settles = next((seat.spec.main for seat in roster.seats if seat.spec.is_worker), None)
+    for state in states:
+        place = named.get(state["name"])
+        if place is not None and not state["leaves"]:
+            seat = place
+        else:
+            spec = ChildSpec(state["name"], f"dtqs: worker {state['name']}", settles or _nothing)
+            seat = SlotState(
+                state["index"], spec, leaves=True, settlers=state["settlers"] if settles else MOST_SETTLERS
+            )
+            seat.successor = named.get(state["successor"])
+            roster.leaving.append(seat)
+        seat.index, seat.deaths = state["index"], tuple(Death(**death) for death in state["deaths"])
+        seat.child = Child.adopted(state["child"], section) if state["child"] else None
+        if seat.leaves:
+            roster.free(seat)
+    return [seat.spec.name for seat in [*roster.seats] if seat.index < 0 and not roster.place(seat)]
+
+
+def _nothing(_: ChildStart) -> int:
+    return os.EX_OK

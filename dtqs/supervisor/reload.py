@@ -1,0 +1,131 @@
+"""The reload of a node: a check in a fresh process, and its result for the log, systemd and a file.
+
+Each step is one `ReloadRecord` in the file `reload` of the node's folder. `dtqs ctl reload` waits for the last one.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dtqs.config import SupervisorSection
+from dtqs.supervisor.again import ReloadCheck
+from dtqs.supervisor.reaping import End
+from dtqs.systemd import Notifier
+
+logger = logging.getLogger(__name__)
+NEVER, CHECKING, REFUSED, ROLLING, STUCK, DONE = "never", "checking", "refused", "rolling", "stuck", "done"
+OVER = (REFUSED, STUCK, DONE)
+"""The states in which a reload needs no more waiting. A stuck one goes on when its seat comes up."""
+_MOST_BYTES = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRecord:
+    """The last reload of a supervisor: its number, counted from 1, and how far it is. `at` is the Unix time."""
+
+    pid: int
+    number: int = 0
+    state: str = NEVER
+    reason: str = ""
+    at: float = 0.0
+
+    def write(self, folder: Path) -> None:
+        """Write it, whole or not at all. A full disk must not end the node."""
+        with contextlib.suppress(OSError):
+            (folder / "reload.new").write_text(json.dumps(asdict(self)), encoding="utf-8")
+            os.replace(folder / "reload.new", folder / "reload")
+
+    @classmethod
+    def read(cls, folder: Path) -> "ReloadRecord | None":
+        """Return the record of the node in this folder, or None."""
+        try:
+            with open(folder / "reload", "rb") as file:
+                return cls(**json.loads(file.read(_MOST_BYTES)))
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+class Reload:
+    """The check of a reload, and the result of the last one. `begin` comes first."""
+
+    def __init__(self, section: SupervisorSection) -> None:
+        self._section, self._notifier, self._folder = section, Notifier(None), Path()
+        self._check: ReloadCheck | None = None
+        self.record = ReloadRecord(os.getpid())
+        self.is_approved = False
+        """The new configuration and code are right: execute the program again."""
+
+    def begin(self, folder: Path, notifier: Notifier, number: int = 0) -> None:
+        """Go on after this many reloads."""
+        self._folder, self._notifier = folder, notifier
+        self.record = ReloadRecord(os.getpid(), number)
+        self._note(ROLLING if number else NEVER)
+
+    @property
+    def told(self) -> str:
+        """A text for the status of the node: why the last reload failed, or nothing."""
+        first = self.record.reason.splitlines()[0] if self.record.reason else ""
+        return f"; not reloaded: {first}" if self.record.state in (REFUSED, STUCK) else ""
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """The process of the running check, if there is one."""
+        return frozenset([self._check.pid]) if self._check else frozenset()
+
+    def ask(self, requirements: str, now: float) -> None:
+        """Begin a reload, in place of a running check."""
+        self.abandon()
+        self.record = ReloadRecord(os.getpid(), self.record.number + 1)
+        self._notifier.reloading()
+        self._note(CHECKING)
+        logger.info("reload: checking configuration and code", extra={"number": self.record.number})
+        try:
+            self._check = ReloadCheck(requirements, now, self._section.boot_timeout_seconds)
+        except OSError as error:
+            self.refuse(f"the check cannot start: {error}")
+
+    def turn(self, now: float) -> None:
+        if self._check:
+            self._check.limit(now)
+
+    def reaped(self, end: End) -> None:
+        """Note the end of the check."""
+        if self._check and end.pid == self._check.pid:
+            check, self._check = self._check, None
+            problem = check.problem(end)
+            if problem is None:
+                self.is_approved = True
+            else:
+                self.refuse(problem)
+
+    def refuse(self, reason: str) -> None:
+        """End the reload; everything stays as it is."""
+        self.is_approved = False
+        self._note(REFUSED, reason)
+        self._notifier.ready()
+        logger.error("not reloaded, configuration and code stay as they are", extra={"reason": reason})
+
+    def finish(self, stuck: str | None = None) -> None:
+        """Note that all children are new, or why a new one does not become ready."""
+        self._note(STUCK if stuck else DONE, stuck or "")
+        self._notifier.ready()
+
+    def end(self) -> None:
+        """Note that the node ends."""
+        self.abandon()
+        if self.record.state in (CHECKING, ROLLING):
+            self._note(REFUSED, "the node ends")
+
+    def abandon(self) -> None:
+        """End a running check: the node ends, or another reload begins."""
+        check, self._check, self.is_approved = self._check, None, False
+        if check:
+            check.abandon()
+
+    def _note(self, state: str, reason: str = "") -> None:
+        self.record = ReloadRecord(os.getpid(), self.record.number, state, reason, time.time())
+        self.record.write(self._folder)
