@@ -1,4 +1,4 @@
--- DTQS: the whole schema, as `dtqs migrate` makes it in an empty database. version: 6
+-- DTQS: the whole schema, as `dtqs migrate` makes it in an empty database. version: 7
 -- The files in migrations/ bring a database of an earlier version here. docs/schema.md explains how to change both.
 -- docs/architecture.md gives the reasons for each table.
 
@@ -116,7 +116,8 @@ CREATE TABLE counters (
     given_back bigint NOT NULL DEFAULT 0,
     published bigint NOT NULL DEFAULT 0,
     reclaimed bigint NOT NULL DEFAULT 0,
-    updated_at timestamptz NOT NULL DEFAULT now()
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    metrics jsonb                                           -- the counts of dtqs/tally.py, for /metrics
 ) WITH (fillfactor = 50);
 
 -- One row per failed or cancelled task. Lists of such tasks read this table.

@@ -52,5 +52,6 @@ class Operations:
         new = self._tasks.retry(task_id, new_ids(1)[0], owner, needed, caps)
         if new.fresh:
             self._totals.submitted += 1
+            self._totals.tally.add(f"submitted|{new.task_type}")
             self._notices.hints([Due(new.task_id, new.task_type, new.light, new.priority, new.publish_at)])
         return new

@@ -69,6 +69,8 @@ class Claimed:
     max_retries: int
     timeout_seconds: float | None
     light: bool
+    waited_ms: int = 0
+    """Milliseconds from the time when it was due to its claim."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,11 @@ class KeeperLink:
         self._loop.stop(deadline)
 
     @property
+    def state(self) -> str:
+        """connected, blocked, or away: the worse one of its connections."""
+        return "away" if self._looking.state == "away" else self._publishing.connection.state
+
+    @property
     def can_publish(self) -> bool:
         """The broker takes messages and the queue exists. Otherwise the backlog keeps the due tasks."""
         connection = self._publishing.connection

@@ -61,6 +61,11 @@ class WorkerLink:
             self._loop.ask(close, Deadline(min(1.0, deadline.remaining)))
         self._loop.stop(deadline)
 
+    @property
+    def state(self) -> str:
+        """connected, blocked, or away: the worse one of its connections."""
+        return "away" if self._consuming.state == "away" else self._publishing.connection.state
+
     def wait(self, seconds: float) -> None:
         """Wait for a delivery in the inbox, for `wake` or for the end of the time. For the main thread.
 

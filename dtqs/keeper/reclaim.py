@@ -18,6 +18,7 @@ from dtqs.keeper.judge import Judge, vouches
 from dtqs.scoreboard import Death, SlotRecord
 from dtqs.store import Store
 from dtqs.store.workers import ProcessTotals
+from dtqs.tally import death_label
 
 logger = logging.getLogger(__name__)
 _HINT_SECONDS = 2.0
@@ -107,6 +108,7 @@ class Reclaim:
         logger.warning(
             "dead worker's tasks taken back", extra={"worker_id": worker_id, "cause": error.cause, "tasks": len(rows)}
         )
+        self._totals.tally.add(f"deaths|{death_label(death.cause if death else error.cause)}")
         self._totals.reclaimed += len(rows)
         if rows:
             self._link.publish_events(rows)

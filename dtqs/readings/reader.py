@@ -1,5 +1,6 @@
 """Reads PostgreSQL and RabbitMQ into one reading. A lost server costs a few seconds and is reported in the reading."""
 
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -47,6 +48,7 @@ class SystemReader:
         self._log_database = store.database.another(f"{name} logs", _LOG_LIMIT_SECONDS)
         self._overview, self._logs = Overview(self._database), Overview(self._log_database)
         self._link = LookLink(rabbitmq, name)
+        self._looking = threading.Lock()
         self._claimed: int | None = None
         self._claimed_at = time.monotonic()
 
@@ -126,9 +128,14 @@ class SystemReader:
             read_only,
         )
 
+    def look(self) -> BrokerLook | None:
+        """Look at the broker alone, for /metrics. Returns None if it is away."""
+        return self._read_broker()[1]
+
     def _read_broker(self) -> tuple[Health, BrokerLook | None]:
         try:
-            look = self._link.look(Deadline(_LIMIT_SECONDS))
+            with self._looking:  # a look has its time limit, and so has the wait for one
+                look = self._link.look(Deadline(_LIMIT_SECONDS))
         except BrokerUnavailable as error:
             return Health("RabbitMQ", "away", str(error).removeprefix("RabbitMQ: ").removeprefix("RabbitMQ ")), None
         words = "blocked by a memory or disk alarm" if look.blocked else f"version {look.version}"

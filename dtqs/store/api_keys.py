@@ -10,7 +10,7 @@ from dtqs.errors import Conflict, NotFound
 from dtqs.store.driver.database import Database, Row
 from dtqs.uuid7 import uuid7
 
-SCOPES = ("submit", "read", "admin")
+SCOPES = ("submit", "read", "metrics", "admin")
 REMEMBERED_SECONDS = 5.0
 """How long an API process caches a key. A revoked key may work for so long."""
 

@@ -2,7 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import orjson
 
 from dtqs.errors import WorkerDied
 from dtqs.event import LogRef
@@ -10,6 +12,7 @@ from dtqs.scoreboard import Death
 from dtqs.store.driver.database import Database
 from dtqs.store.driver.statements import array
 from dtqs.store.leases import Leases
+from dtqs.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,12 @@ class ProcessTotals:
     given_back: int = 0
     published: int = 0
     reclaimed: int = 0
+    tally: Tally = field(default_factory=Tally)
+    """Counts with labels, and times, for /metrics."""
+
+
+COUNTED = tuple(each.name for each in dataclasses.fields(ProcessTotals) if each.name != "tally")
+"""The totals that have a column of their own."""
 
 
 class Workers:
@@ -96,8 +105,19 @@ class Workers:
         """Return, for each of these workers that has a row, whether it is marked dead. Raises StoreUnavailable."""
         return {row[0]: row[1] for row in self._database.run("dead_workers", {"ids": array(worker_ids)})}
 
-    def count(self, process_id: str, role: str, node_name: str, totals: ProcessTotals) -> None:
-        """Write a process's totals. Raises StoreUnavailable."""
+    def count(self, process_id: str, role: str, node_name: str, totals: ProcessTotals, ends: bool = False) -> None:
+        """Write a process's totals. `ends`: it has no present values any more. Raises StoreUnavailable."""
+        self._note_pool(role, totals.tally)
+        counts = {name: getattr(totals, name) for name in COUNTED}
+        metrics = orjson.dumps(totals.tally.values(ends)).decode()
         self._database.run_once(
-            "count", {"process_id": process_id, "role": role, "node_name": node_name, **dataclasses.asdict(totals)}
+            "count", {"process_id": process_id, "role": role, "node_name": node_name, "metrics": metrics, **counts}
         )
+
+    def _note_pool(self, role: str, tally: Tally) -> None:
+        use = self._database.pool_use()
+        tally.set(f"=processes|{role}", 1)
+        tally.set(f"=pool|{role}|open", use.open)
+        tally.set(f"=pool|{role}|waiting", use.waiting)
+        tally.set(f"pool_waits|{role}", use.waits)
+        tally.set(f"pool_wait_seconds|{role}", use.wait_seconds)

@@ -178,6 +178,7 @@ class Beat:
         parts, worker_id = self._parts, self._parts.identity.worker_id
         self.beat()
         self._check_leases()
+        parts.totals.tally.state("=broker|worker", parts.link.state)
         parts.store.workers.count(worker_id, "worker", parts.identity.node_name, parts.totals)
 
     def _check_schema(self) -> None:
@@ -198,6 +199,7 @@ class Beat:
         parts = self._parts
         for lease in parts.store.leases.held(parts.identity.worker_id):
             if lease.lease_id not in parts.hold.known:
+                parts.totals.tally.add("losses|unknown_lease")
                 logger.warning("unknown lease given back", extra={"lease_id": lease.lease_id})
                 parts.finisher.announce(parts.store.leases.give_back(lease.lease_id), ())
             elif lease.cancel_requested:

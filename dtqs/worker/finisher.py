@@ -12,6 +12,7 @@ from dtqs.event import LogRef
 from dtqs.settlement import Kind, Settlement, describe, error_json
 from dtqs.store import Store
 from dtqs.store.workers import ProcessTotals
+from dtqs.task import OUTCOMES
 from dtqs.worker.hold import Hold
 
 logger = logging.getLogger(__name__)
@@ -70,8 +71,11 @@ class Finisher:
         self._totals.failed += counts["failed"]
         self._totals.cancelled += counts["cancelled"]
         self._link.publish_events_now(rows)
+        retried = self._count_retries(rows, settlements) if counts["pending"] else 0
+        if settlements:
+            self._count_attempts(counts, retried)
         if counts["pending"]:
-            self._hint_again([task_id for _, task_id, event in rows if event == "pending"], settlements)
+            self.publish_hints([task_id for _, task_id, event in rows if event == "pending"])
 
     def publish_hints(self, task_ids: Sequence[str]) -> None:
         """Publish hints for the tasks that are due now. If this fails, the relay publishes them later."""
@@ -82,12 +86,20 @@ class Finisher:
         if dues:
             self._link.publish_hints(dues, Deadline(_HINT_SECONDS))
 
-    def _hint_again(self, task_ids: Sequence[str], settlements: Sequence[Settlement]) -> None:
+    def _count_retries(self, rows: Sequence[LogRef], settlements: Sequence[Settlement]) -> int:
         retries = {s.task_id for s in settlements if s.kind is Kind.RETRY}
+        task_ids = [task_id for _, task_id, event in rows if event == "pending"]
         retried = sum(1 for task_id in task_ids if task_id in retries)
         self._totals.retried += retried
         self._totals.given_back += len(task_ids) - retried
-        self.publish_hints(task_ids)
+        return retried
+
+    def _count_attempts(self, counts: Counter[str], retried: int) -> None:
+        """Count the attempts of the held claim by their results. All its tasks have one type."""
+        if task_type := self._hold.task_type:
+            for result, count in (*((outcome, counts[outcome]) for outcome in OUTCOMES), ("retry", retried)):
+                if count:
+                    self._totals.tally.add(f"attempts|{task_type}|{result}", count)
 
     def _wait_after_fault(self, faults: int) -> None:
         """Wait after an unknown error. After `_MOST_FAULTS` of them, drop the outcomes: the tasks are given back.
@@ -137,6 +149,7 @@ class Finisher:
         """
         rows = self._store.leases.landed(self._worker_id, task_ids)
         if not rows:
+            self._totals.tally.add("losses|outcome_discarded")
             logger.warning(
                 "outcome discarded: another process has settled the tasks of this lease",
                 extra={"lease_id": self._hold.lease_id},

@@ -71,6 +71,12 @@ class Hold:
             self.tasks, self.settled, self.earlier = (), [], []
 
     @property
+    def task_type(self) -> str | None:
+        """The type of the held tasks. A claim takes tasks of one type."""
+        tasks = self.tasks
+        return tasks[0].task_type if tasks else None
+
+    @property
     def rest_locked(self) -> int:
         """The number of tasks that wait behind the running one."""
         return len(self.tasks) - len(self.settled) - 1 if self.running else 0

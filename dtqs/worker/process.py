@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 
 from setproctitle import setproctitle
 
@@ -200,27 +201,35 @@ class Worker:
 
     def _run_all(self, hints: int) -> None:
         tasks, light = self._hold.tasks, all(task.light for task in self._hold.tasks)
-        began = time.monotonic()
         if not light:
             setproctitle(f"{self._title} {tasks[0].task_type} {tasks[0].task_id}")
-        ran = 0
+        times: list[float] = []
         for task in tasks:
             if self._stop.requested or not self._hold.start(task):
                 break
+            times.append(self._hold.attempt_began)
             self._seat.slot.run(task.task_id)
             self._hold.end(self._runner.attempt(task, light))
-            ran += 1
+        times.append(time.monotonic())
+        ran = len(times) - 1
         self._restore(light)
         if not light:
             self._pace.ran_heavy()
             setproctitle(self._title)
         elif ran:
-            self._pace.ran_light(tasks[0].task_type, (time.monotonic() - began) / ran, len(tasks) / hints)
+            self._pace.ran_light(tasks[0].task_type, (times[-1] - times[0]) / ran, len(tasks) / hints)
         self._all_written = self._finisher.finish()
+        self._observe(tasks, times)
         self._files.settled()
         self._seat.slot.rest()
         if ran and self._all_written:
             self._seat.slot.worked()
+
+    def _observe(self, tasks: Sequence[Claimed], times: Sequence[float]) -> None:
+        """Note the waits and runs of a claim. An attempt of a batch ends where the next one begins."""
+        task_type, tally = tasks[0].task_type, self._totals.tally
+        tally.observe("wait", task_type, [task.waited_ms / 1000 for task in tasks])
+        tally.observe("run", task_type, [end - begin for begin, end in pairwise(times)])
 
     def _restore(self, light: bool) -> None:
         """Restore the process state after attempts. If that fails, write the outcomes all the same, then drain."""
@@ -248,7 +257,9 @@ class Worker:
     def _retire(self) -> None:
         try:
             self._finisher.announce(self._store.workers.retire(self._identity.worker_id), ())
-            self._store.workers.count(self._identity.worker_id, "worker", self._identity.node_name, self._totals)
+            self._store.workers.count(
+                self._identity.worker_id, "worker", self._identity.node_name, self._totals, ends=True
+            )
         except StoreUnavailable as error:
             logger.warning("worker row not retired", extra={"reason": str(error)})
 

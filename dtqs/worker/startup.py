@@ -10,6 +10,7 @@ from dtqs.errors import StoreUnavailable, WorkerDied
 from dtqs.event import LogRef
 from dtqs.store import Store
 from dtqs.store.workers import ProcessTotals, WorkerIdentity
+from dtqs.tally import death_label
 from dtqs.worker.arrival import Waiting
 from dtqs.worker.seat import WorkerSeat
 
@@ -34,6 +35,8 @@ class Startup:
         for death in self._seat.deaths:
             cause = WorkerDied(death.cause)
             taken = self._persist(functools.partial(self._store.leases.reclaim, death.worker_id, cause, death))
+            if taken is not None:
+                totals.tally.add(f"deaths|{death_label(death.cause)}")
             if taken:
                 totals.reclaimed += len(taken)
                 rows += taken

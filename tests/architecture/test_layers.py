@@ -11,8 +11,8 @@ from tests.support.source import ROOT, nodes
 
 LAYERS = [
     {"kernel"},
-    {"store", "broker", "files", "jail", "metrics", "client"},
-    {"processors", "readings", "operations"},
+    {"store", "broker", "files", "jail", "client"},
+    {"processors", "readings", "metrics", "operations"},
     {"worker", "keeper"},
     {"api", "console", "supervisor", "testing"},
     {"cli", "sandbox", "__main__"},

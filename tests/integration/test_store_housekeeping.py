@@ -12,8 +12,9 @@ from dtqs.files import FileSpace
 from dtqs.keeper.prune import BATCH, Prune
 from dtqs.settlement import Kind
 from dtqs.store.backlog import FIRST_ID
+from dtqs.store.measures import Measures
 from dtqs.store.tasks import IdempotencyKey
-from dtqs.store.workers import ProcessTotals
+from dtqs.store.workers import COUNTED, ProcessTotals
 from dtqs.task import NewTask, OutputFile
 from dtqs.uuid7 import first_uuid7, uuid7
 from tests.support.fix_store import World
@@ -119,7 +120,10 @@ def test_old_rows_are_removed_until_none_remains(world: World) -> None:
 def test_sums_of_counters_never_fall_when_processes_end(world: World) -> None:
     gone, other, alive = uuid7(), uuid7(), uuid7()
     totals = ProcessTotals(1, 2, 3, 4, 5, 6, 7, 8, 9)
-    sums = "SELECT " + ", ".join(f"sum({name})::int" for name in ProcessTotals.__dataclass_fields__) + " FROM counters"
+    totals.tally.add("attempts|echo|completed", 7)
+    totals.tally.set("=streams", 2)
+    totals.tally.observe("run", "echo", [0.002, 0.7])
+    sums = "SELECT " + ", ".join(f"sum({name})::int" for name in COUNTED) + " FROM counters"
     for process in (gone, other, alive):
         world.store.workers.count(process, "worker", "node", totals)
     for process in (gone, other):
@@ -132,6 +136,10 @@ def test_sums_of_counters_never_fall_when_processes_end(world: World) -> None:
         world.store.housekeeping.prune_small(24.0, 100)
     assert world.rows(sums) == [(3, 6, 9, 12, 15, 18, 21, 24, 27)]
     assert sorted(world.rows("SELECT role, submitted FROM counters")) == [("folded", 2), ("worker", 1)]
+    labelled = {name: value for name, _, value in Measures(world.store.database, 10, 60).read().labelled}
+    assert labelled["attempts|echo|completed"] == 21
+    assert labelled["run|echo|0.0025"] == labelled["run|echo|1"] == 3
+    assert labelled["=streams"] == 2, "the streams of processes that are gone do not count"
 
 
 def test_a_counter_holds_the_last_totals_of_its_process(world: World) -> None:

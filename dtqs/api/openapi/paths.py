@@ -241,6 +241,12 @@ _SESSION: Node = {
         security=[],
     ),
 }
+_METRICS = _operation(
+    "metrics",
+    "The whole system as metrics for Prometheus, or OpenMetrics by Accept",
+    {"200": {"description": "metrics", "content": {"text/plain": {"schema": {"type": "string"}}}}}
+    | _problems(401, 403, 422, 503),
+)
 _HEALTHZ = _operation(
     "healthz",
     "Check that the process runs",
@@ -274,6 +280,7 @@ PATHS: Node = {
     "/overview": {"get": _OVERVIEW},
     "/overview/stream": {"get": _OVERVIEW_STREAM},
     "/logs": {"get": _NEWEST_LOGS},
+    "/metrics": {"get": _METRICS},
     "/session": _SESSION,
     "/healthz": {"get": _HEALTHZ},
     "/readyz": {"get": _READYZ},

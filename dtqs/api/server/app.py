@@ -14,6 +14,7 @@ from dtqs.api.fitness import Fitness
 from dtqs.api.health import Healthz, Readyz
 from dtqs.api.http import problems
 from dtqs.api.http.answer import Answer
+from dtqs.api.metrics import Metrics
 from dtqs.api.openapi.document import OpenApi
 from dtqs.api.stream.client_socket import StreamPace
 from dtqs.api.stream.hub import Hub
@@ -35,6 +36,7 @@ from dtqs.api.web.overview import Logs, OverviewResource, OverviewStream
 from dtqs.broker.api_link import ApiLink
 from dtqs.config import Config
 from dtqs.files import FileSpace
+from dtqs.metrics.page import MetricsPage
 from dtqs.operations import Notices, Operations
 from dtqs.processors.catalog import Catalog
 from dtqs.readings import SystemReader
@@ -64,6 +66,7 @@ class AppParts:
     intake: Intake
     limits: SubmitLimits
     examiner: Examiner
+    metrics: MetricsPage
 
 
 def create_app(parts: AppParts) -> App:
@@ -91,6 +94,7 @@ def create_app(parts: AppParts) -> App:
     app.add_route("/files/{file_id}", Downloads(auth, parts.space, store.files))
     app.add_route("/healthz", Healthz())
     app.add_route("/readyz", Readyz(store.database, parts.link, parts.fitness))
+    app.add_route("/metrics", Metrics(auth, parts.metrics))
     app.add_route("/openapi.json", OpenApi(parts.catalog, api))
     _add_dashboard(app, parts, auth, sessions)
     return app

@@ -7,6 +7,7 @@ clients.
 import logging
 import socket
 import time
+from collections.abc import Callable
 
 import gevent
 
@@ -34,7 +35,9 @@ class Chores:
         totals: ProcessTotals,
         fitness: Fitness,
         lease: LeaseSection,
+        presence: Callable[[], None] = lambda: None,
     ) -> None:
+        """`presence` notes the values that a heartbeat stores."""
         self._gather, self._hinting, self._hub, self._workers, self._totals, self._fitness = (
             gather,
             hinting,
@@ -43,7 +46,7 @@ class Chores:
             totals,
             fitness,
         )
-        self._heartbeat_seconds = lease.heartbeat_seconds
+        self._heartbeat_seconds, self._presence = lease.heartbeat_seconds, presence
         # a tenth of the grace, so that hints are put off before the relay looks at them
         self._turn_seconds = min(_TURN_SECONDS, lease.grace_seconds / 10)
         self._process_id, self._node_name = uuid7(), socket.gethostname()
@@ -59,7 +62,7 @@ class Chores:
         if self._greenlets:
             gevent.killall(self._greenlets, timeout=1.0)
             self._greenlets = []
-            self._count()
+            self._count(ends=True)
 
     def _run(self) -> None:
         count_at = time.monotonic()
@@ -99,11 +102,12 @@ class Chores:
         except Exception:  # as above
             logger.exception("the schema's version cannot be checked")
 
-    def _count(self) -> None:
+    def _count(self, ends: bool = False) -> None:
         if self._fitness.refusal is not None:
             return
         try:
-            self._workers.count(self._process_id, "api", self._node_name, self._totals)
+            self._presence()
+            self._workers.count(self._process_id, "api", self._node_name, self._totals, ends)
         except StoreUnavailable as error:
             logger.warning("totals are not written", extra={"reason": str(error)})
         except Exception:  # as above

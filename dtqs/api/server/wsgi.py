@@ -16,6 +16,7 @@ from dtqs.api.http.body import CLIENT_SECONDS, RESPONSE, in_pieces, wait_for_cli
 from dtqs.api.server.app import App, AppParts, create_app
 from dtqs.api.server.chores import Chores
 from dtqs.api.server.gunicorn_private import response_of
+from dtqs.api.server.presence import Presence
 from dtqs.api.stream.hub import Hub
 from dtqs.api.submit.ceilings import SubmitLimits
 from dtqs.api.submit.examine import Examiner, Inline
@@ -28,6 +29,7 @@ from dtqs.config import Config, find, load
 from dtqs.deadline import Deadline
 from dtqs.errors import ConfigError
 from dtqs.files import FileSpace
+from dtqs.metrics.page import MetricsPage
 from dtqs.processors.catalog import Catalog
 from dtqs.readings import SystemReader
 from dtqs.store import Store
@@ -76,8 +78,9 @@ class Service:
         log.set_up(config.log.level, config.log.format, "api")
         self._parts, self._app = parts, create_app(parts)
         self._chores = Chores(
-            parts.gather, parts.hinting, parts.hub, parts.store.workers, parts.totals, parts.fitness, config.lease
-        )
+            parts.gather, parts.hinting, parts.hub, parts.store.workers, parts.totals, parts.fitness, config.lease,
+            Presence(parts.totals.tally, parts.hub, parts.gather, parts.link).note,
+        )  # fmt: skip
         parts.examiner.start()
         parts.store.start()
         parts.link.start()
@@ -98,6 +101,7 @@ class Service:
         parts.hub.stop()
         parts.feed.stop()
         parts.reader.close()
+        parts.metrics.close()
         self._chores.stop()
         parts.hinting.flush()
         parts.link.stop(Deadline(_STOP_SECONDS))
@@ -150,6 +154,7 @@ def build(config: Config, catalog: Catalog, secret: bytes) -> AppParts:
         intake,
         limits,
         examiner,
+        MetricsPage(store, f"{NAME} metrics", reader.look, catalog.names(), lambda: gevent.sleep(0)),
     )
 
 

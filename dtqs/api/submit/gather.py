@@ -95,6 +95,11 @@ class Gather:
         self._leading = False
         self._waiting = _Waiting()
 
+    @property
+    def waiting(self) -> int:
+        """The number of submits that wait for their commit."""
+        return len(self._waiting)
+
     def submit(self, task: NewTask) -> None:
         """Return when the task is durable. Raises StoreUnavailable (also if too many wait), StoreRefused."""
         if not self._leading:

@@ -4,7 +4,7 @@ Nothing here delays or fails a submit: a keeper's relay publishes hints that wer
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -39,6 +39,8 @@ class Hinting:
     def stored(self, tasks: Sequence[NewTask], stored: Sequence[Stored]) -> None:
         """Publish hints for the tasks that are due. `stored` is the result of their commit."""
         self._totals.submitted += len(stored)
+        if stored:
+            self._count(tasks)
         by_id = {task.task_id: task for task in tasks}
         dues = [
             Due(row.task_id, (task := by_id[row.task_id]).task_type, task.light, task.priority, row.publish_at)
@@ -77,6 +79,13 @@ class Hinting:
             self._held_count += len(confirmed)
         for part in self._ripe():
             self._backlog.far_out(part)
+
+    def _count(self, tasks: Sequence[NewTask]) -> None:
+        """Count one commit. Its tasks mostly share a type."""
+        tally = self._totals.tally
+        tally.observe("commit", "submit", (len(tasks),))
+        for task_type, count in Counter([task.task_type for task in tasks]).items():
+            tally.add(f"submitted|{task_type}", count)
 
     def _ripe(self) -> Iterator[list[tuple[str, str]]]:
         """Yield the hints to put off now, and forget them first: after a failure the relay publishes them again."""

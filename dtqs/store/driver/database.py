@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import orjson
@@ -51,6 +52,16 @@ class LimitedConnection(psycopg.Connection[Row]):
             raise psycopg.OperationalError(f"no reply within {self.limit_seconds:g} s") from error
 
 
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """Open connections, callers that wait for one, and since the start all such waits and their seconds."""
+
+    open: int
+    waiting: int
+    waits: int
+    wait_seconds: float
+
+
 class Database:
     """A pool of at most `size` connections of one process."""
 
@@ -88,6 +99,16 @@ class Database:
         if self._pool is not None:
             pool, self._pool = self._pool, None
             pool.close(timeout=1.0)
+
+    def pool_use(self) -> PoolUse:
+        """Return how the pool is used, and was until now."""
+        found = self._pool.get_stats() if self._pool is not None else {}
+        return PoolUse(
+            found.get("pool_size", 0),
+            found.get("requests_waiting", 0),
+            found.get("requests_queued", 0),
+            found.get("requests_wait_ms", 0) / 1000,
+        )
 
     def _configure(self, connection: LimitedConnection) -> None:
         set_json_loads(loads, connection)

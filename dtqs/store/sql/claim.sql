@@ -22,7 +22,7 @@ taken AS (
     DELETE FROM backlog waiting
     USING locked
     WHERE waiting.task_id = locked.task_id
-    RETURNING waiting.task_id, waiting.light
+    RETURNING waiting.task_id, waiting.light, waiting.due_at
 ),
 held AS (
     INSERT INTO leases (id, worker_id, task_ids)
@@ -46,6 +46,7 @@ SELECT
     task.max_retries,
     task.timeout_seconds,
     taken.light,
+    (date_part('epoch', now() - taken.due_at) * 1000)::bigint,
     (SELECT logged.id FROM logged WHERE logged.task_id = task.id)
 FROM taken
 JOIN tasks task ON task.id = taken.task_id

@@ -2,12 +2,12 @@
 WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 INSERT INTO counters (
     process_id, role, node_name,
-    submitted, claimed, completed, failed, cancelled, retried, given_back, published, reclaimed
+    submitted, claimed, completed, failed, cancelled, retried, given_back, published, reclaimed, metrics
 )
 SELECT
     %(process_id)s::uuid, %(role)s, %(node_name)s,
     %(submitted)s, %(claimed)s, %(completed)s, %(failed)s, %(cancelled)s,
-    %(retried)s, %(given_back)s, %(published)s, %(reclaimed)s
+    %(retried)s, %(given_back)s, %(published)s, %(reclaimed)s, %(metrics)s::jsonb
 FROM quick
 ON CONFLICT (process_id) DO UPDATE SET
     submitted = excluded.submitted,
@@ -19,4 +19,5 @@ ON CONFLICT (process_id) DO UPDATE SET
     given_back = excluded.given_back,
     published = excluded.published,
     reclaimed = excluded.reclaimed,
+    metrics = excluded.metrics,
     updated_at = now()

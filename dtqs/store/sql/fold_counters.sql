@@ -11,8 +11,17 @@ WITH gone AS MATERIALIZED (
     )
     RETURNING *
 ),
+-- present values, such as open streams, end with their process
+added AS (
+    SELECT each.key AS name, sum(each.value::float8) AS value
+    FROM gone
+    CROSS JOIN jsonb_each_text(gone.metrics) each
+    WHERE left(each.key, 1) NOT IN ('=', '^')
+    GROUP BY each.key
+),
 total AS (
     SELECT
+        (SELECT jsonb_object_agg(name, value) FROM added) AS metrics,
         coalesce(sum(submitted), 0)::bigint AS submitted,
         coalesce(sum(claimed), 0)::bigint AS claimed,
         coalesce(sum(completed), 0)::bigint AS completed,
@@ -27,11 +36,11 @@ total AS (
 )
 INSERT INTO counters AS folded (
     process_id, role, node_name,
-    submitted, claimed, completed, failed, cancelled, retried, given_back, published, reclaimed
+    submitted, claimed, completed, failed, cancelled, retried, given_back, published, reclaimed, metrics
 )
 SELECT
     '00000000-0000-0000-0000-000000000000', 'folded', '',
-    submitted, claimed, completed, failed, cancelled, retried, given_back, published, reclaimed
+    submitted, claimed, completed, failed, cancelled, retried, given_back, published, reclaimed, metrics
 FROM total
 ON CONFLICT (process_id) DO UPDATE SET
     submitted = folded.submitted + excluded.submitted,
@@ -43,5 +52,19 @@ ON CONFLICT (process_id) DO UPDATE SET
     given_back = folded.given_back + excluded.given_back,
     published = folded.published + excluded.published,
     reclaimed = folded.reclaimed + excluded.reclaimed,
+    metrics = (
+        SELECT jsonb_object_agg(joint.key, joint.value)
+        FROM (
+            SELECT each.key, sum(each.value::float8) AS value
+            FROM (
+                SELECT *
+                FROM jsonb_each_text(folded.metrics)
+                UNION ALL
+                SELECT *
+                FROM jsonb_each_text(excluded.metrics)
+            ) each
+            GROUP BY each.key
+        ) joint
+    ),
     updated_at = now()
 RETURNING (SELECT count(*) FROM gone)::int

@@ -1,0 +1,1 @@
+"""/metrics: readings as metric families, in the text format of Prometheus or OpenMetrics."""

@@ -1,0 +1,91 @@
+"""The page /metrics of an API process: one reading a second at most."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from prometheus_client.core import Metric
+from prometheus_client.exposition import choose_encoder
+
+from dtqs.broker.look_link import BrokerLook
+from dtqs.errors import StoreUnavailable
+from dtqs.metrics.families import families
+from dtqs.store import Store
+from dtqs.store.measures import Measured, Measures
+
+KEPT_SECONDS = 1.0
+"""How long a reading is shown again. Rows change at heartbeats only, so a younger one would say the same."""
+TURN_SECONDS = 10.0
+"""Time limit of the wait for another scrape, which has limits of its own."""
+LIMIT_SECONDS = 2.0
+"""Time limit of one answer of PostgreSQL; a slower server counts as away."""
+_PRESENT_SECONDS = 60.0
+"""A process that has written nothing for longer is gone, or has waited for PostgreSQL."""
+
+
+class Crowded(Exception):
+    """Other scrapes have not ended in time."""
+
+
+class MetricsPage:
+    """Reads through a connection of its own, opened by the first scrape. `close` may be called twice.
+
+    `pause` runs between two families, so that a long page holds no loop.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        look: Callable[[], BrokerLook | None],
+        task_types: Collection[str],
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._database = store.database.another(name, LIMIT_SECONDS)
+        beat = store.lease_section.heartbeat_seconds
+        self._measures = Measures(self._database, 3 * beat + 1, max(_PRESENT_SECONDS, 3 * beat))
+        self._look, self._task_types, self._pause = look, task_types, pause
+        self._turn = threading.Lock()
+        self._read_at = float("-inf")
+        self._pages: dict[str, bytes] = {}
+        self._families: tuple[Metric, ...] = ()
+
+    def text(self, accept: str) -> tuple[bytes, str]:
+        """Return the page and its media type. Raises Crowded."""
+        encode, media_type = choose_encoder(accept)
+        if not self._turn.acquire(timeout=TURN_SECONDS):
+            raise Crowded
+        try:
+            if time.monotonic() - self._read_at > KEPT_SECONDS:
+                self._families, self._pages = self._read(), {}
+                self._read_at = time.monotonic()
+            if media_type not in self._pages:
+                self._pages[media_type] = encode(Paced(self._families, self._pause))
+            return self._pages[media_type], media_type
+        finally:
+            self._turn.release()
+
+    def close(self) -> None:
+        self._database.stop()
+
+    def _read(self) -> tuple[Metric, ...]:
+        self._database.start()
+        measured: Measured | None = None
+        with contextlib.suppress(StoreUnavailable):  # dtqs_database_up says so
+            measured = self._measures.read()
+        began = time.monotonic()
+        look = self._look()
+        return tuple(families(measured, look, self._task_types, time.monotonic() - began))
+
+
+class Paced:
+    """Families as an encoder takes them, with a pause before each."""
+
+    def __init__(self, found: Iterable[Metric], pause: Callable[[], None] = lambda: None) -> None:
+        self._found, self._pause = found, pause
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._found:
+            self._pause()
+            yield family

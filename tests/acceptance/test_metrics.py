@@ -1,0 +1,156 @@
+"""/metrics of a running system: the same numbers from each API process, which never go back, and all their names."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+import httpx
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from dtqs.sandbox.ports import free_ports
+from dtqs.store import Store
+from dtqs.store.backlog import FIRST_ID
+from tests.support.fix_system import Factory, System
+from tests.support.helpers import eventually
+
+Scrape = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
+CHANGING = re.compile(r"reading_seconds|oldest|connections|size_bytes|memory|disk|pool_wait|workers_late")
+"""Names of values that another process reads a moment later with another result."""
+
+
+def samples(text: str) -> Scrape:
+    return {
+        (one.name, tuple(sorted(one.labels.items()))): one.value for family in parse(text) for one in family.samples
+    }
+
+
+def scrape(client: httpx.Client) -> Scrape:
+    answer = client.get("/metrics")
+    assert answer.status_code == 200, answer.text
+    return samples(answer.text)
+
+
+def value(found: Scrape, name: str, **labels: str) -> float:
+    return found.get((name, tuple(sorted(labels.items()))), 0.0)
+
+
+def growing(found: Scrape) -> dict[object, float]:
+    """Return the samples that may only grow."""
+    return {key: number for key, number in found.items() if key[0].endswith(("_total", "_bucket", "_count", "_sum"))}
+
+
+@contextmanager
+def second_api(system: System) -> Iterator[httpx.Client]:
+    """Run another API process on a port of its own."""
+    port = free_ports(1)[0]
+    process = system._spawn("api", {"DTQS_API_PORT": str(port)})
+    headers = system.client.headers
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
+
+            def ready() -> bool:
+                with suppress(httpx.TransportError):
+                    return client.get("/readyz").status_code == 200
+                return False
+
+            eventually(ready, 30, "the second API is ready")
+            yield client
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def run_tasks(system: System) -> None:
+    """Run tasks of each outcome, leave a scheduled one, and kill an idle worker."""
+    ids = [system.submit(), system.submit({"exit": 1}, max_retries=0), system.submit({"fail": "permanent"})]
+    ids += system.submit_many(20)
+    system.submit(delay_seconds=3600.0, priority=7)
+    for task_id in ids:
+        system.wait_for(task_id)
+    ((victim,),) = system.rows("SELECT pid FROM workers WHERE dead_at IS NULL AND state = 'ready' LIMIT 1")
+    os.kill(victim, signal.SIGKILL)
+
+
+def check_values(found: Scrape) -> None:
+    assert value(found, "dtqs_attempts_total", task_type="echo", result="completed") == 21
+    assert value(found, "dtqs_attempts_total", task_type="echo", result="failed") == 1
+    assert value(found, "dtqs_tasks_submitted_total", task_type="echo") == 24
+    assert value(found, "dtqs_tasks_total", event="submitted") == 24
+    sizes = [value(found, "dtqs_submit_commit_tasks_bucket", le=bound) for bound in ("1.0", "10.0", "20.0")]
+    assert sizes == [4, 4, 5]
+    assert value(found, "dtqs_task_wait_seconds_count", task_type="echo") == 22
+    labels = {"task_type": "echo", "queue": "task_queue", "priority": "7", "state": "scheduled"}
+    assert value(found, "dtqs_backlog_tasks", **labels) == value(found, "dtqs_backlog_counted_ratio") == 1
+    assert value(found, "dtqs_database_up") == value(found, "dtqs_broker_up") == 1
+    assert value(found, "dtqs_queue_consumers", queue="task_queue") == 2
+
+
+def test_all_processes_serve_the_same_numbers_which_never_go_back(system: Factory) -> None:
+    one = system({"lease": {"heartbeat_seconds": 0.3}})
+    run_tasks(one)
+
+    def told() -> Scrape | None:
+        found = scrape(one.client)
+        deaths = [value(found, "dtqs_worker_deaths_total", cause=cause) for cause in ("killed", "exit")]
+        ran = value(found, "dtqs_task_run_seconds_count", task_type="echo")
+        workers = sum(number for (name, _), number in found.items() if name == "dtqs_workers")
+        return found if ran >= 22 and deaths == [1, 1] and workers == 2 else None
+
+    found = eventually(told, 20, "the runs and deaths are counted")
+    assert found
+    check_values(found)
+    with second_api(one) as other:
+        openmetrics = other.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+        assert openmetrics.headers["content-type"].startswith("application/openmetrics-text")
+        assert "dtqs_build" in {family.name for family in parse_openmetrics(openmetrics.text)}
+
+        def same() -> bool:
+            mine, theirs = scrape(one.client), scrape(other)
+            return {k: v for k, v in mine.items() if not CHANGING.search(k[0])} == {
+                k: v for k, v in theirs.items() if not CHANGING.search(k[0])
+            }
+
+        eventually(same, 20, "both APIs serve the same numbers")
+    before = scrape(one.client)
+    one.rows(
+        "UPDATE counters SET updated_at = now() - interval '2 h' WHERE role = 'worker' AND NOT EXISTS "
+        "(SELECT FROM workers WHERE id = process_id AND dead_at IS NULL) RETURNING 1"
+    )
+    housekeep(one)
+    assert one.rows("SELECT count(*) FROM tasks WHERE outcome IS NOT NULL") == [(0,)]
+    assert one.rows("SELECT count(*) FROM counters WHERE role = 'folded'") == [(1,)]
+    after = eventually(lambda: read_again(one, before), 10, "the next reading")
+    assert after
+    assert {key: number for key, number in growing(before).items() if after.get(key, 0.0) < number} == {}
+
+
+def read_again(system: System, before: Scrape) -> Scrape | None:
+    """Return a scrape that is another reading than one before: a page shows its reading for a second."""
+    found, key = scrape(system.client), ("dtqs_reading_seconds", (("server", "database"),))
+    return found if found[key] != before[key] else None
+
+
+def housekeep(system: System) -> None:
+    """Fold the counters of processes that are gone, and delete all tasks with an outcome."""
+    store = Store(system.config.postgresql, system.config.lease, 1, "tests")
+    store.start()
+    try:
+        store.housekeeping.prune_small(24.0, 100)
+        store.housekeeping.prune_tasks(FIRST_ID, 0.0, 1000)
+    finally:
+        store.stop()
+
+
+def test_only_the_scope_metrics_may_scrape(system: Factory) -> None:
+    one = system(supervisor=False)
+    keys = {}
+    for scope in ("metrics", "read"):
+        made = one.run("key", "create", scope, "--scope", scope)
+        keys[scope] = {"Authorization": f"Bearer {made.stdout.strip()}"}
+    assert one.client.get("/metrics", headers=keys["metrics"]).status_code == 200
+    assert one.client.get("/tasks", headers=keys["metrics"]).status_code == 403
+    assert one.client.get("/metrics", headers=keys["read"]).status_code == 403
+    assert httpx.get(f"{one.url}/metrics").status_code == 401
