@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def reload(pid: int | None, wait_seconds: float, as_json: bool) -> None:
       dtqs ctl reload --pid "$MAINPID" --wait-seconds 80
     """
     folder, before = _find(pid)
-    os.kill(before.pid, signal.SIGHUP)
+    _send(before.pid)
     done = _wait(folder, before, time.monotonic() + wait_seconds)
     if done.state != DONE:
         text = "not reloaded, configuration and code stay as they are" if done.state == REFUSED else "reloaded in part"
@@ -65,6 +66,14 @@ def reload(pid: int | None, wait_seconds: float, as_json: bool) -> None:
         print_json(asdict(done))
     else:
         click.echo(f"Process {done.pid} has loaded configuration and code again. All its children are new.")
+
+
+def _send(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGHUP)
+    except OSError as error:
+        advice = "run this as root or as the user of the service"
+        raise NoSupervisor(f"process {pid} cannot be asked: {error.strerror}; {advice}") from error
 
 
 def _find(pid: int | None) -> tuple[Path, ReloadRecord]:
@@ -98,10 +107,14 @@ def _state_folders() -> Iterator[Path]:
 
 def _is_supervisor(pid: int) -> bool:
     """Tell whether the process runs and is no other one that got the number meanwhile."""
-    try:
+    with suppress(OSError):
         return b"supervis" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
+    try:
+        # the sandbox of ExecReload= hides the directories in /proc, but signals reach the process
+        os.kill(pid, 0)
+    except ProcessLookupError:
         return False
+    return True
 
 
 def _wait(folder: Path, before: ReloadRecord, until: float) -> ReloadRecord:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import setproctitle
 
-from dtqs import sink
+from dtqs import __version__, sink
 from dtqs.config import SupervisorSection
 from dtqs.prctl import adopt_orphans
 from dtqs.signal_name import signal_name
@@ -33,7 +33,7 @@ from dtqs.supervisor.roster import Roster, SlotState, cause_of, telling_status
 from dtqs.supervisor.signals import Signals
 from dtqs.supervisor.silence import drop_stacks
 from dtqs.supervisor.spawn import ChildSpec
-from dtqs.supervisor.verdict import log_consequence
+from dtqs.supervisor.verdict import log_consequence, log_end
 from dtqs.supervisor.watch import Watch
 from dtqs.systemd import Notifier
 
@@ -117,6 +117,7 @@ class Supervisor:
             "node_id": self._lock.node_id,
             "boot_id": self._channels.boot_id,
             "children": len(self._roster.seats),
+            "version": __version__,
         }
         logger.info("supervisor goes on" if self._handover else "supervisor started", extra=identity)
         # all modules are imported by now; a collection writes to no page of frozen objects, so children share these
@@ -224,21 +225,11 @@ class Supervisor:
         self._channels.ended(seat)
         if seat.leaves:
             drop_stacks(self._lock.folder, seat.spec.name, end.pid)
-        level = logging.INFO if end.status == 0 and not death else logging.WARNING
-        fields = {
-            "child": seat.spec.name,
-            "pid": end.pid,
-            "cause": cause_of(child, end, struck),
-            "lived_seconds": round(now - child.started_at, 1),
-        }
-        logger.log(
-            level,
-            "child ended",
-            extra=fields | {"max_rss_bytes": end.max_rss_bytes, "task_id": death.task_id if death else None},
-        )
+        cause = cause_of(child, end, struck)
+        log_end(seat, end, cause, death, now - child.started_at)
         if self._phase is Phase.RUNNING and not seat.leaves:
             by_task = death is not None and death.task_id is not None
-            self._go_on_after(seat, end, cause_of(child, end, struck), by_task, now)
+            self._go_on_after(seat, end, cause, by_task, now)
 
     def _go_on_after(self, seat: SlotState, end: End, cause: str, by_task: bool, now: float) -> None:
         """Log the consequence of a child's end. A node that was never ready ends with the reason.

@@ -1,11 +1,26 @@
-"""Logs the consequence of a child's end for its slot, as `restart` has decided it."""
+"""Logs the end of a child, and its consequence for the slot, as `restart` has decided it."""
 
 import logging
 
 from dtqs.config import SupervisorSection
+from dtqs.scoreboard import Death
+from dtqs.supervisor.reaping import End
 from dtqs.supervisor.roster import SlotState
 
 logger = logging.getLogger(__name__)
+
+
+def log_end(seat: SlotState, end: End, cause: str, death: Death | None, lived_seconds: float) -> None:
+    """Log the end of a child."""
+    fields = {
+        "child": seat.spec.name,
+        "pid": end.pid,
+        "cause": cause,
+        "lived_seconds": round(lived_seconds, 1),
+        "max_rss_bytes": end.max_rss_bytes,
+        "task_id": death.task_id if death else None,
+    }
+    logger.log(logging.INFO if end.status == 0 and not death else logging.WARNING, "child ended", extra=fields)
 
 
 def log_consequence(seat: SlotState, cause: str, by_task: bool, now: float, section: SupervisorSection) -> None:

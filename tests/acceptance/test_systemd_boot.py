@@ -42,8 +42,8 @@ class Load:
 
 
 @contextmanager
-def load(server: BootedServer) -> Iterator[Load]:
-    """Submit tasks all the time. After it, wait until all have an outcome."""
+def load(server: BootedServer, and_end: bool = True) -> Iterator[Load]:
+    """Submit tasks all the time. After it, wait until all of them, or all but one, have an outcome."""
     stop, seen = "/run/stop-submits", Load()
     server.output("rm", "-f", stop, f"{stop}.begun")
     program = f"{SOURCE}/tests/support/steady_submits.py"
@@ -55,7 +55,8 @@ def load(server: BootedServer) -> Iterator[Load]:
         server.output("touch", stop)
         output, _ = client.communicate(timeout=300)
     seen.answers = json.loads(output)
-    eventually(lambda: server.sql("SELECT count(*) FROM tasks WHERE outcome IS NULL") == "0", 60, "all tasks end")
+    left = "0" if and_end else "1"
+    eventually(lambda: server.sql("SELECT count(*) FROM tasks WHERE outcome IS NULL") == left, 60, "the tasks end")
 
 
 def attempts(server: BootedServer) -> str:
@@ -103,11 +104,25 @@ def test_a_restart_of_the_api_refuses_no_connection(server: BootedServer) -> Non
 def test_a_reload_of_the_workers_under_load_spends_no_attempt(server: BootedServer) -> None:
     before = server.main_pid(WORKER)
     with load(server) as seen:
+        set_in_ini(server, "workers", "3")
         server.output("systemctl", "reload", WORKER)
-        eventually(lambda: "rolling restart done" in server.journal(WORKER), 60, "the reload ends")
+        assert "rolling restart done" in server.journal(WORKER), "the command waits for the end"
+        assert server.sql("SELECT count(*) FROM workers WHERE dead_at IS NULL AND state <> 'draining'") == "3"
     assert set(seen.answers) == {"202"}
     assert server.main_pid(WORKER) == before
     assert attempts(server) == "1|completed"
+
+
+def test_a_reload_with_a_wrong_file_is_refused_and_changes_nothing(server: BootedServer) -> None:
+    before = server.sql("SELECT id FROM workers WHERE dead_at IS NULL ORDER BY 1")
+    set_in_ini(server, "workers", "many")
+    assert server.run("systemctl", "reload", WORKER).returncode != 0
+    assert "not reloaded" in server.output("systemctl", "show", "-P", "StatusText", WORKER)
+    assert "[pool:default] workers = 'many'" in server.journal(WORKER)
+    assert server.sql("SELECT id FROM workers WHERE dead_at IS NULL ORDER BY 1") == before
+    set_in_ini(server, "workers", "2")
+    server.output("systemctl", "reload", WORKER)
+    assert "not reloaded" not in server.output("systemctl", "show", "-P", "StatusText", WORKER)
 
 
 def test_a_restart_of_both_servers_under_load_spends_no_attempt(server: BootedServer) -> None:
@@ -183,11 +198,20 @@ def test_an_upgrade_refuses_no_connection_and_spends_no_attempt(server: BootedSe
     server.output("sh", "-c", f"mkdir /root/new && cd {SOURCE} && cp -R {parts} /root/new")
     server.output("sed", "-i", 's/^__version__ = .*/__version__ = "99.0.0"/', "/root/new/dtqs/__init__.py")
     before = server.main_pid(WORKER), server.main_pid(API)
-    with load(server) as seen:
-        server.install("/root/new")
+    long = submit_sleep(server, 600)
+    with load(server, and_end=False) as seen:
+        output = server.install("/root/new")
+    assert "Reloading the workers" in output
+    assert "Restarting the workers" not in output
     assert set(seen.answers) == {"202"}
     assert server.sql("SELECT DISTINCT attempts FROM tasks WHERE outcome = 'completed'") == "1"
-    assert not {server.main_pid(WORKER), server.main_pid(API)} & set(before)
+    assert server.main_pid(WORKER) == before[0]
+    assert server.main_pid(API) != before[1]
+    assert "version=99.0.0" in server.journal(WORKER)
+    log = f"SELECT count(*) FROM logs WHERE task_id = '{long}' AND event = 'in_progress'"
+    assert server.sql(f"SELECT status FROM task_status WHERE id = '{long}'") == "in_progress"
+    assert server.sql(log) == "1", "the long task has begun once"
+    server.dtqs("cancel", long)
     assert server.output("dtqs", "--version") == "dtqs, version 99.0.0"
 
 

@@ -41,7 +41,7 @@ def test_a_reload_changes_the_seats_while_a_running_task_goes_on(start_node: Sta
     node.wait_for("ready", "default/3")
     after = node.wait_for("settled", "default/1", count=2)
     assert (after["boot_id"], after["node_id"], after["parent_alive"]) == (before["boot_id"], before["node_id"], True)
-    assert not alive(before["pid"])
+    node.wait_until(lambda: not alive(before["pid"]), "the old worker has left")
     reload(node, "steady")
     node.wait_for("drained", "default/3")
     assert node.wait_for("drained")["pid"] == node.reports("ready")[1]["pid"]
@@ -72,7 +72,7 @@ def test_a_refused_configuration_changes_nothing_and_is_told(start_node: Start, 
         reload(node, "steady")
         while told != "STATUS=2 of 2 children ready":
             told = manager.recv(1000).decode()
-        assert not alive(worker)
+        node.wait_until(lambda: not alive(worker), "the old worker has left")
 
 
 def test_a_leaving_worker_that_dies_is_settled_at_once_and_its_task_is_named(start_node: Start) -> None:

@@ -1,0 +1,57 @@
+"""`dtqs ctl` finds the running supervisor, also under a wrong configuration, or says why it finds nothing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from dtqs.cli import main
+from dtqs.supervisor.reload import ReloadRecord
+
+
+def run(tmp_path: Path, *arguments: str) -> tuple[int, str]:
+    ini = tmp_path / "dtqs.ini"
+    ini.write_text(f"[supervisor]\nstate_dir = {tmp_path}\n[pool:default]\nworkers = many\n")
+    result = CliRunner().invoke(main, ["ctl", "reload", "--config", str(ini), *arguments])
+    return result.exit_code, result.output
+
+
+def leave_record(tmp_path: Path, node: str, pid: int) -> None:
+    (tmp_path / node).mkdir()
+    ReloadRecord(pid).write(tmp_path / node)
+
+
+def test_a_record_of_another_or_an_ended_process_is_no_supervisor(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait(10)
+    leave_record(tmp_path, "node-0", ended.pid)
+    leave_record(tmp_path, "node-1", os.getppid())
+    (tmp_path / "node-2").mkdir()
+    (tmp_path / "node-2" / "reload").write_text("[]")
+    assert run(tmp_path) == (os.EX_UNAVAILABLE, "no supervisor runs on this machine under this configuration\n")
+    status, output = run(tmp_path, "--pid", str(ended.pid))
+    assert status == os.EX_UNAVAILABLE
+    assert "restart the service instead" in output
+
+
+def test_one_of_several_supervisors_must_be_named_and_one_that_ignores_the_signal_is_told(tmp_path: Path) -> None:
+    program = "import signal, time; signal.signal(signal.SIGHUP, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+    both = [
+        subprocess.Popen([sys.executable, "-c", program, "supervisor"], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        for number, process in enumerate(both):
+            assert process.stdout
+            assert process.stdout.readline()
+            leave_record(tmp_path, f"node-{number}", process.pid)
+        status, output = run(tmp_path)
+        assert (status, "name one with --pid" in output) == (os.EX_UNAVAILABLE, True)
+        told = "the supervisor does not reload: it ends, or it ignores SIGHUP\n"
+        assert run(tmp_path, "--pid", str(both[0].pid), "--wait-seconds", "0.2") == (os.EX_TEMPFAIL, told)
+    finally:
+        for process in both:
+            with process:
+                process.kill()
