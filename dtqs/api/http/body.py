@@ -1,5 +1,6 @@
 """Request bodies: limits on bytes and time, and the end of the connection."""
 
+import io
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -18,6 +19,12 @@ ANSWER_PIECE_BYTES = 256 << 10
 """Size of the pieces of an answer. Each has the full time limit, so a slow client does not look stuck."""
 _PIECE_BYTES, _STEP_BYTES = 1 << 20, 64 << 10
 _SOCKET = "gunicorn.socket"
+
+
+class ArrivedBody(io.BytesIO):
+    """A body that is here as a whole, so reading it needs no time limit."""
+
+    is_unread = False
 
 
 def wait_for_client(environ: dict[str, Any], seconds: float | None) -> None:
@@ -56,7 +63,9 @@ def read_body(req: falcon.Request, limit_bytes: int) -> bytes:
 
     Raises HTTPContentTooLarge, HTTPBadRequest (cut off), HTTPError (408: too slow).
     """
-    length = checked_length(req, limit_bytes)
+    length, incoming = checked_length(req, limit_bytes), req.env["wsgi.input"]
+    if isinstance(incoming, ArrivedBody):
+        return incoming.read()
     body = _Incoming(req).read(limit_bytes + 1 if length is None else length)
     if len(body) > limit_bytes:
         raise _too_large(req, limit_bytes)

@@ -6,6 +6,7 @@ has passed, the client gets an answer.
 
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +15,8 @@ from gunicorn.http.errors import ParseException
 
 from dtqs.api.server.gunicorn_private import swap_must_close
 
+_PLAIN_BYTES = 16 << 10
+"""A plain request that comes in one piece is read at once up to this size."""
 _LINGER_SECONDS, _LINGER_IDLE_SECONDS, _LINGER_BYTES = 10.0, 2.0, 64 << 20
 """Limits on what a refused client may still send of its body before its connection is reset."""
 
@@ -34,6 +37,8 @@ class Connection:
 
     def __init__(self, peer: Any, head_seconds: float) -> None:
         self._peer, self._head_seconds = peer, head_seconds
+        self.plain: Callable[[bytes], bytes | None] | None = None
+        """Serves a plain request at the start of the data, and returns the bytes behind it; None: it is not plain."""
         self.sendall = peer.sendall
         self.answered = False
         """Set after the first wait for a request."""
@@ -47,7 +52,7 @@ class Connection:
             return self._peer.recv(size)  # type: ignore[no-any-return]
         # most heads come in one piece, which needs no second time limit
         if not self.has_begun:
-            piece: bytes = self._peer.recv(size)
+            piece = self._begin_of_head(self.wait, size)
             self.has_begun = True
             return piece
         left = self.wait.left(self._head_seconds)
@@ -57,49 +62,96 @@ class Connection:
         with gevent.Timeout(left, late):
             return self._peer.recv(size)  # type: ignore[no-any-return]
 
+    def _begin_of_head(self, wait: "Wait", size: int) -> bytes:
+        """Return the first bytes of a head that is not plain. Plain requests before it are served here."""
+        piece: bytes = self._peer.recv(max(size, _PLAIN_BYTES))
+        if self.plain is None:
+            return piece
+        while piece:
+            wait.pause()
+            rest = self.plain(piece)
+            if rest is None:
+                self.wait = wait
+                return piece
+            if rest:
+                piece = rest
+            else:
+                wait.again()
+                piece = self._peer.recv(_PLAIN_BYTES)
+        return piece
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._peer, name)
 
 
-class Wait(gevent.Timeout):  # type: ignore[misc]
-    """The wait for a request, at most `seconds` without a byte. It can be ended through `among` until then."""
+class Idle:
+    """The connections of a process that have had an answer and wait for another request."""
 
-    def __init__(self, connection: Connection, seconds: float, among: set["Wait"] | None) -> None:
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self.seconds = seconds
+        """Return the present time limit of an idle connection."""
+        self.waits: set[Wait] = set()
+
+    def end(self) -> None:
+        """End the idle connections."""
+        for wait in list(self.waits):
+            wait.end()
+
+
+class Wait(gevent.Timeout):  # type: ignore[misc]
+    """The wait for a request, at most `seconds` without a byte. If it `is_idle`, it can be ended until then."""
+
+    seconds: float
+    timer: Any
+
+    def __init__(self, connection: Connection, seconds: float, idle: Idle, is_idle: bool) -> None:
         super().__init__(seconds, False)
-        self._connection, self._among, self._greenlet = connection, among, gevent.getcurrent()
+        self._connection, self._idle, self._is_idle, self._greenlet = connection, idle, is_idle, gevent.getcurrent()
         self._until: float | None = None
 
     def __enter__(self) -> "Wait":
         self._connection.wait = self
         if self._connection.has_begun:  # a part came behind the request before
             return self
-        if self._among is not None:
-            self._among.add(self)
+        if self._is_idle:
+            self._idle.waits.add(self)
         return super().__enter__()  # type: ignore[no-any-return]
 
     def __exit__(self, *raised: Any) -> Any:
         self._connection.wait, self._connection.has_begun = None, False
-        self._leave()
+        self._idle.waits.discard(self)
         return super().__exit__(*raised)
+
+    def pause(self) -> None:
+        """End the time limit, since a head has begun."""
+        self._connection.wait = None
+        self._idle.waits.discard(self)
+        self.cancel()
+
+    def again(self) -> None:
+        """Wait for the next request after an answer. A timer is made only for another time limit."""
+        seconds, self._is_idle = self._idle.seconds(), True
+        if seconds != self.seconds:
+            self.timer.close()
+            self.seconds, self.timer = seconds, gevent.get_hub().loop.timer(seconds, priority=-1)
+        self._connection.wait = self
+        self._idle.waits.add(self)
+        self.start()
 
     def left(self, head_seconds: float) -> float:
         """Return the time left for the rest of the head. The limit begins at the first call, after the first piece."""
         if self._until is None:
             self._until = time.monotonic() + head_seconds
-            self._leave()
+            self._idle.waits.discard(self)
             self.close()
         return self._until - time.monotonic()
 
     def end(self) -> None:
         gevent.get_hub().loop.run_callback(self._throw)
 
-    def _leave(self) -> None:
-        if self._among is not None:
-            self._among.discard(self)
-
     def _throw(self) -> None:
         # without this check, a request that came in the same turn of the loop would be lost
-        if self._among is not None and self in self._among:
+        if self in self._idle.waits:
             self._greenlet.throw(self)
 
 
@@ -156,11 +208,11 @@ class Joining:
         return getattr(self._connection, name)
 
 
-def take_rest(request: Any) -> bool:
-    """Read the rest of the body, so that the next head comes next. Return whether the body has ended."""
+def take_rest(body: Any) -> bool:
+    """Read the rest of a body, so that the next head comes next. Return whether the body has ended."""
     left = _LINGER_BYTES
     with suppress(OSError, ParseException), gevent.Timeout(_LINGER_SECONDS, False):
-        while piece := request.body.read(1 << 16):
+        while piece := body.read(1 << 16):
             left -= len(piece)
             if left <= 0:
                 return False

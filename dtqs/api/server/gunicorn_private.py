@@ -5,9 +5,12 @@ tests/unit/api/test_gunicorn_private.py names each. gunicorn's methods that we o
 
 from typing import Any
 
-from gunicorn import util
+from gunicorn import SERVER, util
+from gunicorn.http import wsgi
 from setproctitle import setproctitle
 
+SERVER_NAME: str = SERVER
+"""The value of the field `Server`."""
 TESTED_VERSIONS = frozenset({"27.0"})
 """Tested versions of gunicorn, by major and minor number."""
 
@@ -19,6 +22,11 @@ def cache_settings(cfg: Any) -> None:
     an access, so 49 µs of processor time for each request on a loaded machine.
     """
     cfg.__dict__.update({name: setting.get() for name, setting in cfg.settings.items()})
+
+
+def shared_environ(cfg: Any) -> dict[str, Any]:
+    """Return the part of a WSGI environment that all requests share."""
+    return dict(wsgi.base_environ(cfg))
 
 
 def set_process_titles() -> None:

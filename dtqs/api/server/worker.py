@@ -1,9 +1,10 @@
-"""gunicorn's gevent worker, changed in three ways. Idle connections end as soon as the worker ends.
+"""gunicorn's gevent worker, changed in four ways. Plain requests are served here. Idle connections end with the worker.
 
 A malformed request gets a problem document. A client that is refused in the middle of its body can read the reason,
 because its connection is not reset. gunicorn_private.py touches gunicorn's private parts.
 """
 
+import functools
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +17,7 @@ from dtqs.api.server.connection import (
     AwaitedBody,
     Connection,
     HeadTimeout,
+    Idle,
     Joining,
     Wait,
     linger,
@@ -23,6 +25,7 @@ from dtqs.api.server.connection import (
     take_rest,
 )
 from dtqs.api.server.gunicorn_private import cache_settings, has_next_head, is_unread, take_expectation
+from dtqs.api.server.plain import HEAD_BYTES, PlainRequests, PlainResponse, body_of, environ_of, send_answer
 
 _AT_ONCE_SECONDS = 0.01
 _STATUSES: dict[type[Exception], HTTPStatus] = {
@@ -49,10 +52,13 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._idle: set[Wait] = set()
+        self._idle = Idle(lambda: self.cfg.keepalive if self.alive else _AT_ONCE_SECONDS)
+        self._plain = PlainRequests(self.cfg)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         connection = gevent.getcurrent().connection = Connection(client, self.head_seconds)
+        if template := self._plain.template(connection, listener.getsockname(), addr):
+            connection.plain = functools.partial(self._serve_plain, connection, template)
         super().handle(listener, connection, addr)
 
     def timeout_ctx(self) -> Wait:
@@ -60,12 +66,34 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
         connection: Connection = gevent.getcurrent().connection
         if not connection.answered:
             connection.answered = True
-            return Wait(connection, self.first_seconds, None)
-        return Wait(connection, self.cfg.keepalive if self.alive else _AT_ONCE_SECONDS, self._idle)
+            return Wait(connection, self.first_seconds, self._idle, is_idle=False)
+        return Wait(connection, self._idle.seconds(), self._idle, is_idle=True)
 
     def init_process(self) -> None:
         cache_settings(self.cfg)
         super().init_process()
+
+    def _serve_plain(self, connection: Connection, template: dict[str, Any], data: bytes) -> bytes | None:
+        """Serve the plain request at the start of the data. Return the bytes behind it; None if it is not plain.
+
+        Raises StopIteration, which ends the connection in gunicorn's loop, as every other exception does.
+        """
+        end = data.find(b"\r\n\r\n", 0, HEAD_BYTES)
+        environ = environ_of(template, data[:end]) if end > 0 else None
+        if environ is None:
+            return None
+        body, rest = body_of(environ, data, end + 4, connection)
+        environ["wsgi.input"] = body
+        response = PlainResponse(is_last=not self.alive)
+        send_answer(connection, response, self.wsgi(environ, response.start_response))
+        if response.is_last:
+            if body.is_unread:
+                linger(connection)
+            raise StopIteration
+        if body.is_unread and not take_rest(body):
+            raise StopIteration
+        connection.settimeout(None)
+        return rest
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         _check_head(req)
@@ -80,7 +108,7 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
                 linger(sock)
             raise
         joining.flush()
-        if is_unread(req) and not take_rest(req):
+        if is_unread(req) and not take_rest(req.body):
             raise StopIteration
         # the wait for the next request has a limit of its own
         sock.settimeout(None)
@@ -103,8 +131,7 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
 
     def end_idle(self) -> None:
         """End the idle connections."""
-        for idle in list(self._idle):
-            idle.end()
+        self._idle.end()
 
 
 class NoHost(errors.ParseException):  # type: ignore[misc]

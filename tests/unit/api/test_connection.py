@@ -141,7 +141,7 @@ def test_a_worker_that_ends_closes_idle_connections_and_answers_a_begun_head(
     for one in (idle, begun):
         until(one, b"/a:0")
     begun.sendall(GET[:5])
-    while len(worker._idle) > 1:
+    while len(worker._idle.waits) > 1:
         gevent.sleep(0.001)
     worker.alive = False
     worker.end_idle()
