@@ -1,8 +1,7 @@
 """Plain requests: the usual submits and reads of one task, served without gunicorn's parser and response.
 
-gunicorn spends about half of a single submit's processor time on its own work. Here a request is plain only if every
-byte of its head has one possible meaning; a request with anything else stays gunicorn's. Both give the application the
-same environment, and the client the same answer (tests/unit/api/test_plain.py compares them).
+gunicorn needs half of a submit's processor time. A request is plain only if its head has one possible meaning. The
+application gets the same environment, the client the same answer; tests/unit/api/test_plain.py compares them.
 """
 
 import functools
