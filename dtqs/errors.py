@@ -11,11 +11,13 @@ DtqsError
 │   ├── JailUnavailable         `[files] jail = required`, and this node lacks a part of the jail
 │   ├── JailNotEntered          a program could not enter the jail of this node this time
 │   ├── TaskTimedOut            an attempt exceeded its time limit
+│   │   └── CpuTimeSpent        an attempt exceeded its processor time
 │   └── WorkerDied              the process that ran the attempt has died
 ├── PermanentError              not worth a retry
 │   ├── StoreRefused            PostgreSQL cannot store a value
 │   ├── ValueRefused            a processor gave a value that cannot be stored unchanged
 │   ├── InputRefused            a source cannot or must not be read
+│   ├── AttemptTooLarge         an attempt exceeded its memory, or the size of a file
 │   ├── TooManyDeaths           the task ran each time when its worker died
 │   └── EffectUnknown           it is unknown whether an outside effect happened
 ├── RequestError                a caller asked for something that cannot be done
@@ -110,6 +112,18 @@ class TaskTimedOut(TransientError):
         )
 
 
+class CpuTimeSpent(TaskTimedOut):
+    """An attempt was interrupted when its processor time was used up."""
+
+    def __init__(self, task_type: str, limit_seconds: int) -> None:
+        self.limit_seconds = limit_seconds
+        TransientError.__init__(
+            self,
+            f"the attempt was interrupted after its {limit_seconds} s of processor time; for more time, set "
+            f"[processor:{task_type}] attempt_cpu_seconds",
+        )
+
+
 class WorkerDied(TransientError):
     """The worker process that ran the attempt has died."""
 
@@ -128,6 +142,13 @@ class StoreRefused(PermanentError):
 
 class ValueRefused(PermanentError):
     """A value from a processor has a wrong type, or cannot be stored unchanged."""
+
+
+class AttemptTooLarge(PermanentError):
+    """An attempt wanted more memory, or a larger file, than the configuration of its task type allows."""
+
+    def __init__(self, wanted: str, task_type: str, key: str, limit: int) -> None:
+        super().__init__(f"the attempt wanted {wanted} than [processor:{task_type}] {key} = {limit} allows")
 
 
 class InputRefused(PermanentError):

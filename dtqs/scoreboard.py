@@ -17,7 +17,7 @@ MARK_BYTES = 128
 _ID_LENGTH = 36
 _NO_ID = bytes(_ID_LENGTH)
 _DOUBLE, _INT = struct.Struct("<d"), struct.Struct("<i")
-_BEAT, _KILL_AT, _PID, _STATE, _SETTLED, _WORKED = 0, 8, 16, 20, 21, 22
+_BEAT, _KILL_AT, _PID, _STATE, _SETTLED, _WORKED, _LEAVES = 0, 8, 16, 20, 21, 22, 23
 _WORKER, _TASK = 0, 64
 """Offsets within a mark."""
 
@@ -44,6 +44,8 @@ class SlotRecord:
     worker_id: str | None
     task_id: str | None
     worked: bool = False
+    leaves: bool = False
+    """It ends by itself to be replaced: it has served long enough, or has grown too large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,10 @@ class Slot:
     def worked(self) -> None:
         """Note that the outcome of a task is written."""
         self._memory[self._at + _WORKED] = 1
+
+    def leaves(self) -> None:
+        """Note that this child ends to be replaced: its end is no fault, however young it is."""
+        self._memory[self._at + _LEAVES] = 1
 
     def run(self, task_id: str) -> None:
         """Note that an attempt of this task starts."""
@@ -141,6 +147,7 @@ class Scoreboard:
             worker_id=mark.worker_id,
             task_id=mark.task_id,
             worked=bool(record[_WORKED]),
+            leaves=bool(record[_LEAVES]),
         )
 
     def _mark_at(self, index: int) -> int:

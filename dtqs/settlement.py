@@ -8,6 +8,7 @@ import orjson
 
 from dtqs.backoff import backoff_seconds
 from dtqs.errors import (
+    AttemptTooLarge,
     DtqsError,
     EffectUnknown,
     FilesUnavailable,
@@ -23,7 +24,7 @@ TRACEBACK_CHARACTERS = 4000
 MESSAGE_CHARACTERS = 2000
 RETRY_AFTER_LIMIT_SECONDS = 86400.0
 """Longer waits that a server asks for are cut to this: they are mistakes."""
-_NOT_THE_PROCESSORS = (TaskTimedOut, FilesUnavailable, InputRefused)
+_NOT_THE_PROCESSORS = (TaskTimedOut, FilesUnavailable, InputRefused, AttemptTooLarge)
 """The worker, or the files of the context, raise these through a processor: they say nothing about its effect."""
 
 

@@ -5,6 +5,7 @@ Other programs may share the descriptor. O_NONBLOCK belongs to the open file, so
 
 import _socket
 import contextlib
+import errno
 import io
 import os
 import select
@@ -98,7 +99,9 @@ class LineSink:
             written = self._write(line)
         except BlockingIOError:
             return False
-        except OSError:
+        except OSError as error:
+            if error.errno == errno.EFBIG:
+                return False  # a task's limit on the size of files (RLIMIT_FSIZE) holds for this process: try later
             # the reader has gone, or the disk is full: nobody can learn of it now
             self._dropped += len(self._pending)
             self._pending.clear()

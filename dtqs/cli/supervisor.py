@@ -94,7 +94,8 @@ def _size(section: PoolSection) -> int:
 
 def _worker(config: Config, catalog: Catalog, pool: str, number: int) -> ChildSpec:
     main = functools.partial(_work, config, catalog, pool, number)
-    return ChildSpec(f"{pool}/{number}", f"dtqs: worker {pool}/{number}", main)
+    name = f"{pool}/{number}"
+    return ChildSpec(name, f"dtqs: worker {name}", main, config.pools[pool].memory_kill)
 
 
 def _work(config: Config, catalog: Catalog, pool: str, number: int, start: ChildStart) -> int:

@@ -8,6 +8,8 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from dtqs.config.section import WithUnit
+
 
 def kinds(field: FieldInfo) -> tuple[Any, ...]:
     """Return the types that a field's annotation names: the members of a union, else the annotation itself."""
@@ -44,7 +46,8 @@ def _allowed_kind(kind: Any, field: FieldInfo) -> str:
     if kind is bool:
         return "on or off"
     if kind in (int, float):
-        return f"{'a whole number' if kind is int else 'a number'}{_bounds(field)}"
+        unit = ", or one with K, M, G or T" if any(isinstance(mark, WithUnit) for mark in field.metadata) else ""
+        return f"{'a whole number' if kind is int else 'a number'}{_bounds(field)}{unit}"
     if kind is Path:
         return "a path"
     return "text" if field.default == "" or may_be_empty(field) else "text that is not empty"

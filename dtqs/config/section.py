@@ -1,11 +1,33 @@
 """The base of all sections of the configuration, and the field types that several sections share."""
 
 import ipaddress
+import re
+from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+_UNITS = "KMGT"
+
+
+@dataclass(frozen=True, slots=True)
+class WithUnit:
+    """Marks a size that may be written with a unit: 512M, 2GiB."""
+
+
+def _bytes_of(value: object) -> object:
+    """Return a size in bytes. Leave any other text to the check of the number."""
+    found = (
+        re.fullmatch(rf"([0-9]{{1,15}})\s*([{_UNITS}])(iB)?", value.strip(), re.IGNORECASE)
+        if isinstance(value, str)
+        else None
+    )
+    return int(found[1]) * 1024 ** (_UNITS.index(found[2].upper()) + 1) if found else value
+
+
+Bytes = Annotated[int, BeforeValidator(_bytes_of), WithUnit()]
+"""A number of bytes that may have a unit: K, M, G or T, for KiB to TiB."""
 
 
 class Section(BaseModel):

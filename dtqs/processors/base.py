@@ -18,7 +18,9 @@ from dtqs.files.uri import ALLOWED, check, upload_id
 from dtqs.jail import Jail
 from dtqs.json_value import LOG_LIMIT, json_text
 from dtqs.processors import checks
-from dtqs.task import MAX_RETRIES_LIMIT, TIMEOUT_SECONDS_LIMIT, Effect, OutputFile
+from dtqs.processors.settings import NoSettings as NoSettings
+from dtqs.processors.settings import ProcessorSettings as ProcessorSettings
+from dtqs.task import Effect, OutputFile
 from dtqs.turn import Turn
 
 Json = Any
@@ -37,27 +39,6 @@ Source = Annotated[
     Field(description=f"URI of the input: {ALLOWED}", json_schema_extra={"x-dtqs-source": True}),
 ]
 """The type of a payload's field that names an input."""
-
-
-class ProcessorSettings(Section):
-    """The keys of `[processor:NAME]` that every type has. Settings models extend it."""
-
-    max_retries: int | None = Field(
-        default=None,
-        ge=0,
-        le=MAX_RETRIES_LIMIT,
-        description="retries after the first attempt; left out: the task type's default",
-    )
-    timeout_seconds: float | None = Field(
-        default=None,
-        ge=0.1,
-        le=TIMEOUT_SECONDS_LIMIT,
-        description="seconds that an attempt may take; left out: the task type's default",
-    )
-
-
-class NoSettings(ProcessorSettings):
-    """The settings of a processor without keys of its own."""
 
 
 P = TypeVar("P", bound=BaseModel)

@@ -99,7 +99,7 @@ class Roster:
         death = _death(child, end, record, out_of_memory)
         owed = () if record.deaths_settled else child.deaths
         seat.deaths = (*owed, death)[-MOST_DEATHS:] if death else owed
-        asked = child.stage in (Stage.DRAINING, Stage.STOPPING) and end.status == 0
+        asked = (child.stage in (Stage.DRAINING, Stage.STOPPING) or record.leaves) and end.status == 0
         ready = child.seen_ready or record.state in (ChildState.READY, ChildState.DRAINING)
         if asked:
             seat.restart = seat.restart.after_request(now)

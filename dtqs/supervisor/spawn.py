@@ -61,11 +61,18 @@ class ChildSpec:
     name: str
     title: str
     main: Callable[[ChildStart], int]
+    memory_kill: int = 0
+    """Resident bytes at which the supervisor kills it; 0 means no limit."""
 
     @property
     def is_worker(self) -> bool:
         """Tell whether it is a worker. Workers end before the children that serve them."""
         return "/" in self.name
+
+    @property
+    def pool(self) -> str:
+        """The pool of a worker; an empty text for any other child."""
+        return self.name.rpartition("/")[0]
 
 
 def spawn(spec: ChildSpec, start: ChildStart, leave: Callable[[], None], folder: Path) -> int:

@@ -2,10 +2,12 @@
 
 import logging
 
+from dtqs.amounts import size
 from dtqs.config import SupervisorSection
+from dtqs.memory import resident_bytes
 from dtqs.scoreboard import ChildState, SlotRecord
 from dtqs.supervisor.channels import ChildChannels
-from dtqs.supervisor.child import SILENT, Child
+from dtqs.supervisor.child import SILENT, Child, Stage
 from dtqs.supervisor.node import NodeLock
 from dtqs.supervisor.roster import Roster, SlotState
 from dtqs.supervisor.silence import keep_stacks
@@ -43,7 +45,7 @@ class Watch:
                 logger.warning("child did not end in time", extra=fields)
 
     def _kill_overdue(self, seat: SlotState, child: Child, record: SlotRecord, now: float) -> None:
-        cause = child.overdue(record, now, self._awake_since)
+        cause = child.overdue(record, now, self._awake_since) or _grown_too_large(seat, child)
         if cause is None:
             child.note_sign_of_life()
             return
@@ -59,6 +61,14 @@ class Watch:
             fields |= {"threads": threads, "stacks": keep_stacks(self._lock.folder, seat.spec.name, child.pid)}
         logger.warning("killing child", extra=fields)
         child.kill(now, cause)
+
+
+def _grown_too_large(seat: SlotState, child: Child) -> str | None:
+    """Return why a child must be killed for its memory, or None. It reads /proc, since a hanging child cannot tell."""
+    limit = seat.spec.memory_kill
+    if not limit or child.stage is Stage.KILLED or (used := resident_bytes(child.pid)) <= limit:
+        return None
+    return f"its memory of {size(used)} passed [pool:{seat.spec.pool}] memory_kill = {size(limit)}"
 
 
 def _note_progress(seat: SlotState, child: Child, record: SlotRecord, now: float) -> None:

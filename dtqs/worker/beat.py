@@ -22,11 +22,11 @@ from dtqs.worker.descendants import kill_descendants
 from dtqs.worker.finisher import UNSTORABLE, Finisher, refused
 from dtqs.worker.hold import Hold
 from dtqs.worker.limits import AttemptLimits
+from dtqs.worker.wear import Wear
 
 logger = logging.getLogger(__name__)
 _REPAIR_BATCH = 1000
 _SCHEMA_SECONDS = 30.0
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class BeatParts:
     limits: AttemptLimits
     finisher: Finisher
     totals: ProcessTotals
+    wear: Wear
 
 
 class Beat:
@@ -213,7 +214,7 @@ class Beat:
             task_id=running.task_id if running else None,
             task_type=running.task_type if running else None,
             busy_seconds=time.monotonic() - self._parts.hold.attempt_began if running else None,
-            memory_bytes=memory_bytes(),
+            memory_bytes=self._parts.wear.read_memory(),
             completed=totals.completed,
             failed=totals.failed,
         )
@@ -231,9 +232,3 @@ class Beat:
         until = time.monotonic() + self._moment
         while self._repaired_to is not None and time.monotonic() < until:
             self._repaired_to, _ = self._parts.store.backlog.repair(self._repaired_to, _REPAIR_BATCH, 0)
-
-
-def memory_bytes() -> int:
-    """Return this process's resident memory."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * _PAGE_BYTES

@@ -32,6 +32,7 @@ class Reason(enum.Enum):
     TIME_LIMIT = "time limit"
     CANCEL = "cancel"
     STOP = "stop"
+    CPU_LIMIT = "processor time"
 
 
 class Interrupted(BaseException):
@@ -77,6 +78,7 @@ class AttemptLimits:
     def start(self) -> None:
         self._handler = self._handle
         signal.signal(signal.SIGUSR1, self._handler)
+        signal.signal(signal.SIGXCPU, self._handle_spent_cpu)
         self._thread.start()
 
     def stop(self) -> None:
@@ -154,6 +156,14 @@ class AttemptLimits:
 
     def _handle(self, _: int, __: FrameType | None) -> None:
         # runs in the main thread: in the processor, or near it between arm and disarm, where Interrupted is caught, too
+        if not self._is_deferring:
+            self._raise_if_requested()
+
+    def _handle_spent_cpu(self, _: int, __: FrameType | None) -> None:
+        # the kernel sends it again each second
+        armed = self._armed
+        if armed is not None and self._pending() is None:
+            self._request = _Request(armed, Reason.CPU_LIMIT, time.monotonic())
         if not self._is_deferring:
             self._raise_if_requested()
 

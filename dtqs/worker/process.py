@@ -37,6 +37,7 @@ from dtqs.worker.reports import WorkerReporter
 from dtqs.worker.runner import Runner
 from dtqs.worker.seat import WorkerSeat
 from dtqs.worker.startup import Startup
+from dtqs.worker.wear import Wear
 
 logger = logging.getLogger(__name__)
 _STORE_CONNECTIONS = 2
@@ -83,8 +84,9 @@ class Worker:
         reports = WorkerReporter(self._store, self._link, self._hold, self._limits)
         self._files = FileSpace(config.files, self._identity.worker_id)
         self._runner = Runner(catalog, self._files, reports, self._limits, config.retry, reports.permit)
+        self._wear = Wear(seat.pool, pool)
         parts = BeatParts(
-            self._identity, self._store, self._link, self._hold, self._limits, self._finisher, self._totals
+            self._identity, self._store, self._link, self._hold, self._limits, self._finisher, self._totals, self._wear
         )
         self._beat = Beat(parts, config.lease, pool.moment_seconds, lambda: self._drain.requested)
 
@@ -103,6 +105,10 @@ class Worker:
         if refused := startup.schema_refusal():
             logger.critical("cannot work on this database", extra={"reason": refused})
             return os.EX_CONFIG
+        if too_low := self._wear.refusal():
+            logger.critical("the configuration leaves no memory for a task", extra={"reason": too_low})
+            self._seat.last_words(too_low)
+            return os.EX_CONFIG
         settled = startup.settle_deaths(self._totals)
         if not startup.register():
             return os.EX_OK
@@ -114,6 +120,8 @@ class Worker:
         self._link.consume(self._pace.prefetch)
         while not self._drain.requested:
             self._turn()
+            if worn := self._wear.reason:
+                self._ask_for_successor(worn)
         self._leave()
         # EX_TEMPFAIL tells the supervisor that leases are left, so the next process in this seat takes them back
         return os.EX_OK if self._all_written else os.EX_TEMPFAIL
@@ -137,6 +145,12 @@ class Worker:
         self._limits.on_signal(signal.SIGQUIT, stop)
         self._limits.start()
         self._state = ProcessState(self._seat.offer_stacks)
+
+    def _ask_for_successor(self, worn: str) -> None:
+        """Drain, to be replaced. No task runs here now."""
+        logger.info("worker is replaced", extra={"reason": worn})
+        self._seat.slot.leaves()
+        self._drain.set()
 
     def _turn(self) -> None:
         """Take the deliveries of one claim, and work on them."""
@@ -222,6 +236,7 @@ class Worker:
         self._observe(tasks, times)
         self._files.settled()
         self._seat.slot.rest()
+        self._wear.ran(ran, light)
         if ran and self._all_written:
             self._seat.slot.worked()
 

@@ -26,6 +26,7 @@ from dtqs.processors.base import Context, Permit, Processor, Reporter
 from dtqs.processors.catalog import Catalog
 from dtqs.settlement import Kind, RetryPolicy, Settlement, decide, describe, error_json
 from dtqs.task import DELAY_SECONDS_LIMIT, Claimed, Effect
+from dtqs.worker.bounds import AttemptBounds
 from dtqs.worker.descendants import kill_descendants
 from dtqs.worker.limits import Interrupted, Reason
 
@@ -47,6 +48,7 @@ class _Type:
     run: Callable[[Any, Context], object]
     limit_seconds: float
     policy: RetryPolicy
+    bounds: AttemptBounds | None
 
 
 class _ExceptionWithoutText(DtqsError):
@@ -87,12 +89,16 @@ class Runner:
         context = Context(task.task_id, task.attempt, self._reporter, self._files, self._permit)
         limit = task.timeout_seconds or kind.limit_seconds
         self._kept = []
+        if kind.bounds:
+            kind.bounds.begin()
         try:
             settlement = self._run_limited(task, kind, context, limit, light)
         except BaseException as error:  # an interrupt between two steps, or an exception whose __str__ failed
             self._limits.disarm()
             cause = error if isinstance(error, Interrupted) else _ExceptionWithoutText(error)
             settlement = self._settle(task, cause, context, limit)
+        if kind.bounds:
+            kind.bounds.end()
         if settlement.kind is not Kind.COMPLETED:
             _quietly(context.discard)
         if not light:
@@ -114,6 +120,9 @@ class Runner:
             )
         except BaseException as error:  # an exception of a processor ends its task, but never the worker
             self._end_forked()
+            if kind.bounds:
+                # the settlement must not fail for the same lack of memory
+                kind.bounds.end()
             settlement = self._settle(task, error, context, limit)
         self._end_forked()
         if not light:
@@ -135,18 +144,19 @@ class Runner:
             _quietly(processor.close)
 
     def _settle(self, task: Claimed, error: BaseException, context: Context, limit_seconds: float) -> Settlement:
-        policy = self._types[task.task_type].policy
+        policy, bounds = self._types[task.task_type].policy, self._types[task.task_type].bounds
         if context.known_result is not None:
             return Settlement(task.task_id, Kind.COMPLETED, context.known_result, 0.0, context.outputs)
         if isinstance(error, Interrupted):
             if error.reason is Reason.STOP:
                 return _give_back(task, context, "its worker was stopped")
-            error = TaskTimedOut(limit_seconds) if error.reason is Reason.TIME_LIMIT else TaskCancelled()
+            error = _interruption(error.reason, limit_seconds, bounds)
         elif isinstance(error, StoreUnavailable | LeaseLost):
             # the database is down, which is not the processor's fault: no attempt is spent
             return _give_back(task, context, describe(error))
         elif isinstance(error, Postponed) and 0 < error.delay_seconds <= DELAY_SECONDS_LIMIT:
             return _give_back(task, context, describe(error), error.delay_seconds)
+        error = bounds.explained(error) if bounds else error
         return decide(task.task_id, error, task.attempt, policy, context.effect)
 
     def _kept_pids(self) -> list[int]:
@@ -163,7 +173,14 @@ class Runner:
             processor.run,
             processor.timeout_seconds or retry.timeout_seconds,
             policy,
+            AttemptBounds.of(processor.name, processor.settings),
         )
+
+
+def _interruption(reason: Reason, limit_seconds: float, bounds: AttemptBounds | None) -> DtqsError:
+    if reason is Reason.CPU_LIMIT and bounds:
+        return bounds.spent_cpu()
+    return TaskCancelled() if reason is Reason.CANCEL else TaskTimedOut(limit_seconds)
 
 
 def _give_back(task: Claimed, context: Context, why: str, delay_seconds: float = 0.0) -> Settlement:

@@ -192,6 +192,23 @@ def hoard(payload: HoardPayload, context: Context) -> None:
     context.add_output("half", write, "text/plain")
 
 
+class GrowPayload(Payload):
+    mebibytes: int
+    seconds: float = 0.0
+
+
+_grown: list[bytearray] = []
+
+
+@processor("grow", payload=GrowPayload)
+def grow(payload: GrowPayload, context: Context) -> None:
+    """Use memory that the worker keeps, and take time."""
+    block = bytearray(payload.mebibytes << 20)
+    block[::4096] = b"x" * (len(block) // 4096)  # each page is written
+    _grown.append(block)
+    time.sleep(payload.seconds)
+
+
 class HoldsPayload(Payload):
     seconds: int
 

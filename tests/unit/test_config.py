@@ -110,6 +110,28 @@ def test_a_comment_behind_a_value_is_reported_as_a_comment(tmp_path: Path) -> No
     assert "a comment needs a line of its own" in told
 
 
+@pytest.mark.parametrize(
+    ("text", "size"), [("512M", 512 << 20), ("2 GiB", 2 << 30), ("1t", 1 << 40), ("67108864", 64 << 20), ("0", 0)]
+)
+def test_a_size_may_have_a_unit(tmp_path: Path, text: str, size: int) -> None:
+    assert load(written(tmp_path, f"[pool:a]\nmemory_limit = {text}\n"), {}).pools["a"].memory_limit == size
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("memory_limit = 512", "a worker itself needs more than 512 bytes; 0 or at least 32M"),
+        ("memory_limit = 2 films", "allowed: a whole number from 0 to 1125899906842624, or one with K, M, G or T"),
+        ("memory_limit = 2G\nmemory_kill = 2G", "not above memory_limit, which is 2,147,483,648 bytes"),
+        ("max_tasks = -1", "allowed: a whole number from 0"),
+    ],
+)
+def test_wrong_limits_of_a_pool_are_named(tmp_path: Path, text: str, fault: str) -> None:
+    (told,) = problems(tmp_path, f"[pool:a]\n{text}\n")
+    assert f"[pool:a] {text.splitlines()[-1].partition(' =')[0]} = " in told
+    assert fault in told
+
+
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
 def test_numbers_are_finite(tmp_path: Path, text: str) -> None:
     assert len(problems(tmp_path, f"[files]\nretention_days = {text}\n")) == 1

@@ -164,6 +164,21 @@ def test_a_slot_is_not_slowed_down_by_workers_that_have_worked() -> None:
     assert slowed(make_roster(), 5, 130.0, 139.0, worked=True) == 0
 
 
+def test_a_worker_that_leaves_to_be_replaced_delays_nothing_however_young_it_is() -> None:
+    roster = make_roster()
+    seat = roster.seats[0]
+
+    def end_young(end: End, said: SlotRecord) -> None:
+        roster.vacated(seat, roster.filled(seat, 7, 199.0, settler=False), end, said, 200.0, out_of_memory=False)
+
+    for _ in range(5):
+        end_young(WELL, replace(record(), leaves=True))
+    assert roster.vacant(200.0) == [seat]
+    end_young(CRASHED, replace(record(), leaves=True))
+    end_young(WELL, record())
+    assert not roster.vacant(200.0), "a crash, and an end that nobody asked for, are early deaths"
+
+
 def test_a_failed_fork_backs_off_like_an_early_death() -> None:
     roster = make_roster()
     for _ in range(3):

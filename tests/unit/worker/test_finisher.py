@@ -103,7 +103,16 @@ def test_a_part_of_a_batch_that_meets_a_fault_keeps_its_outcomes(fault: Exceptio
     hold.running = TASK
     identity = type("Identity", (), {"worker_id": "a worker"})()
     beat = Beat(
-        BeatParts(identity, cast(Any, store), cast(Any, store), hold, cast(Any, None), finisher, ProcessTotals()),
+        BeatParts(
+            identity,
+            cast(Any, store),
+            cast(Any, store),
+            hold,
+            cast(Any, None),
+            finisher,
+            ProcessTotals(),
+            cast(Any, None),
+        ),
         cast(Any, None),
         0.0,
         lambda: False,
