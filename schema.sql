@@ -1,4 +1,4 @@
--- DTQS: the whole schema, as `dtqs migrate` makes it in an empty database. version: 7
+-- DTQS: the whole schema, as `dtqs migrate` makes it in an empty database. version: 8
 -- The files in migrations/ bring a database of an earlier version here. docs/schema.md explains how to change both.
 -- docs/architecture.md gives the reasons for each table.
 
@@ -27,7 +27,8 @@ CREATE TABLE tasks (
     tags text[],
     submitted_by uuid,                                      -- the API key; null without authentication
     retry_of uuid,                                          -- the failed or cancelled task that this one repeats
-    deaths smallint NOT NULL DEFAULT 0                      -- attempts that ended because their worker process died
+    deaths smallint NOT NULL DEFAULT 0,                     -- attempts that ended because their worker process died
+    origin text                                             -- id of the submit's request, then its trace if it had one
 ) WITH (
     fillfactor = 35,
     autovacuum_vacuum_scale_factor = 0.05,
@@ -216,7 +217,7 @@ CREATE INDEX files_task_id ON files (task_id) WHERE task_id IS NOT NULL;
 CREATE INDEX files_kept_from ON files (kept_from);
 
 -- Each task with its status and, while it runs, its worker.
--- The short aliases stay: migration 003 creates the same view, and a test compares the two definitions.
+-- The short aliases stay: migration 008 creates the same view, and a test compares the two definitions.
 CREATE VIEW task_status AS
 SELECT t.id, t.task_type,
     coalesce(t.outcome, CASE WHEN b.task_id IS NULL THEN 'in_progress' ELSE 'pending' END) AS status,
@@ -224,7 +225,8 @@ SELECT t.id, t.task_type,
     t.payload, t.result, t.error, t.tags, t.retry_of,
     t.created_at, coalesce(b.due_at, t.due_at) AS due_at, coalesce(l.started_at, t.started_at) AS started_at,
     t.finished_at,
-    coalesce(l.worker_id, t.worker_id) AS worker_id, t.cancel_requested_at, t.timeout_seconds, t.light, t.submitted_by
+    coalesce(l.worker_id, t.worker_id) AS worker_id, t.cancel_requested_at, t.timeout_seconds, t.light, t.submitted_by,
+    split_part(t.origin, ' ', 1) AS request_id
 FROM tasks t
 LEFT JOIN backlog b ON b.task_id = t.id
 LEFT JOIN LATERAL (

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from dtqs.sink import LineSink, guard, sink_of
@@ -32,6 +33,17 @@ def set_up(level: str, style: Literal["text", "json"], role: str) -> None:
     logging.getLogger("PIL").setLevel(logging.WARNING)
 
 
+class _Context:
+    """The fields that this process adds to its entries, if an entry has none of that name."""
+
+    fields: Callable[[], Mapping[str, object]] = dict
+
+
+def add_fields(source: Callable[[], Mapping[str, object]]) -> None:
+    """Call `source` for each entry from now on. It tells in which request or task this thread or greenlet is."""
+    _Context.fields = source
+
+
 class _SinkHandler(logging.Handler):
     """Writes each entry to a sink, which logs dropped lines through this handler, too."""
 
@@ -58,7 +70,11 @@ class _SinkHandler(logging.Handler):
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
-    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    own = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    try:
+        return {**own, **{key: value for key, value in _Context.fields().items() if key not in own}}
+    except Exception as error:  # an entry must not be lost
+        return {**own, "fields_missing": type(error).__name__}
 
 
 def visible(text: str) -> str:

@@ -41,7 +41,14 @@ class Operations:
             self._notices.cancel_requests([task_id])
         return done[0]
 
-    def retry(self, task_id: str, needed: Mapping[str, Problem], caps: Caps, owner: str | None = None) -> NewRetry:
+    def retry(
+        self,
+        task_id: str,
+        needed: Mapping[str, Problem],
+        caps: Caps,
+        owner: str | None = None,
+        origin: str | None = None,
+    ) -> NewRetry:
         """Submit a new task like a failed or cancelled one; a second call returns the first one's.
 
         `needed` are the uploads without which the new task cannot run (processors/sources.py). They, and all other
@@ -49,7 +56,7 @@ class Operations:
         Uploads must belong to `owner`; with None they may belong to anybody.
         Raises NotFound, Conflict, Invalid (an upload is gone), StoreUnavailable.
         """
-        new = self._tasks.retry(task_id, new_ids(1)[0], owner, needed, caps)
+        new = self._tasks.retry(task_id, new_ids(1)[0], owner, needed, caps, origin)
         if new.fresh:
             self._totals.submitted += 1
             self._totals.tally.add(f"submitted|{new.task_type}")

@@ -35,7 +35,7 @@ class Effect(enum.StrEnum):
     FAIL = "fail"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewTask:
     """A validated task before it is stored.
 
@@ -56,6 +56,8 @@ class NewTask:
     retry_of: str | None = None
     counted: bool = False
     """Whether it counts against `max_pending` of its API key."""
+    origin: str | None = None
+    """The request that submits it (origin.py). Set last, so this class is not frozen."""
 
 
 @dataclass(slots=True)
@@ -71,6 +73,7 @@ class Claimed:
     light: bool
     waited_ms: int = 0
     """Milliseconds from the time when it was due to its claim."""
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +119,4 @@ class TaskRecord:
     started_at: str | None
     finished_at: str | None
     submitted_by: str | None = field(default=None, repr=False)
+    request_id: str | None = None

@@ -13,7 +13,10 @@ from dtqs.files import FileSpace
 from dtqs.log import visible
 from dtqs.masking import masked, masked_text
 
-_FIELDS = ("task_type", "status", "priority", "created_at", "due_at", "started_at", "finished_at", "tags", "retry_of")
+_FIELDS = (
+    "task_type", "status", "priority", "created_at", "due_at", "started_at", "finished_at", "tags", "retry_of",
+    "request_id",
+)  # fmt: skip
 
 
 def show_task(record: dict[str, Any], endpoint: Endpoint) -> None:

@@ -74,6 +74,7 @@ class Task:
     due_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    request_id: str | None
     json: Json = field(repr=False, compare=False)
 
     @classmethod
@@ -81,7 +82,7 @@ class Task:
         values = {
             name: json[name] for name in ("task_id", "task_type", "priority", "attempt", "max_retries", "payload")
         }
-        values |= {name: json.get(name) for name in ("result", "error", "progress", "retry_of")}
+        values |= {name: json.get(name) for name in ("result", "error", "progress", "retry_of", "request_id")}
         values |= {name: _time(json.get(name)) for name in ("created_at", "due_at", "started_at", "finished_at")}
         return cls(status=Status(json["status"]), tags=tuple(json.get("tags") or ()), json=json, **values)
 

@@ -57,6 +57,8 @@ def _facts(record: TaskRecord, width: int, now: float) -> Iterator[ScreenLine]:
         yield line(
             " a retry of ", StyledText(record.retry_of, "key"), key=f"of {record.retry_of}", task_id=record.retry_of
         )
+    if record.request_id:
+        yield line(f" request {safe(record.request_id)}")
     progress = record.progress if isinstance(record.progress, dict) else {}
     fraction = progress.get("fraction")
     if record.status == "in_progress" and isinstance(fraction, int | float):

@@ -48,8 +48,8 @@ class Leases:
         """
         claimed = {"worker_id": worker_id, "lease_id": lease_id, "ids": array(list(task_ids)), "named": len(task_ids)}
         rows = self._database.run_once("claim", claimed, few=len(task_ids) <= _FEW)
-        return [Claimed(*row[:8]) for row in rows], [
-            (row[8], row[0], "in_progress") for row in rows if row[8] is not None
+        return [Claimed(*row[:9]) for row in rows], [
+            (row[9], row[0], "in_progress") for row in rows if row[9] is not None
         ]
 
     def finish(

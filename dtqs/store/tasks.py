@@ -140,6 +140,7 @@ class Tasks:
         owner: str | None = None,
         needed: Mapping[str, Problem] | None = None,
         caps: Caps = _NO_CAPS,
+        origin: str | None = None,
     ) -> NewRetry:
         """Submit a copy of a failed or cancelled task, for the same owner. A second call returns the first one's task.
 
@@ -157,6 +158,7 @@ class Tasks:
             "max_retries": caps.max_retries,
             "max_timeout": caps.max_timeout_seconds,
             "default_timeout": caps.default_timeout_seconds,
+            "origin": origin,
         }
 
         def work(run: Run) -> list[Row]:
@@ -166,8 +168,7 @@ class Tasks:
                 raise Invalid(gone)
             return inserted
 
-        rows = self._database.transaction(work)
-        if rows:
+        if rows := self._database.transaction(work):
             inserted, task_type, light, priority, publish_at = rows[0]
             return NewRetry(inserted, True, task_type, light, priority, publish_at)
         found = self._database.run("read_retry", {"retry_of": task_id})
@@ -191,6 +192,7 @@ def _stored(row: Row) -> Stored:
 def _columns(tasks: Sequence[NewTask], grace_seconds: float) -> dict[str, object]:
     """Return tasks as arrays, one literal per column. For an unused column unnest fills an empty array with nulls."""
     tagged = any(task.tags for task in tasks)
+    origins = [task.origin for task in tasks]
     return {
         "ids": array([task.task_id for task in tasks]),
         "types": array([task.task_type for task in tasks]),
@@ -203,6 +205,7 @@ def _columns(tasks: Sequence[NewTask], grace_seconds: float) -> dict[str, object
         "delays": sparse([task.delay_seconds or None for task in tasks]),
         # unnest would flatten nested arrays, so each task's tags are the text of an array
         "tags": text_array([text_array(task.tags) if task.tags else None for task in tasks]) if tagged else "{}",
+        "origins": text_array(origins) if any(origins) else "{}",
         "owners": sparse([task.submitted_by for task in tasks]),
         "counted": array(list({task.submitted_by for task in tasks if task.counted and task.submitted_by})),
         "grace": grace_seconds,

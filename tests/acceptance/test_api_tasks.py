@@ -13,7 +13,7 @@ from tests.support.helpers import eventually
 
 FIELDS = [
     "task_id", "task_type", "status", "priority", "attempt", "max_retries", "payload", "result", "error", "tags",
-    "progress", "retry_of", "created_at", "due_at", "started_at", "finished_at",
+    "progress", "retry_of", "created_at", "due_at", "started_at", "finished_at", "request_id",
 ]  # fmt: skip
 UNKNOWN = "0192f3a0-0000-7000-8000-000000000000"
 

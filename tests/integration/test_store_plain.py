@@ -41,12 +41,14 @@ def test_stored_values_equal_the_given_ones(world: World, prepared: bool) -> Non
 
 @pytest.mark.parametrize("count", [1, 6], ids=["few, without a cursor", "more, with one"])
 def test_claimed_values_equal_the_stored_ones(world: World, count: int) -> None:
-    ids = world.submit(count, timeout_seconds=2.5, max_retries=3, payload='{"a": "\u20ac"}') + world.submit(light=False)
+    ids = world.submit(
+        count, timeout_seconds=2.5, max_retries=3, payload='{"a": "\u20ac"}', origin="r 1"
+    ) + world.submit(light=False)
     claimed = [
         one for part in (ids[:count], ids[count:]) for one in world.store.leases.claim(world.worker(), uuid7(), part)[0]
     ]
     assert sorted(claimed, key=lambda one: one.task_id) == [
-        *(Claimed(task_id, "echo", '{"a": "€"}', 1, 3, 2.5, True) for task_id in ids[:count]),
+        *(Claimed(task_id, "echo", '{"a": "€"}', 1, 3, 2.5, True, "r 1") for task_id in ids[:count]),
         Claimed(ids[count], "echo", "{}", 1, 5, None, False),
     ]
 

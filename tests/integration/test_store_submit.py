@@ -77,13 +77,25 @@ def test_the_largest_tags_that_the_api_lets_pass_are_stored(world: World) -> Non
 def test_every_field_of_a_task_is_stored(world: World) -> None:
     tags = ("plain", 'a "quoted", {one}\\', "NULL", "ünï")
     task = NewTask(
-        uuid7(), "image", False, '{"a": [1, null]}', 9, 3, 7.5, 0.0, "2031-01-02T03:04:05.25+02:00", tags, OWNER
+        uuid7(),
+        "image",
+        False,
+        '{"a": [1, null]}',
+        9,
+        3,
+        7.5,
+        0.0,
+        "2031-01-02T03:04:05.25+02:00",
+        tags,
+        OWNER,
+        origin='r-"1\\\\ 00-trace a=b c',
     )
     (stored,) = world.store.tasks.insert([task])
     assert not stored.due
     record = world.store.reads.task(task.task_id)
     assert (record.task_type, record.payload, record.priority, record.max_retries) == ("image", {"a": [1, None]}, 9, 3)
     assert (record.tags, record.submitted_by, record.due_at) == (tags, OWNER, "2031-01-02T01:04:05.250000Z")
+    assert record.request_id == 'r-"1\\\\'
     assert world.rows(
         "SELECT t.timeout_seconds, b.light, b.priority, b.publish_at = b.due_at FROM tasks t JOIN backlog b ON "
         "b.task_id = t.id"
@@ -189,9 +201,10 @@ def test_a_persons_retry_is_a_new_task_like_the_old_one(world: World, outcome: s
         world.run([old], Kind.FAILED)
     else:
         world.store.tasks.cancel([old])
-    retry = world.store.tasks.retry(old, uuid7())
+    retry = world.store.tasks.retry(old, uuid7(), origin="r-2 trace")
     assert retry.fresh
     record = world.store.reads.task(retry.task_id)
+    assert record.request_id == "r-2"
     assert (record.retry_of, record.status, record.priority, record.max_retries, record.payload) == (
         old,
         "pending",

@@ -3,7 +3,9 @@
 import logging
 import sys
 
-from dtqs.log import _Text
+import pytest
+
+from dtqs.log import _Context, _Text, add_fields
 
 
 def test_the_text_of_an_exception_cannot_control_a_terminal() -> None:
@@ -30,3 +32,13 @@ def test_no_field_and_no_message_can_begin_an_entry() -> None:
     record = logging.LogRecord("x", logging.ERROR, __file__, 1, "a\nb", None, None)
     record.__dict__["reason"] = "c\nd\x85e\u2028f"
     assert len(_Text("api").format(record).splitlines()) == 1
+
+
+def test_an_entry_has_the_fields_of_its_context_unless_it_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Context, "fields", _Context.fields)
+    record = logging.LogRecord("x", logging.ERROR, __file__, 1, "a", None, None)
+    record.__dict__["task_id"] = "own"
+    add_fields(lambda: {"task_id": "running", "request_id": "r-1"})
+    assert _Text("worker").format(record).endswith("worker: a task_id=own request_id=r-1")
+    add_fields(lambda: {}["missing"])
+    assert _Text("worker").format(record).endswith("worker: a task_id=own fields_missing=KeyError")

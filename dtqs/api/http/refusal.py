@@ -31,7 +31,7 @@ def document(status: HTTPStatus, detail: str, errors: Sequence[Problem] = (), in
     return orjson.dumps(made)
 
 
-def reply(status: HTTPStatus, detail: str) -> bytes:
+def reply(status: HTTPStatus, detail: str, request_id: str) -> bytes:
     """Return the last HTTP reply of a connection, for a request that never reached the application."""
     body = document(status, detail)
     headers = {
@@ -39,6 +39,7 @@ def reply(status: HTTPStatus, detail: str) -> bytes:
         "Connection": "close",
         "Content-Type": MEDIA_TYPE,
         "Content-Length": str(len(body)),
+        "X-Request-ID": request_id,
     } | HEADERS
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {int(status)} {status.phrase}\r\n{lines}\r\n".encode("latin-1") + body

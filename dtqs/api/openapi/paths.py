@@ -103,7 +103,14 @@ _SUBMIT = _operation(
             {"type": "string", "pattern": "^[!-~]{1,255}$"},
             "makes a repeated submit return the tasks of the first",
             "header",
-        )
+        ),
+        _parameter(
+            "X-Request-ID",
+            {"type": "string", "pattern": "^[!-~]{1,128}$"},
+            "id of this request, returned, logged and kept with its tasks; without a valid one the API makes one",
+            "header",
+        ),
+        _parameter("traceparent", {"type": "string"}, "the trace of this request (W3C Trace Context)", "header"),
     ],
 ) | {
     "requestBody": {

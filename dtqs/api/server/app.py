@@ -14,6 +14,7 @@ from dtqs.api.fitness import Fitness
 from dtqs.api.health import Healthz, Readyz
 from dtqs.api.http import problems
 from dtqs.api.http.answer import Answer
+from dtqs.api.http.request_ids import RequestIds
 from dtqs.api.metrics import Metrics
 from dtqs.api.openapi.document import OpenApi
 from dtqs.api.stream.client_socket import StreamPace
@@ -77,7 +78,7 @@ def create_app(parts: AppParts) -> App:
     auth = Auth(keys.find, sessions, OwnHosts(api.public_url), api.auth, api.trusted_proxies, parts.fitness.require)
     tickets = Tickets(parts.secret, api.ticket_seconds)
     links = Links(api.public_url, tickets if api.auth else None)
-    app: App = falcon.App(response_type=Answer)
+    app: App = falcon.App(response_type=Answer, middleware=[RequestIds()])
     problems.add_handlers(app)
     limits, room = parts.limits, Room(store.tasks.pending_of)
     app.add_route("/submit", _submit(parts, auth, room, links))

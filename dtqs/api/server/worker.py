@@ -13,6 +13,7 @@ from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
 from dtqs.api.http.refusal import reply
+from dtqs.api.http.request_ids import begin
 from dtqs.api.server.connection import (
     AwaitedBody,
     Connection,
@@ -116,6 +117,7 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer a malformed request, or a failed application, with a problem document."""
+        request_id = begin(next((value for name, value in getattr(req, "headers", ()) if name == "X-REQUEST-ID"), None))
         status = next((status for kind, status in _STATUSES.items() if isinstance(exc, kind)), None)
         if status is None:
             status = (
@@ -127,7 +129,7 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
         else:
             detail = str(exc)[:_DETAIL_CHARACTERS]
             self.log.warning("Invalid request from ip=%s: %s", addr[0] if addr else "", detail)
-        send_last(client, reply(status, detail))
+        send_last(client, reply(status, detail, request_id))
 
     def end_idle(self) -> None:
         """End the idle connections."""

@@ -13,6 +13,7 @@ from dtqs import log, sink
 from dtqs.api.access.secret import api_secret
 from dtqs.api.fitness import Fitness
 from dtqs.api.http.body import CLIENT_SECONDS, RESPONSE, in_pieces, wait_for_client
+from dtqs.api.http.request_ids import log_fields
 from dtqs.api.server.app import App, AppParts, create_app
 from dtqs.api.server.chores import Chores
 from dtqs.api.server.gunicorn_private import response_of
@@ -76,6 +77,7 @@ class Service:
             sys.stderr.write(f"{error}\n")
             sys.exit(BOOT_ERROR)
         log.set_up(config.log.level, config.log.format, "api")
+        log.add_fields(log_fields)
         self._parts, self._app = parts, create_app(parts)
         self._chores = Chores(
             parts.gather, parts.hinting, parts.hub, parts.store.workers, parts.totals, parts.fitness, config.lease,

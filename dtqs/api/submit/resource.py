@@ -11,6 +11,7 @@ from gevent.lock import BoundedSemaphore
 from dtqs.api.access.auth import Auth, Caller
 from dtqs.api.http.body import read_body, require_json
 from dtqs.api.http.query import refuse_parameters
+from dtqs.api.http.request_ids import current_origin
 from dtqs.api.submit.ceilings import SubmitLimits
 from dtqs.api.submit.examine import Examiner, SubmittedBody
 from dtqs.api.submit.gather import Gather
@@ -49,6 +50,9 @@ class Submit:
         has_key = "HTTP_IDEMPOTENCY_KEY" in req.env
         judged = self._examiner.judge(SubmittedBody(read_body(req, self._max_body_bytes), caller.key_id, has_key))
         tasks = self._intake.complete(judged.examined, caller.owner)
+        origin = current_origin()
+        for task in tasks:
+            task.origin = origin
         key = self._key(req, judged.body_hash, caller) if has_key else None
         if caller.ceilings is None:
             ids, statuses = self._store(tasks, key)

@@ -45,6 +45,9 @@ class TaskShape(Shape):
     due_at: str | None
     started_at: str | None
     finished_at: str | None
+    request_id: str | None = Field(
+        description="X-Request-ID of the submit; null for a task that a person retried in the console, or an old one"
+    )
 
 
 class LogShape(Shape):

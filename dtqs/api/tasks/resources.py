@@ -11,6 +11,7 @@ import falcon
 from dtqs.api.access.auth import Auth, Caller
 from dtqs.api.http.answer import answer
 from dtqs.api.http.query import Query, checked_id, refuse_parameters
+from dtqs.api.http.request_ids import current_origin
 from dtqs.api.submit.ceilings import SubmitLimits
 from dtqs.api.submit.examine import Examiner
 from dtqs.api.submit.room import Room
@@ -155,7 +156,7 @@ class Retry:
             caps = self._limits.of_retry(task, caller.ceilings or NO_CEILINGS)
             with self._room_for(caller):
                 needed = self._examiner.needed(task.task_type, task.payload, caller.key_id)
-                return self._operations.retry(task.task_id, needed, caps, caller.owner)
+                return self._operations.retry(task.task_id, needed, caps, caller.owner, current_origin())
         except (AboveCeiling, TooManyRequests):
             earlier = self._tasks.retried(task.task_id)
             if earlier is None:

@@ -47,6 +47,7 @@ SELECT
     task.timeout_seconds,
     taken.light,
     (date_part('epoch', now() - taken.due_at) * 1000)::bigint,
+    task.origin,
     (SELECT logged.id FROM logged WHERE logged.task_id = task.id)
 FROM taken
 JOIN tasks task ON task.id = taken.task_id

@@ -2,7 +2,8 @@
 -- inserts nothing. It takes over retries and time limit, up to today's maximum. NULL is the time limit of the type.
 WITH task AS (
     INSERT INTO tasks (
-        id, task_type, light, payload, priority, max_retries, timeout_seconds, tags, submitted_by, retry_of
+        id, task_type, light, payload, priority, max_retries, timeout_seconds, tags, submitted_by, retry_of,
+        origin
     )
     SELECT
         %(id)s::uuid, task_type, light, payload, priority,
@@ -10,7 +11,7 @@ WITH task AS (
         CASE
             WHEN timeout_seconds IS NULL THEN %(default_timeout)s::float8
             ELSE least(timeout_seconds, %(max_timeout)s::float8) END,
-        tags, submitted_by, id
+        tags, submitted_by, id, %(origin)s::text
     FROM tasks
     WHERE id = %(retry_of)s::uuid AND outcome IN ('failed', 'cancelled')
     ON CONFLICT (retry_of) WHERE retry_of IS NOT NULL DO NOTHING

@@ -9,4 +9,4 @@ SELECT
         LIMIT 1
     ) END,
     task.retry_of::text, {utc task.created_at}, {utc task.due_at}, {utc task.started_at}, {utc task.finished_at},
-    task.submitted_by::text
+    task.submitted_by::text, task.request_id

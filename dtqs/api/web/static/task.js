@@ -211,6 +211,7 @@ function headParts(task, context, act) {
       fact("Priority", task.priority),
       fact("Tags", task.tags.length ? visible(task.tags.join(", ")) : null),
       fact("Retry of", task.retry_of ? taskLink(task.retry_of) : null),
+      fact("Request", task.request_id ? visible(task.request_id) : null),
     ),
   ];
 }
