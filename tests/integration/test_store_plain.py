@@ -1,5 +1,7 @@
 """Statements without a cursor store and return the same as the driver, in every state of a connection."""
 
+from dataclasses import replace
+
 import pytest
 
 from dtqs.config import LeaseSection
@@ -45,10 +47,12 @@ def test_claimed_values_equal_the_stored_ones(world: World, count: int) -> None:
         count, timeout_seconds=2.5, max_retries=3, payload='{"a": "\u20ac"}', origin="r 1"
     ) + world.submit(light=False)
     claimed = [
-        one for part in (ids[:count], ids[count:]) for one in world.store.leases.claim(world.worker(), uuid7(), part)[0]
+        replace(one, waited_ms=0)
+        for part in (ids[:count], ids[count:])
+        for one in world.store.leases.claim(world.worker(), uuid7(), part)[0]
     ]
     assert sorted(claimed, key=lambda one: one.task_id) == [
-        *(Claimed(task_id, "echo", '{"a": "€"}', 1, 3, 2.5, True, "r 1") for task_id in ids[:count]),
+        *(Claimed(task_id, "echo", '{"a": "€"}', 1, 3, 2.5, True, origin="r 1") for task_id in ids[:count]),
         Claimed(ids[count], "echo", "{}", 1, 5, None, False),
     ]
 
