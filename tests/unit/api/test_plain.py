@@ -23,7 +23,8 @@ SECONDS = 10.0
 LIMIT_BYTES = 1000
 BODY = b'{"task_type": "echo"}'
 TASK = b"/tasks/0197c0de-0000-7000-8000-00000000000a"
-DATE = re.compile(rb"\r\nDate: [^\r]+")
+OWN = re.compile(rb"\r\n(?:Date|X-Request-ID): [^\r]+")
+"""Fields that differ from answer to answer."""
 UNLIKE = frozenset(("REMOTE_PORT", "wsgi.input", "wsgi.errors", "gunicorn.socket", "wsgi.early_hints", "SERVER_PORT"))
 """Parts of the environment that differ by nature; early hints belong to gunicorn and nothing uses them."""
 
@@ -97,7 +98,7 @@ class Server:
                 for _ in range(5 if len(pieces) > 1 else 0):
                     gevent.idle()
             client.shutdown(socket.SHUT_WR)
-            return DATE.sub(b"", b"".join(iter(lambda: client.recv(1 << 16), b"")))
+            return OWN.sub(b"", b"".join(iter(lambda: client.recv(1 << 16), b"")))
 
     def stop(self) -> None:
         self._server.stop(timeout=1)
