@@ -74,8 +74,10 @@ setup(
             "hypothesis",
             "moto",
             "mypy",
+            "promql-parser",  # parses the queries of docs/monitoring
             "pytest",
             "pytest-xdist",
+            "pyyaml",
             "ruff",
             "schemathesis",
             "setuptools",  # a test builds a package

@@ -116,4 +116,6 @@ def _work(config: Config, catalog: Catalog, pool: str, number: int, start: Child
 
 def _keep(config: Config, start: ChildStart) -> int:
     log.set_up(config.log.level, config.log.format, "keeper")
-    return Keeper(config, start.slot, Node(start.node_id, start.boot_id, start.board, start.former)).run()
+    return Keeper(
+        config, start.slot, Node(start.node_id, start.boot_id, start.board, start.former, start.given_up)
+    ).run()

@@ -23,6 +23,7 @@ from dtqs.config.sections import (
     LeaseSection,
     LimitsSection,
     LogSection,
+    MetricsSection,
     PoolSection,
     PostgresqlSection,
     RabbitmqSection,
@@ -71,6 +72,7 @@ class Config:
     lease: LeaseSection
     files: FilesSection
     log: LogSection
+    metrics: MetricsSection
     raw: Raw = field(repr=False)
 
     def processor(self, name: str, model: type[_Model]) -> _Model:

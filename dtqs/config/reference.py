@@ -31,6 +31,7 @@ ABOUT = {
     "lease": "How workers hold tasks, and when tasks are published again or taken back",
     "files": "Uploads, outputs and sources",
     "log": "The processes' logs, and the log rows of tasks",
+    "metrics": "Metrics of a node for Prometheus",
 }
 _INI_HEAD = """\
 ; DTQS: every setting with its default. `dtqs config default` prints this file.

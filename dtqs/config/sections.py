@@ -232,6 +232,34 @@ class LogSection(Section):
     retention_days: int = Field(30, ge=1, le=3650, description="days that log rows of tasks are kept")
 
 
+class MetricsSection(Section):
+    listen: str = Field(
+        "",
+        description="HOST:PORT on which the keeper of this node serves GET /metrics without a key, about the node; "
+        "empty: nowhere. The API serves /metrics of the whole system",
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _is_a_place(cls, listen: str) -> str:
+        if listen and place_of(listen) is None:
+            raise ValueError(f"{listen!r} is not HOST:PORT, such as 127.0.0.1:9105 or [::1]:9105, nor empty")
+        return listen
+
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """The host and the port, or None."""
+        return place_of(self.listen)
+
+
+def place_of(listen: str) -> tuple[str, int] | None:
+    """Return the host and the port of HOST:PORT, or None if the text has another form."""
+    host, _, port = listen.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535
+    return (host, int(port)) if host and is_port else None
+
+
 SECTIONS: dict[str, type[Section]] = {
     "postgresql": PostgresqlSection,
     "rabbitmq": RabbitmqSection,
@@ -242,4 +270,5 @@ SECTIONS: dict[str, type[Section]] = {
     "lease": LeaseSection,
     "files": FilesSection,
     "log": LogSection,
+    "metrics": MetricsSection,
 }

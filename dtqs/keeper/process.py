@@ -13,6 +13,8 @@ from dtqs.config import Config
 from dtqs.deadline import Deadline, Stop
 from dtqs.files import FileSpace
 from dtqs.keeper.chores import Chore, run
+from dtqs.keeper.metrics_server import MetricsServer
+from dtqs.keeper.presence import NodePresence
 from dtqs.keeper.prune import Prune
 from dtqs.keeper.reclaim import Node, Reclaim
 from dtqs.keeper.relay import Relay
@@ -26,6 +28,7 @@ logger = logging.getLogger(__name__)
 _TITLE = "dtqs: keeper"
 _STORE_CONNECTIONS = 2
 _REPAIR_SECONDS = 1.0
+_DISK_SECONDS = 5.0
 SCHEMA_SECONDS = 30.0
 _END_SECONDS = 2.0
 """The most time from the request to end. A chore that waits for PostgreSQL would take ten seconds."""
@@ -45,6 +48,10 @@ class Keeper:
         reclaim = Reclaim(self._store, self._link, self._totals, config.lease, config.supervisor, node)
         prune = Prune(self._store, FileSpace(config.files), config)
         lease = config.lease
+        folders = {"files": config.files.directory, "state": config.supervisor.state_dir}
+        self._presence = NodePresence(self._totals.tally, node, lambda: self._link.state, folders)
+        place = config.metrics.place
+        self._server = MetricsServer(place, self._presence.families, self._stop) if place else None
         self._exit_status = os.EX_OK
         self._chores = [
             Chore("schema", SCHEMA_SECONDS, self._check_schema),
@@ -59,7 +66,11 @@ class Keeper:
             Chore("log times", 5.0, prune.log_times),
         ]
         # In a thread of their own: a disk or object storage that does not answer must not delay tasks.
-        files = [Chore("leftovers", lease.heartbeat_seconds, prune.leftovers), Chore("files", 300.0, prune.files)]
+        files = [
+            Chore("disks", _DISK_SECONDS, self._presence.disks),
+            Chore("leftovers", lease.heartbeat_seconds, prune.leftovers),
+            Chore("files", 300.0, prune.files),
+        ]
         self._files = threading.Thread(target=run, args=(files, self._stop, lambda: None), name="files", daemon=True)
 
     def run(self) -> int:
@@ -71,6 +82,8 @@ class Keeper:
         self._link.start()
         self._slot.state(ChildState.READY)
         self._files.start()
+        if self._server:
+            self._server.start()
         run(self._chores, self._stop, self._slot.beat)
         self._files.join(_FILES_SECONDS)
         self._link.stop(Deadline(1.0))
@@ -97,7 +110,9 @@ class Keeper:
         os._exit(self._exit_status)
 
     def _count(self) -> bool:
+        self._presence.note()
         self._store.workers.count(self._process_id, "keeper", self._node_name, self._totals)
+        self._presence.written()
         return False
 
     def _queue_is_missing(self) -> None:

@@ -35,6 +35,8 @@ class Node:
     board: Callable[[], Sequence[SlotRecord]]
     former: Sequence[Death] = ()
     """The deaths of workers of this node's earlier supervisors, with the tasks that they ran."""
+    given_up: Callable[[], int] = int
+    """Returns how many seats of the node are given up."""
 
 
 class Reclaim:

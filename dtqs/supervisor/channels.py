@@ -44,6 +44,8 @@ class ChildChannels:
         self._lock, self._slots = lock, slots
         self._scoreboard, self._words = Scoreboard(1), LastWords(1)
         self._former: tuple[Death, ...] = ()
+        # children that a reload adopts keep the memory of before: a reload replaces them
+        self._given_up = mmap.mmap(-1, mmap.PAGESIZE)
         self.memory: SharedMemory | None = None
         self.boot_id = str(uuid.uuid4())
 
@@ -95,6 +97,7 @@ class ChildChannels:
             last_words=functools.partial(self._words.say, seat.index),
             wait_seconds=seat.restart.wait_seconds,
             board=self._scoreboard.records,
+            given_up=self._read_given_up,
         )
 
     def read(self, seat: SlotState, child: Child) -> SlotRecord:
@@ -108,6 +111,13 @@ class ChildChannels:
     def is_idle(self, seat: SlotState) -> bool:
         """Tell whether this seat's child runs no task now."""
         return seat.child is None or self.read(seat, seat.child).task_id is None
+
+    def note_given_up(self, seats: int) -> None:
+        """Tell the keeper how many seats are given up, for /metrics."""
+        self._given_up[:4] = seats.to_bytes(4, "little")
+
+    def _read_given_up(self) -> int:
+        return int.from_bytes(self._given_up[:4], "little")
 
     def ended(self, seat: SlotState) -> None:
         """Detach the record of the reaped child. Read the record before."""

@@ -122,6 +122,11 @@ class Roster:
         """Tell whether too many of its children have ended before they were ready."""
         return seat.restart.given_up(self._section)
 
+    @property
+    def given_up(self) -> int:
+        """How many seats are given up."""
+        return sum(self.is_given_up(seat) for seat in self.seats)
+
     def summary(self) -> str:
         """Return how many children are ready, and which slots are given up or slowed down, as text for people."""
         waited_for = sum(seat.child is not None and seat.child.stage is Stage.LEFT_ALONE for seat in self.leaving)

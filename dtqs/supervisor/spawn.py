@@ -46,6 +46,8 @@ class ChildStart:
     """Stores one line that says why this child ends. Its parent logs it."""
     board: Callable[[], Sequence[SlotRecord]] = tuple
     """Reads the scoreboard of this node's workers."""
+    given_up: Callable[[], int] = int
+    """Returns how many seats of this node are given up."""
     wait_seconds: float = 0.0
     """How long it takes no task after it is ready: tasks killed its predecessors before they finished one."""
     former: tuple[Death, ...] = ()

@@ -266,6 +266,7 @@ class Supervisor:
             self._was_ready = True
             self._notifier.ready()
             logger.info("all children ready", extra={"children": ready})
+        self._channels.note_given_up(self._roster.given_up)
         if self._phase is Phase.RUNNING:
             self._notifier.status(self._roster.summary() + self._reload.told)
         else:

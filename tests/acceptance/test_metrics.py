@@ -1,12 +1,17 @@
 """/metrics of a running system: the same numbers from each API process, which never go back, and all their names."""
 
+import json
 import os
 import re
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
 import httpx
+import promql_parser
+import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
@@ -19,6 +24,10 @@ from tests.support.helpers import eventually
 Scrape = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 CHANGING = re.compile(r"reading_seconds|oldest|connections|size_bytes|memory|disk|pool_wait|workers_late")
 """Names of values that another process reads a moment later with another result."""
+
+DOCS = Path(__file__).parents[2] / "docs" / "monitoring"
+MAY_BE_MISSING = {"dtqs_lease_losses_total": {"reason"}}
+"""Metrics without samples in a healthy system, with their labels."""
 
 
 def samples(text: str) -> Scrape:
@@ -64,12 +73,22 @@ def second_api(system: System) -> Iterator[httpx.Client]:
 
 
 def run_tasks(system: System) -> None:
-    """Run tasks of each outcome, leave a scheduled one, and kill an idle worker."""
+    """Run tasks of several outcomes, and leave one that is not due and one of an unknown type."""
     ids = [system.submit(), system.submit({"exit": 1}, max_retries=0), system.submit({"fail": "permanent"})]
     ids += system.submit_many(20)
     system.submit(delay_seconds=3600.0, priority=7)
+    system.rows(
+        "WITH gone AS (INSERT INTO tasks (id, task_type, light, payload) "
+        "VALUES (gen_random_uuid(), 'of_old_code', false, '{}') RETURNING id) "
+        "INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at) "
+        "SELECT id, 'of_old_code', false, 5, now() - interval '1 h', now() + interval '1 h' FROM gone RETURNING 1"
+    )
     for task_id in ids:
         system.wait_for(task_id)
+
+
+def kill_one(system: System) -> None:
+    """Kill an idle worker whose counts are stored."""
     ((victim,),) = system.rows("SELECT pid FROM workers WHERE dead_at IS NULL AND state = 'ready' LIMIT 1")
     os.kill(victim, signal.SIGKILL)
 
@@ -84,22 +103,29 @@ def check_values(found: Scrape) -> None:
     assert value(found, "dtqs_task_wait_seconds_count", task_type="echo") == 22
     labels = {"task_type": "echo", "queue": "task_queue", "priority": "7", "state": "scheduled"}
     assert value(found, "dtqs_backlog_tasks", **labels) == value(found, "dtqs_backlog_counted_ratio") == 1
+    assert value(found, "dtqs_backlog_oldest_due_seconds", task_type="other", queue="task_queue") >= 3600
     assert value(found, "dtqs_database_up") == value(found, "dtqs_broker_up") == 1
     assert value(found, "dtqs_queue_consumers", queue="task_queue") == 2
 
 
 def test_all_processes_serve_the_same_numbers_which_never_go_back(system: Factory) -> None:
-    one = system({"lease": {"heartbeat_seconds": 0.3}})
+    node = f"127.0.0.1:{free_ports(1)[0]}"
+    one = system({"lease": {"heartbeat_seconds": 0.3}, "metrics": {"listen": node}})
     run_tasks(one)
 
-    def told() -> Scrape | None:
+    def ran() -> bool:
         found = scrape(one.client)
-        deaths = [value(found, "dtqs_worker_deaths_total", cause=cause) for cause in ("killed", "exit")]
-        ran = value(found, "dtqs_task_run_seconds_count", task_type="echo")
-        workers = sum(number for (name, _), number in found.items() if name == "dtqs_workers")
-        return found if ran >= 22 and deaths == [1, 1] and workers == 2 else None
+        runs = value(found, "dtqs_task_run_seconds_count", task_type="echo")
+        return runs == 22 and value(found, "dtqs_worker_deaths_total", cause="exit") == 1
 
-    found = eventually(told, 20, "the runs and deaths are counted")
+    def died() -> Scrape | None:
+        found = scrape(one.client)
+        workers = sum(number for (name, _), number in found.items() if name == "dtqs_workers")
+        return found if workers == 2 and value(found, "dtqs_worker_deaths_total", cause="killed") == 1 else None
+
+    eventually(ran, 20, "the runs and the death are counted")
+    kill_one(one)
+    found = eventually(died, 20, "the second death is counted")
     assert found
     check_values(found)
     with second_api(one) as other:
@@ -115,6 +141,11 @@ def test_all_processes_serve_the_same_numbers_which_never_go_back(system: Factor
 
         eventually(same, 20, "both APIs serve the same numbers")
     before = scrape(one.client)
+    own = eventually(lambda: with_disks(node), 20, "the keeper has measured its disks")
+    assert own
+    assert value(own, "dtqs_node_children", state="ready") == 3
+    assert value(own, "dtqs_node_broker_connected") == 1
+    check_documents([before, own])
     one.rows(
         "UPDATE counters SET updated_at = now() - interval '2 h' WHERE role = 'worker' AND NOT EXISTS "
         "(SELECT FROM workers WHERE id = process_id AND dead_at IS NULL) RETURNING 1"
@@ -125,6 +156,55 @@ def test_all_processes_serve_the_same_numbers_which_never_go_back(system: Factor
     after = eventually(lambda: read_again(one, before), 10, "the next reading")
     assert after
     assert {key: number for key, number in growing(before).items() if after.get(key, 0.0) < number} == {}
+
+
+def with_disks(address: str) -> Scrape | None:
+    """Scrape the page of a node, which has its disks after the keeper's first look at them."""
+    found = samples(httpx.get(f"http://{address}/metrics").text)
+    return found if value(found, "dtqs_node_disk_free_bytes", folder="state") else None
+
+
+def check_documents(scrapes: Sequence[Scrape]) -> None:
+    """Check that all names and labels of dashboard, rules and reference exist in the scrapes."""
+    labels: dict[str, set[str]] = {}
+    for name, pairs in (key for found in scrapes for key in found):
+        labels.setdefault(name, set()).update(label for label, _ in pairs)
+    panels = json.loads((DOCS / "dashboard.json").read_text())["panels"]
+    (group,) = yaml.safe_load((DOCS / "rules.yml").read_text())["groups"]
+    queries = [target["expr"] for panel in panels for target in panel["targets"]]
+    for rule in group["rules"]:
+        assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}, rule
+        assert re.fullmatch(r"\d+[smh]", rule.get("for", "1m")), rule
+        queries.append(rule["expr"])
+        used = re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"])
+        assert all(re.search(rf"by \([^)]*\b{label}\b", rule["expr"]) or label == "instance" for label in used), rule
+    assert len(queries) > 30
+    for query in queries:
+        parsed = promql_parser.parse(query.replace("$__rate_interval", "5m"))
+        for name, wanted in selected(parsed):
+            assert name in labels or name in MAY_BE_MISSING, f"{name} of {query} is in no scrape"
+            there = MAY_BE_MISSING.get(name, set()) | labels.get(name, set()) | {"instance", "job"}
+            assert wanted <= there, f"{query}: {name} has no label {wanted - there}"
+    text = (DOCS / "README.md").read_text()
+    families = {re.sub(r"_(total|bucket|count|sum)$", "", name) for name in labels} | {
+        re.sub(r"_total$", "", name) for name in MAY_BE_MISSING
+    }
+    assert set(re.findall(r"`(dtqs_\w+)`", text)) == families
+
+
+def selected(node: Any, by: frozenset[str] = frozenset()) -> Iterator[tuple[str, set[str]]]:
+    """Yield each selected metric with its labels in matchers and in the groupings around it."""
+    if isinstance(node, promql_parser.AggregateExpr):
+        by |= frozenset(node.modifier.labels if node.modifier else ())
+    if isinstance(node, promql_parser.MatrixSelector):
+        node = node.vector_selector
+    if isinstance(node, promql_parser.VectorSelector):
+        yield node.name, {matcher.name for matcher in node.matchers.matchers} | by
+    for name in ("expr", "lhs", "rhs"):
+        if (inner := getattr(node, name, None)) is not None:
+            yield from selected(inner, by)
+    for inner in getattr(node, "args", ()):
+        yield from selected(inner, by)
 
 
 def read_again(system: System, before: Scrape) -> Scrape | None:

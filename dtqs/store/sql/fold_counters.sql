@@ -13,7 +13,7 @@ WITH gone AS MATERIALIZED (
 ),
 -- present values, such as open streams, end with their process
 added AS (
-    SELECT each.key AS name, sum(each.value::float8) AS value
+    SELECT each.key AS name, sum(each.value::numeric) AS value
     FROM gone
     CROSS JOIN jsonb_each_text(gone.metrics) each
     WHERE left(each.key, 1) NOT IN ('=', '^')
@@ -55,7 +55,7 @@ ON CONFLICT (process_id) DO UPDATE SET
     metrics = (
         SELECT jsonb_object_agg(joint.key, joint.value)
         FROM (
-            SELECT each.key, sum(each.value::float8) AS value
+            SELECT each.key, sum(each.value::numeric) AS value
             FROM (
                 SELECT *
                 FROM jsonb_each_text(folded.metrics)

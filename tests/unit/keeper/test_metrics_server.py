@@ -1,0 +1,54 @@
+"""The keeper's page for Prometheus: answers, refusals, and clients that send nothing."""
+
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from prometheus_client.core import Metric
+
+from dtqs.deadline import Stop
+from dtqs.keeper import metrics_server
+from dtqs.keeper.metrics_server import MetricsServer
+from dtqs.metrics.families import gauge
+from dtqs.sandbox.ports import free_ports
+from tests.support.helpers import eventually
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Serve one metric on a free port; clients get a short time."""
+    monkeypatch.setattr(metrics_server, "CLIENT_SECONDS", 0.2)
+    monkeypatch.setattr(metrics_server, "_AGAIN_SECONDS", 0.05)
+    stop, (number,) = Stop(), free_ports(1)
+
+    def families() -> Iterator[Metric]:
+        yield gauge("dtqs_node_build", "The version", ("version",), {("1",): 1.0})
+
+    # the place is taken at first, as by a keeper that still ends
+    with socket.create_server(("127.0.0.1", number)):
+        server = MetricsServer(("127.0.0.1", number), families, stop)
+        server.start()
+    eventually(lambda: is_open(number), 10, "the server listens")
+    yield number
+    stop.set()
+    server._thread.join(5)
+    assert not server._thread.is_alive()
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_it_serves_metrics_and_nothing_else_beside_silent_clients(port: int) -> None:
+    url = f"http://127.0.0.1:{port}"
+    with socket.create_connection(("127.0.0.1", port)) as silent:
+        silent.sendall(b"GET /met")
+        answer = httpx.get(f"{url}/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+        assert silent.recv(10) == b"", "a client that sends no head is cut off"
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert 'dtqs_node_build{version="1"} 1.0\n' in answer.text
+    assert answer.text.endswith("# EOF\n")
+    assert httpx.get(f"{url}/metrics").headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert [httpx.get(f"{url}/").status_code, httpx.post(f"{url}/metrics").status_code] == [404, 405]
