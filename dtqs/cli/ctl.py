@@ -14,6 +14,7 @@ from dtqs.cli.options import Group, configuration_path, json_option
 from dtqs.cli.output import print_json
 from dtqs.config import SupervisorSection, state_dir
 from dtqs.errors import DtqsError, TransientError
+from dtqs.sandbox.processes import is_zombie
 from dtqs.supervisor.reload import DONE, OVER, REFUSED, ReloadRecord
 
 _POLL_SECONDS = 0.1
@@ -107,8 +108,12 @@ def _state_folders() -> Iterator[Path]:
 
 def _is_supervisor(pid: int) -> bool:
     """Tell whether the process runs and is no other one that got the number meanwhile."""
+    if is_zombie(pid):
+        return False
     with suppress(OSError):
-        return b"supervis" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        # the line is empty for a moment while the process executes a program
+        return not words or b"supervis" in words
     try:
         # the sandbox of ExecReload= hides the directories in /proc, but signals reach the process
         os.kill(pid, 0)
