@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=20)
     given = parser.parse_args()
     with Rig() as rig, rig.database() as dsn:
-        section = PostgresqlSection(dsn=SecretStr(dsn))
+        section = PostgresqlSection(dsn=SecretStr(dsn), statement_timeout_seconds=600)
         migrate(section)
         store = Store(section, LeaseSection(), 2, "bench")
         store.start()
