@@ -62,7 +62,7 @@ def line(world: World) -> Iterator[Line]:
     hub.exception_stream = quiet
 
 
-def there(line: Line, *task_ids: str) -> bool:
+def are_stored(line: Line, *task_ids: str) -> bool:
     return line.world.store.reads.existing(task_ids) == set(task_ids)
 
 
@@ -70,7 +70,7 @@ def test_a_submit_that_comes_alone_commits_at_once(line: Line) -> None:
     first, greenlet = line.submit()
     greenlet.get(timeout=5)
     assert line.groups == [[first]]
-    assert there(line, first)
+    assert are_stored(line, first)
     assert line.told == [first]
 
 
@@ -80,7 +80,7 @@ def test_submits_that_arrive_during_a_commit_share_the_next_one(line: Line) -> N
     ids = [task_id for task_id, _ in submits]
     assert line.groups == [ids[:1], ids[1:]]
     assert all(greenlet.successful() for _, greenlet in submits)
-    assert there(line, *ids)
+    assert are_stored(line, *ids)
     assert sorted(line.told) == sorted(ids)
 
 
@@ -88,7 +88,7 @@ def test_a_group_is_limited_in_number_and_the_rest_follows(line: Line) -> None:
     submits = line.held(GROUP_LIMIT + 10)
     line.release(*(greenlet for _, greenlet in submits))
     assert [len(group) for group in line.groups] == [1, GROUP_LIMIT, 9]
-    assert there(line, *(task_id for task_id, _ in submits))
+    assert are_stored(line, *(task_id for task_id, _ in submits))
 
 
 def test_a_group_is_limited_in_bytes(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_a_group_is_limited_in_bytes(line: Line, monkeypatch: pytest.MonkeyPatch
     submits = [line.submit(payload) for _ in range(6)]
     line.release(*(greenlet for _, greenlet in submits))
     assert [len(group) for group in line.groups] == [1, 2, 2, 1]
-    assert there(line, *(task_id for task_id, _ in submits))
+    assert are_stored(line, *(task_id for task_id, _ in submits))
 
 
 def test_the_queue_is_limited_in_bytes(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,10 +111,10 @@ def test_the_queue_is_limited_in_bytes(line: Line, monkeypatch: pytest.MonkeyPat
     submits[2][1].kill()  # a waiter that is gone makes room
     submits[2] = line.submit(payload)
     line.release(*(greenlet for _, greenlet in submits))
-    assert there(line, *(task_id for task_id, _ in submits))
+    assert are_stored(line, *(task_id for task_id, _ in submits))
     last, greenlet = line.submit(payload)
     greenlet.get(timeout=5)
-    assert there(line, last)
+    assert are_stored(line, last)
 
 
 def test_a_bad_member_fails_alone(line: Line) -> None:
@@ -123,9 +123,9 @@ def test_a_bad_member_fails_alone(line: Line) -> None:
     line.release(*(greenlet for _, greenlet in submits))
     bad, greenlet = submits.pop(3)
     assert isinstance(greenlet.exception, StoreRefused)
-    assert not there(line, bad)
+    assert not are_stored(line, bad)
     assert all(good.successful() for _, good in submits)
-    assert there(line, *(task_id for task_id, _ in submits))
+    assert are_stored(line, *(task_id for task_id, _ in submits))
     assert sorted(line.told) == sorted(task_id for task_id, _ in submits)
 
 
@@ -157,7 +157,7 @@ def test_an_unreachable_store_fails_the_group_and_the_next_one_is_tried(line: Li
     assert all(isinstance(greenlet.exception, StoreUnavailable) for _, greenlet in submits[1:])
     last, greenlet = line.submit()
     greenlet.get(timeout=5)
-    assert there(line, last)
+    assert are_stored(line, last)
 
 
 def test_a_leader_killed_in_its_commit_hands_over(line: Line) -> None:
@@ -165,7 +165,7 @@ def test_a_leader_killed_in_its_commit_hands_over(line: Line) -> None:
     submits[0][1].kill(block=False)
     gevent.sleep(0)
     line.release(*(greenlet for _, greenlet in submits))
-    assert there(line, *(task_id for task_id, _ in submits[1:]))
+    assert are_stored(line, *(task_id for task_id, _ in submits[1:]))
     assert all(greenlet.successful() for _, greenlet in submits[1:])
 
 
@@ -183,7 +183,7 @@ def test_a_leader_killed_after_its_commit_stores_no_task_twice(line: Line) -> No
     line.release(*(greenlet for _, greenlet in first + group))
     assert isinstance(leader.value, gevent.GreenletExit)
     assert all(greenlet.successful() and greenlet.value is None for _, greenlet in group[1:])
-    assert there(line, *(task_id for task_id, _ in group))
+    assert are_stored(line, *(task_id for task_id, _ in group))
     assert line.world.store.reads.audit(None, 1000).violations == []
 
 
@@ -192,8 +192,8 @@ def test_a_submit_killed_while_it_waits_delays_no_other(line: Line) -> None:
     killed, greenlet = submits.pop(1)
     greenlet.kill(timeout=5)
     line.release(*(greenlet for _, greenlet in submits))
-    assert there(line, *(task_id for task_id, _ in submits))
-    assert not there(line, killed)
+    assert are_stored(line, *(task_id for task_id, _ in submits))
+    assert not are_stored(line, killed)
 
 
 def test_a_submit_killed_right_after_its_promotion_hands_over_the_lead(line: Line) -> None:
@@ -209,10 +209,10 @@ def test_a_submit_killed_right_after_its_promotion_hands_over_the_lead(line: Lin
     line.release(*(greenlet for _, greenlet in submits))
     gevent.joinall([greenlet for _, greenlet in submits], timeout=10)
     assert all(greenlet.ready() for _, greenlet in submits)
-    assert there(line, *(task_id for task_id, _ in submits[2:]))
+    assert are_stored(line, *(task_id for task_id, _ in submits[2:]))
     last, greenlet = line.submit()
     greenlet.get(timeout=5)
-    assert there(line, last)
+    assert are_stored(line, last)
 
 
 def test_a_wait_and_the_queue_are_limited(line: Line) -> None:
@@ -227,4 +227,4 @@ def test_a_wait_and_the_queue_are_limited(line: Line) -> None:
     assert all(isinstance(greenlet.exception, StoreUnavailable) for _, greenlet in submits[1:])
     last, greenlet = line.submit()
     greenlet.get(timeout=5)
-    assert there(line, last)
+    assert are_stored(line, last)

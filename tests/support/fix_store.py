@@ -66,10 +66,10 @@ class OpenDatabase(Database):
         """Let a statement return these rows without running it, to test the next statement on its own."""
         self._skipped[name] = rows
 
-    def transaction_once(self, work: Callable[[Run], T], pair: bool = True) -> T:
-        return work(self._run)
+    def transaction_once(self, work: Callable[[Run], T]) -> T:
+        return work(self.run_once)
 
-    def _run(self, name: str, parameters: Any = None, few: bool = False) -> list[Row]:
+    def run_once(self, name: str, parameters: Any = None, few: bool = False) -> list[Row]:
         if name in self._skipped:
             return self._skipped[name]
         cursor = self.connection.execute(statement(name), parameters)

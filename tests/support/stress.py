@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -16,7 +16,7 @@ from dtqs.scoreboard import Death
 from dtqs.settlement import Kind, Settlement
 from dtqs.store import Store
 from dtqs.store.backlog import FIRST_ID, LONG_AGO
-from dtqs.store.driver.database import Database, LimitedConnection, Run
+from dtqs.store.driver.database import Database, LimitedConnection, Row, Run
 from dtqs.store.tasks import IdempotencyKey
 from dtqs.store.workers import WorkerIdentity
 from dtqs.task import Claimed, Effect, NewTask, OutputFile
@@ -52,16 +52,21 @@ class FaultyDatabase(Database):
                 connection.close()
                 raise psycopg.OperationalError("the reply was lost")
 
-    def transaction_once(self, work: Callable[[Run], T], pair: bool = True) -> T:
+    def run_once(self, name: str, parameters: Any = None, few: bool = False) -> list[Row]:
         if self._chance.random() > 0.2:
-            return super().transaction_once(work, pair)
+            return super().run_once(name, parameters, few)
+        return self.transaction_once(lambda run: run(name, parameters, few), nap=True)
+
+    def transaction_once(self, work: Callable[[Run], T], nap: bool | None = None) -> T:
+        if nap is None and self._chance.random() > 0.2:
+            return super().transaction_once(work)
 
         def napping(run: Run) -> T:
             result = work(run)
             time.sleep(self._chance.uniform(0, 0.008))  # the fault itself: others run into the uncommitted work
             return result
 
-        return super().transaction_once(napping, pair=True)
+        return super().transaction_once(napping)
 
 
 class Scene:

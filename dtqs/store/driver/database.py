@@ -3,6 +3,7 @@ errors become ours. It does not know the statements. Under gevent psycopg waits 
 """
 
 import contextlib
+import functools
 import random
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -29,7 +30,8 @@ from dtqs.store.driver.statements import statement
 Row = tuple[Any, ...]
 T = TypeVar("T")
 _AGAIN = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-_AUTOCOMMIT = contextlib.nullcontext()
+_REPEATED = (*_AGAIN, psycopg.errors.CheckViolation)
+_MOST_DEADLOCKS, _DEADLOCKS = 20, "PostgreSQL: twenty deadlocks in a row"
 _TOO_MUCH = "54"
 """The SQLSTATE class of a value that is too large for an index or nested too deep. psycopg raises it as an
 OperationalError, but the fault is the value's."""
@@ -170,7 +172,13 @@ class Database:
         After a deadlock it is retried, since nothing happened. After a lost connection it is not: it may have happened.
         `few`: the result has few rows, so run it without the driver's cursor (plain.py).
         """
-        return self.transaction_once(lambda run: run(name, parameters, few), pair=False)
+        for _ in range(_MOST_DEADLOCKS):
+            try:
+                with self._connection() as connection:
+                    return _rows(connection, name, parameters, few)
+            except _REPEATED as error:
+                self._make_room(error)
+        raise StoreUnavailable(_DEADLOCKS)
 
     def run(
         self,
@@ -180,36 +188,27 @@ class Database:
         few: bool = False,
     ) -> list[Row]:
         """Run a repeatable statement; retry after a lost connection until the deadline. Raises StoreUnavailable."""
-        return self._again(lambda: self.run_once(name, parameters, few), deadline)
+        try:
+            return self.run_once(name, parameters, few)
+        except StoreUnavailable as error:
+            return self._again(lambda: self.run_once(name, parameters, few), deadline, error)
 
     def transaction(self, work: "Callable[[Run], T]", deadline: Deadline | None = None) -> T:
         """Run several statements in one repeatable transaction. Raises StoreUnavailable."""
-        return self._again(lambda: self.transaction_once(work), deadline)
+        try:
+            return self.transaction_once(work)
+        except StoreUnavailable as error:
+            return self._again(lambda: self.transaction_once(work), deadline, error)
 
-    def transaction_once(self, work: "Callable[[Run], T]", pair: bool = True) -> T:
-        """Run several statements in one transaction, without a retry after a lost connection. Raises StoreUnavailable.
-
-        With `pair` false, `work` runs one statement, which commits by itself.
-        """
-        for _ in range(20):
+    def transaction_once(self, work: "Callable[[Run], T]") -> T:
+        """Run several statements in one transaction, without a retry after a lost connection. Raises StoreUnavailable."""
+        for _ in range(_MOST_DEADLOCKS):
             try:
-                with self._connection() as connection, connection.transaction() if pair else _AUTOCOMMIT:
-
-                    def run(name: str, parameters: Mapping[str, Any] | None = None, few: bool = False) -> list[Row]:
-                        if few or name in PLAIN:
-                            return plain(name).run(connection, connection.prepared, parameters or {})
-                        cursor = connection.execute(statement(name), parameters)
-                        # `rownumber` tells if there are rows; `description` would describe each column first
-                        return cursor.fetchall() if cursor.rownumber is not None else []
-
-                    return work(run)
-            except _AGAIN:
-                time.sleep(random.uniform(0.001, 0.02))
-            except psycopg.errors.CheckViolation as error:
-                if error.diag.table_name != "logs" or error.diag.constraint_name:
-                    raise
-                self._make_partition()
-        raise StoreUnavailable("PostgreSQL: twenty deadlocks in a row")
+                with self._connection() as connection, connection.transaction():
+                    return work(functools.partial(_rows, connection))
+            except _REPEATED as error:
+                self._make_room(error)
+        raise StoreUnavailable(_DEADLOCKS)
 
     def select(self, command: sql.Composed, parameters: Mapping[str, Any]) -> list[Row]:
         """Run a composed statement, on one day's partition. Raises StoreUnavailable."""
@@ -238,29 +237,43 @@ class Database:
                 connection.execute("SET LOCAL lock_timeout = '1s'")
                 connection.execute(command)
 
-    def _make_partition(self) -> None:
-        """Create the partition of a log row's day, which is missing after a week without a keeper.
+    def _make_room(self, error: psycopg.Error) -> None:
+        """Prepare another try after an error that has undone all work: a short wait, or the missing partition.
 
-        The caller repeats its statement then.
+        A log row's day has no partition after a week without a keeper.
         """
+        if isinstance(error, _AGAIN):
+            time.sleep(random.uniform(0.001, 0.02))
+            return
+        if error.diag.table_name != "logs" or error.diag.constraint_name:
+            raise error
         with self._connection() as connection:
             connection.execute(
                 "SELECT make_logs_partition((now() AT TIME ZONE 'UTC')::date + days) FROM generate_series(0, 1) days"
             )
 
-    def _again(self, call: Callable[[], T], deadline: Deadline | None) -> T:
-        try:
-            return call()  # tenacity costs 20 µs per call, so use it only for a retry
-        except StoreUnavailable:
-            seconds = deadline.remaining if deadline else self._section.statement_timeout_seconds
-            if seconds <= 0 or self._pool is None:
-                raise
+    def _again(self, call: Callable[[], T], deadline: Deadline | None, error: StoreUnavailable) -> T:
+        """Repeat a call that has failed once. The first call is plain, since tenacity costs 20 µs."""
+        seconds = deadline.remaining if deadline else self._section.statement_timeout_seconds
+        if seconds <= 0 or self._pool is None:
+            raise error
         return Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, StoreUnavailable) and self._pool is not None),
             wait=wait_exponential_jitter(multiplier=0.02, max=1.0, jitter=0.02),
             stop=stop_after_delay(seconds),
             reraise=True,
         )(call)
+
+
+def _rows(
+    connection: LimitedConnection, name: str, parameters: Mapping[str, Any] | None = None, few: bool = False
+) -> list[Row]:
+    """Run a statement by name. With `few`, or for a plain statement, the driver's cursor is left out."""
+    if few or name in PLAIN:
+        return plain(name).run(connection, connection.prepared, parameters or {})
+    cursor = connection.execute(statement(name), parameters)
+    # `rownumber` tells if there are rows; `description` would describe each column first
+    return cursor.fetchall() if cursor.rownumber is not None else []
 
 
 Run = Callable[..., list[Row]]

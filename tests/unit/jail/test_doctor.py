@@ -21,17 +21,17 @@ def config(tmp_path: Path, mode: str, folder: Path | None = None) -> Config:
     return load(path, {})
 
 
-def told(monkeypatch: pytest.MonkeyPatch, offer: Offer, config: Config) -> list[tuple[str, str, str, str]]:
+def findings(monkeypatch: pytest.MonkeyPatch, offer: Offer, config: Config) -> list[tuple[str, str, str, str]]:
     monkeypatch.setattr(checks, "offer", lambda: offer)
     return [(check.part, check.state, check.found, check.advice) for check in checks.jail(config)]
 
 
 def test_a_complete_jail_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert told(monkeypatch, WHOLE, config(tmp_path, "best")) == [
+    assert findings(monkeypatch, WHOLE, config(tmp_path, "best")) == [
         ("jail", "ok", "Landlock (ABI 7), seccomp, a network namespace", "")
     ]
     without = replace(WHOLE, namespaces=0, why_not={"namespace": "Operation not permitted"})
-    [(_, state, found, _)] = told(monkeypatch, without, config(tmp_path, "required"))
+    [(_, state, found, _)] = findings(monkeypatch, without, config(tmp_path, "required"))
     assert state == "ok"
     assert "no network namespace (Operation not permitted), but seccomp refuses sockets too" in found
 
@@ -49,7 +49,7 @@ def test_a_missing_part_is_reported_with_its_consequence(
     offer = replace(
         WHOLE, landlock_abi=0, why_not={"landlock": "Function not implemented: it needs Linux 5.13 or later"}
     )
-    [(part, found_state, found, advice)] = told(monkeypatch, offer, config(tmp_path, mode))
+    [(part, found_state, found, advice)] = findings(monkeypatch, offer, config(tmp_path, mode))
     assert (part, found_state, found) == (
         "jail: landlock",
         state,
@@ -66,7 +66,7 @@ def test_secrets_in_a_folder_of_programs_are_reported(tmp_path: Path, monkeypatc
     secret = tmp_path / "dsn"
     secret.write_text("postgresql://localhost/dtqs")
     (tmp_path / "dtqs.ini").write_text(f"[postgresql]\ndsn_file = {secret}\n")
-    *_, (part, state, found, advice) = told(monkeypatch, WHOLE, load(tmp_path / "dtqs.ini", {}))
+    *_, (part, state, found, advice) = findings(monkeypatch, WHOLE, load(tmp_path / "dtqs.ini", {}))
     assert (part, state) == ("jail", "warning")
     assert found.startswith(
         f"this configuration ({tmp_path}/dtqs.ini), [postgresql] dsn_file ({secret}) is in a folder "
