@@ -201,7 +201,7 @@ class Database:
             return self._again(lambda: self.transaction_once(work), deadline, error)
 
     def transaction_once(self, work: "Callable[[Run], T]") -> T:
-        """Run several statements in one transaction, without a retry after a lost connection. Raises StoreUnavailable."""
+        """Run several statements in one transaction, not again after a lost connection. Raises StoreUnavailable."""
         for _ in range(_MOST_DEADLOCKS):
             try:
                 with self._connection() as connection, connection.transaction():
