@@ -1,6 +1,16 @@
 """`python -m dtqs`: the command line."""
 
+import os
 import signal
+import sys
+
+from dtqs.health import quick
+
+if os.getpid() == 1:
+    # without a handler the kernel keeps SIGTERM from the first process of a container; a service sets its own later
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
+if sys.argv[1:2] == ["health"]:
+    quick(sys.argv[2:])  # the imports below would take most of a probe's time
 
 HANDLED = signal.getsignal(signal.SIGINT) is signal.default_int_handler
 if HANDLED:

@@ -17,7 +17,7 @@ MARK_BYTES = 128
 _ID_LENGTH = 36
 _NO_ID = bytes(_ID_LENGTH)
 _DOUBLE, _INT = struct.Struct("<d"), struct.Struct("<i")
-_BEAT, _KILL_AT, _PID, _STATE, _SETTLED, _WORKED, _LEAVES = 0, 8, 16, 20, 21, 22, 23
+_BEAT, _KILL_AT, _PID, _STATE, _SETTLED, _WORKED, _LEAVES, _HEARTBEAT = 0, 8, 16, 20, 21, 22, 23, 48
 _WORKER, _TASK = 0, 64
 """Offsets within a mark."""
 
@@ -46,6 +46,8 @@ class SlotRecord:
     worked: bool = False
     leaves: bool = False
     """It ends by itself to be replaced: it has served long enough, or has grown too large."""
+    heartbeat: float = 0.0
+    """When PostgreSQL last confirmed a heartbeat of this child. 0: not yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,10 @@ class Slot:
 
     def beat(self) -> None:
         _DOUBLE.pack_into(self._memory, self._at + _BEAT, time.monotonic())
+
+    def heartbeat(self) -> None:
+        """Note that PostgreSQL has confirmed a heartbeat."""
+        _DOUBLE.pack_into(self._memory, self._at + _HEARTBEAT, time.monotonic())
 
     def state(self, state: ChildState) -> None:
         self._memory[self._at + _STATE] = state
@@ -148,6 +154,7 @@ class Scoreboard:
             task_id=mark.task_id,
             worked=bool(record[_WORKED]),
             leaves=bool(record[_LEAVES]),
+            heartbeat=_DOUBLE.unpack_from(record, _HEARTBEAT)[0],
         )
 
     def _mark_at(self, index: int) -> int:

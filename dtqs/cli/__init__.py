@@ -37,6 +37,8 @@ COMMANDS = {
     "completion": ("dtqs.cli.completion", "Print the completion script for a shell."),
     "api": ("dtqs.cli.api", "Run the HTTP API and the dashboard."),
     "supervisor": ("dtqs.cli.supervisor", "Run the workers and the keeper of this node."),
+    "keeper": ("dtqs.cli.keeper", "Run only the keeper of this node, without workers."),
+    "health": ("dtqs.cli.health", "Tell a probe whether this node is well."),
     "ctl": ("dtqs.cli.ctl", "Command the running supervisor: reload."),
 }
 """The module and the help line of each command."""
@@ -45,7 +47,7 @@ GROUPS = (
     ("Tasks, over the API", ("submit", "task", "tasks", "logs", "cancel", "retry", "mails")),
     ("Watch the system", ("console", "top", "workers", "queue", "doctor")),
     ("Set it up", ("migrate", "key", "config", "completion")),
-    ("Run it", ("api", "supervisor", "ctl")),
+    ("Run it", ("api", "supervisor", "keeper", "health", "ctl")),
 )
 EXAMPLES = """\
 dtqs submit echo greeting=hello --wait

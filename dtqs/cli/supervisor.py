@@ -50,10 +50,15 @@ def supervisor(wanted: str | None, inherited: int | None) -> None:
       dtqs supervisor
       dtqs supervisor --config /etc/dtqs/dtqs.ini
     """
+    run_node(wanted, inherited, with_workers=True)
+
+
+def run_node(wanted: str | None, inherited: int | None, with_workers: bool) -> None:
+    """Run a supervisor until its end, or a check for one that runs."""
     # before all else: its descriptors must not get into a program that an import starts
     handover = Handover.take(inherited) if inherited is not None else None
     try:
-        crew = _crew(configuration())
+        crew = _crew(configuration(), with_workers)
     except Exception as error:  # whatever a module of processors raises
         if handover is None:
             raise
@@ -64,7 +69,7 @@ def supervisor(wanted: str | None, inherited: int | None) -> None:
     section = crew.config.supervisor
     log.set_up(crew.config.log.level, crew.config.log.format, "supervisor")
     lock = handover.node_lock() if handover else NodeLock(section.state_dir)
-    _end(Supervisor(section, crew.specs, lock, crew.hire, handover).run())
+    _end(Supervisor(section, crew.specs, lock, crew.hire, handover, crew.config.lease.lease_seconds).run())
 
 
 def _end(status: int) -> NoReturn:
@@ -79,12 +84,13 @@ def _give_up(handover: Handover, error: Exception) -> int:
     return Supervisor(handover.old_section(), (), handover.node_lock(), handover=handover).run(doomed=reason)
 
 
-def _crew(config: Config) -> Crew:
+def _crew(config: Config, with_workers: bool) -> Crew:
     """Load all that the children need. Raises ConfigError."""
     catalog = load_in_time(config)
     FileSpace(config.files)  # loads botocore for object storage: the forked processes share its memory
     hire = functools.partial(_worker, config, catalog)
-    workers = [hire(pool, number) for pool, section in config.pools.items() for number in range(_size(section))]
+    pools = config.pools.items() if with_workers else ()
+    workers = [hire(pool, number) for pool, section in pools for number in range(_size(section))]
     return Crew(config, (ChildSpec("keeper", "dtqs: keeper", functools.partial(_keep, config)), *workers), hire)
 
 

@@ -113,6 +113,7 @@ class Keeper:
         self._presence.note()
         self._store.workers.count(self._process_id, "keeper", self._node_name, self._totals)
         self._presence.written()
+        self._slot.heartbeat()
         return False
 
     def _queue_is_missing(self) -> None:

@@ -10,6 +10,7 @@ from dtqs.supervisor.phase import Phase
 from dtqs.supervisor.roster import Roster, SlotState
 from dtqs.supervisor.signals import Signals
 from dtqs.supervisor.spawn import spawn
+from dtqs.supervisor.vitals import Vitals
 
 logger = logging.getLogger(__name__)
 
@@ -18,10 +19,16 @@ class Filling:
     """The forks of a node."""
 
     def __init__(
-        self, section: SupervisorSection, roster: Roster, channels: ChildChannels, lock: NodeLock, signals: Signals
+        self,
+        section: SupervisorSection,
+        roster: Roster,
+        channels: ChildChannels,
+        lock: NodeLock,
+        signals: Signals,
+        vitals: Vitals,
     ) -> None:
         self._section, self._roster, self._channels = section, roster, channels
-        self._lock, self._signals = lock, signals
+        self._lock, self._signals, self._vitals = lock, signals, vitals
 
     def turn(self, phase: Phase, now: float) -> None:
         """Fork the children that are due in this phase."""
@@ -53,3 +60,4 @@ class Filling:
         self._signals.close()
         self._lock.release()
         self._channels.close()
+        self._vitals.close()

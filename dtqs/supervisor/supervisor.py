@@ -34,6 +34,7 @@ from dtqs.supervisor.signals import Signals
 from dtqs.supervisor.silence import drop_stacks
 from dtqs.supervisor.spawn import ChildSpec
 from dtqs.supervisor.verdict import log_consequence, log_end
+from dtqs.supervisor.vitals import Vitals
 from dtqs.supervisor.watch import Watch
 from dtqs.systemd import Notifier
 
@@ -56,6 +57,7 @@ class Supervisor:
         lock: NodeLock,
         hire: Callable[[str, int], ChildSpec] | None = None,
         handover: Handover | None = None,
+        lease_seconds: float = 30.0,
     ) -> None:
         self._section, self._lock, self._handover = section, lock, handover
         slots = handover.memory["slots"] if handover else slots_for(len(specs))
@@ -65,8 +67,8 @@ class Supervisor:
         self._ending = Ending(section, self._roster, self._channels)
         self._reload = Reload(section)
         self._watch = Watch(section, self._roster, self._channels, lock)
-        self._signals = Signals()
-        self._filling = Filling(section, self._roster, self._channels, lock, self._signals)
+        self._signals, self._vitals = Signals(), Vitals(self._roster, self._channels, lock, lease_seconds)
+        self._filling = Filling(section, self._roster, self._channels, lock, self._signals, self._vitals)
         self._notifier = Notifier(None)
         self._oom = OomWatch(None)
         self._reason: dict[str, str] = {}
@@ -112,6 +114,7 @@ class Supervisor:
             self._channels.begin()
             self._born_with = frozenset(children_of_ours())
             self._reload.begin(self._lock.folder, self._notifier)
+        self._vitals.begin()
         identity = {
             "pid": os.getpid(),
             "node_id": self._lock.node_id,
@@ -165,6 +168,7 @@ class Supervisor:
         self._end_in_order(now)
         self._filling.turn(self._phase, now)
         self._tell_service_manager(now)
+        self._vitals.note(now, self._phase)
         sink.flush()
 
     def _is_over(self) -> bool:

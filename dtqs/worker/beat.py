@@ -13,6 +13,7 @@ from dtqs.broker.worker_link import WorkerLink
 from dtqs.config import LeaseSection
 from dtqs.errors import StoreRefused, StoreUnavailable
 from dtqs.event import LogRef
+from dtqs.scoreboard import Slot
 from dtqs.settlement import Settlement
 from dtqs.store import Store
 from dtqs.store.backlog import FIRST_ID
@@ -41,6 +42,7 @@ class BeatParts:
     finisher: Finisher
     totals: ProcessTotals
     wear: Wear
+    slot: Slot
 
 
 class Beat:
@@ -99,6 +101,7 @@ class Beat:
             and not self._end.is_set()
         ):
             self._die()
+        self._parts.slot.heartbeat()
 
     def _run(self) -> None:
         while not self._end.is_set():

@@ -50,6 +50,8 @@ class Startup:
         """Insert the worker's row. Return False if the worker must stop."""
         self._seat.slot.worker(self._identity.worker_id)
         self._persist(lambda: self._store.workers.register(self._identity))
+        if not self._stop.requested:
+            self._seat.slot.heartbeat()
         self._persist(lambda: self._store.leases.warm_up(self._identity.worker_id))
         return not self._stop.requested
 

@@ -64,6 +64,7 @@ def steady(start: ChildStart) -> int:
         parent_alive=start.parent_alive(),
     )
     start.slot.settled_deaths()
+    start.slot.heartbeat()
     start.slot.state(ChildState.READY)
     report(start, "ready")
     while not (requests.drain or requests.stop):

@@ -55,7 +55,7 @@ def test_every_command_takes_the_configuration_file(name: str) -> None:
     assert "--config PATH" in CliRunner().invoke(main, [name, "--help"]).output
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"supervisor", "api"}))
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"supervisor", "keeper", "api"}))
 def test_every_command_that_prints_data_prints_it_as_json_too(name: str) -> None:
     command = main.get_command(click.Context(main), name)
     assert command

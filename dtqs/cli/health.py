@@ -1,0 +1,36 @@
+"""The command `health`. `python -m dtqs` runs its quick form before it imports this."""
+
+import os
+import sys
+
+import click
+
+from dtqs import health as probe
+from dtqs.cli.options import configuration_path, json_option
+from dtqs.cli.output import print_json
+
+
+@click.command()
+@click.argument("part", type=click.Choice(probe.PARTS), default="supervisor")
+@click.option("--live", is_flag=True, help="Only whether the process lives: it does also while PostgreSQL is away.")
+@json_option
+def health(part: str, live: bool, as_json: bool) -> None:
+    """Tell a probe whether this node is well: exit status 0 or 1, and one sentence.
+
+    \b
+    supervisor  it lives, its children are ready, and a heartbeat has reached PostgreSQL within the lease
+    api         it answers /readyz; with --live, /healthz
+    any         the supervisor if one runs here, else the API
+
+    \b
+      dtqs health               # readiness
+      dtqs health --live        # liveness: restart the process if this fails
+      dtqs health api --live
+    """
+    path = configuration_path()
+    well, sentence = probe.check(part, live, str(path) if path else None)
+    if as_json:
+        print_json({"healthy": well, "reason": sentence})
+    else:
+        click.echo(sentence)
+    sys.exit(os.EX_OK if well else 1)

@@ -1,0 +1,135 @@
+"""`dtqs health`: a probe for engines. It reads the supervisor's pulse or asks the API, and imports as little as it can.
+
+It needs no valid configuration: only the state folder, or the API's address.
+"""
+
+import _socket
+import os
+import sys
+
+from dtqs.pulse import judge, read_pulses
+
+PARTS = ("supervisor", "api", "any")
+_PLACES = ("var/dtqs.ini", "/etc/dtqs/dtqs.ini")
+_SECONDS = 2.0
+"""Time limit of a question to the API."""
+_MOST_BYTES = 65536
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1", "*": "127.0.0.1"}
+
+
+def quick(arguments: list[str]) -> bool:
+    """Print one sentence and exit with 0 (well) or 1, if these are all arguments of `dtqs health`.
+
+    Return False for others: the command line, which is slow, reads them.
+    """
+    part, only_life = "supervisor", False
+    for argument in arguments:
+        if argument == "--live":
+            only_life = True
+        elif argument in PARTS:
+            part = argument
+        else:
+            return False
+    well, sentence = check(part, only_life)
+    sys.stdout.write(f"{sentence}\n")
+    sys.stdout.flush()
+    sys.exit(os.EX_OK if well else 1)
+
+
+def check(part: str, only_life: bool, config: str | None = None) -> tuple[bool, str]:
+    """Return whether a part of this host is well, and one sentence. `any`: the supervisor if one runs, else the API."""
+    settings = _Settings(config)
+    if part == "api":
+        return _api(settings, only_life)
+    state_dir = settings.get("supervisor", "state_dir", "/var/lib/dtqs")
+    try:
+        verdicts = [judge(pulse, only_life) for pulse in read_pulses(state_dir)]
+    except OSError as error:
+        verdicts, why = [], f"{error.filename or state_dir}: {error.strerror}"
+    else:
+        why = f"none runs with the state folder {state_dir}"
+    if verdicts:
+        return next((verdict for verdict in verdicts if not verdict[0]), verdicts[0])
+    if part == "any":
+        well, sentence = _api(settings, only_life)
+        return well, sentence if well or "no answer" not in sentence else f"dead: no supervisor ({why}), and no API"
+    return False, f"dead: no supervisor ({why}); start `dtqs supervisor` or `dtqs keeper`"
+
+
+def _api(settings: "_Settings", only_life: bool) -> tuple[bool, str]:
+    """Ask the API's own question, as a load balancer does."""
+    host, port = settings.get("api", "host", "127.0.0.1"), settings.get("api", "port", "8080")
+    path = "/healthz" if only_life else "/readyz"
+    try:
+        reply = _ask(_ANYWHERE.get(host, host), int(port), path)
+    except (OSError, ValueError) as error:
+        return False, f"dead: no answer of the API on {host} port {port}: {error}"
+    status = reply.split(b" ", 2)[1:2]
+    if status == [b"200"]:
+        return True, f"{'alive' if only_life else 'ready'}: the API answers on port {port}"
+    said = " ".join(reply.partition(b"\r\n\r\n")[2].decode("utf-8", "replace").split())[:500]
+    return False, f"not ready: the API answers {path} with {b''.join(status).decode() or 'nothing'}: {said}"
+
+
+def _ask(host: str, port: int, path: str) -> bytes:
+    """Return the reply to one GET. Raises OSError.
+
+    The module `socket` would take a third of the probe's time.
+    """
+    family, kind, protocol, _, address = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)[0]
+    line = _socket.socket(family, kind, protocol)
+    try:
+        line.settimeout(_SECONDS)
+        line.connect(address)
+        line.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        reply = b""
+        while len(reply) < _MOST_BYTES and (piece := line.recv(_MOST_BYTES)):
+            reply += piece
+        return reply
+    finally:
+        line.close()
+
+
+class _Settings:
+    """A few settings of environment and file. The services check them; here a wrong one only fails the probe."""
+
+    def __init__(self, config: str | None) -> None:
+        named = config or os.environ.get("DTQS_CONFIG")
+        self._place = named or next((place for place in _PLACES if _is_trusted(place)), None)
+        self._lines: list[str] | None = None
+
+    def get(self, section: str, key: str, default: str) -> str:
+        """Return the value of a key: of the environment, else of the file, else the default."""
+        value = os.environ.get(f"DTQS_{section}_{key}".upper()) or self._of_file(section, key)
+        return value or default
+
+    def _of_file(self, section: str, key: str) -> str | None:
+        within, found = False, None
+        for line in self._read():
+            text = line.strip()
+            if text.startswith("["):
+                within = text.partition("]")[0] == f"[{section}"
+            elif within and not text.startswith(("#", ";")):
+                name, _, value = text.partition("=" if "=" in text.partition(":")[0] else ":")
+                if name.strip().lower() == key:
+                    found = value.strip()
+        return found
+
+    def _read(self) -> list[str]:
+        if self._lines is None:
+            self._lines = []
+            try:
+                with open(self._place or os.devnull, encoding="utf-8-sig") as file:
+                    self._lines = file.read().splitlines()
+            except (OSError, ValueError):
+                pass  # the environment may hold the settings
+        return self._lines
+
+
+def _is_trusted(place: str) -> bool:
+    """Tell whether the file exists. In the current folder it must be this user's, as for all commands."""
+    try:
+        owner = os.stat(place).st_uid
+        return place.startswith("/") or owner == os.geteuid()
+    except OSError:
+        return False

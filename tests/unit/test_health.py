@@ -1,0 +1,77 @@
+"""The verdict of `dtqs health`, and the settings that it reads without the configuration's modules."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dtqs.health import check
+from dtqs.pulse import Pulse, PulseMemory, judge, read_pulses
+
+SINCE = "last heartbeat 1.0 s ago"
+BOOT = "01929f3a-0000-4000-8000-000000000001"
+
+
+def pulse(heartbeat: float = 99.0, phase: int = 0, ready: int = 3, waiting: int = 0) -> Pulse:
+    return Pulse(100.0, heartbeat, 30.0, phase, 3, ready, waiting)
+
+
+@pytest.mark.parametrize(
+    ("found", "only_life", "now", "verdict"),
+    [
+        (pulse(), False, 100.5, (True, "ready: 3 of 3 children ready, last heartbeat 1.5 s ago")),
+        (pulse(), True, 100.5, (True, "alive: the supervisor (pid 0) took its last turn 0.5 s ago")),
+        (pulse(), True, 111.0, (False, "dead: the supervisor (pid 0) has stood still for 11 s; restart it")),
+        (pulse(ready=2), False, 100.0, (False, f"not ready: 2 of 3 children ready, {SINCE}; the log tells why")),
+        (pulse(phase=1), False, 100.0, (False, "not ready: the node ends, and takes no more tasks")),
+        (pulse(phase=1), True, 100.0, (True, "alive: the supervisor (pid 0) took its last turn 0.0 s ago")),
+    ],
+)  # fmt: skip
+def test_the_verdict_names_the_reason(found: Pulse, only_life: bool, now: float, verdict: tuple[bool, str]) -> None:
+    assert judge(found, only_life, now) == verdict
+
+
+def test_a_dead_database_is_no_dead_process() -> None:
+    old = pulse(heartbeat=60.0)
+    well, sentence = judge(old, False, 100.0)
+    assert not well
+    assert "no heartbeat has reached PostgreSQL for 40 s (lease: 30 s)" in sentence
+    assert judge(old, True, 100.0)[0]
+    assert "2 wait for PostgreSQL" in judge(pulse(heartbeat=0.0, ready=1, waiting=2), False, 100.0)[1]
+
+
+def test_a_pulse_of_another_process_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    """Containers may share the state folder, and each of them has its own process 1."""
+    node = tmp_path / "node-0"
+    node.mkdir()
+    memory = PulseMemory(BOOT)
+    memory.announce(str(node))
+    memory.write(pulse())
+    (found,) = read_pulses(str(tmp_path))
+    assert (found.pid, found.ready, found.heartbeat_at) == (os.getpid(), 3, 99.0)
+    place = node / "pulse"
+    place.write_text(place.read_text().replace("01929f3a", "ffffffff"))
+    assert list(read_pulses(str(tmp_path))) == []
+    place.write_text(f"{os.getpid()} 0 {BOOT}\n")
+    assert list(read_pulses(str(tmp_path))) == []
+    memory.close()
+
+
+@pytest.mark.parametrize("place", ["torn", "1 2", "x y z", ""])
+def test_a_damaged_place_is_no_pulse(tmp_path: Path, place: str) -> None:
+    (tmp_path / "node-0").mkdir()
+    (tmp_path / "node-0" / "pulse").write_text(place)
+    assert list(read_pulses(str(tmp_path))) == []
+
+
+def test_the_settings_come_from_the_environment_else_from_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("DTQS_")]:
+        monkeypatch.delenv(name)
+    file = tmp_path / "dtqs.ini"
+    file.write_text("[api]\nport = 2\n# [supervisor]\n[supervisor]\n# state_dir = /a\nState_Dir = /nowhere/b\n")
+    assert "/nowhere/b" in check("supervisor", False, str(file))[1]
+    assert "port 2:" in check("api", False, str(file))[1]
+    monkeypatch.setenv("DTQS_SUPERVISOR_STATE_DIR", "/nowhere/c")
+    assert "/nowhere/c" in check("supervisor", False, str(file))[1]
