@@ -59,6 +59,15 @@ class Backlog:
         """Return those tasks in the backlog that are due now, to publish after a give back. Raises StoreUnavailable."""
         return [Due(*row) for row in self._database.run("due_hints", {"ids": array(list(task_ids))})]
 
+    def count(self, task_types: Sequence[str], limit: int) -> list[tuple[str, int, int]]:
+        """Return the due tasks and those in progress by type, counted up to a limit. No types: of all.
+
+        Raises StoreUnavailable.
+        """
+        types = array(list(task_types)) if task_types else None
+        rows = self._database.run_once("count_backlog", {"task_types": types, "limit": limit, "far_out": self._far_out})
+        return [(str(task_type), int(due), int(running)) for task_type, due, running in rows]
+
     def repair(self, after: str, limit: int, older_than_seconds: float) -> tuple[str | None, int]:
         """Make a batch of due rows due for publishing, in the order of ids.
 

@@ -232,5 +232,10 @@ def test_only_the_scope_metrics_may_scrape(system: Factory) -> None:
         keys[scope] = {"Authorization": f"Bearer {made.stdout.strip()}"}
     assert one.client.get("/metrics", headers=keys["metrics"]).status_code == 200
     assert one.client.get("/tasks", headers=keys["metrics"]).status_code == 403
+    one.submit()
+    number = one.client.get("/backlog", params={"task_type": ["echo", "image"]}, headers=keys["metrics"])
+    assert (number.json()["backlog"], number.json()["task_types"]["echo"]["due"]) == (1, 1), "without any worker"
+    assert one.client.get("/backlog", headers=keys["read"]).status_code == 403
+    assert one.client.get("/backlog?types=echo", headers=keys["metrics"]).status_code == 422
     assert one.client.get("/metrics", headers=keys["read"]).status_code == 403
     assert httpx.get(f"{one.url}/metrics").status_code == 401

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from dtqs.api.backlog import TYPES_LIMIT
 from dtqs.api.submit.task_links import PAGE_LIMIT
 from dtqs.api.tasks.resources import LOG_ID_LIMIT, LOGS_DEFAULT, LOGS_LIMIT, PAGE_DEFAULT
 from dtqs.event import LEVELS
@@ -249,11 +250,15 @@ _SESSION: Node = {
     ),
 }
 _METRICS = _operation(
-    "metrics",
-    "The whole system as metrics for Prometheus, or OpenMetrics by Accept",
+    "metrics", "The whole system as metrics for Prometheus, or OpenMetrics by Accept",
     {"200": {"description": "metrics", "content": {"text/plain": {"schema": {"type": "string"}}}}}
     | _problems(401, 403, 422, 503),
-)
+)  # fmt: skip
+_BACKLOG = _operation(
+    "backlog", "The number of due tasks and tasks in progress, counted up to 10,000 each",
+    {"200": _json("BacklogShape", "the numbers of at most a second ago")} | _problems(401, 403, 422, 503),
+    [_parameter("task_type", {"type": "array", "items": {"type": "string"}, "maxItems": TYPES_LIMIT}, "only these")],
+)  # fmt: skip
 _HEALTHZ = _operation(
     "healthz",
     "Check that the process runs",
@@ -288,6 +293,7 @@ PATHS: Node = {
     "/overview/stream": {"get": _OVERVIEW_STREAM},
     "/logs": {"get": _NEWEST_LOGS},
     "/metrics": {"get": _METRICS},
+    "/backlog": {"get": _BACKLOG},
     "/session": _SESSION,
     "/healthz": {"get": _HEALTHZ},
     "/readyz": {"get": _READYZ},

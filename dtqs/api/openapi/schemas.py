@@ -27,6 +27,19 @@ class NewestLogs(Shape):
     logs: list[SystemLogRow] = Field(description="the newest last")
 
 
+class TypeBacklog(Shape):
+    due: int = Field(ge=0)
+    in_progress: int = Field(ge=0)
+
+
+class BacklogShape(Shape):
+    backlog: int = Field(ge=0, description="due and in_progress together: the number to scale by")
+    due: int = Field(ge=0)
+    in_progress: int = Field(ge=0)
+    capped: bool = Field(description="whether there are more than were counted")
+    task_types: dict[str, TypeBacklog]
+
+
 class SessionShape(Shape):
     auth: bool = Field(description="whether requests need a key")
     key_name: str | None = Field(description="the key of the session; null without a session")
@@ -59,4 +72,5 @@ class ProblemShape(Shape):
 
 ALL: tuple[type[Shape], ...] = (
     Accepted, TaskShape, TaskPage, LogPage, OverviewShape, NewestLogs, SessionShape, Uploaded, ProblemShape,
+    BacklogShape,
 )  # fmt: skip

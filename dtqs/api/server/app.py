@@ -8,6 +8,7 @@ from dtqs.api.access.auth import Auth
 from dtqs.api.access.origin import OwnHosts
 from dtqs.api.access.sessions import Sessions
 from dtqs.api.access.tickets import Tickets
+from dtqs.api.backlog import BacklogResource
 from dtqs.api.files.downloads import Downloads
 from dtqs.api.files.uploads import Uploads
 from dtqs.api.fitness import Fitness
@@ -95,6 +96,7 @@ def create_app(parts: AppParts) -> App:
     app.add_route("/files/{file_id}", Downloads(auth, parts.space, store.files))
     app.add_route("/healthz", Healthz())
     app.add_route("/readyz", Readyz(store.database, parts.link, parts.fitness))
+    app.add_route("/backlog", BacklogResource(auth, store.backlog.count))
     app.add_route("/metrics", Metrics(auth, parts.metrics))
     app.add_route("/openapi.json", OpenApi(parts.catalog, api))
     _add_dashboard(app, parts, auth, sessions)

@@ -112,6 +112,7 @@ def test_a_part_of_a_batch_that_meets_a_fault_keeps_its_outcomes(fault: Exceptio
             finisher,
             ProcessTotals(),
             cast(Any, None),
+            cast(Any, None),
         ),
         cast(Any, None),
         0.0,

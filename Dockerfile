@@ -1,0 +1,57 @@
+# One image for each part of DTQS: docker run dtqs api | supervisor | keeper | migrate | console | …
+# docs/docker.md explains targets, settings, volumes and sizes.
+#   docker build --target dtqs -t dtqs .                API, keeper, workers without video
+#   docker build --target dtqs-media -t dtqs-media .    the same with ffmpeg, for workers that encode video (the default)
+
+# Pin it by digest in your own registry: docker build --build-arg BASE=…@sha256:…
+ARG BASE=docker.io/library/python:3.11.14-slim-bookworm
+
+FROM ${BASE} AS build
+WORKDIR /src
+COPY conf/constraints.txt conf/
+# All packages that DTQS needs, botocore for S3, and setuptools: some packages have no wheel, so they are built here.
+RUN python -m venv /opt/dtqs \
+    && awk '/^# tests/ {skip = 1} /^# the extra s3/ {skip = 0} /^setuptools==/ {print >"build.txt"} \
+        !skip && !/^(uv|pip)==/' conf/constraints.txt >packages.txt \
+    && /opt/dtqs/bin/pip install --no-cache-dir --no-deps --disable-pip-version-check -r build.txt \
+    && /opt/dtqs/bin/pip install --no-cache-dir --no-deps --disable-pip-version-check --no-build-isolation -r packages.txt
+COPY . .
+COPY --chmod=755 conf/trim-python /usr/local/bin/
+# A read-only image cannot keep compiled modules, so all are compiled here. Installers are not needed any more.
+RUN /opt/dtqs/bin/pip install --no-cache-dir --no-deps --disable-pip-version-check --no-build-isolation . \
+    && /opt/dtqs/bin/pip uninstall --yes --quiet setuptools pip \
+    && trim-python /opt/dtqs \
+    && python -m compileall -q -j 0 /opt/dtqs
+
+FROM ${BASE} AS ffmpeg
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+# Debian's ffmpeg depends on players and graphics drivers (libLLVM, mesa), which no encoder loads. Only the libraries
+# that the two programs link are copied, with fonts for text in videos. ICU's tables are for old encodings of XML: a
+# library without tables takes their place.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && find / -xdev -name '*.so*' | sort >/before \
+    && apt-get install -y --no-install-recommends ffmpeg fonts-dejavu-core gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+COPY --chmod=755 conf/trim-ffmpeg /usr/local/bin/
+RUN trim-ffmpeg /before /ffmpeg
+
+FROM ${BASE} AS dtqs
+COPY --from=build /opt/dtqs /opt/dtqs
+RUN groupadd --gid 10001 dtqs \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/dtqs --shell /usr/sbin/nologin dtqs \
+    && install -d -m 1777 /var/lib/dtqs
+# Any other user may run it. Without the mode 1777 a volume would belong to 10001 alone.
+USER 10001:10001
+WORKDIR /var/lib/dtqs
+ENV PATH=/opt/dtqs/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    DTQS_API_HOST=0.0.0.0
+EXPOSE 8080
+VOLUME ["/var/lib/dtqs"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["dtqs", "health", "any"]
+ENTRYPOINT ["dtqs"]
+CMD ["--help"]
+
+FROM dtqs AS dtqs-media
+COPY --from=ffmpeg /ffmpeg/ /

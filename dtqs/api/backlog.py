@@ -1,0 +1,71 @@
+"""GET /backlog: how much work there is, for engines that scale workers. It needs the scope `metrics`.
+
+It reads only PostgreSQL, so it also answers while no worker runs.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+import falcon
+from gevent.lock import BoundedSemaphore
+
+from dtqs.api.access.auth import Auth
+from dtqs.api.http.answer import answer
+from dtqs.api.http.problems import RETRY_AFTER_SECONDS
+from dtqs.api.http.query import Query
+
+COUNT_LIMIT = 10_000
+"""More are not counted: to scale further needs no exact number, and a count costs time for each task."""
+KEPT_SECONDS = 1.0
+TURN_SECONDS = 5.0
+"""Time limit of the wait for other counts: one runs at a time."""
+TYPES_LIMIT = 50
+_KEPT_LIMIT = 64
+Count = Callable[[Sequence[str], int], list[tuple[str, int, int]]]
+
+
+class BacklogResource:
+    """`count` is the store's: due tasks and those in progress by type, of some types or all, up to a limit."""
+
+    def __init__(self, auth: Auth, count: Count) -> None:
+        self._auth, self._count = auth, count
+        self._turn = BoundedSemaphore()
+        self._kept: dict[tuple[str, ...], tuple[float, dict[str, object]]] = {}
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self._auth.require(req, "metrics")
+        query = Query(req, ("task_type",))
+        types = query.texts("task_type", TYPES_LIMIT) if req.get_param("task_type") is not None else []
+        query.check()
+        answer(resp, self._counted(tuple(sorted({name.replace("\0", "") for name in types}))))
+
+    def _counted(self, types: tuple[str, ...]) -> dict[str, object]:
+        """Return the counts of the last second, or count. Raises StoreUnavailable, HTTPServiceUnavailable."""
+        if not self._turn.acquire(timeout=TURN_SECONDS):
+            raise falcon.HTTPServiceUnavailable(
+                description="too many counts wait for one another; ask less often",
+                retry_after=int(RETRY_AFTER_SECONDS),
+            )
+        try:
+            at, counts = self._kept.get(types, (float("-inf"), {}))
+            if time.monotonic() - at <= KEPT_SECONDS:
+                return counts
+            counts = summary(self._count(types, COUNT_LIMIT + 1))
+            if len(self._kept) >= _KEPT_LIMIT:
+                self._kept.clear()
+            self._kept[types] = time.monotonic(), counts
+            return counts
+        finally:
+            self._turn.release()
+
+
+def summary(rows: Sequence[tuple[str, int, int]]) -> dict[str, object]:
+    """Return the answer for counted rows."""
+    due, running = sum(row[1] for row in rows), sum(row[2] for row in rows)
+    return {
+        "backlog": min(due, COUNT_LIMIT) + min(running, COUNT_LIMIT),
+        "due": min(due, COUNT_LIMIT),
+        "in_progress": min(running, COUNT_LIMIT),
+        "capped": due > COUNT_LIMIT or running > COUNT_LIMIT,
+        "task_types": {task_type: {"due": due, "in_progress": running} for task_type, due, running in rows},
+    }
