@@ -40,7 +40,7 @@ FROM ${BASE} AS dtqs
 COPY --from=build /opt/dtqs /opt/dtqs
 RUN groupadd --gid 10001 dtqs \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/dtqs --shell /usr/sbin/nologin dtqs \
-    && install -d -m 1777 /var/lib/dtqs
+    && install -d -m 1777 /var/lib/dtqs /var/lib/dtqs/files
 # Any other user may run it. Without the mode 1777 a volume would belong to 10001 alone.
 USER 10001:10001
 WORKDIR /var/lib/dtqs
