@@ -128,6 +128,7 @@ def seats_of(roster: Roster) -> list[dict[str, Any]]:
         {
             "name": seat.spec.name,
             "index": seat.index,
+            "memory_kill": seat.spec.memory_kill,
             "leaves": seat.leaves,
             "successor": seat.successor.spec.name if seat.successor else None,
             "settlers": seat.settlers,
@@ -149,7 +150,7 @@ def adopt(roster: Roster, states: Collection[dict[str, Any]], section: Superviso
         if place is not None and not state["leaves"]:
             seat = place
         else:
-            spec = ChildSpec(state["name"], f"dtqs: worker {state['name']}", settles or _nothing)
+            spec = ChildSpec(state["name"], f"dtqs: worker {state['name']}", settles or _nothing, state["memory_kill"])
             seat = SlotState(
                 state["index"], spec, leaves=True, settlers=state["settlers"] if settles else MOST_SETTLERS
             )
