@@ -59,6 +59,15 @@ class Notifier:
             self._next_ping = now + self._ping_every
             self._send("WATCHDOG=1")
 
+    def allow_silence(self, seconds: float) -> None:
+        """Let the watchdog wait this long, while this process executes a program. `end_silence` in it goes back."""
+        if self._ping_every and seconds > 2 * self._ping_every:
+            self._send(f"WATCHDOG_USEC={int(seconds * 1e6)}", "WATCHDOG=1")
+
+    def end_silence(self) -> None:
+        if self._ping_every:
+            self._send(f"WATCHDOG_USEC={int(2e6 * self._ping_every)}", "WATCHDOG=1")
+
     def extend(self, now: float) -> None:
         """Ask for more time during a drain. The supervisor's deadlines limit it."""
         if now >= self._next_extension:

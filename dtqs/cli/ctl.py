@@ -113,7 +113,7 @@ def _is_supervisor(pid: int) -> bool:
     with suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes()
         # the line is empty for a moment while the process executes a program
-        return not words or b"supervis" in words
+        return not words or words.startswith(b"dtqs: supervisor") or b"supervisor" in words.split(b"\0")
     try:
         # the sandbox of ExecReload= hides the directories in /proc, but signals reach the process
         os.kill(pid, 0)

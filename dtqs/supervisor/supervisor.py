@@ -129,6 +129,7 @@ class Supervisor:
 
     def _adopt(self, before: Handover) -> None:
         """Take over from the program before this one in the same process, and replace its children."""
+        self._notifier.end_silence()
         self._channels.adopt(before.boot_id, SharedMemory(**before.memory))
         self._was_ready, self._born_with = before.was_ready, frozenset(before.born_with)
         self._reload.begin(self._lock.folder, self._notifier, before.reload_number)
@@ -141,11 +142,14 @@ class Supervisor:
         state = Handover.of(self._lock, self._channels, self._section, self._roster, self._was_ready, self._born_with)
         logger.info("reload: executing the code on disk")
         sink.finish(_LAST_WORDS_SECONDS)
+        # the imports may take this long, and nobody pings meanwhile
+        self._notifier.allow_silence(2 * self._section.boot_timeout_seconds)
         try:
             with self._signals.blocked():
                 number = self._reload.record.number
                 execute(state.write(number), state.descriptors, self._notifier.environment)
         except OSError as error:
+            self._notifier.end_silence()
             self._reload.refuse(f"the code on disk cannot be executed: {error}")
 
     def _supervise(self) -> None:

@@ -41,6 +41,16 @@ def test_the_watchdog_is_notified_at_half_its_limit(manager: socket.socket) -> N
     assert notifier.turn_seconds == 1.0
 
 
+def test_the_watchdog_waits_longer_while_a_program_is_executed(manager: socket.socket) -> None:
+    notifier = Notifier(manager.getsockname(), watchdog_seconds=30.0)
+    notifier.allow_silence(10.0)
+    notifier.allow_silence(120.0)
+    notifier.end_silence()
+    assert heard(manager) == ["WATCHDOG_USEC=120000000\nWATCHDOG=1", "WATCHDOG_USEC=30000000\nWATCHDOG=1"]
+    Notifier(manager.getsockname()).allow_silence(120.0)
+    assert heard(manager) == []
+
+
 def test_the_environment_is_read_once_and_cleared(manager: socket.socket) -> None:
     environment = {
         "NOTIFY_SOCKET": manager.getsockname(),

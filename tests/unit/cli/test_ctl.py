@@ -27,10 +27,13 @@ def test_a_record_of_another_or_an_ended_process_is_no_supervisor(tmp_path: Path
     ended = subprocess.Popen(["true"])
     ended.wait(10)
     leave_record(tmp_path, "node-0", ended.pid)
-    leave_record(tmp_path, "node-1", os.getppid())
     (tmp_path / "node-2").mkdir()
     (tmp_path / "node-2" / "reload").write_text("[]")
-    assert run(tmp_path) == (os.EX_UNAVAILABLE, "no supervisor runs on this machine under this configuration\n")
+    with subprocess.Popen(["sleep", "60"]) as other:
+        leave_record(tmp_path, "node-1", other.pid)
+        assert run(tmp_path) == (os.EX_UNAVAILABLE, "no supervisor runs on this machine under this configuration\n")
+        assert other.poll() is None
+        other.kill()
     status, output = run(tmp_path, "--pid", str(ended.pid))
     assert status == os.EX_UNAVAILABLE
     assert "restart the service instead" in output
