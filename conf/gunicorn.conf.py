@@ -9,6 +9,7 @@ import sys
 from dtqs.api.server.gunicorn_private import set_process_titles
 from dtqs.config import Config, find, load
 from dtqs.errors import ConfigError
+from dtqs.log import use_file
 from dtqs.sink import guard
 
 
@@ -25,6 +26,8 @@ guard()
 loaded = _config()
 """The checked configuration. dtqs.api.server.master passes it to each process."""
 _api = loaded.api
+if loaded.log.file:
+    use_file(loaded.log.file)
 
 bind = f"[{_api.host}]:{_api.port}" if ":" in _api.host else f"{_api.host}:{_api.port}"
 workers = _api.workers

@@ -5,8 +5,10 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Literal
 
+from dtqs.errors import ConfigError
 from dtqs.sink import LineSink, guard, sink_of
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -14,9 +16,14 @@ _CONTINUED = "    | "
 """Prefix of each line of a traceback; an entry begins with its time."""
 
 
-def set_up(level: str, style: Literal["text", "json"], role: str) -> None:
-    """Send every logger to standard error. `role` names the process. Neither logs nor prints wait for a reader."""
+def set_up(level: str, style: Literal["text", "json"], role: str, file: Path | None = None) -> None:
+    """Send every logger to standard error. `role` names the process. Neither logs nor prints wait for a reader.
+
+    With a `file`, standard error itself goes there, with all that others write to it. Raises ConfigError.
+    """
     guard()
+    if file:
+        use_file(file)
     formatter = _Json(role) if style == "json" else _Text(role)
     sink = sink_of(sys.stderr)
     handler = _SinkHandler(sink, formatter) if sink else logging.StreamHandler(sys.stderr)
@@ -42,6 +49,32 @@ class _Context:
 def add_fields(source: Callable[[], Mapping[str, object]]) -> None:
     """Call `source` for each entry from now on. It tells in which request or task this thread or greenlet is."""
     _Context.fields = source
+
+
+def use_file(file: Path) -> None:
+    """Send standard error to a file. Call `guard` before. Raises ConfigError."""
+    sink = sink_of(sys.stderr)
+    try:
+        if sink:
+            sink.use(file)
+    except OSError as error:
+        raise ConfigError(
+            [f"[log] file = {file}: {error.strerror}; allowed: a file that this user may write, or empty"]
+        ) from error
+
+
+def reopen() -> str:
+    """Open the log file again, or make it, after a rotation. Return its path; an empty text without such a file."""
+    sink = sink_of(sys.stderr)
+    if sink is None or sink.file is None:
+        return ""
+    try:
+        sink.file.again()
+    except OSError as error:
+        logging.getLogger(__name__).warning(
+            "log file not opened again: lines go to the old one", extra={"reason": str(error)}
+        )
+    return str(sink.file.path)
 
 
 class _SinkHandler(logging.Handler):

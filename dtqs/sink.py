@@ -17,6 +17,9 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
+
+from dtqs.log_file import LogFile
 
 MOST_BYTES = 256 * 1024
 """Kept for a slow reader, per process and descriptor, in addition to the buffer of the pipe."""
@@ -32,6 +35,7 @@ class LineSink:
         self._write, self._close = _writer(descriptor)
         self.notice = notice or _notice
         """Makes the line with the number of dropped lines."""
+        self.file: LogFile | None = None
         # reentrant: a signal handler of a task may print while the same thread prints
         self._lock = threading.RLock()
         self._pending: deque[bytes] = deque()
@@ -47,6 +51,7 @@ class LineSink:
     def put(self, line: bytes) -> None:
         """Write a line, keep it for later, or drop and count it."""
         with self._lock:
+            self.follow()
             self.flush()
             if self._dropped or (self._pending and self._pending_bytes + len(line) > MOST_BYTES):
                 self._dropped += 1
@@ -54,6 +59,19 @@ class LineSink:
             self._pending.append(line)
             self._pending_bytes += len(line)
             self.flush()
+
+    def follow(self) -> None:
+        """Write on into the new file after a rotation."""
+        if self.file:
+            self.file.follow()
+
+    def use(self, path: Path) -> None:
+        """Write to this file from now on, as everything does that writes to the descriptor. Raises OSError."""
+        with self._lock:
+            if self.file is None or self.file.path != Path(os.path.abspath(path)):
+                self.file = LogFile(path, self._descriptor)
+                self._close()
+                self.renew()
 
     def flush(self) -> None:
         """Write as many kept lines as the reader takes."""
@@ -167,6 +185,7 @@ def sink_of(stream: object) -> LineSink | None:
 def flush() -> None:
     """Write as many kept lines of this process as the readers take."""
     for sink in _sinks():
+        sink.follow()
         if sink.behind:
             sink.flush()
 

@@ -39,7 +39,7 @@ COMMANDS = {
     "supervisor": ("dtqs.cli.supervisor", "Run the workers and the keeper of this node."),
     "keeper": ("dtqs.cli.keeper", "Run only the keeper of this node, without workers."),
     "health": ("dtqs.cli.health", "Tell a probe whether this node is well."),
-    "ctl": ("dtqs.cli.ctl", "Command the running supervisor: reload."),
+    "ctl": ("dtqs.cli.ctl", "Command the running supervisor: status, reload, drain, resume, grow, shrink, kill."),
 }
 """The module and the help line of each command."""
 GROUPS = (

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from dtqs.processors.catalog import Catalog
 from dtqs.supervisor.again import ADOPT, CHECK
 from dtqs.supervisor.handover import Handover, refuse_unmet
 from dtqs.supervisor.node import NodeLock
+from dtqs.supervisor.signals import HARMLESS
 from dtqs.supervisor.spawn import ChildSpec, ChildStart
 from dtqs.supervisor.supervisor import Supervisor
 from dtqs.worker.process import Worker
@@ -57,8 +59,13 @@ def run_node(wanted: str | None, inherited: int | None, with_workers: bool) -> N
     """Run a supervisor until its end, or a check for one that runs."""
     # before all else: its descriptors must not get into a program that an import starts
     handover = Handover.take(inherited) if inherited is not None else None
+    for number in HARMLESS:
+        # until the supervisor has its handlers, such a signal would end or stop this process
+        signal.signal(number, signal.SIG_IGN)
     try:
         crew = _crew(configuration(), with_workers)
+        # in a check, too: a file that cannot be opened must not end the running node
+        log.set_up(crew.config.log.level, crew.config.log.format, "supervisor", crew.config.log.file)
     except Exception as error:  # whatever a module of processors raises
         if handover is None:
             raise
@@ -67,7 +74,6 @@ def run_node(wanted: str | None, inherited: int | None, with_workers: bool) -> N
         refuse_unmet(wanted, len(crew.specs))
         return
     section = crew.config.supervisor
-    log.set_up(crew.config.log.level, crew.config.log.format, "supervisor")
     lock = handover.node_lock() if handover else NodeLock(section.state_dir)
     _end(Supervisor(section, crew.specs, lock, crew.hire, handover, crew.config.lease.lease_seconds).run())
 
@@ -105,7 +111,7 @@ def _worker(config: Config, catalog: Catalog, pool: str, number: int) -> ChildSp
 
 
 def _work(config: Config, catalog: Catalog, pool: str, number: int, start: ChildStart) -> int:
-    log.set_up(config.log.level, config.log.format, f"worker {pool}/{number}")
+    log.set_up(config.log.level, config.log.format, f"worker {pool}/{number}", config.log.file)
     seat = WorkerSeat(
         pool,
         number,
@@ -121,7 +127,7 @@ def _work(config: Config, catalog: Catalog, pool: str, number: int, start: Child
 
 
 def _keep(config: Config, start: ChildStart) -> int:
-    log.set_up(config.log.level, config.log.format, "keeper")
+    log.set_up(config.log.level, config.log.format, "keeper", config.log.file)
     return Keeper(
         config, start.slot, Node(start.node_id, start.boot_id, start.board, start.former, start.given_up)
     ).run()

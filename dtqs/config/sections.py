@@ -229,6 +229,11 @@ class LeaseSection(Section):
 class LogSection(Section):
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest severity that is written")
     format: Literal["text", "json"] = Field("text", description="format of the lines on standard error")
+    file: Path | None = Field(
+        None,
+        description="file that gets the lines instead of standard error; it is opened again after a rotation, at once "
+        "on SIGUSR1; empty: standard error",
+    )
     retention_days: int = Field(30, ge=1, le=3650, description="days that log rows of tasks are kept")
 
 

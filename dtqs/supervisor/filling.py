@@ -1,6 +1,7 @@
 """Forks children into empty seats and, for deaths that no new child would settle, children that only settle them."""
 
 import logging
+from collections.abc import Callable, Sequence
 
 from dtqs.config import SupervisorSection
 from dtqs.supervisor.channels import ChildChannels
@@ -8,9 +9,7 @@ from dtqs.supervisor.child import Child
 from dtqs.supervisor.node import NodeLock
 from dtqs.supervisor.phase import Phase
 from dtqs.supervisor.roster import Roster, SlotState
-from dtqs.supervisor.signals import Signals
 from dtqs.supervisor.spawn import spawn
-from dtqs.supervisor.vitals import Vitals
 
 logger = logging.getLogger(__name__)
 
@@ -24,11 +23,11 @@ class Filling:
         roster: Roster,
         channels: ChildChannels,
         lock: NodeLock,
-        signals: Signals,
-        vitals: Vitals,
+        closes: Sequence[Callable[[], None]],
     ) -> None:
+        """Make it. A new child calls `closes`, to close its copies of its parent's descriptors."""
         self._section, self._roster, self._channels = section, roster, channels
-        self._lock, self._signals, self._vitals = lock, signals, vitals
+        self._lock, self._closes = lock, closes
 
     def turn(self, phase: Phase, now: float) -> None:
         """Fork the children that are due in this phase."""
@@ -57,7 +56,7 @@ class Filling:
 
     def _leave_to_parent(self) -> None:
         """Close a new child's copies of its parent's descriptors."""
-        self._signals.close()
+        for close in self._closes:
+            close()
         self._lock.release()
         self._channels.close()
-        self._vitals.close()

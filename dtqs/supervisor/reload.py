@@ -88,6 +88,11 @@ class Reload:
         except OSError as error:
             self.refuse(f"the check cannot start: {error}")
 
+    def decline(self, reason: str) -> None:
+        """Refuse a reload without a check."""
+        self.record = ReloadRecord(os.getpid(), self.record.number + 1)
+        self.refuse(reason)
+
     def turn(self, now: float) -> None:
         if self._check:
             self._check.limit(now)

@@ -4,17 +4,16 @@ A seat is a place that the node keeps filled. Its child may leave: then the chil
 scoreboard, and the seat gets another slot and a new child.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dtqs.config import SupervisorSection
 from dtqs.scoreboard import ChildState, Death, SlotRecord
+from dtqs.supervisor.causes import death_of
 from dtqs.supervisor.child import Child, Stage
 from dtqs.supervisor.reaping import End
 from dtqs.supervisor.restart import Restart
 from dtqs.supervisor.spawn import ChildSpec
-from dtqs.uuid7 import is_uuid
 
 MOST_DEATHS = 64
 """Deaths that one slot remembers. A keeper reclaims the leases of older ones after the lease time."""
@@ -51,6 +50,8 @@ class Roster:
         self.seats = [SlotState(index, spec) for index, spec in enumerate(specs)]
         self.leaving: list[SlotState] = []
         self.slots, self._section, self._hire = slots, section, hire
+        self.paused = False
+        """Workers finish and are not replaced, since an operator has asked for it."""
 
     def everywhere(self) -> Iterator[SlotState]:
         """Yield all seats, then all that leave."""
@@ -71,14 +72,20 @@ class Roster:
 
     def vacant(self, now: float) -> list[SlotState]:
         """Return the empty seats whose next fork is due."""
-        return [seat for seat in self.seats if not seat.child and seat.restart.not_before <= now]
+        return [seat for seat in self._needed() if not seat.child and seat.restart.not_before <= now]
+
+    def _needed(self) -> list[SlotState]:
+        """Return the seats that should have a child."""
+        return [seat for seat in self.seats if not (self.paused and seat.spec.is_worker)]
 
     def owing(self, running: bool = False) -> list[SlotState]:
         """Return the seats that need one more child only to take back the leases of their dead children.
 
-        In a drain these are all seats with such deaths. While the node is `running`, they are the leaving ones.
+        In a drain, or a pause, these are all seats with such deaths. While the node is `running`, they are the leaving
+        ones.
         """
-        return [seat for seat in (self.leaving if running else self.everywhere()) if _owes(seat)]
+        only_leaving = running and not self.paused
+        return [seat for seat in (self.leaving if only_leaving else self.everywhere()) if _owes(seat)]
 
     def filled(self, seat: SlotState, pid: int, now: float, settler: bool) -> Child:
         """Note that a child was forked."""
@@ -96,7 +103,7 @@ class Roster:
         self, seat: SlotState, child: Child, end: End, record: SlotRecord, now: float, out_of_memory: bool
     ) -> Death | None:
         """Note that a child has ended. Return the death that its successor must settle, if there is one."""
-        death = _death(child, end, record, out_of_memory)
+        death = death_of(child, end, record, out_of_memory)
         owed = () if record.deaths_settled else child.deaths
         seat.deaths = (*owed, death)[-MOST_DEATHS:] if death else owed
         asked = (child.stage in (Stage.DRAINING, Stage.STOPPING) or record.leaves) and end.status == 0
@@ -133,7 +140,8 @@ class Roster:
         ready = sum(seat.child is not None and seat.child.seen_ready for seat in self.seats) + waited_for
         left = sum(seat.child is not None for seat in self.leaving) - waited_for
         names = [seat.spec.name for seat in self.seats if self.is_given_up(seat)]
-        text = f"{min(ready, len(self.seats))} of {len(self.seats)} children ready"
+        text = "paused by an operator; " if self.paused else ""
+        text += f"{min(ready, len(self.seats))} of {len(self.seats)} children ready"
         text += f"; {left} more finish their task and leave" if left else ""
         text += f"; given up: {', '.join(names)}" if names else ""
         slow = [
@@ -149,7 +157,7 @@ class Roster:
             seat.restart = Restart()
 
     def all_ready(self) -> bool:
-        return all(seat.child and seat.child.seen_ready for seat in self.seats)
+        return all(seat.child and seat.child.seen_ready for seat in self._needed())
 
     def workers_gone(self) -> bool:
         """Tell whether, in a drain, no worker is left and none is needed: then the keeper may end."""
@@ -168,7 +176,7 @@ class Roster:
 
     def rolled(self, since: float) -> bool:
         """Tell whether every seat has a ready child that was started after `since`, and all others leave."""
-        young = all(seat.child and seat.child.started_at >= since for seat in self.seats)
+        young = all(seat.child and seat.child.started_at >= since for seat in self._needed())
         return young and self.all_ready() and not self._waits_for_successor()
 
     def _waits_for_successor(self) -> bool:
@@ -266,31 +274,3 @@ def record_of(record: SlotRecord | None, child: Child) -> SlotRecord:
     return SlotRecord(
         child.pid, child.started_at, 0.0, ChildState.STARTING, deaths_settled=False, worker_id=None, task_id=None
     )
-
-
-def _death(child: Child, end: End, record: SlotRecord, out_of_memory: bool) -> Death | None:
-    """Return the death that a successor must settle. A child that ended well, or had no worker row, has left none."""
-    # a child whose task calls exit(0) has not ended well
-    if (end.status == 0 and record.task_id is None) or record.worker_id is None or not is_uuid(record.worker_id):
-        return None
-    if child.stage is Stage.KILLED and child.kill_cause is None and end.signal_number == 9:
-        # the supervisor killed it only because it was late: no attempt is spent
-        return Death(record.worker_id, "did not end in time when the node was stopped", None, idle=True)
-    if record.task_id is None or is_uuid(record.task_id):
-        return Death(record.worker_id, cause_of(child, end, out_of_memory), record.task_id, idle=record.task_id is None)
-    # the task id is damaged: it is unknown which task ran
-    return Death(record.worker_id, cause_of(child, end, out_of_memory), None, idle=False)
-
-
-def telling_status(end: End) -> int:
-    """Return the exit status of a node whose children cannot start: theirs if it names a cause, else EX_UNAVAILABLE."""
-    return end.status if end.status in (os.EX_TEMPFAIL, os.EX_CONFIG) else os.EX_UNAVAILABLE
-
-
-def cause_of(child: Child, end: End, out_of_memory: bool) -> str:
-    """Return the cause of an end as text for people."""
-    if end.signal_number == 9 and child.kill_cause:
-        return child.kill_cause
-    if end.signal_number == 9 and child.stage is not Stage.KILLED and out_of_memory:
-        return "out of memory"
-    return end.cause

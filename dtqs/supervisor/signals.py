@@ -10,9 +10,9 @@ from selectors import EVENT_READ, PollSelector
 from types import FrameType, TracebackType
 from typing import Any
 
-_QUEUED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
-_IGNORED = (signal.SIGUSR1, signal.SIGUSR2)
-"""By default, a stray one of them, for example from a log rotation, would end the node."""
+HARMLESS = (signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR1, signal.SIGUSR2)
+"""By default, a stray one of them, for example from a log rotation, would end or stop a process."""
+_QUEUED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, *HARMLESS)
 _MOST_QUEUED = 32
 _Handler = Callable[[int, FrameType | None], Any] | int | None
 
@@ -36,7 +36,6 @@ class Signals:
             # nohup ignores SIGHUP on purpose; shells ignore SIGINT for every process in the background
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._enqueue)
-        self._before |= {number: signal.signal(number, signal.SIG_IGN) for number in _IGNORED}
         # an empty handler, because Python writes to the pipe only for signals with a handler
         self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self._before)
@@ -56,8 +55,15 @@ class Signals:
         os.close(self._reader)
         os.close(self._writer)
 
+    def watch(self, descriptor: int, events: int) -> None:
+        """Let these events of a descriptor end the wait, too. No events: no longer."""
+        if descriptor in self._selector.get_map():
+            self._selector.unregister(descriptor)
+        if events:
+            self._selector.register(descriptor, events)
+
     def wait(self, seconds: float) -> None:
-        """Wait until a signal arrives, for at most `seconds`."""
+        """Wait until a signal arrives, or a watched descriptor is ready, for at most `seconds`."""
         if not self._queue and self._selector.select(max(0.0, seconds)):
             # the bytes add nothing to the queue
             with contextlib.suppress(BlockingIOError):

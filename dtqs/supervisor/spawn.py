@@ -18,6 +18,7 @@ import setproctitle
 from dtqs import sink
 from dtqs.prctl import die_with_parent
 from dtqs.scoreboard import Death, Slot, SlotRecord
+from dtqs.supervisor.signals import HARMLESS
 from dtqs.supervisor.silence import DUMP_SIGNAL, stacks_file
 
 logger = logging.getLogger(__name__)
@@ -138,8 +139,9 @@ def _reset_signals() -> None:
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         # SIGPIPE and SIGXFSZ stay ignored, as Python sets them at its start
-        if callable(signal.getsignal(number)) or number in (signal.SIGUSR1, signal.SIGUSR2):
-            signal.signal(number, signal.SIG_DFL)
+        if callable(signal.getsignal(number)):
+            # one meant for the supervisor would end or stop a child that has no handler of its own
+            signal.signal(number, signal.SIG_IGN if number in HARMLESS else signal.SIG_DFL)
 
 
 def _offer_stacks(place: Path) -> Callable[[], None]:

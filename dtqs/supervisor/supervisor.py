@@ -13,13 +13,15 @@ from collections.abc import Callable, Sequence
 
 import setproctitle
 
-from dtqs import __version__, sink
+from dtqs import sink
 from dtqs.config import SupervisorSection
 from dtqs.prctl import adopt_orphans
 from dtqs.signal_name import signal_name
 from dtqs.supervisor.again import execute
+from dtqs.supervisor.causes import cause_of, telling_status
 from dtqs.supervisor.channels import ChildChannels, SharedMemory, slots_for
 from dtqs.supervisor.child import Child
+from dtqs.supervisor.desk import Desk
 from dtqs.supervisor.ending import Ending
 from dtqs.supervisor.filling import Filling
 from dtqs.supervisor.handover import Handover, adopt, requirements
@@ -29,8 +31,8 @@ from dtqs.supervisor.phase import Phase
 from dtqs.supervisor.reaping import End, children_of_ours, ended, kill_strangers, leave_nothing_behind
 from dtqs.supervisor.reload import ROLLING, Reload
 from dtqs.supervisor.rolling import Rolling
-from dtqs.supervisor.roster import Roster, SlotState, cause_of, telling_status
-from dtqs.supervisor.signals import Signals
+from dtqs.supervisor.roster import Roster, SlotState
+from dtqs.supervisor.signals import HARMLESS, Signals
 from dtqs.supervisor.silence import drop_stacks
 from dtqs.supervisor.spawn import ChildSpec
 from dtqs.supervisor.verdict import log_consequence, log_end
@@ -63,16 +65,16 @@ class Supervisor:
         slots = handover.memory["slots"] if handover else slots_for(len(specs))
         self._roster = Roster(specs, section, slots, hire)
         self._channels = ChildChannels(slots, lock)
-        self._rolling = Rolling(section, self._roster, self._channels, lock)
-        self._ending = Ending(section, self._roster, self._channels)
-        self._reload = Reload(section)
-        self._watch = Watch(section, self._roster, self._channels, lock)
-        self._signals, self._vitals = Signals(), Vitals(self._roster, self._channels, lock, lease_seconds)
-        self._filling = Filling(section, self._roster, self._channels, lock, self._signals, self._vitals)
+        self._phase, self._exit_status = Phase.RUNNING, os.EX_OK
+        self._reload, self._signals = Reload(section), Signals()
+        parts = section, self._roster, self._channels
+        self._rolling, self._ending, self._watch = Rolling(*parts, lock), Ending(*parts), Watch(*parts, lock)
+        self._vitals = Vitals(self._roster, self._channels, lock, lease_seconds)
+        self._desk = Desk(*parts, lambda: self._phase, self._reload, self._signals)
+        self._filling = Filling(*parts, lock, (self._desk.close, self._signals.close, self._vitals.close))
         self._notifier = Notifier(None)
         self._oom = OomWatch(None)
         self._reason: dict[str, str] = {}
-        self._phase, self._exit_status = Phase.RUNNING, os.EX_OK
         self._was_ready = False
         self._born_with: frozenset[int] = frozenset()
 
@@ -115,13 +117,7 @@ class Supervisor:
             self._born_with = frozenset(children_of_ours())
             self._reload.begin(self._lock.folder, self._notifier)
         self._vitals.begin()
-        identity = {
-            "pid": os.getpid(),
-            "node_id": self._lock.node_id,
-            "boot_id": self._channels.boot_id,
-            "children": len(self._roster.seats),
-            "version": __version__,
-        }
+        identity = self._desk.open(self._lock)
         logger.info("supervisor goes on" if self._handover else "supervisor started", extra=identity)
         # all modules are imported by now; a collection writes to no page of frozen objects, so children share these
         gc.collect()
@@ -165,6 +161,7 @@ class Supervisor:
 
     def _turn(self, now: float) -> None:
         self._obey(now)
+        self._desk.turn(now)
         self._reap(now)
         self._watch.check(now)
         self._reload.turn(now)
@@ -188,7 +185,9 @@ class Supervisor:
     def _obey(self, now: float) -> None:
         for number in self._signals.take():
             name = signal_name(number)
-            if number == signal.SIGHUP:
+            if number in HARMLESS:
+                self._desk.obey_signal(number)
+            elif number == signal.SIGHUP:
                 self.reload(now)
             elif number == signal.SIGTERM and self._phase is Phase.RUNNING:
                 self._drain(name)
@@ -199,7 +198,9 @@ class Supervisor:
 
     def reload(self, now: float) -> None:
         """Check configuration and code on disk; if they are right, execute them and replace all children."""
-        if self._phase is Phase.RUNNING:
+        if self._roster.paused:
+            self._reload.decline("the node is paused, and no new worker could show that it works: dtqs ctl resume")
+        elif self._phase is Phase.RUNNING:
             self._reload.ask(requirements(self._roster.slots), now)
 
     def _enter(self, phase: Phase, text: str, reason: str) -> None:
@@ -285,7 +286,7 @@ class Supervisor:
     def _pause_seconds(self, now: float) -> float:
         """Return the seconds until the next turn. A signal ends the pause before."""
         eager = any(child.report_is_due for _, child in self._roster.taken())
-        due = [self._ending.by, *self._roster.steps()] + [
+        due = [self._ending.by, self._desk.next_end(), *self._roster.steps()] + [
             self._channels.read(seat, child).kill_at for seat, child in self._roster.taken()
         ]
         # times in the past were handled in this turn, or cannot be handled

@@ -86,7 +86,14 @@ class Worker:
         self._runner = Runner(catalog, self._files, reports, self._limits, config.retry, reports.permit)
         self._wear = Wear(seat.pool, pool)
         parts = BeatParts(
-            self._identity, self._store, self._link, self._hold, self._limits, self._finisher, self._totals, self._wear,
+            self._identity,
+            self._store,
+            self._link,
+            self._hold,
+            self._limits,
+            self._finisher,
+            self._totals,
+            self._wear,
             seat.slot,
         )
         self._beat = Beat(parts, config.lease, pool.moment_seconds, lambda: self._drain.requested)

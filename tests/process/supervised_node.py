@@ -188,6 +188,15 @@ def raises(start: ChildStart) -> int:
     raise ZeroDivisionError("from a child")
 
 
+def raises_later(start: ChildStart) -> int:
+    """Become ready, and fail when the file `go` is there."""
+    start.slot.state(ChildState.READY)
+    while not (FOLDER / "go").exists():
+        start.slot.beat()
+        nap()
+    raise ZeroDivisionError("from a child")
+
+
 def exits_in_task(start: ChildStart) -> int:
     """Die with status 0 inside a task, as code that calls exit() does. Replacements are steady."""
     if start.deaths:
@@ -277,7 +286,7 @@ def main() -> int:
     section = SupervisorSection.model_construct(
         **{**SupervisorSection(state_dir=FOLDER / "state").model_dump(), **settings}
     )
-    log.set_up("debug", "text", "supervisor")
+    log.set_up("debug", "text", "supervisor", FOLDER / "own log" if (FOLDER / "own log").exists() else None)
     mains: dict[str, Callable[[ChildStart], int]] = {
         name: value for name, value in globals().items() if callable(value)
     }
@@ -291,7 +300,11 @@ def main() -> int:
         refuse_unmet(value, len(specs))
         return os.EX_OK
     lock = handover.node_lock() if handover else NodeLock(section.state_dir)
-    return Supervisor(section, specs, lock, handover=handover).run()
+
+    def hire(pool: str, number: int) -> ChildSpec:
+        return ChildSpec(f"{pool}/{number}", f"dtqs: worker {pool}/{number}", steady)
+
+    return Supervisor(section, specs, lock, hire, handover).run()
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ class Service:
         except ConfigError as error:
             sys.stderr.write(f"{error}\n")
             sys.exit(BOOT_ERROR)
-        log.set_up(config.log.level, config.log.format, "api")
+        log.set_up(config.log.level, config.log.format, "api", config.log.file)
         log.add_fields(log_fields)
         self._parts, self._app = parts, create_app(parts)
         self._chores = Chores(

@@ -7,9 +7,10 @@ import pytest
 
 from dtqs.config import SupervisorSection
 from dtqs.scoreboard import ChildState, Death, SlotRecord
+from dtqs.supervisor.causes import cause_of
 from dtqs.supervisor.child import Child, Stage
 from dtqs.supervisor.reaping import End
-from dtqs.supervisor.roster import MOST_DEATHS, Roster, SlotState, cause_of, record_of
+from dtqs.supervisor.roster import MOST_DEATHS, Roster, SlotState, record_of
 from dtqs.supervisor.spawn import ChildSpec, ChildStart
 from dtqs.uuid7 import uuid7
 

@@ -1,0 +1,61 @@
+"""Finds the supervisors that run on this machine, by the files in their state folder."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from dtqs.cli.options import configuration_path
+from dtqs.config import SupervisorSection, state_dir
+from dtqs.errors import TransientError
+from dtqs.sandbox.processes import is_zombie
+from dtqs.supervisor.reload import ReloadRecord
+
+
+class NoSupervisor(TransientError):
+    """No running supervisor can be asked. The exit status is EX_UNAVAILABLE."""
+
+
+def find(pid: int | None) -> tuple[Path, ReloadRecord]:
+    """Return the folder and the record of the supervisor. Raises NoSupervisor."""
+    found = {record.pid: (folder, record) for folder, record in _running()}
+    if pid is None and len(found) == 1:
+        return next(iter(found.values()))
+    if pid is None:
+        several = f"several supervisors run ({', '.join(map(str, found))}): name one with --pid"
+        raise NoSupervisor(several if found else "no supervisor runs on this machine under this configuration")
+    if pid not in found:
+        raise NoSupervisor(f"process {pid} is no supervisor of this version: restart the service instead")
+    return found[pid]
+
+
+def _running() -> Iterator[tuple[Path, ReloadRecord]]:
+    """Yield the nodes of this machine that run, with their folders."""
+    for state_folder in dict.fromkeys(_state_folders()):
+        for folder in sorted(state_folder.glob("node-*")):
+            record = ReloadRecord.read(folder)
+            if record and is_supervisor(record.pid):
+                yield folder, record
+
+
+def _state_folders() -> Iterator[Path]:
+    """Yield the folders that may be the one of the supervisor. A wrong file may still name another one than systemd."""
+    yield state_dir(configuration_path())
+    yield from (Path(name) for name in os.environ.get("STATE_DIRECTORY", "").split(":") if name)
+    yield SupervisorSection().state_dir
+
+
+def is_supervisor(pid: int) -> bool:
+    """Tell whether the process runs and is no other one that got the number meanwhile."""
+    if is_zombie(pid):
+        return False
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        # the line is empty for a moment while the process executes a program
+        return not words or words.startswith(b"dtqs: supervisor") or b"supervisor" in words.split(b"\0")
+    try:
+        # the sandbox of ExecReload= hides the directories in /proc, but signals reach the process
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

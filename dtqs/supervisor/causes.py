@@ -1,0 +1,36 @@
+"""The consequence of a child's end: the death that its successor must settle, and the cause; pure."""
+
+import os
+
+from dtqs.scoreboard import Death, SlotRecord
+from dtqs.supervisor.child import Child, Stage
+from dtqs.supervisor.reaping import End
+from dtqs.uuid7 import is_uuid
+
+
+def death_of(child: Child, end: End, record: SlotRecord, out_of_memory: bool) -> Death | None:
+    """Return the death that a successor must settle. A child that ended well, or had no worker row, has left none."""
+    # a child whose task calls exit(0) has not ended well
+    if (end.status == 0 and record.task_id is None) or record.worker_id is None or not is_uuid(record.worker_id):
+        return None
+    if child.stage is Stage.KILLED and child.kill_cause is None and end.signal_number == 9:
+        # the supervisor killed it only because it was late: no attempt is spent
+        return Death(record.worker_id, "did not end in time when the node was stopped", None, idle=True)
+    if record.task_id is None or is_uuid(record.task_id):
+        return Death(record.worker_id, cause_of(child, end, out_of_memory), record.task_id, idle=record.task_id is None)
+    # the task id is damaged: it is unknown which task ran
+    return Death(record.worker_id, cause_of(child, end, out_of_memory), None, idle=False)
+
+
+def telling_status(end: End) -> int:
+    """Return the exit status of a node whose children cannot start: theirs if it names a cause, else EX_UNAVAILABLE."""
+    return end.status if end.status in (os.EX_TEMPFAIL, os.EX_CONFIG) else os.EX_UNAVAILABLE
+
+
+def cause_of(child: Child, end: End, out_of_memory: bool) -> str:
+    """Return the cause of an end as text for people."""
+    if end.signal_number == 9 and child.kill_cause:
+        return child.kill_cause
+    if end.signal_number == 9 and child.stage is not Stage.KILLED and out_of_memory:
+        return "out of memory"
+    return end.cause

@@ -1,0 +1,172 @@
+"""The operator's socket: takes one request a connection, and answers it from the loop of the supervisor.
+
+Nothing here waits. Connections, sizes and times are limited, so no client holds the node: one that sends or reads
+nothing is closed. The socket lies in the node's folder, mode 0600, and the kernel tells who connects.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from selectors import EVENT_READ, EVENT_WRITE
+from typing import Any
+
+from dtqs.supervisor.signals import Signals
+
+logger = logging.getLogger(__name__)
+SOCKET = "control"
+_MOST_CLIENTS = 16
+_BACKLOG = 128
+_MOST_REQUEST_BYTES = 4096
+_CLIENT_SECONDS = 5.0
+"""From the connect to the end of the answer."""
+_CREDENTIALS = struct.Struct("iII")
+
+Answer = Mapping[str, Any]
+"""The answer as JSON. With the key `error` it is a refusal."""
+
+
+@dataclass(slots=True, eq=False)
+class _Client:
+    socket: socket.socket
+    uid: int
+    until: float
+    request: bytearray = field(default_factory=bytearray)
+    answer: memoryview | None = None
+
+
+class Control:
+    """Listens while it is open. `turn` serves all clients that are ready, and never waits."""
+
+    def __init__(self, signals: Signals, obey: Callable[[Mapping[str, Any], int], Answer]) -> None:
+        self._signals, self._obey = signals, obey
+        self._listener: socket.socket | None = None
+        self._clients: list[_Client] = []
+
+    def open(self, folder: Path) -> None:
+        """Listen in the folder of the node, whose lock this process holds. Without a socket the node runs as well."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            (folder / SOCKET).unlink(missing_ok=True)
+            with _short(folder) as place:
+                listener.bind(place)
+                os.chmod(place, 0o600)  # before `listen`: nobody can connect earlier
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            listener.close()
+            logger.warning("no socket for dtqs ctl", extra={"reason": str(error)})
+            return
+        self._listener = listener
+        self._signals.watch(listener.fileno(), EVENT_READ)
+
+    def close(self) -> None:
+        """Close all descriptors. A new child closes its copies; the socket of its parent stays."""
+        for each in [self._listener, *(client.socket for client in self._clients)]:
+            if each:
+                each.close()
+        self._listener, self._clients = None, []
+
+    def next_end(self) -> float:
+        """Return when the next client must be closed."""
+        return min((client.until for client in self._clients), default=float("inf"))
+
+    def turn(self, now: float) -> None:
+        """Accept, read, obey and write, as far as it is possible without waiting."""
+        if self._listener:
+            self._accept(self._listener, now)
+        for client in list(self._clients):
+            try:
+                is_done = self._serve(client)
+            except BlockingIOError:
+                is_done = False
+            except OSError:
+                is_done = True
+            if is_done or now >= client.until:
+                self._signals.watch(client.socket.fileno(), 0)
+                client.socket.close()
+                self._clients.remove(client)
+
+    def _accept(self, listener: socket.socket, now: float) -> None:
+        for _ in range(_MOST_CLIENTS):
+            try:
+                accepted, _ = listener.accept()
+            except OSError:  # nobody is left, or there is no descriptor
+                return
+            accepted.setblocking(False)
+            if len(self._clients) >= _MOST_CLIENTS:
+                _say(accepted, {"error": f"{_MOST_CLIENTS} clients are connected already; try again"})
+                accepted.close()
+                continue
+            uid = _uid_of(accepted)
+            self._clients.append(_Client(accepted, uid, now + _CLIENT_SECONDS))
+            self._signals.watch(accepted.fileno(), EVENT_READ)
+
+    def _serve(self, client: _Client) -> bool:
+        """Return whether the client is served, or is gone. Raises BlockingIOError, OSError."""
+        if client.answer is None:
+            part = client.socket.recv(_MOST_REQUEST_BYTES)
+            client.request += part
+            if b"\n" not in client.request and part and len(client.request) < _MOST_REQUEST_BYTES:
+                return False
+            client.answer = memoryview(_line(self._answer(bytes(client.request), client.uid)))
+            self._signals.watch(client.socket.fileno(), EVENT_WRITE)
+        while client.answer:
+            client.answer = client.answer[client.socket.send(client.answer, socket.MSG_NOSIGNAL) :]
+        return True
+
+    def _answer(self, request: bytes, uid: int) -> Answer:
+        if uid not in (0, os.geteuid()):
+            return {"error": f"user {uid} may not control this node; allowed: root and user {os.geteuid()}"}
+        try:
+            asked = json.loads(request)
+        except (ValueError, RecursionError):
+            asked = None
+        if not isinstance(asked, dict):
+            return {"error": f"the request is no JSON object in one line of less than {_MOST_REQUEST_BYTES} bytes"}
+        try:
+            return self._obey(asked, uid)
+        except Exception as error:  # a fault in an answer must not end the node
+            logger.exception("request of an operator failed")
+            return {"error": f"the supervisor failed: {type(error).__name__}: {error}"}
+
+
+def ask(folder: Path, request: Mapping[str, Any], seconds: float) -> Any:
+    """Send a request to the supervisor of this folder, and return its answer. Raises OSError, ValueError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(seconds)
+        with _short(folder) as place:
+            client.connect(place)
+        client.sendall(_line(request))
+        parts = []
+        while part := client.recv(1 << 16):
+            parts.append(part)
+    return json.loads(b"".join(parts))
+
+
+@contextlib.contextmanager
+def _short(folder: Path) -> Any:
+    """Yield a short path to the socket: the address of a socket has 107 bytes at most, and a folder's path may more."""
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{SOCKET}"
+    finally:
+        os.close(descriptor)
+
+
+def _uid_of(client: socket.socket) -> int:
+    credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(credentials)[1])
+
+
+def _say(client: socket.socket, answer: Answer) -> None:
+    with contextlib.suppress(OSError):
+        client.send(_line(answer), socket.MSG_NOSIGNAL)
+
+
+def _line(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, default=str).encode() + b"\n"
