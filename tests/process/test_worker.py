@@ -172,7 +172,7 @@ def test_an_unusable_value_from_a_processor_fails_its_task_and_not_the_worker(tr
 
 
 def test_signal_handlers_that_a_task_changed_are_restored_for_the_next_task(trial: Try) -> None:
-    system = trial({**ONE, **ONCE})
+    system = trial(ONE)
     for light in (False, True):
         assert system.outcome(system.put_one({"leave": True}, task_type="marks", light=light)) == "completed"
         task_id = system.put_one(task_type="marks")
