@@ -17,7 +17,8 @@ MARK_BYTES = 128
 _ID_LENGTH = 36
 _NO_ID = bytes(_ID_LENGTH)
 _DOUBLE, _INT = struct.Struct("<d"), struct.Struct("<i")
-_BEAT, _KILL_AT, _PID, _STATE, _SETTLED, _WORKED, _LEAVES, _HEARTBEAT = 0, 8, 16, 20, 21, 22, 23, 48
+_BEAT, _KILL_AT, _PID, _STATE, _SETTLED, _WORKED, _LEAVES = 0, 8, 16, 20, 21, 22, 23
+_TASKS, _BUSY, _HEARTBEAT = 24, 32, 48
 _WORKER, _TASK = 0, 64
 """Offsets within a mark."""
 
@@ -48,6 +49,9 @@ class SlotRecord:
     """It ends by itself to be replaced: it has served long enough, or has grown too large."""
     heartbeat: float = 0.0
     """When PostgreSQL last confirmed a heartbeat of this child. 0: not yet."""
+    tasks: float = 0.0
+    busy_seconds: float = 0.0
+    """The attempts of this child so far, and their time together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,11 @@ class Slot:
     def worked(self) -> None:
         """Note that the outcome of a task is written."""
         self._memory[self._at + _WORKED] = 1
+
+    def served(self, tasks: float, busy_seconds: float) -> None:
+        """Note how many attempts have ended here, and their time together."""
+        _DOUBLE.pack_into(self._memory, self._at + _TASKS, tasks)
+        _DOUBLE.pack_into(self._memory, self._at + _BUSY, busy_seconds)
 
     def leaves(self) -> None:
         """Note that this child ends to be replaced: its end is no fault, however young it is."""
@@ -155,6 +164,8 @@ class Scoreboard:
             worked=bool(record[_WORKED]),
             leaves=bool(record[_LEAVES]),
             heartbeat=_DOUBLE.unpack_from(record, _HEARTBEAT)[0],
+            tasks=_DOUBLE.unpack_from(record, _TASKS)[0],
+            busy_seconds=_DOUBLE.unpack_from(record, _BUSY)[0],
         )
 
     def _mark_at(self, index: int) -> int:

@@ -75,7 +75,9 @@ def run_node(wanted: str | None, inherited: int | None, with_workers: bool) -> N
         return
     section = crew.config.supervisor
     lock = handover.node_lock() if handover else NodeLock(section.state_dir)
-    _end(Supervisor(section, crew.specs, lock, crew.hire, handover, crew.config.lease.lease_seconds).run())
+    config = crew.config
+    node = Supervisor(section, crew.specs, lock, crew.hire, handover, config.lease.lease_seconds, config.pools)
+    _end(node.run())
 
 
 def _end(status: int) -> NoReturn:
@@ -101,7 +103,7 @@ def _crew(config: Config, with_workers: bool) -> Crew:
 
 
 def _size(section: PoolSection) -> int:
-    return section.workers or len(os.sched_getaffinity(0))
+    return section.min if section.max else section.workers or len(os.sched_getaffinity(0))
 
 
 def _worker(config: Config, catalog: Catalog, pool: str, number: int) -> ChildSpec:
@@ -128,6 +130,5 @@ def _work(config: Config, catalog: Catalog, pool: str, number: int, start: Child
 
 def _keep(config: Config, start: ChildStart) -> int:
     log.set_up(config.log.level, config.log.format, "keeper", config.log.file)
-    return Keeper(
-        config, start.slot, Node(start.node_id, start.boot_id, start.board, start.former, start.given_up)
-    ).run()
+    node = Node(start.node_id, start.boot_id, start.board, start.former, start.given_up, start.note)
+    return Keeper(config, start.slot, node).run()

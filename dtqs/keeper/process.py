@@ -13,6 +13,7 @@ from dtqs.config import Config
 from dtqs.deadline import Deadline, Stop
 from dtqs.files import FileSpace
 from dtqs.keeper.chores import Chore, run
+from dtqs.keeper.due import DueTasks
 from dtqs.keeper.metrics_server import MetricsServer
 from dtqs.keeper.presence import NodePresence
 from dtqs.keeper.prune import Prune
@@ -29,6 +30,7 @@ _TITLE = "dtqs: keeper"
 _STORE_CONNECTIONS = 2
 _REPAIR_SECONDS = 1.0
 _DISK_SECONDS = 5.0
+_DUE_SECONDS = 1.0
 SCHEMA_SECONDS = 30.0
 _END_SECONDS = 2.0
 """The most time from the request to end. A chore that waits for PostgreSQL would take ten seconds."""
@@ -65,6 +67,9 @@ class Keeper:
             Chore("logs", 3600.0, prune.logs),
             Chore("log times", 5.0, prune.log_times),
         ]
+        due = DueTasks(self._store, config.pools, node.note)
+        if due.is_wanted:
+            self._chores.append(Chore("due", _DUE_SECONDS, due.turn))
         # In a thread of their own: a disk or object storage that does not answer must not delay tasks.
         files = [
             Chore("disks", _DISK_SECONDS, self._presence.disks),

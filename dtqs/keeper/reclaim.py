@@ -37,6 +37,8 @@ class Node:
     """The deaths of workers of this node's earlier supervisors, with the tasks that they ran."""
     given_up: Callable[[], int] = int
     """Returns how many seats of the node are given up."""
+    note: Callable[[str], None] = lambda _: None
+    """Writes one line that the supervisor reads."""
 
 
 class Reclaim:

@@ -49,6 +49,11 @@ class Backlog:
         ids, ats = array([i for i, _ in confirmed]), "{" + ",".join(f'"{at}"' for _, at in confirmed) + "}"
         self._database.run("far_out", {"ids": ids, "publish_ats": ats, "far_out": self._far_out})
 
+    def count_due(self, most: int) -> int:
+        """Count the due tasks, in a look at this many rows at most. Raises StoreUnavailable."""
+        ((count,),) = self._database.run_once("count_due", {"far_out": self._far_out, "most": most})
+        return int(count)
+
     def put_off(self, task_ids: Sequence[str], task_type: str, seconds: float) -> None:
         """Put off the next publish of tasks whose type this worker does not know. Raises StoreUnavailable."""
         self._database.run(

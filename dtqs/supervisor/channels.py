@@ -23,6 +23,11 @@ def slots_for(seats: int) -> int:
     return max(_LEAST_SLOTS, 2 * seats)
 
 
+def places_of(slots: int) -> int:
+    """Return how many of these slots children may have. The last words of the last one carry the keeper's note."""
+    return slots - 1
+
+
 @dataclass(frozen=True, slots=True)
 class SharedMemory:
     """The descriptors of the memory. A supervisor that executes itself again inherits them."""
@@ -98,6 +103,7 @@ class ChildChannels:
             wait_seconds=seat.restart.wait_seconds,
             board=self._scoreboard.records,
             given_up=self._read_given_up,
+            note=functools.partial(self._words.say, places_of(self._slots)),
         )
 
     def read(self, seat: SlotState, child: Child) -> SlotRecord:
@@ -126,3 +132,7 @@ class ChildChannels:
     def last_words(self, seat: SlotState) -> str:
         """Return why the last child of this seat ended, in its own words, or an empty text."""
         return self._words.read(seat.index)
+
+    def keepers_note(self) -> str:
+        """Return the last note of the keeper, or an empty text."""
+        return self._words.read(places_of(self._slots))

@@ -12,10 +12,11 @@ from dataclasses import asdict
 from typing import Any
 
 from dtqs import __version__
-from dtqs.config import SupervisorSection
+from dtqs.config import PoolSection, SupervisorSection
 from dtqs.log import reopen
 from dtqs.memory import resident_bytes
 from dtqs.scoreboard import ChildState
+from dtqs.supervisor.autoscaling import Autoscaling
 from dtqs.supervisor.channels import ChildChannels
 from dtqs.supervisor.child import Child, Stage
 from dtqs.supervisor.control import Control
@@ -43,15 +44,17 @@ class Desk:
         phase: Callable[[], Phase],
         reload: Reload,
         signals: Signals,
+        pools: Mapping[str, PoolSection],
     ) -> None:
         self._section, self._roster, self._channels = section, roster, channels
         self._phase, self._reload = phase, reload
         self._node: Facts = {}
         self._control = Control(signals, self.obey)
-        self.close, self.turn, self.next_end = self._control.close, self._control.turn, self._control.next_end
+        self._autoscaling = Autoscaling(pools, roster, channels)
+        self.close, self.next_end, self.keep = self._control.close, self._control.next_end, self._autoscaling.keep
 
-    def open(self, lock: NodeLock) -> Facts:
-        """Take requests from now on. Return the identity of the node."""
+    def open(self, lock: NodeLock, goes_on: bool) -> None:
+        """Take requests from now on, and log the identity of the node. `goes_on`: as a new program."""
         identity: Facts = {
             "pid": os.getpid(),
             "node_id": lock.node_id,
@@ -61,7 +64,13 @@ class Desk:
         }
         self._node = {"node": lock.folder.name} | identity
         self._control.open(lock.folder)
-        return identity
+        logger.info("supervisor goes on" if goes_on else "supervisor started", extra=identity)
+
+    def turn(self, now: float) -> None:
+        """Answer operators, and resize the pools that scale themselves."""
+        self._control.turn(now)
+        if self._phase() is Phase.RUNNING:
+            self._autoscaling.turn(now)
 
     def obey(self, asked: Mapping[str, Any], uid: int) -> Facts:
         """Obey one request of `dtqs ctl`. A refusal is an answer with the key `error`."""
@@ -160,16 +169,18 @@ class Desk:
 
     def _grow(self, asked: object) -> Facts:
         pool, before = self._pool(asked)
-        if before >= _MOST_SEATS:
-            raise Refused(f"pool {pool} has {before} workers; allowed: {_MOST_SEATS} at most")
+        _, most = self._autoscaling.limits(pool) or (1, _MOST_SEATS)
+        if before >= most:
+            raise Refused(f"pool {pool} has {before} workers; allowed: {most} at most")
         if self._roster.grow(pool) is None:
             raise Refused("the scoreboard has no free slot; wait until leaving workers have ended")
         return self._sized(pool, before)
 
     def _shrink(self, asked: object) -> Facts:
         pool, before = self._pool(asked)
-        if before <= 1:
-            raise Refused(f"pool {pool} has one worker; to take nothing at all: dtqs ctl drain")
+        least, _ = self._autoscaling.limits(pool) or (1, _MOST_SEATS)
+        if before <= least:
+            raise Refused(f"pool {pool} has {before}, and at least {least} must stay; to take nothing: dtqs ctl drain")
         self._roster.shrink(pool, self._channels.is_idle)
         return self._sized(pool, before)
 

@@ -51,6 +51,8 @@ class ChildStart:
     """Returns how many seats of this node are given up."""
     wait_seconds: float = 0.0
     """How long it takes no task after it is ready: tasks killed its predecessors before they finished one."""
+    note: Callable[[str], None] = lambda _: None
+    """Writes one line that the supervisor reads: the keeper's count of due tasks."""
     former: tuple[Death, ...] = ()
     """The deaths of workers under earlier supervisors of this node."""
     offer_stacks: Callable[[], None] = lambda: None

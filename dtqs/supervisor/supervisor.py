@@ -9,17 +9,17 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import setproctitle
 
 from dtqs import sink
-from dtqs.config import SupervisorSection
+from dtqs.config import PoolSection, SupervisorSection
 from dtqs.prctl import adopt_orphans
 from dtqs.signal_name import signal_name
 from dtqs.supervisor.again import execute
 from dtqs.supervisor.causes import cause_of, telling_status
-from dtqs.supervisor.channels import ChildChannels, SharedMemory, slots_for
+from dtqs.supervisor.channels import ChildChannels, SharedMemory, places_of, slots_for
 from dtqs.supervisor.child import Child
 from dtqs.supervisor.desk import Desk
 from dtqs.supervisor.ending import Ending
@@ -60,23 +60,23 @@ class Supervisor:
         hire: Callable[[str, int], ChildSpec] | None = None,
         handover: Handover | None = None,
         lease_seconds: float = 30.0,
+        pools: Mapping[str, PoolSection] | None = None,
     ) -> None:
         self._section, self._lock, self._handover = section, lock, handover
         slots = handover.memory["slots"] if handover else slots_for(len(specs))
-        self._roster = Roster(specs, section, slots, hire)
+        self._roster = Roster(specs, section, places_of(slots), hire)
         self._channels = ChildChannels(slots, lock)
         self._phase, self._exit_status = Phase.RUNNING, os.EX_OK
         self._reload, self._signals = Reload(section), Signals()
         parts = section, self._roster, self._channels
         self._rolling, self._ending, self._watch = Rolling(*parts, lock), Ending(*parts), Watch(*parts, lock)
         self._vitals = Vitals(self._roster, self._channels, lock, lease_seconds)
-        self._desk = Desk(*parts, lambda: self._phase, self._reload, self._signals)
+        self._desk = Desk(*parts, lambda: self._phase, self._reload, self._signals, pools or {})
         self._filling = Filling(*parts, lock, (self._desk.close, self._signals.close, self._vitals.close))
         self._notifier = Notifier(None)
         self._oom = OomWatch(None)
         self._reason: dict[str, str] = {}
-        self._was_ready = False
-        self._born_with: frozenset[int] = frozenset()
+        self._was_ready, self._born_with = False, frozenset[int]()
 
     def run(self, doomed: str = "") -> int:
         """Run until a signal ends the node. Return the exit status.
@@ -117,8 +117,7 @@ class Supervisor:
             self._born_with = frozenset(children_of_ours())
             self._reload.begin(self._lock.folder, self._notifier)
         self._vitals.begin()
-        identity = self._desk.open(self._lock)
-        logger.info("supervisor goes on" if self._handover else "supervisor started", extra=identity)
+        self._desk.open(self._lock, goes_on=self._handover is not None)
         # all modules are imported by now; a collection writes to no page of frozen objects, so children share these
         gc.collect()
         gc.freeze()
@@ -129,6 +128,7 @@ class Supervisor:
         self._channels.adopt(before.boot_id, SharedMemory(**before.memory))
         self._was_ready, self._born_with = before.was_ready, frozenset(before.born_with)
         self._reload.begin(self._lock.folder, self._notifier, before.reload_number)
+        self._desk.keep(before.seats)
         for name in adopt(self._roster, before.seats, self._section):
             logger.error("no slot is free: this child comes with the next reload", extra={"child": name})
         self._rolling.begin(time.monotonic())

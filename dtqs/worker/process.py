@@ -70,7 +70,7 @@ class Worker:
         self._drain, self._stop = Stop(), Stop()
         self._waiting = Waiting(seat.slot)
         self._totals, self._hold, self._pace = ProcessTotals(), Hold(), Pace(pool.batch_seconds, pool.batch_limit)
-        self._prefetch, self._all_written = self._pace.prefetch, True
+        self._prefetch, self._all_written, self._busy_seconds = self._pace.prefetch, True, 0.0
         self._limits = AttemptLimits(seat.slot, config.supervisor.hard_limit_seconds)
         self._store = Store(
             config.postgresql, config.lease, _STORE_CONNECTIONS, self._title, KeptDatabase, config.retry
@@ -245,6 +245,8 @@ class Worker:
         self._files.settled()
         self._seat.slot.rest()
         self._wear.ran(ran, light)
+        self._busy_seconds += times[-1] - times[0] if ran else 0.0
+        self._seat.slot.served(self._wear.tasks, self._busy_seconds)
         if ran and self._all_written:
             self._seat.slot.worked()
 

@@ -17,7 +17,7 @@ class Wear:
         self._pool, self._section = pool, section
         self._most_tasks = section.max_tasks + random.randint(0, section.max_tasks // _JITTER) or float("inf")
         self._memory_limit = section.memory_limit or float("inf")
-        self._tasks = self._memory = 0
+        self.tasks = self._memory = 0
 
     def read_memory(self) -> int:
         """Read, keep and return this process's resident memory. Callable from any thread."""
@@ -26,7 +26,7 @@ class Wear:
 
     def ran(self, tasks: int, light: bool) -> None:
         """Count tasks that have ended. A heavy one may have grown and shrunk since the last heartbeat."""
-        self._tasks += tasks
+        self.tasks += tasks
         if not light and self._section.memory_limit:
             self.read_memory()
 
@@ -40,8 +40,8 @@ class Wear:
     @property
     def reason(self) -> str | None:
         """Why this worker must be replaced, or None."""
-        if self._tasks >= self._most_tasks:
-            return f"it has run {self._tasks} tasks; max_tasks = {self._section.max_tasks}"
+        if self.tasks >= self._most_tasks:
+            return f"it has run {self.tasks} tasks; max_tasks = {self._section.max_tasks}"
         if self._memory > self._memory_limit:
             return f"its memory is {size(self._memory)}; memory_limit = {size(self._section.memory_limit)}"
         return None

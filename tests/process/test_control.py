@@ -45,7 +45,7 @@ def test_pools_grow_and_shrink_and_a_killed_slot_names_the_operator(start_node: 
     for number in (3, 2, 1):
         assert asked(node, "shrink", pool="default")["workers"] == number
     node.wait_until(lambda: len(asked(node, "status")["children"]) == 2, "three workers have left")
-    assert "pool default has one worker" in asked(node, "shrink")["error"]
+    assert "pool default has 1, and at least 1 must stay" in asked(node, "shrink")["error"]
     node.signal(signal.SIGTTOU)
     node.wait_for_log("signal not obeyed")
     assert "no such pool: 'films'; allowed: default" in asked(node, "grow", pool="films")["error"]

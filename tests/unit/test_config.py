@@ -123,6 +123,9 @@ def test_a_size_may_have_a_unit(tmp_path: Path, text: str, size: int) -> None:
         ("memory_limit = 512", "a worker itself needs more than 512 bytes; 0 or at least 32M"),
         ("memory_limit = 2 films", "allowed: a whole number from 0 to 1125899906842624, or one with K, M, G or T"),
         ("memory_limit = 2G\nmemory_kill = 2G", "not above memory_limit, which is 2,147,483,648 bytes"),
+        ("min = 3\nmax = 2", "below min, which is 3"),
+        ("max = 2", "needs min, 1 or more"),
+        ("workers = 2\nmin = 1\nmax = 2", "a pool has either workers, or min and max"),
         ("max_tasks = -1", "allowed: a whole number from 0"),
     ],
 )

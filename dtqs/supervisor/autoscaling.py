@@ -1,0 +1,94 @@
+"""Reads the load of the autoscaled pools from the scoreboard and from the keeper's note, and resizes the pools."""
+
+import json
+import logging
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from dtqs.config import PoolSection
+from dtqs.supervisor.channels import ChildChannels
+from dtqs.supervisor.roster import Roster
+from dtqs.supervisor.scaling import Load, Scaler
+
+logger = logging.getLogger(__name__)
+_TURN_SECONDS = 1.0
+_STALE_SECONDS = 15.0
+
+
+class Autoscaling:
+    """The pools with `min` and `max`. The supervisor opens no connection: its keeper counts the due tasks."""
+
+    def __init__(self, pools: Mapping[str, PoolSection], roster: Roster, channels: ChildChannels) -> None:
+        self._pools = {name: section for name, section in pools.items() if section.max}
+        self._roster, self._channels = roster, channels
+        self._scalers = {name: Scaler(section) for name, section in self._pools.items()}
+        self._served: dict[int, tuple[float, float]] = {}
+        self._due: dict[str, int] = {}
+        self._counted_at = self._note_at = float("-inf")
+        self._next_at = 0.0
+
+    def limits(self, pool: str) -> tuple[int, int] | None:
+        """Return the least and the most workers of an autoscaled pool."""
+        section = self._pools.get(pool)
+        return (section.min, section.max) if section else None
+
+    def keep(self, seats: Collection[Mapping[str, Any]]) -> None:
+        """Before the children of these seats are adopted, make as many seats: a reload must not shrink a pool."""
+        for pool, section in self._pools.items():
+            before = sum(seat["name"].startswith(f"{pool}/") and not seat["leaves"] for seat in seats)
+            while len(self._roster.pool(pool)) < min(before, section.max) and self._roster.grow(pool):
+                pass
+
+    def turn(self, now: float) -> None:
+        """Take the steps that are due."""
+        if not self._pools or now < self._next_at or self._roster.paused:
+            return
+        self._next_at = now + _TURN_SECONDS
+        self._learn()
+        self._read_due(now)
+        for pool, scaler in self._scalers.items():
+            self._scale(pool, scaler, now)
+
+    def _scale(self, pool: str, scaler: Scaler, now: float) -> None:
+        seats = self._roster.pool(pool)
+        busy = sum(not self._channels.is_idle(seat) for seat in seats)
+        due = self._due.get(pool) if now - self._counted_at < _STALE_SECONDS else None
+        step = scaler.step(Load(len(seats), busy, due), now)
+        if step is None:
+            return
+        if step.workers < len(seats):
+            # never a busy one: its place may be wanted again before its task has ended
+            if busy == len(seats) or self._roster.shrink(pool, self._channels.is_idle) is None:
+                return
+            scaler.shrunk(now)
+        while len(self._roster.pool(pool)) < step.workers and self._roster.grow(pool):
+            pass
+        workers = len(self._roster.pool(pool))
+        if workers != len(seats):
+            fields = {"pool": pool, "workers": workers, "before": len(seats), "reason": step.reason}
+            logger.info("pool resized", extra=fields)
+
+    def _learn(self) -> None:
+        """Measure the time of one task in each pool since the last turn."""
+        served: dict[int, tuple[float, float]] = {}
+        found: dict[str, tuple[float, float]] = {}
+        for seat, child in self._roster.taken():
+            record = self._channels.read(seat, child)
+            served[child.pid] = record.tasks, record.busy_seconds
+            before = self._served.get(child.pid, (0.0, 0.0))
+            tasks, seconds = found.get(seat.spec.pool, (0.0, 0.0))
+            found[seat.spec.pool] = tasks + record.tasks - before[0], seconds + record.busy_seconds - before[1]
+        self._served = served
+        for pool, (tasks, seconds) in found.items():
+            if pool in self._scalers:
+                self._scalers[pool].served(tasks, seconds)
+
+    def _read_due(self, now: float) -> None:
+        """Read the keeper's note. A torn or old one changes nothing."""
+        try:
+            note = json.loads(self._channels.keepers_note())
+            at, due = float(note["at"]), {str(pool): int(count) for pool, count in note["due"].items()}
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return
+        if at != self._note_at:
+            self._note_at, self._counted_at, self._due = at, now, due
