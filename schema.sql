@@ -1,4 +1,4 @@
--- DTQS: the whole schema, as `dtqs migrate` makes it in an empty database. version: 8
+-- DTQS: the whole schema, as `dtqs migrate` makes it in an empty database. version: 9
 -- The files in migrations/ bring a database of an earlier version here. docs/schema.md explains how to change both.
 -- docs/architecture.md gives the reasons for each table.
 
@@ -28,7 +28,8 @@ CREATE TABLE tasks (
     submitted_by uuid,                                      -- the API key; null without authentication
     retry_of uuid,                                          -- the failed or cancelled task that this one repeats
     deaths smallint NOT NULL DEFAULT 0,                     -- attempts that ended because their worker process died
-    origin text                                             -- id of the submit's request, then its trace if it had one
+    origin text,                                            -- id of the submit's request, then its trace if it had one
+    losses smallint NOT NULL DEFAULT 0                      -- runs that ended with their node or heartbeat; no attempt
 ) WITH (
     fillfactor = 35,
     autovacuum_vacuum_scale_factor = 0.05,

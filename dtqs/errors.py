@@ -169,6 +169,16 @@ class TooManyDeaths(PermanentError):
         )
 
 
+class TooManyLosses(PermanentError):
+    """A task has lost too many workers with their nodes or networks: it may be what ends the nodes."""
+
+    def __init__(self, limit: int, last: str) -> None:
+        super().__init__(
+            f"{last}; the task does not begin again, since it has lost {limit} workers with their nodes or "
+            f"heartbeats ([retry] max_losses = {limit})"
+        )
+
+
 class EffectUnknown(PermanentError):
     """An attempt ended after `effect_begins()`. It is unknown whether the effect happened."""
 

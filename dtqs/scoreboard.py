@@ -19,6 +19,7 @@ _NO_ID = bytes(_ID_LENGTH)
 _DOUBLE, _INT = struct.Struct("<d"), struct.Struct("<i")
 _BEAT, _KILL_AT, _PID, _STATE, _SETTLED, _WORKED, _LEAVES = 0, 8, 16, 20, 21, 22, 23
 _TASKS, _BUSY, _HEARTBEAT = 24, 32, 48
+_HELD, _VOUCHED = 40, 56
 _WORKER, _TASK = 0, 64
 """Offsets within a mark."""
 
@@ -35,7 +36,10 @@ class ChildState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SlotRecord:
-    """The last record of a child. Times are on the monotonic clock; a `kill_at` of 0 means never."""
+    """The last record of a child. Times are on the monotonic clock; a `kill_at` of 0 means never.
+
+    Until `held_until` nobody takes the worker's leases. 0: it has no row yet.
+    """
 
     pid: int
     beat: float
@@ -52,6 +56,7 @@ class SlotRecord:
     tasks: float = 0.0
     busy_seconds: float = 0.0
     """The attempts of this child so far, and their time together."""
+    held_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,14 @@ class Slot:
         """Ask the parent to kill this process group at a time (monotonic seconds). 0 means never."""
         _DOUBLE.pack_into(self._memory, self._at + _KILL_AT, at)
 
+    def hold_until(self, at: float) -> None:
+        """Note until when nobody takes this worker's leases, since a heartbeat of its own was confirmed."""
+        _DOUBLE.pack_into(self._memory, self._at + _HELD, at)
+
+    def held_until(self) -> float:
+        """Return until when nobody takes this worker's leases: by its heartbeats, or by those of its node's keeper."""
+        return _held_until(self._memory[self._at : self._at + _SIZE])
+
 
 class Scoreboard:
     """All records, as the parent reads them, in shared memory. A slot that no child has costs nothing.
@@ -140,6 +153,13 @@ class Scoreboard:
     def vacate(self, index: int) -> None:
         """Detach the record from its reaped child, whose pid another process may get."""
         _INT.pack_into(self._memory, index * _SIZE + _PID, 0)
+
+    def vouch(self, worker_id: str, until: float) -> None:
+        """Note until when nobody takes a worker's leases, since a keeper has written its heartbeat."""
+        for index in range(self._slots):
+            pid = _INT.unpack_from(self._memory, index * _SIZE + _PID)[0]
+            if pid and read_mark(self._marks, self._mark_at(index)).worker_id == worker_id:
+                _DOUBLE.pack_into(self._memory, index * _SIZE + _VOUCHED, until)
 
     def records(self) -> list[SlotRecord]:
         """Return the records of all children that are not reaped, without damaged ones."""
@@ -166,6 +186,7 @@ class Scoreboard:
             heartbeat=_DOUBLE.unpack_from(record, _HEARTBEAT)[0],
             tasks=_DOUBLE.unpack_from(record, _TASKS)[0],
             busy_seconds=_DOUBLE.unpack_from(record, _BUSY)[0],
+            held_until=_held_until(record),
         )
 
     def _mark_at(self, index: int) -> int:
@@ -196,6 +217,10 @@ class Death:
 def read_mark(marks: bytes | mmap.mmap, at: int) -> Mark:
     """Read the mark at an offset."""
     return Mark(_id(marks, at + _WORKER), _id(marks, at + _TASK))
+
+
+def _held_until(record: bytes) -> float:
+    return float(max(_DOUBLE.unpack_from(record, _HELD)[0], _DOUBLE.unpack_from(record, _VOUCHED)[0]))
 
 
 def _id(record: bytes | mmap.mmap, at: int) -> str | None:

@@ -142,6 +142,13 @@ class RetrySection(Section):
         le=1000,
         description="a task fails after this many of its workers died while they ran it, even if retries are left",
     )
+    max_losses: int = Field(
+        20,
+        ge=1,
+        le=1000,
+        description="a task fails after it has lost this many workers with their nodes or heartbeats; "
+        "these spend no attempt",
+    )
     base_seconds: float = Field(
         2.0, ge=0, le=3600, description="seconds of backoff before the first retry; doubled for each further one"
     )

@@ -33,6 +33,8 @@ class Node:
     node_id: str
     boot_id: str
     board: Callable[[], Sequence[SlotRecord]]
+    vouch: Callable[[str, float], None]
+    """Tells a worker until when nobody takes its leases (monotonic), since this keeper has written its heartbeat."""
     former: Sequence[Death] = ()
     """The deaths of workers of this node's earlier supervisors, with the tasks that they ran."""
     given_up: Callable[[], int] = int
@@ -103,7 +105,11 @@ class Reclaim:
                     )
         self._vouched = frozenset(silent)
         if silent:
-            self._judge.note_vouched(self._store.workers.vouch(silent), now)
+            began = time.monotonic()
+            written = self._store.workers.vouch(silent)
+            for worker_id in written:
+                self._node.vouch(worker_id, began + self._lease.lease_seconds)
+            self._judge.note_vouched(written, now)
 
     def _take_back(self, worker_id: str, error: WorkerDied, seen: str | None, death: Death | None = None) -> None:
         rows = self._store.leases.reclaim(worker_id, error, death, seen)

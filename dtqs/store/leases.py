@@ -7,7 +7,7 @@ import orjson
 
 from dtqs.config import RetrySection
 from dtqs.deadline import Deadline
-from dtqs.errors import EffectUnknown, LeaseLost, TooManyDeaths
+from dtqs.errors import EffectUnknown, LeaseLost, TooManyDeaths, TooManyLosses
 from dtqs.event import LogRef
 from dtqs.scoreboard import Death
 from dtqs.settlement import Kind, Settlement, error_json
@@ -134,8 +134,8 @@ class Leases:
         """Mark a worker dead and end its leases, in one transaction of two statements.
 
         `seen`: do so only if this is still its heartbeat; None: its process is known to be gone. `death` tells which
-        task spends its attempt; without it each task does. The task is retried after the backoff, and fails after
-        `max_deaths` deaths that are blamed on it.
+        task ran; without it each task did. Such a task begins again after the backoff. A death that is blamed on it
+        spends its attempt, and it fails after `max_deaths` of them. Any other spends none, up to `max_losses`.
         Returns None if no worker could be marked. Raises StoreUnavailable.
         """
         mark = {"worker_id": worker_id, "seen": seen}
@@ -146,8 +146,9 @@ class Leases:
             "blamed": death is not None and death.blamed,
             "error": error_json(error, transient=True),
             "last_error": error_json(TooManyDeaths(self._retry.max_deaths, str(error)), transient=False),
+            "last_loss": error_json(TooManyLosses(self._retry.max_losses, str(error)), transient=False),
             "unknown": error_json(EffectUnknown(str(error)), transient=False),
-            **self._retry.model_dump(include={"max_deaths", "base_seconds", "max_seconds"}),
+            **self._retry.model_dump(include={"max_deaths", "max_losses", "base_seconds", "max_seconds"}),
         }
 
         def work(run: Run) -> list[Row] | None:

@@ -3,12 +3,12 @@
 import os
 
 from dtqs.scoreboard import Death, SlotRecord
-from dtqs.supervisor.child import Child, Stage
+from dtqs.supervisor.child import LEASE_ENDED, Child, Stage
 from dtqs.supervisor.reaping import End
 from dtqs.uuid7 import is_uuid
 
 
-def death_of(child: Child, end: End, record: SlotRecord, out_of_memory: bool) -> Death | None:
+def death_of(child: Child, end: End, record: SlotRecord, now: float, out_of_memory: bool) -> Death | None:
     """Return the death that a successor must settle. A child that ended well, or had no worker row, has left none."""
     # a child whose task calls exit(0) has not ended well
     if (end.status == 0 and record.task_id is None) or record.worker_id is None or not is_uuid(record.worker_id):
@@ -16,10 +16,13 @@ def death_of(child: Child, end: End, record: SlotRecord, out_of_memory: bool) ->
     if child.stage is Stage.KILLED and child.kill_cause is None and end.signal_number == 9:
         # the supervisor killed it only because it was late: no attempt is spent
         return Death(record.worker_id, "did not end in time when the node was stopped", None, idle=True)
+    # the network is at fault, not the task
+    fenced = child.kill_cause == LEASE_ENDED or (end.status == os.EX_TEMPFAIL and 0 < record.held_until <= now)
+    cause = LEASE_ENDED if fenced else cause_of(child, end, out_of_memory)
     if record.task_id is None or is_uuid(record.task_id):
-        return Death(record.worker_id, cause_of(child, end, out_of_memory), record.task_id, idle=record.task_id is None)
+        return Death(record.worker_id, cause, record.task_id, idle=record.task_id is None, blamed=not fenced)
     # the task id is damaged: it is unknown which task ran
-    return Death(record.worker_id, cause_of(child, end, out_of_memory), None, idle=False)
+    return Death(record.worker_id, cause, None, idle=False, blamed=not fenced)
 
 
 def telling_status(end: End) -> int:

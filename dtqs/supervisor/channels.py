@@ -104,6 +104,7 @@ class ChildChannels:
             board=self._scoreboard.records,
             given_up=self._read_given_up,
             note=functools.partial(self._words.say, places_of(self._slots)),
+            vouch=self._scoreboard.vouch,
         )
 
     def read(self, seat: SlotState, child: Child) -> SlotRecord:

@@ -16,7 +16,10 @@ from dtqs.supervisor.reaping import kill_group
 from dtqs.supervisor.silence import Inquest
 
 _NEVER = float("inf")
+LEASE_ENDED = "its lease ended, since no heartbeat reached PostgreSQL"
 SILENT = "no sign of life"
+_LEASE_GRACE_SECONDS = 0.5
+"""A worker ends its attempt itself before its lease ends, unless C code holds Python's lock or it is halted."""
 _HANDED_OVER = (
     "pid", "started_at", "stage", "next_step_at", "killed_at", "kill_cause", "seen_ready", "wait_seconds", "takes_from",
     "_boots_since", "_owes_term", "_patient",
@@ -143,6 +146,8 @@ class Child:
             return None
         if record.kill_at and now >= max(record.kill_at, awake_since + section.hard_limit_seconds):
             return "time limit"
+        if record.kill_at and now >= max(lease_kill_at(record), awake_since + _LEASE_GRACE_SECONDS):
+            return LEASE_ENDED
         if record.state is ChildState.STARTING:
             late = now - max(self._boots_since, awake_since) > section.boot_timeout_seconds
             return f"not ready within {section.boot_timeout_seconds:g} s" if late else None
@@ -167,3 +172,8 @@ class Child:
     def _send(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
+
+
+def lease_kill_at(record: SlotRecord) -> float:
+    """Return when a running attempt must be killed, because others may take its lease: by a clock of this host."""
+    return record.held_until + _LEASE_GRACE_SECONDS if record.held_until else _NEVER

@@ -103,14 +103,14 @@ class Roster:
         self, seat: SlotState, child: Child, end: End, record: SlotRecord, now: float, out_of_memory: bool
     ) -> Death | None:
         """Note that a child has ended. Return the death that its successor must settle, if there is one."""
-        death = death_of(child, end, record, out_of_memory)
+        death = death_of(child, end, record, now, out_of_memory)
         owed = () if record.deaths_settled else child.deaths
         seat.deaths = (*owed, death)[-MOST_DEATHS:] if death else owed
         asked = (child.stage in (Stage.DRAINING, Stage.STOPPING) or record.leaves) and end.status == 0
         ready = child.seen_ready or record.state in (ChildState.READY, ChildState.DRAINING)
         if asked:
             seat.restart = seat.restart.after_request(now)
-        elif death is not None and death.task_id is not None:
+        elif death is not None and death.task_id is not None and death.blamed:
             # the task counts its deaths and has its own backoff; an empty slot would only delay taking back the leases
             soon = not record.worked and now - child.takes_from <= self._section.young_seconds
             seat.restart = seat.restart.after_task_death(now, self._section, soon)

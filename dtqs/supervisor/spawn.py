@@ -49,6 +49,8 @@ class ChildStart:
     """Reads the scoreboard of this node's workers."""
     given_up: Callable[[], int] = int
     """Returns how many seats of this node are given up."""
+    vouch: Callable[[str, float], None] = lambda worker_id, until: None
+    """Notes on it until when nobody takes a worker's leases. For the keeper."""
     wait_seconds: float = 0.0
     """How long it takes no task after it is ready: tasks killed its predecessors before they finished one."""
     note: Callable[[str], None] = lambda _: None

@@ -20,7 +20,7 @@ from dtqs.signal_name import signal_name
 from dtqs.supervisor.again import execute
 from dtqs.supervisor.causes import cause_of, telling_status
 from dtqs.supervisor.channels import ChildChannels, SharedMemory, places_of, slots_for
-from dtqs.supervisor.child import Child
+from dtqs.supervisor.child import Child, lease_kill_at
 from dtqs.supervisor.desk import Desk
 from dtqs.supervisor.ending import Ending
 from dtqs.supervisor.filling import Filling
@@ -286,9 +286,9 @@ class Supervisor:
     def _pause_seconds(self, now: float) -> float:
         """Return the seconds until the next turn. A signal ends the pause before."""
         eager = any(child.report_is_due for _, child in self._roster.taken())
-        due = [self._ending.by, self._desk.next_end(), *self._roster.steps()] + [
-            self._channels.read(seat, child).kill_at for seat, child in self._roster.taken()
-        ]
+        records = [self._channels.read(seat, child) for seat, child in self._roster.taken()]
+        due = [self._ending.by, self._desk.next_end(), *self._roster.steps()]
+        due += [min(record.kill_at, lease_kill_at(record)) for record in records if record.kill_at]
         # times in the past were handled in this turn, or cannot be handled
         ahead = [at - now for at in due if at > now]
         return min(_EAGER_TURN_SECONDS if eager else _TURN_SECONDS, self._notifier.turn_seconds, *ahead)

@@ -1,5 +1,6 @@
 """The beat thread of a worker: writes heartbeats, gives back unknown leases, and after a moment all waiting work."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -28,6 +29,7 @@ from dtqs.worker.wear import Wear
 logger = logging.getLogger(__name__)
 _REPAIR_BATCH = 1000
 _SCHEMA_SECONDS = 30.0
+_AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +98,29 @@ class Beat:
 
     def beat(self) -> None:
         """Write the heartbeat. A worker that is marked dead ends here. Raises StoreUnavailable."""
-        if (
-            not self._parts.store.workers.beat(self._parts.identity.worker_id, self._report())
-            and not self._end.is_set()
-        ):
+        began = time.monotonic()
+        if self._parts.store.workers.beat(self._parts.identity.worker_id, self._report()):
+            self._parts.limits.lease.confirmed(began)
+        elif not self._end.is_set():
             self._die()
         self._parts.slot.heartbeat()
+
+    def persist(self, wait: Callable[[], bool]) -> bool:
+        """Write the heartbeat, again after each wait, until it succeeds. Return False if a wait says to end."""
+        while not wait():
+            with contextlib.suppress(StoreUnavailable):
+                self.beat()
+                return True
+        return False
+
+    def retire(self) -> None:
+        """Mark the worker's row dead at its regular end. If that fails, a keeper finds the row."""
+        parts, identity = self._parts, self._parts.identity
+        try:
+            parts.finisher.announce(parts.store.workers.retire(identity.worker_id), ())
+            parts.store.workers.count(identity.worker_id, "worker", identity.node_name, parts.totals, ends=True)
+        except StoreUnavailable as error:
+            logger.warning("worker row not retired", extra={"reason": str(error)})
 
     def _run(self) -> None:
         while not self._end.is_set():
@@ -178,9 +197,11 @@ class Beat:
     def _beat_when_due(self) -> None:
         if time.monotonic() < self._next_beat_at:
             return
-        self._next_beat_at = time.monotonic() + self._lease.heartbeat_seconds
+        began = time.monotonic()
+        self._next_beat_at = began + min(self._lease.heartbeat_seconds, _AGAIN_SECONDS)  # if this one fails
         parts, worker_id = self._parts, self._parts.identity.worker_id
         self.beat()
+        self._next_beat_at = began + self._lease.heartbeat_seconds
         self._check_leases()
         parts.totals.tally.state("=broker|worker", parts.link.state)
         parts.store.workers.count(worker_id, "worker", parts.identity.node_name, parts.totals)
@@ -203,9 +224,11 @@ class Beat:
         parts = self._parts
         for lease in parts.store.leases.held(parts.identity.worker_id):
             if lease.lease_id not in parts.hold.known:
-                parts.totals.tally.add("losses|unknown_lease")
-                logger.warning("unknown lease given back", extra={"lease_id": lease.lease_id})
-                parts.finisher.announce(parts.store.leases.give_back(lease.lease_id), ())
+                # without rows the main thread has finished this lease since it was read
+                if rows := parts.store.leases.give_back(lease.lease_id):
+                    parts.totals.tally.add("losses|unknown_lease")
+                    logger.warning("unknown lease given back", extra={"lease_id": lease.lease_id})
+                    parts.finisher.announce(rows, ())
             elif lease.cancel_requested:
                 parts.limits.cancel(list(lease.cancel_requested))
 

@@ -1,4 +1,4 @@
-"""Interrupts the main thread at a time limit, a cancel, or a stop of the worker. Also beats for the supervisor.
+"""Interrupts the main thread at a time limit, a cancel, a stop, or the end of its lease. Also beats for the supervisor.
 
 A thread checks ten times a second and acts on queued signals. It sends a signal that raises Interrupted inside the
 processor. It repeats this, since code may catch even that. The supervisor kills an attempt that catches all of them.
@@ -6,6 +6,8 @@ processor. It repeats this, since code may catch even that. The supervisor kills
 
 import enum
 import logging
+import math
+import os
 import signal
 import threading
 import time
@@ -16,13 +18,18 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from types import FrameType
 
+from dtqs import sink
 from dtqs.scoreboard import Slot
+from dtqs.worker.descendants import kill_descendants
+from dtqs.worker.own_lease import OwnLease
 
 logger = logging.getLogger(__name__)
 _TICK_SECONDS = 0.1
 _OWN_SECONDS = 0.1
 """This much of each report counts as time of the attempt: else endless reports would never meet the time limit."""
 _AGAIN_SECONDS = 1.0
+_LAST_WORDS_SECONDS = 0.1
+_OBEY_SECONDS = 0.3
 UNMASK_SECONDS = 0.0001
 """The signal is unblocked at most this often. It takes up to 1 µs, a fifth of a tiny task, so 1 % of the time."""
 _OURS = (int(signal.SIGUSR1),)
@@ -33,6 +40,7 @@ class Reason(enum.Enum):
     CANCEL = "cancel"
     STOP = "stop"
     CPU_LIMIT = "processor time"
+    LEASE = "end of its lease"
 
 
 class Interrupted(BaseException):
@@ -55,8 +63,10 @@ class _Request:
 class AttemptLimits:
     """Interrupts one attempt at a time, between `arm` and `disarm`."""
 
-    def __init__(self, slot: Slot, hard_limit_seconds: float) -> None:
+    def __init__(self, slot: Slot, hard_limit_seconds: float, lease: OwnLease | None = None) -> None:
+        """Make the limits. Without `lease`, no attempt ends for it: only tests do this."""
         self._slot, self._hard = slot, hard_limit_seconds
+        self.lease = lease or OwnLease(slot, math.inf)
         self._main = threading.main_thread().ident or 0
         self._armed: str | None = None
         self._deadline = 0.0
@@ -87,6 +97,8 @@ class AttemptLimits:
     def arm(self, task_id: str, limit_seconds: float) -> None:
         """Begin an attempt in the calling main thread, and tell the supervisor when to kill it."""
         now = time.monotonic()
+        if now >= self.lease.look_at and self.lease.is_ending(now):
+            raise Interrupted(Reason.LEASE)
         self._request, self._deadline = None, now + limit_seconds
         self._slot.kill_at(self._deadline + self._hard)
         # the previous attempt may have replaced the handler; without one the signal would end the process
@@ -199,6 +211,8 @@ class AttemptLimits:
         armed, now = self._armed, time.monotonic()
         if armed is None:
             return
+        if now >= self.lease.look_at and self.lease.is_ending(now):
+            self._end_before_others(armed, now)
         if self._pending() is not None:
             if now >= self._again_at:
                 self._send_own_signal()
@@ -206,3 +220,19 @@ class AttemptLimits:
             self._interrupt(armed, Reason.TIME_LIMIT)
         elif self._stopping:  # the stop came between two attempts
             self._interrupt(armed, Reason.STOP)
+
+    def _end_before_others(self, armed: str, now: float) -> None:
+        """Interrupt the attempt, since no heartbeat reaches PostgreSQL. End this process if the attempt goes on."""
+        pending = self._pending()
+        # after a freeze of the machine the interrupt comes first
+        if pending is not None and now - pending.at >= _OBEY_SECONDS and self.lease.has_ended(now):
+            logger.error("the lease has ended, and its attempt has not: stopping at once", extra={"task_id": armed})
+            kill_descendants()
+            sink.finish(_LAST_WORDS_SECONDS)
+            os._exit(os.EX_TEMPFAIL)
+        if pending is None:
+            logger.warning(
+                "attempt interrupted: no heartbeat reaches PostgreSQL, and others may soon take its lease",
+                extra={"task_id": armed},
+            )
+            self._interrupt(armed, Reason.LEASE)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import attrgetter
 
 from setproctitle import setproctitle
 
@@ -31,6 +32,7 @@ from dtqs.worker.beat import Beat, BeatParts
 from dtqs.worker.finisher import Finisher
 from dtqs.worker.hold import Hold
 from dtqs.worker.limits import AttemptLimits
+from dtqs.worker.own_lease import OwnLease
 from dtqs.worker.pace import Pace
 from dtqs.worker.process_state import ProcessState
 from dtqs.worker.reports import WorkerReporter
@@ -71,7 +73,8 @@ class Worker:
         self._waiting = Waiting(seat.slot)
         self._totals, self._hold, self._pace = ProcessTotals(), Hold(), Pace(pool.batch_seconds, pool.batch_limit)
         self._prefetch, self._all_written, self._busy_seconds = self._pace.prefetch, True, 0.0
-        self._limits = AttemptLimits(seat.slot, config.supervisor.hard_limit_seconds)
+        self._lease = OwnLease(seat.slot, config.lease.lease_seconds)
+        self._limits = AttemptLimits(seat.slot, config.supervisor.hard_limit_seconds, self._lease)
         self._store = Store(
             config.postgresql, config.lease, _STORE_CONNECTIONS, self._title, KeptDatabase, config.retry
         )
@@ -118,7 +121,7 @@ class Worker:
             self._seat.last_words(too_low)
             return os.EX_CONFIG
         settled = startup.settle_deaths(self._totals)
-        if not startup.register():
+        if not startup.register(self._lease):
             return os.EX_OK
         self._link.start()
         self._beat.start()
@@ -167,6 +170,8 @@ class Worker:
         deliveries = self._link.inbox.take(self._pace.batch)
         if not deliveries or self._drain.requested:
             self._link.give_up(deliveries)
+        elif self._lease.is_ending(time.monotonic()):
+            self._wait_for_heartbeat(deliveries)
         elif not self._runner.knows(deliveries[0].hint.task_type):
             self._put_off(deliveries)
         else:
@@ -178,7 +183,7 @@ class Worker:
         try:
             self._store.backlog.put_off(_ids(deliveries), deliveries[0].hint.task_type, _UNKNOWN_TYPE_SECONDS)
         except StoreUnavailable:
-            self._link.give_up(deliveries)
+            self._wait_for_heartbeat(deliveries)
         else:
             logger.warning("unknown task type put off", extra={"task_type": deliveries[0].hint.task_type})
             self._link.ack(deliveries[-1])
@@ -206,20 +211,27 @@ class Worker:
         except StoreUnavailable as error:
             # if it was committed all the same, the next heartbeat finds an unknown lease and gives it back
             self._hold.forget(lease_id)
-            self._link.give_up(deliveries)
             logger.warning("claim failed", extra={"reason": str(error)})
-            self._drain.wait(_AFTER_FAULT_SECONDS)
+            self._wait_for_heartbeat(deliveries)
             return
         self._link.ack(deliveries[-1])
         if tasks:
             self._totals.claimed += len(tasks)
-            self._hold.begin(lease_id, sorted(tasks, key=_by_id))
+            self._hold.begin(lease_id, sorted(tasks, key=attrgetter("task_id")))
             # light tasks have no rows; without rows, a queued message would only delay the event of the outcome
             if rows:
                 self._link.publish_events(rows)
             self._run_all(len(deliveries))
         else:
             self._hold.forget(lease_id)
+
+    def _wait_for_heartbeat(self, deliveries: Sequence[Delivery]) -> None:
+        """Return these and take nothing until a heartbeat succeeds: PostgreSQL may be out of reach only here."""
+        self._link.give_up(deliveries)
+        self._link.pause()
+        if self._beat.persist(lambda: self._drain.wait(_AFTER_FAULT_SECONDS)):
+            self._prefetch = self._pace.prefetch
+            self._link.consume(self._prefetch)
 
     def _run_all(self, hints: int) -> None:
         tasks, light = self._hold.tasks, all(task.light for task in self._hold.tasks)
@@ -272,21 +284,12 @@ class Worker:
         self._link.pause()
         self._runner.close()
         # PostgreSQL may not answer, and must not delay the end: then a keeper finds the row
-        goodbye = threading.Thread(target=self._retire, name="goodbye", daemon=True)
+        goodbye = threading.Thread(target=self._beat.retire, name="goodbye", daemon=True)
         goodbye.start()
         goodbye.join(_GOODBYE_SECONDS)
         self._link.stop(Deadline(_CLOSE_SECONDS))
         if not goodbye.is_alive():
             self._store.stop()
-
-    def _retire(self) -> None:
-        try:
-            self._finisher.announce(self._store.workers.retire(self._identity.worker_id), ())
-            self._store.workers.count(
-                self._identity.worker_id, "worker", self._identity.node_name, self._totals, ends=True
-            )
-        except StoreUnavailable as error:
-            logger.warning("worker row not retired", extra={"reason": str(error)})
 
     def _queue_is_missing(self) -> None:
         self._beat.repair_wanted = True
@@ -294,7 +297,3 @@ class Worker:
 
 def _ids(deliveries: Sequence[Delivery]) -> list[str]:
     return [task_id for delivery in deliveries for task_id in delivery.hint.task_ids]
-
-
-def _by_id(task: Claimed) -> str:
-    return task.task_id

@@ -150,6 +150,8 @@ class Runner:
         if isinstance(error, Interrupted):
             if error.reason is Reason.STOP:
                 return _give_back(task, context, "its worker was stopped")
+            if error.reason is Reason.LEASE:
+                return _give_back(task, context, "its worker could write no heartbeat, so others may take its lease")
             error = _interruption(error.reason, limit_seconds, bounds)
         elif isinstance(error, StoreUnavailable | LeaseLost):
             # the database is down, which is not the processor's fault: no attempt is spent

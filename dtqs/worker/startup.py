@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from dtqs.store import Store
 from dtqs.store.workers import ProcessTotals, WorkerIdentity
 from dtqs.tally import death_label
 from dtqs.worker.arrival import Waiting
+from dtqs.worker.own_lease import OwnLease
 from dtqs.worker.seat import WorkerSeat
 
 logger = logging.getLogger(__name__)
@@ -46,10 +48,12 @@ class Startup:
             self._seat.slot.settled_deaths()
         return rows
 
-    def register(self) -> bool:
-        """Insert the worker's row. Return False if the worker must stop."""
+    def register(self, lease: OwnLease) -> bool:
+        """Insert the worker's row, with its first heartbeat. Return False if the worker must stop."""
+        began = time.monotonic()
         self._seat.slot.worker(self._identity.worker_id)
         self._persist(lambda: self._store.workers.register(self._identity))
+        lease.confirmed(began)
         if not self._stop.requested:
             self._seat.slot.heartbeat()
         self._persist(lambda: self._store.leases.warm_up(self._identity.worker_id))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from dtqs.config import RetrySection
 from dtqs.errors import LeaseLost
 from dtqs.scoreboard import Death
 from dtqs.settlement import Kind
@@ -91,9 +92,9 @@ def test_a_reclaim_takes_back_every_lease_of_its_worker_and_no_other(world: Worl
     refs = world.store.leases.reclaim(worker, DIED)
     assert sorted(ref[1:] for ref in refs or []) == [(a, "pending"), (b, "pending"), (c, "pending")]
     assert world.statuses([a, b, c, d]) == ["pending"] * 3 + ["in_progress"]
-    assert [world.attempts(task) for task in (a, b, c)] == [1, 1, 1]
+    assert [world.attempts(task) for task in (a, b, c)] == [0, 0, 0]
     assert world.store.reads.task(a).error["message"] == str(DIED)
-    assert world.value("SELECT worker_id::text FROM tasks WHERE id = %s", a) == worker
+    assert world.value("SELECT bool_and(NOT light) FROM backlog"), "each runs alone: one of them may end nodes"
     world.check()
 
 
@@ -103,6 +104,7 @@ def test_a_reclaim_that_knows_the_culprit_spends_its_attempt_alone(world: World)
     world.store.leases.reclaim(worker, DIED, death(worker, a))
     assert [world.attempts(task) for task in (a, b)] == [1, 0]
     assert [world.store.reads.task(task).error is None for task in (a, b)] == [False, True]
+    assert world.value("SELECT worker_id::text FROM tasks WHERE id = %s", a) == worker
     world.check()
 
 
@@ -120,7 +122,7 @@ def test_a_task_that_kills_its_workers_fails_after_the_same_number_of_attempts(w
         world.make_due([task])
         worker = world.worker()
         world.claim(worker, [task])
-        refs = world.store.leases.reclaim(worker, DIED)
+        refs = world.store.leases.reclaim(worker, DIED, death(worker, task))
     assert [ref[2] for ref in refs or []] == ["failed"]
     assert (world.attempts(task), world.value("SELECT count(*) FROM failures")) == (2, 1)
     world.check()
@@ -150,17 +152,39 @@ def test_a_task_fails_after_its_third_death_however_often_it_may_be_retried(worl
 
 
 @pytest.mark.parametrize("marked", [True, False])
-def test_the_loss_of_a_node_spends_an_attempt_and_is_no_death(world: World, marked: bool) -> None:
-    (task,) = world.submit(max_retries=5)
+def test_the_loss_of_a_node_spends_no_attempt_and_is_no_death(world: World, marked: bool) -> None:
+    (task,) = world.submit(max_retries=0)
     for _ in range(5):
-        world.make_due([task])
-        worker = world.worker()
-        world.claim(worker, [task])
-        world.store.leases.reclaim(worker, DIED, replace(death(worker, task), blamed=False) if marked else None)
-    assert (world.status(task), world.attempts(task), world.value("SELECT deaths FROM tasks")) == ("pending", 5, 0)
-    assert world.value("SELECT priority FROM backlog") == 5
+        lose(world, task, marked)
+    assert world.rows("SELECT attempts, deaths, losses FROM tasks") == [(0, 0, 5)]
+    assert (world.status(task), world.value("SELECT priority FROM backlog")) == ("pending", 5)
+    log = world.store.reads.logs(task)[-1]
+    assert (log.event, log.attempt, log.level, log.message) == ("pending", 1, "warning", str(DIED))
     assert [die(world, task)] == ["failed"]
     world.check()
+
+
+def test_a_task_fails_after_its_last_loss(world: World) -> None:
+    (task,) = world.submit(max_retries=1000)
+    assert die(world, task) == "pending"
+    limit = RetrySection().max_losses
+    assert [lose(world, task) for _ in range(limit)] == ["pending"] * (limit - 1) + ["failed"]
+    record = world.store.reads.task(task)
+    assert (record.error["type"], record.error["transient"]) == ("TooManyLosses", False)
+    assert f"[retry] max_losses = {limit}" in record.error["message"]
+    assert world.rows("SELECT deaths, losses, finished_at IS NOT NULL FROM tasks") == [(1, limit, True)]
+    world.check()
+
+
+def lose(world: World, task: str, marked: bool = False) -> str:
+    """Let a node be lost that runs the task; return the new status."""
+    world.make_due([task])
+    worker = world.worker()
+    world.claim(worker, [task])
+    lost = replace(death(worker, task), blamed=False) if marked else None
+    refs = world.store.leases.reclaim(worker, DIED, lost)
+    assert refs
+    return refs[0][2]
 
 
 def test_a_task_whose_worker_has_died_has_the_lowest_priority_from_then_on(world: World) -> None:
@@ -225,7 +249,7 @@ def test_a_worker_is_reclaimed_once(world: World) -> None:
     assert len(world.store.leases.reclaim(worker, DIED) or []) == 1
     assert world.store.leases.reclaim(worker, DIED) is None
     assert world.store.leases.reclaim(uuid7(), DIED) is None
-    assert world.attempts(task) == 1
+    assert world.value("SELECT losses FROM tasks") == 1
 
 
 def test_only_a_worker_marked_dead_is_reclaimed(world: World) -> None:
@@ -273,7 +297,7 @@ def test_a_task_whose_effect_must_not_happen_twice_fails_without_an_answer(world
     world.check()
 
 
-@pytest.mark.parametrize(("ending", "spent"), [("reclaimed", 1), ("culprit", 1), ("given back", 0), ("retired", 0)])
+@pytest.mark.parametrize(("ending", "spent"), [("reclaimed", 0), ("culprit", 1), ("given back", 0), ("retired", 0)])
 def test_a_task_whose_effect_may_happen_twice_is_retried(world: World, ending: str, spent: int) -> None:
     (task,), worker = world.submit(light=False), world.worker()
     lease = world.claim(worker, [task])

@@ -6,10 +6,15 @@ from contextlib import suppress
 
 
 class Relay:
-    """Passes data on both ways. `cut` ends present connections; while `is_open` is false, new ones end at once."""
+    """Passes data on both ways. `cut` ends present connections; while `is_open` is false, new ones end at once.
+
+    While `passes` is not set, all connections stay open, also new ones, and nothing passes.
+    """
 
     def __init__(self, port: int) -> None:
         self.is_open = True
+        self.passes = threading.Event()
+        self.passes.set()
         self._server_port = port
         self._ends: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -26,6 +31,7 @@ class Relay:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self.passes.set()
         self.cut()
 
     def _accept(self) -> None:
@@ -43,6 +49,7 @@ class Relay:
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while piece := source.recv(65536):
+                self.passes.wait()
                 target.sendall(piece)
         with suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)

@@ -25,7 +25,20 @@ from tests.support.fix_system import Sections, System, _merge
 from tests.support.helpers import eventually
 
 OUTCOMES = ("completed", "failed", "cancelled")
-_PROCESSORS = ("nap", "family", "stubborn", "shape", "effect", "once", "hoard", "odd", "marks", "holds", "grow")
+_PROCESSORS = (
+    "nap",
+    "family",
+    "stubborn",
+    "shape",
+    "effect",
+    "once",
+    "hoard",
+    "odd",
+    "marks",
+    "holds",
+    "grow",
+    "ticks",
+)
 SHORT: Sections = {
     "postgresql": {"connect_timeout_seconds": 2, "statement_timeout_seconds": 5},
     "rabbitmq": {"heartbeat_seconds": 2, "connect_timeout_seconds": 2, "publish_timeout_seconds": 2},

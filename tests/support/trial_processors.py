@@ -217,3 +217,27 @@ class HoldsPayload(Payload):
 def holds(payload: HoldsPayload, context: Context) -> None:
     """Call C code that keeps the interpreter lock: no other thread of the worker runs meanwhile."""
     ctypes.PyDLL(None).sleep(payload.seconds)
+
+
+class TicksPayload(Payload):
+    file: str
+    how: str
+
+
+@processor("ticks", payload=TicksPayload, max_retries=0)
+def ticks(payload: TicksPayload, context: Context) -> None:
+    """Write to a file without end, here and in a process of its own. The second run ends at once."""
+    place = Path(payload.file)
+    if place.exists():
+        return
+    place.touch()
+    subprocess.Popen(["sh", "-c", 'while sleep 0.05; do echo >>"$0"; done', place], start_new_session=True)
+    if payload.how == "holds":
+        ctypes.PyDLL(None).sleep(60)
+    while True:
+        try:
+            time.sleep(0.05)
+            place.touch()
+        except BaseException:
+            if payload.how == "obeys":
+                raise

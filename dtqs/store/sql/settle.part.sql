@@ -1,28 +1,32 @@
 settled AS (
     UPDATE tasks task SET
-        attempts = task.attempts + (settlement.kind <> 'unspent')::int,
+        attempts = task.attempts + (settlement.kind NOT IN ('unspent', 'lost'))::int,
         deaths = task.deaths + (settlement.kind IN ('died', 'last_death'))::int,
+        losses = task.losses + (settlement.kind IN ('lost', 'last_loss'))::int,
         result = CASE WHEN settlement.kind = 'completed' THEN settlement.value::json END,
         error = CASE settlement.kind
             WHEN 'completed' THEN NULL
             WHEN 'unspent' THEN task.error
             ELSE settlement.value::json END,
-        started_at = CASE WHEN settlement.kind = 'unspent' THEN task.started_at ELSE settlement.started_at END,
-        worker_id = CASE WHEN settlement.kind = 'unspent' THEN task.worker_id ELSE settlement.worker_id END,
+        started_at = CASE
+            WHEN settlement.kind IN ('unspent', 'lost') THEN task.started_at
+            ELSE settlement.started_at END,
+        worker_id = CASE WHEN settlement.kind IN ('unspent', 'lost') THEN task.worker_id ELSE settlement.worker_id END,
         finished_at = CASE
-            WHEN settlement.kind IN ('completed', 'failed', 'last_death')
+            WHEN settlement.kind IN ('completed', 'failed', 'last_death', 'last_loss')
                 OR task.cancel_requested_at IS NOT NULL
-                OR settlement.kind <> 'unspent' AND task.attempts >= task.max_retries
+                OR settlement.kind NOT IN ('unspent', 'lost') AND task.attempts >= task.max_retries
             THEN now() END,
         outcome = CASE
             WHEN settlement.kind IN ('completed', 'failed') THEN settlement.kind
             WHEN task.cancel_requested_at IS NOT NULL THEN 'cancelled'
-            WHEN settlement.kind = 'last_death' OR settlement.kind <> 'unspent' AND task.attempts >= task.max_retries
+            WHEN settlement.kind IN ('last_death', 'last_loss')
+                OR settlement.kind NOT IN ('unspent', 'lost') AND task.attempts >= task.max_retries
             THEN 'failed' END
     FROM settlement
     WHERE task.id = settlement.id AND task.outcome IS NULL
     RETURNING
-        task.id, task.task_type, task.light AND task.attempts = 0 AS light,
+        task.id, task.task_type, task.light AND task.attempts + task.losses = 0 AS light,
         CASE WHEN task.deaths > 0 THEN 0 ELSE task.priority END AS priority,
         task.outcome, task.attempts, task.submitted_by,
         settlement.worker_id, settlement.kind, settlement.value, settlement.delay
@@ -57,7 +61,7 @@ INSERT INTO logs (task_id, event, attempt, worker_id, level, message, data)
 SELECT
     id,
     coalesce(outcome, 'pending'),
-    attempts + (kind = 'unspent')::int,
+    attempts + (kind IN ('unspent', 'lost'))::int,
     worker_id,
     CASE
         WHEN kind = 'completed' OR kind = 'unspent' OR outcome = 'cancelled' THEN 'info'

@@ -2,8 +2,9 @@
 -- snapshot sees the commit of a claim that was in flight.
 -- The culprit has spent its attempt and waits for the backoff like any retry. All tasks are culprits if the running one
 -- is unknown, and no task is if the worker was idle. A death counts only if the worker process died alone (`blamed`): a
--- lost node or heartbeat is not the task's fault. After max_deaths the task fails. Only a reclaim counts deaths, and
--- the lease keeps other sessions out, so this snapshot has the newest count.
+-- lost node or heartbeat is not the task's fault. It spends no attempt, and has a count of its own. After max_deaths or
+-- max_losses the task fails. Only a reclaim counts them, and the lease keeps other sessions out, so this snapshot has
+-- the newest counts.
 WITH gone AS MATERIALIZED (
     SELECT lease.id
     FROM leases lease
@@ -26,17 +27,19 @@ settlement AS MATERIALIZED (
         CASE
             WHEN mine.effect = 'fail' THEN 'failed'
             WHEN %(idle)s OR member.id <> %(culprit)s::uuid THEN 'unspent'
-            WHEN NOT %(blamed)s THEN 'retry'
+            WHEN NOT %(blamed)s AND task.losses + 1 >= %(max_losses)s THEN 'last_loss'
+            WHEN NOT %(blamed)s THEN 'lost'
             WHEN task.deaths + 1 >= %(max_deaths)s THEN 'last_death'
             ELSE 'died' END AS kind,
         CASE
             WHEN mine.effect = 'fail'
             THEN replace(%(unknown)s, '[processor:TYPE]', '[processor:' || task.task_type || ']')
             WHEN %(blamed)s AND task.deaths + 1 >= %(max_deaths)s THEN %(last_error)s
+            WHEN NOT %(blamed)s AND task.losses + 1 >= %(max_losses)s THEN %(last_loss)s
             ELSE %(error)s END AS value,
         CASE
             WHEN %(idle)s OR member.id <> %(culprit)s::uuid THEN 0
-            ELSE least(%(max_seconds)s, %(base_seconds)s * 2 ^ least(task.attempts, 64)) * random()
+            ELSE least(%(max_seconds)s, %(base_seconds)s * 2 ^ least(task.attempts + task.losses, 64)) * random()
             END::float8 AS delay
     FROM mine
     CROSS JOIN unnest(mine.task_ids) member(id)

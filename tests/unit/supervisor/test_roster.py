@@ -1,18 +1,20 @@
 """Seats, deaths and their consequences, without a fork or a signal."""
 
 import os
+import time
 from dataclasses import replace
 
 import pytest
 
 from dtqs.config import SupervisorSection
-from dtqs.scoreboard import ChildState, Death, SlotRecord
+from dtqs.scoreboard import ChildState, Death, Scoreboard, SlotRecord
 from dtqs.supervisor.causes import cause_of
-from dtqs.supervisor.child import Child, Stage
+from dtqs.supervisor.child import LEASE_ENDED, Child, Stage
 from dtqs.supervisor.reaping import End
 from dtqs.supervisor.roster import MOST_DEATHS, Roster, SlotState, record_of
 from dtqs.supervisor.spawn import ChildSpec, ChildStart
 from dtqs.uuid7 import uuid7
+from dtqs.worker.own_lease import OwnLease
 
 SECTION = SupervisorSection()
 WORKER_ID, TASK_ID = uuid7(), uuid7()
@@ -312,3 +314,35 @@ def test_a_child_frozen_together_with_its_supervisor_gets_time_again() -> None:
     assert child.overdue(record(beat=500.0, kill_at=200.0), 494.9, 490.0) is None
     assert child.overdue(record(beat=500.0, kill_at=200.0), 495.0, 490.0) == "time limit"
     assert child.overdue(record_of(None, child), 500.0, 490.0) is None
+
+
+def test_the_end_of_a_lease_is_not_blamed_on_its_task() -> None:
+    """The supervisor kills it, or it ends itself. Before its lease has ended, the same status is the task's doing."""
+    said = replace(record(task_id=TASK_ID, kill_at=5000.0), held_until=150.0)
+    for end, cause, fenced in ((KILLED, LEASE_ENDED, said), (End(7, os.EX_TEMPFAIL), None, said)):
+        roster = make_roster()
+        assert die(roster, roster.seats[0], end, fenced, cause=cause) == Death(
+            WORKER_ID, LEASE_ENDED, TASK_ID, idle=False, blamed=False
+        )
+    roster = make_roster()
+    death = die(roster, roster.seats[0], End(7, os.EX_TEMPFAIL), replace(said, held_until=300.0))
+    assert death
+    assert death.blamed
+
+
+def test_a_running_attempt_is_killed_half_a_second_after_its_lease_unless_the_node_vouches() -> None:
+    board = Scoreboard(1)
+    slot, child = board.slot(0), Child(os.getpid(), 0.0, (), SECTION)
+    slot.begin()
+    slot.worker(WORKER_ID)
+    slot.state(ChildState.READY)
+    now = time.monotonic()
+    slot.hold_until(now)
+    assert child.overdue(board.read(0), now + 0.6, 0.0) is None, "it runs no attempt"
+    slot.kill_at(now + 1000)
+    assert child.overdue(board.read(0), now + 0.4, 0.0) is None
+    assert child.overdue(board.read(0), now + 0.6, 0.0) == LEASE_ENDED
+    assert child.overdue(board.read(0), now + 0.6, now + 0.3) is None, "the machine was frozen until now"
+    board.vouch(WORKER_ID, now + 10)
+    assert child.overdue(board.read(0), now + 0.6, 0.0) is None
+    assert OwnLease(slot, 30.0).has_ended(now + 5) is False

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, cast
+from unittest.mock import Mock
 
 import psycopg
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from dtqs.errors import StoreRefused, StoreUnavailable
 from dtqs.event import LogRef
 from dtqs.settlement import Kind, Settlement
+from dtqs.store.leases import HeldLease
 from dtqs.store.workers import ProcessTotals
 from dtqs.task import Claimed
 from dtqs.worker import finisher as finishers
@@ -93,6 +95,18 @@ def test_a_value_that_cannot_be_stored_fails_its_task(fault: Exception) -> None:
     _, finisher, totals = held(store)
     assert finisher.finish()
     assert (store.said, totals.failed) == ([[Kind.COMPLETED], [Kind.FAILED]], 1)
+
+
+@pytest.mark.parametrize("rows", [[], [(1, TASK.task_id, "pending")]])
+def test_a_lease_that_was_finished_meanwhile_is_no_unknown_lease(
+    rows: list[object], caplog: pytest.LogCaptureFixture
+) -> None:
+    hold, finisher, totals = held(Faulty())
+    parts = Mock(hold=hold, finisher=finisher, totals=totals)
+    parts.store.leases.held.return_value = [HeldLease("finished since then", ())]
+    parts.store.leases.give_back.return_value = rows
+    Beat(parts, cast(Any, None), 0.0, lambda: False)._check_leases()
+    assert ("unknown lease given back" in caplog.text) == bool(rows)
 
 
 @pytest.mark.parametrize(("fault", "kind"), [(MemoryError(), Kind.COMPLETED), (StoreRefused("a NUL"), Kind.FAILED)])
