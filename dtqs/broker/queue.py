@@ -29,15 +29,14 @@ class QueueKeeper:
     """
 
     def __init__(self, section: RabbitmqSection, on_missing: Callable[[], None]) -> None:
-        self._arguments, self._on_missing = queue_arguments(section), on_missing
+        self._section, self._on_missing = section, on_missing
         self._missing = False
 
     def ensure(self, channel: Channel, then: Callable[[], None]) -> None:
         """Call `then` if the queue exists. Otherwise the channel closes: call this again with the next one."""
         if self._missing:
-            channel.queue_declare(
-                QUEUE, durable=True, arguments=self._arguments, callback=lambda _: self._declared(then)
-            )
+            arguments = queue_arguments(self._section, channel.connection.server_properties)
+            channel.queue_declare(QUEUE, durable=True, arguments=arguments, callback=lambda _: self._declared(then))
         else:
             channel.queue_declare(QUEUE, passive=True, callback=lambda _: then())
 

@@ -1,5 +1,6 @@
 """All names and arguments in RabbitMQ: one queue for hints, one exchange for events, one for control."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pika
@@ -30,11 +31,22 @@ def parameters(section: RabbitmqSection, name: str) -> pika.URLParameters:
     return value
 
 
-def queue_arguments(section: RabbitmqSection) -> dict[str, Any]:
-    if section.queue_type == "quorum":
-        # A quorum queue counts returns as deliveries, and workers often return hints.
-        return {"x-queue-type": "quorum", "x-delivery-limit": -1}
-    return {"x-max-priority": 10}
+def queue_arguments(section: RabbitmqSection, server_properties: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the arguments of the task queue for a broker with these properties."""
+    if section.queue_type != "quorum":
+        return {"x-max-priority": 10}
+    # Workers often return hints, and a quorum queue counts that. From 4.0 on it drops a message after 20 returns, and
+    # -1 forbids that. Before 4.0 it has no limit, and -1 would drop a message at its first return.
+    limit = {"x-delivery-limit": -1} if _major_version(server_properties or {}) >= 4 else {}
+    return {"x-queue-type": "quorum", **limit}
+
+
+def _major_version(server_properties: Mapping[str, Any]) -> int:
+    """Return the broker's major version; 0 if it is unknown."""
+    version = server_properties.get("version", "")
+    text = version.decode("ascii", "replace") if isinstance(version, bytes) else str(version)
+    major = text.partition(".")[0]
+    return int(major) if major.isascii() and major.isdecimal() and len(major) < 5 else 0
 
 
 def declare_exchanges(channel: Channel | BlockingChannel) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import pika
 import pytest
 
+from dtqs.broker.checkup import look_once
+from dtqs.broker.keeper_link import KeeperLink
 from dtqs.broker.topology import EVENTS, QUEUE
 from dtqs.broker.worker_link import WorkerLink
 from dtqs.config import RabbitmqSection
@@ -54,6 +56,22 @@ def test_hints_are_confirmed_before_and_after_events(url: str, link: WorkerLink)
         assert time.monotonic() - began < LIMIT_SECONDS, "no wait ran into its limit"
         assert [decode_hint(taken(channel, QUEUE)).task_ids for _ in hinted] == [[hint] for hint in hinted]
         assert [decode_events(taken(channel, heard), set(told))[0].task_id for _ in told] == told
+
+
+def test_a_quorum_queue_keeps_a_hint_that_is_returned_often(url: str) -> None:
+    """On the installed version of RabbitMQ. A wrong limit drops it at the first return, no limit from 4.0 on at 21."""
+    keeper = KeeperLink(RabbitmqSection(url=url, queue_type="quorum"), "trial", lambda: None)
+    keeper.start()
+    try:
+        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+            channel = connection.channel()
+            eventually(lambda: look_once(RabbitmqSection(url=url), "trial") is not None, 10, "the queue exists")
+            channel.basic_publish("", QUEUE, b"hint")
+            for _ in range(25):
+                method = eventually(lambda: channel.basic_get(QUEUE)[0], 10, "the hint is there again")
+                channel.basic_nack(method.delivery_tag)
+    finally:
+        keeper.stop(Deadline(5))
 
 
 def taken(channel: Any, queue: str) -> bytes:
