@@ -51,7 +51,7 @@ class Product:
         self._connect = functools.partial(rig.admin, dsn)
         self.port = free_ports(1)[0]
         self._ini = self._folder / "dtqs.ini"
-        self.config = self._configure(workers=1)
+        self.config = self.configure_pool({"workers": "1"})
         self.key = ""
         self._api, self._supervisor = self._program("api", "TERM"), self._program("supervisor", "KILL")
 
@@ -71,7 +71,7 @@ class Product:
         )
 
     def start_workers(self, count: int) -> None:
-        self._configure(count)
+        self.configure_pool({"workers": str(count)})
         self._supervisor.start()
 
     def wait_workers(self, count: int) -> None:
@@ -140,7 +140,7 @@ class Product:
     def beside(self, name: str, answer: str, dsn: str = "") -> Iterator[HttpServer]:
         """Run an app of bare_app.py behind a server with the API's own settings."""
         port, here = free_ports(1)[0], Path(__file__).parent
-        environment = {**self._environment(), "DTQS_API_PORT": str(port), "BENCH_ANSWER": answer, "BENCH_DSN": dsn}
+        environment = {**self.environment(), "DTQS_API_PORT": str(port), "BENCH_ANSWER": answer, "BENCH_DSN": dsn}
         command = [
             sys.executable,
             "-m",
@@ -161,8 +161,9 @@ class Product:
         finally:
             program.stop()
 
-    def _configure(self, workers: int) -> Config:
-        sections = {**self._settings(), "pool:default": {"workers": str(workers)}}
+    def configure_pool(self, pool: dict[str, str]) -> Config:
+        """Write the configuration file, with these keys of the pool `default`."""
+        sections = {**self._settings(), "pool:default": pool}
         lines = [
             f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
             for section, values in sections.items()
@@ -180,11 +181,12 @@ class Product:
             "processor:email": {"sender": "bench@example.org"},
         }
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """Return the environment of the product's commands."""
         return {**environment_without(self._settings()), "DTQS_CONFIG": str(self._ini)}
 
     def _program(self, name: str, death_signal: str) -> Program:
-        return Program(self._child(name, death_signal), [sys.executable, "-m", "dtqs", name], self._environment())
+        return Program(self._child(name, death_signal), [sys.executable, "-m", "dtqs", name], self.environment())
 
     def _child(self, name: str, death_signal: str) -> SandboxProcess:
         return SandboxProcess(
