@@ -182,7 +182,7 @@ def test_unknown_keys_and_unknown_scopes_are_refused(dtqs: Run) -> None:
     assert dtqs("key", "revoke", "nobody").returncode == 2
     assert dtqs("key", "create", "x" * 101).returncode == 2
     wrong = dtqs("key", "create", "x", "--scope", "submit,everything")
-    assert (wrong.returncode, "allowed: one or more of submit, read, admin" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "allowed: one or more of submit, read, metrics, admin" in wrong.stderr) == (2, True)
 
 
 def test_every_command_reports_a_wrong_setting_with_its_line(dtqs: Run, tmp_path: Path) -> None:
