@@ -6,11 +6,10 @@ gunicorn reads this file in its master, so it opens nothing; dtqs/api/server/wsg
 import os
 import sys
 
+from dtqs import log
 from dtqs.api.server.gunicorn_private import set_process_titles
 from dtqs.config import Config, find, load
 from dtqs.errors import ConfigError
-from dtqs.log import use_file
-from dtqs.sink import guard
 
 
 def _config() -> Config:
@@ -21,13 +20,11 @@ def _config() -> Config:
         sys.exit(os.EX_CONFIG)
 
 
-# before gunicorn makes its loggers: a stuck reader of standard error must not block master or processes
-guard()
 loaded = _config()
 """The checked configuration. dtqs.api.server.master passes it to each process."""
 _api = loaded.api
-if loaded.log.file:
-    use_file(loaded.log.file)
+# before gunicorn makes its loggers: a stuck reader of standard error must not block master or processes
+log.set_up(loaded.log.level, loaded.log.format, "api", loaded.log.file)
 
 bind = f"[{_api.host}]:{_api.port}" if ":" in _api.host else f"{_api.host}:{_api.port}"
 workers = _api.workers
@@ -41,7 +38,8 @@ keepalive = 75
 limit_request_line = 8190
 preload_app = False
 control_socket_disable = True
-accesslog = None
+accesslog = "-" if _api.access_log else None
+logger_class = "dtqs.api.server.gunicorn_log.ApiLog"
 errorlog = "-"
 loglevel = loaded.log.level
 set_process_titles()

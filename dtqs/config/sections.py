@@ -82,6 +82,11 @@ class ApiSection(Section):
         3.0, ge=0.1, le=60, description="seconds between two reads of all watched tasks, in case an event was lost"
     )
     shutdown_seconds: float = Field(10.0, ge=0.5, le=600, description="seconds that running requests get at shutdown")
+    access_log: bool = Field(
+        False,
+        description="write a log line for each answered request, with its X-Request-ID; a submit then needs about "
+        "twice the processor time of the API, since gunicorn itself reads and answers it",
+    )
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dtqs import naming
 from dtqs.broker.keeper_link import KeeperLink
 from dtqs.config import LeaseSection, SupervisorSection
 from dtqs.deadline import Deadline
@@ -115,9 +116,8 @@ class Reclaim:
         rows = self._store.leases.reclaim(worker_id, error, death, seen)
         if rows is None:
             return
-        logger.warning(
-            "dead worker's tasks taken back", extra={"worker_id": worker_id, "cause": error.cause, "tasks": len(rows)}
-        )
+        fields = {"worker_id": worker_id, "cause": error.cause, **naming.of_ids([task_id for _, task_id, _ in rows])}
+        logger.warning("dead worker's tasks taken back", extra=fields)
         self._totals.tally.add(f"deaths|{death_label(death.cause if death else error.cause)}")
         self._totals.reclaimed += len(rows)
         if rows:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dtqs import sink
+from dtqs import naming, sink
 from dtqs.broker.worker_link import WorkerLink
 from dtqs.config import LeaseSection
 from dtqs.errors import StoreRefused, StoreUnavailable
@@ -188,7 +188,8 @@ class Beat:
             )
         except UNSTORABLE as error:  # as in the finisher
             if not isinstance(error, StoreRefused):
-                logger.exception("outcome refused", extra={"lease_id": hold.earlier_id})
+                fields = {"lease_id": hold.earlier_id, **naming.of_ids([one.task_id for one in settled])}
+                logger.exception("outcome refused", extra=fields)
             hold.earlier = refused(settled, error)
             return None
         hold.end_part_locked()
@@ -227,7 +228,8 @@ class Beat:
                 # without rows the main thread has finished this lease since it was read
                 if rows := parts.store.leases.give_back(lease.lease_id):
                     parts.totals.tally.add("losses|unknown_lease")
-                    logger.warning("unknown lease given back", extra={"lease_id": lease.lease_id})
+                    fields = {"lease_id": lease.lease_id, **naming.of_ids([task_id for _, task_id, _ in rows])}
+                    logger.warning("unknown lease given back", extra=fields)
                     parts.finisher.announce(rows, ())
             elif lease.cancel_requested:
                 parts.limits.cancel(list(lease.cancel_requested))

@@ -7,9 +7,12 @@ import threading
 import time
 from collections.abc import Sequence
 
+from dtqs import naming
 from dtqs.settlement import Settlement
 from dtqs.task import Claimed
 
+_OTHER_THREADS = frozenset({"beat", "goodbye", "broker"})
+"""Threads whose log lines need not be about the held tasks. These lines name tasks themselves."""
 ROOM_BYTES = 32 << 20
 """Bytes of outcomes that one finish carries, about: PostgreSQL refuses a statement of a gigabyte."""
 
@@ -69,6 +72,16 @@ class Hold:
             self.known.discard(self.earlier_id or "")
             self.lease_id = self.earlier_id = self.running = None
             self.tasks, self.settled, self.earlier = (), [], []
+
+    def log_fields(self) -> naming.Fields:
+        """Name the running task, or all tasks of the claim. A processor may log too, also in threads of its own.
+
+        It takes no lock: a line may be written while another thread waits for one.
+        """
+        if threading.current_thread().name in _OTHER_THREADS:
+            return {}
+        running, tasks = self.running, self.tasks
+        return naming.of_task(running) if running is not None else naming.of_tasks(tasks) if tasks else {}
 
     @property
     def task_type(self) -> str | None:

@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from setproctitle import setproctitle
 
-from dtqs import sink
+from dtqs import log, naming, sink
 from dtqs.broker.consumer import Delivery
 from dtqs.broker.worker_link import WorkerLink
 from dtqs.config import Config
@@ -109,6 +109,7 @@ class Worker:
             status, reason = fault
             self._seat.last_words(reason)
             return status
+        log.add_fields(lambda: {"worker_id": self._identity.worker_id, **self._hold.log_fields()})
         self._handle_signals()
         adopt_orphans()
         self._store.start()
@@ -185,7 +186,8 @@ class Worker:
         except StoreUnavailable:
             self._wait_for_heartbeat(deliveries)
         else:
-            logger.warning("unknown task type put off", extra={"task_type": deliveries[0].hint.task_type})
+            fields = {"task_type": deliveries[0].hint.task_type, **naming.of_ids(_ids(deliveries))}
+            logger.warning("unknown task type put off", extra=fields)
             self._link.ack(deliveries[-1])
 
     def _work(self, deliveries: Sequence[Delivery]) -> None:
@@ -211,7 +213,7 @@ class Worker:
         except StoreUnavailable as error:
             # if it was committed all the same, the next heartbeat finds an unknown lease and gives it back
             self._hold.forget(lease_id)
-            logger.warning("claim failed", extra={"reason": str(error)})
+            logger.warning("claim failed", extra={"reason": str(error), **naming.of_ids(_ids(deliveries))})
             self._wait_for_heartbeat(deliveries)
             return
         self._link.ack(deliveries[-1])

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from dtqs import naming
 from dtqs.config import RetrySection
 from dtqs.errors import (
     DtqsError,
@@ -101,6 +102,7 @@ class Runner:
             kind.bounds.end()
         if settlement.kind is not Kind.COMPLETED:
             _quietly(context.discard)
+            _quietly(lambda: _log_failure(task, settlement))
         if not light:
             _quietly(lambda: kill_descendants(self._kept))
             _quietly(context.close)
@@ -190,6 +192,13 @@ def _give_back(task: Claimed, context: Context, why: str, delay_seconds: float =
     if context.effect is Effect.FAIL:
         return Settlement(task.task_id, Kind.FAILED, error_json(EffectUnknown(why, task.task_type), transient=False))
     return Settlement(task.task_id, Kind.UNSPENT, None, delay_seconds)
+
+
+def _log_failure(task: Claimed, settlement: Settlement) -> None:
+    """Log how an attempt ended, without the text of its error: that may hold an address, and the task's log has it."""
+    error = orjson.loads(settlement.value)["type"] if settlement.value else None
+    fields = {"task_type": task.task_type, "settlement": str(settlement.kind), "error": error}
+    logger.info("attempt not completed", extra=naming.of_task(task) | fields)
 
 
 def _quietly(clean_up: Callable[[], None]) -> None:

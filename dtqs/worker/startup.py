@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from dtqs import naming
 from dtqs.deadline import Stop
 from dtqs.errors import StoreUnavailable, WorkerDied
 from dtqs.event import LogRef
@@ -42,7 +43,8 @@ class Startup:
             if taken:
                 totals.reclaimed += len(taken)
                 rows += taken
-                fields = {"worker_id": death.worker_id, "cause": death.cause, "tasks": len(taken)}
+                named = naming.of_ids([task_id for _, task_id, _ in taken])
+                fields = {"worker_id": death.worker_id, "cause": death.cause, **named}
                 logger.warning("dead worker's tasks taken back", extra=fields)
         if not self._stop.requested:
             self._seat.slot.settled_deaths()
