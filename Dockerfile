@@ -9,7 +9,7 @@ ARG BASE=docker.io/library/python:3.11.14-slim-bookworm
 FROM ${BASE} AS build
 WORKDIR /src
 COPY conf/constraints.txt conf/
-# All packages that DTQS needs, botocore for S3, and setuptools: some packages have no wheel, so they are built here.
+# All packages that DTQS needs, botocore for S3, OpenTelemetry, and setuptools: some packages have no wheel, so they are built here.
 RUN python -m venv /opt/dtqs \
     && awk '/^# tests/ {skip = 1} /^# the extra s3/ {skip = 0} /^setuptools==/ {print >"build.txt"} \
         !skip && !/^(uv|pip)==/' conf/constraints.txt >packages.txt \

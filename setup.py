@@ -66,6 +66,7 @@ setup(
     ],
     extras_require={
         "s3": ["botocore"],  # files in object storage: credentials and signatures
+        "otel": ["opentelemetry-exporter-otlp-proto-http>=1.30", "opentelemetry-sdk>=1.30"],  # traces
         "test": [
             "aiosmtpd",
             "botocore",
@@ -74,6 +75,8 @@ setup(
             "hypothesis",
             "moto",
             "mypy",
+            "opentelemetry-exporter-otlp-proto-http",
+            "opentelemetry-sdk",
             "promql-parser",  # parses the queries of docs/monitoring
             "pytest",
             "pytest-xdist",

@@ -49,6 +49,11 @@ def origin(of_request: str, parent: str, state: str | None) -> str:
     return f"{of_request} {_VERSION}{found[2]}{_kept_state(state or '')}"
 
 
+def with_trace(of_request: str, parent: str, state: str | None) -> str:
+    """Return the origin of a request whose trace headers are made here."""
+    return f"{of_request} {parent}{_kept_state(state or '')}"
+
+
 def _kept_state(state: str) -> str:
     members = [member.strip(" \t") for member in state[: TRACE_STATE_CHARACTERS + 1].split(",") if member.strip(" \t")]
     is_valid = (

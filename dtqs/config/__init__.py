@@ -17,6 +17,7 @@ from dtqs.config.sections import (
     RetrySection,
     SupervisorSection,
 )
+from dtqs.config.trace_section import TraceSection
 
 __all__ = [
     "SECTIONS",
@@ -32,6 +33,7 @@ __all__ = [
     "RetrySection",
     "Section",
     "SupervisorSection",
+    "TraceSection",
     "allowed",
     "find",
     "is_network",

@@ -30,6 +30,7 @@ from dtqs.config.sections import (
     RetrySection,
     SupervisorSection,
 )
+from dtqs.config.trace_section import TraceSection
 from dtqs.errors import ConfigError
 from dtqs.suggestion import did_you_mean
 
@@ -73,6 +74,7 @@ class Config:
     files: FilesSection
     log: LogSection
     metrics: MetricsSection
+    trace: TraceSection
     raw: Raw = field(repr=False)
 
     def processor(self, name: str, model: type[_Model]) -> _Model:

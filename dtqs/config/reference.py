@@ -32,6 +32,7 @@ ABOUT = {
     "files": "Uploads, outputs and sources",
     "log": "The processes' logs, and the log rows of tasks",
     "metrics": "Metrics of a node for Prometheus",
+    "trace": "Traces of tasks for OpenTelemetry",
 }
 _INI_HEAD = """\
 ; DTQS: every setting with its default. `dtqs config default` prints this file.

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator
 from dtqs.config.files_section import FilesSection
 from dtqs.config.pool_section import PoolSection as PoolSection
 from dtqs.config.section import Section, is_network
+from dtqs.config.trace_section import TraceSection
 
 
 class PostgresqlSection(Section):
@@ -241,4 +242,5 @@ SECTIONS: dict[str, type[Section]] = {
     "files": FilesSection,
     "log": LogSection,
     "metrics": MetricsSection,
+    "trace": TraceSection,
 }

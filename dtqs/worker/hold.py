@@ -11,7 +11,7 @@ from dtqs import naming
 from dtqs.settlement import Settlement
 from dtqs.task import Claimed
 
-_OTHER_THREADS = frozenset({"beat", "goodbye", "broker"})
+_OTHER_THREADS = frozenset({"beat", "goodbye", "broker", "traces"})
 """Threads whose log lines need not be about the held tasks. These lines name tasks themselves."""
 ROOM_BYTES = 32 << 20
 """Bytes of outcomes that one finish carries, about: PostgreSQL refuses a statement of a gigabyte."""

@@ -22,10 +22,12 @@ from dtqs.files import FileSpace
 from dtqs.prctl import adopt_orphans
 from dtqs.processors.catalog import Catalog
 from dtqs.scoreboard import ChildState
+from dtqs.settlement import Settlement
 from dtqs.store import Store
 from dtqs.store.driver.kept import KeptDatabase
 from dtqs.store.workers import ProcessTotals, WorkerIdentity
 from dtqs.task import Claimed
+from dtqs.tracing import worker_traces
 from dtqs.uuid7 import uuid7
 from dtqs.worker.arrival import Waiting, arrive
 from dtqs.worker.beat import Beat, BeatParts
@@ -124,6 +126,8 @@ class Worker:
         settled = startup.settle_deaths(self._totals)
         if not startup.register(self._lease):
             return os.EX_OK
+        # after the fork, and before there is a thread that a child of an attempt could miss while it imports
+        self._traces = worker_traces(self._config.trace, self._identity.worker_id)
         self._link.start()
         self._beat.start()
         self._seat.slot.state(ChildState.READY)
@@ -203,7 +207,7 @@ class Worker:
             self._link.consume(self._prefetch)
 
     def _claim_and_run(self, deliveries: Sequence[Delivery]) -> None:
-        lease_id = uuid7()
+        lease_id, self._claim_began = uuid7(), time.monotonic()
         self._hold.expect(lease_id)
         try:
             tasks, rows = self._store.leases.claim(self._identity.worker_id, lease_id, _ids(deliveries))
@@ -239,13 +243,14 @@ class Worker:
         tasks, light = self._hold.tasks, all(task.light for task in self._hold.tasks)
         if not light:
             setproctitle(f"{self._title} {tasks[0].task_type} {tasks[0].task_id}")
-        times: list[float] = []
+        times, settlements = list[float](), list[Settlement]()
         for task in tasks:
             if self._stop.requested or not self._hold.start(task):
                 break
             times.append(self._hold.attempt_began)
             self._seat.slot.run(task.task_id)
-            self._hold.end(self._runner.attempt(task, light))
+            settlements.append(self._runner.attempt(task, light))
+            self._hold.end(settlements[-1])
         times.append(time.monotonic())
         ran = len(times) - 1
         self._restore(light)
@@ -256,6 +261,9 @@ class Worker:
             self._pace.ran_light(tasks[0].task_type, (times[-1] - times[0]) / ran, len(tasks) / hints)
         self._all_written = self._finisher.finish()
         self._observe(tasks, times)
+        if self._traces and ran:
+            claimed, finished = (self._claim_began, self._hold.began), (times[-1], time.monotonic())
+            self._traces.note(tasks, times, settlements, claimed, finished, self._all_written)
         self._files.settled()
         self._seat.slot.rest()
         self._wear.ran(ran, light)
@@ -285,6 +293,8 @@ class Worker:
         self._limits.stop()
         self._link.pause()
         self._runner.close()
+        if self._traces:
+            self._traces.stop()
         # PostgreSQL may not answer, and must not delay the end: then a keeper finds the row
         goodbye = threading.Thread(target=self._beat.retire, name="goodbye", daemon=True)
         goodbye.start()

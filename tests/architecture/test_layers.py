@@ -11,7 +11,7 @@ from tests.support.source import ROOT, nodes
 
 LAYERS = [
     {"kernel"},
-    {"store", "broker", "files", "jail", "client"},
+    {"store", "broker", "files", "jail", "client", "tracing"},
     {"processors", "readings", "metrics", "operations"},
     {"worker", "keeper"},
     {"api", "console", "supervisor", "testing"},
@@ -39,6 +39,7 @@ IMPORTED_LATE = {
     },
     "dtqs.files.s3_signing": {"from dtqs.files.s3_credentials import CredentialChain"},
     "dtqs.files.s3_wire": {"from dtqs.files.s3_signing import RequestSigner"},
+    "dtqs.tracing": {"from dtqs.tracing.otel import ApiTraces", "from dtqs.tracing.otel import WorkerTraces"},
     "dtqs.sandbox.stack": {"from dtqs.sandbox import product"},
 }
 """Imports that take a third of a second or more, and that many commands or the start of servers do not need."""

@@ -30,6 +30,11 @@ def begin(given: str | None) -> str:
     return own
 
 
+def go_on(origin: str) -> None:
+    """Make this the origin of this greenlet's request from now on."""
+    _origin.set(origin)
+
+
 def current_origin() -> str | None:
     """Return the origin of tasks that the request of this greenlet submits."""
     return _origin.get()

@@ -1,6 +1,7 @@
 """The WSGI application: maps each path to its resource."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import falcon
 
@@ -16,6 +17,7 @@ from dtqs.api.health import Healthz, Readyz
 from dtqs.api.http import problems
 from dtqs.api.http.answer import Answer
 from dtqs.api.http.request_ids import RequestIds
+from dtqs.api.http.submit_spans import SubmitSpans
 from dtqs.api.metrics import Metrics
 from dtqs.api.openapi.document import OpenApi
 from dtqs.api.stream.client_socket import StreamPace
@@ -45,6 +47,9 @@ from dtqs.readings import SystemReader
 from dtqs.store import Store
 from dtqs.store.workers import ProcessTotals
 
+if TYPE_CHECKING:
+    from dtqs.tracing.otel import ApiTraces
+
 App = falcon.App[falcon.Request, falcon.Response]
 
 
@@ -71,7 +76,7 @@ class AppParts:
     metrics: MetricsPage
 
 
-def create_app(parts: AppParts) -> App:
+def create_app(parts: AppParts, traces: "ApiTraces | None" = None) -> App:
     """Build the application. Nothing is opened."""
     store, api = parts.store, parts.config.api
     keys, is_secure = store.api_keys, api.public_url.startswith("https:")
@@ -79,7 +84,7 @@ def create_app(parts: AppParts) -> App:
     auth = Auth(keys.find, sessions, OwnHosts(api.public_url), api.auth, api.trusted_proxies, parts.fitness.require)
     tickets = Tickets(parts.secret, api.ticket_seconds)
     links = Links(api.public_url, tickets if api.auth else None)
-    app: App = falcon.App(response_type=Answer, middleware=[RequestIds()])
+    app: App = falcon.App(response_type=Answer, middleware=[RequestIds(), *([SubmitSpans(traces)] if traces else [])])
     problems.add_handlers(app)
     limits, room = parts.limits, Room(store.tasks.pending_of)
     app.add_route("/submit", _submit(parts, auth, room, links))

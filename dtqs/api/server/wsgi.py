@@ -36,6 +36,7 @@ from dtqs.readings import SystemReader
 from dtqs.store import Store
 from dtqs.store.driver.cooperative import CooperativeDatabase
 from dtqs.store.workers import ProcessTotals
+from dtqs.tracing import api_traces
 
 NAME = "dtqs api"
 BOOT_ERROR = 4
@@ -78,7 +79,8 @@ class Service:
             sys.exit(BOOT_ERROR)
         log.set_up(config.log.level, config.log.format, "api", config.log.file)
         log.add_fields(log_fields)
-        self._parts, self._app = parts, create_app(parts)
+        self._traces = api_traces(config.trace)
+        self._parts, self._app = parts, create_app(parts, self._traces)
         self._chores = Chores(
             parts.gather, parts.hinting, parts.hub, parts.store.workers, parts.totals, parts.fitness, config.lease,
             Presence(parts.totals.tally, parts.hub, parts.gather, parts.link).note,
@@ -110,6 +112,8 @@ class Service:
         parts.store.stop()
         parts.space.close()
         parts.examiner.stop()
+        if self._traces:
+            self._traces.stop()
 
     def _watch(self, worker: Any) -> None:
         """End streams and idle connections when the process must end. gunicorn has no hook, and would wait for them."""
