@@ -12,6 +12,9 @@ TRACE_STATE_CHARACTERS = 512
 _TRACE_STATE_MEMBERS = 32
 _REQUEST_ID = re.compile(rf"[\x21-\x7e]{{1,{REQUEST_ID_CHARACTERS}}}")
 _VERSION = "00"
+_FLAGS_END = 55
+"""The length of a traceparent. Its last digit is odd if the trace is sampled."""
+_ODD = frozenset("13579bdf")
 _TRACE_PARENT = re.compile(r"(?!ff)([0-9a-f]{2})(-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(-.{0,400})?")
 _STATE_KEY = r"(?:[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13}|[a-z0-9][a-z0-9_*/-]{0,255})"
 _STATE_MEMBER = re.compile(_STATE_KEY + r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]")
@@ -67,6 +70,12 @@ def _kept_state(state: str) -> str:
 def request_id_of(kept: str | None) -> str | None:
     """Return the id of the request in a task's origin."""
     return kept.partition(" ")[0] if kept else None
+
+
+def is_sampled(kept: str) -> bool:
+    """Tell whether the origin has a trace that its parent samples."""
+    space = kept.find(" ")
+    return space > 0 and kept[space + _FLAGS_END] in _ODD
 
 
 def trace_of(kept: str | None) -> dict[str, str]:

@@ -21,7 +21,7 @@ def is_on(config: TraceSection) -> bool:
 
 
 def api_traces(config: TraceSection) -> "ApiTraces | None":
-    """Load OpenTelemetry for a process of the API, after its fork, and start a thread. Returns None if traces are off."""
+    """Load OpenTelemetry for an API process, after its fork, and start a thread. Returns None if traces are off."""
     if not is_on(config):
         return None
     try:

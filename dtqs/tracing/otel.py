@@ -1,6 +1,6 @@
 """Spans by the SDK of OpenTelemetry: `submit` and `retry` in the API; `claim`, `run` and `finish` in a worker.
 
-A worker's main thread only notes what happened. The thread of its outbox makes the spans.
+A worker's main thread only notes what happened. the thread of its queue makes the spans.
 """
 
 import logging
@@ -8,30 +8,30 @@ import os
 import random
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import orjson
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, Tracer, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.id_generator import IdGenerator
-from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, set_span_in_context
+from opentelemetry.sdk.trace.sampling import ParentBased
+from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from dtqs import __version__
-from dtqs.origin import request_id_of, trace_of, with_trace
+from dtqs.origin import is_sampled, request_id_of, trace_of, with_trace
 from dtqs.settlement import Kind, Settlement
 from dtqs.task import Claimed
-from dtqs.tracing.outbox import Outbox
+from dtqs.tracing.span_queue import SpanQueue
 
 _AT_ONCE_API, _AT_ONCE_WORKER = 64, 512
 """Spans of one export. The API's loop stands still while they are encoded: about 5 ms."""
 _FLUSH_SECONDS = 1.0
-_SPANS_OF_A_TASK = 3
 _SERVICE = "service.name"
 _PATH = "/v1/traces"
 _headers = TraceContextTextMapPropagator()
@@ -45,12 +45,12 @@ class ApiTraces:
 
     def __init__(self, endpoint: str) -> None:
         exporter = _exporter(endpoint)
-        self._outbox = Outbox[ReadableSpan](lambda spans: _export(exporter, spans), _AT_ONCE_API)
-        self._tracer = _tracer("dtqs-api", self._outbox.put)
-        self._outbox.start()
+        self._queue = SpanQueue[ReadableSpan](lambda spans: _export(exporter, spans), _AT_ONCE_API)
+        self._tracer = _tracer("dtqs-api", self._queue.put)
+        self._queue.start()
 
     def stop(self) -> None:
-        self._outbox.stop(_FLUSH_SECONDS)
+        self._queue.stop(_FLUSH_SECONDS)
 
     def open(self, name: str, origin: str) -> tuple[Span, str]:
         """Begin a span in the trace of a request, or in a trace of its own. Return it, and the origin of the tasks."""
@@ -73,12 +73,23 @@ class ApiTraces:
 
 
 @dataclass(slots=True)
-class _Work:
-    """A claim with its attempts and its finish, without payloads and results."""
+class _Run:
+    """One attempt, without its payload and its result."""
 
-    tasks: list[tuple[str, str, int, str | None]]
-    begins: list[float]
-    ends: list[tuple[Kind, str | None]]
+    task_id: str
+    task_type: str
+    attempt: int
+    origin: str
+    kind: Kind
+    error: str | None
+    period: Period
+
+
+@dataclass(slots=True)
+class _Work:
+    """The attempts of a claim that belong to wanted traces, and the claim's begin and end."""
+
+    runs: list[_Run]
     claimed: Period
     finished: Period
     is_written: bool
@@ -92,64 +103,65 @@ class WorkerTraces:
         self._exporter = _exporter(endpoint)
         self._ended: list[ReadableSpan] = []
         self._tracer = _tracer("dtqs-worker", self._ended.append)
-        self._outbox = Outbox(self._send, _AT_ONCE_WORKER)
-        self._outbox.start()
+        # the other samplers decide anew for each trace
+        self._wants = is_sampled if isinstance(self._tracer.sampler, ParentBased) else trace_of
+        self._queue = SpanQueue(self._send, _AT_ONCE_WORKER)
+        self._queue.start()
 
     def stop(self) -> None:
-        self._outbox.stop(_FLUSH_SECONDS)
+        self._queue.stop(_FLUSH_SECONDS)
 
     def note(
         self,
         tasks: Sequence[Claimed],
-        begins: list[float],
+        begins: Sequence[float],
         settlements: Sequence[Settlement],
         claimed: Period,
         finished: Period,
         is_written: bool,
     ) -> None:
         """Note a claim. `begins` has the begin of each attempt, and the end of the last one."""
-        work = _Work(
-            [(task.task_id, task.task_type, task.attempt, task.origin) for task in tasks[: len(settlements)]],
-            begins,
-            [(one.kind, None if one.kind is Kind.COMPLETED else one.value) for one in settlements],
-            claimed,
-            finished,
-            is_written,
-        )
-        self._outbox.put(work, _SPANS_OF_A_TASK * len(settlements))
+        origins = {task.origin for task in tasks}
+        wanted = {origin for origin in origins if origin is not None and self._wants(origin)}
+        if not wanted:
+            return
+        runs = [
+            _Run(
+                task.task_id, task.task_type, task.attempt, task.origin, one.kind,
+                None if one.kind is Kind.COMPLETED else one.value, period,
+            )
+            for task, one, period in zip(tasks, settlements, pairwise(begins), strict=False)
+            if task.origin in wanted and task.origin is not None
+        ]  # fmt: skip
+        self._queue.put(_Work(runs, claimed, finished, is_written), len(runs) + 2 * len(wanted))
 
     def _send(self, works: list[_Work]) -> int:
         self._ended.clear()
         for work in works:
-            self._make(work)
+            for origin, runs in _by_origin(work.runs).items():
+                self._make(work, origin, runs)
         return _export(self._exporter, self._ended)
 
-    def _make(self, work: _Work) -> None:
-        """Make a `run` for each task that has a trace, and for each trace one `claim` and one `finish`."""
+    def _make(self, work: _Work, origin: str, runs: Sequence[_Run]) -> None:
+        """Make a `run` for each task of a trace, with one `claim` and one `finish`."""
         shift = time.time() - time.monotonic()
-        parents: dict[str, Context] = {}
-        counts = Counter(origin for _, _, _, origin in work.tasks)
-        for index, (task_id, task_type, attempt, origin) in enumerate(work.tasks):
-            if origin is None or not trace_of(origin):
-                continue
-            count = counts[origin] if origin not in parents else 0
-            common: Attributes = {
-                "dtqs.task.type": task_type,
-                "dtqs.worker.id": self._worker_id,
-                "dtqs.request.id": request_id_of(origin) or "",
-            }
-            own = common | {"dtqs.task.id": task_id, "dtqs.task.attempt": attempt}
-            if count:
-                parents[origin] = _parent(origin)
-                shared = own if count == 1 else common | {"dtqs.tasks": count}
-                self._span("claim", parents[origin], SpanKind.CLIENT, shared, work.claimed, shift)
-            kind, error = work.ends[index]
-            period = work.begins[index], work.begins[index + 1]
-            outcome = own | {"dtqs.task.outcome": str(kind)}
-            self._span("run", parents[origin], SpanKind.CONSUMER, outcome, period, shift, _error_type(kind, error))
-            if count:
-                lost = None if work.is_written else "outcome not written"
-                self._span("finish", parents[origin], SpanKind.CLIENT, shared, work.finished, shift, lost)
+        parent = _parent(origin)
+        common: Attributes = {
+            "dtqs.task.type": runs[0].task_type,
+            "dtqs.worker.id": self._worker_id,
+            "dtqs.request.id": request_id_of(origin) or "",
+        }
+        own = [common | {"dtqs.task.id": run.task_id, "dtqs.task.attempt": run.attempt} for run in runs]
+        shared = own[0] if len(runs) == 1 else common | {"dtqs.tasks": len(runs)}
+        if not self._span("claim", parent, SpanKind.CLIENT, shared, work.claimed, shift):
+            # all standard samplers decide by the trace
+            return
+        for run, named in zip(runs, own, strict=True):
+            outcome = named | {"dtqs.task.outcome": str(run.kind)}
+            error = _error_type(run.kind, run.error)
+            self._span("run", parent, SpanKind.CONSUMER, outcome, run.period, shift, error)
+        lost = None if work.is_written else "outcome not written"
+        self._span("finish", parent, SpanKind.CLIENT, shared, work.finished, shift, lost)
 
     def _span(
         self,
@@ -160,13 +172,15 @@ class WorkerTraces:
         period: Period,
         shift: float,
         error: str | None = None,
-    ) -> None:
+    ) -> bool:
+        """Make a span. Return whether it is sampled."""
         begin, end = (int((moment + shift) * 1e9) for moment in period)
         span = self._tracer.start_span(name, parent, kind, attributes, start_time=begin)
         if error:
             span.set_attribute("error.type", error)
             span.set_status(StatusCode.ERROR, error)
         span.end(end)
+        return span.get_span_context().trace_flags.sampled
 
 
 class _Ids(IdGenerator):
@@ -200,11 +214,14 @@ def _tracer(service: str, take: Callable[[ReadableSpan], None]) -> Tracer:
         own[_SERVICE] = service
     provider = TracerProvider(resource=Resource.create(own), shutdown_on_exit=False, id_generator=_Ids())
     provider.add_span_processor(_Ended(take))
-    return provider.get_tracer("dtqs", __version__)
+    tracer = provider.get_tracer("dtqs", __version__)
+    # OTEL_SDK_DISABLED, which would give another class, turns traces off before this
+    assert isinstance(tracer, Tracer)
+    return tracer
 
 
 def _exporter(endpoint: str) -> OTLPSpanExporter:
-    # the outbox logs one line a minute; the library logs each failed request, and urllib3's debug lines have headers
+    # the queue logs one line a minute; the library logs each failed request, and urllib3's debug lines have headers
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     return OTLPSpanExporter(endpoint.rstrip("/").removesuffix(_PATH) + _PATH if endpoint else None)
@@ -213,6 +230,13 @@ def _exporter(endpoint: str) -> OTLPSpanExporter:
 def _export(exporter: OTLPSpanExporter, spans: Sequence[ReadableSpan]) -> int:
     """Export spans, and return how many were lost."""
     return 0 if not spans or exporter.export(spans) is SpanExportResult.SUCCESS else len(spans)
+
+
+def _by_origin(runs: Sequence[_Run]) -> dict[str, list[_Run]]:
+    found: dict[str, list[_Run]] = {}
+    for run in runs:
+        found.setdefault(run.origin, []).append(run)
+    return found
 
 
 def _parent(origin: str) -> Context:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from dtqs.origin import TRACE_STATE_CHARACTERS, origin, request_id, request_id_of, trace_of
+from dtqs.origin import TRACE_STATE_CHARACTERS, is_sampled, origin, request_id, request_id_of, trace_of
 
 PARENT = f"00-{'a' * 32}-{'b' * 16}-01"
 
@@ -81,3 +81,10 @@ def test_a_later_version_is_read_as_far_as_it_is_known() -> None:
 
 def test_a_task_without_an_origin_has_neither() -> None:
     assert (request_id_of(None), trace_of(None), trace_of("r-1")) == (None, {}, {})
+
+
+def test_only_a_parent_that_samples_its_trace_is_sampled() -> None:
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-"
+    assert [is_sampled(f"r-1 {parent}{flags}") for flags in ("01", "03", "00", "02")] == [True, True, False, False]
+    assert is_sampled(f"r-1 {parent}01 vendor=1")
+    assert not is_sampled("1" * 128), "an id alone"

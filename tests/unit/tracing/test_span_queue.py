@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from dtqs.tracing import outbox
-from dtqs.tracing.outbox import ROOM, Outbox
+from dtqs.tracing import span_queue
+from dtqs.tracing.span_queue import ROOM, SpanQueue
 
 
-def started(send: Callable[[list[int]], int], monkeypatch: pytest.MonkeyPatch) -> "Outbox[int]":
-    monkeypatch.setattr(outbox, "_EVERY_SECONDS", 0.01)
-    made = Outbox(send, at_once=100)
+def started(send: Callable[[list[int]], int], monkeypatch: pytest.MonkeyPatch) -> "SpanQueue[int]":
+    monkeypatch.setattr(span_queue, "_EVERY_SECONDS", 0.01)
+    made = SpanQueue(send, at_once=100)
     made.start()
     return made
 
@@ -45,7 +45,7 @@ def test_a_full_queue_drops_and_never_blocks(monkeypatch: pytest.MonkeyPatch, ca
 
 def test_the_rest_is_sent_at_the_end_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[list[int]] = []
-    made = Outbox[int](lambda items: sent.append(items) or 0, at_once=100)  # type: ignore[func-returns-value]
+    made = SpanQueue[int](lambda items: sent.append(items) or 0, at_once=100)  # type: ignore[func-returns-value]
     for number in range(250):
         made.put(number)
     made.start()

@@ -18,7 +18,7 @@ _EVERY_SECONDS = 1.0
 _REPORT_SECONDS = 60.0
 
 
-class Outbox(Generic[T]):
+class SpanQueue(Generic[T]):
     """`put` never waits. It is called by one thread, or by greenlets of one thread.
 
     `send` gets items of together about `at_once` spans. It returns how many spans were lost.
