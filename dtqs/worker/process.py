@@ -61,15 +61,9 @@ class Worker:
         self._seat, self._config = seat, config
         pool = config.pools[seat.pool]
         self._identity = WorkerIdentity(
-            uuid7(),
-            seat.node_id,
-            seat.boot_id,
-            socket.gethostname(),
-            seat.pool,
-            seat.number,
-            os.getpid(),
+            uuid7(), seat.node_id, seat.boot_id, socket.gethostname(), seat.pool, seat.number, os.getpid(),
             tuple(catalog.names()),
-        )
+        )  # fmt: skip
         self._title = f"dtqs: worker {seat.pool}/{seat.number}"
         self._drain, self._stop = Stop(), Stop()
         self._waiting = Waiting(seat.slot)
@@ -91,16 +85,9 @@ class Worker:
         self._runner = Runner(catalog, self._files, reports, self._limits, config.retry, reports.permit)
         self._wear = Wear(seat.pool, pool)
         parts = BeatParts(
-            self._identity,
-            self._store,
-            self._link,
-            self._hold,
-            self._limits,
-            self._finisher,
-            self._totals,
-            self._wear,
-            seat.slot,
-        )
+            self._identity, self._store, self._link, self._hold, self._limits, self._finisher, self._totals,
+            self._wear, seat.slot,
+        )  # fmt: skip
         self._beat = Beat(parts, config.lease, pool.moment_seconds, lambda: self._drain.requested)
 
     def run(self) -> int:
