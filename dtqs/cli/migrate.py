@@ -1,18 +1,31 @@
 """The command `migrate`."""
 
+import time
+
 import click
 
 from dtqs.cli.options import configuration, json_option
 from dtqs.cli.output import print_json, print_table
 from dtqs.config import PostgresqlSection
-from dtqs.store.driver.schema import SCHEMA_VERSION, plan
+from dtqs.deadline import Deadline
+from dtqs.errors import StoreUnavailable
+from dtqs.store.driver.schema import SCHEMA_VERSION, plan, unfit
 from dtqs.store.driver.schema import migrate as apply_schema
+
+_PAUSE_SECONDS = 1.0
 
 
 @click.command()
 @click.option("--plan", "only_plan", is_flag=True, help="List the migrations that would run, and change nothing.")
+@click.option(
+    "--wait",
+    "wait_seconds",
+    metavar="SECONDS",
+    type=click.FloatRange(0, 86400),
+    help="Wait until another `dtqs migrate` has made the schema fit, and change nothing.",
+)
 @json_option
-def migrate(only_plan: bool, as_json: bool) -> None:
+def migrate(only_plan: bool, wait_seconds: float | None, as_json: bool) -> None:
     """Bring the schema of the database to the version of this DTQS.
 
     An empty database gets the whole schema. A database of an earlier version gets one migration per version, each in a
@@ -21,9 +34,12 @@ def migrate(only_plan: bool, as_json: bool) -> None:
     \b
       dtqs migrate --plan     # the migrations, and whether they are safe beside running processes
       dtqs migrate
-      dtqs migrate --config /etc/dtqs/dtqs.ini
+      dtqs migrate --wait 600     # for containers that start before the migration
     """
     section = configuration().postgresql
+    if wait_seconds is not None:
+        _wait(section, wait_seconds, as_json)
+        return
     if only_plan:
         _print_plan(section, as_json)
         return
@@ -32,6 +48,29 @@ def migrate(only_plan: bool, as_json: bool) -> None:
         print_json({"schema": version})
     else:
         click.echo(f"the schema is at version {version}")
+
+
+def _wait(section: PostgresqlSection, seconds: float, as_json: bool) -> None:
+    """Return when this code may work on the database. Raises StoreUnavailable at the end of the time."""
+    deadline, told = Deadline(seconds), ""
+    while reason := _obstacle(section):
+        if deadline.remaining <= _PAUSE_SECONDS:
+            raise StoreUnavailable(f"waited {seconds:g} s for a schema that fits: {reason}")
+        if reason != told:
+            click.echo(f"waiting: {reason}", err=True)
+            told = reason
+        time.sleep(_PAUSE_SECONDS)
+    if as_json:
+        print_json({"fits": True})
+    else:
+        click.echo("the schema fits this DTQS")
+
+
+def _obstacle(section: PostgresqlSection) -> str | None:
+    try:
+        return unfit(section)
+    except StoreUnavailable as error:
+        return str(error)
 
 
 def _print_plan(section: PostgresqlSection, as_json: bool) -> None:

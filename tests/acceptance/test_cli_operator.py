@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,9 +98,25 @@ def test_migrate_prints_its_plan_and_then_the_applied_files(dtqs: Run, dsn: str)
     assert begin == f"the schema is at version 5; `dtqs migrate` brings it to version {SCHEMA_VERSION}:"
     assert columns.split() == ["file", "beside", "running", "processes", "purpose"]
     assert first.split()[:2] == ["006_task_types_of_workers.sql", "safe"]
+    late = dtqs("migrate", "--wait", "0")
+    assert late.returncode == os.EX_UNAVAILABLE
+    assert "waited 0 s for a schema that fits: the schema of the database has version 5" in late.stderr
     done = dtqs("migrate")
     assert done.stdout == f"the schema is at version {SCHEMA_VERSION}\n"
     assert done.stderr.startswith("006_task_types_of_workers.sql is applied: the schema has version 6\n")
+
+
+def test_a_wait_for_the_schema_ends_when_another_migrate_has_run(dtqs: Run, dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        become(connection, None)
+    command = [sys.executable, "-m", "dtqs", "migrate", "--wait", "60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as waits:
+        assert waits.stderr
+        assert waits.stdout
+        assert "no version of its schema" in waits.stderr.readline()
+        assert dtqs("migrate").returncode == 0
+        assert waits.stdout.read() == "the schema fits this DTQS\n"
+    assert waits.returncode == 0
 
 
 def test_a_plan_names_migrations_that_need_a_full_stop(dtqs: Run, dsn: str) -> None:

@@ -73,6 +73,14 @@ def plan(section: PostgresqlSection) -> tuple[int | None, list[PlannedFile]]:
     return version, [PlannedFile(each.file_name, each.purpose, each.compatible <= version) for each in missing]
 
 
+def unfit(section: PostgresqlSection) -> str | None:
+    """Return why this code must not work on the database, or None. Raises StoreUnavailable."""
+    with _connected(section) as connection:
+        ((is_there,),) = connection.execute(statement("has_table"), {"table": "settings"}).fetchall()
+        ((version, compatible, _),) = connection.execute(statement("schema_state")) if is_there else ((None, None, 0),)
+        return refusal(version, compatible)
+
+
 def migrate(section: PostgresqlSection, report: Callable[[str], None] = logger.info) -> int:
     """Bring the schema to this code's version and return that. Safe to repeat, and to run twice at once.
 
