@@ -111,6 +111,31 @@ def test_a_drain_gives_back_a_task_that_outlasts_it(trial: Try) -> None:
     system.check()
 
 
+def test_a_kill_at_the_end_of_the_grace_period_loses_nothing_and_spends_nothing_that_was_drained(
+    trial: Try, tmp_path: Path
+) -> None:
+    """An engine's scale-in: SIGTERM under load, SIGKILL while a task still runs, and a new node without its disk."""
+    system = trial({"supervisor": {"drain_seconds": 60}})
+    long = system.put_one({"sleep_seconds": 60})
+    system.running(long)
+    system.put({"a": 1}, 2000)
+    system.put({"sleep_seconds": 0.02}, 150, light=False)
+    eventually(lambda: system.rows("SELECT count(*) FROM tasks WHERE outcome IS NOT NULL")[0][0] > 200, 10)
+    assert system.supervisor
+    system.supervisor.send_signal(signal.SIGTERM)
+    eventually(lambda: [one.task_id for one in system.workers()] == [long], 10, "the other worker has drained")
+    gone(system.kill_supervisor())
+    assert system.rows("SELECT 1 FROM tasks WHERE outcome IS NULL AND id <> %s LIMIT 1", long), "the stop came too late"
+    assert system.rows("SELECT DISTINCT outcome, attempts FROM tasks WHERE id <> %s ORDER BY 1", long) == [
+        ("completed", 1),
+        (None, 0),
+    ]
+    system.supervisor = system._spawn("supervisor", {"DTQS_SUPERVISOR_STATE_DIR": str(tmp_path / "new")})
+    system.store.tasks.cancel([long])
+    assert system.done() == {"completed": 2150, "cancelled": 1}
+    assert system.rows("SELECT DISTINCT attempts FROM tasks WHERE id <> %s", long) == [(1,)]
+
+
 def test_a_stop_kills_a_worker_that_ignores_it_and_spends_no_attempt(trial: Try, tmp_path: Path) -> None:
     system = trial()
     marker = tmp_path / "marker"

@@ -1,0 +1,122 @@
+"""kube/ without a cluster: overlays render, and agree with image, program and configuration."""
+
+import copy
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.manifests import KUBE, OVERLAYS, Document, containers_of, faults, of_kind, pod_of, raw, render
+
+needs_kubectl = pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed here")
+_rendered = cache(render)
+
+
+def documents_of(overlay: str) -> Sequence[Document]:
+    """Return the rendered documents, or those of the files where kubectl is missing. A caller may change them."""
+    return copy.deepcopy(_rendered(overlay)) if shutil.which("kubectl") else raw(overlay)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_agrees_with_image_program_and_configuration(overlay: str, tmp_path: Path) -> None:
+    assert faults(documents_of(overlay), tmp_path) == []
+
+
+@needs_kubectl
+def test_prod_scales_and_watches_the_parts_that_it_has() -> None:
+    documents = _rendered("prod")
+    assert len(of_kind(documents, "ScaledObject")) == 1
+    assert [len(of_kind(documents, kind)) for kind in ("TriggerAuthentication", "ServiceMonitor", "PodMonitor")] == [
+        1
+    ] * 3
+    assert not of_kind(documents, "Secret"), "secrets do not belong into the repository"
+    assert all(one["metadata"].get("namespace", "dtqs") == "dtqs" for one in documents)
+
+
+@needs_kubectl
+def test_kustomize_refuses_a_broken_overlay(tmp_path: Path) -> None:
+    shutil.copytree(KUBE, tmp_path / "kube")
+    (tmp_path / "kube/base/api.yaml").unlink()
+    command = ["kubectl", "kustomize", str(tmp_path / "kube/overlays/prod")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert "api.yaml" in done.stderr
+
+
+def worker(documents: Sequence[Document], name: str = "dtqs-worker") -> Document:
+    return next(one for one in of_kind(documents, "Deployment") if one["metadata"]["name"] == name)
+
+
+def main_container(workload: Document) -> Document:
+    return containers_of(workload)[-1]
+
+
+def _change_pool(documents: Sequence[Document], name: str, value: str) -> None:
+    next(one for one in main_container(worker(documents))["env"] if one["name"] == name)["value"] = value
+
+
+def _change_ini(documents: Sequence[Document]) -> None:
+    data = next(one for one in of_kind(documents, "ConfigMap"))["data"]
+    data["dtqs.ini"] = data["dtqs.ini"].replace("timeout_seconds", "time_out_seconds", 1)
+
+
+def _service(documents: Sequence[Document]) -> Document:
+    return next(one for one in of_kind(documents, "Service") if one["metadata"]["name"] == "dtqs-api")
+
+
+Change = Callable[[Sequence[Document]], Any]
+CHANGES: dict[str, tuple[Change, str]] = {
+    "short grace": (
+        lambda all_: worker(all_)["spec"]["template"]["spec"].update(terminationGracePeriodSeconds=3600),
+        "dtqs-worker: the grace period is below 3615 s",
+    ),
+    "short drain": (
+        lambda all_: _change_pool(all_, "DTQS_SUPERVISOR_DRAIN_SECONDS", "60"),
+        "a scale-in would interrupt attempts",
+    ),
+    "wrong command": (
+        lambda all_: main_container(worker(all_)).update(args=["superviser"]),
+        "dtqs superviser: no such command",
+    ),
+    "wrong probe": (
+        lambda all_: main_container(worker(all_))["livenessProbe"]["exec"].update(
+            command=["dtqs", "health", "--alive"]
+        ),
+        "dtqs health --alive: No such option",
+    ),
+    "wrong key": (_change_ini, "time_out_seconds: no such key"),
+    "wrong port": (
+        lambda all_: main_container(worker(all_, "dtqs-api"))["ports"][0].update(containerPort=80),
+        "dtqs-api: its port is not the image's",
+    ),
+    "wrong user": (
+        lambda all_: pod_of(worker(all_))["securityContext"].update(runAsUser=10002),
+        "its user is not the image's",
+    ),
+    "links of services": (
+        lambda all_: worker(all_)["spec"]["template"]["spec"].pop("enableServiceLinks"),
+        "enableServiceLinks is not False",
+    ),
+    "wrong selector": (
+        lambda all_: _service(all_)["spec"]["selector"].update({"app.kubernetes.io/component": "web"}),
+        "Service dtqs-api: selects no pod",
+    ),
+    "other types": (
+        lambda all_: of_kind(all_, "ScaledObject")[0]["spec"]["triggers"][0]["metadata"].update(
+            url="http://dtqs-api.dtqs.svc:8080/backlog?task_type=echo"
+        ),
+        "counts a part of the tasks",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), CHANGES.values(), ids=CHANGES)
+def test_a_fault_in_the_manifests_is_found(change: Change, said: str, tmp_path: Path) -> None:
+    documents = documents_of("prod")
+    change(documents)
+    found = faults(documents, tmp_path)
+    assert [fault for fault in found if said in fault], found

@@ -1,0 +1,240 @@
+"""The manifests of kube/, and what must agree in them: with one another, with the image, and with the program.
+
+`faults` needs no cluster. Each check is a generator of sentences; none means that all is well.
+"""
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import yaml
+
+from dtqs.cli import main
+from dtqs.config import Config, load
+from dtqs.errors import ConfigError
+from dtqs.processors.catalog import Catalog
+from tests.support.source import ROOT
+
+KUBE = ROOT / "kube"
+OVERLAYS = sorted(path.name for path in (KUBE / "overlays").iterdir())
+Document = dict[str, Any]
+SECRETS = "/run/secrets/dtqs"
+_WORKLOADS = ("Deployment", "Job", "StatefulSet")
+
+
+def render(overlay: str) -> list[Document]:
+    """Return the documents of an overlay, as `kubectl apply -k` would send them."""
+    done = subprocess.run(
+        ["kubectl", "kustomize", str(KUBE / "overlays" / overlay)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def raw(overlay: str) -> list[Document]:
+    """Return the documents of base and overlay unrendered: without patches and images, but no kubectl is needed."""
+    folder = KUBE / "overlays" / overlay
+    files = [*sorted((KUBE / "base").glob("*.yaml")), *sorted(folder.glob("*.yaml"))]
+    if overlay == "prod":
+        files += sorted((KUBE / "components").glob("*/*.yaml"))
+    documents = [
+        one for path in files if path.name != "kustomization.yaml" for one in yaml.safe_load_all(path.read_text())
+    ]
+    ini = (folder / "dtqs.ini").read_text(encoding="utf-8")
+    return [*documents, {"kind": "ConfigMap", "metadata": {"name": "dtqs-config"}, "data": {"dtqs.ini": ini}}]
+
+
+def faults(documents: Sequence[Document], folder: Path) -> list[str]:
+    """Return all that is wrong. `folder` is for files that stand in for the mounted ones."""
+    checks: list[Callable[[], Iterator[str]]] = [
+        lambda: _hardening(documents),
+        lambda: _commands(documents),
+        lambda: _configuration(documents, folder),
+        lambda: _image(documents),
+        lambda: _selectors(documents),
+        lambda: _scaling(documents, folder),
+    ]
+    return [fault for check in checks for fault in check()]
+
+
+def of_kind(documents: Sequence[Document], *kinds: str) -> list[Document]:
+    return [document for document in documents if document["kind"] in kinds]
+
+
+def pod_of(workload: Document) -> Document:
+    return dict(workload["spec"]["template"]["spec"])
+
+
+def containers_of(workload: Document) -> list[Document]:
+    pod = pod_of(workload)
+    return [*pod.get("initContainers", ()), *pod["containers"]]
+
+
+def _ours(documents: Sequence[Document]) -> Iterator[tuple[Document, Document]]:
+    """Yield each container that runs DTQS, with its workload."""
+    for workload in of_kind(documents, *_WORKLOADS):
+        for container in containers_of(workload):
+            if container["image"].split(":")[0].split("/")[-1] in ("dtqs", "dtqs-media"):
+                yield workload, container
+
+
+def _hardening(documents: Sequence[Document]) -> Iterator[str]:
+    for workload in of_kind(documents, *_WORKLOADS):
+        pod, name = pod_of(workload), workload["metadata"]["name"]
+        wanted = {"automountServiceAccountToken": False, "enableServiceLinks": False}
+        yield from (f"{name}: {key} is not {value}" for key, value in wanted.items() if pod.get(key) is not value)
+        context = pod.get("securityContext", {})
+        if not (context.get("runAsNonRoot") and context.get("seccompProfile") == {"type": "RuntimeDefault"}):
+            yield f"{name}: not restricted"
+        for container in containers_of(workload):
+            own = container.get("securityContext", {})
+            if not own.get("readOnlyRootFilesystem") or own.get("allowPrivilegeEscalation") is not False:
+                yield f"{name}/{container['name']}: not restricted"
+            if own.get("capabilities") != {"drop": ["ALL"]}:
+                yield f"{name}/{container['name']}: keeps capabilities"
+            if "memory" not in container["resources"]["limits"] or "cpu" not in container["resources"]["requests"]:
+                yield f"{name}/{container['name']}: lacks resources"
+
+
+def _commands(documents: Sequence[Document]) -> Iterator[str]:
+    """Each command line is one that `dtqs` accepts."""
+    for workload, container in _ours(documents):
+        place = f"{workload['metadata']['name']}/{container['name']}"
+        probes = [container[kind] for kind in ("startupProbe", "livenessProbe", "readinessProbe") if kind in container]
+        if len(probes) != 3 and workload["kind"] == "Deployment" and container in pod_of(workload)["containers"]:
+            yield f"{place}: has {len(probes)} of three probes"
+        lines = [["dtqs", *container["args"]], *(probe["exec"]["command"] for probe in probes if "exec" in probe)]
+        yield from (f"{place}: {' '.join(line)}: {why}" for line in lines if (why := _why_refused(line)))
+        ports = {port["name"]: port["containerPort"] for port in container.get("ports", ())}
+        for probe in probes:
+            if "httpGet" in probe and probe["httpGet"]["port"] not in ports:
+                yield f"{place}: no port {probe['httpGet']['port']}"
+        if {"config", "secrets", "tmp"} - {mount["name"] for mount in container["volumeMounts"]}:
+            yield f"{place}: lacks a mount"
+
+
+def _why_refused(line: Sequence[str]) -> str | None:
+    program, name, *arguments = line
+    command = main.get_command(click.Context(main), name)
+    if program != "dtqs" or command is None:
+        return "no such command"
+    try:
+        command.make_context(name, list(arguments))
+    except click.ClickException as error:
+        return error.format_message()
+    return None
+
+
+def config_of(documents: Sequence[Document], container: Document, folder: Path) -> Config:
+    """Read the configuration as the container would, with short files in place of its secrets. Raises ConfigError."""
+    (config_map,) = [
+        one for one in of_kind(documents, "ConfigMap") if one["metadata"]["name"].startswith("dtqs-config")
+    ]
+    secret, file = folder / "secret", folder / "dtqs.ini"
+    secret.write_text("postgresql://or-any-other-secret-of-32-characters", encoding="utf-8")
+    file.write_text(re.sub(rf"{SECRETS}/[\w-]+", str(secret), config_map["data"]["dtqs.ini"]), encoding="utf-8")
+    return load(file, {one["name"]: one["value"] for one in container.get("env", ())})
+
+
+def _configuration(documents: Sequence[Document], folder: Path) -> Iterator[str]:
+    for workload, container in _ours(documents):
+        name = workload["metadata"]["name"]
+        try:
+            config = config_of(documents, container, folder)
+            Catalog.load(config)
+        except ConfigError as error:
+            yield f"{name}: {error}"
+            continue
+        if workload["kind"] != "Deployment" or container not in pod_of(workload)["containers"]:
+            continue
+        supervisor, pod = config.supervisor, pod_of(workload)
+        hook = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        end = supervisor.drain_seconds + 3 * supervisor.stop_seconds
+        needed = hook + (config.api.shutdown_seconds if container["args"] == ["api"] else end)
+        if pod["terminationGracePeriodSeconds"] < needed + 5:
+            yield f"{name}: the grace period is below {needed:g} s and 5 s of room"
+        if container["args"] == ["supervisor"]:
+            yield from _pool(name, config)
+        ports = {port["containerPort"] for port in container.get("ports", ())}
+        wanted = config.api.port if container["args"] == ["api"] else int(config.metrics.listen.rpartition(":")[2])
+        if ports != {wanted}:
+            yield f"{name}: ports {ports}, but the configuration has {wanted}"
+
+
+def _pool(name: str, config: Config) -> Iterator[str]:
+    """One Deployment is one pool of a known size, since a container sees all CPUs of its node."""
+    ((pool, section),) = config.pools.items()
+    if not section.workers:
+        yield f"{name}: the pool {pool} has no number of workers"
+    longest = max(config.retry.timeout_seconds, config.limits.max_timeout_seconds)
+    if config.supervisor.drain_seconds < longest:
+        yield f"{name}: a scale-in would interrupt attempts, which may take {longest:g} s"
+
+
+def _image(documents: Sequence[Document]) -> Iterator[str]:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    user, group = re.findall(r"^USER (\d+):(\d+)$", text, re.MULTILINE)[-1]
+    targets = re.findall(r"^FROM .* AS ([\w-]+)$", text, re.MULTILINE)
+    for workload, container in _ours(documents):
+        context, name = pod_of(workload)["securityContext"], workload["metadata"]["name"]
+        if [context.get(key) for key in ("runAsUser", "runAsGroup", "fsGroup")] != [int(user), int(group), int(group)]:
+            yield f"{name}: its user is not the image's"
+        if container["image"].split(":")[0].split("/")[-1] not in targets:
+            yield f"{name}: the Dockerfile has no target for {container['image']}"
+        if container["args"] == ["api"] and f"EXPOSE {container['ports'][0]['containerPort']}\n" not in text:
+            yield f"{name}: its port is not the image's"
+
+
+def _labels(documents: Sequence[Document]) -> list[Mapping[str, str]]:
+    return [workload["spec"]["template"]["metadata"]["labels"] for workload in of_kind(documents, *_WORKLOADS)]
+
+
+def _matches(selector: Document, labels: Mapping[str, str]) -> bool:
+    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items()) and all(
+        labels.get(one["key"]) in one["values"] for one in selector.get("matchExpressions", ())
+    )
+
+
+def _selectors(documents: Sequence[Document]) -> Iterator[str]:
+    """Each selector finds a pod: one that finds none would silently do nothing."""
+    names = {(one["kind"], one["metadata"]["name"]) for one in documents}
+    for document in documents:
+        kind, spec = document["kind"], document.get("spec", {})
+        selectors = [spec[key] for key in ("selector", "podSelector") if key in spec and kind != "Job"]
+        selectors = [{"matchLabels": one} if kind == "Service" else one for one in selectors]
+        if kind in _WORKLOADS:
+            selectors += [one["labelSelector"] for one in pod_of(document).get("topologySpreadConstraints", ())]
+        for selector in selectors:
+            if not any(_matches(selector, labels) for labels in _labels(documents)):
+                yield f"{kind} {document['metadata']['name']}: selects no pod: {selector}"
+        target = spec.get("scaleTargetRef")
+        if target and (target.get("kind", "Deployment"), target["name"]) not in names:
+            yield f"{kind} {document['metadata']['name']}: scales nothing"
+
+
+def _scaling(documents: Sequence[Document], folder: Path) -> Iterator[str]:
+    """Each ScaledObject counts the tasks of its Deployment, over the Service of the API."""
+    workers: dict[str, Config] = {}
+    for workload, container in _ours(documents):
+        with suppress(ConfigError):  # _configuration tells
+            workers[workload["metadata"]["name"]] = config_of(documents, container, folder)
+    for scaled in of_kind(documents, "ScaledObject"):
+        name, metadata = scaled["metadata"]["name"], scaled["spec"]["triggers"][0]["metadata"]
+        url, config = urlsplit(metadata["url"]), workers.get(scaled["spec"]["scaleTargetRef"]["name"])
+        if config is None:
+            continue
+        if url.query:
+            yield f"{name}: counts a part of the tasks, but its pool runs all"
+        if (url.hostname, url.path) != (f"dtqs-api.{scaled['metadata']['namespace']}.svc", "/backlog"):
+            yield f"{name}: {metadata['url']} is not the API's"
+        if metadata["valueLocation"] != "backlog" or scaled["spec"]["minReplicaCount"] != 0:
+            yield f"{name}: does not scale to zero by the backlog"
