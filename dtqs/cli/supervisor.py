@@ -64,6 +64,9 @@ def run_node(wanted: str | None, inherited: int | None, with_workers: bool) -> N
         signal.signal(number, signal.SIG_IGN)
     try:
         crew = _crew(configuration(), with_workers)
+        if wanted is not None:
+            # before standard error goes to a file: the supervisor reads the reason there
+            refuse_unmet(wanted, len(crew.specs))
         # in a check, too: a file that cannot be opened must not end the running node
         log.set_up(crew.config.log.level, crew.config.log.format, "supervisor", crew.config.log.file)
     except Exception as error:  # whatever a module of processors raises
@@ -71,7 +74,6 @@ def run_node(wanted: str | None, inherited: int | None, with_workers: bool) -> N
             raise
         _end(_give_up(handover, error))
     if wanted is not None:
-        refuse_unmet(wanted, len(crew.specs))
         return
     section = crew.config.supervisor
     lock = handover.node_lock() if handover else NodeLock(section.state_dir)

@@ -107,7 +107,9 @@ def _classes(problems: list[str]) -> dict[str, type[Processor[Any, Any]]]:
 def _load(point: EntryPoint, problems: list[str]) -> type[Processor[Any, Any]] | None:
     try:
         found = point.load()
-    except Exception as error:  # foreign code may raise anything, and all broken packages are reported together
+    # foreign code may raise anything, and all broken packages are reported together; a module that calls sys.exit(0)
+    # would end the check of a reload as if all were right
+    except (Exception, SystemExit) as error:
         problems.append(f"{_where(point)}: cannot be loaded: {type(error).__name__}: {error}")
         return None
     if (kind := processor_class(found)) is None:

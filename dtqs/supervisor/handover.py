@@ -116,9 +116,11 @@ def refuse_unmet(wanted: str, seats: int) -> None:
     theirs, _, slots = wanted.partition(":")
     if theirs != str(FORMAT):
         raise ConfigError(["this version cannot take over the running children of the other: restart the service"])
-    if slots.isdecimal() and seats > int(slots):
+    # one slot stays free, since a child leaves only after its successor has come
+    if slots.isdecimal() and seats >= int(slots):
+        most = int(slots) - 1
         raise ConfigError(
-            [f"a running supervisor has room for {slots} children, and {seats} are wanted: restart the service"]
+            [f"a running supervisor has room for {most} children, and {seats} are wanted: restart the service"]
         )
 
 

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 NEVER, CHECKING, REFUSED, ROLLING, STUCK, DONE = "never", "checking", "refused", "rolling", "stuck", "done"
 OVER = (REFUSED, STUCK, DONE)
 """The states in which a reload needs no more waiting. A stuck one goes on when its seat comes up."""
+PAUSED = "the node is paused, and no new worker could show that it works: dtqs ctl resume"
 _MOST_BYTES = 65536
 
 
@@ -76,10 +77,13 @@ class Reload:
         """The process of the running check, if there is one."""
         return frozenset([self._check.pid]) if self._check else frozenset()
 
-    def ask(self, requirements: str, now: float) -> None:
-        """Begin a reload, in place of a running check."""
+    def ask(self, requirements: str, now: float, paused: bool) -> None:
+        """Begin a reload, in place of a running check. A paused node refuses it."""
         self.abandon()
         self.record = ReloadRecord(os.getpid(), self.record.number + 1)
+        if paused:
+            self.refuse(PAUSED)
+            return
         self._notifier.reloading()
         self._note(CHECKING)
         logger.info("reload: checking configuration and code", extra={"number": self.record.number})
@@ -88,13 +92,12 @@ class Reload:
         except OSError as error:
             self.refuse(f"the check cannot start: {error}")
 
-    def decline(self, reason: str) -> None:
-        """Refuse a reload without a check."""
-        self.record = ReloadRecord(os.getpid(), self.record.number + 1)
-        self.refuse(reason)
-
-    def turn(self, now: float) -> None:
-        if self._check:
+    def turn(self, now: float, paused: bool) -> None:
+        """Limit a running check. In a node that was paused meanwhile, refuse the reload."""
+        if paused and (self._check or self.is_approved):
+            self.abandon()
+            self.refuse(PAUSED)
+        elif self._check:
             self._check.limit(now)
 
     def reaped(self, end: End) -> None:
@@ -115,9 +118,10 @@ class Reload:
         logger.error("not reloaded, configuration and code stay as they are", extra={"reason": reason})
 
     def finish(self, stuck: str | None = None) -> None:
-        """Note that all children are new, or why a new one does not become ready."""
-        self._note(STUCK if stuck else DONE, stuck or "")
-        self._notifier.ready()
+        """Note that all children are new, or why one does not become ready. A later request keeps its own record."""
+        if self.record.state in (ROLLING, STUCK):
+            self._note(STUCK if stuck else DONE, stuck or "")
+            self._notifier.ready()
 
     def end(self) -> None:
         """Note that the node ends."""

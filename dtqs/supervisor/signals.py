@@ -79,6 +79,11 @@ class Signals:
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self._before)
 
+    @property
+    def are_waiting(self) -> bool:
+        """Tell whether a signal has come since the last `take`."""
+        return bool(self._queue)
+
     def take(self) -> list[int]:
         """Return the signals since the last call, oldest first."""
         taken = []

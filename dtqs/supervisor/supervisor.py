@@ -142,11 +142,13 @@ class Supervisor:
         self._notifier.allow_silence(2 * self._section.boot_timeout_seconds)
         try:
             with self._signals.blocked():
-                number = self._reload.record.number
-                execute(state.write(number), state.descriptors, self._notifier.environment)
+                # the next program would not know of it: the next turn obeys it first
+                if not self._signals.are_waiting:
+                    number = self._reload.record.number
+                    execute(state.write(number), state.descriptors, self._notifier.environment)
         except OSError as error:
-            self._notifier.end_silence()
             self._reload.refuse(f"the code on disk cannot be executed: {error}")
+        self._notifier.end_silence()
 
     def _supervise(self) -> None:
         while True:
@@ -164,7 +166,7 @@ class Supervisor:
         self._desk.turn(now)
         self._reap(now)
         self._watch.check(now)
-        self._reload.turn(now)
+        self._reload.turn(now, self._roster.paused)
         self._roll(now)
         self._end_in_order(now)
         self._filling.turn(self._phase, now)
@@ -198,10 +200,8 @@ class Supervisor:
 
     def reload(self, now: float) -> None:
         """Check configuration and code on disk; if they are right, execute them and replace all children."""
-        if self._roster.paused:
-            self._reload.decline("the node is paused, and no new worker could show that it works: dtqs ctl resume")
-        elif self._phase is Phase.RUNNING:
-            self._reload.ask(requirements(self._roster.slots), now)
+        if self._phase is Phase.RUNNING:
+            self._reload.ask(requirements(self._roster.slots), now, self._roster.paused)
 
     def _enter(self, phase: Phase, text: str, reason: str) -> None:
         logger.info(text, extra={"reason": reason, "children": len(self._roster.pids())})

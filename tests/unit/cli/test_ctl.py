@@ -8,6 +8,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from dtqs.cli import main
+from dtqs.cli.running import is_supervisor
 from dtqs.supervisor.reload import ReloadRecord
 
 
@@ -58,3 +59,25 @@ def test_one_of_several_supervisors_must_be_named_and_one_that_ignores_the_signa
         for process in both:
             with process:
                 process.kill()
+
+
+def test_a_check_says_why_it_refuses_although_the_log_goes_to_a_file(tmp_path: Path) -> None:
+    ini = tmp_path / "dtqs.ini"
+    ini.write_text(f"[supervisor]\nstate_dir = {tmp_path}\n[log]\nfile = {tmp_path / 'own'}\n")
+    ini.chmod(0o600)
+    command = [sys.executable, "-m", "dtqs", "supervisor", "--check", "0:1", "--config", str(ini)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, "restart the service" in ended.stderr) == (os.EX_CONFIG, True)
+
+
+def test_a_node_that_executes_its_program_still_runs() -> None:
+    # until the program has set its title, the command line says what it is
+    program = "print(1, flush=True); import time; time.sleep(60)"
+    for command, runs in (("supervisor", True), ("keeper", True), ("api", False)):
+        arguments = [sys.executable, "-c", program, command, "--adopt", "7"]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            assert process.stdout.readline()
+            found = is_supervisor(process.pid)
+            process.kill()
+        assert found is runs, command

@@ -114,6 +114,7 @@ def test_an_operator_can_set_the_limits_of_every_type(config: Callable[..., Conf
     ("source", "point", "problem"),
     [
         ("1 / 0", "shout = theirs:Shout", "cannot be loaded: ZeroDivisionError"),
+        ("raise SystemExit(0)", "shout = theirs:Shout", "cannot be loaded: SystemExit: 0"),
         (SHOUT, "shout = theirs:Missing", "cannot be loaded: AttributeError"),
         (SHOUT, "text = theirs:Text", "not a processor"),
         (SHOUT + "Shout.name = 'echo'", "shout = theirs:Shout", "already defined by dtqs.processors.echo"),

@@ -73,7 +73,8 @@ def test_seats_beyond_the_slots_are_left_out_and_named() -> None:
 
 
 def test_a_version_with_another_layout_or_too_many_children_is_refused() -> None:
-    refuse_unmet(requirements(4), 4)
-    for wanted, seats in ((requirements(4), 5), (f"{FORMAT + 1}:4", 1)):
+    refuse_unmet(requirements(4), 3)
+    # with 4 of 4 slots taken, no successor could come
+    for wanted, seats in ((requirements(4), 4), (f"{FORMAT + 1}:4", 1)):
         with pytest.raises(ConfigError, match="restart the service"):
             refuse_unmet(wanted, seats)
