@@ -6,6 +6,8 @@ The child writes its line, and its parent reads it after the reaping.
 import mmap
 
 _SIZE = 512
+LINE_BYTES = _SIZE - 1
+"""The most bytes of a line."""
 
 
 class LastWords:
@@ -20,7 +22,7 @@ class LastWords:
 
     def say(self, index: int, text: str) -> None:
         """Write one line; a long one is cut."""
-        line = " ".join(text.split()).encode(errors="replace")[: _SIZE - 1].replace(b"\0", b" ")
+        line = " ".join(text.split()).encode(errors="replace")[:LINE_BYTES].replace(b"\0", b" ")
         self.clear(index)
         self._memory[index * _SIZE : index * _SIZE + len(line)] = line
 

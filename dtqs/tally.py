@@ -5,7 +5,7 @@ A heartbeat stores `values()` in the process's row of `counters`, and SQL adds t
 """
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 """Upper bounds of the buckets for waits and runs: from a tiny task to a long film."""
@@ -70,9 +70,13 @@ class Tally:
 
     def state(self, name: str, state: str) -> None:
         """Set the present state of a part, which is the last label of its name."""
+        self.replace(name, {f"{name}|{state}": 1.0})
+
+    def replace(self, name: str, values: Mapping[str, float]) -> None:
+        """Set these present values, in place of all that begin with the same labels."""
         for old in [old for old in self._present if old.startswith(f"{name}|")]:
             del self._present[old]
-        self._present[f"{name}|{state}"] = 1.0
+        self._present.update(values)
 
     def values(self, ends: bool = False) -> dict[str, float]:
         """Return everything, by name. A process that ends has no present values."""
@@ -101,4 +105,5 @@ _DEATHS = {
     "its supervisor ended": "supervisor_ended",
     "did not end in time": "late_at_stop",
     "retired": "retired",
+    "its memory of": "memory_kill",
 }

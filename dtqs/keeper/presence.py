@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prometheus_client.core import Metric
 
+from dtqs.given_up import NAME
 from dtqs.keeper.reclaim import Node
 from dtqs.metrics.node import node_families
 from dtqs.scoreboard import ChildState
@@ -25,7 +26,9 @@ class NodePresence:
         counts = Counter(record.state for record in self._node.board())
         for state in ChildState:
             self._tally.set(f"=slots|{state.name.lower()}", counts[state])
-        self._tally.set("=slots|given_up", self._node.given_up())
+        given_up = self._node.given_up()
+        self._tally.set("=slots|given_up", given_up.seats)
+        self._tally.replace(NAME, given_up.values())
         self._tally.state("=broker|keeper", self._broker_state())
 
     def written(self) -> None:
@@ -43,5 +46,5 @@ class NodePresence:
 
     def families(self) -> Iterator[Metric]:
         """Yield the page of the node, at any time and from any thread."""
-        records, given_up = self._node.board(), self._node.given_up()
+        records, given_up = self._node.board(), self._node.given_up().seats
         return node_families(records, given_up, self._written_at, self._broker_state(), self._tally)

@@ -1,5 +1,6 @@
 """A keeper process from its fork to its end. Any number may run at once: they take rows with SKIP LOCKED."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -11,6 +12,7 @@ from dtqs import sink
 from dtqs.broker.keeper_link import KeeperLink
 from dtqs.config import Config
 from dtqs.deadline import Deadline, Stop
+from dtqs.errors import StoreUnavailable
 from dtqs.files import FileSpace
 from dtqs.keeper.chores import Chore, run
 from dtqs.keeper.due import DueTasks
@@ -90,6 +92,7 @@ class Keeper:
         if self._server:
             self._server.start()
         run(self._chores, self._stop, self._slot.beat)
+        self._end_presence()
         self._files.join(_FILES_SECONDS)
         self._link.stop(Deadline(1.0))
         self._store.stop()
@@ -120,6 +123,11 @@ class Keeper:
         self._presence.written()
         self._slot.heartbeat()
         return False
+
+    def _end_presence(self) -> None:
+        """Store the last counts. The next keeper of this node tells what is present, such as seats given up."""
+        with contextlib.suppress(StoreUnavailable):
+            self._store.workers.count(self._process_id, "keeper", self._node_name, self._totals, ends=True)
 
     def _queue_is_missing(self) -> None:
         self._repair.lost = True

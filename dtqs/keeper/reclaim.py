@@ -15,6 +15,7 @@ from dtqs.broker.keeper_link import KeeperLink
 from dtqs.config import LeaseSection, SupervisorSection
 from dtqs.deadline import Deadline
 from dtqs.errors import WorkerDied
+from dtqs.given_up import GivenUp
 from dtqs.keeper.judge import Judge, vouches
 from dtqs.scoreboard import Death, SlotRecord
 from dtqs.store import Store
@@ -38,8 +39,8 @@ class Node:
     """Tells a worker until when nobody takes its leases (monotonic), since this keeper has written its heartbeat."""
     former: Sequence[Death] = ()
     """The deaths of workers of this node's earlier supervisors, with the tasks that they ran."""
-    given_up: Callable[[], int] = int
-    """Returns how many seats of the node are given up."""
+    given_up: Callable[[], GivenUp] = GivenUp
+    """Returns which seats of the node are given up, and why."""
     note: Callable[[str], None] = lambda _: None
     """Writes one line that the supervisor reads."""
 

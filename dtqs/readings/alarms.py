@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from dtqs.amounts import age, plural
 from dtqs.config import LeaseSection
+from dtqs.given_up import words_of
 from dtqs.readings.values import Health, Reading
 
 LATE_SECONDS = 60.0
@@ -71,6 +72,8 @@ def _processes(reading: Reading, seen: Seen) -> Iterator[str]:
         ]
         if not keepers:
             yield "no keeper is running: scheduled tasks do not start; tasks of dead workers stay in progress"
+        # for a while a killed keeper tells the same as its successor
+        yield from dict.fromkeys(words_of(keeper.node_name, seats) for keeper in keepers for seats in keeper.given_up)
 
 
 def _types(reading: Reading, seen: Seen) -> Iterator[str]:

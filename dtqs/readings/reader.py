@@ -9,6 +9,7 @@ from dtqs.broker.look_link import BrokerLook, LookLink
 from dtqs.config import LeaseSection, RabbitmqSection
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable, StoreUnavailable
+from dtqs.given_up import from_values
 from dtqs.readings.alarms import Seen, alarms, is_late
 from dtqs.readings.values import (
     BrokerReading,
@@ -114,7 +115,10 @@ class SystemReader:
             parts = {
                 "totals": SystemTotals(*totals),
                 **_workers(overview.workers(), self._lease),
-                "processes": tuple(KeeperReading(*row) for row in overview.processes(_PROCESS_AGE_SECONDS)),
+                "processes": tuple(
+                    KeeperReading(row[0], row[1], row[2], row[3], from_values(row[4] or {}))
+                    for row in overview.processes(_PROCESS_AGE_SECONDS)
+                ),
                 "failures": _failures(overview.failures(failures), recent, failures),
                 "latency": _latency(recent),
                 **_backlog(overview.backlog(self._lease.far_out_seconds, next_limit, later_limit)),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from dtqs.given_up import GivenUpSeats
 from dtqs.task import Status
 
 
@@ -51,6 +52,8 @@ class KeeperReading:
     role: str
     node_name: str
     age_seconds: float
+    given_up: tuple[GivenUpSeats, ...] = ()
+    """The seats of a keeper's node whose children ended too often before they were ready."""
 
 
 @dataclass(frozen=True, slots=True)

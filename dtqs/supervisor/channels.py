@@ -7,7 +7,8 @@ import os
 import uuid
 from dataclasses import dataclass
 
-from dtqs.last_words import LastWords, words_bytes
+from dtqs.given_up import GivenUp
+from dtqs.last_words import LINE_BYTES, LastWords, words_bytes
 from dtqs.scoreboard import Death, Scoreboard, SlotRecord, board_bytes
 from dtqs.supervisor import marks
 from dtqs.supervisor.child import Child
@@ -24,8 +25,11 @@ def slots_for(seats: int) -> int:
 
 
 def places_of(slots: int) -> int:
-    """Return how many of these slots children may have. The last words of the last one carry the keeper's note."""
-    return slots - 1
+    """Return how many of these slots children may have. The last words of the last two are notes.
+
+    The last one carries the keeper's note for the supervisor, the one before it the supervisor's note for the keeper.
+    """
+    return slots - 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,7 @@ class ChildChannels:
         self._lock, self._slots = lock, slots
         self._scoreboard, self._words = Scoreboard(1), LastWords(1)
         self._former: tuple[Death, ...] = ()
-        # children that a reload adopts keep the memory of before: a reload replaces them
-        self._given_up = mmap.mmap(-1, mmap.PAGESIZE)
+        self._given_up = GivenUp()
         self.memory: SharedMemory | None = None
         self.boot_id = str(uuid.uuid4())
 
@@ -72,6 +75,8 @@ class ChildChannels:
         self.boot_id, self._slots = boot_id, memory.slots
         self._former = marks.former(self._lock.folder, boot_id)
         self._map(memory)
+        # the seats begin anew
+        self._words.clear(self._slots - 2)
 
     def _map(self, memory: SharedMemory) -> None:
         slots = memory.slots
@@ -103,7 +108,7 @@ class ChildChannels:
             wait_seconds=seat.restart.wait_seconds,
             board=self._scoreboard.records,
             given_up=self._read_given_up,
-            note=functools.partial(self._words.say, places_of(self._slots)),
+            note=functools.partial(self._words.say, self._slots - 1),
             vouch=self._scoreboard.vouch,
         )
 
@@ -119,12 +124,16 @@ class ChildChannels:
         """Tell whether this seat's child runs no task now."""
         return seat.child is None or self.read(seat, seat.child).task_id is None
 
-    def note_given_up(self, seats: int) -> None:
-        """Tell the keeper how many seats are given up, for /metrics."""
-        self._given_up[:4] = seats.to_bytes(4, "little")
+    def note_given_up(self, given_up: GivenUp) -> None:
+        """Tell the keeper which seats are given up, and why."""
+        if given_up != self._given_up:
+            self._given_up = given_up
+            self._words.say(self._slots - 2, given_up.line(LINE_BYTES))
 
-    def _read_given_up(self) -> int:
-        return int.from_bytes(self._given_up[:4], "little")
+    def _read_given_up(self) -> GivenUp:
+        """Read it in a child. A torn line changes nothing."""
+        self._given_up = GivenUp.read(self._words.read(self._slots - 2)) or self._given_up
+        return self._given_up
 
     def ended(self, seat: SlotState) -> None:
         """Detach the record of the reaped child. Read the record before."""
@@ -136,4 +145,4 @@ class ChildChannels:
 
     def keepers_note(self) -> str:
         """Return the last note of the keeper, or an empty text."""
-        return self._words.read(places_of(self._slots))
+        return self._words.read(self._slots - 1)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dtqs.config import SupervisorSection
+from dtqs.given_up import GivenUp
 from dtqs.scoreboard import ChildState, Death, SlotRecord
 from dtqs.supervisor.causes import death_of
 from dtqs.supervisor.child import Child, Stage
@@ -35,6 +36,8 @@ class SlotState:
     """Nobody follows in this slot. It is freed when its child has ended and its deaths are settled."""
     successor: "SlotState | None" = None
     """A leaving child works on until the child of this seat is ready."""
+    reason: str = ""
+    """Why its last child ended: its last words, or the cause."""
 
 
 class Roster:
@@ -129,10 +132,9 @@ class Roster:
         """Tell whether too many of its children have ended before they were ready."""
         return seat.restart.given_up(self._section)
 
-    @property
-    def given_up(self) -> int:
-        """How many seats are given up."""
-        return sum(self.is_given_up(seat) for seat in self.seats)
+    def given_up(self) -> GivenUp:
+        """Return the seats that are given up, and why."""
+        return GivenUp.of([(seat.spec.name, seat.reason) for seat in self.seats if self.is_given_up(seat)])
 
     def summary(self) -> str:
         """Return how many children are ready, and which slots are given up or slowed down, as text for people."""

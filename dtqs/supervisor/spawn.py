@@ -16,6 +16,7 @@ from typing import NoReturn
 import setproctitle
 
 from dtqs import sink
+from dtqs.given_up import GivenUp
 from dtqs.prctl import die_with_parent
 from dtqs.scoreboard import Death, Slot, SlotRecord
 from dtqs.supervisor.signals import HARMLESS
@@ -47,8 +48,8 @@ class ChildStart:
     """Stores one line that says why this child ends. Its parent logs it."""
     board: Callable[[], Sequence[SlotRecord]] = tuple
     """Reads the scoreboard of this node's workers."""
-    given_up: Callable[[], int] = int
-    """Returns how many seats of this node are given up."""
+    given_up: Callable[[], GivenUp] = GivenUp
+    """Returns which seats of this node are given up, and why."""
     vouch: Callable[[str, float], None] = lambda worker_id, until: None
     """Notes on it until when nobody takes a worker's leases. For the keeper."""
     wait_seconds: float = 0.0

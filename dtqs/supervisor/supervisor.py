@@ -245,14 +245,14 @@ class Supervisor:
 
         A node that was ready keeps its other slots at work.
         """
-        reason, refused = self._channels.last_words(seat) or cause, end.status == os.EX_CONFIG
+        seat.reason, refused = self._channels.last_words(seat) or cause, end.status == os.EX_CONFIG
         if not self._was_ready and (refused or self._roster.is_given_up(seat)):
             self._exit_status = telling_status(end)
             times = "" if refused else f"{seat.restart.unready} times in a row, "
-            self._reason["reason"] = f"{seat.spec.name} ended {times}before it was ready: {reason}"
+            self._reason["reason"] = f"{seat.spec.name} ended {times}before it was ready: {seat.reason}"
             self._stop(now, self._reason["reason"])
         else:
-            log_consequence(seat, reason, by_task, now, self._section)
+            log_consequence(seat, seat.reason, by_task, now, self._section)
 
     def _roll(self, now: float) -> None:
         if self._phase is not Phase.RUNNING:
@@ -275,7 +275,7 @@ class Supervisor:
             self._was_ready = True
             self._notifier.ready()
             logger.info("all children ready", extra={"children": ready})
-        self._channels.note_given_up(self._roster.given_up)
+        self._channels.note_given_up(self._roster.given_up())
         if self._phase is Phase.RUNNING:
             self._notifier.status(self._roster.summary() + self._reload.told)
         else:

@@ -48,7 +48,7 @@ def kill_process(one: System) -> int:
 
 @pytest.fixture
 def one(system: Factory) -> Iterator[System]:
-    made = system({"api": {"max_body_bytes": 5000}})
+    made = system({"api": {"max_body_bytes": 5000}, "log": {"file": "api.log"}})
     yield made
     made.stop()
 
@@ -90,6 +90,10 @@ def test_a_wrong_configuration_is_ignored_and_a_right_one_is_loaded(one: System)
     master = kill_process(one)
     eventually(lambda: served(one), 20, "another process serves with the master's configuration")
     assert status_of_body(one) == 202
+    log = one.folder / "api.log"
+    log.rename(one.folder / "rotated")
+    one.api.send_signal(signal.SIGUSR1)
+    eventually(lambda: log.exists() and "log file opened again" in one.log("api"), 20, "the log file is made anew")
     one.api.send_signal(signal.SIGHUP)
     words = "not reloaded, the running configuration stays"
     eventually(lambda: words in one.log("api"), 20, "the fault is logged")

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from dtqs import log
-from dtqs.config import SupervisorSection
+from dtqs.config import PoolSection, SupervisorSection
 from dtqs.scoreboard import ChildState
 from dtqs.supervisor import ChildSpec, ChildStart, NodeLock, Supervisor
 from dtqs.supervisor.again import ADOPT, CHECK
@@ -304,7 +304,9 @@ def main() -> int:
     def hire(pool: str, number: int) -> ChildSpec:
         return ChildSpec(f"{pool}/{number}", f"dtqs: worker {pool}/{number}", steady)
 
-    return Supervisor(section, specs, lock, hire, handover).run()
+    # a pool that scales itself; without a keeper that counts due tasks only operators resize it
+    pools = {"default": PoolSection(min=1, max=3)} if (FOLDER / "scales").exists() else None
+    return Supervisor(section, specs, lock, hire, handover, pools=pools).run()
 
 
 if __name__ == "__main__":

@@ -54,6 +54,17 @@ def test_a_reload_changes_the_seats_while_a_running_task_goes_on(start_node: Sta
     assert all("exit status 0" in line for line in lives), lives
 
 
+def test_a_reload_keeps_the_size_of_a_pool_that_scales_itself(start_node: Start, tmp_path: Path) -> None:
+    (tmp_path / "scales").touch()
+    node = start(start_node, "steady")
+    node.signal(signal.SIGTTIN)
+    grown = node.wait_for("ready", "default/1")["pid"]
+    reload(node, "steady")
+    node.wait_for("ready", "default/1", count=2)
+    node.wait_until(lambda: not alive(grown), "the old worker has left")
+    assert not node.reports("ready", "default/2")
+
+
 def test_a_refused_configuration_changes_nothing_and_is_told(start_node: Start, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))

@@ -16,6 +16,7 @@ from gunicorn.app.base import Application
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
+from dtqs import log
 from dtqs.api.access.secret import api_secret, file_fault
 from dtqs.api.server.checking import ConfigCheck
 from dtqs.api.server.gunicorn_private import set_restart_command
@@ -103,6 +104,12 @@ class Master(Arbiter):  # type: ignore[misc]
         """Start a check of the configuration and processors on disk, in place of a running one."""
         self._end_check()
         self._check = ConfigCheck()
+
+    def handle_usr1(self) -> None:
+        """Open the log file again, or make it, after a rotation. The processes follow within a second."""
+        if file := log.reopen():
+            self.log.info("log file opened again: %s", file)
+        super().handle_usr1()
 
     def stop(self, graceful: bool = True) -> None:
         self._service.stopping()

@@ -8,7 +8,8 @@ from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
 from dtqs.cli.store import opened_store
 from dtqs.config import Config
 from dtqs.errors import StoreUnavailable
-from dtqs.store.checkup import POSTGRESQL_VERSION, LiveWorker, ServerFacts, live_workers, server_facts
+from dtqs.given_up import GivenUpSeats, words_of
+from dtqs.store.checkup import POSTGRESQL_VERSION, LiveWorker, ServerFacts, given_up, live_workers, server_facts
 from dtqs.store.driver.schema import SCHEMA_VERSION
 
 CLOCK_WARNING_SECONDS, CLOCK_FAILED_SECONDS = 2.0, 60.0
@@ -25,7 +26,7 @@ _WANTED = {
 
 def postgresql(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
     """Check server, schema, settings, clock and workers, and that the workers run all of `task_types`."""
-    left = ["schema", "settings", "clock", "workers", "workers' types"]
+    left = ["schema", "settings", "clock", "workers", "workers' types", "seats"]
     try:
         for check in _database(config, task_types):
             done = "settings" if check.part.startswith("setting ") else check.part
@@ -56,6 +57,7 @@ def _database(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
             workers = live_workers(store.database)
             yield _workers(workers, config.lease.lease_seconds)
             yield _types(workers, task_types)
+            yield _seats(given_up(store.database, config.lease.lease_seconds))
 
 
 def _server(facts: ServerFacts) -> Check:
@@ -106,6 +108,13 @@ def _workers(workers: list[LiveWorker], lease_seconds: float) -> Check:
         return Check("workers", OK, found)
     advice = "a keeper reclaims their tasks; see the logs of these workers"
     return Check("workers", WARNING, f"{found}; {len(workers) - len(alive)} with a late heartbeat", advice)
+
+
+def _seats(found: list[tuple[str, GivenUpSeats]]) -> Check:
+    if not found:
+        return Check("seats", OK, "no seat of a node is given up")
+    words = dict.fromkeys(words_of(node, seats) for node, seats in found)
+    return Check("seats", FAILED, ". ".join(words), "remove the cause, then run on that node: dtqs ctl reload")
 
 
 def _types(workers: list[LiveWorker], task_types: Sequence[str]) -> Check:

@@ -23,6 +23,7 @@ from tests.support.helpers import eventually
     ("function", "parameters"),
     [
         (Arbiter.handle_hup, ["self"]),
+        (Arbiter.handle_usr1, ["self"]),
         (Arbiter.reap_workers, ["self"]),
         (Arbiter.manage_workers, ["self"]),
         (Arbiter.setup, ["self", "app"]),

@@ -4,13 +4,15 @@ import dataclasses
 
 import pytest
 
-from dtqs.readings import Health, Reading, WorkerReading, alarms
+from dtqs.given_up import GivenUpSeats
+from dtqs.readings import Health, KeeperReading, Reading, WorkerReading, alarms
 from dtqs.readings.alarms import Seen
 from tests.unit.readings.values import HEALTHY, WORKER, changed, seen, waiting
 
 AWAY = Health("PostgreSQL", "away", "connection refused")
 KNOWS = dataclasses.replace(WORKER, task_types=("image",))
 BUSY = dataclasses.replace(WORKER, state="busy", task_id="t1", task_type="echo", busy_seconds=70.0)
+GIVEN_UP = KeeperReading("k1", "keeper", "node", 1.0, (GivenUpSeats("a/0, a/1", 2, "no memory"),))
 LATE = dataclasses.replace(WORKER, worker_id="w2", slot=1, age_seconds=40.0, late=True)
 
 
@@ -45,6 +47,12 @@ def test_a_healthy_system_raises_no_alarm() -> None:
             seen(quiet_seconds=90.0),
             "a task has been due for 90 s: all workers are busy",
         ),
+        (
+            changed(processes=(GIVEN_UP,)),
+            seen(),
+            "a/0, a/1 on node are given up, because their children ended before they were ready: no memory; "
+            "dtqs ctl reload tries again",
+        ),
         (HEALTHY, seen(read_only=True), "PostgreSQL is read-only"),
         (HEALTHY, seen(refusal="ACCESS_REFUSED"), "RabbitMQ refuses messages: ACCESS_REFUSED"),
         (
@@ -56,6 +64,12 @@ def test_a_healthy_system_raises_no_alarm() -> None:
 )
 def test_each_problem_raises_its_alarm(reading: Reading, known: Seen, words: str) -> None:
     assert any(words in alarm for alarm in alarms(reading, known)), alarms(reading, known)
+
+
+def test_seats_of_a_node_without_a_keeper_are_forgotten_and_two_keepers_tell_them_once() -> None:
+    gone = dataclasses.replace(GIVEN_UP, age_seconds=31.0)
+    assert not any("given up" in alarm for alarm in alarms(changed(processes=(gone,)), seen()))
+    assert len(alarms(changed(processes=(GIVEN_UP, dataclasses.replace(GIVEN_UP, process_id="k2"))), seen())) == 1
 
 
 def test_a_short_wait_is_no_alarm() -> None:
