@@ -55,7 +55,8 @@ def test_grants_on_the_view_stay(old: Connection, dsn: str, name: str) -> None:
     old.execute("GRANT SELECT (id, status), UPDATE ON task_status TO pg_monitor WITH GRANT OPTION")
     acl = (
         "SELECT relacl::text,"
-        " array(SELECT attname || attacl::text FROM pg_attribute WHERE attrelid = c.oid ORDER BY attname)"
+        " array(SELECT attname || attacl::text FROM pg_attribute"
+        " WHERE attrelid = c.oid AND attacl IS NOT NULL ORDER BY attname)"
         " FROM pg_class c WHERE relname = 'task_status'"
     )
     before = old.execute(acl).fetchone()
