@@ -146,6 +146,9 @@ def adopt(roster: Roster, states: Collection[dict[str, Any]], section: Superviso
     named: dict[str | None, SlotState] = {seat.spec.name: seat for seat in roster.seats}
     for seat in roster.seats:
         seat.index = -1
+    kept = {state["name"] for state in states if not state["leaves"]}
+    # a renamed pool: as many of its old workers go on until the new ones are ready
+    added = (seat for seat in roster.seats if seat.spec.name not in kept)
     settles = next((seat.spec.main for seat in roster.seats if seat.spec.is_worker), None)
     for state in states:
         place = named.get(state["name"])
@@ -156,7 +159,10 @@ def adopt(roster: Roster, states: Collection[dict[str, Any]], section: Superviso
             seat = SlotState(
                 state["index"], spec, leaves=True, settlers=state["settlers"] if settles else MOST_SETTLERS
             )
-            seat.successor = named.get(state["successor"])
+            if state["leaves"]:
+                seat.successor = named.get(state["successor"])
+            elif state["child"]:
+                seat.successor = next(added, None)
             roster.leaving.append(seat)
         seat.index, seat.deaths = state["index"], tuple(Death(**death) for death in state["deaths"])
         seat.child = Child.adopted(state["child"], section) if state["child"] else None

@@ -30,7 +30,7 @@ def passed_on(before: Roster, after: Roster) -> list[str]:
 
 
 def test_each_child_keeps_its_slot_and_all_facts_and_children_without_a_seat_leave() -> None:
-    before = roster("keeper", "a/0", "a/1", "b/0")
+    before = roster("keeper", "a/0", "a/1", "b/0", "b/1")
     for number, seat in enumerate(before.seats):
         before.filled(seat, 100 + number, 5.0, settler=False).note_ready(7.0)
     before.seats[3].deaths = (DEATH,)
@@ -40,17 +40,21 @@ def test_each_child_keeps_its_slot_and_all_facts_and_children_without_a_seat_lea
     assert passed_on(before, after) == []
     assert [(seat.spec.name, seat.index, bool(seat.child)) for seat in after.seats] == [
         ("keeper", 0, True),
-        ("a/0", 4, False),
-        ("a/2", 5, False),
+        ("a/0", 5, False),
+        ("a/2", 6, False),
     ]
     assert [(seat.spec.name, seat.index, seat.deaths) for seat in after.leaving] == [
         ("a/1", 2, (DEATH,)),
         ("b/0", 3, (DEATH,)),
+        ("b/1", 4, ()),
         ("a/0", 1, ()),
     ]
     assert all(seat.spec.memory_kill == 1000 for seat in after.leaving)
     assert [seat.spec.name for seat in after.owing(running=True)] == ["a/1"]
-    assert [seat.spec.name for seat, _ in after.due_to_leave()] == ["b/0"], "a/0 waits for its successor"
+    # a/0 waits for its successor, and b/0 for the worker in the new seat
+    assert [seat.spec.name for seat, _ in after.due_to_leave()] == ["b/1"]
+    after.filled(after.seats[2], 200, 9.0, settler=False).note_ready(10.0)
+    assert [seat.spec.name for seat, _ in after.due_to_leave()] == ["b/0", "b/1"]
     adopted = after.seats[0].child
     assert adopted
     assert {name: getattr(adopted, name) for name in ("pid", "started_at", "seen_ready", "takes_from")} == {
