@@ -1,4 +1,4 @@
--- DTQS: the whole schema, as `dtqs migrate` makes it in an empty database. version: 9
+-- DTQS: the whole schema, as `dtqs migrate` makes it in an empty database. version: 10
 -- The files in migrations/ bring a database of an earlier version here. docs/schema.md explains how to change both.
 -- docs/architecture.md gives the reasons for each table.
 
@@ -100,7 +100,8 @@ CREATE TABLE workers (
     started_at timestamptz NOT NULL DEFAULT now(),
     heartbeat_at timestamptz NOT NULL DEFAULT now(),
     dead_at timestamptz,
-    task_types text[]                                       -- the types it runs; null: code older than version 6
+    task_types text[],                                      -- the types it runs; null: code older than version 6
+    queues text[]                                           -- the queues it consumes; null: code older than version 10
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 -- One row per process with its totals so far, written with its heartbeat. Rates are differences of two readings.
@@ -119,7 +120,8 @@ CREATE TABLE counters (
     published bigint NOT NULL DEFAULT 0,
     reclaimed bigint NOT NULL DEFAULT 0,
     updated_at timestamptz NOT NULL DEFAULT now(),
-    metrics jsonb                                           -- the counts of dtqs/tally.py, for /metrics
+    metrics jsonb,                                          -- the counts of dtqs/tally.py, for /metrics
+    routes text                                             -- its [routes] as one line; null: older than version 10
 ) WITH (fillfactor = 50);
 
 -- One row per failed or cancelled task. Lists of such tasks read this table.

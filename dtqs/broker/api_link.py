@@ -20,6 +20,7 @@ from dtqs.broker.topology import EVENTS, EVENTS_LENGTH, declare_exchanges
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
 from dtqs.event import DeadLetter, LogRef, TaskEvent, decode_events
+from dtqs.routes import NO_ROUTES, Routes
 from dtqs.task import Due
 
 logger = logging.getLogger(__name__)
@@ -48,11 +49,12 @@ class ApiLink:
         name: str,
         watched: Collection[str],
         on_events: Callable[[list[TaskEvent]], None],
+        routes: Routes = NO_ROUTES,
     ) -> None:
         self._watched, self._on_events = watched, on_events
         loop = _GeventLoop()
         self._consuming = BrokerConnection(loop, section, f"{name} consumes", self._on_consuming_channel)
-        line = PublishingLine(loop, section, f"{name} publishes")
+        line = PublishingLine(loop, section, f"{name} publishes", routes)
         self._publishing, self._publisher = line.connection, line.publisher
 
     def start(self) -> None:

@@ -1,9 +1,10 @@
-"""The doctor's questions to RabbitMQ: is it up, does the task queue exist, and may we publish? Each opens one blocking
-connection with a limit on every wait.
+"""The doctor's questions to RabbitMQ: is it up, do the queues exist, and may we publish? A keeper empties old queues.
+
+Each call opens one blocking connection with a limit on every wait.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pika
 from pika.adapters.utils.connection_workflow import AMQPConnectorException, AMQPConnectorStackTimeout
@@ -13,25 +14,83 @@ from dtqs.broker.queue import QueueLook
 from dtqs.broker.topology import NOBODY, QUEUE, parameters
 from dtqs.config import RabbitmqSection
 from dtqs.errors import BrokerUnavailable
+from dtqs.event import DeadLetter, Hint, decode_hint
 
 _HEARTBEAT_SECONDS = 3
 """A frozen broker sends no heartbeats either, so this bounds every wait."""
 _CONNECT_SECONDS = 5.0
 """The most time until a connection is open: the doctor has other checks to do."""
-_NOT_FOUND = 404
+_NOT_FOUND, _IN_USE = 404, 406
 _FAILURES = (AMQPError, AMQPConnectorException, OSError, ValueError)
 """pika's own errors before a connection is open are not AMQPErrors."""
 
 
 def look_once(section: RabbitmqSection, name: str) -> QueueLook | None:
     """Look at the task queue; return None if it is missing. Raises BrokerUnavailable."""
+    return look_at_each(section, name, (QUEUE,))[QUEUE]
+
+
+def look_at_each(section: RabbitmqSection, name: str, queues: Sequence[str]) -> dict[str, QueueLook | None]:
+    """Look at queues on one connection; a missing one has None. Raises BrokerUnavailable."""
+    with _failures(section), _connected(section, name) as connection:
+        return {queue: _look(connection, queue) for queue in queues}
+
+
+def empty_queue(
+    section: RabbitmqSection, name: str, queue: str, limit: int, pass_on: Callable[[Sequence[Hint]], None]
+) -> tuple[int, bool]:
+    """Take up to `limit` hints out of a queue that nobody consumes; delete the queue once it is empty and unused.
+
+    The hints are acked after `pass_on`. A quorum queue stays, since RabbitMQ cannot delete it on these conditions.
+    Returns their number, and whether the queue is gone. Raises BrokerUnavailable, and what `pass_on` raises.
+    """
+    with _failures(section), _connected(section, name) as connection:
+        if _look(connection, queue) is None:
+            return 0, True
+        channel = connection.channel()
+        hints: list[Hint] = []
+        taken = tag = 0
+        while taken < limit:
+            method, _, body = channel.basic_get(queue)
+            if method is None or body is None:
+                break
+            taken, tag = taken + 1, method.delivery_tag
+            with contextlib.suppress(DeadLetter):
+                hints.append(decode_hint(body))
+        if taken:
+            pass_on(hints)
+            channel.basic_ack(tag, multiple=True)
+        channel.close()  # waits until the broker has the acks
+        is_empty = taken < limit
+        return taken, is_empty and section.queue_type != "quorum" and _delete(connection, queue)
+
+
+def _look(connection: pika.BlockingConnection, queue: str) -> QueueLook | None:
     try:
-        with _connected(section, name) as connection:
-            method = connection.channel().queue_declare(QUEUE, passive=True).method
-            return QueueLook(method.message_count, method.consumer_count)
+        method = connection.channel().queue_declare(queue, passive=True).method
+        return QueueLook(method.message_count, method.consumer_count)
     except ChannelClosedByBroker as error:
         if error.reply_code == _NOT_FOUND:
             return None
+        raise
+
+
+def _delete(connection: pika.BlockingConnection, queue: str) -> bool:
+    try:
+        connection.channel().queue_delete(queue, if_unused=True, if_empty=True)
+    except ChannelClosedByBroker as error:
+        if error.reply_code != _IN_USE:
+            raise
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _failures(section: RabbitmqSection) -> Iterator[None]:
+    """Turn the errors of pika into BrokerUnavailable."""
+    try:
+        yield
+    except ChannelClosedByBroker as error:
         raise BrokerUnavailable(f"RabbitMQ: {error.reply_text}") from error
     except AMQPConnectorStackTimeout as error:
         raise BrokerUnavailable(f"RabbitMQ: no answer within {_connect_seconds(section):g} s") from error

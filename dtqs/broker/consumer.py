@@ -5,7 +5,7 @@ Each delivery has the number of its channel, so no tag of a lost channel is acke
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from pika import BasicProperties
 from pika.channel import Channel
 from pika.spec import Basic
 
-from dtqs.broker.topology import QUEUE
 from dtqs.event import DeadLetter, Hint, decode_hint
 
 logger = logging.getLogger(__name__)
@@ -29,7 +28,16 @@ class Delivery:
 
 
 class Consumer:
-    def __init__(self, on_delivery: Callable[[Delivery], None], on_cancelled: Callable[[], None]) -> None:
+    """The consumer of one queue. `numbers` gives each of its channels a number that no other channel has."""
+
+    def __init__(
+        self,
+        queue: str,
+        numbers: Iterator[int],
+        on_delivery: Callable[[Delivery], None],
+        on_cancelled: Callable[[], None],
+    ) -> None:
+        self._queue, self._numbers = queue, numbers
         self._on_delivery, self._on_cancelled = on_delivery, on_cancelled
         self._channel: Channel | None = None
         self._number = 0
@@ -39,12 +47,17 @@ class Consumer:
     def attach(self, channel: Channel) -> None:
         """Use a new channel; the queue exists."""
         self._channel, self._consumer_tag, self._prefetch, self._changing = channel, None, 0, False
-        self._number += 1
+        self._number = next(self._numbers)
         channel.add_on_cancel_callback(self._cancelled_by_broker)
         self._apply()
 
     def detach(self) -> None:
         self._channel, self._consumer_tag, self._prefetch, self._changing = None, None, 0, False
+
+    @property
+    def channel_number(self) -> int:
+        """The number of the newest channel."""
+        return self._number
 
     def want(self, prefetch: int) -> None:
         """Hold at most `prefetch` unacked deliveries from now on. 0: consume nothing."""
@@ -90,7 +103,7 @@ class Consumer:
             self._apply()
 
         channel.basic_qos(prefetch_count=prefetch)
-        self._consumer_tag = channel.basic_consume(QUEUE, self._delivered, callback=consuming)
+        self._consumer_tag = channel.basic_consume(self._queue, self._delivered, callback=consuming)
 
     def _delivered(self, channel: Channel, method: Basic.Deliver, _: BasicProperties, body: bytes) -> None:
         tag = method.delivery_tag or 0

@@ -38,6 +38,13 @@ class Inbox:
                     tasks += len(following.hint.task_ids)
             return taken
 
+    def drop(self, channel_number: int) -> None:
+        """Forget the deliveries of a lost channel."""
+        with self._lock:
+            kept = [delivery for delivery in self._waiting if delivery.channel_number != channel_number]
+            self._waiting.clear()
+            self._waiting.extend(kept)
+
     def empty(self) -> list[Delivery]:
         with self._lock:
             taken = list(self._waiting)

@@ -1,31 +1,39 @@
-"""A keeper's two connections in an I/O thread. One publishes with confirms. The other looks at the queue: it never
+"""A keeper's two connections in an I/O thread. One publishes with confirms. The other looks at the queues: it never
 publishes, so an alarm never blocks it.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
-
-from pika.channel import Channel
 
 from dtqs.broker.loop.connection import BrokerConnection
 from dtqs.broker.loop.threads import ThreadLoop
 from dtqs.broker.publisher import Confirmed
 from dtqs.broker.publishing import PublishingLine
-from dtqs.broker.queue import QueueKeeper, QueueLook, look
+from dtqs.broker.queue import Looks, QueueLook, WatchedQueue
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
 from dtqs.event import LogRef
+from dtqs.routes import NO_ROUTES, Routes
 from dtqs.task import Due
 
 
 class KeeperLink:
-    def __init__(self, section: RabbitmqSection, name: str, on_queue_missing: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        section: RabbitmqSection,
+        name: str,
+        on_queue_missing: Callable[[str], None],
+        routes: Routes = NO_ROUTES,
+    ) -> None:
         self._loop = ThreadLoop("broker")
-        self._queue = QueueKeeper(section, on_queue_missing)
-        self._queue_exists = False
-        self._looking = BrokerConnection(self._loop, section, f"{name} looks", self._on_channel, self._on_lost)
-        self._publishing = PublishingLine(self._loop, section, f"{name} publishes")
+        self._queues = [WatchedQueue(section, queue, on_queue_missing) for queue in routes.queues]
+        first, *others = self._queues
+        self._looking = BrokerConnection(self._loop, section, f"{name} looks", first.on_channel, first.on_lost)
+        for queue in others:
+            self._looking.add_lane(queue.on_channel, queue.on_lost)
+        self._publishing = PublishingLine(self._loop, section, f"{name} publishes", routes)
 
     def start(self) -> None:
         self._loop.start()
@@ -44,18 +52,28 @@ class KeeperLink:
 
     @property
     def can_publish(self) -> bool:
-        """The broker takes messages and the queue exists. Otherwise the backlog keeps the due tasks."""
+        """The broker takes messages and a queue exists. Otherwise the backlog keeps the due tasks.
+
+        The broker returns the hints for a queue that is missing or refused, and the backlog keeps their tasks too.
+        """
         connection = self._publishing.connection
-        return connection.state == "connected" and connection.channel is not None and self._queue_exists
+        return connection.state == "connected" and connection.channel is not None and self._one_exists
 
-    def look(self, deadline: Deadline) -> QueueLook:
-        """Look at the queue. Raises BrokerUnavailable: the broker is away, or the queue is being declared."""
-        if not self._queue_exists:
-            raise BrokerUnavailable("RabbitMQ is away, or its queue is being declared")
+    def look(self, deadline: Deadline) -> Looks:
+        """Look at the queues that exist. Raises BrokerUnavailable: the broker is away, or declares its first queue."""
+        if not self._one_exists:
+            raise BrokerUnavailable("RabbitMQ is away, or a queue is being declared")
 
-        def question(reply: Callable[[QueueLook], None]) -> None:
-            if self._looking.channel is not None:
-                look(self._looking.channel, reply)
+        def question(reply: Callable[[Looks], None]) -> None:
+            found: dict[str, QueueLook | None] = {}
+
+            def answered(name: str, look: QueueLook | None) -> None:
+                found[name] = look
+                if len(found) == len(self._queues):
+                    reply({name: look for name, look in found.items() if look})
+
+            for queue in self._queues:
+                queue.look(functools.partial(answered, queue.name))
 
         return self._loop.ask(question, deadline)
 
@@ -75,12 +93,6 @@ class KeeperLink:
     def publish_events(self, rows: Sequence[LogRef]) -> None:
         self._loop.call(lambda: self._publishing.publisher.publish_events(rows))
 
-    def _on_channel(self, channel: Channel) -> None:
-        self._queue.ensure(channel, self._on_queue)
-
-    def _on_queue(self) -> None:
-        self._queue_exists = True
-
-    def _on_lost(self, reason: BaseException) -> None:
-        self._queue_exists = False
-        self._queue.lost(reason)
+    @property
+    def _one_exists(self) -> bool:
+        return any(queue.exists for queue in self._queues)

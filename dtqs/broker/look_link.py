@@ -1,18 +1,18 @@
 """The connections of readings, which look at the broker again and again: is it up, does it take messages, and how many
-messages are in the task queue?
+messages are in each queue?
 """
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pika.channel import Channel
 
 from dtqs.broker.loop.connection import BrokerConnection, is_missing
 from dtqs.broker.loop.threads import ThreadLoop
-from dtqs.broker.queue import QueueLook, look
-from dtqs.broker.topology import NOBODY
+from dtqs.broker.queue import QueueLook, look_at
+from dtqs.broker.topology import NOBODY, QUEUE
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
@@ -24,13 +24,13 @@ _CLOSE_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class BrokerLook:
-    """The result of one look. `queue` is `None` if it is missing. `blocked`: an alarm keeps publishers waiting.
+    """The result of one look. In `queues` a missing queue is `None`. `blocked`: an alarm keeps publishers waiting.
 
     `refusal`: the broker's message if a permission to publish is missing.
     """
 
     version: str
-    queue: QueueLook | None
+    queues: Mapping[str, QueueLook | None]
     blocked: bool
     latency_seconds: float
     refusal: str | None = None
@@ -46,8 +46,8 @@ class LookLink:
         self._missing: Callable[[], None] = lambda: None
         self._started = self._closed = False
 
-    def look(self, deadline: Deadline) -> BrokerLook:
-        """Look at the broker. The first look opens the connections. Raises BrokerUnavailable."""
+    def look(self, deadline: Deadline, queues: Sequence[str] = (QUEUE,)) -> BrokerLook:
+        """Look at the broker and its queues. The first look opens the connections. Raises BrokerUnavailable."""
         patience = deadline if not self._started else Deadline(min(deadline.remaining, _PATIENCE_SECONDS))
         self._start()
 
@@ -55,7 +55,7 @@ class LookLink:
             looking, publishing = self._looking.channel, self._publishing.channel
             is_ready = publishing is not None or self._publishing.refusal
             if looking is not None and looking.is_open and is_ready:
-                self._ask(looking, publishing, reply)
+                self._ask(looking, publishing, queues, reply)
             elif patience.passed:
                 reply(None)  # it was away before, and the caller has a screen to draw
             else:
@@ -79,17 +79,41 @@ class LookLink:
             self._loop.call(self._looking.start)
             self._loop.call(self._publishing.start)
 
-    def _ask(self, looking: Channel, publishing: Channel | None, reply: Callable[[BrokerLook | None], None]) -> None:
+    def _ask(
+        self,
+        looking: Channel,
+        publishing: Channel | None,
+        queues: Sequence[str],
+        reply: Callable[[BrokerLook | None], None],
+    ) -> None:
         began, version = time.monotonic(), str(looking.connection.server_properties.get("version", ""))
         if self._publishing.state == "connected" and publishing is not None and publishing.is_open:
             publishing.basic_publish("", NOBODY, b"")
 
-        def seen(queue: QueueLook | None) -> None:
-            latency_seconds, is_blocked = time.monotonic() - began, self._publishing.state == "blocked"
-            reply(BrokerLook(version, queue, is_blocked, latency_seconds, self._publishing.refusal))
+        found: dict[str, QueueLook | None] = {}
+        latency_seconds = 0.0
 
-        self._missing = lambda: seen(None)
-        look(looking, seen)
+        def look_at_next() -> None:
+            left = [queue for queue in queues if queue not in found]
+            channel = self._looking.channel
+            if not left:
+                is_blocked = self._publishing.state == "blocked"
+                reply(BrokerLook(version, found, is_blocked, latency_seconds, self._publishing.refusal))
+            elif channel is None or not channel.is_open:
+                # a missing queue has closed it; without a channel the caller's deadline ends this
+                if not self._closed:
+                    self._loop.later(0.02, look_at_next)
+            else:
+                self._missing = lambda: seen(left[0], None)
+                look_at(channel, left[0], lambda look: seen(left[0], look))
+
+        def seen(queue: str, look: QueueLook | None) -> None:
+            nonlocal latency_seconds
+            latency_seconds = latency_seconds or time.monotonic() - began
+            found[queue] = look
+            look_at_next()
+
+        look_at_next()
 
     def _lost(self, reason: BaseException) -> None:
         if is_missing(reason):

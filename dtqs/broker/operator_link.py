@@ -11,15 +11,16 @@ from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
 from dtqs.event import LogRef
+from dtqs.routes import NO_ROUTES, Routes
 from dtqs.task import Due
 
 
 class OperatorLink:
     """One connection, opened by the first call. It raises nothing: the database has the change already."""
 
-    def __init__(self, section: RabbitmqSection, name: str) -> None:
+    def __init__(self, section: RabbitmqSection, name: str, routes: Routes = NO_ROUTES) -> None:
         self._loop = ThreadLoop("broker operator")
-        self._publishing = PublishingLine(self._loop, section, name)
+        self._publishing = PublishingLine(self._loop, section, name, routes)
         self._publisher = self._publishing.publisher
         self._started = self._closed = False
 

@@ -13,6 +13,7 @@ from pika.spec import Basic
 
 from dtqs.broker.topology import CONTROL, EVENTS, NOBODY, PERSISTENT, QUEUE, declare_exchanges
 from dtqs.event import HINT_LIMIT, LogRef, decode_hint, encode_cancel, encode_events, encode_hint
+from dtqs.routes import NO_ROUTES, Routes
 from dtqs.task import Due
 
 WINDOW = 2000
@@ -41,8 +42,10 @@ def hints(dues: Sequence[Due]) -> Iterator[tuple[int, bytes, list[Due]]]:
 class Publisher:
     """The messages of one channel. Its owner calls `attach` and `detach` when the channel opens and closes."""
 
-    def __init__(self, is_free: Callable[[], bool], on_idle: Callable[[], None] = lambda: None) -> None:
-        self._is_free, self._on_idle = is_free, on_idle
+    def __init__(
+        self, is_free: Callable[[], bool], on_idle: Callable[[], None] = lambda: None, routes: Routes = NO_ROUTES
+    ) -> None:
+        self._is_free, self._on_idle, self._queue_by_type = is_free, on_idle, routes.by_type
         self._channel: Channel | None = None
         self._tag, self._confirming = 0, False
         self._waiting: dict[int, list[Due]] = {}
@@ -82,7 +85,8 @@ class Publisher:
             self._tag += 1
             self._waiting[self._tag] = members
             properties = BasicProperties(delivery_mode=PERSISTENT, priority=priority)
-            self._channel.basic_publish("", QUEUE, body, properties, mandatory=True)
+            queue = self._queue_by_type.get(members[0].task_type, QUEUE)
+            self._channel.basic_publish("", queue, body, properties, mandatory=True)
             count += len(members)
         return count
 

@@ -8,6 +8,7 @@ from dtqs.broker.loop.connection import BrokerConnection, Loop
 from dtqs.broker.publisher import Publisher
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
+from dtqs.routes import NO_ROUTES, Routes
 from dtqs.task import Due
 
 _AGAIN_SECONDS = 0.02
@@ -15,9 +16,9 @@ _AGAIN_SECONDS = 0.02
 
 
 class PublishingLine:
-    def __init__(self, loop: Loop, section: RabbitmqSection, name: str) -> None:
+    def __init__(self, loop: Loop, section: RabbitmqSection, name: str, routes: Routes = NO_ROUTES) -> None:
         self._loop = loop
-        self.publisher = Publisher(lambda: self.connection.state == "connected", self._reply)
+        self.publisher = Publisher(lambda: self.connection.state == "connected", self._reply, routes)
         self.connection = BrokerConnection(
             loop, section, name, self.publisher.attach, lambda _: self.publisher.detach(), self._reply
         )

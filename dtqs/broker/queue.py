@@ -1,5 +1,5 @@
-"""The task queue: look whether it exists before declaring it. If it was missing, everything due must be published
-again, so the keeper is told.
+"""A queue of hints: look whether it exists before declaring it. If it was missing, everything due in it must be
+published again, so the keeper is told.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from pika.exceptions import ChannelClosedByBroker
 from pika.frame import Method
 
 from dtqs.broker.loop.connection import is_missing
-from dtqs.broker.topology import QUEUE, queue_arguments
+from dtqs.broker.topology import queue_arguments
 from dtqs.config import RabbitmqSection
 
 
@@ -22,38 +22,77 @@ class QueueLook:
     consumers: int
 
 
+Looks = dict[str, QueueLook]
+
+
 class QueueKeeper:
-    """Declares the queue on the channels of a connection.
+    """Declares one queue on the channels of a connection.
 
     A failed passive declare closes its channel, so the declaration follows on the next one.
     """
 
-    def __init__(self, section: RabbitmqSection, on_missing: Callable[[], None]) -> None:
-        self._section, self._on_missing = section, on_missing
+    def __init__(self, section: RabbitmqSection, queue: str, on_missing: Callable[[str], None]) -> None:
+        self._section, self._queue, self._on_missing = section, queue, on_missing
         self._missing = False
 
     def ensure(self, channel: Channel, then: Callable[[], None]) -> None:
         """Call `then` if the queue exists. Otherwise the channel closes: call this again with the next one."""
+
+        def declared(_: object) -> None:
+            self._missing = False
+            self._on_missing(self._queue)
+            then()
+
         if self._missing:
             arguments = queue_arguments(self._section, channel.connection.server_properties)
-            channel.queue_declare(QUEUE, durable=True, arguments=arguments, callback=lambda _: self._declared(then))
+            channel.queue_declare(self._queue, durable=True, arguments=arguments, callback=declared)
         else:
-            channel.queue_declare(QUEUE, passive=True, callback=lambda _: then())
+            channel.queue_declare(self._queue, passive=True, callback=lambda _: then())
 
     def lost(self, reason: BaseException) -> None:
         """Note whether the channel closed because the queue is missing."""
-        self._missing = is_missing(reason) if isinstance(reason, ChannelClosedByBroker) else self._missing
-
-    def _declared(self, then: Callable[[], None]) -> None:
-        self._missing = False
-        self._on_missing()
-        then()
+        if isinstance(reason, ChannelClosedByBroker) and is_missing(reason):
+            self._missing = True
 
 
-def look(channel: Channel, reply: Callable[[QueueLook], None]) -> None:
-    """Declare the queue passively. If it is missing, the channel closes and no answer comes."""
+class WatchedQueue:
+    """A queue that a keeper declares and looks at, on a channel of its own: the others go on if this one is refused.
+
+    Its owner calls `on_channel` and `on_lost`.
+    """
+
+    def __init__(self, section: RabbitmqSection, name: str, on_missing: Callable[[str], None]) -> None:
+        self.name, self.exists = name, False
+        self._keeper = QueueKeeper(section, name, on_missing)
+        self._channel: Channel | None = None
+        self._asked: list[Callable[[QueueLook | None], None]] = []
+
+    def on_channel(self, channel: Channel) -> None:
+        self._keeper.ensure(channel, lambda: self._found(channel))
+
+    def on_lost(self, reason: BaseException) -> None:
+        self._channel, self.exists = None, False
+        self._keeper.lost(reason)
+        asked, self._asked = self._asked, []
+        for answer in asked:
+            answer(None)
+
+    def look(self, answer: Callable[[QueueLook | None], None]) -> None:
+        """Look at the queue; None if it is missing or refused."""
+        if self._channel is None:
+            answer(None)
+        else:
+            self._asked.append(answer)
+            look_at(self._channel, self.name, lambda look: self._asked.pop(0)(look))
+
+    def _found(self, channel: Channel) -> None:
+        self._channel, self.exists = channel, True
+
+
+def look_at(channel: Channel, queue: str, reply: Callable[[QueueLook], None]) -> None:
+    """Declare a queue passively. If it is missing, the channel closes and no answer comes."""
 
     def answered(frame: Method) -> None:
         reply(QueueLook(frame.method.message_count, frame.method.consumer_count))
 
-    channel.queue_declare(QUEUE, passive=True, callback=answered)
+    channel.queue_declare(queue, passive=True, callback=answered)

@@ -1,4 +1,6 @@
-"""All names and arguments in RabbitMQ: one queue for hints, one exchange for events, one for control."""
+"""All names and arguments in RabbitMQ: queues for hints (dtqs.routes names them), one exchange for events, and one for
+control.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,8 +10,8 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.channel import Channel
 
 from dtqs.config import RabbitmqSection
+from dtqs.routes import QUEUE as QUEUE
 
-QUEUE = "task_queue"
 EVENTS = "task_events"
 CONTROL = "task_control"
 EVENTS_LENGTH = 10_000

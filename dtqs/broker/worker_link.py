@@ -1,25 +1,27 @@
-"""A worker's two connections on one loop. One consumes and acks; the other publishes, since in an alarm the broker
-stops reading a connection that has published. The I/O thread serves the loop while the main thread runs a task. While
-the main thread waits for a task, it serves the loop itself, and keeps it during tiny tasks.
+"""A worker's two connections on one loop. One consumes and acks, a channel per queue; the other publishes, since
+in an alarm the broker stops reading a connection that has published. The I/O thread serves the loop while the main
+thread runs a task. While the main thread waits for a task, it serves the loop itself, and keeps it during tiny tasks.
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Sequence
 
 from pika.channel import Channel
 from pika.spec import Basic
 
-from dtqs.broker.consumer import Consumer, Delivery
+from dtqs.broker.consumer import Delivery
 from dtqs.broker.inbox import Inbox
 from dtqs.broker.loop.connection import BrokerConnection
 from dtqs.broker.loop.shared import SharedThreadLoop
 from dtqs.broker.publishing import PublishingLine
-from dtqs.broker.queue import QueueKeeper
-from dtqs.broker.topology import CONTROL, declare_exchanges
+from dtqs.broker.queue_lane import QueueLane
+from dtqs.broker.topology import CONTROL, QUEUE, declare_exchanges
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
 from dtqs.event import DeadLetter, LogRef, decode_cancel
+from dtqs.routes import NO_ROUTES, Routes
 from dtqs.task import Due
 
 
@@ -31,17 +33,21 @@ class WorkerLink:
         section: RabbitmqSection,
         name: str,
         on_cancel: Callable[[list[str]], None],
-        on_queue_missing: Callable[[], None],
+        on_queue_missing: Callable[[str], None],
+        routes: Routes = NO_ROUTES,
+        queues: Sequence[str] = (QUEUE,),
     ) -> None:
         self.inbox = Inbox()
         self._on_cancel = on_cancel
         self._loop = SharedThreadLoop("broker")
-        self._consumer = Consumer(self.inbox.put, self._reopen)
-        self._queue = QueueKeeper(section, on_queue_missing)
-        self._consuming = BrokerConnection(
-            self._loop, section, f"{name} consumes", self._on_consuming_channel, self._on_consuming_lost
-        )
-        self._publishing = PublishingLine(self._loop, section, f"{name} publishes")
+        numbers = itertools.count(1)
+        first = QueueLane(section, queues[0], numbers, self.inbox, on_queue_missing, self._hear_control)
+        others = [QueueLane(section, queue, numbers, self.inbox, on_queue_missing) for queue in queues[1:]]
+        self._consumers = tuple(lane.consumer for lane in (first, *others))
+        self._consuming = BrokerConnection(self._loop, section, f"{name} consumes", first.on_channel, first.on_lost)
+        for lane in others:
+            self._consuming.add_lane(lane.on_channel, lane.on_lost)
+        self._publishing = PublishingLine(self._loop, section, f"{name} publishes", routes)
         self._publisher = self._publishing.publisher
 
     def start(self) -> None:
@@ -82,8 +88,8 @@ class WorkerLink:
         self._loop.release()
 
     def consume(self, prefetch: int) -> None:
-        """Hold at most `prefetch` unclaimed deliveries from now on."""
-        self._loop.call(lambda: self._consumer.want(prefetch))
+        """Hold at most `prefetch` unclaimed deliveries of each queue from now on."""
+        self._loop.call(lambda: self._want(prefetch))
 
     def pause(self) -> None:
         """Stop consuming and return all unclaimed deliveries."""
@@ -91,12 +97,12 @@ class WorkerLink:
         self._loop.release()
 
     def ack(self, delivery: Delivery) -> None:
-        """Ack this delivery and all before it. For the main thread, outside an attempt."""
-        self._loop.now(lambda: self._consumer.ack(delivery))
+        """Ack this delivery and all of its queue before it. For the main thread, outside an attempt."""
+        self._loop.now(lambda: self._ack(delivery))
 
     def give_up(self, deliveries: Sequence[Delivery]) -> None:
         """Return these deliveries unclaimed."""
-        self._loop.call(lambda: self._consumer.give_up(deliveries))
+        self._loop.call(lambda: self._give_up(deliveries))
         self._loop.release()
 
     def publish_events(self, rows: Sequence[LogRef]) -> None:
@@ -116,18 +122,26 @@ class WorkerLink:
             self._loop.ask(question, deadline)
 
     def _pause(self) -> None:
-        self._consumer.want(0)
-        self._consumer.give_up(self.inbox.empty())
+        self._want(0)
+        self._give_up(self.inbox.empty())
 
-    def _on_consuming_channel(self, channel: Channel) -> None:
-        self._queue.ensure(channel, lambda: self._consume_on(channel))
+    def _want(self, prefetch: int) -> None:
+        for consumer in self._consumers:
+            consumer.want(prefetch)
 
-    def _consume_on(self, channel: Channel) -> None:
+    def _ack(self, delivery: Delivery) -> None:
+        for consumer in self._consumers:
+            consumer.ack(delivery)  # the others do not know its channel
+
+    def _give_up(self, deliveries: Sequence[Delivery]) -> None:
+        for consumer in self._consumers:
+            consumer.give_up(deliveries)
+
+    def _hear_control(self, channel: Channel) -> None:
         declare_exchanges(channel)
         channel.queue_declare(
             "", exclusive=True, callback=lambda frame: self._consume_control(channel, frame.method.queue)
         )
-        self._consumer.attach(channel)
 
     def _consume_control(self, channel: Channel, queue: str) -> None:
         channel.queue_bind(queue, CONTROL)
@@ -138,18 +152,6 @@ class WorkerLink:
             self._on_cancel(decode_cancel(body))
         except DeadLetter:
             return  # a newer version sent it
-
-    def _on_consuming_lost(self, reason: BaseException) -> None:
-        self._queue.lost(reason)
-        self._consumer.detach()
-        # The broker returns its deliveries to the queue. A claim would do no harm, but others may have them already.
-        self.inbox.empty()
-
-    def _reopen(self) -> None:
-        """Begin again on a new channel, which looks for the queue first: the broker cancelled our consumer."""
-        channel = self._consuming.channel
-        if channel is not None and channel.is_open:
-            channel.close()
 
     def _when_closed(self, reply: Callable[[bool], None]) -> None:
         if self._consuming.closed and self._publishing.connection.closed:

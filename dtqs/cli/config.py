@@ -6,7 +6,7 @@ import click
 
 from dtqs.cli.options import Group, configuration, json_option
 from dtqs.cli.output import print_json
-from dtqs.config import Config, Section, load
+from dtqs.config import Config, Section, load, mixed_queues
 from dtqs.config.reference import default_ini, effective, facts, write_ini
 from dtqs.config.reference import reference as write_reference
 from dtqs.processors.catalog import Catalog
@@ -33,10 +33,12 @@ def check(as_json: bool) -> None:
       dtqs config check --config new.ini
     """
     current = configuration()
-    Catalog.load(current)
+    warnings = list(mixed_queues(current.pools, current.routes, Catalog.load(current).names()))
     if as_json:
-        print_json({"ok": True, "path": current.path and str(current.path)})
+        print_json({"ok": True, "path": current.path and str(current.path), "warnings": warnings})
         return
+    for words in warnings:
+        click.echo(f"warning: {words}", err=True)
     click.echo(f"{current.path or 'no file (defaults and environment)'}: the configuration is valid")
 
 

@@ -79,7 +79,7 @@ def _opened(config: Config) -> Iterator[tuple[Config, Store, SystemReader]]:
     limits = {"connect_timeout_seconds": _LIMIT_SECONDS, "statement_timeout_seconds": _LIMIT_SECONDS}
     store = Store(config.postgresql.model_copy(update=limits), config.lease, size=1, name=_NAME)
     store.start()
-    reader = SystemReader(store, config.rabbitmq, _NAME)
+    reader = SystemReader(store, config.rabbitmq, _NAME, config.routes)
     try:
         yield config, store, reader
     finally:

@@ -22,7 +22,7 @@ READING_STATUSES = (
 def opened_reader(config: Config, name: str) -> Iterator[SystemReader]:
     """Open a reader. Raises StoreUnavailable at once where PostgreSQL cannot be reached."""
     with opened_store(config, name) as store:
-        reader = SystemReader(store, config.rabbitmq, name)
+        reader = SystemReader(store, config.rabbitmq, name, config.routes)
         try:
             yield reader
         finally:

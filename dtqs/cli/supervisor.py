@@ -1,7 +1,7 @@
 """The command `supervisor`. It builds the keeper and the workers of this node from the configuration."""
 
 import functools
-import os
+import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ import click
 from dtqs import log, sink
 from dtqs.cli.loading import load_in_time
 from dtqs.cli.options import configuration
-from dtqs.config import Config, PoolSection
+from dtqs.config import Config, mixed_queues
 from dtqs.files import FileSpace
 from dtqs.keeper.process import Keeper
 from dtqs.keeper.reclaim import Node
@@ -26,7 +26,9 @@ from dtqs.supervisor.spawn import ChildSpec, ChildStart
 from dtqs.supervisor.supervisor import Supervisor
 from dtqs.worker.process import Worker
 from dtqs.worker.seat import WorkerSeat
+from dtqs.worker.share import refuse_missing_cpus, take_share
 
+logger = logging.getLogger(__name__)
 _LAST_WORDS_SECONDS = 1.0
 """Time that a slow reader of the log gets at the end."""
 
@@ -97,15 +99,14 @@ def _give_up(handover: Handover, error: Exception) -> int:
 def _crew(config: Config, with_workers: bool) -> Crew:
     """Load all that the children need. Raises ConfigError."""
     catalog = load_in_time(config)
+    cores = len(refuse_missing_cpus(config.pools))
+    for words in mixed_queues(config.pools, config.routes, catalog.names()):
+        logger.warning(words)
     FileSpace(config.files)  # loads botocore for object storage: the forked processes share its memory
     hire = functools.partial(_worker, config, catalog)
     pools = config.pools.items() if with_workers else ()
-    workers = [hire(pool, number) for pool, section in pools for number in range(_size(section))]
+    workers = [hire(pool, number) for pool, section in pools for number in range(section.size(cores))]
     return Crew(config, (ChildSpec("keeper", "dtqs: keeper", functools.partial(_keep, config)), *workers), hire)
-
-
-def _size(section: PoolSection) -> int:
-    return section.min if section.max else section.workers or len(os.sched_getaffinity(0))
 
 
 def _worker(config: Config, catalog: Catalog, pool: str, number: int) -> ChildSpec:
@@ -116,6 +117,7 @@ def _worker(config: Config, catalog: Catalog, pool: str, number: int) -> ChildSp
 
 def _work(config: Config, catalog: Catalog, pool: str, number: int, start: ChildStart) -> int:
     log.set_up(config.log.level, config.log.format, f"worker {pool}/{number}", config.log.file)
+    take_share(config.pools[pool])
     seat = WorkerSeat(
         pool,
         number,

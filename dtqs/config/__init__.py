@@ -3,7 +3,9 @@
 from dtqs.config.allowed import allowed, number
 from dtqs.config.file import find, list_places, why_distrusted
 from dtqs.config.files_section import FilesSection
+from dtqs.config.pool_section import PoolSection
 from dtqs.config.reader import Config, load, sets_nothing, state_dir
+from dtqs.config.routing import mixed_queues, queues_of, unknown_types
 from dtqs.config.section import Section, is_network
 from dtqs.config.sections import (
     SECTIONS,
@@ -11,7 +13,6 @@ from dtqs.config.sections import (
     LeaseSection,
     LimitsSection,
     MetricsSection,
-    PoolSection,
     PostgresqlSection,
     RabbitmqSection,
     RetrySection,
@@ -39,8 +40,11 @@ __all__ = [
     "is_network",
     "list_places",
     "load",
+    "mixed_queues",
     "number",
+    "queues_of",
     "sets_nothing",
     "state_dir",
+    "unknown_types",
     "why_distrusted",
 ]

@@ -1,4 +1,7 @@
-"""The section `[pool:NAME]`: one set of workers."""
+"""The section [pool:NAME]: one set of worker processes, its work, and its share of the machine."""
+
+import re
+from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -6,10 +9,13 @@ from dtqs.config.section import Bytes, Section
 
 _LEAST_MEMORY = 32 << 20
 """An idle worker is larger: a smaller limit was meant in another unit."""
+_CPUS = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
+_CPU_LIMIT = 1024
+"""CPUs that the kernel's affinity mask of a process has in Python."""
 
 
 class PoolSection(Section):
-    workers: int = Field(0, ge=0, le=1024, description="worker processes; 0: one per core")
+    workers: int = Field(0, ge=0, le=1024, description="worker processes; 0: one per core, or one per CPU of the pool")
     min: int = Field(0, ge=0, le=1024, description="least worker processes of a pool that scales itself; see max")
     max: int = Field(
         0,
@@ -22,6 +28,14 @@ class PoolSection(Section):
     )
     quiet_seconds: float = Field(
         60.0, ge=1, le=86400, description="seconds without need of all its workers before such a pool begins to shrink"
+    )
+    task_types: tuple[str, ...] = Field((), description="task types that this pool runs; empty: all")
+    queues: tuple[str, ...] = Field(
+        (), description="queues that this pool consumes; empty: those of its task_types by [routes], else all"
+    )
+    nice: int = Field(0, ge=0, le=19, description="niceness of its processes; 19 leaves the CPUs to all others first")
+    cpu_affinity: tuple[int, ...] = Field(
+        (), description="CPUs that its processes may use, as in 0-3, 6; empty: all of the supervisor"
     )
     moment_seconds: float = Field(
         0.2, ge=0.01, le=10, description="seconds after which a busy worker returns its unclaimed deliveries"
@@ -62,6 +76,19 @@ class PoolSection(Section):
             raise ValueError(f"workers = {workers} is set as well: a pool has either workers, or min and max")
         return most
 
+    @field_validator("cpu_affinity", mode="before")
+    @classmethod
+    def _are_cpus(cls, parts: Any) -> Any:
+        """Read numbers and ranges."""
+        cpus: set[int] = set()
+        for part in parts:
+            match = _CPUS.fullmatch(str(part).replace(" ", ""))
+            first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+            if first > last or last >= _CPU_LIMIT:
+                raise ValueError(f"{part!r} is neither a CPU's number below {_CPU_LIMIT} nor a range such as 0-3")
+            cpus.update(range(first, last + 1))
+        return tuple(sorted(cpus))
+
     @field_validator("memory_limit", "memory_kill")
     @classmethod
     def _leaves_room_for_python(cls, size: int) -> int:
@@ -76,3 +103,7 @@ class PoolSection(Section):
         if 0 < size <= limit:
             raise ValueError(f"not above memory_limit, which is {limit:,} bytes: no worker would live to be replaced")
         return size
+
+    def size(self, cores: int) -> int:
+        """Return the number of workers at the start, on a machine with this many cores."""
+        return self.min if self.max else self.workers or len(self.cpu_affinity) or cores

@@ -16,6 +16,9 @@ from pydantic_core import ErrorDetails
 
 from dtqs.config.allowed import allowed, is_list, is_secret, may_be_empty
 from dtqs.config.files_section import FilesSection
+from dtqs.config.pool_section import PoolSection
+from dtqs.config.routing import SECTION as ROUTES
+from dtqs.config.routing import pool_problems, read_routes
 from dtqs.config.section import Section
 from dtqs.config.sections import (
     SECTIONS,
@@ -24,7 +27,6 @@ from dtqs.config.sections import (
     LimitsSection,
     LogSection,
     MetricsSection,
-    PoolSection,
     PostgresqlSection,
     RabbitmqSection,
     RetrySection,
@@ -32,6 +34,7 @@ from dtqs.config.sections import (
 )
 from dtqs.config.trace_section import TraceSection
 from dtqs.errors import ConfigError
+from dtqs.routes import Routes
 from dtqs.suggestion import did_you_mean
 
 ENVIRONMENT_PREFIX = "DTQS_"
@@ -68,6 +71,7 @@ class Config:
     api: ApiSection
     supervisor: SupervisorSection
     pools: Mapping[str, PoolSection]
+    routes: Routes
     retry: RetrySection
     limits: LimitsSection
     lease: LeaseSection
@@ -116,11 +120,12 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
         for name, entries in raw.items()
         if name.startswith("pool:")
     }
-    pools = pools or {"default": PoolSection()}
-    problems += [] if problems else _contradictions(values, raw)
+    read = {name: pool for name, pool in pools.items() if pool} or {"default": PoolSection()}
+    routes = read_routes(raw.get(ROUTES, {}), problems)
+    problems += [] if problems else [*_contradictions(values, raw), *pool_problems(read, routes, raw)]
     if problems:
         raise ConfigError(problems)
-    return Config(path=path, pools={k: v for k, v in pools.items() if v}, raw=raw, **values)  # type: ignore[arg-type]
+    return Config(path=path, pools=read, routes=routes, raw=raw, **values)  # type: ignore[arg-type]
 
 
 def _contradictions(values: Mapping[str, Any], raw: Raw) -> list[str]:
@@ -166,14 +171,14 @@ def _parse(path: Path, problems: list[str]) -> dict[str, dict[str, Entry]]:
     lines = _lines(text)
     known = {}
     for name in parser.sections():
-        if name in SECTIONS or _FAMILY.fullmatch(name):
+        if name in SECTIONS or name == ROUTES or _FAMILY.fullmatch(name):
             known[name] = {
                 key: Entry(value or "", f"{path} line {lines.get((name, key), '?')}")
                 for key, value in parser.items(name)
             }
         else:
             line = lines.get((name, ""), "?")
-            close = _suggest(name, [*SECTIONS, "pool:default", "processor:image"])
+            close = _suggest(name, [*SECTIONS, ROUTES, "pool:default", "processor:image"])
             problems.append(f"{path} line {line}: [{name}]: no such section{close}")
     return known
 
@@ -202,7 +207,7 @@ def _overlay(
         if not name.startswith(ENVIRONMENT_PREFIX) or name in RESERVED_ENVIRONMENT:
             continue
         section, key = _place(name.removeprefix(ENVIRONMENT_PREFIX).lower(), raw)
-        if section not in SECTIONS and ":" not in section:
+        if section not in SECTIONS and section != ROUTES and ":" not in section:
             problems.append(f"environment {name}: no such setting{_suggest(name, _environment_names())}")
             continue
         entries = raw.setdefault(section, {})
@@ -229,6 +234,8 @@ def _place(rest: str, raw: Raw) -> tuple[str, str]:
     if match := re.fullmatch(r"(pool|processor)_([a-z0-9-]+)_(\w+)", rest):
         return f"{match[1]}:{match[2]}", match[3]
     section, _, key = rest.partition("_")
+    if section == ROUTES:  # the name of a task type may hold a `-`
+        key = next((known for known in raw.get(ROUTES, {}) if known.replace("-", "_") == key), key)
     return section, key
 
 

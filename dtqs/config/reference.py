@@ -10,9 +10,11 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from dtqs.config.allowed import allowed, is_list, is_secret, number
+from dtqs.config.pool_section import PoolSection
 from dtqs.config.reader import Config
+from dtqs.config.routing import SECTION as ROUTES
 from dtqs.config.section import Section
-from dtqs.config.sections import SECTIONS, PoolSection
+from dtqs.config.sections import SECTIONS
 
 MASK = "********"
 WIDTH = 120
@@ -26,6 +28,7 @@ ABOUT = {
     "api": "The HTTP API",
     "supervisor": "The supervisor of this node's processes",
     "pool:default": "The workers; a further [pool:NAME] adds a second set of workers",
+    "routes": "TASK_TYPE = QUEUE: hints of the type go to that queue; hints of all other types go to task_queue",
     "retry": "Retries of tasks, and the time limit of an attempt",
     "limits": "Limits of all callers; `dtqs key create --help` shows the limits of one API key",
     "lease": "How workers hold tasks, and when tasks are published again or taken back",
@@ -88,7 +91,7 @@ def models(processors: Models) -> dict[str, type[Section]]:
     for name, model in SECTIONS.items():
         known[name] = model
         if name == "supervisor":
-            known["pool:default"] = PoolSection
+            known |= {"pool:default": PoolSection, ROUTES: Section}
     return known | {f"processor:{name}": model for name, model in processors.items()}
 
 
@@ -108,8 +111,10 @@ def reference(processors: Models) -> str:
     """Return docs/configuration.md: every key with its default, the allowed values and its meaning."""
     parts = [_REFERENCE_HEAD]
     for name, model in models(processors).items():
-        table_head = "| key | default | allowed | meaning |\n| --- | --- | --- | --- |\n"
-        parts.append(f"\n## [{name}]\n\n{_about(name)}.\n\n{table_head}")
+        table_head = (
+            "\n| key | default | allowed | meaning |\n| --- | --- | --- | --- |\n" if model.model_fields else ""
+        )
+        parts.append(f"\n## [{name}]\n\n{_about(name)}.\n{table_head}")
         for key, field in model.model_fields.items():
             default = f"`{_default(field)}`" if _default(field) else "empty"
             parts.append(f"| `{key}` | {default} | {_cell(allowed(field))} | {_cell(field.description or '')} |\n")
@@ -135,10 +140,12 @@ def effective(config: Config, processors: Mapping[str, Section]) -> dict[str, di
         if name == "supervisor":
             sections |= {f"pool:{pool}": section for pool, section in config.pools.items()}
     sections |= {f"processor:{name}": section for name, section in processors.items()}
+    written = config.raw.get(ROUTES, {})
+    routes = {ROUTES: {task_type: (entry.text, entry.where) for task_type, entry in written.items()}} if written else {}
     return {
         name: {key: _effective(config, name, section, key) for key in type(section).model_fields}
         for name, section in sections.items()
-    }
+    } | routes
 
 
 def _effective(config: Config, name: str, section: Section, key: str) -> tuple[str, str]:

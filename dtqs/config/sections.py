@@ -6,7 +6,6 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 
 from dtqs.config.files_section import FilesSection
-from dtqs.config.pool_section import PoolSection as PoolSection
 from dtqs.config.section import Section, is_network
 from dtqs.config.trace_section import TraceSection
 

@@ -21,8 +21,8 @@ class Actions:
 
     def __init__(self, store: Store, config: Config, name: str, node_name: str) -> None:
         self._store, self._config, self._node_name = store, config, node_name
-        self._link = link = OperatorLink(config.rabbitmq, f"{name} publishes")
-        self._process_id, self._totals = uuid7(), ProcessTotals()
+        self._link = link = OperatorLink(config.rabbitmq, f"{name} publishes", config.routes)
+        self._process_id, self._totals = uuid7(), ProcessTotals(routes=config.routes.text)
         notices = Notices(
             lambda dues: link.publish_hints(dues, Deadline(_NOTIFY_SECONDS)),
             lambda rows: link.publish_events(rows, Deadline(_NOTIFY_SECONDS)),

@@ -17,6 +17,7 @@ from dtqs.files import FileSpace
 from dtqs.keeper.chores import Chore, run
 from dtqs.keeper.due import DueTasks
 from dtqs.keeper.metrics_server import MetricsServer
+from dtqs.keeper.old_queues import OLD_QUEUES_SECONDS, OldQueues
 from dtqs.keeper.presence import NodePresence
 from dtqs.keeper.prune import Prune
 from dtqs.keeper.reclaim import Node, Reclaim
@@ -44,10 +45,11 @@ _FILES_SECONDS = 1.0
 class Keeper:
     def __init__(self, config: Config, slot: Slot, node: Node) -> None:
         self._config, self._slot, self._stop = config, slot, Stop()
-        self._process_id, self._node_name, self._totals = uuid7(), socket.gethostname(), ProcessTotals()
+        self._process_id, self._node_name = uuid7(), socket.gethostname()
+        self._totals = ProcessTotals(routes=config.routes.text)
         self._store = Store(config.postgresql, config.lease, _STORE_CONNECTIONS, _TITLE, retry=config.retry)
-        self._link = KeeperLink(config.rabbitmq, _TITLE, self._queue_is_missing)
-        self._repair = Repair(self._store, self._link, config.lease.grace_seconds)
+        self._link = KeeperLink(config.rabbitmq, _TITLE, self._queue_is_missing, config.routes)
+        self._repair = Repair(self._store, self._link, config.lease.grace_seconds, config.routes)
         relay = Relay(self._store, self._link, self._totals, config.rabbitmq.publish_timeout_seconds)
         reclaim = Reclaim(self._store, self._link, self._totals, config.lease, config.supervisor, node)
         prune = Prune(self._store, FileSpace(config.files), config)
@@ -63,6 +65,7 @@ class Keeper:
             Chore("reclaim", lease.heartbeat_seconds / 2, reclaim.turn),
             Chore("relay", lease.relay_seconds, relay.turn),
             Chore("repair", _REPAIR_SECONDS, self._repair.turn),
+            Chore("old queues", OLD_QUEUES_SECONDS, OldQueues(self._store, self._link, config).turn),
             Chore("count", lease.heartbeat_seconds, self._count),
             Chore("prune tasks", 60.0, prune.tasks),
             Chore("prune small", 300.0, prune.small),
@@ -129,5 +132,5 @@ class Keeper:
         with contextlib.suppress(StoreUnavailable):
             self._store.workers.count(self._process_id, "keeper", self._node_name, self._totals, ends=True)
 
-    def _queue_is_missing(self) -> None:
-        self._repair.lost = True
+    def _queue_is_missing(self, queue: str) -> None:
+        self._repair.lost(queue)

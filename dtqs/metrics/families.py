@@ -141,11 +141,14 @@ def _database(measured: Measured) -> Iterator[Metric]:
 def _broker(look: BrokerLook) -> Iterator[Metric]:
     yield gauge("dtqs_broker_blocked", "Whether an alarm blocks publishers", (), {(): float(look.blocked)})
     yield gauge("dtqs_broker_refuses", "Whether a permission is missing", (), {(): float(look.refusal is not None)})
-    found = look.queue
-    yield gauge("dtqs_queue_missing", "Whether the queue is missing", ("queue",), {(QUEUE,): float(found is None)})
-    if found:
-        yield gauge("dtqs_queue_messages", "Hints ready for delivery", ("queue",), {(QUEUE,): found.ready})
-        yield gauge("dtqs_queue_consumers", "Consumers of the queue", ("queue",), {(QUEUE,): found.consumers})
+    missing: Samples = {(name,): float(found is None) for name, found in look.queues.items()}
+    yield gauge("dtqs_queue_missing", "Whether the queue is missing", ("queue",), missing)
+    there = {name: found for name, found in look.queues.items() if found}
+    if there:
+        messages: Samples = {(name,): found.ready for name, found in there.items()}
+        consumers: Samples = {(name,): found.consumers for name, found in there.items()}
+        yield gauge("dtqs_queue_messages", "Hints ready for delivery", ("queue",), messages)
+        yield gauge("dtqs_queue_consumers", "Consumers of the queue", ("queue",), consumers)
 
 
 def counter(name: str, text: str, words: Iterable[str], samples: Samples) -> Metric:

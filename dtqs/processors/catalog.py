@@ -4,13 +4,13 @@ faults.py words the problems of a payload.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from dtqs.config import Config
+from dtqs.config import Config, unknown_types
 from dtqs.errors import ConfigError, Invalid, NotFound
 from dtqs.processors import checks
 from dtqs.processors.base import Json, Processor
@@ -52,6 +52,7 @@ class Catalog:
         problems: list[str] = []
         classes = _classes(problems)
         problems += _unknown_sections(config, classes)
+        problems += unknown_types(config.pools, config.routes, config.raw, sorted(classes))
         processors = [built for found in classes.values() if (built := _build(found, config, problems))]
         if problems:
             raise ConfigError(problems)
@@ -59,6 +60,10 @@ class Catalog:
 
     def names(self) -> list[str]:
         return sorted(self._processors)
+
+    def only(self, task_types: Collection[str]) -> "Catalog":
+        """Return the catalog of these types, or this one if none is named."""
+        return Catalog(self._processors[name] for name in task_types) if task_types else self
 
     def get(self, task_type: str) -> Processor[Any, Any]:
         """Return the processor of a task type. Raises NotFound, which lists the known types."""

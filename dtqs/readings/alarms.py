@@ -18,7 +18,7 @@ class Seen:
 
     database: Health
     broker: Health
-    queue_is_missing: bool
+    missing_queues: tuple[str, ...]
     blocked: bool
     quiet_seconds: float
     lease: LeaseSection
@@ -30,7 +30,8 @@ class Seen:
 
 def alarms(reading: Reading, seen: Seen) -> tuple[str, ...]:
     """Return the alarms; empty if the system is healthy."""
-    return (*_servers(seen), *_processes(reading, seen), *_types(reading, seen), *_tasks(reading, seen))
+    work = (*_types(reading, seen), *_queues(reading, seen), *_tasks(reading, seen))
+    return (*_servers(seen), *_processes(reading, seen), *work)
 
 
 def is_late(age_seconds: float, lease: LeaseSection) -> bool:
@@ -49,8 +50,8 @@ def _servers(seen: Seen) -> Iterator[str]:
         yield f"RabbitMQ refuses messages: {seen.refusal}. Tasks do not start; grant its user the permissions"
     if seen.blocked:
         yield "RabbitMQ is blocked by a memory or disk alarm: submitted tasks are accepted and wait"
-    if seen.queue_is_missing:
-        yield "task_queue is missing in RabbitMQ: start a worker or keeper, which declares it"
+    for queue in seen.missing_queues:
+        yield f"{queue} is missing in RabbitMQ: start a worker or keeper, which declares it"
 
 
 def _processes(reading: Reading, seen: Seen) -> Iterator[str]:
@@ -86,7 +87,20 @@ def _types(reading: Reading, seen: Seen) -> Iterator[str]:
     for task_type, count in reading.depth.by_type:
         if task_type not in done:
             waiting = plural(count, "task")
-            yield f"no worker runs the task type {task_type} ({waiting} pending): install it and restart the workers"
+            advice = "install it, or let a [pool:NAME] take it, and restart the workers"
+            yield f"no worker runs the task type {task_type} ({waiting} pending): {advice}"
+
+
+def _queues(reading: Reading, seen: Seen) -> Iterator[str]:
+    """Name each queue with messages that no worker takes. A busy worker consumes nothing; its row names its queues."""
+    live = [worker for worker in reading.workers or () if worker.age_seconds <= seen.lease.lease_seconds]
+    if not live or reading.more_workers or any(worker.queues is None for worker in live):
+        return
+    taken = {name for worker in live for name in worker.queues or ()}
+    for queue in reading.queues or ():
+        if queue.ready and not queue.consumers and queue.name not in taken:
+            waiting = plural(queue.ready, "message")
+            yield f"no worker takes from {queue.name} ({waiting}): give a [pool:NAME] this queue, or change [routes]"
 
 
 def _tasks(reading: Reading, seen: Seen) -> Iterator[str]:

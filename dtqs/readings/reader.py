@@ -19,11 +19,13 @@ from dtqs.readings.values import (
     KeeperReading,
     Latency,
     QueuedTask,
+    QueueReading,
     Reading,
     SystemLogRow,
     SystemTotals,
     WorkerReading,
 )
+from dtqs.routes import NO_ROUTES, QUEUE, Routes
 from dtqs.store import Store
 from dtqs.store.driver.database import Row
 from dtqs.store.overview import BacklogReading, LogQuery, Overview, Recent
@@ -43,8 +45,8 @@ class SystemReader:
     One reading at a time; `close` may be called twice.
     """
 
-    def __init__(self, store: Store, rabbitmq: RabbitmqSection, name: str) -> None:
-        self._lease = store.lease_section
+    def __init__(self, store: Store, rabbitmq: RabbitmqSection, name: str, routes: Routes = NO_ROUTES) -> None:
+        self._lease, self._queues = store.lease_section, routes.queues
         self._database = store.database.another(name, _LIMIT_SECONDS)
         self._log_database = store.database.another(f"{name} logs", _LOG_LIMIT_SECONDS)
         self._overview, self._logs = Overview(self._database), Overview(self._log_database)
@@ -61,15 +63,14 @@ class SystemReader:
         seen = Seen(
             database,
             broker,
-            queue_is_missing=look is not None and look.queue is None,
+            missing_queues=tuple(name for name, found in look.queues.items() if found is None) if look else (),
             blocked=look is not None and look.blocked,
             quiet_seconds=self._quiet_seconds(parts),
             lease=self._lease,
             refusal=look.refusal if look else None,
             read_only=read_only,
         )
-        queue = BrokerReading(look.queue.ready, look.queue.consumers) if look and look.queue else None
-        reading = Reading(at=time.time(), database=database, broker=broker, queue=queue, alarms=(), **parts)
+        reading = Reading(at=time.time(), database=database, broker=broker, alarms=(), **parts, **_queues(look))
         return _with_alarms(reading, seen)
 
     def newest_logs(
@@ -139,7 +140,7 @@ class SystemReader:
     def _read_broker(self) -> tuple[Health, BrokerLook | None]:
         try:
             with self._looking:  # a look has its time limit, and so has the wait for one
-                look = self._link.look(Deadline(_LIMIT_SECONDS))
+                look = self._link.look(Deadline(_LIMIT_SECONDS), self._queues)
         except BrokerUnavailable as error:
             return Health("RabbitMQ", "away", str(error).removeprefix("RabbitMQ: ").removeprefix("RabbitMQ ")), None
         words = "blocked by a memory or disk alarm" if look.blocked else f"version {look.version}"
@@ -170,8 +171,17 @@ def _worker(row: Row, lease: LeaseSection) -> WorkerReading:
     fraction, message = progress.get("fraction"), progress.get("message")
     known = float(fraction) if isinstance(fraction, int | float) else None
     values: tuple[Any, ...] = (*row[:9], known, str(message) if message else None, *row[10:14], is_late(row[13], lease))
-    values += (None if row[14] is None else tuple(row[14]),)
+    values += tuple(None if names is None else tuple(names) for names in row[14:16])
     return WorkerReading(*values)
+
+
+def _queues(look: BrokerLook | None) -> dict[str, Any]:
+    if look is None:
+        return {"queue": None, "queues": None}
+    found = look.queues.items()
+    queues = tuple(QueueReading(name, one.ready, one.consumers) for name, one in found if one)
+    main = look.queues[QUEUE]
+    return {"queue": BrokerReading(main.ready, main.consumers) if main else None, "queues": queues}
 
 
 def _backlog(backlog: BacklogReading) -> dict[str, Any]:

@@ -42,6 +42,8 @@ class WorkerReading:
     late: bool = False
     task_types: tuple[str, ...] | None = None
     """Task types that it runs; null for a worker of an old version, which does not report them."""
+    queues: tuple[str, ...] | None = None
+    """Queues that it consumes; null likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,15 @@ class BrokerReading:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueReading:
+    """A queue of the routes that exists in RabbitMQ. Each message is a hint for one or more tasks."""
+
+    name: str
+    ready: int
+    consumers: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """The whole system. A lost server leaves its parts empty (None); `database` and `broker` report the loss."""
 
@@ -171,6 +182,8 @@ class Reading:
     """Alarms as sentences, the most serious first; empty if healthy."""
     more_workers: int = 0
     """Number of workers beyond the newest 500 in `workers`."""
+    queues: tuple[QueueReading, ...] | None = None
+    """All queues of the routes; task_queue is the first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dtqs.store.driver.database import Database
 from dtqs.store.file_rows import FileRows
 from dtqs.store.housekeeping import Housekeeping
 from dtqs.store.leases import Leases
+from dtqs.store.queues import Queues
 from dtqs.store.rates import RateLimits
 from dtqs.store.reads import Reads
 from dtqs.store.tasks import Tasks
@@ -35,6 +36,7 @@ class Store:
         self.leases = Leases(self.database, lease.grace_seconds, retry or RetrySection())
         self.backlog = Backlog(self.database, lease.grace_seconds, lease.far_out_seconds)
         self.workers = Workers(self.database, self.leases)
+        self.queues = Queues(self.database)
         self.rates = RateLimits(self.database)
         self.reads = Reads(self.database)
         self.api_keys = ApiKeys(self.database)

@@ -55,7 +55,7 @@ class Backlog:
         return int(count)
 
     def put_off(self, task_ids: Sequence[str], task_type: str, seconds: float) -> None:
-        """Put off the next publish of tasks whose type this worker does not know. Raises StoreUnavailable."""
+        """Let the relay publish tasks again after some seconds. Raises StoreUnavailable."""
         self._database.run(
             "put_off", {"ids": array(list(task_ids)), "task_type": task_type.replace("\0", ""), "seconds": seconds}
         )
@@ -73,14 +73,25 @@ class Backlog:
         rows = self._database.run_once("count_backlog", {"task_types": types, "limit": limit, "far_out": self._far_out})
         return [(str(task_type), int(due), int(running)) for task_type, due, running in rows]
 
-    def repair(self, after: str, limit: int, older_than_seconds: float) -> tuple[str | None, int]:
-        """Make a batch of due rows due for publishing, in the order of ids.
+    def repair(
+        self, after: str, limit: int, older_than_seconds: float, types: Sequence[str] = (), routed: bool = False
+    ) -> tuple[str | None, int]:
+        """Make a batch of due rows of one queue due for publishing, in the order of ids.
+
+        The queue has the hints of `types`, or if it is not `routed`, of all other types.
 
         `older_than_seconds`: only rows that were published longer ago; 0, after the queue was lost, means all rows.
         Returns the last id of the batch (None: the end is reached) and the number of changed rows.
         Raises StoreUnavailable.
         """
         ((last, changed),) = self._database.run(
-            "repair", {"after": after, "limit": limit, "older_than": older_than_seconds}
+            "repair",
+            {
+                "after": after,
+                "limit": limit,
+                "older_than": older_than_seconds,
+                "types": array(types),
+                "routed": routed,
+            },
         )
         return last, int(changed)

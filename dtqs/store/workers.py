@@ -27,6 +27,7 @@ class WorkerIdentity:
     slot: int
     pid: int
     task_types: tuple[str, ...] | None = None
+    queues: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,11 @@ class ProcessTotals:
     reclaimed: int = 0
     tally: Tally = field(default_factory=Tally)
     """Counts with labels, and times, for /metrics."""
+    routes: str = ""
+    """The routes by which this process publishes hints."""
 
 
-COUNTED = tuple(each.name for each in dataclasses.fields(ProcessTotals) if each.name != "tally")
+COUNTED = tuple(each.name for each in dataclasses.fields(ProcessTotals) if each.name not in ("tally", "routes"))
 """The totals that have a column of their own."""
 
 
@@ -69,8 +72,11 @@ class Workers:
 
     def register(self, identity: WorkerIdentity) -> None:
         """Store the row of a worker. Raises StoreUnavailable."""
-        types = None if identity.task_types is None else array(identity.task_types)
-        self._database.run("register_worker", {**dataclasses.asdict(identity), "task_types": types})
+        lists = {
+            "task_types": None if identity.task_types is None else array(identity.task_types),
+            "queues": None if identity.queues is None else array(identity.queues),
+        }
+        self._database.run("register_worker", dataclasses.asdict(identity) | lists)
 
     def beat(self, worker_id: str, report: WorkerReport) -> bool:
         """Write a heartbeat. False: this worker is marked dead and must stop at once. Raises StoreUnavailable."""
@@ -110,9 +116,8 @@ class Workers:
         self._note_pool(role, totals.tally)
         counts = {name: getattr(totals, name) for name in COUNTED}
         metrics = orjson.dumps(totals.tally.values(ends)).decode()
-        self._database.run_once(
-            "count", {"process_id": process_id, "role": role, "node_name": node_name, "metrics": metrics, **counts}
-        )
+        facts = {"process_id": process_id, "role": role, "node_name": node_name, "routes": totals.routes}
+        self._database.run_once("count", facts | counts | {"metrics": metrics})
 
     def _note_pool(self, role: str, tally: Tally) -> None:
         use = self._database.pool_use()

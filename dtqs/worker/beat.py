@@ -14,6 +14,7 @@ from dtqs.broker.worker_link import WorkerLink
 from dtqs.config import LeaseSection
 from dtqs.errors import StoreRefused, StoreUnavailable
 from dtqs.event import LogRef
+from dtqs.routes import NO_ROUTES, Routes
 from dtqs.scoreboard import Slot
 from dtqs.settlement import Settlement
 from dtqs.store import Store
@@ -49,15 +50,20 @@ class BeatParts:
 
 class Beat:
     def __init__(
-        self, parts: BeatParts, lease: LeaseSection, moment_seconds: float, drains: Callable[[], bool]
+        self,
+        parts: BeatParts,
+        lease: LeaseSection,
+        moment_seconds: float,
+        drains: Callable[[], bool],
+        routes: Routes = NO_ROUTES,
     ) -> None:
         self._parts, self._lease, self._moment, self._drains = parts, lease, moment_seconds, drains
         self._pause_lock = threading.Lock()
         self._busy_since: float | None = None
         self._paused = False
-        self.repair_wanted = False
-        """The queue of the broker was missing and this process declared it: all due tasks need new hints."""
-        self._repaired_to: str | None = None
+        self._routes = routes
+        self._missing: set[str] = set()
+        self._repairing, self._repaired_to = "", FIRST_ID
         self._next_beat_at = 0.0
         self._next_schema_at = time.monotonic() + _SCHEMA_SECONDS
         self._cancel_noted = False
@@ -85,6 +91,10 @@ class Beat:
             if now >= self._early_from:
                 self._early_from = now + self._moment / 2
                 self._wake.set()
+
+    def note_missing(self, queue: str) -> None:
+        """Note that a queue was missing and this process declared it: all due tasks of it need new hints."""
+        self._missing.add(queue)
 
     def busy(self) -> None:
         """Note that the main thread begins a claim. It is busy until it has written the outcomes."""
@@ -255,8 +265,13 @@ class Beat:
 
     def _repair_a_piece(self) -> None:
         """Repair for a moment at most: a long backlog must not delay the heartbeat."""
-        if self.repair_wanted:
-            self.repair_wanted, self._repaired_to = False, FIRST_ID
         until = time.monotonic() + self._moment
-        while self._repaired_to is not None and time.monotonic() < until:
-            self._repaired_to, _ = self._parts.store.backlog.repair(self._repaired_to, _REPAIR_BATCH, 0)
+        while (self._repairing or self._missing) and time.monotonic() < until:
+            if not self._repairing:
+                self._repairing, self._repaired_to = self._missing.pop(), FIRST_ID
+            types, routed = self._routes.carried_by(self._repairing)
+            last, _ = self._parts.store.backlog.repair(self._repaired_to, _REPAIR_BATCH, 0, types, routed)
+            if last is None:
+                self._repairing = ""
+            else:
+                self._repaired_to = last

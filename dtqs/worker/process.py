@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from setproctitle import setproctitle
 from dtqs import log, naming, sink
 from dtqs.broker.consumer import Delivery
 from dtqs.broker.worker_link import WorkerLink
-from dtqs.config import Config
+from dtqs.config import Config, queues_of
 from dtqs.deadline import Deadline, Stop
 from dtqs.errors import StoreUnavailable
 from dtqs.files import FileSpace
@@ -25,12 +24,13 @@ from dtqs.scoreboard import ChildState
 from dtqs.settlement import Settlement
 from dtqs.store import Store
 from dtqs.store.driver.kept import KeptDatabase
-from dtqs.store.workers import ProcessTotals, WorkerIdentity
+from dtqs.store.workers import ProcessTotals
 from dtqs.task import Claimed
 from dtqs.tracing import worker_traces
 from dtqs.uuid7 import uuid7
 from dtqs.worker.arrival import Waiting, arrive
 from dtqs.worker.beat import Beat, BeatParts
+from dtqs.worker.detour import Detour
 from dtqs.worker.finisher import Finisher
 from dtqs.worker.hold import Hold
 from dtqs.worker.limits import AttemptLimits
@@ -45,7 +45,6 @@ from dtqs.worker.wear import Wear
 
 logger = logging.getLogger(__name__)
 _STORE_CONNECTIONS = 2
-_UNKNOWN_TYPE_SECONDS = 10.0
 _CLOSE_SECONDS = 2.0
 _GOODBYE_SECONDS = 2.0
 _LAST_WORDS_SECONDS = 0.2
@@ -59,15 +58,16 @@ class Worker:
 
     def __init__(self, config: Config, catalog: Catalog, seat: WorkerSeat) -> None:
         self._seat, self._config = seat, config
-        pool = config.pools[seat.pool]
-        self._identity = WorkerIdentity(
-            uuid7(), seat.node_id, seat.boot_id, socket.gethostname(), seat.pool, seat.number, os.getpid(),
-            tuple(catalog.names()),
-        )  # fmt: skip
+        pool, routes = config.pools[seat.pool], config.routes
+        installed, catalog = catalog.names(), catalog.only(pool.task_types)
+        queues = queues_of(pool, routes)
+        self._detour = Detour(installed, lambda task_type: routes.queue_of(task_type) in queues)
+        self._identity = seat.identity(catalog.names(), queues)
         self._title = f"dtqs: worker {seat.pool}/{seat.number}"
         self._drain, self._stop = Stop(), Stop()
         self._waiting = Waiting(seat.slot)
-        self._totals, self._hold, self._pace = ProcessTotals(), Hold(), Pace(pool.batch_seconds, pool.batch_limit)
+        self._totals = ProcessTotals(routes=routes.text)
+        self._hold, self._pace = Hold(), Pace(pool.batch_seconds, pool.batch_limit)
         self._prefetch, self._all_written, self._busy_seconds = self._pace.prefetch, True, 0.0
         self._lease = OwnLease(seat.slot, config.lease.lease_seconds)
         self._limits = AttemptLimits(seat.slot, config.supervisor.hard_limit_seconds, self._lease)
@@ -75,7 +75,7 @@ class Worker:
             config.postgresql, config.lease, _STORE_CONNECTIONS, self._title, KeptDatabase, config.retry
         )
         self._link = WorkerLink(
-            config.rabbitmq, self._title, lambda ids: self._beat.note_cancel(ids), self._queue_is_missing
+            config.rabbitmq, self._title, self._note_cancel, lambda name: self._beat.note_missing(name), routes, queues
         )
         self._finisher = Finisher(
             self._identity.worker_id, self._store, self._link, self._hold, self._totals, lambda: self._stop.requested
@@ -88,7 +88,7 @@ class Worker:
             self._identity, self._store, self._link, self._hold, self._limits, self._finisher, self._totals,
             self._wear, seat.slot,
         )  # fmt: skip
-        self._beat = Beat(parts, config.lease, pool.moment_seconds, lambda: self._drain.requested)
+        self._beat = Beat(parts, config.lease, pool.moment_seconds, lambda: self._drain.requested, routes)
 
     def run(self) -> int:
         """Run until a drain or a stop. Return the exit status."""
@@ -128,6 +128,9 @@ class Worker:
         self._leave()
         # EX_TEMPFAIL tells the supervisor that leases are left, so the next process in this seat takes them back
         return os.EX_OK if self._all_written else os.EX_TEMPFAIL
+
+    def _note_cancel(self, task_ids: list[str]) -> None:
+        self._beat.note_cancel(task_ids)
 
     def _handle_signals(self) -> None:
         def drain() -> None:
@@ -170,15 +173,14 @@ class Worker:
             self._work(deliveries)
 
     def _put_off(self, deliveries: Sequence[Delivery]) -> None:
-        """Leave tasks of an unknown type to other workers: during a deploy, old workers do not know new types."""
+        """Leave tasks of a type that does not run here to other workers."""
         self._link.serve()
+        task_type, task_ids = deliveries[0].hint.task_type, _ids(deliveries)
         try:
-            self._store.backlog.put_off(_ids(deliveries), deliveries[0].hint.task_type, _UNKNOWN_TYPE_SECONDS)
+            self._store.backlog.put_off(task_ids, task_type, self._detour.seconds(task_type, task_ids))
         except StoreUnavailable:
             self._wait_for_heartbeat(deliveries)
         else:
-            fields = {"task_type": deliveries[0].hint.task_type, **naming.of_ids(_ids(deliveries))}
-            logger.warning("unknown task type put off", extra=fields)
             self._link.ack(deliveries[-1])
 
     def _work(self, deliveries: Sequence[Delivery]) -> None:
@@ -290,8 +292,6 @@ class Worker:
         if not goodbye.is_alive():
             self._store.stop()
 
-    def _queue_is_missing(self) -> None:
-        self._beat.repair_wanted = True
 
 
 def _ids(deliveries: Sequence[Delivery]) -> list[str]:

@@ -1,9 +1,13 @@
 """The seat of a worker process: its place in the node, and the channels to its supervisor."""
 
-from collections.abc import Callable
+import os
+import socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dtqs.scoreboard import Death, Slot
+from dtqs.store.workers import WorkerIdentity
+from dtqs.uuid7 import uuid7
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +26,8 @@ class WorkerSeat:
     """Registers the handler that writes stacks again: a task may have replaced it."""
     wait_seconds: float = 0.0
     """How long it takes no task after it is ready: tasks have killed its predecessors in this seat."""
+
+    def identity(self, task_types: Sequence[str], queues: Sequence[str]) -> WorkerIdentity:
+        """Return a new identity, of this process."""
+        here = (self.node_id, self.boot_id, socket.gethostname(), self.pool, self.number, os.getpid())
+        return WorkerIdentity(uuid7(), *here, tuple(task_types), tuple(queues))

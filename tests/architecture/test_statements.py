@@ -148,12 +148,15 @@ def test_locks_are_taken_from_the_worker_to_the_backlog(name: str) -> None:
     assert [ORDER.index(table) for table in taken] == sorted(ORDER.index(table) for table in taken)
 
 
-@pytest.mark.parametrize("name", ["relay", "far_out", "put_off", "repair"])
+@pytest.mark.parametrize("name", ["relay", "far_out", "repair"])
 def test_a_statement_on_the_backlog_alone_skips_locked_rows(name: str) -> None:
     assert "SKIP LOCKED" in code(name)
 
 
-@pytest.mark.parametrize("name", ["claim", "cancel", "finish", "part", "take_back", "cancel_lock", "mark_dead"])
+WAITING = ["claim", "cancel", "finish", "part", "take_back", "cancel_lock", "mark_dead", "put_off"]
+
+
+@pytest.mark.parametrize("name", WAITING)
 def test_a_statement_that_must_change_all_its_rows_waits_for_locks(name: str) -> None:
     assert not re.search("SKIP LOCKED|NOWAIT", code(name))
 

@@ -3,7 +3,6 @@
 Each test checks the waiter, the rows at the end, and law 3 (DESIGN.md section 4, Locks).
 """
 
-import pytest
 
 from dtqs.settlement import Kind
 from dtqs.store.backlog import LONG_AGO
@@ -109,18 +108,12 @@ def test_relay_relay_two_keepers_share_the_rows(world: World, held: OpenStore) -
     assert len(first) == 2
 
 
-@pytest.mark.parametrize("verb", ["repair", "put off"])
-def test_backlog_claim_changes_of_the_backlog_skip_rows_that_are_being_claimed(
-    world: World, held: OpenStore, verb: str
-) -> None:
+def test_backlog_claim_a_repair_skips_rows_that_are_being_claimed(world: World, held: OpenStore) -> None:
     (a, b), worker = world.submit(2), world.worker()
     held.leases.claim(worker, uuid7(), [a])
-    if verb == "repair":
-        assert world.meet(
-            lambda store: store.backlog.repair("00000000-0000-0000-0000-000000000000", 10, 0)
-        ).result() == (b, 1)
-    else:
-        world.meet(lambda store: store.backlog.put_off([a, b], "echo", 30)).result()
+    assert world.meet(
+        lambda store: store.backlog.repair("00000000-0000-0000-0000-000000000000", 10, 0)
+    ).result() == (b, 1)
     held.commit()
     world.check()
 

@@ -7,13 +7,16 @@ from typing import Any
 import pika
 import pytest
 
-from dtqs.broker.checkup import look_once
+from dtqs.broker.checkup import look_at_each, look_once
+from dtqs.broker.consumer import Delivery
 from dtqs.broker.keeper_link import KeeperLink
+from dtqs.broker.queue import QueueLook
 from dtqs.broker.topology import EVENTS, QUEUE
 from dtqs.broker.worker_link import WorkerLink
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
-from dtqs.event import decode_events, decode_hint
+from dtqs.event import decode_events, decode_hint, encode_hint
+from dtqs.routes import Routes
 from dtqs.task import Due
 from dtqs.uuid7 import uuid7
 from tests.support.helpers import eventually
@@ -30,7 +33,7 @@ def url(vhosts: Any) -> Iterator[str]:
 
 @pytest.fixture
 def link(url: str) -> Iterator[WorkerLink]:
-    one = WorkerLink(RabbitmqSection(url=url), "trial", lambda _: None, lambda: None)
+    one = WorkerLink(RabbitmqSection(url=url), "trial", lambda _: None, lambda _: None)
     one.start()
     yield one
     one.stop(Deadline(5))
@@ -60,7 +63,7 @@ def test_hints_are_confirmed_before_and_after_events(url: str, link: WorkerLink)
 
 def test_a_quorum_queue_keeps_a_hint_that_is_returned_often(url: str) -> None:
     """On the installed version of RabbitMQ. A wrong limit drops it at the first return, no limit from 4.0 on at 21."""
-    keeper = KeeperLink(RabbitmqSection(url=url, queue_type="quorum"), "trial", lambda: None)
+    keeper = KeeperLink(RabbitmqSection(url=url, queue_type="quorum"), "trial", lambda _: None)
     keeper.start()
     try:
         with pika.BlockingConnection(pika.URLParameters(url)) as connection:
@@ -78,3 +81,47 @@ def taken(channel: Any, queue: str) -> bytes:
     """Wait for a message of a queue, and take it."""
     body: bytes = eventually(lambda: channel.basic_get(queue, auto_ack=True)[2], 10, f"a message of {queue}")
     return body
+
+
+def hints_to(channel: Any, queue: str, *priorities: int) -> list[str]:
+    """Publish a hint of each priority, and return their tasks."""
+    task_ids = [uuid7() for _ in priorities]
+    for task_id, priority in zip(task_ids, priorities, strict=True):
+        properties = pika.BasicProperties(priority=priority)
+        channel.basic_publish("", queue, encode_hint("echo", False, [task_id]), properties)
+    return task_ids
+
+
+def test_each_queue_has_its_own_priorities_and_acks_and_its_own_loss(url: str) -> None:
+    queues, missing = (QUEUE, "movies"), list[str]()
+    section = RabbitmqSection(url=url)
+    link = WorkerLink(section, "trial", lambda _: None, missing.append, Routes({"video": "movies"}), queues)
+    link.start()
+    came: dict[str, Delivery] = {}
+
+    def have_come(task_ids: list[str]) -> bool:
+        came.update((delivery.hint.task_ids[0], delivery) for delivery in link.inbox.empty())
+        return set(task_ids) <= set(came)
+
+    try:
+        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+            channel = connection.channel()
+            eventually(lambda: sorted(missing) == sorted(queues), 10, "it has declared both queues")
+            main, movies = hints_to(channel, QUEUE, 1, 9), hints_to(channel, "movies", 1, 9)
+            link.consume(10)
+            eventually(lambda: have_come([*main, *movies]), 10, "hints of both queues come")
+            order = [task_id for task_id in came if task_id in movies]
+            assert order == movies[::-1], "the higher priority came first"
+            link.ack(came[main[0]])  # the last delivery of the first queue, so this acks both
+            link.serve()
+            channel.queue_delete("movies")
+            eventually(lambda: missing.count("movies") == 2, 10, "the deleted queue is declared again")
+            (again,) = hints_to(channel, "movies", 5)
+            eventually(lambda: have_come([again]), 10, "it is consumed again")
+            assert missing.count(QUEUE) == 1, "the other queue noticed nothing"
+            # a mixed-up ack of an unknown tag would have closed a channel, which returns deliveries
+            link.ack(came[again])
+            link.pause()
+            eventually(lambda: look_at_each(section, "trial", queues) == dict.fromkeys(queues, QueueLook(0, 0)), 10)
+    finally:
+        link.stop(Deadline(5))

@@ -53,7 +53,7 @@ class System:
             "files": {"directory": folder / "files"},
         }
         places = SandboxPaths(folder)
-        settings = _merge(_QUICK, own, config)
+        settings = self._settings = _merge(_QUICK, own, config)
         write_ini(places, settings)
         self.config_path = places.ini
         self._environment = environment_without(settings) | {
@@ -64,6 +64,11 @@ class System:
         self.key = self._make_key()
         places.client_env.write_text(f"DTQS_URL={self.url}\nDTQS_API_KEY={self.key}\n", encoding="utf-8")
         self.client = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
+
+    def change(self, config: Sections) -> None:
+        """Change values of the file; running processes keep the old ones."""
+        self._settings = _merge(self._settings, config)
+        write_ini(SandboxPaths(self.folder), self._settings)
 
     @property
     def environment(self) -> Mapping[str, str]:

@@ -301,8 +301,10 @@ MUTATIONS = [
     ),
     *_of(
         "put_off.sql",
-        " SKIP LOCKED",
-        ("greatest(waiting.due_at, now() + %(seconds)s * interval '1 s')", "now() + %(seconds)s * interval '1 s'"),
+        (
+            "greatest(waiting.due_at, clock_timestamp() + %(seconds)s * interval '1 s')",
+            "clock_timestamp() + %(seconds)s * interval '1 s'",
+        ),
     ),
     *_of(
         "repair.sql",

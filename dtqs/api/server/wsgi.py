@@ -128,14 +128,14 @@ class Service:
 
 def build(config: Config, catalog: Catalog, secret: bytes) -> AppParts:
     """Build the parts. Nothing is opened yet."""
-    totals = ProcessTotals()
+    totals = ProcessTotals(routes=config.routes.text)
     store = Store(config.postgresql, config.lease, config.postgresql.pool_size, NAME, CooperativeDatabase)
     fitness = Fitness(store.database.schema_refusal)
     hub = Hub(store.reads, config.api.reread_seconds)
-    link = ApiLink(config.rabbitmq, NAME, hub.watched, hub.on_events)
+    link = ApiLink(config.rabbitmq, NAME, hub.watched, hub.on_events, config.routes)
     hinting = Hinting(link, store.backlog, totals, config.lease.grace_seconds)
     gather = Gather(store.tasks.insert, hinting.stored, config.postgresql.statement_timeout_seconds)
-    reader = SystemReader(store, config.rabbitmq, f"{NAME} overview")
+    reader = SystemReader(store, config.rabbitmq, f"{NAME} overview", config.routes)
     feed = DashboardFeed(functools.partial(reader.read, NEXT_TASKS, LATER_TASKS))
     space = FileSpace(config.files)
     intake = Intake(catalog, store.files, space.refusal, config.retry.max_retries)

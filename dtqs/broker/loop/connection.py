@@ -1,4 +1,4 @@
-"""One connection with one channel that comes back by itself, on the event loop of its process: pika's own or gevent's.
+"""One connection whose channels come back by themselves, on the event loop of its process: pika's own or gevent's.
 
 Its owner uses the channel. It gets `on_channel` for each newly opened channel, and `on_lost` with the reason.
 """
@@ -59,6 +59,7 @@ class BrokerConnection:
         self.state, self.since = "away", time.monotonic()
         self._refusal: str | None = None
         self._refused_at = 0.0
+        self._lanes: list[Lane] = []
 
     @property
     def refusal(self) -> str | None:
@@ -82,10 +83,18 @@ class BrokerConnection:
     def closed(self) -> bool:
         return self._connection is None or self._connection.is_closed
 
+    def add_lane(self, on_channel: Callable[[Channel], None], on_lost: Callable[[BaseException], None]) -> None:
+        """Keep a further channel open, from the next connection on."""
+        self._lanes.append(Lane(self, on_channel, on_lost))
+
+    def open_channel(self, opened: Callable[[Channel], None]) -> None:
+        """Open a channel on a living connection: at first, or after the broker closed the last one."""
+        if self._connection is not None and self._connection.is_open and not self._stopping:
+            self._connection.channel(on_open_callback=opened)
+
     def reopen_channel(self) -> None:
         """Open a new channel after the broker closed the last one, which a failed passive declare does."""
-        if self._connection is not None and self._connection.is_open and not self._stopping:
-            self._connection.channel(on_open_callback=self._channel_open)
+        self.open_channel(self._channel_open)
 
     def _enter(self, state: str) -> None:
         if state != self.state:
@@ -100,6 +109,8 @@ class BrokerConnection:
             connection.close()
         else:
             connection.channel(on_open_callback=self._channel_open)
+            for lane in self._lanes:
+                lane.open()
 
     def _blocked(self) -> None:
         """Note an alarm: the broker confirms nothing before its end."""
@@ -117,10 +128,24 @@ class BrokerConnection:
         if channel is not self.channel:
             return
         self.channel = None
+        self.note_refusal(reason)
+        self._on_lost(reason)
+        self.reopen_after(reason, self.reopen_channel)
+
+    def note_refusal(self, reason: BaseException) -> None:
+        """Note whether a channel closed because a permission is missing."""
         if isinstance(reason, ChannelClosedByBroker) and reason.reply_code == _NO_PERMISSION:
             self._refusal, self._refused_at = reason.reply_text, time.monotonic()
-        self._on_lost(reason)
-        if self._connection is not None and self._connection.is_open and not self._stopping:
+
+    def reopen_after(self, reason: BaseException, reopen: Callable[[], None]) -> None:
+        """Open a channel again after the broker closed it, if the connection lives."""
+        connection = self._connection
+
+        def again() -> None:
+            if connection is self._connection:  # a new connection has opened its channels already
+                reopen()
+
+        if connection is not None and connection.is_open and not self._stopping:
             refused = isinstance(reason, ChannelClosedByBroker) and not is_missing(reason)
             logger.log(
                 logging.WARNING if refused else logging.DEBUG,
@@ -128,7 +153,7 @@ class BrokerConnection:
                 extra={"connection": self._name, "reason": str(reason)},
             )
             # The broker will refuse a queue of another kind or a missing permission again, so this must not spin.
-            self._loop.later(_REFUSED_SECONDS if refused else 0.05, self.reopen_channel)
+            self._loop.later(_REFUSED_SECONDS if refused else 0.05, again)
 
     def _failed(self, _: object, error: BaseException) -> None:
         reason = str(error) or type(error).__name__
@@ -143,6 +168,8 @@ class BrokerConnection:
         if self.channel is not None:
             self.channel = None
             self._on_lost(reason)
+        for lane in self._lanes:
+            lane.lost(reason)
         if not self._stopping:
             logger.warning("broker connection lost", extra={"connection": self._name, "reason": str(reason)})
             self._again()
@@ -152,6 +179,40 @@ class BrokerConnection:
         self._attempt += 1
         if not self._stopping:
             self._loop.later(0.05 + backoff_seconds(self._attempt, _RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS), self.start)
+
+
+class Lane:
+    """A further channel of a connection."""
+
+    def __init__(
+        self,
+        connection: BrokerConnection,
+        on_channel: Callable[[Channel], None],
+        on_lost: Callable[[BaseException], None],
+    ) -> None:
+        self._connection, self._on_channel, self._on_lost = connection, on_channel, on_lost
+        self._channel: Channel | None = None
+
+    def open(self) -> None:
+        self._connection.open_channel(self._opened)
+
+    def lost(self, reason: BaseException) -> None:
+        """Note that the channel is gone. Safe to call twice."""
+        if self._channel is not None:
+            self._channel = None
+            self._on_lost(reason)
+
+    def _opened(self, channel: Channel) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(self._closed)
+        self._on_channel(channel)
+
+    def _closed(self, channel: Channel, reason: BaseException) -> None:
+        if channel is not self._channel:
+            return
+        self._connection.note_refusal(reason)
+        self.lost(reason)
+        self._connection.reopen_after(reason, self.open)
 
 
 def is_missing(reason: BaseException) -> bool:

@@ -2,12 +2,12 @@
 WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 INSERT INTO counters (
     process_id, role, node_name,
-    submitted, claimed, completed, failed, cancelled, retried, given_back, published, reclaimed, metrics
+    submitted, claimed, completed, failed, cancelled, retried, given_back, published, reclaimed, metrics, routes
 )
 SELECT
     %(process_id)s::uuid, %(role)s, %(node_name)s,
     %(submitted)s, %(claimed)s, %(completed)s, %(failed)s, %(cancelled)s,
-    %(retried)s, %(given_back)s, %(published)s, %(reclaimed)s, %(metrics)s::jsonb
+    %(retried)s, %(given_back)s, %(published)s, %(reclaimed)s, %(metrics)s::jsonb, %(routes)s
 FROM quick
 ON CONFLICT (process_id) DO UPDATE SET
     submitted = excluded.submitted,
@@ -20,4 +20,5 @@ ON CONFLICT (process_id) DO UPDATE SET
     published = excluded.published,
     reclaimed = excluded.reclaimed,
     metrics = excluded.metrics,
+    routes = excluded.routes,
     updated_at = now()

@@ -1,13 +1,15 @@
--- A worker that does not know a task's type, because its code is older: leave the tasks in the backlog for others. It
--- changes only tasks of that type, since the hint that named them may be forged.
+-- A worker that does not run a task's type, or a keeper that empties an old queue: the tasks get another hint later. It
+-- changes only tasks of that type, since the hint that named them may be forged. It waits for each row: the hint is
+-- acked afterwards, so a row that it skipped because of another session's lock would lose its only hint. The relay's
+-- mark must not pass a row that waited long, so the time is the one after the locks.
 WITH locked AS MATERIALIZED (
     SELECT task_id
     FROM backlog
     WHERE task_id = ANY (%(ids)s::text::uuid[]) AND task_type = %(task_type)s
     ORDER BY task_id
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE
 )
 UPDATE backlog waiting
-SET publish_at = greatest(waiting.due_at, now() + %(seconds)s * interval '1 s')
+SET publish_at = greatest(waiting.due_at, clock_timestamp() + %(seconds)s * interval '1 s')
 FROM locked
 WHERE waiting.task_id = locked.task_id

@@ -4,7 +4,7 @@ SELECT
     worker.id::text, worker.node_name, worker.pool, worker.slot, worker.pid, worker.state,
     worker.task_id::text, worker.task_type, extract(epoch FROM now() - worker.task_started_at)::float8, progress.data,
     worker.memory_bytes, worker.completed, worker.failed, extract(epoch FROM now() - worker.heartbeat_at)::float8,
-    worker.task_types, worker.living
+    worker.task_types, worker.queues, worker.living
 FROM (
     SELECT *, count(*) OVER () AS living
     FROM workers

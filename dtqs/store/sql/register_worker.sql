@@ -1,7 +1,7 @@
 -- A worker process, once, before its first claim. A repetition after a lost reply changes nothing.
-INSERT INTO workers (id, node_id, boot_id, node_name, pool, slot, pid, state, task_types)
+INSERT INTO workers (id, node_id, boot_id, node_name, pool, slot, pid, state, task_types, queues)
 VALUES (
     %(worker_id)s::uuid, %(node_id)s::uuid, %(boot_id)s::uuid,
-    %(node_name)s, %(pool)s, %(slot)s, %(pid)s, 'ready', %(task_types)s::text[]
+    %(node_name)s, %(pool)s, %(slot)s, %(pid)s, 'ready', %(task_types)s::text[], %(queues)s::text[]
 )
 ON CONFLICT (id) DO NOTHING

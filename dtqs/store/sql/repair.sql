@@ -1,10 +1,12 @@
--- A keeper makes a batch of due rows due for publishing. Either the broker lost its queue (older_than is 0), or the
--- queue has no ready message although rows were published longer ago than that.
+-- A keeper makes a batch of due rows of one queue due for publishing: those of `types`, or of all other types if it is
+-- not `routed`. Either the broker lost the queue (older_than is 0), or the queue has no ready message although rows
+-- were published longer ago than that.
 WITH seen AS MATERIALIZED (
     SELECT
         task_id,
         due_at <= now()
             AND publish_at > now()
+            AND (task_type = ANY (%(types)s::text[])) = %(routed)s
             AND coalesce(published_at <= now() - %(older_than)s * interval '1 s', %(older_than)s = 0) AS lost
     FROM backlog
     WHERE task_id > %(after)s::uuid

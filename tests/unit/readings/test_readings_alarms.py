@@ -26,7 +26,7 @@ def test_a_healthy_system_raises_no_alarm() -> None:
         (changed(workers=None, processes=None, depth=None), seen(database=AWAY), "PostgreSQL is away"),
         (HEALTHY, seen(broker=dataclasses.replace(AWAY, name="RabbitMQ")), "RabbitMQ is away"),
         (HEALTHY, seen(blocked=True), "blocked by a memory or disk alarm"),
-        (HEALTHY, seen(queue_is_missing=True), "task_queue is missing"),
+        (HEALTHY, seen(missing_queues=("task_queue",)), "task_queue is missing"),
         (changed(workers=()), seen(), "no worker is running"),
         (changed(workers=(LATE,)), seen(), "no worker is running"),
         (changed(workers=(dataclasses.replace(WORKER, state="draining"),)), seen(), "all workers are draining"),
@@ -85,7 +85,7 @@ def test_busy_workers_that_claim_nothing_are_no_alarm_at_once() -> None:
 
 
 def test_an_unreachable_server_is_named_first() -> None:
-    known = seen(database=AWAY, queue_is_missing=True)
+    known = seen(database=AWAY, missing_queues=("task_queue",))
     assert alarms(changed(workers=(), processes=()), known)[0].startswith("PostgreSQL")
 
 

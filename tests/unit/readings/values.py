@@ -36,6 +36,6 @@ def waiting(count: int, oldest_seconds: float) -> Depth:
 def seen(**fields: Any) -> Seen:
     """Return the facts that accompany a healthy reading, with these fields changed."""
     healthy = Seen(
-        HEALTHY.database, HEALTHY.broker, queue_is_missing=False, blocked=False, quiet_seconds=0.0, lease=LeaseSection()
+        HEALTHY.database, HEALTHY.broker, missing_queues=(), blocked=False, quiet_seconds=0.0, lease=LeaseSection()
     )
     return dataclasses.replace(healthy, **fields)

@@ -1,0 +1,50 @@
+"""One queue of a worker: declared if it is missing, and consumed on a channel of its own. It runs on the loop.
+
+Each queue needs its own channel, since an ack covers all earlier deliveries of its channel.
+"""
+
+from collections.abc import Callable, Iterator
+
+from pika.channel import Channel
+
+from dtqs.broker.consumer import Consumer
+from dtqs.broker.inbox import Inbox
+from dtqs.broker.queue import QueueKeeper
+from dtqs.config import RabbitmqSection
+
+
+class QueueLane:
+    """Its owner calls `on_channel` and `on_lost`. `on_ready` runs once the queue exists, before the first delivery."""
+
+    def __init__(
+        self,
+        section: RabbitmqSection,
+        queue: str,
+        numbers: Iterator[int],
+        inbox: Inbox,
+        on_missing: Callable[[str], None],
+        on_ready: Callable[[Channel], None] = lambda _: None,
+    ) -> None:
+        self.consumer = Consumer(queue, numbers, inbox.put, self._reopen)
+        self._keeper = QueueKeeper(section, queue, on_missing)
+        self._inbox, self._on_ready = inbox, on_ready
+        self._channel: Channel | None = None
+
+    def on_channel(self, channel: Channel) -> None:
+        self._channel = channel
+        self._keeper.ensure(channel, lambda: self._begin(channel))
+
+    def on_lost(self, reason: BaseException) -> None:
+        self._keeper.lost(reason)
+        self.consumer.detach()
+        # The broker returns its deliveries to the queue. A claim would do no harm, but others may have them already.
+        self._inbox.drop(self.consumer.channel_number)
+
+    def _begin(self, channel: Channel) -> None:
+        self._on_ready(channel)
+        self.consumer.attach(channel)
+
+    def _reopen(self) -> None:
+        """Begin again on a new channel, which looks for the queue first: the broker cancelled our consumer."""
+        if self._channel is not None and self._channel.is_open:
+            self._channel.close()
