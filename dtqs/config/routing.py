@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from dtqs.config.pool_section import PoolSection
-from dtqs.routes import QUEUE_NAMES, Routes, is_queue_name
+from dtqs.routes import QUEUE, QUEUE_NAMES, Routes, is_queue_name
 from dtqs.suggestion import suggestion
 
 SECTION = "routes"
@@ -40,6 +40,16 @@ def queues_of(pool: PoolSection, routes: Routes) -> tuple[str, ...]:
     if pool.task_types:
         return tuple(dict.fromkeys(map(routes.queue_of, pool.task_types)))
     return routes.queues
+
+
+def types_of(pool: PoolSection, routes: Routes) -> tuple[tuple[str, ...], bool]:
+    """Return types and whether the pool gets the tasks of just these. If not, it gets those of all others."""
+    if pool.task_types:
+        return tuple(sorted(set(pool.task_types))), True
+    if not pool.queues:
+        return (), False
+    is_main = QUEUE in pool.queues
+    return tuple(name for name, queue in routes.by_type.items() if (queue in pool.queues) != is_main), not is_main
 
 
 def pool_problems(pools: Mapping[str, PoolSection], routes: Routes, raw: Entries) -> Iterator[str]:

@@ -4,25 +4,34 @@ import json
 import time
 from collections.abc import Callable, Mapping
 
-from dtqs.config import PoolSection
+from dtqs.config import PoolSection, types_of
+from dtqs.routes import Routes
 from dtqs.store import Store
 
 _MOST = 5000
 """A look reads at most this many rows, about 3 ms. A pool that needs more workers has enough reason with these."""
+_MOST_OF_SOME = 50_000
+"""The rows of a look for some types, about 30 ms: tasks of other types may be in front of them."""
 
 
 class DueTasks:
     """`note` writes one line for the supervisor."""
 
-    def __init__(self, store: Store, pools: Mapping[str, PoolSection], note: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: Store, pools: Mapping[str, PoolSection], routes: Routes, note: Callable[[str], None]
+    ) -> None:
         self._store, self._note = store, note
-        self._pools = [name for name, section in pools.items() if section.max]
+        self._pools = {name: types_of(section, routes) for name, section in pools.items() if section.max}
 
     @property
     def is_wanted(self) -> bool:
         return bool(self._pools)
 
     def turn(self) -> bool:
-        due = self._store.backlog.count_due(_MOST)
-        self._note(json.dumps({"at": round(time.monotonic(), 1), "due": dict.fromkeys(self._pools, due)}))
+        counts = {part: self._count(*part) for part in set(self._pools.values())}
+        due = {pool: counts[part] for pool, part in self._pools.items()}
+        self._note(json.dumps({"at": round(time.monotonic(), 1), "due": due}))
         return False
+
+    def _count(self, types: tuple[str, ...], chosen: bool) -> int:
+        return self._store.backlog.count_due(_MOST_OF_SOME if types else _MOST, types, chosen)

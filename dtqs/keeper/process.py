@@ -72,7 +72,7 @@ class Keeper:
             Chore("logs", 3600.0, prune.logs),
             Chore("log times", 5.0, prune.log_times),
         ]
-        due = DueTasks(self._store, config.pools, node.note)
+        due = DueTasks(self._store, config.pools, config.routes, node.note)
         if due.is_wanted:
             self._chores.append(Chore("due", _DUE_SECONDS, due.turn))
         # In a thread of their own: a disk or object storage that does not answer must not delay tasks.

@@ -49,9 +49,13 @@ class Backlog:
         ids, ats = array([i for i, _ in confirmed]), "{" + ",".join(f'"{at}"' for _, at in confirmed) + "}"
         self._database.run("far_out", {"ids": ids, "publish_ats": ats, "far_out": self._far_out})
 
-    def count_due(self, most: int) -> int:
-        """Count the due tasks, in a look at this many rows at most. Raises StoreUnavailable."""
-        ((count,),) = self._database.run_once("count_due", {"far_out": self._far_out, "most": most})
+    def count_due(self, most: int, types: Sequence[str] = (), chosen: bool = False) -> int:
+        """Count the due tasks, in a look at this many rows at most.
+
+        It counts the tasks of `types`, or if these are not `chosen`, of all other types. Raises StoreUnavailable.
+        """
+        facts = {"far_out": self._far_out, "most": most, "types": array(types), "chosen": chosen}
+        ((count,),) = self._database.run_once("count_due", facts)
         return int(count)
 
     def put_off(self, task_ids: Sequence[str], task_type: str, seconds: float) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dtqs.broker.publisher import Publisher
-from dtqs.config import Config, load, mixed_queues, queues_of, unknown_types
+from dtqs.config import Config, load, mixed_queues, queues_of, types_of, unknown_types
 from dtqs.errors import ConfigError
 from dtqs.routes import QUEUE, Routes
 from dtqs.task import Due
@@ -43,17 +43,21 @@ def test_the_environment_sets_a_route(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pool", "queues"),
+    ("pool", "queues", "types"),
     [
-        ("", (QUEUE, "movies")),
-        ("task_types = video", ("movies",)),
-        ("task_types = video, echo", ("movies", QUEUE)),
-        ("queues = movies", ("movies",)),
+        ("", (QUEUE, "movies"), ((), False)),
+        ("task_types = video", ("movies",), (("video",), True)),
+        ("task_types = video, echo", ("movies", QUEUE), (("echo", "video"), True)),
+        ("queues = movies", ("movies",), (("video",), True)),
+        ("queues = task_queue", (QUEUE,), (("video",), False)),
     ],
 )
-def test_a_pool_consumes_the_queues_of_its_types(tmp_path: Path, pool: str, queues: tuple[str, ...]) -> None:
+def test_a_pool_consumes_the_queues_of_its_types(
+    tmp_path: Path, pool: str, queues: tuple[str, ...], types: tuple[tuple[str, ...], bool]
+) -> None:
     config = read(tmp_path, f"{MOVIES}[pool:one]\n{pool}\n")
     assert queues_of(config.pools["one"], config.routes) == queues
+    assert types_of(config.pools["one"], config.routes) == types
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
--- Keeper, each second, only for pools that scale themselves: the number of due tasks. It looks at a bounded number of
--- rows. A due row is published again after `far_out` seconds at the latest, so due rows come before that horizon.
+-- Keeper, each second, only for pools that scale themselves: the number of due tasks of `types`, or of all other
+-- types if they are not `chosen`. It looks at a bounded number of rows. A due row is published again after `far_out` seconds at the latest, so due rows come before that horizon.
 SELECT count(*)
 FROM (
-    SELECT due_at
+    SELECT due_at, task_type
     FROM backlog
     WHERE publish_at <= now() + %(far_out)s * interval '1 s'
     ORDER BY publish_at
     LIMIT %(most)s
 ) near
-WHERE due_at <= now()
+WHERE due_at <= now() AND (task_type = ANY (%(types)s::text[])) = %(chosen)s
