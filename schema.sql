@@ -121,7 +121,7 @@ CREATE TABLE counters (
     reclaimed bigint NOT NULL DEFAULT 0,
     updated_at timestamptz NOT NULL DEFAULT now(),
     metrics jsonb,                                          -- the counts of dtqs/tally.py, for /metrics
-    routes text                                             -- its [routes] as one line; null: older than version 10
+    routes text                                             -- its [routes] as one line; null: it has ended, or is old
 ) WITH (fillfactor = 50);
 
 -- One row per failed or cancelled task. Lists of such tasks read this table.

@@ -4,7 +4,7 @@ It reads only PostgreSQL, so it also answers while no worker runs.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import falcon
 from gevent.lock import BoundedSemaphore
@@ -21,14 +21,20 @@ TURN_SECONDS = 5.0
 """Time limit of the wait for other counts: one runs at a time."""
 TYPES_LIMIT = 50
 _KEPT_LIMIT = 64
+Rows = Sequence[tuple[str, int, int]]
 Count = Callable[[Sequence[str], int], list[tuple[str, int, int]]]
+Part = tuple[Collection[str], bool]
+"""Task types, and whether just these are meant, or all others."""
 
 
 class BacklogResource:
-    """`count` is the store's: due tasks and those in progress by type, of some types or all, up to a limit."""
+    """`count` is the store's: due tasks and those in progress by type, of some types or all, up to a limit.
 
-    def __init__(self, auth: Auth, count: Count) -> None:
-        self._auth, self._count = auth, count
+    `pools` has the part of the tasks that each pool takes.
+    """
+
+    def __init__(self, auth: Auth, count: Count, pools: Mapping[str, Part]) -> None:
+        self._auth, self._count, self._pools = auth, count, pools
         self._turn = BoundedSemaphore()
         self._kept: dict[tuple[str, ...], tuple[float, dict[str, object]]] = {}
 
@@ -50,7 +56,7 @@ class BacklogResource:
             at, counts = self._kept.get(types, (float("-inf"), {}))
             if time.monotonic() - at <= KEPT_SECONDS:
                 return counts
-            counts = summary(self._count(types, COUNT_LIMIT + 1))
+            counts = summary(self._count(types, COUNT_LIMIT + 1), self._pools)
             if len(self._kept) >= _KEPT_LIMIT:
                 self._kept.clear()
             self._kept[types] = time.monotonic(), counts
@@ -59,13 +65,23 @@ class BacklogResource:
             self._turn.release()
 
 
-def summary(rows: Sequence[tuple[str, int, int]]) -> dict[str, object]:
+def summary(rows: Rows, pools: Mapping[str, Part]) -> dict[str, object]:
     """Return the answer for counted rows."""
+    return {
+        **_sums(rows),
+        "task_types": {task_type: {"due": due, "in_progress": running} for task_type, due, running in rows},
+        "pools": {
+            pool: _sums([row for row in rows if (row[0] in types) == chosen])
+            for pool, (types, chosen) in pools.items()
+        },
+    }
+
+
+def _sums(rows: Rows) -> dict[str, object]:
     due, running = sum(row[1] for row in rows), sum(row[2] for row in rows)
     return {
         "backlog": min(due, COUNT_LIMIT) + min(running, COUNT_LIMIT),
         "due": min(due, COUNT_LIMIT),
         "in_progress": min(running, COUNT_LIMIT),
         "capped": due > COUNT_LIMIT or running > COUNT_LIMIT,
-        "task_types": {task_type: {"due": due, "in_progress": running} for task_type, due, running in rows},
     }

@@ -9,14 +9,14 @@ from dataclasses import asdict, replace
 import click
 
 from dtqs.cli.checks import machine, senders, servers
-from dtqs.cli.checks.check import FAILED, OK, Check, skipped
+from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
 from dtqs.cli.checks.jail import jail
 from dtqs.cli.checks.postgresql import postgresql
 from dtqs.cli.endpoint import find_endpoint
 from dtqs.cli.options import configuration, configuration_path, json_option
 from dtqs.cli.output import print_json, print_table
 from dtqs.cli.store import opened_store
-from dtqs.config import Config
+from dtqs.config import Config, mixed_queues
 from dtqs.errors import ConfigError
 from dtqs.processors.catalog import Catalog
 from dtqs.store.reads import Violation
@@ -77,6 +77,8 @@ def _all_checks() -> Iterator[Check]:
         return
     yield Check("configuration", OK, str(config.path or "no file: defaults and environment"))
     yield Check("task types", OK, f"{', '.join(catalog.names())}; installed in {sys.prefix}")
+    for words in mixed_queues(config.pools, config.routes, catalog.names()):
+        yield Check("pools", WARNING, words)
     yield from _servers(config, catalog.names())
     yield from machine.programs()
     yield from jail(config)

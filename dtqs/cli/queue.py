@@ -9,6 +9,7 @@ from dtqs.cli.options import json_option
 from dtqs.cli.output import print_json, print_table
 from dtqs.cli.reading import READING_STATUSES, print_alarms, read_system
 from dtqs.readings import Depth, QueuedTask, Reading
+from dtqs.routes import QUEUE
 
 MORE = "+"
 """Follows a count that stopped at its limit."""
@@ -35,7 +36,7 @@ def queue(limit: int, as_json: bool) -> None:
     """
     reading = read_system(limit)
     if as_json:
-        names = ("depth", "queue", "next_tasks", "later_tasks", "alarms")
+        names = ("depth", "queue", "queues", "next_tasks", "later_tasks", "alarms")
         print_json({name: value for name, value in asdict(reading).items() if name in names})
     else:
         _show_queue(reading)
@@ -61,9 +62,10 @@ def _show_queue(reading: Reading) -> None:
     if depth is None:
         return
     click.echo(depth_text(depth))
-    if reading.queue is not None:
-        consumers = plural(reading.queue.consumers, "consumer")
-        click.echo(f"RabbitMQ: {plural(reading.queue.ready, 'hint')} of one or more tasks each; {consumers}")
+    for queue in reading.queues or ():
+        consumers = plural(queue.consumers, "consumer")
+        name = "" if queue.name == QUEUE else f", {queue.name}"
+        click.echo(f"RabbitMQ{name}: {plural(queue.ready, 'hint')} of one or more tasks each; {consumers}")
     if depth.pending:
         click.echo()
         print_table(

@@ -12,6 +12,7 @@ from dtqs.readings import Depth, Failure, Health, Reading, WorkerReading
 _RATES = ("submitted", "started", "completed", "failed", "retried")
 _STATE_STYLES = {"ready": "good", "busy": "busy", "draining": "warn"}
 _ALARMS_LIMIT = 4
+_QUEUES_LIMIT = 5
 _LOG_FROM = 6
 """Minimum of free lines for the end of the log."""
 TALL = 36
@@ -56,11 +57,15 @@ def _health(snapshot: Snapshot, width: int, now: float) -> Iterator[ScreenLine]:
     servers: list[str | StyledText] = [" "]
     for health in (reading.database, reading.broker):
         servers += [*_server(health, snapshot.away.get(health.name), now), "   "]
-    if reading.queue is not None and width >= WIDE:
-        servers.append(
-            f"task_queue {amount(reading.queue.ready)} messages, {plural(reading.queue.consumers, 'consumer')}"
-        )
+    queues = [
+        f"{queue.name} {amount(queue.ready)} messages, {plural(queue.consumers, 'consumer')}"
+        for queue in reading.queues or ()
+    ]
+    if width >= WIDE:
+        servers += queues[:1]
     yield line(*servers)
+    for words in queues[1:_QUEUES_LIMIT]:
+        yield line(f" {words}")
 
 
 def _counted(reading: Reading) -> str:

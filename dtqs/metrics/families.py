@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from dtqs import __version__
 from dtqs.broker.look_link import BrokerLook
-from dtqs.broker.topology import QUEUE
+from dtqs.routes import NO_ROUTES, Routes
 from dtqs.store.measures import Measured
 from dtqs.tally import ABOVE, BOUNDS
 
@@ -45,7 +45,11 @@ _PRESENT: dict[str, tuple[str, str, tuple[str, ...]]] = {
 
 
 def families(
-    measured: Measured | None, look: BrokerLook | None, task_types: Collection[str], broker_seconds: float
+    measured: Measured | None,
+    look: BrokerLook | None,
+    task_types: Collection[str],
+    broker_seconds: float,
+    routes: Routes = NO_ROUTES,
 ) -> Iterator[Metric]:
     """Yield all families. A server that is away has its `up` at 0, and no other samples."""
     yield gauge("dtqs_build", "The version of this process", ("version",), {(__version__,): 1.0})
@@ -64,7 +68,7 @@ def families(
             {(name,): n for name, n in measured.totals.items()},
         )
         yield from _labelled(measured, known)
-        yield from _backlog(measured, known)
+        yield from _backlog(measured, known, routes)
         yield from _pools(measured)
         yield from _database(measured)
     if look:
@@ -98,15 +102,16 @@ def _bounded(words: tuple[str, ...], labels: list[str], known: frozenset[str]) -
     return tuple(OTHER if word == "task_type" and label not in known else label for word, label in pairs)
 
 
-def _backlog(measured: Measured, known: frozenset[str]) -> Iterator[Metric]:
+def _backlog(measured: Measured, known: frozenset[str], routes: Routes) -> Iterator[Metric]:
     counts: Samples = {}
     ages: Samples = {}
     for task_type, priority, due, count, age in measured.backlog:
         name = task_type if task_type in known else OTHER
-        key = (name, QUEUE, str(priority), "due" if due else "scheduled")
+        queue = routes.queue_of(task_type)
+        key = (name, queue, str(priority), "due" if due else "scheduled")
         counts[key] = counts.get(key, 0.0) + count
         if due:
-            ages[name, QUEUE] = max(ages.get((name, QUEUE), 0.0), age)
+            ages[name, queue] = max(ages.get((name, queue), 0.0), age)
     yield gauge("dtqs_backlog_tasks", "Pending tasks", ("task_type", "queue", "priority", "state"), counts)
     yield gauge(
         "dtqs_backlog_oldest_due_seconds", "Seconds since the oldest pending task was due", ("task_type", "queue"), ages

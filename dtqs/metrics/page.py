@@ -11,6 +11,7 @@ from prometheus_client.exposition import choose_encoder
 from dtqs.broker.look_link import BrokerLook
 from dtqs.errors import StoreUnavailable
 from dtqs.metrics.families import families
+from dtqs.routes import NO_ROUTES, Routes
 from dtqs.store import Store
 from dtqs.store.measures import Measured, Measures
 
@@ -41,11 +42,13 @@ class MetricsPage:
         look: Callable[[], BrokerLook | None],
         task_types: Collection[str],
         pause: Callable[[], None] = lambda: None,
+        routes: Routes = NO_ROUTES,
     ) -> None:
         self._database = store.database.another(name, LIMIT_SECONDS)
         beat = store.lease_section.heartbeat_seconds
         self._measures = Measures(self._database, 3 * beat + 1, max(_PRESENT_SECONDS, 3 * beat))
         self._look, self._task_types, self._pause = look, task_types, pause
+        self._routes = routes
         self._turn = threading.Lock()
         self._read_at = float("-inf")
         self._pages: dict[str, bytes] = {}
@@ -76,7 +79,7 @@ class MetricsPage:
             measured = self._measures.read()
         began = time.monotonic()
         look = self._look()
-        return tuple(families(measured, look, self._task_types, time.monotonic() - began))
+        return tuple(families(measured, look, self._task_types, time.monotonic() - began, self._routes))
 
 
 class Paced:

@@ -116,8 +116,8 @@ class Workers:
         self._note_pool(role, totals.tally)
         counts = {name: getattr(totals, name) for name in COUNTED}
         metrics = orjson.dumps(totals.tally.values(ends)).decode()
-        facts = {"process_id": process_id, "role": role, "node_name": node_name, "routes": totals.routes}
-        self._database.run_once("count", facts | counts | {"metrics": metrics})
+        facts = {"process_id": process_id, "role": role, "node_name": node_name, "metrics": metrics}
+        self._database.run_once("count", facts | counts | {"routes": None if ends else totals.routes})
 
     def _note_pool(self, role: str, tally: Tally) -> None:
         use = self._database.pool_use()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dtqs.broker.publisher import Publisher
+from dtqs.cli.checks.postgresql import routes_check
 from dtqs.config import Config, load, mixed_queues, queues_of, types_of, unknown_types
 from dtqs.errors import ConfigError
 from dtqs.routes import QUEUE, Routes
@@ -125,3 +126,10 @@ def test_a_hint_of_another_pool_is_published_at_once_and_later_if_it_comes_back(
     assert detour.seconds("echo", ["b"]) == 0.0, "each task counts alone"
     assert detour.seconds("video", ["c"]) > 0, "it may come back at once: this pool consumes its queue"
     assert detour.seconds("sms", ["d"]) == UNKNOWN_SECONDS
+
+
+def test_processes_with_other_routes_are_named() -> None:
+    here = Routes({"video": "movies"})
+    assert routes_check(here, [("a", "api", here.text), ("a", "worker", here.text)]).state == "ok"
+    check = routes_check(here, [("a", "api", here.text), ("b", "worker", "")])
+    assert (check.state, check.found) == ("warning", "here: video = movies; worker on b: none")

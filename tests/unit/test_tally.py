@@ -5,6 +5,7 @@ import pytest
 from dtqs.config import load
 from dtqs.errors import ConfigError
 from dtqs.metrics.families import families
+from dtqs.routes import Routes
 from dtqs.store.measures import Measured
 from dtqs.tally import SECONDS, Histogram, Tally, death_label
 
@@ -52,11 +53,12 @@ def test_types_that_are_not_known_are_others_and_buckets_of_another_version_coun
     measured = Measured({}, labelled, (), backlog, 1.0, 0, 1, 100, 1, 0.0, 0.001)
     found = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in families(measured, None, ["echo"], 0.0)
+        for family in families(measured, None, ["echo"], 0.0, Routes({"echo": "echoes"}))
         for sample in family.samples
     }
     assert found["dtqs_attempts_total", "other", "failed"] == 5
     assert found["dtqs_backlog_tasks", "other", "task_queue", "5", "due"] == 2
+    assert found["dtqs_backlog_tasks", "echo", "echoes", "5", "due"] == 1
     buckets = [found["dtqs_task_run_seconds_bucket", "echo", bound] for bound in ("0.001", "0.002", "0.0025", "+Inf")]
     assert buckets == [1, 3, 3, 7]
 

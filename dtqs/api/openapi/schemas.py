@@ -32,12 +32,16 @@ class TypeBacklog(Shape):
     in_progress: int = Field(ge=0)
 
 
-class BacklogShape(Shape):
+class PoolBacklog(Shape):
     backlog: int = Field(ge=0, description="due and in_progress together: the number to scale by")
     due: int = Field(ge=0)
     in_progress: int = Field(ge=0)
     capped: bool = Field(description="whether there are more than were counted")
+
+
+class BacklogShape(PoolBacklog):
     task_types: dict[str, TypeBacklog]
+    pools: dict[str, PoolBacklog] = Field(description="the tasks of the types that each pool of this API's file runs")
 
 
 class SessionShape(Shape):

@@ -38,7 +38,7 @@ from dtqs.api.web.feed import DashboardFeed
 from dtqs.api.web.login import SessionResource
 from dtqs.api.web.overview import Logs, OverviewResource, OverviewStream
 from dtqs.broker.api_link import ApiLink
-from dtqs.config import Config
+from dtqs.config import Config, types_of
 from dtqs.files import FileSpace
 from dtqs.metrics.page import MetricsPage
 from dtqs.operations import Notices, Operations
@@ -101,7 +101,8 @@ def create_app(parts: AppParts, traces: "ApiTraces | None" = None) -> App:
     app.add_route("/files/{file_id}", Downloads(auth, parts.space, store.files))
     app.add_route("/healthz", Healthz())
     app.add_route("/readyz", Readyz(store.database, parts.link, parts.fitness))
-    app.add_route("/backlog", BacklogResource(auth, store.backlog.count))
+    pools = {name: types_of(pool, parts.config.routes) for name, pool in parts.config.pools.items()}
+    app.add_route("/backlog", BacklogResource(auth, store.backlog.count, pools))
     app.add_route("/metrics", Metrics(auth, parts.metrics))
     app.add_route("/openapi.json", OpenApi(parts.catalog, api))
     _add_dashboard(app, parts, auth, sessions)

@@ -160,7 +160,7 @@ def build(config: Config, catalog: Catalog, secret: bytes) -> AppParts:
         intake,
         limits,
         examiner,
-        MetricsPage(store, f"{NAME} metrics", reader.look, catalog.names(), lambda: gevent.sleep(0)),
+        MetricsPage(store, f"{NAME} metrics", reader.look, catalog.names(), lambda: gevent.sleep(0), config.routes),
     )
 
 

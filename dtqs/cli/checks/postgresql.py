@@ -9,10 +9,13 @@ from dtqs.cli.store import opened_store
 from dtqs.config import Config
 from dtqs.errors import StoreUnavailable
 from dtqs.given_up import GivenUpSeats, words_of
+from dtqs.routes import Routes
 from dtqs.store.checkup import POSTGRESQL_VERSION, LiveWorker, ServerFacts, given_up, live_workers, server_facts
 from dtqs.store.driver.schema import SCHEMA_VERSION
 
 CLOCK_WARNING_SECONDS, CLOCK_FAILED_SECONDS = 2.0, 60.0
+_PROCESS_SECONDS = 60.0
+"""A process that has written nothing for longer is gone."""
 _BAD_PLANS = "query plans get slow while tables grow; run: dtqs migrate"
 _LOST_TASKS = "a crash of the server can lose accepted tasks"
 _WANTED = {
@@ -26,7 +29,7 @@ _WANTED = {
 
 def postgresql(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
     """Check server, schema, settings, clock and workers, and that the workers run all of `task_types`."""
-    left = ["schema", "settings", "clock", "workers", "workers' types", "seats"]
+    left = ["schema", "settings", "clock", "workers", "workers' types", "seats", "routes"]
     try:
         for check in _database(config, task_types):
             done = "settings" if check.part.startswith("setting ") else check.part
@@ -58,6 +61,8 @@ def _database(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
             yield _workers(workers, config.lease.lease_seconds)
             yield _types(workers, task_types)
             yield _seats(given_up(store.database, config.lease.lease_seconds))
+            found = store.queues.routes(max(_PROCESS_SECONDS, config.lease.lease_seconds))
+            yield routes_check(config.routes, [(node, role, text) for node, role, text in found if text is not None])
 
 
 def _server(facts: ServerFacts) -> Check:
@@ -117,13 +122,23 @@ def _seats(found: list[tuple[str, GivenUpSeats]]) -> Check:
     return Check("seats", FAILED, ". ".join(words), "remove the cause, then run on that node: dtqs ctl reload")
 
 
+def routes_check(routes: Routes, found: Sequence[tuple[str, str, str]]) -> Check:
+    """Compare the routes here with those of the running processes: (node, role, routes)."""
+    here = routes.text
+    others = [f"{role} on {node}: {text or 'none'}" for node, role, text in found if text != here]
+    if others:
+        advice = "give all nodes and APIs the same [routes], and reload them"
+        return Check("routes", WARNING, f"here: {here or 'none'}; {'; '.join(others)}", advice)
+    return Check("routes", OK, here or "none: all hints go to task_queue")
+
+
 def _types(workers: list[LiveWorker], task_types: Sequence[str]) -> Check:
     """Compare the task types accepted here with those of the workers. Workers of older versions do not report them."""
     reported = [worker.task_types for worker in workers if worker.task_types is not None]
     missing = sorted(set(task_types) - {name for types in reported for name in types})
     if missing and reported and len(reported) == len(workers):
         found = f"no worker runs: {', '.join(missing)}; their tasks would wait"
-        advice = "install their package on the machines of the workers, and restart the supervisor"
+        advice = "install their package where workers run, or let a [pool:NAME] take them, and restart the supervisor"
         return Check("workers' types", WARNING, found, advice)
     found = "workers run every known type" if reported else "these workers do not report their types"
     return Check("workers' types", OK, found)

@@ -8,13 +8,14 @@ from pathlib import Path
 import httpx
 
 from dtqs.amounts import plural
-from dtqs.broker.checkup import look_once, write_refusal
+from dtqs.broker.checkup import look_at_each, write_refusal
 from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
 from dtqs.cli.endpoint import Endpoint
 from dtqs.client.calls import is_local
 from dtqs.config import Config
 from dtqs.errors import BrokerUnavailable, ConfigError, FilesUnavailable
 from dtqs.files import FileSpace
+from dtqs.routes import QUEUE
 from dtqs.sandbox.places import SandboxPaths
 from dtqs.sandbox.processes import running
 
@@ -37,9 +38,9 @@ def start_command(var: Path) -> str:
 
 
 def rabbitmq(config: Config) -> Iterator[Check]:
-    """Check the broker and its queue."""
+    """Check the broker and its queues."""
     try:
-        look = look_once(config.rabbitmq, "dtqs doctor")
+        looks = look_at_each(config.rabbitmq, "dtqs doctor", config.routes.queues)
         refusal = write_refusal(config.rabbitmq, "dtqs doctor")
     except BrokerUnavailable as error:
         advice = (
@@ -53,11 +54,13 @@ def rabbitmq(config: Config) -> Iterator[Check]:
     else:
         advice = "give its user the permissions: rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'"
         yield Check("RabbitMQ", FAILED, f"reachable, but refuses messages: {refusal}", advice)
-    if look is None:
-        advice = "start a supervisor: it declares the queue and publishes all due tasks again"
-        yield Check("queue", FAILED, "task_queue is missing", advice)
-    else:
-        yield Check("queue", OK, f"{look.ready} ready, {plural(look.consumers, 'consumer')}")
+    for name, look in looks.items():
+        part = "queue" if name == QUEUE else f"queue {name}"
+        if look is None:
+            advice = "start a supervisor: it declares the queue and publishes all due tasks again"
+            yield Check(part, FAILED, f"{name} is missing", advice)
+        else:
+            yield Check(part, OK, f"{look.ready} ready, {plural(look.consumers, 'consumer')}")
 
 
 def api(endpoint: Endpoint) -> Iterator[Check]:

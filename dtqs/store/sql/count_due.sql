@@ -1,5 +1,6 @@
--- Keeper, each second, only for pools that scale themselves: the number of due tasks of `types`, or of all other
--- types if they are not `chosen`. It looks at a bounded number of rows. A due row is published again after `far_out` seconds at the latest, so due rows come before that horizon.
+-- Keeper, each second, only for pools that scale themselves: the number of due tasks of `types`, or of all other types
+-- if these are not `chosen`. It looks at a bounded number of rows. A due row is published again after `far_out` seconds
+-- at the latest, so due rows come before that horizon.
 SELECT count(*)
 FROM (
     SELECT due_at, task_type

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from dtqs.given_up import GivenUpSeats
-from dtqs.readings import Health, KeeperReading, Reading, WorkerReading, alarms
+from dtqs.readings import Health, KeeperReading, QueueReading, Reading, WorkerReading, alarms
 from dtqs.readings.alarms import Seen
 from tests.unit.readings.values import HEALTHY, WORKER, changed, seen, waiting
 
@@ -96,3 +96,18 @@ def test_a_type_without_a_worker_is_reported_only_if_every_worker_has_named_its_
     workers: tuple[WorkerReading, ...],
 ) -> None:
     assert alarms(changed(depth=waiting(3, 1.0), workers=workers), seen()) == ()
+
+
+@pytest.mark.parametrize(
+    ("taken", "consumers", "is_alarm"),
+    [(("task_queue",), 0, True), (("movies",), 0, False), (None, 0, False), ((), 1, False)],
+)
+def test_a_queue_with_messages_that_no_worker_takes_is_named(
+    taken: tuple[str, ...] | None, consumers: int, is_alarm: bool
+) -> None:
+    workers = (dataclasses.replace(WORKER, queues=taken),)
+    queues = (QueueReading("task_queue", 0, 1), QueueReading("movies", 3, consumers))
+    found = alarms(changed(workers=workers, queues=queues), seen())
+    told = [alarm for alarm in found if "no worker takes from" in alarm]
+    words = "no worker takes from movies (3 messages): give a [pool:NAME] this queue, or change [routes]"
+    assert told == [words] * is_alarm

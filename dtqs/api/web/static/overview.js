@@ -274,8 +274,16 @@ function failuresPart(failures) {
   ];
 }
 
-function queuePart({ next_tasks: due, later_tasks: later, depth }) {
-  if (!due.length && !later.length) return h("p", { class: "empty" }, "No pending tasks.");
+function queuesPart(queues) {
+  // one queue is the usual case, and says nothing beyond the backlog
+  if (!queues || queues.length < 2) return null;
+  const one = ({ name, ready, consumers }) =>
+    `${name}: ${count(ready)} messages, ${consumers} ${consumers === 1 ? "consumer" : "consumers"}`;
+  return h("p", { class: "hint" }, queues.map(one).join("; "));
+}
+
+function queuePart({ next_tasks: due, later_tasks: later, depth, queues }) {
+  if (!due.length && !later.length) return [queuesPart(queues), h("p", { class: "empty" }, "No pending tasks.")];
   const line = (task, when) =>
     h(
       "li",
@@ -290,6 +298,7 @@ function queuePart({ next_tasks: due, later_tasks: later, depth }) {
       ),
     );
   return [
+    queuesPart(queues),
     depth.more ? h("p", { class: "hint" }, "The backlog is long: this list comes from a part of it.") : null,
     h(
       "ul",
