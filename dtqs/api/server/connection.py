@@ -74,6 +74,7 @@ class Connection:
                 self.wait = wait
                 return piece
             if rest:
+                gevent.sleep(0)  # a client that never waits for an answer must not hold the loop
                 piece = rest
             else:
                 wait.again()

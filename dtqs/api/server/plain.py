@@ -66,10 +66,10 @@ class PendingBody:
 class PlainResponse:
     """The answer to one plain request, in the place of gunicorn's response."""
 
-    __slots__ = ("headers", "is_last", "status")
+    __slots__ = ("has_begun", "headers", "is_last", "status")
 
     def __init__(self, is_last: bool) -> None:
-        self.status, self.is_last = "", is_last
+        self.status, self.is_last, self.has_begun = "", is_last, False
         self.headers: list[tuple[str, str]] = []
 
     def force_close(self) -> None:
@@ -169,7 +169,10 @@ def send_answer(connection: Any, response: PlainResponse, answer: Iterable[bytes
     """Send an answer, its head together with the first piece."""
     try:
         pieces = iter(answer)
-        connection.sendall(response.head(time.time()) + next(pieces, b""))
+        first = next(pieces, b"")  # a generator calls start_response here
+        begin = response.head(time.time()) + first
+        response.has_begun = True
+        connection.sendall(begin)
         for piece in pieces:
             connection.sendall(piece)
     finally:

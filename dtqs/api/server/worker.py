@@ -86,7 +86,16 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
         body, rest = body_of(environ, data, end + 4, connection)
         environ["wsgi.input"] = body
         response = PlainResponse(is_last=not self.alive)
-        send_answer(connection, response, self.wsgi(environ, response.start_response))
+        try:
+            send_answer(connection, response, self.wsgi(environ, response.start_response))
+        except (OSError, StopIteration):
+            raise
+        except (Exception, SystemExit) as error:
+            if response.has_begun:  # a second head would be read as a part of the body
+                self.log.exception("Error handling request")
+            else:
+                self._tell_error(environ.get("HTTP_X_REQUEST_ID"), connection, environ["REMOTE_ADDR"], error)
+            raise StopIteration from None
         if response.is_last:
             if body.is_unread:
                 linger(connection)
@@ -114,10 +123,16 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
         # the wait for the next request has a limit of its own
         sock.settimeout(None)
         sock.has_begun = has_next_head(req)
+        if sock.has_begun:
+            gevent.sleep(0)  # as between plain requests
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer a malformed request, or a failed application, with a problem document."""
-        request_id = begin(next((value for name, value in getattr(req, "headers", ()) if name == "X-REQUEST-ID"), None))
+        given = next((value for name, value in getattr(req, "headers", ()) if name == "X-REQUEST-ID"), None)
+        self._tell_error(given, client, addr[0] if addr else "", exc)
+
+    def _tell_error(self, given_id: str | None, client: Any, ip: str, exc: BaseException) -> None:
+        request_id = begin(given_id)
         status = next((status for kind, status in _STATUSES.items() if isinstance(exc, kind)), None)
         if status is None:
             status = (
@@ -128,7 +143,7 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
             detail = "an unexpected error; the log has it"
         else:
             detail = str(exc)[:_DETAIL_CHARACTERS]
-            self.log.warning("Invalid request from ip=%s: %s", addr[0] if addr else "", detail)
+            self.log.warning("Invalid request from ip=%s: %s", ip, detail)
         send_last(client, reply(status, detail, request_id))
 
     def end_idle(self) -> None:

@@ -193,3 +193,28 @@ def test_an_unread_body_is_not_taken_for_a_head(worker: ApiWorker, connect: Conn
     gevent.sleep(2 * SHORT_SECONDS)
     connection.sendall(b"34" + GET)
     assert until(connection, b"/a:0").startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("target", ["/tasks/0", "/healthz"])
+def test_a_client_that_never_waits_for_an_answer_leaves_the_loop_to_others(
+    target: str, worker: ApiWorker, connect: Connect
+) -> None:
+    order: list[str] = []
+
+    def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        order.append(environ["HTTP_HOST"])
+        start_response("200 OK", [("Content-Length", "0")])
+        return [b""]
+
+    def requests(host: str, count: int) -> bytes:
+        return f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() * count
+
+    worker.wsgi = wsgi
+    greedy = connect(requests("greedy", 2000))
+    usual = connect(requests("usual", 1))
+    for client in (greedy, usual):
+        client.shutdown(socket.SHUT_WR)
+        while client.recv(1 << 16):
+            pass
+    assert len(order) == 2001
+    assert order[-1] == "greedy"

@@ -65,6 +65,18 @@ def application() -> Callable[..., Iterable[bytes]]:
     return wsgi
 
 
+def failing(begin: bytes) -> Callable[..., Iterable[bytes]]:
+    """Return an application that fails after the begin of its answer, or before there is any."""
+
+    def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Length", "10")])
+        if begin:
+            yield begin
+        raise RuntimeError
+
+    return wsgi
+
+
 class Server:
     """A worker on a port of its own. `plain` counts the requests that it served without gunicorn."""
 
@@ -89,9 +101,12 @@ class Server:
     def _handle(self, client: Any, address: Any) -> None:
         self.worker.handle(self._server.socket, client, address)
 
+    def connect(self) -> Any:
+        return socket.create_connection(self._server.address, timeout=SECONDS)
+
     def answers(self, *pieces: bytes) -> bytes:
         """Send the pieces, each after the server has read the one before, then end. Return everything that comes."""
-        with socket.create_connection(self._server.address, timeout=SECONDS) as client:
+        with self.connect() as client:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for piece in pieces:
                 client.sendall(piece)
@@ -255,3 +270,17 @@ def test_a_worker_that_ends_says_so_in_its_answer(ours: Server) -> None:
         ours.worker.alive = True
     assert answer.count(b"HTTP/1.1 200") == 1
     assert b"\r\nConnection: close\r\n" in answer
+
+
+@pytest.mark.parametrize("begin", [b"", b"12345"])
+def test_an_application_that_fails_is_answered_as_by_gunicorn(
+    begin: bytes, ours: Server, gunicorns: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = []
+    for server in (ours, gunicorns):
+        monkeypatch.setattr(server.worker, "wsgi", failing(begin))
+        with server.connect() as client:
+            client.sendall(submit(b"X-Request-ID: mine"))
+            whole.append(re.sub(rb"Date: [^\r]+", b"", b"".join(iter(lambda: client.recv(1 << 16), b""))))
+    assert whole[0] == whole[1]
+    assert whole[0].endswith(begin) if begin else b"\r\nX-Request-ID: mine\r\n" in whole[0]
