@@ -26,7 +26,7 @@ class Histogram:
     def add(self, values: Sequence[float]) -> None:
         """Add some values. The times of a batch mostly share a bucket, so its least and greatest are looked up first.
 
-        Measured with 250 values: 45 ns each if they share a bucket, 150 ns if not.
+        Measured with 250 values: 46 ns each if they share a bucket, 240 ns if not.
         """
         low, high = (bisect.bisect_left(self._bounds, value) for value in (min(values), max(values)))
         if low == high:
@@ -74,7 +74,7 @@ class Tally:
 
     def replace(self, name: str, values: Mapping[str, float]) -> None:
         """Set these present values, in place of all that begin with the same labels."""
-        for old in [old for old in self._present if old.startswith(f"{name}|")]:
+        for old in [old for old in list(self._present) if old.startswith(f"{name}|")]:  # other threads may add
             del self._present[old]
         self._present.update(values)
 
@@ -99,11 +99,12 @@ _DEATHS = {
     "signal ": "signal",
     "exit status": "exit",
     "out of memory": "out_of_memory",
+    "its memory of": "memory_kill",
+    "killed by an operator": "operator",
     "time limit": "time_limit",
     "no sign of life": "silent",
     "no heartbeat": "no_heartbeat",
     "its supervisor ended": "supervisor_ended",
     "did not end in time": "late_at_stop",
     "retired": "retired",
-    "its memory of": "memory_kill",
 }

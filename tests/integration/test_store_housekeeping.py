@@ -142,6 +142,13 @@ def test_sums_of_counters_never_fall_when_processes_end(world: World) -> None:
     assert labelled["=streams"] == 2, "the streams of processes that are gone do not count"
 
 
+def test_the_totals_of_a_process_that_has_ended_are_folded_at_once(world: World) -> None:
+    for ends in (True, False):
+        world.store.workers.count(uuid7(), "worker", "node", ProcessTotals(1), ends)
+    world.store.housekeeping.prune_small(24.0, 100)
+    assert sorted(world.rows("SELECT role, submitted FROM counters")) == [("folded", 1), ("worker", 1)]
+
+
 def test_a_counter_holds_the_last_totals_of_its_process(world: World) -> None:
     process = uuid7()
     world.store.workers.count(process, "api", "node", ProcessTotals(1, 1, 1, 1, 1, 1, 1, 1, 1))

@@ -404,7 +404,9 @@ MUTATIONS = [
     *_of("expired_files.sql", " WHERE kept_from < now() - %(days)s * interval '1 day'"),
     *_of(
         "fold_counters.sql",
-        (" AND updated_at < now() - interval '1 hour'", ""),
+        ("updated_at < now() - interval '1 hour' OR ", ""),
+        (" OR NOT metrics ? ('=processes|' || role)", ""),
+        ("(updated_at < now() - interval '1 hour' OR NOT metrics ? ('=processes|' || role))", "true"),
         ("submitted = folded.submitted + excluded.submitted", "submitted = excluded.submitted"),
     ),
     *_of(

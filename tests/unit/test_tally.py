@@ -34,7 +34,7 @@ def test_a_process_that_ends_keeps_its_totals_only() -> None:
         ("signal 9 (SIGKILL)", "killed"), ("signal 11 (SIGSEGV)", "signal"), ("exit status 3", "exit"),
         ("time limit", "time_limit"), ("no heartbeat for 30 s", "no_heartbeat"), ("no sign of life", "silent"),
         ("its memory of 2.1 GiB passed [pool:default] memory_kill = 2.0 GiB", "memory_kill"),
-        ("anything else", "other"),
+        ("killed by an operator: dtqs ctl kill default/0", "operator"), ("anything else", "other"),
     ],
 )  # fmt: skip
 def test_a_cause_of_death_has_one_of_few_labels(cause: str, label: str) -> None:

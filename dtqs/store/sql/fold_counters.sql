@@ -1,10 +1,12 @@
--- A keeper: add the totals of processes that are gone to one row, so that sums never fall.
+-- A keeper: add the totals of processes that are gone to one row, so that sums never fall. A process that has ended
+-- left no present value, such as =processes|worker; /metrics reads each row, so its row goes at once.
 WITH gone AS MATERIALIZED (
     DELETE FROM counters
     WHERE process_id IN (
         SELECT process_id
         FROM counters
-        WHERE role <> 'folded' AND updated_at < now() - interval '1 hour'
+        WHERE role <> 'folded'
+            AND (updated_at < now() - interval '1 hour' OR NOT metrics ? ('=processes|' || role))
         ORDER BY process_id
         LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
