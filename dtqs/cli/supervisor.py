@@ -40,6 +40,7 @@ class Crew:
     config: Config
     specs: Sequence[ChildSpec]
     hire: Callable[[str, int], ChildSpec]
+    warnings: Sequence[str]
 
 
 @click.command()
@@ -77,6 +78,8 @@ def run_node(wanted: str | None, inherited: int | None, with_workers: bool) -> N
         _end(_give_up(handover, error))
     if wanted is not None:
         return
+    for words in crew.warnings:
+        logger.warning(words)
     section = crew.config.supervisor
     lock = handover.node_lock() if handover else NodeLock(section.state_dir)
     config = crew.config
@@ -100,13 +103,13 @@ def _crew(config: Config, with_workers: bool) -> Crew:
     """Load all that the children need. Raises ConfigError."""
     catalog = load_in_time(config)
     cores = len(refuse_missing_cpus(config.pools))
-    for words in mixed_queues(config.pools, config.routes, catalog.names()):
-        logger.warning(words)
     FileSpace(config.files)  # loads botocore for object storage: the forked processes share its memory
     hire = functools.partial(_worker, config, catalog)
     pools = config.pools.items() if with_workers else ()
     workers = [hire(pool, number) for pool, section in pools for number in range(section.size(cores))]
-    return Crew(config, (ChildSpec("keeper", "dtqs: keeper", functools.partial(_keep, config)), *workers), hire)
+    keeper = ChildSpec("keeper", "dtqs: keeper", functools.partial(_keep, config))
+    warnings = tuple(mixed_queues(config.pools, config.routes, catalog.names())) if with_workers else ()
+    return Crew(config, (keeper, *workers), hire, warnings)
 
 
 def _worker(config: Config, catalog: Catalog, pool: str, number: int) -> ChildSpec:

@@ -33,6 +33,7 @@ def test_each_pool_runs_its_types_and_a_changed_route_moves_what_waits(trial: Tr
     system = trial(POOLS, api=True)
     held = system.submit({"seconds": 60}, "nap")
     victim = system.running(held)
+    assert "pool default runs echo alone, but its queue task_queue also carries " in system.log("supervisor")
     light = system.submit_many(300)
     waiting = [one for priority in range(10) for one in system.submit_many(3, {}, "nap", priority=priority)]
     assert set(system.outcomes(light, 20)) == {"completed"}
@@ -53,4 +54,8 @@ def test_each_pool_runs_its_types_and_a_changed_route_moves_what_waits(trial: Tr
     assert pools_of(system, "nap") == ["slow"]
     assert system.rows("SELECT DISTINCT attempts FROM tasks WHERE id = ANY (%s::uuid[])", waiting) == [(1,)]
     eventually(lambda: messages(system, SLOW) is None, 10, "the old queue is deleted")
+    strayed = system.put_one(task_type="nap")
+    system.hint([strayed], task_type="nap")
+    assert system.outcome(strayed, 5) == "completed", "a hint in another pool's queue takes a detour, and does not wait"
+    assert (pools_of(system, "nap"), system.attempts(strayed)) == (["slow"], 1)
     system.done()
