@@ -8,6 +8,8 @@ from dtqs.task import Due
 
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
 LONG_AGO = "-infinity"
+_LOOK_FACTOR = 5
+"""A count looks at this many rows for each one that it may count, so a rare type costs no more than this."""
 
 
 class Backlog:
@@ -74,7 +76,8 @@ class Backlog:
         Raises StoreUnavailable.
         """
         types = array(list(task_types)) if task_types else None
-        rows = self._database.run_once("count_backlog", {"task_types": types, "limit": limit, "far_out": self._far_out})
+        facts = {"task_types": types, "limit": limit, "look": _LOOK_FACTOR * limit, "far_out": self._far_out}
+        rows = self._database.run_once("count_backlog", facts)
         return [(str(task_type), int(due), int(running)) for task_type, due, running in rows]
 
     def repair(
