@@ -1,6 +1,6 @@
 -- The API's /backlog: due tasks and tasks in progress by type, each counted up to a limit.
 -- A due row is published again after `far_out` seconds at the latest, so later rows are not read. It looks at `look`
--- rows at most: behind so many others a rare type is not counted.
+-- rows at most: a rare type behind all these is not counted.
 SELECT counted.task_type, sum(counted.due)::int, sum(counted.in_progress)::int
 FROM (
     SELECT due_now.task_type, 1 AS due, 0 AS in_progress
