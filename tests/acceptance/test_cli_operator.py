@@ -274,7 +274,11 @@ def test_the_doctor_gives_advice_for_each_failure(dtqs: Run, tmp_path: Path) -> 
         {part for part, check in found.items() if check["state"] == state} for state in ("failed", "skipped")
     )
     assert failed == {"PostgreSQL", "RabbitMQ", "ffmpeg", "ffprobe"}
-    assert skipped == {"schema", "settings", "clock", "workers", "workers' types", "seats", "queue"}
+    of_sessions = {"sessions", "pooler", "standby"}
+    assert (
+        skipped
+        == {"schema", "settings", "clock", "workers", "workers' types", "seats", "routes", "queue"} | of_sessions
+    )
     assert all(check["advice"] for check in found.values() if check["state"] != "ok")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from dtqs.amounts import plural
 from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
+from dtqs.cli.checks.sessions import sessions, standby
 from dtqs.cli.store import opened_store
 from dtqs.config import Config
 from dtqs.errors import StoreUnavailable
@@ -12,6 +13,7 @@ from dtqs.given_up import GivenUpSeats, words_of
 from dtqs.routes import Routes
 from dtqs.store.checkup import POSTGRESQL_VERSION, LiveWorker, ServerFacts, given_up, live_workers, server_facts
 from dtqs.store.driver.schema import SCHEMA_VERSION
+from dtqs.store.sessions import look_at_sessions, standbys
 
 CLOCK_WARNING_SECONDS, CLOCK_FAILED_SECONDS = 2.0, 60.0
 _PROCESS_SECONDS = 60.0
@@ -29,7 +31,8 @@ _WANTED = {
 
 def postgresql(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
     """Check server, schema, settings, clock and workers, and that the workers run all of `task_types`."""
-    left = ["schema", "settings", "clock", "workers", "workers' types", "seats", "routes"]
+    of_sessions = ["sessions", "pooler", "standby"]
+    left = ["schema", "settings", *of_sessions, "clock", "workers", "workers' types", "seats", "routes"]
     try:
         for check in _database(config, task_types):
             done = "settings" if check.part.startswith("setting ") else check.part
@@ -54,6 +57,9 @@ def _database(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
         yield _server(facts)
         yield _schema(facts)
         yield from _settings(facts)
+        if facts.schema_version is not None:
+            yield from sessions(look_at_sessions(config.postgresql, "dtqs doctor"))
+            yield standby(*standbys(store.database.run_once))
         # the server read its clock at some moment between the two readings of ours
         yield _clock(facts.clock - (before + time.time()) / 2)
         if facts.schema_version == SCHEMA_VERSION:

@@ -71,13 +71,13 @@ class Plain:
         pgconn = connection.pgconn
         if prepared is None:
             pgconn.send_query_params(self._text, values)
-            return _result(connection)
+            return result_of(connection)
         if self._name not in prepared:
             pgconn.send_prepare(self._name, self._text)
-            _result(connection)
+            result_of(connection)
             prepared.add(self._name)
         pgconn.send_query_prepared(self._name, values)
-        return _result(connection)
+        return result_of(connection)
 
 
 @functools.cache
@@ -85,7 +85,7 @@ def plain(name: str) -> Plain:
     return Plain(name)
 
 
-def _result(connection: "psycopg.Connection[tuple[object, ...]]") -> PGresult:
+def result_of(connection: "psycopg.Connection[tuple[object, ...]]") -> PGresult:
     """Wait for the answer and return it. Raises the server's error."""
     result: PGresult = connection.wait(generators.execute(connection.pgconn))[-1]
     if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):

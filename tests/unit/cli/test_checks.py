@@ -6,7 +6,9 @@ import pytest
 
 from dtqs.cli.checks.postgresql import _server
 from dtqs.cli.checks.servers import start_command
+from dtqs.cli.checks.sessions import sessions, standby
 from dtqs.store.checkup import ServerFacts
+from dtqs.store.sessions import SessionsLook, Setting
 
 
 @pytest.mark.parametrize(("version", "state"), [(13, "failed"), (14, "ok"), (18, "ok")])
@@ -21,3 +23,16 @@ def test_a_sandbox_in_another_folder_is_started_by_naming_the_folder(
     monkeypatch.chdir(tmp_path)
     assert start_command(tmp_path / "var") == "dtqs up"
     assert start_command(tmp_path / "other") == "dtqs up --var other"
+
+
+def test_a_standby_that_no_commit_waits_for_is_a_warning() -> None:
+    """The rows of PostgreSQL 17 with one standby, before and after it got a name in synchronous_standby_names."""
+    assert standby("", ["node2"]).state == "warning"
+    assert "are lost with it" in standby("", ["node2"]).advice
+    assert standby("ANY 1 (node2)", ["node2"]).found == "commits wait for ANY 1 (node2); node2 follows"
+
+
+def test_a_pooler_that_keeps_prepared_statements_is_no_warning() -> None:
+    """PgBouncer 1.24 with max_prepared_statements = 200."""
+    setting = Setting("jit", "off", "off", True)
+    assert [check.state for check in sessions(SessionsLook([[setting], [setting]], True, True))] == ["ok", "ok"]
