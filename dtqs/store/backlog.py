@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dtqs.store.driver.database import Database
-from dtqs.store.driver.statements import array
+from dtqs.store.driver.statements import array, text_array
 from dtqs.task import Due
 
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
@@ -56,7 +56,7 @@ class Backlog:
 
         It counts the tasks of `types`, or if these are not `chosen`, of all other types. Raises StoreUnavailable.
         """
-        facts = {"far_out": self._far_out, "most": most, "types": array(types), "chosen": chosen}
+        facts = {"far_out": self._far_out, "most": most, "types": text_array(types), "chosen": chosen}
         ((count,),) = self._database.run_once("count_due", facts)
         return int(count)
 
@@ -75,7 +75,7 @@ class Backlog:
 
         Raises StoreUnavailable.
         """
-        types = array(list(task_types)) if task_types else None
+        types = text_array(task_types) if task_types else None
         facts = {"task_types": types, "limit": limit, "look": _LOOK_FACTOR * limit, "far_out": self._far_out}
         rows = self._database.run_once("count_backlog", facts)
         return [(str(task_type), int(due), int(running)) for task_type, due, running in rows]
@@ -97,7 +97,7 @@ class Backlog:
                 "after": after,
                 "limit": limit,
                 "older_than": older_than_seconds,
-                "types": array(types),
+                "types": text_array(types),
                 "routed": routed,
             },
         )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dtqs.store.driver.database import Database
-from dtqs.store.driver.statements import array
+from dtqs.store.driver.statements import text_array
 
 
 class Queues:
@@ -12,7 +12,7 @@ class Queues:
 
     def remember(self, queues: Sequence[str]) -> None:
         """Note that these queues are declared. Raises StoreUnavailable."""
-        self._database.run("remember_queues", {"queues": array(queues)})
+        self._database.run("remember_queues", {"queues": text_array(queues)})
 
     def forget(self, queue: str) -> None:
         """Note that a queue is deleted. Raises StoreUnavailable."""

@@ -10,7 +10,7 @@ from dtqs.errors import WorkerDied
 from dtqs.event import LogRef
 from dtqs.scoreboard import Death
 from dtqs.store.driver.database import Database
-from dtqs.store.driver.statements import array
+from dtqs.store.driver.statements import array, text_array
 from dtqs.store.leases import Leases
 from dtqs.tally import Tally
 
@@ -73,8 +73,8 @@ class Workers:
     def register(self, identity: WorkerIdentity) -> None:
         """Store the row of a worker. Raises StoreUnavailable."""
         lists = {
-            "task_types": None if identity.task_types is None else array(identity.task_types),
-            "queues": None if identity.queues is None else array(identity.queues),
+            "task_types": None if identity.task_types is None else text_array(identity.task_types),
+            "queues": None if identity.queues is None else text_array(identity.queues),
         }
         self._database.run("register_worker", dataclasses.asdict(identity) | lists)
 

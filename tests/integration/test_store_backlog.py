@@ -229,3 +229,8 @@ def test_only_tasks_due_before_a_step_back_stay_due_after_it(world: World) -> No
     assert wait_of(world, later) == pytest.approx(70, abs=2)
     assert wait_of(world, far) == pytest.approx(600, abs=2)
     assert wait_of(world, fresh) == pytest.approx(5, abs=2)
+
+
+def test_tasks_of_any_types_are_counted(world: World) -> None:
+    world.submit(2)
+    assert world.store.backlog.count(["echo", "", '{"\\', "NULL", "\x11"], 10) == [("echo", 2, 0)]
