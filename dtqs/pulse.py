@@ -18,6 +18,9 @@ _SIZE = _BOOT_ID_BYTES + _RECORD.size
 STILL_SECONDS = 10.0
 """A supervisor that takes no turn for this long hangs or is frozen. It takes two turns a second."""
 
+PAUSED = -1
+"""Stands for a phase: the node runs, but an operator lets it take nothing (`dtqs ctl drain`)."""
+
 
 class Pulse:
     """One reading. Times are monotonic; `heartbeat_at` is the newest heartbeat of any child, 0 without one."""
@@ -109,6 +112,8 @@ def judge(pulse: Pulse, only_life: bool, now: float | None = None) -> tuple[bool
         return False, f"dead: the supervisor (pid {pulse.pid}) has stood still for {still:.0f} s; restart it"
     if only_life:
         return True, f"alive: the supervisor (pid {pulse.pid}) took its last turn {max(0.0, still):.1f} s ago"
+    if pulse.phase == PAUSED:
+        return False, "not ready: paused by an operator; to go on: dtqs ctl resume"
     if pulse.phase:
         return False, "not ready: the node ends, and takes no more tasks"
     waits = f", {pulse.waiting} wait for PostgreSQL" if pulse.waiting else ""

@@ -1,6 +1,8 @@
 """The commands of `ctl` that the supervisor answers on its socket: status, drain, resume, grow, shrink, kill."""
 
+import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -8,10 +10,12 @@ import click
 from dtqs.amounts import age, size
 from dtqs.cli.options import EX_REFUSED, json_option
 from dtqs.cli.output import print_json, print_table
-from dtqs.cli.running import NoSupervisor, find
+from dtqs.cli.running import NoSupervisor, find, is_supervisor
 from dtqs.supervisor.control import SOCKET, ask
 
 _SECONDS = 5.0
+_LISTENS_SECONDS = 10.0
+_POLL_SECONDS = 0.1
 _COLUMNS = ("slot", "pid", "state", "task", "age", "silent", "memory", "reason")
 _SPARE = ("silent", "age", "memory")
 _pid_option = click.option(
@@ -51,7 +55,7 @@ def drain(pid: int | None, as_json: bool) -> None:
       dtqs ctl drain
     """
     answer = _ask(pid, {"command": "drain"})
-    _print(answer, as_json, f"paused; {answer.get('finishing')} workers finish; to go on: dtqs ctl resume")
+    _print(answer, as_json, f"paused; workers that still finish: {answer.get('finishing')}; to go on: dtqs ctl resume")
 
 
 @click.command()
@@ -78,7 +82,7 @@ def grow(pool: str | None, pid: int | None, as_json: bool) -> None:
       dtqs ctl grow video
     """
     answer = _ask(pid, {"command": "grow", "pool": pool})
-    _print(answer, as_json, f"pool {answer.get('pool')}: {answer.get('workers')} workers")
+    _print(answer, as_json, f"workers of pool {answer.get('pool')}: {answer.get('workers')}")
 
 
 @click.command()
@@ -93,7 +97,7 @@ def shrink(pool: str | None, pid: int | None, as_json: bool) -> None:
       dtqs ctl shrink video
     """
     answer = _ask(pid, {"command": "shrink", "pool": pool})
-    _print(answer, as_json, f"pool {answer.get('pool')}: {answer.get('workers')} workers")
+    _print(answer, as_json, f"workers of pool {answer.get('pool')}: {answer.get('workers')}")
 
 
 @click.command()
@@ -115,9 +119,9 @@ def kill(slot: str, pid: int | None, as_json: bool) -> None:
 
 def _ask(pid: int | None, request: Mapping[str, Any]) -> Any:
     """Send a request to the supervisor of this machine. A refusal ends the command."""
-    folder, _ = find(pid)
+    folder, record = find(pid)
     try:
-        answer = ask(folder, request, _SECONDS)
+        answer = _answer(folder, record.pid, request)
     except PermissionError as error:
         raise _Refused(f"{folder / SOCKET}: {error.strerror}; allowed: root and the user of the service") from error
     except (OSError, ValueError) as error:
@@ -127,6 +131,21 @@ def _ask(pid: int | None, request: Mapping[str, Any]) -> Any:
     if "error" in answer:
         raise _Refused(str(answer["error"]))
     return answer
+
+
+def _answer(folder: Path, pid: int, request: Mapping[str, Any]) -> Any:
+    """Return the answer. Raises OSError, ValueError.
+
+    A supervisor that executes its program in a reload listens again some seconds later: it refuses until then.
+    """
+    until = time.monotonic() + _LISTENS_SECONDS
+    while True:
+        try:
+            return ask(folder, request, _SECONDS)
+        except ConnectionRefusedError:
+            if time.monotonic() >= until or not is_supervisor(pid):
+                raise
+        time.sleep(_POLL_SECONDS)
 
 
 def _row(child: Mapping[str, Any]) -> tuple[str | None, ...]:

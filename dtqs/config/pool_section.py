@@ -21,6 +21,7 @@ class PoolSection(Section):
         0,
         ge=0,
         le=1024,
+        validate_default=True,
         description="most worker processes of a pool that scales itself by the due tasks, instead of workers; 0: off",
     )
     target_wait_seconds: float = Field(

@@ -263,14 +263,17 @@ def _read(section: str, model: type[_Model], entries: Mapping[str, Entry], probl
 def _fault(section: str, model: type[Section], entries: Mapping[str, Entry], fault: ErrorDetails) -> str:
     """Describe one wrong value: its place, the value unless it is a secret, the fault, and the allowed values."""
     key = str(fault["loc"][0]) if fault["loc"] else ""
+    said = fault["msg"].removeprefix("Value error, ").replace("Input should", "should")
     if key not in model.model_fields:
-        return f"[{section}]: {fault['msg'].removeprefix('Value error, ')}"
+        return f"[{section}]: {said}"
     model_field = model.model_fields[key]
-    entry = entries.get(key) or entries.get(f"{key}_file") or Entry("", "default")
+    entry = entries.get(key) or entries.get(f"{key}_file")
+    if entry is None:  # a default that does not fit another key
+        entry = Entry(str(model_field.default), next((other.where for other in entries.values()), "default"))
     shown = "" if is_secret(model_field) else f" {entry.text!r}"
     hint = "; a comment needs a line of its own" if re.search(r"\s[;#]", entry.text) else ""
     return (
-        f"{entry.where}: [{section}] {key} ={shown}: {fault['msg']}{hint}; "
+        f"{entry.where}: [{section}] {key} ={shown}: {said}{hint}; "
         f"allowed: {allowed(model_field)} ({model_field.description})"
     )
 

@@ -34,15 +34,17 @@ class MetricsServer:
         self._thread.start()
 
     def _run(self) -> None:
-        told = ""
+        told, failures = "", 0
         while not self._stop.requested:
             try:
                 with _listener(self._place) as listener:
                     logger.info("serving metrics", extra={"address": self._place[0], "port": self._place[1]})
-                    told = ""
+                    told, failures = "", 0
                     self._serve(listener)
             except OSError as error:
-                if str(error) != told:
+                failures += 1
+                # the first failure may be a reload: the keeper before this one has not ended yet
+                if failures > 1 and str(error) != told:
                     told = str(error)
                     logger.error("cannot serve [metrics] listen: trying again", extra={"reason": told})
                 time.sleep(_AGAIN_SECONDS)

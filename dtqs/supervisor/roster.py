@@ -136,15 +136,20 @@ class Roster:
         """Return the seats that are given up, and why."""
         return GivenUp.of([(seat.spec.name, seat.reason) for seat in self.seats if self.is_given_up(seat)])
 
+    def ready(self) -> int:
+        """Return how many seats have a ready child. A leaving one counts while its seat waits for another."""
+        ready = sum(seat.child is not None and seat.child.seen_ready for seat in self.seats)
+        waited_for = sum(seat.child is not None and seat.child.stage is Stage.LEFT_ALONE for seat in self.leaving)
+        return min(ready + waited_for, len(self.seats))
+
     def summary(self) -> str:
         """Return how many children are ready, and which slots are given up or slowed down, as text for people."""
-        waited_for = sum(seat.child is not None and seat.child.stage is Stage.LEFT_ALONE for seat in self.leaving)
-        ready = sum(seat.child is not None and seat.child.seen_ready for seat in self.seats) + waited_for
-        left = sum(seat.child is not None for seat in self.leaving) - waited_for
+        left = sum(seat.child is not None and seat.child.stage is not Stage.LEFT_ALONE for seat in self.leaving)
         names = [seat.spec.name for seat in self.seats if self.is_given_up(seat)]
         text = "paused by an operator; " if self.paused else ""
-        text += f"{min(ready, len(self.seats))} of {len(self.seats)} children ready"
-        text += f"; {left} more finish their task and leave" if left else ""
+        text += f"{self.ready()} of {len(self.seats)} children ready"
+        leave = "finishes its task and leaves" if left == 1 else "finish their task and leave"
+        text += f"; {left} more {leave}" if left else ""
         text += f"; given up: {', '.join(names)}" if names else ""
         slow = [
             f"{seat.spec.name} ({seat.restart.fruitless} deaths)" for seat in self.seats if seat.restart.wait_seconds

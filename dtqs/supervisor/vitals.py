@@ -2,7 +2,7 @@
 
 import logging
 
-from dtqs.pulse import Pulse, PulseMemory
+from dtqs.pulse import PAUSED, Pulse, PulseMemory
 from dtqs.scoreboard import ChildState
 from dtqs.supervisor.channels import ChildChannels
 from dtqs.supervisor.node import NodeLock
@@ -31,16 +31,15 @@ class Vitals:
         """Write the pulse."""
         if self._memory is None:
             return
-        children = [child for _, child in self._roster.taken()]
         records = [self._channels.read(seat, child) for seat, child in self._roster.taken()]
         self._memory.write(
             Pulse(
                 turn_at=now,
                 heartbeat_at=max((record.heartbeat for record in records), default=0.0),
                 lease_seconds=self._lease,
-                phase=phase,
+                phase=PAUSED if self._roster.paused and phase is Phase.RUNNING else phase,
                 children=len(self._roster.seats),
-                ready=sum(child.seen_ready for child in children),
+                ready=self._roster.ready(),
                 waiting=sum(record.state is ChildState.WAITING for record in records),
             )
         )

@@ -123,7 +123,7 @@ def test_a_size_may_have_a_unit(tmp_path: Path, text: str, size: int) -> None:
         ("memory_limit = 512", "a worker itself needs more than 512 bytes; 0 or at least 32M"),
         ("memory_limit = 2 films", "allowed: a whole number from 0 to 1125899906842624, or one with K, M, G or T"),
         ("memory_limit = 2G\nmemory_kill = 2G", "not above memory_limit, which is 2,147,483,648 bytes"),
-        ("min = 3\nmax = 2", "below min, which is 3"),
+        ("min = 3\nmax = 2", "max = '2': below min, which is 3"),
         ("max = 2", "needs min, 1 or more"),
         ("workers = 2\nmin = 1\nmax = 2", "a pool has either workers, or min and max"),
         ("max_tasks = -1", "allowed: a whole number from 0"),
@@ -133,6 +133,11 @@ def test_wrong_limits_of_a_pool_are_named(tmp_path: Path, text: str, fault: str)
     (told,) = problems(tmp_path, f"[pool:a]\n{text}\n")
     assert f"[pool:a] {text.splitlines()[-1].partition(' =')[0]} = " in told
     assert fault in told
+
+
+def test_min_without_max_is_told_at_its_line(tmp_path: Path) -> None:
+    (told,) = problems(tmp_path, "[pool:a]\nmin = 3\n")
+    assert "dtqs.ini line 2: [pool:a] max = '0': below min, which is 3; allowed: a whole number" in told
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dtqs.health import check
-from dtqs.pulse import Pulse, PulseMemory, judge, read_pulses
+from dtqs.pulse import PAUSED, Pulse, PulseMemory, judge, read_pulses
 
 SINCE = "last heartbeat 1.0 s ago"
 BOOT = "01929f3a-0000-4000-8000-000000000001"
@@ -24,6 +24,7 @@ def pulse(heartbeat: float = 99.0, phase: int = 0, ready: int = 3, waiting: int 
         (pulse(), True, 111.0, (False, "dead: the supervisor (pid 0) has stood still for 11 s; restart it")),
         (pulse(ready=2), False, 100.0, (False, f"not ready: 2 of 3 children ready, {SINCE}; the log tells why")),
         (pulse(phase=1), False, 100.0, (False, "not ready: the node ends, and takes no more tasks")),
+        (pulse(phase=PAUSED), False, 100.0, (False, "not ready: paused by an operator; to go on: dtqs ctl resume")),
         (pulse(phase=1), True, 100.0, (True, "alive: the supervisor (pid 0) took its last turn 0.0 s ago")),
     ],
 )  # fmt: skip

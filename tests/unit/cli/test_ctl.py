@@ -1,21 +1,25 @@
 """`dtqs ctl` finds the running supervisor, also under a wrong configuration, or says why it finds nothing."""
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
-from dtqs.cli import main
+from dtqs.cli import ctl_node, main
 from dtqs.cli.running import is_supervisor
+from dtqs.supervisor.control import SOCKET, ask
 from dtqs.supervisor.reload import ReloadRecord
 
 
-def run(tmp_path: Path, *arguments: str) -> tuple[int, str]:
+def run(tmp_path: Path, *arguments: str, command: str = "reload") -> tuple[int, str]:
     ini = tmp_path / "dtqs.ini"
     ini.write_text(f"[supervisor]\nstate_dir = {tmp_path}\n[pool:default]\nworkers = many\n")
-    result = CliRunner().invoke(main, ["ctl", "reload", "--config", str(ini), *arguments])
+    result = CliRunner().invoke(main, ["ctl", command, "--config", str(ini), *arguments])
     return result.exit_code, result.output
 
 
@@ -59,6 +63,45 @@ def test_one_of_several_supervisors_must_be_named_and_one_that_ignores_the_signa
         for process in both:
             with process:
                 process.kill()
+
+
+def test_a_supervisor_that_executes_its_program_is_asked_again(tmp_path: Path) -> None:
+    program = "print(1, flush=True); import time; time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", program, "supervisor"], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        leave_record(tmp_path, "node-0", process.pid)
+        place = tmp_path / "node-0" / SOCKET
+        with socket.socket(socket.AF_UNIX) as closed:
+            closed.bind(str(place))
+            with pytest.raises(ConnectionRefusedError):
+                ask(tmp_path / "node-0", {}, 1.0)
+
+        def listen() -> None:
+            """Answer once, as the new program does, after the command was refused."""
+            asked.wait(30)
+            place.unlink()
+            with socket.create_server(str(place), family=socket.AF_UNIX) as listener:
+                listener.settimeout(30)
+                client, _ = listener.accept()
+                with client:
+                    client.recv(4096)
+                    client.sendall(b'{"paused": false}')
+
+        def executes(_: int) -> bool:
+            """Stand for the check between two questions: the first was refused by now."""
+            asked.set()
+            return True
+
+        asked = threading.Event()
+        new_program = threading.Thread(target=listen)
+        new_program.start()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ctl_node, "is_supervisor", executes)
+            status, output = run(tmp_path, command="resume")
+        new_program.join(30)
+        process.kill()
+    assert (status, output) == (os.EX_OK, "resumed\n")
 
 
 def test_a_check_says_why_it_refuses_although_the_log_goes_to_a_file(tmp_path: Path) -> None:

@@ -228,7 +228,8 @@ def test_a_rolling_restart_fills_each_seat_again_before_its_child_leaves() -> No
     assert roster.due_to_leave() == [(roster.leaving[0], old)]
     assert roster.to_roll(25.0) is None, "the old one was not asked to leave yet"
     old.stage = Stage.DRAINING
-    assert roster.summary() == "3 of 3 children ready; 1 more finish their task and leave"
+    assert roster.summary() == "3 of 3 children ready; 1 more finishes its task and leaves"
+    assert roster.ready() == 3, "the one that leaves is no fourth"
     assert roster.to_roll(25.0) is second
     roster.replace(second)
     roster.filled(second, 201, 40.0, settler=False).seen_ready = True
