@@ -1,27 +1,35 @@
 # One image for each part of DTQS: docker run dtqs api | supervisor | keeper | migrate | console | …
 # docs/docker.md explains targets, settings, volumes and sizes.
-#   docker build --target dtqs -t dtqs .                API, keeper, workers without video
-#   docker build --target dtqs-media -t dtqs-media .    the same with ffmpeg, for workers that encode video (the default)
+#   docker build --target dtqs -t dtqs .                API, keeper, workers without video and rare kinds of images
+#   docker build --target dtqs-media -t dtqs-media .    the same with ffmpeg, NumPy and libjxl (the default)
 
 # Pin it by digest in your own registry: docker build --build-arg BASE=…@sha256:…
 ARG BASE=docker.io/library/python:3.11.14-slim-bookworm
 
 FROM ${BASE} AS build
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install -y --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY conf/constraints.txt conf/
-# All packages that DTQS needs, botocore for S3, OpenTelemetry, and setuptools: some packages have no wheel, so they are built here.
+ENV PIP_NO_CACHE_DIR=1 PIP_NO_DEPS=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# All packages that DTQS needs, botocore for S3, OpenTelemetry, and setuptools: some packages have no wheel, so they are
+# built here. The extra media lies in a folder of its own.
 RUN python -m venv /opt/dtqs \
-    && awk '/^# tests/ {skip = 1} /^# the extra s3/ {skip = 0} /^setuptools==/ {print >"build.txt"} \
-        !skip && !/^(uv|pip)==/' conf/constraints.txt >packages.txt \
-    && /opt/dtqs/bin/pip install --no-cache-dir --no-deps --disable-pip-version-check -r build.txt \
-    && /opt/dtqs/bin/pip install --no-cache-dir --no-deps --disable-pip-version-check --no-build-isolation -r packages.txt
+    && awk '/^#/ {file = /^# tests/ ? "/dev/null" : /^# the extra media/ ? "media.txt" : "packages.txt"} \
+        /^setuptools==/ {print >"build.txt"} /==/ && !/^(uv|pip)==/ {print >file}' conf/constraints.txt \
+    && /opt/dtqs/bin/pip install -r build.txt \
+    && /opt/dtqs/bin/pip install --no-build-isolation -r packages.txt \
+    && packages=$(/opt/dtqs/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+    && /opt/dtqs/bin/pip install --target "/media$packages" -r media.txt
 COPY . .
 COPY --chmod=755 conf/trim-python /usr/local/bin/
 # A read-only image cannot keep compiled modules, so all are compiled here. Installers are not needed any more.
-RUN /opt/dtqs/bin/pip install --no-cache-dir --no-deps --disable-pip-version-check --no-build-isolation . \
+RUN /opt/dtqs/bin/pip install --no-build-isolation . \
     && /opt/dtqs/bin/pip uninstall --yes --quiet setuptools pip \
     && trim-python /opt/dtqs \
-    && python -m compileall -q -j 0 /opt/dtqs
+    && trim-python /media/opt/dtqs \
+    && python -m compileall -q -j 0 /opt/dtqs \
+    && python -m compileall -q -j 0 -s /media /media
 
 FROM ${BASE} AS ffmpeg
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
@@ -54,4 +62,5 @@ ENTRYPOINT ["dtqs"]
 CMD ["--help"]
 
 FROM dtqs AS dtqs-media
+COPY --from=build /media/ /
 COPY --from=ffmpeg /ffmpeg/ /

@@ -47,7 +47,6 @@ setup(
         "idna",
         "jinja2",
         "npyscreen",
-        "numpy>=2",  # JPEG XL, and TIFFs with more than 8 bits; imported with the first one
         "orjson",
         "packaging",  # gunicorn's gevent worker needs it and does not declare it
         "pi-heif>=1",  # pillow-heif without its encoder, which has the GPL
@@ -58,13 +57,13 @@ setup(
         "psycopg-pool>=3.2",
         "psycopg[binary]>=3.2",
         "pydantic>=2",
-        "pylibjxl>=0.5",
         "rich",
         "setproctitle",
         "smpplib",
         "tenacity",
     ],
     extras_require={
+        "media": ["numpy>=2", "pylibjxl>=0.5"],  # JPEG XL, HDR, TIFFs with more than 8 bits; imported with the first one
         "s3": ["botocore"],  # files in object storage: credentials and signatures
         "otel": ["opentelemetry-exporter-otlp-proto-http>=1.30", "opentelemetry-sdk>=1.30"],  # traces
         "test": [
@@ -75,9 +74,11 @@ setup(
             "hypothesis",
             "moto",
             "mypy",
+            "numpy",
             "opentelemetry-exporter-otlp-proto-http",
             "opentelemetry-sdk",
             "promql-parser",  # parses the queries of docs/monitoring
+            "pylibjxl",
             "pytest",
             "pytest-xdist",
             "pyyaml",

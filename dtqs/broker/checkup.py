@@ -116,10 +116,11 @@ def write_refusal(section: RabbitmqSection, name: str) -> str | None:
 
 @contextlib.contextmanager
 def _connected(section: RabbitmqSection, name: str) -> Iterator[pika.BlockingConnection]:
-    to = parameters(section, name)
-    to.heartbeat = to.blocked_connection_timeout = _HEARTBEAT_SECONDS
-    to.socket_timeout = to.stack_timeout = _connect_seconds(section)
-    connection = pika.BlockingConnection(to)
+    hosts = parameters(section, name)
+    for to in hosts:
+        to.heartbeat = to.blocked_connection_timeout = _HEARTBEAT_SECONDS
+        to.socket_timeout = to.stack_timeout = _connect_seconds(section) / len(hosts)
+    connection = pika.BlockingConnection(hosts)
     try:
         yield connection
     finally:

@@ -2,6 +2,7 @@
 control.
 """
 
+import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.channel import Channel
 
 from dtqs.config import RabbitmqSection
+from dtqs.config.broker_url import host_urls, tls
 from dtqs.routes import QUEUE as QUEUE
 
 EVENTS = "task_events"
@@ -21,16 +23,22 @@ NOBODY = "dtqs.nobody"
 """A routing key without a queue. The broker drops the message, but first reports a refusal or an alarm."""
 
 
-def parameters(section: RabbitmqSection, name: str) -> pika.URLParameters:
-    """Return connection parameters with a limit on each step. Raises ValueError for an invalid URL."""
-    value = pika.URLParameters(section.url.get_secret_value())
-    value.heartbeat = section.heartbeat_seconds
-    value.socket_timeout = section.connect_timeout_seconds
-    value.stack_timeout = section.connect_timeout_seconds * 2
-    value.blocked_connection_timeout = None  # a blocked publisher waits; the relay publishes later what it drops
-    value.connection_attempts = 1
-    value.client_properties = {"connection_name": name}
-    return value
+def parameters(section: RabbitmqSection, name: str) -> list[pika.URLParameters]:
+    """Return connection parameters for each host, in random order, with a limit on each step."""
+    url = section.url.get_secret_value()
+    context = tls(url)
+    found = [pika.URLParameters(each) for each in host_urls(url)]
+    for value in found:
+        if context is not None:
+            value.ssl_options = pika.SSLOptions(context)
+        value.heartbeat = section.heartbeat_seconds
+        value.socket_timeout = section.connect_timeout_seconds
+        value.stack_timeout = section.connect_timeout_seconds * 2
+        value.blocked_connection_timeout = None  # a blocked publisher waits; the relay publishes later what it drops
+        value.connection_attempts = 1
+        value.client_properties = {"connection_name": name}
+    random.shuffle(found)
+    return found
 
 
 def queue_arguments(section: RabbitmqSection, server_properties: Mapping[str, Any] | None) -> dict[str, Any]:

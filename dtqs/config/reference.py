@@ -165,15 +165,16 @@ def mask_connection_string(secret: str) -> str:
     """Mask a URL or libpq connection string except host, port, user and database. Any other text is masked whole."""
     try:
         url = urlsplit(secret)
-        port = f":{url.port}" if url.port else ""
     except ValueError:
         return MASK
     # an @ after the host means that the password holds a / ? or #: then urlsplit has cut the URL at the wrong places
     if url.scheme in ("postgresql", "postgres", "amqp", "amqps") and "@" not in url.path + url.query + url.fragment:
+        _, _, hosts = url.netloc.rpartition("@")
+        if not all(re.fullmatch(r"(\[[^]]*\]|[^:[\]]*)(:[0-9]*)?", host) for host in hosts.split(",")):
+            return MASK
         password = f":{MASK}" if url.password is not None else ""
         user = f"{url.username or ''}{password}@" if "@" in url.netloc else ""
-        host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or ""
-        return f"{url.scheme}://{user}{host}{port}{url.path}" + (f"?{MASK}" if url.query or url.fragment else "")
+        return f"{url.scheme}://{user}{hosts}{url.path}" + (f"?{MASK}" if url.query or url.fragment else "")
     return _mask_keywords(secret)
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from dtqs.config.broker_url import host_urls, tls
 from dtqs.config.files_section import FilesSection
 from dtqs.config.section import Section, is_network
 from dtqs.config.trace_section import TraceSection
@@ -29,7 +30,8 @@ class RabbitmqSection(Section):
     url: SecretStr = Field(
         SecretStr("amqp://guest:guest@127.0.0.1:5672/%2F"),
         min_length=1,
-        description="AMQP URL; url_file names a file that holds it",
+        description="AMQP URL; several hosts are tried in random order: amqp://user:password@one:5672,two:5672/%2F; "
+        "amqps:// may name files: ?cacertfile=PATH&certfile=PATH&keyfile=PATH; url_file names a file that holds it",
     )
     queue_type: Literal["auto", "classic", "quorum"] = Field(
         "auto",
@@ -38,8 +40,17 @@ class RabbitmqSection(Section):
     heartbeat_seconds: int = Field(
         20, ge=1, le=600, description="seconds between the broker's heartbeats; not above [lease] lease_seconds"
     )
-    connect_timeout_seconds: float = Field(5.0, ge=0.5, le=120, description="seconds to wait for a connection")
+    connect_timeout_seconds: float = Field(
+        5.0, ge=0.5, le=120, description="seconds to wait for a connection to a host"
+    )
     publish_timeout_seconds: float = Field(10.0, ge=0.5, le=120, description="seconds to wait for the broker's confirm")
+
+    @field_validator("url")
+    @classmethod
+    def _is_usable(cls, url: SecretStr) -> SecretStr:
+        host_urls(url.get_secret_value())
+        tls(url.get_secret_value())
+        return url
 
 
 class ApiSection(Section):

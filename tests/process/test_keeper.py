@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import psycopg
 
+from dtqs.broker.checkup import look_once
 from dtqs.store.workers import WorkerIdentity
 from dtqs.uuid7 import uuid7
 from tests.support.fix_trial import Try
@@ -167,6 +168,28 @@ def test_a_c_call_that_holds_the_interpreter_lock_beyond_the_lease_completes_at_
     assert system.outcome(task, 30) == "completed"
     assert system.events(task) == ["in_progress", "completed"]
     assert "vouching for a silent worker" in system.log("supervisor")
+    system.check()
+
+
+def test_a_keeper_alone_relays_and_reclaims(trial: Try) -> None:
+    """With all workers scaled to zero, somebody must publish due tasks and take back those of dead workers."""
+    system = trial({"lease": {"lease_seconds": 2}}, supervisor=False)
+    held, due = system.put(count=2, light=False)
+    system.store.leases.claim(elsewhere(system, 3600), uuid7(), [held])
+    keeper = system.start_another_supervisor("keeper")
+
+    def hints() -> int:
+        look = look_once(system.config.rabbitmq, "test")
+        return look.ready if look else 0
+
+    eventually(lambda: hints() == 2, 20, "both tasks have a hint")
+    assert system.workers() == []
+    assert [system.events(task) for task in (held, due)] == [["retrying"], []]
+    keeper.terminate()
+    assert keeper.wait(10) == 0
+    assert len(system.rows("SELECT 1 FROM workers")) == 1  # the dead one: the keeper never had any
+    system.start_supervisor()
+    assert set(system.outcomes([held, due])) == {"completed"}
     system.check()
 
 

@@ -83,10 +83,10 @@ class Trial(System):
         super().stop()
         self.store.stop()
 
-    def start_another_supervisor(self) -> "subprocess.Popen[bytes]":
+    def start_another_supervisor(self, command: str = "supervisor") -> "subprocess.Popen[bytes]":
         """Start another supervisor on the same configuration and state folder; wait until its children are ready."""
         with ReadySocket() as listener:
-            process = self._spawn("supervisor", {"NOTIFY_SOCKET": listener.address})
+            process = self._spawn(command, {"NOTIFY_SOCKET": listener.address})
             self._others.append(process)
             eventually(listener.seen, 20, "the other supervisor is ready")
         return process

@@ -51,7 +51,7 @@ class BrokerConnection:
         on_lost: Callable[[BaseException], None] = lambda _: None,
         on_blocked: Callable[[], None] = lambda: None,
     ) -> None:
-        self._loop, self._to, self._name = loop, parameters(section, name), name
+        self._loop, self._hosts, self._name = loop, parameters(section, name), name
         self._on_channel, self._on_lost, self._on_blocked = on_channel, on_lost, on_blocked
         self._connection: Connection | None = None
         self.channel: Channel | None = None
@@ -70,7 +70,8 @@ class BrokerConnection:
         if self._stopping:
             return
         try:
-            self._connection = self._loop.open(self._to, self._opened, self._failed, self._closed)
+            to = self._hosts[self._attempt % len(self._hosts)]
+            self._connection = self._loop.open(to, self._opened, self._failed, self._closed)
         except Exception as error:  # pika passes on errors of the socket module, such as a failed name resolution
             self._failed(None, error)
 
@@ -178,7 +179,10 @@ class BrokerConnection:
         self._enter("away")
         self._attempt += 1
         if not self._stopping:
-            self._loop.later(0.05 + backoff_seconds(self._attempt, _RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS), self.start)
+            # the pauses grow from round to round; within a round the next host may be well
+            rounds, within = divmod(self._attempt, len(self._hosts))
+            pause = 0.0 if within else backoff_seconds(rounds, _RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS)
+            self._loop.later(0.05 + pause, self.start)
 
 
 class Lane:

@@ -1,6 +1,5 @@
 """Makes all sizes from one decode, each from the smallest image at hand that is large enough. geometry.py plans."""
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from PIL.ImageFile import ImageFile
 from dtqs.processors.image.colour import colour_profile, scalable
 from dtqs.processors.image.decode import orientation
 from dtqs.processors.image.geometry import Box, Plan, Size
+from dtqs.processors.image.seldom import seldom
 
 ENOUGH = 2.0
 """An image is made from a smaller one made before only if that one has this many times its pixels each way."""
@@ -74,7 +74,7 @@ class Decoded:
             picture = picture.transpose(_TURNS[self._turn])
         picture = _bare(picture)
         if self._hdr:
-            picture = importlib.import_module("dtqs.processors.image.hdr").tone_mapped(picture, self._hdr)
+            picture = seldom("dtqs.processors.image.hdr").tone_mapped(picture, self._hdr)
         return Loaded(picture, self._profile)
 
 

@@ -3,7 +3,6 @@
 Readers for rare types are imported with the first image of the type, because most workers never need their memory.
 """
 
-import importlib
 from collections.abc import Callable
 from typing import IO
 
@@ -13,6 +12,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from dtqs.processors.image.avif import AvifFile
 from dtqs.processors.image.gif import GifFile
 from dtqs.processors.image.png import open_png
+from dtqs.processors.image.seldom import seldom
 from dtqs.processors.image.tiff import NumbersFile
 from dtqs.processors.image.webp import open_webp
 
@@ -48,7 +48,7 @@ def open_source(file: IO[bytes], media_type: str) -> ImageFile:
     """Open an image's header with the one reader for its media type. Raises like Pillow's readers."""
     if media_type in _SELDOM:
         module, name = _SELDOM[media_type]
-        opener: Callable[[IO[bytes]], ImageFile] = getattr(importlib.import_module(module), name)
+        opener: Callable[[IO[bytes]], ImageFile] = getattr(seldom(module), name)
         return opener(file)
     return _OFTEN[media_type](file)
 

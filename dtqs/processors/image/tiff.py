@@ -1,11 +1,12 @@
 """Opens a TIFF with Pillow if it reads it correctly; if not (wide numbers, planes, inks with alpha), by its numbers."""
 
-import importlib
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import OPEN_INFO, ImageFileDirectory_v2, TiffImageFile
+
+from dtqs.processors.image.seldom import seldom
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, INKS, LAB = 0, 1, 2, 3, 5, 8
 _COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, INKS: 4, LAB: 3}
@@ -65,7 +66,7 @@ class NumbersFile(TiffImageFile):
     def load(self) -> Any:
         if self._layout is None or not self.tile:
             return super().load()
-        numbers = importlib.import_module("dtqs.processors.image.tiff_numbers")
+        numbers = seldom("dtqs.processors.image.tiff_numbers")
         profile = self.info.get("icc_profile")
         picture, used = numbers.picture(self.fp, self.tag_v2, self._layout, profile)
         if used:

@@ -1,0 +1,77 @@
+"""Dockerfile and compose.yaml name only commands, variables, files, ports and services that exist."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dtqs.cli import COMMANDS
+from dtqs.config import Config, load
+from dtqs.errors import ConfigError
+from dtqs.health import PARTS
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OWN = {name: service for name, service in SERVICES.items() if service["image"].startswith("dtqs")}
+SECRETS = "/run/secrets-of-dtqs/"
+
+
+def settings(environment: dict[str, str], tmp_path: Path) -> Config:
+    """Load the variables as the product does. Each secret is a file, with the form that compose.yaml gives it."""
+    forms = {
+        "postgresql.dsn": "postgresql://dtqs:x@postgresql:5432/dtqs",
+        "rabbitmq.url": "amqp://dtqs:x@rabbitmq:5672/%2F",
+    }
+    for name, text in forms.items():
+        (tmp_path / name).write_text(text)
+    return load(None, {name: value.replace(SECRETS, f"{tmp_path}/") for name, value in environment.items()})
+
+
+def test_each_command_and_probe_of_the_containers_exists() -> None:
+    probe = re.search(r'^HEALTHCHECK .* CMD \["dtqs", (.+)\]$', DOCKERFILE, re.MULTILINE)
+    assert probe
+    assert probe[1] == '"health", "any"'
+    assert 'ENTRYPOINT ["dtqs"]' in DOCKERFILE
+    commands = [service["command"] for name, service in OWN.items() if name != "secrets"]
+    assert commands == [["migrate"], ["api"], ["supervisor"]]
+    for command in commands:
+        assert command[0] in COMMANDS
+    for test in [service["healthcheck"]["test"] for service in OWN.values() if "test" in service["healthcheck"]]:
+        assert test[:3] == ["CMD", "dtqs", "health"]
+        assert set(test[3:]) <= set(PARTS)
+
+
+def test_each_variable_is_a_setting_and_ports_agree(tmp_path: Path) -> None:
+    own = dict(re.findall(r"\b(DTQS_\w+)=(\S+)", DOCKERFILE))
+    config = settings(own | OWN["api"]["environment"], tmp_path)
+    assert (config.api.host, config.log.format) == ("0.0.0.0", "json")
+    assert f"EXPOSE {config.api.port}\n" in DOCKERFILE
+    assert SERVICES["api"]["ports"] == [f"127.0.0.1:{config.api.port}:{config.api.port}"]
+    with pytest.raises(ConfigError, match="DTQS_API_NO_SUCH"):
+        settings({"DTQS_API_NO_SUCH": "1"}, tmp_path)
+    volumes = [volume.split(":")[1] for volume in SERVICES["workers"]["volumes"]]
+    assert volumes[:2] == [str(config.supervisor.state_dir), str(config.files.directory)]
+    grace = config.supervisor.drain_seconds + 3 * config.supervisor.stop_seconds
+    assert float(SERVICES["workers"]["stop_grace_period"].removesuffix("s")) > grace
+    assert float(SERVICES["api"]["stop_grace_period"].removesuffix("s")) > config.api.shutdown_seconds
+
+
+def test_targets_services_files_and_volumes_exist() -> None:
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE, re.MULTILINE))
+    assert {"dtqs", "dtqs-media"} <= stages
+    assert {service["build"]["target"] for service in OWN.values() if "build" in service} == {"dtqs", "dtqs-media"}
+    assert set(re.findall(r"--from=(\S+)", DOCKERFILE)) <= stages
+    for name in re.findall(r"^COPY (?:--chmod=755 )?(conf/\S+)", DOCKERFILE, re.MULTILINE):
+        assert (ROOT / name).is_file()
+    for name, service in SERVICES.items():
+        assert set(service.get("depends_on", {})) <= set(SERVICES), name
+        assert {volume.split(":")[0] for volume in service.get("volumes", ())} <= set(COMPOSE["volumes"]), name
+    made = set(re.findall(r">(\S+)$", SERVICES["secrets"]["command"][0], re.MULTILINE))
+    named = set(re.findall(rf"{SECRETS}(\S+?)['\"]", str(SERVICES)))
+    assert named == made
+    for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
+        assert not line.startswith("!") or (ROOT / line[1:]).exists(), line
