@@ -178,11 +178,12 @@ def test_a_keeper_alone_relays_and_reclaims(trial: Try) -> None:
     system.store.leases.claim(elsewhere(system, 3600), uuid7(), [held])
     keeper = system.start_another_supervisor("keeper")
 
-    def hints() -> int:
-        look = look_once(system.config.rabbitmq, "test")
-        return look.ready if look else 0
-
-    eventually(lambda: hints() == 2, 20, "both tasks have a hint")
+    published = "SELECT count(*) FROM backlog WHERE published_at IS NOT NULL"
+    eventually(lambda: system.rows(published) == [(2,)], 20, "both tasks are published, the held one after its reclaim")
+    look = look_once(system.config.rabbitmq, "test")
+    assert look
+    assert look.ready >= 2
+    assert look.consumers == 0
     assert system.workers() == []
     assert [system.events(task) for task in (held, due)] == [["retrying"], []]
     keeper.terminate()
