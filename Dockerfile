@@ -15,7 +15,7 @@ ENV PIP_NO_CACHE_DIR=1 PIP_NO_DEPS=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # All packages that DTQS needs, botocore for S3, OpenTelemetry, and setuptools: some packages have no wheel, so they are
 # built here. The extra media lies in a folder of its own.
 RUN python -m venv /opt/dtqs \
-    && awk '/^#/ {file = /needs to run|extra s3/ ? "packages.txt" : /extra media/ ? "media.txt" : "/dev/null"} \
+    && awk '/^#/ {file = /needs to run|extra (s3|otel)/ ? "packages.txt" : /extra media/ ? "media.txt" : "/dev/null"} \
         /^setuptools==/ {print >"build.txt"} /==/ {print >file}' conf/constraints.txt \
     && /opt/dtqs/bin/pip install -r build.txt \
     && /opt/dtqs/bin/pip install --no-build-isolation -r packages.txt \
