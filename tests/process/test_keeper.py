@@ -185,7 +185,7 @@ def test_a_keeper_alone_relays_and_reclaims(trial: Try) -> None:
     assert look.ready >= 2
     assert look.consumers == 0
     assert system.workers() == []
-    assert [system.events(task) for task in (held, due)] == [["retrying"], []]
+    assert [system.events(task) for task in (held, due)] == [["in_progress", "pending"], []]
     keeper.terminate()
     assert keeper.wait(10) == 0
     assert len(system.rows("SELECT 1 FROM workers")) == 1  # the dead one: the keeper never had any
