@@ -63,7 +63,7 @@ setup(
         "tenacity",
     ],
     extras_require={
-        "media": ["numpy>=2", "pylibjxl>=0.5"],  # JPEG XL, HDR, TIFFs with more than 8 bits; imported with the first one
+        "media": ["numpy>=2", "pylibjxl>=0.5"],  # JPEG XL, HDR, TIFFs with more than 8 bits: imported with the first
         "s3": ["botocore"],  # files in object storage: credentials and signatures
         "otel": ["opentelemetry-exporter-otlp-proto-http>=1.30", "opentelemetry-sdk>=1.30"],  # traces
         "test": [

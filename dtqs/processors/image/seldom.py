@@ -1,4 +1,4 @@
-"""Imports what few images need: with the first such image, because NumPy is large, and the extra media may be absent."""
+"""Imports what few images need: with the first such image, as NumPy is large and the extra media may be absent."""
 
 import importlib
 from types import ModuleType
