@@ -143,11 +143,12 @@ def check_ends(client: Client, workers: Container, start: Start) -> None:
     workers.send(signal.SIGKILL)
     workers.wait(20)
     keeper = start("dtqs", "keeper")
-    healthy(keeper)
+    healthy(keeper, "supervisor")  # not "any", as the API shares the network here
     due = client.submit("echo", {}, delay_seconds=0.5)
     keeper.send(signal.SIGTERM)
     assert keeper.wait(30) == 0
     again = start("dtqs", "supervisor")
+    healthy(again, "supervisor")
     assert [client.wait(task, wait_seconds=60).status for task in (long, due)] == ["completed", "completed"]
     drained = client.submit("echo", {"sleep_seconds": 2})
     eventually(lambda: client.task(drained).status == "in_progress", 20)
