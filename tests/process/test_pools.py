@@ -1,5 +1,6 @@
 """Two pools on their own queues under load: each type runs in its pool, and a changed route moves what waits."""
 
+import os
 import signal
 
 from dtqs.broker.checkup import look_at_each
@@ -8,11 +9,12 @@ from tests.support.fix_trial import Try
 from tests.support.helpers import eventually
 from tests.support.trial import Trial
 
+CPU = min(os.sched_getaffinity(0))
 SLOW, MOVED = "slow_queue", "moved_queue"
 # Within a test's time no keeper publishes a confirmed hint again: only the emptied queue gives its tasks new ones.
 POOLS = {
     "pool:default": {"workers": 1, "task_types": "echo"},
-    "pool:slow": {"workers": 1, "task_types": "nap", "nice": 5},
+    "pool:slow": {"workers": 1, "task_types": "nap", "nice": 15, "cpu_affinity": CPU},
     "routes": {"nap": SLOW},
     "lease": {"grace_seconds": 20, "far_out_seconds": 600},
 }
@@ -33,6 +35,8 @@ def test_each_pool_runs_its_types_and_a_changed_route_moves_what_waits(trial: Tr
     system = trial(POOLS, api=True)
     held = system.submit({"seconds": 60}, "nap")
     victim = system.running(held)
+    assert os.getpriority(os.PRIO_PROCESS, victim.pid) == max(15, os.getpriority(os.PRIO_PROCESS, 0))
+    assert os.sched_getaffinity(victim.pid) == {CPU}
     assert "pool default runs echo alone, but its queue task_queue also carries " in system.log("supervisor")
     light = system.submit_many(300)
     waiting = [one for priority in range(10) for one in system.submit_many(3, {}, "nap", priority=priority)]
