@@ -10,6 +10,7 @@ import pika
 from pika.adapters.utils.connection_workflow import AMQPConnectorException, AMQPConnectorStackTimeout
 from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionBlockedTimeout
 
+from dtqs.broker.loop.connection import is_missing
 from dtqs.broker.queue import QueueLook
 from dtqs.broker.topology import NOBODY, QUEUE, parameters
 from dtqs.config import RabbitmqSection
@@ -20,7 +21,7 @@ _HEARTBEAT_SECONDS = 3
 """A frozen broker sends no heartbeats either, so this bounds every wait."""
 _CONNECT_SECONDS = 5.0
 """The most time until a connection is open: the doctor has other checks to do."""
-_NOT_FOUND, _IN_USE = 404, 406
+_IN_USE = 406
 _FAILURES = (AMQPError, AMQPConnectorException, OSError, ValueError)
 """pika's own errors before a connection is open are not AMQPErrors."""
 
@@ -70,7 +71,7 @@ def _look(connection: pika.BlockingConnection, queue: str) -> QueueLook | None:
         method = connection.channel().queue_declare(queue, passive=True).method
         return QueueLook(method.message_count, method.consumer_count)
     except ChannelClosedByBroker as error:
-        if error.reply_code == _NOT_FOUND:
+        if is_missing(error):
             return None
         raise
 

@@ -5,11 +5,11 @@ messages are in each queue?
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pika.channel import Channel
 
-from dtqs.broker.loop.connection import BrokerConnection, is_missing
+from dtqs.broker.loop.connection import BrokerConnection, down_words, is_missing
 from dtqs.broker.loop.threads import ThreadLoop
 from dtqs.broker.queue import QueueLook, look_at
 from dtqs.broker.topology import NOBODY, QUEUE
@@ -20,13 +20,16 @@ from dtqs.errors import BrokerUnavailable
 _PATIENCE_SECONDS = 0.2
 """How long one look waits for a connection that was away before."""
 _CLOSE_SECONDS = 0.5
+_AGAIN_SECONDS = 0.05
+"""Time until the next channel after a refusal. It only answers questions, so it cannot spin."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerLook:
     """The result of one look. In `queues` a missing queue is `None`. `blocked`: an alarm keeps publishers waiting.
 
-    `refusal`: the broker's message if a permission to publish is missing.
+    `refusal`: the broker's message if a permission to publish is missing. `down`: its words on queues that exist on a
+    node that is down; they are `None` in `queues` too.
     """
 
     version: str
@@ -34,6 +37,7 @@ class BrokerLook:
     blocked: bool
     latency_seconds: float
     refusal: str | None = None
+    down: Mapping[str, str] = field(default_factory=dict)
 
 
 class LookLink:
@@ -41,9 +45,11 @@ class LookLink:
 
     def __init__(self, section: RabbitmqSection, name: str) -> None:
         self._loop = ThreadLoop("broker look")
-        self._looking = BrokerConnection(self._loop, section, f"{name} looks", on_lost=self._lost)
+        self._looking = BrokerConnection(
+            self._loop, section, f"{name} looks", on_lost=self._lost, refused_seconds=_AGAIN_SECONDS
+        )
         self._publishing = BrokerConnection(self._loop, section, f"{name} asks")
-        self._missing: Callable[[], None] = lambda: None
+        self._missing: Callable[[str | None], None] = lambda _: None
         self._started = self._closed = False
 
     def look(self, deadline: Deadline, queues: Sequence[str] = (QUEUE,)) -> BrokerLook:
@@ -91,6 +97,7 @@ class LookLink:
             publishing.basic_publish("", NOBODY, b"")
 
         found: dict[str, QueueLook | None] = {}
+        down: dict[str, str] = {}
         latency_seconds = 0.0
 
         def look_at_next() -> None:
@@ -98,14 +105,19 @@ class LookLink:
             channel = self._looking.channel
             if not left:
                 is_blocked = self._publishing.state == "blocked"
-                reply(BrokerLook(version, found, is_blocked, latency_seconds, self._publishing.refusal))
+                reply(BrokerLook(version, found, is_blocked, latency_seconds, self._publishing.refusal, down))
             elif channel is None or not channel.is_open:
                 # a missing queue has closed it; without a channel the caller's deadline ends this
                 if not self._closed:
                     self._loop.later(0.02, look_at_next)
             else:
-                self._missing = lambda: seen(left[0], None)
+                self._missing = lambda words: absent(left[0], words)
                 look_at(channel, left[0], lambda look: seen(left[0], look))
+
+        def absent(queue: str, words: str | None) -> None:
+            if words is not None:
+                down[queue] = words
+            seen(queue, None)
 
         def seen(queue: str, look: QueueLook | None) -> None:
             nonlocal latency_seconds
@@ -116,8 +128,9 @@ class LookLink:
         look_at_next()
 
     def _lost(self, reason: BaseException) -> None:
-        if is_missing(reason):
-            self._missing()
+        words = down_words(reason)
+        if words is not None or is_missing(reason):
+            self._missing(words)
 
 
 def close_lines(loop: ThreadLoop, started: bool, *lines: BrokerConnection) -> None:

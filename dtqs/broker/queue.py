@@ -13,6 +13,8 @@ from dtqs.broker.loop.connection import is_missing
 from dtqs.broker.topology import queue_arguments
 from dtqs.config import RabbitmqSection
 
+_NOT_FOUND = 404
+
 
 @dataclass(frozen=True, slots=True)
 class QueueLook:
@@ -51,8 +53,8 @@ class QueueKeeper:
 
     def lost(self, reason: BaseException) -> None:
         """Note whether the channel closed because the queue is missing."""
-        if isinstance(reason, ChannelClosedByBroker) and is_missing(reason):
-            self._missing = True
+        if isinstance(reason, ChannelClosedByBroker) and reason.reply_code == _NOT_FOUND:
+            self._missing = is_missing(reason)
 
 
 class WatchedQueue:

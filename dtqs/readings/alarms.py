@@ -26,6 +26,8 @@ class Seen:
     """RabbitMQ's reason for refusing messages."""
     read_only: bool = False
     """PostgreSQL accepts no writes."""
+    down_queues: tuple[str, ...] = ()
+    """RabbitMQ's words on queues whose home node is down."""
 
 
 def alarms(reading: Reading, seen: Seen) -> tuple[str, ...]:
@@ -50,6 +52,8 @@ def _servers(seen: Seen) -> Iterator[str]:
         yield f"RabbitMQ refuses messages: {seen.refusal}. Tasks do not start; grant its user the permissions"
     if seen.blocked:
         yield "RabbitMQ is blocked by a memory or disk alarm: submitted tasks are accepted and wait"
+    for words in seen.down_queues:
+        yield f"RabbitMQ: {words}: its tasks wait; start that node, or use quorum queues"
     for queue in seen.missing_queues:
         yield f"{queue} is missing in RabbitMQ: start a worker or keeper, which declares it"
 

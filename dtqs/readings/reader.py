@@ -63,7 +63,8 @@ class SystemReader:
         seen = Seen(
             database,
             broker,
-            missing_queues=tuple(name for name, found in look.queues.items() if found is None) if look else (),
+            missing_queues=_missing(look) if look else (),
+            down_queues=tuple(look.down.values()) if look else (),
             blocked=look is not None and look.blocked,
             quiet_seconds=self._quiet_seconds(parts),
             lease=self._lease,
@@ -173,6 +174,10 @@ def _worker(row: Row, lease: LeaseSection) -> WorkerReading:
     values: tuple[Any, ...] = (*row[:9], known, str(message) if message else None, *row[10:14], is_late(row[13], lease))
     values += tuple(None if names is None else tuple(names) for names in row[14:16])
     return WorkerReading(*values)
+
+
+def _missing(look: BrokerLook) -> tuple[str, ...]:
+    return tuple(name for name, found in look.queues.items() if found is None and name not in look.down)
 
 
 def _queues(look: BrokerLook | None) -> dict[str, Any]:

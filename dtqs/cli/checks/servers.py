@@ -20,6 +20,11 @@ from dtqs.sandbox.places import SandboxPaths
 from dtqs.sandbox.processes import running
 
 _API_SECONDS = 5.0
+_AWAY = "is it running, and is [rabbitmq] url right? see: dtqs config show. Tasks are accepted and wait until then"
+_HOME_NODE = (
+    "start that node of the cluster; tasks are accepted and wait until then. Quorum queues go on without one node: "
+    "queue_type = quorum in [rabbitmq]"
+)
 
 
 def sandbox(path: Path | None) -> Check | None:
@@ -43,9 +48,7 @@ def rabbitmq(config: Config) -> Iterator[Check]:
         looks = look_at_each(config.rabbitmq, "dtqs doctor", config.routes.queues)
         refusal = write_refusal(config.rabbitmq, "dtqs doctor")
     except BrokerUnavailable as error:
-        advice = (
-            "is it running, and is [rabbitmq] url right? see: dtqs config show. Tasks are accepted and wait until then"
-        )
+        advice = _HOME_NODE if "home node" in str(error) else _AWAY
         yield Check("RabbitMQ", FAILED, str(error).removeprefix("RabbitMQ: "), advice)
         yield from skipped(["queue"], "RabbitMQ")
         return

@@ -3,9 +3,10 @@
 import logging
 
 import pytest
+from pika.exceptions import ChannelClosedByBroker
 
 from dtqs.broker.loop import connection
-from dtqs.broker.loop.connection import BrokerConnection
+from dtqs.broker.loop.connection import BrokerConnection, down_words, is_missing
 from dtqs.broker.loop.threads import ThreadLoop
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
@@ -37,3 +38,12 @@ def test_a_broker_that_starts_a_little_later_is_no_warning_and_one_that_stays_aw
     finally:
         loop.call(line.stop)
         loop.stop(Deadline(1))
+
+
+def test_a_queue_whose_home_node_is_down_is_not_missing() -> None:
+    """The texts of RabbitMQ 3.10 and 4.0 are the same; both have the code 404."""
+    words = "home node 'rabbit@b' of durable queue 'task_queue' in vhost '/' is down or inaccessible"
+    down = ChannelClosedByBroker(404, f"NOT_FOUND - {words}")
+    missing = ChannelClosedByBroker(404, "NOT_FOUND - no queue 'task_queue' in vhost '/'")
+    assert (down_words(down), is_missing(down)) == (words, False)
+    assert (down_words(missing), is_missing(missing)) == (None, True)

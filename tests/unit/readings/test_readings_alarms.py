@@ -26,6 +26,11 @@ def test_a_healthy_system_raises_no_alarm() -> None:
         (changed(workers=None, processes=None, depth=None), seen(database=AWAY), "PostgreSQL is away"),
         (HEALTHY, seen(broker=dataclasses.replace(AWAY, name="RabbitMQ")), "RabbitMQ is away"),
         (HEALTHY, seen(blocked=True), "blocked by a memory or disk alarm"),
+        (
+            HEALTHY,
+            seen(down_queues=("home node 'rabbit@b' of durable queue",)),
+            "start that node, or use quorum queues",
+        ),
         (HEALTHY, seen(missing_queues=("task_queue",)), "task_queue is missing"),
         (changed(workers=()), seen(), "no worker is running"),
         (changed(workers=(LATE,)), seen(), "no worker is running"),
