@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import os
+import select
 import socket
 import struct
 from collections.abc import Callable, Mapping
@@ -113,6 +114,8 @@ class Control:
             client.request += part
             if b"\n" not in client.request and part and len(client.request) < _MOST_REQUEST_BYTES:
                 return False
+            if _has_left(client.socket):
+                return True  # this node was frozen: the client gave up, and nobody expects the effect any more
             client.answer = memoryview(_line(self._answer(bytes(client.request), client.uid)))
             self._signals.watch(client.socket.fileno(), EVENT_WRITE)
         while client.answer:
@@ -161,6 +164,13 @@ def _short(folder: Path) -> Any:
 def _uid_of(client: socket.socket) -> int:
     credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return int(_CREDENTIALS.unpack(credentials)[1])
+
+
+def _has_left(client: socket.socket) -> bool:
+    """Tell whether the client has closed its end. One that only has nothing more to send has not."""
+    look = select.poll()
+    look.register(client, 0)
+    return any(event & select.POLLHUP for _, event in look.poll(0))
 
 
 def _say(client: socket.socket, answer: Answer) -> None:
