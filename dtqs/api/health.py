@@ -30,7 +30,10 @@ class Readyz:
         state = self._probe()
         # a broker that refuses the login needs an operator: accepted tasks would never reach a worker
         there = state == "connected" and self._link.state != "refused" and self._fitness.refusal is None
-        rabbitmq = {"state": self._link.state, "since_seconds": round(time.monotonic() - self._link.since, 1)}
+        since_seconds = round(time.monotonic() - self._link.since, 1)
+        rabbitmq: dict[str, object] = {"state": self._link.state, "since_seconds": since_seconds}
+        if self._link.down is not None:
+            rabbitmq["reason"] = self._link.down
         document: dict[str, object] = {
             "status": "ready" if there else "unready",
             "postgresql": {"state": state},

@@ -16,6 +16,7 @@ from dtqs.broker.loop.connection import BrokerConnection
 from dtqs.broker.loop.pika_parts import open_gevent_connection
 from dtqs.broker.publisher import Confirmed
 from dtqs.broker.publishing import PublishingLine
+from dtqs.broker.queue_homes import QueueHomes
 from dtqs.broker.topology import EVENTS, EVENTS_LENGTH, declare_exchanges
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
@@ -56,12 +57,15 @@ class ApiLink:
         self._consuming = BrokerConnection(loop, section, f"{name} consumes", self._on_consuming_channel)
         line = PublishingLine(loop, section, f"{name} publishes", routes)
         self._publishing, self._publisher = line.connection, line.publisher
+        self._homes = QueueHomes(loop, self._consuming, routes.queues)
 
     def start(self) -> None:
         self._consuming.start()
         self._publishing.start()
+        self._homes.start()
 
     def stop(self, deadline: Deadline) -> None:
+        self._homes.stop()
         self._consuming.stop()
         self._publishing.stop()
         while not (self._consuming.closed and self._publishing.closed) and not deadline.passed:
@@ -76,6 +80,11 @@ class ApiLink:
         if self._consuming.refusal or self._publishing.refusal:
             return "refused"
         return "away" if self._consuming.state == "away" else self._publishing.state
+
+    @property
+    def down(self) -> str | None:
+        """The broker's words on queues whose home node is down."""
+        return self._homes.down
 
     @property
     def since(self) -> float:
