@@ -29,7 +29,7 @@ def test_an_overlay_agrees_with_image_program_and_configuration(overlay: str, tm
 @needs_kubectl
 def test_prod_scales_and_watches_the_parts_that_it_has() -> None:
     documents = _rendered("prod")
-    assert len(of_kind(documents, "ScaledObject")) == 1
+    assert len(of_kind(documents, "ScaledObject")) == 2
     assert [len(of_kind(documents, kind)) for kind in ("TriggerAuthentication", "ServiceMonitor", "PodMonitor")] == [
         1
     ] * 3
@@ -47,7 +47,7 @@ def test_kustomize_refuses_a_broken_overlay(tmp_path: Path) -> None:
     assert "api.yaml" in done.stderr
 
 
-def worker(documents: Sequence[Document], name: str = "dtqs-worker") -> Document:
+def worker(documents: Sequence[Document], name: str = "dtqs-worker-media") -> Document:
     return next(one for one in of_kind(documents, "Deployment") if one["metadata"]["name"] == name)
 
 
@@ -72,7 +72,7 @@ Change = Callable[[Sequence[Document]], Any]
 CHANGES: dict[str, tuple[Change, str]] = {
     "short grace": (
         lambda all_: worker(all_)["spec"]["template"]["spec"].update(terminationGracePeriodSeconds=3600),
-        "dtqs-worker: the grace period is below 3615 s",
+        "dtqs-worker-media: the grace period is below 3615 s",
     ),
     "short drain": (
         lambda all_: _change_pool(all_, "DTQS_SUPERVISOR_DRAIN_SECONDS", "60"),
@@ -109,7 +109,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
         lambda all_: of_kind(all_, "ScaledObject")[0]["spec"]["triggers"][0]["metadata"].update(
             url="http://dtqs-api.dtqs.svc:8080/backlog?task_type=echo"
         ),
-        "counts a part of the tasks",
+        "counts other task types than its pool runs",
     ),
 }
 

@@ -56,7 +56,7 @@ def test_a_misspelt_key_is_found(tmp_path: Path) -> None:
 def test_custom_resources_fit_their_models(overlays: list[Path], tmp_path: Path) -> None:
     script = ROOT / "tests/kube/custom_resources.py"
     done = run(TOOLS / "python", script, *overlays)
-    assert (done.returncode, done.stdout) == (0, "4 custom resources checked\n"), done.stdout + done.stderr
+    assert (done.returncode, done.stdout) == (0, "5 custom resources checked\n"), done.stdout + done.stderr
     documents = render("prod")
     for kind, key, value in (("ScaledObject", "pollIntervals", 10), ("ServiceMonitor", "endpoints", "http")):
         of_kind(documents, kind)[0]["spec"][key] = value

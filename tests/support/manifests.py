@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import click
 import yaml
@@ -173,10 +173,10 @@ def _configuration(documents: Sequence[Document], folder: Path) -> Iterator[str]
 def _pool(name: str, config: Config) -> Iterator[str]:
     """One Deployment is one pool of a known size, since a container sees all CPUs of its node."""
     ((pool, section),) = config.pools.items()
-    if not section.workers:
-        yield f"{name}: the pool {pool} has no number of workers"
+    if not name.endswith(f"-{pool}") or not (section.workers or section.max):
+        yield f"{name}: pool {pool} with {section.workers} workers"
     longest = max(config.retry.timeout_seconds, config.limits.max_timeout_seconds)
-    if config.supervisor.drain_seconds < longest:
+    if section.task_types and config.supervisor.drain_seconds < longest:
         yield f"{name}: a scale-in would interrupt attempts, which may take {longest:g} s"
 
 
@@ -222,7 +222,7 @@ def _selectors(documents: Sequence[Document]) -> Iterator[str]:
 
 
 def _scaling(documents: Sequence[Document], folder: Path) -> Iterator[str]:
-    """Each ScaledObject counts the tasks of its Deployment, over the Service of the API."""
+    """Each ScaledObject counts the tasks of its Deployment's pool, over the Service of the API."""
     workers: dict[str, Config] = {}
     for workload, container in _ours(documents):
         with suppress(ConfigError):  # _configuration tells
@@ -232,8 +232,10 @@ def _scaling(documents: Sequence[Document], folder: Path) -> Iterator[str]:
         url, config = urlsplit(metadata["url"]), workers.get(scaled["spec"]["scaleTargetRef"]["name"])
         if config is None:
             continue
-        if url.query:
-            yield f"{name}: counts a part of the tasks, but its pool runs all"
+        (section,) = config.pools.values()
+        known = {one for one in Catalog.load(config).names() if config.routes.queue_of(one) in section.queues}
+        if set(parse_qs(url.query)["task_type"]) != set(section.task_types or known):
+            yield f"{name}: counts other task types than its pool runs"
         if (url.hostname, url.path) != (f"dtqs-api.{scaled['metadata']['namespace']}.svc", "/backlog"):
             yield f"{name}: {metadata['url']} is not the API's"
         if metadata["valueLocation"] != "backlog" or scaled["spec"]["minReplicaCount"] != 0:
