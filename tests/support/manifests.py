@@ -139,9 +139,14 @@ def config_of(documents: Sequence[Document], container: Document, folder: Path) 
     (config_map,) = [
         one for one in of_kind(documents, "ConfigMap") if one["metadata"]["name"].startswith("dtqs-config")
     ]
-    secret, file = folder / "secret", folder / "dtqs.ini"
-    secret.write_text("postgresql://or-any-other-secret-of-32-characters", encoding="utf-8")
-    file.write_text(re.sub(rf"{SECRETS}/[\w-]+", str(secret), config_map["data"]["dtqs.ini"]), encoding="utf-8")
+    file = folder / "dtqs.ini"
+    (folder / "url").write_text("amqp://dtqs:secret@rabbitmq:5672/%2F", encoding="utf-8")
+    (folder / "secret").write_text("postgresql://or-any-other-secret-of-32-characters", encoding="utf-8")
+
+    def written(match: re.Match[str]) -> str:
+        return str(folder / ("url" if match[1] == "url" else "secret"))
+
+    file.write_text(re.sub(rf"{SECRETS}/([\w-]+)", written, config_map["data"]["dtqs.ini"]), encoding="utf-8")
     return load(file, {one["name"]: one["value"] for one in container.get("env", ())})
 
 
