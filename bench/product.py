@@ -198,7 +198,7 @@ class Product:
         with self.broker() as broker:
             channel = broker.channel()
             channel.queue_delete(QUEUE)
-            channel.queue_declare(QUEUE, durable=True, arguments=queue_arguments(self.config.rabbitmq))
+            channel.queue_declare(QUEUE, durable=True, arguments=queue_arguments(self.config.rabbitmq, None))
 
 
 @contextmanager
