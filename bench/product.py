@@ -147,6 +147,8 @@ class Product:
             "gunicorn",
             "--config",
             str(resource("conf/gunicorn.conf.py")),
+            "--worker-class",
+            "gevent",  # without the API's own way for plain requests
             "--chdir",
             str(here),
             f"bare_app:{name}",
