@@ -138,4 +138,4 @@ def _work(config: Config, catalog: Catalog, pool: str, number: int, start: Child
 def _keep(config: Config, start: ChildStart) -> int:
     log.set_up(config.log.level, config.log.format, "keeper", config.log.file)
     node = Node(start.node_id, start.boot_id, start.board, start.vouch, start.former, start.given_up, start.note)
-    return Keeper(config, start.slot, node).run()
+    return Keeper(config, start.slot, node, start.last_words).run()

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 from dtqs import sink
 from dtqs.broker.keeper_link import KeeperLink
@@ -43,8 +44,8 @@ _FILES_SECONDS = 1.0
 
 
 class Keeper:
-    def __init__(self, config: Config, slot: Slot, node: Node) -> None:
-        self._config, self._slot, self._stop = config, slot, Stop()
+    def __init__(self, config: Config, slot: Slot, node: Node, last_words: Callable[[str], None]) -> None:
+        self._config, self._slot, self._last_words, self._stop = config, slot, last_words, Stop()
         self._process_id, self._node_name = uuid7(), socket.gethostname()
         self._totals = ProcessTotals(routes=config.routes.text)
         self._store = Store(config.postgresql, config.lease, _STORE_CONNECTIONS, _TITLE, retry=config.retry)
@@ -105,6 +106,7 @@ class Keeper:
         """End this process if its code must not work on the schema. Raises StoreUnavailable."""
         if refused := self._store.database.schema_refusal():
             logger.critical("cannot work on this database", extra={"reason": refused})
+            self._last_words(refused)
             self._exit_status = os.EX_CONFIG
             self._stop.set()
         return False

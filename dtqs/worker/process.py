@@ -105,6 +105,7 @@ class Worker:
         startup = Startup(self._seat, self._identity, self._store, self._waiting, self._stop)
         if refused := startup.schema_refusal():
             logger.critical("cannot work on this database", extra={"reason": refused})
+            self._seat.last_words(refused)
             return os.EX_CONFIG
         if too_low := self._wear.refusal():
             logger.critical("the configuration leaves no memory for a task", extra={"reason": too_low})
