@@ -11,6 +11,8 @@ from dtqs.pulse import judge, read_pulses
 
 PARTS = ("supervisor", "api", "any")
 _PLACES = ("var/dtqs.ini", "/etc/dtqs/dtqs.ini")
+STATE_DIR = "/var/lib/dtqs"
+"""The default of `[supervisor] state_dir`."""
 _SECONDS = 2.0
 """Time limit of a question to the API."""
 _MOST_BYTES = 65536
@@ -38,10 +40,10 @@ def quick(arguments: list[str]) -> bool:
 
 def check(part: str, only_life: bool, config: str | None = None) -> tuple[bool, str]:
     """Return whether a part of this host is well, and one sentence. `any`: the supervisor if one runs, else the API."""
-    settings = _Settings(config)
+    settings = Settings(config)
     if part == "api":
         return _api(settings, only_life)
-    state_dir = settings.get("supervisor", "state_dir", "/var/lib/dtqs")
+    state_dir = settings.get("supervisor", "state_dir", STATE_DIR)
     try:
         verdicts = [judge(pulse, only_life) for pulse in read_pulses(state_dir)]
     except OSError as error:
@@ -56,7 +58,7 @@ def check(part: str, only_life: bool, config: str | None = None) -> tuple[bool, 
     return False, f"dead: no supervisor ({why}); start `dtqs supervisor` or `dtqs keeper`"
 
 
-def _api(settings: "_Settings", only_life: bool) -> tuple[bool, str]:
+def _api(settings: "Settings", only_life: bool) -> tuple[bool, str]:
     """Ask the API's own question, as a load balancer does."""
     host, port = settings.get("api", "host", "127.0.0.1"), settings.get("api", "port", "8080")
     path = "/healthz" if only_life else "/readyz"
@@ -90,7 +92,7 @@ def _ask(host: str, port: int, path: str) -> bytes:
         line.close()
 
 
-class _Settings:
+class Settings:
     """A few settings of environment and file. The services check them; here a wrong one only fails the probe."""
 
     def __init__(self, config: str | None) -> None:

@@ -71,8 +71,7 @@ def summary(rows: Rows, pools: Mapping[str, Part]) -> dict[str, object]:
         **_sums(rows),
         "task_types": {task_type: {"due": due, "in_progress": running} for task_type, due, running in rows},
         "pools": {
-            pool: _sums([row for row in rows if (row[0] in types) == chosen])
-            for pool, (types, chosen) in pools.items()
+            pool: _sums([row for row in rows if (row[0] in types) == chosen]) for pool, (types, chosen) in pools.items()
         },
     }
 

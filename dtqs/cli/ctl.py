@@ -13,7 +13,7 @@ from dtqs.cli.options import Group, json_option
 from dtqs.cli.output import print_json
 from dtqs.cli.running import NoSupervisor, find, is_supervisor
 from dtqs.errors import DtqsError
-from dtqs.supervisor.reload import DONE, OVER, REFUSED, ReloadRecord
+from dtqs.reload_record import DONE, OVER, REFUSED, ReloadRecord
 
 _POLL_SECONDS = 0.1
 _ANSWER_SECONDS = 30.0

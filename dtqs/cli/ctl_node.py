@@ -11,7 +11,7 @@ from dtqs.amounts import age, size
 from dtqs.cli.options import EX_REFUSED, json_option
 from dtqs.cli.output import print_json, print_table
 from dtqs.cli.running import NoSupervisor, find, is_supervisor
-from dtqs.supervisor.control import SOCKET, ask
+from dtqs.operator_socket import SOCKET, ask
 
 _SECONDS = 5.0
 _LISTENS_SECONDS = 10.0

@@ -115,7 +115,13 @@ def configuration_path() -> Path | None:
     """Return the file that --config names or that is found. The result may be None."""
     from dtqs.config import find
 
-    return find(click.get_current_context().meta.get(_META))
+    return find(named_path())
+
+
+def named_path() -> str | None:
+    """Return the file that --config names."""
+    path: str | None = click.get_current_context().meta.get(_META)
+    return path
 
 
 def exit_status(error: DtqsError) -> int:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from dtqs.cli.options import configuration_path
-from dtqs.config import SupervisorSection, state_dir
+from dtqs.cli.options import named_path
 from dtqs.errors import TransientError
+from dtqs.health import STATE_DIR, Settings
+from dtqs.reload_record import ReloadRecord
 from dtqs.sandbox.processes import is_zombie
-from dtqs.supervisor.reload import ReloadRecord
 
 
 class NoSupervisor(TransientError):
@@ -40,9 +40,10 @@ def _running() -> Iterator[tuple[Path, ReloadRecord]]:
 
 def _state_folders() -> Iterator[Path]:
     """Yield the folders that may be the one of the supervisor. A wrong file may still name another one than systemd."""
-    yield state_dir(configuration_path())
+    # reading the whole configuration would take most of the command's time
+    yield Path(Settings(named_path()).get("supervisor", "state_dir", STATE_DIR))
     yield from (Path(name) for name in os.environ.get("STATE_DIRECTORY", "").split(":") if name)
-    yield SupervisorSection().state_dir
+    yield Path(STATE_DIR)
 
 
 def is_supervisor(pid: int) -> bool:

@@ -4,7 +4,7 @@ from dtqs.config.allowed import allowed, number
 from dtqs.config.file import find, list_places, why_distrusted
 from dtqs.config.files_section import FilesSection
 from dtqs.config.pool_section import PoolSection
-from dtqs.config.reader import Config, load, sets_nothing, state_dir
+from dtqs.config.reader import Config, load, sets_nothing
 from dtqs.config.routing import mixed_queues, queues_of, types_of, unknown_types
 from dtqs.config.section import Section, is_network
 from dtqs.config.sections import (
@@ -44,7 +44,6 @@ __all__ = [
     "number",
     "queues_of",
     "sets_nothing",
-    "state_dir",
     "types_of",
     "unknown_types",
     "why_distrusted",

@@ -100,14 +100,6 @@ def sets_nothing(environ: Mapping[str, str] = os.environ) -> bool:
     return not any(name.startswith(ENVIRONMENT_PREFIX) and name not in RESERVED_ENVIRONMENT for name in environ)
 
 
-def state_dir(path: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the supervisor's state folder, also if other settings are wrong: then one may have to be asked."""
-    problems: list[str] = []
-    raw = _overlay(_parse(path, problems) if path else {}, environ, problems)
-    entries = {key: entry for key, entry in raw.get("supervisor", {}).items() if key == "state_dir"}
-    return (_read("supervisor", SupervisorSection, entries, problems) or SupervisorSection()).state_dir
-
-
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
     """Read the file and the environment. Raises ConfigError that lists every problem."""
     problems: list[str] = []

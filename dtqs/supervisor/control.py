@@ -17,10 +17,10 @@ from pathlib import Path
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
+from dtqs.operator_socket import SOCKET, line, short_path
 from dtqs.supervisor.signals import Signals
 
 logger = logging.getLogger(__name__)
-SOCKET = "control"
 _MOST_CLIENTS = 16
 _BACKLOG = 128
 _MOST_REQUEST_BYTES = 4096
@@ -54,7 +54,7 @@ class Control:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             (folder / SOCKET).unlink(missing_ok=True)
-            with _short(folder) as place:
+            with short_path(folder) as place:
                 listener.bind(place)
                 os.chmod(place, 0o600)  # before `listen`: nobody can connect earlier
             listener.listen(_BACKLOG)
@@ -116,7 +116,7 @@ class Control:
                 return False
             if _has_left(client.socket):
                 return True  # this node was frozen: the client gave up, and nobody expects the effect any more
-            client.answer = memoryview(_line(self._answer(bytes(client.request), client.uid)))
+            client.answer = memoryview(line(self._answer(bytes(client.request), client.uid)))
             self._signals.watch(client.socket.fileno(), EVENT_WRITE)
         while client.answer:
             client.answer = client.answer[client.socket.send(client.answer, socket.MSG_NOSIGNAL) :]
@@ -138,29 +138,6 @@ class Control:
             return {"error": f"the supervisor failed: {type(error).__name__}: {error}"}
 
 
-def ask(folder: Path, request: Mapping[str, Any], seconds: float) -> Any:
-    """Send a request to the supervisor of this folder, and return its answer. Raises OSError, ValueError."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(seconds)
-        with _short(folder) as place:
-            client.connect(place)
-        client.sendall(_line(request))
-        parts = []
-        while part := client.recv(1 << 16):
-            parts.append(part)
-    return json.loads(b"".join(parts))
-
-
-@contextlib.contextmanager
-def _short(folder: Path) -> Any:
-    """Yield a short path to the socket: the address of a socket has 107 bytes at most, and a folder's path may more."""
-    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{descriptor}/{SOCKET}"
-    finally:
-        os.close(descriptor)
-
-
 def _uid_of(client: socket.socket) -> int:
     credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return int(_CREDENTIALS.unpack(credentials)[1])
@@ -175,8 +152,4 @@ def _has_left(client: socket.socket) -> bool:
 
 def _say(client: socket.socket, answer: Answer) -> None:
     with contextlib.suppress(OSError):
-        client.send(_line(answer), socket.MSG_NOSIGNAL)
-
-
-def _line(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, default=str).encode() + b"\n"
+        client.send(line(answer), socket.MSG_NOSIGNAL)

@@ -1,53 +1,19 @@
-"""The reload of a node: a check in a fresh process, and its result for the log, systemd and a file.
+"""The reload of a node: a check in a fresh process, and its result for the log, systemd and a file."""
 
-Each step is one `ReloadRecord` in the file `reload` of the node's folder. `dtqs ctl reload` waits for the last one.
-"""
-
-import contextlib
-import json
 import logging
 import os
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dtqs.config import SupervisorSection
+from dtqs.reload_record import CHECKING, DONE, NEVER, REFUSED, STUCK, ReloadRecord
+from dtqs.reload_record import ROLLING as ROLLING
 from dtqs.supervisor.again import ReloadCheck
 from dtqs.supervisor.reaping import End
 from dtqs.systemd import Notifier
 
 logger = logging.getLogger(__name__)
-NEVER, CHECKING, REFUSED, ROLLING, STUCK, DONE = "never", "checking", "refused", "rolling", "stuck", "done"
-OVER = (REFUSED, STUCK, DONE)
-"""The states in which a reload needs no more waiting. A stuck one goes on when its seat comes up."""
 PAUSED = "the node is paused, and no new worker could show that it works: dtqs ctl resume"
-_MOST_BYTES = 65536
-
-
-@dataclass(frozen=True, slots=True)
-class ReloadRecord:
-    """The last reload of a supervisor: its number, counted from 1, and how far it is. `at` is the Unix time."""
-
-    pid: int
-    number: int = 0
-    state: str = NEVER
-    reason: str = ""
-    at: float = 0.0
-
-    def write(self, folder: Path) -> None:
-        """Write it, whole or not at all. A full disk must not end the node."""
-        with contextlib.suppress(OSError):
-            (folder / "reload.new").write_text(json.dumps(asdict(self)), encoding="utf-8")
-            os.replace(folder / "reload.new", folder / "reload")
-
-    @classmethod
-    def read(cls, folder: Path) -> "ReloadRecord | None":
-        """Return the record of the node in this folder, or None."""
-        try:
-            with open(folder / "reload", "rb") as file:
-                return cls(**json.loads(file.read(_MOST_BYTES)))
-        except (OSError, ValueError, TypeError):
-            return None
 
 
 class Reload:

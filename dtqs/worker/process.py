@@ -294,6 +294,5 @@ class Worker:
             self._store.stop()
 
 
-
 def _ids(deliveries: Sequence[Delivery]) -> list[str]:
     return [task_id for delivery in deliveries for task_id in delivery.hint.task_ids]

@@ -3,7 +3,6 @@
 Each test checks the waiter, the rows at the end, and law 3 (DESIGN.md section 4, Locks).
 """
 
-
 from dtqs.settlement import Kind
 from dtqs.store.backlog import LONG_AGO
 from dtqs.uuid7 import uuid7
@@ -111,9 +110,10 @@ def test_relay_relay_two_keepers_share_the_rows(world: World, held: OpenStore) -
 def test_backlog_claim_a_repair_skips_rows_that_are_being_claimed(world: World, held: OpenStore) -> None:
     (a, b), worker = world.submit(2), world.worker()
     held.leases.claim(worker, uuid7(), [a])
-    assert world.meet(
-        lambda store: store.backlog.repair("00000000-0000-0000-0000-000000000000", 10, 0)
-    ).result() == (b, 1)
+    assert world.meet(lambda store: store.backlog.repair("00000000-0000-0000-0000-000000000000", 10, 0)).result() == (
+        b,
+        1,
+    )
     held.commit()
     world.check()
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dtqs.supervisor.control import SOCKET, ask
+from dtqs.operator_socket import SOCKET, ask
 from tests.process.supervised_node import TASK_ID
 from tests.support.fix_supervisor import Node, Start, alive
 

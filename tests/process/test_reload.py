@@ -5,7 +5,7 @@ import signal
 import socket
 from pathlib import Path
 
-from dtqs.supervisor.reload import DONE, REFUSED, STUCK, ReloadRecord
+from dtqs.reload_record import DONE, REFUSED, STUCK, ReloadRecord
 from tests.process.supervised_node import TASK_ID
 from tests.support.fix_supervisor import Node, Start, alive
 

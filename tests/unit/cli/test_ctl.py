@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from dtqs.cli import ctl_node, main
 from dtqs.cli.running import is_supervisor
-from dtqs.supervisor.control import SOCKET, ask
-from dtqs.supervisor.reload import ReloadRecord
+from dtqs.operator_socket import SOCKET, ask
+from dtqs.reload_record import ReloadRecord
 
 
 def run(tmp_path: Path, *arguments: str, command: str = "reload") -> tuple[int, str]:

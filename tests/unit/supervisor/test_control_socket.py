@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from dtqs.supervisor.control import SOCKET, Control
+from dtqs.operator_socket import SOCKET
+from dtqs.supervisor.control import Control
 from dtqs.supervisor.signals import Signals
 
 

@@ -1,0 +1,41 @@
+"""The state of a node's last reload, in the file `reload` of its folder. `dtqs ctl reload` waits for the last state.
+
+A module of its own, since importing the supervisor would take most of the command's time.
+"""
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+NEVER, CHECKING, REFUSED, ROLLING, STUCK, DONE = "never", "checking", "refused", "rolling", "stuck", "done"
+OVER = (REFUSED, STUCK, DONE)
+"""The states in which a reload needs no more waiting. A stuck one goes on when its seat comes up."""
+_MOST_BYTES = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRecord:
+    """The last reload of a supervisor: its number, counted from 1, and how far it is. `at` is the Unix time."""
+
+    pid: int
+    number: int = 0
+    state: str = NEVER
+    reason: str = ""
+    at: float = 0.0
+
+    def write(self, folder: Path) -> None:
+        """Write it, whole or not at all. A full disk must not end the node."""
+        with contextlib.suppress(OSError):
+            (folder / "reload.new").write_text(json.dumps(asdict(self)), encoding="utf-8")
+            os.replace(folder / "reload.new", folder / "reload")
+
+    @classmethod
+    def read(cls, folder: Path) -> "ReloadRecord | None":
+        """Return the record of the node in this folder, or None."""
+        try:
+            with open(folder / "reload", "rb") as file:
+                return cls(**json.loads(file.read(_MOST_BYTES)))
+        except (OSError, ValueError, TypeError):
+            return None
