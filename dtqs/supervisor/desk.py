@@ -198,13 +198,16 @@ class Desk:
         return pool, len(self._roster.pool(pool))
 
     def _kill(self, slot: object) -> Facts:
-        """Kill a child with its process group. A leaving child shares the name of its successor: it has its pid."""
-        for seat, child in [*self._roster.taken()]:
-            if slot in (seat.spec.name, str(child.pid)) and not (seat.leaves and slot == seat.spec.name):
-                logger.warning("killing child", extra={"child": seat.spec.name, "pid": child.pid, "cause": "operator"})
-                child.kill(time.monotonic(), f"killed by an operator: dtqs ctl kill {slot}")
-                return {"killed": seat.spec.name, "pid": child.pid}
-        names = sorted(seat.spec.name for seat, _ in self._roster.taken() if not seat.leaves)
+        """Kill a child with its process group. A leaving child shares its slot's name with its successor."""
+        found = [(seat, child) for seat, child in self._roster.taken() if slot in (seat.spec.name, str(child.pid))]
+        if len(found) > 1:
+            pids = ", ".join(f"{child.pid}{' (leaves)' if seat.leaves else ''}" for seat, child in found)
+            raise Refused(f"{len(found)} children are in the slot {slot}; name one by its pid: {pids}")
+        for seat, child in found:
+            logger.warning("killing child", extra={"child": seat.spec.name, "pid": child.pid, "cause": "operator"})
+            child.kill(time.monotonic(), f"killed by an operator: dtqs ctl kill {slot}")
+            return {"killed": seat.spec.name, "pid": child.pid}
+        names = sorted({seat.spec.name for seat, _ in self._roster.taken()})
         raise Refused(f"no child in the slot {slot!a:.100}; allowed: {', '.join(names[:30])}, or the pid of a child")
 
 
