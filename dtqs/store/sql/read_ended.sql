@@ -13,7 +13,7 @@
     )
 FROM unnest(%(ids)s::text::uuid[], %(after)s::bigint[]) watched(id, after)
 JOIN (
-    SELECT ended.*, ended.outcome AS status, ended.attempts AS attempt
+    SELECT ended.*, ended.outcome AS status, ended.attempts AS attempt, split_part(ended.origin, ' ', 1) AS request_id
     FROM tasks ended
     WHERE ended.outcome IS NOT NULL
 ) task ON task.id = watched.id
