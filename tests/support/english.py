@@ -26,7 +26,9 @@ _NOT_OURS = (
     "migrations/",  # their statements never change
     "LICENSE",
 )
-_SUFFIXES = {".py", ".sql", ".js", ".css", ".html", ".md", ".sh", ".ini", ""}
+_WITH_HASHES = {".yaml", ".yml", ".toml", ".service", ".socket", ".target", ".conf"}
+"""Files whose comments look like those of a shell."""
+_SUFFIXES = {".py", ".sql", ".js", ".css", ".html", ".md", ".sh", ".ini", "", *_WITH_HASHES}
 _OPENING = re.compile(r"(?:^|(?<=[.!?:;]\s)|(?<=\|\s)|(?<=[-*#]\s))(What|Who|Whoever|Of|That)\b(?!')")
 _PHRASES = re.compile(
     r"\b(that[ ]of|so[ ]many|(is|are)[ ]to[ ]be|for[ ]ever|none[ ]of[ ]ours|as[ ]good[ ]as|had[ ]rather|at[ ]a[ ]word"
@@ -74,6 +76,8 @@ def kind(path: Path) -> str:
 
     The first line of a script without a suffix decides.
     """
+    if path.name == "Dockerfile" or path.suffix in _WITH_HASHES:
+        return ".sh"
     if path.suffix:
         return path.suffix
     first = path.read_bytes()[:60]
