@@ -21,7 +21,8 @@ from report import machine, print_columns
 from rig import Rig, say
 
 from dtqs.config import LeaseSection, PostgresqlSection
-from dtqs.store.driver.database import Database, LimitedConnection
+from dtqs.store.driver.connection import LimitedConnection
+from dtqs.store.driver.database import Database
 from dtqs.store.driver.schema import migrate
 from dtqs.store.overview import LogQuery, Overview
 

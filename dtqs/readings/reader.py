@@ -27,7 +27,7 @@ from dtqs.readings.values import (
 )
 from dtqs.routes import NO_ROUTES, QUEUE, Routes
 from dtqs.store import Store
-from dtqs.store.driver.database import Row
+from dtqs.store.driver.connection import Row
 from dtqs.store.overview import BacklogReading, LogQuery, Overview, Recent
 from dtqs.task import Status
 

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, fields
 
 from dtqs.config import number
 from dtqs.errors import Conflict, NotFound
-from dtqs.store.driver.database import Database, Row
+from dtqs.store.driver.connection import Row
+from dtqs.store.driver.database import Database
 from dtqs.uuid7 import uuid7
 
 SCOPES = ("submit", "read", "metrics", "admin")

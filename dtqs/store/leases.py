@@ -11,7 +11,8 @@ from dtqs.errors import EffectUnknown, LeaseLost, TooManyDeaths, TooManyLosses
 from dtqs.event import LogRef
 from dtqs.scoreboard import Death
 from dtqs.settlement import Kind, Settlement, error_json
-from dtqs.store.driver.database import Database, Row, Run
+from dtqs.store.driver.connection import Row
+from dtqs.store.driver.database import Database, Run
 from dtqs.store.driver.statements import array, text_array
 from dtqs.task import Claimed, Effect
 from dtqs.uuid7 import uuid7

@@ -3,7 +3,8 @@
 import time
 from dataclasses import dataclass
 
-from dtqs.store.driver.database import Database, Row
+from dtqs.store.driver.connection import Row
+from dtqs.store.driver.database import Database
 from dtqs.store.workers import COUNTED
 
 SAMPLE_PAGES = 100

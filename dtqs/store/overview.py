@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dtqs.event import LEVELS
-from dtqs.store.driver.database import Database, Row
+from dtqs.store.driver.connection import Row
+from dtqs.store.driver.database import Database
 from dtqs.store.driver.statements import lived_since
 from dtqs.store.log_end import LogEnd
 

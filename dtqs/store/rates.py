@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from dtqs.store.driver.database import Database, Row, Run
+from dtqs.store.driver.connection import Row
+from dtqs.store.driver.database import Database, Run
 from dtqs.store.driver.statements import array, text_array
 from dtqs.turn import Turn
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from dtqs.errors import NotFound
 from dtqs.store.backlog import FIRST_ID
-from dtqs.store.driver.database import Database, Row
+from dtqs.store.driver.connection import Row
+from dtqs.store.driver.database import Database
 from dtqs.store.driver.statements import array, lived_since
 from dtqs.task import OUTCOMES, Status, TaskRecord
 

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from dtqs.config import PostgresqlSection
 from dtqs.errors import StoreUnavailable
-from dtqs.store.driver.database import LimitedConnection
+from dtqs.store.driver.connection import LimitedConnection
 from dtqs.store.driver.plain import result_of
 from dtqs.store.driver.statements import statement
 

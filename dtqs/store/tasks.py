@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dtqs.errors import Conflict, Invalid, NotFound, Problem, StoreUnavailable
-from dtqs.store.driver.database import Database, Row, Run
+from dtqs.store.driver.connection import Row
+from dtqs.store.driver.database import Database, Run
 from dtqs.store.driver.statements import array, sparse, text_array
 from dtqs.task import NewTask
 

@@ -13,7 +13,7 @@ from dtqs.sandbox.postgres import PrivatePostgres
 from dtqs.settlement import Kind
 from dtqs.store import Store
 from dtqs.store.backlog import FIRST_ID, LONG_AGO
-from dtqs.store.driver.database import LimitedConnection
+from dtqs.store.driver.connection import LimitedConnection
 from dtqs.store.overview import LogQuery, Overview
 from dtqs.store.reads import TaskFilter
 from dtqs.store.tasks import IdempotencyKey

@@ -17,7 +17,8 @@ from dtqs.config import LeaseSection, PostgresqlSection
 from dtqs.errors import WorkerDied
 from dtqs.settlement import Kind, Settlement
 from dtqs.store import Store
-from dtqs.store.driver.database import Database, LimitedConnection, Row, Run
+from dtqs.store.driver.connection import LimitedConnection, Row
+from dtqs.store.driver.database import Database, Run
 from dtqs.store.driver.statements import statement
 from dtqs.store.workers import WorkerIdentity, WorkerReport
 from dtqs.task import NewTask
@@ -68,6 +69,9 @@ class OpenDatabase(Database):
 
     def transaction_once(self, work: Callable[[Run], T]) -> T:
         return work(self.run_once)
+
+    def run(self, name: str, parameters: Any = None, deadline: object = None, few: bool = False) -> list[Row]:
+        return self.run_once(name, parameters, few)
 
     def run_once(self, name: str, parameters: Any = None, few: bool = False) -> list[Row]:
         if name in self._skipped:

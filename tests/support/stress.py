@@ -6,17 +6,19 @@ The players act as workers, keepers, publishers and clients. tests/integration/t
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import psycopg
 
+from dtqs.deadline import Deadline
 from dtqs.errors import Conflict, LeaseLost, StoreUnavailable
 from dtqs.scoreboard import Death
 from dtqs.settlement import Kind, Settlement
 from dtqs.store import Store
 from dtqs.store.backlog import FIRST_ID, LONG_AGO
-from dtqs.store.driver.database import Database, LimitedConnection, Row, Run
+from dtqs.store.driver.connection import LimitedConnection, Row
+from dtqs.store.driver.database import Database, Run
 from dtqs.store.tasks import IdempotencyKey
 from dtqs.store.workers import WorkerIdentity
 from dtqs.task import Claimed, Effect, NewTask, OutputFile
@@ -51,6 +53,12 @@ class FaultyDatabase(Database):
             if self._chance.random() < 0.02:
                 connection.close()
                 raise psycopg.OperationalError("the reply was lost")
+
+    def run(self, name: str, parameters: Any = None, deadline: Deadline | None = None, few: bool = False) -> list[Row]:
+        if self._chance.random() < 0.2:
+            with suppress(StoreUnavailable):
+                return self.run_once(name, parameters, few)
+        return super().run(name, parameters, deadline, few)
 
     def run_once(self, name: str, parameters: Any = None, few: bool = False) -> list[Row]:
         if self._chance.random() > 0.2:

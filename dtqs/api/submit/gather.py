@@ -136,8 +136,18 @@ class Gather:
     def _lead(self, leader: _Member) -> None:
         """Commit the leader's task and the waiting ones, then hand over, however this ends."""
         group = self._group(leader)
+        parts = [group]
         try:
-            self._commit(group, leader)
+            while parts:
+                part = parts.pop()
+                tasks = [member.task for member in part]
+                try:
+                    stored = self._insert(tasks)
+                except Exception as error:
+                    parts += self._refused(part, leader, error)
+                else:
+                    self._answer(part, leader, _DONE)
+                    self._committed(tasks, stored)
         finally:
             # killed during the commit: it may have landed, so the next leader repeats it with the same ids
             for member in reversed(group):
@@ -161,22 +171,13 @@ class Gather:
         else:
             self._leading = False
 
-    def _commit(self, group: list[_Member], leader: _Member) -> None:
-        """Store a group and answer its members. Halving finds a task that cannot be stored, and only that one fails."""
-        try:
-            stored = self._insert([member.task for member in group])
-        except StoreUnavailable as error:
-            self._answer(group, leader, error)
-        except Exception as error:  # a fault of one row must not fail the others
-            if len(group) == 1:
-                self._answer(group, leader, error)
-                return
-            middle = len(group) // 2
-            self._commit(group[:middle], leader)
-            self._commit(group[middle:], leader)
-        else:
-            self._answer(group, leader, _DONE)
-            self._committed([member.task for member in group], stored)
+    def _refused(self, part: list[_Member], leader: _Member, error: Exception) -> list[list[_Member]]:
+        """Return the halves to try again, last one first, or answer the members: only a bad task fails, alone."""
+        if isinstance(error, StoreUnavailable) or len(part) == 1:
+            self._answer(part, leader, error)
+            return []
+        middle = len(part) // 2
+        return [part[middle:], part[:middle]]
 
     def _answer(self, group: list[_Member], leader: _Member, answer: object) -> None:
         for member in group:

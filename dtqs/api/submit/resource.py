@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 import falcon
 import orjson
@@ -25,6 +25,7 @@ from dtqs.store.tasks import IdempotencyKey, Tasks
 from dtqs.task import NewTask, Status
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_NO_ROOM_NEEDED = nullcontext()
 Accepted = tuple[list[str], Mapping[str, Status] | None]
 """The ids of accepted tasks, and their statuses; None if all are pending."""
 
@@ -54,39 +55,46 @@ class Submit:
         for task in tasks:
             task.origin = origin
         key = self._key(req, judged.body_hash, caller) if has_key else None
-        if caller.ceilings is None:
-            ids, statuses = self._store(tasks, key)
-        else:
+        if caller.ceilings is not None:
             tasks = self._limits.within(tasks, caller.ceilings, judged.many)
-            ids, statuses = self._store_within(tasks, key, caller)
+        with self._room_for(tasks, key, caller):
+            if key is None and len(tasks) == 1:
+                self._gather.submit(tasks[0])
+                ids, statuses = [tasks[0].task_id], None
+            else:
+                ids, statuses = self._store(tasks, key)
         answer = self._links.accepted(ids, statuses)
         resp.status = falcon.HTTP_202
         resp.content_type = falcon.MEDIA_JSON
         resp.set_header("Location", self._links.array(ids) if judged.many else self._links.task(ids[0]))
         resp.data = orjson.dumps(answer if judged.many else answer[0])
 
-    def _store_within(self, tasks: Sequence[NewTask], key: IdempotencyKey | None, caller: Caller) -> Accepted:
-        """Store tasks of a key with ceilings. A repeated submit already has its room. Raises TooManyRequests."""
+    def _room_for(
+        self, tasks: Sequence[NewTask], key: IdempotencyKey | None, caller: Caller
+    ) -> AbstractContextManager[None]:
+        """Hold room for tasks of a key with `max_pending`. Raises TooManyRequests, in `with`."""
         if caller.key_id is None or caller.ceilings is None or caller.ceilings.max_pending is None:
-            return self._store(tasks, key)
-        try:
-            with self._room.taken(caller.key_id, caller.ceilings.max_pending, len(tasks)):
-                return self._store(tasks, key)
-        except TooManyRequests:
-            if key is None or not self._tasks.is_known(key):
-                raise
-        return self._store(tasks, key)
+            return _NO_ROOM_NEEDED
+        return self._taken(caller.key_id, caller.ceilings.max_pending, len(tasks), key)
+
+    @contextmanager
+    def _taken(self, key_id: str, most: int, count: int, key: IdempotencyKey | None) -> Iterator[None]:
+        """Hold room. A repeated submit already has it. Raises TooManyRequests."""
+        with ExitStack() as room:
+            try:
+                room.enter_context(self._room.taken(key_id, most, count))
+            except TooManyRequests:
+                if key is None or not self._tasks.is_known(key):
+                    raise
+            yield
 
     def _store(self, tasks: Sequence[NewTask], key: IdempotencyKey | None) -> Accepted:
-        """Store all tasks or none. An array is a commit of its own; single tasks share one."""
+        """Store an array, or tasks under an idempotency key, in a commit of their own: all or none."""
         if key is not None:
             return self._store_once(tasks, key)
-        if len(tasks) == 1:
-            self._gather.submit(tasks[0])
-        else:
-            with self._turn():
-                stored = self._tasks.insert(tasks)
-            self._hinting.stored(tasks, stored)
+        with self._turn():
+            stored = self._tasks.insert(tasks)
+        self._hinting.stored(tasks, stored)
         return [task.task_id for task in tasks], None
 
     def _store_once(self, tasks: Sequence[NewTask], key: IdempotencyKey) -> Accepted:

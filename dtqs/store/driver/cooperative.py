@@ -12,7 +12,8 @@ from gevent import get_hub
 from psycopg_pool import ConnectionPool
 
 from dtqs.config import PostgresqlSection
-from dtqs.store.driver.database import Database, LimitedConnection
+from dtqs.store.driver.connection import LimitedConnection
+from dtqs.store.driver.database import Database
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import random
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
@@ -23,11 +23,10 @@ from dtqs.config import PostgresqlSection
 from dtqs.deadline import Deadline
 from dtqs.errors import StoreRefused, StoreUnavailable
 from dtqs.json_value import loads
-from dtqs.store.driver.plain import PLAIN, plain
+from dtqs.store.driver.connection import LimitedConnection, Row
+from dtqs.store.driver.plain import runner
 from dtqs.store.driver.schema import refusal
-from dtqs.store.driver.statements import statement
 
-Row = tuple[Any, ...]
 T = TypeVar("T")
 _AGAIN = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _REPEATED = (*_AGAIN, psycopg.errors.CheckViolation)
@@ -37,21 +36,6 @@ _TOO_MUCH = "54"
 OperationalError, but the fault is the value's."""
 _REPLY_SECONDS = 2.0
 """How long a reply may take beyond the server's statement timeout before the connection is closed."""
-
-
-class LimitedConnection(psycopg.Connection[Row]):
-    """A connection with a limit on each wait: a frozen server enforces no timeout itself."""
-
-    limit_seconds: float | None = None
-    prepared: set[bytes] | None = None
-    """The plain statements (plain.py) that it has prepared; None: prepare none."""
-
-    def wait(self, gen: Generator[Any, Any, T], interval: float = 0.1, timeout: float | None = None) -> T:
-        try:
-            return super().wait(gen, interval=interval, timeout=timeout if timeout is not None else self.limit_seconds)
-        except psycopg.errors._WaitTimeout as error:
-            self.pgconn.finish()  # its reply may still come, so no other caller may get this connection
-            raise psycopg.OperationalError(f"no reply within {self.limit_seconds:g} s") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +159,7 @@ class Database:
         for _ in range(_MOST_DEADLOCKS):
             try:
                 with self._connection() as connection:
-                    return _rows(connection, name, parameters, few)
+                    return runner(name, few).run(connection, parameters)
             except _REPEATED as error:
                 self._make_room(error)
         raise StoreUnavailable(_DEADLOCKS)
@@ -189,8 +173,9 @@ class Database:
     ) -> list[Row]:
         """Run a repeatable statement; retry after a lost connection until the deadline. Raises StoreUnavailable."""
         try:
-            return self.run_once(name, parameters, few)
-        except StoreUnavailable as error:
+            with self._connection() as connection:
+                return runner(name, few).run(connection, parameters)
+        except (StoreUnavailable, *_REPEATED) as error:
             return self._again(lambda: self.run_once(name, parameters, few), deadline, error)
 
     def transaction(self, work: "Callable[[Run], T]", deadline: Deadline | None = None) -> T:
@@ -205,7 +190,7 @@ class Database:
         for _ in range(_MOST_DEADLOCKS):
             try:
                 with self._connection() as connection, connection.transaction():
-                    return work(functools.partial(_rows, connection))
+                    return work(functools.partial(_run_on, connection))
             except _REPEATED as error:
                 self._make_room(error)
         raise StoreUnavailable(_DEADLOCKS)
@@ -252,10 +237,12 @@ class Database:
                 "SELECT make_logs_partition((now() AT TIME ZONE 'UTC')::date + days) FROM generate_series(0, 1) days"
             )
 
-    def _again(self, call: Callable[[], T], deadline: Deadline | None, error: StoreUnavailable) -> T:
+    def _again(self, call: Callable[[], T], deadline: Deadline | None, error: StoreUnavailable | psycopg.Error) -> T:
         """Repeat a call that has failed once. The first call is plain, since tenacity costs 20 µs."""
         seconds = deadline.remaining if deadline else self._section.statement_timeout_seconds
-        if seconds <= 0 or self._pool is None:
+        if isinstance(error, psycopg.Error):  # its work is undone: another try is free
+            self._make_room(error)
+        elif seconds <= 0 or self._pool is None:
             raise error
         return Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, StoreUnavailable) and self._pool is not None),
@@ -265,15 +252,10 @@ class Database:
         )(call)
 
 
-def _rows(
+def _run_on(
     connection: LimitedConnection, name: str, parameters: Mapping[str, Any] | None = None, few: bool = False
 ) -> list[Row]:
-    """Run a statement by name. With `few`, or for a plain statement, the driver's cursor is left out."""
-    if few or name in PLAIN:
-        return plain(name).run(connection, connection.prepared, parameters or {})
-    cursor = connection.execute(statement(name), parameters)
-    # `rownumber` tells if there are rows; `description` would describe each column first
-    return cursor.fetchall() if cursor.rownumber is not None else []
+    return runner(name, few).run(connection, parameters)
 
 
 Run = Callable[..., list[Row]]

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 from psycopg_pool import ConnectionPool
 
-from dtqs.store.driver.database import Database, LimitedConnection
+from dtqs.store.driver.connection import LimitedConnection
+from dtqs.store.driver.database import Database
 
 _FRESH_SECONDS = 5.0
 """A connection unused for longer goes through the pool, which knows by then whether the server was replaced."""
