@@ -91,7 +91,7 @@ def test_a_length_of_time_ends_in_its_unit() -> None:
 def unnamed_times(path: Path) -> set[str]:
     """Return the arguments that are lengths of time without a unit in their names."""
     overridden = (
-        {"interval", "timeout"} if path.name in ("database.py", "cooperative.py", "network.py") else set()
+        {"interval", "timeout"} if path.name in ("connection.py", "cooperative.py", "network.py") else set()
     )  # parameter names of the driver's methods
     arguments = [
         argument for function in functions(path) for argument in [*function.args.args, *function.args.kwonlyargs]
