@@ -44,8 +44,11 @@ class HttpServer:
 class Product:
     """API and supervisor on one database. Measurements are read through a connection of the server's administrator."""
 
-    def __init__(self, rig: Rig, dsn: str, admin: "psycopg.Connection[tuple[Any, ...]]") -> None:
-        self._dsn, self._amqp_url, self._admin = dsn, rig.rabbitmq.url, admin
+    def __init__(
+        self, rig: Rig, dsn: str, admin: "psycopg.Connection[tuple[Any, ...]]", code: Path | None = None
+    ) -> None:
+        """`code`: a folder with an installation of its own, instead of the one that runs the benchmark."""
+        self._dsn, self._amqp_url, self._admin, self._code = dsn, rig.rabbitmq.url, admin, code
         self._folder = rig.folder / dsn.rpartition("/")[2]
         self._folder.mkdir()
         self._connect = functools.partial(rig.admin, dsn)
@@ -185,10 +188,15 @@ class Product:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of the product's commands."""
-        return {**environment_without(self._settings()), "DTQS_CONFIG": str(self._ini)}
+        code = {"PYTHONPATH": str(self._code)} if self._code else {}
+        return {**environment_without(self._settings()), "DTQS_CONFIG": str(self._ini), **code}
+
+    def command(self, *words: str) -> list[str]:
+        """Return a command of the product."""
+        return [sys.executable, *(["-P"] if self._code else []), "-m", "dtqs", *words]
 
     def _program(self, name: str, death_signal: str) -> Program:
-        return Program(self._child(name, death_signal), [sys.executable, "-m", "dtqs", name], self.environment())
+        return Program(self._child(name, death_signal), self.command(name), self.environment())
 
     def _child(self, name: str, death_signal: str) -> SandboxProcess:
         return SandboxProcess(
@@ -204,10 +212,10 @@ class Product:
 
 
 @contextmanager
-def running(rig: Rig) -> Iterator[Product]:
+def running(rig: Rig, code: Path | None = None) -> Iterator[Product]:
     """Run the API on a fresh database and an empty queue. The caller starts the workers."""
     with rig.database() as dsn, rig.admin(dsn) as admin:
-        product = Product(rig, dsn, admin)
+        product = Product(rig, dsn, admin, code)
         try:
             product.start_api()
             yield product
