@@ -7,7 +7,7 @@ import _socket
 import os
 import sys
 
-from dtqs.pulse import judge, read_pulses
+from dtqs.pulse import judge, pulses_by_config, read_pulses
 
 PARTS = ("supervisor", "api", "any")
 _PLACES = ("var/dtqs.ini", "/etc/dtqs/dtqs.ini")
@@ -50,12 +50,20 @@ def check(part: str, only_life: bool, config: str | None = None) -> tuple[bool, 
         verdicts, why = [], f"{error.filename or state_dir}: {error.strerror}"
     else:
         why = f"none runs with the state folder {state_dir}"
+    if not verdicts:
+        verdicts = _elsewhere(settings, state_dir, only_life)
     if verdicts:
         return next((verdict for verdict in verdicts if not verdict[0]), verdicts[0])
     if part == "any":
         well, sentence = _api(settings, only_life)
         return well, sentence if well or "no answer" not in sentence else f"dead: no supervisor ({why}), and no API"
     return False, f"dead: no supervisor ({why}); start `dtqs supervisor` or `dtqs keeper`"
+
+
+def _elsewhere(settings: "Settings", state_dir: str, only_life: bool) -> list[tuple[bool, str]]:
+    """Judge the supervisors that run with this file, from before another state folder was written into it."""
+    found = [judge(pulse, only_life) for pulse in pulses_by_config(settings.place)] if settings.place else []
+    return [(well, f"{sentence}; state_dir = {state_dir} has effect after a restart") for well, sentence in found]
 
 
 def _api(settings: "Settings", only_life: bool) -> tuple[bool, str]:
@@ -99,6 +107,11 @@ class Settings:
         named = config or os.environ.get("DTQS_CONFIG")
         self._place = named or next((place for place in _PLACES if _is_trusted(place)), None)
         self._lines: list[str] | None = None
+
+    @property
+    def place(self) -> str:
+        """The absolute path of the file, or an empty text."""
+        return os.path.abspath(self._place) if self._place else ""
 
     def get(self, section: str, key: str, default: str) -> str:
         """Return the value of a key: of the environment, else of the file, else the default."""

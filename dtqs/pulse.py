@@ -1,7 +1,7 @@
 """The pulse: what a supervisor tells `dtqs health` at each turn, in memory that another process can read.
 
-It is no file of a disk, so no turn waits for one. A small file in the node's folder, written once, says where it is.
-This module imports little: a probe starts every few seconds.
+It is no file of a disk, so no turn waits for one; a small file in the node's folder says where it is. A supervisor that
+executes its program again leaves the memory to it. This module imports little: a probe starts every few seconds.
 """
 
 import mmap
@@ -15,6 +15,8 @@ _PLACE = "pulse"
 _BOOT_ID_BYTES = 36
 _RECORD = struct.Struct("<dddiiii")
 _SIZE = _BOOT_ID_BYTES + _RECORD.size
+_PATH_BYTES = 1024
+"""After the record: the path of the configuration file."""
 STILL_SECONDS = 10.0
 """A supervisor that takes no turn for this long hangs or is frozen. It takes two turns a second."""
 
@@ -23,7 +25,10 @@ PAUSED = -1
 
 
 class Pulse:
-    """One reading. Times are monotonic; `heartbeat_at` is the newest heartbeat of any child, 0 without one."""
+    """One reading. Times are monotonic; `heartbeat_at` is the newest heartbeat of any child, 0 without one.
+
+    `turn_at` lies ahead while the supervisor executes its program again: until then it may stand still.
+    """
 
     __slots__ = ("children", "heartbeat_at", "lease_seconds", "phase", "pid", "ready", "turn_at", "waiting")
 
@@ -44,11 +49,26 @@ class Pulse:
 class PulseMemory:
     """The memory of a supervisor's pulse."""
 
-    def __init__(self, boot_id: str) -> None:
-        self._descriptor = os.memfd_create(_MEMORY)
-        os.ftruncate(self._descriptor, _SIZE)
-        self._memory = mmap.mmap(self._descriptor, _SIZE)
+    def __init__(self, boot_id: str, config: str = "", descriptor: int | None = None) -> None:
+        """`config`: the path of the configuration file. `descriptor`: of memory that exists."""
+        self.descriptor = os.memfd_create(_MEMORY) if descriptor is None else descriptor
+        os.ftruncate(self.descriptor, _SIZE + _PATH_BYTES)
+        self._memory = mmap.mmap(self.descriptor, _SIZE + _PATH_BYTES)
         self._memory[:_BOOT_ID_BYTES] = boot_id.encode()
+        self._memory[_SIZE:] = os.fsencode(config)[:_PATH_BYTES].ljust(_PATH_BYTES, b"\0")
+
+    @classmethod
+    def of_program_before(cls, folder: str, boot_id: str, config: str) -> "PulseMemory | None":
+        """Return the memory that the program before this one has left in the same process, or None."""
+        try:
+            with open(os.path.join(folder, _PLACE), encoding="ascii") as file:
+                pid, descriptor, found = file.read(200).split()
+            if int(pid) != os.getpid() or found != boot_id or not _is_pulse(f"/proc/self/fd/{int(descriptor)}"):
+                return None
+            os.set_inheritable(int(descriptor), False)
+            return cls(boot_id, config, int(descriptor))
+        except (OSError, ValueError):
+            return None
 
     def announce(self, folder: str) -> None:
         """Write into the node's folder where the pulse is. Raises OSError."""
@@ -57,7 +77,7 @@ class PulseMemory:
             f"{place}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
         )
         try:
-            os.write(descriptor, f"{os.getpid()} {self._descriptor} {boot_id}\n".encode())
+            os.write(descriptor, f"{os.getpid()} {self.descriptor} {boot_id}\n".encode())
         finally:
             os.close(descriptor)
         os.replace(f"{place}.new", place)
@@ -68,10 +88,14 @@ class PulseMemory:
             pulse.children, pulse.ready, pulse.waiting,
         )  # fmt: skip
 
+    def allow_silence(self, until: float) -> None:
+        """Let the supervisor stand still until this time. The next pulse ends it."""
+        struct.pack_into("<d", self._memory, _BOOT_ID_BYTES, until)
+
     def close(self) -> None:
         """Close the memory, in a new child: a probe must find it only in the supervisor."""
         self._memory.close()
-        os.close(self._descriptor)
+        os.close(self.descriptor)
 
 
 def read_pulses(state_dir: str) -> Iterator[Pulse]:
@@ -84,23 +108,58 @@ def read_pulses(state_dir: str) -> Iterator[Pulse]:
             yield pulse
 
 
+def pulses_by_config(config: str) -> Iterator[Pulse]:
+    """Yield the pulses of supervisors with this configuration file, wherever their state folder is.
+
+    It looks at each process of this machine whose command line may be a supervisor's.
+    """
+    wanted = os.fsencode(config)
+    for pid in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
+        for content in _pulses_of(pid):
+            if content[_SIZE:].rstrip(b"\0") == wanted:
+                yield _unpacked(content, int(pid))
+
+
+def _pulses_of(pid: str) -> list[bytes]:
+    """Return the pulses of a process that may be a supervisor: by its title or, during a reload, its arguments."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read(4096)
+        if not words.startswith(b"dtqs: supervisor") and b"\0--adopt\0" not in words:
+            return []
+        places = [f"/proc/{pid}/fd/{name}" for name in os.listdir(f"/proc/{pid}/fd")]
+        return [_content(place) for place in places if _is_pulse(place)]
+    except OSError:  # it has ended, or belongs to another user
+        return []
+
+
 def _read(place: str) -> Pulse | None:
     """Read one pulse. Other containers may share the folder: their pids mean other processes here."""
     try:
         with open(place, encoding="ascii") as file:
             pid, descriptor, boot_id = file.read(200).split()
         memory = f"/proc/{int(pid)}/fd/{int(descriptor)}"
-        # to open something else, such as a pipe, could have an effect
-        if not os.readlink(memory).startswith(f"/memfd:{_MEMORY}"):
-            return None
-        with open(memory, "rb") as file:
-            content = file.read(_SIZE)
+        content = _content(memory) if _is_pulse(memory) else b""
     except (FileNotFoundError, NotADirectoryError, ProcessLookupError, ValueError):
         return None
     if len(content) < _SIZE or content[:_BOOT_ID_BYTES] != boot_id.encode():
         return None
+    return _unpacked(content, int(pid))
+
+
+def _is_pulse(place: str) -> bool:
+    """Tell whether an open file is such memory: to open something else, such as a pipe, could have an effect."""
+    return os.readlink(place).startswith(f"/memfd:{_MEMORY}")
+
+
+def _content(place: str) -> bytes:
+    with open(place, "rb") as file:
+        return file.read(_SIZE + _PATH_BYTES)
+
+
+def _unpacked(content: bytes, pid: int) -> Pulse:
     pulse = Pulse(*_RECORD.unpack_from(content, _BOOT_ID_BYTES))
-    pulse.pid = int(pid)
+    pulse.pid = pid
     return pulse
 
 
@@ -110,8 +169,10 @@ def judge(pulse: Pulse, only_life: bool, now: float | None = None) -> tuple[bool
     still = now - pulse.turn_at
     if still > STILL_SECONDS:
         return False, f"dead: the supervisor (pid {pulse.pid}) has stood still for {still:.0f} s; restart it"
+    if only_life and still < 0:
+        return True, f"alive: the supervisor (pid {pulse.pid}) loads its program again"
     if only_life:
-        return True, f"alive: the supervisor (pid {pulse.pid}) took its last turn {max(0.0, still):.1f} s ago"
+        return True, f"alive: the supervisor (pid {pulse.pid}) took its last turn {still:.1f} s ago"
     if pulse.phase == PAUSED:
         return False, "not ready: paused by an operator; to go on: dtqs ctl resume"
     if pulse.phase:

@@ -20,6 +20,7 @@ class Notifier:
         self._ping_every = watchdog_seconds / 2 if watchdog_seconds else None
         self._next_ping = self._next_extension = 0.0
         self._status = ""
+        self.was_ready = False
         self.environment: dict[str, str] = {}
         """The variables that `from_environment` has removed. A program that this process executes needs them."""
 
@@ -39,10 +40,17 @@ class Notifier:
         return self._ping_every / 2 if self._ping_every else float("inf")
 
     def ready(self) -> None:
+        self.was_ready = True
         self._send("READY=1")
 
+    def reloaded(self) -> None:
+        """Report the end of a reload. Before the first `ready` it would be a false start."""
+        if self.was_ready:
+            self.ready()
+
     def reloading(self) -> None:
-        self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        if self.was_ready:
+            self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
         self._send("STOPPING=1")

@@ -12,7 +12,7 @@ import click
 
 from dtqs import log, sink
 from dtqs.cli.loading import load_in_time
-from dtqs.cli.options import configuration
+from dtqs.cli.options import configuration, configuration_path
 from dtqs.config import Config, mixed_queues
 from dtqs.files import FileSpace
 from dtqs.keeper.process import Keeper
@@ -24,6 +24,7 @@ from dtqs.supervisor.node import NodeLock
 from dtqs.supervisor.signals import HARMLESS
 from dtqs.supervisor.spawn import ChildSpec, ChildStart
 from dtqs.supervisor.supervisor import Supervisor
+from dtqs.supervisor.vitals import About
 from dtqs.worker.process import Worker
 from dtqs.worker.seat import WorkerSeat
 from dtqs.worker.share import refuse_missing_cpus, take_share
@@ -83,7 +84,9 @@ def run_node(wanted: str | None, inherited: int | None, with_workers: bool) -> N
     section = crew.config.supervisor
     lock = handover.node_lock() if handover else NodeLock(section.state_dir)
     config = crew.config
-    node = Supervisor(section, crew.specs, lock, crew.hire, handover, config.lease.lease_seconds, config.pools)
+    path = configuration_path()
+    about = About(config.lease.lease_seconds, str(path.absolute()) if path else "")
+    node = Supervisor(section, crew.specs, lock, crew.hire, handover, about, config.pools)
     _end(node.run())
 
 

@@ -13,7 +13,8 @@ from dtqs.scoreboard import Death, Scoreboard, SlotRecord, board_bytes
 from dtqs.supervisor import marks
 from dtqs.supervisor.child import Child
 from dtqs.supervisor.node import NodeLock
-from dtqs.supervisor.roster import SlotState, record_of
+from dtqs.supervisor.roster import record_of
+from dtqs.supervisor.slot_state import SlotState
 from dtqs.supervisor.spawn import ChildStart
 
 _LEAST_SLOTS = 256

@@ -23,8 +23,9 @@ from dtqs.supervisor.control import Control
 from dtqs.supervisor.node import NodeLock
 from dtqs.supervisor.phase import Phase
 from dtqs.supervisor.reload import Reload
-from dtqs.supervisor.roster import Roster, SlotState
+from dtqs.supervisor.roster import Roster
 from dtqs.supervisor.signals import Signals
+from dtqs.supervisor.slot_state import SlotState
 
 logger = logging.getLogger(__name__)
 _MOST_SEATS = 1024

@@ -8,7 +8,8 @@ from dtqs.supervisor.channels import ChildChannels
 from dtqs.supervisor.child import Child
 from dtqs.supervisor.node import NodeLock
 from dtqs.supervisor.phase import Phase
-from dtqs.supervisor.roster import Roster, SlotState
+from dtqs.supervisor.roster import Roster
+from dtqs.supervisor.slot_state import SlotState
 from dtqs.supervisor.spawn import spawn
 
 logger = logging.getLogger(__name__)

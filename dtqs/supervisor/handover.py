@@ -17,7 +17,8 @@ from dtqs.scoreboard import Death
 from dtqs.supervisor.channels import ChildChannels, SharedMemory
 from dtqs.supervisor.child import Child
 from dtqs.supervisor.node import NodeLock
-from dtqs.supervisor.roster import MOST_SETTLERS, Roster, SlotState
+from dtqs.supervisor.roster import MOST_SETTLERS, Roster
+from dtqs.supervisor.slot_state import SlotState
 from dtqs.supervisor.spawn import ChildSpec, ChildStart
 
 FORMAT = 1

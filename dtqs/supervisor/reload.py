@@ -6,14 +6,13 @@ import time
 from pathlib import Path
 
 from dtqs.config import SupervisorSection
-from dtqs.reload_record import CHECKING, DONE, NEVER, REFUSED, STUCK, ReloadRecord
+from dtqs.reload_record import CHECKING, DONE, NEVER, PAUSED, REFUSED, STUCK, ReloadRecord
 from dtqs.reload_record import ROLLING as ROLLING
 from dtqs.supervisor.again import ReloadCheck
 from dtqs.supervisor.reaping import End
 from dtqs.systemd import Notifier
 
 logger = logging.getLogger(__name__)
-PAUSED = "the node is paused, and no new worker could show that it works: dtqs ctl resume"
 
 
 class Reload:
@@ -36,7 +35,8 @@ class Reload:
     def told(self) -> str:
         """A text for the status of the node: why the last reload failed, or nothing."""
         first = self.record.reason.splitlines()[0] if self.record.reason else ""
-        return f"; not reloaded: {first}" if self.record.state in (REFUSED, STUCK) else ""
+        words = {REFUSED: "not reloaded", STUCK: "reloaded in part"}.get(self.record.state)
+        return f"; {words}: {first}" if words else ""
 
     @property
     def pids(self) -> frozenset[int]:
@@ -80,14 +80,16 @@ class Reload:
         """End the reload; everything stays as it is."""
         self.is_approved = False
         self._note(REFUSED, reason)
-        self._notifier.ready()
+        self._notifier.reloaded()
         logger.error("not reloaded, configuration and code stay as they are", extra={"reason": reason})
 
     def finish(self, stuck: str | None = None) -> None:
         """Note that all children are new, or why one does not become ready. A later request keeps its own record."""
         if self.record.state in (ROLLING, STUCK):
             self._note(STUCK if stuck else DONE, stuck or "")
-            self._notifier.ready()
+            if stuck:
+                logger.error("reloaded in part, it goes on when the obstacle is gone", extra={"reason": stuck})
+            self._notifier.reloaded()
 
     def end(self) -> None:
         """Note that the node ends."""

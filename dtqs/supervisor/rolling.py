@@ -3,6 +3,7 @@
 import logging
 
 from dtqs.config import SupervisorSection
+from dtqs.scoreboard import ChildState
 from dtqs.supervisor.channels import ChildChannels
 from dtqs.supervisor.node import NodeLock
 from dtqs.supervisor.roster import Roster
@@ -11,6 +12,8 @@ from dtqs.supervisor.silence import set_stacks_aside
 logger = logging.getLogger(__name__)
 _STUCK_AFTER = 3
 """After this many new children in a row that were never ready, nobody should wait for the rolling restart."""
+_BEYOND_SECONDS = 5.0
+"""A new child may take boot_timeout_seconds to become ready. After this much more without any step, nobody waits."""
 
 
 class Rolling:
@@ -19,20 +22,40 @@ class Rolling:
     def __init__(self, section: SupervisorSection, roster: Roster, channels: ChildChannels, lock: NodeLock) -> None:
         self._section, self._roster, self._channels, self._lock = section, roster, channels, lock
         self.since: float | None = None
+        self._moved_at, self._place = 0.0, (0, 0)
 
     def begin(self, since: float) -> None:
         """Replace all children that were started before this time."""
-        self.since = since
+        self.since = self._moved_at = since
         logger.info("rolling restart", extra={"children": len(self._roster.seats)})
 
-    def stuck(self) -> str | None:
+    def stuck(self, now: float) -> str | None:
         """Return why a new child does not become ready, or None. The old ones work on."""
-        if self.since is not None:
-            for seat in self._roster.seats:
-                if seat.restart.unready >= min(_STUCK_AFTER, self._section.restart_limit):
-                    words = self._channels.last_words(seat) or "it gave no reason"
-                    return f"{seat.spec.name} ended {seat.restart.unready} times in a row before it was ready: {words}"
-        return None
+        if self.since is None:
+            return None
+        for seat in self._roster.seats:
+            if seat.restart.unready >= min(_STUCK_AFTER, self._section.restart_limit):
+                words = self._channels.last_words(seat) or "it gave no reason"
+                return f"{seat.spec.name} ended {seat.restart.unready} times in a row before it was ready: {words}"
+        seconds = now - self._moved_at
+        if seconds < self._section.boot_timeout_seconds + _BEYOND_SECONDS:
+            return None
+        return f"no step for {seconds:.0f} s: {self._obstacle(self.since)}"
+
+    def _obstacle(self, since: float) -> str:
+        """Return what a rolling restart waits for."""
+        seat = self._roster.late(since)
+        if seat is None:
+            return "a leaving worker has not been asked yet"
+        child = seat.child
+        if child and child.started_at < since and child.seen_ready:
+            count = len(self._roster.leaving)
+            return f"{seat.spec.name} waits for a free slot: {count} leaving children still finish their tasks"
+        if child and self._channels.read(seat, child).state is ChildState.WAITING:
+            return f"{seat.spec.name} waits for PostgreSQL"
+        if child:
+            return f"{seat.spec.name} is not ready yet"
+        return f"{seat.spec.name} ended ({seat.reason or 'without a reason'}) and is not started again yet"
 
     def turn(self, now: float) -> bool:
         """Take the next steps. Return True once, when the rolling restart is done."""
@@ -47,6 +70,8 @@ class Rolling:
             self.since = None
             logger.info("rolling restart done")
             return True
+        if (place := self._roster.progress(self.since)) != self._place:
+            self._moved_at, self._place = now, place
         if (seat := self._roster.to_roll(self.since)) and (child := seat.child) and self._roster.replace(seat):
             set_stacks_aside(self._lock.folder, seat.spec.name, child.pid)
         return False

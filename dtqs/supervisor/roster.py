@@ -4,8 +4,8 @@ A seat is a place that the node keeps filled. Its child may leave: then the chil
 scoreboard, and the seat gets another slot and a new child.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from dtqs.config import SupervisorSection
 from dtqs.given_up import GivenUp
@@ -14,30 +14,13 @@ from dtqs.supervisor.causes import death_of
 from dtqs.supervisor.child import Child, Stage
 from dtqs.supervisor.reaping import End
 from dtqs.supervisor.restart import Restart
+from dtqs.supervisor.slot_state import SlotState
 from dtqs.supervisor.spawn import ChildSpec
 
 MOST_DEATHS = 64
 """Deaths that one slot remembers. A keeper reclaims the leases of older ones after the lease time."""
 MOST_SETTLERS = 2
 """Replacements that one slot gets during a drain, only to take back the leases of its dead children."""
-
-
-@dataclass(slots=True, eq=False)
-class SlotState:
-    """A seat, or a child that leaves. `index` is its slot of the scoreboard."""
-
-    index: int
-    spec: ChildSpec
-    child: Child | None = None
-    deaths: tuple[Death, ...] = ()
-    restart: Restart = field(default_factory=Restart)
-    settlers: int = 0
-    leaves: bool = False
-    """Nobody follows in this slot. It is freed when its child has ended and its deaths are settled."""
-    successor: "SlotState | None" = None
-    """A leaving child works on until the child of this seat is ready."""
-    reason: str = ""
-    """Why its last child ended: its last words, or the cause."""
 
 
 class Roster:
@@ -111,9 +94,12 @@ class Roster:
         seat.deaths = (*owed, death)[-MOST_DEATHS:] if death else owed
         asked = (child.stage in (Stage.DRAINING, Stage.STOPPING) or record.leaves) and end.status == 0
         ready = child.seen_ready or record.state in (ChildState.READY, ChildState.DRAINING)
+        seat.by_task = death is not None and death.task_id is not None and death.blamed
+        if ready:
+            seat.proved_at = child.started_at
         if asked:
             seat.restart = seat.restart.after_request(now)
-        elif death is not None and death.task_id is not None and death.blamed:
+        elif seat.by_task:
             # the task counts its deaths and has its own backoff; an empty slot would only delay taking back the leases
             soon = not record.worked and now - child.takes_from <= self._section.young_seconds
             seat.restart = seat.restart.after_task_death(now, self._section, soon)
@@ -175,16 +161,27 @@ class Roster:
     def to_roll(self, since: float) -> SlotState | None:
         """Return the next seat to renew in a rolling restart that was requested at `since`.
 
-        One seat at a time, and only while all are ready: a new child that cannot start leaves all old ones at work.
+        One seat at a time, and only while all work: a new child that cannot start leaves all old ones at work.
         """
-        if not self.all_ready() or self._waits_for_successor():
+        if self._waits_for_successor() or not all(seat.is_well(since) for seat in self._needed()):
             return None
         return next((seat for seat in self.seats if seat.child and seat.child.started_at < since), None)
 
     def rolled(self, since: float) -> bool:
-        """Tell whether every seat has a ready child that was started after `since`, and all others leave."""
-        young = all(seat.child and seat.child.started_at >= since for seat in self._needed())
-        return young and self.all_ready() and not self._waits_for_successor()
+        """Tell whether in every seat a child that was started after `since` has become ready, and all others leave.
+
+        They need not all be ready at the same moment: tasks may keep killing one or the other.
+        """
+        return self.late(since) is None and not self._waits_for_successor()
+
+    def late(self, since: float) -> SlotState | None:
+        """Return a seat in which no child that was started after `since` has become ready, or None."""
+        return next((seat for seat in self._needed() if not seat.works_since(since) or not seat.is_well(since)), None)
+
+    def progress(self, since: float) -> tuple[int, int]:
+        """Return how many seats are renewed, and how many children leave: for comparisons."""
+        renewed = sum(seat.works_since(since) for seat in self.seats)
+        return renewed, sum(bool(seat.child) for seat in self.leaving)
 
     def _waits_for_successor(self) -> bool:
         return any(seat.child and seat.child.stage is Stage.LEFT_ALONE for seat in self.leaving)
@@ -199,6 +196,7 @@ class Roster:
             return False
         self.leaving.append(SlotState(seat.index, seat.spec, seat.child, leaves=True, successor=seat))
         seat.index, seat.child, seat.deaths, seat.settlers, seat.restart = index, None, (), 0, Restart()
+        seat.by_task = False
         return True
 
     def due_to_leave(self) -> list[tuple[SlotState, Child]]:
@@ -211,7 +209,10 @@ class Roster:
 
     def _is_relieved(self, seat: SlotState) -> bool:
         place = seat.successor
-        return place is None or place not in self.seats or (place.child is not None and place.child.seen_ready)
+        assert seat.child
+        # the successor may have died meanwhile
+        younger = math.nextafter(seat.child.started_at, math.inf)
+        return place is None or place not in self.seats or place.works_since(younger)
 
     def pool(self, pool: str) -> list[SlotState]:
         """Return the seats of a pool."""

@@ -31,12 +31,13 @@ from dtqs.supervisor.phase import Phase
 from dtqs.supervisor.reaping import End, children_of_ours, ended, kill_strangers, leave_nothing_behind
 from dtqs.supervisor.reload import ROLLING, Reload
 from dtqs.supervisor.rolling import Rolling
-from dtqs.supervisor.roster import Roster, SlotState
+from dtqs.supervisor.roster import Roster
 from dtqs.supervisor.signals import HARMLESS, Signals
 from dtqs.supervisor.silence import drop_stacks
+from dtqs.supervisor.slot_state import SlotState
 from dtqs.supervisor.spawn import ChildSpec
 from dtqs.supervisor.verdict import log_consequence, log_end
-from dtqs.supervisor.vitals import Vitals
+from dtqs.supervisor.vitals import About, Vitals
 from dtqs.supervisor.watch import Watch
 from dtqs.systemd import Notifier
 
@@ -59,7 +60,7 @@ class Supervisor:
         lock: NodeLock,
         hire: Callable[[str, int], ChildSpec] | None = None,
         handover: Handover | None = None,
-        lease_seconds: float = 30.0,
+        about: About = About(),  # noqa: B008
         pools: Mapping[str, PoolSection] | None = None,
     ) -> None:
         self._section, self._lock, self._handover = section, lock, handover
@@ -70,13 +71,13 @@ class Supervisor:
         self._reload, self._signals = Reload(section), Signals()
         parts = section, self._roster, self._channels
         self._rolling, self._ending, self._watch = Rolling(*parts, lock), Ending(*parts), Watch(*parts, lock)
-        self._vitals = Vitals(self._roster, self._channels, lock, lease_seconds)
+        self._vitals = Vitals(self._roster, self._channels, lock, about)
         self._desk = Desk(*parts, lambda: self._phase, self._reload, self._signals, pools or {})
         self._filling = Filling(*parts, lock, (self._desk.close, self._signals.close, self._vitals.close))
         self._notifier = Notifier(None)
         self._oom = OomWatch(None)
         self._reason: dict[str, str] = {}
-        self._was_ready, self._born_with = False, frozenset[int]()
+        self._born_with = frozenset[int]()
 
     def run(self, doomed: str = "") -> int:
         """Run until a signal ends the node. Return the exit status.
@@ -126,7 +127,7 @@ class Supervisor:
         """Take over from the program before this one in the same process, and replace its children."""
         self._notifier.end_silence()
         self._channels.adopt(before.boot_id, SharedMemory(**before.memory))
-        self._was_ready, self._born_with = before.was_ready, frozenset(before.born_with)
+        self._notifier.was_ready, self._born_with = before.was_ready, frozenset(before.born_with)
         self._reload.begin(self._lock.folder, self._notifier, before.reload_number)
         self._desk.keep(before.seats)
         for name in adopt(self._roster, before.seats, self._section):
@@ -135,17 +136,18 @@ class Supervisor:
 
     def _execute(self) -> None:
         """Go on as the program on disk. This returns only if that fails."""
-        state = Handover.of(self._lock, self._channels, self._section, self._roster, self._was_ready, self._born_with)
+        parts = self._lock, self._channels, self._section, self._roster
+        state = Handover.of(*parts, self._notifier.was_ready, self._born_with)
         logger.info("reload: executing the code on disk")
         sink.finish(_LAST_WORDS_SECONDS)
         # the imports may take this long, and nobody pings meanwhile
-        self._notifier.allow_silence(2 * self._section.boot_timeout_seconds)
+        self._notifier.allow_silence(seconds := 2 * self._section.boot_timeout_seconds)
+        descriptors = state.descriptors + self._vitals.allow_silence(seconds)
         try:
             with self._signals.blocked():
                 # the next program would not know of it: the next turn obeys it first
                 if not self._signals.are_waiting:
-                    number = self._reload.record.number
-                    execute(state.write(number), state.descriptors, self._notifier.environment)
+                    execute(state.write(self._reload.record.number), descriptors, self._notifier.environment)
         except OSError as error:
             self._reload.refuse(f"the code on disk cannot be executed: {error}")
         self._notifier.end_silence()
@@ -246,7 +248,7 @@ class Supervisor:
         A node that was ready keeps its other slots at work.
         """
         seat.reason, refused = self._channels.last_words(seat) or cause, end.status == os.EX_CONFIG
-        if not self._was_ready and (refused or self._roster.is_given_up(seat)):
+        if not self._notifier.was_ready and (refused or self._roster.is_given_up(seat)):
             self._exit_status = telling_status(end)
             times = "" if refused else f"{seat.restart.unready} times in a row, "
             self._reason["reason"] = f"{seat.spec.name} ended {times}before it was ready: {seat.reason}"
@@ -259,7 +261,7 @@ class Supervisor:
             return
         if self._rolling.turn(now):
             self._reload.finish()
-        elif self._reload.record.state == ROLLING and (reason := self._rolling.stuck()):
+        elif self._reload.record.state == ROLLING and (reason := self._rolling.stuck(now)):
             self._reload.finish(reason)
 
     def _end_in_order(self, now: float) -> None:
@@ -270,11 +272,9 @@ class Supervisor:
         self._ending.turn(self._phase, now)
 
     def _tell_service_manager(self, now: float) -> None:
-        ready = sum(child.seen_ready for _, child in self._roster.taken())
-        if not self._was_ready and self._roster.all_ready():
-            self._was_ready = True
+        if not self._notifier.was_ready and self._roster.all_ready():
             self._notifier.ready()
-            logger.info("all children ready", extra={"children": ready})
+            logger.info("all children ready", extra={"children": len(self._roster.pids())})
         self._channels.note_given_up(self._roster.given_up())
         if self._phase is Phase.RUNNING:
             self._notifier.status(self._roster.summary() + self._reload.told)

@@ -5,7 +5,7 @@ import logging
 from dtqs.config import SupervisorSection
 from dtqs.scoreboard import Death
 from dtqs.supervisor.reaping import End
-from dtqs.supervisor.roster import SlotState
+from dtqs.supervisor.slot_state import SlotState
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,8 @@
 """Writes the pulse of this node for `dtqs health`: at each turn, into memory, without a system call."""
 
 import logging
+import time
+from dataclasses import dataclass
 
 from dtqs.pulse import PAUSED, Pulse, PulseMemory
 from dtqs.scoreboard import ChildState
@@ -12,18 +14,29 @@ from dtqs.supervisor.roster import Roster
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """Facts of the configuration that a probe needs. `config`: the absolute path of the file."""
+
+    lease_seconds: float = 30.0
+    config: str = ""
+
+
 class Vitals:
     """Call `begin` once the node holds its identity, then `note` at each turn."""
 
-    def __init__(self, roster: Roster, channels: ChildChannels, lock: NodeLock, lease_seconds: float) -> None:
-        self._roster, self._channels, self._lock, self._lease = roster, channels, lock, lease_seconds
+    def __init__(self, roster: Roster, channels: ChildChannels, lock: NodeLock, about: "About") -> None:
+        self._roster, self._channels, self._lock, self._about = roster, channels, lock, about
         self._memory: PulseMemory | None = None
 
     def begin(self) -> None:
-        """Make the memory, and announce it in the node's folder."""
+        """Make the memory, and announce it in the node's folder, or go on with the memory of the program before."""
+        place = str(self._lock.folder), self._channels.boot_id, self._about.config
         try:
-            self._memory = PulseMemory(self._channels.boot_id)
-            self._memory.announce(str(self._lock.folder))
+            self._memory = PulseMemory.of_program_before(*place)
+            if self._memory is None:
+                self._memory = PulseMemory(*place[1:])
+                self._memory.announce(place[0])
         except OSError as error:
             logger.warning("no pulse: `dtqs health` cannot see this node", extra={"reason": str(error)})
 
@@ -36,13 +49,20 @@ class Vitals:
             Pulse(
                 turn_at=now,
                 heartbeat_at=max((record.heartbeat for record in records), default=0.0),
-                lease_seconds=self._lease,
+                lease_seconds=self._about.lease_seconds,
                 phase=PAUSED if self._roster.paused and phase is Phase.RUNNING else phase,
                 children=len(self._roster.seats),
                 ready=self._roster.ready(),
                 waiting=sum(record.state is ChildState.WAITING for record in records),
             )
         )
+
+    def allow_silence(self, seconds: float) -> tuple[int, ...]:
+        """Let no turn follow for so long. Return the descriptor that the next program in this process needs."""
+        if self._memory is None:
+            return ()
+        self._memory.allow_silence(time.monotonic() + seconds)
+        return (self._memory.descriptor,)
 
     def close(self) -> None:
         """Close the memory, in a new child."""

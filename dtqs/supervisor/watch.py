@@ -9,8 +9,9 @@ from dtqs.scoreboard import ChildState, SlotRecord
 from dtqs.supervisor.channels import ChildChannels
 from dtqs.supervisor.child import SILENT, Child, Stage
 from dtqs.supervisor.node import NodeLock
-from dtqs.supervisor.roster import Roster, SlotState
+from dtqs.supervisor.roster import Roster
 from dtqs.supervisor.silence import keep_stacks
+from dtqs.supervisor.slot_state import SlotState
 
 logger = logging.getLogger(__name__)
 _ASLEEP_SECONDS = 2.0

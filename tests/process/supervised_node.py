@@ -22,6 +22,7 @@ from dtqs.scoreboard import ChildState
 from dtqs.supervisor import ChildSpec, ChildStart, NodeLock, Supervisor
 from dtqs.supervisor.again import ADOPT, CHECK
 from dtqs.supervisor.handover import Handover, refuse_unmet
+from dtqs.supervisor.vitals import About
 from dtqs.uuid7 import uuid7
 
 FOLDER = Path()
@@ -276,6 +277,8 @@ def main() -> int:
     scenario, FOLDER, settings = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
     option, value = (*sys.argv[4:], "", "")[:2]
     handover = Handover.take(int(value)) if option == ADOPT else None
+    while handover and (FOLDER / "slow").exists():
+        nap()
     # a test writes the next configuration here
     if (FOLDER / "next").exists():
         scenario = (FOLDER / "next").read_text()
@@ -306,7 +309,8 @@ def main() -> int:
 
     # a pool that scales itself; without a keeper that counts due tasks only operators resize it
     pools = {"default": PoolSection(min=1, max=3)} if (FOLDER / "scales").exists() else None
-    return Supervisor(section, specs, lock, hire, handover, pools=pools).run()
+    about = About(config=str(FOLDER / "dtqs.ini"))
+    return Supervisor(section, specs, lock, hire, handover, about, pools).run()
 
 
 if __name__ == "__main__":

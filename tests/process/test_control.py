@@ -4,13 +4,15 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from dtqs.operator_socket import SOCKET, ask
 from tests.process.supervised_node import TASK_ID
-from tests.support.fix_supervisor import Node, Start, alive
+from tests.support.fix_supervisor import ROOT, Node, Start, alive
 
 ANSWER_SECONDS = 5.0
 
@@ -76,8 +78,11 @@ def test_a_drained_node_stays_and_takes_nothing_until_it_resumes(start_node: Sta
     assert [child["task_id"] for child in status["children"] if child["slot"] == "default/0"] == [TASK_ID]
     assert status["summary"].startswith("paused by an operator; ")
 
-    node.signal(signal.SIGHUP)
-    node.wait_for_log("the node is paused")
+    reload = subprocess.run(
+        [sys.executable, "-m", "dtqs", "ctl", "reload", "--pid", str(node.process.pid)], cwd=ROOT, text=True,
+        capture_output=True, timeout=60, env=os.environ | {"DTQS_SUPERVISOR_STATE_DIR": str(node.folder / "state")},
+    )  # fmt: skip
+    assert (reload.returncode, "the node is paused" in reload.stderr) == (os.EX_TEMPFAIL, True), reload
     assert asked(node, "resume") == {"paused": False}
     node.wait_for("ready", count=2)
     node.wait_until(lambda: states(node)["default/1"] == "ready", "the pool is filled")

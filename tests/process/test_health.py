@@ -11,9 +11,10 @@ from tests.support.fix_supervisor import ROOT, Node, Start
 PROBE = "import sys; sys.argv[1:1] = ['health']; import dtqs.__main__"
 
 
-def probe(node: Node, *arguments: str) -> tuple[int, str]:
+def probe(node: Node, *arguments: str, **variables: str) -> tuple[int, str]:
     """Run the probe as `dtqs health`. It ends during the imports of `python -m dtqs`, or not at all."""
     environment = os.environ | {"DTQS_SUPERVISOR_STATE_DIR": str(node.folder / "state"), "DTQS_API_PORT": "1"}
+    environment |= variables
     done = subprocess.run(
         [sys.executable, "-c", PROBE, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=20
     )
@@ -44,6 +45,24 @@ def test_a_node_without_postgresql_lives_and_is_not_ready(start_node: Start) -> 
     node.wait_until(lambda: "1 wait for PostgreSQL" in probe(node)[1], "the wait is seen")
     assert probe(node)[0] == 1
     assert probe(node, "--live")[0] == 0
+
+
+def test_a_probe_sees_a_node_that_loads_its_program_again_or_has_another_state_folder(start_node: Start) -> None:
+    node = start_node("steady")
+    node.wait_for_log("all children ready")
+    edited = {"DTQS_CONFIG": str(node.folder / "dtqs.ini"), "DTQS_SUPERVISOR_STATE_DIR": str(node.folder / "edited")}
+    effect = f"; state_dir = {node.folder / 'edited'} has effect after a restart\n"
+    assert probe(node, "--live", **edited)[1].endswith(f"s ago{effect}")
+    assert probe(node, "--live", **edited | {"DTQS_CONFIG": "/etc/other.ini"})[1].startswith("dead: no supervisor")
+    loads = f"alive: the supervisor (pid {node.process.pid}) loads its program again"
+    (node.folder / "slow").touch()
+    node.signal(signal.SIGHUP)
+    node.wait_for_log("executing the code on disk")
+    node.wait_until(lambda: probe(node, "--live") == (0, f"{loads}\n"), "the probe says so")
+    assert probe(node, "--live", **edited) == (0, f"{loads}{effect}")
+    (node.folder / "slow").unlink()
+    node.wait_for_log("rolling restart done")
+    assert probe(node, "--live")[1].endswith(" s ago\n")
 
 
 def test_a_probe_imports_almost_nothing(start_node: Start) -> None:

@@ -21,6 +21,7 @@ def pulse(heartbeat: float = 99.0, phase: int = 0, ready: int = 3, waiting: int 
     [
         (pulse(), False, 100.5, (True, "ready: 3 of 3 children ready, last heartbeat 1.5 s ago")),
         (pulse(), True, 100.5, (True, "alive: the supervisor (pid 0) took its last turn 0.5 s ago")),
+        (pulse(), True, 90.0, (True, "alive: the supervisor (pid 0) loads its program again")),
         (pulse(), True, 111.0, (False, "dead: the supervisor (pid 0) has stood still for 11 s; restart it")),
         (pulse(ready=2), False, 100.0, (False, f"not ready: 2 of 3 children ready, {SINCE}; the log tells why")),
         (pulse(phase=1), False, 100.0, (False, "not ready: the node ends, and takes no more tasks")),

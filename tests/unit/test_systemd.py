@@ -78,9 +78,16 @@ def test_a_watchdog_for_another_process_or_an_invalid_one_is_not_notified(
 
 
 def test_a_reload_carries_the_monotonic_time(manager: socket.socket) -> None:
-    Notifier(manager.getsockname()).reloading()
-    [text] = heard(manager)
+    notifier = Notifier(manager.getsockname())
+    notifier.reloading()
+    notifier.reloaded()
+    assert heard(manager) == [], "it is not ready yet, and must not say so"
+    notifier.ready()
+    notifier.reloading()
+    notifier.reloaded()
+    first, text, last = heard(manager)
     assert text.startswith("RELOADING=1\nMONOTONIC_USEC=")
+    assert first == last == "READY=1"
 
 
 def test_an_absent_manager_is_no_error(tmp_path: Path) -> None:

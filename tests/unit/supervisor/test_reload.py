@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from dtqs.config import SupervisorSection
-from dtqs.reload_record import DONE, REFUSED, ROLLING, STUCK, ReloadRecord
+from dtqs.reload_record import DONE, PAUSED, REFUSED, ROLLING, STUCK, ReloadRecord
 from dtqs.supervisor import NodeLock, Supervisor, supervisor
-from dtqs.supervisor.reload import PAUSED, Reload
+from dtqs.supervisor.reload import Reload
 from dtqs.systemd import Notifier
 
 SECTION = SupervisorSection()

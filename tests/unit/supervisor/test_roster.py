@@ -11,7 +11,8 @@ from dtqs.scoreboard import ChildState, Death, Scoreboard, SlotRecord
 from dtqs.supervisor.causes import cause_of
 from dtqs.supervisor.child import LEASE_ENDED, Child, Stage
 from dtqs.supervisor.reaping import End
-from dtqs.supervisor.roster import MOST_DEATHS, Roster, SlotState, record_of
+from dtqs.supervisor.roster import MOST_DEATHS, Roster, record_of
+from dtqs.supervisor.slot_state import SlotState
 from dtqs.supervisor.spawn import ChildSpec, ChildStart
 from dtqs.uuid7 import uuid7
 from dtqs.worker.own_lease import OwnLease

@@ -6,7 +6,7 @@ import pytest
 
 from dtqs.config import SupervisorSection
 from dtqs.supervisor.restart import Restart
-from dtqs.supervisor.roster import SlotState
+from dtqs.supervisor.slot_state import SlotState
 from dtqs.supervisor.verdict import log_consequence
 from tests.unit.supervisor.test_roster import make_roster
 
