@@ -3,6 +3,7 @@
 from typing import Any
 
 from dtqs.api.backlog import TYPES_LIMIT
+from dtqs.api.openapi.submit_answers import PREFER, SUBMIT_ANSWERS
 from dtqs.api.submit.task_links import PAGE_LIMIT
 from dtqs.api.tasks.resources import LOG_ID_LIMIT, LOGS_DEFAULT, LOGS_LIMIT, PAGE_DEFAULT
 from dtqs.event import LEVELS
@@ -80,24 +81,10 @@ _TASK = _parameter("task_id", _UUID, "the task's id", "path")
 _FILE = _parameter("file_id", _UUID, "the id after upload:", "path")
 _TEXT: Node = {"type": "string", "minLength": 1, "maxLength": 100}
 _ANY_BYTES: Node = {"description": "the bytes", "content": {"*/*": {"schema": {}}}}
-_ACCEPTED_MANY: Node = {
-    "description": "accepted: durable",
-    "content": {
-        "application/json": {
-            "schema": {
-                "anyOf": [
-                    {"$ref": "#/components/schemas/Accepted"},
-                    {"type": "array", "items": {"$ref": "#/components/schemas/Accepted"}},
-                ],
-            }
-        }
-    },
-}
-
 _SUBMIT = _operation(
     "submit",
     "Submit a task, or an array of up to 1000, all or none",
-    {"202": _ACCEPTED_MANY} | _problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
+    SUBMIT_ANSWERS | _problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
     [
         _parameter(
             "Idempotency-Key",
@@ -111,6 +98,7 @@ _SUBMIT = _operation(
             "id of this request, returned, logged and kept with its tasks; without a valid one the API makes one",
             "header",
         ),
+        PREFER,
         _parameter("traceparent", {"type": "string"}, "the trace of this request (W3C Trace Context)", "header"),
     ],
 ) | {

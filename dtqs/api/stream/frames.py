@@ -25,6 +25,11 @@ class StreamFrame:
     data: bytes
 
 
+def accepted(answer: bytes) -> bytes:
+    """Return the event that begins the stream of a submit: the answer of an ordinary one, as JSON."""
+    return b"event: accepted\ndata: %s\n\n" % answer
+
+
 def retry(seconds: float) -> bytes:
     return b"retry: %d\n\n" % round(seconds * 1000)
 

@@ -103,8 +103,11 @@ class Stream:
         task_ids: list[str],
         seen: dict[str, int],
         pace: StreamPace,
+        opening: bytes = b"",
     ) -> None:
+        """`opening` is sent before the events of the hub."""
         self._hub, self._watcher, self._line, self._task_ids, self._pace = hub, watcher, line, task_ids, pace
+        self._opening = opening
         self._sent = dict(seen)
         self._begun = self._over = False
 
@@ -124,7 +127,7 @@ class Stream:
 
     def _first_chunk(self) -> bytes:
         self._begun = True
-        return retry(self._pace.retry_seconds) + self._take()
+        return retry(self._pace.retry_seconds) + self._opening + self._take()
 
     def _next_chunk(self) -> bytes:
         watcher = self._watcher

@@ -12,6 +12,7 @@ from dtqs.api.access.auth import Auth, Caller
 from dtqs.api.http.body import read_body, require_json
 from dtqs.api.http.query import refuse_parameters
 from dtqs.api.http.request_ids import current_origin
+from dtqs.api.stream.following import Following
 from dtqs.api.submit.ceilings import SubmitLimits
 from dtqs.api.submit.examine import Examiner, SubmittedBody
 from dtqs.api.submit.gather import Gather
@@ -35,12 +36,12 @@ class Submit:
 
     def __init__(
         self, auth: Auth, examiner: Examiner, intake: Intake, limits: SubmitLimits, room: Room, gather: Gather,
-        hinting: Hinting, links: Links, tasks: Tasks, reads: Reads,
+        hinting: Hinting, links: Links, tasks: Tasks, reads: Reads, following: Following,
         max_body_bytes: int, idempotency_hours: float, arrays_at_once: int, patience_seconds: float,
     ) -> None:  # fmt: skip
         self._auth, self._examiner, self._intake, self._limits = auth, examiner, intake, limits
         self._gather, self._hinting, self._links = gather, hinting, links
-        self._tasks, self._reads, self._room = tasks, reads, room
+        self._tasks, self._reads, self._room, self._following = tasks, reads, room, following
         self._max_body_bytes, self._idempotency_hours = max_body_bytes, idempotency_hours
         self._turns, self._patience_seconds = BoundedSemaphore(arrays_at_once), patience_seconds
 
@@ -57,17 +58,25 @@ class Submit:
         key = self._key(req, judged.body_hash, caller) if has_key else None
         if caller.ceilings is not None:
             tasks = self._limits.within(tasks, caller.ceilings, judged.many)
-        with self._room_for(tasks, key, caller):
-            if key is None and len(tasks) == 1:
-                self._gather.submit(tasks[0])
-                ids, statuses = [tasks[0].task_id], None
-            else:
-                ids, statuses = self._store(tasks, key)
-        answer = self._links.accepted(ids, statuses)
-        resp.status = falcon.HTTP_202
-        resp.content_type = falcon.MEDIA_JSON
-        resp.set_header("Location", self._links.array(ids) if judged.many else self._links.task(ids[0]))
-        resp.data = orjson.dumps(answer if judged.many else answer[0])
+        followed = self._following.begin(req, tasks)
+        try:
+            with self._room_for(tasks, key, caller):
+                if key is None and len(tasks) == 1:
+                    self._gather.submit(tasks[0])
+                    ids, statuses = [tasks[0].task_id], None
+                else:
+                    ids, statuses = self._store(tasks, key)
+            answer = self._links.accepted(ids, statuses)
+            resp.status = falcon.HTTP_202
+            resp.content_type = falcon.MEDIA_JSON
+            resp.set_header("Location", self._links.array(ids) if judged.many else self._links.task(ids[0]))
+            resp.data = orjson.dumps(answer if judged.many else answer[0])
+            if followed is not None:
+                followed.answer(resp, ids, are_new=statuses is None)
+        except BaseException:
+            if followed is not None:
+                followed.close()
+            raise
 
     def _room_for(
         self, tasks: Sequence[NewTask], key: IdempotencyKey | None, caller: Caller

@@ -159,6 +159,8 @@ PLAIN = {
     "a body above the application's limit": submit(body=b"x" * (LIMIT_BYTES + 1)),
     "a read": read(),
     "a read through a proxy": read(b"X-Forwarded-For: 10.0.0.1, 10.0.0.2"),
+    "a submit that waits for the outcome": submit(b"Prefer: wait=10, handling=lenient"),
+    "a submit as a stream": submit(b"Accept: text/event-stream"),
     "the application ends the connection": submit(b"Referer: close"),
     "the application sets a field that is not its own": submit(b"Referer: hop"),
     "the application leaves the body": submit(b"Origin: refuse"),

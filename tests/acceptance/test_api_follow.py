@@ -1,0 +1,118 @@
+"""POST /submit that follows its tasks in one request: as a stream, or until their outcomes."""
+
+import socket
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from tests.support.fix_api import NewKey, Received, parse
+from tests.support.fix_system import Factory, System
+from tests.support.helpers import eventually
+
+STREAM, WAIT = {"Accept": "text/event-stream"}, {"Prefer": "wait=20"}
+
+
+def echo(**fields: Any) -> dict[str, Any]:
+    return {"task_type": "echo", "payload": fields.pop("payload", {}), **fields}
+
+
+def streamed(client: httpx.Client, body: object, **headers: str) -> tuple[httpx.Response, list[Received], Any]:
+    """Submit and read the stream to its end. Return its answer, its later events, and the data of the first one."""
+    answer = client.post("/submit", json=body, headers={**STREAM, **headers})
+    assert answer.headers["content-type"].startswith("text/event-stream"), answer.text
+    first = answer.text.split("\n\n")[1]
+    assert first.startswith("event: accepted\ndata: ")
+    return answer, parse(answer.text.replace(first + "\n\n", "")), orjson.loads(first.partition("data: ")[2])
+
+
+def test_a_submit_is_answered_with_the_stream_of_its_task(shared: System) -> None:
+    answer, events, accepted = streamed(shared.client, echo(payload={"steps": 2}))
+    assert (answer.status_code, answer.headers["location"]) == (200, f"/tasks/{accepted['task_id']}")
+    assert accepted.keys() == shared.client.post("/submit", json=echo()).json().keys()
+    assert [one.event for one in events] == ["status", "progress", "progress", "completed"]
+    assert events[-1].data == shared.task(accepted["task_id"])
+    rest = shared.client.get(f"/sse?task_id={accepted['task_id']}", headers={"Last-Event-ID": events[1].id})
+    assert [one.data for one in parse(rest.text)] == [one.data for one in events[2:]]
+
+
+def test_an_array_is_answered_with_the_stream_of_its_tasks(shared: System) -> None:
+    _, events, accepted = streamed(shared.client, [echo() for _ in range(100)])
+    ids = [one["task_id"] for one in accepted]
+    assert len(set(ids)) == 100
+    assert sorted(one.data["task_id"] for one in events if one.event == "completed") == ids
+    assert {one.data["task_id"] for one in events if one.event == "status"} == set(ids)
+
+
+def test_a_submit_that_waits_is_answered_with_the_task(shared: System) -> None:
+    answer = shared.client.post("/submit", json=echo(payload={"a": 1}), headers=WAIT)
+    assert (answer.status_code, answer.headers["preference-applied"]) == (200, "wait=20")
+    assert answer.json()["result"]
+    assert answer.json() == shared.task(answer.json()["task_id"])
+    assert answer.headers["location"] == f"/tasks/{answer.json()['task_id']}"
+    assert "close" not in answer.headers["connection"]
+    failed = shared.client.post("/submit", json=echo(payload={"fail": "permanent"}), headers=WAIT)
+    assert (failed.status_code, failed.json()["status"]) == (200, "failed")
+    many = shared.client.post("/submit", json=[echo(payload={"n": n}) for n in range(20)], headers=WAIT)
+    assert [one["payload"]["n"] for one in many.json()] == list(range(20))
+
+
+def test_a_wait_that_is_over_is_answered_with_the_id(shared: System) -> None:
+    answer = shared.client.post("/submit", json=echo(delay_seconds=600), headers={"Prefer": "wait=1"})
+    assert (answer.status_code, answer.headers["preference-applied"]) == (202, "wait=1")
+    assert answer.json().keys() == {"task_id", "status", "links"}
+    assert shared.task(answer.json()["task_id"])["status"] == "pending"
+
+
+@pytest.mark.parametrize("headers", [STREAM, WAIT], ids=["stream", "wait"])
+def test_a_repeated_submit_follows_the_first_task(shared: System, headers: dict[str, str]) -> None:
+    key = {"Idempotency-Key": f"follow-{headers}".replace(" ", "")}
+    first = shared.client.post("/submit", json=echo(), headers=key).json()["task_id"]
+    answer = shared.client.post("/submit", json=echo(), headers={**headers, **key})
+    assert answer.status_code == 200
+    if headers is WAIT:
+        assert (answer.json()["task_id"], answer.json()["status"]) == (first, "completed")
+    else:
+        assert [one.event for one in parse(answer.text.partition("\n\n")[2].partition("\n\n")[2])][-1] == "completed"
+
+
+def test_a_key_that_may_only_submit_may_follow_its_own_submit(shared: System, new_key: NewKey) -> None:
+    client = new_key("only submits", "submit")
+    answer = client.post("/submit", json=echo(), headers=WAIT)
+    assert answer.json()["status"] == "completed"
+    assert client.get(f"/tasks/{answer.json()['task_id']}").status_code == 403
+
+
+def test_too_many_tasks_are_refused_for_a_stream_and_not_waited_for(shared: System) -> None:
+    body = [echo(tags=["too-many"]) for _ in range(101)]
+    refused = shared.client.post("/submit", json=body, headers=STREAM)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "body")
+    assert shared.client.get("/tasks?tag=too-many").json()["tasks"] == []
+    ignored = shared.client.post("/submit", json=body, headers=WAIT)
+    assert (ignored.status_code, ignored.headers.get("preference-applied")) == (202, None)
+
+
+def test_a_refused_submit_is_answered_as_without_a_stream(shared: System) -> None:
+    for headers in (STREAM, WAIT):
+        refused = shared.client.post("/submit", json=echo(priority=99), headers=headers)
+        assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
+
+
+def test_a_client_that_leaves_frees_its_place(system: Factory) -> None:
+    one = system({"api": {"max_streams": 1}}, supervisor=False)
+    port = int(one.url.rpartition(":")[2])
+    body = orjson.dumps(echo(delay_seconds=600))
+    head = f"POST /submit HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {one.key}\r\nContent-Length: {len(body)}\r\n"
+    for field in ("Prefer: wait=50", "Accept: text/event-stream"):
+        with socket.create_connection(("127.0.0.1", port)) as line:
+            line.sendall(f"{head}{field}\r\n\r\n".encode() + body)
+            # without room a wait is not applied, and a stream ends after its first event
+            eventually(lambda: not _has_room(one), 10, "the first client has the only place")
+        eventually(lambda: _has_room(one), 5, "its place is free again")
+
+
+def _has_room(system: System) -> bool:
+    answer = system.client.post("/submit", json=echo(delay_seconds=600), headers={"Prefer": "wait=1"})
+    assert answer.status_code == 202
+    return "preference-applied" in answer.headers

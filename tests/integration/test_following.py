@@ -1,0 +1,117 @@
+"""A submit that follows its tasks: what happens between its begin, its commit and its answer."""
+
+from collections.abc import Iterator, Mapping
+
+import falcon
+import orjson
+import pytest
+from falcon.testing import create_environ
+
+from dtqs.api.stream.following import Following
+from dtqs.api.stream.hub import Hub
+from dtqs.config import ApiSection
+from dtqs.errors import Invalid
+from dtqs.event import TaskEvent
+from dtqs.task import NewTask
+from dtqs.uuid7 import uuid7
+from tests.support.fix_store import World
+
+WAIT, STREAM = {"Prefer": "wait=5"}, {"Accept": "text/event-stream"}
+
+
+@pytest.fixture
+def hub(world: World) -> Iterator[Hub]:
+    one = Hub(world.store.reads, 3600)
+    one.start()
+    yield one
+    one.stop()
+
+
+def request(headers: Mapping[str, str]) -> falcon.Request:
+    return falcon.Request(create_environ("/submit", method="POST", headers=dict(headers)))
+
+
+def accepted(task_ids: list[str]) -> falcon.Response:
+    resp = falcon.Response()
+    resp.status, resp.data = falcon.HTTP_202, orjson.dumps([{"task_id": task_id} for task_id in task_ids])
+    return resp
+
+
+def new(count: int = 1) -> list[NewTask]:
+    return [NewTask(uuid7(), task_type="echo", light=True, payload="{}") for _ in range(count)]
+
+
+def run(world: World, hub: Hub, task_ids: list[str]) -> None:
+    """End the tasks, and let the hub read the event before anything else happens."""
+    world.run(task_ids)
+    hub.on_events([TaskEvent(task_id, "completed", 1) for task_id in task_ids])
+    hub._read_all(set())
+
+
+@pytest.mark.parametrize("headers", [WAIT, STREAM])
+def test_a_task_that_ends_before_its_submit_is_answered_is_reported(
+    world: World, hub: Hub, headers: dict[str, str]
+) -> None:
+    (task,) = new()
+    followed, resp = Following(world.store.reads, hub, ApiSection()).begin(request(headers), [task]), accepted(["x"])
+    assert followed
+    world.store.tasks.insert([task])
+    run(world, hub, [task.task_id])
+    resp.data = orjson.dumps({"task_id": task.task_id})
+    followed.answer(resp, [task.task_id], are_new=True)
+    assert resp.status == falcon.HTTP_200
+    if headers is WAIT:
+        assert orjson.loads(resp.data)["status"] == "completed"
+    else:
+        stream: Iterator[bytes] = resp.stream  # type: ignore[assignment]
+        events = [line[7:] for line in b"".join(stream).decode().splitlines() if line.startswith("event: ")]
+        assert events == ["accepted", "status", "completed"]
+        followed.close()
+    assert hub.count == 0
+    assert not hub.watched
+
+
+def test_the_outcomes_of_an_array_come_in_its_order(world: World, hub: Hub) -> None:
+    tasks = new(3)
+    ids = [task.task_id for task in tasks]
+    followed, resp = Following(world.store.reads, hub, ApiSection()).begin(request(WAIT), tasks), accepted(ids)
+    assert followed
+    world.store.tasks.insert(tasks)
+    run(world, hub, ids[::-1])
+    followed.answer(resp, ids, are_new=True)
+    assert [one["task_id"] for one in orjson.loads(resp.data or b"")] == ids
+
+
+def test_a_repeated_submit_gets_the_outcome_of_the_first(world: World, hub: Hub) -> None:
+    (first,) = world.submit()
+    world.run([first])
+    followed, resp = Following(world.store.reads, hub, ApiSection()).begin(request(WAIT), new()), accepted([first])
+    assert followed
+    followed.answer(resp, [first], are_new=False)
+    assert orjson.loads(resp.data or b"")[0]["task_id"] == first
+    assert not hub.watched
+
+
+@pytest.mark.parametrize("ends", ["the server", "no room"])
+def test_a_wait_that_cannot_go_on_is_answered_as_an_ordinary_submit(world: World, hub: Hub, ends: str) -> None:
+    (task,) = new()
+    section = ApiSection(max_streams=1)
+    following = Following(world.store.reads, hub, section)
+    if ends == "no room":
+        following.begin(request(WAIT), new())
+    followed, resp = following.begin(request({"Prefer": "wait=3600"}), [task]), accepted([task.task_id])
+    assert followed
+    if ends == "the server":
+        hub.end_streams()
+    followed.answer(resp, [task.task_id], are_new=True)
+    assert resp.status == falcon.HTTP_202
+    assert resp.get_header("Preference-Applied") == ("wait=50" if ends == "the server" else None)
+
+
+def test_too_many_tasks_for_a_stream_are_refused_before_they_are_stored(world: World, hub: Hub) -> None:
+    following = Following(world.store.reads, hub, ApiSection())
+    with pytest.raises(Invalid):
+        following.begin(request(STREAM), new(101))
+    assert following.begin(request(WAIT), new(101)) is None
+    assert following.begin(request({"Accept": "*/*"}), new(1)) is None
+    assert hub.count == 0
