@@ -31,7 +31,7 @@ def test_a_submit_is_answered_with_the_stream_of_its_task(shared: System) -> Non
     answer, events, accepted = streamed(shared.client, echo(payload={"steps": 2}))
     assert (answer.status_code, answer.headers["location"]) == (200, f"/tasks/{accepted['task_id']}")
     assert accepted.keys() == shared.client.post("/submit", json=echo()).json().keys()
-    assert [one.event for one in events] == ["status", "progress", "progress", "completed"]
+    assert [one.event for one in events] == ["status", "status", "progress", "progress", "completed"]
     assert events[-1].data == shared.task(accepted["task_id"])
     rest = shared.client.get(f"/sse?task_id={accepted['task_id']}", headers={"Last-Event-ID": events[1].id})
     assert [one.data for one in parse(rest.text)] == [one.data for one in events[2:]]
@@ -106,10 +106,15 @@ def test_a_client_that_leaves_frees_its_place(system: Factory) -> None:
     head = f"POST /submit HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {one.key}\r\nContent-Length: {len(body)}\r\n"
     for field in ("Prefer: wait=50", "Accept: text/event-stream"):
         with socket.create_connection(("127.0.0.1", port)) as line:
+            before = _tasks(one)
             line.sendall(f"{head}{field}\r\n\r\n".encode() + body)
-            # without room a wait is not applied, and a stream ends after its first event
-            eventually(lambda: not _has_room(one), 10, "the first client has the only place")
+            eventually(lambda: _tasks(one) > before, 10, "the task is stored")  # a client has its place before
+            assert not _has_room(one)
         eventually(lambda: _has_room(one), 5, "its place is free again")
+
+
+def _tasks(system: System) -> int:
+    return int(system.rows("SELECT count(*) FROM tasks")[0][0])
 
 
 def _has_room(system: System) -> bool:
