@@ -108,7 +108,9 @@ def test_a_client_that_leaves_frees_its_place(system: Factory) -> None:
         with socket.create_connection(("127.0.0.1", port)) as line:
             before = _tasks(one)
             line.sendall(f"{head}{field}\r\n\r\n".encode() + body)
-            eventually(lambda: _tasks(one) > before, 10, "the task is stored")  # a client has its place before
+            eventually(
+                lambda before=before: _tasks(one) > before, 10, "the task is stored"
+            )  # a client has its place before
             assert not _has_room(one)
         eventually(lambda: _has_room(one), 5, "its place is free again")
 
