@@ -1,6 +1,7 @@
 """POST /submit that follows its tasks in one request: as a stream, or until their outcomes."""
 
 import socket
+from functools import partial
 from typing import Any
 
 import httpx
@@ -105,18 +106,20 @@ def test_a_client_that_leaves_frees_its_place(system: Factory) -> None:
     body = orjson.dumps(echo(delay_seconds=600))
     head = f"POST /submit HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {one.key}\r\nContent-Length: {len(body)}\r\n"
     for field in ("Prefer: wait=50", "Accept: text/event-stream"):
+        stored = _tasks(one)
         with socket.create_connection(("127.0.0.1", port)) as line:
-            before = _tasks(one)
             line.sendall(f"{head}{field}\r\n\r\n".encode() + body)
-            eventually(
-                lambda before=before: _tasks(one) > before, 10, "the task is stored"
-            )  # a client has its place before
+            eventually(partial(_has_tasks, one, stored + 1), 10, "the task is stored: its client has the place")
             assert not _has_room(one)
         eventually(lambda: _has_room(one), 5, "its place is free again")
 
 
 def _tasks(system: System) -> int:
     return int(system.rows("SELECT count(*) FROM tasks")[0][0])
+
+
+def _has_tasks(system: System, count: int) -> bool:
+    return _tasks(system) >= count
 
 
 def _has_room(system: System) -> bool:

@@ -27,8 +27,8 @@ _FIELDS = {
         name: f"HTTP_{name.upper().replace('-', '_')}"
         for name in (
             "accept", "accept-encoding", "accept-language", "authorization", "cache-control", "connection", "cookie",
-            "idempotency-key", "origin", "prefer", "referer", "sec-fetch-site", "traceparent", "tracestate", "user-agent",
-            "x-forwarded-for", "x-request-id",
+            "idempotency-key", "origin", "prefer", "referer", "sec-fetch-site", "traceparent", "tracestate",
+            "user-agent", "x-forwarded-for", "x-request-id",
         )
     },
 }  # fmt: skip

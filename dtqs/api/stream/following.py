@@ -80,7 +80,7 @@ _TOO_MANY = f"an array of 1 to {TASKS_LIMIT} tasks is allowed with Accept: text/
 
 
 class Followed:
-    """The tasks of one submit. Without a watcher, the answer is that of an ordinary submit."""
+    """The tasks of one submit. Without a watcher they are not followed."""
 
     def __init__(self, reads: Reads, hub: Hub, req: falcon.Request, wish: Wish, section: ApiSection) -> None:
         self._reads, self._hub, self._req, self._wish = reads, hub, req, wish
