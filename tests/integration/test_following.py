@@ -7,7 +7,7 @@ import orjson
 import pytest
 from falcon.testing import create_environ
 
-from dtqs.api.stream.following import Following
+from dtqs.api.stream.following import SubmitFollowing
 from dtqs.api.stream.hub import Hub
 from dtqs.config import ApiSection
 from dtqs.errors import Invalid
@@ -53,7 +53,10 @@ def test_a_task_that_ends_before_its_submit_is_answered_is_reported(
     world: World, hub: Hub, headers: dict[str, str]
 ) -> None:
     (task,) = new()
-    followed, resp = Following(world.store.reads, hub, ApiSection()).begin(request(headers), [task]), accepted(["x"])
+    followed, resp = (
+        SubmitFollowing(world.store.reads, hub, ApiSection()).begin(request(headers), [task]),
+        accepted(["x"]),
+    )
     assert followed
     world.store.tasks.insert([task])
     run(world, hub, [task.task_id])
@@ -74,7 +77,7 @@ def test_a_task_that_ends_before_its_submit_is_answered_is_reported(
 def test_the_outcomes_of_an_array_come_in_its_order(world: World, hub: Hub) -> None:
     tasks = new(3)
     ids = [task.task_id for task in tasks]
-    followed, resp = Following(world.store.reads, hub, ApiSection()).begin(request(WAIT), tasks), accepted(ids)
+    followed, resp = SubmitFollowing(world.store.reads, hub, ApiSection()).begin(request(WAIT), tasks), accepted(ids)
     assert followed
     world.store.tasks.insert(tasks)
     run(world, hub, ids[::-1])
@@ -85,7 +88,10 @@ def test_the_outcomes_of_an_array_come_in_its_order(world: World, hub: Hub) -> N
 def test_a_repeated_submit_gets_the_outcome_of_the_first(world: World, hub: Hub) -> None:
     (first,) = world.submit()
     world.run([first])
-    followed, resp = Following(world.store.reads, hub, ApiSection()).begin(request(WAIT), new()), accepted([first])
+    followed, resp = (
+        SubmitFollowing(world.store.reads, hub, ApiSection()).begin(request(WAIT), new()),
+        accepted([first]),
+    )
     assert followed
     followed.answer(resp, [first], are_new=False)
     assert orjson.loads(resp.data or b"")[0]["task_id"] == first
@@ -96,7 +102,7 @@ def test_a_repeated_submit_gets_the_outcome_of_the_first(world: World, hub: Hub)
 def test_a_wait_that_cannot_go_on_is_answered_as_an_ordinary_submit(world: World, hub: Hub, ends: str) -> None:
     (task,) = new()
     section = ApiSection(max_streams=1)
-    following = Following(world.store.reads, hub, section)
+    following = SubmitFollowing(world.store.reads, hub, section)
     if ends == "no room":
         following.begin(request(WAIT), new())
     followed, resp = following.begin(request({"Prefer": "wait=3600"}), [task]), accepted([task.task_id])
@@ -109,7 +115,7 @@ def test_a_wait_that_cannot_go_on_is_answered_as_an_ordinary_submit(world: World
 
 
 def test_too_many_tasks_for_a_stream_are_refused_before_they_are_stored(world: World, hub: Hub) -> None:
-    following = Following(world.store.reads, hub, ApiSection())
+    following = SubmitFollowing(world.store.reads, hub, ApiSection())
     with pytest.raises(Invalid):
         following.begin(request(STREAM), new(101))
     assert following.begin(request(WAIT), new(101)) is None

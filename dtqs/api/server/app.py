@@ -21,7 +21,7 @@ from dtqs.api.http.submit_spans import SubmitSpans
 from dtqs.api.metrics import Metrics
 from dtqs.api.openapi.document import OpenApi
 from dtqs.api.stream.client_socket import StreamPace
-from dtqs.api.stream.following import Following
+from dtqs.api.stream.following import SubmitFollowing
 from dtqs.api.stream.hub import Hub
 from dtqs.api.stream.resource import Sse
 from dtqs.api.submit.ceilings import SubmitLimits
@@ -129,6 +129,6 @@ def _submit(parts: AppParts, auth: Auth, room: Room, links: Links) -> Submit:
     arrays_at_once = max(1, config.postgresql.pool_size // 2)
     return Submit(
         auth, parts.examiner, parts.intake, parts.limits, room, parts.gather, parts.hinting, links, store.tasks,
-        store.reads, Following(store.reads, parts.hub, config.api), config.api.max_body_bytes,
+        store.reads, SubmitFollowing(store.reads, parts.hub, config.api), config.api.max_body_bytes,
         config.api.idempotency_hours, arrays_at_once, config.postgresql.statement_timeout_seconds,
     )  # fmt: skip

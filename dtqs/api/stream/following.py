@@ -51,7 +51,7 @@ def wish_of(req: falcon.Request) -> Wish | None:
     return Wish(min(seconds, WAIT_LIMIT_SECONDS)) if seconds else None
 
 
-class Following:
+class SubmitFollowing:
     """Makes the watchers of submits. They count as streams, with the same limits.
 
     No scope is needed beyond `submit`: the ticket in the answer of a submit permits the same.
@@ -60,7 +60,7 @@ class Following:
     def __init__(self, reads: Reads, hub: Hub, section: ApiSection) -> None:
         self._reads, self._hub, self._section = reads, hub, section
 
-    def begin(self, req: falcon.Request, tasks: Sequence[NewTask]) -> "Followed | None":
+    def begin(self, req: falcon.Request, tasks: Sequence[NewTask]) -> "FollowedSubmit | None":
         """Watch the tasks of a request that wants it, before they are stored. Raises Invalid."""
         wish = wish_of(req)
         if wish is None:
@@ -70,7 +70,7 @@ class Following:
                 raise Invalid([Problem("body", _TOO_MANY.format(len(tasks)))])
             return None  # a preference that cannot be met is ignored (RFC 7240, section 2)
         has_room = not self._hub.closing and self._hub.count < self._section.max_streams
-        followed = Followed(self._reads, self._hub, req, wish, self._section)
+        followed = FollowedSubmit(self._reads, self._hub, req, wish, self._section)
         if has_room:
             followed.watch([task.task_id for task in tasks])
         return followed
@@ -79,7 +79,7 @@ class Following:
 _TOO_MANY = f"an array of 1 to {TASKS_LIMIT} tasks is allowed with Accept: text/event-stream, not of {{}}"
 
 
-class Followed:
+class FollowedSubmit:
     """The tasks of one submit. Without a watcher they are not followed."""
 
     def __init__(self, reads: Reads, hub: Hub, req: falcon.Request, wish: Wish, section: ApiSection) -> None:

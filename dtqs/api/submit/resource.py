@@ -12,7 +12,7 @@ from dtqs.api.access.auth import Auth, Caller
 from dtqs.api.http.body import read_body, require_json
 from dtqs.api.http.query import refuse_parameters
 from dtqs.api.http.request_ids import current_origin
-from dtqs.api.stream.following import Following
+from dtqs.api.stream.following import SubmitFollowing
 from dtqs.api.submit.ceilings import SubmitLimits
 from dtqs.api.submit.examine import Examiner, SubmittedBody
 from dtqs.api.submit.gather import Gather
@@ -36,7 +36,7 @@ class Submit:
 
     def __init__(
         self, auth: Auth, examiner: Examiner, intake: Intake, limits: SubmitLimits, room: Room, gather: Gather,
-        hinting: Hinting, links: Links, tasks: Tasks, reads: Reads, following: Following,
+        hinting: Hinting, links: Links, tasks: Tasks, reads: Reads, following: SubmitFollowing,
         max_body_bytes: int, idempotency_hours: float, arrays_at_once: int, patience_seconds: float,
     ) -> None:  # fmt: skip
         self._auth, self._examiner, self._intake, self._limits = auth, examiner, intake, limits
