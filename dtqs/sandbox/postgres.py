@@ -5,6 +5,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from dtqs.deadline import Deadline
@@ -26,8 +27,16 @@ _SETTINGS = {
 class PrivatePostgres:
     """A private PostgreSQL. `start` returns at once, `wait_ready` waits. Data, password and role survive restarts."""
 
-    def __init__(self, directory: Path, port: int, log: Path | None = None, pid_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        port: int,
+        log: Path | None = None,
+        pid_file: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.directory, self.port = directory, port
+        self._settings = {**_SETTINGS, "port": str(port), **(settings or {})}
         self._account = Account.choose("postgres")
         self._data = directory / "data"
         # Fast shutdown even if the sandbox is killed: the next start needs no recovery.
@@ -67,9 +76,7 @@ class PrivatePostgres:
         if not self._data.exists():
             self._initialise()
         self._clear_remains()
-        options = [
-            word for key, value in {**_SETTINGS, "port": str(self.port)}.items() for word in ("-c", f"{key}={value}")
-        ]
+        options = [word for key, value in self._settings.items() for word in ("-c", f"{key}={value}")]
         self.child.start([binary("postgres"), "-D", str(self._data), *options], _environment(), self.directory)
 
     def wait_ready(self, deadline: Deadline) -> None:

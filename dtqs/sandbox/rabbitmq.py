@@ -30,8 +30,9 @@ class PrivateRabbitmq:
         epmd_port: int,
         log: Path | None = None,
         pid_folder: Path | None = None,
+        node: str = NODE,
     ) -> None:
-        self.directory, self.port = directory, port
+        self.directory, self.port, self.node = directory, port, node
         self._distribution_port, self._epmd_port = distribution_port, epmd_port
         self._account = Account.choose("rabbitmq", "postgres")
         log = log or directory / "rabbitmq.log"
@@ -92,7 +93,7 @@ class PrivateRabbitmq:
 
     def ctl(self, *arguments: str) -> str:
         """Run rabbitmqctl (one or two seconds of CPU) and return its output. Raises SandboxError."""
-        command = self.as_server(_program("rabbitmqctl"), "-q", "-n", NODE, *arguments)
+        command = self.as_server(_program("rabbitmqctl"), "-q", "-n", self.node, *arguments)
         done = subprocess.run(
             command, capture_output=True, text=True, env=self.environment(), cwd=self.directory, timeout=60, check=False
         )
@@ -114,7 +115,7 @@ class PrivateRabbitmq:
             "HOME": str(place / "home"),
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": NODE,
+            "RABBITMQ_NODENAME": self.node,
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(self._distribution_port),

@@ -71,6 +71,11 @@ class System:
         write_ini(SandboxPaths(self.folder), self._settings)
 
     @property
+    def settings(self) -> Sections:
+        """The values of the file."""
+        return self._settings
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """The environment of its processes."""
         return self._environment

@@ -249,11 +249,13 @@ def delete_queue(url: str) -> None:
         connection.channel().queue_delete(QUEUE)
 
 
-def install_processors(folder: Path) -> Path:
-    """Make a folder that, on PYTHONPATH, registers trial_processors.py as an installed package would."""
+def install_processors(
+    folder: Path, module: str = "tests.support.trial_processors", names: Sequence[str] = _PROCESSORS
+) -> Path:
+    """Make a folder that, on PYTHONPATH, registers processors as an installed package would."""
     about = folder / "dtqs_trial-1.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: dtqs-trial\nVersion: 1\n", encoding="utf-8")
-    points = "".join(f"{name} = tests.support.trial_processors:{name}\n" for name in _PROCESSORS)
+    points = "".join(f"{name} = {module}:{name}\n" for name in names)
     (about / "entry_points.txt").write_text(f"[dtqs.processors]\n{points}", encoding="utf-8")
     return folder
