@@ -7,11 +7,12 @@ from collections.abc import Collection, Sequence
 
 from rich.cells import cell_len
 
+from dtqs.cli.cells import NOTHING
+
 PROSE_LEAST = 12
 """Text of several words wraps between words, down to this width."""
 WHOLE_LIMIT = 40
 """Text without a space is not broken up to this width. An id has 36 characters."""
-NOTHING = "-"
 Rows = Sequence[Sequence[str]]
 
 

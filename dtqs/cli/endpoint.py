@@ -11,20 +11,34 @@ from pathlib import Path
 
 from dtqs.cli.options import no_configuration
 from dtqs.client.calls import KEY, URL, checked_url, is_local
-from dtqs.config import Config, load, sets_nothing, why_distrusted
-from dtqs.errors import ConfigError
+from dtqs.config_file import sets_nothing, why_distrusted
+from dtqs.errors import ConfigError, NotFound
 
 CLIENT_ENV = "client.env"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """URL and key of the API, and their source. `config`: only of an API on this machine with a readable file."""
+    """URL and key of the API, and their source. `is_here`: this machine runs the API with this configuration."""
 
     url: str
     key: str | None = field(repr=False)
     origin: str
-    config: Config | None = None
+    config_path: Path | None = None
+    is_here: bool = False
+
+    def path_of(self, file_id: str) -> Path | None:
+        """Return the path of a stored file on this machine. None: it is elsewhere, or cannot be read."""
+        from dtqs.config import load  # only a few commands show a file, and pydantic costs 0.1 s
+        from dtqs.files import FileSpace
+
+        if not self.is_here:
+            return None
+        try:
+            path = FileSpace(load(self.config_path).files).path_of(file_id)
+            return path.absolute() if path.is_file() else None
+        except (ConfigError, NotFound, OSError):
+            return None
 
 
 def find_endpoint(path: Path | None, environ: Mapping[str, str] = os.environ) -> Endpoint:
@@ -39,11 +53,9 @@ def find_endpoint(path: Path | None, environ: Mapping[str, str] = os.environ) ->
     key = environ.get(KEY) or (beside.get(KEY) if same_server else None)
     if url:
         origin = URL if environ.get(URL) else str(path and path.parent / CLIENT_ENV)
-        return Endpoint(checked_url(url, URL), key, origin, _readable(path) if is_local(url) else None)
-    config = load(path, environ)
-    return Endpoint(
-        _listening(config), key, f"[api] of {path}" if path else f"the default; set {URL} to change it", config
-    )
+        return Endpoint(checked_url(url, URL), key, origin, path, path is not None and is_local(url))
+    origin = f"[api] of {path}" if path else f"the default; set {URL} to change it"
+    return Endpoint(_listening(path, environ), key, origin, path, is_here=True)
 
 
 def _beside(path: Path | None) -> dict[str, str]:
@@ -72,19 +84,12 @@ def _keep_key(path: Path | None, url: str | None, environ: Mapping[str, str]) ->
         )
 
 
-def _readable(path: Path | None) -> Config | None:
-    """Read the configuration of the API on this machine. None: it is not readable; a client can do without it."""
-    try:
-        return load(path) if path else None
-    except ConfigError:
-        return None
+def _listening(path: Path | None, environ: Mapping[str, str]) -> str:
+    from dtqs.config import load  # as above
 
-
-def _listening(config: Config) -> str:
-    host = config.api.host
-    if host in ("0.0.0.0", "::", "*"):
-        host = "127.0.0.1"
-    return f"http://{f'[{host}]' if ':' in host else host}:{config.api.port}"
+    api = load(path, environ).api
+    host = "127.0.0.1" if api.host in ("0.0.0.0", "::", "*") else api.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{api.port}"
 
 
 def client_env(path: Path) -> dict[str, str]:

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from dtqs.amounts import size
+from dtqs.cli.cells import cell_text
 from dtqs.cli.options import configuration
-from dtqs.cli.output import cell_text, print_json, print_table
+from dtqs.cli.output import print_json, print_table
 from dtqs.errors import Conflict, NotFound
 from dtqs.log import visible
 from dtqs.processors.email.folder import ENVELOPE_TO, MailFolder

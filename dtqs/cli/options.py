@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from dtqs.config_file import find, list_places, sets_nothing
 from dtqs.errors import ConfigError, DtqsError, RequestError, TransientError
 from dtqs.suggestion import closest
 
@@ -90,7 +91,7 @@ def configuration(needed: bool = False) -> "Config":
 
     `needed`: refuse to go on with defaults alone, since they lead to servers that do not exist.
     """
-    from dtqs.config import load, sets_nothing  # takes a third of a second; --help and `up` do not need it
+    from dtqs.config import load  # takes a third of a second; --help, `up` and commands over the API do not need it
 
     path = configuration_path()
     if needed and path is None and sets_nothing():
@@ -100,8 +101,6 @@ def configuration(needed: bool = False) -> "Config":
 
 def no_configuration() -> ConfigError:
     """Return the error for a command that found no configuration."""
-    from dtqs.config import list_places
-
     return ConfigError(
         [
             f"no configuration found (searched: {list_places()})",
@@ -113,8 +112,6 @@ def no_configuration() -> ConfigError:
 
 def configuration_path() -> Path | None:
     """Return the file that --config names or that is found. The result may be None."""
-    from dtqs.config import find
-
     return find(named_path())
 
 

@@ -7,28 +7,9 @@ from typing import Any
 
 import click
 import orjson
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from dtqs.cli.columns import NOTHING, fitting, is_room, natural_width, widths
+from dtqs.cli.cells import STYLES, cell_text
 from dtqs.json_value import dumps
-from dtqs.log import visible
-
-STYLES = {
-    "completed": "green",
-    "failed": "red",
-    "cancelled": "yellow",
-    "in_progress": "cyan",
-    "ok": "green",
-    "error": "red",
-    "warning": "yellow",
-    "away": "red",
-    "ready": "green",
-    "busy": "cyan",
-    "draining": "yellow",
-}
-"""Colours of words that are alone in a cell."""
 
 
 def painted(text: str, style: str, err: bool = False) -> str:
@@ -71,24 +52,12 @@ def print_table(
     plain, since a broken id cannot be copied. Without `fold`, prose is not broken either: a path may have spaces.
     """
     texts = [[cell_text(cell) for cell in row] for row in rows]
-    console = Console()
-    places = fitting(columns, texts, spare, console.width)
-    names, kept = [columns[place] for place in places], [[row[place] for place in places] for row in texts]
-    shared = widths(names, kept, console.width)
-    natural = [natural_width(name, [row[place] for row in kept]) for place, name in enumerate(names)]
-    if (
-        not sys.stdout.isatty()
-        or not is_room(names, kept, range(len(names)), console.width)
-        or not (fold or shared == natural)
-    ):
-        _print_plain(columns, texts)
-        return
-    table = Table(header_style="bold")
-    for name, width in zip(names, shared, strict=True):
-        table.add_column(name, overflow="fold", width=width)
-    for row in kept:
-        table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in row))
-    console.print(table)
+    if sys.stdout.isatty():
+        from dtqs.cli.drawing import draw  # rich costs 0.1 s, and a script draws nothing
+
+        if draw(columns, texts, fold, spare):
+            return
+    _print_plain(columns, texts)
 
 
 def _print_plain(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
@@ -96,10 +65,3 @@ def _print_plain(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> None
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     for line in lines:
         click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-
-
-def cell_text(value: Any) -> str:
-    """Write one value on one line: text with its control characters made visible, other values as JSON."""
-    if value is None:
-        return NOTHING
-    return visible(value if isinstance(value, str) else dumps(value, default=str).decode())

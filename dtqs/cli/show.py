@@ -6,10 +6,9 @@ from typing import Any
 import click
 
 from dtqs.amounts import size, to_the_second
+from dtqs.cli.cells import cell_text
 from dtqs.cli.endpoint import Endpoint
-from dtqs.cli.output import cell_text, painted, print_json, print_table
-from dtqs.errors import NotFound
-from dtqs.files import FileSpace
+from dtqs.cli.output import painted, print_json, print_table
 from dtqs.log import visible
 from dtqs.masking import masked, masked_text
 
@@ -73,14 +72,8 @@ def location(uri: str, endpoint: Endpoint) -> str:
     scheme, _, file_id = uri.partition(":")
     if scheme != "upload":
         return uri
-    if endpoint.config is not None:
-        try:
-            path = FileSpace(endpoint.config.files).path_of(file_id)
-            if path.is_file():
-                return str(path.absolute())
-        except (NotFound, OSError):
-            pass
-    return f"{endpoint.url}/files/{file_id}"
+    path = endpoint.path_of(file_id)
+    return str(path) if path else f"{endpoint.url}/files/{file_id}"
 
 
 def error_text(error: Any) -> str:

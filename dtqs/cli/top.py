@@ -18,8 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dtqs.amounts import age, moment
+from dtqs.cli.cells import STYLES, cell_text
 from dtqs.cli.options import configuration, json_option
-from dtqs.cli.output import STYLES, cell_text, print_json
+from dtqs.cli.output import print_json
 from dtqs.cli.queue import depth_text
 from dtqs.cli.reading import opened_reader
 from dtqs.cli.workers import worker_row

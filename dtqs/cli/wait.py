@@ -3,11 +3,9 @@
 import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from dtqs.client import Client, Event
 from dtqs.log import visible
@@ -39,27 +37,20 @@ class Lines:
             click.echo(f"{self._name}: {text}", err=True)
 
 
-class Bar:
-    """Show events as a progress bar on standard error."""
+class Display(Protocol):
+    """The display of a task's events."""
 
-    def __init__(self, name: str, progress: Progress) -> None:
-        self._progress = progress
-        self._row = progress.add_task(name, total=1.0, text="submitted")
+    def status(self, text: str) -> None: ...
 
-    def status(self, text: str) -> None:
-        self._progress.update(self._row, text=text, completed=1.0 if text == Status.COMPLETED else None)
+    def progress(self, fraction: float, message: str) -> None: ...
 
-    def progress(self, fraction: float, message: str) -> None:
-        self._progress.update(self._row, completed=fraction, text=visible(message))
-
-    def lost(self, reason: str) -> None:
-        self._progress.update(self._row, text=f"reconnecting: {visible(reason)}")
+    def lost(self, reason: str) -> None: ...
 
 
 class WaitNotice:
     """Print a note once if the task is still pending after five seconds."""
 
-    def __init__(self, display: "Lines | Bar") -> None:
+    def __init__(self, display: Display) -> None:
         note = "still pending: does a worker run this task type? check with `dtqs doctor` and `dtqs workers`"
         self._timer = threading.Timer(_PATIENCE_SECONDS, display.status, [note])
         self._timer.daemon = True
@@ -71,15 +62,21 @@ class WaitNotice:
 
 def wait_for(client: Client, task_id: str, name: str, wait_seconds: float) -> dict[str, Any]:
     """Follow a task and return its final record. Raises WaitOver, ApiRefusal, ApiUnavailable."""
-    progress = _progress() if sys.stderr.isatty() else None
-    around: AbstractContextManager[object] = progress or nullcontext()
-    with around:
-        record = _follow(client, task_id, wait_seconds, Bar(name, progress) if progress else Lines(name))
+    with _display(name) as display:
+        record = _follow(client, task_id, wait_seconds, display)
     # a stream that ends without the record: the API has it
     return client.task(task_id).json if record is None else record
 
 
-def _follow(client: Client, task_id: str, wait_seconds: float, display: Lines | Bar) -> dict[str, Any] | None:
+def _display(name: str) -> AbstractContextManager[Display]:
+    if not sys.stderr.isatty():
+        return nullcontext(Lines(name))
+    from dtqs.cli.bar import opened_bar  # rich costs 0.1 s, and a script draws no bar
+
+    return opened_bar(name)
+
+
+def _follow(client: Client, task_id: str, wait_seconds: float, display: Display) -> dict[str, Any] | None:
     """Show the events of a task. Return its final record, or None if the stream ends without it."""
     notice = WaitNotice(display)
     try:
@@ -94,18 +91,7 @@ def _follow(client: Client, task_id: str, wait_seconds: float, display: Lines | 
     return None
 
 
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[text]}", markup=False),
-        console=Console(stderr=True),
-    )
-
-
-def show_event(event: Event, display: Lines | Bar) -> None:
+def show_event(event: Event, display: Display) -> None:
     """Show one event on the display."""
     if event.name in OUTCOMES:
         display.status(event.name)

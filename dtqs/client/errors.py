@@ -4,9 +4,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
 import orjson
 
+from dtqs.bare_httpx import httpx
 from dtqs.client.values import Task
 from dtqs.errors import PermanentError, RequestError, TransientError
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 
-import httpx
-
+from dtqs.bare_httpx import httpx
 from dtqs.client.errors import ApiUnavailable, WaitOver, check
 from dtqs.deadline import Deadline
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
+from dtqs.bare_httpx import httpx
 from dtqs.client.errors import ApiUnavailable
 
 CHUNK_BYTES = 256 << 10

@@ -1,10 +1,9 @@
 """The configuration: one INI file with environment overrides, read into frozen sections."""
 
 from dtqs.config.allowed import allowed, number
-from dtqs.config.file import find, list_places, why_distrusted
 from dtqs.config.files_section import FilesSection
 from dtqs.config.pool_section import PoolSection
-from dtqs.config.reader import Config, load, sets_nothing
+from dtqs.config.reader import Config, load
 from dtqs.config.routing import mixed_queues, queues_of, types_of, unknown_types
 from dtqs.config.section import Section, is_network
 from dtqs.config.sections import (
@@ -36,15 +35,11 @@ __all__ = [
     "SupervisorSection",
     "TraceSection",
     "allowed",
-    "find",
     "is_network",
-    "list_places",
     "load",
     "mixed_queues",
     "number",
     "queues_of",
-    "sets_nothing",
     "types_of",
     "unknown_types",
-    "why_distrusted",
 ]

@@ -33,12 +33,11 @@ from dtqs.config.sections import (
     SupervisorSection,
 )
 from dtqs.config.trace_section import TraceSection
+from dtqs.config_file import ENVIRONMENT_PREFIX, RESERVED_ENVIRONMENT
 from dtqs.errors import ConfigError
 from dtqs.routes import Routes
 from dtqs.suggestion import did_you_mean
 
-ENVIRONMENT_PREFIX = "DTQS_"
-RESERVED_ENVIRONMENT = frozenset({"DTQS_CONFIG", "DTQS_URL", "DTQS_API_KEY"})
 LIST_LIMIT = 30
 """A message lists the known names only if there are at most this many."""
 _SIMILARITY = 0.5
@@ -93,11 +92,6 @@ class Config:
     def processor_names(self) -> list[str]:
         """Return the names of the processor sections in file and environment."""
         return [name.partition(":")[2] for name in self.raw if name.startswith("processor:")]
-
-
-def sets_nothing(environ: Mapping[str, str] = os.environ) -> bool:
-    """Tell whether the environment holds no setting."""
-    return not any(name.startswith(ENVIRONMENT_PREFIX) and name not in RESERVED_ENVIRONMENT for name in environ)
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:

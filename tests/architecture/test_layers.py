@@ -19,7 +19,7 @@ LAYERS = [
 ]
 """From the bottom up. Siblings import each other in the third and the last layer only."""
 MAY_MEET = {2, 5}
-KERNEL_LIBRARIES = {"orjson", "pydantic", "pydantic_core", "annotated_types"}
+KERNEL_LIBRARIES = {"httpx", "orjson", "pydantic", "pydantic_core", "annotated_types"}
 FORBIDDEN = {
     "supervisor": {"psycopg", "psycopg_pool", "pika", "gevent", "threading", "multiprocessing"},
     "processors": {"psycopg", "psycopg_pool", "pika", "gevent"},
@@ -32,17 +32,16 @@ KNOWN_BESIDE = {"dtqs.store.driver.cooperative": {"gevent"}}
 IMPORTED_LATE = {
     "dtqs.api.server.master": {"from dtqs.api.server.wsgi import application"},
     "dtqs.cli.logs": {"from dtqs.cli.all_logs import print_entries"},
-    "dtqs.cli.options": {
-        "from dtqs.config import load, sets_nothing",
-        "from dtqs.config import list_places",
-        "from dtqs.config import find",
-    },
+    "dtqs.cli.endpoint": {"from dtqs.config import load", "from dtqs.files import FileSpace"},
+    "dtqs.cli.options": {"from dtqs.config import load"},
+    "dtqs.cli.output": {"from dtqs.cli.drawing import draw"},
+    "dtqs.cli.wait": {"from dtqs.cli.bar import opened_bar"},
     "dtqs.files.s3_signing": {"from dtqs.files.s3_credentials import CredentialChain"},
     "dtqs.files.s3_wire": {"from dtqs.files.s3_signing import RequestSigner"},
     "dtqs.tracing": {"from dtqs.tracing.otel import ApiTraces", "from dtqs.tracing.otel import WorkerTraces"},
     "dtqs.sandbox.stack": {"from dtqs.sandbox import product"},
 }
-"""Imports that take a third of a second or more, and that many commands or the start of servers do not need."""
+"""Imports that take a tenth of a second or more, and that many commands or the start of servers do not need."""
 LOADED_BY_A_SERVER = {"dtqs.api.server.wsgi", "dtqs.__main__"}
 """Modules that gunicorn or `python -m` loads to run: their effect is their purpose."""
 MODULES = sorted(path for path in (ROOT / "dtqs").rglob("*.py") if "_data" not in path.parts)

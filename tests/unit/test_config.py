@@ -8,7 +8,8 @@ from typing import Literal
 import pytest
 from pydantic import Field
 
-from dtqs.config import SECTIONS, Config, Section, allowed, find, list_places, load
+from dtqs.config import SECTIONS, Config, Section, allowed, load
+from dtqs.config_file import find, list_places
 from dtqs.errors import ConfigError
 
 

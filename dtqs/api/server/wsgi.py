@@ -26,7 +26,8 @@ from dtqs.api.submit.hinting import Hinting
 from dtqs.api.submit.intake import Intake
 from dtqs.api.web.feed import DashboardFeed
 from dtqs.broker.api_link import ApiLink
-from dtqs.config import Config, find, load
+from dtqs.config import Config, load
+from dtqs.config_file import find
 from dtqs.deadline import Deadline
 from dtqs.errors import ConfigError
 from dtqs.files import FileSpace

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import httpx
-
 from dtqs.amounts import plural
+from dtqs.bare_httpx import httpx
 from dtqs.broker.checkup import look_at_each, write_refusal
 from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
 from dtqs.cli.endpoint import Endpoint

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
-
+from dtqs.bare_httpx import httpx
 from dtqs.errors import PermanentError
 from dtqs.processors.sms.message import SmsNotTaken, SmsRefused, SmsUnsure, redacted
 

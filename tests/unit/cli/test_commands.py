@@ -91,14 +91,24 @@ def test_help_imports_no_driver() -> None:
 
 @pytest.mark.parametrize("name", ["submit", "task", "tasks", "cancel", "retry", "logs"])
 def test_a_command_over_the_api_imports_no_driver_of_a_server(name: str) -> None:
-    """Protect scripts: a driver costs each command half a second of processor time."""
+    """Protect scripts: a driver costs each command half a second of processor time, pydantic or rich a tenth."""
     program = (
         f"import sys; from dtqs.cli import main; main([{name!r}, '--help'], standalone_mode=False); print(*sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     loaded = set(result.stdout.splitlines()[-1].split())
     assert "dtqs.client" in loaded
-    assert not loaded & {"psycopg", "psycopg_pool", "pika", "gevent", "dtqs.store", "dtqs.broker", "dtqs.readings"}
+    drivers = {"psycopg", "psycopg_pool", "pika", "gevent", "dtqs.store", "dtqs.broker", "dtqs.readings"}
+    assert not loaded & (drivers | {"pydantic", "rich", "pygments", "asyncio", "tenacity", "PIL", "falcon"})
+
+
+@pytest.mark.parametrize("name", ["ctl", "health", "completion", "down"])
+def test_a_command_on_this_machine_imports_nothing_heavy(name: str) -> None:
+    program = (
+        f"import sys; from dtqs.cli import main; main([{name!r}, '--help'], standalone_mode=False); print(*sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert not set(result.stdout.splitlines()[-1].split()) & {*HEAVY, "pydantic", "asyncio", "dtqs.config"}
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -22,12 +22,12 @@ def ini(tmp_path: Path) -> Path:
 def test_client_env_beside_the_file_names_url_and_key(ini: Path) -> None:
     endpoint = find_endpoint(ini, {})
     assert (endpoint.url, endpoint.key) == ("http://127.0.0.1:8123", "k 1")
-    assert (endpoint.origin, endpoint.config is not None) == (str(ini.parent / "client.env"), True)
+    assert (endpoint.origin, endpoint.is_here) == (str(ini.parent / "client.env"), True)
 
 
 def test_the_environment_comes_first(ini: Path) -> None:
     endpoint = find_endpoint(ini, {"DTQS_URL": "https://tasks.example/dtqs/", "DTQS_API_KEY": "k2"})
-    assert (endpoint.url, endpoint.key, endpoint.config) == ("https://tasks.example/dtqs", "k2", None)
+    assert (endpoint.url, endpoint.key, endpoint.is_here) == ("https://tasks.example/dtqs", "k2", False)
 
 
 def test_the_key_of_the_file_is_not_shown_to_another_server(ini: Path) -> None:

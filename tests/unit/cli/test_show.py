@@ -19,7 +19,9 @@ AT = "2026-11-24T16:30:55.123456Z"
 
 @pytest.fixture
 def endpoint(tmp_path: Path) -> Endpoint:
-    return Endpoint("http://127.0.0.1:1", None, "a test", load(None, {"DTQS_FILES_DIRECTORY": str(tmp_path)}))
+    ini = tmp_path / "dtqs.ini"
+    ini.write_text(f"[files]\ndirectory = {tmp_path}\n", encoding="utf-8")
+    return Endpoint("http://127.0.0.1:1", None, "a test", ini, is_here=True)
 
 
 SIZES = [
@@ -39,8 +41,7 @@ def test_sizes_are_written_for_people(count: int, words: str) -> None:
 
 def test_a_file_on_this_machine_is_shown_by_its_path_another_by_its_url(endpoint: Endpoint, tmp_path: Path) -> None:
     assert location(f"upload:{FILE_ID}", endpoint) == f"http://127.0.0.1:1/files/{FILE_ID}"
-    assert endpoint.config is not None
-    path = FileSpace(endpoint.config.files).path_of(FILE_ID)
+    path = FileSpace(load(endpoint.config_path).files).path_of(FILE_ID)
     path.parent.mkdir(parents=True)
     path.touch()
     assert location(f"upload:{FILE_ID}", endpoint) == str(path)

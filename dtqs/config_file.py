@@ -1,4 +1,7 @@
-"""Find the INI file, and refuse one in the current folder that another user may have written."""
+"""Find the INI file, and refuse one in the current folder that another user may have written.
+
+It is outside of dtqs.config for the commands over the API: they need no more, and pydantic costs 0.1 s.
+"""
 
 import grp
 import os
@@ -8,6 +11,10 @@ from pathlib import Path
 
 PLACES = ("var/dtqs.ini", "/etc/dtqs/dtqs.ini")
 """Places of the file when neither --config nor DTQS_CONFIG names one, in the order in which commands look."""
+
+
+ENVIRONMENT_PREFIX = "DTQS_"
+RESERVED_ENVIRONMENT = frozenset({"DTQS_CONFIG", "DTQS_URL", "DTQS_API_KEY"})
 
 
 def find(explicit: str | None = None, environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -32,6 +39,11 @@ def why_distrusted(path: Path) -> str | None:
         if status.st_mode & 0o002 or (status.st_mode & 0o020 and not _is_own_group(status.st_gid)):
             return f"{each} can be written by others (mode {status.st_mode & 0o7777:04o})"
     return None
+
+
+def sets_nothing(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether the environment holds no setting."""
+    return not any(name.startswith(ENVIRONMENT_PREFIX) and name not in RESERVED_ENVIRONMENT for name in environ)
 
 
 def _is_own_group(gid: int) -> bool:
