@@ -7,8 +7,8 @@ from dtqs.store.driver.connection import Row
 from dtqs.store.driver.database import Database
 from dtqs.store.workers import COUNTED
 
-SAMPLE_PAGES = 100
-"""Pages of the backlog that one reading looks at: about 8,000 rows. A longer backlog is estimated from them."""
+SAMPLE_PAGES = 60
+"""Pages of the backlog that one reading looks at: about 5,000 rows. A longer backlog is estimated from them."""
 _SIZE_SECONDS = 60.0
 """How long the size of the database is remembered."""
 
