@@ -4,6 +4,7 @@
 """
 
 import ast
+import functools
 import io
 import re
 import subprocess
@@ -88,8 +89,11 @@ def kind(path: Path) -> str:
 
 def prose(path: Path) -> list[Prose]:
     """Return the comments, docstrings and texts of several words; in Markdown, every line outside code."""
-    text = path.read_text(encoding="utf-8")
-    sort = kind(path)
+    return _prose_of(kind(path), path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _prose_of(sort: str, text: str) -> list[Prose]:
     if sort == ".py":
         return [*_comments(text), *_strings(text)]
     if sort == ".md":
