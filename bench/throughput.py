@@ -1,11 +1,12 @@
 """Measure tiny durable tasks per second: accepted over HTTP, and finished by one and by two workers.
 
-    python bench/throughput.py [--only intake|processing] [--rounds 3] [--seconds 3] [--tasks 200000] [--cpu] [--json]
+    python bench/throughput.py [--only intake|processing] [--heavy] [--rounds 3] [--tasks 200000] [--cpu] [--json]
 
 Everything is measured in turns on fresh databases, beside the limits of the machine. README.md lists the comparisons.
 """
 
 import argparse
+from collections.abc import Mapping
 
 import yardstick
 from cpu import Meter
@@ -24,8 +25,14 @@ _SINGLES_SHARE = 5
 
 _BARE_EXPECTED = {64: 0.5}
 _INSERT_EXPECTED = {1: 0.9}
-_SHAPES = {"in arrays of 500": yardstick.ARRAYS, "singly": yardstick.SINGLES}
+_HEAVY_SHARE = 50
+"""Heavy tasks are claimed one by one."""
+_HEAVY = "heavy, in arrays of 500"
+_TINY_SHAPES = {"in arrays of 500": yardstick.ARRAYS, "singly": yardstick.SINGLES}
+_HEAVY_SHAPES = {_HEAVY: yardstick.ONE_BY_ONE}
 _SHAPE_EXPECTED = {"in arrays of 500": 0.75, "singly": 0.65}
+_NO_WORK = {"sleep_seconds": 0}
+"""A task with this payload is heavy: its processor may sleep."""
 
 
 class Intake:
@@ -100,17 +107,21 @@ class Processing:
     The database tells the time, from the first claim to the last finish.
     """
 
-    def __init__(self, rig: Rig, tasks: int) -> None:
-        self._rig, self.costs = rig, Costs()
-        self._tasks = {"in arrays of 500": tasks, "singly": tasks // _SINGLES_SHARE}
+    def __init__(self, rig: Rig, tasks: int, shapes: Mapping[str, yardstick.Shape]) -> None:
+        self._rig, self._shapes, self.costs = rig, shapes, Costs()
+        self._tasks = {
+            "in arrays of 500": tasks,
+            "singly": tasks // _SINGLES_SHARE,
+            _HEAVY: tasks // _HEAVY_SHARE,
+        }
         self._compared = {
             (how, workers): Compared(
                 f"processing, submitted {how}, {workers} worker{'s' if workers > 1 else ''}",
                 "tasks/s",
                 f"yardstick, {shape.per_hint} per hint, up to {shape.batch}",
-                _SHAPE_EXPECTED[how] if workers == 2 else None,
+                _SHAPE_EXPECTED.get(how) if workers == 2 else None,
             )
-            for how, shape in _SHAPES.items()
+            for how, shape in shapes.items()
             for workers in _WORKERS
         }
 
@@ -122,9 +133,9 @@ class Processing:
         for (how, workers), compared in self._compared.items():
             tasks = self._tasks[how]
             with self._rig.place() as place:
-                yardstick.fill(place, _SHAPES[how], tasks)
+                yardstick.fill(place, self._shapes[how], tasks)
                 meter = Meter(self._servers())
-                theirs = yardstick.drain_rate(place, _SHAPES[how], tasks, workers)
+                theirs = yardstick.drain_rate(place, self._shapes[how], tasks, workers)
                 self.costs.add(compared.name, "yardstick", _workers_named(meter.per_task(tasks)))
             with running(self._rig) as product:
                 ours = self._drain_rate(product, how, workers, compared.name)
@@ -133,8 +144,9 @@ class Processing:
 
     def _drain_rate(self, product: Product, how: str, workers: int, measured: str) -> float:
         single, tasks = how == "singly", self._tasks[how]
+        fields = {"payload": _NO_WORK} if how == _HEAVY else {}
         with Clients(product.port, 64 if single else _ARRAY_CONNECTIONS) as clients:
-            request = post("/submit", tiny(None if single else _ARRAY), product.key)
+            request = post("/submit", tiny(None if single else _ARRAY, **fields), product.key)
             clients.run(times(request, tasks if single else tasks // _ARRAY))
         product.wait_settled()
         product.start_workers(workers)
@@ -169,6 +181,7 @@ def _single(connections: int) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--only", choices=("intake", "processing"))
+    parser.add_argument("--heavy", action="store_true", help="only tasks without work that are claimed one by one")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of one measurement of the intake")
     parser.add_argument("--tasks", type=int, default=200_000, help="tasks of one backlog, a multiple of 2500")
@@ -183,10 +196,10 @@ def main() -> None:
     arguments = _arguments()
     with Rig() as rig:
         parts: list[Intake | Processing] = []
-        if arguments.only != "processing":
+        if arguments.only != "processing" and not arguments.heavy:
             parts.append(Intake(rig, arguments.seconds))
         if arguments.only != "intake":
-            parts.append(Processing(rig, arguments.tasks))
+            parts.append(Processing(rig, arguments.tasks, _HEAVY_SHAPES if arguments.heavy else _TINY_SHAPES))
         for number in range(1, arguments.rounds + 1):
             say(f"round {number} of {arguments.rounds}")
             for part in parts:
@@ -195,7 +208,7 @@ def main() -> None:
         "throughput",
         [result for part in parts for result in part.results],
         arguments.json,
-        [part.costs for part in parts] if arguments.cpu else [],
+        [part.costs for part in parts] if arguments.cpu or arguments.heavy else [],
     )
 
 
