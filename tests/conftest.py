@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from tests.support.outside import OUTSIDE, remove_variables
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell ignores SIGINT for background commands, and the commands under test would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -30,3 +32,24 @@ def _current_time_of_the_gevent_loop() -> None:
     """Update the loop's clock, which stands still between two uses: a stale one ends joinall(timeout=…) at once."""
     if "gevent" in sys.modules and (hub := sys.modules["gevent._hub_local"].get_hub_if_exists()):
         hub.loop.update_now()
+
+
+_BACKENDS = frozenset(f"{kind}{name}" for kind in ("", "own_", "mortal_") for name in ("postgres", "rabbitmq"))
+"""Fixtures that are a server's processes and files, not only its address."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # a run in several processes hands the variables on to them
+    if not getattr(config.option, "numprocesses", None):
+        remove_variables()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests that kill, freeze or set up a server. With servers of others (outside.py) these do not run."""
+    theirs = [item for item in items if _BACKENDS & set(getattr(item, "fixturenames", ()))]
+    for item in theirs:
+        item.add_marker("backend")
+    if OUTSIDE.are_given and theirs:
+        config.hook.pytest_deselected(items=theirs)
+        items[:] = [item for item in items if item.get_closest_marker("backend") is None]

@@ -57,7 +57,9 @@ def test_each_pool_runs_its_types_and_a_changed_route_moves_what_waits(trial: Tr
     assert set(system.outcomes(waiting, 20)) == {"completed"}
     assert pools_of(system, "nap") == ["slow"]
     assert system.rows("SELECT DISTINCT attempts FROM tasks WHERE id = ANY (%s::uuid[])", waiting) == [(1,)]
-    eventually(lambda: messages(system, SLOW) is None, 10, "the old queue is deleted")
+    # RabbitMQ cannot delete a quorum queue on the condition that it is empty
+    left = 0 if system.config.rabbitmq.queue_type == "quorum" else None
+    eventually(lambda: messages(system, SLOW) == left, 10, "the old queue is deleted")
     strayed = system.put_one(task_type="nap")
     system.hint([strayed], task_type="nap")
     assert system.outcome(strayed, 5) == "completed", "a hint in another pool's queue takes a detour, and does not wait"

@@ -1,6 +1,7 @@
 """Fixtures: PostgreSQL and RabbitMQ for the session, a fresh database and virtual host for each test.
 
-`own_postgres` and `own_rabbitmq` are servers that one test may kill.
+`own_postgres` and `own_rabbitmq` are servers that one test may kill. Variables name other servers (outside.py); then
+tests that ask for one of the server objects here do not run (marker `backend`).
 """
 
 import secrets
@@ -11,18 +12,21 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from psycopg import sql
+from psycopg import errors, sql
 from pydantic import SecretStr
 
 from dtqs.config import PostgresqlSection
 from dtqs.deadline import Deadline
 from dtqs.sandbox.ports import free_ports
-from dtqs.sandbox.postgres import DATABASE, PrivatePostgres
+from dtqs.sandbox.postgres import PrivatePostgres
 from dtqs.sandbox.rabbitmq import NODE, PrivateRabbitmq
 from dtqs.store.driver.schema import migrate
+from tests.support.helpers import eventually
+from tests.support.outside import OUTSIDE, OutsideVhosts
 
 _READY_SECONDS = 60.0
 _TEMPLATE = "dtqs_template"
@@ -101,39 +105,56 @@ def _rabbitmq(directory: Path) -> Iterator[PrivateRabbitmq]:
 
 
 @pytest.fixture(scope="session")
-def new_dsn(postgres: PrivatePostgres) -> Iterator[Callable[[], str]]:
+def new_dsn(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
     """Make a database with the schema, as a copy of one that is migrated once.
 
-    All databases go at the session's end with the server.
+    All databases go at the session's end, those of a private server with it.
     """
-    template_dsn = _named(postgres.dsn, _TEMPLATE)
-    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
-        migrate(PostgresqlSection(dsn=SecretStr(template_dsn)))
-        yield lambda: _copy_template(connection, postgres.dsn)
+    dsn = OUTSIDE.postgresql_dsn or request.getfixturevalue("postgres").dsn
+    # several processes of a run may share a server
+    template, made = f"{_TEMPLATE}_{secrets.token_hex(6)}", []
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(template)))
+        migrate(PostgresqlSection(dsn=SecretStr(_named(dsn, template))))
+
+        def make() -> str:
+            made.append(f"test_{secrets.token_hex(6)}")
+            _copy_template(connection, template, made[-1])
+            return _named(dsn, made[-1])
+
+        yield make
+        if OUTSIDE.postgresql_dsn:
+            for name in (*made, template):
+                _drop(connection, name)
 
 
 @pytest.fixture
-def dsn(new_dsn: Callable[[], str], postgres: PrivatePostgres) -> Iterator[str]:
+def dsn(new_dsn: Callable[[], str], request: pytest.FixtureRequest) -> Iterator[str]:
     """A fresh database with the schema."""
     made = new_dsn()
+    admin_dsn = OUTSIDE.postgresql_dsn or request.getfixturevalue("postgres").admin_dsn
     yield made
-    # as administrator: the product's role may not end an autovacuum in that database
-    with psycopg.connect(postgres.admin_dsn, autocommit=True) as connection:
-        name = made.rpartition("/")[2]
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    with psycopg.connect(admin_dsn, autocommit=True) as connection:
+        _drop(connection, made.rpartition("/")[2])
 
 
-def _copy_template(connection: "psycopg.Connection[tuple[object, ...]]", dsn: str) -> str:
-    name = f"test_{secrets.token_hex(6)}"
-    connection.execute(
-        sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(_TEMPLATE))
-    )
+def _drop(connection: "psycopg.Connection[tuple[object, ...]]", name: str) -> None:
+    def is_dropped() -> bool:
+        with suppress(errors.InsufficientPrivilege):  # only an administrator may end an autovacuum in that database
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            return True
+        return False
+
+    eventually(is_dropped, 10, f"database {name} is dropped")
+
+
+def _copy_template(connection: "psycopg.Connection[tuple[object, ...]]", template: str, name: str) -> None:
+    connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
     # a template does not include the settings of `ALTER ROLE … IN DATABASE … SET`
     settings = connection.execute(
         "SELECT r.rolname, unnest(s.setconfig) FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
         " JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = %s",
-        [_TEMPLATE],
+        [template],
     )
     for role, setting in settings.fetchall():
         key, _, value = str(setting).partition("=")
@@ -141,11 +162,10 @@ def _copy_template(connection: "psycopg.Connection[tuple[object, ...]]", dsn: st
         connection.execute(
             statement.format(sql.Identifier(str(role)), sql.Identifier(name), sql.Identifier(key), sql.Literal(value))
         )
-    return _named(dsn, name)
 
 
 def _named(dsn: str, database: str) -> str:
-    return f"{dsn.removesuffix(DATABASE)}{database}"
+    return urlsplit(dsn)._replace(path=f"/{database}").geturl()
 
 
 class VhostMaker:
@@ -197,15 +217,18 @@ class VhostMaker:
         assert answer == "ok\n", f"the broker did not do {line!r}: {answer!r}"
 
 
+Vhosts = VhostMaker | OutsideVhosts
+
+
 @pytest.fixture(scope="session")
-def vhosts(rabbitmq: PrivateRabbitmq) -> Iterator[VhostMaker]:
-    maker = VhostMaker(rabbitmq)
+def vhosts(request: pytest.FixtureRequest) -> Iterator[Vhosts]:
+    maker = OutsideVhosts(OUTSIDE) if OUTSIDE.rabbitmq_url else VhostMaker(request.getfixturevalue("rabbitmq"))
     yield maker
     maker.close()
 
 
 @pytest.fixture
-def amqp_url(vhosts: VhostMaker) -> Iterator[str]:
+def amqp_url(vhosts: Vhosts) -> Iterator[str]:
     """A fresh virtual host, without queues and with the broker's default exchanges only."""
     url = vhosts.make()
     yield url

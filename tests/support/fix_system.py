@@ -20,6 +20,7 @@ from dtqs.sandbox.ports import free_ports
 from dtqs.sandbox.wakeup import ReadySocket
 from dtqs.store import Store
 from tests.support.helpers import eventually
+from tests.support.outside import OUTSIDE
 
 Sections = Mapping[str, Mapping[str, object]]
 _READY_SECONDS = 30.0
@@ -53,7 +54,7 @@ class System:
             "files": {"directory": folder / "files"},
         }
         places = SandboxPaths(folder)
-        settings = self._settings = _merge(_QUICK, own, config)
+        settings = self._settings = _merge(_QUICK, own, OUTSIDE.settings(dsn), config)
         write_ini(places, settings)
         self.config_path = places.ini
         self._environment = environment_without(settings) | {

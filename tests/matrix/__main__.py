@@ -1,0 +1,68 @@
+"""The command bin/test-matrix: run the cells that have not passed yet, and print the table."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from tests.matrix.cells import CELLS, Cell
+from tests.matrix.results import FAILED, PASSED, Results, table
+from tests.matrix.running import Servers, run_cell
+from tests.support.source import ROOT
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="bin/test-matrix",
+        description="Test DTQS against PostgreSQL, PgBouncer and RabbitMQ of several versions, and print a table. "
+        "A second call goes on where the first one ended, with the cells that have not passed. "
+        "After all have passed, or after a change of the code, it begins anew.",
+    )
+    parser.add_argument("--only", metavar="TEXT", action="append", help="only cells whose names contain this text")
+    parser.add_argument("--list", action="store_true", help="print the names of the cells and stop")
+    parser.add_argument("--fresh", action="store_true", help="run also the cells that have passed")
+    parser.add_argument("--seconds", type=float, default=900, help="time limit of one cell (default 900)")
+    parser.add_argument("--folder", type=Path, default=ROOT / "var/matrix", help="results and logs")
+    return parser.parse_args()
+
+
+def _chosen(texts: list[str] | None) -> list[Cell]:
+    found = [cell for cell in CELLS if not texts or any(text in cell.name for text in texts)]
+    if not found:
+        sys.exit(f"no cell has a name with {' or '.join(texts or [])}; bin/test-matrix --list prints all names")
+    return found
+
+
+def main() -> int:
+    # an end by SIGTERM, too, stops the servers
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    arguments = _arguments()
+    cells = _chosen(arguments.only)
+    names = [cell.name for cell in cells]
+    if arguments.list:
+        print("\n".join(names))
+        return 0
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    results = Results(arguments.folder / "results.json")
+    if arguments.fresh or results.are_passed(names):
+        results.forget(names)
+    servers = Servers()
+    try:
+        for number, cell in enumerate(cells, 1):
+            if cell.name in results.by_name and results.by_name[cell.name].state == PASSED:
+                continue
+            print(f"{number} of {len(cells)}: {cell.name} …", flush=True)
+            result = run_cell(cell, servers, arguments.folder, arguments.seconds)
+            results.keep(cell.name, result)
+            print(f"  {result.state}, {result.passed} passed, {result.seconds} s {result.note}".rstrip(), flush=True)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on with this cell")
+    finally:
+        servers.stop()
+    print("\n".join(["", *table(names, results)]))
+    states = {results.by_name[name].state if name in results.by_name else FAILED for name in names}
+    return 1 if FAILED in states or PASSED not in states else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

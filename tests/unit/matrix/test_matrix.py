@@ -1,0 +1,73 @@
+"""bin/test-matrix: which cells run again, the table, and the variables that point the fixtures at other servers."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.matrix import results as module
+from tests.matrix.cells import CELLS
+from tests.matrix.results import FAILED, PASSED, Result, Results, read_junit, table
+from tests.matrix.running import Servers, run_cell
+from tests.matrix.trees import NotAvailable
+from tests.support.outside import OutsideServers, read_variables
+
+DSN = "postgresql://dtqs:secret@127.0.0.1:5000/dtqs"
+
+
+def test_the_cells_are_every_combination_and_have_names_of_their_own() -> None:
+    assert len({cell.name for cell in CELLS}) == len(CELLS) == 30
+    stable = {(cell.postgresql, cell.path, cell.rabbitmq, cell.queue_type) for cell in CELLS if cell.postgresql < "18"}
+    assert len(stable) == 2 * 3 * 2 * 2
+    assert {cell.has_prepared for cell in CELLS if cell.path == "1.18"} == {False}
+    assert all(Path(name).exists() for cell in CELLS for name in cell.files())
+
+
+def test_a_second_call_knows_what_passed_and_a_change_of_the_code_forgets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "var/results.json"
+    Results(path).keep("one", Result(PASSED, 5, seconds=7, versions="RabbitMQ 4.0.5"))
+    second = Results(path)
+    second.keep("two", Result(FAILED, 4, 1, note="test_x"))
+    assert not second.are_passed(["one", "two"])
+    assert second.are_passed(["one"])
+    lines = list(table(["one", "two", "three"], Results(path)))
+    words = [line.split()[:3] for line in lines[1:4]]
+    assert words == [["one", "passed", "5"], ["two", "failed", "4"], ["three", "not", "run"]]
+    assert lines[4] == "Versions: RabbitMQ 4.0.5"
+    monkeypatch.setattr(module, "_fingerprint", lambda: "other code")
+    assert Results(path).by_name == {}
+
+
+def test_the_report_of_pytest_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "report.xml").write_text(
+        "<testsuites><testsuite><testcase name='a'/><testcase name='b'><failure/></testcase>"
+        "<testcase name='c'><error/></testcase><testcase name='d'><skipped/></testcase></testsuite></testsuites>"
+    )
+    assert read_junit(tmp_path / "report.xml") == (1, 2, 1, ["b", "c"])
+
+
+def test_a_cell_without_its_server_is_not_available_and_not_passed(tmp_path: Path) -> None:
+    class NoServers(Servers):
+        def postgresql(self, version: str) -> None:  # type: ignore[override]
+            raise NotAvailable("needs root")
+
+    result = run_cell(CELLS[0], NoServers(), tmp_path, 1)
+    assert (result.state, result.note) == ("not available", "needs root")
+
+
+def test_the_product_connects_through_pgbouncer_and_the_tests_directly() -> None:
+    servers = OutsideServers(DSN, "127.0.0.1:6432", "off", "amqp://x", "http://x", "quorum")
+    assert servers.settings(DSN.removesuffix("dtqs") + "test_1") == {
+        "postgresql": {"dsn": "postgresql://dtqs:secret@127.0.0.1:6432/test_1", "prepared_statements": "off"},
+        "rabbitmq": {"queue_type": "quorum"},
+    }
+    elsewhere = DSN.replace(":5000", ":5001")
+    assert servers.settings(elsewhere)["postgresql"]["dsn"] == elsewhere
+    assert OutsideServers().settings(DSN) == {"postgresql": {"dsn": DSN}, "rabbitmq": {}}
+
+
+@pytest.mark.parametrize("name", ["RABBITMQ_URL", "RABBITMQ_API", "PGBOUNCER"])
+def test_half_of_a_pair_of_variables_is_refused(name: str) -> None:
+    with pytest.raises(pytest.UsageError, match=name):
+        read_variables({f"DTQS_TEST_{name}": "x"})
