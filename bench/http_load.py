@@ -46,6 +46,12 @@ def post(path: str, body: object, key: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + data
 
 
+def with_header(request: bytes, field: str) -> bytes:
+    """Return a request with one more header field."""
+    head, end, body = request.partition(_END)
+    return head + b"\r\n" + field.encode() + end + body
+
+
 def get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
 
@@ -134,10 +140,10 @@ class Client:
         return reply.partition(_END)[2]
 
 
-def wait_for_event(port: int, path: str, event: bytes) -> None:
-    """Open a stream and read it until an event of this name. Raises BadReply if it ends without one."""
+def wait_for_event(port: int, request: bytes, event: bytes) -> None:
+    """Open the stream that answers a request, and read it until an event of this name. Raises BadReply if it ends without one."""
     with _dial(port) as stream:
-        stream.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n".encode())
+        stream.sendall(request)
         read, wanted = b"", b"event: " + event
         while wanted not in read:
             part = stream.recv(_CHUNK_BYTES)

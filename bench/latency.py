@@ -1,5 +1,7 @@
 """Measure the time from submit to final event at the client, at a low rate, beside the same chain without HTTP.
 
+A client asks in three ways: with a submit and a stream, with a submit that waits, and with a submit that streams.
+
     python bench/latency.py [--seconds 20] [--rate 20] [--json]
 
 The chain is: commit, hint, claim, finish, event. README.md describes the measured time.
@@ -12,8 +14,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Self
 
-from http_load import Client, post, tiny, wait_for_event
+from http_load import Client, get, post, tiny, wait_for_event, with_header
 from product import Product, running
 from report import Compared, show
 from rig import Rig, say
@@ -24,10 +27,11 @@ _WORKERS = 2
 _AT_ONCE = 8
 _WARM_SECONDS = 1.0
 _RATIO_AT_MOST = 1.5
+_ONE_REQUEST_AT_MOST = 1.1
 _P99_MS_AT_MOST = 25.0
 
 
-class Watcher:
+class TwoRequests:
     """A typical client: POST on a kept connection, then a stream for the returned link. A context manager."""
 
     def __init__(self, product: Product) -> None:
@@ -35,7 +39,7 @@ class Watcher:
         # used in turns, and opened again for each block: the server closes a connection that is idle for some seconds
         self._clients = deque(Client(self._port) for _ in range(_AT_ONCE))
 
-    def __enter__(self) -> "Watcher":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -43,14 +47,44 @@ class Watcher:
             client.close()
 
     def once(self) -> float:
-        """Return the seconds from the submit to the arrival of the final event."""
+        """Return the seconds from the submit to the arrival of the outcome."""
         client = self._clients.popleft()
         start = time.monotonic()
-        link = json.loads(client.send(self._request))["links"]["sse"]
-        wait_for_event(self._port, link, b"completed")
+        self._ask(client)
         seconds = time.monotonic() - start
         self._clients.append(client)
         return seconds
+
+    def _ask(self, client: Client) -> None:
+        link = json.loads(client.send(self._request))["links"]["sse"]
+        wait_for_event(self._port, get(link), b"completed")
+
+
+class Waiting(TwoRequests):
+    """A client whose submit waits for the outcome, on a kept connection."""
+
+    def __init__(self, product: Product) -> None:
+        super().__init__(product)
+        self._request = with_header(self._request, "Prefer: wait=20")
+
+    def _ask(self, client: Client) -> None:
+        client.send(self._request, b"200")
+
+
+class Streaming(TwoRequests):
+    """A client whose submit is answered with the stream, which ends its connection."""
+
+    def __init__(self, product: Product) -> None:
+        super().__init__(product)
+        self._request = with_header(self._request, "Accept: text/event-stream")
+
+    def _ask(self, client: Client) -> None:
+        wait_for_event(self._port, self._request, b"completed")
+
+
+WAYS: dict[str, type[TwoRequests]] = {
+    "submit to final event": TwoRequests, "one request, Prefer: wait": Waiting, "one request, stream": Streaming,
+}  # fmt: skip
 
 
 def at_rate(once: Callable[[], float], rate: float, seconds: float) -> list[float]:
@@ -73,11 +107,9 @@ def one_after_the_other(once: Callable[[], float], rate: float, seconds: float) 
 
 
 def measure(rig: Rig, rate: float, seconds: float) -> list[Compared]:
-    """Alternate blocks of both; each block counts as a round."""
-    median = Compared("submit to final event, median", "ms", "chain without HTTP", at_most=_RATIO_AT_MOST)
-    worst = Compared("submit to final event, p99", "ms", at_most=_P99_MS_AT_MOST)
-    slow = Compared("submit to final event, p99", "ms", "chain without HTTP")
-    ours: list[float] = []
+    """Alternate blocks of all ways and the chain; each block counts as a round."""
+    medians = {name: Compared(f"{name}, median", "ms", "chain without HTTP", at_most=_at_most(name)) for name in WAYS}
+    all_ours: dict[str, list[float]] = {name: [] for name in WAYS}
     theirs: list[float] = []
     with rig.place() as place, running(rig) as product:
         product.start_workers(_WORKERS)
@@ -85,24 +117,45 @@ def measure(rig: Rig, rate: float, seconds: float) -> list[Compared]:
         chain = Chain(place, _WORKERS)
         try:
             for number in range(1, _BLOCKS + 1):
-                with Watcher(product) as watcher:
-                    at_rate(watcher.once, rate, _WARM_SECONDS)
-                    block = at_rate(watcher.once, rate, seconds / _BLOCKS)
+                blocks = {name: _block(way, product, rate, seconds / _BLOCKS) for name, way in WAYS.items()}
                 chain.keep_alive()
                 one_after_the_other(chain.once, rate, _WARM_SECONDS)
                 beside = one_after_the_other(chain.once, rate, seconds / _BLOCKS)
-                median.add(statistics.median(block), statistics.median(beside))
-                say(
-                    f"block {number} of {_BLOCKS}: {median.ours[-1]:.2f} ms; "
-                    f"chain without HTTP: {median.theirs[-1]:.2f} ms"
-                )
-                ours += block
+                for name, block in blocks.items():
+                    medians[name].add(statistics.median(block), statistics.median(beside))
+                    all_ours[name] += block
                 theirs += beside
+                shown = ", ".join(f"{name} {median.ours[-1]:.2f} ms" for name, median in medians.items())
+                say(f"block {number} of {_BLOCKS}: {shown}; chain without HTTP {statistics.median(beside):.2f} ms")
         finally:
             chain.close()
-    worst.add(_p99(ours))
-    slow.add(_p99(ours), _p99(theirs))
-    return [median, worst, slow]
+    return [*medians.values(), *_ratios(medians), *_worst(all_ours, theirs)]
+
+
+def _block(way: type[TwoRequests], product: Product, rate: float, seconds: float) -> list[float]:
+    with way(product) as client:
+        at_rate(client.once, rate, _WARM_SECONDS)
+        return at_rate(client.once, rate, seconds)
+
+
+def _at_most(name: str) -> float | None:
+    return {"submit to final event": _RATIO_AT_MOST, "one request, Prefer: wait": _ONE_REQUEST_AT_MOST}.get(name)
+
+
+def _ratios(medians: dict[str, Compared]) -> list[Compared]:
+    """Compare one request with two in the same blocks."""
+    two, *ones = medians.values()
+    return [Compared(one.name, "ms", "two requests", ours=one.ours, theirs=two.ours) for one in ones]
+
+
+def _worst(all_ours: dict[str, list[float]], theirs: list[float]) -> list[Compared]:
+    rows = []
+    for name, values in all_ours.items():
+        rows.append(Compared(f"{name}, p99", "ms", at_most=_P99_MS_AT_MOST))
+        rows[-1].add(_p99(values))
+    rows.append(Compared("submit to final event, p99", "ms", "chain without HTTP"))
+    rows[-1].add(_p99(next(iter(all_ours.values()))), _p99(theirs))
+    return rows
 
 
 def _p99(values: list[float]) -> float:

@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from http_load import Client, post, wait_for_event
+from http_load import Client, get, post, wait_for_event
 from product import Product, running
 from report import Compared, show
 from rig import Rig, say
@@ -130,7 +130,7 @@ class System:
         body = {"task_type": "video", "payload": {"source": self._source, "outputs": [OUTPUT]}}
         with Client(self._product.port) as client:
             link = json.loads(client.send(post("/submit", body, self._product.key)))["links"]["sse"]
-        wait_for_event(self._product.port, link, b"completed")
+        wait_for_event(self._product.port, get(link), b"completed")
 
 
 def _upload(product: Product, source: Path) -> str:

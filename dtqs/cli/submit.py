@@ -1,6 +1,7 @@
 """The command `submit`."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from dtqs.cli.payload import LocalUpload, PayloadError
 from dtqs.cli.show import show_result
 from dtqs.cli.tasks_options import Api, opened_api, wait_seconds_option
 from dtqs.cli.unread import may_be_unread
-from dtqs.cli.wait import exit_status, wait_for
+from dtqs.cli.wait import Reconnects, exit_status, wait_for
 from dtqs.client import ApiRefusal, WaitOver
 from dtqs.task import PRIORITY_DEFAULT, PRIORITY_MAX, PRIORITY_MIN
 
@@ -84,11 +85,12 @@ def submit(
     with opened_api() as api:
         uris = {upload: _upload(api, upload) for upload in payloads.uploads(payload)}
         try:
-            accepted = api.client.submit(task_type, payloads.resolve(payload, uris.__getitem__), **fields)
+            resolved = payloads.resolve(payload, uris.__getitem__)
+            if wait:
+                sys.exit(_wait(api, task_type, resolved, wait_seconds, as_json, fields))
+            accepted = api.client.submit(task_type, resolved, **fields)
         except ApiRefusal as error:
             raise hinted(error, pairs) from error
-        if wait:
-            sys.exit(_wait(api, accepted.task_id, task_type, wait_seconds, as_json))
     if as_json:
         print_json(accepted.json)
     else:
@@ -119,11 +121,14 @@ def _upload(api: Api, upload: LocalUpload) -> str:
         raise PayloadError(f"@{path}: {error}") from error
 
 
-def _wait(api: Api, task_id: str, task_type: str, wait_seconds: float, as_json: bool) -> int:
-    """Follow a task, print its outcome, and return the exit status for it."""
+def _wait(api: Api, task_type: str, payload: Any, wait_seconds: float, as_json: bool, fields: Mapping[str, Any]) -> int:
+    """Submit and follow a task in one request, print its outcome, and return the exit status for it."""
+    reconnects = Reconnects()
+    events = api.client.submit_stream(task_type, payload, wait_seconds=wait_seconds, lost=reconnects, **fields)
+    task_id = next(events).task_id
     click.echo(f"task {task_id}", err=True)
     try:
-        record = wait_for(api.client, task_id, task_type, wait_seconds)
+        record = wait_for(api.client, task_id, task_type, events, reconnects)
     except (KeyboardInterrupt, WaitOver):
         click.echo(f"the task goes on: dtqs task {task_id}", err=True)
         raise

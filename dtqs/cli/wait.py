@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -60,10 +61,24 @@ class WaitNotice:
         self._timer.cancel()
 
 
-def wait_for(client: Client, task_id: str, name: str, wait_seconds: float) -> dict[str, Any]:
-    """Follow a task and return its final record. Raises WaitOver, ApiRefusal, ApiUnavailable."""
+class Reconnects:
+    """Passes the reasons of reconnects to the display, once there is one."""
+
+    def __init__(self) -> None:
+        self.display: Display | None = None
+
+    def __call__(self, reason: str) -> None:
+        if self.display is not None:
+            self.display.lost(reason)
+
+
+def wait_for(
+    client: Client, task_id: str, name: str, events: Iterator[Event], reconnects: Reconnects
+) -> dict[str, Any]:
+    """Follow a task by its events and return its final record. Raises WaitOver, ApiRefusal, ApiUnavailable."""
     with _display(name) as display:
-        record = _follow(client, task_id, wait_seconds, display)
+        reconnects.display = display
+        record = _follow(events, display)
     # a stream that ends without the record: the API has it
     return client.task(task_id).json if record is None else record
 
@@ -76,11 +91,11 @@ def _display(name: str) -> AbstractContextManager[Display]:
     return opened_bar(name)
 
 
-def _follow(client: Client, task_id: str, wait_seconds: float, display: Display) -> dict[str, Any] | None:
+def _follow(events: Iterator[Event], display: Display) -> dict[str, Any] | None:
     """Show the events of a task. Return its final record, or None if the stream ends without it."""
     notice = WaitNotice(display)
     try:
-        for event in client.stream(task_id, wait_seconds=wait_seconds, lost=display.lost):
+        for event in events:
             if event.data.get("status") != Status.PENDING:
                 notice.over()
             show_event(event, display)

@@ -101,14 +101,43 @@ class Calls:
 
     def submit(self, body: object, idempotency_key: str) -> Any:
         """Submit one task or an array. The idempotency key makes retries safe. Raises ApiRefusal, ApiUnavailable."""
-        # orjson would refuse integers beyond 64 bits; the API decides about them.
-        content = json.dumps(body, allow_nan=False).encode()
-        headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
+        content, headers = _submit(body, idempotency_key)
         return self.retried(
             lambda: _json(
                 self._client.post("/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS))
             )
         )
+
+    def submit_and_wait(self, body: object, idempotency_key: str, seconds: int) -> Any:
+        """Submit, and wait for the outcome in the same request, without retries. Raises ApiRefusal, ApiUnavailable.
+
+        Returns the task, or the answer of `submit` when the time is over or if the API cannot wait.
+        """
+        content, headers = _submit(body, idempotency_key)
+        headers["Prefer"] = f"wait={seconds}"
+        return self._once(
+            lambda: _json(
+                self._client.post("/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS + seconds))
+            )
+        )
+
+    def open_submit(self, body: object, idempotency_key: str) -> httpx.Response:
+        """Submit, and return the open answer: a stream of events, or JSON from an API that cannot follow.
+
+        The caller closes it. Raises httpx.TransportError, ApiRefusal, ApiUnavailable.
+        """
+        content, headers = _submit(body, idempotency_key)
+        headers |= {"Accept": "text/event-stream, application/json;q=0.5", "Cache-Control": "no-store"}
+        request = self._client.build_request(
+            "POST", "/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS)
+        )
+        response = self._client.send(request, stream=True)
+        try:
+            check(response)
+        except BaseException:
+            response.close()
+            raise
+        return response
 
     def upload(self, name: str, media_type: str, size_bytes: int, pieces: Iterable[bytes]) -> Any:
         """Upload a file in pieces, without retries. Raises ApiRefusal, ApiUnavailable."""
@@ -178,6 +207,13 @@ class Calls:
             f"no key was sent to {self.url} ({self._origin}): {KEY} is not set in the environment; "
             "`. client.env` sets it for the shell only: export it"
         )
+
+
+def _submit(body: object, idempotency_key: str) -> tuple[bytes, dict[str, str]]:
+    """Return the content and the headers of a submit."""
+    # orjson would refuse integers beyond 64 bits; the API decides about them.
+    content = json.dumps(body, allow_nan=False).encode()
+    return content, {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
 
 
 def _within(seconds: float) -> httpx.Timeout:

@@ -1,25 +1,24 @@
 """The client: submit, follow, read, cancel and retry tasks, and transfer files. Safe requests are retried."""
 
+import math
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import orjson
-
 from dtqs.client.calls import KEY, URL, Calls, checked_key, checked_url
-from dtqs.client.errors import ApiRefusal, ApiUnavailable, TaskNotCompleted, WaitOver
-from dtqs.client.events import ServerSentEvent, follow
+from dtqs.client.errors import ApiRefusal, ApiUnavailable, TaskNotCompleted
+from dtqs.client.events import follow
+from dtqs.client.following import OneRequest, event_of
 from dtqs.client.ids import file_id_of, task_id_of
+from dtqs.client.log_rows import log_rows
 from dtqs.client.transfers import Source, keep, open_source
 from dtqs.client.values import Event, LogRow, Page, StoredFile, Submission, Submitted, Task
 from dtqs.deadline import Deadline
-from dtqs.task import OUTCOMES, Status
+from dtqs.task import Status
 from dtqs.uuid7 import uuid7
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -30,11 +29,10 @@ ARRAY_LIMIT = 1000
 STREAM_LIMIT = 100
 """Most tasks of one stream."""
 PAGE_LIMIT = 200
+PREFER_SECONDS = 20
+"""Longest wait within a submit. After it, the outcome comes by a stream, whose heartbeats pass through proxies."""
 SUBMIT_SCHEMA = "submit."
 """Prefix of the schemas in the OpenAPI document that describe one task type each."""
-LOGS_LIMIT = 1000
-FOLLOW_SECONDS = 0.5
-"""Poll interval of a followed log: the stream of events does not announce log rows."""
 
 TaskId = str | Submitted | Task
 """A task: its id, or a value that the client returned for it."""
@@ -108,6 +106,47 @@ class Client:
         one = Submission(task_type, payload or {}, priority, max_retries, timeout_seconds, delay_seconds, due_at, tags)
         return Submitted.of(self._calls.submit(one.as_json(), idempotency_key or f"dtqs-{uuid7()}"))
 
+    def submit_and_wait(
+        self,
+        task_type: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        wait_seconds: float = WAIT_SECONDS,
+        idempotency_key: str | None = None,
+        **options: Any,
+    ) -> Task:
+        """Submit a task, wait for its outcome and return it: one request if it ends soon. `options` as of `submit`.
+
+        Raises WaitOver; the task continues then.
+        """
+        body, key = Submission(task_type, payload or {}, **options).as_json(), idempotency_key or f"dtqs-{uuid7()}"
+        deadline = Deadline(wait_seconds)
+        try:
+            answer = self._calls.submit_and_wait(body, key, max(0, min(PREFER_SECONDS, math.floor(wait_seconds))))
+        except ApiUnavailable:
+            answer = self._calls.submit(body, key)  # the wait may have used up the time for retries
+        if "links" in answer:
+            return self.wait(Submitted.of(answer), wait_seconds=deadline.remaining)
+        return Task.of(answer)
+
+    def submit_stream(
+        self,
+        task_type: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        wait_seconds: float = WAIT_SECONDS,
+        lost: Callable[[str], None] = ignore,
+        idempotency_key: str | None = None,
+        **options: Any,
+    ) -> Iterator[Event]:
+        """Submit a task with one request and yield its events, as `stream`. `options` are those of `submit`.
+
+        The submit happens when the iteration begins. The first event is `accepted`, and its data is that of Submitted.
+        """
+        body = Submission(task_type, payload or {}, **options).as_json()
+        call = OneRequest(self._calls, body, idempotency_key or f"dtqs-{uuid7()}")
+        yield from call.events(Deadline(wait_seconds), lost)
+
     def submit_many(
         self, tasks: Iterable[Submission | Mapping[str, Any]], *, idempotency_key: str | None = None
     ) -> list[Submitted]:
@@ -142,7 +181,7 @@ class Client:
         """
         ids = [task_id_of(tasks)] if isinstance(tasks, TaskId) else [task_id_of(task) for task in tasks]
         for message in follow(lambda last: self._calls.stream(ids, last), Deadline(wait_seconds), lost, last_event_id):
-            if event := _event(message):
+            if event := event_of(message):
                 yield event
 
     def wait(self, task: TaskId, *, wait_seconds: float = WAIT_SECONDS) -> Task:
@@ -206,26 +245,7 @@ class Client:
 
         Raises WaitOver.
         """
-        task_id, deadline = task_id_of(task), Deadline(wait_seconds)
-        ended = not following
-        while True:
-            with suppress(*((ApiUnavailable,) if following else ())):  # try again until the deadline
-                ended = ended or self.task(task_id).ended
-                for row in self._new_rows(task_id, after):
-                    after = row.log_id
-                    yield row
-                if ended:
-                    return
-            if deadline.passed:
-                raise WaitOver
-            time.sleep(min(FOLLOW_SECONDS, deadline.remaining))
-
-    def _new_rows(self, task_id: str, after: int) -> Iterator[LogRow]:
-        position: int | None = after
-        while position is not None:
-            page = self._calls.get(f"/tasks/{task_id}/logs", {"after": position, "limit": LOGS_LIMIT})
-            yield from map(LogRow.of, page["logs"])
-            position = page["next"]
+        return log_rows(self._calls, task_id_of(task), after, following, Deadline(wait_seconds))
 
     def cancel(self, task: TaskId) -> Task:
         """Cancel a pending task at once, or ask the worker to interrupt a running one.
@@ -267,16 +287,3 @@ class Client:
         """Save the file with this `upload:` URI. The path appears only with the complete file. Raises OSError."""
         file_id = file_id_of(file.uri if isinstance(file, StoredFile) else file)
         return self._calls.download(file_id, lambda response: keep(response, Path(path), received))
-
-
-def _event(message: ServerSentEvent) -> Event | None:
-    """Read a message; None if it is not an event of a task."""
-    try:
-        data = orjson.loads(message.data)
-    except ValueError:
-        return None
-    if not isinstance(data, dict) or not isinstance(data.get("task_id"), str):
-        return None
-    if message.event in OUTCOMES and "task_type" not in data:
-        return None
-    return Event(message.event, data["task_id"], data, message.last_event_id)

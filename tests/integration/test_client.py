@@ -69,6 +69,8 @@ class Server:
                 content = value if isinstance(value, bytes) else json.dumps(value).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content)))
+                if content.startswith((b"retry: ", b"event: ")):
+                    self.send_header("Content-Type", "text/event-stream")
                 self.send_header("ETag", f'"{hashlib.sha256(b"whole").hexdigest()}"')
                 self.end_headers()
                 self.wfile.write(content)
@@ -229,6 +231,60 @@ def test_a_stream_that_is_cut_continues_after_its_last_event(server: Server, cli
         {"n": 1},
     )
     assert [headers.get("last-event-id") for _, _, headers in server.seen] == [None, "1"]
+
+
+RECEIPT = {"task_id": "t", "status": "pending", "links": {}}
+ENDS = b"event: completed\nid: 3\ndata: " + json.dumps(TASK).encode() + b"\n\n"
+BEGINS = b"retry: 1\n\nevent: accepted\ndata: " + json.dumps(RECEIPT).encode() + b"\n\n"
+
+
+def requests(server: Server) -> list[str]:
+    return [path.partition("?")[0] for path, _, _ in server.seen]
+
+
+def test_a_submit_that_waits_is_one_request(server: Server, client: Client) -> None:
+    server.answers = {"POST /submit": (200, TASK)}
+    assert client.submit_and_wait("echo", {"n": 1}, tags=["a"], wait_seconds=7).result == {"n": 1}
+    ((path, body, headers),) = server.seen
+    assert (path, body["tags"], headers["prefer"]) == ("/submit", ["a"], "wait=7")
+
+
+@pytest.mark.parametrize("lost", [0, 1], ids=["an API that does not wait", "a lost reply"])
+def test_a_submit_that_cannot_wait_goes_on_with_a_stream(server: Server, client: Client, lost: int) -> None:
+    server.lost = lost
+    server.answers = {"POST /submit": (202, RECEIPT), "GET /sse": (200, ENDS)}
+    assert client.submit_and_wait("echo").task_id == "t"
+    assert requests(server) == ["/submit"] * (1 + lost) + ["/sse"]
+    assert len({headers["idempotency-key"] for _, _, headers in server.seen[:-1]}) == 1
+
+
+@pytest.mark.parametrize(
+    ("submit", "stream", "asked"),
+    [
+        ((200, BEGINS + ENDS), (500, b""), ["/submit"]),
+        ((200, BEGINS), (200, ENDS), ["/submit", "/sse"]),
+        ((200, b"retry: 1\n\n"), (200, ENDS), ["/submit", "/submit", "/sse"]),
+        ((202, RECEIPT), (200, ENDS), ["/submit", "/sse"]),
+    ],
+    ids=["in one request", "cut after the receipt", "cut before the receipt", "an API that does not follow"],
+)
+def test_a_followed_submit_yields_its_receipt_and_its_outcome(
+    server: Server, client: Client, submit: Answer, stream: Answer, asked: list[str]
+) -> None:
+    # a submit after one that was cut before the receipt is answered by an API that does not follow
+    server.answers = {"POST /submit": lambda _: (202, RECEIPT) if len(server.seen) > 1 else submit, "GET /sse": stream}
+    assert [(one.name, one.task_id) for one in client.submit_stream("echo", wait_seconds=5)] == [
+        ("accepted", "t"),
+        ("completed", "t"),
+    ]
+    assert requests(server) == asked
+    assert len({headers.get("idempotency-key") for path, _, headers in server.seen if path == "/submit"}) == 1
+
+
+def test_a_refused_submit_that_follows_names_its_fields(server: Server, client: Client) -> None:
+    server.answers = {"POST /submit": (422, {"title": "Unprocessable", "errors": [{"field": "x", "message": "y"}]})}
+    with pytest.raises(ApiRefusal, match="x: y"):
+        next(client.submit_stream("echo"))
 
 
 def test_a_wait_for_a_task_that_ended_long_ago_reads_the_task(server: Server, client: Client) -> None:
