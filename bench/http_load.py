@@ -141,7 +141,7 @@ class Client:
 
 
 def wait_for_event(port: int, request: bytes, event: bytes) -> None:
-    """Open the stream that answers a request, and read it until an event of this name. Raises BadReply if it ends without one."""
+    """Read the stream that answers a request until an event of this name. Raises BadReply if it ends without one."""
     with _dial(port) as stream:
         stream.sendall(request)
         read, wanted = b"", b"event: " + event

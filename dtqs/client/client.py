@@ -141,7 +141,7 @@ class Client:
     ) -> Iterator[Event]:
         """Submit a task with one request and yield its events, as `stream`. `options` are those of `submit`.
 
-        The submit happens when the iteration begins. The first event is `accepted`, and its data is that of Submitted.
+        The submit happens when the iteration begins. The first event is `accepted`, and its data is the receipt.
         """
         body = Submission(task_type, payload or {}, **options).as_json()
         call = OneRequest(self._calls, body, idempotency_key or f"dtqs-{uuid7()}")
