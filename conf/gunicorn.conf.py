@@ -5,10 +5,12 @@ gunicorn reads this file in its master, so it opens nothing; dtqs/api/server/wsg
 
 import os
 import sys
+from typing import Any
 
 from dtqs import log
 from dtqs.api.server.gunicorn_private import set_process_titles
-from dtqs.config import Config, find, load
+from dtqs.config import Config, load
+from dtqs.config_file import find
 from dtqs.errors import ConfigError
 
 
@@ -45,11 +47,11 @@ loglevel = loaded.log.level
 set_process_titles()
 
 
-def post_worker_init(worker):
+def post_worker_init(worker: Any) -> None:
     worker.wsgi.start(worker)
 
 
-def worker_exit(server, worker):
+def worker_exit(server: Any, worker: Any) -> None:
     stop = getattr(getattr(worker, "wsgi", None), "stop", None)
     if stop is not None:
         stop()
