@@ -56,7 +56,7 @@ def main() -> int:
             results.keep(cell.name, result)
             print(f"  {result.state}, {result.passed} passed, {result.seconds} s {result.note}".rstrip(), flush=True)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on with this cell")
+        print("interrupted: the same command goes on with this cell", flush=True)
     finally:
         servers.stop()
     print("\n".join(["", *table(names, results)]))

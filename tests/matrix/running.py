@@ -41,21 +41,25 @@ class Servers:
         )
 
     def stop(self) -> None:
-        for server in reversed(self._running.values()):
-            server.stop()
-        self._running.clear()
+        while self._running:
+            self._running.popitem()[1].stop()
 
-    def _get(self, name: str, start: Callable[[], _Server]) -> _Server:
+    def _get(self, name: str, make: Callable[[], _Server]) -> _Server:
         if name in self._missing:  # a second try would take as long as the first
             raise self._missing[name]
         server = self._running.get(name)
-        if server is None or not server.alive:
-            try:
-                server = self._running[name] = start()
-            except NotAvailable as error:
-                self._missing[name] = error
-                raise
-        return server  # type: ignore[return-value]  # the name decides the class
+        if server is not None and server.alive:
+            return server  # type: ignore[return-value]  # the name decides the class
+        try:
+            if server is not None:
+                server.stop()
+            # known before its start, so that an interrupted start leaves nothing
+            made = self._running[name] = make()
+            made.start()
+        except NotAvailable as error:
+            self._missing[name] = error
+            raise
+        return made
 
 
 def run_cell(cell: Cell, servers: Servers, folder: Path, limit_seconds: float) -> Result:
@@ -67,7 +71,7 @@ def run_cell(cell: Cell, servers: Servers, folder: Path, limit_seconds: float) -
         return Result(NOT_AVAILABLE, note=str(error))
     report, log = folder / f"{cell.name}.xml", folder / f"{cell.name}.log"
     report.unlink(missing_ok=True)
-    status = _pytest([f"--junitxml={report}", *cell.files()], variables, log, limit_seconds)
+    status = _pytest([f"--junitxml={report}", *cell.tests()], variables, log, limit_seconds)
     seconds = round(time.monotonic() - began)
     said = f"log: {log.relative_to(ROOT) if log.is_relative_to(ROOT) else log}"
     if status is None:

@@ -1,5 +1,6 @@
 """The servers of the cells: PostgreSQL, PgBouncer and RabbitMQ out of trees, on free ports of loopback."""
 
+import os
 import secrets
 import shutil
 import time
@@ -13,7 +14,7 @@ from dtqs.sandbox.ports import free_ports
 from tests.matrix.trees import NotAvailable, Tree, environment
 
 ROLE = "dtqs"
-_READY_SECONDS = 90.0
+_READY_SECONDS, _REMOVE_SECONDS = 90.0, 5.0
 _POSTGRES = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -23,12 +24,12 @@ _POSTGRES = {
 
 
 class TreeServer:
-    """One server. Its files lie in a folder of its tree, which goes at `stop`."""
+    """One server. Its files lie in a folder of its tree, which goes at `stop`, also after an incomplete `start`."""
 
     def __init__(self, tree: Tree, user: str, name: str, package: str = "") -> None:
         self.password, self.version = secrets.token_hex(12), tree.version(package or name)
         self._tree, self._user = tree, user
-        self._place = f"/srv/{name}-{secrets.token_hex(4)}"
+        self._place = f"/srv/{name}-{os.getpid()}-{secrets.token_hex(4)}"
         self._folder = tree.path / self._place[1:]
         make_folder(self._folder, None, 0o755)
         self._child = SandboxProcess(name, self._folder / "pid", self._folder / "log")
@@ -37,10 +38,16 @@ class TreeServer:
     def alive(self) -> bool:
         return self._child.alive
 
+    def start(self) -> None:
+        """Start the server and wait until it answers. Raises NotAvailable."""
+        raise NotImplementedError
+
     def stop(self) -> None:
         """Kill the server and its children, and remove its files."""
         self._child.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        deadline = time.monotonic() + _REMOVE_SECONDS
+        while self._folder.exists() and time.monotonic() < deadline:  # an interrupted initdb still writes
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self, *command: str, **variables: str) -> None:
         self._child.start(self._tree.command(self._user, *command), environment(**variables))
@@ -73,8 +80,10 @@ class MatrixPostgres(TreeServer):
     def __init__(self, tree: Tree, version: str) -> None:
         super().__init__(tree, "postgres", "postgresql", f"postgresql-{version}")
         (self.port,) = free_ports(1)
-        programs = f"/usr/lib/postgresql/{version}/bin"
-        data = self._own_folder("data")
+        self._programs = f"/usr/lib/postgresql/{version}/bin"
+
+    def start(self) -> None:
+        tree, programs, data = self._tree, self._programs, self._own_folder("data")
         password = self._write("password", secrets.token_hex(12))
         locale = ("-E", "UTF8", "--locale=C.UTF-8")
         tree.run("postgres", f"{programs}/initdb", "-D", data, *locale, "-A", "scram-sha-256", "--pwfile", password)
@@ -98,9 +107,13 @@ class MatrixPgbouncer(TreeServer):
         super().__init__(tree, "postgres", "pgbouncer")
         (port,) = free_ports(1)
         self.place = f"127.0.0.1:{port}"
+        self._server, self._has_prepared = server, has_prepared
+
+    def start(self) -> None:
+        server = self._server
         settings = {
             "listen_addr": "127.0.0.1",
-            "listen_port": port,
+            "listen_port": self.place.rpartition(":")[2],
             "unix_socket_dir": "",
             "auth_type": "scram-sha-256",
             "auth_file": self._write("users", f'"{ROLE}" "{server.password}"\n'),
@@ -109,7 +122,7 @@ class MatrixPgbouncer(TreeServer):
             "max_client_conn": 2000,
             "default_pool_size": 20,
             "server_idle_timeout": 5,
-            **({"max_prepared_statements": 200} if has_prepared else {}),
+            **({"max_prepared_statements": 200} if self._has_prepared else {}),
         }
         lines = ["[databases]", f"* = host=127.0.0.1 port={server.port}", "[pgbouncer]"]
         lines += [f"{key} = {value}" for key, value in settings.items()]
@@ -124,9 +137,13 @@ class MatrixRabbitmq(TreeServer):
         super().__init__(tree, "rabbitmq", "rabbitmq", "rabbitmq-server")
         port, api, distribution, mapper = free_ports(4)
         self._epmd = SandboxProcess("epmd", self._folder / "epmd.pid", self._folder / "epmd.log")
-        variables = self._variables(port, distribution, mapper)
+        self._ports, self._is_new = (port, api, distribution, mapper), float(version) >= 4
         self.url = f"amqp://{ROLE}:{self.password}@127.0.0.1:{port}/%2F"
         self.api = f"http://{ROLE}:{self.password}@127.0.0.1:{api}"
+
+    def start(self) -> None:
+        port, api, distribution, mapper = self._ports
+        variables = self._variables(port, distribution, mapper)
         settings = {
             "default_user": ROLE,
             "default_pass": self.password,
@@ -135,14 +152,14 @@ class MatrixRabbitmq(TreeServer):
             "log.console": "true",
             "log.file": "false",
         }
-        if float(version) >= 4:
+        if self._is_new:
             settings |= {
                 "deprecated_features.permit.transient_nonexcl_queues": "false",
                 "deprecated_features.permit.global_qos": "false",
             }
         self._write("rabbitmq.conf", "".join(f"{key} = {value}\n" for key, value in settings.items()))
         self._write("enabled_plugins", "[rabbitmq_management].\n")
-        epmd = tree.command("rabbitmq", "epmd", "-port", str(mapper), "-address", "127.0.0.1")
+        epmd = self._tree.command("rabbitmq", "epmd", "-port", str(mapper), "-address", "127.0.0.1")
         self._epmd.start(epmd, environment(**variables))
         self._start("/usr/lib/rabbitmq/bin/rabbitmq-server", **variables)
         self._wait_ready(self._lists_vhosts)

@@ -41,7 +41,9 @@ def test_the_product_talks_to_the_servers_of_the_cell(trial: Try, amqp_url: str)
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
         properties = connection._impl.server_properties
         assert is_version(properties["version"], CELL.rabbitmq)
-        arguments = {"x-max-priority": 10} if CELL.queue_type == "classic" else {"x-queue-type": "quorum"}
+        arguments: dict[str, Any] = (
+            {"x-max-priority": 10} if CELL.queue_type == "classic" else {"x-queue-type": "quorum"}
+        )
         if CELL.queue_type == "quorum" and float(CELL.rabbitmq) >= 4:
             arguments["x-delivery-limit"] = -1
         # a queue of another type would refuse this declaration

@@ -84,7 +84,15 @@ def tree(suite: str) -> Tree:
         if not made.exists() or made.read_text(encoding="utf-8") != wanted:
             _make(suite, path)
             made.write_text(wanted, encoding="utf-8")
+        _remove_remains(path / "srv")
     return Tree(path)
+
+
+def _remove_remains(servers: Path) -> None:
+    """Remove the files of servers whose matrix was killed; a folder's name has its process id."""
+    for folder in servers.glob("*-*-*"):
+        if not Path(f"/proc/{folder.name.split('-')[1]}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make(suite: str, path: Path) -> None:

@@ -10,6 +10,7 @@ from tests.matrix.results import FAILED, PASSED, Result, Results, read_junit, ta
 from tests.matrix.running import Servers, run_cell
 from tests.matrix.trees import NotAvailable
 from tests.support.outside import OutsideServers, read_variables
+from tests.support.source import ROOT
 
 DSN = "postgresql://dtqs:secret@127.0.0.1:5000/dtqs"
 
@@ -19,7 +20,11 @@ def test_the_cells_are_every_combination_and_have_names_of_their_own() -> None:
     stable = {(cell.postgresql, cell.path, cell.rabbitmq, cell.queue_type) for cell in CELLS if cell.postgresql < "18"}
     assert len(stable) == 2 * 3 * 2 * 2
     assert {cell.has_prepared for cell in CELLS if cell.path == "1.18"} == {False}
-    assert all(Path(name).exists() for cell in CELLS for name in cell.files())
+    stores = [cell.postgresql for cell in CELLS if "tests/integration/test_store_claim.py" in cell.tests()]
+    assert stores == ["15", "17", "18"]
+    for name in {name for cell in CELLS for name in cell.tests()}:
+        file, _, test = name.partition("::")
+        assert f"def {test or 'test'}" in (ROOT / file).read_text(encoding="utf-8")
 
 
 def test_a_second_call_knows_what_passed_and_a_change_of_the_code_forgets_it(
