@@ -3,10 +3,11 @@
 #   docker build --target dtqs -t dtqs .                API, keeper, workers without video and rare kinds of images
 #   docker build --target dtqs-media -t dtqs-media .    the same with ffmpeg, NumPy and libjxl (the default)
 
-# Pin it by digest in your own registry: docker build --build-arg BASE=…@sha256:…
-ARG BASE=docker.io/library/python:3.11.14-slim-bookworm
+# python:3.11.16-slim-bookworm for all platforms. docs/docker.md says how to renew the digest.
+ARG BASE=docker.io/library/python@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
+FROM ${BASE} AS base
 
-FROM ${BASE} AS build
+FROM base AS build
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
@@ -31,7 +32,7 @@ RUN /opt/dtqs/bin/pip install --no-build-isolation . \
     && python -m compileall -q -j 0 /opt/dtqs \
     && python -m compileall -q -j 0 -s /media /media
 
-FROM ${BASE} AS ffmpeg
+FROM base AS ffmpeg
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # Debian's ffmpeg depends on players and graphics drivers (libLLVM, mesa), which no encoder loads. Only the libraries
 # that the two programs link are copied, with fonts for text in videos. ICU's tables are for old encodings of XML: a
@@ -44,7 +45,7 @@ RUN apt-get update \
 COPY --chmod=755 conf/trim-ffmpeg /usr/local/bin/
 RUN trim-ffmpeg /before /ffmpeg
 
-FROM ${BASE} AS dtqs
+FROM base AS dtqs
 COPY --from=build /opt/dtqs /opt/dtqs
 RUN groupadd --gid 10001 dtqs \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/dtqs --shell /usr/sbin/nologin dtqs \

@@ -3,53 +3,78 @@
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
+from tests.containers.image import Image
 from tests.support.helpers import eventually
 
-_PATH = "/opt/dtqs/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
-# All mounts vanish with the namespace.
+# Mount places are made before the root becomes read-only, as an engine does. All mounts vanish with the namespace.
 _ENTER = """
-root=$1 state=$2 secrets=$3 user=$4; shift 4
-mount --bind "$root" "$root" && mount -o remount,bind,ro "$root"
+root=$1 user=$2 group=$3 directory=$4; shift 4
+mount --bind "$root" "$root"
 mount -t proc proc "$root/proc" && mount -t tmpfs -o mode=755 tmpfs "$root/dev"
 for name in null zero full random urandom; do
     touch "$root/dev/$name" && mount --bind "/dev/$name" "$root/dev/$name"
 done
-mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
-mount --bind "$state" "$root/var/lib/dtqs"
-mount -t tmpfs -o mode=755 tmpfs "$root/run" && mkdir "$root/run/secrets-of-dtqs"
-mount --bind "$secrets" "$root/run/secrets-of-dtqs"
-exec chroot "$root" setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs --inh-caps=-all \
-    --bounding-set=-all env -C /var/lib/dtqs "$@"
+while [ "$1" != -- ]; do
+    source=$1 target=$root$2 mode=$3; shift 3
+    if [ -f "$source" ]; then touch "$target"; else mkdir -p "$target"; fi
+    if [ "$source" = tmpfs ]; then
+        mount -t tmpfs -o mode=1777 tmpfs "$target"
+    else
+        mount --bind "$source" "$target" && mount -o "remount,bind,$mode" "$target"
+    fi
+done
+shift
+mount -o remount,bind,ro "$root"
+exec chroot "$root" setpriv --reuid "$user" --regid "$group" --clear-groups --no-new-privs --inh-caps=-all \
+    --bounding-set=-all env -C "$directory" "$@"
 """
 _UNSHARE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private")
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """The files of an image, the folders that are mounted into its containers, and their user and environment."""
+class Place:
+    """How a container runs: its image, its user (USER:GROUP), its variables, and the folders that it mounts."""
 
-    root: Path
-    state: Path
-    secrets: Path
-    user: int
+    image: Image
+    user: str
     environment: Mapping[str, str]
+    mounts: Mapping[str, Path]
+    """By their place in the container, the outer ones first."""
+    read_only: frozenset[str] = frozenset()
+    tmpfs: tuple[str, ...] = ("/tmp",)
+    network: bool = True
+    log: Path = field(default=Path("/dev/null"))
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        return MappingProxyType({**self.image.environment, **self.environment})
+
+    @property
+    def words(self) -> list[str]:
+        """Return the arguments of the script that enters the container."""
+        mounts = [["tmpfs", place, "rw"] for place in self.tmpfs]
+        mounts += [
+            [str(source), place, "ro" if place in self.read_only else "rw"] for place, source in self.mounts.items()
+        ]
+        user = self.user.split(":")
+        return [str(self.image.root), *user, self.image.directory, *(word for mount in mounts for word in mount), "--"]
 
 
 class Container:
-    """One command in an image, as process 1. Its network is this machine's."""
+    """One command in an image, as process 1. Its network is this machine's, or none."""
 
-    def __init__(self, image: Image, *command: str) -> None:
-        self._image = image
-        self.log = image.state.parent / f"{command[1]}-{image.root.name}.log"
-        self._environment = {"PATH": _PATH, "PYTHONDONTWRITEBYTECODE": "1", **image.environment}
-        places = map(str, (image.root, image.state, image.secrets, image.user))
+    def __init__(self, place: Place, *command: str) -> None:
+        self._place = place
+        self.log = place.log
+        unshare = [*_UNSHARE, *([] if place.network else ["--net"])]
         with self.log.open("ab") as log:
             self._unshare = subprocess.Popen(
-                [*_UNSHARE, "sh", "-euc", _ENTER, "enter", *places, *command],
-                env=self._environment,
+                [*unshare, "sh", "-euc", _ENTER, "enter", *place.words, *command],
+                env=dict(place.variables),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -61,16 +86,22 @@ class Container:
         children = Path(f"/proc/{self._unshare.pid}/task/{self._unshare.pid}/children")
         return int(eventually(lambda: children.read_text().split(), 5, "the container has a process")[0])
 
-    def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command beside process 1, as an engine's `exec` does."""
-        user = str(self._image.user)
-        into = ("nsenter", "--target", str(self.pid), "--mount", "--pid", "--root", "--wdns=/var/lib/dtqs")
+    def entering(self, *command: str) -> list[str]:
+        """Return the command that runs another one beside process 1, as an engine's `exec` does."""
+        user, group = self._place.user.split(":")
+        directory = self._place.image.directory
+        into = ("nsenter", "--target", str(self.pid), "--mount", "--pid", "--root", f"--wdns={directory}")
+        less = ("--clear-groups", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all")
+        return [*into, "setpriv", "--reuid", user, "--regid", group, *less, *command]
+
+    def run(self, *command: str, seconds: float = 60) -> "subprocess.CompletedProcess[str]":
+        """Run a command beside process 1."""
         return subprocess.run(
-            [*into, "setpriv", "--reuid", user, "--regid", user, "--clear-groups", *command],
-            env=self._environment,
+            self.entering(*command),
+            env=dict(self._place.variables),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=seconds,
             check=False,
         )
 
@@ -82,6 +113,14 @@ class Container:
         status = self._unshare.wait(seconds)
         assert status >= 0 or status == -9, self.text
         return status
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        return self._place.variables
+
+    @property
+    def running(self) -> bool:
+        return self._unshare.poll() is None
 
     @property
     def text(self) -> str:

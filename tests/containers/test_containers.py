@@ -1,10 +1,11 @@
 """Both images run every part of DTQS, read-only and as any user, against real servers: see bin/test-image."""
 
-import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -14,13 +15,14 @@ from psycopg import sql
 
 from dtqs.client import Client, Task
 from dtqs.sandbox.postgres import PrivatePostgres
-from tests.containers.container import Container, Image
+from tests.containers.container import Container, Place
+from tests.containers.image import Image
 from tests.support.films import film
 from tests.support.helpers import eventually, free_port
 from tests.support.source import ROOT
 
-IMAGES = {"dtqs": 10001, "dtqs-media": 23456}
-"""The targets, and the users that run them here."""
+USERS = {"dtqs": "", "dtqs-media": "23456:34567"}
+"""The targets, and the users that run them here: the image's own, and any other."""
 PICTURE, RARE = ROOT / "docs/media/rocket.jpg", ROOT / "tests/data/pictures/p3.jxl"
 LOAD_ALL = """
 import ctypes, pathlib, sys, sysconfig
@@ -29,25 +31,19 @@ for folder in [pathlib.Path(sysconfig.get_path("purelib"))]:
     for path in found: ctypes.CDLL(str(path))
     print(len(found))
 """
-ORPHANS = "for i in 1 2 3; do (sleep 0.1 &) done"
-ZOMBIES = "cat /proc/[0-9]*/stat 2>/dev/null | grep -c ') Z ' || true"
+ORPHANS = "for i in 1 2 3; do (sleep 0.1 & echo $!) done"
 Start = Callable[..., Container]
 
 
-@pytest.fixture(params=IMAGES)
-def image(request: pytest.FixtureRequest, tmp_path: Path, postgres: PrivatePostgres, amqp_url: str) -> Image:
+@pytest.fixture(params=USERS)
+def place(request: pytest.FixtureRequest, tmp_path: Path, postgres: PrivatePostgres, amqp_url: str) -> Place:
     """An image with an empty database, in the manner of compose.yaml: secrets in files that belong to root."""
-    user = IMAGES[request.param]
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    image = Image.load(request.param)
     secrets, state = tmp_path / "secrets", tmp_path / "state"
     secrets.mkdir()
-    state.mkdir()
-    (state / "files").mkdir()
-    for folder in (state, state / "files"):
-        folder.chmod(0o1777)  # as the image makes its volume
+    subprocess.run(["cp", "-a", image.root / "var/lib/dtqs", state], check=True)
     with psycopg.connect(postgres.dsn, autocommit=True) as connection:
-        name = f"containers_{request.param.replace('-', '_')}_{os.getpid()}_{time.monotonic_ns()}"
+        name = f"containers_{request.param.replace('-', '_')}_{time.monotonic_ns()}"
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     (secrets / "postgresql.dsn").write_text(f"{postgres.dsn.rpartition('/')[0]}/{name}")
     (secrets / "rabbitmq.url").write_text(amqp_url)
@@ -55,7 +51,6 @@ def image(request: pytest.FixtureRequest, tmp_path: Path, postgres: PrivatePostg
         "DTQS_POSTGRESQL_DSN_FILE": "/run/secrets-of-dtqs/postgresql.dsn",
         "DTQS_RABBITMQ_URL_FILE": "/run/secrets-of-dtqs/rabbitmq.url",
         "DTQS_LOG_FORMAT": "json",
-        "DTQS_API_HOST": "0.0.0.0",
         "DTQS_API_PORT": str(free_port()),
         "DTQS_API_WORKERS": "1",
         "DTQS_POOL_DEFAULT_WORKERS": "2",
@@ -63,15 +58,18 @@ def image(request: pytest.FixtureRequest, tmp_path: Path, postgres: PrivatePostg
         "DTQS_LEASE_HEARTBEAT_SECONDS": "1",
         "DTQS_RABBITMQ_HEARTBEAT_SECONDS": "6",
     }
-    return Image(Path(os.environ["DTQS_TEST_IMAGES"], request.param), state, secrets, user, environment)
+    mounts = {"/var/lib/dtqs": state, "/run/secrets-of-dtqs": secrets}
+    return Place(image, USERS[request.param] or image.user, environment, mounts)
 
 
 @pytest.fixture
-def start(image: Image) -> Iterator[Start]:
+def start(place: Place, tmp_path: Path) -> Iterator[Start]:
+    """Start a command of the image as an engine does: through its entry point."""
     with ExitStack() as stack:
 
         def begin(*command: str) -> Container:
-            container = Container(image, *command)
+            log = tmp_path / f"{command[0]}-{place.image.root.name}.log"
+            container = Container(replace(place, log=log), *place.image.entrypoint, *command)
             stack.callback(container.kill)
             return container
 
@@ -79,30 +77,27 @@ def start(image: Image) -> Iterator[Start]:
 
 
 def healthy(container: Container, *probe: str) -> None:
-    """Wait until the image's own HEALTHCHECK, or another probe, is content."""
-
-    def well() -> bool:
-        return container.run("dtqs", "health", *(probe or ("any",))).returncode == 0
-
-    eventually(well, 30, container.log.name)
+    """Wait until a probe is content."""
+    eventually(lambda: container.run("dtqs", "health", *probe).returncode == 0, 30, container.log.name)
 
 
 def outcome(client: Client, task_type: str, payload: dict[str, object]) -> Task:
     return client.wait(client.submit(task_type, payload), wait_seconds=120)
 
 
-def test_a_system_of_containers(image: Image, start: Start, tmp_path: Path) -> None:
-    assert start("dtqs", "migrate").wait(60) == 0
-    api = start("dtqs", "api")
-    healthy(api)
+def test_a_system_of_containers(place: Place, start: Start, tmp_path: Path) -> None:
+    assert start("migrate").wait(60) == 0
+    api = start("api")
+    eventually(lambda: api.run(*place.image.probe).returncode == 0, 30, "the HEALTHCHECK of the image")
     healthy(api, "api", "--live")
     key = orjson.loads(api.run("dtqs", "key", "create", "ops", "--scope", "submit,read,admin", "--json").stdout)["key"]
-    with Client(f"http://127.0.0.1:{image.environment['DTQS_API_PORT']}", key) as client:
-        workers = start("dtqs", "supervisor")
-        healthy(workers)
+    with Client(f"http://127.0.0.1:{place.environment['DTQS_API_PORT']}", key) as client:
+        workers = start("supervisor")
         healthy(workers, "supervisor")
-        check_tasks(client, image, tmp_path)
         check_process_one(workers)
+        check_tasks(client, place.image, tmp_path)
+        check_console(start)
+        check_orphans(workers, api)
         check_ends(client, workers, start)
     began = time.monotonic()
     api.send(signal.SIGTERM)
@@ -118,22 +113,37 @@ def check_tasks(client: Client, image: Image, tmp_path: Path) -> None:
     made = outcome(client, "image", {"source": client.upload(RARE).uri})
     clip = client.upload(film(tmp_path / "clip.mp4")).uri
     if image.root.name == "dtqs-media":
-        assert made.status == "completed"
+        assert made.status == "completed", made.error
         assert outcome(client, "video", {"source": clip}).status == "completed"
     else:
         assert made.status == "failed"
         assert "dtqs[media]" in str(made.error)
 
 
+def check_console(start: Start) -> None:
+    console = start("console", "--once", "--json")
+    assert console.wait(30) == 0, console.text
+    assert {"queue", "workers"} <= set(orjson.loads(console.text)), console.text
+
+
 def check_process_one(workers: Container) -> None:
-    """Nothing of the root is writable, all libraries load after their symbols are gone, and orphans are reaped."""
+    """Nothing of the root is writable, no capability is left, and all libraries load after their symbols are gone."""
     assert workers.run("touch", "/opt/dtqs/x").returncode == 1
     assert workers.run("ls", "/dev/shm").returncode == 2
     loaded = workers.run("python", "-c", LOAD_ALL)
     assert int(loaded.stdout or 0) > 50, loaded.stderr
-    assert workers.run("sh", "-c", ORPHANS).returncode == 0
-    eventually(lambda: workers.run("sh", "-c", f"! pgrep sleep >/dev/null 2>&1; {ZOMBIES}").stdout.strip() == "0", 10)
-    assert "CapEff:\t0000000000000000" in workers.run("cat", "/proc/1/status").stdout
+    status = workers.run("cat", "/proc/1/status").stdout
+    assert "CapEff:\t0000000000000000" in status
+    assert "CapBnd:\t0000000000000000" in status
+
+
+def check_orphans(*containers: Container) -> None:
+    """Process 1 reaps processes that it did not start."""
+    for container in containers:
+        orphans = container.run("sh", "-c", ORPHANS).stdout.split()
+        assert len(orphans) == 3
+        paths = [f"/proc/{pid}" for pid in orphans]
+        eventually(lambda container=container, paths=paths: container.run("ls", "-d", *paths).stdout == "", 10)
 
 
 def check_ends(client: Client, workers: Container, start: Start) -> None:
@@ -142,12 +152,12 @@ def check_ends(client: Client, workers: Container, start: Start) -> None:
     eventually(lambda: client.task(long).status == "in_progress", 20)
     workers.send(signal.SIGKILL)
     workers.wait(20)
-    keeper = start("dtqs", "keeper")
+    keeper = start("keeper")
     healthy(keeper, "supervisor")  # not "any", as the API shares the network here
     due = client.submit("echo", {}, delay_seconds=0.5)
     keeper.send(signal.SIGTERM)
     assert keeper.wait(30) == 0
-    again = start("dtqs", "supervisor")
+    again = start("supervisor")
     healthy(again, "supervisor")
     assert [client.wait(task, wait_seconds=60).status for task in (long, due)] == ["completed", "completed"]
     drained = client.submit("echo", {"sleep_seconds": 2})
@@ -160,7 +170,7 @@ def check_ends(client: Client, workers: Container, start: Start) -> None:
 
 def test_a_term_at_the_first_moment_ends_each_command(start: Start) -> None:
     for command in ("supervisor", "keeper"):
-        container = start("dtqs", command)
+        container = start(command)
         eventually(lambda container=container: container.run("true").returncode == 0, 10)
         container.send(signal.SIGTERM)
         container.wait(60)

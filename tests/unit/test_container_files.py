@@ -60,6 +60,16 @@ def test_each_variable_is_a_setting_and_ports_agree(tmp_path: Path) -> None:
     assert float(SERVICES["api"]["stop_grace_period"].removesuffix("s")) > config.api.shutdown_seconds
 
 
+def test_each_foreign_image_is_pinned_by_digest_and_a_comment_names_its_tag() -> None:
+    text = DOCKERFILE + (ROOT / "compose.yaml").read_text(encoding="utf-8")
+    names = r"(?:ARG BASE=|image: )docker\.io/library/(\w+)@sha256:[0-9a-f]{64}\n"
+    pinned = re.findall(rf"# (\w+):\d+\.\d+\S* *(?:for all platforms\..*)?\n *{names}", text)
+    assert pinned == [(name, name) for name in ("python", "postgres", "rabbitmq")]
+    assert text.count("docker.io/") == len(pinned)
+    for name in ("postgresql", "rabbitmq"):
+        assert SERVICES[name]["image"] in (ROOT / f"kube/overlays/dev/{name}.yaml").read_text(encoding="utf-8")
+
+
 def test_targets_services_files_and_volumes_exist() -> None:
     stages = set(re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE, re.MULTILINE))
     assert {"dtqs", "dtqs-media"} <= stages
