@@ -105,6 +105,11 @@ class Container:
             check=False,
         )
 
+    def catches(self, signal_number: int) -> bool:
+        """Return whether process 1 has a handler. Without one the kernel keeps the signal from it."""
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
+        return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> (signal_number - 1) & 1)
+
     def send(self, signal_number: int) -> None:
         os.kill(self.pid, signal_number)
 
