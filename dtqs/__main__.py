@@ -8,7 +8,7 @@ if os.getpid() == 1:
     # without a handler the kernel keeps SIGTERM from the first process of a container; a service sets its own later
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
 
-from dtqs.health import quick  # noqa: E402
+from dtqs.health import quick
 
 if sys.argv[1:2] == ["health"]:
     quick(sys.argv[2:])  # the imports below would take most of a probe's time
