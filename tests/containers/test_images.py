@@ -42,7 +42,7 @@ def test_compose_fits_its_schema_and_a_misspelt_key_does_not(tmp_path: Path) -> 
 
 
 def size(root: Path) -> float:
-    """Return the size in MB as engines print it: that of a tar archive. A file with several names counts once."""
+    """Return the size in MB as engines print it: as a tar archive. A file with several names counts once."""
     found = {}
     for path, folders, files in os.walk(root):
         for status in (os.lstat(os.path.join(path, name)) for name in folders + files):
