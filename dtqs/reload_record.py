@@ -18,7 +18,10 @@ _MOST_BYTES = 65536
 
 @dataclass(frozen=True, slots=True)
 class ReloadRecord:
-    """The last reload of a supervisor: its number, counted from 1, and how far it is. `at` is the Unix time."""
+    """The last reload of a supervisor: its number, counted from 1, and how far it is. `at` is the Unix time.
+
+    The `reason` of one that was refused or is stuck; else it names what the check could not look at.
+    """
 
     pid: int
     number: int = 0

@@ -24,16 +24,25 @@ def config() -> None:
 
 
 @config.command()
+@click.option("--schema", is_flag=True, help="Also ask the database whether this version may work on its schema.")
 @json_option
-def check(as_json: bool) -> None:
+def check(schema: bool, as_json: bool) -> None:
     """Check every key and print one line per mistake. The exit status is 78 if there is a mistake.
 
     \b
       dtqs config check
       dtqs config check --config new.ini
+      dtqs config check --schema       # before a reload of a new version
     """
     current = configuration()
     warnings = list(mixed_queues(current.pools, current.routes, Catalog.load(current).names()))
+    if schema:
+        from dtqs.cli.schema_check import (
+            schema_doubt,  # the driver takes a tenth of a second; no other command needs it
+        )
+
+        doubt = schema_doubt(current.postgresql)
+        warnings += [doubt] if doubt else []
     if as_json:
         print_json({"ok": True, "path": current.path and str(current.path), "warnings": warnings})
         return

@@ -73,6 +73,8 @@ def reload(pid: int | None, wait_seconds: float, as_json: bool) -> None:
         print_json(asdict(done))
     else:
         click.echo(f"Process {done.pid} has loaded configuration and code again. All its children are new.")
+        if done.reason:
+            click.echo(f"warning: {done.reason}", err=True)
 
 
 def _send(pid: int) -> None:

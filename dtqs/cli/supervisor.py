@@ -13,12 +13,13 @@ import click
 from dtqs import log, sink
 from dtqs.cli.loading import load_in_time
 from dtqs.cli.options import configuration, configuration_path
+from dtqs.cli.schema_check import schema_doubt
 from dtqs.config import Config, mixed_queues
 from dtqs.files import FileSpace
 from dtqs.keeper.process import Keeper
 from dtqs.keeper.reclaim import Node
 from dtqs.processors.catalog import Catalog
-from dtqs.supervisor.again import ADOPT, CHECK
+from dtqs.supervisor.again import ADOPT, CHECK, DOUBT
 from dtqs.supervisor.handover import Handover, refuse_unmet
 from dtqs.supervisor.node import NodeLock
 from dtqs.supervisor.signals import HARMLESS
@@ -71,6 +72,9 @@ def run_node(wanted: str | None, inherited: int | None, with_workers: bool) -> N
         if wanted is not None:
             # before standard error goes to a file: the supervisor reads the reason there
             refuse_unmet(wanted, len(crew.specs))
+            if doubt := schema_doubt(crew.config.postgresql):
+                sys.stdout.write(f"{DOUBT}{doubt}\n")
+                sys.stdout.flush()
         # in a check, too: a file that cannot be opened must not end the running node
         log.set_up(crew.config.log.level, crew.config.log.format, "supervisor", crew.config.log.file)
     except Exception as error:  # whatever a module of processors raises

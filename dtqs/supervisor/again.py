@@ -13,8 +13,10 @@ from dtqs.supervisor.reaping import End, kill_group
 
 ADOPT, CHECK = "--adopt", "--check"
 """Options of `dtqs supervisor`: the descriptor of a handover, and the requirements that a check must meet."""
-_BEYOND_SECONDS = 10.0
-"""A check limits its imports itself. This is its time for all the rest."""
+DOUBT = "dtqs doubt: "
+"""Begins a line in which a check says what it could not look at."""
+_BEYOND_SECONDS = 20.0
+"""A check limits its imports itself. This is its time for all the rest: ten seconds may go to a mute database."""
 _OUTPUT_BYTES = 4000
 
 
@@ -47,6 +49,8 @@ class ReloadCheck:
         self._seconds = import_seconds + _BEYOND_SECONDS
         self._until, self._late = now + self._seconds, False
         self._output = os.memfd_create("dtqs check", os.MFD_CLOEXEC)
+        self.doubt = ""
+        """Names the part that it could not look at; known after `problem`."""
         streams = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, self._output, 1),
@@ -74,6 +78,8 @@ class ReloadCheck:
         if self._late:
             return f"the check of configuration and code did not end within {self._seconds:g} s"
         if end.status == os.EX_OK:
+            found = [line for line in text.splitlines() if line.startswith(DOUBT)]
+            self.doubt = found[-1].removeprefix(DOUBT) if found else ""
             return None
         return text.removeprefix("error: ") or f"the check of configuration and code ended with {end.cause}"
 

@@ -28,8 +28,11 @@ class Reload:
     def begin(self, folder: Path, notifier: Notifier, number: int = 0) -> None:
         """Go on after this many reloads."""
         self._folder, self._notifier = folder, notifier
+        before = ReloadRecord.read(folder)
         self.record = ReloadRecord(os.getpid(), number)
-        self._note(ROLLING if number else NEVER)
+        # a reason at the check, which did not refuse, is a doubt
+        goes_on = number and before and (before.pid, before.number, before.state) == (os.getpid(), number, CHECKING)
+        self._note(ROLLING if number else NEVER, before.reason if before and goes_on else "")
 
     @property
     def told(self) -> str:
@@ -73,8 +76,15 @@ class Reload:
             problem = check.problem(end)
             if problem is None:
                 self.is_approved = True
+                self._doubt(check.doubt)
             else:
                 self.refuse(problem)
+
+    def _doubt(self, doubt: str) -> None:
+        """Tell what the check could not look at. The record keeps it for the next program."""
+        if doubt:
+            self._note(CHECKING, doubt)
+            logger.warning("reload: the check is incomplete", extra={"reason": doubt})
 
     def refuse(self, reason: str) -> None:
         """End the reload; everything stays as it is."""
@@ -86,7 +96,7 @@ class Reload:
     def finish(self, stuck: str | None = None) -> None:
         """Note that all children are new, or why one does not become ready. A later request keeps its own record."""
         if self.record.state in (ROLLING, STUCK):
-            self._note(STUCK if stuck else DONE, stuck or "")
+            self._note(STUCK if stuck else DONE, stuck or (self.record.reason if self.record.state == ROLLING else ""))
             if stuck:
                 logger.error("reloaded in part, it goes on when the obstacle is gone", extra={"reason": stuck})
             self._notifier.reloaded()

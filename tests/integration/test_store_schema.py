@@ -1,12 +1,17 @@
 """The schema: applied again, by two at once, and on a database with other defaults; and its version."""
 
+import os
+import socket
 import threading
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 from psycopg import sql
 from pydantic import SecretStr
 
+from dtqs.cli import main
+from dtqs.cli.schema_check import schema_doubt
 from dtqs.config import PostgresqlSection
 from dtqs.errors import ConfigError, StoreUnavailable
 from dtqs.store.driver.schema import SCHEMA_VERSION, migrate
@@ -97,3 +102,22 @@ def test_no_foreign_key_locks_the_rows_of_the_protocol(world: World, table: str)
         )
         == []
     )
+
+
+def test_a_reload_is_refused_by_a_schema_that_does_not_fit_and_not_by_a_server_that_is_away(
+    fresh_world: World,
+) -> None:
+    assert schema_doubt(fresh_world.section) is None
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        dsn = SecretStr(f"postgresql://dtqs@127.0.0.1:{mute.getsockname()[1]}/dtqs")
+        silent = PostgresqlSection.model_validate({"dsn": dsn, "connect_timeout_seconds": 60})
+        doubt = schema_doubt(silent, seconds=0.2)
+    assert doubt == "the version of the database's schema was not checked: PostgreSQL did not answer within 0.2 s"
+    away = fresh_world.section.model_copy(update={"dsn": SecretStr(f"postgresql://dtqs@127.0.0.1:{free_port()}/dtqs")})
+    assert "Connection refused" in str(schema_doubt(away))
+    put_version(fresh_world, "schema_version", SCHEMA_VERSION + 2)
+    put_version(fresh_world, "schema_compatible", SCHEMA_VERSION + 1)
+    variables = {"DTQS_POSTGRESQL_DSN": fresh_world.section.dsn.get_secret_value(), "DTQS_CONFIG": None}
+    checked = CliRunner(env=variables).invoke(main, ["config", "check", "--schema"])
+    assert checked.exit_code == os.EX_CONFIG
+    assert f"the schema of the database has version {SCHEMA_VERSION + 2}" in checked.output

@@ -1,5 +1,7 @@
 """Checks the files on disk beside a running master, in a fresh process. The master never waits for it."""
 
+import contextlib
+import json
 import subprocess
 import sys
 import tempfile
@@ -13,10 +15,12 @@ class ConfigCheck:
     """One run of `dtqs config check`. Its exit status is lost: the master reaps all children, also unknown ones."""
 
     def __init__(self) -> None:
+        self.warnings: list[str] = []
+        """Known after `problem`."""
         # `problem` closes both
         self._output, self._faults = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
         self._until = time.monotonic() + _LIMIT_SECONDS
-        command = [sys.executable, "-P", "-m", "dtqs", "config", "check", "--json"]
+        command = [sys.executable, "-P", "-m", "dtqs", "config", "check", "--schema", "--json"]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._faults)
 
     @property
@@ -41,5 +45,7 @@ class ConfigCheck:
                 self._faults.read(_OUTPUT_BYTES).decode(errors="replace").strip(),
             )
         if b'"ok": true' in output:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                self.warnings = [str(each) for each in json.loads(output)["warnings"]]
             return None
         return faults or f"the check did not end within {_LIMIT_SECONDS:g} s, or was killed"

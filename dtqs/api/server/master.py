@@ -130,7 +130,10 @@ class Master(Arbiter):  # type: ignore[misc]
         """Act on a finished check, then manage the processes. It runs every second and after each signal."""
         if self._check is not None and self._check.is_over:
             check, self._check = self._check, None
-            self._obey(check.problem())
+            problem = check.problem()
+            for words in check.warnings:
+                self.log.warning("reload: %s", words)
+            self._obey(problem)
         if time.monotonic() >= self._spawn_at:
             super().manage_workers()
         self._service.turn(self.app.served.at, len(self.WORKERS))

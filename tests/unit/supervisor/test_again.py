@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dtqs.supervisor.again import execute, own_command
+from dtqs.supervisor.again import DOUBT, ReloadCheck, execute, own_command
+from dtqs.supervisor.reaping import End
 
 
 def test_a_script_is_started_by_its_path_which_may_lead_to_another_version(
@@ -37,3 +38,21 @@ def test_a_program_that_cannot_be_executed_leaves_this_one_as_it_was(
     os.close(lock)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(handover)
+
+
+@pytest.mark.parametrize(
+    ("program", "problem", "doubt"),
+    [
+        (f"print('import noise\\n{DOUBT}nobody answers')", None, "nobody answers"),
+        ("print('import noise')", None, ""),
+        ("import sys; sys.exit('error: [api] port = many')", "[api] port = many", ""),
+    ],
+)
+def test_a_check_tells_a_problem_or_what_it_could_not_look_at(
+    program: str, problem: str | None, doubt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-c", program])
+    check = ReloadCheck("", 0.0, 60.0)
+    _, status = os.waitpid(check.pid, 0)
+    assert check.problem(End(check.pid, os.waitstatus_to_exitcode(status))) == problem
+    assert check.doubt == doubt

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dtqs.config import SupervisorSection
-from dtqs.reload_record import DONE, PAUSED, REFUSED, ROLLING, STUCK, ReloadRecord
+from dtqs.reload_record import CHECKING, DONE, PAUSED, REFUSED, ROLLING, STUCK, ReloadRecord
 from dtqs.supervisor import NodeLock, Supervisor, supervisor
 from dtqs.supervisor.reload import Reload
 from dtqs.systemd import Notifier
@@ -45,6 +45,17 @@ def test_a_reload_of_a_node_that_was_paused_meanwhile_is_refused(rolling: Reload
     assert rolling.is_approved
     rolling.turn(0.0, paused=True)
     assert (rolling.is_approved, rolling.record.reason) == (False, PAUSED)
+
+
+def test_a_doubt_of_the_check_is_told_at_the_end_of_the_reload(tmp_path: Path) -> None:
+    ReloadRecord(os.getpid(), 3, CHECKING, "the schema was not checked").write(tmp_path)
+    later = Reload(SECTION)
+    later.begin(tmp_path, Notifier(None), 3)
+    later.finish()
+    assert (later.record.state, later.record.reason, later.told) == (DONE, "the schema was not checked", "")
+    another = Reload(SECTION)
+    another.begin(tmp_path, Notifier(None), 4)
+    assert another.record.reason == ""
 
 
 @pytest.fixture
