@@ -1,4 +1,4 @@
--- DTQS: the whole schema, as `dtqs migrate` makes it in an empty database. version: 10
+-- DTQS: the whole schema, as `dtqs migrate` makes it in an empty database. version: 11
 -- The files in migrations/ bring a database of an earlier version here. docs/schema.md explains how to change both.
 -- docs/architecture.md gives the reasons for each table.
 
@@ -123,6 +123,24 @@ CREATE TABLE counters (
     metrics jsonb,                                          -- the counts of dtqs/tally.py, for /metrics
     routes text                                             -- its [routes] as one line; null: it has ended, or is old
 ) WITH (fillfactor = 50);
+
+-- The counts of silent processes that a keeper added to the row `folded` of counters. One that comes back takes them
+-- out of it again.
+CREATE TABLE folded_counters (
+    process_id uuid NOT NULL,
+    submitted bigint NOT NULL,
+    claimed bigint NOT NULL,
+    completed bigint NOT NULL,
+    failed bigint NOT NULL,
+    cancelled bigint NOT NULL,
+    retried bigint NOT NULL,
+    given_back bigint NOT NULL,
+    published bigint NOT NULL,
+    reclaimed bigint NOT NULL,
+    metrics jsonb,
+    folded_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX folded_counters_process_id ON folded_counters (process_id);
 
 -- One row per failed or cancelled task. Lists of such tasks read this table.
 CREATE TABLE failures (

@@ -13,6 +13,9 @@ from dtqs.api.access.auth import Auth
 from dtqs.api.http.answer import answer
 from dtqs.api.http.problems import RETRY_AFTER_SECONDS
 from dtqs.api.http.query import Query
+from dtqs.errors import Invalid, Problem
+from dtqs.json_value import shown_key
+from dtqs.suggestion import suggestion
 
 COUNT_LIMIT = 10_000
 """More are not counted: to scale further needs no exact number, and a count costs time for each task."""
@@ -30,39 +33,60 @@ Part = tuple[Collection[str], bool]
 class BacklogResource:
     """`count` is the store's: due tasks and those in progress by type, of some types or all, up to a limit.
 
-    `pools` has the part of the tasks that each pool takes.
+    `pools` has the part of the tasks that each pool takes. `known` are the task types of this API.
     """
 
-    def __init__(self, auth: Auth, count: Count, pools: Mapping[str, Part]) -> None:
-        self._auth, self._count, self._pools = auth, count, pools
+    def __init__(self, auth: Auth, count: Count, pools: Mapping[str, Part], known: Collection[str]) -> None:
+        self._auth, self._count, self._pools, self._known = auth, count, pools, known
         self._turn = BoundedSemaphore()
-        self._kept: dict[tuple[str, ...], tuple[float, dict[str, object]]] = {}
+        self._kept: dict[tuple[str, ...], tuple[float, dict[str, object], frozenset[str]]] = {}
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         self._auth.require(req, "metrics")
         query = Query(req, ("task_type",))
         types = query.texts("task_type", TYPES_LIMIT) if req.get_param("task_type") is not None else []
         query.check()
-        answer(resp, self._counted(tuple(sorted({name.replace("\0", "") for name in types}))))
+        asked = tuple(sorted({name.replace("\0", "") for name in types}))
+        counts, found = self._counted(asked)
+        refuse_unknown(asked, self._known, found)
+        answer(resp, counts)
 
-    def _counted(self, types: tuple[str, ...]) -> dict[str, object]:
-        """Return the counts of the last second, or count. Raises StoreUnavailable, HTTPServiceUnavailable."""
+    def _counted(self, types: tuple[str, ...]) -> tuple[dict[str, object], frozenset[str]]:
+        """Return the counts of the last second, or count, and the types that have tasks.
+
+        Raises StoreUnavailable, HTTPServiceUnavailable.
+        """
         if not self._turn.acquire(timeout=TURN_SECONDS):
             raise falcon.HTTPServiceUnavailable(
                 description="too many counts wait for one another; ask less often",
                 retry_after=int(RETRY_AFTER_SECONDS),
             )
         try:
-            at, counts = self._kept.get(types, (float("-inf"), {}))
+            at, counts, found = self._kept.get(types, (float("-inf"), {}, frozenset()))
             if time.monotonic() - at <= KEPT_SECONDS:
-                return counts
-            counts = summary(self._count(types, COUNT_LIMIT + 1), self._pools)
+                return counts, found
+            rows = self._count(types, COUNT_LIMIT + 1)
+            counts, found = summary(rows, self._pools), frozenset(row[0] for row in rows)
             if len(self._kept) >= _KEPT_LIMIT:
                 self._kept.clear()
-            self._kept[types] = time.monotonic(), counts
-            return counts
+            self._kept[types] = time.monotonic(), counts, found
+            return counts, found
         finally:
             self._turn.release()
+
+
+def refuse_unknown(asked: Collection[str], known: Collection[str], found: Collection[str]) -> None:
+    """Raise Invalid for a type that this API does not know and that no task has: a mistyped one would always be 0.
+
+    During an update other nodes may have types that this API does not know yet.
+    """
+    problems = [
+        Problem("task_type", f"no such task type: {shown_key(name)}{suggestion(name, sorted(known))}")
+        for name in asked
+        if name not in known and name not in found
+    ]
+    if problems:
+        raise Invalid(problems)
 
 
 def summary(rows: Rows, pools: Mapping[str, Part]) -> dict[str, object]:

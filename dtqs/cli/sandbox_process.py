@@ -12,7 +12,7 @@ import click
 
 from dtqs.deadline import Deadline
 from dtqs.sandbox.child import SandboxError
-from dtqs.sandbox.places import SandboxPaths, read_client_env
+from dtqs.sandbox.places import SandboxPaths
 from dtqs.sandbox.processes import send, wait_gone
 from dtqs.sandbox.report import ERROR, READY
 from dtqs.sandbox.stack import is_ready
@@ -47,7 +47,7 @@ def started(places: SandboxPaths, detach: bool, api_port: int | None, workers: i
 def await_ready(places: SandboxPaths, pid: int) -> None:
     """Wait for a sandbox that another process started. Raises SandboxError."""
     deadline = Deadline(READY_SECONDS)
-    while not is_ready(read_client_env(places.client_env).get("DTQS_URL", "")):
+    while not is_ready(places):
         if wait_gone([pid], Deadline(0.1)) or deadline.passed:
             raise SandboxError(f"the sandbox (process {pid}) is not ready; its log: {places.log('sandbox')}")
 

@@ -26,7 +26,7 @@ def schema_doubt(section: PostgresqlSection, seconds: float = _SECONDS) -> str |
     thread.join(seconds)
     result = found[0] if found else StoreUnavailable(f"PostgreSQL did not answer within {seconds:g} s")
     if isinstance(result, StoreUnavailable):
-        return f"the version of the database's schema was not checked: {" ".join(str(result).split())}"
+        return f"the version of the database's schema was not checked: {' '.join(str(result).split())}"
     if isinstance(result, Exception):
         raise result
     if result is not None:

@@ -117,7 +117,9 @@ class Reclaim:
         rows = self._store.leases.reclaim(worker_id, error, death, seen)
         if rows is None:
             return
-        fields = {"worker_id": worker_id, "cause": error.cause, **naming.of_ids([task_id for _, task_id, _ in rows])}
+        ids = [task_id for _, task_id, _ in rows]
+        requests = self._store.leases.requests_of(ids[: naming.NAMED_LIMIT]) if ids else ()
+        fields = {"worker_id": worker_id, "cause": error.cause, **naming.of_ids(ids, requests)}
         logger.warning("dead worker's tasks taken back", extra=fields)
         self._totals.tally.add(f"deaths|{death_label(death.cause if death else error.cause)}")
         self._totals.reclaimed += len(rows)

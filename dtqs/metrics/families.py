@@ -20,6 +20,7 @@ _TOTALS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "attempts": ("dtqs_attempts", "Attempts that ended in a worker, by result", ("task_type", "result")),
     "deaths": ("dtqs_worker_deaths", "Worker processes that ended without giving back their tasks", ("cause",)),
     "losses": ("dtqs_lease_losses", "Leases that a worker found gone or did not know", ("reason",)),
+    "spans_lost": ("dtqs_spans_lost", "Spans of traces that the collector did not get, by reason", ("reason",)),
     "pool_waits": ("dtqs_database_pool_waits", "Requests that waited for a connection of the pool", ("role",)),
     "pool_wait_seconds": ("dtqs_database_pool_wait_seconds", "Seconds of such waits", ("role",)),
 }

@@ -16,11 +16,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from dtqs.deadline import Deadline
 from dtqs.sandbox.child import Program, SandboxError, SandboxProcess, write_private
-from dtqs.sandbox.places import Ports, SandboxPaths, choose_ports, environment_without, write_ini
+from dtqs.sandbox.places import (
+    Ports,
+    SandboxPaths,
+    choose_ports,
+    environment_without,
+    read_client_env,
+    write_ini,
+)
 from dtqs.sandbox.postgres import PrivatePostgres
 from dtqs.sandbox.processes import end_leftover, identity
 from dtqs.sandbox.rabbitmq import PrivateRabbitmq
@@ -111,8 +118,8 @@ class Stack:
                 self._start_product(environment | places)
             rabbitmq.wait_ready(Deadline(_READY_SECONDS))
             self._say(f"RabbitMQ is ready on port {ports.rabbitmq}")
-            self._wait("api", lambda: is_ready(f"http://127.0.0.1:{ports.api}"))
             product.write_client_env(self._places, config)
+            self._wait("api", lambda: is_ready(self._places))
             self._say(f"The API is ready on port {ports.api}")
             self._wait("supervisor", lambda: workers_ready.seen() and product.has_consumers(config.rabbitmq))
             self._say("The workers are ready")
@@ -240,14 +247,22 @@ class Stack:
                 raise SandboxError(f"the {name} {fault}; the end of its log, {child.log}:\n{_tail(child.log)}")
 
 
-def is_ready(url: str) -> bool:
-    """Return whether the API answers and is connected to RabbitMQ, so that tasks start without the relay."""
-    with (
-        suppress(urllib.error.URLError, OSError, ValueError),
-        urllib.request.urlopen(f"{url}/readyz", timeout=5) as response,
-    ):
-        return bool(json.load(response)["rabbitmq"]["state"] == "connected")
+def is_ready(places: SandboxPaths) -> bool:
+    """Return whether the API answers and is connected to RabbitMQ, so that tasks start without the relay.
+
+    The API of another installation may have the port. It does not know this sandbox's key.
+    """
+    client = read_client_env(places.client_env)
+    url, key = client.get("DTQS_URL", ""), client.get("DTQS_API_KEY", "")
+    with suppress(urllib.error.URLError, OSError, ValueError, KeyError, TypeError):
+        is_connected = _get(f"{url}/readyz", {})["rabbitmq"]["state"] == "connected"
+        return is_connected and bool(_get(f"{url}/tasks?limit=1", {"Authorization": f"Bearer {key}"}))
     return False
+
+
+def _get(url: str, headers: dict[str, str]) -> Any:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5) as response:
+        return json.load(response)
 
 
 def _tail(log: Path) -> str:

@@ -7,7 +7,7 @@ import orjson
 
 from dtqs.config import RetrySection
 from dtqs.deadline import Deadline
-from dtqs.errors import EffectUnknown, LeaseLost, TooManyDeaths, TooManyLosses
+from dtqs.errors import EffectUnknown, LeaseLost, StoreUnavailable, TooManyDeaths, TooManyLosses
 from dtqs.event import LogRef
 from dtqs.scoreboard import Death
 from dtqs.settlement import Kind, Settlement, error_json
@@ -157,6 +157,13 @@ class Leases:
             return run("take_back", take) if marked else None
 
         return self._database.transaction(work)
+
+    def requests_of(self, task_ids: Sequence[str]) -> list[str]:
+        """Return the ids of the requests that submitted these tasks; none if PostgreSQL does not answer."""
+        try:
+            return [row[0] for row in self._database.run_once("requests_of", {"ids": array(list(task_ids))})]
+        except StoreUnavailable:
+            return []
 
     def _shared(self) -> dict[str, object]:
         return {"grace": self._grace, "files": _NO_FILES}

@@ -5,6 +5,7 @@ import os
 from typing import TYPE_CHECKING
 
 from dtqs.config import TraceSection
+from dtqs.tally import Tally
 
 if TYPE_CHECKING:
     from dtqs.tracing.otel import ApiTraces, WorkerTraces
@@ -20,7 +21,7 @@ def is_on(config: TraceSection) -> bool:
     return bool(config.otlp_endpoint or any(os.environ.get(name) for name in _ENDPOINTS))
 
 
-def api_traces(config: TraceSection) -> "ApiTraces | None":
+def api_traces(config: TraceSection, tally: Tally) -> "ApiTraces | None":
     """Load OpenTelemetry for an API process, after its fork, and start a thread. Returns None if traces are off."""
     if not is_on(config):
         return None
@@ -29,10 +30,10 @@ def api_traces(config: TraceSection) -> "ApiTraces | None":
     except ImportError as error:
         _tell(error)
         return None
-    return ApiTraces(config.otlp_endpoint)
+    return ApiTraces(config.otlp_endpoint, tally)
 
 
-def worker_traces(config: TraceSection, worker_id: str) -> "WorkerTraces | None":
+def worker_traces(config: TraceSection, worker_id: str, tally: Tally) -> "WorkerTraces | None":
     """Load OpenTelemetry for a worker, after its fork, and start a thread. Returns None if traces are off."""
     if not is_on(config):
         return None
@@ -41,7 +42,7 @@ def worker_traces(config: TraceSection, worker_id: str) -> "WorkerTraces | None"
     except ImportError as error:
         _tell(error)
         return None
-    return WorkerTraces(config.otlp_endpoint, worker_id)
+    return WorkerTraces(config.otlp_endpoint, worker_id, tally)
 
 
 def _tell(error: ImportError) -> None:

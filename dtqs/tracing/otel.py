@@ -26,6 +26,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from dtqs import __version__
 from dtqs.origin import is_sampled, request_id_of, trace_of, with_trace
 from dtqs.settlement import Kind, Settlement
+from dtqs.tally import Tally
 from dtqs.task import Claimed
 from dtqs.tracing.span_queue import SpanQueue
 
@@ -43,9 +44,9 @@ Attributes = dict[str, str | int]
 class ApiTraces:
     """The spans of one API process. `open` and `close` embrace a request that submits tasks."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, tally: Tally) -> None:
         exporter = _exporter(endpoint)
-        self._queue = SpanQueue[ReadableSpan](lambda spans: _export(exporter, spans), _AT_ONCE_API)
+        self._queue = SpanQueue[ReadableSpan](lambda spans: _export(exporter, spans), _AT_ONCE_API, tally.set)
         self._tracer = _tracer("dtqs-api", self._queue.put)
         self._queue.start()
 
@@ -98,14 +99,14 @@ class _Work:
 class WorkerTraces:
     """The spans of one worker."""
 
-    def __init__(self, endpoint: str, worker_id: str) -> None:
+    def __init__(self, endpoint: str, worker_id: str, tally: Tally) -> None:
         self._worker_id = worker_id
         self._exporter = _exporter(endpoint)
         self._ended: list[ReadableSpan] = []
         self._tracer = _tracer("dtqs-worker", self._ended.append)
         # the other samplers decide anew for each trace
         self._wants = is_sampled if isinstance(self._tracer.sampler, ParentBased) else trace_of
-        self._queue = SpanQueue(self._send, _AT_ONCE_WORKER)
+        self._queue = SpanQueue(self._send, _AT_ONCE_WORKER, tally.set)
         self._queue.start()
 
     def stop(self) -> None:

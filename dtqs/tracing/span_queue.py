@@ -24,8 +24,11 @@ class SpanQueue(Generic[T]):
     `send` gets items of together about `at_once` spans. It returns how many spans were lost.
     """
 
-    def __init__(self, send: Callable[[list[T]], int], at_once: int) -> None:
-        self._send, self._at_once = send, at_once
+    def __init__(
+        self, send: Callable[[list[T]], int], at_once: int, note: Callable[[str, float], None] = lambda *_: None
+    ) -> None:
+        """`note` gets the losses so far, by the name of a total of dtqs/tally.py."""
+        self._send, self._at_once, self._note = send, at_once, note
         self._items: deque[tuple[T, int]] = deque()
         # each number has one writer, so none needs a lock
         self._put = self._taken = self._lost = 0
@@ -80,8 +83,11 @@ class SpanQueue(Generic[T]):
         self._taken += spans
 
     def _report(self) -> None:
-        """Log losses, at most once in a minute."""
+        """Note losses, and log them at most once in a minute."""
         lost, now = self._lost + self.dropped, time.monotonic()
+        if lost:
+            self._note("spans_lost|no_room", self.dropped)
+            self._note("spans_lost|not_taken", self._lost)
         if lost > self._reported and now >= self._report_at:
             fields = {"spans": lost - self._reported, "without_room": self.dropped}
             logger.warning("spans lost: the collector does not take them, or not as fast as they come", extra=fields)

@@ -115,7 +115,7 @@ class Worker:
         if not startup.register(self._lease):
             return os.EX_OK
         # after the fork, and before there is a thread that a child of an attempt could miss while it imports
-        self._traces = worker_traces(self._config.trace, self._identity.worker_id)
+        self._traces = worker_traces(self._config.trace, self._identity.worker_id, self._totals.tally)
         self._link.start()
         self._beat.start()
         self._seat.slot.state(ChildState.READY)

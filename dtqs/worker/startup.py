@@ -43,8 +43,9 @@ class Startup:
             if taken:
                 totals.reclaimed += len(taken)
                 rows += taken
-                named = naming.of_ids([task_id for _, task_id, _ in taken])
-                fields = {"worker_id": death.worker_id, "cause": death.cause, **named}
+                ids = [task_id for _, task_id, _ in taken]
+                requests = self._store.leases.requests_of(ids[: naming.NAMED_LIMIT])
+                fields = {"worker_id": death.worker_id, "cause": death.cause, **naming.of_ids(ids, requests)}
                 logger.warning("dead worker's tasks taken back", extra=fields)
         if not self._stop.requested:
             self._seat.slot.settled_deaths()

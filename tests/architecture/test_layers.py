@@ -32,6 +32,7 @@ KNOWN_BESIDE = {"dtqs.store.driver.cooperative": {"gevent"}}
 IMPORTED_LATE = {
     "dtqs.api.server.master": {"from dtqs.api.server.wsgi import application"},
     "dtqs.cli.logs": {"from dtqs.cli.all_logs import print_entries"},
+    "dtqs.cli.config": {"from dtqs.cli.schema_check import schema_doubt"},
     "dtqs.cli.endpoint": {"from dtqs.config import load", "from dtqs.files import FileSpace"},
     "dtqs.cli.options": {"from dtqs.config import load"},
     "dtqs.cli.output": {"from dtqs.cli.drawing import draw"},

@@ -142,6 +142,32 @@ def test_sums_of_counters_never_fall_when_processes_end(world: World) -> None:
     assert labelled["=streams"] == 2, "the streams of processes that are gone do not count"
 
 
+def test_a_process_that_was_silent_for_an_hour_counts_once_when_it_comes_back(world: World) -> None:
+    silent, other = uuid7(), uuid7()
+    totals = ProcessTotals(1, 2, 3, 4, 5, 6, 7, 8, 9)
+    totals.tally.add("attempts|echo|completed", 7)
+    sums = "SELECT " + ", ".join(f"sum({name})::int" for name in COUNTED) + " FROM counters"
+    measures = Measures(world.store.database, 10, 60)
+
+    def completed() -> float:
+        return {name: value for name, _, value in measures.read().labelled}["attempts|echo|completed"]
+
+    for process in (silent, other):
+        world.store.workers.count(process, "worker", "node", totals)
+    for _ in range(2):
+        world.execute("UPDATE counters SET updated_at = now() - interval '2 h' WHERE role = 'worker'")
+        world.store.housekeeping.prune_small(24.0, 100)
+        assert world.rows("SELECT role FROM counters") == [("folded",)]
+        assert completed() == 7 + totals.tally.values()["attempts|echo|completed"]
+        totals.submitted += 10
+        totals.tally.add("attempts|echo|completed", 10)
+        world.store.workers.count(silent, "worker", "node", totals)
+        assert completed() == 7 + totals.tally.values()["attempts|echo|completed"]
+    assert world.rows(sums) == [(22, 4, 6, 8, 10, 12, 14, 16, 18)]
+    kept = "SELECT process_id::text FROM folded_counters WHERE process_id = ANY (%s::uuid[])"
+    assert world.rows(kept, [silent, other]) == [(other,)]
+
+
 def test_the_totals_of_a_process_that_has_ended_are_folded_at_once(world: World) -> None:
     for ends in (True, False):
         world.store.workers.count(uuid7(), "worker", "node", ProcessTotals(1), ends)

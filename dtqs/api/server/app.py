@@ -103,7 +103,7 @@ def create_app(parts: AppParts, traces: "ApiTraces | None" = None) -> App:
     app.add_route("/healthz", Healthz())
     app.add_route("/readyz", Readyz(store.database, parts.link, parts.fitness))
     pools = {name: types_of(pool, parts.config.routes) for name, pool in parts.config.pools.items()}
-    app.add_route("/backlog", BacklogResource(auth, store.backlog.count, pools))
+    app.add_route("/backlog", BacklogResource(auth, store.backlog.count, pools, parts.catalog.names()))
     app.add_route("/metrics", Metrics(auth, parts.metrics))
     app.add_route("/openapi.json", OpenApi(parts.catalog, api))
     _add_dashboard(app, parts, auth, sessions)

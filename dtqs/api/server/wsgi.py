@@ -80,7 +80,7 @@ class Service:
             sys.exit(BOOT_ERROR)
         log.set_up(config.log.level, config.log.format, "api", config.log.file)
         log.add_fields(log_fields)
-        self._traces = api_traces(config.trace)
+        self._traces = api_traces(config.trace, parts.totals.tally)
         self._parts, self._app = parts, create_app(parts, self._traces)
         self._chores = Chores(
             parts.gather, parts.hinting, parts.hub, parts.store.workers, parts.totals, parts.fitness, config.lease,

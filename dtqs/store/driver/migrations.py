@@ -41,5 +41,6 @@ def _read(file_name: str, text: str) -> Migration:
     name, header = _NAME.fullmatch(file_name), _HEADER.match(text)
     if name is None or header is None:
         raise ValueError(f"{file_name}: it must be NNN_words.sql and begin with purpose, compatible, locks")
-    locks, compatible = tuple(header["locks"].split(", ")), int(header["compatible"])
+    locks = () if header["locks"] == "none" else tuple(header["locks"].split(", "))
+    compatible = int(header["compatible"])
     return Migration(int(name[1]), file_name, header["purpose"], compatible, locks, text.encode())

@@ -1,5 +1,6 @@
 -- A keeper: add the totals of processes that are gone to one row, so that sums never fall. A process that has ended
--- left no present value, such as =processes|worker; /metrics reads each row, so its row goes at once.
+-- left no present value, such as =processes|worker; /metrics reads each row, so its row goes at once. One that was
+-- silent for an hour may come back, so its counts are kept for a month: see count.
 WITH gone AS MATERIALIZED (
     DELETE FROM counters
     WHERE process_id IN (
@@ -14,11 +15,29 @@ WITH gone AS MATERIALIZED (
     RETURNING *
 ),
 -- present values, such as open streams, end with their process
-added AS (
-    SELECT each.key AS name, sum(each.value::numeric) AS value
+lasting AS (
+    SELECT gone.process_id, jsonb_object_agg(each.key, each.value::numeric) AS metrics
     FROM gone
     CROSS JOIN jsonb_each_text(gone.metrics) each
     WHERE left(each.key, 1) NOT IN ('=', '^')
+    GROUP BY gone.process_id
+),
+kept AS (
+    INSERT INTO folded_counters (
+        process_id, submitted, claimed, completed, failed, cancelled, retried, given_back, published, reclaimed, metrics
+    )
+    SELECT
+        gone.process_id, submitted, claimed, completed, failed, cancelled, retried, given_back, published, reclaimed,
+        lasting.metrics
+    FROM gone
+    LEFT JOIN lasting ON lasting.process_id = gone.process_id
+    WHERE (gone.metrics ? ('=processes|' || gone.role)) IS NOT FALSE
+),
+forgotten AS (DELETE FROM folded_counters WHERE folded_at < now() - interval '30 days'),
+added AS (
+    SELECT each.key AS name, sum(each.value::numeric) AS value
+    FROM lasting
+    CROSS JOIN jsonb_each_text(lasting.metrics) each
     GROUP BY each.key
 ),
 total AS (

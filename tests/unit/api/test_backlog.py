@@ -1,6 +1,9 @@
 """The answer of /backlog: one number to scale by, with a ceiling."""
 
-from dtqs.api.backlog import COUNT_LIMIT, summary
+import pytest
+
+from dtqs.api.backlog import COUNT_LIMIT, refuse_unknown, summary
+from dtqs.errors import Invalid
 
 
 def test_the_number_is_what_is_due_and_in_progress() -> None:
@@ -21,3 +24,14 @@ def test_the_number_is_what_is_due_and_in_progress() -> None:
 def test_a_long_backlog_is_capped() -> None:
     found = summary([("echo", COUNT_LIMIT + 1, 5)], {})
     assert (found["backlog"], found["due"], found["capped"]) == (COUNT_LIMIT + 5, COUNT_LIMIT, True)
+
+
+def test_a_mistyped_type_is_refused_and_one_that_only_another_node_knows_is_not() -> None:
+    refuse_unknown(["echo", "theirs"], ["echo", "video"], ["theirs"])
+    with pytest.raises(Invalid) as refused:
+        refuse_unknown(["vidoe", "echo"], ["echo", "video"], [])
+    (problem,) = refused.value.problems
+    assert (problem.field, problem.message) == (
+        "task_type",
+        "no such task type: vidoe; did you mean video?; known: echo, video",
+    )

@@ -13,6 +13,7 @@ from dtqs import tracing
 from dtqs.config import TraceSection
 from dtqs.origin import trace_of
 from dtqs.settlement import Kind, Settlement
+from dtqs.tally import Tally
 from dtqs.task import Claimed
 from dtqs.tracing import api_traces, is_on
 from dtqs.tracing.otel import ApiTraces, WorkerTraces
@@ -32,7 +33,7 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 def noted(collector: Collector, *pairs: tuple[str | None, Settlement]) -> list[SeenSpan]:
     """Note a claim of tasks with these origins and settlements, and return the spans of it."""
-    traces = WorkerTraces(collector.url, "w-1")
+    traces = WorkerTraces(collector.url, "w-1", Tally())
     tasks = [Claimed(one.task_id, "echo", "{}", 2, 5, None, True, 0, origin) for origin, one in pairs]
     now = time.monotonic()
     begins = [now + number for number in range(len(tasks) + 1)]
@@ -71,13 +72,13 @@ def test_a_batch_has_a_run_for_each_task_and_one_claim_and_finish_for_each_trace
 def test_the_standard_sampler_decides(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
     assert noted(collector, (SAMPLED, Settlement("t-1", Kind.COMPLETED, "1"))) == []
-    traces = ApiTraces(collector.url)
+    traces = ApiTraces(collector.url, Tally())
     _, origin = traces.open("submit", "r-1")
     assert trace_of(origin)["traceparent"].endswith("-00"), "workers do not sample it either"
 
 
 def test_a_request_goes_on_with_its_trace_or_begins_one(collector: Collector) -> None:
-    traces = ApiTraces(collector.url)
+    traces = ApiTraces(collector.url, Tally())
     span, origin = traces.open("submit", f"{SAMPLED} vendor=1")
     traces.close(span, 202, "t-1")
     lone, begun = traces.open("submit", "r-2")
@@ -91,7 +92,7 @@ def test_a_request_goes_on_with_its_trace_or_begins_one(collector: Collector) ->
 
 
 def test_no_hook_of_the_library_is_left_for_the_children_of_attempts(collector: Collector) -> None:
-    traces = ApiTraces(collector.url)
+    traces = ApiTraces(collector.url, Tally())
     gc.collect()
     assert [each for each in gc.get_objects() if isinstance(each, TracerProvider)] == []
     traces.stop()
@@ -104,7 +105,7 @@ def test_traces_are_on_only_with_a_collector(monkeypatch: pytest.MonkeyPatch, co
     assert is_on(off)
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     assert not is_on(on)
-    assert api_traces(on) is None
+    assert api_traces(on, Tally()) is None
 
 
 def test_without_the_extra_the_variables_turn_nothing_on(
@@ -112,6 +113,6 @@ def test_without_the_extra_the_variables_turn_nothing_on(
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     monkeypatch.setitem(sys.modules, "dtqs.tracing.otel", None)
-    assert api_traces(TraceSection()) is None
-    assert tracing.worker_traces(TraceSection(), "w-1") is None
+    assert api_traces(TraceSection(), Tally()) is None
+    assert tracing.worker_traces(TraceSection(), "w-1", Tally()) is None
     assert "pip install 'dtqs[otel]'" in caplog.text

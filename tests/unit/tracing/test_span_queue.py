@@ -6,13 +6,18 @@ from collections.abc import Callable
 
 import pytest
 
+from dtqs.tally import Tally
 from dtqs.tracing import span_queue
 from dtqs.tracing.span_queue import ROOM, SpanQueue
 
 
-def started(send: Callable[[list[int]], int], monkeypatch: pytest.MonkeyPatch) -> "SpanQueue[int]":
+def started(
+    send: Callable[[list[int]], int],
+    monkeypatch: pytest.MonkeyPatch,
+    note: Callable[[str, float], None] = lambda *_: None,
+) -> "SpanQueue[int]":
     monkeypatch.setattr(span_queue, "_EVERY_SECONDS", 0.01)
-    made = SpanQueue(send, at_once=100)
+    made = SpanQueue(send, at_once=100, note=note)
     made.start()
     return made
 
@@ -25,7 +30,8 @@ def test_a_full_queue_drops_and_never_blocks(monkeypatch: pytest.MonkeyPatch, ca
         answers.wait(30)
         return len(items)
 
-    made = started(stuck, monkeypatch)
+    tally = Tally()
+    made = started(stuck, monkeypatch, tally.set)
     made.put(0)
     assert asked.wait(10)
     began = time.thread_time()
@@ -41,6 +47,7 @@ def test_a_full_queue_drops_and_never_blocks(monkeypatch: pytest.MonkeyPatch, ca
     lines = [vars(record) for record in caplog.records]
     assert sum(line["spans"] for line in lines) == 2 * ROOM + 1, "all spans were lost: some there, some here"
     assert lines[-1]["without_room"] == ROOM + 1
+    assert tally.values() == {"spans_lost|no_room": ROOM + 1, "spans_lost|not_taken": ROOM}
 
 
 def test_the_rest_is_sent_at_the_end_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
