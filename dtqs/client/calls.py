@@ -2,12 +2,13 @@
 
 import ipaddress
 import json
+import os
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
@@ -17,6 +18,9 @@ from dtqs.bare_httpx import httpx
 from dtqs.client.errors import ApiRefusal, ApiUnavailable, check
 from dtqs.deadline import Deadline
 from dtqs.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dtqs.client.gathering import Gathering
 
 READ_SECONDS, WRITE_SECONDS = 8.0, 17.0
 """Time limits: of a reading request with all its retries, and of each try of a changing one.
@@ -29,6 +33,7 @@ PIECE_SECONDS = 60.0
 CONNECT_SECONDS = 5.0
 AGAIN_MIN_SECONDS, AGAIN_MAX_SECONDS = 0.1, 1.0
 """The pause before the first retry, to which a random time is added, and the longest pause."""
+DEFAULT_URL = "http://127.0.0.1:8080"
 URL, KEY = "DTQS_URL", "DTQS_API_KEY"
 """Environment variables."""
 T = TypeVar("T")
@@ -60,6 +65,19 @@ def checked_key(key: str, name: str) -> str:
     if not (key.isascii() and key.isprintable()):
         raise ConfigError([f"{name}: allowed are printable ASCII characters, without a line break"])
     return key
+
+
+def open_calls(url: str | None, api_key: str | None, origin: str, retry_seconds: float) -> "Calls":
+    """Return the calls to this URL, or to the URL of the environment. Raises ConfigError."""
+    named = os.environ.get(URL)
+    # Send the key from the environment only to the URL from the environment, not to another server.
+    key = api_key or (os.environ.get(KEY) if url in (None, named) else None)
+    return Calls(
+        checked_url(url or named or DEFAULT_URL, "the client's url" if url else URL),
+        checked_key(key, KEY if key == os.environ.get(KEY) else "the client's api_key") if key else None,
+        origin or ("the client's url" if url else URL if named else "the default"),
+        retry_seconds,
+    )
 
 
 class Calls:
@@ -101,20 +119,29 @@ class Calls:
 
     def submit(self, body: object, idempotency_key: str) -> Any:
         """Submit one task or an array. The idempotency key makes retries safe. Raises ApiRefusal, ApiUnavailable."""
-        content, headers = _submit(body, idempotency_key)
+        return self.submit_text(_text(body), idempotency_key)
+
+    def submit_text(self, content: bytes, idempotency_key: str) -> Any:
+        """Submit JSON as text, like `submit`."""
+        headers = _headers(idempotency_key)
         return self.retried(
             lambda: _json(
                 self._client.post("/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS))
             )
         )
 
+    def gathering(self) -> "Gathering":
+        """Return the sender of submits that share requests."""
+        from dtqs.client.gathering import Gathering  # asyncio costs 0.1 s, and most clients do without it
+
+        return Gathering(self.submit_text, self._retry_seconds + 2 * WRITE_SECONDS)
+
     def submit_and_wait(self, body: object, idempotency_key: str, seconds: int) -> Any:
         """Submit, and wait for the outcome in the same request, without retries. Raises ApiRefusal, ApiUnavailable.
 
         Returns the task, or the answer of `submit` when the time is over or if the API cannot wait.
         """
-        content, headers = _submit(body, idempotency_key)
-        headers["Prefer"] = f"wait={seconds}"
+        content, headers = _text(body), _headers(idempotency_key) | {"Prefer": f"wait={seconds}"}
         return self._once(
             lambda: _json(
                 self._client.post("/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS + seconds))
@@ -126,7 +153,7 @@ class Calls:
 
         The caller closes it. Raises httpx.TransportError, ApiRefusal, ApiUnavailable.
         """
-        content, headers = _submit(body, idempotency_key)
+        content, headers = _text(body), _headers(idempotency_key)
         headers |= {"Accept": "text/event-stream, application/json;q=0.5", "Cache-Control": "no-store"}
         request = self._client.build_request(
             "POST", "/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS)
@@ -209,11 +236,13 @@ class Calls:
         )
 
 
-def _submit(body: object, idempotency_key: str) -> tuple[bytes, dict[str, str]]:
-    """Return the content and the headers of a submit."""
-    # orjson would refuse integers beyond 64 bits; the API decides about them.
-    content = json.dumps(body, allow_nan=False).encode()
-    return content, {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
+def _text(body: object) -> bytes:
+    """Return the JSON of a submit. orjson would refuse integers beyond 64 bits; the API decides about them."""
+    return json.dumps(body, allow_nan=False).encode()
+
+
+def _headers(idempotency_key: str) -> dict[str, str]:
+    return {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
 
 
 def _within(seconds: float) -> httpx.Timeout:

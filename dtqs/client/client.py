@@ -1,15 +1,13 @@
 """The client: submit, follow, read, cancel and retry tasks, and transfer files. Safe requests are retried."""
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from dtqs.client.calls import KEY, URL, Calls, checked_key, checked_url
+from dtqs.client.calls import open_calls
 from dtqs.client.errors import ApiRefusal, ApiUnavailable, TaskNotCompleted
 from dtqs.client.events import follow
 from dtqs.client.following import OneRequest, event_of
@@ -18,10 +16,10 @@ from dtqs.client.log_rows import log_rows
 from dtqs.client.transfers import Source, keep, open_source
 from dtqs.client.values import Event, LogRow, Page, StoredFile, Submission, Submitted, Task
 from dtqs.deadline import Deadline
+from dtqs.errors import ConfigError
 from dtqs.task import Status
 from dtqs.uuid7 import uuid7
 
-DEFAULT_URL = "http://127.0.0.1:8080"
 AGAIN_SECONDS = 4.0
 WAIT_SECONDS = 3600.0
 ARRAY_LIMIT = 1000
@@ -47,7 +45,8 @@ class Client:
 
     A context manager that closes its connections; threads may share it. Raises ConfigError for a malformed URL or key.
     Every method may raise ApiRefusal (the request is wrong; a retry cannot help) and ApiUnavailable (a retry may help).
-    Requests are retried for `again_seconds` if a repetition has no second effect.
+    Requests are retried for `again_seconds` if a repetition has no second effect. With `gather`, submits of several
+    threads or of tasks of asyncio share requests.
     """
 
     def __init__(
@@ -57,17 +56,10 @@ class Client:
         *,
         again_seconds: float = AGAIN_SECONDS,
         origin: str = "",
+        gather: bool = False,
     ) -> None:
-        named = os.environ.get(URL)
-        # Send the key from the environment only to the URL from the environment, not to another server.
-        key = api_key or (os.environ.get(KEY) if url in (None, named) else None)
-        where = checked_url(url or named or DEFAULT_URL, "the client's url" if url else URL)
-        self._calls = Calls(
-            where,
-            checked_key(key, KEY if key == os.environ.get(KEY) else "the client's api_key") if key else None,
-            origin or ("the client's url" if url else URL if named else "the default"),
-            again_seconds,
-        )
+        self._calls = open_calls(url, api_key, origin, again_seconds)
+        self._gathering = self._calls.gathering() if gather else None
 
     @property
     def url(self) -> str:
@@ -77,13 +69,13 @@ class Client:
     def __enter__(self) -> "Client":
         return self
 
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Close the connections. Safe to call twice."""
+        """Close the connections, after the last gathered submits. Safe to call twice."""
+        if self._gathering is not None:
+            self._gathering.close()
         self._calls.close()
 
     def submit(
@@ -104,7 +96,19 @@ class Client:
         A repeated idempotency key returns the first task. Without a key every call creates a task.
         """
         one = Submission(task_type, payload or {}, priority, max_retries, timeout_seconds, delay_seconds, due_at, tags)
+        if self._gathering is not None and idempotency_key is None:
+            return Submitted.of(self._gathering.submit(one.as_json()))
         return Submitted.of(self._calls.submit(one.as_json(), idempotency_key or f"dtqs-{uuid7()}"))
+
+    async def submit_async(
+        self, task_type: str, payload: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None,
+        **options: Any,
+    ) -> Submitted:  # fmt: skip
+        """Submit a task from a task of asyncio, as `submit`. Raises ConfigError without `gather`."""
+        if self._gathering is None:
+            raise ConfigError(["submit_async: needs Client(gather=True)"])
+        body = Submission(task_type, payload or {}, **options).as_json()
+        return Submitted.of(await self._gathering.submit_async(body, idempotency_key))
 
     def submit_and_wait(
         self,

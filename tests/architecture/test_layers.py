@@ -31,6 +31,7 @@ KNOWN_BESIDE = {"dtqs.store.driver.cooperative": {"gevent"}}
 """This module decides how psycopg waits under gevent; only API processes load it."""
 IMPORTED_LATE = {
     "dtqs.api.server.master": {"from dtqs.api.server.wsgi import application"},
+    "dtqs.client.calls": {"from dtqs.client.gathering import Gathering"},
     "dtqs.cli.logs": {"from dtqs.cli.all_logs import print_entries"},
     "dtqs.cli.config": {"from dtqs.cli.schema_check import schema_doubt"},
     "dtqs.cli.endpoint": {"from dtqs.config import load", "from dtqs.files import FileSpace"},

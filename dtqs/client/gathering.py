@@ -1,0 +1,232 @@
+"""Submits that are made at the same time share a request: the API stores an array in one commit.
+
+A submit that finds a free sender goes out at once. Those that arrive meanwhile go out together with the next request.
+"""
+
+import asyncio
+import json
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from dtqs.client.errors import ApiRefusal, ApiUnavailable
+from dtqs.client.values import Json
+from dtqs.uuid7 import uuid7
+
+SENDERS = 2
+"""Requests in flight: one array is stored while the next one is encoded."""
+GROUP_TASKS, GROUP_BYTES = 1000, 1 << 20
+"""Most tasks of an array, and most bytes of their JSON."""
+WAITING_TASKS, WAITING_BYTES = 10_000, 64 << 20
+"""Above either, a submit waits for room."""
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_INDEX = re.compile(r"\[(\d{1,4})\]")
+
+Post = Callable[[bytes, str], Any]
+"""Submits JSON under an idempotency key, with retries, and returns the answer."""
+
+
+class _Gathered:
+    """One submit that waits for its answer: in a thread, by its lock, or in a task of `loop`, by its future."""
+
+    __slots__ = ("answer", "future", "left", "lock", "loop", "text")
+
+    def __init__(self, text: bytes, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.text, self.loop, self.left = text, loop, False
+        self.answer: Any = None
+        self.future: asyncio.Future[None] | None = None
+        self.lock: Any = None
+        if loop is None:
+            self.lock = threading.Lock()
+            self.lock.acquire()
+        else:
+            self.future = loop.create_future()
+
+    def receipt(self) -> Json:
+        """Return the answer. Raises its error."""
+        if isinstance(self.answer, ApiUnavailable):
+            # each thread raises an error of its own: they would share one traceback
+            raise ApiUnavailable(str(self.answer), self.answer.exit_status) from self.answer
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        receipt: Json = self.answer
+        return receipt
+
+
+class Gathering:
+    """Sends submits in arrays, from threads of its own. `limit_seconds` is the longest wait of one submit."""
+
+    def __init__(self, post: Post, limit_seconds: float) -> None:
+        self._post, self._limit_seconds = post, limit_seconds
+        lock = threading.Lock()
+        self._changed, self._room = threading.Condition(lock), threading.Condition(lock)
+        self._waiting: deque[_Gathered] = deque()
+        self._bytes = self._idle = 0
+        self._closed = False
+        self._threads: list[threading.Thread] = []
+
+    def submit(self, body: Json) -> Json:
+        """Return the answer for a task when it is durable. Raises ApiRefusal, ApiUnavailable."""
+        until = time.monotonic() + self._limit_seconds
+        member = _Gathered(_encode(body).encode(), None)
+        try:
+            self._add(member, until)
+            if not member.lock.acquire(timeout=max(0.0, until - time.monotonic())):
+                raise self._late()
+        except BaseException:
+            member.left = True  # a sender drops it if it has not been sent
+            raise
+        return member.receipt()
+
+    async def submit_async(self, body: Json, idempotency_key: str | None = None) -> Json:
+        """Do the same in a task of asyncio. A submit with a key of its own is a request of its own."""
+        text, until = _encode(body).encode(), time.monotonic() + self._limit_seconds
+        if idempotency_key is not None:
+            receipt: Json = await asyncio.to_thread(self._post, text, idempotency_key)
+            return receipt
+        member = _Gathered(text, asyncio.get_running_loop())
+        assert member.future is not None
+        try:
+            if not self._add_now(member):
+                await asyncio.to_thread(self._add, member, until)
+            await asyncio.wait_for(member.future, max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            member.left = True
+            raise self._late() from None
+        except BaseException:
+            member.left = True
+            raise
+        return member.receipt()
+
+    def close(self) -> None:
+        """Send the waiting submits, then end. Safe to call twice."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            self._room.notify_all()
+        until = time.monotonic() + self._limit_seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _add(self, member: _Gathered, until: float) -> None:
+        """Wait for room, and queue a submit. Raises ApiUnavailable."""
+        while not self._add_now(member):
+            with self._room:
+                if not self._room.wait_for(self._has_room, max(0.0, until - time.monotonic())):
+                    raise self._late()
+
+    def _add_now(self, member: _Gathered) -> bool:
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("the client is closed; make a new one")
+            if not self._has_room():
+                return False
+            self._waiting.append(member)
+            self._bytes += len(member.text)
+            if self._idle:
+                self._changed.notify()
+            elif len(self._threads) < SENDERS:
+                self._threads.append(threading.Thread(target=self._run, daemon=True, name="dtqs submits"))
+                self._threads[-1].start()
+            return True
+
+    def _has_room(self) -> bool:
+        return self._closed or (len(self._waiting) < WAITING_TASKS and self._bytes < WAITING_BYTES)
+
+    def _late(self) -> ApiUnavailable:
+        return ApiUnavailable(f"a submit was not answered within {self._limit_seconds:g} s; submit less at once")
+
+    def _run(self) -> None:
+        while group := self._next_group():
+            self._send(group)
+
+    def _next_group(self) -> list[_Gathered]:
+        """Return the next submits to send together; empty at the end."""
+        with self._changed:
+            group: list[_Gathered] = []
+            while not group:
+                while not self._waiting and not self._closed:
+                    self._idle += 1
+                    self._changed.wait()
+                    self._idle -= 1
+                if not self._waiting:
+                    return []
+                group = self._take()
+            self._room.notify_all()
+            return group
+
+    def _take(self) -> list[_Gathered]:
+        group: list[_Gathered] = []
+        room = GROUP_BYTES
+        while self._waiting and len(group) < GROUP_TASKS and (not group or len(self._waiting[0].text) <= room):
+            member = self._waiting.popleft()
+            self._bytes -= len(member.text)
+            if not member.left:
+                group.append(member)
+                room -= len(member.text)
+        return group
+
+    def _send(self, group: list[_Gathered]) -> None:
+        """Submit a group and answer its members. Only the bad tasks of a refused array fail."""
+        parts = [group]
+        while parts:
+            part = parts.pop()
+            try:
+                answers = self._submit(part)
+            except ApiRefusal as error:
+                if len(part) > 1:
+                    parts += _split(part, error)
+                    continue
+                answers = [error]
+            except Exception as error:  # the threads that wait must hear of any error
+                answers = [error] * len(part)
+            _answer(part, answers)
+
+    def _submit(self, part: Sequence[_Gathered]) -> list[Any]:
+        texts = [member.text for member in part]
+        if len(part) == 1:
+            return [self._post(texts[0], f"dtqs-{uuid7()}")]
+        answers: list[Any] = self._post(b"[%s]" % b",".join(texts), f"dtqs-{uuid7()}")
+        if len(answers) != len(part):
+            raise ApiUnavailable(f"the API answered {len(part)} tasks with {len(answers)} receipts")
+        return answers
+
+
+def _split(part: list[_Gathered], error: ApiRefusal) -> list[list[_Gathered]]:
+    """Return the parts to submit instead of a refused array: the tasks that the error names, each alone, and the rest.
+
+    Without names, return both halves.
+    """
+    named = {
+        int(found[1])
+        for problem in error.problem.get("errors") or ()
+        if isinstance(problem, dict) and (found := _INDEX.match(str(problem.get("field"))))
+    }
+    if not named:
+        middle = len(part) // 2
+        return [part[middle:], part[:middle]]
+    rest = [member for index, member in enumerate(part) if index not in named]
+    return [*([member] for index, member in enumerate(part) if index in named), *([rest] if rest else [])]
+
+
+def _answer(part: Sequence[_Gathered], answers: Sequence[Any]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Gathered]] = {}
+    for member, answer in zip(part, answers, strict=True):
+        member.answer = answer
+        if member.loop is None:
+            member.lock.release()
+        else:
+            by_loop.setdefault(member.loop, []).append(member)
+    for loop, members in by_loop.items():
+        with suppress(RuntimeError):  # a closed loop: nobody waits
+            loop.call_soon_threadsafe(_resolve, members)
+
+
+def _resolve(members: Sequence[_Gathered]) -> None:
+    for member in members:
+        if member.future is not None and not member.future.done():
+            member.future.set_result(None)
