@@ -93,7 +93,8 @@ def measure(rig: Rig, rounds: int, tasks: int, callers: int) -> list[Compared]:
             floor.add(min(threads.ours[-1], tasks_of_asyncio.ours[-1]))
             say(
                 f"round {number} of {rounds}: threads {threads.ours[-1]:,.0f}, "
-                f"asyncio {tasks_of_asyncio.ours[-1]:,.0f}, arrays {arrays:,.0f}, one by one {alone.ours[-1]:,.0f} tasks/s"
+                f"asyncio {tasks_of_asyncio.ours[-1]:,.0f}, "
+                f"arrays {arrays:,.0f}, one by one {alone.ours[-1]:,.0f} tasks/s"
             )
     return [floor, threads, tasks_of_asyncio, alone]
 
