@@ -49,3 +49,17 @@ class Load:
             self.accepted += [task["task_id"] for task in response.json()]
         else:
             self.refused += 1
+
+
+def longest_gap(system: System, began: float, seconds: float) -> float:
+    """Return the longest time without an outcome that began within these seconds, up to now."""
+    (row,) = system.rows(
+        "WITH ends AS (SELECT extract(epoch FROM finished_at)::float AS at FROM tasks UNION ALL SELECT %s::float"
+        " UNION ALL SELECT extract(epoch FROM now())::float WHERE EXISTS (SELECT FROM tasks WHERE outcome IS NULL)),"
+        " gaps AS (SELECT at, at - lag(at) OVER (ORDER BY at) AS gap FROM ends)"
+        " SELECT max(gap) FROM gaps WHERE at - gap BETWEEN %s AND %s",
+        began,
+        began,
+        began + seconds,
+    )
+    return float(row[0])

@@ -1,0 +1,103 @@
+"""A RabbitMQ cluster of three nodes under load, of which one dies or freezes."""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dtqs.deadline import Deadline
+from tests.support.cluster import RabbitmqCluster
+from tests.support.fix_trial import Try
+from tests.support.helpers import eventually
+from tests.support.load import Load, longest_gap
+from tests.support.trial import Trial
+
+TASKS = 5000
+MOST_SECONDS = 3.0
+BODY = {"task_type": "echo", "payload": {}}
+USUAL = {
+    "rabbitmq": {"queue_type": "quorum", "heartbeat_seconds": 20, "connect_timeout_seconds": 5},
+    "lease": {"heartbeat_seconds": 5, "lease_seconds": 30, "grace_seconds": 5, "relay_seconds": 0.5},
+}
+"""The defaults, and not the short times of other tests."""
+
+
+@pytest.fixture(scope="module")
+def cluster(servers_dir: Path) -> Iterator[RabbitmqCluster]:
+    """Each test must leave its nodes running."""
+    made = RabbitmqCluster(servers_dir / f"rabbitmq-{secrets.token_hex(4)}")
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+def run_through(trial: Trial, fault: Callable[[], None]) -> tuple[float, Load]:
+    """Submit the load, with the fault at a quarter of it. Return when it came, and the load."""
+    with Load(trial, [BODY] * TASKS, 20, 0.1) as load:
+        eventually(lambda: len(load.accepted) > TASKS // 4, 60, "a quarter was accepted")
+        began = time.time()
+        fault()
+        load.join(120)
+    return began, load
+
+
+def judge(trial: Trial, load: Load) -> None:
+    assert trial.done(120) == {"completed": TASKS}
+    assert load.refused == 0
+    assert sorted(load.accepted) == sorted(row[0] for row in trial.rows("SELECT id::text FROM tasks"))
+    assert trial.spent() == {1: TASKS}
+    audit = trial.run("doctor", "--audit")
+    assert audit.returncode == 0, audit.stdout + audit.stderr
+
+
+def test_work_goes_on_after_the_death_of_the_leaders_node(trial: Try, cluster: RabbitmqCluster) -> None:
+    system = trial(USUAL, amqp_url=cluster.vhost("death"), api=True)
+    node = cluster.home("death", quorum=True)
+    began, load = run_through(system, node.kill)
+    gap = longest_gap(system, began, 20)
+    print(f"{node.node} killed; the longest time without an outcome was {gap:.2f} s")
+    node.start()
+    node.wait_ready(Deadline(60))
+    judge(system, load)
+    assert gap <= MOST_SECONDS
+
+
+def test_work_goes_on_beside_a_frozen_node(trial: Try, cluster: RabbitmqCluster) -> None:
+    times = {"rabbitmq": {"queue_type": "quorum", "heartbeat_seconds": 2}}
+    system = trial({**USUAL, **times}, amqp_url=cluster.vhost("frozen"), api=True)
+    node = cluster.home("frozen", quorum=True)
+    began, load = run_through(system, node.freeze)
+    print(f"{node.node} frozen; the longest time without an outcome was {longest_gap(system, began, 60):.2f} s")
+    node.thaw()
+    judge(system, load)
+
+
+def test_a_classic_queue_whose_node_is_down_is_told_everywhere(trial: Try, cluster: RabbitmqCluster) -> None:
+    config = {**USUAL, "rabbitmq": {"queue_type": "classic"}}
+    system = trial(config, amqp_url=cluster.vhost("classic"), api=True)
+    node = cluster.home("classic", quorum=False)
+    node.kill()
+    words = f"home node '{node.node}'"
+
+    def told() -> dict[str, Any] | None:
+        answer = system.client.get("/readyz").json()
+        return dict(answer) if words in str(answer["rabbitmq"].get("reason")) else None
+
+    eventually(told, 20, "/readyz names the node")
+    doctor = system.run("doctor")
+    assert doctor.returncode == 1
+    assert "home node" in doctor.stdout, doctor.stdout
+    top = json.loads(system.run("top", "--json").stdout)
+    assert [alarm for alarm in top["alarms"] if words in alarm], top["alarms"]
+    ids = system.submit_many(100)
+    node.start()
+    node.wait_ready(Deadline(60))
+    assert set(system.outcomes(ids, 60)) == {"completed"}
+    eventually(lambda: told() is None, 20, "/readyz is silent again")
+    system.check()

@@ -1,0 +1,149 @@
+"""A RabbitMQ cluster of three nodes, and a PostgreSQL with a synchronous standby; all on loopback."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import psycopg
+
+from dtqs.broker.topology import QUEUE
+from dtqs.deadline import Deadline
+from dtqs.sandbox.child import Account, make_folder, write_private
+from dtqs.sandbox.ports import free_ports
+from dtqs.sandbox.postgres import PrivatePostgres, binary
+from dtqs.sandbox.rabbitmq import PrivateRabbitmq
+from tests.support.helpers import eventually
+
+_NODES = 3
+_READY_SECONDS = 60.0
+_STANDBY = "standby"
+
+
+class RabbitmqCluster:
+    """Three nodes with one cookie, one user and one epmd. A node of another folder joins at its first start."""
+
+    def __init__(self, directory: Path) -> None:
+        epmd, *ports = free_ports(1 + 2 * _NODES)
+        names = [f"dtqs{number}@localhost" for number in range(_NODES)]
+        self.nodes = [
+            PrivateRabbitmq(directory / name, port, distribution_port, epmd, node=name)
+            for name, port, distribution_port in zip(names, ports[::2], ports[1::2], strict=True)
+        ]
+        password, cookie = secrets.token_hex(24), secrets.token_hex(24)
+        for node in self.nodes:
+            _prepare(node, names, password, cookie)
+
+    @property
+    def url(self) -> str:
+        """A URL with all nodes."""
+        head, _, _ = self.nodes[0].url.rpartition("@")
+        return f"{head}@{','.join(f'127.0.0.1:{node.port}' for node in self.nodes)}/%2F"
+
+    def start(self) -> None:
+        """Start all nodes. They find each other."""
+        for node in self.nodes:
+            node.start()
+        for node in self.nodes:
+            node.wait_ready(Deadline(_READY_SECONDS))
+        running = json.loads(self.nodes[0].ctl("cluster_status", "--formatter", "json"))["running_nodes"]
+        assert len(running) == _NODES, f"the nodes have not found each other: {running}"
+
+    def stop(self) -> None:
+        for node in reversed(self.nodes):
+            node.thaw()
+            node.kill()
+            node.stop()
+
+    def home(self, vhost: str, quorum: bool) -> PrivateRabbitmq:
+        """Return the node of the task queue's leader, or of the classic queue."""
+        text = self.nodes[0].ctl(
+            "list_queues", "-p", vhost, "name", "leader" if quorum else "pid", "--no-table-headers"
+        )
+        line = next(line for line in text.splitlines() if line.split("\t")[0] == QUEUE)
+        return next(node for node in self.nodes if node.node in line)
+
+    def vhost(self, name: str) -> str:
+        """Make a virtual host and return its URL."""
+        self.nodes[0].ctl("add_vhost", name)
+        self.nodes[0].ctl("set_permissions", "-p", name, "dtqs", ".*", ".*", ".*")
+        return f"{self.url.removesuffix('%2F')}{name}"
+
+
+def _prepare(node: PrivateRabbitmq, names: Sequence[str], password: str, cookie: str) -> None:
+    """Write the password and the cookie that all nodes share, and the names of the nodes."""
+    account = Account.choose("rabbitmq", "postgres")
+    node.directory.mkdir(parents=True)
+    write_private(node.directory / "password", password)
+    make_folder(node.directory / "home", account)
+    write_private(node.directory / "home" / ".erlang.cookie", cookie, account, 0o400)
+    nodes = ",".join(f"'{name}'" for name in names)
+    text = f"[{{rabbit, [{{cluster_nodes, {{[{nodes}], disc}}}}]}}].\n"
+    write_private(node.directory / "advanced", text, account)
+
+
+class PostgresPair:
+    """A primary and a synchronous standby. `start` the primary first, then `follow` when it has the schema."""
+
+    def __init__(self, directory: Path) -> None:
+        self.primary, self.standby = (
+            PrivatePostgres(directory / name, port)
+            for name, port in zip(("primary", _STANDBY), free_ports(2), strict=True)
+        )
+
+    @property
+    def dsn(self) -> str:
+        """A DSN with both hosts, of which the client takes the one that accepts writes."""
+        head, _, place = self.primary.dsn.rpartition("@")
+        ports = f"127.0.0.1:{self.primary.port},127.0.0.1:{self.standby.port}"
+        return f"{head}@{ports}/{place.rpartition('/')[2]}?target_session_attrs=read-write"
+
+    def start(self) -> None:
+        self.primary.start()
+        self.primary.wait_ready(Deadline(_READY_SECONDS))
+
+    def follow(self) -> None:
+        """Copy the primary, start the copy as its standby, and let commits wait for it from now on."""
+        account, folder = Account.choose("postgres"), self.standby.directory
+        make_folder(folder, account, 0o755)
+        for role in ("postgres", "dtqs"):
+            shutil.copy2(self.primary.directory / f"{role}.password", folder)
+        prefix = ["setpriv", *account.prefix(), "--"] if account else []
+        source = f"{self.primary.admin_dsn}?application_name={_STANDBY}"
+        arguments = ["-D", str(folder / "data"), "-d", source, "-R", "-X", "stream", "-c", "fast"]
+        subprocess.run([*prefix, binary("pg_basebackup"), *arguments], check=True, timeout=60, cwd=folder)
+        self.standby.start()
+        self.standby.wait_ready(Deadline(_READY_SECONDS))
+        with psycopg.connect(self.primary.admin_dsn, autocommit=True) as connection:
+            connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{_STANDBY}'")
+            connection.execute("SELECT pg_reload_conf()")
+            query = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"
+            eventually(lambda: connection.execute(query).fetchone(), 20, "the standby is synchronous")
+
+    def halt_receiver(self) -> int:
+        """Halt the standby's WAL receiver, and return its process: commits wait from now on."""
+        with psycopg.connect(self.standby.admin_dsn, autocommit=True) as connection:
+            row = connection.execute("SELECT pid FROM pg_stat_wal_receiver").fetchone()
+        assert row
+        os.kill(row[0], signal.SIGSTOP)
+        return int(row[0])
+
+    def waiting_commits(self) -> int:
+        """Return how many commits wait for the standby."""
+        with psycopg.connect(self.primary.admin_dsn, autocommit=True) as connection:
+            row = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").fetchone()
+        assert row
+        return int(row[0])
+
+    def promote(self) -> None:
+        with psycopg.connect(self.standby.admin_dsn, autocommit=True) as connection:
+            connection.execute("SELECT pg_promote()")
+
+    def stop(self) -> None:
+        for server in (self.standby, self.primary):
+            server.thaw()
+            server.stop()
