@@ -20,7 +20,7 @@ _MOST_BYTES = 65536
 class ReloadRecord:
     """The last reload of a supervisor: its number, counted from 1, and how far it is. `at` is the Unix time.
 
-    The `reason` of one that was refused or is stuck; else it names what the check could not look at.
+    The `reason` of one that was refused or is stuck; else the warnings of its check.
     """
 
     pid: int

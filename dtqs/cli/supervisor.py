@@ -28,7 +28,7 @@ from dtqs.supervisor.supervisor import Supervisor
 from dtqs.supervisor.vitals import About
 from dtqs.worker.process import Worker
 from dtqs.worker.seat import WorkerSeat
-from dtqs.worker.share import refuse_missing_cpus, take_share
+from dtqs.worker.share import forbidden_shares, refuse_missing_cpus, take_share
 
 logger = logging.getLogger(__name__)
 _LAST_WORDS_SECONDS = 1.0
@@ -72,9 +72,9 @@ def run_node(wanted: str | None, inherited: int | None, with_workers: bool) -> N
         if wanted is not None:
             # before standard error goes to a file: the supervisor reads the reason there
             refuse_unmet(wanted, len(crew.specs))
-            if doubt := schema_doubt(crew.config.postgresql):
-                sys.stdout.write(f"{DOUBT}{doubt}\n")
-                sys.stdout.flush()
+            doubts = [*crew.warnings, schema_doubt(crew.config.postgresql)]
+            sys.stdout.write("".join(f"{DOUBT}{doubt}\n" for doubt in doubts if doubt))
+            sys.stdout.flush()
         # in a check, too: a file that cannot be opened must not end the running node
         log.set_up(crew.config.log.level, crew.config.log.format, "supervisor", crew.config.log.file)
     except Exception as error:  # whatever a module of processors raises
@@ -115,8 +115,8 @@ def _crew(config: Config, with_workers: bool) -> Crew:
     pools = config.pools.items() if with_workers else ()
     workers = [hire(pool, number) for pool, section in pools for number in range(section.size(cores))]
     keeper = ChildSpec("keeper", "dtqs: keeper", functools.partial(_keep, config))
-    warnings = tuple(mixed_queues(config.pools, config.routes, catalog.names())) if with_workers else ()
-    return Crew(config, (keeper, *workers), hire, warnings)
+    warnings = [*mixed_queues(config.pools, config.routes, catalog.names()), *forbidden_shares(config.pools)]
+    return Crew(config, (keeper, *workers), hire, warnings if with_workers else ())
 
 
 def _worker(config: Config, catalog: Catalog, pool: str, number: int) -> ChildSpec:

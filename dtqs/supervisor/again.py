@@ -14,7 +14,7 @@ from dtqs.supervisor.reaping import End, kill_group
 ADOPT, CHECK = "--adopt", "--check"
 """Options of `dtqs supervisor`: the descriptor of a handover, and the requirements that a check must meet."""
 DOUBT = "dtqs doubt: "
-"""Begins a line in which a check says what it could not look at."""
+"""Begins a line with a warning of a check that refuses nothing."""
 _BEYOND_SECONDS = 20.0
 """A check limits its imports itself. This is its time for all the rest: ten seconds may go to a mute database."""
 _OUTPUT_BYTES = 4000
@@ -50,7 +50,7 @@ class ReloadCheck:
         self._until, self._late = now + self._seconds, False
         self._output = os.memfd_create("dtqs check", os.MFD_CLOEXEC)
         self.doubt = ""
-        """Names the part that it could not look at; known after `problem`."""
+        """Its warnings, such as a part that it could not look at; known after `problem`."""
         streams = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, self._output, 1),
@@ -79,7 +79,7 @@ class ReloadCheck:
             return f"the check of configuration and code did not end within {self._seconds:g} s"
         if end.status == os.EX_OK:
             found = [line for line in text.splitlines() if line.startswith(DOUBT)]
-            self.doubt = found[-1].removeprefix(DOUBT) if found else ""
+            self.doubt = "; ".join(line.removeprefix(DOUBT) for line in found)
             return None
         return text.removeprefix("error: ") or f"the check of configuration and code ended with {end.cause}"
 

@@ -17,6 +17,7 @@ from dtqs.scoreboard import Death
 from dtqs.supervisor.channels import ChildChannels, SharedMemory
 from dtqs.supervisor.child import Child
 from dtqs.supervisor.node import NodeLock
+from dtqs.supervisor.reaping import children_of_ours
 from dtqs.supervisor.roster import MOST_SETTLERS, Roster
 from dtqs.supervisor.slot_state import SlotState
 from dtqs.supervisor.spawn import ChildSpec, ChildStart
@@ -43,6 +44,8 @@ class Handover:
     born_with: list[int]
     was_ready: bool
     reload_number: int = 0
+    found: frozenset[int] = frozenset()
+    """The children of this process when the program after it began. Later ones come from its own imports."""
 
     @classmethod
     def of(
@@ -75,11 +78,18 @@ class Handover:
         """The open files that the new program needs."""
         return self.lock, *SharedMemory(**self.memory).descriptors
 
+    def spared(self) -> frozenset[int]:
+        """Return the processes that no child left: those from before the node, and those of our imports."""
+        return frozenset(self.born_with) | (children_of_ours() - self.found)
+
     def write(self, reload_number: int) -> int:
         """Return the descriptor of the written state."""
         descriptor = os.memfd_create("dtqs handover", os.MFD_CLOEXEC)
         with open(os.dup(descriptor), "wb") as file:
-            file.write(json.dumps(asdict(replace(self, reload_number=reload_number))).encode())
+            state = asdict(replace(self, reload_number=reload_number))
+            # the next program finds them itself, and an older version does not know the name
+            del state["found"]
+            file.write(json.dumps(state).encode())
         return descriptor
 
     @classmethod
@@ -91,7 +101,7 @@ class Handover:
                 state = json.loads(file.read(_MOST_BYTES))
             if state["format"] != FORMAT or state["pid"] != os.getpid():
                 raise ValueError("it is for another version or another process")
-            handover = cls(**state)
+            handover = cls(**state, found=frozenset(children_of_ours()))
             for each in handover.descriptors:
                 os.set_inheritable(each, False)
         except (OSError, ValueError, TypeError, KeyError) as error:

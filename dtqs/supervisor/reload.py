@@ -81,10 +81,10 @@ class Reload:
                 self.refuse(problem)
 
     def _doubt(self, doubt: str) -> None:
-        """Tell what the check could not look at. The record keeps it for the next program."""
+        """Tell the warnings of the check. The record keeps them for the next program."""
         if doubt:
             self._note(CHECKING, doubt)
-            logger.warning("reload: the check is incomplete", extra={"reason": doubt})
+            logger.warning("reload: the check warns", extra={"reason": doubt})
 
     def refuse(self, reason: str) -> None:
         """End the reload; everything stays as it is."""

@@ -76,7 +76,8 @@ class Roster:
     def filled(self, seat: SlotState, pid: int, now: float, settler: bool) -> Child:
         """Note that a child was forked."""
         seat.child = Child(pid, now, seat.deaths, self._section, seat.restart.wait_seconds)
-        seat.settlers += settler
+        # a later pause or drain may fork as many again
+        seat.settlers = seat.settlers + 1 if settler else 0
         return seat.child
 
     def not_filled(self, seat: SlotState, now: float, settler: bool) -> None:

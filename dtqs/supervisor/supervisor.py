@@ -127,7 +127,7 @@ class Supervisor:
         """Take over from the program before this one in the same process, and replace its children."""
         self._notifier.end_silence()
         self._channels.adopt(before.boot_id, SharedMemory(**before.memory))
-        self._notifier.was_ready, self._born_with = before.was_ready, frozenset(before.born_with)
+        self._notifier.was_ready, self._born_with = before.was_ready, before.spared()
         self._reload.begin(self._lock.folder, self._notifier, before.reload_number)
         self._desk.keep(before.seats)
         for name in adopt(self._roster, before.seats, self._section):

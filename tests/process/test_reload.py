@@ -110,6 +110,20 @@ def test_a_worker_that_dies_while_the_program_is_replaced_is_settled(start_node:
     node.wait_until(lambda: record(node).state == DONE, "the reload is done")
 
 
+def test_a_process_that_the_new_program_starts_at_its_imports_lives_and_orphans_do_not(start_node: Start) -> None:
+    node = start(start_node, "parent_of_many+steady")
+    far = node.wait_for("family")["far"]
+    helper = node.folder / "helper"
+    helper.touch()
+    os.kill(node.wait_for("ready")["pid"], signal.SIGSTOP)
+    reload(node, "steady+steady")
+    os.kill(node.reports("ready")[0]["pid"], signal.SIGKILL)
+    node.wait_until(lambda: not alive(far), "the orphan of a child of the old program has ended")
+    pid = int(helper.read_text())
+    assert alive(pid)
+    os.kill(pid, signal.SIGKILL)
+
+
 def test_new_children_that_do_not_start_leave_the_old_ones_at_work(start_node: Start) -> None:
     node = start(start_node, "steady+steady")
     old = [node.wait_for("ready", name)["pid"] for name in ("default/0", "default/1")]

@@ -54,8 +54,11 @@ class ThreadLoop:
             serve()
         except BaseException:
             # A process that no longer hears the broker would do harm unnoticed. One that ends is replaced.
-            logger.critical("the broker's loop failed: this process ends", exc_info=True)
-            os._exit(os.EX_SOFTWARE)
+            try:
+                logger.critical("the broker's loop failed: this process ends", exc_info=True)
+            finally:
+                # without memory the line fails as well
+                os._exit(os.EX_SOFTWARE)
 
     def open(
         self,

@@ -348,3 +348,19 @@ def test_a_running_attempt_is_killed_half_a_second_after_its_lease_unless_the_no
     board.vouch(WORKER_ID, now + 10)
     assert child.overdue(board.read(0), now + 0.6, 0.0) is None
     assert OwnLease(slot, 30.0).has_ended(now + 5) is False
+
+
+def test_a_paused_seat_settles_its_deaths_also_in_a_later_pause() -> None:
+    roster = make_roster()
+    (seat,) = roster.seats
+    for _ in range(2):
+        roster.paused = True
+        die(roster, seat, KILLED, record(task_id=TASK_ID))
+        for _ in range(2):
+            assert roster.owing(running=True) == [seat]
+            child = roster.filled(seat, 8, 300.0, settler=True)
+            roster.vacated(seat, child, CRASHED, record(pid=8, worker_id=None), 301.0, out_of_memory=False)
+        assert roster.owing(running=True) == [], "a keeper takes back what two could not"
+        roster.paused = False
+        roster.filled(seat, 9, 400.0, settler=False)
+        seat.child, seat.deaths = None, ()
