@@ -10,6 +10,8 @@ import struct
 import time
 from collections.abc import Iterator
 
+from dtqs.whole_file import WholeFile
+
 _MEMORY = "dtqs-pulse"
 _PLACE = "pulse"
 _BOOT_ID_BYTES = 36
@@ -73,14 +75,8 @@ class PulseMemory:
     def announce(self, folder: str) -> None:
         """Write into the node's folder where the pulse is. Raises OSError."""
         place, boot_id = os.path.join(folder, _PLACE), bytes(self._memory[:_BOOT_ID_BYTES]).decode()
-        descriptor = os.open(
-            f"{place}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-        )
-        try:
-            os.write(descriptor, f"{os.getpid()} {self.descriptor} {boot_id}\n".encode())
-        finally:
-            os.close(descriptor)
-        os.replace(f"{place}.new", place)
+        with WholeFile(place, durable=False) as file:
+            file.write(f"{os.getpid()} {self.descriptor} {boot_id}\n".encode())
 
     def write(self, pulse: Pulse) -> None:
         _RECORD.pack_into(

@@ -5,9 +5,10 @@ A module of its own, since importing the supervisor would take most of the comma
 
 import contextlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from dtqs.whole_file import WholeFile
 
 NEVER, CHECKING, REFUSED, ROLLING, STUCK, DONE = "never", "checking", "refused", "rolling", "stuck", "done"
 OVER = (REFUSED, STUCK, DONE)
@@ -31,9 +32,9 @@ class ReloadRecord:
 
     def write(self, folder: Path) -> None:
         """Write it, whole or not at all. A full disk must not end the node."""
-        with contextlib.suppress(OSError):
-            (folder / "reload.new").write_text(json.dumps(asdict(self)), encoding="utf-8")
-            os.replace(folder / "reload.new", folder / "reload")
+        # not durable: the record is about a process, which a power cut ends
+        with contextlib.suppress(OSError), WholeFile(folder / "reload", 0o644, durable=False) as file:
+            file.write(json.dumps(asdict(self)).encode())
 
     @classmethod
     def read(cls, folder: Path) -> "ReloadRecord | None":

@@ -2,13 +2,13 @@
 
 import hashlib
 import mimetypes
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dtqs.bare_httpx import httpx
 from dtqs.client.errors import ApiUnavailable
+from dtqs.whole_file import WholeFile
 
 CHUNK_BYTES = 256 << 10
 UNKNOWN_TYPE = "application/octet-stream"
@@ -51,22 +51,18 @@ def _reported(pieces: Iterator[bytes], sent: Callable[[int], None]) -> Iterator[
 
 
 def keep(response: httpx.Response, path: Path, received: Callable[[int], None]) -> Path:
-    """Write a response to a temporary file, check the SHA-256 in its ETag, and rename the file to `path`.
+    """Write a response to the file `path`, once the SHA-256 in its ETag is right.
 
     Raises OSError, ApiUnavailable.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     digest = hashlib.sha256()
-    try:
-        with partial.open("wb") as file:
-            for piece in response.iter_bytes(CHUNK_BYTES):
-                digest.update(piece)
-                file.write(piece)
-                received(len(piece))
+    # not durable: the API keeps the file, and can be asked for it again
+    with WholeFile(path, 0o666, durable=False) as file:
+        for piece in response.iter_bytes(CHUNK_BYTES):
+            digest.update(piece)
+            file.write(piece)
+            received(len(piece))
         expected = response.headers.get("ETag", "").strip('"')
         if expected and expected != digest.hexdigest():
             raise ApiUnavailable(f"{path.name} is damaged: its SHA-256 differs from the ETag of the API")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dtqs.errors import NotFound
-from dtqs.files.pending import PendingFile, make_parents, sync_folder
+from dtqs.files.pending import PendingFile, make_parents
 from dtqs.files.roots import open_file
 from dtqs.files.scratch import Scratch
 from dtqs.files.sweep import Sweeper
 from dtqs.uuid7 import is_uuid, uuid7
+from dtqs.whole_file import sync_folder
 
 
 class LocalStore:

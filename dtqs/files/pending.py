@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dtqs.errors import FilesUnavailable, InputRefused
 from dtqs.files.sniff import HEAD_BYTES, sniff
+from dtqs.whole_file import sync_folder
 
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -48,6 +49,9 @@ class PendingFile:
                 self._file = open(temporary, "xb+", buffering=0, opener=opener)  # noqa: SIM115 this object closes it
         except FilesUnavailable:
             self._begun = False  # an existing file belongs to another writer
+            raise
+        except BaseException:
+            self.abort()
             raise
 
     def write(self, chunk: bytes) -> None:
@@ -152,15 +156,3 @@ def make_parents(path: Path) -> Path:
             folder.mkdir(FOLDER_MODE)
         sync_folder(folder.parent)
     return path
-
-
-def sync_folder(folder: Path) -> None:
-    """Write the folder's entries to the disk: without this, a crash may undo a rename."""
-    fds: list[int] = []
-    try:
-        # map appends in one step: no interrupt comes between the open and the append
-        fds += map(os.open, [folder], [os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC])
-        os.fsync(fds[0])
-    finally:
-        for fd in fds:
-            os.close(fd)

@@ -15,6 +15,7 @@ from pathlib import Path
 from dtqs.deadline import Deadline
 from dtqs.errors import DtqsError
 from dtqs.sandbox.processes import end_family, end_leftover, family, identity, kill_group, send
+from dtqs.whole_file import WholeFile
 
 
 class SandboxError(DtqsError):
@@ -67,15 +68,10 @@ def make_folder(path: Path, account: Account | None, mode: int = 0o700) -> None:
 
 def write_private(path: Path, text: str, account: Account | None = None, mode: int = 0o600) -> None:
     """Write a file atomically; only its owner may read it."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+    with WholeFile(path, mode, durable=True) as file:
         if account:
             os.fchown(file.fileno(), account.uid, account.gid)
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+        file.write(text.encode())
 
 
 def _private(path: str, flags: int) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dtqs.config import Config
 from dtqs.errors import ConfigError
+from dtqs.whole_file import WholeFile
 
 FILE_NAME = "api-secret"
 _SHORTEST = 32
@@ -117,13 +118,5 @@ def _fault(path: Path, found: os.stat_result, owners: set[int]) -> Fault | None:
 
 def _make(path: Path) -> None:
     """Make the file whole or not at all. If another process makes it at the same time, one of the two wins."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        os.write(descriptor, f"{secrets.token_hex(32)}\n".encode())
-        os.fsync(descriptor)
-        with suppress(FileExistsError):
-            os.link(temporary, path)
-    finally:
-        os.close(descriptor)
-        temporary.unlink()
+    with WholeFile(path, durable=True, if_missing=True) as file:
+        file.write(f"{secrets.token_hex(32)}\n".encode())

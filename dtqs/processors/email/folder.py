@@ -1,6 +1,5 @@
 """E-mails as files, for trials: each is written atomically as ID.eml into a folder. `dtqs mails` reads them."""
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from email import message_from_bytes
@@ -8,8 +7,9 @@ from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
 
-from dtqs.files.pending import FILE_MODE, disk_faults, make_parents, sync_folder
+from dtqs.files.pending import FILE_MODE, disk_faults, make_parents
 from dtqs.processors.email.message import Mail
+from dtqs.whole_file import WholeFile
 
 ENDING = ".eml"
 ENVELOPE_FROM, ENVELOPE_TO = "X-Envelope-From", "X-Envelope-To"
@@ -27,7 +27,6 @@ class MailFolder:
         Raises TransientError if the disk fails.
         """
         path = self._folder / f"{task_id}{ENDING}"
-        temporary = self._folder / f".{task_id}.{os.getpid()}.part"
         # header lines of their own: only the envelope has the bcc recipients
         envelope = "".join(
             [
@@ -35,19 +34,8 @@ class MailFolder:
                 *(f"{ENVELOPE_TO}: {each.spec}\r\n" for each in mail.recipients),
             ]
         )
-        with disk_faults():
-            fd = os.open(
-                make_parents(temporary), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE
-            )
-            try:
-                with open(fd, "wb") as file:
-                    file.write(envelope.encode() + mail.content)
-                    file.flush()
-                    os.fsync(fd)
-                temporary.rename(path)
-                sync_folder(self._folder)
-            finally:
-                temporary.unlink(missing_ok=True)
+        with disk_faults(), WholeFile(make_parents(path), FILE_MODE, durable=True) as file:
+            file.write(envelope.encode() + mail.content)
         return path.name
 
     def names(self) -> list[str]:

@@ -11,12 +11,12 @@ from typing import BinaryIO
 
 import pytest
 
-from dtqs import files
+from dtqs import files, whole_file
 from dtqs.config import FilesSection
 from dtqs.errors import FilesUnavailable
 from dtqs.files import FileSpace, PendingFile
 
-CODE = str(Path(files.__file__).parent)
+CODE = (str(Path(files.__file__).parent), whole_file.__file__)
 
 
 class Interrupt(BaseException):
@@ -51,6 +51,9 @@ def _held() -> list[str]:
 @pytest.mark.parametrize("owner", [None, "worker"])
 def test_an_interrupt_leaves_no_descriptor_and_no_file(tmp_path: Path, owner: str | None) -> None:
     space = FileSpace(FilesSection(directory=tmp_path), owner)
+    # make the folders: a call that makes one takes the place of the call that opens the file
+    first = space.add_output("o", lambda file: file.write(b"x"), "text/plain")
+    space.path_of(first.file_id).unlink()
     before = _held()
     for after in count(1):
         try:
