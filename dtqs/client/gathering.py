@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 from dtqs.client.errors import ApiRefusal, ApiUnavailable
@@ -33,11 +34,13 @@ Post = Callable[[bytes, str], Any]
 class _Gathered:
     """One submit that waits for its answer: in a thread, by its lock, or in a task of `loop`, by its future."""
 
-    __slots__ = ("answer", "future", "left", "lock", "loop", "text")
+    __slots__ = ("answer", "following", "future", "left", "lock", "loop", "text", "until", "woken")
 
-    def __init__(self, text: bytes, loop: asyncio.AbstractEventLoop | None) -> None:
-        self.text, self.loop, self.left = text, loop, False
+    def __init__(self, text: bytes, until: float, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.text, self.until, self.loop, self.left, self.woken = text, until, loop, False, False
         self.answer: Any = None
+        self.following: _Gathered | None = None
+        """The thread that this one wakes."""
         self.future: asyncio.Future[None] | None = None
         self.lock: Any = None
         if loop is None:
@@ -64,6 +67,7 @@ class Gathering:
         self._post, self._limit_seconds = post, limit_seconds
         lock = threading.Lock()
         self._changed, self._room = threading.Condition(lock), threading.Condition(lock)
+        self._leaving = threading.Lock()
         self._waiting: deque[_Gathered] = deque()
         self._bytes = self._idle = 0
         self._closed = False
@@ -72,33 +76,35 @@ class Gathering:
     def submit(self, body: Json) -> Json:
         """Return the answer for a task when it is durable. Raises ApiRefusal, ApiUnavailable."""
         until = time.monotonic() + self._limit_seconds
-        member = _Gathered(_encode(body).encode(), None)
+        member = _Gathered(_encode(body).encode(), until, None)
+        answered = False
         try:
             self._add(member, until)
-            if not member.lock.acquire(timeout=max(0.0, until - time.monotonic())):
-                raise self._late()
-        except BaseException:
-            member.left = True  # a sender drops it if it has not been sent
-            raise
+            answered = member.lock.acquire(timeout=max(0.0, until - time.monotonic()))
+        finally:
+            if answered or self._leave(member):
+                self._wake(member.following)
+        if not member.woken:
+            raise self._late()
         return member.receipt()
 
     async def submit_async(self, body: Json, idempotency_key: str | None = None) -> Json:
-        """Do the same in a task of asyncio. A submit with a key of its own is a request of its own."""
+        """Do the same in a task of asyncio. A submit with a key of its own is a request of its own.
+
+        A timer for each submit would cost as much as the submit: the senders refuse those that are late.
+        """
         text, until = _encode(body).encode(), time.monotonic() + self._limit_seconds
         if idempotency_key is not None:
             receipt: Json = await asyncio.to_thread(self._post, text, idempotency_key)
             return receipt
-        member = _Gathered(text, asyncio.get_running_loop())
+        member = _Gathered(text, until, asyncio.get_running_loop())
         assert member.future is not None
         try:
             if not self._add_now(member):
                 await asyncio.to_thread(self._add, member, until)
-            await asyncio.wait_for(member.future, max(0.0, until - time.monotonic()))
-        except TimeoutError:
-            member.left = True
-            raise self._late() from None
+            await member.future
         except BaseException:
-            member.left = True
+            member.left = True  # a sender drops it if it has not been sent
             raise
         return member.receipt()
 
@@ -134,6 +140,21 @@ class Gathering:
                 self._threads[-1].start()
             return True
 
+    def _leave(self, member: _Gathered) -> bool:
+        """Give up a submit: a sender drops it if it has not been sent. Return whether it has its answer."""
+        with self._leaving:
+            member.left = True
+            return member.woken
+
+    def _wake(self, member: _Gathered | None) -> None:
+        """Wake one thread, which wakes the next. Hundreds that wake at once would fight for the interpreter."""
+        with self._leaving:
+            while member is not None and member.left:
+                member = member.following
+            if member is not None:
+                member.woken = True
+                member.lock.release()
+
     def _has_room(self) -> bool:
         return self._closed or (len(self._waiting) < WAITING_TASKS and self._bytes < WAITING_BYTES)
 
@@ -142,7 +163,12 @@ class Gathering:
 
     def _run(self) -> None:
         while group := self._next_group():
-            self._send(group)
+            now = time.monotonic()
+            if late := [member for member in group if member.until <= now]:
+                self._answer(late, [self._late()] * len(late))
+                group = [member for member in group if member.until > now]
+            if group:
+                self._send(group)
 
     def _next_group(self) -> list[_Gathered]:
         """Return the next submits to send together; empty at the end."""
@@ -184,7 +210,19 @@ class Gathering:
                 answers = [error]
             except Exception as error:  # the threads that wait must hear of any error
                 answers = [error] * len(part)
-            _answer(part, answers)
+            self._answer(part, answers)
+
+    def _answer(self, part: Sequence[_Gathered], answers: Sequence[Any]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop | None, list[_Gathered]] = {}
+        for member, answer in zip(part, answers, strict=True):
+            member.answer = answer
+            by_loop.setdefault(member.loop, []).append(member)
+        for loop, members in by_loop.items():
+            if loop is None:
+                self._wake(_link(members))
+            else:
+                with suppress(RuntimeError):  # a closed loop: nobody waits
+                    loop.call_soon_threadsafe(_resolve, members)
 
     def _submit(self, part: Sequence[_Gathered]) -> list[Any]:
         texts = [member.text for member in part]
@@ -194,6 +232,13 @@ class Gathering:
         if len(answers) != len(part):
             raise ApiUnavailable(f"the API answered {len(part)} tasks with {len(answers)} receipts")
         return answers
+
+
+def _link(threads: Sequence[_Gathered]) -> _Gathered | None:
+    """Let each thread wake the next. Return the first one."""
+    for one, following in pairwise(threads):
+        one.following = following
+    return threads[0] if threads else None
 
 
 def _split(part: list[_Gathered], error: ApiRefusal) -> list[list[_Gathered]]:
@@ -211,19 +256,6 @@ def _split(part: list[_Gathered], error: ApiRefusal) -> list[list[_Gathered]]:
         return [part[middle:], part[:middle]]
     rest = [member for index, member in enumerate(part) if index not in named]
     return [*([member] for index, member in enumerate(part) if index in named), *([rest] if rest else [])]
-
-
-def _answer(part: Sequence[_Gathered], answers: Sequence[Any]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Gathered]] = {}
-    for member, answer in zip(part, answers, strict=True):
-        member.answer = answer
-        if member.loop is None:
-            member.lock.release()
-        else:
-            by_loop.setdefault(member.loop, []).append(member)
-    for loop, members in by_loop.items():
-        with suppress(RuntimeError):  # a closed loop: nobody waits
-            loop.call_soon_threadsafe(_resolve, members)
 
 
 def _resolve(members: Sequence[_Gathered]) -> None:

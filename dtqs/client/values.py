@@ -25,19 +25,17 @@ class Submission:
 
     def as_json(self) -> Json:
         """Return the body for the API, without unset fields."""
-        options = {
-            "priority": self.priority,
-            "max_retries": self.max_retries,
-            "timeout_seconds": self.timeout_seconds,
-            "delay_seconds": self.delay_seconds,
-        }
-        due_at = self.due_at.isoformat() if isinstance(self.due_at, datetime) else self.due_at
-        body: Json = {
-            "task_type": self.task_type,
-            "payload": dict(self.payload) if isinstance(self.payload, Mapping) else self.payload,
-        }
-        body |= {name: value for name, value in (options | {"due_at": due_at}).items() if value is not None}
-        return body | ({"tags": list(self.tags)} if self.tags else {})
+        payload: Any = self.payload
+        if type(payload) is not dict and isinstance(payload, Mapping):
+            payload = dict(payload)
+        body: Json = {"task_type": self.task_type, "payload": payload}
+        for name in ("priority", "max_retries", "timeout_seconds", "delay_seconds", "due_at"):
+            value = getattr(self, name)
+            if value is not None:
+                body[name] = value.isoformat() if isinstance(value, datetime) else value
+        if self.tags:
+            body["tags"] = list(self.tags)
+        return body
 
 
 @dataclass(frozen=True, slots=True)
