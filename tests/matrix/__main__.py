@@ -1,9 +1,12 @@
 """The command bin/test-matrix: run the cells that have not passed yet, and print the table."""
 
 import argparse
+import fcntl
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from tests.matrix.cells import CELLS, Cell
 from tests.matrix.results import FAILED, PASSED, Results, table
@@ -33,16 +36,32 @@ def _chosen(texts: list[str] | None) -> list[Cell]:
     return found
 
 
+def _lock(path: Path) -> TextIO:
+    """Lock the folder of the results, since two runs would overwrite each other's."""
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"another bin/test-matrix writes its results in {path.parent}: wait for its end, or use --folder")
+    return file
+
+
 def main() -> int:
     # an end by SIGTERM, too, stops the servers
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     arguments = _arguments()
     cells = _chosen(arguments.only)
-    names = [cell.name for cell in cells]
     if arguments.list:
-        print("\n".join(names))
+        print("\n".join(cell.name for cell in cells))
         return 0
     arguments.folder.mkdir(parents=True, exist_ok=True)
+    with _lock(arguments.folder / "lock"):
+        return _run(cells, arguments)
+
+
+def _run(cells: Sequence[Cell], arguments: argparse.Namespace) -> int:
+    """Run the cells, print their table, and return the exit status."""
+    names = [cell.name for cell in cells]
     results = Results(arguments.folder / "results.json")
     if arguments.fresh or results.are_passed(names):
         results.forget(names)

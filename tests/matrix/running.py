@@ -13,7 +13,7 @@ from typing import TypeVar
 from tests.matrix.cells import DIRECT, PGBOUNCER, POSTGRESQL, RABBITMQ, Cell
 from tests.matrix.results import FAILED, NOT_AVAILABLE, PASSED, Result, read_junit
 from tests.matrix.servers import MatrixPgbouncer, MatrixPostgres, MatrixRabbitmq, TreeServer
-from tests.matrix.trees import NotAvailable, tree
+from tests.matrix.trees import NotAvailable, ServerFailed, tree
 from tests.support.source import ROOT
 
 _Server = TypeVar("_Server", bound=TreeServer)
@@ -69,6 +69,8 @@ def run_cell(cell: Cell, servers: Servers, folder: Path, limit_seconds: float) -
         variables, versions = _variables(cell, servers)
     except NotAvailable as error:
         return Result(NOT_AVAILABLE, note=str(error))
+    except ServerFailed as error:
+        return Result(FAILED, note=str(error))
     report, log = folder / f"{cell.name}.xml", folder / f"{cell.name}.log"
     report.unlink(missing_ok=True)
     status = _pytest([f"--junitxml={report}", *cell.tests()], variables, log, limit_seconds)

@@ -11,7 +11,7 @@ import psycopg
 
 from dtqs.sandbox.child import SandboxProcess, make_folder
 from dtqs.sandbox.ports import free_ports
-from tests.matrix.trees import NotAvailable, Tree, environment
+from tests.matrix.trees import ServerFailed, Tree, end_of, environment
 
 ROLE = "dtqs"
 _READY_SECONDS, _REMOVE_SECONDS = 90.0, 5.0
@@ -39,7 +39,7 @@ class TreeServer:
         return self._child.alive
 
     def start(self) -> None:
-        """Start the server and wait until it answers. Raises NotAvailable."""
+        """Start the server and wait until it answers. Raises ServerFailed."""
         raise NotImplementedError
 
     def stop(self) -> None:
@@ -57,7 +57,7 @@ class TreeServer:
         while not is_ready():
             if self._child.wait(0.1) or time.monotonic() > deadline:
                 log = self._child.log.read_text(encoding="utf-8", errors="replace")
-                raise NotAvailable(f"{self._child.name} did not start: {log[-600:]}")
+                raise ServerFailed(f"{self._child.name} did not start: {end_of(log)}")
 
     def _own_folder(self, name: str) -> str:
         """Make a folder of the server's user, and return its path inside the tree."""

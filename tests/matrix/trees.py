@@ -27,11 +27,15 @@ _ENTER = (
 )
 """RabbitMQ and the installation of some packages need /proc. The mount ends with the command's own namespace."""
 _MADE = "made-by-test-matrix"
-_BUILD_SECONDS = 900
+_BUILD_SECONDS, _RUN_SECONDS = 900, 120
 
 
 class NotAvailable(Exception):
     """Something that cannot be had here, with the reason."""
+
+
+class ServerFailed(Exception):
+    """A server that is here does not start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +51,31 @@ class Tree:
         return [*_ENTER, str(self.path), *as_user, *command]
 
     def run(self, user: str, *command: str, text: str = "") -> str:
-        """Run a command inside and return its output."""
-        done = subprocess.run(
-            self.command(user, *command),
-            input=text,
-            capture_output=True,
-            text=True,
-            env=environment(),
-            timeout=120,
-            check=False,
-        )
-        if done.returncode:
-            raise NotAvailable(f"{' '.join(command[:2])} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
-        return done.stdout
+        """Run a command inside and return its output. Raises ServerFailed."""
+        try:
+            return subprocess.run(
+                self.command(user, *command),
+                input=text,
+                capture_output=True,
+                text=True,
+                env=environment(),
+                timeout=_RUN_SECONDS,
+                check=True,
+            ).stdout
+        except subprocess.CalledProcessError as error:
+            raise ServerFailed(f"{command[0]} ended with {error.returncode}: {end_of(error.stderr)}") from error
+        except subprocess.TimeoutExpired:
+            raise ServerFailed(f"{command[0]} did not end within {_RUN_SECONDS} s") from None
 
     def version(self, package: str) -> str:
         """Return the version of a package, without Debian's additions."""
         found = self.run("root", "dpkg-query", "-W", "-f", "${Version}", package)
         return re.split(r"[-+~]", found.rpartition(":")[2])[0]
+
+
+def end_of(text: str) -> str:
+    """Return the end of a program's output in one line."""
+    return " ".join(text[-300:].split())
 
 
 def environment(**values: str) -> dict[str, str]:
