@@ -18,6 +18,7 @@ from dtqs.cli import main
 from dtqs.resources import resource
 from tests.support.fix_system import Factory, System
 from tests.support.helpers import eventually
+from tests.support.relay import Relay
 
 PHOTO = str(resource("docs/media/rocket.jpg"))
 Begin = Callable[..., "subprocess.Popen[str]"]
@@ -54,13 +55,20 @@ def waited_task(tmp_path: Path) -> str:
     return match[1]
 
 
+def config_for(folder: Path, url: str, key: str) -> tuple[str, str]:
+    """Make a configuration for commands that use another URL and key. Return the options that name it."""
+    (folder / "dtqs.ini").touch()
+    (folder / "client.env").write_text(f"DTQS_URL={url}\nDTQS_API_KEY={key}\n", encoding="utf-8")
+    return "--config", str(folder / "dtqs.ini")
+
+
 def as_json(result: "subprocess.CompletedProcess[str]") -> Any:
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
 
 
-def test_the_exit_status_gives_the_tasks_outcome(system: Factory, begin: Begin, tmp_path: Path) -> None:
-    one = system()
+def test_the_exit_status_gives_the_tasks_outcome(shared: System, begin: Begin, tmp_path: Path) -> None:
+    one = shared
     completed = one.run("submit", "echo", "greeting=hello", "n=1", "--wait")
     assert (completed.returncode, json.loads(completed.stdout)) == (0, {"greeting": "hello", "n": 1}), completed.stderr
     failed = one.run("submit", "echo", "fail=permanent", "--wait")
@@ -95,8 +103,8 @@ def test_the_exit_status_gives_the_tasks_outcome(system: Factory, begin: Begin, 
     assert waiting.wait(20) == 3
 
 
-def test_a_command_that_waits_can_be_interrupted(system: Factory, begin: Begin, tmp_path: Path) -> None:
-    waiting = begin(system(supervisor=False), "submit", "echo", "--wait")
+def test_a_command_that_waits_can_be_interrupted(shared: System, begin: Begin, tmp_path: Path) -> None:
+    waiting = begin(shared, "submit", "echo", "--delay", "600", "--wait")
     waited_task(tmp_path)
     eventually(lambda: "echo: pending" in printed(tmp_path), what="the stream has begun")
     waiting.send_signal(signal.SIGINT)
@@ -105,8 +113,8 @@ def test_a_command_that_waits_can_be_interrupted(system: Factory, begin: Begin, 
     assert "Traceback" not in printed(tmp_path)
 
 
-def test_local_files_are_uploaded_and_outputs_shown_with_their_paths(system: Factory, tmp_path: Path) -> None:
-    one = system()
+def test_local_files_are_uploaded_and_outputs_shown_with_their_paths(shared: System, tmp_path: Path) -> None:
+    one = shared
     result = one.run("submit", "image", f"source=@{PHOTO}", "--wait")
     assert result.returncode == 0, result.stderr
     paths = re.findall(r"\S+$", result.stdout, re.MULTILINE)[1:]
@@ -145,28 +153,34 @@ def test_a_wait_continues_after_a_kill_of_the_api(system: Factory, begin: Begin,
     assert steps == [str(number) for number in range(1, 11)]
 
 
-def test_a_submit_is_repeated_while_the_api_restarts_and_makes_one_task(system: Factory, begin: Begin) -> None:
-    one = system(api=False, supervisor=False)
-    waiting = begin(one, "submit", "echo", "a=1")
-    one.start_api()
-    assert waiting.wait(20) == 0
-    assert one.rows("SELECT count(*) FROM tasks") == [(1,)]
+def test_a_submit_is_repeated_while_the_api_is_away_and_makes_one_task(
+    shared: System, begin: Begin, tmp_path: Path
+) -> None:
+    relay = Relay(int(shared.url.rpartition(":")[2]))
+    relay.is_open = False
+    config = config_for(tmp_path, f"http://127.0.0.1:{relay.port}", shared.key)
+    waiting = begin(shared, "submit", "echo", "--tag", "repeated", *config)
+    eventually(lambda: relay.refused, 20, "the command has met the closed API")
+    relay.is_open = True
+    assert waiting.wait(20) == 0, printed(tmp_path)
+    relay.close()
+    assert len(shared.client.get("/tasks", params={"tag": "repeated"}).json()["tasks"]) == 1
 
 
-def test_tasks_are_listed_shown_cancelled_and_retried(system: Factory) -> None:
-    one = system()
-    first = one.run("submit", "echo", "--delay", "600", "--tag", "a", "--tag", "b").stdout.strip()
-    ids = [one.submit({"n": n}, tags=["b"]) for n in range(4)]
+def test_tasks_are_listed_shown_cancelled_and_retried(shared: System) -> None:
+    one = shared
+    first = one.run("submit", "echo", "--delay", "600", "--tag", "first", "--tag", "listed").stdout.strip()
+    ids = [one.submit({"n": n}, tags=["listed"]) for n in range(4)]
     one.wait_for(ids[-1])
-    listed = as_json(one.run("tasks", "--tag", "b", "--limit", "2", "--json"))
+    listed = as_json(one.run("tasks", "--tag", "listed", "--limit", "2", "--json"))
     assert [task["task_id"] for task in listed["tasks"]] == [ids[3], ids[2]]
-    rest = as_json(one.run("tasks", "--tag", "b", "--after", listed["next"], "--json"))
+    rest = as_json(one.run("tasks", "--tag", "listed", "--after", listed["next"], "--json"))
     assert [task["task_id"] for task in rest["tasks"]] == [ids[1], ids[0], first]
-    table = one.run("tasks", "--status", "pending").stdout.splitlines()
+    table = one.run("tasks", "--status", "pending", "--tag", "listed").stdout.splitlines()
     assert [line.split()[:3] for line in table] == [["task", "type", "status"], [first, "echo", "pending"]]
     shown = one.run("task", first)
     assert shown.returncode == 0
-    assert re.search(r"^tags +a, b$", shown.stdout, re.MULTILINE)
+    assert re.search(r"^tags +first, listed$", shown.stdout, re.MULTILINE)
     cancelled = one.run("cancel", first, ids[0])
     assert (cancelled.returncode, cancelled.stdout) == (2, f"{first} cancelled\n")
     assert f"{ids[0]}: Conflict" in cancelled.stderr
@@ -181,14 +195,16 @@ def run_here(system: System, *arguments: str) -> Result:
     return CliRunner().invoke(main, arguments, env={"DTQS_CONFIG": str(system.config_path)})
 
 
-def test_tasks_that_match_a_filter_are_retried_or_cancelled(system: Factory) -> None:
-    one = system({"pool:default": {"workers": 1}})
+def test_tasks_that_match_a_filter_are_retried_or_cancelled(shared: System) -> None:
+    one = shared
     failed = [one.submit({"fail": "permanent", "n": n}, tags=["a"]) for n in range(2)]
     other = one.submit({"fail": "permanent"}, tags=["b"])
-    one.wait_all()
+    for task_id in (*failed, other):
+        one.wait_for(task_id)
     again = json.loads(run_here(one, "retry", "--failed", "--type", "echo", "--tag", "a", "--json").stdout)
     assert {one.task(task["task_id"])["retry_of"] for task in again} == set(failed)
     assert one.rows("SELECT count(*) FROM tasks WHERE retry_of = %s", other) == [(0,)]
+    run_here(one, "cancel", "--pending", "--type", "echo")  # those of earlier tests
     waiting = {one.submit(delay_seconds=600) for _ in range(2)}
     cancelled = run_here(one, "cancel", "--pending", "--type", "echo")
     assert (cancelled.exit_code, {line.split()[0] for line in cancelled.stdout.splitlines()}) == (0, waiting), (
@@ -234,8 +250,8 @@ def test_commands_report_a_missing_database_at_once(command: str, tmp_path: Path
     assert "PostgreSQL" in away.stderr
 
 
-def test_logs_are_shown_and_followed_and_cannot_control_the_terminal(system: Factory) -> None:
-    one = system()
+def test_logs_are_shown_and_followed_and_cannot_control_the_terminal(shared: System) -> None:
+    one = shared
     task_id = one.submit({"steps": 4, "sleep_seconds": 1.5})
     followed = one.run("logs", task_id, "--follow")
     assert followed.returncode == 0, followed.stderr
@@ -254,8 +270,8 @@ def test_logs_are_shown_and_followed_and_cannot_control_the_terminal(system: Fac
     assert one.run("logs", evil, "--follow").returncode == 1
 
 
-def test_a_refusal_of_the_api_is_printed_field_by_field(system: Factory) -> None:
-    one = system(supervisor=False)
+def test_a_refusal_of_the_api_is_printed_field_by_field(shared: System) -> None:
+    one = shared
     wrong = one.run("submit", "echo", "steps=x", "fail=z", "--max-retries", "-1")
     assert wrong.returncode == 2
     assert {line.split(":")[0].strip() for line in wrong.stderr.splitlines()[1:]} >= {"max_retries"}
@@ -270,11 +286,11 @@ def test_a_refusal_of_the_api_is_printed_field_by_field(system: Factory) -> None
     assert one.run("submit", "echo", "a=1", "--idempotency-key", "k").stdout == first
     other = one.run("submit", "echo", "a=2", "--idempotency-key", "k")
     assert (other.returncode, "Conflict" in other.stderr) == (2, True)
-    client_env = one.config_path.parent / "client.env"
-    client_env.write_text(f"DTQS_URL={one.url}\nDTQS_API_KEY=dtqs_wrong\n", encoding="utf-8")
-    assert one.run("tasks").returncode == os.EX_NOPERM
-    client_env.write_text("DTQS_URL=http://127.0.0.1:1\n", encoding="utf-8")
-    away = one.run("tasks")
+
+
+def test_a_wrong_key_and_an_api_that_is_away_have_their_own_exit_statuses(shared: System, tmp_path: Path) -> None:
+    assert shared.run("tasks", *config_for(tmp_path, shared.url, "dtqs_wrong")).returncode == os.EX_NOPERM
+    away = shared.run("tasks", *config_for(tmp_path, "http://127.0.0.1:1", "dtqs_wrong"))
     assert (away.returncode, "the API at http://127.0.0.1:1 (" in away.stderr) == (os.EX_UNAVAILABLE, True)
 
 

@@ -70,9 +70,10 @@ class Sandbox:
         return False
 
 
-@pytest.fixture
-def sandbox(servers_dir: Path, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    folder = servers_dir / request.node.name[:40]
+@pytest.fixture(scope="module")
+def place(servers_dir: Path) -> Iterator[Sandbox]:
+    """A folder for all tests of this file: a start of the four parts takes five seconds of processor time."""
+    folder = servers_dir / "sandbox"
     folder.mkdir()
     one = Sandbox(folder)
     yield one
@@ -80,13 +81,51 @@ def sandbox(servers_dir: Path, request: pytest.FixtureRequest) -> Iterator[Sandb
     assert one.pids() == []
 
 
-def test_tasks_submitted_before_a_crash_are_kept(sandbox: Sandbox) -> None:
+@pytest.fixture
+def sandbox(place: Sandbox) -> Sandbox:
+    """The folder, with a running sandbox of one worker. A test may kill its processes."""
     # not 8080, which another program may take in between
-    sandbox.run("up", "--detach", "--workers", "1", "--api-port", str(free_ports(1)[0]))
-    sandbox.echo("before")
-    client = sandbox.places.client_env.read_text()
+    port = () if place.places.ini.exists() else ("--api-port", str(free_ports(1)[0]))
+    place.run("up", "--detach", "--workers", "1", *port)
+    return place
+
+
+def test_a_second_sandbox_beside_the_first_ends_with_ctrl_c(sandbox: Sandbox) -> None:
     assert sandbox.places.client_env.stat().st_mode & 0o777 == 0o600
     assert sandbox.places.ini.stat().st_mode & 0o777 == 0o600
+    other = SandboxPaths(sandbox.folder / "other")
+    with (sandbox.folder / "out").open("w") as log:
+        process = subprocess.Popen(
+            sandbox.command("up", "--workers", "1", "--var", "other"),
+            cwd=sandbox.folder,
+            env=sandbox.environment(),
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        eventually(lambda: "Ctrl-C" in (sandbox.folder / "out").read_text(), 60, "the output says how to stop it")
+        ours, others = read_client_env(sandbox.places.client_env), read_client_env(other.client_env)
+        assert ours["DTQS_URL"] != others["DTQS_URL"]
+        foreign = {"Authorization": f"Bearer {others['DTQS_API_KEY']}"}
+        assert httpx.get(f"{ours['DTQS_URL']}/tasks", headers=foreign).status_code == 401
+        output = sandbox.run("up", "--detach")
+        assert "runs already" in output
+        assert f"open {ours['DTQS_URL']}/ in a browser" in output
+        assert "dtqs mails" in output
+        everything = [pid for name in _NAMES if (pid := running(other.pid_file(name)))]
+        assert len(everything) == len(_NAMES)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        assert wait_gone(everything, Deadline(0))
+    finally:
+        sandbox.run("down", "--var", "other")
+        process.wait(60)
+    sandbox.echo("ours is still there")
+
+
+def test_tasks_submitted_before_a_crash_are_kept(sandbox: Sandbox) -> None:
+    sandbox.echo("before")
+    client = sandbox.places.client_env.read_text()
     everything = sandbox.pids()
     assert len(everything) == len(_NAMES)
     for pid in everything:
@@ -102,7 +141,6 @@ def test_tasks_submitted_before_a_crash_are_kept(sandbox: Sandbox) -> None:
 
 
 def test_dead_parts_are_restarted_and_all_end_with_a_killed_sandbox(sandbox: Sandbox) -> None:
-    sandbox.run("up", "--detach", "--workers", "1")
     before = {name: sandbox.pid(name) for name in _PARTS}
     for pid in before.values():
         assert pid
@@ -120,44 +158,9 @@ def test_dead_parts_are_restarted_and_all_end_with_a_killed_sandbox(sandbox: San
     assert wait_gone(everything, Deadline(20))
 
 
-def test_ctrl_c_stops_everything(sandbox: Sandbox) -> None:
-    log = (sandbox.folder / "out").open("w+")
-    process = subprocess.Popen(
-        sandbox.command("up", "--workers", "1"), cwd=sandbox.folder, env=sandbox.environment(), stdout=log, stderr=log
-    )
-    eventually(lambda: "Ctrl-C" in (sandbox.folder / "out").read_text(), 60, "the output says how to stop it")
-    everything = sandbox.pids()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 0
-    assert wait_gone(everything, Deadline(0))
-    log.close()
-
-
-def test_two_sandboxes_run_side_by_side_and_a_second_start_reports_the_first(sandbox: Sandbox) -> None:
-    sandbox.run("up", "--detach", "--workers", "1")
-    sandbox.run("up", "--detach", "--workers", "1", "--var", "other")
-    try:
-        ours, others = (
-            read_client_env(sandbox.places.client_env),
-            read_client_env(sandbox.folder / "other" / "client.env"),
-        )
-        assert ours["DTQS_URL"] != others["DTQS_URL"]
-        assert (
-            httpx.get(
-                f"{ours['DTQS_URL']}/tasks", headers={"Authorization": f"Bearer {others['DTQS_API_KEY']}"}
-            ).status_code
-            == 401
-        )
-        output = sandbox.run("up", "--detach")
-        assert "runs already" in output
-        assert f"open {ours['DTQS_URL']}/ in a browser" in output
-        assert "dtqs mails" in output
-    finally:
-        sandbox.run("down", "--var", "other")
-    sandbox.echo("ours is still there")
-
-
-def test_the_servers_start_without_packages_and_end_with_the_command_that_started_them(sandbox: Sandbox) -> None:
+def test_the_servers_start_without_packages_and_end_with_the_command_that_started_them(servers_dir: Path) -> None:
+    sandbox = Sandbox(servers_dir / "without packages")
+    sandbox.folder.mkdir()
     reading, report = os.pipe()
     word, writing = os.pipe()
     # without site-packages, as in a first bin/quickstart, which installs them meanwhile

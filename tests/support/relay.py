@@ -12,7 +12,7 @@ class Relay:
     """
 
     def __init__(self, port: int) -> None:
-        self.is_open = True
+        self.is_open, self.refused = True, 0
         self.passes = threading.Event()
         self.passes.set()
         self._server_port = port
@@ -40,6 +40,7 @@ class Relay:
                 client, _ = self._listener.accept()
                 if not self.is_open:
                     client.close()
+                    self.refused += 1
                     continue
                 server = socket.create_connection(("127.0.0.1", self._server_port))
                 self._ends |= {client, server}
