@@ -1,4 +1,4 @@
-"""The seats of a node that are given up, with the last words of their children, as one short line of text.
+"""The slots of a node that are given up, with the last words of their children, as one short line of text.
 
 The supervisor writes the line into shared memory, and the keeper stores its parts in `counters`: readings show them.
 """
@@ -14,8 +14,8 @@ _MOST_LETTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class GivenUpSeats:
-    """Seats whose children ended for the same reason. Beyond the first few only their number is in `names`."""
+class GivenUpSlots:
+    """Slots whose children ended for the same reason. Beyond the first few only their number is in `names`."""
 
     names: str
     count: int
@@ -24,25 +24,25 @@ class GivenUpSeats:
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """All seats of a node that are given up. A group that has no room in the line is only counted in `seats`."""
+    """All slots of a node that are given up. A group that has no room in the line is only counted in `slots`."""
 
-    seats: int = 0
-    groups: tuple[GivenUpSeats, ...] = ()
+    slots: int = 0
+    groups: tuple[GivenUpSlots, ...] = ()
 
     @classmethod
-    def of(cls, seats: Sequence[tuple[str, str]]) -> "GivenUp":
-        """Group seats, given as (name, reason)."""
+    def of(cls, slots: Sequence[tuple[str, str]]) -> "GivenUp":
+        """Group slots, given as (name, reason)."""
         reasons: dict[str, list[str]] = {}
-        for name, reason in seats:
+        for name, reason in slots:
             reasons.setdefault(reason[:_MOST_LETTERS], []).append(name)
         return cls(
-            len(seats), tuple(GivenUpSeats(_some(names), len(names), reason) for reason, names in reasons.items())
+            len(slots), tuple(GivenUpSlots(_some(names), len(names), reason) for reason, names in reasons.items())
         )
 
     def line(self, most_bytes: int) -> str:
         """Return a line of at most this length."""
         groups = [[group.names, group.count, group.reason] for group in self.groups]
-        while len((line := json.dumps([self.seats, groups])).encode()) > most_bytes:
+        while len((line := json.dumps([self.slots, groups])).encode()) > most_bytes:
             if len(groups) > 1 or not groups[0][2]:
                 groups.pop()
             else:
@@ -56,9 +56,9 @@ class GivenUp:
         if not line:
             return cls()
         try:
-            seats, groups = json.loads(line)
+            slots, groups = json.loads(line)
             return cls(
-                int(seats), tuple(GivenUpSeats(str(names), int(count), str(text)) for names, count, text in groups)
+                int(slots), tuple(GivenUpSlots(str(names), int(count), str(text)) for names, count, text in groups)
             )
         except (ValueError, TypeError):
             return None
@@ -68,18 +68,18 @@ class GivenUp:
         return {f"{NAME}|{group.names}|{group.reason}": group.count for group in self.groups}
 
 
-def from_values(values: Mapping[str, float]) -> tuple[GivenUpSeats, ...]:
+def from_values(values: Mapping[str, float]) -> tuple[GivenUpSlots, ...]:
     """Return the groups among the values of a keeper."""
     found = [(name.split("|", 2), count) for name, count in values.items() if name.startswith(f"{NAME}|")]
-    return tuple(GivenUpSeats(parts[1], int(count), parts[2]) for parts, count in sorted(found) if len(parts) == 3)
+    return tuple(GivenUpSlots(parts[1], int(count), parts[2]) for parts, count in sorted(found) if len(parts) == 3)
 
 
-def words_of(node_name: str, seats: GivenUpSeats) -> str:
+def words_of(node_name: str, slots: GivenUpSlots) -> str:
     """Return the sentence for people."""
-    verb, whose = ("are", "their") if seats.count > 1 else ("is", "its")
+    verb, whose = ("are", "their") if slots.count > 1 else ("is", "its")
     return (
-        f"{seats.names} on {node_name} {verb} given up, because {whose} children ended before they were ready: "
-        f"{seats.reason}; dtqs ctl reload tries again"
+        f"{slots.names} on {node_name} {verb} given up, because {whose} children ended before they were ready: "
+        f"{slots.reason}; dtqs ctl reload tries again"
     )
 
 

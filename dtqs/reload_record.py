@@ -12,7 +12,7 @@ from dtqs.whole_file import WholeFile
 
 NEVER, CHECKING, REFUSED, ROLLING, STUCK, DONE = "never", "checking", "refused", "rolling", "stuck", "done"
 OVER = (REFUSED, STUCK, DONE)
-"""The states in which a reload needs no more waiting. A stuck one goes on when its seat comes up."""
+"""The states in which a reload needs no more waiting. A stuck one goes on when its slot comes up."""
 PAUSED = "the node is paused, and no new worker could show that it works: dtqs ctl resume"
 _MOST_BYTES = 65536
 

@@ -1,4 +1,4 @@
-"""The present values of a keeper and its node for /metrics: seats, disks, and its connection to RabbitMQ."""
+"""The present values of a keeper and its node for /metrics: slots, disks, and its connection to RabbitMQ."""
 
 import shutil
 import time
@@ -27,7 +27,7 @@ class NodePresence:
         for state in ChildState:
             self._tally.set(f"=slots|{state.name.lower()}", counts[state])
         given_up = self._node.given_up()
-        self._tally.set("=slots|given_up", given_up.seats)
+        self._tally.set("=slots|given_up", given_up.slots)
         self._tally.replace(NAME, given_up.values())
         self._tally.state("=broker|keeper", self._broker_state())
 
@@ -46,5 +46,5 @@ class NodePresence:
 
     def families(self) -> Iterator[Metric]:
         """Yield the page of the node, at any time and from any thread."""
-        records, given_up = self._node.board(), self._node.given_up().seats
+        records, given_up = self._node.board(), self._node.given_up().slots
         return node_families(records, given_up, self._written_at, self._broker_state(), self._tally)

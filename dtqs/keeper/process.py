@@ -130,7 +130,7 @@ class Keeper:
         return False
 
     def _end_presence(self) -> None:
-        """Store the last counts. The next keeper of this node tells what is present, such as seats given up."""
+        """Store the last counts. The next keeper of this node tells what is present, such as slots given up."""
         with contextlib.suppress(StoreUnavailable):
             self._store.workers.count(self._process_id, "keeper", self._node_name, self._totals, ends=True)
 

@@ -40,7 +40,7 @@ class Node:
     former: Sequence[Death] = ()
     """The deaths of workers of this node's earlier supervisors, with the tasks that they ran."""
     given_up: Callable[[], GivenUp] = GivenUp
-    """Returns which seats of the node are given up, and why."""
+    """Returns which slots of the node are given up, and why."""
     note: Callable[[str], None] = lambda _: None
     """Writes one line that the supervisor reads."""
 

@@ -41,7 +41,7 @@ _PRESENT: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "=broker": ("dtqs_broker_connections", "Processes by the state of their connection to RabbitMQ", ("role", "state")),
     "^disk_free": ("dtqs_disk_free_bytes", "Free bytes of the file system of a folder", ("folder",)),
     "^disk_size": ("dtqs_disk_size_bytes", "Size of that file system", ("folder",)),
-    "=slots": ("dtqs_slots", "Seats of workers by state", ("state",)),
+    "=slots": ("dtqs_slots", "Slots of workers by state", ("state",)),
 }
 
 

@@ -1,4 +1,4 @@
-"""The families of one node, for `[metrics] listen`: its workers' seats, the keeper's servers, its disks."""
+"""The families of one node, for `[metrics] listen`: its workers' slots, the keeper's servers, its disks."""
 
 import os
 import time

@@ -78,7 +78,7 @@ def _processes(reading: Reading, seen: Seen) -> Iterator[str]:
         if not keepers:
             yield "no keeper is running: scheduled tasks do not start; tasks of dead workers stay in progress"
         # for a while a killed keeper tells the same as its successor
-        yield from dict.fromkeys(words_of(keeper.node_name, seats) for keeper in keepers for seats in keeper.given_up)
+        yield from dict.fromkeys(words_of(keeper.node_name, slots) for keeper in keepers for slots in keeper.given_up)
 
 
 def _types(reading: Reading, seen: Seen) -> Iterator[str]:

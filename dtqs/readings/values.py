@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from dtqs.given_up import GivenUpSeats
+from dtqs.given_up import GivenUpSlots
 from dtqs.task import Status
 
 
@@ -54,8 +54,8 @@ class KeeperReading:
     role: str
     node_name: str
     age_seconds: float
-    given_up: tuple[GivenUpSeats, ...] = ()
-    """The seats of a keeper's node whose children ended too often before they were ready."""
+    given_up: tuple[GivenUpSlots, ...] = ()
+    """The slots of a keeper's node whose children ended too often before they were ready."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import psycopg.errors
 
 from dtqs.config import PostgresqlSection
 from dtqs.errors import StoreUnavailable
-from dtqs.given_up import GivenUpSeats, from_values
+from dtqs.given_up import GivenUpSlots, from_values
 from dtqs.store.driver.database import Database
 
 POSTGRESQL_VERSION = 14
@@ -89,10 +89,10 @@ def _schema_version(database: Database) -> int | None:
     return int(rows[0][0]) if rows else None
 
 
-def given_up(database: Database, age_seconds: float) -> list[tuple[str, GivenUpSeats]]:
-    """Return the seats that are given up, each with its node, as keepers told lately. Raises StoreUnavailable."""
+def given_up(database: Database, age_seconds: float) -> list[tuple[str, GivenUpSlots]]:
+    """Return the slots that are given up, each with its node, as keepers told lately. Raises StoreUnavailable."""
     rows = database.run_once("reading_processes", {"age": age_seconds})
-    return [(row[2], seats) for row in rows for seats in from_values(row[4] or {})]
+    return [(row[2], slots) for row in rows for slots in from_values(row[4] or {})]
 
 
 def live_workers(database: Database) -> list[LiveWorker]:

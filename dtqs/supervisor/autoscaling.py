@@ -32,10 +32,10 @@ class Autoscaling:
         section = self._pools.get(pool)
         return (section.min, section.max) if section else None
 
-    def keep(self, seats: Collection[Mapping[str, Any]]) -> None:
-        """Before the children of these seats are adopted, make as many seats: a reload must not shrink a pool."""
+    def keep(self, slots: Collection[Mapping[str, Any]]) -> None:
+        """Before the children of these slots are adopted, make as many slots: a reload must not shrink a pool."""
         for pool, section in self._pools.items():
-            before = sum(seat["name"].startswith(f"{pool}/") and not seat["leaves"] for seat in seats)
+            before = sum(slot["name"].startswith(f"{pool}/") and not slot["leaves"] for slot in slots)
             while len(self._roster.pool(pool)) < min(before, section.max) and self._roster.grow(pool):
                 pass
 
@@ -50,34 +50,34 @@ class Autoscaling:
             self._scale(pool, scaler, now)
 
     def _scale(self, pool: str, scaler: Scaler, now: float) -> None:
-        seats = self._roster.pool(pool)
-        busy = sum(not self._channels.is_idle(seat) for seat in seats)
+        slots = self._roster.pool(pool)
+        busy = sum(not self._channels.is_idle(slot) for slot in slots)
         due = self._due.get(pool) if now - self._counted_at < _STALE_SECONDS else None
-        step = scaler.step(Load(len(seats), busy, due), now)
+        step = scaler.step(Load(len(slots), busy, due), now)
         if step is None:
             return
-        if step.workers < len(seats):
+        if step.workers < len(slots):
             # never a busy one: its place may be wanted again before its task has ended
-            if busy == len(seats) or self._roster.shrink(pool, self._channels.is_idle) is None:
+            if busy == len(slots) or self._roster.shrink(pool, self._channels.is_idle) is None:
                 return
             scaler.shrunk(now)
         while len(self._roster.pool(pool)) < step.workers and self._roster.grow(pool):
             pass
         workers = len(self._roster.pool(pool))
-        if workers != len(seats):
-            fields = {"pool": pool, "workers": workers, "before": len(seats), "reason": step.reason}
+        if workers != len(slots):
+            fields = {"pool": pool, "workers": workers, "before": len(slots), "reason": step.reason}
             logger.info("pool resized", extra=fields)
 
     def _learn(self) -> None:
         """Measure the time of one task in each pool since the last turn."""
         served: dict[int, tuple[float, float]] = {}
         found: dict[str, tuple[float, float]] = {}
-        for seat, child in self._roster.taken():
-            record = self._channels.read(seat, child)
+        for slot, child in self._roster.taken():
+            record = self._channels.read(slot, child)
             served[child.pid] = record.tasks, record.busy_seconds
             before = self._served.get(child.pid, (0.0, 0.0))
-            tasks, seconds = found.get(seat.spec.pool, (0.0, 0.0))
-            found[seat.spec.pool] = tasks + record.tasks - before[0], seconds + record.busy_seconds - before[1]
+            tasks, seconds = found.get(slot.spec.pool, (0.0, 0.0))
+            found[slot.spec.pool] = tasks + record.tasks - before[0], seconds + record.busy_seconds - before[1]
         self._served = served
         for pool, (tasks, seconds) in found.items():
             if pool in self._scalers:

@@ -17,20 +17,20 @@ from dtqs.supervisor.roster import record_of
 from dtqs.supervisor.slot_state import SlotState
 from dtqs.supervisor.spawn import ChildStart
 
-_LEAST_SLOTS = 256
+_LEAST_RECORDS = 256
 
 
-def slots_for(seats: int) -> int:
-    """Return how many slots a node with this many seats gets. Leaving children and new seats need some more."""
-    return max(_LEAST_SLOTS, 2 * seats)
+def records_for(slots: int) -> int:
+    """Return how many records a node with this many slots gets. Leaving children and new slots need some more."""
+    return max(_LEAST_RECORDS, 2 * slots)
 
 
-def places_of(slots: int) -> int:
-    """Return how many of these slots children may have. The last words of the last two are notes.
+def places_of(records: int) -> int:
+    """Return how many of these records children may have. The last words of the last two are notes.
 
     The last one carries the keeper's note for the supervisor, the one before it the supervisor's note for the keeper.
     """
-    return slots - 2
+    return records - 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class SharedMemory:
 class ChildChannels:
     """Scoreboard, marks and last words, made before the first fork. Call `begin` once the node holds its identity."""
 
-    def __init__(self, slots: int, lock: NodeLock) -> None:
-        self._lock, self._slots = lock, slots
+    def __init__(self, records: int, lock: NodeLock) -> None:
+        self._lock, self._records = lock, records
         self._scoreboard, self._words = Scoreboard(1), LastWords(1)
         self._former: tuple[Death, ...] = ()
         self._given_up = GivenUp()
@@ -64,27 +64,27 @@ class ChildChannels:
         self._former = marks.former(folder)
         self._map(
             SharedMemory(
-                self._slots,
-                marks.memory("dtqs scoreboard", board_bytes(self._slots)),
-                marks.make(folder, self.boot_id, self._slots),
-                marks.memory("dtqs last words", words_bytes(self._slots)),
+                self._records,
+                marks.memory("dtqs scoreboard", board_bytes(self._records)),
+                marks.make(folder, self.boot_id, self._records),
+                marks.memory("dtqs last words", words_bytes(self._records)),
             )
         )
 
     def adopt(self, boot_id: str, memory: SharedMemory) -> None:
         """Go on with the memory of the program before this one in the same process, instead of `begin`."""
-        self.boot_id, self._slots = boot_id, memory.slots
+        self.boot_id, self._records = boot_id, memory.slots
         self._former = marks.former(self._lock.folder, boot_id)
         self._map(memory)
-        # the seats begin anew
-        self._words.clear(self._slots - 2)
+        # the slots begin anew
+        self._words.clear(self._records - 2)
 
     def _map(self, memory: SharedMemory) -> None:
-        slots = memory.slots
-        board = mmap.mmap(memory.board, board_bytes(slots))
-        marked = mmap.mmap(memory.marks, marks.marks_bytes(slots))
-        self._scoreboard = Scoreboard(slots, marked, marks.HEAD_BYTES, board)
-        self._words = LastWords(slots, mmap.mmap(memory.words, words_bytes(slots)))
+        records = memory.slots
+        board = mmap.mmap(memory.board, board_bytes(records))
+        marked = mmap.mmap(memory.marks, marks.marks_bytes(records))
+        self._scoreboard = Scoreboard(records, marked, marks.HEAD_BYTES, board)
+        self._words = LastWords(records, mmap.mmap(memory.words, words_bytes(records)))
         self.memory = memory
 
     def close(self) -> None:
@@ -93,57 +93,57 @@ class ChildChannels:
         for descriptor in memory.descriptors if memory else ():
             os.close(descriptor)
 
-    def start_of(self, seat: SlotState) -> ChildStart:
-        """Return the start values of the next child of this seat."""
-        self._words.clear(seat.index)
+    def start_of(self, slot: SlotState) -> ChildStart:
+        """Return the start values of the next child of this slot."""
+        self._words.clear(slot.index)
         parent = os.getpid()
         return ChildStart(
-            spec_name=seat.spec.name,
-            slot=self._scoreboard.slot(seat.index),
-            deaths=seat.deaths,
+            spec_name=slot.spec.name,
+            slot=self._scoreboard.slot(slot.index),
+            deaths=slot.deaths,
             node_id=self._lock.node_id,
             boot_id=self.boot_id,
             parent_alive=lambda: os.getppid() == parent,
             former=self._former,
-            last_words=functools.partial(self._words.say, seat.index),
-            wait_seconds=seat.restart.wait_seconds,
+            last_words=functools.partial(self._words.say, slot.index),
+            wait_seconds=slot.restart.wait_seconds,
             board=self._scoreboard.records,
             given_up=self._read_given_up,
-            note=functools.partial(self._words.say, self._slots - 1),
+            note=functools.partial(self._words.say, self._records - 1),
             vouch=self._scoreboard.vouch,
         )
 
-    def read(self, seat: SlotState, child: Child) -> SlotRecord:
+    def read(self, slot: SlotState, child: Child) -> SlotRecord:
         """Return the current record of this child."""
         record = None
         # a task that overwrites shared memory must not end the supervisor
         with contextlib.suppress(ValueError):
-            record = self._scoreboard.read(seat.index)
+            record = self._scoreboard.read(slot.index)
         return record_of(record, child)
 
-    def is_idle(self, seat: SlotState) -> bool:
-        """Tell whether this seat's child runs no task now."""
-        return seat.child is None or self.read(seat, seat.child).task_id is None
+    def is_idle(self, slot: SlotState) -> bool:
+        """Tell whether this slot's child runs no task now."""
+        return slot.child is None or self.read(slot, slot.child).task_id is None
 
     def note_given_up(self, given_up: GivenUp) -> None:
-        """Tell the keeper which seats are given up, and why."""
+        """Tell the keeper which slots are given up, and why."""
         if given_up != self._given_up:
             self._given_up = given_up
-            self._words.say(self._slots - 2, given_up.line(LINE_BYTES))
+            self._words.say(self._records - 2, given_up.line(LINE_BYTES))
 
     def _read_given_up(self) -> GivenUp:
         """Read it in a child. A torn line changes nothing."""
-        self._given_up = GivenUp.read(self._words.read(self._slots - 2)) or self._given_up
+        self._given_up = GivenUp.read(self._words.read(self._records - 2)) or self._given_up
         return self._given_up
 
-    def ended(self, seat: SlotState) -> None:
+    def ended(self, slot: SlotState) -> None:
         """Detach the record of the reaped child. Read the record before."""
-        self._scoreboard.vacate(seat.index)
+        self._scoreboard.vacate(slot.index)
 
-    def last_words(self, seat: SlotState) -> str:
-        """Return why the last child of this seat ended, in its own words, or an empty text."""
-        return self._words.read(seat.index)
+    def last_words(self, slot: SlotState) -> str:
+        """Return why the last child of this slot ended, in its own words, or an empty text."""
+        return self._words.read(slot.index)
 
     def keepers_note(self) -> str:
         """Return the last note of the keeper, or an empty text."""
-        return self._words.read(self._slots - 1)
+        return self._words.read(self._records - 1)

@@ -60,7 +60,7 @@ class Desk:
             "pid": os.getpid(),
             "node_id": lock.node_id,
             "boot_id": self._channels.boot_id,
-            "children": len(self._roster.seats),
+            "children": len(self._roster.slots),
             "version": __version__,
         }
         self._node = {"node": lock.folder.name} | identity
@@ -111,7 +111,7 @@ class Desk:
     def status(self) -> Facts:
         """Return the state of the node and of each child."""
         now = time.monotonic()
-        children = [self._facts_of(seat, now) for seat in self._roster.everywhere()]
+        children = [self._facts_of(slot, now) for slot in self._roster.everywhere()]
         workers = [child for child in children if child["pool"] and not child["leaves"]]
         pools: dict[str, dict[str, int]] = {}
         for child in workers:
@@ -123,16 +123,16 @@ class Desk:
         facts = {"phase": phase, "summary": self._roster.summary(), "reload": asdict(self._reload.record)}
         return self._node | facts | {"pools": pools, "children": children}
 
-    def _facts_of(self, seat: SlotState, now: float) -> Facts:
-        facts: Facts = {"slot": seat.spec.name, "pool": seat.spec.pool, "leaves": seat.leaves}
-        child = seat.child
+    def _facts_of(self, slot: SlotState, now: float) -> Facts:
+        facts: Facts = {"slot": slot.spec.name, "pool": slot.spec.pool, "leaves": slot.leaves}
+        child = slot.child
         if child is None:
-            given_up = self._roster.is_given_up(seat)
-            state = "given up" if given_up else "paused" if self._roster.paused and seat.spec.is_worker else "waiting"
-            again = None if state == "paused" else round(max(0.0, seat.restart.not_before - now), 1)
-            words = self._channels.last_words(seat) or None
+            given_up = self._roster.is_given_up(slot)
+            state = "given up" if given_up else "paused" if self._roster.paused and slot.spec.is_worker else "waiting"
+            again = None if state == "paused" else round(max(0.0, slot.restart.not_before - now), 1)
+            words = self._channels.last_words(slot) or None
             return facts | {"state": state, "pid": None, "again_in_seconds": again, "last_words": words}
-        record = self._channels.read(seat, child)
+        record = self._channels.read(slot, child)
         return facts | {
             "state": _state_of(child, record.state, record.task_id),
             "pid": child.pid,
@@ -149,10 +149,10 @@ class Desk:
     def _drain(self) -> Facts:
         now, workers = time.monotonic(), 0
         self._roster.paused = True
-        for seat, child in self._roster.taken():
-            if seat.spec.is_worker:
+        for slot, child in self._roster.taken():
+            if slot.spec.is_worker:
                 seconds = self._section.leaving_seconds
-                child.drain(self._channels.read(seat, child), now, seconds, patient=True)
+                child.drain(self._channels.read(slot, child), now, seconds, patient=True)
                 workers += 1
         logger.info("paused: workers finish and take nothing", extra={"workers": workers})
         return {"paused": True, "finishing": workers}
@@ -161,10 +161,10 @@ class Desk:
         if not self._roster.paused:
             raise Refused("the node is not paused")
         self._roster.paused = False
-        for seat in list(self._roster.seats):
+        for slot in list(self._roster.slots):
             # one that still finishes its task goes on, beside its successor
-            if seat.spec.is_worker and seat.child and seat.child.stage is not Stage.LEFT_ALONE:
-                self._roster.replace(seat)
+            if slot.spec.is_worker and slot.child and slot.child.stage is not Stage.LEFT_ALONE:
+                self._roster.replace(slot)
         logger.info("resumed")
         return {"paused": False}
 
@@ -174,7 +174,7 @@ class Desk:
         if before >= most:
             raise Refused(f"pool {pool} has {before} workers; allowed: {most} at most")
         if self._roster.grow(pool) is None:
-            raise Refused("the scoreboard has no free slot; wait until leaving workers have ended")
+            raise Refused("the scoreboard has no free record; wait until leaving workers have ended")
         return self._sized(pool, before)
 
     def _shrink(self, asked: object) -> Facts:
@@ -192,24 +192,24 @@ class Desk:
 
     def _pool(self, asked: object) -> tuple[str, int]:
         """Return a pool and its number of workers; without a name the first pool. Raises Refused."""
-        pools = list(dict.fromkeys(seat.spec.pool for seat in self._roster.seats if seat.spec.is_worker))
+        pools = list(dict.fromkeys(slot.spec.pool for slot in self._roster.slots if slot.spec.is_worker))
         pool = asked or next(iter(pools), "")
         if not isinstance(pool, str) or pool not in pools:
             raise Refused(f"no such pool: {pool!a:.100}; allowed: {', '.join(pools)}")
         return pool, len(self._roster.pool(pool))
 
-    def _kill(self, slot: object) -> Facts:
+    def _kill(self, named: object) -> Facts:
         """Kill a child with its process group. A leaving child shares its slot's name with its successor."""
-        found = [(seat, child) for seat, child in self._roster.taken() if slot in (seat.spec.name, str(child.pid))]
+        found = [(slot, child) for slot, child in self._roster.taken() if named in (slot.spec.name, str(child.pid))]
         if len(found) > 1:
-            pids = ", ".join(f"{child.pid}{' (leaves)' if seat.leaves else ''}" for seat, child in found)
-            raise Refused(f"{len(found)} children are in the slot {slot}; name one by its pid: {pids}")
-        for seat, child in found:
-            logger.warning("killing child", extra={"child": seat.spec.name, "pid": child.pid, "cause": "operator"})
-            child.kill(time.monotonic(), f"killed by an operator: dtqs ctl kill {slot}")
-            return {"killed": seat.spec.name, "pid": child.pid}
-        names = sorted({seat.spec.name for seat, _ in self._roster.taken()})
-        raise Refused(f"no child in the slot {slot!a:.100}; allowed: {', '.join(names[:30])}, or the pid of a child")
+            pids = ", ".join(f"{child.pid}{' (leaves)' if slot.leaves else ''}" for slot, child in found)
+            raise Refused(f"{len(found)} children are in the slot {named}; name one by its pid: {pids}")
+        for slot, child in found:
+            logger.warning("killing child", extra={"child": slot.spec.name, "pid": child.pid, "cause": "operator"})
+            child.kill(time.monotonic(), f"killed by an operator: dtqs ctl kill {named}")
+            return {"killed": slot.spec.name, "pid": child.pid}
+        names = sorted({slot.spec.name for slot, _ in self._roster.taken()})
+        raise Refused(f"no child in the slot {named!a:.100}; allowed: {', '.join(names[:30])}, or the pid of a child")
 
 
 def _state_of(child: Child, state: ChildState, task_id: str | None) -> str:

@@ -22,18 +22,18 @@ class Ending:
 
     def stop_workers(self, now: float) -> None:
         self.limit(now, 0.0)
-        for seat, child in self._roster.taken():
-            if seat.spec.is_worker:
+        for slot, child in self._roster.taken():
+            if slot.spec.is_worker:
                 child.stop(now)
 
     def turn(self, phase: Phase, now: float) -> None:
         """Take the next step with each child."""
         workers_gone = self._roster.workers_gone()
-        for seat, child in self._roster.taken():
+        for slot, child in self._roster.taken():
             if phase is Phase.KILLING:
                 child.kill(now)
-            elif seat.spec.is_worker:
+            elif slot.spec.is_worker:
                 # this leaves replacements that only settle deaths, and children that stop already, as they are
-                child.drain(self._channels.read(seat, child), now, self._section.drain_seconds)
+                child.drain(self._channels.read(slot, child), now, self._section.drain_seconds)
             elif workers_gone:
-                child.drain(self._channels.read(seat, child), now, self._section.stop_seconds)
+                child.drain(self._channels.read(slot, child), now, self._section.stop_seconds)

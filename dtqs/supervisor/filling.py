@@ -1,4 +1,4 @@
-"""Forks children into empty seats and, for deaths that no new child would settle, children that only settle them."""
+"""Forks children into empty slots and, for deaths that no new child would settle, children that only settle them."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -33,27 +33,27 @@ class Filling:
     def turn(self, phase: Phase, now: float) -> None:
         """Fork the children that are due in this phase."""
         if phase is Phase.RUNNING:
-            for seat in self._roster.vacant(now):
-                self._fork(seat, now, settler=False)
+            for slot in self._roster.vacant(now):
+                self._fork(slot, now, settler=False)
             self._settle(now, self._section.leaving_seconds, running=True)
         elif phase is not Phase.KILLING:
             self._settle(now, self._section.stop_seconds, running=False)
 
     def _settle(self, now: float, seconds: float, running: bool) -> None:
         """Fork the children that only take back the leases of dead ones, and ask them to end when that is done."""
-        for seat in self._roster.owing(running):
-            if child := self._fork(seat, now, settler=True):
-                child.drain(self._channels.read(seat, child), now, seconds, patient=running)
+        for slot in self._roster.owing(running):
+            if child := self._fork(slot, now, settler=True):
+                child.drain(self._channels.read(slot, child), now, seconds, patient=running)
 
-    def _fork(self, seat: SlotState, now: float, settler: bool) -> Child | None:
+    def _fork(self, slot: SlotState, now: float, settler: bool) -> Child | None:
         try:
-            pid = spawn(seat.spec, self._channels.start_of(seat), self._leave_to_parent, self._lock.folder)
+            pid = spawn(slot.spec, self._channels.start_of(slot), self._leave_to_parent, self._lock.folder)
         except OSError as error:
-            self._roster.not_filled(seat, now, settler)
-            logger.error("fork failed", extra={"child": seat.spec.name, "reason": str(error)})
+            self._roster.not_filled(slot, now, settler)
+            logger.error("fork failed", extra={"child": slot.spec.name, "reason": str(error)})
             return None
-        logger.info("child started", extra={"child": seat.spec.name, "pid": pid, "deaths": len(seat.deaths)})
-        return self._roster.filled(seat, pid, now, settler)
+        logger.info("child started", extra={"child": slot.spec.name, "pid": pid, "deaths": len(slot.deaths)})
+        return self._roster.filled(slot, pid, now, settler)
 
     def _leave_to_parent(self) -> None:
         """Close a new child's copies of its parent's descriptors."""

@@ -41,6 +41,7 @@ class Handover:
     memory: dict[str, int]
     section: dict[str, Any]
     seats: list[dict[str, Any]]
+    """The slots. All versions share this name."""
     born_with: list[int]
     was_ready: bool
     reload_number: int = 0
@@ -68,7 +69,7 @@ class Handover:
             lock=lock.descriptor,
             memory=asdict(channels.memory),
             section=section.model_dump(mode="json"),
-            seats=seats_of(roster),
+            seats=slots_of(roster),
             born_with=[*born_with],
             was_ready=was_ready,
         )
@@ -117,69 +118,69 @@ class Handover:
         return SupervisorSection.model_construct(**values)
 
 
-def requirements(slots: int) -> str:
+def requirements(records: int) -> str:
     """Return what the next program must meet, for its check."""
-    return f"{FORMAT}:{slots}"
+    return f"{FORMAT}:{records}"
 
 
-def refuse_unmet(wanted: str, seats: int) -> None:
+def refuse_unmet(wanted: str, slots: int) -> None:
     """Compare the requirements of the running supervisor with this code. Raises ConfigError."""
-    theirs, _, slots = wanted.partition(":")
+    theirs, _, records = wanted.partition(":")
     if theirs != str(FORMAT):
         raise ConfigError(["this version cannot take over the running children of the other: restart the service"])
-    # one slot stays free, since a child leaves only after its successor has come
-    if slots.isdecimal() and seats >= int(slots):
-        most = int(slots) - 1
+    # one record stays free, since a child leaves only after its successor has come
+    if records.isdecimal() and slots >= int(records):
+        most = int(records) - 1
         raise ConfigError(
-            [f"a running supervisor has room for {most} children, and {seats} are wanted: restart the service"]
+            [f"a running supervisor has room for {most} children, and {slots} are wanted: restart the service"]
         )
 
 
-def seats_of(roster: Roster) -> list[dict[str, Any]]:
-    """Return the states of all seats and leaving children."""
+def slots_of(roster: Roster) -> list[dict[str, Any]]:
+    """Return the states of all slots and leaving children."""
     return [
         {
-            "name": seat.spec.name,
-            "index": seat.index,
-            "memory_kill": seat.spec.memory_kill,
-            "leaves": seat.leaves,
-            "successor": seat.successor.spec.name if seat.successor else None,
-            "settlers": seat.settlers,
-            "deaths": [asdict(death) for death in seat.deaths],
-            "child": seat.child and seat.child.state(),
+            "name": slot.spec.name,
+            "index": slot.index,
+            "memory_kill": slot.spec.memory_kill,
+            "leaves": slot.leaves,
+            "successor": slot.successor.spec.name if slot.successor else None,
+            "settlers": slot.settlers,
+            "deaths": [asdict(death) for death in slot.deaths],
+            "child": slot.child and slot.child.state(),
         }
-        for seat in roster.everywhere()
+        for slot in roster.everywhere()
     ]
 
 
 def adopt(roster: Roster, states: Collection[dict[str, Any]], section: SupervisorSection) -> list[str]:
-    """Put the children into the seats of the same name; those without a seat leave. Return seats without a slot."""
-    named: dict[str | None, SlotState] = {seat.spec.name: seat for seat in roster.seats}
-    for seat in roster.seats:
-        seat.index = -1
+    """Put the children into the slots of the same name; those without a slot leave. Return slots without a record."""
+    named: dict[str | None, SlotState] = {slot.spec.name: slot for slot in roster.slots}
+    for slot in roster.slots:
+        slot.index = -1
     kept = {state["name"] for state in states if not state["leaves"]}
     # a renamed pool: as many of its old workers go on until the new ones are ready
-    added = (seat for seat in roster.seats if seat.spec.name not in kept)
-    settles = next((seat.spec.main for seat in roster.seats if seat.spec.is_worker), None)
+    added = (slot for slot in roster.slots if slot.spec.name not in kept)
+    settles = next((slot.spec.main for slot in roster.slots if slot.spec.is_worker), None)
     for state in states:
         place = named.get(state["name"])
         if place is not None and not state["leaves"]:
-            seat = place
+            slot = place
         else:
             spec = ChildSpec(state["name"], f"dtqs: worker {state['name']}", settles or _nothing, state["memory_kill"])
-            seat = SlotState(
+            slot = SlotState(
                 state["index"], spec, leaves=True, settlers=state["settlers"] if settles else MOST_SETTLERS
             )
             if state["leaves"]:
-                seat.successor = named.get(state["successor"])
+                slot.successor = named.get(state["successor"])
             elif state["child"]:
-                seat.successor = next(added, None)
-            roster.leaving.append(seat)
-        seat.index, seat.deaths = state["index"], tuple(Death(**death) for death in state["deaths"])
-        seat.child = Child.adopted(state["child"], section) if state["child"] else None
-        if seat.leaves:
-            roster.free(seat)
-    return [seat.spec.name for seat in [*roster.seats] if seat.index < 0 and not roster.place(seat)]
+                slot.successor = next(added, None)
+            roster.leaving.append(slot)
+        slot.index, slot.deaths = state["index"], tuple(Death(**death) for death in state["deaths"])
+        slot.child = Child.adopted(state["child"], section) if state["child"] else None
+        if slot.leaves:
+            roster.free(slot)
+    return [slot.spec.name for slot in [*roster.slots] if slot.index < 0 and not roster.place(slot)]
 
 
 def _nothing(_: ChildStart) -> int:

@@ -27,16 +27,16 @@ class Rolling:
     def begin(self, since: float) -> None:
         """Replace all children that were started before this time."""
         self.since = self._moved_at = since
-        logger.info("rolling restart", extra={"children": len(self._roster.seats)})
+        logger.info("rolling restart", extra={"children": len(self._roster.slots)})
 
     def stuck(self, now: float) -> str | None:
         """Return why a new child does not become ready, or None. The old ones work on."""
         if self.since is None:
             return None
-        for seat in self._roster.seats:
-            if seat.restart.unready >= min(_STUCK_AFTER, self._section.restart_limit):
-                words = self._channels.last_words(seat) or "it gave no reason"
-                return f"{seat.spec.name} ended {seat.restart.unready} times in a row before it was ready: {words}"
+        for slot in self._roster.slots:
+            if slot.restart.unready >= min(_STUCK_AFTER, self._section.restart_limit):
+                words = self._channels.last_words(slot) or "it gave no reason"
+                return f"{slot.spec.name} ended {slot.restart.unready} times in a row before it was ready: {words}"
         seconds = now - self._moved_at
         if seconds < self._section.boot_timeout_seconds + _BEYOND_SECONDS:
             return None
@@ -44,18 +44,18 @@ class Rolling:
 
     def _obstacle(self, since: float) -> str:
         """Return what a rolling restart waits for."""
-        seat = self._roster.late(since)
-        if seat is None:
+        slot = self._roster.late(since)
+        if slot is None:
             return "a leaving worker has not been asked yet"
-        child = seat.child
+        child = slot.child
         if child and child.started_at < since and child.seen_ready:
             count = len(self._roster.leaving)
-            return f"{seat.spec.name} waits for a free slot: {count} leaving children still finish their tasks"
-        if child and self._channels.read(seat, child).state is ChildState.WAITING:
-            return f"{seat.spec.name} waits for PostgreSQL"
+            return f"{slot.spec.name} waits for room in the scoreboard: {count} leaving children finish their tasks"
+        if child and self._channels.read(slot, child).state is ChildState.WAITING:
+            return f"{slot.spec.name} waits for PostgreSQL"
         if child:
-            return f"{seat.spec.name} is not ready yet"
-        return f"{seat.spec.name} ended ({seat.reason or 'without a reason'}) and is not started again yet"
+            return f"{slot.spec.name} is not ready yet"
+        return f"{slot.spec.name} ended ({slot.reason or 'without a reason'}) and is not started again yet"
 
     def turn(self, now: float) -> bool:
         """Take the next steps. Return True once, when the rolling restart is done."""
@@ -72,6 +72,6 @@ class Rolling:
             return True
         if (place := self._roster.progress(self.since)) != self._place:
             self._moved_at, self._place = now, place
-        if (seat := self._roster.to_roll(self.since)) and (child := seat.child) and self._roster.replace(seat):
-            set_stacks_aside(self._lock.folder, seat.spec.name, child.pid)
+        if (slot := self._roster.to_roll(self.since)) and (child := slot.child) and self._roster.replace(slot):
+            set_stacks_aside(self._lock.folder, slot.spec.name, child.pid)
         return False

@@ -1,4 +1,4 @@
-"""One seat of a node as the supervisor keeps it; pure. The roster holds all of them."""
+"""One slot of a node as the supervisor keeps it; pure. The roster holds all of them."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from dtqs.supervisor.spawn import ChildSpec
 
 @dataclass(slots=True, eq=False)
 class SlotState:
-    """A seat, or a child that leaves. `index` is its slot of the scoreboard."""
+    """A slot, or a child that leaves. `index` is its record of the scoreboard."""
 
     index: int
     spec: ChildSpec
@@ -19,9 +19,9 @@ class SlotState:
     restart: Restart = field(default_factory=Restart)
     settlers: int = 0
     leaves: bool = False
-    """Nobody follows in this slot. It is freed when its child has ended and its deaths are settled."""
+    """Nobody follows in it. Its record is freed when its child has ended and its deaths are settled."""
     successor: "SlotState | None" = None
-    """A leaving child works on until the child of this seat is ready."""
+    """A leaving child works on until the child of this slot is ready."""
     reason: str = ""
     """Why its last child ended: its last words, or the cause."""
     proved_at: float = float("-inf")

@@ -49,7 +49,7 @@ class ChildStart:
     board: Callable[[], Sequence[SlotRecord]] = tuple
     """Reads the scoreboard of this node's workers."""
     given_up: Callable[[], GivenUp] = GivenUp
-    """Returns which seats of this node are given up, and why."""
+    """Returns which slots of this node are given up, and why."""
     vouch: Callable[[str, float], None] = lambda worker_id, until: None
     """Notes on it until when nobody takes a worker's leases. For the keeper."""
     wait_seconds: float = 0.0

@@ -19,7 +19,7 @@ from dtqs.prctl import adopt_orphans
 from dtqs.signal_name import signal_name
 from dtqs.supervisor.again import execute
 from dtqs.supervisor.causes import cause_of, telling_status
-from dtqs.supervisor.channels import ChildChannels, SharedMemory, places_of, slots_for
+from dtqs.supervisor.channels import ChildChannels, SharedMemory, places_of, records_for
 from dtqs.supervisor.child import Child, lease_kill_at
 from dtqs.supervisor.desk import Desk
 from dtqs.supervisor.ending import Ending
@@ -64,9 +64,9 @@ class Supervisor:
         pools: Mapping[str, PoolSection] | None = None,
     ) -> None:
         self._section, self._lock, self._handover = section, lock, handover
-        slots = handover.memory["slots"] if handover else slots_for(len(specs))
-        self._roster = Roster(specs, section, places_of(slots), hire)
-        self._channels = ChildChannels(slots, lock)
+        records = handover.memory["slots"] if handover else records_for(len(specs))
+        self._roster = Roster(specs, section, places_of(records), hire)
+        self._channels = ChildChannels(records, lock)
         self._phase, self._exit_status = Phase.RUNNING, os.EX_OK
         self._reload, self._signals = Reload(section), Signals()
         parts = section, self._roster, self._channels
@@ -131,7 +131,7 @@ class Supervisor:
         self._reload.begin(self._lock.folder, self._notifier, before.reload_number)
         self._desk.keep(before.seats)
         for name in adopt(self._roster, before.seats, self._section):
-            logger.error("no slot is free: this child comes with the next reload", extra={"child": name})
+            logger.error("the scoreboard is full: this child comes with the next reload", extra={"child": name})
         self._rolling.begin(time.monotonic())
 
     def _execute(self) -> None:
@@ -203,7 +203,7 @@ class Supervisor:
     def reload(self, now: float) -> None:
         """Check configuration and code on disk; if they are right, execute them and replace all children."""
         if self._phase is Phase.RUNNING:
-            self._reload.ask(requirements(self._roster.slots), now, self._roster.paused)
+            self._reload.ask(requirements(self._roster.records), now, self._roster.paused)
 
     def _enter(self, phase: Phase, text: str, reason: str) -> None:
         logger.info(text, extra={"reason": reason, "children": len(self._roster.pids())})
@@ -220,41 +220,41 @@ class Supervisor:
         self._ending.stop_workers(now)
 
     def _reap(self, now: float) -> None:
-        dead = list(ended(lambda pid: self._roster.seat_of(pid) is not None or pid in self._reload.pids))
+        dead = list(ended(lambda pid: self._roster.slot_of(pid) is not None or pid in self._reload.pids))
         self._oom.update(now)
         for end in dead:
-            if (seat := self._roster.seat_of(end.pid)) and seat.child:
-                self._bury(seat, seat.child, end, now)
+            if (slot := self._roster.slot_of(end.pid)) and slot.child:
+                self._bury(slot, slot.child, end, now)
             self._reload.reaped(end)
             self._born_with -= {end.pid}
         if dead:
             kill_strangers(self._roster.pids() | self._born_with | self._reload.pids)
 
-    def _bury(self, seat: SlotState, child: Child, end: End, now: float) -> None:
+    def _bury(self, slot: SlotState, child: Child, end: End, now: float) -> None:
         struck = self._oom.struck(now)
-        death = self._roster.vacated(seat, child, end, self._channels.read(seat, child), now, struck)
-        self._channels.ended(seat)
-        if seat.leaves:
-            drop_stacks(self._lock.folder, seat.spec.name, end.pid)
+        death = self._roster.vacated(slot, child, end, self._channels.read(slot, child), now, struck)
+        self._channels.ended(slot)
+        if slot.leaves:
+            drop_stacks(self._lock.folder, slot.spec.name, end.pid)
         cause = cause_of(child, end, struck)
-        log_end(seat, end, cause, death, now - child.started_at)
-        if self._phase is Phase.RUNNING and not seat.leaves:
+        log_end(slot, end, cause, death, now - child.started_at)
+        if self._phase is Phase.RUNNING and not slot.leaves:
             by_task = death is not None and death.task_id is not None
-            self._go_on_after(seat, end, cause, by_task, now)
+            self._go_on_after(slot, end, cause, by_task, now)
 
-    def _go_on_after(self, seat: SlotState, end: End, cause: str, by_task: bool, now: float) -> None:
+    def _go_on_after(self, slot: SlotState, end: End, cause: str, by_task: bool, now: float) -> None:
         """Log the consequence of a child's end. A node that was never ready ends with the reason.
 
         A node that was ready keeps its other slots at work.
         """
-        seat.reason, refused = self._channels.last_words(seat) or cause, end.status == os.EX_CONFIG
-        if not self._notifier.was_ready and (refused or self._roster.is_given_up(seat)):
+        slot.reason, refused = self._channels.last_words(slot) or cause, end.status == os.EX_CONFIG
+        if not self._notifier.was_ready and (refused or self._roster.is_given_up(slot)):
             self._exit_status = telling_status(end)
-            times = "" if refused else f"{seat.restart.unready} times in a row, "
-            self._reason["reason"] = f"{seat.spec.name} ended {times}before it was ready: {seat.reason}"
+            times = "" if refused else f"{slot.restart.unready} times in a row, "
+            self._reason["reason"] = f"{slot.spec.name} ended {times}before it was ready: {slot.reason}"
             self._stop(now, self._reason["reason"])
         else:
-            log_consequence(seat, seat.reason, by_task, now, self._section)
+            log_consequence(slot, slot.reason, by_task, now, self._section)
 
     def _roll(self, now: float) -> None:
         if self._phase is not Phase.RUNNING:
@@ -286,7 +286,7 @@ class Supervisor:
     def _pause_seconds(self, now: float) -> float:
         """Return the seconds until the next turn. A signal ends the pause before."""
         eager = any(child.report_is_due for _, child in self._roster.taken())
-        records = [self._channels.read(seat, child) for seat, child in self._roster.taken()]
+        records = [self._channels.read(slot, child) for slot, child in self._roster.taken()]
         due = [self._ending.by, self._desk.next_end(), *self._roster.steps()]
         due += [min(record.kill_at, lease_kill_at(record)) for record in records if record.kill_at]
         # times in the past were handled in this turn, or cannot be handled

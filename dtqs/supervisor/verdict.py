@@ -10,10 +10,10 @@ from dtqs.supervisor.slot_state import SlotState
 logger = logging.getLogger(__name__)
 
 
-def log_end(seat: SlotState, end: End, cause: str, death: Death | None, lived_seconds: float) -> None:
+def log_end(slot: SlotState, end: End, cause: str, death: Death | None, lived_seconds: float) -> None:
     """Log the end of a child."""
     fields = {
-        "child": seat.spec.name,
+        "child": slot.spec.name,
         "pid": end.pid,
         "cause": cause,
         "lived_seconds": round(lived_seconds, 1),
@@ -23,12 +23,12 @@ def log_end(seat: SlotState, end: End, cause: str, death: Death | None, lived_se
     logger.log(logging.INFO if end.status == 0 and not death else logging.WARNING, "child ended", extra=fields)
 
 
-def log_consequence(seat: SlotState, cause: str, by_task: bool, now: float, section: SupervisorSection) -> None:
+def log_consequence(slot: SlotState, cause: str, by_task: bool, now: float, section: SupervisorSection) -> None:
     """Log that the slot was given up, is slowed down, or is filled later, and the cause.
 
     `by_task`: a task killed this child. A slot that tasks have slowed down may lose its next child for another reason.
     """
-    restart, child = seat.restart, {"child": seat.spec.name}
+    restart, child = slot.restart, {"child": slot.spec.name}
     in_seconds = round(restart.not_before - now, 2)
     if restart.given_up(section):
         fields = {"times": restart.unready, "reason": cause, "again_in_seconds": round(in_seconds)}

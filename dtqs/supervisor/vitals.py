@@ -44,14 +44,14 @@ class Vitals:
         """Write the pulse."""
         if self._memory is None:
             return
-        records = [self._channels.read(seat, child) for seat, child in self._roster.taken()]
+        records = [self._channels.read(slot, child) for slot, child in self._roster.taken()]
         self._memory.write(
             Pulse(
                 turn_at=now,
                 heartbeat_at=max((record.heartbeat for record in records), default=0.0),
                 lease_seconds=self._about.lease_seconds,
                 phase=PAUSED if self._roster.paused and phase is Phase.RUNNING else phase,
-                children=len(self._roster.seats),
+                children=len(self._roster.slots),
                 ready=self._roster.ready(),
                 waiting=sum(record.state is ChildState.WAITING for record in records),
             )

@@ -34,24 +34,24 @@ class Watch:
 
     def check(self, now: float) -> None:
         """Act on the records of all children."""
-        for seat, child in self._roster.taken():
-            record = self._channels.read(seat, child)
-            _note_progress(seat, child, record, now)
+        for slot, child in self._roster.taken():
+            record = self._channels.read(slot, child)
+            _note_progress(slot, child, record, now)
             child.send_owed_term(record)
-            self._kill_overdue(seat, child, record, now)
+            self._kill_overdue(slot, child, record, now)
             before = child.stage
             child.escalate(now)
             if child.stage is not before:
-                fields = {"child": seat.spec.name, "pid": child.pid, "next": child.stage.name.lower()}
+                fields = {"child": slot.spec.name, "pid": child.pid, "next": child.stage.name.lower()}
                 logger.warning("child did not end in time", extra=fields)
 
-    def _kill_overdue(self, seat: SlotState, child: Child, record: SlotRecord, now: float) -> None:
-        cause = child.overdue(record, now, self._awake_since) or _grown_too_large(seat, child)
+    def _kill_overdue(self, slot: SlotState, child: Child, record: SlotRecord, now: float) -> None:
+        cause = child.overdue(record, now, self._awake_since) or _grown_too_large(slot, child)
         if cause is None:
             child.note_sign_of_life()
             return
         fields: dict[str, object] = {
-            "child": seat.spec.name,
+            "child": slot.spec.name,
             "pid": child.pid,
             "cause": cause,
             "task_id": record.task_id,
@@ -59,23 +59,23 @@ class Watch:
         if cause.startswith(SILENT):
             if (threads := child.thread_report(record, now, self._awake_since)) is None:
                 return
-            fields |= {"threads": threads, "stacks": keep_stacks(self._lock.folder, seat.spec.name, child.pid)}
+            fields |= {"threads": threads, "stacks": keep_stacks(self._lock.folder, slot.spec.name, child.pid)}
         logger.warning("killing child", extra=fields)
         child.kill(now, cause)
 
 
-def _grown_too_large(seat: SlotState, child: Child) -> str | None:
+def _grown_too_large(slot: SlotState, child: Child) -> str | None:
     """Return why a child must be killed for its memory, or None. It reads /proc, since a hanging child cannot tell."""
-    limit = seat.spec.memory_kill
+    limit = slot.spec.memory_kill
     if not limit or child.stage is Stage.KILLED or (used := resident_bytes(child.pid)) <= limit:
         return None
-    return f"its memory of {size(used)} passed [pool:{seat.spec.pool}] memory_kill = {size(limit)}"
+    return f"its memory of {size(used)} passed [pool:{slot.spec.pool}] memory_kill = {size(limit)}"
 
 
-def _note_progress(seat: SlotState, child: Child, record: SlotRecord, now: float) -> None:
+def _note_progress(slot: SlotState, child: Child, record: SlotRecord, now: float) -> None:
     if record.state in (ChildState.READY, ChildState.DRAINING) and not child.seen_ready:
         child.note_ready(now)
-        seat.restart = seat.restart.after_ready()
-        logger.info("child ready", extra={"child": seat.spec.name, "pid": child.pid})
+        slot.restart = slot.restart.after_ready()
+        logger.info("child ready", extra={"child": slot.spec.name, "pid": child.pid})
     if record.worked:
-        seat.restart = seat.restart.after_work()
+        slot.restart = slot.restart.after_work()

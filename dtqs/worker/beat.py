@@ -218,7 +218,7 @@ class Beat:
         parts.store.workers.count(worker_id, "worker", parts.identity.node_name, parts.totals)
 
     def _check_schema(self) -> None:
-        """Drain if the schema has become one for newer code. The next process in this seat reports that and ends."""
+        """Drain if the schema has become one for newer code. The next process in this slot reports that and ends."""
         if time.monotonic() < self._next_schema_at:
             return
         self._next_schema_at = time.monotonic() + _SCHEMA_SECONDS

@@ -127,7 +127,7 @@ class Worker:
             if worn := self._wear.reason:
                 self._ask_for_successor(worn)
         self._leave()
-        # EX_TEMPFAIL tells the supervisor that leases are left, so the next process in this seat takes them back
+        # EX_TEMPFAIL tells the supervisor that leases are left, so the next process in this slot takes them back
         return os.EX_OK if self._all_written else os.EX_TEMPFAIL
 
     def _note_cancel(self, task_ids: list[str]) -> None:

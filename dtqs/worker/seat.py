@@ -1,4 +1,4 @@
-"""The seat of a worker process: its place in the node, and the channels to its supervisor."""
+"""The slot of a worker process: its place in the node, and the channels to its supervisor."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ class WorkerSeat:
     offer_stacks: Callable[[], None] = lambda: None
     """Registers the handler that writes stacks again: a task may have replaced it."""
     wait_seconds: float = 0.0
-    """How long it takes no task after it is ready: tasks have killed its predecessors in this seat."""
+    """How long it takes no task after it is ready: tasks have killed its predecessors in this slot."""
 
     def identity(self, task_types: Sequence[str], queues: Sequence[str]) -> WorkerIdentity:
         """Return a new identity, of this process."""

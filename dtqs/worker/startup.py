@@ -33,7 +33,7 @@ class Startup:
         return self._persist(self._store.database.schema_refusal)
 
     def settle_deaths(self, totals: ProcessTotals) -> list[LogRef]:
-        """Take back the leases of the predecessors in this seat at once: recovery must not wait for a lease time."""
+        """Take back the leases of the predecessors in this slot at once: recovery must not wait for a lease time."""
         rows: list[LogRef] = []
         for death in self._seat.deaths:
             cause = WorkerDied(death.cause)

@@ -277,7 +277,7 @@ def test_the_doctor_gives_advice_for_each_failure(dtqs: Run, tmp_path: Path) -> 
     of_sessions = {"sessions", "pooler", "standby"}
     assert (
         skipped
-        == {"schema", "settings", "clock", "workers", "workers' types", "seats", "routes", "queue"} | of_sessions
+        == {"schema", "settings", "clock", "workers", "workers' types", "slots", "routes", "queue"} | of_sessions
     )
     assert all(check["advice"] for check in found.values() if check["state"] != "ok")
 

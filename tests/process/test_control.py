@@ -71,7 +71,7 @@ def test_a_drained_node_stays_and_takes_nothing_until_it_resumes(start_node: Sta
     node.wait_for_log("all children ready")
     assert asked(node, "drain") == {"paused": True, "finishing": 2}
     node.wait_for("drained", "default/1")
-    node.wait_until(lambda: states(node)["default/1"] == "paused", "its seat stays empty")
+    node.wait_until(lambda: states(node)["default/1"] == "paused", "its slot stays empty")
     status = asked(node, "status")
     assert status["phase"] == "paused"
     assert states(node) == {"keeper": "ready", "default/0": "draining", "default/1": "paused"}

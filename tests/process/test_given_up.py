@@ -1,4 +1,4 @@
-"""A seat whose children die before they are ready, on real servers: readings and doctor show it until it is mended."""
+"""A slot whose children die before they are ready, on real servers: readings and doctor show it until it is mended."""
 
 import re
 import signal
@@ -19,7 +19,7 @@ def reload(system: Trial, memory_limit: str) -> None:
     system.supervisor.send_signal(signal.SIGHUP)
 
 
-def test_a_seat_that_is_given_up_is_an_alarm_with_the_last_words_until_a_reload_mends_it(trial: Try) -> None:
+def test_a_slot_that_is_given_up_is_an_alarm_with_the_last_words_until_a_reload_mends_it(trial: Try) -> None:
     system = trial({"pool:default": {"workers": 1, "memory_limit": "1G"}, "supervisor": {"restart_limit": 3}})
     with closing(SystemReader(system.store, system.config.rabbitmq, "test")) as reader:
         assert not reader.read().alarms
@@ -28,8 +28,8 @@ def test_a_seat_that_is_given_up_is_an_alarm_with_the_last_words_until_a_reload_
         assert alarm.startswith("default/0 on ")
         assert " is given up, because its children ended before they were ready: [pool:default] memory_limit" in alarm
         assert alarm.endswith("; dtqs ctl reload tries again")
-        (seats,) = [check for check in postgresql(system.config, ()) if check.part == "seats"]
-        assert (seats.state, seats.found) == ("failed", alarm)
+        (slots,) = [check for check in postgresql(system.config, ()) if check.part == "slots"]
+        assert (slots.state, slots.found) == ("failed", alarm)
         reload(system, "1G")
         eventually(lambda: not reader.read().alarms, 30, "no alarm is left")
     eventually(lambda: len(system.workers()) == 1, 10, "only the new worker is left")

@@ -9,7 +9,7 @@ from dtqs.cli.checks.sessions import sessions, standby
 from dtqs.cli.store import opened_store
 from dtqs.config import Config
 from dtqs.errors import StoreUnavailable
-from dtqs.given_up import GivenUpSeats, words_of
+from dtqs.given_up import GivenUpSlots, words_of
 from dtqs.routes import Routes
 from dtqs.store.checkup import POSTGRESQL_VERSION, LiveWorker, ServerFacts, given_up, live_workers, server_facts
 from dtqs.store.driver.schema import SCHEMA_VERSION
@@ -32,7 +32,7 @@ _WANTED = {
 def postgresql(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
     """Check server, schema, settings, clock and workers, and that the workers run all of `task_types`."""
     of_sessions = ["sessions", "pooler", "standby"]
-    left = ["schema", "settings", *of_sessions, "clock", "workers", "workers' types", "seats", "routes"]
+    left = ["schema", "settings", *of_sessions, "clock", "workers", "workers' types", "slots", "routes"]
     try:
         for check in _database(config, task_types):
             done = "settings" if check.part.startswith("setting ") else check.part
@@ -121,11 +121,11 @@ def _workers(workers: list[LiveWorker], lease_seconds: float) -> Check:
     return Check("workers", WARNING, f"{found}; {len(workers) - len(alive)} with a late heartbeat", advice)
 
 
-def _seats(found: list[tuple[str, GivenUpSeats]]) -> Check:
+def _seats(found: list[tuple[str, GivenUpSlots]]) -> Check:
     if not found:
-        return Check("seats", OK, "no seat of a node is given up")
-    words = dict.fromkeys(words_of(node, seats) for node, seats in found)
-    return Check("seats", FAILED, ". ".join(words), "remove the cause, then run on that node: dtqs ctl reload")
+        return Check("slots", OK, "no slot of a node is given up")
+    words = dict.fromkeys(words_of(node, slots) for node, slots in found)
+    return Check("slots", FAILED, ". ".join(words), "remove the cause, then run on that node: dtqs ctl reload")
 
 
 def routes_check(routes: Routes, found: Sequence[tuple[str, str, str]]) -> Check:

@@ -1,4 +1,4 @@
--- Readings: the keepers and API processes that wrote their totals lately. Keepers tell which seats are given up.
+-- Readings: the keepers and API processes that wrote their totals lately. Keepers tell which slots are given up.
 SELECT
     process_id::text, role, node_name, extract(epoch FROM now() - updated_at)::float8,
     CASE WHEN role = 'keeper' THEN (

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from dtqs.given_up import GivenUpSeats
+from dtqs.given_up import GivenUpSlots
 from dtqs.readings import Health, KeeperReading, QueueReading, Reading, WorkerReading, alarms
 from dtqs.readings.alarms import Seen
 from tests.unit.readings.values import HEALTHY, WORKER, changed, seen, waiting
@@ -12,7 +12,7 @@ from tests.unit.readings.values import HEALTHY, WORKER, changed, seen, waiting
 AWAY = Health("PostgreSQL", "away", "connection refused")
 KNOWS = dataclasses.replace(WORKER, task_types=("image",))
 BUSY = dataclasses.replace(WORKER, state="busy", task_id="t1", task_type="echo", busy_seconds=70.0)
-GIVEN_UP = KeeperReading("k1", "keeper", "node", 1.0, (GivenUpSeats("a/0, a/1", 2, "no memory"),))
+GIVEN_UP = KeeperReading("k1", "keeper", "node", 1.0, (GivenUpSlots("a/0, a/1", 2, "no memory"),))
 LATE = dataclasses.replace(WORKER, worker_id="w2", slot=1, age_seconds=40.0, late=True)
 
 

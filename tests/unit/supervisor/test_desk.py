@@ -22,9 +22,9 @@ def never(start: ChildStart) -> int:
 @pytest.fixture
 def roster() -> Roster:
     made = Roster([ChildSpec("default/0", "default", never, 0)], SECTION, 4)
-    made.filled(made.seats[0], 100, 5.0, settler=False)
-    assert made.replace(made.seats[0])
-    made.filled(made.seats[0], 200, 6.0, settler=False)
+    made.filled(made.slots[0], 100, 5.0, settler=False)
+    assert made.replace(made.slots[0])
+    made.filled(made.slots[0], 200, 6.0, settler=False)
     return made
 
 

@@ -7,7 +7,7 @@ import pytest
 from dtqs.config import SupervisorSection
 from dtqs.scoreboard import ChildState, SlotRecord
 from dtqs.supervisor import NodeLock
-from dtqs.supervisor.channels import ChildChannels, places_of, slots_for
+from dtqs.supervisor.channels import ChildChannels, places_of, records_for
 from dtqs.supervisor.reaping import End
 from dtqs.supervisor.rolling import Rolling
 from dtqs.supervisor.roster import Roster
@@ -31,30 +31,30 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         lock = NodeLock(folder)
         lock.acquire()
-        self.channels = ChildChannels(slots_for(2), lock)
+        self.channels = ChildChannels(records_for(2), lock)
         self.channels.begin()
         specs = [ChildSpec(f"default/{number}", "worker", never) for number in range(2)]
-        self.roster = Roster(specs, SECTION, places_of(slots_for(2)))
-        for number, seat in enumerate(self.roster.seats):
-            self.roster.filled(seat, NOBODY + number, 1.0, settler=False).seen_ready = True
+        self.roster = Roster(specs, SECTION, places_of(records_for(2)))
+        for number, slot in enumerate(self.roster.slots):
+            self.roster.filled(slot, NOBODY + number, 1.0, settler=False).seen_ready = True
         self.rolling = Rolling(SECTION, self.roster, self.channels, lock)
         self.rolling.begin(SINCE)
         self.lock = lock
 
     def step(self, now: float) -> bool:
-        """Take a turn, and fill empty seats."""
+        """Take a turn, and fill empty slots."""
         done = self.rolling.turn(now)
-        for seat in self.roster.vacant(now):
-            self.roster.filled(seat, NOBODY + int(now), now, settler=False)
+        for slot in self.roster.vacant(now):
+            self.roster.filled(slot, NOBODY + int(now), now, settler=False)
         return done
 
-    def die_of_a_task(self, seat: SlotState, now: float) -> None:
-        child = seat.child
+    def die_of_a_task(self, slot: SlotState, now: float) -> None:
+        child = slot.child
         assert child
         record = SlotRecord(
             child.pid, now, 0.0, ChildState.READY, deaths_settled=True, worker_id=uuid7(), task_id=uuid7()
         )
-        self.roster.vacated(seat, child, End(child.pid, None, 9), record, now, out_of_memory=False)
+        self.roster.vacated(slot, child, End(child.pid, None, 9), record, now, out_of_memory=False)
 
 
 @pytest.fixture
@@ -66,16 +66,16 @@ def test_tasks_that_keep_killing_the_new_workers_do_not_hold_it_up(scene: Scene)
     """Each new worker is ready for a moment, and at no time are both."""
     for turn in range(8):
         scene.step(now := SINCE + turn + 1)
-        for seat in scene.roster.seats:
-            if seat.child and seat.child.started_at > SINCE:
-                seat.child.seen_ready = True
+        for slot in scene.roster.slots:
+            if slot.child and slot.child.started_at > SINCE:
+                slot.child.seen_ready = True
                 scene.step(now)
-                scene.die_of_a_task(seat, now)
+                scene.die_of_a_task(slot, now)
     assert scene.rolling.since is None
 
 
 def test_a_new_worker_that_crashes_without_a_task_keeps_the_others_at_work(scene: Scene) -> None:
-    first, second = scene.roster.seats
+    first, second = scene.roster.slots
     scene.step(101.0)
     assert first.child
     first.child.seen_ready = True
@@ -87,7 +87,7 @@ def test_a_new_worker_that_crashes_without_a_task_keeps_the_others_at_work(scene
 
 
 def test_without_a_step_for_long_it_is_stuck_and_names_the_obstacle(scene: Scene) -> None:
-    first, _ = scene.roster.seats
+    first, _ = scene.roster.slots
     scene.step(101.0)
     scene.step(101.0)
     scene.step(161.0)
@@ -105,8 +105,8 @@ def test_without_a_step_for_long_it_is_stuck_and_names_the_obstacle(scene: Scene
 
 
 def test_without_a_free_slot_it_waits_for_leaving_children_and_says_so(scene: Scene) -> None:
-    scene.roster.slots = 2
+    scene.roster.records = 2
     scene.step(101.0)
     assert scene.rolling.stuck(170.0) == (
-        "no step for 70 s: default/0 waits for a free slot: 0 leaving children still finish their tasks"
+        "no step for 70 s: default/0 waits for room in the scoreboard: 0 leaving children finish their tasks"
     )

@@ -1,4 +1,4 @@
-"""Seats, deaths and their consequences, without a fork or a signal."""
+"""Slots, deaths and their consequences, without a fork or a signal."""
 
 import os
 import time
@@ -46,15 +46,15 @@ def record(
 
 def die(
     roster: Roster,
-    seat: SlotState,
+    slot: SlotState,
     end: End,
     said: SlotRecord,
     stage: Stage = Stage.LEFT_ALONE,
     cause: str | None = None,
 ) -> Death | None:
-    child = roster.filled(seat, 7, 100.0, settler=False)
+    child = roster.filled(slot, 7, 100.0, settler=False)
     child.stage, child.kill_cause = stage, cause
-    return roster.vacated(seat, child, end, said, 200.0, out_of_memory=False)
+    return roster.vacated(slot, child, end, said, 200.0, out_of_memory=False)
 
 
 @pytest.mark.parametrize(
@@ -73,35 +73,35 @@ def test_an_exit_leaves_the_death_that_a_successor_must_settle(
     end: End, said: SlotRecord, expected: Death | None
 ) -> None:
     roster = make_roster()
-    assert die(roster, roster.seats[0], end, said) == expected
-    assert roster.seats[0].deaths == ((expected,) if expected else ())
+    assert die(roster, roster.slots[0], end, said) == expected
+    assert roster.slots[0].deaths == ((expected,) if expected else ())
 
 
 def test_unsettled_deaths_are_kept_with_the_next() -> None:
     roster = make_roster()
-    seat = roster.seats[0]
-    first, second = die(roster, seat, CRASHED, record()), die(roster, seat, KILLED, record())
-    assert seat.deaths == (first, second)
-    assert die(roster, seat, WELL, record(settled=True)) is None
-    assert not seat.deaths
+    slot = roster.slots[0]
+    first, second = die(roster, slot, CRASHED, record()), die(roster, slot, KILLED, record())
+    assert slot.deaths == (first, second)
+    assert die(roster, slot, WELL, record(settled=True)) is None
+    assert not slot.deaths
 
 
 def test_a_slot_remembers_the_newest_deaths_up_to_a_limit() -> None:
     roster = make_roster()
-    deaths = [die(roster, roster.seats[0], CRASHED, record()) for _ in range(MOST_DEATHS + 5)]
-    assert roster.seats[0].deaths == tuple(deaths[5:])
+    deaths = [die(roster, roster.slots[0], CRASHED, record()) for _ in range(MOST_DEATHS + 5)]
+    assert roster.slots[0].deaths == tuple(deaths[5:])
 
 
 def test_a_kill_for_the_nodes_sake_spends_no_attempt() -> None:
     roster = make_roster()
-    death = die(roster, roster.seats[0], KILLED, record(task_id=TASK_ID), Stage.KILLED)
+    death = die(roster, roster.slots[0], KILLED, record(task_id=TASK_ID), Stage.KILLED)
     assert death
     assert (death.task_id, death.idle) == (None, True)
 
 
 def test_a_crash_during_a_stop_counts_against_the_task() -> None:
     roster = make_roster()
-    assert die(roster, roster.seats[0], CRASHED, record(task_id=TASK_ID), Stage.KILLED) == Death(
+    assert die(roster, roster.slots[0], CRASHED, record(task_id=TASK_ID), Stage.KILLED) == Death(
         WORKER_ID, "exit status 3", TASK_ID, idle=False
     )
 
@@ -117,39 +117,39 @@ def test_causes_of_death_are_written_in_words() -> None:
     assert cause_of(child, End(7, None, 11), out_of_memory=False) == "signal 11 (SIGSEGV)"
 
 
-def test_a_seat_in_its_backoff_is_not_vacant_yet() -> None:
+def test_a_slot_in_its_backoff_is_not_vacant_yet() -> None:
     roster = make_roster()
-    seat = roster.seats[0]
+    slot = roster.slots[0]
     for _ in range(4):
-        child = roster.filled(seat, 7, 200.0, settler=False)
-        roster.vacated(seat, child, CRASHED, record(), 200.0, out_of_memory=False)
+        child = roster.filled(slot, 7, 200.0, settler=False)
+        roster.vacated(slot, child, CRASHED, record(), 200.0, out_of_memory=False)
     assert roster.vacant(200.3) == []
-    assert roster.vacant(200.5) == [seat]
+    assert roster.vacant(200.5) == [slot]
 
 
 def test_a_slot_does_not_wait_after_a_death_caused_by_a_task() -> None:
     roster = make_roster()
-    (seat,) = roster.seats
+    (slot,) = roster.slots
     for _ in range(5):
-        child = roster.filled(seat, 7, 199.9, settler=False)
-        roster.vacated(seat, child, CRASHED, record(task_id=TASK_ID), 200.0, out_of_memory=False)
-        assert roster.vacant(200.0) == [seat]
+        child = roster.filled(slot, 7, 199.9, settler=False)
+        roster.vacated(slot, child, CRASHED, record(task_id=TASK_ID), 200.0, out_of_memory=False)
+        assert roster.vacant(200.0) == [slot]
     for _ in range(3):
-        child = roster.filled(seat, 7, 199.9, settler=False)
-        roster.vacated(seat, child, CRASHED, record(), 200.0, out_of_memory=False)
+        child = roster.filled(slot, 7, 199.9, settler=False)
+        roster.vacated(slot, child, CRASHED, record(), 200.0, out_of_memory=False)
     assert roster.vacant(200.0) == []
 
 
 def slowed(roster: Roster, deaths: int, ready_at: float, died_at: float, worked: bool = False) -> float:
     """Let a task kill this many children, one after the other; return the delay of the next one."""
-    (seat,) = roster.seats
+    (slot,) = roster.slots
     for _ in range(deaths):
-        child = roster.filled(seat, 7, 100.0, settler=False)
+        child = roster.filled(slot, 7, 100.0, settler=False)
         child.note_ready(ready_at)
         said = replace(record(task_id=TASK_ID), worked=worked)
-        roster.vacated(seat, child, KILLED, said, died_at + child.wait_seconds, out_of_memory=False)
-        assert roster.vacant(died_at + 100.0) == [seat]
-    return seat.restart.wait_seconds
+        roster.vacated(slot, child, KILLED, said, died_at + child.wait_seconds, out_of_memory=False)
+        assert roster.vacant(died_at + 100.0) == [slot]
+    return slot.restart.wait_seconds
 
 
 def test_a_slot_whose_workers_die_of_tasks_early_is_slowed_down_and_named() -> None:
@@ -170,14 +170,14 @@ def test_a_slot_is_not_slowed_down_by_workers_that_have_worked() -> None:
 
 def test_a_worker_that_leaves_to_be_replaced_delays_nothing_however_young_it_is() -> None:
     roster = make_roster()
-    seat = roster.seats[0]
+    slot = roster.slots[0]
 
     def end_young(end: End, said: SlotRecord) -> None:
-        roster.vacated(seat, roster.filled(seat, 7, 199.0, settler=False), end, said, 200.0, out_of_memory=False)
+        roster.vacated(slot, roster.filled(slot, 7, 199.0, settler=False), end, said, 200.0, out_of_memory=False)
 
     for _ in range(5):
         end_young(WELL, replace(record(), leaves=True))
-    assert roster.vacant(200.0) == [seat]
+    assert roster.vacant(200.0) == [slot]
     end_young(CRASHED, replace(record(), leaves=True))
     end_young(WELL, record())
     assert not roster.vacant(200.0), "a crash, and an end that nobody asked for, are early deaths"
@@ -186,20 +186,20 @@ def test_a_worker_that_leaves_to_be_replaced_delays_nothing_however_young_it_is(
 def test_a_failed_fork_backs_off_like_an_early_death() -> None:
     roster = make_roster()
     for _ in range(3):
-        roster.not_filled(roster.seats[0], 100.0, settler=False)
+        roster.not_filled(roster.slots[0], 100.0, settler=False)
     assert roster.vacant(100.1) == []
-    assert roster.seats[0].settlers == 0
+    assert roster.slots[0].settlers == 0
 
 
-def test_in_a_drain_a_seat_with_unsettled_deaths_gets_a_limited_number_of_settlers() -> None:
+def test_in_a_drain_a_slot_with_unsettled_deaths_gets_a_limited_number_of_settlers() -> None:
     roster = make_roster("keeper", "default/0")
-    seat = roster.seats[1]
-    die(roster, seat, CRASHED, record())
+    slot = roster.slots[1]
+    die(roster, slot, CRASHED, record())
     settlers = 0
     while roster.owing():
         assert not roster.workers_gone()
-        child = roster.filled(seat, 7, 100.0, settler=True)
-        roster.vacated(seat, child, CRASHED, record(), 101.0, out_of_memory=False)
+        child = roster.filled(slot, 7, 100.0, settler=True)
+        roster.vacated(slot, child, CRASHED, record(), 101.0, out_of_memory=False)
         settlers += 1
     assert settlers == 2
     assert roster.workers_gone()
@@ -208,14 +208,14 @@ def test_in_a_drain_a_seat_with_unsettled_deaths_gets_a_limited_number_of_settle
 def staffed(*names: str) -> Roster:
     """Return a roster whose children are ready; the first was started at 10, the next at 20, and so on."""
     roster = make_roster(*names)
-    for number, seat in enumerate(roster.seats):
-        roster.filled(seat, 100 + number, 10.0 * (number + 1), settler=False).seen_ready = True
+    for number, slot in enumerate(roster.slots):
+        roster.filled(slot, 100 + number, 10.0 * (number + 1), settler=False).seen_ready = True
     return roster
 
 
-def test_a_rolling_restart_fills_each_seat_again_before_its_child_leaves() -> None:
+def test_a_rolling_restart_fills_each_slot_again_before_its_child_leaves() -> None:
     roster = staffed("keeper", "default/0", "default/1")
-    first, second, third = roster.seats
+    first, second, third = roster.slots
     assert roster.to_roll(25.0) is first
     old = first.child
     assert old
@@ -242,7 +242,7 @@ def test_a_rolling_restart_fills_each_seat_again_before_its_child_leaves() -> No
 
 def test_a_leaving_childs_slot_is_free_after_its_end_and_its_deaths_are_settled() -> None:
     roster = staffed("default/0")
-    roster.replace(roster.seats[0])
+    roster.replace(roster.slots[0])
     [left] = roster.leaving
     assert left.child
     roster.vacated(left, left.child, KILLED, record(task_id=TASK_ID), 200.0, out_of_memory=False)
@@ -255,32 +255,32 @@ def test_a_leaving_childs_slot_is_free_after_its_end_and_its_deaths_are_settled(
 
 def test_no_child_is_replaced_without_a_free_slot() -> None:
     roster = staffed("default/0")
-    (seat,) = roster.seats
+    (slot,) = roster.slots
     for pid in (200, 201):
-        assert roster.replace(seat)
-        roster.filled(seat, pid, 50.0, settler=False)
-    assert not roster.replace(seat)
-    assert seat.child
-    assert seat.child.pid == 201
+        assert roster.replace(slot)
+        roster.filled(slot, pid, 50.0, settler=False)
+    assert not roster.replace(slot)
+    assert slot.child
+    assert slot.child.pid == 201
 
 
-def test_a_pool_grows_into_its_first_free_number_and_shrinks_by_an_idle_seat() -> None:
+def test_a_pool_grows_into_its_first_free_number_and_shrinks_by_an_idle_slot() -> None:
     roster = staffed("keeper", "default/0", "default/1", "other/0")
     grown = roster.grow("default")
     assert grown
     assert (grown.spec.name, grown.index, roster.vacant(1.0)) == ("default/2", 4, [grown])
-    assert roster.shrink("default", idle=lambda seat: True) is grown, "nobody works there yet"
+    assert roster.shrink("default", idle=lambda slot: True) is grown, "nobody works there yet"
     assert roster.leaving == []
-    removed = roster.shrink("default", idle=lambda seat: seat.spec.name == "default/0")
+    removed = roster.shrink("default", idle=lambda slot: slot.spec.name == "default/0")
     assert removed
-    assert [(seat.spec.name, child.pid) for seat, child in roster.due_to_leave()] == [("default/0", 101)]
+    assert [(slot.spec.name, child.pid) for slot, child in roster.due_to_leave()] == [("default/0", 101)]
     refilled = roster.grow("default")
     assert refilled
     assert (refilled.spec.name, refilled.index) == ("default/0", 4), "the leaving child keeps its slot"
-    last = roster.shrink("other", idle=lambda seat: False)
+    last = roster.shrink("other", idle=lambda slot: False)
     assert last
     assert last.spec.name == "other/0"
-    assert roster.shrink("other", idle=lambda seat: True) is None
+    assert roster.shrink("other", idle=lambda slot: True) is None
 
 
 def test_a_record_of_a_predecessor_or_a_damaged_one_is_ignored() -> None:
@@ -323,11 +323,11 @@ def test_the_end_of_a_lease_is_not_blamed_on_its_task() -> None:
     said = replace(record(task_id=TASK_ID, kill_at=5000.0), held_until=150.0)
     for end, cause, fenced in ((KILLED, LEASE_ENDED, said), (End(7, os.EX_TEMPFAIL), None, said)):
         roster = make_roster()
-        assert die(roster, roster.seats[0], end, fenced, cause=cause) == Death(
+        assert die(roster, roster.slots[0], end, fenced, cause=cause) == Death(
             WORKER_ID, LEASE_ENDED, TASK_ID, idle=False, blamed=False
         )
     roster = make_roster()
-    death = die(roster, roster.seats[0], End(7, os.EX_TEMPFAIL), replace(said, held_until=300.0))
+    death = die(roster, roster.slots[0], End(7, os.EX_TEMPFAIL), replace(said, held_until=300.0))
     assert death
     assert death.blamed
 
@@ -350,17 +350,17 @@ def test_a_running_attempt_is_killed_half_a_second_after_its_lease_unless_the_no
     assert OwnLease(slot, 30.0).has_ended(now + 5) is False
 
 
-def test_a_paused_seat_settles_its_deaths_also_in_a_later_pause() -> None:
+def test_a_paused_slot_settles_its_deaths_also_in_a_later_pause() -> None:
     roster = make_roster()
-    (seat,) = roster.seats
+    (slot,) = roster.slots
     for _ in range(2):
         roster.paused = True
-        die(roster, seat, KILLED, record(task_id=TASK_ID))
+        die(roster, slot, KILLED, record(task_id=TASK_ID))
         for _ in range(2):
-            assert roster.owing(running=True) == [seat]
-            child = roster.filled(seat, 8, 300.0, settler=True)
-            roster.vacated(seat, child, CRASHED, record(pid=8, worker_id=None), 301.0, out_of_memory=False)
+            assert roster.owing(running=True) == [slot]
+            child = roster.filled(slot, 8, 300.0, settler=True)
+            roster.vacated(slot, child, CRASHED, record(pid=8, worker_id=None), 301.0, out_of_memory=False)
         assert roster.owing(running=True) == [], "a keeper takes back what two could not"
         roster.paused = False
-        roster.filled(seat, 9, 400.0, settler=False)
-        seat.child, seat.deaths = None, ()
+        roster.filled(slot, 9, 400.0, settler=False)
+        slot.child, slot.deaths = None, ()

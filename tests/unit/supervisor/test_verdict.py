@@ -14,12 +14,12 @@ SECTION = SupervisorSection()
 
 
 def slowed() -> SlotState:
-    (seat,) = make_roster().seats
+    (slot,) = make_roster().slots
     restart = Restart()
     for _ in range(4):
         restart = restart.after_task_death(100.0, SECTION, soon=True)
-    seat.restart = restart.after_death(1.0, 100.0, SECTION).after_death(1.0, 100.0, SECTION)
-    return seat
+    slot.restart = restart.after_death(1.0, 100.0, SECTION).after_death(1.0, 100.0, SECTION)
+    return slot
 
 
 @pytest.mark.parametrize(("by_task", "text"), [(True, "slot slowed down"), (False, "restarting later")])
