@@ -41,7 +41,7 @@ class Wish:
 
 
 def wish_of(req: falcon.Request) -> Wish | None:
-    """Return the wish of a submit; most have none, which costs 0.2 µs."""
+    """Return the wish of a submit; most have none, which costs 0.6 µs on a busy machine."""
     env = req.env
     accept = env.get("HTTP_ACCEPT")
     if accept is not None and len(accept) > 3 and prefers_stream(accept):
