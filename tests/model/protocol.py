@@ -15,14 +15,15 @@ READ COMMITTED: it takes its snapshot, others commit, then it goes on. It finds 
 that it locks in their newest version, and never sees a row that was inserted in between.
 Hints are not modelled. A hint may be duplicated, late, reordered or lost, so a worker here may try to claim any task
 at any time. Faults: a process killed at any point, a reply lost after its commit, a worker marked dead while it still
-runs, work given back unspent (drain, deploy), cancels, and a poison task that kills every worker that runs it.
+runs, a node that is lost with its workers, work given back unspent (drain, deploy), cancels, and a poison task that
+kills every worker that runs it. A death is the task's doing; the loss of a worker with its node or heartbeat is not.
 Standard library only.
 """
 
 import argparse, collections, dataclasses, itertools, sys
 
 COMPLETED, FAILED, CANCELLED = "completed", "failed", "cancelled"
-RETRY, DIED, UNSPENT = "to be retried", "died", "unspent"
+RETRY, DIED, LOST, UNSPENT = "to be retried", "died", "lost", "unspent"
 RULES = {
     "fence": "finish and give back act only through the lease: no lease row, no effect",
     "fence-is-the-lease": "the fence is the lease's id, which is never used twice"
@@ -39,6 +40,8 @@ RULES = {
     "cancel-request": "a retry, give back or reclaim of a task with a cancel request ends as cancelled",
     "deaths-count": "a death spends an attempt",
     "deaths-end": "a task fails after max_deaths workers have died running it alone, whatever attempts are left",
+    "losses-apart": "a worker lost with its node or heartbeat spends no attempt: losses have a count of their own",
+    "losses-end": "a task fails after it has lost max_losses workers",
 }
 
 
@@ -47,6 +50,8 @@ class Task:
     outcome: str | None = None
     attempts: int = 0  # spent
     deaths: int = 0  # attempts whose worker died running it alone
+    losses: int = 0  # workers lost with their node or heartbeat
+    own: int = 0  # attempts that the task or its death ended; only the checker reads it
     cancel: bool = False
     moves: int = 0  # number of claims: tells one backlog row of the task from the next
     outcomes: int = 0  # number of outcomes; only the checker reads it
@@ -111,9 +116,9 @@ def canonical(s):
 
 
 class Model:
-    def __init__(self, without=(), tasks=2, slots=2, max_attempts=2, faults=2, poison=(), max_deaths=2):
+    def __init__(self, without=(), tasks=2, slots=2, max_attempts=2, faults=2, poison=(), max_deaths=2, max_losses=2):
         self.off, self.n, self.max_attempts, self.poison = frozenset(without), tasks, max_attempts, poison
-        self.max_deaths = max_deaths
+        self.max_deaths, self.max_losses = max_deaths, max_losses
         self.first = State(
             (Task(),) * tasks,
             frozenset((t, 0) for t in range(tasks)),
@@ -163,16 +168,26 @@ class Model:
             old = tasks[t]
             if old.outcome or (row is None and not self.on("fence-is-the-lease") and old.attempts != attempts):
                 continue
-            spent, deaths = old.attempts + (to != UNSPENT), old.deaths + (to == DIED)
-            if to in (RETRY, DIED, UNSPENT) and old.cancel and self.on("cancel-request"):
+            free = (UNSPENT, LOST) if self.on("losses-apart") else (UNSPENT,)
+            spent, own = old.attempts + (to not in free), old.own + (to not in (UNSPENT, LOST))
+            deaths, losses = old.deaths + (to == DIED), old.losses + (to == LOST)
+            if to in (RETRY, DIED, LOST, UNSPENT) and old.cancel and self.on("cancel-request"):
                 to = CANCELLED
-            if to in (RETRY, DIED) and spent >= self.max_attempts:
+            if to in (RETRY, DIED, LOST) and to not in free and spent >= self.max_attempts:
                 to = FAILED
             if to == DIED and deaths >= self.max_deaths and self.on("deaths-end"):
                 to = FAILED
+            if to == LOST and losses >= self.max_losses and self.on("losses-end"):
+                to = FAILED
             outcome = to if to in (COMPLETED, FAILED, CANCELLED) else None
             tasks[t] = dataclasses.replace(
-                old, outcome=outcome, attempts=spent, deaths=deaths, outcomes=old.outcomes + bool(outcome)
+                old,
+                outcome=outcome,
+                attempts=spent,
+                deaths=deaths,
+                losses=losses,
+                own=own,
+                outcomes=old.outcomes + bool(outcome),
             )
             if not outcome and self.on("backlog"):
                 backlog.add((t, old.moves))
@@ -184,10 +199,12 @@ class Model:
             leases=frozenset(x for x in s.leases if x[0] != lease) | more,
         )
 
-    def take_back(self, s, worker, seen, to=DIED):
+    def take_back(self, s, worker, seen, to):
+        if to == DIED and not self.on("deaths-count"):
+            to = UNSPENT
         for lease, owner, held in sorted(s.leases):
             if owner == worker and lease in seen:
-                s = self.settle(s, lease, [(t, 0, to if self.on("deaths-count") else UNSPENT) for t in held])
+                s = self.settle(s, lease, [(t, 0, to) for t in held])
         return s
 
     def cancel(self, s, t, seen):
@@ -264,13 +281,9 @@ class Model:
         if kind == "cancel":
             yield f"the cancel of task {wanted[0]} goes on", self.cancel(landed, wanted[0], seen)
         elif kind == "reclaim":
+            (to,) = wanted
             dead = dataclasses.replace(landed, live=landed.live - {worker})
-            yield f"the reclaim of worker {worker} goes on", self.take_back(dead, worker, seen)
-            if less:
-                yield (
-                    f"the reclaim of worker {worker} goes on, its node was lost",
-                    self.take_back(dataclasses.replace(dead, faults=less.faults), worker, seen, RETRY),
-                )
+            yield f"the reclaim of worker {worker} goes on", self.take_back(dead, worker, seen, to)
         else:
             after, lease, took = self.claim(landed, worker, wanted, seen)
             words, mine = (
@@ -344,19 +357,22 @@ class Model:
             return
         running, seen = {slot[0] for slot in s.slots if slot}, frozenset(x[0] for x in s.leases)
         for worker in sorted(s.live):
-            state, words = (
-                (s, f"the leases of dead worker {worker}")
-                if worker not in running
-                else (less, f"the leases of worker {worker}, marked dead though it runs")
-            )
-            if state is None:
-                continue
-            if self.on("mark-first"):
-                state = dataclasses.replace(state, live=state.live - {worker})
-            yield (
-                f"a keeper takes back {words}: " + ("marked dead, snapshot" if self.on("mark-first") else "snapshot"),
-                dataclasses.replace(state, flight=("reclaim", worker, None, (), seen)),
-            )
+            ways = [(less, f"the leases of worker {worker}, marked dead though it runs", LOST)]
+            if worker not in running:
+                ways = [
+                    (s, f"the leases of dead worker {worker}", DIED),
+                    (less, f"the leases of worker {worker}, which died with its node", LOST),
+                ]
+            for state, words, to in ways:
+                if state is None:
+                    continue
+                if self.on("mark-first"):
+                    state = dataclasses.replace(state, live=state.live - {worker})
+                yield (
+                    f"a keeper takes back {words}: "
+                    + ("marked dead, snapshot" if self.on("mark-first") else "snapshot"),
+                    dataclasses.replace(state, flight=("reclaim", worker, None, (to,), seen)),
+                )
 
     def cancel_steps(self, s, less):
         for t, task in enumerate(s.tasks):
@@ -387,6 +403,10 @@ class Model:
                 return f"task {t} has a cancel request and is in the backlog"
             if task.attempts > self.max_attempts:
                 return f"task {t} has spent {task.attempts} attempts of {self.max_attempts}"
+            if task.attempts != task.own:
+                return f"task {t} has spent {task.attempts} attempts, and {task.own} ended by its own doing"
+            if task.losses >= self.max_losses and not task.outcome:
+                return f"task {t} has lost {task.losses} workers, and goes on"
             if task.deaths > self.max_deaths:
                 return f"task {t} has killed {task.deaths} workers, and {self.max_deaths} are allowed"
             if task.moves > self.max_attempts + 6:
@@ -448,8 +468,8 @@ def explore(model, limit=3_000_000):
 
 
 SYSTEMS = {
-    "a poison task, one worker, two faults": dict(tasks=2, slots=1, faults=2, poison=(0,)),
-    "a poison task with attempts left, one worker": dict(tasks=1, slots=2, faults=1, max_attempts=4, poison=(0,)),
+    "a poison task with attempts left, two workers": dict(tasks=1, slots=2, faults=1, max_attempts=4, poison=(0,)),
+    "a poison task, one worker, two faults": dict(tasks=2, slots=1, faults=2, poison=(0,), max_losses=1),
     "one task, two workers, three faults": dict(tasks=1, slots=2, faults=3),
     "two tasks, two workers, two faults": dict(tasks=2, slots=2, faults=2),
 }
