@@ -8,7 +8,7 @@ from dtqs.cli.options import configuration, json_option
 from dtqs.cli.output import print_json, print_table
 from dtqs.config import PostgresqlSection
 from dtqs.deadline import Deadline
-from dtqs.errors import StoreUnavailable
+from dtqs.errors import ConfigError, StoreUnavailable
 from dtqs.store.driver.schema import SCHEMA_VERSION, plan, unfit
 from dtqs.store.driver.schema import migrate as apply_schema
 
@@ -24,8 +24,13 @@ _PAUSE_SECONDS = 1.0
     type=click.FloatRange(0, 86400),
     help="Wait until another `dtqs migrate` has made the schema fit, and change nothing.",
 )
+@click.option(
+    "--accept-newer",
+    is_flag=True,
+    help="Succeed, and change nothing, if a newer DTQS made the schema and this one may work on it: for the way back.",
+)
 @json_option
-def migrate(only_plan: bool, wait_seconds: float | None, as_json: bool) -> None:
+def migrate(only_plan: bool, wait_seconds: float | None, accept_newer: bool, as_json: bool) -> None:
     """Bring the schema of the database to the version of this DTQS.
 
     An empty database gets the whole schema. A database of an earlier version gets one migration per version, each in a
@@ -43,7 +48,14 @@ def migrate(only_plan: bool, wait_seconds: float | None, as_json: bool) -> None:
     if only_plan:
         _print_plan(section, as_json)
         return
-    version = apply_schema(section, lambda line: click.echo(line, err=True))
+    try:
+        version = apply_schema(section, lambda line: click.echo(line, err=True))
+    except ConfigError:
+        # a newer schema is the only refusal that leaves one that fits
+        if not accept_newer or unfit(section):
+            raise
+        _print_fit("a newer DTQS made the schema, and it fits this one: nothing was changed", as_json)
+        return
     if as_json:
         print_json({"schema": version})
     else:
@@ -60,10 +72,14 @@ def _wait(section: PostgresqlSection, seconds: float, as_json: bool) -> None:
             click.echo(f"waiting: {reason}", err=True)
             told = reason
         time.sleep(_PAUSE_SECONDS)
+    _print_fit("the schema fits this DTQS", as_json)
+
+
+def _print_fit(sentence: str, as_json: bool) -> None:
     if as_json:
         print_json({"fits": True})
     else:
-        click.echo("the schema fits this DTQS")
+        click.echo(sentence)
 
 
 def _obstacle(section: PostgresqlSection) -> str | None:

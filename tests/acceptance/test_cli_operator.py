@@ -119,6 +119,19 @@ def test_a_wait_for_the_schema_ends_when_another_migrate_has_run(dtqs: Run, dsn:
     assert waits.returncode == 0
 
 
+def test_the_migrate_of_the_way_back_accepts_a_newer_schema_that_fits(dtqs: Run, dsn: str) -> None:
+    newer = "UPDATE settings SET value = to_jsonb(%s) WHERE name = %s"
+    execute(dsn, newer, SCHEMA_VERSION + 1, "schema_version")
+    assert "update DTQS on this host" in dtqs("migrate").stderr
+    accepted = dtqs("migrate", "--accept-newer")
+    assert accepted.returncode == 0
+    assert accepted.stdout == "a newer DTQS made the schema, and it fits this one: nothing was changed\n"
+    execute(dsn, newer, SCHEMA_VERSION + 1, "schema_compatible")
+    refused = dtqs("migrate", "--accept-newer")
+    assert refused.returncode != 0
+    assert "update DTQS on this host" in refused.stderr
+
+
 def test_a_plan_names_migrations_that_need_a_full_stop(dtqs: Run, dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         become(connection, "version_2")

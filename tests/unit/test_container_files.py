@@ -37,7 +37,7 @@ def test_each_command_and_probe_of_the_containers_exists() -> None:
     assert probe[1] == '"health", "any"'
     assert 'ENTRYPOINT ["dtqs"]' in DOCKERFILE
     commands = [service["command"] for name, service in OWN.items() if name != "secrets"]
-    assert commands == [["migrate"], ["api"], ["supervisor"]]
+    assert commands == [["migrate", "--accept-newer"], ["api"], ["supervisor"]]
     for command in commands:
         assert command[0] in COMMANDS
     for test in [service["healthcheck"]["test"] for service in OWN.values() if "test" in service["healthcheck"]]:
