@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 import falcon
+import gevent
 import orjson
 import pytest
 from falcon.testing import create_environ
@@ -96,6 +97,22 @@ def test_a_repeated_submit_gets_the_outcome_of_the_first(world: World, hub: Hub)
     followed.answer(resp, [first], are_new=False)
     assert orjson.loads(resp.data or b"")[0]["task_id"] == first
     assert not hub.watched
+
+
+@pytest.mark.parametrize("headers", [WAIT, STREAM])
+def test_a_repeated_submit_ends_at_once_if_the_server_ends_before_its_answer(
+    world: World, hub: Hub, headers: dict[str, str]
+) -> None:
+    (first,) = world.submit()
+    followed = SubmitFollowing(world.store.reads, hub, ApiSection()).begin(request(headers), new())
+    resp = accepted([first])
+    assert followed
+    hub.end_streams()
+    with gevent.Timeout(4):
+        followed.answer(resp, [first], are_new=False)
+        body = b"".join(resp.stream or ())  # type: ignore[arg-type]
+    assert resp.status == (falcon.HTTP_202 if headers is WAIT else falcon.HTTP_200)
+    assert body.count(b"event: accepted") == (headers is STREAM)
 
 
 @pytest.mark.parametrize("ends", ["the server", "no room"])

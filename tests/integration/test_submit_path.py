@@ -1,5 +1,6 @@
 """The way of a lone submit from its resource to PostgreSQL's socket: a reader follows it, so it stays short."""
 
+import gc
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,11 @@ from falcon.testing import TestClient
 import dtqs
 from dtqs.api.server.app import AppParts, create_app
 from dtqs.api.server.wsgi import build
+from dtqs.api.stream.following import FollowedSubmit
 from dtqs.config import load
 from dtqs.processors.catalog import Catalog
 from dtqs.store.driver.cooperative import CooperativeConnection
+from dtqs.task import NewTask
 from tests.support.fix_store import World
 
 SOURCE = str(Path(dtqs.__file__).parent)
@@ -57,3 +60,22 @@ def test_a_lone_submit_passes_seven_functions_of_ours(
     assert way[0] == "run"
     assert len(way) + 1 <= MOST_FRAMES, ["wait", *way]
     assert world.rows("SELECT count(*) FROM backlog") == [(2,)]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_submit_that_waits_for_its_outcome_holds_no_payload(
+    world: World, parts: AppParts, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    _, secret = world.store.api_keys.create("ada", ["submit"])
+    client = TestClient(create_app(parts), headers={"Authorization": f"Bearer {secret}", "Prefer": "wait=9"})
+    held: list[list[NewTask]] = []
+    note = "a payload of this test"
+
+    def looking(*_: Any, **__: Any) -> None:
+        gc.collect()
+        held.append([one for one in gc.get_objects() if isinstance(one, NewTask) and note in one.payload])
+
+    monkeypatch.setattr(FollowedSubmit, "answer", looking)
+    body = [{"task_type": "echo", "payload": {"note": note}} for _ in range(count)]
+    assert client.simulate_post("/submit", json=body if count > 1 else body[0]).status_code == 202
+    assert held == [[]]

@@ -58,6 +58,8 @@ class Hub:
 
     def add(self, watcher: Watcher) -> None:
         self._registry.add(watcher)
+        if self.closing:
+            watcher.leave()
 
     def remove(self, watcher: Watcher, task_ids: Iterable[str]) -> None:
         """Forget a stream and its tasks. Safe to call twice."""
