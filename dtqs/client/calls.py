@@ -36,6 +36,7 @@ AGAIN_MIN_SECONDS, AGAIN_MAX_SECONDS = 0.1, 1.0
 DEFAULT_URL = "http://127.0.0.1:8080"
 URL, KEY = "DTQS_URL", "DTQS_API_KEY"
 """Environment variables."""
+_EVENT_STREAM = "text/event-stream"
 T = TypeVar("T")
 
 
@@ -148,22 +149,28 @@ class Calls:
             )
         )
 
-    def open_submit(self, body: object, idempotency_key: str) -> httpx.Response:
-        """Submit, and return the open answer: a stream of events, or JSON from an API that cannot follow.
+    def open_submit(self, body: object, idempotency_key: str) -> httpx.Response | dict[str, Any]:
+        """Submit, and return the open stream of events, which the caller closes. An API that cannot follow: its JSON.
 
-        The caller closes it. Raises httpx.TransportError, ApiRefusal, ApiUnavailable.
+        Raises httpx.TransportError, ApiRefusal, ApiUnavailable.
         """
         content, headers = _text(body), _headers(idempotency_key)
-        headers |= {"Accept": "text/event-stream, application/json;q=0.5", "Cache-Control": "no-store"}
+        headers |= {"Accept": f"{_EVENT_STREAM}, application/json;q=0.5", "Cache-Control": "no-store"}
         request = self._client.build_request(
             "POST", "/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS)
         )
         response = self._client.send(request, stream=True)
         try:
             check(response)
+            if not response.headers.get("Content-Type", "").startswith(_EVENT_STREAM):
+                response.read()
+                answer: dict[str, Any] = _json(response)
+                return answer
         except BaseException:
             response.close()
             raise
+        # the limit of the answer's head is too short for the pauses of a stream
+        request.extensions["timeout"]["read"] = PIECE_SECONDS
         return response
 
     def upload(self, name: str, media_type: str, size_bytes: int, pieces: Iterable[bytes]) -> Any:
@@ -183,14 +190,18 @@ class Calls:
 
         return self.retried(call)
 
-    def stream(self, task_ids: Sequence[str], last_event_id: str) -> AbstractContextManager[httpx.Response]:
-        """Open the stream of events after an event id. Raises httpx.TransportError on entry."""
-        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"} | (
+    def stream(
+        self, task_ids: Sequence[str], last_event_id: str, ticket: str = ""
+    ) -> AbstractContextManager[httpx.Response]:
+        """Open the stream of events after an event id, by a ticket or by the key.
+
+        Raises httpx.TransportError on entry.
+        """
+        headers = {"Accept": _EVENT_STREAM, "Cache-Control": "no-store"} | (
             {"Last-Event-ID": last_event_id} if last_event_id else {}
         )
-        return self._client.stream(
-            "GET", "/sse", params=[("task_id", task_id) for task_id in task_ids], headers=headers
-        )
+        parameters = {"task_id": list(task_ids)} | ({"ticket": [ticket]} if ticket else {})
+        return self._client.stream("GET", "/sse", params=parameters, headers=headers)
 
     def retried(self, call: Callable[[], T]) -> T:
         """Retry a call for some seconds while the API is unavailable. Raises ApiRefusal, ApiUnavailable."""

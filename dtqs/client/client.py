@@ -1,6 +1,5 @@
 """The client: submit, follow, read, cancel and retry tasks, and transfer files. Safe requests are retried."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
@@ -126,12 +125,15 @@ class Client:
         body, key = Submission(task_type, payload or {}, **options).as_json(), idempotency_key or f"dtqs-{uuid7()}"
         deadline = Deadline(wait_seconds)
         try:
-            answer = self._calls.submit_and_wait(body, key, max(0, min(PREFER_SECONDS, math.floor(wait_seconds))))
+            answer = self._calls.submit_and_wait(body, key, int(max(0, min(PREFER_SECONDS, wait_seconds))))
         except ApiUnavailable:
             answer = self._calls.submit(body, key)  # the wait may have used up the time for retries
-        if "links" in answer:
-            return self.wait(Submitted.of(answer), wait_seconds=deadline.remaining)
-        return Task.of(answer)
+        if "links" not in answer:
+            return Task.of(answer)
+        for event in OneRequest(self._calls, body, key, answer).events(deadline, ignore):
+            if task := event.task:
+                return task
+        return self.task(answer["task_id"])
 
     def submit_stream(
         self,

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from http import HTTPStatus
+from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import orjson
 
+from dtqs.bare_httpx import httpx
 from dtqs.client.calls import Calls
 from dtqs.client.events import ServerSentEvent, follow
 from dtqs.client.values import Event, Json
@@ -16,20 +18,20 @@ ACCEPTED = "accepted"
 
 
 class OneRequest:
-    """A submit of one task whose answer is the task's stream."""
+    """A submit of one task whose answer is the task's stream. With a receipt, the task is accepted already."""
 
-    def __init__(self, calls: Calls, body: object, idempotency_key: str) -> None:
-        self._calls, self._body, self._key = calls, body, idempotency_key
-        self._response: httpx.Response | None = None
-        self._receipt: Json | None = None
+    def __init__(self, calls: Calls, body: object, idempotency_key: str, receipt: Json | None = None) -> None:
+        self._calls, self._body, self._key, self._receipt = calls, body, idempotency_key, receipt
+        self._stream: httpx.Response | None = None
 
     def events(self, deadline: Deadline, lost: Callable[[str], None]) -> Iterator[Event]:
         """Submit, and yield `accepted`, then the events of the task. Raises WaitOver, ApiRefusal, ApiUnavailable."""
-        self._response = self._calls.retried(lambda: self._calls.open_submit(self._body, self._key))
-        if not _is_stream(self._response):
-            self._receipt, self._response = _read(self._response), None
+        if self._receipt is None:
+            self._stream = self._calls.retried(self._submit)
+        announced = False
+        if self._receipt is not None:
+            announced = True
             yield _accepted(self._receipt)
-        announced = self._receipt is not None
         for message in follow(self._opened, deadline, lost):
             if message.event == ACCEPTED:
                 self._receipt = orjson.loads(message.data)
@@ -41,18 +43,38 @@ class OneRequest:
                 if event.name in OUTCOMES:
                     return
 
+    def _submit(self) -> httpx.Response | None:
+        """Submit, and return the open stream; None: the API cannot follow, and its receipt is here."""
+        answer = self._calls.open_submit(self._body, self._key)
+        if isinstance(answer, httpx.Response):
+            return answer
+        self._receipt = answer
+        return None
+
     @contextmanager
     def _opened(self, last_event_id: str) -> Iterator[httpx.Response]:
         """Open the stream after an event. Without a receipt, submit again: the idempotency key makes that safe."""
-        if self._receipt is None:
-            answer, self._response = self._response or self._calls.open_submit(self._body, self._key), None
-            if _is_stream(answer):
-                with closing(answer):
-                    yield answer
-                return
-            self._receipt = _read(answer)
-        with self._calls.stream([self._receipt["task_id"]], last_event_id) as response:
+        stream, self._stream = self._stream, None
+        if stream is None and self._receipt is None:
+            stream = self._submit()
+        if stream is not None:
+            with closing(stream):
+                yield stream
+            return
+        assert self._receipt is not None
+        with _stream_of(self._calls, self._receipt, last_event_id) as response:
             yield response
+
+
+@contextmanager
+def _stream_of(calls: Calls, receipt: Json, last_event_id: str) -> Iterator[httpx.Response]:
+    """Open the stream of an accepted task. A key that may submit but not read needs the ticket of the receipt."""
+    tickets = parse_qs(urlsplit(receipt["links"].get("sse", "")).query).get("ticket", [])
+    for ticket in ["", *tickets[:1]]:
+        with calls.stream([receipt["task_id"]], last_event_id, ticket) as response:
+            if response.status_code != HTTPStatus.FORBIDDEN or ticket or not tickets:
+                yield response
+                return
 
 
 def _accepted(receipt: Json) -> Event:
@@ -70,14 +92,3 @@ def event_of(message: ServerSentEvent) -> Event | None:
     if message.event in OUTCOMES and "task_type" not in data:
         return None
     return Event(message.event, data["task_id"], data, message.last_event_id)
-
-
-def _is_stream(response: httpx.Response) -> bool:
-    media_type: str = response.headers.get("Content-Type", "")
-    return media_type.startswith("text/event-stream")
-
-
-def _read(response: httpx.Response) -> Json:
-    with closing(response):
-        receipt: Json = orjson.loads(response.read())
-        return receipt

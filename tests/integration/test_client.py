@@ -28,12 +28,14 @@ Answer = tuple[int, object]
 class Server:
     """Answer each request from `answers` by its method and path.
 
-    The first `lost` replies never come. `seen` lists the requests with body and headers.
+    The first `lost` replies never come. `seen` lists the requests with body and headers. Each reply pauses for
+    `pause_seconds` behind its head.
     """
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer | Callable[[Any], Answer]] = {}
         self.lost, self.seen = 0, list[tuple[str, Any, dict[str, str]]]()
+        self.pause_seconds = 0.0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
@@ -73,6 +75,7 @@ class Server:
                     self.send_header("Content-Type", "text/event-stream")
                 self.send_header("ETag", f'"{hashlib.sha256(b"whole").hexdigest()}"')
                 self.end_headers()
+                time.sleep(ours.pause_seconds)
                 self.wfile.write(content)
 
         return Handler
@@ -279,6 +282,41 @@ def test_a_followed_submit_yields_its_receipt_and_its_outcome(
     ]
     assert requests(server) == asked
     assert len({headers.get("idempotency-key") for path, _, headers in server.seen if path == "/submit"}) == 1
+
+
+@pytest.mark.parametrize("receives", ["a stream that is cut", "a receipt", "a wait that is over"])
+def test_a_key_that_may_not_read_follows_its_submit_by_the_ticket(
+    server: Server, client: Client, receives: str
+) -> None:
+    def stream(_: object) -> Answer:
+        return (200, ENDS) if server.seen[-1][0].endswith("&ticket=a.b") else (403, {"title": "Forbidden"})
+
+    receipt = RECEIPT | {"links": {"sse": "https://elsewhere.example/sse?task_id=t&ticket=a.b"}}
+    begins = b"retry: 1\n\nevent: accepted\ndata: " + json.dumps(receipt).encode() + b"\n\n"
+    server.answers = {
+        "POST /submit": (200, begins) if receives == "a stream that is cut" else (202, receipt),
+        "GET /sse": stream,
+    }
+    if receives == "a wait that is over":
+        assert client.submit_and_wait("echo", wait_seconds=5).result == {"n": 1}
+    else:
+        assert [one.name for one in client.submit_stream("echo", wait_seconds=5)] == ["accepted", "completed"]
+
+
+def test_a_stream_in_the_answer_of_a_submit_may_pause_for_longer_than_an_answer(
+    server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "WRITE_SECONDS", 0.5)
+    server.pause_seconds = 1.0
+    server.answers = {"POST /submit": (200, BEGINS + ENDS)}
+    assert [one.name for one in client.submit_stream("echo", wait_seconds=9)] == ["accepted", "completed"]
+    assert requests(server) == ["/submit"]
+
+
+def test_a_followed_submit_whose_answer_is_no_json_is_an_error(server: Server) -> None:
+    server.answers = {"POST /submit": (200, b"<html>")}
+    with Client(server.url, again_seconds=0) as client, pytest.raises(ApiUnavailable, match="a body that is not JSON"):
+        next(client.submit_stream("echo"))
 
 
 def test_a_refused_submit_that_follows_names_its_fields(server: Server, client: Client) -> None:
