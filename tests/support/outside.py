@@ -1,4 +1,4 @@
-"""Servers that DTQS_TEST_… variables name, for fixtures that would start private ones (docs/operating.md)."""
+"""Servers that DTQS_TEST_… variables name, for fixtures that would start private ones (docs/servers.md)."""
 
 import os
 import secrets
