@@ -61,8 +61,13 @@ def check(part: str, only_life: bool, config: str | None = None) -> tuple[bool, 
 
 
 def _elsewhere(settings: "Settings", state_dir: str, only_life: bool) -> list[tuple[bool, str]]:
-    """Judge the supervisors that run with this file, from before another state folder was written into it."""
-    found = [judge(pulse, only_life) for pulse in pulses_by_config(settings.place)] if settings.place else []
+    """Judge the supervisors that run with this file, from before another state folder was written into it.
+
+    A variable is no edit of the file: with it, several nodes may share one file, and this one may be dead.
+    """
+    if not settings.place or settings.is_variable("supervisor", "state_dir"):
+        return []
+    found = [judge(pulse, only_life) for pulse in pulses_by_config(settings.place)]
     return [(well, f"{sentence}; state_dir = {state_dir} has effect after a restart") for well, sentence in found]
 
 
@@ -115,8 +120,11 @@ class Settings:
 
     def get(self, section: str, key: str, default: str) -> str:
         """Return the value of a key: of the environment, else of the file, else the default."""
-        value = os.environ.get(f"DTQS_{section}_{key}".upper()) or self._of_file(section, key)
-        return value or default
+        return os.environ.get(_variable(section, key)) or self._of_file(section, key) or default
+
+    def is_variable(self, section: str, key: str) -> bool:
+        """Tell whether the environment has the value."""
+        return bool(os.environ.get(_variable(section, key)))
 
     def _of_file(self, section: str, key: str) -> str | None:
         within, found = False, None
@@ -139,6 +147,10 @@ class Settings:
             except (OSError, ValueError):
                 pass  # the environment may hold the settings
         return self._lines
+
+
+def _variable(section: str, key: str) -> str:
+    return f"DTQS_{section}_{key}".upper()
 
 
 def _is_trusted(place: str) -> bool:

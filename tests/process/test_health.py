@@ -50,10 +50,13 @@ def test_a_node_without_postgresql_lives_and_is_not_ready(start_node: Start) -> 
 def test_a_probe_sees_a_node_that_loads_its_program_again_or_has_another_state_folder(start_node: Start) -> None:
     node = start_node("steady")
     node.wait_for_log("all children ready")
-    edited = {"DTQS_CONFIG": str(node.folder / "dtqs.ini"), "DTQS_SUPERVISOR_STATE_DIR": str(node.folder / "edited")}
+    edited = {"DTQS_CONFIG": str(node.folder / "dtqs.ini"), "DTQS_SUPERVISOR_STATE_DIR": ""}
+    (node.folder / "dtqs.ini").write_text(f"[supervisor]\nstate_dir = {node.folder / 'edited'}\n")
     effect = f"; state_dir = {node.folder / 'edited'} has effect after a restart\n"
     assert probe(node, "--live", **edited)[1].endswith(f"s ago{effect}")
-    assert probe(node, "--live", **edited | {"DTQS_CONFIG": "/etc/other.ini"})[1].startswith("dead: no supervisor")
+    # another file, and another node with the same file and a variable: neither is this node
+    for other in ({"DTQS_CONFIG": "/etc/other.ini"}, {"DTQS_SUPERVISOR_STATE_DIR": str(node.folder / "edited")}):
+        assert probe(node, "--live", **edited | other)[1].startswith("dead: no supervisor")
     loads = f"alive: the supervisor (pid {node.process.pid}) loads its program again"
     (node.folder / "slow").touch()
     node.signal(signal.SIGHUP)
