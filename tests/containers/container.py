@@ -29,8 +29,9 @@ while [ "$1" != -- ]; do
 done
 shift
 mount -o remount,bind,ro "$root"
+# the change of the user forgets the death signal of --kill-child
 exec chroot "$root" setpriv --reuid "$user" --regid "$group" --clear-groups --no-new-privs --inh-caps=-all \
-    --bounding-set=-all env -C "$directory" "$@"
+    --bounding-set=-all --pdeathsig KILL env -C "$directory" "$@"
 """
 _UNSHARE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private")
 

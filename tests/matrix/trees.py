@@ -21,8 +21,9 @@ _PACKAGES = {
 }
 _SCRIPT = "/usr/share/debootstrap/scripts/sid"
 """An older debootstrap does not know the newest release, but all releases since 2011 share this script."""
+_PRIVATE = ("unshare", "--mount", "--propagation", "private")
 _ENTER = (
-    *("unshare", "--mount", "--propagation", "private", "sh", "-c"),
+    *(*_PRIVATE, "sh", "-c"),
     'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"',
 )
 """RabbitMQ and the installation of some packages need /proc. The mount ends with the command's own namespace."""
@@ -113,8 +114,10 @@ def _make(suite: str, path: Path) -> None:
     print(f"making the tree of Debian {suite} in {path} (two minutes, 900 MB)", flush=True)
     log = CACHE / f"{suite}.log"
     log.unlink(missing_ok=True)
-    # the third argument would be a mirror
-    _step(log, "debootstrap", "--variant=minbase", "--include=ca-certificates", suite, str(path), "", _SCRIPT)
+    # The third argument would be a mirror. An interrupted debootstrap leaves mounts, which the namespace ends.
+    _step(
+        log, *_PRIVATE, "debootstrap", "--variant=minbase", "--include=ca-certificates", suite, str(path), "", _SCRIPT
+    )
     # packages start their services after an installation, unless this says no
     policy = path / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
@@ -136,10 +139,10 @@ def _step(log: Path, *command: str) -> None:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise NotAvailable(f"{command[0]} did not end within {_BUILD_SECONDS} s; its log: {log}") from None
+            raise NotAvailable(f"its tree was not made within {_BUILD_SECONDS} s; its log: {log}") from None
     if done.returncode:
         said = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-        raise NotAvailable(f"{command[0]} failed: {said[-1] if said else done.returncode}; its log: {log}")
+        raise NotAvailable(f"its tree could not be made: {said[-1] if said else done.returncode}; its log: {log}")
 
 
 @contextmanager

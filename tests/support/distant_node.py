@@ -1,6 +1,5 @@
 """Servers that listen on the bridge, and a supervisor that works for a trial from another host."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -76,8 +75,9 @@ class DistantNode:
 
     def freeze(self) -> list[int]:
         """Halt every process of the node, and return them. Twice: the first list misses processes that start."""
-        for pid in self.pids() + self.pids():
-            send(pid, signal.SIGSTOP)
+        for _ in range(2):
+            for pid in self.pids():
+                send(pid, signal.SIGSTOP)
         return self.pids()
 
     def thaw(self) -> None:
@@ -97,5 +97,5 @@ class DistantNode:
             self._process.wait(20)
         finally:
             for pid in self.pids():
-                os.kill(pid, signal.SIGKILL)
+                send(pid, signal.SIGKILL)
             self._process.wait(10)
