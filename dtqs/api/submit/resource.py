@@ -72,7 +72,7 @@ class Submit:
             resp.set_header("Location", self._links.array(ids) if judged.many else self._links.task(ids[0]))
             resp.data = orjson.dumps(answer if judged.many else answer[0])
             if followed is not None:
-                del judged, tasks  # thousands of submits may wait here, and a payload may have megabytes
+                del judged, task, tasks  # thousands of submits may wait here, and a payload may have megabytes
                 followed.answer(resp, ids, are_new=statuses is None)
         except BaseException:
             if followed is not None:
