@@ -5,12 +5,14 @@ A submit that finds a free sender goes out at once. Those that arrive meanwhile 
 
 import asyncio
 import json
+import os
 import re
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from itertools import pairwise
 from typing import Any
 
@@ -26,6 +28,7 @@ WAITING_TASKS, WAITING_BYTES = 10_000, 64 << 20
 """Above either, a submit waits for room."""
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _INDEX = re.compile(r"\[(\d{1,4})\]")
+_ABOUT_ALL = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 
 Post = Callable[[bytes, str], Any]
 """Submits JSON under an idempotency key, with retries, and returns the answer."""
@@ -51,9 +54,11 @@ class _Gathered:
 
     def receipt(self) -> Json:
         """Return the answer. Raises its error."""
+        # each thread raises an error of its own: they would share one traceback
         if isinstance(self.answer, ApiUnavailable):
-            # each thread raises an error of its own: they would share one traceback
             raise ApiUnavailable(str(self.answer), self.answer.exit_status) from self.answer
+        if isinstance(self.answer, ApiRefusal):
+            raise ApiRefusal(str(self.answer), self.answer.status, self.answer.problem) from self.answer
         if isinstance(self.answer, BaseException):
             raise self.answer
         receipt: Json = self.answer
@@ -72,6 +77,8 @@ class Gathering:
         self._bytes = self._idle = 0
         self._closed = False
         self._threads: list[threading.Thread] = []
+        self._process_id = 0
+        """The process of the threads."""
 
     def submit(self, body: Json) -> Json:
         """Return the answer for a task when it is durable. Raises ApiRefusal, ApiUnavailable."""
@@ -104,12 +111,14 @@ class Gathering:
                 await asyncio.to_thread(self._add, member, until)
             await member.future
         except BaseException:
-            member.left = True  # a sender drops it if it has not been sent
+            member.left = True  # a sender drops it unless it is stored or on its way
             raise
         return member.receipt()
 
     def close(self) -> None:
         """Send the waiting submits, then end. Safe to call twice."""
+        if self._is_copied:
+            return
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -117,6 +126,11 @@ class Gathering:
         until = time.monotonic() + self._limit_seconds
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
+
+    @property
+    def _is_copied(self) -> bool:
+        """Tell whether this is a fork's copy: it has none of the threads, and perhaps a lock that nobody releases."""
+        return bool(self._threads) and self._process_id != os.getpid()
 
     def _add(self, member: _Gathered, until: float) -> None:
         """Wait for room, and queue a submit. Raises ApiUnavailable."""
@@ -126,6 +140,8 @@ class Gathering:
                     raise self._late()
 
     def _add_now(self, member: _Gathered) -> bool:
+        if self._is_copied:
+            raise RuntimeError("the client was used before a fork; make a new one in this process")
         with self._changed:
             if self._closed:
                 raise RuntimeError("the client is closed; make a new one")
@@ -136,8 +152,10 @@ class Gathering:
             if self._idle:
                 self._changed.notify()
             elif len(self._threads) < SENDERS:
-                self._threads.append(threading.Thread(target=self._run, daemon=True, name="dtqs submits"))
-                self._threads[-1].start()
+                thread = threading.Thread(target=self._run, daemon=True, name="dtqs submits")
+                thread.start()
+                self._process_id = os.getpid()
+                self._threads.append(thread)
             return True
 
     def _leave(self, member: _Gathered) -> bool:
@@ -163,12 +181,7 @@ class Gathering:
 
     def _run(self) -> None:
         while group := self._next_group():
-            now = time.monotonic()
-            if late := [member for member in group if member.until <= now]:
-                self._answer(late, [self._late()] * len(late))
-                group = [member for member in group if member.until > now]
-            if group:
-                self._send(group)
+            self._send(group)
 
     def _next_group(self) -> list[_Gathered]:
         """Return the next submits to send together; empty at the end."""
@@ -191,26 +204,35 @@ class Gathering:
         while self._waiting and len(group) < GROUP_TASKS and (not group or len(self._waiting[0].text) <= room):
             member = self._waiting.popleft()
             self._bytes -= len(member.text)
-            if not member.left:
-                group.append(member)
-                room -= len(member.text)
+            group.append(member)
+            room -= len(member.text)
         return group
 
     def _send(self, group: list[_Gathered]) -> None:
         """Submit a group and answer its members. Only the bad tasks of a refused array fail."""
         parts = [group]
         while parts:
-            part = parts.pop()
+            part = self._in_time(parts.pop())
+            if not part:
+                continue
             try:
                 answers = self._submit(part)
             except ApiRefusal as error:
-                if len(part) > 1:
+                if len(part) > 1 and not _is_about_all(error):
                     parts += _split(part, error)
                     continue
-                answers = [error]
+                answers = [error] * len(part)
             except Exception as error:  # the threads that wait must hear of any error
                 answers = [error] * len(part)
             self._answer(part, answers)
+
+    def _in_time(self, part: list[_Gathered]) -> list[_Gathered]:
+        """Return the submits that are still wanted. Refuse those that are late."""
+        now = time.monotonic()
+        late = [member for member in part if member.until <= now]
+        if late:
+            self._answer(late, [self._late()] * len(late))
+        return [member for member in part if member.until > now and not member.left]
 
     def _answer(self, part: Sequence[_Gathered], answers: Sequence[Any]) -> None:
         by_loop: dict[asyncio.AbstractEventLoop | None, list[_Gathered]] = {}
@@ -241,6 +263,11 @@ def _link(threads: Sequence[_Gathered]) -> _Gathered | None:
     return threads[0] if threads else None
 
 
+def _is_about_all(error: ApiRefusal) -> bool:
+    """Tell whether the API refuses the key or the URL: it would refuse each task alone for the same reason."""
+    return error.status in _ABOUT_ALL and not error.problem.get("errors")
+
+
 def _split(part: list[_Gathered], error: ApiRefusal) -> list[list[_Gathered]]:
     """Return the parts to submit instead of a refused array: the tasks that the error names, each alone, and the rest.
 
@@ -250,7 +277,7 @@ def _split(part: list[_Gathered], error: ApiRefusal) -> list[list[_Gathered]]:
         int(found[1])
         for problem in error.problem.get("errors") or ()
         if isinstance(problem, dict) and (found := _INDEX.match(str(problem.get("field"))))
-    }
+    }.intersection(range(len(part)))
     if not named:
         middle = len(part) // 2
         return [part[middle:], part[:middle]]

@@ -1,38 +1,111 @@
-"""The threads of gathered submits wake one another, also past one that has given up."""
+"""Gathered submits against an API that is a function: groups, refusals, and what a thread or a fork leaves behind."""
 
 import json
+import subprocess
+import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
 from typing import Any
 
 import pytest
 
-from dtqs.client import ApiUnavailable, gathering
+from dtqs.client import ApiRefusal, ApiUnavailable
+from dtqs.client.gathering import Gathering, _Gathered
+
+LIMIT_SECONDS = 20.0
+FORK = """
+import os
 from dtqs.client.gathering import Gathering
-from tests.support.helpers import eventually
 
-
-def test_a_thread_that_gives_up_does_not_leave_others_asleep(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gathering, "SENDERS", 1)
-    gates, sent = [threading.Event(), threading.Event()], list[Any]()
-
-    def post(text: bytes, _: str) -> Any:
-        sent.append(json.loads(text))
-        assert gates[len(sent) - 1].wait(20)
-        return sent[-1]
-
-    one = Gathering(post, 20)
-    with ThreadPoolExecutor(4) as pool:
-        calls = [pool.submit(one.submit, {"n": 0})]
-        eventually(lambda: len(sent) == 1, 10, "the first is sent")
-        for n, limit_seconds in ((1, 20.0), (2, 1.0), (3, 20.0)):
-            monkeypatch.setattr(one, "_limit_seconds", limit_seconds)
-            calls.append(pool.submit(one.submit, {"n": n}))
-            eventually(lambda count=n: len(one._waiting) == count, 10, "it waits")  # type: ignore[misc]
-        gates[0].set()
-        eventually(lambda: len(sent) == 2, 10, "the others are sent together")
-        with pytest.raises(ApiUnavailable, match="not answered"):
-            calls[2].result(timeout=10)
-        gates[1].set()
-        assert [calls[n].result(timeout=10) for n in (0, 1, 3)] == [{"n": 0}, {"n": 1}, {"n": 3}]
+one = Gathering(lambda content, key: {}, 20)
+one.submit({})
+child = os.fork()
+if child == 0:
+    one._changed.acquire()  # as if another thread had held it
     one.close()
+    try:
+        one.submit({})
+    except RuntimeError as error:
+        os._exit(7 if "fork" in str(error) else 8)
+    os._exit(9)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+class Api:
+    """Refuses arrays with `refusal`, and takes single tasks. `bodies` are the requests."""
+
+    def __init__(self, refusal: ApiRefusal) -> None:
+        self.refusal = refusal
+        self.bodies: list[Any] = []
+        self.members: list[_Gathered] = []
+
+    def __call__(self, content: bytes, key: str) -> Any:
+        body = json.loads(content)
+        self.bodies.append(body)
+        if isinstance(body, list):
+            raise self.refusal
+        return body
+
+    def send(self, count: int) -> list[Any]:
+        """Send a group. Return the answers of its members."""
+        until = time.monotonic() + LIMIT_SECONDS
+        self.members = [_Gathered(str(number).encode(), until, None) for number in range(count)]
+        Gathering(self, LIMIT_SECONDS)._send(self.members)
+        return [member.answer for member in self.members]
+
+
+def named(*indices: int) -> ApiRefusal:
+    return ApiRefusal("x", 422, {"errors": [{"field": f"[{index}].payload", "message": "x"} for index in indices]})
+
+
+def test_a_refusal_that_names_a_task_beyond_the_array_is_found_by_halves() -> None:
+    api = Api(named(9))
+    assert api.send(4) == [0, 1, 2, 3]
+    assert len(api.bodies) == 7
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_of_the_key_or_the_url_is_not_tried_task_by_task(status: int) -> None:
+    api = Api(ApiRefusal("x", status))
+    assert api.send(100) == [api.refusal] * 100
+    assert len(api.bodies) == 1
+    errors = []
+    for member in api.members[:2]:
+        with pytest.raises(ApiRefusal) as caught:
+            member.receipt()
+        errors.append(caught.value)
+    assert errors[0] is not errors[1]
+    assert [error.status for error in errors] == [status] * 2
+
+
+def test_a_submit_that_nobody_waits_for_is_not_sent_again() -> None:
+    class Slow(Api):
+        def __call__(self, content: bytes, key: str) -> Any:
+            self.members[1].left = True
+            self.members[2].until = 0.0
+            return super().__call__(content, key)
+
+    api = Slow(named(0))
+    first, left, late, last = api.send(4)
+    assert (first, left, last) == (0, None, 3)
+    assert isinstance(late, ApiUnavailable)
+    assert api.bodies == [[0, 1, 2, 3], 3, 0]
+
+
+def test_a_thread_that_cannot_start_fails_one_submit_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    one = Gathering(lambda content, key: json.loads(content), LIMIT_SECONDS)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="new thread"):
+                one.submit({"n": 1})
+    assert one.submit({"n": 2}) == {"n": 2}
+    one.close()
+
+
+def test_a_client_says_that_it_was_used_before_a_fork() -> None:
+    assert subprocess.run([sys.executable, "-c", FORK], check=False, timeout=60).returncode == 7
