@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tests.matrix.cells import CELLS, Cell
-from tests.matrix.results import FAILED, PASSED, Results, table
+from tests.matrix.results import PASSED, Results, exit_status, table
 from tests.matrix.running import Servers, run_cell
 from tests.support.source import ROOT
 
@@ -79,8 +79,7 @@ def _run(cells: Sequence[Cell], arguments: argparse.Namespace) -> int:
     finally:
         servers.stop()
     print("\n".join(["", *table(names, results)]))
-    states = {results.by_name[name].state if name in results.by_name else FAILED for name in names}
-    return 1 if FAILED in states or PASSED not in states else 0
+    return exit_status(cells, results)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,11 @@ class Cell:
         """Whether prepared statements survive on the path to PostgreSQL."""
         return self.path == DIRECT or int(self.path.partition(".")[2]) >= 22
 
+    @property
+    def may_be_missing(self) -> bool:
+        """Whether it needs servers of a release of Debian that is not stable yet."""
+        return self.postgresql in _NEWEST[0]
+
     def tests(self) -> list[str]:
         """Return the arguments that name the cell's tests to pytest."""
         found = list(_EVERYWHERE)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.matrix import results as module
 from tests.matrix.cells import CELLS
-from tests.matrix.results import FAILED, PASSED, Result, Results, read_junit, table
+from tests.matrix.results import FAILED, NOT_AVAILABLE, PASSED, Result, Results, exit_status, read_junit, table
 from tests.matrix.running import Servers, run_cell
 from tests.matrix.trees import NotAvailable
 from tests.support.outside import OutsideServers, read_variables
@@ -42,6 +42,26 @@ def test_a_second_call_knows_what_passed_and_a_change_of_the_code_forgets_it(
     assert lines[4] == "Versions: RabbitMQ 4.0.5"
     monkeypatch.setattr(module, "_fingerprint", lambda: "other code")
     assert Results(path).by_name == {}
+
+
+@pytest.mark.parametrize(
+    ("stable", "newest", "status"),
+    [
+        (PASSED, PASSED, 0),
+        (PASSED, NOT_AVAILABLE, 0),
+        (NOT_AVAILABLE, PASSED, 1),
+        (NOT_AVAILABLE, NOT_AVAILABLE, 1),
+        (PASSED, FAILED, 1),
+        (PASSED, None, 1),
+    ],
+)
+def test_only_the_newest_servers_may_be_missing(tmp_path: Path, stable: str, newest: str | None, status: int) -> None:
+    cells = [next(cell for cell in CELLS if cell.postgresql == version) for version in ("17", "18")]
+    results = Results(tmp_path / "results.json")
+    for cell, state in zip(cells, (stable, newest), strict=True):
+        if state:
+            results.keep(cell.name, Result(state))
+    assert exit_status(cells, results) == status
 
 
 def test_the_report_of_pytest_is_counted(tmp_path: Path) -> None:
