@@ -1,5 +1,6 @@
 """Earlier versions of the program out of this repository's history, and nodes that run any version."""
 
+import os
 import re
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from tests.support.helpers import eventually
 ROOT = Path(__file__).parents[2]
 _CHANGED = "^SCHEMA_VERSION = "
 _READY_SECONDS = 30.0
+_COMMITS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,25 @@ def old_release(folder: Path, *, oldest: bool) -> Release:
     version = (min if oldest else max)(versions, default=0)
     if not version:
         pytest.skip(f"this checkout has no history of schema versions {SCHEMA_COMPATIBLE} to {SCHEMA_VERSION - 1}")
-    folder.mkdir(parents=True)
-    archive = subprocess.run(["git", "archive", versions[version]], cwd=ROOT, check=True, capture_output=True)
-    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
-    return Release(f"schema {version} ({versions[version][:9]})", folder)
+    for commit in _git("rev-list", f"--max-count={_COMMITS}", versions[version]).split():
+        tree = folder / commit[:9]
+        tree.mkdir(parents=True)
+        archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True)
+        subprocess.run(["tar", "-x", "-C", str(tree)], input=archive.stdout, check=True)
+        release = Release(f"schema {version} ({commit[:9]})", tree)
+        if _starts(release):
+            return release
+    raise AssertionError(f"no commit of schema {version} starts: {versions[version]} and {_COMMITS - 1} before it")
+
+
+def _starts(release: Release) -> bool:
+    """Return whether this Python can run the commit: the history is no list of releases, and has faulty ones."""
+    commands = [[sys.executable, "-m", "dtqs", command, "--help"] for command in ("api", "supervisor")]
+    environment = os.environ | {"PYTHONPATH": release.path}
+    runs = [
+        subprocess.run(each, cwd=release.tree, env=environment, check=False, capture_output=True) for each in commands
+    ]
+    return not any(run.returncode for run in runs)
 
 
 def _commits_by_version() -> dict[int, str]:
