@@ -91,9 +91,9 @@ class Gathering:
         finally:
             if answered or self._leave(member):
                 self._wake(member.following)
-        if not member.woken:
+        if member.answer is None:
             raise self._late()
-        return member.receipt()
+        return member.receipt()  # also if it was not woken in time: a second submit would make a second task
 
     async def submit_async(self, body: Json, idempotency_key: str | None = None) -> Json:
         """Do the same in a task of asyncio. A submit with a key of its own is a request of its own.

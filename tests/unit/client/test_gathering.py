@@ -95,6 +95,13 @@ def test_a_submit_that_nobody_waits_for_is_not_sent_again() -> None:
     assert api.bodies == [[0, 1, 2, 3], 3, 0]
 
 
+def test_a_submit_that_is_not_woken_in_time_returns_its_receipt(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Gathering(lambda content, key: json.loads(content), 0.5)
+    monkeypatch.setattr(one, "_wake", lambda _: None)
+    assert one.submit({"n": 1}) == {"n": 1}
+    one.close()
+
+
 def test_a_thread_that_cannot_start_fails_one_submit_only(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
