@@ -14,6 +14,7 @@ NEVER, CHECKING, REFUSED, ROLLING, STUCK, DONE = "never", "checking", "refused",
 OVER = (REFUSED, STUCK, DONE)
 """The states in which a reload needs no more waiting. A stuck one goes on when its slot comes up."""
 PAUSED = "the node is paused, and no new worker could show that it works: dtqs ctl resume"
+ENDS = "the node ends"
 _MOST_BYTES = 65536
 
 

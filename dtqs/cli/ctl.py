@@ -13,7 +13,7 @@ from dtqs.cli.options import Group, json_option
 from dtqs.cli.output import print_json
 from dtqs.cli.running import NoSupervisor, find, is_supervisor
 from dtqs.errors import DtqsError
-from dtqs.reload_record import DONE, OVER, PAUSED, REFUSED, ReloadRecord
+from dtqs.reload_record import DONE, ENDS, OVER, PAUSED, REFUSED, ReloadRecord
 
 _POLL_SECONDS = 0.1
 _ANSWER_SECONDS = 30.0
@@ -56,7 +56,8 @@ def reload(pid: int | None, wait_seconds: float, as_json: bool) -> None:
 
     The supervisor first checks both in a fresh process. If something is wrong, nothing changes, the reason is printed,
     and the exit status is 78. Running tasks go on: a worker that is replaced finishes its task. The exit status is 75
-    for a paused node, for a reload that is not done within the time, and if a new child does not become ready.
+    for a node that is paused or ends, for a reload that is not done within the time, and if a new child does not become
+    ready.
 
     \b
       dtqs ctl reload
@@ -67,7 +68,7 @@ def reload(pid: int | None, wait_seconds: float, as_json: bool) -> None:
     done = _wait(folder, before, time.monotonic() + wait_seconds)
     if done.state != DONE:
         text = "not reloaded, configuration and code stay as they are" if done.state == REFUSED else "reloaded in part"
-        is_wrong = done.state == REFUSED and done.reason != PAUSED
+        is_wrong = done.state == REFUSED and done.reason not in (PAUSED, ENDS)
         raise NotReloaded(f"{text}: {done.reason}", os.EX_CONFIG if is_wrong else os.EX_TEMPFAIL)
     if as_json:
         print_json(asdict(done))

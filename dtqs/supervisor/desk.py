@@ -28,7 +28,7 @@ from dtqs.supervisor.signals import Signals
 from dtqs.supervisor.slot_state import SlotState
 
 logger = logging.getLogger(__name__)
-_MOST_SEATS = 1024
+_MOST_SLOTS = 1024
 Facts = dict[str, Any]
 
 
@@ -170,7 +170,7 @@ class Desk:
 
     def _grow(self, asked: object) -> Facts:
         pool, before = self._pool(asked)
-        _, most = self._autoscaling.limits(pool) or (1, _MOST_SEATS)
+        _, most = self._autoscaling.limits(pool) or (1, _MOST_SLOTS)
         if before >= most:
             raise Refused(f"pool {pool} has {before} workers; allowed: {most} at most")
         if self._roster.grow(pool) is None:
@@ -179,7 +179,7 @@ class Desk:
 
     def _shrink(self, asked: object) -> Facts:
         pool, before = self._pool(asked)
-        least, _ = self._autoscaling.limits(pool) or (1, _MOST_SEATS)
+        least, _ = self._autoscaling.limits(pool) or (1, _MOST_SLOTS)
         if before <= least:
             raise Refused(f"pool {pool} has {before}, and at least {least} must stay; to take nothing: dtqs ctl drain")
         self._roster.shrink(pool, self._channels.is_idle)

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from dtqs.config import SupervisorSection
-from dtqs.reload_record import CHECKING, DONE, NEVER, PAUSED, REFUSED, STUCK, ReloadRecord
+from dtqs.reload_record import CHECKING, DONE, ENDS, NEVER, PAUSED, REFUSED, STUCK, ReloadRecord
 from dtqs.reload_record import ROLLING as ROLLING
 from dtqs.supervisor.again import ReloadCheck
 from dtqs.supervisor.reaping import End
@@ -104,8 +104,9 @@ class Reload:
     def end(self) -> None:
         """Note that the node ends."""
         self.abandon()
-        if self.record.state in (CHECKING, ROLLING):
-            self._note(REFUSED, "the node ends")
+        # while children are replaced, the new configuration and code have effect already
+        if over := {CHECKING: REFUSED, ROLLING: STUCK}.get(self.record.state):
+            self._note(over, ENDS)
 
     def abandon(self) -> None:
         """End a running check: the node ends, or another reload begins."""

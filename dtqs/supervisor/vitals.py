@@ -25,7 +25,7 @@ class About:
 class Vitals:
     """Call `begin` once the node holds its identity, then `note` at each turn."""
 
-    def __init__(self, roster: Roster, channels: ChildChannels, lock: NodeLock, about: "About") -> None:
+    def __init__(self, roster: Roster, channels: ChildChannels, lock: NodeLock, about: About) -> None:
         self._roster, self._channels, self._lock, self._about = roster, channels, lock, about
         self._memory: PulseMemory | None = None
 

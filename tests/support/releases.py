@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 _CHANGED = "^SCHEMA_VERSION = "
 _READY_SECONDS = 30.0
 _COMMITS = 20
+_COMMAND_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,8 @@ def old_release(folder: Path, *, oldest: bool) -> Release:
     for commit in _git("rev-list", f"--max-count={_COMMITS}", versions[version]).split():
         tree = folder / commit[:9]
         tree.mkdir(parents=True)
-        archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True)
-        subprocess.run(["tar", "-x", "-C", str(tree)], input=archive.stdout, check=True)
+        archive = _run(["git", "archive", commit], ROOT).stdout
+        subprocess.run(["tar", "-x", "-C", str(tree)], input=archive, check=True, timeout=_COMMAND_SECONDS)
         release = Release(f"schema {version} ({commit[:9]})", tree)
         if _starts(release):
             return release
@@ -64,10 +65,7 @@ def _starts(release: Release) -> bool:
     """Return whether this Python can run the commit: the history is no list of releases, and has faulty ones."""
     commands = [[sys.executable, "-m", "dtqs", command, "--help"] for command in ("api", "supervisor")]
     environment = os.environ | {"PYTHONPATH": release.path}
-    runs = [
-        subprocess.run(each, cwd=release.tree, env=environment, check=False, capture_output=True) for each in commands
-    ]
-    return not any(run.returncode for run in runs)
+    return not any(_run(each, release.tree, environment).returncode for each in commands)
 
 
 def _commits_by_version() -> dict[int, str]:
@@ -84,9 +82,17 @@ def _commits_by_version() -> dict[int, str]:
 def _git(*arguments: str) -> str:
     """Return the output of git, or nothing where git, the history or a match is missing."""
     try:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+        return _run(["git", *arguments], ROOT).stdout.decode()
     except FileNotFoundError:
         return ""
+
+
+def _run(
+    command: list[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        command, cwd=folder, env=environment, check=False, capture_output=True, timeout=_COMMAND_SECONDS
+    )
 
 
 class Node:

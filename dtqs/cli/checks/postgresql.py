@@ -66,7 +66,7 @@ def _database(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
             workers = live_workers(store.database)
             yield _workers(workers, config.lease.lease_seconds)
             yield _types(workers, task_types)
-            yield _seats(given_up(store.database, config.lease.lease_seconds))
+            yield _slots(given_up(store.database, config.lease.lease_seconds))
             found = store.queues.routes(max(_PROCESS_SECONDS, config.lease.lease_seconds))
             yield routes_check(config.routes, [(node, role, text) for node, role, text in found if text is not None])
 
@@ -121,7 +121,7 @@ def _workers(workers: list[LiveWorker], lease_seconds: float) -> Check:
     return Check("workers", WARNING, f"{found}; {len(workers) - len(alive)} with a late heartbeat", advice)
 
 
-def _seats(found: list[tuple[str, GivenUpSlots]]) -> Check:
+def _slots(found: list[tuple[str, GivenUpSlots]]) -> Check:
     if not found:
         return Check("slots", OK, "no slot of a node is given up")
     words = dict.fromkeys(words_of(node, slots) for node, slots in found)

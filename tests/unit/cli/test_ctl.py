@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from dtqs.cli import ctl_node, main
 from dtqs.cli.running import is_supervisor
 from dtqs.operator_socket import SOCKET, ask
-from dtqs.reload_record import ReloadRecord
+from dtqs.reload_record import ENDS, PAUSED, REFUSED, ReloadRecord
 
 
 def run(tmp_path: Path, *arguments: str, command: str = "reload") -> tuple[int, str]:
@@ -63,6 +63,25 @@ def test_one_of_several_supervisors_must_be_named_and_one_that_ignores_the_signa
         for process in both:
             with process:
                 process.kill()
+
+
+def test_only_a_fault_of_configuration_or_code_ends_with_78(tmp_path: Path) -> None:
+    later = tmp_path / "later"
+    later.mkdir()
+    program = (
+        f"import os, signal, time; signal.signal(signal.SIGHUP, lambda *_: os.replace('{later}/reload',"
+        f" '{tmp_path}/node-0/reload')); print(1, flush=True)\nwhile True: time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, "supervisor"], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        leave_record(tmp_path, "node-0", process.pid)
+        reasons = {PAUSED: os.EX_TEMPFAIL, ENDS: os.EX_TEMPFAIL, "[api] port = many": os.EX_CONFIG}
+        for number, (reason, wanted) in enumerate(reasons.items(), 1):
+            ReloadRecord(process.pid, number, REFUSED, reason).write(later)
+            status, output = run(tmp_path)
+            assert (status, reason in output) == (wanted, True)
+        process.kill()
 
 
 def test_a_supervisor_that_executes_its_program_is_asked_again(tmp_path: Path) -> None:

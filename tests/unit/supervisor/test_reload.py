@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dtqs.config import SupervisorSection
-from dtqs.reload_record import CHECKING, DONE, PAUSED, REFUSED, ROLLING, STUCK, ReloadRecord
+from dtqs.reload_record import CHECKING, DONE, ENDS, PAUSED, REFUSED, ROLLING, STUCK, ReloadRecord
 from dtqs.supervisor import NodeLock, Supervisor, supervisor
 from dtqs.supervisor.reload import Reload
 from dtqs.systemd import Notifier
@@ -45,6 +45,13 @@ def test_a_reload_of_a_node_that_was_paused_meanwhile_is_refused(rolling: Reload
     assert rolling.is_approved
     rolling.turn(0.0, paused=True)
     assert (rolling.is_approved, rolling.record.reason) == (False, PAUSED)
+
+
+@pytest.mark.parametrize(("state", "over"), [(CHECKING, REFUSED), (ROLLING, STUCK)])
+def test_the_end_of_the_node_refuses_a_reload_only_before_it_has_effect(rolling: Reload, state: str, over: str) -> None:
+    rolling.record = ReloadRecord(os.getpid(), 1, state)
+    rolling.end()
+    assert (rolling.record.state, rolling.record.reason) == (over, ENDS)
 
 
 def test_a_doubt_of_the_check_is_told_at_the_end_of_the_reload(tmp_path: Path) -> None:
