@@ -34,6 +34,13 @@ def wait_for_client(environ: dict[str, Any], seconds: float | None) -> None:
         connection.settimeout(seconds)
 
 
+def forget_body(req: falcon.Request) -> None:
+    """Free the memory of a body that was read. The server keeps it until the end of the answer."""
+    incoming = req.env.get("wsgi.input")
+    if isinstance(incoming, ArrivedBody):
+        incoming.truncate(0)
+
+
 def in_pieces(answer: Iterable[bytes]) -> Iterable[bytes]:
     """Cut a complete answer into pieces. A stream stays as it is."""
     if isinstance(answer, list) and len(answer) == 1 and len(answer[0]) > ANSWER_PIECE_BYTES:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import falcon
 
-from dtqs.api.http.body import close_connection, wait_for_client
+from dtqs.api.http.body import close_connection, forget_body, wait_for_client
 from dtqs.api.stream.client_socket import HEADERS, ClientSocket, StreamPace
 from dtqs.api.stream.frames import accepted, of_status, retry
 from dtqs.api.stream.hub import Hub
@@ -103,6 +103,7 @@ class FollowedSubmit:
 
     def answer(self, resp: falcon.Response, task_ids: Sequence[str], are_new: bool) -> None:
         """Replace the answer of a submit, which is in `resp`. `are_new`: these are the watched tasks, just stored."""
+        forget_body(self._req)  # a stream or a wait may last long
         if self._watcher is not None:
             self._begin(self._watcher, task_ids, are_new)
         if self._wish.seconds is None:
