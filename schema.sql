@@ -1,4 +1,4 @@
--- DTQS: the whole schema, as `dtqs migrate` makes it in an empty database. version: 11
+-- DTQS: the whole schema, as `dtqs migrate` makes it in an empty database. version: 12
 -- The files in migrations/ bring a database of an earlier version here. docs/schema.md explains how to change both.
 -- docs/architecture.md gives the reasons for each table.
 
@@ -32,6 +32,9 @@ CREATE TABLE tasks (
     losses smallint NOT NULL DEFAULT 0                      -- runs that ended with their node or heartbeat; no attempt
 ) WITH (
     fillfactor = 35,
+    -- Not before there are thousands of rows: a plan for few rows scans them all, and is kept while they become many.
+    autovacuum_vacuum_threshold = 10000,
+    autovacuum_analyze_threshold = 10000,
     autovacuum_vacuum_scale_factor = 0.05,
     autovacuum_analyze_scale_factor = 0.05,
     autovacuum_vacuum_cost_delay = 0
@@ -249,7 +252,7 @@ SELECT t.id, t.task_type,
     coalesce(l.worker_id, t.worker_id) AS worker_id, t.cancel_requested_at, t.timeout_seconds, t.light, t.submitted_by,
     split_part(t.origin, ' ', 1) AS request_id
 FROM tasks t
-LEFT JOIN backlog b ON b.task_id = t.id
+LEFT JOIN LATERAL (SELECT task_id, due_at FROM backlog WHERE task_id = t.id OFFSET 0) b ON true
 LEFT JOIN LATERAL (
     SELECT l.id, l.worker_id, l.started_at
     FROM leases l

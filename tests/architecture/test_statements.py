@@ -119,7 +119,7 @@ def test_tasks_are_settled_in_the_order_of_their_ids(name: str) -> None:
 BACKLOG_LOCKS = [
     ("claim", "waiting.task_id"),
     ("cancel", "task_id"),
-    ("far_out", "waiting.task_id"),
+    ("far_out", "task_id"),
     ("put_off", "task_id"),
     ("repair", "waiting.task_id"),
 ]

@@ -34,6 +34,7 @@ WHAT_A_FINISH_WRITES = {
     "finished_at",
     "cancel_requested_at",
 }
+WHOLE_INDEX = re.compile(r"Scan (?:Backward )?using \w+ on (tasks|backlog|failures|files)\b[^\n]*\n(?!\s*Index Cond)")
 _EXPLAIN = {
     "session_preload_libraries": "auto_explain",
     "auto_explain.log_min_duration": "0",
@@ -187,6 +188,21 @@ def test_a_reclaim_is_served_by_indices_too(fresh_world: World, explained: Store
         explained.leases.reclaim(worker, DIED)
     plans = explained.database.plans  # type: ignore[attr-defined]
     assert {statement_of(plan) for plan in plans if "Seq Scan" in plan} == set()
+
+
+@pytest.mark.parametrize("part", [client, batches, heavy, publish, watch, pages])
+def test_statistics_of_a_quiet_time_make_no_statement_scan_in_a_burst(
+    fresh_world: World, explained: StoreOn, part: Callable[[Store, str], None]
+) -> None:
+    worker = fresh_world.worker()
+    tasks = submit(explained, 300)
+    explained.leases.finish(claimed(explained, worker, tasks), settled(tasks))
+    fresh_world.execute("ANALYZE")  # as autovacuum does: the backlog is empty, and tasks has few rows
+    plans = explained.database.plans  # type: ignore[attr-defined]
+    plans.clear()
+    for _ in range(TURNS):
+        part(explained, worker)
+    assert {(statement_of(plan), scan[1]) for plan in plans for scan in WHOLE_INDEX.finditer(plan)} == set()
 
 
 def test_every_plan_locks_tasks_in_the_order_of_their_ids(fresh_world: World, explained: StoreOn) -> None:

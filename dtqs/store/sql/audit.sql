@@ -24,6 +24,6 @@ SELECT
     coalesce(held.leases, 0),
     coalesce(held.live, 0)
 FROM task
-LEFT JOIN backlog waiting ON waiting.task_id = task.id
+LEFT JOIN LATERAL (SELECT task_id FROM backlog WHERE task_id = task.id OFFSET 0) waiting ON true
 LEFT JOIN held ON held.id = task.id
 ORDER BY task.id

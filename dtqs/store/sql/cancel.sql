@@ -9,8 +9,7 @@ WITH locked AS MATERIALIZED (
 ),
 removed AS (
     DELETE FROM backlog waiting
-    USING locked
-    WHERE waiting.task_id = locked.task_id
+    WHERE waiting.task_id = ANY (ARRAY(SELECT task_id FROM locked))
     RETURNING waiting.task_id
 ),
 cancelled AS (
@@ -20,7 +19,7 @@ cancelled AS (
         finished_at = CASE WHEN removed.task_id IS NOT NULL THEN now() END
     FROM unnest(%(ids)s::text::uuid[]) wanted
     LEFT JOIN removed ON removed.task_id = wanted
-    WHERE task.id = wanted AND task.outcome IS NULL
+    WHERE task.id = wanted AND task.id = ANY (%(ids)s::text::uuid[]) AND task.outcome IS NULL
     RETURNING task.id, task.task_type, task.outcome, task.attempts
 ),
 failed AS (

@@ -2,6 +2,8 @@
 -- Locks: first its own worker row. A reclaim waits for this claim, or it finds the worker dead and takes nothing.
 -- Then the backlog rows in the order of their ids. It waits for each: the hint is acked afterwards, so a row that it
 -- skipped because of a relay's lock would lose its only hint. A row that comes back meanwhile is not seen, and stays.
+-- No join on backlog, and none on tasks that the planner could turn round: statistics of an empty backlog outlive the
+-- first minute of a burst. A join then scans the whole backlog for each task.
 WITH me AS MATERIALIZED (
     SELECT id
     FROM workers
@@ -20,8 +22,7 @@ locked AS MATERIALIZED (
 ),
 taken AS (
     DELETE FROM backlog waiting
-    USING locked
-    WHERE waiting.task_id = locked.task_id
+    WHERE waiting.task_id = ANY (ARRAY(SELECT task_id FROM locked))
     RETURNING waiting.task_id, waiting.light, waiting.due_at
 ),
 held AS (
@@ -34,7 +35,7 @@ logged AS (
     INSERT INTO logs (task_id, event, attempt, worker_id, level)
     SELECT taken.task_id, 'in_progress', task.attempts + 1, %(worker_id)s::uuid, 'info'
     FROM taken
-    JOIN tasks task ON task.id = taken.task_id
+    CROSS JOIN LATERAL (SELECT attempts FROM tasks WHERE id = taken.task_id OFFSET 0) task
     WHERE NOT taken.light
     RETURNING id, task_id
 )
@@ -50,4 +51,9 @@ SELECT
     task.origin,
     (SELECT logged.id FROM logged WHERE logged.task_id = task.id)
 FROM taken
-JOIN tasks task ON task.id = taken.task_id
+CROSS JOIN LATERAL (
+    SELECT id, task_type, payload, attempts, max_retries, timeout_seconds, origin
+    FROM tasks
+    WHERE id = taken.task_id
+    OFFSET 0
+) task

@@ -14,8 +14,7 @@ WITH seen AS MATERIALIZED (
 locked AS MATERIALIZED (
     SELECT waiting.task_id
     FROM backlog waiting
-    JOIN seen ON seen.task_id = waiting.task_id
-    WHERE seen.late
+    WHERE waiting.task_id = ANY (ARRAY(SELECT task_id FROM seen WHERE late))
     ORDER BY waiting.task_id
     FOR UPDATE OF waiting
 ),
@@ -25,8 +24,7 @@ updated AS (
         publish_at = CASE
             WHEN waiting.due_at > now() THEN now()
             ELSE least(waiting.publish_at, now() + %(far_out)s * interval '1 s') END
-    FROM locked
-    WHERE waiting.task_id = locked.task_id AND waiting.due_at <= to_timestamp(%(until)s)
+    WHERE waiting.task_id = ANY (ARRAY(SELECT task_id FROM locked)) AND waiting.due_at <= to_timestamp(%(until)s)
     RETURNING 1
 )
 SELECT

@@ -22,8 +22,7 @@ locked AS MATERIALIZED (
 updated AS (
     UPDATE files file
     SET kept_from = greatest(file.kept_from, now())
-    FROM locked
-    WHERE file.id = locked.id
+    WHERE file.id = ANY (ARRAY(SELECT id FROM locked))
 )
 SELECT id::text
 FROM locked

@@ -26,9 +26,8 @@ locked AS MATERIALIZED (
 updated AS (
     UPDATE files file
     SET kept_from = greatest(file.kept_from, found.due)
-    FROM locked
-    JOIN found ON found.id = locked.id
-    WHERE file.id = locked.id
+    FROM found
+    WHERE file.id = ANY (ARRAY(SELECT id FROM locked)) AND found.id = file.id
 )
 SELECT id::text
 FROM found

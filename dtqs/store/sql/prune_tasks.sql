@@ -8,14 +8,12 @@ WITH seen AS MATERIALIZED (
 ),
 deleted AS (
     DELETE FROM tasks
-    USING seen
-    WHERE tasks.id = seen.id AND seen.old AND tasks.outcome IS NOT NULL
-    RETURNING tasks.id
+    WHERE id = ANY (ARRAY(SELECT id FROM seen WHERE old)) AND outcome IS NOT NULL
+    RETURNING id
 ),
 deleted_failures AS (
     DELETE FROM failures
-    USING deleted
-    WHERE failures.task_id = deleted.id
+    WHERE task_id = ANY (ARRAY(SELECT id FROM deleted))
 )
 SELECT
     (SELECT id::text FROM seen ORDER BY id DESC LIMIT 1),

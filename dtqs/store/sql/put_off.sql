@@ -11,5 +11,4 @@ WITH locked AS MATERIALIZED (
 )
 UPDATE backlog waiting
 SET publish_at = greatest(waiting.due_at, clock_timestamp() + %(seconds)s * interval '1 s')
-FROM locked
-WHERE waiting.task_id = locked.task_id
+WHERE waiting.task_id = ANY (ARRAY(SELECT task_id FROM locked))

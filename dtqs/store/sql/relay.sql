@@ -14,8 +14,7 @@ taken AS (
         publish_at = now() + least(%(grace)s * 2 ^ least(waiting.publishes, 20), %(far_out)s) * interval '1 s',
         publishes = least(waiting.publishes + 1, 1000),
         published_at = now()
-    FROM locked
-    WHERE waiting.task_id = locked.task_id
+    WHERE waiting.task_id = ANY (ARRAY(SELECT task_id FROM locked))
     RETURNING waiting.task_id, waiting.task_type, waiting.light, waiting.priority, waiting.publish_at
 )
 SELECT

@@ -16,16 +16,14 @@ WITH seen AS MATERIALIZED (
 locked AS MATERIALIZED (
     SELECT waiting.task_id
     FROM backlog waiting
-    JOIN seen ON seen.task_id = waiting.task_id
-    WHERE seen.lost
+    WHERE waiting.task_id = ANY (ARRAY(SELECT task_id FROM seen WHERE lost))
     ORDER BY waiting.task_id
     FOR UPDATE OF waiting SKIP LOCKED
 ),
 updated AS (
     UPDATE backlog waiting
     SET publish_at = now()
-    FROM locked
-    WHERE waiting.task_id = locked.task_id
+    WHERE waiting.task_id = ANY (ARRAY(SELECT task_id FROM locked))
     RETURNING 1
 )
 SELECT

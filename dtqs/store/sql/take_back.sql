@@ -43,7 +43,12 @@ settlement AS MATERIALIZED (
             END::float8 AS delay
     FROM mine
     CROSS JOIN unnest(mine.task_ids) member(id)
-    JOIN tasks task ON task.id = member.id
+    CROSS JOIN LATERAL (
+        SELECT task_type, attempts, deaths, losses
+        FROM tasks
+        WHERE tasks.id = member.id
+        OFFSET 0
+    ) task
     ORDER BY member.id
 ),
 {settle}
