@@ -26,7 +26,7 @@ CHANGING = re.compile(r"reading_seconds|oldest|connections|size_bytes|memory|dis
 """Names of values that another process reads a moment later with another result."""
 
 DOCS = Path(__file__).parents[2] / "docs" / "monitoring"
-MAY_BE_MISSING = {"dtqs_lease_losses_total": {"reason"}}
+MAY_BE_MISSING = {"dtqs_lease_losses_total": {"reason"}, "dtqs_spans_lost_total": {"reason"}}
 """Metrics without samples in a healthy system, with their labels."""
 
 
