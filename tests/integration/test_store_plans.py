@@ -195,9 +195,10 @@ def test_statistics_of_a_quiet_time_make_no_statement_scan_in_a_burst(
     fresh_world: World, explained: StoreOn, part: Callable[[Store, str], None]
 ) -> None:
     worker = fresh_world.worker()
-    tasks = submit(explained, 300)
-    explained.leases.finish(claimed(explained, worker, tasks), settled(tasks))
-    fresh_world.execute("ANALYZE")  # as autovacuum does: the backlog is empty, and tasks has few rows
+    for _ in range(5):
+        tasks = submit(explained, 1000)
+        explained.leases.finish(claimed(explained, worker, tasks), settled(tasks))
+    fresh_world.execute("ANALYZE")  # as autovacuum does after 10,000 changes of tasks: the backlog is empty
     plans = explained.database.plans  # type: ignore[attr-defined]
     plans.clear()
     for _ in range(TURNS):
