@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dtqs.deadline import Deadline
+from tests.matrix.trees import NotAvailable, tree
 from tests.support.cluster import RabbitmqCluster
 from tests.support.fix_trial import Try
 from tests.support.helpers import eventually
@@ -26,10 +27,16 @@ USUAL = {
 """The defaults, and not the short times of other tests."""
 
 
-@pytest.fixture(scope="module")
-def cluster(servers_dir: Path) -> Iterator[RabbitmqCluster]:
-    """Each test must leave its nodes running."""
-    made = RabbitmqCluster(servers_dir / f"rabbitmq-{secrets.token_hex(4)}")
+@pytest.fixture(scope="module", params=["here", "trixie"])
+def cluster(request: pytest.FixtureRequest, servers_dir: Path) -> Iterator[RabbitmqCluster]:
+    """Three nodes of this machine's RabbitMQ, or of that release of Debian. Each test must leave them running."""
+    found = None
+    if request.param != "here":
+        try:
+            found = tree(request.param)
+        except NotAvailable as reason:
+            pytest.skip(f"RabbitMQ of Debian {request.param}: {reason}")
+    made = RabbitmqCluster(servers_dir / f"rabbitmq-{secrets.token_hex(4)}", found)
     try:
         made.start()
         yield made

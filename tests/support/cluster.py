@@ -1,5 +1,6 @@
 """A RabbitMQ cluster of three nodes, and a PostgreSQL with a synchronous standby; all on loopback."""
 
+import functools
 import json
 import os
 import secrets
@@ -17,7 +18,9 @@ from dtqs.sandbox.child import Account, make_folder, write_private
 from dtqs.sandbox.ports import free_ports
 from dtqs.sandbox.postgres import PrivatePostgres, binary
 from dtqs.sandbox.rabbitmq import PrivateRabbitmq
+from tests.matrix.trees import Tree
 from tests.support.helpers import eventually
+from tests.support.tree_rabbitmq import TreeRabbitmq
 
 _NODES = 3
 _READY_SECONDS = 60.0
@@ -27,11 +30,12 @@ _STANDBY = "standby"
 class RabbitmqCluster:
     """Three nodes with one cookie, one user and one epmd. A node of another folder joins at its first start."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, tree: Tree | None = None) -> None:
         epmd, *ports = free_ports(1 + 2 * _NODES)
         names = [f"dtqs{number}@localhost" for number in range(_NODES)]
+        kind = functools.partial(TreeRabbitmq, tree) if tree else PrivateRabbitmq
         self.nodes = [
-            PrivateRabbitmq(directory / name, port, distribution_port, epmd, node=name)
+            kind(directory / name, port, distribution_port, epmd, node=name)
             for name, port, distribution_port in zip(names, ports[::2], ports[1::2], strict=True)
         ]
         password, cookie = secrets.token_hex(24), secrets.token_hex(24)
