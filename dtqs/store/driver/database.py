@@ -241,7 +241,8 @@ class Database:
         """Repeat a call that has failed once. The first call is plain, since tenacity costs 20 µs."""
         seconds = deadline.remaining if deadline else self._section.statement_timeout_seconds
         if isinstance(error, psycopg.Error):  # its work is undone: another try is free
-            self._make_room(error)
+            with contextlib.suppress(StoreUnavailable):  # the next try makes room itself
+                self._make_room(error)
         elif seconds <= 0 or self._pool is None:
             raise error
         return Retrying(

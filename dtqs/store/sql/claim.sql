@@ -2,8 +2,8 @@
 -- Locks: first its own worker row. A reclaim waits for this claim, or it finds the worker dead and takes nothing.
 -- Then the backlog rows in the order of their ids. It waits for each: the hint is acked afterwards, so a row that it
 -- skipped because of a relay's lock would lose its only hint. A row that comes back meanwhile is not seen, and stays.
--- No join on backlog, and none on tasks that the planner could turn round: statistics of an empty backlog outlive the
--- first minute of a burst. A join then scans the whole backlog for each task.
+-- The planner cannot turn the lookups in backlog and tasks round. Statistics of an empty backlog last into a burst, for
+-- up to a minute. A join would then scan the whole backlog for each task.
 WITH me AS MATERIALIZED (
     SELECT id
     FROM workers
