@@ -1,15 +1,16 @@
-"""Two apps to compare the API with: a Falcon app without a database, and one with an INSERT per request.
+"""Apps to compare the API with: a Falcon app without a database, one with an INSERT per request, and one that streams.
 
 gunicorn loads one of them with the product's own settings, in its own processes. BENCH_ANSWER is a reply of the
 product, BENCH_DSN a database with the yardstick's schema.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import falcon
+import gevent
 import orjson
 from psycopg_pool import ConnectionPool
 
@@ -17,6 +18,7 @@ from dtqs.uuid7 import uuid7
 
 _INSERT = (Path(__file__).parent / "sql" / "insert.sql").read_bytes()
 _POOL_SIZE = 8
+_HELD_SECONDS = 600
 
 
 class Bare:
@@ -29,6 +31,18 @@ class Bare:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         req.bounded_stream.read()
         _reply(resp, self._answer, self._location)
+
+
+class Streaming:
+    """Send one event, and hold the stream open."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.content_type = "text/event-stream"
+        resp.stream = self._events()
+
+    def _events(self) -> Iterator[bytes]:
+        yield b"event: pending\ndata: {}\n\n"
+        gevent.sleep(_HELD_SECONDS)
 
 
 class OneInsert:
@@ -69,6 +83,7 @@ class Service:
             resource = OneInsert(answer, self._pool)
         app: Any = falcon.App()
         app.add_route("/submit", resource)
+        app.add_route("/sse", Streaming())
         self._app = app
 
     def stop(self) -> None:

@@ -5,7 +5,7 @@ It also runs the apps that the API is compared with.
 
 import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +45,18 @@ class Product:
     """API and supervisor on one database. Measurements are read through a connection of the server's administrator."""
 
     def __init__(
-        self, rig: Rig, dsn: str, admin: "psycopg.Connection[tuple[Any, ...]]", code: Path | None = None
+        self,
+        rig: Rig,
+        dsn: str,
+        admin: "psycopg.Connection[tuple[Any, ...]]",
+        code: Path | None = None,
+        api: Mapping[str, str] | None = None,
     ) -> None:
-        """`code`: a folder with an installation of its own, instead of the one that runs the benchmark."""
+        """`code`: a folder with an installation of its own, instead of the one that runs the benchmark.
+
+        `api`: keys of the section `[api]`.
+        """
+        self._api_keys = {"workers": str(_API_PROCESSES), **(api or {})}
         self._dsn, self._amqp_url, self._admin, self._code = dsn, rig.rabbitmq.url, admin, code
         self._folder = rig.folder / dsn.rpartition("/")[2]
         self._folder.mkdir()
@@ -69,7 +78,7 @@ class Product:
         # any process may answer a request, so only the log tells that all are connected
         wait_until(
             "the API can publish",
-            lambda: self._api.child.log.read_text().count(_CONNECTED) >= _API_PROCESSES,
+            lambda: self._api.child.log.read_text().count(_CONNECTED) >= int(self._api_keys["workers"]),
             _READY_SECONDS,
         )
 
@@ -180,7 +189,7 @@ class Product:
         return {
             "postgresql": {"dsn": self._dsn},
             "rabbitmq": {"url": self._amqp_url},
-            "api": {"host": "127.0.0.1", "port": str(self.port), "workers": str(_API_PROCESSES)},
+            "api": {"host": "127.0.0.1", "port": str(self.port), **self._api_keys},
             "supervisor": {"state_dir": str(self._folder / "state")},
             "files": {"directory": str(self._folder / "files")},
             "processor:email": {"sender": "bench@example.org"},
@@ -212,10 +221,10 @@ class Product:
 
 
 @contextmanager
-def running(rig: Rig, code: Path | None = None) -> Iterator[Product]:
+def running(rig: Rig, code: Path | None = None, api: Mapping[str, str] | None = None) -> Iterator[Product]:
     """Run the API on a fresh database and an empty queue. The caller starts the workers."""
     with rig.database() as dsn, rig.admin(dsn) as admin:
-        product = Product(rig, dsn, admin, code)
+        product = Product(rig, dsn, admin, code, api)
         try:
             product.start_api()
             yield product

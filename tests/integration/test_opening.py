@@ -7,7 +7,7 @@ import pytest
 
 from dtqs.api.stream import watcher as watchers
 from dtqs.api.stream.hub import Hub
-from dtqs.api.stream.opening import begin
+from dtqs.api.stream.opening import begin, look
 from dtqs.api.stream.position import decode, encode
 from dtqs.api.stream.watcher import Watcher
 from dtqs.settlement import Kind
@@ -34,7 +34,7 @@ def opened(reads: Reads, task_ids: Sequence[str], seen: dict[str, int]) -> tuple
     """Begin a stream; its hub does not read by itself for an hour."""
     hub, watcher = Hub(reads, 3600), Watcher({task_id: seen.get(task_id, 0) for task_id in task_ids}, lambda: None)
     hub.add(watcher)
-    begin(reads, hub, watcher, seen, task_ids, None)
+    begin(reads, hub, watcher, seen, task_ids, look(reads, task_ids, None))
     hub.ready(watcher)
     return hub, watcher
 

@@ -89,7 +89,8 @@ def create_app(parts: AppParts, traces: "ApiTraces | None" = None) -> App:
     problems.add_handlers(app)
     limits, room = parts.limits, Room(store.tasks.pending_of)
     app.add_route("/submit", _submit(parts, auth, room, links))
-    app.add_route("/sse", Sse(auth, tickets, store.reads, parts.hub, api))
+    patience_seconds = parts.config.postgresql.statement_timeout_seconds
+    app.add_route("/sse", Sse(auth, tickets, store.reads, parts.hub, api, patience_seconds))
     app.add_route("/tasks", TaskList(auth, store.reads, links, Cursors(parts.secret)))
     app.add_route("/tasks/{task_id}", TaskResource(auth, store.reads))
     app.add_route("/tasks/{task_id}/logs", TaskLogs(auth, store.reads, links))

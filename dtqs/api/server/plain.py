@@ -1,4 +1,4 @@
-"""Plain requests: the usual submits and reads of one task, served without gunicorn's parser and response.
+"""Plain requests: the usual submits, reads of one task and streams, served without gunicorn's parser and response.
 
 gunicorn needs half of a submit's processor time. A request is plain only if its head has one possible meaning. The
 application gets the same environment, the client the same answer; tests/unit/api/test_plain.py compares them.
@@ -18,7 +18,7 @@ from dtqs.api.server.gunicorn_private import SERVER_NAME, shared_environ
 
 HEAD_BYTES, BODY_BYTES = 8 << 10, 64 << 10
 """Limits of a plain request. gunicorn judges a longer one."""
-_TARGETS = re.compile(r"(POST) (/submit) HTTP/1\.1|(GET) (/tasks/[0-9a-fA-F-]{1,36}) HTTP/1\.1")
+_LINES = re.compile(r"(?:POST /submit|GET (?:/tasks/[0-9a-fA-F-]{1,36}|/sse\?[\w.~%&=,+-]*)) HTTP/1\.1", re.ASCII)
 _FIELDS = {
     "host": "HTTP_HOST",
     "content-type": "CONTENT_TYPE",
@@ -27,8 +27,9 @@ _FIELDS = {
         name: f"HTTP_{name.upper().replace('-', '_')}"
         for name in (
             "accept", "accept-encoding", "accept-language", "authorization", "cache-control", "connection", "cookie",
-            "idempotency-key", "origin", "prefer", "referer", "sec-fetch-site", "traceparent", "tracestate",
-            "user-agent", "x-forwarded-for", "x-request-id",
+            "dnt", "idempotency-key", "last-event-id", "origin", "pragma", "prefer", "priority", "referer",
+            "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform", "sec-fetch-dest", "sec-fetch-mode",
+            "sec-fetch-site", "sec-gpc", "traceparent", "tracestate", "user-agent", "x-forwarded-for", "x-request-id",
         )
     },
 }  # fmt: skip
@@ -105,7 +106,6 @@ class PlainRequests:
             "wsgi.url_scheme": "http",
             "SERVER_PROTOCOL": "HTTP/1.1",
             "SCRIPT_NAME": "",
-            "QUERY_STRING": "",
         }
         # with any of these gunicorn reads requests, or tells about them, in a way that is not repeated here
         self._is_on = not (
@@ -131,8 +131,7 @@ def environ_of(template: dict[str, Any], head: bytes) -> dict[str, Any] | None:
         line, *fields = head.decode("ascii").split("\r\n")
     except UnicodeDecodeError:
         return None
-    target = _TARGETS.fullmatch(line)
-    if target is None:
+    if not _LINES.fullmatch(line):
         return None
     environ = template.copy()
     for field in fields:
@@ -142,8 +141,10 @@ def environ_of(template: dict[str, Any], head: bytes) -> dict[str, Any] | None:
         if not colon or key is None or key in environ or not field.isprintable():
             return None
         environ[key] = value.strip(" ")
-    method, path = target.group(1, 2) if target[1] else target.group(3, 4)
-    environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["RAW_URI"] = method, path, path
+    method, target, _ = line.split(" ")
+    path, _, query = target.partition("?")
+    environ["REQUEST_METHOD"], environ["RAW_URI"], environ["PATH_INFO"] = method, target, path
+    environ["QUERY_STRING"] = query
     return environ if _is_framed_plainly(environ) else None
 
 

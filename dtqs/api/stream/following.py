@@ -13,7 +13,7 @@ from dtqs.api.http.body import close_connection, forget_body, wait_for_client
 from dtqs.api.stream.client_socket import HEADERS, ClientSocket, StreamPace
 from dtqs.api.stream.frames import accepted, of_status, retry
 from dtqs.api.stream.hub import Hub
-from dtqs.api.stream.opening import begin
+from dtqs.api.stream.opening import begin, look
 from dtqs.api.stream.position import ENDED
 from dtqs.api.stream.preferences import prefers_stream, wait_seconds
 from dtqs.api.stream.resource import TASKS_LIMIT, Stream
@@ -122,7 +122,8 @@ class FollowedSubmit:
             self.watch(list(dict.fromkeys(task_ids)))
             watcher = self._watcher or watcher
             try:
-                begin(self._reads, self._hub, watcher, {}, self._task_ids, None)
+                tasks = look(self._reads, self._task_ids, None)
+                begin(self._reads, self._hub, watcher, {}, self._task_ids, tasks)
             except (NotFound, StoreUnavailable):
                 self.close()  # the tasks are accepted, so this is no error of the submit
                 return

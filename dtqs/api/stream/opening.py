@@ -19,13 +19,20 @@ TaskNow = TaskRecord | TaskState
 _WINDOW_MIN, _WINDOW_MAX, _WINDOW_TOTAL = 20, 200, 4000
 
 
+def look(reads: Reads, task_ids: Sequence[str], owner: str | None) -> Sequence[TaskNow]:
+    """Return the tasks that exist and belong to the owner, as `begin` needs them. Raises StoreUnavailable."""
+    return reads.tasks(task_ids, owner) if len(task_ids) <= FEW_TASKS else reads.states(task_ids, owner)
+
+
 def begin(
-    reads: Reads, hub: Hub, watcher: Watcher, seen: Mapping[str, int], task_ids: Sequence[str], owner: str | None
+    reads: Reads,
+    hub: Hub,
+    watcher: Watcher,
+    seen: Mapping[str, int],
+    task_ids: Sequence[str],
+    tasks: Sequence[TaskNow],
 ) -> None:
-    """Queue the first events of a stream, which is already subscribed. Raises NotFound, StoreUnavailable."""
-    tasks: Sequence[TaskNow] = (
-        reads.tasks(task_ids, owner) if len(task_ids) <= FEW_TASKS else reads.states(task_ids, owner)
-    )
+    """Queue the first events of a stream. `tasks`: read after its subscription. Raises NotFound, StoreUnavailable."""
     if missing := set(task_ids) - {task.task_id for task in tasks}:
         raise NotFound("task", min(missing))
     open_tasks = [task for task in tasks if task.task_id in watcher.positions]

@@ -4,7 +4,7 @@ opening.py chooses the first events, hub.py the later ones.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import falcon
 
@@ -15,10 +15,11 @@ from dtqs.api.http.query import Query, checked_id
 from dtqs.api.stream.client_socket import HEADERS, ClientSocket, StreamPace
 from dtqs.api.stream.frames import HEARTBEAT, encode, retry
 from dtqs.api.stream.hub import Hub
-from dtqs.api.stream.opening import begin
+from dtqs.api.stream.opening import TaskNow, begin, look
 from dtqs.api.stream.position import ENDED
 from dtqs.api.stream.position import decode as decode_position
 from dtqs.api.stream.position import encode as encode_position
+from dtqs.api.stream.sharing import SharedReads
 from dtqs.api.stream.watcher import Watcher
 from dtqs.config import ApiSection
 from dtqs.errors import NotFound, StoreUnavailable
@@ -29,8 +30,12 @@ _CHUNK_FRAMES, _CHUNK_BYTES = 64, 1 << 20
 
 
 class Sse:
-    def __init__(self, auth: Auth, tickets: Tickets, reads: Reads, hub: Hub, section: ApiSection) -> None:
+    def __init__(
+        self, auth: Auth, tickets: Tickets, reads: Reads, hub: Hub, section: ApiSection, patience_seconds: float
+    ) -> None:
+        """`patience_seconds`: the longest wait for a turn to read, when many streams are opened at the same time."""
         self._auth, self._tickets, self._reads, self._hub, self._section = auth, tickets, reads, hub, section
+        self._shared = SharedReads(reads.tasks, patience_seconds)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query = Query(req, ("task_id", "ticket", "last_event_id"))
@@ -83,13 +88,20 @@ class Sse:
         )
         self._hub.add(watcher)
         try:
-            begin(self._reads, self._hub, watcher, seen, task_ids, owner)
+            begin(self._reads, self._hub, watcher, seen, task_ids, self._look(task_ids, owner))
         except BaseException:
             stream.close()
             raise
         self._hub.ready(watcher)
         line.watch(watcher.leave)
         return stream
+
+    def _look(self, task_ids: list[str], owner: str | None) -> Sequence[TaskNow]:
+        """Return the tasks. Most streams follow one, and share its read. Raises StoreUnavailable."""
+        if len(task_ids) > 1:
+            return look(self._reads, task_ids, owner)
+        task = self._shared.task(task_ids[0], owner)
+        return [] if task is None else [task]
 
 
 class Stream:

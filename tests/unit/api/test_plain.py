@@ -1,5 +1,6 @@
 """Plain requests beside gunicorn: over a corpus of requests, malformed ones too, both give the same answers."""
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +24,7 @@ SECONDS = 10.0
 LIMIT_BYTES = 1000
 BODY = b'{"task_type": "echo"}'
 TASK = b"/tasks/0197c0de-0000-7000-8000-00000000000a"
+STREAM = b"/sse?task_id=0197c0de-0000-7000-8000-00000000000a,0197c0de-0000-7000-8000-00000000000b"
 OWN = re.compile(rb"\r\n(?:Date|X-Request-ID): [^\r]+")
 """Fields that differ from answer to answer."""
 UNLIKE = frozenset(("REMOTE_PORT", "wsgi.input", "wsgi.errors", "gunicorn.socket", "wsgi.early_hints", "SERVER_PORT"))
@@ -56,6 +58,7 @@ def application() -> Callable[..., Iterable[bytes]]:
     app: Any = falcon.App()
     app.add_route("/submit", Echo())
     app.add_route("/tasks/{task_id}", Echo())
+    app.add_route("/sse", Echo())
 
     def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         environ["dtqs.response"] = response_of(start_response)
@@ -84,6 +87,7 @@ class Server:
         config = Config()
         config.set("keepalive", int(SECONDS))
         config.set("loglevel", "critical")
+        config.set("limit_request_line", 8190)  # as conf/gunicorn.conf.py
         self.worker, self.plain = ApiWorker(0, 0, [], None, 0, config, Logger(config)), 0
         self.worker.wsgi = application()
         self.worker._plain._is_on = is_plain
@@ -161,6 +165,20 @@ PLAIN = {
     "a read through a proxy": read(b"X-Forwarded-For: 10.0.0.1, 10.0.0.2"),
     "a submit that waits for the outcome": submit(b"Prefer: wait=10, handling=lenient"),
     "a submit as a stream": submit(b"Accept: text/event-stream"),
+    "a stream": read(target=STREAM),
+    "a stream with a ticket": read(target=STREAM + b"&ticket=a-b_c.d~%2Fe"),
+    "a stream as a browser asks for it": read(
+        b"Accept: text/event-stream",
+        b"Last-Event-ID: 4,5",
+        b"Cache-Control: no-cache",
+        b"Pragma: no-cache",
+        b"Sec-Fetch-Mode: cors",
+        b"Sec-Fetch-Dest: empty",
+        b'Sec-CH-UA: "Chromium";v="156"',
+        b"Priority: u=1",
+        target=STREAM,
+    ),
+    "a stream of no task": read(target=b"/sse?"),
     "the application ends the connection": submit(b"Referer: close"),
     "the application sets a field that is not its own": submit(b"Referer: hop"),
     "the application leaves the body": submit(b"Origin: refuse"),
@@ -199,19 +217,23 @@ LINES = [
 TARGETS = [
     b"/submit", b"/tasks/", b"/tasks/a/b", b"/tasks/a?b=c", b"/tasks/a#b", b"/tasks/%61", b"/tasks/..", b"//tasks/a",
     b"http://a/tasks/a", b"*", b"", b"tasks/a", b"/tasks/\xe4", b"/tasks/a\x00", b"/tasks/" + b"a" * 40,
-    b"/tasks/" + b"a" * 9000, b"/tasks/a;b", b"/TASKS/a", b"/tasks//a", b"/tasks/A-0",
+    b"/tasks/" + b"a" * 9000, b"/tasks/a;b", b"/TASKS/a", b"/tasks//a", b"/tasks/A-0", b"/sse", b"/sse#a", b"/sse?a#b",
+    b"/sse?a?b", b"/sse?a b", b"/sse?a;b", b"/sse?a=%00", b"/sse?a=%zz", b"/sse?\xe4", b"/sse?a=\x00", b"/sse?a/b",
+    b"/sse?a=[1]", b"/sse?a=\"", b"/sse/?a", b"/SSE?a", b"//sse?a", b"http://a/sse?b", b"/sse%3Fa", b"/./sse?a",
+    b"/sse?" + b"a" * 8000, b"/sse?" + b"a" * 9000, b"/sse?a=b&a=c&&=", b"/sse?+", b"/sse?%2B", b"/sse?a\\b",
 ]  # fmt: skip
 BYTES = [b"\0", b"\r", b"\n", b"\t", b" ", b"\x80", b":", b"\r\n", b"\r\n\r\n", b"a"]
 
 
 def corpus() -> Iterator[tuple[str, bytes]]:
     yield from PLAIN.items()
-    for name, fields in {"submit": FIELDS, "read": FIELDS}.items():
-        request = submit if name == "submit" else read
-        yield from ((f"{name} with {field[:60]!r}", request(field)) for field in fields)
+    requests = {"submit": submit, "read": read, "stream": functools.partial(read, target=STREAM)}
+    for name, request in requests.items():
+        yield from ((f"{name} with {field[:60]!r}", request(field)) for field in FIELDS)
     yield from ((f"submit with {length!r}", submit(length=length)) for length in LENGTHS)
     yield from ((f"read with {length!r}", read(length)) for length in LENGTHS if length)
     yield from ((f"the line {line!r}", read(line=line)) for line in LINES)
+    yield from ((f"the line {line!r} of a stream", read(target=STREAM, line=line)) for line in LINES)
     yield from ((f"the target {target[:60]!r}", read(target=target)) for target in TARGETS)
     whole = submit(b"Accept: */*")
     for at in range(0, len(whole) - len(BODY), 2):

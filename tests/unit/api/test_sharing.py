@@ -1,0 +1,135 @@
+"""Reads that streams share: who reads with whom, and what an error reaches."""
+
+from collections.abc import Sequence
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from dtqs.api.stream.sharing import READERS, SharedReads
+from dtqs.errors import StoreUnavailable
+from dtqs.store.reads import FEW_TASKS
+from dtqs.task import Status, TaskRecord
+
+SECONDS = 5.0
+
+
+def record(task_id: str, owner: str | None = None) -> TaskRecord:
+    return TaskRecord(
+        task_id, "echo", Status.PENDING, 5, 0, 5, {}, None, None, (), None, None, "", None, None, None, owner
+    )
+
+
+class Table:
+    """Some tasks. Each read waits until it may go on."""
+
+    def __init__(self, *tasks: TaskRecord) -> None:
+        self._tasks = {task.task_id: task for task in tasks}
+        self.reads: list[list[str]] = []
+        self.may_go_on = Event()
+        self.unreadable: set[str] = set()
+        self.is_away = False
+
+    def read(self, task_ids: Sequence[str]) -> list[TaskRecord]:
+        self.reads.append(list(task_ids))
+        assert self.may_go_on.wait(SECONDS)
+        if self.is_away:
+            raise StoreUnavailable("away")
+        if self.unreadable.intersection(task_ids):
+            raise ValueError(task_ids)
+        return [self._tasks[task_id] for task_id in task_ids if task_id in self._tasks]
+
+
+def opening(shared: SharedReads, *task_ids: str) -> list[gevent.Greenlet]:
+    """Ask for tasks at the same time, each in a greenlet of its own."""
+    greenlets = [gevent.spawn(shared.task, task_id, None) for task_id in task_ids]
+    gevent.sleep(0)
+    return greenlets
+
+
+def names(count: int) -> list[str]:
+    return [f"task {number}" for number in range(count)]
+
+
+def test_a_lone_stream_reads_at_once() -> None:
+    table = Table(record("a"))
+    table.may_go_on.set()
+    assert SharedReads(table.read, SECONDS).task("a", None) == record("a")
+    assert table.reads == [["a"]]
+
+
+def test_streams_that_come_during_a_read_share_the_next_ones() -> None:
+    wanted = names(READERS + 2 * FEW_TASKS)
+    table = Table(*map(record, wanted))
+    greenlets = opening(SharedReads(table.read, SECONDS), *wanted)
+    assert table.reads == [[task_id] for task_id in wanted[:READERS]]
+    table.may_go_on.set()
+    gevent.joinall(greenlets, SECONDS)
+    assert [one.value.task_id for one in greenlets] == wanted
+    assert [len(read) for read in table.reads] == [1] * READERS + [FEW_TASKS] * 2
+
+
+def test_the_turn_is_free_again_after_a_burst() -> None:
+    table = Table(record("a"))
+    shared = SharedReads(table.read, SECONDS)
+    greenlets = opening(shared, *["a"] * 30)
+    table.may_go_on.set()
+    gevent.joinall(greenlets, SECONDS)
+    table.reads.clear()
+    table.may_go_on.clear()
+    greenlets = opening(shared, *["a"] * READERS)
+    assert table.reads == [["a"]] * READERS
+    table.may_go_on.set()
+    gevent.joinall(greenlets, SECONDS)
+
+
+def test_a_missing_task_and_that_of_another_owner_look_alike() -> None:
+    table = Table(record("mine", "me"), record("theirs", "they"))
+    table.may_go_on.set()
+    shared = SharedReads(table.read, SECONDS)
+    assert shared.task("mine", "me") == record("mine", "me")
+    assert shared.task("theirs", "me") is None
+    assert shared.task("none", "me") is None
+    assert shared.task("theirs", None) == record("theirs", "they")
+
+
+def test_an_unreadable_record_fails_alone() -> None:
+    wanted = names(READERS + 3)
+    table = Table(*map(record, wanted))
+    table.unreadable = {wanted[-1]}
+    greenlets = opening(SharedReads(table.read, SECONDS), *wanted)
+    table.may_go_on.set()
+    gevent.joinall(greenlets, SECONDS)
+    assert [one.value.task_id for one in greenlets[:-1]] == wanted[:-1]
+    assert isinstance(greenlets[-1].exception, ValueError)
+
+
+def test_each_stream_hears_that_the_store_is_away() -> None:
+    table = Table()
+    table.is_away = True
+    greenlets = opening(SharedReads(table.read, SECONDS), *names(READERS + 3))
+    table.may_go_on.set()
+    gevent.joinall(greenlets, SECONDS)
+    errors = [one.exception for one in greenlets]
+    assert all(isinstance(error, StoreUnavailable) for error in errors)
+    assert len({id(error) for error in errors}) == len(errors)
+
+
+def test_a_stream_waits_for_its_turn_with_a_limit() -> None:
+    table = Table()
+    shared = SharedReads(table.read, 0.01)
+    held = opening(shared, *names(READERS))
+    with pytest.raises(StoreUnavailable, match="too many streams"):
+        shared.task("late", None)
+    table.may_go_on.set()
+    gevent.joinall(held, SECONDS)
+
+
+def test_a_killed_request_leaves_the_turn_to_others() -> None:
+    wanted = names(READERS + 2)
+    table = Table(*map(record, wanted))
+    greenlets = opening(SharedReads(table.read, SECONDS), *wanted)
+    gevent.killall([*greenlets[:READERS], greenlets[-1]], block=True, timeout=SECONDS)
+    table.may_go_on.set()
+    gevent.joinall(greenlets, SECONDS)
+    assert greenlets[READERS].value == record(wanted[READERS])
