@@ -37,10 +37,16 @@ class FileRows:
 
     def insert(self, upload: OutputFile, owner: str | None) -> None:
         """Store the row of an upload. Raises StoreUnavailable."""
-        parameters = {"file_id": upload.file_id, "name": upload.name, "media_type": upload.media_type}
-        self._database.run(
-            "insert_file", parameters | {"size_bytes": upload.size_bytes, "sha256": upload.sha256, "owner": owner}
-        )
+        parameters = {
+            "file_id": upload.file_id,
+            "name": upload.name,
+            "media_type": upload.media_type,
+            "size_bytes": upload.size_bytes,
+            "sha256": upload.sha256,
+            "owner": owner,
+        }
+        if not self._database.run("insert_file", parameters):
+            self._database.confirm("insert_file", parameters)
 
     def get(self, file_id: str, owner: str | None = None) -> FileRow:
         """Return one file's row. Raises NotFound (also for another owner's file), StoreUnavailable."""

@@ -91,7 +91,9 @@ class Leases:
         """
         return [
             (None, task_id, event)
-            for task_id, event in self._database.run("landed", {"worker_id": worker_id, "ids": array(list(task_ids))})
+            for task_id, event in self._database.confirm(
+                "landed", {"worker_id": worker_id, "ids": array(list(task_ids))}
+            )
         ]
 
     def give_back(self, lease_id: str, deadline: Deadline | None = None) -> list[LogRef]:

@@ -74,7 +74,11 @@ class Tasks:
 
         Raises StoreUnavailable.
         """
-        return [_stored(row) for row in self._database.run("insert_tasks", _columns(tasks, self._grace))]
+        columns = _columns(tasks, self._grace)
+        rows = self._database.run("insert_tasks", columns)
+        if len(rows) < len(tasks):
+            rows += self._database.confirm("insert_tasks", columns)
+        return [_stored(row) for row in rows]
 
     def insert_once(self, tasks: Sequence[NewTask], key: IdempotencyKey) -> tuple[list[str], list[Stored]]:
         """Store tasks under an idempotency key. Returns the ids of the key's first submit, and the tasks inserted now.
@@ -95,6 +99,7 @@ class Tasks:
             if run("insert_key", parameters):
                 return ids, run("insert_tasks", _columns(tasks, self._grace))
             found = run("read_key", parameters)
+            run("wait_for_earlier")
             if not found:  # it expired between the two statements
                 raise StoreUnavailable("the idempotency key has just expired")
             body_hash, first_ids = found[0]
@@ -127,7 +132,10 @@ class Tasks:
         def work(run: Run) -> list[Row]:
             # Only the locked tasks: one committed in between could be claimed and come back unseen.
             locked = [row[0] for row in run("cancel_lock", {"ids": array(task_ids)})]
-            return run("cancel", {"ids": array(locked)}) if locked else []
+            if locked:
+                return run("cancel", {"ids": array(locked)})
+            run("wait_for_earlier")  # an earlier cancel may have ended them
+            return []
 
         return [
             Cancelled(task_id, outcome is not None, log_id)
@@ -162,28 +170,37 @@ class Tasks:
             "origin": origin,
         }
 
-        def work(run: Run) -> list[Row]:
+        def work(run: Run) -> tuple[list[Row], list[Row]]:
             inserted = run("insert_retry", parameters)
-            kept = {row[0] for row in run("keep_named", parameters)} if inserted else set()
-            if inserted and (gone := [problem for file_id, problem in needed.items() if file_id not in kept]):
+            if not inserted:
+                found = run("read_retry", parameters)
+                run("wait_for_earlier")
+                return [], found
+            kept = {row[0] for row in run("keep_named", parameters)}
+            if gone := [problem for file_id, problem in needed.items() if file_id not in kept]:
                 raise Invalid(gone)
-            return inserted
+            return inserted, []
 
-        if rows := self._database.transaction(work):
+        rows, found = self._database.transaction(work)
+        if rows:
             inserted, task_type, light, priority, publish_at = rows[0]
             return NewRetry(inserted, True, task_type, light, priority, publish_at)
-        found = self._database.run("read_retry", {"retry_of": task_id})
-        if not found:
-            raise NotFound("task", task_id)
-        outcome, retry_id = found[0]
-        if retry_id is None:
-            raise Conflict(f"only a failed or cancelled task can be retried, this one is {outcome or 'not finished'}")
-        return NewRetry(retry_id, False)
+        return _earlier_retry(task_id, found)
 
     def retried(self, task_id: str) -> NewRetry | None:
         """Return the existing retry of a task, or None. Raises StoreUnavailable."""
-        found = self._database.run("read_retry", {"retry_of": task_id})
+        found = self._database.confirm("read_retry", {"retry_of": task_id})
         return NewRetry(found[0][1], False) if found and found[0][1] else None
+
+
+def _earlier_retry(task_id: str, found: Sequence[Row]) -> NewRetry:
+    """Return the retry that exists already. Raises NotFound, Conflict."""
+    if not found:
+        raise NotFound("task", task_id)
+    outcome, retry_id = found[0]
+    if retry_id is None:
+        raise Conflict(f"only a failed or cancelled task can be retried, this one is {outcome or 'not finished'}")
+    return NewRetry(retry_id, False)
 
 
 def _stored(row: Row) -> Stored:

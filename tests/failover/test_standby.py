@@ -4,21 +4,31 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 
-from dtqs.config import PostgresqlSection
+from dtqs.config import LeaseSection, PostgresqlSection
+from dtqs.settlement import Kind
+from dtqs.store import Store
 from dtqs.store.driver.schema import migrate
+from dtqs.store.tasks import IdempotencyKey
+from dtqs.task import NewTask, OutputFile
+from dtqs.uuid7 import uuid7
 from tests.support.cluster import PostgresPair
+from tests.support.fix_store import World, settled
 from tests.support.fix_trial import Try
 from tests.support.helpers import eventually
 from tests.support.load import Load, longest_gap
 
 TASKS = 5000
 MOST_SECONDS = 5.0
+KEY = IdempotencyKey(uuid7(), "one", b"hash", 24)
 ENDED = "SELECT id::text, outcome, finished_at FROM tasks WHERE outcome IS NOT NULL"
 
 
@@ -59,3 +69,79 @@ def test_work_goes_on_at_the_promoted_standby_and_nothing_accepted_is_lost(trial
     audit = system.run("doctor", "--audit")
     assert audit.returncode == 0, audit.stdout + audit.stderr
     assert max(submits, gap) < MOST_SECONDS
+
+
+def receipts(pair: PostgresPair, store: Store) -> dict[str, Callable[[], set[str]]]:
+    """Return calls whose result a client or worker takes as a receipt. Each returns what PostgreSQL must keep."""
+    with closing(World(pair.primary.dsn)) as world:
+        failed, pending, running = (world.submit()[0] for _ in range(3))
+        world.run([failed], Kind.FAILED)
+        lease = world.claim(worker := world.worker(), [running])
+    task = NewTask(uuid7(), "echo", True, "{}")
+    upload = OutputFile(uuid7(), "file.txt", "text/plain", 1, "0" * 64)
+    copy_id = uuid7()
+
+    def submit() -> set[str]:
+        store.tasks.insert([task])
+        return {f"task {task.task_id} None"}
+
+    def finish() -> set[str]:
+        told = store.leases.finish(lease, settled([running])) or store.leases.landed(worker, [running])
+        return {f"task {task_id} {event}" for _, task_id, event in told}
+
+    def cancel() -> set[str]:
+        store.tasks.cancel([pending])
+        return {f"task {pending} cancelled"}
+
+    def upload_file() -> set[str]:
+        store.files.insert(upload, None)
+        return {f"file {upload.file_id}"}
+
+    return {
+        "a submit": submit,
+        "a submit with a key": lambda: submit_once(store),
+        "a retry": lambda: {f"task {store.tasks.retry(failed, copy_id).task_id} None"},
+        "a finish": finish,
+        "a cancel": cancel,
+        "an upload": upload_file,
+    }
+
+
+def submit_once(store: Store) -> set[str]:
+    ids, _ = store.tasks.insert_once([NewTask(uuid7(), "echo", True, "{}")], KEY)
+    return {f"task {task_id} None" for task_id in ids}
+
+
+@pytest.mark.parametrize("function", ["pg_terminate_backend", "pg_cancel_backend"])
+def test_what_is_found_again_after_a_cut_wait_is_confirmed_when_the_standby_has_it(
+    pair: PostgresPair, function: str
+) -> None:
+    """The primary shows what the session has written although the standby lacks it. A cancel even reports success."""
+    section = PostgresqlSection(dsn=SecretStr(pair.dsn), statement_timeout_seconds=60)
+    store = Store(section, LeaseSection(), 10, "the test's store")
+    store.start()
+    calls = receipts(pair, store)
+    pair.standby.stop()
+    with ThreadPoolExecutor(len(calls) + 1) as pool:
+        made = {name: pool.submit(call) for name, call in calls.items()}
+        eventually(lambda: len(pair.waiting_commits()) == len(made), 20, "each commit waits for the standby")
+        pair.cut_short(function, cut := pair.waiting_commits())
+        # the next request of the same client, and not a repetition by this process
+        made["the same key again"] = pool.submit(submit_once, store)
+        eventually(
+            lambda: len(pair.waiting_commits() - cut) + len(ended(made)) == len(made), 20, "each has found its rows"
+        )
+        too_early = ended(made)
+        pair.lose_primary()
+        told = {row for future in made.values() for row in future.result(60)}
+    store.stop()
+    with psycopg.connect(pair.standby.dsn) as connection:
+        query = (
+            "SELECT 'task ' || id || ' ' || coalesce(outcome, 'None') FROM tasks UNION SELECT 'file ' || id FROM files"
+        )
+        kept = {row[0] for row in connection.execute(query)}
+    assert (told - kept, too_early) == (set(), [])
+
+
+def ended(made: dict[str, Future[set[str]]]) -> list[str]:
+    return [name for name, future in made.items() if future.done()]

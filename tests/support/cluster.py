@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 from dtqs.broker.topology import QUEUE
 from dtqs.deadline import Deadline
@@ -136,12 +137,24 @@ class PostgresPair:
         os.kill(row[0], signal.SIGSTOP)
         return int(row[0])
 
-    def waiting_commits(self) -> int:
-        """Return how many commits wait for the standby."""
+    def waiting_commits(self) -> set[int]:
+        """Return the server processes whose commits wait for the standby."""
         with psycopg.connect(self.primary.admin_dsn, autocommit=True) as connection:
-            row = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").fetchone()
-        assert row
-        return int(row[0])
+            rows = connection.execute("SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'").fetchall()
+        return {row[0] for row in rows}
+
+    def cut_short(self, function: str, processes: set[int]) -> None:
+        """Call a function for each of the processes. The wait ends, and the commit stands on the primary alone."""
+        query = sql.SQL("SELECT {}(pid) FROM unnest(%s) pid").format(sql.Identifier(function))
+        with psycopg.connect(self.primary.admin_dsn, autocommit=True) as connection:
+            connection.execute(query, [list(processes)])
+
+    def lose_primary(self) -> None:
+        """Kill the primary while the standby is stopped, and promote the standby as it is."""
+        self.primary.kill()
+        self.standby.start()
+        self.standby.wait_ready(Deadline(_READY_SECONDS))
+        self.promote()
 
     def promote(self) -> None:
         with psycopg.connect(self.standby.admin_dsn, autocommit=True) as connection:

@@ -1,9 +1,10 @@
 """One connection to PostgreSQL, with a limit on each wait."""
 
 from collections.abc import Generator
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import psycopg
+from psycopg.errors import Diagnostic
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
@@ -16,9 +17,26 @@ class LimitedConnection(psycopg.Connection[Row]):
     prepared: set[bytes] | None = None
     """The plain statements (plain.py) that it has prepared; None: prepare none."""
 
+    is_unsure = False
+    """The wait of its last commit for a synchronous standby was cancelled. PostgreSQL reports a success, and warns."""
+
     def wait(self, gen: Generator[Any, Any, T], interval: float = 0.1, timeout: float | None = None) -> T:
         try:
-            return super().wait(gen, interval=interval, timeout=timeout if timeout is not None else self.limit_seconds)
+            limit = timeout if timeout is not None else self.limit_seconds
+            value = super().wait(gen, interval=interval, timeout=limit)
+            if self.is_unsure:
+                self.refuse()
+            return value
         except psycopg.errors._WaitTimeout as error:
             self.pgconn.finish()  # its reply may still come, so no other caller may get this connection
             raise psycopg.OperationalError(f"no reply within {self.limit_seconds:g} s") from error
+
+    def note(self, notice: Diagnostic) -> None:
+        """Look at a notice of the server. Its text may be in any language."""
+        if notice.source_function == "SyncRepWaitForLSN":
+            self.is_unsure = True
+
+    def refuse(self) -> NoReturn:
+        """Treat the last reply as lost, so that its caller asks again. Raises OperationalError."""
+        self.pgconn.finish()
+        raise psycopg.OperationalError("the commit's wait for a synchronous standby was cancelled")

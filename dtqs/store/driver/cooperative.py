@@ -34,6 +34,8 @@ class CooperativeConnection(LimitedConnection):
                 hub.wait(watchers[wanted])
                 wanted = int(gen.send(wanted))
         except StopIteration as end:
+            if self.is_unsure:
+                self.refuse()
             value: T = end.value
             return value
         except gevent.Timeout as over:

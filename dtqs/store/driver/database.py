@@ -101,6 +101,7 @@ class Database:
         set_json_dumps(orjson.dumps, connection)
         # The server's own limit is a setting of the role (schema.py): a SET would leak to others through PgBouncer.
         connection.limit_seconds = self._section.statement_timeout_seconds + _REPLY_SECONDS
+        connection.add_notice_handler(connection.note)
         connection.prepared = set() if self._section.prepared_statements else None
 
     def _borrow(self, pool: "ConnectionPool[LimitedConnection]") -> AbstractContextManager[LimitedConnection]:
@@ -184,6 +185,21 @@ class Database:
             return self.transaction_once(work)
         except StoreUnavailable as error:
             return self._again(lambda: self.transaction_once(work), deadline, error)
+
+    def confirm(
+        self, name: str, parameters: Mapping[str, Any] | None = None, deadline: Deadline | None = None
+    ) -> list[Row]:
+        """Run a repeatable statement that may only find an earlier commit's rows, and wait until these are durable.
+
+        Raises StoreUnavailable.
+        """
+
+        def work(run: Run) -> list[Row]:
+            rows = run(name, parameters)
+            run("wait_for_earlier")
+            return rows
+
+        return self.transaction(work, deadline)
 
     def transaction_once(self, work: "Callable[[Run], T]") -> T:
         """Run several statements in one transaction, not again after a lost connection. Raises StoreUnavailable."""
