@@ -83,7 +83,7 @@ class ApiLink:
 
     @property
     def down(self) -> str | None:
-        """The broker's words on queues whose home node is down."""
+        """The reasons why queues exist and do not serve, or None."""
         return self._homes.down
 
     @property

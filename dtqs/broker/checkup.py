@@ -11,6 +11,7 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorException, AMQP
 from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionBlockedTimeout
 
 from dtqs.broker.loop.connection import is_missing
+from dtqs.broker.loop.pika_parts import end_after
 from dtqs.broker.queue import QueueLook
 from dtqs.broker.topology import NOBODY, QUEUE, parameters
 from dtqs.config import RabbitmqSection
@@ -21,6 +22,8 @@ _HEARTBEAT_SECONDS = 3
 """A frozen broker sends no heartbeats either, so this bounds every wait."""
 _CONNECT_SECONDS = 5.0
 """The most time until a connection is open: the doctor has other checks to do."""
+_CALLS_SECONDS = 10.0
+"""The most time that the calls on one connection take. A queue whose node is down may give no answer for a minute."""
 _IN_USE = 406
 _FAILURES = (AMQPError, AMQPConnectorException, OSError, ValueError)
 """pika's own errors before a connection is open are not AMQPErrors."""
@@ -101,18 +104,17 @@ def _failures(section: RabbitmqSection) -> Iterator[None]:
 
 def write_refusal(section: RabbitmqSection, name: str) -> str | None:
     """Publish a message without a receiver; return the broker's message if it refuses. Raises BrokerUnavailable."""
-    try:
-        with _connected(section, name) as connection:
-            channel = connection.channel()
-            channel.confirm_delivery()
-            channel.basic_publish("", NOBODY, b"")
-            return None
-    except ConnectionBlockedTimeout:
-        return "it takes no messages: its alarm of memory or disk"
-    except ChannelClosedByBroker as error:
-        return str(error.reply_text)
-    except _FAILURES as error:
-        raise BrokerUnavailable(f"RabbitMQ: {_innermost_message(error)}") from error
+    with _failures(section):
+        try:
+            with _connected(section, name) as connection:
+                channel = connection.channel()
+                channel.confirm_delivery()
+                channel.basic_publish("", NOBODY, b"")
+                return None
+        except ConnectionBlockedTimeout:
+            return "it takes no messages: its alarm of memory or disk"
+        except ChannelClosedByBroker as error:
+            return str(error.reply_text)
 
 
 @contextlib.contextmanager
@@ -122,6 +124,7 @@ def _connected(section: RabbitmqSection, name: str) -> Iterator[pika.BlockingCon
         to.heartbeat = to.blocked_connection_timeout = _HEARTBEAT_SECONDS
         to.socket_timeout = to.stack_timeout = _connect_seconds(section) / len(hosts)
     connection = pika.BlockingConnection(hosts)
+    end_after(connection, _CALLS_SECONDS, AMQPError(f"no answer within {_CALLS_SECONDS:g} s"))
     try:
         yield connection
     finally:

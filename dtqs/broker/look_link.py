@@ -3,15 +3,17 @@ messages are in each queue?
 """
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pika.channel import Channel
 
-from dtqs.broker.loop.connection import BrokerConnection, down_words, is_missing
+from dtqs.broker.loop.connection import BrokerConnection
 from dtqs.broker.loop.threads import ThreadLoop
-from dtqs.broker.queue import QueueLook, look_at
+from dtqs.broker.queue import QueueLook
+from dtqs.broker.queue_probe import Found, QueueProbe
 from dtqs.broker.topology import NOBODY, QUEUE
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
@@ -20,16 +22,16 @@ from dtqs.errors import BrokerUnavailable
 _PATIENCE_SECONDS = 0.2
 """How long one look waits for a connection that was away before."""
 _CLOSE_SECONDS = 0.5
-_AGAIN_SECONDS = 0.05
-"""Time until the next channel after a refusal. It only answers questions, so it cannot spin."""
+_SILENT_SECONDS = 1.5
+"""A queue that gives no answer for so long does not serve. The screens of readings wait for at most two seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerLook:
     """The result of one look. In `queues` a missing queue is `None`. `blocked`: an alarm keeps publishers waiting.
 
-    `refusal`: the broker's message if a permission to publish is missing. `down`: its words on queues that exist on a
-    node that is down; they are `None` in `queues` too.
+    `refusal`: the broker's message if a permission to publish is missing. `down`: why queues exist and do not serve;
+    they are `None` in `queues` too.
     """
 
     version: str
@@ -45,11 +47,9 @@ class LookLink:
 
     def __init__(self, section: RabbitmqSection, name: str) -> None:
         self._loop = ThreadLoop("broker look")
-        self._looking = BrokerConnection(
-            self._loop, section, f"{name} looks", on_lost=self._lost, refused_seconds=_AGAIN_SECONDS
-        )
+        self._looking = BrokerConnection(self._loop, section, f"{name} looks")
         self._publishing = BrokerConnection(self._loop, section, f"{name} asks")
-        self._missing: Callable[[str | None], None] = lambda _: None
+        self._probes: dict[str, QueueProbe] = {}
         self._started = self._closed = False
 
     def look(self, deadline: Deadline, queues: Sequence[str] = (QUEUE,)) -> BrokerLook:
@@ -95,42 +95,41 @@ class LookLink:
         began, version = time.monotonic(), str(looking.connection.server_properties.get("version", ""))
         if self._publishing.state == "connected" and publishing is not None and publishing.is_open:
             publishing.basic_publish("", NOBODY, b"")
-
-        found: dict[str, QueueLook | None] = {}
-        down: dict[str, str] = {}
+        found: dict[str, Found] = {}
         latency_seconds = 0.0
 
-        def look_at_next() -> None:
-            left = [queue for queue in queues if queue not in found]
-            channel = self._looking.channel
-            if not left:
-                is_blocked = self._publishing.state == "blocked"
-                reply(BrokerLook(version, found, is_blocked, latency_seconds, self._publishing.refusal, down))
-            elif channel is None or not channel.is_open:
-                # a missing queue has closed it; without a channel the caller's deadline ends this
-                if not self._closed:
-                    self._loop.later(0.02, look_at_next)
-            else:
-                self._missing = lambda words: absent(left[0], words)
-                look_at(channel, left[0], lambda look: seen(left[0], look))
-
-        def absent(queue: str, words: str | None) -> None:
-            if words is not None:
-                down[queue] = words
-            seen(queue, None)
-
-        def seen(queue: str, look: QueueLook | None) -> None:
+        def answered(queue: str, result: Found) -> None:
             nonlocal latency_seconds
             latency_seconds = latency_seconds or time.monotonic() - began
-            found[queue] = look
-            look_at_next()
+            found[queue] = result
+            if len(found) == len(asked):
+                end()
 
-        look_at_next()
+        def end() -> None:
+            if self._looking.channel is None:
+                return  # without a connection the caller's deadline ends this
+            results = {queue: found[queue] if queue in found else self._probe(queue).silence for queue in queues}
+            reply(
+                BrokerLook(
+                    version,
+                    {queue: result if isinstance(result, QueueLook) else None for queue, result in results.items()},
+                    self._publishing.state == "blocked",
+                    latency_seconds or time.monotonic() - began,
+                    self._publishing.refusal,
+                    {queue: result for queue, result in results.items() if isinstance(result, str)},
+                )
+            )
 
-    def _lost(self, reason: BaseException) -> None:
-        words = down_words(reason)
-        if words is not None or is_missing(reason):
-            self._missing(words)
+        asked = [queue for queue in queues if not self._probe(queue).waits]
+        for queue in asked:
+            self._probe(queue).ask(functools.partial(answered, queue))
+        # a queue that has left an earlier question open is not waited for again
+        self._loop.later(_SILENT_SECONDS if asked else 0.0, end)
+
+    def _probe(self, queue: str) -> QueueProbe:
+        if queue not in self._probes:
+            self._probes[queue] = QueueProbe(self._looking, queue)
+        return self._probes[queue]
 
 
 def close_lines(loop: ThreadLoop, started: bool, *lines: BrokerConnection) -> None:

@@ -80,8 +80,8 @@ class WatchedQueue:
             answer(None)
 
     def look(self, answer: Callable[[QueueLook | None], None]) -> None:
-        """Look at the queue; None if it is missing or refused."""
-        if self._channel is None:
+        """Look at the queue; None if it is missing or refused, or if an earlier look has no answer yet."""
+        if self._channel is None or self._asked:
             answer(None)
         else:
             self._asked.append(answer)

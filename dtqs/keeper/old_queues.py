@@ -39,13 +39,14 @@ class OldQueues:
         return False
 
     def _empty(self, queue: str) -> bool:
+        self._later[queue] = time.monotonic() + _LATER_SECONDS  # also if it gives no answer
         taken, gone = empty_queue(self._section, "dtqs: keeper empties", queue, _BATCH, self._pass_on)
         if taken or gone:
             logger.info("old queue emptied", extra={"queue": queue, "hints": taken, "deleted": gone})
         if gone:
             self._store.queues.forget(queue)
-        elif taken < _BATCH:
-            self._later[queue] = time.monotonic() + _LATER_SECONDS
+        if gone or taken == _BATCH:
+            del self._later[queue]
         return taken == _BATCH
 
     def _pass_on(self, hints: Sequence[Hint]) -> None:

@@ -27,7 +27,7 @@ class Seen:
     read_only: bool = False
     """PostgreSQL accepts no writes."""
     down_queues: tuple[str, ...] = ()
-    """RabbitMQ's words on queues whose home node is down."""
+    """Why queues exist and do not serve: an example is a home node that is down."""
 
 
 def alarms(reading: Reading, seen: Seen) -> tuple[str, ...]:

@@ -1,13 +1,21 @@
 """The doctor's check of a broker that refuses, is frozen or is stopped: it fails soon, with a message."""
 
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
+import pika
+import pytest
+
+from dtqs.broker import checkup
 from dtqs.broker.look_link import LookLink
+from dtqs.broker.queue import QueueLook
+from dtqs.broker.topology import QUEUE
 from dtqs.cli.checks.servers import rabbitmq as check_rabbitmq
 from dtqs.config import Config, load
 from dtqs.deadline import Deadline
+from dtqs.errors import BrokerUnavailable
 from dtqs.sandbox.rabbitmq import PrivateRabbitmq
 from tests.support.helpers import eventually
 
@@ -44,3 +52,40 @@ def test_an_unreachable_broker_is_a_failed_check(own_rabbitmq: PrivateRabbitmq) 
     found = {check.part: check for check in check_rabbitmq(config(own_rabbitmq.url))}
     assert found["RabbitMQ"].state == "failed"
     assert "refused" in found["RabbitMQ"].found
+
+
+@contextmanager
+def silent(server: PrivateRabbitmq, url: str) -> Iterator[None]:
+    """Let the task queue answer nobody, as RabbitMQ 4 does for a classic queue whose node is down."""
+    vhost = urlsplit(url).path[1:]
+    pid = f'{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"{vhost}">>, queue, <<"{QUEUE}">>))'
+    server.ctl("eval", f"{pid}, ok = sys:suspend(amqqueue:get_pid(Q)).")
+    try:
+        yield
+    finally:
+        server.ctl("eval", f"{pid}, ok = sys:resume(amqqueue:get_pid(Q)).")
+
+
+def test_a_queue_that_gives_no_answer_is_told_and_keeps_nobody_waiting(
+    rabbitmq: PrivateRabbitmq, amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queues, section = (QUEUE, "movies"), config(amqp_url).rabbitmq
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        for queue in queues:
+            connection.channel().queue_declare(queue, durable=True, arguments={"x-max-priority": 10})
+    with closing(LookLink(section, "test")) as link:
+        assert link.look(Deadline(10), queues).down == {}
+        with silent(rabbitmq, amqp_url):
+            seen = link.look(Deadline(10), queues)
+            assert (list(seen.down), seen.queues) == ([QUEUE], {QUEUE: None, "movies": QueueLook(0, 0)})
+            assert "gives no answer" in seen.down[QUEUE]
+            began = time.monotonic()
+            assert link.look(Deadline(10), queues).down == seen.down
+            assert time.monotonic() - began < 1, "it is asked once"
+            found = {check.part: check for check in check_rabbitmq(config(amqp_url))}
+            assert (found["RabbitMQ"].state, found["queue"].state) == ("ok", "failed")
+            assert "start the nodes of the cluster" in found["queue"].advice
+            monkeypatch.setattr(checkup, "_CALLS_SECONDS", 1.0)
+            with pytest.raises(BrokerUnavailable, match="no answer within 1 s"):
+                checkup.look_once(section, "test")
+        eventually(lambda: link.look(Deadline(10), queues).down == {}, 10, "it serves again")

@@ -50,10 +50,8 @@ class BrokerConnection:
         on_channel: Callable[[Channel], None] = lambda _: None,
         on_lost: Callable[[BaseException], None] = lambda _: None,
         on_blocked: Callable[[], None] = lambda: None,
-        refused_seconds: float = _REFUSED_SECONDS,
     ) -> None:
         self._loop, self._hosts, self._name = loop, parameters(section, name), name
-        self._refused_seconds = refused_seconds
         self._on_channel, self._on_lost, self._on_blocked = on_channel, on_lost, on_blocked
         self._connection: Connection | None = None
         self.channel: Channel | None = None
@@ -62,6 +60,8 @@ class BrokerConnection:
         self._refusal: str | None = None
         self._refused_at = 0.0
         self._lanes: list[Lane] = []
+        self.openings = 0
+        """How often a connection was opened, so that questions on an earlier one are not waited for."""
 
     @property
     def refusal(self) -> str | None:
@@ -106,6 +106,7 @@ class BrokerConnection:
 
     def _opened(self, connection: Connection) -> None:
         self._connection = connection
+        self.openings += 1
         connection.add_on_connection_blocked_callback(lambda *_: self._blocked())
         connection.add_on_connection_unblocked_callback(lambda *_: self._enter("connected"))
         if self._stopping:
@@ -156,7 +157,7 @@ class BrokerConnection:
                 extra={"connection": self._name, "reason": str(reason)},
             )
             # The broker will refuse a queue of another kind or a missing permission again, so this must not spin.
-            self._loop.later(self._refused_seconds if refused else 0.05, again)
+            self._loop.later(_REFUSED_SECONDS if refused else 0.05, again)
 
     def _failed(self, _: object, error: BaseException) -> None:
         reason = str(error) or type(error).__name__
@@ -222,16 +223,16 @@ class Lane:
 
 
 def is_missing(reason: BaseException) -> bool:
-    """Tell whether a channel was closed because it named something that does not exist."""
-    is_unknown = isinstance(reason, ChannelClosedByBroker) and reason.reply_code == 404
-    return is_unknown and down_words(reason) is None
+    """Tell whether a channel was closed because it named something that does not exist.
 
-
-def down_words(reason: BaseException) -> str | None:
-    """Return the broker's words if a channel was closed because a classic queue's home node is down.
-
-    A missing queue has the same code, but this queue exists, and nobody can declare it elsewhere.
+    A queue that exists and does not serve has the same code: its home node is down, it has crashed, or it gave the
+    broker no answer. Nobody can declare it elsewhere.
     """
-    if isinstance(reason, ChannelClosedByBroker) and "home node" in reason.reply_text:
-        return str(reason.reply_text).removeprefix("NOT_FOUND - ")
-    return None
+    is_unknown = isinstance(reason, ChannelClosedByBroker) and reason.reply_code == 404
+    return is_unknown and refusal_words(reason).startswith("no ")
+
+
+def refusal_words(reason: BaseException) -> str:
+    """Return the broker's words without the name of their code."""
+    text = str(reason.reply_text) if isinstance(reason, ChannelClosedByBroker) else str(reason)
+    return text.removeprefix("NOT_FOUND - ")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import gevent
+from pika import BlockingConnection
 from pika.adapters.gevent_connection import (
     GeventConnection,
     _GeventSelectorIOLoop,
@@ -31,6 +32,12 @@ def open_gevent_connection(to: Parameters, opened: Opened, failed: Ended, closed
     """Open a connection on gevent's loop."""
     services = _PromptGeventServices(_GeventSelectorIOLoop(gevent.get_hub()))
     return _JoinedGeventConnection(to, _when_open(services, opened), failed, closed, custom_ioloop=services)
+
+
+def end_after(connection: BlockingConnection, seconds: float, error: Exception) -> None:
+    """Let a blocking connection raise an error at this time. Its calls have no limit of their own."""
+    inner = connection._impl
+    inner._adapter_call_later(seconds, lambda: inner._terminate_stream(error))
 
 
 class _PromptServices(SelectorIOServicesAdapter):  # type: ignore[misc]  # pika has no types

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from dtqs.amounts import plural
 from dtqs.bare_httpx import httpx
-from dtqs.broker.checkup import look_at_each, write_refusal
+from dtqs.broker.checkup import write_refusal
+from dtqs.broker.look_link import LookLink
+from dtqs.broker.queue import QueueLook
 from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
 from dtqs.cli.endpoint import Endpoint
 from dtqs.client.calls import is_local
 from dtqs.config import Config
+from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable, ConfigError, FilesUnavailable
 from dtqs.files import FileSpace
 from dtqs.routes import QUEUE
@@ -20,10 +23,9 @@ from dtqs.sandbox.processes import running
 
 _API_SECONDS = 5.0
 _AWAY = "is it running, and is [rabbitmq] url right? see: dtqs config show. Tasks are accepted and wait until then"
-_HOME_NODE = (
-    "start that node of the cluster; tasks are accepted and wait until then. Quorum queues go on without one node: "
-    "queue_type = quorum in [rabbitmq]"
-)
+_LOOK_SECONDS = 10.0
+_STANDS_STILL = "start the nodes of the cluster that are down; tasks are accepted and wait until then"
+_GOES_ON = "Quorum queues go on without one node: queue_type = quorum in [rabbitmq]"
 
 
 def sandbox(path: Path | None) -> Check | None:
@@ -44,11 +46,11 @@ def start_command(var: Path) -> str:
 def rabbitmq(config: Config) -> Iterator[Check]:
     """Check the broker and its queues."""
     try:
-        looks = look_at_each(config.rabbitmq, "dtqs doctor", config.routes.queues)
         refusal = write_refusal(config.rabbitmq, "dtqs doctor")
+        with closing(LookLink(config.rabbitmq, "dtqs doctor")) as link:
+            look = link.look(Deadline(_LOOK_SECONDS), config.routes.queues)
     except BrokerUnavailable as error:
-        advice = _HOME_NODE if "home node" in str(error) else _AWAY
-        yield Check("RabbitMQ", FAILED, str(error).removeprefix("RabbitMQ: "), advice)
+        yield Check("RabbitMQ", FAILED, str(error).removeprefix("RabbitMQ: "), _AWAY)
         yield from skipped(["queue"], "RabbitMQ")
         return
     if refusal is None:
@@ -56,13 +58,19 @@ def rabbitmq(config: Config) -> Iterator[Check]:
     else:
         advice = "give its user the permissions: rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'"
         yield Check("RabbitMQ", FAILED, f"reachable, but refuses messages: {refusal}", advice)
-    for name, look in looks.items():
-        part = "queue" if name == QUEUE else f"queue {name}"
-        if look is None:
-            advice = "start a supervisor: it declares the queue and publishes all due tasks again"
-            yield Check(part, FAILED, f"{name} is missing", advice)
-        else:
-            yield Check(part, OK, f"{look.ready} ready, {plural(look.consumers, 'consumer')}")
+    for name, state in look.queues.items():
+        yield _queue(config, name, state, look.down.get(name))
+
+
+def _queue(config: Config, name: str, look: QueueLook | None, standstill: str | None) -> Check:
+    part = "queue" if name == QUEUE else f"queue {name}"
+    if standstill is not None:
+        advice = _STANDS_STILL if config.rabbitmq.queue_type == "quorum" else f"{_STANDS_STILL}. {_GOES_ON}"
+        return Check(part, FAILED, standstill, advice)
+    if look is None:
+        advice = "start a supervisor: it declares the queue and publishes all due tasks again"
+        return Check(part, FAILED, f"{name} is missing", advice)
+    return Check(part, OK, f"{look.ready} ready, {plural(look.consumers, 'consumer')}")
 
 
 def api(endpoint: Endpoint) -> Iterator[Check]:

@@ -6,7 +6,7 @@ import pytest
 from pika.exceptions import ChannelClosedByBroker
 
 from dtqs.broker.loop import connection
-from dtqs.broker.loop.connection import BrokerConnection, down_words, is_missing
+from dtqs.broker.loop.connection import BrokerConnection, is_missing, refusal_words
 from dtqs.broker.loop.threads import ThreadLoop
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
@@ -40,10 +40,20 @@ def test_a_broker_that_starts_a_little_later_is_no_warning_and_one_that_stays_aw
         loop.stop(Deadline(1))
 
 
-def test_a_queue_whose_home_node_is_down_is_not_missing() -> None:
-    """The texts of RabbitMQ 3.10 and 4.0 are the same; both have the code 404."""
-    words = "home node 'rabbit@b' of durable queue 'task_queue' in vhost '/' is down or inaccessible"
-    down = ChannelClosedByBroker(404, f"NOT_FOUND - {words}")
-    missing = ChannelClosedByBroker(404, "NOT_FOUND - no queue 'task_queue' in vhost '/'")
-    assert (down_words(down), is_missing(down)) == (words, False)
-    assert (down_words(missing), is_missing(missing)) == (None, True)
+@pytest.mark.parametrize(
+    "words",
+    [
+        "home node 'rabbit@b' of durable queue 'task_queue' in vhost '/' is down or inaccessible",
+        "failed to perform operation on queue 'task_queue' in vhost '/' due to timeout",
+        "queue 'task_queue' in vhost '/' has crashed and failed to restart",
+    ],
+)
+def test_a_queue_that_exists_and_does_not_serve_is_not_missing(words: str) -> None:
+    """RabbitMQ 3 sends the first text, 4 the second after a minute. All have the code 404."""
+    reason = ChannelClosedByBroker(404, f"NOT_FOUND - {words}")
+    assert (refusal_words(reason), is_missing(reason)) == (words, False)
+
+
+def test_a_queue_that_does_not_exist_is_missing() -> None:
+    assert is_missing(ChannelClosedByBroker(404, "NOT_FOUND - no queue 'task_queue' in vhost '/'"))
+    assert not is_missing(ChannelClosedByBroker(405, "RESOURCE_LOCKED - no queue"))

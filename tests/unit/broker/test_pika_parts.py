@@ -20,6 +20,8 @@ PARTS = (
     ("pika.adapters.select_connection", "IOLoop._get_poller"),
     ("pika.adapters.select_connection", "EPollPoller._init_poller"),
     ("pika.adapters.select_connection", "EPollPoller.wake_threadsafe"),
+    ("pika.connection", "Connection._adapter_call_later"),
+    ("pika.connection", "Connection._terminate_stream"),
 )
 
 
