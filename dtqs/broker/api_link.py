@@ -14,11 +14,11 @@ from pika.spec import Basic
 
 from dtqs.broker.loop.connection import BrokerConnection
 from dtqs.broker.loop.pika_parts import open_gevent_connection
-from dtqs.broker.publisher import Confirmed
 from dtqs.broker.publishing import PublishingLine
 from dtqs.broker.queue_homes import QueueHomes
 from dtqs.broker.topology import EVENTS, EVENTS_LENGTH, declare_exchanges
 from dtqs.config import RabbitmqSection
+from dtqs.confirmed import Confirmed
 from dtqs.deadline import Deadline
 from dtqs.event import DeadLetter, LogRef, TaskEvent, decode_events
 from dtqs.routes import NO_ROUTES, Routes

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 
 from dtqs.broker.loop.connection import BrokerConnection
 from dtqs.broker.loop.threads import ThreadLoop
-from dtqs.broker.publisher import Confirmed
 from dtqs.broker.publishing import PublishingLine
 from dtqs.broker.queue import Looks, QueueLook, WatchedQueue
 from dtqs.config import RabbitmqSection
+from dtqs.confirmed import Confirmed
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
 from dtqs.event import LogRef

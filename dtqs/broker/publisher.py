@@ -12,17 +12,16 @@ from pika.frame import Method
 from pika.spec import Basic
 
 from dtqs.broker.topology import CONTROL, EVENTS, NOBODY, PERSISTENT, QUEUE, declare_exchanges
+from dtqs.confirmed import Confirmed, ConfirmedHints
 from dtqs.event import HINT_LIMIT, LogRef, decode_hint, encode_cancel, encode_events, encode_hint
 from dtqs.routes import NO_ROUTES, Routes
 from dtqs.task import Due
 
 WINDOW = 2000
 """The most hints that wait for their confirm."""
-CONFIRMED_LIMIT = 200_000
+CONFIRMED_BYTES = 4 << 20
+"""The most memory for confirmed hints that nobody has taken yet: about 200,000 tasks."""
 _EVENTS_PER_MESSAGE = 1000
-
-Confirmed = tuple[str, str]
-"""(task id, publish_at) of a task whose hint the broker has confirmed."""
 
 
 def hints(dues: Sequence[Due]) -> Iterator[tuple[int, bytes, list[Due]]]:
@@ -49,7 +48,7 @@ class Publisher:
         self._channel: Channel | None = None
         self._tag, self._confirming = 0, False
         self._waiting: dict[int, list[Due]] = {}
-        self._confirmed: list[Confirmed] = []
+        self._confirmed = ConfirmedHints(CONFIRMED_BYTES)
 
     def attach(self, channel: Channel) -> None:
         declare_exchanges(channel)
@@ -101,8 +100,7 @@ class Publisher:
 
     def take_confirmed(self) -> list[Confirmed]:
         """Return the hints confirmed since the last call."""
-        taken, self._confirmed = self._confirmed, []
-        return taken
+        return self._confirmed.take()
 
     def _tell(self, exchange: str, body: bytes) -> None:
         if self._channel is not None and self._is_free():
@@ -114,8 +112,8 @@ class Publisher:
         tags = list(itertools.takewhile(lambda waiting: waiting <= tag, self._waiting)) if method.multiple else [tag]
         for one in tags:
             members = self._waiting.pop(one, None)
-            if members and isinstance(method, Basic.Ack) and len(self._confirmed) < CONFIRMED_LIMIT:
-                self._confirmed += [(due.task_id, due.publish_at) for due in members]
+            if members and isinstance(method, Basic.Ack):
+                self._confirmed.add(members)
         if not self._waiting:
             self._on_idle()
 

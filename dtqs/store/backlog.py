@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dtqs.confirmed import Confirmed
 from dtqs.store.driver.database import Database
 from dtqs.store.driver.statements import array, text_array
 from dtqs.task import Due
@@ -43,13 +44,18 @@ class Backlog:
         )
         return [Due(*row[:5]) for row in rows if row[0] is not None], rows[0][5]
 
-    def far_out(self, confirmed: Sequence[tuple[str, str]]) -> None:
-        """Put off the next publish of (task id, publish_at) pairs that the broker has confirmed.
+    def far_out(self, confirmed: Sequence[Confirmed]) -> None:
+        """Put off the next publish of tasks whose hints the broker has confirmed.
 
         Rows whose publish_at has changed stay as they are. Raises StoreUnavailable.
         """
-        ids, ats = array([i for i, _ in confirmed]), "{" + ",".join(f'"{at}"' for _, at in confirmed) + "}"
-        self._database.run("far_out", {"ids": ids, "publish_ats": ats, "far_out": self._far_out})
+        parameters = {
+            "ids": array([group.id_list for group in confirmed]),
+            "places": array([f"{place}," * (group.count - 1) + str(place) for place, group in enumerate(confirmed, 1)]),
+            "publish_ats": text_array([group.publish_at for group in confirmed]),
+            "far_out": self._far_out,
+        }
+        self._database.run("far_out", parameters)
 
     def count_due(self, most: int, types: Sequence[str] = (), chosen: bool = False) -> int:
         """Count the due tasks, in a look at this many rows at most.

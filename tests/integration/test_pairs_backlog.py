@@ -3,10 +3,11 @@
 Each test checks the waiter, the rows at the end, and law 3 (DESIGN.md section 4, Locks).
 """
 
+from dtqs.confirmed import Confirmed
 from dtqs.settlement import Kind
 from dtqs.store.backlog import LONG_AGO
 from dtqs.uuid7 import uuid7
-from tests.support.fix_store import OpenStore, World, settled
+from tests.support.fix_store import OpenStore, World, confirmed, settled
 
 # --- far out × claim, far out × retry
 
@@ -32,9 +33,9 @@ def test_far_out_claim_far_out_does_not_wait_for_a_claim(world: World, held: Ope
 
 def test_far_out_claim_a_repeated_hint_does_not_delay_an_unconfirmed_task(world: World) -> None:
     (task,) = world.submit()
-    ((published, publish_at),) = _published(world, [task])
+    published = _published(world, [task])
     world.rows("UPDATE backlog SET publish_at = publish_at + interval '1 us' RETURNING 1")
-    world.store.backlog.far_out([(published, publish_at)])
+    world.store.backlog.far_out(published)
     assert world.value("SELECT published_at IS NULL AND publish_at < now() + interval '5 min' FROM backlog")
 
 
@@ -118,6 +119,6 @@ def test_backlog_claim_a_repair_skips_rows_that_are_being_claimed(world: World, 
     world.check()
 
 
-def _published(world: World, task_ids: list[str]) -> list[tuple[str, str]]:
-    """Return the ids and times that a publisher remembers of confirmed hints."""
-    return [(due.task_id, due.publish_at) for due in world.store.backlog.due(task_ids)]
+def _published(world: World, task_ids: list[str]) -> list[Confirmed]:
+    """Return what a publisher remembers of confirmed hints."""
+    return confirmed(world.store.backlog.due(task_ids))

@@ -4,7 +4,7 @@ import pytest
 
 from dtqs.settlement import Kind
 from dtqs.store.backlog import FIRST_ID, LONG_AGO
-from tests.support.fix_store import World
+from tests.support.fix_store import World, confirmed
 
 
 def wait_of(world: World, task_id: str) -> float:
@@ -47,7 +47,7 @@ def test_a_relay_returns_the_time_that_far_out_needs(world: World) -> None:
     (task,) = world.submit()
     set_publish(world, task, 1)
     (row,), _ = world.store.backlog.relay(LONG_AGO, 10)
-    world.store.backlog.far_out([(row.task_id, row.publish_at)])
+    world.store.backlog.far_out(confirmed([row]))
     assert wait_of(world, task) > 500
 
 
@@ -113,8 +113,7 @@ def test_a_relay_without_rows_returns_no_place(world: World) -> None:
 
 def test_confirmed_tasks_are_put_far_out(world: World) -> None:
     a, b = world.submit(2)
-    confirmed = [(due.task_id, due.publish_at) for due in world.store.backlog.due([a])]
-    world.store.backlog.far_out(confirmed)
+    world.store.backlog.far_out(confirmed(world.store.backlog.due([a])))
     assert wait_of(world, a) == pytest.approx(600, abs=2)
     assert wait_of(world, b) < 6
     assert world.rows("SELECT task_id::text FROM backlog WHERE published_at > now() - interval '1 min'") == [(a,)]
@@ -125,7 +124,7 @@ def test_a_row_whose_time_has_changed_is_not_put_far_out(world: World, shift: st
     (task,) = world.submit()
     (due,) = world.store.backlog.due([task])
     world.rows("UPDATE backlog SET publish_at = publish_at + %s::interval RETURNING 1", shift)
-    world.store.backlog.far_out([(task, due.publish_at)])
+    world.store.backlog.far_out(confirmed([due]))
     assert wait_of(world, task) < 6
     assert world.value("SELECT published_at IS NULL FROM backlog")
 

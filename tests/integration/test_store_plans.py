@@ -19,7 +19,7 @@ from dtqs.store.reads import TaskFilter
 from dtqs.store.tasks import IdempotencyKey
 from dtqs.task import Effect, NewTask, Status
 from dtqs.uuid7 import uuid7
-from tests.support.fix_store import DIED, REPORT, StoreOn, StrictDatabase, World, settled
+from tests.support.fix_store import DIED, REPORT, StoreOn, StrictDatabase, World, confirmed, settled
 from tests.support.helpers import eventually
 
 TURNS = 8
@@ -117,7 +117,7 @@ def heavy(store: Store, worker: str) -> None:
 
 def publish(store: Store, worker: str) -> None:
     dues = store.backlog.due(submit(store))
-    store.backlog.far_out([(due.task_id, due.publish_at) for due in dues])
+    store.backlog.far_out(confirmed(dues))
     store.backlog.relay(LONG_AGO, 100)
     store.backlog.put_off([due.task_id for due in dues], "echo", 1.0)
     store.backlog.repair(FIRST_ID, 100, 0)

@@ -14,6 +14,7 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from pydantic import SecretStr
 
 from dtqs.config import LeaseSection, PostgresqlSection
+from dtqs.confirmed import Confirmed, ConfirmedHints
 from dtqs.errors import WorkerDied
 from dtqs.settlement import Kind, Settlement
 from dtqs.store import Store
@@ -21,7 +22,7 @@ from dtqs.store.driver.connection import LimitedConnection, Row
 from dtqs.store.driver.database import Database, Run
 from dtqs.store.driver.statements import statement
 from dtqs.store.workers import WorkerIdentity, WorkerReport
-from dtqs.task import NewTask
+from dtqs.task import Due, NewTask
 from dtqs.uuid7 import uuid7
 from tests.support.helpers import eventually
 
@@ -50,6 +51,13 @@ def settled(
     """Return a settlement of each task, all of the same kind."""
     words = {Kind.COMPLETED: '{"ok": true}', Kind.UNSPENT: None}.get(kind, '{"message": "no luck"}')
     return [Settlement(task_id, kind, value or words, delay_seconds) for task_id in task_ids]
+
+
+def confirmed(dues: Sequence[Due]) -> list[Confirmed]:
+    """Return what a publisher notes when the broker has confirmed the hints of these tasks."""
+    noted = ConfirmedHints(1 << 20)
+    noted.add(dues)
+    return noted.take()
 
 
 class OpenDatabase(Database):

@@ -23,7 +23,7 @@ from dtqs.store.tasks import IdempotencyKey
 from dtqs.store.workers import WorkerIdentity
 from dtqs.task import Claimed, Effect, NewTask, OutputFile
 from dtqs.uuid7 import uuid7
-from tests.support.fix_store import BOOT, DIED, NODE, REPORT, World
+from tests.support.fix_store import BOOT, DIED, NODE, REPORT, World, confirmed
 
 T = TypeVar("T")
 MAX_RETRIES = 3
@@ -163,14 +163,14 @@ class Publisher(Part):
     def _relay(self) -> None:
         dues, _ = self.store.backlog.relay(LONG_AGO, 20)
         self.scene.count("relayed", len(dues))
-        self.store.backlog.far_out([(due.task_id, due.publish_at) for due in dues if self.chance.random() < 0.5])
+        self.store.backlog.far_out(confirmed([due for due in dues if self.chance.random() < 0.5]))
 
     def _put_off(self) -> None:
         self.store.backlog.put_off(self.scene.some_tasks(self.chance, 5), "echo", 0.05)
 
     def _far_out(self) -> None:
         dues = self.store.backlog.due(self.scene.some_tasks(self.chance, 20))
-        self.store.backlog.far_out([(due.task_id, due.publish_at) for due in dues])
+        self.store.backlog.far_out(confirmed(dues))
 
     def _repair(self) -> None:
         self.store.backlog.repair(

@@ -5,12 +5,13 @@ Nothing here delays or fails a submit: a keeper's relay publishes hints that wer
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from gevent import get_hub
 
 from dtqs.broker.api_link import ApiLink
+from dtqs.confirmed import Confirmed
 from dtqs.store.backlog import Backlog
 from dtqs.store.tasks import Stored
 from dtqs.store.workers import ProcessTotals
@@ -20,18 +21,26 @@ PAUSE_SECONDS, BUSY_PAUSE_SECONDS = 0.005, 0.02
 """Pauses between two publishes. A publish costs a process as much as a whole submit. A lone hint does not wait."""
 BUSY_TASKS = 4
 """With this many tasks in one publish, the longer pause holds: shared hints help workers more than early ones."""
-_HELD_LIMIT = 200_000
-_AT_ONCE = 2000
+HELD_BYTES = 4 << 20
+"""The most memory for confirmed hints: about 200,000 tasks. With more of them, the oldest are put off at once."""
+_AT_ONCE, _PARTS_OF_A_TURN = 2000, 100
 _HELD_PART = 0.6
 """Part of the grace to wait before hints are put off. By then most tasks are claimed, and need nothing."""
 
 
 class Hinting:
-    def __init__(self, link: ApiLink, backlog: Backlog, totals: ProcessTotals, grace_seconds: float) -> None:
+    def __init__(
+        self,
+        link: ApiLink,
+        backlog: Backlog,
+        totals: ProcessTotals,
+        grace_seconds: float,
+        held_bytes: int = HELD_BYTES,
+    ) -> None:
         self._link, self._backlog, self._totals = link, backlog, totals
         self._hold_seconds = grace_seconds * _HELD_PART
-        self._held: deque[tuple[float, list[tuple[str, str]]]] = deque()
-        self._held_count = 0
+        self._held: deque[tuple[float, Confirmed]] = deque()
+        self._held_bytes, self._most_bytes = 0, held_bytes
         self._pending: list[Due] = []
         self._last_at, self._pause_seconds = 0.0, PAUSE_SECONDS
         self._timer: Any = None
@@ -74,10 +83,12 @@ class Hinting:
 
     def put_far_out(self) -> None:
         """Put off hints confirmed some time ago; to be called several times in a grace. Raises StoreUnavailable."""
-        if (confirmed := self._link.confirmed()) and self._held_count < _HELD_LIMIT:
-            self._held.append((time.monotonic() + self._hold_seconds, confirmed))
-            self._held_count += len(confirmed)
-        for part in self._ripe():
+        for _ in range(_PARTS_OF_A_TURN):
+            if self._held_bytes <= self._most_bytes:
+                self._hold(self._link.confirmed())
+            part = self._ripe()
+            if not part:
+                return
             self._backlog.far_out(part)
 
     def _count(self, tasks: Sequence[NewTask]) -> None:
@@ -87,10 +98,21 @@ class Hinting:
         for task_type, count in Counter([task.task_type for task in tasks]).items():
             tally.add(f"submitted|{task_type}", count)
 
-    def _ripe(self) -> Iterator[list[tuple[str, str]]]:
-        """Yield the hints to put off now, and forget them first: after a failure the relay publishes them again."""
-        while self._held and self._held[0][0] <= time.monotonic():
-            _, pairs = self._held.popleft()
-            self._held_count -= len(pairs)
-            for start in range(0, len(pairs), _AT_ONCE):
-                yield pairs[start : start + _AT_ONCE]
+    def _hold(self, confirmed: Sequence[Confirmed]) -> None:
+        ripe_at = time.monotonic() + self._hold_seconds
+        self._held += [(ripe_at, group) for group in confirmed]
+        self._held_bytes += sum(group.size_bytes for group in confirmed)
+
+    def _ripe(self) -> list[Confirmed]:
+        """Return the hints to put off now, and forget them first: after a failure the relay publishes them again."""
+        ripe, room, now = list[Confirmed](), _AT_ONCE, time.monotonic()
+        while room and self._held and (self._held[0][0] <= now or self._held_bytes > self._most_bytes):
+            ripe_at, group = self._held.popleft()
+            self._held_bytes -= group.size_bytes
+            first, rest = group.split(room)
+            if rest:
+                self._held.appendleft((ripe_at, rest))
+                self._held_bytes += rest.size_bytes
+            ripe.append(first)
+            room -= first.count
+        return ripe

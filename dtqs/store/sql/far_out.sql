@@ -1,5 +1,5 @@
 -- A publisher, after the broker's confirm: publish these rows again only after a long time. It changes only rows whose
--- publish_at is still the value that this publisher wrote.
+-- publish_at is still the value that this publisher wrote. The tasks of a commit share it: places says which it is.
 WITH locked AS MATERIALIZED (
     SELECT task_id, publish_at
     FROM backlog
@@ -12,6 +12,6 @@ SET publish_at = now() + %(far_out)s * interval '1 s', published_at = now()
 WHERE waiting.task_id = ANY (ARRAY(
     SELECT locked.task_id
     FROM locked
-    JOIN unnest(%(ids)s::text::uuid[], %(publish_ats)s::timestamptz[]) published(id, at)
-        ON locked.task_id = published.id AND locked.publish_at = published.at
+    JOIN unnest(%(ids)s::text::uuid[], %(places)s::text::int[]) published(id, place) ON locked.task_id = published.id
+    WHERE locked.publish_at = (%(publish_ats)s::timestamptz[])[published.place]
 ))
