@@ -20,11 +20,14 @@ from pydantic import SecretStr
 from report import machine, print_columns
 from rig import Rig, say
 
+from dtqs.cli.doctor import AUDIT_BATCH
 from dtqs.config import LeaseSection, PostgresqlSection
 from dtqs.store.driver.connection import LimitedConnection
 from dtqs.store.driver.database import Database
 from dtqs.store.driver.schema import migrate
 from dtqs.store.overview import LogQuery, Overview
+from dtqs.store.reads import Reads, TaskFilter
+from dtqs.task import Status
 
 LIMIT_MILLISECONDS = 50.0
 _SLOW_SECONDS = 600.0
@@ -34,7 +37,7 @@ _SETTINGS = {
     "auto_explain.log_level": "notice",
     "client_min_messages": "notice",
 }
-_SCREEN, _LOG_LINES = 60, 200
+_SCREEN, _LOG_LINES, _PAGE = 60, 200, 50
 # ids like the product's: they sort by the time of the submit, over the last twelve hours
 _ID = """(
     lpad(to_hex((extract(epoch FROM {at}) * 1000)::bigint), 12, '0')
@@ -43,7 +46,8 @@ _ID = """(
 )::uuid"""
 _FILL = (
     """INSERT INTO tasks (
-        id, task_type, light, payload, priority, attempts, outcome, result, error, created_at, started_at, finished_at
+        id, task_type, light, payload, priority, attempts, outcome, result, error, created_at, started_at, finished_at,
+        tags
     )
     SELECT
         {id},
@@ -57,7 +61,8 @@ _FILL = (
         CASE n % 100 WHEN 0 THEN '{{"type": "PermanentError", "message": "no luck"}}'::jsonb END,
         at,
         at + interval '0.01 s',
-        at + interval '0.02 s'
+        at + interval '0.02 s',
+        CASE WHEN n % 20000 = 0 THEN ARRAY['rare', 'seldom'] WHEN n % 1000 = 0 THEN ARRAY['seldom'] END
     FROM (
         SELECT n, now() - interval '12 hours' * (1 - n / {finished}::float8) AS at
         FROM generate_series(1, {finished}) n
@@ -206,7 +211,7 @@ def explain(admin: "psycopg.Connection[tuple[object, ...]]", role: str, name: st
 
 def measure(database: TimedDatabase, rounds: int) -> tuple[list[Cost], list[Cost]]:
     """Return the parts of a refresh, and further queries that users run at times."""
-    overview = Overview(database)
+    overview, reads = Overview(database), Reads(database)
     far_out = LeaseSection().far_out_seconds
     parts: dict[str, Callable[[], object]] = {
         "totals": overview.totals,
@@ -222,6 +227,19 @@ def measure(database: TimedDatabase, rounds: int) -> tuple[list[Cost], list[Cost
         "log rows with a text that no row has": lambda: overview.logs(
             LogQuery(_LOG_LINES, search="nowhere to be found")
         ),
+        "a page of all tasks": lambda: reads.page(TaskFilter(), _PAGE),
+        "a page of completed tasks with a tag of 1 in 20,000": lambda: reads.page(
+            TaskFilter(Status.COMPLETED, tag="rare"), _PAGE
+        ),
+        "a page of tasks with a tag of 1 in 1,000": lambda: reads.page(TaskFilter(tag="seldom"), _PAGE),
+        "a page of tasks of a type that none has": lambda: reads.page(TaskFilter(task_type="none"), _PAGE),
+        "a page of pending tasks with a tag that none has": lambda: reads.page(
+            TaskFilter(Status.PENDING, tag="seldom"), _PAGE
+        ),
+        "a page of failed tasks of a type that none has": lambda: reads.page(
+            TaskFilter(Status.FAILED, task_type="none"), _PAGE
+        ),
+        f"{AUDIT_BATCH:,} tasks of the audit": lambda: reads.audit(None, AUDIT_BATCH),
     }
     return [timed(database, *part, rounds) for part in parts.items()], [
         timed(database, *part, rounds) for part in beside.items()

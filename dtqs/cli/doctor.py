@@ -22,7 +22,7 @@ from dtqs.processors.catalog import Catalog
 from dtqs.store.reads import Violation
 from dtqs.uuid7 import made_at
 
-AUDIT_BATCH = 5000
+AUDIT_BATCH = 20_000
 BAR_STEPS = 1000
 SHOWN_LIMIT = 1000
 """Most violations that are listed. All are counted."""

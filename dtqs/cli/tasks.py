@@ -1,6 +1,6 @@
 """The command `tasks`."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
@@ -12,10 +12,10 @@ from dtqs.client import Client, Task
 from dtqs.client.client import PAGE_LIMIT
 from dtqs.deadline import Deadline
 from dtqs.task import Status
-from dtqs.uuid7 import made_at
 
 LOOK_SECONDS = 10.0
-"""Time limit of a listing. Each page searches a few thousand rows and may find no task."""
+"""Time limit of a listing. Each page searches some ten thousand tasks and may find none."""
+_UTC = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @click.command()
@@ -28,7 +28,7 @@ LOOK_SECONDS = 10.0
 @click.option("--after", metavar="CURSOR", help="Continue an earlier listing.")
 @json_option
 def tasks(limit: int, after: str | None, as_json: bool, **wanted: str | None) -> None:
-    """List tasks, newest first. If few tasks match, the search ends after ten seconds, some hundred thousand tasks.
+    """List tasks, newest first. If few tasks match, the search ends after ten seconds, some million tasks.
 
     \b
       dtqs tasks
@@ -36,28 +36,27 @@ def tasks(limit: int, after: str | None, as_json: bool, **wanted: str | None) ->
       dtqs tasks --tag holiday --json | jq -r '.tasks[].task_id'
     """
     with opened_api() as api:
-        found, following = _list(api.client, wanted, limit, after)
+        found, following, searched_to = _list(api.client, wanted, limit, after)
         if not found and not following:
             refuse_unknown_type(api.client, wanted["task_type"])
     records = [task.json for task in found]
     if as_json:
-        print_json({"tasks": records, "next": following})
+        print_json({"tasks": records, "next": following, "searched_to": searched_to and searched_to.strftime(_UTC)})
         return
     show_tasks(records)
-    if following and len(found) < limit:
-        back_to = datetime.fromtimestamp(made_at(following), UTC)
-        click.echo(
-            f"searched back to {back_to:%Y-%m-%dT%H:%M:%SZ}; for older tasks: --after {following}",
-            err=True,
-        )
+    if following and searched_to and len(found) < limit:
+        click.echo(f"searched back to {searched_to.strftime(_UTC)}; for older tasks: --after {following}", err=True)
     elif following:
         click.echo(f"there may be more tasks: --after {following}", err=True)
 
 
 def _list(
     client: Client, wanted: dict[str, str | None], limit: int, after: str | None
-) -> tuple[list[Task], str | None]:
-    """Read pages until `limit` tasks are found or LOOK_SECONDS have passed. Return the tasks and the next cursor."""
+) -> tuple[list[Task], str | None, datetime | None]:
+    """Read pages until `limit` tasks are found or LOOK_SECONDS have passed.
+
+    Return the tasks, the next cursor, and how far the pages have searched.
+    """
     found, deadline = list[Task](), Deadline(LOOK_SECONDS)
     while True:
         page = client.page(**wanted, limit=min(limit - len(found), PAGE_LIMIT), after=after)
@@ -65,4 +64,4 @@ def _list(
         after = page.after
         if after is None or len(found) >= limit or deadline.passed:
             break
-    return found, after
+    return found, after, page.searched_to

@@ -242,7 +242,12 @@ class Client:
         answer = self._calls.get(
             "/tasks", {"status": status, "task_type": task_type, "tag": tag, "limit": limit, "after": after}
         )
-        return Page(tuple(map(Task.of, answer["tasks"])), answer["next"])
+        searched_to = answer.get("searched_to")  # an older API does not say it
+        return Page(
+            tuple(map(Task.of, answer["tasks"])),
+            answer["next"],
+            datetime.fromisoformat(searched_to) if searched_to else None,
+        )
 
     def logs(
         self, task: TaskId, *, after: int = 0, following: bool = False, wait_seconds: float = WAIT_SECONDS

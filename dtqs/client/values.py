@@ -96,10 +96,14 @@ def _time(text: str | None) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a listing. `after` requests the next page; the last page has None. Any page may be short or empty."""
+    """A part of a listing. `after` requests the next page; the last page has None. Any page may be short or empty.
+
+    `searched_to`: the pages so far have all matching tasks that were submitted later.
+    """
 
     tasks: tuple[Task, ...]
     after: str | None
+    searched_to: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,15 @@ from dtqs.store.driver.database import Database
 from dtqs.store.driver.statements import array, lived_since
 from dtqs.task import OUTCOMES, Status, TaskRecord
 
-LOOK_LIMIT = 1000
-"""Most rows that are read for a page of a listing."""
+LOOK_LIMIT, FAR_LIMIT = 1000, 20_000
+"""Most rows that are read for a page of a listing: first the one number, and if few of them match the other."""
+TAGGED_LIMIT = 5000
+"""A tag of this many tasks is not rare: a walk finds enough of them."""
 SLICE_BYTES = 8 << 20
 """Payloads and results read at once have about this size at most."""
 FEW_TASKS = 8
 """Up to this many tasks are read at once without asking for their sizes: each payload has a limit of its own."""
-_LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 _PAGES = {
     Status.PENDING: "page_pending",
     Status.IN_PROGRESS: "page_in_progress",
@@ -38,6 +40,10 @@ class TaskFilter:
     task_type: str | None = None
     tag: str | None = None
     owner: str | None = None
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        return {"status": self.status, "task_type": self.task_type, "tag": self.tag, "owner": self.owner}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +168,8 @@ class Reads:
 
         Raises StoreUnavailable.
         """
-        parameters = {"status": wanted.status, "task_type": wanted.task_type, "tag": wanted.tag, "owner": wanted.owner}
-        rows = self._database.run(_PAGES[wanted.status], parameters | {"after": after or _LAST_ID, "look": LOOK_LIMIT})
-        matching = [task_id for task_id, matches in rows if matches]
-        if len(matching) > limit:
-            cursor: str | None = matching[limit - 1]
-        else:
-            cursor = rows[-1][0] if len(rows) == LOOK_LIMIT else None
+        matching, rest = self._find(wanted, limit + 1, after or LAST_ID)
+        cursor = matching[limit - 1] if len(matching) > limit else rest
         parts = self.slices(matching[:limit])
         if len(parts) > 1:
             cursor = parts[0][-1]
@@ -176,6 +177,28 @@ class Reads:
         return TaskListing(
             tuple(t for t in tasks if wanted.status is None or t.status == wanted.status), cursor, cursor in matching
         )
+
+    def _find(self, wanted: TaskFilter, count: int, after: str) -> tuple[list[str], str | None]:
+        """Look for the ids of `count` matching tasks. Return also how far it looked: None is the end.
+
+        It walks back from the cursor. If few tasks match, it asks the index of tags, or else walks farther.
+        """
+        found, rest = self._walk(wanted, after, LOOK_LIMIT)
+        if rest is None or len(found) >= count:
+            return found, rest
+        if wanted.tag and wanted.status is not Status.IN_PROGRESS:
+            ((is_complete, tagged),) = self._database.run(
+                "page_tagged", wanted.parameters | {"after": after, "most": TAGGED_LIMIT, "wanted": count}
+            )
+            if is_complete:
+                return tagged, None
+        more, rest = self._walk(wanted, rest, FAR_LIMIT)
+        return found + more, rest
+
+    def _walk(self, wanted: TaskFilter, after: str, look: int) -> tuple[list[str], str | None]:
+        rows = self._database.run(_PAGES[wanted.status], wanted.parameters | {"after": after, "look": look})
+        rest = rows[-1][0] if rows and rows[-1][2] == look else None
+        return [task_id for task_id, matches, _ in rows if matches], rest
 
     def logs(self, task_id: str, after: int = 0, limit: int = 1000) -> list[TaskLogRow]:
         """Return a task's log rows after one id. Raises StoreUnavailable."""
@@ -197,11 +220,12 @@ class Reads:
         rows = self._database.run("watch_status", _by_ids(task_ids))
         return [Watched(task_id, Status(status), attempt, last or 0) for task_id, status, attempt, last in rows]
 
-    def audit(self, after: str | None, limit: int) -> Audited:
+    def audit(self, after: str | None, limit: int, until: str = LAST_ID) -> Audited:
         """Check law 3 on a batch of tasks, in one statement. Raises StoreUnavailable."""
-        rows = self._database.run("audit", {"after": after or FIRST_ID, "limit": limit})
+        rows = self._database.run("audit", {"after": after or FIRST_ID, "until": until, "limit": limit})
+        count = rows[-1][5] if rows else 0
         return Audited(
-            [v for row in rows if (v := _violation(*row))], len(rows), rows[-1][0] if len(rows) == limit else None
+            [v for row in rows if (v := _violation(*row[:5]))], count, rows[-1][0] if count == limit else None
         )
 
     def audit_strays(self) -> list[Violation]:

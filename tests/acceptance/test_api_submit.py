@@ -55,7 +55,7 @@ def test_an_array_with_a_wrong_task_stores_no_task(shared: System) -> None:
     )
     assert response.status_code == 422
     assert set(fields(response)) == {"[1].priority", "[2].payload.steps"}
-    assert shared.client.get("/tasks?tag=none-of-these").json() == {"tasks": [], "next": None}
+    assert shared.client.get("/tasks?tag=none-of-these").json() == {"tasks": [], "next": None, "searched_to": None}
 
 
 def test_every_wrong_field_is_listed_with_what_is_allowed(shared: System) -> None:

@@ -19,7 +19,7 @@ ORDER = ["workers", "leases", "tasks", "backlog"]
 BY_ID = re.compile(r"(?<![.\w])(?:lease\.)?(?:id|worker_id|process_id) = %\(\w+_id\)s::uuid")
 PRUNED = {"prune_small"}
 """Deletes rows of workers that are long dead and hold no lease: nobody locks these rows any more."""
-COUNTING = {"reading_log_rows", "count_pending", "count_backlog"}
+COUNTING = {"reading_log_rows", "count_pending", "count_backlog", "page_tagged"}
 """Count up to a bound: it does not matter which rows they count."""
 LOCKED_BEFORE = {"cancel"}
 """The second of two statements: the first locks the tasks that it changes."""

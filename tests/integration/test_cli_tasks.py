@@ -38,8 +38,8 @@ def pages(server: Server, found_at: int | None) -> Any:
         after = parse_qs(urlsplit(server.seen[-1][0]).query).get("after")
         place = IDS.index(after[0]) + 1 if after else 0
         if place == found_at:
-            return 200, {"tasks": [TASK | {"task_id": "old"}], "next": None}
-        return 200, {"tasks": [], "next": IDS[place % len(IDS)]}
+            return 200, {"tasks": [TASK | {"task_id": "old"}], "next": None, "searched_to": None}
+        return 200, {"tasks": [], "next": IDS[place % len(IDS)], "searched_to": "2026-10-27T12:00:00Z"}
 
     return answer
 

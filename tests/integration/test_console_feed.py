@@ -52,7 +52,8 @@ def test_the_beginning_of_an_id_finds_all_tasks_with_it(world: World) -> None:
 
 
 def test_a_match_is_found_behind_many_other_tasks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reads, "LOOK_LIMIT", 5)
+    monkeypatch.setattr(reads, "LOOK_LIMIT", 3)
+    monkeypatch.setattr(reads, "FAR_LIMIT", 2)
     monkeypatch.setattr(listing, "_PAGES", 2)
     (old,), _, (near,), _ = (
         later(world, count, task_type) for count, task_type in ((1, "image"), (9, "echo"), (1, "image"), (11, "echo"))

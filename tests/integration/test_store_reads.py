@@ -135,11 +135,51 @@ def bring_to(world: World, tasks: list[str], status: Status | None) -> None:
 def test_a_page_reads_a_limited_number_of_rows_and_returns_its_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reads, "LOOK_LIMIT", 10)
+    monkeypatch.setattr(reads, "LOOK_LIMIT", 2)
+    monkeypatch.setattr(reads, "FAR_LIMIT", 8)
     (rare,) = world.submit(task_type="image")
     world.submit(25)
     pages = all_pages(world, TaskFilter(task_type="image"), 5)
     assert ([task for page in pages for task in page], len(pages)) == ([rare], 3)
+
+
+@pytest.mark.parametrize("status", [None, Status.PENDING, Status.FAILED])
+def test_matches_of_the_first_and_the_farther_look_make_one_page(
+    world: World, status: Status | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reads, "LOOK_LIMIT", 4)
+    tasks = [task for kind in ("echo", "image", "echo", "image") for task in world.submit(3, task_type=kind)]
+    bring_to(world, tasks, status)
+    expected = sorted(tasks[3:6] + tasks[9:], reverse=True)
+    assert ids(world.store.reads.page(TaskFilter(status, "image"), 10)) == expected
+    assert all_pages(world, TaskFilter(status, "image"), 4) == [expected[:4], expected[4:]]
+
+
+@pytest.mark.parametrize("status", [None, *Status])
+def test_a_rare_tag_is_found_behind_any_number_of_tasks(
+    world: World, status: Status | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reads, "LOOK_LIMIT", 2)
+    monkeypatch.setattr(reads, "FAR_LIMIT", 2 if status is not Status.IN_PROGRESS else 100)
+    tagged, others = world.submit(3, tags=("x", "rare")), world.submit(30, tags=("x",))
+    bring_to(world, tagged, status)
+    bring_to(world, others, status)
+    if status is not None:
+        bring_to(world, world.submit(1, tags=("rare",)), Status.FAILED if status != Status.FAILED else Status.COMPLETED)
+    first = world.store.reads.page(TaskFilter(status, tag="rare"), 2)
+    assert (ids(first), first.after) == ([tagged[2], tagged[1]], tagged[1])
+    rest = world.store.reads.page(TaskFilter(status, tag="rare"), 2, first.after)
+    assert (ids(rest), rest.after) == ([tagged[0]], None)
+
+
+def test_a_tag_that_is_not_rare_is_walked_to(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reads, "LOOK_LIMIT", 2)
+    monkeypatch.setattr(reads, "FAR_LIMIT", 8)
+    monkeypatch.setattr(reads, "TAGGED_LIMIT", 3)
+    tagged = world.submit(3, tags=("x",))
+    world.submit(15)
+    pages = all_pages(world, TaskFilter(tag="x"), 5)
+    assert ([task for page in pages for task in page], len(pages)) == (tagged[::-1], 2)
 
 
 def test_a_page_filled_at_its_last_row_continues_behind_its_last_task(

@@ -10,6 +10,10 @@ from dtqs.readings import Reading, SystemLogRow, Throughput
 class TaskPage(Shape):
     tasks: list[TaskShape]
     next: str | None = Field(description="`after` of the next page; null at the end")
+    searched_to: str | None = Field(
+        description="the page has all matching tasks that were submitted later; null at the end",
+        json_schema_extra={"format": "date-time"},
+    )
 
 
 class LogPage(Shape):

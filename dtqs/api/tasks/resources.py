@@ -3,6 +3,7 @@
 A task of another key answers as if it did not exist.
 """
 
+import time
 from contextlib import AbstractContextManager, nullcontext
 from urllib.parse import urlencode
 
@@ -24,6 +25,7 @@ from dtqs.store.api_keys import NO_CEILINGS
 from dtqs.store.reads import Reads, TaskFilter
 from dtqs.store.tasks import NewRetry, Tasks
 from dtqs.task import Status, TaskRecord
+from dtqs.uuid7 import made_at
 
 PAGE_DEFAULT = 50
 LOGS_DEFAULT, LOGS_LIMIT = 200, 1000
@@ -78,7 +80,8 @@ class TaskList:
                 self._links.page(urlencode({name: value for name, value in chosen.items() if value is not None})),
                 "next",
             )
-        answer(resp, {"tasks": [record(task) for task in page.tasks], "next": following})
+        searched_to = _time_of(page.after) if page.after else None
+        answer(resp, {"tasks": [record(task) for task in page.tasks], "next": following, "searched_to": searched_to})
 
 
 class TaskLogs:
@@ -167,6 +170,11 @@ class Retry:
         if caller.key_id is None or caller.ceilings is None or caller.ceilings.max_pending is None:
             return nullcontext()
         return self._room.taken(caller.key_id, caller.ceilings.max_pending, 1)
+
+
+def _time_of(task_id: str) -> str:
+    """Return when the task was submitted, to the second: the time in its id."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(made_at(task_id)))
 
 
 def require_task(reads: Reads, task_id: str, caller: Caller) -> str:

@@ -1,17 +1,20 @@
 -- A page of running tasks, from the leases: there are few.
 WITH seen AS MATERIALIZED (
-    SELECT member.id
+    SELECT member.id AS task_id
     FROM leases lease
     CROSS JOIN unnest(lease.task_ids) member(id)
     WHERE member.id < %(after)s::uuid
     ORDER BY member.id DESC
     LIMIT %(look)s
 )
-SELECT
-    task.id::text,
-    (%(task_type)s::text IS NULL OR task.task_type = %(task_type)s)
-        AND (%(tag)s::text IS NULL OR task.tags @> ARRAY[%(tag)s::text])
-        AND (%(owner)s::uuid IS NULL OR task.submitted_by = %(owner)s::uuid)
+SELECT seen.task_id::text, coalesce(task.matches, false), (SELECT count(*) FROM seen)
 FROM seen
-JOIN tasks task ON task.id = seen.id
-ORDER BY task.id DESC
+LEFT JOIN LATERAL (
+    SELECT
+        {matches} AS matches
+    FROM tasks task
+    WHERE task.id = seen.task_id
+    OFFSET 0
+) task ON true
+WHERE task.matches OR seen.task_id = (SELECT task_id FROM seen ORDER BY task_id LIMIT 1)
+ORDER BY seen.task_id DESC

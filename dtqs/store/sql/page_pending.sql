@@ -6,11 +6,14 @@ WITH seen AS MATERIALIZED (
     ORDER BY task_id DESC
     LIMIT %(look)s
 )
-SELECT
-    task.id::text,
-    (%(task_type)s::text IS NULL OR task.task_type = %(task_type)s)
-        AND (%(tag)s::text IS NULL OR task.tags @> ARRAY[%(tag)s::text])
-        AND (%(owner)s::uuid IS NULL OR task.submitted_by = %(owner)s::uuid)
+SELECT seen.task_id::text, coalesce(task.matches, false), (SELECT count(*) FROM seen)
 FROM seen
-JOIN tasks task ON task.id = seen.task_id
-ORDER BY task.id DESC
+LEFT JOIN LATERAL (
+    SELECT
+        {matches} AS matches
+    FROM tasks task
+    WHERE task.id = seen.task_id
+    OFFSET 0
+) task ON true
+WHERE task.matches OR seen.task_id = (SELECT task_id FROM seen ORDER BY task_id LIMIT 1)
+ORDER BY seen.task_id DESC

@@ -52,6 +52,7 @@ export function tasksPage(main, context) {
   const all = h("input", { type: "checkbox", "aria-label": "Select all shown tasks", id: "all" }),
     actions = h("div", { class: "actions" });
   let cursor = null,
+    searchedTo = null,
     over = false,
     turn = 0,
     isReading = false,
@@ -73,7 +74,7 @@ export function tasksPage(main, context) {
       for (let look = 0; look < LOOK_PAGES; look++) {
         const isSearch = wanted.text || wanted.id,
           range = wanted.id ? idRange(wanted.id) : null;
-        const { tasks, next } = await page(isSearch ? LOOK_LIMIT : PAGE, cursor || range?.after);
+        const { tasks, next, searched_to } = await page(isSearch ? LOOK_LIMIT : PAGE, cursor || range?.after);
         if (over || mine !== turn) return;
         if (!isMore && look === 0) {
           shown.clear();
@@ -81,6 +82,7 @@ export function tasksPage(main, context) {
         }
         const isPast = range && tasks.some((task) => task.task_id < range.first);
         cursor = isPast ? null : next;
+        searchedTo = searched_to;
         for (const task of tasks.filter((one) => matches(one, wanted))) {
           add(task);
           found += 1;
@@ -143,7 +145,7 @@ export function tasksPage(main, context) {
     const text = shown.size
       ? `${shown.size} task${shown.size === 1 ? "" : "s"}, newest first${cursor ? "; there are more" : ""}`
       : cursor
-        ? "No match so far."
+        ? `No match so far${searchedTo ? `, back to ${time(searchedTo)}` : ""}.`
         : "No tasks match.";
     if (summary.textContent !== text) summary.textContent = text;
   }

@@ -1,0 +1,3 @@
+(%(task_type)s::text IS NULL OR task.task_type = %(task_type)s)
+            AND (%(tag)s::text IS NULL OR task.tags @> ARRAY[%(tag)s::text])
+            AND (%(owner)s::uuid IS NULL OR task.submitted_by = %(owner)s::uuid)
