@@ -13,7 +13,7 @@ from pika.connection import Connection, Parameters
 from pika.spec import Basic
 
 from dtqs.broker.loop.connection import BrokerConnection
-from dtqs.broker.loop.pika_parts import open_gevent_connection
+from dtqs.broker.loop.pika_gevent_parts import open_gevent_connection
 from dtqs.broker.publishing import PublishingLine
 from dtqs.broker.queue_homes import QueueHomes
 from dtqs.broker.topology import EVENTS, EVENTS_LENGTH, declare_exchanges

@@ -1,19 +1,14 @@
-"""The only file that uses private parts of pika: prompt writes, messages in one piece, and a loop that waits unlocked.
+"""Private parts of pika: prompt writes, messages in one piece, and a loop that waits unlocked.
 
-tests/unit/broker/test_pika_parts.py names these parts and the versions of pika that were tried.
+Only this file and pika_gevent_parts.py use such parts. tests/unit/broker/test_pika_parts.py names them and the versions
+of pika that were tried.
 """
 
 import threading
 from collections.abc import Callable, Container, Sequence
 from typing import Any
 
-import gevent
 from pika import BlockingConnection
-from pika.adapters.gevent_connection import (
-    GeventConnection,
-    _GeventSelectorIOLoop,
-    _GeventSelectorIOServicesAdapter,
-)
 from pika.adapters.select_connection import EPollPoller, IOLoop, SelectConnection
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 from pika.connection import Connection, Parameters
@@ -24,14 +19,8 @@ Ended = Callable[[Any, Any], None]
 
 def open_connection(ioloop: IOLoop, to: Parameters, opened: Opened, failed: Ended, closed: Ended) -> Connection:
     """Open a connection on one of pika's own loops."""
-    services = _PromptServices(ioloop)
-    return _JoinedConnection(to, _when_open(services, opened), failed, closed, custom_ioloop=services)
-
-
-def open_gevent_connection(to: Parameters, opened: Opened, failed: Ended, closed: Ended) -> Connection:
-    """Open a connection on gevent's loop."""
-    services = _PromptGeventServices(_GeventSelectorIOLoop(gevent.get_hub()))
-    return _JoinedGeventConnection(to, _when_open(services, opened), failed, closed, custom_ioloop=services)
+    services = PromptServices(ioloop)
+    return _JoinedConnection(to, when_open(services, opened), failed, closed, custom_ioloop=services)
 
 
 def end_after(connection: BlockingConnection, seconds: float, error: Exception) -> None:
@@ -40,7 +29,7 @@ def end_after(connection: BlockingConnection, seconds: float, error: Exception) 
     inner._adapter_call_later(seconds, lambda: inner._terminate_stream(error))
 
 
-class _PromptServices(SelectorIOServicesAdapter):  # type: ignore[misc]  # pika has no types
+class PromptServices(SelectorIOServicesAdapter):  # type: ignore[misc]  # pika has no types
     """The services of one connection. They write at once, and not when the loop comes round.
 
     Under gevent each write otherwise makes two watchers and waits behind whatever is ready to run. This is half of the
@@ -70,10 +59,6 @@ class _PromptServices(SelectorIOServicesAdapter):  # type: ignore[misc]  # pika 
         return bool(super().remove_writer(fd))
 
 
-class _PromptGeventServices(_PromptServices, _GeventSelectorIOServicesAdapter):  # type: ignore[misc]
-    """The same on gevent's loop, with its resolver."""
-
-
 class _JoinedConnection(SelectConnection):  # type: ignore[misc]
     """Sends the two or three frames of a message as one piece. pika sends each alone, and each wakes the broker."""
 
@@ -81,14 +66,7 @@ class _JoinedConnection(SelectConnection):  # type: ignore[misc]
         super()._output_marshaled_frames((b"".join(marshaled_frames),))
 
 
-class _JoinedGeventConnection(GeventConnection):  # type: ignore[misc]
-    """The same on gevent's loop."""
-
-    def _output_marshaled_frames(self, marshaled_frames: Sequence[bytes]) -> None:
-        super()._output_marshaled_frames((b"".join(marshaled_frames),))
-
-
-def _when_open(services: _PromptServices, opened: Opened) -> Opened:
+def when_open(services: PromptServices, opened: Opened) -> Opened:
     """Return the callback of an opened connection, which first makes its writes prompt."""
 
     def call(connection: Any) -> None:

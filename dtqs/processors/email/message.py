@@ -16,6 +16,15 @@ _POLICY = SMTP.clone(cte_type="7bit")
 
 
 @dataclass(frozen=True, slots=True)
+class Rendered:
+    """The rendered parts of a template; None for each part without a file."""
+
+    subject: str | None
+    text: str | None
+    html: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class File:
     """An attachment with its bytes. One with a cid is displayed inside the HTML."""
 

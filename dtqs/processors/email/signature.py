@@ -2,8 +2,7 @@
 
 import binascii
 
-import dkim
-from dkim.crypto import UnparsableKeyError, parse_pem_private_key
+from dtqs.processors.email.bare_dkim import UnparsableKeyError, dkim, parse_pem_private_key
 
 SIGNED = (
     "from", "to", "cc", "reply-to", "subject", "date", "message-id", "in-reply-to", "references", "mime-version",

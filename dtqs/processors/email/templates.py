@@ -4,7 +4,6 @@ They are rendered in Jinja2's sandbox: the operator writes the templates, but an
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from dtqs.errors import TransientError
 from dtqs.processors.email.faults import TemplateFault
+from dtqs.processors.email.message import Rendered
 
 SUBJECT, TEXT, HTML = ".subject.txt", ".txt", ".html"
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """The rendered parts of a template; None for each part without a file."""
-
-    subject: str | None
-    text: str | None
-    html: str | None
 
 
 class Templates:
