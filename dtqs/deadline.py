@@ -1,8 +1,9 @@
 """The two limits of a wait: a Deadline is a point in time, a Stop is a request to end."""
 
 import contextlib
+import queue  # by its name: gevent changes the class after this import
 import time
-from queue import Empty, SimpleQueue
+from queue import Empty
 
 
 class Deadline:
@@ -29,7 +30,7 @@ class Stop:
     def __init__(self) -> None:
         self._requested = False
         # A signal handler may put to a SimpleQueue. It must not set an Event: the interrupted thread may hold its lock.
-        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def set(self) -> None:
         self._requested = True

@@ -1,74 +1,54 @@
 """The command `api`."""
 
-import errno
+import gc
 import os
-import socket
-import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
-from setproctitle import setproctitle
 
-from dtqs.api.server.service import is_socket_activated
-from dtqs.cli.loading import load_in_time
-from dtqs.cli.options import configuration, configuration_path
-from dtqs.cli.starting import check_api
+from dtqs.api.server.handover import ApiHandover
+from dtqs.api.server.patching import patch_for_imports
+from dtqs.cli.options import configuration
 from dtqs.errors import ConfigError, TransientError
+from dtqs.own_program import ADOPT
 
 
-class PortTaken(TransientError):
-    """Another program listens on the API's port. The exit status is EX_UNAVAILABLE."""
+class ReloadFailed(TransientError):
+    """The files have become wrong between the check of a reload and its execution."""
 
-
-def refuse_taken_port(host: str, port: int) -> None:
-    """Try to listen for a moment. Raises PortTaken, ConfigError.
-
-    gunicorn itself would try for five seconds and print ten lines.
-    """
-    for family, kind, protocol, _, address in _addresses(host, port):
-        try:
-            _listen_once(family, kind, protocol, address)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortTaken(
-                    f"port {port} of {host} is in use by another program: stop that program, or change [api] port"
-                ) from error
-            raise ConfigError(
-                [f"[api] host = {host}, port = {port}: cannot listen on this address: {error.strerror}"]
-            ) from error
-
-
-def _listen_once(family: int, kind: int, protocol: int, address: Any) -> None:
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
-        probe.listen(1)
-
-
-def _addresses(host: str, port: int) -> list[tuple[int, int, int, str, Any]]:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise ConfigError([f"[api] host = {host}: the name has no address: {error.strerror}"]) from error
-    return [(int(family), int(kind), *rest) for family, kind, *rest in found]  # type: ignore[misc]
+    exit_status = os.EX_TEMPFAIL
 
 
 @click.command()
-def api() -> None:
+@click.option(
+    ADOPT, "inherited", type=int, hidden=True, help="Go on with the processes of the program before this one."
+)
+def api(inherited: int | None) -> None:
     """Run the HTTP API and the dashboard on gunicorn. SIGTERM ends it; SIGHUP reloads it.
 
     \b
       dtqs api
       dtqs api --config /etc/dtqs/dtqs.ini
     """
-    config = configuration()
-    load_in_time(config)  # reports a wrong setting once; otherwise each gunicorn process would
-    path = configuration_path()
-    if path is not None:
-        os.environ["DTQS_CONFIG"] = str(path.resolve())
-    if not is_socket_activated():
-        refuse_taken_port(config.api.host, config.api.port)
-    check_api(config)
-    setproctitle("dtqs: api")
-    # -P: a module in the current folder must not replace a module of DTQS
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "dtqs.api.server.master"])
+    # before all else: its descriptors must not get into a program that an import starts
+    handover = ApiHandover.take(inherited) if inherited is not None else None
+    with ending_on_error(handover):
+        config = configuration()
+        gc.disable()  # the master freezes the objects of the start, which all stay
+        patch_for_imports()
+        from dtqs.cli.serving import serve
+
+        serve(config, handover)
+
+
+@contextmanager
+def ending_on_error(handover: ApiHandover | None) -> Iterator[None]:
+    """End the processes of the program before, if this one cannot go on. Raises ReloadFailed."""
+    try:
+        yield
+    except ConfigError as error:
+        if handover is None:
+            raise
+        handover.end_processes()
+        raise ReloadFailed(f"configuration or code became wrong during the reload: {error}") from error

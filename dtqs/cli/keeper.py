@@ -3,7 +3,8 @@
 import click
 
 from dtqs.cli.supervisor import run_node
-from dtqs.supervisor.again import ADOPT, CHECK
+from dtqs.own_program import ADOPT
+from dtqs.supervisor.again import CHECK
 
 
 @click.command()

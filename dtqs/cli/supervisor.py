@@ -18,8 +18,9 @@ from dtqs.config import Config, mixed_queues
 from dtqs.files import FileSpace
 from dtqs.keeper.process import Keeper
 from dtqs.keeper.reclaim import Node
+from dtqs.own_program import ADOPT
 from dtqs.processors.catalog import Catalog
-from dtqs.supervisor.again import ADOPT, CHECK, DOUBT
+from dtqs.supervisor.again import CHECK, DOUBT
 from dtqs.supervisor.handover import Handover, refuse_unmet
 from dtqs.supervisor.node import NodeLock
 from dtqs.supervisor.signals import HARMLESS

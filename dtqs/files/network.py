@@ -1,11 +1,12 @@
 """Connections for fetching: only to addresses that the guard allows, and every wait ends with the fetch's deadline."""
 
+import queue  # by its name: gevent changes the class after this import
 import socket
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
-from queue import Empty, SimpleQueue
+from queue import Empty
 from ssl import SSLContext
 from typing import Any
 
@@ -69,7 +70,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
 
     def _addresses(self, host: str, port: int) -> list[str]:
         """Ask the system's resolver in a thread: it cannot be interrupted, and may take longer than the deadline."""
-        answers: SimpleQueue[list[str] | OSError] = SimpleQueue()
+        answers: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
         threading.Thread(target=_resolve, args=(host, port, answers), name="resolver", daemon=True).start()
         try:
             answer = answers.get(timeout=self._timeouts.left())
@@ -112,7 +113,7 @@ def header(response: httpcore.Response, name: bytes) -> str:
     return next(values, "").strip()
 
 
-def _resolve(host: str, port: int, answers: "SimpleQueue[list[str] | OSError]") -> None:
+def _resolve(host: str, port: int, answers: "queue.SimpleQueue[list[str] | OSError]") -> None:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:

@@ -1,43 +1,21 @@
-"""Starts this program again with the code and the configuration on disk: beside it as a check, or in its place.
+"""Checks the code and the configuration on disk for a reload.
 
 The check runs in a fresh process, so that it also finds code that cannot be loaded. The supervisor does not wait for
 it: the loop reaps it like any child.
 """
 
 import os
-import stat
-import sys
-from collections.abc import Mapping, Sequence
 
+from dtqs.own_program import own_command
 from dtqs.supervisor.reaping import End, kill_group
 
-ADOPT, CHECK = "--adopt", "--check"
-"""Options of `dtqs supervisor`: the descriptor of a handover, and the requirements that a check must meet."""
+CHECK = "--check"
+"""The option of `dtqs supervisor` with the requirements that a check must meet."""
 DOUBT = "dtqs doubt: "
 """Begins a line with a warning of a check that refuses nothing."""
 _BEYOND_SECONDS = 20.0
 """A check limits its imports itself. This is its time for all the rest: ten seconds may go to a mute database."""
 _OUTPUT_BYTES = 4000
-
-
-def own_command() -> list[str]:
-    """Return the command that started this process; its first word is the path of the program.
-
-    A script runs by its path, which may be a link to another version by now. Otherwise the same Python runs.
-    """
-    words = [*sys.orig_argv[1:]]
-    if ADOPT in words:
-        at = words.index(ADOPT)
-        del words[at : at + 2]
-    return words if words and _is_script(words[0]) else [sys.executable, *words]
-
-
-def _is_script(path: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return stat.S_ISREG(os.fstat(file.fileno()).st_mode) and os.access(path, os.X_OK) and file.read(2) == b"#!"
-    except OSError:
-        return False
 
 
 class ReloadCheck:
@@ -87,16 +65,3 @@ class ReloadCheck:
         """End it; its result no longer counts."""
         os.close(self._output)
         kill_group(self.pid)
-
-
-def execute(handover: int, descriptors: Sequence[int], environment: Mapping[str, str]) -> None:
-    """Replace this program by the one on disk, with the same pid. Returns only by an OSError: then nothing changed."""
-    command = [*own_command(), ADOPT, str(handover)]
-    try:
-        for descriptor in (handover, *descriptors):
-            os.set_inheritable(descriptor, True)
-        os.execve(command[0], command, {**os.environ, **environment})
-    finally:
-        os.close(handover)
-        for descriptor in descriptors:
-            os.set_inheritable(descriptor, False)

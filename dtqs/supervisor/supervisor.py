@@ -15,9 +15,9 @@ import setproctitle
 
 from dtqs import sink
 from dtqs.config import PoolSection, SupervisorSection
+from dtqs.own_program import execute
 from dtqs.prctl import adopt_orphans
 from dtqs.signal_name import signal_name
-from dtqs.supervisor.again import execute
 from dtqs.supervisor.causes import cause_of, telling_status
 from dtqs.supervisor.channels import ChildChannels, SharedMemory, places_of, records_for
 from dtqs.supervisor.child import Child, lease_kill_at

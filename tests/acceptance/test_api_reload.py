@@ -111,24 +111,79 @@ def test_a_wrong_configuration_is_ignored_and_a_right_one_is_loaded(one: System)
     assert (done.returncode, "[api] port = 'none'" in done.stderr) == (os.EX_CONFIG, True), done.stderr
 
 
-def test_a_processor_that_breaks_later_does_not_end_the_api(system: Factory, tmp_path: Path) -> None:
+@pytest.fixture
+def module(tmp_path: Path) -> Path:
+    """Install a package with a processor, and return its module."""
     info = tmp_path / f"{PACKAGE}-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {PACKAGE}\nVersion: 1\n")
     (info / "entry_points.txt").write_text(f"[dtqs.processors]\nshout = {PACKAGE}:shout\n")
     module = tmp_path / f"{PACKAGE}.py"
     module.write_text(RIGHT)
-    one = system({})
+    return module
+
+
+def with_package(system: Factory, module: Path) -> System:
+    """Return a system whose API has the package."""
+    one = system({}, api=False, supervisor=False)
+    one.start_api(PYTHONPATH=f"{module.parent}:{Path(__file__).parents[2]}", PYTHONDONTWRITEBYTECODE="1")
+    return one
+
+
+def shout(one: System, **payload: str) -> int:
+    """Return the status of a submit of the package's type; 0 if nothing serves at the moment."""
+    with suppress(httpx.TransportError):
+        return one.client.post("/submit", json={"task_type": "shout", "payload": payload}).status_code
+    return 0
+
+
+def test_a_processor_that_breaks_later_does_not_end_the_api(system: Factory, module: Path) -> None:
+    one = with_package(system, module)
     assert one.api
-    one.api.send_signal(signal.SIGTERM)
-    one.api.wait(20)
-    one.start_api(PYTHONPATH=f"{tmp_path}:{Path(__file__).parents[2]}", PYTHONDONTWRITEBYTECODE="1")
     module.write_text("raise RuntimeError('broken')")
     kill_process(one)
-    eventually(lambda: "a process could not start" in one.log("api"), 20, "the fault is logged")
-    assert "cannot be loaded: RuntimeError: broken" in one.log("api")
+    eventually(lambda: served(one), 20, "another process serves with the loaded code")
     one.api.send_signal(signal.SIGHUP)
-    eventually(lambda: "not reloaded" in one.log("api"), 20, "the reload is refused too")
-    module.write_text(RIGHT)
-    eventually(lambda: served(one), 40, "the API serves again after the repair of the processor")
+    eventually(lambda: "not reloaded" in one.log("api"), 20, "the reload is refused")
+    assert "cannot be loaded: RuntimeError: broken" in one.log("api")
+    assert shout(one, text="hello") == 202
+    module.write_text(RIGHT.replace("text:", "words:").replace("payload.text", "payload.words"))
+    one.api.send_signal(signal.SIGHUP)
+    eventually(lambda: served(one) and shout(one, words="hello") == 202, 30, "the repaired code is in force")
     assert one.api.poll() is None
+
+
+def test_a_signal_during_a_reload_is_obeyed_after_it(one: System) -> None:
+    assert one.api
+    one.api.send_signal(signal.SIGHUP)
+    eventually(lambda: "executing the code on disk" in one.log("api"), 20, "the reload begins")
+    one.api.send_signal(signal.SIGTERM)
+    assert one.api.wait(20) == 0
+    assert "Handling signal: term" in one.log("api")
+
+
+def test_code_that_breaks_between_check_and_execution_ends_the_server(system: Factory, module: Path) -> None:
+    one = with_package(system, module)
+    assert one.api
+    (process,) = children(one.api.pid)
+    module.write_text(f"import sys\nassert '--adopt' not in sys.argv, 'too late'\n{RIGHT}")
+    one.api.send_signal(signal.SIGHUP)
+    assert one.api.wait(30) == os.EX_TEMPFAIL
+    assert "became wrong during the reload" in one.log("api")
+    assert "too late" in one.log("api")
+    eventually(lambda: not Path(f"/proc/{process}").exists(), 10, "the old process ends")
+
+
+def test_the_processes_share_what_they_have_loaded(system: Factory) -> None:
+    one = system({"api": {"workers": 3}}, supervisor=False)
+    assert one.api
+    pids = children(one.api.pid)
+    assert len(pids) == 3
+    own = sorted(own_bytes(pid) for pid in pids)
+    assert own[0] < 25 << 20, own
+
+
+def own_bytes(pid: int) -> int:
+    """Return the written memory that only this process has."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Private_Dirty:"))

@@ -30,7 +30,7 @@ FORBIDDEN = {
 KNOWN_BESIDE = {"dtqs.store.driver.cooperative": {"gevent"}}
 """This module decides how psycopg waits under gevent; only API processes load it."""
 IMPORTED_LATE = {
-    "dtqs.api.server.master": {"from dtqs.api.server.wsgi import application"},
+    "dtqs.cli.api": {"from dtqs.cli.serving import serve"},
     "dtqs.client.calls": {"from dtqs.client.gathering import Gathering"},
     "dtqs.cli.logs": {"from dtqs.cli.all_logs import print_entries"},
     "dtqs.cli.config": {"from dtqs.cli.schema_check import schema_doubt"},
@@ -40,6 +40,11 @@ IMPORTED_LATE = {
     "dtqs.cli.wait": {"from dtqs.cli.bar import opened_bar"},
     "dtqs.files.s3_signing": {"from dtqs.files.s3_credentials import CredentialChain"},
     "dtqs.files.s3_wire": {"from dtqs.files.s3_signing import RequestSigner"},
+    "dtqs.processors.email.processor": {"from dtqs.processors.email.templates import Templates"},
+    "dtqs.processors.sms.processor": {
+        "from dtqs.processors.sms.http import Http",
+        "from dtqs.processors.sms.twilio import Twilio",
+    },
     "dtqs.tracing": {"from dtqs.tracing.otel import ApiTraces", "from dtqs.tracing.otel import WorkerTraces"},
     "dtqs.sandbox.stack": {"from dtqs.sandbox import product"},
 }

@@ -18,9 +18,10 @@ from types import FrameType
 
 from dtqs import log
 from dtqs.config import PoolSection, SupervisorSection
+from dtqs.own_program import ADOPT
 from dtqs.scoreboard import ChildState
 from dtqs.supervisor import ChildSpec, ChildStart, NodeLock, Supervisor
-from dtqs.supervisor.again import ADOPT, CHECK
+from dtqs.supervisor.again import CHECK
 from dtqs.supervisor.handover import Handover, refuse_unmet
 from dtqs.supervisor.vitals import About
 from dtqs.uuid7 import uuid7

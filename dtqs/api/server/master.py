@@ -1,27 +1,33 @@
-"""The API's master: gunicorn's arbiter, hardened. `dtqs api` checks the configuration, then runs this module.
+"""The API's master: gunicorn's arbiter, hardened. It has loaded the application, so its processes share the memory.
 
-gunicorn ends the whole server if one process cannot boot, or a reload finds a bad file. This master first checks a
-reload in a fresh process, and tries a failed boot again after a backoff. Its processes keep the checked configuration.
-"""
+For a reload it checks the files in a fresh process, then executes the program on disk in its own process, since loaded
+code cannot be loaded again. gunicorn would end if one process cannot boot; this master tries again after a backoff."""
 
+import gc
 import mmap
 import os
 import random
 import struct
-import sys
 import time
 from typing import Any
 
 from gunicorn.app.base import Application
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
+from gunicorn.sock import create_sockets
 
-from dtqs import log
+from dtqs import log, sink
 from dtqs.api.access.secret import api_secret, file_fault
 from dtqs.api.server.checking import ConfigCheck
 from dtqs.api.server.gunicorn_private import set_restart_command
+from dtqs.api.server.handover import FORMAT, ApiHandover, let_signals_through, signals_held
 from dtqs.api.server.service import ServiceReports, is_socket_activated
-from dtqs.config import Config
+from dtqs.api.server.wsgi import application
+from dtqs.config import Config, load
+from dtqs.config_file import find
+from dtqs.errors import ConfigError
+from dtqs.own_program import execute, own_command
+from dtqs.processors.catalog import Catalog
 from dtqs.resources import resource
 from dtqs.systemd import Notifier
 
@@ -29,13 +35,18 @@ _BACKOFF_SECONDS, _BACKOFF_LIMIT_SECONDS = 1.0, 30.0
 _FAULTS_LIMIT = 20
 """Most failed boots in one turn of the arbiter: one for each process."""
 _AT = struct.Struct("d")
+_LAST_WORDS_SECONDS = 1.0
+"""Time that a slow reader of the log gets before an execution."""
+_SILENT_SECONDS = 120.0
+"""Time for the next program to load, in which nobody pings the service manager."""
 
 
 class Served:
     """The time when a process became ready last, in memory shared with the master; made before the fork."""
 
-    def __init__(self) -> None:
+    def __init__(self, at: float = 0.0) -> None:
         self._memory = mmap.mmap(-1, _AT.size)
+        _AT.pack_into(self._memory, 0, at)
 
     def ready(self) -> None:
         """Note, in an API process, that it serves."""
@@ -48,15 +59,16 @@ class Served:
 
 
 class ApiMaster(Application):  # type: ignore[misc]
-    """The gunicorn application. Its processes take the checked `config` and the `secret` from it, not from disk."""
+    """The gunicorn application. Its processes take config, secret and catalog from it, not from disk."""
 
     cfg: Any
     config: Config
     secret: bytes
 
-    def __init__(self) -> None:
-        self.served = Served()
-        self.is_activated = is_socket_activated()
+    def __init__(self, catalog: Catalog, handover: ApiHandover | None) -> None:
+        self.catalog, self.handover = catalog, handover
+        self.served = Served(handover.served_at if handover else 0.0)
+        self.is_activated = handover.is_activated if handover else is_socket_activated()
         super().__init__()
 
     def load_config(self) -> None:
@@ -64,19 +76,7 @@ class ApiMaster(Application):  # type: ignore[misc]
         self.config, self.secret = config, api_secret(config)
 
     def load(self) -> Any:
-        from dtqs.api.server.wsgi import application  # after the fork: gevent patches what it imports
-
         return application
-
-    def reload(self) -> None:
-        before = self.cfg, self.config, self.secret
-        try:
-            super().reload()
-        except SystemExit:  # the file has changed again since its check
-            self.cfg, self.config, self.secret = before
-        if self.is_activated:
-            # with another address gunicorn would close the socket of systemd and bind one of its own
-            self.cfg.set("bind", before[0].bind)
 
     def run(self) -> None:
         Master(self).run()
@@ -89,10 +89,36 @@ class Master(Arbiter):  # type: ignore[misc]
 
     def __init__(self, app: ApiMaster) -> None:
         super().__init__(app)
-        set_restart_command(self, [sys.executable, "-P", "-m", "dtqs.api.server.master"])
+        set_restart_command(self, own_command())
         self._check: ConfigCheck | None = None
-        self._service = ServiceReports(Notifier.from_environment(os.environ))
+        self._notifier = Notifier.from_environment(os.environ)
+        self._service = ServiceReports(self._notifier)
         self._faults, self._fault_at, self._spawn_at = 0, 0.0, 0.0
+        self._is_approved = False
+        self._to_renew = 0
+
+    def start(self) -> None:
+        """Begin, with the sockets and the processes of the program before, if there was one."""
+        if before := self.app.handover:
+            self._take_over(before)
+        super().start()
+        let_signals_through()
+        # nothing of the start is garbage, and a collection would copy every page that the processes share
+        gc.freeze()
+        gc.enable()
+
+    def _take_over(self, before: ApiHandover) -> None:
+        self._notifier.end_silence()
+        self._notifier.was_ready = before.was_ready
+        self._service.reloading()
+        self.WORKERS = before.adopted()
+        self._to_renew = self.num_workers
+        self.systemd = before.is_activated
+        if before.is_activated or before.bind == self.cfg.bind:
+            self.LISTENERS = create_sockets(self.cfg, self.log, before.listeners)
+        else:
+            for descriptor in before.listeners:
+                os.close(descriptor)
 
     def setup(self, app: ApiMaster) -> None:
         """Take over the configuration, at the start and at a reload."""
@@ -133,19 +159,56 @@ class Master(Arbiter):  # type: ignore[misc]
             problem = check.problem()
             for words in check.warnings:
                 self.log.warning("reload: %s", words)
-            self._obey(problem)
+            self._obey(problem or _problem_now())
+        if self._is_approved:
+            self._execute()
         if time.monotonic() >= self._spawn_at:
+            renewed, self._to_renew = self._to_renew, 0
+            for _ in range(renewed):  # before the old ones end
+                self.spawn_worker()
             super().manage_workers()
         self._service.turn(self.app.served.at, len(self.WORKERS))
 
+    def spawn_workers(self) -> None:
+        """Start the missing processes. gunicorn would sleep between them, and here that opens gevent's loop."""
+        for _ in range(self.num_workers - len(self.WORKERS)):
+            self.spawn_worker()
+
     def _obey(self, problem: str | None) -> None:
         """Reload if the check found no problem; otherwise log the problem and keep serving."""
-        if problem is None:
-            self._service.reloading()
-            super().handle_hup()
-        else:
+        self._is_approved = problem is None
+        if problem is not None:
             self._service.refused(problem)
             self.log.error("not reloaded, the running configuration stays: %s", problem)
+
+    def _execute(self) -> None:
+        """Go on as the program on disk. This returns only if that fails, or if signals wait: they come first."""
+        with signals_held():
+            if not self.SIG_QUEUE.empty():
+                return
+            self._is_approved = False
+            self.log.info("reload: executing the code on disk")
+            self._service.reloading()
+            self._notifier.allow_silence(_SILENT_SECONDS)
+            sink.finish(_LAST_WORDS_SECONDS)
+            state = self._handover()
+            try:
+                execute(state.write(), state.descriptors, self._notifier.environment)
+            except OSError as error:
+                self._notifier.end_silence()
+                self._obey(f"the code on disk cannot be executed: {error}")
+
+    def _handover(self) -> ApiHandover:
+        return ApiHandover(
+            FORMAT,
+            os.getpid(),
+            [listener.fileno() for listener in self.LISTENERS],
+            self.cfg.bind,
+            self.app.is_activated,
+            {str(pid): worker.tmp.fileno() for pid, worker in self.WORKERS.items()},
+            self.app.served.at,
+            self._notifier.was_ready,
+        )
 
     def _end_check(self) -> None:
         check, self._check = self._check, None
@@ -165,5 +228,10 @@ class Master(Arbiter):  # type: ignore[misc]
         )
 
 
-if __name__ == "__main__":
-    ApiMaster().run()
+def _problem_now() -> str | None:
+    """Return what has become wrong since the check, and what it does not look at."""
+    try:
+        api_secret(load(find()))
+    except ConfigError as error:
+        return str(error)
+    return None

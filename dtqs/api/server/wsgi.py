@@ -70,11 +70,12 @@ class Service:
 
     def start(self, worker: Any) -> None:
         """Open everything, after the fork. gunicorn's `worker.alive` turns false when the process must end."""
-        # ApiMaster holds the checked configuration and the secret; under plain gunicorn they are read here
+        # ApiMaster holds the checked parts; under plain gunicorn they are read here
         server = worker.app
         try:
             config = getattr(server, "config", None) or load(find())
-            parts = build(config, Catalog.load(config), getattr(server, "secret", None) or api_secret(config))
+            catalog = getattr(server, "catalog", None) or Catalog.load(config)
+            parts = build(config, catalog, getattr(server, "secret", None) or api_secret(config))
         except ConfigError as error:
             sys.stderr.write(f"{error}\n")
             sys.exit(BOOT_ERROR)

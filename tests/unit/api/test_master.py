@@ -26,10 +26,11 @@ from tests.support.helpers import eventually
         (Arbiter.handle_usr1, ["self"]),
         (Arbiter.reap_workers, ["self"]),
         (Arbiter.manage_workers, ["self"]),
+        (Arbiter.spawn_workers, ["self"]),
+        (Arbiter.start, ["self"]),
         (Arbiter.setup, ["self", "app"]),
         (Arbiter.stop, ["self", "graceful"]),
         (Application.load_config_from_file, ["self", "filename"]),
-        (Application.reload, ["self"]),
         (util._setproctitle, ["title"]),
     ],
 )
@@ -53,6 +54,7 @@ class Failing(Master):
         self.log = logging.getLogger("tests")
         self._service = ServiceReports(Notifier(None))
         self._check, self._faults, self._fault_at, self._spawn_at = None, 0, 0.0, 0.0
+        self._is_approved, self._to_renew = False, 0
         self.managed, self.boots = 0, 1
 
 

@@ -1,0 +1,107 @@
+"""The start of the API: report a mistake once, load everything, and become gunicorn's master."""
+
+import errno
+import json
+import os
+import socket
+import traceback
+from typing import Any, NoReturn
+
+from gevent import monkey
+from setproctitle import setproctitle
+
+from dtqs.api.server.handover import ApiHandover
+from dtqs.api.server.master import ApiMaster
+from dtqs.api.server.service import is_socket_activated
+from dtqs.cli.loading import load_in_time
+from dtqs.cli.options import configuration_path
+from dtqs.cli.starting import check_api
+from dtqs.config import Config
+from dtqs.errors import ConfigError, TransientError
+
+
+class PortTaken(TransientError):
+    """Another program listens on the API's port. The exit status is EX_UNAVAILABLE."""
+
+
+class CheckFailed(TransientError):
+    """The process that checks the start has failed. It has printed the reason."""
+
+
+def serve(config: Config, handover: ApiHandover | None) -> None:
+    """Run the master until its end. Raises ConfigError, PortTaken, CheckFailed."""
+    catalog = load_in_time(config)
+    path = configuration_path()
+    if path is not None:
+        os.environ["DTQS_CONFIG"] = str(path.resolve())
+    if handover is None:
+        # SIGUSR2 has started this program beside the one that listens
+        if not is_socket_activated() and "GUNICORN_PID" not in os.environ:
+            refuse_taken_port(config.api.host, config.api.port)
+        _check_apart(config)
+    master = ApiMaster(catalog, handover)
+    setproctitle("dtqs: api")
+    master.run()
+
+
+def _check_apart(config: Config) -> None:
+    """Check in a process of its own, since it opens connections: this one opens nothing before its forks."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _check_and_end(config, writer)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as answer:
+        problems = answer.read()
+    _, status = os.waitpid(pid, 0)
+    if problems:
+        raise ConfigError(json.loads(problems))
+    if status:
+        raise CheckFailed("the API was not started, since the check of its start has failed")
+
+
+def _check_and_end(config: Config, answer: int) -> NoReturn:
+    status = os.EX_SOFTWARE
+    try:
+        monkey.patch_all()
+        check_api(config)
+        status = os.EX_OK
+    except ConfigError as error:
+        os.write(answer, json.dumps(error.problems).encode())
+    except Exception:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Try to listen for a moment. Raises PortTaken, ConfigError.
+
+    gunicorn itself would try for five seconds and print ten lines.
+    """
+    for family, kind, protocol, _, address in _addresses(host, port):
+        try:
+            _listen_once(family, kind, protocol, address)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTaken(
+                    f"port {port} of {host} is in use by another program: stop that program, or change [api] port"
+                ) from error
+            raise ConfigError(
+                [f"[api] host = {host}, port = {port}: cannot listen on this address: {error.strerror}"]
+            ) from error
+
+
+def _listen_once(family: int, kind: int, protocol: int, address: Any) -> None:
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+        probe.listen(1)
+
+
+def _addresses(host: str, port: int) -> list[tuple[int, int, int, str, Any]]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise ConfigError([f"[api] host = {host}: the name has no address: {error.strerror}"]) from error
+    return [(int(family), int(kind), *rest) for family, kind, *rest in found]  # type: ignore[misc]
