@@ -31,6 +31,10 @@ class Meter:
         """Return the sum of all groups."""
         return sum(self._read().values())
 
+    def spent(self) -> float:
+        """Return the seconds of all groups since their processes began, without those of the benchmark."""
+        return sum(seconds for name, seconds in self._read().items() if name in self._roots)
+
     def _read(self) -> dict[str, float]:
         seconds = {name: sum(map(_seconds, family(pid))) for name, pid in self._roots.items()}
         return seconds | {"bench itself": _seconds(os.getpid())}
