@@ -47,9 +47,12 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that kill, freeze or set up a server. With servers of others (outside.py) these do not run."""
-    theirs = [item for item in items if _BACKENDS & set(getattr(item, "fixturenames", ()))]
+    # a cell of bin/test-matrix lends its own servers to the tests that kill some
+    private = _BACKENDS - {"mortal_postgres", "mortal_rabbitmq"} if OUTSIDE.control else _BACKENDS
+    theirs = [item for item in items if private & set(getattr(item, "fixturenames", ()))]
     for item in theirs:
         item.add_marker("backend")
-    if OUTSIDE.are_given and theirs:
-        config.hook.pytest_deselected(items=theirs)
-        items[:] = [item for item in items if item.get_closest_marker("backend") is None]
+    left_out = (["backend"] if OUTSIDE.are_given else []) + (["session"] if OUTSIDE.pgbouncer else [])
+    if out := [item for item in items if any(map(item.get_closest_marker, left_out))]:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in out]

@@ -1,11 +1,15 @@
-"""A deleted task queue: with a thousand pending tasks in it, repeatedly while it is used, and without consumers."""
+"""A task queue deleted or purged: with many pending tasks in it, repeatedly under load, and without consumers."""
 
 import threading
 import time
+from collections.abc import Callable
 
+import pytest
+
+from tests.support.fix_system import Sections
 from tests.support.fix_trial import Try
 from tests.support.helpers import eventually
-from tests.support.trial import Trial, delete_queue
+from tests.support.trial import Trial, delete_queue, purge_queue
 
 # within a test's time only the repair helps: a confirmed hint is published again after ten minutes
 LONG = {"lease": {"grace_seconds": 20, "far_out_seconds": 600}}
@@ -25,11 +29,17 @@ def test_a_thousand_pending_tasks_are_done_within_seconds_after_their_queue_was_
     assert time.monotonic() - deleted_at < 12
 
 
-def test_tasks_whose_queue_was_deleted_without_workers_are_done_when_workers_start(trial: Try) -> None:
-    system = trial(LONG, api=True)
+@pytest.mark.parametrize(
+    ("lose", "lease"), [(delete_queue, LONG), (purge_queue, {"lease": {"grace_seconds": 1, "far_out_seconds": 600}})]
+)
+def test_tasks_whose_hints_were_lost_without_workers_are_done_when_workers_start(
+    trial: Try, lose: Callable[[str], None], lease: Sections
+) -> None:
+    """A deleted queue is noticed at once, and an empty one after the grace of the hints that it should have."""
+    system = trial(lease, api=True)
     assert system.stop_supervisor() == 0
     system.submit_many(300)
-    delete_queue(system.amqp_url)
+    lose(system.amqp_url)
     system.start_supervisor()
     assert system.done(15) == {"completed": 300}
 

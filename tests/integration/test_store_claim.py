@@ -1,5 +1,7 @@
 """The tasks that a claim takes, and those that it leaves."""
 
+import pytest
+
 from dtqs.settlement import Kind
 from dtqs.task import Claimed
 from dtqs.uuid7 import uuid7
@@ -37,6 +39,7 @@ def test_a_claim_takes_the_named_tasks_only(world: World) -> None:
     world.check()
 
 
+@pytest.mark.session
 def test_a_warm_up_prepares_the_hot_statements_and_changes_nothing(fresh_world: World) -> None:
     fresh_world.submit(3)
     counts = "SELECT (SELECT count(*) FROM backlog), (SELECT count(*) FROM leases), (SELECT count(*) FROM logs)"

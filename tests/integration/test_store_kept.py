@@ -49,6 +49,7 @@ def test_a_connection_borrowed_twice_at_once_is_another_one(store: Store) -> Non
         assert backend(store) != outer.info.backend_pid
 
 
+@pytest.mark.session
 def test_a_broken_connection_is_replaced(store: Store, world: World) -> None:
     own = backend(store)
     world.rows(f"SELECT pg_terminate_backend({own})::text")

@@ -91,6 +91,7 @@ def test_a_cut_connection_is_replaced_if_the_statement_may_be_repeated(world: Wo
     world.check()
 
 
+@pytest.mark.session
 def test_a_claim_is_not_repeated_when_its_connection_was_cut(world: World) -> None:
     (task,), worker = world.submit(), world.worker()
     cut(world)

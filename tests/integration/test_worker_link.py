@@ -61,9 +61,10 @@ def test_hints_are_confirmed_before_and_after_events(url: str, link: WorkerLink)
         assert [decode_events(taken(channel, heard), set(told))[0].task_id for _ in told] == told
 
 
-def test_a_quorum_queue_keeps_a_hint_that_is_returned_often(url: str) -> None:
-    """On the installed version of RabbitMQ. A wrong limit drops it at the first return, no limit from 4.0 on at 21."""
-    keeper = KeeperLink(RabbitmqSection(url=url, queue_type="quorum"), "trial", lambda _: None)
+@pytest.mark.parametrize("queue_type", ["classic", "quorum"])
+def test_a_queue_keeps_a_hint_that_is_returned_often(url: str, queue_type: Any) -> None:
+    """A quorum queue with a wrong limit drops it at the first return; without a limit, RabbitMQ 4.0 does at the 21st."""
+    keeper = KeeperLink(RabbitmqSection(url=url, queue_type=queue_type), "trial", lambda _: None)
     keeper.start()
     try:
         with pika.BlockingConnection(pika.URLParameters(url)) as connection:

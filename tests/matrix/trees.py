@@ -51,7 +51,7 @@ class Tree:
         as_user = ("setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--pdeathsig", death_signal, "--")
         return [*_ENTER, str(self.path), *as_user, *command]
 
-    def run(self, user: str, *command: str, text: str = "") -> str:
+    def run(self, user: str, *command: str, text: str = "", **variables: str) -> str:
         """Run a command inside and return its output. Raises ServerFailed."""
         try:
             return subprocess.run(
@@ -59,7 +59,7 @@ class Tree:
                 input=text,
                 capture_output=True,
                 text=True,
-                env=environment(),
+                env=environment(**variables),
                 timeout=_RUN_SECONDS,
                 check=True,
             ).stdout

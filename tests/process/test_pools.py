@@ -22,7 +22,8 @@ POOLS = {
 
 def messages(system: Trial, queue: str) -> int | None:
     """Return the messages of a queue; None: it does not exist."""
-    look = look_at_each(system.config.rabbitmq, "trial", (queue,))[queue]
+    patient = system.config.rabbitmq.model_copy(update={"connect_timeout_seconds": 30.0})
+    look = look_at_each(patient, "trial", (queue,))[queue]
     return look and look.ready
 
 

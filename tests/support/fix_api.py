@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import orjson
@@ -14,9 +14,15 @@ from dtqs.store import Store
 from dtqs.store.api_keys import Ceilings
 from tests.support.fix_system import System
 from tests.support.helpers import eventually
+from tests.support.outside import OUTSIDE
 
 
-@pytest.fixture(scope="module")
+def _lifetime(fixture_name: str, config: pytest.Config) -> Literal["session", "module"]:
+    """A start costs five seconds of processor time, so a cell of bin/test-matrix makes only one."""
+    return "session" if OUTSIDE.cell else "module"
+
+
+@pytest.fixture(scope=_lifetime)
 def shared(tmp_path_factory: pytest.TempPathFactory, new_dsn: Callable[[], str], vhosts: Any) -> Iterator[System]:
     """A running system for all tests of a file. A test must not stop a part of it or assume that it is alone."""
     url = vhosts.make()

@@ -115,15 +115,18 @@ def new_dsn(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
     template, made = f"{_TEMPLATE}_{secrets.token_hex(6)}", []
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(template)))
-        migrate(PostgresqlSection(dsn=SecretStr(_named(dsn, template))))
+    migrate(PostgresqlSection(dsn=SecretStr(_named(dsn, template))))
 
-        def make() -> str:
-            made.append(f"test_{secrets.token_hex(6)}")
+    def make() -> str:
+        made.append(f"test_{secrets.token_hex(6)}")
+        # a new connection, since a test may have killed the server
+        with psycopg.connect(dsn, autocommit=True) as connection:
             _copy_template(connection, template, made[-1])
-            return _named(dsn, made[-1])
+        return _named(dsn, made[-1])
 
-        yield make
-        if OUTSIDE.postgresql_dsn:
+    yield make
+    if OUTSIDE.postgresql_dsn:
+        with psycopg.connect(dsn, autocommit=True) as connection:
             for name in (*made, template):
                 _drop(connection, name)
 
@@ -134,8 +137,13 @@ def dsn(new_dsn: Callable[[], str], request: pytest.FixtureRequest) -> Iterator[
     made = new_dsn()
     admin_dsn = OUTSIDE.postgresql_dsn or request.getfixturevalue("postgres").admin_dsn
     yield made
+    drop(admin_dsn, made)
+
+
+def drop(admin_dsn: str, dsn: str) -> None:
+    """Drop a database that a test has used."""
     with psycopg.connect(admin_dsn, autocommit=True) as connection:
-        _drop(connection, made.rpartition("/")[2])
+        _drop(connection, dsn.rpartition("/")[2])
 
 
 def _drop(connection: "psycopg.Connection[tuple[object, ...]]", name: str) -> None:

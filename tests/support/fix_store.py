@@ -11,7 +11,6 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.types.json import set_json_dumps, set_json_loads
-from pydantic import SecretStr
 
 from dtqs.config import LeaseSection, PostgresqlSection
 from dtqs.confirmed import Confirmed, ConfirmedHints
@@ -25,6 +24,7 @@ from dtqs.store.workers import WorkerIdentity, WorkerReport
 from dtqs.task import Due, NewTask
 from dtqs.uuid7 import uuid7
 from tests.support.helpers import eventually
+from tests.support.outside import OUTSIDE
 
 T = TypeVar("T")
 NODE, BOOT = uuid7(), uuid7()
@@ -174,7 +174,8 @@ class World:
     """A fresh database with a store, and the verbs of the protocol's tests."""
 
     def __init__(self, dsn: str) -> None:
-        self.section = PostgresqlSection(dsn=SecretStr(dsn), connect_timeout_seconds=5)
+        path = OUTSIDE.settings(dsn)["postgresql"]
+        self.section = PostgresqlSection.model_validate({**path, "connect_timeout_seconds": 5})
         self.lease = LeaseSection()
         self.numbers = itertools.count(1)
         self._looking = psycopg.connect(dsn, autocommit=True, application_name="the test")

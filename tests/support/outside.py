@@ -24,6 +24,8 @@ class OutsideServers:
     queue_type: str = ""
     cell: str = ""
     """The cell of bin/test-matrix."""
+    control: str = ""
+    """Its socket, through which a test may kill the servers."""
 
     @property
     def are_given(self) -> bool:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pika
 
 from dtqs.broker.checkup import look_once
 from dtqs.broker.topology import QUEUE
+from dtqs.errors import BrokerUnavailable
 from dtqs.event import encode_hint
 from dtqs.sandbox.processes import family
 from dtqs.sandbox.wakeup import ReadySocket
@@ -124,11 +126,16 @@ class Trial(System):
 
     def publish(self, body: bytes, times: int = 1) -> None:
         """Publish to the task queue, once it exists."""
-        eventually(lambda: look_once(self.config.rabbitmq, "trial") is not None, 10, "the queue exists")
+        eventually(self._has_queue, 10, "the queue exists")
         with pika.BlockingConnection(pika.URLParameters(self.amqp_url)) as connection:
             channel = connection.channel()
             for _ in range(times):
                 channel.basic_publish("", QUEUE, body, pika.BasicProperties(priority=5))
+
+    def _has_queue(self) -> bool:
+        with suppress(BrokerUnavailable):  # a busy machine may answer later
+            return look_once(self.config.rabbitmq, "trial") is not None
+        return False
 
     def workers(self) -> list[LiveWorker]:
         rows = self.rows(
@@ -247,6 +254,11 @@ def gone(pids: Sequence[int], seconds: float = 5.0) -> None:
 def delete_queue(url: str) -> None:
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         connection.channel().queue_delete(QUEUE)
+
+
+def purge_queue(url: str) -> None:
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        connection.channel().queue_purge(QUEUE)
 
 
 def install_processors(
