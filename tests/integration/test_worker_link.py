@@ -63,7 +63,7 @@ def test_hints_are_confirmed_before_and_after_events(url: str, link: WorkerLink)
 
 @pytest.mark.parametrize("queue_type", ["classic", "quorum"])
 def test_a_queue_keeps_a_hint_that_is_returned_often(url: str, queue_type: Any) -> None:
-    """A quorum queue with a wrong limit drops it at the first return; without a limit, RabbitMQ 4.0 does at the 21st."""
+    """A quorum queue with a wrong limit drops it at once; without a limit, RabbitMQ 4.0 drops it at the 21st return."""
     keeper = KeeperLink(RabbitmqSection(url=url, queue_type=queue_type), "trial", lambda _: None)
     keeper.start()
     try:

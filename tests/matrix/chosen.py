@@ -77,4 +77,4 @@ MORE = (
     *_in("chaos/test_queue_deleted"),
     *_in("chaos/test_servers_killed"),
 )
-"""The rest of these files, for --all-tests: they are about processes, signals and requests, whatever the servers are."""
+"""The rest of these files, for --all-tests. They are about processes, signals and requests."""
