@@ -1,12 +1,15 @@
 """Measure the processor time of groups of processes, from /proc. On a shared machine it is steadier than rates."""
 
+import bisect
 import os
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from dtqs.sandbox.processes import family
 
+_SAMPLE_SECONDS = 0.25
 _TICKS = os.sysconf("SC_CLK_TCK")
 _USER, _OF_WAITED_SYSTEM = 11, 14
 """The first and last field in /proc/PID/stat, after the name: user, system, and both for reaped children."""
@@ -38,6 +41,30 @@ class Meter:
     def _read(self) -> dict[str, float]:
         seconds = {name: sum(map(_seconds, family(pid))) for name, pid in self._roots.items()}
         return seconds | {"bench itself": _seconds(os.getpid())}
+
+
+class Usage:
+    """The processor time of the whole product over time, sampled at times."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._samples: list[tuple[float, float]] = []
+
+    def sample(self) -> None:
+        now = time.time()
+        if not self._samples or now - self._samples[-1][0] >= _SAMPLE_SECONDS:
+            self._samples.append((now, self._meter.seconds()))
+
+    def between(self, start: float, end: float) -> float:
+        return self._at(end) - self._at(start)
+
+    def _at(self, moment: float) -> float:
+        """Interpolate linearly between two samples."""
+        at = bisect.bisect_left(self._samples, (moment, 0.0))
+        if at in (0, len(self._samples)):
+            return self._samples[min(at, len(self._samples) - 1)][1]
+        (before, low), (after, high) = self._samples[at - 1 : at + 1]
+        return low + (high - low) * (moment - before) / (after - before)
 
 
 def _seconds(pid: int) -> float:

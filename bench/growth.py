@@ -1,27 +1,27 @@
-"""Measure the rate over time, from an empty database to 500,000 finished and 100,000 pending tasks.
+"""Measure the rate over time: a large backlog, and growth from an empty database to many finished and pending tasks.
 
-    python bench/growth.py [--quick] [--tasks 500000] [--held-seconds 60] [--json]
+    python bench/growth.py [--quick] [--backlog 1000000] [--tasks 500000] [--held-seconds 60] [--json]
 
-A second phase runs beside a connection that holds a snapshot open. Submits and two workers run together all the time,
-so a window shows the rate of both. README.md describes the windows.
+The backlog is complete before two workers start. In the other phases submits and two workers run together all the time,
+so a window shows the rate of both. The last phase runs beside a connection that holds a snapshot open. README.md
+describes the windows.
 """
 
 import argparse
-import bisect
 import json
 import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from cpu import Meter
+from cpu import Meter, Usage
 from http_load import Clients, post, tiny
 from pika.adapters.blocking_connection import BlockingChannel
 from product import Product, queue_depth, running
 from report import machine, print_columns
 from rig import Rig, say
 
-EXPECTED = 0.85
+EXPECTED = 0.9
 _WORKERS = 2
 _ARRAY = 50
 _CONNECTIONS = 4
@@ -33,7 +33,7 @@ _RUN_PER_PENDING = 5
 _WEEK_SECONDS = 7 * 86400
 _WINDOWS, _HELD_WINDOWS = 10, 6
 
-_SAMPLE_SECONDS = 0.25
+_SUBMITS_AT_ONCE = 500
 
 _BY_COUNT = """SELECT count(*), extract(epoch FROM min(at))::float8, extract(epoch FROM max(at))::float8
 FROM (
@@ -93,30 +93,6 @@ class Phase:
         return statistics.median(costs) / max(costs)
 
 
-class Usage:
-    """The processor time of the whole product over time, sampled while the feed runs."""
-
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-        self._samples: list[tuple[float, float]] = []
-
-    def sample(self) -> None:
-        now = time.time()
-        if not self._samples or now - self._samples[-1][0] >= _SAMPLE_SECONDS:
-            self._samples.append((now, self._meter.seconds()))
-
-    def between(self, start: float, end: float) -> float:
-        return self._at(end) - self._at(start)
-
-    def _at(self, moment: float) -> float:
-        """Interpolate linearly between two samples."""
-        at = bisect.bisect_left(self._samples, (moment, 0.0))
-        if at in (0, len(self._samples)):
-            return self._samples[min(at, len(self._samples) - 1)][1]
-        (before, low), (after, high) = self._samples[at - 1 : at + 1]
-        return low + (high - low) * (moment - before) / (after - before)
-
-
 class Feed:
     """Submit as fast as the workers finish: five arrays due now for one that is due in a week."""
 
@@ -155,18 +131,57 @@ class Feed:
                 yield self._later
 
 
+def work_off(rig: Rig, tasks: int) -> Phase:
+    """Submit all tasks before the workers start. No hint may be published again: that would be work for nothing."""
+    with running(rig) as product:
+        array = post("/submit", tiny(_ARRAY), product.key)
+        with Clients(product.port, _CONNECTIONS) as clients:
+            for _ in range(0, tasks, _SUBMITS_AT_ONCE * _ARRAY):
+                clients.run([array] * _SUBMITS_AT_ONCE)
+        product.wait_settled()
+        product.start_workers(_WORKERS)
+        with product.broker() as broker:
+            usage, channel = _usage(rig, product), broker.channel()
+            while queue_depth(channel):
+                usage.sample()
+                time.sleep(0.05)
+        product.wait_drained()
+        usage.sample()
+        again = product.value("SELECT coalesce(sum(published), 0)::int FROM counters WHERE role = 'keeper'")
+        say(f"tasks whose hints a keeper published again: {again:,}")
+        return _phase(product, "backlog", _by_count(product, usage))
+
+
 def grow(product: Product, feed: Feed, usage: Usage, tasks: int) -> Phase:
-    """Grow from empty to this many finished tasks; windows have equal numbers of tasks."""
+    """Grow from empty to this many finished tasks."""
     feed.tasks(tasks)
     product.wait_drained()
     usage.sample()
+    return _phase(product, "growth", _by_count(product, usage))
+
+
+def _by_count(product: Product, usage: Usage) -> list[Window]:
+    """Return windows with equal numbers of tasks."""
     rows = product.rows(_BY_COUNT.format(windows=_WINDOWS))
     starts = [rows[0][1], *(end for _, _, end in rows)]
-    windows = [
+    return [
         Window(count, start, end, usage.between(start, end))
         for (count, _, end), start in zip(rows, starts, strict=False)
     ]
-    return _phase(product, "growth", windows)
+
+
+def _usage(rig: Rig, product: Product) -> Usage:
+    """Return the usage of a product whose workers have started."""
+    return Usage(
+        Meter(
+            {
+                "servers": rig.postgres.pid,
+                "broker": rig.rabbitmq.pid,
+                "API": product.server.pid,
+                "workers": product.supervisor_pid,
+            }
+        )
+    )
 
 
 def hold(product: Product, feed: Feed, usage: Usage, seconds: float) -> Phase:
@@ -247,33 +262,34 @@ def main() -> None:
         "--tasks",
         type=int,
         default=500_000,
-        help="tasks to finish in the first phase; a fifth as many stay pending",
+        help="tasks to finish during growth, a fifth as many stay pending; 0: leave this and the last phase out",
     )
-    parser.add_argument("--held-seconds", type=float, default=60.0, help="length of the second phase")
-    parser.add_argument("--quick", action="store_true", help="a tenth of both")
+    parser.add_argument("--backlog", type=int, default=1_000_000, help="tasks of the backlog; 0: leave this phase out")
+    parser.add_argument("--held-seconds", type=float, default=60.0, help="length of the last phase")
+    parser.add_argument("--quick", action="store_true", help="a tenth of each")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     share = 0.1 if arguments.quick else 1.0
-    with Rig() as rig, running(rig) as product:
+    phases = list[Phase]()
+    with Rig() as rig:
+        if arguments.backlog:
+            phases.append(work_off(rig, int(share * arguments.backlog)))
+        if arguments.tasks:
+            phases += together(rig, int(share * arguments.tasks), share * arguments.held_seconds)
+    show(phases, arguments.json)
+
+
+def together(rig: Rig, tasks: int, held_seconds: float) -> Iterator[Phase]:
+    """Run the phases in which submits and workers run together."""
+    with running(rig) as product:
         product.start_workers(_WORKERS)
         product.wait_workers(_WORKERS)
         with product.broker() as broker:
-            usage = Usage(
-                Meter(
-                    {
-                        "servers": rig.postgres.pid,
-                        "broker": rig.rabbitmq.pid,
-                        "API": product.server.pid,
-                        "workers": product.supervisor_pid,
-                    }
-                )
-            )
+            usage = _usage(rig, product)
             feed = Feed(product, broker.channel(), usage)
-            phases = [
-                grow(product, feed, usage, int(share * arguments.tasks)),
-                hold(product, feed, usage, share * arguments.held_seconds),
-            ]
-    show(phases, arguments.json)
+            yield grow(product, feed, usage, tasks)
+            if held_seconds:
+                yield hold(product, feed, usage, held_seconds)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from dtqs.deadline import Deadline
 from dtqs.task import Status
 
 LOOK_SECONDS = 10.0
-"""Time limit of a listing. Each page searches some ten thousand tasks and may find none."""
+"""Time limit of a listing. Each page searches some thousand tasks and may find none."""
 _UTC = "%Y-%m-%dT%H:%M:%SZ"
 
 

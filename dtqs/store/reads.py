@@ -13,8 +13,9 @@ from dtqs.store.driver.database import Database
 from dtqs.store.driver.statements import array, lived_since
 from dtqs.task import OUTCOMES, Status, TaskRecord
 
-LOOK_LIMIT, FAR_LIMIT = 1000, 20_000
-"""Most rows that are read for a page of a listing: first the one number, and if few of them match the other."""
+LOOK_LIMIT, FAR_LIMIT, SCATTERED_LIMIT = 1000, 10_000, 4000
+"""Most rows that are read for a page of a listing: the first number, and if few of them match the second one. The third
+is for listings of a status, whose tasks lie scattered among others."""
 TAGGED_LIMIT = 5000
 """A tag of this many tasks is not rare: a walk finds enough of them."""
 SLICE_BYTES = 8 << 20
@@ -192,7 +193,8 @@ class Reads:
             )
             if is_complete:
                 return tagged, None
-        more, rest = self._walk(wanted, rest, FAR_LIMIT)
+        is_scattered = wanted.status not in (None, Status.COMPLETED)
+        more, rest = self._walk(wanted, rest, SCATTERED_LIMIT if is_scattered else FAR_LIMIT)
         return found + more, rest
 
     def _walk(self, wanted: TaskFilter, after: str, look: int) -> tuple[list[str], str | None]:

@@ -160,7 +160,8 @@ def test_a_rare_tag_is_found_behind_any_number_of_tasks(
     world: World, status: Status | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reads, "LOOK_LIMIT", 2)
-    monkeypatch.setattr(reads, "FAR_LIMIT", 2 if status is not Status.IN_PROGRESS else 100)
+    monkeypatch.setattr(reads, "FAR_LIMIT", 2)
+    monkeypatch.setattr(reads, "SCATTERED_LIMIT", 100 if status is Status.IN_PROGRESS else 2)
     tagged, others = world.submit(3, tags=("x", "rare")), world.submit(30, tags=("x",))
     bring_to(world, tagged, status)
     bring_to(world, others, status)

@@ -1,6 +1,6 @@
 -- A page of pending tasks, from the backlog.
 WITH seen AS MATERIALIZED (
-    SELECT task_id
+    SELECT task_id, task_type
     FROM backlog
     WHERE task_id < %(after)s::uuid
     ORDER BY task_id DESC
@@ -12,7 +12,7 @@ LEFT JOIN LATERAL (
     SELECT
         {matches} AS matches
     FROM tasks task
-    WHERE task.id = seen.task_id
+    WHERE task.id = seen.task_id AND (%(task_type)s::text IS NULL OR seen.task_type = %(task_type)s)
     OFFSET 0
 ) task ON true
 WHERE task.matches OR seen.task_id = (SELECT task_id FROM seen ORDER BY task_id LIMIT 1)
