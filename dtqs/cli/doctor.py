@@ -2,9 +2,10 @@
 
 import itertools
 import sys
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import click
 
@@ -19,13 +20,24 @@ from dtqs.cli.store import opened_store
 from dtqs.config import Config, mixed_queues
 from dtqs.errors import ConfigError
 from dtqs.processors.catalog import Catalog
+from dtqs.store import Store
 from dtqs.store.reads import Violation
-from dtqs.uuid7 import made_at
 
-AUDIT_BATCH = 20_000
+AUDIT_BATCH, AUDITORS = 20_000, 4
+"""Tasks of one statement of the audit, and the number of statements at the same time."""
 BAR_STEPS = 1000
 SHOWN_LIMIT = 1000
 """Most violations that are listed. All are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The audit of a part of all tasks: the first violations, the number of all. `progress` is 1 at the end."""
+
+    listed: list[Violation]
+    count: int
+    tasks: int
+    progress: float
 
 
 @click.command()
@@ -108,10 +120,10 @@ def _audit(config: Config, as_json: bool) -> int:
     violations: list[Violation] = []
     count = checked = 0
     with click.progressbar(length=BAR_STEPS, label="auditing", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
-        for found, tasks, progress in _audit_batches(config):
-            count, checked = count + len(found), checked + tasks
-            violations += found[: SHOWN_LIMIT - len(violations)]
-            bar.update(max(0, int(progress * BAR_STEPS) - bar.pos))
+        for part in _audit_parts(config):
+            count, checked = count + part.count, checked + part.tasks
+            violations += part.listed[: SHOWN_LIMIT - len(violations)]
+            bar.update(max(0, int(part.progress * BAR_STEPS) - bar.pos))
     if as_json:
         print_json(
             {
@@ -131,20 +143,26 @@ def _audit(config: Config, as_json: bool) -> int:
     return 1 if count else 0
 
 
-def _audit_batches(config: Config) -> Iterator[tuple[list[Violation], int, float]]:
-    """Yield the violations, the number of tasks and the progress of each batch.
+def _audit_parts(config: Config) -> Iterator[_Part]:
+    """Audit the parts of all tasks, some at the same time, and yield them in their order."""
+    with opened_store(config, "dtqs doctor", AUDITORS) as store:
+        parts = store.reads.audit_parts()
+        auditors = ThreadPoolExecutor(AUDITORS)
+        try:
+            for number, (found, count, tasks) in enumerate(auditors.map(partial(_audit_part, store), parts), 1):
+                yield _Part(found, count, tasks, number / len(parts))
+        finally:
+            auditors.shutdown(cancel_futures=True)
+        strays = store.reads.audit_strays()
+        yield _Part(strays, len(strays), 0, 1.0)
 
-    The progress is the share of the time since the first submit: ids sort by the time of the submit.
-    """
-    with opened_store(config, "dtqs doctor") as store:
-        after: str | None = None
-        first: float | None = None
-        while True:
-            batch = store.reads.audit(after, AUDIT_BATCH)
-            after = batch.after
-            if after is None:
-                yield batch.violations, batch.tasks, 1.0
-                break
-            first = first or made_at(after)
-            yield batch.violations, batch.tasks, min(1.0, (made_at(after) - first) / max(1.0, time.time() - first))
-        yield store.reads.audit_strays(), 0, 1.0
+
+def _audit_part(store: Store, part: tuple[str, str]) -> tuple[list[Violation], int, int]:
+    """Return the first violations in a part, the number of all, and the number of its tasks."""
+    after: str | None
+    (after, until), listed, count, tasks = part, list[Violation](), 0, 0
+    while after is not None:
+        batch = store.reads.audit(after, AUDIT_BATCH, until)
+        listed += batch.violations[: SHOWN_LIMIT - len(listed)]
+        count, tasks, after = count + len(batch.violations), tasks + batch.tasks, batch.after
+    return listed, count, tasks

@@ -9,10 +9,10 @@ from dtqs.store.checkup import reach
 
 
 @contextmanager
-def opened_store(config: Config, name: str) -> Iterator[Store]:
-    """Open a store of one connection. Raises StoreUnavailable at once where PostgreSQL cannot be reached."""
+def opened_store(config: Config, name: str, connections: int = 1) -> Iterator[Store]:
+    """Open a store. Raises StoreUnavailable at once where PostgreSQL cannot be reached."""
     reach(config.postgresql, name)
-    store = Store(config.postgresql, config.lease, size=1, name=name)
+    store = Store(config.postgresql, config.lease, size=connections, name=name)
     store.start()
     try:
         yield store

@@ -2,6 +2,7 @@
 rows.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -221,6 +222,11 @@ class Reads:
         """Return the status of each task now. Raises StoreUnavailable."""
         rows = self._database.run("watch_status", _by_ids(task_ids))
         return [Watched(task_id, Status(status), attempt, last or 0) for task_id, status, attempt, last in rows]
+
+    def audit_parts(self) -> list[tuple[str, str]]:
+        """Divide all tasks into parts of about equal size: `after` and `until` of each. Raises StoreUnavailable."""
+        rows = self._database.run("audit_bounds")
+        return list(itertools.pairwise([FIRST_ID, *(rows[0][0] if rows else []), LAST_ID]))
 
     def audit(self, after: str | None, limit: int, until: str = LAST_ID) -> Audited:
         """Check law 3 on a batch of tasks, in one statement. Raises StoreUnavailable."""

@@ -137,6 +137,7 @@ def pages(store: Store, worker: str) -> None:
     for status in (None, *Status):
         store.reads.page(TaskFilter(status, "echo", "x"), 10)
     store.reads.audit(None, 100)
+    store.reads.audit_parts()
     store.housekeeping.prune_tasks(FIRST_ID, 30, 100)
 
 

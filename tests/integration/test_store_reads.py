@@ -384,6 +384,19 @@ def test_the_audit_reads_all_tasks_in_bounded_batches(world: World) -> None:
     assert (found, counts) == ([tasks[4]], [2, 2, 1])
 
 
+def test_the_parts_of_an_audit_contain_every_task_once(fresh_world: World) -> None:
+    tasks = fresh_world.submit(500)
+    assert len(fresh_world.store.reads.audit_parts()) == 1
+    fresh_world.execute("ANALYZE tasks")
+    later = fresh_world.submit(3)  # since the statistics were made
+    parts = fresh_world.store.reads.audit_parts()
+    assert len(parts) > 50
+    fresh_world.rows("DELETE FROM backlog WHERE task_id = ANY (%s::uuid[]) RETURNING 1", [*tasks, *later])
+    found = [fresh_world.store.reads.audit(after, 1000, until) for after, until in parts]
+    assert [violation.task_id for part in found for violation in part.violations] == sorted([*tasks, *later])
+    assert max(part.tasks for part in found) < 50
+
+
 @pytest.mark.parametrize("place", ["backlog", "lease"])
 def test_the_audit_sees_a_row_without_a_task(world: World, place: str) -> None:
     (task,) = world.submit()
