@@ -5,6 +5,7 @@ import time
 import uuid
 
 import pytest
+from psycopg import sql
 
 from dtqs.errors import NotFound
 from dtqs.settlement import Kind
@@ -190,6 +191,24 @@ def test_a_page_filled_at_its_last_row_continues_behind_its_last_task(
     tasks = world.submit(9)
     pages = all_pages(world, TaskFilter(Status.PENDING), 4)
     assert [task for page in pages for task in page] == tasks[::-1]
+
+
+def test_the_index_is_not_read_for_a_tag_that_is_known_as_common(
+    fresh_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reads, "LOOK_LIMIT", 2)
+    monkeypatch.setattr(reads, "TAGGED_LIMIT", 50)
+    rare, common = fresh_world.submit(3, tags=("rare", "x")), fresh_world.submit(200, tags=("x",))
+    fresh_world.submit(5)
+    fresh_world.execute("ANALYZE tasks")
+    for tag, tasks, count in (("rare", rare, 1), ("x", sorted([*rare, *common]), 0)):
+        assert ids(fresh_world.store.reads.page(TaskFilter(tag=tag), 300)) == tasks[::-1]
+        plan = fresh_world.store.database.select(
+            sql.SQL("EXPLAIN (ANALYZE) ") + sql.SQL(statement("page_tagged").decode()),
+            TaskFilter(tag=tag).parameters | {"after": reads.LAST_ID, "most": 50, "wanted": 300},
+        )
+        (looks,) = [row[0] for row in plan if "Bitmap Index Scan on tasks_tags" in row[0]]
+        assert ("never executed" not in looks) == count
 
 
 # --- logs and streams

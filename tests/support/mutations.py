@@ -439,7 +439,9 @@ MUTATIONS = [
     *_of(
         "page_tagged.sql",
         ("tags @> ARRAY[%(tag)s::text]", "true"),
-        ("< %(most)s", "<= %(most)s"),
+        (" AND NOT (SELECT is_common FROM known)", ""),
+        ("NOT known.is_common AND ", ""),
+        ("< %(most)s::int", "<= %(most)s::int"),
         ("task.id < %(after)s::uuid", "true"),
         ("EXISTS (SELECT 1 FROM backlog waiting WHERE waiting.task_id = task.id)", "true"),
         ("task.outcome = %(status)s", "true"),
