@@ -17,6 +17,7 @@ from dtqs.broker.loop.pika_gevent_parts import open_gevent_connection
 from dtqs.broker.publishing import PublishingLine
 from dtqs.broker.queue_homes import QueueHomes
 from dtqs.broker.topology import EVENTS, EVENTS_LENGTH, declare_exchanges
+from dtqs.broker.unkept import UnkeptHints
 from dtqs.config import RabbitmqSection
 from dtqs.confirmed import Confirmed
 from dtqs.deadline import Deadline
@@ -57,7 +58,7 @@ class ApiLink:
         self._consuming = BrokerConnection(loop, section, f"{name} consumes", self._on_consuming_channel)
         line = PublishingLine(loop, section, f"{name} publishes", routes)
         self._publishing, self._publisher = line.connection, line.publisher
-        self._homes = QueueHomes(loop, self._consuming, routes.queues)
+        self._homes = QueueHomes(loop, self._consuming, routes.queues, UnkeptHints(line.publisher))
 
     def start(self) -> None:
         self._consuming.start()

@@ -10,6 +10,7 @@ from dtqs.broker.loop.connection import BrokerConnection
 from dtqs.broker.loop.threads import ThreadLoop
 from dtqs.broker.publishing import PublishingLine
 from dtqs.broker.queue import Looks, QueueLook, WatchedQueue
+from dtqs.broker.unkept import UnkeptHints
 from dtqs.config import RabbitmqSection
 from dtqs.confirmed import Confirmed
 from dtqs.deadline import Deadline
@@ -34,6 +35,7 @@ class KeeperLink:
         for queue in others:
             self._looking.add_lane(queue.on_channel, queue.on_lost)
         self._publishing = PublishingLine(self._loop, section, f"{name} publishes", routes)
+        self._unkept = UnkeptHints(self._publishing.publisher)
 
     def start(self) -> None:
         self._loop.start()
@@ -89,6 +91,10 @@ class KeeperLink:
         with contextlib.suppress(BrokerUnavailable):  # some hints may be confirmed even then
             self._loop.ask(question, deadline)
         return self._loop.ask(lambda reply: reply(self._publishing.publisher.take_confirmed()), Deadline(1.0))
+
+    def unkept(self, deadline: Deadline) -> list[str]:
+        """Return the queues whose hints the broker does not keep. Raises BrokerUnavailable."""
+        return self._loop.ask(lambda reply: reply(self._unkept.look()), deadline)
 
     def publish_events(self, rows: Sequence[LogRef]) -> None:
         self._loop.call(lambda: self._publishing.publisher.publish_events(rows))

@@ -4,6 +4,7 @@ It runs on the loop and never blocks. Messages without room are dropped: the rel
 """
 
 import itertools
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 from pika import BasicProperties
@@ -49,6 +50,8 @@ class Publisher:
         self._tag, self._confirming = 0, False
         self._waiting: dict[int, list[Due]] = {}
         self._confirmed = ConfirmedHints(CONFIRMED_BYTES)
+        self.refused_at: dict[str, float] = {}
+        """When the broker last refused a hint and has kept none since, on the monotonic clock, by queue."""
 
     def attach(self, channel: Channel) -> None:
         declare_exchanges(channel)
@@ -68,6 +71,12 @@ class Publisher:
     def waiting(self) -> int:
         """The number of hints without an answer."""
         return len(self._waiting)
+
+    @property
+    def oldest(self) -> tuple[int, str] | None:
+        """The number and the queue of the oldest hint without an answer. None also during an alarm."""
+        tag = next(iter(self._waiting), None)
+        return None if tag is None or not self._is_free() else (tag, self._queue_of(self._waiting[tag]))
 
     def publish_hints(self, dues: Sequence[Due]) -> int:
         """Publish as many hints as there is room for. Returns the number of their tasks."""
@@ -114,8 +123,15 @@ class Publisher:
             members = self._waiting.pop(one, None)
             if members and isinstance(method, Basic.Ack):
                 self._confirmed.add(members)
+                if self.refused_at:
+                    self.refused_at.pop(self._queue_of(members), None)
+            elif members:
+                self.refused_at[self._queue_of(members)] = time.monotonic()
         if not self._waiting:
             self._on_idle()
+
+    def _queue_of(self, members: Sequence[Due]) -> str:
+        return self._queue_by_type.get(members[0].task_type, QUEUE)
 
     def _returned(self, _: Channel, __: Basic.Return, ___: BasicProperties, body: bytes) -> None:
         """Forget a hint that no queue took: the broker confirms it afterwards nevertheless.

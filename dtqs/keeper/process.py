@@ -9,11 +9,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from dtqs import sink
+from dtqs import sink, unkept
 from dtqs.broker.keeper_link import KeeperLink
 from dtqs.config import Config
 from dtqs.deadline import Deadline, Stop
-from dtqs.errors import StoreUnavailable
+from dtqs.errors import BrokerUnavailable, StoreUnavailable
 from dtqs.files import FileSpace
 from dtqs.keeper.chores import Chore, run
 from dtqs.keeper.due import DueTasks
@@ -124,6 +124,8 @@ class Keeper:
 
     def _count(self) -> bool:
         self._presence.note()
+        with contextlib.suppress(BrokerUnavailable):
+            self._totals.tally.replace(unkept.NAME, unkept.to_values(self._link.unkept(Deadline(1.0))))
         self._store.workers.count(self._process_id, "keeper", self._node_name, self._totals)
         self._presence.written()
         self._slot.heartbeat()

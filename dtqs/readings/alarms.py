@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dtqs import unkept
 from dtqs.amounts import age, plural
 from dtqs.config import LeaseSection
 from dtqs.given_up import words_of
@@ -32,7 +33,7 @@ class Seen:
 
 def alarms(reading: Reading, seen: Seen) -> tuple[str, ...]:
     """Return the alarms; empty if the system is healthy."""
-    work = (*_types(reading, seen), *_queues(reading, seen), *_tasks(reading, seen))
+    work = (*_unkept(reading, seen), *_types(reading, seen), *_queues(reading, seen), *_tasks(reading, seen))
     return (*_servers(seen), *_processes(reading, seen), *work)
 
 
@@ -79,6 +80,13 @@ def _processes(reading: Reading, seen: Seen) -> Iterator[str]:
             yield "no keeper is running: scheduled tasks do not start; tasks of dead workers stay in progress"
         # for a while a killed keeper tells the same as its successor
         yield from dict.fromkeys(words_of(keeper.node_name, slots) for keeper in keepers for slots in keeper.given_up)
+
+
+def _unkept(reading: Reading, seen: Seen) -> Iterator[str]:
+    """Name each queue that keeps no hints, unless it is known to be down."""
+    for queue in sorted({queue for process in reading.processes or () for queue in process.unkept}):
+        if not any(queue in words for words in seen.down_queues):
+            yield f"RabbitMQ: {unkept.words_of(queue)}: its tasks wait; start the nodes that are down"
 
 
 def _types(reading: Reading, seen: Seen) -> Iterator[str]:

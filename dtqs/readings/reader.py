@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from dtqs import unkept
 from dtqs.broker.look_link import BrokerLook, LookLink
 from dtqs.config import LeaseSection, RabbitmqSection
 from dtqs.deadline import Deadline
@@ -118,7 +119,9 @@ class SystemReader:
                 "totals": SystemTotals(*totals),
                 **_workers(overview.workers(), self._lease),
                 "processes": tuple(
-                    KeeperReading(row[0], row[1], row[2], row[3], from_values(row[4] or {}))
+                    KeeperReading(
+                        row[0], row[1], row[2], row[3], from_values(row[4] or {}), unkept.from_values(row[4] or {})
+                    )
                     for row in overview.processes(_PROCESS_AGE_SECONDS)
                 ),
                 "failures": _failures(overview.failures(failures), recent, failures),

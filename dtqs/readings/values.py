@@ -56,6 +56,8 @@ class KeeperReading:
     age_seconds: float
     given_up: tuple[GivenUpSlots, ...] = ()
     """The slots of a keeper's node whose children ended too often before they were ready."""
+    unkept: tuple[str, ...] = ()
+    """The queues whose hints RabbitMQ does not keep, as this keeper sees it."""
 
 
 @dataclass(frozen=True, slots=True)

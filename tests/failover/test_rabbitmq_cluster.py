@@ -112,3 +112,30 @@ def test_a_classic_queue_whose_node_is_down_is_told_everywhere(trial: Try, clust
     assert set(system.outcomes(ids, 60)) == {"completed"}
     eventually(lambda: told() is None, 20, "/readyz is silent again")
     system.check()
+
+
+def test_a_quorum_queue_without_most_of_its_nodes_is_told_although_it_answers(
+    trial: Try, cluster: RabbitmqCluster
+) -> None:
+    # the client's node is the one that lives on
+    alive, *others = cluster.nodes
+    url = alive.url.replace("%2F", cluster.vhost("minority").rpartition("/")[2])
+    system = trial({**USUAL, "rabbitmq": {"queue_type": "quorum"}}, amqp_url=url, api=True)
+    assert set(system.outcomes(system.submit_many(10), 30)) == {"completed"}
+    for node in others:
+        node.kill()
+    ids = system.submit_many(10)
+    words = f"it keeps no hints for {QUEUE}"
+
+    def told() -> bool:
+        reason = system.client.get("/readyz").json()["rabbitmq"].get("reason", "")
+        alarms = json.loads(system.run("top", "--json").stdout)["alarms"]
+        return words in reason and any(words in alarm for alarm in alarms)
+
+    eventually(told, 60, "/readyz and an alarm name the queue")
+    for node in others:
+        node.start()
+    for node in others:
+        node.wait_ready(Deadline(60))
+    assert set(system.outcomes(ids, 120)) == {"completed"}
+    system.check()

@@ -13,6 +13,7 @@ AWAY = Health("PostgreSQL", "away", "connection refused")
 KNOWS = dataclasses.replace(WORKER, task_types=("image",))
 BUSY = dataclasses.replace(WORKER, state="busy", task_id="t1", task_type="echo", busy_seconds=70.0)
 GIVEN_UP = KeeperReading("k1", "keeper", "node", 1.0, (GivenUpSlots("a/0, a/1", 2, "no memory"),))
+UNKEPT = KeeperReading("k1", "keeper", "node", 1.0, unkept=("task_queue",))
 LATE = dataclasses.replace(WORKER, worker_id="w2", slot=1, age_seconds=40.0, late=True)
 
 
@@ -32,6 +33,7 @@ def test_a_healthy_system_raises_no_alarm() -> None:
             "start that node, or use quorum queues",
         ),
         (HEALTHY, seen(missing_queues=("task_queue",)), "task_queue is missing"),
+        (changed(processes=(UNKEPT,)), seen(), "RabbitMQ: it keeps no hints for task_queue"),
         (changed(workers=()), seen(), "no worker is running"),
         (changed(workers=(LATE,)), seen(), "no worker is running"),
         (changed(workers=(dataclasses.replace(WORKER, state="draining"),)), seen(), "all workers are draining"),
