@@ -7,7 +7,7 @@ from typing import Any
 import pika
 import pytest
 
-from dtqs.broker.checkup import look_at_each, look_once
+from dtqs.broker.checkup import look_at_each
 from dtqs.broker.consumer import Delivery
 from dtqs.broker.keeper_link import KeeperLink
 from dtqs.broker.queue import QueueLook
@@ -69,7 +69,8 @@ def test_a_queue_keeps_a_hint_that_is_returned_often(url: str, queue_type: Any) 
     try:
         with pika.BlockingConnection(pika.URLParameters(url)) as connection:
             channel = connection.channel()
-            eventually(lambda: look_once(RabbitmqSection(url=url), "trial") is not None, 10, "the queue exists")
+            # another connection may see the queue before its leader runs
+            eventually(lambda: keeper.can_publish, 10, "the queue is declared")
             channel.basic_publish("", QUEUE, b"hint")
             for _ in range(25):
                 method = eventually(lambda: channel.basic_get(QUEUE)[0], 10, "the hint is there again")

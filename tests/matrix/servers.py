@@ -166,6 +166,7 @@ class MatrixPgbouncer(TreeServer):
             "max_client_conn": 2000,
             "default_pool_size": 20,
             "server_idle_timeout": 5,
+            "server_login_retry": 1,
             **({"max_prepared_statements": 200} if self._has_prepared else {}),
         }
         lines = ["[databases]", f"* = host=127.0.0.1 port={server.port}", "[pgbouncer]"]
@@ -223,7 +224,7 @@ class MatrixRabbitmq(TreeServer):
 
     def ctl(self, *arguments: str) -> str:
         """Run rabbitmqctl and return its output. Raises ServerFailed."""
-        command = ("rabbitmqctl", "-q", "-n", self._variables["RABBITMQ_NODENAME"], *arguments)
+        command = ("/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", "-n", self._variables["RABBITMQ_NODENAME"], *arguments)
         return self._tree.run("rabbitmq", *command, **self._variables)
 
     def _named(self, port: int, distribution: int, mapper: int) -> Mapping[str, str]:

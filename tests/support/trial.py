@@ -15,7 +15,7 @@ import pika
 
 from dtqs.broker.checkup import look_once
 from dtqs.broker.topology import QUEUE
-from dtqs.errors import BrokerUnavailable
+from dtqs.errors import BrokerUnavailable, StoreUnavailable
 from dtqs.event import encode_hint
 from dtqs.sandbox.processes import family
 from dtqs.sandbox.wakeup import ReadySocket
@@ -106,8 +106,16 @@ class Trial(System):
         text = orjson.dumps(payload or {}).decode()
         tasks = [NewTask(uuid7(), task_type, light, text, **fields) for _ in range(count)]
         for start in range(0, count, 1000):
-            self.store.tasks.insert(tasks[start : start + 1000])
+            some = tasks[start : start + 1000]
+            eventually(lambda: self._insert(some), 10, "PostgreSQL takes the tasks")  # noqa: B023
         return [task.task_id for task in tasks]
+
+    def _insert(self, tasks: Sequence[NewTask]) -> bool:
+        # after an outage PgBouncer refuses for `server_login_retry` seconds; a repeated insert changes nothing
+        with suppress(StoreUnavailable):
+            self.store.tasks.insert(tasks)
+            return True
+        return False
 
     def put_one(
         self,
