@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import psycopg
 import psycopg.errors
 
+from dtqs import unkept
 from dtqs.config import PostgresqlSection
 from dtqs.errors import StoreUnavailable
 from dtqs.given_up import GivenUpSlots, from_values
@@ -93,6 +94,12 @@ def given_up(database: Database, age_seconds: float) -> list[tuple[str, GivenUpS
     """Return the slots that are given up, each with its node, as keepers told lately. Raises StoreUnavailable."""
     rows = database.run_once("reading_processes", {"age": age_seconds})
     return [(row[2], slots) for row in rows for slots in from_values(row[4] or {})]
+
+
+def unkept_queues(database: Database, age_seconds: float) -> list[str]:
+    """Return the queues whose hints RabbitMQ does not keep, as keepers told lately. Raises StoreUnavailable."""
+    rows = database.run_once("reading_processes", {"age": age_seconds})
+    return sorted({queue for row in rows for queue in unkept.from_values(row[4] or {})})
 
 
 def live_workers(database: Database) -> list[LiveWorker]:

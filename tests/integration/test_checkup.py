@@ -12,11 +12,16 @@ from dtqs.broker import checkup
 from dtqs.broker.look_link import LookLink
 from dtqs.broker.queue import QueueLook
 from dtqs.broker.topology import QUEUE
+from dtqs.cli.checks.postgresql import postgresql as check_postgresql
 from dtqs.cli.checks.servers import rabbitmq as check_rabbitmq
 from dtqs.config import Config, load
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
 from dtqs.sandbox.rabbitmq import PrivateRabbitmq
+from dtqs.store.workers import ProcessTotals
+from dtqs.unkept import NAME, to_values
+from dtqs.uuid7 import uuid7
+from tests.support.fix_store import World
 from tests.support.helpers import eventually
 
 
@@ -89,3 +94,19 @@ def test_a_queue_that_gives_no_answer_is_told_and_keeps_nobody_waiting(
             with pytest.raises(BrokerUnavailable, match="no answer within 1 s"):
                 checkup.look_once(section, "test")
         eventually(lambda: link.look(Deadline(10), queues).down == {}, 10, "it serves again")
+
+
+def test_a_queue_that_keeps_no_hints_for_a_keeper_is_a_failed_check(world: World) -> None:
+    told = load(None, {"DTQS_POSTGRESQL_DSN": world.section.dsn.get_secret_value()})
+
+    def hints() -> list[tuple[str, str]]:
+        return [(check.state, check.found) for check in check_postgresql(told, ()) if check.part == "hints"]
+
+    keeper, totals = uuid7(), ProcessTotals()
+    totals.tally.replace(NAME, to_values([QUEUE]))
+    world.store.workers.count(keeper, "keeper", "node", totals)
+    words = f"RabbitMQ: it keeps no hints for {QUEUE}; a quorum queue needs most of its nodes"
+    assert hints() == [("failed", words)]
+    totals.tally.replace(NAME, to_values([]))
+    world.store.workers.count(keeper, "keeper", "node", totals)
+    assert hints() == []

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 
+from dtqs import unkept
 from dtqs.amounts import plural
 from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
 from dtqs.cli.checks.sessions import sessions, standby
@@ -11,7 +12,15 @@ from dtqs.config import Config
 from dtqs.errors import StoreUnavailable
 from dtqs.given_up import GivenUpSlots, words_of
 from dtqs.routes import Routes
-from dtqs.store.checkup import POSTGRESQL_VERSION, LiveWorker, ServerFacts, given_up, live_workers, server_facts
+from dtqs.store.checkup import (
+    POSTGRESQL_VERSION,
+    LiveWorker,
+    ServerFacts,
+    given_up,
+    live_workers,
+    server_facts,
+    unkept_queues,
+)
 from dtqs.store.driver.schema import SCHEMA_VERSION
 from dtqs.store.sessions import look_at_sessions, standbys
 
@@ -20,6 +29,7 @@ _PROCESS_SECONDS = 60.0
 """A process that has written nothing for longer is gone."""
 _BAD_PLANS = "query plans get slow while tables grow; run: dtqs migrate"
 _LOST_TASKS = "a crash of the server can lose accepted tasks"
+_NODES_DOWN = "start the nodes of the cluster that are down; tasks are accepted and wait until then"
 _WANTED = {
     "enable_seqscan": ("off", FAILED, _BAD_PLANS),
     "jit": ("off", FAILED, _BAD_PLANS),
@@ -67,6 +77,8 @@ def _database(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
             yield _workers(workers, config.lease.lease_seconds)
             yield _types(workers, task_types)
             yield _slots(given_up(store.database, config.lease.lease_seconds))
+            for queue in unkept_queues(store.database, config.lease.lease_seconds):
+                yield Check("hints", FAILED, f"RabbitMQ: {unkept.words_of(queue)}", _NODES_DOWN)
             found = store.queues.routes(max(_PROCESS_SECONDS, config.lease.lease_seconds))
             yield routes_check(config.routes, [(node, role, text) for node, role, text in found if text is not None])
 
