@@ -84,6 +84,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Errors of a write to standard output. An error that names a file comes from elsewhere."""
 
 
+_FORKING = ("api", "supervisor", "keeper")
+"""Commands that turn the collector on themselves, when they have loaded everything and before they fork."""
+
+
 class LazyGroup(click.Group):
     """A group that imports a command when it runs, and not to show its help line."""
 
@@ -93,10 +97,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        gc.disable()  # imports make no garbage; to look for it took an eleventh of their time
-        try:
-            command: Any = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
-        finally:
+        command: Any = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
+        if cmd_name not in _FORKING:
             gc.enable()
         assert isinstance(command, click.Command)
         add_config_option(command)

@@ -1,6 +1,5 @@
 """The command `api`."""
 
-import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +34,6 @@ def api(inherited: int | None) -> None:
     handover = ApiHandover.take(inherited) if inherited is not None else None
     with ending_on_error(handover):
         config = configuration()
-        gc.disable()  # the master freezes the objects of the start, which all stay
         patch_for_imports()
         from dtqs.cli.serving import serve
 

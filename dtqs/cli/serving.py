@@ -1,5 +1,6 @@
 """The start of the API: report a mistake once, load everything, and become gunicorn's master."""
 
+import encodings.idna  # noqa: F401  sockets need it for a name; loaded here, its 1 MB is not each process's own
 import errno
 import json
 import os

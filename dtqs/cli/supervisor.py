@@ -1,5 +1,6 @@
 """The command `supervisor`. It builds the keeper and the workers of this node from the configuration."""
 
+import encodings.idna  # noqa: F401  sockets need it for a name; loaded here, its 1 MB is not each child's own
 import functools
 import logging
 import signal

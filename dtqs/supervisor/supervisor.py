@@ -119,9 +119,9 @@ class Supervisor:
             self._reload.begin(self._lock.folder, self._notifier)
         self._vitals.begin()
         self._desk.open(self._lock, goes_on=self._handover is not None)
-        # all modules are imported by now; a collection writes to no page of frozen objects, so children share these
-        gc.collect()
+        # children share pages that no collection writes to; one before would leave holes for their new objects
         gc.freeze()
+        gc.enable()
 
     def _adopt(self, before: Handover) -> None:
         """Take over from the program before this one in the same process, and replace its children."""

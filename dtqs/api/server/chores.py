@@ -13,6 +13,7 @@ import gevent
 
 from dtqs.api.fitness import Fitness
 from dtqs.api.stream.client_socket import STALLED_SECONDS
+from dtqs.api.stream.freed_memory import FreedMemory
 from dtqs.api.stream.hub import Hub
 from dtqs.api.submit.gather import Gather
 from dtqs.api.submit.hinting import Hinting
@@ -51,6 +52,7 @@ class Chores:
         self._turn_seconds = min(_TURN_SECONDS, lease.grace_seconds / 10)
         self._process_id, self._node_name = uuid7(), socket.gethostname()
         self._greenlets: list[gevent.Greenlet] = []
+        self._freed_memory = FreedMemory()
 
     def start(self) -> None:
         """Safe to call twice."""
@@ -81,6 +83,7 @@ class Chores:
             try:
                 self._gather.expire()
                 self._hub.cut_stalled(STALLED_SECONDS)
+                self._freed_memory.turn(self._hub.count)
             except Exception:  # a failed turn must not be the last: stalled clients would stay
                 logger.exception("a turn of refusing and cutting failed")
 
