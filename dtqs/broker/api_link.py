@@ -14,6 +14,7 @@ from pika.spec import Basic
 
 from dtqs.broker.loop.connection import BrokerConnection
 from dtqs.broker.loop.pika_gevent_parts import open_gevent_connection
+from dtqs.broker.publisher import CONFIRMED_BYTES
 from dtqs.broker.publishing import PublishingLine
 from dtqs.broker.queue_homes import QueueHomes
 from dtqs.broker.topology import EVENTS, EVENTS_LENGTH, declare_exchanges
@@ -56,7 +57,7 @@ class ApiLink:
         self._watched, self._on_events = watched, on_events
         loop = _GeventLoop()
         self._consuming = BrokerConnection(loop, section, f"{name} consumes", self._on_consuming_channel)
-        line = PublishingLine(loop, section, f"{name} publishes", routes)
+        line = PublishingLine(loop, section, f"{name} publishes", routes, CONFIRMED_BYTES)
         self._publishing, self._publisher = line.connection, line.publisher
         self._homes = QueueHomes(loop, self._consuming, routes.queues, UnkeptHints(line.publisher))
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from dtqs.broker.loop.connection import BrokerConnection
 from dtqs.broker.loop.threads import ThreadLoop
+from dtqs.broker.publisher import CONFIRMED_BYTES
 from dtqs.broker.publishing import PublishingLine
 from dtqs.broker.queue import Looks, QueueLook, WatchedQueue
 from dtqs.broker.unkept import UnkeptHints
@@ -34,7 +35,7 @@ class KeeperLink:
         self._looking = BrokerConnection(self._loop, section, f"{name} looks", first.on_channel, first.on_lost)
         for queue in others:
             self._looking.add_lane(queue.on_channel, queue.on_lost)
-        self._publishing = PublishingLine(self._loop, section, f"{name} publishes", routes)
+        self._publishing = PublishingLine(self._loop, section, f"{name} publishes", routes, CONFIRMED_BYTES)
         self._unkept = UnkeptHints(self._publishing.publisher)
 
     def start(self) -> None:

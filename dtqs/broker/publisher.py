@@ -43,13 +43,18 @@ class Publisher:
     """The messages of one channel. Its owner calls `attach` and `detach` when the channel opens and closes."""
 
     def __init__(
-        self, is_free: Callable[[], bool], on_idle: Callable[[], None] = lambda: None, routes: Routes = NO_ROUTES
+        self,
+        is_free: Callable[[], bool],
+        on_idle: Callable[[], None] = lambda: None,
+        routes: Routes = NO_ROUTES,
+        confirmed_bytes: int = 0,
     ) -> None:
+        """`confirmed_bytes`: the memory for confirmed hints that wait for `take_confirmed`. 0: nobody takes them."""
         self._is_free, self._on_idle, self._queue_by_type = is_free, on_idle, routes.by_type
         self._channel: Channel | None = None
         self._tag, self._confirming = 0, False
         self._waiting: dict[int, list[Due]] = {}
-        self._confirmed = ConfirmedHints(CONFIRMED_BYTES)
+        self._confirmed = ConfirmedHints(confirmed_bytes)
         self.refused_at: dict[str, float] = {}
         """When the broker last refused a hint and has kept none since, on the monotonic clock, by queue."""
 

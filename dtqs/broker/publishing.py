@@ -16,9 +16,11 @@ _AGAIN_SECONDS = 0.02
 
 
 class PublishingLine:
-    def __init__(self, loop: Loop, section: RabbitmqSection, name: str, routes: Routes = NO_ROUTES) -> None:
+    def __init__(
+        self, loop: Loop, section: RabbitmqSection, name: str, routes: Routes = NO_ROUTES, confirmed_bytes: int = 0
+    ) -> None:
         self._loop = loop
-        self.publisher = Publisher(lambda: self.connection.state == "connected", self._reply, routes)
+        self.publisher = Publisher(lambda: self.connection.state == "connected", self._reply, routes, confirmed_bytes)
         self.connection = BrokerConnection(
             loop, section, name, self.publisher.attach, lambda _: self.publisher.detach(), self._reply
         )

@@ -54,6 +54,7 @@ def test_hints_are_confirmed_before_and_after_events(url: str, link: WorkerLink)
         for hint, event in zip(hinted, [*told[2:], ""], strict=True):
             link.publish_hints([Due(hint, "echo", False, 5, "")], Deadline(LIMIT_SECONDS))
             assert link._publisher.waiting == 0, "its confirm is counted as the broker counts"
+            assert link._publisher.take_confirmed() == [], "nobody takes them, so a worker keeps none"
             if event:
                 link.publish_events([(3, event, "completed")])
         assert time.monotonic() - began < LIMIT_SECONDS, "no wait ran into its limit"
