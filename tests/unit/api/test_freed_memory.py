@@ -5,8 +5,17 @@ import pytest
 from dtqs.api.stream.freed_memory import FreedMemory
 
 
+def times(streams: list[int]) -> int:
+    """Return how often memory is given back in these turns."""
+    given = list[int]()
+    freed = FreedMemory(lambda: given.append(1))
+    for count in streams:
+        freed.turn(count)
+    return len(given)
+
+
 @pytest.mark.parametrize(
-    ("streams", "times"),
+    ("streams", "expected"),
     [
         ([0, 5000, 0], 1),
         ([5000, 1251, 1250, 1250, 0, 0], 2),
@@ -15,9 +24,9 @@ from dtqs.api.stream.freed_memory import FreedMemory
         ([200, 0, 200, 0], 2),
     ],
 )
-def test_memory_goes_back_when_most_of_many_streams_have_closed(streams: list[int], times: int) -> None:
-    given = list[int]()
-    freed = FreedMemory(lambda: given.append(1))
-    for count in streams:
-        freed.turn(count)
-    assert len(given) == times
+def test_memory_goes_back_when_most_of_many_streams_have_closed(streams: list[int], expected: int) -> None:
+    assert times(streams) == expected
+
+
+def test_memory_goes_back_once_more_when_the_last_streams_have_closed() -> None:
+    assert times([5000, 100, *[0] * 60]) == 2
