@@ -8,11 +8,11 @@ import socket
 import traceback
 from typing import Any, NoReturn
 
-from gevent import monkey
 from setproctitle import setproctitle
 
 from dtqs.api.server.handover import ApiHandover
 from dtqs.api.server.master import ApiMaster
+from dtqs.api.server.patching import patch_the_rest
 from dtqs.api.server.service import is_socket_activated
 from dtqs.cli.loading import load_in_time
 from dtqs.cli.options import configuration_path
@@ -64,7 +64,7 @@ def _check_apart(config: Config) -> None:
 def _check_and_end(config: Config, answer: int) -> NoReturn:
     status = os.EX_SOFTWARE
     try:
-        monkey.patch_all()
+        patch_the_rest()
         check_api(config)
         status = os.EX_OK
     except ConfigError as error:

@@ -5,6 +5,7 @@ tests/unit/api/test_gunicorn_private.py names each. gunicorn's methods that we o
 
 from typing import Any
 
+from gevent import socket
 from gunicorn import SERVER, util
 from gunicorn.http import wsgi
 from setproctitle import setproctitle
@@ -37,6 +38,11 @@ def set_process_titles() -> None:
 def set_restart_command(master: Any, command: list[str]) -> None:
     """Set the command that SIGUSR2 runs."""
     master.START_CTX["args"] = command
+
+
+def make_sockets_cooperative(worker: Any) -> None:
+    """Replace a worker's listening sockets by gevent's, as gunicorn's own `patch` does."""
+    worker.sockets = [socket.socket(one.FAMILY, socket.SOCK_STREAM, fileno=one.sock.detach()) for one in worker.sockets]
 
 
 def take_expectation(request: Any) -> bool:

@@ -18,3 +18,11 @@ def patch_for_imports() -> None:
     monkey.patch_ssl()
     for name in ("Queue", "LifoQueue", "PriorityQueue"):
         monkey.patch_item(queue, name, getattr(gevent.queue, name))
+
+
+def patch_the_rest() -> None:
+    """Patch everything else, in a process with a loop of its own.
+
+    A second patch of threads would register gevent's hook of forks again. Its second call fails in each further child.
+    """
+    monkey.patch_all(thread=not monkey.is_module_patched("threading"))

@@ -25,7 +25,14 @@ from dtqs.api.server.connection import (
     send_last,
     take_rest,
 )
-from dtqs.api.server.gunicorn_private import cache_settings, has_next_head, is_unread, take_expectation
+from dtqs.api.server.gunicorn_private import (
+    cache_settings,
+    has_next_head,
+    is_unread,
+    make_sockets_cooperative,
+    take_expectation,
+)
+from dtqs.api.server.patching import patch_the_rest
 from dtqs.api.server.plain import HEAD_BYTES, PlainRequests, PlainResponse, body_of, environ_of, send_answer
 
 _AT_ONCE_SECONDS = 0.01
@@ -69,6 +76,10 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
             connection.answered = True
             return Wait(connection, self.first_seconds, self._idle, is_idle=False)
         return Wait(connection, self._idle.seconds(), self._idle, is_idle=True)
+
+    def patch(self) -> None:
+        patch_the_rest()
+        make_sockets_cooperative(self)
 
     def init_process(self) -> None:
         cache_settings(self.cfg)
