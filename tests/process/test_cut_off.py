@@ -28,6 +28,9 @@ def relay(dsn: str) -> Iterator[Relay]:
     made.close()
 
 
+# In each test `trial` comes last: its systems end before their database does.
+
+
 def through(relay: Relay, dsn: str) -> str:
     return make_conninfo(dsn, host="127.0.0.1", port=relay.port)
 
@@ -38,7 +41,7 @@ def consumers(system: Trial) -> int:
 
 
 def test_no_attempt_outlasts_its_lease_and_none_counts_as_a_death(
-    trial: Try, relay: Relay, dsn: str, tmp_path: Path
+    relay: Relay, dsn: str, trial: Try, tmp_path: Path
 ) -> None:
     """An attempt obeys the interrupt, one swallows it, and one holds Python's lock. Each has a process of its own."""
     away = trial({**CONFIG, "pool:default": {"workers": 3}}, dsn=through(relay, dsn))
@@ -48,7 +51,7 @@ def test_no_attempt_outlasts_its_lease_and_none_counts_as_a_death(
     ]
     holders = [away.holder(task_id).worker_id for task_id in tasks]
     eventually(lambda: all(file.exists() for file in files), 10, "each attempt has begun")
-    here = trial({**CONFIG, "pool:default": {"workers": 1}})
+    here = trial({**CONFIG, "pool:default": {"workers": 1}}, dsn=dsn)
     relay.passes.clear()
     assert here.outcomes(tasks) == ["completed"] * 3
     dead_at = dict(here.rows("SELECT id::text, extract(epoch FROM dead_at)::float8 FROM workers"))
@@ -62,10 +65,10 @@ def test_no_attempt_outlasts_its_lease_and_none_counts_as_a_death(
 
 
 def test_a_worker_that_cannot_claim_stops_consuming_until_a_heartbeat_succeeds(
-    trial: Try, relay: Relay, dsn: str
+    relay: Relay, dsn: str, trial: Try
 ) -> None:
     away = trial({**CONFIG, "pool:default": {"workers": 1}}, dsn=through(relay, dsn))
-    here = trial({**CONFIG, "pool:default": {"workers": 1}})
+    here = trial({**CONFIG, "pool:default": {"workers": 1}}, dsn=dsn)
     eventually(lambda: consumers(here) == 2, 10, "both workers consume")
     relay.passes.clear()
     eventually(lambda: here.put() and "claim failed" in away.log("supervisor"), 15, "a claim has failed")
