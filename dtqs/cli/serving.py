@@ -19,6 +19,7 @@ from dtqs.cli.options import configuration_path
 from dtqs.cli.starting import check_api
 from dtqs.config import Config
 from dtqs.errors import ConfigError, TransientError
+from dtqs.store.driver.preload import preload
 
 
 class PortTaken(TransientError):
@@ -32,6 +33,7 @@ class CheckFailed(TransientError):
 def serve(config: Config, handover: ApiHandover | None) -> None:
     """Run the master until its end. Raises ConfigError, PortTaken, CheckFailed."""
     catalog = load_in_time(config)
+    preload()
     path = configuration_path()
     if path is not None:
         os.environ["DTQS_CONFIG"] = str(path.resolve())

@@ -21,6 +21,7 @@ from dtqs.keeper.process import Keeper
 from dtqs.keeper.reclaim import Node
 from dtqs.own_program import ADOPT
 from dtqs.processors.catalog import Catalog
+from dtqs.store.driver.preload import preload
 from dtqs.supervisor.again import CHECK, DOUBT
 from dtqs.supervisor.handover import Handover, refuse_unmet
 from dtqs.supervisor.node import NodeLock
@@ -111,6 +112,7 @@ def _give_up(handover: Handover, error: Exception) -> int:
 def _crew(config: Config, with_workers: bool) -> Crew:
     """Load all that the children need. Raises ConfigError."""
     catalog = load_in_time(config)
+    preload()
     cores = len(refuse_missing_cpus(config.pools))
     FileSpace(config.files)  # loads botocore for object storage: the forked processes share its memory
     hire = functools.partial(_worker, config, catalog)

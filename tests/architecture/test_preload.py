@@ -14,9 +14,13 @@ from dtqs.config import load
 dtqs.cli.api.patch_for_imports()
 import dtqs.cli.serving
 from dtqs.processors.catalog import Catalog
+from dtqs.store.driver.preload import preload
+from dtqs.store.driver.statements import statement
 from gevent import monkey
 from gevent._hub_local import get_hub_if_exists
 Catalog.load(load(None, {}))
+preload()
+assert statement.cache_info().currsize > 100, "statements are not loaded"
 assert get_hub_if_exists() is None, "gevent's loop is open"
 assert len(os.listdir("/proc/self/task")) == 1, "a thread runs"
 assert set(os.listdir("/proc/self/fd")) == before, "a file is open"
