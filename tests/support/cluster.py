@@ -123,6 +123,10 @@ class PostgresPair:
         subprocess.run([*prefix, binary("pg_basebackup"), *arguments], check=True, timeout=60, cwd=folder)
         self.standby.start()
         self.standby.wait_ready(Deadline(_READY_SECONDS))
+        with psycopg.connect(self.standby.admin_dsn, autocommit=True) as connection:
+            # A promotion waits for the next try to reach the primary: 5 s by default.
+            connection.execute("ALTER SYSTEM SET wal_retrieve_retry_interval = '200ms'")
+            connection.execute("SELECT pg_reload_conf()")
         with psycopg.connect(self.primary.admin_dsn, autocommit=True) as connection:
             connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{_STANDBY}'")
             connection.execute("SELECT pg_reload_conf()")
