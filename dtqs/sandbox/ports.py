@@ -2,8 +2,11 @@
 
 import random
 import socket
+from collections import deque
 
 _FIRST, _LAST = 20000, 30000
+_chosen: deque[int] = deque(maxlen=1000)
+"""The last ports that this process chose. Their servers may not listen yet."""
 
 
 def is_free(port: int) -> bool:
@@ -18,10 +21,14 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different free ports. The choice is random because several sandboxes may choose at the same time."""
+    """Return free ports that this process has not chosen lately.
+
+    The choice is random because several processes may choose at the same time.
+    """
     found: list[int] = []
     while len(found) < count:
         port = random.randrange(_FIRST, _LAST)
-        if port not in found and is_free(port):
+        if port not in _chosen and is_free(port):
+            _chosen.append(port)
             found.append(port)
     return found
