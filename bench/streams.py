@@ -10,7 +10,7 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Self
 
 import orjson
@@ -29,6 +29,7 @@ _SUBMITTED = 500
 _LAST_MS_AT_MOST = 100.0
 _SECONDS_BEFORE, _SECONDS_EACH = 10, 0.004
 """The tasks are due when all streams are open."""
+_LATER_SECONDS = 86_400
 _ROOM = {"max_streams": "20000", "max_connections": "20000"}
 _EVENT, _FINAL = b"data: ", b"event: completed"
 
@@ -63,9 +64,9 @@ class Streams:
                         del waiting[number]
         return time.monotonic() - start
 
-    def wait_all(self) -> list[tuple[str, float]]:
-        """Wait until each stream has the outcome of its task. Return path and time (wall clock) of each arrival."""
-        waiting, arrivals = dict.fromkeys(self._sockets, b""), []
+    def wait_for(self, paths: Container[str]) -> list[tuple[str, float]]:
+        """Wait until these streams have their outcomes. Return path and time (wall clock) of each arrival."""
+        waiting, arrivals = {number: b"" for number, path in self._paths.items() if path in paths}, []
         while waiting:
             for number in self._ready():
                 if number in waiting:
@@ -117,8 +118,8 @@ def opened(rig: Rig, server: HttpServer, paths: Sequence[str], held: Streams, co
 
 
 def lateness(product: Product, ids: dict[str, str], streams: Streams) -> list[float]:
-    """Wait for all outcomes. Return the milliseconds from the commit of each to each of its streams, in order."""
-    arrivals = streams.wait_all()
+    """Wait for these outcomes. Return the milliseconds from the commit of each to each of its streams, in order."""
+    arrivals = streams.wait_for(ids)
     rows = product.rows("SELECT task_id::text, extract(epoch FROM at)::float8 FROM logs WHERE event = 'completed'")
     at = {str(task_id): float(seconds) for task_id, seconds in rows}
     return sorted(1000 * (arrival - at[ids[path]]) for path, arrival in arrivals)
@@ -128,6 +129,7 @@ def measure(rig: Rig, streams: int, tasks: int, rounds: int) -> tuple[list[Compa
     opening = Compared("open a stream", "µs", "bare Falcon app that streams")
     median = Compared("an outcome to its stream, median", "ms")
     last = Compared("an outcome to its stream, the last one", "ms", at_most=_LAST_MS_AT_MOST)
+    last_of_all = Compared("an outcome to all streams at once, the last one", "ms")
     costs = Costs()
     for number in range(1, rounds + 1):
         with running(rig, api=_ROOM) as product:
@@ -135,19 +137,31 @@ def measure(rig: Rig, streams: int, tasks: int, rounds: int) -> tuple[list[Compa
             product.wait_workers(_WORKERS)
             with product.beside("without_database", product.answer()) as server, Streams(server.port) as held:
                 bare = opened(rig, server, ["/sse"] * streams, held, costs, "bare app")
-            ids = submit(product, tasks, _SECONDS_BEFORE + streams * _SECONDS_EACH)
-            paths = (list(ids) * (streams // tasks + 1))[:streams]
+            due_seconds = _SECONDS_BEFORE + streams * _SECONDS_EACH
+            ids, others = submit(product, tasks, due_seconds), submit(product, streams - tasks, _LATER_SECONDS)
             with Streams(product.port) as held:
-                ours = opened(rig, product.server, paths, held, costs, "ours")
+                ours = opened(rig, product.server, mixed(list(ids), list(others)), held, costs, "ours")
                 late = lateness(product, ids, held)
+            ids = submit(product, tasks, due_seconds)
+            with Streams(product.port) as held:
+                held.open((list(ids) * (streams // tasks + 1))[:streams])
+                last_of_all.add(lateness(product, ids, held)[-1])
         opening.add(ours, bare)
         median.add(late[len(late) // 2])
         last.add(late[-1])
         say(
             f"round {number} of {rounds}: {ours:,.0f} µs to open a stream, bare app {bare:,.0f}; "
-            f"outcomes after {median.ours[-1]:,.0f} ms, the last one after {last.ours[-1]:,.0f} ms"
+            f"outcomes after {median.ours[-1]:,.0f} ms, the last one after {last.ours[-1]:,.0f} ms, "
+            f"{last_of_all.ours[-1]:,.0f} ms if all streams get one"
         )
-    return [opening, median, last], costs
+    return [opening, median, last, last_of_all], costs
+
+
+def mixed(some: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return all paths, with the fewer ones at equal distances: each API process gets its part of both."""
+    step = max(1, len(others) // max(1, len(some)))
+    paths = [path for number, one in enumerate(some) for path in (one, *others[number * step : (number + 1) * step])]
+    return paths + list(others[len(some) * step :])
 
 
 def main() -> None:

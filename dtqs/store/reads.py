@@ -127,11 +127,15 @@ class Reads:
         return [rows[i] for i in task_ids if i in rows]
 
     def ended(self, positions: Mapping[str, int]) -> list[tuple[TaskRecord, bool]]:
-        """Return the ended tasks among these. `positions` maps each id to the last log id seen.
+        """Return the ended tasks among these that are small enough to be read together.
 
-        The flag is true if the row of the end is the only new row of the task's log. Raises StoreUnavailable.
+        `positions` maps each id to the last log id seen. The flag is true if the row of the end is the only new row of
+        the task's log. Raises StoreUnavailable.
         """
-        rows = self._database.run("read_ended", _by_ids(list(positions), after=_after(positions)))
+        most_bytes = SLICE_BYTES // max(1, len(positions))
+        rows = self._database.run(
+            "read_ended", _by_ids(list(positions), after=_after(positions), most_bytes=most_bytes)
+        )
         return [(_record(row[:-1]), row[-1] <= 1) for row in rows]
 
     def states(self, task_ids: Sequence[str], owner: str | None = None) -> list[TaskState]:

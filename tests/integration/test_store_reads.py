@@ -11,7 +11,7 @@ from dtqs.errors import NotFound
 from dtqs.settlement import Kind
 from dtqs.store import reads
 from dtqs.store.driver.statements import lived_since, statement
-from dtqs.store.reads import TaskFilter, TaskListing
+from dtqs.store.reads import SLICE_BYTES, TaskFilter, TaskListing
 from dtqs.store.workers import WorkerIdentity
 from dtqs.task import NewTask, Status
 from dtqs.uuid7 import first_uuid7, uuid7
@@ -255,6 +255,17 @@ def test_logs_are_found_for_ids_of_any_clock(world: World, off_by_days: float) -
             ({"fraction": 0.5}, True)
         ]
         assert world.store.reads.ended({task_id: began}) == [(world.store.reads.task(task_id), False)]
+
+
+def test_of_many_ended_tasks_the_large_ones_are_left_out(world: World) -> None:
+    """Together they could take gigabytes of memory; their streams read them in parts."""
+    small, large = uuid7(), uuid7()
+    payload = f'"{"x" * (SLICE_BYTES // 100)}"'
+    world.store.tasks.insert([NewTask(small, "echo", True, "{}"), NewTask(large, "echo", True, payload)])
+    world.run([small, large])
+    others = {uuid7(): 0 for _ in range(100)}
+    assert [task.task_id for task, _ in world.store.reads.ended({**others, small: 0, large: 0})] == [small]
+    assert {task.task_id for task, _ in world.store.reads.ended({small: 0, large: 0})} == {small, large}
 
 
 def test_reading_a_log_opens_only_the_days_of_its_task(world: World) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dtqs.api.stream.frames import StreamFrame, final, of_row
 from dtqs.api.stream.registry import Registry
 from dtqs.api.stream.watcher import Watcher
-from dtqs.store.reads import FEW_TASKS, Reads, TaskLogRow
+from dtqs.store.reads import Reads, TaskLogRow
 from dtqs.task import OUTCOMES, TaskRecord
 
 ROWS_PER_TASK = 100
@@ -63,12 +63,10 @@ def _finish_announced(
 ) -> list[TaskRecord]:
     """Read the records of tasks with an announced outcome. Finish those with no other news, and drop their positions.
 
-    Most tasks end this way, and it costs a stream one round trip.
+    Most tasks end this way, and it costs all of them one round trip.
     """
-    wanted = [task_id for task_id in announced if task_id in positions]
-    if not 0 < len(wanted) <= FEW_TASKS:
-        return []
-    found = reads.ended({task_id: positions[task_id] for task_id in wanted})
+    wanted = {task_id: positions[task_id] for task_id in announced if task_id in positions}
+    found = reads.ended(wanted) if wanted else []
     for task, alone in found:
         if alone and task.status in OUTCOMES:
             _finish(registry, final(task), taken[task.task_id])
