@@ -8,6 +8,7 @@ Everything is measured in turns on fresh databases, beside the limits of the mac
 import argparse
 from collections.abc import Mapping
 
+import inside
 import yardstick
 from cpu import Meter
 from http_load import Clients, for_seconds, post, times, tiny
@@ -18,6 +19,7 @@ from rig import Rig, say
 CONNECTIONS = (1, 16, 64)
 _ARRAY = 500
 _ARRAY_CONNECTIONS = 4
+_SINGLES_CONNECTIONS = 64
 _WARM_SECONDS = 0.5
 _WORKERS = (1, 2)
 _SINGLES_SHARE = 5
@@ -25,11 +27,14 @@ _SINGLES_SHARE = 5
 
 _BARE_EXPECTED = {64: 0.5}
 _INSERT_EXPECTED = {1: 0.9}
-_HEAVY_SHARE = 50
-"""Heavy tasks are claimed one by one."""
+_HEAVY_SHARE = 10
+"""Heavy tasks are claimed one by one. With fewer, the start of the workers would be much of their cost."""
 _HEAVY = "heavy, in arrays of 500"
 _TINY_SHAPES = {"in arrays of 500": yardstick.ARRAYS, "singly": yardstick.SINGLES}
 _HEAVY_SHAPES = {_HEAVY: yardstick.ONE_BY_ONE}
+_LIMITED = ("in arrays of 500", 2)
+"""The processing that is compared with the database's own limit, too."""
+_LIMIT_SHARE = 4
 _SHAPE_EXPECTED = {"in arrays of 500": 0.75, "singly": 0.65}
 _NO_WORK = {"sleep_seconds": 0}
 """A task with this payload is heavy: its processor may sleep."""
@@ -124,10 +129,11 @@ class Processing:
             for how, shape in shapes.items()
             for workers in _WORKERS
         }
+        self._limited = Compared(f"the same, submitted {_LIMITED[0]}", "tasks/s", "PostgreSQL alone", at_least=0.7)
 
     @property
     def results(self) -> list[Compared]:
-        return list(self._compared.values())
+        return [*self._compared.values(), *([self._limited] if self._limited.ours else [])]
 
     def round(self) -> None:
         for (how, workers), compared in self._compared.items():
@@ -141,27 +147,44 @@ class Processing:
                 ours = self._drain_rate(product, how, workers, compared.name)
             compared.add(ours, theirs)
             say(f"  {compared.name}: {ours:,.0f} tasks/s; {compared.beside}: {theirs:,.0f}")
+            if (how, workers) == _LIMITED:
+                self._compare_with_limit(ours)
+
+    def _compare_with_limit(self, ours: float) -> None:
+        with self._rig.place() as place:
+            limit = inside.drain_rate(place, self._tasks[_LIMITED[0]] // _LIMIT_SHARE)
+        self._limited.add(ours, limit)
+        say(f"  {self._limited.beside}, {inside.SESSIONS} sessions: {limit:,.0f} tasks/s")
 
     def _drain_rate(self, product: Product, how: str, workers: int, measured: str) -> float:
-        single, tasks = how == "singly", self._tasks[how]
-        fields = {"payload": _NO_WORK} if how == _HEAVY else {}
-        with Clients(product.port, 64 if single else _ARRAY_CONNECTIONS) as clients:
-            request = post("/submit", tiny(None if single else _ARRAY, **fields), product.key)
-            clients.run(times(request, tasks if single else tasks // _ARRAY))
-        product.wait_settled()
+        tasks = self._tasks[how]
+        submit_backlog(product, tasks, 0 if how == "singly" else _ARRAY, {"payload": _NO_WORK} if how == _HEAVY else {})
         product.start_workers(workers)
         product.wait_workers(1)  # the start of a worker is not part of a task's cost
         meter = Meter({**self._servers(), "API": product.server.pid, "workers": product.supervisor_pid})
         product.wait_drained()
         self.costs.add(measured, "ours", meter.per_task(tasks))
-        product.stop_workers()
-        done, seconds = product.rows(_FIRST_TO_LAST)[0]
-        if done != tasks:
-            raise RuntimeError(f"{done} of {tasks} tasks were finished")
-        return float(done / seconds)
+        return finished_rate(product, tasks)
 
     def _servers(self) -> dict[str, int]:
         return {"PostgreSQL": self._rig.postgres.pid, "RabbitMQ": self._rig.rabbitmq.pid}
+
+
+def submit_backlog(product: Product, tasks: int, array: int = _ARRAY, fields: Mapping[str, object] = {}) -> None:
+    """Submit tasks over HTTP, in arrays of this size, or singly (0). Wait until all hints are confirmed."""
+    with Clients(product.port, _ARRAY_CONNECTIONS if array else _SINGLES_CONNECTIONS) as clients:
+        request = post("/submit", tiny(array or None, **fields), product.key)
+        clients.run(times(request, tasks // (array or 1)))
+    product.wait_settled()
+
+
+def finished_rate(product: Product, tasks: int) -> float:
+    """Stop the workers, and return the tasks per second from the first claim to the last finish."""
+    product.stop_workers()
+    done, seconds = product.rows(_FIRST_TO_LAST)[0]
+    if done != tasks:
+        raise RuntimeError(f"{done} of {tasks} tasks were finished")
+    return float(done / seconds)
 
 
 _FIRST_TO_LAST = """SELECT count(*), extract(epoch FROM max(at) - (SELECT min(started_at) FROM tasks))::float8

@@ -1,0 +1,86 @@
+"""The limit of the database: the yardstick's claims and finishes as a stored procedure in two sessions.
+
+No client, no broker and no round trip: no product on these tables and this server can be faster.
+"""
+
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import yardstick
+from yardstick import Place
+
+BATCH, SESSIONS = 250, 2
+_PARAMETER = re.compile(r"%\((\w+)\)s(?:::[a-z0-9]+(?:\[\])?)*")
+_VALUES = {
+    "worker_id": "worker",
+    "lease_id": "lease",
+    "ids": "got.ids",
+    "named": str(BATCH),
+    "outcomes": f"array_fill('completed'::text, array[{BATCH}])",
+    "results": f"array_fill('{yardstick.PAYLOAD}'::text, array[{BATCH}])",
+    "delays": f"array_fill(0::float8, array[{BATCH}])",
+}
+_BATCHES = """CREATE TABLE batches AS
+SELECT number / %(batch)s AS part, array_agg(id ORDER BY number) AS ids
+FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS number FROM tasks) numbered
+GROUP BY part"""
+_PROCEDURE = """CREATE PROCEDURE drain(session int, worker uuid) LANGUAGE plpgsql AS $procedure$
+DECLARE
+    got record;
+    lease uuid;
+    done bigint;
+BEGIN
+    FOR got IN SELECT ids FROM batches WHERE part %% {sessions} = session ORDER BY part LOOP
+        lease := gen_random_uuid();
+        {claim};
+        COMMIT;
+        {finish};
+        COMMIT;
+    END LOOP;
+END $procedure$"""
+
+
+def drain_rate(place: Place, tasks: int) -> float:
+    """Store tasks, let the sessions claim and finish them, a commit for each; return tasks per second."""
+    yardstick.prepare(place)
+    with yardstick.connect(place.dsn) as database:
+        for _ in range(tasks // BATCH):
+            yardstick.insert(database, BATCH)
+        database.execute(_BATCHES, {"batch": BATCH})
+        database.execute(
+            _PROCEDURE.replace("%%", "%").format(sessions=SESSIONS, claim=_claim(), finish=_finish()).encode()
+        )
+        with ThreadPoolExecutor(SESSIONS) as pool:
+            start = time.monotonic()
+            for call in [pool.submit(_run, place, number) for number in range(SESSIONS)]:
+                call.result()
+            seconds = time.monotonic() - start
+        ((done,),) = database.execute("SELECT count(*) FROM tasks WHERE outcome = 'completed'").fetchall()
+    if done != tasks:
+        raise RuntimeError(f"the sessions finished {done} of {tasks} tasks")
+    return tasks / seconds
+
+
+def _run(place: Place, number: int) -> None:
+    with yardstick.connect(place.dsn) as database:
+        ((worker,),) = database.execute("INSERT INTO workers (id) VALUES (gen_random_uuid()) RETURNING id").fetchall()
+        database.execute("CALL drain(%s, %s)", (number, worker))
+
+
+def _claim() -> str:
+    head, _, tail = _statement("claim").rpartition("SELECT ")
+    _, _, source = tail.partition("\n")
+    return f"{head}SELECT count(tasks.payload::text) INTO done\n{source}"
+
+
+def _finish() -> str:
+    """Return the finish, with its last part as one more part of the statement: a procedure needs a target for rows."""
+    head, _, insert = _statement("finish").rpartition("INSERT INTO logs")
+    return f"{head.rstrip()},\nlogged AS (INSERT INTO logs{insert})\nSELECT count(*) INTO done FROM logged"
+
+
+def _statement(name: str) -> str:
+    text = (Path(__file__).parent / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+    return _PARAMETER.sub(lambda found: _VALUES[found[1]], text).rstrip()
