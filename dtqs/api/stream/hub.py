@@ -119,8 +119,8 @@ class Hub:
 
     def _read_all(self, known_ended: set[str]) -> None:
         while self._registry.has_news:
-            announced, self._announced = self._announced, set()
-            read_news(self._reads, self._registry, announced, known_ended)
+            read_news(self._reads, self._registry, self._announced, known_ended)
+        self._announced.clear()
 
     def _reread(self) -> None:
         """Check all watched tasks: an event may be lost, and a log row pruned."""

@@ -1,7 +1,7 @@
 """One turn of the hub: read the news of some tasks from PostgreSQL and queue it for the streams that have room."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, MutableSet, Sequence, Set
 
 from dtqs.api.stream.frames import StreamFrame, final, of_row
 from dtqs.api.stream.registry import Registry
@@ -17,18 +17,20 @@ RECORDS_PER_READ = 50
 Taken = Mapping[str, Sequence[Watcher]]
 
 
-def read_news(reads: Reads, registry: Registry, announced: Set[str], known_ended: Set[str]) -> None:
+def read_news(reads: Reads, registry: Registry, announced: MutableSet[str], known_ended: Set[str]) -> None:
     """Queue new log rows of some tasks, then the records of those that have ended.
 
-    `announced` are tasks whose outcome an event has announced; `known_ended` are tasks that a reading found ended.
-    Raises StoreUnavailable; the tasks then keep their news.
+    `announced` are tasks whose outcome an event has announced; this turn removes its own. `known_ended` are tasks that
+    a reading found ended. Raises StoreUnavailable; the tasks then keep their news.
     """
     taken = registry.take_news()
     positions = {task_id: min(one.positions[task_id] for one in watchers) for task_id, watchers in taken.items()}
     if not positions:
         return
+    told = announced & positions.keys()
+    announced -= told
     try:
-        again = _read(reads, registry, taken, positions, announced, known_ended)
+        again = _read(reads, registry, taken, positions, told, known_ended)
     except BaseException:
         registry.note_news(positions)
         raise
@@ -40,11 +42,11 @@ def _read(
     registry: Registry,
     taken: Taken,
     positions: dict[str, int],
-    announced: Set[str],
+    told: Set[str],
     known_ended: Set[str],
 ) -> Set[str]:
     """Read and queue. Return the tasks that have more rows than one turn takes."""
-    early = _finish_announced(reads, registry, taken, positions, announced)
+    early = _finish_announced(reads, registry, taken, positions, told)
     if not positions:
         return set()
     rows = reads.watch(positions, ROWS_PER_TASK)
@@ -59,13 +61,13 @@ def _read(
 
 
 def _finish_announced(
-    reads: Reads, registry: Registry, taken: Taken, positions: dict[str, int], announced: Set[str]
+    reads: Reads, registry: Registry, taken: Taken, positions: dict[str, int], told: Set[str]
 ) -> list[TaskRecord]:
     """Read the records of tasks with an announced outcome. Finish those with no other news, and drop their positions.
 
     Most tasks end this way, and it costs all of them one round trip.
     """
-    wanted = {task_id: positions[task_id] for task_id in announced if task_id in positions}
+    wanted = {task_id: positions[task_id] for task_id in told}
     found = reads.ended(wanted) if wanted else []
     for task, alone in found:
         if alone and task.status in OUTCOMES:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 import falcon
+import gevent
 
 from dtqs.api.access.auth import Auth
 from dtqs.api.access.tickets import Tickets
@@ -144,7 +145,11 @@ class Stream:
     def _next_chunk(self) -> bytes:
         watcher = self._watcher
         while True:
-            if self._over or self._line.gone or not (watcher.queue or watcher.positions):
+            if self._over or self._line.gone:
+                raise StopIteration
+            if not (watcher.queue or watcher.positions):
+                # to end a stream takes as long as to send: let the others have their outcomes first
+                gevent.sleep(0)
                 raise StopIteration
             if watcher.leaving:
                 self._over = True
