@@ -1,6 +1,7 @@
 """Dockerfile and compose.yaml name only commands, variables, files, ports and services that exist."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OWN = {name: service for name, service in SERVICES.items() if service["image"].startswith("dtqs")}
 SECRETS = "/run/secrets-of-dtqs/"
+MAKE_SECRETS = SERVICES["secrets"]["command"][0].replace("$$", "$")
 
 
 def settings(environment: dict[str, str], tmp_path: Path) -> Config:
@@ -80,8 +82,45 @@ def test_targets_services_files_and_volumes_exist() -> None:
     for name, service in SERVICES.items():
         assert set(service.get("depends_on", {})) <= set(SERVICES), name
         assert {volume.split(":")[0] for volume in service.get("volumes", ())} <= set(COMPOSE["volumes"]), name
-    made = set(re.findall(r">(\S+)$", SERVICES["secrets"]["command"][0], re.MULTILINE))
-    named = set(re.findall(rf"{SECRETS}(\S+?)['\"]", str(SERVICES)))
+    made = set(re.findall(r">(\S+)$", MAKE_SECRETS, re.MULTILINE))
+    named = set(re.findall(r"/run/(secrets-of-\w+/\S+?)['\"]", str(SERVICES)))
     assert named == made
     for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
         assert not line.startswith("!") or (ROOT / line[1:]).exists(), line
+
+
+def test_a_server_reads_its_own_password_only() -> None:
+    readers: dict[str, set[str]] = {}
+    for name, service in SERVICES.items():
+        for volume in service.get("volumes", ()):
+            source, place, *mode = volume.split(":")
+            if place.startswith("/run/secrets-of-"):
+                assert mode == ([] if name == "secrets" else ["ro"])
+                readers.setdefault(source, set()).add(name)
+    assert readers == {
+        "secrets": {"secrets", "migrate", "api", "workers"},
+        "postgresql-secret": {"secrets", "postgresql"},
+        "rabbitmq-secret": {"secrets", "rabbitmq"},
+    }
+
+
+def test_passwords_are_made_once_and_those_of_an_earlier_version_stay(tmp_path: Path) -> None:
+    folders = [tmp_path / f"secrets-of-{name}" for name in ("dtqs", "postgresql", "rabbitmq")]
+    for folder in folders:
+        folder.mkdir()
+
+    def made() -> dict[str, str]:
+        script = MAKE_SECRETS.replace("cd /run\n", f"cd {tmp_path}\n")
+        subprocess.run([*SERVICES["secrets"]["entrypoint"], script], check=True, timeout=20)
+        files = [file for folder in folders for file in folder.iterdir()]
+        return {str(file.relative_to(tmp_path)): file.read_text() for file in files}
+
+    first = made()
+    assert len(first) == 5
+    password = first["secrets-of-postgresql/postgresql.password"]
+    assert f":{password}@" in first["secrets-of-dtqs/postgresql.dsn"]
+    assert made() == first
+    for name in ("postgresql/postgresql.password", "rabbitmq/rabbitmq.conf"):
+        file = tmp_path / f"secrets-of-{name}"
+        file.rename(folders[0] / file.name)
+    assert made() == first
