@@ -15,6 +15,7 @@ from dtqs.api.http.problems import RETRY_AFTER_SECONDS
 from dtqs.api.http.query import Query
 from dtqs.errors import Invalid, Problem
 from dtqs.json_value import shown_key
+from dtqs.store.backlog import Counts
 from dtqs.suggestion import suggestion
 
 COUNT_LIMIT = 10_000
@@ -24,10 +25,10 @@ TURN_SECONDS = 5.0
 """Time limit of the wait for other counts: one runs at a time."""
 TYPES_LIMIT = 50
 _KEPT_LIMIT = 64
-Rows = Sequence[tuple[str, int, int]]
-Count = Callable[[Sequence[str], int], list[tuple[str, int, int]]]
+Count = Callable[[Sequence[str], int], Counts]
 Part = tuple[Collection[str], bool]
 """Task types, and whether just these are meant, or all others."""
+_ALL: Part = (), False
 
 
 class BacklogResource:
@@ -65,8 +66,8 @@ class BacklogResource:
             at, counts, found = self._kept.get(types, (float("-inf"), {}, frozenset()))
             if time.monotonic() - at <= KEPT_SECONDS:
                 return counts, found
-            rows = self._count(types, COUNT_LIMIT + 1)
-            counts, found = summary(rows, self._pools), frozenset(row[0] for row in rows)
+            counted = self._count(types, COUNT_LIMIT + 1)
+            counts, found = summary(counted, self._pools), frozenset(row[0] for row in counted.by_type)
             if len(self._kept) >= _KEPT_LIMIT:
                 self._kept.clear()
             self._kept[types] = time.monotonic(), counts, found
@@ -89,22 +90,24 @@ def refuse_unknown(asked: Collection[str], known: Collection[str], found: Collec
         raise Invalid(problems)
 
 
-def summary(rows: Rows, pools: Mapping[str, Part]) -> dict[str, object]:
-    """Return the answer for counted rows."""
+def summary(counts: Counts, pools: Mapping[str, Part]) -> dict[str, object]:
+    """Return the answer for these counts."""
     return {
-        **_sums(rows),
-        "task_types": {task_type: {"due": due, "in_progress": running} for task_type, due, running in rows},
-        "pools": {
-            pool: _sums([row for row in rows if (row[0] in types) == chosen]) for pool, (types, chosen) in pools.items()
-        },
+        **_sums(counts, _ALL),
+        "task_types": {task_type: {"due": due, "in_progress": running} for task_type, due, running in counts.by_type},
+        "pools": {pool: _sums(counts, part) for pool, part in pools.items()},
     }
 
 
-def _sums(rows: Rows) -> dict[str, object]:
-    due, running = sum(row[1] for row in rows), sum(row[2] for row in rows)
+def _sums(counts: Counts, part: Part) -> dict[str, object]:
+    types, chosen = part
+    rows = [row for row in counts.by_type if (row[0] in types) == chosen]
+    due, running = min(sum(row[1] for row in rows), COUNT_LIMIT), min(sum(row[2] for row in rows), COUNT_LIMIT)
+    # Tasks behind the counted ones may be of these types. With 0, no worker would start and take them.
+    least = 0 if counts.is_complete else 1
     return {
-        "backlog": min(due, COUNT_LIMIT) + min(running, COUNT_LIMIT),
-        "due": min(due, COUNT_LIMIT),
-        "in_progress": min(running, COUNT_LIMIT),
-        "capped": due > COUNT_LIMIT or running > COUNT_LIMIT,
+        "backlog": max(due + running, least),
+        "due": due,
+        "in_progress": running,
+        "capped": not counts.is_complete,
     }

@@ -1,6 +1,7 @@
 """The backlog as publishers use it: rows due for publishing, and the time of their next publish."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from dtqs.confirmed import Confirmed
 from dtqs.store.driver.database import Database
@@ -11,6 +12,15 @@ FIRST_ID = "00000000-0000-0000-0000-000000000000"
 LONG_AGO = "-infinity"
 _LOOK_FACTOR = 5
 """A count looks at this many rows for each one that it may count, so a rare type costs no more than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Due tasks and tasks in progress by type."""
+
+    by_type: list[tuple[str, int, int]]
+    is_complete: bool
+    """If not, a limit ended the count: each number is a lower bound, and tasks of further types may wait."""
 
 
 class Backlog:
@@ -76,7 +86,7 @@ class Backlog:
         """Return those tasks in the backlog that are due now, to publish after a give back. Raises StoreUnavailable."""
         return [Due(*row) for row in self._database.run("due_hints", {"ids": array(list(task_ids))})]
 
-    def count(self, task_types: Sequence[str], limit: int) -> list[tuple[str, int, int]]:
+    def count(self, task_types: Sequence[str], limit: int) -> Counts:
         """Return the due tasks and those in progress by type, counted up to a limit. No types: of all.
 
         Raises StoreUnavailable.
@@ -84,7 +94,9 @@ class Backlog:
         types = text_array(task_types) if task_types else None
         facts = {"task_types": types, "limit": limit, "look": _LOOK_FACTOR * limit, "far_out": self._far_out}
         rows = self._database.run_once("count_backlog", facts)
-        return [(str(task_type), int(due), int(running)) for task_type, due, running in rows]
+        by_type = [(str(row[0]), int(row[1]), int(row[2])) for row in rows if row[0] is not None]
+        most = max(sum(row[1] for row in by_type), sum(row[2] for row in by_type))
+        return Counts(by_type, is_complete=most < limit and not any(row[3] for row in rows))
 
     def repair(
         self, after: str, limit: int, older_than_seconds: float, types: Sequence[str] = (), routed: bool = False

@@ -3,7 +3,7 @@
 import pytest
 
 from dtqs.settlement import Kind
-from dtqs.store.backlog import FIRST_ID, LONG_AGO
+from dtqs.store.backlog import FIRST_ID, LONG_AGO, Counts
 from tests.support.fix_store import World, confirmed
 
 
@@ -232,4 +232,31 @@ def test_only_tasks_due_before_a_step_back_stay_due_after_it(world: World) -> No
 
 def test_tasks_of_any_types_are_counted(world: World) -> None:
     world.submit(2)
-    assert world.store.backlog.count(["echo", "", '{"\\', "NULL", "\x11"], 10) == [("echo", 2, 0)]
+    assert world.store.backlog.count(["echo", "", '{"\\', "NULL", "\x11"], 10) == Counts([("echo", 2, 0)], True)
+
+
+def test_a_count_tells_that_other_tasks_were_in_front_of_the_rest(world: World) -> None:
+    world.submit(10)
+    (image,) = world.submit(task_type="image")
+    set_publish(world, image, -60)
+    count = world.store.backlog.count
+    assert count(["image"], 2) == Counts([], False), "it looks at ten rows"
+    assert count(["image"], 3) == Counts([("image", 1, 0)], True)
+    set_publish(world, image, 60)
+    assert count(["image"], 2) == Counts([("image", 1, 0)], False)
+    assert count([], 12) == Counts([("echo", 10, 0), ("image", 1, 0)], True)
+
+
+def test_a_count_that_ends_at_its_limit_is_not_complete(world: World) -> None:
+    tasks = world.submit(3)
+    assert world.store.backlog.count(["echo"], 3) == Counts([("echo", 3, 0)], False)
+    assert world.store.backlog.count(["echo"], 4) == Counts([("echo", 3, 0)], True)
+    world.claim(world.worker(), tasks)
+    assert world.store.backlog.count([], 3) == Counts([("echo", 0, 3)], False)
+
+
+def test_the_last_row_of_a_full_look_counts_once(world: World) -> None:
+    tasks = world.submit(10, delay_seconds=60.0)
+    world.make_due(tasks[:1])
+    set_publish(world, tasks[0], -90)
+    assert world.store.backlog.count([], 2) == Counts([("echo", 1, 0)], False)

@@ -37,10 +37,10 @@ class TypeBacklog(Shape):
 
 
 class PoolBacklog(Shape):
-    backlog: int = Field(ge=0, description="due and in_progress together: the number to scale by")
+    backlog: int = Field(ge=0, description="due and in_progress together, at least 1 if capped: the number to scale by")
     due: int = Field(ge=0)
     in_progress: int = Field(ge=0)
-    capped: bool = Field(description="whether there are more than were counted")
+    capped: bool = Field(description="a limit ended the count: each number is a lower bound")
 
 
 class BacklogShape(PoolBacklog):
