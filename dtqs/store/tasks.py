@@ -75,9 +75,9 @@ class Tasks:
         Raises StoreUnavailable.
         """
         columns = _columns(tasks, self._grace)
-        rows = self._database.run("insert_tasks", columns)
+        rows = self._database.run("insert_tasks", columns, again="insert_tasks_again")
         if len(rows) < len(tasks):
-            rows += self._database.confirm("insert_tasks", columns)
+            rows += self._database.confirm("insert_tasks_again", columns)
         return [_stored(row) for row in rows]
 
     def insert_once(self, tasks: Sequence[NewTask], key: IdempotencyKey) -> tuple[list[str], list[Stored]]:
@@ -96,7 +96,7 @@ class Tasks:
 
         def work(run: Run) -> tuple[list[str], list[Row]]:
             run("expire_key", parameters)
-            if run("insert_key", parameters):
+            if run("insert_key", parameters):  # so no earlier try has stored the tasks
                 return ids, run("insert_tasks", _columns(tasks, self._grace))
             found = run("read_key", parameters)
             run("wait_for_earlier")

@@ -78,8 +78,10 @@ class OpenDatabase(Database):
     def transaction_once(self, work: Callable[[Run], T]) -> T:
         return work(self.run_once)
 
-    def run(self, name: str, parameters: Any = None, deadline: object = None, few: bool = False) -> list[Row]:
-        return self.run_once(name, parameters, few)
+    def run(
+        self, name: str, parameters: Any = None, deadline: object = None, few: bool = False, again: str = ""
+    ) -> list[Row]:
+        return self.run_once(again or name, parameters, few)  # an error would end the open transaction
 
     def run_once(self, name: str, parameters: Any = None, few: bool = False) -> list[Row]:
         if name in self._skipped:

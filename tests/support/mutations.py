@@ -355,10 +355,10 @@ MUTATIONS = [
         (" FOR KEY SHARE", ""),
         (" FOR KEY SHARE", " FOR KEY SHARE SKIP LOCKED"),
     ),
+    *_of("insert_tasks_again.sql", "ON CONFLICT (id) DO NOTHING "),
+    *_of("submitted.part.sql", ("coalesce(due_at, now() + delay_seconds * interval '1 s')", "due_at")),
     *_of(
-        "insert_tasks.sql",
-        "ON CONFLICT (id) DO NOTHING ",
-        ("coalesce(due_at, now() + delay_seconds * interval '1 s')", "due_at"),
+        "accepted.part.sql",
         (
             "coalesce(CASE WHEN due_at > now() THEN due_at END, now() + %(grace)s * interval '1 s')",
             "now() + %(grace)s * interval '1 s'",

@@ -54,11 +54,18 @@ class FaultyDatabase(Database):
                 connection.close()
                 raise psycopg.OperationalError("the reply was lost")
 
-    def run(self, name: str, parameters: Any = None, deadline: Deadline | None = None, few: bool = False) -> list[Row]:
+    def run(
+        self,
+        name: str,
+        parameters: Any = None,
+        deadline: Deadline | None = None,
+        few: bool = False,
+        again: str = "",
+    ) -> list[Row]:
         if self._chance.random() < 0.2:
             with suppress(StoreUnavailable):
-                return self.run_once(name, parameters, few)
-        return super().run(name, parameters, deadline, few)
+                return self.run_once(again or name, parameters, few)
+        return super().run(name, parameters, deadline, few, again)
 
     def run_once(self, name: str, parameters: Any = None, few: bool = False) -> list[Row]:
         if self._chance.random() > 0.2:

@@ -171,13 +171,21 @@ class Database:
         parameters: Mapping[str, Any] | None = None,
         deadline: Deadline | None = None,
         few: bool = False,
+        again: str = "",
     ) -> list[Row]:
-        """Run a repeatable statement; retry after a lost connection until the deadline. Raises StoreUnavailable."""
+        """Run a repeatable statement; retry after a lost connection until the deadline. Raises StoreUnavailable.
+
+        `again`: the repeatable one, if the first try may use a cheaper one that fails on rows of an earlier call.
+        """
         try:
             with self._connection() as connection:
                 return runner(name, few).run(connection, parameters)
         except (StoreUnavailable, *_REPEATED) as error:
-            return self._again(lambda: self.run_once(name, parameters, few), deadline, error)
+            return self._again(lambda: self.run_once(again or name, parameters, few), deadline, error)
+        except psycopg.errors.UniqueViolation:
+            if not again:
+                raise
+            return self.run(again, parameters, deadline, few)
 
     def transaction(self, work: "Callable[[Run], T]", deadline: Deadline | None = None) -> T:
         """Run several statements in one repeatable transaction. Raises StoreUnavailable."""

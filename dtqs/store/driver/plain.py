@@ -17,7 +17,7 @@ from dtqs.json_value import loads
 from dtqs.store.driver.connection import LimitedConnection, Row
 from dtqs.store.driver.statements import statement
 
-PLAIN = frozenset({"insert_tasks", "read_tasks", "read_ended"})
+PLAIN = frozenset({"insert_tasks", "insert_tasks_again", "read_tasks", "read_ended"})
 """Statements that clients wait for one by one. A worker's statements join them if they are about few tasks."""
 _BOOLEANS, _NUMBERS, _FLOATS, _JSON, _TEXT = (16,), (20, 21, 23), (700, 701), (114, 3802), (25, 1043)
 """PostgreSQL's numbers of the types boolean; bigint, smallint, integer; real, double; json, jsonb; text, varchar."""
