@@ -70,7 +70,8 @@ class Backlog:
     def count_due(self, most: int, types: Sequence[str] = (), chosen: bool = False) -> int:
         """Count the due tasks, in a look at this many rows at most.
 
-        It counts the tasks of `types`, or if these are not `chosen`, of all other types. Raises StoreUnavailable.
+        It counts the tasks of `types`, or if these are not `chosen`, of all other types. After a full look the number
+        is at least 1, since more may be behind it. Raises StoreUnavailable.
         """
         facts = {"far_out": self._far_out, "most": most, "types": text_array(types), "chosen": chosen}
         ((count,),) = self._database.run_once("count_due", facts)

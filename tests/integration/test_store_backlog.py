@@ -260,3 +260,13 @@ def test_the_last_row_of_a_full_look_counts_once(world: World) -> None:
     world.make_due(tasks[:1])
     set_publish(world, tasks[0], -90)
     assert world.store.backlog.count([], 2) == Counts([("echo", 1, 0)], False)
+
+
+def test_a_look_that_is_full_of_other_tasks_excludes_no_due_task(world: World) -> None:
+    world.submit(3)
+    (image,) = world.submit(task_type="image")
+    set_publish(world, image, -60)
+    count = world.store.backlog.count_due
+    assert [count(most, ["image"], chosen=True) for most in (3, 4, 5)] == [1, 1, 1]
+    assert [count(most, ["video"], chosen=True) for most in (3, 4, 5)] == [1, 1, 0]
+    assert [count(most, ["image"]) for most in (2, 5)] == [2, 3]
