@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import falcon
+import gevent
 from gevent.lock import BoundedSemaphore
 
 from dtqs.api.access.auth import Auth
 from dtqs.api.http.answer import answer
 from dtqs.api.http.problems import RETRY_AFTER_SECONDS
 from dtqs.api.http.query import Query
-from dtqs.errors import Invalid, Problem
+from dtqs.errors import Invalid, Problem, StoreUnavailable
 from dtqs.json_value import shown_key
 from dtqs.store.backlog import Counts
 from dtqs.suggestion import suggestion
@@ -21,8 +22,8 @@ from dtqs.suggestion import suggestion
 COUNT_LIMIT = 10_000
 """More are not counted: to scale further needs no exact number, and a count costs time for each task."""
 KEPT_SECONDS = 1.0
-TURN_SECONDS = 5.0
-"""Time limit of the wait for other counts: one runs at a time."""
+LIMIT_SECONDS = 2.0
+"""Time limit of an answer. Scalers give up after 3 s, and would then not see the reason."""
 TYPES_LIMIT = 50
 _KEPT_LIMIT = 64
 Count = Callable[[Sequence[str], int], Counts]
@@ -48,30 +49,41 @@ class BacklogResource:
         types = query.texts("task_type", TYPES_LIMIT) if req.get_param("task_type") is not None else []
         query.check()
         asked = tuple(sorted({name.replace("\0", "") for name in types}))
-        counts, found = self._counted(asked)
+        counts, found = self.counted(asked)
         refuse_unknown(asked, self._known, found)
         answer(resp, counts)
 
-    def _counted(self, types: tuple[str, ...]) -> tuple[dict[str, object], frozenset[str]]:
+    def counted(self, types: tuple[str, ...]) -> tuple[dict[str, object], frozenset[str]]:
         """Return the counts of the last second, or count, and the types that have tasks.
 
         Raises StoreUnavailable, HTTPServiceUnavailable.
         """
-        if not self._turn.acquire(timeout=TURN_SECONDS):
+        try:
+            counted = gevent.spawn(self._in_turn, types).get(timeout=LIMIT_SECONDS)
+        except gevent.Timeout:
             raise falcon.HTTPServiceUnavailable(
-                description="too many counts wait for one another; ask less often",
+                description=f"PostgreSQL did not count within {LIMIT_SECONDS:g} s; ask again later",
                 retry_after=int(RETRY_AFTER_SECONDS),
-            )
+            ) from None
+        if isinstance(counted, Exception):
+            raise counted
+        return counted  # type: ignore[no-any-return]
+
+    def _in_turn(self, types: tuple[str, ...]) -> tuple[dict[str, object], frozenset[str]] | Exception:
+        """Count, one count at a time, and return the counts or the error: gevent would print a raised one."""
+        if not self._turn.acquire(timeout=LIMIT_SECONDS):
+            return StoreUnavailable("the count before takes too long")
         try:
             at, counts, found = self._kept.get(types, (float("-inf"), {}, frozenset()))
-            if time.monotonic() - at <= KEPT_SECONDS:
-                return counts, found
-            counted = self._count(types, COUNT_LIMIT + 1)
-            counts, found = summary(counted, self._pools), frozenset(row[0] for row in counted.by_type)
-            if len(self._kept) >= _KEPT_LIMIT:
-                self._kept.clear()
-            self._kept[types] = time.monotonic(), counts, found
+            if time.monotonic() - at > KEPT_SECONDS:
+                counted = self._count(types, COUNT_LIMIT + 1)
+                counts, found = summary(counted, self._pools), frozenset(row[0] for row in counted.by_type)
+                if len(self._kept) >= _KEPT_LIMIT:
+                    self._kept.clear()
+                self._kept[types] = time.monotonic(), counts, found
             return counts, found
+        except Exception as error:
+            return error
         finally:
             self._turn.release()
 
@@ -94,7 +106,10 @@ def summary(counts: Counts, pools: Mapping[str, Part]) -> dict[str, object]:
     """Return the answer for these counts."""
     return {
         **_sums(counts, _ALL),
-        "task_types": {task_type: {"due": due, "in_progress": running} for task_type, due, running in counts.by_type},
+        "task_types": {
+            task_type: {"due": min(due, COUNT_LIMIT), "in_progress": min(running, COUNT_LIMIT)}
+            for task_type, due, running in counts.by_type
+        },
         "pools": {pool: _sums(counts, part) for pool, part in pools.items()},
     }
 

@@ -1,8 +1,14 @@
 """The answer of /backlog: one number to scale by, with a ceiling."""
 
-import pytest
+from typing import cast
 
-from dtqs.api.backlog import COUNT_LIMIT, refuse_unknown, summary
+import falcon
+import pytest
+from gevent.event import Event
+
+from dtqs.api import backlog
+from dtqs.api.access.auth import Auth
+from dtqs.api.backlog import COUNT_LIMIT, BacklogResource, refuse_unknown, summary
 from dtqs.errors import Invalid
 from dtqs.store.backlog import Counts
 
@@ -33,6 +39,29 @@ def test_a_type_that_may_wait_behind_others_gets_a_worker() -> None:
     found = summary(Counts([], False), {})
     assert (found["backlog"], found["due"], found["capped"]) == (1, 0, True)
     assert summary(Counts([("image", 0, 3)], False), {})["backlog"] == 3
+
+
+def test_a_count_that_takes_long_is_refused_in_time_and_its_result_serves_the_next_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backlog, "LIMIT_SECONDS", 0.01)
+    frozen, counts = Event(), 0
+
+    def count(_types: object, _limit: int) -> Counts:
+        nonlocal counts
+        counts += 1
+        assert frozen.wait(10)
+        return Counts([("echo", 3, 0)], True)
+
+    no_auth = cast("Auth", None)  # not asked here
+    resource = BacklogResource(no_auth, count, {}, ("echo",))
+    for _ in range(2):
+        with pytest.raises(falcon.HTTPServiceUnavailable, match="503"):
+            resource.counted(())
+    frozen.set()
+    monkeypatch.setattr(backlog, "LIMIT_SECONDS", 10)
+    answer, _ = resource.counted(())
+    assert (answer["backlog"], counts) == (3, 1)
 
 
 def test_a_mistyped_type_is_refused_and_one_that_only_another_node_knows_is_not() -> None:
