@@ -11,6 +11,7 @@ import httpx
 import psycopg
 import pytest
 
+from dtqs import health
 from dtqs.sandbox.postgres import PrivatePostgres
 from tests.support.fix_api import Reader, open_store, parse, watch
 from tests.support.fix_system import Factory, System
@@ -266,6 +267,13 @@ def test_streams_survive_an_outage_of_the_database(system: Factory, own_postgres
     own_postgres.start()
     assert stream.wait_end(40).names[-1] == "completed"
     assert eventually(lambda: one.client.get("/readyz").status_code == 200, 20)
+    own_postgres.freeze()
+    well, sentence = health.check("api", False, str(one.config_path))
+    assert not well
+    assert sentence.startswith("not ready: the API answers /readyz with 503:"), sentence
+    assert '"postgresql":{"state":"away"}' in sentence.replace(" ", "")
+    assert health.check("api", True, str(one.config_path))[0]
+    own_postgres.thaw()
 
 
 def test_a_client_that_reads_slowly_gets_every_event(shared: System) -> None:

@@ -1,10 +1,14 @@
 """The verdict of `dtqs health`, and the settings that it reads without the configuration's modules."""
 
 import os
+import socket
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from dtqs import health
 from dtqs.health import check
 from dtqs.pulse import PAUSED, Pulse, PulseMemory, judge, read_pulses
 
@@ -77,3 +81,27 @@ def test_the_settings_come_from_the_environment_else_from_the_file(
     assert "port 2:" in check("api", False, str(file))[1]
     monkeypatch.setenv("DTQS_SUPERVISOR_STATE_DIR", "/nowhere/c")
     assert "/nowhere/c" in check("supervisor", False, str(file))[1]
+
+
+def test_an_api_that_never_ends_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_SECONDS", 0.3)
+    over = threading.Event()
+
+    def trickle(server: socket.socket) -> None:
+        line, _ = server.accept()
+        with line:
+            while not over.wait(0.05):
+                line.sendall(b"H")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("DTQS_API_PORT", str(server.getsockname()[1]))
+        thread = threading.Thread(target=trickle, args=(server,), daemon=True)
+        thread.start()
+        try:
+            began = time.monotonic()
+            well, sentence = check("api", False)
+            assert (well, sentence.rpartition(": ")[2]) == (False, "timed out")
+            assert time.monotonic() - began < 2
+        finally:
+            over.set()
+            thread.join(5)
