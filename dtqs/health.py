@@ -15,7 +15,7 @@ _PLACES = ("var/dtqs.ini", "/etc/dtqs/dtqs.ini")
 STATE_DIR = "/var/lib/dtqs"
 """The default of `[supervisor] state_dir`."""
 _SECONDS = 4.0
-"""Time limit of a question to the API: twice that of /readyz, which then answers 503. An engine gives the probe 5 s."""
+"""Time limit of a question to the API. /readyz answers 503 after half of it; an engine gives the probe 5 s."""
 _MOST_BYTES = 65536
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1", "*": "127.0.0.1"}
 
