@@ -15,13 +15,14 @@ from dtqs.broker.loop.pika_parts import end_after
 from dtqs.broker.queue import QueueLook
 from dtqs.broker.topology import NOBODY, QUEUE, parameters
 from dtqs.config import RabbitmqSection
+from dtqs.config.broker_url import host_urls
 from dtqs.errors import BrokerUnavailable
 from dtqs.event import DeadLetter, Hint, decode_hint
 
 _HEARTBEAT_SECONDS = 3
 """A frozen broker sends no heartbeats either, so this bounds every wait."""
 _CONNECT_SECONDS = 5.0
-"""The most time until a connection is open: the doctor has other checks to do."""
+"""The most time until a connection to one host is open: the doctor has other checks to do."""
 _CALLS_SECONDS = 10.0
 """The most time that the calls on one connection take. A queue whose node is down may give no answer for a minute."""
 _IN_USE = 406
@@ -97,7 +98,7 @@ def _failures(section: RabbitmqSection) -> Iterator[None]:
     except ChannelClosedByBroker as error:
         raise BrokerUnavailable(f"RabbitMQ: {error.reply_text}") from error
     except AMQPConnectorStackTimeout as error:
-        raise BrokerUnavailable(f"RabbitMQ: no answer within {_connect_seconds(section):g} s") from error
+        raise BrokerUnavailable(f"RabbitMQ: no answer within {hosts_seconds(impatient(section)):g} s") from error
     except _FAILURES as error:
         raise BrokerUnavailable(f"RabbitMQ: {_innermost_message(error)}") from error
 
@@ -119,10 +120,9 @@ def write_refusal(section: RabbitmqSection, name: str) -> str | None:
 
 @contextlib.contextmanager
 def _connected(section: RabbitmqSection, name: str) -> Iterator[pika.BlockingConnection]:
-    hosts = parameters(section, name)
+    hosts = parameters(impatient(section), name)
     for to in hosts:
         to.heartbeat = to.blocked_connection_timeout = _HEARTBEAT_SECONDS
-        to.socket_timeout = to.stack_timeout = _connect_seconds(section) / len(hosts)
     connection = pika.BlockingConnection(hosts)
     end_after(connection, _CALLS_SECONDS, AMQPError(f"no answer within {_CALLS_SECONDS:g} s"))
     try:
@@ -132,8 +132,15 @@ def _connected(section: RabbitmqSection, name: str) -> Iterator[pika.BlockingCon
             connection.close()
 
 
-def _connect_seconds(section: RabbitmqSection) -> float:
-    return min(_CONNECT_SECONDS, section.connect_timeout_seconds)
+def impatient(section: RabbitmqSection) -> RabbitmqSection:
+    """Return the section with the doctor's limit for each host, unless its own is shorter."""
+    seconds = min(_CONNECT_SECONDS, section.connect_timeout_seconds)
+    return section.model_copy(update={"connect_timeout_seconds": seconds})
+
+
+def hosts_seconds(section: RabbitmqSection) -> float:
+    """Return the time that all hosts of the URL together may take, each in silence."""
+    return section.connect_timeout_seconds * len(host_urls(section.url.get_secret_value()))
 
 
 def _innermost_message(error: BaseException) -> str:

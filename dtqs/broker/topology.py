@@ -32,8 +32,8 @@ def parameters(section: RabbitmqSection, name: str) -> list[pika.URLParameters]:
         if context is not None:
             value.ssl_options = pika.SSLOptions(context)
         value.heartbeat = section.heartbeat_seconds
-        value.socket_timeout = section.connect_timeout_seconds
-        value.stack_timeout = section.connect_timeout_seconds * 2
+        # the second limit covers TCP, TLS and login together: a frozen broker still accepts TCP
+        value.socket_timeout = value.stack_timeout = section.connect_timeout_seconds
         value.blocked_connection_timeout = None  # a blocked publisher waits; the relay publishes later what it drops
         value.connection_attempts = 1
         value.client_properties = {"connection_name": name}

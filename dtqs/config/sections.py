@@ -41,7 +41,7 @@ class RabbitmqSection(Section):
         20, ge=1, le=600, description="seconds between the broker's heartbeats; not above [lease] lease_seconds"
     )
     connect_timeout_seconds: float = Field(
-        5.0, ge=0.5, le=120, description="seconds to wait for a connection to a host"
+        5.0, ge=0.5, le=120, description="seconds to wait for a connection to a host, with its login"
     )
     publish_timeout_seconds: float = Field(10.0, ge=0.5, le=120, description="seconds to wait for the broker's confirm")
 

@@ -3,6 +3,7 @@
 import contextlib
 import random
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +14,8 @@ import trustme
 from dtqs.broker.checkup import look_once
 from dtqs.broker.loop.connection import BrokerConnection
 from dtqs.broker.loop.threads import ThreadLoop
-from dtqs.config import RabbitmqSection
+from dtqs.cli.checks.servers import rabbitmq as check_rabbitmq
+from dtqs.config import RabbitmqSection, load
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
 from dtqs.sandbox.ports import free_ports
@@ -55,6 +57,34 @@ def test_a_dead_host_and_a_silent_one_are_passed_over(amqp_url: str, in_order: N
             eventually(lambda: kept.channel is not None, 10)
             assert kept.state == "connected"
         assert look_once(section, "doctor") is None
+
+
+def test_a_host_that_accepts_and_stays_silent_costs_one_timeout(amqp_url: str, in_order: None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hosts = f"@127.0.0.1:{silent.getsockname()[1]},127.0.0.1:"
+        section = RabbitmqSection.model_validate(
+            {"url": amqp_url.replace("@127.0.0.1:", hosts), "connect_timeout_seconds": 1.5}
+        )
+        with line(section) as kept:
+            began = time.monotonic()
+            eventually(lambda: kept.channel is not None, 10)
+            assert 1.4 < time.monotonic() - began < 2.8
+
+
+def test_the_doctor_waits_for_each_silent_host_and_finds_the_good_one(
+    amqp_url: str, in_order: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dtqs.broker.checkup._CONNECT_SECONDS", 0.7)
+    monkeypatch.setattr("dtqs.cli.checks.servers._LOOK_SECONDS", 1.0)
+    with contextlib.ExitStack() as stack:
+        ports = [stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(3)]
+        hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+        told = load(None, {"DTQS_RABBITMQ_URL": amqp_url.replace("@127.0.0.1:", f"@{hosts},127.0.0.1:")})
+        found = {check.part: (check.state, check.found) for check in check_rabbitmq(told)}
+        assert found["RabbitMQ"] == ("ok", "reachable, and accepts messages")
+        assert found["queue"][1] == "task_queue is missing"
+        alone = load(None, {"DTQS_RABBITMQ_URL": f"amqp://u:p@{hosts}/v"})
+        assert next(iter(check_rabbitmq(alone))).found == "no answer within 2.1 s"
 
 
 @pytest.fixture(scope="module")

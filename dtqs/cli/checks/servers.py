@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dtqs.amounts import plural
 from dtqs.bare_httpx import httpx
-from dtqs.broker.checkup import write_refusal
+from dtqs.broker.checkup import hosts_seconds, impatient, write_refusal
 from dtqs.broker.look_link import LookLink
 from dtqs.broker.queue import QueueLook
 from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
@@ -24,6 +24,7 @@ from dtqs.sandbox.processes import running
 _API_SECONDS = 5.0
 _AWAY = "is it running, and is [rabbitmq] url right? see: dtqs config show. Tasks are accepted and wait until then"
 _LOOK_SECONDS = 10.0
+"""Time limit of the look at the queues, once a host of RabbitMQ answers."""
 _STANDS_STILL = "start the nodes of the cluster that are down; tasks are accepted and wait until then"
 _GOES_ON = "Quorum queues go on without one node: queue_type = quorum in [rabbitmq]"
 
@@ -47,8 +48,9 @@ def rabbitmq(config: Config) -> Iterator[Check]:
     """Check the broker and its queues."""
     try:
         refusal = write_refusal(config.rabbitmq, "dtqs doctor")
-        with closing(LookLink(config.rabbitmq, "dtqs doctor")) as link:
-            look = link.look(Deadline(_LOOK_SECONDS), config.routes.queues)
+        section = impatient(config.rabbitmq)
+        with closing(LookLink(section, "dtqs doctor")) as link:
+            look = link.look(Deadline(hosts_seconds(section) + _LOOK_SECONDS), config.routes.queues)
     except BrokerUnavailable as error:
         yield Check("RabbitMQ", FAILED, str(error).removeprefix("RabbitMQ: "), _AWAY)
         yield from skipped(["queue"], "RabbitMQ")
