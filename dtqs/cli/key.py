@@ -114,7 +114,7 @@ def _ceilings(given: dict[str, Any]) -> Ceilings:
     default="submit,read",
     show_default=True,
     callback=_scopes,
-    help="Permissions of the key: submit, read, admin.",
+    help=f"Permissions of the key: one or more of {', '.join(SCOPES)}.",
 )
 @_ceiling_options
 @json_option

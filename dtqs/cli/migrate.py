@@ -41,6 +41,8 @@ def migrate(only_plan: bool, wait_seconds: float | None, accept_newer: bool, as_
       dtqs migrate
       dtqs migrate --wait 600     # for containers that start before the migration
     """
+    if only_plan and wait_seconds is not None:
+        raise click.UsageError("give --plan or --wait, not both")
     section = configuration().postgresql
     if wait_seconds is not None:
         _wait(section, wait_seconds, as_json)

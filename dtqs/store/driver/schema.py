@@ -107,7 +107,12 @@ def _connected(section: PostgresqlSection) -> Iterator[Connection]:
         advice = "make the role the owner of the database: ALTER DATABASE … OWNER TO …"
         raise StoreUnavailable(f"PostgreSQL: {error.diag.message_primary}; {advice}") from error
     except psycopg.Error as error:
-        raise StoreUnavailable(f"PostgreSQL: {str(error).strip()}") from error
+        raise StoreUnavailable(f"PostgreSQL: {_one_line(error)}") from error
+
+
+def _one_line(error: psycopg.Error) -> str:
+    """Return the message without line breaks and tabs: a command would print them as escapes."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _persist(upgrade: "_Upgrade") -> int:
@@ -126,7 +131,7 @@ def _persist(upgrade: "_Upgrade") -> int:
         except psycopg.errors.InsufficientPrivilege:
             raise
         except psycopg.Error as error:
-            raise StoreUnavailable(f"PostgreSQL: {str(error).strip()}; {upgrade.stays()}") from error
+            raise StoreUnavailable(f"PostgreSQL: {_one_line(error)}; {upgrade.stays()}") from error
     raise AssertionError("the last attempt returns or raises")
 
 

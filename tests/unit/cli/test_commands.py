@@ -171,3 +171,8 @@ def test_a_problem_document_is_printed_with_each_field_on_a_line() -> None:
     assert problem_words(problem, 422) == "Unprocessable Entity: 2 fields are wrong\n  payload.a: x\n  priority: y"
     assert problem_words(None, 502) == "the API answered 502"
     assert problem_words({"errors": ["odd", {}]}, 400) == "the API answered 400\n  ?: "
+
+
+def test_the_help_of_key_create_names_each_scope() -> None:
+    output = CliRunner().invoke(main, ["key", "create", "--help"], terminal_width=200).output
+    assert "one or more of submit, read, metrics, admin" in output
