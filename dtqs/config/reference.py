@@ -81,8 +81,9 @@ variable is an error, too. A comment needs a line of its own.
 
 Times are in seconds and sizes in bytes, unless the name says otherwise. A further `[pool:NAME]` adds a second set of
 workers with its own settings. A file without any pool has `[pool:default]`; beside another pool it must stand in the
-file, too. A processor of another package has a section `[processor:NAME]`, too; `dtqs config default` lists the
-installed ones.
+file, too. `workers = 0` means one worker per core, and `workers = none` is an error. For a node without workers run
+`dtqs keeper`, which starts no pool. A processor of another package has a section `[processor:NAME]`, too; `dtqs config
+default` lists the installed ones.
 """
 
 
