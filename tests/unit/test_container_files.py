@@ -19,6 +19,7 @@ COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OWN = {name: service for name, service in SERVICES.items() if service["image"].startswith("dtqs")}
 SECRETS = "/run/secrets-of-dtqs/"
+DOCKER_PAGE = (ROOT / "docs/docker.md").read_text(encoding="utf-8")
 MAKE_SECRETS = SERVICES["secrets"]["command"][0].replace("$$", "$")
 
 
@@ -87,6 +88,30 @@ def test_targets_services_files_and_volumes_exist() -> None:
     assert named == made
     for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
         assert not line.startswith("!") or (ROOT / line[1:]).exists(), line
+
+
+def test_servers_of_your_own_leave_services_that_start() -> None:
+    """Play the merge of Compose: volumes replace volumes of the same place, and a tagged value replaces a value."""
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    for tag in ("!reset", "!override"):
+        Loader.add_constructor(tag, lambda loader, node: loader.construct_mapping(node, deep=True))
+    block = re.search(r"```yaml\n(.+?)```", DOCKER_PAGE, re.DOTALL)
+    assert block
+    changes = yaml.load(block[1], Loader)["services"]
+    left = {name: service for name, service in SERVICES.items() if "profiles" not in changes.get(name, {})}
+    assert set(left) == {"migrate", "api", "workers"}
+    built = {service["image"] for service in left.values() if "build" in service}
+    for name, service in left.items():
+        assert service["image"] in built, name
+        assert set(changes[name]["depends_on"]) <= set(left), name
+        (volume,) = changes[name]["volumes"]
+        folder, place = volume.split(":")[:2]
+        assert place in {given.split(":")[1] for given in service["volumes"]}
+        for file in re.findall(rf"{SECRETS}(\S+?)'", str(service["environment"])):
+            assert f"`{folder}/{file}`" in DOCKER_PAGE
 
 
 def test_a_server_reads_its_own_password_only() -> None:
