@@ -1,4 +1,4 @@
-"""The command `migrate` without a database: options that exclude each other, and the message of a refused connection."""
+"""The command `migrate` without a database: options that exclude each other, and a refused connection."""
 
 import os
 
