@@ -4,7 +4,8 @@ Each call opens one blocking connection with a limit on every wait.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import pika
 from pika.adapters.utils.connection_workflow import AMQPConnectorException, AMQPConnectorStackTimeout
@@ -13,7 +14,7 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionBlockedT
 from dtqs.broker.loop.connection import is_missing
 from dtqs.broker.loop.pika_parts import end_after
 from dtqs.broker.queue import QueueLook
-from dtqs.broker.topology import NOBODY, QUEUE, parameters
+from dtqs.broker.topology import NOBODY, QUEUE, parameters, queue_arguments
 from dtqs.config import RabbitmqSection
 from dtqs.config.broker_url import host_urls
 from dtqs.errors import BrokerUnavailable
@@ -25,7 +26,9 @@ _CONNECT_SECONDS = 5.0
 """The most time until a connection to one host is open: the doctor has other checks to do."""
 _CALLS_SECONDS = 10.0
 """The most time that the calls on one connection take. A queue whose node is down may give no answer for a minute."""
-_IN_USE = 406
+_PRECONDITION_FAILED = 406
+"""The reply to a delete of a queue in use, and to a declare whose arguments are not those of the queue."""
+_NOT_ALLOWED = 403
 _FAILURES = (AMQPError, AMQPConnectorException, OSError, ValueError)
 """pika's own errors before a connection is open are not AMQPErrors."""
 
@@ -39,6 +42,31 @@ def look_at_each(section: RabbitmqSection, name: str, queues: Sequence[str]) -> 
     """Look at queues on one connection; a missing one has None. Raises BrokerUnavailable."""
     with _failures(section), _connected(section, name) as connection:
         return {queue: _look(connection, queue) for queue in queues}
+
+
+def other_arguments(section: RabbitmqSection, name: str, version: str, queues: Sequence[str]) -> dict[str, str]:
+    """Return the broker's words for each queue whose arguments, such as its type, differ from the configured ones.
+
+    Only a declare with the configured arguments can tell. It changes nothing in a queue that exists, and a missing
+    queue is not declared. `version`: the broker's. Raises BrokerUnavailable.
+    """
+    arguments = queue_arguments(section, {"version": version})
+    with _failures(section), _connected(section, name) as connection:
+        found = {queue: _difference(connection, queue, arguments) for queue in queues}
+        return {queue: words for queue, words in found.items() if words is not None}
+
+
+def _difference(connection: pika.BlockingConnection, queue: str, arguments: Mapping[str, Any]) -> str | None:
+    try:
+        channel = connection.channel()  # a refusal closes this channel alone
+        channel.queue_declare(queue, passive=True)
+        channel.queue_declare(queue, durable=True, arguments=dict(arguments))
+    except ChannelClosedByBroker as error:
+        if error.reply_code == _PRECONDITION_FAILED:
+            return str(error.reply_text).removeprefix("PRECONDITION_FAILED - ")
+        if error.reply_code != _NOT_ALLOWED and not is_missing(error):
+            raise
+    return None
 
 
 def empty_queue(
@@ -84,7 +112,7 @@ def _delete(connection: pika.BlockingConnection, queue: str) -> bool:
     try:
         connection.channel().queue_delete(queue, if_unused=True, if_empty=True)
     except ChannelClosedByBroker as error:
-        if error.reply_code != _IN_USE:
+        if error.reply_code != _PRECONDITION_FAILED:
             raise
         return False
     return True

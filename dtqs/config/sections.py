@@ -35,7 +35,8 @@ class RabbitmqSection(Section):
     )
     queue_type: Literal["auto", "classic", "quorum"] = Field(
         "auto",
-        description="type of the task queue; auto is classic; real priorities in a quorum queue need RabbitMQ 4.3",
+        description="type of a queue that DTQS makes, an existing one keeps its own; auto is classic; "
+        "real priorities in a quorum queue need RabbitMQ 4.3",
     )
     heartbeat_seconds: int = Field(
         20, ge=1, le=600, description="seconds between the broker's heartbeats; not above [lease] lease_seconds"

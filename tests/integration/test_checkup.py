@@ -11,7 +11,7 @@ import pytest
 from dtqs.broker import checkup
 from dtqs.broker.look_link import LookLink
 from dtqs.broker.queue import QueueLook
-from dtqs.broker.topology import QUEUE
+from dtqs.broker.topology import QUEUE, queue_arguments
 from dtqs.cli.checks.postgresql import postgresql as check_postgresql
 from dtqs.cli.checks.servers import rabbitmq as check_rabbitmq
 from dtqs.config import Config, load
@@ -94,6 +94,37 @@ def test_a_queue_that_gives_no_answer_is_told_and_keeps_nobody_waiting(
             with pytest.raises(BrokerUnavailable, match="no answer within 1 s"):
                 checkup.look_once(section, "test")
         eventually(lambda: link.look(Deadline(10), queues).down == {}, 10, "it serves again")
+
+
+@pytest.mark.parametrize(("kind", "other"), [("classic", "quorum"), ("quorum", "classic")])
+def test_a_queue_of_another_type_is_a_warning_and_stays_as_it_is(amqp_url: str, kind: str, other: str) -> None:
+    def check(queue_type: str, queue: str) -> tuple[str, str]:
+        told = load(
+            None,
+            {
+                "DTQS_RABBITMQ_URL": amqp_url,
+                "DTQS_RABBITMQ_QUEUE_TYPE": queue_type,
+                "DTQS_ROUTES_VIDEO": "movies",
+            },
+        )
+        (found,) = [check for check in check_rabbitmq(told) if check.part == queue]
+        return found.state, found.found
+
+    section = config(amqp_url).rabbitmq.model_copy(update={"queue_type": kind})
+    with closing(LookLink(section, "test")) as link:
+        arguments = queue_arguments(section, {"version": link.look(Deadline(30)).version})
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        channel = connection.channel()
+        channel.queue_declare(QUEUE, durable=True, arguments=arguments)
+        channel.confirm_delivery()
+        channel.basic_publish("", QUEUE, b"kept")
+        state, words = check(other, "queue")
+        assert (state, f"was not made with queue_type = {other}: inequivalent arg 'x-" in words) == ("warning", True)
+        assert check(other, "queue movies") == ("failed", "movies is missing"), "the doctor makes no queue"
+        assert check(kind, "queue")[0] == "ok"
+        channel.queue_declare(QUEUE, durable=True, arguments=arguments)
+        _, _, body = channel.basic_get(QUEUE)
+        assert body == b"kept"
 
 
 def test_a_queue_that_keeps_no_hints_for_a_keeper_is_a_failed_check(world: World) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dtqs.amounts import plural
 from dtqs.bare_httpx import httpx
-from dtqs.broker.checkup import hosts_seconds, impatient, write_refusal
+from dtqs.broker.checkup import hosts_seconds, impatient, other_arguments, write_refusal
 from dtqs.broker.look_link import LookLink
 from dtqs.broker.queue import QueueLook
 from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
@@ -26,6 +26,7 @@ _AWAY = "is it running, and is [rabbitmq] url right? see: dtqs config show. Task
 _LOOK_SECONDS = 10.0
 """Time limit of the look at the queues, once a host of RabbitMQ answers."""
 _STANDS_STILL = "start the nodes of the cluster that are down; tasks are accepted and wait until then"
+_KEEPS_TYPE = "RabbitMQ cannot change a queue: delete it once, and a keeper makes it again (docs/servers.md, Queues)"
 _GOES_ON = "Quorum queues go on without one node: queue_type = quorum in [rabbitmq]"
 
 
@@ -51,6 +52,8 @@ def rabbitmq(config: Config) -> Iterator[Check]:
         section = impatient(config.rabbitmq)
         with closing(LookLink(section, "dtqs doctor")) as link:
             look = link.look(Deadline(hosts_seconds(section) + _LOOK_SECONDS), config.routes.queues)
+        serving = [name for name, state in look.queues.items() if state is not None]
+        others = other_arguments(section, "dtqs doctor", look.version, serving)
     except BrokerUnavailable as error:
         yield Check("RabbitMQ", FAILED, str(error).removeprefix("RabbitMQ: "), _AWAY)
         yield from skipped(["queue"], "RabbitMQ")
@@ -61,10 +64,10 @@ def rabbitmq(config: Config) -> Iterator[Check]:
         advice = "give its user the permissions: rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'"
         yield Check("RabbitMQ", FAILED, f"reachable, but refuses messages: {refusal}", advice)
     for name, state in look.queues.items():
-        yield _queue(config, name, state, look.down.get(name))
+        yield _queue(config, name, state, look.down.get(name), others.get(name))
 
 
-def _queue(config: Config, name: str, look: QueueLook | None, standstill: str | None) -> Check:
+def _queue(config: Config, name: str, look: QueueLook | None, standstill: str | None, difference: str | None) -> Check:
     part = "queue" if name == QUEUE else f"queue {name}"
     if standstill is not None:
         advice = _STANDS_STILL if config.rabbitmq.queue_type == "quorum" else f"{_STANDS_STILL}. {_GOES_ON}"
@@ -72,7 +75,11 @@ def _queue(config: Config, name: str, look: QueueLook | None, standstill: str | 
     if look is None:
         advice = "start a supervisor: it declares the queue and publishes all due tasks again"
         return Check(part, FAILED, f"{name} is missing", advice)
-    return Check(part, OK, f"{look.ready} ready, {plural(look.consumers, 'consumer')}")
+    counts = f"{look.ready} ready, {plural(look.consumers, 'consumer')}"
+    if difference is not None:
+        found = f"{counts}; {name} was not made with queue_type = {config.rabbitmq.queue_type}: {difference}"
+        return Check(part, WARNING, found, _KEEPS_TYPE)
+    return Check(part, OK, counts)
 
 
 def api(endpoint: Endpoint) -> Iterator[Check]:
