@@ -11,8 +11,8 @@ if os.getpid() == 1:
 
 from dtqs.health import quick
 
-if sys.argv[1:2] == ["health"]:
-    quick(sys.argv[2:])  # the imports below would take most of a probe's time
+if "health" in sys.argv[1:4]:  # --config PATH may stand before it
+    quick(sys.argv[1:])  # the imports below would take most of a probe's time
 
 HANDLED = signal.getsignal(signal.SIGINT) is signal.default_int_handler
 if HANDLED:

@@ -1,6 +1,6 @@
 """`dtqs health`: a probe for engines. It reads the supervisor's pulse or asks the API, and imports as little as it can.
 
-It needs no valid configuration: only the state folder, or the API's address.
+It needs no valid configuration: only the state folder, or the API's address. It names a wrong value of these.
 """
 
 import _socket
@@ -21,27 +21,51 @@ _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1", "*": "127.0.0.1
 
 
 def quick(arguments: list[str]) -> bool:
-    """Print one sentence and exit with 0 (well) or 1, if these are all arguments of `dtqs health`.
+    """Print one sentence and exit with 0 (well) or 1, if the arguments of `dtqs` are a plain call of `health`.
 
     Return False for others: the command line, which is slow, reads them.
     """
-    part, only_life = "supervisor", False
-    for argument in arguments:
-        if argument == "--live":
-            only_life = True
-        elif argument in PARTS:
-            part = argument
+    names, flags, config = list[str](), set[str](), None
+    words = iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name == "--config":
+            config = value if equals else next(words, None)
+            if config is None:
+                return False
+        elif word in ("--live", "--json") and names:
+            flags.add(word)
         else:
-            return False
-    well, sentence = check(part, only_life)
-    sys.stdout.write(f"{sentence}\n")
+            names.append(word)
+    if names[:1] != ["health"] or len(names) > 2 or not set(names[1:]) <= set(PARTS):
+        return False
+    well, sentence = check(names[1] if names[1:] else PARTS[0], "--live" in flags, config)
+    sys.stdout.write(f"{written(well, sentence, '--json' in flags)}\n")
     sys.stdout.flush()
     sys.exit(os.EX_OK if well else 1)
 
 
+def written(well: bool, sentence: str, as_json: bool) -> str:
+    """Return what the command prints. With --json every invisible character is escaped."""
+    if not as_json:
+        return sentence
+    from json import dumps  # a plain probe starts without it
+
+    return dumps({"healthy": well, "reason": sentence}, indent=2).replace("\x7f", "\\u007f")
+
+
 def check(part: str, only_life: bool, config: str | None = None) -> tuple[bool, str]:
-    """Return whether a part of this host is well, and one sentence. `any`: the supervisor if one runs, else the API."""
+    """Return whether a part of this host is well, and one sentence. `any`: the supervisor if one runs, else the API.
+
+    The sentence of a failure names a configuration file that cannot be read.
+    """
     settings = Settings(config)
+    well, sentence = _check(settings, part, only_life)
+    fault = "" if well else settings.fault()  # no service starts with such a file, even if variables hold all settings
+    return well, f"{sentence}; {fault}" if fault else sentence
+
+
+def _check(settings: "Settings", part: str, only_life: bool) -> tuple[bool, str]:
     if part == "api":
         return _api(settings, only_life)
     state_dir = settings.get("supervisor", "state_dir", STATE_DIR)
@@ -76,8 +100,11 @@ def _api(settings: "Settings", only_life: bool) -> tuple[bool, str]:
     """Ask the API's own question, as a load balancer does."""
     host, port = settings.get("api", "host", "127.0.0.1"), settings.get("api", "port", "8080")
     path = "/healthz" if only_life else "/readyz"
+    if (number := _number(port)) not in range(1, 65536):
+        origin = settings.origin("api", "port")
+        return False, f"not asked: {origin} = {port[:80]!r} is no port from 1 to 65535; see: dtqs config check"
     try:
-        reply = _ask(_ANYWHERE.get(host, host), int(port), path)
+        reply = _ask(_ANYWHERE.get(host, host), number, path)
     except (OSError, ValueError) as error:
         return False, f"dead: no answer of the API on {host} port {port}: {error}"
     status = reply.split(b" ", 2)[1:2]
@@ -85,6 +112,13 @@ def _api(settings: "Settings", only_life: bool) -> tuple[bool, str]:
         return True, f"{'alive' if only_life else 'ready'}: the API answers on port {port}"
     said = " ".join(reply.partition(b"\r\n\r\n")[2].decode("utf-8", "replace").split())[:500]
     return False, f"not ready: the API answers {path} with {b''.join(status).decode() or 'nothing'}: {said}"
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        return 0
 
 
 def _ask(host: str, port: int, path: str) -> bytes:
@@ -118,6 +152,7 @@ class Settings:
         named = config or os.environ.get("DTQS_CONFIG")
         self._place = named or next((place for place in _PLACES if _is_trusted(place)), None)
         self._lines: list[str] | None = None
+        self._fault = ""
 
     @property
     def place(self) -> str:
@@ -131,6 +166,17 @@ class Settings:
     def is_variable(self, section: str, key: str) -> bool:
         """Tell whether the environment has the value."""
         return bool(os.environ.get(_variable(section, key)))
+
+    def origin(self, section: str, key: str) -> str:
+        """Return the place of a value: the variable, or the key and its file."""
+        if self.is_variable(section, key):
+            return _variable(section, key)
+        return f"[{section}] {key} in {self._place}"
+
+    def fault(self) -> str:
+        """Return why the file cannot be read, or an empty text."""
+        self._read()
+        return self._fault
 
     def _of_file(self, section: str, key: str) -> str | None:
         within, found = False, None
@@ -150,8 +196,10 @@ class Settings:
             try:
                 with open(self._place or os.devnull, encoding="utf-8-sig") as file:
                     self._lines = file.read().splitlines()
-            except (OSError, ValueError):
-                pass  # the environment may hold the settings
+            except (OSError, ValueError) as error:
+                # the environment may hold the settings, so this alone is no failure
+                why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+                self._fault = f"the configuration file {self._place} cannot be read: {why}"
         return self._lines
 
 

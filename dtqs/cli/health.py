@@ -1,4 +1,4 @@
-"""The command `health`. `python -m dtqs` runs its quick form before it imports this."""
+"""The command `health`. `python -m dtqs` runs it without this module, which has the help and reads wrong usage."""
 
 import os
 import sys
@@ -7,7 +7,6 @@ import click
 
 from dtqs import health as probe
 from dtqs.cli.options import configuration_path, json_option
-from dtqs.cli.output import print_json
 
 
 @click.command()
@@ -29,8 +28,5 @@ def health(part: str, live: bool, as_json: bool) -> None:
     """
     path = configuration_path()
     well, sentence = probe.check(part, live, str(path) if path else None)
-    if as_json:
-        print_json({"healthy": well, "reason": sentence})
-    else:
-        click.echo(sentence)
+    click.echo(probe.written(well, sentence, as_json))
     sys.exit(os.EX_OK if well else 1)

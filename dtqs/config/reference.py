@@ -73,6 +73,9 @@ Every command checks all values when it starts. It reports all errors at once an
 names the file and line (or the variable), the key, the fault and the allowed values. An unknown section, key or `DTQS_`
 variable is an error, too. A comment needs a line of its own.
 
+`dtqs health` is an exception, since a probe has exit status 0 or 1. It reads only `state_dir` of `[supervisor]` and the
+address of `[api]`. If it fails, its sentence names a file that it cannot read, or a wrong port.
+
     dtqs config check      # check everything, settings of processors included
     dtqs config show       # show each value in effect and its origin, with secrets masked
     dtqs config default    # print the file with every default

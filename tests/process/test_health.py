@@ -1,10 +1,13 @@
 """`dtqs health` sees a running supervisor, quickly and without PostgreSQL."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+
+import pytest
 
 from tests.support.fix_supervisor import ROOT, Node, Start
 
@@ -83,3 +86,24 @@ def test_a_probe_imports_almost_nothing(start_node: Start) -> None:
         probe(node)
         times.append(time.monotonic() - began)
     assert min(times) < 0.3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--json"],
+        ["any", "--config", "/nowhere/dtqs.ini"],
+        ["--live", "--config=/nowhere/dtqs.ini", "--json", "supervisor"],
+    ],
+)
+def test_a_probe_with_options_imports_as_little(arguments: list[str]) -> None:
+    code = f"import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); {PROBE}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20,
+        env=os.environ | {"DTQS_SUPERVISOR_STATE_DIR": "/nowhere/state", "DTQS_API_PORT": "1"},
+    )  # fmt: skip
+    assert not {"click", "logging", "socket", "pydantic", "configparser"} & set(done.stderr.split())
+    reason = json.loads(done.stdout)["reason"] if "--json" in arguments else done.stdout
+    assert (done.returncode, reason[:20]) == (1, "dead: no supervisor ")
+    if "--json" not in arguments or len(arguments) > 1:
+        assert "/nowhere/dtqs.ini cannot be read: No such file" in reason

@@ -83,6 +83,34 @@ def test_the_settings_come_from_the_environment_else_from_the_file(
     assert "/nowhere/c" in check("supervisor", False, str(file))[1]
 
 
+def test_a_file_that_cannot_be_read_and_a_wrong_value_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("DTQS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DTQS_SUPERVISOR_STATE_DIR", "/nowhere/state")
+    file = tmp_path / "dtqs.ini"
+    said = check("supervisor", False, str(file))[1]
+    assert said.endswith(f"; the configuration file {file} cannot be read: No such file or directory")
+    file.write_bytes(b"[api]\nhost = \xff\n")
+    assert check("api", False, str(file))[1].endswith(f"{file} cannot be read: it is not UTF-8")
+    for port in ("x", "0", "65536", "9" * 5000):
+        file.write_text(f"[api]\nport = {port}\n", encoding="utf-8")
+        well, said = check("api", False, str(file))
+        assert (well, said.startswith(f"not asked: [api] port in {file} = '{port[:80]}' is no port")) == (False, True)
+    monkeypatch.setenv("DTQS_API_PORT", "y")
+    assert check("any", True, str(file))[1].startswith("not asked: DTQS_API_PORT = 'y' is no port from 1 to 65535")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["up"], ["logs", "health"], ["health", "all"], ["health", "any", "api"], ["--live", "health"], ["health", "-h"],
+     ["api", "health"], ["health", "--config"], ["--config", "health", "up"]],
+)  # fmt: skip
+def test_other_arguments_are_left_to_the_command_line(arguments: list[str]) -> None:
+    assert health.quick(arguments) is False
+
+
 def test_an_api_that_never_ends_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_SECONDS", 0.3)
     over = threading.Event()
