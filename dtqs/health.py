@@ -7,6 +7,7 @@ import _socket
 import os
 import sys
 import time
+from _json import encode_basestring_ascii  # the module json loads re, which costs more than the question
 
 from dtqs.pulse import judge, pulses_by_config, read_pulses
 
@@ -49,9 +50,8 @@ def written(well: bool, sentence: str, as_json: bool) -> str:
     """Return what the command prints. With --json every invisible character is escaped."""
     if not as_json:
         return sentence
-    from json import dumps  # a plain probe starts without it
-
-    return dumps({"healthy": well, "reason": sentence}, indent=2).replace("\x7f", "\\u007f")
+    reason = encode_basestring_ascii(sentence).replace("\x7f", "\\u007f")
+    return f'{{\n  "healthy": {"true" if well else "false"},\n  "reason": {reason}\n}}'
 
 
 def check(part: str, only_life: bool, config: str | None = None) -> tuple[bool, str]:

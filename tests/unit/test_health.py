@@ -1,5 +1,6 @@
 """The verdict of `dtqs health`, and the settings that it reads without the configuration's modules."""
 
+import json
 import os
 import socket
 import threading
@@ -109,6 +110,13 @@ def test_a_file_that_cannot_be_read_and_a_wrong_value_are_named(
 )  # fmt: skip
 def test_other_arguments_are_left_to_the_command_line(arguments: list[str]) -> None:
     assert health.quick(arguments) is False
+
+
+def test_json_has_no_invisible_character() -> None:
+    said = '\x1b[2J\x7f\u202e \U0001f600 "\n'
+    text = health.written(False, said, True)
+    assert json.loads(text) == {"healthy": False, "reason": said}
+    assert text.replace("\n", "").isprintable()
 
 
 def test_an_api_that_never_ends_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
