@@ -32,7 +32,7 @@ DECLARE
     lease uuid;
     done bigint;
 BEGIN
-    FOR got IN SELECT ids FROM batches WHERE part %% {sessions} = session ORDER BY part LOOP
+    FOR got IN SELECT ids FROM batches WHERE part % {sessions} = session ORDER BY part LOOP
         lease := gen_random_uuid();
         {claim};
         COMMIT;
@@ -43,15 +43,14 @@ END $procedure$"""
 
 
 def drain_rate(place: Place, tasks: int) -> float:
-    """Store tasks, let the sessions claim and finish them, a commit for each; return tasks per second."""
+    """Store whole batches, let the sessions claim and finish them, a commit for each; return tasks per second."""
+    tasks -= tasks % BATCH
     yardstick.prepare(place)
     with yardstick.connect(place.dsn) as database:
         for _ in range(tasks // BATCH):
             yardstick.insert(database, BATCH)
         database.execute(_BATCHES, {"batch": BATCH})
-        database.execute(
-            _PROCEDURE.replace("%%", "%").format(sessions=SESSIONS, claim=_claim(), finish=_finish()).encode()
-        )
+        database.execute(_PROCEDURE.format(sessions=SESSIONS, claim=_claim(), finish=_finish()).encode())
         with ThreadPoolExecutor(SESSIONS) as pool:
             start = time.monotonic()
             for call in [pool.submit(_run, place, number) for number in range(SESSIONS)]:

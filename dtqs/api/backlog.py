@@ -71,7 +71,8 @@ class BacklogResource:
 
     def _in_turn(self, types: tuple[str, ...]) -> tuple[dict[str, object], frozenset[str]] | Exception:
         """Count, one count at a time, and return the counts or the error: gevent would print a raised one."""
-        if not self._turn.acquire(timeout=LIMIT_SECONDS):
+        # longer than the answer may take, so that a request which waits has one reason
+        if not self._turn.acquire(timeout=2 * LIMIT_SECONDS):
             return StoreUnavailable("the count before takes too long")
         try:
             at, counts, found = self._kept.get(types, (float("-inf"), {}, frozenset()))

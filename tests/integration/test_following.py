@@ -86,6 +86,27 @@ def test_the_outcomes_of_an_array_come_in_its_order(world: World, hub: Hub) -> N
     assert [one["task_id"] for one in orjson.loads(resp.data or b"")] == ids
 
 
+def test_a_burst_of_announced_outcomes_is_read_without_the_logs(
+    world: World, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A turn takes 200 tasks. What an event has told of the others must last until their own turn."""
+    tasks = [new(50) for _ in range(5)]
+    submits = SubmitFollowing(world.store.reads, hub, ApiSection())
+    followed = [submits.begin(request(WAIT), part) for part in tasks]
+    ids = [task.task_id for part in tasks for task in part]
+    for part in tasks:
+        world.store.tasks.insert(part)
+    world.run(ids)
+    for one in followed:
+        assert one
+        assert one._watcher
+        hub.ready(one._watcher)
+    monkeypatch.setattr(world.store.reads, "watch", lambda *_: pytest.fail("the logs were read"))
+    hub.on_events([TaskEvent(task_id, "completed", 1) for task_id in ids])
+    hub._read_all(set())
+    assert not hub.watched
+
+
 def test_a_repeated_submit_gets_the_outcome_of_the_first(world: World, hub: Hub) -> None:
     (first,) = world.submit()
     world.run([first])

@@ -4,19 +4,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import trustme
 from psycopg import sql
 from pydantic import SecretStr
 
 from dtqs.config import LeaseSection, PostgresqlSection
 from dtqs.deadline import Deadline
 from dtqs.errors import StoreUnavailable
-from dtqs.sandbox.child import Account, write_private
+from dtqs.sandbox.child import Account
 from dtqs.sandbox.ports import free_ports
 from dtqs.sandbox.postgres import ROLE, PrivatePostgres
 from dtqs.store import Store
 from dtqs.store.checkup import NotLetIn, reach
 from dtqs.store.driver.schema import migrate
+from tests.support.certificates import two_authorities, write_certificate
 
 RULES = f"hostssl all {ROLE} 127.0.0.1/32 cert\n"
 """The client's certificate is its login, so it must name the role. There is no rule for connections without TLS."""
@@ -29,18 +29,10 @@ def certificates(servers_dir: Path) -> Path:
     """A folder with ca.pem, server.pem, client.pem, stranger.pem and their keys, and other.pem of another authority."""
     folder = servers_dir / "postgresql-certificates"
     folder.mkdir()
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
-    trustme.CA().cert_pem.write_to_path(str(folder / "other.pem"))
-    issued = {
-        "server": authority.issue_cert("127.0.0.1"),
-        "client": authority.issue_cert(common_name=ROLE),
-        "stranger": authority.issue_cert(common_name="stranger"),
-    }
-    for name, made in issued.items():
-        made.cert_chain_pems[0].write_to_path(str(folder / f"{name}.pem"))
-        owner = Account.choose("postgres") if name == "server" else None
-        write_private(folder / f"{name}.key", made.private_key_pem.bytes().decode(), owner)
+    authority = two_authorities(folder)
+    write_certificate(folder, "server", authority.issue_cert("127.0.0.1"), Account.choose("postgres"))
+    write_certificate(folder, "client", authority.issue_cert(common_name=ROLE))
+    write_certificate(folder, "stranger", authority.issue_cert(common_name="stranger"))
     (folder / "hba.conf").write_text(RULES, encoding="utf-8")
     return folder
 
