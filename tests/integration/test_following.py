@@ -89,7 +89,7 @@ def test_the_outcomes_of_an_array_come_in_its_order(world: World, hub: Hub) -> N
 def test_a_burst_of_announced_outcomes_is_read_without_the_logs(
     world: World, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A turn takes 200 tasks. What an event has told of the others must last until their own turn."""
+    """A turn takes 200 tasks. The others stay announced until their own turn."""
     tasks = [new(50) for _ in range(5)]
     submits = SubmitFollowing(world.store.reads, hub, ApiSection())
     followed = [submits.begin(request(WAIT), part) for part in tasks]
