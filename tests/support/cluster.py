@@ -29,9 +29,12 @@ _STANDBY = "standby"
 
 
 class RabbitmqCluster:
-    """Three nodes with one cookie, one user and one epmd. A node of another folder joins at its first start."""
+    """Three nodes with one cookie, one user and one epmd. A node of another folder joins at its first start.
 
-    def __init__(self, directory: Path, tree: Tree | None = None) -> None:
+    `guarded`: with the settings that docs/servers.md recommends for a cluster, instead of RabbitMQ's own.
+    """
+
+    def __init__(self, directory: Path, tree: Tree | None = None, guarded: bool = False) -> None:
         epmd, *ports = free_ports(1 + 2 * _NODES)
         names = [f"dtqs{number}@localhost" for number in range(_NODES)]
         kind = functools.partial(TreeRabbitmq, tree) if tree else PrivateRabbitmq
@@ -41,7 +44,7 @@ class RabbitmqCluster:
         ]
         password, cookie = secrets.token_hex(24), secrets.token_hex(24)
         for node in self.nodes:
-            _prepare(node, names, password, cookie)
+            _prepare(node, names, password, cookie, guarded)
 
     @property
     def url(self) -> str:
@@ -72,6 +75,13 @@ class RabbitmqCluster:
         line = next(line for line in text.splitlines() if line.split("\t")[0] == QUEUE)
         return next(node for node in self.nodes if node.node in line)
 
+    def lead(self, vhost: str, node: PrivateRabbitmq) -> None:
+        """Make a node the leader of the quorum queue."""
+        key = f'rabbit_misc:r(<<"{vhost}">>, queue, <<"{QUEUE}">>)'
+        move = f"rabbit_quorum_queue:transfer_leadership(Queue, '{node.node}')"
+        self.nodes[0].ctl("eval", f"{{ok, Queue}} = rabbit_amqqueue:lookup({key}), {move}.")
+        eventually(lambda: self.home(vhost, quorum=True) is node, 30, f"{node.node} leads")
+
     def vhost(self, name: str) -> str:
         """Make a virtual host and return its URL."""
         self.nodes[0].ctl("add_vhost", name)
@@ -79,7 +89,7 @@ class RabbitmqCluster:
         return f"{self.url.removesuffix('%2F')}{name}"
 
 
-def _prepare(node: PrivateRabbitmq, names: Sequence[str], password: str, cookie: str) -> None:
+def _prepare(node: PrivateRabbitmq, names: Sequence[str], password: str, cookie: str, guarded: bool) -> None:
     """Write the password and the cookie that all nodes share, and the names of the nodes."""
     account = Account.choose("rabbitmq", "postgres")
     node.directory.mkdir(parents=True)
@@ -87,7 +97,9 @@ def _prepare(node: PrivateRabbitmq, names: Sequence[str], password: str, cookie:
     make_folder(node.directory / "home", account)
     write_private(node.directory / "home" / ".erlang.cookie", cookie, account, 0o400)
     nodes = ",".join(f"'{name}'" for name in names)
-    text = f"[{{rabbit, [{{cluster_nodes, {{[{nodes}], disc}}}}]}}].\n"
+    handling = ", {cluster_partition_handling, pause_minority}" if guarded else ""
+    kernel = ", {kernel, [{net_ticktime, 8}]}" if guarded else ""
+    text = f"[{{rabbit, [{{cluster_nodes, {{[{nodes}], disc}}}}{handling}]}}{kernel}].\n"
     write_private(node.directory / "advanced", text, account)
 
 
